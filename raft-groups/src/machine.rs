@@ -1,0 +1,122 @@
+//! The seam between consensus and what is agreed upon.
+//!
+//! A group carries opaque command bytes through its log and hands the committed ones, in log order, to its
+//! [`Machine`]. The machine answers each with opaque reply bytes and says what changed in its key-value state; the
+//! group stores those changes together with the applied index, and copies that state for snapshots. So a machine
+//! never writes a file, never sees a log entry that is not its own, and must not know that Raft exists.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+/// Where in the log a command stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Log index of the entry that carries the command; grows with every command, with gaps.
+    pub index: u64,
+    /// Term of the leader that appended it.
+    pub term: u64,
+}
+
+/// A deterministic state machine whose whole replicated state is the key-value state its [`Changes`] build.
+///
+/// What it keeps in memory beside that is derived: [`Machine::open`] must be able to rebuild it. One group calls
+/// `apply` from one task at a time, while any number of readers use the machine's own read methods.
+pub trait Machine: Send + Sync + Sized + 'static {
+    /// Rebuilds the machine from stored state (empty for a new replica).
+    ///
+    /// # Errors
+    /// An I/O error of the store, or `InvalidData` where a record fails its checks: the replica is then quarantined.
+    fn open(state: &dyn StateReader) -> io::Result<Self>;
+
+    /// Applies one committed command and returns its reply.
+    ///
+    /// Must be deterministic: no clock, no randomness, no iteration order of a hash map. A command that is refused
+    /// is a *reply*, never an error. Every change to replicated state goes into `changes`, at once visible to readers.
+    ///
+    /// # Errors
+    /// [`BrokenInvariant`] only where going on could not be right; it stops this group, not the node.
+    fn apply(&self, at: Position, command: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant>;
+
+    /// Digest of the replicated state, with the index of the last command it reflects (0 if none).
+    ///
+    /// Two replicas with equal index must have equal digests.
+    fn digest(&self) -> (u64, u64);
+}
+
+/// The machine met a state that its own commands cannot have produced.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("broken invariant in the state machine: {0}; this replica stops, erase it and let it be copied from its peers")]
+pub struct BrokenInvariant(pub String);
+
+/// Read access to a machine's stored state; keys are in ascending byte order.
+pub trait StateReader {
+    /// The value of one key.
+    fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>>;
+
+    /// Visits every pair whose key starts with `prefix`, in key order, until `visit` breaks.
+    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> io::Result<()>;
+}
+
+/// What one or more commands change in the machine's state: the last change of a key wins.
+#[derive(Debug, Default, Clone)]
+pub struct Changes {
+    edits: BTreeMap<Vec<u8>, Option<Bytes>>,
+}
+
+impl Changes {
+    /// Sets `key` to `value`.
+    pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Bytes>) {
+        self.edits.insert(key.into(), Some(value.into()));
+    }
+
+    /// Removes `key`; a key that is absent stays absent.
+    pub fn delete(&mut self, key: impl Into<Vec<u8>>) {
+        self.edits.insert(key.into(), None);
+    }
+
+    /// The edits in key order; `None` removes.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&Bytes>)> {
+        self.edits.iter().map(|(key, value)| (key.as_slice(), value.as_ref()))
+    }
+
+    /// Whether nothing was changed.
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+}
+
+/// State in a sorted map: what a machine's own tests run on, and the reference for every [`StateReader`].
+#[derive(Debug, Default, Clone)]
+pub struct MemoryState {
+    pairs: BTreeMap<Vec<u8>, Bytes>,
+}
+
+impl MemoryState {
+    /// Carries out `changes`.
+    pub fn commit(&mut self, changes: &Changes) {
+        for (key, value) in changes.iter() {
+            match value {
+                Some(value) => self.pairs.insert(key.to_vec(), value.clone()),
+                None => self.pairs.remove(key),
+            };
+        }
+    }
+}
+
+impl StateReader for MemoryState {
+    fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>> {
+        Ok(self.pairs.get(key).cloned())
+    }
+
+    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> io::Result<()> {
+        for (key, value) in self.pairs.range(prefix.to_vec()..) {
+            if !key.starts_with(prefix) || visit(key, value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
