@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::network::Transport;
+use crate::storage::Disk;
 use crate::{Group, GroupId, Machine, NodeId, OpenError};
 
 /// Who this node is, in every peer request: a request of another cluster or another life of a node is refused.
@@ -38,13 +39,6 @@ impl Default for RaftSettings {
     fn default() -> Self {
         Self { heartbeat: Duration::from_millis(150), election_min: Duration::from_millis(600), election_max: Duration::from_millis(1200), snapshot_after: 5000, keep_entries: 2000 }
     }
-}
-
-/// Where a host keeps its data.
-pub struct Disk {}
-impl Disk {
-    /// sled under `dir`, created where absent.
-    pub fn open(dir: &std::path::Path) -> Result<Self, OpenError> { let _ = dir; unimplemented!() }
 }
 
 /// A node's groups; clones share them.

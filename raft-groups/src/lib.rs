@@ -8,11 +8,17 @@ mod host;
 mod ids;
 mod machine;
 pub mod network;
+mod runtime;
+pub mod storage;
 mod status;
+#[cfg(test)]
+mod testing;
+mod types;
 
 pub use error::{OpenError, ReadError, WriteError};
 pub use group::{Group, Written};
-pub use host::{Disk, Host, Identity, RaftSettings};
+pub use host::{Host, Identity, RaftSettings};
 pub use ids::{GroupId, NodeId};
+pub use storage::Disk;
 pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader};
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};
