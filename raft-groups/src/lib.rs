@@ -8,7 +8,13 @@ mod host;
 mod ids;
 mod machine;
 pub mod network;
+mod read;
+mod replica;
 mod runtime;
+mod settings;
+pub mod sim;
+#[cfg(test)]
+mod simulation;
 pub mod storage;
 mod status;
 #[cfg(test)]
@@ -17,8 +23,10 @@ mod types;
 
 pub use error::{OpenError, ReadError, WriteError};
 pub use group::{Group, Written};
-pub use host::{Host, Identity, RaftSettings};
+pub use host::{Host, Identity};
 pub use ids::{GroupId, NodeId};
 pub use storage::Disk;
 pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader};
+pub use settings::RaftSettings;
+pub use runtime::seed_this_thread;
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::state::{FrozenState, GroupState, Stage};
 use crate::machine::{Changes, Machine, Position};
-use crate::types::{Entry, LogId, SnapshotMeta, StoredMembership, Types};
+use crate::types::{CommittedLeaderId, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types};
 
 /// Entries applied, at most, before their replies are sent.
 const APPLY_ENTRIES: usize = 128;
@@ -135,9 +135,6 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         Builder { state: self.state.clone() }.build_snapshot().await.map(Some)
     }
 }
-
-type CommittedLeaderId = openraft::alias::CommittedLeaderIdOf<Types>;
-type Node = openraft::alias::NodeOf<Types>;
 
 /// Takes a snapshot: the stored state itself, frozen, so it costs a sync and no copy.
 pub struct Builder {
