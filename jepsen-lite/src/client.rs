@@ -37,23 +37,14 @@ pub struct Answer {
 impl Answer {
     fn unanswered(error: &reqwest::Error) -> Self {
         // Refused while connecting: not a byte of the request was sent.
-        let class = if error.is_connect() && !error.is_timeout() {
-            Class::Fail
-        } else {
-            Class::Unknown
-        };
+        let class = if error.is_connect() && !error.is_timeout() { Class::Fail } else { Class::Unknown };
         let mut problem = error.to_string();
         let mut cause = std::error::Error::source(error);
         while let Some(error) = cause {
             problem = format!("{problem}: {error}");
             cause = error.source();
         }
-        Self {
-            status: None,
-            body: Value::Null,
-            class,
-            problem,
-        }
+        Self { status: None, body: Value::Null, class, problem }
     }
 
     fn answered(status: u16, text: String) -> Self {
@@ -66,23 +57,13 @@ impl Answer {
             (400..500, _) => Class::Fail,
             _ => Class::Unknown,
         };
-        let problem = if (200..300).contains(&status) {
-            String::new()
-        } else {
-            format!("{status} {body}")
-        };
-        Self {
-            status: Some(status),
-            body,
-            class,
-            problem,
-        }
+        let problem = if (200..300).contains(&status) { String::new() } else { format!("{status} {body}") };
+        Self { status: Some(status), body, class, problem }
     }
 
     /// Whether the status is 2xx.
     pub fn success(&self) -> bool {
-        self.status
-            .is_some_and(|status| (200..300).contains(&status))
+        self.status.is_some_and(|status| (200..300).contains(&status))
     }
 
     /// The contract's machine-readable error code, or an empty string.
@@ -121,19 +102,12 @@ impl Client {
             .pool_idle_timeout(Duration::from_secs(2))
             .build()
             .expect("a client without TLS and without options from outside can always be built");
-        Self {
-            http,
-            base: base.trim_end_matches('/').to_owned(),
-            deadline: Duration::from_secs(10),
-        }
+        Self { http, base: base.trim_end_matches('/').to_owned(), deadline: Duration::from_secs(10) }
     }
 
     /// The same client with another deadline for each request.
     pub fn with_deadline(&self, deadline: Duration) -> Self {
-        Self {
-            deadline,
-            ..self.clone()
-        }
+        Self { deadline, ..self.clone() }
     }
 
     /// Where it sends to.
@@ -144,27 +118,12 @@ impl Client {
     /// Sends one request with a JSON body.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let bytes = body.map(|value| value.to_string().into_bytes());
-        self.send_raw(
-            method,
-            path,
-            body.map(|_| "application/json"),
-            bytes.unwrap_or_default(),
-        )
-        .await
+        self.send_raw(method, path, body.map(|_| "application/json"), bytes.unwrap_or_default()).await
     }
 
     /// Sends one request with a body as it is, for what a proper client would never send.
-    pub async fn send_raw(
-        &self,
-        method: Method,
-        path: &str,
-        content_type: Option<&str>,
-        body: Vec<u8>,
-    ) -> Answer {
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.base))
-            .timeout(self.deadline);
+    pub async fn send_raw(&self, method: Method, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).timeout(self.deadline);
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
@@ -175,10 +134,7 @@ impl Client {
         let status = response.status().as_u16();
         match response.text().await {
             Ok(text) => Answer::answered(status, text),
-            Err(error) => Answer {
-                class: Class::Unknown,
-                ..Answer::unanswered(&error)
-            },
+            Err(error) => Answer { class: Class::Unknown, ..Answer::unanswered(&error) },
         }
     }
 
@@ -214,26 +170,17 @@ impl Client {
 
     /// `POST /collections`.
     pub async fn create_collection(&self, name: &str, size: usize, distance: &str) -> Answer {
-        self.post(
-            "/collections",
-            &json!({"name": name, "vector_size": size, "distance": distance}),
-        )
-        .await
+        self.post("/collections", &json!({"name": name, "vector_size": size, "distance": distance})).await
     }
 
     /// `DELETE /collections/{name}`.
     pub async fn drop_collection(&self, name: &str) -> Answer {
-        self.send(Method::DELETE, &format!("/collections/{name}"), None)
-            .await
+        self.send(Method::DELETE, &format!("/collections/{name}"), None).await
     }
 
     /// `POST /vectors`; `points` are `{"id", "vector", "payload", "if_version"}`, `more` is merged into the body (consistency, request_id).
     pub async fn upsert(&self, collection: &str, points: Vec<Value>, more: Value) -> Answer {
-        self.post(
-            "/vectors",
-            &merged(json!({"collection": collection, "vectors": points}), more),
-        )
-        .await
+        self.post("/vectors", &merged(json!({"collection": collection, "vectors": points}), more)).await
     }
 
     /// `DELETE /vectors` by ids, `more` merged into the body.
@@ -244,36 +191,17 @@ impl Client {
 
     /// `GET /vectors/{collection}/{id}`; `query` is e.g. `?consistency=all`.
     pub async fn point(&self, collection: &str, id: &str, query: &str) -> Answer {
-        self.get(&format!("/vectors/{collection}/{id}{query}"))
-            .await
+        self.get(&format!("/vectors/{collection}/{id}{query}")).await
     }
 
     /// `POST /search`, `more` merged into the body.
-    pub async fn search(
-        &self,
-        collection: &str,
-        vector: &[f32],
-        limit: usize,
-        more: Value,
-    ) -> Answer {
-        self.post(
-            "/search",
-            &merged(
-                json!({"collection": collection, "vector": vector, "limit": limit}),
-                more,
-            ),
-        )
-        .await
+    pub async fn search(&self, collection: &str, vector: &[f32], limit: usize, more: Value) -> Answer {
+        self.post("/search", &merged(json!({"collection": collection, "vector": vector, "limit": limit}), more)).await
     }
 
     /// Cuts this node's peer traffic with the named nodes, in both directions at this node.
     pub async fn cut(&self, nodes: &[String]) -> Answer {
-        self.send(
-            Method::PUT,
-            "/quiver/v1/faults",
-            Some(&json!({"cut": nodes})),
-        )
-        .await
+        self.send(Method::PUT, "/quiver/v1/faults", Some(&json!({"cut": nodes}))).await
     }
 
     /// Heals what [`Client::cut`] cut.
@@ -297,11 +225,8 @@ mod tests {
     #[test]
     fn a_failed_write_is_judged_by_what_the_store_says_of_it() {
         let answered = |status, committed: &str| {
-            Answer::answered(
-                status,
-                json!({"status": {"error": "e", "code": "c", "committed": committed}}).to_string(),
-            )
-            .class
+            Answer::answered(status, json!({"status": {"error": "e", "code": "c", "committed": committed}}).to_string())
+                .class
         };
         assert_eq!(answered(503, "no"), Class::Fail);
         assert_eq!(answered(503, "yes"), Class::Ok);
@@ -315,31 +240,21 @@ mod tests {
     #[tokio::test]
     async fn a_refused_connection_is_a_failure_and_a_lost_answer_is_unknown() {
         let lease = crate::ports::PortLease::take().unwrap();
-        let client = Client::new(&format!("http://127.0.0.1:{}", lease.port()))
-            .with_deadline(Duration::from_millis(500));
+        let client =
+            Client::new(&format!("http://127.0.0.1:{}", lease.port())).with_deadline(Duration::from_millis(500));
         assert_eq!(client.health().await.class, Class::Fail);
 
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", lease.port()))
-            .await
-            .unwrap();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", lease.port())).await.unwrap();
         tokio::spawn(async move {
             // First: reads the request and hangs up. Second: never answers.
             let (mut first, _) = listener.accept().await.unwrap();
             let _ = first.read(&mut [0; 1024]).await;
             drop(first);
             let (mut second, _) = listener.accept().await.unwrap();
-            let _ = second
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n")
-                .await;
+            let _ = second.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n").await;
             std::future::pending::<()>().await;
         });
-        assert_eq!(
-            client.post("/vectors", &json!({})).await.class,
-            Class::Unknown
-        );
-        assert_eq!(
-            client.post("/vectors", &json!({})).await.class,
-            Class::Unknown
-        );
+        assert_eq!(client.post("/vectors", &json!({})).await.class, Class::Unknown);
+        assert_eq!(client.post("/vectors", &json!({})).await.class, Class::Unknown);
     }
 }

@@ -95,23 +95,17 @@ impl Node {
 
     /// All it has written to standard error, over every life it had.
     pub fn log(&self) -> String {
-        std::fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// All it has written to standard output.
     pub fn out(&self) -> String {
-        std::fs::read(&self.out)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        std::fs::read(&self.out).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// Whether the process lives.
     pub fn running(&mut self) -> bool {
-        self.process
-            .as_mut()
-            .is_some_and(|process| process.ended().is_none())
+        self.process.as_mut().is_some_and(|process| process.ended().is_none())
     }
 
     fn tail(&self) -> String {
@@ -136,11 +130,8 @@ impl Cluster {
         let mut cluster = Self::prepare(options)?;
         for index in 0..cluster.nodes.len() {
             let (nodes, first) = (cluster.nodes.len(), cluster.nodes[0].url());
-            let form = if index == 0 {
-                ["--bootstrap".to_owned(), nodes.to_string()]
-            } else {
-                ["--join".to_owned(), first]
-            };
+            let form =
+                if index == 0 { ["--bootstrap".to_owned(), nodes.to_string()] } else { ["--join".to_owned(), first] };
             cluster.launch(index, &form)?;
         }
         cluster.wait_healthy().await?;
@@ -155,11 +146,7 @@ impl Cluster {
             Ok(Node {
                 http: PortLease::take()?,
                 peer: PortLease::take()?,
-                data: options
-                    .data_dirs
-                    .get(index)
-                    .cloned()
-                    .unwrap_or_else(|| scratch.root().join(&name)),
+                data: options.data_dirs.get(index).cloned().unwrap_or_else(|| scratch.root().join(&name)),
                 out: scratch.logs().join(format!("{name}.out")),
                 log: scratch.logs().join(format!("{name}.log")),
                 process: None,
@@ -167,11 +154,7 @@ impl Cluster {
             })
         };
         let nodes = (0..options.nodes).map(node).collect::<Result<_>>()?;
-        Ok(Self {
-            options,
-            nodes,
-            scratch,
-        })
+        Ok(Self { options, nodes, scratch })
     }
 
     /// The `quiver` binary with a clean environment, for verbs and gateways.
@@ -187,19 +170,13 @@ impl Cluster {
         let urls: Vec<_> = self.nodes.iter().map(Node::url).collect();
         let listen = format!("127.0.0.1:{}", lease.port());
         let command = self.verb(&["gateway", "--listen", &listen, "--cluster", &urls.join(",")]);
-        let log = self
-            .scratch
-            .logs()
-            .join(format!("gateway-{}.log", lease.port()));
+        let log = self.scratch.logs().join(format!("gateway-{}.log", lease.port()));
         let mut process = Process::start(command, &log.with_extension("out"), &log)?;
         let client = Client::new(&format!("http://{listen}"));
         let start = Instant::now();
         while !client.cluster_status().await.success() {
             if process.ended().is_some() || start.elapsed() > self.options.patience {
-                bail!(
-                    "the gateway did not come up:\n{}",
-                    std::fs::read_to_string(&log).unwrap_or_default()
-                );
+                bail!("the gateway did not come up:\n{}", std::fs::read_to_string(&log).unwrap_or_default());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -244,9 +221,7 @@ impl Cluster {
 
     /// Clients of all nodes, in order.
     pub fn clients(&self) -> Vec<Client> {
-        (0..self.nodes.len())
-            .map(|index| self.client(index))
-            .collect()
+        (0..self.nodes.len()).map(|index| self.client(index)).collect()
     }
 
     /// Where histories go, so that they stay after a failure.
@@ -284,13 +259,8 @@ impl Cluster {
         };
         process.signal(libc::SIGTERM);
         let status = process.wait(Duration::from_secs(30)).await;
-        let status = status.with_context(|| {
-            format!(
-                "{} after SIGTERM:\n{}",
-                self.nodes[index].name,
-                self.nodes[index].tail()
-            )
-        })?;
+        let status = status
+            .with_context(|| format!("{} after SIGTERM:\n{}", self.nodes[index].name, self.nodes[index].tail()))?;
         Ok(status.code())
     }
 
@@ -317,11 +287,7 @@ impl Cluster {
             let node = &mut self.nodes[index];
             if !node.running() {
                 let how = node.process.as_mut().and_then(Process::ended);
-                bail!(
-                    "{} ended ({how:?}) instead of getting healthy:\n{}",
-                    node.name,
-                    node.tail()
-                );
+                bail!("{} ended ({how:?}) instead of getting healthy:\n{}", node.name, node.tail());
             }
             if start.elapsed() > self.options.patience {
                 bail!(

@@ -51,21 +51,12 @@ impl LoopDisk {
         sweep_abandoned();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let stem = std::env::temp_dir().join(format!("{PREFIX}{}-{number}", std::process::id()));
-        let mut disk = Self {
-            image: stem.with_extension("img"),
-            mount: stem.with_extension("mnt"),
-            mounted: false,
-        };
+        let mut disk = Self { image: stem.with_extension("img"), mount: stem.with_extension("mnt"), mounted: false };
         File::create(&disk.image)?.set_len(mib << 20)?;
         std::fs::create_dir_all(&disk.mount)?;
-        tool(
-            Command::new("mkfs.ext4")
-                .args(["-q", "-F", "-E", "nodiscard"])
-                .arg(&disk.image),
-        )?;
+        tool(Command::new("mkfs.ext4").args(["-q", "-F", "-E", "nodiscard"]).arg(&disk.image))?;
         // Where loop devices are forbidden (a container without them) this is the first to know.
-        disk.mount_image()
-            .map_err(|error| NoDisk::Skip(format!("mounting a loop device: {error}")))?;
+        disk.mount_image().map_err(|error| NoDisk::Skip(format!("mounting a loop device: {error}")))?;
         Ok(disk)
     }
 
@@ -78,13 +69,8 @@ impl LoopDisk {
     pub fn cut_power(&self) -> io::Result<()> {
         let root = File::open(&self.mount)?;
         // SAFETY: the request reads one u32 through the pointer, which lives until the call returns.
-        let result =
-            unsafe { libc::ioctl(root.as_raw_fd(), EXT4_IOC_SHUTDOWN as _, &NO_LOG_FLUSH) };
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        let result = unsafe { libc::ioctl(root.as_raw_fd(), EXT4_IOC_SHUTDOWN as _, &NO_LOG_FLUSH) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// The power is back: unmounts and mounts again, which replays the journal. No process may have files open here.
@@ -94,12 +80,7 @@ impl LoopDisk {
     }
 
     fn mount_image(&mut self) -> io::Result<()> {
-        tool(
-            Command::new("mount")
-                .args(["-t", "ext4", "-o", "loop,commit=300"])
-                .arg(&self.image)
-                .arg(&self.mount),
-        )?;
+        tool(Command::new("mount").args(["-t", "ext4", "-o", "loop,commit=300"]).arg(&self.image).arg(&self.mount))?;
         self.mounted = true;
         Ok(())
     }
@@ -138,9 +119,7 @@ fn check_possible() -> Result<(), String> {
     }
     for program in ["mkfs.ext4", "mount", "umount"] {
         if Command::new(program).arg("-V").output().is_err() {
-            return Err(format!(
-                "{program} is not installed (Debian: e2fsprogs, mount)"
-            ));
+            return Err(format!("{program} is not installed (Debian: e2fsprogs, mount)"));
         }
     }
     Ok(())
@@ -152,15 +131,9 @@ fn sweep_abandoned() {
         return;
     };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let owner = name
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split('-').next())
-            .and_then(|pid| pid.parse::<u32>().ok());
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let owner =
+            name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).and_then(|pid| pid.parse::<u32>().ok());
         if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             if path.is_dir() {
                 let _ = tool(Command::new("umount").arg("-l").arg(&path));
@@ -178,10 +151,7 @@ fn tool(command: &mut Command) -> io::Result<()> {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(io::Error::other(format!(
-        "{}: {words}",
-        command.get_program().to_string_lossy()
-    )))
+    Err(io::Error::other(format!("{}: {words}", command.get_program().to_string_lossy())))
 }
 
 #[cfg(test)]
@@ -206,10 +176,7 @@ mod tests {
         disk.restore_power().unwrap();
         assert_eq!(std::fs::read(disk.path().join("synced")).unwrap(), b"kept");
         let lost = std::fs::read(disk.path().join("unsynced")).unwrap_or_default();
-        assert!(
-            lost.is_empty(),
-            "a power loss that loses nothing tests nothing"
-        );
+        assert!(lost.is_empty(), "a power loss that loses nothing tests nothing");
         let (image, mount) = (disk.image.clone(), disk.mount.clone());
         drop(disk);
         assert!(!image.exists() && !mount.exists());

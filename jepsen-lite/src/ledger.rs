@@ -102,11 +102,7 @@ pub struct Ledger {
 impl Ledger {
     /// An empty record of points with vectors of `size` components.
     pub fn new(size: usize) -> Self {
-        Self {
-            size,
-            clock: AtomicU64::new(1),
-            state: Mutex::default(),
-        }
+        Self { size, clock: AtomicU64::new(1), state: Mutex::default() }
     }
 
     /// The size of the vectors.
@@ -146,14 +142,7 @@ impl Ledger {
             state.by_write.insert(write, index);
         }
         let (invoked, note) = (self.now(), String::new());
-        state.ops.push(Op {
-            key,
-            kind,
-            invoked,
-            finished: None,
-            fate: Fate::Pending,
-            note,
-        });
+        state.ops.push(Op { key, kind, invoked, finished: None, fate: Fate::Pending, note });
         Ticket { index, write }
     }
 
@@ -183,13 +172,7 @@ impl Ledger {
     }
 
     /// Judges one key as read between two moments; `None` is a key that was not there.
-    pub fn judge(
-        &self,
-        key: u64,
-        started: u64,
-        ended: u64,
-        seen: Option<&Seen>,
-    ) -> Option<Problem> {
+    pub fn judge(&self, key: u64, started: u64, ended: u64, seen: Option<&Seen>) -> Option<Problem> {
         let state = self.lock();
         verdict::judge(&state, self.size, key, (started, ended), seen)
     }
@@ -202,18 +185,9 @@ impl Ledger {
         keys.extend(shown.keys());
         keys.sort_unstable();
         keys.dedup();
-        let problems = keys
-            .iter()
-            .filter_map(|key| self.judge(*key, started, ended, shown.get(key)))
-            .collect();
+        let problems = keys.iter().filter_map(|key| self.judge(*key, started, ended, shown.get(key))).collect();
         let (acknowledged, refused, unknown) = self.counts();
-        Report {
-            acknowledged,
-            refused,
-            unknown,
-            keys: keys.len(),
-            problems,
-        }
+        Report { acknowledged, refused, unknown, keys: keys.len(), problems }
     }
 
     /// Writes the history, one JSON object a line.

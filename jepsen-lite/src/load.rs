@@ -112,13 +112,7 @@ impl Load {
         Observed {
             searches: self.shared.searches.load(Ordering::SeqCst),
             refused: self.shared.refused_searches.load(Ordering::SeqCst),
-            problems: std::mem::take(
-                &mut *self
-                    .shared
-                    .problems
-                    .lock()
-                    .expect("nothing under the lock panics"),
-            ),
+            problems: std::mem::take(&mut *self.shared.problems.lock().expect("nothing under the lock panics")),
         }
     }
 
@@ -131,10 +125,7 @@ impl Load {
     pub async fn progress(&self, more: usize, patience: Duration) -> anyhow::Result<()> {
         let (start, wanted) = (Instant::now(), self.acknowledged() + more);
         while self.acknowledged() < wanted {
-            anyhow::ensure!(
-                start.elapsed() < patience,
-                "no {more} writes acknowledged within {patience:?}"
-            );
+            anyhow::ensure!(start.elapsed() < patience, "no {more} writes acknowledged within {patience:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
@@ -146,13 +137,8 @@ async fn write_on(shared: Arc<Shared>, number: usize) {
     let mut gateway = number;
     while !shared.stop.load(Ordering::SeqCst) {
         let key = rng.random_range(0..shared.plan.keys);
-        let delete =
-            shared.plan.delete_one_in > 0 && rng.random_ratio(1, shared.plan.delete_one_in);
-        let ticket = if delete {
-            shared.ledger.begin_delete(key)
-        } else {
-            shared.ledger.begin_put(key)
-        };
+        let delete = shared.plan.delete_one_in > 0 && rng.random_ratio(1, shared.plan.delete_one_in);
+        let ticket = if delete { shared.ledger.begin_delete(key) } else { shared.ledger.begin_put(key) };
         let request = request_id(&mut rng);
         let (class, answer) = insist(&shared, &mut gateway, key, &ticket, &request).await;
         let fate = match class {
@@ -166,18 +152,11 @@ async fn write_on(shared: Arc<Shared>, number: usize) {
 }
 
 /// Sends the operation until its fate is known or patience ends. Once unknown, a later failure proves nothing about the first attempt.
-async fn insist(
-    shared: &Shared,
-    gateway: &mut usize,
-    key: u64,
-    ticket: &Ticket,
-    request: &str,
-) -> (Class, Answer) {
+async fn insist(shared: &Shared, gateway: &mut usize, key: u64, ticket: &Ticket, request: &str) -> (Class, Answer) {
     let start = Instant::now();
     let mut class = Class::Fail;
     loop {
-        let client =
-            shared.clients[*gateway % shared.clients.len()].with_deadline(Duration::from_secs(4));
+        let client = shared.clients[*gateway % shared.clients.len()].with_deadline(Duration::from_secs(4));
         let answer = operate(&client, shared, key, ticket, request).await;
         match answer.class {
             Class::Ok => return (Class::Ok, answer),
@@ -192,52 +171,31 @@ async fn insist(
     }
 }
 
-async fn operate(
-    client: &Client,
-    shared: &Shared,
-    key: u64,
-    ticket: &Ticket,
-    request: &str,
-) -> Answer {
+async fn operate(client: &Client, shared: &Shared, key: u64, ticket: &Ticket, request: &str) -> Answer {
     let more = json!({"request_id": request});
     if ticket.write == 0 {
-        return client
-            .delete(&shared.plan.collection, vec![json!(key)], more)
-            .await;
+        return client.delete(&shared.plan.collection, vec![json!(key)], more).await;
     }
     let (vector, payload) = content(key, ticket.write, shared.ledger.size());
     let point = json!({"id": key, "vector": vector, "payload": payload});
-    client
-        .upsert(&shared.plan.collection, vec![point], more)
-        .await
+    client.upsert(&shared.plan.collection, vec![point], more).await
 }
 
 async fn search_on(shared: Arc<Shared>, number: usize) {
     let mut turn = number;
     while !shared.stop.load(Ordering::SeqCst) {
-        let client =
-            shared.clients[turn % shared.clients.len()].with_deadline(Duration::from_secs(4));
+        let client = shared.clients[turn % shared.clients.len()].with_deadline(Duration::from_secs(4));
         let level = ["quorum", "all"][turn / shared.clients.len() % 2];
         turn += 1;
         let started = shared.ledger.now();
-        match read_everything(
-            &client,
-            &shared.plan.collection,
-            shared.ledger.size(),
-            shared.plan.keys as usize,
-            level,
-        )
-        .await
+        match read_everything(&client, &shared.plan.collection, shared.ledger.size(), shared.plan.keys as usize, level)
+            .await
         {
             Ok(shown) => {
                 let ended = shared.ledger.now();
                 let judge = |key| shared.ledger.judge(key, started, ended, shown.get(&key));
                 let found: Vec<_> = (0..shared.plan.keys).filter_map(judge).collect();
-                shared
-                    .problems
-                    .lock()
-                    .expect("nothing under the lock panics")
-                    .extend(found);
+                shared.problems.lock().expect("nothing under the lock panics").extend(found);
                 shared.searches.fetch_add(1, Ordering::SeqCst);
             }
             Err(_) => {
@@ -258,19 +216,10 @@ pub async fn read_everything(
 ) -> anyhow::Result<BTreeMap<u64, Seen>> {
     let query = vec![1.0; size];
     let more = json!({"consistency": level, "with_payload": true, "with_vector": true, "params": {"exact": true}});
-    let body = client
-        .search(collection, &query, at_most + 100, more)
-        .await
-        .ok()?;
-    let results = body["results"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let body = client.search(collection, &query, at_most + 100, more).await.ok()?;
+    let results = body["results"].as_array().map(Vec::as_slice).unwrap_or_default();
     let shown: BTreeMap<_, _> = results.iter().filter_map(Seen::from_record).collect();
-    anyhow::ensure!(
-        shown.len() == results.len(),
-        "a search showed an id twice or no number as id: {body}"
-    );
+    anyhow::ensure!(shown.len() == results.len(), "a search showed an id twice or no number as id: {body}");
     Ok(shown)
 }
 
@@ -278,12 +227,5 @@ pub async fn read_everything(
 pub fn request_id(rng: &mut StdRng) -> String {
     let bits = (rng.random::<u128>() & !(0xf << 76) & !(0b11 << 62)) | (4 << 76) | (0b10 << 62);
     let hex = format!("{bits:032x}");
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

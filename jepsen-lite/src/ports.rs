@@ -34,11 +34,7 @@ impl PortLease {
             let step = NEXT.fetch_add(1, Ordering::Relaxed);
             let port = LOWEST + (start.wrapping_add(step) % COUNT);
             let path = locks.join(port.to_string());
-            let lock = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)?;
+            let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
             if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
                 return Ok(Self { port, _lock: lock });
             }
@@ -63,10 +59,6 @@ mod tests {
         let distinct: BTreeSet<_> = leases.iter().map(PortLease::port).collect();
         assert_eq!(distinct.len(), leases.len());
         assert!(TcpListener::bind(("127.0.0.1", leases[7].port())).is_ok());
-        assert!(
-            distinct
-                .iter()
-                .all(|port| (LOWEST..LOWEST + COUNT).contains(port))
-        );
+        assert!(distinct.iter().all(|port| (LOWEST..LOWEST + COUNT).contains(port)));
     }
 }

@@ -49,10 +49,7 @@ fn spawn(mut command: Command) -> Result<Child> {
         .expect("sending into a channel does not panic")
         .send((command, answer))
         .context("the spawning thread ended")?;
-    inbox
-        .recv()
-        .context("the spawning thread ended")?
-        .with_context(|| format!("starting {}", program.display()))
+    inbox.recv().context("the spawning thread ended")?.with_context(|| format!("starting {}", program.display()))
 }
 
 /// A command that does not inherit the store's settings from whoever runs the tests.
@@ -79,9 +76,7 @@ impl Process {
         let append = |path: &Path| File::options().create(true).append(true).open(path);
         command.stdout(append(stdout).with_context(|| format!("opening {}", stdout.display()))?);
         command.stderr(append(stderr).with_context(|| format!("opening {}", stderr.display()))?);
-        Ok(Self {
-            child: spawn(command)?,
-        })
+        Ok(Self { child: spawn(command)? })
     }
 
     /// The process id.
@@ -152,12 +147,7 @@ pub async fn run(command: Command, patience: Duration) -> Result<Finished> {
     let read = |path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let (stdout, stderr) = (read(&out)?, read(&err)?);
     let status = status.with_context(|| format!("it printed:\n{stdout}{stderr}"))?;
-    Ok(Finished {
-        code: status.code(),
-        signal: status.signal(),
-        stdout,
-        stderr,
-    })
+    Ok(Finished { code: status.code(), signal: status.signal(), stdout, stderr })
 }
 
 #[cfg(test)]
@@ -172,48 +162,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_verb_is_captured_with_its_exit_code() {
-        let finished = run(
-            shell("echo out; echo err >&2; exit 3"),
-            Duration::from_secs(10),
-        )
-        .await
-        .unwrap();
-        assert_eq!(
-            (
-                finished.code,
-                finished.stdout.as_str(),
-                finished.stderr.as_str()
-            ),
-            (Some(3), "out\n", "err\n")
-        );
+        let finished = run(shell("echo out; echo err >&2; exit 3"), Duration::from_secs(10)).await.unwrap();
+        assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(3), "out\n", "err\n"));
     }
 
     #[tokio::test]
     async fn a_verb_that_hangs_is_killed_and_what_it_printed_is_told() {
-        let error = run(shell("echo started; sleep 60"), Duration::from_millis(200))
-            .await
-            .unwrap_err();
+        let error = run(shell("echo started; sleep 60"), Duration::from_millis(200)).await.unwrap_err();
         assert!(format!("{error:#}").contains("started"), "{error:#}");
     }
 
     #[tokio::test]
     async fn a_paused_process_does_not_end_and_a_resumed_one_does() {
         let dir = tempfile::tempdir().unwrap();
-        let mut process = Process::start(
-            shell("sleep 0.2"),
-            &dir.path().join("o"),
-            &dir.path().join("e"),
-        )
-        .unwrap();
+        let mut process = Process::start(shell("sleep 0.2"), &dir.path().join("o"), &dir.path().join("e")).unwrap();
         process.signal(libc::SIGSTOP);
         assert!(process.wait(Duration::from_millis(500)).await.is_err());
         process.signal(libc::SIGCONT);
-        assert!(
-            process
-                .wait(Duration::from_secs(10))
-                .await
-                .unwrap()
-                .success()
-        );
+        assert!(process.wait(Duration::from_secs(10)).await.unwrap().success());
     }
 }

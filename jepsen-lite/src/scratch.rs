@@ -20,14 +20,9 @@ impl Scratch {
     pub fn new(name: &str) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let root =
-            std::env::temp_dir().join(format!("quiver-{name}-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(root.join("logs"))
-            .with_context(|| format!("creating {}", root.display()))?;
-        Ok(Self {
-            root,
-            ended_well: false,
-        })
+        let root = std::env::temp_dir().join(format!("quiver-{name}-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(root.join("logs")).with_context(|| format!("creating {}", root.display()))?;
+        Ok(Self { root, ended_well: false })
     }
 
     /// The directory itself.
@@ -49,16 +44,8 @@ impl Scratch {
         let Ok(entries) = std::fs::read_dir(&self.root) else {
             return;
         };
-        for path in entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| *path != self.logs())
-        {
-            let _ = if path.is_dir() {
-                std::fs::remove_dir_all(&path)
-            } else {
-                std::fs::remove_file(&path)
-            };
+        for path in entries.flatten().map(|entry| entry.path()).filter(|path| *path != self.logs()) {
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         }
     }
 }
@@ -71,10 +58,7 @@ impl Drop for Scratch {
             let _ = std::fs::remove_dir_all(&self.root);
         } else {
             self.remove_data();
-            println!(
-                "logs and histories of the failed run: {}",
-                self.logs().display()
-            );
+            println!("logs and histories of the failed run: {}", self.logs().display());
         }
     }
 }

@@ -8,10 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The seed of this run, printed with the name of the test that asks for it.
 pub fn seed(test: &str) -> u64 {
     let seed = from_env("QUIVER_SEED").unwrap_or_else(|| {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map(|elapsed| elapsed.as_nanos())
-            .unwrap_or(1);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|elapsed| elapsed.as_nanos()).unwrap_or(1);
         mix(now as u64) >> 32
     });
     println!("{test}: QUIVER_SEED={seed}");

@@ -12,8 +12,7 @@ pub fn content(key: u64, write: u64, size: usize) -> (Vec<f32>, Value) {
     if let Some(first) = vector.first_mut() {
         *first = 1.0 + (write % 64) as f32 / 64.0;
     }
-    let payload =
-        json!({"write": write, "key": key, "check": format!("{:016x}", mix(write ^ mix(key)))});
+    let payload = json!({"write": write, "key": key, "check": format!("{:016x}", mix(write ^ mix(key)))});
     (vector, payload)
 }
 
@@ -32,16 +31,9 @@ impl Seen {
     /// Reads a record of the native API: `{"id", "version", "vector", "payload"}`. Returns the id as well.
     pub fn from_record(record: &Value) -> Option<(u64, Self)> {
         let vector = record["vector"].as_array().map(|components| {
-            components
-                .iter()
-                .map(|component| component.as_f64().map_or(f32::NAN, |number| number as f32))
-                .collect()
+            components.iter().map(|component| component.as_f64().map_or(f32::NAN, |number| number as f32)).collect()
         });
-        let seen = Self {
-            version: record["version"].as_u64(),
-            vector,
-            payload: record["payload"].clone(),
-        };
+        let seen = Self { version: record["version"].as_u64(), vector, payload: record["payload"].clone() };
         Some((record["id"].as_u64()?, seen))
     }
 
@@ -57,18 +49,10 @@ impl Seen {
             return Some(format!("payload {} instead of {payload}", self.payload));
         }
         let shown = self.vector.as_ref()?;
-        let differs = shown
-            .iter()
-            .zip(&vector)
-            .position(|(shown, written)| shown != written);
+        let differs = shown.iter().zip(&vector).position(|(shown, written)| shown != written);
         match differs {
-            _ if shown.len() != size => {
-                Some(format!("{} components instead of {size}", shown.len()))
-            }
-            Some(index) => Some(format!(
-                "component {index} is {} instead of {}",
-                shown[index], vector[index]
-            )),
+            _ if shown.len() != size => Some(format!("{} components instead of {size}", shown.len())),
+            Some(index) => Some(format!("component {index} is {} instead of {}", shown[index], vector[index])),
             None => None,
         }
     }

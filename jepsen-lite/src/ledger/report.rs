@@ -72,30 +72,17 @@ impl fmt::Display for Op {
             Fate::Fail => format!("refused: {}", self.note),
             Fate::Unknown | Fate::Pending => format!("of unknown fate: {}", self.note),
         };
-        let finished = self
-            .finished
-            .map_or("never".to_owned(), |finished| finished.to_string());
-        write!(
-            f,
-            " ({fate}; asked at {}, answered at {finished})",
-            self.invoked
-        )
+        let finished = self.finished.map_or("never".to_owned(), |finished| finished.to_string());
+        write!(f, " ({fate}; asked at {}, answered at {finished})", self.invoked)
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "key {}, read between {} and {}: ",
-            self.key, self.window.0, self.window.1
-        )?;
+        write!(f, "key {}, read between {} and {}: ", self.key, self.window.0, self.window.1)?;
         match &self.trouble {
             Trouble::Lost { write, shown: None } => write!(f, "LOST {write}; the key is absent"),
-            Trouble::Lost {
-                write,
-                shown: Some(shown),
-            } => write!(f, "LOST {write}; shown is {shown}"),
+            Trouble::Lost { write, shown: Some(shown) } => write!(f, "LOST {write}; shown is {shown}"),
             Trouble::Resurrected { delete, shown } => {
                 write!(f, "RESURRECTED: {shown} is shown after {delete}")
             }
@@ -132,25 +119,14 @@ impl Report {
 
     /// How many acknowledged operations are certainly gone (at most one a key is counted).
     pub fn lost(&self) -> usize {
-        let gone = |problem: &&Problem| {
-            matches!(
-                problem.trouble,
-                Trouble::Lost { .. } | Trouble::Resurrected { .. }
-            )
-        };
+        let gone = |problem: &&Problem| matches!(problem.trouble, Trouble::Lost { .. } | Trouble::Resurrected { .. });
         self.problems.iter().filter(gone).count()
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            acknowledged,
-            refused,
-            unknown,
-            keys,
-            problems,
-        } = self;
+        let Self { acknowledged, refused, unknown, keys, problems } = self;
         write!(
             f,
             "{acknowledged} acknowledged, {refused} refused, {unknown} unknown over {keys} keys: {} problems",

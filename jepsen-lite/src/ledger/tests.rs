@@ -16,8 +16,7 @@ impl Model {
         let ticket = ledger.begin_put(key);
         let write = ticket.write;
         self.version += 1;
-        self.points
-            .insert(key, seen(key, write, Some(self.version)));
+        self.points.insert(key, seen(key, write, Some(self.version)));
         ledger.finish(ticket, Fate::Ok(Some(self.version)), "");
         write
     }
@@ -32,11 +31,7 @@ impl Model {
 
 fn seen(key: u64, write: u64, version: Option<u64>) -> Seen {
     let (vector, payload) = content(key, write, SIZE);
-    Seen {
-        version,
-        vector: Some(vector),
-        payload,
-    }
+    Seen { version, vector: Some(vector), payload }
 }
 
 fn check(ledger: &Ledger, model: &Model) -> Report {
@@ -71,23 +66,12 @@ fn a_lost_write_is_found_absent_or_rolled_back() {
     model.put(&ledger, 1);
     model.points = before;
     let report = check(&ledger, &model);
-    assert!(
-        matches!(only(&report), Trouble::Lost { shown: Some(op), .. } if op.kind == Kind::Put(first)),
-        "{report}"
-    );
+    assert!(matches!(only(&report), Trouble::Lost { shown: Some(op), .. } if op.kind == Kind::Put(first)), "{report}");
     model.points.clear();
     let report = check(&ledger, &model);
-    assert!(
-        matches!(only(&report), Trouble::Lost { shown: None, .. }),
-        "{report}"
-    );
+    assert!(matches!(only(&report), Trouble::Lost { shown: None, .. }), "{report}");
     assert_eq!(report.lost(), 1);
-    assert!(
-        report
-            .to_string()
-            .contains("LOST write 2 (acknowledged as version 2"),
-        "{report}"
-    );
+    assert!(report.to_string().contains("LOST write 2 (acknowledged as version 2"), "{report}");
 }
 
 #[test]
@@ -95,16 +79,10 @@ fn an_invented_write_is_found() {
     let (ledger, mut model) = (Ledger::new(SIZE), Model::default());
     let write = model.put(&ledger, 1);
     model.points.insert(9, seen(9, 77, None));
-    assert!(matches!(
-        only(&check(&ledger, &model)),
-        Trouble::Invented { .. }
-    ));
+    assert!(matches!(only(&check(&ledger, &model)), Trouble::Invented { .. }));
     // A real write at a key it was not made for.
     model.points.insert(9, seen(9, write, None));
-    assert!(matches!(
-        only(&check(&ledger, &model)),
-        Trouble::Invented { .. }
-    ));
+    assert!(matches!(only(&check(&ledger, &model)), Trouble::Invented { .. }));
 }
 
 #[test]
@@ -114,10 +92,7 @@ fn a_write_that_was_certainly_not_applied_must_not_show() {
     let ticket = ledger.begin_put(1);
     model.points.insert(1, seen(1, ticket.write, None));
     ledger.finish(ticket, Fate::Fail, "412");
-    assert!(matches!(
-        only(&check(&ledger, &model)),
-        Trouble::Refused { .. }
-    ));
+    assert!(matches!(only(&check(&ledger, &model)), Trouble::Refused { .. }));
 }
 
 #[test]
@@ -127,10 +102,7 @@ fn a_resurrected_delete_is_found_and_a_new_write_after_it_is_not_blamed() {
     let before = model.points.clone();
     model.delete(&ledger, 1);
     model.points = before;
-    assert!(matches!(
-        only(&check(&ledger, &model)),
-        Trouble::Resurrected { .. }
-    ));
+    assert!(matches!(only(&check(&ledger, &model)), Trouble::Resurrected { .. }));
     model.put(&ledger, 1);
     assert!(check(&ledger, &model).holds());
 }
@@ -141,39 +113,12 @@ fn a_half_written_point_is_found_in_vector_and_in_payload() {
     let write = model.put(&ledger, 1);
     let whole = model.points[&1].clone();
     let (other, _) = content(1, write + 1, SIZE);
-    model.points.insert(
-        1,
-        Seen {
-            vector: Some(other),
-            ..whole.clone()
-        },
-    );
-    assert!(matches!(
-        only(&check(&ledger, &model)),
-        Trouble::HalfWritten { .. }
-    ));
-    model.points.insert(
-        1,
-        Seen {
-            payload: serde_json::json!({"write": write}),
-            ..whole.clone()
-        },
-    );
-    assert!(matches!(
-        only(&check(&ledger, &model)),
-        Trouble::HalfWritten { .. }
-    ));
-    model.points.insert(
-        1,
-        Seen {
-            vector: Some(vec![1.0]),
-            ..whole
-        },
-    );
-    assert!(matches!(
-        only(&check(&ledger, &model)),
-        Trouble::HalfWritten { .. }
-    ));
+    model.points.insert(1, Seen { vector: Some(other), ..whole.clone() });
+    assert!(matches!(only(&check(&ledger, &model)), Trouble::HalfWritten { .. }));
+    model.points.insert(1, Seen { payload: serde_json::json!({"write": write}), ..whole.clone() });
+    assert!(matches!(only(&check(&ledger, &model)), Trouble::HalfWritten { .. }));
+    model.points.insert(1, Seen { vector: Some(vec![1.0]), ..whole });
+    assert!(matches!(only(&check(&ledger, &model)), Trouble::HalfWritten { .. }));
 }
 
 #[test]
@@ -181,10 +126,7 @@ fn a_write_applied_twice_shows_by_its_version() {
     let (ledger, mut model) = (Ledger::new(SIZE), Model::default());
     let write = model.put(&ledger, 1);
     model.points.insert(1, seen(1, write, Some(2)));
-    assert!(matches!(
-        only(&check(&ledger, &model)),
-        Trouble::OtherVersion { .. }
-    ));
+    assert!(matches!(only(&check(&ledger, &model)), Trouble::OtherVersion { .. }));
 }
 
 #[test]
@@ -200,10 +142,7 @@ fn an_unknown_write_may_show_or_not_and_even_late() {
     assert!(check(&ledger, &model).holds());
     // Its version says that it took effect before: then the acknowledged one is lost.
     model.points.insert(1, seen(1, unknown, Some(0)));
-    assert!(matches!(
-        only(&check(&ledger, &model)),
-        Trouble::Lost { .. }
-    ));
+    assert!(matches!(only(&check(&ledger, &model)), Trouble::Lost { .. }));
     // An unknown delete excuses an absent key.
     model.points.clear();
     let ticket = ledger.begin_delete(1);
@@ -220,20 +159,11 @@ fn a_stale_read_is_found_and_a_read_beside_a_write_is_not() {
     model.put(&ledger, 1);
     let after = ledger.now();
     let end = ledger.now();
-    assert!(
-        ledger.judge(1, during, end, Some(&old)).is_none(),
-        "the write was acknowledged only after the read began"
-    );
-    assert!(matches!(
-        ledger.judge(1, after, end, Some(&old)).unwrap().trouble,
-        Trouble::Lost { .. }
-    ));
+    assert!(ledger.judge(1, during, end, Some(&old)).is_none(), "the write was acknowledged only after the read began");
+    assert!(matches!(ledger.judge(1, after, end, Some(&old)).unwrap().trouble, Trouble::Lost { .. }));
     // A write from the future.
     let new = model.points[&1].clone();
-    assert!(matches!(
-        ledger.judge(1, 1, during, Some(&new)).unwrap().trouble,
-        Trouble::Invented { .. }
-    ));
+    assert!(matches!(ledger.judge(1, 1, during, Some(&new)).unwrap().trouble, Trouble::Invented { .. }));
 }
 
 #[test]
