@@ -2,7 +2,7 @@
 //!
 //! One binary, so that it links once. Each test prints its seed first (`QUIVER_SEED` overrides it) and starts a cluster of its own; no
 //! test asserts a time. `QUIVER_TEST_CLUSTERS` bounds how many clusters run at once, `QUIVER_TEST_ROUNDS` makes the fault tests longer,
-//! and `QUIVER_KEEP=1` keeps data directories. What a failed test leaves, logs and histories, it prints the place of.
+//! `QUIVER_KEEP=1` keeps data directories, `QUIVER_BINARY` names another binary to test. What a failed test leaves, logs and histories, it prints the place of.
 
 #[path = "integration/support/mod.rs"]
 mod support;

@@ -3,6 +3,7 @@
 pub mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,8 +15,10 @@ use jepsen_lite::seed::from_env;
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The binary under test.
-pub const QUIVER: &str = env!("CARGO_BIN_EXE_quiver");
+/// The binary under test: the one just built, or `QUIVER_BINARY` (a release build, say).
+pub fn binary() -> PathBuf {
+    std::env::var_os("QUIVER_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_quiver").into(), PathBuf::from)
+}
 
 /// How long anything may take on a busy machine before a test gives up on it. Never a bound that a test is about.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,7 +41,7 @@ pub fn rounds(usual: u64) -> u64 {
 
 /// Three nodes of the binary under test.
 pub fn options(name: &str) -> Options {
-    Options::new(name, QUIVER)
+    Options::new(name, binary())
 }
 
 /// One node, for what needs no replicas.
