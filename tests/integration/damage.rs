@@ -36,9 +36,11 @@ fn files(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// The log store's one big file.
-fn log_file(data: &Path) -> Result<(u64, PathBuf)> {
-    files(data)?.into_iter().next().context("a node without files")
+/// The log store's one big file: the biggest in a directory called `log`.
+fn log_file(data: &Path) -> Result<PathBuf> {
+    let in_log = |path: &&PathBuf| path.parent().and_then(Path::file_name).is_some_and(|name| name == "log");
+    let files: Vec<_> = files(data)?.into_iter().map(|(_, path)| path).collect();
+    files.iter().find(in_log).cloned().with_context(|| format!("no log store among {files:?}"))
 }
 
 /// The last byte that is not padding.
@@ -54,7 +56,7 @@ fn garble(path: &Path, offset: u64, length: usize, seed: u64) -> Result<()> {
 
 /// Damages the data directory of a stopped node; says what was done.
 fn damage(kind: usize, data: &Path, seed: u64) -> Result<String> {
-    let (_, path) = log_file(data)?;
+    let path = log_file(data)?;
     let end = end_of_data(&path)?;
     match kind {
         0 => {
