@@ -2,8 +2,23 @@
 //!
 //! The only crate that names either of the two; above it there are only the types exported here.
 
+mod error;
+mod group;
+mod host;
 mod ids;
 mod machine;
+pub mod network;
+mod runtime;
+pub mod storage;
+mod status;
+#[cfg(test)]
+mod testing;
+mod types;
 
+pub use error::{OpenError, ReadError, WriteError};
+pub use group::{Group, Written};
+pub use host::{Host, Identity, RaftSettings};
 pub use ids::{GroupId, NodeId};
+pub use storage::Disk;
 pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader};
+pub use status::{GroupStatus, ReadMode, ReadPoint, Role};
