@@ -17,6 +17,9 @@ use tokio::task::JoinSet;
 use crate::client::{Answer, Class, Client};
 use crate::ledger::{Fate, Ledger, Problem, Seen, Ticket, content};
 
+/// The least pause of a writer after a refusal.
+const REFUSED_PAUSE: Duration = Duration::from_millis(40);
+
 /// What the load does.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -147,7 +150,9 @@ async fn write_on(shared: Arc<Shared>, number: usize) {
             Class::Unknown => Fate::Unknown,
         };
         shared.ledger.finish(ticket, fate, &answer.problem);
-        tokio::time::sleep(shared.plan.pause).await;
+        // Where nobody listens, refusals come by the thousand and say nothing new.
+        let pause = if class == Class::Fail { REFUSED_PAUSE.max(shared.plan.pause) } else { shared.plan.pause };
+        tokio::time::sleep(pause).await;
     }
 }
 
