@@ -78,6 +78,16 @@ pub struct Observed {
     pub problems: Vec<Problem>,
 }
 
+impl Observed {
+    /// Nothing contradicts the ledger; otherwise an error with the first contradiction of each key.
+    pub fn fresh(&self) -> anyhow::Result<()> {
+        let first: BTreeMap<u64, &Problem> = self.problems.iter().rev().map(|problem| (problem.key, problem)).collect();
+        let told: Vec<_> = first.values().take(10).map(|problem| format!("\n  {problem}")).collect();
+        anyhow::ensure!(told.is_empty(), "{} stale or wrong answers:{}", self.problems.len(), told.concat());
+        Ok(())
+    }
+}
+
 /// A load under way; it ends when this is dropped or [`Load::stop`]ped.
 pub struct Load {
     shared: Arc<Shared>,
@@ -144,16 +154,30 @@ async fn write_on(shared: Arc<Shared>, number: usize) {
         let ticket = if delete { shared.ledger.begin_delete(key) } else { shared.ledger.begin_put(key) };
         let request = request_id(&mut rng);
         let (class, answer) = insist(&shared, &mut gateway, key, &ticket, &request).await;
-        let fate = match class {
-            Class::Ok => Fate::Ok(answer.body["results"][0]["version"].as_u64()),
-            Class::Fail => Fate::Fail,
-            Class::Unknown => Fate::Unknown,
-        };
+        let fate = fate(class, &answer);
         shared.ledger.finish(ticket, fate, &answer.problem);
         // Where nobody listens, refusals come by the thousand and say nothing new.
         let pause = if class == Class::Fail { REFUSED_PAUSE.max(shared.plan.pause) } else { shared.plan.pause };
         tokio::time::sleep(pause).await;
     }
+}
+
+fn fate(class: Class, answer: &Answer) -> Fate {
+    match class {
+        Class::Ok => Fate::Ok(answer.body["results"][0]["version"].as_u64()),
+        Class::Fail => Fate::Fail,
+        Class::Unknown => Fate::Unknown,
+    }
+}
+
+/// One attempt to write `key`, entered in the ledger; the answer. For tests that follow single writes.
+pub async fn put(client: &Client, collection: &str, ledger: &Ledger, key: u64) -> Answer {
+    let ticket = ledger.begin_put(key);
+    let (vector, payload) = content(key, ticket.write, ledger.size());
+    let point = json!({"id": key, "vector": vector, "payload": payload});
+    let answer = client.upsert(collection, vec![point], json!({"timeout_ms": 3000})).await;
+    ledger.finish(ticket, fate(answer.class, &answer), &answer.problem);
+    answer
 }
 
 /// Sends the operation until its fate is known or patience ends. Once unknown, a later failure proves nothing about the first attempt.

@@ -80,7 +80,7 @@ async fn nothing_acknowledged_is_lost_with_the_power() -> Result<()> {
         load.progress(150, PATIENCE).await?;
         cut_all(&mut cluster, &disks)?;
         let observed = load.stop().await;
-        ensure!(observed.problems.is_empty(), "{:?}", observed.problems);
+        observed.fresh()?;
         restore_all(&mut cluster, &mut disks)?;
         cluster.wait_healthy().await?;
         ledger.save(&cluster.logs().join("history.jsonl"))?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use jepsen_lite::client::Client;
 use jepsen_lite::cluster::{Cluster, Options};
 use jepsen_lite::ledger::{Ledger, Report};
-use jepsen_lite::load::read_everything;
+use jepsen_lite::load::{put, read_everything};
 use jepsen_lite::seed::from_env;
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -138,4 +138,17 @@ pub async fn settle(cluster: &Cluster, collection: &str, ledger: &Ledger) -> Res
         ensure!(report.holds(), "{} contradicts the ledger: {report}", client.base());
     }
     same_state(cluster).await
+}
+
+/// Writes `key` through one node, again and again until it is acknowledged; the answer's body.
+pub async fn put_until_acknowledged(client: &Client, collection: &str, ledger: &Ledger, key: u64) -> Result<Value> {
+    let start = Instant::now();
+    loop {
+        let answer = put(client, collection, ledger, key).await;
+        if answer.success() {
+            return Ok(answer.body);
+        }
+        ensure!(start.elapsed() < PATIENCE, "no write through {}: {}", client.base(), answer.problem);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
