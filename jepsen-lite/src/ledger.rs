@@ -3,7 +3,8 @@
 //! Every write has an id of its own, and vector and payload are functions of it ([`content`]), so a point that is read proves which write
 //! it came from and that its parts belong together. The checks are exact for single keys with unique writes: a value may be seen unless a
 //! later write was acknowledged before the read began ([`Ledger::judge`]). A write of unknown fate may take effect at any later time, or
-//! never. Order is a counter, not a clock: it cannot go back and has no ties.
+//! never. Order is a counter, not a clock: it cannot go back and has no ties. Only a claim about time ("at most 30 ms stale") is judged by
+//! the clock, through [`Ledger::moment_at`].
 
 mod content;
 mod report;
@@ -17,6 +18,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -89,6 +91,8 @@ struct State {
     ops: Vec<Op>,
     by_key: BTreeMap<u64, Vec<usize>>,
     by_write: BTreeMap<u64, usize>,
+    /// When each operation finished: by the clock, and the moment.
+    finishes: Vec<(Instant, u64)>,
 }
 
 /// The record, shared by all writers and readers of a run.
@@ -153,6 +157,15 @@ impl Ledger {
         op.finished = Some(self.now());
         op.fate = fate;
         op.note = note.to_owned();
+        let finish = (Instant::now(), self.now());
+        state.finishes.push(finish);
+    }
+
+    /// A moment after everything that had finished by `instant`, and before everything that finished later.
+    pub fn moment_at(&self, instant: Instant) -> u64 {
+        let state = self.lock();
+        let later = state.finishes.partition_point(|(finish, _)| *finish <= instant);
+        later.checked_sub(1).map_or(0, |last| state.finishes[last].1)
     }
 
     /// How many operations were acknowledged, refused, and left unknown.

@@ -1,7 +1,7 @@
 //! Writers and searchers that run beside the faults.
 //!
 //! Writers upsert and delete a few hot keys through all gateways and enter each operation in the ledger; searchers ask for everything at
-//! a level that promises to be fresh and have the ledger judge each answer at once. An answer of unknown fate is asked again under the
+//! every level in turn and have the ledger judge each answer at once, an answer at ONE by the staleness it admits. An answer of unknown fate is asked again under the
 //! same `request_id` for a while, as a careful client does, so the store's promise to apply it once is tested by every run.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::client::{Answer, Class, Client};
@@ -19,6 +19,9 @@ use crate::ledger::{Fate, Ledger, Problem, Seen, Ticket, content};
 
 /// The least pause of a writer after a refusal.
 const REFUSED_PAUSE: Duration = Duration::from_millis(40);
+
+/// How much an answer at ONE may understate its staleness: a message of the leader may have been on its way for so long on a busy machine.
+const CLAIM_SLACK: Duration = Duration::from_millis(250);
 
 /// What the load does.
 #[derive(Clone, Debug)]
@@ -214,16 +217,10 @@ async fn search_on(shared: Arc<Shared>, number: usize) {
     let mut turn = number;
     while !shared.stop.load(Ordering::SeqCst) {
         let client = shared.clients[turn % shared.clients.len()].with_deadline(Duration::from_secs(4));
-        let level = ["quorum", "all"][turn / shared.clients.len() % 2];
+        let level = ["quorum", "all", "one"][turn / shared.clients.len() % 3];
         turn += 1;
-        let started = shared.ledger.now();
-        match read_everything(&client, &shared.plan.collection, shared.ledger.size(), shared.plan.keys as usize, level)
-            .await
-        {
-            Ok(shown) => {
-                let ended = shared.ledger.now();
-                let judge = |key| shared.ledger.judge(key, started, ended, shown.get(&key));
-                let found: Vec<_> = (0..shared.plan.keys).filter_map(judge).collect();
+        match judged_search(&client, &shared, level).await {
+            Ok(found) => {
                 shared.problems.lock().expect("nothing under the lock panics").extend(found);
                 shared.searches.fetch_add(1, Ordering::SeqCst);
             }
@@ -235,6 +232,21 @@ async fn search_on(shared: Arc<Shared>, number: usize) {
     }
 }
 
+/// Reads everything and judges it: at QUORUM and ALL as of the moment of asking, at ONE as of what the answer claims (`staleness_ms`).
+async fn judged_search(client: &Client, shared: &Shared, level: &str) -> anyhow::Result<Vec<Problem>> {
+    let (plan, ledger) = (&shared.plan, &shared.ledger);
+    let (mut started, asked) = (ledger.now(), Instant::now());
+    let (shown, body) = search_all(client, &plan.collection, ledger.size(), plan.keys as usize, level).await?;
+    let ended = ledger.now();
+    if level == "one" {
+        let claims =
+            body["shards"].as_array().into_iter().flatten().map(|row| row["staleness_ms"].as_u64().unwrap_or(0));
+        let claimed = Duration::from_millis(claims.max().unwrap_or(0)) + CLAIM_SLACK;
+        started = asked.checked_sub(claimed).map_or(0, |instant| ledger.moment_at(instant));
+    }
+    Ok((0..plan.keys).filter_map(|key| ledger.judge(key, started, ended, shown.get(&key))).collect())
+}
+
 /// Everything a collection holds, by one exact search that asks for more than there can be.
 pub async fn read_everything(
     client: &Client,
@@ -243,13 +255,23 @@ pub async fn read_everything(
     at_most: usize,
     level: &str,
 ) -> anyhow::Result<BTreeMap<u64, Seen>> {
+    search_all(client, collection, size, at_most, level).await.map(|(shown, _)| shown)
+}
+
+async fn search_all(
+    client: &Client,
+    collection: &str,
+    size: usize,
+    at_most: usize,
+    level: &str,
+) -> anyhow::Result<(BTreeMap<u64, Seen>, Value)> {
     let query = vec![1.0; size];
     let more = json!({"consistency": level, "with_payload": true, "with_vector": true, "params": {"exact": true}});
     let body = client.search(collection, &query, at_most + 100, more).await.ok()?;
     let results = body["results"].as_array().map(Vec::as_slice).unwrap_or_default();
     let shown: BTreeMap<_, _> = results.iter().filter_map(Seen::from_record).collect();
     anyhow::ensure!(shown.len() == results.len(), "a search showed an id twice or no number as id: {body}");
-    Ok(shown)
+    Ok((shown, body))
 }
 
 /// A random version-4 UUID from the run's own generator.

@@ -177,3 +177,18 @@ fn the_history_is_saved_line_by_line() {
     assert_eq!(text.lines().count(), 2);
     assert!(text.contains("\"Put\":1"), "{text}");
 }
+
+#[test]
+fn a_claim_about_time_is_judged_by_the_clock() {
+    let (ledger, mut model) = (Ledger::new(SIZE), Model::default());
+    let before = Instant::now();
+    model.put(&ledger, 1);
+    let old = model.points[&1].clone();
+    let between = Instant::now();
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    model.put(&ledger, 1);
+    let after = Instant::now();
+    let stale_since = |instant| ledger.judge(1, ledger.moment_at(instant), ledger.now(), Some(&old)).is_some();
+    assert!(!stale_since(before) && !stale_since(between), "the new write was not yet acknowledged then");
+    assert!(stale_since(after));
+}
