@@ -1,8 +1,9 @@
 //! The store's HTTP interface, and what an answer says about the fate of a write.
 //!
-//! A failed write is not a write that did not happen. Each answer is therefore one of three: *ok* (acknowledged), *fail* (certainly not
-//! applied: the connection was refused before anything was sent, or the error says `committed: "no"`) and *unknown* (everything else:
-//! a time-out, a reset, a 5xx that does not say). What the store says in `committed` is believed here and checked by the ledger.
+//! A failed write is not a write that did not happen. Each answer is therefore one of three: *ok* (acknowledged),
+//! *fail* (certainly not applied: the connection was refused before anything was sent, or the error says `committed:
+//! "no"`) and *unknown* (everything else: a time-out, a reset, a 5xx that does not say). What the store says in
+//! `committed` is believed here and checked by the ledger.
 
 use std::time::Duration;
 
@@ -178,7 +179,8 @@ impl Client {
         self.send(Method::DELETE, &format!("/collections/{name}"), None).await
     }
 
-    /// `POST /vectors`; `points` are `{"id", "vector", "payload", "if_version"}`, `more` is merged into the body (consistency, request_id).
+    /// `POST /vectors`; `points` are `{"id", "vector", "payload", "if_version"}`, `more` is merged into the body
+    /// (consistency, request_id).
     pub async fn upsert(&self, collection: &str, points: Vec<Value>, more: Value) -> Answer {
         self.post("/vectors", &merged(json!({"collection": collection, "vectors": points}), more)).await
     }

@@ -1,7 +1,8 @@
 //! A cluster of real `quiver server` processes that can be hurt in every way an operator's can.
 //!
-//! Node 1 is started with `--bootstrap N`, the others with `--join`; a restart gives the same directory and the same ports and neither
-//! flag. All processes are killed when the cluster is dropped, on a panic too; the logs stay unless [`Cluster::finish`] was reached.
+//! Node 1 is started with `--bootstrap N`, the others with `--join`; a restart gives the same directory and the same
+//! ports and neither flag. All processes are killed when the cluster is dropped, on a panic too; the logs stay unless
+//! [`Cluster::finish`] was reached.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,10 +1,13 @@
-//! A disk that can lose its power: a loop-mounted ext4 image and the ioctl that shuts a mounted ext4 down without flushing its log.
+//! A disk that can lose its power: a loop-mounted ext4 image and the ioctl that shuts a mounted ext4 down without
+//! flushing its log.
 //!
-//! `kill -9` never finds a missing sync, for the page cache outlives the process. [`LoopDisk::cut_power`] does: after it every read and
-//! write gives EIO, and after [`LoopDisk::restore_power`] only what was synced, or what the journal had committed by itself, is there.
-//! The journal's own commits are put off (`commit=300`) so that a store that does not sync cannot be saved by luck.
+//! `kill -9` never finds a missing sync, for the page cache outlives the process. [`LoopDisk::cut_power`] does: after
+//! it every read and write gives EIO, and after [`LoopDisk::restore_power`] only what was synced, or what the journal
+//! had committed by itself, is there. The journal's own commits are put off (`commit=300`) so that a store that does
+//! not sync cannot be saved by luck.
 //!
-//! Root only. Everything is undone on drop, on a panic too; what a killed test program left is swept up by the next one.
+//! Root only. Everything is undone on drop, on a panic too; what a killed test program left is swept up by the next
+//! one.
 
 use std::fs::File;
 use std::io;

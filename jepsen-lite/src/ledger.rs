@@ -1,10 +1,10 @@
 //! What was asked of the store, what it acknowledged, and whether what it shows can be explained by that.
 //!
-//! Every write has an id of its own, and vector and payload are functions of it ([`content`]), so a point that is read proves which write
-//! it came from and that its parts belong together. The checks are exact for single keys with unique writes: a value may be seen unless a
-//! later write was acknowledged before the read began ([`Ledger::judge`]). A write of unknown fate may take effect at any later time, or
-//! never. Order is a counter, not a clock: it cannot go back and has no ties. Only a claim about time ("at most 30 ms stale") is judged by
-//! the clock, through [`Ledger::moment_at`].
+//! Every write has an id of its own, and vector and payload are functions of it ([`content`]), so a point that is read
+//! proves which write it came from and that its parts belong together. The checks are exact for single keys with unique
+//! writes: a value may be seen unless a later write was acknowledged before the read began ([`Ledger::judge`]). A write
+//! of unknown fate may take effect at any later time, or never. Order is a counter, not a clock: it cannot go back and
+//! has no ties. Only a claim about time ("at most 30 ms stale") is judged by the clock, through [`Ledger::moment_at`].
 
 mod content;
 mod report;
@@ -190,8 +190,8 @@ impl Ledger {
         verdict::judge(&state, self.size, key, (started, ended), seen)
     }
 
-    /// Judges everything a complete read that began at `started` showed: each acknowledged write there or overwritten, nothing invented,
-    /// no half-written point.
+    /// Judges everything a complete read that began at `started` showed: each acknowledged write there or overwritten,
+    /// nothing invented, no half-written point.
     pub fn check(&self, started: u64, shown: &BTreeMap<u64, Seen>) -> Report {
         let ended = self.now();
         let mut keys = self.keys();

@@ -1,8 +1,9 @@
 //! Writers and searchers that run beside the faults.
 //!
-//! Writers upsert and delete a few hot keys through all gateways and enter each operation in the ledger; searchers ask for everything at
-//! every level in turn and have the ledger judge each answer at once, an answer at ONE by the staleness it admits. An answer of unknown fate is asked again under the
-//! same `request_id` for a while, as a careful client does, so the store's promise to apply it once is tested by every run.
+//! Writers upsert and delete a few hot keys through all gateways and enter each operation in the ledger; searchers ask
+//! for everything at every level in turn and have the ledger judge each answer at once, an answer at ONE by the
+//! staleness it admits. An answer of unknown fate is asked again under the same `request_id` for a while, as a careful
+//! client does, so the store's promise to apply it once is tested by every run.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,7 +21,8 @@ use crate::ledger::{Fate, Ledger, Problem, Seen, Ticket, content};
 /// The least pause of a writer after a refusal.
 const REFUSED_PAUSE: Duration = Duration::from_millis(40);
 
-/// How much an answer at ONE may understate its staleness: a message of the leader may have been on its way for so long on a busy machine.
+/// How much an answer at ONE may understate its staleness: a message of the leader may have been on its way for so long
+/// on a busy machine.
 const CLAIM_SLACK: Duration = Duration::from_millis(250);
 
 /// What the load does.
@@ -137,7 +139,8 @@ impl Load {
         self.shared.ledger.counts().0
     }
 
-    /// Waits until `more` further writes were acknowledged, so that a run is as long as its effect and not as a clock says.
+    /// Waits until `more` further writes were acknowledged, so that a run is as long as its effect and not as a clock
+    /// says.
     pub async fn progress(&self, more: usize, patience: Duration) -> anyhow::Result<()> {
         let (start, wanted) = (Instant::now(), self.acknowledged() + more);
         while self.acknowledged() < wanted {
@@ -183,7 +186,8 @@ pub async fn put(client: &Client, collection: &str, ledger: &Ledger, key: u64) -
     answer
 }
 
-/// Sends the operation until its fate is known or patience ends. Once unknown, a later failure proves nothing about the first attempt.
+/// Sends the operation until its fate is known or patience ends. Once unknown, a later failure proves nothing about the
+/// first attempt.
 async fn insist(shared: &Shared, gateway: &mut usize, key: u64, ticket: &Ticket, request: &str) -> (Class, Answer) {
     let start = Instant::now();
     let mut class = Class::Fail;
@@ -232,7 +236,8 @@ async fn search_on(shared: Arc<Shared>, number: usize) {
     }
 }
 
-/// Reads everything and judges it: at QUORUM and ALL as of the moment of asking, at ONE as of what the answer claims (`staleness_ms`).
+/// Reads everything and judges it: at QUORUM and ALL as of the moment of asking, at ONE as of what the answer claims
+/// (`staleness_ms`).
 async fn judged_search(client: &Client, shared: &Shared, level: &str) -> anyhow::Result<Vec<Problem>> {
     let (plan, ledger) = (&shared.plan, &shared.ledger);
     let (mut started, asked) = (ledger.now(), Instant::now());

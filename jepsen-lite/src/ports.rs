@@ -1,8 +1,9 @@
 //! Ports that a node may have, lose by being killed, and have again.
 //!
-//! They come from 20000–32000, below the range from which the kernel hands out ephemeral ports, so that while a node is down no outgoing
-//! connection takes its place. A port is found by binding it and is then held by a file lock for as long as the lease lives, so that test
-//! programs that run side by side do not choose the same one between the bind and the start of the node.
+//! They come from 20000–32000, below the range from which the kernel hands out ephemeral ports, so that while a node is
+//! down no outgoing connection takes its place. A port is found by binding it and is then held by a file lock for as
+//! long as the lease lives, so that test programs that run side by side do not choose the same one between the bind and
+//! the start of the node.
 
 use std::fs::{File, OpenOptions};
 use std::net::TcpListener;

@@ -1,8 +1,9 @@
 //! One child process: started, stopped, paused, killed, and never left behind.
 //!
-//! Children carry `PR_SET_PDEATHSIG`, so they die with the test program even when that is killed itself. The kernel sends that signal when
-//! the *thread* that spawned the child ends, not the process; all children are therefore spawned by one thread that lives as long as the
-//! program, for otherwise the end of a runtime's worker would kill a node that a test still needs.
+//! Children carry `PR_SET_PDEATHSIG`, so they die with the test program even when that is killed itself. The kernel
+//! sends that signal when the *thread* that spawned the child ends, not the process; all children are therefore spawned
+//! by one thread that lives as long as the program, for otherwise the end of a runtime's worker would kill a node that
+//! a test still needs.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +21,8 @@ type Job = (Command, mpsc::Sender<io::Result<Child>>);
 fn spawn(mut command: Command) -> Result<Child> {
     static SPAWNER: OnceLock<std::sync::Mutex<mpsc::Sender<Job>>> = OnceLock::new();
     let parent = std::process::id();
-    // SAFETY: between fork and exec only the async-signal-safe prctl, getppid and _exit are called, and nothing is allocated.
+    // SAFETY: between fork and exec only the async-signal-safe prctl, getppid and _exit are called, and nothing is
+    // allocated.
     unsafe {
         command.pre_exec(move || {
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {

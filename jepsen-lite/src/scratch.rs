@@ -1,7 +1,7 @@
 //! One temporary directory a run: data, logs and histories.
 //!
-//! When the run ended well nothing stays. When it did not (a panic, or nobody said that it ended well) the data goes and the logs and
-//! histories stay, and where they are is printed. `QUIVER_KEEP=1` keeps everything.
+//! When the run ended well nothing stays. When it did not (a panic, or nobody said that it ended well) the data goes
+//! and the logs and histories stay, and where they are is printed. `QUIVER_KEEP=1` keeps everything.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

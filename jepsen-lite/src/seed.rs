@@ -1,7 +1,7 @@
 //! The seed of a run: printed first, so that any failure can be asked for again.
 //!
-//! `QUIVER_SEED` overrides it. Real processes are not deterministic under a seed; what the seed fixes is what the harness chooses:
-//! keys, victims, moments, damaged offsets.
+//! `QUIVER_SEED` overrides it. Real processes are not deterministic under a seed; what the seed fixes is what the
+//! harness chooses: keys, victims, moments, damaged offsets.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

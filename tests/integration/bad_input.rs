@@ -1,4 +1,5 @@
-//! Bad input: a 4xx in the contract's error body that names item and field; nothing applied, nothing lost, the node as well as before.
+//! Bad input: a 4xx in the contract's error body that names item and field; nothing applied, nothing lost, the node as
+//! well as before.
 
 use anyhow::{Context, Result, ensure};
 use jepsen_lite::client::{Answer, Class, Client};

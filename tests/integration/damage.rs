@@ -1,5 +1,6 @@
-//! A node whose storage was damaged while it was down: it says what is damaged and what to do, never votes or serves from it, and the
-//! others serve on. Damage that hits nothing of value may go unnoticed, but then nothing may be missing either.
+//! A node whose storage was damaged while it was down: it says what is damaged and what to do, never votes or serves
+//! from it, and the others serve on. Damage that hits nothing of value may go unnoticed, but then nothing may be
+//! missing either.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -148,8 +149,8 @@ async fn notices(cluster: &mut Cluster, victim: usize, before: usize) -> Result<
     }
 }
 
-/// A damaged replica neither leads nor votes nor serves: where the node still runs, it is not healthy, and what it shows of a damaged shard
-/// is that it stopped.
+/// A damaged replica neither leads nor votes nor serves: where the node still runs, it is not healthy, and what it
+/// shows of a damaged shard is that it stopped.
 async fn abstains(cluster: &mut Cluster, victim: usize) -> Result<()> {
     if !cluster.node(victim).running() {
         return Ok(());

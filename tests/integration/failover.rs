@@ -1,4 +1,5 @@
-//! Losing any one node: nothing acknowledged is lost, the others go on by themselves, and the lost one comes back as it should.
+//! Losing any one node: nothing acknowledged is lost, the others go on by themselves, and the lost one comes back as it
+//! should.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,8 +61,8 @@ async fn any_node_may_be_killed_under_load() -> Result<()> {
     cluster.finish()
 }
 
-/// Writes all probe keys through one node, at once, until each is acknowledged: then that node reaches the leader of every shard. Returns
-/// how long after `killed` that was.
+/// Writes all probe keys through one node, at once, until each is acknowledged: then that node reaches the leader of
+/// every shard. Returns how long after `killed` that was.
 async fn probe_all(client: Client, ledger: Arc<Ledger>, killed: Instant) -> Result<Duration> {
     let probes: Vec<_> = PROBES.map(|key| tokio::spawn(probe(client.clone(), ledger.clone(), key))).collect();
     for probe in probes {

@@ -1,5 +1,5 @@
-//! The main job on real data: three nodes hold the whole sample, every node finds at every level what the exact answers name, and
-//! after a restart of everything it is all still there.
+//! The main job on real data: three nodes hold the whole sample, every node finds at every level what the exact answers
+//! name, and after a restart of everything it is all still there.
 
 use anyhow::{Context, Result, ensure};
 use jepsen_lite::client::Client;

@@ -1,8 +1,8 @@
-//! Power loss of the whole cluster at once, under concurrent writers: nothing acknowledged is lost. Each node has a disk of its own, a
-//! loop-mounted ext4 image that is shut down without flushing. Root only; skipped loudly elsewhere.
+//! Power loss of the whole cluster at once, under concurrent writers: nothing acknowledged is lost. Each node has a
+//! disk of its own, a loop-mounted ext4 image that is shut down without flushing. Root only; skipped loudly elsewhere.
 //!
-//! The same run with the syncs left out (`QUIVER_MUTANT=skip-sync`, in the binary only where tests are built) must be *seen* to lose
-//! writes: a test that cannot fail shows nothing.
+//! The same run with the syncs left out (`QUIVER_MUTANT=skip-sync`, in the binary only where tests are built) must be
+//! *seen* to lose writes: a test that cannot fail shows nothing.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! ONE may be stale and says so; QUORUM and ALL never are, whoever is cut off or asleep.
 //!
-//! One shard, so that "the leader" is one node. Every answer at QUORUM or ALL is judged by the ledger; what a cut-off leader must do is
-//! refuse, at ALL from the first moment and at QUORUM from the end of its lease.
+//! One shard, so that "the leader" is one node. Every answer at QUORUM or ALL is judged by the ledger; what a cut-off
+//! leader must do is refuse, at ALL from the first moment and at QUORUM from the end of its lease.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,7 +64,8 @@ async fn serves(client: &Client, level: &str, ledger: &Ledger) -> Result<()> {
     Ok(())
 }
 
-/// The stale answer of a node that is cut off: it must say how stale, be refused to who bounds it, and wait for a session's own write.
+/// The stale answer of a node that is cut off: it must say how stale, be refused to who bounds it, and wait for a
+/// session's own write.
 async fn stale_and_says_so(client: &Client, ledger: &Ledger, token: &Value, acknowledged: Instant) -> Result<()> {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let (known, started) = (acknowledged.elapsed().as_millis() as u64, ledger.now());

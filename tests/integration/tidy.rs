@@ -1,4 +1,5 @@
-//! The rules of the house that a test can hold: who may name what, which way imports go, headers, sizes, and what must not be left behind.
+//! The rules of the house that a test can hold: who may name what, which way imports go, headers, sizes, and what must
+//! not be left behind.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

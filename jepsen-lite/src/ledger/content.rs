@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::seed::mix;
 
-/// The vector and payload of write `write` to `key`. Components are multiples of 1/64 in [-4, 4): exact in f32 and in decimal, so they
-/// come back bit for bit. No component row is all zero.
+/// The vector and payload of write `write` to `key`. Components are multiples of 1/64 in [-4, 4): exact in f32 and in
+/// decimal, so they come back bit for bit. No component row is all zero.
 pub fn content(key: u64, write: u64, size: usize) -> (Vec<f32>, Value) {
     let component = |index: usize| ((mix(write ^ mix(index as u64)) % 512) as f32 - 256.0) / 64.0;
     let mut vector: Vec<f32> = (0..size).map(component).collect();

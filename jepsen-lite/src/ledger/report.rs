@@ -112,7 +112,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everything can be explained, and there was something to explain: a run without acknowledged writes shows nothing.
+    /// Whether everything can be explained, and there was something to explain: a run without acknowledged writes shows
+    /// nothing.
     pub fn holds(&self) -> bool {
         self.problems.is_empty() && self.acknowledged > 0
     }

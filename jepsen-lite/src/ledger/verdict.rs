@@ -8,7 +8,8 @@ pub(super) fn judge(state: &State, size: usize, key: u64, window: (u64, u64), se
     let (started, ended) = window;
     let empty = Vec::new();
     let ops: Vec<&Op> = state.by_key.get(&key).unwrap_or(&empty).iter().map(|index| &state.ops[*index]).collect();
-    // The acknowledged operation, over before the read began, that was asked for last: whatever was over before *it* was asked for is gone.
+    // The acknowledged operation, over before the read began, that was asked for last: whatever was over before *it*
+    // was asked for is gone.
     let over = |op: &&&Op| op.acknowledged() && op.finished.is_some_and(|finished| finished < started);
     let barrier = ops.iter().filter(over).max_by_key(|op| op.invoked).copied();
     let current = |op: &Op| barrier.is_none_or(|barrier| op.last_effect() >= barrier.invoked);

@@ -87,8 +87,8 @@ pub async fn leaders(cluster: &Cluster, count: usize) -> Result<BTreeMap<u64, us
     }
 }
 
-/// Waits until the replicas of every shard have applied the same index, and holds their state hashes against each other. Hashes that
-/// differ at an equal index are an error at once.
+/// Waits until the replicas of every shard have applied the same index, and holds their state hashes against each
+/// other. Hashes that differ at an equal index are an error at once.
 pub async fn same_state(cluster: &Cluster) -> Result<()> {
     let start = Instant::now();
     loop {
@@ -129,7 +129,8 @@ pub async fn final_check(client: &Client, collection: &str, ledger: &Ledger) -> 
     }
 }
 
-/// The end of a fault test: every node shows what the ledger can explain, and replicas agree. The history is saved first.
+/// The end of a fault test: every node shows what the ledger can explain, and replicas agree. The history is saved
+/// first.
 pub async fn settle(cluster: &Cluster, collection: &str, ledger: &Ledger) -> Result<()> {
     ledger.save(&cluster.logs().join("history.jsonl"))?;
     for client in cluster.clients() {
