@@ -1,1 +1,2 @@
-//! x
+//! Quiver: a Raft-replicated, sharded vector store.
+pub mod api;
