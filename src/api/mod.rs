@@ -8,6 +8,7 @@
 mod cluster;
 mod collections;
 mod error;
+mod level;
 mod points;
 mod search;
 mod selection;
@@ -23,6 +24,7 @@ pub use collections::{
     Distance, Envelope, VectorParams,
 };
 pub use error::{Committed, ErrorBody, ErrorStatus};
+pub use level::Level;
 pub use points::{
     Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult,
 };

@@ -1,6 +1,6 @@
 //! Points on the wire: upsert, delete, get.
 
-use super::{Consistency, Evidence, VectorValue, WithPayload, WithVector};
+use super::{Consistency, Evidence, Level, VectorValue, WithPayload, WithVector};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -81,7 +81,7 @@ pub struct Upsert {
     pub vectors: Vec<PointInput>,
     /// When to acknowledge; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Consistency>,
+    pub consistency: Option<Level>,
     /// Names this write, so that a retry applies once and answers what the first answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Uuid>,
@@ -147,7 +147,7 @@ pub struct Delete {
     pub filter: Option<Value>,
     /// When to acknowledge; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Consistency>,
+    pub consistency: Option<Level>,
     /// Names this write, so that a retry applies once and answers what the first answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Uuid>,
@@ -176,7 +176,7 @@ pub struct Deleted {
 pub struct GetOptions {
     /// Read level; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Consistency>,
+    pub consistency: Option<Level>,
     /// Token of a write this read must see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
