@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::engine::limits::{MAX_BATCH, MAX_LIMIT};
+
 /// How much one request, and all of them together, may ask of this gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -15,16 +17,8 @@ pub struct Limits {
     pub drain_bytes: usize,
     /// Points or ids in one write.
     pub batch: usize,
-    /// Components of one vector.
-    pub dimension: usize,
-    /// Results of one search, or points of one page.
+    /// Results of one search, those it skips included, or points of one page.
     pub limit: usize,
-    /// Best results that a search may skip.
-    pub offset: usize,
-    /// Named vectors of one collection.
-    pub named_vectors: usize,
-    /// Bytes of a collection's name.
-    pub name_bytes: usize,
     /// Requests for data that are served at once; more are refused, never queued.
     pub in_flight: usize,
     /// How long a request may take that names no `timeout_ms`.
@@ -38,12 +32,8 @@ impl Default for Limits {
         Self {
             body_bytes: 32 << 20,
             drain_bytes: 64 << 20,
-            batch: 10_000,
-            dimension: 65_535,
-            limit: 10_000,
-            offset: 10_000,
-            named_vectors: 64,
-            name_bytes: 255,
+            batch: MAX_BATCH,
+            limit: MAX_LIMIT,
             in_flight: 1_024,
             default_timeout: Duration::from_secs(10),
             max_timeout: Duration::from_secs(300),
@@ -54,35 +44,26 @@ impl Default for Limits {
 /// A limit, as the configuration and errors call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitName {
-    /// [`Limits::body_bytes`]
-    BodyBytes,
     /// [`Limits::batch`]
     Batch,
-    /// [`Limits::dimension`]
-    Dimension,
     /// [`Limits::limit`]
     Limit,
-    /// [`Limits::offset`]
-    Offset,
-    /// [`Limits::named_vectors`]
-    NamedVectors,
-    /// [`Limits::name_bytes`]
-    NameBytes,
-    /// [`Limits::max_timeout`]
+    /// [`Limits::max_timeout`], in milliseconds
     MaxTimeout,
+    /// The engine's [`MAX_VECTOR_SIZE`](crate::engine::limits::MAX_VECTOR_SIZE)
+    Dimension,
+    /// The engine's [`MAX_VECTORS_PER_COLLECTION`](crate::engine::limits::MAX_VECTORS_PER_COLLECTION)
+    NamedVectors,
 }
 
 impl fmt::Display for LimitName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::BodyBytes => "body_bytes",
             Self::Batch => "batch",
-            Self::Dimension => "dimension",
             Self::Limit => "limit",
-            Self::Offset => "offset",
-            Self::NamedVectors => "named_vectors",
-            Self::NameBytes => "name_bytes",
             Self::MaxTimeout => "max_timeout",
+            Self::Dimension => "dimension",
+            Self::NamedVectors => "named_vectors",
         })
     }
 }
