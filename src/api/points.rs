@@ -117,8 +117,8 @@ pub struct Upserted {
     pub results: Vec<WriteResult>,
     /// Opaque: pass it as `after` to read this write at any level.
     pub token: String,
-    /// Who took the write, one row for each shard.
-    #[serde(default)]
+    /// Who took the write, one row for each shard, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<Evidence>,
 }
 
@@ -165,8 +165,8 @@ pub struct Deleted {
     pub deleted: u64,
     /// Opaque: pass it as `after` to read this write at any level.
     pub token: String,
-    /// Who took the write, one row for each shard.
-    #[serde(default)]
+    /// Who took the write, one row for each shard, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<Evidence>,
 }
 

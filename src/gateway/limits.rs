@@ -50,10 +50,6 @@ pub enum LimitName {
     Limit,
     /// [`Limits::max_timeout`], in milliseconds
     MaxTimeout,
-    /// The engine's [`MAX_VECTOR_SIZE`](crate::engine::limits::MAX_VECTOR_SIZE)
-    Dimension,
-    /// The engine's [`MAX_VECTORS_PER_COLLECTION`](crate::engine::limits::MAX_VECTORS_PER_COLLECTION)
-    NamedVectors,
 }
 
 impl fmt::Display for LimitName {
@@ -62,8 +58,6 @@ impl fmt::Display for LimitName {
             Self::Batch => "batch",
             Self::Limit => "limit",
             Self::MaxTimeout => "max_timeout",
-            Self::Dimension => "dimension",
-            Self::NamedVectors => "named_vectors",
         })
     }
 }
