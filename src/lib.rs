@@ -6,5 +6,6 @@
 
 pub mod api;
 pub mod engine;
+pub mod gateway;
 pub mod placement;
 pub mod routing;
