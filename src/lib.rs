@@ -1,2 +1,3 @@
 //! Quiver: a Raft-replicated, sharded vector store.
 pub mod api;
+pub mod config;
