@@ -32,7 +32,9 @@ impl std::str::FromStr for Level {
             return Ok(Self::Named(Consistency::Quorum));
         }
         let number = text.parse().map(Self::Replicas).ok();
-        number.or_else(|| text.parse().map(Self::Named).ok()).ok_or_else(|| format!("unknown consistency `{text}`: say {EXPECTED}"))
+        number
+            .or_else(|| text.parse().map(Self::Named).ok())
+            .ok_or_else(|| format!("unknown consistency `{text}`: say {EXPECTED}"))
     }
 }
 

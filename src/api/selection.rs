@@ -130,7 +130,10 @@ mod tests {
             let read: WithPayload = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&read).unwrap(), text);
         }
-        assert_eq!(serde_json::from_str::<WithPayload>(r#"{"include":["a"]}"#).unwrap(), WithPayload::Fields(vec!["a".into()]));
+        assert_eq!(
+            serde_json::from_str::<WithPayload>(r#"{"include":["a"]}"#).unwrap(),
+            WithPayload::Fields(vec!["a".into()])
+        );
         for bad in ["1", "{}", r#"{"only":["a"]}"#, r#"{"include":["a"],"exclude":[]}"#, r#"["a",1]"#] {
             assert!(serde_json::from_str::<WithPayload>(bad).is_err(), "{bad}");
         }

@@ -76,7 +76,8 @@ fn without_place(error: &serde_json::Error) -> String {
 
 /// A body that names no type is taken for JSON; one that says it is something else is not.
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let text = |name| headers.get(name).map(|value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let text =
+        |name| headers.get(name).map(|value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned());
     if let Some(found) = text(header::CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(ApiError::MediaType { header: "Content-Encoding", found, expected: "identity" });
     }
@@ -111,7 +112,11 @@ async fn read(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
 /// An answer of `status` with `value` as its JSON body.
 pub fn answer<T: Serialize>(status: StatusCode, value: &T) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
-        Err(error) => ApiError::Internal { reason: format!("an answer could not be serialised: {error}") }.into_response(),
+        Ok(body) => {
+            (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+        }
+        Err(error) => {
+            ApiError::Internal { reason: format!("an answer could not be serialised: {error}") }.into_response()
+        }
     }
 }

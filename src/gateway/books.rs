@@ -16,7 +16,8 @@ use super::meter::Meter;
 use crate::routing::NodeReport;
 
 /// Upper edges of the histograms of seconds.
-const SECONDS: [f64; 16] = [0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+const SECONDS: [f64; 16] =
+    [0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 /// The exporter gathers samples until it is told to fold them; this many requests are few enough to keep.
 const UPKEEP_EVERY: u64 = 4_096;
 
@@ -43,7 +44,8 @@ impl Books {
             (_, "/search") => self.searches.record(took),
             _ => {}
         }
-        let labels = [("method", verb(method).to_owned()), ("route", route.to_owned()), ("status", status.as_str().to_owned())];
+        let labels =
+            [("method", verb(method).to_owned()), ("route", route.to_owned()), ("status", status.as_str().to_owned())];
         counter!("quiver_http_requests_total", &labels).increment(1);
         histogram!("quiver_http_request_seconds", &labels).record(took.as_secs_f64());
         if self.answered.fetch_add(1, Ordering::Relaxed) % UPKEEP_EVERY == UPKEEP_EVERY - 1 {
@@ -107,7 +109,12 @@ fn gauge_node(report: &NodeReport) {
 fn gauge_group(status: &GroupStatus) {
     let group = status.group.0.to_string();
     let set = |name: &'static str, value: f64| gauge!(name, "group" => group.clone()).set(value);
-    for (role, name) in [(Role::Leader, "leader"), (Role::Follower, "follower"), (Role::Learner, "learner"), (Role::Candidate, "candidate")] {
+    for (role, name) in [
+        (Role::Leader, "leader"),
+        (Role::Follower, "follower"),
+        (Role::Learner, "learner"),
+        (Role::Candidate, "candidate"),
+    ] {
         let is = f64::from(u8::from(status.role == role));
         gauge!("quiver_group_role", "group" => group.clone(), "role" => name).set(is);
     }

@@ -18,7 +18,11 @@ use crate::engine::{self, CollectionConfig, DEFAULT_VECTOR, validate_config};
 use crate::placement::CollectionEntry;
 use crate::routing::{Created, Overview};
 
-pub(super) async fn create(State(state): State<GatewayState>, call: Call, Json(body): Json<CreateCollection>) -> Result<Response, ApiError> {
+pub(super) async fn create(
+    State(state): State<GatewayState>,
+    call: Call,
+    Json(body): Json<CreateCollection>,
+) -> Result<Response, ApiError> {
     refuse_options(&body)?;
     let config = config(&body)?;
     let deadline = request::deadline(&state, &call, None)?;
@@ -27,7 +31,8 @@ pub(super) async fn create(State(state): State<GatewayState>, call: Call, Json(b
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let map = state.backend.map();
     let warnings = warnings(&created, map.replication_factor);
-    let body = CreatedCollection { name: body.name, created: !created.existed, shards: map.shards.len() as u32, warnings };
+    let body =
+        CreatedCollection { name: body.name, created: !created.existed, shards: map.shards.len() as u32, warnings };
     Ok(answer(status, &body))
 }
 
@@ -56,7 +61,10 @@ fn envelope<T: Serialize>(call: &Call, result: T) -> Response {
 /// Only exact search over plain vectors exists. An option that would be ignored is refused instead.
 fn refuse_options(body: &CreateCollection) -> Result<(), ApiError> {
     if body.quantization.as_ref().is_some_and(|value| !is_nothing(value)) {
-        return Err(ApiError::not_supported("quantization", "vectors are stored as they come; leave it out or say null"));
+        return Err(ApiError::not_supported(
+            "quantization",
+            "vectors are stored as they come; leave it out or say null",
+        ));
     }
     let exact = |value: &Value| value == "exact" || *value == serde_json::json!({"type": "exact"});
     if body.index.as_ref().is_some_and(|value| !is_nothing(value) && !exact(value)) {
@@ -72,7 +80,9 @@ fn is_nothing(value: &Value) -> bool {
 fn config(body: &CreateCollection) -> Result<CollectionConfig, ApiError> {
     let params = body.params().map_err(|reason| ApiError::invalid("vectors", reason))?;
     let vectors = params.into_iter();
-    let vectors = vectors.map(|(name, VectorParams { size, distance })| (name, engine::VectorParams { size, distance: distance.into() }));
+    let vectors = vectors.map(|(name, VectorParams { size, distance })| {
+        (name, engine::VectorParams { size, distance: distance.into() })
+    });
     let config = CollectionConfig { vectors: vectors.collect() };
     validate_config(&config)?;
     Ok(config)
@@ -81,14 +91,18 @@ fn config(body: &CreateCollection) -> Result<CollectionConfig, ApiError> {
 fn warnings(created: &Created, replication_factor: usize) -> Vec<String> {
     let mut warnings = Vec::new();
     if replication_factor == 1 {
-        warnings.push("each shard has one replica: a node that fails takes its points with it until it is back".to_owned());
+        warnings
+            .push("each shard has one replica: a node that fails takes its points with it until it is back".to_owned());
     }
     if replication_factor == 2 {
         warnings.push("each shard has two replicas, and a majority of two is two: no node may fail".to_owned());
     }
     if !created.pending.is_empty() {
         let shards: Vec<String> = created.pending.iter().map(ToString::to_string).collect();
-        warnings.push(format!("shards {} could not be told in time and will learn of the collection with its first request there", shards.join(", ")));
+        warnings.push(format!(
+            "shards {} could not be told in time and will learn of the collection with its first request there",
+            shards.join(", ")
+        ));
     }
     warnings
 }

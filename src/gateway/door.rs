@@ -39,7 +39,8 @@ impl Call {
     /// is for finding a request in logs and never changes what it does.
     fn begin(headers: &HeaderMap) -> Self {
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let given = given.filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
+        let given = given
+            .filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
         let id = given.map_or_else(|| Uuid::new_v4().to_string().into(), Arc::from);
         Self { id, began: Instant::now() }
     }
@@ -65,7 +66,8 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(call.clone());
     let served = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let response = served.unwrap_or_else(|panic| ApiError::Internal { reason: panic_text(panic.as_ref()) }.into_response());
+    let response =
+        served.unwrap_or_else(|panic| ApiError::Internal { reason: panic_text(panic.as_ref()) }.into_response());
     let response = finish(&call, response);
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     keep_books(&state, &call, &method, route, &response);

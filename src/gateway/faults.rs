@@ -17,13 +17,18 @@ pub(super) async fn show(State(state): State<GatewayState>) -> Result<Response, 
 }
 
 /// Where faults are off, that is the answer to any body.
-pub(super) async fn set(State(state): State<GatewayState>, body: Result<Json<Faults>, ApiError>) -> Result<Response, ApiError> {
+pub(super) async fn set(
+    State(state): State<GatewayState>,
+    body: Result<Json<Faults>, ApiError>,
+) -> Result<Response, ApiError> {
     let switch = switch(&state)?;
     let Json(faults) = body?;
     let map = state.backend.map();
     let mut nodes = BTreeSet::new();
     for (position, name) in faults.cut.iter().enumerate() {
-        let node = map.node_named(name).ok_or_else(|| ApiError::invalid(format!("cut[{position}]"), format!("there is no node `{name}`")))?;
+        let node = map
+            .node_named(name)
+            .ok_or_else(|| ApiError::invalid(format!("cut[{position}]"), format!("there is no node `{name}`")))?;
         nodes.insert(node);
     }
     switch.cut(nodes);

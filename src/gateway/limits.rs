@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::config::RequestLimits;
 use crate::engine::limits::{MAX_BATCH, MAX_LIMIT};
 
 /// How much one request, and all of them together, may ask of this gateway.
@@ -36,7 +37,20 @@ impl Default for Limits {
             limit: MAX_LIMIT,
             in_flight: 1_024,
             default_timeout: Duration::from_secs(10),
-            max_timeout: Duration::from_secs(300),
+            max_timeout: Duration::from_secs(600),
+        }
+    }
+}
+
+impl From<RequestLimits> for Limits {
+    fn from(configured: RequestLimits) -> Self {
+        let RequestLimits { body_bytes, batch, results, timeout_ms } = configured;
+        Self {
+            body_bytes,
+            batch,
+            limit: results,
+            default_timeout: Duration::from_millis(timeout_ms),
+            ..Self::default()
         }
     }
 }
@@ -55,8 +69,8 @@ pub enum LimitName {
 impl fmt::Display for LimitName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Batch => "batch",
-            Self::Limit => "limit",
+            Self::Batch => "max_batch",
+            Self::Limit => "max_limit",
             Self::MaxTimeout => "max_timeout",
         })
     }

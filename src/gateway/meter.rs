@@ -74,7 +74,11 @@ impl Meter {
         let total: u64 = merged.iter().sum();
         let begun = SLOT.as_secs_f64() * (SLOTS - 1) as f64 + (age.as_secs_f64() % SLOT.as_secs_f64());
         let seconds = age.as_secs_f64().min(begun).max(1.0);
-        Summary { rate: total as f64 / seconds, p50_ms: percentile(&merged, total, 0.50), p99_ms: percentile(&merged, total, 0.99) }
+        Summary {
+            rate: total as f64 / seconds,
+            p50_ms: percentile(&merged, total, 0.50),
+            p99_ms: percentile(&merged, total, 0.99),
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use raft_groups::{GroupId, GroupStatus, NodeId};
 
 use super::own::collections;
 use crate::api::{
-    ClusterHealth, ClusterSharding, ClusterStatus, Consistency, GroupCounts, HealthState, Issue, NodeStatus, ShardReplica, ShardingRow,
+    ClusterHealth, ClusterSharding, ClusterStatus, Consistency, GroupCounts, HealthState, Issue, NodeStatus,
+    ShardReplica, ShardingRow,
 };
 use crate::placement::{META, ShardEntry, ShardId};
 use crate::routing::{NodeOverview, Overview};
@@ -39,7 +40,8 @@ pub(super) fn health(overview: &Overview) -> ClusterHealth {
     };
     let nodes: Vec<NodeStatus> = overview.nodes.iter().map(|node| node_status(overview, node)).collect();
     let issues = issues(overview, &groups, &nodes);
-    let served = !groups.is_empty() && groups.iter().all(|group| group.leader.is_some() && group.alive >= group.majority());
+    let served =
+        !groups.is_empty() && groups.iter().all(|group| group.leader.is_some() && group.alive >= group.majority());
     let status = match (overview.map.is_formed(), served, issues.is_empty()) {
         (false, ..) => HealthState::Starting,
         (true, false, _) => HealthState::Unavailable,
@@ -67,12 +69,28 @@ fn node_status(overview: &Overview, node: &NodeOverview) -> NodeStatus {
     let (host, port) = entry.map_or_else(Default::default, |entry| (entry.host.clone(), entry.port));
     let id = overview.map.name_of(node.node);
     let Ok(report) = &node.report else {
-        return NodeStatus { id, host, port, status: HealthState::Unavailable, load: 0.0, vector_count: 0, collections: Vec::new() };
+        return NodeStatus {
+            id,
+            host,
+            port,
+            status: HealthState::Unavailable,
+            load: 0.0,
+            vector_count: 0,
+            collections: Vec::new(),
+        };
     };
     let stopped = report.replicas.iter().any(|replica| replica.status.stopped.is_some());
     let status = if stopped || !report.quarantined.is_empty() { HealthState::Degraded } else { HealthState::Healthy };
     let load = f64::from(report.load).clamp(0.0, 1.0);
-    NodeStatus { id, host, port, status, load, vector_count: report.points(), collections: collections(&overview.map, report) }
+    NodeStatus {
+        id,
+        host,
+        port,
+        status,
+        load,
+        vector_count: report.points(),
+        collections: collections(&overview.map, report),
+    }
 }
 
 /// A group as its live replicas tell it.
@@ -107,7 +125,12 @@ fn groups(overview: &Overview) -> Vec<GroupView> {
     std::iter::once(meta).chain(shards).collect()
 }
 
-fn group_view(group: GroupId, leader: Option<NodeId>, target: &BTreeSet<NodeId>, replicas: &[(NodeId, &GroupStatus)]) -> GroupView {
+fn group_view(
+    group: GroupId,
+    leader: Option<NodeId>,
+    target: &BTreeSet<NodeId>,
+    replicas: &[(NodeId, &GroupStatus)],
+) -> GroupView {
     let newest = replicas.iter().max_by_key(|(_, status)| (status.term, status.applied));
     let voters = newest.map(|(_, status)| status.voters.clone()).filter(|voters| !voters.is_empty());
     let voters = voters.unwrap_or_else(|| target.clone());
@@ -121,7 +144,12 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
     for (node, seen) in nodes.iter().zip(&overview.nodes) {
         if let Err(reason) = &seen.report {
             let message = format!("{} does not answer: {reason}", node.id);
-            issues.push(issue("node_unreachable", "warning", message, "start it again, or repair the network between it and this node"));
+            issues.push(issue(
+                "node_unreachable",
+                "warning",
+                message,
+                "start it again, or repair the network between it and this node",
+            ));
         }
     }
     for report in overview.reports() {
@@ -141,7 +169,12 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
     let short = groups.iter().filter(|group| group.alive < group.wanted).count();
     if short > 0 {
         let message = format!("{short} of {} groups have fewer live replicas than they should", groups.len());
-        issues.push(issue("under_replicated", "warning", message, "bring back the nodes named above; replicas catch up by themselves"));
+        issues.push(issue(
+            "under_replicated",
+            "warning",
+            message,
+            "bring back the nodes named above; replicas catch up by themselves",
+        ));
     }
     issues
 }
@@ -150,12 +183,18 @@ fn group_issue(overview: &Overview, group: &GroupView) -> Option<Issue> {
     let voters: Vec<String> = group.voters.iter().map(|node| overview.map.name_of(*node)).collect();
     let (name, voters) = (group_name(group.group), voters.join(", "));
     if group.alive < group.majority() {
-        let message = format!("{name} has no quorum: {} of its {} voters ({voters}) take part", group.alive, group.voters.len());
+        let message =
+            format!("{name} has no quorum: {} of its {} voters ({voters}) take part", group.alive, group.voters.len());
         return Some(issue("no_quorum", "critical", message, "start more of its nodes"));
     }
     if group.leader.is_none() {
         let message = format!("{name} has no leader among {voters}");
-        return Some(issue("no_leader", "critical", message, "wait for the election; if it lasts, look for cut links between its nodes"));
+        return Some(issue(
+            "no_leader",
+            "critical",
+            message,
+            "wait for the election; if it lasts, look for cut links between its nodes",
+        ));
     }
     None
 }
@@ -171,7 +210,9 @@ fn group_name(group: GroupId) -> String {
 fn sharding_row(overview: &Overview, shard: ShardId, entry: &ShardEntry) -> ShardingRow {
     let speaker = overview.speaker(shard);
     let leader = overview.leader(shard);
-    let members = speaker.map(|(_, replica)| &replica.status.voters | &replica.status.learners).filter(|members| !members.is_empty());
+    let members = speaker
+        .map(|(_, replica)| &replica.status.voters | &replica.status.learners)
+        .filter(|members| !members.is_empty());
     let members = &members.unwrap_or_default() | &entry.target;
     let head = leader.map(|(_, replica)| replica.status.last_log);
     let (first, last) = entry.range;

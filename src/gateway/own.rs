@@ -90,7 +90,8 @@ fn shard_state(status: &GroupStatus) -> ShardState {
 
 /// The names of the collections that a node's replicas know.
 pub(super) fn collections(map: &ClusterMap, report: &NodeReport) -> Vec<String> {
-    let known: BTreeSet<CollectionId> = report.replicas.iter().flat_map(|replica| replica.collections.keys().copied()).collect();
+    let known: BTreeSet<CollectionId> =
+        report.replicas.iter().flat_map(|replica| replica.collections.keys().copied()).collect();
     map.collections.iter().filter(|(_, entry)| known.contains(&entry.id)).map(|(name, _)| name.clone()).collect()
 }
 

@@ -35,7 +35,11 @@ pub(super) fn deadline(state: &GatewayState, call: &Call, timeout_ms: Option<u64
 ///
 /// # Errors
 /// Zero replicas.
-pub(super) fn level(state: &GatewayState, collection: &Collection, asked: Option<Level>) -> Result<Consistency, ApiError> {
+pub(super) fn level(
+    state: &GatewayState,
+    collection: &Collection,
+    asked: Option<Level>,
+) -> Result<Consistency, ApiError> {
     // The map holds the word this gateway wrote when the collection was created; any other means a newer version wrote it.
     let default = collection.entry.default_consistency.parse().unwrap_or_default();
     levels::resolve(asked, default, state.backend.map().replication_factor)
@@ -56,7 +60,13 @@ impl Freshness {
     pub(super) fn options(self, level: Consistency, deadline: Instant) -> Result<ReadOptions, ApiError> {
         let after = self.after.map(|text| text.parse()).transpose()?;
         let max_staleness = self.max_staleness_ms.map(Duration::from_millis);
-        Ok(ReadOptions { mode: levels::read_mode(level), after, max_staleness, allow_partial: self.allow_partial, deadline })
+        Ok(ReadOptions {
+            mode: levels::read_mode(level),
+            after,
+            max_staleness,
+            allow_partial: self.allow_partial,
+            deadline,
+        })
     }
 }
 
@@ -73,9 +83,12 @@ pub(super) fn check_batch(state: &GatewayState, field: &'static str, length: usi
     let allowed = state.limits.batch;
     match length {
         0 => Err(ApiError::invalid(field, "is empty: nothing to do")),
-        _ if length > allowed => {
-            Err(ApiError::LimitExceeded { field, value: length as u64, limit: LimitName::Batch, allowed: allowed as u64 })
-        }
+        _ if length > allowed => Err(ApiError::LimitExceeded {
+            field,
+            value: length as u64,
+            limit: LimitName::Batch,
+            allowed: allowed as u64,
+        }),
         _ => Ok(()),
     }
 }

@@ -16,7 +16,11 @@ use crate::api::{self, Delete, Deleted, Upsert, Upserted};
 use crate::engine::{Filter, PointId, PointWrite, Selector, validate};
 use crate::routing::WrittenPoint;
 
-pub(super) async fn upsert(State(state): State<GatewayState>, call: Call, Json(body): Json<Upsert>) -> Result<Response, ApiError> {
+pub(super) async fn upsert(
+    State(state): State<GatewayState>,
+    call: Call,
+    Json(body): Json<Upsert>,
+) -> Result<Response, ApiError> {
     request::check_batch(&state, "vectors", body.vectors.len())?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
     let collection = state.backend.collection(&body.collection, deadline).await?;
@@ -28,11 +32,16 @@ pub(super) async fn upsert(State(state): State<GatewayState>, call: Call, Json(b
     let written = written.map_err(|error| ApiError::Write { error, request: options.request_id })?;
     let results: Vec<_> = written.results.into_iter().map(result).collect();
     let upserted = results.len() as u64;
-    let answered = Upserted { status: completed(), upserted, results, token: written.token.to_string(), shards: Vec::new() };
+    let answered =
+        Upserted { status: completed(), upserted, results, token: written.token.to_string(), shards: Vec::new() };
     Ok(answer(StatusCode::OK, &answered))
 }
 
-pub(super) async fn delete(State(state): State<GatewayState>, call: Call, Json(body): Json<Delete>) -> Result<Response, ApiError> {
+pub(super) async fn delete(
+    State(state): State<GatewayState>,
+    call: Call,
+    Json(body): Json<Delete>,
+) -> Result<Response, ApiError> {
     let selector = selector(&state, &body)?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
     let collection = state.backend.collection(&body.collection, deadline).await?;
@@ -40,7 +49,8 @@ pub(super) async fn delete(State(state): State<GatewayState>, call: Call, Json(b
     let options = request::call_options(body.request_id, deadline);
     let done = state.backend.delete(&collection, selector, levels::acknowledge(level), options).await;
     let done = done.map_err(|error| ApiError::Write { error, request: options.request_id })?;
-    let answered = Deleted { status: completed(), deleted: done.deleted, token: done.token.to_string(), shards: Vec::new() };
+    let answered =
+        Deleted { status: completed(), deleted: done.deleted, token: done.token.to_string(), shards: Vec::new() };
     Ok(answer(StatusCode::OK, &answered))
 }
 

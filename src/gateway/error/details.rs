@@ -14,8 +14,10 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
         ApiError::Malformed { path, line, column, .. } | ApiError::Misfit { path, line, column, .. } => {
             json!({"field": path, "position": position(path), "line": line, "column": column})
         }
-        ApiError::BodyTooLarge { limit } => json!({"limit": "body_bytes", "allowed": limit}),
-        ApiError::MediaType { header, found, expected } => json!({"header": header, "found": found, "expected": expected}),
+        ApiError::BodyTooLarge { limit } => json!({"limit": "max_body_bytes", "allowed": limit}),
+        ApiError::MediaType { header, found, expected } => {
+            json!({"header": header, "found": found, "expected": expected})
+        }
         ApiError::LimitExceeded { field, value, limit, allowed } => {
             json!({"field": field, "value": value, "limit": limit.to_string(), "allowed": allowed})
         }
@@ -35,7 +37,9 @@ fn routed(error: &RouteError) -> Value {
         RouteError::CollectionNotFound { name } => json!({"collection": name}),
         RouteError::CollectionExists { name, entry } => {
             let config = entry.config.vectors.iter();
-            let vectors: Map<_, _> = config.map(|(name, params)| (name.clone(), json!({"size": params.size, "distance": params.distance}))).collect();
+            let vectors: Map<_, _> = config
+                .map(|(name, params)| (name.clone(), json!({"size": params.size, "distance": params.distance})))
+                .collect();
             json!({"collection": name, "vectors": vectors, "consistency_level": entry.default_consistency})
         }
         RouteError::BadName(bad) => json!({"field": "name", "reason": bad.reason}),
@@ -64,15 +68,20 @@ fn refused(refusal: &Refusal) -> Value {
             json!({"position": item.or_else(|| position(field)), "field": field, "reason": reason})
         }
         Refusal::NotSupported { field, reason } => json!({"field": field, "reason": reason}),
-        Refusal::CollectionNotFound { .. } | Refusal::CollectionDiffers { .. } | Refusal::RequestReused | Refusal::Undecodable { .. } => {
+        Refusal::CollectionNotFound { .. }
+        | Refusal::CollectionDiffers { .. }
+        | Refusal::RequestReused
+        | Refusal::Undecodable { .. } => {
             json!({})
         }
     }
 }
 
 fn partial(done: &[WrittenPoint], done_shards: &[ShardId], failed: &[(ShardId, Box<RouteError>)]) -> Value {
-    let done: Vec<Value> =
-        done.iter().map(|point| json!({"id": api::PointId::from(point.id), "shard": point.shard.0, "version": point.version})).collect();
+    let done: Vec<Value> = done
+        .iter()
+        .map(|point| json!({"id": api::PointId::from(point.id), "shard": point.shard.0, "version": point.version}))
+        .collect();
     let failed = failed.iter().map(|(shard, error)| {
         let row = table::routed(error);
         let (text, committed) = (error.to_string(), row.committed);

@@ -31,7 +31,9 @@ const INTERNAL: &str = "Service internal error";
 pub(super) fn row(error: &ApiError) -> Row {
     match error {
         ApiError::Malformed { .. } => input(StatusCode::BAD_REQUEST, "malformed_json", WRONG_INPUT),
-        ApiError::Misfit { reason, .. } if reason.starts_with("unknown field") => input(StatusCode::BAD_REQUEST, "unknown_field", WRONG_INPUT),
+        ApiError::Misfit { reason, .. } if reason.starts_with("unknown field") => {
+            input(StatusCode::BAD_REQUEST, "unknown_field", WRONG_INPUT)
+        }
         ApiError::Misfit { .. } => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
         ApiError::BodyCut { .. } => input(StatusCode::BAD_REQUEST, "body_incomplete", WRONG_INPUT),
         ApiError::BodyTooLarge { .. } => input(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", WRONG_INPUT),
@@ -44,7 +46,9 @@ pub(super) fn row(error: &ApiError) -> Row {
         ApiError::FaultsOff => input(StatusCode::NOT_FOUND, "faults_off", NOT_FOUND),
         ApiError::TooManyRequests { .. } => retry(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", TOO_MANY),
         ApiError::Route(error) | ApiError::Write { error, .. } => routed(error),
-        ApiError::Internal { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL).fate(Committed::Unknown),
+        ApiError::Internal { .. } => {
+            input(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL).fate(Committed::Unknown)
+        }
     }
 }
 
