@@ -9,7 +9,7 @@ mod formation;
 mod ids;
 mod machine;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use cluster_map::{ClusterMap, CollectionEntry, NodeEntry, ShardEntry};
 pub use command::{MetaCodecError, MetaCommand, MetaReply};
