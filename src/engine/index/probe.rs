@@ -24,10 +24,6 @@ impl Probe {
         Self { distance, lanes }
     }
 
-    pub(in crate::engine) fn distance(&self) -> Distance {
-        self.distance
-    }
-
     /// Sums over the rows that [`score`](Self::score) makes scores of.
     pub(super) fn compare(&self, rows: &[Lane], sums: &mut [f32]) {
         let metric = match self.distance {
