@@ -17,6 +17,8 @@ mod query;
 mod read;
 mod reply;
 mod state;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, VectorParams};

@@ -1,14 +1,11 @@
 //! Search by comparing every vector: always right, and the measure of every other way.
 
-use super::kernel::{Lane, Metric, compare};
+use super::kernel::{Lane, Metric, RUN, compare};
 use super::matrix::{Matrix, Row};
 use super::probe::{Probe, inverse_norm};
 use super::top::{Candidate, Top};
 use super::{Index, Points};
 use crate::engine::collection::{Distance, VectorParams};
-
-/// Vectors compared between two looks at the results: their sums stay in the first-level cache.
-const RUN: usize = 64;
 
 /// Vectors that are searched one by one.
 #[derive(Debug)]
@@ -72,17 +69,14 @@ impl Exact {
 
 impl Index for Exact {
     fn search(&self, probe: &Probe, points: &mut dyn Points, top: &mut Top) -> u64 {
-        let mut sums = [0.0; RUN];
-        let stride = self.vectors.stride();
+        let mut scores = [0.0; RUN];
         for (first, lanes) in self.vectors.runs(RUN) {
-            let sums = &mut sums[..lanes.len() / stride];
-            probe.compare(lanes, sums);
-            for (place, sum) in sums.iter().enumerate() {
-                let slot = first + place;
-                let inverse_norm = self.inverse_norms.get(slot).copied().unwrap_or(1.0);
-                let score = probe.score(*sum, inverse_norm, &lanes[place * stride..][..stride]);
-                if top.admits(score) {
-                    self.offer(slot, score, points, top);
+            let scores = &mut scores[..lanes.len() / self.vectors.stride()];
+            let inverse_norms = self.inverse_norms.get(first..first + scores.len()).unwrap_or_default();
+            probe.score(lanes, inverse_norms, scores);
+            for (place, score) in scores.iter().enumerate() {
+                if top.admits(*score) {
+                    self.offer(first + place, *score, points, top);
                 }
             }
         }

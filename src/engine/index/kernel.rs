@@ -29,6 +29,9 @@ impl Lane {
     }
 }
 
+/// Rows that are best compared at once: their sums stay in the first-level cache.
+pub(super) const RUN: usize = 64;
+
 /// What is summed over the components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Metric {
@@ -72,16 +75,25 @@ fn compare_with(metric: Metric, query: &[Lane], rows: &[Lane], out: &mut [f32]) 
     }
 }
 
+/// Adds up [`RUN`] rows to a lane each, then each lane to a number. Two loops, since the compiler, shown both steps at once,
+/// arranges the first for the convenience of the second and halves its speed.
 #[inline(always)]
 fn each_row(query: &[Lane], rows: &[Lane], out: &mut [f32], term: impl Fn(f32, f32) -> f32 + Copy) {
-    for (row, out) in rows.chunks_exact(query.len().max(1)).zip(out) {
-        *out = sum(query, row, term);
+    let stride = query.len().max(1);
+    let mut partial = [Lane::ZERO; RUN];
+    for (rows, out) in rows.chunks(stride * RUN).zip(out.chunks_mut(RUN)) {
+        for (row, partial) in rows.chunks_exact(stride).zip(&mut partial) {
+            *partial = sum(query, row, term);
+        }
+        for (partial, out) in partial.iter().zip(out) {
+            *out = fold(partial);
+        }
     }
 }
 
-/// Two sums of sixteen run beside one another, so that an addition need not wait for the one before it.
+/// Two lanes of sums run beside one another, so that an addition need not wait for the one before it.
 #[inline(always)]
-fn sum(query: &[Lane], row: &[Lane], term: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
+fn sum(query: &[Lane], row: &[Lane], term: impl Fn(f32, f32) -> f32 + Copy) -> Lane {
     let (mut even, mut odd) = (Lane::ZERO, Lane::ZERO);
     let (query_pairs, query_last) = query.as_chunks::<2>();
     let (row_pairs, row_last) = row.as_chunks::<2>();
@@ -92,18 +104,10 @@ fn sum(query: &[Lane], row: &[Lane], term: impl Fn(f32, f32) -> f32 + Copy) -> f
     if let ([query], [row]) = (query_last, row_last) {
         add(&mut even, query, row, term);
     }
-    let mut width = Lane::WIDTH;
-    let mut folded = even.0;
-    for (left, right) in folded.iter_mut().zip(odd.0) {
-        *left += right;
+    for (even, odd) in even.0.iter_mut().zip(odd.0) {
+        *even += odd;
     }
-    while width > 1 {
-        width /= 2;
-        for place in 0..width {
-            folded[place] += folded[place + width];
-        }
-    }
-    folded[0]
+    even
 }
 
 #[inline(always)]
@@ -111,6 +115,20 @@ fn add(sum: &mut Lane, query: &Lane, row: &Lane, term: impl Fn(f32, f32) -> f32)
     for place in 0..Lane::WIDTH {
         sum.0[place] += term(query.0[place], row.0[place]);
     }
+}
+
+/// The sum of a lane, by halves.
+#[inline(always)]
+fn fold(lane: &Lane) -> f32 {
+    let mut sums = lane.0;
+    let mut width = Lane::WIDTH;
+    while width > 1 {
+        width /= 2;
+        for place in 0..width {
+            sums[place] += sums[place + width];
+        }
+    }
+    sums[0]
 }
 
 #[cfg(test)]
@@ -143,14 +161,14 @@ mod tests {
         fn every_compiled_path_gives_the_same_bits_and_the_right_sum(pairs in pair()) {
             let (left, right): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
             for metric in [Metric::Dot, Metric::Squares, Metric::Absolutes, Metric::Read] {
-                let rows = [lanes(&right), lanes(&left), lanes(&right)].concat();
-                let (mut fast, mut portable) = ([0.0; 3], [0.0; 3]);
+                let rows = [lanes(&right), lanes(&left)].concat().repeat(RUN);
+                let (mut fast, mut portable) = ([0.0; 2 * RUN], [0.0; 2 * RUN]);
                 compare(metric, &lanes(&left), &rows, &mut fast);
                 compare_with(metric, &lanes(&left), &rows, &mut portable);
                 prop_assert_eq!(fast.map(f32::to_bits), portable.map(f32::to_bits));
                 let expected = naive(metric, &left, &right);
                 prop_assert!((f64::from(fast[0]) - expected).abs() < 1e-2, "{} {}", fast[0], expected);
-                prop_assert_eq!(fast[0].to_bits(), fast[2].to_bits());
+                prop_assert!(fast.iter().step_by(2).all(|sum| sum.to_bits() == fast[0].to_bits()));
             }
         }
     }

@@ -15,7 +15,7 @@ mod top;
 pub(super) use exact::Exact;
 pub(super) use matrix::Row;
 pub(super) use probe::Probe;
-pub(super) use top::{Candidate, Top};
+pub(super) use top::Top;
 
 use super::collection::VectorParams;
 use super::ids::PointId;

@@ -24,48 +24,49 @@ impl Probe {
         Self { distance, lanes }
     }
 
-    pub(in crate::engine) fn distance(&self) -> Distance {
-        self.distance
-    }
-
-    /// Sums over the rows that [`score`](Self::score) makes scores of.
-    pub(super) fn compare(&self, rows: &[Lane], sums: &mut [f32]) {
+    /// The scores of rows that lie side by side; `inverse_norms` of the same rows if the distance is cosine. Always
+    /// finite, and never the negative zero, which JSON would show.
+    pub(super) fn score(&self, rows: &[Lane], inverse_norms: &[f32], scores: &mut [f32]) {
         let metric = match self.distance {
             Distance::Cosine | Distance::Dot => Metric::Dot,
             Distance::Euclid => Metric::Squares,
             Distance::Manhattan => Metric::Absolutes,
         };
-        compare(metric, &self.lanes, rows, sums);
-    }
-
-    /// The score of a row from its sum; always finite, and never the negative zero, which JSON would show.
-    pub(super) fn score(&self, sum: f32, inverse_norm: f32, row: &[Lane]) -> f32 {
-        let score = match self.distance {
-            Distance::Cosine => (sum * inverse_norm).clamp(-1.0, 1.0),
-            Distance::Dot | Distance::Manhattan => sum,
-            Distance::Euclid => sum.sqrt(),
-        };
+        compare(metric, &self.lanes, rows, scores);
+        match self.distance {
+            Distance::Cosine => scores.iter_mut().zip(inverse_norms).for_each(|(score, norm)| *score *= norm),
+            Distance::Euclid => scores.iter_mut().for_each(|score| *score = score.sqrt()),
+            Distance::Dot | Distance::Manhattan => {}
+        }
         // Components near the ends of what f32 holds overflow its sums: then, and only then, f64.
-        let finite = sum.is_finite() && inverse_norm.is_finite();
-        if finite { score + 0.0 } else { self.score_wide(row) }
+        if scores.iter().fold(0.0, |sum, score| sum + score * 0.0) != 0.0_f32 {
+            self.mend(rows, scores);
+        }
+        let (least, most) = if self.distance == Distance::Cosine { (-1.0, 1.0) } else { (f32::MIN, f32::MAX) };
+        scores.iter_mut().for_each(|score| *score = score.clamp(least, most) + 0.0);
     }
 
     #[cold]
+    fn mend(&self, rows: &[Lane], scores: &mut [f32]) {
+        for (row, score) in rows.chunks_exact(self.lanes.len()).zip(scores) {
+            if !score.is_finite() {
+                *score = self.score_wide(row);
+            }
+        }
+    }
+
     fn score_wide(&self, row: &[Lane]) -> f32 {
         let components = |lanes: &[Lane]| lanes.iter().flat_map(|lane| lane.0).map(f64::from).collect::<Vec<_>>();
         let (probe, row) = (components(&self.lanes), components(row));
         let pairs = || probe.iter().zip(&row);
         let dot = || pairs().map(|(left, right)| left * right).sum::<f64>();
         let score = match self.distance {
-            Distance::Cosine => {
-                let norm = row.iter().map(|part| part * part).sum::<f64>().sqrt();
-                (dot() / norm).clamp(-1.0, 1.0)
-            }
+            Distance::Cosine => dot() / row.iter().map(|part| part * part).sum::<f64>().sqrt(),
             Distance::Dot => dot(),
             Distance::Euclid => pairs().map(|(left, right)| (left - right).powi(2)).sum::<f64>().sqrt(),
             Distance::Manhattan => pairs().map(|(left, right)| (left - right).abs()).sum(),
         };
-        score.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32 + 0.0
+        score.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
     }
 }
 
@@ -84,12 +85,11 @@ mod tests {
     use super::*;
 
     fn score(distance: Distance, left: &[f32], right: &[f32]) -> f32 {
-        let probe = Probe::new(distance, left);
         let mut row = vec![Lane::ZERO; Lane::count(right.len())];
         Lane::fill(&mut row, right);
-        let mut sums = [0.0];
-        probe.compare(&row, &mut sums);
-        probe.score(sums[0], inverse_norm(right), &row)
+        let mut scores = [0.0];
+        Probe::new(distance, left).score(&row, &[inverse_norm(right)], &mut scores);
+        scores[0]
     }
 
     #[test]

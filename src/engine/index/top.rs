@@ -15,12 +15,14 @@ pub(in crate::engine) struct Candidate {
     pub(in crate::engine) row: Row,
 }
 
-/// Keeps the best `limit` candidates that reach the threshold: by score, equal scores by id.
+/// Keeps the best `limit` candidates that reach the threshold: by score, equal scores by id. Scores are finite and no
+/// negative zeros, so that the order of floats is total.
 #[derive(Debug)]
 pub(in crate::engine) struct Top {
     distance: Distance,
     limit: usize,
-    threshold: Option<f32>,
+    /// The worst score that may still get in.
+    bound: f32,
     /// The worst on top.
     heap: BinaryHeap<Ranked>,
 }
@@ -32,22 +34,22 @@ struct Ranked {
 }
 
 impl Top {
+    /// `limit` is at least one.
     pub(in crate::engine) fn new(distance: Distance, limit: usize, threshold: Option<f32>) -> Self {
-        Self { distance, limit, threshold, heap: BinaryHeap::new() }
+        let lowest = if distance.more_is_nearer() { f32::NEG_INFINITY } else { f32::INFINITY };
+        Self { distance, limit, bound: threshold.unwrap_or(lowest), heap: BinaryHeap::new() }
     }
 
     /// Whether a row of this score may still get in; decided without its id, so a tie with the worst may.
     #[inline]
     pub(super) fn admits(&self, score: f32) -> bool {
-        let beats = |bound: f32| self.distance.rank(score, bound) != Ordering::Greater;
-        self.threshold.is_none_or(beats)
-            && (self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| beats(worst.candidate.score)))
+        if self.distance.more_is_nearer() { score >= self.bound } else { score <= self.bound }
     }
 
     /// Whether `candidate`, which [`admits`](Self::admits) has let pass, is better than the worst kept.
     pub(super) fn wants(&self, candidate: &Candidate) -> bool {
-        self.heap.len() < self.limit
-            || self.heap.peek().is_some_and(|worst| self.rank(candidate, &worst.candidate) == Ordering::Less)
+        let rank = |worst: &Ranked| rank(self.distance, candidate, &worst.candidate);
+        self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| rank(worst) == Ordering::Less)
     }
 
     /// Takes `candidate` in; the worst leaves if there are too many.
@@ -56,22 +58,24 @@ impl Top {
         if self.heap.len() > self.limit {
             self.heap.pop();
         }
+        if let Some(worst) = self.heap.peek().filter(|_| self.heap.len() == self.limit) {
+            self.bound = worst.candidate.score;
+        }
     }
 
     /// The candidates, best first.
     pub(in crate::engine) fn into_sorted(self) -> Vec<Candidate> {
         self.heap.into_sorted_vec().into_iter().map(|ranked| ranked.candidate).collect()
     }
+}
 
-    fn rank(&self, left: &Candidate, right: &Candidate) -> Ordering {
-        self.distance.rank(left.score, right.score).then(left.id.cmp(&right.id))
-    }
+fn rank(distance: Distance, left: &Candidate, right: &Candidate) -> Ordering {
+    distance.rank(left.score, right.score).then(left.id.cmp(&right.id))
 }
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
-        let (left, right) = (&self.candidate, &other.candidate);
-        self.distance.rank(left.score, right.score).then(left.id.cmp(&right.id))
+        rank(self.distance, &self.candidate, &other.candidate)
     }
 }
 

@@ -74,11 +74,6 @@ impl Requests {
         forgotten
     }
 
-    #[cfg(test)]
-    pub(in crate::engine) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     pub(super) fn memory_bytes(&self) -> usize {
         // Both trees, their nodes about two thirds full.
         self.entries.len() * (size_of::<(RequestId, Entry)>() + size_of::<(u64, RequestId)>()) * 3 / 2
