@@ -30,8 +30,9 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let limits = GatewayState::from_ref(state).limits;
         check_type(request.headers())?;
-        let body = read(request.into_body(), &limits).await?;
-        parse(&body).map(Self)
+        let body = tokio::time::timeout(limits.body_wait, read(request.into_body(), &limits)).await;
+        let late = |_| ApiError::BodyCut { reason: format!("it took longer than {} s", limits.body_wait.as_secs()) };
+        parse(&body.map_err(late)??).map(Self)
     }
 }
 
@@ -47,11 +48,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// Parses a body; the whole of it must be one JSON value.
+/// Parses a body; the whole of it must be one JSON object.
 ///
 /// # Errors
 /// [`ApiError::Malformed`] where it is no JSON, [`ApiError::Misfit`] where it is JSON of another shape.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // serde would take an array for an object's members in their order: a second, silent form of each request.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::invalid("body", "expected an object, found an array"));
+    }
     serde_json::from_slice(body).map_err(|error| explain::<T>(body, error))
 }
 
@@ -60,10 +65,12 @@ fn explain<T: DeserializeOwned>(body: &[u8], error: serde_json::Error) -> ApiErr
     let mut parser = serde_json::Deserializer::from_slice(body);
     let path = serde_path_to_error::deserialize::<_, T>(&mut parser).err().map(|at| at.path().to_string());
     let path = path.filter(|path| path != ".").unwrap_or_default();
-    if error.is_data() {
-        ApiError::Misfit { path, line, column, reason: without_place(&error) }
+    let reason = without_place(&error);
+    // A number too large for its type is good JSON, though serde_json files it under syntax.
+    if error.is_data() || reason == "number out of range" {
+        ApiError::Misfit { path, line, column, reason }
     } else {
-        ApiError::Malformed { path, line, column, reason: without_place(&error) }
+        ApiError::Malformed { path, line, column, reason }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
@@ -85,12 +85,15 @@ pub async fn admit(State(state): State<GatewayState>, request: Request, next: Ne
 /// Writes the error body, where there is one to write, and the request id.
 fn finish(call: &Call, mut response: Response) -> Response {
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
-        let retry_after = error.retry_after();
-        response = answer(response.status(), &error.body(call.id.as_ref(), call.began.elapsed()));
-        response.extensions_mut().insert(error);
-        if let Some(pause) = retry_after {
-            response.headers_mut().insert(axum::http::header::RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
+        let told = answer(response.status(), &error.body(call.id.as_ref(), call.began.elapsed()));
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        // Headers that are already there, such as Allow, stay.
+        response.headers_mut().extend(told.headers().clone());
+        *response.body_mut() = told.into_body();
+        if let Some(pause) = error.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
         }
+        response.extensions_mut().insert(error);
     }
     if let Ok(id) = HeaderValue::from_str(&call.id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -104,14 +107,16 @@ fn keep_books(state: &GatewayState, call: &Call, method: &Method, route: &str, r
     state.books.count(method, route, status, took);
     let ms = took.as_secs_f64() * 1_000.0;
     let error = response.extensions().get::<Arc<ApiError>>();
+    let status = status.as_u16();
     match error {
-        Some(error) if status.is_server_error() => {
-            tracing::warn!(request_id = %call.id, %method, route, status = status.as_u16(), ms, code = error.code(), %error, "request failed");
+        // What a client may retry can come in floods; it is counted, and told to the client.
+        Some(error) if status >= 500 && !error.retryable() => {
+            tracing::warn!(request_id = %call.id, %method, route, status, ms, code = error.code(), %error, "request failed");
         }
         Some(error) => {
-            tracing::debug!(request_id = %call.id, %method, route, status = status.as_u16(), ms, code = error.code(), %error, "request refused");
+            tracing::debug!(request_id = %call.id, %method, route, status, ms, code = error.code(), %error, "request refused");
         }
-        None => tracing::debug!(request_id = %call.id, %method, route, status = status.as_u16(), ms, "request served"),
+        None => tracing::debug!(request_id = %call.id, %method, route, status, ms, "request served"),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Bytes read and thrown away past `body_bytes`, so that an ordinary client reads the refusal instead of a broken pipe.
     pub drain_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_wait: Duration,
     /// Points or ids in one write.
     pub batch: usize,
     /// Results of one search, those it skips included, or points of one page.
@@ -33,6 +35,7 @@ impl Default for Limits {
         Self {
             body_bytes: 32 << 20,
             drain_bytes: 64 << 20,
+            body_wait: Duration::from_secs(60),
             batch: MAX_BATCH,
             limit: MAX_LIMIT,
             in_flight: 1_024,

@@ -47,10 +47,10 @@ pub enum ApiError {
         /// What is wrong.
         reason: String,
     },
-    /// The body ended before it was whole.
-    #[error("the body could not be read: {reason}")]
+    /// The body ended, or time ran out, before it was whole.
+    #[error("the body did not arrive whole: {reason}")]
     BodyCut {
-        /// What happened to the connection.
+        /// What happened.
         reason: String,
     },
     /// The body is larger than allowed.
@@ -127,7 +127,7 @@ pub enum ApiError {
         request: RequestId,
     },
     /// A fault of Quiver.
-    #[error("internal error: {reason}")]
+    #[error("{reason}")]
     Internal {
         /// What was met.
         reason: String,
@@ -148,6 +148,11 @@ impl ApiError {
     /// The stable word for it.
     pub fn code(&self) -> &'static str {
         table::row(self).code
+    }
+
+    /// Whether the same request may succeed later unchanged.
+    pub fn retryable(&self) -> bool {
+        table::row(self).retryable
     }
 
     /// How long a client had better wait, where waiting helps against too much load.

@@ -26,6 +26,7 @@ const NOT_FOUND: &str = "Not found";
 const CONFLICT: &str = "Conflict";
 const UNAVAILABLE: &str = "Service unavailable";
 const TOO_MANY: &str = "Too many requests";
+const TIMEOUT: &str = "Timeout";
 const INTERNAL: &str = "Service internal error";
 
 pub(super) fn row(error: &ApiError) -> Row {
@@ -35,7 +36,7 @@ pub(super) fn row(error: &ApiError) -> Row {
             input(StatusCode::BAD_REQUEST, "unknown_field", WRONG_INPUT)
         }
         ApiError::Misfit { .. } => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
-        ApiError::BodyCut { .. } => input(StatusCode::BAD_REQUEST, "body_incomplete", WRONG_INPUT),
+        ApiError::BodyCut { .. } => retry(StatusCode::REQUEST_TIMEOUT, "body_incomplete", TIMEOUT),
         ApiError::BodyTooLarge { .. } => input(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", WRONG_INPUT),
         ApiError::MediaType { .. } => input(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", WRONG_INPUT),
         ApiError::LimitExceeded { .. } => input(StatusCode::BAD_REQUEST, "limit_exceeded", WRONG_INPUT),
@@ -65,7 +66,7 @@ pub(super) fn routed(error: &RouteError) -> Row {
         RouteError::Unknown { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", UNAVAILABLE),
         RouteError::NotEverywhere { .. } => input(StatusCode::SERVICE_UNAVAILABLE, "not_everywhere", UNAVAILABLE),
         RouteError::PartialWrite { failed, .. } => partial(failed.iter().map(|(_, error)| error.as_ref())),
-        RouteError::Deadline { .. } => retry(StatusCode::REQUEST_TIMEOUT, "deadline_exceeded", "Timeout"),
+        RouteError::Deadline { .. } => retry(StatusCode::REQUEST_TIMEOUT, "deadline_exceeded", TIMEOUT),
         RouteError::Overloaded { .. } => retry(StatusCode::TOO_MANY_REQUESTS, "overloaded", TOO_MANY),
         RouteError::Stopped { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "replica_stopped", UNAVAILABLE),
         RouteError::NotFormed => retry(StatusCode::SERVICE_UNAVAILABLE, "starting", UNAVAILABLE),

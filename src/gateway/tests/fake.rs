@@ -44,19 +44,29 @@ pub(super) struct FakeCluster {
 
 /// A router over a fresh cluster, with small limits.
 pub(super) fn start() -> (Router, Arc<FakeCluster>) {
+    let (state, cluster) = state(1_024);
+    (router(state), cluster)
+}
+
+/// The state of a gateway that serves `in_flight` requests at once.
+pub(super) fn state(in_flight: usize) -> (GatewayState, Arc<FakeCluster>) {
     let cluster = Arc::new(FakeCluster::default());
-    let name = NodeName::new("node1").unwrap();
-    let entry = NodeEntry {
-        name,
+    let map = placement::form([7; 16], BTreeMap::from([(1, node("node1", 8001))]), 1, 3).unwrap();
+    cluster.map.lock().apply(MetaCommand::Form { map });
+    let small = Limits { body_bytes: 1 << 20, drain_bytes: 1 << 20, batch: 100, limit: 1_000, ..Limits::default() };
+    (GatewayState::new(cluster.clone(), cluster.clone(), Limits { in_flight, ..small }), cluster)
+}
+
+/// A node on this host.
+pub(in crate::gateway) fn node(name: &str, port: u16) -> NodeEntry {
+    let peer_addr = format!("localhost:{}", port + 100);
+    NodeEntry {
+        name: NodeName::new(name).unwrap(),
         incarnation: [1; 16],
         host: "localhost".to_owned(),
-        port: 8001,
-        peer_addr: "localhost:8101".to_owned(),
-    };
-    let map = placement::form([7; 16], BTreeMap::from([(1, entry)]), 1, 3).unwrap();
-    cluster.map.lock().apply(MetaCommand::Form { map });
-    let limits = Limits { body_bytes: 1 << 20, drain_bytes: 1 << 20, batch: 100, limit: 1_000, ..Limits::default() };
-    (router(GatewayState::new(cluster.clone(), cluster.clone(), limits)), cluster)
+        port,
+        peer_addr,
+    }
 }
 
 impl FakeCluster {
@@ -270,7 +280,7 @@ fn status_of_meta() -> GroupStatus {
 }
 
 /// A lone voter that leads.
-pub(super) fn status(group: raft_groups::GroupId, applied: u64) -> GroupStatus {
+pub(in crate::gateway) fn status(group: raft_groups::GroupId, applied: u64) -> GroupStatus {
     GroupStatus {
         group,
         role: Role::Leader,

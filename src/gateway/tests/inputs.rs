@@ -22,7 +22,7 @@ fn batch(second: &str) -> String {
 async fn bad_points_are_named_by_position_and_field() {
     let cases = [
         (r#"{"id":2,"vector":[1,0]}"#, "vector", "2 components"),
-        (r#"{"id":2,"vector":[1,0,1e39]}"#, "vector", "finite"),
+        (r#"{"id":2,"vector":[1,0,1e39]}"#, "vectors[1].vector[2]", "out of range"),
         (r#"{"id":2,"vector":[0,0,0]}"#, "vector", "zero"),
         (r#"{"id":2,"vector":{"title":[1,0,0]}}"#, "vector.title", "title"),
         (r#"{"id":1,"vector":[1,0,0]}"#, "id", "twice"),
@@ -60,7 +60,8 @@ async fn malformed_json_is_located() {
     assert_eq!(refused.detail("line"), 2);
     assert!(refused.error().contains("line 2 column"), "{}", refused.error());
     assert!(refused.detail("field").as_str().unwrap().starts_with("vectors[0].vector"), "{}", refused.body);
-    for body in ["", "{", "[1,2", "{}x", "\u{1F600}", "{\"collection\":\"docs\",\"vectors\":[]}{}"] {
+    bad_write("[\"docs\",[{\"id\":1,\"vector\":[1,0,0]}]]", 400, "invalid_input").await;
+    for body in ["", "{", "{\"collection\"", "\u{1F600}", "{\"collection\":\"docs\",\"vectors\":[]}{}"] {
         bad_write(body, 400, "malformed_json").await;
     }
 }

@@ -1,7 +1,9 @@
 //! The routes, called as a client would, over a cluster of one shard in memory.
 
-mod fake;
+mod door;
+pub(super) mod fake;
 mod inputs;
+mod overview;
 mod pages;
 mod points;
 mod props;
