@@ -25,6 +25,9 @@ pub const MAX_RPC_BYTES: usize = 128 << 20;
 /// Most calls in one request.
 pub const MAX_CALLS: usize = 8192;
 
+/// A peer works on a call no longer than this, however long its sender would wait.
+pub const LONGEST_CALL: Duration = Duration::from_secs(600);
+
 /// Calls for one node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouteRequest {
@@ -236,6 +239,17 @@ impl Call {
         }
     }
 
+    /// The same call, of a replica that has applied `index` where it is a read. A write sees what was before it anyway.
+    pub fn not_before(self, index: u64) -> Self {
+        match self {
+            Self::Read { group, mode, after, max_staleness_ms, query } => {
+                let after = Some(after.map_or(index, |after| after.max(index)));
+                Self::Read { group, mode, after, max_staleness_ms, query }
+            }
+            other => other,
+        }
+    }
+
     /// Whether it may change something.
     pub fn is_write(&self) -> bool {
         matches!(self, Self::Write { .. })
@@ -251,8 +265,8 @@ impl Call {
 }
 
 impl RouteRequest {
-    /// How long the sender waits.
+    /// How long the sender waits, or as long as this node is ready to work for it.
     pub fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
+        Duration::from_millis(self.timeout_ms).min(LONGEST_CALL)
     }
 }
