@@ -79,6 +79,14 @@ impl Command {
         decode(COMMAND_FORMAT, bytes)
     }
 
+    /// The name under which it can be repeated safely.
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Upsert { request, .. } | Self::Delete { request, .. } => *request,
+            Self::CreateCollection { .. } | Self::DropCollection { .. } => None,
+        }
+    }
+
     /// The collection it is about.
     pub fn collection(&self) -> CollectionId {
         match self {

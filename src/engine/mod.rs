@@ -5,14 +5,20 @@
 
 pub mod limits;
 
+mod apply;
 mod collection;
 mod command;
 mod filter;
 mod ids;
+mod index;
 mod machine;
 mod point;
 mod query;
+mod read;
 mod reply;
+mod state;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, VectorParams};
@@ -26,4 +32,4 @@ pub use query::{
     SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
 };
 pub use reply::{Refusal, Reply};
-pub use validate::validate;
+pub use validate::{validate, validate_config, validate_target};

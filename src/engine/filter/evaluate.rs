@@ -18,7 +18,7 @@ impl Filter {
             })
     }
 
-    /// Whether a point's payload is one of these keys' business: calls `visit` with each top-level key looked at.
+    /// Visits the payload's top-level keys that the filter looks at; a key may come twice.
     pub(in crate::engine) fn each_key<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
         let least = self.min_should.iter().flat_map(|clause| &clause.conditions);
         for condition in self.must.iter().chain(&self.should).chain(&self.must_not).chain(least) {
