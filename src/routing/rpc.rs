@@ -59,6 +59,7 @@ pub enum RouteResponse {
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "nearly all calls are of the large kind")]
 pub enum Call {
     /// Commits a command in a group; only its leader can.
     Write {
