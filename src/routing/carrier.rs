@@ -1,7 +1,7 @@
 //! Carries calls to their node: into this process's own service, or over HTTP to the peer port of another.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,7 +27,7 @@ const KEPT_BACK: u32 = 20;
 
 /// The carrier of a running process.
 pub struct NodeCarrier {
-    local: Option<Arc<Service>>,
+    local: OnceLock<Arc<Service>>,
     addresses: Arc<dyn AddressBook>,
     client: reqwest::Client,
     peers: Mutex<HashMap<NodeId, Arc<Peer>>>,
@@ -46,18 +46,23 @@ impl Default for Peer {
 }
 
 impl NodeCarrier {
-    /// A carrier that serves calls to `local`'s own node in this process and finds the others in `addresses`.
+    /// A carrier that finds nodes in `addresses`.
     ///
     /// # Errors
     /// Where no HTTP client can be made.
-    pub fn new(local: Option<Arc<Service>>, addresses: Arc<dyn AddressBook>) -> Result<Self, reqwest::Error> {
+    pub fn new(addresses: Arc<dyn AddressBook>) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
             .pool_max_idle_per_host(MAX_IN_FLIGHT)
             .build()?;
-        Ok(Self { local, addresses, client, peers: Mutex::default() })
+        Ok(Self { local: OnceLock::new(), addresses, client, peers: Mutex::default() })
+    }
+
+    /// From now on calls to the node of `service` are carried out in this process. Only the first time counts.
+    pub fn serve_locally(&self, service: Arc<Service>) {
+        let _ = self.local.set(service);
     }
 
     fn peer(&self, node: NodeId) -> Arc<Peer> {
@@ -81,7 +86,7 @@ impl NodeCarrier {
 
     async fn post(&self, url: &str, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
         let left = deadline.saturating_duration_since(Instant::now());
-        let body = encode(cluster, self.local.as_ref().map(|local| local.node), to, calls, left)?;
+        let body = encode(cluster, self.me(), to, calls, left)?;
         let request = self.client.post(format!("{url}{PATH}")).timeout(left).body(body);
         let response = request.send().await.map_err(|error| unsent_or_lost(&error))?;
         match response.status() {
@@ -103,14 +108,18 @@ impl NodeCarrier {
 #[async_trait]
 impl Carrier for NodeCarrier {
     async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
-        match self.local.as_ref().filter(|local| local.node == to) {
+        match self.local.get().filter(|local| local.node == to) {
             Some(local) => Ok(local.execute(calls, deadline).await),
             None => self.remote(cluster, to, calls, deadline).await,
         }
     }
 
     fn looks_alive(&self, node: NodeId) -> bool {
-        self.local.as_ref().is_some_and(|local| local.node == node) || self.peer(node).breaker.lock().looks_alive()
+        self.me() == Some(node) || self.peer(node).breaker.lock().looks_alive()
+    }
+
+    fn me(&self) -> Option<NodeId> {
+        self.local.get().map(|service| service.node)
     }
 }
 

@@ -229,6 +229,9 @@ pub trait Carrier: Send + Sync + 'static {
 
     /// Whether calls to `node` have a fair chance at the moment; a hint for choosing among replicas.
     fn looks_alive(&self, node: NodeId) -> bool;
+
+    /// The node this process is, whose replicas are the nearest; `None` in a gateway, and before the node has a number.
+    fn me(&self) -> Option<NodeId>;
 }
 
 impl Call {

@@ -26,8 +26,6 @@ pub(super) struct Scatter {
     pub carrier: Arc<dyn Carrier>,
     pub map: MapCell,
     pub leaders: LeaderCache,
-    /// The node this process is, where it is one.
-    pub me: Option<NodeId>,
     /// Counts up, to spread reads.
     pub turn: AtomicUsize,
 }
@@ -132,7 +130,7 @@ impl Run<'_> {
         let leader = errand.call.group().and_then(|group| scatter.leaders.get(group));
         let alive = |node| scatter.carrier.looks_alive(node);
         let spread = scatter.turn.fetch_add(1, Ordering::Relaxed);
-        errand.choose(&Outlook { map, me: scatter.me, leader, alive: &alive, spread })
+        errand.choose(&Outlook { map, me: scatter.carrier.me(), leader, alive: &alive, spread })
     }
 
     fn call(&mut self, node: NodeId, places: Vec<usize>, cluster: [u8; 16], now: Instant) {

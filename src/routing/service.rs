@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::local::LocalGroups;
 use super::pool::Pool;
-use super::report;
 use super::rpc::{Call, CallAnswer, CallError, Found, Query};
+use super::{NodeReport, report};
 use crate::engine::{Engine, Refusal};
 use crate::placement::{META, ShardId};
 
@@ -47,9 +47,14 @@ impl Service {
         join_all(calls.into_iter().map(|call| self.one(call, deadline))).await
     }
 
+    /// What this node says of itself now.
+    pub fn report(&self) -> NodeReport {
+        report::of(self)
+    }
+
     async fn one(&self, call: Call, deadline: Instant) -> Result<CallAnswer, CallError> {
         match call {
-            Call::Report => Ok(CallAnswer::Report(Box::new(report::of(self)))),
+            Call::Report => Ok(CallAnswer::Report(Box::new(self.report()))),
             Call::Write { group, command, everywhere } if group == META => {
                 write(&self.meta()?, command, everywhere, deadline).await
             }

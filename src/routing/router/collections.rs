@@ -3,6 +3,7 @@
 //! The map's group decides whether a collection exists; the shards are told afterwards. A shard that could not be told
 //! learns of a new collection with its first request there, and its leader drops by itself what the map no longer has.
 
+use raft_groups::NodeId;
 use tokio::time::Instant;
 
 use super::super::errand::Errand;
@@ -82,6 +83,25 @@ impl Router {
                 committed: Committed::Yes,
                 reason: format!("the collection is dropped, but shard {shard} could not be told yet: {error}"),
             }),
+        }
+    }
+
+    /// Records in the map where a node listens.
+    ///
+    /// # Errors
+    /// [`RouteError::Internal`] where the map does not know the node, or why the map's group could not carry it out.
+    pub async fn set_address(
+        &self,
+        node: NodeId,
+        (host, port, peer_addr): (String, u16, String),
+        deadline: Instant,
+    ) -> Result<(), RouteError> {
+        match self.change_map(MetaCommand::SetAddress { node, host, port, peer_addr }, deadline).await? {
+            MetaReply::AddressSet => Ok(()),
+            other => {
+                let reason = format!("the address of node {node} was not taken: {other:?}");
+                Err(RouteError::Internal { reason, committed: Committed::No })
+            }
         }
     }
 

@@ -35,11 +35,10 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router that calls nodes through `carrier` and keeps its map in `map`. `me` is the node it runs in, whose
-    /// replicas are the nearest; `None` in a gateway.
-    pub fn new(carrier: Arc<dyn Carrier>, map: MapCell, me: Option<NodeId>) -> Self {
+    /// A router that calls nodes through `carrier` and keeps its map in `map`.
+    pub fn new(carrier: Arc<dyn Carrier>, map: MapCell) -> Self {
         let (leaders, turn) = (LeaderCache::default(), AtomicUsize::new(0));
-        Self { scatter: Arc::new(Scatter { carrier, map, leaders, me, turn }) }
+        Self { scatter: Arc::new(Scatter { carrier, map, leaders, turn }) }
     }
 
     /// The newest map this process has; its epoch is 0 before the cluster is formed.
