@@ -8,11 +8,25 @@ mod host;
 mod ids;
 mod machine;
 pub mod network;
+mod read;
+mod replica;
+mod runtime;
+mod settings;
+pub mod sim;
+#[cfg(test)]
+mod simulation;
+pub mod storage;
 mod status;
+#[cfg(test)]
+mod testing;
+mod types;
 
 pub use error::{OpenError, ReadError, WriteError};
 pub use group::{Group, Written};
-pub use host::{Disk, Host, Identity, RaftSettings};
+pub use host::{Host, Identity};
 pub use ids::{GroupId, NodeId};
+pub use storage::Disk;
 pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader};
+pub use settings::RaftSettings;
+pub use runtime::seed_this_thread;
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};

@@ -25,6 +25,9 @@ pub const MAX_RPC_BYTES: usize = 128 << 20;
 /// Most calls in one request.
 pub const MAX_CALLS: usize = 8192;
 
+/// A peer works on a call no longer than this, however long its sender would wait.
+pub const LONGEST_CALL: Duration = Duration::from_secs(600);
+
 /// Calls for one node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouteRequest {
@@ -56,6 +59,7 @@ pub enum RouteResponse {
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "nearly all calls are of the large kind")]
 pub enum Call {
     /// Commits a command in a group; only its leader can.
     Write {
@@ -225,6 +229,9 @@ pub trait Carrier: Send + Sync + 'static {
 
     /// Whether calls to `node` have a fair chance at the moment; a hint for choosing among replicas.
     fn looks_alive(&self, node: NodeId) -> bool;
+
+    /// The node this process is, whose replicas are the nearest; `None` in a gateway, and before the node has a number.
+    fn me(&self) -> Option<NodeId>;
 }
 
 impl Call {
@@ -233,6 +240,17 @@ impl Call {
         match self {
             Self::Write { group, .. } | Self::Read { group, .. } => Some(*group),
             Self::Report => None,
+        }
+    }
+
+    /// The same call, of a replica that has applied `index` where it is a read. A write sees what was before it anyway.
+    pub fn not_before(self, index: u64) -> Self {
+        match self {
+            Self::Read { group, mode, after, max_staleness_ms, query } => {
+                let after = Some(after.map_or(index, |after| after.max(index)));
+                Self::Read { group, mode, after, max_staleness_ms, query }
+            }
+            other => other,
         }
     }
 
@@ -251,8 +269,8 @@ impl Call {
 }
 
 impl RouteRequest {
-    /// How long the sender waits.
+    /// How long the sender waits, or as long as this node is ready to work for it.
     pub fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
+        Duration::from_millis(self.timeout_ms).min(LONGEST_CALL)
     }
 }
