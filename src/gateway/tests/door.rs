@@ -41,3 +41,17 @@ async fn headers_beside_an_error_stay() {
     assert_eq!(response.headers()["content-type"], "application/json");
     send(&router, request("PATCH")).await.refused(405, "method_not_allowed");
 }
+
+#[tokio::test]
+async fn a_huge_body_is_answered_over_a_real_connection() {
+    let (router, _) = docs().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/vectors", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let body = format!(r#"{{"collection":"docs","vectors":[],"x":"{}"}}"#, "a".repeat(3 << 19));
+    let sent = reqwest::Client::new().post(url).header("content-type", "application/json").body(body).send().await.unwrap();
+    assert_eq!(sent.status().as_u16(), 413);
+    assert!(sent.headers().contains_key("x-request-id"));
+    assert!(sent.text().await.unwrap().contains("body_too_large"));
+    server.abort();
+}
