@@ -150,8 +150,10 @@ mod tests {
         prop::collection::vec((-10.0f32..10.0, -10.0f32..10.0), 1..200)
     }
 
-    fn paths() -> Vec<fn(Metric, &[Lane], &[Lane], &mut [Lane; RUN])> {
-        let mut paths: Vec<fn(Metric, &[Lane], &[Lane], &mut [Lane; RUN])> = vec![add_up_portable, add_up];
+    pub(super) type Path = fn(Metric, &[Lane], &[Lane], &mut [Lane; RUN]);
+
+    fn paths() -> Vec<Path> {
+        let mut paths: Vec<Path> = vec![add_up_portable, add_up];
         #[cfg(target_arch = "x86_64")]
         paths.extend(x86::paths());
         paths

@@ -77,7 +77,7 @@ fn load_256(lane: &Lane) -> [__m256; 2] {
 
 /// Every path that this processor can run, each by itself.
 #[cfg(test)]
-pub(super) fn paths() -> Vec<fn(Metric, &[Lane], &[Lane], &mut [Lane; RUN])> {
+pub(super) fn paths() -> Vec<super::tests::Path> {
     if !is_x86_feature_detected!("avx2") {
         return Vec::new();
     }
