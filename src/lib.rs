@@ -1,1 +1,12 @@
-//! x
+//! Quiver: a Raft-replicated, sharded vector store.
+//!
+//! Every fact has one owner, and every change to it goes through that owner's log. Points live in a shard's log and are
+//! kept by its [`engine`]; the cluster map lives in the meta group's log and is kept by [`placement`]. [`routing`] finds
+//! the way between a request and its shards; [`gateway`] speaks HTTP.
+
+pub mod api;
+pub mod config;
+pub mod engine;
+pub mod gateway;
+pub mod placement;
+pub mod routing;

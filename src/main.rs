@@ -1,2 +1,2 @@
-//! x
-fn main(){}
+//! The `quiver` binary.
+fn main() {}

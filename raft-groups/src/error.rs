@@ -1,5 +1,7 @@
 //! What can go wrong, by what the caller may do next.
 
+use serde::{Deserialize, Serialize};
+
 use crate::NodeId;
 
 /// Why a write was not acknowledged.
@@ -29,7 +31,7 @@ pub enum WriteError {
 }
 
 /// Why a read could not be served at the asked freshness.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ReadError {
     /// Only the leader can serve this mode: ask `leader`.
     #[error("this replica does not lead its group; {}", leader_hint(.leader))]

@@ -8,17 +8,26 @@ mod host;
 mod ids;
 mod machine;
 pub mod network;
+mod read;
+mod replica;
 mod runtime;
-pub mod storage;
+mod settings;
+pub mod sim;
+#[cfg(test)]
+mod simulation;
 mod status;
+pub mod storage;
 #[cfg(test)]
 mod testing;
 mod types;
+mod watch;
 
 pub use error::{OpenError, ReadError, WriteError};
 pub use group::{Group, Written};
-pub use host::{Host, Identity, RaftSettings};
+pub use host::{Host, Identity};
 pub use ids::{GroupId, NodeId};
-pub use storage::Disk;
 pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader};
+pub use runtime::seed_this_thread;
+pub use settings::RaftSettings;
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};
+pub use storage::Disk;

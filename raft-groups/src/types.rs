@@ -41,6 +41,8 @@ pub type LogId = openraft::alias::LogIdOf<Types>;
 pub type Vote = openraft::alias::VoteOf<Types>;
 pub type Entry = openraft::alias::EntryOf<Types>;
 pub type StoredMembership = openraft::alias::StoredMembershipOf<Types>;
+pub type CommittedLeaderId = openraft::alias::CommittedLeaderIdOf<Types>;
+pub type Node = EmptyNode;
 pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<Types>;
 
 /// The index of a log id, 0 for none: openraft's first entry has index 0 and is the initial membership, which no

@@ -3,7 +3,12 @@
 //! Opaque request bytes go to a node, opaque reply bytes come back. What carries them is a [`Transport`]: HTTP between
 //! processes, a seeded network inside one process for simulation.
 
+pub(crate) mod client;
+pub mod faults;
 pub mod http;
+pub(crate) mod server;
+pub mod sim;
+pub(crate) mod wire;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Where everything lies in a node's two stores.
 //!
 //! ```text
+//! both         "quiver identity"    whose they are
 //! log store    group | 0            vote        group | 1  last purged    group | 2  committed   group | 3  opened
 //!              group | 4 | index    log entry
 //! state store  group | 0            applied index, membership, current generation
@@ -36,6 +37,11 @@ impl LogKey {
         }
         key
     }
+}
+
+/// The key of the record that says whose a store is. No group has a number that large.
+pub fn identity() -> Vec<u8> {
+    b"\xff\xff quiver identity".to_vec()
 }
 
 /// The log index in an entry's key.

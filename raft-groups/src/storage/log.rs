@@ -92,10 +92,10 @@ impl GroupLog {
         self.0.syncer.carry_out(batch, true).await
     }
 
-    /// The vote and the last log id, for checks against the machine's state.
-    pub fn vote_and_last(&self) -> (Option<Vote>, Option<LogId>) {
+    /// The vote, the last and the last purged log id, for checks against the machine's state.
+    pub fn summary(&self) -> (Option<Vote>, Option<LogId>, Option<LogId>) {
         let known = self.0.known.lock();
-        (known.vote, known.last)
+        (known.vote, known.last, known.purged)
     }
 
     fn read_range(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> io::Result<Vec<Entry>> {

@@ -8,11 +8,11 @@ use futures::{Stream, StreamExt};
 use openraft::EntryPayload;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
 use parking_lot::RwLock;
-use tokio::sync::watch;
 
 use super::state::{FrozenState, GroupState, Stage};
 use crate::machine::{Changes, Machine, Position};
-use crate::types::{Entry, LogId, SnapshotMeta, StoredMembership, Types};
+use crate::types::{CommittedLeaderId, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types};
+use crate::watch;
 
 /// Entries applied, at most, before their replies are sent.
 const APPLY_ENTRIES: usize = 128;
@@ -128,16 +128,15 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         Ok(())
     }
 
-    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot<CommittedLeaderId, u64, Node, SnapshotData>>> {
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> io::Result<Option<Snapshot<CommittedLeaderId, u64, Node, SnapshotData>>> {
         if self.state.header().applied.is_none() {
             return Ok(None);
         }
         Builder { state: self.state.clone() }.build_snapshot().await.map(Some)
     }
 }
-
-type CommittedLeaderId = openraft::alias::CommittedLeaderIdOf<Types>;
-type Node = openraft::alias::NodeOf<Types>;
 
 /// Takes a snapshot: the stored state itself, frozen, so it costs a sync and no copy.
 pub struct Builder {

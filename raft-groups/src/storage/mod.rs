@@ -12,16 +12,16 @@ use std::time::Duration;
 
 #[cfg(test)]
 mod conformance;
-pub mod frozen;
-pub mod keys;
-pub mod log;
-pub mod machine;
-pub mod record;
+pub(crate) mod frozen;
+pub(crate) mod keys;
+pub(crate) mod log;
+pub(crate) mod machine;
+pub(crate) mod record;
 pub mod sim_disk;
-pub mod sled;
-pub mod state;
-pub mod store;
-pub mod syncer;
+pub(crate) mod sled;
+pub(crate) mod state;
+pub(crate) mod store;
+pub(crate) mod syncer;
 
 use self::frozen::FreezableStore;
 use self::sim_disk::SimDisk;
@@ -48,7 +48,7 @@ enum Workers {
 
 /// A [`Disk`] at work.
 #[derive(Clone)]
-pub struct Stores {
+pub(crate) struct Stores {
     pub log: Arc<dyn Store>,
     pub log_syncer: Syncer,
     pub state: Arc<FreezableStore>,

@@ -18,9 +18,9 @@ use super::keys;
 use super::record::{seal, unseal};
 use super::store::{Batch, Store, end_of_prefix};
 use super::syncer::Syncer;
+use crate::GroupId;
 use crate::machine::{Changes, StateReader};
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
-use crate::GroupId;
 
 /// Bytes of a page, about: one chunk of a snapshot, one step of an erasure.
 pub const PAGE_BYTES: usize = 256 * 1024;
@@ -61,6 +61,13 @@ pub struct FrozenState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stage {
     generation: u32,
+}
+
+impl Stage {
+    /// A number no other stage of this replica has had since it started.
+    pub fn number(self) -> u64 {
+        u64::from(self.generation)
+    }
 }
 
 impl GroupState {
@@ -174,15 +181,17 @@ impl GroupState {
 
     /// Erases every generation that is neither current nor being received.
     pub async fn erase_leftovers(&self) -> io::Result<()> {
-        let all = keys::all_generations(self.0.group);
-        let current = keys::state_prefix(self.0.group, self.header().generation);
-        let after_newest = keys::state_prefix(self.0.group, *self.0.newest_stage.lock() + 1);
-        self.erase(all.clone(), current.clone()).await?;
-        self.erase(after_newest, end_of_prefix(&all)).await
+        let group = self.0.group;
+        let (current, newest) = (self.header().generation, *self.0.newest_stage.lock());
+        let start_of = |generation| keys::state_prefix(group, generation);
+        let all = keys::all_generations(group);
+        self.erase(all.clone(), start_of(current)).await?;
+        self.erase(start_of(current + 1), start_of(newest)).await?;
+        self.erase(start_of(newest + 1), end_of_prefix(&all)).await
     }
 
     async fn erase(&self, mut from: Vec<u8>, to: Vec<u8>) -> io::Result<()> {
-        loop {
+        while from < to {
             let mut batch = Batch::default();
             let mut bytes = 0;
             let mut visit = |key: &[u8], value: &[u8]| {
@@ -195,6 +204,7 @@ impl GroupState {
             from = last.clone();
             self.0.syncer.carry_out(batch, false).await?;
         }
+        Ok(())
     }
 }
 

@@ -1,0 +1,89 @@
+//! The wire types of the native JSON API, and nothing else: plain serde, no behaviour beyond parsing and naming defaults.
+//!
+//! Comes in: JSON bodies of clients (gateway) or of servers (cli, tests). Goes out: the same types.
+//! Requests refuse unknown members, so that a misspelt option is never silently ignored; answers accept them, so that a
+//! newer server may say more. No type here is untagged or flattened: a parser that tracks paths can name the item and the
+//! field of any error. This room must not know the engine, the router or Raft: it imports nothing of ours.
+
+mod cluster;
+mod collections;
+mod error;
+mod level;
+mod points;
+mod search;
+mod selection;
+mod vector;
+
+pub use cluster::{
+    ClusterHealth, ClusterSharding, ClusterStatus, Faults, GroupCounts, Health, HealthState, Issue,
+    LatencyMs, NodeStatus, Percentiles, RequestRate, ShardReplica, ShardRow, ShardState,
+    ShardingRow, Shards, Stats,
+};
+pub use collections::{
+    CollectionRow, CollectionRows, CreateCollection, CreatedCollection, DEFAULT_VECTOR_SIZE,
+    Distance, Envelope, VectorParams,
+};
+pub use error::{Committed, ErrorBody, ErrorStatus};
+pub use level::Level;
+pub use points::{
+    Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult,
+};
+pub use search::{
+    Count, Counted, DEFAULT_LIMIT, Evidence, Hit, Record, Role, Scroll, Scrolled, Search,
+    SearchParams, Searched,
+};
+pub use selection::{WithPayload, WithVector};
+pub use vector::VectorValue;
+
+use serde::{Deserialize, Serialize};
+
+/// How much agreement a request asks for. A write is never acknowledged before a majority has it on disk, at any level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Consistency {
+    /// Read any replica's applied state, which may be stale and says so.
+    #[serde(alias = "ONE")]
+    One,
+    /// Read the leader under its lease; a write waits for a majority.
+    #[default]
+    #[serde(alias = "QUORUM")]
+    Quorum,
+    /// Read an index that a majority confirmed for this request; a write also waits until every voter has applied it.
+    #[serde(alias = "ALL")]
+    All,
+}
+
+impl Consistency {
+    /// The word used on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Quorum => "quorum",
+            Self::All => "all",
+        }
+    }
+}
+
+impl std::fmt::Display for Consistency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Consistency {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word.to_ascii_lowercase().as_str() {
+            "one" => Ok(Self::One),
+            "quorum" => Ok(Self::Quorum),
+            "all" => Ok(Self::All),
+            _ => Err(format!(
+                "unknown consistency `{word}`: say one, quorum or all"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! Points on the wire: upsert, delete, get.
+
+use super::{Consistency, Evidence, Level, VectorValue, WithPayload, WithVector};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+use std::fmt;
+use uuid::Uuid;
+
+/// A point's identity: an unsigned 64-bit integer, exact to the last digit, or a UUID. Numbers order before UUIDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PointId {
+    /// A JSON number.
+    Num(u64),
+    /// A JSON string.
+    Uuid(Uuid),
+}
+
+impl fmt::Display for PointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Num(id) => f.pad(&id.to_string()),
+            Self::Uuid(id) => f.pad(&id.to_string()),
+        }
+    }
+}
+
+impl std::str::FromStr for PointId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.parse().map(Self::Num).ok();
+        number
+            .or_else(|| text.parse().map(Self::Uuid).ok())
+            .ok_or_else(|| format!("`{text}` is no point id: {EXPECTED}"))
+    }
+}
+
+impl Serialize for PointId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Num(id) => serializer.serialize_u64(*id),
+            Self::Uuid(id) => serializer.collect_str(id),
+        }
+    }
+}
+
+const EXPECTED: &str = "a whole number from 0 to 18446744073709551615 or a UUID string";
+
+impl<'de> Deserialize<'de> for PointId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IdVisitor;
+        impl Visitor<'_> for IdVisitor {
+            type Value = PointId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(EXPECTED)
+            }
+
+            fn visit_u64<E: de::Error>(self, id: u64) -> Result<PointId, E> {
+                Ok(PointId::Num(id))
+            }
+
+            fn visit_str<E: de::Error>(self, id: &str) -> Result<PointId, E> {
+                id.parse()
+                    .map(PointId::Uuid)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Str(id), &self))
+            }
+        }
+        deserializer.deserialize_any(IdVisitor)
+    }
+}
+
+/// `POST /vectors`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upsert {
+    /// The collection's name.
+    pub collection: String,
+    /// The points, each replacing the point of its id as a whole.
+    pub vectors: Vec<PointInput>,
+    /// When to acknowledge; absent means the collection's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Level>,
+    /// Names this write, so that a retry applies once and answers what the first answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Uuid>,
+    /// Deadline, in milliseconds from arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// One point to write.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PointInput {
+    /// Its identity.
+    pub id: PointId,
+    /// Its vector or named vectors.
+    pub vector: VectorValue,
+    /// Its payload; `null` or absent means an empty one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Map<String, Value>>,
+    /// Write only if the point's version is this; 0 means it must not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_version: Option<u64>,
+}
+
+/// 200 to `POST /vectors`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Upserted {
+    /// `completed`.
+    pub status: String,
+    /// Points written.
+    pub upserted: u64,
+    /// In the request's order.
+    pub results: Vec<WriteResult>,
+    /// Opaque: pass it as `after` to read this write at any level.
+    pub token: String,
+    /// Who took the write, one row for each shard, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<Evidence>,
+}
+
+/// Where one point went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteResult {
+    /// The point.
+    pub id: PointId,
+    /// Its shard.
+    pub shard: u32,
+    /// Its new version: the shard's log index.
+    pub version: u64,
+}
+
+/// `DELETE /vectors`: exactly one of `ids` and `filter`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delete {
+    /// The collection's name.
+    pub collection: String,
+    /// The points by id; unknown ids are no error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Vec<PointId>>,
+    /// The points by filter, in Qdrant's grammar, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Value>,
+    /// When to acknowledge; absent means the collection's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Level>,
+    /// Names this write, so that a retry applies once and answers what the first answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Uuid>,
+    /// Deadline, in milliseconds from arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// 200 to `DELETE /vectors`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// `completed`.
+    pub status: String,
+    /// Points that existed and are gone.
+    pub deleted: u64,
+    /// Opaque: pass it as `after` to read this write at any level.
+    pub token: String,
+    /// Who took the write, one row for each shard, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<Evidence>,
+}
+
+/// The query string of `GET /vectors/{collection}/{id}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetOptions {
+    /// Read level; absent means the collection's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Level>,
+    /// Token of a write this read must see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Refuse an answer that may be older than this, in milliseconds (level ONE).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_staleness_ms: Option<u64>,
+    /// Deadline, in milliseconds from arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Whether to return the payload; absent means yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_payload: Option<bool>,
+    /// Whether to return the vector; absent means yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_vector: Option<bool>,
+}
+
+impl GetOptions {
+    /// Payload and vector to return.
+    pub fn selection(&self) -> (WithPayload, WithVector) {
+        (
+            WithPayload::All(self.with_payload.unwrap_or(true)),
+            WithVector::All(self.with_vector.unwrap_or(true)),
+        )
+    }
+}
+
+/// 200 to `GET /vectors/{collection}/{id}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// The point.
+    pub id: PointId,
+    /// Log index of its last change.
+    pub version: u64,
+    /// Its payload, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Map<String, Value>>,
+    /// Its vectors, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector: Option<VectorValue>,
+    /// Its shard.
+    pub shard: u32,
+    /// The level the answer was read at.
+    pub consistency: Consistency,
+    /// Milliseconds it took.
+    pub took_ms: f64,
+    /// Who answered: one row.
+    pub shards: Vec<Evidence>,
+}

@@ -1,0 +1,271 @@
+//! Reads on the wire: search, scroll and count, and the evidence that answers carry.
+
+use super::{Consistency, Level, PointId, VectorValue, WithPayload, WithVector};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// Results of a search or a scroll whose request names no limit.
+pub const DEFAULT_LIMIT: usize = 10;
+
+fn default_limit() -> usize {
+    DEFAULT_LIMIT
+}
+
+/// A part a replica plays in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Orders the log.
+    Leader,
+    /// Follows it and votes.
+    Follower,
+    /// Follows it without a vote.
+    Learner,
+    /// Asks for votes.
+    Candidate,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Learner => "learner",
+            Self::Candidate => "candidate",
+        })
+    }
+}
+
+/// Who answered for a shard, and from what state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The shard.
+    pub shard: u32,
+    /// The node that answered.
+    pub served_by: String,
+    /// Its role then.
+    pub role: Role,
+    /// Its term then.
+    pub term: u64,
+    /// The log index its state had applied at least.
+    pub index: u64,
+    /// How old the state may be, in milliseconds; absent where it was current (QUORUM and ALL).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staleness_ms: Option<u64>,
+}
+
+/// Knobs of one search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchParams {
+    /// Breadth of an approximate search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ef: Option<usize>,
+    /// Compare with every point instead of asking the index.
+    #[serde(default)]
+    pub exact: bool,
+}
+
+/// `POST /search`: exactly one of `vector` and `id`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// The collection's name.
+    pub collection: String,
+    /// Find what is near this vector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector: Option<Vec<f32>>,
+    /// Find what is near this point, which is left out of the results itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<PointId>,
+    /// Name of the vector to compare with; absent means the default vector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub using: Option<String>,
+    /// Results wanted.
+    #[serde(default = "default_limit")]
+    pub limit: usize,
+    /// Best results to skip.
+    #[serde(default)]
+    pub offset: usize,
+    /// Only points that pass, in Qdrant's grammar, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Value>,
+    /// Only results at least this near.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_threshold: Option<f32>,
+    /// Payload to return.
+    #[serde(default)]
+    pub with_payload: WithPayload,
+    /// Vectors to return.
+    #[serde(default)]
+    pub with_vector: WithVector,
+    /// Knobs.
+    #[serde(default)]
+    pub params: SearchParams,
+    /// Read level; absent means the collection's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Level>,
+    /// Token of a write this read must see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Refuse an answer that may be older than this, in milliseconds (level ONE).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_staleness_ms: Option<u64>,
+    /// Deadline, in milliseconds from arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Accept an answer that misses shards, which it then names.
+    #[serde(default)]
+    pub allow_partial: bool,
+}
+
+/// One result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hit {
+    /// The point.
+    pub id: PointId,
+    /// Its score under the collection's distance.
+    pub score: f32,
+    /// Log index of its last change.
+    pub version: u64,
+    /// Its payload, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Map<String, Value>>,
+    /// Its vectors, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector: Option<VectorValue>,
+    /// Its shard.
+    pub shard: u32,
+}
+
+/// 200 to `POST /search`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Searched {
+    /// Best first; ties by id.
+    pub results: Vec<Hit>,
+    /// The level the answer was read at.
+    pub consistency: Consistency,
+    /// Milliseconds it took.
+    pub took_ms: f64,
+    /// Who answered, one row for each shard.
+    pub shards: Vec<Evidence>,
+    /// Shards that did not answer, where `allow_partial` let them be missed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_shards: Vec<u32>,
+}
+
+/// `POST /quiver/v1/scroll`: points in the order of their ids.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scroll {
+    /// The collection's name.
+    pub collection: String,
+    /// Points on a page.
+    #[serde(default = "default_limit")]
+    pub limit: usize,
+    /// First id of the page: a previous page's `next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<PointId>,
+    /// Only points that pass, in Qdrant's grammar, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Value>,
+    /// Payload to return.
+    #[serde(default)]
+    pub with_payload: WithPayload,
+    /// Vectors to return.
+    #[serde(default)]
+    pub with_vector: WithVector,
+    /// Read level; absent means the collection's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Level>,
+    /// Token of a write this read must see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Refuse an answer that may be older than this, in milliseconds (level ONE).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_staleness_ms: Option<u64>,
+    /// Deadline, in milliseconds from arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Accept an answer that misses shards, which it then names.
+    #[serde(default)]
+    pub allow_partial: bool,
+}
+
+/// One stored point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The point.
+    pub id: PointId,
+    /// Log index of its last change.
+    pub version: u64,
+    /// Its payload, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Map<String, Value>>,
+    /// Its vectors, where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector: Option<VectorValue>,
+    /// Its shard.
+    pub shard: u32,
+}
+
+/// 200 to `POST /quiver/v1/scroll`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scrolled {
+    /// By id.
+    pub points: Vec<Record>,
+    /// Where the next page starts; `null` on the last one.
+    pub next: Option<PointId>,
+    /// The level the answer was read at.
+    pub consistency: Consistency,
+    /// Milliseconds it took.
+    pub took_ms: f64,
+    /// Who answered, one row for each shard.
+    pub shards: Vec<Evidence>,
+    /// Shards that did not answer, where `allow_partial` let them be missed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_shards: Vec<u32>,
+}
+
+/// `POST /quiver/v1/count`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Count {
+    /// The collection's name.
+    pub collection: String,
+    /// Only points that pass, in Qdrant's grammar, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Value>,
+    /// Read level; absent means the collection's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Level>,
+    /// Token of a write this read must see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Refuse an answer that may be older than this, in milliseconds (level ONE).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_staleness_ms: Option<u64>,
+    /// Deadline, in milliseconds from arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Accept an answer that misses shards, which it then names.
+    #[serde(default)]
+    pub allow_partial: bool,
+}
+
+/// 200 to `POST /quiver/v1/count`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Points that pass.
+    pub count: u64,
+    /// The level the answer was read at.
+    pub consistency: Consistency,
+    /// Milliseconds it took.
+    pub took_ms: f64,
+    /// Who answered, one row for each shard.
+    pub shards: Vec<Evidence>,
+    /// Shards that did not answer, where `allow_partial` let them be missed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_shards: Vec<u32>,
+}

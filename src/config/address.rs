@@ -1,0 +1,66 @@
+//! Addresses in settings: where a node listens for its peers, where others reach it, which URLs can be called.
+
+use super::ConfigError;
+use std::net::SocketAddr;
+
+/// Checks that `url` is what a client of ours can call: `http://host:port`, no path.
+pub(super) fn check_url(setting: &'static str, url: &str) -> Result<String, ConfigError> {
+    let complaint = || {
+        ConfigError::invalid(
+            setting,
+            format!("`{url}` is no address: write http://HOST:PORT"),
+        )
+    };
+    let parsed = reqwest::Url::parse(url).map_err(|_| complaint())?;
+    let bare = parsed.scheme() == "http"
+        && parsed.has_host()
+        && parsed.path() == "/"
+        && parsed.query().is_none();
+    if bare {
+        Ok(url.trim_end_matches('/').to_owned())
+    } else {
+        Err(complaint())
+    }
+}
+
+/// The address for the other nodes: as given, or the API's with its port + 100.
+pub(super) fn peer_address(
+    given: Option<SocketAddr>,
+    listen: SocketAddr,
+) -> Result<SocketAddr, ConfigError> {
+    if let Some(address) = given {
+        return Ok(address);
+    }
+    let port = match listen.port() {
+        0 => Some(0),
+        port => port.checked_add(100),
+    };
+    let reason = "the API's port + 100 is no port: give the address for the other nodes";
+    let port = port.ok_or_else(|| ConfigError::invalid("--peer-listen", reason))?;
+    Ok(SocketAddr::new(listen.ip(), port))
+}
+
+/// The host name or IP at which others reach the node: as given, or that of the API where others can call it.
+pub(super) fn advertised(given: Option<String>, listen: SocketAddr) -> Result<String, ConfigError> {
+    match given {
+        Some(host)
+            if host.is_empty()
+                || host.contains([':', '/', ' '])
+                    && host.parse::<std::net::Ipv6Addr>().is_err() =>
+        {
+            Err(ConfigError::invalid(
+                "--advertise",
+                format!("`{host}` is no host name or IP: leave scheme and port out"),
+            ))
+        }
+        Some(host) => Ok(host),
+        None if listen.ip().is_unspecified() => {
+            let reason = format!(
+                "others cannot call {}: give the host name or IP at which they reach this node",
+                listen.ip()
+            );
+            Err(ConfigError::invalid("--advertise", reason))
+        }
+        None => Ok(listen.ip().to_string()),
+    }
+}

@@ -1,0 +1,146 @@
+//! Settings of a server and of a gateway: flag > `QUIVER_*` environment variable > TOML file > default.
+//!
+//! Each setting stands once, in a struct of options that is at the same time the flags, the variables and the keys of the
+//! file ([`ServerArgs`], [`GatewayArgs`]); `settle` lays the file under it, fills in the defaults and checks the whole.
+//! What comes out ([`ServerSettings`], [`GatewaySettings`]) is complete and consistent; only the binary reads files here.
+
+mod address;
+mod gateway;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use gateway::{GatewayArgs, GatewaySettings};
+pub use server::{Origin, ServerArgs, ServerSettings};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+
+/// A setting that cannot be used; every message names the setting and the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the settings file {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or has an unknown key or a value of the wrong type.
+    #[error("{}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A value is out of range, or contradicts another.
+    #[error("{setting}: {reason}")]
+    Invalid {
+        /// The setting, as the flag is called.
+        setting: &'static str,
+        /// What is wrong, and the way out.
+        reason: String,
+    },
+}
+
+impl ConfigError {
+    fn invalid(setting: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            setting,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// How logs are written to stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Bounds on what one HTTP request may ask for, quoted by the errors that refuse more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Points of one write.
+    pub batch: usize,
+    /// Results of one search or scroll, offset included.
+    pub results: usize,
+    /// Milliseconds a request may take where it names no `timeout_ms` of its own.
+    pub timeout_ms: u64,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 32 << 20,
+            batch: 10_000,
+            results: 10_000,
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+/// Takes each named option from the layer below where the layer above leaves it open.
+macro_rules! lay_over {
+    ($above:expr, $below:expr, $($field:ident),+ $(,)?) => {
+        $( $above.$field = $above.$field.take().or($below.$field); )+
+    };
+}
+use lay_over;
+
+/// Reads a TOML file of settings; an unknown key is an error that names it.
+fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.into(),
+        source,
+    })?;
+    toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+        path: path.into(),
+        reason: error.to_string(),
+    })
+}
+
+/// Checks the limits that server and gateway share.
+fn request_limits(
+    body_bytes: Option<usize>,
+    batch: Option<usize>,
+    results: Option<usize>,
+    timeout_ms: Option<u64>,
+) -> Result<RequestLimits, ConfigError> {
+    let default = RequestLimits::default();
+    let limits = RequestLimits {
+        body_bytes: body_bytes.unwrap_or(default.body_bytes),
+        batch: batch.unwrap_or(default.batch),
+        results: results.unwrap_or(default.results),
+        timeout_ms: timeout_ms.unwrap_or(default.timeout_ms),
+    };
+    let within = |setting, value: usize, least: usize, most: usize| {
+        if (least..=most).contains(&value) {
+            return Ok(());
+        }
+        Err(ConfigError::invalid(
+            setting,
+            format!("{value} is out of range: choose {least} to {most}"),
+        ))
+    };
+    within("--max-body-bytes", limits.body_bytes, 1 << 10, 1 << 30)?;
+    within("--max-batch", limits.batch, 1, default.batch)?;
+    within("--max-limit", limits.results, 1, default.results)?;
+    within(
+        "--request-timeout-ms",
+        limits.timeout_ms as usize,
+        1,
+        600_000,
+    )?;
+    Ok(limits)
+}

@@ -1,0 +1,272 @@
+//! Settings of `quiver server`: who the node is, where it listens, where its data lives, how its cluster is formed.
+
+use super::address::{advertised, check_url, peer_address};
+use super::{ConfigError, LogFormat, RequestLimits, lay_over, read_file, request_limits};
+use clap::Args;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The flags, variables and TOML keys (the flag's name with `_`) of `quiver server`. What is absent takes its default.
+#[derive(Args, Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerArgs {
+    /// Read settings from this TOML file; its keys are these flags with `_` for `-`.
+    #[arg(long, env = "QUIVER_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// This node's name in its cluster [default: node1].
+    #[arg(long, env = "QUIVER_NODE_ID", value_name = "NAME")]
+    pub node_id: Option<String>,
+    /// Address of the HTTP API; port 0 takes a free one [default: 127.0.0.1:8001].
+    #[arg(long, env = "QUIVER_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Address for the other nodes [default: the API's address, port + 100].
+    #[arg(long, env = "QUIVER_PEER_LISTEN", value_name = "ADDRESS")]
+    pub peer_listen: Option<SocketAddr>,
+    /// Host name or IP at which others reach this node [default: that of --listen].
+    #[arg(long, env = "QUIVER_ADVERTISE", value_name = "HOST")]
+    pub advertise: Option<String>,
+    /// Directory of everything the node stores; made where absent [default: ./quiver-data].
+    #[arg(long, env = "QUIVER_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Form a new cluster of N nodes: this one and N-1 that --join it [default on an empty directory: 1].
+    #[arg(
+        long,
+        env = "QUIVER_BOOTSTRAP",
+        value_name = "N",
+        conflicts_with = "join"
+    )]
+    pub bootstrap: Option<usize>,
+    /// Join the cluster that the node at this URL forms.
+    #[arg(long, env = "QUIVER_JOIN", value_name = "URL")]
+    pub join: Option<String>,
+    /// Shards of a new cluster, fixed when it is formed [default: 8].
+    #[arg(long, env = "QUIVER_SHARDS", value_name = "N")]
+    pub shards: Option<u32>,
+    /// Copies of each shard in a new cluster [default: 3, or the number of nodes where that is less].
+    #[arg(long, env = "QUIVER_REPLICATION_FACTOR", value_name = "N")]
+    pub replication_factor: Option<usize>,
+    /// How often an idle leader proves that it is alive, in milliseconds [default: 150].
+    #[arg(long, env = "QUIVER_HEARTBEAT_MS", value_name = "MS")]
+    pub heartbeat_ms: Option<u64>,
+    /// Shortest silence after which a follower stands for election, in milliseconds [default: 600].
+    #[arg(long, env = "QUIVER_ELECTION_MIN_MS", value_name = "MS")]
+    pub election_min_ms: Option<u64>,
+    /// Longest such silence, in milliseconds [default: 1200].
+    #[arg(long, env = "QUIVER_ELECTION_MAX_MS", value_name = "MS")]
+    pub election_max_ms: Option<u64>,
+    /// Log entries of a shard after which it takes a snapshot and purges its log [default: 5000].
+    #[arg(long, env = "QUIVER_SNAPSHOT_AFTER", value_name = "ENTRIES")]
+    pub snapshot_after: Option<u64>,
+    /// Log entries kept behind a snapshot, for replicas that lag a little [default: 2000, or half of --snapshot-after where that is less].
+    #[arg(long, env = "QUIVER_KEEP_ENTRIES", value_name = "ENTRIES")]
+    pub keep_entries: Option<u64>,
+    /// Largest request body, in bytes [default: 33554432].
+    #[arg(long, env = "QUIVER_MAX_BODY_BYTES", value_name = "BYTES")]
+    pub max_body_bytes: Option<usize>,
+    /// Most points in one write [default: 10000].
+    #[arg(long, env = "QUIVER_MAX_BATCH", value_name = "POINTS")]
+    pub max_batch: Option<usize>,
+    /// Most results of one search or scroll, offset included [default: 10000].
+    #[arg(long, env = "QUIVER_MAX_LIMIT", value_name = "RESULTS")]
+    pub max_limit: Option<usize>,
+    /// Deadline of requests that name none, in milliseconds [default: 10000].
+    #[arg(long, env = "QUIVER_REQUEST_TIMEOUT_MS", value_name = "MS")]
+    pub request_timeout_ms: Option<u64>,
+    /// How logs are written to stderr [default: text].
+    #[arg(long, env = "QUIVER_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Let tests cut this node's links through /quiver/v1/faults. Never in production.
+    #[arg(long, env = "QUIVER_TEST_FAULTS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", hide = true,
+          value_parser = clap::builder::BoolishValueParser::new())]
+    pub test_faults: Option<bool>,
+}
+
+/// How a node with an empty data directory gets its cluster; a node that has one ignores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It forms a new cluster of this many nodes.
+    Bootstrap(usize),
+    /// It joins the cluster that the node at this URL forms.
+    Join(String),
+}
+
+/// Complete and checked settings of a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerSettings {
+    /// This node's name.
+    pub node_id: String,
+    /// Address of the HTTP API; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Address for the other nodes; port 0 takes a free one.
+    pub peer_listen: SocketAddr,
+    /// Host name or IP at which others reach both ports.
+    pub advertise: String,
+    /// Directory of everything the node stores.
+    pub data_dir: PathBuf,
+    /// How the node gets its cluster where its directory is empty.
+    pub origin: Origin,
+    /// Shards of a new cluster.
+    pub shards: u32,
+    /// Copies of each shard in a new cluster; `None` means 3, or the number of nodes where that is less.
+    pub replication_factor: Option<usize>,
+    /// How often an idle leader proves that it is alive.
+    pub heartbeat: Duration,
+    /// Shortest silence after which a follower stands for election.
+    pub election_min: Duration,
+    /// Longest such silence.
+    pub election_max: Duration,
+    /// Log entries of a shard after which it takes a snapshot.
+    pub snapshot_after: u64,
+    /// Log entries kept behind a snapshot.
+    pub keep_entries: u64,
+    /// Bounds on one request.
+    pub limits: RequestLimits,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// Whether tests may cut this node's links.
+    pub test_faults: bool,
+}
+
+impl ServerArgs {
+    /// Lays the TOML file, if any, under these flags and variables, fills in the defaults, and checks the whole.
+    ///
+    /// # Errors
+    /// Whatever keeps the settings from being used.
+    pub fn settle(mut self) -> Result<ServerSettings, ConfigError> {
+        if let Some(path) = self.config.take() {
+            self.lay_over(read_file(&path)?);
+        }
+        self.complete()
+    }
+
+    fn lay_over(&mut self, mut file: Self) {
+        // One question, two spellings: a flag that answers it silences the other spelling in the file.
+        if self.join.is_some() {
+            file.bootstrap = None;
+        }
+        if self.bootstrap.is_some() {
+            file.join = None;
+        }
+        lay_over!(
+            self,
+            file,
+            node_id,
+            listen,
+            peer_listen,
+            advertise,
+            data_dir,
+            bootstrap,
+            join,
+            shards,
+            replication_factor,
+            heartbeat_ms,
+            election_min_ms,
+            election_max_ms,
+            snapshot_after,
+            keep_entries,
+            max_body_bytes,
+            max_batch,
+            max_limit,
+            request_timeout_ms,
+            log_format,
+            test_faults,
+        );
+    }
+
+    fn complete(self) -> Result<ServerSettings, ConfigError> {
+        let listen = self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 8001).into());
+        let snapshot_after = self.snapshot_after.unwrap_or(5000);
+        let millis = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
+        let settings = ServerSettings {
+            node_id: node_name(self.node_id.unwrap_or_else(|| "node1".into()))?,
+            listen,
+            peer_listen: peer_address(self.peer_listen, listen)?,
+            advertise: advertised(self.advertise, listen)?,
+            data_dir: self.data_dir.unwrap_or_else(|| "quiver-data".into()),
+            origin: origin(self.bootstrap, self.join)?,
+            shards: self.shards.unwrap_or(8),
+            replication_factor: self.replication_factor,
+            heartbeat: millis(self.heartbeat_ms, 150),
+            election_min: millis(self.election_min_ms, 600),
+            election_max: millis(self.election_max_ms, 1200),
+            snapshot_after,
+            keep_entries: self.keep_entries.unwrap_or(2000.min(snapshot_after / 2)),
+            limits: request_limits(
+                self.max_body_bytes,
+                self.max_batch,
+                self.max_limit,
+                self.request_timeout_ms,
+            )?,
+            log_format: self.log_format.unwrap_or_default(),
+            test_faults: self.test_faults.unwrap_or(false),
+        };
+        settings.check()
+    }
+}
+
+impl ServerSettings {
+    fn check(self) -> Result<Self, ConfigError> {
+        if !(1..=4096).contains(&self.shards) {
+            return Err(ConfigError::invalid(
+                "--shards",
+                format!("{} is out of range: choose 1 to 4096", self.shards),
+            ));
+        }
+        if let Some(copies) = self.replication_factor
+            && !(1..=7).contains(&copies)
+        {
+            return Err(ConfigError::invalid(
+                "--replication-factor",
+                format!("{copies} is out of range: choose 1 to 7"),
+            ));
+        }
+        if self.heartbeat.is_zero() || self.heartbeat * 2 > self.election_min {
+            let reason = format!(
+                "a follower would take one late heartbeat for a dead leader: keep it above 0 and at most half of --election-min-ms ({} ms)",
+                self.election_min.as_millis()
+            );
+            return Err(ConfigError::invalid("--heartbeat-ms", reason));
+        }
+        if self.election_max <= self.election_min {
+            let reason =
+                "must exceed --election-min-ms: elections need different patience to be decided";
+            return Err(ConfigError::invalid("--election-max-ms", reason));
+        }
+        if self.snapshot_after == 0 {
+            return Err(ConfigError::invalid(
+                "--snapshot-after",
+                "must be at least 1 entry",
+            ));
+        }
+        Ok(self)
+    }
+}
+
+fn node_name(name: String) -> Result<String, ConfigError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if (1..=64).contains(&name.len()) && name.chars().all(plain) {
+        return Ok(name);
+    }
+    Err(ConfigError::invalid(
+        "--node-id",
+        format!("`{name}` is no node name: use 1 to 64 letters, digits, `-`, `_`, `.`"),
+    ))
+}
+
+fn origin(bootstrap: Option<usize>, join: Option<String>) -> Result<Origin, ConfigError> {
+    match (bootstrap, join) {
+        (Some(_), Some(_)) => Err(ConfigError::invalid(
+            "--join",
+            "a node joins a cluster or forms one: leave --bootstrap out",
+        )),
+        (None, Some(url)) => Ok(Origin::Join(check_url("--join", &url)?)),
+        (Some(0), None) => Err(ConfigError::invalid(
+            "--bootstrap",
+            "a cluster has at least 1 node",
+        )),
+        (nodes, None) => Ok(Origin::Bootstrap(nodes.unwrap_or(1))),
+    }
+}

@@ -1,0 +1,89 @@
+//! Precedence, defaults and refusals of settings.
+
+use super::*;
+use clap::{Args, Command, FromArgMatches};
+use std::io::Write;
+
+/// Parses flags as the binary does, the environment left out.
+fn server(flags: &[&str]) -> Result<ServerSettings, ConfigError> {
+    let command = ServerArgs::augment_args(Command::new("server"));
+    let matches = command.get_matches_from(std::iter::once(&"server").chain(flags));
+    ServerArgs::from_arg_matches(&matches).unwrap().settle()
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn without_flags_a_server_is_a_complete_store_of_one_node() {
+    let settings = server(&[]).unwrap();
+    assert_eq!(settings.origin, Origin::Bootstrap(1));
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8001");
+    assert_eq!(settings.peer_listen.to_string(), "127.0.0.1:8101");
+    assert_eq!((settings.shards, settings.replication_factor), (8, None));
+    assert_eq!(settings.limits, RequestLimits::default());
+}
+
+#[test]
+fn a_flag_goes_over_the_file_and_the_file_over_the_default() {
+    let file = file("shards = 4\nnode_id = \"node7\"\nbootstrap = 3\n");
+    let path = file.path().to_str().unwrap();
+    let settings = server(&["--config", path, "--shards", "16"]).unwrap();
+    assert_eq!((settings.shards, settings.node_id.as_str()), (16, "node7"));
+    assert_eq!(settings.origin, Origin::Bootstrap(3));
+    let joining = server(&["--config", path, "--join", "http://127.0.0.1:9000/"]).unwrap();
+    assert_eq!(joining.origin, Origin::Join("http://127.0.0.1:9000".into()));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_file() {
+    let file = file("shards = 4\nshard_count = 4\n");
+    let error = server(&["--config", file.path().to_str().unwrap()])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("shard_count") && error.contains(file.path().to_str().unwrap()),
+        "{error}"
+    );
+}
+
+#[test]
+fn refusals_name_the_setting_and_the_way_out() {
+    for (flags, setting) in [
+        (&["--heartbeat-ms", "500"][..], "--heartbeat-ms"),
+        (&["--election-max-ms", "600"], "--election-max-ms"),
+        (&["--shards", "0"], "--shards"),
+        (&["--node-id", "a b"], "--node-id"),
+        (&["--listen", "0.0.0.0:8001"], "--advertise"),
+        (&["--join", "node1:8001"], "--join"),
+        (&["--bootstrap", "0"], "--bootstrap"),
+        (&["--max-batch", "0"], "--max-batch"),
+        (&["--listen", "127.0.0.1:65500"], "--peer-listen"),
+    ] {
+        let error = server(flags).unwrap_err().to_string();
+        assert!(error.starts_with(setting), "{flags:?}: {error}");
+    }
+    assert!(server(&["--listen", "0.0.0.0:8001", "--advertise", "db1.example"]).is_ok());
+}
+
+#[test]
+fn a_gateway_takes_several_nodes() {
+    let args = GatewayArgs {
+        cluster: Some(vec!["http://a:1".into(), "http://b:2/".into()]),
+        ..Default::default()
+    };
+    assert_eq!(args.settle().unwrap().cluster, ["http://a:1", "http://b:2"]);
+    let args = GatewayArgs {
+        cluster: Some(vec!["a:1".into()]),
+        ..Default::default()
+    };
+    assert!(
+        args.settle()
+            .unwrap_err()
+            .to_string()
+            .starts_with("--cluster")
+    );
+}
