@@ -98,11 +98,12 @@ impl<M: Machine> Group<M> {
         let Some(_admission) = self.replica.admit(bytes) else { return vec![Err(WriteError::Busy); count] };
         let mut outcomes = Vec::with_capacity(count);
         let late = "no answer before the deadline".to_owned();
-        let fate = match timeout_at(deadline, self.replica.raft.client_write_many(commands.into_iter().map(Command))).await {
-            Ok(Ok(stream)) => collect(stream.map_ok(written), deadline, &mut outcomes).await,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(late.clone()),
-        };
+        let fate =
+            match timeout_at(deadline, self.replica.raft.client_write_many(commands.into_iter().map(Command))).await {
+                Ok(Ok(stream)) => collect(stream.map_ok(written), deadline, &mut outcomes).await,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some(late.clone()),
+            };
         let reason = fate.unwrap_or(late);
         outcomes.resize(count, Err(WriteError::Indeterminate { reason }));
         outcomes
@@ -134,17 +135,19 @@ impl<M: Machine> Group<M> {
         if missing.is_empty() { Ok(()) } else { Err(missing) }
     }
 
-    /// Asks another replica, again after failures, whether it has applied `index`.
+    /// Asks another replica, again and again until the deadline, whether it has applied `index`.
     async fn applied_at(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
+        const ATTEMPT: Duration = Duration::from_millis(500);
         const PAUSE: Duration = Duration::from_millis(20);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now()).min(ATTEMPT);
             if left.is_zero() {
                 return false;
             }
             let request = Request::AwaitApplied { index, within_ms: left.as_millis() as u64 };
             match self.replica.peers.call(node, Lane::Raft, request, left).await {
-                Ok(Reply::Applied(applied)) => return applied,
+                Ok(Reply::Applied(true)) => return true,
+                Ok(Reply::Applied(false)) => {}
                 _ => tokio::time::sleep(PAUSE.min(left)).await,
             }
         }
@@ -205,11 +208,9 @@ async fn collect<E: std::fmt::Display>(
 /// What openraft's answer to one command means to the caller.
 fn written(result: WriteResult<Types>) -> Result<Written, WriteError> {
     match result {
-        Ok(response) => Ok(Written {
-            index: response.log_id.index,
-            term: response.log_id.leader_id.term,
-            reply: response.response,
-        }),
+        Ok(response) => {
+            Ok(Written { index: response.log_id.index, term: response.log_id.leader_id.term, reply: response.response })
+        }
         // A leader that waits for its first majority refuses too, naming nobody: it was not appended either.
         Err(ClientWriteError::ForwardToLeader(forward)) => {
             let leader = forward.leader_id.filter(|_| forward.reason == ForwardReason::NotLeader);

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use openraft::Raft;
 use parking_lot::RwLock;
 
+use crate::network::Transport;
 use crate::network::client::Peers;
 use crate::network::faults::Faults;
 use crate::network::server::Answer;
 use crate::network::wire::{Envelope, Refusal, Reply, decode, encode};
-use crate::network::Transport;
 use crate::replica::Replica;
 use crate::storage::keys;
 use crate::storage::log::GroupLog;

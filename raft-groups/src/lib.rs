@@ -15,18 +15,19 @@ mod settings;
 pub mod sim;
 #[cfg(test)]
 mod simulation;
-pub mod storage;
 mod status;
+pub mod storage;
 #[cfg(test)]
 mod testing;
 mod types;
+mod watch;
 
 pub use error::{OpenError, ReadError, WriteError};
 pub use group::{Group, Written};
 pub use host::{Host, Identity};
 pub use ids::{GroupId, NodeId};
-pub use storage::Disk;
 pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader};
-pub use settings::RaftSettings;
 pub use runtime::seed_this_thread;
+pub use settings::RaftSettings;
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};
+pub use storage::Disk;

@@ -111,7 +111,8 @@ impl<M: Machine> Replica<M> {
             voters: membership.voter_ids().collect(),
             learners: membership.learner_ids().collect(),
             leader_contact: self.contact(),
-            catching_up: self.incoming.lock().is_some() || committed > applied + LAG_ENTRIES,
+            catching_up: self.incoming.lock().as_ref().is_some_and(Incoming::is_under_way)
+                || committed > applied + LAG_ENTRIES,
             matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
             stopped: self.stopped(),
         }

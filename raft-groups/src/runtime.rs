@@ -14,6 +14,8 @@ use openraft::impls::TokioRuntime as Tokio;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use crate::watch::Watch;
+
 thread_local! {
     static SEED: Cell<Option<u64>> = const { Cell::new(None) };
 }
@@ -35,7 +37,7 @@ fn next_seed() -> u64 {
     }
 }
 
-/// openraft's runtime; everything but randomness is tokio's.
+/// openraft's runtime; everything but randomness and [`Watch`] is tokio's.
 #[derive(Debug)]
 pub struct Runtime(Tokio);
 
@@ -48,7 +50,7 @@ impl AsyncRuntime for Runtime {
     type Timeout<R, T: Future<Output = R> + Send> = <Tokio as AsyncRuntime>::Timeout<R, T>;
     type ThreadLocalRng = SmallRng;
     type Mpsc = <Tokio as AsyncRuntime>::Mpsc;
-    type Watch = <Tokio as AsyncRuntime>::Watch;
+    type Watch = Watch;
     type Oneshot = <Tokio as AsyncRuntime>::Oneshot;
     type Mutex<T: Send + 'static> = <Tokio as AsyncRuntime>::Mutex<T>;
 

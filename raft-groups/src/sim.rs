@@ -83,7 +83,10 @@ impl<M: Machine> SimCluster<M> {
     /// The running node that leads the newest term, if any says it does.
     pub fn leader(&self) -> Option<NodeId> {
         let leaders = self.groups().map(|(id, group)| (group.status(), id));
-        leaders.filter(|(status, _)| status.role == Role::Leader).max_by_key(|(status, _)| status.term).map(|(_, id)| id)
+        leaders
+            .filter(|(status, _)| status.role == Role::Leader)
+            .max_by_key(|(status, _)| status.term)
+            .map(|(_, id)| id)
     }
 
     /// Cuts a node's power: what its disks had not synced is lost as the seed decides.

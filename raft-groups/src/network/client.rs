@@ -25,9 +25,9 @@ use crate::{GroupId, NodeId};
 const SLOWEST_LINK: u64 = 4 << 20;
 /// How long a follower may take over entries, beside what their size takes.
 const APPEND_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a follower may take over one chunk of a snapshot, or over installing it.
-const CHUNK_DEADLINE: Duration = Duration::from_secs(30);
-const INSTALL_DEADLINE: Duration = Duration::from_secs(600);
+/// How long a follower may take over one chunk of a snapshot, beside what its size takes, and how often it is sent.
+const CHUNK_DEADLINE: Duration = Duration::from_secs(5);
+const CHUNK_ATTEMPTS: usize = 5;
 
 /// Calls replicas of one group on other nodes.
 #[derive(Clone)]
@@ -59,7 +59,13 @@ pub enum CallError {
 
 impl Peers {
     /// Sends `request` to `target`, waiting at most `deadline` and what its size takes.
-    pub async fn call(&self, target: NodeId, lane: Lane, request: Request, deadline: Duration) -> Result<Reply, CallError> {
+    pub async fn call(
+        &self,
+        target: NodeId,
+        lane: Lane,
+        request: Request,
+        deadline: Duration,
+    ) -> Result<Reply, CallError> {
         if self.faults.is_cut(target) {
             return Err(CallError::Refused(target, Refusal::Cut));
         }
@@ -88,7 +94,7 @@ impl Peer {
 
     /// Sends the state chunk by chunk, and has it installed.
     async fn send_snapshot(&self, vote: Vote, state: FrozenState) -> Result<SnapshotResponse<Types>, SendError> {
-        let transfer = self.send_chunk(SnapshotChunk::Begin, CHUNK_DEADLINE).await?.taken()?;
+        let transfer = self.send_chunk(SnapshotChunk::Begin).await?.taken()?;
         let mut chunks = 0;
         loop {
             let page = state.next_page()?;
@@ -97,19 +103,32 @@ impl Peer {
             }
             let pairs = PackedPairs::pack(&page);
             let bytes = pairs.len() as u64;
-            self.send_chunk(SnapshotChunk::Pairs { transfer, number: chunks, pairs }, CHUNK_DEADLINE).await?.taken()?;
+            self.send_chunk(SnapshotChunk::Pairs { transfer, number: chunks, pairs }).await?.taken()?;
             chunks += 1;
             tokio::time::sleep(Duration::from_micros(bytes * 1_000_000 / self.peers.snapshot_rate.max(1))).await;
         }
         let end = SnapshotChunk::End { transfer, chunks, vote, meta: state.meta.clone() };
-        match self.send_chunk(end, INSTALL_DEADLINE).await? {
-            SnapshotAnswer::Installed(response) => Ok(response),
-            SnapshotAnswer::Taken(_) | SnapshotAnswer::StartOver => Err(SendError::StartOver),
+        loop {
+            match self.send_chunk(end.clone()).await? {
+                SnapshotAnswer::Installed(response) => return Ok(response),
+                SnapshotAnswer::Taken(_) => {}
+                SnapshotAnswer::StartOver => return Err(SendError::StartOver),
+            }
         }
     }
 
-    async fn send_chunk(&self, chunk: SnapshotChunk, deadline: Duration) -> Result<SnapshotAnswer, SendError> {
-        match self.peers.call(self.target, Lane::Snapshot, Request::Snapshot(chunk), deadline).await? {
+    /// Sends a chunk until it is answered; the follower knows one it has taken already.
+    async fn send_chunk(&self, chunk: SnapshotChunk) -> Result<SnapshotAnswer, SendError> {
+        for _ in 1..CHUNK_ATTEMPTS {
+            if let Ok(answer) = self.send_once(chunk.clone()).await {
+                return Ok(answer);
+            }
+        }
+        self.send_once(chunk).await
+    }
+
+    async fn send_once(&self, chunk: SnapshotChunk) -> Result<SnapshotAnswer, SendError> {
+        match self.peers.call(self.target, Lane::Snapshot, Request::Snapshot(chunk), CHUNK_DEADLINE).await? {
             Reply::Snapshot(answer) => Ok(answer),
             _ => Err(CallError::Nonsense(self.target).into()),
         }
@@ -160,7 +179,11 @@ impl RaftNetworkV2<Types> for Peer {
         }
     }
 
-    async fn vote(&mut self, rpc: VoteRequest<Types>, option: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         match self.call(Request::Vote(rpc), option.hard_ttl()).await? {
             Reply::Vote(response) => Ok(response),
             _ => Err(self.nonsense()),

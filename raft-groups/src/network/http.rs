@@ -197,10 +197,7 @@ fn split_frames(mut body: Bytes) -> Option<Vec<Bytes>> {
 
 /// The routes of the peer port that answer for `host`.
 pub fn router(host: Host) -> axum::Router {
-    axum::Router::new()
-        .route("/raft", post(answer))
-        .layer(DefaultBodyLimit::max(MAX_READ_BYTES))
-        .with_state(host)
+    axum::Router::new().route("/raft", post(answer)).layer(DefaultBodyLimit::max(MAX_READ_BYTES)).with_state(host)
 }
 
 async fn answer(State(host): State<Host>, body: Bytes) -> Result<Bytes, StatusCode> {

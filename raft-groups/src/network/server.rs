@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use openraft::raft::AppendEntriesResponse;
+use openraft::raft::{AppendEntriesResponse, SnapshotResponse};
 use openraft::storage::Snapshot;
 use tokio::time::Instant;
 
@@ -13,7 +13,8 @@ use crate::Machine;
 use crate::replica::Replica;
 use crate::storage::machine::SnapshotData;
 use crate::storage::state::Stage;
-use crate::types::{SnapshotMeta, Vote};
+use crate::types::{SnapshotMeta, Types, Vote};
+use crate::watch;
 
 /// Answers one group's peers.
 #[async_trait]
@@ -26,6 +27,20 @@ pub trait Answer: Send + Sync {
 pub struct Incoming {
     stage: Stage,
     chunks: u64,
+    installation: Option<Installation>,
+}
+
+/// The outcome of an installation, once there is one.
+type Installation = watch::Receiver<Option<Result<SnapshotResponse<Types>, String>>>;
+
+/// How long a request waits for an installation before the leader is told to ask again.
+const INSTALL_WAIT: Duration = Duration::from_secs(2);
+
+impl Incoming {
+    /// Whether it is not installed yet.
+    pub fn is_under_way(&self) -> bool {
+        self.installation.as_ref().is_none_or(|installation| installation.borrow().is_none())
+    }
 }
 
 #[async_trait]
@@ -59,7 +74,7 @@ impl<M: Machine> Answer for Replica<M> {
 }
 
 impl<M: Machine> Replica<M> {
-    async fn take_chunk(&self, chunk: SnapshotChunk) -> Reply {
+    async fn take_chunk(self: &Arc<Self>, chunk: SnapshotChunk) -> Reply {
         let answer = match chunk {
             SnapshotChunk::Begin => self.begin().await,
             SnapshotChunk::Pairs { transfer, number, pairs } => self.take_pairs(transfer, number, &pairs).await,
@@ -77,12 +92,16 @@ impl<M: Machine> Replica<M> {
 
     async fn begin(&self) -> std::io::Result<SnapshotAnswer> {
         let stage = self.state.begin_stage();
-        *self.incoming.lock() = Some(Incoming { stage, chunks: 0 });
+        *self.incoming.lock() = Some(Incoming { stage, chunks: 0, installation: None });
         self.state.erase_leftovers().await?;
         Ok(SnapshotAnswer::Taken(stage.number()))
     }
 
     async fn take_pairs(&self, transfer: u64, number: u64, pairs: &PackedPairs) -> std::io::Result<SnapshotAnswer> {
+        let was_taken = |incoming: &Incoming| incoming.stage.number() == transfer && incoming.chunks == number + 1;
+        if self.incoming.lock().as_ref().is_some_and(was_taken) {
+            return Ok(SnapshotAnswer::Taken(transfer));
+        }
         let expected = |incoming: &&mut Incoming| incoming.stage.number() == transfer && incoming.chunks == number;
         let Some(stage) = self.incoming.lock().as_mut().filter(expected).map(|i| i.stage) else {
             return Ok(SnapshotAnswer::StartOver);
@@ -95,21 +114,42 @@ impl<M: Machine> Replica<M> {
         Ok(SnapshotAnswer::Taken(transfer))
     }
 
+    /// Installs a whole transfer, or waits a while for the installation under way; the leader asks until it is done.
     async fn install(
-        &self,
+        self: &Arc<Self>,
         transfer: u64,
         chunks: u64,
         vote: Vote,
         meta: SnapshotMeta,
     ) -> std::io::Result<SnapshotAnswer> {
-        let whole = |incoming: &Incoming| incoming.stage.number() == transfer && incoming.chunks == chunks;
-        let Some(stage) = self.incoming.lock().as_ref().filter(|incoming| whole(incoming)).map(|i| i.stage) else {
-            return Ok(SnapshotAnswer::StartOver);
+        let installation = {
+            let mut incoming = self.incoming.lock();
+            let whole = |incoming: &&mut Incoming| incoming.stage.number() == transfer && incoming.chunks == chunks;
+            let Some(incoming) = incoming.as_mut().filter(whole) else { return Ok(SnapshotAnswer::StartOver) };
+            let start = || self.start_installation(incoming.stage, vote, meta);
+            incoming.installation.get_or_insert_with(start).clone()
         };
-        let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(stage) };
-        let response = self.raft.install_full_snapshot(vote, snapshot).await;
-        *self.incoming.lock() = None;
-        *self.heard.lock() = Some(Instant::now());
-        response.map(SnapshotAnswer::Installed).map_err(std::io::Error::other)
+        let mut installation = installation;
+        if tokio::time::timeout(INSTALL_WAIT, installation.wait_for(Option::is_some)).await.is_err() {
+            return Ok(SnapshotAnswer::Taken(transfer));
+        }
+        let outcome = installation.borrow().clone();
+        match outcome {
+            Some(Ok(response)) => Ok(SnapshotAnswer::Installed(response)),
+            Some(Err(reason)) => Err(std::io::Error::other(reason)),
+            None => Err(std::io::Error::other("the installation was given up")),
+        }
+    }
+
+    fn start_installation(self: &Arc<Self>, stage: Stage, vote: Vote, meta: SnapshotMeta) -> Installation {
+        let (outcome, installation) = watch::channel(None);
+        let replica = self.clone();
+        tokio::spawn(async move {
+            let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(stage) };
+            let response = replica.raft.install_full_snapshot(vote, snapshot).await;
+            *replica.heard.lock() = Some(Instant::now());
+            outcome.send_replace(Some(response.map_err(|error| error.to_string())));
+        });
+        installation
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use tokio::time::{sleep, sleep_until, Instant};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Lane, Transport, Unreachable};
 use crate::{Host, NodeId};
@@ -25,6 +25,22 @@ struct Inner {
     rng: SmallRng,
     max_delay: Duration,
     loss: f64,
+    messages: Vec<Message>,
+}
+
+/// One message, as it left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// When, in tokio's time.
+    pub at: Instant,
+    /// The sender.
+    pub from: NodeId,
+    /// The receiver.
+    pub to: NodeId,
+    /// Its size.
+    pub bytes: usize,
+    /// How long it takes; `None` if it is lost.
+    pub delay: Option<Duration>,
 }
 
 /// One node's end of a [`SimNet`].
@@ -37,7 +53,14 @@ impl SimNet {
     /// A network whose delays (up to `max_delay` each way) and losses (a share of messages) follow from `seed`.
     pub fn new(seed: u64, max_delay: Duration, loss: f64) -> Self {
         let rng = SmallRng::seed_from_u64(seed);
-        Self(Arc::new(Mutex::new(Inner { hosts: BTreeMap::new(), cut: BTreeSet::new(), rng, max_delay, loss })))
+        Self(Arc::new(Mutex::new(Inner {
+            hosts: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            rng,
+            max_delay,
+            loss,
+            messages: Vec::new(),
+        })))
     }
 
     /// The end of `node`.
@@ -73,20 +96,27 @@ impl SimNet {
         self.0.lock().cut.clear();
     }
 
+    /// Every message so far, in order: two runs of one seed have the same.
+    pub fn messages(&self) -> Vec<Message> {
+        self.0.lock().messages.clone()
+    }
+
     /// How long a message takes; `None` if it is lost.
-    fn passage(&self, from: NodeId, to: NodeId) -> Option<Duration> {
+    fn passage(&self, from: NodeId, to: NodeId, bytes: usize) -> Option<Duration> {
         let mut inner = self.0.lock();
         let (delay, lost) = (inner.rng.random::<f64>(), inner.rng.random::<f64>());
         let both_run = inner.hosts.contains_key(&from) && inner.hosts.contains_key(&to);
         let passes = both_run && !inner.cut.contains(&(from, to)) && lost >= inner.loss;
-        passes.then(|| inner.max_delay.mul_f64(delay))
+        let delay = passes.then(|| inner.max_delay.mul_f64(delay));
+        inner.messages.push(Message { at: Instant::now(), from, to, bytes, delay });
+        delay
     }
 
     async fn carry(&self, from: NodeId, to: NodeId, request: Bytes) -> Option<Bytes> {
-        sleep(self.passage(from, to)?).await;
+        sleep(self.passage(from, to, request.len())?).await;
         let host = self.0.lock().hosts.get(&to).cloned()?;
         let reply = host.handle(request).await;
-        sleep(self.passage(to, from)?).await;
+        sleep(self.passage(to, from, reply.len())?).await;
         Some(reply)
     }
 }

@@ -30,7 +30,10 @@ pub enum Request {
     /// Asks the leader to confirm itself and for the index a linearizable read must wait for.
     ReadIndex,
     /// Asks to be answered when `index` is applied, or after so many milliseconds.
-    AwaitApplied { index: u64, within_ms: u64 },
+    AwaitApplied {
+        index: u64,
+        within_ms: u64,
+    },
     Snapshot(SnapshotChunk),
 }
 
@@ -41,7 +44,7 @@ pub enum SnapshotChunk {
     Begin,
     /// The pairs after those of the chunk before.
     Pairs { transfer: u64, number: u64, pairs: PackedPairs },
-    /// All `chunks` were sent: install.
+    /// All `chunks` were sent: install. Asked again until it is installed.
     End { transfer: u64, chunks: u64, vote: Vote, meta: SnapshotMeta },
 }
 
@@ -91,7 +94,7 @@ pub enum Reply {
 /// The answer to a [`SnapshotChunk`].
 #[derive(Debug, Serialize, Deserialize)]
 pub enum SnapshotAnswer {
-    /// Taken; the number of the transfer.
+    /// Taken; the number of the transfer. To an `End`: still being installed.
     Taken(u64),
     /// The transfer is not known (any more), or a chunk is missing or damaged: begin again.
     StartOver,

@@ -8,11 +8,11 @@ use futures::{Stream, StreamExt};
 use openraft::EntryPayload;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
 use parking_lot::RwLock;
-use tokio::sync::watch;
 
 use super::state::{FrozenState, GroupState, Stage};
 use crate::machine::{Changes, Machine, Position};
 use crate::types::{CommittedLeaderId, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types};
+use crate::watch;
 
 /// Entries applied, at most, before their replies are sent.
 const APPLY_ENTRIES: usize = 128;
@@ -128,7 +128,9 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         Ok(())
     }
 
-    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot<CommittedLeaderId, u64, Node, SnapshotData>>> {
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> io::Result<Option<Snapshot<CommittedLeaderId, u64, Node, SnapshotData>>> {
         if self.state.header().applied.is_none() {
             return Ok(None);
         }

@@ -18,9 +18,9 @@ use super::keys;
 use super::record::{seal, unseal};
 use super::store::{Batch, Store, end_of_prefix};
 use super::syncer::Syncer;
+use crate::GroupId;
 use crate::machine::{Changes, StateReader};
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
-use crate::GroupId;
 
 /// Bytes of a page, about: one chunk of a snapshot, one step of an erasure.
 pub const PAGE_BYTES: usize = 256 * 1024;
