@@ -8,5 +8,6 @@ pub mod api;
 pub mod config;
 pub mod engine;
 pub mod gateway;
+pub mod node;
 pub mod placement;
 pub mod routing;

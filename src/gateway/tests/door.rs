@@ -49,7 +49,8 @@ async fn a_huge_body_is_answered_over_a_real_connection() {
     let url = format!("http://{}/vectors", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     let body = format!(r#"{{"collection":"docs","vectors":[],"x":"{}"}}"#, "a".repeat(3 << 19));
-    let sent = reqwest::Client::new().post(url).header("content-type", "application/json").body(body).send().await.unwrap();
+    let sent =
+        reqwest::Client::new().post(url).header("content-type", "application/json").body(body).send().await.unwrap();
     assert_eq!(sent.status().as_u16(), 413);
     assert!(sent.headers().contains_key("x-request-id"));
     assert!(sent.text().await.unwrap().contains("body_too_large"));

@@ -1,0 +1,30 @@
+//! The composition root: starts and stops everything a process needs, and keeps a node's replicas as the map says.
+//!
+//! ```text
+//! run_server: data directory ─▶ HTTP port ─▶ formation (number, first map) ─▶ groups ─▶ peer port ─▶ serve ─▶ stop
+//! run_gateway: HTTP port ─▶ map from the nodes ─▶ serve ─▶ stop
+//! ```
+//! Nothing above knows how these parts are put together, and no part below knows that this room exists.
+
+mod data_dir;
+mod error;
+mod formation;
+mod gateway;
+mod health;
+mod identity;
+mod join;
+mod listen;
+mod local;
+mod map_feed;
+mod peers;
+mod replicas;
+mod server;
+mod shutdown;
+mod steward;
+mod telemetry;
+mod vitals;
+
+pub use error::NodeError;
+pub use gateway::run_gateway;
+pub use server::run_server;
+pub use telemetry::start_logging;
