@@ -1,1 +1,21 @@
-//! x
+//! Black-box fault tests on real processes.
+//!
+//! What comes in: the path of a `quiver` binary. What goes out: running clusters that a test may kill, pause, cut off,
+//! starve of their disk and start again ([`cluster`], [`disk`]); answers classified as *ok*, *certainly not applied* or
+//! *unknown* ([`client`]); and a judgement of whether what the store shows can be explained by what it acknowledged
+//! ([`ledger`], [`load`]).
+//!
+//! This crate imports nothing of the store. It knows the command line, the HTTP interface and the signals, as any
+//! operator does, so that a mistake in the store's own types cannot hide itself here.
+//!
+//! Read in this order: [`process`], [`cluster`], [`client`], [`ledger`], [`load`], [`disk`].
+
+pub mod client;
+pub mod cluster;
+pub mod disk;
+pub mod ledger;
+pub mod load;
+pub mod ports;
+pub mod process;
+pub mod scratch;
+pub mod seed;

@@ -2,8 +2,32 @@
 //!
 //! The only crate that names either of the two; above it there are only the types exported here.
 
+mod error;
+mod group;
+mod host;
 mod ids;
 mod machine;
+pub mod network;
+mod read;
+mod replica;
+mod runtime;
+mod settings;
+pub mod sim;
+#[cfg(test)]
+mod simulation;
+mod status;
+pub mod storage;
+#[cfg(test)]
+mod testing;
+mod types;
+mod watch;
 
+pub use error::{OpenError, ReadError, WriteError};
+pub use group::{Group, Written};
+pub use host::{Host, Identity};
 pub use ids::{GroupId, NodeId};
 pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader};
+pub use runtime::seed_this_thread;
+pub use settings::RaftSettings;
+pub use status::{GroupStatus, ReadMode, ReadPoint, Role};
+pub use storage::Disk;

@@ -1,6 +1,6 @@
 //! Points on the wire: upsert, delete, get.
 
-use super::{Consistency, Evidence, VectorValue, WithPayload, WithVector};
+use super::{Consistency, Evidence, Level, VectorValue, WithPayload, WithVector};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -62,9 +62,7 @@ impl<'de> Deserialize<'de> for PointId {
             }
 
             fn visit_str<E: de::Error>(self, id: &str) -> Result<PointId, E> {
-                id.parse()
-                    .map(PointId::Uuid)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Str(id), &self))
+                id.parse().map(PointId::Uuid).map_err(|_| E::invalid_value(de::Unexpected::Str(id), &self))
             }
         }
         deserializer.deserialize_any(IdVisitor)
@@ -81,7 +79,7 @@ pub struct Upsert {
     pub vectors: Vec<PointInput>,
     /// When to acknowledge; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Consistency>,
+    pub consistency: Option<Level>,
     /// Names this write, so that a retry applies once and answers what the first answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Uuid>,
@@ -117,8 +115,8 @@ pub struct Upserted {
     pub results: Vec<WriteResult>,
     /// Opaque: pass it as `after` to read this write at any level.
     pub token: String,
-    /// Who took the write, one row for each shard.
-    #[serde(default)]
+    /// Who took the write, one row for each shard, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<Evidence>,
 }
 
@@ -147,7 +145,7 @@ pub struct Delete {
     pub filter: Option<Value>,
     /// When to acknowledge; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Consistency>,
+    pub consistency: Option<Level>,
     /// Names this write, so that a retry applies once and answers what the first answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Uuid>,
@@ -165,8 +163,8 @@ pub struct Deleted {
     pub deleted: u64,
     /// Opaque: pass it as `after` to read this write at any level.
     pub token: String,
-    /// Who took the write, one row for each shard.
-    #[serde(default)]
+    /// Who took the write, one row for each shard, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<Evidence>,
 }
 
@@ -176,7 +174,7 @@ pub struct Deleted {
 pub struct GetOptions {
     /// Read level; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Consistency>,
+    pub consistency: Option<Level>,
     /// Token of a write this read must see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
@@ -197,10 +195,7 @@ pub struct GetOptions {
 impl GetOptions {
     /// Payload and vector to return.
     pub fn selection(&self) -> (WithPayload, WithVector) {
-        (
-            WithPayload::All(self.with_payload.unwrap_or(true)),
-            WithVector::All(self.with_vector.unwrap_or(true)),
-        )
+        (WithPayload::All(self.with_payload.unwrap_or(true)), WithVector::All(self.with_vector.unwrap_or(true)))
     }
 }
 

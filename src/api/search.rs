@@ -1,6 +1,6 @@
 //! Reads on the wire: search, scroll and count, and the evidence that answers carry.
 
-use super::{Consistency, PointId, VectorValue, WithPayload, WithVector};
+use super::{Consistency, Level, PointId, VectorValue, WithPayload, WithVector};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -105,7 +105,7 @@ pub struct Search {
     pub params: SearchParams,
     /// Read level; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Consistency>,
+    pub consistency: Option<Level>,
     /// Token of a write this read must see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
@@ -178,7 +178,7 @@ pub struct Scroll {
     pub with_vector: WithVector,
     /// Read level; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Consistency>,
+    pub consistency: Option<Level>,
     /// Token of a write this read must see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
@@ -188,6 +188,9 @@ pub struct Scroll {
     /// Deadline, in milliseconds from arrival.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Accept an answer that misses shards, which it then names.
+    #[serde(default)]
+    pub allow_partial: bool,
 }
 
 /// One stored point.
@@ -220,6 +223,9 @@ pub struct Scrolled {
     pub took_ms: f64,
     /// Who answered, one row for each shard.
     pub shards: Vec<Evidence>,
+    /// Shards that did not answer, where `allow_partial` let them be missed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_shards: Vec<u32>,
 }
 
 /// `POST /quiver/v1/count`.
@@ -233,7 +239,7 @@ pub struct Count {
     pub filter: Option<Value>,
     /// Read level; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Consistency>,
+    pub consistency: Option<Level>,
     /// Token of a write this read must see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
@@ -243,6 +249,9 @@ pub struct Count {
     /// Deadline, in milliseconds from arrival.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Accept an answer that misses shards, which it then names.
+    #[serde(default)]
+    pub allow_partial: bool,
 }
 
 /// 200 to `POST /quiver/v1/count`.
@@ -256,4 +265,7 @@ pub struct Counted {
     pub took_ms: f64,
     /// Who answered, one row for each shard.
     pub shards: Vec<Evidence>,
+    /// Shards that did not answer, where `allow_partial` let them be missed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_shards: Vec<u32>,
 }

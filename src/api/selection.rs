@@ -1,17 +1,21 @@
-//! Which parts of a point an answer carries: all, nothing, or parts by name.
+//! Which parts of a point an answer brings: of its payload, of its vectors.
+//!
+//! Each reads `true`, `false` or an array of names; a payload also Qdrant's `{"include": […]}` or `{"exclude": […]}`.
 
-use serde::de::{self, SeqAccess, Visitor, value};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{self, MapAccess, SeqAccess, Visitor, value};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// Which of a payload to return: `true`, `false`, or the names of its members.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+/// Which of a payload to return.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WithPayload {
     /// All or nothing.
     All(bool),
     /// These members only.
     Fields(Vec<String>),
+    /// All members but these.
+    Except(Vec<String>),
 }
 
 impl Default for WithPayload {
@@ -20,14 +24,27 @@ impl Default for WithPayload {
     }
 }
 
+impl Serialize for WithPayload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All(all) => all.serialize(serializer),
+            Self::Fields(names) => names.serialize(serializer),
+            Self::Except(names) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("exclude", names)?;
+                map.end()
+            }
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for WithPayload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_any(SelectorVisitor)
-            .map(|selected| match selected {
-                Selected::All(all) => Self::All(all),
-                Selected::Names(names) => Self::Fields(names),
-            })
+        deserializer.deserialize_any(SelectorVisitor { objects: true }).map(|selected| match selected {
+            Selected::All(all) => Self::All(all),
+            Selected::Names(names) => Self::Fields(names),
+            Selected::Except(names) => Self::Except(names),
+        })
     }
 }
 
@@ -49,27 +66,33 @@ impl Default for WithVector {
 
 impl<'de> Deserialize<'de> for WithVector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_any(SelectorVisitor)
-            .map(|selected| match selected {
-                Selected::All(all) => Self::All(all),
-                Selected::Names(names) => Self::Names(names),
-            })
+        match deserializer.deserialize_any(SelectorVisitor { objects: false })? {
+            Selected::All(all) => Ok(Self::All(all)),
+            Selected::Names(names) => Ok(Self::Names(names)),
+            Selected::Except(_) => Err(de::Error::custom("vectors cannot be excluded by name: name those wanted")),
+        }
     }
 }
 
 enum Selected {
     All(bool),
     Names(Vec<String>),
+    Except(Vec<String>),
 }
 
-struct SelectorVisitor;
+struct SelectorVisitor {
+    objects: bool,
+}
 
 impl<'de> Visitor<'de> for SelectorVisitor {
     type Value = Selected;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("true, false or an array of names")
+        f.write_str(if self.objects {
+            "true, false, an array of names, {\"include\": [names]} or {\"exclude\": [names]}"
+        } else {
+            "true, false or an array of names"
+        })
     }
 
     fn visit_bool<E: de::Error>(self, all: bool) -> Result<Selected, E> {
@@ -78,5 +101,42 @@ impl<'de> Visitor<'de> for SelectorVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Selected, A::Error> {
         Vec::deserialize(value::SeqAccessDeserializer::new(seq)).map(Selected::Names)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Selected, A::Error> {
+        if !self.objects {
+            return Err(de::Error::invalid_type(de::Unexpected::Map, &self));
+        }
+        let selected = match map.next_key::<String>()?.as_deref() {
+            Some("include") => Selected::Names(map.next_value()?),
+            Some("exclude") => Selected::Except(map.next_value()?),
+            Some(other) => return Err(de::Error::unknown_field(other, &["include", "exclude"])),
+            None => return Err(de::Error::custom("expected `include` or `exclude`")),
+        };
+        match map.next_key::<String>()? {
+            None => Ok(selected),
+            Some(_) => Err(de::Error::custom("expected one of `include` and `exclude`, not more")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_parses_and_comes_back() {
+        for text in ["true", "false", r#"["a","b"]"#, r#"{"exclude":["a"]}"#] {
+            let read: WithPayload = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        }
+        assert_eq!(
+            serde_json::from_str::<WithPayload>(r#"{"include":["a"]}"#).unwrap(),
+            WithPayload::Fields(vec!["a".into()])
+        );
+        for bad in ["1", "{}", r#"{"only":["a"]}"#, r#"{"include":["a"],"exclude":[]}"#, r#"["a",1]"#] {
+            assert!(serde_json::from_str::<WithPayload>(bad).is_err(), "{bad}");
+        }
+        assert!(serde_json::from_str::<WithVector>(r#"{"exclude":["a"]}"#).is_err());
     }
 }

@@ -38,25 +38,13 @@ pub(crate) enum Failure {
     Refused { http: u16, status: Box<ErrorStatus> },
     /// Nobody answered.
     #[error("no answer from {tried}: {reason}")]
-    Unreachable {
-        tried: String,
-        reason: String,
-        sent: bool,
-    },
+    Unreachable { tried: String, reason: String, sent: bool },
     /// Something else than Quiver answered.
     #[error("{url} answered HTTP {http} with a body that is not Quiver's: {text}")]
-    Foreign {
-        url: String,
-        http: u16,
-        text: String,
-    },
+    Foreign { url: String, http: u16, text: String },
     /// It failed again and again until patience ran out.
     #[error("gave up after {attempts} attempts: {last}")]
-    GaveUp {
-        attempts: u32,
-        unknown: bool,
-        last: Box<Failure>,
-    },
+    GaveUp { attempts: u32, unknown: bool, last: Box<Failure> },
 }
 
 impl Failure {
@@ -87,13 +75,8 @@ impl Failure {
             Self::GaveUp { last, .. } => last.exit(),
             Self::Refused { status, .. } if status.committed == Committed::Unknown => Exit::Unknown,
             Self::Refused { http: 404, .. } => Exit::NotFound,
-            Self::Refused {
-                http: 409 | 412, ..
-            } => Exit::Conflict,
-            Self::Refused {
-                http: 408 | 429 | 503 | 507,
-                ..
-            } => Exit::Unavailable,
+            Self::Refused { http: 409 | 412, .. } => Exit::Conflict,
+            Self::Refused { http: 408 | 429 | 503 | 507, .. } => Exit::Unavailable,
             Self::Refused { .. } => Exit::Failed,
             Self::Unreachable { sent: true, .. } => Exit::Unknown,
             Self::Unreachable { .. } => Exit::Unavailable,
@@ -113,37 +96,19 @@ pub(crate) struct Client {
 impl Client {
     /// A client of the cluster behind these URLs.
     pub(crate) fn new(urls: &[String]) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .build()?;
-        let urls = urls
-            .iter()
-            .map(|url| url.trim_end_matches('/').to_owned())
-            .collect();
-        Ok(Self {
-            http,
-            urls,
-            preferred: AtomicUsize::new(0),
-        })
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
+        let urls = urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+        Ok(Self { http, urls, preferred: AtomicUsize::new(0) })
     }
 
     /// Reads: a `GET`.
     pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
-        self.call(&Method::GET, path, Bytes::new())
-            .await
-            .map_err(as_read)
+        self.call(&Method::GET, path, Bytes::new()).await.map_err(as_read)
     }
 
     /// Reads: a `POST` that changes nothing, such as a search.
-    pub(crate) async fn ask<A: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<A, Failure> {
-        self.call(&Method::POST, path, encode(body))
-            .await
-            .map_err(as_read)
+    pub(crate) async fn ask<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Failure> {
+        self.call(&Method::POST, path, encode(body)).await.map_err(as_read)
     }
 
     /// Writes, and repeats what may succeed later until `patience` is over. `on_retry` hears of each repetition.
@@ -167,11 +132,7 @@ impl Client {
                 return Err(failure);
             }
             if !failure.retryable() || Instant::now() + pause > until {
-                return Err(Failure::GaveUp {
-                    attempts,
-                    unknown,
-                    last: Box::new(failure),
-                });
+                return Err(Failure::GaveUp { attempts, unknown, last: Box::new(failure) });
             }
             on_retry(&failure);
             tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
@@ -180,12 +141,7 @@ impl Client {
     }
 
     /// One pass over the doors: goes on to the next where one is shut or says "later".
-    async fn call<A: DeserializeOwned>(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<A, Failure> {
+    async fn call<A: DeserializeOwned>(&self, method: &Method, path: &str, body: Bytes) -> Result<A, Failure> {
         let first = self.preferred.load(Ordering::Relaxed);
         let (mut answered, mut silent, mut sent_somewhere) = (None, None, false);
         for turn in 0..self.urls.len() {
@@ -207,11 +163,7 @@ impl Client {
             return Err(failure);
         }
         let reason = silent.unwrap_or_else(|| "no URL was given".into());
-        Err(Failure::Unreachable {
-            tried: self.urls.join(", "),
-            reason,
-            sent: sent_somewhere,
-        })
+        Err(Failure::Unreachable { tried: self.urls.join(", "), reason, sent: sent_somewhere })
     }
 
     async fn call_door<A: DeserializeOwned>(
@@ -224,9 +176,7 @@ impl Client {
         let url = &self.urls[door];
         let mut request = self.http.request(method.clone(), format!("{url}{path}"));
         if !body.is_empty() {
-            request = request
-                .header("content-type", "application/json")
-                .body(body);
+            request = request.header("content-type", "application/json").body(body);
         }
         let silent = |error: reqwest::Error| Failure::Unreachable {
             tried: url.clone(),
@@ -236,38 +186,25 @@ impl Client {
         let response = request.send().await.map_err(silent)?;
         let http = response.status();
         let text = response.bytes().await.map_err(silent)?;
-        let foreign = || Failure::Foreign {
-            url: url.clone(),
-            http: http.as_u16(),
-            text: start_of(&text),
-        };
+        let foreign = || Failure::Foreign { url: url.clone(), http: http.as_u16(), text: start_of(&text) };
         if http.is_success() {
             return serde_json::from_slice(&text).map_err(|_| foreign());
         }
         let body: ErrorBody = serde_json::from_slice(&text).map_err(|_| foreign())?;
-        Err(Failure::Refused {
-            http: http.as_u16(),
-            status: Box::new(body.status),
-        })
+        Err(Failure::Refused { http: http.as_u16(), status: Box::new(body.status) })
     }
 }
 
 /// A read that was sent and not answered leaves nothing unknown behind.
 fn as_read(failure: Failure) -> Failure {
     match failure {
-        Failure::Unreachable { tried, reason, .. } => Failure::Unreachable {
-            tried,
-            reason,
-            sent: false,
-        },
+        Failure::Unreachable { tried, reason, .. } => Failure::Unreachable { tried, reason, sent: false },
         other => other,
     }
 }
 
 fn encode(body: &impl Serialize) -> Bytes {
-    serde_json::to_vec(body)
-        .expect("wire types have string keys and no failing serializer")
-        .into()
+    serde_json::to_vec(body).expect("wire types have string keys and no failing serializer").into()
 }
 
 fn start_of(text: &[u8]) -> String {

@@ -75,10 +75,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // A runtime's main future stays on this thread, which lives as long as the process: children that ask to die with
     // the thread that started them (Linux' PR_SET_PDEATHSIG) must be started from it.
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             return exit::report(&anyhow::Error::new(error).context("cannot start threads"));
@@ -92,12 +89,8 @@ pub fn main() -> ExitCode {
 
 async fn run(verb: Verb) -> anyhow::Result<Exit> {
     match verb {
-        Verb::Server(args) => crate::node::run_server(args.settle()?)
-            .await
-            .map(|()| Exit::Ok),
-        Verb::Gateway(args) => crate::node::run_gateway(args.settle()?)
-            .await
-            .map(|()| Exit::Ok),
+        Verb::Server(args) => crate::node::run_server(args.settle()?).await.map(|()| Exit::Ok),
+        Verb::Gateway(args) => crate::node::run_gateway(args.settle()?).await.map(|()| Exit::Ok),
         //Verb::Dev(args) => dev::run(args).await,
         //Verb::Demo(args) => demo::run(args).await,
         Verb::Ingest(args) => ingest::run(args).await,

@@ -25,20 +25,13 @@ impl Progress {
     pub(crate) fn start(label: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{prefix} [{bar:30}] {msg}")
-                .expect("the template is well-formed");
+            let style = ProgressStyle::with_template("{prefix} [{bar:30}] {msg}").expect("the template is well-formed");
             bar.set_style(style.progress_chars("=> "));
             bar.set_prefix(label.to_owned());
             bar
         });
         let now = Instant::now();
-        Self {
-            bar,
-            label: label.into(),
-            started: now,
-            begun_at: None,
-            last_line: now,
-        }
+        Self { bar, label: label.into(), started: now, begun_at: None, last_line: now }
     }
 
     /// Says that `points` were done in this run and that `fraction` of the whole is done.
@@ -75,11 +68,7 @@ impl Progress {
         match (fraction, self.begun_at) {
             (Some(fraction), Some(begun_at)) if fraction > begun_at => {
                 let left = elapsed * (1.0 - fraction).max(0.0) / (fraction - begun_at);
-                format!(
-                    "{:.0} %, {sofar}, {} left",
-                    fraction * 100.0,
-                    duration(left)
-                )
+                format!("{:.0} %, {sofar}, {} left", fraction * 100.0, duration(left))
             }
             _ => sofar,
         }

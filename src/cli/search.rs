@@ -4,9 +4,7 @@ use super::client::{Client, Target};
 use super::exit::{Exit, Usage};
 use super::ingest::open_npy;
 use super::table::{Table, thousands};
-use crate::api::{
-    Consistency, Evidence, Hit, PointId, Search, SearchParams, Searched, WithPayload, WithVector,
-};
+use crate::api::{Consistency, Evidence, Hit, PointId, Search, SearchParams, Searched, WithPayload, WithVector};
 use anyhow::Context;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -110,11 +108,7 @@ pub(crate) async fn run(args: SearchArgs) -> anyhow::Result<Exit> {
 
 impl SearchArgs {
     fn search(self) -> anyhow::Result<Search> {
-        let filter = self
-            .filter
-            .as_deref()
-            .map(|text| json(text, "--filter"))
-            .transpose()?;
+        let filter = self.filter.as_deref().map(|text| json(text, "--filter")).transpose()?;
         Ok(Search {
             vector: self.query.vector(self.row)?,
             id: self.query.id,
@@ -123,14 +117,9 @@ impl SearchArgs {
             offset: self.offset,
             filter,
             score_threshold: self.score_threshold,
-            with_payload: self
-                .fields
-                .map_or(WithPayload::All(true), WithPayload::Fields),
+            with_payload: self.fields.map_or(WithPayload::All(true), WithPayload::Fields),
             with_vector: WithVector::All(false),
-            params: SearchParams {
-                ef: None,
-                exact: self.exact,
-            },
+            params: SearchParams { ef: None, exact: self.exact },
             consistency: self.consistency,
             after: self.after,
             max_staleness_ms: None,
@@ -163,18 +152,14 @@ fn read_vector(path: &Path, row: u64) -> anyhow::Result<Vec<f32>> {
             .into());
         }
         matrix.seek_row(row)?;
-        return matrix
-            .next_row()
-            .with_context(|| format!("cannot read {}", path.display()));
+        return matrix.next_row().with_context(|| format!("cannot read {}", path.display()));
     }
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     json(&text, "--vector-file")
 }
 
 fn json<T: serde::de::DeserializeOwned>(text: &str, flag: &str) -> anyhow::Result<T> {
-    serde_json::from_str(text)
-        .map_err(|error| Usage(format!("{flag} is not the JSON it should be: {error}")).into())
+    serde_json::from_str(text).map_err(|error| Usage(format!("{flag} is not the JSON it should be: {error}")).into())
 }
 
 /// Hits as a table: score, id, payload on one line.
@@ -192,10 +177,7 @@ pub(crate) fn results(hits: &[Hit]) -> Table {
 
 /// A payload for people: `gloss: a small dog · lemmas: puppy, whelp`.
 fn one_line(payload: &Map<String, Value>) -> String {
-    let members: Vec<String> = payload
-        .iter()
-        .map(|(key, value)| format!("{key}: {}", text(value)))
-        .collect();
+    let members: Vec<String> = payload.iter().map(|(key, value)| format!("{key}: {}", text(value))).collect();
     members.join(" · ")
 }
 
@@ -212,17 +194,11 @@ pub(crate) fn text(value: &Value) -> String {
 pub(crate) fn evidence(shards: &[Evidence]) -> String {
     let mut served = std::collections::BTreeMap::<_, usize>::new();
     for row in shards {
-        *served
-            .entry((row.served_by.as_str(), row.role.to_string()))
-            .or_default() += 1;
+        *served.entry((row.served_by.as_str(), row.role.to_string())).or_default() += 1;
     }
-    let parts: Vec<String> = served
-        .iter()
-        .map(|((node, role), shards)| format!("{node} as {role} of {shards}"))
-        .collect();
+    let parts: Vec<String> =
+        served.iter().map(|((node, role), shards)| format!("{node} as {role} of {shards}")).collect();
     let stale = shards.iter().filter_map(|row| row.staleness_ms).max();
-    let stale = stale
-        .map(|ms| format!("; at most {} ms stale", thousands(ms)))
-        .unwrap_or_default();
+    let stale = stale.map(|ms| format!("; at most {} ms stale", thousands(ms))).unwrap_or_default();
     format!("served by {}{stale}", parts.join(", "))
 }

@@ -63,41 +63,19 @@ fn verdict(status: &ClusterStatus, sharding: &ClusterSharding) -> HealthState {
 }
 
 /// The cluster on one screen.
-pub(crate) fn render(
-    status: &ClusterStatus,
-    sharding: &ClusterSharding,
-    verdict: HealthState,
-) -> String {
+pub(crate) fn render(status: &ClusterStatus, sharding: &ClusterSharding, verdict: HealthState) -> String {
     let mut nodes = Table::new(["node", "address", "status", "leads", "points held"]);
     for node in &status.nodes {
-        let leads = sharding
-            .shards
-            .iter()
-            .filter(|shard| shard.leader.as_ref() == Some(&node.id))
-            .count();
+        let leads = sharding.shards.iter().filter(|shard| shard.leader.as_ref() == Some(&node.id)).count();
         let address = format!("{}:{}", node.host, node.port);
-        nodes.row([
-            node.id.clone(),
-            address,
-            node.status.to_string(),
-            leads.to_string(),
-            thousands(node.vector_count),
-        ]);
+        nodes.row([node.id.clone(), address, node.status.to_string(), leads.to_string(), thousands(node.vector_count)]);
     }
     let mut shards = Table::new(["shard", "leader", "points", "replicas"]);
     for shard in &sharding.shards {
-        let replicas: Vec<String> = shard
-            .replicas
-            .iter()
-            .map(|replica| format!("{} {}", replica.node, behind(replica.lag)))
-            .collect();
+        let replicas: Vec<String> =
+            shard.replicas.iter().map(|replica| format!("{} {}", replica.node, behind(replica.lag))).collect();
         let leader = shard.leader.clone().unwrap_or_else(|| "none".into());
-        shards.row([
-            shard.shard.to_string(),
-            leader,
-            thousands(shard.vectors),
-            replicas.join(", "),
-        ]);
+        shards.row([shard.shard.to_string(), leader, thousands(shard.vectors), replicas.join(", ")]);
     }
     format!(
         "{verdict}: {} of {} nodes, {} shards × {}, {} collections, {} points\n\n{}\n{}",
@@ -116,11 +94,7 @@ fn behind(lag: Option<u64>) -> String {
     lag.map_or_else(
         || "(?)".into(),
         |lag| {
-            if lag == 0 {
-                "(current)".into()
-            } else {
-                format!("(-{})", thousands(lag))
-            }
+            if lag == 0 { "(current)".into() } else { format!("(-{})", thousands(lag)) }
         },
     )
 }

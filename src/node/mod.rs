@@ -7,10 +7,7 @@ use crate::config::{GatewaySettings, ServerSettings};
 /// # Errors
 /// Whatever keeps it from starting or from stopping cleanly.
 pub async fn run_server(settings: ServerSettings) -> anyhow::Result<()> {
-    anyhow::bail!(
-        "{} cannot start: this build has no node in it",
-        settings.node_id
-    )
+    anyhow::bail!("{} cannot start: this build has no node in it", settings.node_id)
 }
 
 /// Runs a gateway until it is told to stop.
@@ -18,8 +15,5 @@ pub async fn run_server(settings: ServerSettings) -> anyhow::Result<()> {
 /// # Errors
 /// Whatever keeps it from starting or from stopping cleanly.
 pub async fn run_gateway(settings: GatewaySettings) -> anyhow::Result<()> {
-    anyhow::bail!(
-        "the gateway on {} cannot start: this build has no node in it",
-        settings.listen
-    )
+    anyhow::bail!("the gateway on {} cannot start: this build has no node in it", settings.listen)
 }

@@ -34,11 +34,7 @@ impl Checkpoint {
     /// # Errors
     /// Where the file is of another input or cannot be read.
     pub(crate) fn open(path: PathBuf, fingerprint: String, restart: bool) -> anyhow::Result<Self> {
-        let fresh = State {
-            fingerprint,
-            rows_done: 0,
-            rejected: 0,
-        };
+        let fresh = State { fingerprint, rows_done: 0, rejected: 0 };
         let text = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self { path, state: fresh });
@@ -46,12 +42,10 @@ impl Checkpoint {
             _ if restart => return Ok(Self { path, state: fresh }),
             text => text.with_context(|| format!("cannot read {}", path.display()))?,
         };
-        let state: State = serde_json::from_slice(&text)
-            .map_err(|_| refusal(&path, "is no checkpoint of an ingest"))?;
+        let state: State =
+            serde_json::from_slice(&text).map_err(|_| refusal(&path, "is no checkpoint of an ingest"))?;
         if state.fingerprint != fresh.fingerprint {
-            return Err(
-                refusal(&path, "belongs to another input, collection or --id-offset").into(),
-            );
+            return Err(refusal(&path, "belongs to another input, collection or --id-offset").into());
         }
         Ok(Self { path, state })
     }
@@ -68,11 +62,7 @@ impl Checkpoint {
 
     /// Writes the file anew, whole or not at all.
     pub(crate) fn save(&mut self, rows_done: u64, rejected: u64) -> anyhow::Result<()> {
-        self.state = State {
-            rows_done,
-            rejected,
-            ..self.state.clone()
-        };
+        self.state = State { rows_done, rejected, ..self.state.clone() };
         let beside = self.path.with_extension("resume.new");
         let write = || {
             let mut file = std::fs::File::create(&beside)?;
@@ -80,12 +70,7 @@ impl Checkpoint {
             file.sync_all()?;
             std::fs::rename(&beside, &self.path)
         };
-        write().with_context(|| {
-            format!(
-                "cannot write {}: name another place with --resume",
-                self.path.display()
-            )
-        })
+        write().with_context(|| format!("cannot write {}: name another place with --resume", self.path.display()))
     }
 
     /// Removes the file: there is nothing left to resume.
@@ -96,10 +81,7 @@ impl Checkpoint {
 }
 
 fn refusal(path: &Path, what: &str) -> Usage {
-    Usage(format!(
-        "{} {what}: pass --restart to begin anew, or --resume FILE to keep both",
-        path.display()
-    ))
+    Usage(format!("{} {what}: pass --restart to begin anew, or --resume FILE to keep both", path.display()))
 }
 
 /// A fingerprint of files and settings: length, start and end of each file; each setting's text.
@@ -135,13 +117,7 @@ mod tests {
         open("a", false).unwrap().save(300, 2).unwrap();
         let again = open("a", false).unwrap();
         assert_eq!((again.rows_done(), again.rejected()), (300, 2));
-        assert!(
-            open("b", false)
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("--restart")
-        );
+        assert!(open("b", false).err().unwrap().to_string().contains("--restart"));
         assert_eq!(open("b", true).unwrap().rows_done(), 0);
         again.remove();
         assert_eq!(open("a", false).unwrap().rows_done(), 0);

@@ -93,18 +93,16 @@ pub(crate) async fn load(
 ) -> anyhow::Result<Account> {
     let retries = Arc::new(AtomicU64::new(0));
     let (clients, max_rejects) = (load.clients, load.max_rejects);
-    let batches =
-        futures::stream::unfold(read_ahead(rows, load.batch, clients), async |mut queue| {
-            Some((queue.recv().await?, queue))
-        });
+    let batches = futures::stream::unfold(read_ahead(rows, load.batch, clients), async |mut queue| {
+        Some((queue.recv().await?, queue))
+    });
     let sending = batches.map(|batch: anyhow::Result<Batch>| {
         let (client, load, retries) = (client.clone(), load.clone(), retries.clone());
         async move {
             let batch = batch?;
             let rows_end = batch.rows_end;
             // A task of its own, so that batches are encoded on all cores.
-            let sent =
-                tokio::spawn(async move { send(&client, &load, &retries, batch).await }).await?;
+            let sent = tokio::spawn(async move { send(&client, &load, &retries, batch).await }).await?;
             sent.with_context(|| format!("a batch that ends before row {rows_end} failed"))
         }
     });
@@ -122,9 +120,7 @@ pub(crate) async fn load(
         }
         journal.update(&account, &sent.rejects)?;
         if account.rejected > max_rejects {
-            bail!(
-                "more than {max_rejects} rows were rejected: see their reasons, or raise --max-rejects"
-            );
+            bail!("more than {max_rejects} rows were rejected: see their reasons, or raise --max-rejects");
         }
     }
     Ok(account)
@@ -149,49 +145,22 @@ fn read_ahead(rows: Rows, size: usize, clients: usize) -> mpsc::Receiver<anyhow:
 }
 
 fn gather(number: u64, rows: impl Iterator<Item = anyhow::Result<Row>>) -> anyhow::Result<Batch> {
-    let mut batch = Batch {
-        number,
-        rows_end: 0,
-        fraction: None,
-        points: Vec::new(),
-        rejects: Vec::new(),
-    };
+    let mut batch = Batch { number, rows_end: 0, fraction: None, points: Vec::new(), rejects: Vec::new() };
     for row in rows {
         let row = row?;
         (batch.rows_end, batch.fraction) = (row.number + 1, row.fraction);
         match row.point {
             Ok(point) => batch.points.push((row.number, point)),
-            Err(reason) => batch.rejects.push(Reject {
-                row: row.number,
-                id: None,
-                reason,
-            }),
+            Err(reason) => batch.rejects.push(Reject { row: row.number, id: None, reason }),
         }
     }
     Ok(batch)
 }
 
 /// Sends one batch, less the points that the server blames.
-async fn send(
-    client: &Client,
-    load: &Load,
-    retries: &AtomicU64,
-    batch: Batch,
-) -> Result<Sent, Failure> {
-    let Batch {
-        number,
-        rows_end,
-        fraction,
-        points,
-        rejects,
-    } = batch;
-    let mut sent = Sent {
-        number,
-        rows_end,
-        fraction,
-        points: 0,
-        rejects,
-    };
+async fn send(client: &Client, load: &Load, retries: &AtomicU64, batch: Batch) -> Result<Sent, Failure> {
+    let Batch { number, rows_end, fraction, points, rejects } = batch;
+    let mut sent = Sent { number, rows_end, fraction, points: 0, rejects };
     let mut pending = vec![points];
     while let Some(mut points) = pending.pop() {
         if points.is_empty() {
@@ -207,19 +176,13 @@ async fn send(
         let count = |_: &Failure| {
             retries.fetch_add(1, Ordering::Relaxed);
         };
-        let answer: Result<Upserted, _> = client
-            .write("/vectors", &upsert, load.patience, count)
-            .await;
+        let answer: Result<Upserted, _> = client.write("/vectors", &upsert, load.patience, count).await;
         match answer.map_err(|failure| (blamed(&failure, points.len()), failure)) {
             Ok(_) => sent.points += points.len() as u64,
             Err((Blame::Nobody, failure)) => return Err(failure),
             Err((Blame::Item(position), failure)) => {
                 let (row, point) = points.remove(position);
-                sent.rejects.push(Reject {
-                    row,
-                    id: Some(point.id),
-                    reason: failure.to_string(),
-                });
+                sent.rejects.push(Reject { row, id: Some(point.id), reason: failure.to_string() });
                 pending.push(points);
             }
             Err((Blame::SomeItem, _)) => {
@@ -241,17 +204,10 @@ enum Blame {
 }
 
 fn blamed(failure: &Failure, items: usize) -> Blame {
-    let Failure::Refused {
-        http: 400 | 412 | 413 | 422,
-        status,
-    } = failure
-    else {
+    let Failure::Refused { http: 400 | 412 | 413 | 422, status } = failure else {
         return Blame::Nobody;
     };
-    let position = status
-        .details
-        .get("position")
-        .and_then(serde_json::Value::as_u64);
+    let position = status.details.get("position").and_then(serde_json::Value::as_u64);
     match position.and_then(|position| usize::try_from(position).ok()) {
         Some(position) if position < items => Blame::Item(position),
         _ if items == 1 => Blame::Item(0),

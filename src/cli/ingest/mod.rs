@@ -101,23 +101,12 @@ pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<Exit> {
     let (rows, columns) = args.rows(done_before)?;
     if args.create {
         let patience = Duration::from_secs(args.patience);
-        create(
-            &client,
-            &args.collection,
-            args.size.or(columns),
-            args.distance,
-            patience,
-        )
-        .await?;
+        create(&client, &args.collection, args.size.or(columns), args.distance, patience).await?;
     }
     if done_before > 0 {
         eprintln!("ingest: going on after row {}", thousands(done_before));
     }
-    let rejects = args
-        .rejects
-        .as_deref()
-        .map(|path| open_rejects(path, done_before > 0))
-        .transpose()?;
+    let rejects = args.rejects.as_deref().map(|path| open_rejects(path, done_before > 0)).transpose()?;
     let mut desk = Desk::new(checkpoint, rejects);
     let started = Instant::now();
     let loading = load(client, args.load(), rows, &mut desk);
@@ -136,15 +125,8 @@ pub(crate) async fn create(
     distance: Option<Distance>,
     patience: Duration,
 ) -> anyhow::Result<CreatedCollection> {
-    let create = CreateCollection {
-        name: name.into(),
-        vector_size: size,
-        distance,
-        ..Default::default()
-    };
-    let created: Result<CreatedCollection, _> = client
-        .write("/collections", &create, patience, |_| {})
-        .await;
+    let create = CreateCollection { name: name.into(), vector_size: size, distance, ..Default::default() };
+    let created: Result<CreatedCollection, _> = client.write("/collections", &create, patience, |_| {}).await;
     created.with_context(|| format!("cannot create the collection `{name}`"))
 }
 
@@ -154,9 +136,7 @@ impl IngestArgs {
     }
 
     fn is_npy(&self) -> bool {
-        self.input
-            .extension()
-            .is_some_and(|extension| extension == "npy")
+        self.input.extension().is_some_and(|extension| extension == "npy")
     }
 
     /// The checkpoint; stdin has none, since what was read from it is gone.
@@ -164,25 +144,11 @@ impl IngestArgs {
         if self.from_stdin() {
             return Ok(None);
         }
-        let files: Vec<&Path> = std::iter::once(&self.input)
-            .chain(&self.payload)
-            .map(PathBuf::as_path)
-            .collect();
+        let files: Vec<&Path> = std::iter::once(&self.input).chain(&self.payload).map(PathBuf::as_path).collect();
         let print = fingerprint(&files, &[&self.collection, &self.id_offset.to_string()]);
         let print = print.with_context(|| format!("cannot read {}", self.input.display()))?;
-        let beside = || {
-            PathBuf::from(format!(
-                "{}.{}.resume",
-                self.input.display(),
-                self.collection
-            ))
-        };
-        Checkpoint::open(
-            self.resume.clone().unwrap_or_else(beside),
-            print,
-            self.restart,
-        )
-        .map(Some)
+        let beside = || PathBuf::from(format!("{}.{}.resume", self.input.display(), self.collection));
+        Checkpoint::open(self.resume.clone().unwrap_or_else(beside), print, self.restart).map(Some)
     }
 
     /// The rows from `skip` on and, where the file says so, the components of a vector.
@@ -191,34 +157,17 @@ impl IngestArgs {
             let vectors = open_npy(&self.input)?;
             let columns = vectors.columns;
             let payloads = self.payload.as_deref().map(Payloads::open).transpose()?;
-            return Ok((
-                Matrix::new(vectors, payloads, self.id_offset, skip)?.rows(),
-                Some(columns),
-            ));
+            return Ok((Matrix::new(vectors, payloads, self.id_offset, skip)?.rows(), Some(columns)));
         }
         if self.payload.is_some() || self.id_offset > 0 {
-            return Err(Usage(
-                "--payload and --id-offset go with .npy: lines of NDJSON carry their own".into(),
-            )
-            .into());
+            return Err(Usage("--payload and --id-offset go with .npy: lines of NDJSON carry their own".into()).into());
         }
         if self.from_stdin() {
-            return Ok((
-                source::ndjson(std::io::BufReader::new(std::io::stdin()), None, 0),
-                None,
-            ));
+            return Ok((source::ndjson(std::io::BufReader::new(std::io::stdin()), None, 0), None));
         }
-        let file = File::open(&self.input)
-            .with_context(|| format!("cannot open {}", self.input.display()))?;
+        let file = File::open(&self.input).with_context(|| format!("cannot open {}", self.input.display()))?;
         let bytes = file.metadata()?.len();
-        Ok((
-            source::ndjson(
-                std::io::BufReader::with_capacity(1 << 20, file),
-                Some(bytes),
-                skip,
-            ),
-            None,
-        ))
+        Ok((source::ndjson(std::io::BufReader::with_capacity(1 << 20, file), Some(bytes), skip), None))
     }
 
     fn load(&self) -> Load {
@@ -234,11 +183,6 @@ impl IngestArgs {
 }
 
 fn open_rejects(path: &Path, append: bool) -> anyhow::Result<File> {
-    let file = File::options()
-        .create(true)
-        .write(true)
-        .append(append)
-        .truncate(!append)
-        .open(path);
+    let file = File::options().create(true).write(true).append(append).truncate(!append).open(path);
     file.with_context(|| format!("cannot write {}", path.display()))
 }

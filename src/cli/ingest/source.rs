@@ -30,19 +30,12 @@ pub(crate) fn ndjson(reader: impl BufRead + Send + 'static, bytes: Option<u64>, 
         Ok((number as u64, done, line))
     });
     let wanted = lines.filter(move |line| {
-        line.as_ref().map_or(true, |(number, _, line)| {
-            *number >= skip && !line.trim_ascii().is_empty()
-        })
+        line.as_ref().map_or(true, |(number, _, line)| *number >= skip && !line.trim_ascii().is_empty())
     });
     Box::new(wanted.map(move |line: anyhow::Result<_>| {
         let (number, done, line) = line?;
-        let point =
-            serde_json::from_slice(&line).map_err(|error| format!("line {}: {error}", number + 1));
-        Ok(Row {
-            number,
-            fraction: bytes.map(|bytes| (done as f64 / bytes.max(1) as f64).min(1.0)),
-            point,
-        })
+        let point = serde_json::from_slice(&line).map_err(|error| format!("line {}: {error}", number + 1));
+        Ok(Row { number, fraction: bytes.map(|bytes| (done as f64 / bytes.max(1) as f64).min(1.0)), point })
     }))
 }
 
@@ -66,47 +59,27 @@ impl<R: std::io::Read + std::io::Seek + Send + 'static> Matrix<R> {
         if let Some(payloads) = &mut payloads {
             payloads.skip(skip)?;
         }
-        Ok(Self {
-            vectors,
-            payloads,
-            id_offset,
-            next: skip,
-        })
+        Ok(Self { vectors, payloads, id_offset, next: skip })
     }
 
     /// The rows.
     pub(crate) fn rows(mut self) -> Rows {
-        Box::new(std::iter::from_fn(move || {
-            (self.next < self.vectors.rows).then(|| self.read())
-        }))
+        Box::new(std::iter::from_fn(move || (self.next < self.vectors.rows).then(|| self.read())))
     }
 
     fn read(&mut self) -> anyhow::Result<Row> {
         let number = self.next;
-        let vector = self
-            .vectors
-            .next_row()
-            .with_context(|| format!("cannot read row {number} of the vectors"))?;
-        let payload = self
-            .payloads
-            .as_mut()
-            .map(|payloads| payloads.next(number))
-            .transpose()?;
+        let vector = self.vectors.next_row().with_context(|| format!("cannot read row {number} of the vectors"))?;
+        let payload = self.payloads.as_mut().map(|payloads| payloads.next(number)).transpose()?;
         self.next += 1;
-        let id = number
-            .checked_add(self.id_offset)
-            .context("--id-offset takes ids beyond 64 bits")?;
+        let id = number.checked_add(self.id_offset).context("--id-offset takes ids beyond 64 bits")?;
         let point = payload.transpose().map(|payload| PointInput {
             id: PointId::Num(id),
             vector: VectorValue::Single(vector),
             payload,
             if_version: None,
         });
-        Ok(Row {
-            number,
-            fraction: Some(self.next as f64 / self.vectors.rows as f64),
-            point,
-        })
+        Ok(Row { number, fraction: Some(self.next as f64 / self.vectors.rows as f64), point })
     }
 }
 
@@ -123,13 +96,8 @@ mod tests {
     #[test]
     fn ndjson_rows_keep_their_line_numbers_and_bad_lines_their_reasons() {
         let text = "{\"id\":1,\"vector\":[1]}\n\nnonsense\n{\"id\":2,\"vector\":[1],\"color\":3}\n";
-        let rows: Vec<Row> = ndjson(text.as_bytes(), Some(text.len() as u64), 0)
-            .map(|row| row.unwrap())
-            .collect();
-        assert_eq!(
-            rows.iter().map(|row| row.number).collect::<Vec<_>>(),
-            [0, 2, 3]
-        );
+        let rows: Vec<Row> = ndjson(text.as_bytes(), Some(text.len() as u64), 0).map(|row| row.unwrap()).collect();
+        assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [0, 2, 3]);
         assert!(rows[0].point.is_ok());
         assert!(rows[1].point.as_ref().unwrap_err().starts_with("line 3: "));
         assert!(rows[2].point.as_ref().unwrap_err().contains("color"));

@@ -1,0 +1,370 @@
+//! A cluster of real `quiver server` processes that can be hurt in every way an operator's can.
+//!
+//! Node 1 is started with `--bootstrap N`, the others with `--join`; a restart gives the same directory and the same
+//! ports and neither flag. All processes are killed when the cluster is dropped, on a panic too; the logs stay unless
+//! [`Cluster::finish`] was reached.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::client::Client;
+use crate::ports::PortLease;
+use crate::process::{Process, clean_command};
+use crate::scratch::Scratch;
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Names the run's directory and log lines.
+    pub name: String,
+    /// The `quiver` binary.
+    pub binary: PathBuf,
+    /// How many nodes.
+    pub nodes: usize,
+    /// Further arguments of every node, e.g. `--shards 4`.
+    pub args: Vec<String>,
+    /// Further environment of every node.
+    pub env: Vec<(String, String)>,
+    /// Data directories, one a node, where they are not to be in the run's own directory (disks of their own).
+    pub data_dirs: Vec<PathBuf>,
+    /// How long a node may take until it is healthy.
+    pub patience: Duration,
+}
+
+impl Options {
+    /// Three nodes with fault injection allowed and no further arguments.
+    pub fn new(name: &str, binary: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.to_owned(),
+            binary: binary.into(),
+            nodes: 3,
+            args: vec!["--test-faults".to_owned()],
+            env: Vec::new(),
+            data_dirs: Vec::new(),
+            patience: Duration::from_secs(60),
+        }
+    }
+
+    /// Adds arguments for every node.
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
+    /// Adds a variable to the environment of every node.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// One node, running or not.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    http: PortLease,
+    peer: PortLease,
+    data: PathBuf,
+    out: PathBuf,
+    log: PathBuf,
+    process: Option<Process>,
+}
+
+impl Node {
+    /// `node1`, `node2`, …
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.http.port())
+    }
+
+    /// The port of its HTTP interface.
+    pub fn port(&self) -> u16 {
+        self.http.port()
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// All it has written to standard error, over every life it had.
+    pub fn log(&self) -> String {
+        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// All it has written to standard output.
+    pub fn out(&self) -> String {
+        std::fs::read(&self.out).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// Whether the process lives.
+    pub fn running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| process.ended().is_none())
+    }
+
+    fn tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}
+
+/// The cluster. Nodes are numbered from 0; node 0 is `node1`.
+#[derive(Debug)]
+pub struct Cluster {
+    options: Options,
+    // Dropped first: a process must be gone before its directory is.
+    nodes: Vec<Node>,
+    scratch: Scratch,
+}
+
+impl Cluster {
+    /// Starts all nodes and waits until each is healthy.
+    pub async fn start(options: Options) -> Result<Self> {
+        let mut cluster = Self::prepare(options)?;
+        for index in 0..cluster.nodes.len() {
+            let (nodes, first) = (cluster.nodes.len(), cluster.nodes[0].url());
+            let form =
+                if index == 0 { ["--bootstrap".to_owned(), nodes.to_string()] } else { ["--join".to_owned(), first] };
+            cluster.launch(index, &form)?;
+        }
+        cluster.wait_healthy().await?;
+        Ok(cluster)
+    }
+
+    /// Leases ports and makes directories, and starts nothing.
+    pub fn prepare(options: Options) -> Result<Self> {
+        let scratch = Scratch::new(&options.name)?;
+        let node = |index: usize| -> Result<Node> {
+            let name = format!("node{}", index + 1);
+            Ok(Node {
+                http: PortLease::take()?,
+                peer: PortLease::take()?,
+                data: options.data_dirs.get(index).cloned().unwrap_or_else(|| scratch.root().join(&name)),
+                out: scratch.logs().join(format!("{name}.out")),
+                log: scratch.logs().join(format!("{name}.log")),
+                process: None,
+                name,
+            })
+        };
+        let nodes = (0..options.nodes).map(node).collect::<Result<_>>()?;
+        Ok(Self { options, nodes, scratch })
+    }
+
+    /// The `quiver` binary with a clean environment, for verbs and gateways.
+    pub fn verb(&self, args: &[&str]) -> Command {
+        let mut command = clean_command(&self.options.binary);
+        command.args(args);
+        command
+    }
+
+    /// A gateway without replicas in front of all nodes; it lives until the returned process is dropped.
+    pub async fn gateway(&self) -> Result<(Process, PortLease, Client)> {
+        let lease = PortLease::take()?;
+        let urls: Vec<_> = self.nodes.iter().map(Node::url).collect();
+        let listen = format!("127.0.0.1:{}", lease.port());
+        let command = self.verb(&["gateway", "--listen", &listen, "--cluster", &urls.join(",")]);
+        let log = self.scratch.logs().join(format!("gateway-{}.log", lease.port()));
+        let mut process = Process::start(command, &log.with_extension("out"), &log)?;
+        let client = Client::new(&format!("http://{listen}"));
+        let start = Instant::now();
+        while !client.cluster_status().await.success() {
+            if process.ended().is_some() || start.elapsed() > self.options.patience {
+                bail!("the gateway did not come up:\n{}", std::fs::read_to_string(&log).unwrap_or_default());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok((process, lease, client))
+    }
+
+    fn launch(&mut self, index: usize, more: &[String]) -> Result<()> {
+        let node = &self.nodes[index];
+        let mut command = self.verb(&["server", "--node-id", &node.name]);
+        command
+            .args(["--listen", &format!("127.0.0.1:{}", node.http.port())])
+            .args(["--peer-listen", &format!("127.0.0.1:{}", node.peer.port())])
+            .arg("--data-dir")
+            .arg(&node.data)
+            .args(&self.options.args)
+            .args(more)
+            .envs(self.options.env.iter().map(|(name, value)| (name, value)));
+        let process = Process::start(command, &node.out, &node.log)?;
+        self.nodes[index].process = Some(process);
+        Ok(())
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// One node.
+    pub fn node(&mut self, index: usize) -> &mut Node {
+        &mut self.nodes[index]
+    }
+
+    /// The number of the node called `name`.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.name == name)
+    }
+
+    /// A client of one node.
+    pub fn client(&self, index: usize) -> Client {
+        Client::new(&self.nodes[index].url())
+    }
+
+    /// Clients of all nodes, in order.
+    pub fn clients(&self) -> Vec<Client> {
+        (0..self.nodes.len()).map(|index| self.client(index)).collect()
+    }
+
+    /// Where histories go, so that they stay after a failure.
+    pub fn logs(&self) -> PathBuf {
+        self.scratch.logs()
+    }
+
+    /// SIGKILL; returns when the process is gone.
+    pub fn kill(&mut self, index: usize) {
+        if let Some(mut process) = self.nodes[index].process.take() {
+            process.kill();
+        }
+    }
+
+    /// SIGSTOP.
+    pub fn pause(&mut self, index: usize) {
+        self.signal(index, libc::SIGSTOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&mut self, index: usize) {
+        self.signal(index, libc::SIGCONT);
+    }
+
+    fn signal(&mut self, index: usize, signal: i32) {
+        if let Some(process) = &mut self.nodes[index].process {
+            process.signal(signal);
+        }
+    }
+
+    /// SIGTERM; the exit code of the clean stop.
+    pub async fn terminate(&mut self, index: usize) -> Result<Option<i32>> {
+        let Some(mut process) = self.nodes[index].process.take() else {
+            return Ok(None);
+        };
+        process.signal(libc::SIGTERM);
+        let status = process.wait(Duration::from_secs(30)).await;
+        let status = status
+            .with_context(|| format!("{} after SIGTERM:\n{}", self.nodes[index].name, self.nodes[index].tail()))?;
+        Ok(status.code())
+    }
+
+    /// Starts a node again in its old directory on its old ports, and does not wait.
+    pub fn restart(&mut self, index: usize) -> Result<()> {
+        self.kill(index);
+        self.launch(index, &[])
+    }
+
+    /// Replaces the further arguments; in force from the next start on.
+    pub fn set_args(&mut self, args: &[&str]) {
+        self.options.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    }
+
+    /// Waits until one node says that it is healthy. A process that ends instead is an error at once.
+    pub async fn wait_healthy_node(&mut self, index: usize) -> Result<()> {
+        let client = self.client(index).with_deadline(Duration::from_secs(2));
+        let start = Instant::now();
+        loop {
+            let answer = client.health().await;
+            if answer.status == Some(200) {
+                return Ok(());
+            }
+            let node = &mut self.nodes[index];
+            if !node.running() {
+                let how = node.process.as_mut().and_then(Process::ended);
+                bail!("{} ended ({how:?}) instead of getting healthy:\n{}", node.name, node.tail());
+            }
+            if start.elapsed() > self.options.patience {
+                bail!(
+                    "{} is not healthy after {:?}: {}{}\n{}",
+                    node.name,
+                    self.options.patience,
+                    answer.body,
+                    answer.problem,
+                    node.tail()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until every running node is healthy.
+    pub async fn wait_healthy(&mut self) -> Result<()> {
+        for index in 0..self.nodes.len() {
+            if self.nodes[index].process.is_some() {
+                self.wait_healthy_node(index).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The good end of a run: no log holds a panic; then everything is killed and removed.
+    pub fn finish(mut self) -> Result<()> {
+        for node in &self.nodes {
+            let log = node.log();
+            if let Some(line) = log.lines().find(|line| line.contains("panicked at")) {
+                bail!("{} panicked: {line}", node.name);
+            }
+        }
+        self.nodes.clear();
+        self.scratch.ended_well();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A binary that is a shell script.
+    fn script(dir: &Path, lines: &str) -> PathBuf {
+        let path = dir.join("quiver");
+        std::fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn a_node_that_ends_at_once_is_told_with_its_last_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let binary = script(dir.path(), "echo \"no room for $3\" >&2; exit 1");
+        let mut cluster = Cluster::prepare(Options::new("cluster-test", binary)).unwrap();
+        cluster.launch(0, &[]).unwrap();
+        let text = format!("{:#}", cluster.wait_healthy().await.unwrap_err());
+        assert!(text.contains("node1 ended") && text.contains("no room for node1"), "{text}");
+        cluster.finish().unwrap();
+    }
+
+    #[tokio::test]
+    async fn dropping_a_cluster_kills_its_nodes_and_a_panic_in_a_log_fails_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let binary = script(dir.path(), "echo 'thread main panicked at src' >&2; exec sleep 600");
+        let options = Options { patience: Duration::from_millis(300), ..Options::new("cluster-test", binary) };
+        let mut cluster = Cluster::prepare(options).unwrap();
+        cluster.launch(0, &[]).unwrap();
+        assert!(cluster.wait_healthy().await.unwrap_err().to_string().contains("not healthy"));
+        let pid = cluster.nodes[0].process.as_ref().unwrap().pid();
+        let logs = cluster.logs();
+        assert!(cluster.finish().unwrap_err().to_string().contains("node1 panicked"));
+        assert!(logs.join("node1.log").exists(), "a failed run keeps its logs");
+        std::fs::remove_dir_all(logs.parent().unwrap()).unwrap();
+        assert!(!Path::new(&format!("/proc/{pid}")).exists());
+    }
+}

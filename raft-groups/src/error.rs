@@ -1,0 +1,90 @@
+//! What can go wrong, by what the caller may do next.
+
+use serde::{Deserialize, Serialize};
+
+use crate::NodeId;
+
+/// Why a write was not acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// Certainly not appended: ask `leader`, or any replica again a little later where it is unknown.
+    #[error("this replica does not lead its group; {}", leader_hint(.leader))]
+    NotLeader {
+        /// The leader this replica follows, where it knows one.
+        leader: Option<NodeId>,
+    },
+    /// Certainly not appended: more writes wait here than the limit allows. Retry after a pause.
+    #[error("too many writes wait for this group; retry after a pause")]
+    Busy,
+    /// The fate of the write is unknown: it may be committed now, later or never. Retry only under the same request id.
+    #[error("the fate of the write is unknown ({reason}); retry it only under the same request id")]
+    Indeterminate {
+        /// What was lost: the leadership, the reply, or time.
+        reason: String,
+    },
+    /// Certainly not appended: this replica no longer takes part in its group.
+    #[error("this replica has stopped: {reason}")]
+    Stopped {
+        /// Why, with the way out.
+        reason: String,
+    },
+}
+
+/// Why a read could not be served at the asked freshness.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum ReadError {
+    /// Only the leader can serve this mode: ask `leader`.
+    #[error("this replica does not lead its group; {}", leader_hint(.leader))]
+    NotLeader {
+        /// The leader this replica follows, where it knows one.
+        leader: Option<NodeId>,
+    },
+    /// No majority confirmed the leader in time, so nothing fresh enough can be promised. Retry, or read at a lower level.
+    #[error("no majority confirmed this leader ({reason}); retry, or read at a lower level")]
+    NoQuorum {
+        /// What was waited for.
+        reason: String,
+    },
+    /// The state did not reach the wanted index before the deadline.
+    #[error("the replica did not reach the wanted log index in time; retry, or ask another replica")]
+    Deadline,
+    /// This replica no longer takes part in its group.
+    #[error("this replica has stopped: {reason}")]
+    Stopped {
+        /// Why, with the way out.
+        reason: String,
+    },
+}
+
+/// Why a node's storage, or one replica in it, could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Stored data fails its checks. The replica must not vote on a guess, so it stays closed.
+    #[error("{what} is damaged: {found}. {way_out}")]
+    Damaged {
+        /// Which store or replica.
+        what: String,
+        /// What was found.
+        found: String,
+        /// What the operator can do.
+        way_out: String,
+    },
+    /// The disk answered with an error.
+    #[error("cannot open {what}: {source}")]
+    Io {
+        /// Which store or replica.
+        what: String,
+        /// The disk's answer.
+        source: std::io::Error,
+    },
+    /// The settings contradict each other.
+    #[error("unusable Raft settings: {0}")]
+    Settings(String),
+}
+
+fn leader_hint(leader: &Option<NodeId>) -> String {
+    match leader {
+        Some(node) => format!("node {node} does"),
+        None => "no leader is known yet, retry shortly".to_owned(),
+    }
+}

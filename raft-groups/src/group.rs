@@ -1,0 +1,226 @@
+//! One replica of one Raft group, as the floors above see it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt};
+use openraft::errors::{ClientWriteError, ForwardReason, InitializeError, RaftError};
+use openraft::impls::EmptyNode;
+use openraft::raft::WriteResult;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::network::Lane;
+use crate::network::wire::{Reply, Request};
+use crate::replica::Replica;
+use crate::types::{Command, Types};
+use crate::{GroupId, GroupStatus, Machine, NodeId, ReadError, ReadMode, ReadPoint, WriteError};
+
+/// An acknowledged write: fsynced by a majority and applied here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Log index of the entry.
+    pub index: u64,
+    /// Term of the leader that appended it.
+    pub term: u64,
+    /// The machine's reply.
+    pub reply: Bytes,
+}
+
+/// A handle on one replica; clones share it.
+pub struct Group<M: Machine> {
+    replica: Arc<Replica<M>>,
+    status: watch::Receiver<GroupStatus>,
+}
+
+impl<M: Machine> Clone for Group<M> {
+    fn clone(&self) -> Self {
+        Self { replica: self.replica.clone(), status: self.status.clone() }
+    }
+}
+
+impl<M: Machine> Group<M> {
+    pub(crate) fn new(replica: Arc<Replica<M>>) -> Self {
+        let (sender, status) = watch::channel(replica.status());
+        tokio::spawn(publish_status(replica.clone(), sender));
+        Self { replica, status }
+    }
+
+    /// The group's number.
+    pub fn id(&self) -> GroupId {
+        self.replica.peers.group
+    }
+
+    /// The machine in its applied state. A snapshot from the leader replaces it, so take it anew for each request.
+    pub fn machine(&self) -> Arc<M> {
+        self.replica.applied.machine.read().clone()
+    }
+
+    /// This replica's view at this moment.
+    pub fn status(&self) -> GroupStatus {
+        self.replica.status()
+    }
+
+    /// The latest view, published within [`STATUS_PAUSE`] of a change.
+    pub fn watch(&self) -> watch::Receiver<GroupStatus> {
+        self.status.clone()
+    }
+
+    /// Writes the first membership. Idempotent: a group that has one keeps it.
+    pub async fn initialize(&self, voters: BTreeSet<NodeId>) -> Result<(), WriteError> {
+        let members: std::collections::BTreeMap<_, _> =
+            voters.into_iter().map(|node| (node, EmptyNode::new())).collect();
+        match self.replica.raft.initialize(members).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(RaftError::APIError(InitializeError::NotInMembers(error))) => {
+                Err(WriteError::Stopped { reason: error.to_string() })
+            }
+            Err(RaftError::Fatal(error)) => Err(WriteError::Stopped { reason: error.to_string() }),
+        }
+    }
+
+    /// Commits and applies one command. Concurrent calls share appends, syncs and messages.
+    pub async fn write(&self, command: Bytes, deadline: Instant) -> Result<Written, WriteError> {
+        let mut outcomes = self.write_many(vec![command], deadline).await;
+        outcomes.pop().expect("one outcome for one command")
+    }
+
+    /// Commits several commands in order, appended together; each has its own outcome.
+    pub async fn write_many(&self, commands: Vec<Bytes>, deadline: Instant) -> Vec<Result<Written, WriteError>> {
+        let count = commands.len();
+        if let Some(reason) = self.replica.stopped() {
+            return vec![Err(WriteError::Stopped { reason }); count];
+        }
+        let bytes = commands.iter().map(Bytes::len).sum();
+        let Some(_admission) = self.replica.admit(bytes) else { return vec![Err(WriteError::Busy); count] };
+        let mut outcomes = Vec::with_capacity(count);
+        let late = "no answer before the deadline".to_owned();
+        let fate =
+            match timeout_at(deadline, self.replica.raft.client_write_many(commands.into_iter().map(Command))).await {
+                Ok(Ok(stream)) => collect(stream.map_ok(written), deadline, &mut outcomes).await,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some(late.clone()),
+            };
+        let reason = fate.unwrap_or(late);
+        outcomes.resize(count, Err(WriteError::Indeterminate { reason }));
+        outcomes
+    }
+
+    /// Waits until a read of `mode` may look at [`Group::machine`].
+    pub async fn read(&self, mode: ReadMode, deadline: Instant) -> Result<ReadPoint, ReadError> {
+        self.replica.read(mode, deadline).await
+    }
+
+    /// Waits until this replica has applied `index`.
+    pub async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<ReadPoint, ReadError> {
+        self.replica.wait_applied(index, deadline).await
+    }
+
+    /// Waits until every voter has applied `index`; names those that have not by the deadline.
+    pub async fn wait_applied_everywhere(&self, index: u64, deadline: Instant) -> Result<(), BTreeSet<NodeId>> {
+        let own = self.replica.node();
+        let voters = self.status().voters;
+        let waits = voters.into_iter().map(|node| async move {
+            let applied = if node == own {
+                self.wait_applied(index, deadline).await.is_ok()
+            } else {
+                self.applied_at(node, index, deadline).await
+            };
+            (!applied).then_some(node)
+        });
+        let missing: BTreeSet<_> = join_all(waits).await.into_iter().flatten().collect();
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
+    /// Asks another replica, again and again until the deadline, whether it has applied `index`.
+    async fn applied_at(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
+        const ATTEMPT: Duration = Duration::from_millis(500);
+        const PAUSE: Duration = Duration::from_millis(20);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).min(ATTEMPT);
+            if left.is_zero() {
+                return false;
+            }
+            let request = Request::AwaitApplied { index, within_ms: left.as_millis() as u64 };
+            match self.replica.peers.call(node, Lane::Raft, request, left).await {
+                Ok(Reply::Applied(true)) => return true,
+                Ok(Reply::Applied(false)) => {}
+                _ => tokio::time::sleep(PAUSE.min(left)).await,
+            }
+        }
+    }
+
+    /// Hands leadership to `to`, which should hold the whole log. Only asks for it: watch [`Group::status`].
+    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), WriteError> {
+        let asked = self.replica.raft.trigger().transfer_leader(to).await;
+        asked.map_err(|error| WriteError::Stopped { reason: error.to_string() })
+    }
+
+    /// Takes a snapshot point now and purges the log up to it, but for what is kept for followers that lag.
+    pub async fn snapshot(&self) -> Result<(), WriteError> {
+        let asked = self.replica.raft.trigger().snapshot().await;
+        asked.map(drop).map_err(|error| WriteError::Stopped { reason: error.to_string() })
+    }
+
+    /// Stops taking part; the data stays.
+    pub async fn stop(&self) {
+        if let Err(error) = self.replica.raft.shutdown().await {
+            tracing::warn!(group = %self.id(), %error, "the group did not stop cleanly");
+        }
+    }
+}
+
+/// How often a changing status is published, at most.
+pub const STATUS_PAUSE: Duration = Duration::from_millis(20);
+
+async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sender<GroupStatus>) {
+    use openraft::async_runtime::watch::WatchReceiver;
+    let mut metrics = replica.raft.metrics();
+    while metrics.changed().await.is_ok() {
+        sender.send_replace(replica.status());
+        if sender.is_closed() {
+            return;
+        }
+        tokio::time::sleep(STATUS_PAUSE).await;
+    }
+    sender.send_replace(replica.status());
+}
+
+/// Collects outcomes until the stream ends, fails or the deadline passes; says why it ended early.
+async fn collect<E: std::fmt::Display>(
+    mut outcomes: impl futures::Stream<Item = Result<Result<Written, WriteError>, E>> + Unpin,
+    deadline: Instant,
+    into: &mut Vec<Result<Written, WriteError>>,
+) -> Option<String> {
+    loop {
+        match timeout_at(deadline, outcomes.next()).await {
+            Ok(Some(Ok(outcome))) => into.push(outcome),
+            Ok(Some(Err(error))) => return Some(error.to_string()),
+            Ok(None) => return Some("the replica stopped".to_owned()),
+            Err(_) => return Some("no answer before the deadline".to_owned()),
+        }
+    }
+}
+
+/// What openraft's answer to one command means to the caller.
+fn written(result: WriteResult<Types>) -> Result<Written, WriteError> {
+    match result {
+        Ok(response) => {
+            Ok(Written { index: response.log_id.index, term: response.log_id.leader_id.term, reply: response.response })
+        }
+        // A leader that waits for its first majority refuses too, naming nobody: it was not appended either.
+        Err(ClientWriteError::ForwardToLeader(forward)) => {
+            let leader = forward.leader_id.filter(|_| forward.reason == ForwardReason::NotLeader);
+            Err(WriteError::NotLeader { leader })
+        }
+        Err(ClientWriteError::LogEntryDiscarded(_)) => {
+            Err(WriteError::Indeterminate { reason: "the leader changed".to_owned() })
+        }
+        Err(error @ (ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_))) => {
+            Err(WriteError::Stopped { reason: error.to_string() })
+        }
+    }
+}

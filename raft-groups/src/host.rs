@@ -1,0 +1,245 @@
+//! All groups of one node: one log store, one state store, one way in for peer requests.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openraft::Raft;
+use parking_lot::RwLock;
+
+use crate::network::Transport;
+use crate::network::client::Peers;
+use crate::network::faults::Faults;
+use crate::network::server::Answer;
+use crate::network::wire::{Envelope, Refusal, Reply, decode, encode};
+use crate::replica::Replica;
+use crate::storage::keys;
+use crate::storage::log::GroupLog;
+use crate::storage::machine::Applier;
+use crate::storage::record::{seal, unseal};
+use crate::storage::state::GroupState;
+use crate::storage::store::{Batch, Store};
+use crate::storage::{Disk, Stores};
+use crate::{Group, GroupId, Machine, NodeId, OpenError, RaftSettings};
+
+/// Who this node is; it is written into both stores and sent with every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster, chosen when it is formed.
+    pub cluster: [u8; 16],
+    /// This node's number in it.
+    pub node: NodeId,
+    /// Chosen when the node's data directory was made.
+    pub incarnation: [u8; 16],
+}
+
+/// A node's groups; clones share them.
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+struct Inner {
+    identity: Identity,
+    settings: Arc<RaftSettings>,
+    stores: Stores,
+    transport: Arc<dyn Transport>,
+    faults: Faults,
+    groups: RwLock<BTreeMap<GroupId, Open>>,
+}
+
+/// An open group, whatever its machine.
+struct Open {
+    answer: Arc<dyn Answer>,
+    stop: Box<dyn Fn() -> futures::future::BoxFuture<'static, ()> + Send + Sync>,
+}
+
+impl Host {
+    /// Takes the stores into use.
+    ///
+    /// `is_new` says that this node was never started before; only then may the stores be empty. On stores that are
+    /// not, this waits one longest election timeout before it returns: a node that crashed has forgotten which leader
+    /// it promised not to depose, and must neither vote nor campaign until that promise has run out.
+    pub async fn open(
+        identity: Identity,
+        settings: RaftSettings,
+        disk: Disk,
+        transport: Arc<dyn Transport>,
+        faults: Faults,
+        is_new: bool,
+    ) -> Result<Host, OpenError> {
+        settings.check()?;
+        let stores = disk.start().map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
+        let had_data = claim_stores(&stores, identity, is_new).await?;
+        if had_data {
+            tokio::time::sleep(settings.election_max).await;
+        }
+        let (settings, groups) = (Arc::new(settings), RwLock::default());
+        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, groups })))
+    }
+
+    /// Who this node is.
+    pub fn identity(&self) -> Identity {
+        self.0.identity
+    }
+
+    /// The cuts in this node's links.
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    /// Opens this node's replica of `id`, new or stored.
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`] where what is stored of it fails its checks: it then stays closed, so that it never
+    /// votes on a guess.
+    pub async fn open_group<M: Machine>(&self, id: GroupId) -> Result<Group<M>, OpenError> {
+        let what = || format!("this node's replica of {id}");
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::InvalidData => damaged(what(), &source.to_string()),
+            _ => OpenError::Io { what: what(), source },
+        };
+        let Stores { log, log_syncer, state, state_syncer } = self.0.stores.clone();
+        let was_opened = GroupLog::was_opened(id, &*log).map_err(failed)?;
+        let raft_log = GroupLog::open(id, log, log_syncer).map_err(failed)?;
+        let state = GroupState::open(id, state, state_syncer).map_err(failed)?;
+        check_together(was_opened, &raft_log, &state).map_err(|found| damaged(what(), &found))?;
+        state.erase_leftovers().await.map_err(failed)?;
+        let opening = state.clone();
+        let (applier, applied) = crate::storage::machine::blocking(|| Applier::<M>::open(opening)).map_err(failed)?;
+        if !was_opened {
+            raft_log.mark_opened().await.map_err(failed)?;
+        }
+        let peers = self.peers(id);
+        let config = self.0.settings.config(id);
+        let raft = Raft::new(self.0.identity.node, config, peers.clone(), raft_log, applier)
+            .await
+            .map_err(|error| OpenError::Io { what: what(), source: io::Error::other(error.to_string()) })?;
+        let replica = Arc::new(Replica {
+            raft,
+            applied,
+            state,
+            peers,
+            settings: self.0.settings.clone(),
+            heard: Default::default(),
+            confirmations: Default::default(),
+            incoming: Default::default(),
+            waiting_bytes: Default::default(),
+        });
+        let group = Group::new(replica.clone());
+        let stopping = group.clone();
+        let stop = Box::new(move || {
+            let group = stopping.clone();
+            Box::pin(async move { group.stop().await }) as futures::future::BoxFuture<'static, ()>
+        });
+        self.0.groups.write().insert(id, Open { answer: replica, stop });
+        Ok(group)
+    }
+
+    fn peers(&self, group: GroupId) -> Peers {
+        Peers {
+            identity: self.0.identity,
+            group,
+            transport: self.0.transport.clone(),
+            faults: self.0.faults.clone(),
+            snapshot_rate: self.0.settings.snapshot_rate,
+        }
+    }
+
+    /// Answers one request of a peer.
+    pub async fn handle(&self, request: Bytes) -> Bytes {
+        let reply = match self.find(&request) {
+            Ok((replica, request)) => replica.answer(request).await,
+            Err(refusal) => Reply::Refused(refusal),
+        };
+        encode(&reply)
+    }
+
+    fn find(&self, request: &[u8]) -> Result<(Arc<dyn Answer>, crate::network::wire::Request), Refusal> {
+        let envelope: Envelope = decode(request).ok_or(Refusal::Unreadable)?;
+        let identity = self.0.identity;
+        if envelope.cluster != identity.cluster {
+            return Err(Refusal::OtherCluster);
+        }
+        if envelope.to != identity.node {
+            return Err(Refusal::OtherNode);
+        }
+        if self.0.faults.is_cut(envelope.from) {
+            return Err(Refusal::Cut);
+        }
+        let groups = self.0.groups.read();
+        let open = groups.get(&envelope.group).ok_or(Refusal::UnknownGroup)?;
+        Ok((open.answer.clone(), envelope.request))
+    }
+
+    /// Bytes on disk of logs and state.
+    pub fn disk_bytes(&self) -> u64 {
+        self.0.stores.log.size_on_disk() + self.0.stores.state.size_on_disk()
+    }
+
+    /// Stops all groups and makes what they stored durable.
+    pub async fn stop(&self) {
+        let groups = std::mem::take(&mut *self.0.groups.write());
+        futures::future::join_all(groups.values().map(|open| (open.stop)())).await;
+        for syncer in [&self.0.stores.log_syncer, &self.0.stores.state_syncer] {
+            if let Err(error) = syncer.carry_out(Batch::default(), true).await {
+                tracing::warn!(%error, "the last sync failed; the log replays what is missing");
+            }
+        }
+    }
+}
+
+/// Writes the node's identity into both stores, or checks that it is there. Returns whether it was.
+async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
+    let Identity { cluster, node, incarnation } = identity;
+    let key = keys::identity();
+    let log: &dyn Store = &*stores.log;
+    let state: &dyn Store = &*stores.state;
+    let mut found = Vec::new();
+    for (what, store) in [("the log store", log), ("the state store", state)] {
+        let io_error = |source| OpenError::Io { what: what.to_owned(), source };
+        let stored = match store.get(&key).map_err(io_error)? {
+            Some(record) => {
+                let owner = unseal::<([u8; 16], NodeId, [u8; 16])>(&key, &record);
+                Some(owner.map_err(|error| damaged(what.to_owned(), &error.to_string()))?)
+            }
+            None => None,
+        };
+        if stored.is_some_and(|owner| owner != (cluster, node, incarnation)) {
+            return Err(damaged(what.to_owned(), "it belongs to another node or another life of this one"));
+        }
+        if stored.is_none() && !is_new {
+            return Err(damaged(what.to_owned(), "it is empty although this node has run before"));
+        }
+        found.push(stored.is_some());
+    }
+    for syncer in [&stores.log_syncer, &stores.state_syncer] {
+        let mut batch = Batch::default();
+        batch.put(key.clone(), seal(&key, &(cluster, node, incarnation)));
+        let claimed = syncer.carry_out(batch, true).await;
+        claimed.map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
+    }
+    Ok(found.contains(&true))
+}
+
+/// Compares what the two stores hold of one replica: each must account for what the other has.
+fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Result<(), String> {
+    let (vote, last, purged) = log.summary();
+    let applied = state.header().applied;
+    if !was_opened && (vote.is_some() || last.is_some() || applied.is_some()) {
+        return Err("its log is gone although its state is there".to_owned());
+    }
+    let newest_term = last.max(applied).map(|log_id| log_id.leader_id.term);
+    if newest_term > vote.map(|vote| vote.leader_id.term) {
+        return Err("its vote is older than its log, so a vote was lost".to_owned());
+    }
+    if purged > applied {
+        return Err("its log was purged beyond its state, so state was lost".to_owned());
+    }
+    Ok(())
+}
+
+fn damaged(what: String, found: &str) -> OpenError {
+    let way_out = "It stays closed, so that it cannot vote on a guess; the other replicas still hold the data. \
+                   Keep the directory for inspection, and bring this node back as a new one with an empty directory";
+    OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
+}

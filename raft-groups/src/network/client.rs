@@ -1,0 +1,234 @@
+//! openraft's outgoing calls, sent over the [`Transport`].
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError};
+use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+use openraft::storage::Snapshot;
+
+use super::faults::Faults;
+use super::wire::{Envelope, PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode};
+use super::{Lane, Transport};
+use crate::host::Identity;
+use crate::storage::machine::SnapshotData;
+use crate::storage::state::FrozenState;
+use crate::types::{CommittedLeaderId, Node, Types, Vote};
+use crate::{GroupId, NodeId};
+
+/// The slowest link that is not taken for a dead one, in bytes a second: what a deadline allows for the data.
+const SLOWEST_LINK: u64 = 4 << 20;
+/// How long a follower may take over entries, beside what their size takes.
+const APPEND_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a follower may take over one chunk of a snapshot, beside what its size takes, and how often it is sent.
+const CHUNK_DEADLINE: Duration = Duration::from_secs(5);
+const CHUNK_ATTEMPTS: usize = 5;
+
+/// Calls replicas of one group on other nodes.
+#[derive(Clone)]
+pub struct Peers {
+    pub identity: Identity,
+    pub group: GroupId,
+    pub transport: Arc<dyn Transport>,
+    pub faults: Faults,
+    /// Bytes of a snapshot sent in a second, at most.
+    pub snapshot_rate: u64,
+}
+
+/// Calls one replica.
+pub struct Peer {
+    peers: Peers,
+    target: NodeId,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error(transparent)]
+    Unreachable(#[from] super::Unreachable),
+    #[error("node {0} refused: {1}")]
+    Refused(NodeId, Refusal),
+    #[error("node {0} answered something else than it was asked")]
+    Nonsense(NodeId),
+}
+
+impl Peers {
+    /// Sends `request` to `target`, waiting at most `deadline` and what its size takes.
+    pub async fn call(
+        &self,
+        target: NodeId,
+        lane: Lane,
+        request: Request,
+        deadline: Duration,
+    ) -> Result<Reply, CallError> {
+        if self.faults.is_cut(target) {
+            return Err(CallError::Refused(target, Refusal::Cut));
+        }
+        let Identity { cluster, node, .. } = self.identity;
+        let envelope = encode(&Envelope { cluster, from: node, to: target, group: self.group, request });
+        let deadline = deadline + Duration::from_millis(envelope.len() as u64 * 1000 / SLOWEST_LINK);
+        let reply = self.transport.call(target, lane, envelope, deadline).await?;
+        match decode(&reply) {
+            Some(Reply::Refused(refusal)) => Err(CallError::Refused(target, refusal)),
+            Some(reply) => Ok(reply),
+            None => Err(CallError::Nonsense(target)),
+        }
+    }
+}
+
+impl Peer {
+    async fn call(&self, request: Request, deadline: Duration) -> Result<Reply, RPCError<Types>> {
+        let reply = self.peers.call(self.target, Lane::Raft, request, deadline).await;
+        // "Network" rather than "unreachable": openraft then retries soon, and a lost leader is found by elections.
+        reply.map_err(|error| RPCError::Network(NetworkError::new(&error)))
+    }
+
+    fn nonsense(&self) -> RPCError<Types> {
+        RPCError::Network(NetworkError::new(&CallError::Nonsense(self.target)))
+    }
+
+    /// Sends the state chunk by chunk, and has it installed.
+    async fn send_snapshot(&self, vote: Vote, state: FrozenState) -> Result<SnapshotResponse<Types>, SendError> {
+        let transfer = self.send_chunk(SnapshotChunk::Begin).await?.taken()?;
+        let mut chunks = 0;
+        loop {
+            let page = state.next_page()?;
+            if page.is_empty() {
+                break;
+            }
+            let pairs = PackedPairs::pack(&page);
+            let bytes = pairs.len() as u64;
+            self.send_chunk(SnapshotChunk::Pairs { transfer, number: chunks, pairs }).await?.taken()?;
+            chunks += 1;
+            tokio::time::sleep(Duration::from_micros(bytes * 1_000_000 / self.peers.snapshot_rate.max(1))).await;
+        }
+        let end = SnapshotChunk::End { transfer, chunks, vote, meta: state.meta.clone() };
+        loop {
+            match self.send_chunk(end.clone()).await? {
+                SnapshotAnswer::Installed(response) => return Ok(response),
+                SnapshotAnswer::Taken(_) => {}
+                SnapshotAnswer::StartOver => return Err(SendError::StartOver),
+            }
+        }
+    }
+
+    /// Sends a chunk until it is answered; the follower knows one it has taken already.
+    async fn send_chunk(&self, chunk: SnapshotChunk) -> Result<SnapshotAnswer, SendError> {
+        for _ in 1..CHUNK_ATTEMPTS {
+            if let Ok(answer) = self.send_once(chunk.clone()).await {
+                return Ok(answer);
+            }
+        }
+        self.send_once(chunk).await
+    }
+
+    async fn send_once(&self, chunk: SnapshotChunk) -> Result<SnapshotAnswer, SendError> {
+        match self.peers.call(self.target, Lane::Snapshot, Request::Snapshot(chunk), CHUNK_DEADLINE).await? {
+            Reply::Snapshot(answer) => Ok(answer),
+            _ => Err(CallError::Nonsense(self.target).into()),
+        }
+    }
+}
+
+/// Why a snapshot did not arrive; openraft begins a new transfer after a pause.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the state could not be read: {0}")]
+    Read(#[from] std::io::Error),
+    #[error("the follower lost the thread of the transfer")]
+    StartOver,
+}
+
+impl SnapshotAnswer {
+    fn taken(self) -> Result<u64, SendError> {
+        match self {
+            Self::Taken(transfer) => Ok(transfer),
+            Self::StartOver | Self::Installed(_) => Err(SendError::StartOver),
+        }
+    }
+}
+
+impl RaftNetworkFactory<Types> for Peers {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: NodeId, _: &Node) -> Peer {
+        Peer { peers: self.clone(), target }
+    }
+}
+
+impl RaftNetworkV2<Types> for Peer {
+    type SnapshotData = SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        // A follower that syncs slowly is not a dead one: only heartbeats have the heartbeat's deadline.
+        let deadline = if rpc.entries.is_empty() { option.hard_ttl() } else { APPEND_DEADLINE };
+        match self.call(Request::Append(rpc), deadline).await? {
+            Reply::Append(response) => Ok(response),
+            _ => Err(self.nonsense()),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        match self.call(Request::Vote(rpc), option.hard_ttl()).await? {
+            Reply::Vote(response) => Ok(response),
+            _ => Err(self.nonsense()),
+        }
+    }
+
+    /// openraft's default grants without asking, which would make pre-vote a formality.
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        match self.call(Request::PreVote(rpc), option.hard_ttl()).await? {
+            Reply::Vote(response) => Ok(response),
+            _ => Err(self.nonsense()),
+        }
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot<CommittedLeaderId, NodeId, Node, SnapshotData>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let SnapshotData::Frozen(state) = snapshot.snapshot else {
+            return Err(StreamingError::Network(NetworkError::from_string("only own snapshots are sent")));
+        };
+        tokio::select! {
+            biased;
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = self.send_snapshot(vote, state) => {
+                sent.map_err(|error| StreamingError::Network(NetworkError::new(&error)))
+            }
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        match self.call(Request::TransferLeader(req), option.hard_ttl()).await? {
+            Reply::TransferLeader(response) => Ok(response),
+            _ => Err(self.nonsense()),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A replica's answers to its peers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openraft::raft::{AppendEntriesResponse, SnapshotResponse};
+use openraft::storage::Snapshot;
+use tokio::time::Instant;
+
+use super::wire::{PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk};
+use crate::Machine;
+use crate::replica::Replica;
+use crate::storage::machine::SnapshotData;
+use crate::storage::state::Stage;
+use crate::types::{SnapshotMeta, Types, Vote};
+use crate::watch;
+
+/// Answers one group's peers.
+#[async_trait]
+pub trait Answer: Send + Sync {
+    /// Carries out `request`.
+    async fn answer(self: Arc<Self>, request: Request) -> Reply;
+}
+
+/// A snapshot on its way in.
+pub struct Incoming {
+    stage: Stage,
+    chunks: u64,
+    installation: Option<Installation>,
+}
+
+/// The outcome of an installation, once there is one.
+type Installation = watch::Receiver<Option<Result<SnapshotResponse<Types>, String>>>;
+
+/// How long a request waits for an installation before the leader is told to ask again.
+const INSTALL_WAIT: Duration = Duration::from_secs(2);
+
+impl Incoming {
+    /// Whether it is not installed yet.
+    pub fn is_under_way(&self) -> bool {
+        self.installation.as_ref().is_none_or(|installation| installation.borrow().is_none())
+    }
+}
+
+#[async_trait]
+impl<M: Machine> Answer for Replica<M> {
+    async fn answer(self: Arc<Self>, request: Request) -> Reply {
+        let raft = &self.raft;
+        let stopped = || Reply::Refused(Refusal::Stopped);
+        match request {
+            Request::Append(rpc) => {
+                let response = raft.append_entries(rpc).await;
+                if let Ok(response) = &response
+                    && !matches!(response, AppendEntriesResponse::HigherVote(_))
+                {
+                    *self.heard.lock() = Some(Instant::now());
+                }
+                response.map_or_else(|_| stopped(), Reply::Append)
+            }
+            Request::Vote(rpc) => raft.vote(rpc).await.map_or_else(|_| stopped(), Reply::Vote),
+            Request::PreVote(rpc) => raft.pre_vote(rpc).await.map_or_else(|_| stopped(), Reply::Vote),
+            Request::TransferLeader(rpc) => {
+                raft.handle_transfer_leader(rpc).await.map_or_else(|_| stopped(), Reply::TransferLeader)
+            }
+            Request::ReadIndex => Reply::ReadIndex(self.confirm_as_leader().await),
+            Request::AwaitApplied { index, within_ms } => {
+                let deadline = Instant::now() + Duration::from_millis(within_ms);
+                Reply::Applied(self.wait_applied(index, deadline).await.is_ok())
+            }
+            Request::Snapshot(chunk) => self.take_chunk(chunk).await,
+        }
+    }
+}
+
+impl<M: Machine> Replica<M> {
+    async fn take_chunk(self: &Arc<Self>, chunk: SnapshotChunk) -> Reply {
+        let answer = match chunk {
+            SnapshotChunk::Begin => self.begin().await,
+            SnapshotChunk::Pairs { transfer, number, pairs } => self.take_pairs(transfer, number, &pairs).await,
+            SnapshotChunk::End { transfer, chunks, vote, meta } => self.install(transfer, chunks, vote, meta).await,
+        };
+        match answer {
+            Ok(answer) => Reply::Snapshot(answer),
+            Err(error) => {
+                tracing::warn!(group = %self.peers.group, %error, "a snapshot could not be taken in");
+                *self.incoming.lock() = None;
+                Reply::Snapshot(SnapshotAnswer::StartOver)
+            }
+        }
+    }
+
+    async fn begin(&self) -> std::io::Result<SnapshotAnswer> {
+        let stage = self.state.begin_stage();
+        *self.incoming.lock() = Some(Incoming { stage, chunks: 0, installation: None });
+        self.state.erase_leftovers().await?;
+        Ok(SnapshotAnswer::Taken(stage.number()))
+    }
+
+    async fn take_pairs(&self, transfer: u64, number: u64, pairs: &PackedPairs) -> std::io::Result<SnapshotAnswer> {
+        let was_taken = |incoming: &Incoming| incoming.stage.number() == transfer && incoming.chunks == number + 1;
+        if self.incoming.lock().as_ref().is_some_and(was_taken) {
+            return Ok(SnapshotAnswer::Taken(transfer));
+        }
+        let expected = |incoming: &&mut Incoming| incoming.stage.number() == transfer && incoming.chunks == number;
+        let Some(stage) = self.incoming.lock().as_mut().filter(expected).map(|i| i.stage) else {
+            return Ok(SnapshotAnswer::StartOver);
+        };
+        let Some(pairs) = pairs.unpack() else { return Ok(SnapshotAnswer::StartOver) };
+        self.state.stage(stage, pairs).await?;
+        if let Some(incoming) = self.incoming.lock().as_mut().filter(expected) {
+            incoming.chunks += 1;
+        }
+        Ok(SnapshotAnswer::Taken(transfer))
+    }
+
+    /// Installs a whole transfer, or waits a while for the installation under way; the leader asks until it is done.
+    async fn install(
+        self: &Arc<Self>,
+        transfer: u64,
+        chunks: u64,
+        vote: Vote,
+        meta: SnapshotMeta,
+    ) -> std::io::Result<SnapshotAnswer> {
+        let installation = {
+            let mut incoming = self.incoming.lock();
+            let whole = |incoming: &&mut Incoming| incoming.stage.number() == transfer && incoming.chunks == chunks;
+            let Some(incoming) = incoming.as_mut().filter(whole) else { return Ok(SnapshotAnswer::StartOver) };
+            let start = || self.start_installation(incoming.stage, vote, meta);
+            incoming.installation.get_or_insert_with(start).clone()
+        };
+        let mut installation = installation;
+        if tokio::time::timeout(INSTALL_WAIT, installation.wait_for(Option::is_some)).await.is_err() {
+            return Ok(SnapshotAnswer::Taken(transfer));
+        }
+        let outcome = installation.borrow().clone();
+        match outcome {
+            Some(Ok(response)) => Ok(SnapshotAnswer::Installed(response)),
+            Some(Err(reason)) => Err(std::io::Error::other(reason)),
+            None => Err(std::io::Error::other("the installation was given up")),
+        }
+    }
+
+    fn start_installation(self: &Arc<Self>, stage: Stage, vote: Vote, meta: SnapshotMeta) -> Installation {
+        let (outcome, installation) = watch::channel(None);
+        let replica = self.clone();
+        tokio::spawn(async move {
+            let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(stage) };
+            let response = replica.raft.install_full_snapshot(vote, snapshot).await;
+            *replica.heard.lock() = Some(Instant::now());
+            outcome.send_replace(Some(response.map_err(|error| error.to_string())));
+        });
+        installation
+    }
+}

@@ -1,0 +1,159 @@
+//! What replicas say to each other, encoded with postcard; the same bytes over HTTP and in simulation.
+
+use bytes::Bytes;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::types::{SnapshotMeta, Types, Vote};
+use crate::{GroupId, NodeId, ReadError};
+
+/// A request, and between whom it is: a cluster, a node and a life of that node are never taken for another.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    pub cluster: [u8; 16],
+    pub from: NodeId,
+    pub to: NodeId,
+    pub group: GroupId,
+    pub request: Request,
+}
+
+/// What one replica asks of another.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    Append(AppendEntriesRequest<Types>),
+    Vote(VoteRequest<Types>),
+    PreVote(VoteRequest<Types>),
+    TransferLeader(TransferLeaderRequest<Types>),
+    /// Asks the leader to confirm itself and for the index a linearizable read must wait for.
+    ReadIndex,
+    /// Asks to be answered when `index` is applied, or after so many milliseconds.
+    AwaitApplied {
+        index: u64,
+        within_ms: u64,
+    },
+    Snapshot(SnapshotChunk),
+}
+
+/// One step of a snapshot's way to a follower; each waits for the answer to the one before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum SnapshotChunk {
+    /// A new transfer; the reply names it.
+    Begin,
+    /// The pairs after those of the chunk before.
+    Pairs { transfer: u64, number: u64, pairs: PackedPairs },
+    /// All `chunks` were sent: install. Asked again until it is installed.
+    End { transfer: u64, chunks: u64, vote: Vote, meta: SnapshotMeta },
+}
+
+/// Pairs of a machine's state, compressed, with a checksum over the compressed bytes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PackedPairs {
+    crc: u32,
+    lz4: Bytes,
+}
+
+impl PackedPairs {
+    /// Packs pairs.
+    pub fn pack(pairs: &[(Vec<u8>, Bytes)]) -> Self {
+        let plain = postcard::to_allocvec(pairs).expect("plain data encodes");
+        let lz4 = Bytes::from(lz4_flex::compress_prepend_size(&plain));
+        Self { crc: crc32c::crc32c(&lz4), lz4 }
+    }
+
+    /// The pairs; `None` where they were damaged on the way.
+    pub fn unpack(&self) -> Option<Vec<(Vec<u8>, Bytes)>> {
+        if crc32c::crc32c(&self.lz4) != self.crc {
+            return None;
+        }
+        postcard::from_bytes(&lz4_flex::decompress_size_prepended(&self.lz4).ok()?).ok()
+    }
+
+    /// Bytes on the wire.
+    pub fn len(&self) -> usize {
+        self.lz4.len()
+    }
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    Append(AppendEntriesResponse<Types>),
+    Vote(VoteResponse<Types>),
+    TransferLeader(TransferLeaderResponse<Types>),
+    ReadIndex(Result<u64, ReadError>),
+    /// Whether the index is applied.
+    Applied(bool),
+    Snapshot(SnapshotAnswer),
+    /// Nothing was done.
+    Refused(Refusal),
+}
+
+/// The answer to a [`SnapshotChunk`].
+#[derive(Debug, Serialize, Deserialize)]
+pub enum SnapshotAnswer {
+    /// Taken; the number of the transfer. To an `End`: still being installed.
+    Taken(u64),
+    /// The transfer is not known (any more), or a chunk is missing or damaged: begin again.
+    StartOver,
+    Installed(SnapshotResponse<Types>),
+}
+
+/// Why a node did nothing about a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    #[error("it belongs to another cluster")]
+    OtherCluster,
+    #[error("it is another node than the one that was meant")]
+    OtherNode,
+    #[error("it has no replica of this group")]
+    UnknownGroup,
+    #[error("its replica has stopped")]
+    Stopped,
+    #[error("the link is cut by a fault test")]
+    Cut,
+    #[error("it cannot read the request")]
+    Unreadable,
+}
+
+/// Encodes a message.
+pub fn encode<T: Serialize>(message: &T) -> Bytes {
+    postcard::to_allocvec(message).expect("plain data encodes").into()
+}
+
+/// Decodes a message; `None` where the bytes are not one.
+pub fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    postcard::from_bytes(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode::<Envelope>(&bytes);
+            let _ = decode::<Reply>(&bytes);
+        }
+
+        #[test]
+        fn pairs_come_back_and_damage_is_found(
+            pairs in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..20), prop::collection::vec(any::<u8>(), 0..50)), 0..20),
+            bit in any::<prop::sample::Index>(),
+        ) {
+            let pairs: Vec<(Vec<u8>, Bytes)> = pairs.into_iter().map(|(key, value)| (key, value.into())).collect();
+            let packed = PackedPairs::pack(&pairs);
+            prop_assert_eq!(packed.unpack().expect("intact"), pairs);
+            let mut lz4 = packed.lz4.to_vec();
+            let bit = bit.index(lz4.len() * 8);
+            lz4[bit / 8] ^= 1 << (bit % 8);
+            let damaged = PackedPairs { crc: packed.crc, lz4: lz4.into() };
+            prop_assert!(damaged.unpack().is_none());
+        }
+    }
+}

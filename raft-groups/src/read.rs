@@ -1,0 +1,145 @@
+//! Reads at their three degrees of freshness.
+//!
+//! | mode | what is checked | cost |
+//! |---|---|---|
+//! | follower | nothing; the answer says how old it may be | none |
+//! | lease | a majority answered this leader less than four fifths of a lease ago | none |
+//! | linearizable | a majority confirms the leader after the read began (Ongaro's thesis, § 6.4) | a round of heartbeats, shared |
+//!
+//! The lease is the promise of followers not to elect anyone for one longest election timeout. The leader counts it
+//! from when it *sent* what they answered and uses four fifths of it, so it is safe while no follower's clock runs
+//! more than a quarter faster than the leader's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::raft::linearizable_read::LinearizerOption;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::network::Lane;
+use crate::network::wire::{Reply, Request};
+use crate::replica::Replica;
+use crate::types::{Types, index_of};
+use crate::{Machine, NodeId, ReadError, ReadMode, ReadPoint};
+
+/// The share of a lease that a leader uses.
+const LEASE_MARGIN: f64 = 0.8;
+
+/// Reads that wait for the next confirmation round.
+#[derive(Default)]
+pub struct Confirmations(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    reads: Vec<oneshot::Sender<Result<u64, ReadError>>>,
+    running: bool,
+}
+
+impl<M: Machine> Replica<M> {
+    /// Waits until a read of `mode` may look at the applied state.
+    pub async fn read(self: &Arc<Self>, mode: ReadMode, deadline: Instant) -> Result<ReadPoint, ReadError> {
+        self.check_running()?;
+        let index = match mode {
+            ReadMode::Follower => return Ok(self.read_point()),
+            ReadMode::Lease => self.lease_index().await?,
+            ReadMode::Linearizable => self.confirmed_index(deadline).await?,
+        };
+        self.wait_applied(index, deadline).await
+    }
+
+    /// Waits until `index` is applied here.
+    pub async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<ReadPoint, ReadError> {
+        let mut applied = self.applied.log_id.clone();
+        match timeout_at(deadline, applied.wait_for(|applied| index_of(applied) >= index)).await {
+            Ok(Ok(_)) => Ok(self.read_point()),
+            Ok(Err(_)) => Err(ReadError::Stopped { reason: "its state machine has ended".to_owned() }),
+            Err(_) => Err(ReadError::Deadline),
+        }
+    }
+
+    /// The index to wait for under the lease, without a round trip.
+    async fn lease_index(&self) -> Result<u64, ReadError> {
+        let lease = self.settings.election_max.mul_f64(LEASE_MARGIN);
+        self.leader_index(LinearizerOption::new(Some(lease), false).with_wait_timeout(Duration::ZERO)).await
+    }
+
+    /// The index to wait for after a round that began after this call.
+    async fn confirmed_index(self: &Arc<Self>, deadline: Instant) -> Result<u64, ReadError> {
+        let (sender, confirmed) = oneshot::channel();
+        let start = {
+            let mut waiting = self.confirmations.0.lock();
+            waiting.reads.push(sender);
+            !std::mem::replace(&mut waiting.running, true)
+        };
+        if start {
+            tokio::spawn(self.clone().confirm_rounds());
+        }
+        let late = || ReadError::NoQuorum { reason: "no confirmation came before the deadline".to_owned() };
+        timeout_at(deadline, confirmed).await.ok().and_then(Result::ok).unwrap_or_else(|| Err(late()))
+    }
+
+    /// Runs rounds as long as reads wait. Only reads that waited when a round began share its outcome.
+    async fn confirm_rounds(self: Arc<Self>) {
+        loop {
+            let reads = {
+                let mut waiting = self.confirmations.0.lock();
+                waiting.running = !waiting.reads.is_empty();
+                std::mem::take(&mut waiting.reads)
+            };
+            if reads.is_empty() {
+                return;
+            }
+            let outcome = self.confirm().await;
+            for read in reads {
+                let _ = read.send(outcome.clone());
+            }
+        }
+    }
+
+    /// One round: by this replica if it leads, else asked of the leader.
+    async fn confirm(&self) -> Result<u64, ReadError> {
+        match self.leader() {
+            None => Err(ReadError::NotLeader { leader: None }),
+            Some(leader) if leader == self.node() => self.confirm_as_leader().await,
+            Some(leader) => self.confirm_through(leader).await,
+        }
+    }
+
+    /// One round of heartbeats.
+    pub async fn confirm_as_leader(&self) -> Result<u64, ReadError> {
+        let fresh = LinearizerOption::new(Some(Duration::ZERO), true);
+        self.leader_index(fresh.with_wait_timeout(self.settings.election_min)).await
+    }
+
+    async fn confirm_through(&self, leader: NodeId) -> Result<u64, ReadError> {
+        let deadline = self.settings.election_max;
+        match self.peers.call(leader, Lane::Raft, Request::ReadIndex, deadline).await {
+            Ok(Reply::ReadIndex(outcome)) => outcome,
+            Ok(_) => Err(ReadError::NoQuorum { reason: format!("node {leader} gave no sensible answer") }),
+            Err(error) => Err(ReadError::NoQuorum { reason: error.to_string() }),
+        }
+    }
+
+    async fn leader_index(&self, option: LinearizerOption) -> Result<u64, ReadError> {
+        match self.raft.get_read_linearizer(option).await {
+            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Err(error) => Err(self.read_error(error)),
+        }
+    }
+
+    fn read_error(&self, error: RaftError<Types, LinearizableReadError<Types>>) -> ReadError {
+        match error {
+            RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
+                let leader = forward.leader_id.filter(|leader| *leader != self.node());
+                ReadError::NotLeader { leader }
+            }
+            RaftError::APIError(LinearizableReadError::QuorumNotEnough(error)) => {
+                ReadError::NoQuorum { reason: format!("only nodes {:?} answered", error.got) }
+            }
+            RaftError::Fatal(error) => ReadError::Stopped { reason: error.to_string() },
+        }
+    }
+}

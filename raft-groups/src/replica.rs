@@ -1,0 +1,138 @@
+//! One running replica: openraft's handle, the machine it applies to, and what is known beside.
+//!
+//! [`crate::Group`] is its public face, `read.rs` its reads, `network/server.rs` its answers to peers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Instant as _, Raft, ServerState};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::network::client::Peers;
+use crate::network::server::Incoming;
+use crate::read::Confirmations;
+use crate::storage::machine::{Applied, Applier};
+use crate::storage::state::GroupState;
+use crate::types::{Types, index_of};
+use crate::{GroupStatus, Machine, NodeId, RaftSettings, ReadError, ReadPoint, Role};
+
+/// Bytes of writes that may wait for their commit in one group; more are refused as busy.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+/// Committed entries a replica may have yet to apply before it counts as catching up.
+const LAG_ENTRIES: u64 = 256;
+
+/// A replica while it takes part in its group.
+pub struct Replica<M: Machine> {
+    pub raft: Raft<Types, Applier<M>>,
+    pub applied: Applied<M>,
+    pub state: GroupState,
+    pub peers: Peers,
+    pub settings: Arc<RaftSettings>,
+    /// When a leader was last heard; the leader hears itself through its quorum.
+    pub heard: Mutex<Option<Instant>>,
+    pub confirmations: Confirmations,
+    pub incoming: Mutex<Option<Incoming>>,
+    pub waiting_bytes: AtomicUsize,
+}
+
+/// Room taken by a write until it is committed or given up.
+pub struct Admission<'a> {
+    waiting: &'a AtomicUsize,
+    bytes: usize,
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl<M: Machine> Replica<M> {
+    /// The node this replica is on.
+    pub fn node(&self) -> NodeId {
+        self.peers.identity.node
+    }
+
+    /// The leader this replica follows or is.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.raft.metrics().borrow_watched().current_leader
+    }
+
+    /// Takes room for a write of `bytes`; `None` where too much waits already.
+    pub fn admit(&self, bytes: usize) -> Option<Admission<'_>> {
+        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let admission = Admission { waiting: &self.waiting_bytes, bytes };
+        (waiting < MAX_WAITING_BYTES).then_some(admission)
+    }
+
+    /// Why this replica no longer takes part, with the way out.
+    pub fn stopped(&self) -> Option<String> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let way_out = "mend what failed and restart the node; the other replicas still hold the data";
+        metrics.running_state.as_ref().err().map(|error| format!("{error}; {way_out}"))
+    }
+
+    /// An error if this replica no longer takes part.
+    pub fn check_running(&self) -> Result<(), ReadError> {
+        self.stopped().map_or(Ok(()), |reason| Err(ReadError::Stopped { reason }))
+    }
+
+    /// What a read of the applied state can say of itself.
+    pub fn read_point(&self) -> ReadPoint {
+        // The index first: the state read afterwards can only be newer.
+        let index = index_of(&self.applied.log_id.borrow());
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        ReadPoint { role: role(metrics.state), term: metrics.current_term, index, leader_contact: self.contact() }
+    }
+
+    /// This replica's view of its group.
+    pub fn status(&self) -> GroupStatus {
+        let receiver = self.raft.metrics();
+        let metrics = receiver.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        let committed = index_of(&metrics.local_committed);
+        let applied = index_of(&self.applied.log_id.borrow());
+        let matched = metrics.replication.iter().flatten();
+        GroupStatus {
+            group: self.peers.group,
+            role: role(metrics.state),
+            term: metrics.current_term,
+            leader: metrics.current_leader,
+            last_log: metrics.last_log_index.unwrap_or(0),
+            committed,
+            applied,
+            snapshot: index_of(&metrics.snapshot),
+            purged: index_of(&metrics.purged),
+            voters: membership.voter_ids().collect(),
+            learners: membership.learner_ids().collect(),
+            leader_contact: self.contact(),
+            catching_up: self.incoming.lock().as_ref().is_some_and(Incoming::is_under_way)
+                || committed > applied + LAG_ENTRIES,
+            matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
+            stopped: self.stopped(),
+        }
+    }
+
+    fn contact(&self) -> Option<Duration> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        match metrics.state {
+            ServerState::Leader => metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed()),
+            _ => self.heard.lock().map(|heard| heard.elapsed()),
+        }
+    }
+}
+
+fn role(state: ServerState) -> Role {
+    match state {
+        ServerState::Leader => Role::Leader,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Learner => Role::Learner,
+        ServerState::Follower | ServerState::Shutdown => Role::Follower,
+    }
+}

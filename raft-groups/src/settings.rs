@@ -1,0 +1,83 @@
+//! Timing and size limits of Raft.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::{Config, SnapshotPolicy};
+
+use crate::{GroupId, OpenError};
+
+/// Timing and size limits of every group of a node.
+#[derive(Debug, Clone)]
+pub struct RaftSettings {
+    /// How often a leader that has nothing to send proves it is alive.
+    pub heartbeat: Duration,
+    /// Shortest silence after which a follower campaigns.
+    pub election_min: Duration,
+    /// Longest silence after which a follower campaigns; also the length of the promise a follower makes to its leader.
+    pub election_max: Duration,
+    /// A snapshot point is taken and the log purged after this many entries.
+    pub snapshot_after: u64,
+    /// This many entries stay in the log behind a snapshot point, for followers that lag a little.
+    pub keep_entries: u64,
+    /// Bytes of a snapshot sent to one follower in a second, at most.
+    pub snapshot_rate: u64,
+}
+
+impl Default for RaftSettings {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(150),
+            election_min: Duration::from_millis(600),
+            election_max: Duration::from_millis(1200),
+            snapshot_after: 5000,
+            keep_entries: 2000,
+            snapshot_rate: 128 << 20,
+        }
+    }
+}
+
+impl RaftSettings {
+    /// Refuses settings under which leaders would be deposed for no reason.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let wrong = |why: &str| Err(OpenError::Settings(why.to_owned()));
+        if self.heartbeat < Duration::from_millis(10) {
+            return wrong("a heartbeat interval below 10 ms keeps idle nodes busy; raise it");
+        }
+        if self.election_min < self.heartbeat * 3 {
+            return wrong("the shortest election timeout must be at least three heartbeat intervals; raise it");
+        }
+        if self.election_max <= self.election_min {
+            return wrong("the longest election timeout must be above the shortest; raise it");
+        }
+        if self.snapshot_after == 0 {
+            return wrong("snapshots must be at least one entry apart; raise the distance");
+        }
+        Ok(())
+    }
+
+    /// openraft's configuration for one group.
+    pub(crate) fn config(&self, group: GroupId) -> Arc<Config> {
+        // Groups of one node that start together must not all take their snapshot points at once.
+        let apart = group.0 * 37 % (self.snapshot_after / 8 + 1);
+        let config = Config {
+            cluster_name: group.to_string(),
+            heartbeat_interval: self.heartbeat.as_millis() as u64,
+            heartbeat_min_interval: Some(self.heartbeat.as_millis() as u64 / 2),
+            election_timeout_min: self.election_min.as_millis() as u64,
+            election_timeout_max: self.election_max.as_millis() as u64,
+            enable_pre_vote: Some(true),
+            // A restarted leader that resumed without an election would still believe in its old lease.
+            enable_leader_restore: Some(false),
+            max_payload_entries: 256,
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after + apart),
+            max_in_snapshot_log_to_keep: self.keep_entries,
+            purge_batch_size: (self.keep_entries / 4).max(1),
+            replication_lag_threshold: u64::MAX,
+            install_snapshot_timeout: 600_000,
+            backoff: "50ms 100ms 200ms ...1s".to_owned(),
+            ..Config::default()
+        };
+        Arc::new(config)
+    }
+}

@@ -1,0 +1,83 @@
+//! What a replica knows of itself and its group at this moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{GroupId, NodeId};
+
+/// The part a replica plays at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Appends to the group's log and answers lease reads.
+    Leader,
+    /// Votes, and copies the leader's log.
+    Follower,
+    /// Copies the leader's log, without a vote.
+    Learner,
+    /// Asks the others for their votes.
+    Candidate,
+}
+
+/// How fresh a read must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadMode {
+    /// This replica's applied state, however old.
+    Follower,
+    /// The leader's applied state under a lease that a majority renewed: no round trip, linearizable while the clocks
+    /// of the nodes run at about the same rate.
+    Lease,
+    /// Everything committed before the read began, confirmed by a majority for it. Any voter or learner can serve it.
+    Linearizable,
+}
+
+/// The applied state that a read may now look at, and how it is known to be fresh enough.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadPoint {
+    /// This replica's part in the group.
+    pub role: Role,
+    /// The term this replica is in.
+    pub term: u64,
+    /// The state reflects at least this log index.
+    pub index: u64,
+    /// How long ago this replica last heard a leader; `None` if not since it started.
+    pub leader_contact: Option<Duration>,
+}
+
+/// One replica's view of its group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// The group.
+    pub group: GroupId,
+    /// This replica's part in it.
+    pub role: Role,
+    /// The term this replica is in.
+    pub term: u64,
+    /// The leader of that term, where known.
+    pub leader: Option<NodeId>,
+    /// Index of the last log entry here (0: none).
+    pub last_log: u64,
+    /// Index of the last entry known here to be committed.
+    pub committed: u64,
+    /// Index of the last entry applied here.
+    pub applied: u64,
+    /// Index the newest snapshot reflects (0: none).
+    pub snapshot: u64,
+    /// Index of the last entry purged from the log here.
+    pub purged: u64,
+    /// Members with a vote.
+    pub voters: BTreeSet<NodeId>,
+    /// Members without a vote.
+    pub learners: BTreeSet<NodeId>,
+    /// How long ago this replica last heard a leader; `Some(0)` on the leader itself while a majority answers.
+    pub leader_contact: Option<Duration>,
+    /// Whether this replica is known to miss committed entries, or is installing a snapshot.
+    pub catching_up: bool,
+    /// On the leader: the last log index each member is known to hold.
+    pub matched: BTreeMap<NodeId, u64>,
+    /// Why this replica no longer takes part, with the way out.
+    pub stopped: Option<String>,
+}

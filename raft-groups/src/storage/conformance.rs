@@ -1,0 +1,117 @@
+//! openraft's storage test suite over both backends, and what it does not test: reopening.
+
+use std::time::Duration;
+
+use openraft::StorageError;
+use openraft::storage::{RaftLogReader, RaftLogStorage, RaftLogStorageExt};
+use openraft::testing::log::{StoreBuilder, Suite};
+use openraft::vote::RaftLeaderId;
+use tempfile::TempDir;
+
+use super::log::GroupLog;
+use super::machine::Applier;
+use super::sim_disk::SimDisk;
+use super::state::GroupState;
+use super::{Disk, Stores};
+use crate::GroupId;
+use crate::testing::{Registers, Set};
+use crate::types::{Command, Entry, LogId, Types, Vote};
+
+const GROUP: GroupId = GroupId(7);
+
+fn open(stores: &Stores) -> std::io::Result<(GroupLog, Applier<Registers>)> {
+    let log = GroupLog::open(GROUP, stores.log.clone(), stores.log_syncer.clone())?;
+    let state = GroupState::open(GROUP, stores.state.clone(), stores.state_syncer.clone())?;
+    Ok((log, Applier::open(state)?.0))
+}
+
+struct OnSled;
+
+impl StoreBuilder<Types, GroupLog, Applier<Registers>, TempDir> for OnSled {
+    async fn build(&self) -> Result<(TempDir, GroupLog, Applier<Registers>), StorageError<Types>> {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let stores = Disk::open(dir.path()).expect("opens").start().expect("starts");
+        let (log, machine) = open(&stores).expect("opens");
+        Ok((dir, log, machine))
+    }
+}
+
+struct OnSimulatedDisk;
+
+impl StoreBuilder<Types, GroupLog, Applier<Registers>, ()> for OnSimulatedDisk {
+    async fn build(&self) -> Result<((), GroupLog, Applier<Registers>), StorageError<Types>> {
+        let disk = Disk::simulated(&SimDisk::new(1), &SimDisk::new(2), 3, Duration::from_millis(1));
+        let (log, machine) = open(&disk.start().expect("starts")).expect("opens");
+        Ok(((), log, machine))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openraft_suite_passes_on_sled() {
+    Suite::<Types, GroupLog, Applier<Registers>, OnSled, TempDir>::test_all(OnSled).await.expect("conforms");
+}
+
+#[tokio::test]
+async fn openraft_suite_passes_on_the_simulated_disk() {
+    let builder = OnSimulatedDisk;
+    Suite::<Types, GroupLog, Applier<Registers>, OnSimulatedDisk, ()>::test_all(builder).await.expect("conforms");
+}
+
+fn entry(index: u64, bytes: usize) -> Entry {
+    let set = Set { register: "r".to_owned(), value: index, ballast: vec![1; bytes] };
+    let command = Command(postcard::to_allocvec(&set).expect("encodes").into());
+    Entry { log_id: log_id(index), payload: openraft::EntryPayload::Normal(command) }
+}
+
+fn log_id(index: u64) -> LogId {
+    let leader = openraft::impls::leader_id_std::LeaderId::new(1, 1);
+    LogId::new(leader.to_committed(), index)
+}
+
+#[tokio::test]
+async fn a_log_comes_back_after_purge_truncate_and_large_entries() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    {
+        let stores = Disk::open(dir.path()).expect("opens").start().expect("starts");
+        let (mut log, _) = open(&stores).expect("opens");
+        log.save_vote(&Vote::new(3, 2)).await.expect("votes");
+        for first in (0..40).step_by(4) {
+            let entries = (first..first + 4).map(|index| entry(index, 300_000));
+            log.blocking_append(entries).await.expect("appends");
+        }
+        log.truncate_after(Some(log_id(29))).await.expect("truncates");
+        log.purge(log_id(9)).await.expect("purges");
+        log.blocking_append([entry(30, 1 << 20)]).await.expect("appends");
+        let read = log.limited_get_log_entries(10, 31).await.expect("reads");
+        assert!(!read.is_empty() && read.len() < 21, "a message is bounded in bytes: {} entries", read.len());
+    }
+    // The workers hold the store; they end once their handles are gone.
+    let disk = loop {
+        if let Ok(disk) = Disk::open(dir.path()) {
+            break disk;
+        }
+        tokio::task::yield_now().await;
+    };
+    let stores = disk.start().expect("starts");
+    let (mut log, _) = open(&stores).expect("opens");
+    let state = log.get_log_state().await.expect("state");
+    assert_eq!((state.last_purged_log_id, state.last_log_id), (Some(log_id(9)), Some(log_id(30))));
+    assert_eq!(log.read_vote().await.expect("reads"), Some(Vote::new(3, 2)));
+    let read = log.try_get_log_entries(..).await.expect("reads");
+    assert_eq!(read, (10..30).map(|index| entry(index, 300_000)).chain([entry(30, 1 << 20)]).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_found_at_open() {
+    for seed in 0..40 {
+        let (log_disk, state_disk) = (SimDisk::new(seed), SimDisk::new(seed));
+        let disk = || Disk::simulated(&log_disk, &state_disk, seed, Duration::ZERO);
+        let stores = disk().start().expect("starts");
+        let (mut log, _) = open(&stores).expect("opens");
+        log.save_vote(&Vote::new(3, 2)).await.expect("votes");
+        log.blocking_append((0..9).map(|index| entry(index, 10))).await.expect("appends");
+        log_disk.flip_a_bit(&GROUP.0.to_be_bytes());
+        let error = open(&disk().start().expect("starts")).err().expect("the damage is found");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "seed {seed}");
+    }
+}

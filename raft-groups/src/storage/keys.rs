@@ -1,0 +1,65 @@
+//! Where everything lies in a node's two stores.
+//!
+//! ```text
+//! both         "quiver identity"    whose they are
+//! log store    group | 0            vote        group | 1  last purged    group | 2  committed   group | 3  opened
+//!              group | 4 | index    log entry
+//! state store  group | 0            applied index, membership, current generation
+//!              group | 1 | generation | the machine's own key
+//! ```
+//! Numbers are big-endian, so that byte order is number order.
+
+use crate::GroupId;
+
+/// Kinds of keys of one group in the log store.
+#[derive(Debug, Clone, Copy)]
+pub enum LogKey {
+    Vote,
+    Purged,
+    Committed,
+    Opened,
+    Entry(u64),
+}
+
+impl LogKey {
+    /// The key's bytes.
+    pub fn of(self, group: GroupId) -> Vec<u8> {
+        let mut key = group.0.to_be_bytes().to_vec();
+        match self {
+            Self::Vote => key.push(0),
+            Self::Purged => key.push(1),
+            Self::Committed => key.push(2),
+            Self::Opened => key.push(3),
+            Self::Entry(index) => {
+                key.push(4);
+                key.extend(index.to_be_bytes());
+            }
+        }
+        key
+    }
+}
+
+/// The key of the record that says whose a store is. No group has a number that large.
+pub fn identity() -> Vec<u8> {
+    b"\xff\xff quiver identity".to_vec()
+}
+
+/// The log index in an entry's key.
+pub fn entry_index(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(9..)?.try_into().ok()?))
+}
+
+/// The key of a group's [`crate::storage::state`] header.
+pub fn state_header(group: GroupId) -> Vec<u8> {
+    [&group.0.to_be_bytes()[..], &[0]].concat()
+}
+
+/// The prefix of a machine's keys in one generation of its state.
+pub fn state_prefix(group: GroupId, generation: u32) -> Vec<u8> {
+    [&group.0.to_be_bytes()[..], &[1], &generation.to_be_bytes()].concat()
+}
+
+/// The prefix of a machine's keys in all generations.
+pub fn all_generations(group: GroupId) -> Vec<u8> {
+    [&group.0.to_be_bytes()[..], &[1]].concat()
+}

@@ -1,0 +1,373 @@
+//! One group's Raft log and vote in the node's log store, as openraft wants them.
+//!
+//! Everything that changes goes through the store's one [`Syncer`] in order, so completing an append implies that
+//! all before it are durable. What is queued but not yet written, and a little more, is kept in memory: an append is
+//! readable when it returns, and replication seldom reads the disk.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, ControlFlow, RangeBounds};
+use std::sync::Arc;
+
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use parking_lot::Mutex;
+
+use super::keys::{LogKey, entry_index};
+use super::record::{seal, unseal};
+use super::store::{Batch, Store};
+use super::syncer::Syncer;
+use crate::GroupId;
+use crate::types::{Entry, LogId, Types, Vote};
+
+/// Bytes of entries kept in memory although they are on disk.
+const TAIL_BYTES: usize = 4 << 20;
+/// Bytes of entries in one replication message, about; at least one entry is always sent.
+const MESSAGE_BYTES: usize = 4 << 20;
+/// Entries purged in one batch.
+const PURGE_ENTRIES: u64 = 1024;
+
+/// The log of one group; clones share it.
+#[derive(Clone)]
+pub struct GroupLog(Arc<Inner>);
+
+struct Inner {
+    group: GroupId,
+    store: Arc<dyn Store>,
+    syncer: Syncer,
+    known: Mutex<Known>,
+}
+
+/// What memory knows of the log: the truth, of which the store may lag behind by what is queued.
+#[derive(Default)]
+struct Known {
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+    purged: Option<LogId>,
+    last: Option<LogId>,
+    /// Index of the first entry, where there is any.
+    first: u64,
+    /// The entries at the end of the log, without gaps.
+    tail: BTreeMap<u64, TailEntry>,
+    tail_bytes: usize,
+    /// Number of the last append that was queued, and of the last that is in the store.
+    queued: u64,
+    written: u64,
+}
+
+struct TailEntry {
+    entry: Entry,
+    bytes: usize,
+    /// The append that queued it: until it is written the entry must stay.
+    append: u64,
+}
+
+impl GroupLog {
+    /// Opens the stored log of `group`, or an empty one, and checks every record of it.
+    ///
+    /// # Errors
+    /// `InvalidData` where a record fails its check or the log has a hole.
+    pub fn open(group: GroupId, store: Arc<dyn Store>, syncer: Syncer) -> io::Result<Self> {
+        let mut known = Known {
+            vote: read(&*store, group, LogKey::Vote)?,
+            committed: read(&*store, group, LogKey::Committed)?,
+            purged: read(&*store, group, LogKey::Purged)?,
+            ..Known::default()
+        };
+        known.last = check_entries(&*store, group, known.purged)?.or(known.purged);
+        known.first = after(known.purged);
+        Ok(Self(Arc::new(Inner { group, store, syncer, known: Mutex::new(known) })))
+    }
+
+    /// Whether this replica was opened on this disk before.
+    pub fn was_opened(group: GroupId, store: &dyn Store) -> io::Result<bool> {
+        Ok(read::<()>(store, group, LogKey::Opened)?.is_some())
+    }
+
+    /// Records durably that this replica exists, before it can vote: if the record is there later and the rest is not,
+    /// something was lost.
+    pub async fn mark_opened(&self) -> io::Result<()> {
+        let mut batch = Batch::default();
+        put(&mut batch, self.0.group, LogKey::Opened, &());
+        self.0.syncer.carry_out(batch, true).await
+    }
+
+    /// The vote, the last and the last purged log id, for checks against the machine's state.
+    pub fn summary(&self) -> (Option<Vote>, Option<LogId>, Option<LogId>) {
+        let known = self.0.known.lock();
+        (known.vote, known.last, known.purged)
+    }
+
+    fn read_range(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> io::Result<Vec<Entry>> {
+        let (from, to, tail) = {
+            let known = self.0.known.lock();
+            let from = match range.start_bound() {
+                Bound::Included(start) => *start,
+                Bound::Excluded(start) => start + 1,
+                Bound::Unbounded => 0,
+            };
+            let to = match range.end_bound() {
+                Bound::Included(end) => end + 1,
+                Bound::Excluded(end) => *end,
+                Bound::Unbounded => u64::MAX,
+            };
+            let from = from.max(known.first);
+            let to = to.min(after(known.last));
+            if from >= to {
+                return Ok(Vec::new());
+            }
+            let mut budget = max_bytes;
+            let in_tail = known.tail.range(from..to).take_while(|(_, entry)| take(&mut budget, entry.bytes));
+            let tail: Vec<_> = in_tail.map(|(_, entry)| entry.entry.clone()).collect();
+            let in_store_to = known.tail.first_key_value().map_or(to, |(first, _)| (*first).min(to));
+            (from, in_store_to, tail)
+        };
+        if from >= to {
+            return Ok(tail);
+        }
+        let (mut entries, whole) = self.read_store(from, to, max_bytes)?;
+        if whole {
+            entries.extend(tail);
+        }
+        Ok(entries)
+    }
+
+    /// The stored entries of `from..to` that fit `max_bytes`, and whether those are all.
+    fn read_store(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<(Vec<Entry>, bool)> {
+        let group = self.0.group;
+        let (mut entries, mut damage, mut budget) = (Vec::new(), None, max_bytes);
+        let mut visit = |key: &[u8], record: &[u8]| {
+            if !take(&mut budget, record.len()) {
+                return ControlFlow::Break(());
+            }
+            match unseal::<Entry>(key, record) {
+                Ok(entry) if entry.log_id.index == from + entries.len() as u64 => {
+                    entries.push(entry);
+                    ControlFlow::Continue(())
+                }
+                Ok(_) => {
+                    damage = Some(hole(group, from + entries.len() as u64));
+                    ControlFlow::Break(())
+                }
+                Err(error) => {
+                    damage = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        self.0.store.scan(&LogKey::Entry(from).of(group), &LogKey::Entry(to).of(group), &mut visit)?;
+        match damage {
+            Some(error) => Err(error),
+            None => {
+                let whole = entries.len() as u64 == to - from;
+                if !whole && budget == max_bytes {
+                    return Err(hole(group, from));
+                }
+                Ok((entries, whole))
+            }
+        }
+    }
+}
+
+impl Known {
+    /// Forgets written entries from the front until the tail is within its limit.
+    fn trim(&mut self) {
+        while self.tail_bytes > TAIL_BYTES
+            && let Some(first) = self.tail.first_entry()
+            && first.get().append <= self.written
+        {
+            self.tail_bytes -= first.remove().bytes;
+        }
+    }
+
+    fn drop_tail(&mut self, range: impl RangeBounds<u64>) {
+        let indexes: Vec<_> = self.tail.range(range).map(|(index, _)| *index).collect();
+        for index in indexes {
+            self.tail_bytes -= self.tail.remove(&index).map_or(0, |entry| entry.bytes);
+        }
+    }
+}
+
+/// Takes `bytes` off the budget; a first take succeeds whatever it costs.
+fn take(budget: &mut usize, bytes: usize) -> bool {
+    let within = *budget > 0;
+    *budget = budget.saturating_sub(bytes);
+    within
+}
+
+fn read<T: serde::de::DeserializeOwned>(store: &dyn Store, group: GroupId, key: LogKey) -> io::Result<Option<T>> {
+    let key = key.of(group);
+    store.get(&key)?.map(|record| unseal(&key, &record)).transpose()
+}
+
+fn put<T: serde::Serialize>(batch: &mut Batch, group: GroupId, key: LogKey, value: &T) -> usize {
+    let key = key.of(group);
+    let record = seal(&key, value);
+    let bytes = record.len();
+    batch.put(key, record);
+    bytes
+}
+
+/// The last entry's log id, after a look at every stored entry.
+fn check_entries(store: &dyn Store, group: GroupId, purged: Option<LogId>) -> io::Result<Option<LogId>> {
+    let mut next = after(purged);
+    let (mut last, mut damage) = (None, None);
+    let mut visit = |key: &[u8], record: &[u8]| {
+        match (entry_index(key), unseal::<Entry>(key, record)) {
+            // A purge records its end before it deletes; a crash between leaves entries that are gone already.
+            (Some(index), _) if index < next && last.is_none() => {}
+            (Some(index), Ok(entry)) if index == next && entry.log_id.index == next => {
+                next += 1;
+                last = Some(entry.log_id);
+            }
+            (_, Err(error)) => damage = Some(error),
+            (_, Ok(_)) => damage = Some(hole(group, next)),
+        }
+        if damage.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    store.scan(&LogKey::Entry(0).of(group), &LogKey::Entry(u64::MAX).of(group), &mut visit)?;
+    damage.map_or(Ok(last), Err)
+}
+
+/// The index after `log_id`; openraft's first entry has index 0.
+fn after(log_id: Option<LogId>) -> u64 {
+    log_id.map_or(0, |log_id| log_id.index + 1)
+}
+
+fn hole(group: GroupId, index: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the log of {group} has no entry {index}"))
+}
+
+impl RaftLogReader<Types> for GroupLog {
+    async fn try_get_log_entries<RB>(&mut self, range: RB) -> io::Result<Vec<Entry>>
+    where
+        RB: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        self.read_range(range, usize::MAX)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read_range(start..end, MESSAGE_BYTES)
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.0.known.lock().vote)
+    }
+}
+
+impl RaftLogStorage<Types> for GroupLog {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
+        let known = self.0.known.lock();
+        Ok(LogState { last_purged_log_id: known.purged, last_log_id: known.last })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let mut batch = Batch::default();
+        put(&mut batch, self.0.group, LogKey::Vote, vote);
+        self.0.syncer.carry_out(batch, true).await?;
+        self.0.known.lock().vote = Some(*vote);
+        Ok(())
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        let mut batch = Batch::default();
+        if let Some(committed) = committed {
+            put(&mut batch, self.0.group, LogKey::Committed, &committed);
+        }
+        self.0.known.lock().committed = committed;
+        // Losing it only makes a restarted replica wait for the leader's word on what is committed.
+        self.0.syncer.submit(batch, false, drop);
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.0.known.lock().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + Send,
+        I::IntoIter: Send,
+    {
+        let mut batch = Batch::default();
+        let append = {
+            let mut known = self.0.known.lock();
+            known.queued += 1;
+            let append = known.queued;
+            for entry in entries {
+                let index = entry.log_id.index;
+                if known.last == known.purged {
+                    known.first = index;
+                }
+                let bytes = put(&mut batch, self.0.group, LogKey::Entry(index), &entry);
+                known.last = Some(entry.log_id);
+                known.tail_bytes += bytes;
+                if let Some(replaced) = known.tail.insert(index, TailEntry { entry, bytes, append }) {
+                    known.tail_bytes -= replaced.bytes;
+                }
+            }
+            append
+        };
+        let inner = self.0.clone();
+        self.0.syncer.submit(batch, true, move |result| {
+            if result.is_ok() {
+                let mut known = inner.known.lock();
+                known.written = append;
+                known.trim();
+            }
+            callback.io_completed(result);
+        });
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let mut batch = Batch::default();
+        {
+            let mut known = self.0.known.lock();
+            let first_removed = after(last);
+            let end = after(known.last);
+            for index in first_removed.max(known.first)..end {
+                batch.delete(LogKey::Entry(index).of(self.0.group));
+            }
+            known.drop_tail(first_removed..);
+            if end > first_removed {
+                known.last = last.max(known.purged);
+            }
+        }
+        // Not awaited: the queue keeps it before the next append, whose durability covers it.
+        self.0.syncer.submit(batch, false, drop);
+        Ok(())
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        let (from, to) = {
+            let mut known = self.0.known.lock();
+            if Some(upto) <= known.purged {
+                return Ok(());
+            }
+            let (from, end) = (known.first, after(known.last));
+            known.purged = Some(upto);
+            known.first = upto.index + 1;
+            known.last = known.last.max(Some(upto));
+            known.drop_tail(..=upto.index);
+            (from, end.min(upto.index + 1))
+        };
+        let mut first = Batch::default();
+        put(&mut first, self.0.group, LogKey::Purged, &upto);
+        self.0.syncer.submit(first, false, drop);
+        for start in (from..to).step_by(PURGE_ENTRIES as usize) {
+            let mut batch = Batch::default();
+            for index in start..to.min(start + PURGE_ENTRIES) {
+                batch.delete(LogKey::Entry(index).of(self.0.group));
+            }
+            self.0.syncer.submit(batch, false, drop);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! A [`Machine`] as the state machine openraft wants: applies committed entries, takes and installs snapshots.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use openraft::EntryPayload;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
+use parking_lot::RwLock;
+
+use super::state::{FrozenState, GroupState, Stage};
+use crate::machine::{Changes, Machine, Position};
+use crate::types::{CommittedLeaderId, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types};
+use crate::watch;
+
+/// Entries applied, at most, before their replies are sent.
+const APPLY_ENTRIES: usize = 128;
+
+/// A snapshot as it passes through openraft, which never looks inside.
+pub enum SnapshotData {
+    /// This replica's own state, to be sent.
+    Frozen(FrozenState),
+    /// A received one, to be installed.
+    Staged(Stage),
+}
+
+/// One replica's machine, its stored state, and how far both are.
+pub struct Applier<M> {
+    state: GroupState,
+    machine: Arc<RwLock<Arc<M>>>,
+    applied: watch::Sender<Option<LogId>>,
+}
+
+/// What readers share with the [`Applier`].
+pub struct Applied<M> {
+    pub machine: Arc<RwLock<Arc<M>>>,
+    pub log_id: watch::Receiver<Option<LogId>>,
+}
+
+impl<M: Machine> Applier<M> {
+    /// Opens the machine over its stored state.
+    pub fn open(state: GroupState) -> io::Result<(Self, Applied<M>)> {
+        let machine = Arc::new(RwLock::new(Arc::new(M::open(&state.reader())?)));
+        let (applied, log_id) = watch::channel(state.header().applied);
+        Ok((Self { state, machine: machine.clone(), applied }, Applied { machine, log_id }))
+    }
+
+    /// Applies one entry to the machine in memory.
+    fn apply_entry(&self, machine: &M, entry: &Entry, chunk: &mut Chunk) -> io::Result<Bytes> {
+        chunk.applied = Some(entry.log_id);
+        match &entry.payload {
+            EntryPayload::Blank => Ok(Bytes::new()),
+            EntryPayload::Normal(command) => {
+                let at = Position { index: entry.log_id.index, term: entry.log_id.leader_id.term };
+                machine.apply(at, &command.0, &mut chunk.changes).map_err(io::Error::other)
+            }
+            EntryPayload::Membership(membership) => {
+                chunk.membership = Some(StoredMembership::new(Some(entry.log_id), membership.clone()));
+                Ok(Bytes::new())
+            }
+        }
+    }
+}
+
+/// What the entries applied together leave behind.
+#[derive(Default)]
+struct Chunk {
+    changes: Changes,
+    applied: Option<LogId>,
+    membership: Option<StoredMembership>,
+}
+
+impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let header = self.state.header();
+        Ok((header.applied, header.membership))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + Send,
+    {
+        let mut chunks = entries.ready_chunks(APPLY_ENTRIES);
+        while let Some(entries) = chunks.next().await {
+            let machine = self.machine.read().clone();
+            let mut chunk = Chunk::default();
+            let mut replies = Vec::with_capacity(entries.len());
+            for entry in entries {
+                let (entry, responder) = entry?;
+                let reply = self.apply_entry(&machine, &entry, &mut chunk)?;
+                replies.extend(responder.map(|responder| (responder, reply)));
+            }
+            if let Some(applied) = chunk.applied {
+                self.state.commit(&chunk.changes, applied, chunk.membership).await?;
+                self.applied.send_replace(Some(applied));
+            }
+            for (responder, reply) in replies {
+                responder.send(reply);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder { state: self.state.clone() }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
+        let stage = match snapshot {
+            SnapshotData::Staged(stage) => stage,
+            SnapshotData::Frozen(frozen) => copy(&self.state, &frozen).await?,
+        };
+        self.state.install(stage, meta).await?;
+        let reader = self.state.reader();
+        let machine = blocking(|| M::open(&reader))?;
+        *self.machine.write() = Arc::new(machine);
+        self.applied.send_replace(meta.last_log_id);
+        let state = self.state.clone();
+        tokio::spawn(async move {
+            if let Err(error) = state.erase_leftovers().await {
+                tracing::warn!(%error, "the state before the snapshot could not be erased; the next start tries again");
+            }
+        });
+        Ok(())
+    }
+
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> io::Result<Option<Snapshot<CommittedLeaderId, u64, Node, SnapshotData>>> {
+        if self.state.header().applied.is_none() {
+            return Ok(None);
+        }
+        Builder { state: self.state.clone() }.build_snapshot().await.map(Some)
+    }
+}
+
+/// Takes a snapshot: the stored state itself, frozen, so it costs a sync and no copy.
+pub struct Builder {
+    state: GroupState,
+}
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = SnapshotData;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot<CommittedLeaderId, u64, Node, SnapshotData>> {
+        let frozen = self.state.freeze().await?;
+        // The log up to here may be purged once this returns, so the state must survive without it.
+        self.state.sync().await?;
+        Ok(Snapshot { meta: frozen.meta.clone(), snapshot: SnapshotData::Frozen(frozen) })
+    }
+}
+
+async fn copy(state: &GroupState, frozen: &FrozenState) -> io::Result<Stage> {
+    let stage = state.begin_stage();
+    loop {
+        let page = frozen.next_page()?;
+        if page.is_empty() {
+            return Ok(stage);
+        }
+        state.stage(stage, page).await?;
+    }
+}
+
+/// Runs long work without holding up the other tasks of this worker thread, where there are others.
+pub fn blocking<R>(work: impl FnOnce() -> R) -> R {
+    match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}

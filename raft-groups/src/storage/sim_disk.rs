@@ -1,0 +1,206 @@
+//! [`Store`] in memory that can lose what was not synced: the disk of simulations.
+//!
+//! A crash keeps what the last sync covered and, of the batches written since, a prefix that the seed decides, as a
+//! disk may have written them back on its own. Faults are armed by tests: the next sync or the next writes fail.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use super::store::{Batch, Store, Visit};
+
+type Pairs = BTreeMap<Vec<u8>, Bytes>;
+
+/// A disk whose bytes outlive the stores opened on it, as they outlive a process. Clones share the disk.
+#[derive(Clone)]
+pub struct SimDisk(Arc<Mutex<Inner>>);
+
+/// One life of a [`SimDisk`]: after the next crash every call on it fails.
+pub struct SimStore {
+    disk: SimDisk,
+    life: u64,
+}
+
+struct Inner {
+    life: u64,
+    durable: Pairs,
+    visible: Pairs,
+    unsynced: Vec<Batch>,
+    rng: SmallRng,
+    armed: Option<Fault>,
+    lies: bool,
+}
+
+/// What the disk does wrong next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The next sync fails with EIO; some of the unsynced batches may be durable all the same.
+    SyncOnce,
+    /// Every write fails with ENOSPC until healed.
+    Full,
+}
+
+impl SimDisk {
+    /// An empty disk whose crashes follow from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            life: 0,
+            durable: Pairs::new(),
+            visible: Pairs::new(),
+            unsynced: Vec::new(),
+            rng: SmallRng::seed_from_u64(seed),
+            armed: None,
+            lies: false,
+        })))
+    }
+
+    /// Opens the disk, as a process does after it starts.
+    pub fn open(&self) -> SimStore {
+        SimStore { disk: self.clone(), life: self.0.lock().life }
+    }
+
+    /// Power loss: unsynced batches are lost, but for a prefix that the seed decides.
+    pub fn crash(&self) {
+        let mut inner = self.0.lock();
+        inner.life += 1;
+        let unsynced = std::mem::take(&mut inner.unsynced);
+        let kept = inner.rng.random_range(0..=unsynced.len());
+        for batch in &unsynced[..kept] {
+            edit(&mut inner.durable, batch);
+        }
+        inner.visible = inner.durable.clone();
+        inner.armed = None;
+    }
+
+    /// Makes the disk fail as `fault` says; `None` heals it.
+    pub fn arm(&self, fault: Option<Fault>) {
+        self.0.lock().armed = fault;
+    }
+
+    /// The mutant that the power-loss tests must catch: syncs succeed and do nothing.
+    pub fn lie_about_syncs(&self) {
+        self.0.lock().lies = true;
+    }
+
+    /// Flips one bit of a value that the seed picks among those whose key starts with `prefix`.
+    pub fn flip_a_bit(&self, prefix: &[u8]) {
+        let mut inner = self.0.lock();
+        let keys: Vec<_> = inner.durable.range(prefix.to_vec()..).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<_> = keys.into_iter().filter(|key| key.starts_with(prefix)).collect();
+        if keys.is_empty() {
+            return;
+        }
+        let key = keys[inner.rng.random_range(0..keys.len())].clone();
+        let mut value = inner.durable[&key].to_vec();
+        if value.is_empty() {
+            return;
+        }
+        let bit = inner.rng.random_range(0..value.len() * 8);
+        value[bit / 8] ^= 1 << (bit % 8);
+        let value = Bytes::from(value);
+        inner.durable.insert(key.clone(), value.clone());
+        inner.visible.insert(key, value);
+    }
+}
+
+fn edit(pairs: &mut Pairs, batch: &Batch) {
+    for (key, value) in &batch.edits {
+        match value {
+            Some(value) => pairs.insert(key.clone(), value.clone()),
+            None => pairs.remove(key),
+        };
+    }
+}
+
+impl SimStore {
+    fn alive(&self) -> io::Result<MutexGuard<'_, Inner>> {
+        let inner = self.disk.0.lock();
+        if inner.life == self.life { Ok(inner) } else { Err(io::Error::other("the power went off")) }
+    }
+}
+
+impl Store for SimStore {
+    fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>> {
+        Ok(self.alive()?.visible.get(key).cloned())
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> io::Result<()> {
+        if from >= to {
+            return Ok(());
+        }
+        let inner = self.alive()?;
+        for (key, value) in inner.visible.range(from.to_vec()..to.to_vec()) {
+            if visit(key, value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, batch: &Batch) -> io::Result<()> {
+        let mut inner = self.alive()?;
+        if inner.armed == Some(Fault::Full) {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on the simulated disk"));
+        }
+        edit(&mut inner.visible, batch);
+        inner.unsynced.push(batch.clone());
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut inner = self.alive()?;
+        if inner.armed == Some(Fault::SyncOnce) {
+            inner.armed = None;
+            return Err(io::Error::other("the simulated disk failed to sync"));
+        }
+        if !inner.lies {
+            for batch in std::mem::take(&mut inner.unsynced) {
+                edit(&mut inner.durable, &batch);
+            }
+        }
+        Ok(())
+    }
+
+    fn size_on_disk(&self) -> u64 {
+        let inner = self.disk.0.lock();
+        let pairs = &inner.durable;
+        pairs.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(store: &SimStore, key: &[u8]) {
+        let mut batch = Batch::default();
+        batch.put(key.to_vec(), Bytes::from_static(b"v"));
+        store.write(&batch).expect("writes");
+    }
+
+    #[test]
+    fn a_crash_keeps_the_synced_and_a_prefix_of_the_rest() {
+        let mut lost = 0;
+        for seed in 0..50 {
+            let disk = SimDisk::new(seed);
+            let store = disk.open();
+            put(&store, b"synced");
+            store.sync().expect("syncs");
+            put(&store, b"first");
+            put(&store, b"second");
+            disk.crash();
+            assert!(store.sync().is_err(), "a life before the crash goes on");
+            let store = disk.open();
+            let has = |key: &[u8]| store.get(key).expect("reads").is_some();
+            assert!(has(b"synced"));
+            assert!(has(b"first") || !has(b"second"), "the second batch survived without the first");
+            lost += usize::from(!has(b"second"));
+        }
+        assert!((10..50).contains(&lost), "crashes that lose something, and some that do not: {lost} of 50");
+    }
+}

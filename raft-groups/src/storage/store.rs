@@ -1,0 +1,65 @@
+//! What consensus asks of a disk: an ordered key-value store with atomic batches and an honest sync.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+/// Visits a pair of key and value; breaking ends the scan.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
+/// An ordered key-value store. All calls may block; only the sync thread calls `write` and `sync`.
+pub trait Store: Send + Sync + 'static {
+    /// The value of one key.
+    fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>>;
+
+    /// Visits the pairs with `from <= key < to` in key order.
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> io::Result<()>;
+
+    /// Carries out a batch as one: visible to readers on return; after a crash either whole or absent, and never
+    /// there without the batches written before it. Not durable yet.
+    fn write(&self, batch: &Batch) -> io::Result<()>;
+
+    /// Makes every batch written before this call survive a power loss.
+    ///
+    /// After an error nothing written since the last success may be believed durable, not even after a later success.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Bytes this store takes up on its disk.
+    fn size_on_disk(&self) -> u64;
+}
+
+/// Edits to be carried out as one, in order; `None` removes.
+#[derive(Debug, Default, Clone)]
+pub struct Batch {
+    pub edits: Vec<(Vec<u8>, Option<Bytes>)>,
+}
+
+impl Batch {
+    /// Sets `key` to `value`.
+    pub fn put(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
+        self.edits.push((key, Some(value.into())));
+    }
+
+    /// Removes `key`.
+    pub fn delete(&mut self, key: Vec<u8>) {
+        self.edits.push((key, None));
+    }
+
+    /// Bytes of keys and values.
+    pub fn bytes(&self) -> usize {
+        self.edits.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum()
+    }
+}
+
+/// The first key after all keys that start with `prefix` (which must not be all 0xff).
+pub fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < 0xff {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    vec![0xff; prefix.len() + 1]
+}

@@ -1,0 +1,190 @@
+//! Group commit: one worker per store carries out the batches of all groups in the order they came, and one sync makes
+//! all that wait durable.
+//!
+//! sled deadlocks under concurrent flushes, and a sync per append would cost each group its own disk round trip; so
+//! nobody else writes or syncs. In production the worker is a thread; in simulation it is a task on the paused clock.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::store::{Batch, Store};
+
+/// Jobs carried out between two syncs, at most.
+const MAX_JOBS: usize = 4096;
+/// Bytes that may wait before [`Syncer::room`] makes writers wait.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
+type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+struct Job {
+    batch: Batch,
+    durable: bool,
+    done: Done,
+}
+
+/// The queue in front of one store; clones share it.
+#[derive(Clone)]
+pub struct Syncer {
+    jobs: mpsc::UnboundedSender<Job>,
+    waiting: Arc<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    less: Notify,
+}
+
+impl Syncer {
+    /// Starts the worker as a thread called `name`; it ends when the last handle is gone.
+    pub fn thread(name: &'static str, store: Arc<dyn Store>) -> io::Result<Self> {
+        let (syncer, mut jobs) = Self::queue();
+        let mut worker = Worker::new(name, store, syncer.waiting.clone());
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            while let Some(first) = jobs.blocking_recv() {
+                worker.carry_out(collect(first, &mut jobs));
+            }
+        })?;
+        Ok(syncer)
+    }
+
+    /// Starts the worker as a task whose rounds take up to `max_delay`, as `seed` decides.
+    pub fn task(name: &'static str, store: Arc<dyn Store>, seed: u64, max_delay: Duration) -> Self {
+        let (syncer, mut jobs) = Self::queue();
+        let mut worker = Worker::new(name, store, syncer.waiting.clone());
+        let mut rng = SmallRng::seed_from_u64(seed);
+        tokio::spawn(async move {
+            while let Some(first) = jobs.recv().await {
+                tokio::time::sleep(max_delay.mul_f64(rng.random())).await;
+                worker.carry_out(collect(first, &mut jobs));
+            }
+        });
+        syncer
+    }
+
+    fn queue() -> (Self, mpsc::UnboundedReceiver<Job>) {
+        let (jobs, receiver) = mpsc::unbounded_channel();
+        (Self { jobs, waiting: Arc::default() }, receiver)
+    }
+
+    /// Queues a batch. `done` is told, in queue order, once it is visible, or, if `durable`, once it is synced.
+    ///
+    /// After the first failure every later job fails too: a store that failed once is not believed again.
+    pub fn submit(&self, batch: Batch, durable: bool, done: impl FnOnce(io::Result<()>) + Send + 'static) {
+        self.waiting.bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
+        let job = Job { batch, durable, done: Box::new(done) };
+        if let Err(mpsc::error::SendError(job)) = self.jobs.send(job) {
+            (job.done)(Err(io::Error::other("the store's worker has ended")));
+        }
+    }
+
+    /// [`Syncer::submit`], and waits for its end.
+    pub async fn carry_out(&self, batch: Batch, durable: bool) -> io::Result<()> {
+        let (done, end) = oneshot::channel();
+        self.submit(batch, durable, move |result| drop(done.send(result)));
+        end.await.unwrap_or_else(|_| Err(io::Error::other("the store's worker has ended")))
+    }
+
+    /// Waits until the queue is short enough to take more.
+    pub async fn room(&self) {
+        while self.waiting.bytes.load(Ordering::Relaxed) > MAX_WAITING_BYTES {
+            let less = self.waiting.less.notified();
+            if self.waiting.bytes.load(Ordering::Relaxed) > MAX_WAITING_BYTES {
+                less.await;
+            }
+        }
+    }
+}
+
+fn collect(first: Job, jobs: &mut mpsc::UnboundedReceiver<Job>) -> Vec<Job> {
+    let mut round = vec![first];
+    while round.len() < MAX_JOBS
+        && let Ok(job) = jobs.try_recv()
+    {
+        round.push(job);
+    }
+    round
+}
+
+struct Worker {
+    name: &'static str,
+    store: Arc<dyn Store>,
+    waiting: Arc<Waiting>,
+    failed: Option<(io::ErrorKind, String)>,
+}
+
+impl Worker {
+    fn new(name: &'static str, store: Arc<dyn Store>, waiting: Arc<Waiting>) -> Self {
+        Self { name, store, waiting, failed: None }
+    }
+
+    /// Writes all batches of a round as one, syncs once if any of them must be durable, and tells everyone.
+    fn carry_out(&mut self, round: Vec<Job>) {
+        let started = Instant::now();
+        let durable = round.iter().any(|job| job.durable);
+        let mut batch = Batch::default();
+        let mut dones = Vec::with_capacity(round.len());
+        for mut job in round {
+            batch.edits.append(&mut job.batch.edits);
+            dones.push(job.done);
+        }
+        let bytes = batch.bytes();
+        let result = self.write(&batch, durable);
+        self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.waiting.less.notify_waiters();
+        if durable {
+            metrics::counter!("quiver_store_syncs_total", "store" => self.name).increment(1);
+            metrics::counter!("quiver_store_synced_jobs_total", "store" => self.name).increment(dones.len() as u64);
+            metrics::histogram!("quiver_store_sync_seconds", "store" => self.name).record(started.elapsed());
+        }
+        for done in dones {
+            done(result.as_ref().copied().map_err(|(kind, message)| io::Error::new(*kind, message.clone())));
+        }
+    }
+
+    fn write(&mut self, batch: &Batch, durable: bool) -> Result<(), (io::ErrorKind, String)> {
+        if let Some(failure) = &self.failed {
+            return Err(failure.clone());
+        }
+        let written = if batch.edits.is_empty() { Ok(()) } else { self.store.write(batch) };
+        let result = if durable { written.and_then(|()| self.store.sync()) } else { written };
+        result.map_err(|error| {
+            tracing::error!(store = self.name, %error, "the store failed; it takes no more writes until a restart");
+            self.failed.insert((error.kind(), error.to_string())).clone()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::sim_disk::{Fault, SimDisk};
+
+    #[tokio::test]
+    async fn nothing_is_acknowledged_after_a_failed_sync() {
+        let disk = SimDisk::new(1);
+        let syncer = Syncer::thread("test", Arc::new(disk.open())).expect("starts");
+        syncer.carry_out(Batch::default(), true).await.expect("a healthy disk");
+        disk.arm(Some(Fault::SyncOnce));
+        assert!(syncer.carry_out(Batch::default(), true).await.is_err());
+        // The disk itself is healthy again, but what it dropped meanwhile is not known.
+        assert!(syncer.carry_out(Batch::default(), true).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_named_as_such() {
+        let disk = SimDisk::new(1);
+        let syncer = Syncer::thread("test", Arc::new(disk.open())).expect("starts");
+        disk.arm(Some(Fault::Full));
+        let mut batch = Batch::default();
+        batch.put(vec![1], vec![1]);
+        let error = syncer.carry_out(batch, false).await.expect_err("full");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}

@@ -1,0 +1,115 @@
+//! What a shard can be told to do, and its binary form in the log.
+//!
+//! A command is one format byte and a `postcard` body. Integrity is the log's job, so there is no checksum here; but a
+//! command may come from a newer or a broken sender, so decoding never panics and never trusts a length.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::collection::CollectionConfig;
+use super::filter::Filter;
+use super::ids::{CollectionId, PointId, RequestId};
+use super::point::PointWrite;
+
+/// First byte of an encoded command.
+const COMMAND_FORMAT: u8 = 1;
+
+/// One change to a shard, applied whole or not at all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Makes a collection known to this shard; known already with the same settings is fine.
+    CreateCollection {
+        /// Its number in the cluster map.
+        collection: CollectionId,
+        /// Its vectors.
+        config: CollectionConfig,
+    },
+    /// Forgets a collection and all its points; unknown already is fine.
+    DropCollection {
+        /// Its number in the cluster map.
+        collection: CollectionId,
+    },
+    /// Writes points, replacing those that exist.
+    Upsert {
+        /// Where to.
+        collection: CollectionId,
+        /// The write's name, so that it can be repeated safely.
+        request: Option<RequestId>,
+        /// The points; no id twice.
+        points: Vec<PointWrite>,
+    },
+    /// Deletes points; those that do not exist are fine.
+    Delete {
+        /// Where from.
+        collection: CollectionId,
+        /// The write's name, so that it can be repeated safely.
+        request: Option<RequestId>,
+        /// Which points.
+        selector: Selector,
+    },
+}
+
+/// Which points a deletion means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Selector {
+    /// The points of these ids.
+    Ids(Vec<PointId>),
+    /// The points of these ids, each only at this version (0: it must not exist); one mismatch refuses the whole.
+    Guarded(Vec<(PointId, u64)>),
+    /// The points that match when the command is applied.
+    Filter(Filter),
+}
+
+/// Bytes that are not a command or reply of a format this build knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not decodable: {0}")]
+pub struct CodecError(pub String);
+
+impl Command {
+    /// The binary form.
+    pub fn encode(&self) -> Bytes {
+        encode(COMMAND_FORMAT, self)
+    }
+
+    /// Reads the binary form back.
+    ///
+    /// # Errors
+    /// An unknown format byte, a body that does not parse, or bytes left over.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        decode(COMMAND_FORMAT, bytes)
+    }
+
+    /// The name under which it can be repeated safely.
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Upsert { request, .. } | Self::Delete { request, .. } => *request,
+            Self::CreateCollection { .. } | Self::DropCollection { .. } => None,
+        }
+    }
+
+    /// The collection it is about.
+    pub fn collection(&self) -> CollectionId {
+        match self {
+            Self::CreateCollection { collection, .. }
+            | Self::DropCollection { collection }
+            | Self::Upsert { collection, .. }
+            | Self::Delete { collection, .. } => *collection,
+        }
+    }
+}
+
+/// `format` and the `postcard` form of `value`.
+pub(super) fn encode<T: Serialize>(format: u8, value: &T) -> Bytes {
+    let buffer = postcard::to_extend(value, vec![format]).expect("plain data into memory: no case of it can fail");
+    Bytes::from(buffer)
+}
+
+/// Reads what [`encode`] wrote; every byte must be used.
+pub(super) fn decode<'a, T: Deserialize<'a>>(format: u8, bytes: &'a [u8]) -> Result<T, CodecError> {
+    let Some((&first, body)) = bytes.split_first() else { return Err(CodecError("no bytes".to_owned())) };
+    if first != format {
+        return Err(CodecError(format!("format {first}, this build knows {format}")));
+    }
+    let (value, rest) = postcard::take_from_bytes(body).map_err(|error| CodecError(error.to_string()))?;
+    if rest.is_empty() { Ok(value) } else { Err(CodecError(format!("{} bytes left over", rest.len()))) }
+}

@@ -1,0 +1,115 @@
+//! The vector a search starts from, made ready once.
+
+use super::kernel::{Lane, Metric, compare};
+use crate::engine::collection::Distance;
+
+/// A search's vector, its lanes filled, normalised if the distance is cosine.
+#[derive(Debug)]
+pub(in crate::engine) struct Probe {
+    distance: Distance,
+    lanes: Vec<Lane>,
+}
+
+impl Probe {
+    /// Makes `vector` ready; it is finite, and not all zeros if the distance is cosine.
+    pub(in crate::engine) fn new(distance: Distance, vector: &[f32]) -> Self {
+        let mut lanes = vec![Lane::ZERO; Lane::count(vector.len()).max(1)];
+        if distance == Distance::Cosine {
+            let norm = norm(vector);
+            let unit: Vec<f32> = vector.iter().map(|part| (f64::from(*part) / norm) as f32).collect();
+            Lane::fill(&mut lanes, &unit);
+        } else {
+            Lane::fill(&mut lanes, vector);
+        }
+        Self { distance, lanes }
+    }
+
+    /// The scores of rows that lie side by side; `inverse_norms` of the same rows if the distance is cosine. Always
+    /// finite, and never the negative zero, which JSON would show.
+    pub(super) fn score(&self, rows: &[Lane], inverse_norms: &[f32], scores: &mut [f32]) {
+        let metric = match self.distance {
+            Distance::Cosine | Distance::Dot => Metric::Dot,
+            Distance::Euclid => Metric::Squares,
+            Distance::Manhattan => Metric::Absolutes,
+        };
+        compare(metric, &self.lanes, rows, scores);
+        match self.distance {
+            Distance::Cosine => scores.iter_mut().zip(inverse_norms).for_each(|(score, norm)| *score *= norm),
+            Distance::Euclid => scores.iter_mut().for_each(|score| *score = score.sqrt()),
+            Distance::Dot | Distance::Manhattan => {}
+        }
+        // Components near the ends of what f32 holds overflow its sums: then, and only then, f64.
+        if scores.iter().fold(0.0, |sum, score| sum + score * 0.0) != 0.0_f32 {
+            self.mend(rows, scores);
+        }
+        let (least, most) = if self.distance == Distance::Cosine { (-1.0, 1.0) } else { (f32::MIN, f32::MAX) };
+        scores.iter_mut().for_each(|score| *score = score.clamp(least, most) + 0.0);
+    }
+
+    #[cold]
+    fn mend(&self, rows: &[Lane], scores: &mut [f32]) {
+        for (row, score) in rows.chunks_exact(self.lanes.len()).zip(scores) {
+            if !score.is_finite() {
+                *score = self.score_wide(row);
+            }
+        }
+    }
+
+    fn score_wide(&self, row: &[Lane]) -> f32 {
+        let components = |lanes: &[Lane]| lanes.iter().flat_map(|lane| lane.0).map(f64::from).collect::<Vec<_>>();
+        let (probe, row) = (components(&self.lanes), components(row));
+        let pairs = || probe.iter().zip(&row);
+        let dot = || pairs().map(|(left, right)| left * right).sum::<f64>();
+        let score = match self.distance {
+            Distance::Cosine => dot() / row.iter().map(|part| part * part).sum::<f64>().sqrt(),
+            Distance::Dot => dot(),
+            Distance::Euclid => pairs().map(|(left, right)| (left - right).powi(2)).sum::<f64>().sqrt(),
+            Distance::Manhattan => pairs().map(|(left, right)| (left - right).abs()).sum(),
+        };
+        score.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+    }
+}
+
+/// One over the length of `vector`; infinite where f32 cannot hold it.
+pub(super) fn inverse_norm(vector: &[f32]) -> f32 {
+    (1.0 / norm(vector)) as f32
+}
+
+/// In f64, where no vector of finite f32 overflows and only zeros have length zero.
+fn norm(vector: &[f32]) -> f64 {
+    vector.iter().map(|part| f64::from(*part) * f64::from(*part)).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score(distance: Distance, left: &[f32], right: &[f32]) -> f32 {
+        let mut row = vec![Lane::ZERO; Lane::count(right.len())];
+        Lane::fill(&mut row, right);
+        let mut scores = [0.0];
+        Probe::new(distance, left).score(&row, &[inverse_norm(right)], &mut scores);
+        scores[0]
+    }
+
+    #[test]
+    fn scores_are_what_their_names_say() {
+        assert_eq!(score(Distance::Cosine, &[3.0, 0.0], &[0.5, 0.0]), 1.0);
+        assert_eq!(score(Distance::Dot, &[1.0, 2.0], &[3.0, 4.0]), 11.0);
+        assert_eq!(score(Distance::Euclid, &[0.0, 0.0], &[3.0, 4.0]), 5.0);
+        assert_eq!(score(Distance::Manhattan, &[1.0, 1.0], &[-1.0, 2.0]), 3.0);
+    }
+
+    #[test]
+    fn extreme_components_give_finite_scores() {
+        for big in [f32::MAX, 1e30, 1e-30, f32::MIN_POSITIVE, 1e-45] {
+            assert!((score(Distance::Cosine, &[big, big], &[big, big]) - 1.0).abs() < 1e-6, "{big}");
+            assert!((score(Distance::Cosine, &[big, big], &[-big, -big]) + 1.0).abs() < 1e-6, "{big}");
+            for distance in [Distance::Dot, Distance::Euclid, Distance::Manhattan] {
+                assert!(score(distance, &[big, big], &[-big, -big]).is_finite(), "{distance} {big}");
+            }
+        }
+        assert_eq!(score(Distance::Dot, &[f32::MAX, f32::MAX], &[f32::MAX, -f32::MAX]), 0.0);
+        assert_eq!(score(Distance::Dot, &[0.0], &[-1.0]).to_bits(), 0, "no negative zero");
+    }
+}

@@ -1,0 +1,94 @@
+//! The best few of many, in bounded memory.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::matrix::Row;
+use crate::engine::collection::Distance;
+use crate::engine::ids::PointId;
+
+/// A row that is among the best so far.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Candidate {
+    pub(in crate::engine) score: f32,
+    pub(in crate::engine) id: PointId,
+    pub(in crate::engine) row: Row,
+}
+
+/// Keeps the best `limit` candidates that reach the threshold: by score, equal scores by id. Scores are finite and no
+/// negative zeros, so that the order of floats is total.
+#[derive(Debug)]
+pub(in crate::engine) struct Top {
+    distance: Distance,
+    limit: usize,
+    /// The worst score that may still get in.
+    bound: f32,
+    /// The worst on top.
+    heap: BinaryHeap<Ranked>,
+}
+
+#[derive(Debug)]
+struct Ranked {
+    distance: Distance,
+    candidate: Candidate,
+}
+
+impl Top {
+    /// `limit` is at least one.
+    pub(in crate::engine) fn new(distance: Distance, limit: usize, threshold: Option<f32>) -> Self {
+        let lowest = if distance.more_is_nearer() { f32::NEG_INFINITY } else { f32::INFINITY };
+        Self { distance, limit, bound: threshold.unwrap_or(lowest), heap: BinaryHeap::new() }
+    }
+
+    /// Whether a row of this score may still get in; decided without its id, so a tie with the worst may.
+    #[inline]
+    pub(super) fn admits(&self, score: f32) -> bool {
+        if self.distance.more_is_nearer() { score >= self.bound } else { score <= self.bound }
+    }
+
+    /// Whether `candidate`, which [`admits`](Self::admits) has let pass, is better than the worst kept.
+    pub(super) fn wants(&self, candidate: &Candidate) -> bool {
+        let rank = |worst: &Ranked| rank(self.distance, candidate, &worst.candidate);
+        self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| rank(worst) == Ordering::Less)
+    }
+
+    /// Takes `candidate` in; the worst leaves if there are too many.
+    pub(super) fn push(&mut self, candidate: Candidate) {
+        self.heap.push(Ranked { distance: self.distance, candidate });
+        if self.heap.len() > self.limit {
+            self.heap.pop();
+        }
+        if let Some(worst) = self.heap.peek().filter(|_| self.heap.len() == self.limit) {
+            self.bound = worst.candidate.score;
+        }
+    }
+
+    /// The candidates, best first.
+    pub(in crate::engine) fn into_sorted(self) -> Vec<Candidate> {
+        self.heap.into_sorted_vec().into_iter().map(|ranked| ranked.candidate).collect()
+    }
+}
+
+fn rank(distance: Distance, left: &Candidate, right: &Candidate) -> Ordering {
+    distance.rank(left.score, right.score).then(left.id.cmp(&right.id))
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        rank(self.distance, &self.candidate, &other.candidate)
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ranked {}

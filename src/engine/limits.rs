@@ -1,0 +1,28 @@
+//! Every bound the engine keeps, by name; an error that refuses something for its size quotes one of these.
+
+/// Components of one vector.
+pub const MAX_VECTOR_SIZE: usize = 65_535;
+/// Named vectors of one collection.
+pub const MAX_VECTORS_PER_COLLECTION: usize = 64;
+/// Bytes of a vector's name.
+pub const MAX_VECTOR_NAME_BYTES: usize = 255;
+/// Points written or deleted by one command.
+pub const MAX_BATCH: usize = 10_000;
+/// Bytes of one payload as compact JSON.
+pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+/// Arrays and objects inside one another in a payload; the payload itself is the first.
+pub const MAX_PAYLOAD_DEPTH: usize = 64;
+/// Hits of one search, offset included, and points of one scroll or get.
+pub const MAX_LIMIT: usize = 10_000;
+/// The greatest `ef` hint of a search.
+pub const MAX_EF: usize = 100_000;
+/// Filters inside one another; the outermost is the first.
+pub const MAX_FILTER_DEPTH: usize = 16;
+/// Conditions of a filter, those of its inner filters included.
+pub const MAX_FILTER_CONDITIONS: usize = 1_000;
+/// Values in one `any`, `except` or `has_id` list.
+pub const MAX_FILTER_VALUES: usize = 10_000;
+/// Bytes of one payload key path in a filter.
+pub const MAX_PATH_BYTES: usize = 1_024;
+/// Writes whose outcome a shard remembers; the oldest is forgotten first.
+pub const MAX_REMEMBERED_REQUESTS: usize = 16_384;

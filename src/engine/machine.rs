@@ -1,0 +1,124 @@
+//! The engine itself: one state, one writer, many readers.
+
+use std::io;
+
+use bytes::Bytes;
+use parking_lot::{RwLock, RwLockUpgradableReadGuard};
+use raft_groups::{BrokenInvariant, Changes, Machine, Position, StateReader};
+
+use super::apply::plan;
+use super::ids::CollectionId;
+use super::query::{CollectionStats, CountQuery, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery};
+use super::read;
+use super::reply::Refusal;
+use super::state::{State, rebuild};
+
+/// A shard's machine.
+///
+/// A query holds a read lock from its start to its end, so it sees a whole number of commands. A command is decoded,
+/// checked and encoded beside the readers, and excludes them only while it changes memory.
+#[derive(Debug, Default)]
+pub struct Engine {
+    state: RwLock<State>,
+}
+
+impl Engine {
+    /// The nearest points, best first.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn search(&self, query: &SearchQuery) -> Result<Vec<Hit>, Refusal> {
+        self.find(query).map(|found| found.hits)
+    }
+
+    /// The nearest points, best first, and how they were found.
+    ///
+    /// # Errors
+    /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for a query that does not fit the collection or the limits.
+    pub fn find(&self, query: &SearchQuery) -> Result<Found, Refusal> {
+        read::search(self.state.read().table(query.collection)?, query)
+    }
+
+    /// Points by id, in the order asked; those that do not exist are left out.
+    ///
+    /// # Errors
+    /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for too many ids or an unknown vector.
+    pub fn get(&self, query: &GetQuery) -> Result<Vec<Record>, Refusal> {
+        read::get(self.state.read().table(query.collection)?, query)
+    }
+
+    /// A page of points in the order of their ids, numbers before UUIDs.
+    ///
+    /// # Errors
+    /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for a limit out of range or an unknown vector.
+    pub fn scroll(&self, query: &ScrollQuery) -> Result<ScrollPage, Refusal> {
+        read::scroll(self.state.read().table(query.collection)?, query)
+    }
+
+    /// The number of points, exactly.
+    ///
+    /// # Errors
+    /// [`Refusal::CollectionNotFound`].
+    pub fn count(&self, query: &CountQuery) -> Result<u64, Refusal> {
+        let state = self.state.read();
+        let table = state.table(query.collection)?;
+        Ok(match &query.filter {
+            None => table.len() as u64,
+            Some(filter) => read::matching(table, Some(filter), None).count() as u64,
+        })
+    }
+
+    /// Every collection this shard knows, in the order of their numbers.
+    pub fn collections(&self) -> Vec<CollectionStats> {
+        let state = self.state.read();
+        let each = state.tables.iter().map(|(collection, table)| CollectionStats {
+            collection: *collection,
+            config: table.config().clone(),
+            points: table.len() as u64,
+        });
+        each.collect()
+    }
+
+    /// Points of all collections.
+    pub fn points(&self) -> u64 {
+        self.state.read().tables.values().map(|table| table.len() as u64).sum()
+    }
+
+    /// Bytes of memory that points, vectors and payloads take, near enough to hold against a budget.
+    pub fn memory_bytes(&self) -> u64 {
+        self.state.read().memory_bytes()
+    }
+
+    /// Reads every stored component of one vector once and does nearly nothing with it: the bytes read, and a sum to
+    /// print so that the loop is not optimised away. What an exact search's speed is held against.
+    ///
+    /// # Errors
+    /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for an unknown vector.
+    pub fn read_vectors(&self, collection: CollectionId, vector_name: &str) -> Result<(u64, f32), Refusal> {
+        let state = self.state.read();
+        let space = state.table(collection)?.space(vector_name);
+        Ok(space.ok_or_else(|| Refusal::invalid("vector_name", "the collection has no such vector"))?.read_all())
+    }
+}
+
+impl Machine for Engine {
+    fn open(state: &dyn StateReader) -> io::Result<Self> {
+        Ok(Self { state: RwLock::new(rebuild(state)?) })
+    }
+
+    fn apply(&self, at: Position, command: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
+        let state = self.state.upgradable_read();
+        if at.index <= state.index {
+            let reflected = state.index;
+            return Err(BrokenInvariant(format!("a command at index {} came after that at {reflected}", at.index)));
+        }
+        let plan = plan(&state, at.index, command);
+        let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        Ok(plan.carry_out(&mut state, at.index, changes).encode())
+    }
+
+    fn digest(&self) -> (u64, u64) {
+        let state = self.state.read();
+        (state.index, state.digest)
+    }
+}

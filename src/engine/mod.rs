@@ -1,0 +1,35 @@
+//! The machine of one shard: points with vectors and payloads, filters, and search.
+//!
+//! [`Command`]s come in through the shard's log and are answered by [`Reply`]s; queries come in beside it and are answered
+//! from memory, which always holds a whole number of commands. Nothing here knows of Raft, HTTP, or other shards.
+
+pub mod limits;
+
+mod apply;
+mod collection;
+mod command;
+mod filter;
+mod ids;
+mod index;
+mod machine;
+mod point;
+mod query;
+mod read;
+mod reply;
+mod state;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, VectorParams};
+pub use command::{CodecError, Command, Selector};
+pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
+pub use ids::{BadPointId, CollectionId, PointId, RequestId};
+pub use machine::Engine;
+pub use point::{Payload, PointWrite};
+pub use query::{
+    CollectionStats, CountQuery, Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery,
+    SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
+};
+pub use reply::{Refusal, Reply};
+pub use validate::{validate, validate_config, validate_target};

@@ -1,0 +1,193 @@
+//! What can be asked of a shard, and the answers; plain data that crosses the network between nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::collection::{CollectionConfig, Distance};
+use super::filter::Filter;
+use super::ids::{CollectionId, PointId};
+use super::point::Payload;
+
+/// Which part of the payload an answer carries.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum PayloadSelector {
+    /// None of it.
+    #[default]
+    None,
+    /// All of it.
+    All,
+    /// Only these top-level keys.
+    Include(BTreeSet<String>),
+    /// All but these top-level keys.
+    Exclude(BTreeSet<String>),
+}
+
+/// Which vectors an answer carries.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum VectorSelector {
+    /// None.
+    #[default]
+    None,
+    /// All the point has.
+    All,
+    /// Those of these names.
+    Names(BTreeSet<String>),
+}
+
+/// What a search looks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Target {
+    /// The points nearest to this vector.
+    Vector(Vec<f32>),
+}
+
+/// How a search may go about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SearchParams {
+    /// How widely an approximate index looks, 1 to [`MAX_EF`](super::limits::MAX_EF). A hint: an exact search, which is
+    /// the only kind there is until an index is built, has no use for it.
+    pub ef: Option<usize>,
+    /// Whether only the exact answer will do.
+    pub exact: bool,
+}
+
+/// A search for the nearest points.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchQuery {
+    /// Where.
+    pub collection: CollectionId,
+    /// By which of the points' vectors.
+    pub vector_name: String,
+    /// Nearest to what.
+    pub target: Target,
+    /// How many hits at most: the client's limit plus its offset, since only [`merge_hits`] can skip.
+    pub limit: usize,
+    /// Only points that match.
+    pub filter: Option<Filter>,
+    /// Only hits at least this near: score ≥ it for cosine and dot, ≤ it for euclid and manhattan.
+    pub score_threshold: Option<f32>,
+    /// Which part of the payload to bring.
+    pub with_payload: PayloadSelector,
+    /// Which vectors to bring.
+    pub with_vector: VectorSelector,
+    /// How to search.
+    pub params: SearchParams,
+}
+
+/// One point found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hit {
+    /// The point.
+    pub id: PointId,
+    /// Similarity or distance, as the collection's [`Distance`] says.
+    pub score: f32,
+    /// The point's version.
+    pub version: u64,
+    /// The payload, if asked for.
+    pub payload: Option<Payload>,
+    /// The vectors, bit for bit as written, if asked for.
+    pub vectors: Option<BTreeMap<String, Vec<f32>>>,
+}
+
+/// What a search did to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Explain {
+    /// Whether every point was compared, so that the answer is exact.
+    pub exact: bool,
+    /// Vectors that were compared with the target.
+    pub compared: u64,
+    /// Points the filter was evaluated on; fewer than compared, since only those near enough need it.
+    pub filtered: u64,
+}
+
+/// The hits of a search, best first, and how they were found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Found {
+    /// The hits, best first.
+    pub hits: Vec<Hit>,
+    /// How they were found.
+    pub explain: Explain,
+}
+
+/// Some points by their ids.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GetQuery {
+    /// Where.
+    pub collection: CollectionId,
+    /// Which; those that do not exist are left out of the answer.
+    pub ids: Vec<PointId>,
+    /// Which part of the payload to bring.
+    pub with_payload: PayloadSelector,
+    /// Which vectors to bring.
+    pub with_vector: VectorSelector,
+}
+
+/// A page of points in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScrollQuery {
+    /// Where.
+    pub collection: CollectionId,
+    /// The first id of the page, whether it exists or not.
+    pub offset: Option<PointId>,
+    /// How many at most.
+    pub limit: usize,
+    /// Only points that match.
+    pub filter: Option<Filter>,
+    /// Which part of the payload to bring.
+    pub with_payload: PayloadSelector,
+    /// Which vectors to bring.
+    pub with_vector: VectorSelector,
+}
+
+/// The number of points.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CountQuery {
+    /// Where.
+    pub collection: CollectionId,
+    /// Only points that match.
+    pub filter: Option<Filter>,
+}
+
+/// One point as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The point.
+    pub id: PointId,
+    /// Log index of its last change.
+    pub version: u64,
+    /// The payload, if asked for.
+    pub payload: Option<Payload>,
+    /// The vectors, bit for bit as written, if asked for.
+    pub vectors: Option<BTreeMap<String, Vec<f32>>>,
+}
+
+/// A page of a scroll.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ScrollPage {
+    /// The points, in the order of their ids.
+    pub records: Vec<Record>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<PointId>,
+}
+
+/// What a shard knows of a collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectionStats {
+    /// Which.
+    pub collection: CollectionId,
+    /// Its settings.
+    pub config: CollectionConfig,
+    /// Points of it in this shard.
+    pub points: u64,
+}
+
+/// Merges the hits of several shards, each best first, into the page from `offset`, of at most `limit` hits.
+///
+/// Best score first, equal scores by id: the same points give the same page however they are spread over shards.
+pub fn merge_hits(distance: Distance, shards: Vec<Vec<Hit>>, offset: usize, limit: usize) -> Vec<Hit> {
+    let mut hits: Vec<Hit> = shards.into_iter().flatten().collect();
+    // The standard stable sort finds the sorted runs that the shards sent and merges them.
+    hits.sort_by(|left, right| distance.rank(left.score, right.score).then(left.id.cmp(&right.id)));
+    hits.into_iter().skip(offset).take(limit).collect()
+}

@@ -1,0 +1,170 @@
+//! Answers to queries, from one state: a search sees every command before it whole, and nothing of those after.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::collection::VectorParams;
+use super::filter::Filter;
+use super::ids::PointId;
+use super::index::{Points, Probe, Row, Top};
+use super::limits::{MAX_EF, MAX_LIMIT};
+use super::point::{Payload, parse_payload};
+use super::query::{
+    Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery, SearchQuery, Target,
+    VectorSelector,
+};
+use super::reply::Refusal;
+use super::state::{Point, Table};
+use super::validate::{batch_size, unknown_vector, validate_target};
+
+/// A filter, with the payload keys it looks at.
+struct Sieve<'a> {
+    filter: &'a Filter,
+    keys: BTreeSet<&'a str>,
+}
+
+impl<'a> Sieve<'a> {
+    fn new(filter: &'a Filter) -> Self {
+        let mut keys = BTreeSet::new();
+        filter.each_key(&mut |key| {
+            keys.insert(key);
+        });
+        Self { filter, keys }
+    }
+
+    fn matches(&self, point: &Point) -> bool {
+        let payload = if self.keys.is_empty() {
+            Map::new()
+        } else {
+            parse_payload(&point.payload, |key| self.keys.contains(key))
+        };
+        self.filter.matches(point.id, &payload)
+    }
+}
+
+/// The points from `first` on that match, in the order of their ids.
+pub(super) fn matching<'a>(
+    table: &'a Table,
+    filter: Option<&'a Filter>,
+    first: Option<PointId>,
+) -> impl Iterator<Item = (Row, &'a Point)> {
+    let sieve = filter.map(Sieve::new);
+    table.points_from(first).filter(move |(_, point)| sieve.as_ref().is_none_or(|sieve| sieve.matches(point)))
+}
+
+/// A search's view of a table's points.
+struct Sifted<'a> {
+    table: &'a Table,
+    sieve: Option<Sieve<'a>>,
+    asked: u64,
+}
+
+impl Points for Sifted<'_> {
+    fn id(&self, row: Row) -> PointId {
+        self.table.at(row).id
+    }
+
+    fn accepts(&mut self, row: Row) -> bool {
+        let Some(sieve) = &self.sieve else { return true };
+        self.asked += 1;
+        sieve.matches(self.table.at(row))
+    }
+}
+
+pub(super) fn search(table: &Table, query: &SearchQuery) -> Result<Found, Refusal> {
+    let params = check(table, query)?;
+    let Target::Vector(vector) = &query.target;
+    let probe = Probe::new(params.distance, vector);
+    // Adding zero turns the negative zero, which no score is, into the other.
+    let mut top = Top::new(params.distance, query.limit, query.score_threshold.map(|threshold| threshold + 0.0));
+    let mut points = Sifted { table, sieve: query.filter.as_ref().map(Sieve::new), asked: 0 };
+    let space = table.space(&query.vector_name).ok_or_else(|| no_vector(table, &query.vector_name))?;
+    let (compared, exact) = space.search(&probe, &mut points, &mut top);
+    let explain = Explain { exact, compared, filtered: points.asked };
+    let hits = top.into_sorted().into_iter().map(|candidate| {
+        let point = table.at(candidate.row);
+        let record = record(table, candidate.row, point, &query.with_payload, &query.with_vector);
+        let Record { id, version, payload, vectors } = record;
+        Hit { id, score: candidate.score, version, payload, vectors }
+    });
+    Ok(Found { hits: hits.collect(), explain })
+}
+
+pub(super) fn get(table: &Table, query: &GetQuery) -> Result<Vec<Record>, Refusal> {
+    batch_size("ids", query.ids.len())?;
+    check_names(table, &query.with_vector)?;
+    let found = query.ids.iter().filter_map(|id| table.find(*id));
+    Ok(found.map(|(row, point)| record(table, row, point, &query.with_payload, &query.with_vector)).collect())
+}
+
+pub(super) fn scroll(table: &Table, query: &ScrollQuery) -> Result<ScrollPage, Refusal> {
+    check_limit(query.limit)?;
+    check_names(table, &query.with_vector)?;
+    let mut found = matching(table, query.filter.as_ref(), query.offset);
+    let page = found.by_ref().take(query.limit);
+    let records = page.map(|(row, point)| record(table, row, point, &query.with_payload, &query.with_vector)).collect();
+    Ok(ScrollPage { records, next: found.next().map(|(_, point)| point.id) })
+}
+
+fn record(table: &Table, row: Row, point: &Point, payload: &PayloadSelector, vector: &VectorSelector) -> Record {
+    Record {
+        id: point.id,
+        version: point.version,
+        payload: select_payload(point, payload),
+        vectors: select_vectors(table, row, vector),
+    }
+}
+
+fn select_payload(point: &Point, selector: &PayloadSelector) -> Option<Payload> {
+    let members: Map<String, Value> = match selector {
+        PayloadSelector::None => return None,
+        PayloadSelector::All => point.payload(),
+        PayloadSelector::Include(keys) => parse_payload(&point.payload, |key| keys.contains(key)),
+        PayloadSelector::Exclude(keys) => parse_payload(&point.payload, |key| !keys.contains(key)),
+    };
+    Some(Payload(members))
+}
+
+fn select_vectors(table: &Table, row: Row, selector: &VectorSelector) -> Option<BTreeMap<String, Vec<f32>>> {
+    match selector {
+        VectorSelector::None => None,
+        VectorSelector::All => Some(table.vectors(row, |_| true)),
+        VectorSelector::Names(names) => Some(table.vectors(row, |name| names.contains(name))),
+    }
+}
+
+/// Checks a search against the collection and the limits; the settings of the vector it searches by.
+fn check(table: &Table, query: &SearchQuery) -> Result<VectorParams, Refusal> {
+    check_limit(query.limit)?;
+    if query.params.ef.is_some_and(|ef| ef == 0 || ef > MAX_EF) {
+        return Err(Refusal::invalid("params.ef", format!("must be 1 to {MAX_EF}")));
+    }
+    if query.score_threshold.is_some_and(|threshold| !threshold.is_finite()) {
+        return Err(Refusal::invalid("score_threshold", "must be a finite number"));
+    }
+    check_names(table, &query.with_vector)?;
+    let params = table.config().vectors.get(&query.vector_name);
+    let params = *params.ok_or_else(|| no_vector(table, &query.vector_name))?;
+    let Target::Vector(vector) = &query.target;
+    validate_target(params, vector).map(|()| params)
+}
+
+fn check_limit(limit: usize) -> Result<(), Refusal> {
+    if (1..=MAX_LIMIT).contains(&limit) {
+        return Ok(());
+    }
+    Err(Refusal::invalid("limit", format!("{limit} is not within 1 to {MAX_LIMIT}, offset included")))
+}
+
+fn check_names(table: &Table, selector: &VectorSelector) -> Result<(), Refusal> {
+    let VectorSelector::Names(names) = selector else { return Ok(()) };
+    match names.iter().find(|name| table.space(name).is_none()) {
+        Some(name) => Err(Refusal::invalid("with_vector", unknown_vector(table.config(), name))),
+        None => Ok(()),
+    }
+}
+
+fn no_vector(table: &Table, name: &str) -> Refusal {
+    Refusal::invalid("vector_name", unknown_vector(table.config(), name))
+}

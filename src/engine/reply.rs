@@ -1,0 +1,115 @@
+//! What a shard answers to a command.
+//!
+//! A refusal is an answer: the command was agreed upon, was looked at, and changed nothing.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::command::{CodecError, decode, encode};
+use super::ids::{CollectionId, PointId};
+
+/// First byte of an encoded reply.
+const REPLY_FORMAT: u8 = 1;
+
+/// The answer to one [`Command`](super::Command).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The collection is known to the shard now.
+    Created,
+    /// The collection is unknown to the shard now.
+    Dropped,
+    /// Every point was written; its new version, in the command's order.
+    Upserted(Vec<(PointId, u64)>),
+    /// The selected points are gone.
+    Deleted {
+        /// How many of them existed.
+        count: u64,
+        /// Log index at which they went.
+        version: u64,
+    },
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
+/// Why a command or a query was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// This shard does not know the collection (yet, or any more).
+    #[error("collection {collection} is not known to this shard")]
+    CollectionNotFound {
+        /// The number asked for.
+        collection: CollectionId,
+    },
+    /// The collection exists with other settings.
+    #[error("collection {collection} exists with other settings")]
+    CollectionDiffers {
+        /// The number asked for.
+        collection: CollectionId,
+    },
+    /// `if_version` named another version than the point has.
+    #[error("item {position}: point {id} has version {current}, expected {expected}")]
+    VersionMismatch {
+        /// Place of the point in the command, from 0.
+        position: usize,
+        /// The point.
+        id: PointId,
+        /// What `if_version` said.
+        expected: u64,
+        /// The version now; 0 if the point does not exist.
+        current: u64,
+    },
+    /// The request id was used before, for another write.
+    #[error("the request id was used before for another write")]
+    RequestReused,
+    /// The input is wrong, and would be wrong tomorrow.
+    #[error("{}{field}: {reason}", position.map(|position| format!("item {position}: ")).unwrap_or_default())]
+    Invalid {
+        /// Place of the item in a batch, from 0.
+        position: Option<usize>,
+        /// Which member of it.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The input is right, but asks for what is not implemented.
+    #[error("{field}: {reason}")]
+    NotSupported {
+        /// Which member asks for it.
+        field: String,
+        /// What is not supported.
+        reason: String,
+    },
+    /// The command's bytes are not a command this build knows.
+    #[error("the command cannot be read: {reason}")]
+    Undecodable {
+        /// What is wrong with them.
+        reason: String,
+    },
+}
+
+impl Refusal {
+    /// An [`Refusal::Invalid`] that is about no item of a batch.
+    pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Invalid { position: None, field: field.into(), reason: reason.into() }
+    }
+
+    /// An [`Refusal::Invalid`] about the item at `position`, from 0.
+    pub fn invalid_at(position: usize, field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Invalid { position: Some(position), field: field.into(), reason: reason.into() }
+    }
+}
+
+impl Reply {
+    /// The binary form.
+    pub fn encode(&self) -> Bytes {
+        encode(REPLY_FORMAT, self)
+    }
+
+    /// Reads the binary form back.
+    ///
+    /// # Errors
+    /// An unknown format byte, a body that does not parse, or bytes left over.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        decode(REPLY_FORMAT, bytes)
+    }
+}

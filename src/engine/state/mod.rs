@@ -1,0 +1,135 @@
+//! What a shard holds, in memory and as records.
+//!
+//! Everything that replicas must agree on is a record: a key and a value that go out with the [`Changes`] of the command
+//! that made them. The digest is the wrapping sum of the records' hashes, so it does not depend on their order, costs
+//! each command only what it changes, and forgets nothing that is replicated. Memory is built from commands or from
+//! records, and must come out the same.
+
+mod rebuild;
+mod record;
+mod requests;
+mod table;
+
+pub(super) use rebuild::rebuild;
+pub(super) use requests::{Outcome, Remembered, Requests, fingerprint};
+pub(super) use table::{Point, Table};
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use raft_groups::Changes;
+
+use self::record::{Key, StoredRequest, hash};
+use super::collection::CollectionConfig;
+use super::ids::{CollectionId, PointId, RequestId};
+use super::reply::Refusal;
+
+/// A shard's state after some command.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Log index of the last command it reflects.
+    pub(super) index: u64,
+    /// Sum of the hashes of all records but that of the index.
+    pub(super) digest: u64,
+    pub(super) tables: BTreeMap<CollectionId, Table>,
+    pub(super) requests: Requests,
+}
+
+/// A point made ready to be stored, before anything is changed.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    point: Point,
+    vectors: BTreeMap<String, Vec<f32>>,
+    key: Vec<u8>,
+    record: Bytes,
+}
+
+impl Prepared {
+    pub(super) fn new(
+        collection: CollectionId,
+        id: PointId,
+        version: u64,
+        payload: String,
+        vectors: BTreeMap<String, Vec<f32>>,
+    ) -> Self {
+        let key = Key::Point(collection, id).encode();
+        let record = record::encode_point(&key, version, &payload, &vectors);
+        let point = Point { id, version, payload: payload.into_boxed_str(), hash: hash(&key, &record) };
+        Self { point, vectors, key, record }
+    }
+}
+
+impl State {
+    pub(super) fn table(&self, collection: CollectionId) -> Result<&Table, Refusal> {
+        self.tables.get(&collection).ok_or(Refusal::CollectionNotFound { collection })
+    }
+
+    /// Notes that the command at `index` was looked at, whatever it did.
+    pub(super) fn advance(&mut self, index: u64, changes: &mut Changes) {
+        let key = Key::Index.encode();
+        let record = record::encode(&key, &index);
+        changes.put(key, record);
+        self.index = index;
+    }
+
+    pub(super) fn create(&mut self, collection: CollectionId, config: CollectionConfig, changes: &mut Changes) {
+        let key = Key::Collection(collection).encode();
+        let record = record::encode(&key, &config);
+        let hash = hash(&key, &record);
+        self.digest = self.digest.wrapping_add(hash);
+        self.tables.insert(collection, Table::new(config, hash));
+        changes.put(key, record);
+    }
+
+    pub(super) fn drop_collection(&mut self, collection: CollectionId, changes: &mut Changes) {
+        let Some(table) = self.tables.remove(&collection) else { return };
+        self.digest = self.digest.wrapping_sub(table.config_hash());
+        changes.delete(Key::Collection(collection).encode());
+        for point in table.points() {
+            self.digest = self.digest.wrapping_sub(point.hash);
+            changes.delete(Key::Point(collection, point.id).encode());
+        }
+    }
+
+    /// Stores points in a collection that exists.
+    pub(super) fn upsert(&mut self, collection: CollectionId, points: Vec<Prepared>, changes: &mut Changes) {
+        let Some(table) = self.tables.get_mut(&collection) else { return };
+        for Prepared { point, vectors, key, record } in points {
+            self.digest = self.digest.wrapping_add(point.hash);
+            if let Some(replaced) = table.put(point, &vectors) {
+                self.digest = self.digest.wrapping_sub(replaced);
+            }
+            changes.put(key, record);
+        }
+    }
+
+    /// Deletes those of `ids` that exist.
+    pub(super) fn delete(&mut self, collection: CollectionId, ids: &[PointId], changes: &mut Changes) {
+        let Some(table) = self.tables.get_mut(&collection) else { return };
+        for id in ids {
+            if let Some(removed) = table.remove(*id) {
+                self.digest = self.digest.wrapping_sub(removed);
+                changes.delete(Key::Point(collection, *id).encode());
+            }
+        }
+    }
+
+    /// Remembers what came of a request, and forgets the oldest past the limit.
+    pub(super) fn remember(&mut self, id: RequestId, fingerprint: u128, outcome: Outcome, changes: &mut Changes) {
+        let key = Key::Request(id).encode();
+        let stored = StoredRequest { sequence: self.requests.next(), fingerprint, outcome };
+        let record = record::encode(&key, &stored);
+        let hash = hash(&key, &record);
+        self.digest = self.digest.wrapping_add(hash);
+        changes.put(key, record);
+        for (forgotten, hash) in self.requests.insert(id, stored, hash) {
+            self.digest = self.digest.wrapping_sub(hash);
+            changes.delete(Key::Request(forgotten).encode());
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let tables: usize = self.tables.values().map(Table::memory_bytes).sum();
+        (tables + self.requests.memory_bytes()) as u64
+    }
+}

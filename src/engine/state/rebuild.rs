@@ -1,0 +1,85 @@
+//! Memory from records: how a replica starts.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use raft_groups::StateReader;
+
+use super::record::{self, Key, StoredPoint, StoredRequest, StoredVector, hash};
+use super::{Point, State, Table};
+use crate::engine::collection::CollectionConfig;
+use crate::engine::ids::{CollectionId, PointId};
+
+/// Reads every record into a new state.
+///
+/// # Errors
+/// An error of the store, or `InvalidData` that says which kind of record is damaged and how.
+pub(in crate::engine) fn rebuild(reader: &dyn StateReader) -> io::Result<State> {
+    let mut state = State::default();
+    let mut outcome = Ok(());
+    // Keys come in order, so a collection comes before its points.
+    reader.scan(&[], &mut |key, value| match state.load(key, value) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(damage) => {
+            outcome = Err(io::Error::new(io::ErrorKind::InvalidData, damage));
+            ControlFlow::Break(())
+        }
+    })?;
+    outcome.map(|()| state)
+}
+
+impl State {
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let kind = Key::decode(key).ok_or_else(|| format!("a record has the unknown key {}", hex(key)))?;
+        self.load_kind(kind, key, value).map_err(|damage| format!("the {} record {} {damage}", kind.kind(), hex(key)))
+    }
+
+    fn load_kind(&mut self, kind: Key, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let hash = hash(key, value);
+        match kind {
+            Key::Index => {
+                self.index = record::decode(key, value)?;
+                return Ok(());
+            }
+            Key::Collection(collection) => {
+                let config: CollectionConfig = record::decode(key, value)?;
+                self.tables.insert(collection, Table::new(config, hash));
+            }
+            Key::Point(collection, id) => self.load_point(collection, id, key, value, hash)?,
+            Key::Request(id) => {
+                let stored: StoredRequest = record::decode(key, value)?;
+                if !self.requests.insert(id, stored, hash).is_empty() {
+                    return Err("is one more than a shard remembers".to_owned());
+                }
+            }
+        }
+        self.digest = self.digest.wrapping_add(hash);
+        Ok(())
+    }
+
+    fn load_point(
+        &mut self,
+        collection: CollectionId,
+        id: PointId,
+        key: &[u8],
+        value: &[u8],
+        hash: u64,
+    ) -> Result<(), String> {
+        let stored: StoredPoint<'_, StoredVector<Vec<f32>>> = record::decode(key, value)?;
+        let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
+        let vectors =
+            stored.vectors.into_iter().map(|(name, StoredVector::Dense(vector))| (name.to_owned(), vector)).collect();
+        for (name, vector) in &vectors {
+            let size = table.config().vectors.get(name).map(|params| params.size);
+            if size != Some(Vec::len(vector)) {
+                return Err(format!("has a vector `{name}` that does not fit its collection"));
+            }
+        }
+        table.put(Point { id, version: stored.version, payload: stored.payload.into(), hash }, &vectors);
+        Ok(())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,188 @@
+//! Keys and values of the stored state.
+//!
+//! A key is a letter for its kind and big-endian numbers, so that a collection's points lie together. A value is a
+//! format byte, a body, and the CRC-32C of key, format and body: a record that was damaged, or has strayed to another key,
+//! is found when the state is opened.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::requests::Outcome;
+use crate::engine::ids::{CollectionId, PointId, RequestId};
+
+/// First byte of every value.
+const FORMAT: u8 = 1;
+const CRC_BYTES: usize = 4;
+
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Log index of the last command.
+    Index,
+    Collection(CollectionId),
+    Point(CollectionId, PointId),
+    Request(RequestId),
+}
+
+impl Key {
+    pub(super) fn encode(self) -> Vec<u8> {
+        match self {
+            Self::Index => vec![b'i'],
+            Self::Collection(collection) => [b"c".as_slice(), &collection.0.to_be_bytes()].concat(),
+            Self::Point(collection, PointId::Num(number)) => {
+                [b"p".as_slice(), &collection.0.to_be_bytes(), &[0], &number.to_be_bytes()].concat()
+            }
+            Self::Point(collection, PointId::Uuid(uuid)) => {
+                [b"p".as_slice(), &collection.0.to_be_bytes(), &[1], uuid.as_bytes()].concat()
+            }
+            Self::Request(request) => [b"r".as_slice(), request.0.as_bytes()].concat(),
+        }
+    }
+
+    pub(super) fn decode(key: &[u8]) -> Option<Self> {
+        let (kind, rest) = key.split_first()?;
+        match kind {
+            b'i' => rest.is_empty().then_some(Self::Index),
+            b'c' => Some(Self::Collection(CollectionId(number(rest)?))),
+            b'r' => Some(Self::Request(RequestId(Uuid::from_slice(rest).ok()?))),
+            b'p' => {
+                let (collection, id) = rest.split_at_checked(8)?;
+                let id = match id.split_first()? {
+                    (0, id) => PointId::Num(number(id)?),
+                    (1, id) => PointId::Uuid(Uuid::from_slice(id).ok()?),
+                    _ => return None,
+                };
+                Some(Self::Point(CollectionId(number(collection)?), id))
+            }
+            _ => None,
+        }
+    }
+
+    /// The kind, in words for an error.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Collection(_) => "collection",
+            Self::Point(..) => "point",
+            Self::Request(_) => "request",
+        }
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// What is kept of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct StoredRequest {
+    pub(super) sequence: u64,
+    pub(super) fingerprint: u128,
+    pub(super) outcome: Outcome,
+}
+
+/// A point's body.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredPoint<'a, V> {
+    pub(super) version: u64,
+    pub(super) payload: &'a str,
+    #[serde(borrow)]
+    pub(super) vectors: Vec<(&'a str, V)>,
+}
+
+/// A vector's body; its kind is written out, so that sparse vectors can join as a second.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum StoredVector<D> {
+    Dense(D),
+}
+
+/// The value of a point's record.
+pub(super) fn encode_point(key: &[u8], version: u64, payload: &str, vectors: &BTreeMap<String, Vec<f32>>) -> Bytes {
+    let vectors =
+        vectors.iter().map(|(name, vector)| (name.as_str(), StoredVector::Dense(vector.as_slice()))).collect();
+    encode(key, &StoredPoint { version, payload, vectors })
+}
+
+/// The value that holds `body` under `key`.
+pub(super) fn encode<T: Serialize>(key: &[u8], body: &T) -> Bytes {
+    let mut value = postcard::to_extend(body, vec![FORMAT]).expect("plain data into memory: no case of it can fail");
+    let crc = checksum(key, &value);
+    value.extend_from_slice(&crc.to_le_bytes());
+    Bytes::from(value)
+}
+
+/// The body under `key`, or what is wrong with the value.
+pub(super) fn decode<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Result<T, String> {
+    let (covered, crc) = value.split_last_chunk::<CRC_BYTES>().ok_or("is too short")?;
+    if checksum(key, covered) != u32::from_le_bytes(*crc) {
+        return Err("fails its checksum".to_owned());
+    }
+    match covered.split_first() {
+        Some((&FORMAT, body)) => postcard::from_bytes(body).map_err(|error| format!("does not parse: {error}")),
+        Some((format, _)) => Err(format!("has format {format}, this build knows {FORMAT}")),
+        None => Err("is empty".to_owned()),
+    }
+}
+
+fn checksum(key: &[u8], covered: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(key), covered)
+}
+
+/// A record's part of the digest.
+pub(super) fn hash(key: &[u8], value: &[u8]) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(&(key.len() as u64).to_le_bytes());
+    hasher.update(key);
+    hasher.update(value);
+    hasher.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key() -> impl Strategy<Value = Key> {
+        prop_oneof![
+            Just(Key::Index),
+            any::<u64>().prop_map(|number| Key::Collection(CollectionId(number))),
+            any::<(u64, u64)>().prop_map(|(collection, id)| Key::Point(CollectionId(collection), PointId::Num(id))),
+            any::<(u64, u128)>()
+                .prop_map(|(collection, id)| Key::Point(CollectionId(collection), PointId::Uuid(Uuid::from_u128(id)))),
+            any::<u128>().prop_map(|id| Key::Request(RequestId(Uuid::from_u128(id)))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn keys_round_trip(key in key()) {
+            prop_assert_eq!(Key::decode(&key.encode()), Some(key));
+        }
+
+        #[test]
+        fn any_flipped_bit_is_found(body in any::<(u64, String)>(), bit in any::<prop::sample::Index>()) {
+            let key = Key::Index.encode();
+            let mut value = encode(&key, &body).to_vec();
+            prop_assert_eq!(decode::<(u64, String)>(&key, &value), Ok(body));
+            prop_assert!(decode::<(u64, String)>(b"j", &value).is_err(), "under another key");
+            let bit = bit.index(value.len() * 8);
+            value[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(decode::<(u64, String)>(&key, &value).is_err());
+        }
+
+        #[test]
+        fn garbage_is_refused_without_a_panic(key in prop::collection::vec(any::<u8>(), 0..30), value in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = Key::decode(&key);
+            let mut sealed = value.clone();
+            sealed.extend_from_slice(&checksum(&key, &value).to_le_bytes());
+            for value in [value, sealed] {
+                let _ = decode::<StoredPoint<'_, StoredVector<Vec<f32>>>>(&key, &value);
+                let _ = decode::<StoredRequest>(&key, &value);
+            }
+        }
+    }
+}

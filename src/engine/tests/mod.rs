@@ -1,0 +1,115 @@
+//! The engine as a whole, driven as a group drives it: commands in, changes committed, memory rebuilt from them.
+
+mod codec;
+mod commands;
+mod points;
+mod replay;
+mod search;
+
+use std::collections::BTreeMap;
+
+use raft_groups::{Changes, Machine, MemoryState, Position};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::*;
+
+const DOCS: CollectionId = CollectionId(1);
+
+/// A replica: a live engine, and the state its changes built.
+struct Shard {
+    engine: Engine,
+    state: MemoryState,
+    index: u64,
+}
+
+impl Shard {
+    fn new() -> Self {
+        let state = MemoryState::default();
+        Self { engine: Engine::open(&state).unwrap(), state, index: 0 }
+    }
+
+    /// With the collection [`DOCS`] of one unnamed vector.
+    fn with_docs(size: usize, distance: Distance) -> Self {
+        let mut shard = Self::new();
+        let config = CollectionConfig::single(size, distance);
+        assert_eq!(shard.run(&Command::CreateCollection { collection: DOCS, config }), Reply::Created);
+        shard
+    }
+
+    fn run(&mut self, command: &Command) -> Reply {
+        self.run_bytes(&command.encode())
+    }
+
+    fn run_bytes(&mut self, command: &[u8]) -> Reply {
+        self.index += 1;
+        let mut changes = Changes::default();
+        let reply = self.engine.apply(Position { index: self.index, term: 1 }, command, &mut changes).unwrap();
+        self.state.commit(&changes);
+        Reply::decode(&reply).unwrap()
+    }
+
+    fn upsert(&mut self, points: Vec<PointWrite>) -> Reply {
+        self.run(&Command::Upsert { collection: DOCS, request: None, points })
+    }
+
+    fn delete(&mut self, selector: Selector) -> Reply {
+        self.run(&Command::Delete { collection: DOCS, request: None, selector })
+    }
+
+    fn reopened(&self) -> Engine {
+        Engine::open(&self.state).unwrap()
+    }
+}
+
+fn point(id: u64, vector: &[f32]) -> PointWrite {
+    PointWrite {
+        id: PointId::Num(id),
+        vectors: BTreeMap::from([(DEFAULT_VECTOR.to_owned(), vector.to_vec())]),
+        payload: Payload::default(),
+        if_version: None,
+    }
+}
+
+fn payload(value: Value) -> Payload {
+    Payload(value.as_object().unwrap().clone())
+}
+
+fn filter(value: Value) -> Filter {
+    Filter::parse(&value).unwrap()
+}
+
+fn request(number: u128) -> Option<RequestId> {
+    Some(RequestId(Uuid::from_u128(number)))
+}
+
+fn nearest(vector: &[f32], limit: usize) -> SearchQuery {
+    SearchQuery {
+        collection: DOCS,
+        vector_name: DEFAULT_VECTOR.to_owned(),
+        target: Target::Vector(vector.to_vec()),
+        limit,
+        filter: None,
+        score_threshold: None,
+        with_payload: PayloadSelector::None,
+        with_vector: VectorSelector::None,
+        params: SearchParams::default(),
+    }
+}
+
+fn page(offset: Option<PointId>, limit: usize) -> ScrollQuery {
+    let (with_payload, with_vector) = (PayloadSelector::All, VectorSelector::All);
+    ScrollQuery { collection: DOCS, offset, limit, filter: None, with_payload, with_vector }
+}
+
+/// Everything a collection holds, bit for bit comparable.
+fn contents(engine: &Engine, collection: CollectionId) -> Vec<(PointId, u64, Value, BTreeMap<String, Vec<u32>>)> {
+    let query = ScrollQuery { collection, ..page(None, limits::MAX_LIMIT) };
+    let records = engine.scroll(&query).unwrap().records;
+    let bits = |vector: Vec<f32>| vector.into_iter().map(f32::to_bits).collect();
+    let each = records.into_iter().map(|record| {
+        let vectors = record.vectors.unwrap().into_iter().map(|(name, vector)| (name, bits(vector))).collect();
+        (record.id, record.version, json!(record.payload), vectors)
+    });
+    each.collect()
+}

@@ -1,0 +1,129 @@
+//! Request bodies and query strings in, typed values out; answers out as JSON, serialised once.
+//!
+//! A body is read up to a limit, then parsed straight into its type. Only a body that fails is parsed a second time,
+//! with a parser that tracks where it is, so that errors name the item and the field at no cost to good requests.
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use super::limits::Limits;
+use super::state::GatewayState;
+
+/// A JSON body of type `T`, at most [`Limits::body_bytes`] long.
+pub struct Json<T>(pub T);
+
+impl<S, T> FromRequest<S> for Json<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+    GatewayState: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let limits = GatewayState::from_ref(state).limits;
+        check_type(request.headers())?;
+        let body = tokio::time::timeout(limits.body_wait, read(request.into_body(), &limits)).await;
+        let late = |_| ApiError::BodyCut { reason: format!("it took longer than {} s", limits.body_wait.as_secs()) };
+        parse(&body.map_err(late)??).map(Self)
+    }
+}
+
+/// A query string of type `T`.
+pub struct Params<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = Query::try_from_uri(&parts.uri);
+        query.map(|Query(params)| Self(params)).map_err(|error| ApiError::invalid("query string", error.body_text()))
+    }
+}
+
+/// Parses a body; the whole of it must be one JSON object.
+///
+/// # Errors
+/// [`ApiError::Malformed`] where it is no JSON, [`ApiError::Misfit`] where it is JSON of another shape.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // serde would take an array for an object's members in their order: a second, silent form of each request.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::invalid("body", "expected an object, found an array"));
+    }
+    serde_json::from_slice(body).map_err(|error| explain::<T>(body, error))
+}
+
+fn explain<T: DeserializeOwned>(body: &[u8], error: serde_json::Error) -> ApiError {
+    let (line, column) = (error.line(), error.column());
+    let mut parser = serde_json::Deserializer::from_slice(body);
+    let path = serde_path_to_error::deserialize::<_, T>(&mut parser).err().map(|at| at.path().to_string());
+    let path = path.filter(|path| path != ".").unwrap_or_default();
+    let reason = without_place(&error);
+    // A number too large for its type is good JSON, though serde_json files it under syntax.
+    if error.is_data() || reason == "number out of range" {
+        ApiError::Misfit { path, line, column, reason }
+    } else {
+        ApiError::Malformed { path, line, column, reason }
+    }
+}
+
+/// serde_json's message without its " at line 1 column 2", which the details carry.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).map(str::to_owned).unwrap_or(text)
+}
+
+/// A body that names no type is taken for JSON; one that says it is something else is not.
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let text =
+        |name| headers.get(name).map(|value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    if let Some(found) = text(header::CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Err(ApiError::MediaType { header: "Content-Encoding", found, expected: "identity" });
+    }
+    let Some(found) = text(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Ok(());
+    }
+    Err(ApiError::MediaType { header: "Content-Type", found, expected: "application/json" })
+}
+
+async fn read(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
+    let announced = body.size_hint().lower();
+    let mut stream = body.into_data_stream();
+    let mut buffer = Vec::with_capacity(announced.min(limits.body_bytes as u64) as usize);
+    let mut excess = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| ApiError::BodyCut { reason: error.to_string() })?;
+        if excess == 0 && buffer.len() + chunk.len() <= limits.body_bytes {
+            buffer.extend_from_slice(&chunk);
+            continue;
+        }
+        buffer = Vec::new();
+        excess += chunk.len();
+        if excess > limits.drain_bytes {
+            break;
+        }
+    }
+    if excess > 0 { Err(ApiError::BodyTooLarge { limit: limits.body_bytes }) } else { Ok(Bytes::from(buffer)) }
+}
+
+/// An answer of `status` with `value` as its JSON body.
+pub fn answer<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => {
+            (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+        }
+        Err(error) => {
+            ApiError::Internal { reason: format!("an answer could not be serialised: {error}") }.into_response()
+        }
+    }
+}

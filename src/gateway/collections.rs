@@ -1,0 +1,121 @@
+//! `GET` and `POST /collections`, `DELETE /collections/{name}`. Listing and dropping answer in Qdrant's envelope, since
+//! its clients use the same two paths.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::body::{Json, answer};
+use super::door::Call;
+use super::error::ApiError;
+use super::request;
+use super::state::GatewayState;
+use crate::api::{CollectionRow, CollectionRows, CreateCollection, CreatedCollection, Envelope, VectorParams};
+use crate::engine::{self, CollectionConfig, DEFAULT_VECTOR, validate_config};
+use crate::placement::CollectionEntry;
+use crate::routing::{Created, Overview};
+
+pub(super) async fn create(
+    State(state): State<GatewayState>,
+    call: Call,
+    Json(body): Json<CreateCollection>,
+) -> Result<Response, ApiError> {
+    refuse_options(&body)?;
+    let config = config(&body)?;
+    let deadline = request::deadline(&state, &call, None)?;
+    let level = body.consistency_level.to_string();
+    let created = state.backend.create_collection(&body.name, config, level, deadline).await?;
+    let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
+    let map = state.backend.map();
+    let warnings = warnings(&created, map.replication_factor);
+    let body =
+        CreatedCollection { name: body.name, created: !created.existed, shards: map.shards.len() as u32, warnings };
+    Ok(answer(status, &body))
+}
+
+pub(super) async fn list(State(state): State<GatewayState>, call: Call) -> Result<Response, ApiError> {
+    let deadline = request::deadline(&state, &call, None)?;
+    let overview = state.backend.overview(deadline).await;
+    let rows = overview.map.collections.iter().map(|(name, entry)| row(name, entry, &overview));
+    Ok(envelope(&call, CollectionRows { collections: rows.collect() }))
+}
+
+pub(super) async fn remove(
+    State(state): State<GatewayState>,
+    call: Call,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(name) = name?;
+    let deadline = request::deadline(&state, &call, None)?;
+    let existed = state.backend.drop_collection(&name, deadline).await?;
+    Ok(envelope(&call, existed))
+}
+
+fn envelope<T: Serialize>(call: &Call, result: T) -> Response {
+    answer(StatusCode::OK, &Envelope { result, status: "ok".to_owned(), time: call.began.elapsed().as_secs_f64() })
+}
+
+/// Only exact search over plain vectors exists. An option that would be ignored is refused instead.
+fn refuse_options(body: &CreateCollection) -> Result<(), ApiError> {
+    if body.quantization.as_ref().is_some_and(|value| !is_nothing(value)) {
+        return Err(ApiError::not_supported(
+            "quantization",
+            "vectors are stored as they come; leave it out or say null",
+        ));
+    }
+    let exact = |value: &Value| value == "exact" || *value == serde_json::json!({"type": "exact"});
+    if body.index.as_ref().is_some_and(|value| !is_nothing(value) && !exact(value)) {
+        return Err(ApiError::not_supported("index", "every search is exact; leave it out, or say null or \"exact\""));
+    }
+    Ok(())
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+fn config(body: &CreateCollection) -> Result<CollectionConfig, ApiError> {
+    let params = body.params().map_err(|reason| ApiError::invalid("vectors", reason))?;
+    let vectors = params.into_iter();
+    let vectors = vectors.map(|(name, VectorParams { size, distance })| {
+        (name, engine::VectorParams { size, distance: distance.into() })
+    });
+    let config = CollectionConfig { vectors: vectors.collect() };
+    validate_config(&config)?;
+    Ok(config)
+}
+
+fn warnings(created: &Created, replication_factor: usize) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if replication_factor == 1 {
+        warnings
+            .push("each shard has one replica: a node that fails takes its points with it until it is back".to_owned());
+    }
+    if replication_factor == 2 {
+        warnings.push("each shard has two replicas, and a majority of two is two: no node may fail".to_owned());
+    }
+    if !created.pending.is_empty() {
+        let shards: Vec<String> = created.pending.iter().map(ToString::to_string).collect();
+        warnings.push(format!(
+            "shards {} could not be told in time and will learn of the collection with its first request there",
+            shards.join(", ")
+        ));
+    }
+    warnings
+}
+
+fn row(name: &str, entry: &CollectionEntry, overview: &Overview) -> CollectionRow {
+    let wire = |params: &engine::VectorParams| VectorParams { size: params.size, distance: params.distance.into() };
+    let default = entry.config.vectors.get(DEFAULT_VECTOR).map(wire);
+    let named = entry.config.vectors.iter().filter(|(name, _)| *name != DEFAULT_VECTOR);
+    CollectionRow {
+        name: name.to_owned(),
+        vector_size: default.map(|params| params.size),
+        distance: default.map(|params| params.distance),
+        vectors: named.map(|(name, params)| (name.clone(), wire(params))).collect(),
+        points: overview.points_of(entry.id),
+    }
+}

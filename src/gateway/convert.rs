@@ -1,0 +1,117 @@
+//! Wire types ⇄ the engine's and routing's. Total and dull: what can be wrong is checked elsewhere.
+
+use crate::api::{self, WithPayload, WithVector};
+use crate::engine::{self, DEFAULT_VECTOR, Payload, PayloadSelector, PointWrite, VectorSelector};
+use crate::placement::ShardId;
+use crate::routing::ShardEvidence;
+
+impl From<api::PointId> for engine::PointId {
+    fn from(id: api::PointId) -> Self {
+        match id {
+            api::PointId::Num(number) => Self::Num(number),
+            api::PointId::Uuid(uuid) => Self::Uuid(uuid),
+        }
+    }
+}
+
+impl From<engine::PointId> for api::PointId {
+    fn from(id: engine::PointId) -> Self {
+        match id {
+            engine::PointId::Num(number) => Self::Num(number),
+            engine::PointId::Uuid(uuid) => Self::Uuid(uuid),
+        }
+    }
+}
+
+impl From<api::Distance> for engine::Distance {
+    fn from(distance: api::Distance) -> Self {
+        match distance {
+            api::Distance::Cosine => Self::Cosine,
+            api::Distance::Dot => Self::Dot,
+            api::Distance::Euclid => Self::Euclid,
+            api::Distance::Manhattan => Self::Manhattan,
+        }
+    }
+}
+
+impl From<engine::Distance> for api::Distance {
+    fn from(distance: engine::Distance) -> Self {
+        match distance {
+            engine::Distance::Cosine => Self::Cosine,
+            engine::Distance::Dot => Self::Dot,
+            engine::Distance::Euclid => Self::Euclid,
+            engine::Distance::Manhattan => Self::Manhattan,
+        }
+    }
+}
+
+impl From<raft_groups::Role> for api::Role {
+    fn from(role: raft_groups::Role) -> Self {
+        match role {
+            raft_groups::Role::Leader => Self::Leader,
+            raft_groups::Role::Follower => Self::Follower,
+            raft_groups::Role::Learner => Self::Learner,
+            raft_groups::Role::Candidate => Self::Candidate,
+        }
+    }
+}
+
+impl From<api::PointInput> for PointWrite {
+    fn from(point: api::PointInput) -> Self {
+        let api::PointInput { id, vector, payload, if_version } = point;
+        Self { id: id.into(), vectors: vector.into_named(), payload: Payload(payload.unwrap_or_default()), if_version }
+    }
+}
+
+impl From<WithPayload> for PayloadSelector {
+    fn from(wanted: WithPayload) -> Self {
+        match wanted {
+            WithPayload::All(true) => Self::All,
+            WithPayload::All(false) => Self::None,
+            WithPayload::Fields(names) => Self::Include(names.into_iter().collect()),
+            WithPayload::Except(names) => Self::Exclude(names.into_iter().collect()),
+        }
+    }
+}
+
+impl From<WithVector> for VectorSelector {
+    fn from(wanted: WithVector) -> Self {
+        match wanted {
+            WithVector::All(true) => Self::All,
+            WithVector::All(false) => Self::None,
+            WithVector::Names(names) => Self::Names(names.into_iter().collect()),
+        }
+    }
+}
+
+/// The name of the vector that `using` means.
+pub(super) fn vector_name(using: Option<String>) -> String {
+    using.unwrap_or_else(|| DEFAULT_VECTOR.to_owned())
+}
+
+/// A search's hit on the wire.
+pub(super) fn hit((shard, hit): (ShardId, engine::Hit)) -> api::Hit {
+    let engine::Hit { id, score, version, payload, vectors } = hit;
+    let vector = vectors.map(api::VectorValue::from_named);
+    api::Hit { id: id.into(), score, version, payload: payload.map(|payload| payload.0), vector, shard: shard.0 }
+}
+
+/// A stored point on the wire.
+pub(super) fn record((shard, record): (ShardId, engine::Record)) -> api::Record {
+    let engine::Record { id, version, payload, vectors } = record;
+    let vector = vectors.map(api::VectorValue::from_named);
+    api::Record { id: id.into(), version, payload: payload.map(|payload| payload.0), vector, shard: shard.0 }
+}
+
+/// Who served each shard. Only a read at ONE can be stale, so only there is the staleness told.
+pub(super) fn evidence(level: api::Consistency, shards: &[ShardEvidence]) -> Vec<api::Evidence> {
+    let row = |shard: &ShardEvidence| api::Evidence {
+        shard: shard.shard.0,
+        served_by: shard.served_by.to_string(),
+        role: shard.role.into(),
+        term: shard.term,
+        index: shard.index,
+        staleness_ms: shard.staleness_ms.filter(|_| level == api::Consistency::One),
+    };
+    shards.iter().map(row).collect()
+}

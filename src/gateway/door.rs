@@ -1,0 +1,126 @@
+//! What every request passes, in and out: a request id, the one error body, the books (metrics, log), a net for panics.
+//!
+//! Comes in: any request, also for paths that do not exist. Goes out: an answer that carries `X-Request-Id`; where a
+//! handler left an [`ApiError`], its body. Knows no route.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt as _;
+use uuid::Uuid;
+
+use super::body::answer;
+use super::error::ApiError;
+use super::state::GatewayState;
+
+/// The header that names a request in answers and logs.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id taken from a client.
+const MAX_REQUEST_ID: usize = 128;
+
+/// One request on its way through.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The client's `X-Request-Id`, or one made here.
+    pub id: Arc<str>,
+    /// When it came in.
+    pub began: Instant,
+}
+
+impl Call {
+    /// Reads the client's id: 1 to 128 visible ASCII characters. Anything else is replaced, not refused, since the id
+    /// is for finding a request in logs and never changes what it does.
+    fn begin(headers: &HeaderMap) -> Self {
+        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let given = given
+            .filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
+        let id = given.map_or_else(|| Uuid::new_v4().to_string().into(), Arc::from);
+        Self { id, began: Instant::now() }
+    }
+
+    /// Milliseconds so far, to the microsecond.
+    pub fn took_ms(&self) -> f64 {
+        self.began.elapsed().as_micros() as f64 / 1_000.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::begin(&parts.headers)))
+    }
+}
+
+/// The outermost layer.
+pub async fn pass(State(state): State<GatewayState>, mut request: Request, next: Next) -> Response {
+    let call = Call::begin(request.headers());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    request.extensions_mut().insert(call.clone());
+    let served = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let response =
+        served.unwrap_or_else(|panic| ApiError::Internal { reason: panic_text(panic.as_ref()) }.into_response());
+    let response = finish(&call, response);
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    keep_books(&state, &call, &method, route, &response);
+    response
+}
+
+/// The layer of the routes that carry data: refuses what would exceed the number of requests served at once.
+pub async fn admit(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
+    match state.in_flight.clone().try_acquire_owned() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => ApiError::TooManyRequests { limit: state.limits.in_flight }.into_response(),
+    }
+}
+
+/// Writes the error body, where there is one to write, and the request id.
+fn finish(call: &Call, mut response: Response) -> Response {
+    if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
+        let told = answer(response.status(), &error.body(call.id.as_ref(), call.began.elapsed()));
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        // Headers that are already there, such as Allow, stay.
+        response.headers_mut().extend(told.headers().clone());
+        *response.body_mut() = told.into_body();
+        if let Some(pause) = error.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
+        }
+        response.extensions_mut().insert(error);
+    }
+    if let Ok(id) = HeaderValue::from_str(&call.id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn keep_books(state: &GatewayState, call: &Call, method: &Method, route: &str, response: &Response) {
+    let took: Duration = call.began.elapsed();
+    let status = response.status();
+    state.books.count(method, route, status, took);
+    let ms = took.as_secs_f64() * 1_000.0;
+    let error = response.extensions().get::<Arc<ApiError>>();
+    let status = status.as_u16();
+    match error {
+        // What a client may retry can come in floods; it is counted, and told to the client.
+        Some(error) if status >= 500 && !error.retryable() => {
+            tracing::warn!(request_id = %call.id, %method, route, status, ms, code = error.code(), %error, "request failed");
+        }
+        Some(error) => {
+            tracing::debug!(request_id = %call.id, %method, route, status, ms, code = error.code(), %error, "request refused");
+        }
+        None => tracing::debug!(request_id = %call.id, %method, route, status, ms, "request served"),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("a handler panicked: {}", text.unwrap_or("no message"))
+}

@@ -1,0 +1,214 @@
+//! The one error of the door, and the one body it is told in.
+//!
+//! Comes in: what routing and the shards refuse, and what the door itself refuses. Goes out: a status and the body of
+//! the API. Which error has which status and code stands in [`table`]; what else is told of it, in [`details`].
+//! A handler's error travels as a response extension up to the door, which knows the request's id and writes the body.
+
+mod details;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::response::{IntoResponse, Response};
+
+use super::limits::LimitName;
+use crate::api;
+use crate::engine::{FilterError, PointId, Refusal, RequestId};
+use crate::routing::{BadToken, RouteError};
+
+/// Why a request was not served.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ApiError {
+    /// The body is no JSON.
+    #[error("the body is no valid JSON: {reason} at line {line} column {column}{}", inside(.path))]
+    Malformed {
+        /// The member it stopped in, such as `vectors[2].vector[7]`; empty where that is unknown.
+        path: String,
+        /// Where it stopped, from 1.
+        line: usize,
+        /// Where it stopped, from 1.
+        column: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The body is JSON, but not of the shape asked for.
+    #[error("{reason} at line {line} column {column}{}", inside(.path))]
+    Misfit {
+        /// The member, such as `vectors[2].id`; empty where it is the body itself.
+        path: String,
+        /// Where it stopped, from 1.
+        line: usize,
+        /// Where it stopped, from 1.
+        column: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The body ended, or time ran out, before it was whole.
+    #[error("the body did not arrive whole: {reason}")]
+    BodyCut {
+        /// What happened.
+        reason: String,
+    },
+    /// The body is larger than allowed.
+    #[error("the body is larger than {limit} bytes; send smaller batches")]
+    BodyTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The body is of a type or coding that is not understood.
+    #[error("{header} `{found}` is not understood: send `{expected}`")]
+    MediaType {
+        /// The header that says so.
+        header: &'static str,
+        /// What it says.
+        found: String,
+        /// What it should say.
+        expected: &'static str,
+    },
+    /// More was asked for than a limit allows.
+    #[error("`{field}` is {value}, more than the limit `{limit}` of {allowed}")]
+    LimitExceeded {
+        /// The member that asks.
+        field: &'static str,
+        /// What it asks for.
+        value: u64,
+        /// The limit's name.
+        limit: LimitName,
+        /// What it allows.
+        allowed: u64,
+    },
+    /// The door's own checks, or an engine rule applied before anything was proposed.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// There is no point of this id.
+    #[error("collection `{collection}` has no point {id}")]
+    PointNotFound {
+        /// Where it was looked for.
+        collection: String,
+        /// The id.
+        id: PointId,
+    },
+    /// There is no such path.
+    #[error("there is no `{path}`")]
+    UnknownPath {
+        /// The path asked for.
+        path: String,
+    },
+    /// The path exists, but not for this method.
+    #[error("`{path}` does not take {method}")]
+    MethodNotAllowed {
+        /// The method used.
+        method: String,
+        /// The path asked for.
+        path: String,
+    },
+    /// Fault injection is for tests.
+    #[error("fault injection is off: start the node with --test-faults to allow it, never in production")]
+    FaultsOff,
+    /// More requests are in flight than allowed.
+    #[error("{limit} requests are being served at once, which is the limit `in_flight`; retry after a pause")]
+    TooManyRequests {
+        /// The limit.
+        limit: usize,
+    },
+    /// A read, or a change of a collection, failed behind the door.
+    #[error("{0}")]
+    Route(#[from] RouteError),
+    /// A write of points failed behind the door.
+    #[error("{error}")]
+    Write {
+        /// Why.
+        error: RouteError,
+        /// The name the write had, under which it can be repeated safely.
+        request: RequestId,
+    },
+    /// A fault of Quiver.
+    #[error("{reason}")]
+    Internal {
+        /// What was met.
+        reason: String,
+    },
+}
+
+impl ApiError {
+    /// A member of the request, outside any item of a batch, is wrong.
+    pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Refused(Refusal::invalid(field, reason))
+    }
+
+    /// A member asks for what is not implemented.
+    pub fn not_supported(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Refused(Refusal::NotSupported { field: field.into(), reason: reason.into() })
+    }
+
+    /// The stable word for it.
+    pub fn code(&self) -> &'static str {
+        table::row(self).code
+    }
+
+    /// Whether the same request may succeed later unchanged.
+    pub fn retryable(&self) -> bool {
+        table::row(self).retryable
+    }
+
+    /// How long a client had better wait, where waiting helps against too much load.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let overloaded = table::row(self).status == axum::http::StatusCode::TOO_MANY_REQUESTS;
+        overloaded.then_some(Duration::from_secs(1))
+    }
+
+    /// The body of the answer.
+    pub fn body(&self, request_id: &str, took: Duration) -> api::ErrorBody {
+        let row = table::row(self);
+        let status = api::ErrorStatus {
+            error: format!("{}: {self}", row.class),
+            code: row.code.to_owned(),
+            retryable: row.retryable,
+            committed: row.committed,
+            request_id: request_id.to_owned(),
+            details: details::of(self),
+        };
+        api::ErrorBody { status, time: took.as_secs_f64() }
+    }
+}
+
+/// The status and, for the door, the error itself; the body is written there.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = table::row(&self).status.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<FilterError> for ApiError {
+    fn from(error: FilterError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<BadToken> for ApiError {
+    fn from(error: BadToken) -> Self {
+        Self::invalid("after", error.to_string())
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::invalid("path", rejection.body_text())
+    }
+}
+
+fn inside(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!(", in `{path}`") }
+}

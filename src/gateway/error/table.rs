@@ -1,0 +1,115 @@
+//! Error → status, code, retryable, committed. The one table, without a wildcard arm: a new error does not compile
+//! until its row is here.
+//!
+//! `retryable` says that the same request may succeed later unchanged; where `committed` is `unknown`, unchanged
+//! includes its request id.
+
+use axum::http::StatusCode;
+
+use super::ApiError;
+use crate::api::Committed;
+use crate::engine::Refusal;
+use crate::routing::{self, RouteError};
+
+/// One row.
+pub(super) struct Row {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub retryable: bool,
+    pub committed: Committed,
+    /// First words of the message, as Qdrant's clients know them.
+    pub class: &'static str,
+}
+
+const WRONG_INPUT: &str = "Wrong input";
+const NOT_FOUND: &str = "Not found";
+const CONFLICT: &str = "Conflict";
+const UNAVAILABLE: &str = "Service unavailable";
+const TOO_MANY: &str = "Too many requests";
+const TIMEOUT: &str = "Timeout";
+const INTERNAL: &str = "Service internal error";
+
+pub(super) fn row(error: &ApiError) -> Row {
+    match error {
+        ApiError::Malformed { .. } => input(StatusCode::BAD_REQUEST, "malformed_json", WRONG_INPUT),
+        ApiError::Misfit { reason, .. } if reason.starts_with("unknown field") => {
+            input(StatusCode::BAD_REQUEST, "unknown_field", WRONG_INPUT)
+        }
+        ApiError::Misfit { .. } => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
+        ApiError::BodyCut { .. } => retry(StatusCode::REQUEST_TIMEOUT, "body_incomplete", TIMEOUT),
+        ApiError::BodyTooLarge { .. } => input(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", WRONG_INPUT),
+        ApiError::MediaType { .. } => input(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", WRONG_INPUT),
+        ApiError::LimitExceeded { .. } => input(StatusCode::BAD_REQUEST, "limit_exceeded", WRONG_INPUT),
+        ApiError::Refused(refusal) => refused(refusal),
+        ApiError::PointNotFound { .. } => input(StatusCode::NOT_FOUND, "point_not_found", NOT_FOUND),
+        ApiError::UnknownPath { .. } => input(StatusCode::NOT_FOUND, "path_not_found", NOT_FOUND),
+        ApiError::MethodNotAllowed { .. } => input(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", WRONG_INPUT),
+        ApiError::FaultsOff => input(StatusCode::NOT_FOUND, "faults_off", NOT_FOUND),
+        ApiError::TooManyRequests { .. } => retry(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", TOO_MANY),
+        ApiError::Route(error) | ApiError::Write { error, .. } => routed(error),
+        ApiError::Internal { .. } => {
+            input(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL).fate(Committed::Unknown)
+        }
+    }
+}
+
+/// The row of an error of routing.
+pub(super) fn routed(error: &RouteError) -> Row {
+    let row = match error {
+        RouteError::CollectionNotFound { .. } => input(StatusCode::NOT_FOUND, "collection_not_found", NOT_FOUND),
+        RouteError::CollectionExists { .. } => input(StatusCode::CONFLICT, "collection_exists", CONFLICT),
+        RouteError::BadName(_) => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
+        RouteError::Refused { refusal } => refused(refusal),
+        RouteError::NoLeader { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "no_leader", UNAVAILABLE),
+        RouteError::NoQuorum { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "no_quorum", UNAVAILABLE),
+        RouteError::Stale { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "too_stale", UNAVAILABLE),
+        RouteError::Unknown { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", UNAVAILABLE),
+        RouteError::NotEverywhere { .. } => input(StatusCode::SERVICE_UNAVAILABLE, "not_everywhere", UNAVAILABLE),
+        RouteError::PartialWrite { failed, .. } => partial(failed.iter().map(|(_, error)| error.as_ref())),
+        RouteError::Deadline { .. } => retry(StatusCode::REQUEST_TIMEOUT, "deadline_exceeded", TIMEOUT),
+        RouteError::Overloaded { .. } => retry(StatusCode::TOO_MANY_REQUESTS, "overloaded", TOO_MANY),
+        RouteError::Stopped { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "replica_stopped", UNAVAILABLE),
+        RouteError::NotFormed => retry(StatusCode::SERVICE_UNAVAILABLE, "starting", UNAVAILABLE),
+        RouteError::WrongCluster { .. } => input(StatusCode::MISDIRECTED_REQUEST, "wrong_cluster", CONFLICT),
+        RouteError::Internal { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL),
+    };
+    row.fate(match error.committed() {
+        routing::Committed::No => Committed::No,
+        routing::Committed::Yes => Committed::Yes,
+        routing::Committed::Unknown => Committed::Unknown,
+    })
+}
+
+fn refused(refusal: &Refusal) -> Row {
+    match refusal {
+        Refusal::CollectionNotFound { .. } => input(StatusCode::NOT_FOUND, "collection_not_found", NOT_FOUND),
+        Refusal::CollectionDiffers { .. } => input(StatusCode::CONFLICT, "collection_exists", CONFLICT),
+        Refusal::VersionMismatch { .. } => input(StatusCode::PRECONDITION_FAILED, "version_mismatch", CONFLICT),
+        Refusal::RequestReused => input(StatusCode::UNPROCESSABLE_ENTITY, "request_id_reused", WRONG_INPUT),
+        Refusal::Invalid { .. } => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
+        Refusal::NotSupported { .. } => input(StatusCode::NOT_IMPLEMENTED, "not_supported", "Not supported"),
+        Refusal::Undecodable { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL),
+    }
+}
+
+/// The status of the first failure; a retry helps only where it helps every part.
+fn partial<'a>(mut failed: impl Iterator<Item = &'a RouteError>) -> Row {
+    let first = failed.next().map(routed);
+    let (status, retryable) = first.map_or((StatusCode::SERVICE_UNAVAILABLE, true), |row| (row.status, row.retryable));
+    let retryable = retryable && failed.all(|error| routed(error).retryable);
+    Row { status, code: "partial_write", retryable, committed: Committed::Unknown, class: "Partial write" }
+}
+
+fn input(status: StatusCode, code: &'static str, class: &'static str) -> Row {
+    Row { status, code, retryable: false, committed: Committed::No, class }
+}
+
+fn retry(status: StatusCode, code: &'static str, class: &'static str) -> Row {
+    Row { retryable: true, ..input(status, code, class) }
+}
+
+impl Row {
+    fn fate(self, committed: Committed) -> Self {
+        Self { committed, ..self }
+    }
+}

@@ -1,0 +1,80 @@
+//! The named limits of the door: every body, batch, page and wait has one, and an error that meets one names it.
+//!
+//! Comes in: the configuration, through node. Goes out: numbers for the extractors and checks, and [`LimitName`]s for
+//! errors. Limits on what a shard holds belong to the engine.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::config::RequestLimits;
+use crate::engine::limits::{MAX_BATCH, MAX_LIMIT};
+
+/// How much one request, and all of them together, may ask of this gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Bytes read and thrown away past `body_bytes`, so that an ordinary client reads the refusal instead of a broken pipe.
+    pub drain_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_wait: Duration,
+    /// Points or ids in one write.
+    pub batch: usize,
+    /// Results of one search, those it skips included, or points of one page.
+    pub limit: usize,
+    /// Requests for data that are served at once; more are refused, never queued.
+    pub in_flight: usize,
+    /// How long a request may take that names no `timeout_ms`.
+    pub default_timeout: Duration,
+    /// The longest `timeout_ms`.
+    pub max_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 32 << 20,
+            drain_bytes: 64 << 20,
+            body_wait: Duration::from_secs(60),
+            batch: MAX_BATCH,
+            limit: MAX_LIMIT,
+            in_flight: 1_024,
+            default_timeout: Duration::from_secs(10),
+            max_timeout: Duration::from_secs(600),
+        }
+    }
+}
+
+impl From<RequestLimits> for Limits {
+    fn from(configured: RequestLimits) -> Self {
+        let RequestLimits { body_bytes, batch, results, timeout_ms } = configured;
+        Self {
+            body_bytes,
+            batch,
+            limit: results,
+            default_timeout: Duration::from_millis(timeout_ms),
+            ..Self::default()
+        }
+    }
+}
+
+/// A limit, as the configuration and errors call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitName {
+    /// [`Limits::batch`]
+    Batch,
+    /// [`Limits::limit`]
+    Limit,
+    /// [`Limits::max_timeout`], in milliseconds
+    MaxTimeout,
+}
+
+impl fmt::Display for LimitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Batch => "max_batch",
+            Self::Limit => "max_limit",
+            Self::MaxTimeout => "max_timeout",
+        })
+    }
+}

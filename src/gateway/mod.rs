@@ -1,0 +1,97 @@
+//! The door: HTTP and JSON in, typed requests out to routing; typed answers back in, JSON out.
+//!
+//! ```text
+//! request ─▶ door (request id, books, error body) ─▶ body (parse) ─▶ a route's handler ─▶ Backend (routing)
+//!                                                                        │
+//!                                                   levels (ReadConsistency → ReadMode), error (→ status)
+//! ```
+//! Decided here and nowhere else: what a consistency level means ([`levels`]), which status an error has ([`error`]),
+//! what one request may ask for ([`limits`]). Not here: where a point lives, who leads, whether a write is safe to
+//! retry. Knows neither Raft nor storage, beyond the names of roles and read modes.
+
+pub mod backend;
+pub mod body;
+pub mod books;
+pub mod door;
+pub mod error;
+pub mod levels;
+pub mod limits;
+pub mod state;
+
+mod cluster;
+mod collections;
+mod convert;
+mod faults;
+mod meter;
+mod overview;
+mod own;
+mod reads;
+mod request;
+mod search;
+#[cfg(test)]
+mod tests;
+mod writes;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware;
+use axum::routing::{get, post};
+
+pub use backend::Backend;
+pub use error::ApiError;
+pub use limits::Limits;
+pub use state::{GatewayState, LinkFaults, LocalNode, NodeHealth};
+
+/// Every route of the native API.
+pub fn router(state: GatewayState) -> Router {
+    router_with(state, Router::new())
+}
+
+/// Every route of the native API, and `extra` routes of the composition root behind the same door: their answers get a
+/// request id, their [`ApiError`]s a body.
+pub fn router_with(state: GatewayState, extra: Router) -> Router {
+    let admission = middleware::from_fn_with_state(state.clone(), door::admit);
+    let own = Router::new()
+        .route("/health", get(own::health))
+        .route("/stats", get(own::stats))
+        .route("/shards", get(own::shards))
+        .route("/metrics", get(own::metrics))
+        .route("/quiver/v1/faults", get(faults::show).put(faults::set).delete(faults::heal));
+    own.merge(data().route_layer(admission))
+        .merge(cluster_routes())
+        .with_state(state.clone())
+        .merge(extra)
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(method_not_allowed)
+        // The extractor in `body` has its own limit, which it can name.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(state, door::pass))
+}
+
+fn data() -> Router<GatewayState> {
+    Router::new()
+        .route("/vectors", post(writes::upsert).delete(writes::delete))
+        .route("/vectors/{collection}/{id}", get(reads::get))
+        .route("/search", post(search::search))
+        .route("/quiver/v1/scroll", post(reads::scroll))
+        .route("/quiver/v1/count", post(reads::count))
+}
+
+fn cluster_routes() -> Router<GatewayState> {
+    Router::new()
+        .route("/collections", get(collections::list).post(collections::create))
+        .route("/collections/{name}", axum::routing::delete(collections::remove))
+        .route("/cluster/status", get(cluster::status))
+        .route("/cluster/health", get(cluster::health))
+        .route("/cluster/sharding", get(cluster::sharding))
+        .route("/cluster/nodes", post(cluster::add_node))
+        .route("/cluster/nodes/{node_id}", axum::routing::delete(cluster::remove_node))
+}
+
+async fn unknown_path(request: Request) -> ApiError {
+    ApiError::UnknownPath { path: request.uri().path().to_owned() }
+}
+
+async fn method_not_allowed(request: Request) -> ApiError {
+    ApiError::MethodNotAllowed { method: request.method().to_string(), path: request.uri().path().to_owned() }
+}

@@ -1,0 +1,113 @@
+//! `GET /vectors/{collection}/{id}`, `POST /quiver/v1/scroll`, `POST /quiver/v1/count`.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::body::{Json, Params, answer};
+use super::convert;
+use super::door::Call;
+use super::error::ApiError;
+use super::request::{self, Freshness};
+use super::state::GatewayState;
+use crate::api::{Count, Counted, Found, GetOptions, Scroll, Scrolled};
+use crate::engine::{CountQuery, Filter, GetQuery, PointId, ScrollQuery};
+use crate::placement::ShardId;
+use crate::routing::Answer;
+
+type Segments = Result<Path<(String, String)>, PathRejection>;
+
+pub(super) async fn get(
+    State(state): State<GatewayState>,
+    call: Call,
+    segments: Segments,
+    Params(params): Params<GetOptions>,
+) -> Result<Response, ApiError> {
+    let Path((name, id)) = segments?;
+    let id: PointId =
+        id.parse().map_err(|error: crate::engine::BadPointId| ApiError::invalid("id", error.to_string()))?;
+    let (with_payload, with_vector) = params.selection();
+    let deadline = request::deadline(&state, &call, params.timeout_ms)?;
+    let collection = state.backend.collection(&name, deadline).await?;
+    let level = request::level(&state, &collection, params.consistency)?;
+    let freshness = Freshness { after: params.after, max_staleness_ms: params.max_staleness_ms, allow_partial: false };
+    let options = freshness.options(level, deadline)?;
+    let query = GetQuery {
+        collection: collection.entry.id,
+        ids: vec![id],
+        with_payload: with_payload.into(),
+        with_vector: with_vector.into(),
+    };
+    let mut found = state.backend.get(&collection, query, options).await?;
+    let Some(row) = found.value.pop() else { return Err(ApiError::PointNotFound { collection: name, id }) };
+    let row = convert::record(row);
+    let shards = convert::evidence(level, &found.shards);
+    let took_ms = call.took_ms();
+    let body = Found {
+        id: row.id,
+        version: row.version,
+        payload: row.payload,
+        vector: row.vector,
+        shard: row.shard,
+        consistency: level,
+        took_ms,
+        shards,
+    };
+    Ok(answer(StatusCode::OK, &body))
+}
+
+pub(super) async fn scroll(
+    State(state): State<GatewayState>,
+    call: Call,
+    Json(body): Json<Scroll>,
+) -> Result<Response, ApiError> {
+    request::check_page(&state, body.limit, 0)?;
+    let filter = body.filter.as_ref().map(Filter::parse).transpose()?;
+    let deadline = request::deadline(&state, &call, body.timeout_ms)?;
+    let collection = state.backend.collection(&body.collection, deadline).await?;
+    let level = request::level(&state, &collection, body.consistency)?;
+    let freshness =
+        Freshness { after: body.after, max_staleness_ms: body.max_staleness_ms, allow_partial: body.allow_partial };
+    let options = freshness.options(level, deadline)?;
+    let query = ScrollQuery {
+        collection: collection.entry.id,
+        offset: body.offset.map(PointId::from),
+        limit: body.limit,
+        filter,
+        with_payload: body.with_payload.into(),
+        with_vector: body.with_vector.into(),
+    };
+    let page = state.backend.scroll(&collection, query, options).await?;
+    let (missing_shards, shards) = (missing(&page), convert::evidence(level, &page.shards));
+    let points = page.value.records.into_iter().map(convert::record).collect();
+    let next = page.value.next.map(Into::into);
+    Ok(answer(
+        StatusCode::OK,
+        &Scrolled { points, next, consistency: level, took_ms: call.took_ms(), shards, missing_shards },
+    ))
+}
+
+pub(super) async fn count(
+    State(state): State<GatewayState>,
+    call: Call,
+    Json(body): Json<Count>,
+) -> Result<Response, ApiError> {
+    let filter = body.filter.as_ref().map(Filter::parse).transpose()?;
+    let deadline = request::deadline(&state, &call, body.timeout_ms)?;
+    let collection = state.backend.collection(&body.collection, deadline).await?;
+    let level = request::level(&state, &collection, body.consistency)?;
+    let freshness =
+        Freshness { after: body.after, max_staleness_ms: body.max_staleness_ms, allow_partial: body.allow_partial };
+    let options = freshness.options(level, deadline)?;
+    let query = CountQuery { collection: collection.entry.id, filter };
+    let counted = state.backend.count(&collection, query, options).await?;
+    let (missing_shards, shards) = (missing(&counted), convert::evidence(level, &counted.shards));
+    let body = Counted { count: counted.value, consistency: level, took_ms: call.took_ms(), shards, missing_shards };
+    Ok(answer(StatusCode::OK, &body))
+}
+
+/// The shards that a partial answer lacks.
+pub(super) fn missing<T>(answered: &Answer<T>) -> Vec<u32> {
+    answered.missing.iter().map(|(ShardId(shard), _)| *shard).collect()
+}

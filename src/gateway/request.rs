@@ -1,0 +1,111 @@
+//! What requests have in common: a deadline, a level, a token, limits on sizes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::door::Call;
+use super::error::ApiError;
+use super::levels;
+use super::limits::LimitName;
+use super::state::GatewayState;
+use crate::api::{Consistency, Level};
+use crate::engine::RequestId;
+use crate::routing::{CallOptions, Collection, ReadOptions};
+
+/// When the client of `call` stops waiting.
+///
+/// # Errors
+/// A `timeout_ms` of 0 or beyond the limit.
+pub(super) fn deadline(state: &GatewayState, call: &Call, timeout_ms: Option<u64>) -> Result<Instant, ApiError> {
+    let allowed = state.limits.max_timeout.as_millis() as u64;
+    let timeout = match timeout_ms {
+        None => state.limits.default_timeout,
+        Some(0) => return Err(ApiError::invalid("timeout_ms", "must be at least 1")),
+        Some(value) if value > allowed => {
+            return Err(ApiError::LimitExceeded { field: "timeout_ms", value, limit: LimitName::MaxTimeout, allowed });
+        }
+        Some(ms) => Duration::from_millis(ms),
+    };
+    Ok(Instant::from_std(call.began) + timeout)
+}
+
+/// The level that `asked` comes to in `collection`.
+///
+/// # Errors
+/// Zero replicas.
+pub(super) fn level(
+    state: &GatewayState,
+    collection: &Collection,
+    asked: Option<Level>,
+) -> Result<Consistency, ApiError> {
+    // The map holds the word this gateway wrote when the collection was created; any other means a newer version wrote it.
+    let default = collection.entry.default_consistency.parse().unwrap_or_default();
+    levels::resolve(asked, default, state.backend.map().replication_factor)
+}
+
+/// What a read says of its freshness.
+pub(super) struct Freshness {
+    pub after: Option<String>,
+    pub max_staleness_ms: Option<u64>,
+    pub allow_partial: bool,
+}
+
+impl Freshness {
+    /// In the words of routing.
+    ///
+    /// # Errors
+    /// An `after` that is no token.
+    pub(super) fn options(self, level: Consistency, deadline: Instant) -> Result<ReadOptions, ApiError> {
+        let after = self.after.map(|text| text.parse()).transpose()?;
+        let max_staleness = self.max_staleness_ms.map(Duration::from_millis);
+        Ok(ReadOptions {
+            mode: levels::read_mode(level),
+            after,
+            max_staleness,
+            allow_partial: self.allow_partial,
+            deadline,
+        })
+    }
+}
+
+/// The options of a write, which always has a name: the client's or one made here.
+pub(super) fn call_options(request_id: Option<Uuid>, deadline: Instant) -> CallOptions {
+    CallOptions { deadline, request_id: RequestId(request_id.unwrap_or_else(Uuid::new_v4)) }
+}
+
+/// Checks the length of a batch.
+///
+/// # Errors
+/// None, or more than the limit.
+pub(super) fn check_batch(state: &GatewayState, field: &'static str, length: usize) -> Result<(), ApiError> {
+    let allowed = state.limits.batch;
+    match length {
+        0 => Err(ApiError::invalid(field, "is empty: nothing to do")),
+        _ if length > allowed => Err(ApiError::LimitExceeded {
+            field,
+            value: length as u64,
+            limit: LimitName::Batch,
+            allowed: allowed as u64,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the length of a page, where `skipped` more are gathered and thrown away.
+///
+/// # Errors
+/// 0, or more than the limit.
+pub(super) fn check_page(state: &GatewayState, limit: usize, skipped: usize) -> Result<(), ApiError> {
+    let allowed = state.limits.limit;
+    let over = |field, value: usize| {
+        Err(ApiError::LimitExceeded { field, value: value as u64, limit: LimitName::Limit, allowed: allowed as u64 })
+    };
+    match limit {
+        0 => Err(ApiError::invalid("limit", "must be at least 1")),
+        _ if limit > allowed => over("limit", limit),
+        _ if limit.saturating_add(skipped) > allowed => over("offset + limit", limit.saturating_add(skipped)),
+        _ => Ok(()),
+    }
+}

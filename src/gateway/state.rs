@@ -1,0 +1,77 @@
+//! What the gateway needs of the rest of the process: a way to the shards, the node it runs in, limits, books.
+//!
+//! The composition root fills this in; tests fill it in with fakes. Handlers see no more of the node than is named here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft_groups::NodeId;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::backend::Backend;
+use super::books::{self, Books};
+use super::limits::Limits;
+use crate::api::HealthState;
+use crate::routing::NodeReport;
+
+/// Everything a handler can reach; clones share it.
+#[derive(Clone)]
+pub struct GatewayState {
+    /// The way to the shards and to the cluster map.
+    pub backend: Arc<dyn Backend>,
+    /// The node this gateway runs in.
+    pub node: Arc<dyn LocalNode>,
+    /// What one request may ask for.
+    pub limits: Arc<Limits>,
+    /// What was counted.
+    pub books: Arc<Books>,
+    /// Permits for [`Limits::in_flight`].
+    pub(super) in_flight: Arc<Semaphore>,
+}
+
+impl GatewayState {
+    /// The state of one gateway. Starts the process's metrics recorder if it does not run yet.
+    pub fn new(backend: Arc<dyn Backend>, node: Arc<dyn LocalNode>, limits: Limits) -> Self {
+        books::start();
+        let in_flight = Arc::new(Semaphore::new(limits.in_flight));
+        Self { backend, node, limits: Arc::new(limits), books: Arc::default(), in_flight }
+    }
+}
+
+/// This process, as its own pages show it.
+pub trait LocalNode: Send + Sync + 'static {
+    /// The node's name; a gateway without replicas has one too.
+    fn name(&self) -> String;
+
+    /// How long the process has run.
+    fn uptime(&self) -> Duration;
+
+    /// Whether it serves, and what was looked at to tell.
+    fn health(&self) -> NodeHealth;
+
+    /// What it holds; `None` on a gateway without replicas.
+    fn report(&self) -> Option<NodeReport>;
+
+    /// The switch for link faults; `None` unless the node was started with `--test-faults`.
+    fn faults(&self) -> Option<Arc<dyn LinkFaults>>;
+}
+
+/// How this process is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeHealth {
+    /// `healthy` and `degraded` serve; the others answer 503.
+    pub state: HealthState,
+    /// What was looked at, by name.
+    pub checks: BTreeMap<String, Value>,
+}
+
+/// Cuts this node's peer traffic with chosen nodes, in both directions; for tests.
+pub trait LinkFaults: Send + Sync + 'static {
+    /// Cuts exactly these links and heals all others.
+    fn cut(&self, nodes: BTreeSet<NodeId>);
+
+    /// The nodes that are cut off now.
+    fn cuts(&self) -> BTreeSet<NodeId>;
+}

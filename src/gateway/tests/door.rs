@@ -1,0 +1,58 @@
+//! What the door does for every route: too many requests, panics, routes of others, headers.
+
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::json;
+use tower::ServiceExt as _;
+
+use super::{Body, Request, Router, call, docs, fake, post, send};
+use crate::gateway::{ApiError, router, router_with};
+
+#[tokio::test]
+async fn a_full_house_refuses_data_and_still_shows_its_health() {
+    let (state, _) = fake::state(0);
+    let router = router(state);
+    let refused = post(&router, "/search", json!({"collection": "docs", "vector": [1]})).await;
+    assert_eq!(refused.refused(429, "too_many_requests").body["status"]["retryable"], true);
+    super::get(&router, "/health").await.ok();
+}
+
+#[tokio::test]
+async fn routes_of_the_node_have_the_same_door() {
+    async fn broken() -> String {
+        panic!("the roof is on fire")
+    }
+    let extra = Router::new()
+        .route("/join", get(|| async { ApiError::invalid("name", "is taken").into_response() }))
+        .route("/broken", get(broken));
+    let router = router_with(fake::state(1).0, extra);
+    super::get(&router, "/join").await.refused(400, "invalid_input");
+    let failed = super::get(&router, "/broken").await.refused(500, "internal");
+    assert!(failed.error().contains("the roof is on fire"), "{}", failed.error());
+    call(&router, "PUT", "/join", "").await.refused(405, "method_not_allowed");
+}
+
+#[tokio::test]
+async fn headers_beside_an_error_stay() {
+    let (router, _) = docs().await;
+    let request = |method| Request::builder().method(method).uri("/search").body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request("PATCH")).await.unwrap();
+    assert_eq!(response.headers()["allow"], "POST");
+    assert_eq!(response.headers()["content-type"], "application/json");
+    send(&router, request("PATCH")).await.refused(405, "method_not_allowed");
+}
+
+#[tokio::test]
+async fn a_huge_body_is_answered_over_a_real_connection() {
+    let (router, _) = docs().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/vectors", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let body = format!(r#"{{"collection":"docs","vectors":[],"x":"{}"}}"#, "a".repeat(3 << 19));
+    let sent =
+        reqwest::Client::new().post(url).header("content-type", "application/json").body(body).send().await.unwrap();
+    assert_eq!(sent.status().as_u16(), 413);
+    assert!(sent.headers().contains_key("x-request-id"));
+    assert!(sent.text().await.unwrap().contains("body_too_large"));
+    server.abort();
+}

@@ -1,0 +1,301 @@
+//! A cluster of one node and one shard: the real map and the real engine, with a log that is a counter.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use parking_lot::Mutex;
+use raft_groups::{Changes, GroupStatus, Machine, NodeId, Position, ReadMode, Role};
+use tokio::time::Instant;
+
+use crate::api::HealthState;
+use crate::engine::{
+    CollectionConfig, Command, CountQuery, Engine, GetQuery, Hit, PointWrite, Record, Reply, ScrollQuery, SearchQuery,
+    Selector,
+};
+use crate::gateway::backend::{Backend, Rows};
+use crate::gateway::{GatewayState, Limits, LinkFaults, LocalNode, NodeHealth, router};
+use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, ShardId};
+use crate::routing::{
+    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, NodeOverview, NodeReport, Overview,
+    ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SessionToken, ShardEvidence, WriteOutcome, WrittenPoint,
+};
+
+const SHARD: ShardId = ShardId(0);
+
+/// The cluster, the node, and what was asked of them.
+#[derive(Default)]
+pub(super) struct FakeCluster {
+    map: Mutex<ClusterMap>,
+    engine: Engine,
+    index: Mutex<u64>,
+    cut: Mutex<BTreeSet<NodeId>>,
+    /// Answered to the next request for points, instead of serving it.
+    pub fails: Mutex<Option<RouteError>>,
+    /// Options of the last read.
+    pub read: Mutex<Option<ReadOptions>>,
+    /// How the last write was to be acknowledged, and under which name.
+    pub wrote: Mutex<Option<(Acknowledge, CallOptions)>>,
+    /// Whether fault injection is off.
+    pub faults_off: Mutex<bool>,
+}
+
+/// A router over a fresh cluster, with small limits.
+pub(super) fn start() -> (Router, Arc<FakeCluster>) {
+    let (state, cluster) = state(1_024);
+    (router(state), cluster)
+}
+
+/// The state of a gateway that serves `in_flight` requests at once.
+pub(super) fn state(in_flight: usize) -> (GatewayState, Arc<FakeCluster>) {
+    let cluster = Arc::new(FakeCluster::default());
+    let map = placement::form([7; 16], BTreeMap::from([(1, node("node1", 8001))]), 1, 3).unwrap();
+    cluster.map.lock().apply(MetaCommand::Form { map });
+    let small = Limits { body_bytes: 1 << 20, drain_bytes: 1 << 20, batch: 100, limit: 1_000, ..Limits::default() };
+    (GatewayState::new(cluster.clone(), cluster.clone(), Limits { in_flight, ..small }), cluster)
+}
+
+/// A node on this host.
+pub(in crate::gateway) fn node(name: &str, port: u16) -> NodeEntry {
+    let peer_addr = format!("localhost:{}", port + 100);
+    NodeEntry {
+        name: NodeName::new(name).unwrap(),
+        incarnation: [1; 16],
+        host: "localhost".to_owned(),
+        port,
+        peer_addr,
+    }
+}
+
+impl FakeCluster {
+    fn apply(&self, command: &Command) -> Result<(u64, Reply), RouteError> {
+        let mut index = self.index.lock();
+        *index += 1;
+        let mut changes = Changes::default();
+        let reply = self.engine.apply(Position { index: *index, term: 3 }, &command.encode(), &mut changes).unwrap();
+        match Reply::decode(&reply).unwrap() {
+            Reply::Refused(refusal) => Err(RouteError::Refused { refusal }),
+            reply => Ok((*index, reply)),
+        }
+    }
+
+    fn fail(&self) -> Result<(), RouteError> {
+        self.fails.lock().take().map_or(Ok(()), Err)
+    }
+
+    fn token(&self) -> SessionToken {
+        SessionToken(BTreeMap::from([(SHARD, *self.index.lock())]))
+    }
+
+    fn answer<T>(&self, value: T, options: ReadOptions) -> Result<Answer<T>, RouteError> {
+        self.fail()?;
+        let staleness_ms = Some(if options.mode == ReadMode::Follower { 40 } else { 0 });
+        let missing = if options.allow_partial { vec![(ShardId(9), "cut off".to_owned())] } else { Vec::new() };
+        *self.read.lock() = Some(options);
+        let served_by = NodeName::new("node1").unwrap();
+        let shards = vec![ShardEvidence {
+            shard: SHARD,
+            served_by,
+            role: Role::Leader,
+            term: 3,
+            index: *self.index.lock(),
+            staleness_ms,
+        }];
+        Ok(Answer { value, shards, missing })
+    }
+}
+
+fn refused(refusal: crate::engine::Refusal) -> RouteError {
+    RouteError::Refused { refusal }
+}
+
+#[async_trait]
+impl Backend for FakeCluster {
+    fn map(&self) -> Arc<ClusterMap> {
+        Arc::new(self.map.lock().clone())
+    }
+
+    async fn collection(&self, name: &str, _: Instant) -> Result<Collection, RouteError> {
+        let entry = self.map.lock().collections.get(name).cloned();
+        let entry = entry.ok_or_else(|| RouteError::CollectionNotFound { name: name.to_owned() })?;
+        Ok(Collection { name: name.to_owned(), entry })
+    }
+
+    async fn create_collection(
+        &self,
+        name: &str,
+        config: CollectionConfig,
+        level: String,
+        _: Instant,
+    ) -> Result<Created, RouteError> {
+        let command = MetaCommand::CreateCollection { name: name.to_owned(), config, default_consistency: level };
+        let (entry, existed) = match self.map.lock().apply(command) {
+            MetaReply::Created { entry } => (entry, false),
+            MetaReply::Exists { entry } => (entry, true),
+            MetaReply::Conflict { entry } => return Err(RouteError::CollectionExists { name: name.to_owned(), entry }),
+            MetaReply::BadName(bad) => return Err(bad.into()),
+            other => panic!("{other:?}"),
+        };
+        self.apply(&Command::CreateCollection { collection: entry.id, config: entry.config.clone() })?;
+        Ok(Created { collection: Collection { name: name.to_owned(), entry }, existed, pending: Vec::new() })
+    }
+
+    async fn drop_collection(&self, name: &str, _: Instant) -> Result<bool, RouteError> {
+        Ok(self.map.lock().collections.remove(name).is_some())
+    }
+
+    async fn upsert(
+        &self,
+        collection: &Collection,
+        points: Vec<PointWrite>,
+        ack: Acknowledge,
+        options: CallOptions,
+    ) -> Result<WriteOutcome, RouteError> {
+        self.fail()?;
+        *self.wrote.lock() = Some((ack, options));
+        let command = Command::Upsert { collection: collection.entry.id, request: Some(options.request_id), points };
+        let (_, Reply::Upserted(written)) = self.apply(&command)? else {
+            panic!("an upsert is answered by another reply")
+        };
+        let results = written.into_iter().map(|(id, version)| WrittenPoint { id, shard: SHARD, version }).collect();
+        Ok(WriteOutcome { results, token: self.token() })
+    }
+
+    async fn delete(
+        &self,
+        collection: &Collection,
+        selector: Selector,
+        ack: Acknowledge,
+        options: CallOptions,
+    ) -> Result<DeleteOutcome, RouteError> {
+        self.fail()?;
+        *self.wrote.lock() = Some((ack, options));
+        let command = Command::Delete { collection: collection.entry.id, request: Some(options.request_id), selector };
+        let (_, Reply::Deleted { count, .. }) = self.apply(&command)? else {
+            panic!("a deletion is answered by another reply")
+        };
+        Ok(DeleteOutcome { deleted: count, token: self.token() })
+    }
+
+    async fn get(&self, _: &Collection, query: GetQuery, options: ReadOptions) -> Rows<Record> {
+        let records = self.engine.get(&query).map_err(refused)?;
+        self.answer(records.into_iter().map(|record| (SHARD, record)).collect(), options)
+    }
+
+    async fn search(
+        &self,
+        _: &Collection,
+        query: SearchQuery,
+        offset: usize,
+        limit: usize,
+        options: ReadOptions,
+    ) -> Rows<Hit> {
+        assert_eq!(query.limit, offset + limit, "the query asks for the page and what it skips");
+        let hits = self.engine.search(&query).map_err(refused)?;
+        self.answer(hits.into_iter().skip(offset).take(limit).map(|hit| (SHARD, hit)).collect(), options)
+    }
+
+    async fn scroll(
+        &self,
+        _: &Collection,
+        query: ScrollQuery,
+        options: ReadOptions,
+    ) -> Result<Answer<ScrollAnswer>, RouteError> {
+        let page = self.engine.scroll(&query).map_err(refused)?;
+        let records = page.records.into_iter().map(|record| (SHARD, record)).collect();
+        self.answer(ScrollAnswer { records, next: page.next }, options)
+    }
+
+    async fn count(&self, _: &Collection, query: CountQuery, options: ReadOptions) -> Result<Answer<u64>, RouteError> {
+        let count = self.engine.count(&query).map_err(refused)?;
+        self.answer(count, options)
+    }
+
+    async fn overview(&self, _: Instant) -> Overview {
+        let report = self.report().ok_or_else(|| "it is a gateway".to_owned());
+        Overview { map: self.map(), nodes: vec![NodeOverview { node: 1, report }] }
+    }
+}
+
+impl LocalNode for FakeCluster {
+    fn name(&self) -> String {
+        "node1".to_owned()
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_secs(12)
+    }
+
+    fn health(&self) -> NodeHealth {
+        NodeHealth { state: HealthState::Healthy, checks: BTreeMap::from([("formed".to_owned(), true.into())]) }
+    }
+
+    fn report(&self) -> Option<NodeReport> {
+        let collections = self.engine.collections().into_iter().map(|stats| (stats.collection, stats.points)).collect();
+        let (digest_index, digest) = self.engine.digest();
+        let status = status(SHARD.group(), *self.index.lock());
+        let replica = ReplicaReport {
+            shard: SHARD,
+            status,
+            points: self.engine.points(),
+            collections,
+            memory_bytes: 10,
+            digest_index,
+            digest,
+        };
+        Some(NodeReport {
+            node: 1,
+            uptime_seconds: 12,
+            load: 0.25,
+            memory_bytes: 10,
+            disk_bytes: 20,
+            epoch: self.map.lock().epoch,
+            meta: Some(status_of_meta()),
+            replicas: vec![replica],
+            quarantined: Vec::new(),
+        })
+    }
+
+    fn faults(&self) -> Option<Arc<dyn LinkFaults>> {
+        (!*self.faults_off.lock()).then(|| Arc::new(Switch(Mutex::new(self.cut.lock().clone()))) as Arc<dyn LinkFaults>)
+    }
+}
+
+struct Switch(Mutex<BTreeSet<NodeId>>);
+
+impl LinkFaults for Switch {
+    fn cut(&self, nodes: BTreeSet<NodeId>) {
+        *self.0.lock() = nodes;
+    }
+
+    fn cuts(&self) -> BTreeSet<NodeId> {
+        self.0.lock().clone()
+    }
+}
+
+fn status_of_meta() -> GroupStatus {
+    status(placement::META, 2)
+}
+
+/// A lone voter that leads.
+pub(in crate::gateway) fn status(group: raft_groups::GroupId, applied: u64) -> GroupStatus {
+    GroupStatus {
+        group,
+        role: Role::Leader,
+        term: 3,
+        leader: Some(1),
+        last_log: applied,
+        committed: applied,
+        applied,
+        snapshot: 0,
+        purged: 0,
+        voters: BTreeSet::from([1]),
+        learners: BTreeSet::new(),
+        leader_contact: Some(Duration::ZERO),
+        catching_up: false,
+        matched: BTreeMap::from([(1, applied)]),
+        stopped: None,
+    }
+}

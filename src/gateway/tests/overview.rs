@@ -1,0 +1,108 @@
+//! Health and sharding of a cluster of three, whole and broken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use raft_groups::{GroupStatus, NodeId, Role};
+
+use super::fake;
+use crate::api::HealthState;
+use crate::gateway::overview::{health, sharding, status};
+use crate::placement::{self, ClusterMap, MetaCommand};
+use crate::routing::{NodeOverview, NodeReport, Overview, ReplicaReport};
+
+const NODES: [NodeId; 3] = [1, 2, 3];
+
+/// Three nodes, two shards on each; node 1 leads everything.
+fn whole() -> Overview {
+    let nodes = NODES.map(|node| (node, fake::node(&format!("node{node}"), 8000 + node as u16)));
+    let mut map = ClusterMap::default();
+    map.apply(MetaCommand::Form { map: placement::form([7; 16], BTreeMap::from(nodes), 2, 3).unwrap() });
+    let nodes = NODES.map(|node| NodeOverview { node, report: Ok(report(&map, node)) });
+    Overview { map: Arc::new(map), nodes: nodes.into() }
+}
+
+fn report(map: &ClusterMap, node: NodeId) -> NodeReport {
+    let replicas = map.shards.keys().map(|shard| ReplicaReport {
+        shard: *shard,
+        status: member(shard.group(), node),
+        points: 100,
+        collections: BTreeMap::new(),
+        memory_bytes: 0,
+        digest_index: 9,
+        digest: 1,
+    });
+    NodeReport {
+        node,
+        uptime_seconds: 1,
+        load: 0.0,
+        memory_bytes: 0,
+        disk_bytes: 0,
+        epoch: 1,
+        meta: Some(member(placement::META, node)),
+        replicas: replicas.collect(),
+        quarantined: Vec::new(),
+    }
+}
+
+fn member(group: raft_groups::GroupId, node: NodeId) -> GroupStatus {
+    let role = if node == 1 { Role::Leader } else { Role::Follower };
+    GroupStatus { role, voters: BTreeSet::from(NODES), ..fake::status(group, 10 - node) }
+}
+
+fn lose(overview: &mut Overview, node: NodeId) {
+    overview.nodes[node as usize - 1].report = Err("connection refused".to_owned());
+}
+
+fn codes(overview: &Overview) -> Vec<String> {
+    health(overview).issues.into_iter().map(|issue| issue.code).collect()
+}
+
+#[test]
+fn a_whole_cluster_is_healthy_and_can_lose_one() {
+    let health = health(&whole());
+    assert_eq!((health.status, health.can_lose_nodes, health.groups.total), (HealthState::Healthy, 1, 3));
+    assert!(health.issues.is_empty());
+    assert_eq!(status(&whole()).total_vectors, 200);
+    assert_eq!(status(&whole()).nodes[2].vector_count, 200);
+}
+
+#[test]
+fn one_lost_follower_degrades() {
+    let mut overview = whole();
+    lose(&mut overview, 3);
+    let health = health(&overview);
+    assert_eq!((health.status, health.can_lose_nodes), (HealthState::Degraded, 0));
+    assert_eq!((health.groups.with_leader, health.groups.under_replicated), (3, 3));
+    assert_eq!(codes(&overview), ["node_unreachable", "under_replicated"]);
+    assert!(health.issues[0].message.contains("node3"));
+    assert_eq!((status(&overview).healthy_nodes, status(&overview).total_vectors), (2, 200));
+}
+
+#[test]
+fn a_lost_leader_or_majority_is_unavailable() {
+    let mut overview = whole();
+    lose(&mut overview, 1);
+    assert_eq!(health(&overview).status, HealthState::Unavailable);
+    assert_eq!(codes(&overview).iter().filter(|code| *code == "no_leader").count(), 3);
+    lose(&mut overview, 2);
+    assert_eq!(codes(&overview).iter().filter(|code| *code == "no_quorum").count(), 3);
+}
+
+#[test]
+fn an_unformed_cluster_is_starting() {
+    let overview = Overview { map: Arc::default(), nodes: Vec::new() };
+    assert_eq!(health(&overview).status, HealthState::Starting);
+    assert_eq!(status(&overview).total_nodes, 0);
+}
+
+#[test]
+fn sharding_tells_lag_and_who_is_missing() {
+    let mut overview = whole();
+    lose(&mut overview, 3);
+    let sharding = sharding(&overview);
+    let states: Vec<_> =
+        sharding.shards[0].replicas.iter().map(|row| (row.node.as_str(), row.state.as_str(), row.lag)).collect();
+    assert_eq!(states, [("node1", "voter", Some(0)), ("node2", "voter", Some(1)), ("node3", "unreachable", None)]);
+    assert_eq!(sharding.shards[0].range, ["0x0000000000000000", "0x7fffffffffffffff"]);
+}

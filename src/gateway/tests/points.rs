@@ -1,0 +1,170 @@
+//! Points, written and read.
+
+use serde_json::json;
+
+use super::*;
+use crate::routing::{Acknowledge, RouteError};
+
+async fn filled() -> (Router, std::sync::Arc<FakeCluster>) {
+    let (router, cluster) = docs().await;
+    let points = json!([
+        {"id": 1, "vector": [1, 0, 0], "payload": {"lang": "en", "n": 1}},
+        {"id": 2, "vector": [0.9, 0.1, 0], "payload": {"lang": "de", "n": 2}},
+        {"id": "6f9619ff-8b86-d011-b42d-00cf4fc964ff", "vector": [0, 1, 0]},
+    ]);
+    let written = post(&router, "/vectors", json!({"collection": "docs", "vectors": points})).await.ok();
+    assert_eq!(written.body["upserted"], 3);
+    assert_eq!(written.body["results"][0], json!({"id": 1, "shard": 0, "version": 2}));
+    (router, cluster)
+}
+
+#[tokio::test]
+async fn a_point_is_written_found_and_deleted() {
+    let (router, _) = filled().await;
+    let found = get(&router, "/vectors/docs/1").await.ok();
+    assert_eq!(found.body["vector"], json!([1.0, 0.0, 0.0]));
+    assert_eq!(found.body["payload"], json!({"lang": "en", "n": 1}));
+    assert_eq!(found.body["consistency"], "quorum");
+    let row = &found.body["shards"][0];
+    assert_eq!((&row["served_by"], &row["role"], &row["index"]), (&json!("node1"), &json!("leader"), &json!(2)));
+    let lean = get(&router, "/vectors/docs/1?with_payload=false&with_vector=false").await.ok();
+    assert!(lean.body.get("payload").is_none() && lean.body.get("vector").is_none());
+    let gone = call(&router, "DELETE", "/vectors", r#"{"collection":"docs","ids":[1,1,77]}"#).await.ok();
+    assert_eq!((&gone.body["deleted"], &gone.body["token"]), (&json!(1), &json!("s1.0-3")));
+    get(&router, "/vectors/docs/1").await.refused(404, "point_not_found");
+    let rest = call(
+        &router,
+        "DELETE",
+        "/vectors",
+        r#"{"collection":"docs","filter":{"must":{"key":"lang","match":{"value":"de"}}}}"#,
+    );
+    assert_eq!(rest.await.ok().body["deleted"], 1);
+}
+
+#[tokio::test]
+async fn a_search_finds_the_nearest_at_every_level() {
+    let (router, cluster) = filled().await;
+    for (asked, level) in [
+        (json!("one"), "one"),
+        (json!("quorum"), "quorum"),
+        (json!("all"), "all"),
+        (json!(1), "one"),
+        (json!("majority"), "quorum"),
+    ] {
+        let found = post(
+            &router,
+            "/search",
+            json!({"collection": "docs", "vector": [1, 0, 0], "limit": 2, "consistency": asked}),
+        )
+        .await
+        .ok();
+        assert_eq!(found.body["consistency"], level);
+        assert_eq!(found.body["results"][0]["id"], 1);
+        assert_eq!(found.body["results"][1]["id"], 2);
+        assert_eq!(found.body["shards"][0].get("staleness_ms").is_some(), level == "one", "{}", found.body);
+        assert!(found.body["took_ms"].is_number());
+        let mode = cluster.read.lock().as_ref().unwrap().mode;
+        assert_eq!(
+            format!("{mode:?}"),
+            match level {
+                "one" => "Follower",
+                "quorum" => "Lease",
+                _ => "Linearizable",
+            }
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_search_by_id_leaves_the_point_out() {
+    let (router, _) = filled().await;
+    let all = post(&router, "/search", json!({"collection": "docs", "id": 1})).await.ok();
+    let ids: Vec<&Value> = all.body["results"].as_array().unwrap().iter().map(|hit| &hit["id"]).collect();
+    assert_eq!(ids, [&json!(2), &json!("6f9619ff-8b86-d011-b42d-00cf4fc964ff")]);
+    let second = post(&router, "/search", json!({"collection": "docs", "id": 1, "offset": 1, "limit": 1})).await.ok();
+    assert_eq!(second.body["results"][0]["id"], "6f9619ff-8b86-d011-b42d-00cf4fc964ff");
+    post(&router, "/search", json!({"collection": "docs", "id": 99})).await.refused(404, "point_not_found");
+}
+
+#[tokio::test]
+async fn a_search_selects_and_cuts_off() {
+    let (router, _) = filled().await;
+    let base = json!({"collection": "docs", "vector": [1, 0, 0], "score_threshold": 0.5, "with_vector": true});
+    for (with, expected) in [
+        (json!(true), json!({"lang": "en", "n": 1})),
+        (json!(["lang"]), json!({"lang": "en"})),
+        (json!({"include": ["n"]}), json!({"n": 1})),
+        (json!({"exclude": ["n"]}), json!({"lang": "en"})),
+    ] {
+        let mut body = base.clone();
+        body["with_payload"] = with;
+        let found = post(&router, "/search", body).await.ok();
+        assert_eq!(found.body["results"].as_array().unwrap().len(), 2);
+        assert_eq!(found.body["results"][0]["payload"], expected);
+        assert_eq!(found.body["results"][0]["vector"], json!([1.0, 0.0, 0.0]));
+    }
+    let filtered = json!({"collection": "docs", "vector": [1, 0, 0], "filter": {"must": [{"key": "lang", "match": {"value": "de"}}]}, "offset": 0});
+    assert_eq!(post(&router, "/search", filtered).await.ok().body["results"][0]["id"], 2);
+}
+
+#[tokio::test]
+async fn freshness_reaches_routing() {
+    let (router, cluster) = filled().await;
+    let body = json!({"collection": "docs", "after": "s1.0-2", "max_staleness_ms": 50, "consistency": "one", "allow_partial": true});
+    let counted = post(&router, "/quiver/v1/count", body).await.ok();
+    assert_eq!((&counted.body["count"], &counted.body["missing_shards"]), (&json!(3), &json!([9])));
+    let options = cluster.read.lock().clone().unwrap();
+    assert_eq!(options.after.unwrap().to_string(), "s1.0-2");
+    assert_eq!(options.max_staleness.unwrap().as_millis(), 50);
+    post(&router, "/quiver/v1/count", json!({"collection": "docs", "after": "yesterday"}))
+        .await
+        .refused(400, "invalid_input");
+}
+
+#[tokio::test]
+async fn a_scroll_pages_in_the_order_of_ids() {
+    let (router, _) = filled().await;
+    let first = post(&router, "/quiver/v1/scroll", json!({"collection": "docs", "limit": 2})).await.ok();
+    assert_eq!((first.body["points"].as_array().unwrap().len(), &first.body["points"][1]["id"]), (2, &json!(2)));
+    let next = first.body["next"].clone();
+    let last = post(&router, "/quiver/v1/scroll", json!({"collection": "docs", "limit": 2, "offset": next})).await.ok();
+    assert_eq!(
+        (&last.body["points"][0]["id"], &last.body["next"]),
+        (&json!("6f9619ff-8b86-d011-b42d-00cf4fc964ff"), &json!(null))
+    );
+}
+
+#[tokio::test]
+async fn a_guarded_write_tells_the_current_version() {
+    let (router, _) = filled().await;
+    let body = json!({"collection": "docs", "vectors": [{"id": 2, "vector": [1, 1, 1], "if_version": 7}]});
+    let refused = post(&router, "/vectors", body).await.refused(412, "version_mismatch");
+    assert_eq!(
+        (refused.detail("current"), refused.detail("expected"), refused.detail("position")),
+        (&json!(2), &json!(7), &json!(0))
+    );
+}
+
+#[tokio::test]
+async fn writes_have_a_name_and_a_level() {
+    let (router, cluster) = docs().await;
+    let id = "00000000-0000-0000-0000-000000000007";
+    let body = json!({"collection": "docs", "vectors": [{"id": 1, "vector": [1, 0, 0]}], "request_id": id, "consistency": "all"});
+    let first = post(&router, "/vectors", body.clone()).await.ok();
+    let again = post(&router, "/vectors", body).await.ok();
+    assert_eq!(first.body["results"], again.body["results"]);
+    let (ack, options) = cluster.wrote.lock().unwrap();
+    assert_eq!((ack, options.request_id.to_string().as_str()), (Acknowledge::AppliedEverywhere, id));
+    let other = json!({"collection": "docs", "vectors": [{"id": 2, "vector": [1, 0, 0]}], "request_id": id});
+    post(&router, "/vectors", other).await.refused(422, "request_id_reused");
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_says_how_to_retry() {
+    let (router, cluster) = docs().await;
+    *cluster.fails.lock() = Some(RouteError::Unknown { shard: None, reason: "the leader was lost".to_owned() });
+    let body = json!({"collection": "docs", "vectors": [{"id": 1, "vector": [1, 0, 0]}]});
+    let failed = post(&router, "/vectors", body).await.refused(503, "outcome_unknown");
+    assert_eq!(failed.body["status"]["committed"], "unknown");
+    assert!(failed.detail("retry_with_request_id").as_str().unwrap().parse::<uuid::Uuid>().is_ok());
+}

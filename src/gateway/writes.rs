@@ -1,0 +1,79 @@
+//! `POST /vectors` and `DELETE /vectors`.
+//!
+//! A batch is checked whole, here, before anything of it is proposed; the shards check again, since only they are sure
+//! of what they hold.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::body::{Json, answer};
+use super::door::Call;
+use super::error::ApiError;
+use super::state::GatewayState;
+use super::{levels, request};
+use crate::api::{self, Delete, Deleted, Upsert, Upserted};
+use crate::engine::{Filter, PointId, PointWrite, Selector, validate};
+use crate::routing::WrittenPoint;
+
+pub(super) async fn upsert(
+    State(state): State<GatewayState>,
+    call: Call,
+    Json(body): Json<Upsert>,
+) -> Result<Response, ApiError> {
+    request::check_batch(&state, "vectors", body.vectors.len())?;
+    let deadline = request::deadline(&state, &call, body.timeout_ms)?;
+    let collection = state.backend.collection(&body.collection, deadline).await?;
+    let level = request::level(&state, &collection, body.consistency)?;
+    let points: Vec<PointWrite> = body.vectors.into_iter().map(PointWrite::from).collect();
+    validate(&collection.entry.config, &points)?;
+    let options = request::call_options(body.request_id, deadline);
+    let written = state.backend.upsert(&collection, points, levels::acknowledge(level), options).await;
+    let written = written.map_err(|error| ApiError::Write { error, request: options.request_id })?;
+    let results: Vec<_> = written.results.into_iter().map(result).collect();
+    let upserted = results.len() as u64;
+    let answered =
+        Upserted { status: completed(), upserted, results, token: written.token.to_string(), shards: Vec::new() };
+    Ok(answer(StatusCode::OK, &answered))
+}
+
+pub(super) async fn delete(
+    State(state): State<GatewayState>,
+    call: Call,
+    Json(body): Json<Delete>,
+) -> Result<Response, ApiError> {
+    let selector = selector(&state, &body)?;
+    let deadline = request::deadline(&state, &call, body.timeout_ms)?;
+    let collection = state.backend.collection(&body.collection, deadline).await?;
+    let level = request::level(&state, &collection, body.consistency)?;
+    let options = request::call_options(body.request_id, deadline);
+    let done = state.backend.delete(&collection, selector, levels::acknowledge(level), options).await;
+    let done = done.map_err(|error| ApiError::Write { error, request: options.request_id })?;
+    let answered =
+        Deleted { status: completed(), deleted: done.deleted, token: done.token.to_string(), shards: Vec::new() };
+    Ok(answer(StatusCode::OK, &answered))
+}
+
+fn selector(state: &GatewayState, body: &Delete) -> Result<Selector, ApiError> {
+    match (&body.ids, &body.filter) {
+        (Some(ids), None) => {
+            request::check_batch(state, "ids", ids.len())?;
+            let mut ids: Vec<PointId> = ids.iter().map(|id| PointId::from(*id)).collect();
+            // Deleting a point twice is deleting it: an id given twice is no mistake worth an error.
+            ids.sort_unstable();
+            ids.dedup();
+            Ok(Selector::Ids(ids))
+        }
+        (None, Some(filter)) => Ok(Selector::Filter(Filter::parse(filter)?)),
+        (Some(_), Some(_)) => Err(ApiError::invalid("filter", "give either `ids` or `filter`, not both")),
+        (None, None) => Err(ApiError::invalid("ids", "give either `ids` or `filter`")),
+    }
+}
+
+fn result(point: WrittenPoint) -> api::WriteResult {
+    api::WriteResult { id: point.id.into(), shard: point.shard.0, version: point.version }
+}
+
+fn completed() -> String {
+    "completed".to_owned()
+}

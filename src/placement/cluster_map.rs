@@ -1,0 +1,164 @@
+//! The cluster map and its rules: pure, so that every replica of the meta group comes to the same map.
+//!
+//! No clock, no randomness, no I/O. Epoch 0 is the empty map before the cluster is formed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_groups::NodeId;
+use serde::{Deserialize, Serialize};
+
+use super::{MetaCommand, MetaReply, NodeName, ShardId, check_collection_name};
+use crate::engine::{CollectionConfig, CollectionId};
+
+/// Every node, shard and collection of one cluster, at one version.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ClusterMap {
+    /// The cluster's identity, chosen when it was formed.
+    pub cluster: [u8; 16],
+    /// Version of the map: grows by one with each change; 0 until the cluster is formed.
+    pub epoch: u64,
+    /// How many replicas each shard is meant to have.
+    pub replication_factor: usize,
+    /// The nodes that vote in the meta group.
+    pub meta: BTreeSet<NodeId>,
+    /// All nodes by number.
+    pub nodes: BTreeMap<NodeId, NodeEntry>,
+    /// All shards by number; their ranges cover the hash space without a gap or an overlap.
+    pub shards: BTreeMap<ShardId, ShardEntry>,
+    /// All collections by name.
+    pub collections: BTreeMap<String, CollectionEntry>,
+    /// The number the next collection gets; never reused.
+    pub next_collection: u64,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeEntry {
+    /// The operator's name for it.
+    pub name: NodeName,
+    /// Chosen when its data directory was made: a wiped node does not come back as itself.
+    pub incarnation: [u8; 16],
+    /// Host that clients reach it at.
+    pub host: String,
+    /// Port of its HTTP API.
+    pub port: u16,
+    /// `host:port` that its peers reach it at.
+    pub peer_addr: String,
+}
+
+/// One shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardEntry {
+    /// First and last hash of its range.
+    pub range: (u64, u64),
+    /// The nodes that are meant to hold a replica.
+    pub target: BTreeSet<NodeId>,
+    /// The node that starts the group, and so leads it at first; spread over the nodes.
+    pub preferred: NodeId,
+}
+
+/// One collection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CollectionEntry {
+    /// Its number, which the shards know it by.
+    pub id: CollectionId,
+    /// Its vectors.
+    pub config: CollectionConfig,
+    /// The consistency level of requests that name none; the gateway's word, opaque here.
+    pub default_consistency: String,
+    /// Epoch of the map that first held it.
+    pub created_epoch: u64,
+}
+
+impl ClusterMap {
+    /// Whether the cluster has been formed.
+    pub fn is_formed(&self) -> bool {
+        self.epoch > 0
+    }
+
+    /// A node's name, or `node#7` where the map does not know it.
+    pub fn name_of(&self, node: NodeId) -> String {
+        match self.nodes.get(&node) {
+            Some(entry) => entry.name.to_string(),
+            None => format!("node#{node}"),
+        }
+    }
+
+    /// The number of the node with this name.
+    pub fn node_named(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().find(|(_, entry)| entry.name.as_str() == name).map(|(id, _)| *id)
+    }
+
+    /// Whether a collection of this number exists.
+    pub fn has_collection(&self, id: CollectionId) -> bool {
+        self.collections.values().any(|entry| entry.id == id)
+    }
+
+    /// Carries out `command` and answers it. The epoch grows exactly where the map changes.
+    pub fn apply(&mut self, command: MetaCommand) -> MetaReply {
+        if let MetaCommand::Form { map } = command {
+            return self.form(map);
+        }
+        if !self.is_formed() {
+            return MetaReply::NotFormed;
+        }
+        match command {
+            MetaCommand::Form { .. } => MetaReply::AlreadyFormed,
+            MetaCommand::CreateCollection { name, config, default_consistency } => {
+                self.create(name, config, default_consistency)
+            }
+            MetaCommand::DropCollection { name, id } => self.drop_collection(&name, id),
+            MetaCommand::SetAddress { node, host, port, peer_addr } => self.set_address(node, host, port, peer_addr),
+        }
+    }
+
+    fn form(&mut self, map: ClusterMap) -> MetaReply {
+        if self.is_formed() {
+            return MetaReply::AlreadyFormed;
+        }
+        *self = map;
+        self.epoch = 1;
+        MetaReply::Formed
+    }
+
+    fn create(&mut self, name: String, config: CollectionConfig, default_consistency: String) -> MetaReply {
+        if let Err(bad) = check_collection_name(&name) {
+            return MetaReply::BadName(bad);
+        }
+        if let Some(entry) = self.collections.get(&name) {
+            let same = entry.config == config && entry.default_consistency == default_consistency;
+            let entry = entry.clone();
+            return if same { MetaReply::Exists { entry } } else { MetaReply::Conflict { entry } };
+        }
+        self.epoch += 1;
+        let id = CollectionId(self.next_collection);
+        self.next_collection += 1;
+        let created_epoch = self.epoch;
+        let entry = CollectionEntry { id, config, default_consistency, created_epoch };
+        self.collections.insert(name, entry.clone());
+        MetaReply::Created { entry }
+    }
+
+    fn drop_collection(&mut self, name: &str, id: CollectionId) -> MetaReply {
+        if self.collections.get(name).is_none_or(|entry| entry.id != id) {
+            return MetaReply::NotFound;
+        }
+        match self.collections.remove(name) {
+            Some(entry) => {
+                self.epoch += 1;
+                MetaReply::Dropped { entry }
+            }
+            None => MetaReply::NotFound,
+        }
+    }
+
+    fn set_address(&mut self, node: NodeId, host: String, port: u16, peer_addr: String) -> MetaReply {
+        let Some(entry) = self.nodes.get_mut(&node) else { return MetaReply::NotFound };
+        let moved = NodeEntry { host, port, peer_addr, ..entry.clone() };
+        if *entry != moved {
+            *entry = moved;
+            self.epoch += 1;
+        }
+        MetaReply::AddressSet
+    }
+}

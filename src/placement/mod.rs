@@ -1,0 +1,18 @@
+//! What the cluster is meant to look like: nodes, shards, collections.
+//!
+//! The [`ClusterMap`] is the state of the meta group's machine ([`MetaMachine`]) and changes only through its log.
+//! This room decides nothing about requests and moves no data; it must not know HTTP, routing or the engine's inside.
+
+mod cluster_map;
+mod command;
+mod formation;
+mod ids;
+mod machine;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use cluster_map::{ClusterMap, CollectionEntry, NodeEntry, ShardEntry};
+pub use command::{MetaCodecError, MetaCommand, MetaReply};
+pub use formation::{FormationError, MAX_META_VOTERS, MAX_SHARDS, form};
+pub use ids::{BadName, META, NodeName, ShardId, check_collection_name};
+pub use machine::MetaMachine;

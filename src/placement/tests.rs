@@ -1,0 +1,165 @@
+//! The map's rules, and the properties every first map has.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use raft_groups::NodeId;
+
+use super::*;
+use crate::engine::{CollectionConfig, Distance, VectorParams};
+
+pub(crate) fn vectors(size: usize) -> CollectionConfig {
+    let params = VectorParams { size, distance: Distance::Cosine };
+    CollectionConfig { vectors: BTreeMap::from([(String::new(), params)]) }
+}
+
+pub(crate) fn nodes(count: u64) -> BTreeMap<NodeId, NodeEntry> {
+    (1..=count)
+        .map(|id| {
+            let entry = NodeEntry {
+                name: NodeName::new(format!("node{id}")).unwrap(),
+                incarnation: [id as u8; 16],
+                host: "127.0.0.1".to_owned(),
+                port: 8000 + id as u16,
+                peer_addr: format!("127.0.0.1:{}", 8100 + id),
+            };
+            (id, entry)
+        })
+        .collect()
+}
+
+pub(crate) fn map_of(node_count: u64, shards: u32, rf: usize) -> ClusterMap {
+    form([7; 16], nodes(node_count), shards, rf).unwrap()
+}
+
+fn formed() -> ClusterMap {
+    let mut map = ClusterMap::default();
+    assert_eq!(map.apply(MetaCommand::Form { map: map_of(3, 8, 3) }), MetaReply::Formed);
+    map
+}
+
+fn create(map: &mut ClusterMap, name: &str, size: usize) -> MetaReply {
+    let (config, default_consistency) = (vectors(size), "quorum".to_owned());
+    map.apply(MetaCommand::CreateCollection { name: name.to_owned(), config, default_consistency })
+}
+
+proptest! {
+    #[test]
+    fn ranges_cover_the_hash_space_evenly(node_count in 1u64..12, shards in 1u32..300, rf in 1usize..6) {
+        let map = map_of(node_count, shards, rf);
+        let ranges: Vec<_> = map.shards.values().map(|shard| shard.range).collect();
+        prop_assert_eq!(ranges[0].0, 0);
+        prop_assert_eq!(ranges[ranges.len() - 1].1, u64::MAX);
+        for pair in ranges.windows(2) {
+            prop_assert_eq!(pair[0].1 + 1, pair[1].0);
+        }
+        let sizes = ranges.iter().map(|(first, last)| last - first);
+        prop_assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1);
+    }
+
+    #[test]
+    fn replicas_and_first_leaders_are_spread(node_count in 1u64..12, shards in 1u32..300, rf in 1usize..6) {
+        let map = map_of(node_count, shards, rf);
+        let mut held: BTreeMap<NodeId, u32> = map.nodes.keys().map(|id| (*id, 0)).collect();
+        let mut led = held.clone();
+        for shard in map.shards.values() {
+            prop_assert_eq!(shard.target.len(), rf.min(node_count as usize));
+            prop_assert!(shard.target.contains(&shard.preferred));
+            *led.get_mut(&shard.preferred).unwrap() += 1;
+            for node in &shard.target {
+                *held.get_mut(node).unwrap() += 1;
+            }
+        }
+        prop_assert!(led.values().max().unwrap() - led.values().min().unwrap() <= 1);
+        let spread = held.values().max().unwrap() - held.values().min().unwrap();
+        prop_assert!(spread as usize <= rf);
+        prop_assert!(map.meta.len() <= MAX_META_VOTERS);
+    }
+}
+
+#[test]
+fn impossible_formations_are_refused() {
+    assert_eq!(form([0; 16], BTreeMap::new(), 8, 3), Err(FormationError::NoNodes));
+    assert_eq!(form([0; 16], nodes(1), 0, 3), Err(FormationError::Shards(0)));
+    assert_eq!(form([0; 16], nodes(1), 8, 0), Err(FormationError::NoReplicas));
+    let mut twins = nodes(2);
+    twins.get_mut(&2).unwrap().name = NodeName::new("node1").unwrap();
+    assert_eq!(form([0; 16], twins, 8, 3), Err(FormationError::SameName("node1".to_owned())));
+}
+
+#[test]
+fn a_cluster_forms_once() {
+    let mut map = formed();
+    assert_eq!(map.epoch, 1);
+    let before = map.clone();
+    let other = MetaCommand::Form { map: map_of(1, 1, 1) };
+    assert_eq!(map.apply(other), MetaReply::AlreadyFormed);
+    assert_eq!(map, before);
+}
+
+#[test]
+fn creating_twice_is_existing_and_differing_is_a_conflict() {
+    let mut map = formed();
+    let MetaReply::Created { entry } = create(&mut map, "docs", 4) else { panic!("new name") };
+    assert_eq!((entry.created_epoch, map.epoch), (2, 2));
+    assert_eq!(create(&mut map, "docs", 4), MetaReply::Exists { entry: entry.clone() });
+    assert_eq!(create(&mut map, "docs", 5), MetaReply::Conflict { entry });
+    assert_eq!(map.epoch, 2);
+}
+
+#[test]
+fn a_number_is_never_used_twice_and_a_late_drop_spares_the_successor() {
+    let mut map = formed();
+    let MetaReply::Created { entry: first } = create(&mut map, "docs", 4) else { panic!("new") };
+    let drop = MetaCommand::DropCollection { name: "docs".to_owned(), id: first.id };
+    assert!(matches!(map.apply(drop.clone()), MetaReply::Dropped { .. }));
+    let MetaReply::Created { entry: second } = create(&mut map, "docs", 4) else { panic!("new") };
+    assert_ne!(first.id, second.id);
+    assert_eq!(map.apply(drop), MetaReply::NotFound);
+    assert!(map.has_collection(second.id) && !map.has_collection(first.id));
+}
+
+#[test]
+fn an_address_changes_the_epoch_only_where_it_moves() {
+    let mut map = formed();
+    let set = |node, port| MetaCommand::SetAddress {
+        node,
+        host: "10.0.0.1".to_owned(),
+        port,
+        peer_addr: "10.0.0.1:9".to_owned(),
+    };
+    assert_eq!(map.apply(set(2, 80)), MetaReply::AddressSet);
+    assert_eq!(map.apply(set(2, 80)), MetaReply::AddressSet);
+    assert_eq!(map.epoch, 2);
+    assert_eq!(map.apply(set(9, 80)), MetaReply::NotFound);
+    assert_eq!(map.nodes[&2].host, "10.0.0.1");
+}
+
+#[test]
+fn names_are_checked() {
+    let long = "x".repeat(256);
+    for bad in ["", ".hidden", "a/b", "a b", "ü", "a\n", long.as_str()] {
+        assert!(check_collection_name(bad).is_err(), "{bad:?}");
+        assert!(matches!(create(&mut formed(), bad, 4), MetaReply::BadName(_)), "{bad:?}");
+    }
+    for good in ["docs", "a.b-c_D9", "-", &"x".repeat(255)] {
+        assert!(check_collection_name(good).is_ok(), "{good:?}");
+    }
+    assert!(serde_json::from_str::<NodeName>("\".x\"").is_err());
+}
+
+#[test]
+fn commands_and_replies_keep_their_meaning_as_bytes() {
+    let mut map = formed();
+    let reply = create(&mut map, "docs", 4);
+    assert_eq!(MetaReply::decode(&reply.encode()), Ok(reply));
+    let command = MetaCommand::Form { map };
+    assert_eq!(MetaCommand::decode(&command.encode()), Ok(command));
+}
+
+#[test]
+fn shards_and_groups_number_each_other() {
+    assert_eq!(ShardId(0).group(), raft_groups::GroupId(1));
+    assert_eq!(ShardId::of_group(ShardId(41).group()), Some(ShardId(41)));
+    assert_eq!(ShardId::of_group(META), None);
+}

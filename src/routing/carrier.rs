@@ -1,0 +1,150 @@
+//! Carries calls to their node: into this process's own service, or over HTTP to the peer port of another.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use raft_groups::NodeId;
+use raft_groups::network::http::AddressBook;
+use reqwest::StatusCode;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::breaker::Breaker;
+use super::rpc::{Call, Carrier, MAX_CALLS, MAX_RPC_BYTES, PATH, RouteRequest, RouteResponse, RpcError, RpcResult};
+use super::service::Service;
+
+/// Most requests under way to one peer.
+pub const MAX_IN_FLIGHT: usize = 256;
+
+/// How long a connection may take to open.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// This part of the time is kept back from the peer, so that its own words arrive before the caller stops listening.
+const KEPT_BACK: u32 = 20;
+
+/// The carrier of a running process.
+pub struct NodeCarrier {
+    local: OnceLock<Arc<Service>>,
+    addresses: Arc<dyn AddressBook>,
+    client: reqwest::Client,
+    peers: Mutex<HashMap<NodeId, Arc<Peer>>>,
+}
+
+/// What is kept for each peer.
+struct Peer {
+    breaker: Mutex<Breaker>,
+    places: Semaphore,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self { breaker: Mutex::default(), places: Semaphore::new(MAX_IN_FLIGHT) }
+    }
+}
+
+impl NodeCarrier {
+    /// A carrier that finds nodes in `addresses`.
+    ///
+    /// # Errors
+    /// Where no HTTP client can be made.
+    pub fn new(addresses: Arc<dyn AddressBook>) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .tcp_nodelay(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .no_proxy()
+            .pool_max_idle_per_host(MAX_IN_FLIGHT)
+            .build()?;
+        Ok(Self { local: OnceLock::new(), addresses, client, peers: Mutex::default() })
+    }
+
+    /// From now on calls to the node of `service` are carried out in this process. Only the first time counts.
+    pub fn serve_locally(&self, service: Arc<Service>) {
+        let _ = self.local.set(service);
+    }
+
+    fn peer(&self, node: NodeId) -> Arc<Peer> {
+        Arc::clone(self.peers.lock().entry(node).or_default())
+    }
+
+    async fn remote(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
+        let peer = self.peer(to);
+        let _place = peer.places.try_acquire().map_err(|_| RpcError::Busy { limit: MAX_IN_FLIGHT })?;
+        let url = self.addresses.peer_url(to).ok_or_else(|| not_sent("its address is not known"))?;
+        if !peer.breaker.lock().admit(Instant::now()) {
+            return Err(not_sent("it did not answer lately"));
+        }
+        let result = self.post(&url, cluster, to, calls, deadline).await;
+        match &result {
+            Ok(_) | Err(RpcError::Busy { .. }) => peer.breaker.lock().succeeded(),
+            Err(_) => peer.breaker.lock().failed(Instant::now()),
+        }
+        result
+    }
+
+    async fn post(&self, url: &str, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let body = encode(cluster, self.me(), to, calls, left)?;
+        let request = self.client.post(format!("{url}{PATH}")).timeout(left).body(body);
+        let response = request.send().await.map_err(|error| unsent_or_lost(&error))?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::MISDIRECTED_REQUEST => return Err(RpcError::WrongDoor),
+            // Said before anything is carried out.
+            StatusCode::SERVICE_UNAVAILABLE => return Err(not_sent("it is starting or stopping, or is cut off")),
+            other => return Err(not_sent(&format!("it refused the request: {other}"))),
+        }
+        let bytes = response.bytes().await.map_err(|error| RpcError::Lost { reason: error.to_string() })?;
+        match postcard::from_bytes(&bytes) {
+            Ok(RouteResponse::Answers(answers)) => Ok(answers),
+            Ok(RouteResponse::WrongDoor { .. }) => Err(RpcError::WrongDoor),
+            Err(error) => Err(RpcError::Lost { reason: format!("the answer cannot be read: {error}") }),
+        }
+    }
+}
+
+#[async_trait]
+impl Carrier for NodeCarrier {
+    async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
+        match self.local.get().filter(|local| local.node == to) {
+            Some(local) => Ok(local.execute(calls, deadline).await),
+            None => self.remote(cluster, to, calls, deadline).await,
+        }
+    }
+
+    fn looks_alive(&self, node: NodeId) -> bool {
+        self.me() == Some(node) || self.peer(node).breaker.lock().looks_alive()
+    }
+
+    fn me(&self) -> Option<NodeId> {
+        self.local.get().map(|service| service.node)
+    }
+}
+
+fn encode(
+    cluster: [u8; 16],
+    from: Option<NodeId>,
+    to: NodeId,
+    calls: Vec<Call>,
+    left: Duration,
+) -> Result<Vec<u8>, RpcError> {
+    let weight: usize = calls.iter().map(Call::weight).sum();
+    if calls.len() > MAX_CALLS || weight > MAX_RPC_BYTES {
+        return Err(not_sent("the request is larger than one node takes at once"));
+    }
+    let timeout_ms = u64::try_from((left - left / KEPT_BACK).as_millis()).unwrap_or(u64::MAX);
+    let request = RouteRequest { cluster, from, to, timeout_ms, calls };
+    postcard::to_stdvec(&request).map_err(|error| not_sent(&error.to_string()))
+}
+
+fn not_sent(reason: &str) -> RpcError {
+    RpcError::NotSent { reason: reason.to_owned() }
+}
+
+/// Only a connection that was never opened proves that nothing was sent.
+fn unsent_or_lost(error: &reqwest::Error) -> RpcError {
+    let reason = error.to_string();
+    if error.is_connect() { RpcError::NotSent { reason } } else { RpcError::Lost { reason } }
+}

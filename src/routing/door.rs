@@ -1,0 +1,59 @@
+//! The endpoint on the peer port: checks that a request is meant for this node, then has the service carry it out.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use raft_groups::NodeId;
+use tokio::time::Instant;
+
+use super::rpc::{MAX_CALLS, MAX_RPC_BYTES, PATH, RouteRequest, RouteResponse};
+use super::service::Service;
+
+/// What the endpoint needs.
+#[derive(Clone)]
+pub struct PeerDoor {
+    /// The cluster this node belongs to.
+    pub cluster: [u8; 16],
+    /// Carries the calls out.
+    pub service: Arc<Service>,
+    /// Whether nothing passes between this node and another; for fault tests.
+    pub is_cut: Arc<dyn Fn(NodeId) -> bool + Send + Sync>,
+}
+
+/// The routes of the peer port that answer other nodes' calls.
+pub fn peer_router(door: PeerDoor) -> Router {
+    Router::new().route(PATH, post(serve)).layer(DefaultBodyLimit::max(MAX_RPC_BYTES)).with_state(door)
+}
+
+async fn serve(State(door): State<PeerDoor>, body: Bytes) -> Response {
+    let received = Instant::now();
+    let request: RouteRequest = match postcard::from_bytes(&body) {
+        Ok(request) => request,
+        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    };
+    drop(body);
+    if request.calls.len() > MAX_CALLS {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    if request.cluster != door.cluster || request.to != door.service.node {
+        let here = RouteResponse::WrongDoor { cluster: door.cluster, node: door.service.node };
+        return answer(StatusCode::MISDIRECTED_REQUEST, &here);
+    }
+    if request.from.is_some_and(|from| (door.is_cut)(from)) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let deadline = received + request.timeout();
+    answer(StatusCode::OK, &RouteResponse::Answers(door.service.execute(request.calls, deadline).await))
+}
+
+fn answer(status: StatusCode, response: &RouteResponse) -> Response {
+    match postcard::to_stdvec(response) {
+        Ok(bytes) => (status, bytes).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

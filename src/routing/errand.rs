@@ -1,0 +1,238 @@
+//! One call on its way to an answer: whom to ask next, and what an outcome means. Pure, so that every turn is tested.
+//!
+//! The rule for safety: a write whose fate is in doubt is tried again only because its request id makes the repetition
+//! harmless, and once in doubt it is never reported as "certainly not done".
+
+use std::collections::BTreeSet;
+
+use raft_groups::{NodeId, ReadMode};
+
+use super::rpc::{Call, CallAnswer, CallError, RpcError};
+use super::{Committed, RouteError};
+use crate::placement::{ClusterMap, NodeName, ShardId};
+
+/// A call with all that is known of it so far.
+pub(super) struct Errand {
+    /// The shard it is for; `None` is the meta group.
+    pub shard: Option<ShardId>,
+    /// The call.
+    pub call: Call,
+    /// How often there was nobody left to ask at once.
+    pub rounds: u32,
+    /// Who was named as the leader by the last one that was asked.
+    hint: Option<NodeId>,
+    /// Asked since the last pause, in vain.
+    asked: BTreeSet<NodeId>,
+    /// Did not answer, whenever asked last.
+    silent: BTreeSet<NodeId>,
+    /// Why an earlier try may have been carried out.
+    doubt: Option<String>,
+    /// A write that is committed but not applied everywhere yet.
+    committed: Option<(NodeId, CallAnswer)>,
+    trouble: Option<Trouble>,
+}
+
+/// What the last try met.
+#[derive(Debug, Clone)]
+enum Trouble {
+    NoLeader,
+    Busy(String),
+    NoQuorum(String),
+    Stale(Option<u64>),
+    Behind(u64),
+    Stopped(String),
+    WrongDoor(NodeId),
+}
+
+/// What to do after an outcome.
+#[derive(Debug, PartialEq)]
+pub(super) enum Turn {
+    /// It is done.
+    Done(CallAnswer),
+    /// It has failed for good.
+    Failed(RouteError),
+    /// Another try, at once.
+    Again,
+    /// Another try, after a pause.
+    Later,
+}
+
+/// What is known of the nodes when choosing among them.
+pub(super) struct Outlook<'a> {
+    pub map: &'a ClusterMap,
+    /// The node this process is, where it is one.
+    pub me: Option<NodeId>,
+    /// The last known leader of the errand's group.
+    pub leader: Option<NodeId>,
+    /// Whether calls to a node have a fair chance.
+    pub alive: &'a dyn Fn(NodeId) -> bool,
+    /// Spreads reads over equally good replicas.
+    pub spread: usize,
+}
+
+impl Errand {
+    pub fn new(shard: Option<ShardId>, call: Call) -> Self {
+        Self {
+            shard,
+            call,
+            rounds: 0,
+            hint: None,
+            asked: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            doubt: None,
+            committed: None,
+            trouble: None,
+        }
+    }
+
+    /// Whom to ask next; `None` where the map names no replica.
+    pub fn choose(&self, outlook: &Outlook<'_>) -> Option<NodeId> {
+        let replicas = self.replicas(outlook.map);
+        let local = outlook.me.filter(|me| replicas.contains(me));
+        let named = [self.hint, outlook.leader];
+        // The local replica knows its leader for free, so it is asked before guessing.
+        let first: Vec<NodeId> = match self.needs_leader() {
+            true => named.into_iter().flatten().chain(local).collect(),
+            false => local.into_iter().collect(),
+        };
+        let mut others: Vec<NodeId> = replicas.iter().copied().collect();
+        if !others.is_empty() {
+            let turn = outlook.spread % others.len();
+            others.rotate_left(turn);
+        }
+        others.sort_by_key(|node| !(outlook.alive)(*node));
+        let mut order = first.into_iter().chain(others).filter(|node| replicas.contains(node));
+        order.find(|node| !self.asked.contains(node)).or_else(|| replicas.first().copied())
+    }
+
+    /// What `from`'s answer to this call means.
+    pub fn answered(&mut self, from: NodeId, outcome: Result<CallAnswer, CallError>, map: &ClusterMap) -> Turn {
+        self.silent.remove(&from);
+        let error = match outcome {
+            Ok(answer) => return self.carried_out(from, answer),
+            Err(error) => error,
+        };
+        match error {
+            CallError::Refused(refusal) => Turn::Failed(RouteError::Refused { refusal }),
+            CallError::Unfit { reason } => {
+                let committed = if self.doubt.is_some() { Committed::Unknown } else { Committed::No };
+                Turn::Failed(RouteError::Internal { reason, committed })
+            }
+            CallError::Busy { limit } => {
+                self.trouble = Some(Trouble::Busy(limit));
+                self.pause()
+            }
+            CallError::NotLeader { leader } => {
+                self.hint = leader.filter(|leader| *leader != from);
+                self.elsewhere(from, Trouble::NoLeader, map)
+            }
+            CallError::Indeterminate { reason } => {
+                self.doubt = Some(reason);
+                self.elsewhere(from, Trouble::NoLeader, map)
+            }
+            CallError::NotHere { .. } => self.elsewhere(from, Trouble::NoLeader, map),
+            CallError::Stopped { reason } => self.elsewhere(from, Trouble::Stopped(reason), map),
+            CallError::NoQuorum { reason } => self.elsewhere(from, Trouble::NoQuorum(reason), map),
+            CallError::Behind { applied } => self.elsewhere(from, Trouble::Behind(applied), map),
+            CallError::Stale { staleness_ms } => self.too_stale(from, staleness_ms, map),
+        }
+    }
+
+    /// What it means that `from` gave no answer to the request this call was in.
+    pub fn unanswered(&mut self, from: NodeId, error: &RpcError, map: &ClusterMap) -> Turn {
+        if let RpcError::Busy { .. } = error {
+            self.trouble = Some(Trouble::Busy(error.to_string()));
+            return self.pause();
+        }
+        self.silent.insert(from);
+        if let (RpcError::Lost { reason }, true) = (error, self.call.is_write()) {
+            self.doubt = Some(format!("{}: {reason}", map.name_of(from)));
+        }
+        let trouble = match error {
+            RpcError::WrongDoor => Trouble::WrongDoor(from),
+            _ => Trouble::NoLeader,
+        };
+        self.elsewhere(from, trouble, map)
+    }
+
+    /// The last word when time is up.
+    pub fn give_up(self, map: &ClusterMap) -> Result<(NodeId, CallAnswer), RouteError> {
+        if let Some(answer) = self.committed {
+            return Ok(answer);
+        }
+        let shard = self.shard;
+        if let Some(reason) = self.doubt {
+            return Err(RouteError::Unknown { shard, reason });
+        }
+        let missing = names(map, &self.silent);
+        let late = |reason: String| RouteError::Deadline { committed: Committed::No, reason };
+        Err(match self.trouble {
+            None => late("no time was left to ask anyone".to_owned()),
+            Some(Trouble::NoLeader) => RouteError::NoLeader { shard, missing },
+            Some(Trouble::Busy(limit)) => RouteError::Overloaded { limit },
+            Some(Trouble::NoQuorum(reason)) => RouteError::NoQuorum { shard, reason, missing },
+            Some(Trouble::Stopped(reason)) => RouteError::Stopped { shard, reason },
+            Some(Trouble::WrongDoor(node)) => RouteError::WrongCluster { node: map.name_of(node) },
+            Some(Trouble::Stale(_)) => late("every replica that answers is too stale".to_owned()),
+            Some(Trouble::Behind(applied)) => {
+                late(format!("a replica has applied index {applied}, which is not yet what `after` asks for"))
+            }
+        })
+    }
+
+    fn replicas<'a>(&self, map: &'a ClusterMap) -> &'a BTreeSet<NodeId> {
+        let of_shard = self.shard.and_then(|shard| map.shards.get(&shard)).map(|entry| &entry.target);
+        of_shard.unwrap_or(&map.meta)
+    }
+
+    fn needs_leader(&self) -> bool {
+        matches!(&self.call, Call::Write { .. } | Call::Read { mode: ReadMode::Lease, .. })
+    }
+
+    fn carried_out(&mut self, from: NodeId, answer: CallAnswer) -> Turn {
+        match &answer {
+            CallAnswer::Written { lagging, .. } if !lagging.is_empty() => {
+                self.committed = Some((from, answer));
+                self.pause()
+            }
+            _ => Turn::Done(answer),
+        }
+    }
+
+    /// Another replica may be fresher; when all were asked, waiting would only make the client wait for a verdict that
+    /// is there: nothing fresh enough can be reached.
+    fn too_stale(&mut self, from: NodeId, staleness_ms: Option<u64>, map: &ClusterMap) -> Turn {
+        let best = match self.trouble {
+            Some(Trouble::Stale(Some(known))) => Some(staleness_ms.map_or(known, |new| new.min(known))),
+            _ => staleness_ms,
+        };
+        match (self.elsewhere(from, Trouble::Stale(best), map), self.shard, &self.call) {
+            (Turn::Later, Some(shard), Call::Read { max_staleness_ms: Some(bound_ms), .. }) => {
+                Turn::Failed(RouteError::Stale { shard, staleness_ms: best, bound_ms: *bound_ms })
+            }
+            (turn, _, _) => turn,
+        }
+    }
+
+    /// Asks someone else, at once while there is someone who was not asked yet.
+    fn elsewhere(&mut self, from: NodeId, trouble: Trouble, map: &ClusterMap) -> Turn {
+        // That nobody else answers says less than what a replica said of its own state.
+        let says_more = !matches!((&self.trouble, &trouble), (Some(Trouble::Stale(_)), Trouble::NoLeader));
+        if says_more {
+            self.trouble = Some(trouble);
+        }
+        self.asked.insert(from);
+        if self.replicas(map).iter().all(|node| self.asked.contains(node)) { self.pause() } else { Turn::Again }
+    }
+
+    fn pause(&mut self) -> Turn {
+        self.asked.clear();
+        self.rounds += 1;
+        Turn::Later
+    }
+}
+
+/// The names of nodes, as far as the map knows them.
+pub(super) fn names(map: &ClusterMap, nodes: &BTreeSet<NodeId>) -> Vec<NodeName> {
+    nodes.iter().filter_map(|node| map.nodes.get(node)).map(|entry| entry.name.clone()).collect()
+}

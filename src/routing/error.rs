@@ -1,0 +1,196 @@
+//! Why a request failed, by what its sender may do next and what is known of its effect.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::WrittenPoint;
+use crate::engine::Refusal;
+use crate::placement::{BadName, CollectionEntry, NodeName, ShardId};
+
+/// What is known of the effect of a write that failed. Reads are always `No`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Committed {
+    /// Certainly nothing was changed.
+    No,
+    /// The change is committed and will not be lost.
+    Yes,
+    /// It may be committed now, later or never; repeat it only under the same request id.
+    Unknown,
+}
+
+impl fmt::Display for Committed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No => "no",
+            Self::Yes => "yes",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// Why a request failed. A shard of `None` is the meta group, which holds the cluster map.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RouteError {
+    /// There is no such collection; the map was read afresh to be sure.
+    #[error("collection `{name}` doesn't exist")]
+    CollectionNotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// The collection exists with other settings.
+    #[error("collection `{name}` exists with other settings")]
+    CollectionExists {
+        /// Its name.
+        name: String,
+        /// Its settings.
+        entry: CollectionEntry,
+    },
+    /// The name cannot be used.
+    #[error(transparent)]
+    BadName(#[from] BadName),
+    /// A shard looked at the request and refused it; positions in it are those of the client's request.
+    #[error("{refusal}")]
+    Refused {
+        /// What the shard says.
+        refusal: Refusal,
+    },
+    /// A group has no leader, or none that can be reached. Retry later.
+    #[error("{} has no leader that can be reached{}", group(.shard), missing_text(.missing))]
+    NoLeader {
+        /// The shard.
+        shard: Option<ShardId>,
+        /// Its nodes that did not answer.
+        missing: Vec<NodeName>,
+    },
+    /// No majority of a group confirmed the read in time. Retry later, or at a lower level.
+    #[error("{} has no quorum: {reason}{}", group(.shard), missing_text(.missing))]
+    NoQuorum {
+        /// The shard.
+        shard: Option<ShardId>,
+        /// What was waited for.
+        reason: String,
+        /// Its nodes that did not answer.
+        missing: Vec<NodeName>,
+    },
+    /// No replica of a shard that can be reached is as fresh as asked.
+    #[error("the freshest replica of shard {shard} that can be reached last heard its leader {} ago, more than the {bound_ms} ms allowed", staleness_text(.staleness_ms))]
+    Stale {
+        /// The shard.
+        shard: ShardId,
+        /// The least staleness met, in milliseconds; `None` if no replica has heard a leader since it started.
+        staleness_ms: Option<u64>,
+        /// The bound asked for.
+        bound_ms: u64,
+    },
+    /// The fate of a write to one shard is unknown. Retry only under the same request id.
+    #[error("the outcome of the write to {} is unknown: {reason}", group(.shard))]
+    Unknown {
+        /// The shard.
+        shard: Option<ShardId>,
+        /// What was lost.
+        reason: String,
+    },
+    /// The write is committed, but not every voter has applied it in time.
+    #[error("the write is committed, but was not applied everywhere in time{}", missing_text(.missing))]
+    NotEverywhere {
+        /// The nodes that have not.
+        missing: Vec<NodeName>,
+    },
+    /// Some shards carried out their part of a write and some did not.
+    #[error("{} of the shards failed, the others carried out their part; first: {}", .failed.len(), first_text(.failed))]
+    PartialWrite {
+        /// Points that were written; empty for a deletion.
+        done: Vec<WrittenPoint>,
+        /// The shards that carried out their part.
+        done_shards: Vec<ShardId>,
+        /// The shards that did not, or may not have, and why.
+        failed: Vec<(ShardId, Box<RouteError>)>,
+    },
+    /// Time ran out.
+    #[error("the deadline passed: {reason}")]
+    Deadline {
+        /// What is known of the effect.
+        committed: Committed,
+        /// What was waited for.
+        reason: String,
+    },
+    /// More requests wait than a limit allows. Retry after a pause.
+    #[error("overloaded: {limit}")]
+    Overloaded {
+        /// The limit that was met.
+        limit: String,
+    },
+    /// A replica has stopped and no other could take over.
+    #[error("{} cannot serve: {reason}", group(.shard))]
+    Stopped {
+        /// The shard.
+        shard: Option<ShardId>,
+        /// Why, with the way out.
+        reason: String,
+    },
+    /// This node does not belong to a formed cluster yet.
+    #[error("this node is starting: it has no cluster map yet")]
+    NotFormed,
+    /// A node of another cluster answered: an address in the map leads to the wrong place.
+    #[error("node {node} belongs to another cluster")]
+    WrongCluster {
+        /// The node that was meant.
+        node: String,
+    },
+    /// Nodes disagree in a way that should not happen, such as two versions of Quiver.
+    #[error("internal error: {reason}")]
+    Internal {
+        /// What was met.
+        reason: String,
+        /// What is known of the effect.
+        committed: Committed,
+    },
+}
+
+impl RouteError {
+    /// What is known of the effect of the request.
+    pub fn committed(&self) -> Committed {
+        match self {
+            Self::Unknown { .. } => Committed::Unknown,
+            Self::NotEverywhere { .. } => Committed::Yes,
+            Self::PartialWrite { .. } => Committed::Unknown,
+            Self::Deadline { committed, .. } | Self::Internal { committed, .. } => *committed,
+            Self::CollectionNotFound { .. }
+            | Self::CollectionExists { .. }
+            | Self::BadName(_)
+            | Self::Refused { .. }
+            | Self::NoLeader { .. }
+            | Self::NoQuorum { .. }
+            | Self::Stale { .. }
+            | Self::Overloaded { .. }
+            | Self::Stopped { .. }
+            | Self::NotFormed
+            | Self::WrongCluster { .. } => Committed::No,
+        }
+    }
+}
+
+fn group(shard: &Option<ShardId>) -> String {
+    match shard {
+        Some(shard) => format!("shard {shard}"),
+        None => "the cluster map's group".to_owned(),
+    }
+}
+
+fn missing_text(missing: &[NodeName]) -> String {
+    if missing.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = missing.iter().map(NodeName::as_str).collect();
+    format!(" (no answer from {})", names.join(", "))
+}
+
+fn staleness_text(staleness_ms: &Option<u64>) -> String {
+    staleness_ms.map_or("an unknown time".to_owned(), |ms| format!("{ms} ms"))
+}
+
+fn first_text(failed: &[(ShardId, Box<RouteError>)]) -> String {
+    failed.first().map_or(String::new(), |(shard, error)| format!("shard {shard}: {error}"))
+}

@@ -1,0 +1,61 @@
+//! The replicas of this node, as the serving side finds them. The node opens and closes them.
+
+use std::collections::BTreeMap;
+
+use parking_lot::RwLock;
+use raft_groups::{Group, GroupId};
+
+use super::Quarantined;
+use crate::engine::Engine;
+use crate::placement::{MetaMachine, ShardId};
+
+/// This node's open replicas, and those that stay closed.
+#[derive(Default)]
+pub struct LocalGroups {
+    meta: RwLock<Option<Group<MetaMachine>>>,
+    shards: RwLock<BTreeMap<ShardId, Group<Engine>>>,
+    quarantined: RwLock<BTreeMap<GroupId, String>>,
+}
+
+impl LocalGroups {
+    /// The replica of the meta group, where this node has one.
+    pub fn meta(&self) -> Option<Group<MetaMachine>> {
+        self.meta.read().clone()
+    }
+
+    /// The replica of a shard, where this node has one.
+    pub fn shard(&self, shard: ShardId) -> Option<Group<Engine>> {
+        self.shards.read().get(&shard).cloned()
+    }
+
+    /// All replicas of shards.
+    pub fn shards(&self) -> Vec<(ShardId, Group<Engine>)> {
+        self.shards.read().iter().map(|(shard, group)| (*shard, group.clone())).collect()
+    }
+
+    /// Replicas that stay closed since their data is damaged.
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        let closed = self.quarantined.read();
+        closed.iter().map(|(group, reason)| Quarantined { group: *group, reason: reason.clone() }).collect()
+    }
+
+    /// Why the replica of `group` is closed, where it is.
+    pub fn closed(&self, group: GroupId) -> Option<String> {
+        self.quarantined.read().get(&group).cloned()
+    }
+
+    /// Takes the replica of the meta group.
+    pub fn put_meta(&self, group: Group<MetaMachine>) {
+        *self.meta.write() = Some(group);
+    }
+
+    /// Takes the replica of a shard.
+    pub fn put_shard(&self, shard: ShardId, group: Group<Engine>) {
+        self.shards.write().insert(shard, group);
+    }
+
+    /// Notes that the replica of `group` stays closed.
+    pub fn quarantine(&self, group: GroupId, reason: String) {
+        self.quarantined.write().insert(group, reason);
+    }
+}

@@ -1,0 +1,43 @@
+//! Where a request goes: from a collection and point ids to shards, their replicas and back.
+//!
+//! In come typed requests of the gateway, out go merged answers with evidence of what served them. A request crosses
+//! the network at most once after the door: the [`Router`] calls the right node directly, one RPC per node for all its
+//! shards, and never asks a node to pass something on. This room must not know HTTP statuses, JSON or consistency
+//! levels by their client's names.
+
+mod answer;
+mod breaker;
+mod carrier;
+mod door;
+mod errand;
+mod error;
+mod leader_cache;
+mod local;
+mod map_cell;
+mod overview;
+mod pool;
+mod report;
+mod request;
+mod retry;
+mod ring;
+mod router;
+pub mod rpc;
+mod scatter;
+mod service;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use answer::{Answer, Created, DeleteOutcome, ScrollAnswer, ShardEvidence, WriteOutcome, WrittenPoint};
+pub use carrier::NodeCarrier;
+pub use door::{PeerDoor, peer_router};
+pub use error::{Committed, RouteError};
+pub use local::LocalGroups;
+pub use map_cell::MapCell;
+pub use overview::{NodeOverview, NodeReport, Overview, Quarantined, ReplicaReport};
+pub use pool::Pool;
+pub use request::{Acknowledge, CallOptions, Collection, ReadOptions};
+pub use ring::{Ring, point_hash};
+pub use router::Router;
+pub use service::{Service, Vitals};
+pub use token::{BadToken, SessionToken};

@@ -1,0 +1,133 @@
+//! What the nodes say of themselves, gathered for the cluster's status pages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use raft_groups::{GroupId, GroupStatus, NodeId, Role};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::CollectionId;
+use crate::placement::{ClusterMap, ShardId};
+
+/// Every node's report, or why there is none.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// The map the reports belong to.
+    pub map: Arc<ClusterMap>,
+    /// The nodes in the order of their numbers.
+    pub nodes: Vec<NodeOverview>,
+}
+
+/// One node, as far as it could be asked.
+#[derive(Debug, Clone)]
+pub struct NodeOverview {
+    /// Its number.
+    pub node: NodeId,
+    /// What it says of itself, or why it does not answer.
+    pub report: Result<NodeReport, String>,
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Its number.
+    pub node: NodeId,
+    /// Seconds since its process started.
+    pub uptime_seconds: u64,
+    /// How busy it is, 0 to 1.
+    pub load: f32,
+    /// Memory its points use, in bytes.
+    pub memory_bytes: u64,
+    /// Disk its logs and state use, in bytes.
+    pub disk_bytes: u64,
+    /// Epoch of the map it has.
+    pub epoch: u64,
+    /// Its replica of the meta group, if it has one.
+    pub meta: Option<GroupStatus>,
+    /// Its replicas of shards.
+    pub replicas: Vec<ReplicaReport>,
+    /// Replicas that stay closed since their data is damaged.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// One replica of a shard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplicaReport {
+    /// The shard.
+    pub shard: ShardId,
+    /// Its group as this replica sees it.
+    pub status: GroupStatus,
+    /// Points in it.
+    pub points: u64,
+    /// Points by collection.
+    pub collections: BTreeMap<CollectionId, u64>,
+    /// Memory its points use, in bytes.
+    pub memory_bytes: u64,
+    /// Log index of the last command that `digest` reflects.
+    pub digest_index: u64,
+    /// Digest of its replicated state: equal on all replicas at equal index.
+    pub digest: u64,
+}
+
+/// A replica that stays closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// Its group.
+    pub group: GroupId,
+    /// What is wrong, with the way out.
+    pub reason: String,
+}
+
+impl NodeReport {
+    /// Points on this node, every replica counted.
+    pub fn points(&self) -> u64 {
+        self.replicas.iter().map(|replica| replica.points).sum()
+    }
+}
+
+impl Overview {
+    /// The reports there are.
+    pub fn reports(&self) -> impl Iterator<Item = &NodeReport> {
+        self.nodes.iter().filter_map(|node| node.report.as_ref().ok())
+    }
+
+    /// All replicas of a shard that were reported, with their nodes.
+    pub fn replicas(&self, shard: ShardId) -> impl Iterator<Item = (NodeId, &ReplicaReport)> {
+        self.reports().flat_map(move |report| {
+            let of_shard = report.replicas.iter().filter(move |replica| replica.shard == shard);
+            of_shard.map(|replica| (report.node, replica))
+        })
+    }
+
+    /// The leader of a shard, as the replica with the highest term that calls itself so.
+    pub fn leader(&self, shard: ShardId) -> Option<(NodeId, &ReplicaReport)> {
+        let leaders = self.replicas(shard).filter(|(_, r)| r.status.role == Role::Leader);
+        leaders.max_by_key(|(_, replica)| replica.status.term)
+    }
+
+    /// The node that leads the meta group, by the same rule.
+    pub fn meta_leader(&self) -> Option<NodeId> {
+        let statuses = self.reports().filter_map(|r| r.meta.as_ref().map(|meta| (r.node, meta)));
+        let leaders = statuses.filter(|(_, meta)| meta.role == Role::Leader);
+        leaders.max_by_key(|(_, meta)| meta.term).map(|(node, _)| node)
+    }
+
+    /// The replica of a shard that speaks for it: its leader, or else the one that has applied most.
+    pub fn speaker(&self, shard: ShardId) -> Option<(NodeId, &ReplicaReport)> {
+        self.leader(shard).or_else(|| self.replicas(shard).max_by_key(|(_, r)| r.status.applied))
+    }
+
+    /// Points in the cluster, each counted once.
+    pub fn points(&self) -> u64 {
+        self.speakers().map(|replica| replica.points).sum()
+    }
+
+    /// Points of one collection, each counted once.
+    pub fn points_of(&self, collection: CollectionId) -> u64 {
+        self.speakers().filter_map(|replica| replica.collections.get(&collection)).sum()
+    }
+
+    fn speakers(&self) -> impl Iterator<Item = &ReplicaReport> {
+        self.map.shards.keys().filter_map(|shard| self.speaker(*shard)).map(|(_, replica)| replica)
+    }
+}

@@ -1,0 +1,40 @@
+//! Makes this node's report of itself.
+
+use super::service::Service;
+use super::{NodeReport, ReplicaReport};
+use crate::engine::Engine;
+use crate::placement::ShardId;
+use raft_groups::{Group, Machine as _};
+
+/// What the node of `service` says of itself now.
+pub(super) fn of(service: &Service) -> NodeReport {
+    let meta = service.groups.meta();
+    let shards = service.groups.shards();
+    let replicas: Vec<ReplicaReport> = shards.iter().map(|(shard, group)| of_replica(*shard, group)).collect();
+    NodeReport {
+        node: service.node,
+        uptime_seconds: service.vitals.uptime().as_secs(),
+        load: service.vitals.load(),
+        memory_bytes: replicas.iter().map(|replica| replica.memory_bytes).sum(),
+        disk_bytes: service.vitals.disk_bytes(),
+        epoch: meta.as_ref().map_or(0, |meta| meta.machine().map().epoch),
+        meta: meta.map(|meta| meta.status()),
+        replicas,
+        quarantined: service.groups.quarantined(),
+    }
+}
+
+fn of_replica(shard: ShardId, group: &Group<Engine>) -> ReplicaReport {
+    let machine = group.machine();
+    let (digest_index, digest) = machine.digest();
+    let stats = machine.collections().into_iter();
+    ReplicaReport {
+        shard,
+        status: group.status(),
+        points: machine.points(),
+        collections: stats.map(|stats| (stats.collection, stats.points)).collect(),
+        memory_bytes: machine.memory_bytes(),
+        digest_index,
+        digest,
+    }
+}

@@ -1,0 +1,52 @@
+//! How a request wants to be carried out, in the words of routing.
+
+use std::time::Duration;
+
+use raft_groups::ReadMode;
+use tokio::time::Instant;
+
+use super::SessionToken;
+use crate::engine::RequestId;
+use crate::placement::CollectionEntry;
+
+/// A collection that was found in the map; requests on its points start from it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Collection {
+    /// Its name.
+    pub name: String,
+    /// What the map says of it.
+    pub entry: CollectionEntry,
+}
+
+/// How a write wants to be carried out.
+#[derive(Debug, Clone, Copy)]
+pub struct CallOptions {
+    /// When the client stops waiting.
+    pub deadline: Instant,
+    /// The write's name, by which a shard knows a retry from a new write.
+    pub request_id: RequestId,
+}
+
+/// When a write is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// When a majority holds it and the leader has applied it.
+    Committed,
+    /// When, in addition, every voter has applied it.
+    AppliedEverywhere,
+}
+
+/// How a read wants to be carried out.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// How fresh each shard's state must be.
+    pub mode: ReadMode,
+    /// Writes that must be seen even where `mode` would not promise it.
+    pub after: Option<SessionToken>,
+    /// The longest a follower may have heard nothing of its leader. Bounds [`ReadMode::Follower`] only.
+    pub max_staleness: Option<Duration>,
+    /// Whether an answer without some of the shards is better than none.
+    pub allow_partial: bool,
+    /// When the client stops waiting.
+    pub deadline: Instant,
+}

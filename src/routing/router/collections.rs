@@ -1,0 +1,151 @@
+//! Finding, making and dropping collections.
+//!
+//! The map's group decides whether a collection exists; the shards are told afterwards. A shard that could not be told
+//! learns of a new collection with its first request there, and its leader drops by itself what the map no longer has.
+
+use raft_groups::NodeId;
+use tokio::time::Instant;
+
+use super::super::errand::Errand;
+use super::super::rpc::{Call, CallAnswer};
+use super::super::scatter::Outcome;
+use super::{Router, unfit_answer};
+use crate::engine::{CollectionConfig, Command, Reply};
+use crate::placement::{CollectionEntry, META, MetaCommand, MetaReply, ShardId};
+use crate::routing::{Collection, Committed, Created, RouteError};
+
+impl Router {
+    /// A collection by name. A name the cached map does not know is looked up in the map's group first.
+    ///
+    /// # Errors
+    /// [`RouteError::CollectionNotFound`], or why the map's group could not be asked.
+    pub async fn collection(&self, name: &str, deadline: Instant) -> Result<Collection, RouteError> {
+        let found = |entry: &CollectionEntry| Collection { name: name.to_owned(), entry: entry.clone() };
+        if let Some(entry) = self.formed()?.collections.get(name) {
+            return Ok(found(entry));
+        }
+        let map = self.fresh_map(deadline).await?;
+        map.collections.get(name).map(found).ok_or_else(|| RouteError::CollectionNotFound { name: name.to_owned() })
+    }
+
+    /// Adds a collection to the map and tells every shard.
+    ///
+    /// # Errors
+    /// [`RouteError::CollectionExists`] where it has other settings, [`RouteError::BadName`], or why the map's group
+    /// could not carry it out.
+    pub async fn create_collection(
+        &self,
+        name: &str,
+        config: CollectionConfig,
+        default_consistency: String,
+        deadline: Instant,
+    ) -> Result<Created, RouteError> {
+        let command = MetaCommand::CreateCollection { name: name.to_owned(), config, default_consistency };
+        let (entry, existed) = match self.change_map(command, deadline).await? {
+            MetaReply::Created { entry } => (entry, false),
+            MetaReply::Exists { entry } => (entry, true),
+            MetaReply::Conflict { entry } => {
+                return Err(RouteError::CollectionExists { name: name.to_owned(), entry });
+            }
+            MetaReply::BadName(bad) => return Err(bad.into()),
+            MetaReply::NotFormed => return Err(RouteError::NotFormed),
+            _ => return Err(unfit_answer(Committed::Unknown)),
+        };
+        // Part of the time is kept for the answer: the collection exists now, whatever becomes of the rest.
+        let now = Instant::now();
+        let until = now + deadline.saturating_duration_since(now) / 2;
+        let shards: Vec<ShardId> = self.map().shards.keys().copied().collect();
+        let told = self.introduce(&shards, &entry, until).await;
+        let pending = shards.into_iter().zip(told).filter(|(_, told)| told.is_err()).map(|(shard, _)| shard).collect();
+        Ok(Created { collection: Collection { name: name.to_owned(), entry }, existed, pending })
+    }
+
+    /// Removes a collection from the map and from every shard; whether there was one.
+    ///
+    /// # Errors
+    /// [`RouteError::Deadline`] with `committed: yes` where a shard could not be told in time (its leader will find out
+    /// by itself), or why the map's group could not carry it out.
+    pub async fn drop_collection(&self, name: &str, deadline: Instant) -> Result<bool, RouteError> {
+        self.formed()?;
+        let map = self.fresh_map(deadline).await?;
+        let Some(entry) = map.collections.get(name) else { return Ok(false) };
+        let command = MetaCommand::DropCollection { name: name.to_owned(), id: entry.id };
+        match self.change_map(command, deadline).await? {
+            // Not found: a try whose answer was lost has dropped it, or someone else has at the same time.
+            MetaReply::Dropped { .. } | MetaReply::NotFound => {}
+            _ => return Err(unfit_answer(Committed::Unknown)),
+        }
+        let shards: Vec<ShardId> = map.shards.keys().copied().collect();
+        let told = self.tell(&shards, &Command::DropCollection { collection: entry.id }, deadline).await;
+        match shards.iter().zip(told).find_map(|(shard, told)| told.err().map(|error| (*shard, error))) {
+            None => Ok(true),
+            Some((shard, error)) => Err(RouteError::Deadline {
+                committed: Committed::Yes,
+                reason: format!("the collection is dropped, but shard {shard} could not be told yet: {error}"),
+            }),
+        }
+    }
+
+    /// Records in the map where a node listens.
+    ///
+    /// # Errors
+    /// [`RouteError::Internal`] where the map does not know the node, or why the map's group could not carry it out.
+    pub async fn set_address(
+        &self,
+        node: NodeId,
+        (host, port, peer_addr): (String, u16, String),
+        deadline: Instant,
+    ) -> Result<(), RouteError> {
+        match self.change_map(MetaCommand::SetAddress { node, host, port, peer_addr }, deadline).await? {
+            MetaReply::AddressSet => Ok(()),
+            other => {
+                let reason = format!("the address of node {node} was not taken: {other:?}");
+                Err(RouteError::Internal { reason, committed: Committed::No })
+            }
+        }
+    }
+
+    /// Makes a collection known to shards; the log index per shard, from which on it is.
+    pub(super) async fn introduce(
+        &self,
+        shards: &[ShardId],
+        entry: &CollectionEntry,
+        deadline: Instant,
+    ) -> Vec<Result<u64, RouteError>> {
+        let command = Command::CreateCollection { collection: entry.id, config: entry.config.clone() };
+        self.tell(shards, &command, deadline).await
+    }
+
+    /// Carries out one command in several shards; its log index in each.
+    async fn tell(&self, shards: &[ShardId], command: &Command, deadline: Instant) -> Vec<Result<u64, RouteError>> {
+        let command = command.encode();
+        let errand = |shard: &ShardId| {
+            let call = Call::Write { group: shard.group(), command: command.clone(), everywhere: false };
+            Errand::new(Some(*shard), call)
+        };
+        let outcomes = self.scatter.run(shards.iter().map(errand).collect(), deadline).await;
+        outcomes.into_iter().map(done_at).collect()
+    }
+
+    async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
+        self.formed()?;
+        let call = Call::Write { group: META, command: command.encode(), everywhere: false };
+        match self.scatter.run_one(Errand::new(None, call), deadline).await? {
+            (_, CallAnswer::Written { reply, .. }) => {
+                MetaReply::decode(&reply).map_err(|_| unfit_answer(Committed::Unknown))
+            }
+            _ => Err(unfit_answer(Committed::Unknown)),
+        }
+    }
+}
+
+fn done_at(outcome: Outcome) -> Result<u64, RouteError> {
+    let (_, CallAnswer::Written { index, reply, .. }) = outcome? else {
+        return Err(unfit_answer(Committed::Unknown));
+    };
+    match Reply::decode(&reply) {
+        Ok(Reply::Created | Reply::Dropped) => Ok(index),
+        Ok(Reply::Refused(refusal)) => Err(RouteError::Refused { refusal }),
+        _ => Err(unfit_answer(Committed::Unknown)),
+    }
+}

@@ -1,0 +1,90 @@
+//! Calls to the shards of one collection, and the cure where a shard does not know the collection.
+
+use tokio::time::Instant;
+
+use super::super::errand::Errand;
+use super::super::rpc::{Call, CallAnswer};
+use super::super::scatter::Outcome;
+use super::Router;
+use crate::engine::{Refusal, Reply};
+use crate::placement::{ClusterMap, ShardId};
+use crate::routing::{Collection, RouteError};
+
+impl Router {
+    /// Carries out one call per shard. A shard that does not know the collection is told of it, if it still exists, and
+    /// asked again.
+    ///
+    /// # Errors
+    /// [`RouteError::CollectionNotFound`] where the collection is gone; what shards failed at is in the outcomes.
+    pub(super) async fn on_shards(
+        &self,
+        collection: &Collection,
+        calls: Vec<(ShardId, Call)>,
+        deadline: Instant,
+    ) -> Result<Vec<(ShardId, Outcome)>, RouteError> {
+        let errands = calls.iter().map(|(shard, call)| Errand::new(Some(*shard), call.clone())).collect();
+        let mut outcomes = self.scatter.run(errands, deadline).await;
+        let strangers: Vec<usize> = (0..outcomes.len()).filter(|place| is_stranger(&outcomes[*place])).collect();
+        if !strangers.is_empty() {
+            let map = self.fresh_map(deadline).await?;
+            still_there(&map, collection)?;
+            for (place, outcome) in self.cure(collection, &calls, strangers, deadline).await {
+                outcomes[place] = outcome;
+            }
+        }
+        Ok(calls.into_iter().map(|(shard, _)| shard).zip(outcomes).collect())
+    }
+
+    /// Introduces the collection to the shards at `places` and repeats their calls, which then must see it.
+    async fn cure(
+        &self,
+        collection: &Collection,
+        calls: &[(ShardId, Call)],
+        places: Vec<usize>,
+        deadline: Instant,
+    ) -> Vec<(usize, Outcome)> {
+        let shards: Vec<ShardId> = places.iter().map(|place| calls[*place].0).collect();
+        let known_from = self.introduce(&shards, &collection.entry, deadline).await;
+        let (mut cured, mut retried, mut errands) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, index) in places.into_iter().zip(known_from) {
+            let (shard, call) = &calls[place];
+            match index {
+                Ok(index) => {
+                    retried.push(place);
+                    errands.push(Errand::new(Some(*shard), call.clone().not_before(index)));
+                }
+                Err(error) => cured.push((place, Err(error))),
+            }
+        }
+        cured.extend(retried.into_iter().zip(self.scatter.run(errands, deadline).await));
+        cured
+    }
+}
+
+fn still_there(map: &ClusterMap, collection: &Collection) -> Result<(), RouteError> {
+    match map.collections.get(&collection.name) {
+        Some(entry) if entry.id == collection.entry.id => Ok(()),
+        _ => Err(RouteError::CollectionNotFound { name: collection.name.clone() }),
+    }
+}
+
+/// Whether the shard answered that it does not know the collection.
+fn is_stranger(outcome: &Outcome) -> bool {
+    match outcome {
+        Err(RouteError::Refused { refusal }) => matches!(refusal, Refusal::CollectionNotFound { .. }),
+        Ok((_, CallAnswer::Written { reply, .. })) => {
+            matches!(Reply::decode(reply), Ok(Reply::Refused(Refusal::CollectionNotFound { .. })))
+        }
+        _ => false,
+    }
+}
+
+/// A shard's failure in the words of the request: one that does not know the collection after all means it is gone.
+pub(super) fn in_words(error: RouteError, collection: &Collection) -> RouteError {
+    match error {
+        RouteError::Refused { refusal: Refusal::CollectionNotFound { .. } } => {
+            RouteError::CollectionNotFound { name: collection.name.clone() }
+        }
+        other => other,
+    }
+}

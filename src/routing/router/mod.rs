@@ -1,0 +1,102 @@
+//! The way in: one method per kind of request.
+//!
+//! A request becomes one call per shard; [`scatter`](super::scatter) carries the calls out, and the answers are merged
+//! here. A collection may have been dropped, or replaced by one of the same name, since this process last saw the map:
+//! a shard then does not know it, the map is read afresh, and the request goes on with what is true now.
+
+mod collections;
+mod gather;
+mod reads;
+mod writes;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use futures::future::join_all;
+use raft_groups::{NodeId, ReadMode};
+use tokio::time::Instant;
+
+use super::errand::Errand;
+use super::leader_cache::LeaderCache;
+use super::map_cell::MapCell;
+use super::rpc::{Call, CallAnswer, Carrier, Found, Query};
+use super::scatter::Scatter;
+use super::{Collection, Committed, NodeOverview, NodeReport, Overview, RouteError};
+use crate::placement::{ClusterMap, META};
+
+/// A node that has not sent its report by then is shown as unreachable.
+const REPORT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Finds the way between requests and shards; clones share everything.
+#[derive(Clone)]
+pub struct Router {
+    scatter: Arc<Scatter>,
+}
+
+impl Router {
+    /// A router that calls nodes through `carrier` and keeps its map in `map`.
+    pub fn new(carrier: Arc<dyn Carrier>, map: MapCell) -> Self {
+        let (leaders, turn) = (LeaderCache::default(), AtomicUsize::new(0));
+        Self { scatter: Arc::new(Scatter { carrier, map, leaders, turn }) }
+    }
+
+    /// The newest map this process has; its epoch is 0 before the cluster is formed.
+    pub fn map(&self) -> Arc<ClusterMap> {
+        self.scatter.map.get()
+    }
+
+    /// Asks every node for its report.
+    pub async fn overview(&self, deadline: Instant) -> Overview {
+        let map = self.map();
+        let until = deadline.min(Instant::now() + REPORT_PATIENCE);
+        let asked = map.nodes.keys().map(|node| self.report(*node, map.cluster, until));
+        let nodes = join_all(asked).await;
+        Overview { map, nodes }
+    }
+
+    async fn report(&self, node: NodeId, cluster: [u8; 16], until: Instant) -> NodeOverview {
+        let result = self.scatter.carrier.call(cluster, node, vec![Call::Report], until).await;
+        let answer = result.map_err(|error| error.to_string()).map(|mut answers| answers.pop());
+        let report: Result<NodeReport, String> = match answer {
+            Ok(Some(Ok(CallAnswer::Report(report)))) => Ok(*report),
+            Ok(_) => Err("it sent something else than its report".to_owned()),
+            Err(reason) => Err(reason),
+        };
+        NodeOverview { node, report }
+    }
+
+    /// The map, which must be formed.
+    fn formed(&self) -> Result<Arc<ClusterMap>, RouteError> {
+        let map = self.map();
+        if map.is_formed() { Ok(map) } else { Err(RouteError::NotFormed) }
+    }
+
+    /// The map as it certainly is now, read from its group.
+    async fn fresh_map(&self, deadline: Instant) -> Result<Arc<ClusterMap>, RouteError> {
+        let (mode, query) = (ReadMode::Linearizable, Query::Map);
+        let call = Call::Read { group: META, mode, after: None, max_staleness_ms: None, query };
+        match self.scatter.run_one(Errand::new(None, call), deadline).await? {
+            (_, CallAnswer::Read { found: Found::Map(map), .. }) => {
+                self.scatter.map.offer(Arc::clone(&map));
+                Ok(map)
+            }
+            _ => Err(unfit_answer(Committed::No)),
+        }
+    }
+
+    /// The collection that has taken the name of `collection`, where a request found that one gone.
+    fn successor<T>(&self, collection: &Collection, result: &Result<T, RouteError>) -> Option<Collection> {
+        if !matches!(result, Err(RouteError::CollectionNotFound { .. })) {
+            return None;
+        }
+        let entry =
+            self.map().collections.get(&collection.name).filter(|entry| entry.id != collection.entry.id).cloned()?;
+        Some(Collection { name: collection.name.clone(), entry })
+    }
+}
+
+/// A node answered a question that was not asked.
+fn unfit_answer(committed: Committed) -> RouteError {
+    RouteError::Internal { reason: "a node answered something else than it was asked".to_owned(), committed }
+}

@@ -1,0 +1,260 @@
+//! Reading points: one query per shard at the wanted freshness, merged, with the evidence of who served it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use raft_groups::{NodeId, ReadMode, ReadPoint};
+
+use super::super::rpc::{Call, CallAnswer, Found, Query};
+use super::super::scatter::Outcome;
+use super::gather::in_words;
+use super::{Router, unfit_answer};
+use crate::engine::{
+    CountQuery, GetQuery, Hit, PayloadSelector, PointId, Record, ScrollQuery, SearchQuery, VectorSelector, merge_hits,
+};
+use crate::placement::{NodeName, ShardId};
+use crate::routing::{Answer, Collection, Committed, ReadOptions, Ring, RouteError, ScrollAnswer, ShardEvidence};
+
+impl Router {
+    /// Points by id, in the order asked; those that do not exist are left out.
+    ///
+    /// # Errors
+    /// Why a shard could not serve.
+    pub async fn get(
+        &self,
+        collection: &Collection,
+        ids: Vec<PointId>,
+        with_payload: PayloadSelector,
+        with_vector: VectorSelector,
+        options: ReadOptions,
+    ) -> Result<Answer<Vec<(ShardId, Record)>>, RouteError> {
+        let query = GetQuery { collection: collection.entry.id, ids, with_payload, with_vector };
+        let first = self.get_from(collection, query.clone(), &options).await;
+        match self.successor(collection, &first) {
+            Some(next) => self.get_from(&next, query, &options).await,
+            None => first,
+        }
+    }
+
+    /// The nearest points of all shards: those from `offset` of the best, `limit` at most. `query.limit` and
+    /// `query.collection` are set here.
+    ///
+    /// # Errors
+    /// Why a shard could not serve.
+    pub async fn search(
+        &self,
+        collection: &Collection,
+        query: SearchQuery,
+        offset: usize,
+        limit: usize,
+        options: ReadOptions,
+    ) -> Result<Answer<Vec<(ShardId, Hit)>>, RouteError> {
+        let first = self.search_in(collection, query.clone(), (offset, limit), &options).await;
+        match self.successor(collection, &first) {
+            Some(next) => self.search_in(&next, query, (offset, limit), &options).await,
+            None => first,
+        }
+    }
+
+    /// One page of points in the order of their ids. `query.collection` is set here.
+    ///
+    /// # Errors
+    /// Why a shard could not serve.
+    pub async fn scroll(
+        &self,
+        collection: &Collection,
+        query: ScrollQuery,
+        options: ReadOptions,
+    ) -> Result<Answer<ScrollAnswer>, RouteError> {
+        let first = self.scroll_in(collection, query.clone(), &options).await;
+        match self.successor(collection, &first) {
+            Some(next) => self.scroll_in(&next, query, &options).await,
+            None => first,
+        }
+    }
+
+    /// The number of points. `query.collection` is set here.
+    ///
+    /// # Errors
+    /// Why a shard could not serve.
+    pub async fn count(
+        &self,
+        collection: &Collection,
+        query: CountQuery,
+        options: ReadOptions,
+    ) -> Result<Answer<u64>, RouteError> {
+        let first = self.count_in(collection, query.clone(), &options).await;
+        match self.successor(collection, &first) {
+            Some(next) => self.count_in(&next, query, &options).await,
+            None => first,
+        }
+    }
+
+    async fn get_from(
+        &self,
+        collection: &Collection,
+        query: GetQuery,
+        options: &ReadOptions,
+    ) -> Result<Answer<Vec<(ShardId, Record)>>, RouteError> {
+        let collection_id = collection.entry.id;
+        let split = self.split(collection_id, query.ids.iter().copied())?;
+        let of_shard = |places: Vec<usize>| GetQuery {
+            collection: collection_id,
+            ids: places.into_iter().map(|place| query.ids[place]).collect(),
+            with_payload: query.with_payload.clone(),
+            with_vector: query.with_vector.clone(),
+        };
+        let queries = split.into_iter().map(|(shard, places)| (shard, Query::Get(of_shard(places)))).collect();
+        let answer = self.read(collection, queries, options).await?;
+        let mut found = HashMap::new();
+        for (shard, part) in answer.value {
+            let Found::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
+            found.extend(records.into_iter().map(|record| (record.id, (shard, record))));
+        }
+        let value = query.ids.iter().filter_map(|id| found.remove(id)).collect();
+        Ok(Answer { value, shards: answer.shards, missing: answer.missing })
+    }
+
+    async fn search_in(
+        &self,
+        collection: &Collection,
+        query: SearchQuery,
+        (offset, limit): (usize, usize),
+        options: &ReadOptions,
+    ) -> Result<Answer<Vec<(ShardId, Hit)>>, RouteError> {
+        let (id, config) = (collection.entry.id, &collection.entry.config);
+        let Some(params) = config.vectors.get(&query.vector_name) else {
+            let reason = format!("the collection has no vector of this name: `{}`", query.vector_name);
+            let refusal = crate::engine::Refusal::invalid("vector_name", reason);
+            return Err(RouteError::Refused { refusal });
+        };
+        let query = SearchQuery { collection: id, limit: offset.saturating_add(limit), ..query };
+        let answer = self.read(collection, self.everywhere(&Query::Search(query))?, options).await?;
+        let mut parts = Vec::new();
+        for (_, part) in answer.value {
+            let Found::Hits(hits) = part else { return Err(unfit_answer(Committed::No)) };
+            parts.push(hits);
+        }
+        let ring = Ring::of(&*self.formed()?).ok_or(RouteError::NotFormed)?;
+        let hits = merge_hits(params.distance, parts, offset, limit);
+        let value = hits.into_iter().map(|hit| (ring.shard(id, hit.id), hit)).collect();
+        Ok(Answer { value, shards: answer.shards, missing: answer.missing })
+    }
+
+    async fn scroll_in(
+        &self,
+        collection: &Collection,
+        query: ScrollQuery,
+        options: &ReadOptions,
+    ) -> Result<Answer<ScrollAnswer>, RouteError> {
+        let query = ScrollQuery { collection: collection.entry.id, ..query };
+        let limit = query.limit;
+        let answer = self.read(collection, self.everywhere(&Query::Scroll(query))?, options).await?;
+        let mut pages = Vec::new();
+        for (shard, part) in answer.value {
+            let Found::Page(page) = part else { return Err(unfit_answer(Committed::No)) };
+            pages.push((shard, page));
+        }
+        Ok(Answer { value: one_page(pages, limit), shards: answer.shards, missing: answer.missing })
+    }
+
+    async fn count_in(
+        &self,
+        collection: &Collection,
+        query: CountQuery,
+        options: &ReadOptions,
+    ) -> Result<Answer<u64>, RouteError> {
+        let query = CountQuery { collection: collection.entry.id, ..query };
+        let answer = self.read(collection, self.everywhere(&Query::Count(query))?, options).await?;
+        let mut value = 0;
+        for (_, part) in answer.value {
+            let Found::Count(count) = part else { return Err(unfit_answer(Committed::No)) };
+            value += count;
+        }
+        Ok(Answer { value, shards: answer.shards, missing: answer.missing })
+    }
+
+    /// The same query for every shard.
+    fn everywhere(&self, query: &Query) -> Result<Vec<(ShardId, Query)>, RouteError> {
+        Ok(self.formed()?.shards.keys().map(|shard| (*shard, query.clone())).collect())
+    }
+
+    async fn read(
+        &self,
+        collection: &Collection,
+        queries: Vec<(ShardId, Query)>,
+        options: &ReadOptions,
+    ) -> Result<Answer<Vec<(ShardId, Found)>>, RouteError> {
+        let calls = queries.into_iter().map(|(shard, query)| (shard, call(shard, query, options))).collect();
+        let mut answer = Answer { value: Vec::new(), shards: Vec::new(), missing: Vec::new() };
+        let mut first_error = None;
+        for (shard, outcome) in self.on_shards(collection, calls, options.deadline).await? {
+            match self.part(shard, outcome, options.mode) {
+                Ok((evidence, found)) => {
+                    answer.shards.push(evidence);
+                    answer.value.push((shard, found));
+                }
+                Err(error @ RouteError::Refused { .. }) => return Err(in_words(error, collection)),
+                Err(error) => {
+                    answer.missing.push((shard, error.to_string()));
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        match first_error {
+            Some(error) if !options.allow_partial || answer.value.is_empty() => Err(error),
+            _ => Ok(answer),
+        }
+    }
+
+    fn part(&self, shard: ShardId, outcome: Outcome, mode: ReadMode) -> Result<(ShardEvidence, Found), RouteError> {
+        match outcome? {
+            (node, CallAnswer::Read { point, found }) => Ok((self.evidence(shard, node, &point, mode)?, found)),
+            _ => Err(unfit_answer(Committed::No)),
+        }
+    }
+
+    fn evidence(
+        &self,
+        shard: ShardId,
+        node: NodeId,
+        point: &ReadPoint,
+        mode: ReadMode,
+    ) -> Result<ShardEvidence, RouteError> {
+        let map = self.map();
+        let served_by: NodeName =
+            map.nodes.get(&node).map(|entry| entry.name.clone()).ok_or_else(|| unfit_answer(Committed::No))?;
+        let staleness_ms = match mode {
+            ReadMode::Follower => point.leader_contact.map(millis),
+            ReadMode::Lease | ReadMode::Linearizable => Some(0),
+        };
+        Ok(ShardEvidence { shard, served_by, role: point.role, term: point.term, index: point.index, staleness_ms })
+    }
+}
+
+fn call(shard: ShardId, query: Query, options: &ReadOptions) -> Call {
+    let after = options.after.as_ref().and_then(|token| token.0.get(&shard)).copied();
+    let max_staleness_ms = options.max_staleness.map(millis);
+    Call::Read { group: shard.group(), mode: options.mode, after, max_staleness_ms, query }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Merges the shards' pages, each in the order of ids, into the first `limit` points of all.
+fn one_page(pages: Vec<(ShardId, crate::engine::ScrollPage)>, limit: usize) -> ScrollAnswer {
+    let mut next: Option<PointId> = pages.iter().filter_map(|(_, page)| page.next).min();
+    let of_shard = |(shard, page): (ShardId, crate::engine::ScrollPage)| {
+        page.records.into_iter().map(move |record| (shard, record))
+    };
+    let mut records: Vec<(ShardId, Record)> = pages.into_iter().flat_map(of_shard).collect();
+    records.sort_by_key(|(_, record)| record.id);
+    // What a shard has not looked at yet may stand before what another has found.
+    records.retain(|(_, record)| next.is_none_or(|next| record.id < next));
+    if let Some((_, beyond)) = records.get(limit) {
+        next = Some(next.map_or(beyond.id, |next| next.min(beyond.id)));
+        records.truncate(limit);
+    }
+    ScrollAnswer { records, next }
+}

@@ -1,0 +1,230 @@
+//! Writing and deleting points: split by shard, one log entry per shard, all or nothing in each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_groups::NodeId;
+use uuid::Uuid;
+
+use super::super::errand::names;
+use super::super::rpc::{Call, CallAnswer};
+use super::super::scatter::Outcome;
+use super::gather::in_words;
+use super::{Router, unfit_answer};
+use crate::engine::{CollectionId, Command, PointId, PointWrite, Refusal, Reply, RequestId, Selector};
+use crate::placement::ShardId;
+use crate::routing::{
+    Acknowledge, CallOptions, Collection, Committed, DeleteOutcome, Ring, RouteError, SessionToken, WriteOutcome,
+    WrittenPoint,
+};
+
+/// One shard's part of a write, and the places of its items in the request.
+struct Part {
+    command: Command,
+    places: Vec<usize>,
+}
+
+/// What the shards made of a write.
+#[derive(Default)]
+struct Tally {
+    /// Written points with their places in the request.
+    points: Vec<(usize, WrittenPoint)>,
+    deleted: u64,
+    done: Vec<ShardId>,
+    token: SessionToken,
+    /// Nodes that have not applied their part in time.
+    lagging: BTreeSet<NodeId>,
+    failed: Vec<(ShardId, Box<RouteError>)>,
+}
+
+impl Router {
+    /// Writes points: in each shard all of them or none.
+    ///
+    /// # Errors
+    /// Positions in a refusal are those in `points`. [`RouteError::PartialWrite`] where shards differ.
+    pub async fn upsert(
+        &self,
+        collection: &Collection,
+        points: Vec<PointWrite>,
+        acknowledge: Acknowledge,
+        options: CallOptions,
+    ) -> Result<WriteOutcome, RouteError> {
+        let first = self.upsert_into(collection, &points, acknowledge, options).await;
+        match self.successor(collection, &first) {
+            Some(next) => self.upsert_into(&next, &points, acknowledge, options).await,
+            None => first,
+        }
+    }
+
+    /// Deletes points: in each shard all that are selected or none.
+    ///
+    /// # Errors
+    /// As [`Router::upsert`].
+    pub async fn delete(
+        &self,
+        collection: &Collection,
+        selector: Selector,
+        acknowledge: Acknowledge,
+        options: CallOptions,
+    ) -> Result<DeleteOutcome, RouteError> {
+        let first = self.delete_from(collection, &selector, acknowledge, options).await;
+        match self.successor(collection, &first) {
+            Some(next) => self.delete_from(&next, &selector, acknowledge, options).await,
+            None => first,
+        }
+    }
+
+    async fn upsert_into(
+        &self,
+        collection: &Collection,
+        points: &[PointWrite],
+        acknowledge: Acknowledge,
+        options: CallOptions,
+    ) -> Result<WriteOutcome, RouteError> {
+        let id = collection.entry.id;
+        let split = self.split(id, points.iter().map(|point| point.id))?;
+        let command = |places: &[usize]| Command::Upsert {
+            collection: id,
+            request: Some(scoped(options.request_id, id)),
+            points: places.iter().map(|place| points[*place].clone()).collect(),
+        };
+        let parts =
+            split.into_iter().map(|(shard, places)| (shard, Part { command: command(&places), places })).collect();
+        let mut tally = self.write(collection, parts, acknowledge, options).await?;
+        tally.points.sort_by_key(|(place, _)| *place);
+        let results = tally.points.into_iter().map(|(_, point)| point).collect();
+        Ok(WriteOutcome { results, token: tally.token })
+    }
+
+    async fn delete_from(
+        &self,
+        collection: &Collection,
+        selector: &Selector,
+        acknowledge: Acknowledge,
+        options: CallOptions,
+    ) -> Result<DeleteOutcome, RouteError> {
+        let id = collection.entry.id;
+        let request = Some(scoped(options.request_id, id));
+        let part = |selector, places| Part { command: Command::Delete { collection: id, request, selector }, places };
+        let parts = match selector {
+            Selector::Ids(ids) => {
+                let pick = |places: &[usize]| Selector::Ids(places.iter().map(|place| ids[*place]).collect());
+                let split = self.split(id, ids.iter().copied())?;
+                split.into_iter().map(|(shard, places)| (shard, part(pick(&places), places))).collect()
+            }
+            Selector::Guarded(ids) => {
+                let pick = |places: &[usize]| Selector::Guarded(places.iter().map(|place| ids[*place]).collect());
+                let split = self.split(id, ids.iter().map(|(id, _)| *id))?;
+                split.into_iter().map(|(shard, places)| (shard, part(pick(&places), places))).collect()
+            }
+            Selector::Filter(_) => {
+                let shards = self.formed()?.shards.keys().copied().collect::<Vec<_>>();
+                shards.into_iter().map(|shard| (shard, part(selector.clone(), Vec::new()))).collect()
+            }
+        };
+        let tally = self.write(collection, parts, acknowledge, options).await?;
+        Ok(DeleteOutcome { deleted: tally.deleted, token: tally.token })
+    }
+
+    /// The places of the points that belong to each shard.
+    pub(super) fn split(
+        &self,
+        collection: CollectionId,
+        ids: impl Iterator<Item = PointId>,
+    ) -> Result<BTreeMap<ShardId, Vec<usize>>, RouteError> {
+        let ring = Ring::of(&*self.formed()?).ok_or(RouteError::NotFormed)?;
+        let mut split = BTreeMap::<ShardId, Vec<usize>>::new();
+        for (place, id) in ids.enumerate() {
+            split.entry(ring.shard(collection, id)).or_default().push(place);
+        }
+        Ok(split)
+    }
+
+    async fn write(
+        &self,
+        collection: &Collection,
+        parts: BTreeMap<ShardId, Part>,
+        acknowledge: Acknowledge,
+        options: CallOptions,
+    ) -> Result<Tally, RouteError> {
+        let everywhere = acknowledge == Acknowledge::AppliedEverywhere;
+        let call = |shard: &ShardId, part: &Part| Call::Write {
+            group: shard.group(),
+            command: part.command.encode(),
+            everywhere,
+        };
+        let calls = parts.iter().map(|(shard, part)| (*shard, call(shard, part))).collect();
+        let mut tally = Tally::default();
+        for (shard, outcome) in self.on_shards(collection, calls, options.deadline).await? {
+            let places = parts.get(&shard).map_or(&[][..], |part| &part.places);
+            tally.take(shard, places, outcome, collection);
+        }
+        tally.verdict(self)
+    }
+}
+
+impl Tally {
+    fn take(&mut self, shard: ShardId, places: &[usize], outcome: Outcome, collection: &Collection) {
+        if let Err(error) = self.count(shard, places, outcome) {
+            self.failed.push((shard, Box::new(in_words(error, collection))));
+        }
+    }
+
+    fn count(&mut self, shard: ShardId, places: &[usize], outcome: Outcome) -> Result<(), RouteError> {
+        let (_, CallAnswer::Written { index, reply, lagging }) = outcome? else {
+            return Err(unfit_answer(Committed::Unknown));
+        };
+        match Reply::decode(&reply) {
+            Ok(Reply::Upserted(versions)) if versions.len() == places.len() => {
+                let point = |(id, version)| WrittenPoint { id, shard, version };
+                self.points.extend(places.iter().copied().zip(versions.into_iter().map(point)));
+            }
+            Ok(Reply::Deleted { count, .. }) => self.deleted += count,
+            Ok(Reply::Refused(refusal)) => return Err(RouteError::Refused { refusal: in_request(refusal, places) }),
+            _ => return Err(unfit_answer(Committed::Unknown)),
+        }
+        self.done.push(shard);
+        self.token.raise(shard, index);
+        self.lagging.extend(lagging);
+        Ok(())
+    }
+
+    fn verdict(mut self, router: &Router) -> Result<Self, RouteError> {
+        if self.failed.is_empty() {
+            if self.lagging.is_empty() {
+                return Ok(self);
+            }
+            return Err(RouteError::NotEverywhere { missing: names(&router.map(), &self.lagging) });
+        }
+        if self.done.is_empty() {
+            // Nothing is known to be done; if one shard is in doubt, so is the whole.
+            let doubtful = self.failed.iter().position(|(_, error)| error.committed() != Committed::No);
+            let (_, error) = self.failed.swap_remove(doubtful.unwrap_or_default());
+            return Err(*error);
+        }
+        self.points.sort_by_key(|(place, _)| *place);
+        let done = self.points.into_iter().map(|(_, point)| point).collect();
+        Err(RouteError::PartialWrite { done, done_shards: self.done, failed: self.failed })
+    }
+}
+
+/// A refusal that names an item by its place in the request, where the shard named it by its place in the part.
+fn in_request(refusal: Refusal, places: &[usize]) -> Refusal {
+    let whole = |place: usize| places.get(place).copied().unwrap_or(place);
+    match refusal {
+        Refusal::VersionMismatch { position, id, expected, current } => {
+            Refusal::VersionMismatch { position: whole(position), id, expected, current }
+        }
+        Refusal::Invalid { position, field, reason } => {
+            Refusal::Invalid { position: position.map(whole), field, reason }
+        }
+        other => other,
+    }
+}
+
+/// The request id as shards know it: of its collection. A request that met a collection which was dropped and made anew
+/// under the same name is repeated on the new one, where it must not pass for a reuse of the same id.
+fn scoped(request: RequestId, collection: CollectionId) -> RequestId {
+    /// Odd, so that multiplying by it maps different numbers to different ones; 2^128 over the golden ratio.
+    const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+    RequestId(Uuid::from_u128(request.0.as_u128() ^ u128::from(collection.0).wrapping_mul(SPREAD)))
+}

@@ -1,0 +1,276 @@
+//! What nodes ask of each other: one request carries calls for several groups to one node.
+//!
+//! Plain data in `postcard`. The peer that answers works on its own replicas only; it never passes a call on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use raft_groups::{GroupId, NodeId, ReadMode, ReadPoint};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::NodeReport;
+use crate::engine::{CountQuery, GetQuery, Hit, Record, Refusal, ScrollPage, ScrollQuery, SearchQuery};
+use crate::placement::ClusterMap;
+
+/// Path of the endpoint on the peer port.
+pub const PATH: &str = "/route";
+
+/// Most bytes of one request or answer; above the largest body a client may send, since encoding adds to it.
+pub const MAX_RPC_BYTES: usize = 128 << 20;
+
+/// Most calls in one request.
+pub const MAX_CALLS: usize = 8192;
+
+/// A peer works on a call no longer than this, however long its sender would wait.
+pub const LONGEST_CALL: Duration = Duration::from_secs(600);
+
+/// Calls for one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteRequest {
+    /// The cluster the sender belongs to.
+    pub cluster: [u8; 16],
+    /// The sending node; `None` is a gateway without replicas.
+    pub from: Option<NodeId>,
+    /// The node that is meant: an address may lead to another one by now.
+    pub to: NodeId,
+    /// Milliseconds the sender waits.
+    pub timeout_ms: u64,
+    /// The calls; each has its own answer.
+    pub calls: Vec<Call>,
+}
+
+/// The answer to a [`RouteRequest`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RouteResponse {
+    /// One answer per call, in order.
+    Answers(Vec<Result<CallAnswer, CallError>>),
+    /// Nothing was looked at: the answering process belongs to another cluster, or is another node.
+    WrongDoor {
+        /// The cluster it belongs to.
+        cluster: [u8; 16],
+        /// The node it is.
+        node: NodeId,
+    },
+}
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "nearly all calls are of the large kind")]
+pub enum Call {
+    /// Commits a command in a group; only its leader can.
+    Write {
+        /// The group.
+        group: GroupId,
+        /// The command for the group's machine.
+        command: Bytes,
+        /// Whether to wait until every voter has applied it.
+        everywhere: bool,
+    },
+    /// Looks at a replica's state.
+    Read {
+        /// The group.
+        group: GroupId,
+        /// How fresh.
+        mode: ReadMode,
+        /// A log index that must have been applied.
+        after: Option<u64>,
+        /// For how many milliseconds the replica may have heard nothing of its leader.
+        max_staleness_ms: Option<u64>,
+        /// What to look at.
+        query: Query,
+    },
+    /// Asks the node for its report.
+    Report,
+}
+
+/// What to look at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Query {
+    /// Nearest points of a shard.
+    Search(SearchQuery),
+    /// Points of a shard by id.
+    Get(GetQuery),
+    /// A page of a shard's points.
+    Scroll(ScrollQuery),
+    /// The number of a shard's points.
+    Count(CountQuery),
+    /// The cluster map, in the meta group.
+    Map,
+}
+
+/// What a [`Query`] found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Found {
+    /// Nearest points, best first.
+    Hits(Vec<Hit>),
+    /// Points.
+    Records(Vec<Record>),
+    /// A page.
+    Page(ScrollPage),
+    /// A number of points.
+    Count(u64),
+    /// The cluster map.
+    Map(Arc<ClusterMap>),
+}
+
+/// A call that was carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum CallAnswer {
+    /// The command is committed and applied on the leader.
+    Written {
+        /// Log index of its entry.
+        index: u64,
+        /// The machine's reply.
+        reply: Bytes,
+        /// Voters that had not applied it in time; empty unless the call wanted it everywhere.
+        lagging: BTreeSet<NodeId>,
+    },
+    /// The query was answered.
+    Read {
+        /// The state it looked at.
+        point: ReadPoint,
+        /// What it found.
+        found: Found,
+    },
+    /// The node's report.
+    Report(Box<NodeReport>),
+}
+
+/// A call that was not carried out, by what its sender may do next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallError {
+    /// Certainly not appended, or not served: ask `leader`.
+    NotLeader {
+        /// The leader this replica follows, where it knows one.
+        leader: Option<NodeId>,
+    },
+    /// The node has no replica of the group, or keeps it closed: ask another.
+    NotHere {
+        /// Why.
+        reason: String,
+    },
+    /// Certainly not appended, or not served: too much waits. Retry after a pause.
+    Busy {
+        /// The limit that was met.
+        limit: String,
+    },
+    /// The fate of the write is unknown.
+    Indeterminate {
+        /// What was lost.
+        reason: String,
+    },
+    /// The replica has stopped.
+    Stopped {
+        /// Why, with the way out.
+        reason: String,
+    },
+    /// No majority confirmed the read in time.
+    NoQuorum {
+        /// What was waited for.
+        reason: String,
+    },
+    /// The replica has not reached the wanted index in time.
+    Behind {
+        /// What it has applied.
+        applied: u64,
+    },
+    /// The replica has heard nothing of its leader for too long.
+    Stale {
+        /// For how many milliseconds; `None` if not since it started.
+        staleness_ms: Option<u64>,
+    },
+    /// The machine refused the query.
+    Refused(Refusal),
+    /// The call makes no sense to this node, as between two versions of Quiver.
+    Unfit {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a node gave no answer to a whole request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RpcError {
+    /// The request certainly did not reach the node.
+    #[error("not sent: {reason}")]
+    NotSent {
+        /// What was met.
+        reason: String,
+    },
+    /// More requests to this node are under way than the limit allows; it was not sent.
+    #[error("more than {limit} requests to this node are under way")]
+    Busy {
+        /// The limit.
+        limit: usize,
+    },
+    /// The request was sent, and no answer came: its writes may have been carried out.
+    #[error("no answer: {reason}")]
+    Lost {
+        /// What was met.
+        reason: String,
+    },
+    /// Another cluster or node answered; nothing was looked at.
+    #[error("its address leads to another node or cluster")]
+    WrongDoor,
+}
+
+/// One answer per call, or why there are none.
+pub type RpcResult = Result<Vec<Result<CallAnswer, CallError>>, RpcError>;
+
+/// Carries calls to nodes: over the network, within this process, or in a test.
+#[async_trait]
+pub trait Carrier: Send + Sync + 'static {
+    /// Asks `to` to carry out `calls` and waits for it until `deadline`.
+    async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult;
+
+    /// Whether calls to `node` have a fair chance at the moment; a hint for choosing among replicas.
+    fn looks_alive(&self, node: NodeId) -> bool;
+
+    /// The node this process is, whose replicas are the nearest; `None` in a gateway, and before the node has a number.
+    fn me(&self) -> Option<NodeId>;
+}
+
+impl Call {
+    /// The group it is for; `None` for the node itself.
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::Write { group, .. } | Self::Read { group, .. } => Some(*group),
+            Self::Report => None,
+        }
+    }
+
+    /// The same call, of a replica that has applied `index` where it is a read. A write sees what was before it anyway.
+    pub fn not_before(self, index: u64) -> Self {
+        match self {
+            Self::Read { group, mode, after, max_staleness_ms, query } => {
+                let after = Some(after.map_or(index, |after| after.max(index)));
+                Self::Read { group, mode, after, max_staleness_ms, query }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether it may change something.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Self::Write { .. })
+    }
+
+    /// About how many bytes it takes on the wire, without what is always small.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Write { command, .. } => command.len() + 64,
+            Self::Read { .. } | Self::Report => 1024,
+        }
+    }
+}
+
+impl RouteRequest {
+    /// How long the sender waits, or as long as this node is ready to work for it.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms).min(LONGEST_CALL)
+    }
+}

@@ -1,0 +1,221 @@
+//! Carries errands to their ends: one request per node for all that go there, answers as they come, retries in between.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use raft_groups::{GroupId, NodeId, Role};
+use tokio::time::Instant;
+
+use super::errand::{Errand, Outlook, Turn};
+use super::leader_cache::LeaderCache;
+use super::map_cell::MapCell;
+use super::rpc::{Call, CallAnswer, CallError, Carrier, RpcError, RpcResult};
+use super::{RouteError, retry};
+use crate::placement::ClusterMap;
+
+/// An errand's end: who carried it out, and the answer.
+pub(super) type Outcome = Result<(NodeId, CallAnswer), RouteError>;
+
+/// Sends calls out and waits for them.
+pub(super) struct Scatter {
+    pub carrier: Arc<dyn Carrier>,
+    pub map: MapCell,
+    pub leaders: LeaderCache,
+    /// Counts up, to spread reads.
+    pub turn: AtomicUsize,
+}
+
+/// Errands under way, by their place in the request; those that are done are empty.
+struct Run<'a> {
+    scatter: &'a Scatter,
+    errands: Vec<Option<Errand>>,
+    outcomes: Vec<Option<Outcome>>,
+    under_way: FuturesUnordered<Step>,
+    deadline: Instant,
+}
+
+type Step = Pin<Box<dyn Future<Output = Event> + Send>>;
+
+enum Event {
+    /// A pause is over.
+    Rested(Vec<usize>),
+    /// A node answered, or did not.
+    Answered(NodeId, Vec<usize>, RpcResult),
+}
+
+impl Scatter {
+    /// Carries out all errands; the outcomes are in their order.
+    pub async fn run(&self, errands: Vec<Errand>, deadline: Instant) -> Vec<Outcome> {
+        let mut run = Run {
+            scatter: self,
+            outcomes: errands.iter().map(|_| None).collect(),
+            errands: errands.into_iter().map(Some).collect(),
+            under_way: FuturesUnordered::new(),
+            deadline,
+        };
+        run.send((0..run.errands.len()).collect());
+        while let Some(event) = run.under_way.next().await {
+            run.take(event);
+        }
+        let lost =
+            || RouteError::Internal { reason: "a call had no end".to_owned(), committed: super::Committed::Unknown };
+        run.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(lost()))).collect()
+    }
+
+    /// Carries out one errand.
+    pub async fn run_one(&self, errand: Errand, deadline: Instant) -> Outcome {
+        let lost =
+            RouteError::Internal { reason: "a call had no end".to_owned(), committed: super::Committed::Unknown };
+        self.run(vec![errand], deadline).await.pop().unwrap_or(Err(lost))
+    }
+
+    /// Learns from an answer who leads and whether the map is right.
+    fn learn(&self, group: GroupId, from: NodeId, outcome: &Result<CallAnswer, CallError>) {
+        match outcome {
+            Ok(CallAnswer::Written { .. }) => self.leaders.learn(group, from),
+            Ok(CallAnswer::Read { point, .. }) if point.role == Role::Leader => self.leaders.learn(group, from),
+            Err(CallError::NotLeader { leader }) => {
+                self.leaders.forget(group, from);
+                leader.iter().filter(|leader| **leader != from).for_each(|leader| self.leaders.learn(group, *leader));
+            }
+            Err(CallError::Indeterminate { .. } | CallError::Stopped { .. } | CallError::NoQuorum { .. }) => {
+                self.leaders.forget(group, from);
+            }
+            Err(CallError::NotHere { .. }) => {
+                self.leaders.forget(group, from);
+                self.map.doubt();
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Run<'_> {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Rested(places) => self.send(places),
+            Event::Answered(from, places, result) => {
+                let (again, later) = self.settle(from, places, result);
+                self.send(again);
+                self.rest(later);
+            }
+        }
+    }
+
+    /// Sends each errand to whom it should go now, all for one node in one request.
+    fn send(&mut self, places: Vec<usize>) {
+        let map = self.scatter.map.get();
+        let now = Instant::now();
+        let mut by_node = BTreeMap::<NodeId, Vec<usize>>::new();
+        for place in places {
+            let chosen =
+                self.errands[place].as_ref().filter(|_| now < self.deadline).and_then(|e| self.choose(e, &map));
+            match chosen {
+                Some(node) => by_node.entry(node).or_default().push(place),
+                None => self.give_up(place, &map),
+            }
+        }
+        for (node, places) in by_node {
+            self.call(node, places, map.cluster, now);
+        }
+    }
+
+    fn choose(&self, errand: &Errand, map: &ClusterMap) -> Option<NodeId> {
+        let scatter = self.scatter;
+        let leader = errand.call.group().and_then(|group| scatter.leaders.get(group));
+        let alive = |node| scatter.carrier.looks_alive(node);
+        let spread = scatter.turn.fetch_add(1, Ordering::Relaxed);
+        errand.choose(&Outlook { map, me: scatter.carrier.me(), leader, alive: &alive, spread })
+    }
+
+    fn call(&mut self, node: NodeId, places: Vec<usize>, cluster: [u8; 16], now: Instant) {
+        let errands = places.iter().filter_map(|place| self.errands[*place].as_ref());
+        let calls: Vec<Call> = errands.map(|errand| errand.call.clone()).collect();
+        let until = now + retry::patience(self.deadline.saturating_duration_since(now));
+        let carrier = Arc::clone(&self.scatter.carrier);
+        self.under_way.push(Box::pin(async move {
+            let asked = calls.len();
+            let result = carrier.call(cluster, node, calls, until).await;
+            Event::Answered(node, places, checked(result, asked))
+        }));
+    }
+
+    /// Ends the errands that are done, and tells which others want another try at once, and which after a pause.
+    fn settle(&mut self, from: NodeId, places: Vec<usize>, result: RpcResult) -> (Vec<usize>, Vec<usize>) {
+        let map = self.scatter.map.get();
+        let turns: Vec<Option<Turn>> = match result {
+            Ok(answers) => {
+                places.iter().zip(answers).map(|(place, answer)| self.answered(*place, from, answer, &map)).collect()
+            }
+            Err(error) => places.iter().map(|place| self.unanswered(*place, from, &error, &map)).collect(),
+        };
+        let (mut again, mut later) = (Vec::new(), Vec::new());
+        for (place, turn) in places.into_iter().zip(turns) {
+            match turn {
+                Some(Turn::Done(answer)) => self.end(place, Ok((from, answer))),
+                Some(Turn::Failed(error)) => self.end(place, Err(error)),
+                Some(Turn::Again) => again.push(place),
+                Some(Turn::Later) => later.push(place),
+                None => {}
+            }
+        }
+        (again, later)
+    }
+
+    fn answered(
+        &mut self,
+        place: usize,
+        from: NodeId,
+        answer: Result<CallAnswer, CallError>,
+        map: &ClusterMap,
+    ) -> Option<Turn> {
+        let errand = self.errands[place].as_mut()?;
+        self.scatter.learn(errand.call.group()?, from, &answer);
+        Some(errand.answered(from, answer, map))
+    }
+
+    fn unanswered(&mut self, place: usize, from: NodeId, error: &RpcError, map: &ClusterMap) -> Option<Turn> {
+        let errand = self.errands[place].as_mut()?;
+        self.scatter.leaders.forget(errand.call.group()?, from);
+        if *error == RpcError::WrongDoor {
+            self.scatter.map.doubt();
+        }
+        Some(errand.unanswered(from, error, map))
+    }
+
+    fn end(&mut self, place: usize, outcome: Outcome) {
+        self.errands[place] = None;
+        self.outcomes[place] = Some(outcome);
+    }
+
+    fn give_up(&mut self, place: usize, map: &ClusterMap) {
+        if let Some(errand) = self.errands[place].take() {
+            self.outcomes[place] = Some(errand.give_up(map));
+        }
+    }
+
+    fn rest(&mut self, places: Vec<usize>) {
+        let rounds = places.iter().filter_map(|place| self.errands[*place].as_ref()).map(|errand| errand.rounds).max();
+        let Some(rounds) = rounds else { return };
+        let until = (Instant::now() + retry::pause(rounds, rand::random())).min(self.deadline);
+        self.under_way.push(Box::pin(async move {
+            tokio::time::sleep_until(until).await;
+            Event::Rested(places)
+        }));
+    }
+}
+
+/// A peer that answers another number of calls than it was asked is not to be trusted with any of them.
+fn checked(result: RpcResult, asked: usize) -> RpcResult {
+    match result {
+        Ok(answers) if answers.len() != asked => {
+            Err(RpcError::Lost { reason: format!("{} answers came to {asked} calls", answers.len()) })
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,28 @@
+//! The integration tests: real `quiver` processes, real sample data, real faults, over HTTP and the command line only.
+//!
+//! One binary, so that it links once. Each test prints its seed first (`QUIVER_SEED` overrides it) and starts a cluster
+//! of its own; no test asserts a time. `QUIVER_TEST_CLUSTERS` bounds how many clusters run at once,
+//! `QUIVER_TEST_ROUNDS` makes the fault tests longer, `QUIVER_KEEP=1` keeps data directories, `QUIVER_BINARY` names
+//! another binary to test. What a failed test leaves, logs and histories, it prints the place of.
+
+#[path = "integration/support/mod.rs"]
+mod support;
+
+#[path = "integration/bad_input.rs"]
+mod bad_input;
+#[path = "integration/cli.rs"]
+mod cli;
+#[path = "integration/damage.rs"]
+mod damage;
+#[path = "integration/failover.rs"]
+mod failover;
+#[path = "integration/first_light.rs"]
+mod first_light;
+#[path = "integration/power_loss.rs"]
+mod power_loss;
+#[path = "integration/retries.rs"]
+mod retries;
+#[path = "integration/staleness.rs"]
+mod staleness;
+#[path = "integration/tidy.rs"]
+mod tidy;

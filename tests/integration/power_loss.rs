@@ -1,0 +1,132 @@
+//! Power loss of the whole cluster at once, under concurrent writers: nothing acknowledged is lost. Each node has a
+//! disk of its own, a loop-mounted ext4 image that is shut down without flushing. Root only; skipped loudly elsewhere.
+//!
+//! The same run with the syncs left out (`QUIVER_MUTANT=skip-sync`, in the binary only where tests are built) must be
+//! *seen* to lose writes: a test that cannot fail shows nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use jepsen_lite::cluster::{Cluster, Options};
+use jepsen_lite::disk::{LoopDisk, NoDisk};
+use jepsen_lite::ledger::Ledger;
+use jepsen_lite::load::{Load, Plan};
+use jepsen_lite::seed::seed;
+
+use crate::support::{PATIENCE, SIZE, final_check, leaders, ledger_collection, options, place, rounds, settle};
+
+const MIB: u64 = 192;
+
+/// One disk a node, or `None` with the reason printed.
+fn disks() -> Result<Option<Vec<LoopDisk>>> {
+    let mut disks = Vec::new();
+    for _ in 0..3 {
+        match LoopDisk::create(MIB) {
+            Ok(disk) => disks.push(disk),
+            Err(NoDisk::Skip(why)) => {
+                println!("  SKIPPED, NOTHING WAS TESTED: {why}");
+                return Ok(None);
+            }
+            Err(NoDisk::Failed(error)) => bail!("no disk: {error}"),
+        }
+    }
+    Ok(Some(disks))
+}
+
+fn on(disks: &[LoopDisk], name: &str) -> Options {
+    let data_dirs = disks.iter().map(|disk| disk.path().join("data")).collect();
+    Options { data_dirs, ..options(name).args(&["--shards", "2"]) }
+}
+
+fn plan(seed: u64) -> Plan {
+    Plan { writers: 8, pause: Duration::from_millis(2), insist: Duration::from_secs(3), ..Plan::new("p", seed) }
+}
+
+/// The power of every disk goes, then every process.
+fn cut_all(cluster: &mut Cluster, disks: &[LoopDisk]) -> Result<()> {
+    for disk in disks {
+        disk.cut_power()?;
+    }
+    for index in 0..disks.len() {
+        cluster.kill(index);
+    }
+    Ok(())
+}
+
+fn restore_all(cluster: &mut Cluster, disks: &mut [LoopDisk]) -> Result<()> {
+    for disk in disks.iter_mut() {
+        disk.restore_power()?;
+    }
+    for index in 0..disks.len() {
+        cluster.restart(index)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_with_the_power() -> Result<()> {
+    let _place = place().await;
+    let seed = seed("power_loss");
+    // Made before the cluster and so dropped after it: the processes go first, then the mounts.
+    let Some(mut disks) = disks()? else {
+        return Ok(());
+    };
+    let mut cluster = Cluster::start(on(&disks, "power-loss")).await?;
+    ledger_collection(&cluster.client(0), "p").await?;
+    let ledger = Arc::new(Ledger::new(SIZE));
+    for crash in 0..rounds(3) {
+        let load = Load::start(plan(seed ^ crash), cluster.clients(), ledger.clone());
+        load.progress(150, PATIENCE).await?;
+        cut_all(&mut cluster, &disks)?;
+        let observed = load.stop().await;
+        observed.fresh()?;
+        restore_all(&mut cluster, &mut disks)?;
+        cluster.wait_healthy().await?;
+        ledger.save(&cluster.logs().join("history.jsonl"))?;
+        let report = final_check(&cluster.client(crash as usize % 3), "p", &ledger).await?;
+        println!("  after power loss {}: {report}", crash + 1);
+        ensure!(report.holds(), "power loss {} lost something: {report}", crash + 1);
+    }
+    leaders(&cluster, 2).await?;
+    settle(&cluster, "p", &ledger).await?;
+    cluster.finish()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_skips_its_syncs_is_caught() -> Result<()> {
+    let _place = place().await;
+    let seed = seed("power_loss_mutant");
+    let Some(mut disks) = disks()? else {
+        return Ok(());
+    };
+    let mut options = on(&disks, "skip-sync").env("QUIVER_MUTANT", "skip-sync");
+    options.patience = Duration::from_secs(20);
+    let mut cluster = Cluster::start(options).await?;
+    ledger_collection(&cluster.client(0), "p").await?;
+    let ledger = Arc::new(Ledger::new(SIZE));
+    let load = Load::start(plan(seed), cluster.clients(), ledger.clone());
+    load.progress(150, PATIENCE).await?;
+    cut_all(&mut cluster, &disks)?;
+    load.stop().await;
+    ensure!(ledger.counts().0 >= 150, "nothing was acknowledged, so nothing could be lost");
+    restore_all(&mut cluster, &mut disks)?;
+    if let Err(error) = cluster.wait_healthy().await {
+        let first = error.to_string();
+        println!("  caught: the cluster does not come back: {}", first.lines().next().unwrap_or_default());
+        return cluster.finish();
+    }
+    let first = cluster.client(0);
+    let answer = first.cluster_status().await.ok()?;
+    if answer["total_collections"] == 0 {
+        println!("  caught: the collection itself is gone");
+        return cluster.finish();
+    }
+    let report = final_check(&first, "p", &ledger).await?;
+    println!("  caught: {} of the keys show a lost write", report.lost());
+    ensure!(
+        report.lost() > 0,
+        "syncs were left out and nothing was lost: this test cannot see what it is for: {report}"
+    );
+    cluster.finish()
+}

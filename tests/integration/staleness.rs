@@ -1,0 +1,220 @@
+//! ONE may be stale and says so; QUORUM and ALL never are, whoever is cut off or asleep.
+//!
+//! One shard, so that "the leader" is one node. Every answer at QUORUM or ALL is judged by the ledger; what a cut-off
+//! leader must do is refuse, at ALL from the first moment and at QUORUM from the end of its lease.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use jepsen_lite::client::{Answer, Client};
+use jepsen_lite::cluster::{Cluster, Options};
+use jepsen_lite::ledger::{Ledger, Seen};
+use jepsen_lite::load::{Load, Plan};
+use jepsen_lite::seed::seed;
+use serde_json::{Value, json};
+
+use crate::support::{PATIENCE, SIZE, leaders, ledger_collection, options, place, put_until_acknowledged, settle};
+
+const KEY: u64 = 7;
+
+fn one_shard(name: &str) -> Options {
+    options(name).args(&["--shards", "1"])
+}
+
+async fn write(client: &Client, ledger: &Ledger) -> Result<Value> {
+    put_until_acknowledged(client, "s", ledger, KEY).await
+}
+
+/// Reads [`KEY`] by a search, with more members in the request.
+async fn read(client: &Client, level: &str, more: Value) -> Answer {
+    let mut body = json!({"consistency": level, "with_vector": true, "params": {"exact": true}, "timeout_ms": 1500});
+    if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
+        body.extend(more);
+    }
+    client.search("s", &[1.0; SIZE], 100, body).await
+}
+
+fn shown(answer: &Answer) -> Option<Seen> {
+    let results = answer.body["results"].as_array()?;
+    results.iter().filter_map(Seen::from_record).find(|(id, _)| *id == KEY).map(|(_, seen)| seen)
+}
+
+/// Reads at a level that must be fresh. An answer is judged; a refusal is returned as `None`.
+async fn fresh(client: &Client, level: &str, ledger: &Ledger) -> Result<Option<Seen>> {
+    let started = ledger.now();
+    let answer = read(client, level, json!({})).await;
+    if !answer.success() {
+        return Ok(None);
+    }
+    let seen = shown(&answer);
+    if let Some(problem) = ledger.judge(KEY, started, ledger.now(), seen.as_ref()) {
+        anyhow::bail!("a read at {level} from {}: {problem}", client.base());
+    }
+    Ok(seen)
+}
+
+/// Waits until a read at this level is answered (freshly).
+async fn serves(client: &Client, level: &str, ledger: &Ledger) -> Result<()> {
+    let start = Instant::now();
+    while fresh(client, level, ledger).await?.is_none() {
+        ensure!(start.elapsed() < PATIENCE, "{} never serves {level}", client.base());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// The stale answer of a node that is cut off: it must say how stale, be refused to who bounds it, and wait for a
+/// session's own write.
+async fn stale_and_says_so(client: &Client, ledger: &Ledger, token: &Value, acknowledged: Instant) -> Result<()> {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (known, started) = (acknowledged.elapsed().as_millis() as u64, ledger.now());
+    let answer = read(client, "one", json!({})).await;
+    ensure!(answer.success(), "ONE needs nobody else: {}", answer.problem);
+    let stale = ledger.judge(KEY, started, ledger.now(), shown(&answer).as_ref());
+    ensure!(
+        stale.is_some(),
+        "a node that is cut off cannot have seen the write, or the cut does not cut: {}",
+        answer.body
+    );
+    let claimed = answer.body["shards"][0]["staleness_ms"].as_u64().context("a stale answer without `staleness_ms`")?;
+    // Not a matter of speed: a state that lacks a write acknowledged so long ago is at least that stale.
+    ensure!(claimed + 50 >= known, "it claims {claimed} ms, but lacks what was acknowledged {known} ms before");
+    let bounded = read(client, "one", json!({"max_staleness_ms": 100})).await;
+    ensure!(!bounded.success() && bounded.code() != "", "max_staleness_ms does not bound: {bounded:?}");
+    let session = read(client, "one", json!({"after": token})).await;
+    ensure!(!session.success(), "`after` must see the write or refuse: {}", session.body);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_cut_off_refuses_and_the_majority_serves() -> Result<()> {
+    let _place = place().await;
+    let seed = seed("cut_off_leader");
+    let cluster = Cluster::start(one_shard("staleness")).await?;
+    ledger_collection(&cluster.client(0), "s").await?;
+    let ledger = Arc::new(Ledger::new(SIZE));
+    write(&cluster.client(0), &ledger).await?;
+    // Beside the scripted reads, a load on other keys whose searches are all judged, through every node.
+    let plan = Plan { keys: 6, writers: 3, insist: Duration::from_secs(2), ..Plan::new("s", seed) };
+    let load = Load::start(plan, cluster.clients(), ledger.clone());
+
+    let leader = leaders(&cluster, 1).await?[&0];
+    let (old, other) = (cluster.client(leader), cluster.client((leader + 1) % 3));
+    serves(&old, "all", &ledger).await?;
+    let others: Vec<_> = cluster
+        .nodes()
+        .iter()
+        .map(|node| node.name().to_owned())
+        .filter(|name| *name != format!("node{}", leader + 1))
+        .collect();
+    old.cut(&others).await.ok().context("PUT /quiver/v1/faults")?;
+    ensure!(fresh(&old, "all", &ledger).await?.is_none(), "a leader that is cut off answers at ALL");
+
+    let start = Instant::now();
+    let mut served = 0;
+    while fresh(&old, "quorum", &ledger).await?.is_some() {
+        served += 1;
+        ensure!(start.elapsed() < PATIENCE, "a leader that is cut off serves at QUORUM for ever");
+    }
+    println!(
+        "  after the cut the old leader served {served} lease reads, then refused after {} ms",
+        start.elapsed().as_millis()
+    );
+    let token = write(&other, &ledger).await?["token"].clone();
+    let acknowledged = Instant::now();
+    for level in ["quorum", "all", "quorum", "all"] {
+        ensure!(fresh(&old, level, &ledger).await?.is_none(), "the old leader answers at {level} again");
+        serves(&other, level, &ledger).await?;
+    }
+    stale_and_says_so(&old, &ledger, &token, acknowledged).await?;
+
+    old.heal().await.ok().context("DELETE /quiver/v1/faults")?;
+    // A session read waits for its write instead of being refused, now that the write can come.
+    let session = Instant::now();
+    loop {
+        let started = ledger.now();
+        let answer = read(&old, "one", json!({"after": token})).await;
+        if answer.success() {
+            let verdict = ledger.judge(KEY, started, ledger.now(), shown(&answer).as_ref());
+            ensure!(verdict.is_none(), "`after` shows what was before: {verdict:?}");
+            break;
+        }
+        ensure!(session.elapsed() < PATIENCE, "`after` is refused for ever: {}", answer.problem);
+    }
+    for client in cluster.clients() {
+        serves(&client, "all", &ledger).await?;
+    }
+    let observed = load.stop().await;
+    observed.fresh()?;
+    ensure!(observed.searches > 0, "no search was ever answered");
+    settle(&cluster, "s", &ledger).await?;
+    cluster.finish()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lagging_follower_is_stale_and_says_so() -> Result<()> {
+    let _place = place().await;
+    seed("lagging_follower");
+    let cluster = Cluster::start(one_shard("lagging")).await?;
+    ledger_collection(&cluster.client(0), "s").await?;
+    let ledger = Ledger::new(SIZE);
+    write(&cluster.client(0), &ledger).await?;
+    let leader = leaders(&cluster, 1).await?[&0];
+    let follower = (leader + 1) % 3;
+    let lagging = cluster.client(follower);
+    // It must have the first write before it is cut off, or there is nothing stale to show.
+    serves(&lagging, "all", &ledger).await?;
+    let others: Vec<_> = cluster
+        .nodes()
+        .iter()
+        .map(|node| node.name().to_owned())
+        .filter(|name| *name != format!("node{}", follower + 1))
+        .collect();
+    lagging.cut(&others).await.ok()?;
+    let token = write(&cluster.client(leader), &ledger).await?["token"].clone();
+    let acknowledged = Instant::now();
+    stale_and_says_so(&lagging, &ledger, &token, acknowledged).await?;
+    for level in ["quorum", "all"] {
+        ensure!(fresh(&lagging, level, &ledger).await?.is_none(), "a follower that is cut off answers at {level}");
+    }
+    // Through a node that is not cut off, a bound on staleness is met by a replica that can meet it.
+    let bounded = read(&cluster.client(leader), "one", json!({"max_staleness_ms": 5000})).await;
+    ensure!(bounded.success(), "{}", bounded.problem);
+    lagging.heal().await.ok()?;
+    serves(&lagging, "all", &ledger).await?;
+    settle(&cluster, "s", &ledger).await?;
+    cluster.finish()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_slept_does_not_answer_from_before_its_sleep() -> Result<()> {
+    let _place = place().await;
+    seed("sleeping_leader");
+    let mut cluster = Cluster::start(one_shard("asleep")).await?;
+    ledger_collection(&cluster.client(0), "s").await?;
+    let ledger = Arc::new(Ledger::new(SIZE));
+    write(&cluster.client(0), &ledger).await?;
+    let leader = leaders(&cluster, 1).await?[&0];
+    let asleep = cluster.client(leader);
+    serves(&asleep, "quorum", &ledger).await?;
+    cluster.pause(leader);
+    write(&cluster.client((leader + 1) % 3), &ledger).await?;
+    // Asked while it sleeps, after the new write was acknowledged: the kernel keeps these for it.
+    let queued: Vec<_> = (0..8)
+        .map(|number| {
+            let (client, ledger) = (asleep.with_deadline(PATIENCE), ledger.clone());
+            tokio::spawn(async move { fresh(&client, ["quorum", "all"][number % 2], &ledger).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    cluster.resume(leader);
+    let mut answered = 0;
+    for read in queued {
+        answered += usize::from(read.await??.is_some());
+    }
+    println!("  of 8 reads queued for the sleeping leader {answered} were answered, freshly");
+    serves(&asleep, "quorum", &ledger).await?;
+    settle(&cluster, "s", &ledger).await?;
+    cluster.finish()
+}

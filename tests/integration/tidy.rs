@@ -1,0 +1,220 @@
+//! The rules of the house that a test can hold: who may name what, which way imports go, headers, sizes, and what must
+//! not be left behind.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// A Rust file: its path from the root and its lines.
+struct Source {
+    path: String,
+    lines: Vec<String>,
+}
+
+impl Source {
+    /// Lines of code with their numbers: no comments, and nothing from the first `#[cfg(test)]` module on.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let tests = (0..self.lines.len()).find(|index| {
+            let next = self.lines.get(index + 1).map(|line| line.trim_start());
+            self.lines[*index].trim() == "#[cfg(test)]"
+                && next.is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
+        });
+        let numbered = self.lines.iter().take(tests.unwrap_or(usize::MAX)).enumerate();
+        numbered
+            .map(|(index, line)| (index + 1, line.as_str()))
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    /// Whether all of it is test code.
+    fn is_test(&self, test_modules: &BTreeSet<String>) -> bool {
+        self.path.starts_with("tests/") || self.path.contains("/tests/") || test_modules.contains(&self.path)
+    }
+
+    fn starts_with_any(&self, rooms: &[&str]) -> bool {
+        rooms.iter().any(|room| self.path.starts_with(room))
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn walk(dir: &Path, suffix: &str, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            walk(&path, suffix, found);
+        } else if name.ends_with(suffix) {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let mut paths = Vec::new();
+    for room in ["src", "raft-groups", "jepsen-lite", "tests"] {
+        walk(&root().join(room), ".rs", &mut paths);
+    }
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("the file was just listed");
+        let path = path.strip_prefix(root()).expect("it was found under the root").to_string_lossy().into_owned();
+        Source { path, lines: text.lines().map(str::to_owned).collect() }
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Files that a `#[cfg(test)] mod name;` brings in.
+fn test_modules(sources: &[Source]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for source in sources {
+        for pair in source.lines.windows(2).filter(|pair| pair[0].trim() == "#[cfg(test)]") {
+            let name =
+                pair[1].trim().trim_start_matches("pub ").strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+            let Some(name) = name else { continue };
+            let stem = source.path.trim_end_matches(".rs");
+            let dir = stem.strip_suffix("/mod").or(stem.strip_suffix("/lib")).unwrap_or(stem);
+            found.extend([format!("{dir}/{name}.rs"), format!("{dir}/{name}/mod.rs")]);
+        }
+    }
+    found
+}
+
+fn none(rule: &str, offences: Vec<String>) {
+    assert!(offences.is_empty(), "{rule}:\n  {}", offences.join("\n  "));
+}
+
+#[test]
+fn only_raft_groups_names_openraft_or_sled() {
+    let mut offences = Vec::new();
+    for source in sources().iter().filter(|source| source.starts_with_any(&["src/", "jepsen-lite/", "tests/"])) {
+        if source.path == "tests/integration/tidy.rs" {
+            continue;
+        }
+        let named = source
+            .code()
+            .filter(|(_, line)| line.contains("openraft") || line.contains("sled::") || line.contains("use sled"));
+        offences.extend(named.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
+    }
+    for manifest in ["Cargo.toml", "jepsen-lite/Cargo.toml"] {
+        let text = std::fs::read_to_string(root().join(manifest)).expect("every crate has a manifest");
+        // The workspace's table of versions is where the pins stand; depending on one is another thing.
+        let own = text.split("\n[dependencies]").nth(1).unwrap_or_default();
+        let named = own.lines().filter(|line| line.starts_with("openraft") || line.starts_with("sled"));
+        offences.extend(named.map(|line| format!("{manifest}: {line}")));
+    }
+    none("only raft-groups may name openraft or sled", offences);
+}
+
+#[test]
+fn the_crates_below_import_nothing_of_ours() {
+    let below = |path: &str, names: &[&str]| -> Vec<String> {
+        let krate = path.split('/').next().unwrap_or_default();
+        let mut offences = Vec::new();
+        for source in sources().iter().filter(|source| source.path.starts_with(path)) {
+            let imports = |line: &str| {
+                names.iter().any(|name| line.contains(&format!("{name}::")) || line.contains(&format!("use {name}")))
+            };
+            offences.extend(
+                source
+                    .code()
+                    .filter(|(_, line)| imports(line))
+                    .map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())),
+            );
+        }
+        let manifest =
+            std::fs::read_to_string(root().join(krate).join("Cargo.toml")).expect("every crate has a manifest");
+        let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default().to_owned();
+        let declares = |line: &&str| names.iter().any(|name| line.starts_with(&name.replace('_', "-")));
+        offences.extend(dependencies.lines().filter(declares).map(|line| format!("{krate}/Cargo.toml: {line}")));
+        offences
+    };
+    none("jepsen-lite is a black box", below("jepsen-lite/", &["quiver", "raft_groups"]));
+    none("raft-groups is below everything", below("raft-groups/src/", &["quiver"]));
+}
+
+/// Which rooms of `src/` each may import. `api` and `config` are words that the upper rooms share.
+const STAIRS: [(&str, &[&str]); 9] = [
+    ("api", &[]),
+    ("config", &[]),
+    ("engine", &[]),
+    ("placement", &["engine"]),
+    ("routing", &["engine", "placement"]),
+    ("gateway", &["api", "config", "engine", "placement", "routing"]),
+    ("node", &["api", "config", "engine", "placement", "routing", "gateway"]),
+    ("cli", &["api", "config", "node", "gateway"]),
+    ("main", &["api", "config", "cli", "node"]),
+];
+
+#[test]
+fn imports_go_down_the_stairs() {
+    let rooms: BTreeSet<&str> = STAIRS.iter().map(|(room, _)| *room).collect();
+    let mut offences = Vec::new();
+    for source in sources().iter().filter(|source| source.path.starts_with("src/") && source.path != "src/lib.rs") {
+        let room = source.path["src/".len()..].split('/').next().unwrap_or_default().trim_end_matches(".rs");
+        let Some((_, allowed)) = STAIRS.iter().find(|(name, _)| *name == room) else {
+            continue;
+        };
+        for (number, line) in source.code() {
+            let named = line.split("crate::").skip(1).chain(line.split("quiver::").skip(1));
+            for target in named.map(|rest| {
+                rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap_or_default()
+            }) {
+                if rooms.contains(target) && target != room && !allowed.contains(&target) {
+                    offences.push(format!("{}:{number}: {room} imports {target}: {}", source.path, line.trim()));
+                }
+            }
+        }
+    }
+    none("imports go main → cli → node → gateway → routing → {placement, engine}, never up", offences);
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_fits_a_head() {
+    let mut offences = Vec::new();
+    for source in sources() {
+        let header = source.lines.iter().take_while(|line| line.starts_with("//!")).map(String::len).sum::<usize>();
+        if header < 30 {
+            offences.push(format!("{}: no `//!` header worth the name", source.path));
+        }
+        if source.lines.len() > 400 {
+            offences.push(format!("{}: {} lines", source.path, source.lines.len()));
+        }
+    }
+    none("every file opens with what it is for and has at most 400 lines", offences);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let sources = sources();
+    let tests = test_modules(&sources);
+    let mut offences = Vec::new();
+    for source in sources.iter().filter(|source| source.path != "tests/integration/tidy.rs") {
+        let left = |line: &str| {
+            ["TODO", "FIXME", "XXX:", "todo!(", "unimplemented!(", "dbg!("].iter().any(|mark| line.contains(mark))
+        };
+        let marks = source.lines.iter().enumerate().filter(|(_, line)| left(line));
+        offences.extend(marks.map(|(index, line)| format!("{}:{}: {}", source.path, index + 1, line.trim())));
+        if !source.is_test(&tests) {
+            let unwraps = source.code().filter(|(_, line)| line.contains(".unwrap()"));
+            offences.extend(unwraps.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
+        }
+    }
+    none("no marks for later, and no unwrap outside tests (`expect` says why it holds)", offences);
+}
+
+#[test]
+fn pure_files_are_pure() {
+    let pure =
+        ["src/routing/ring", "src/placement/cluster_map", "src/placement/planner", "jepsen-lite/src/ledger/verdict"];
+    let impure =
+        ["tokio::", "Instant", "SystemTime", "rand::", "std::fs", "std::net", "tracing::", "println!", "async fn"];
+    let mut offences = Vec::new();
+    for source in sources().iter().filter(|source| source.starts_with_any(&pure)) {
+        let lines = source.code().filter(|(_, line)| impure.iter().any(|word| line.contains(word)));
+        offences.extend(lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
+    }
+    none("pure files know no clock, chance, runtime or I/O", offences);
+}
