@@ -1,2 +1,5 @@
-//! The `quiver` binary.
-fn main() {}
+//! The `quiver` binary: hands the command line to [`quiver::cli`] and its verdict to the shell.
+
+fn main() -> std::process::ExitCode {
+    quiver::cli::main()
+}

@@ -71,14 +71,20 @@ impl CreateCollection {
     /// Says what is contradictory: `vectors` beside `vector_size` or `distance`, or an empty `vectors`.
     pub fn params(&self) -> Result<BTreeMap<String, VectorParams>, String> {
         match &self.vectors {
-            Some(_) if self.vector_size.is_some() || self.distance.is_some() => {
-                Err("`vectors` gives each named vector its own size and distance: leave out `vector_size` and `distance`".into())
+            Some(_) if self.vector_size.is_some() || self.distance.is_some() => Err(
+                "`vectors` gives each named vector its own size and distance: leave out `vector_size` and `distance`"
+                    .into(),
+            ),
+            Some(vectors) if vectors.is_empty() => {
+                Err("`vectors` is empty: name at least one vector, or leave it out".into())
             }
-            Some(vectors) if vectors.is_empty() => Err("`vectors` is empty: name at least one vector, or leave it out".into()),
             Some(vectors) => Ok(vectors.clone()),
             None => {
                 let size = self.vector_size.unwrap_or(DEFAULT_VECTOR_SIZE);
-                Ok(BTreeMap::from([(String::new(), VectorParams { size, distance: self.distance.unwrap_or_default() })]))
+                Ok(BTreeMap::from([(
+                    String::new(),
+                    VectorParams { size, distance: self.distance.unwrap_or_default() },
+                )]))
             }
         }
     }

@@ -15,22 +15,18 @@ mod selection;
 mod vector;
 
 pub use cluster::{
-    ClusterHealth, ClusterSharding, ClusterStatus, Faults, GroupCounts, Health, HealthState, Issue,
-    LatencyMs, NodeStatus, Percentiles, RequestRate, ShardReplica, ShardRow, ShardState,
-    ShardingRow, Shards, Stats,
+    ClusterHealth, ClusterSharding, ClusterStatus, Faults, GroupCounts, Health, HealthState, Issue, LatencyMs,
+    NodeStatus, Percentiles, RequestRate, ShardReplica, ShardRow, ShardState, ShardingRow, Shards, Stats,
 };
 pub use collections::{
-    CollectionRow, CollectionRows, CreateCollection, CreatedCollection, DEFAULT_VECTOR_SIZE,
-    Distance, Envelope, VectorParams,
+    CollectionRow, CollectionRows, CreateCollection, CreatedCollection, DEFAULT_VECTOR_SIZE, Distance, Envelope,
+    VectorParams,
 };
 pub use error::{Committed, ErrorBody, ErrorStatus};
 pub use level::Level;
-pub use points::{
-    Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult,
-};
+pub use points::{Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult};
 pub use search::{
-    Count, Counted, DEFAULT_LIMIT, Evidence, Hit, Record, Role, Scroll, Scrolled, Search,
-    SearchParams, Searched,
+    Count, Counted, DEFAULT_LIMIT, Evidence, Hit, Record, Role, Scroll, Scrolled, Search, SearchParams, Searched,
 };
 pub use selection::{WithPayload, WithVector};
 pub use vector::VectorValue;
@@ -78,9 +74,7 @@ impl std::str::FromStr for Consistency {
             "one" => Ok(Self::One),
             "quorum" => Ok(Self::Quorum),
             "all" => Ok(Self::All),
-            _ => Err(format!(
-                "unknown consistency `{word}`: say one, quorum or all"
-            )),
+            _ => Err(format!("unknown consistency `{word}`: say one, quorum or all")),
         }
     }
 }

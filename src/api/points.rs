@@ -62,9 +62,7 @@ impl<'de> Deserialize<'de> for PointId {
             }
 
             fn visit_str<E: de::Error>(self, id: &str) -> Result<PointId, E> {
-                id.parse()
-                    .map(PointId::Uuid)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Str(id), &self))
+                id.parse().map(PointId::Uuid).map_err(|_| E::invalid_value(de::Unexpected::Str(id), &self))
             }
         }
         deserializer.deserialize_any(IdVisitor)
@@ -197,10 +195,7 @@ pub struct GetOptions {
 impl GetOptions {
     /// Payload and vector to return.
     pub fn selection(&self) -> (WithPayload, WithVector) {
-        (
-            WithPayload::All(self.with_payload.unwrap_or(true)),
-            WithVector::All(self.with_vector.unwrap_or(true)),
-        )
+        (WithPayload::All(self.with_payload.unwrap_or(true)), WithVector::All(self.with_vector.unwrap_or(true)))
     }
 }
 

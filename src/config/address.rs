@@ -5,29 +5,14 @@ use std::net::SocketAddr;
 
 /// Checks that `url` is what a client of ours can call: `http://host:port`, no path.
 pub(super) fn check_url(setting: &'static str, url: &str) -> Result<String, ConfigError> {
-    let complaint = || {
-        ConfigError::invalid(
-            setting,
-            format!("`{url}` is no address: write http://HOST:PORT"),
-        )
-    };
+    let complaint = || ConfigError::invalid(setting, format!("`{url}` is no address: write http://HOST:PORT"));
     let parsed = reqwest::Url::parse(url).map_err(|_| complaint())?;
-    let bare = parsed.scheme() == "http"
-        && parsed.has_host()
-        && parsed.path() == "/"
-        && parsed.query().is_none();
-    if bare {
-        Ok(url.trim_end_matches('/').to_owned())
-    } else {
-        Err(complaint())
-    }
+    let bare = parsed.scheme() == "http" && parsed.has_host() && parsed.path() == "/" && parsed.query().is_none();
+    if bare { Ok(url.trim_end_matches('/').to_owned()) } else { Err(complaint()) }
 }
 
 /// The address for the other nodes: as given, or the API's with its port + 100.
-pub(super) fn peer_address(
-    given: Option<SocketAddr>,
-    listen: SocketAddr,
-) -> Result<SocketAddr, ConfigError> {
+pub(super) fn peer_address(given: Option<SocketAddr>, listen: SocketAddr) -> Result<SocketAddr, ConfigError> {
     if let Some(address) = given {
         return Ok(address);
     }
@@ -44,9 +29,7 @@ pub(super) fn peer_address(
 pub(super) fn advertised(given: Option<String>, listen: SocketAddr) -> Result<String, ConfigError> {
     match given {
         Some(host)
-            if host.is_empty()
-                || host.contains([':', '/', ' '])
-                    && host.parse::<std::net::Ipv6Addr>().is_err() =>
+            if host.is_empty() || host.contains([':', '/', ' ']) && host.parse::<std::net::Ipv6Addr>().is_err() =>
         {
             Err(ConfigError::invalid(
                 "--advertise",
@@ -55,10 +38,8 @@ pub(super) fn advertised(given: Option<String>, listen: SocketAddr) -> Result<St
         }
         Some(host) => Ok(host),
         None if listen.ip().is_unspecified() => {
-            let reason = format!(
-                "others cannot call {}: give the host name or IP at which they reach this node",
-                listen.ip()
-            );
+            let reason =
+                format!("others cannot call {}: give the host name or IP at which they reach this node", listen.ip());
             Err(ConfigError::invalid("--advertise", reason))
         }
         None => Ok(listen.ip().to_string()),

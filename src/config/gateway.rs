@@ -19,12 +19,7 @@ pub struct GatewayArgs {
     #[arg(long, env = "QUIVER_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
     /// URLs of some nodes of the cluster, to learn the rest from; repeat or separate by commas [default: http://127.0.0.1:8001].
-    #[arg(
-        long,
-        env = "QUIVER_CLUSTER",
-        value_name = "URL",
-        value_delimiter = ','
-    )]
+    #[arg(long, env = "QUIVER_CLUSTER", value_name = "URL", value_delimiter = ',')]
     pub cluster: Option<Vec<String>>,
     /// Largest request body, in bytes [default: 33554432].
     #[arg(long, env = "QUIVER_MAX_BODY_BYTES", value_name = "BYTES")]
@@ -76,27 +71,14 @@ impl GatewayArgs {
                 log_format,
             );
         }
-        let cluster = self
-            .cluster
-            .unwrap_or_else(|| vec!["http://127.0.0.1:8001".into()]);
+        let cluster = self.cluster.unwrap_or_else(|| vec!["http://127.0.0.1:8001".into()]);
         if cluster.is_empty() {
-            return Err(ConfigError::invalid(
-                "--cluster",
-                "name at least one node, such as http://127.0.0.1:8001",
-            ));
+            return Err(ConfigError::invalid("--cluster", "name at least one node, such as http://127.0.0.1:8001"));
         }
         Ok(GatewaySettings {
             listen: self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 8000).into()),
-            cluster: cluster
-                .iter()
-                .map(|url| check_url("--cluster", url))
-                .collect::<Result<_, _>>()?,
-            limits: request_limits(
-                self.max_body_bytes,
-                self.max_batch,
-                self.max_limit,
-                self.request_timeout_ms,
-            )?,
+            cluster: cluster.iter().map(|url| check_url("--cluster", url)).collect::<Result<_, _>>()?,
+            limits: request_limits(self.max_body_bytes, self.max_batch, self.max_limit, self.request_timeout_ms)?,
             log_format: self.log_format.unwrap_or_default(),
         })
     }

@@ -48,10 +48,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     fn invalid(setting: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid {
-            setting,
-            reason: reason.into(),
-        }
+        Self::Invalid { setting, reason: reason.into() }
     }
 }
 
@@ -81,12 +78,7 @@ pub struct RequestLimits {
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self {
-            body_bytes: 32 << 20,
-            batch: 10_000,
-            results: 10_000,
-            timeout_ms: 10_000,
-        }
+        Self { body_bytes: 32 << 20, batch: 10_000, results: 10_000, timeout_ms: 10_000 }
     }
 }
 
@@ -100,14 +92,8 @@ use lay_over;
 
 /// Reads a TOML file of settings; an unknown key is an error that names it.
 fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-        path: path.into(),
-        source,
-    })?;
-    toml::from_str(&text).map_err(|error| ConfigError::Malformed {
-        path: path.into(),
-        reason: error.to_string(),
-    })
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
+    toml::from_str(&text).map_err(|error| ConfigError::Malformed { path: path.into(), reason: error.to_string() })
 }
 
 /// Checks the limits that server and gateway share.
@@ -128,19 +114,11 @@ fn request_limits(
         if (least..=most).contains(&value) {
             return Ok(());
         }
-        Err(ConfigError::invalid(
-            setting,
-            format!("{value} is out of range: choose {least} to {most}"),
-        ))
+        Err(ConfigError::invalid(setting, format!("{value} is out of range: choose {least} to {most}")))
     };
     within("--max-body-bytes", limits.body_bytes, 1 << 10, 1 << 30)?;
     within("--max-batch", limits.batch, 1, default.batch)?;
     within("--max-limit", limits.results, 1, default.results)?;
-    within(
-        "--request-timeout-ms",
-        limits.timeout_ms as usize,
-        1,
-        600_000,
-    )?;
+    within("--request-timeout-ms", limits.timeout_ms as usize, 1, 600_000)?;
     Ok(limits)
 }

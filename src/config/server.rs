@@ -32,12 +32,7 @@ pub struct ServerArgs {
     #[arg(long, env = "QUIVER_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Form a new cluster of N nodes: this one and N-1 that --join it [default on an empty directory: 1].
-    #[arg(
-        long,
-        env = "QUIVER_BOOTSTRAP",
-        value_name = "N",
-        conflicts_with = "join"
-    )]
+    #[arg(long, env = "QUIVER_BOOTSTRAP", value_name = "N", conflicts_with = "join")]
     pub bootstrap: Option<usize>,
     /// Join the cluster that the node at this URL forms.
     #[arg(long, env = "QUIVER_JOIN", value_name = "URL")]
@@ -194,12 +189,7 @@ impl ServerArgs {
             election_max: millis(self.election_max_ms, 1200),
             snapshot_after,
             keep_entries: self.keep_entries.unwrap_or(2000.min(snapshot_after / 2)),
-            limits: request_limits(
-                self.max_body_bytes,
-                self.max_batch,
-                self.max_limit,
-                self.request_timeout_ms,
-            )?,
+            limits: request_limits(self.max_body_bytes, self.max_batch, self.max_limit, self.request_timeout_ms)?,
             log_format: self.log_format.unwrap_or_default(),
             test_faults: self.test_faults.unwrap_or(false),
         };
@@ -210,10 +200,7 @@ impl ServerArgs {
 impl ServerSettings {
     fn check(self) -> Result<Self, ConfigError> {
         if !(1..=4096).contains(&self.shards) {
-            return Err(ConfigError::invalid(
-                "--shards",
-                format!("{} is out of range: choose 1 to 4096", self.shards),
-            ));
+            return Err(ConfigError::invalid("--shards", format!("{} is out of range: choose 1 to 4096", self.shards)));
         }
         if let Some(copies) = self.replication_factor
             && !(1..=7).contains(&copies)
@@ -231,15 +218,11 @@ impl ServerSettings {
             return Err(ConfigError::invalid("--heartbeat-ms", reason));
         }
         if self.election_max <= self.election_min {
-            let reason =
-                "must exceed --election-min-ms: elections need different patience to be decided";
+            let reason = "must exceed --election-min-ms: elections need different patience to be decided";
             return Err(ConfigError::invalid("--election-max-ms", reason));
         }
         if self.snapshot_after == 0 {
-            return Err(ConfigError::invalid(
-                "--snapshot-after",
-                "must be at least 1 entry",
-            ));
+            return Err(ConfigError::invalid("--snapshot-after", "must be at least 1 entry"));
         }
         Ok(self)
     }
@@ -258,15 +241,11 @@ fn node_name(name: String) -> Result<String, ConfigError> {
 
 fn origin(bootstrap: Option<usize>, join: Option<String>) -> Result<Origin, ConfigError> {
     match (bootstrap, join) {
-        (Some(_), Some(_)) => Err(ConfigError::invalid(
-            "--join",
-            "a node joins a cluster or forms one: leave --bootstrap out",
-        )),
+        (Some(_), Some(_)) => {
+            Err(ConfigError::invalid("--join", "a node joins a cluster or forms one: leave --bootstrap out"))
+        }
         (None, Some(url)) => Ok(Origin::Join(check_url("--join", &url)?)),
-        (Some(0), None) => Err(ConfigError::invalid(
-            "--bootstrap",
-            "a cluster has at least 1 node",
-        )),
+        (Some(0), None) => Err(ConfigError::invalid("--bootstrap", "a cluster has at least 1 node")),
         (nodes, None) => Ok(Origin::Bootstrap(nodes.unwrap_or(1))),
     }
 }

@@ -41,13 +41,8 @@ fn a_flag_goes_over_the_file_and_the_file_over_the_default() {
 #[test]
 fn an_unknown_key_is_named_with_its_file() {
     let file = file("shards = 4\nshard_count = 4\n");
-    let error = server(&["--config", file.path().to_str().unwrap()])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("shard_count") && error.contains(file.path().to_str().unwrap()),
-        "{error}"
-    );
+    let error = server(&["--config", file.path().to_str().unwrap()]).unwrap_err().to_string();
+    assert!(error.contains("shard_count") && error.contains(file.path().to_str().unwrap()), "{error}");
 }
 
 #[test]
@@ -71,19 +66,8 @@ fn refusals_name_the_setting_and_the_way_out() {
 
 #[test]
 fn a_gateway_takes_several_nodes() {
-    let args = GatewayArgs {
-        cluster: Some(vec!["http://a:1".into(), "http://b:2/".into()]),
-        ..Default::default()
-    };
+    let args = GatewayArgs { cluster: Some(vec!["http://a:1".into(), "http://b:2/".into()]), ..Default::default() };
     assert_eq!(args.settle().unwrap().cluster, ["http://a:1", "http://b:2"]);
-    let args = GatewayArgs {
-        cluster: Some(vec!["a:1".into()]),
-        ..Default::default()
-    };
-    assert!(
-        args.settle()
-            .unwrap_err()
-            .to_string()
-            .starts_with("--cluster")
-    );
+    let args = GatewayArgs { cluster: Some(vec!["a:1".into()]), ..Default::default() };
+    assert!(args.settle().unwrap_err().to_string().starts_with("--cluster"));
 }

@@ -1,0 +1,221 @@
+//! A client of the native API: several URLs of one cluster, tried in turn; retries only where they are safe.
+//!
+//! Every request made here may be repeated: reads by nature, writes because they carry a `request_id` or are idempotent
+//! (creating a collection). Whether a failed write may have happened is remembered across attempts.
+
+use super::exit::Exit;
+use crate::api::{Committed, ErrorBody, ErrorStatus};
+use bytes::Bytes;
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Where verbs look for a cluster when no `--url` is given: the gateway of `quiver dev`, then a lone `quiver server`.
+pub(crate) const DEFAULT_URLS: [&str; 2] = ["http://127.0.0.1:8000", "http://127.0.0.1:8001"];
+
+/// How a verb finds its cluster.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Target {
+    /// A node or gateway of the cluster; repeat it for failover.
+    #[arg(long = "url", env = "QUIVER_URL", value_name = "URL", value_delimiter = ',', default_values = DEFAULT_URLS)]
+    pub(crate) urls: Vec<String>,
+}
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait for an answer; beyond any deadline a server keeps by default.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// First and longest pause between attempts; each pause doubles, with jitter.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The cluster answered with an error.
+    #[error("{} (HTTP {http}, code {}, request {})", status.error, status.code, status.request_id)]
+    Refused { http: u16, status: Box<ErrorStatus> },
+    /// Nobody answered.
+    #[error("no answer from {tried}: {reason}")]
+    Unreachable { tried: String, reason: String, sent: bool },
+    /// Something else than Quiver answered.
+    #[error("{url} answered HTTP {http} with a body that is not Quiver's: {text}")]
+    Foreign { url: String, http: u16, text: String },
+    /// It failed again and again until patience ran out.
+    #[error("gave up after {attempts} attempts: {last}")]
+    GaveUp { attempts: u32, unknown: bool, last: Box<Failure> },
+}
+
+impl Failure {
+    /// Whether the same request may succeed later.
+    pub(crate) fn retryable(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => status.retryable,
+            Self::Unreachable { .. } => true,
+            Self::Foreign { http, .. } => *http >= 500,
+            Self::GaveUp { .. } => false,
+        }
+    }
+
+    /// Whether a write that failed so may have happened.
+    pub(crate) fn outcome_unknown(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => status.committed == Committed::Unknown,
+            Self::Unreachable { sent, .. } => *sent,
+            Self::Foreign { .. } => true,
+            Self::GaveUp { unknown, .. } => *unknown,
+        }
+    }
+
+    /// The exit code it stands for.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::GaveUp { unknown: true, .. } => Exit::Unknown,
+            Self::GaveUp { last, .. } => last.exit(),
+            Self::Refused { status, .. } if status.committed == Committed::Unknown => Exit::Unknown,
+            Self::Refused { http: 404, .. } => Exit::NotFound,
+            Self::Refused { http: 409 | 412, .. } => Exit::Conflict,
+            Self::Refused { http: 408 | 429 | 503 | 507, .. } => Exit::Unavailable,
+            Self::Refused { .. } => Exit::Failed,
+            Self::Unreachable { sent: true, .. } => Exit::Unknown,
+            Self::Unreachable { .. } => Exit::Unavailable,
+            Self::Foreign { .. } => Exit::Failed,
+        }
+    }
+}
+
+/// A cluster, as seen from its doors.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    urls: Vec<String>,
+    /// The door that answered last.
+    preferred: AtomicUsize,
+}
+
+impl Client {
+    /// A client of the cluster behind these URLs.
+    pub(crate) fn new(urls: &[String]) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
+        let urls = urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+        Ok(Self { http, urls, preferred: AtomicUsize::new(0) })
+    }
+
+    /// Reads: a `GET`.
+    pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
+        self.call(&Method::GET, path, Bytes::new()).await.map_err(as_read)
+    }
+
+    /// Reads: a `POST` that changes nothing, such as a search.
+    pub(crate) async fn ask<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Failure> {
+        self.call(&Method::POST, path, encode(body)).await.map_err(as_read)
+    }
+
+    /// Writes, and repeats what may succeed later until `patience` is over. `on_retry` hears of each repetition.
+    pub(crate) async fn write<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        patience: Duration,
+        on_retry: impl Fn(&Failure),
+    ) -> Result<A, Failure> {
+        let (body, until) = (encode(body), Instant::now() + patience);
+        let (mut attempts, mut unknown, mut pause) = (0, false, PAUSES.0);
+        loop {
+            attempts += 1;
+            let failure = match self.call(&Method::POST, path, body.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            unknown |= failure.outcome_unknown();
+            if !failure.retryable() && !unknown {
+                return Err(failure);
+            }
+            if !failure.retryable() || Instant::now() + pause > until {
+                return Err(Failure::GaveUp { attempts, unknown, last: Box::new(failure) });
+            }
+            on_retry(&failure);
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// One pass over the doors: goes on to the next where one is shut or says "later".
+    async fn call<A: DeserializeOwned>(&self, method: &Method, path: &str, body: Bytes) -> Result<A, Failure> {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let (mut answered, mut silent, mut sent_somewhere) = (None, None, false);
+        for turn in 0..self.urls.len() {
+            let door = (first + turn) % self.urls.len();
+            match self.call_door(door, method, path, body.clone()).await {
+                Ok(answer) => {
+                    self.preferred.store(door, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(failure) if !failure.retryable() => return Err(failure),
+                Err(Failure::Unreachable { reason, sent, .. }) => {
+                    sent_somewhere |= sent;
+                    silent = Some(reason);
+                }
+                Err(failure) => answered = Some(failure),
+            }
+        }
+        if let (Some(failure), false) = (answered, sent_somewhere) {
+            return Err(failure);
+        }
+        let reason = silent.unwrap_or_else(|| "no URL was given".into());
+        Err(Failure::Unreachable { tried: self.urls.join(", "), reason, sent: sent_somewhere })
+    }
+
+    async fn call_door<A: DeserializeOwned>(
+        &self,
+        door: usize,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<A, Failure> {
+        let url = &self.urls[door];
+        let mut request = self.http.request(method.clone(), format!("{url}{path}"));
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json").body(body);
+        }
+        let silent = |error: reqwest::Error| Failure::Unreachable {
+            tried: url.clone(),
+            sent: !error.is_connect() && !error.is_builder(),
+            reason: innermost(&error),
+        };
+        let response = request.send().await.map_err(silent)?;
+        let http = response.status();
+        let text = response.bytes().await.map_err(silent)?;
+        let foreign = || Failure::Foreign { url: url.clone(), http: http.as_u16(), text: start_of(&text) };
+        if http.is_success() {
+            return serde_json::from_slice(&text).map_err(|_| foreign());
+        }
+        let body: ErrorBody = serde_json::from_slice(&text).map_err(|_| foreign())?;
+        Err(Failure::Refused { http: http.as_u16(), status: Box::new(body.status) })
+    }
+}
+
+/// A read that was sent and not answered leaves nothing unknown behind.
+fn as_read(failure: Failure) -> Failure {
+    match failure {
+        Failure::Unreachable { tried, reason, .. } => Failure::Unreachable { tried, reason, sent: false },
+        other => other,
+    }
+}
+
+fn encode(body: &impl Serialize) -> Bytes {
+    serde_json::to_vec(body).expect("wire types have string keys and no failing serializer").into()
+}
+
+fn start_of(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().take(200).collect()
+}
+
+/// The cause at the end of the chain: reqwest's own words only repeat the URL.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

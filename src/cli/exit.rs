@@ -1,0 +1,69 @@
+//! Exit codes: what each means, and the one place where an error is mapped to one.
+
+use super::client::Failure;
+use crate::config::ConfigError;
+use std::process::ExitCode;
+
+/// What the process tells its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Ok = 0,
+    /// Not done, or not wholly.
+    Failed = 1,
+    /// The command line or the settings cannot be used (clap exits with it by itself, too).
+    Usage = 2,
+    /// Done; the cluster serves, with less to spare than it should have.
+    Degraded = 3,
+    /// The thing named does not exist.
+    NotFound = 4,
+    /// It exists with other settings, or at another version.
+    Conflict = 5,
+    /// A write may or may not have happened.
+    Unknown = 6,
+    /// The cluster cannot serve now, or nobody answers.
+    Unavailable = 7,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command line that clap accepts and that still cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// The code an error stands for: the first link of its chain that knows decides.
+pub(crate) fn code_of(error: &anyhow::Error) -> Exit {
+    let known = |cause: &(dyn std::error::Error + 'static)| {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return Some(failure.exit());
+        }
+        (cause.is::<Usage>() || cause.is::<ConfigError>()).then_some(Exit::Usage)
+    };
+    error.chain().find_map(known).unwrap_or(Exit::Failed)
+}
+
+/// Prints an error on stderr and gives its code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    code_of(error).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn context_does_not_hide_the_code() {
+        let usage = anyhow::Error::new(Usage("x".into())).context("y");
+        assert_eq!(code_of(&usage), Exit::Usage);
+        assert_eq!(code_of(&anyhow::anyhow!("z")), Exit::Failed);
+        let nobody = Failure::Unreachable { tried: "http://a".into(), reason: "refused".into(), sent: false };
+        assert_eq!(code_of(&Err::<(), _>(nobody).context("w").unwrap_err()), Exit::Unavailable);
+    }
+}

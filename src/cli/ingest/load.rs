@@ -1,0 +1,216 @@
+//! The pipeline of an ingest: a thread reads rows, a few clients send batches, one place keeps the account.
+//!
+//! A batch carries one `request_id` through all its retries, so an outcome that stayed unknown cannot apply it twice. The
+//! server validates a batch whole: the item it blames is set aside as rejected and the rest is sent as a new batch.
+
+use super::source::{Row, Rows};
+use crate::api::{Consistency, PointInput, Upsert, Upserted};
+use crate::cli::client::{Client, Failure};
+use anyhow::{Context, bail};
+use futures::StreamExt;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// What to load into, and how.
+#[derive(Clone)]
+pub(crate) struct Load {
+    /// The collection.
+    pub(crate) collection: String,
+    /// Points of one request.
+    pub(crate) batch: usize,
+    /// Requests in flight.
+    pub(crate) clients: usize,
+    /// Level of the writes; `None` for the collection's default.
+    pub(crate) consistency: Option<Consistency>,
+    /// How long one batch is retried.
+    pub(crate) patience: Duration,
+    /// Rejects after which to stop.
+    pub(crate) max_rejects: u64,
+}
+
+/// A row that was not stored, and why.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Reject {
+    /// Its number, from 0.
+    pub(crate) row: u64,
+    /// Its id, where it had one.
+    pub(crate) id: Option<crate::api::PointId>,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// The account so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Account {
+    /// Rows all done, from the input's first on.
+    pub(crate) rows_done: u64,
+    /// How much of the input that is, 0 to 1, where known.
+    pub(crate) fraction: Option<f64>,
+    /// Points stored in this run.
+    pub(crate) points: u64,
+    /// Rows rejected in this run.
+    pub(crate) rejected: u64,
+    /// Requests repeated in this run.
+    pub(crate) retries: u64,
+}
+
+/// Who is told about the account.
+pub(crate) trait Journal {
+    /// The account has grown, by these rejects among others.
+    fn update(&mut self, account: &Account, rejects: &[Reject]) -> anyhow::Result<()>;
+}
+
+struct Batch {
+    number: u64,
+    rows_end: u64,
+    fraction: Option<f64>,
+    points: Vec<(u64, PointInput)>,
+    rejects: Vec<Reject>,
+}
+
+struct Sent {
+    number: u64,
+    rows_end: u64,
+    fraction: Option<f64>,
+    points: u64,
+    rejects: Vec<Reject>,
+}
+
+/// Sends all `rows`.
+///
+/// # Errors
+/// The first failure that neither waiting nor setting a row aside can cure.
+pub(crate) async fn load(
+    client: Arc<Client>,
+    load: Load,
+    rows: Rows,
+    journal: &mut impl Journal,
+) -> anyhow::Result<Account> {
+    let retries = Arc::new(AtomicU64::new(0));
+    let (clients, max_rejects) = (load.clients, load.max_rejects);
+    let batches = futures::stream::unfold(read_ahead(rows, load.batch, clients), async |mut queue| {
+        Some((queue.recv().await?, queue))
+    });
+    let sending = batches.map(|batch: anyhow::Result<Batch>| {
+        let (client, load, retries) = (client.clone(), load.clone(), retries.clone());
+        async move {
+            let batch = batch?;
+            let rows_end = batch.rows_end;
+            // A task of its own, so that batches are encoded on all cores.
+            let sent = tokio::spawn(async move { send(&client, &load, &retries, batch).await }).await?;
+            sent.with_context(|| format!("a batch that ends before row {rows_end} failed"))
+        }
+    });
+    let mut sending = std::pin::pin!(sending.buffer_unordered(clients));
+    let (mut account, mut early, mut next) = (Account::default(), BTreeMap::new(), 0);
+    while let Some(sent) = sending.next().await {
+        let sent = sent?;
+        account.points += sent.points;
+        account.rejected += sent.rejects.len() as u64;
+        account.retries = retries.load(Ordering::Relaxed);
+        early.insert(sent.number, (sent.rows_end, sent.fraction));
+        while let Some((rows_end, fraction)) = early.remove(&next) {
+            (account.rows_done, account.fraction) = (rows_end, fraction);
+            next += 1;
+        }
+        journal.update(&account, &sent.rejects)?;
+        if account.rejected > max_rejects {
+            bail!("more than {max_rejects} rows were rejected: see their reasons, or raise --max-rejects");
+        }
+    }
+    Ok(account)
+}
+
+/// Reads and parses on a thread of its own, a few batches ahead.
+fn read_ahead(rows: Rows, size: usize, clients: usize) -> mpsc::Receiver<anyhow::Result<Batch>> {
+    let (queue, batches) = mpsc::channel(clients * 2);
+    std::thread::spawn(move || {
+        let mut rows = rows.peekable();
+        let mut number = 0;
+        while rows.peek().is_some() {
+            let batch = gather(number, rows.by_ref().take(size));
+            let last = batch.is_err();
+            if queue.blocking_send(batch).is_err() || last {
+                return;
+            }
+            number += 1;
+        }
+    });
+    batches
+}
+
+fn gather(number: u64, rows: impl Iterator<Item = anyhow::Result<Row>>) -> anyhow::Result<Batch> {
+    let mut batch = Batch { number, rows_end: 0, fraction: None, points: Vec::new(), rejects: Vec::new() };
+    for row in rows {
+        let row = row?;
+        (batch.rows_end, batch.fraction) = (row.number + 1, row.fraction);
+        match row.point {
+            Ok(point) => batch.points.push((row.number, point)),
+            Err(reason) => batch.rejects.push(Reject { row: row.number, id: None, reason }),
+        }
+    }
+    Ok(batch)
+}
+
+/// Sends one batch, less the points that the server blames.
+async fn send(client: &Client, load: &Load, retries: &AtomicU64, batch: Batch) -> Result<Sent, Failure> {
+    let Batch { number, rows_end, fraction, points, rejects } = batch;
+    let mut sent = Sent { number, rows_end, fraction, points: 0, rejects };
+    let mut pending = vec![points];
+    while let Some(mut points) = pending.pop() {
+        if points.is_empty() {
+            continue;
+        }
+        let upsert = Upsert {
+            collection: load.collection.clone(),
+            vectors: points.iter().map(|(_, point)| point.clone()).collect(),
+            consistency: load.consistency,
+            request_id: Some(Uuid::new_v4()),
+            timeout_ms: None,
+        };
+        let count = |_: &Failure| {
+            retries.fetch_add(1, Ordering::Relaxed);
+        };
+        let answer: Result<Upserted, _> = client.write("/vectors", &upsert, load.patience, count).await;
+        match answer.map_err(|failure| (blamed(&failure, points.len()), failure)) {
+            Ok(_) => sent.points += points.len() as u64,
+            Err((Blame::Nobody, failure)) => return Err(failure),
+            Err((Blame::Item(position), failure)) => {
+                let (row, point) = points.remove(position);
+                sent.rejects.push(Reject { row, id: Some(point.id), reason: failure.to_string() });
+                pending.push(points);
+            }
+            Err((Blame::SomeItem, _)) => {
+                let half = points.split_off(points.len() / 2);
+                pending.extend([half, points]);
+            }
+        }
+    }
+    Ok(sent)
+}
+
+enum Blame {
+    /// The request as such failed.
+    Nobody,
+    /// This item is at fault.
+    Item(usize),
+    /// Some item is at fault, or all together are too big: halves will tell.
+    SomeItem,
+}
+
+fn blamed(failure: &Failure, items: usize) -> Blame {
+    let Failure::Refused { http: 400 | 412 | 413 | 422, status } = failure else {
+        return Blame::Nobody;
+    };
+    let position = status.details.get("position").and_then(serde_json::Value::as_u64);
+    match position.and_then(|position| usize::try_from(position).ok()) {
+        Some(position) if position < items => Blame::Item(position),
+        _ if items == 1 => Blame::Item(0),
+        _ => Blame::SomeItem,
+    }
+}

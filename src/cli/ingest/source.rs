@@ -1,0 +1,107 @@
+//! Where points come from: NDJSON, or a matrix of vectors beside a file of payloads. Both become one stream of rows.
+
+use super::npy::Npy;
+use super::payload::Payloads;
+use crate::api::{PointId, PointInput, VectorValue};
+use anyhow::Context;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// One row of the input: a point, or why it is none.
+pub(crate) struct Row {
+    /// Its number, from 0.
+    pub(crate) number: u64,
+    /// How much of the input ends with it, 0 to 1, where that is known.
+    pub(crate) fraction: Option<f64>,
+    /// The point; or what is wrong with the row.
+    pub(crate) point: Result<PointInput, String>,
+}
+
+/// Rows in order; an error ends them.
+pub(crate) type Rows = Box<dyn Iterator<Item = anyhow::Result<Row>> + Send>;
+
+/// Rows of an NDJSON file from row `skip` on. Empty lines are rows without a point, so that numbers stay line numbers.
+pub(crate) fn ndjson(reader: impl BufRead + Send + 'static, bytes: Option<u64>, skip: u64) -> Rows {
+    let mut done = 0_u64;
+    let lines = reader.split(b'\n').enumerate().map(move |(number, line)| {
+        let line = line.with_context(|| format!("cannot read line {}", number + 1))?;
+        done += line.len() as u64 + 1;
+        Ok((number as u64, done, line))
+    });
+    let wanted = lines.filter(move |line| {
+        line.as_ref().map_or(true, |(number, _, line)| *number >= skip && !line.trim_ascii().is_empty())
+    });
+    Box::new(wanted.map(move |line: anyhow::Result<_>| {
+        let (number, done, line) = line?;
+        let point = serde_json::from_slice(&line).map_err(|error| format!("line {}: {error}", number + 1));
+        Ok(Row { number, fraction: bytes.map(|bytes| (done as f64 / bytes.max(1) as f64).min(1.0)), point })
+    }))
+}
+
+/// A matrix and its payloads.
+pub(crate) struct Matrix<R> {
+    vectors: Npy<R>,
+    payloads: Option<Payloads>,
+    id_offset: u64,
+    next: u64,
+}
+
+impl<R: std::io::Read + std::io::Seek + Send + 'static> Matrix<R> {
+    /// Row n of `vectors` gets id n + `id_offset` and line n of `payloads`; starts at row `skip`.
+    pub(crate) fn new(
+        mut vectors: Npy<R>,
+        mut payloads: Option<Payloads>,
+        id_offset: u64,
+        skip: u64,
+    ) -> anyhow::Result<Self> {
+        vectors.seek_row(skip)?;
+        if let Some(payloads) = &mut payloads {
+            payloads.skip(skip)?;
+        }
+        Ok(Self { vectors, payloads, id_offset, next: skip })
+    }
+
+    /// The rows.
+    pub(crate) fn rows(mut self) -> Rows {
+        Box::new(std::iter::from_fn(move || (self.next < self.vectors.rows).then(|| self.read())))
+    }
+
+    fn read(&mut self) -> anyhow::Result<Row> {
+        let number = self.next;
+        let vector = self.vectors.next_row().with_context(|| format!("cannot read row {number} of the vectors"))?;
+        let payload = self.payloads.as_mut().map(|payloads| payloads.next(number)).transpose()?;
+        self.next += 1;
+        let id = number.checked_add(self.id_offset).context("--id-offset takes ids beyond 64 bits")?;
+        let point = payload.transpose().map(|payload| PointInput {
+            id: PointId::Num(id),
+            vector: VectorValue::Single(vector),
+            payload,
+            if_version: None,
+        });
+        Ok(Row { number, fraction: Some(self.next as f64 / self.vectors.rows as f64), point })
+    }
+}
+
+/// A matrix file, its header read.
+pub(crate) fn open_npy(path: &Path) -> anyhow::Result<Npy<BufReader<File>>> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    Npy::open(BufReader::with_capacity(1 << 20, file)).with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ndjson_rows_keep_their_line_numbers_and_bad_lines_their_reasons() {
+        let text = "{\"id\":1,\"vector\":[1]}\n\nnonsense\n{\"id\":2,\"vector\":[1],\"color\":3}\n";
+        let rows: Vec<Row> = ndjson(text.as_bytes(), Some(text.len() as u64), 0).map(|row| row.unwrap()).collect();
+        assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [0, 2, 3]);
+        assert!(rows[0].point.is_ok());
+        assert!(rows[1].point.as_ref().unwrap_err().starts_with("line 3: "));
+        assert!(rows[2].point.as_ref().unwrap_err().contains("color"));
+        assert_eq!(rows[2].fraction, Some(1.0));
+        assert_eq!(ndjson(text.as_bytes(), None, 3).count(), 1);
+    }
+}

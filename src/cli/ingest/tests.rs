@@ -1,0 +1,129 @@
+//! The pipeline against a scripted server: retries keep their request id, blamed rows are set aside, an ingest resumes.
+
+use super::*;
+use crate::api::{Committed, ErrorBody, ErrorStatus, PointId, Upsert, Upserted};
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// What the scripted server has seen and stored.
+#[derive(Default)]
+struct Seen {
+    stored: BTreeMap<PointId, u32>,
+    requests: Vec<Uuid>,
+}
+
+fn refusal(http: StatusCode, code: &str, retryable: bool, committed: Committed, position: Option<usize>) -> Response {
+    let details = position.into_iter().map(|position| ("position".to_owned(), position.into())).collect();
+    let (error, code, request_id) = (format!("scripted {code}"), code.to_owned(), "r".to_owned());
+    let status = ErrorStatus { error, code, retryable, committed, request_id, details };
+    (http, Json(ErrorBody { status, time: 0.0 })).into_response()
+}
+
+/// Serves `POST /vectors`; `script` may answer a request, given its number, in place of storing it.
+async fn server(
+    script: impl Fn(usize, &Upsert) -> Option<Response> + Clone + Send + Sync + 'static,
+) -> (String, Arc<Mutex<Seen>>) {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let state = seen.clone();
+    let handler = async move |Json(upsert): Json<Upsert>| {
+        let mut seen = state.lock();
+        seen.requests.push(upsert.request_id.unwrap());
+        if let Some(answer) = script(seen.requests.len() - 1, &upsert) {
+            return answer;
+        }
+        for point in &upsert.vectors {
+            *seen.stored.entry(point.id).or_default() += 1;
+        }
+        let upserted = upsert.vectors.len() as u64;
+        Json(Upserted { status: "completed".into(), upserted, results: vec![], token: "t".into(), shards: vec![] })
+            .into_response()
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = axum::Router::new().route("/vectors", axum::routing::post(handler));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, seen)
+}
+
+fn input(lines: u64) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let text: String = (0..lines).map(|id| format!("{{\"id\":{id},\"vector\":[1,{id}]}}\n")).collect();
+    std::fs::write(dir.path().join("in.ndjson"), text).unwrap();
+    dir
+}
+
+async fn ingest(dir: &tempfile::TempDir, url: &str, flags: &[&str]) -> anyhow::Result<Exit> {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: IngestArgs,
+    }
+    let path = dir.path().join("in.ndjson");
+    let fixed = ["ingest", path.to_str().unwrap(), "--collection", "docs", "--url", url, "--batch", "10"];
+    run(<Line as clap::Parser>::parse_from(fixed.iter().chain(flags)).args).await
+}
+
+#[tokio::test]
+async fn a_retry_keeps_its_request_id() {
+    let (url, seen) = server(|number, _| {
+        (number == 0).then(|| refusal(StatusCode::SERVICE_UNAVAILABLE, "no_leader", true, Committed::Unknown, None))
+    })
+    .await;
+    assert_eq!(ingest(&input(25), &url, &["--clients", "1"]).await.unwrap(), Exit::Ok);
+    let seen = seen.lock();
+    assert_eq!(seen.requests[0], seen.requests[1]);
+    assert_eq!((seen.requests.len(), seen.stored.len()), (4, 25));
+}
+
+#[tokio::test]
+async fn blamed_rows_are_set_aside_and_listed() {
+    let bad = |upsert: &Upsert, id| upsert.vectors.iter().position(|point| point.id == PointId::Num(id));
+    let (url, seen) = server(move |_, upsert| {
+        let named = bad(upsert, 7).map(Some).or_else(|| bad(upsert, 13).map(|_| None));
+        named.map(|position| refusal(StatusCode::BAD_REQUEST, "bad_input", false, Committed::No, position))
+    })
+    .await;
+    let dir = input(30);
+    let rejects = dir.path().join("rejects.ndjson");
+    assert_eq!(ingest(&dir, &url, &["--rejects", rejects.to_str().unwrap()]).await.unwrap(), Exit::Failed);
+    assert_eq!(seen.lock().stored.len(), 28);
+    let listed = std::fs::read_to_string(rejects).unwrap();
+    assert!(listed.lines().count() == 2 && listed.contains("\"row\":7") && listed.contains("\"row\":13"), "{listed}");
+}
+
+#[tokio::test]
+async fn a_failed_ingest_goes_on_where_it_stopped() {
+    let fatal = |number: usize, _: &Upsert| {
+        (number == 3).then(|| refusal(StatusCode::NOT_FOUND, "collection_not_found", false, Committed::No, None))
+    };
+    let (url, seen) = server(fatal).await;
+    let dir = input(100);
+    let error = ingest(&dir, &url, &["--clients", "1"]).await.unwrap_err();
+    assert_eq!(crate::cli::exit::code_of(&error), Exit::NotFound);
+    assert!(dir.path().join("in.ndjson.docs.resume").exists());
+    assert_eq!(ingest(&dir, &url, &[]).await.unwrap(), Exit::Ok);
+    let seen = seen.lock();
+    assert_eq!(seen.stored.len(), 100);
+    assert!(seen.stored.values().all(|times| *times == 1), "{:?}", seen.stored);
+    assert!(!dir.path().join("in.ndjson.docs.resume").exists());
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_has_an_exit_code_of_its_own() {
+    let (url, _) =
+        server(|_, _| Some(refusal(StatusCode::SERVICE_UNAVAILABLE, "no_quorum", true, Committed::Unknown, None)))
+            .await;
+    let error = ingest(&input(5), &url, &["--patience", "0"]).await.unwrap_err();
+    assert_eq!(crate::cli::exit::code_of(&error), Exit::Unknown);
+}
+
+#[tokio::test]
+async fn a_shut_door_is_passed_by() {
+    let (url, seen) = server(|_, _| None).await;
+    assert_eq!(ingest(&input(5), "http://127.0.0.1:1", &["--url", &url]).await.unwrap(), Exit::Ok);
+    assert_eq!(seen.lock().stored.len(), 5);
+}

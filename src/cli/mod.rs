@@ -1,0 +1,111 @@
+//! The command line: parses it, runs one verb, turns the verdict into an exit code.
+//!
+//! `server` and `gateway` start what [`crate::node`] builds; every other verb is a client that speaks HTTP, or starts
+//! processes of this same binary and then speaks HTTP. Nothing here reads a data directory or knows what Raft is.
+
+mod client;
+//mod demo;
+//mod dev;
+mod exit;
+mod ingest;
+mod progress;
+mod search;
+mod status;
+mod table;
+
+use crate::config::{GatewayArgs, ServerArgs};
+use clap::{Parser, Subcommand};
+use exit::Exit;
+use std::process::ExitCode;
+
+/// A Raft-replicated, sharded vector store.
+#[derive(Parser)]
+#[command(name = "quiver", version, about, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  quiver demo                        three nodes, real vectors, one murder, two minutes
+  quiver dev                         a gateway on :8000 and three nodes, until Ctrl-C
+  quiver server                      one node on 127.0.0.1:8001, data under ./quiver-data
+  quiver ingest docs.ndjson --collection docs --create --size 384
+  quiver search docs --id 7
+  quiver status
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 degraded, 4 not found, 5 conflict, 6 outcome unknown, 7 unavailable.";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a node: with no flags, a complete store of one node on 127.0.0.1:8001.
+    #[command(after_help = SERVER_EXAMPLES)]
+    Server(Box<ServerArgs>),
+    /// Run a gateway: the same API, without data of its own.
+    #[command(after_help = GATEWAY_EXAMPLES)]
+    Gateway(GatewayArgs),
+    /// Run a cluster for development: a gateway on :8000 and three nodes on :8001 to :8003, as processes of their own.
+    //Dev(dev::DevArgs),
+    /// See it work: a cluster, 5,000 real vectors, searches at three levels, a leader killed.
+    //Demo(demo::DemoArgs),
+    /// Load points from NDJSON or .npy.
+    Ingest(ingest::IngestArgs),
+    /// Search a collection.
+    Search(search::SearchArgs),
+    /// Show nodes, shards and leaders.
+    Status(status::StatusArgs),
+}
+
+const SERVER_EXAMPLES: &str = "\
+Examples:
+  quiver server
+  quiver server --node-id node1 --bootstrap 3 --data-dir /var/lib/quiver
+  quiver server --node-id node2 --listen 127.0.0.1:8002 --data-dir ./node2 --join http://127.0.0.1:8001
+  quiver server --config quiver.toml
+  QUIVER_LOG_FORMAT=json quiver server";
+
+const GATEWAY_EXAMPLES: &str = "\
+Examples:
+  quiver gateway
+  quiver gateway --listen 127.0.0.1:8000 --cluster http://127.0.0.1:8001,http://127.0.0.1:8002";
+
+/// Runs the binary.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // A runtime's main future stays on this thread, which lives as long as the process: children that ask to die with
+    // the thread that started them (Linux' PR_SET_PDEATHSIG) must be started from it.
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return exit::report(&anyhow::Error::new(error).context("cannot start threads"));
+        }
+    };
+    match runtime.block_on(run(cli.verb)) {
+        Ok(exit) => exit.into(),
+        Err(error) => exit::report(&error),
+    }
+}
+
+async fn run(verb: Verb) -> anyhow::Result<Exit> {
+    match verb {
+        Verb::Server(args) => crate::node::run_server(args.settle()?).await.map(|()| Exit::Ok),
+        Verb::Gateway(args) => crate::node::run_gateway(args.settle()?).await.map(|()| Exit::Ok),
+        //Verb::Dev(args) => dev::run(args).await,
+        //Verb::Demo(args) => demo::run(args).await,
+        Verb::Ingest(args) => ingest::run(args).await,
+        Verb::Search(args) => search::run(args).await,
+        Verb::Status(args) => status::run(args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,100 @@
+//! `quiver status`: nodes, shards and leaders as the cluster sees them, and an exit code that monitoring can use.
+
+use super::client::{Client, Target};
+use super::exit::Exit;
+use super::search::Output;
+use super::table::{Table, thousands};
+use crate::api::{ClusterHealth, ClusterSharding, ClusterStatus, HealthState};
+use serde_json::json;
+
+/// Arguments of `quiver status`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct StatusArgs {
+    /// How to print the answer.
+    #[arg(long, short, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    target: Target,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  quiver status
+  quiver status --url http://127.0.0.1:8002 -o json
+
+Exit codes: 0 healthy, 3 degraded, 7 unavailable or no answer.";
+
+/// Runs the verb.
+pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
+    let client = Client::new(&args.target.urls)?;
+    let status: ClusterStatus = client.get("/cluster/status").await?;
+    let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
+    let verdict = verdict(&status, &sharding);
+    if args.output == Output::Json {
+        let both = json!({ "status": verdict, "cluster": status, "sharding": sharding });
+        println!("{}", serde_json::to_string_pretty(&both)?);
+    } else {
+        print!("{}", render(&status, &sharding, verdict));
+        // What is wrong and what to do is the cluster's own word; an unavailable one answers with an error, which the
+        // tables above have shown already.
+        if let Ok(health) = client.get::<ClusterHealth>("/cluster/health").await {
+            for issue in health.issues {
+                println!("{}: {} {}", issue.severity, issue.message, issue.fix);
+            }
+        }
+    }
+    Ok(match verdict {
+        HealthState::Healthy => Exit::Ok,
+        HealthState::Unavailable => Exit::Unavailable,
+        _ => Exit::Degraded,
+    })
+}
+
+/// Unavailable without a leader somewhere, degraded without a node somewhere.
+fn verdict(status: &ClusterStatus, sharding: &ClusterSharding) -> HealthState {
+    if sharding.shards.iter().any(|shard| shard.leader.is_none()) {
+        HealthState::Unavailable
+    } else if status.healthy_nodes < status.total_nodes {
+        HealthState::Degraded
+    } else {
+        HealthState::Healthy
+    }
+}
+
+/// The cluster on one screen.
+pub(crate) fn render(status: &ClusterStatus, sharding: &ClusterSharding, verdict: HealthState) -> String {
+    let mut nodes = Table::new(["node", "address", "status", "leads", "points held"]);
+    for node in &status.nodes {
+        let leads = sharding.shards.iter().filter(|shard| shard.leader.as_ref() == Some(&node.id)).count();
+        let address = format!("{}:{}", node.host, node.port);
+        nodes.row([node.id.clone(), address, node.status.to_string(), leads.to_string(), thousands(node.vector_count)]);
+    }
+    let mut shards = Table::new(["shard", "leader", "points", "replicas"]);
+    for shard in &sharding.shards {
+        let replicas: Vec<String> =
+            shard.replicas.iter().map(|replica| format!("{} {}", replica.node, behind(replica.lag))).collect();
+        let leader = shard.leader.clone().unwrap_or_else(|| "none".into());
+        shards.row([shard.shard.to_string(), leader, thousands(shard.vectors), replicas.join(", ")]);
+    }
+    format!(
+        "{verdict}: {} of {} nodes, {} shards × {}, {} collections, {} points\n\n{}\n{}",
+        status.healthy_nodes,
+        status.total_nodes,
+        status.total_shards,
+        status.replication_factor,
+        status.total_collections,
+        thousands(status.total_vectors),
+        nodes.render(0),
+        shards.render(0),
+    )
+}
+
+fn behind(lag: Option<u64>) -> String {
+    lag.map_or_else(
+        || "(?)".into(),
+        |lag| {
+            if lag == 0 { "(current)".into() } else { format!("(-{})", thousands(lag)) }
+        },
+    )
+}
