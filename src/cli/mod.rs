@@ -89,8 +89,8 @@ pub fn main() -> ExitCode {
 
 async fn run(verb: Verb) -> anyhow::Result<Exit> {
     match verb {
-        Verb::Server(args) => crate::node::run_server(args.settle()?).await.map(|()| Exit::Ok),
-        Verb::Gateway(args) => crate::node::run_gateway(args.settle()?).await.map(|()| Exit::Ok),
+        Verb::Server(args) => Ok(crate::node::run_server(args.settle()?).await.map(|()| Exit::Ok)?),
+        Verb::Gateway(args) => Ok(crate::node::run_gateway(args.settle()?).await.map(|()| Exit::Ok)?),
         //Verb::Dev(args) => dev::run(args).await,
         //Verb::Demo(args) => demo::run(args).await,
         Verb::Ingest(args) => ingest::run(args).await,
