@@ -32,9 +32,10 @@ pub(super) struct JoinRequest {
     pub peer_addr: String,
 }
 
-/// The answer to a [`JoinRequest`].
+/// The answer to a [`JoinRequest`]. Externally tagged: serde buffers the members of an internally tagged enum, and then
+/// no longer reads the numbers that are keys of the map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub(super) enum JoinAnswer {
     /// Ask again soon.
     Waiting,
@@ -211,6 +212,15 @@ mod tests {
         assert!(!gathered.is_finished());
         assert_eq!(ask(&node("node2")), JoinAnswer::Waiting);
         assert_eq!(gathered.await.unwrap().nodes.len(), 3);
+    }
+
+    #[test]
+    fn answers_survive_json() {
+        let member = JoinAnswer::Member { node: 3, map: Box::new(crate::placement::tests::map_of(3, 8, 3)) };
+        for answer in [member, JoinAnswer::Waiting, JoinAnswer::Closed] {
+            let text = serde_json::to_string(&answer).unwrap();
+            assert_eq!(serde_json::from_str::<JoinAnswer>(&text).unwrap(), answer, "{text}");
+        }
     }
 
     #[test]
