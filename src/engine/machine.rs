@@ -34,7 +34,8 @@ impl Engine {
     /// The nearest points, best first, and how they were found.
     ///
     /// # Errors
-    /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for a query that does not fit the collection or the limits.
+    /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for a query that does not fit the collection or the
+    /// limits.
     pub fn find(&self, query: &SearchQuery) -> Result<Found, Refusal> {
         read::search(self.state.read().table(query.collection)?, query)
     }

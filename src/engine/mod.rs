@@ -1,7 +1,8 @@
 //! The machine of one shard: points with vectors and payloads, filters, and search.
 //!
-//! [`Command`]s come in through the shard's log and are answered by [`Reply`]s; queries come in beside it and are answered
-//! from memory, which always holds a whole number of commands. Nothing here knows of Raft, HTTP, or other shards.
+//! [`Command`]s come in through the shard's log and are answered by [`Reply`]s; queries come in beside it and are
+//! answered from memory, which always holds a whole number of commands. Nothing here knows of Raft, HTTP, or other
+//! shards.
 
 pub mod limits;
 

@@ -1,5 +1,5 @@
-//! Whether collections, points and commands are within the rules. Pure: the gateway asks before it proposes, and `apply`
-//! asks again.
+//! Whether collections, points and commands are within the rules. Pure: the gateway asks before it proposes, and
+//! `apply` asks again.
 
 use std::collections::BTreeSet;
 

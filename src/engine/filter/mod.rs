@@ -10,6 +10,8 @@ mod path;
 mod print;
 mod range;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! The way to a value inside a payload: `a.b`, `a[0].b`, `a[].b`, `"a key with dots".b`.
 //!
-//! As in Qdrant: `[]` means every element of an array, and an array in the middle of a path is entered only by brackets.
+//! As in Qdrant: `[]` means every element of an array, and an array in the middle of a path is entered only by
+//! brackets.
 
 use std::fmt;
 

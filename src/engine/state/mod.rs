@@ -1,9 +1,9 @@
 //! What a shard holds, in memory and as records.
 //!
-//! Everything that replicas must agree on is a record: a key and a value that go out with the [`Changes`] of the command
-//! that made them. The digest is the wrapping sum of the records' hashes, so it does not depend on their order, costs
-//! each command only what it changes, and forgets nothing that is replicated. Memory is built from commands or from
-//! records, and must come out the same.
+//! Everything that replicas must agree on is a record: a key and a value that go out with the [`Changes`] of the
+//! command that made them. The digest is the wrapping sum of the records' hashes, so it does not depend on their order,
+//! costs each command only what it changes, and forgets nothing that is replicated. Memory is built from commands or
+//! from records, and must come out the same.
 
 mod rebuild;
 mod record;

@@ -1,8 +1,8 @@
 //! Keys and values of the stored state.
 //!
 //! A key is a letter for its kind and big-endian numbers, so that a collection's points lie together. A value is a
-//! format byte, a body, and the CRC-32C of key, format and body: a record that was damaged, or has strayed to another key,
-//! is found when the state is opened.
+//! format byte, a body, and the CRC-32C of key, format and body: a record that was damaged, or has strayed to another
+//! key, is found when the state is opened.
 
 use std::collections::BTreeMap;
 

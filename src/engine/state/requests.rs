@@ -1,7 +1,8 @@
 //! Which requests a shard has carried out, so that a repeated one is answered and not carried out again.
 //!
-//! Only what cannot be told from the command is kept: a request of the same fingerprint carries the same ids in the same
-//! order. Refusals for a version are kept too: a client that was told "no" must not see a late copy of its write succeed.
+//! Only what cannot be told from the command is kept: a request of the same fingerprint carries the same ids in the
+//! same order. Refusals for a version are kept too: a client that was told "no" must not see a late copy of its write
+//! succeed.
 
 use std::collections::BTreeMap;
 

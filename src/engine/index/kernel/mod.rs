@@ -1,9 +1,10 @@
 //! Distances between one vector and many, as fast as memory delivers them.
 //!
-//! The only room in the engine with `unsafe`. One portable path, and the same sums in AVX2 in `x86`, chosen at run time where
-//! the processor has it. Both add in the same order and without fused multiply-add, so every machine gets the same bits,
-//! hence the same neighbours. (`simsimd` and `pulp` were weighed: a scan waits for memory, so neither would be faster, and
-//! their order of addition depends on the machine. Left to itself, the compiler makes slow gathers of these loops.)
+//! The only room in the engine with `unsafe`. One portable path, and the same sums in AVX2 in `x86`, chosen at run time
+//! where the processor has it. Both add in the same order and without fused multiply-add, so every machine gets the
+//! same bits, hence the same neighbours. (`simsimd` and `pulp` were weighed: a scan waits for memory, so neither would
+//! be faster, and their order of addition depends on the machine. Left to itself, the compiler makes slow gathers of
+//! these loops.)
 
 mod pages;
 #[cfg(target_arch = "x86_64")]
