@@ -4,8 +4,8 @@
 //! processes of this same binary and then speaks HTTP. Nothing here reads a data directory or knows what Raft is.
 
 mod client;
-//mod demo;
-//mod dev;
+mod demo;
+mod dev;
 mod exit;
 mod ingest;
 mod progress;
@@ -46,9 +46,9 @@ enum Verb {
     #[command(after_help = GATEWAY_EXAMPLES)]
     Gateway(GatewayArgs),
     /// Run a cluster for development: a gateway on :8000 and three nodes on :8001 to :8003, as processes of their own.
-    //Dev(dev::DevArgs),
+    Dev(dev::DevArgs),
     /// See it work: a cluster, 5,000 real vectors, searches at three levels, a leader killed.
-    //Demo(demo::DemoArgs),
+    Demo(demo::DemoArgs),
     /// Load points from NDJSON or .npy.
     Ingest(ingest::IngestArgs),
     /// Search a collection.
@@ -91,8 +91,8 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
     match verb {
         Verb::Server(args) => crate::node::run_server(args.settle()?).await.map(|()| Exit::Ok),
         Verb::Gateway(args) => crate::node::run_gateway(args.settle()?).await.map(|()| Exit::Ok),
-        //Verb::Dev(args) => dev::run(args).await,
-        //Verb::Demo(args) => demo::run(args).await,
+        Verb::Dev(args) => dev::run(args).await,
+        Verb::Demo(args) => demo::run(args).await,
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,
         Verb::Status(args) => status::run(args).await,

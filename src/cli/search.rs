@@ -120,7 +120,7 @@ impl SearchArgs {
             with_payload: self.fields.map_or(WithPayload::All(true), WithPayload::Fields),
             with_vector: WithVector::All(false),
             params: SearchParams { ef: None, exact: self.exact },
-            consistency: self.consistency,
+            consistency: self.consistency.map(Into::into),
             after: self.after,
             max_staleness_ms: None,
             timeout_ms: None,

@@ -169,7 +169,7 @@ async fn send(client: &Client, load: &Load, retries: &AtomicU64, batch: Batch) -
         let upsert = Upsert {
             collection: load.collection.clone(),
             vectors: points.iter().map(|(_, point)| point.clone()).collect(),
-            consistency: load.consistency,
+            consistency: load.consistency.map(Into::into),
             request_id: Some(Uuid::new_v4()),
             timeout_ms: None,
         };
