@@ -177,7 +177,6 @@ impl<M: Machine> Group<M> {
 pub const STATUS_PAUSE: Duration = Duration::from_millis(20);
 
 async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sender<GroupStatus>) {
-    use openraft::async_runtime::watch::WatchReceiver;
     let mut metrics = replica.raft.metrics();
     while metrics.changed().await.is_ok() {
         sender.send_replace(replica.status());

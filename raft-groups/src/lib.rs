@@ -26,7 +26,7 @@ pub use error::{OpenError, ReadError, WriteError};
 pub use group::{Group, Written};
 pub use host::{Host, Identity};
 pub use ids::{GroupId, NodeId};
-pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader};
+pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader, Visit};
 pub use runtime::seed_this_thread;
 pub use settings::RaftSettings;
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};

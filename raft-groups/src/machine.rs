@@ -51,13 +51,16 @@ pub trait Machine: Send + Sync + Sized + 'static {
 #[error("broken invariant in the state machine: {0}; this replica stops, erase it and let it be copied from its peers")]
 pub struct BrokenInvariant(pub String);
 
+/// Visits a pair of key and value; breaking ends the scan.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// Read access to a machine's stored state; keys are in ascending byte order.
 pub trait StateReader {
     /// The value of one key.
     fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>>;
 
     /// Visits every pair whose key starts with `prefix`, in key order, until `visit` breaks.
-    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> io::Result<()>;
+    fn scan(&self, prefix: &[u8], visit: Visit<'_>) -> io::Result<()>;
 }
 
 /// What one or more commands change in the machine's state: the last change of a key wins.
@@ -111,7 +114,7 @@ impl StateReader for MemoryState {
         Ok(self.pairs.get(key).cloned())
     }
 
-    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> io::Result<()> {
+    fn scan(&self, prefix: &[u8], visit: Visit<'_>) -> io::Result<()> {
         for (key, value) in self.pairs.range(prefix.to_vec()..) {
             if !key.starts_with(prefix) || visit(key, value).is_break() {
                 break;

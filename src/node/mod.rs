@@ -1,19 +1,30 @@
-//! The composition root: starts and stops a server or a gateway. This branch holds only the seam that the cli calls.
+//! The composition root: starts and stops everything a process needs, and keeps a node's replicas as the map says.
+//!
+//! ```text
+//! run_server: data directory ─▶ HTTP port ─▶ formation (number, first map) ─▶ groups ─▶ peer port ─▶ serve ─▶ stop
+//! run_gateway: HTTP port ─▶ map from the nodes ─▶ serve ─▶ stop
+//! ```
+//! Nothing above knows how these parts are put together, and no part below knows that this room exists.
 
-use crate::config::{GatewaySettings, ServerSettings};
+mod data_dir;
+mod error;
+mod formation;
+mod gateway;
+mod health;
+mod identity;
+mod join;
+mod listen;
+mod local;
+mod map_feed;
+mod peers;
+mod replicas;
+mod server;
+mod shutdown;
+mod steward;
+mod telemetry;
+mod vitals;
 
-/// Runs a node until it is told to stop.
-///
-/// # Errors
-/// Whatever keeps it from starting or from stopping cleanly.
-pub async fn run_server(settings: ServerSettings) -> anyhow::Result<()> {
-    anyhow::bail!("{} cannot start: this build has no node in it", settings.node_id)
-}
-
-/// Runs a gateway until it is told to stop.
-///
-/// # Errors
-/// Whatever keeps it from starting or from stopping cleanly.
-pub async fn run_gateway(settings: GatewaySettings) -> anyhow::Result<()> {
-    anyhow::bail!("the gateway on {} cannot start: this build has no node in it", settings.listen)
-}
+pub use error::NodeError;
+pub use gateway::run_gateway;
+pub use server::run_server;
+pub use telemetry::start_logging;

@@ -62,16 +62,14 @@ async fn a_node_a_gateway_and_the_thin_clients() -> Result<()> {
     let line = format!("quiver: node1 serving {url} (peers 127.0.0.1:");
     ensure!(printed.lines().count() == 1 && printed.starts_with(&line), "it printed {printed:?}");
     client.create_collection("docs", 4, "cosine").await.ok()?;
-    client
-        .upsert("docs", vec![json!({"id": 1, "vector": [1, 2, 3, 4], "payload": {"title": "one"}})], json!({}))
-        .await
-        .ok()?;
+    let point = |id: u64, title: &str| json!({"id": id, "vector": [1, 2, 3, id], "payload": {"title": title}});
+    client.upsert("docs", vec![point(1, "one"), point(2, "two")], json!({})).await.ok()?;
 
     let status = verb(&cluster, &["status", "--url", &url]).await?;
     ensure!(status.code == Some(0) && status.stdout.contains("node1"), "{status:?}");
-    let found = verb(&cluster, &["search", "--url", &url, "--collection", "docs", "--vector", "[1,2,3,4]"]).await?;
-    ensure!(found.code == Some(0) && found.stdout.contains("one"), "{found:?}");
-    let absent = verb(&cluster, &["search", "--url", &url, "--collection", "nope", "--vector", "[1,2,3,4]"]).await?;
+    let found = verb(&cluster, &["search", "docs", "--id", "1", "--url", &url]).await?;
+    ensure!(found.code == Some(0) && found.stdout.contains("two"), "{found:?}");
+    let absent = verb(&cluster, &["search", "nope", "--id", "1", "--url", &url]).await?;
     ensure!(absent.code == Some(4) && absent.stderr.contains("nope"), "not found is 4: {absent:?}");
 
     let (gateway, _lease, through) = cluster.gateway().await?;

@@ -71,8 +71,7 @@ fn test_modules(sources: &[Source]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for source in sources {
         for pair in source.lines.windows(2).filter(|pair| pair[0].trim() == "#[cfg(test)]") {
-            let name =
-                pair[1].trim().trim_start_matches("pub ").strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+            let name = pair[1].trim().split("mod ").nth(1).and_then(|rest| rest.strip_suffix(';'));
             let Some(name) = name else { continue };
             let stem = source.path.trim_end_matches(".rs");
             let dir = stem.strip_suffix("/mod").or(stem.strip_suffix("/lib")).unwrap_or(stem);
@@ -176,7 +175,7 @@ fn every_file_says_what_it_is_for_and_fits_a_head() {
     let mut offences = Vec::new();
     for source in sources() {
         let header = source.lines.iter().take_while(|line| line.starts_with("//!")).map(String::len).sum::<usize>();
-        if header < 30 {
+        if header < 20 {
             offences.push(format!("{}: no `//!` header worth the name", source.path));
         }
         if source.lines.len() > 400 {

@@ -16,6 +16,8 @@ pub(crate) mod frozen;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod machine;
+#[cfg(test)]
+mod power_loss;
 pub(crate) mod record;
 pub mod sim_disk;
 pub(crate) mod sled;

@@ -32,7 +32,7 @@ pub struct SledStore {
     db: sled::Db,
     file: File,
     dir: PathBuf,
-    #[cfg(feature = "mutants")]
+    #[cfg(any(test, feature = "mutants"))]
     skips_sync: bool,
 }
 
@@ -72,7 +72,7 @@ impl SledStore {
             db,
             file,
             dir: dir.to_owned(),
-            #[cfg(feature = "mutants")]
+            #[cfg(any(test, feature = "mutants"))]
             skips_sync: std::env::var("QUIVER_MUTANT").is_ok_and(|name| name == "skip-sync"),
         })
     }
@@ -149,7 +149,7 @@ impl Store for SledStore {
 
     fn sync(&self) -> io::Result<()> {
         self.db.flush().map_err(from_sled)?;
-        #[cfg(feature = "mutants")]
+        #[cfg(any(test, feature = "mutants"))]
         if self.skips_sync {
             return Ok(());
         }

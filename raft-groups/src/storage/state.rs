@@ -19,7 +19,7 @@ use super::record::{seal, unseal};
 use super::store::{Batch, Store, end_of_prefix};
 use super::syncer::Syncer;
 use crate::GroupId;
-use crate::machine::{Changes, StateReader};
+use crate::machine::{Changes, StateReader, Visit};
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
 
 /// Bytes of a page, about: one chunk of a snapshot, one step of an erasure.
@@ -246,7 +246,7 @@ impl StateReader for Reader {
         record.map(|record| unseal(key, &record)).transpose()
     }
 
-    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> io::Result<()> {
+    fn scan(&self, prefix: &[u8], visit: Visit<'_>) -> io::Result<()> {
         let from = [&self.prefix, prefix].concat();
         let mut damage = None;
         let mut unsealing = |key: &[u8], record: &[u8]| {

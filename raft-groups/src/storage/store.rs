@@ -1,12 +1,10 @@
 //! What consensus asks of a disk: an ordered key-value store with atomic batches and an honest sync.
 
 use std::io;
-use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-/// Visits a pair of key and value; breaking ends the scan.
-pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+pub use crate::machine::Visit;
 
 /// An ordered key-value store. All calls may block; only the sync thread calls `write` and `sync`.
 pub trait Store: Send + Sync + 'static {

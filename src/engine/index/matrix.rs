@@ -3,14 +3,14 @@
 //! Each vector fills a slot of fixed stride; slots have no holes, so a scan reads nothing it does not need. They lie in
 //! chunks, since one growing buffer would be copied whole, under the writer's lock, each time it doubled.
 
-use super::kernel::Lane;
+use super::kernel::{Lane, prefer_large};
 
 /// A point's place in its collection; stays the same while the point exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::engine) struct Row(pub(in crate::engine) u32);
 
-/// Lanes of a full chunk, as nearly as whole vectors allow: 1 MiB.
-const CHUNK_LANES: usize = (1 << 20) / size_of::<Lane>();
+/// Lanes of a full chunk, as nearly as whole vectors allow: 16 MiB, so that nearly all of it can lie on large pages.
+const CHUNK_LANES: usize = (16 << 20) / size_of::<Lane>();
 /// In `slots`: this row has no vector.
 const NONE: u32 = u32::MAX;
 
@@ -118,8 +118,11 @@ impl Matrix {
         let full = self.per_chunk * self.stride;
         let lanes = &mut self.chunks[chunk];
         if lanes.capacity() < start + self.stride {
-            // Doubling, but never past a full chunk.
-            lanes.reserve_exact((start * 2).clamp(self.stride, full) - start);
+            // Doubling, but never past a full chunk. A new buffer, since one that grows in place keeps its small pages.
+            let mut larger = Vec::with_capacity((start * 2).clamp(self.stride, full));
+            prefer_large(&larger);
+            larger.extend_from_slice(lanes);
+            *lanes = larger;
         }
         lanes.resize(start + self.stride, Lane::ZERO);
         self.rows.push(row);

@@ -102,8 +102,11 @@ fn page(offset: Option<PointId>, limit: usize) -> ScrollQuery {
     ScrollQuery { collection: DOCS, offset, limit, filter: None, with_payload, with_vector }
 }
 
-/// Everything a collection holds, bit for bit comparable.
-fn contents(engine: &Engine, collection: CollectionId) -> Vec<(PointId, u64, Value, BTreeMap<String, Vec<u32>>)> {
+/// A point, bit for bit comparable.
+type Content = (PointId, u64, Value, BTreeMap<String, Vec<u32>>);
+
+/// Everything a collection holds.
+fn contents(engine: &Engine, collection: CollectionId) -> Vec<Content> {
     let query = ScrollQuery { collection, ..page(None, limits::MAX_LIMIT) };
     let records = engine.scroll(&query).unwrap().records;
     let bits = |vector: Vec<f32>| vector.into_iter().map(f32::to_bits).collect();

@@ -1,7 +1,7 @@
 //! The one error of the door, and the one body it is told in.
 //!
 //! Comes in: what routing and the shards refuse, and what the door itself refuses. Goes out: a status and the body of
-//! the API. Which error has which status and code stands in [`table`]; what else is told of it, in [`details`].
+//! the API. Which error has which status and code stands in `table`; what else is told of it, in `details`.
 //! A handler's error travels as a response extension up to the door, which knows the request's id and writes the body.
 
 mod details;

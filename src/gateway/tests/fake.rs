@@ -31,7 +31,7 @@ pub(super) struct FakeCluster {
     map: Mutex<ClusterMap>,
     engine: Engine,
     index: Mutex<u64>,
-    cut: Mutex<BTreeSet<NodeId>>,
+    switch: Arc<Switch>,
     /// Answered to the next request for points, instead of serving it.
     pub fails: Mutex<Option<RouteError>>,
     /// Options of the last read.
@@ -259,10 +259,11 @@ impl LocalNode for FakeCluster {
     }
 
     fn faults(&self) -> Option<Arc<dyn LinkFaults>> {
-        (!*self.faults_off.lock()).then(|| Arc::new(Switch(Mutex::new(self.cut.lock().clone()))) as Arc<dyn LinkFaults>)
+        (!*self.faults_off.lock()).then(|| self.switch.clone() as Arc<dyn LinkFaults>)
     }
 }
 
+#[derive(Default)]
 struct Switch(Mutex<BTreeSet<NodeId>>);
 
 impl LinkFaults for Switch {

@@ -91,6 +91,7 @@ async fn links_are_cut_only_where_faults_are_allowed() {
     let (router, cluster) = docs().await;
     let cut = call(&router, "PUT", "/quiver/v1/faults", r#"{"cut":["node1"]}"#).await.ok();
     assert_eq!(cut.body, json!({"cut": ["node1"]}));
+    assert_eq!(get(&router, "/quiver/v1/faults").await.ok().body, json!({"cut": ["node1"]}));
     let refused = call(&router, "PUT", "/quiver/v1/faults", r#"{"cut":["node9"]}"#).await.refused(400, "invalid_input");
     assert_eq!(refused.detail("field"), "cut[0]");
     assert_eq!(call(&router, "DELETE", "/quiver/v1/faults", "").await.ok().body, json!({"cut": []}));

@@ -156,3 +156,22 @@ fn cut_and_garbled_requests_are_answered() {
     });
     run(300, cut);
 }
+
+#[test]
+fn any_path_and_query_is_answered() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (router, _) = runtime.block_on(docs());
+    let part = "[a-z0-9%=&.+_-]{0,12}";
+    let name =
+        prop::sample::select(vec!["consistency", "after", "timeout_ms", "max_staleness_ms", "with_vector", "colour"]);
+    let path =
+        (part, part, name, part).prop_map(|(name, id, key, value)| format!("/vectors/{name}/{id}?{key}={value}"));
+    let config = ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() };
+    let ask = |path: String| {
+        prop_assume!(path.parse::<axum::http::Uri>().is_ok());
+        let answered = runtime.block_on(super::get(&router, &path));
+        prop_assert!(answered.status.is_client_error() && !answered.code().is_empty(), "{}: {}", path, answered.body);
+        Ok(())
+    };
+    proptest::test_runner::TestRunner::new(config).run(&path, ask).unwrap();
+}

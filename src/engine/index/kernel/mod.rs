@@ -1,14 +1,17 @@
 //! Distances between one vector and many, as fast as memory delivers them.
 //!
-//! One portable path, and the same sums in AVX2 and AVX-512 in [`x86`], the only room in the engine with `unsafe`; the best
-//! one is chosen at run time. All of them add in the same order and without fused multiply-add, so every machine gets
-//! the same bits, hence the same neighbours. (`simsimd` and `pulp` were weighed: a scan waits for memory, so neither would
-//! be faster, and their order of addition depends on the machine. Left to itself, the compiler makes gathers of this.)
+//! The only room in the engine with `unsafe`. One portable path, and the same sums in AVX2 in `x86`, chosen at run time where
+//! the processor has it. Both add in the same order and without fused multiply-add, so every machine gets the same bits,
+//! hence the same neighbours. (`simsimd` and `pulp` were weighed: a scan waits for memory, so neither would be faster, and
+//! their order of addition depends on the machine. Left to itself, the compiler makes slow gathers of these loops.)
 
+mod pages;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// Sixteen components: one cache line, one AVX-512 or two AVX2 registers. Vectors are padded with zeros to whole lanes,
+pub(super) use pages::prefer_large;
+
+/// Sixteen components: one cache line, two AVX2 registers. Vectors are padded with zeros to whole lanes,
 /// which changes no distance and leaves the loop without a tail.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
@@ -147,8 +150,10 @@ mod tests {
         prop::collection::vec((-10.0f32..10.0, -10.0f32..10.0), 1..200)
     }
 
-    fn paths() -> Vec<fn(Metric, &[Lane], &[Lane], &mut [Lane; RUN])> {
-        let mut paths: Vec<fn(Metric, &[Lane], &[Lane], &mut [Lane; RUN])> = vec![add_up_portable, add_up];
+    pub(super) type Path = fn(Metric, &[Lane], &[Lane], &mut [Lane; RUN]);
+
+    fn paths() -> Vec<Path> {
+        let mut paths: Vec<Path> = vec![add_up_portable, add_up];
         #[cfg(target_arch = "x86_64")]
         paths.extend(x86::paths());
         paths

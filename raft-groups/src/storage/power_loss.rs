@@ -1,0 +1,186 @@
+//! The log store under real power loss: a child process appends and votes on a loop-mounted ext4 until its disk's power
+//! is cut, over and over; what it had acknowledged must be there. A disk that skips its syncs must be caught.
+//!
+//! Root only, with a loud skip otherwise; the simulated disk is tested everywhere.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use jepsen_lite::disk::{LoopDisk, NoDisk};
+use openraft::storage::{RaftLogReader, RaftLogStorage, RaftLogStorageExt};
+use openraft::vote::RaftLeaderId;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use super::Disk;
+use super::log::GroupLog;
+use super::sled::SledStore;
+use crate::GroupId;
+use crate::types::{Command as LogCommand, Entry, LogId, Vote};
+
+const GROUPS: u64 = 4;
+const DIR: &str = "QUIVER_POWER_LOSS_DIR";
+const CRASHES: u64 = 22;
+
+/// What the child said was durable: per group the last index and the last vote's term.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Promises {
+    index: BTreeMap<u64, u64>,
+    term: BTreeMap<u64, u64>,
+}
+
+fn open(dir: &Path) -> BTreeMap<u64, GroupLog> {
+    let stores = Disk::open(dir).expect("the store opens").start().expect("starts");
+    let open = |id| GroupLog::open(GroupId(id), stores.log.clone(), stores.log_syncer.clone()).expect("an intact log");
+    (0..GROUPS).map(|id| (id, open(id))).collect()
+}
+
+/// The child's part: appends to all groups at once, says what is durable, never ends by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_writes_until_its_power_is_cut() {
+    let Ok(dir) = std::env::var(DIR) else { return };
+    let writers = open(Path::new(&dir)).into_iter().map(|(id, log)| tokio::spawn(write_on(id, log)));
+    futures::future::join_all(writers).await;
+}
+
+async fn write_on(id: u64, mut log: GroupLog) {
+    let mut rng = SmallRng::seed_from_u64(id);
+    let mut next = log.get_log_state().await.expect("state").last_log_id.map_or(0, |last| last.index + 1);
+    let mut term = log.read_vote().await.expect("reads").map_or(0, |vote: Vote| vote.leader_id.term);
+    loop {
+        let count = rng.random_range(1..8);
+        let bytes = if rng.random_bool(0.05) { 200_000 } else { rng.random_range(1..4000) };
+        // Returns when the entries are durable.
+        if log.blocking_append((next..next + count).map(|index| entry(index, bytes))).await.is_err() {
+            return;
+        }
+        next += count;
+        say(&format!("index {id} {}", next - 1));
+        if rng.random_bool(0.1) {
+            term += 1;
+            if log.save_vote(&Vote::new(term, 1)).await.is_err() {
+                return;
+            }
+            say(&format!("term {id} {term}"));
+        }
+    }
+}
+
+/// One line in one write, so that a line is there whole or not at all.
+fn say(line: &str) {
+    let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
+}
+
+fn entry(index: u64, bytes: usize) -> Entry {
+    let leader = openraft::impls::leader_id_std::LeaderId::new(1, 1);
+    let command = LogCommand(vec![index as u8; bytes].into());
+    Entry { log_id: LogId::new(leader.to_committed(), index), payload: openraft::EntryPayload::Normal(command) }
+}
+
+fn start_child(dir: &Path, mutant: Option<&str>) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("this test program"));
+    command.args(["--exact", "storage::power_loss::child_writes_until_its_power_is_cut", "--nocapture"]);
+    command.env(DIR, dir).stdout(Stdio::piped()).stderr(Stdio::null());
+    if let Some(mutant) = mutant {
+        command.env("QUIVER_MUTANT", mutant);
+    }
+    command.spawn().expect("starts")
+}
+
+/// One life of the child: returns what it promised before the power went.
+fn one_life(disk: &mut LoopDisk, mutant: Option<&str>, life: Duration) -> Promises {
+    let mut child = start_child(disk.path(), mutant);
+    let output = BufReader::new(child.stdout.take().expect("piped"));
+    let (first, started) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        let mut promises = Promises::default();
+        for line in output.lines().map_while(Result::ok) {
+            let words: Vec<_> = line.split(' ').collect();
+            if let [kind @ ("index" | "term"), id, value] = words[..] {
+                let promised = if kind == "index" { &mut promises.index } else { &mut promises.term };
+                promised.insert(id.parse().expect("a group"), value.parse().expect("a number"));
+                let _ = first.send(());
+            }
+        }
+        promises
+    });
+    started.recv().expect("the child acknowledges something");
+    std::thread::sleep(life);
+    disk.cut_power().expect("cuts the power");
+    child.kill().expect("kills");
+    child.wait().expect("waits");
+    disk.restore_power().expect("restores the power");
+    reader.join().expect("reads")
+}
+
+/// What was promised and is not there.
+async fn lost(disk: &LoopDisk, promises: &Promises) -> Vec<String> {
+    let dir = disk.path().to_owned();
+    // A store whose file system lost what sled relied on may not open at all: that is a loss too.
+    let opened = tokio::task::spawn_blocking(move || open(&dir)).await;
+    let Ok(mut logs) = opened else { return vec!["the store does not open".to_owned()] };
+    let mut lost = Vec::new();
+    for (id, log) in &mut logs {
+        let last = log.get_log_state().await.expect("state").last_log_id.map(|last| last.index);
+        let term = log.read_vote().await.expect("reads").map(|vote| vote.leader_id.term);
+        let (promised_last, promised_term) = (promises.index.get(id).copied(), promises.term.get(id).copied());
+        if last < promised_last {
+            lost.push(format!("group {id}: entry {promised_last:?} was acknowledged, the last is {last:?}"));
+        }
+        if term < promised_term {
+            lost.push(format!("group {id}: vote {promised_term:?} was acknowledged, it is {term:?}"));
+        }
+    }
+    drop(logs);
+    // The store's workers hold its lock a moment longer than the logs live; the next child must get it.
+    while ["log", "state"].iter().any(|store| SledStore::open(&disk.path().join(store), 1 << 20).is_err()) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    lost
+}
+
+/// Lives and crashes until something is lost or the crashes are used up; says what was acknowledged and lost.
+fn crash_over_and_over(mutant: Option<&str>, crashes: u64) -> Option<(u64, Vec<String>)> {
+    let mut disk = match LoopDisk::create(512) {
+        Ok(disk) => disk,
+        Err(NoDisk::Skip(why)) => {
+            println!("SKIPPED, and nothing else here shows it: real power loss ({why})");
+            return None;
+        }
+        Err(NoDisk::Failed(error)) => panic!("no disk: {error}"),
+    };
+    let seed = std::env::var("QUIVER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    println!("seed {seed} (QUIVER_SEED)");
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    let mut acknowledged = 0;
+    for crash in 1..=crashes {
+        let promises = one_life(&mut disk, mutant, Duration::from_millis(rng.random_range(20..300)));
+        acknowledged = promises.index.values().sum();
+        let lost = runtime.block_on(lost(&disk, &promises));
+        if !lost.is_empty() {
+            println!("crash {crash}: {lost:?}");
+            return Some((acknowledged, lost));
+        }
+    }
+    println!("{crashes} crashes, {acknowledged} entries acknowledged in the end, none lost");
+    Some((acknowledged, Vec::new()))
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_power_goes() {
+    if let Some((acknowledged, lost)) = crash_over_and_over(None, CRASHES) {
+        assert!(lost.is_empty(), "{lost:#?}");
+        assert!(acknowledged > 100, "a run that acknowledges nothing proves nothing");
+    }
+}
+
+#[test]
+fn a_store_that_skips_its_syncs_is_caught() {
+    if let Some((_, lost)) = crash_over_and_over(Some("skip-sync"), CRASHES) {
+        assert!(!lost.is_empty(), "{CRASHES} power losses did not show that nothing was ever synced");
+    }
+}

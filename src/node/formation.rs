@@ -1,0 +1,222 @@
+//! How nodes become a cluster: the forming node waits for the others, numbers them, and writes down what it decided
+//! before it tells anyone.
+//!
+//! Until that file is written nothing has happened: the joiners ask again. Afterwards nothing is decided again: each
+//! joiner gets the same answer however often it asks, whichever of the two crashed in between.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use raft_groups::NodeId;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::placement::{ClusterMap, FormationError, NodeEntry, NodeName, form};
+
+/// A joiner that has not asked for so long is gone, and does not count.
+const JOINER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Copies of each shard where the operator gives no number.
+pub(super) const DEFAULT_REPLICAS: usize = 3;
+
+/// What a node says of itself when it asks to join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JoinRequest {
+    pub name: NodeName,
+    pub incarnation: Uuid,
+    pub host: String,
+    pub port: u16,
+    pub peer_addr: String,
+}
+
+/// The answer to a [`JoinRequest`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(super) enum JoinAnswer {
+    /// Ask again soon.
+    Waiting,
+    /// The node is a member.
+    Member {
+        /// Its number.
+        node: NodeId,
+        /// The map to start from.
+        map: Box<ClusterMap>,
+    },
+    /// The name is taken by another node, or by an earlier life of this one.
+    NameTaken,
+    /// The cluster exists, and does not take new members this way.
+    Closed,
+    /// This node forms no cluster, and belongs to none yet.
+    NotForming,
+}
+
+impl JoinRequest {
+    /// The node's entry in a map.
+    pub fn entry(&self) -> NodeEntry {
+        let (name, host, peer_addr) = (self.name.clone(), self.host.clone(), self.peer_addr.clone());
+        NodeEntry { name, incarnation: *self.incarnation.as_bytes(), host, port: self.port, peer_addr }
+    }
+}
+
+/// What a cluster is to be formed of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub nodes: usize,
+    pub shards: u32,
+    pub replication_factor: Option<usize>,
+}
+
+/// Answers joiners, and on the forming node waits for enough of them.
+pub(super) struct Formation {
+    stage: Mutex<Stage>,
+    changed: Notify,
+}
+
+enum Stage {
+    /// This node joins another, or has not decided.
+    Idle,
+    /// It waits for joiners.
+    Waiting(BTreeMap<NodeName, (JoinRequest, Instant)>),
+    /// The cluster is decided upon.
+    Decided(Box<ClusterMap>),
+}
+
+impl Formation {
+    pub fn new() -> Self {
+        Self { stage: Mutex::new(Stage::Idle), changed: Notify::new() }
+    }
+
+    /// Waits until the others are there; the first map with all of them, numbered in the order of their names after
+    /// this node. Nothing is decided by that: [`Formation::decided`] is, once the map is on disk.
+    pub async fn gather(&self, me: &JoinRequest, plan: Plan) -> Result<ClusterMap, FormationError> {
+        *self.stage.lock() = Stage::Waiting(BTreeMap::new());
+        loop {
+            let changed = self.changed.notified();
+            if let Some(others) = self.present(plan.nodes) {
+                let nodes = (1..).zip(std::iter::once(me.entry()).chain(others)).collect();
+                let copies = plan.replication_factor.unwrap_or(DEFAULT_REPLICAS);
+                return form(*Uuid::new_v4().as_bytes(), nodes, plan.shards, copies);
+            }
+            changed.await;
+        }
+    }
+
+    /// From now on joiners are answered from `map`.
+    pub fn decided(&self, map: ClusterMap) {
+        *self.stage.lock() = Stage::Decided(Box::new(map));
+    }
+
+    /// Answers a joiner. `current` is the cluster's map as it is now, where there is one.
+    pub fn answer(&self, request: JoinRequest, me: &NodeName, current: &ClusterMap) -> JoinAnswer {
+        match &mut *self.stage.lock() {
+            Stage::Idle => JoinAnswer::NotForming,
+            Stage::Waiting(_) if request.name == *me => JoinAnswer::NameTaken,
+            Stage::Waiting(joiners) => {
+                let other_life = joiners.get(&request.name).is_some_and(|(known, at)| {
+                    known.incarnation != request.incarnation && at.elapsed() < JOINER_PATIENCE
+                });
+                if other_life {
+                    return JoinAnswer::NameTaken;
+                }
+                joiners.insert(request.name.clone(), (request, Instant::now()));
+                self.changed.notify_one();
+                JoinAnswer::Waiting
+            }
+            Stage::Decided(first) => from_map(&request, if current.is_formed() { current } else { first }),
+        }
+    }
+
+    /// The other nodes, if all of them are there.
+    fn present(&self, wanted: usize) -> Option<Vec<NodeEntry>> {
+        let Stage::Waiting(joiners) = &mut *self.stage.lock() else { return None };
+        joiners.retain(|_, (_, at)| at.elapsed() < JOINER_PATIENCE);
+        let enough = joiners.len() + 1 >= wanted;
+        enough.then(|| joiners.values().take(wanted - 1).map(|(joiner, _)| joiner.entry()).collect())
+    }
+}
+
+fn from_map(request: &JoinRequest, map: &ClusterMap) -> JoinAnswer {
+    match map.nodes.iter().find(|(_, entry)| entry.name == request.name) {
+        Some((node, entry)) if entry.incarnation == *request.incarnation.as_bytes() => {
+            JoinAnswer::Member { node: *node, map: Box::new(map.clone()) }
+        }
+        Some(_) => JoinAnswer::NameTaken,
+        None => JoinAnswer::Closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn node(name: &str) -> JoinRequest {
+        let name = NodeName::new(name).unwrap();
+        let (host, peer_addr) = ("127.0.0.1".to_owned(), "127.0.0.1:1".to_owned());
+        JoinRequest { name, incarnation: Uuid::new_v4(), host, port: 2, peer_addr }
+    }
+
+    fn plan(nodes: usize) -> Plan {
+        Plan { nodes, shards: 8, replication_factor: None }
+    }
+
+    fn gathering(me: &JoinRequest, nodes: usize) -> (Arc<Formation>, tokio::task::JoinHandle<ClusterMap>) {
+        let formation = Arc::new(Formation::new());
+        let (waiting, me) = (formation.clone(), me.clone());
+        (formation, tokio::spawn(async move { waiting.gather(&me, plan(nodes)).await.unwrap() }))
+    }
+
+    #[tokio::test]
+    async fn one_node_is_a_cluster_at_once() {
+        let map = Formation::new().gather(&node("solo"), plan(1)).await.unwrap();
+        assert_eq!((map.nodes.len(), map.replication_factor, map.shards.len()), (1, 1, 8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_are_numbered_by_name_after_the_forming_one() {
+        let (me, a, b) = (node("z"), node("a"), node("b"));
+        let (formation, gathered) = gathering(&me, 3);
+        tokio::task::yield_now().await;
+        let ask = |joiner: &JoinRequest| formation.answer(joiner.clone(), &me.name, &ClusterMap::default());
+        assert_eq!(ask(&b), JoinAnswer::Waiting);
+        assert_eq!(ask(&b), JoinAnswer::Waiting);
+        assert_eq!(ask(&a), JoinAnswer::Waiting);
+        let map = gathered.await.unwrap();
+        let names: Vec<&str> = map.nodes.values().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(names, ["z", "a", "b"]);
+        formation.decided(map.clone());
+        for _ in 0..2 {
+            assert_eq!(ask(&b), JoinAnswer::Member { node: 3, map: Box::new(map.clone()) });
+        }
+        assert_eq!(ask(&node("b")), JoinAnswer::NameTaken);
+        assert_eq!(ask(&node("c")), JoinAnswer::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_joiner_that_went_away_does_not_count_and_its_next_life_may_come() {
+        let (me, gone) = (node("node1"), node("node2"));
+        let (formation, gathered) = gathering(&me, 3);
+        tokio::task::yield_now().await;
+        let ask = |joiner: &JoinRequest| formation.answer(joiner.clone(), &me.name, &ClusterMap::default());
+        assert_eq!(ask(&gone), JoinAnswer::Waiting);
+        assert_eq!(ask(&node("node2")), JoinAnswer::NameTaken);
+        assert_eq!(ask(&node("node1")), JoinAnswer::NameTaken);
+        tokio::time::advance(JOINER_PATIENCE).await;
+        assert_eq!(ask(&node("node3")), JoinAnswer::Waiting);
+        tokio::task::yield_now().await;
+        assert!(!gathered.is_finished());
+        assert_eq!(ask(&node("node2")), JoinAnswer::Waiting);
+        assert_eq!(gathered.await.unwrap().nodes.len(), 3);
+    }
+
+    #[test]
+    fn who_forms_nothing_says_so() {
+        let me = NodeName::new("node1").unwrap();
+        let answer = Formation::new().answer(node("node2"), &me, &ClusterMap::default());
+        assert_eq!(answer, JoinAnswer::NotForming);
+    }
+}

@@ -1,0 +1,41 @@
+//! `quiver gateway`: the HTTP API and routing, without replicas.
+
+use std::sync::Arc;
+
+use raft_groups::network::faults::Faults;
+
+use super::NodeError;
+use super::listen::Port;
+use super::local::GatewayNode;
+use super::map_feed;
+use super::peers::Peers;
+use super::shutdown::Stop;
+use super::telemetry::start_logging;
+use super::vitals::ProcessVitals;
+use crate::config::GatewaySettings;
+use crate::gateway::{self, GatewayState};
+use crate::routing::{MapCell, NodeCarrier, Router};
+
+/// Runs a gateway until SIGTERM or Ctrl-C. Prints one line on stdout once it serves.
+///
+/// # Errors
+/// Why it cannot start.
+pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
+    start_logging(settings.log_format);
+    let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
+    let port = Port::take(settings.listen, "--listen").await?;
+    let (map, vitals) = (MapCell::default(), Arc::new(ProcessVitals::new()));
+    let peers = Arc::new(Peers::new(map.clone(), Faults::default()));
+    let carrier = NodeCarrier::new(peers).map_err(|error| NodeError::setup("an HTTP client", error))?;
+    let router = Router::new(Arc::new(carrier), map.clone());
+    let node = GatewayNode { vitals: Arc::clone(&vitals), map: map.clone(), stop: stop.clone() };
+    let state = GatewayState::new(Arc::new(router), Arc::new(node), settings.limits.into());
+    let app = gateway::router_with(state, map_feed::map_router(map.clone()));
+    tokio::spawn(async move { vitals.watch_load().await });
+    tokio::spawn(map_feed::poll(settings.cluster.clone(), map));
+    println!("quiver: gateway serving http://{} (cluster {})", port.address, settings.cluster.join(", "));
+    if let Err(error) = port.serve(app, stop).await {
+        tracing::error!(%error, "the HTTP port ended badly");
+    }
+    Ok(())
+}

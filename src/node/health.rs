@@ -1,0 +1,84 @@
+//! Whether a node is fit to serve, judged from what is looked at: pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::api::HealthState;
+use crate::gateway::NodeHealth;
+
+/// What is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Signs {
+    /// The process is about to stop.
+    pub stopping: bool,
+    /// There is a formed map, and the replicas were opened.
+    pub opened: bool,
+    /// It was fit before.
+    pub was_ready: bool,
+    /// Groups with a replica here.
+    pub groups: usize,
+    /// Those of them whose leader is known.
+    pub with_leader: usize,
+    /// Those of them that have stopped, and why.
+    pub stopped: Vec<String>,
+    /// Replicas that stay closed, and why.
+    pub quarantined: Vec<String>,
+}
+
+impl Signs {
+    /// Whether every group knows its leader.
+    pub fn ready(&self) -> bool {
+        self.opened && self.with_leader == self.groups
+    }
+
+    /// The verdict. A node that was fit and has lost a leader still serves: other groups, and reads at ONE.
+    pub fn verdict(&self) -> NodeHealth {
+        let state = if self.stopping {
+            HealthState::Draining
+        } else if !self.ready() && !self.was_ready {
+            HealthState::Starting
+        } else if !self.ready() || !self.stopped.is_empty() || !self.quarantined.is_empty() {
+            HealthState::Degraded
+        } else {
+            HealthState::Healthy
+        };
+        NodeHealth { state, checks: self.checks() }
+    }
+
+    fn checks(&self) -> BTreeMap<String, Value> {
+        let mut checks = BTreeMap::from([
+            ("formed".to_owned(), json!(self.opened)),
+            ("leaders".to_owned(), json!({ "groups": self.groups, "known": self.with_leader })),
+        ]);
+        for (name, list) in [("stopped", &self.stopped), ("quarantined", &self.quarantined)] {
+            if !list.is_empty() {
+                checks.insert(name.to_owned(), json!(list));
+            }
+        }
+        checks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(change: impl FnOnce(&mut Signs)) -> HealthState {
+        let mut signs = Signs { opened: true, was_ready: true, groups: 9, with_leader: 9, ..Signs::default() };
+        change(&mut signs);
+        signs.verdict().state
+    }
+
+    #[test]
+    fn each_sign_has_its_verdict() {
+        assert_eq!(state(|_| {}), HealthState::Healthy);
+        assert_eq!(state(|s| s.stopping = true), HealthState::Draining);
+        assert_eq!(state(|s| s.with_leader = 8), HealthState::Degraded);
+        assert_eq!(state(|s| s.quarantined = vec!["damaged".to_owned()]), HealthState::Degraded);
+        assert_eq!(state(|s| s.stopped = vec!["disk full".to_owned()]), HealthState::Degraded);
+        let young = |s: &mut Signs| (s.was_ready, s.with_leader) = (false, 8);
+        assert_eq!(state(young), HealthState::Starting);
+        assert_eq!(Signs::default().verdict().state, HealthState::Starting);
+    }
+}

@@ -1,0 +1,159 @@
+//! Who this node is, kept in `node.json`: a checked JSON file, replaced whole and synced.
+//!
+//! It is written before the node does anything that others could remember, so that a crash at any moment leaves either
+//! a node that has done nothing yet, or one that knows who it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use raft_groups::NodeId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::NodeError;
+use super::data_dir::{IDENTITY, replace};
+use crate::placement::{ClusterMap, NodeName};
+
+/// Version of the file and of everything beside it.
+const FORMAT: u64 = 1;
+
+/// What a node knows of itself without asking anyone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    /// The operator's name for it.
+    pub name: NodeName,
+    /// Chosen when the directory was made: what was wiped does not come back as the same node.
+    pub incarnation: Uuid,
+    /// Its place in a cluster, once it has one.
+    pub member: Option<Membership>,
+}
+
+/// A node's place in its cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Membership {
+    /// The cluster.
+    pub cluster: Uuid,
+    /// The node's number in it.
+    pub node: NodeId,
+    /// The map it was formed with: the addresses to start from, and on the node that forms the cluster, what it forms.
+    pub first_map: ClusterMap,
+    /// Whether the stores have been taken into use; from then on, empty ones are a loss and not a beginning.
+    pub started: bool,
+}
+
+/// The identity and the file it lives in.
+pub(super) struct IdentityFile {
+    path: PathBuf,
+    pub identity: Identity,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed<'a> {
+    format: u64,
+    crc32c: u32,
+    #[serde(borrow)]
+    node: &'a RawValue,
+}
+
+/// What every version's file has.
+#[derive(Deserialize)]
+struct AnyFormat {
+    format: u64,
+}
+
+impl IdentityFile {
+    /// Reads the identity in `dir`, or makes one for a node of this name.
+    pub fn open(dir: &Path, name: NodeName) -> Result<Self, NodeError> {
+        let path = dir.join(IDENTITY);
+        if !path.exists() {
+            let identity = Identity { name, incarnation: Uuid::new_v4(), member: None };
+            let file = Self { path, identity };
+            file.save()?;
+            return Ok(file);
+        }
+        let text = fs::read_to_string(&path).map_err(|source| NodeError::io("read", &path, source))?;
+        let identity = parse(&text, &path)?;
+        if identity.name != name {
+            let (stored, asked) = (identity.name.to_string(), name.to_string());
+            return Err(NodeError::OtherNode { dir: dir.to_owned(), stored, asked });
+        }
+        Ok(Self { path, identity })
+    }
+
+    /// Changes the membership, durably.
+    pub fn set_member(&mut self, member: Membership) -> Result<(), NodeError> {
+        self.identity.member = Some(member);
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), NodeError> {
+        let content = seal(&self.identity).map_err(|error| NodeError::setup("node.json", error))?;
+        replace(&self.path, content.as_bytes()).map_err(|source| NodeError::io("write", &self.path, source))
+    }
+}
+
+fn seal(identity: &Identity) -> serde_json::Result<String> {
+    let node = serde_json::value::to_raw_value(identity)?;
+    let crc32c = crc32c::crc32c(node.get().as_bytes());
+    serde_json::to_string(&Sealed { format: FORMAT, crc32c, node: &node }).map(|text| text + "\n")
+}
+
+fn parse(text: &str, path: &Path) -> Result<Identity, NodeError> {
+    let damaged = |reason: String| NodeError::DamagedIdentity { path: path.to_owned(), reason };
+    let AnyFormat { format } = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    if format != FORMAT {
+        return Err(NodeError::OtherFormat { path: path.to_owned(), found: format, known: FORMAT });
+    }
+    let sealed: Sealed<'_> = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    if crc32c::crc32c(sealed.node.get().as_bytes()) != sealed.crc32c {
+        return Err(damaged("its checksum does not match".to_owned()));
+    }
+    serde_json::from_str(sealed.node.get()).map_err(|error| damaged(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::tests::map_of;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_node_finds_itself_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut made = IdentityFile::open(dir.path(), name("node2")).unwrap();
+        let first_map = map_of(3, 8, 3);
+        made.set_member(Membership { cluster: Uuid::new_v4(), node: 2, first_map, started: true }).unwrap();
+        let found = IdentityFile::open(dir.path(), name("node2")).unwrap();
+        assert_eq!(found.identity, made.identity);
+    }
+
+    #[test]
+    fn another_name_is_refused_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        IdentityFile::open(dir.path(), name("node2")).unwrap();
+        let error = IdentityFile::open(dir.path(), name("node3")).err().unwrap();
+        assert!(error.to_string().contains("--node-id node2"), "{error}");
+    }
+
+    #[test]
+    fn damage_and_other_formats_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        IdentityFile::open(dir.path(), name("node1")).unwrap();
+        let path = dir.path().join(IDENTITY);
+        let good = fs::read_to_string(&path).unwrap();
+        let open = |text: &str| {
+            fs::write(&path, text).unwrap();
+            IdentityFile::open(dir.path(), name("node1")).err()
+        };
+        assert!(matches!(open(&good.replace("node1", "node7")), Some(NodeError::DamagedIdentity { .. })));
+        assert!(matches!(open(&good[..good.len() / 2]), Some(NodeError::DamagedIdentity { .. })));
+        assert!(matches!(open(""), Some(NodeError::DamagedIdentity { .. })));
+        let newer = good.replace("\"format\":1", "\"format\":2");
+        assert!(matches!(open(&newer), Some(NodeError::OtherFormat { found: 2, .. })));
+        assert!(open(&good).is_none());
+    }
+}

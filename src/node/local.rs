@@ -1,0 +1,116 @@
+//! This process as the gateway shows it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use raft_groups::network::faults::Faults;
+use raft_groups::{GroupStatus, NodeId};
+
+use super::health::Signs;
+use super::shutdown::Stop;
+use super::vitals::ProcessVitals;
+use crate::gateway::{LinkFaults, LocalNode, NodeHealth};
+use crate::routing::{LocalGroups, MapCell, NodeReport, Service, Vitals as _};
+
+/// A server process.
+pub(super) struct ServerNode {
+    pub name: String,
+    pub vitals: Arc<ProcessVitals>,
+    pub groups: Arc<LocalGroups>,
+    pub stop: Stop,
+    /// Set where `--test-faults` was given.
+    pub faults: Option<Faults>,
+    /// Whether the replicas were opened.
+    pub opened: AtomicBool,
+    /// Whether every group has known its leader once.
+    pub was_ready: AtomicBool,
+    pub service: OnceLock<Arc<Service>>,
+}
+
+impl ServerNode {
+    fn signs(&self) -> Signs {
+        let meta = self.groups.meta().map(|meta| meta.status());
+        let shards = self.groups.shards().into_iter().map(|(_, group)| group.status());
+        let statuses: Vec<GroupStatus> = meta.into_iter().chain(shards).collect();
+        let stopped = statuses.iter().filter_map(|s| s.stopped.as_ref().map(|why| format!("{}: {why}", s.group)));
+        Signs {
+            stopping: self.stop.is_wished(),
+            opened: self.opened.load(Ordering::Relaxed),
+            was_ready: self.was_ready.load(Ordering::Relaxed),
+            groups: statuses.len(),
+            with_leader: statuses.iter().filter(|status| status.leader.is_some()).count(),
+            stopped: stopped.collect(),
+            quarantined: self.groups.quarantined().into_iter().map(|q| format!("{}: {}", q.group, q.reason)).collect(),
+        }
+    }
+}
+
+impl LocalNode for ServerNode {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.vitals.uptime()
+    }
+
+    fn health(&self) -> NodeHealth {
+        let signs = self.signs();
+        if signs.ready() {
+            self.was_ready.store(true, Ordering::Relaxed);
+        }
+        signs.verdict()
+    }
+
+    fn report(&self) -> Option<NodeReport> {
+        self.service.get().map(|service| service.report())
+    }
+
+    fn faults(&self) -> Option<Arc<dyn LinkFaults>> {
+        self.faults.clone().map(|faults| Arc::new(Links(faults)) as Arc<dyn LinkFaults>)
+    }
+}
+
+struct Links(Faults);
+
+impl LinkFaults for Links {
+    fn cut(&self, nodes: BTreeSet<NodeId>) {
+        self.0.cut(nodes);
+    }
+
+    fn cuts(&self) -> BTreeSet<NodeId> {
+        self.0.current()
+    }
+}
+
+/// A gateway process, which holds nothing.
+pub(super) struct GatewayNode {
+    pub vitals: Arc<ProcessVitals>,
+    pub map: MapCell,
+    pub stop: Stop,
+}
+
+impl LocalNode for GatewayNode {
+    fn name(&self) -> String {
+        "gateway".to_owned()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.vitals.uptime()
+    }
+
+    fn health(&self) -> NodeHealth {
+        let opened = self.map.get().is_formed();
+        Signs { stopping: self.stop.is_wished(), opened, was_ready: opened, ..Signs::default() }.verdict()
+    }
+
+    fn report(&self) -> Option<NodeReport> {
+        None
+    }
+
+    fn faults(&self) -> Option<Arc<dyn LinkFaults>> {
+        None
+    }
+}

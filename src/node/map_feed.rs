@@ -1,0 +1,102 @@
+//! How a process comes to the newest cluster map: from its own replica of the meta group, or from nodes that have one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use raft_groups::Group;
+use serde::{Deserialize, Serialize};
+
+use crate::placement::{ClusterMap, MetaMachine};
+use crate::routing::MapCell;
+
+/// Path of the endpoint on the HTTP port.
+const PATH: &str = "/quiver/v1/map";
+
+/// Pause between two looks at other nodes' maps, unless someone doubts the map.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+
+/// Shortest pause between two looks: doubts come in crowds.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long one node may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the asking process has already.
+#[derive(Debug, Serialize, Deserialize)]
+struct Known {
+    /// Epoch of its map.
+    #[serde(default)]
+    newer_than: u64,
+}
+
+/// The route that hands out this node's map: 204 where it is no newer than `newer_than`.
+pub(super) fn map_router(map: MapCell) -> Router {
+    Router::new().route(PATH, get(show)).with_state(map)
+}
+
+async fn show(State(map): State<MapCell>, Query(known): Query<Known>) -> Response {
+    let map = map.get();
+    if map.epoch <= known.newer_than { StatusCode::NO_CONTENT.into_response() } else { Json(&*map).into_response() }
+}
+
+/// Passes every map of this node's meta replica on, for as long as the group runs.
+pub(super) async fn follow(meta: Group<MetaMachine>, map: MapCell) {
+    let mut changes = meta.watch();
+    loop {
+        map.offer(meta.machine().map());
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Asks nodes for newer maps, for ever: those at `seeds`, and those of the map itself.
+pub(super) async fn poll(seeds: Vec<String>, map: MapCell) {
+    let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).timeout(PATIENCE).build();
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => return tracing::error!(%error, "no HTTP client, so the cluster map stays as it is"),
+    };
+    for turn in 0usize.. {
+        look_once(&client, &sources(&seeds, &map.get()), turn, &map).await;
+        tokio::time::sleep(SHORTEST_PAUSE).await;
+        let _ = tokio::time::timeout(POLL_EVERY, map.doubted()).await;
+    }
+}
+
+/// Asks the nodes one after the other, another one first each time, until one answers.
+async fn look_once(client: &reqwest::Client, sources: &[String], turn: usize, map: &MapCell) {
+    let mut order = sources.to_vec();
+    if !order.is_empty() {
+        order.rotate_left(turn % sources.len());
+    }
+    for url in order {
+        match ask(client, &url, map.get().epoch).await {
+            Ok(None) => return,
+            Ok(Some(newer)) => match map.offer(Arc::new(newer)) {
+                true => return,
+                false => tracing::warn!(url, "a node of another cluster answers at this address"),
+            },
+            Err(error) => tracing::debug!(url, %error, "no map from this node"),
+        }
+    }
+}
+
+async fn ask(client: &reqwest::Client, url: &str, newer_than: u64) -> Result<Option<ClusterMap>, reqwest::Error> {
+    let request = client.get(format!("{url}{PATH}?newer_than={newer_than}"));
+    let response = request.send().await?.error_for_status()?;
+    if response.status() == StatusCode::NO_CONTENT { Ok(None) } else { response.json().await.map(Some) }
+}
+
+fn sources(seeds: &[String], map: &ClusterMap) -> Vec<String> {
+    let known = map.nodes.values().map(|node| format!("http://{}:{}", node.host, node.port));
+    let mut sources: Vec<String> = seeds.iter().cloned().chain(known).collect();
+    sources.sort();
+    sources.dedup();
+    sources
+}

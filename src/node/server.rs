@@ -1,0 +1,251 @@
+//! `quiver server`: from a data directory to a serving node, and back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use raft_groups::network::faults::Faults;
+use raft_groups::network::http::HttpTransport;
+use raft_groups::{Disk, Host, NodeId, RaftSettings};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::data_dir::DataDir;
+use super::formation::{Formation, JoinAnswer, JoinRequest, Plan};
+use super::identity::{IdentityFile, Membership};
+use super::join::{self, JoinDoor};
+use super::listen::Port;
+use super::local::ServerNode;
+use super::peers::Peers;
+use super::shutdown::Stop;
+use super::telemetry::start_logging;
+use super::vitals::ProcessVitals;
+use super::{NodeError, map_feed, replicas, steward};
+use crate::config::{Origin, ServerSettings};
+use crate::gateway::{self, GatewayState};
+use crate::placement::{ClusterMap, NodeName};
+use crate::routing::{LocalGroups, MapCell, NodeCarrier, PeerDoor, Pool, Router, Service, peer_router};
+
+/// Runs a node until SIGTERM or Ctrl-C. Prints one line on stdout once it serves HTTP, which is before it has a
+/// cluster: its health says `starting` until then.
+///
+/// # Errors
+/// Why it cannot start; each message names the way out.
+pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
+    start_logging(settings.log_format);
+    let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
+    let name = NodeName::new(settings.node_id.clone())?;
+    let dir = DataDir::take(&settings.data_dir)?;
+    let identity = IdentityFile::open(dir.path(), name)?;
+    let http = Port::take(settings.listen, "--listen").await?;
+    let peer_port = Port::take(settings.peer_listen, "--peer-listen").await?;
+    let me = introduce(&settings, &identity, &http, &peer_port);
+    let frame = Frame::new(&settings, &me, stop.clone())?;
+    let line = format!("quiver: {} serving http://{} (peers {})", me.name, http.address, peer_port.address);
+    let served = http.serve(frame.app(&settings), stop.clone());
+    println!("{line}");
+    let peers_stop = Stop::new();
+    let started = tokio::select! {
+        () = stop.wait() => None,
+        started = frame.start(&settings, &dir, identity, me, peer_port, peers_stop.clone()) => Some(started?),
+    };
+    stop.wait().await;
+    let _ = served.await;
+    let Some((host, peers_served)) = started else { return Ok(()) };
+    host.stop().await;
+    peers_stop.now();
+    let _ = peers_served.await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// This node as it introduces itself: its name, and where it really listens.
+fn introduce(settings: &ServerSettings, identity: &IdentityFile, http: &Port, peers: &Port) -> JoinRequest {
+    let host = settings.advertise.clone();
+    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    JoinRequest {
+        name: identity.identity.name.clone(),
+        incarnation: identity.identity.incarnation,
+        port: http.address.port(),
+        peer_addr: format!("{bracketed}:{}", peers.address.port()),
+        host: bracketed,
+    }
+}
+
+/// What there is of a node before it has a cluster.
+struct Frame {
+    map: MapCell,
+    faults: Faults,
+    peers: Arc<Peers>,
+    carrier: Arc<NodeCarrier>,
+    router: Router,
+    formation: Arc<Formation>,
+    node: Arc<ServerNode>,
+}
+
+impl Frame {
+    fn new(settings: &ServerSettings, me: &JoinRequest, stop: Stop) -> Result<Self, NodeError> {
+        let (map, faults) = (MapCell::default(), Faults::default());
+        let peers = Arc::new(Peers::new(map.clone(), faults.clone()));
+        let carrier = NodeCarrier::new(peers.clone()).map_err(|error| NodeError::setup("an HTTP client", error))?;
+        let carrier = Arc::new(carrier);
+        let router = Router::new(carrier.clone(), map.clone());
+        let node = Arc::new(ServerNode {
+            name: me.name.to_string(),
+            vitals: Arc::new(ProcessVitals::new()),
+            groups: Arc::new(LocalGroups::default()),
+            stop,
+            faults: settings.test_faults.then(|| faults.clone()),
+            opened: AtomicBool::new(false),
+            was_ready: AtomicBool::new(false),
+            service: OnceLock::new(),
+        });
+        let formation = Arc::new(Formation::new());
+        Ok(Self { map, faults, peers, carrier, router, formation, node })
+    }
+
+    /// The HTTP port's routes: the API, the way in for joiners, and the map for gateways.
+    fn app(&self, settings: &ServerSettings) -> axum::Router {
+        let state = GatewayState::new(Arc::new(self.router.clone()), self.node.clone(), settings.limits.into());
+        let (formation, map) = (self.formation.clone(), self.map.clone());
+        let me = NodeName::new(self.node.name.clone()).ok();
+        let join = me.map(|me| join::router(JoinDoor { formation, me, map: map.clone() })).unwrap_or_default();
+        gateway::router_with(state, join.merge(map_feed::map_router(map)))
+    }
+
+    /// Finds the cluster, opens the stores and the replicas, and leaves the background work running.
+    async fn start(
+        &self,
+        settings: &ServerSettings,
+        dir: &DataDir,
+        mut identity: IdentityFile,
+        me: JoinRequest,
+        peer_port: Port,
+        peers_stop: Stop,
+    ) -> Result<(Host, JoinHandle<()>), NodeError> {
+        let vitals = self.node.vitals.clone();
+        tokio::spawn(async move { vitals.watch_load().await });
+        let member = self.membership(settings, &mut identity, &me).await?;
+        let host = self.open_host(settings, dir, &mut identity, &member).await?;
+        let service = self.serve_locally(&host)?;
+        let faults = self.faults.clone();
+        let is_cut = Arc::new(move |node| faults.is_cut(node));
+        let door = PeerDoor { cluster: member.first_map.cluster, service, is_cut };
+        let app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
+        let peers_served = peer_port.serve(app, peers_stop);
+        self.open_replicas(&host, &member).await;
+        tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
+        tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
+        Ok((host, peers_served))
+    }
+
+    /// This node's place in its cluster: as it was, or as it is decided now. It is on disk before anyone is told.
+    async fn membership(
+        &self,
+        settings: &ServerSettings,
+        identity: &mut IdentityFile,
+        me: &JoinRequest,
+    ) -> Result<Membership, NodeError> {
+        let member = match identity.identity.member.clone() {
+            Some(member) => member,
+            None => {
+                let (node, first_map) = self.find_cluster(settings, me).await?;
+                let cluster = Uuid::from_bytes(first_map.cluster);
+                let member = Membership { cluster, node, first_map, started: false };
+                identity.set_member(member.clone())?;
+                tracing::info!(%cluster, node, "this node has a place in a cluster");
+                member
+            }
+        };
+        self.peers.start_from(member.first_map.clone());
+        self.map.offer(Arc::new(member.first_map.clone()));
+        self.formation.decided(member.first_map.clone());
+        Ok(member)
+    }
+
+    async fn find_cluster(
+        &self,
+        settings: &ServerSettings,
+        me: &JoinRequest,
+    ) -> Result<(NodeId, ClusterMap), NodeError> {
+        match &settings.origin {
+            Origin::Bootstrap(nodes) => {
+                let (shards, replication_factor) = (settings.shards, settings.replication_factor);
+                let plan = Plan { nodes: *nodes, shards, replication_factor };
+                Ok((1, self.formation.gather(me, plan).await?))
+            }
+            Origin::Join(url) => match join::ask(url, me).await? {
+                JoinAnswer::Member { node, map } => Ok((node, *map)),
+                other => Err(NodeError::Refused { url: url.clone(), reason: format!("{other:?}") }),
+            },
+        }
+    }
+
+    async fn open_host(
+        &self,
+        settings: &ServerSettings,
+        dir: &DataDir,
+        identity: &mut IdentityFile,
+        member: &Membership,
+    ) -> Result<Host, NodeError> {
+        let who = raft_groups::Identity {
+            cluster: *member.cluster.as_bytes(),
+            node: member.node,
+            incarnation: *identity.identity.incarnation.as_bytes(),
+        };
+        let transport = HttpTransport::new(self.peers.clone());
+        let transport = transport.map_err(|error| NodeError::setup("the peers' HTTP client", error))?;
+        let disk = Disk::open(&dir.stores())?;
+        let is_new = !member.started;
+        let host =
+            Host::open(who, raft_settings(settings), disk, Arc::new(transport), self.faults.clone(), is_new).await?;
+        if is_new {
+            identity.set_member(Membership { started: true, ..member.clone() })?;
+        }
+        Ok(host)
+    }
+
+    fn serve_locally(&self, host: &Host) -> Result<Arc<Service>, NodeError> {
+        self.node.vitals.measure(host.clone());
+        let service = Arc::new(Service {
+            node: host.identity().node,
+            groups: self.node.groups.clone(),
+            pool: Pool::new().map_err(|error| NodeError::setup("the query threads", error))?,
+            vitals: self.node.vitals.clone(),
+        });
+        self.carrier.serve_locally(service.clone());
+        let _ = self.node.service.set(service.clone());
+        Ok(service)
+    }
+
+    async fn open_replicas(&self, host: &Host, member: &Membership) {
+        let groups = &self.node.groups;
+        match replicas::open_meta(host, member.node, &member.first_map, groups).await {
+            Some(meta) => {
+                if !member.first_map.is_formed() && member.first_map.meta.first() == Some(&member.node) {
+                    let (first, map) = (member.first_map.clone(), self.map.clone());
+                    tokio::spawn(replicas::write_first_map(meta.clone(), first, map));
+                }
+                tokio::spawn(map_feed::follow(meta, self.map.clone()));
+            }
+            None => {
+                let nodes = member.first_map.nodes.values();
+                let seeds = nodes.map(|node| format!("http://{}:{}", node.host, node.port)).collect();
+                tokio::spawn(map_feed::poll(seeds, self.map.clone()));
+            }
+        }
+        let map = replicas::formed(&self.map).await;
+        replicas::open_shards(host, member.node, &map, groups).await;
+        self.node.opened.store(true, Ordering::Relaxed);
+    }
+}
+
+fn raft_settings(settings: &ServerSettings) -> RaftSettings {
+    RaftSettings {
+        heartbeat: settings.heartbeat,
+        election_min: settings.election_min,
+        election_max: settings.election_max,
+        snapshot_after: settings.snapshot_after,
+        keep_entries: settings.keep_entries,
+        ..RaftSettings::default()
+    }
+}

@@ -1,0 +1,93 @@
+//! What a node does on its own, every few seconds: sweeps its shards, tells the map where it listens.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft_groups::{Group, NodeId, Role};
+use tokio::time::Instant;
+
+use super::formation::JoinRequest;
+use super::replicas;
+use crate::engine::{CollectionId, Command, Engine};
+use crate::placement::ClusterMap;
+use crate::routing::{LocalGroups, MapCell, Router};
+
+/// Pause between two sweeps.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How long one write of a sweep may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most collections dropped from one shard in one sweep; the rest waits for the next.
+const MAX_DROPS: usize = 100;
+
+/// Drops collections that the map no longer has from the shards that this node leads, for ever.
+pub(super) async fn sweep(groups: Arc<LocalGroups>, map: MapCell) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let map = map.get();
+        for (shard, group) in groups.shards() {
+            if group.status().role != Role::Leader {
+                continue;
+            }
+            let known = group.machine().collections().into_iter().map(|stats| stats.collection);
+            for collection in gone(&map, known).into_iter().take(MAX_DROPS) {
+                tracing::info!(%shard, %collection, "dropping a collection that the map no longer has");
+                drop_collection(&group, collection).await;
+            }
+        }
+    }
+}
+
+async fn drop_collection(group: &Group<Engine>, collection: CollectionId) {
+    let command = Command::DropCollection { collection }.encode();
+    if let Err(error) = group.write(command, Instant::now() + PATIENCE).await {
+        tracing::debug!(%error, "not dropped yet; the next sweep tries again");
+    }
+}
+
+/// Which of the collections were dropped. One whose number this map has not given out yet is newer than the map, not
+/// dropped, so an old map drops nothing wrongly.
+fn gone(map: &ClusterMap, known: impl Iterator<Item = CollectionId>) -> Vec<CollectionId> {
+    let there: BTreeSet<CollectionId> = map.collections.values().map(|entry| entry.id).collect();
+    known.filter(|id| id.0 < map.next_collection && !there.contains(id)).collect()
+}
+
+/// Records in the map where this node listens, where that has changed since it last ran.
+pub(super) async fn announce(me: JoinRequest, node: NodeId, router: Router, map: MapCell) {
+    loop {
+        let known = replicas::formed(&map).await;
+        match known.nodes.get(&node) {
+            Some(entry) if *entry == me.entry() => return,
+            Some(_) => {}
+            None => return tracing::error!(node, "the map does not know this node"),
+        }
+        let address = (me.host.clone(), me.port, me.peer_addr.clone());
+        match router.set_address(node, address, Instant::now() + PATIENCE).await {
+            Ok(()) => return tracing::info!(host = me.host, port = me.port, "the map has this node's new address"),
+            Err(error) => tracing::warn!(%error, "this node's new address is not in the map yet"),
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::MetaCommand;
+    use crate::placement::tests::{map_of, vectors};
+
+    #[test]
+    fn only_what_the_map_has_given_out_and_taken_back_is_gone() {
+        let mut map = ClusterMap { epoch: 1, ..map_of(1, 1, 1) };
+        for name in ["a", "b"] {
+            let (name, default_consistency) = (name.to_owned(), "quorum".to_owned());
+            map.apply(MetaCommand::CreateCollection { name, config: vectors(4), default_consistency });
+        }
+        let first = map.collections["a"].id;
+        map.apply(MetaCommand::DropCollection { name: "a".to_owned(), id: first });
+        let known = [first, map.collections["b"].id, CollectionId(map.next_collection)];
+        assert_eq!(gone(&map, known.into_iter()), [first]);
+    }
+}
