@@ -14,6 +14,7 @@ mod status;
 mod table;
 
 use crate::config::{GatewayArgs, ServerArgs};
+use crate::node::{self, NodeError};
 use clap::{Parser, Subcommand};
 use exit::Exit;
 use std::process::ExitCode;
@@ -89,13 +90,21 @@ pub fn main() -> ExitCode {
 
 async fn run(verb: Verb) -> anyhow::Result<Exit> {
     match verb {
-        Verb::Server(args) => crate::node::run_server(args.settle()?).await.map(|()| Exit::Ok),
-        Verb::Gateway(args) => crate::node::run_gateway(args.settle()?).await.map(|()| Exit::Ok),
+        Verb::Server(args) => stopped(node::run_server(args.settle()?).await),
+        Verb::Gateway(args) => stopped(node::run_gateway(args.settle()?).await),
         Verb::Dev(args) => dev::run(args).await,
         Verb::Demo(args) => demo::run(args).await,
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,
         Verb::Status(args) => status::run(args).await,
+    }
+}
+
+/// A process that was told to stop did as it was told, however early that was.
+fn stopped(outcome: Result<(), NodeError>) -> anyhow::Result<Exit> {
+    match outcome {
+        Ok(()) | Err(NodeError::Stopped) => Ok(Exit::Ok),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Points, written and read.
+//! Points: written, read, searched, counted and deleted, as a client does.
 
 use serde_json::json;
 
