@@ -2,6 +2,7 @@
 
 use super::client::Failure;
 use crate::config::ConfigError;
+use crate::node::NodeError;
 use std::process::ExitCode;
 
 /// What the process tells its caller.
@@ -41,6 +42,9 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Exit {
     let known = |cause: &(dyn std::error::Error + 'static)| {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return Some(failure.exit());
+        }
+        if let Some(NodeError::Formation(_) | NodeError::Name(_)) = cause.downcast_ref() {
+            return Some(Exit::Usage);
         }
         (cause.is::<Usage>() || cause.is::<ConfigError>()).then_some(Exit::Usage)
     };

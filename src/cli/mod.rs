@@ -4,8 +4,8 @@
 //! processes of this same binary and then speaks HTTP. Nothing here reads a data directory or knows what Raft is.
 
 mod client;
-//mod demo;
-//mod dev;
+mod demo;
+mod dev;
 mod exit;
 mod ingest;
 mod progress;
@@ -14,6 +14,7 @@ mod status;
 mod table;
 
 use crate::config::{GatewayArgs, ServerArgs};
+use crate::node::{self, NodeError};
 use clap::{Parser, Subcommand};
 use exit::Exit;
 use std::process::ExitCode;
@@ -46,9 +47,9 @@ enum Verb {
     #[command(after_help = GATEWAY_EXAMPLES)]
     Gateway(GatewayArgs),
     /// Run a cluster for development: a gateway on :8000 and three nodes on :8001 to :8003, as processes of their own.
-    //Dev(dev::DevArgs),
+    Dev(dev::DevArgs),
     /// See it work: a cluster, 5,000 real vectors, searches at three levels, a leader killed.
-    //Demo(demo::DemoArgs),
+    Demo(demo::DemoArgs),
     /// Load points from NDJSON or .npy.
     Ingest(ingest::IngestArgs),
     /// Search a collection.
@@ -89,13 +90,21 @@ pub fn main() -> ExitCode {
 
 async fn run(verb: Verb) -> anyhow::Result<Exit> {
     match verb {
-        Verb::Server(args) => Ok(crate::node::run_server(args.settle()?).await.map(|()| Exit::Ok)?),
-        Verb::Gateway(args) => Ok(crate::node::run_gateway(args.settle()?).await.map(|()| Exit::Ok)?),
-        //Verb::Dev(args) => dev::run(args).await,
-        //Verb::Demo(args) => demo::run(args).await,
+        Verb::Server(args) => stopped(node::run_server(args.settle()?).await),
+        Verb::Gateway(args) => stopped(node::run_gateway(args.settle()?).await),
+        Verb::Dev(args) => dev::run(args).await,
+        Verb::Demo(args) => demo::run(args).await,
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,
         Verb::Status(args) => status::run(args).await,
+    }
+}
+
+/// A process that was told to stop did as it was told, however early that was.
+fn stopped(outcome: Result<(), NodeError>) -> anyhow::Result<Exit> {
+    match outcome {
+        Ok(()) | Err(NodeError::Stopped) => Ok(Exit::Ok),
+        Err(error) => Err(error.into()),
     }
 }
 
