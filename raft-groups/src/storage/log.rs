@@ -4,7 +4,7 @@
 //! all before it are durable. What is queued but not yet written, and a little more, is kept in memory: an append is
 //! readable when it returns, and replication seldom reads the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, ControlFlow, RangeBounds};
@@ -19,6 +19,7 @@ use super::store::{Batch, Store};
 use super::syncer::Syncer;
 use crate::GroupId;
 use crate::types::{Entry, LogId, Types, Vote};
+use crate::watch;
 
 /// Bytes of entries kept in memory although they are on disk.
 const TAIL_BYTES: usize = 4 << 20;
@@ -36,6 +37,9 @@ struct Inner {
     store: Arc<dyn Store>,
     syncer: Syncer,
     known: Mutex<Known>,
+    /// How many entries from the start of the log on are durable.
+    durable: watch::Sender<u64>,
+    durable_seen: watch::Receiver<u64>,
 }
 
 /// What memory knows of the log: the truth, of which the store may lag behind by what is queued.
@@ -50,9 +54,11 @@ struct Known {
     /// The entries at the end of the log, without gaps.
     tail: BTreeMap<u64, TailEntry>,
     tail_bytes: usize,
-    /// Number of the last append that was queued, and of the last that is in the store.
+    /// Number of the last append that was queued, and of the last that is durable.
     queued: u64,
     written: u64,
+    /// The appends between, by number, each with the index from which on its entries are not durable yet.
+    pending: VecDeque<(u64, u64)>,
 }
 
 struct TailEntry {
@@ -76,7 +82,8 @@ impl GroupLog {
         };
         known.last = check_entries(&*store, group, known.purged)?.or(known.purged);
         known.first = after(known.purged);
-        Ok(Self(Arc::new(Inner { group, store, syncer, known: Mutex::new(known) })))
+        let (durable, durable_seen) = watch::channel(after(known.last));
+        Ok(Self(Arc::new(Inner { group, store, syncer, known: Mutex::new(known), durable, durable_seen })))
     }
 
     /// Whether this replica was opened on this disk before.
@@ -90,6 +97,14 @@ impl GroupLog {
         let mut batch = Batch::default();
         put(&mut batch, self.0.group, LogKey::Opened, &());
         self.0.syncer.carry_out(batch, true).await
+    }
+
+    /// Waits until the entry at `index` is durable here, as it must be before the machine's state shows it: else a log
+    /// that ends before its state could not be told from a damaged one.
+    pub async fn wait_durable(&self, index: u64) -> io::Result<()> {
+        let mut durable = self.0.durable_seen.clone();
+        let waited = durable.wait_for(|durable| *durable > index).await;
+        waited.map_err(|_| io::Error::other("the log was closed"))
     }
 
     /// The vote, the last and the last purged log id, for checks against the machine's state.
@@ -170,6 +185,20 @@ impl GroupLog {
 }
 
 impl Known {
+    /// Notes that the append of this number, and so all before it, is durable.
+    fn complete(&mut self, append: u64) {
+        self.written = append;
+        while self.pending.front().is_some_and(|(pending, _)| *pending <= append) {
+            self.pending.pop_front();
+        }
+        self.trim();
+    }
+
+    /// How many entries from the start of the log on are durable.
+    fn durable(&self) -> u64 {
+        self.pending.front().map_or(u64::MAX, |(_, from)| *from).min(after(self.last))
+    }
+
     /// Forgets written entries from the front until the tail is within its limit.
     fn trim(&mut self) {
         while self.tail_bytes > TAIL_BYTES
@@ -300,6 +329,8 @@ impl RaftLogStorage<Types> for GroupLog {
             let mut known = self.0.known.lock();
             known.queued += 1;
             let append = known.queued;
+            let from = after(known.last);
+            known.pending.push_back((append, from));
             for entry in entries {
                 let index = entry.log_id.index;
                 if known.last == known.purged {
@@ -318,8 +349,8 @@ impl RaftLogStorage<Types> for GroupLog {
         self.0.syncer.submit(batch, true, move |result| {
             if result.is_ok() {
                 let mut known = inner.known.lock();
-                known.written = append;
-                known.trim();
+                known.complete(append);
+                inner.durable.send_replace(known.durable());
             }
             callback.io_completed(result);
         });
@@ -336,6 +367,9 @@ impl RaftLogStorage<Types> for GroupLog {
                 batch.delete(LogKey::Entry(index).of(self.0.group));
             }
             known.drop_tail(first_removed..);
+            for (_, from) in &mut known.pending {
+                *from = first_removed.min(*from);
+            }
             if end > first_removed {
                 known.last = last.max(known.purged);
             }
@@ -356,6 +390,7 @@ impl RaftLogStorage<Types> for GroupLog {
             known.first = upto.index + 1;
             known.last = known.last.max(Some(upto));
             known.drop_tail(..=upto.index);
+            self.0.durable.send_replace(known.durable());
             (from, end.min(upto.index + 1))
         };
         let mut first = Batch::default();
