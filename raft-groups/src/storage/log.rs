@@ -4,7 +4,6 @@
 //! all before it are durable. What is queued but not yet written, and a little more, is kept in memory: an append is
 //! readable when it returns, and replication seldom reads the disk.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, ControlFlow, RangeBounds};
@@ -17,12 +16,11 @@ use super::keys::{LogKey, entry_index};
 use super::record::{seal, unseal};
 use super::store::{Batch, Store};
 use super::syncer::Syncer;
+use super::tail::{Known, TailEntry, after};
 use crate::GroupId;
 use crate::types::{Entry, LogId, Types, Vote};
 use crate::watch;
 
-/// Bytes of entries kept in memory although they are on disk.
-const TAIL_BYTES: usize = 4 << 20;
 /// Bytes of entries in one replication message, about; at least one entry is always sent.
 const MESSAGE_BYTES: usize = 4 << 20;
 /// Entries purged in one batch.
@@ -40,32 +38,6 @@ struct Inner {
     /// How many entries from the start of the log on are durable.
     durable: watch::Sender<u64>,
     durable_seen: watch::Receiver<u64>,
-}
-
-/// What memory knows of the log: the truth, of which the store may lag behind by what is queued.
-#[derive(Default)]
-struct Known {
-    vote: Option<Vote>,
-    committed: Option<LogId>,
-    purged: Option<LogId>,
-    last: Option<LogId>,
-    /// Index of the first entry, where there is any.
-    first: u64,
-    /// The entries at the end of the log, without gaps.
-    tail: BTreeMap<u64, TailEntry>,
-    tail_bytes: usize,
-    /// Number of the last append that was queued, and of the last that is durable.
-    queued: u64,
-    written: u64,
-    /// The appends between, by number, each with the index from which on its entries are not durable yet.
-    pending: VecDeque<(u64, u64)>,
-}
-
-struct TailEntry {
-    entry: Entry,
-    bytes: usize,
-    /// The append that queued it: until it is written the entry must stay.
-    append: u64,
 }
 
 impl GroupLog {
@@ -184,39 +156,6 @@ impl GroupLog {
     }
 }
 
-impl Known {
-    /// Notes that the append of this number, and so all before it, is durable.
-    fn complete(&mut self, append: u64) {
-        self.written = append;
-        while self.pending.front().is_some_and(|(pending, _)| *pending <= append) {
-            self.pending.pop_front();
-        }
-        self.trim();
-    }
-
-    /// How many entries from the start of the log on are durable.
-    fn durable(&self) -> u64 {
-        self.pending.front().map_or(u64::MAX, |(_, from)| *from).min(after(self.last))
-    }
-
-    /// Forgets written entries from the front until the tail is within its limit.
-    fn trim(&mut self) {
-        while self.tail_bytes > TAIL_BYTES
-            && let Some(first) = self.tail.first_entry()
-            && first.get().append <= self.written
-        {
-            self.tail_bytes -= first.remove().bytes;
-        }
-    }
-
-    fn drop_tail(&mut self, range: impl RangeBounds<u64>) {
-        let indexes: Vec<_> = self.tail.range(range).map(|(index, _)| *index).collect();
-        for index in indexes {
-            self.tail_bytes -= self.tail.remove(&index).map_or(0, |entry| entry.bytes);
-        }
-    }
-}
-
 /// Takes `bytes` off the budget; a first take succeeds whatever it costs.
 fn take(budget: &mut usize, bytes: usize) -> bool {
     let within = *budget > 0;
@@ -256,11 +195,6 @@ fn check_entries(store: &dyn Store, group: GroupId, purged: Option<LogId>) -> io
     };
     store.scan(&LogKey::Entry(0).of(group), &LogKey::Entry(u64::MAX).of(group), &mut visit)?;
     damage.map_or(Ok(last), Err)
-}
-
-/// The index after `log_id`; openraft's first entry has index 0.
-fn after(log_id: Option<LogId>) -> u64 {
-    log_id.map_or(0, |log_id| log_id.index + 1)
 }
 
 fn hole(group: GroupId, index: u64) -> io::Error {
