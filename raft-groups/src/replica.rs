@@ -85,13 +85,17 @@ impl<M: Machine> Replica<M> {
     pub fn read_point(&self) -> ReadPoint {
         // The index first: the state read afterwards can only be newer.
         let index = index_of(&self.applied.log_id.borrow());
+        let leader_contact = self.contact();
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
-        ReadPoint { role: role(metrics.state), term: metrics.current_term, index, leader_contact: self.contact() }
+        ReadPoint { role: role(metrics.state), term: metrics.current_term, index, leader_contact }
     }
 
     /// This replica's view of its group.
     pub fn status(&self) -> GroupStatus {
+        // These borrow the metrics themselves. A second borrow under the first waits for ever once a writer waits in
+        // between, and takes a worker thread with it.
+        let (stopped, leader_contact) = (self.stopped(), self.contact());
         let receiver = self.raft.metrics();
         let metrics = receiver.borrow_watched();
         let membership = metrics.membership_config.membership();
@@ -110,11 +114,11 @@ impl<M: Machine> Replica<M> {
             purged: index_of(&metrics.purged),
             voters: membership.voter_ids().collect(),
             learners: membership.learner_ids().collect(),
-            leader_contact: self.contact(),
+            leader_contact,
             catching_up: self.incoming.lock().as_ref().is_some_and(Incoming::is_under_way)
                 || committed > applied + LAG_ENTRIES,
             matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
-            stopped: self.stopped(),
+            stopped,
         }
     }
 
@@ -122,6 +126,10 @@ impl<M: Machine> Replica<M> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         match metrics.state {
+            // It acknowledges its own appends, and nobody else's silence can make it stale.
+            ServerState::Leader if metrics.membership_config.membership().voter_ids().count() == 1 => {
+                Some(Duration::ZERO)
+            }
             ServerState::Leader => metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed()),
             _ => self.heard.lock().map(|heard| heard.elapsed()),
         }
