@@ -31,9 +31,14 @@ pub(super) async fn commit(
     let outage = died.elapsed();
     if refusals > 0 {
         println!(
-            "  The survivors miss its heartbeats, hold elections and take over. In between, {refusals} of our searches were"
+            "  The survivors missed its heartbeats, held elections and took over. In between, {refusals} of our searches were"
         );
         println!("  refused with a clear error; none was answered wrongly.");
+    } else {
+        println!(
+            "  The survivors missed its heartbeats, held elections and took over. The gateway held our search meanwhile and"
+        );
+        println!("  asked the new leaders as soon as there were any.");
     }
     println!("  {:.2} s after the kill the same search at QUORUM is answered again.", outage.as_secs_f64());
 

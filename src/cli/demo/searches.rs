@@ -11,6 +11,8 @@ use anyhow::ensure;
 const SHOWN: usize = 3;
 /// Results of each shown.
 const SHOWN_RESULTS: usize = 3;
+/// Characters of a result's text.
+const GIST: usize = 96;
 /// The bundled scores are rounded to five digits; nearer than this is a tie.
 const TIE: f32 = 2e-5;
 
@@ -78,10 +80,14 @@ pub(super) async fn show(client: &Client, examples: &[Example]) -> anyhow::Resul
     Ok(())
 }
 
-/// Lemmas and gloss of a result.
+/// Lemmas and gloss of a result, as much as fits a line.
 fn gist(hit: &Hit) -> String {
     let member = |name| hit.payload.as_ref().and_then(|payload| payload.get(name)).map(text).unwrap_or_default();
-    format!("{}: {}", member("lemmas"), member("gloss"))
+    let whole = format!("{}: {}", member("lemmas"), member("gloss"));
+    match whole.char_indices().nth(GIST) {
+        Some((end, _)) => format!("{}…", whole[..end].trim_end()),
+        None => whole,
+    }
 }
 
 /// One row a shard, one column a level.
