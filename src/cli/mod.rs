@@ -3,6 +3,7 @@
 //! `server` and `gateway` start what [`crate::node`] builds; every other verb is a client that speaks HTTP, or starts
 //! processes of this same binary and then speaks HTTP. Nothing here reads a data directory or knows what Raft is.
 
+mod bench;
 mod client;
 mod demo;
 mod dev;
@@ -50,6 +51,8 @@ enum Verb {
     Dev(dev::DevArgs),
     /// See it work: a cluster, 5,000 real vectors, searches at three levels, a leader killed.
     Demo(demo::DemoArgs),
+    /// Benchmark this machine: three durable nodes, writes, reads, exact search, failover, as one table.
+    Bench(bench::BenchArgs),
     /// Load points from NDJSON or .npy.
     Ingest(ingest::IngestArgs),
     /// Search a collection.
@@ -94,6 +97,7 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Gateway(args) => stopped(node::run_gateway(args.settle()?).await),
         Verb::Dev(args) => dev::run(args).await,
         Verb::Demo(args) => demo::run(args).await,
+        Verb::Bench(args) => bench::run(args).await,
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,
         Verb::Status(args) => status::run(args).await,

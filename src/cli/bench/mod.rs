@@ -1,0 +1,189 @@
+//! `quiver bench`: what the store does, in figures, beside what the machine under it could do.
+//!
+//! In: three nodes of this binary as child processes, durable, every shard on each; vectors of a directory or the bundled
+//! sample. Out: one table, the same as JSON, no process and no file left behind. All but the scan of the engine alone goes
+//! through the HTTP API. Clients and servers share the machine, so the figures are those of a whole cluster on it.
+
+mod corpus;
+mod disk;
+mod failover;
+mod load;
+mod reads;
+mod report;
+mod scan;
+mod stage;
+mod stats;
+mod truth;
+mod vitals;
+mod writes;
+
+use super::dev::Stop;
+use super::exit::Exit;
+use anyhow::Context;
+use corpus::Corpus;
+use report::{Report, Row};
+use serde_json::json;
+use stage::{NODES, Stage, elections};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Arguments of `quiver bench`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct BenchArgs {
+    /// Vectors, queries and exact answers (wordnet-100k.f16.npy, queries-1k.f16.npy, groundtruth-1k.npy) [default: the bundled sample, repeated].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Write the figures as JSON here.
+    #[arg(long, value_name = "FILE.json", default_value = "quiver-bench.json")]
+    out: PathBuf,
+    /// Keep the nodes' data under this directory while it runs: the disk that is measured [default: the system's temporary directory].
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// A short run, to see that all of it works: fewer points, shorter loads, three kills.
+    #[arg(long)]
+    quick: bool,
+    /// Leaders to kill [default: 10, with --quick 3].
+    #[arg(long, value_name = "N")]
+    kills: Option<usize>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  quiver bench --quick
+  quiver bench --data ./wordnet --out bench.json
+  quiver bench --dir /mnt/disk-to-measure
+
+Measure a release build on a machine that does nothing else. Exit code 1: it did not run to its end.";
+
+/// How much is done.
+struct Scale {
+    /// Points of each ingest; there are two.
+    ingest: u64,
+    /// Time of each load that has no end of its own.
+    load: Duration,
+    /// Time of each look at the disk.
+    disk: Duration,
+    /// Rounds of the engine's scan.
+    scans: u64,
+    /// Leaders killed.
+    kills: usize,
+}
+
+impl BenchArgs {
+    fn scale(&self) -> Scale {
+        let (load, disk, scans, kills) = if self.quick { (1, 1, 10, 3) } else { (4, 3, 50, 10) };
+        let ingest = if self.data.is_some() && !self.quick { 50_000 } else { 10_000 };
+        let [load, disk] = [load, disk].map(Duration::from_secs);
+        Scale { ingest, load, disk, scans, kills: self.kills.unwrap_or(kills) }
+    }
+}
+
+/// Runs the verb.
+pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<Exit> {
+    let mut stop = Stop::listen()?;
+    let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
+    let home = tempfile::Builder::new().prefix("quiver-bench-").tempdir_in(&parent);
+    let home = home.with_context(|| format!("cannot make a directory in {}", parent.display()))?;
+    let started = Instant::now();
+    let report = tokio::select! {
+        report = measured(&args, home.path()) => report?,
+        () = stop.asked() => anyhow::bail!("interrupted"),
+    };
+    let about = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "release_build": !cfg!(debug_assertions),
+        "quick": args.quick,
+        "data": args.data,
+        "nodes": NODES,
+        "processors": std::thread::available_parallelism().map_or(0, usize::from),
+        "seconds": started.elapsed().as_secs_f64(),
+    });
+    let text = serde_json::to_string_pretty(&report.json(about)).context("the report is plain JSON")?;
+    std::fs::write(&args.out, text + "\n").with_context(|| format!("cannot write {}", args.out.display()))?;
+    let (met, bars) = report.bars();
+    println!("{}", report.render());
+    println!(
+        "{met} of {bars} bars met, in {:.0} s; as JSON in {}",
+        started.elapsed().as_secs_f64(),
+        args.out.display()
+    );
+    Ok(Exit::Ok)
+}
+
+/// All measures, in order: first what needs a quiet machine, last what hurts the cluster.
+async fn measured(args: &BenchArgs, home: &Path) -> anyhow::Result<Report> {
+    let scale = args.scale();
+    let corpus = Arc::new(args.data.as_deref().map_or_else(Corpus::bundled, Corpus::read)?);
+    let mut report = Report::default();
+    report.add(setting(&corpus, &scale));
+    step("the disk, alone");
+    let sync_rate = writes::disk(&mut report, "before", home, scale.disk)?;
+    step("the engine, alone");
+    scan::add(&mut report, scanned(&corpus, &scale).await?);
+    step("three nodes");
+    let mut stage = Stage::set(home, corpus.columns).await?;
+    let outcome = on_stage(&mut report, &mut stage, &corpus, &scale, home, sync_rate).await;
+    // A node that ended by itself explains the failure better than the request that failed.
+    stage.all_alive().and(outcome)?;
+    stage.cluster.stop().await;
+    Ok(report)
+}
+
+async fn on_stage(
+    report: &mut Report,
+    stage: &mut Stage,
+    corpus: &Corpus,
+    scale: &Scale,
+    home: &Path,
+    sync_rate: f64,
+) -> anyhow::Result<()> {
+    let (terms, points) = (stage.terms().await?, 2 * scale.ingest);
+    step("ingest");
+    writes::ingest(report, stage, corpus, 0..scale.ingest, 1).await?;
+    writes::ingest(report, stage, corpus, scale.ingest..points, 8).await?;
+    writes::footprint(report, stage, points, corpus.columns).await?;
+    step("reads");
+    reads::levels(report, stage, corpus, points, scale.load).await?;
+    reads::recall(report, stage, corpus, points).await?;
+    step("single writes");
+    let sync_rate = writes::disk(report, "between", home, scale.disk)?.max(sync_rate);
+    writes::single(report, stage, corpus, sync_rate, scale.load).await?;
+    memory(report, stage)?;
+    let held = elections(&terms, &stage.terms().await?);
+    let row = Row::new("elections during all that", held.to_string()).detail("terms passed, over all shards");
+    report.add(row.bar("0", held == 0).number("elections", held as f64));
+    step("failover");
+    failover::measure(report, stage, corpus, scale.kills).await
+}
+
+/// What the figures are of.
+fn setting(corpus: &Corpus, scale: &Scale) -> Row {
+    let build = if cfg!(debug_assertions) { "a debug build: no real figures" } else { "release build" };
+    let points = format!("{} points", 2 * scale.ingest);
+    Row::new(format!("{NODES} nodes, each shard on all, durable"), points).detail(format!("{build}; {}", corpus.name))
+}
+
+async fn scanned(corpus: &Arc<Corpus>, scale: &Scale) -> anyhow::Result<Vec<Row>> {
+    let (corpus, points, rounds) = (corpus.clone(), 2 * scale.ingest, scale.scans);
+    tokio::task::spawn_blocking(move || scan::measure(&corpus, points, rounds)).await?
+}
+
+/// Resident memory of each node.
+fn memory(report: &mut Report, stage: &Stage) -> anyhow::Result<()> {
+    let mut row = Row::new("memory of a node, resident", "");
+    let (mut now, mut most) = (Vec::new(), Vec::new());
+    for node in stage.nodes() {
+        let (resident, peak) = vitals::resident_bytes(node.pid)?;
+        row = row.number(&format!("{}_bytes", node.name), resident as f64);
+        now.push(format!("{}", resident >> 20));
+        most.push(format!("{}", peak >> 20));
+    }
+    report.add(row.figure(format!("{} MiB", now.join(" / "))).detail(format!("at most {} MiB", most.join(" / "))));
+    Ok(())
+}
+
+fn step(what: &str) {
+    eprintln!("bench: {what}");
+}

@@ -1,0 +1,140 @@
+//! Ingest in batches, single writes one after the other, single writes of many clients at once.
+
+use super::corpus::Corpus;
+use super::disk;
+use super::load::{Taken, Until, encoded, run};
+use super::report::{Report, Row};
+use super::stage::{COLLECTION, NODES, Stage, WRITES};
+use super::stats::{Times, digits};
+use crate::api::{Consistency, Upsert};
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Points of a request of an ingest.
+const BATCH: u64 = 100;
+/// Clients of the group commit.
+const CROWD: usize = 64;
+/// How many syncs' worth of writes a group commit must carry.
+const GROUP_COMMIT_BAR: f64 = 5.0;
+/// Bodies made ahead for single writes: a bound on memory.
+const SINGLE_WRITES: u64 = 30_000;
+
+/// The disk, alone: appends and syncs one after the other.
+pub(super) fn disk(report: &mut Report, name: &str, dir: &Path, time: Duration) -> anyhow::Result<f64> {
+    let times = disk::sync_times(dir, time)?;
+    let rate = rate(&times, time);
+    let row = Row::new(format!("disk, 2 KiB append + fdatasync, {name}"), format!("{}/s", digits(rate)));
+    let row = row.detail(times.summary()).number("per_second", rate);
+    report.add(row.number("p50_ms", times.p50()).number("p99_ms", times.p99()));
+    Ok(rate)
+}
+
+fn rate(times: &Times, time: Duration) -> f64 {
+    times.len() as f64 / time.as_secs_f64()
+}
+
+/// Loads the points of these ids in batches.
+pub(super) async fn ingest(
+    report: &mut Report,
+    stage: &Stage,
+    corpus: &Corpus,
+    ids: Range<u64>,
+    clients: usize,
+) -> anyhow::Result<()> {
+    let starts: Vec<u64> = ids.clone().step_by(BATCH as usize).collect();
+    let batches = starts.iter().map(|start| upsert(COLLECTION, corpus, *start..(start + BATCH).min(ids.end)));
+    let (bodies, until) = (encoded(batches), Until::all(starts.len() as u64));
+    let taken = run(stage, clients, until, move |hand, number| {
+        let bodies = bodies.clone();
+        async move { hand.write("/vectors", &bodies[number as usize]).await }
+    });
+    let taken = taken.await?;
+    let (rate, cpu) = (taken.rate() * BATCH as f64, taken.processor_ms_per(BATCH as f64));
+    let name = format!("ingest, batch {BATCH}, {}", people(clients));
+    let detail = format!("{} a batch; {} ms CPU a vector{}", taken.times.summary(), digits(cpu), taken.mishaps());
+    let row = Row::new(name, format!("{} vectors/s", digits(rate))).detail(detail);
+    report.add(numbers(row, &taken).number("vectors_per_second", rate).number("cpu_ms_per_vector", cpu));
+    Ok(())
+}
+
+/// Single writes by one client, then by many; the second against one sync a write.
+pub(super) async fn single(
+    report: &mut Report,
+    stage: &Stage,
+    corpus: &Corpus,
+    sync_rate: f64,
+    time: Duration,
+) -> anyhow::Result<()> {
+    let alone = singles(stage, corpus, 1, time).await?;
+    report.add(single_row("single upsert, 1 client", &alone));
+    let crowd = singles(stage, corpus, CROWD, time).await?;
+    report.add(single_row(&format!("single upsert, {CROWD} clients"), &crowd));
+    for (against, rate) in [("one fdatasync a write", sync_rate), ("one client", alone.rate())] {
+        let ratio = crowd.rate() / rate;
+        let detail = format!("{}/s over {}/s", digits(crowd.rate()), digits(rate));
+        let row = Row::new(format!("group commit over {against}"), format!("{} x", digits(ratio)));
+        let row = row.detail(detail).bar(format!(">= {GROUP_COMMIT_BAR} x"), ratio >= GROUP_COMMIT_BAR);
+        report.add(row.number("ratio", ratio));
+    }
+    Ok(())
+}
+
+async fn singles(stage: &Stage, corpus: &Corpus, clients: usize, time: Duration) -> anyhow::Result<Taken> {
+    let count = if clients == 1 { SINGLE_WRITES / 3 } else { SINGLE_WRITES };
+    let bodies = encoded((0..count).map(|id| upsert(WRITES, corpus, id..id + 1)));
+    run(stage, clients, Until { operations: count, time }, move |hand, number| {
+        let bodies = bodies.clone();
+        async move { hand.write("/vectors", &bodies[number as usize]).await }
+    })
+    .await
+}
+
+fn single_row(name: &str, taken: &Taken) -> Row {
+    let cpu = taken.processor_ms_per(1.0);
+    let detail = format!("{}; {} ms CPU a write{}", taken.times.summary(), digits(cpu), taken.mishaps());
+    let row = Row::new(name, format!("{} writes/s", digits(taken.rate()))).detail(detail);
+    numbers(row, taken).number("writes_per_second", taken.rate()).number("cpu_ms_per_write", cpu)
+}
+
+fn numbers(row: Row, taken: &Taken) -> Row {
+    let row = row.number("p50_ms", taken.times.p50()).number("p99_ms", taken.times.p99());
+    row.number("operations", taken.times.len() as f64).number("retries", taken.retries as f64)
+}
+
+/// A write of these points, under a name of its own, so that repeating it is harmless.
+pub(super) fn upsert(collection: &str, corpus: &Corpus, ids: Range<u64>) -> Upsert {
+    Upsert {
+        collection: collection.into(),
+        vectors: ids.map(|id| corpus.point(id)).collect(),
+        consistency: Some(Consistency::Quorum.into()),
+        request_id: Some(Uuid::new_v4()),
+        timeout_ms: None,
+    }
+}
+
+/// Memory and disk that the points take; `points` are those acknowledged so far.
+pub(super) async fn footprint(report: &mut Report, stage: &Stage, points: u64, columns: usize) -> anyhow::Result<()> {
+    let (mut claimed, mut taken) = (0, 0);
+    for node in stage.nodes() {
+        let stats: crate::api::Stats = crate::cli::client::Client::new(&[node.url])?.get("/stats").await?;
+        claimed += stats.disk_bytes;
+        taken += disk::bytes_under(&node.dir)?;
+    }
+    let each = |bytes: u64| bytes as f64 / points as f64 / NODES as f64;
+    let row = Row::new("disk after the ingest, a vector and copy", format!("{} bytes", digits(each(taken))));
+    let detail = format!(
+        "{} by /stats; a raw vector has {}; {} MiB on {NODES} nodes",
+        digits(each(claimed)),
+        4 * columns,
+        taken >> 20
+    );
+    report.add(row.detail(detail).number("bytes_per_vector", each(taken)).number("bytes_by_stats", each(claimed)));
+    Ok(())
+}
+
+/// How many clients, in words.
+pub(super) fn people(clients: usize) -> String {
+    if clients == 1 { "1 client".into() } else { format!("{clients} clients") }
+}
