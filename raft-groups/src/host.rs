@@ -120,7 +120,7 @@ impl Host {
             state,
             peers,
             settings: self.0.settings.clone(),
-            heard: Default::default(),
+            contact: Default::default(),
             confirmations: Default::default(),
             incoming: Default::default(),
             waiting_bytes: Default::default(),

@@ -2,6 +2,7 @@
 //!
 //! The only crate that names either of the two; above it there are only the types exported here.
 
+mod contact;
 mod error;
 mod group;
 mod host;

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::{Instant as _, Raft, ServerState};
+use openraft::{Instant as _, Raft, RaftMetrics, ServerState};
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
+use crate::contact::Contact;
 use crate::network::client::Peers;
 use crate::network::server::Incoming;
 use crate::read::Confirmations;
@@ -31,8 +31,8 @@ pub struct Replica<M: Machine> {
     pub state: GroupState,
     pub peers: Peers,
     pub settings: Arc<RaftSettings>,
-    /// When a leader was last heard; the leader hears itself through its quorum.
-    pub heard: Mutex<Option<Instant>>,
+    /// What was heard of the leader; the leader itself knows its quorum.
+    pub contact: Mutex<Contact>,
     pub confirmations: Confirmations,
     pub incoming: Mutex<Option<Incoming>>,
     pub waiting_bytes: AtomicUsize,
@@ -70,10 +70,7 @@ impl<M: Machine> Replica<M> {
 
     /// Why this replica no longer takes part, with the way out.
     pub fn stopped(&self) -> Option<String> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let way_out = "mend what failed and restart the node; the other replicas still hold the data";
-        metrics.running_state.as_ref().err().map(|error| format!("{error}; {way_out}"))
+        stopped(&self.raft.metrics().borrow_watched())
     }
 
     /// An error if this replica no longer takes part.
@@ -87,7 +84,8 @@ impl<M: Machine> Replica<M> {
         let index = index_of(&self.applied.log_id.borrow());
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
-        ReadPoint { role: role(metrics.state), term: metrics.current_term, index, leader_contact: self.contact() }
+        let leader_contact = self.leader_contact(&metrics, index);
+        ReadPoint { role: role(metrics.state), term: metrics.current_term, index, leader_contact }
     }
 
     /// This replica's view of its group.
@@ -110,22 +108,26 @@ impl<M: Machine> Replica<M> {
             purged: index_of(&metrics.purged),
             voters: membership.voter_ids().collect(),
             learners: membership.learner_ids().collect(),
-            leader_contact: self.contact(),
+            leader_contact: self.leader_contact(&metrics, applied),
             catching_up: self.incoming.lock().as_ref().is_some_and(Incoming::is_under_way)
                 || committed > applied + LAG_ENTRIES,
             matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
-            stopped: self.stopped(),
+            stopped: stopped(&metrics),
         }
     }
 
-    fn contact(&self) -> Option<Duration> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
+    /// How old the state at `applied` may be.
+    fn leader_contact(&self, metrics: &RaftMetrics<Types>, applied: u64) -> Option<Duration> {
         match metrics.state {
             ServerState::Leader => metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed()),
-            _ => self.heard.lock().map(|heard| heard.elapsed()),
+            _ => self.contact.lock().fresh_as_of(applied).map(|fresh| fresh.elapsed()),
         }
     }
+}
+
+fn stopped(metrics: &RaftMetrics<Types>) -> Option<String> {
+    let way_out = "mend what failed and restart the node; the other replicas still hold the data";
+    metrics.running_state.as_ref().err().map(|error| format!("{error}; {way_out}"))
 }
 
 fn role(state: ServerState) -> Role {

@@ -43,7 +43,8 @@ pub struct ReadPoint {
     pub term: u64,
     /// The state reflects at least this log index.
     pub index: u64,
-    /// How long ago this replica last heard a leader; `None` if not since it started.
+    /// The state holds everything that was committed so long ago, but for a message's way; `None` if that is not known
+    /// since this replica started.
     pub leader_contact: Option<Duration>,
 }
 
@@ -72,7 +73,7 @@ pub struct GroupStatus {
     pub voters: BTreeSet<NodeId>,
     /// Members without a vote.
     pub learners: BTreeSet<NodeId>,
-    /// How long ago this replica last heard a leader; `Some(0)` on the leader itself while a majority answers.
+    /// The applied state holds everything that was committed so long ago; on the leader, when a majority last answered.
     pub leader_contact: Option<Duration>,
     /// Whether this replica is known to miss committed entries, or is installing a snapshot.
     pub catching_up: bool,

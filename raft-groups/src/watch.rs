@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 pub struct Watch;
 
 struct Shared<T> {
+    /// Read recursively: who looks at the value twice at a time must not wait for a writer that waits for the first.
     value: RwLock<(T, u64)>,
     changed: Notify,
     senders: AtomicUsize,
@@ -59,14 +60,14 @@ impl<T> Sender<T> {
     }
 
     fn borrow(&self) -> MappedRwLockReadGuard<'_, T> {
-        RwLockReadGuard::map(self.0.value.read(), |value| &value.0)
+        RwLockReadGuard::map(self.0.value.read_recursive(), |value| &value.0)
     }
 }
 
 impl<T> Receiver<T> {
     /// The value; keep the guard for a moment only, since it holds senders up.
     pub fn borrow(&self) -> MappedRwLockReadGuard<'_, T> {
-        RwLockReadGuard::map(self.shared.value.read(), |value| &value.0)
+        RwLockReadGuard::map(self.shared.value.read_recursive(), |value| &value.0)
     }
 
     /// Waits for a change not seen yet.
@@ -175,7 +176,7 @@ impl<T: Send + Sync> watch::WatchReceiver<Watch, T> for Receiver<T> {
     }
 
     fn borrow_and_update(&mut self) -> MappedRwLockReadGuard<'_, T> {
-        let value = self.shared.value.read();
+        let value = self.shared.value.read_recursive();
         self.seen = value.1;
         RwLockReadGuard::map(value, |value| &value.0)
     }

@@ -13,7 +13,7 @@ use crate::Machine;
 use crate::replica::Replica;
 use crate::storage::machine::SnapshotData;
 use crate::storage::state::Stage;
-use crate::types::{SnapshotMeta, Types, Vote};
+use crate::types::{SnapshotMeta, Types, Vote, index_of};
 use crate::watch;
 
 /// Answers one group's peers.
@@ -50,11 +50,12 @@ impl<M: Machine> Answer for Replica<M> {
         let stopped = || Reply::Refused(Refusal::Stopped);
         match request {
             Request::Append(rpc) => {
+                let (at, term) = (Instant::now(), rpc.vote.leader_id.term);
+                let committed = rpc.leader_commit.filter(|committed| committed.leader_id.term == term);
                 let response = raft.append_entries(rpc).await;
-                if let Ok(response) = &response
-                    && !matches!(response, AppendEntriesResponse::HigherVote(_))
-                {
-                    *self.heard.lock() = Some(Instant::now());
+                if let (Some(committed), Ok(AppendEntriesResponse::Success)) = (committed, &response) {
+                    let applied = index_of(&self.applied.log_id.borrow());
+                    self.contact.lock().heard(at, committed.index, applied);
                 }
                 response.map_or_else(|_| stopped(), Reply::Append)
             }
@@ -147,7 +148,6 @@ impl<M: Machine> Replica<M> {
         tokio::spawn(async move {
             let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(stage) };
             let response = replica.raft.install_full_snapshot(vote, snapshot).await;
-            *replica.heard.lock() = Some(Instant::now());
             outcome.send_replace(Some(response.map_err(|error| error.to_string())));
         });
         installation
