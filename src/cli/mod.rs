@@ -3,6 +3,7 @@
 //! `server` and `gateway` start what [`crate::node`] builds; every other verb is a client that speaks HTTP, or starts
 //! processes of this same binary and then speaks HTTP. Nothing here reads a data directory or knows what Raft is.
 
+mod bench;
 mod client;
 mod demo;
 mod dev;
@@ -56,6 +57,9 @@ enum Verb {
     Search(search::SearchArgs),
     /// Show nodes, shards and leaders.
     Status(status::StatusArgs),
+    /// Measure a cluster of three nodes on this machine.
+    #[command(hide = true)]
+    Bench(bench::BenchArgs),
 }
 
 const SERVER_EXAMPLES: &str = "\
@@ -97,6 +101,7 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,
         Verb::Status(args) => status::run(args).await,
+        Verb::Bench(args) => bench::run(args).await,
     }
 }
 
