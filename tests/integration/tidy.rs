@@ -143,7 +143,7 @@ const STAIRS: [(&str, &[&str]); 9] = [
     ("routing", &["engine", "placement"]),
     ("gateway", &["api", "config", "engine", "placement", "routing"]),
     ("node", &["api", "config", "engine", "placement", "routing", "gateway"]),
-    ("cli", &["api", "config", "node", "gateway"]),
+    ("cli", &["api", "config", "engine", "node", "gateway"]),
     ("main", &["api", "config", "cli", "node"]),
 ];
 
