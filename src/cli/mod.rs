@@ -59,9 +59,6 @@ enum Verb {
     Search(search::SearchArgs),
     /// Show nodes, shards and leaders.
     Status(status::StatusArgs),
-    /// Measure a cluster of three nodes on this machine.
-    #[command(hide = true)]
-    Bench(bench::BenchArgs),
 }
 
 const SERVER_EXAMPLES: &str = "\
@@ -104,7 +101,6 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,
         Verb::Status(args) => status::run(args).await,
-        Verb::Bench(args) => bench::run(args).await,
     }
 }
 
