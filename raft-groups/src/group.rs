@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt};
+use openraft::Raft;
 use openraft::errors::{ClientWriteError, ForwardReason, InitializeError, RaftError};
 use openraft::impls::EmptyNode;
 use openraft::raft::WriteResult;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::network::Lane;
 use crate::network::wire::{Reply, Request};
 use crate::replica::Replica;
+use crate::storage::machine::Applier;
 use crate::types::{Command, Types};
 use crate::{GroupId, GroupStatus, Machine, NodeId, ReadError, ReadMode, ReadPoint, WriteError};
 
@@ -47,6 +49,10 @@ impl<M: Machine> Group<M> {
         let (sender, status) = watch::channel(replica.status());
         tokio::spawn(publish_status(replica.clone(), sender));
         Self { replica, status }
+    }
+
+    pub(crate) fn raft(&self) -> &Raft<Types, Applier<M>> {
+        &self.replica.raft
     }
 
     /// The group's number.

@@ -71,7 +71,7 @@ impl Host {
         let stores = disk.start().map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
         let had_data = claim_stores(&stores, identity, is_new).await?;
         if had_data {
-            tokio::time::sleep(settings.election_max).await;
+            tokio::time::sleep(settings.restart_wait()).await;
         }
         let (settings, groups) = (Arc::new(settings), RwLock::default());
         Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, groups })))

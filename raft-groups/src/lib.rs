@@ -3,15 +3,19 @@
 //! The only crate that names either of the two; above it there are only the types exported here.
 
 mod contact;
+mod converge;
 mod error;
 mod group;
 mod host;
 mod ids;
 mod machine;
+mod membership;
 pub mod network;
 mod read;
 mod replica;
 mod runtime;
+#[cfg(test)]
+mod scenarios;
 mod settings;
 pub mod sim;
 #[cfg(test)]
@@ -28,6 +32,7 @@ pub use group::{Group, Written};
 pub use host::{Host, Identity};
 pub use ids::{GroupId, NodeId};
 pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader, Visit};
+pub use membership::{Step, next_step};
 pub use runtime::seed_this_thread;
 pub use settings::RaftSettings;
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};

@@ -103,7 +103,11 @@ impl<M: Machine> Replica<M> {
     async fn confirm(&self) -> Result<u64, ReadError> {
         match self.leader() {
             None => Err(ReadError::NotLeader { leader: None }),
-            Some(leader) if leader == self.node() => self.confirm_as_leader().await,
+            Some(leader) if leader == self.node() => match self.confirm_as_leader().await {
+                // Deposed without knowing it until now.
+                Err(ReadError::NotLeader { leader: Some(leader) }) => self.confirm_through(leader).await,
+                outcome => outcome,
+            },
             Some(leader) => self.confirm_through(leader).await,
         }
     }

@@ -108,6 +108,7 @@ impl<M: Machine> Replica<M> {
             purged: index_of(&metrics.purged),
             voters: membership.voter_ids().collect(),
             learners: membership.learner_ids().collect(),
+            joint: membership.get_joint_config().len() > 1,
             leader_contact: self.leader_contact(&metrics, applied),
             catching_up: self.incoming.lock().as_ref().is_some_and(Incoming::is_under_way)
                 || committed > applied + LAG_ENTRIES,

@@ -43,18 +43,32 @@ impl<M: Machine> SimCluster<M> {
     /// # Errors
     /// Where a node cannot start, which empty disks give no reason for.
     pub async fn start(seed: u64, count: u64, settings: RaftSettings, loss: f64) -> Result<Self, OpenError> {
+        Self::start_with_spares(seed, count, 0, settings, loss).await
+    }
+
+    /// [`SimCluster::start`], with `spares` further nodes that run but are no members yet.
+    ///
+    /// # Errors
+    /// As for `start`.
+    pub async fn start_with_spares(
+        seed: u64,
+        count: u64,
+        spares: u64,
+        settings: RaftSettings,
+        loss: f64,
+    ) -> Result<Self, OpenError> {
         seed_this_thread(seed);
         let net = SimNet::new(seed, MESSAGE_DELAY, loss);
         let node = |id| {
             let disk = |salt| SimDisk::new(seed.wrapping_mul(31).wrapping_add(id * 2 + salt));
             (id, SimNode { log: disk(0), state: disk(1), running: None, lives: 0 })
         };
-        let mut cluster = Self { net, seed, settings, nodes: (1..=count).map(node).collect() };
+        let mut cluster = Self { net, seed, settings, nodes: (1..=count + spares).map(node).collect() };
         for id in cluster.ids() {
             cluster.restart(id).await?;
         }
         let first = cluster.group(1).expect("was just started");
-        if let Err(error) = first.initialize(cluster.ids().into_iter().collect()).await {
+        if let Err(error) = first.initialize((1..=count).collect()).await {
             return Err(OpenError::Settings(error.to_string()));
         }
         Ok(cluster)

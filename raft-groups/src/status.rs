@@ -73,6 +73,8 @@ pub struct GroupStatus {
     pub voters: BTreeSet<NodeId>,
     /// Members without a vote.
     pub learners: BTreeSet<NodeId>,
+    /// Whether the voters are being changed: until that ends, majorities of the old and of the new ones are needed.
+    pub joint: bool,
     /// The applied state holds everything that was committed so long ago; on the leader, when a majority last answered.
     pub leader_contact: Option<Duration>,
     /// Whether this replica is known to miss committed entries, or is installing a snapshot.

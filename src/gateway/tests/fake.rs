@@ -295,6 +295,7 @@ pub(in crate::gateway) fn status(group: raft_groups::GroupId, applied: u64) -> G
         voters: BTreeSet::from([1]),
         learners: BTreeSet::new(),
         leader_contact: Some(Duration::ZERO),
+        joint: false,
         catching_up: false,
         matched: BTreeMap::from([(1, applied)]),
         stopped: None,

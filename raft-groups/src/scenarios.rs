@@ -1,0 +1,241 @@
+//! Single scenarios in simulation, each told step by step: what the random walks of `simulation.rs` meet by chance.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::membership::Step;
+use crate::sim::SimCluster;
+use crate::storage::sim_disk::Fault;
+use crate::testing::{Registers, Set};
+use crate::{Group, GroupId, Machine as _, NodeId, RaftSettings, ReadError, ReadMode, Role, WriteError};
+
+type Cluster = SimCluster<Registers>;
+
+fn settings() -> RaftSettings {
+    RaftSettings {
+        heartbeat: Duration::from_millis(50),
+        election_min: Duration::from_millis(200),
+        election_max: Duration::from_millis(400),
+        ..RaftSettings::default()
+    }
+}
+
+fn simulate<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(story)
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(300)
+}
+
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+/// Waits until some node but those in `except` leads and takes a write of `value`; returns it.
+async fn write_somewhere(cluster: &Cluster, except: &[NodeId], value: u64) -> NodeId {
+    for _ in 0..1000 {
+        for (id, group) in cluster.groups().filter(|(id, _)| !except.contains(id)) {
+            if group.status().role == Role::Leader && group.write(Set::command("x", value), soon()).await.is_ok() {
+                return id;
+            }
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("nobody takes the write");
+}
+
+fn value(group: &Group<Registers>) -> Option<u64> {
+    group.machine().get("x")
+}
+
+fn others(cluster: &Cluster, id: NodeId) -> Vec<NodeId> {
+    cluster.ids().into_iter().filter(|other| *other != id).collect()
+}
+
+#[test]
+fn a_leader_that_is_cut_off_refuses_while_the_majority_serves() {
+    for seed in 0..10 {
+        simulate(async {
+            let cluster = Cluster::start(seed, 3, settings(), 0.0).await.expect("starts");
+            let old = write_somewhere(&cluster, &[], 1).await;
+            let group = cluster.group(old).expect("runs");
+            cluster.net.isolate(old, others(&cluster, old));
+            let cut = Instant::now();
+            let linearizable = group.read(ReadMode::Linearizable, soon()).await;
+            assert!(linearizable.is_err(), "no majority can have confirmed this read");
+            let write = group.write(Set::command("x", 99), soon()).await;
+            assert!(matches!(write, Err(WriteError::Indeterminate { .. } | WriteError::NotLeader { .. })), "{write:?}");
+
+            while group.read(ReadMode::Lease, soon()).await.is_ok() {
+                assert!(cut.elapsed() < settings().election_max, "the lease outlives the promises it rests on");
+                sleep(Duration::from_millis(5)).await;
+            }
+            let new = write_somewhere(&cluster, &[old], 2).await;
+            assert_ne!(new, old);
+            assert!(group.read(ReadMode::Lease, soon()).await.is_err(), "a lease came back without a majority");
+            let stale = group.read(ReadMode::Follower, soon()).await.expect("follower reads are always served");
+            assert_eq!(value(&group), Some(1), "what was never committed is not shown");
+            assert!(stale.leader_contact.is_some_and(|contact| contact > Duration::ZERO), "a stale read says so");
+
+            cluster.net.heal();
+            group.read(ReadMode::Linearizable, later()).await.expect("served after the cut is mended");
+            assert_eq!(value(&group), Some(2));
+        });
+    }
+}
+
+#[test]
+fn every_replica_serves_linearizable_reads() {
+    simulate(async {
+        let cluster = Cluster::start(1, 3, settings(), 0.0).await.expect("starts");
+        for round in 1..50 {
+            write_somewhere(&cluster, &[], round).await;
+            for (id, group) in cluster.groups() {
+                let point = group.read(ReadMode::Linearizable, later()).await.expect("served");
+                assert!(point.index > 0);
+                assert_eq!(value(group), Some(round), "node {id} served an older state");
+            }
+        }
+        let follower =
+            cluster.groups().find(|(_, group)| group.status().role == Role::Follower).expect("there are two");
+        let refused = follower.1.read(ReadMode::Lease, soon()).await;
+        assert!(
+            matches!(refused, Err(ReadError::NotLeader { leader: Some(_) })),
+            "only leaders have leases: {refused:?}"
+        );
+    });
+}
+
+/// The leader and one follower lose sight of each other, then the leader and the other, just as that one loses its power
+/// and restarts: it has forgotten its promise to the leader. Returns how many lease reads of the old leader were stale.
+async fn forgotten_promise(seed: u64, forgets_promises: bool) -> usize {
+    let settings = RaftSettings { forgets_promises, ..settings() };
+    let mut cluster = Cluster::start(seed, 3, settings, 0.0).await.expect("starts");
+    let old = write_somewhere(&cluster, &[], 1).await;
+    let group = cluster.group(old).expect("runs");
+    let [first, second] = others(&cluster, old)[..] else { panic!("three nodes") };
+    cluster.net.isolate(old, [first]);
+    sleep(Duration::from_millis(700)).await;
+    cluster.net.isolate(old, [second]);
+    cluster.crash(second).await;
+    cluster.restart(second).await.expect("restarts");
+    let mut stale = 0;
+    for _ in 0..200 {
+        let new = cluster.groups().find(|(id, group)| *id != old && group.status().role == Role::Leader);
+        if let Some((_, new)) = new {
+            let written = new.write(Set::command("x", 2), soon()).await.is_ok();
+            stale +=
+                usize::from(written && group.read(ReadMode::Lease, soon()).await.is_ok() && value(&group) == Some(1));
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    stale
+}
+
+#[test]
+fn a_restarted_node_keeps_the_promises_it_has_forgotten() {
+    let stale = |forgets| (0..20).map(|seed| simulate(forgotten_promise(seed, forgets))).sum::<usize>();
+    assert_eq!(stale(false), 0, "stale lease reads although restarted nodes wait");
+    assert!(stale(true) > 0, "the scenario does not show what the wait is for");
+}
+
+#[test]
+fn a_follower_behind_the_purged_log_catches_up_by_snapshot() {
+    simulate(async {
+        let settings = RaftSettings { snapshot_after: 20, keep_entries: 5, ..settings() };
+        let mut cluster = Cluster::start(3, 3, settings, 0.0).await.expect("starts");
+        let leader = write_somewhere(&cluster, &[], 1).await;
+        let lost = others(&cluster, leader)[0];
+        cluster.crash(lost).await;
+        let mut written = 1;
+        let leader = loop {
+            written += 1;
+            let leader = cluster.group(write_somewhere(&cluster, &[], written).await).expect("runs");
+            if leader.status().purged > 50 {
+                break leader;
+            }
+            assert!(written < 3000, "nothing is purged: {:?}", leader.status());
+            sleep(Duration::from_millis(20)).await;
+        };
+        cluster.restart(lost).await.expect("restarts");
+        let group = cluster.group(lost).expect("runs");
+        group.wait_applied(leader.status().applied, later()).await.expect("catches up");
+        assert!(group.status().snapshot > 50, "it did not come by snapshot: {:?}", group.status());
+        assert_eq!(group.machine().digest(), leader.machine().digest());
+        // What came by snapshot is there after a power loss, too.
+        cluster.crash(lost).await;
+        cluster.restart(lost).await.expect("restarts");
+        assert!(value(&cluster.group(lost).expect("runs")) >= Some(45));
+    });
+}
+
+#[test]
+fn a_disk_that_fails_stops_its_replica_and_nothing_else() {
+    for fault in [Fault::SyncOnce, Fault::Full] {
+        simulate(async {
+            let mut cluster = Cluster::start(4, 3, settings(), 0.0).await.expect("starts");
+            let leader = write_somewhere(&cluster, &[], 1).await;
+            cluster.node(leader).log.arm(Some(fault));
+            let failed = cluster.group(leader).expect("runs").write(Set::command("x", 9), soon()).await;
+            assert!(failed.is_err() || value(&cluster.group(leader).expect("runs")) == Some(9));
+            let new = write_somewhere(&cluster, &[leader], 2).await;
+            let stopped = cluster.group(leader).expect("runs").status().stopped.expect("it says that it has stopped");
+            assert!(stopped.contains("restart"), "the way out is missing: {stopped}");
+            let write = cluster.group(leader).expect("runs").write(Set::command("x", 3), soon()).await;
+            assert!(matches!(write, Err(WriteError::Stopped { .. })), "{write:?}");
+            cluster.node(leader).log.arm(None);
+            cluster.crash(leader).await;
+            cluster.restart(leader).await.expect("restarts on a mended disk");
+            let index = cluster.group(new).expect("runs").status().applied;
+            cluster.group(leader).expect("runs").wait_applied(index, later()).await.expect("catches up");
+        });
+    }
+}
+
+#[test]
+fn damage_keeps_a_replica_closed() {
+    for seed in 0..20 {
+        simulate(async move {
+            let mut cluster = Cluster::start(seed, 3, settings(), 0.0).await.expect("starts");
+            for value in 1..20 {
+                write_somewhere(&cluster, &[], value).await;
+            }
+            cluster.crash(1).await;
+            cluster.node(1).log.flip_a_bit(&GroupId(1).0.to_be_bytes());
+            let error = cluster.restart(1).await.expect_err("a replica with a damaged log takes part");
+            assert!(error.to_string().contains("damaged") && error.to_string().contains("other replicas"), "{error}");
+            write_somewhere(&cluster, &[], 20).await;
+        });
+    }
+}
+
+#[test]
+fn a_group_walks_to_other_members_and_back_under_writes() {
+    for seed in 0..5 {
+        simulate(async move {
+            let cluster = Cluster::start_with_spares(seed, 3, 2, settings(), 0.0).await.expect("starts");
+            let mut written = 0;
+            for wanted in [[1, 2, 3, 4].as_slice(), &[2, 3, 4, 5], &[4, 5], &[1, 2, 3]] {
+                let wanted = wanted.iter().copied().collect();
+                loop {
+                    written += 1;
+                    let leader = write_somewhere(&cluster, &[], written).await;
+                    let step = cluster.group(leader).expect("runs").converge(&wanted).await;
+                    if matches!(step, Ok(Step::Done)) {
+                        break;
+                    }
+                    assert!(written < 1000, "the walk does not end: {step:?}");
+                    sleep(Duration::from_millis(20)).await;
+                }
+                for id in &wanted {
+                    let group = cluster.group(*id).expect("runs");
+                    group.read(ReadMode::Linearizable, later()).await.expect("members serve");
+                    assert_eq!(value(&group), Some(written));
+                }
+            }
+        });
+    }
+}
