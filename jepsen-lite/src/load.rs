@@ -244,10 +244,12 @@ async fn judged_search(client: &Client, shared: &Shared, level: &str) -> anyhow:
     let (shown, body) = search_all(client, &plan.collection, ledger.size(), plan.keys as usize, level).await?;
     let ended = ledger.now();
     if level == "one" {
-        let claims =
-            body["shards"].as_array().into_iter().flatten().map(|row| row["staleness_ms"].as_u64().unwrap_or(0));
-        let claimed = Duration::from_millis(claims.max().unwrap_or(0)) + CLAIM_SLACK;
-        started = asked.checked_sub(claimed).map_or(0, |instant| ledger.moment_at(instant));
+        let rows = body["shards"].as_array().map(Vec::as_slice).unwrap_or_default();
+        // `null` claims nothing: such an answer may be as old as the store.
+        let claims: Option<Vec<u64>> = rows.iter().map(|row| row.get("staleness_ms")?.as_u64()).collect();
+        let claimed = claims.map(|claims| Duration::from_millis(claims.into_iter().max().unwrap_or(0)) + CLAIM_SLACK);
+        let since = claimed.and_then(|claimed| asked.checked_sub(claimed));
+        started = since.map_or(0, |instant| ledger.moment_at(instant));
     }
     Ok((0..plan.keys).filter_map(|key| ledger.judge(key, started, ended, shown.get(&key))).collect())
 }

@@ -104,8 +104,9 @@ impl Host {
         let state = GroupState::open(id, state, state_syncer).map_err(failed)?;
         check_together(was_opened, &raft_log, &state).map_err(|found| damaged(what(), &found))?;
         state.erase_leftovers().await.map_err(failed)?;
-        let opening = state.clone();
-        let (applier, applied) = crate::storage::machine::blocking(|| Applier::<M>::open(opening)).map_err(failed)?;
+        let (opening, durable) = (state.clone(), Some(raft_log.clone()));
+        let (applier, applied) =
+            crate::storage::machine::blocking(|| Applier::<M>::open(opening, durable)).map_err(failed)?;
         if !was_opened {
             raft_log.mark_opened().await.map_err(failed)?;
         }
@@ -224,13 +225,18 @@ async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Resu
 /// Compares what the two stores hold of one replica: each must account for what the other has.
 fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Result<(), String> {
     let (vote, last, purged) = log.summary();
-    let applied = state.header().applied;
+    let header = state.header();
+    let applied = header.applied;
     if !was_opened && (vote.is_some() || last.is_some() || applied.is_some()) {
         return Err("its log is gone although its state is there".to_owned());
     }
     let newest_term = last.max(applied).map(|log_id| log_id.leader_id.term);
     if newest_term > vote.map(|vote| vote.leader_id.term) {
         return Err("its vote is older than its log, so a vote was lost".to_owned());
+    }
+    // Entries are applied once they are durable here, so only a snapshot just installed can be ahead of the log.
+    if last < applied && applied != header.installed {
+        return Err("its log ends before its state, so entries were lost".to_owned());
     }
     if purged > applied {
         return Err("its log was purged beyond its state, so state was lost".to_owned());

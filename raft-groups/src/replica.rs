@@ -119,6 +119,8 @@ impl<M: Machine> Replica<M> {
     /// How old the state at `applied` may be.
     fn leader_contact(&self, metrics: &RaftMetrics<Types>, applied: u64) -> Option<Duration> {
         match metrics.state {
+            // Nobody else answers a lone voter, and nobody else can commit.
+            ServerState::Leader if metrics.membership_config.voter_ids().count() == 1 => Some(Duration::ZERO),
             ServerState::Leader => metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed()),
             _ => self.contact.lock().fresh_as_of(applied).map(|fresh| fresh.elapsed()),
         }

@@ -50,9 +50,10 @@ pub struct Evidence {
     pub term: u64,
     /// The log index its state had applied at least.
     pub index: u64,
-    /// How old the state may be, in milliseconds; absent where it was current (QUORUM and ALL).
+    /// How old the state may be, in milliseconds: absent where it was current (QUORUM and ALL), `null` where nobody
+    /// knows (a replica that has not heard its leader yet).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub staleness_ms: Option<u64>,
+    pub staleness_ms: Option<Option<u64>>,
 }
 
 /// Knobs of one search.

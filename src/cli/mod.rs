@@ -51,15 +51,14 @@ enum Verb {
     Dev(dev::DevArgs),
     /// See it work: a cluster, 5,000 real vectors, searches at three levels, a leader killed.
     Demo(demo::DemoArgs),
+    /// Benchmark this machine: three durable nodes, writes, reads, exact search, failover, as one table.
+    Bench(bench::BenchArgs),
     /// Load points from NDJSON or .npy.
     Ingest(ingest::IngestArgs),
     /// Search a collection.
     Search(search::SearchArgs),
     /// Show nodes, shards and leaders.
     Status(status::StatusArgs),
-    /// Measure a cluster of three nodes on this machine.
-    #[command(hide = true)]
-    Bench(bench::BenchArgs),
 }
 
 const SERVER_EXAMPLES: &str = "\
@@ -98,10 +97,10 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Gateway(args) => stopped(node::run_gateway(args.settle()?).await),
         Verb::Dev(args) => dev::run(args).await,
         Verb::Demo(args) => demo::run(args).await,
+        Verb::Bench(args) => bench::run(args).await,
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,
         Verb::Status(args) => status::run(args).await,
-        Verb::Bench(args) => bench::run(args).await,
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) fn evidence(level: api::Consistency, shards: &[ShardEvidence]) -> Vec
         role: shard.role.into(),
         term: shard.term,
         index: shard.index,
-        staleness_ms: shard.staleness_ms.filter(|_| level == api::Consistency::One),
+        staleness_ms: (level == api::Consistency::One).then_some(shard.staleness_ms),
     };
     shards.iter().map(row).collect()
 }

@@ -65,7 +65,9 @@ pub(super) async fn poll(seeds: Vec<String>, map: MapCell) {
     for turn in 0usize.. {
         look_once(&client, &sources(&seeds, &map.get()), turn, &map).await;
         tokio::time::sleep(SHORTEST_PAUSE).await;
-        let _ = tokio::time::timeout(POLL_EVERY, map.doubted()).await;
+        // Without any map nothing can be served, and the first one comes from a cluster that is just starting.
+        let pause = if map.get().is_formed() { POLL_EVERY } else { SHORTEST_PAUSE };
+        let _ = tokio::time::timeout(pause, map.doubted()).await;
     }
 }
 

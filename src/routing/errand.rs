@@ -91,7 +91,7 @@ impl Errand {
         let local = outlook.me.filter(|me| replicas.contains(me));
         let named = [self.hint, outlook.leader];
         // The local replica knows its leader for free, so it is asked before guessing.
-        let first: Vec<NodeId> = match self.needs_leader() {
+        let first: Vec<NodeId> = match self.needs_leader() || local.is_none() && self.leader_confirms() {
             true => named.into_iter().flatten().chain(local).collect(),
             false => local.into_iter().collect(),
         };
@@ -189,6 +189,11 @@ impl Errand {
         matches!(&self.call, Call::Write { .. } | Call::Read { mode: ReadMode::Lease, .. })
     }
 
+    /// Whether another replica would ask the leader itself: one hop more than going there.
+    fn leader_confirms(&self) -> bool {
+        matches!(&self.call, Call::Read { mode: ReadMode::Linearizable, .. })
+    }
+
     fn carried_out(&mut self, from: NodeId, answer: CallAnswer) -> Turn {
         match &answer {
             CallAnswer::Written { lagging, .. } if !lagging.is_empty() => {
@@ -199,19 +204,13 @@ impl Errand {
         }
     }
 
-    /// Another replica may be fresher; when all were asked, waiting would only make the client wait for a verdict that
-    /// is there: nothing fresh enough can be reached.
+    /// Another replica may be fresher.
     fn too_stale(&mut self, from: NodeId, staleness_ms: Option<u64>, map: &ClusterMap) -> Turn {
         let best = match self.trouble {
             Some(Trouble::Stale(Some(known))) => Some(staleness_ms.map_or(known, |new| new.min(known))),
             _ => staleness_ms,
         };
-        match (self.elsewhere(from, Trouble::Stale(best), map), self.shard, &self.call) {
-            (Turn::Later, Some(shard), Call::Read { max_staleness_ms: Some(bound_ms), .. }) => {
-                Turn::Failed(RouteError::Stale { shard, staleness_ms: best, bound_ms: *bound_ms })
-            }
-            (turn, _, _) => turn,
-        }
+        self.elsewhere(from, Trouble::Stale(best), map)
     }
 
     /// Asks someone else, at once while there is someone who was not asked yet.
@@ -222,7 +221,21 @@ impl Errand {
             self.trouble = Some(trouble);
         }
         self.asked.insert(from);
-        if self.replicas(map).iter().all(|node| self.asked.contains(node)) { self.pause() } else { Turn::Again }
+        match self.replicas(map).iter().all(|node| self.asked.contains(node)) {
+            true => self.verdict_on_staleness().unwrap_or_else(|| self.pause()),
+            false => Turn::Again,
+        }
+    }
+
+    /// When all were asked and the best was too stale, waiting would only make the client wait for what is known:
+    /// nothing fresh enough can be reached.
+    fn verdict_on_staleness(&self) -> Option<Turn> {
+        match (&self.trouble, self.shard, &self.call) {
+            (Some(Trouble::Stale(best)), Some(shard), Call::Read { max_staleness_ms: Some(bound_ms), .. }) => {
+                Some(Turn::Failed(RouteError::Stale { shard, staleness_ms: *best, bound_ms: *bound_ms }))
+            }
+            _ => None,
+        }
     }
 
     fn pause(&mut self) -> Turn {

@@ -66,7 +66,14 @@ fn upserts() -> Vec<Case> {
         bad("a vector nobody named", r#"{"id":101,"vector":{"title":[1,2,3,4]}}"#, &[&["1", "title"]]),
         bad("a payload that is no object", r#"{"id":101,"vector":[1,2,3,4],"payload":[1]}"#, &[&["payload"], &["map"]]),
         bad("an unknown member of a point", r#"{"id":101,"vector":[1,2,3,4],"colour":1}"#, &[&["colour"]]),
-        bad("a version that is not there", r#"{"id":101,"vector":[1,2,3,4],"if_version":77}"#, &[]),
+        // Alone: a batch is all or nothing within a shard, and only a shard knows its versions.
+        case(
+            "a version that is not there",
+            "/vectors",
+            r#"{"collection":"c","vectors":[{"id":101,"vector":[1,2,3,4],"if_version":77}]}"#,
+            &[412],
+            &[&["77"]],
+        ),
         case(
             "an unknown member",
             "/vectors",

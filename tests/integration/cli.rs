@@ -74,7 +74,7 @@ async fn a_node_a_gateway_and_the_thin_clients() -> Result<()> {
 
     let (gateway, _lease, through) = cluster.gateway().await?;
     let answer = through.search("docs", &[1.0, 2.0, 3.0, 4.0], 3, json!({"consistency": "all"})).await.ok()?;
-    ensure!(answer["results"][0]["id"] == 1, "{answer}");
+    ensure!(answer["results"][0]["id"] == 2, "{answer}");
     drop(gateway);
 
     used_places(&cluster).await?;

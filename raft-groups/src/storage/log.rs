@@ -4,7 +4,6 @@
 //! all before it are durable. What is queued but not yet written, and a little more, is kept in memory: an append is
 //! readable when it returns, and replication seldom reads the disk.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, ControlFlow, RangeBounds};
@@ -17,11 +16,11 @@ use super::keys::{LogKey, entry_index};
 use super::record::{seal, unseal};
 use super::store::{Batch, Store};
 use super::syncer::Syncer;
+use super::tail::{Known, TailEntry, after};
 use crate::GroupId;
 use crate::types::{Entry, LogId, Types, Vote};
+use crate::watch;
 
-/// Bytes of entries kept in memory although they are on disk.
-const TAIL_BYTES: usize = 4 << 20;
 /// Bytes of entries in one replication message, about; at least one entry is always sent.
 const MESSAGE_BYTES: usize = 4 << 20;
 /// Entries purged in one batch.
@@ -36,30 +35,9 @@ struct Inner {
     store: Arc<dyn Store>,
     syncer: Syncer,
     known: Mutex<Known>,
-}
-
-/// What memory knows of the log: the truth, of which the store may lag behind by what is queued.
-#[derive(Default)]
-struct Known {
-    vote: Option<Vote>,
-    committed: Option<LogId>,
-    purged: Option<LogId>,
-    last: Option<LogId>,
-    /// Index of the first entry, where there is any.
-    first: u64,
-    /// The entries at the end of the log, without gaps.
-    tail: BTreeMap<u64, TailEntry>,
-    tail_bytes: usize,
-    /// Number of the last append that was queued, and of the last that is in the store.
-    queued: u64,
-    written: u64,
-}
-
-struct TailEntry {
-    entry: Entry,
-    bytes: usize,
-    /// The append that queued it: until it is written the entry must stay.
-    append: u64,
+    /// How many entries from the start of the log on are durable.
+    durable: watch::Sender<u64>,
+    durable_seen: watch::Receiver<u64>,
 }
 
 impl GroupLog {
@@ -76,7 +54,8 @@ impl GroupLog {
         };
         known.last = check_entries(&*store, group, known.purged)?.or(known.purged);
         known.first = after(known.purged);
-        Ok(Self(Arc::new(Inner { group, store, syncer, known: Mutex::new(known) })))
+        let (durable, durable_seen) = watch::channel(after(known.last));
+        Ok(Self(Arc::new(Inner { group, store, syncer, known: Mutex::new(known), durable, durable_seen })))
     }
 
     /// Whether this replica was opened on this disk before.
@@ -90,6 +69,14 @@ impl GroupLog {
         let mut batch = Batch::default();
         put(&mut batch, self.0.group, LogKey::Opened, &());
         self.0.syncer.carry_out(batch, true).await
+    }
+
+    /// Waits until the entry at `index` is durable here, as it must be before the machine's state shows it: else a log
+    /// that ends before its state could not be told from a damaged one.
+    pub async fn wait_durable(&self, index: u64) -> io::Result<()> {
+        let mut durable = self.0.durable_seen.clone();
+        let waited = durable.wait_for(|durable| *durable > index).await;
+        waited.map_err(|_| io::Error::other("the log was closed"))
     }
 
     /// The vote, the last and the last purged log id, for checks against the machine's state.
@@ -169,25 +156,6 @@ impl GroupLog {
     }
 }
 
-impl Known {
-    /// Forgets written entries from the front until the tail is within its limit.
-    fn trim(&mut self) {
-        while self.tail_bytes > TAIL_BYTES
-            && let Some(first) = self.tail.first_entry()
-            && first.get().append <= self.written
-        {
-            self.tail_bytes -= first.remove().bytes;
-        }
-    }
-
-    fn drop_tail(&mut self, range: impl RangeBounds<u64>) {
-        let indexes: Vec<_> = self.tail.range(range).map(|(index, _)| *index).collect();
-        for index in indexes {
-            self.tail_bytes -= self.tail.remove(&index).map_or(0, |entry| entry.bytes);
-        }
-    }
-}
-
 /// Takes `bytes` off the budget; a first take succeeds whatever it costs.
 fn take(budget: &mut usize, bytes: usize) -> bool {
     let within = *budget > 0;
@@ -227,11 +195,6 @@ fn check_entries(store: &dyn Store, group: GroupId, purged: Option<LogId>) -> io
     };
     store.scan(&LogKey::Entry(0).of(group), &LogKey::Entry(u64::MAX).of(group), &mut visit)?;
     damage.map_or(Ok(last), Err)
-}
-
-/// The index after `log_id`; openraft's first entry has index 0.
-fn after(log_id: Option<LogId>) -> u64 {
-    log_id.map_or(0, |log_id| log_id.index + 1)
 }
 
 fn hole(group: GroupId, index: u64) -> io::Error {
@@ -300,6 +263,8 @@ impl RaftLogStorage<Types> for GroupLog {
             let mut known = self.0.known.lock();
             known.queued += 1;
             let append = known.queued;
+            let from = after(known.last);
+            known.pending.push_back((append, from));
             for entry in entries {
                 let index = entry.log_id.index;
                 if known.last == known.purged {
@@ -318,8 +283,8 @@ impl RaftLogStorage<Types> for GroupLog {
         self.0.syncer.submit(batch, true, move |result| {
             if result.is_ok() {
                 let mut known = inner.known.lock();
-                known.written = append;
-                known.trim();
+                known.complete(append);
+                inner.durable.send_replace(known.durable());
             }
             callback.io_completed(result);
         });
@@ -336,6 +301,9 @@ impl RaftLogStorage<Types> for GroupLog {
                 batch.delete(LogKey::Entry(index).of(self.0.group));
             }
             known.drop_tail(first_removed..);
+            for (_, from) in &mut known.pending {
+                *from = first_removed.min(*from);
+            }
             if end > first_removed {
                 known.last = last.max(known.purged);
             }
@@ -356,6 +324,7 @@ impl RaftLogStorage<Types> for GroupLog {
             known.first = upto.index + 1;
             known.last = known.last.max(Some(upto));
             known.drop_tail(..=upto.index);
+            self.0.durable.send_replace(known.durable());
             (from, end.min(upto.index + 1))
         };
         let mut first = Batch::default();

@@ -9,6 +9,7 @@ use openraft::EntryPayload;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
 use parking_lot::RwLock;
 
+use super::log::GroupLog;
 use super::state::{FrozenState, GroupState, Stage};
 use crate::machine::{Changes, Machine, Position};
 use crate::types::{CommittedLeaderId, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types};
@@ -28,6 +29,7 @@ pub enum SnapshotData {
 /// One replica's machine, its stored state, and how far both are.
 pub struct Applier<M> {
     state: GroupState,
+    log: Option<GroupLog>,
     machine: Arc<RwLock<Arc<M>>>,
     applied: watch::Sender<Option<LogId>>,
 }
@@ -39,11 +41,12 @@ pub struct Applied<M> {
 }
 
 impl<M: Machine> Applier<M> {
-    /// Opens the machine over its stored state.
-    pub fn open(state: GroupState) -> io::Result<(Self, Applied<M>)> {
+    /// Opens the machine over its stored state. Entries of `log` are applied once they are durable in it; openraft's
+    /// test suite applies entries of no log.
+    pub fn open(state: GroupState, log: Option<GroupLog>) -> io::Result<(Self, Applied<M>)> {
         let machine = Arc::new(RwLock::new(Arc::new(M::open(&state.reader())?)));
         let (applied, log_id) = watch::channel(state.header().applied);
-        Ok((Self { state, machine: machine.clone(), applied }, Applied { machine, log_id }))
+        Ok((Self { state, log, machine: machine.clone(), applied }, Applied { machine, log_id }))
     }
 
     /// Applies one entry to the machine in memory.
@@ -91,6 +94,9 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
             let mut replies = Vec::with_capacity(entries.len());
             for entry in entries {
                 let (entry, responder) = entry?;
+                if let Some(log) = &self.log {
+                    log.wait_durable(entry.log_id.index).await?;
+                }
                 let reply = self.apply_entry(&machine, &entry, &mut chunk)?;
                 replies.extend(responder.map(|responder| (responder, reply)));
             }

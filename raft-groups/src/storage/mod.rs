@@ -24,6 +24,7 @@ pub(crate) mod sled;
 pub(crate) mod state;
 pub(crate) mod store;
 pub(crate) mod syncer;
+pub(crate) mod tail;
 
 use self::frozen::FreezableStore;
 use self::sim_disk::SimDisk;

@@ -34,6 +34,8 @@ pub struct Header {
     pub applied: Option<LogId>,
     /// The last membership among the applied entries.
     pub membership: StoredMembership,
+    /// The last log entry of the last snapshot installed.
+    pub installed: Option<LogId>,
 }
 
 /// The state of one group; clones share it.
@@ -171,6 +173,7 @@ impl GroupState {
             generation: stage.generation,
             applied: meta.last_log_id,
             membership: meta.last_membership.clone(),
+            installed: meta.last_log_id,
         };
         let mut batch = Batch::default();
         put_header(self.0.group, &header, &mut batch);

@@ -1,105 +1,124 @@
-//! The points and queries of a bench: a directory of real embeddings, or the bundled sample repeated to size.
+//! Vectors, queries and exact answers: the files of `--data`, or the bundled sample repeated under new ids.
 
-use crate::cli::demo::{examples, points};
-use crate::cli::ingest::{Matrix, Payloads, Rows, open_npy};
-use crate::cli::table::thousands;
+use super::truth::{TOP, Truth, exact};
+use crate::api::{PointId, PointInput, Search, SearchParams, VectorValue, WithPayload, WithVector};
+use crate::cli::demo;
+use crate::cli::ingest::open_npy;
 use anyhow::{Context, ensure};
-use std::path::{Path, PathBuf};
+use serde_json::json;
+use std::path::Path;
 
-/// Where the points come from.
-enum Source {
-    /// A matrix, and its payloads where there are any.
-    Files { vectors: PathBuf, payloads: Option<PathBuf> },
-    /// The bundled sample, again and again.
-    Bundle { rows: u64 },
-}
+/// Queries whose exact answers are computed here, where no file has them.
+const COMPUTED: usize = 100;
 
-/// Points and queries.
+/// Everything a run reads.
 pub(super) struct Corpus {
-    source: Source,
-    label: String,
-    points: u64,
-    size: usize,
+    /// What it is, for people.
+    pub(super) name: String,
+    /// Components of a vector.
+    pub(super) columns: usize,
+    /// All rows, one after the other.
+    numbers: Vec<f32>,
     queries: Vec<Vec<f32>>,
+    /// Exact answers over all rows, where a file has them.
+    listed: Option<Truth>,
 }
 
 impl Corpus {
-    /// The corpus in `dir`, or the bundled one, with `wanted` points (fewer where the directory has fewer).
-    pub(super) fn open(dir: Option<&Path>, wanted: u64) -> anyhow::Result<Self> {
-        match dir {
-            Some(dir) => Self::from_files(dir, wanted),
-            None => Self::from_bundle(wanted),
+    /// The files of a directory.
+    pub(super) fn read(dir: &Path) -> anyhow::Result<Self> {
+        let (columns, numbers) = matrix(&dir.join("wordnet-100k.f16.npy"))?;
+        let (width, queries) = matrix(&dir.join("queries-1k.f16.npy"))?;
+        ensure!(columns == width, "vectors have {columns} components and queries {width}");
+        let queries: Vec<Vec<f32>> = queries.chunks(columns).map(<[f32]>::to_vec).collect();
+        let listed = Truth::read(&dir.join("groundtruth-1k.npy"))?;
+        ensure!(listed.0.len() == queries.len(), "{} queries have {} answers", queries.len(), listed.0.len());
+        let name = format!("{} from {}", rows(&numbers, columns), dir.display());
+        Ok(Self { name, columns, numbers, queries, listed: Some(listed) })
+    }
+
+    /// The bundled sample.
+    pub(super) fn bundled() -> anyhow::Result<Self> {
+        let (points, _, columns) = demo::points(0)?;
+        let mut numbers = Vec::new();
+        for row in points {
+            let point = row?.point.map_err(anyhow::Error::msg)?;
+            let vector = point.vector.into_named().remove("").context("the bundled points have one vector")?;
+            numbers.extend(vector);
+        }
+        let queries = demo::examples()?.into_iter().map(|example| example.vector).collect();
+        let name = format!("the bundled {}, repeated under new ids (no --data)", rows(&numbers, columns));
+        Ok(Self { name, columns, numbers, queries, listed: None })
+    }
+
+    /// Rows that differ.
+    pub(super) fn rows(&self) -> u64 {
+        (self.numbers.len() / self.columns) as u64
+    }
+
+    /// The vector of a point.
+    pub(super) fn vector(&self, id: u64) -> &[f32] {
+        let start = (id % self.rows()) as usize * self.columns;
+        &self.numbers[start..start + self.columns]
+    }
+
+    /// The query of this number.
+    pub(super) fn query(&self, number: u64) -> &[f32] {
+        &self.queries[(number % self.queries.len() as u64) as usize]
+    }
+
+    /// A point as it is written: its vector and a payload of one small number.
+    pub(super) fn point(&self, id: u64) -> PointInput {
+        let payload = json!({ "bucket": id % 100 }).as_object().cloned();
+        let vector = VectorValue::Single(self.vector(id).to_vec());
+        PointInput { id: PointId::Num(id), vector, payload, if_version: None }
+    }
+
+    /// A search for the nearest of a query, exactly.
+    pub(super) fn search(&self, collection: &str, number: u64) -> Search {
+        Search {
+            collection: collection.into(),
+            vector: Some(self.query(number).to_vec()),
+            id: None,
+            using: None,
+            limit: TOP,
+            offset: 0,
+            filter: None,
+            score_threshold: None,
+            with_payload: WithPayload::All(false),
+            with_vector: WithVector::All(false),
+            params: SearchParams { exact: true, ..SearchParams::default() },
+            consistency: None,
+            after: None,
+            max_staleness_ms: None,
+            timeout_ms: None,
+            allow_partial: false,
         }
     }
 
-    fn from_files(dir: &Path, wanted: u64) -> anyhow::Result<Self> {
-        let vectors = dir.join("wordnet-100k.f16.npy");
-        let matrix = open_npy(&vectors)?;
-        let (points, size) = (wanted.min(matrix.rows), matrix.columns);
-        let mut asked = open_npy(&dir.join("queries-1k.f16.npy"))?;
-        ensure!(asked.columns == size, "queries have {} components, vectors {size}", asked.columns);
-        let queries =
-            (0..asked.rows).map(|_| asked.next_row()).collect::<Result<_, _>>().context("cannot read the queries")?;
-        let payloads = Some(dir.join("wordnet-100k.tsv.gz")).filter(|path| path.exists());
-        let payload = if payloads.is_some() { "with payloads" } else { "without payloads" };
-        let label = format!("Corpus: {} real embeddings of {size} components, {payload}.", thousands(points));
-        Ok(Self { source: Source::Files { vectors, payloads }, label, points, size, queries })
-    }
-
-    fn from_bundle(wanted: u64) -> anyhow::Result<Self> {
-        let (_, rows, size) = points(0)?;
-        let queries = examples()?.into_iter().map(|example| example.vector).collect();
-        let label = format!(
-            "Corpus: {} points of {size} components, with payloads: the bundled {} embeddings REPEATED under new ids (--data DIR for real ones).",
-            thousands(wanted),
-            thousands(rows)
-        );
-        Ok(Self { source: Source::Bundle { rows }, label, points: wanted, size, queries })
-    }
-
-    /// What to say of it.
-    pub(super) fn label(&self) -> &str {
-        &self.label
-    }
-
-    /// How many points it has; their ids are 0 to this.
-    pub(super) fn points(&self) -> u64 {
-        self.points
-    }
-
-    /// Components of a vector.
-    pub(super) fn size(&self) -> usize {
-        self.size
-    }
-
-    /// Vectors to search for.
-    pub(super) fn queries(&self) -> &[Vec<f32>] {
-        &self.queries
-    }
-
-    /// The rows `from` to `to`, `to` left out.
-    pub(super) fn rows(&self, from: u64, to: u64) -> anyhow::Result<Rows> {
-        let rows: Rows = match &self.source {
-            Source::Files { vectors, payloads } => {
-                let payloads = payloads.as_deref().map(Payloads::open).transpose()?;
-                Matrix::new(open_npy(vectors)?, payloads, 0, from)?.rows()
+    /// The exact answers over the points 0 to `points`, and where they come from.
+    pub(super) fn truth(&self, points: u64) -> (Truth, &'static str) {
+        match &self.listed {
+            Some(listed) if points == self.rows() => (listed.clone(), "groundtruth-1k.npy"),
+            _ => {
+                let queries = self.queries.iter().take(COMPUTED);
+                (Truth(queries.map(|query| exact(query, points, |id| self.vector(id))).collect()), "computed here")
             }
-            Source::Bundle { rows } => repeated(*rows, from, to)?,
-        };
-        let fraction = move |number: u64| Some((number + 1 - from) as f64 / (to - from) as f64);
-        let placed =
-            rows.map(move |row| row.map(|row| crate::cli::ingest::Row { fraction: fraction(row.number), ..row }));
-        Ok(Box::new(placed.take((to - from) as usize)))
+        }
     }
 }
 
-/// The bundle again and again, each time under ids of its own.
-fn repeated(bundle: u64, from: u64, to: u64) -> anyhow::Result<Rows> {
-    let mut times = Vec::new();
-    for time in from / bundle..to.div_ceil(bundle) {
-        let skip = from.saturating_sub(time * bundle);
-        let (rows, _, _) = points(skip)?;
-        times.push(rows.map(move |row| row.map(|row| row.shifted(time * bundle))));
+fn rows(numbers: &[f32], columns: usize) -> String {
+    format!("{} x {columns} vectors", numbers.len() / columns)
+}
+
+/// A whole matrix: components of a row, and all rows.
+fn matrix(path: &Path) -> anyhow::Result<(usize, Vec<f32>)> {
+    let mut file = open_npy(path)?;
+    let mut numbers = Vec::with_capacity(file.rows as usize * file.columns);
+    for _ in 0..file.rows {
+        numbers.extend(file.next_row().with_context(|| format!("cannot read {}", path.display()))?);
     }
-    Ok(Box::new(times.into_iter().flatten()))
+    ensure!(!numbers.is_empty(), "{} is empty", path.display());
+    Ok((file.columns, numbers))
 }

@@ -1,35 +1,39 @@
-//! What the disk can do by itself: small appends, each made durable before the next. No store that syncs every write on
-//! its own is faster than this; group commit is.
+//! What the disk itself can do, and what lies on it.
 
-use super::report::percentile;
-use super::say;
+use super::stats::Times;
 use anyhow::Context;
+use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Bytes of one append: about a log entry with a small payload and no vector.
-const APPEND: usize = 512;
+/// Bytes of one append: about a log entry with one small vector.
+const APPEND: [u8; 2048] = [7; 2048];
 
-/// The disk's own rate.
-pub(super) struct Disk {
-    /// Appends made durable in a second.
-    pub(super) per_second: f64,
-    /// Median time of one, in milliseconds.
-    pub(super) p50_ms: f64,
+/// Appends and calls fdatasync, one after the other, for a while; the time each pair took.
+pub(super) fn sync_times(dir: &Path, time: Duration) -> anyhow::Result<Times> {
+    let path = dir.join("fdatasync.probe");
+    let mut file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let (started, mut times) = (Instant::now(), Vec::new());
+    while started.elapsed() < time {
+        let before = Instant::now();
+        file.write_all(&APPEND)?;
+        file.sync_data()?;
+        times.push(before.elapsed());
+    }
+    std::fs::remove_file(&path)?;
+    Ok(Times::new(times))
 }
 
-/// Appends and syncs in `dir` for `length`.
-pub(super) fn measure(dir: &Path, length: Duration) -> anyhow::Result<Disk> {
-    say("the disk's own fdatasync rate");
-    let mut file = tempfile::NamedTempFile::new_in(dir).context("cannot write to the data directory")?;
-    let (begun, mut times) = (Instant::now(), Vec::new());
-    while begun.elapsed() < length {
-        let start = Instant::now();
-        file.write_all(&[0x5a; APPEND])?;
-        file.as_file().sync_data()?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+/// Bytes that the files under `dir` take up on disk.
+pub(super) fn bytes_under(dir: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        // Files of a running store may go between the listing and the look.
+        let Ok(about) = entry.metadata() else { continue };
+        bytes += if about.is_dir() { bytes_under(&entry.path())? } else { about.blocks() * 512 };
     }
-    let per_second = times.len() as f64 / begun.elapsed().as_secs_f64();
-    Ok(Disk { per_second, p50_ms: percentile(&mut times, 0.5) })
+    Ok(bytes)
 }

@@ -1,88 +1,175 @@
-//! Failover: a leader is killed with -9; how long until writes to all shards and a search at QUORUM are answered again?
+//! Leaders killed with -9 under writes: how long until a survivor acknowledges, and until the victim is level again.
 
 use super::corpus::Corpus;
-use super::reads::search;
-use super::report::{Report, Row, percentile};
-use super::say;
+use super::report::{Report, Row};
+use super::stage::{NODES, Stage, WRITES, elections};
+use super::stats::{Times, digits, millis};
 use super::writes::upsert;
-use crate::api::{ClusterSharding, Consistency, PointId, PointInput, VectorValue};
-use crate::cli::client::{Client, Failure};
-use crate::cli::dev::Cluster;
+use crate::api::{PointId, Upserted};
+use crate::cli::client::Client;
+use crate::config::{ServerArgs, ServerSettings};
 use anyhow::{Context, ensure};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
-/// Longest wait for service, and for a node to come back.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Time between two attempts.
-const ASK_EVERY: Duration = Duration::from_millis(10);
-/// Quiet time between rounds.
-const REST: Duration = Duration::from_secs(2);
-/// Points of the probing write: enough to have some on every shard.
-const PROBE: u64 = 128;
+/// Points written to find out which shards they belong to.
+const PROBES: u64 = 400;
+/// Time between two writes of the trickle.
+const TRICKLE: Duration = Duration::from_millis(20);
+/// How long the trickle runs before the kill.
+const LEAD: Duration = Duration::from_millis(300);
+/// Longest wait for an acknowledgement.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Pause before a round: heartbeats of all phases are met.
+const REST: Duration = Duration::from_millis(500);
 
-/// Kills `rounds` leaders, one after the other, each brought back before the next.
+/// What the kills cost.
+#[derive(Default)]
+struct Toll {
+    outages: Vec<Duration>,
+    restarts: Vec<Duration>,
+    terms: u64,
+    /// Shards that the victims led.
+    orphans: u64,
+}
+
+/// Kills a leader `rounds` times and reports.
 pub(super) async fn measure(
-    cluster: &mut Cluster,
+    report: &mut Report,
+    stage: &mut Stage,
     corpus: &Corpus,
     rounds: usize,
-    report: &mut Report,
 ) -> anyhow::Result<()> {
-    let mut times = Vec::new();
+    let homes = homes(stage, corpus).await?;
+    let mut toll = Toll::default();
     for round in 0..rounds {
-        let sharding: ClusterSharding = Client::new(&[cluster.door().to_owned()])?.get("/cluster/sharding").await?;
-        let shard = &sharding.shards[round % sharding.shards.len()];
-        let victim = shard.leader.clone().with_context(|| format!("shard {} has no leader to kill", shard.shard))?;
-        say(&format!("failover, round {}: {victim} is killed", round + 1));
-        let survivors: Vec<_> =
-            cluster.members().filter(|(name, ..)| *name != victim).map(|(_, url, ..)| url.to_owned()).collect();
-        let client = Client::new(&survivors)?;
-        cluster.kill(&victim)?;
-        times.push(outage(&client, corpus).await?.as_secs_f64());
-        cluster.restart(&victim)?;
-        cluster.node_serving(&victim, PATIENCE).await?;
-        caught_up(&client, &victim).await?;
-        tokio::time::sleep(REST).await;
+        let (shard, id) = homes.iter().nth(round % homes.len()).context("no point was written")?;
+        let (outage, restart) =
+            kill(stage, corpus, *shard, *id, &mut toll).await.with_context(|| format!("round {}", round + 1))?;
+        eprintln!(
+            "  round {}: shard {shard}, {:.0?} without a leader, level again in {:.0?}",
+            round + 1,
+            outage,
+            restart
+        );
+        toll.outages.push(outage);
+        toll.restarts.push(restart);
     }
-    if rounds > 0 {
-        let worst = times.iter().copied().fold(0.0, f64::max);
-        let note = format!("worst {worst:.2} s of {rounds} kills; writes to all shards and a search answered again");
-        report.add(Row::new("failover after kill -9, median", percentile(&mut times, 0.5), "s").note(&note));
-    }
+    add(report, toll);
     Ok(())
 }
 
-/// Time until a write to every shard and a search have succeeded.
-async fn outage(client: &Client, corpus: &Corpus) -> anyhow::Result<Duration> {
-    let begun = Instant::now();
-    while let Err(failure) = probe(client, corpus).await {
-        ensure!(begun.elapsed() < PATIENCE, "no service {} s after the kill: {failure}", PATIENCE.as_secs());
-        tokio::time::sleep(ASK_EVERY).await;
-    }
-    Ok(begun.elapsed())
-}
-
-async fn probe(client: &Client, corpus: &Corpus) -> Result<(), Failure> {
-    let vector = &corpus.queries()[0];
-    let point = |n| PointInput {
-        // Past all ids of the other measurements.
-        id: PointId::Num(u64::MAX - n),
-        vector: VectorValue::Single(vector.clone()),
-        payload: None,
-        if_version: None,
+/// For each shard, the id of a point in it.
+async fn homes(stage: &Stage, corpus: &Corpus) -> anyhow::Result<BTreeMap<u32, u64>> {
+    let write = upsert(WRITES, corpus, 0..PROBES);
+    let written: Upserted = stage.client(0)?.write("/vectors", &write, PATIENCE, |_| {}).await?;
+    let home = |result: &crate::api::WriteResult| match result.id {
+        PointId::Num(id) => Some((result.shard, id)),
+        PointId::Uuid(_) => None,
     };
-    upsert(client, (0..PROBE).map(point).collect()).await?;
-    search(client, vector.clone(), Consistency::Quorum).await
+    Ok(written.results.iter().filter_map(home).collect())
 }
 
-async fn caught_up(client: &Client, node: &str) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    loop {
-        let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
-        let mut replicas = sharding.shards.iter().flat_map(|shard| &shard.replicas);
-        if replicas.all(|replica| replica.node != node || replica.lag == Some(0)) {
-            return Ok(());
+/// One round: outage and restart.
+async fn kill(
+    stage: &mut Stage,
+    corpus: &Corpus,
+    shard: u32,
+    id: u64,
+    toll: &mut Toll,
+) -> anyhow::Result<(Duration, Duration)> {
+    stage.healthy().await?;
+    tokio::time::sleep(REST).await;
+    let before = stage.terms().await?;
+    let sharding = stage.sharding().await?;
+    let leader = |wanted| sharding.shards.iter().find(|row| row.shard == wanted).and_then(|row| row.leader.clone());
+    let victim = leader(shard).with_context(|| format!("shard {shard} has no leader to kill"))?;
+    let survivors = stage.nodes().into_iter().filter(|node| node.name != victim);
+    let survivors: Vec<Arc<Client>> =
+        survivors.map(|node| Ok(Arc::new(Client::new(&[node.url])?))).collect::<anyhow::Result<_>>()?;
+    ensure!(survivors.len() == NODES - 1, "`{victim}` is no node of ours");
+
+    let mut trickle = Trickle { corpus, id, survivors, sent: 0, writes: JoinSet::new() };
+    let started = Instant::now();
+    trickle.acknowledged(started, started + LEAD).await.context("no write was acknowledged before the kill")?;
+    let died = Instant::now();
+    stage.cluster.kill(&victim)?;
+    let until = died + PATIENCE;
+    let acknowledged = trickle.acknowledged(died, died).await;
+    let acknowledged = acknowledged.with_context(|| format!("none after the kill, up to {:?}", until - died))?;
+    drop(trickle);
+
+    let restarted = Instant::now();
+    stage.cluster.restart(&victim)?;
+    stage.caught_up(&victim).await?;
+    let restart = restarted.elapsed();
+    toll.orphans += sharding.shards.iter().filter(|row| row.leader.as_ref() == Some(&victim)).count() as u64;
+    toll.terms += elections(&before, &stage.terms().await?);
+    Ok((acknowledged - died, restart))
+}
+
+/// Writes to one shard, a new one every so often whether the last was answered or not: each waits in its own way, for a
+/// door that retries inside or for the next attempt, and the first acknowledgement ends the outage.
+struct Trickle<'a> {
+    corpus: &'a Corpus,
+    id: u64,
+    survivors: Vec<Arc<Client>>,
+    sent: usize,
+    /// When each was begun and, if it was, acknowledged.
+    writes: JoinSet<(Instant, Option<Instant>)>,
+}
+
+impl Trickle<'_> {
+    /// Writes until `least` at least and until one that was begun after `since` is acknowledged: when it was.
+    async fn acknowledged(&mut self, since: Instant, least: Instant) -> Option<Instant> {
+        let (mut first, mut tick) = (None, tokio::time::interval(TRICKLE));
+        while since.elapsed() < PATIENCE {
+            tokio::select! {
+                _ = tick.tick() => self.send(),
+                Some(Ok((begun, Some(done)))) = self.writes.join_next() => {
+                    if begun >= since {
+                        first = first.or(Some(done));
+                    }
+                }
+            }
+            if first.is_some() && Instant::now() >= least {
+                return first;
+            }
         }
-        ensure!(begun.elapsed() < PATIENCE, "{node} has not caught up after {} s", PATIENCE.as_secs());
-        tokio::time::sleep(ASK_EVERY).await;
+        None
     }
+
+    fn send(&mut self) {
+        let client = self.survivors[self.sent % self.survivors.len()].clone();
+        self.sent += 1;
+        let write = upsert(WRITES, self.corpus, self.id..self.id + 1);
+        self.writes.spawn(async move {
+            let begun = Instant::now();
+            let written: Result<Upserted, _> = client.write("/vectors", &write, Duration::ZERO, |_| {}).await;
+            (begun, written.is_ok().then(Instant::now))
+        });
+    }
+}
+
+fn add(report: &mut Report, toll: Toll) {
+    let (outages, restarts) = (Times::new(toll.outages), Times::new(toll.restarts));
+    let settings: Option<ServerSettings> = ServerArgs::default().settle().ok();
+    let (least, most) = settings.map_or((0.0, 0.0), |s| (s.election_min.as_secs_f64(), s.election_max.as_secs_f64()));
+    let bar = least * 3e3;
+    let row = Row::new(format!("failover, {} kills of a leader", outages.len()), millis(outages.p50()));
+    let row = row.detail(format!(
+        "p50; p99 {}, max {}; 3 x the election timeout is {:.0} to {:.0} ms; {} terms a lost leader",
+        millis(outages.p99()),
+        millis(outages.worst()),
+        bar,
+        most * 3e3,
+        digits(toll.terms as f64 / toll.orphans.max(1) as f64)
+    ));
+    let row = row.bar(format!("p99 < {bar:.0} ms"), outages.p99() < bar);
+    report.add(row.number("p50_ms", outages.p50()).number("p99_ms", outages.p99()).number("max_ms", outages.worst()));
+    let row = Row::new("restart until healthy and level", millis(restarts.p50()));
+    let row = row.detail(format!("p50; p99 {}, max {}", millis(restarts.p99()), millis(restarts.worst())));
+    report.add(row.number("p50_ms", restarts.p50()).number("max_ms", restarts.worst()));
 }

@@ -1,123 +1,189 @@
-//! `quiver bench`: what a cluster of three durable nodes does on this machine, beside what its disk and memory can do.
+//! `quiver bench`: what the store does, in figures, beside what the machine under it could do.
 //!
-//! Nodes are processes of this binary on temporary directories and free ports; clients are here, so all share the
-//! machine's cores, and every figure says so by what it cost the servers in CPU time. One table, one JSON file.
+//! In: three nodes of this binary as child processes, durable, every shard on each; vectors of a directory or the bundled
+//! sample. Out: one table, the same as JSON, no process and no file left behind. All but the scan of the engine alone goes
+//! through the HTTP API. Clients and servers share the machine, so the figures are those of a whole cluster on it.
 
 mod corpus;
 mod disk;
 mod failover;
-mod fleet;
+mod load;
 mod reads;
 mod report;
 mod scan;
-mod strain;
+mod stage;
+mod stats;
+mod truth;
+mod vitals;
 mod writes;
 
-use super::dev::{Cluster, Home, Plan, Stop};
+use super::dev::Stop;
 use super::exit::Exit;
-use super::table::thousands;
 use anyhow::Context;
 use corpus::Corpus;
-use fleet::Fleet;
 use report::{Report, Row};
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
-use std::time::Duration;
-
-/// The bench's collection.
-const COLLECTION: &str = "bench";
-/// Nodes, and copies of each shard.
-const NODES: usize = 3;
+use serde_json::json;
+use stage::{NODES, Stage, elections};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Arguments of `quiver bench`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Directory with wordnet-100k.f16.npy and queries-1k.f16.npy [default: the bundled 5,000 vectors, repeated].
+    /// Vectors, queries and exact answers (wordnet-100k.f16.npy, queries-1k.f16.npy, groundtruth-1k.npy) [default: the bundled sample, repeated].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Write the figures to this file as JSON.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Keep the nodes' data here, on the disk to be measured [default: a temporary directory].
+    /// Write the figures as JSON here.
+    #[arg(long, value_name = "FILE.json", default_value = "quiver-bench.json")]
+    out: PathBuf,
+    /// Keep the nodes' data under this directory while it runs: the disk that is measured [default: the system's temporary directory].
     #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Points to load.
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
-    points: u64,
-    /// Length of each timed measurement.
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
-    seconds: u64,
-    /// Leaders to kill.
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    rounds: usize,
+    dir: Option<PathBuf>,
+    /// A short run, to see that all of it works: fewer points, shorter loads, three kills.
+    #[arg(long)]
+    quick: bool,
+    /// Leaders to kill [default: 10, with --quick 3].
+    #[arg(long, value_name = "N")]
+    kills: Option<usize>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  quiver bench --quick
+  quiver bench --data ./wordnet --out bench.json
+  quiver bench --dir /mnt/disk-to-measure
+
+Measure a release build on a machine that does nothing else. Exit code 1: it did not run to its end.";
+
+/// How much is done.
+struct Scale {
+    /// Points of each ingest; there are two.
+    ingest: u64,
+    /// Time of each load that has no end of its own.
+    load: Duration,
+    /// Time of each look at the disk.
+    disk: Duration,
+    /// Rounds of the engine's scan.
+    scans: u64,
+    /// Leaders killed.
+    kills: usize,
+}
+
+impl BenchArgs {
+    fn scale(&self) -> Scale {
+        let (load, disk, scans, kills) = if self.quick { (1, 1, 10, 3) } else { (4, 3, 50, 10) };
+        let ingest = if self.data.is_some() && !self.quick { 50_000 } else { 10_000 };
+        let [load, disk] = [load, disk].map(Duration::from_secs);
+        Scale { ingest, load, disk, scans, kills: self.kills.unwrap_or(kills) }
+    }
 }
 
 /// Runs the verb.
 pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<Exit> {
-    let home = Home::new(args.data_dir.clone())?;
     let mut stop = Stop::listen()?;
-    let corpus = Corpus::open(args.data.as_deref(), args.points)?;
-    let mut report = Report::new(corpus.label());
-    if cfg!(debug_assertions) {
-        report.warn("this is a debug build: run it with --release");
-    }
-    let disk = disk::measure(home.path(), Duration::from_secs(args.seconds.min(3)))?;
-    report.add(
-        Row::new("disk: append 512 B + fdatasync", disk.per_second, "syncs/s")
-            .note(&format!("p50 {:.2} ms", disk.p50_ms)),
-    );
-    let mut plan = Plan::new(0, 0, home.path());
-    (plan.gateway_port, plan.node_ports) = (None, free_ports()?);
-    let mut cluster = Cluster::start(plan)?;
-    let outcome = tokio::select! {
-        outcome = measure(&mut cluster, &args, &corpus, disk.per_second, &mut report) => outcome,
-        () = stop.asked() => Err(anyhow::anyhow!("interrupted")),
+    let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
+    let home = tempfile::Builder::new().prefix("quiver-bench-").tempdir_in(&parent);
+    let home = home.with_context(|| format!("cannot make a directory in {}", parent.display()))?;
+    let started = Instant::now();
+    let report = tokio::select! {
+        report = measured(&args, home.path()) => report?,
+        () = stop.asked() => anyhow::bail!("interrupted"),
     };
-    cluster.stop().await;
-    outcome?;
-    // With the cluster gone: memory bandwidth is shared by all that runs.
-    scan::measure(&corpus, &mut report)?;
-    print!("{}", report.render());
-    if let Some(path) = &args.out {
-        std::fs::write(path, report.to_json()?).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    let about = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "release_build": !cfg!(debug_assertions),
+        "quick": args.quick,
+        "data": args.data,
+        "nodes": NODES,
+        "processors": std::thread::available_parallelism().map_or(0, usize::from),
+        "seconds": started.elapsed().as_secs_f64(),
+    });
+    let text = serde_json::to_string_pretty(&report.json(about)).context("the report is plain JSON")?;
+    std::fs::write(&args.out, text + "\n").with_context(|| format!("cannot write {}", args.out.display()))?;
+    let (met, bars) = report.bars();
+    println!("{}", report.render());
+    println!(
+        "{met} of {bars} bars met, in {:.0} s; as JSON in {}",
+        started.elapsed().as_secs_f64(),
+        args.out.display()
+    );
     Ok(Exit::Ok)
 }
 
-async fn measure(
-    cluster: &mut Cluster,
-    args: &BenchArgs,
-    corpus: &Corpus,
-    syncs_per_second: f64,
+/// All measures, in order: first what needs a quiet machine, last what hurts the cluster.
+async fn measured(args: &BenchArgs, home: &Path) -> anyhow::Result<Report> {
+    let scale = args.scale();
+    let corpus = Arc::new(args.data.as_deref().map_or_else(Corpus::bundled, Corpus::read)?);
+    let mut report = Report::default();
+    report.add(setting(&corpus, &scale));
+    step("the disk, alone");
+    let sync_rate = writes::disk(&mut report, "before", home, scale.disk)?;
+    step("the engine, alone");
+    scan::add(&mut report, scanned(&corpus, &scale).await?);
+    step("three nodes");
+    let mut stage = Stage::set(home, corpus.columns).await?;
+    let outcome = on_stage(&mut report, &mut stage, &corpus, &scale, home, sync_rate).await;
+    // A node that ended by itself explains the failure better than the request that failed.
+    stage.all_alive().and(outcome)?;
+    stage.cluster.stop().await;
+    Ok(report)
+}
+
+async fn on_stage(
     report: &mut Report,
+    stage: &mut Stage,
+    corpus: &Corpus,
+    scale: &Scale,
+    home: &Path,
+    sync_rate: f64,
 ) -> anyhow::Result<()> {
-    cluster.serving(Duration::from_secs(60)).await?;
-    let length = Duration::from_secs(args.seconds);
-    let fleet = Fleet::of(cluster)?;
-    let elections = fleet.terms().await?;
-    writes::ingest(&fleet, corpus, report).await?;
-    fleet.weigh(args.data_dir.is_some(), corpus.points(), report)?;
-    writes::single(&fleet, corpus, length, syncs_per_second, report).await?;
-    reads::measure(&fleet, corpus, length, report).await?;
-    let elections = fleet.terms().await? - elections;
-    report.add(Row::new("elections during all of the above", elections as f64, "").note("0 is what it should be"));
-    failover::measure(cluster, corpus, args.rounds, report).await
+    let (terms, points) = (stage.terms().await?, 2 * scale.ingest);
+    step("ingest");
+    writes::ingest(report, stage, corpus, 0..scale.ingest, 1).await?;
+    writes::ingest(report, stage, corpus, scale.ingest..points, 8).await?;
+    writes::footprint(report, stage, points, corpus.columns).await?;
+    step("reads");
+    reads::levels(report, stage, corpus, points, scale.load).await?;
+    reads::recall(report, stage, corpus, points).await?;
+    step("single writes");
+    let sync_rate = writes::disk(report, "between", home, scale.disk)?.max(sync_rate);
+    writes::single(report, stage, corpus, sync_rate, scale.load).await?;
+    memory(report, stage)?;
+    let held = elections(&terms, &stage.terms().await?);
+    let row = Row::new("elections during all that", held.to_string()).detail("terms passed, over all shards");
+    report.add(row.bar("0", held == 0).number("elections", held as f64));
+    step("failover");
+    failover::measure(report, stage, corpus, scale.kills).await
 }
 
-/// Free ports for the nodes: all are held at once, so that they differ, and then released.
-fn free_ports() -> anyhow::Result<Vec<(u16, u16)>> {
-    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let held = (0..NODES * 2).map(bind).collect::<Result<Vec<_>, _>>().context("no free ports")?;
-    let ports = held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(ports.as_chunks().0.iter().map(|[http, peer]| (*http, *peer)).collect())
+/// What the figures are of.
+fn setting(corpus: &Corpus, scale: &Scale) -> Row {
+    let build = if cfg!(debug_assertions) { "a debug build: no real figures" } else { "release build" };
+    let points = format!("{} points", 2 * scale.ingest);
+    Row::new(format!("{NODES} nodes, each shard on all, durable"), points).detail(format!("{build}; {}", corpus.name))
 }
 
-/// Says on stderr what is being measured.
-fn say(what: &str) {
+async fn scanned(corpus: &Arc<Corpus>, scale: &Scale) -> anyhow::Result<Vec<Row>> {
+    let (corpus, points, rounds) = (corpus.clone(), 2 * scale.ingest, scale.scans);
+    tokio::task::spawn_blocking(move || scan::measure(&corpus, points, rounds)).await?
+}
+
+/// Resident memory of each node.
+fn memory(report: &mut Report, stage: &Stage) -> anyhow::Result<()> {
+    let mut row = Row::new("memory of a node, resident", "");
+    let (mut now, mut most) = (Vec::new(), Vec::new());
+    for node in stage.nodes() {
+        let (resident, peak) = vitals::resident_bytes(node.pid)?;
+        row = row.number(&format!("{}_bytes", node.name), resident as f64);
+        now.push(format!("{}", resident >> 20));
+        most.push(format!("{}", peak >> 20));
+    }
+    report.add(row.figure(format!("{} MiB", now.join(" / "))).detail(format!("at most {} MiB", most.join(" / "))));
+    Ok(())
+}
+
+fn step(what: &str) {
     eprintln!("bench: {what}");
-}
-
-/// A count for a sentence.
-fn count(points: u64) -> String {
-    thousands(points)
 }

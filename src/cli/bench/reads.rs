@@ -1,88 +1,113 @@
-//! Reads: points by id and searches, at each level, from eight clients; and searches one at a time for their latency.
+//! Gets and searches at each level, and how right the searches are.
 
 use super::corpus::Corpus;
-use super::fleet::Fleet;
+use super::load::{Taken, Until, encoded, run};
 use super::report::{Report, Row};
-use super::strain::strain;
-use super::{COLLECTION, count, say};
-use crate::api::{Consistency, Found, Search, SearchParams, Searched, WithPayload, WithVector};
-use crate::cli::client::{Client, Failure};
+use super::stage::{COLLECTION, Stage};
+use super::stats::digits;
+use super::truth::{TOP, right};
+use super::writes::people;
+use crate::api::{Consistency, Found, PointId, Search, Searched};
+use anyhow::ensure;
+use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Clients of a load of reads.
-const CLIENTS: usize = 8;
-/// A prime, to wander over ids without a pattern.
-const STEP: u64 = 7_919;
+/// All levels, from the loosest.
+const LEVELS: [Consistency; 3] = [Consistency::One, Consistency::Quorum, Consistency::All];
+/// Searches made ahead.
+const SEARCHES: u64 = 100;
+/// Ids are read in this stride, which has no factor in common with any number of points used here: all over the shards.
+const STRIDE: u64 = 7_919;
 
-/// Measures both kinds at all levels.
-pub(super) async fn measure(
-    fleet: &Fleet,
-    corpus: &Corpus,
-    length: Duration,
+/// Gets and searches at every level, by one client and by eight.
+pub(super) async fn levels(
     report: &mut Report,
+    stage: &Stage,
+    corpus: &Corpus,
+    points: u64,
+    time: Duration,
 ) -> anyhow::Result<()> {
-    let levels = [Consistency::One, Consistency::Quorum, Consistency::All];
-    for level in levels {
-        say(&format!("get by id at {level}"));
-        let (clients, points) = (fleet.clients(), corpus.points());
-        let cpu = fleet.cpu_seconds()?;
-        let mut run = strain(CLIENTS, length, move |worker, done| {
-            let client = clients[worker % clients.len()].clone();
-            let id = (worker as u64 * 104_729 + done * STEP) % points;
-            async move { get(&client, id, level).await }
-        })
-        .await?;
-        let row = Row::new(format!("get at {}, {CLIENTS} clients", shout(level)), run.per_second, "reads/s")
-            .note(&run.latency());
-        report.add(row.cpu(fleet.cpu_seconds()? - cpu, run.operations));
+    for level in LEVELS {
+        for clients in [1, 8] {
+            let taken = gets(stage, level, clients, points, time).await?;
+            report.add(row("get by id", level, clients, &taken));
+        }
     }
-    for (workers, level) in levels.map(|level| (CLIENTS, level)).into_iter().chain([(1, Consistency::Quorum)]) {
-        say(&format!("search at {level}, {workers} clients"));
-        let (clients, queries) = (fleet.clients(), Arc::new(corpus.queries().to_vec()));
-        let cpu = fleet.cpu_seconds()?;
-        let mut run = strain(workers, length, move |worker, done| {
-            let client = clients[worker % clients.len()].clone();
-            let vector = queries[(worker + done as usize * CLIENTS) % queries.len()].clone();
-            async move { search(&client, vector, level).await }
-        })
-        .await?;
-        let name = format!("exact search at {}, {workers} clients", shout(level));
-        let note = format!("{}, top 10 of {}", run.latency(), count(corpus.points()));
-        report.add(
-            Row::new(name, run.per_second, "searches/s").note(&note).cpu(fleet.cpu_seconds()? - cpu, run.operations),
-        );
+    for level in LEVELS {
+        let bodies = encoded((0..SEARCHES).map(|number| at(corpus.search(COLLECTION, number), level)));
+        for clients in [1, 8] {
+            let taken = searches(stage, bodies.clone(), clients, time).await?;
+            report.add(row("search", level, clients, &taken));
+        }
     }
     Ok(())
 }
 
-fn shout(level: Consistency) -> String {
-    level.as_str().to_uppercase()
+async fn gets(stage: &Stage, level: Consistency, clients: usize, points: u64, time: Duration) -> anyhow::Result<Taken> {
+    run(stage, clients, Until::time(time), move |hand, number| async move {
+        let id = number * STRIDE % points;
+        hand.client().get::<Found>(&format!("/vectors/{COLLECTION}/{id}?consistency={level}")).await.map(drop)
+    })
+    .await
 }
 
-async fn get(client: &Client, id: u64, level: Consistency) -> Result<(), Failure> {
-    client.get::<Found>(&format!("/vectors/{COLLECTION}/{id}?consistency={level}")).await.map(drop)
+async fn searches(
+    stage: &Stage,
+    bodies: Arc<Vec<Box<RawValue>>>,
+    clients: usize,
+    time: Duration,
+) -> anyhow::Result<Taken> {
+    run(stage, clients, Until::time(time), move |hand, number| {
+        let bodies = bodies.clone();
+        async move {
+            let body = &bodies[(number % bodies.len() as u64) as usize];
+            hand.client().ask::<Searched>("/search", body).await.map(drop)
+        }
+    })
+    .await
 }
 
-/// Ten nearest, ids and scores only.
-pub(super) async fn search(client: &Client, vector: Vec<f32>, level: Consistency) -> Result<(), Failure> {
-    let search = Search {
-        collection: COLLECTION.into(),
-        vector: Some(vector),
-        id: None,
-        using: None,
-        limit: 10,
-        offset: 0,
-        filter: None,
-        score_threshold: None,
-        with_payload: WithPayload::All(false),
-        with_vector: WithVector::All(false),
-        params: SearchParams { ef: None, exact: true },
-        consistency: Some(level.into()),
-        after: None,
-        max_staleness_ms: None,
-        timeout_ms: None,
-        allow_partial: false,
+fn at(search: Search, level: Consistency) -> Search {
+    Search { consistency: Some(level.into()), ..search }
+}
+
+fn row(what: &str, level: Consistency, clients: usize, taken: &Taken) -> Row {
+    let cpu = taken.processor_ms_per(1.0);
+    let name = format!("{what} at {}, {}", level.to_string().to_uppercase(), people(clients));
+    let row = Row::new(name, format!("{}/s", digits(taken.rate())));
+    let row = row.detail(format!("{}; {} ms CPU each", taken.times.summary(), digits(cpu)));
+    let row = row.number("per_second", taken.rate()).number("cpu_ms", cpu);
+    row.number("p50_ms", taken.times.p50()).number("p99_ms", taken.times.p99())
+}
+
+/// Every query with a known answer, once, by one client at QUORUM: time and recall.
+pub(super) async fn recall(report: &mut Report, stage: &Stage, corpus: &Corpus, points: u64) -> anyhow::Result<()> {
+    let (truth, source) = corpus.truth(points);
+    let (client, mut times, mut correct) = (stage.client(0)?, Vec::new(), 0);
+    for (number, exact) in truth.0.iter().enumerate() {
+        let search = at(corpus.search(COLLECTION, number as u64), Consistency::Quorum);
+        let before = std::time::Instant::now();
+        let found: Searched = client.ask("/search", &search).await?;
+        times.push(before.elapsed());
+        ensure!(found.missing_shards.is_empty(), "query {number} was answered without all shards");
+        correct += right(corpus.query(number as u64), exact, &numbers(&found), |id| corpus.vector(id));
+    }
+    let times = super::stats::Times::new(times);
+    let recall = correct as f64 / (truth.0.len() * TOP) as f64;
+    let size = format!("{points} x {}", corpus.columns);
+    let row = Row::new(format!("exact search over HTTP, {size}"), format!("{} ms", digits(times.p50())));
+    let row = row.detail(format!("{} over {} queries at QUORUM, 1 client", times.summary(), times.len()));
+    report.add(row.number("p50_ms", times.p50()).number("p99_ms", times.p99()));
+    let row = Row::new("recall@10 of those, by score", format!("{recall:.4}")).detail(format!("answers: {source}"));
+    report.add(row.bar("1", correct == truth.0.len() * TOP).number("recall", recall));
+    Ok(())
+}
+
+fn numbers(found: &Searched) -> Vec<u64> {
+    let number = |id| match id {
+        PointId::Num(number) => Some(number),
+        PointId::Uuid(_) => None,
     };
-    client.ask::<Searched>("/search", &search).await.map(drop)
+    found.results.iter().filter_map(|hit| number(hit.id)).collect()
 }

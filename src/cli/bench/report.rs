@@ -1,107 +1,92 @@
-//! The figures: one table for people, one JSON document for machines.
+//! What was measured: one row a measure, as a table for people and as JSON for programs.
 
 use crate::cli::table::Table;
-use serde::Serialize;
+use serde_json::{Map, Value, json};
 
-/// One figure.
-#[derive(Serialize)]
+/// One measure.
 pub(super) struct Row {
     name: String,
-    value: f64,
-    unit: &'static str,
-    /// CPU time of all server processes, in milliseconds for each operation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    server_cpu_ms_per_op: Option<f64>,
-    note: String,
+    figure: String,
+    detail: String,
+    /// What it is held against, and whether it holds.
+    bar: Option<(String, bool)>,
+    numbers: Map<String, Value>,
 }
 
 impl Row {
-    /// A figure without notes.
-    pub(super) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, unit, server_cpu_ms_per_op: None, note: String::new() }
+    /// A measure and its figure, unit included.
+    pub(super) fn new(name: impl Into<String>, figure: impl Into<String>) -> Self {
+        Self { name: name.into(), figure: figure.into(), detail: String::new(), bar: None, numbers: Map::new() }
     }
 
-    /// What to know beside it.
-    pub(super) fn note(self, note: &str) -> Self {
-        Self { note: note.into(), ..self }
+    /// Another figure in place of the first.
+    pub(super) fn figure(mut self, figure: impl Into<String>) -> Self {
+        self.figure = figure.into();
+        self
     }
 
-    /// What one operation cost the servers.
-    pub(super) fn cpu(self, seconds: f64, operations: u64) -> Self {
-        Self { server_cpu_ms_per_op: Some(seconds * 1e3 / operations.max(1) as f64), ..self }
+    /// What else is worth knowing.
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// What the figure is held against.
+    pub(super) fn bar(mut self, bar: impl Into<String>, met: bool) -> Self {
+        self.bar = Some((bar.into(), met));
+        self
+    }
+
+    /// A number for programs; its name ends in its unit.
+    pub(super) fn number(mut self, name: &str, value: f64) -> Self {
+        self.numbers.insert(name.into(), value.into());
+        self
+    }
+
+    fn verdict(&self) -> String {
+        match &self.bar {
+            None => String::new(),
+            Some((bar, true)) => format!("{bar}: met"),
+            Some((bar, false)) => format!("{bar}: MISSED"),
+        }
     }
 }
 
-/// All figures of a run.
-#[derive(Serialize)]
+/// All measures of a run, in order.
+#[derive(Default)]
 pub(super) struct Report {
-    version: &'static str,
-    cores: usize,
-    corpus: String,
-    warnings: Vec<String>,
-    figures: Vec<Row>,
+    rows: Vec<Row>,
 }
 
 impl Report {
-    /// An empty report on this machine.
-    pub(super) fn new(corpus: &str) -> Self {
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            cores,
-            corpus: corpus.into(),
-            warnings: Vec::new(),
-            figures: Vec::new(),
-        }
-    }
-
-    /// Adds a figure.
+    /// Adds a measure.
     pub(super) fn add(&mut self, row: Row) {
-        self.figures.push(row);
+        self.rows.push(row);
     }
 
-    /// Adds something that spoils the figures.
-    pub(super) fn warn(&mut self, warning: &str) {
-        self.warnings.push(warning.into());
+    /// Bars that are met, and all bars.
+    pub(super) fn bars(&self) -> (usize, usize) {
+        let bars: Vec<bool> = self.rows.iter().filter_map(|row| row.bar.as_ref().map(|(_, met)| *met)).collect();
+        (bars.iter().filter(|met| **met).count(), bars.len())
     }
 
-    /// For people.
+    /// The table.
     pub(super) fn render(&self) -> String {
-        let mut table = Table::new(["measured", "value", "unit", "server CPU/op", "note"]);
-        for row in &self.figures {
-            let cpu = row.server_cpu_ms_per_op.map_or_else(String::new, |ms| format!("{ms:.3} ms"));
-            table.row([row.name.clone(), number(row.value), row.unit.into(), cpu, row.note.clone()]);
+        let mut table = Table::new(["measure", "figure", "detail", "bar"]);
+        for row in &self.rows {
+            table.row([row.name.clone(), row.figure.clone(), row.detail.clone(), row.verdict()]);
         }
-        let warnings: String = self.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
-        format!(
-            "\nQuiver {}, 3 nodes, replication factor 3, every write synced by a majority; clients and nodes share {} cores.\n{}\n{warnings}\n{}",
-            self.version,
-            self.cores,
-            self.corpus,
-            table.render(0)
-        )
+        table.render(0)
     }
 
-    /// For machines.
-    pub(super) fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    /// The rows as JSON, under what `about` says of the run.
+    pub(super) fn json(&self, about: Value) -> Value {
+        let each = self.rows.iter().map(|row| {
+            let bar = row.bar.as_ref().map(|(bar, met)| json!({ "text": bar, "met": met }));
+            json!({ "measure": row.name, "figure": row.figure, "detail": row.detail, "bar": bar, "numbers": row.numbers })
+        });
+        json!({ "about": about, "rows": each.collect::<Vec<_>>() })
     }
-}
-
-/// Three digits that matter.
-fn number(value: f64) -> String {
-    match value.abs() {
-        size if size >= 100.0 => crate::cli::table::thousands(value.round() as u64),
-        size if size >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
-/// The value that a share `q` (0 to 1) of `values` does not exceed; 0 of none.
-pub(super) fn percentile(values: &mut [f64], q: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let place = ((values.len() as f64 * q).ceil() as usize).saturating_sub(1);
-    values.get(place).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -109,9 +94,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_values_that_occurred() {
-        let mut values = [4.0, 1.0, 3.0, 2.0];
-        assert_eq!((percentile(&mut values, 0.5), percentile(&mut values, 0.99)), (2.0, 4.0));
-        assert_eq!(percentile(&mut [], 0.5), 0.0);
+    fn a_row_shows_its_bar_and_keeps_its_numbers() {
+        let mut report = Report::default();
+        report.add(Row::new("disk", "900/s").detail("p50 1 ms").number("per_second", 900.0));
+        report.add(Row::new("group commit", "5.0 x").bar(">= 5 x", true));
+        report.add(Row::new("elections", "2").bar("0", false));
+        let lines: Vec<String> = report.render().lines().map(str::to_owned).collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[1].starts_with("disk") && lines[1].ends_with("p50 1 ms"), "{}", lines[1]);
+        assert!(lines[2].ends_with(">= 5 x: met") && lines[3].ends_with("0: MISSED"), "{lines:?}");
+        assert_eq!(report.bars(), (1, 2));
+        let json = report.json(json!({ "quick": true }));
+        assert_eq!(json["rows"][0]["numbers"]["per_second"], 900.0);
+        assert_eq!((&json["rows"][1]["bar"]["met"], &json["rows"][0]["bar"]), (&json!(true), &Value::Null));
     }
 }

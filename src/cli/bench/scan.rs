@@ -1,89 +1,121 @@
-//! Exact search by itself: one engine in this process, no HTTP, no Raft, against a plain read loop over the same bytes.
+//! The engine alone, in this process on one thread: how near an exact search comes to reading memory.
 
 use super::corpus::Corpus;
-use super::report::{Report, Row, percentile};
-use super::{count, say};
-use crate::api::PointInput;
+use super::report::{Report, Row};
+use super::stats::{Times, digits};
+use super::truth::TOP;
 use crate::engine::{
-    CollectionConfig, CollectionId, Command, DEFAULT_VECTOR, Distance, Engine, Payload, PayloadSelector, PointWrite,
-    SearchParams, SearchQuery, Target, VectorSelector,
+    CollectionConfig, CollectionId, Command, DEFAULT_VECTOR, Distance, Engine, Payload, PayloadSelector, PointId,
+    PointWrite, SearchParams, SearchQuery, Target, VectorSelector,
 };
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use raft_groups::{Changes, Machine, MemoryState, Position};
+use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::time::Instant;
 
-/// Points of one command.
-const BATCH: usize = 1_000;
-/// Searches, and passes of the read loop.
-const PASSES: usize = 100;
+/// The collection in the engine.
 const COLLECTION: CollectionId = CollectionId(1);
+/// Points of one command.
+const BATCH: u64 = 1_000;
+/// The share of a plain read's speed that a search must reach.
+const BAR: f64 = 0.60;
 
-/// Loads the corpus into an engine and measures both, turn by turn, so that both meet the same machine.
-pub(super) fn measure(corpus: &Corpus, report: &mut Report) -> anyhow::Result<()> {
-    say("exact search in one engine, against a plain read of the same bytes");
-    let engine = loaded(corpus)?;
-    let (mut searches, mut reads, mut bytes, mut sum) = (Vec::new(), Vec::new(), 0, 0.0);
-    for pass in 0..PASSES {
-        let query = query(&corpus.queries()[pass % corpus.queries().len()]);
+/// Measures searches over the points 0 to `points`, each beside a plain read of the same bytes.
+pub(super) fn measure(corpus: &Corpus, points: u64, rounds: u64) -> anyhow::Result<Vec<Row>> {
+    let engine = filled(corpus, points)?;
+    // A second opinion on what reading costs: memory and loop of our own, nothing of the engine's.
+    let own = vec![3_u64; points as usize * corpus.columns / 2];
+    let (mut searches, mut reads, mut own_reads, mut bytes) = (vec![], vec![], vec![], 0);
+    for round in 0..=rounds {
+        let query = query(corpus, round);
         let start = Instant::now();
-        let found = engine.find(&query)?;
-        searches.push(start.elapsed().as_secs_f64());
-        ensure!(found.explain.exact && found.explain.compared == corpus.points(), "the search was not exact");
-        let start = Instant::now();
-        let read = engine.read_vectors(COLLECTION, DEFAULT_VECTOR)?;
-        reads.push(start.elapsed().as_secs_f64());
-        (bytes, sum) = (read.0, sum + read.1);
-    }
-    let (search, read) = (percentile(&mut searches, 0.5), percentile(&mut reads, 0.5));
-    let gigabytes = |seconds: f64| bytes as f64 / seconds / 1e9;
-    let note = format!("top 10 of {}, one thread, no network", count(corpus.points()));
-    report.add(Row::new("exact search in one engine, p50", search * 1e3, "ms").note(&note));
-    report.add(Row::new("exact search, bandwidth", gigabytes(search), "GB/s"));
-    let note = format!("{} MB, one thread (its sum is {sum:.0})", bytes / 1_000_000);
-    report.add(Row::new("plain read loop, bandwidth", gigabytes(read), "GB/s").note(&note));
-    report.add(Row::new("exact search against the read loop", 100.0 * read / search, "%"));
-    Ok(())
-}
-
-fn loaded(corpus: &Corpus) -> anyhow::Result<Engine> {
-    let engine = Engine::open(&MemoryState::default())?;
-    let config = CollectionConfig::single(corpus.size(), Distance::Cosine);
-    let mut index = 0;
-    let mut apply = |command: Command| {
-        index += 1;
-        engine.apply(Position { index, term: 1 }, &command.encode(), &mut Changes::default()).map(drop)
-    };
-    apply(Command::CreateCollection { collection: COLLECTION, config })?;
-    let mut points = Vec::with_capacity(BATCH);
-    for row in corpus.rows(0, corpus.points())? {
-        points.push(point(row?.point.map_err(anyhow::Error::msg)?));
-        if points.len() == BATCH {
-            apply(Command::Upsert { collection: COLLECTION, request: None, points: std::mem::take(&mut points) })?;
+        bytes = black_box(engine.read_vectors(COLLECTION, DEFAULT_VECTOR)?).0;
+        let read = Instant::now();
+        let found = black_box(engine.find(&query)?);
+        let searched = Instant::now();
+        black_box(own.iter().fold(0_u64, |sum, word| sum.wrapping_add(*word)));
+        let own_read = searched.elapsed();
+        ensure!(found.explain.exact && found.explain.compared == points, "a search was not exact: {:?}", found.explain);
+        // The first round warms up.
+        if round > 0 {
+            reads.push(read - start);
+            searches.push(searched - read);
+            own_reads.push(own_read);
         }
     }
-    apply(Command::Upsert { collection: COLLECTION, request: None, points })?;
+    let [searches, reads, own_reads] = [searches, reads, own_reads].map(Times::new);
+    let own_bytes = size_of_val(own.as_slice()) as u64;
+    Ok(rows(&format!("{points} x {}", corpus.columns), (&searches, bytes), (&reads, bytes), (&own_reads, own_bytes)))
+}
+
+fn rows(size: &str, searches: (&Times, u64), reads: (&Times, u64), own_reads: (&Times, u64)) -> Vec<Row> {
+    let speed = |bytes: u64, ms: f64| bytes as f64 / ms / 1e6;
+    let line = |name: &str, (times, bytes): (&Times, u64)| {
+        let (best, median) = (speed(bytes, times.best()), speed(bytes, times.p50()));
+        let row = Row::new(name, format!("{} GB/s", digits(best)));
+        let detail = format!("best of {}; median {} GB/s, {}", times.len(), digits(median), times.summary());
+        let row = row.detail(detail).number("best_gb_per_second", best).number("median_gb_per_second", median);
+        row.number("p50_ms", times.p50())
+    };
+    let share = |other: (&Times, u64), of: fn(&Times) -> f64| {
+        speed(searches.1, of(searches.0)) / speed(other.1, of(other.0)).max(f64::MIN_POSITIVE)
+    };
+    let (best, median) = (share(reads, Times::best), share(reads, Times::p50));
+    let own = share(own_reads, Times::best);
+    let detail = format!("of the best round; {:.0} % of the median, {:.0} % of our own loop", median * 1e2, own * 1e2);
+    let ratio = Row::new("search over plain read", format!("{:.0} %", best * 1e2)).detail(detail);
+    let ratio = ratio.bar(format!(">= {:.0} %", BAR * 1e2), best >= BAR).number("best_share", best);
+    vec![
+        line(&format!("exact search in process, 1 thread, {size}"), searches),
+        line("plain read of the same bytes", reads),
+        line("plain read of our own buffer of that size", own_reads),
+        ratio.number("median_share", median).number("own_loop_share", own),
+    ]
+}
+
+/// Adds the rows of [`measure`].
+pub(super) fn add(report: &mut Report, rows: Vec<Row>) {
+    rows.into_iter().for_each(|row| report.add(row));
+}
+
+/// An engine with the points, written as its group would write them.
+fn filled(corpus: &Corpus, points: u64) -> anyhow::Result<Engine> {
+    let engine = Engine::open(&MemoryState::default())?;
+    let config = CollectionConfig::single(corpus.columns, Distance::Cosine);
+    apply(&engine, 1, &Command::CreateCollection { collection: COLLECTION, config })?;
+    for (number, start) in (0..points).step_by(BATCH as usize).enumerate() {
+        let points = (start..(start + BATCH).min(points)).map(|id| point(corpus, id)).collect();
+        apply(&engine, number as u64 + 2, &Command::Upsert { collection: COLLECTION, request: None, points })?;
+    }
+    ensure!(engine.points() == points, "{} of {points} points went into the engine", engine.points());
     Ok(engine)
 }
 
-fn point(point: PointInput) -> PointWrite {
-    let PointInput { id, vector, .. } = point;
-    let id = match id {
-        crate::api::PointId::Num(id) => crate::engine::PointId::Num(id),
-        crate::api::PointId::Uuid(id) => crate::engine::PointId::Uuid(id),
-    };
-    PointWrite { id, vectors: vector.into_named(), payload: Payload::default(), if_version: None }
+fn apply(engine: &Engine, index: u64, command: &Command) -> anyhow::Result<()> {
+    let done = engine.apply(Position { index, term: 1 }, &command.encode(), &mut Changes::default());
+    done.map(drop).context("the engine refused to go on")
 }
 
-fn query(vector: &[f32]) -> SearchQuery {
+fn point(corpus: &Corpus, id: u64) -> PointWrite {
+    PointWrite {
+        id: PointId::Num(id),
+        vectors: BTreeMap::from([(DEFAULT_VECTOR.to_owned(), corpus.vector(id).to_vec())]),
+        payload: Payload::default(),
+        if_version: None,
+    }
+}
+
+fn query(corpus: &Corpus, number: u64) -> SearchQuery {
     SearchQuery {
         collection: COLLECTION,
-        vector_name: DEFAULT_VECTOR.into(),
-        target: Target::Vector(vector.to_vec()),
-        limit: 10,
+        vector_name: DEFAULT_VECTOR.to_owned(),
+        target: Target::Vector(corpus.query(number).to_vec()),
+        limit: TOP,
         filter: None,
         score_threshold: None,
         with_payload: PayloadSelector::None,
         with_vector: VectorSelector::None,
-        params: SearchParams { ef: None, exact: true },
+        params: SearchParams { exact: true, ..SearchParams::default() },
     }
 }

@@ -1,110 +1,140 @@
-//! Writes: batches from one client and from eight, then single points from one client and from sixty-four.
+//! Ingest in batches, single writes one after the other, single writes of many clients at once.
 
 use super::corpus::Corpus;
-use super::fleet::Fleet;
+use super::disk;
+use super::load::{Taken, Until, encoded, run};
 use super::report::{Report, Row};
-use super::strain::strain;
-use super::{COLLECTION, count, say};
-use crate::api::{PointId, PointInput, Upsert, Upserted, VectorValue};
-use crate::cli::client::{Client, Failure};
-use crate::cli::ingest::{Account, Journal, Load, Reject, create, load};
-use crate::cli::progress::Progress;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use super::stage::{COLLECTION, NODES, Stage, WRITES};
+use super::stats::{Times, digits};
+use crate::api::{Consistency, Upsert};
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
 use uuid::Uuid;
 
-/// Points of a batch.
-const BATCH: usize = 100;
-/// Clients that write single points, where group commit is to show.
+/// Points of a request of an ingest.
+const BATCH: u64 = 100;
+/// Clients of the group commit.
 const CROWD: usize = 64;
-/// How long a write is retried.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How many syncs' worth of writes a group commit must carry.
+const GROUP_COMMIT_BAR: f64 = 5.0;
+/// Bodies made ahead for single writes: a bound on memory.
+const SINGLE_WRITES: u64 = 30_000;
 
-/// Loads the corpus: a tenth from one client, the rest from eight.
-pub(super) async fn ingest(fleet: &Fleet, corpus: &Corpus, report: &mut Report) -> anyhow::Result<()> {
-    create(&fleet.client(0), COLLECTION, Some(corpus.size()), None, PATIENCE).await?;
-    let share = corpus.points() / 10;
-    for (clients, from, to) in [(1, 0, share), (8, share, corpus.points())] {
-        say(&format!("ingest of {} points, batch {BATCH}, {clients} clients", count(to - from)));
-        let plan = Load {
-            collection: COLLECTION.into(),
-            batch: BATCH,
-            clients,
-            consistency: None,
-            patience: PATIENCE,
-            max_rejects: 0,
-        };
-        let (cpu, begun) = (fleet.cpu_seconds()?, Instant::now());
-        let mut bar = Bar(Progress::start("bench: ingest"));
-        let account = load(fleet.client(0), plan, corpus.rows(from, to)?, &mut bar).await?;
-        let elapsed = begun.elapsed().as_secs_f64();
-        bar.0.finish();
-        let row =
-            Row::new(format!("ingest, batch {BATCH}, {clients} clients"), account.points as f64 / elapsed, "vectors/s");
-        let note =
-            format!("{} points in {elapsed:.1} s, {} retries; CPU per vector", count(account.points), account.retries);
-        report.add(row.cpu(fleet.cpu_seconds()? - cpu, account.points).note(&note));
-    }
-    Ok(())
+/// The disk, alone: appends and syncs one after the other.
+pub(super) fn disk(report: &mut Report, name: &str, dir: &Path, time: Duration) -> anyhow::Result<f64> {
+    let times = disk::sync_times(dir, time)?;
+    let rate = rate(&times, time);
+    let row = Row::new(format!("disk, 2 KiB append + fdatasync, {name}"), format!("{}/s", digits(rate)));
+    let row = row.detail(times.summary()).number("per_second", rate);
+    report.add(row.number("p50_ms", times.p50()).number("p99_ms", times.p99()));
+    Ok(rate)
 }
 
-struct Bar(Progress);
-
-impl Journal for Bar {
-    fn update(&mut self, account: &Account, _: &[Reject]) -> anyhow::Result<()> {
-        self.0.show(account.points, account.fraction);
-        Ok(())
-    }
+fn rate(times: &Times, time: Duration) -> f64 {
+    times.len() as f64 / time.as_secs_f64()
 }
 
-/// Single points: one client, whose every write waits for a sync of its own, and a crowd, whose writes share syncs.
-pub(super) async fn single(
-    fleet: &Fleet,
-    corpus: &Corpus,
-    length: Duration,
-    syncs_per_second: f64,
+/// Loads the points of these ids in batches.
+pub(super) async fn ingest(
     report: &mut Report,
+    stage: &Stage,
+    corpus: &Corpus,
+    ids: Range<u64>,
+    clients: usize,
 ) -> anyhow::Result<()> {
-    let mut rates = Vec::new();
-    for workers in [1, CROWD] {
-        say(&format!("single writes, {workers} clients"));
-        let (clients, queries) = (fleet.clients(), Arc::new(corpus.queries().to_vec()));
-        let first = corpus.points();
-        let cpu = fleet.cpu_seconds()?;
-        let mut run = strain(workers, length, move |worker, done| {
-            let client = clients[worker % clients.len()].clone();
-            let vector = queries[done as usize % queries.len()].clone();
-            // Ids of its own for each worker, again and again: the corpus stays what it is.
-            let id = first + worker as u64 * 16 + done % 16;
-            async move { write(&client, id, vector).await }
-        })
-        .await?;
-        let row = Row::new(format!("single write, {workers} clients"), run.per_second, "writes/s").note(&run.latency());
-        report.add(row.cpu(fleet.cpu_seconds()? - cpu, run.operations));
-        rates.push(run.per_second);
-    }
-    let serial = rates[0].max(f64::MIN_POSITIVE);
-    let note = format!("{CROWD} clients against one, whose every write has a sync of its own");
-    report.add(Row::new("group commit", rates[1] / serial, "times").note(&note));
-    let note = format!("{CROWD} clients against the disk's own fdatasync rate; three nodes share that disk");
-    report.add(Row::new("group commit, against the disk", rates[1] / syncs_per_second, "times").note(&note));
+    let starts: Vec<u64> = ids.clone().step_by(BATCH as usize).collect();
+    let batches = starts.iter().map(|start| upsert(COLLECTION, corpus, *start..(start + BATCH).min(ids.end)));
+    let (bodies, until) = (encoded(batches), Until::all(starts.len() as u64));
+    let taken = run(stage, clients, until, move |hand, number| {
+        let bodies = bodies.clone();
+        async move { hand.write("/vectors", &bodies[number as usize]).await }
+    });
+    let taken = taken.await?;
+    let (rate, cpu) = (taken.rate() * BATCH as f64, taken.processor_ms_per(BATCH as f64));
+    let name = format!("ingest, batch {BATCH}, {}", people(clients));
+    let detail = format!("{} a batch; {} ms CPU a vector{}", taken.times.summary(), digits(cpu), taken.mishaps());
+    let row = Row::new(name, format!("{} vectors/s", digits(rate))).detail(detail);
+    report.add(numbers(row, &taken).number("vectors_per_second", rate).number("cpu_ms_per_vector", cpu));
     Ok(())
 }
 
-async fn write(client: &Client, id: u64, vector: Vec<f32>) -> Result<(), Failure> {
-    let point =
-        PointInput { id: PointId::Num(id), vector: VectorValue::Single(vector), payload: None, if_version: None };
-    upsert(client, vec![point]).await
+/// Single writes by one client, then by many; the second against one sync a write.
+pub(super) async fn single(
+    report: &mut Report,
+    stage: &Stage,
+    corpus: &Corpus,
+    sync_rate: f64,
+    time: Duration,
+) -> anyhow::Result<()> {
+    let alone = singles(stage, corpus, 1, time).await?;
+    report.add(single_row("single upsert, 1 client", &alone));
+    let crowd = singles(stage, corpus, CROWD, time).await?;
+    report.add(single_row(&format!("single upsert, {CROWD} clients"), &crowd));
+    for (against, rate) in [("one fdatasync a write", sync_rate), ("one client", alone.rate())] {
+        let ratio = crowd.rate() / rate;
+        let detail = format!("{}/s over {}/s", digits(crowd.rate()), digits(rate));
+        let row = Row::new(format!("group commit over {against}"), format!("{} x", digits(ratio)));
+        let row = row.detail(detail).bar(format!(">= {GROUP_COMMIT_BAR} x"), ratio >= GROUP_COMMIT_BAR);
+        report.add(row.number("ratio", ratio));
+    }
+    Ok(())
 }
 
-/// Writes points under a request id of their own.
-pub(super) async fn upsert(client: &Client, vectors: Vec<PointInput>) -> Result<(), Failure> {
-    let upsert = Upsert {
-        collection: COLLECTION.into(),
-        vectors,
-        consistency: None,
+async fn singles(stage: &Stage, corpus: &Corpus, clients: usize, time: Duration) -> anyhow::Result<Taken> {
+    let count = if clients == 1 { SINGLE_WRITES / 3 } else { SINGLE_WRITES };
+    let bodies = encoded((0..count).map(|id| upsert(WRITES, corpus, id..id + 1)));
+    run(stage, clients, Until { operations: count, time }, move |hand, number| {
+        let bodies = bodies.clone();
+        async move { hand.write("/vectors", &bodies[number as usize]).await }
+    })
+    .await
+}
+
+fn single_row(name: &str, taken: &Taken) -> Row {
+    let cpu = taken.processor_ms_per(1.0);
+    let detail = format!("{}; {} ms CPU a write{}", taken.times.summary(), digits(cpu), taken.mishaps());
+    let row = Row::new(name, format!("{} writes/s", digits(taken.rate()))).detail(detail);
+    numbers(row, taken).number("writes_per_second", taken.rate()).number("cpu_ms_per_write", cpu)
+}
+
+fn numbers(row: Row, taken: &Taken) -> Row {
+    let row = row.number("p50_ms", taken.times.p50()).number("p99_ms", taken.times.p99());
+    row.number("operations", taken.times.len() as f64).number("retries", taken.retries as f64)
+}
+
+/// A write of these points, under a name of its own, so that repeating it is harmless.
+pub(super) fn upsert(collection: &str, corpus: &Corpus, ids: Range<u64>) -> Upsert {
+    Upsert {
+        collection: collection.into(),
+        vectors: ids.map(|id| corpus.point(id)).collect(),
+        consistency: Some(Consistency::Quorum.into()),
         request_id: Some(Uuid::new_v4()),
         timeout_ms: None,
-    };
-    client.write::<Upserted>("/vectors", &upsert, PATIENCE, |_| {}).await.map(drop)
+    }
+}
+
+/// Memory and disk that the points take; `points` are those acknowledged so far.
+pub(super) async fn footprint(report: &mut Report, stage: &Stage, points: u64, columns: usize) -> anyhow::Result<()> {
+    let (mut claimed, mut taken) = (0, 0);
+    for node in stage.nodes() {
+        let stats: crate::api::Stats = crate::cli::client::Client::new(&[node.url])?.get("/stats").await?;
+        claimed += stats.disk_bytes;
+        taken += disk::bytes_under(&node.dir)?;
+    }
+    let each = |bytes: u64| bytes as f64 / points as f64 / NODES as f64;
+    let row = Row::new("disk after the ingest, a vector and copy", format!("{} bytes", digits(each(taken))));
+    let detail = format!(
+        "{} by /stats; a raw vector has {}; {} MiB on {NODES} nodes",
+        digits(each(claimed)),
+        4 * columns,
+        taken >> 20
+    );
+    report.add(row.detail(detail).number("bytes_per_vector", each(taken)).number("bytes_by_stats", each(claimed)));
+    Ok(())
+}
+
+/// How many clients, in words.
+pub(super) fn people(clients: usize) -> String {
+    if clients == 1 { "1 client".into() } else { format!("{clients} clients") }
 }

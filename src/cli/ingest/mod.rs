@@ -15,7 +15,7 @@ mod tests;
 pub(crate) use load::{Account, Journal, Load, Reject, load};
 pub(crate) use npy::Npy;
 pub(crate) use payload::Payloads;
-pub(crate) use source::{Matrix, Row, Rows, open_npy};
+pub(crate) use source::{Matrix, Rows, open_npy};
 
 use super::client::{Client, Target};
 use super::exit::{Exit, Usage};

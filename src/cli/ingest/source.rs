@@ -18,17 +18,6 @@ pub(crate) struct Row {
     pub(crate) point: Result<PointInput, String>,
 }
 
-impl Row {
-    /// The same vector further on: its number, and its id where that is a number, grow by `rows`.
-    pub(crate) fn shifted(mut self, rows: u64) -> Self {
-        self.number += rows;
-        if let Ok(PointInput { id: PointId::Num(id), .. }) = &mut self.point {
-            *id += rows;
-        }
-        self
-    }
-}
-
 /// Rows in order; an error ends them.
 pub(crate) type Rows = Box<dyn Iterator<Item = anyhow::Result<Row>> + Send>;
 

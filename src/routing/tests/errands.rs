@@ -1,0 +1,112 @@
+//! Single turns of an errand: whom it goes to, and what an outcome makes of it.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use raft_groups::{NodeId, ReadMode};
+
+use crate::engine::{CollectionId, CountQuery};
+use crate::placement::tests::map_of;
+use crate::placement::{ClusterMap, ShardId};
+use crate::routing::errand::{Errand, Outlook, Turn};
+use crate::routing::rpc::{Call, CallAnswer, CallError, Query, RpcError};
+use crate::routing::{Committed, RouteError};
+
+fn write() -> Errand {
+    let call = Call::Write { group: ShardId(0).group(), command: Bytes::new(), everywhere: false };
+    Errand::new(Some(ShardId(0)), call)
+}
+
+fn read(mode: ReadMode) -> Errand {
+    let query = Query::Count(CountQuery { collection: CollectionId(1), filter: None });
+    let call = Call::Read { group: ShardId(0).group(), mode, after: None, max_staleness_ms: None, query };
+    Errand::new(Some(ShardId(0)), call)
+}
+
+fn map() -> ClusterMap {
+    map_of(3, 1, 3)
+}
+
+fn choose(errand: &Errand, me: Option<NodeId>, leader: Option<NodeId>, dead: NodeId) -> Option<NodeId> {
+    errand.choose(&Outlook { map: &map(), me, leader, alive: &|node| node != dead, spread: 0 })
+}
+
+fn not_leader(leader: Option<NodeId>) -> Result<CallAnswer, CallError> {
+    Err(CallError::NotLeader { leader })
+}
+
+fn lost() -> RpcError {
+    RpcError::Lost { reason: "reset".to_owned() }
+}
+
+#[test]
+fn writes_go_to_the_known_leader_then_home_then_to_the_living() {
+    assert_eq!(choose(&write(), Some(2), Some(3), 0), Some(3));
+    assert_eq!(choose(&write(), Some(2), None, 0), Some(2));
+    assert_eq!(choose(&write(), None, None, 1), Some(2));
+    assert_eq!(choose(&write(), None, Some(9), 0), Some(1), "a leader without a replica is no leader");
+}
+
+#[test]
+fn reads_stay_home_unless_they_need_the_leader() {
+    assert_eq!(choose(&read(ReadMode::Follower), Some(2), Some(3), 0), Some(2));
+    assert_eq!(choose(&read(ReadMode::Linearizable), Some(2), Some(3), 0), Some(2));
+    assert_eq!(choose(&read(ReadMode::Linearizable), None, Some(3), 0), Some(3));
+    assert_eq!(choose(&read(ReadMode::Lease), Some(2), Some(3), 0), Some(3));
+}
+
+#[test]
+fn a_hint_is_followed_at_once_and_a_round_in_vain_pauses() {
+    let mut errand = write();
+    assert_eq!(errand.answered(1, not_leader(Some(3)), &map()), Turn::Again);
+    assert_eq!(choose(&errand, Some(1), Some(1), 0), Some(3));
+    assert_eq!(errand.unanswered(3, &lost(), &map()), Turn::Again);
+    assert_eq!(choose(&errand, Some(1), None, 0), Some(2));
+    assert_eq!(errand.answered(2, not_leader(Some(3)), &map()), Turn::Later);
+    assert_eq!((errand.rounds, choose(&errand, Some(1), None, 0)), (1, Some(3)));
+}
+
+#[test]
+fn busy_is_not_asked_elsewhere() {
+    let mut errand = write();
+    let busy = CallError::Busy { limit: "1024 queries".to_owned() };
+    assert_eq!(errand.answered(1, Err(busy), &map()), Turn::Later);
+    assert_eq!(choose(&errand, None, Some(1), 0), Some(1));
+    assert!(matches!(errand.give_up(&map()), Err(RouteError::Overloaded { .. })));
+}
+
+#[test]
+fn once_in_doubt_never_certainly_not() {
+    let unsent = RpcError::NotSent { reason: "refused".to_owned() };
+    let mut errand = write();
+    errand.unanswered(1, &lost(), &map());
+    errand.answered(2, not_leader(None), &map());
+    errand.unanswered(3, &unsent, &map());
+    assert_eq!(errand.give_up(&map()).unwrap_err().committed(), Committed::Unknown);
+    let mut errand = write();
+    errand.unanswered(1, &unsent, &map());
+    errand.answered(2, not_leader(None), &map());
+    assert_eq!(errand.give_up(&map()).unwrap_err().committed(), Committed::No);
+    let mut errand = read(ReadMode::Lease);
+    errand.unanswered(1, &lost(), &map());
+    assert_eq!(errand.give_up(&map()).unwrap_err().committed(), Committed::No, "a read changes nothing");
+}
+
+#[test]
+fn committed_but_lagging_ends_as_committed() {
+    let mut errand = write();
+    let answer = CallAnswer::Written { index: 4, reply: Bytes::new(), lagging: BTreeSet::from([3]) };
+    assert_eq!(errand.answered(1, Ok(answer.clone()), &map()), Turn::Later);
+    errand.unanswered(1, &lost(), &map());
+    assert_eq!(errand.give_up(&map()), Ok((1, answer)));
+}
+
+#[test]
+fn who_answered_at_last_is_not_missing() {
+    let mut errand = read(ReadMode::Lease);
+    errand.unanswered(1, &lost(), &map());
+    errand.unanswered(2, &lost(), &map());
+    errand.answered(1, not_leader(None), &map());
+    let Err(RouteError::NoLeader { missing, .. }) = errand.give_up(&map()) else { panic!("no leader was found") };
+    assert_eq!(missing.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["node2"]);
+}

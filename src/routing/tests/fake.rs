@@ -1,0 +1,209 @@
+//! A cluster without consensus: one true state per group, and a leader and an order of faults that the test sets.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use raft_groups::{Changes, GroupId, Machine, MemoryState, NodeId, Position, ReadMode, ReadPoint, Role};
+use tokio::time::Instant;
+
+use crate::engine::Engine;
+use crate::placement::tests::map_of;
+use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine};
+use crate::routing::rpc::{Call, CallAnswer, CallError, Carrier, Found, Query, RpcError, RpcResult};
+use crate::routing::{MapCell, Router};
+
+/// What happens to the next calls a node gets, beside what its state makes of them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// It carries the calls out, and the answer is lost.
+    AnswerLost,
+    /// Every call is answered so.
+    Answers(CallError),
+}
+
+struct Group<M> {
+    machine: M,
+    index: u64,
+    leader: Option<NodeId>,
+}
+
+pub struct State {
+    meta: Group<MetaMachine>,
+    shards: BTreeMap<GroupId, Group<Engine>>,
+    /// Nodes that answer nothing, for good.
+    pub down: BTreeSet<NodeId>,
+    pub faults: BTreeMap<NodeId, VecDeque<Fault>>,
+    /// Staleness of each node's follower reads.
+    pub staleness: BTreeMap<NodeId, Duration>,
+    /// Voters that do not apply in time.
+    pub lagging: BTreeSet<NodeId>,
+    /// How many requests each node got.
+    pub requests: BTreeMap<NodeId, u64>,
+}
+
+#[derive(Clone)]
+pub struct FakeCluster(pub Arc<Mutex<State>>);
+
+impl<M: Machine> Group<M> {
+    fn new(leader: NodeId) -> Self {
+        let machine = M::open(&MemoryState::default()).unwrap();
+        Self { machine, index: 0, leader: Some(leader) }
+    }
+
+    fn write(&mut self, me: NodeId, command: &Bytes, lagging: BTreeSet<NodeId>) -> Result<CallAnswer, CallError> {
+        if self.leader != Some(me) {
+            return Err(CallError::NotLeader { leader: self.leader });
+        }
+        self.index += 1;
+        let at = Position { index: self.index, term: 1 };
+        let reply = self.machine.apply(at, command, &mut Changes::default()).unwrap();
+        Ok(CallAnswer::Written { index: self.index, reply, lagging })
+    }
+
+    fn point(&self, me: NodeId, mode: ReadMode, staleness: Duration) -> Result<ReadPoint, CallError> {
+        let leads = self.leader == Some(me);
+        if mode == ReadMode::Lease && !leads || mode == ReadMode::Linearizable && self.leader.is_none() {
+            return Err(CallError::NotLeader { leader: self.leader });
+        }
+        let role = if leads { Role::Leader } else { Role::Follower };
+        Ok(ReadPoint { role, term: 1, index: self.index, leader_contact: Some(staleness) })
+    }
+}
+
+impl FakeCluster {
+    pub fn new(nodes: u64, shards: u32) -> Self {
+        let first = map_of(nodes, shards, nodes as usize);
+        let groups = first.shards.iter().map(|(shard, entry)| (shard.group(), Group::new(entry.preferred))).collect();
+        let mut meta = Group::new(1);
+        meta.write(1, &MetaCommand::Form { map: first }.encode(), BTreeSet::new()).unwrap();
+        Self(Arc::new(Mutex::new(State {
+            meta,
+            shards: groups,
+            down: BTreeSet::new(),
+            faults: BTreeMap::new(),
+            staleness: BTreeMap::new(),
+            lagging: BTreeSet::new(),
+            requests: BTreeMap::new(),
+        })))
+    }
+
+    /// A router with the map as it is now, in node `me` or in a gateway.
+    pub fn router(&self, me: Option<NodeId>) -> Router {
+        let map = MapCell::default();
+        map.offer(self.map());
+        Router::new(Arc::new(FakeCarrier { cluster: self.clone(), me }), map)
+    }
+
+    pub fn map(&self) -> Arc<ClusterMap> {
+        self.0.lock().meta.machine.map()
+    }
+
+    pub fn lead(&self, group: GroupId, leader: Option<NodeId>) {
+        let mut state = self.0.lock();
+        match group {
+            META => state.meta.leader = leader,
+            shard => state.shards.get_mut(&shard).unwrap().leader = leader,
+        }
+    }
+
+    pub fn lead_all(&self, leader: Option<NodeId>) {
+        let groups: Vec<GroupId> = self.0.lock().shards.keys().copied().collect();
+        groups.into_iter().for_each(|group| self.lead(group, leader));
+    }
+
+    pub fn fault(&self, node: NodeId, fault: Fault) {
+        self.0.lock().faults.entry(node).or_default().push_back(fault);
+    }
+
+    /// The log index of a shard's group: how many commands it has seen.
+    pub fn index(&self, group: GroupId) -> u64 {
+        self.0.lock().shards[&group].index
+    }
+
+    pub fn points(&self) -> u64 {
+        self.0.lock().shards.values().map(|group| group.machine.points()).sum()
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.0.lock().requests.values().sum()
+    }
+}
+
+impl State {
+    fn one(&mut self, me: NodeId, call: &Call) -> Result<CallAnswer, CallError> {
+        let staleness = self.staleness.get(&me).copied().unwrap_or_default();
+        match call {
+            Call::Report => Err(CallError::Unfit { reason: "no reports here".to_owned() }),
+            Call::Write { group: META, command, .. } => self.meta.write(me, command, BTreeSet::new()),
+            Call::Write { group, command, everywhere } => {
+                let lagging = if *everywhere { self.lagging.clone() } else { BTreeSet::new() };
+                self.shards.get_mut(group).unwrap().write(me, command, lagging)
+            }
+            Call::Read { group: META, mode, .. } => {
+                let point = self.meta.point(me, *mode, staleness)?;
+                Ok(CallAnswer::Read { point, found: Found::Map(self.meta.machine.map()) })
+            }
+            Call::Read { group, mode, after, max_staleness_ms, query } => {
+                let group = &self.shards[group];
+                let point = group.point(me, *mode, staleness)?;
+                if after.is_some_and(|after| after > group.index) {
+                    return Err(CallError::Behind { applied: group.index });
+                }
+                if max_staleness_ms.is_some_and(|bound| staleness.as_millis() > u128::from(bound)) {
+                    return Err(CallError::Stale { staleness_ms: Some(staleness.as_millis() as u64) });
+                }
+                look(&group.machine, query).map(|found| CallAnswer::Read { point, found })
+            }
+        }
+    }
+}
+
+fn look(machine: &Engine, query: &Query) -> Result<Found, CallError> {
+    let found = match query {
+        Query::Search(query) => machine.search(query).map(Found::Hits),
+        Query::Get(query) => machine.get(query).map(Found::Records),
+        Query::Scroll(query) => machine.scroll(query).map(Found::Page),
+        Query::Count(query) => machine.count(query).map(Found::Count),
+        Query::Map => panic!("the map is not in a shard"),
+    };
+    found.map_err(CallError::Refused)
+}
+
+struct FakeCarrier {
+    cluster: FakeCluster,
+    me: Option<NodeId>,
+}
+
+#[async_trait]
+impl Carrier for FakeCarrier {
+    async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, _: Instant) -> RpcResult {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut state = self.cluster.0.lock();
+        if cluster != state.meta.machine.map().cluster {
+            return Err(RpcError::WrongDoor);
+        }
+        *state.requests.entry(to).or_default() += 1;
+        let fault = state.faults.get_mut(&to).and_then(VecDeque::pop_front);
+        match fault {
+            _ if state.down.contains(&to) => Err(RpcError::NotSent { reason: "connection refused".to_owned() }),
+            Some(Fault::Answers(error)) => Ok(calls.iter().map(|_| Err(error.clone())).collect()),
+            Some(Fault::AnswerLost) => {
+                calls.iter().for_each(|call| drop(state.one(to, call)));
+                Err(RpcError::Lost { reason: "connection reset".to_owned() })
+            }
+            None => Ok(calls.iter().map(|call| state.one(to, call)).collect()),
+        }
+    }
+
+    fn looks_alive(&self, node: NodeId) -> bool {
+        !self.cluster.0.lock().down.contains(&node)
+    }
+
+    fn me(&self) -> Option<NodeId> {
+        self.me
+    }
+}
