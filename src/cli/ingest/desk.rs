@@ -66,7 +66,9 @@ impl Desk {
             }
             None => "stopped".into(),
         })?;
-        checkpoint.map(Checkpoint::remove);
+        if let Some(checkpoint) = checkpoint {
+            checkpoint.remove();
+        }
         Ok(if rejected > 0 { Exit::Failed } else { Exit::Ok })
     }
 }

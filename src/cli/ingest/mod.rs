@@ -131,7 +131,7 @@ pub(crate) async fn create(
 }
 
 impl IngestArgs {
-    fn from_stdin(&self) -> bool {
+    fn is_stdin(&self) -> bool {
         self.input == Path::new("-")
     }
 
@@ -141,7 +141,7 @@ impl IngestArgs {
 
     /// The checkpoint; stdin has none, since what was read from it is gone.
     fn checkpoint(&self) -> anyhow::Result<Option<Checkpoint>> {
-        if self.from_stdin() {
+        if self.is_stdin() {
             return Ok(None);
         }
         let files: Vec<&Path> = std::iter::once(&self.input).chain(&self.payload).map(PathBuf::as_path).collect();
@@ -162,7 +162,7 @@ impl IngestArgs {
         if self.payload.is_some() || self.id_offset > 0 {
             return Err(Usage("--payload and --id-offset go with .npy: lines of NDJSON carry their own".into()).into());
         }
-        if self.from_stdin() {
+        if self.is_stdin() {
             return Ok((source::ndjson(std::io::BufReader::new(std::io::stdin()), None, 0), None));
         }
         let file = File::open(&self.input).with_context(|| format!("cannot open {}", self.input.display()))?;
