@@ -49,7 +49,7 @@ pub(super) async fn measure(
         let (outage, restart) =
             kill(stage, corpus, *shard, *id, &mut toll).await.with_context(|| format!("round {}", round + 1))?;
         eprintln!(
-            "  round {}: shard {shard}, {:.0?} without a leader, level again in {:.0?}",
+            "  round {}: shard {shard}, {:.1?} without an acknowledgement, level again in {:.1?}",
             round + 1,
             outage,
             restart
