@@ -44,7 +44,10 @@ impl<M: Machine> Replica<M> {
         self.check_running()?;
         let index = match mode {
             ReadMode::Follower => return Ok(self.read_point()),
-            ReadMode::Lease => self.lease_index().await?,
+            ReadMode::Lease => {
+                let late = |_| ReadError::NoQuorum { reason: "the replica did not answer in time".to_owned() };
+                timeout_at(deadline, self.lease_index()).await.map_err(late)??
+            }
             ReadMode::Linearizable => self.confirmed_index(deadline).await?,
         };
         self.wait_applied(index, deadline).await

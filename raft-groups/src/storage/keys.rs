@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! both         "quiver identity"    whose they are
-//! log store    group | 0            vote        group | 1  last purged    group | 2  committed   group | 3  opened
-//!              group | 4 | index    log entry
+//! log store    group | 0            vote        group | 1  last purged    group | 2  opened
+//!              group | 3 | index    log entry
 //! state store  group | 0            applied index, membership, current generation
 //!              group | 1 | generation | the machine's own key
 //! ```
@@ -16,7 +16,6 @@ use crate::GroupId;
 pub enum LogKey {
     Vote,
     Purged,
-    Committed,
     Opened,
     Entry(u64),
 }
@@ -28,10 +27,9 @@ impl LogKey {
         match self {
             Self::Vote => key.push(0),
             Self::Purged => key.push(1),
-            Self::Committed => key.push(2),
-            Self::Opened => key.push(3),
+            Self::Opened => key.push(2),
             Self::Entry(index) => {
-                key.push(4);
+                key.push(3);
                 key.extend(index.to_be_bytes());
             }
         }

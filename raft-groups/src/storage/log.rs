@@ -2,7 +2,8 @@
 //!
 //! Everything that changes goes through the store's one [`Syncer`] in order, so completing an append implies that
 //! all before it are durable. What is queued but not yet written, and a little more, is kept in memory: an append is
-//! readable when it returns, and replication seldom reads the disk.
+//! readable when it returns, and replication seldom reads the disk. What is committed is not stored: a restarted replica
+//! has its applied state, and learns the rest from its leader.
 
 use std::fmt::Debug;
 use std::io;
@@ -48,7 +49,6 @@ impl GroupLog {
     pub fn open(group: GroupId, store: Arc<dyn Store>, syncer: Syncer) -> io::Result<Self> {
         let mut known = Known {
             vote: read(&*store, group, LogKey::Vote)?,
-            committed: read(&*store, group, LogKey::Committed)?,
             purged: read(&*store, group, LogKey::Purged)?,
             ..Known::default()
         };
@@ -236,21 +236,6 @@ impl RaftLogStorage<Types> for GroupLog {
         self.0.syncer.carry_out(batch, true).await?;
         self.0.known.lock().vote = Some(*vote);
         Ok(())
-    }
-
-    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
-        let mut batch = Batch::default();
-        if let Some(committed) = committed {
-            put(&mut batch, self.0.group, LogKey::Committed, &committed);
-        }
-        self.0.known.lock().committed = committed;
-        // Losing it only makes a restarted replica wait for the leader's word on what is committed.
-        self.0.syncer.submit(batch, false, drop);
-        Ok(())
-    }
-
-    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        Ok(self.0.known.lock().committed)
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> io::Result<()>

@@ -92,14 +92,18 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
             let machine = self.machine.read().clone();
             let mut chunk = Chunk::default();
             let mut replies = Vec::with_capacity(entries.len());
-            for entry in entries {
-                let (entry, responder) = entry?;
-                if let Some(log) = &self.log {
-                    log.wait_durable(entry.log_id.index).await?;
-                }
-                let reply = self.apply_entry(&machine, &entry, &mut chunk)?;
-                replies.extend(responder.map(|responder| (responder, reply)));
+            let entries = entries.into_iter().collect::<io::Result<Vec<_>>>()?;
+            if let (Some(log), Some((last, _))) = (&self.log, entries.last()) {
+                log.wait_durable(last.log_id.index).await?;
             }
+            // A machine waits for its readers, and its commands may be long work: the tasks of this thread go elsewhere.
+            blocking(|| {
+                for (entry, responder) in entries {
+                    let reply = self.apply_entry(&machine, &entry, &mut chunk)?;
+                    replies.extend(responder.map(|responder| (responder, reply)));
+                }
+                io::Result::Ok(())
+            })?;
             if let Some(applied) = chunk.applied {
                 self.state.commit(&chunk.changes, applied, chunk.membership).await?;
                 self.applied.send_replace(Some(applied));

@@ -12,7 +12,6 @@ const TAIL_BYTES: usize = 4 << 20;
 #[derive(Default)]
 pub struct Known {
     pub vote: Option<Vote>,
-    pub committed: Option<LogId>,
     pub purged: Option<LogId>,
     pub last: Option<LogId>,
     /// Index of the first entry, where there is any.
