@@ -31,8 +31,8 @@ impl Default for RaftSettings {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_millis(150),
-            election_min: Duration::from_millis(600),
-            election_max: Duration::from_millis(1200),
+            election_min: Duration::from_millis(500),
+            election_max: Duration::from_millis(1000),
             snapshot_after: 5000,
             keep_entries: 2000,
             snapshot_rate: 128 << 20,

@@ -46,10 +46,10 @@ pub struct ServerArgs {
     /// How often an idle leader proves that it is alive, in milliseconds [default: 150].
     #[arg(long, env = "QUIVER_HEARTBEAT_MS", value_name = "MS")]
     pub heartbeat_ms: Option<u64>,
-    /// Shortest silence after which a follower stands for election, in milliseconds [default: 600].
+    /// Shortest silence after which a follower stands for election, in milliseconds [default: 500].
     #[arg(long, env = "QUIVER_ELECTION_MIN_MS", value_name = "MS")]
     pub election_min_ms: Option<u64>,
-    /// Longest such silence, in milliseconds [default: 1200].
+    /// Longest such silence, in milliseconds [default: 1000].
     #[arg(long, env = "QUIVER_ELECTION_MAX_MS", value_name = "MS")]
     pub election_max_ms: Option<u64>,
     /// Log entries of a shard after which it takes a snapshot and purges its log [default: 5000].
@@ -185,8 +185,8 @@ impl ServerArgs {
             shards: self.shards.unwrap_or(8),
             replication_factor: self.replication_factor,
             heartbeat: millis(self.heartbeat_ms, 150),
-            election_min: millis(self.election_min_ms, 600),
-            election_max: millis(self.election_max_ms, 1200),
+            election_min: millis(self.election_min_ms, 500),
+            election_max: millis(self.election_max_ms, 1000),
             snapshot_after,
             keep_entries: self.keep_entries.unwrap_or(2000.min(snapshot_after / 2)),
             limits: request_limits(self.max_body_bytes, self.max_batch, self.max_limit, self.request_timeout_ms)?,

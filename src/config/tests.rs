@@ -49,7 +49,7 @@ fn an_unknown_key_is_named_with_its_file() {
 fn refusals_name_the_setting_and_the_way_out() {
     for (flags, setting) in [
         (&["--heartbeat-ms", "500"][..], "--heartbeat-ms"),
-        (&["--election-max-ms", "600"], "--election-max-ms"),
+        (&["--election-max-ms", "500"], "--election-max-ms"),
         (&["--shards", "0"], "--shards"),
         (&["--node-id", "a b"], "--node-id"),
         (&["--listen", "0.0.0.0:8001"], "--advertise"),
