@@ -7,9 +7,10 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::impls::EmptyNode;
 use openraft::raft::Precondition;
+use tokio::time::{Instant, timeout_at};
 
 use crate::membership::{Step, next_step};
-use crate::types::{Node, Types};
+use crate::types::{LogId, Node, Types};
 use crate::{Group, Machine, NodeId, Role, WriteError};
 
 impl<M: Machine> Group<M> {
@@ -20,31 +21,41 @@ impl<M: Machine> Group<M> {
     ///
     /// # Errors
     /// [`WriteError::NotLeader`] and [`WriteError::Busy`] (another change is under way) did nothing.
-    pub async fn converge(&self, wanted: &BTreeSet<NodeId>) -> Result<Step, WriteError> {
+    pub async fn converge(&self, wanted: &BTreeSet<NodeId>, deadline: Instant) -> Result<Step, WriteError> {
+        // Before the status, so that a change in between is one since the membership that is asked for.
+        let chosen_for = *self.raft().metrics().borrow_watched().membership_config.log_id();
         let status = self.status();
         if status.role != Role::Leader {
             return Err(WriteError::NotLeader { leader: status.leader });
         }
         let step = next_step(wanted, &status);
+        let change = |change, retain| self.change(change, retain, chosen_for, deadline);
         match &step {
             Step::Done | Step::AwaitLearners(_) => {}
             Step::AddLearner(node) => {
-                self.change(ChangeMembers::AddNodes([(*node, EmptyNode::new())].into()), true).await?;
+                change(ChangeMembers::AddNodes([(*node, EmptyNode::new())].into()), true).await?;
             }
             Step::TransferLeader(node) => self.transfer_leader(*node).await?,
-            Step::ChangeVoters(voters) => self.change(ChangeMembers::ReplaceAllVoters(voters.clone()), true).await?,
-            Step::RemoveLearners(nodes) => self.change(ChangeMembers::RemoveNodes(nodes.clone()), false).await?,
+            Step::ChangeVoters(voters) => change(ChangeMembers::ReplaceAllVoters(voters.clone()), true).await?,
+            Step::RemoveLearners(nodes) => change(ChangeMembers::RemoveNodes(nodes.clone()), false).await?,
         }
         Ok(step)
     }
 
-    async fn change(&self, change: ChangeMembers<NodeId, Node>, retain: bool) -> Result<(), WriteError> {
-        let last_membership_log_id = *self.raft().metrics().borrow_watched().membership_config.log_id();
+    async fn change(
+        &self,
+        change: ChangeMembers<NodeId, Node>,
+        retain: bool,
+        last_membership_log_id: Option<LogId>,
+        deadline: Instant,
+    ) -> Result<(), WriteError> {
         let unchanged = Precondition::LastMembershipLogId { last_membership_log_id };
-        match self.raft().change_membership_if(change, retain, [unchanged]).await {
-            Ok(_) => Ok(()),
-            Err(RaftError::APIError(error)) => Err(refused(error)),
-            Err(RaftError::Fatal(error)) => Err(WriteError::Indeterminate { reason: error.to_string() }),
+        let unknown = |reason: String| Err(WriteError::Indeterminate { reason });
+        match timeout_at(deadline, self.raft().change_membership_if(change, retain, [unchanged])).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(RaftError::APIError(error))) => Err(refused(error)),
+            Ok(Err(RaftError::Fatal(error))) => unknown(error.to_string()),
+            Err(_) => unknown("no answer before the deadline".to_owned()),
         }
     }
 }

@@ -151,9 +151,8 @@ impl<M: Machine> Group<M> {
                 return false;
             }
             let request = Request::AwaitApplied { index, within_ms: left.as_millis() as u64 };
-            match self.replica.peers.call(node, Lane::Raft, request, left).await {
+            match self.replica.peers.call(node, Lane::Wait, request, left + PAUSE).await {
                 Ok(Reply::Applied(true)) => return true,
-                Ok(Reply::Applied(false)) => {}
                 _ => tokio::time::sleep(PAUSE.min(left)).await,
             }
         }

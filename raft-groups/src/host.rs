@@ -231,7 +231,8 @@ fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Resul
         return Err("its log is gone although its state is there".to_owned());
     }
     let newest_term = last.max(applied).map(|log_id| log_id.leader_id.term);
-    if newest_term > vote.map(|vote| vote.leader_id.term) {
+    // Term 0 is nobody's: the first membership has it, and is written before the first vote.
+    if newest_term.unwrap_or(0) > vote.map_or(0, |vote| vote.leader_id.term) {
         return Err("its vote is older than its log, so a vote was lost".to_owned());
     }
     // Entries are applied once they are durable here, so only a snapshot just installed can be ahead of the log.

@@ -123,7 +123,7 @@ impl<M: Machine> Replica<M> {
 
     async fn confirm_through(&self, leader: NodeId) -> Result<u64, ReadError> {
         let deadline = self.settings.election_max;
-        match self.peers.call(leader, Lane::Raft, Request::ReadIndex, deadline).await {
+        match self.peers.call(leader, Lane::Wait, Request::ReadIndex, deadline).await {
             Ok(Reply::ReadIndex(outcome)) => outcome,
             Ok(_) => Err(ReadError::NoQuorum { reason: format!("node {leader} gave no sensible answer") }),
             Err(error) => Err(ReadError::NoQuorum { reason: error.to_string() }),

@@ -117,12 +117,21 @@ impl<M: Machine> Replica<M> {
         }
     }
 
+    /// Whether a leader's state holds all that it and its predecessors committed.
+    fn has_applied_own_commits(&self, metrics: &RaftMetrics<Types>, applied: u64) -> bool {
+        let committed = metrics.local_committed.filter(|committed| committed.leader_id.term == metrics.current_term);
+        committed.is_some_and(|committed| applied >= committed.index)
+    }
+
     /// How old the state at `applied` may be.
     fn leader_contact(&self, metrics: &RaftMetrics<Types>, applied: u64) -> Option<Duration> {
         match metrics.state {
-            // Nobody else answers a lone voter, and nobody else can commit.
-            ServerState::Leader if metrics.membership_config.voter_ids().count() == 1 => Some(Duration::ZERO),
-            ServerState::Leader => metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed()),
+            ServerState::Leader if self.has_applied_own_commits(metrics, applied) => {
+                // Nobody else answers a lone voter, and nobody else can commit.
+                let alone = metrics.membership_config.voter_ids().count() == 1;
+                let acked = metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed());
+                if alone { Some(Duration::ZERO) } else { acked }
+            }
             _ => self.contact.lock().fresh_as_of(applied).map(|fresh| fresh.elapsed()),
         }
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use openraft::async_runtime::AsyncRuntime;
 use openraft::impls::TokioRuntime as Tokio;
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
 use crate::watch::Watch;
 
@@ -35,6 +35,11 @@ fn next_seed() -> u64 {
         }
         None => rand::random(),
     }
+}
+
+/// A random number that a simulation's seed decides.
+pub fn random_u64() -> u64 {
+    SmallRng::seed_from_u64(next_seed()).random()
 }
 
 /// openraft's runtime; everything but randomness and [`Watch`] is tokio's.

@@ -223,7 +223,7 @@ fn a_group_walks_to_other_members_and_back_under_writes() {
                 loop {
                     written += 1;
                     let leader = write_somewhere(&cluster, &[], written).await;
-                    let step = cluster.group(leader).expect("runs").converge(&wanted).await;
+                    let step = cluster.group(leader).expect("runs").converge(&wanted, later()).await;
                     if matches!(step, Ok(Step::Done)) {
                         break;
                     }

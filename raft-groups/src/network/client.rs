@@ -27,7 +27,8 @@ const SLOWEST_LINK: u64 = 4 << 20;
 const APPEND_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a follower may take over one chunk of a snapshot, beside what its size takes, and how often it is sent.
 const CHUNK_DEADLINE: Duration = Duration::from_secs(5);
-const CHUNK_ATTEMPTS: usize = 5;
+const CHUNK_ATTEMPTS: u32 = 5;
+const CHUNK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Calls replicas of one group on other nodes.
 #[derive(Clone)]
@@ -119,10 +120,11 @@ impl Peer {
 
     /// Sends a chunk until it is answered; the follower knows one it has taken already.
     async fn send_chunk(&self, chunk: SnapshotChunk) -> Result<SnapshotAnswer, SendError> {
-        for _ in 1..CHUNK_ATTEMPTS {
+        for attempt in 1..CHUNK_ATTEMPTS {
             if let Ok(answer) = self.send_once(chunk.clone()).await {
                 return Ok(answer);
             }
+            tokio::time::sleep(CHUNK_PAUSE * attempt).await;
         }
         self.send_once(chunk).await
     }

@@ -1,7 +1,8 @@
 //! The transport between processes: binary bodies over HTTP/1.1 keep-alive connections.
 //!
 //! What waits for one node, of whatever group, leaves in one POST: nothing lingers while few are in flight, and
-//! under load many heartbeats and appends share a request. Snapshots have connections of their own. Serve the
+//! under load many heartbeats and appends share a request. Snapshots, and requests whose
+//! answer waits for something, have connections of their own. Serve the
 //! [`router`] with TCP_NODELAY, as this client connects: without it on both sides large bodies stall.
 //!
 //! A body is a sequence of frames, each a length (u32, little-endian) and so many bytes; replies come in the order
@@ -25,6 +26,8 @@ use crate::{Host, NodeId};
 
 /// POSTs in flight to one node, beside snapshots.
 const MAX_IN_FLIGHT: usize = 8;
+/// Requests that may wait for one node; openraft tries again what is refused.
+const MAX_WAITING: usize = 4096;
 /// Bytes of requests in one POST, about; a larger request goes alone.
 const MAX_BODY_BYTES: usize = 8 << 20;
 /// Bytes of a body that are read at all: the largest entry a client can cause, and ample room.
@@ -42,6 +45,7 @@ pub trait AddressBook: Send + Sync + 'static {
 pub struct HttpTransport {
     addresses: Arc<dyn AddressBook>,
     raft: reqwest::Client,
+    waits: reqwest::Client,
     snapshots: reqwest::Client,
     queues: Mutex<BTreeMap<NodeId, Arc<Mutex<Queue>>>>,
 }
@@ -69,7 +73,7 @@ impl HttpTransport {
             let builder = reqwest::Client::builder().no_proxy().http1_only().tcp_nodelay(true);
             builder.connect_timeout(CONNECT_DEADLINE).build().map_err(std::io::Error::other)
         };
-        Ok(Self { addresses, raft: client()?, snapshots: client()?, queues: Mutex::default() })
+        Ok(Self { addresses, raft: client()?, waits: client()?, snapshots: client()?, queues: Mutex::default() })
     }
 
     /// Queues a request, and sends what waits unless enough is on its way already.
@@ -77,6 +81,10 @@ impl HttpTransport {
         let queue = self.queues.lock().entry(to).or_default().clone();
         {
             let mut queue = queue.lock();
+            if queue.waiting.len() >= MAX_WAITING {
+                let _ = waiting.reply.send(Err("too many requests wait for it".to_owned()));
+                return;
+            }
             queue.waiting.push_back(waiting);
             if queue.in_flight >= MAX_IN_FLIGHT {
                 return;
@@ -94,8 +102,13 @@ impl Transport for HttpTransport {
         let Some(url) = self.addresses.peer_url(to) else {
             return Err(unreachable("its address is not known".to_owned()));
         };
-        if lane == Lane::Snapshot {
-            let mut replies = post_frames(&self.snapshots, &url, &[request], deadline).await.map_err(unreachable)?;
+        let alone = match lane {
+            Lane::Raft => None,
+            Lane::Wait => Some(&self.waits),
+            Lane::Snapshot => Some(&self.snapshots),
+        };
+        if let Some(client) = alone {
+            let mut replies = post_frames(client, &url, &[request], deadline).await.map_err(unreachable)?;
             return Ok(replies.pop().expect("one reply for one request"));
         }
         let (reply, received) = oneshot::channel();

@@ -32,6 +32,8 @@ pub trait Transport: Send + Sync + 'static {
 pub enum Lane {
     /// Small and urgent: votes, heartbeats, read confirmations, appends.
     Raft,
+    /// Requests whose answer waits for something, such as a confirmation or an index: they must not hold up the rest.
+    Wait,
     /// Snapshot chunks: large, and never in a hurry.
     Snapshot,
 }

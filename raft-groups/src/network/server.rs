@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::wire::{PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk};
 use crate::Machine;
 use crate::replica::Replica;
+use crate::runtime::random_u64;
 use crate::storage::machine::SnapshotData;
 use crate::storage::state::Stage;
 use crate::types::{SnapshotMeta, Types, Vote, index_of};
@@ -25,6 +26,7 @@ pub trait Answer: Send + Sync {
 
 /// A snapshot on its way in.
 pub struct Incoming {
+    transfer: u64,
     stage: Stage,
     chunks: u64,
     installation: Option<Installation>,
@@ -76,6 +78,7 @@ impl<M: Machine> Answer for Replica<M> {
 
 impl<M: Machine> Replica<M> {
     async fn take_chunk(self: &Arc<Self>, chunk: SnapshotChunk) -> Reply {
+        let transfer = chunk.transfer();
         let answer = match chunk {
             SnapshotChunk::Begin => self.begin().await,
             SnapshotChunk::Pairs { transfer, number, pairs } => self.take_pairs(transfer, number, &pairs).await,
@@ -85,25 +88,33 @@ impl<M: Machine> Replica<M> {
             Ok(answer) => Reply::Snapshot(answer),
             Err(error) => {
                 tracing::warn!(group = %self.peers.group, %error, "a snapshot could not be taken in");
-                *self.incoming.lock() = None;
+                self.incoming.lock().take_if(|incoming| Some(incoming.transfer) == transfer);
                 Reply::Snapshot(SnapshotAnswer::StartOver)
             }
         }
     }
 
     async fn begin(&self) -> std::io::Result<SnapshotAnswer> {
-        let stage = self.state.begin_stage();
-        *self.incoming.lock() = Some(Incoming { stage, chunks: 0, installation: None });
-        self.state.erase_leftovers().await?;
-        Ok(SnapshotAnswer::Taken(stage.number()))
+        let transfer = random_u64();
+        let stage = {
+            let mut incoming = self.incoming.lock();
+            if incoming.as_ref().is_some_and(|incoming| incoming.installation.is_some() && incoming.is_under_way()) {
+                return Ok(SnapshotAnswer::StartOver);
+            }
+            let stage = self.state.begin_stage();
+            *incoming = Some(Incoming { transfer, stage, chunks: 0, installation: None });
+            stage
+        };
+        self.state.erase_before(stage).await?;
+        Ok(SnapshotAnswer::Taken(transfer))
     }
 
     async fn take_pairs(&self, transfer: u64, number: u64, pairs: &PackedPairs) -> std::io::Result<SnapshotAnswer> {
-        let was_taken = |incoming: &Incoming| incoming.stage.number() == transfer && incoming.chunks == number + 1;
+        let was_taken = |incoming: &Incoming| incoming.transfer == transfer && incoming.chunks == number + 1;
         if self.incoming.lock().as_ref().is_some_and(was_taken) {
             return Ok(SnapshotAnswer::Taken(transfer));
         }
-        let expected = |incoming: &&mut Incoming| incoming.stage.number() == transfer && incoming.chunks == number;
+        let expected = |incoming: &&mut Incoming| incoming.transfer == transfer && incoming.chunks == number;
         let Some(stage) = self.incoming.lock().as_mut().filter(expected).map(|i| i.stage) else {
             return Ok(SnapshotAnswer::StartOver);
         };
@@ -125,7 +136,7 @@ impl<M: Machine> Replica<M> {
     ) -> std::io::Result<SnapshotAnswer> {
         let installation = {
             let mut incoming = self.incoming.lock();
-            let whole = |incoming: &&mut Incoming| incoming.stage.number() == transfer && incoming.chunks == chunks;
+            let whole = |incoming: &&mut Incoming| incoming.transfer == transfer && incoming.chunks == chunks;
             let Some(incoming) = incoming.as_mut().filter(whole) else { return Ok(SnapshotAnswer::StartOver) };
             let start = || self.start_installation(incoming.stage, vote, meta);
             incoming.installation.get_or_insert_with(start).clone()

@@ -48,6 +48,16 @@ pub enum SnapshotChunk {
     End { transfer: u64, chunks: u64, vote: Vote, meta: SnapshotMeta },
 }
 
+impl SnapshotChunk {
+    /// The transfer it belongs to; a first chunk has none yet.
+    pub fn transfer(&self) -> Option<u64> {
+        match self {
+            Self::Begin => None,
+            Self::Pairs { transfer, .. } | Self::End { transfer, .. } => Some(*transfer),
+        }
+    }
+}
+
 /// Pairs of a machine's state, compressed, with a checksum over the compressed bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PackedPairs {

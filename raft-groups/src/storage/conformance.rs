@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use openraft::StorageError;
-use openraft::storage::{RaftLogReader, RaftLogStorage, RaftLogStorageExt};
+use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage, RaftLogStorageExt};
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::vote::RaftLeaderId;
 use tempfile::TempDir;
@@ -114,4 +115,18 @@ async fn a_flipped_bit_is_found_at_open() {
         let error = open(&disk().start().expect("starts")).err().expect("the damage is found");
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "seed {seed}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_replaced_a_durable_entry_is_not_durable_before_it_is_synced() {
+    let disk = Disk::simulated(&SimDisk::new(1), &SimDisk::new(2), 3, Duration::from_secs(1));
+    let stores = disk.start().expect("starts");
+    let mut log = open(&stores).expect("opens").0;
+    log.blocking_append((0..10).map(|index| entry(index, 1))).await.expect("appends");
+    assert!(log.wait_durable(9).now_or_never().is_some());
+    log.truncate_after(Some(log_id(5))).await.expect("truncates");
+    log.append((6..8).map(|index| entry(index, 1)), IOFlushed::noop()).await.expect("appends");
+    assert!(log.wait_durable(5).now_or_never().is_some());
+    assert!(log.wait_durable(6).now_or_never().is_none(), "the entry is only queued");
+    log.wait_durable(7).await.expect("becomes durable");
 }

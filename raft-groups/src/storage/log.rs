@@ -36,9 +36,9 @@ struct Inner {
     store: Arc<dyn Store>,
     syncer: Syncer,
     known: Mutex<Known>,
-    /// How many entries from the start of the log on are durable.
-    durable: watch::Sender<u64>,
-    durable_seen: watch::Receiver<u64>,
+    /// How many entries from the start of the log on are durable; `None` once the store has failed.
+    durable: watch::Sender<Option<u64>>,
+    durable_seen: watch::Receiver<Option<u64>>,
 }
 
 impl GroupLog {
@@ -54,7 +54,7 @@ impl GroupLog {
         };
         known.last = check_entries(&*store, group, known.purged)?.or(known.purged);
         known.first = after(known.purged);
-        let (durable, durable_seen) = watch::channel(after(known.last));
+        let (durable, durable_seen) = watch::channel(Some(after(known.last)));
         Ok(Self(Arc::new(Inner { group, store, syncer, known: Mutex::new(known), durable, durable_seen })))
     }
 
@@ -75,8 +75,16 @@ impl GroupLog {
     /// that ends before its state could not be told from a damaged one.
     pub async fn wait_durable(&self, index: u64) -> io::Result<()> {
         let mut durable = self.0.durable_seen.clone();
-        let waited = durable.wait_for(|durable| *durable > index).await;
-        waited.map_err(|_| io::Error::other("the log was closed"))
+        let waited = durable.wait_for(|durable| durable.is_none_or(|durable| durable > index)).await;
+        match waited {
+            Ok(()) if durable.borrow().is_some() => Ok(()),
+            _ => Err(io::Error::other("the log store failed")),
+        }
+    }
+
+    /// Makes everything done to the log so far survive a power loss.
+    pub async fn sync(&self) -> io::Result<()> {
+        self.0.syncer.carry_out(Batch::default(), true).await
     }
 
     /// The vote, the last and the last purged log id, for checks against the machine's state.
@@ -85,7 +93,18 @@ impl GroupLog {
         (known.vote, known.last, known.purged)
     }
 
-    fn read_range(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> io::Result<Vec<Entry>> {
+    /// The entries of a range, as many as fit. A cut of the log while the store is read is not damage: read again.
+    fn read_range(&self, range: impl RangeBounds<u64> + Clone, max_bytes: usize) -> io::Result<Vec<Entry>> {
+        loop {
+            let cuts = self.0.known.lock().cuts;
+            match self.read_once(range.clone(), max_bytes) {
+                Err(_) if self.0.known.lock().cuts != cuts => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn read_once(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> io::Result<Vec<Entry>> {
         let (from, to, tail) = {
             let known = self.0.known.lock();
             let from = match range.start_bound() {
@@ -266,10 +285,12 @@ impl RaftLogStorage<Types> for GroupLog {
         };
         let inner = self.0.clone();
         self.0.syncer.submit(batch, true, move |result| {
-            if result.is_ok() {
+            {
                 let mut known = inner.known.lock();
-                known.complete(append);
-                inner.durable.send_replace(known.durable());
+                if result.is_ok() {
+                    known.complete(append);
+                }
+                inner.durable.send_replace(result.is_ok().then(|| known.durable()));
             }
             callback.io_completed(result);
         });
@@ -292,6 +313,8 @@ impl RaftLogStorage<Types> for GroupLog {
             if end > first_removed {
                 known.last = last.max(known.purged);
             }
+            known.cuts += 1;
+            self.0.durable.send_replace(Some(known.durable()));
         }
         // Not awaited: the queue keeps it before the next append, whose durability covers it.
         self.0.syncer.submit(batch, false, drop);
@@ -309,7 +332,8 @@ impl RaftLogStorage<Types> for GroupLog {
             known.first = upto.index + 1;
             known.last = known.last.max(Some(upto));
             known.drop_tail(..=upto.index);
-            self.0.durable.send_replace(known.durable());
+            known.cuts += 1;
+            self.0.durable.send_replace(Some(known.durable()));
             (from, end.min(upto.index + 1))
         };
         let mut first = Batch::default();

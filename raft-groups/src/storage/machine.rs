@@ -124,6 +124,10 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
             SnapshotData::Staged(stage) => stage,
             SnapshotData::Frozen(frozen) => copy(&self.state, &frozen).await?,
         };
+        if let Some(log) = &self.log {
+            // What openraft cut off the log before this must not come back after a crash that keeps the state.
+            log.sync().await?;
+        }
         self.state.install(stage, meta).await?;
         let reader = self.state.reader();
         let machine = blocking(|| M::open(&reader))?;
@@ -131,7 +135,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         self.applied.send_replace(meta.last_log_id);
         let state = self.state.clone();
         tokio::spawn(async move {
-            if let Err(error) = state.erase_leftovers().await {
+            if let Err(error) = state.erase_below_current().await {
                 tracing::warn!(%error, "the state before the snapshot could not be erased; the next start tries again");
             }
         });

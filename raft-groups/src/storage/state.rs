@@ -65,13 +65,6 @@ pub struct Stage {
     generation: u32,
 }
 
-impl Stage {
-    /// A number no other stage of this replica has had since it started.
-    pub fn number(self) -> u64 {
-        u64::from(self.generation)
-    }
-}
-
 impl GroupState {
     /// Opens what is stored of `group`, or an empty state.
     pub fn open(group: GroupId, store: Arc<FreezableStore>, syncer: Syncer) -> io::Result<Self> {
@@ -182,15 +175,24 @@ impl GroupState {
         Ok(())
     }
 
-    /// Erases every generation that is neither current nor being received.
+    /// Erases every generation but the current one; only before the replica takes part, when none is being received.
     pub async fn erase_leftovers(&self) -> io::Result<()> {
-        let group = self.0.group;
-        let (current, newest) = (self.header().generation, *self.0.newest_stage.lock());
-        let start_of = |generation| keys::state_prefix(group, generation);
-        let all = keys::all_generations(group);
-        self.erase(all.clone(), start_of(current)).await?;
-        self.erase(start_of(current + 1), start_of(newest)).await?;
-        self.erase(start_of(newest + 1), end_of_prefix(&all)).await
+        self.erase_below_current().await?;
+        let after = keys::state_prefix(self.0.group, self.header().generation + 1);
+        self.erase(after, end_of_prefix(&keys::all_generations(self.0.group))).await
+    }
+
+    /// Erases the generations before the current one.
+    pub async fn erase_below_current(&self) -> io::Result<()> {
+        let current = keys::state_prefix(self.0.group, self.header().generation);
+        self.erase(keys::all_generations(self.0.group), current).await
+    }
+
+    /// Erases what earlier stages have left. No installation may be under way.
+    pub async fn erase_before(&self, stage: Stage) -> io::Result<()> {
+        self.erase_below_current().await?;
+        let start_of = |generation| keys::state_prefix(self.0.group, generation);
+        self.erase(start_of(self.header().generation + 1), start_of(stage.generation)).await
     }
 
     async fn erase(&self, mut from: Vec<u8>, to: Vec<u8>) -> io::Result<()> {

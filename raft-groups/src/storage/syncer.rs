@@ -5,6 +5,7 @@
 //! nobody else writes or syncs. In production the worker is a thread; in simulation it is a task on the paused clock.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -152,8 +153,13 @@ impl Worker {
         if let Some(failure) = &self.failed {
             return Err(failure.clone());
         }
-        let written = if batch.edits.is_empty() { Ok(()) } else { self.store.write(batch) };
-        let result = if durable { written.and_then(|()| self.store.sync()) } else { written };
+        let work = || {
+            let written = if batch.edits.is_empty() { Ok(()) } else { self.store.write(batch) };
+            if durable { written.and_then(|()| self.store.sync()) } else { written }
+        };
+        // sled asserts what it believes of its files; those who wait must learn of it.
+        let result = catch_unwind(AssertUnwindSafe(work));
+        let result = result.unwrap_or_else(|_| Err(io::Error::other("the store panicked")));
         result.map_err(|error| {
             tracing::error!(store = self.name, %error, "the store failed; it takes no more writes until a restart");
             self.failed.insert((error.kind(), error.to_string())).clone()

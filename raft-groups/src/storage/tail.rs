@@ -22,6 +22,8 @@ pub struct Known {
     /// Number of the last append that was queued, and of the last that is durable.
     pub queued: u64,
     pub written: u64,
+    /// How often entries were removed, by truncation or purge.
+    pub cuts: u64,
     /// The appends between, by number, each with the index from which on its entries are not durable yet.
     pub pending: VecDeque<(u64, u64)>,
 }
