@@ -123,7 +123,10 @@ async fn all_names_who_has_not_applied() {
     cluster.0.lock().lagging.insert(3);
     let everywhere = Acknowledge::AppliedEverywhere;
     let router = cluster.router(Some(1));
+    let indexes = || cluster.map().shards.keys().map(|shard| cluster.index(shard.group())).collect::<Vec<_>>();
+    let before = indexes();
     let error = router.upsert(&docs, points(9), everywhere, options()).await.unwrap_err();
+    assert!(indexes().iter().zip(before).all(|(now, before)| *now <= before + 1), "written once is enough");
     let RouteError::NotEverywhere { missing } = &error else { panic!("{error:?}") };
     assert_eq!((missing[0].as_str(), error.committed()), ("node3", Committed::Yes));
     let later = cluster.clone();
