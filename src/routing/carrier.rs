@@ -89,19 +89,26 @@ impl NodeCarrier {
         let body = encode(cluster, self.me(), to, calls, left)?;
         let request = self.client.post(format!("{url}{PATH}")).timeout(left).body(body);
         let response = request.send().await.map_err(|error| unsent_or_lost(&error))?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::MISDIRECTED_REQUEST => return Err(RpcError::WrongDoor),
-            // Said before anything is carried out.
-            StatusCode::SERVICE_UNAVAILABLE => return Err(not_sent("it is starting or stopping, or is cut off")),
-            other => return Err(not_sent(&format!("it refused the request: {other}"))),
-        }
+        let status = response.status();
         let bytes = response.bytes().await.map_err(|error| RpcError::Lost { reason: error.to_string() })?;
-        match postcard::from_bytes(&bytes) {
-            Ok(RouteResponse::Answers(answers)) => Ok(answers),
-            Ok(RouteResponse::WrongDoor { .. }) => Err(RpcError::WrongDoor),
-            Err(error) => Err(RpcError::Lost { reason: format!("the answer cannot be read: {error}") }),
+        understood(status, &bytes)
+    }
+}
+
+/// What a peer's words mean. Only statuses that are always said before anything is carried out prove that nothing was.
+fn understood(status: StatusCode, bytes: &[u8]) -> RpcResult {
+    match status {
+        StatusCode::OK => {}
+        StatusCode::MISDIRECTED_REQUEST => return Err(RpcError::WrongDoor),
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(not_sent(&format!("it refused the request: {status}")));
         }
+        other => return Err(RpcError::Lost { reason: format!("it answered {other}") }),
+    }
+    match postcard::from_bytes(bytes) {
+        Ok(RouteResponse::Answers(answers)) => Ok(answers),
+        Ok(RouteResponse::WrongDoor { .. }) => Err(RpcError::WrongDoor),
+        Err(error) => Err(RpcError::Lost { reason: format!("the answer cannot be read: {error}") }),
     }
 }
 
@@ -147,4 +154,20 @@ fn not_sent(reason: &str) -> RpcError {
 fn unsent_or_lost(error: &reqwest::Error) -> RpcError {
     let reason = error.to_string();
     if error.is_connect() { RpcError::NotSent { reason } } else { RpcError::Lost { reason } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_refused_beforehand_was_certainly_not_carried_out() {
+        for status in [StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE] {
+            assert!(matches!(understood(status, b""), Err(RpcError::NotSent { .. })), "{status}");
+        }
+        for status in [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::NOT_FOUND, StatusCode::OK] {
+            assert!(matches!(understood(status, b""), Err(RpcError::Lost { .. })), "{status}");
+        }
+        assert_eq!(understood(StatusCode::MISDIRECTED_REQUEST, b""), Err(RpcError::WrongDoor));
+    }
 }

@@ -4,11 +4,12 @@
 //! harmless, and once in doubt it is never reported as "certainly not done".
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use raft_groups::{NodeId, ReadMode};
 
 use super::rpc::{Call, CallAnswer, CallError, RpcError};
-use super::{Committed, RouteError};
+use super::{Committed, RouteError, retry};
 use crate::placement::{ClusterMap, NodeName, ShardId};
 
 /// A call with all that is known of it so far.
@@ -27,8 +28,6 @@ pub(super) struct Errand {
     silent: BTreeSet<NodeId>,
     /// Why an earlier try may have been carried out.
     doubt: Option<String>,
-    /// A write that is committed but not applied everywhere yet.
-    committed: Option<(NodeId, CallAnswer)>,
     trouble: Option<Trouble>,
 }
 
@@ -40,6 +39,7 @@ enum Trouble {
     NoQuorum(String),
     Stale(Option<u64>),
     Behind(u64),
+    Late(String),
     Stopped(String),
     WrongDoor(NodeId),
 }
@@ -80,7 +80,6 @@ impl Errand {
             asked: BTreeSet::new(),
             silent: BTreeSet::new(),
             doubt: None,
-            committed: None,
             trouble: None,
         }
     }
@@ -105,16 +104,27 @@ impl Errand {
         order.find(|node| !self.asked.contains(node)).or_else(|| replicas.first().copied())
     }
 
+    /// How long `node` may take for it where `left` is left in all. One that was silent when asked last gets no more
+    /// than at first: a node that is merely slow says so in time.
+    pub fn patience(&self, node: NodeId, left: Duration) -> Duration {
+        match &self.call {
+            _ if self.silent.contains(&node) => retry::patience(left, 0),
+            // To wait for the last voter takes what it takes; another try would only write the same once more.
+            Call::Write { everywhere: true, .. } => left,
+            _ => retry::patience(left, self.rounds),
+        }
+    }
+
     /// What `from`'s answer to this call means.
     pub fn answered(&mut self, from: NodeId, outcome: Result<CallAnswer, CallError>, map: &ClusterMap) -> Turn {
         self.silent.remove(&from);
         let error = match outcome {
-            Ok(answer) => return self.carried_out(from, answer),
+            Ok(answer) => return Turn::Done(answer),
             Err(error) => error,
         };
         match error {
             CallError::Refused(refusal) => Turn::Failed(RouteError::Refused { refusal }),
-            CallError::Unfit { reason } => {
+            CallError::Unfit { reason } | CallError::Broken { reason } => {
                 let committed = if self.doubt.is_some() { Committed::Unknown } else { Committed::No };
                 Turn::Failed(RouteError::Internal { reason, committed })
             }
@@ -134,6 +144,7 @@ impl Errand {
             CallError::Stopped { reason } => self.elsewhere(from, Trouble::Stopped(reason), map),
             CallError::NoQuorum { reason } => self.elsewhere(from, Trouble::NoQuorum(reason), map),
             CallError::Behind { applied } => self.elsewhere(from, Trouble::Behind(applied), map),
+            CallError::Late { reason } => self.elsewhere(from, Trouble::Late(reason), map),
             CallError::Stale { staleness_ms } => self.too_stale(from, staleness_ms, map),
         }
     }
@@ -156,17 +167,14 @@ impl Errand {
     }
 
     /// The last word when time is up.
-    pub fn give_up(self, map: &ClusterMap) -> Result<(NodeId, CallAnswer), RouteError> {
-        if let Some(answer) = self.committed {
-            return Ok(answer);
-        }
+    pub fn give_up(self, map: &ClusterMap) -> RouteError {
         let shard = self.shard;
         if let Some(reason) = self.doubt {
-            return Err(RouteError::Unknown { shard, reason });
+            return RouteError::Unknown { shard, reason };
         }
         let missing = names(map, &self.silent);
         let late = |reason: String| RouteError::Deadline { committed: Committed::No, reason };
-        Err(match self.trouble {
+        match self.trouble {
             None => late("no time was left to ask anyone".to_owned()),
             Some(Trouble::NoLeader) => RouteError::NoLeader { shard, missing },
             Some(Trouble::Busy(limit)) => RouteError::Overloaded { limit },
@@ -174,10 +182,11 @@ impl Errand {
             Some(Trouble::Stopped(reason)) => RouteError::Stopped { shard, reason },
             Some(Trouble::WrongDoor(node)) => RouteError::WrongCluster { node: map.name_of(node) },
             Some(Trouble::Stale(_)) => late("every replica that answers is too stale".to_owned()),
+            Some(Trouble::Late(reason)) => late(reason),
             Some(Trouble::Behind(applied)) => {
                 late(format!("a replica has applied index {applied}, which is not yet what `after` asks for"))
             }
-        })
+        }
     }
 
     fn replicas<'a>(&self, map: &'a ClusterMap) -> &'a BTreeSet<NodeId> {
@@ -192,16 +201,6 @@ impl Errand {
     /// Whether another replica would ask the leader itself: one hop more than going there.
     fn leader_confirms(&self) -> bool {
         matches!(&self.call, Call::Read { mode: ReadMode::Linearizable, .. })
-    }
-
-    fn carried_out(&mut self, from: NodeId, answer: CallAnswer) -> Turn {
-        match &answer {
-            CallAnswer::Written { lagging, .. } if !lagging.is_empty() => {
-                self.committed = Some((from, answer));
-                self.pause()
-            }
-            _ => Turn::Done(answer),
-        }
     }
 
     /// Another replica may be fresher.

@@ -8,7 +8,7 @@ pub const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// No pause is longer than this: an election is over in about a second, and then everyone waits for nothing.
 pub const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// One try may take this part of the time that is left, so that a silent node leaves time for another.
+/// The first try may take this part of the time that is left, so that a silent node leaves time for another.
 pub const TRY_PART: u32 = 3;
 
 /// But one try may always take this long, where so much time is left.
@@ -21,9 +21,10 @@ pub fn pause(tries: u32, chance: f64) -> Duration {
     bound.min(LONGEST_PAUSE).mul_f64(chance.clamp(0.0, 1.0))
 }
 
-/// How long one try may take where `left` is left in all.
-pub fn patience(left: Duration) -> Duration {
-    (left / TRY_PART).max(SHORTEST_TRY).min(left)
+/// How long one try may take where `left` is left in all and everyone was asked in vain `rounds` times: ever larger
+/// parts, since what is slow rather than silent would not be done in a smaller part either.
+pub fn patience(left: Duration, rounds: u32) -> Duration {
+    (left / TRY_PART.saturating_sub(rounds).max(1)).max(SHORTEST_TRY).min(left)
 }
 
 #[cfg(test)]
@@ -46,9 +47,15 @@ mod tests {
     #[test]
     fn a_try_leaves_time_for_others_but_is_not_hasty() {
         let ms = Duration::from_millis;
-        assert_eq!(patience(ms(6000)), ms(2000));
-        assert_eq!(patience(ms(900)), ms(500));
-        assert_eq!(patience(ms(300)), ms(300));
-        assert_eq!(patience(ms(0)), ms(0));
+        assert_eq!(patience(ms(6000), 0), ms(2000));
+        assert_eq!(patience(ms(900), 0), ms(500));
+        assert_eq!(patience(ms(300), 0), ms(300));
+        assert_eq!(patience(ms(0), 0), ms(0));
+    }
+
+    #[test]
+    fn patience_grows_with_the_rounds_up_to_all_that_is_left() {
+        let six = Duration::from_secs(6);
+        assert_eq!([0, 1, 2, 3, u32::MAX].map(|rounds| patience(six, rounds).as_secs()), [2, 3, 6, 6, 6]);
     }
 }

@@ -183,6 +183,16 @@ pub enum CallError {
         /// For how many milliseconds; `None` if not since it started.
         staleness_ms: Option<u64>,
     },
+    /// The query was not done in time.
+    Late {
+        /// What was waited for.
+        reason: String,
+    },
+    /// The query failed inside the node, and would again.
+    Broken {
+        /// What is known of it.
+        reason: String,
+    },
     /// The machine refused the query.
     Refused(Refusal),
     /// The call makes no sense to this node, as between two versions of Quiver.

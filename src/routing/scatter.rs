@@ -136,7 +136,9 @@ impl Run<'_> {
     fn call(&mut self, node: NodeId, places: Vec<usize>, cluster: [u8; 16], now: Instant) {
         let errands = places.iter().filter_map(|place| self.errands[*place].as_ref());
         let calls: Vec<Call> = errands.map(|errand| errand.call.clone()).collect();
-        let until = now + retry::patience(self.deadline.saturating_duration_since(now));
+        let left = self.deadline.saturating_duration_since(now);
+        let errands = places.iter().filter_map(|place| self.errands[*place].as_ref());
+        let until = now + errands.map(|errand| errand.patience(node, left)).min().unwrap_or(left);
         let carrier = Arc::clone(&self.scatter.carrier);
         self.under_way.push(Box::pin(async move {
             let asked = calls.len();
@@ -195,7 +197,7 @@ impl Run<'_> {
 
     fn give_up(&mut self, place: usize, map: &ClusterMap) {
         if let Some(errand) = self.errands[place].take() {
-            self.outcomes[place] = Some(errand.give_up(map));
+            self.outcomes[place] = Some(Err(errand.give_up(map)));
         }
     }
 

@@ -13,7 +13,7 @@ use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoin
 use tokio::time::Instant;
 
 use super::local::LocalGroups;
-use super::pool::Pool;
+use super::pool::{Full, Pool};
 use super::rpc::{Call, CallAnswer, CallError, Found, Query};
 use super::{NodeReport, report};
 use crate::engine::{Engine, Refusal};
@@ -85,7 +85,7 @@ impl Service {
         let (_, replica) = self.shard(group)?;
         let point = wanted.wait(&replica, deadline).await?;
         let machine = replica.machine();
-        let found = self.pool.run(deadline, move || look(&machine, &query)).await.map_err(|error| busy(&error))??;
+        let found = self.pool.run(deadline, move || look(&machine, &query)).await.map_err(not_run)??;
         Ok(CallAnswer::Read { point, found })
     }
 
@@ -176,6 +176,11 @@ fn read_error<M: Machine>(error: ReadError, group: &Group<M>) -> CallError {
     }
 }
 
-fn busy(error: &super::pool::Full) -> CallError {
-    CallError::Busy { limit: error.to_string() }
+fn not_run(error: Full) -> CallError {
+    let reason = error.to_string();
+    match error {
+        Full::Queue => CallError::Busy { limit: reason },
+        Full::Time => CallError::Late { reason },
+        Full::Panic => CallError::Broken { reason },
+    }
 }

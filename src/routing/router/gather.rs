@@ -8,14 +8,15 @@ use super::super::scatter::Outcome;
 use super::Router;
 use crate::engine::{Refusal, Reply};
 use crate::placement::{ClusterMap, ShardId};
-use crate::routing::{Collection, RouteError};
+use crate::routing::{Collection, Committed, RouteError};
 
 impl Router {
     /// Carries out one call per shard. A shard that does not know the collection is told of it, if it still exists, and
     /// asked again.
     ///
     /// # Errors
-    /// [`RouteError::CollectionNotFound`] where the collection is gone; what shards failed at is in the outcomes.
+    /// [`RouteError::CollectionNotFound`] where the collection is gone, or why the map could not be read, and no shard
+    /// has done or may have done anything; what shards failed at is otherwise in the outcomes.
     pub(super) async fn on_shards(
         &self,
         collection: &Collection,
@@ -26,10 +27,15 @@ impl Router {
         let mut outcomes = self.scatter.run(errands, deadline).await;
         let strangers: Vec<usize> = (0..outcomes.len()).filter(|place| is_stranger(&outcomes[*place])).collect();
         if !strangers.is_empty() {
-            let map = self.fresh_map(deadline).await?;
-            still_there(&map, collection)?;
-            for (place, outcome) in self.cure(collection, &calls, strangers, deadline).await {
-                outcomes[place] = outcome;
+            match self.fresh_map(deadline).await.and_then(|map| still_there(&map, collection)) {
+                Ok(()) => {
+                    for (place, outcome) in self.cure(collection, &calls, strangers, deadline).await {
+                        outcomes[place] = outcome;
+                    }
+                }
+                Err(error) if outcomes.iter().all(is_certainly_undone) => return Err(error),
+                // What other shards have done, or may have, must not be hidden behind one error.
+                Err(error) => strangers.into_iter().for_each(|place| outcomes[place] = Err(error.clone())),
             }
         }
         Ok(calls.into_iter().map(|(shard, _)| shard).zip(outcomes).collect())
@@ -76,6 +82,15 @@ fn is_stranger(outcome: &Outcome) -> bool {
             matches!(Reply::decode(reply), Ok(Reply::Refused(Refusal::CollectionNotFound { .. })))
         }
         _ => false,
+    }
+}
+
+/// Whether the shard has given nothing and certainly changed nothing.
+fn is_certainly_undone(outcome: &Outcome) -> bool {
+    match outcome {
+        Err(error) => error.committed() == Committed::No,
+        Ok((_, CallAnswer::Written { reply, .. })) => matches!(Reply::decode(reply), Ok(Reply::Refused(_))),
+        Ok(_) => false,
     }
 }
 

@@ -194,7 +194,10 @@ impl Router {
                     answer.shards.push(evidence);
                     answer.value.push((shard, found));
                 }
-                Err(error @ RouteError::Refused { .. }) => return Err(in_words(error, collection)),
+                // No other shard can answer for these: they are about the request, not about the shard.
+                Err(error @ (RouteError::Refused { .. } | RouteError::CollectionNotFound { .. })) => {
+                    return Err(in_words(error, collection));
+                }
                 Err(error) => {
                     answer.missing.push((shard, error.to_string()));
                     first_error.get_or_insert(error);

@@ -1,6 +1,7 @@
 //! Single turns of an errand: whom it goes to, and what an outcome makes of it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 use raft_groups::{NodeId, ReadMode};
@@ -72,7 +73,7 @@ fn busy_is_not_asked_elsewhere() {
     let busy = CallError::Busy { limit: "1024 queries".to_owned() };
     assert_eq!(errand.answered(1, Err(busy), &map()), Turn::Later);
     assert_eq!(choose(&errand, None, Some(1), 0), Some(1));
-    assert!(matches!(errand.give_up(&map()), Err(RouteError::Overloaded { .. })));
+    assert!(matches!(errand.give_up(&map()), RouteError::Overloaded { .. }));
 }
 
 #[test]
@@ -82,23 +83,46 @@ fn once_in_doubt_never_certainly_not() {
     errand.unanswered(1, &lost(), &map());
     errand.answered(2, not_leader(None), &map());
     errand.unanswered(3, &unsent, &map());
-    assert_eq!(errand.give_up(&map()).unwrap_err().committed(), Committed::Unknown);
+    assert_eq!(errand.give_up(&map()).committed(), Committed::Unknown);
     let mut errand = write();
     errand.unanswered(1, &unsent, &map());
     errand.answered(2, not_leader(None), &map());
-    assert_eq!(errand.give_up(&map()).unwrap_err().committed(), Committed::No);
+    assert_eq!(errand.give_up(&map()).committed(), Committed::No);
     let mut errand = read(ReadMode::Lease);
     errand.unanswered(1, &lost(), &map());
-    assert_eq!(errand.give_up(&map()).unwrap_err().committed(), Committed::No, "a read changes nothing");
+    assert_eq!(errand.give_up(&map()).committed(), Committed::No, "a read changes nothing");
 }
 
 #[test]
-fn committed_but_lagging_ends_as_committed() {
+fn committed_but_lagging_is_not_written_again() {
     let mut errand = write();
     let answer = CallAnswer::Written { index: 4, reply: Bytes::new(), lagging: BTreeSet::from([3]) };
-    assert_eq!(errand.answered(1, Ok(answer.clone()), &map()), Turn::Later);
-    errand.unanswered(1, &lost(), &map());
-    assert_eq!(errand.give_up(&map()), Ok((1, answer)));
+    assert_eq!(errand.answered(1, Ok(answer.clone()), &map()), Turn::Done(answer));
+}
+
+#[test]
+fn patience_grows_for_the_slow_but_not_for_the_silent() {
+    let (mut errand, six) = (read(ReadMode::Lease), Duration::from_secs(6));
+    let late = || Err(CallError::Late { reason: "the query was not done in time".to_owned() });
+    assert_eq!(errand.patience(1, six).as_secs(), 2);
+    assert_eq!(errand.answered(1, late(), &map()), Turn::Again);
+    errand.unanswered(2, &lost(), &map());
+    assert_eq!(errand.answered(3, not_leader(Some(1)), &map()), Turn::Later);
+    assert_eq!([1, 2].map(|node| errand.patience(node, six).as_secs()), [3, 2]);
+    let call = Call::Write { group: ShardId(0).group(), command: Bytes::new(), everywhere: true };
+    assert_eq!(Errand::new(Some(ShardId(0)), call).patience(1, six), six);
+}
+
+#[test]
+fn a_query_that_is_too_slow_ends_as_late_and_a_broken_one_at_once() {
+    let mut errand = read(ReadMode::Follower);
+    for node in 1..=3 {
+        errand.answered(node, Err(CallError::Late { reason: "slow".to_owned() }), &map());
+    }
+    assert!(matches!(errand.give_up(&map()), RouteError::Deadline { committed: Committed::No, .. }));
+    let broken = Err(CallError::Broken { reason: "it failed inside".to_owned() });
+    let turn = read(ReadMode::Follower).answered(1, broken, &map());
+    assert!(matches!(turn, Turn::Failed(RouteError::Internal { .. })), "{turn:?}");
 }
 
 #[test]
@@ -107,6 +131,6 @@ fn who_answered_at_last_is_not_missing() {
     errand.unanswered(1, &lost(), &map());
     errand.unanswered(2, &lost(), &map());
     errand.answered(1, not_leader(None), &map());
-    let Err(RouteError::NoLeader { missing, .. }) = errand.give_up(&map()) else { panic!("no leader was found") };
+    let RouteError::NoLeader { missing, .. } = errand.give_up(&map()) else { panic!("no leader was found") };
     assert_eq!(missing.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["node2"]);
 }

@@ -134,6 +134,23 @@ impl FakeCluster {
 }
 
 impl State {
+    fn serve(&mut self, cluster: [u8; 16], to: NodeId, calls: &[Call]) -> RpcResult {
+        if cluster != self.meta.machine.map().cluster {
+            return Err(RpcError::WrongDoor);
+        }
+        *self.requests.entry(to).or_default() += 1;
+        let fault = self.faults.get_mut(&to).and_then(VecDeque::pop_front);
+        match fault {
+            _ if self.down.contains(&to) => Err(RpcError::NotSent { reason: "connection refused".to_owned() }),
+            Some(Fault::Answers(error)) => Ok(calls.iter().map(|_| Err(error.clone())).collect()),
+            Some(Fault::AnswerLost) => {
+                calls.iter().for_each(|call| drop(self.one(to, call)));
+                Err(RpcError::Lost { reason: "connection reset".to_owned() })
+            }
+            None => Ok(calls.iter().map(|call| self.one(to, call)).collect()),
+        }
+    }
+
     fn one(&mut self, me: NodeId, call: &Call) -> Result<CallAnswer, CallError> {
         let staleness = self.staleness.get(&me).copied().unwrap_or_default();
         match call {
@@ -162,6 +179,17 @@ impl State {
     }
 }
 
+fn lags(answers: &[Result<CallAnswer, CallError>]) -> bool {
+    let lags = |answer: &_| matches!(answer, Ok(CallAnswer::Written { lagging, .. }) if !lagging.is_empty());
+    answers.iter().any(lags)
+}
+
+fn catch_up(answer: &mut Result<CallAnswer, CallError>, still: &BTreeSet<NodeId>) {
+    if let Ok(CallAnswer::Written { lagging, .. }) = answer {
+        lagging.retain(|node| still.contains(node));
+    }
+}
+
 fn look(machine: &Engine, query: &Query) -> Result<Found, CallError> {
     let found = match query {
         Query::Search(query) => machine.search(query).map(Found::Hits),
@@ -180,23 +208,16 @@ struct FakeCarrier {
 
 #[async_trait]
 impl Carrier for FakeCarrier {
-    async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, _: Instant) -> RpcResult {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let mut state = self.cluster.0.lock();
-        if cluster != state.meta.machine.map().cluster {
-            return Err(RpcError::WrongDoor);
+    async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
+        let moment = Duration::from_millis(1);
+        tokio::time::sleep(moment).await;
+        let mut result = self.cluster.0.lock().serve(cluster, to, &calls);
+        while result.as_ref().is_ok_and(|answers| lags(answers)) && Instant::now() + moment * 2 < deadline {
+            tokio::time::sleep(moment).await;
+            let still = self.cluster.0.lock().lagging.clone();
+            result.iter_mut().flatten().for_each(|answer| catch_up(answer, &still));
         }
-        *state.requests.entry(to).or_default() += 1;
-        let fault = state.faults.get_mut(&to).and_then(VecDeque::pop_front);
-        match fault {
-            _ if state.down.contains(&to) => Err(RpcError::NotSent { reason: "connection refused".to_owned() }),
-            Some(Fault::Answers(error)) => Ok(calls.iter().map(|_| Err(error.clone())).collect()),
-            Some(Fault::AnswerLost) => {
-                calls.iter().for_each(|call| drop(state.one(to, call)));
-                Err(RpcError::Lost { reason: "connection reset".to_owned() })
-            }
-            None => Ok(calls.iter().map(|call| state.one(to, call)).collect()),
-        }
+        result
     }
 
     fn looks_alive(&self, node: NodeId) -> bool {

@@ -123,7 +123,10 @@ async fn all_names_who_has_not_applied() {
     cluster.0.lock().lagging.insert(3);
     let everywhere = Acknowledge::AppliedEverywhere;
     let router = cluster.router(Some(1));
+    let indexes = || cluster.map().shards.keys().map(|shard| cluster.index(shard.group())).collect::<Vec<_>>();
+    let before = indexes();
     let error = router.upsert(&docs, points(9), everywhere, options()).await.unwrap_err();
+    assert!(indexes().iter().zip(before).all(|(now, before)| *now <= before + 1), "written once is enough");
     let RouteError::NotEverywhere { missing } = &error else { panic!("{error:?}") };
     assert_eq!((missing[0].as_str(), error.committed()), ("node3", Committed::Yes));
     let later = cluster.clone();
@@ -175,6 +178,25 @@ async fn a_shard_that_missed_the_creation_learns_of_it_with_the_first_request() 
     cluster.lead(ShardId(5).group(), Some(2));
     router.upsert(&made.collection, points(100), COMMITTED, options()).await.unwrap();
     assert_eq!(cluster.points(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_other_shards_did_is_told_where_a_stranger_cannot_be_cured() {
+    let cluster = FakeCluster::new(3, 8);
+    let router = cluster.router(Some(1));
+    cluster.lead(ShardId(5).group(), None);
+    let docs = router.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap().collection;
+    cluster.lead(ShardId(5).group(), Some(2));
+    cluster.lead(META, None);
+    let error = router.upsert(&docs, points(100), COMMITTED, options()).await.unwrap_err();
+    let RouteError::PartialWrite { done_shards, failed, .. } = error else { panic!("{error:?}") };
+    assert_eq!((done_shards.len(), failed.len(), failed[0].0), (7, 1, ShardId(5)));
+    assert!(matches!(*failed[0].1, RouteError::NoLeader { shard: None, .. }), "{failed:?}");
+    let query = || crate::engine::CountQuery { collection: docs.entry.id, filter: None };
+    let partial = crate::routing::ReadOptions { allow_partial: true, ..read(ReadMode::Lease) };
+    let answer = router.count(&docs, query(), partial).await.unwrap();
+    assert_eq!((answer.value, answer.missing.len()), (cluster.points(), 1));
+    assert!(router.count(&docs, query(), read(ReadMode::Lease)).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
