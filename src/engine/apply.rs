@@ -53,6 +53,17 @@ impl Plan {
         Self { action: Action::Nothing, remember: None, reply }
     }
 
+    /// The collection that carrying it out changes.
+    pub(super) fn touches(&self) -> Option<CollectionId> {
+        match self.action {
+            Action::Nothing => None,
+            Action::Create(collection, _)
+            | Action::Drop(collection)
+            | Action::Upsert(collection, _)
+            | Action::Delete(collection, _) => Some(collection),
+        }
+    }
+
     /// Carries the plan out; its reply.
     pub(super) fn carry_out(self, state: &mut State, index: u64, changes: &mut Changes) -> Reply {
         match self.action {

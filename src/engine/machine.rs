@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
-use parking_lot::{RwLock, RwLockUpgradableReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard};
 use raft_groups::{BrokenInvariant, Changes, Machine, Position, StateReader};
 
 use super::apply::plan;
@@ -12,6 +12,7 @@ use super::query::{CollectionStats, CountQuery, Found, GetQuery, Hit, Record, Sc
 use super::read;
 use super::reply::Refusal;
 use super::state::{State, rebuild};
+use super::stats::Stats;
 
 /// A shard's machine.
 ///
@@ -20,6 +21,10 @@ use super::state::{State, rebuild};
 #[derive(Debug, Default)]
 pub struct Engine {
     state: RwLock<State>,
+    /// What is counted of the state, under a lock that is never held for long: the state's own may be waited for as
+    /// long as the longest search, and a report is asked for on threads that must not wait. Changed by `apply` alone,
+    /// before the state's lock is given up.
+    stats: Mutex<Stats>,
 }
 
 impl Engine {
@@ -71,23 +76,17 @@ impl Engine {
 
     /// Every collection this shard knows, in the order of their numbers.
     pub fn collections(&self) -> Vec<CollectionStats> {
-        let state = self.state.read();
-        let each = state.tables.iter().map(|(collection, table)| CollectionStats {
-            collection: *collection,
-            config: table.config().clone(),
-            points: table.len() as u64,
-        });
-        each.collect()
+        self.stats.lock().collections()
     }
 
     /// Points of all collections.
     pub fn points(&self) -> u64 {
-        self.state.read().tables.values().map(|table| table.len() as u64).sum()
+        self.stats.lock().points()
     }
 
     /// Bytes of memory that points, vectors and payloads take, near enough to hold against a budget.
     pub fn memory_bytes(&self) -> u64 {
-        self.state.read().memory_bytes()
+        self.stats.lock().memory_bytes()
     }
 
     /// Reads every stored component of one vector once and does nearly nothing with it: the bytes read, and a sum to
@@ -104,7 +103,9 @@ impl Engine {
 
 impl Machine for Engine {
     fn open(state: &dyn StateReader) -> io::Result<Self> {
-        Ok(Self { state: RwLock::new(rebuild(state)?) })
+        let state = rebuild(state)?;
+        let stats = Mutex::new(Stats::of(&state));
+        Ok(Self { state: RwLock::new(state), stats })
     }
 
     fn apply(&self, at: Position, command: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
@@ -114,12 +115,15 @@ impl Machine for Engine {
             return Err(BrokenInvariant(format!("a command at index {} came after that at {reflected}", at.index)));
         }
         let plan = plan(&state, at.index, command);
+        let touched = plan.touches();
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
-        Ok(plan.carry_out(&mut state, at.index, changes).encode())
+        let reply = plan.carry_out(&mut state, at.index, changes);
+        self.stats.lock().note(&state, touched);
+        drop(state);
+        Ok(reply.encode())
     }
 
     fn digest(&self) -> (u64, u64) {
-        let state = self.state.read();
-        (state.index, state.digest)
+        self.stats.lock().digest()
     }
 }

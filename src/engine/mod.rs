@@ -18,6 +18,7 @@ mod query;
 mod read;
 mod reply;
 mod state;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod validate;

@@ -23,6 +23,7 @@ pub(super) async fn create(
     call: Call,
     Json(body): Json<CreateCollection>,
 ) -> Result<Response, ApiError> {
+    request::check_name(&body.name)?;
     refuse_options(&body)?;
     let config = config(&body)?;
     let deadline = request::deadline(&state, &call, None)?;
@@ -49,6 +50,7 @@ pub(super) async fn remove(
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(name) = name?;
+    request::check_name(&name)?;
     let deadline = request::deadline(&state, &call, None)?;
     let existed = state.backend.drop_collection(&name, deadline).await?;
     Ok(envelope(&call, existed))

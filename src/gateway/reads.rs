@@ -29,7 +29,7 @@ pub(super) async fn get(
         id.parse().map_err(|error: crate::engine::BadPointId| ApiError::invalid("id", error.to_string()))?;
     let (with_payload, with_vector) = params.selection();
     let deadline = request::deadline(&state, &call, params.timeout_ms)?;
-    let collection = state.backend.collection(&name, deadline).await?;
+    let collection = request::collection(&state, &name, deadline).await?;
     let level = request::level(&state, &collection, params.consistency)?;
     let freshness = Freshness { after: params.after, max_staleness_ms: params.max_staleness_ms, allow_partial: false };
     let options = freshness.options(level, deadline)?;
@@ -65,7 +65,7 @@ pub(super) async fn scroll(
     request::check_page(&state, body.limit, 0)?;
     let filter = body.filter.as_ref().map(Filter::parse).transpose()?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
-    let collection = state.backend.collection(&body.collection, deadline).await?;
+    let collection = request::collection(&state, &body.collection, deadline).await?;
     let level = request::level(&state, &collection, body.consistency)?;
     let freshness =
         Freshness { after: body.after, max_staleness_ms: body.max_staleness_ms, allow_partial: body.allow_partial };
@@ -95,7 +95,7 @@ pub(super) async fn count(
 ) -> Result<Response, ApiError> {
     let filter = body.filter.as_ref().map(Filter::parse).transpose()?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
-    let collection = state.backend.collection(&body.collection, deadline).await?;
+    let collection = request::collection(&state, &body.collection, deadline).await?;
     let level = request::level(&state, &collection, body.consistency)?;
     let freshness =
         Freshness { after: body.after, max_staleness_ms: body.max_staleness_ms, allow_partial: body.allow_partial };

@@ -12,7 +12,8 @@ use super::limits::LimitName;
 use super::state::GatewayState;
 use crate::api::{Consistency, Level};
 use crate::engine::RequestId;
-use crate::routing::{CallOptions, Collection, ReadOptions};
+use crate::placement::check_collection_name;
+use crate::routing::{CallOptions, Collection, ReadOptions, RouteError};
 
 /// When the client of `call` stops waiting.
 ///
@@ -29,6 +30,25 @@ pub(super) fn deadline(state: &GatewayState, call: &Call, timeout_ms: Option<u64
         Some(ms) => Duration::from_millis(ms),
     };
     Ok(Instant::from_std(call.began) + timeout)
+}
+
+/// Finds a collection. A name that none can have is not found, without a question to the cluster.
+///
+/// # Errors
+/// As [`Backend::collection`](super::backend::Backend::collection); an error repeats only the start of such a name.
+pub(super) async fn collection(state: &GatewayState, name: &str, deadline: Instant) -> Result<Collection, ApiError> {
+    match check_collection_name(name) {
+        Ok(()) => Ok(state.backend.collection(name, deadline).await?),
+        Err(bad) => Err(RouteError::CollectionNotFound { name: bad.name }.into()),
+    }
+}
+
+/// Checks a name that is to become, or to cease being, that of a collection, before any log sees it.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
+    check_collection_name(name).map_err(|bad| RouteError::from(bad).into())
 }
 
 /// The level that `asked` comes to in `collection`.

@@ -28,7 +28,7 @@ pub(super) async fn search(
     request::check_page(&state, body.limit, skipped)?;
     let filter = body.filter.as_ref().map(Filter::parse).transpose()?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
-    let collection = state.backend.collection(&body.collection, deadline).await?;
+    let collection = request::collection(&state, &body.collection, deadline).await?;
     let level = request::level(&state, &collection, body.consistency)?;
     let freshness = Freshness {
         after: body.after.take(),

@@ -23,7 +23,7 @@ pub(super) async fn upsert(
 ) -> Result<Response, ApiError> {
     request::check_batch(&state, "vectors", body.vectors.len())?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
-    let collection = state.backend.collection(&body.collection, deadline).await?;
+    let collection = request::collection(&state, &body.collection, deadline).await?;
     let level = request::level(&state, &collection, body.consistency)?;
     let points: Vec<PointWrite> = body.vectors.into_iter().map(PointWrite::from).collect();
     validate(&collection.entry.config, &points)?;
@@ -44,7 +44,7 @@ pub(super) async fn delete(
 ) -> Result<Response, ApiError> {
     let selector = selector(&state, &body)?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
-    let collection = state.backend.collection(&body.collection, deadline).await?;
+    let collection = request::collection(&state, &body.collection, deadline).await?;
     let level = request::level(&state, &collection, body.consistency)?;
     let options = request::call_options(body.request_id, deadline);
     let done = state.backend.delete(&collection, selector, levels::acknowledge(level), options).await;

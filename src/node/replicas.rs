@@ -55,7 +55,8 @@ pub(super) async fn open_shards(host: &Host, me: NodeId, map: &ClusterMap, group
     }
 }
 
-/// Writes the first map, on the node that decided upon it, until there is a map.
+/// Writes the first map until there is a map. Every voter of the meta group tries: each holds the same map, only the
+/// group's leader can write, and who leads may change; a second `Form` changes nothing.
 pub(super) async fn write_first_map(meta: Group<MetaMachine>, first: ClusterMap, map: MapCell) {
     let command = MetaCommand::Form { map: first }.encode();
     while !map.get().is_formed() {

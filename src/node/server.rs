@@ -221,7 +221,7 @@ impl Frame {
         let groups = &self.node.groups;
         match replicas::open_meta(host, member.node, &member.first_map, groups).await {
             Some(meta) => {
-                if !member.first_map.is_formed() && member.first_map.meta.first() == Some(&member.node) {
+                if !member.first_map.is_formed() {
                     let (first, map) = (member.first_map.clone(), self.map.clone());
                     tokio::spawn(replicas::write_first_map(meta.clone(), first, map));
                 }

@@ -181,7 +181,8 @@ impl Place {
     fn nested(&self, value: &Value, count: &mut usize) -> Parsed<Condition> {
         let object = self.object(value)?;
         self.only(object, &["key", "filter"])?;
-        let path = self.path(object)?;
+        // As in Qdrant: `a` and `a[]` both mean each element of the array `a`.
+        let path = self.path(object)?.without_last_every();
         let Some(filter) = object.get("filter") else { return self.wrong("filter is missing") };
         let inner = Self { nested: true, ..self.at("filter") };
         Ok(Condition::Nested(path, inner.filter(filter, count)?))

@@ -55,6 +55,14 @@ impl Path {
         }
     }
 
+    /// The same path without one `[]` at its end: the array itself, where the path leads to its elements.
+    pub(super) fn without_last_every(mut self) -> Self {
+        if self.parts.pop_if(|part| *part == Part::Every).is_some() {
+            self.text.truncate(self.text.len() - "[]".len());
+        }
+        self
+    }
+
     /// The key of the payload object that the path starts with.
     pub fn first_key(&self) -> &str {
         match self.parts.first() {

@@ -115,6 +115,9 @@ fn nested_asks_one_element_to_satisfy_everything() {
     assert!(holds(&apart, &payload));
     let likes_meat = json!({"key": "food", "match": {"value": "meat"}});
     assert!(one(json!({"nested": {"key": "diet", "filter": {"must": [likes_meat]}}}), &payload));
+    assert!(one(json!({"nested": {"key": "diet[]", "filter": {"must": [likes_meat]}}}), &payload));
+    assert!(!one(json!({"nested": {"key": "diet[]", "filter": {"must": both}}}), &payload));
+    assert!(!one(json!({"nested": {"key": "diet[][]", "filter": {"must": [likes_meat]}}}), &payload));
     assert!(!one(json!({"nested": {"key": "absent", "filter": {"must_not": [likes_meat]}}}), &payload));
 }
 

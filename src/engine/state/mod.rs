@@ -127,9 +127,4 @@ impl State {
             changes.delete(Key::Request(forgotten).encode());
         }
     }
-
-    pub(super) fn memory_bytes(&self) -> u64 {
-        let tables: usize = self.tables.values().map(Table::memory_bytes).sum();
-        (tables + self.requests.memory_bytes()) as u64
-    }
 }

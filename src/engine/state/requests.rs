@@ -75,7 +75,7 @@ impl Requests {
         forgotten
     }
 
-    pub(super) fn memory_bytes(&self) -> usize {
+    pub(in crate::engine) fn memory_bytes(&self) -> usize {
         // Both trees, their nodes about two thirds full.
         self.entries.len() * (size_of::<(RequestId, Entry)>() + size_of::<(u64, RequestId)>()) * 3 / 2
     }

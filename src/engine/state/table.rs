@@ -136,7 +136,7 @@ impl Table {
         named.filter_map(|(name, space)| Some((name.clone(), space.get(row)?))).collect()
     }
 
-    pub(super) fn memory_bytes(&self) -> usize {
+    pub(in crate::engine) fn memory_bytes(&self) -> usize {
         let spaces: usize = self.spaces.values().map(Space::memory_bytes).sum();
         let rows = self.points.capacity() * size_of::<Option<Point>>() + self.empty.capacity() * size_of::<Row>();
         spaces + rows + self.rows.len() * TREE_BYTES + self.payload_bytes

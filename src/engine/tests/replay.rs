@@ -13,6 +13,7 @@ use super::*;
 fn same(live: &Engine, rebuilt: &Engine) {
     assert_eq!(live.digest(), rebuilt.digest());
     assert_eq!(live.collections(), rebuilt.collections());
+    assert_eq!(live.points(), rebuilt.points());
     for stats in live.collections() {
         let collection = stats.collection;
         assert_eq!(contents(live, collection), contents(rebuilt, collection));

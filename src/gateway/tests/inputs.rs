@@ -212,3 +212,17 @@ async fn a_request_id_is_kept_if_it_can_be_and_else_replaced() {
         assert!(made.parse::<uuid::Uuid>().is_ok(), "{bad:?} became {made}");
     }
 }
+
+#[tokio::test]
+async fn names_that_no_collection_can_have_stay_at_the_door() {
+    let (router, _) = docs().await;
+    let long = "x".repeat(100_000);
+    for bad in ["a b", ".hidden", long.as_str()] {
+        let refused = post(&router, "/collections", json!({"name": bad, "vector_size": 3})).await;
+        assert!(refused.refused(400, "invalid_input").body.to_string().len() < 600);
+        let body = json!({"collection": bad, "vector": [1, 0, 0]});
+        let refused = post(&router, "/search", body).await.refused(404, "collection_not_found");
+        assert!(refused.body.to_string().len() < 600, "{bad:.9}: {}", refused.body);
+    }
+    call(&router, "DELETE", "/collections/a%20b", "").await.refused(400, "invalid_input");
+}

@@ -1,0 +1,81 @@
+//! What is counted of a shard's state, kept beside it so that a report never waits for a search or a write.
+//!
+//! A command costs what it takes to count the one collection it touches. Pure, like the state.
+
+use std::collections::BTreeMap;
+
+use super::collection::CollectionConfig;
+use super::ids::CollectionId;
+use super::query::CollectionStats;
+use super::state::{State, Table};
+
+/// The counts after some command.
+#[derive(Debug, Default)]
+pub(super) struct Stats {
+    index: u64,
+    digest: u64,
+    requests_bytes: u64,
+    tables: BTreeMap<CollectionId, TableStats>,
+}
+
+#[derive(Debug)]
+struct TableStats {
+    config: CollectionConfig,
+    points: u64,
+    bytes: u64,
+}
+
+impl Stats {
+    /// Counts everything.
+    pub(super) fn of(state: &State) -> Self {
+        let mut stats = Self::default();
+        for collection in state.tables.keys() {
+            stats.note(state, Some(*collection));
+        }
+        stats.note(state, None);
+        stats
+    }
+
+    /// Counts what a command has changed: one collection at most.
+    pub(super) fn note(&mut self, state: &State, touched: Option<CollectionId>) {
+        self.index = state.index;
+        self.digest = state.digest;
+        self.requests_bytes = state.requests.memory_bytes() as u64;
+        let Some(collection) = touched else { return };
+        match (state.tables.get(&collection), self.tables.get_mut(&collection)) {
+            (Some(table), Some(stats)) => (stats.points, stats.bytes) = counts(table),
+            (Some(table), None) => {
+                let (points, bytes) = counts(table);
+                self.tables.insert(collection, TableStats { config: table.config().clone(), points, bytes });
+            }
+            (None, _) => drop(self.tables.remove(&collection)),
+        }
+    }
+
+    pub(super) fn collections(&self) -> Vec<CollectionStats> {
+        let each = self.tables.iter().map(|(collection, stats)| CollectionStats {
+            collection: *collection,
+            config: stats.config.clone(),
+            points: stats.points,
+        });
+        each.collect()
+    }
+
+    pub(super) fn points(&self) -> u64 {
+        self.tables.values().map(|stats| stats.points).sum()
+    }
+
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.requests_bytes + self.tables.values().map(|stats| stats.bytes).sum::<u64>()
+    }
+
+    /// The index of the last command, and the digest after it.
+    pub(super) fn digest(&self) -> (u64, u64) {
+        (self.index, self.digest)
+    }
+}
+
+/// Points, and bytes of memory.
+fn counts(table: &Table) -> (u64, u64) {
+    (table.len() as u64, table.memory_bytes() as u64)
+}
