@@ -124,10 +124,7 @@ impl Errand {
         };
         match error {
             CallError::Refused(refusal) => Turn::Failed(RouteError::Refused { refusal }),
-            CallError::Unfit { reason } | CallError::Broken { reason } => {
-                let committed = if self.doubt.is_some() { Committed::Unknown } else { Committed::No };
-                Turn::Failed(RouteError::Internal { reason, committed })
-            }
+            CallError::Unfit { reason } | CallError::Broken { reason } => self.broken(reason),
             CallError::Busy { limit } => {
                 self.trouble = Some(Trouble::Busy(limit));
                 self.pause()
@@ -154,6 +151,9 @@ impl Errand {
         if let RpcError::Busy { .. } = error {
             self.trouble = Some(Trouble::Busy(error.to_string()));
             return self.pause();
+        }
+        if let RpcError::Unsendable { reason } = error {
+            return self.broken(reason.clone());
         }
         self.silent.insert(from);
         if let (RpcError::Lost { reason }, true) = (error, self.call.is_write()) {
@@ -235,6 +235,12 @@ impl Errand {
             }
             _ => None,
         }
+    }
+
+    /// Another try would end the same way.
+    fn broken(&self, reason: String) -> Turn {
+        let committed = if self.doubt.is_some() { Committed::Unknown } else { Committed::No };
+        Turn::Failed(RouteError::Internal { reason, committed })
     }
 
     fn pause(&mut self) -> Turn {

@@ -217,6 +217,12 @@ pub enum RpcError {
         /// The limit.
         limit: usize,
     },
+    /// The request cannot be sent to any node.
+    #[error("{reason}")]
+    Unsendable {
+        /// Why.
+        reason: String,
+    },
     /// The request was sent, and no answer came: its writes may have been carried out.
     #[error("no answer: {reason}")]
     Lost {

@@ -183,7 +183,10 @@ impl Run<'_> {
 
     fn unanswered(&mut self, place: usize, from: NodeId, error: &RpcError, map: &ClusterMap) -> Option<Turn> {
         let errand = self.errands[place].as_mut()?;
-        self.scatter.leaders.forget(errand.call.group()?, from);
+        // What this process itself did not send says nothing of the node.
+        if !matches!(error, RpcError::Busy { .. } | RpcError::Unsendable { .. }) {
+            self.scatter.leaders.forget(errand.call.group()?, from);
+        }
         if *error == RpcError::WrongDoor {
             self.scatter.map.doubt();
         }

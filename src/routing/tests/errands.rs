@@ -77,6 +77,17 @@ fn busy_is_not_asked_elsewhere() {
 }
 
 #[test]
+fn what_cannot_be_sent_is_not_tried_again() {
+    let unsendable = RpcError::Unsendable { reason: "too large".to_owned() };
+    let turn = write().unanswered(1, &unsendable, &map());
+    assert!(matches!(turn, Turn::Failed(RouteError::Internal { committed: Committed::No, .. })), "{turn:?}");
+    let mut errand = write();
+    errand.unanswered(2, &lost(), &map());
+    let turn = errand.unanswered(1, &unsendable, &map());
+    assert!(matches!(turn, Turn::Failed(RouteError::Internal { committed: Committed::Unknown, .. })), "{turn:?}");
+}
+
+#[test]
 fn once_in_doubt_never_certainly_not() {
     let unsent = RpcError::NotSent { reason: "refused".to_owned() };
     let mut errand = write();
