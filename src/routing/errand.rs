@@ -31,7 +31,7 @@ pub(super) struct Errand {
     trouble: Option<Trouble>,
 }
 
-/// What the last try met.
+/// What stands in the way, as the tries so far have told.
 #[derive(Debug, Clone)]
 enum Trouble {
     NoLeader,
@@ -42,6 +42,18 @@ enum Trouble {
     Late(String),
     Stopped(String),
     WrongDoor(NodeId),
+}
+
+impl Trouble {
+    /// How much it explains: that nobody else answers says less than what a replica said of its own state. Of equal
+    /// weight the last one counts.
+    fn weight(&self) -> u8 {
+        match self {
+            Self::NoLeader | Self::Busy(_) => 0,
+            Self::WrongDoor(_) => 1,
+            Self::NoQuorum(_) | Self::Stale(_) | Self::Behind(_) | Self::Late(_) | Self::Stopped(_) => 2,
+        }
+    }
 }
 
 /// What to do after an outcome.
@@ -214,9 +226,7 @@ impl Errand {
 
     /// Asks someone else, at once while there is someone who was not asked yet.
     fn elsewhere(&mut self, from: NodeId, trouble: Trouble, map: &ClusterMap) -> Turn {
-        // That nobody else answers says less than what a replica said of its own state.
-        let says_more = !matches!((&self.trouble, &trouble), (Some(Trouble::Stale(_)), Trouble::NoLeader));
-        if says_more {
+        if self.trouble.as_ref().is_none_or(|known| trouble.weight() >= known.weight()) {
             self.trouble = Some(trouble);
         }
         self.asked.insert(from);

@@ -124,6 +124,8 @@ pub enum CallAnswer {
     Written {
         /// Log index of its entry.
         index: u64,
+        /// Term of the leader that appended it.
+        term: u64,
         /// The machine's reply.
         reply: Bytes,
         /// Voters that had not applied it in time; empty unless the call wanted it everywhere.
@@ -256,6 +258,14 @@ impl Call {
         match self {
             Self::Write { group, .. } | Self::Read { group, .. } => Some(*group),
             Self::Report => None,
+        }
+    }
+
+    /// How fresh a read wants to be.
+    pub fn mode(&self) -> Option<ReadMode> {
+        match self {
+            Self::Read { mode, .. } => Some(*mode),
+            Self::Write { .. } | Self::Report => None,
         }
     }
 
