@@ -71,6 +71,13 @@ impl Breaker {
         };
     }
 
+    /// The call ended without a word on whether the peer is there: where it was the probe, the next call is.
+    pub fn undecided(&mut self, now: Instant) {
+        if let State::Probing { pause, .. } = self.state {
+            self.state = State::Open { until: now, pause };
+        }
+    }
+
     /// Whether the last call did not fail.
     pub fn looks_alive(&self) -> bool {
         matches!(self.state, State::Closed { failures: 0 })
@@ -134,6 +141,18 @@ mod tests {
         assert!(breaker.admit(later));
         assert!(!breaker.admit(later + PROBE_PATIENCE - Duration::from_millis(1)));
         assert!(breaker.admit(later + PROBE_PATIENCE));
+    }
+
+    #[test]
+    fn a_probe_that_found_nothing_out_makes_room_for_the_next() {
+        let now = Instant::now();
+        let mut breaker = opened(now);
+        breaker.undecided(now);
+        assert!(!breaker.admit(now));
+        let later = now + FIRST_PAUSE;
+        assert!(breaker.admit(later));
+        breaker.undecided(later);
+        assert!(breaker.admit(later) && !breaker.admit(later));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use raft_groups::NodeId;
 use raft_groups::network::http::AddressBook;
@@ -13,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
+use super::retry::SHORTEST_TRY;
 use super::rpc::{Call, Carrier, MAX_CALLS, MAX_RPC_BYTES, PATH, RouteRequest, RouteResponse, RpcError, RpcResult};
 use super::service::Service;
 
@@ -24,6 +26,10 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// This part of the time is kept back from the peer, so that its own words arrive before the caller stops listening.
 const KEPT_BACK: u32 = 20;
+
+/// A try with less time than this says nothing of a peer that did not answer; a little below [`SHORTEST_TRY`], since
+/// some of that has passed before the request is sent.
+const FAIR_TRY: Duration = SHORTEST_TRY.saturating_sub(Duration::from_millis(50));
 
 /// The carrier of a running process.
 pub struct NodeCarrier {
@@ -70,28 +76,39 @@ impl NodeCarrier {
     }
 
     async fn remote(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // What cannot be sent to anyone says nothing of the peer, so this comes before its breaker is asked.
+        let body = encode(cluster, self.me(), to, calls, left)?;
+        let url = self.addresses.peer_url(to).ok_or_else(|| not_sent("its address is not known"))?;
         let peer = self.peer(to);
         let _place = peer.places.try_acquire().map_err(|_| RpcError::Busy { limit: MAX_IN_FLIGHT })?;
-        let url = self.addresses.peer_url(to).ok_or_else(|| not_sent("its address is not known"))?;
         if !peer.breaker.lock().admit(Instant::now()) {
             return Err(not_sent("it did not answer lately"));
         }
-        let result = self.post(&url, cluster, to, calls, deadline).await;
-        match &result {
-            Ok(_) | Err(RpcError::Busy { .. }) => peer.breaker.lock().succeeded(),
-            Err(_) => peer.breaker.lock().failed(Instant::now()),
-        }
-        result
+        let answer = self.post(&url, body, left).await;
+        let heard = answer.as_ref().is_ok_and(|(status, _)| !status.is_server_error());
+        peer.learn(heard, left);
+        answer.and_then(|(status, bytes)| understood(status, &bytes))
     }
 
-    async fn post(&self, url: &str, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let body = encode(cluster, self.me(), to, calls, left)?;
+    async fn post(&self, url: &str, body: Vec<u8>, left: Duration) -> Result<(StatusCode, Bytes), RpcError> {
         let request = self.client.post(format!("{url}{PATH}")).timeout(left).body(body);
         let response = request.send().await.map_err(|error| unsent_or_lost(&error))?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| RpcError::Lost { reason: error.to_string() })?;
-        understood(status, &bytes)
+        Ok((status, bytes))
+    }
+}
+
+impl Peer {
+    /// Takes note of a try that had `left` to hear of the peer. That nothing came of a hasty one may be its own fault.
+    fn learn(&self, heard: bool, left: Duration) {
+        let (mut breaker, now) = (self.breaker.lock(), Instant::now());
+        match heard {
+            true => breaker.succeeded(),
+            false if left >= FAIR_TRY => breaker.failed(now),
+            false => breaker.undecided(now),
+        }
     }
 }
 
@@ -139,11 +156,11 @@ fn encode(
 ) -> Result<Vec<u8>, RpcError> {
     let weight: usize = calls.iter().map(Call::weight).sum();
     if calls.len() > MAX_CALLS || weight > MAX_RPC_BYTES {
-        return Err(not_sent("the request is larger than one node takes at once"));
+        return Err(RpcError::Unsendable { reason: "the request is larger than one node takes at once".to_owned() });
     }
     let timeout_ms = u64::try_from((left - left / KEPT_BACK).as_millis()).unwrap_or(u64::MAX);
     let request = RouteRequest { cluster, from, to, timeout_ms, calls };
-    postcard::to_stdvec(&request).map_err(|error| not_sent(&error.to_string()))
+    postcard::to_stdvec(&request).map_err(|error| RpcError::Unsendable { reason: error.to_string() })
 }
 
 fn not_sent(reason: &str) -> RpcError {
@@ -159,6 +176,26 @@ fn unsent_or_lost(error: &reqwest::Error) -> RpcError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routing::breaker::FAILURES_TO_OPEN;
+
+    #[test]
+    fn hasty_clients_do_not_shut_a_peer_out() {
+        let peer = Peer::default();
+        let alive = || peer.breaker.lock().looks_alive();
+        (0..2 * FAILURES_TO_OPEN).for_each(|_| peer.learn(false, Duration::from_millis(100)));
+        assert!(alive());
+        (0..FAILURES_TO_OPEN).for_each(|_| peer.learn(false, SHORTEST_TRY));
+        assert!(!alive() && !peer.breaker.lock().admit(Instant::now()));
+        peer.learn(true, Duration::ZERO);
+        assert!(alive());
+    }
+
+    #[test]
+    fn what_is_too_large_for_any_node_is_not_sent_to_one() {
+        let call = Call::Report;
+        let result = encode([0; 16], None, 1, vec![call; MAX_CALLS + 1], SHORTEST_TRY);
+        assert!(matches!(result, Err(RpcError::Unsendable { .. })), "{result:?}");
+    }
 
     #[test]
     fn only_what_is_refused_beforehand_was_certainly_not_carried_out() {

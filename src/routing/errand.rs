@@ -31,7 +31,7 @@ pub(super) struct Errand {
     trouble: Option<Trouble>,
 }
 
-/// What the last try met.
+/// What stands in the way, as the tries so far have told.
 #[derive(Debug, Clone)]
 enum Trouble {
     NoLeader,
@@ -42,6 +42,18 @@ enum Trouble {
     Late(String),
     Stopped(String),
     WrongDoor(NodeId),
+}
+
+impl Trouble {
+    /// How much it explains: that nobody else answers says less than what a replica said of its own state. Of equal
+    /// weight the last one counts.
+    fn weight(&self) -> u8 {
+        match self {
+            Self::NoLeader | Self::Busy(_) => 0,
+            Self::WrongDoor(_) => 1,
+            Self::NoQuorum(_) | Self::Stale(_) | Self::Behind(_) | Self::Late(_) | Self::Stopped(_) => 2,
+        }
+    }
 }
 
 /// What to do after an outcome.
@@ -124,10 +136,7 @@ impl Errand {
         };
         match error {
             CallError::Refused(refusal) => Turn::Failed(RouteError::Refused { refusal }),
-            CallError::Unfit { reason } | CallError::Broken { reason } => {
-                let committed = if self.doubt.is_some() { Committed::Unknown } else { Committed::No };
-                Turn::Failed(RouteError::Internal { reason, committed })
-            }
+            CallError::Unfit { reason } | CallError::Broken { reason } => self.broken(reason),
             CallError::Busy { limit } => {
                 self.trouble = Some(Trouble::Busy(limit));
                 self.pause()
@@ -154,6 +163,9 @@ impl Errand {
         if let RpcError::Busy { .. } = error {
             self.trouble = Some(Trouble::Busy(error.to_string()));
             return self.pause();
+        }
+        if let RpcError::Unsendable { reason } = error {
+            return self.broken(reason.clone());
         }
         self.silent.insert(from);
         if let (RpcError::Lost { reason }, true) = (error, self.call.is_write()) {
@@ -214,9 +226,7 @@ impl Errand {
 
     /// Asks someone else, at once while there is someone who was not asked yet.
     fn elsewhere(&mut self, from: NodeId, trouble: Trouble, map: &ClusterMap) -> Turn {
-        // That nobody else answers says less than what a replica said of its own state.
-        let says_more = !matches!((&self.trouble, &trouble), (Some(Trouble::Stale(_)), Trouble::NoLeader));
-        if says_more {
+        if self.trouble.as_ref().is_none_or(|known| trouble.weight() >= known.weight()) {
             self.trouble = Some(trouble);
         }
         self.asked.insert(from);
@@ -235,6 +245,12 @@ impl Errand {
             }
             _ => None,
         }
+    }
+
+    /// Another try would end the same way.
+    fn broken(&self, reason: String) -> Turn {
+        let committed = if self.doubt.is_some() { Committed::Unknown } else { Committed::No };
+        Turn::Failed(RouteError::Internal { reason, committed })
     }
 
     fn pause(&mut self) -> Turn {

@@ -124,6 +124,8 @@ pub enum CallAnswer {
     Written {
         /// Log index of its entry.
         index: u64,
+        /// Term of the leader that appended it.
+        term: u64,
         /// The machine's reply.
         reply: Bytes,
         /// Voters that had not applied it in time; empty unless the call wanted it everywhere.
@@ -217,6 +219,12 @@ pub enum RpcError {
         /// The limit.
         limit: usize,
     },
+    /// The request cannot be sent to any node.
+    #[error("{reason}")]
+    Unsendable {
+        /// Why.
+        reason: String,
+    },
     /// The request was sent, and no answer came: its writes may have been carried out.
     #[error("no answer: {reason}")]
     Lost {
@@ -250,6 +258,14 @@ impl Call {
         match self {
             Self::Write { group, .. } | Self::Read { group, .. } => Some(*group),
             Self::Report => None,
+        }
+    }
+
+    /// How fresh a read wants to be.
+    pub fn mode(&self) -> Option<ReadMode> {
+        match self {
+            Self::Read { mode, .. } => Some(*mode),
+            Self::Write { .. } | Self::Report => None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use raft_groups::{GroupId, NodeId, Role};
+use raft_groups::{GroupId, NodeId, ReadMode, Role};
 use tokio::time::Instant;
 
 use super::errand::{Errand, Outlook, Turn};
@@ -74,18 +74,20 @@ impl Scatter {
         self.run(vec![errand], deadline).await.pop().unwrap_or(Err(lost))
     }
 
-    /// Learns from an answer who leads and whether the map is right.
-    fn learn(&self, group: GroupId, from: NodeId, outcome: &Result<CallAnswer, CallError>) {
+    /// Learns from an answer who leads and whether the map is right. Only who has just proved to lead is believed: a
+    /// deposed leader still calls itself one, and names others as late.
+    fn learn(&self, group: GroupId, mode: Option<ReadMode>, from: NodeId, outcome: &Result<CallAnswer, CallError>) {
         match outcome {
-            Ok(CallAnswer::Written { .. }) => self.leaders.learn(group, from),
-            Ok(CallAnswer::Read { point, .. }) if point.role == Role::Leader => self.leaders.learn(group, from),
-            Err(CallError::NotLeader { leader }) => {
-                self.leaders.forget(group, from);
-                leader.iter().filter(|leader| **leader != from).for_each(|leader| self.leaders.learn(group, *leader));
+            Ok(CallAnswer::Written { term, .. }) => self.leaders.learn(group, from, *term),
+            Ok(CallAnswer::Read { point, .. }) if point.role == Role::Leader && mode != Some(ReadMode::Follower) => {
+                self.leaders.learn(group, from, point.term);
             }
-            Err(CallError::Indeterminate { .. } | CallError::Stopped { .. } | CallError::NoQuorum { .. }) => {
-                self.leaders.forget(group, from);
-            }
+            Err(
+                CallError::NotLeader { .. }
+                | CallError::Indeterminate { .. }
+                | CallError::Stopped { .. }
+                | CallError::NoQuorum { .. },
+            ) => self.leaders.forget(group, from),
             Err(CallError::NotHere { .. }) => {
                 self.leaders.forget(group, from);
                 self.map.doubt();
@@ -177,13 +179,16 @@ impl Run<'_> {
         map: &ClusterMap,
     ) -> Option<Turn> {
         let errand = self.errands[place].as_mut()?;
-        self.scatter.learn(errand.call.group()?, from, &answer);
+        self.scatter.learn(errand.call.group()?, errand.call.mode(), from, &answer);
         Some(errand.answered(from, answer, map))
     }
 
     fn unanswered(&mut self, place: usize, from: NodeId, error: &RpcError, map: &ClusterMap) -> Option<Turn> {
         let errand = self.errands[place].as_mut()?;
-        self.scatter.leaders.forget(errand.call.group()?, from);
+        // What this process itself did not send says nothing of the node.
+        if !matches!(error, RpcError::Busy { .. } | RpcError::Unsendable { .. }) {
+            self.scatter.leaders.forget(errand.call.group()?, from);
+        }
         if *error == RpcError::WrongDoor {
             self.scatter.map.doubt();
         }

@@ -144,7 +144,7 @@ async fn write<M: Machine>(
         true => group.wait_applied_everywhere(written.index, deadline).await.err().unwrap_or_default(),
         false => BTreeSet::new(),
     };
-    Ok(CallAnswer::Written { index: written.index, reply: written.reply, lagging })
+    Ok(CallAnswer::Written { index: written.index, term: written.term, reply: written.reply, lagging })
 }
 
 fn look(machine: &Engine, query: &Query) -> Result<Found, CallError> {

@@ -170,7 +170,7 @@ impl Tally {
     }
 
     fn count(&mut self, shard: ShardId, places: &[usize], outcome: Outcome) -> Result<(), RouteError> {
-        let (_, CallAnswer::Written { index, reply, lagging }) = outcome? else {
+        let (_, CallAnswer::Written { index, reply, lagging, .. }) = outcome? else {
             return Err(unfit_answer(Committed::Unknown));
         };
         match Reply::decode(&reply) {

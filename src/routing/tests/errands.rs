@@ -77,6 +77,26 @@ fn busy_is_not_asked_elsewhere() {
 }
 
 #[test]
+fn a_missing_quorum_is_not_forgotten_over_nodes_that_do_not_lead() {
+    let mut errand = read(ReadMode::Linearizable);
+    errand.answered(1, Err(CallError::NoQuorum { reason: "no majority answered".to_owned() }), &map());
+    errand.unanswered(2, &lost(), &map());
+    errand.answered(3, not_leader(None), &map());
+    assert!(matches!(errand.give_up(&map()), RouteError::NoQuorum { .. }));
+}
+
+#[test]
+fn what_cannot_be_sent_is_not_tried_again() {
+    let unsendable = RpcError::Unsendable { reason: "too large".to_owned() };
+    let turn = write().unanswered(1, &unsendable, &map());
+    assert!(matches!(turn, Turn::Failed(RouteError::Internal { committed: Committed::No, .. })), "{turn:?}");
+    let mut errand = write();
+    errand.unanswered(2, &lost(), &map());
+    let turn = errand.unanswered(1, &unsendable, &map());
+    assert!(matches!(turn, Turn::Failed(RouteError::Internal { committed: Committed::Unknown, .. })), "{turn:?}");
+}
+
+#[test]
 fn once_in_doubt_never_certainly_not() {
     let unsent = RpcError::NotSent { reason: "refused".to_owned() };
     let mut errand = write();
@@ -96,7 +116,7 @@ fn once_in_doubt_never_certainly_not() {
 #[test]
 fn committed_but_lagging_is_not_written_again() {
     let mut errand = write();
-    let answer = CallAnswer::Written { index: 4, reply: Bytes::new(), lagging: BTreeSet::from([3]) };
+    let answer = CallAnswer::Written { index: 4, term: 1, reply: Bytes::new(), lagging: BTreeSet::from([3]) };
     assert_eq!(errand.answered(1, Ok(answer.clone()), &map()), Turn::Done(answer));
 }
 

@@ -61,7 +61,7 @@ impl<M: Machine> Group<M> {
         self.index += 1;
         let at = Position { index: self.index, term: 1 };
         let reply = self.machine.apply(at, command, &mut Changes::default()).unwrap();
-        Ok(CallAnswer::Written { index: self.index, reply, lagging })
+        Ok(CallAnswer::Written { index: self.index, term: 1, reply, lagging })
     }
 
     fn point(&self, me: NodeId, mode: ReadMode, staleness: Duration) -> Result<ReadPoint, CallError> {
