@@ -11,7 +11,7 @@ use raft_groups::NodeId;
 use raft_groups::network::http::AddressBook;
 use reqwest::StatusCode;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Breaker;
 use super::retry::SHORTEST_TRY;
@@ -133,7 +133,12 @@ fn understood(status: StatusCode, bytes: &[u8]) -> RpcResult {
 impl Carrier for NodeCarrier {
     async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
         match self.local.get().filter(|local| local.node == to) {
-            Some(local) => Ok(local.execute(calls, deadline).await),
+            Some(local) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // A replica that is stuck must not hold its caller beyond the deadline, even in this process.
+                let answers = timeout_at(deadline, local.execute(calls, deadline - left / KEPT_BACK)).await;
+                answers.map_err(|_| RpcError::Lost { reason: "this node itself did not answer in time".to_owned() })
+            }
             None => self.remote(cluster, to, calls, deadline).await,
         }
     }
