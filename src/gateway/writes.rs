@@ -11,7 +11,7 @@ use super::body::{Json, answer};
 use super::door::Call;
 use super::error::ApiError;
 use super::state::GatewayState;
-use super::{levels, request};
+use super::{convert, levels, request};
 use crate::api::{self, Delete, Deleted, Upsert, Upserted};
 use crate::engine::{Filter, PointId, PointWrite, Selector, validate};
 use crate::routing::WrittenPoint;
@@ -32,8 +32,8 @@ pub(super) async fn upsert(
     let written = written.map_err(|error| ApiError::Write { error, request: options.request_id })?;
     let results: Vec<_> = written.results.into_iter().map(result).collect();
     let upserted = results.len() as u64;
-    let answered =
-        Upserted { status: completed(), upserted, results, token: written.token.to_string(), shards: Vec::new() };
+    let shards = convert::evidence(api::Consistency::Quorum, &written.shards);
+    let answered = Upserted { status: completed(), upserted, results, token: written.token.to_string(), shards };
     Ok(answer(StatusCode::OK, &answered))
 }
 
@@ -49,8 +49,8 @@ pub(super) async fn delete(
     let options = request::call_options(body.request_id, deadline);
     let done = state.backend.delete(&collection, selector, levels::acknowledge(level), options).await;
     let done = done.map_err(|error| ApiError::Write { error, request: options.request_id })?;
-    let answered =
-        Deleted { status: completed(), deleted: done.deleted, token: done.token.to_string(), shards: Vec::new() };
+    let shards = convert::evidence(api::Consistency::Quorum, &done.shards);
+    let answered = Deleted { status: completed(), deleted: done.deleted, token: done.token.to_string(), shards };
     Ok(answer(StatusCode::OK, &answered))
 }
 

@@ -62,6 +62,8 @@ pub struct WriteOutcome {
     pub results: Vec<WrittenPoint>,
     /// Passed as `after`, it makes any read see these writes.
     pub token: SessionToken,
+    /// Who took the write, one row for each shard.
+    pub shards: Vec<ShardEvidence>,
 }
 
 /// What became of a deletion that every shard carried out.
@@ -71,6 +73,8 @@ pub struct DeleteOutcome {
     pub deleted: u64,
     /// Passed as `after`, it makes any read see the deletion.
     pub token: SessionToken,
+    /// Who took the deletion, one row for each shard.
+    pub shards: Vec<ShardEvidence>,
 }
 
 /// What became of the creation of a collection.

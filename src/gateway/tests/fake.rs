@@ -160,7 +160,7 @@ impl Backend for FakeCluster {
             panic!("an upsert is answered by another reply")
         };
         let results = written.into_iter().map(|(id, version)| WrittenPoint { id, shard: SHARD, version }).collect();
-        Ok(WriteOutcome { results, token: self.token() })
+        Ok(WriteOutcome { results, token: self.token(), shards: Vec::new() })
     }
 
     async fn delete(
@@ -176,7 +176,7 @@ impl Backend for FakeCluster {
         let (_, Reply::Deleted { count, .. }) = self.apply(&command)? else {
             panic!("a deletion is answered by another reply")
         };
-        Ok(DeleteOutcome { deleted: count, token: self.token() })
+        Ok(DeleteOutcome { deleted: count, token: self.token(), shards: Vec::new() })
     }
 
     async fn get(&self, _: &Collection, query: GetQuery, options: ReadOptions) -> Rows<Record> {

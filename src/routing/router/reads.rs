@@ -217,7 +217,7 @@ impl Router {
         }
     }
 
-    fn evidence(
+    pub(super) fn evidence(
         &self,
         shard: ShardId,
         node: NodeId,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_groups::NodeId;
+use raft_groups::{NodeId, ReadMode, ReadPoint, Role};
 use uuid::Uuid;
 
 use super::super::errand::names;
@@ -13,8 +13,8 @@ use super::{Router, unfit_answer};
 use crate::engine::{CollectionId, Command, PointId, PointWrite, Refusal, Reply, RequestId, Selector};
 use crate::placement::ShardId;
 use crate::routing::{
-    Acknowledge, CallOptions, Collection, Committed, DeleteOutcome, Ring, RouteError, SessionToken, WriteOutcome,
-    WrittenPoint,
+    Acknowledge, CallOptions, Collection, Committed, DeleteOutcome, Ring, RouteError, SessionToken, ShardEvidence,
+    WriteOutcome, WrittenPoint,
 };
 
 /// One shard's part of a write, and the places of its items in the request.
@@ -31,6 +31,8 @@ struct Tally {
     deleted: u64,
     done: Vec<ShardId>,
     token: SessionToken,
+    /// Who committed each part, and where in its log.
+    took: Vec<(ShardId, NodeId, ReadPoint)>,
     /// Nodes that have not applied their part in time.
     lagging: BTreeSet<NodeId>,
     failed: Vec<(ShardId, Box<RouteError>)>,
@@ -92,7 +94,7 @@ impl Router {
         let mut tally = self.write(collection, parts, acknowledge, options).await?;
         tally.points.sort_by_key(|(place, _)| *place);
         let results = tally.points.into_iter().map(|(_, point)| point).collect();
-        Ok(WriteOutcome { results, token: tally.token })
+        Ok(WriteOutcome { results, token: tally.token, shards: self.took(tally.took)? })
     }
 
     async fn delete_from(
@@ -122,7 +124,7 @@ impl Router {
             }
         };
         let tally = self.write(collection, parts, acknowledge, options).await?;
-        Ok(DeleteOutcome { deleted: tally.deleted, token: tally.token })
+        Ok(DeleteOutcome { deleted: tally.deleted, token: tally.token, shards: self.took(tally.took)? })
     }
 
     /// The places of the points that belong to each shard.
@@ -160,6 +162,14 @@ impl Router {
         }
         tally.verdict(self)
     }
+
+    /// The evidence of a write, which is never stale.
+    fn took(&self, took: Vec<(ShardId, NodeId, ReadPoint)>) -> Result<Vec<ShardEvidence>, RouteError> {
+        let row = |(shard, leader, point): (ShardId, NodeId, ReadPoint)| {
+            self.evidence(shard, leader, &point, ReadMode::Linearizable)
+        };
+        took.into_iter().map(row).collect()
+    }
 }
 
 impl Tally {
@@ -170,7 +180,7 @@ impl Tally {
     }
 
     fn count(&mut self, shard: ShardId, places: &[usize], outcome: Outcome) -> Result<(), RouteError> {
-        let (_, CallAnswer::Written { index, reply, lagging, .. }) = outcome? else {
+        let (leader, CallAnswer::Written { index, term, reply, lagging }) = outcome? else {
             return Err(unfit_answer(Committed::Unknown));
         };
         match Reply::decode(&reply) {
@@ -184,6 +194,8 @@ impl Tally {
         }
         self.done.push(shard);
         self.token.raise(shard, index);
+        let point = ReadPoint { role: Role::Leader, term, index, leader_contact: None };
+        self.took.push((shard, leader, point));
         self.lagging.extend(lagging);
         Ok(())
     }
