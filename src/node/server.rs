@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use raft_groups::network::faults::Faults;
 use raft_groups::network::http::HttpTransport;
@@ -13,7 +14,7 @@ use super::data_dir::DataDir;
 use super::formation::{Formation, JoinAnswer, JoinRequest, Plan};
 use super::identity::{IdentityFile, Membership};
 use super::join::{self, JoinDoor};
-use super::listen::Port;
+use super::listen::{LINGER, Port};
 use super::local::ServerNode;
 use super::peers::Peers;
 use super::shutdown::Stop;
@@ -41,7 +42,7 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     let me = introduce(&settings, &identity, &http, &peer_port);
     let frame = Frame::new(&settings, &me, stop.clone())?;
     let line = format!("quiver: {} serving http://{} (peers {})", me.name, http.address, peer_port.address);
-    let served = http.serve(frame.app(&settings), stop.clone());
+    let served = http.serve(frame.app(&settings), stop.clone(), LINGER);
     println!("{line}");
     let peers_stop = Stop::new();
     let started = tokio::select! {
@@ -131,7 +132,7 @@ impl Frame {
         let is_cut = Arc::new(move |node| faults.is_cut(node));
         let door = PeerDoor { cluster: member.first_map.cluster, service, is_cut };
         let app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
-        let peers_served = peer_port.serve(app, peers_stop);
+        let peers_served = peer_port.serve(app, peers_stop, Duration::ZERO);
         self.open_replicas(&host, &member).await;
         tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
         tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
