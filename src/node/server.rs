@@ -15,7 +15,7 @@ use super::formation::{Formation, JoinAnswer, JoinRequest, Plan};
 use super::identity::{IdentityFile, Membership};
 use super::join::{self, JoinDoor};
 use super::listen::{LINGER, Port};
-use super::local::ServerNode;
+use super::local::{self, ServerNode};
 use super::peers::Peers;
 use super::shutdown::Stop;
 use super::telemetry::start_logging;
@@ -134,6 +134,7 @@ impl Frame {
         let app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
         let peers_served = peer_port.serve(app, peers_stop, Duration::ZERO);
         self.open_replicas(&host, &member).await;
+        tokio::spawn(local::watch_ready(self.node.clone()));
         tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
         tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
         Ok((host, peers_served))
