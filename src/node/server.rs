@@ -148,7 +148,10 @@ impl Frame {
         me: &JoinRequest,
     ) -> Result<Membership, NodeError> {
         let member = match identity.identity.member.clone() {
-            Some(member) => member,
+            Some(member) => {
+                warn_of_ignored(settings, &member.first_map);
+                member
+            }
             None => {
                 let (node, first_map) = self.find_cluster(settings, me).await?;
                 let cluster = Uuid::from_bytes(first_map.cluster);
@@ -238,6 +241,29 @@ impl Frame {
         let map = replicas::formed(&self.map).await;
         replicas::open_shards(host, member.node, &map, groups).await;
         self.node.opened.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Says which settings ask for another cluster than the data directory belongs to. Equal ones pass in silence: a service
+/// is started with the same flags each time.
+fn warn_of_ignored(settings: &ServerSettings, map: &ClusterMap) {
+    let differs = |flag: &str| match flag {
+        "--bootstrap" => settings.origin != Origin::Bootstrap(map.nodes.len()),
+        "--shards" => settings.shards as usize != map.shards.len(),
+        "--replication-factor" => {
+            settings.replication_factor.is_some_and(|copies| copies.min(map.nodes.len()) != map.replication_factor)
+        }
+        _ => !map.nodes.values().any(|n| settings.origin == Origin::Join(format!("http://{}:{}", n.host, n.port))),
+    };
+    for flag in settings.of_new_cluster.iter().filter(|flag| differs(flag)) {
+        let (nodes, shards, copies) = (map.nodes.len(), map.shards.len(), map.replication_factor);
+        tracing::warn!(
+            nodes,
+            shards,
+            copies,
+            "{flag} is ignored: the data directory belongs to a cluster already, which stays as it was formed; for a \
+             new cluster choose an empty --data-dir"
+        );
     }
 }
 
