@@ -118,8 +118,6 @@ pub struct Shards {
 pub enum ShardState {
     /// Serving.
     Active,
-    /// Serving, and writing a snapshot.
-    Snapshotting,
     /// Behind its leader's log.
     CatchingUp,
     /// Its group stopped; only a restart helps, and the log says why.

@@ -103,6 +103,8 @@ pub struct ServerSettings {
     pub data_dir: PathBuf,
     /// How the node gets its cluster where its directory is empty.
     pub origin: Origin,
+    /// Which settings of a new cluster were given, as the flags are called: none of them changes a cluster that exists.
+    pub of_new_cluster: Vec<&'static str>,
     /// Shards of a new cluster.
     pub shards: u32,
     /// Copies of each shard in a new cluster; `None` means 3, or the number of nodes where that is less.
@@ -171,9 +173,20 @@ impl ServerArgs {
         );
     }
 
+    fn of_new_cluster(&self) -> Vec<&'static str> {
+        let given = [
+            ("--bootstrap", self.bootstrap.is_some()),
+            ("--join", self.join.is_some()),
+            ("--shards", self.shards.is_some()),
+            ("--replication-factor", self.replication_factor.is_some()),
+        ];
+        given.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag).collect()
+    }
+
     fn complete(self) -> Result<ServerSettings, ConfigError> {
         let listen = self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 8001).into());
         let snapshot_after = self.snapshot_after.unwrap_or(5000);
+        let of_new_cluster = self.of_new_cluster();
         let millis = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
         let settings = ServerSettings {
             node_id: node_name(self.node_id.unwrap_or_else(|| "node1".into()))?,
@@ -182,6 +195,7 @@ impl ServerArgs {
             advertise: advertised(self.advertise, listen)?,
             data_dir: self.data_dir.unwrap_or_else(|| "quiver-data".into()),
             origin: origin(self.bootstrap, self.join)?,
+            of_new_cluster,
             shards: self.shards.unwrap_or(8),
             replication_factor: self.replication_factor,
             heartbeat: millis(self.heartbeat_ms, 150),

@@ -24,6 +24,8 @@ fn without_flags_a_server_is_a_complete_store_of_one_node() {
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8001");
     assert_eq!(settings.peer_listen.to_string(), "127.0.0.1:8101");
     assert_eq!((settings.shards, settings.replication_factor), (8, None));
+    assert!(settings.of_new_cluster.is_empty());
+    assert_eq!(server(&["--shards", "8", "--bootstrap", "1"]).unwrap().of_new_cluster, ["--bootstrap", "--shards"]);
     assert_eq!(settings.limits, RequestLimits::default());
 }
 

@@ -79,7 +79,8 @@ fn node_status(overview: &Overview, node: &NodeOverview) -> NodeStatus {
             collections: Vec::new(),
         };
     };
-    let stopped = report.replicas.iter().any(|replica| replica.status.stopped.is_some());
+    let statuses = report.meta.iter().chain(report.replicas.iter().map(|replica| &replica.status));
+    let stopped = statuses.into_iter().any(|status| status.stopped.is_some());
     let status = if stopped || !report.quarantined.is_empty() { HealthState::Degraded } else { HealthState::Healthy };
     let load = f64::from(report.load).clamp(0.0, 1.0);
     NodeStatus {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use raft_groups::network::faults::Faults;
 
 use super::NodeError;
-use super::listen::Port;
+use super::listen::{LINGER, Port};
 use super::local::GatewayNode;
 use super::map_feed;
 use super::peers::Peers;
@@ -34,7 +34,7 @@ pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
     tokio::spawn(async move { vitals.watch_load().await });
     tokio::spawn(map_feed::poll(settings.cluster.clone(), map));
     println!("quiver: gateway serving http://{} (cluster {})", port.address, settings.cluster.join(", "));
-    if let Err(error) = port.serve(app, stop).await {
+    if let Err(error) = port.serve(app, stop, LINGER).await {
         tracing::error!(%error, "the HTTP port ended badly");
     }
     Ok(())

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::post;
-use axum::{Json, Router};
 
 use super::NodeError;
 use super::formation::{Formation, JoinAnswer, JoinRequest};
+use crate::gateway::{ApiError, body};
 use crate::placement::NodeName;
 use crate::routing::MapCell;
 
@@ -42,7 +45,12 @@ pub(super) fn router(door: JoinDoor) -> Router {
     Router::new().route(PATH, post(answer)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(door)
 }
 
-async fn answer(State(door): State<JoinDoor>, Json(request): Json<JoinRequest>) -> Response {
+async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejection>) -> Result<Response, ApiError> {
+    let question = question.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit: MAX_BODY },
+        _ => ApiError::BodyCut { reason: rejection.body_text() },
+    })?;
+    let request = body::parse::<JoinRequest>(&question)?;
     let answer = door.formation.answer(request, &door.me, &door.map.get());
     let status = match answer {
         JoinAnswer::Member { .. } => StatusCode::OK,
@@ -51,7 +59,7 @@ async fn answer(State(door): State<JoinDoor>, Json(request): Json<JoinRequest>) 
         JoinAnswer::Closed => StatusCode::NOT_IMPLEMENTED,
         JoinAnswer::NotForming => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (status, Json(answer)).into_response()
+    Ok(body::answer(status, &answer))
 }
 
 /// Asks the node at `url` until it takes or refuses this one. What may pass (it is not up yet, it waits for others) is

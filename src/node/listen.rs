@@ -14,6 +14,10 @@ use super::shutdown::Stop;
 /// How long requests under way may take to end once the process is to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long the API's port goes on taking requests once the process is to stop: its health says so meanwhile, and a
+/// load balancer may look.
+pub(super) const LINGER: Duration = Duration::from_millis(200);
+
 /// A port that is taken and not served yet; connections wait.
 pub(super) struct Port {
     listener: TcpListener,
@@ -30,8 +34,8 @@ impl Port {
         Ok(Self { listener, address })
     }
 
-    /// Serves `app` until `stop`; the task ends when the requests under way have ended, or their time has.
-    pub fn serve(self, app: Router, stop: Stop) -> JoinHandle<()> {
+    /// Serves `app` until `stop`, and `linger` longer; the task ends when the requests under way have ended, or their time has.
+    pub fn serve(self, app: Router, stop: Stop, linger: Duration) -> JoinHandle<()> {
         // Nagle's delay makes large answers stall behind delayed acknowledgements.
         let listener = self.listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
@@ -40,10 +44,13 @@ impl Port {
         });
         tokio::spawn(async move {
             let ends = stop.clone();
-            let server = axum::serve(listener, app).with_graceful_shutdown(async move { ends.wait().await });
+            let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+                ends.wait().await;
+                tokio::time::sleep(linger).await;
+            });
             let drained = async {
                 stop.wait().await;
-                tokio::time::sleep(DRAIN).await;
+                tokio::time::sleep(linger + DRAIN).await;
             };
             tokio::select! {
                 served = async { server.await } => {

@@ -47,6 +47,17 @@ impl ServerNode {
     }
 }
 
+/// Pause between two looks at whether a node has become fit.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Notes when the node is fit for the first time, whether or not anyone asks for its health then.
+pub(super) async fn watch_ready(node: Arc<ServerNode>) {
+    while !node.signs().ready() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    node.was_ready.store(true, Ordering::Relaxed);
+}
+
 impl LocalNode for ServerNode {
     fn name(&self) -> String {
         self.name.clone()
@@ -57,11 +68,7 @@ impl LocalNode for ServerNode {
     }
 
     fn health(&self) -> NodeHealth {
-        let signs = self.signs();
-        if signs.ready() {
-            self.was_ready.store(true, Ordering::Relaxed);
-        }
-        signs.verdict()
+        self.signs().verdict()
     }
 
     fn report(&self) -> Option<NodeReport> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use raft_groups::Group;
 use serde::{Deserialize, Serialize};
 
+use crate::gateway::body::Params;
 use crate::placement::{ClusterMap, MetaMachine};
 use crate::routing::MapCell;
 
@@ -39,7 +40,7 @@ pub(super) fn map_router(map: MapCell) -> Router {
     Router::new().route(PATH, get(show)).with_state(map)
 }
 
-async fn show(State(map): State<MapCell>, Query(known): Query<Known>) -> Response {
+async fn show(State(map): State<MapCell>, Params(known): Params<Known>) -> Response {
     let map = map.get();
     if map.epoch <= known.newer_than { StatusCode::NO_CONTENT.into_response() } else { Json(&*map).into_response() }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use raft_groups::network::faults::Faults;
 use raft_groups::network::http::HttpTransport;
@@ -13,8 +14,8 @@ use super::data_dir::DataDir;
 use super::formation::{Formation, JoinAnswer, JoinRequest, Plan};
 use super::identity::{IdentityFile, Membership};
 use super::join::{self, JoinDoor};
-use super::listen::Port;
-use super::local::ServerNode;
+use super::listen::{LINGER, Port};
+use super::local::{self, ServerNode};
 use super::peers::Peers;
 use super::shutdown::Stop;
 use super::telemetry::start_logging;
@@ -41,7 +42,7 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     let me = introduce(&settings, &identity, &http, &peer_port);
     let frame = Frame::new(&settings, &me, stop.clone())?;
     let line = format!("quiver: {} serving http://{} (peers {})", me.name, http.address, peer_port.address);
-    let served = http.serve(frame.app(&settings), stop.clone());
+    let served = http.serve(frame.app(&settings), stop.clone(), LINGER);
     println!("{line}");
     let peers_stop = Stop::new();
     let started = tokio::select! {
@@ -131,8 +132,9 @@ impl Frame {
         let is_cut = Arc::new(move |node| faults.is_cut(node));
         let door = PeerDoor { cluster: member.first_map.cluster, service, is_cut };
         let app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
-        let peers_served = peer_port.serve(app, peers_stop);
+        let peers_served = peer_port.serve(app, peers_stop, Duration::ZERO);
         self.open_replicas(&host, &member).await;
+        tokio::spawn(local::watch_ready(self.node.clone()));
         tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
         tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
         Ok((host, peers_served))
@@ -146,7 +148,10 @@ impl Frame {
         me: &JoinRequest,
     ) -> Result<Membership, NodeError> {
         let member = match identity.identity.member.clone() {
-            Some(member) => member,
+            Some(member) => {
+                warn_of_ignored(settings, &member.first_map);
+                member
+            }
             None => {
                 let (node, first_map) = self.find_cluster(settings, me).await?;
                 let cluster = Uuid::from_bytes(first_map.cluster);
@@ -236,6 +241,29 @@ impl Frame {
         let map = replicas::formed(&self.map).await;
         replicas::open_shards(host, member.node, &map, groups).await;
         self.node.opened.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Says which settings ask for another cluster than the data directory belongs to. Equal ones pass in silence: a service
+/// is started with the same flags each time.
+fn warn_of_ignored(settings: &ServerSettings, map: &ClusterMap) {
+    let differs = |flag: &str| match flag {
+        "--bootstrap" => settings.origin != Origin::Bootstrap(map.nodes.len()),
+        "--shards" => settings.shards as usize != map.shards.len(),
+        "--replication-factor" => {
+            settings.replication_factor.is_some_and(|copies| copies.min(map.nodes.len()) != map.replication_factor)
+        }
+        _ => !map.nodes.values().any(|n| settings.origin == Origin::Join(format!("http://{}:{}", n.host, n.port))),
+    };
+    for flag in settings.of_new_cluster.iter().filter(|flag| differs(flag)) {
+        let (nodes, shards, copies) = (map.nodes.len(), map.shards.len(), map.replication_factor);
+        tracing::warn!(
+            nodes,
+            shards,
+            copies,
+            "{flag} is ignored: the data directory belongs to a cluster already, which stays as it was formed; for a \
+             new cluster choose an empty --data-dir"
+        );
     }
 }
 
