@@ -92,12 +92,12 @@ fn refused(refusal: &Refusal) -> Row {
     }
 }
 
-/// The status of the first failure; a retry helps only where it helps every part.
-fn partial<'a>(mut failed: impl Iterator<Item = &'a RouteError>) -> Row {
-    let first = failed.next().map(routed);
-    let (status, retryable) = first.map_or((StatusCode::SERVICE_UNAVAILABLE, true), |row| (row.status, row.retryable));
-    let retryable = retryable && failed.all(|error| routed(error).retryable);
-    Row { status, code: "partial_write", retryable, committed: Committed::Unknown, class: "Partial write" }
+/// One status for whatever the parts failed of: a 4xx of one part would say that nothing was written. A retry under the
+/// same request id completes the parts that may still succeed; without any, the rest is refused for good.
+fn partial<'a>(failed: impl Iterator<Item = &'a RouteError>) -> Row {
+    let retryable = failed.map(routed).any(|row| row.retryable);
+    let status = if retryable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::CONFLICT };
+    Row { retryable, ..input(status, "partial_write", "Partial write") }
 }
 
 fn input(status: StatusCode, code: &'static str, class: &'static str) -> Row {

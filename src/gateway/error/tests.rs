@@ -81,6 +81,8 @@ fn routed() -> Vec<ApiError> {
     let unknown = RouteError::Unknown { shard, reason: text("the leader was lost") };
     let failed = vec![(ShardId(1), Box::new(unknown.clone())), (ShardId(2), Box::new(no_leader(&missing)))];
     let done = vec![WrittenPoint { id: PointId::Num(7), shard: ShardId(0), version: 12 }];
+    let mismatch = Refusal::VersionMismatch { position: 1, id: PointId::Num(8), expected: 0, current: 12 };
+    let guarded = (ShardId(1), Box::new(RouteError::Refused { refusal: mismatch }));
     let reads = vec![
         RouteError::CollectionNotFound { name: text("x") },
         RouteError::CollectionExists { name: text("x"), entry },
@@ -101,6 +103,7 @@ fn routed() -> Vec<ApiError> {
         unknown,
         RouteError::NotEverywhere { missing },
         RouteError::PartialWrite { done, done_shards: vec![ShardId(0)], failed },
+        RouteError::PartialWrite { done: Vec::new(), done_shards: vec![ShardId(0)], failed: vec![guarded] },
         RouteError::Deadline { committed: Committed::Unknown, reason: text("shard 1") },
     ];
     let request = RequestId(Uuid::from_u128(7));
