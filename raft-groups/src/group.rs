@@ -164,12 +164,6 @@ impl<M: Machine> Group<M> {
         asked.map_err(|error| WriteError::Stopped { reason: error.to_string() })
     }
 
-    /// Takes a snapshot point now and purges the log up to it, but for what is kept for followers that lag.
-    pub async fn snapshot(&self) -> Result<(), WriteError> {
-        let asked = self.replica.raft.trigger().snapshot().await;
-        asked.map(drop).map_err(|error| WriteError::Stopped { reason: error.to_string() })
-    }
-
     /// Stops taking part; the data stays.
     pub async fn stop(&self) {
         if let Err(error) = self.replica.raft.shutdown().await {
