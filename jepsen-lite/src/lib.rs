@@ -23,6 +23,8 @@ pub mod ledger;
 pub mod load;
 pub mod ports;
 pub mod process;
+pub mod report;
 pub mod scratch;
 pub mod seed;
+pub mod shrink;
 pub mod synth;

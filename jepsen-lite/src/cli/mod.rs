@@ -14,6 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check::{self, Limits, Verdict};
 use crate::history::History;
+use crate::report::{self, Page};
+use crate::shrink;
 
 /// Not understood, or not read.
 const USAGE: u8 = 2;
@@ -33,6 +35,26 @@ enum Verb {
         file: PathBuf,
         #[command(flatten)]
         judged: Judged,
+    },
+    /// Make an illegal history as small as it can be while still illegal in the same class.
+    Shrink {
+        /// The history.
+        file: PathBuf,
+        #[command(flatten)]
+        judged: Judged,
+        /// Where the small history goes, in EDN; to standard output without it.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Draw a history, judged, as one page of HTML.
+    View {
+        /// The history.
+        file: PathBuf,
+        #[command(flatten)]
+        judged: Judged,
+        /// Where the page goes.
+        #[arg(long)]
+        out: PathBuf,
     },
     /// Measure the judges on histories of the sizes they are promised for.
     Bench,
@@ -109,8 +131,37 @@ fn run(verb: Verb) -> Result<u8> {
             println!("{}", told(&history, &verdict)?);
             Ok(verdict.exit_code())
         }
+        Verb::Shrink { file, judged, out } => shrunk(&file, judged, out.as_deref()),
+        Verb::View { file, judged, out } => view(&file, judged, &out),
         Verb::Bench => bench::run(),
     }
+}
+
+fn shrunk(file: &Path, judged: Judged, out: Option<&Path>) -> Result<u8> {
+    let history = read(file)?;
+    let Some((small, verdict)) = shrink::shrink(&history, judged.model.model(), judged.limits())? else {
+        let verdict = check::check(&history, judged.model.model(), judged.limits())?;
+        eprintln!("nothing to make small: {}", told(&history, &verdict)?);
+        return Ok(verdict.exit_code());
+    };
+    eprintln!("{}", told(&small, &verdict)?);
+    match out {
+        Some(out) => std::fs::write(out, small.to_edn()).with_context(|| format!("writing {}", out.display()))?,
+        None => print!("{}", small.to_edn()),
+    }
+    Ok(verdict.exit_code())
+}
+
+fn view(file: &Path, judged: Judged, out: &Path) -> Result<u8> {
+    let history = read(file)?;
+    let verdict = check::check(&history, judged.model.model(), judged.limits())?;
+    let small = shrink::shrink(&history, judged.model.model(), judged.limits())?;
+    let (title, model) = (file.display().to_string(), judged.model.model().name());
+    let replay = format!("jepsen-lite check {title} --model {model}");
+    let page = Page { title: &title, history: &history, verdict: &verdict, small: small.as_ref(), replay: &replay };
+    std::fs::write(out, report::page(&page)?).with_context(|| format!("writing {}", out.display()))?;
+    println!("{}", told(&history, &verdict)?);
+    Ok(verdict.exit_code())
 }
 
 fn read(file: &Path) -> Result<History> {

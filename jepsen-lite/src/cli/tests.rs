@@ -40,3 +40,27 @@ fn verdicts_are_exit_codes() {
     let garbage = file(&dir, "garbage", "hello");
     assert_eq!(code(&["check", &garbage, "--model", "register"]), 2);
 }
+
+#[test]
+fn a_failing_history_is_made_small_and_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = STALE
+        .replace(":process 0", ":process 7")
+        .replace(":value 1", ":value 2")
+        .lines()
+        .take(2)
+        .collect::<Vec<_>>()
+        .join("\n");
+    let stale = file(&dir, "stale.edn", &format!("{STALE}{more}\n"));
+    let (small, page) = (dir.path().join("small.edn"), dir.path().join("page.html"));
+    let (small, page) = (small.to_str().unwrap(), page.to_str().unwrap());
+    assert_eq!(code(&["shrink", &stale, "--model", "register", "--out", small]), 1);
+    assert_eq!(std::fs::read_to_string(small).unwrap().lines().count(), 4);
+    assert_eq!(code(&["check", small, "--model", "register"]), 1);
+    assert_eq!(code(&["view", &stale, "--model", "register", "--out", page]), 1);
+    assert!(std::fs::read_to_string(page).unwrap().contains("The smallest part that fails"));
+    let fresh = file(&dir, "fresh.edn", &STALE.lines().take(2).collect::<Vec<_>>().join("\n"));
+    assert_eq!(code(&["shrink", &fresh, "--model", "register"]), 0);
+    assert_eq!(code(&["view", &fresh, "--model", "register", "--out", page]), 0);
+    assert_eq!(code(&["view", &fresh, "--model", "register", "--out", "/no/such/place"]), 2);
+}
