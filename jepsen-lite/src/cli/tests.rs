@@ -2,12 +2,12 @@
 
 use clap::Parser;
 
-use super::{Cli, run};
+use super::{Cli, execute};
 
 /// The exit code of a command.
 fn code(args: &[&str]) -> u8 {
     let Ok(cli) = Cli::try_parse_from([&["jepsen-lite"], args].concat()) else { return super::USAGE };
-    run(cli.verb).unwrap_or(super::USAGE)
+    execute(cli.verb).unwrap_or(super::USAGE)
 }
 
 fn file(dir: &tempfile::TempDir, name: &str, text: &str) -> String {
