@@ -8,6 +8,7 @@
 mod cluster;
 mod collections;
 mod error;
+mod index;
 mod level;
 mod points;
 mod search;
@@ -22,6 +23,7 @@ pub use collections::{
     CollectionRow, CollectionRows, CreateCollection, CreatedCollection, DEFAULT_VECTOR_SIZE, Distance, Envelope,
     VectorParams,
 };
+pub use index::{Index, IndexKind, Quantization};
 pub use error::{Committed, ErrorBody, ErrorStatus};
 pub use level::Level;
 pub use points::{Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult};

@@ -180,10 +180,9 @@ fn bits(vector: &[f32]) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::GraphParams;
 
     fn codes(size: usize, distance: Distance, quantization: Quantization) -> Codes {
-        Codes::new(SpaceParams { size, distance, quantization, graph: GraphParams::default() }).unwrap()
+        Codes::new(SpaceParams { size, distance, quantization, graph: None }).unwrap()
     }
 
     #[test]

@@ -82,15 +82,15 @@ pub struct SpaceParams {
     pub distance: Distance,
     /// The codes beside them.
     pub quantization: Quantization,
-    /// The graph over them.
-    pub graph: GraphParams,
+    /// The graph over them; without one, every search looks at every vector.
+    pub graph: Option<GraphParams>,
 }
 
 impl SpaceParams {
     /// The defaults for vectors of this kind: bytes as codes where the distance has any.
     pub fn new(size: usize, distance: Distance) -> Self {
         let quantization = Self::default_quantization(distance);
-        Self { size, distance, quantization, graph: GraphParams::default() }
+        Self { size, distance, quantization, graph: Some(GraphParams::default()) }
     }
 
     /// Bytes, where a dot product of codes says how near two vectors are; a sum of absolute differences has no such form.

@@ -46,11 +46,6 @@ impl Top {
         self.limit
     }
 
-    /// How many it has.
-    pub(crate) fn len(&self) -> usize {
-        self.heap.len()
-    }
-
     /// Whether a row of this score may still get in; decided without its key, so a tie with the worst may.
     #[inline]
     pub(crate) fn admits(&self, score: f32) -> bool {

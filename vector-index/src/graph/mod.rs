@@ -12,7 +12,7 @@ mod near;
 mod walk;
 
 pub(crate) use near::{Near, Scratch};
-pub(crate) use walk::{Walk, Walked};
+pub(crate) use walk::Walk;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

@@ -38,7 +38,7 @@ pub struct Space {
 impl Space {
     /// None yet.
     pub fn new(params: SpaceParams) -> Self {
-        let (store, slots, graph) = (Store::new(params), Slots::default(), Graph::new(params.graph));
+        let (store, slots, graph) = (Store::new(params), Slots::default(), Graph::new(params.graph.unwrap_or_default()));
         Self { params, store, slots, graph, mending: None, changes: 0, expected: HashMap::new() }
     }
 
@@ -114,7 +114,7 @@ impl Space {
 
     /// Whether there are enough vectors for a graph; what is linked once stays so.
     fn is_worth_a_graph(&self) -> bool {
-        self.slots.linked() > 0 || self.slots.live() >= GRAPH_FROM
+        self.params.graph.is_some() && (self.slots.linked() > 0 || self.slots.live() >= GRAPH_FROM)
     }
 
     /// The codes, where they say enough to lay out a graph by. Signs are enough to find the way by, no more.
