@@ -23,8 +23,8 @@ pub use collections::{
     CollectionRow, CollectionRows, CreateCollection, CreatedCollection, DEFAULT_VECTOR_SIZE, Distance, Envelope,
     VectorParams,
 };
-pub use index::{Index, IndexKind, Quantization};
 pub use error::{Committed, ErrorBody, ErrorStatus};
+pub use index::{Index, IndexKind, Quantization};
 pub use level::Level;
 pub use points::{Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult};
 pub use search::{

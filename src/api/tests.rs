@@ -51,7 +51,10 @@ fn a_search_has_defaults() {
 fn a_collection_has_default_or_named_vectors_but_not_both() {
     let create: CreateCollection = from_str(r#"{"name":"docs"}"#).unwrap();
     let params = create.params().unwrap();
-    assert_eq!(params[""], VectorParams { size: DEFAULT_VECTOR_SIZE, distance: Distance::Cosine, index: None, quantization: None });
+    assert_eq!(
+        params[""],
+        VectorParams { size: DEFAULT_VECTOR_SIZE, distance: Distance::Cosine, index: None, quantization: None }
+    );
     let both: CreateCollection =
         from_str(r#"{"name":"docs","vector_size":3,"vectors":{"a":{"size":2,"distance":"Dot"}}}"#).unwrap();
     assert!(both.params().is_err());

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::collection::{CollectionConfig, Distance, GraphParams, Quantization, VectorParams};
 use super::ids::PointId;
 use super::limits::{
-    MAX_BATCH, MAX_EF_CONSTRUCT, MAX_LINKS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MIN_LINKS, MAX_VECTOR_NAME_BYTES, MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION,
+    MAX_BATCH, MAX_EF_CONSTRUCT, MAX_LINKS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES,
+    MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION, MIN_LINKS,
 };
 use super::point::{Payload, PointWrite};
 use super::reply::Refusal;
@@ -62,7 +63,10 @@ fn index(params: VectorParams) -> Result<(), (&'static str, String)> {
         return Err(("index.m", format!("{m} is not within {MIN_LINKS} to {MAX_LINKS}")));
     }
     if !(m..=MAX_EF_CONSTRUCT).contains(&ef_construct) {
-        return Err(("index.ef_construct", format!("{ef_construct} is not within m, which is {m}, to {MAX_EF_CONSTRUCT}")));
+        return Err((
+            "index.ef_construct",
+            format!("{ef_construct} is not within m, which is {m}, to {MAX_EF_CONSTRUCT}"),
+        ));
     }
     Ok(())
 }

@@ -51,8 +51,7 @@ impl GraphFiles {
     /// # Errors
     /// The disk's.
     pub fn keep_only(&self, names: &[GraphName]) -> io::Result<()> {
-        let kept: BTreeSet<PathBuf> =
-            names.iter().map(|name| self.path(name.collection, &name.vector_name)).collect();
+        let kept: BTreeSet<PathBuf> = names.iter().map(|name| self.path(name.collection, &name.vector_name)).collect();
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -42,7 +42,8 @@ pub struct ImageError(pub(crate) &'static str);
 impl Image {
     /// The bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = postcard::to_extend(self, vec![FORMAT]).expect("plain data into memory: no case of it can fail");
+        let mut bytes =
+            postcard::to_extend(self, vec![FORMAT]).expect("plain data into memory: no case of it can fail");
         let sum = xxh3_64(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
         bytes
@@ -82,7 +83,8 @@ impl Image {
         };
         let links = self.nodes.iter().all(|node| {
             let levels = node.links.iter().enumerate();
-            node.slot < self.slots && levels.into_iter().all(|(level, links)| links.iter().all(|link| leads(node, level, *link)))
+            node.slot < self.slots
+                && levels.into_iter().all(|(level, links)| links.iter().all(|link| leads(node, level, *link)))
         });
         ordered && links
     }

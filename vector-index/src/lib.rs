@@ -30,7 +30,7 @@ mod top;
 
 pub use distance::{Distance, GraphParams, Quantization, SpaceParams};
 pub use image::{Image, ImageError};
-pub use plan::{Among, Report, Way, Wanted, default_ef};
+pub use plan::{Among, Report, Wanted, Way, default_ef};
 pub use probe::Probe;
 pub use space::{Progress, Space, Step};
 pub use top::{Candidate, Top};

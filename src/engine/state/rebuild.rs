@@ -34,7 +34,8 @@ pub(in crate::engine) fn rebuild(setup: &Setup, reader: &dyn StateReader) -> io:
 impl State {
     fn load(&mut self, setup: &Setup, key: &[u8], value: &[u8]) -> Result<(), String> {
         let kind = Key::decode(key).ok_or_else(|| format!("a record has the unknown key {}", hex(key)))?;
-        self.load_kind(setup, kind, key, value).map_err(|damage| format!("the {} record {} {damage}", kind.kind(), hex(key)))
+        self.load_kind(setup, kind, key, value)
+            .map_err(|damage| format!("the {} record {} {damage}", kind.kind(), hex(key)))
     }
 
     fn load_kind(&mut self, setup: &Setup, kind: Key, key: &[u8], value: &[u8]) -> Result<(), String> {

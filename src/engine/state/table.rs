@@ -47,11 +47,7 @@ impl Point {
 
 impl Table {
     /// `space` makes the empty space of the vectors of a name.
-    pub(super) fn new(
-        config: CollectionConfig,
-        config_hash: u64,
-        space: impl Fn(&str, VectorParams) -> Space,
-    ) -> Self {
+    pub(super) fn new(config: CollectionConfig, config_hash: u64, space: impl Fn(&str, VectorParams) -> Space) -> Self {
         let spaces = config.vectors.iter().map(|(name, params)| (name.clone(), space(name, *params))).collect();
         Self {
             config,

@@ -60,8 +60,7 @@ impl Graph {
     /// Chooses among the links that `slot` could have; those that nothing else leads to stay.
     fn shorten<P: Pairs>(&self, pairs: &P, slot: u32, links: &[u32], level: u32) -> Vec<u32> {
         let target = pairs.target(slot);
-        let mut sorted: Vec<Near> =
-            links.iter().map(|link| Near::new(pairs.nearness(&target, *link), *link)).collect();
+        let mut sorted: Vec<Near> = links.iter().map(|link| Near::new(pairs.nearness(&target, *link), *link)).collect();
         sorted.sort_unstable_by_key(|near| Reverse(*near));
         let mut chosen = choose(pairs, slot, &sorted, self.room(level), Vec::new());
         if level > 0 {

@@ -20,7 +20,8 @@ impl Graph {
         mut is_linked: impl FnMut(u32) -> bool,
     ) {
         for level in 0..=self.level(slot) {
-            let (lost, mut kept): (Vec<u32>, Vec<u32>) = self.links(slot, level).partition(|link| doomed.contains(*link));
+            let (lost, mut kept): (Vec<u32>, Vec<u32>) =
+                self.links(slot, level).partition(|link| doomed.contains(*link));
             if lost.is_empty() {
                 continue;
             }
@@ -38,7 +39,8 @@ impl Graph {
                 let most = (kept.len() + lost.len()).min(self.room(level));
                 kept = choose(pairs, slot, &sorted, most, kept);
                 // Lists that only diversity may fill get shorter with each mending, and recall falls with them.
-                let spare: Vec<u32> = sorted.iter().map(|near| near.slot()).filter(|other| !kept.contains(other)).collect();
+                let spare: Vec<u32> =
+                    sorted.iter().map(|near| near.slot()).filter(|other| !kept.contains(other)).collect();
                 kept.extend(spare.into_iter().take(most - kept.len()));
             }
             self.set_links(slot, level, &kept);
@@ -49,7 +51,9 @@ impl Graph {
     pub(crate) fn cut_off(&self, doomed: &RoaringBitmap, is_linked: impl Fn(u32) -> bool) {
         if self.entry().is_some_and(|(_, slot)| doomed.contains(slot)) {
             let left = (0..self.upper_at.len() as u32).filter(|slot| !doomed.contains(*slot) && is_linked(*slot));
-            self.set_entry(left.map(|slot| (self.level(slot), slot)).max_by_key(|(level, slot)| (*level, Reverse(*slot))));
+            self.set_entry(
+                left.map(|slot| (self.level(slot), slot)).max_by_key(|(level, slot)| (*level, Reverse(*slot))),
+            );
         }
         for slot in doomed {
             for level in 0..=self.level(slot) {
@@ -66,7 +70,7 @@ impl Graph {
         scratch: &mut Scratch,
         is_linked: impl FnMut(u32) -> bool,
     ) {
-        if self.incoming(slot) > 0 || self.entry().is_some_and(|(_, entry)| entry == slot) {
+        if !self.is_lost(slot) {
             return;
         }
         if self.row(slot, 0)[0].load(std::sync::atomic::Ordering::Relaxed) == NONE {
