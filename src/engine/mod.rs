@@ -13,6 +13,7 @@ mod filter;
 mod ids;
 mod index;
 mod machine;
+mod payload_index;
 mod point;
 mod query;
 mod read;
@@ -28,10 +29,11 @@ pub use command::{CodecError, Command, Selector};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
 pub use ids::{BadPointId, CollectionId, PointId, RequestId};
 pub use machine::Engine;
+pub use payload_index::{FieldType, PayloadSchema, validate_schema};
 pub use point::{Payload, PointWrite};
 pub use query::{
-    CollectionStats, CountQuery, Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery,
-    SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
+    CollectionStats, CountQuery, Explain, FieldStats, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage,
+    ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
 };
 pub use reply::{Refusal, Reply};
 pub use validate::{validate, validate_config, validate_target};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::collection::CollectionConfig;
 use super::ids::CollectionId;
-use super::query::CollectionStats;
+use super::query::{CollectionStats, FieldStats};
 use super::state::{State, Table};
 
 /// The counts after some command.
@@ -23,6 +23,8 @@ struct TableStats {
     config: CollectionConfig,
     points: u64,
     bytes: u64,
+    schema_version: u64,
+    fields: BTreeMap<String, FieldStats>,
 }
 
 impl Stats {
@@ -43,11 +45,8 @@ impl Stats {
         self.requests_bytes = state.requests.memory_bytes() as u64;
         let Some(collection) = touched else { return };
         match (state.tables.get(&collection), self.tables.get_mut(&collection)) {
-            (Some(table), Some(stats)) => (stats.points, stats.bytes) = counts(table),
-            (Some(table), None) => {
-                let (points, bytes) = counts(table);
-                self.tables.insert(collection, TableStats { config: table.config().clone(), points, bytes });
-            }
+            (Some(table), Some(stats)) => stats.count(table),
+            (Some(table), None) => drop(self.tables.insert(collection, TableStats::of(table))),
             (None, _) => drop(self.tables.remove(&collection)),
         }
     }
@@ -57,6 +56,8 @@ impl Stats {
             collection: *collection,
             config: stats.config.clone(),
             points: stats.points,
+            schema_version: stats.schema_version,
+            fields: stats.fields.clone(),
         });
         each.collect()
     }
@@ -75,7 +76,26 @@ impl Stats {
     }
 }
 
-/// Points, and bytes of memory.
-fn counts(table: &Table) -> (u64, u64) {
-    (table.len() as u64, table.memory_bytes() as u64)
+impl TableStats {
+    fn of(table: &Table) -> Self {
+        let (config, fields) = (table.config().clone(), BTreeMap::new());
+        let mut stats = Self { config, points: 0, bytes: 0, schema_version: 0, fields };
+        stats.count(table);
+        stats
+    }
+
+    fn count(&mut self, table: &Table) {
+        self.points = table.len() as u64;
+        self.bytes = table.memory_bytes() as u64;
+        if self.schema_version != table.schema_version() {
+            self.schema_version = table.schema_version();
+            self.fields.clear();
+        }
+        for (name, kind, points) in table.indexes().counts() {
+            match self.fields.get_mut(name) {
+                Some(stats) => *stats = FieldStats { kind, points },
+                None => drop(self.fields.insert(name.to_owned(), FieldStats { kind, points })),
+            }
+        }
+    }
 }
