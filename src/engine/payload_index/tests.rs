@@ -172,7 +172,7 @@ fn four() -> Store {
     store.put(1, &json!({"lang": "en", "n": 1, "day": "2024-01-01", "yes": true, "owner": owner}));
     store.put(2, &json!({"lang": ["en", "de"], "n": [2, 3.5], "day": "2024-01-02T10:00:00+02:00", "yes": false}));
     store.put(3, &json!({"lang": null, "n": "2", "owner": owner.to_uppercase(), "parts": [{"kind": "a", "size": 1}, {"kind": "b", "size": 9}]}));
-    store.put(4, &json!({"lang": 5, "n": 1 << 53, "parts": [{"kind": "a", "size": 9}]}));
+    store.put(4, &json!({"lang": 5, "n": 1u64 << 53, "parts": [{"kind": "a", "size": 9}]}));
     store
 }
 

@@ -1,8 +1,7 @@
 //! Finding, making and dropping collections.
 //!
-//! The map's group decides whether a collection exists and which of its payload fields are indexed; the shards are told
-//! afterwards. A shard that could not be told learns of a new collection with its first request there, and its leader
-//! drops by itself what the map no longer has and takes on the payload schema that the map has.
+//! The map's group decides whether a collection exists; the shards are told afterwards. A shard that could not be told
+//! learns of a new collection with its first request there, and its leader drops by itself what the map no longer has.
 
 use raft_groups::NodeId;
 use tokio::time::Instant;
@@ -11,9 +10,9 @@ use super::super::errand::Errand;
 use super::super::rpc::{Call, CallAnswer};
 use super::super::scatter::Outcome;
 use super::{Router, unfit_answer};
-use crate::engine::{CollectionConfig, Command, FieldType, Refusal, Reply};
+use crate::engine::{CollectionConfig, Command, Reply};
 use crate::placement::{CollectionEntry, META, MetaCommand, MetaReply, ShardId};
-use crate::routing::{Collection, Committed, Created, Indexed, RouteError};
+use crate::routing::{Collection, Committed, Created, RouteError};
 
 impl Router {
     /// A collection by name. A name the cached map does not know is looked up in the map's group first.
@@ -87,64 +86,6 @@ impl Router {
         }
     }
 
-    /// Says whether a payload field is indexed, and as what; `None`: not any more. With `wait`, tells every shard before
-    /// it returns; the rest learn of it by themselves.
-    ///
-    /// # Errors
-    /// [`RouteError::CollectionNotFound`], [`RouteError::Refused`] for a path that is malformed or a field too many, or
-    /// why the map's group could not carry it out.
-    pub async fn set_field_index(
-        &self,
-        collection: &Collection,
-        field: String,
-        kind: Option<FieldType>,
-        wait: bool,
-        deadline: Instant,
-    ) -> Result<Indexed, RouteError> {
-        let name = collection.name.clone();
-        let command = MetaCommand::SetFieldIndex { name: name.clone(), id: collection.entry.id, field, kind };
-        let entry = match self.change_map(command, deadline).await? {
-            MetaReply::SchemaSet { entry } => entry,
-            MetaReply::BadSchema(refusal) => return Err(RouteError::Refused { refusal }),
-            MetaReply::NotFound => return Err(RouteError::CollectionNotFound { name }),
-            MetaReply::NotFormed => return Err(RouteError::NotFormed),
-            _ => return Err(unfit_answer(Committed::Unknown)),
-        };
-        let (version, shards) = (entry.schema_version, self.map().shards.keys().copied().collect::<Vec<_>>());
-        if version == 0 {
-            // A field that never was indexed is not indexed: no shard has anything to learn.
-            return Ok(Indexed { version, everywhere: true });
-        }
-        if !wait {
-            let router = self.clone();
-            tokio::spawn(async move { router.tell_schema(&shards, &entry, deadline).await });
-            return Ok(Indexed { version, everywhere: false });
-        }
-        // Part of the time is kept for the answer: the map has the index now, whatever becomes of the rest.
-        let now = Instant::now();
-        let until = now + deadline.saturating_duration_since(now) * 9 / 10;
-        let told = self.tell_schema(&shards, &entry, until).await;
-        Ok(Indexed { version, everywhere: told.iter().all(Result::is_ok) })
-    }
-
-    /// Tells shards which payload fields to index. One that does not know the collection has nothing to index, and gets
-    /// the schema together with the collection.
-    async fn tell_schema(
-        &self,
-        shards: &[ShardId],
-        entry: &CollectionEntry,
-        deadline: Instant,
-    ) -> Vec<Result<(), RouteError>> {
-        let CollectionEntry { id: collection, payload_schema: schema, schema_version: version, .. } = entry.clone();
-        let told = self.tell(shards, &Command::SetPayloadSchema { collection, version, schema }, deadline).await;
-        let settled = |told: Result<u64, RouteError>| match told {
-            Ok(_) => Ok(()),
-            Err(RouteError::Refused { refusal: Refusal::CollectionNotFound { .. } }) => Ok(()),
-            Err(error) => Err(error),
-        };
-        told.into_iter().map(settled).collect()
-    }
-
     /// Records in the map where a node listens.
     ///
     /// # Errors
@@ -187,7 +128,12 @@ impl Router {
     }
 
     /// Carries out one command in several shards; its log index in each.
-    async fn tell(&self, shards: &[ShardId], command: &Command, deadline: Instant) -> Vec<Result<u64, RouteError>> {
+    pub(super) async fn tell(
+        &self,
+        shards: &[ShardId],
+        command: &Command,
+        deadline: Instant,
+    ) -> Vec<Result<u64, RouteError>> {
         let command = command.encode();
         let errand = |shard: &ShardId| {
             let call = Call::Write { group: shard.group(), command: command.clone(), everywhere: false };
@@ -197,7 +143,7 @@ impl Router {
         outcomes.into_iter().map(done_at).collect()
     }
 
-    async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
+    pub(super) async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
         self.formed()?;
         let call = Call::Write { group: META, command: command.encode(), everywhere: false };
         match self.scatter.run_one(Errand::new(None, call), deadline).await? {
