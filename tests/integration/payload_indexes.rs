@@ -69,8 +69,8 @@ fn number(id: u64) -> u64 {
 fn point(id: u64, seed: u64) -> Value {
     let lang = ["en", "de", "fr"][((id ^ seed) % 3) as usize];
     let owner = format!("00000000-0000-0000-0000-{:012x}", id % 5);
-    let payload = json!({"lang": if id % 10 == 0 { json!(null) } else { json!([lang, "any"]) }, "n": number(id),
-        "at": format!("2024-01-{:02}T12:00:00Z", id % 28 + 1), "draft": id % 4 == 0, "parts": [{"owner": owner}]});
+    let payload = json!({"lang": if id.is_multiple_of(10) { json!(null) } else { json!([lang, "any"]) }, "n": number(id),
+        "at": format!("2024-01-{:02}T12:00:00Z", id % 28 + 1), "draft": id.is_multiple_of(4), "parts": [{"owner": owner}]});
     json!({"id": id, "vector": [1.0, id], "payload": payload})
 }
 

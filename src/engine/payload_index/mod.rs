@@ -5,6 +5,7 @@
 //! filter is that of [`filter`](super::filter), exactly: where an index cannot tell, it says so instead of guessing.
 //! Nothing here knows vectors, versions or records.
 
+mod estimate;
 mod field;
 mod key;
 mod narrow;

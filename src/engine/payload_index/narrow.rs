@@ -17,9 +17,6 @@ use crate::engine::ids::PointId;
 /// What testing a filter on one payload costs, in steps of bringing rows together: about 1 µs to 15 ns.
 pub(in crate::engine) const STEPS_PER_TEST: u64 = 64;
 
-/// Values of a range that are counted to estimate it.
-const VALUES_COUNTED: usize = 256;
-
 /// Set operations that one `min_should` may take before it is only bounded.
 const MAX_LEAST_STEPS: usize = 1_024;
 
@@ -63,7 +60,7 @@ pub(in crate::engine) fn narrow(
 
 /// One thing among those of a filter that must all hold.
 #[derive(Clone, Copy)]
-enum Clause<'f> {
+pub(super) enum Clause<'f> {
     Holds(&'f Condition),
     Fails(&'f Condition),
     Any(&'f [Condition]),
@@ -76,15 +73,15 @@ struct Found<'a> {
     fields: BTreeSet<&'a str>,
 }
 
-struct Narrower<'a> {
+pub(super) struct Narrower<'a> {
     indexes: &'a PayloadIndexes,
-    rows: &'a Rows<'a>,
+    pub(super) rows: &'a Rows<'a>,
     /// Steps that may still be taken.
     left: u64,
 }
 
 /// In which array's elements a condition is to hold; `None` for the payload itself.
-type Inside<'p> = Option<&'p Path>;
+pub(super) type Inside<'p> = Option<&'p Path>;
 
 impl<'a> Narrower<'a> {
     fn filter(&mut self, filter: &Filter, inside: Inside<'_>, steps: u64) -> Option<Found<'a>> {
@@ -240,57 +237,7 @@ impl<'a> Narrower<'a> {
         Some(rows)
     }
 
-    /// About how many rows a clause leaves; `None` if the indexes cannot tell.
-    fn estimate(&self, clause: Clause<'_>, inside: Inside<'_>) -> Option<u64> {
-        let each = |conditions: &[Condition]| -> Vec<Option<u64>> {
-            conditions.iter().map(|condition| self.rows_of(condition, inside)).collect()
-        };
-        match clause {
-            Clause::Holds(condition) => self.rows_of(condition, inside),
-            Clause::Fails(condition) => Some(self.rows.live.len().saturating_sub(self.rows_of(condition, inside)?)),
-            Clause::Any(conditions) => each(conditions).into_iter().sum(),
-            Clause::Least(clause) => Some(each(&clause.conditions).into_iter().flatten().sum()),
-        }
-    }
-
-    fn rows_of(&self, condition: &Condition, inside: Inside<'_>) -> Option<u64> {
-        match condition {
-            Condition::Field(path, test) => self.rows_passing(self.field(path, inside)?, test),
-            Condition::IsNull(path) => Some(self.field(path, inside)?.null.len()),
-            Condition::IsEmpty(path) => Some(self.rows.live.len() - self.field(path, inside)?.filled.len()),
-            Condition::HasId(ids) => Some(ids.len() as u64),
-            Condition::Nested(path, filter) => self.rows_of_filter(filter, Some(&within(path, inside))),
-            Condition::Filter(filter) => self.rows_of_filter(filter, inside),
-        }
-    }
-
-    fn rows_of_filter(&self, filter: &Filter, inside: Inside<'_>) -> Option<u64> {
-        let clauses = clauses(filter);
-        if clauses.is_empty() && inside.is_none() {
-            return Some(self.rows.live.len());
-        }
-        clauses.into_iter().filter_map(|clause| self.estimate(clause, inside)).min()
-    }
-
-    fn rows_passing(&self, field: &Field, test: &Test) -> Option<u64> {
-        let of = |wanted: &Scalar| {
-            let key = Key::of_scalar(field.kind, wanted)?;
-            Some(field.posting(&key).map_or(0, Posting::len))
-        };
-        match test {
-            Test::Value(wanted) => of(wanted),
-            Test::Any(list) => list.iter().map(of).sum(),
-            Test::Except(_) => Some(field.indexed.len() + field.other.len()),
-            Test::Range(range) => {
-                let mut postings = field.postings(Key::range(field.kind, range)?);
-                let counted = postings.by_ref().take(VALUES_COUNTED).map(Posting::len).sum();
-                Some(if postings.next().is_some() { field.indexed.len().max(counted) } else { counted })
-            }
-            Test::Count(_) => None,
-        }
-    }
-
-    fn field(&self, path: &Path, inside: Inside<'_>) -> Option<&'a Field> {
+    pub(super) fn field(&self, path: &Path, inside: Inside<'_>) -> Option<&'a Field> {
         match inside {
             None => self.indexes.find(path),
             Some(_) => self.indexes.find(&within(path, inside)),
@@ -316,7 +263,7 @@ impl<'a> Found<'a> {
 }
 
 /// What has to hold, one by one; what always holds is left out.
-fn clauses(filter: &Filter) -> Vec<Clause<'_>> {
+pub(super) fn clauses(filter: &Filter) -> Vec<Clause<'_>> {
     let Filter { must, should, must_not, min_should } = filter;
     let any = (!should.is_empty()).then_some(Clause::Any(should));
     let least = min_should.as_ref().filter(|clause| clause.min_count > 0).map(Clause::Least);
@@ -324,6 +271,6 @@ fn clauses(filter: &Filter) -> Vec<Clause<'_>> {
 }
 
 /// The path from the payload to what `path` leads to in an element of the array that we are inside of.
-fn within(path: &Path, inside: Inside<'_>) -> Path {
+pub(super) fn within(path: &Path, inside: Inside<'_>) -> Path {
     inside.map_or_else(|| path.clone(), |array| array.in_each(path))
 }
