@@ -14,8 +14,8 @@ use super::key::Key;
 use crate::engine::filter::{Condition, Filter, MinShould, Path, Scalar, Test};
 use crate::engine::ids::PointId;
 
-/// What testing a filter on one payload costs, in steps of bringing rows together: about 1 µs to 15 ns.
-pub(in crate::engine) const STEPS_PER_TEST: u64 = 64;
+/// What testing a filter on one payload costs, in steps of bringing rows together: measured, 0.5 to 1.2 µs to 70 ns.
+pub(in crate::engine) const STEPS_PER_TEST: u64 = 16;
 
 /// Set operations that one `min_should` may take before it is only bounded.
 const MAX_LEAST_STEPS: usize = 1_024;
