@@ -92,7 +92,7 @@ impl Host {
     /// # Errors
     /// [`OpenError::Damaged`] where what is stored of it fails its checks: it then stays closed, so that it never
     /// votes on a guess.
-    pub async fn open_group<M: Machine>(&self, id: GroupId) -> Result<Group<M>, OpenError> {
+    pub async fn open_group<M: Machine>(&self, id: GroupId, setup: M::Setup) -> Result<Group<M>, OpenError> {
         let what = || format!("this node's replica of {id}");
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::InvalidData => damaged(what(), &source.to_string()),
@@ -106,7 +106,7 @@ impl Host {
         state.erase_leftovers().await.map_err(failed)?;
         let (opening, durable) = (state.clone(), Some(raft_log.clone()));
         let (applier, applied) =
-            crate::storage::machine::blocking(|| Applier::<M>::open(opening, durable)).map_err(failed)?;
+            crate::storage::machine::blocking(|| Applier::<M>::open(setup, opening, durable)).map_err(failed)?;
         if !was_opened {
             raft_log.mark_opened().await.map_err(failed)?;
         }

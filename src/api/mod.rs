@@ -8,6 +8,7 @@
 mod cluster;
 mod collections;
 mod error;
+mod index;
 mod level;
 mod points;
 mod search;
@@ -24,6 +25,7 @@ pub use collections::{
     UpdateResult, VectorParams, WriteOrdering,
 };
 pub use error::{Committed, ErrorBody, ErrorStatus};
+pub use index::{Index, IndexKind, Quantization};
 pub use level::Level;
 pub use points::{Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult};
 pub use search::{

@@ -3,9 +3,11 @@
 //! A command costs what it takes to count the one collection it touches. Pure, like the state.
 
 use std::collections::BTreeMap;
+use std::ops::Add;
 
 use super::collection::CollectionConfig;
 use super::ids::CollectionId;
+use super::indexing::IndexProgress;
 use super::query::{CollectionStats, FieldStats};
 use super::state::{State, Table};
 
@@ -23,6 +25,7 @@ struct TableStats {
     config: CollectionConfig,
     points: u64,
     bytes: u64,
+    index: IndexProgress,
     schema_version: u64,
     fields: BTreeMap<String, FieldStats>,
 }
@@ -70,6 +73,10 @@ impl Stats {
         self.requests_bytes + self.tables.values().map(|stats| stats.bytes).sum::<u64>()
     }
 
+    pub(super) fn index_progress(&self) -> IndexProgress {
+        self.tables.values().map(|stats| stats.index).fold(IndexProgress::default(), Add::add)
+    }
+
     /// The index of the last command, and the digest after it.
     pub(super) fn digest(&self) -> (u64, u64) {
         (self.index, self.digest)
@@ -79,7 +86,8 @@ impl Stats {
 impl TableStats {
     fn of(table: &Table) -> Self {
         let (config, fields) = (table.config().clone(), BTreeMap::new());
-        let mut stats = Self { config, points: 0, bytes: 0, schema_version: 0, fields };
+        let index = IndexProgress::default();
+        let mut stats = Self { config, points: 0, bytes: 0, index, schema_version: 0, fields };
         stats.count(table);
         stats
     }
@@ -87,6 +95,10 @@ impl TableStats {
     fn count(&mut self, table: &Table) {
         self.points = table.len() as u64;
         self.bytes = table.memory_bytes() as u64;
+        let progress = table.spaces().map(|(_, space)| space.progress());
+        self.index = progress.fold(IndexProgress::default(), |sum, space| {
+            sum + IndexProgress { indexed: space.linked, waiting: space.tail, dead: space.dead }
+        });
         if self.schema_version != table.schema_version() {
             self.schema_version = table.schema_version();
             self.fields.clear();

@@ -7,6 +7,7 @@ use raft_groups::{Changes, MemoryState};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::engine::Setup;
 use crate::engine::apply::plan;
 use crate::engine::filter::reference;
 use crate::engine::state::{State, Table, rebuild};
@@ -72,7 +73,7 @@ impl Store {
 
 fn narrowed(table: &Table, filter: &Filter, steps: u64) -> Option<(BTreeSet<u64>, bool)> {
     let narrowed = table.narrow(filter, steps)?;
-    let id = |row| match table.at(crate::engine::index::Row(row)).id {
+    let id = |row| match table.at(vector_index::Row(row)).id {
         PointId::Num(id) => id,
         PointId::Uuid(_) => unreachable!("these points have numbers"),
     };
@@ -122,7 +123,7 @@ proptest! {
         conditions in prop::collection::vec(reference::filter(), 1..6),
     ) {
         let store = run(&[before, vec![Step::Index(schema)], after].concat());
-        let rebuilt = rebuild(&store.records).unwrap();
+        let rebuilt = rebuild(&Setup::default(), &store.records).unwrap();
         prop_assert_eq!(rebuilt.digest, store.state.digest);
         for condition in conditions {
             let filter = Filter::parse(&json!({"must": [condition]})).unwrap();
@@ -275,7 +276,7 @@ fn a_schema_replaces_only_what_differs_and_only_an_older_one() {
     store.index(&[]);
     assert_eq!(counts(&store), []);
     let digest = store.state.digest;
-    assert_eq!(rebuild(&store.records).unwrap().digest, digest);
+    assert_eq!(rebuild(&Setup::default(), &store.records).unwrap().digest, digest);
     store.run(&Command::DropCollection { collection: DOCS });
     assert_eq!(store.state.digest, 0, "a schema goes with its collection");
 }

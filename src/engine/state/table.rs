@@ -5,11 +5,11 @@ use std::ops::Bound;
 
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
+use vector_index::{Row, Space};
 
-use crate::engine::collection::CollectionConfig;
+use crate::engine::collection::{CollectionConfig, VectorParams};
 use crate::engine::filter::Filter;
 use crate::engine::ids::PointId;
-use crate::engine::index::{Row, Space};
 use crate::engine::payload_index::{self, Narrowed, PayloadIndexes, PayloadSchema, RowTerms, Rows};
 use crate::engine::point::parse_payload;
 use crate::engine::reply::Refusal;
@@ -62,8 +62,9 @@ impl Point {
 }
 
 impl Table {
-    pub(super) fn new(config: CollectionConfig, config_hash: u64) -> Self {
-        let spaces = config.vectors.iter().map(|(name, params)| (name.clone(), Space::new(*params))).collect();
+    /// `space` makes the empty space of the vectors of a name.
+    pub(super) fn new(config: CollectionConfig, config_hash: u64, space: impl Fn(&str, VectorParams) -> Space) -> Self {
+        let spaces = config.vectors.iter().map(|(name, params)| (name.clone(), space(name, *params))).collect();
         Self {
             config,
             config_hash,
@@ -77,6 +78,25 @@ impl Table {
             schema_version: 0,
             schema_hash: 0,
         }
+    }
+
+    /// Takes a stored point in, which no other of this id was before. [`restored`](Self::restored) comes last.
+    pub(super) fn restore(&mut self, point: Point, vectors: &BTreeMap<String, Vec<f32>>) {
+        let row = self.new_row(point.id);
+        for (name, vector) in vectors {
+            if let Some(space) = self.spaces.get_mut(name) {
+                space.restore(row, point.id.into(), point.version, vector);
+            }
+        }
+        let terms = self.terms(&point.payload);
+        self.indexes.put(row.0, terms);
+        self.payload_bytes += point.payload.len();
+        self.points[row.0 as usize] = Some(point);
+    }
+
+    /// All stored points were taken in.
+    pub(super) fn restored(&mut self) {
+        self.spaces.values_mut().for_each(Space::restored);
     }
 
     /// Stores a point whole; the hash of the one it replaces, if any. `reindex` must be what
@@ -131,11 +151,6 @@ impl Table {
             old: old.map(|point| self.terms(&point.payload)).unwrap_or_default(),
             new: self.indexes.terms(payload),
         }
-    }
-
-    /// What storing a payload, given as text, under a new id changes in the indexes.
-    pub(super) fn index_first(&self, text: &str) -> Reindex {
-        Reindex { old: RowTerms::default(), new: self.terms(text) }
     }
 
     fn terms(&self, payload: &str) -> RowTerms {
@@ -217,6 +232,16 @@ impl Table {
     pub(in crate::engine) fn points_from(&self, first: Option<PointId>) -> impl Iterator<Item = (Row, &Point)> {
         let from = first.map_or(Bound::Unbounded, Bound::Included);
         self.rows.range((from, Bound::Unbounded)).map(|(_, row)| (*row, self.at(*row)))
+    }
+
+    /// The spaces by the names of their vectors.
+    pub(in crate::engine) fn spaces(&self) -> impl Iterator<Item = (&str, &Space)> {
+        self.spaces.iter().map(|(name, space)| (name.as_str(), space))
+    }
+
+    /// One of the spaces, to take its background's work in.
+    pub(in crate::engine) fn space_mut(&mut self, name: &str) -> Option<&mut Space> {
+        self.spaces.get_mut(name)
     }
 
     pub(in crate::engine) fn space(&self, name: &str) -> Option<&Space> {
