@@ -16,8 +16,8 @@ mod selection;
 mod vector;
 
 pub use cluster::{
-    ClusterHealth, ClusterSharding, ClusterStatus, Faults, GroupCounts, Health, HealthState, Issue, LatencyMs,
-    NodeStatus, Percentiles, RequestRate, ShardReplica, ShardRow, ShardState, ShardingRow, Shards, Stats,
+    ClusterHealth, ClusterSharding, ClusterStatus, Faults, GroupCounts, Health, HealthState, IndexState, Issue,
+    LatencyMs, NodeStatus, Percentiles, RequestRate, ShardReplica, ShardRow, ShardState, ShardingRow, Shards, Stats,
 };
 pub use collections::{
     CollectionConfigInfo, CollectionInfo, CollectionParams, CollectionRow, CollectionRows, CreateCollection,

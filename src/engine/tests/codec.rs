@@ -97,7 +97,10 @@ fn queries_and_answers_round_trip() {
     let fields = BTreeMap::from([("a[].b".to_owned(), FieldStats { kind: FieldType::Uuid, points: 3 })]);
     round_trip(&CollectionStats { collection: DOCS, config: config.clone(), points: 4, schema_version: 9, fields });
     let text = serde_json::to_string(&config).unwrap();
-    assert_eq!(text, r#"{"vectors":{"":{"size":3,"distance":"manhattan"}}}"#);
+    assert_eq!(
+        text,
+        r#"{"vectors":{"":{"size":3,"distance":"manhattan","quantization":"none","graph":{"m":16,"ef_construct":100}}}}"#
+    );
     assert_eq!(serde_json::from_str::<CollectionConfig>(&text.replace("manhattan", "Manhattan")).unwrap(), config);
 }
 

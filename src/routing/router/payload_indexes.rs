@@ -34,6 +34,10 @@ impl Router {
             }
         }
         let entry = changed?;
+        if let Err(error) = self.fresh_map(deadline).await {
+            // The change is done; this process only shows it later than it could.
+            tracing::debug!(%error, "the map with a new payload schema could not be read yet");
+        }
         let (version, shards) = (entry.schema_version, self.map().shards.keys().copied().collect::<Vec<_>>());
         if version == 0 {
             // A field that never was indexed is not indexed: no shard has anything to learn.

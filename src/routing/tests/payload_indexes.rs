@@ -21,6 +21,7 @@ async fn every_shard_is_told_and_versions_grow() {
     let first = set("lang", KEYWORD).await.unwrap();
     assert!(first.everywhere && first.version > 0);
     assert_eq!(cluster.schema_versions(docs.entry.id), [Some(first.version); 8]);
+    assert_eq!(router.map().collections["docs"].schema_version, first.version, "who asked is shown it at once");
     assert_eq!(set("lang", KEYWORD).await.unwrap(), first, "the same again changes nothing");
     let second = set("lang", None).await.unwrap();
     assert!(second.version > first.version);
