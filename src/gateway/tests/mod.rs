@@ -5,6 +5,7 @@ pub(super) mod fake;
 mod inputs;
 mod overview;
 mod pages;
+mod payload_indexes;
 mod points;
 mod props;
 
