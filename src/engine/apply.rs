@@ -118,7 +118,7 @@ fn upsert(
     }
     let versions = points.iter().map(|point| (point.id, index)).collect();
     let prepare =
-        |point: PointWrite| Prepared::new(collection, point.id, index, point.payload.to_text(), point.vectors);
+        |point: PointWrite| Prepared::new(collection, point.id, index, point.payload.into_text(), point.vectors);
     Ok((Action::Upsert(collection, points.into_iter().map(prepare).collect()), Reply::Upserted(versions)))
 }
 

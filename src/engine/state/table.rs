@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use serde_json::{Map, Value};
 use vector_index::{Row, Space};
 
 use crate::engine::collection::{CollectionConfig, VectorParams};
 use crate::engine::ids::PointId;
-use crate::engine::point::parse_payload;
 
 /// Bytes that the tree of ids takes for one point, nodes about two thirds full.
 const TREE_BYTES: usize = 48;
@@ -36,13 +34,6 @@ pub(in crate::engine) struct Table {
     rows: BTreeMap<PointId, Row>,
     spaces: BTreeMap<String, Space>,
     payload_bytes: usize,
-}
-
-impl Point {
-    /// The whole payload.
-    pub(in crate::engine) fn payload(&self) -> Map<String, Value> {
-        parse_payload(&self.payload, |_| true)
-    }
 }
 
 impl Table {
