@@ -25,8 +25,9 @@ pub use cluster::{
     LatencyMs, NodeStatus, Percentiles, RequestRate, ShardReplica, ShardRow, ShardState, ShardingRow, Shards, Stats,
 };
 pub use collections::{
-    CollectionRow, CollectionRows, CreateCollection, CreatedCollection, DEFAULT_VECTOR_SIZE, Distance, Envelope,
-    VectorParams,
+    CollectionConfigInfo, CollectionInfo, CollectionParams, CollectionRow, CollectionRows, CreateCollection,
+    CreateFieldIndex, CreatedCollection, DEFAULT_VECTOR_SIZE, DataType, Distance, Envelope, FieldInfo, IndexOptions,
+    UpdateResult, VectorParams, WriteOrdering,
 };
 pub use error::{Committed, ErrorBody, ErrorStatus};
 pub use index::{Index, IndexKind, Quantization};

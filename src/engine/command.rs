@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::collection::CollectionConfig;
 use super::filter::Filter;
 use super::ids::{CollectionId, PointId, RequestId};
+use super::payload_index::PayloadSchema;
 use super::point::PointWrite;
 
 /// First byte of an encoded command.
@@ -46,6 +47,17 @@ pub enum Command {
         request: Option<RequestId>,
         /// Which points.
         selector: Selector,
+    },
+    /// Makes these the payload fields that are indexed: those that are missing are built from the points, those that
+    /// are not named are dropped. An older version than the shard has changes nothing, so commands may come late,
+    /// twice, or in any order.
+    SetPayloadSchema {
+        /// Of which collection.
+        collection: CollectionId,
+        /// Version of the schema in the cluster map; at least 1.
+        version: u64,
+        /// All of its indexed fields.
+        schema: PayloadSchema,
     },
 }
 
@@ -97,7 +109,7 @@ impl Command {
     pub fn request(&self) -> Option<RequestId> {
         match self {
             Self::Upsert { request, .. } | Self::Delete { request, .. } => *request,
-            Self::CreateCollection { .. } | Self::DropCollection { .. } => None,
+            Self::CreateCollection { .. } | Self::DropCollection { .. } | Self::SetPayloadSchema { .. } => None,
         }
     }
 
@@ -107,7 +119,8 @@ impl Command {
             Self::CreateCollection { collection, .. }
             | Self::DropCollection { collection }
             | Self::Upsert { collection, .. }
-            | Self::Delete { collection, .. } => *collection,
+            | Self::Delete { collection, .. }
+            | Self::SetPayloadSchema { collection, .. } => *collection,
         }
     }
 }

@@ -8,6 +8,7 @@ use vector_index::Way;
 use super::collection::{CollectionConfig, Distance};
 use super::filter::Filter;
 use super::ids::{CollectionId, PointId};
+use super::payload_index::FieldType;
 use super::point::Payload;
 
 /// Which part of the payload an answer carries.
@@ -184,6 +185,19 @@ pub struct CollectionStats {
     /// Its settings.
     pub config: CollectionConfig,
     /// Points of it in this shard.
+    pub points: u64,
+    /// Version of the payload schema it has here; 0 before the first.
+    pub schema_version: u64,
+    /// The indexed payload fields by their paths.
+    pub fields: BTreeMap<String, FieldStats>,
+}
+
+/// What a shard knows of an indexed payload field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldStats {
+    /// What it is indexed as.
+    pub kind: FieldType,
+    /// Points of this shard that have a value of that kind there.
     pub points: u64,
 }
 

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::engine::{CollectionConfig, CountQuery, GetQuery, Hit, PointWrite, Record, ScrollQuery, Selector};
+use crate::engine::{
+    CollectionConfig, CountQuery, FieldType, GetQuery, Hit, PointWrite, Record, ScrollQuery, Selector,
+};
 use crate::placement::{ClusterMap, ShardId};
 use crate::routing::{
-    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Overview, PageSearch, ReadOptions,
+    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, Overview, PageSearch, ReadOptions,
     RouteError, Router, ScrollAnswer, WriteOutcome,
 };
 
@@ -34,6 +36,15 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<Created, RouteError>;
     /// Drops a collection; says whether it existed.
     async fn drop_collection(&self, name: &str, deadline: Instant) -> Result<bool, RouteError>;
+    /// Says whether a payload field is indexed, and as what; `None`: not any more.
+    async fn set_field_index(
+        &self,
+        collection: &Collection,
+        field: String,
+        kind: Option<FieldType>,
+        wait: bool,
+        deadline: Instant,
+    ) -> Result<Indexed, RouteError>;
     /// Writes points.
     async fn upsert(
         &self,
@@ -99,6 +110,17 @@ impl Backend for Router {
 
     async fn drop_collection(&self, name: &str, deadline: Instant) -> Result<bool, RouteError> {
         Self::drop_collection(self, name, deadline).await
+    }
+
+    async fn set_field_index(
+        &self,
+        collection: &Collection,
+        field: String,
+        kind: Option<FieldType>,
+        wait: bool,
+        deadline: Instant,
+    ) -> Result<Indexed, RouteError> {
+        Self::set_field_index(self, collection, field, kind, wait, deadline).await
     }
 
     async fn upsert(

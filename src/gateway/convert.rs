@@ -48,6 +48,19 @@ impl From<engine::Distance> for api::Distance {
     }
 }
 
+impl From<engine::FieldType> for api::DataType {
+    fn from(kind: engine::FieldType) -> Self {
+        match kind {
+            engine::FieldType::Keyword => Self::Keyword,
+            engine::FieldType::Integer => Self::Integer,
+            engine::FieldType::Float => Self::Float,
+            engine::FieldType::Bool => Self::Bool,
+            engine::FieldType::Datetime => Self::Datetime,
+            engine::FieldType::Uuid => Self::Uuid,
+        }
+    }
+}
+
 impl From<api::VectorParams> for engine::VectorParams {
     fn from(params: api::VectorParams) -> Self {
         let mut engine = Self::new(params.size, params.distance.into());

@@ -25,6 +25,7 @@ mod faults;
 mod meter;
 mod overview;
 mod own;
+mod payload_indexes;
 mod points_body;
 mod reads;
 mod request;
@@ -83,7 +84,9 @@ fn data() -> Router<GatewayState> {
 fn cluster_routes() -> Router<GatewayState> {
     Router::new()
         .route("/collections", get(collections::list).post(collections::create))
-        .route("/collections/{name}", axum::routing::delete(collections::remove))
+        .route("/collections/{name}", get(collections::show).delete(collections::remove))
+        .route("/collections/{name}/index", axum::routing::put(payload_indexes::create))
+        .route("/collections/{name}/index/{field}", axum::routing::delete(payload_indexes::remove))
         .route("/cluster/status", get(cluster::status))
         .route("/cluster/health", get(cluster::health))
         .route("/cluster/sharding", get(cluster::sharding))

@@ -30,7 +30,7 @@ mod tests;
 mod token;
 mod wire;
 
-pub use answer::{Answer, Created, DeleteOutcome, ScrollAnswer, ShardEvidence, WriteOutcome, WrittenPoint};
+pub use answer::{Answer, Created, DeleteOutcome, Indexed, ScrollAnswer, ShardEvidence, WriteOutcome, WrittenPoint};
 pub use carrier::NodeCarrier;
 pub use door::{PeerDoor, peer_router};
 pub use error::{Committed, RouteError};
@@ -38,6 +38,8 @@ pub use local::LocalGroups;
 pub use map_cell::MapCell;
 pub use overview::{NodeOverview, NodeReport, Overview, Quarantined, ReplicaReport};
 pub use pool::Pool;
+#[cfg(test)]
+pub(crate) use report::points_by_field;
 pub use request::{Acknowledge, CallOptions, Collection, PageSearch, ReadOptions};
 pub use ring::{Ring, point_hash};
 pub use router::Router;

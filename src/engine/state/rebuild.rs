@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use raft_groups::StateReader;
 
-use super::record::{self, Key, StoredPoint, StoredRequest, StoredVector, hash};
+use super::record::{self, Key, StoredPoint, StoredRequest, StoredSchema, StoredVector, hash};
 use super::{Point, State, Table};
 use crate::engine::collection::CollectionConfig;
 use crate::engine::floats::In;
@@ -50,6 +50,12 @@ impl State {
                 let config: CollectionConfig = record::decode(key, value)?;
                 let space = |name: &str, params| setup.space(collection, name, params);
                 self.tables.insert(collection, Table::new(config, hash, space));
+            }
+            Key::Schema(collection) => {
+                let stored: StoredSchema = record::decode(key, value)?;
+                let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
+                let built = table.build_indexes(&stored.schema).map_err(|refusal| refusal.to_string())?;
+                table.set_schema(&stored.schema, stored.version, built, hash);
             }
             Key::Point(collection, id) => self.load_point(collection, id, key, value, hash)?,
             Key::Request(id) => {

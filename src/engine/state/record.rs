@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::requests::Outcome;
 use crate::engine::floats::Out;
 use crate::engine::ids::{CollectionId, PointId, RequestId};
+use crate::engine::payload_index::PayloadSchema;
 
 /// First byte of every value.
 const FORMAT: u8 = 2;
@@ -25,6 +26,8 @@ pub(super) enum Key {
     /// Log index of the last command.
     Index,
     Collection(CollectionId),
+    /// Which payload fields of a collection are indexed.
+    Schema(CollectionId),
     Point(CollectionId, PointId),
     Request(RequestId),
 }
@@ -34,6 +37,8 @@ impl Key {
         match self {
             Self::Index => vec![b'i'],
             Self::Collection(collection) => [b"c".as_slice(), &collection.0.to_be_bytes()].concat(),
+            // Between a collection and its points, so that a start indexes them as they come.
+            Self::Schema(collection) => [b"f".as_slice(), &collection.0.to_be_bytes()].concat(),
             Self::Point(collection, PointId::Num(number)) => {
                 [b"p".as_slice(), &collection.0.to_be_bytes(), &[0], &number.to_be_bytes()].concat()
             }
@@ -49,6 +54,7 @@ impl Key {
         match kind {
             b'i' => rest.is_empty().then_some(Self::Index),
             b'c' => Some(Self::Collection(CollectionId(number(rest)?))),
+            b'f' => Some(Self::Schema(CollectionId(number(rest)?))),
             b'r' => Some(Self::Request(RequestId(Uuid::from_slice(rest).ok()?))),
             b'p' => {
                 let (collection, id) = rest.split_at_checked(8)?;
@@ -68,6 +74,7 @@ impl Key {
         match self {
             Self::Index => "index",
             Self::Collection(_) => "collection",
+            Self::Schema(_) => "payload schema",
             Self::Point(..) => "point",
             Self::Request(_) => "request",
         }
@@ -84,6 +91,13 @@ pub(super) struct StoredRequest {
     pub(super) sequence: u64,
     pub(super) fingerprint: u128,
     pub(super) outcome: Outcome,
+}
+
+/// Which payload fields of a collection are indexed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct StoredSchema {
+    pub(super) version: u64,
+    pub(super) schema: PayloadSchema,
 }
 
 /// A point's body.
@@ -150,6 +164,7 @@ mod tests {
         prop_oneof![
             Just(Key::Index),
             any::<u64>().prop_map(|number| Key::Collection(CollectionId(number))),
+            any::<u64>().prop_map(|number| Key::Schema(CollectionId(number))),
             any::<(u64, u64)>().prop_map(|(collection, id)| Key::Point(CollectionId(collection), PointId::Num(id))),
             any::<(u64, u128)>()
                 .prop_map(|(collection, id)| Key::Point(CollectionId(collection), PointId::Uuid(Uuid::from_u128(id)))),

@@ -44,6 +44,11 @@ fn points() -> impl Strategy<Value = PointWrite> {
     })
 }
 
+fn schemas() -> impl Strategy<Value = PayloadSchema> {
+    let kind = prop_oneof![Just(FieldType::Keyword), Just(FieldType::Integer), Just(FieldType::Datetime)];
+    prop::collection::btree_map("colour|n|t\\[\\]\\.u|\\[", kind, 0..3)
+}
+
 pub(super) fn commands() -> impl Strategy<Value = Command> {
     let collection = || (1u64..3).prop_map(CollectionId);
     let requests = || prop_oneof![2 => Just(None), 1 => (0u128..6).prop_map(request)];
@@ -58,6 +63,7 @@ pub(super) fn commands() -> impl Strategy<Value = Command> {
         1 => collection().prop_map(|collection| Command::DropCollection { collection }),
         12 => (collection(), requests(), prop::collection::vec(points(), 0..5))
             .prop_map(|(collection, request, points)| Command::Upsert { collection, request, points }),
+        2 => (collection(), 0u64..9, schemas()).prop_map(|(collection, version, schema)| Command::SetPayloadSchema { collection, version, schema }),
         4 => (collection(), requests(), selector).prop_map(|(collection, request, selector)| Command::Delete { collection, request, selector }),
     ]
 }
@@ -88,7 +94,8 @@ fn queries_and_answers_round_trip() {
     round_trip(&CountQuery { collection: DOCS, filter: query.filter.clone() });
     round_trip(&ScrollQuery { filter: query.filter, ..page(Some(id), 3) });
     let config = CollectionConfig::single(3, Distance::Manhattan);
-    round_trip(&CollectionStats { collection: DOCS, config: config.clone(), points: 4 });
+    let fields = BTreeMap::from([("a[].b".to_owned(), FieldStats { kind: FieldType::Uuid, points: 3 })]);
+    round_trip(&CollectionStats { collection: DOCS, config: config.clone(), points: 4, schema_version: 9, fields });
     let text = serde_json::to_string(&config).unwrap();
     assert_eq!(
         text,
@@ -109,6 +116,7 @@ fn replies_round_trip() {
         Reply::Refused(Refusal::VersionMismatch { position: 1, id, expected: 2, current: 3 }),
         Reply::Refused(Refusal::RequestReused),
         Reply::Refused(Refusal::invalid_at(1, "vector", "is wrong")),
+        Reply::SchemaSet,
     ] {
         assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
     }

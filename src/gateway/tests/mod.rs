@@ -6,6 +6,7 @@ pub(super) mod fake;
 mod inputs;
 mod overview;
 mod pages;
+mod payload_indexes;
 mod points;
 mod props;
 

@@ -6,6 +6,7 @@
 
 mod collections;
 mod gather;
+mod payload_indexes;
 mod reads;
 mod writes;
 

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use raft_groups::{Changes, GroupId, Machine, MemoryState, NodeId, Position, ReadMode, ReadPoint, Role};
 use tokio::time::Instant;
 
-use crate::engine::Engine;
+use crate::engine::{CollectionId, Engine};
 use crate::placement::tests::map_of;
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine};
 use crate::routing::look::{part, parts, whole};
@@ -127,6 +127,15 @@ impl FakeCluster {
 
     pub fn points(&self) -> u64 {
         self.0.lock().shards.values().map(|group| group.machine.points()).sum()
+    }
+
+    /// The version of the payload schema of a collection in each shard; `None` where a shard does not know it.
+    pub fn schema_versions(&self, collection: CollectionId) -> Vec<Option<u64>> {
+        let version = |group: &Group<Engine>| {
+            let known = group.machine.collections().into_iter().find(|stats| stats.collection == collection);
+            known.map(|stats| stats.schema_version)
+        };
+        self.0.lock().shards.values().map(version).collect()
     }
 
     pub fn requests(&self) -> u64 {
