@@ -94,16 +94,18 @@ pub struct Hit {
 }
 
 /// What a search did to answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Explain {
-    /// Which way the search went.
+    /// Which way it went.
     pub way: Way,
-    /// Whether every point was compared, so that the answer is exact.
-    pub exact: bool,
-    /// Vectors that were compared with the target.
+    /// Vectors and codes that were compared with the target.
     pub compared: u64,
-    /// Points the filter was evaluated on; fewer than compared, since only those near enough need it.
+    /// Payloads the filter was tested on: only of points near enough to matter, and of none where indexes tell.
     pub filtered: u64,
+    /// How many points payload indexes left to search among; `None` where they were of no use.
+    pub candidates: Option<u64>,
+    /// The payload indexes that were used.
+    pub indexes: BTreeSet<String>,
 }
 
 /// The hits of a search, best first, and how they were found.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
-use vector_index::{Key, Points, Row, Top, Wanted, Way};
+use vector_index::{Among, Key, Points, Row, Top, Wanted};
 
 use super::collection::VectorParams;
 use super::filter::Filter;
@@ -89,6 +89,15 @@ fn steps_for(table: &Table, wanted: usize) -> u64 {
     if wanted >= table.len() { u64::MAX } else { points.saturating_mul(tests).isqrt() }
 }
 
+/// How much work the payload indexes may take for a search.
+///
+/// A walk that meets a match in one of n / s points tests some 64 · n / s payloads; bringing s rows together takes s
+/// steps. These are equal at the root of n times the number below; who has more matches is found by walking.
+fn steps_beside_a_walk(table: &Table) -> u64 {
+    const TESTS: u64 = 64 * STEPS_PER_TEST * 2;
+    (table.len() as u64 * TESTS).isqrt()
+}
+
 /// Points from `first` on, in the order of their ids: those of `rows`, or all.
 fn candidates<'a>(
     table: &'a Table,
@@ -129,13 +138,21 @@ pub(super) fn search(table: &Table, query: &SearchQuery) -> Result<Found, Refusa
     let Target::Vector(vector) = &query.target;
     // Adding zero turns the negative zero, which no score is, into the other.
     let mut top = Top::new(params.distance, query.limit, query.score_threshold.map(|threshold| threshold + 0.0));
-    let mut points = Sifted { table, sieve: query.filter.as_ref().map(Sieve::new), asked: 0 };
     let space = table.space(&query.vector_name).ok_or_else(|| no_vector(table, &query.vector_name))?;
+    let narrowed = query.filter.as_ref().and_then(|filter| table.narrow(filter, steps_beside_a_walk(table)));
+    let among = narrowed.as_ref().map(|narrowed| Among { rows: &narrowed.rows, certain: narrowed.exact });
+    let sieve = query.filter.as_ref().filter(|_| among.is_none_or(|among| !among.certain)).map(Sieve::new);
     let SearchParams { ef, exact } = query.params;
-    let wanted = Wanted { ef, exact, among: None, filtered: query.filter.is_some() };
+    let wanted = Wanted { ef, exact, among, filtered: sieve.is_some() };
+    let mut points = Sifted { table, sieve, asked: 0 };
     let report = space.search(vector, &mut points, &mut top, &wanted);
-    let (way, compared, filtered) = (report.way, report.compared, points.asked);
-    let explain = Explain { way, exact: way == Way::Exact, compared, filtered };
+    let explain = Explain {
+        way: report.way,
+        compared: report.compared,
+        filtered: points.asked,
+        candidates: among.map(|among| among.rows.len()),
+        indexes: narrowed.map(|narrowed| narrowed.fields).unwrap_or_default(),
+    };
     let hits = top.into_sorted().into_iter().map(|candidate| {
         let point = table.at(candidate.row);
         let record = record(table, candidate.row, point, &query.with_payload, &query.with_vector);

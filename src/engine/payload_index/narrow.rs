@@ -39,7 +39,6 @@ pub(in crate::engine) struct Narrowed {
     /// Whether each of them matches, so that nothing is left to test.
     pub(in crate::engine) exact: bool,
     /// The indexed fields that were used.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the explanation of a search"))]
     pub(in crate::engine) fields: BTreeSet<String>,
 }
 

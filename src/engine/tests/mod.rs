@@ -2,6 +2,7 @@
 
 mod codec;
 mod commands;
+mod indexing;
 mod payload_indexes;
 mod points;
 mod replay;
