@@ -11,6 +11,7 @@ mod apply;
 mod collection;
 mod command;
 mod filter;
+mod floats;
 mod ids;
 mod indexing;
 mod machine;

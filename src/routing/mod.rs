@@ -13,6 +13,7 @@ mod errand;
 mod error;
 mod leader_cache;
 mod local;
+mod look;
 mod map_cell;
 mod overview;
 mod pool;
@@ -27,6 +28,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod token;
+mod wire;
 
 pub use answer::{Answer, Created, DeleteOutcome, Indexed, ScrollAnswer, ShardEvidence, WriteOutcome, WrittenPoint};
 pub use carrier::NodeCarrier;
@@ -38,7 +40,7 @@ pub use overview::{NodeOverview, NodeReport, Overview, Quarantined, ReplicaRepor
 pub use pool::Pool;
 #[cfg(test)]
 pub(crate) use report::points_by_field;
-pub use request::{Acknowledge, CallOptions, Collection, ReadOptions};
+pub use request::{Acknowledge, CallOptions, Collection, PageSearch, ReadOptions};
 pub use ring::{Ring, point_hash};
 pub use router::Router;
 pub use service::{Service, Vitals};

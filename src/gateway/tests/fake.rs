@@ -20,8 +20,8 @@ use crate::gateway::{GatewayState, Limits, LinkFaults, LocalNode, NodeHealth, ro
 use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, ShardId};
 use crate::routing::{
     Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, NodeOverview, NodeReport, Overview,
-    ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SessionToken, ShardEvidence, WriteOutcome, WrittenPoint,
-    points_by_field,
+    PageSearch, ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SessionToken, ShardEvidence, WriteOutcome,
+    WrittenPoint, points_by_field,
 };
 
 const SHARD: ShardId = ShardId(0);
@@ -209,15 +209,17 @@ impl Backend for FakeCluster {
 
     async fn search(
         &self,
-        _: &Collection,
-        query: SearchQuery,
-        offset: usize,
-        limit: usize,
+        collection: &Collection,
+        searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Rows<Hit> {
-        assert_eq!(query.limit, offset + limit, "the query asks for the page and what it skips");
-        let hits = self.engine.search(&query).map_err(refused)?;
-        self.answer(hits.into_iter().skip(offset).take(limit).map(|hit| (SHARD, hit)).collect(), options)
+    ) -> Result<Answer<Vec<Vec<(ShardId, Hit)>>>, RouteError> {
+        let page = |PageSearch { query, offset, limit }| {
+            let query = SearchQuery { collection: collection.entry.id, limit: offset + limit, ..query };
+            let hits = self.engine.search(&query).map_err(refused)?;
+            Ok(hits.into_iter().skip(offset).take(limit).map(|hit| (SHARD, hit)).collect())
+        };
+        let pages = searches.into_iter().map(page).collect::<Result<_, RouteError>>()?;
+        self.answer(pages, options)
     }
 
     async fn scroll(
