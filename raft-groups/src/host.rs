@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::Raft;
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
 use crate::network::Transport;
 use crate::network::client::Peers;
@@ -45,6 +47,8 @@ struct Inner {
     transport: Arc<dyn Transport>,
     faults: Faults,
     groups: RwLock<BTreeMap<GroupId, Open>>,
+    /// Before this, no replica of this node votes or campaigns.
+    silent_until: Instant,
 }
 
 /// An open group, whatever its machine.
@@ -57,8 +61,9 @@ impl Host {
     /// Takes the stores into use.
     ///
     /// `is_new` says that this node was never started before; only then may the stores be empty. On stores that are
-    /// not, this waits one longest election timeout before it returns: a node that crashed has forgotten which leader
-    /// it promised not to depose, and must neither vote nor campaign until that promise has run out.
+    /// not, no replica starts to take part before one longest election timeout has passed from here: a node that
+    /// crashed has forgotten which leader it promised not to depose, and must neither vote nor campaign until that
+    /// promise has run out. What is stored can be read meanwhile.
     pub async fn open(
         identity: Identity,
         settings: RaftSettings,
@@ -70,11 +75,10 @@ impl Host {
         settings.check()?;
         let stores = disk.start().map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
         let had_data = claim_stores(&stores, identity, is_new).await?;
-        if had_data {
-            tokio::time::sleep(settings.restart_wait()).await;
-        }
+        let silence = if had_data { settings.restart_wait() } else { Duration::ZERO };
+        let silent_until = Instant::now() + silence;
         let (settings, groups) = (Arc::new(settings), RwLock::default());
-        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, groups })))
+        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, groups, silent_until })))
     }
 
     /// Who this node is.
@@ -92,7 +96,7 @@ impl Host {
     /// # Errors
     /// [`OpenError::Damaged`] where what is stored of it fails its checks: it then stays closed, so that it never
     /// votes on a guess.
-    pub async fn open_group<M: Machine>(&self, id: GroupId) -> Result<Group<M>, OpenError> {
+    pub async fn open_group<M: Machine>(&self, id: GroupId, setup: M::Setup) -> Result<Group<M>, OpenError> {
         let what = || format!("this node's replica of {id}");
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::InvalidData => damaged(what(), &source.to_string()),
@@ -106,10 +110,11 @@ impl Host {
         state.erase_leftovers().await.map_err(failed)?;
         let (opening, durable) = (state.clone(), Some(raft_log.clone()));
         let (applier, applied) =
-            crate::storage::machine::blocking(|| Applier::<M>::open(opening, durable)).map_err(failed)?;
+            crate::storage::machine::blocking(|| Applier::<M>::open(setup, opening, durable)).map_err(failed)?;
         if !was_opened {
             raft_log.mark_opened().await.map_err(failed)?;
         }
+        tokio::time::sleep_until(self.0.silent_until).await;
         let peers = self.peers(id);
         let config = self.0.settings.config(id);
         let raft = Raft::new(self.0.identity.node, config, peers.clone(), raft_log, applier)

@@ -126,7 +126,7 @@ impl<M: Machine> SimCluster<M> {
         let disk = Disk::simulated(&node.log, &node.state, seed, SYNC_DELAY);
         let (settings, transport) = (self.settings.clone(), self.net.transport(id));
         let host = Host::open(identity, settings, disk, transport, Faults::default(), is_new).await?;
-        let group = host.open_group(Self::GROUP).await?;
+        let group = host.open_group(Self::GROUP, M::Setup::default()).await?;
         self.net.join(host.clone());
         node.running = Some((host, group));
         Ok(())

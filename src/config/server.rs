@@ -58,6 +58,12 @@ pub struct ServerArgs {
     /// Log entries kept behind a snapshot, for replicas that lag a little [default: 2000, or half of --snapshot-after where that is less].
     #[arg(long, env = "QUIVER_KEEP_ENTRIES", value_name = "ENTRIES")]
     pub keep_entries: Option<u64>,
+    /// Threads that take new vectors into the index [default: half of the processors, at least 1].
+    #[arg(long, env = "QUIVER_INDEX_THREADS", value_name = "N")]
+    pub index_threads: Option<usize>,
+    /// Share of its time that each of them works, above 0 and up to 1 [default: 1].
+    #[arg(long, env = "QUIVER_INDEX_SHARE", value_name = "SHARE")]
+    pub index_share: Option<f64>,
     /// Largest request body, in bytes [default: 33554432].
     #[arg(long, env = "QUIVER_MAX_BODY_BYTES", value_name = "BYTES")]
     pub max_body_bytes: Option<usize>,
@@ -119,6 +125,10 @@ pub struct ServerSettings {
     pub snapshot_after: u64,
     /// Log entries kept behind a snapshot.
     pub keep_entries: u64,
+    /// Threads that take new vectors into the index.
+    pub index_threads: usize,
+    /// Share of its time that each of them works.
+    pub index_share: f64,
     /// Bounds on one request.
     pub limits: RequestLimits,
     /// How logs are written.
@@ -164,6 +174,8 @@ impl ServerArgs {
             election_max_ms,
             snapshot_after,
             keep_entries,
+            index_threads,
+            index_share,
             max_body_bytes,
             max_batch,
             max_limit,
@@ -203,6 +215,8 @@ impl ServerArgs {
             election_max: millis(self.election_max_ms, 1000),
             snapshot_after,
             keep_entries: self.keep_entries.unwrap_or(2000.min(snapshot_after / 2)),
+            index_threads: self.index_threads.unwrap_or_else(half_of_the_processors),
+            index_share: self.index_share.unwrap_or(1.0),
             limits: request_limits(self.max_body_bytes, self.max_batch, self.max_limit, self.request_timeout_ms)?,
             log_format: self.log_format.unwrap_or_default(),
             test_faults: self.test_faults.unwrap_or(false),
@@ -238,8 +252,20 @@ impl ServerSettings {
         if self.snapshot_after == 0 {
             return Err(ConfigError::invalid("--snapshot-after", "must be at least 1 entry"));
         }
+        if !(1..=256).contains(&self.index_threads) {
+            let reason = format!("{} is out of range: choose 1 to 256", self.index_threads);
+            return Err(ConfigError::invalid("--index-threads", reason));
+        }
+        if !(self.index_share > 0.0 && self.index_share <= 1.0) {
+            let reason = format!("{} is out of range: choose above 0 and up to 1", self.index_share);
+            return Err(ConfigError::invalid("--index-share", reason));
+        }
         Ok(self)
     }
+}
+
+fn half_of_the_processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get() / 2).max(1)
 }
 
 fn node_name(name: String) -> Result<String, ConfigError> {

@@ -1,4 +1,5 @@
-//! The machine of one shard: points with vectors and payloads, filters, and search.
+//! The machine of one shard: points with vectors and payloads, filters, and search. How vectors are compared and found
+//! is the `vector-index` crate's.
 //!
 //! [`Command`]s come in through the shard's log and are answered by [`Reply`]s; queries come in beside it and are
 //! answered from memory, which always holds a whole number of commands. Nothing here knows of Raft, HTTP, or other
@@ -10,28 +11,35 @@ mod apply;
 mod collection;
 mod command;
 mod filter;
+mod floats;
 mod ids;
-mod index;
+mod indexing;
 mod machine;
+mod payload_index;
 mod point;
 mod query;
 mod read;
 mod reply;
+mod shelf;
 mod state;
 mod stats;
 #[cfg(test)]
 mod tests;
 mod validate;
 
-pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, VectorParams};
+pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Quantization, VectorParams};
 pub use command::{CodecError, Command, Selector};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
 pub use ids::{BadPointId, CollectionId, PointId, RequestId};
+pub use indexing::{GraphName, IndexProgress};
 pub use machine::Engine;
+pub use payload_index::{FieldType, PayloadSchema, validate_schema};
 pub use point::{Payload, PointWrite};
 pub use query::{
-    CollectionStats, CountQuery, Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery,
-    SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
+    CollectionStats, CountQuery, Explain, FieldStats, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage,
+    ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
 };
 pub use reply::{Refusal, Reply};
+pub use shelf::{Setup, Shelf};
 pub use validate::{validate, validate_config, validate_target};
+pub use vector_index::{Way, default_ef};

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
-use super::collection::{CollectionConfig, Distance, VectorParams};
+use super::collection::{CollectionConfig, Distance, GraphParams, Quantization, VectorParams};
 use super::ids::PointId;
 use super::limits::{
-    MAX_BATCH, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES, MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION,
+    MAX_BATCH, MAX_EF_CONSTRUCT, MAX_LINKS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES,
+    MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION, MIN_LINKS,
 };
 use super::point::{Payload, PointWrite};
 use super::reply::Refusal;
@@ -47,6 +46,25 @@ pub fn validate_config(config: &CollectionConfig) -> Result<(), Refusal> {
             let reason = format!("a vector has 1 to {MAX_VECTOR_SIZE} components, not {}", params.size);
             return Err(Refusal::invalid(member(name, "size"), reason));
         }
+        index(*params).map_err(|(setting, reason)| Refusal::invalid(member(name, setting), reason))?;
+    }
+    Ok(())
+}
+
+/// Whether vectors can be indexed so; otherwise the member and the reason.
+fn index(params: VectorParams) -> Result<(), (&'static str, String)> {
+    if params.distance == Distance::Manhattan && params.quantization != Quantization::None {
+        return Err(("quantization", "there are no codes for manhattan: leave it out or say null".to_owned()));
+    }
+    let Some(GraphParams { m, ef_construct }) = params.graph else { return Ok(()) };
+    if !(MIN_LINKS..=MAX_LINKS).contains(&m) {
+        return Err(("index.m", format!("{m} is not within {MIN_LINKS} to {MAX_LINKS}")));
+    }
+    if !(m..=MAX_EF_CONSTRUCT).contains(&ef_construct) {
+        return Err((
+            "index.ef_construct",
+            format!("{ef_construct} is not within m, which is {m}, to {MAX_EF_CONSTRUCT}"),
+        ));
     }
     Ok(())
 }
@@ -129,22 +147,16 @@ fn components(params: VectorParams, vector: &[f32]) -> Result<(), String> {
 
 fn payload(payload: &Payload) -> Result<(), Wrong> {
     let wrong = |reason| Err(Wrong { field: "payload".to_owned(), reason });
-    if payload.0.values().any(|value| deeper_than(value, MAX_PAYLOAD_DEPTH - 1)) {
-        return wrong(format!("arrays and objects go {MAX_PAYLOAD_DEPTH} deep at most"));
-    }
-    let bytes = payload.to_text().len();
+    let bytes = payload.text().len();
     if bytes > MAX_PAYLOAD_BYTES {
         return wrong(format!("{bytes} bytes as compact JSON, the limit is {MAX_PAYLOAD_BYTES}"));
     }
-    Ok(())
-}
-
-fn deeper_than(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(_) | Value::Object(_) if levels == 0 => true,
-        Value::Array(values) => values.iter().any(|value| deeper_than(value, levels - 1)),
-        Value::Object(members) => members.values().any(|value| deeper_than(value, levels - 1)),
-        _ => false,
+    match payload.depth() {
+        Err(error) => wrong(format!("is no JSON object: {error}")),
+        Ok(depth) if depth > MAX_PAYLOAD_DEPTH => {
+            wrong(format!("arrays and objects go {MAX_PAYLOAD_DEPTH} deep at most"))
+        }
+        Ok(_) => Ok(()),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Wire types ⇄ the engine's and routing's. Total and dull: what can be wrong is checked elsewhere.
 
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
 use crate::api::{self, WithPayload, WithVector};
 use crate::engine::{self, DEFAULT_VECTOR, Payload, PayloadSelector, PointWrite, VectorSelector};
 use crate::placement::ShardId;
@@ -45,6 +48,63 @@ impl From<engine::Distance> for api::Distance {
     }
 }
 
+impl From<engine::FieldType> for api::DataType {
+    fn from(kind: engine::FieldType) -> Self {
+        match kind {
+            engine::FieldType::Keyword => Self::Keyword,
+            engine::FieldType::Integer => Self::Integer,
+            engine::FieldType::Float => Self::Float,
+            engine::FieldType::Bool => Self::Bool,
+            engine::FieldType::Datetime => Self::Datetime,
+            engine::FieldType::Uuid => Self::Uuid,
+        }
+    }
+}
+
+impl From<api::VectorParams> for engine::VectorParams {
+    fn from(params: api::VectorParams) -> Self {
+        let mut engine = Self::new(params.size, params.distance.into());
+        if let Some(codes) = params.quantization {
+            engine.quantization = codes.map_or(engine::Quantization::None, Into::into);
+        }
+        let index = params.index.unwrap_or_default();
+        let usual = engine::GraphParams::default();
+        let graph = engine::GraphParams {
+            m: index.m.unwrap_or(usual.m),
+            ef_construct: index.ef_construct.unwrap_or(usual.ef_construct),
+        };
+        engine.graph = (index.kind == api::IndexKind::Hnsw).then_some(graph);
+        engine
+    }
+}
+
+impl From<engine::VectorParams> for api::VectorParams {
+    fn from(params: engine::VectorParams) -> Self {
+        let index = match params.graph {
+            None => api::Index { kind: api::IndexKind::Exact, m: None, ef_construct: None },
+            Some(engine::GraphParams { m, ef_construct }) => {
+                api::Index { kind: api::IndexKind::Hnsw, m: Some(m), ef_construct: Some(ef_construct) }
+            }
+        };
+        let quantization = match params.quantization {
+            engine::Quantization::None => None,
+            engine::Quantization::Int8 => Some(api::Quantization::Int8),
+            engine::Quantization::Binary => Some(api::Quantization::Binary),
+        };
+        let (size, distance) = (params.size, params.distance.into());
+        Self { size, distance, index: Some(index), quantization: Some(quantization) }
+    }
+}
+
+impl From<api::Quantization> for engine::Quantization {
+    fn from(quantization: api::Quantization) -> Self {
+        match quantization {
+            api::Quantization::Int8 => Self::Int8,
+            api::Quantization::Binary => Self::Binary,
+        }
+    }
+}
+
 impl From<raft_groups::Role> for api::Role {
     fn from(role: raft_groups::Role) -> Self {
         match role {
@@ -59,7 +119,12 @@ impl From<raft_groups::Role> for api::Role {
 impl From<api::PointInput> for PointWrite {
     fn from(point: api::PointInput) -> Self {
         let api::PointInput { id, vector, payload, if_version } = point;
-        Self { id: id.into(), vectors: vector.into_named(), payload: Payload(payload.unwrap_or_default()), if_version }
+        Self {
+            id: id.into(),
+            vectors: vector.into_named(),
+            payload: payload.as_ref().map(Payload::from).unwrap_or_default(),
+            if_version,
+        }
     }
 }
 
@@ -90,17 +155,40 @@ pub(super) fn vector_name(using: Option<String>) -> String {
 }
 
 /// A search's hit on the wire.
-pub(super) fn hit((shard, hit): (ShardId, engine::Hit)) -> api::Hit {
+///
+/// # Errors
+/// A payload that no shard can have stored.
+pub(super) fn hit((shard, hit): (ShardId, engine::Hit)) -> Result<api::Hit, ApiError> {
     let engine::Hit { id, score, version, payload, vectors } = hit;
-    let vector = vectors.map(api::VectorValue::from_named);
-    api::Hit { id: id.into(), score, version, payload: payload.map(|payload| payload.0), vector, shard: shard.0 }
+    let (payload, vector) = (members(payload)?, vectors.map(api::VectorValue::from_named));
+    Ok(api::Hit { id: id.into(), score, version, payload, vector, shard: shard.0 })
+}
+
+/// How a shard searched, on the wire.
+pub(super) fn explain((shard, explain): (ShardId, engine::Explain)) -> api::Explain {
+    let way = match explain.way {
+        engine::Way::Exact => api::Way::Exact,
+        engine::Way::Codes => api::Way::Codes,
+        engine::Way::Graph => api::Way::Graph,
+        engine::Way::GraphThenCodes => api::Way::GraphThenCodes,
+    };
+    let engine::Explain { compared, filtered, candidates, indexes, .. } = explain;
+    api::Explain { shard: shard.0, way, compared, filtered, candidates, indexes: indexes.into_iter().collect() }
 }
 
 /// A stored point on the wire.
-pub(super) fn record((shard, record): (ShardId, engine::Record)) -> api::Record {
+///
+/// # Errors
+/// A payload that no shard can have stored.
+pub(super) fn record((shard, record): (ShardId, engine::Record)) -> Result<api::Record, ApiError> {
     let engine::Record { id, version, payload, vectors } = record;
-    let vector = vectors.map(api::VectorValue::from_named);
-    api::Record { id: id.into(), version, payload: payload.map(|payload| payload.0), vector, shard: shard.0 }
+    let (payload, vector) = (members(payload)?, vectors.map(api::VectorValue::from_named));
+    Ok(api::Record { id: id.into(), version, payload, vector, shard: shard.0 })
+}
+
+fn members(payload: Option<Payload>) -> Result<Option<Map<String, Value>>, ApiError> {
+    let members = payload.map(|payload| payload.members()).transpose();
+    members.map_err(|error| ApiError::Internal { reason: format!("a shard sent a payload that is none: {error}") })
 }
 
 /// Who served each shard. Only a read at ONE can be stale, so only there is the staleness told.

@@ -1,11 +1,14 @@
 //! This node's replicas: opened as the map says; one that is damaged stays closed, and says so.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use raft_groups::{Group, Host, Machine, NodeId, OpenError};
 use tokio::time::Instant;
 
+use super::graph_files::GraphFiles;
+use crate::engine::Setup;
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine};
 use crate::routing::{LocalGroups, MapCell};
 
@@ -25,7 +28,7 @@ pub(super) async fn open_meta(
     if !map.meta.contains(&me) {
         return None;
     }
-    match host.open_group::<MetaMachine>(META).await {
+    match host.open_group::<MetaMachine>(META, ()).await {
         Ok(group) => {
             groups.put_meta(group.clone());
             if map.meta.first() == Some(&me) {
@@ -41,9 +44,10 @@ pub(super) async fn open_meta(
 }
 
 /// Opens this node's replicas of shards, and begins the groups whose preferred leader it is.
-pub(super) async fn open_shards(host: &Host, me: NodeId, map: &ClusterMap, groups: &LocalGroups) {
+pub(super) async fn open_shards(host: &Host, dir: &Path, me: NodeId, map: &ClusterMap, groups: &LocalGroups) {
     for (shard, entry) in map.shards.iter().filter(|(_, entry)| entry.target.contains(&me)) {
-        match host.open_group(shard.group()).await {
+        let shelf = Arc::new(GraphFiles::new(dir, *shard));
+        match host.open_group(shard.group(), Setup { shelf: Some(shelf) }).await {
             Ok(group) => {
                 groups.put_shard(*shard, group.clone());
                 if entry.preferred == me {

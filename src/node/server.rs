@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::data_dir::DataDir;
 use super::formation::{Formation, JoinAnswer, JoinRequest, Plan};
 use super::identity::{IdentityFile, Membership};
+use super::indexer::Indexers;
 use super::join::{self, JoinDoor};
 use super::listen::{LINGER, Port};
 use super::local::{self, ServerNode};
@@ -51,8 +52,10 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     };
     stop.wait().await;
     let _ = served.await;
-    let Some((host, peers_served)) = started else { return Ok(()) };
+    let Some((host, peers_served, indexers)) = started else { return Ok(()) };
+    let indexed = tokio::task::spawn_blocking(|| indexers.join());
     host.stop().await;
+    let _ = indexed.await;
     peers_stop.now();
     let _ = peers_served.await;
     tracing::info!("stopped");
@@ -122,7 +125,7 @@ impl Frame {
         me: JoinRequest,
         peer_port: Port,
         peers_stop: Stop,
-    ) -> Result<(Host, JoinHandle<()>), NodeError> {
+    ) -> Result<(Host, JoinHandle<()>, Indexers), NodeError> {
         let vitals = self.node.vitals.clone();
         tokio::spawn(async move { vitals.watch_load().await });
         let member = self.membership(settings, &mut identity, &me).await?;
@@ -133,11 +136,14 @@ impl Frame {
         let door = PeerDoor { cluster: member.first_map.cluster, service, is_cut };
         let app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
         let peers_served = peer_port.serve(app, peers_stop, Duration::ZERO);
-        self.open_replicas(&host, &member).await;
+        let effort = (settings.index_threads, settings.index_share);
+        let indexers = Indexers::start(&self.node.groups, dir.path(), effort, &self.node.stop);
+        let indexers = indexers.map_err(|error| NodeError::setup("the indexing threads", error))?;
+        self.open_replicas(&host, dir, &member).await;
         tokio::spawn(local::watch_ready(self.node.clone()));
         tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
         tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
-        Ok((host, peers_served))
+        Ok((host, peers_served, indexers))
     }
 
     /// This node's place in its cluster: as it was, or as it is decided now. It is on disk before anyone is told.
@@ -222,7 +228,7 @@ impl Frame {
         Ok(service)
     }
 
-    async fn open_replicas(&self, host: &Host, member: &Membership) {
+    async fn open_replicas(&self, host: &Host, dir: &DataDir, member: &Membership) {
         let groups = &self.node.groups;
         match replicas::open_meta(host, member.node, &member.first_map, groups).await {
             Some(meta) => {
@@ -239,7 +245,7 @@ impl Frame {
             }
         }
         let map = replicas::formed(&self.map).await;
-        replicas::open_shards(host, member.node, &map, groups).await;
+        replicas::open_shards(host, dir.path(), member.node, &map, groups).await;
         self.node.opened.store(true, Ordering::Relaxed);
     }
 }

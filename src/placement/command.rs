@@ -5,7 +5,7 @@ use raft_groups::NodeId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{BadName, ClusterMap, CollectionEntry};
-use crate::engine::{CollectionConfig, CollectionId};
+use crate::engine::{CollectionConfig, CollectionId, FieldType, Refusal};
 
 /// First byte of every command and reply; another one means another version of Quiver wrote it.
 const FORMAT: u8 = 1;
@@ -45,6 +45,17 @@ pub enum MetaCommand {
         /// `host:port` that its peers reach it at.
         peer_addr: String,
     },
+    /// Says whether a payload field is indexed, and as what.
+    SetFieldIndex {
+        /// The collection's name.
+        name: String,
+        /// The collection that is meant: a retry must not change a later one of the same name.
+        id: CollectionId,
+        /// The field's path.
+        field: String,
+        /// What it is indexed as; `None`: not any more.
+        kind: Option<FieldType>,
+    },
 }
 
 /// What became of a [`MetaCommand`].
@@ -82,6 +93,13 @@ pub enum MetaReply {
     NotFound,
     /// The address is recorded.
     AddressSet,
+    /// The payload schema is as asked.
+    SchemaSet {
+        /// The collection's entry with it.
+        entry: CollectionEntry,
+    },
+    /// The payload schema cannot be as asked.
+    BadSchema(Refusal),
 }
 
 /// Bytes that are not a command or reply of this version.

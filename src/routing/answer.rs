@@ -3,7 +3,7 @@
 use raft_groups::Role;
 
 use super::{Collection, SessionToken};
-use crate::engine::{PointId, Record};
+use crate::engine::{Explain, Hit, PointId, Record};
 use crate::placement::{NodeName, ShardId};
 
 /// A read's answer.
@@ -33,6 +33,15 @@ pub struct ShardEvidence {
     /// Milliseconds since that replica last heard its leader; `None` if never since it started. For the modes that
     /// are never stale it is 0.
     pub staleness_ms: Option<u64>,
+}
+
+/// One page of a search.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SearchAnswer {
+    /// The points, best first, each with its shard.
+    pub hits: Vec<(ShardId, Hit)>,
+    /// How each shard found its part.
+    pub explains: Vec<(ShardId, Explain)>,
 }
 
 /// One page of a scroll.
@@ -86,4 +95,13 @@ pub struct Created {
     pub existed: bool,
     /// Shards that could not be told in time. They learn of the collection with its first request there.
     pub pending: Vec<ShardId>,
+}
+
+/// What became of a change to the indexed payload fields: the map has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Indexed {
+    /// Version of the collection's payload schema.
+    pub version: u64,
+    /// Whether every shard has it too; the others learn of it by themselves.
+    pub everywhere: bool,
 }

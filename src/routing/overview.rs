@@ -6,7 +6,7 @@ use std::sync::Arc;
 use raft_groups::{GroupId, GroupStatus, NodeId, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::CollectionId;
+use crate::engine::{CollectionId, IndexProgress};
 use crate::placement::{ClusterMap, ShardId};
 
 /// Every node's report, or why there is none.
@@ -61,12 +61,16 @@ pub struct ReplicaReport {
     pub points: u64,
     /// Points by collection.
     pub collections: BTreeMap<CollectionId, u64>,
+    /// Of collections with indexed payload fields: points with a value there, by the field's path.
+    pub fields: BTreeMap<CollectionId, BTreeMap<String, u64>>,
     /// Memory its points use, in bytes.
     pub memory_bytes: u64,
     /// Log index of the last command that `digest` reflects.
     pub digest_index: u64,
     /// Digest of its replicated state: equal on all replicas at equal index.
     pub digest: u64,
+    /// How far the indexing of its vectors is.
+    pub index: IndexProgress,
 }
 
 /// A replica that stays closed.
@@ -125,6 +129,11 @@ impl Overview {
     /// Points of one collection, each counted once.
     pub fn points_of(&self, collection: CollectionId) -> u64 {
         self.speakers().filter_map(|replica| replica.collections.get(&collection)).sum()
+    }
+
+    /// Points of one collection that have a value at an indexed payload field, each counted once.
+    pub fn points_with(&self, collection: CollectionId, field: &str) -> u64 {
+        self.speakers().filter_map(|replica| replica.fields.get(&collection)?.get(field)).sum()
     }
 
     fn speakers(&self) -> impl Iterator<Item = &ReplicaReport> {

@@ -6,13 +6,14 @@ use super::stats::{Times, digits};
 use super::truth::TOP;
 use crate::engine::{
     CollectionConfig, CollectionId, Command, DEFAULT_VECTOR, Distance, Engine, Payload, PayloadSelector, PointId,
-    PointWrite, SearchParams, SearchQuery, Target, VectorSelector,
+    PointWrite, SearchParams, SearchQuery, Setup, Target, VectorSelector,
 };
 use anyhow::{Context, ensure};
 use raft_groups::{Changes, Machine, MemoryState, Position};
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
+use vector_index::Way;
 
 /// The collection in the engine.
 const COLLECTION: CollectionId = CollectionId(1);
@@ -36,7 +37,11 @@ pub(super) fn measure(corpus: &Corpus, points: u64, rounds: u64) -> anyhow::Resu
         let searched = Instant::now();
         black_box(own.iter().fold(0_u64, |sum, word| sum.wrapping_add(*word)));
         let own_read = searched.elapsed();
-        ensure!(found.explain.exact && found.explain.compared == points, "a search was not exact: {:?}", found.explain);
+        ensure!(
+            found.explain.way == Way::Exact && found.explain.compared == points,
+            "a search was not exact: {:?}",
+            found.explain
+        );
         // The first round warms up.
         if round > 0 {
             reads.push(read - start);
@@ -81,7 +86,7 @@ pub(super) fn add(report: &mut Report, rows: Vec<Row>) {
 
 /// An engine with the points, written as its group would write them.
 fn filled(corpus: &Corpus, points: u64) -> anyhow::Result<Engine> {
-    let engine = Engine::open(&MemoryState::default())?;
+    let engine = Engine::open(&Setup::default(), &MemoryState::default())?;
     let config = CollectionConfig::single(corpus.columns, Distance::Cosine);
     apply(&engine, 1, &Command::CreateCollection { collection: COLLECTION, config })?;
     for (number, start) in (0..points).step_by(BATCH as usize).enumerate() {

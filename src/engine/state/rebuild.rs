@@ -5,36 +5,41 @@ use std::ops::ControlFlow;
 
 use raft_groups::StateReader;
 
-use super::record::{self, Key, StoredPoint, StoredRequest, StoredVector, hash};
+use super::record::{self, Key, StoredPoint, StoredRequest, StoredSchema, StoredVector, hash};
 use super::{Point, State, Table};
 use crate::engine::collection::CollectionConfig;
+use crate::engine::floats::In;
 use crate::engine::ids::{CollectionId, PointId};
+use crate::engine::shelf::Setup;
 
 /// Reads every record into a new state.
 ///
 /// # Errors
 /// An error of the store, or `InvalidData` that says which kind of record is damaged and how.
-pub(in crate::engine) fn rebuild(reader: &dyn StateReader) -> io::Result<State> {
+pub(in crate::engine) fn rebuild(setup: &Setup, reader: &dyn StateReader) -> io::Result<State> {
     let mut state = State::default();
     let mut outcome = Ok(());
     // Keys come in order, so a collection comes before its points.
-    reader.scan(&[], &mut |key, value| match state.load(key, value) {
+    reader.scan(&[], &mut |key, value| match state.load(setup, key, value) {
         Ok(()) => ControlFlow::Continue(()),
         Err(damage) => {
             outcome = Err(io::Error::new(io::ErrorKind::InvalidData, damage));
             ControlFlow::Break(())
         }
     })?;
-    outcome.map(|()| state)
+    outcome?;
+    state.tables.values_mut().for_each(Table::restored);
+    Ok(state)
 }
 
 impl State {
-    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+    fn load(&mut self, setup: &Setup, key: &[u8], value: &[u8]) -> Result<(), String> {
         let kind = Key::decode(key).ok_or_else(|| format!("a record has the unknown key {}", hex(key)))?;
-        self.load_kind(kind, key, value).map_err(|damage| format!("the {} record {} {damage}", kind.kind(), hex(key)))
+        self.load_kind(setup, kind, key, value)
+            .map_err(|damage| format!("the {} record {} {damage}", kind.kind(), hex(key)))
     }
 
-    fn load_kind(&mut self, kind: Key, key: &[u8], value: &[u8]) -> Result<(), String> {
+    fn load_kind(&mut self, setup: &Setup, kind: Key, key: &[u8], value: &[u8]) -> Result<(), String> {
         let hash = hash(key, value);
         match kind {
             Key::Index => {
@@ -43,7 +48,14 @@ impl State {
             }
             Key::Collection(collection) => {
                 let config: CollectionConfig = record::decode(key, value)?;
-                self.tables.insert(collection, Table::new(config, hash));
+                let space = |name: &str, params| setup.space(collection, name, params);
+                self.tables.insert(collection, Table::new(config, hash, space));
+            }
+            Key::Schema(collection) => {
+                let stored: StoredSchema = record::decode(key, value)?;
+                let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
+                let built = table.build_indexes(&stored.schema).map_err(|refusal| refusal.to_string())?;
+                table.set_schema(&stored.schema, stored.version, built, hash);
             }
             Key::Point(collection, id) => self.load_point(collection, id, key, value, hash)?,
             Key::Request(id) => {
@@ -65,17 +77,17 @@ impl State {
         value: &[u8],
         hash: u64,
     ) -> Result<(), String> {
-        let stored: StoredPoint<'_, StoredVector<Vec<f32>>> = record::decode(key, value)?;
+        let stored: StoredPoint<'_, StoredVector<In>> = record::decode(key, value)?;
         let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
         let vectors =
-            stored.vectors.into_iter().map(|(name, StoredVector::Dense(vector))| (name.to_owned(), vector)).collect();
+            stored.vectors.into_iter().map(|(name, StoredVector::Dense(vector))| (name.to_owned(), vector.0)).collect();
         for (name, vector) in &vectors {
             let size = table.config().vectors.get(name).map(|params| params.size);
             if size != Some(Vec::len(vector)) {
                 return Err(format!("has a vector `{name}` that does not fit its collection"));
             }
         }
-        table.put(Point { id, version: stored.version, payload: stored.payload.into(), hash }, &vectors);
+        table.restore(Point { id, version: stored.version, payload: stored.payload.into(), hash }, &vectors);
         Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 mod codec;
 mod commands;
+mod indexing;
+mod payload_indexes;
 mod points;
 mod replay;
 mod search;
@@ -26,7 +28,7 @@ struct Shard {
 impl Shard {
     fn new() -> Self {
         let state = MemoryState::default();
-        Self { engine: Engine::open(&state).unwrap(), state, index: 0 }
+        Self { engine: Engine::open(&Setup::default(), &state).unwrap(), state, index: 0 }
     }
 
     /// With the collection [`DOCS`] of one unnamed vector.
@@ -58,7 +60,7 @@ impl Shard {
     }
 
     fn reopened(&self) -> Engine {
-        Engine::open(&self.state).unwrap()
+        Engine::open(&Setup::default(), &self.state).unwrap()
     }
 }
 
@@ -72,7 +74,7 @@ fn point(id: u64, vector: &[f32]) -> PointWrite {
 }
 
 fn payload(value: Value) -> Payload {
-    Payload(value.as_object().unwrap().clone())
+    Payload::from(value.as_object().unwrap())
 }
 
 fn filter(value: Value) -> Filter {

@@ -24,10 +24,12 @@ fn whole() -> Overview {
 
 fn report(map: &ClusterMap, node: NodeId) -> NodeReport {
     let replicas = map.shards.keys().map(|shard| ReplicaReport {
+        index: crate::engine::IndexProgress::default(),
         shard: *shard,
         status: member(shard.group(), node),
         points: 100,
         collections: BTreeMap::new(),
+        fields: BTreeMap::new(),
         memory_bytes: 0,
         digest_index: 9,
         digest: 1,
