@@ -18,6 +18,8 @@ mod damage;
 mod failover;
 #[path = "integration/first_light.rs"]
 mod first_light;
+#[path = "integration/jepsen.rs"]
+mod jepsen;
 #[path = "integration/payload_indexes.rs"]
 mod payload_indexes;
 #[path = "integration/power_loss.rs"]

@@ -100,6 +100,7 @@ enum ModelName {
     Append,
     Search,
     Session,
+    NodeSession,
 }
 
 impl ModelName {
@@ -111,6 +112,7 @@ impl ModelName {
             Self::Append => check::Model::Append,
             Self::Search => check::Model::Search,
             Self::Session => check::Model::Session,
+            Self::NodeSession => check::Model::NodeSession,
         }
     }
 }

@@ -88,7 +88,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
 /// Runs with one seed after the other for `hours`; stops at the first that is not ok.
 pub(super) fn soak(args: &RunArgs, hours: f64) -> Result<u8> {
     let first = args.seed.unwrap_or_else(|| seed::seed("jepsen-lite soak"));
-    let (start, time) = (Instant::now(), Duration::from_secs_f64(hours * 3600.0));
+    let time =
+        Duration::try_from_secs_f64(hours * 3600.0).with_context(|| format!("{hours} hours cannot be waited for"))?;
+    let start = Instant::now();
     let mut seed = first;
     loop {
         let code = once(args, seed, &args.out)?;

@@ -64,3 +64,18 @@ fn a_failing_history_is_made_small_and_drawn() {
     assert_eq!(code(&["view", &fresh, "--model", "register", "--out", page]), 0);
     assert_eq!(code(&["view", &fresh, "--model", "register", "--out", "/no/such/place"]), 2);
 }
+
+#[test]
+fn a_run_that_cannot_be_is_refused_before_anything_starts() {
+    for wrong in [
+        vec!["run"],
+        vec!["run", "--workload", "set", "--level", "one"],
+        vec!["run", "--workload", "register", "--nemesis", "earthquake"],
+        vec!["run", "--workload", "register", "--nodes", "2"],
+        vec!["run", "--workload", "register", "--binary", "/no/such/binary", "--seed", "1"],
+        vec!["soak", "--workload", "register"],
+        vec!["soak", "--workload", "register", "--hours", "-1", "--seed", "1"],
+    ] {
+        assert_eq!(code(&wrong), 2, "{wrong:?}");
+    }
+}

@@ -19,10 +19,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
-use crate::check::{self, Limits, Model, Verdict, session};
+use crate::check::{self, Limits, Model, Verdict};
 use crate::cluster::{Cluster, Options};
 use crate::history::edn::Edn;
-use crate::history::ops::pair;
 use crate::history::{History, Process, Type};
 use nemesis::{Fault, Nemesis};
 use recorder::Recorder;
@@ -100,7 +99,8 @@ pub async fn run(plan: &Plan) -> Result<Outcome> {
         failed => failed,
     };
     let history = History { header: header(plan), events: recorder.events() };
-    let (model, verdict) = judge(plan, &history)?;
+    let model = model(plan);
+    let verdict = check::check(&history, model, Limits::default())?;
     let verdict = verdict.and(|| finals.err().map_or(Verdict::Ok, |error| Verdict::Unknown(format!("{error:#}"))));
     let verdict = verdict.and(|| coverage(plan, &history));
     let verdict = if verdict == Verdict::Ok {
@@ -163,18 +163,14 @@ fn header(plan: &Plan) -> Vec<(String, Edn)> {
     ]
 }
 
-fn judge(plan: &Plan, history: &History) -> Result<(Model, Verdict)> {
-    let model = match plan.workload {
-        Workload::Register if plan.level == "one" => {
-            // A client asks every node in turn, so the session whose reads may not go back is the node's.
-            let promise = session::Promise { per_node: true, read_your_writes: false };
-            return Ok((Model::Session, session::check(&pair(history)?.ops, promise)?));
-        }
+fn model(plan: &Plan) -> Model {
+    match plan.workload {
+        // A client asks every node in turn, so the session whose reads may not go back is the node's.
+        Workload::Register if plan.level == "one" => Model::NodeSession,
         Workload::Register => Model::CasRegister,
         Workload::Set => Model::Set,
         Workload::Search => Model::Search,
-    };
-    Ok((model, check::check(history, model, Limits::default())?))
+    }
 }
 
 /// Whether the run was one: each fault was done, each kind of operation was acknowledged, and some under faults.
