@@ -7,6 +7,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -141,7 +142,7 @@ fn execute(verb: Verb) -> Result<u8> {
         Verb::Check { file, judged } => {
             let history = read(&file)?;
             let verdict = check::check(&history, judged.model.model(), judged.limits())?;
-            println!("{}", told(&history, &verdict)?);
+            say(&told(&history, &verdict)?);
             Ok(verdict.exit_code())
         }
         Verb::Shrink { file, judged, out } => shrunk(&file, judged, out.as_deref()),
@@ -150,6 +151,11 @@ fn execute(verb: Verb) -> Result<u8> {
         Verb::Soak { args, hours } => run::soak(&args, hours),
         Verb::Bench => bench::run(),
     }
+}
+
+/// A line to standard output. That a reader such as `head` has gone takes nothing from the verdict, which is the exit code.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn shrunk(file: &Path, judged: Judged, out: Option<&Path>) -> Result<u8> {
@@ -162,7 +168,7 @@ fn shrunk(file: &Path, judged: Judged, out: Option<&Path>) -> Result<u8> {
     eprintln!("{}", told(&small, &verdict)?);
     match out {
         Some(out) => std::fs::write(out, small.to_edn()).with_context(|| format!("writing {}", out.display()))?,
-        None => print!("{}", small.to_edn()),
+        None => say(small.to_edn().trim_end()),
     }
     Ok(verdict.exit_code())
 }
@@ -175,7 +181,7 @@ fn view(file: &Path, judged: Judged, out: &Path) -> Result<u8> {
     let replay = format!("jepsen-lite check {title} --model {model}");
     let page = Page { title: &title, history: &history, verdict: &verdict, small: small.as_ref(), replay: &replay };
     std::fs::write(out, report::page(&page)?).with_context(|| format!("writing {}", out.display()))?;
-    println!("{}", told(&history, &verdict)?);
+    say(&told(&history, &verdict)?);
     Ok(verdict.exit_code())
 }
 

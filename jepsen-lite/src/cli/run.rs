@@ -103,13 +103,13 @@ pub(super) fn soak(args: &RunArgs, hours: f64) -> Result<u8> {
 
 fn once(args: &RunArgs, seed: u64, out: &Path) -> Result<u8> {
     let replay = args.replay(seed);
-    println!("{replay}");
+    super::say(&replay);
     let plan = args.plan(seed)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(run::run(&plan))?;
     save(&outcome, &replay, out)?;
-    println!("{}", super::told(&outcome.history, &outcome.verdict)?);
-    println!("  {} and {}", out.join("history.edn").display(), out.join("report.html").display());
+    super::say(&super::told(&outcome.history, &outcome.verdict)?);
+    super::say(&format!("  {} and {}", out.join("history.edn").display(), out.join("report.html").display()));
     Ok(outcome.verdict.exit_code())
 }
 
