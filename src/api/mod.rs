@@ -9,6 +9,7 @@ mod cluster;
 mod collections;
 mod error;
 mod level;
+mod members;
 mod points;
 mod search;
 mod selection;
@@ -24,6 +25,10 @@ pub use collections::{
 };
 pub use error::{Committed, ErrorBody, ErrorStatus};
 pub use level::Level;
+pub use members::{
+    AddNode, Change, Member, Members, MoveReplica, OperationRow, Operations, Plan, PlannedMove, ReplicaState,
+    SetLabels, ShardDetail, TransferLeader,
+};
 pub use points::{Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult};
 pub use search::{
     Count, Counted, DEFAULT_LIMIT, Evidence, Hit, Record, Role, Scroll, Scrolled, Search, SearchParams, Searched,

@@ -16,7 +16,7 @@ use super::data_dir::{IDENTITY, replace};
 use crate::placement::{ClusterMap, NodeName};
 
 /// Version of the file and of everything beside it.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// What a node knows of itself without asking anyone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -152,8 +152,8 @@ mod tests {
         assert!(matches!(open(&good.replace("node1", "node7")), Some(NodeError::DamagedIdentity { .. })));
         assert!(matches!(open(&good[..good.len() / 2]), Some(NodeError::DamagedIdentity { .. })));
         assert!(matches!(open(""), Some(NodeError::DamagedIdentity { .. })));
-        let newer = good.replace("\"format\":1", "\"format\":2");
-        assert!(matches!(open(&newer), Some(NodeError::OtherFormat { found: 2, .. })));
+        let newer = good.replace("\"format\":2", "\"format\":3");
+        assert!(matches!(open(&newer), Some(NodeError::OtherFormat { found: 3, .. })));
         assert!(open(&good).is_none());
     }
 }

@@ -59,7 +59,7 @@ pub(super) async fn announce(me: JoinRequest, node: NodeId, router: Router, map:
     loop {
         let known = replicas::formed(&map).await;
         match known.nodes.get(&node) {
-            Some(entry) if *entry == me.entry() => return,
+            Some(entry) if me.is_at(entry) => return,
             Some(_) => {}
             None => return tracing::error!(node, "the map does not know this node"),
         }

@@ -3,6 +3,7 @@
 mod door;
 pub(super) mod fake;
 mod inputs;
+mod members;
 mod overview;
 mod pages;
 mod points;
