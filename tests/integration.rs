@@ -18,6 +18,8 @@ mod damage;
 mod failover;
 #[path = "integration/first_light.rs"]
 mod first_light;
+#[path = "integration/membership.rs"]
+mod membership;
 #[path = "integration/power_loss.rs"]
 mod power_loss;
 #[path = "integration/retries.rs"]

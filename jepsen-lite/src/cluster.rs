@@ -139,22 +139,43 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Starts one more node, called after its place, which waits to be adopted by the cluster that the node `by` belongs
+    /// to; its index. Does not wait for anything.
+    pub fn start_joiner(&mut self, by: usize) -> Result<usize> {
+        let index = self.nodes.len();
+        self.nodes.push(node(&self.options, &self.scratch, index)?);
+        self.start_anew(index, by)?;
+        Ok(index)
+    }
+
+    /// Wipes a stopped node's directory, and starts it as a new node that waits to be adopted.
+    pub fn start_anew(&mut self, index: usize, by: usize) -> Result<()> {
+        let data = self.nodes[index].data.clone();
+        if data.exists() {
+            std::fs::remove_dir_all(&data).with_context(|| format!("cannot wipe {}", data.display()))?;
+        }
+        let url = self.nodes[by].url();
+        self.launch(index, &["--join".to_owned(), url])
+    }
+
+    /// Waits until one node's process answers over HTTP, healthy or not.
+    pub async fn wait_answers(&mut self, index: usize) -> Result<()> {
+        let client = self.client(index).with_deadline(Duration::from_secs(2));
+        let start = Instant::now();
+        while client.health().await.status.is_none() {
+            let node = &mut self.nodes[index];
+            if !node.running() || start.elapsed() > self.options.patience {
+                bail!("{} does not answer:\n{}", node.name, node.tail());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
     /// Leases ports and makes directories, and starts nothing.
     pub fn prepare(options: Options) -> Result<Self> {
         let scratch = Scratch::new(&options.name)?;
-        let node = |index: usize| -> Result<Node> {
-            let name = format!("node{}", index + 1);
-            Ok(Node {
-                http: PortLease::take()?,
-                peer: PortLease::take()?,
-                data: options.data_dirs.get(index).cloned().unwrap_or_else(|| scratch.root().join(&name)),
-                out: scratch.logs().join(format!("{name}.out")),
-                log: scratch.logs().join(format!("{name}.log")),
-                process: None,
-                name,
-            })
-        };
-        let nodes = (0..options.nodes).map(node).collect::<Result<_>>()?;
+        let nodes = (0..options.nodes).map(|index| node(&options, &scratch, index)).collect::<Result<_>>()?;
         Ok(Self { options, nodes, scratch })
     }
 
@@ -223,6 +244,12 @@ impl Cluster {
     /// Clients of all nodes, in order.
     pub fn clients(&self) -> Vec<Client> {
         (0..self.nodes.len()).map(|index| self.client(index)).collect()
+    }
+
+    /// Clients of the nodes whose processes were not stopped.
+    pub fn running_clients(&self) -> Vec<Client> {
+        let running = (0..self.nodes.len()).filter(|index| self.nodes[*index].process.is_some());
+        running.map(|index| self.client(index)).collect()
     }
 
     /// Where histories go, so that they stay after a failure.
@@ -326,6 +353,20 @@ impl Cluster {
         self.scratch.ended_well();
         Ok(())
     }
+}
+
+/// A node that does not run yet.
+fn node(options: &Options, scratch: &Scratch, index: usize) -> Result<Node> {
+    let name = format!("node{}", index + 1);
+    Ok(Node {
+        http: PortLease::take()?,
+        peer: PortLease::take()?,
+        data: options.data_dirs.get(index).cloned().unwrap_or_else(|| scratch.root().join(&name)),
+        out: scratch.logs().join(format!("{name}.out")),
+        log: scratch.logs().join(format!("{name}.log")),
+        process: None,
+        name,
+    })
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub(super) fn status(overview: &Overview) -> ClusterStatus {
         total_vectors: overview.points(),
         replication_factor: map.replication_factor,
         consistency_level: Consistency::default(),
+        meta_leader: overview.meta_leader().map(|node| map.name_of(node)),
         nodes,
     }
 }
