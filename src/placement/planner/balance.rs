@@ -73,17 +73,20 @@ pub(super) fn fit_leader(view: &View<'_>) -> Option<Change> {
     let leads = leads(view);
     view.map.shards.iter().find_map(|(shard, entry)| {
         let target = &entry.placement.target;
-        if target.contains(&entry.preferred) && view.is_member(entry.preferred) {
+        if target.contains(&entry.preferred) && view.may_lead(entry.preferred) {
             return None;
         }
         let able = target.iter().filter(|node| view.is_member(**node));
-        let node = able.min_by_key(|node| (!view.answers(**node), leads.get(node).copied().unwrap_or(0), **node))?;
+        let node = able.min_by_key(|node| {
+            (!view.may_lead(**node), !view.answers(**node), leads.get(node).copied().unwrap_or(0), **node)
+        })?;
         (*node != entry.preferred).then_some(Change::Prefer { shard: *shard, node: *node })
     })
 }
 
 fn leads(view: &View<'_>) -> BTreeMap<NodeId, usize> {
-    let mut leads: BTreeMap<NodeId, usize> = view.fit.iter().map(|node| (*node, 0)).collect();
+    let able = view.fit.iter().filter(|node| view.may_lead(**node));
+    let mut leads: BTreeMap<NodeId, usize> = able.map(|node| (*node, 0)).collect();
     for entry in view.map.shards.values() {
         if let Some(count) = leads.get_mut(&entry.preferred) {
             *count += 1;
@@ -105,7 +108,7 @@ pub(super) fn leaders(view: &View<'_>) -> Option<Change> {
             return reached.get(&node).map(|(_, shard)| Change::Prefer { shard: *shard, node });
         }
         for (shard, entry) in settled(view).filter(|(_, entry)| entry.preferred == node) {
-            for next in entry.placement.target.iter().filter(|next| view.fit.contains(next)) {
+            for next in entry.placement.target.iter().filter(|next| leads.contains_key(next)) {
                 if seen.insert(*next) {
                     reached.insert(*next, (node, shard));
                     queue.push_back(*next);

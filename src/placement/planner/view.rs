@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use raft_groups::NodeId;
 
 use super::{Health, Liveness};
-use crate::placement::{ClusterMap, NodeState, ShardId};
+use crate::placement::{ClusterMap, NodeEntry, NodeState, ShardId};
 
 /// The label that names what fails together.
 const ZONE: &str = "zone";
+
+/// The label that, being `off`, keeps leaders off a node.
+const LEADERS: &str = "leaders";
 
 pub(super) struct View<'a> {
     pub map: &'a ClusterMap,
@@ -44,6 +47,12 @@ impl<'a> View<'a> {
 
     pub fn is_member(&self, node: NodeId) -> bool {
         self.map.nodes.get(&node).is_some_and(|entry| entry.state == NodeState::Member)
+    }
+
+    /// Whether the node may lead: an operator can have others lead, as before it is restarted.
+    pub fn may_lead(&self, node: NodeId) -> bool {
+        let off = |entry: &NodeEntry| entry.labels.get(LEADERS).is_some_and(|value| value == "off");
+        self.is_member(node) && !self.map.nodes.get(&node).is_some_and(off)
     }
 
     /// Whether the node must go on holding nothing: it drains, leaves, or is not in the map.
