@@ -8,6 +8,8 @@
 #[path = "integration/support/mod.rs"]
 mod support;
 
+#[path = "integration/admin.rs"]
+mod admin;
 #[path = "integration/bad_input.rs"]
 mod bad_input;
 #[path = "integration/cli.rs"]

@@ -93,8 +93,8 @@ impl Host {
     /// # Errors
     /// [`OpenError::Damaged`] where what is stored of it fails its checks: it then stays closed, so that it never
     /// votes on a guess.
-    pub async fn open_group<M: Machine>(&self, id: GroupId) -> Result<Group<M>, OpenError> {
-        self.open_as(id, Mark::Founder).await
+    pub async fn open_group<M: Machine>(&self, id: GroupId, setup: M::Setup) -> Result<Group<M>, OpenError> {
+        self.open_as(id, setup, Mark::Founder).await
     }
 
     /// Opens this node's replica of `id`. A new one waits to be added to a group that exists: it votes only once its own
@@ -102,11 +102,11 @@ impl Host {
     ///
     /// # Errors
     /// As for [`Host::open_group`].
-    pub async fn open_newcomer<M: Machine>(&self, id: GroupId) -> Result<Group<M>, OpenError> {
-        self.open_as(id, Mark::Newcomer).await
+    pub async fn open_newcomer<M: Machine>(&self, id: GroupId, setup: M::Setup) -> Result<Group<M>, OpenError> {
+        self.open_as(id, setup, Mark::Newcomer).await
     }
 
-    async fn open_as<M: Machine>(&self, id: GroupId, new: Mark) -> Result<Group<M>, OpenError> {
+    async fn open_as<M: Machine>(&self, id: GroupId, setup: M::Setup, new: Mark) -> Result<Group<M>, OpenError> {
         let what = || format!("this node's replica of {id}");
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::InvalidData => damaged(what(), &source.to_string()),
@@ -123,7 +123,7 @@ impl Host {
         state.erase_leftovers().await.map_err(failed)?;
         let (opening, durable) = (state.clone(), Some(raft_log.clone()));
         let (applier, applied) =
-            crate::storage::machine::blocking(|| Applier::<M>::open(opening, durable)).map_err(failed)?;
+            crate::storage::machine::blocking(|| Applier::<M>::open(setup, opening, durable)).map_err(failed)?;
         // Before it can vote: a mark without the rest tells later that something was lost.
         let mark = match known {
             Some(mark @ (Mark::Founder | Mark::Newcomer)) => mark,

@@ -25,11 +25,14 @@ pub struct Position {
 /// What it keeps in memory beside that is derived: [`Machine::open`] must be able to rebuild it. One group calls
 /// `apply` from one task at a time, while any number of readers use the machine's own read methods.
 pub trait Machine: Send + Sync + Sized + 'static {
+    /// What a replica's machine is opened with, each time it is: at a start, and after a snapshot was installed.
+    type Setup: Clone + Default + Send + Sync + 'static;
+
     /// Rebuilds the machine from stored state (empty for a new replica).
     ///
     /// # Errors
     /// An I/O error of the store, or `InvalidData` where a record fails its checks: the replica is then quarantined.
-    fn open(state: &dyn StateReader) -> io::Result<Self>;
+    fn open(setup: &Self::Setup, state: &dyn StateReader) -> io::Result<Self>;
 
     /// Applies one committed command and returns its reply.
     ///

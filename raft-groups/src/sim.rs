@@ -86,7 +86,7 @@ impl<M: Machine> SimCluster<M> {
         let Some((host, _)) = node.running.take() else { return Ok(()) };
         host.close_group(Self::GROUP).await;
         host.erase_group(Self::GROUP).await?;
-        let group = host.open_newcomer(Self::GROUP).await?;
+        let group = host.open_newcomer(Self::GROUP, M::Setup::default()).await?;
         node.running = Some((host, group));
         Ok(())
     }
@@ -144,8 +144,8 @@ impl<M: Machine> SimCluster<M> {
         let (settings, transport) = (self.settings.clone(), self.net.transport(id));
         let host = Host::open(identity, settings, disk, transport, Faults::default(), is_new).await?;
         let group = match id <= self.founders {
-            true => host.open_group(Self::GROUP).await?,
-            false => host.open_newcomer(Self::GROUP).await?,
+            true => host.open_group(Self::GROUP, M::Setup::default()).await?,
+            false => host.open_newcomer(Self::GROUP, M::Setup::default()).await?,
         };
         self.net.join(host.clone());
         node.running = Some((host, group));

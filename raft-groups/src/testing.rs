@@ -43,7 +43,9 @@ impl Registers {
 }
 
 impl Machine for Registers {
-    fn open(state: &dyn StateReader) -> io::Result<Self> {
+    type Setup = ();
+
+    fn open((): &(), state: &dyn StateReader) -> io::Result<Self> {
         let mut opened = State::default();
         state.scan(b"", &mut |key, value| {
             let register = String::from_utf8(key.to_vec()).expect("a register's name");

@@ -1,8 +1,8 @@
 //! Collections on the wire: creating, listing, dropping.
 
-use super::Consistency;
+use super::index::said;
+use super::{Consistency, Index, Quantization};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Components of the default vector where a request names no size: that of the common small sentence embeddings.
@@ -36,6 +36,12 @@ pub struct VectorParams {
     /// How vectors are compared.
     #[serde(default)]
     pub distance: Distance,
+    /// How they are indexed; absent means as the collection says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Index>,
+    /// The codes beside them: `null` for none; absent means as the collection says.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
+    pub quantization: Option<Option<Quantization>>,
 }
 
 /// `POST /collections`.
@@ -56,12 +62,12 @@ pub struct CreateCollection {
     /// The level of requests to this collection that name none.
     #[serde(default)]
     pub consistency_level: Consistency,
-    /// Compression of vectors. Only `null` is supported: the gateway refuses the rest.
+    /// The codes by which the index is walked: `null` for none; absent means bytes where the distance has any.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
+    pub quantization: Option<Option<Quantization>>,
+    /// The index; absent means a graph of the usual settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quantization: Option<Value>,
-    /// Settings of the approximate index. Only `null` is supported: the gateway refuses the rest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<Value>,
+    pub index: Option<Index>,
 }
 
 impl CreateCollection {
@@ -78,13 +84,19 @@ impl CreateCollection {
             Some(vectors) if vectors.is_empty() => {
                 Err("`vectors` is empty: name at least one vector, or leave it out".into())
             }
-            Some(vectors) => Ok(vectors.clone()),
+            Some(vectors) => {
+                let filled = |params: &VectorParams| VectorParams {
+                    index: params.index.or(self.index),
+                    quantization: params.quantization.or(self.quantization),
+                    ..*params
+                };
+                Ok(vectors.iter().map(|(name, params)| (name.clone(), filled(params))).collect())
+            }
             None => {
-                let size = self.vector_size.unwrap_or(DEFAULT_VECTOR_SIZE);
-                Ok(BTreeMap::from([(
-                    String::new(),
-                    VectorParams { size, distance: self.distance.unwrap_or_default() },
-                )]))
+                let (size, distance) = (self.vector_size.unwrap_or(DEFAULT_VECTOR_SIZE), self.distance);
+                let (index, quantization) = (self.index, self.quantization);
+                let params = VectorParams { size, distance: distance.unwrap_or_default(), index, quantization };
+                Ok(BTreeMap::from([(String::new(), params)]))
             }
         }
     }
@@ -133,6 +145,12 @@ pub struct CollectionRow {
     /// Distance of the default vector; absent where all vectors are named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distance: Option<Distance>,
+    /// Index of the default vector; absent where all vectors are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Index>,
+    /// Codes of the default vector; absent where all vectors are named.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
+    pub quantization: Option<Option<Quantization>>,
     /// Named vectors, where there are any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vectors: BTreeMap<String, VectorParams>,

@@ -8,6 +8,7 @@
 mod cluster;
 mod collections;
 mod error;
+mod index;
 mod level;
 mod members;
 mod points;
@@ -24,6 +25,7 @@ pub use collections::{
     VectorParams,
 };
 pub use error::{Committed, ErrorBody, ErrorStatus};
+pub use index::{Index, IndexKind, Quantization};
 pub use level::Level;
 pub use members::{
     AddNode, Change, Member, Members, MoveReplica, OperationRow, Operations, Plan, PlannedMove, ReplicaState,

@@ -51,8 +51,32 @@ fn a_search_has_defaults() {
 fn a_collection_has_default_or_named_vectors_but_not_both() {
     let create: CreateCollection = from_str(r#"{"name":"docs"}"#).unwrap();
     let params = create.params().unwrap();
-    assert_eq!(params[""], VectorParams { size: DEFAULT_VECTOR_SIZE, distance: Distance::Cosine });
+    assert_eq!(
+        params[""],
+        VectorParams { size: DEFAULT_VECTOR_SIZE, distance: Distance::Cosine, index: None, quantization: None }
+    );
     let both: CreateCollection =
         from_str(r#"{"name":"docs","vector_size":3,"vectors":{"a":{"size":2,"distance":"Dot"}}}"#).unwrap();
     assert!(both.params().is_err());
+}
+
+#[test]
+fn null_is_another_quantization_than_none_said() {
+    let create = |more: &str| from_str::<CreateCollection>(&format!(r#"{{"name":"docs"{more}}}"#));
+    assert_eq!(create("").unwrap().quantization, None);
+    assert_eq!(create(r#","quantization":null"#).unwrap().quantization, Some(None));
+    assert_eq!(create(r#","quantization":"int8""#).unwrap().quantization, Some(Some(Quantization::Int8)));
+    assert!(create(r#","quantization":"int4""#).is_err());
+    assert!(create(r#","quantization":{"scalar":{}}"#).is_err());
+}
+
+#[test]
+fn an_index_is_a_word_or_an_object() {
+    let index = |text: &str| from_str::<Index>(text);
+    assert_eq!(index(r#""exact""#).unwrap(), Index { kind: IndexKind::Exact, m: None, ef_construct: None });
+    assert_eq!(index(r#"{"type":"hnsw","m":8}"#).unwrap(), Index { m: Some(8), ..Index::default() });
+    assert_eq!(index("{}").unwrap(), Index::default());
+    for bad in [r#""ivf""#, r#"{"type":"ivf"}"#, r#"{"n":8}"#, "7"] {
+        assert!(index(bad).is_err(), "{bad}");
+    }
 }

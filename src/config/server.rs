@@ -70,6 +70,12 @@ pub struct ServerArgs {
     /// Most bytes a second that this node sends of one replica it copies to another node [default: 134217728].
     #[arg(long, env = "QUIVER_MOVE_RATE_BYTES", value_name = "BYTES")]
     pub move_rate_bytes: Option<u64>,
+    /// Threads that take new vectors into the index [default: half of the processors, at least 1].
+    #[arg(long, env = "QUIVER_INDEX_THREADS", value_name = "N")]
+    pub index_threads: Option<usize>,
+    /// Share of its time that each of them works, above 0 and up to 1 [default: 1].
+    #[arg(long, env = "QUIVER_INDEX_SHARE", value_name = "SHARE")]
+    pub index_share: Option<f64>,
     /// Largest request body, in bytes [default: 33554432].
     #[arg(long, env = "QUIVER_MAX_BODY_BYTES", value_name = "BYTES")]
     pub max_body_bytes: Option<usize>,
@@ -139,6 +145,10 @@ pub struct ServerSettings {
     pub moves: usize,
     /// Most bytes a second sent of one replica that is copied.
     pub move_rate: u64,
+    /// Threads that take new vectors into the index.
+    pub index_threads: usize,
+    /// Share of its time that each of them works.
+    pub index_share: f64,
     /// Bounds on one request.
     pub limits: RequestLimits,
     /// How logs are written.
@@ -188,6 +198,8 @@ impl ServerArgs {
             join_within_ms,
             max_moves,
             move_rate_bytes,
+            index_threads,
+            index_share,
             max_body_bytes,
             max_batch,
             max_limit,
@@ -231,6 +243,8 @@ impl ServerArgs {
             join_within: millis(self.join_within_ms, 60_000),
             moves: self.max_moves.unwrap_or(2),
             move_rate: self.move_rate_bytes.unwrap_or(128 << 20),
+            index_threads: self.index_threads.unwrap_or_else(half_of_the_processors),
+            index_share: self.index_share.unwrap_or(1.0),
             limits: request_limits(self.max_body_bytes, self.max_batch, self.max_limit, self.request_timeout_ms)?,
             log_format: self.log_format.unwrap_or_default(),
             test_faults: self.test_faults.unwrap_or(false),
@@ -285,8 +299,20 @@ impl ServerSettings {
         if self.snapshot_after == 0 {
             return Err(ConfigError::invalid("--snapshot-after", "must be at least 1 entry"));
         }
+        if !(1..=256).contains(&self.index_threads) {
+            let reason = format!("{} is out of range: choose 1 to 256", self.index_threads);
+            return Err(ConfigError::invalid("--index-threads", reason));
+        }
+        if !(self.index_share > 0.0 && self.index_share <= 1.0) {
+            let reason = format!("{} is out of range: choose above 0 and up to 1", self.index_share);
+            return Err(ConfigError::invalid("--index-share", reason));
+        }
         Ok(self)
     }
+}
+
+fn half_of_the_processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get() / 2).max(1)
 }
 
 fn node_name(name: String) -> Result<String, ConfigError> {

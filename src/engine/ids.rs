@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
+use vector_index::Key;
 
 /// What a client calls a point: an unsigned number or a UUID; in JSON a number or a string.
 ///
@@ -64,6 +65,16 @@ impl FromStr for PointId {
             return text.parse().map(Self::Num).map_err(|_| BadPointId(text.to_owned()));
         }
         Uuid::parse_str(text).map(Self::Uuid).map_err(|_| BadPointId(text.to_owned()))
+    }
+}
+
+/// Keys are in the order of ids.
+impl From<PointId> for Key {
+    fn from(id: PointId) -> Self {
+        match id {
+            PointId::Num(number) => Self(0, u128::from(number)),
+            PointId::Uuid(uuid) => Self(1, uuid.as_u128()),
+        }
     }
 }
 

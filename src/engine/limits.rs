@@ -16,6 +16,12 @@ pub const MAX_PAYLOAD_DEPTH: usize = 64;
 pub const MAX_LIMIT: usize = 10_000;
 /// The greatest `ef` hint of a search.
 pub const MAX_EF: usize = 100_000;
+/// The fewest and the most links of a vector in a graph (`m`).
+pub const MIN_LINKS: usize = 4;
+/// See [`MIN_LINKS`].
+pub const MAX_LINKS: usize = 64;
+/// The greatest `ef_construct` of a graph.
+pub const MAX_EF_CONSTRUCT: usize = 2_000;
 /// Filters inside one another; the outermost is the first.
 pub const MAX_FILTER_DEPTH: usize = 16;
 /// Conditions of a filter, those of its inner filters included.

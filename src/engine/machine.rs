@@ -11,6 +11,7 @@ use super::ids::CollectionId;
 use super::query::{CollectionStats, CountQuery, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery};
 use super::read;
 use super::reply::Refusal;
+use super::shelf::Setup;
 use super::state::{State, rebuild};
 use super::stats::Stats;
 
@@ -20,11 +21,11 @@ use super::stats::Stats;
 /// checked and encoded beside the readers, and excludes them only while it changes memory.
 #[derive(Debug, Default)]
 pub struct Engine {
-    state: RwLock<State>,
+    pub(super) state: RwLock<State>,
     /// What is counted of the state, under a lock that is never held for long: the state's own may be waited for as
-    /// long as the longest search, and a report is asked for on threads that must not wait. Changed by `apply` alone,
-    /// before the state's lock is given up.
-    stats: Mutex<Stats>,
+    /// long as the longest search, and a report is asked for on threads that must not wait. Changed by
+    /// `apply` and `index` alone, before the state's lock is given up.
+    pub(super) stats: Mutex<Stats>,
 }
 
 impl Engine {
@@ -102,8 +103,10 @@ impl Engine {
 }
 
 impl Machine for Engine {
-    fn open(state: &dyn StateReader) -> io::Result<Self> {
-        let state = rebuild(state)?;
+    type Setup = Setup;
+
+    fn open(setup: &Setup, state: &dyn StateReader) -> io::Result<Self> {
+        let state = rebuild(setup, state)?;
         let stats = Mutex::new(Stats::of(&state));
         Ok(Self { state: RwLock::new(state), stats })
     }

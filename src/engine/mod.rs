@@ -1,4 +1,5 @@
-//! The machine of one shard: points with vectors and payloads, filters, and search.
+//! The machine of one shard: points with vectors and payloads, filters, and search. How vectors are compared and found
+//! is the `vector-index` crate's.
 //!
 //! [`Command`]s come in through the shard's log and are answered by [`Reply`]s; queries come in beside it and are
 //! answered from memory, which always holds a whole number of commands. Nothing here knows of Raft, HTTP, or other
@@ -11,22 +12,24 @@ mod collection;
 mod command;
 mod filter;
 mod ids;
-mod index;
+mod indexing;
 mod machine;
 mod point;
 mod query;
 mod read;
 mod reply;
+mod shelf;
 mod state;
 mod stats;
 #[cfg(test)]
 mod tests;
 mod validate;
 
-pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, VectorParams};
+pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Quantization, VectorParams};
 pub use command::{CodecError, Command, Selector};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
 pub use ids::{BadPointId, CollectionId, PointId, RequestId};
+pub use indexing::{GraphName, IndexProgress};
 pub use machine::Engine;
 pub use point::{Payload, PointWrite};
 pub use query::{
@@ -34,4 +37,5 @@ pub use query::{
     SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
 };
 pub use reply::{Refusal, Reply};
+pub use shelf::{Setup, Shelf};
 pub use validate::{validate, validate_config, validate_target};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use vector_index::Way;
 
 use super::collection::{CollectionConfig, Distance};
 use super::filter::Filter;
@@ -45,8 +46,8 @@ pub enum Target {
 /// How a search may go about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SearchParams {
-    /// How widely an approximate index looks, 1 to [`MAX_EF`](super::limits::MAX_EF). A hint: an exact search, which is
-    /// the only kind there is until an index is built, has no use for it.
+    /// How widely a walk through the graph looks, 1 to [`MAX_EF`](super::limits::MAX_EF); at least as widely as the
+    /// limit. Absent means what [`default_ef`](vector_index::default_ef) says.
     pub ef: Option<usize>,
     /// Whether only the exact answer will do.
     pub exact: bool,
@@ -93,6 +94,8 @@ pub struct Hit {
 /// What a search did to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Explain {
+    /// Which way the search went.
+    pub way: Way,
     /// Whether every point was compared, so that the answer is exact.
     pub exact: bool,
     /// Vectors that were compared with the target.

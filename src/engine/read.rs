@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
+use vector_index::{Key, Points, Row, Top, Wanted, Way};
 
 use super::collection::VectorParams;
 use super::filter::Filter;
 use super::ids::PointId;
-use super::index::{Points, Probe, Row, Top};
 use super::limits::{MAX_EF, MAX_LIMIT};
 use super::point::{Payload, parse_payload};
 use super::query::{
-    Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery, SearchQuery, Target,
+    Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target,
     VectorSelector,
 };
 use super::reply::Refusal;
@@ -61,8 +61,8 @@ struct Sifted<'a> {
 }
 
 impl Points for Sifted<'_> {
-    fn id(&self, row: Row) -> PointId {
-        self.table.at(row).id
+    fn key(&self, row: Row) -> Key {
+        self.table.at(row).id.into()
     }
 
     fn accepts(&mut self, row: Row) -> bool {
@@ -75,13 +75,15 @@ impl Points for Sifted<'_> {
 pub(super) fn search(table: &Table, query: &SearchQuery) -> Result<Found, Refusal> {
     let params = check(table, query)?;
     let Target::Vector(vector) = &query.target;
-    let probe = Probe::new(params.distance, vector);
     // Adding zero turns the negative zero, which no score is, into the other.
     let mut top = Top::new(params.distance, query.limit, query.score_threshold.map(|threshold| threshold + 0.0));
     let mut points = Sifted { table, sieve: query.filter.as_ref().map(Sieve::new), asked: 0 };
     let space = table.space(&query.vector_name).ok_or_else(|| no_vector(table, &query.vector_name))?;
-    let (compared, exact) = space.search(&probe, &mut points, &mut top);
-    let explain = Explain { exact, compared, filtered: points.asked };
+    let SearchParams { ef, exact } = query.params;
+    let wanted = Wanted { ef, exact, among: None, filtered: query.filter.is_some() };
+    let report = space.search(vector, &mut points, &mut top, &wanted);
+    let (way, compared, filtered) = (report.way, report.compared, points.asked);
+    let explain = Explain { way, exact: way == Way::Exact, compared, filtered };
     let hits = top.into_sorted().into_iter().map(|candidate| {
         let point = table.at(candidate.row);
         let record = record(table, candidate.row, point, &query.with_payload, &query.with_vector);

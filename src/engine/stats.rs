@@ -3,9 +3,11 @@
 //! A command costs what it takes to count the one collection it touches. Pure, like the state.
 
 use std::collections::BTreeMap;
+use std::ops::Add;
 
 use super::collection::CollectionConfig;
 use super::ids::CollectionId;
+use super::indexing::IndexProgress;
 use super::query::CollectionStats;
 use super::state::{State, Table};
 
@@ -23,6 +25,7 @@ struct TableStats {
     config: CollectionConfig,
     points: u64,
     bytes: u64,
+    index: IndexProgress,
 }
 
 impl Stats {
@@ -43,10 +46,10 @@ impl Stats {
         self.requests_bytes = state.requests.memory_bytes() as u64;
         let Some(collection) = touched else { return };
         match (state.tables.get(&collection), self.tables.get_mut(&collection)) {
-            (Some(table), Some(stats)) => (stats.points, stats.bytes) = counts(table),
+            (Some(table), Some(stats)) => (stats.points, stats.bytes, stats.index) = counts(table),
             (Some(table), None) => {
-                let (points, bytes) = counts(table);
-                self.tables.insert(collection, TableStats { config: table.config().clone(), points, bytes });
+                let (points, bytes, index) = counts(table);
+                self.tables.insert(collection, TableStats { config: table.config().clone(), points, bytes, index });
             }
             (None, _) => drop(self.tables.remove(&collection)),
         }
@@ -69,13 +72,21 @@ impl Stats {
         self.requests_bytes + self.tables.values().map(|stats| stats.bytes).sum::<u64>()
     }
 
+    pub(super) fn index_progress(&self) -> IndexProgress {
+        self.tables.values().map(|stats| stats.index).fold(IndexProgress::default(), Add::add)
+    }
+
     /// The index of the last command, and the digest after it.
     pub(super) fn digest(&self) -> (u64, u64) {
         (self.index, self.digest)
     }
 }
 
-/// Points, and bytes of memory.
-fn counts(table: &Table) -> (u64, u64) {
-    (table.len() as u64, table.memory_bytes() as u64)
+/// Points, bytes of memory, and how far the indexing is.
+fn counts(table: &Table) -> (u64, u64, IndexProgress) {
+    let progress = table.spaces().map(|(_, space)| space.progress());
+    let index = progress.fold(IndexProgress::default(), |sum, space| {
+        sum + IndexProgress { indexed: space.linked, waiting: space.tail, dead: space.dead }
+    });
+    (table.len() as u64, table.memory_bytes() as u64, index)
 }

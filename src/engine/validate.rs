@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::collection::{CollectionConfig, Distance, VectorParams};
+use super::collection::{CollectionConfig, Distance, GraphParams, Quantization, VectorParams};
 use super::ids::PointId;
 use super::limits::{
-    MAX_BATCH, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES, MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION,
+    MAX_BATCH, MAX_EF_CONSTRUCT, MAX_LINKS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES,
+    MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION, MIN_LINKS,
 };
 use super::point::{Payload, PointWrite};
 use super::reply::Refusal;
@@ -47,6 +48,25 @@ pub fn validate_config(config: &CollectionConfig) -> Result<(), Refusal> {
             let reason = format!("a vector has 1 to {MAX_VECTOR_SIZE} components, not {}", params.size);
             return Err(Refusal::invalid(member(name, "size"), reason));
         }
+        index(*params).map_err(|(setting, reason)| Refusal::invalid(member(name, setting), reason))?;
+    }
+    Ok(())
+}
+
+/// Whether vectors can be indexed so; otherwise the member and the reason.
+fn index(params: VectorParams) -> Result<(), (&'static str, String)> {
+    if params.distance == Distance::Manhattan && params.quantization != Quantization::None {
+        return Err(("quantization", "there are no codes for manhattan: leave it out or say null".to_owned()));
+    }
+    let Some(GraphParams { m, ef_construct }) = params.graph else { return Ok(()) };
+    if !(MIN_LINKS..=MAX_LINKS).contains(&m) {
+        return Err(("index.m", format!("{m} is not within {MIN_LINKS} to {MAX_LINKS}")));
+    }
+    if !(m..=MAX_EF_CONSTRUCT).contains(&ef_construct) {
+        return Err((
+            "index.ef_construct",
+            format!("{ef_construct} is not within m, which is {m}, to {MAX_EF_CONSTRUCT}"),
+        ));
     }
     Ok(())
 }

@@ -6,7 +6,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::body::{Json, answer};
 use super::door::Call;
@@ -14,7 +13,7 @@ use super::error::ApiError;
 use super::request;
 use super::state::GatewayState;
 use crate::api::{CollectionRow, CollectionRows, CreateCollection, CreatedCollection, Envelope, VectorParams};
-use crate::engine::{self, CollectionConfig, DEFAULT_VECTOR, validate_config};
+use crate::engine::{CollectionConfig, DEFAULT_VECTOR, validate_config};
 use crate::placement::CollectionEntry;
 use crate::routing::{Created, Overview};
 
@@ -24,7 +23,6 @@ pub(super) async fn create(
     Json(body): Json<CreateCollection>,
 ) -> Result<Response, ApiError> {
     request::check_name(&body.name)?;
-    refuse_options(&body)?;
     let config = config(&body)?;
     let deadline = request::deadline(&state, &call, None)?;
     let level = body.consistency_level.to_string();
@@ -60,31 +58,9 @@ fn envelope<T: Serialize>(call: &Call, result: T) -> Response {
     answer(StatusCode::OK, &Envelope { result, status: "ok".to_owned(), time: call.began.elapsed().as_secs_f64() })
 }
 
-/// Only exact search over plain vectors exists. An option that would be ignored is refused instead.
-fn refuse_options(body: &CreateCollection) -> Result<(), ApiError> {
-    if body.quantization.as_ref().is_some_and(|value| !is_nothing(value)) {
-        return Err(ApiError::not_supported(
-            "quantization",
-            "vectors are stored as they come; leave it out or say null",
-        ));
-    }
-    let exact = |value: &Value| value == "exact" || *value == serde_json::json!({"type": "exact"});
-    if body.index.as_ref().is_some_and(|value| !is_nothing(value) && !exact(value)) {
-        return Err(ApiError::not_supported("index", "every search is exact; leave it out, or say null or \"exact\""));
-    }
-    Ok(())
-}
-
-fn is_nothing(value: &Value) -> bool {
-    value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
-}
-
 fn config(body: &CreateCollection) -> Result<CollectionConfig, ApiError> {
     let params = body.params().map_err(|reason| ApiError::invalid("vectors", reason))?;
-    let vectors = params.into_iter();
-    let vectors = vectors.map(|(name, VectorParams { size, distance })| {
-        (name, engine::VectorParams { size, distance: distance.into() })
-    });
+    let vectors = params.into_iter().map(|(name, params)| (name, params.into()));
     let config = CollectionConfig { vectors: vectors.collect() };
     validate_config(&config)?;
     Ok(config)
@@ -110,14 +86,15 @@ fn warnings(created: &Created, replication_factor: usize) -> Vec<String> {
 }
 
 fn row(name: &str, entry: &CollectionEntry, overview: &Overview) -> CollectionRow {
-    let wire = |params: &engine::VectorParams| VectorParams { size: params.size, distance: params.distance.into() };
-    let default = entry.config.vectors.get(DEFAULT_VECTOR).map(wire);
+    let default = entry.config.vectors.get(DEFAULT_VECTOR).map(|params| VectorParams::from(*params));
     let named = entry.config.vectors.iter().filter(|(name, _)| *name != DEFAULT_VECTOR);
     CollectionRow {
         name: name.to_owned(),
         vector_size: default.map(|params| params.size),
         distance: default.map(|params| params.distance),
-        vectors: named.map(|(name, params)| (name.clone(), wire(params))).collect(),
+        index: default.and_then(|params| params.index),
+        quantization: default.and_then(|params| params.quantization),
+        vectors: named.map(|(name, params)| (name.clone(), (*params).into())).collect(),
         points: overview.points_of(entry.id),
     }
 }

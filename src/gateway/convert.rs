@@ -45,6 +45,50 @@ impl From<engine::Distance> for api::Distance {
     }
 }
 
+impl From<api::VectorParams> for engine::VectorParams {
+    fn from(params: api::VectorParams) -> Self {
+        let mut engine = Self::new(params.size, params.distance.into());
+        if let Some(codes) = params.quantization {
+            engine.quantization = codes.map_or(engine::Quantization::None, Into::into);
+        }
+        let index = params.index.unwrap_or_default();
+        let usual = engine::GraphParams::default();
+        let graph = engine::GraphParams {
+            m: index.m.unwrap_or(usual.m),
+            ef_construct: index.ef_construct.unwrap_or(usual.ef_construct),
+        };
+        engine.graph = (index.kind == api::IndexKind::Hnsw).then_some(graph);
+        engine
+    }
+}
+
+impl From<engine::VectorParams> for api::VectorParams {
+    fn from(params: engine::VectorParams) -> Self {
+        let index = match params.graph {
+            None => api::Index { kind: api::IndexKind::Exact, m: None, ef_construct: None },
+            Some(engine::GraphParams { m, ef_construct }) => {
+                api::Index { kind: api::IndexKind::Hnsw, m: Some(m), ef_construct: Some(ef_construct) }
+            }
+        };
+        let quantization = match params.quantization {
+            engine::Quantization::None => None,
+            engine::Quantization::Int8 => Some(api::Quantization::Int8),
+            engine::Quantization::Binary => Some(api::Quantization::Binary),
+        };
+        let (size, distance) = (params.size, params.distance.into());
+        Self { size, distance, index: Some(index), quantization: Some(quantization) }
+    }
+}
+
+impl From<api::Quantization> for engine::Quantization {
+    fn from(quantization: api::Quantization) -> Self {
+        match quantization {
+            api::Quantization::Int8 => Self::Int8,
+            api::Quantization::Binary => Self::Binary,
+        }
+    }
+}
+
 impl From<raft_groups::Role> for api::Role {
     fn from(role: raft_groups::Role) -> Self {
         match role {

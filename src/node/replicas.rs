@@ -7,12 +7,15 @@
 //! interrupted; the next look goes on.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use raft_groups::{Group, GroupId, Host, Machine, NodeId, OpenError};
 use tokio::time::Instant;
 
+use super::graph_files::GraphFiles;
+use crate::engine::Setup;
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine, ShardId};
 use crate::routing::{LocalGroups, MapCell, RouteError, Router};
 
@@ -35,6 +38,8 @@ const READ_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Replicas {
     pub host: Host,
+    /// The node's directory.
+    pub dir: PathBuf,
     pub groups: Arc<LocalGroups>,
     pub map: MapCell,
     pub router: Router,
@@ -62,8 +67,8 @@ impl Replicas {
 
     async fn open_meta(&self, founder: bool) -> Option<Group<MetaMachine>> {
         let opened = match founder {
-            true => self.host.open_group::<MetaMachine>(META).await,
-            false => self.host.open_newcomer::<MetaMachine>(META).await,
+            true => self.host.open_group::<MetaMachine>(META, ()).await,
+            false => self.host.open_newcomer::<MetaMachine>(META, ()).await,
         };
         match opened {
             Ok(group) => {
@@ -81,9 +86,10 @@ impl Replicas {
     async fn open_shard(&self, shard: ShardId, map: &ClusterMap) {
         let Some(entry) = map.shards.get(&shard) else { return };
         let founder = entry.placement.is_founder(self.me());
+        let setup = Setup { shelf: Some(Arc::new(GraphFiles::new(&self.dir, shard))) };
         let opened = match founder {
-            true => self.host.open_group(shard.group()).await,
-            false => self.host.open_newcomer(shard.group()).await,
+            true => self.host.open_group(shard.group(), setup).await,
+            false => self.host.open_newcomer(shard.group(), setup).await,
         };
         match opened {
             Ok(group) => {
@@ -173,12 +179,21 @@ impl Replicas {
             match self.host.erase_group(group).await {
                 Ok(()) => {
                     self.groups.release(group);
+                    self.erase_graphs(group);
                     tracing::info!(%group, "the map has no replica here any more; it is erased");
                 }
                 Err(error) => tracing::error!(%group, %error, "a replica that is not wanted could not be erased"),
             }
         }
         Ok(())
+    }
+
+    /// Erases a shard's saved graphs. They are checked when they are read, so one that stays costs only its place.
+    fn erase_graphs(&self, group: GroupId) {
+        let files = ShardId::of_group(group).map(|shard| GraphFiles::new(&self.dir, shard));
+        if let Some(Err(error)) = files.map(|files| files.keep_only(&[])) {
+            tracing::warn!(%group, %error, "the saved graphs of an erased replica are still there");
+        }
     }
 
     /// Looks whenever the map has changed, and now and then, for ever.

@@ -14,6 +14,7 @@ use super::data_dir::DataDir;
 use super::driver::{Driver, DriverSettings};
 use super::formation::{Formation, JoinAnswer, JoinRequest, Plan};
 use super::identity::{IdentityFile, Membership};
+use super::indexer::Indexers;
 use super::join::{self, JoinDoor};
 use super::listen::{LINGER, Port};
 use super::local::{self, ServerNode};
@@ -54,8 +55,10 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     };
     stop.wait().await;
     let _ = served.await;
-    let Some((host, peers_served)) = started else { return Ok(()) };
+    let Some((host, peers_served, indexers)) = started else { return Ok(()) };
+    let indexed = tokio::task::spawn_blocking(|| indexers.join());
     host.stop().await;
+    let _ = indexed.await;
     peers_stop.now();
     let _ = peers_served.await;
     tracing::info!("stopped");
@@ -124,7 +127,7 @@ impl Frame {
         me: JoinRequest,
         peer_port: Port,
         peers_stop: Stop,
-    ) -> Result<(Host, JoinHandle<()>), NodeError> {
+    ) -> Result<(Host, JoinHandle<()>, Indexers), NodeError> {
         let vitals = self.node.vitals.clone();
         tokio::spawn(async move { vitals.watch_load().await });
         let member = self.membership(settings, &mut identity, &me).await?;
@@ -135,12 +138,15 @@ impl Frame {
         let door = PeerDoor { cluster: member.first_map.cluster, service, is_cut };
         let app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
         let peers_served = peer_port.serve(app, peers_stop, Duration::ZERO);
-        self.open_replicas(&host, &member).await;
+        let effort = (settings.index_threads, settings.index_share);
+        let indexers = Indexers::start(&self.node.groups, dir.path(), effort, &self.node.stop);
+        let indexers = indexers.map_err(|error| NodeError::setup("the indexing threads", error))?;
+        self.open_replicas(&host, dir, &member).await;
         tokio::spawn(local::watch_ready(self.node.clone()));
         tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
         tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
         self.place(member.node, settings);
-        Ok((host, peers_served))
+        Ok((host, peers_served, indexers))
     }
 
     /// This node's place in its cluster: as it was, or as it is decided now. It is on disk before anyone is told.
@@ -225,9 +231,10 @@ impl Frame {
         Ok(service)
     }
 
-    async fn open_replicas(&self, host: &Host, member: &Membership) {
+    async fn open_replicas(&self, host: &Host, dir: &DataDir, member: &Membership) {
         let (host, groups) = (host.clone(), self.node.groups.clone());
-        let replicas = Replicas { host, groups, map: self.map.clone(), router: self.router.clone() };
+        let dir = dir.path().to_owned();
+        let replicas = Replicas { host, dir, groups, map: self.map.clone(), router: self.router.clone() };
         if let Some(meta) = replicas.open_first_meta(&member.first_map).await
             && !member.first_map.is_formed()
         {

@@ -50,7 +50,9 @@ impl MetaMachine {
 }
 
 impl Machine for MetaMachine {
-    fn open(state: &dyn StateReader) -> io::Result<Self> {
+    type Setup = ();
+
+    fn open((): &(), state: &dyn StateReader) -> io::Result<Self> {
         let Some(head) = state.get(HEAD)? else {
             return Ok(Self { state: RwLock::default() });
         };
@@ -169,7 +171,7 @@ mod tests {
     #[test]
     fn what_is_stored_opens_as_the_same_map() {
         let mut state = MemoryState::default();
-        let machine = MetaMachine::open(&state).unwrap();
+        let machine = MetaMachine::open(&(), &state).unwrap();
         assert_eq!(machine.digest(), (0, 0));
         run(&machine, &mut state, 3, MetaCommand::Form { map: map_of(3, 8, 3) });
         run(&machine, &mut state, 4, create("docs"));
@@ -178,7 +180,7 @@ mod tests {
         };
         let drop = MetaCommand::DropCollection { name: "temp".to_owned(), id: entry.id };
         run(&machine, &mut state, 7, drop);
-        let again = MetaMachine::open(&state).unwrap();
+        let again = MetaMachine::open(&(), &state).unwrap();
         assert_eq!(again.map(), machine.map());
         assert_eq!(again.digest(), machine.digest());
         assert_eq!(again.digest().0, 7);
@@ -187,7 +189,7 @@ mod tests {
     #[test]
     fn a_refusal_changes_nothing() {
         let mut state = MemoryState::default();
-        let machine = MetaMachine::open(&state).unwrap();
+        let machine = MetaMachine::open(&(), &state).unwrap();
         assert_eq!(run(&machine, &mut state, 1, create("docs")), MetaReply::NotFormed);
         assert_eq!(machine.digest(), (0, 0));
     }
@@ -200,13 +202,13 @@ mod tests {
         changes.put(HEAD, record);
         let mut state = MemoryState::default();
         state.commit(&changes);
-        let error = MetaMachine::open(&state).err().unwrap();
+        let error = MetaMachine::open(&(), &state).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
     fn bytes_of_another_version_stop_the_group() {
-        let machine = MetaMachine::open(&MemoryState::default()).unwrap();
+        let machine = MetaMachine::open(&(), &MemoryState::default()).unwrap();
         let at = Position { index: 1, term: 1 };
         assert!(machine.apply(at, &[9, 9], &mut Changes::default()).is_err());
         assert!(machine.apply(at, &[], &mut Changes::default()).is_err());

@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::{CollectionConfig, Distance, VectorParams};
 
 pub(crate) fn vectors(size: usize) -> CollectionConfig {
-    let params = VectorParams { size, distance: Distance::Cosine };
+    let params = VectorParams::new(size, Distance::Cosine);
     CollectionConfig { vectors: BTreeMap::from([(String::new(), params)]) }
 }
 

@@ -167,6 +167,48 @@ async fn a_cluster_grows_shrinks_and_heals_under_load() -> Result<()> {
     cluster.finish()
 }
 
+/// Whoever takes part in a join is killed in the middle of it, one after the other: the joining node, the node whose
+/// driver decides, and a node that leads moving shards. Each comes back, and the join ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_outlives_whoever_is_killed_in_it() -> Result<()> {
+    let _place = place().await;
+    let seed = seed("killed_in_a_join");
+    // Slow enough that there is a middle.
+    let args = [&ARGS[..4], &["--keep-entries", "0", "--max-moves", "1", "--move-rate-bytes", "65536"]].concat();
+    let mut cluster = Cluster::start(options("killed-in-a-join").args(&args)).await?;
+    ledger_collection(&cluster.client(0), "load").await?;
+    let joiner = cluster.start_joiner(0)?;
+    cluster.wait_answers(joiner).await?;
+    let ledger = Arc::new(Ledger::new(SIZE));
+    let load = Load::start(Plan::new("load", seed), cluster.clients(), ledger.clone());
+    load.progress(400, 2 * PATIENCE).await?;
+    let joined = operation_of(adopt(&cluster.client(1), &cluster, joiner).await)?;
+    for round in 0..4 {
+        let victim = match (round + seed) % 4 {
+            0 => joiner,
+            1 => {
+                let leads = status(&cluster.client(joiner)).await.or(status(&cluster.client(0)).await)?;
+                cluster.index_of(leads["meta_leader"].as_str().unwrap_or_default()).unwrap_or(0)
+            }
+            turn => turn as usize - 1,
+        };
+        cluster.kill(victim);
+        load.progress(30, PATIENCE).await?;
+        let by = &cluster.running_clients()[0];
+        let row = by.get(&format!("/quiver/v1/operations/{joined}")).await;
+        println!("  node{} killed; the operation: {} {}", victim + 1, row.body["state"], row.body["replicas_left"]);
+        cluster.restart(victim)?;
+        cluster.wait_healthy_node(victim).await?;
+    }
+    done(&cluster.clients(), &joined).await?;
+    let observed = load.stop().await;
+    ledger.save(&cluster.logs().join("history.jsonl"))?;
+    observed.fresh()?;
+    observed.soft()?;
+    settle(&cluster, "load", &ledger).await?;
+    cluster.finish()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn from_one_node_to_three_and_back_to_another_one() -> Result<()> {
     let _place = place().await;

@@ -23,7 +23,7 @@ const GROUP: GroupId = GroupId(7);
 fn open(stores: &Stores) -> std::io::Result<(GroupLog, Applier<Registers>)> {
     let log = GroupLog::open(GROUP, stores.log.clone(), stores.log_syncer.clone())?;
     let state = GroupState::open(GROUP, stores.state.clone(), stores.state_syncer.clone())?;
-    Ok((log, Applier::open(state, None)?.0))
+    Ok((log, Applier::open((), state, None)?.0))
 }
 
 struct OnSled;

@@ -27,7 +27,8 @@ pub enum SnapshotData {
 }
 
 /// One replica's machine, its stored state, and how far both are.
-pub struct Applier<M> {
+pub struct Applier<M: Machine> {
+    setup: M::Setup,
     state: GroupState,
     log: Option<GroupLog>,
     machine: Arc<RwLock<Arc<M>>>,
@@ -43,10 +44,10 @@ pub struct Applied<M> {
 impl<M: Machine> Applier<M> {
     /// Opens the machine over its stored state. Entries of `log` are applied once they are durable in it; openraft's
     /// test suite applies entries of no log.
-    pub fn open(state: GroupState, log: Option<GroupLog>) -> io::Result<(Self, Applied<M>)> {
-        let machine = Arc::new(RwLock::new(Arc::new(M::open(&state.reader())?)));
+    pub fn open(setup: M::Setup, state: GroupState, log: Option<GroupLog>) -> io::Result<(Self, Applied<M>)> {
+        let machine = Arc::new(RwLock::new(Arc::new(M::open(&setup, &state.reader())?)));
         let (applied, log_id) = watch::channel(state.header().applied);
-        Ok((Self { state, log, machine: machine.clone(), applied }, Applied { machine, log_id }))
+        Ok((Self { setup, state, log, machine: machine.clone(), applied }, Applied { machine, log_id }))
     }
 
     /// Applies one entry to the machine in memory.
@@ -130,7 +131,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         }
         self.state.install(stage, meta).await?;
         let reader = self.state.reader();
-        let machine = blocking(|| M::open(&reader))?;
+        let machine = blocking(|| M::open(&self.setup, &reader))?;
         *self.machine.write() = Arc::new(machine);
         self.applied.send_replace(meta.last_log_id);
         let state = self.state.clone();

@@ -6,7 +6,7 @@ use super::stats::{Times, digits};
 use super::truth::TOP;
 use crate::engine::{
     CollectionConfig, CollectionId, Command, DEFAULT_VECTOR, Distance, Engine, Payload, PayloadSelector, PointId,
-    PointWrite, SearchParams, SearchQuery, Target, VectorSelector,
+    PointWrite, SearchParams, SearchQuery, Setup, Target, VectorSelector,
 };
 use anyhow::{Context, ensure};
 use raft_groups::{Changes, Machine, MemoryState, Position};
@@ -81,7 +81,7 @@ pub(super) fn add(report: &mut Report, rows: Vec<Row>) {
 
 /// An engine with the points, written as its group would write them.
 fn filled(corpus: &Corpus, points: u64) -> anyhow::Result<Engine> {
-    let engine = Engine::open(&MemoryState::default())?;
+    let engine = Engine::open(&Setup::default(), &MemoryState::default())?;
     let config = CollectionConfig::single(corpus.columns, Distance::Cosine);
     apply(&engine, 1, &Command::CreateCollection { collection: COLLECTION, config })?;
     for (number, start) in (0..points).step_by(BATCH as usize).enumerate() {

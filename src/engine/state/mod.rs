@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use raft_groups::Changes;
+use vector_index::Space;
 
 use self::record::{Key, StoredRequest, hash};
 use super::collection::CollectionConfig;
@@ -64,6 +65,14 @@ impl State {
         self.tables.get(&collection).ok_or(Refusal::CollectionNotFound { collection })
     }
 
+    pub(super) fn space(&self, collection: CollectionId, name: &str) -> Option<&Space> {
+        self.tables.get(&collection)?.space(name)
+    }
+
+    pub(super) fn space_mut(&mut self, collection: CollectionId, name: &str) -> Option<&mut Space> {
+        self.tables.get_mut(&collection)?.space_mut(name)
+    }
+
     /// Notes that the command at `index` was looked at, whatever it did.
     pub(super) fn advance(&mut self, index: u64, changes: &mut Changes) {
         let key = Key::Index.encode();
@@ -77,7 +86,7 @@ impl State {
         let record = record::encode(&key, &config);
         let hash = hash(&key, &record);
         self.digest = self.digest.wrapping_add(hash);
-        self.tables.insert(collection, Table::new(config, hash));
+        self.tables.insert(collection, Table::new(config, hash, |_, params| Space::new(params)));
         changes.put(key, record);
     }
 

@@ -9,32 +9,36 @@ use super::record::{self, Key, StoredPoint, StoredRequest, StoredVector, hash};
 use super::{Point, State, Table};
 use crate::engine::collection::CollectionConfig;
 use crate::engine::ids::{CollectionId, PointId};
+use crate::engine::shelf::Setup;
 
 /// Reads every record into a new state.
 ///
 /// # Errors
 /// An error of the store, or `InvalidData` that says which kind of record is damaged and how.
-pub(in crate::engine) fn rebuild(reader: &dyn StateReader) -> io::Result<State> {
+pub(in crate::engine) fn rebuild(setup: &Setup, reader: &dyn StateReader) -> io::Result<State> {
     let mut state = State::default();
     let mut outcome = Ok(());
     // Keys come in order, so a collection comes before its points.
-    reader.scan(&[], &mut |key, value| match state.load(key, value) {
+    reader.scan(&[], &mut |key, value| match state.load(setup, key, value) {
         Ok(()) => ControlFlow::Continue(()),
         Err(damage) => {
             outcome = Err(io::Error::new(io::ErrorKind::InvalidData, damage));
             ControlFlow::Break(())
         }
     })?;
-    outcome.map(|()| state)
+    outcome?;
+    state.tables.values_mut().for_each(Table::restored);
+    Ok(state)
 }
 
 impl State {
-    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+    fn load(&mut self, setup: &Setup, key: &[u8], value: &[u8]) -> Result<(), String> {
         let kind = Key::decode(key).ok_or_else(|| format!("a record has the unknown key {}", hex(key)))?;
-        self.load_kind(kind, key, value).map_err(|damage| format!("the {} record {} {damage}", kind.kind(), hex(key)))
+        self.load_kind(setup, kind, key, value)
+            .map_err(|damage| format!("the {} record {} {damage}", kind.kind(), hex(key)))
     }
 
-    fn load_kind(&mut self, kind: Key, key: &[u8], value: &[u8]) -> Result<(), String> {
+    fn load_kind(&mut self, setup: &Setup, kind: Key, key: &[u8], value: &[u8]) -> Result<(), String> {
         let hash = hash(key, value);
         match kind {
             Key::Index => {
@@ -43,7 +47,8 @@ impl State {
             }
             Key::Collection(collection) => {
                 let config: CollectionConfig = record::decode(key, value)?;
-                self.tables.insert(collection, Table::new(config, hash));
+                let space = |name: &str, params| setup.space(collection, name, params);
+                self.tables.insert(collection, Table::new(config, hash, space));
             }
             Key::Point(collection, id) => self.load_point(collection, id, key, value, hash)?,
             Key::Request(id) => {
@@ -75,7 +80,7 @@ impl State {
                 return Err(format!("has a vector `{name}` that does not fit its collection"));
             }
         }
-        table.put(Point { id, version: stored.version, payload: stored.payload.into(), hash }, &vectors);
+        table.restore(Point { id, version: stored.version, payload: stored.payload.into(), hash }, &vectors);
         Ok(())
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use serde_json::{Map, Value};
+use vector_index::{Row, Space};
 
-use crate::engine::collection::CollectionConfig;
+use crate::engine::collection::{CollectionConfig, VectorParams};
 use crate::engine::ids::PointId;
-use crate::engine::index::{Row, Space};
 use crate::engine::point::parse_payload;
 
 /// Bytes that the tree of ids takes for one point, nodes about two thirds full.
@@ -46,8 +46,9 @@ impl Point {
 }
 
 impl Table {
-    pub(super) fn new(config: CollectionConfig, config_hash: u64) -> Self {
-        let spaces = config.vectors.iter().map(|(name, params)| (name.clone(), Space::new(*params))).collect();
+    /// `space` makes the empty space of the vectors of a name.
+    pub(super) fn new(config: CollectionConfig, config_hash: u64, space: impl Fn(&str, VectorParams) -> Space) -> Self {
+        let spaces = config.vectors.iter().map(|(name, params)| (name.clone(), space(name, *params))).collect();
         Self {
             config,
             config_hash,
@@ -57,6 +58,23 @@ impl Table {
             spaces,
             payload_bytes: 0,
         }
+    }
+
+    /// Takes a stored point in, which no other of this id was before. [`restored`](Self::restored) comes last.
+    pub(super) fn restore(&mut self, point: Point, vectors: &BTreeMap<String, Vec<f32>>) {
+        let row = self.new_row(point.id);
+        for (name, vector) in vectors {
+            if let Some(space) = self.spaces.get_mut(name) {
+                space.restore(row, point.id.into(), point.version, vector);
+            }
+        }
+        self.payload_bytes += point.payload.len();
+        self.points[row.0 as usize] = Some(point);
+    }
+
+    /// All stored points were taken in.
+    pub(super) fn restored(&mut self) {
+        self.spaces.values_mut().for_each(Space::restored);
     }
 
     /// Stores a point whole; the hash of the one it replaces, if any.
@@ -124,6 +142,16 @@ impl Table {
     pub(in crate::engine) fn points_from(&self, first: Option<PointId>) -> impl Iterator<Item = (Row, &Point)> {
         let from = first.map_or(Bound::Unbounded, Bound::Included);
         self.rows.range((from, Bound::Unbounded)).map(|(_, row)| (*row, self.at(*row)))
+    }
+
+    /// The spaces by the names of their vectors.
+    pub(in crate::engine) fn spaces(&self) -> impl Iterator<Item = (&str, &Space)> {
+        self.spaces.iter().map(|(name, space)| (name.as_str(), space))
+    }
+
+    /// One of the spaces, to take its background's work in.
+    pub(in crate::engine) fn space_mut(&mut self, name: &str) -> Option<&mut Space> {
+        self.spaces.get_mut(name)
     }
 
     pub(in crate::engine) fn space(&self, name: &str) -> Option<&Space> {

@@ -81,7 +81,7 @@ fn queries_and_answers_round_trip() {
     let vectors = Some(BTreeMap::from([("a".to_owned(), vec![0.1])]));
     let (id, payload) = (PointId::Uuid(Uuid::from_u128(9)), Some(payload(json!({"a": [1, {"b": null}]}))));
     let hit = Hit { id, score: 0.5, version: 3, payload: payload.clone(), vectors: vectors.clone() };
-    let explain = Explain { exact: true, compared: 5, filtered: 2 };
+    let explain = Explain { way: vector_index::Way::Exact, exact: true, compared: 5, filtered: 2 };
     round_trip(&query);
     round_trip(&Found { hits: vec![hit], explain });
     round_trip(&ScrollPage { records: vec![Record { id, version: 3, payload, vectors }], next: Some(id) });

@@ -26,7 +26,7 @@ struct Shard {
 impl Shard {
     fn new() -> Self {
         let state = MemoryState::default();
-        Self { engine: Engine::open(&state).unwrap(), state, index: 0 }
+        Self { engine: Engine::open(&Setup::default(), &state).unwrap(), state, index: 0 }
     }
 
     /// With the collection [`DOCS`] of one unnamed vector.
@@ -58,7 +58,7 @@ impl Shard {
     }
 
     fn reopened(&self) -> Engine {
-        Engine::open(&self.state).unwrap()
+        Engine::open(&Setup::default(), &self.state).unwrap()
     }
 }
 

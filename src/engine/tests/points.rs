@@ -58,7 +58,7 @@ fn a_zero_vector_is_refused_only_where_it_has_no_meaning() {
 #[test]
 fn bad_settings_are_refused() {
     let create = |vectors: Vec<(String, usize)>| {
-        let params = |size| VectorParams { size, distance: Distance::Dot };
+        let params = |size| VectorParams::new(size, Distance::Dot);
         let vectors = vectors.into_iter().map(|(name, size)| (name, params(size))).collect();
         let config = CollectionConfig { vectors };
         Shard::new().run(&Command::CreateCollection { collection: DOCS, config })
@@ -112,7 +112,7 @@ fn scrolling_goes_through_every_point_in_the_order_of_ids() {
 #[test]
 fn answers_carry_what_was_asked_for() {
     let mut shard = Shard::new();
-    let vectors = ["text", "image"].map(|name| (name.to_owned(), VectorParams { size: 2, distance: Distance::Cosine }));
+    let vectors = ["text", "image"].map(|name| (name.to_owned(), VectorParams::new(2, Distance::Cosine)));
     shard.run(&Command::CreateCollection { collection: DOCS, config: CollectionConfig { vectors: vectors.into() } });
     let written = PointWrite {
         id: 1.into(),

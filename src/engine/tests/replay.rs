@@ -90,7 +90,7 @@ fn open(pairs: Vec<(Vec<u8>, Bytes)>) -> io::Result<Engine> {
     let (mut state, mut changes) = (MemoryState::default(), Changes::default());
     pairs.into_iter().for_each(|(key, value)| changes.put(key, value));
     state.commit(&changes);
-    Engine::open(&state)
+    Engine::open(&Setup::default(), &state)
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn records_that_do_not_belong_are_found() {
 
 #[test]
 fn an_empty_state_is_an_empty_engine() {
-    let engine = Engine::open(&MemoryState::default()).unwrap();
+    let engine = Engine::open(&Setup::default(), &MemoryState::default()).unwrap();
     assert_eq!((engine.digest(), engine.points()), ((0, 0), 0));
 }
 

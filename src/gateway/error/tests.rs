@@ -74,7 +74,7 @@ fn routed() -> Vec<ApiError> {
     let (text, shard) = (str::to_owned, Some(ShardId(1)));
     let missing = vec![NodeName::new("node2").unwrap(), NodeName::new("node3").unwrap()];
     let config = CollectionConfig {
-        vectors: BTreeMap::from([(String::new(), crate::engine::VectorParams { size: 3, distance: Distance::Dot })]),
+        vectors: BTreeMap::from([(String::new(), crate::engine::VectorParams::new(3, Distance::Dot))]),
     };
     let entry = CollectionEntry { id: CollectionId(3), config, default_consistency: text("one"), created_epoch: 9 };
     let bad = BadName { what: text("collection name"), name: text("a b"), reason: text("has a space") };

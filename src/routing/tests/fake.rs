@@ -50,7 +50,7 @@ pub struct FakeCluster(pub Arc<Mutex<State>>);
 
 impl<M: Machine> Group<M> {
     fn new(leader: NodeId) -> Self {
-        let machine = M::open(&MemoryState::default()).unwrap();
+        let machine = M::open(&M::Setup::default(), &MemoryState::default()).unwrap();
         Self { machine, index: 0, leader: Some(leader) }
     }
 

@@ -1,19 +1,19 @@
 //! The vector a search starts from, made ready once.
 
-use super::kernel::{Lane, Metric, compare};
-use crate::engine::collection::Distance;
+use crate::Distance;
+use crate::kernel::{Lane, Metric, Rows, compare};
 
-/// A search's vector, its lanes filled, normalised if the distance is cosine.
+/// A search's vector, its lanes filled, of length one if the distance is cosine.
 #[derive(Debug)]
-pub(in crate::engine) struct Probe {
+pub struct Probe {
     distance: Distance,
     lanes: Vec<Lane>,
 }
 
 impl Probe {
     /// Makes `vector` ready; it is finite, and not all zeros if the distance is cosine.
-    pub(in crate::engine) fn new(distance: Distance, vector: &[f32]) -> Self {
-        let mut lanes = vec![Lane::ZERO; Lane::count(vector.len()).max(1)];
+    pub fn new(distance: Distance, vector: &[f32]) -> Self {
+        let mut lanes = vec![Lane::ZERO; Lane::count(vector.len())];
         if distance == Distance::Cosine {
             let norm = norm(vector);
             let unit: Vec<f32> = vector.iter().map(|part| (f64::from(*part) / norm) as f32).collect();
@@ -26,13 +26,8 @@ impl Probe {
 
     /// The scores of rows that lie side by side; `inverse_norms` of the same rows if the distance is cosine. Always
     /// finite, and never the negative zero, which JSON would show.
-    pub(super) fn score(&self, rows: &[Lane], inverse_norms: &[f32], scores: &mut [f32]) {
-        let metric = match self.distance {
-            Distance::Cosine | Distance::Dot => Metric::Dot,
-            Distance::Euclid => Metric::Squares,
-            Distance::Manhattan => Metric::Absolutes,
-        };
-        compare(metric, &self.lanes, rows, scores);
+    pub(crate) fn score(&self, rows: Rows<'_>, inverse_norms: &[f32], scores: &mut [f32]) {
+        compare(metric(self.distance), &self.lanes, rows, scores);
         match self.distance {
             Distance::Cosine => scores.iter_mut().zip(inverse_norms).for_each(|(score, norm)| *score *= norm),
             Distance::Euclid => scores.iter_mut().for_each(|score| *score = score.sqrt()),
@@ -47,8 +42,8 @@ impl Probe {
     }
 
     #[cold]
-    fn mend(&self, rows: &[Lane], scores: &mut [f32]) {
-        for (row, score) in rows.chunks_exact(self.lanes.len()).zip(scores) {
+    fn mend(&self, rows: Rows<'_>, scores: &mut [f32]) {
+        for (row, score) in rows.widened().chunks_exact(self.lanes.len()).zip(scores) {
             if !score.is_finite() {
                 *score = self.score_wide(row);
             }
@@ -70,13 +65,22 @@ impl Probe {
     }
 }
 
+/// The sum that a distance is made of.
+fn metric(distance: Distance) -> Metric {
+    match distance {
+        Distance::Cosine | Distance::Dot => Metric::Dot,
+        Distance::Euclid => Metric::Squares,
+        Distance::Manhattan => Metric::Absolutes,
+    }
+}
+
 /// One over the length of `vector`; infinite where f32 cannot hold it.
-pub(super) fn inverse_norm(vector: &[f32]) -> f32 {
+pub(crate) fn inverse_norm(vector: &[f32]) -> f32 {
     (1.0 / norm(vector)) as f32
 }
 
-/// In f64, where no vector of finite f32 overflows and only zeros have length zero.
-fn norm(vector: &[f32]) -> f64 {
+/// The length, in f64, where no vector of finite f32 overflows and only zeros have length zero.
+pub(crate) fn norm(vector: &[f32]) -> f64 {
     vector.iter().map(|part| f64::from(*part) * f64::from(*part)).sum::<f64>().sqrt()
 }
 
@@ -88,7 +92,7 @@ mod tests {
         let mut row = vec![Lane::ZERO; Lane::count(right.len())];
         Lane::fill(&mut row, right);
         let mut scores = [0.0];
-        Probe::new(distance, left).score(&row, &[inverse_norm(right)], &mut scores);
+        Probe::new(distance, left).score(Rows::Whole(&row), &[inverse_norm(right)], &mut scores);
         scores[0]
     }
 

@@ -3,22 +3,23 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::matrix::Row;
-use crate::engine::collection::Distance;
-use crate::engine::ids::PointId;
+use crate::{Distance, Key, Row};
 
 /// A row that is among the best so far.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct Candidate {
-    pub(in crate::engine) score: f32,
-    pub(in crate::engine) id: PointId,
-    pub(in crate::engine) row: Row,
+pub struct Candidate {
+    /// As the distance says.
+    pub score: f32,
+    /// Ranks it among equal scores.
+    pub key: Key,
+    /// Its row.
+    pub row: Row,
 }
 
-/// Keeps the best `limit` candidates that reach the threshold: by score, equal scores by id. Scores are finite and no
+/// Keeps the best `limit` candidates that reach the threshold: by score, equal scores by key. Scores are finite and no
 /// negative zeros, so that the order of floats is total.
 #[derive(Debug)]
-pub(in crate::engine) struct Top {
+pub struct Top {
     distance: Distance,
     limit: usize,
     /// The worst score that may still get in.
@@ -35,25 +36,30 @@ struct Ranked {
 
 impl Top {
     /// `limit` is at least one.
-    pub(in crate::engine) fn new(distance: Distance, limit: usize, threshold: Option<f32>) -> Self {
+    pub fn new(distance: Distance, limit: usize, threshold: Option<f32>) -> Self {
         let lowest = if distance.more_is_nearer() { f32::NEG_INFINITY } else { f32::INFINITY };
         Self { distance, limit, bound: threshold.unwrap_or(lowest), heap: BinaryHeap::new() }
     }
 
-    /// Whether a row of this score may still get in; decided without its id, so a tie with the worst may.
+    /// How many it keeps at most.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether a row of this score may still get in; decided without its key, so a tie with the worst may.
     #[inline]
-    pub(super) fn admits(&self, score: f32) -> bool {
+    pub(crate) fn admits(&self, score: f32) -> bool {
         if self.distance.more_is_nearer() { score >= self.bound } else { score <= self.bound }
     }
 
     /// Whether `candidate`, which [`admits`](Self::admits) has let pass, is better than the worst kept.
-    pub(super) fn wants(&self, candidate: &Candidate) -> bool {
+    pub(crate) fn wants(&self, candidate: &Candidate) -> bool {
         let rank = |worst: &Ranked| rank(self.distance, candidate, &worst.candidate);
         self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| rank(worst) == Ordering::Less)
     }
 
     /// Takes `candidate` in; the worst leaves if there are too many.
-    pub(super) fn push(&mut self, candidate: Candidate) {
+    pub(crate) fn push(&mut self, candidate: Candidate) {
         self.heap.push(Ranked { distance: self.distance, candidate });
         if self.heap.len() > self.limit {
             self.heap.pop();
@@ -64,13 +70,13 @@ impl Top {
     }
 
     /// The candidates, best first.
-    pub(in crate::engine) fn into_sorted(self) -> Vec<Candidate> {
+    pub fn into_sorted(self) -> Vec<Candidate> {
         self.heap.into_sorted_vec().into_iter().map(|ranked| ranked.candidate).collect()
     }
 }
 
 fn rank(distance: Distance, left: &Candidate, right: &Candidate) -> Ordering {
-    distance.rank(left.score, right.score).then(left.id.cmp(&right.id))
+    distance.rank(left.score, right.score).then(left.key.cmp(&right.key))
 }
 
 impl Ord for Ranked {

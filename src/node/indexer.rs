@@ -1,0 +1,150 @@
+//! The node's background of the engines: threads that take new vectors into graphs, mend them, and save them.
+//!
+//! Each thread has shards of its own, so no graph waits for another thread. It works a few milliseconds at a time, and
+//! rests as long as its share of a processor asks for.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::graph_files::GraphFiles;
+use super::shutdown::Stop;
+use crate::engine::{Engine, GraphName};
+use crate::placement::ShardId;
+use crate::routing::LocalGroups;
+
+/// Vectors of one step: a write waits for it at most, a search only for the moment in which it counts.
+const STEP: usize = 8;
+
+/// Pause where there is nothing to do.
+const IDLE: Duration = Duration::from_millis(20);
+
+/// Quiet after which the last few vectors are taken in too, and graphs saved that have changed at all.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Pause between two looks at what is worth saving.
+const SAVE_EVERY: Duration = Duration::from_secs(2);
+
+/// A graph is saved under load once this part of it is new.
+const SAVE_PART: u64 = 5;
+
+/// The node's indexing threads.
+pub(super) struct Indexers(Vec<thread::JoinHandle<()>>);
+
+impl Indexers {
+    /// Starts `threads` threads, each of which works for `share` of the time.
+    ///
+    /// # Errors
+    /// Where the operating system gives no threads.
+    pub fn start(
+        groups: &Arc<LocalGroups>,
+        dir: &Path,
+        (threads, share): (usize, f64),
+        stop: &Stop,
+    ) -> io::Result<Self> {
+        let spawn = |number| {
+            let indexer = Indexer {
+                groups: groups.clone(),
+                dir: dir.to_owned(),
+                place: (number, threads),
+                share,
+                stop: stop.clone(),
+                saved: BTreeMap::new(),
+                busy_at: Instant::now(),
+                looked_at: Instant::now(),
+            };
+            thread::Builder::new().name(format!("index-{number}")).spawn(move || indexer.run())
+        };
+        (0..threads).map(spawn).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Waits until all have ended, after the wish to stop; graphs are saved by then.
+    pub fn join(self) {
+        for thread in self.0 {
+            if thread.join().is_err() {
+                tracing::warn!("an indexing thread failed inside; graphs are built anew where they were not saved");
+            }
+        }
+    }
+}
+
+struct Indexer {
+    groups: Arc<LocalGroups>,
+    dir: PathBuf,
+    /// Which of how many.
+    place: (usize, usize),
+    share: f64,
+    stop: Stop,
+    /// What was saved, by its number of changes.
+    saved: BTreeMap<(ShardId, GraphName), u64>,
+    /// When it last found work.
+    busy_at: Instant,
+    /// When it last looked at what is worth saving.
+    looked_at: Instant,
+}
+
+impl Indexer {
+    fn run(mut self) {
+        while !self.stop.is_wished() {
+            let began = Instant::now();
+            let quiet = self.busy_at.elapsed() >= QUIET;
+            let mut busy = false;
+            for (_, engine) in self.shards() {
+                busy |= engine.index(STEP, quiet);
+            }
+            if busy {
+                self.busy_at = if quiet { self.busy_at } else { began };
+                self.rest(began.elapsed());
+            } else {
+                thread::sleep(IDLE);
+            }
+            if self.looked_at.elapsed() >= SAVE_EVERY {
+                self.save(quiet && !busy);
+                self.looked_at = Instant::now();
+            }
+        }
+        self.save(true);
+    }
+
+    fn rest(&self, worked: Duration) {
+        let pause = worked.mul_f64(1.0 / self.share - 1.0);
+        if !pause.is_zero() {
+            thread::sleep(pause);
+        }
+    }
+
+    /// The machines of this thread's shards.
+    fn shards(&self) -> Vec<(ShardId, Arc<Engine>)> {
+        let (number, threads) = self.place;
+        let shards = self.groups.shards().into_iter();
+        shards
+            .filter(|(shard, _)| shard.0 as usize % threads == number)
+            .map(|(shard, group)| (shard, group.machine()))
+            .collect()
+    }
+
+    /// Saves graphs that have changed: much, or, where there is time, at all.
+    fn save(&mut self, all: bool) {
+        for (shard, engine) in self.shards() {
+            let (files, graphs) = (GraphFiles::new(&self.dir, shard), engine.graphs());
+            let names: Vec<GraphName> = graphs.iter().map(|(name, _)| name.clone()).collect();
+            let mut outcome = Ok(());
+            for (name, changes) in graphs {
+                let key = (shard, name.clone());
+                // An engine that was opened anew after a snapshot counts from the start.
+                let saved = self.saved.get(&key).copied().filter(|saved| *saved <= changes).unwrap_or(0);
+                let is_worth = changes - saved > if all { 0 } else { changes / SAVE_PART };
+                if let Some(bytes) = is_worth.then(|| engine.graph(&name)).flatten() {
+                    outcome = outcome.and(files.save(&name, &bytes));
+                    self.saved.insert(key, changes);
+                }
+            }
+            if let Err(error) = outcome.and_then(|()| files.keep_only(&names)) {
+                tracing::warn!(%shard, %error, "graphs could not be saved; a restart builds anew what is missing");
+            }
+        }
+    }
+}

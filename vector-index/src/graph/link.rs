@@ -1,0 +1,125 @@
+//! Taking a slot into the graph (Malkov & Yashunin, algorithms 1 and 4).
+//!
+//! One departure: who would lose the last link that leads to it keeps it. The original lets such vectors go, and no
+//! walk finds them again.
+
+use std::cmp::Reverse;
+
+use super::{Graph, Near, Scratch, Walk};
+use crate::nearness::Pairs;
+
+impl Graph {
+    /// Links `slot`, which is not linked yet. Only slots that `is_linked` accepts become its neighbours. Only the one
+    /// writer calls this, while searches may walk.
+    pub(crate) fn link<P: Pairs>(
+        &self,
+        pairs: &P,
+        slot: u32,
+        scratch: &mut Scratch,
+        mut is_linked: impl FnMut(u32) -> bool,
+    ) {
+        let (level, target) = (self.level(slot), pairs.target(slot));
+        let Some((top, entry)) = self.entry() else { return self.set_entry(Some((level, slot))) };
+        let mut at = Near::new(pairs.nearness(&target, entry), entry);
+        for level in (level + 1..=top).rev() {
+            at = self.climb(pairs, &target, at, level, &mut 0);
+        }
+        let mut from = vec![at];
+        let walk = Walk { ef: self.params.ef_construct, budget: u64::MAX };
+        for level in (0..=level.min(top)).rev() {
+            let accepts = |other| other != slot && is_linked(other);
+            let found = self.spread(pairs, &target, &from, level, &walk, scratch, accepts).found;
+            let chosen = choose(pairs, slot, &found, self.params.m, Vec::with_capacity(self.params.m));
+            self.set_links(slot, level, &chosen);
+            for neighbour in chosen {
+                self.link_back(pairs, neighbour, slot, level);
+            }
+            if !found.is_empty() {
+                from = found;
+            }
+        }
+        if level > top {
+            self.set_entry(Some((level, slot)));
+        }
+        if self.incoming(slot) == 0 {
+            self.attach(pairs, slot);
+        }
+    }
+
+    /// Adds a link from `neighbour` to `slot`; where there is no room, those of its neighbours that lead the same way
+    /// as a nearer one make it.
+    pub(super) fn link_back<P: Pairs>(&self, pairs: &P, neighbour: u32, slot: u32, level: u32) {
+        let mut links: Vec<u32> = self.links(neighbour, level).filter(|link| *link != slot).collect();
+        links.push(slot);
+        if links.len() > self.room(level) {
+            links = self.shorten(pairs, neighbour, &links, level);
+        }
+        self.set_links(neighbour, level, &links);
+    }
+
+    /// Chooses among the links that `slot` could have; those that nothing else leads to stay.
+    fn shorten<P: Pairs>(&self, pairs: &P, slot: u32, links: &[u32], level: u32) -> Vec<u32> {
+        let target = pairs.target(slot);
+        let mut sorted: Vec<Near> = links.iter().map(|link| Near::new(pairs.nearness(&target, *link), *link)).collect();
+        sorted.sort_unstable_by_key(|near| Reverse(*near));
+        let mut chosen = choose(pairs, slot, &sorted, self.room(level), Vec::new());
+        if level > 0 {
+            return chosen;
+        }
+        let already: Vec<u32> = self.links(slot, level).collect();
+        let is_last = |link: u32| self.incoming(link) == u32::from(already.contains(&link));
+        for near in sorted {
+            let link = near.slot();
+            if chosen.contains(&link) || !already.contains(&link) || !is_last(link) {
+                continue;
+            }
+            if chosen.len() == self.room(level) {
+                let Some(place) = chosen.iter().rposition(|link| !is_last(*link)) else { break };
+                chosen.remove(place);
+            }
+            chosen.push(link);
+        }
+        chosen
+    }
+
+    /// Makes the nearest neighbour of `slot`, which nothing leads to, lead to it.
+    pub(super) fn attach<P: Pairs>(&self, pairs: &P, slot: u32) {
+        let target = pairs.target(slot);
+        let nearest = self.links(slot, 0).map(|link| Near::new(pairs.nearness(&target, link), link)).max();
+        let Some(nearest) = nearest else { return };
+        let mut links: Vec<u32> = self.links(nearest.slot(), 0).collect();
+        if links.len() == self.room(0) {
+            // The farthest is the last: lists are kept in order, but for such as this one.
+            let place = links.iter().rposition(|link| self.incoming(*link) > 1).unwrap_or(links.len() - 1);
+            links.remove(place);
+        }
+        links.push(slot);
+        self.set_links(nearest.slot(), 0, &links);
+    }
+}
+
+/// The neighbours to keep of `sorted`, nearest first, beside those that are `chosen` already: each that is nearer to
+/// `slot` than to any kept before it, so that links lead different ways (algorithm 4, without its extensions).
+///
+/// Another departure: a twin, whose vector is that of `slot` itself, stands in the way of other twins only. To the
+/// original it is as near to everything as `slot` is, so it would be the only link.
+pub(super) fn choose<P: Pairs>(pairs: &P, slot: u32, sorted: &[Near], most: usize, mut chosen: Vec<u32>) -> Vec<u32> {
+    let itself = pairs.target(slot);
+    let own = pairs.nearness(&itself, slot);
+    let mut twin = chosen.iter().copied().find(|other| pairs.nearness(&itself, *other) >= own);
+    for near in sorted {
+        if chosen.len() >= most {
+            break;
+        }
+        let (target, is_twin) = (pairs.target(near.slot()), near.nearness() >= own);
+        let stands_in_the_way = |other: u32| Some(other) != twin && pairs.nearness(&target, other) >= near.nearness();
+        if is_twin && twin.is_some() || chosen.iter().any(|other| stands_in_the_way(*other)) {
+            continue;
+        }
+        if is_twin {
+            twin = Some(near.slot());
+        }
+        chosen.push(near.slot());
+    }
+    chosen
+}

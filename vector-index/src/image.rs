@@ -1,0 +1,91 @@
+//! A graph as bytes, to be kept in a file over a restart.
+//!
+//! It says of each linked vector which point it belonged to and in which version, so it needs no log index to be held
+//! against: a node whose point has that version still is what it was, and any other is dead. Vectors and codes are not
+//! in it: the points' own records have the vectors, and codes are made of them faster than a disk reads.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{Key, SpaceParams};
+
+/// First byte of the bytes.
+const FORMAT: u8 = 1;
+/// Bytes of the checksum at the end.
+const SUM: usize = size_of::<u64>();
+
+/// A graph without its vectors.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Image {
+    pub(crate) params: SpaceParams,
+    /// Slots there were; those without a node were free or in the tail.
+    pub(crate) slots: u32,
+    /// By slot.
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// One linked vector.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Node {
+    pub(crate) slot: u32,
+    pub(crate) key: Key,
+    pub(crate) version: u64,
+    /// By level: the slots it leads to.
+    pub(crate) links: Vec<Vec<u32>>,
+}
+
+/// Why bytes are not an image that can be used; the graph is then built anew.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the saved graph cannot be used, and is built anew: {0}")]
+pub struct ImageError(pub(crate) &'static str);
+
+impl Image {
+    /// The bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes =
+            postcard::to_extend(self, vec![FORMAT]).expect("plain data into memory: no case of it can fail");
+        let sum = xxh3_64(&bytes);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the bytes back. Every link leads to a node, so that what was read is safe to walk.
+    ///
+    /// # Errors
+    /// Damage, or another format.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ImageError> {
+        let (covered, sum) = bytes.split_last_chunk::<SUM>().ok_or(ImageError("it is too short"))?;
+        if xxh3_64(covered) != u64::from_le_bytes(*sum) {
+            return Err(ImageError("it fails its checksum"));
+        }
+        let image: Self = match covered.split_first() {
+            Some((&FORMAT, body)) => postcard::from_bytes(body).map_err(|_| ImageError("it does not parse"))?,
+            _ => return Err(ImageError("it has another format")),
+        };
+        image.check().then_some(image).ok_or(ImageError("its links lead nowhere"))
+    }
+
+    /// Nodes in it.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether it has no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    fn check(&self) -> bool {
+        let ordered = self.nodes.windows(2).all(|pair| pair[0].slot < pair[1].slot);
+        let known = |slot: u32| self.nodes.binary_search_by_key(&slot, |node| node.slot).ok();
+        let leads = |node: &Node, level: usize, link: u32| {
+            link != node.slot && known(link).is_some_and(|place| self.nodes[place].links.len() > level)
+        };
+        let links = self.nodes.iter().all(|node| {
+            let levels = node.links.iter().enumerate();
+            node.slot < self.slots
+                && levels.into_iter().all(|(level, links)| links.iter().all(|link| leads(node, level, *link)))
+        });
+        ordered && links
+    }
+}

@@ -1,0 +1,149 @@
+//! The background's work: linking the tail, and mending the graph around the dead.
+
+use roaring::RoaringBitmap;
+
+use super::Space;
+use crate::graph::Scratch;
+use crate::nearness::{ByCodes, ByVectors, Pairs};
+
+/// The tail is linked once it has this many vectors; until then comparing them costs next to nothing.
+const TAIL: u64 = 64;
+/// The dead are cut out once they are this share of the graph: each of them lengthens every walk that meets it.
+const DEAD_SHARE: f64 = 0.1;
+
+/// A mending under way: around which dead, and up to where.
+#[derive(Debug)]
+pub(super) struct Mending {
+    doomed: RoaringBitmap,
+    next: u32,
+    /// Whether all links lead around the doomed; then their neighbours are looked at once more, from `next` on.
+    bypassed: bool,
+}
+
+/// The outcome of a piece of work, to be [settled](Space::settle).
+#[derive(Debug)]
+#[must_use]
+pub struct Step(Outcome);
+
+#[derive(Debug)]
+enum Outcome {
+    Linked(Vec<u32>),
+    Mended { next: u32 },
+}
+
+/// How far the background is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Vectors that can be found through the graph.
+    pub linked: u64,
+    /// Vectors that wait to be linked, and are compared one by one until then.
+    pub tail: u64,
+    /// Replaced and removed vectors that the graph has not been mended around yet.
+    pub dead: u64,
+}
+
+impl Mending {
+    /// Around these; nothing but a look for slots that nothing leads to, if there are none.
+    pub(super) fn around(doomed: RoaringBitmap) -> Self {
+        Self { bypassed: doomed.is_empty(), doomed, next: 0 }
+    }
+}
+
+impl Space {
+    /// How far the background is.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            linked: self.slots.linked() as u64,
+            tail: if self.is_worth_a_graph() { self.slots.tail().len() } else { 0 },
+            dead: self.slots.dead() as u64,
+        }
+    }
+
+    /// Whether there is work that is worth its while; `all` also of that which is not.
+    pub fn has_work(&self, all: bool) -> bool {
+        let least = if all { 1 } else { TAIL };
+        self.mending.is_some() || self.needs_mending() || self.is_worth_a_graph() && self.slots.tail().len() >= least
+    }
+
+    /// Begins to mend, if it is time to.
+    pub fn prepare(&mut self) {
+        if self.mending.is_none() && self.needs_mending() {
+            self.mending = Some(Mending::around(self.slots.all_dead()));
+        }
+    }
+
+    /// Does a piece of the work: at most `most` slots are linked or mended. Nothing of it counts until it is settled.
+    pub fn step(&self, most: usize) -> Step {
+        Scratch::with(|scratch| match self.fine_codes() {
+            Some(codes) => self.step_by(&ByCodes(codes), most, scratch),
+            None => self.step_by(&ByVectors(&self.store), most, scratch),
+        })
+    }
+
+    /// Makes a step's outcome count.
+    pub fn settle(&mut self, step: Step) {
+        match step.0 {
+            Outcome::Linked(slots) => {
+                self.changes += slots.len() as u64;
+                self.slots.link(&slots);
+            }
+            Outcome::Mended { next } => self.advance(next),
+        }
+    }
+
+    fn needs_mending(&self) -> bool {
+        let dead = self.slots.dead();
+        dead > 0 && dead as f64 >= DEAD_SHARE * (dead + self.slots.linked()) as f64
+    }
+
+    fn step_by<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
+        match &self.mending {
+            Some(mending) => self.mend(mending, pairs, most, scratch),
+            None => self.link(pairs, most, scratch),
+        }
+    }
+
+    fn link<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
+        let slots: Vec<u32> = match self.is_worth_a_graph() {
+            true => self.slots.tail().iter().take(most).collect(),
+            false => Vec::new(),
+        };
+        // In order, so that whether a slot of this step is linked already is a matter of comparing.
+        for slot in &slots {
+            let linked = |other| self.is_linked(other) || slots.binary_search(&other).is_ok_and(|_| other < *slot);
+            self.graph.link(pairs, *slot, scratch, linked);
+        }
+        Step(Outcome::Linked(slots))
+    }
+
+    fn mend<P: Pairs>(&self, mending: &Mending, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
+        let end = (mending.next as usize + most).min(self.slots.len()) as u32;
+        for slot in (mending.next..end).filter(|slot| !mending.doomed.contains(*slot)) {
+            let linked = |other| self.is_linked(other);
+            if !mending.bypassed {
+                self.graph.bypass(pairs, slot, &mending.doomed, linked);
+            } else if self.is_linked(slot) {
+                self.graph.reattach(pairs, slot, scratch, linked);
+            }
+        }
+        Step(Outcome::Mended { next: end })
+    }
+
+    fn advance(&mut self, next: u32) {
+        let Some(mending) = &mut self.mending else { return };
+        self.changes += u64::from(next - mending.next);
+        mending.next = next;
+        if (next as usize) < self.slots.len() {
+            return;
+        }
+        if !mending.bypassed {
+            let slots = &self.slots;
+            let is_linked = |slot| slots.condition(slot) == crate::slots::Condition::Linked;
+            self.graph.cut_off(&mending.doomed, is_linked);
+            (mending.next, mending.bypassed) = (0, true);
+            self.slots.bury(&mending.doomed);
+        } else {
+            self.mending = None;
+        }
+    }
+}
