@@ -40,6 +40,9 @@ pub(super) struct Membership {
     pub first_map: ClusterMap,
     /// Whether the stores have been taken into use; from then on, empty ones are a loss and not a beginning.
     pub started: bool,
+    /// URLs of the nodes it last knew: those of the first map may all be gone when it starts again.
+    #[serde(default)]
+    pub seeds: Vec<String>,
 }
 
 /// The identity and the file it lives in.
@@ -126,7 +129,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut made = IdentityFile::open(dir.path(), name("node2")).unwrap();
         let first_map = map_of(3, 8, 3);
-        made.set_member(Membership { cluster: Uuid::new_v4(), node: 2, first_map, started: true }).unwrap();
+        made.set_member(Membership { cluster: Uuid::new_v4(), node: 2, first_map, started: true, seeds: Vec::new() })
+            .unwrap();
         let found = IdentityFile::open(dir.path(), name("node2")).unwrap();
         assert_eq!(found.identity, made.identity);
     }

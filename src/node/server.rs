@@ -145,6 +145,7 @@ impl Frame {
         tokio::spawn(local::watch_ready(self.node.clone()));
         tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
         tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
+        tokio::spawn(steward::remember(identity, self.map.clone()));
         self.place(member.node, settings);
         Ok((host, peers_served, indexers))
     }
@@ -164,7 +165,7 @@ impl Frame {
             None => {
                 let (node, first_map) = self.find_cluster(settings, me).await?;
                 let cluster = Uuid::from_bytes(first_map.cluster);
-                let member = Membership { cluster, node, first_map, started: false };
+                let member = Membership { cluster, node, first_map, started: false, seeds: Vec::new() };
                 identity.set_member(member.clone())?;
                 tracing::info!(%cluster, node, "this node has a place in a cluster");
                 member
@@ -242,8 +243,7 @@ impl Frame {
             tokio::spawn(replicas::write_first_map(meta, first, map));
         }
         // A replica of the map's group that was let go of does not know it, so other nodes are asked in any case.
-        let nodes = member.first_map.nodes.values();
-        let seeds = nodes.map(|node| format!("http://{}:{}", node.host, node.port)).collect();
+        let seeds = [map_feed::urls(&member.first_map), member.seeds.clone()].concat();
         tokio::spawn(map_feed::poll(seeds, self.map.clone()));
         let map = replicas::formed(&self.map).await;
         replicas.open_all(&map).await;
