@@ -65,15 +65,21 @@ impl Driver {
                 seen.note(&overview, began.elapsed());
                 seen.asked = Some(Instant::now());
             }
-            self.decide(&meta, &seen, began.elapsed()).await;
+            self.decide(&meta, &mut seen, began.elapsed()).await;
         }
     }
 
-    async fn decide(&self, meta: &Group<MetaMachine>, seen: &Seen, now: Duration) {
+    async fn decide(&self, meta: &Group<MetaMachine>, seen: &mut Seen, now: Duration) {
         for _ in 0..MAX_DECISIONS {
             let map = meta.machine().map();
             let health = seen.health(&map, now, self.settings);
-            let Some(change) = next(&map, &health, PlanLimits { moves: self.settings.moves }) else { return };
+            if seen.at_rest.as_ref().is_some_and(|(epoch, known)| *epoch == map.epoch && *known == health) {
+                return;
+            }
+            let Some(change) = next(&map, &health, PlanLimits { moves: self.settings.moves }) else {
+                seen.at_rest = Some((map.epoch, health));
+                return;
+            };
             let what = format!("{change:?}");
             let command = MetaCommand::Plan { epoch: map.epoch, at_ms: now_ms(), change };
             let written = meta.write(command.encode(), Instant::now() + PATIENCE).await;
@@ -95,6 +101,8 @@ struct Seen {
     asked: Option<Instant>,
     detector: Detector,
     health: Health,
+    /// The map's epoch and the health at which there was nothing to decide: the same question has the same answer.
+    at_rest: Option<(u64, Health)>,
 }
 
 impl Seen {
