@@ -124,6 +124,17 @@ pub enum ShardState {
     Stopped,
 }
 
+/// How far the indexing of a replica's vectors is. Whatever waits is found all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexState {
+    /// Vectors that are found through a graph.
+    pub indexed: u64,
+    /// Vectors that wait for it, and are compared one by one until then. Where there are too few for a graph, none wait.
+    pub waiting: u64,
+    /// Replaced and deleted vectors that a graph still leads through.
+    pub dead: u64,
+}
+
 /// One replica.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShardRow {
@@ -146,6 +157,9 @@ pub struct ShardRow {
     pub applied: u64,
     /// Points it holds.
     pub vectors: u64,
+    /// How far their indexing is.
+    #[serde(default)]
+    pub index: IndexState,
     /// What it is busy with.
     pub state: ShardState,
     /// Nodes of the group.

@@ -17,8 +17,8 @@ mod selection;
 mod vector;
 
 pub use cluster::{
-    ClusterHealth, ClusterSharding, ClusterStatus, Faults, GroupCounts, Health, HealthState, Issue, LatencyMs,
-    NodeStatus, Percentiles, RequestRate, ShardReplica, ShardRow, ShardState, ShardingRow, Shards, Stats,
+    ClusterHealth, ClusterSharding, ClusterStatus, Faults, GroupCounts, Health, HealthState, IndexState, Issue,
+    LatencyMs, NodeStatus, Percentiles, RequestRate, ShardReplica, ShardRow, ShardState, ShardingRow, Shards, Stats,
 };
 pub use collections::{
     CollectionRow, CollectionRows, CreateCollection, CreatedCollection, DEFAULT_VECTOR_SIZE, Distance, Envelope,

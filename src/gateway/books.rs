@@ -102,7 +102,13 @@ fn gauge_node(report: &NodeReport) {
     report.meta.iter().for_each(gauge_group);
     for replica in &report.replicas {
         gauge_group(&replica.status);
-        gauge!("quiver_group_points", "group" => replica.status.group.0.to_string()).set(replica.points as f64);
+        let of_group = |name: &'static str, value: u64| {
+            gauge!(name, "group" => replica.status.group.0.to_string()).set(value as f64);
+        };
+        of_group("quiver_group_points", replica.points);
+        of_group("quiver_group_indexed_vectors", replica.index.indexed);
+        of_group("quiver_group_vectors_waiting_for_index", replica.index.waiting);
+        of_group("quiver_group_dead_vectors_in_index", replica.index.dead);
     }
 }
 

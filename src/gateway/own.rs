@@ -11,7 +11,9 @@ use raft_groups::GroupStatus;
 use super::body::answer;
 use super::meter::Summary;
 use super::state::GatewayState;
-use crate::api::{Health, HealthState, LatencyMs, Percentiles, RequestRate, ShardRow, ShardState, Shards, Stats};
+use crate::api::{
+    Health, HealthState, IndexState, LatencyMs, Percentiles, RequestRate, ShardRow, ShardState, Shards, Stats,
+};
 use crate::engine::CollectionId;
 use crate::placement::ClusterMap;
 use crate::routing::{NodeReport, ReplicaReport};
@@ -71,6 +73,7 @@ fn row(map: &ClusterMap, replica: &ReplicaReport) -> ShardRow {
         committed: status.committed,
         applied: status.applied,
         vectors: replica.points,
+        index: IndexState { indexed: replica.index.indexed, waiting: replica.index.waiting, dead: replica.index.dead },
         state: shard_state(status),
         replicas: status.voters.union(&status.learners).map(|node| map.name_of(*node)).collect(),
         state_hash: format!("{:016x}", replica.digest),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use raft_groups::{GroupId, GroupStatus, NodeId, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::CollectionId;
+use crate::engine::{CollectionId, IndexProgress};
 use crate::placement::{ClusterMap, ShardId};
 
 /// Every node's report, or why there is none.
@@ -67,6 +67,8 @@ pub struct ReplicaReport {
     pub digest_index: u64,
     /// Digest of its replicated state: equal on all replicas at equal index.
     pub digest: u64,
+    /// How far the indexing of its vectors is.
+    pub index: IndexProgress,
 }
 
 /// A replica that stays closed.

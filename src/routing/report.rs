@@ -36,5 +36,6 @@ fn of_replica(shard: ShardId, group: &Group<Engine>) -> ReplicaReport {
         memory_bytes: machine.memory_bytes(),
         digest_index,
         digest,
+        index: machine.index_progress(),
     }
 }

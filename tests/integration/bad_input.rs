@@ -171,7 +171,7 @@ fn others() -> Vec<Case> {
         create("a name with a slash", r#"{"name":"a/b"}"#, &[400, 422], &[&["name"]]),
         create("an unknown member", r#"{"name":"x","shards":9}"#, &[400, 422], &[&["shards"]]),
         create(
-            "what is not supported yet",
+            "codes that there are not",
             r#"{"name":"x","quantization":{"scalar":{}}}"#,
             &[400, 422, 501],
             &[&["quantization"]],

@@ -90,7 +90,10 @@ fn queries_and_answers_round_trip() {
     let config = CollectionConfig::single(3, Distance::Manhattan);
     round_trip(&CollectionStats { collection: DOCS, config: config.clone(), points: 4 });
     let text = serde_json::to_string(&config).unwrap();
-    assert_eq!(text, r#"{"vectors":{"":{"size":3,"distance":"manhattan"}}}"#);
+    assert_eq!(
+        text,
+        r#"{"vectors":{"":{"size":3,"distance":"manhattan","quantization":"none","graph":{"m":16,"ef_construct":100}}}}"#
+    );
     assert_eq!(serde_json::from_str::<CollectionConfig>(&text.replace("manhattan", "Manhattan")).unwrap(), config);
 }
 

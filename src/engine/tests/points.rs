@@ -157,7 +157,8 @@ fn counts_and_memory_follow_the_points() {
     let count = |filter| shard.engine.count(&CountQuery { collection: DOCS, filter }).unwrap();
     assert_eq!((count(None), count(Some(filter(json!({"must": {"has_id": [1, 2, 5_000]}}))))), (1_000, 2));
     assert_eq!(shard.engine.collections()[0].points, 1_000);
-    assert_eq!(shard.engine.read_vectors(DOCS, "").unwrap().0, 1_000 * 64 * 4);
+    // Whole numbers of this size need no more than 16 bits.
+    assert_eq!(shard.engine.read_vectors(DOCS, "").unwrap().0, 1_000 * 64 * 2);
     shard.delete(Selector::Filter(Filter::default()));
     assert_eq!(shard.engine.points(), 0);
 }

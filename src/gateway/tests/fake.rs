@@ -250,6 +250,7 @@ impl LocalNode for FakeCluster {
         let (digest_index, digest) = self.engine.digest();
         let status = status(SHARD.group(), *self.index.lock());
         let replica = ReplicaReport {
+            index: crate::engine::IndexProgress::default(),
             shard: SHARD,
             status,
             points: self.engine.points(),

@@ -167,8 +167,13 @@ async fn bad_collections_are_refused() {
         (json!({"name": "x", "distance": "hamming"}), 400, "invalid_input"),
         (json!({"name": "x", "vectors": {}}), 400, "invalid_input"),
         (json!({"name": "x", "shards": 3}), 400, "unknown_field"),
-        (json!({"name": "x", "quantization": {"scalar": {}}}), 501, "not_supported"),
-        (json!({"name": "x", "index": {"type": "hnsw"}}), 501, "not_supported"),
+        (json!({"name": "x", "quantization": {"scalar": {}}}), 400, "invalid_input"),
+        (json!({"name": "x", "quantization": "int8", "distance": "manhattan"}), 400, "invalid_input"),
+        (json!({"name": "x", "index": {"type": "ivf"}}), 400, "invalid_input"),
+        (json!({"name": "x", "index": {"m": 3}}), 400, "invalid_input"),
+        (json!({"name": "x", "index": {"m": 32, "ef_construct": 31}}), 400, "invalid_input"),
+        (json!({"name": "docs", "vector_size": 3, "index": "exact"}), 409, "collection_exists"),
+        (json!({"name": "docs", "vector_size": 3, "quantization": null}), 409, "collection_exists"),
         (json!({"name": "docs", "vector_size": 4}), 409, "collection_exists"),
     ];
     for (body, status, code) in cases {
@@ -177,7 +182,7 @@ async fn bad_collections_are_refused() {
     let again = post(
         &router,
         "/collections",
-        json!({"name": "docs", "vector_size": 3, "quantization": null, "index": "exact"}),
+        json!({"name": "docs", "vector_size": 3, "quantization": "int8", "index": "hnsw"}),
     )
     .await
     .ok();

@@ -24,6 +24,7 @@ fn whole() -> Overview {
 
 fn report(map: &ClusterMap, node: NodeId) -> NodeReport {
     let replicas = map.shards.keys().map(|shard| ReplicaReport {
+        index: crate::engine::IndexProgress::default(),
         shard: *shard,
         status: member(shard.group(), node),
         points: 100,

@@ -11,8 +11,11 @@ async fn collections_come_in_an_envelope() {
     let listed = get(&router, "/collections").await.ok();
     assert_eq!(listed.body["status"], "ok");
     let rows = &listed.body["result"]["collections"];
-    assert_eq!(rows[0], json!({"name": "docs", "vector_size": 3, "distance": "cosine", "points": 0}));
-    assert_eq!(rows[1], json!({"name": "named", "vectors": {"a": {"size": 2, "distance": "dot"}}, "points": 0}));
+    let index = json!({"type": "hnsw", "m": 16, "ef_construct": 100});
+    let docs = json!({"name": "docs", "vector_size": 3, "distance": "cosine", "index": index, "quantization": "int8", "points": 0});
+    let named = json!({"a": {"size": 2, "distance": "dot", "index": index, "quantization": "int8"}});
+    assert_eq!(rows[0], docs);
+    assert_eq!(rows[1], json!({"name": "named", "vectors": named, "points": 0}));
     let dropped = call(&router, "DELETE", "/collections/docs", "").await.ok();
     assert_eq!((&dropped.body["result"], &dropped.body["status"]), (&json!(true), &json!("ok")));
     assert_eq!(call(&router, "DELETE", "/collections/docs", "").await.ok().body["result"], false);

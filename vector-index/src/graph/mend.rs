@@ -70,7 +70,7 @@ impl Graph {
         scratch: &mut Scratch,
         is_linked: impl FnMut(u32) -> bool,
     ) {
-        if self.incoming(slot) > 0 || self.entry().is_some_and(|(_, entry)| entry == slot) {
+        if !self.is_lost(slot) {
             return;
         }
         if self.row(slot, 0)[0].load(std::sync::atomic::Ordering::Relaxed) == NONE {

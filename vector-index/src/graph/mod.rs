@@ -139,6 +139,11 @@ impl Graph {
         }
     }
 
+    /// Whether no walk can come to `slot`.
+    pub(crate) fn is_lost(&self, slot: u32) -> bool {
+        self.incoming(slot) == 0 && self.entry().is_none_or(|(_, entry)| entry != slot)
+    }
+
     fn incoming(&self, slot: u32) -> u32 {
         self.incoming[slot as usize].load(Ordering::Relaxed)
     }

@@ -82,6 +82,8 @@ impl Space {
 
     /// Makes a step's outcome count.
     pub fn settle(&mut self, step: Step) {
+        // In turn, so that neither starves the other.
+        self.mends_next = matches!(step.0, Outcome::Linked(_));
         match step.0 {
             Outcome::Linked(slots) => {
                 self.changes += slots.len() as u64;
@@ -98,8 +100,10 @@ impl Space {
 
     fn step_by<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
         match &self.mending {
-            Some(mending) => self.mend(mending, pairs, most, scratch),
-            None => self.link(pairs, most, scratch),
+            Some(mending) if self.mends_next || self.slots.tail().len() < TAIL => {
+                self.mend(mending, pairs, most, scratch)
+            }
+            _ => self.link(pairs, most, scratch),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Space {
     slots: Slots,
     graph: Graph,
     mending: Option<Mending>,
+    /// Whether the next step mends, if there is something to mend.
+    mends_next: bool,
     /// Slots linked and mended so far.
     changes: u64,
     /// While it is restored: version and slot, by key, of those that the graph knows and that have not come back yet.
@@ -40,7 +42,7 @@ impl Space {
     pub fn new(params: SpaceParams) -> Self {
         let (store, slots, graph) =
             (Store::new(params), Slots::default(), Graph::new(params.graph.unwrap_or_default()));
-        Self { params, store, slots, graph, mending: None, changes: 0, expected: HashMap::new() }
+        Self { params, store, slots, graph, mending: None, mends_next: true, changes: 0, expected: HashMap::new() }
     }
 
     /// What it holds.

@@ -55,9 +55,8 @@ impl Space {
 
     /// As [`put`](Self::put), of a point that had `version` when the space was stored.
     pub fn restore(&mut self, row: Row, key: Key, version: u64, vector: &[f32]) {
-        match self.expected.get(&key) {
-            Some((known, slot)) if *known == version => {
-                let slot = *slot;
+        match self.expected.remove(&key) {
+            Some((known, slot)) if known == version => {
                 self.slots.come_back(row, slot);
                 self.fill(slot, vector);
             }
@@ -67,7 +66,9 @@ impl Space {
 
     /// Ends the restoring: every point has come back that will. The graph is mended around the others.
     pub fn restored(&mut self) {
-        if !std::mem::replace(&mut self.expected, HashMap::new()).is_empty() {
+        self.expected = HashMap::new();
+        let lost = |slot| self.is_linked(slot) && self.graph.is_lost(slot);
+        if self.slots.dead() > 0 || (0..self.slots.len() as u32).any(lost) {
             self.mending = Some(Mending::around(self.slots.all_dead()));
         }
     }
