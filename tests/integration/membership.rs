@@ -197,7 +197,10 @@ async fn a_join_outlives_whoever_is_killed_in_it() -> Result<()> {
         let by = &cluster.running_clients()[0];
         let row = by.get(&format!("/quiver/v1/operations/{joined}")).await;
         println!("  node{} killed; the operation: {} {}", victim + 1, row.body["state"], row.body["replicas_left"]);
-        cluster.restart(victim)?;
+        match victim == joiner {
+            true => cluster.restart_joiner(victim, 0)?,
+            false => cluster.restart(victim)?,
+        }
         cluster.wait_healthy_node(victim).await?;
     }
     done(&cluster.clients(), &joined).await?;

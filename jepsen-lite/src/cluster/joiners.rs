@@ -22,6 +22,13 @@ impl Cluster {
         if data.exists() {
             std::fs::remove_dir_all(&data).with_context(|| format!("cannot wipe {}", data.display()))?;
         }
+        self.restart_joiner(index, by)
+    }
+
+    /// Starts a node again in its old directory, as a service would: it still says whom it joins, since it may have
+    /// been stopped before it was adopted.
+    pub fn restart_joiner(&mut self, index: usize, by: usize) -> Result<()> {
+        self.kill(index);
         let url = self.nodes[by].url();
         self.launch(index, &["--join".to_owned(), url])
     }
