@@ -77,6 +77,25 @@ async fn at_home(by: &Client, nodes: &[&str], copies: usize) -> Result<()> {
     }
 }
 
+/// Waits until every shard is led by the node that is meant to, and no node is meant to lead many more than another.
+async fn led_as_meant(by: &Client, shards: u32) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let (mut led, mut meant) = (Vec::new(), Vec::new());
+        for shard in 0..shards {
+            let detail = by.get(&format!("/quiver/v1/shards/{shard}")).await.body;
+            led.push(detail["leader"].clone());
+            meant.push(detail["preferred_leader"].clone());
+        }
+        let counts: Vec<usize> = meant.iter().map(|node| meant.iter().filter(|other| *other == node).count()).collect();
+        if led == meant && counts.iter().max() <= Some(&2) {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < PATIENCE, "leaders are {led:?}, and should be {meant:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 async fn delete(by: &Client, path: &str) -> Answer {
     by.send(Method::DELETE, path, None).await
 }
@@ -241,6 +260,7 @@ async fn from_one_node_to_three_and_back_to_another_one() -> Result<()> {
         cluster.restart(index)?;
     }
     cluster.wait_healthy().await?;
+    led_as_meant(&cluster.client(1), 4).await?;
     for (index, copies) in [(0, 2), (1, 1)] {
         let name = format!("node{}", index + 1);
         let left = delete(&cluster.client(index), &format!("/cluster/nodes/{name}")).await;
