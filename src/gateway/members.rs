@@ -25,6 +25,9 @@ use crate::routing::{Overview, RouteError};
 /// Pause between two looks at an operation that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// How long a page about nodes waits for the newest map.
+const FRESH_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How a change is asked for.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -185,8 +188,17 @@ pub(super) async fn label(
     }
 }
 
+/// The nodes' reports over the map as it certainly is now, where its group answers: who has just changed it wants to see
+/// that. Else over the newest map there is.
+async fn seen(state: &GatewayState, call: &Call) -> Overview {
+    if let Err(error) = state.backend.read_map(Instant::from_std(call.began) + FRESH_PATIENCE).await {
+        tracing::debug!(%error, "the cluster map may be an old one");
+    }
+    cluster::ask(state, call).await
+}
+
 pub(super) async fn list(State(state): State<GatewayState>, call: Call) -> Response {
-    let overview = cluster::ask(&state, &call).await;
+    let overview = seen(&state, &call).await;
     let nodes = overview.map.nodes.keys().map(|node| member(&overview, *node)).collect();
     answer(StatusCode::OK, &Members { nodes })
 }
@@ -197,7 +209,7 @@ pub(super) async fn show(
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(name) = name?;
-    let overview = cluster::ask(&state, &call).await;
+    let overview = seen(&state, &call).await;
     Ok(answer(StatusCode::OK, &member(&overview, named(&overview.map, &name)?)))
 }
 
