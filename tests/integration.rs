@@ -22,6 +22,8 @@ mod failover;
 mod first_light;
 #[path = "integration/membership.rs"]
 mod membership;
+#[path = "integration/payload_indexes.rs"]
+mod payload_indexes;
 #[path = "integration/power_loss.rs"]
 mod power_loss;
 #[path = "integration/retries.rs"]

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::Raft;
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
 use crate::network::Transport;
 use crate::network::client::Peers;
@@ -46,6 +48,8 @@ struct Inner {
     transport: Arc<dyn Transport>,
     faults: Faults,
     groups: RwLock<BTreeMap<GroupId, Open>>,
+    /// Before this, no replica of this node votes or campaigns.
+    silent_until: Instant,
 }
 
 /// An open group, whatever its machine.
@@ -58,8 +62,9 @@ impl Host {
     /// Takes the stores into use.
     ///
     /// `is_new` says that this node was never started before; only then may the stores be empty. On stores that are
-    /// not, this waits one longest election timeout before it returns: a node that crashed has forgotten which leader
-    /// it promised not to depose, and must neither vote nor campaign until that promise has run out.
+    /// not, no replica starts to take part before one longest election timeout has passed from here: a node that
+    /// crashed has forgotten which leader it promised not to depose, and must neither vote nor campaign until that
+    /// promise has run out. What is stored can be read meanwhile.
     pub async fn open(
         identity: Identity,
         settings: RaftSettings,
@@ -71,11 +76,10 @@ impl Host {
         settings.check()?;
         let stores = disk.start().map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
         let had_data = claim_stores(&stores, identity, is_new).await?;
-        if had_data {
-            tokio::time::sleep(settings.restart_wait()).await;
-        }
+        let silence = if had_data { settings.restart_wait() } else { Duration::ZERO };
+        let silent_until = Instant::now() + silence;
         let (settings, groups) = (Arc::new(settings), RwLock::default());
-        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, groups })))
+        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, groups, silent_until })))
     }
 
     /// Who this node is.
@@ -133,6 +137,7 @@ impl Host {
                 mark
             }
         };
+        tokio::time::sleep_until(self.0.silent_until).await;
         let peers = self.peers(id);
         let config = self.0.settings.config(id);
         let raft = Raft::new(self.0.identity.node, config, peers.clone(), raft_log, applier)

@@ -3,6 +3,7 @@
 use super::index::said;
 use super::{Consistency, Index, Quantization};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Components of the default vector where a request names no size: that of the common small sentence embeddings.
@@ -156,4 +157,112 @@ pub struct CollectionRow {
     pub vectors: BTreeMap<String, VectorParams>,
     /// Points, each counted once.
     pub points: u64,
+    /// The indexed payload fields by their paths, where there are any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub payload_schema: BTreeMap<String, FieldInfo>,
+}
+
+/// What a payload field is indexed as, in Qdrant's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataType {
+    /// Strings.
+    Keyword,
+    /// Numbers.
+    Integer,
+    /// Numbers.
+    Float,
+    /// `true` and `false`.
+    Bool,
+    /// Dates and times.
+    Datetime,
+    /// UUIDs.
+    Uuid,
+}
+
+/// One indexed payload field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldInfo {
+    /// What it is indexed as.
+    pub data_type: DataType,
+    /// Points that have such a value there, each counted once.
+    pub points: u64,
+}
+
+/// `PUT /collections/{name}/index`, as in Qdrant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateFieldIndex {
+    /// The field's path, such as `lang`, `author.name` or `tags[].id`.
+    pub field_name: String,
+    /// A type, such as `"keyword"`, or an object with a `type` and options; the gateway reads it, so that it can say
+    /// which of Qdrant's it does not support.
+    #[serde(default)]
+    pub field_schema: Value,
+}
+
+/// The query string of a change of an index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexOptions {
+    /// Whether to answer only when every shard has carried it out.
+    #[serde(default)]
+    pub wait: bool,
+    /// All three mean the order of the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordering: Option<WriteOrdering>,
+}
+
+/// Qdrant's orders of writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WriteOrdering {
+    /// The log's.
+    Weak,
+    /// The log's.
+    Medium,
+    /// The log's.
+    Strong,
+}
+
+/// The result of a change of an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateResult {
+    /// Grows with every such change of the collection: the version of its payload schema.
+    pub operation_id: u64,
+    /// `completed`: every shard has it. `acknowledged`: it is certain, and some shards have yet to carry it out.
+    pub status: String,
+}
+
+/// The result of `GET /collections/{name}`, with Qdrant's names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CollectionInfo {
+    /// `green` while every shard has a leader, else `red`.
+    pub status: String,
+    /// Points, each counted once.
+    pub points_count: u64,
+    /// Its settings.
+    pub config: CollectionConfigInfo,
+    /// The indexed payload fields by their paths.
+    pub payload_schema: BTreeMap<String, FieldInfo>,
+}
+
+/// The settings in a [`CollectionInfo`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CollectionConfigInfo {
+    /// Vectors and placement.
+    pub params: CollectionParams,
+}
+
+/// Vectors and placement of a collection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CollectionParams {
+    /// Size and distance of the default vector, or of each named one by name; distances with a capital, as in Qdrant.
+    pub vectors: Value,
+    /// Shards that hold it.
+    pub shard_number: u32,
+    /// Replicas of each shard.
+    pub replication_factor: u32,
+    /// The level of requests that name none.
+    pub consistency_level: String,
 }

@@ -8,7 +8,7 @@ use std::fmt;
 /// Results of a search or a scroll whose request names no limit.
 pub const DEFAULT_LIMIT: usize = 10;
 
-fn default_limit() -> usize {
+pub(super) fn default_limit() -> usize {
     DEFAULT_LIMIT
 }
 

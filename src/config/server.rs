@@ -67,7 +67,7 @@ pub struct ServerArgs {
     /// Most shards whose replicas are moved at once [default: 2].
     #[arg(long, env = "QUIVER_MAX_MOVES", value_name = "SHARDS")]
     pub max_moves: Option<usize>,
-    /// Most bytes a second that this node sends of one replica it copies to another node [default: 134217728].
+    /// Most bytes a second that this node sends of one replica it copies to another node [default: 33554432].
     #[arg(long, env = "QUIVER_MOVE_RATE_BYTES", value_name = "BYTES")]
     pub move_rate_bytes: Option<u64>,
     /// Threads that take new vectors into the index [default: half of the processors, at least 1].
@@ -242,7 +242,7 @@ impl ServerArgs {
             node_lost_after: millis(self.node_lost_after_ms, 600_000),
             join_within: millis(self.join_within_ms, 60_000),
             moves: self.max_moves.unwrap_or(2),
-            move_rate: self.move_rate_bytes.unwrap_or(128 << 20),
+            move_rate: self.move_rate_bytes.unwrap_or(32 << 20),
             index_threads: self.index_threads.unwrap_or_else(half_of_the_processors),
             index_share: self.index_share.unwrap_or(1.0),
             limits: request_limits(self.max_body_bytes, self.max_batch, self.max_limit, self.request_timeout_ms)?,

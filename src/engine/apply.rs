@@ -6,10 +6,11 @@
 use super::collection::CollectionConfig;
 use super::command::{Command, Selector};
 use super::ids::{CollectionId, PointId, RequestId};
+use super::payload_index::PayloadSchema;
 use super::point::PointWrite;
 use super::read::matching;
 use super::reply::{Refusal, Reply};
-use super::state::{Outcome, Prepared, Remembered, State, fingerprint};
+use super::state::{Outcome, Prepared, PreparedSchema, Remembered, State, fingerprint};
 use super::validate::{batch_size, validate, validate_config, validate_ids};
 use raft_groups::Changes;
 
@@ -26,6 +27,7 @@ enum Action {
     Drop(CollectionId),
     Upsert(CollectionId, Vec<Prepared>),
     Delete(CollectionId, Vec<PointId>),
+    SetSchema(CollectionId, PreparedSchema),
 }
 
 /// Decides what the encoded command at log index `index` does.
@@ -60,7 +62,8 @@ impl Plan {
             Action::Create(collection, _)
             | Action::Drop(collection)
             | Action::Upsert(collection, _)
-            | Action::Delete(collection, _) => Some(collection),
+            | Action::Delete(collection, _)
+            | Action::SetSchema(collection, _) => Some(collection),
         }
     }
 
@@ -72,6 +75,7 @@ impl Plan {
             Action::Drop(collection) => state.drop_collection(collection, changes),
             Action::Upsert(collection, points) => state.upsert(collection, points, changes),
             Action::Delete(collection, ids) => state.delete(collection, &ids, changes),
+            Action::SetSchema(collection, prepared) => state.set_schema(collection, prepared, changes),
         }
         if let Some((id, fingerprint, outcome)) = self.remember {
             state.remember(id, fingerprint, outcome, changes);
@@ -91,6 +95,7 @@ fn decide(state: &State, index: u64, command: Command) -> Result<(Action, Reply)
             let count = ids.len() as u64;
             Ok((Action::Delete(collection, ids), Reply::Deleted { count, version: index }))
         }
+        Command::SetPayloadSchema { collection, version, schema } => set_schema(state, collection, version, schema),
     }
 }
 
@@ -101,6 +106,21 @@ fn create(state: &State, collection: CollectionId, config: CollectionConfig) -> 
         Some(table) if *table.config() == config => Ok((Action::Nothing, Reply::Created)),
         Some(_) => Err(Refusal::CollectionDiffers { collection }),
     }
+}
+
+fn set_schema(
+    state: &State,
+    collection: CollectionId,
+    version: u64,
+    schema: PayloadSchema,
+) -> Result<(Action, Reply), Refusal> {
+    let table = state.table(collection)?;
+    // Version 0 is that of a shard which was told nothing yet.
+    if version <= table.schema_version() {
+        return Ok((Action::Nothing, Reply::SchemaSet));
+    }
+    let built = table.build_indexes(&schema)?;
+    Ok((Action::SetSchema(collection, PreparedSchema { version, schema, built }), Reply::SchemaSet))
 }
 
 fn upsert(
@@ -117,8 +137,11 @@ fn upsert(
         }
     }
     let versions = points.iter().map(|point| (point.id, index)).collect();
-    let prepare =
-        |point: PointWrite| Prepared::new(collection, point.id, index, point.payload.to_text(), point.vectors);
+    let prepare = |point: PointWrite| {
+        let text = point.payload.into_text();
+        let reindex = table.reindex(point.id, &text);
+        Prepared::new(collection, point.id, index, text, point.vectors, reindex)
+    };
     Ok((Action::Upsert(collection, points.into_iter().map(prepare).collect()), Reply::Upserted(versions)))
 }
 
@@ -140,7 +163,9 @@ fn select(state: &State, collection: CollectionId, selector: Selector) -> Result
             }
             Ok(guarded.into_iter().map(|(id, _)| id).filter(exists).collect())
         }
-        Selector::Filter(filter) => Ok(matching(table, Some(&filter), None).map(|(_, point)| point.id).collect()),
+        Selector::Filter(filter) => {
+            Ok(matching(table, Some(&filter), None, usize::MAX).map(|(_, point)| point.id).collect())
+        }
     }
 }
 

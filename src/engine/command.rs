@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::collection::CollectionConfig;
 use super::filter::Filter;
 use super::ids::{CollectionId, PointId, RequestId};
+use super::payload_index::PayloadSchema;
 use super::point::PointWrite;
 
 /// First byte of an encoded command.
-const COMMAND_FORMAT: u8 = 1;
+const COMMAND_FORMAT: u8 = 2;
 
 /// One change to a shard, applied whole or not at all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,17 @@ pub enum Command {
         /// Which points.
         selector: Selector,
     },
+    /// Makes these the payload fields that are indexed: those that are missing are built from the points, those that
+    /// are not named are dropped. An older version than the shard has changes nothing, so commands may come late,
+    /// twice, or in any order.
+    SetPayloadSchema {
+        /// Of which collection.
+        collection: CollectionId,
+        /// Version of the schema in the cluster map; at least 1.
+        version: u64,
+        /// All of its indexed fields.
+        schema: PayloadSchema,
+    },
 }
 
 /// Which points a deletion means.
@@ -65,7 +77,21 @@ pub enum Selector {
 #[error("not decodable: {0}")]
 pub struct CodecError(pub String);
 
+/// [`Command::Upsert`] of points that stay where they are; its place among the variants must be the same.
+#[derive(Serialize)]
+#[expect(dead_code, reason = "the first variants only take their places")]
+enum Lent<'a> {
+    CreateCollection,
+    DropCollection,
+    Upsert { collection: CollectionId, request: Option<RequestId>, points: &'a [&'a PointWrite] },
+}
+
 impl Command {
+    /// The binary form of a [`Command::Upsert`] of these points, without a copy of them.
+    pub fn encode_upsert(collection: CollectionId, request: Option<RequestId>, points: &[&PointWrite]) -> Bytes {
+        encode(COMMAND_FORMAT, &Lent::Upsert { collection, request, points })
+    }
+
     /// The binary form.
     pub fn encode(&self) -> Bytes {
         encode(COMMAND_FORMAT, self)
@@ -83,7 +109,7 @@ impl Command {
     pub fn request(&self) -> Option<RequestId> {
         match self {
             Self::Upsert { request, .. } | Self::Delete { request, .. } => *request,
-            Self::CreateCollection { .. } | Self::DropCollection { .. } => None,
+            Self::CreateCollection { .. } | Self::DropCollection { .. } | Self::SetPayloadSchema { .. } => None,
         }
     }
 
@@ -93,7 +119,8 @@ impl Command {
             Self::CreateCollection { collection, .. }
             | Self::DropCollection { collection }
             | Self::Upsert { collection, .. }
-            | Self::Delete { collection, .. } => *collection,
+            | Self::Delete { collection, .. }
+            | Self::SetPayloadSchema { collection, .. } => *collection,
         }
     }
 }

@@ -32,3 +32,5 @@ pub const MAX_FILTER_VALUES: usize = 10_000;
 pub const MAX_PATH_BYTES: usize = 1_024;
 /// Writes whose outcome a shard remembers; the oldest is forgotten first.
 pub const MAX_REMEMBERED_REQUESTS: usize = 16_384;
+/// Payload fields of one collection that have an index.
+pub const MAX_INDEXED_FIELDS: usize = 64;

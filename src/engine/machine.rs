@@ -68,11 +68,7 @@ impl Engine {
     /// [`Refusal::CollectionNotFound`].
     pub fn count(&self, query: &CountQuery) -> Result<u64, Refusal> {
         let state = self.state.read();
-        let table = state.table(query.collection)?;
-        Ok(match &query.filter {
-            None => table.len() as u64,
-            Some(filter) => read::matching(table, Some(filter), None).count() as u64,
-        })
+        Ok(read::count(state.table(query.collection)?, query.filter.as_ref()))
     }
 
     /// Every collection this shard knows, in the order of their numbers.

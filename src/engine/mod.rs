@@ -11,9 +11,11 @@ mod apply;
 mod collection;
 mod command;
 mod filter;
+mod floats;
 mod ids;
 mod indexing;
 mod machine;
+mod payload_index;
 mod point;
 mod query;
 mod read;
@@ -31,10 +33,11 @@ pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range,
 pub use ids::{BadPointId, CollectionId, PointId, RequestId};
 pub use indexing::{GraphName, IndexProgress};
 pub use machine::Engine;
+pub use payload_index::{FieldType, PayloadSchema, validate_schema};
 pub use point::{Payload, PointWrite};
 pub use query::{
-    CollectionStats, CountQuery, Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery,
-    SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
+    CollectionStats, CountQuery, Explain, FieldStats, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage,
+    ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
 };
 pub use reply::{Refusal, Reply};
 pub use shelf::{Setup, Shelf};

@@ -8,6 +8,7 @@ use vector_index::Way;
 use super::collection::{CollectionConfig, Distance};
 use super::filter::Filter;
 use super::ids::{CollectionId, PointId};
+use super::payload_index::FieldType;
 use super::point::Payload;
 
 /// Which part of the payload an answer carries.
@@ -40,7 +41,7 @@ pub enum VectorSelector {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Target {
     /// The points nearest to this vector.
-    Vector(Vec<f32>),
+    Vector(#[serde(with = "super::floats::one")] Vec<f32>),
 }
 
 /// How a search may go about it.
@@ -88,20 +89,23 @@ pub struct Hit {
     /// The payload, if asked for.
     pub payload: Option<Payload>,
     /// The vectors, bit for bit as written, if asked for.
+    #[serde(with = "super::floats::maybe_named")]
     pub vectors: Option<BTreeMap<String, Vec<f32>>>,
 }
 
 /// What a search did to answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Explain {
-    /// Which way the search went.
+    /// Which way it went.
     pub way: Way,
-    /// Whether every point was compared, so that the answer is exact.
-    pub exact: bool,
-    /// Vectors that were compared with the target.
+    /// Vectors and codes that were compared with the target.
     pub compared: u64,
-    /// Points the filter was evaluated on; fewer than compared, since only those near enough need it.
+    /// Payloads the filter was tested on: only of points near enough to matter, and of none where indexes tell.
     pub filtered: u64,
+    /// How many points payload indexes left to search among; `None` where they were of no use.
+    pub candidates: Option<u64>,
+    /// The payload indexes that were used.
+    pub indexes: BTreeSet<String>,
 }
 
 /// The hits of a search, best first, and how they were found.
@@ -162,6 +166,7 @@ pub struct Record {
     /// The payload, if asked for.
     pub payload: Option<Payload>,
     /// The vectors, bit for bit as written, if asked for.
+    #[serde(with = "super::floats::maybe_named")]
     pub vectors: Option<BTreeMap<String, Vec<f32>>>,
 }
 
@@ -182,6 +187,19 @@ pub struct CollectionStats {
     /// Its settings.
     pub config: CollectionConfig,
     /// Points of it in this shard.
+    pub points: u64,
+    /// Version of the payload schema it has here; 0 before the first.
+    pub schema_version: u64,
+    /// The indexed payload fields by their paths.
+    pub fields: BTreeMap<String, FieldStats>,
+}
+
+/// What a shard knows of an indexed payload field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldStats {
+    /// What it is indexed as.
+    pub kind: FieldType,
+    /// Points of this shard that have a value of that kind there.
     pub points: u64,
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
-use vector_index::{Key, Points, Row, Top, Wanted, Way};
+use vector_index::{Among, Key, Points, Row, Top, Wanted};
 
 use super::collection::VectorParams;
 use super::filter::Filter;
 use super::ids::PointId;
 use super::limits::{MAX_EF, MAX_LIMIT};
+use super::payload_index::STEPS_PER_TEST;
 use super::point::{Payload, parse_payload};
 use super::query::{
     Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target,
@@ -17,6 +19,9 @@ use super::query::{
 use super::reply::Refusal;
 use super::state::{Point, Table};
 use super::validate::{batch_size, unknown_vector, validate_target};
+
+/// Candidates are sorted by id if they are fewer than this part of all points; otherwise all ids are walked in order.
+const FEW: u64 = 8;
 
 /// A filter, with the payload keys it looks at.
 struct Sieve<'a> {
@@ -43,14 +48,70 @@ impl<'a> Sieve<'a> {
     }
 }
 
-/// The points from `first` on that match, in the order of their ids.
+/// The points from `first` on that match, in the order of their ids. The caller is done with the first `wanted` of
+/// them.
 pub(super) fn matching<'a>(
     table: &'a Table,
     filter: Option<&'a Filter>,
     first: Option<PointId>,
+    wanted: usize,
 ) -> impl Iterator<Item = (Row, &'a Point)> {
-    let sieve = filter.map(Sieve::new);
-    table.points_from(first).filter(move |(_, point)| sieve.as_ref().is_none_or(|sieve| sieve.matches(point)))
+    let (rows, sieve) = sift(table, filter, steps_for(table, wanted));
+    candidates(table, rows, first).filter(move |(_, point)| sieve.as_ref().is_none_or(|sieve| sieve.matches(point)))
+}
+
+/// How many points match.
+pub(super) fn count(table: &Table, filter: Option<&Filter>) -> u64 {
+    match sift(table, filter, u64::MAX) {
+        (None, None) => table.len() as u64,
+        (Some(rows), None) => rows.len(),
+        (None, Some(sieve)) => table.points().filter(|point| sieve.matches(point)).count() as u64,
+        (Some(rows), Some(sieve)) => rows.into_iter().filter(|row| sieve.matches(table.at(Row(*row)))).count() as u64,
+    }
+}
+
+/// What a filter comes to: the rows to look at, all if `None`, and what their points still have to be tested for.
+fn sift<'a>(table: &Table, filter: Option<&'a Filter>, steps: u64) -> (Option<RoaringBitmap>, Option<Sieve<'a>>) {
+    match filter.map(|filter| (table.narrow(filter, steps), filter)) {
+        None => (None, None),
+        Some((None, filter)) => (None, Some(Sieve::new(filter))),
+        Some((Some(narrowed), filter)) => (Some(narrowed.rows), (!narrowed.exact).then(|| Sieve::new(filter))),
+    }
+}
+
+/// How much work the payload indexes may take to find `wanted` points.
+///
+/// If a share s of n points matches, testing one after another finds them after wanted / s tests; bringing together the
+/// s · n rows that match takes so many steps. These are equal at the geometric mean of the two numbers below, and past
+/// it testing is done first.
+fn steps_for(table: &Table, wanted: usize) -> u64 {
+    let (points, tests) = (table.len() as u64, (wanted as u64).saturating_mul(STEPS_PER_TEST));
+    if wanted >= table.len() { u64::MAX } else { points.saturating_mul(tests).isqrt() }
+}
+
+/// How much work the payload indexes may take for a search.
+///
+/// A walk that meets a match in one of n / s points tests some 64 · n / s payloads; bringing s rows together takes s
+/// steps. These are equal at the root of n times the number below; who has more matches is found by walking.
+fn steps_beside_a_walk(table: &Table) -> u64 {
+    const TESTS: u64 = 64 * STEPS_PER_TEST * 2;
+    (table.len() as u64 * TESTS).isqrt()
+}
+
+/// Points from `first` on, in the order of their ids: those of `rows`, or all.
+fn candidates<'a>(
+    table: &'a Table,
+    rows: Option<RoaringBitmap>,
+    first: Option<PointId>,
+) -> Box<dyn Iterator<Item = (Row, &'a Point)> + 'a> {
+    let Some(rows) = rows else { return Box::new(table.points_from(first)) };
+    if rows.len().saturating_mul(FEW) > table.len() as u64 {
+        return Box::new(table.points_from(first).filter(move |(row, _)| rows.contains(row.0)));
+    }
+    let points = rows.into_iter().map(|row| (Row(row), table.at(Row(row))));
+    let mut points: Vec<_> = points.filter(|(_, point)| first.is_none_or(|first| point.id >= first)).collect();
+    points.sort_unstable_by_key(|(_, point)| point.id);
+    Box::new(points.into_iter())
 }
 
 /// A search's view of a table's points.
@@ -77,13 +138,21 @@ pub(super) fn search(table: &Table, query: &SearchQuery) -> Result<Found, Refusa
     let Target::Vector(vector) = &query.target;
     // Adding zero turns the negative zero, which no score is, into the other.
     let mut top = Top::new(params.distance, query.limit, query.score_threshold.map(|threshold| threshold + 0.0));
-    let mut points = Sifted { table, sieve: query.filter.as_ref().map(Sieve::new), asked: 0 };
     let space = table.space(&query.vector_name).ok_or_else(|| no_vector(table, &query.vector_name))?;
+    let narrowed = query.filter.as_ref().and_then(|filter| table.narrow(filter, steps_beside_a_walk(table)));
+    let among = narrowed.as_ref().map(|narrowed| Among { rows: &narrowed.rows, certain: narrowed.exact });
+    let sieve = query.filter.as_ref().filter(|_| among.is_none_or(|among| !among.certain)).map(Sieve::new);
     let SearchParams { ef, exact } = query.params;
-    let wanted = Wanted { ef, exact, among: None, filtered: query.filter.is_some() };
+    let wanted = Wanted { ef, exact, among, filtered: sieve.is_some() };
+    let mut points = Sifted { table, sieve, asked: 0 };
     let report = space.search(vector, &mut points, &mut top, &wanted);
-    let (way, compared, filtered) = (report.way, report.compared, points.asked);
-    let explain = Explain { way, exact: way == Way::Exact, compared, filtered };
+    let explain = Explain {
+        way: report.way,
+        compared: report.compared,
+        filtered: points.asked,
+        candidates: among.map(|among| among.rows.len()),
+        indexes: narrowed.map(|narrowed| narrowed.fields).unwrap_or_default(),
+    };
     let hits = top.into_sorted().into_iter().map(|candidate| {
         let point = table.at(candidate.row);
         let record = record(table, candidate.row, point, &query.with_payload, &query.with_vector);
@@ -103,7 +172,7 @@ pub(super) fn get(table: &Table, query: &GetQuery) -> Result<Vec<Record>, Refusa
 pub(super) fn scroll(table: &Table, query: &ScrollQuery) -> Result<ScrollPage, Refusal> {
     check_limit(query.limit)?;
     check_names(table, &query.with_vector)?;
-    let mut found = matching(table, query.filter.as_ref(), query.offset);
+    let mut found = matching(table, query.filter.as_ref(), query.offset, query.limit.saturating_add(1));
     let page = found.by_ref().take(query.limit);
     let records = page.map(|(row, point)| record(table, row, point, &query.with_payload, &query.with_vector)).collect();
     Ok(ScrollPage { records, next: found.next().map(|(_, point)| point.id) })
@@ -121,11 +190,11 @@ fn record(table: &Table, row: Row, point: &Point, payload: &PayloadSelector, vec
 fn select_payload(point: &Point, selector: &PayloadSelector) -> Option<Payload> {
     let members: Map<String, Value> = match selector {
         PayloadSelector::None => return None,
-        PayloadSelector::All => point.payload(),
+        PayloadSelector::All => return Some(Payload::from_text(point.payload.clone())),
         PayloadSelector::Include(keys) => parse_payload(&point.payload, |key| keys.contains(key)),
         PayloadSelector::Exclude(keys) => parse_payload(&point.payload, |key| !keys.contains(key)),
     };
-    Some(Payload(members))
+    Some(Payload::from(&members))
 }
 
 fn select_vectors(table: &Table, row: Row, selector: &VectorSelector) -> Option<BTreeMap<String, Vec<f32>>> {

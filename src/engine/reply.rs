@@ -29,6 +29,8 @@ pub enum Reply {
     },
     /// Nothing was changed.
     Refused(Refusal),
+    /// The shard has this payload schema now, or a newer one.
+    SchemaSet,
 }
 
 /// Why a command or a query was refused.

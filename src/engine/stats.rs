@@ -8,7 +8,7 @@ use std::ops::Add;
 use super::collection::CollectionConfig;
 use super::ids::CollectionId;
 use super::indexing::IndexProgress;
-use super::query::CollectionStats;
+use super::query::{CollectionStats, FieldStats};
 use super::state::{State, Table};
 
 /// The counts after some command.
@@ -26,6 +26,8 @@ struct TableStats {
     points: u64,
     bytes: u64,
     index: IndexProgress,
+    schema_version: u64,
+    fields: BTreeMap<String, FieldStats>,
 }
 
 impl Stats {
@@ -46,11 +48,8 @@ impl Stats {
         self.requests_bytes = state.requests.memory_bytes() as u64;
         let Some(collection) = touched else { return };
         match (state.tables.get(&collection), self.tables.get_mut(&collection)) {
-            (Some(table), Some(stats)) => (stats.points, stats.bytes, stats.index) = counts(table),
-            (Some(table), None) => {
-                let (points, bytes, index) = counts(table);
-                self.tables.insert(collection, TableStats { config: table.config().clone(), points, bytes, index });
-            }
+            (Some(table), Some(stats)) => stats.count(table),
+            (Some(table), None) => drop(self.tables.insert(collection, TableStats::of(table))),
             (None, _) => drop(self.tables.remove(&collection)),
         }
     }
@@ -60,6 +59,8 @@ impl Stats {
             collection: *collection,
             config: stats.config.clone(),
             points: stats.points,
+            schema_version: stats.schema_version,
+            fields: stats.fields.clone(),
         });
         each.collect()
     }
@@ -82,11 +83,31 @@ impl Stats {
     }
 }
 
-/// Points, bytes of memory, and how far the indexing is.
-fn counts(table: &Table) -> (u64, u64, IndexProgress) {
-    let progress = table.spaces().map(|(_, space)| space.progress());
-    let index = progress.fold(IndexProgress::default(), |sum, space| {
-        sum + IndexProgress { indexed: space.linked, waiting: space.tail, dead: space.dead }
-    });
-    (table.len() as u64, table.memory_bytes() as u64, index)
+impl TableStats {
+    fn of(table: &Table) -> Self {
+        let (config, fields) = (table.config().clone(), BTreeMap::new());
+        let index = IndexProgress::default();
+        let mut stats = Self { config, points: 0, bytes: 0, index, schema_version: 0, fields };
+        stats.count(table);
+        stats
+    }
+
+    fn count(&mut self, table: &Table) {
+        self.points = table.len() as u64;
+        self.bytes = table.memory_bytes() as u64;
+        let progress = table.spaces().map(|(_, space)| space.progress());
+        self.index = progress.fold(IndexProgress::default(), |sum, space| {
+            sum + IndexProgress { indexed: space.linked, waiting: space.tail, dead: space.dead }
+        });
+        if self.schema_version != table.schema_version() {
+            self.schema_version = table.schema_version();
+            self.fields.clear();
+        }
+        for (name, kind, points) in table.indexes().counts() {
+            match self.fields.get_mut(name) {
+                Some(stats) => *stats = FieldStats { kind, points },
+                None => drop(self.fields.insert(name.to_owned(), FieldStats { kind, points })),
+            }
+        }
+    }
 }

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::engine::{
-    CollectionConfig, CountQuery, GetQuery, Hit, PointWrite, Record, ScrollQuery, SearchQuery, Selector,
+    CollectionConfig, CountQuery, FieldType, GetQuery, Hit, PointWrite, Record, ScrollQuery, Selector,
 };
 use crate::placement::{ClusterMap, MetaCommand, MetaReply, ShardId};
 use crate::routing::{
-    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Overview, ReadOptions, RouteError, Router,
-    ScrollAnswer, WriteOutcome,
+    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, Overview, PageSearch, ReadOptions,
+    RouteError, Router, ScrollAnswer, WriteOutcome,
 };
 
 /// An answer whose rows each name their shard.
@@ -36,6 +36,15 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<Created, RouteError>;
     /// Drops a collection; says whether it existed.
     async fn drop_collection(&self, name: &str, deadline: Instant) -> Result<bool, RouteError>;
+    /// Says whether a payload field is indexed, and as what; `None`: not any more.
+    async fn set_field_index(
+        &self,
+        collection: &Collection,
+        field: String,
+        kind: Option<FieldType>,
+        wait: bool,
+        deadline: Instant,
+    ) -> Result<Indexed, RouteError>;
     /// Writes points.
     async fn upsert(
         &self,
@@ -54,15 +63,13 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<DeleteOutcome, RouteError>;
     /// Reads points by id.
     async fn get(&self, collection: &Collection, query: GetQuery, options: ReadOptions) -> Rows<Record>;
-    /// Finds the nearest points; the page starts at `offset` and has `limit` hits at most.
+    /// Finds the nearest points for each search.
     async fn search(
         &self,
         collection: &Collection,
-        query: SearchQuery,
-        offset: usize,
-        limit: usize,
+        searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Rows<Hit>;
+    ) -> Result<Answer<Vec<Vec<(ShardId, Hit)>>>, RouteError>;
     /// Reads a page of points in the order of their ids.
     async fn scroll(
         &self,
@@ -109,6 +116,17 @@ impl Backend for Router {
         Self::drop_collection(self, name, deadline).await
     }
 
+    async fn set_field_index(
+        &self,
+        collection: &Collection,
+        field: String,
+        kind: Option<FieldType>,
+        wait: bool,
+        deadline: Instant,
+    ) -> Result<Indexed, RouteError> {
+        Self::set_field_index(self, collection, field, kind, wait, deadline).await
+    }
+
     async fn upsert(
         &self,
         collection: &Collection,
@@ -137,12 +155,10 @@ impl Backend for Router {
     async fn search(
         &self,
         collection: &Collection,
-        query: SearchQuery,
-        offset: usize,
-        limit: usize,
+        searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Rows<Hit> {
-        Self::search(self, collection, query, offset, limit, options).await
+    ) -> Result<Answer<Vec<Vec<(ShardId, Hit)>>>, RouteError> {
+        Self::search(self, collection, searches, options).await
     }
 
     async fn scroll(

@@ -1,19 +1,25 @@
-//! `GET` and `POST /collections`, `DELETE /collections/{name}`. Listing and dropping answer in Qdrant's envelope, since
-//! its clients use the same two paths.
+//! `GET` and `POST /collections`, `GET` and `DELETE /collections/{name}`. All but creating answer in Qdrant's envelope,
+//! since its clients use the same paths.
+
+use std::collections::BTreeMap;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::json;
 
 use super::body::{Json, answer};
 use super::door::Call;
 use super::error::ApiError;
 use super::request;
 use super::state::GatewayState;
-use crate::api::{CollectionRow, CollectionRows, CreateCollection, CreatedCollection, Envelope, VectorParams};
-use crate::engine::{CollectionConfig, DEFAULT_VECTOR, validate_config};
+use crate::api::{
+    CollectionConfigInfo, CollectionInfo, CollectionParams, CollectionRow, CollectionRows, CreateCollection,
+    CreatedCollection, Envelope, FieldInfo, VectorParams,
+};
+use crate::engine::{self, CollectionConfig, DEFAULT_VECTOR, validate_config};
 use crate::placement::CollectionEntry;
 use crate::routing::{Created, Overview};
 
@@ -42,6 +48,18 @@ pub(super) async fn list(State(state): State<GatewayState>, call: Call) -> Resul
     Ok(envelope(&call, CollectionRows { collections: rows.collect() }))
 }
 
+pub(super) async fn show(
+    State(state): State<GatewayState>,
+    call: Call,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(name) = name?;
+    let deadline = request::deadline(&state, &call, None)?;
+    let entry = request::collection(&state, &name, deadline).await?.entry;
+    let overview = state.backend.overview(deadline).await;
+    Ok(envelope(&call, info(&entry, &overview)))
+}
+
 pub(super) async fn remove(
     State(state): State<GatewayState>,
     call: Call,
@@ -54,7 +72,7 @@ pub(super) async fn remove(
     Ok(envelope(&call, existed))
 }
 
-fn envelope<T: Serialize>(call: &Call, result: T) -> Response {
+pub(super) fn envelope<T: Serialize>(call: &Call, result: T) -> Response {
     answer(StatusCode::OK, &Envelope { result, status: "ok".to_owned(), time: call.began.elapsed().as_secs_f64() })
 }
 
@@ -96,5 +114,39 @@ fn row(name: &str, entry: &CollectionEntry, overview: &Overview) -> CollectionRo
         quantization: default.and_then(|params| params.quantization),
         vectors: named.map(|(name, params)| (name.clone(), (*params).into())).collect(),
         points: overview.points_of(entry.id),
+        payload_schema: payload_schema(entry, overview),
     }
+}
+
+fn info(entry: &CollectionEntry, overview: &Overview) -> CollectionInfo {
+    let led = overview.map.shards.keys().all(|shard| overview.leader(*shard).is_some());
+    let wire = |params: &engine::VectorParams| {
+        let mut distance = params.distance.to_string();
+        distance[..1].make_ascii_uppercase();
+        json!({"size": params.size, "distance": distance})
+    };
+    let vectors = match entry.config.vectors.get(DEFAULT_VECTOR) {
+        Some(params) => wire(params),
+        None => entry.config.vectors.iter().map(|(name, params)| (name.clone(), wire(params))).collect(),
+    };
+    let params = CollectionParams {
+        vectors,
+        shard_number: overview.map.shards.len() as u32,
+        replication_factor: overview.map.replication_factor as u32,
+        consistency_level: entry.default_consistency.clone(),
+    };
+    CollectionInfo {
+        status: if led { "green" } else { "red" }.to_owned(),
+        points_count: overview.points_of(entry.id),
+        config: CollectionConfigInfo { params },
+        payload_schema: payload_schema(entry, overview),
+    }
+}
+
+fn payload_schema(entry: &CollectionEntry, overview: &Overview) -> BTreeMap<String, FieldInfo> {
+    let field = |(name, kind): (&String, &engine::FieldType)| {
+        let points = overview.points_with(entry.id, name);
+        (name.clone(), FieldInfo { data_type: (*kind).into(), points })
+    };
+    entry.payload_schema.iter().map(field).collect()
 }

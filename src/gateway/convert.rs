@@ -1,5 +1,8 @@
 //! Wire types ⇄ the engine's and routing's. Total and dull: what can be wrong is checked elsewhere.
 
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
 use crate::api::{self, WithPayload, WithVector};
 use crate::engine::{self, DEFAULT_VECTOR, Payload, PayloadSelector, PointWrite, VectorSelector};
 use crate::placement::ShardId;
@@ -41,6 +44,19 @@ impl From<engine::Distance> for api::Distance {
             engine::Distance::Dot => Self::Dot,
             engine::Distance::Euclid => Self::Euclid,
             engine::Distance::Manhattan => Self::Manhattan,
+        }
+    }
+}
+
+impl From<engine::FieldType> for api::DataType {
+    fn from(kind: engine::FieldType) -> Self {
+        match kind {
+            engine::FieldType::Keyword => Self::Keyword,
+            engine::FieldType::Integer => Self::Integer,
+            engine::FieldType::Float => Self::Float,
+            engine::FieldType::Bool => Self::Bool,
+            engine::FieldType::Datetime => Self::Datetime,
+            engine::FieldType::Uuid => Self::Uuid,
         }
     }
 }
@@ -103,7 +119,12 @@ impl From<raft_groups::Role> for api::Role {
 impl From<api::PointInput> for PointWrite {
     fn from(point: api::PointInput) -> Self {
         let api::PointInput { id, vector, payload, if_version } = point;
-        Self { id: id.into(), vectors: vector.into_named(), payload: Payload(payload.unwrap_or_default()), if_version }
+        Self {
+            id: id.into(),
+            vectors: vector.into_named(),
+            payload: payload.as_ref().map(Payload::from).unwrap_or_default(),
+            if_version,
+        }
     }
 }
 
@@ -134,17 +155,28 @@ pub(super) fn vector_name(using: Option<String>) -> String {
 }
 
 /// A search's hit on the wire.
-pub(super) fn hit((shard, hit): (ShardId, engine::Hit)) -> api::Hit {
+///
+/// # Errors
+/// A payload that no shard can have stored.
+pub(super) fn hit((shard, hit): (ShardId, engine::Hit)) -> Result<api::Hit, ApiError> {
     let engine::Hit { id, score, version, payload, vectors } = hit;
-    let vector = vectors.map(api::VectorValue::from_named);
-    api::Hit { id: id.into(), score, version, payload: payload.map(|payload| payload.0), vector, shard: shard.0 }
+    let (payload, vector) = (members(payload)?, vectors.map(api::VectorValue::from_named));
+    Ok(api::Hit { id: id.into(), score, version, payload, vector, shard: shard.0 })
 }
 
 /// A stored point on the wire.
-pub(super) fn record((shard, record): (ShardId, engine::Record)) -> api::Record {
+///
+/// # Errors
+/// A payload that no shard can have stored.
+pub(super) fn record((shard, record): (ShardId, engine::Record)) -> Result<api::Record, ApiError> {
     let engine::Record { id, version, payload, vectors } = record;
-    let vector = vectors.map(api::VectorValue::from_named);
-    api::Record { id: id.into(), version, payload: payload.map(|payload| payload.0), vector, shard: shard.0 }
+    let (payload, vector) = (members(payload)?, vectors.map(api::VectorValue::from_named));
+    Ok(api::Record { id: id.into(), version, payload, vector, shard: shard.0 })
+}
+
+fn members(payload: Option<Payload>) -> Result<Option<Map<String, Value>>, ApiError> {
+    let members = payload.map(|payload| payload.members()).transpose();
+    members.map_err(|error| ApiError::Internal { reason: format!("a shard sent a payload that is none: {error}") })
 }
 
 /// Who served each shard. Only a read at ONE can be stale, so only there is the staleness told.

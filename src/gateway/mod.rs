@@ -27,10 +27,13 @@ mod meter;
 mod operations;
 mod overview;
 mod own;
+mod payload_indexes;
 mod plan;
+mod points_body;
 mod reads;
 mod request;
 mod search;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod writes;
@@ -76,6 +79,7 @@ fn data() -> Router<GatewayState> {
         .route("/vectors", post(writes::upsert).delete(writes::delete))
         .route("/vectors/{collection}/{id}", get(reads::get))
         .route("/search", post(search::search))
+        .route("/quiver/v1/search/batch", post(search::search_batch))
         .route("/quiver/v1/scroll", post(reads::scroll))
         .route("/quiver/v1/count", post(reads::count))
 }
@@ -83,7 +87,9 @@ fn data() -> Router<GatewayState> {
 fn cluster_routes() -> Router<GatewayState> {
     Router::new()
         .route("/collections", get(collections::list).post(collections::create))
-        .route("/collections/{name}", axum::routing::delete(collections::remove))
+        .route("/collections/{name}", get(collections::show).delete(collections::remove))
+        .route("/collections/{name}/index", axum::routing::put(payload_indexes::create))
+        .route("/collections/{name}/index/{field}", axum::routing::delete(payload_indexes::remove))
         .route("/cluster/status", get(cluster::status))
         .route("/cluster/health", get(cluster::health))
         .route("/cluster/sharding", get(cluster::sharding))

@@ -1,6 +1,6 @@
 //! What a node does on its own, every few seconds: sweeps its shards, tells the map where it listens.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::formation::JoinRequest;
 use super::identity::{IdentityFile, Membership};
 use super::{map_feed, replicas};
-use crate::engine::{CollectionId, Command, Engine};
-use crate::placement::ClusterMap;
+use crate::engine::{CollectionId, CollectionStats, Command, Engine};
+use crate::placement::{ClusterMap, CollectionEntry};
 use crate::routing::{LocalGroups, MapCell, Router};
 
 /// Pause between two sweeps.
@@ -20,10 +20,12 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long one write of a sweep may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Most collections dropped from one shard in one sweep; the rest waits for the next.
-const MAX_DROPS: usize = 100;
+/// Most collections dropped from one shard in one sweep, and most that get a payload schema; the rest waits for the
+/// next.
+const MAX_CHANGES: usize = 100;
 
-/// Drops collections that the map no longer has from the shards that this node leads, for ever.
+/// Drops collections that the map no longer has from the shards that this node leads, and gives the others the payload
+/// schemas that the map has, for ever.
 pub(super) async fn sweep(groups: Arc<LocalGroups>, map: MapCell) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
@@ -32,19 +34,23 @@ pub(super) async fn sweep(groups: Arc<LocalGroups>, map: MapCell) {
             if group.status().role != Role::Leader {
                 continue;
             }
-            let known = group.machine().collections().into_iter().map(|stats| stats.collection);
-            for collection in gone(&map, known).into_iter().take(MAX_DROPS) {
+            let known = group.machine().collections();
+            for collection in gone(&map, known.iter().map(|stats| stats.collection)).into_iter().take(MAX_CHANGES) {
                 tracing::info!(%shard, %collection, "dropping a collection that the map no longer has");
-                drop_collection(&group, collection).await;
+                change(&group, Command::DropCollection { collection }).await;
+            }
+            for entry in behind(&map, &known).into_iter().take(MAX_CHANGES) {
+                tracing::info!(%shard, collection = %entry.id, "taking on the payload schema that the map has");
+                let (version, schema) = (entry.schema_version, entry.payload_schema.clone());
+                change(&group, Command::SetPayloadSchema { collection: entry.id, version, schema }).await;
             }
         }
     }
 }
 
-async fn drop_collection(group: &Group<Engine>, collection: CollectionId) {
-    let command = Command::DropCollection { collection }.encode();
-    if let Err(error) = group.write(command, Instant::now() + PATIENCE).await {
-        tracing::debug!(%error, "not dropped yet; the next sweep tries again");
+async fn change(group: &Group<Engine>, command: Command) {
+    if let Err(error) = group.write(command.encode(), Instant::now() + PATIENCE).await {
+        tracing::debug!(%error, "not changed yet; the next sweep tries again");
     }
 }
 
@@ -53,6 +59,14 @@ async fn drop_collection(group: &Group<Engine>, collection: CollectionId) {
 fn gone(map: &ClusterMap, known: impl Iterator<Item = CollectionId>) -> Vec<CollectionId> {
     let there: BTreeSet<CollectionId> = map.collections.values().map(|entry| entry.id).collect();
     known.filter(|id| id.0 < map.next_collection && !there.contains(id)).collect()
+}
+
+/// The collections whose payload schema is newer in the map than in a shard that knows them.
+fn behind<'a>(map: &'a ClusterMap, known: &[CollectionStats]) -> Vec<&'a CollectionEntry> {
+    let versions: BTreeMap<CollectionId, u64> =
+        known.iter().map(|stats| (stats.collection, stats.schema_version)).collect();
+    let older = |entry: &&CollectionEntry| versions.get(&entry.id).is_some_and(|had| *had < entry.schema_version);
+    map.collections.values().filter(older).collect()
 }
 
 /// Records in the map where this node listens, where that has changed since it last ran.
@@ -99,6 +113,7 @@ pub(super) async fn remember(mut identity: IdentityFile, map: MapCell) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::FieldType;
     use crate::placement::MetaCommand;
     use crate::placement::tests::{map_of, vectors};
 
@@ -113,5 +128,30 @@ mod tests {
         map.apply(MetaCommand::DropCollection { name: "a".to_owned(), id: first });
         let known = [first, map.collections["b"].id, CollectionId(map.next_collection)];
         assert_eq!(gone(&map, known.into_iter()), [first]);
+    }
+
+    #[test]
+    fn a_shard_is_behind_where_the_map_has_a_newer_schema() {
+        let mut map = ClusterMap { epoch: 1, ..map_of(1, 1, 1) };
+        for name in ["a", "b", "c"] {
+            let (name, default_consistency) = (name.to_owned(), "quorum".to_owned());
+            map.apply(MetaCommand::CreateCollection { name, config: vectors(4), default_consistency });
+        }
+        let ids: Vec<CollectionId> = map.collections.values().map(|entry| entry.id).collect();
+        for (name, id) in [("a", ids[0]), ("c", ids[2])] {
+            let (field, kind) = ("lang".to_owned(), Some(FieldType::Keyword));
+            map.apply(MetaCommand::SetFieldIndex { name: name.to_owned(), id, field, kind });
+        }
+        let known = |id: usize, schema_version| CollectionStats {
+            collection: ids[id],
+            config: vectors(4),
+            points: 0,
+            schema_version,
+            fields: BTreeMap::new(),
+        };
+        let behind = |known: &[CollectionStats]| behind(&map, known).iter().map(|entry| entry.id).collect::<Vec<_>>();
+        assert_eq!(behind(&[known(0, 0), known(1, 0)]), [ids[0]], "what a shard does not know it gets when it must");
+        let newest = map.collections["a"].schema_version;
+        assert_eq!(behind(&[known(0, newest), known(2, newest)]), [ids[2]]);
     }
 }

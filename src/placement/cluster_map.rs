@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     MetaCommand, MetaReply, NodeName, NodeState, Operation, OperationKind, Placement, ShardId, check_collection_name,
 };
-use crate::engine::{CollectionConfig, CollectionId};
+use crate::engine::{CollectionConfig, CollectionId, FieldType, PayloadSchema, validate_schema};
 
 /// Every node, shard and collection of one cluster, at one version.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -82,6 +82,10 @@ pub struct CollectionEntry {
     pub default_consistency: String,
     /// Epoch of the map that first held it.
     pub created_epoch: u64,
+    /// The payload fields that its shards are to index.
+    pub payload_schema: PayloadSchema,
+    /// Epoch of the map that last changed its payload schema; 0 if none has.
+    pub schema_version: u64,
 }
 
 impl ClusterMap {
@@ -122,6 +126,7 @@ impl ClusterMap {
                 self.create(name, config, default_consistency)
             }
             MetaCommand::DropCollection { name, id } => self.drop_collection(&name, id),
+            MetaCommand::SetFieldIndex { name, id, field, kind } => self.set_field_index(&name, id, field, kind),
             MetaCommand::SetAddress { node, host, port, peer_addr } => self.set_address(node, host, port, peer_addr),
             MetaCommand::AddNode { entry, at_ms } => self.add_node(entry, at_ms),
             MetaCommand::RemoveNode { node, at_ms } => self.remove_node(node, at_ms),
@@ -162,7 +167,8 @@ impl ClusterMap {
         let id = CollectionId(self.next_collection);
         self.next_collection += 1;
         let created_epoch = self.epoch;
-        let entry = CollectionEntry { id, config, default_consistency, created_epoch };
+        let (payload_schema, schema_version) = (PayloadSchema::new(), 0);
+        let entry = CollectionEntry { id, config, default_consistency, created_epoch, payload_schema, schema_version };
         self.collections.insert(name, entry.clone());
         MetaReply::Created { entry }
     }
@@ -178,6 +184,26 @@ impl ClusterMap {
             }
             None => MetaReply::NotFound,
         }
+    }
+
+    fn set_field_index(&mut self, name: &str, id: CollectionId, field: String, kind: Option<FieldType>) -> MetaReply {
+        let Some(entry) = self.collections.get_mut(name).filter(|entry| entry.id == id) else {
+            return MetaReply::NotFound;
+        };
+        let mut schema = entry.payload_schema.clone();
+        match kind {
+            Some(kind) => drop(schema.insert(field, kind)),
+            None => drop(schema.remove(&field)),
+        }
+        if let Err(refusal) = validate_schema(&schema) {
+            return MetaReply::BadSchema(refusal);
+        }
+        if schema != entry.payload_schema {
+            self.epoch += 1;
+            entry.payload_schema = schema;
+            entry.schema_version = self.epoch;
+        }
+        MetaReply::SchemaSet { entry: entry.clone() }
     }
 
     fn set_address(&mut self, node: NodeId, host: String, port: u16, peer_addr: String) -> MetaReply {

@@ -7,7 +7,7 @@ use raft_groups::{GroupId, NodeId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{BadName, Change, ClusterMap, CollectionEntry, NodeEntry, ShardId};
-use crate::engine::{CollectionConfig, CollectionId};
+use crate::engine::{CollectionConfig, CollectionId, FieldType, Refusal};
 
 /// First byte of every command and reply; another one means another version of Quiver wrote it.
 const FORMAT: u8 = 2;
@@ -127,6 +127,17 @@ pub enum MetaCommand {
         /// Log index of the membership in the group's log.
         at: u64,
     },
+    /// Says whether a payload field is indexed, and as what.
+    SetFieldIndex {
+        /// The collection's name.
+        name: String,
+        /// The collection that is meant: a retry must not change a later one of the same name.
+        id: CollectionId,
+        /// The field's path.
+        field: String,
+        /// What it is indexed as; `None`: not any more.
+        kind: Option<FieldType>,
+    },
 }
 
 /// What became of a [`MetaCommand`].
@@ -209,6 +220,13 @@ pub enum MetaReply {
     Confirmed,
     /// The map has changed since; look again.
     Stale,
+    /// The payload schema is as asked.
+    SchemaSet {
+        /// The collection's entry with it.
+        entry: CollectionEntry,
+    },
+    /// The payload schema cannot be as asked.
+    BadSchema(Refusal),
 }
 
 /// Bytes that are not a command or reply of this version.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use raft_groups::NodeId;
 
 use super::*;
-use crate::engine::{CollectionConfig, Distance, VectorParams};
+use crate::engine::{CollectionConfig, CollectionId, Distance, FieldType, VectorParams};
 
 pub(crate) fn vectors(size: usize) -> CollectionConfig {
     let params = VectorParams::new(size, Distance::Cosine);
@@ -122,6 +122,36 @@ fn a_number_is_never_used_twice_and_a_late_drop_spares_the_successor() {
 }
 
 #[test]
+fn a_field_is_indexed_once_and_the_schema_has_the_epoch_of_its_change() {
+    let mut map = formed();
+    let MetaReply::Created { entry } = create(&mut map, "docs", 4) else { panic!("new") };
+    assert_eq!((entry.schema_version, entry.payload_schema.len()), (0, 0));
+    let set = |map: &mut ClusterMap, field: &str, kind| {
+        let (name, field) = ("docs".to_owned(), field.to_owned());
+        map.apply(MetaCommand::SetFieldIndex { name, id: entry.id, field, kind })
+    };
+    for _ in 0..2 {
+        let MetaReply::SchemaSet { entry } = set(&mut map, "lang", Some(FieldType::Keyword)) else { panic!("known") };
+        assert_eq!((entry.schema_version, map.epoch), (3, 3));
+    }
+    let MetaReply::SchemaSet { entry: changed } = set(&mut map, "lang", Some(FieldType::Uuid)) else { panic!("known") };
+    assert_eq!((changed.schema_version, changed.payload_schema["lang"]), (4, FieldType::Uuid));
+    assert!(matches!(set(&mut map, "a[", Some(FieldType::Bool)), MetaReply::BadSchema(_)));
+    assert_eq!(
+        create(&mut map, "docs", 4),
+        MetaReply::Exists { entry: changed },
+        "indexes are no part of its settings"
+    );
+    let MetaReply::SchemaSet { entry: emptied } = set(&mut map, "lang", None) else { panic!("known") };
+    assert_eq!((emptied.schema_version, emptied.payload_schema.len()), (5, 0));
+    assert!(matches!(set(&mut map, "lang", None), MetaReply::SchemaSet { .. }));
+    assert_eq!(map.epoch, 5, "what changes nothing has no epoch");
+    let other =
+        MetaCommand::SetFieldIndex { name: "docs".to_owned(), id: CollectionId(99), field: "a".to_owned(), kind: None };
+    assert_eq!(map.apply(other), MetaReply::NotFound, "a later collection of the name is spared");
+}
+
+#[test]
 fn an_address_changes_the_epoch_only_where_it_moves() {
     let mut map = formed();
     let set = |node, port| MetaCommand::SetAddress {
@@ -154,6 +184,12 @@ fn names_are_checked() {
 fn commands_and_replies_keep_their_meaning_as_bytes() {
     let mut map = formed();
     let reply = create(&mut map, "docs", 4);
+    assert_eq!(MetaReply::decode(&reply.encode()), Ok(reply));
+    let (name, field, kind) = ("docs".to_owned(), "a".to_owned(), Some(FieldType::Datetime));
+    let index = MetaCommand::SetFieldIndex { name, id: CollectionId(1), field, kind };
+    assert_eq!(MetaCommand::decode(&index.encode()), Ok(index.clone()));
+    let reply = map.apply(index);
+    assert!(matches!(reply, MetaReply::SchemaSet { .. }));
     assert_eq!(MetaReply::decode(&reply.encode()), Ok(reply));
     let command = MetaCommand::Form { map };
     assert_eq!(MetaCommand::decode(&command.encode()), Ok(command));

@@ -87,3 +87,12 @@ pub struct Created {
     /// Shards that could not be told in time. They learn of the collection with its first request there.
     pub pending: Vec<ShardId>,
 }
+
+/// What became of a change to the indexed payload fields: the map has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Indexed {
+    /// Version of the collection's payload schema.
+    pub version: u64,
+    /// Whether every shard has it too; the others learn of it by themselves.
+    pub everywhere: bool,
+}

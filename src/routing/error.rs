@@ -44,8 +44,8 @@ pub enum RouteError {
     CollectionExists {
         /// Its name.
         name: String,
-        /// Its settings.
-        entry: CollectionEntry,
+        /// Its settings; boxed, since every error would be as large.
+        entry: Box<CollectionEntry>,
     },
     /// The name cannot be used.
     #[error(transparent)]

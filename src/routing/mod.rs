@@ -13,6 +13,7 @@ mod errand;
 mod error;
 mod leader_cache;
 mod local;
+mod look;
 mod map_cell;
 mod overview;
 mod pool;
@@ -27,8 +28,9 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod token;
+mod wire;
 
-pub use answer::{Answer, Created, DeleteOutcome, ScrollAnswer, ShardEvidence, WriteOutcome, WrittenPoint};
+pub use answer::{Answer, Created, DeleteOutcome, Indexed, ScrollAnswer, ShardEvidence, WriteOutcome, WrittenPoint};
 pub use carrier::NodeCarrier;
 pub use door::{PeerDoor, peer_router};
 pub use error::{Committed, RouteError};
@@ -36,7 +38,9 @@ pub use local::LocalGroups;
 pub use map_cell::MapCell;
 pub use overview::{NodeOverview, NodeReport, Overview, Quarantined, ReplicaReport};
 pub use pool::Pool;
-pub use request::{Acknowledge, CallOptions, Collection, ReadOptions};
+#[cfg(test)]
+pub(crate) use report::points_by_field;
+pub use request::{Acknowledge, CallOptions, Collection, PageSearch, ReadOptions};
 pub use ring::{Ring, point_hash};
 pub use router::Router;
 pub use service::{Service, Vitals};

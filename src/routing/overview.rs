@@ -61,6 +61,8 @@ pub struct ReplicaReport {
     pub points: u64,
     /// Points by collection.
     pub collections: BTreeMap<CollectionId, u64>,
+    /// Of collections with indexed payload fields: points with a value there, by the field's path.
+    pub fields: BTreeMap<CollectionId, BTreeMap<String, u64>>,
     /// Memory its points use, in bytes.
     pub memory_bytes: u64,
     /// Log index of the last command that `digest` reflects.
@@ -127,6 +129,11 @@ impl Overview {
     /// Points of one collection, each counted once.
     pub fn points_of(&self, collection: CollectionId) -> u64 {
         self.speakers().filter_map(|replica| replica.collections.get(&collection)).sum()
+    }
+
+    /// Points of one collection that have a value at an indexed payload field, each counted once.
+    pub fn points_with(&self, collection: CollectionId, field: &str) -> u64 {
+        self.speakers().filter_map(|replica| replica.fields.get(&collection)?.get(field)).sum()
     }
 
     fn speakers(&self) -> impl Iterator<Item = &ReplicaReport> {

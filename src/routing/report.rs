@@ -2,7 +2,9 @@
 
 use super::service::Service;
 use super::{NodeReport, ReplicaReport};
-use crate::engine::Engine;
+use std::collections::BTreeMap;
+
+use crate::engine::{CollectionStats, Engine};
 use crate::placement::ShardId;
 use raft_groups::{Group, Machine as _};
 
@@ -27,15 +29,22 @@ pub(super) fn of(service: &Service) -> NodeReport {
 fn of_replica(shard: ShardId, group: &Group<Engine>) -> ReplicaReport {
     let machine = group.machine();
     let (digest_index, digest) = machine.digest();
-    let stats = machine.collections().into_iter();
+    let stats = machine.collections();
+    let indexed = stats.iter().filter(|stats| !stats.fields.is_empty());
     ReplicaReport {
         shard,
         status: group.status(),
         points: machine.points(),
-        collections: stats.map(|stats| (stats.collection, stats.points)).collect(),
+        collections: stats.iter().map(|stats| (stats.collection, stats.points)).collect(),
+        fields: indexed.map(|stats| (stats.collection, points_by_field(stats))).collect(),
         memory_bytes: machine.memory_bytes(),
         digest_index,
         digest,
         index: machine.index_progress(),
     }
+}
+
+/// Points with a value at each indexed payload field.
+pub(crate) fn points_by_field(stats: &CollectionStats) -> BTreeMap<String, u64> {
+    stats.fields.iter().map(|(name, field)| (name.clone(), field.points)).collect()
 }

@@ -149,6 +149,7 @@ async fn on_stage(
     writes::ingest(report, stage, corpus, 0..scale.ingest, 1).await?;
     writes::ingest(report, stage, corpus, scale.ingest..points, 8).await?;
     writes::footprint(report, stage, points, corpus.columns).await?;
+    writes::compact_ingest(report, stage, corpus, 0..scale.ingest, 8).await?;
     step("reads");
     reads::levels(report, stage, corpus, points, scale.load).await?;
     reads::recall(report, stage, corpus, points).await?;

@@ -13,6 +13,7 @@ use raft_groups::{Changes, Machine, MemoryState, Position};
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
+use vector_index::Way;
 
 /// The collection in the engine.
 const COLLECTION: CollectionId = CollectionId(1);
@@ -36,7 +37,11 @@ pub(super) fn measure(corpus: &Corpus, points: u64, rounds: u64) -> anyhow::Resu
         let searched = Instant::now();
         black_box(own.iter().fold(0_u64, |sum, word| sum.wrapping_add(*word)));
         let own_read = searched.elapsed();
-        ensure!(found.explain.exact && found.explain.compared == points, "a search was not exact: {:?}", found.explain);
+        ensure!(
+            found.explain.way == Way::Exact && found.explain.compared == points,
+            "a search was not exact: {:?}",
+            found.explain
+        );
         // The first round warms up.
         if round > 0 {
             reads.push(read - start);

@@ -6,9 +6,12 @@ use super::load::{Taken, Until, encoded, run};
 use super::report::{Report, Row};
 use super::stage::{COLLECTION, NODES, Stage, WRITES};
 use super::stats::{Times, digits};
-use crate::api::{Consistency, Upsert};
+use crate::api::{Consistency, PointsHead, Upsert};
+use crate::cli::client::Body;
+use crate::cli::ingest::body_of;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -50,13 +53,38 @@ pub(super) async fn ingest(
         let bodies = bodies.clone();
         async move { hand.write("/vectors", &bodies[number as usize]).await }
     });
-    let taken = taken.await?;
+    report.add(ingest_row(&format!("ingest, batch {BATCH}, {}", people(clients)), &taken.await?));
+    Ok(())
+}
+
+/// Loads the points of these ids in batches of the compact form, as `quiver ingest` does.
+pub(super) async fn compact_ingest(
+    report: &mut Report,
+    stage: &Stage,
+    corpus: &Corpus,
+    ids: Range<u64>,
+    clients: usize,
+) -> anyhow::Result<()> {
+    let starts = ids.clone().step_by(BATCH as usize);
+    let batch = |start: u64| {
+        let points = (start..(start + BATCH).min(ids.end)).map(|id| (id, corpus.point(id)));
+        body_of(head(WRITES), &points.collect::<Vec<_>>())
+    };
+    let bodies: Arc<Vec<Body>> = Arc::new(starts.map(batch).collect());
+    let until = Until::all(bodies.len() as u64);
+    let taken = run(stage, clients, until, move |hand, number| {
+        let body = bodies[number as usize].clone();
+        async move { hand.write_body("/vectors", body).await }
+    });
+    report.add(ingest_row(&format!("ingest, compact body, batch {BATCH}, {}", people(clients)), &taken.await?));
+    Ok(())
+}
+
+fn ingest_row(name: &str, taken: &Taken) -> Row {
     let (rate, cpu) = (taken.rate() * BATCH as f64, taken.processor_ms_per(BATCH as f64));
-    let name = format!("ingest, batch {BATCH}, {}", people(clients));
     let detail = format!("{} a batch; {} ms CPU a vector{}", taken.times.summary(), digits(cpu), taken.mishaps());
     let row = Row::new(name, format!("{} vectors/s", digits(rate))).detail(detail);
-    report.add(numbers(row, &taken).number("vectors_per_second", rate).number("cpu_ms_per_vector", cpu));
-    Ok(())
+    numbers(row, taken).number("vectors_per_second", rate).number("cpu_ms_per_vector", cpu)
 }
 
 /// Single writes by one client, then by many; the second against one sync a write.
@@ -108,6 +136,16 @@ pub(super) fn upsert(collection: &str, corpus: &Corpus, ids: Range<u64>) -> Upse
     Upsert {
         collection: collection.into(),
         vectors: ids.map(|id| corpus.point(id)).collect(),
+        consistency: Some(Consistency::Quorum.into()),
+        request_id: Some(Uuid::new_v4()),
+        timeout_ms: None,
+    }
+}
+
+fn head(collection: &str) -> PointsHead {
+    PointsHead {
+        collection: collection.into(),
+        using: None,
         consistency: Some(Consistency::Quorum.into()),
         request_id: Some(Uuid::new_v4()),
         timeout_ms: None,

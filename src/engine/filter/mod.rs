@@ -10,7 +10,7 @@ mod path;
 mod print;
 mod range;
 #[cfg(test)]
-mod reference;
+pub(super) mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +21,7 @@ use serde_json::Value;
 
 pub use parse::FilterError;
 pub use path::Path;
+pub(super) use range::moment;
 pub use range::{Bounds, Range};
 
 use super::ids::PointId;

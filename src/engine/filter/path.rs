@@ -63,6 +63,17 @@ impl Path {
         self
     }
 
+    /// Whether both lead to the same values of every payload: `"a"` and `a` are two spellings of one path.
+    pub(in crate::engine) fn leads_like(&self, other: &Self) -> bool {
+        self.parts == other.parts
+    }
+
+    /// The path from the payload to what `inner` leads to in each element of the array at this path.
+    pub(in crate::engine) fn in_each(&self, inner: &Self) -> Self {
+        let parts = self.parts.iter().cloned().chain([Part::Every]).chain(inner.parts.iter().cloned());
+        Self { text: format!("{}[].{}", self.text, inner.text), parts: parts.collect() }
+    }
+
     /// The key of the payload object that the path starts with.
     pub fn first_key(&self) -> &str {
         match self.parts.first() {

@@ -55,7 +55,7 @@ impl Range {
 }
 
 /// Reads RFC 3339, or the same without its offset (taken as UTC), or a date (its first moment in UTC), as Qdrant does.
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
+pub(in crate::engine) fn moment(text: &str) -> Option<Timestamp> {
     if let Ok(moment) = Timestamp::from_str(text) {
         return Some(moment);
     }

@@ -45,6 +45,13 @@ fn naive_condition(condition: &Value, id: u64, payload: &Value) -> bool {
         return values.contains(&wanted["value"]);
     }
     let range = &condition["range"];
+    if range["gte"].is_string() {
+        // All generated moments are first moments of a day, in UTC.
+        let day =
+            |value: &Value| value.as_str().and_then(|text| text.starts_with("2024").then(|| text[..10].to_owned()));
+        let (low, high) = (day(&range["gte"]), day(&range["lt"]));
+        return values.iter().filter_map(day).any(|found| Some(&found) >= low.as_ref() && Some(&found) < high.as_ref());
+    }
     let low = range["gte"].as_f64().unwrap_or(f64::MIN);
     let high = range["lt"].as_f64().unwrap_or(f64::MAX);
     values.iter().filter_map(Value::as_f64).any(|number| number >= low && number < high)
@@ -64,17 +71,37 @@ fn naive_values(path: &str, value: &Value) -> Vec<Value> {
     found.iter().flat_map(|value| rest.map_or_else(|| vec![value.clone()], |rest| naive_values(rest, value))).collect()
 }
 
+/// What can stand in a payload and be matched.
 fn leaf() -> impl Strategy<Value = Value> {
     prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        (0i64..4).prop_map(Value::from),
-        "[xy]".prop_map(Value::from)
+        2 => Just(Value::Null),
+        2 => any::<bool>().prop_map(Value::from),
+        2 => (-1i64..4).prop_map(Value::from),
+        1 => large().prop_map(Value::from),
+        2 => "[xy]".prop_map(Value::from),
+        1 => moment().prop_map(Value::from),
+        1 => prop_oneof![Just(UUID.to_owned()), Just(UUID.to_uppercase()), Just(UUID.replace('-', ""))].prop_map(Value::from),
     ]
 }
 
+const UUID: &str = "00000000-0000-0000-0000-00000000000a";
+
+/// Neighbours that are one as 64-bit floats.
+fn large() -> impl Strategy<Value = u64> {
+    prop_oneof![(1u64 << 53)..(1 << 53) + 3, (u64::MAX - 2)..=u64::MAX]
+}
+
+/// One moment may be spelled in two ways.
+fn moment() -> impl Strategy<Value = String> {
+    prop_oneof!["2024-01-0[1-4]", "2024-01-0[1-4]T00:00:00Z"]
+}
+
+fn fraction() -> impl Strategy<Value = Value> {
+    prop_oneof![Just(-0.0), Just(0.0), Just(2.5), Just(9007199254740994.0)].prop_map(Value::from)
+}
+
 fn payload_value() -> impl Strategy<Value = Value> {
-    leaf().prop_recursive(3, 24, 4, |inner| {
+    prop_oneof![9 => leaf(), 2 => fraction()].prop_recursive(3, 24, 4, |inner| {
         let members = prop::collection::btree_map("[ab]", inner.clone(), 0..3);
         prop_oneof![
             prop::collection::vec(inner, 0..4).prop_map(Value::from),
@@ -83,20 +110,26 @@ fn payload_value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn payload() -> impl Strategy<Value = Value> {
+pub(in crate::engine) fn payload() -> impl Strategy<Value = Value> {
     prop::collection::btree_map("[ab]", payload_value(), 0..3)
         .prop_map(|members| Value::Object(members.into_iter().collect()))
 }
 
+/// Paths into generated payloads.
+pub(in crate::engine) fn key() -> impl Strategy<Value = String> {
+    prop_oneof!["[ab]", "[ab]\\[\\]", "[ab]\\.[ab]", "[ab]\\[\\]\\.[ab]", "[ab]\\.[ab]\\[\\]"]
+}
+
 fn condition() -> impl Strategy<Value = Value> {
-    let key = || prop_oneof!["[ab]", "[ab]\\[\\]", "[ab]\\.[ab]", "[ab]\\[\\]\\.[ab]", "[ab]\\.[ab]\\[\\]"];
     let scalar = || leaf().prop_filter("a value", |value| !value.is_null());
     let list = || prop::collection::vec(scalar(), 0..3);
     prop_oneof![
         (key(), scalar()).prop_map(|(key, value)| json!({"key": key, "match": {"value": value}})),
         (key(), list()).prop_map(|(key, list)| json!({"key": key, "match": {"any": list}})),
         (key(), list()).prop_map(|(key, list)| json!({"key": key, "match": {"except": list}})),
-        (key(), 0..4, 0..4).prop_map(|(key, low, high)| json!({"key": key, "range": {"gte": low, "lt": high}})),
+        (key(), -1..4, 0..4).prop_map(|(key, low, high)| json!({"key": key, "range": {"gte": low, "lt": high}})),
+        (key(), large(), large()).prop_map(|(key, low, high)| json!({"key": key, "range": {"gte": low, "lt": high}})),
+        (key(), moment(), moment()).prop_map(|(key, low, high)| json!({"key": key, "range": {"gte": low, "lt": high}})),
         key().prop_map(|key| json!({"is_empty": {"key": key}})),
         key().prop_map(|key| json!({"is_null": {"key": key}})),
         prop::collection::vec(0u64..3, 0..3).prop_map(|ids| json!({"has_id": ids})),
@@ -107,7 +140,7 @@ fn without_ids(filter: &Value) -> bool {
     !filter.to_string().contains("has_id")
 }
 
-fn filter() -> impl Strategy<Value = Value> {
+pub(in crate::engine) fn filter() -> impl Strategy<Value = Value> {
     condition().prop_recursive(3, 24, 3, |inner| {
         let list = prop::collection::vec(inner, 0..3);
         let clauses = (list.clone(), list.clone(), list.clone(), list, 0usize..3);

@@ -12,7 +12,7 @@ mod table;
 
 pub(super) use rebuild::rebuild;
 pub(super) use requests::{Outcome, Remembered, Requests, fingerprint};
-pub(super) use table::{Point, Table};
+pub(super) use table::{Point, Reindex, Table};
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,10 @@ use bytes::Bytes;
 use raft_groups::Changes;
 use vector_index::Space;
 
-use self::record::{Key, StoredRequest, hash};
+use self::record::{Key, StoredRequest, StoredSchema, hash};
 use super::collection::CollectionConfig;
 use super::ids::{CollectionId, PointId, RequestId};
+use super::payload_index::{PayloadIndexes, PayloadSchema};
 use super::reply::Refusal;
 
 /// A shard's state after some command.
@@ -43,6 +44,16 @@ pub(super) struct Prepared {
     vectors: BTreeMap<String, Vec<f32>>,
     key: Vec<u8>,
     record: Bytes,
+    reindex: Reindex,
+}
+
+/// A payload schema made ready to be taken on.
+#[derive(Debug)]
+pub(super) struct PreparedSchema {
+    pub(super) version: u64,
+    pub(super) schema: PayloadSchema,
+    /// The indexes it asks for that are not there yet.
+    pub(super) built: PayloadIndexes,
 }
 
 impl Prepared {
@@ -50,13 +61,14 @@ impl Prepared {
         collection: CollectionId,
         id: PointId,
         version: u64,
-        payload: String,
+        payload: Box<str>,
         vectors: BTreeMap<String, Vec<f32>>,
+        reindex: Reindex,
     ) -> Self {
         let key = Key::Point(collection, id).encode();
         let record = record::encode_point(&key, version, &payload, &vectors);
-        let point = Point { id, version, payload: payload.into_boxed_str(), hash: hash(&key, &record) };
-        Self { point, vectors, key, record }
+        let point = Point { id, version, payload, hash: hash(&key, &record) };
+        Self { point, vectors, key, record, reindex }
     }
 }
 
@@ -94,18 +106,35 @@ impl State {
         let Some(table) = self.tables.remove(&collection) else { return };
         self.digest = self.digest.wrapping_sub(table.config_hash());
         changes.delete(Key::Collection(collection).encode());
+        if table.schema_version() > 0 {
+            self.digest = self.digest.wrapping_sub(table.schema_hash());
+            changes.delete(Key::Schema(collection).encode());
+        }
         for point in table.points() {
             self.digest = self.digest.wrapping_sub(point.hash);
             changes.delete(Key::Point(collection, point.id).encode());
         }
     }
 
+    /// Takes a payload schema on, in a collection that exists.
+    pub(super) fn set_schema(&mut self, collection: CollectionId, prepared: PreparedSchema, changes: &mut Changes) {
+        let Some(table) = self.tables.get_mut(&collection) else { return };
+        let PreparedSchema { version, schema, built } = prepared;
+        let key = Key::Schema(collection).encode();
+        let stored = StoredSchema { version, schema };
+        let record = record::encode(&key, &stored);
+        let hash = hash(&key, &record);
+        let replaced = table.set_schema(&stored.schema, version, built, hash);
+        self.digest = self.digest.wrapping_add(hash).wrapping_sub(replaced);
+        changes.put(key, record);
+    }
+
     /// Stores points in a collection that exists.
     pub(super) fn upsert(&mut self, collection: CollectionId, points: Vec<Prepared>, changes: &mut Changes) {
         let Some(table) = self.tables.get_mut(&collection) else { return };
-        for Prepared { point, vectors, key, record } in points {
+        for Prepared { point, vectors, key, record, reindex } in points {
             self.digest = self.digest.wrapping_add(point.hash);
-            if let Some(replaced) = table.put(point, &vectors) {
+            if let Some(replaced) = table.put(point, &vectors, reindex) {
                 self.digest = self.digest.wrapping_sub(replaced);
             }
             changes.put(key, record);

@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 
 use raft_groups::StateReader;
 
-use super::record::{self, Key, StoredPoint, StoredRequest, StoredVector, hash};
+use super::record::{self, Key, StoredPoint, StoredRequest, StoredSchema, StoredVector, hash};
 use super::{Point, State, Table};
 use crate::engine::collection::CollectionConfig;
+use crate::engine::floats::In;
 use crate::engine::ids::{CollectionId, PointId};
 use crate::engine::shelf::Setup;
 
@@ -50,6 +51,12 @@ impl State {
                 let space = |name: &str, params| setup.space(collection, name, params);
                 self.tables.insert(collection, Table::new(config, hash, space));
             }
+            Key::Schema(collection) => {
+                let stored: StoredSchema = record::decode(key, value)?;
+                let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
+                let built = table.build_indexes(&stored.schema).map_err(|refusal| refusal.to_string())?;
+                table.set_schema(&stored.schema, stored.version, built, hash);
+            }
             Key::Point(collection, id) => self.load_point(collection, id, key, value, hash)?,
             Key::Request(id) => {
                 let stored: StoredRequest = record::decode(key, value)?;
@@ -70,10 +77,10 @@ impl State {
         value: &[u8],
         hash: u64,
     ) -> Result<(), String> {
-        let stored: StoredPoint<'_, StoredVector<Vec<f32>>> = record::decode(key, value)?;
+        let stored: StoredPoint<'_, StoredVector<In>> = record::decode(key, value)?;
         let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
         let vectors =
-            stored.vectors.into_iter().map(|(name, StoredVector::Dense(vector))| (name.to_owned(), vector)).collect();
+            stored.vectors.into_iter().map(|(name, StoredVector::Dense(vector))| (name.to_owned(), vector.0)).collect();
         for (name, vector) in &vectors {
             let size = table.config().vectors.get(name).map(|params| params.size);
             if size != Some(Vec::len(vector)) {

@@ -12,10 +12,12 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::requests::Outcome;
+use crate::engine::floats::Out;
 use crate::engine::ids::{CollectionId, PointId, RequestId};
+use crate::engine::payload_index::PayloadSchema;
 
 /// First byte of every value.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const CRC_BYTES: usize = 4;
 
 /// What a record is about.
@@ -24,6 +26,8 @@ pub(super) enum Key {
     /// Log index of the last command.
     Index,
     Collection(CollectionId),
+    /// Which payload fields of a collection are indexed.
+    Schema(CollectionId),
     Point(CollectionId, PointId),
     Request(RequestId),
 }
@@ -33,6 +37,8 @@ impl Key {
         match self {
             Self::Index => vec![b'i'],
             Self::Collection(collection) => [b"c".as_slice(), &collection.0.to_be_bytes()].concat(),
+            // Between a collection and its points, so that a start indexes them as they come.
+            Self::Schema(collection) => [b"f".as_slice(), &collection.0.to_be_bytes()].concat(),
             Self::Point(collection, PointId::Num(number)) => {
                 [b"p".as_slice(), &collection.0.to_be_bytes(), &[0], &number.to_be_bytes()].concat()
             }
@@ -48,6 +54,7 @@ impl Key {
         match kind {
             b'i' => rest.is_empty().then_some(Self::Index),
             b'c' => Some(Self::Collection(CollectionId(number(rest)?))),
+            b'f' => Some(Self::Schema(CollectionId(number(rest)?))),
             b'r' => Some(Self::Request(RequestId(Uuid::from_slice(rest).ok()?))),
             b'p' => {
                 let (collection, id) = rest.split_at_checked(8)?;
@@ -67,6 +74,7 @@ impl Key {
         match self {
             Self::Index => "index",
             Self::Collection(_) => "collection",
+            Self::Schema(_) => "payload schema",
             Self::Point(..) => "point",
             Self::Request(_) => "request",
         }
@@ -83,6 +91,13 @@ pub(super) struct StoredRequest {
     pub(super) sequence: u64,
     pub(super) fingerprint: u128,
     pub(super) outcome: Outcome,
+}
+
+/// Which payload fields of a collection are indexed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct StoredSchema {
+    pub(super) version: u64,
+    pub(super) schema: PayloadSchema,
 }
 
 /// A point's body.
@@ -102,8 +117,7 @@ pub(super) enum StoredVector<D> {
 
 /// The value of a point's record.
 pub(super) fn encode_point(key: &[u8], version: u64, payload: &str, vectors: &BTreeMap<String, Vec<f32>>) -> Bytes {
-    let vectors =
-        vectors.iter().map(|(name, vector)| (name.as_str(), StoredVector::Dense(vector.as_slice()))).collect();
+    let vectors = vectors.iter().map(|(name, vector)| (name.as_str(), StoredVector::Dense(Out(vector)))).collect();
     encode(key, &StoredPoint { version, payload, vectors })
 }
 
@@ -150,6 +164,7 @@ mod tests {
         prop_oneof![
             Just(Key::Index),
             any::<u64>().prop_map(|number| Key::Collection(CollectionId(number))),
+            any::<u64>().prop_map(|number| Key::Schema(CollectionId(number))),
             any::<(u64, u64)>().prop_map(|(collection, id)| Key::Point(CollectionId(collection), PointId::Num(id))),
             any::<(u64, u128)>()
                 .prop_map(|(collection, id)| Key::Point(CollectionId(collection), PointId::Uuid(Uuid::from_u128(id)))),
@@ -180,7 +195,7 @@ mod tests {
             let mut sealed = value.clone();
             sealed.extend_from_slice(&checksum(&key, &value).to_le_bytes());
             for value in [value, sealed] {
-                let _ = decode::<StoredPoint<'_, StoredVector<Vec<f32>>>>(&key, &value);
+                let _ = decode::<StoredPoint<'_, StoredVector<crate::engine::floats::In>>>(&key, &value);
                 let _ = decode::<StoredRequest>(&key, &value);
             }
         }

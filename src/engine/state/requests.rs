@@ -91,7 +91,7 @@ impl Outcome {
                 let (position, id, expected, current) = (*position as u64, *id, *expected, *current);
                 Some(Self::VersionMismatch { position, id, expected, current })
             }
-            Reply::Created | Reply::Dropped | Reply::Refused(_) => None,
+            Reply::Created | Reply::Dropped | Reply::SchemaSet | Reply::Refused(_) => None,
         }
     }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use serde_json::{Map, Value};
+use roaring::RoaringBitmap;
 use vector_index::{Row, Space};
 
 use crate::engine::collection::{CollectionConfig, VectorParams};
+use crate::engine::filter::Filter;
 use crate::engine::ids::PointId;
+use crate::engine::payload_index::{self, Narrowed, PayloadIndexes, PayloadSchema, RowTerms, Rows};
 use crate::engine::point::parse_payload;
+use crate::engine::reply::Refusal;
 
 /// Bytes that the tree of ids takes for one point, nodes about two thirds full.
 const TREE_BYTES: usize = 48;
@@ -36,13 +39,18 @@ pub(in crate::engine) struct Table {
     rows: BTreeMap<PointId, Row>,
     spaces: BTreeMap<String, Space>,
     payload_bytes: usize,
+    /// Rows that hold a point.
+    live: RoaringBitmap,
+    indexes: PayloadIndexes,
+    schema_version: u64,
+    schema_hash: u64,
 }
 
-impl Point {
-    /// The whole payload.
-    pub(in crate::engine) fn payload(&self) -> Map<String, Value> {
-        parse_payload(&self.payload, |_| true)
-    }
+/// What a write changes in the payload indexes: the row's terms so far, and its terms from now on.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Reindex {
+    old: RowTerms,
+    new: RowTerms,
 }
 
 impl Table {
@@ -57,6 +65,10 @@ impl Table {
             rows: BTreeMap::new(),
             spaces,
             payload_bytes: 0,
+            live: RoaringBitmap::new(),
+            indexes: PayloadIndexes::default(),
+            schema_version: 0,
+            schema_hash: 0,
         }
     }
 
@@ -68,6 +80,8 @@ impl Table {
                 space.restore(row, point.id.into(), point.version, vector);
             }
         }
+        let terms = self.terms(&point.payload);
+        self.indexes.put(row.0, terms);
         self.payload_bytes += point.payload.len();
         self.points[row.0 as usize] = Some(point);
     }
@@ -77,8 +91,9 @@ impl Table {
         self.spaces.values_mut().for_each(Space::restored);
     }
 
-    /// Stores a point whole; the hash of the one it replaces, if any.
-    pub(super) fn put(&mut self, point: Point, vectors: &BTreeMap<String, Vec<f32>>) -> Option<u64> {
+    /// Stores a point whole; the hash of the one it replaces, if any. `reindex` must be what
+    /// [`reindex`](Self::reindex) says of it now.
+    pub(super) fn put(&mut self, point: Point, vectors: &BTreeMap<String, Vec<f32>>, reindex: Reindex) -> Option<u64> {
         let row = self.rows.get(&point.id).copied();
         let row = row.unwrap_or_else(|| self.new_row(point.id));
         for (name, space) in &mut self.spaces {
@@ -87,6 +102,8 @@ impl Table {
                 None => space.remove(row),
             }
         }
+        self.indexes.remove(row.0, &reindex.old);
+        self.indexes.put(row.0, reindex.new);
         self.payload_bytes += point.payload.len();
         let replaced = self.points[row.0 as usize].replace(point)?;
         self.payload_bytes -= replaced.payload.len();
@@ -100,7 +117,10 @@ impl Table {
         for space in self.spaces.values_mut() {
             space.remove(row);
         }
+        self.live.remove(row.0);
         let removed = self.points[row.0 as usize].take()?;
+        let terms = self.terms(&removed.payload);
+        self.indexes.remove(row.0, &terms);
         self.payload_bytes -= removed.payload.len();
         Some(removed.hash)
     }
@@ -111,6 +131,65 @@ impl Table {
 
     pub(super) fn config_hash(&self) -> u64 {
         self.config_hash
+    }
+
+    /// What storing a payload, given whole and as text, under this id changes in the indexes.
+    pub(in crate::engine) fn reindex(&self, id: PointId, text: &str) -> Reindex {
+        let old = self.find(id).map(|(_, point)| point);
+        if self.indexes.is_empty() || old.is_some_and(|point| *point.payload == *text) {
+            return Reindex::default();
+        }
+        Reindex { old: old.map(|point| self.terms(&point.payload)).unwrap_or_default(), new: self.terms(text) }
+    }
+
+    fn terms(&self, payload: &str) -> RowTerms {
+        if self.indexes.is_empty() {
+            return RowTerms::default();
+        }
+        self.indexes.terms(&parse_payload(payload, |key| self.indexes.reads(key)))
+    }
+
+    /// The indexes that `schema` asks for and that are not there, built from the points.
+    ///
+    /// # Errors
+    /// As [`validate_schema`](payload_index::validate_schema).
+    pub(in crate::engine) fn build_indexes(&self, schema: &PayloadSchema) -> Result<PayloadIndexes, Refusal> {
+        let mut built = self.indexes.missing(schema)?;
+        if !built.is_empty() {
+            for row in self.rows.values() {
+                let payload = parse_payload(&self.at(*row).payload, |key| built.reads(key));
+                built.put(row.0, built.terms(&payload));
+            }
+        }
+        Ok(built)
+    }
+
+    /// Takes a schema on, with what [`build_indexes`](Self::build_indexes) built for it; the hash of the schema's record
+    /// so far, 0 if there was none.
+    pub(super) fn set_schema(&mut self, schema: &PayloadSchema, version: u64, built: PayloadIndexes, hash: u64) -> u64 {
+        self.indexes.set(schema, built);
+        self.schema_version = version;
+        std::mem::replace(&mut self.schema_hash, hash)
+    }
+
+    /// Version of the payload schema; 0 before the first.
+    pub(in crate::engine) fn schema_version(&self) -> u64 {
+        self.schema_version
+    }
+
+    /// Hash of the payload schema's record; 0 before the first.
+    pub(super) fn schema_hash(&self) -> u64 {
+        self.schema_hash
+    }
+
+    pub(in crate::engine) fn indexes(&self) -> &PayloadIndexes {
+        &self.indexes
+    }
+
+    /// The rows that can satisfy `filter`, as [`payload_index::narrow`].
+    pub(in crate::engine) fn narrow(&self, filter: &Filter, steps: u64) -> Option<Narrowed> {
+        let row = |id: PointId| self.rows.get(&id).map(|row| row.0);
+        payload_index::narrow(&self.indexes, &Rows { live: &self.live, row: &row }, filter, steps)
     }
 
     pub(in crate::engine) fn len(&self) -> usize {
@@ -167,7 +246,8 @@ impl Table {
     pub(in crate::engine) fn memory_bytes(&self) -> usize {
         let spaces: usize = self.spaces.values().map(Space::memory_bytes).sum();
         let rows = self.points.capacity() * size_of::<Option<Point>>() + self.empty.capacity() * size_of::<Row>();
-        spaces + rows + self.rows.len() * TREE_BYTES + self.payload_bytes
+        let indexes = self.live.serialized_size() + self.indexes.memory_bytes();
+        spaces + rows + self.rows.len() * TREE_BYTES + self.payload_bytes + indexes
     }
 
     fn new_row(&mut self, id: PointId) -> Row {
@@ -176,6 +256,7 @@ impl Table {
             Row((self.points.len() - 1) as u32)
         });
         self.rows.insert(id, row);
+        self.live.insert(row.0);
         row
     }
 }

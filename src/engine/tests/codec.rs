@@ -44,6 +44,11 @@ fn points() -> impl Strategy<Value = PointWrite> {
     })
 }
 
+fn schemas() -> impl Strategy<Value = PayloadSchema> {
+    let kind = prop_oneof![Just(FieldType::Keyword), Just(FieldType::Integer), Just(FieldType::Datetime)];
+    prop::collection::btree_map("colour|n|t\\[\\]\\.u|\\[", kind, 0..3)
+}
+
 pub(super) fn commands() -> impl Strategy<Value = Command> {
     let collection = || (1u64..3).prop_map(CollectionId);
     let requests = || prop_oneof![2 => Just(None), 1 => (0u128..6).prop_map(request)];
@@ -58,6 +63,7 @@ pub(super) fn commands() -> impl Strategy<Value = Command> {
         1 => collection().prop_map(|collection| Command::DropCollection { collection }),
         12 => (collection(), requests(), prop::collection::vec(points(), 0..5))
             .prop_map(|(collection, request, points)| Command::Upsert { collection, request, points }),
+        2 => (collection(), 0u64..9, schemas()).prop_map(|(collection, version, schema)| Command::SetPayloadSchema { collection, version, schema }),
         4 => (collection(), requests(), selector).prop_map(|(collection, request, selector)| Command::Delete { collection, request, selector }),
     ]
 }
@@ -81,14 +87,21 @@ fn queries_and_answers_round_trip() {
     let vectors = Some(BTreeMap::from([("a".to_owned(), vec![0.1])]));
     let (id, payload) = (PointId::Uuid(Uuid::from_u128(9)), Some(payload(json!({"a": [1, {"b": null}]}))));
     let hit = Hit { id, score: 0.5, version: 3, payload: payload.clone(), vectors: vectors.clone() };
-    let explain = Explain { way: vector_index::Way::Exact, exact: true, compared: 5, filtered: 2 };
+    let explain = Explain {
+        compared: 5,
+        filtered: 2,
+        candidates: Some(7),
+        indexes: ["a".to_owned()].into(),
+        ..Explain::default()
+    };
     round_trip(&query);
     round_trip(&Found { hits: vec![hit], explain });
     round_trip(&ScrollPage { records: vec![Record { id, version: 3, payload, vectors }], next: Some(id) });
     round_trip(&CountQuery { collection: DOCS, filter: query.filter.clone() });
     round_trip(&ScrollQuery { filter: query.filter, ..page(Some(id), 3) });
     let config = CollectionConfig::single(3, Distance::Manhattan);
-    round_trip(&CollectionStats { collection: DOCS, config: config.clone(), points: 4 });
+    let fields = BTreeMap::from([("a[].b".to_owned(), FieldStats { kind: FieldType::Uuid, points: 3 })]);
+    round_trip(&CollectionStats { collection: DOCS, config: config.clone(), points: 4, schema_version: 9, fields });
     let text = serde_json::to_string(&config).unwrap();
     assert_eq!(
         text,
@@ -109,6 +122,7 @@ fn replies_round_trip() {
         Reply::Refused(Refusal::VersionMismatch { position: 1, id, expected: 2, current: 3 }),
         Reply::Refused(Refusal::RequestReused),
         Reply::Refused(Refusal::invalid_at(1, "vector", "is wrong")),
+        Reply::SchemaSet,
     ] {
         assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
     }
@@ -120,7 +134,11 @@ proptest! {
         let bytes = command.encode();
         let decoded = Command::decode(&bytes).unwrap();
         // Bytes rather than values: a vector to be refused may hold NaN, which equals nothing.
-        prop_assert_eq!(decoded.encode(), bytes);
+        prop_assert_eq!(decoded.encode(), bytes.clone());
+        if let Command::Upsert { collection, request, points } = &command {
+            let lent: Vec<&PointWrite> = points.iter().collect();
+            prop_assert_eq!(Command::encode_upsert(*collection, *request, &lent), bytes);
+        }
     }
 
     #[test]

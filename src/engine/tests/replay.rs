@@ -68,7 +68,7 @@ proptest! {
         let mut pairs = pairs(&shard.state);
         let record = record.index(pairs.len());
         let (key, value) = &mut pairs[record];
-        let kind = match key[0] { b'c' => "collection", b'i' => "index", b'p' => "point", _ => "request" };
+        let kind = match key[0] { b'c' => "collection", b'f' => "payload schema", b'i' => "index", b'p' => "point", _ => "request" };
         let mut damaged = value.to_vec();
         let place = place.index(damaged.len());
         damaged[place] ^= 1 << bit;
@@ -82,6 +82,8 @@ proptest! {
 /// A shard with a record of every kind.
 fn full() -> Shard {
     let mut shard = Shard::with_docs(3, Distance::Cosine);
+    let schema = PayloadSchema::from([("colour".to_owned(), FieldType::Keyword)]);
+    shard.run(&Command::SetPayloadSchema { collection: DOCS, version: 1, schema });
     shard.run(&Command::Upsert { collection: DOCS, request: request(1), points: vec![point(1, &[1.0, 2.0, 3.0])] });
     shard
 }
@@ -121,5 +123,5 @@ fn the_index_survives_a_command_that_changes_nothing() {
     let mut shard = full();
     shard.run(&Command::DropCollection { collection: CollectionId(9) });
     shard.run_bytes(b"garbage");
-    assert_eq!(shard.reopened().digest(), (4, shard.engine.digest().1));
+    assert_eq!(shard.reopened().digest(), (5, shard.engine.digest().1));
 }

@@ -46,7 +46,7 @@ fn inputs() -> Vec<ApiError> {
         ApiError::BodyCut { reason: text("connection closed") },
         ApiError::BodyTooLarge { limit: 33_554_432 },
         ApiError::MediaType { header: "Content-Type", found: text("text/plain"), expected: "application/json" },
-        ApiError::LimitExceeded { field: "limit", value: 10_001, limit: LimitName::Limit, allowed: 10_000 },
+        ApiError::LimitExceeded { field: "limit".into(), value: 10_001, limit: LimitName::Limit, allowed: 10_000 },
         ApiError::PointNotFound { collection: text("docs"), id: PointId::Num(7) },
         ApiError::UnknownPath { path: text("/x") },
         ApiError::MethodNotAllowed { method: text("PUT"), path: text("/search") },
@@ -76,7 +76,14 @@ fn routed() -> Vec<ApiError> {
     let config = CollectionConfig {
         vectors: BTreeMap::from([(String::new(), crate::engine::VectorParams::new(3, Distance::Dot))]),
     };
-    let entry = CollectionEntry { id: CollectionId(3), config, default_consistency: text("one"), created_epoch: 9 };
+    let entry = CollectionEntry {
+        id: CollectionId(3),
+        config,
+        default_consistency: text("one"),
+        created_epoch: 9,
+        payload_schema: BTreeMap::new(),
+        schema_version: 0,
+    };
     let bad = BadName { what: text("collection name"), name: text("a b"), reason: text("has a space") };
     let unknown = RouteError::Unknown { shard, reason: text("the leader was lost") };
     let failed = vec![(ShardId(1), Box::new(unknown.clone())), (ShardId(2), Box::new(no_leader(&missing)))];
@@ -85,7 +92,7 @@ fn routed() -> Vec<ApiError> {
     let guarded = (ShardId(1), Box::new(RouteError::Refused { refusal: mismatch }));
     let reads = vec![
         RouteError::CollectionNotFound { name: text("x") },
-        RouteError::CollectionExists { name: text("x"), entry },
+        RouteError::CollectionExists { name: text("x"), entry: Box::new(entry) },
         RouteError::BadName(bad),
         RouteError::Refused { refusal: Refusal::invalid_at(1, "id", "1 is in this batch twice") },
         no_leader(&missing),

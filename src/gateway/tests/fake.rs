@@ -12,15 +12,16 @@ use tokio::time::Instant;
 
 use crate::api::HealthState;
 use crate::engine::{
-    CollectionConfig, Command, CountQuery, Engine, GetQuery, Hit, PointWrite, Record, Reply, ScrollQuery, SearchQuery,
-    Selector,
+    CollectionConfig, Command, CountQuery, Engine, FieldType, GetQuery, Hit, PointWrite, Record, Reply, ScrollQuery,
+    SearchQuery, Selector,
 };
 use crate::gateway::backend::{Backend, Rows};
 use crate::gateway::{GatewayState, Introduction, Limits, LinkFaults, LocalNode, NodeHealth, router};
 use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, NodeState, ShardId};
 use crate::routing::{
-    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, NodeOverview, NodeReport, Overview,
-    ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SessionToken, ShardEvidence, WriteOutcome, WrittenPoint,
+    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, NodeOverview, NodeReport, Overview,
+    PageSearch, ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SessionToken, ShardEvidence, WriteOutcome,
+    WrittenPoint, points_by_field,
 };
 
 const SHARD: ShardId = ShardId(0);
@@ -138,7 +139,9 @@ impl Backend for FakeCluster {
         let (entry, existed) = match self.map.lock().apply(command) {
             MetaReply::Created { entry } => (entry, false),
             MetaReply::Exists { entry } => (entry, true),
-            MetaReply::Conflict { entry } => return Err(RouteError::CollectionExists { name: name.to_owned(), entry }),
+            MetaReply::Conflict { entry } => {
+                return Err(RouteError::CollectionExists { name: name.to_owned(), entry: Box::new(entry) });
+            }
             MetaReply::BadName(bad) => return Err(bad.into()),
             other => panic!("{other:?}"),
         };
@@ -148,6 +151,26 @@ impl Backend for FakeCluster {
 
     async fn drop_collection(&self, name: &str, _: Instant) -> Result<bool, RouteError> {
         Ok(self.map.lock().collections.remove(name).is_some())
+    }
+
+    async fn set_field_index(
+        &self,
+        collection: &Collection,
+        field: String,
+        kind: Option<FieldType>,
+        wait: bool,
+        _: Instant,
+    ) -> Result<Indexed, RouteError> {
+        let (name, id) = (collection.name.clone(), collection.entry.id);
+        let reply = self.map.lock().apply(MetaCommand::SetFieldIndex { name, id, field, kind });
+        let entry = match reply {
+            MetaReply::SchemaSet { entry } => entry,
+            MetaReply::BadSchema(refusal) => return Err(RouteError::Refused { refusal }),
+            other => panic!("{other:?}"),
+        };
+        let (version, schema) = (entry.schema_version, entry.payload_schema);
+        self.apply(&Command::SetPayloadSchema { collection: id, version, schema })?;
+        Ok(Indexed { version, everywhere: wait })
     }
 
     async fn upsert(
@@ -190,15 +213,17 @@ impl Backend for FakeCluster {
 
     async fn search(
         &self,
-        _: &Collection,
-        query: SearchQuery,
-        offset: usize,
-        limit: usize,
+        collection: &Collection,
+        searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Rows<Hit> {
-        assert_eq!(query.limit, offset + limit, "the query asks for the page and what it skips");
-        let hits = self.engine.search(&query).map_err(refused)?;
-        self.answer(hits.into_iter().skip(offset).take(limit).map(|hit| (SHARD, hit)).collect(), options)
+    ) -> Result<Answer<Vec<Vec<(ShardId, Hit)>>>, RouteError> {
+        let page = |PageSearch { query, offset, limit }| {
+            let query = SearchQuery { collection: collection.entry.id, limit: offset + limit, ..query };
+            let hits = self.engine.search(&query).map_err(refused)?;
+            Ok(hits.into_iter().skip(offset).take(limit).map(|hit| (SHARD, hit)).collect())
+        };
+        let pages = searches.into_iter().map(page).collect::<Result<_, RouteError>>()?;
+        self.answer(pages, options)
     }
 
     async fn scroll(
@@ -246,7 +271,9 @@ impl LocalNode for FakeCluster {
     }
 
     fn report(&self) -> Option<NodeReport> {
-        let collections = self.engine.collections().into_iter().map(|stats| (stats.collection, stats.points)).collect();
+        let known = self.engine.collections();
+        let fields = known.iter().map(|stats| (stats.collection, points_by_field(stats))).collect();
+        let collections = known.into_iter().map(|stats| (stats.collection, stats.points)).collect();
         let (digest_index, digest) = self.engine.digest();
         let status = status(SHARD.group(), *self.index.lock());
         let replica = ReplicaReport {
@@ -255,6 +282,7 @@ impl LocalNode for FakeCluster {
             status,
             points: self.engine.points(),
             collections,
+            fields,
             memory_bytes: 10,
             digest_index,
             digest,

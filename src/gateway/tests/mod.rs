@@ -1,11 +1,13 @@
 //! The routes, called as a client would, over a cluster of one shard in memory.
 
+mod bulk;
 mod door;
 pub(super) mod fake;
 mod inputs;
 mod members;
 mod overview;
 mod pages;
+mod payload_indexes;
 mod points;
 mod props;
 

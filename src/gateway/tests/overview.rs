@@ -29,6 +29,7 @@ fn report(map: &ClusterMap, node: NodeId) -> NodeReport {
         status: member(shard.group(), node),
         points: 100,
         collections: BTreeMap::new(),
+        fields: BTreeMap::new(),
         memory_bytes: 0,
         digest_index: 9,
         digest: 1,

@@ -45,7 +45,7 @@ impl Router {
             MetaReply::Created { entry } => (entry, false),
             MetaReply::Exists { entry } => (entry, true),
             MetaReply::Conflict { entry } => {
-                return Err(RouteError::CollectionExists { name: name.to_owned(), entry });
+                return Err(RouteError::CollectionExists { name: name.to_owned(), entry: Box::new(entry) });
             }
             MetaReply::BadName(bad) => return Err(bad.into()),
             MetaReply::NotFormed => return Err(RouteError::NotFormed),
@@ -113,11 +113,27 @@ impl Router {
         deadline: Instant,
     ) -> Vec<Result<u64, RouteError>> {
         let command = Command::CreateCollection { collection: entry.id, config: entry.config.clone() };
-        self.tell(shards, &command, deadline).await
+        let known_from = self.tell(shards, &command, deadline).await;
+        if entry.schema_version > 0 {
+            let known = shards.iter().zip(&known_from).filter(|(_, told)| told.is_ok());
+            let known: Vec<ShardId> = known.map(|(shard, _)| *shard).collect();
+            for (shard, told) in known.iter().zip(self.tell_schema(&known, entry, deadline).await) {
+                if let Err(error) = told {
+                    // Without its indexes a shard answers the same, slower, until its leader has looked at the map.
+                    tracing::debug!(%shard, %error, "a shard has a collection without its payload indexes");
+                }
+            }
+        }
+        known_from
     }
 
     /// Carries out one command in several shards; its log index in each.
-    async fn tell(&self, shards: &[ShardId], command: &Command, deadline: Instant) -> Vec<Result<u64, RouteError>> {
+    pub(super) async fn tell(
+        &self,
+        shards: &[ShardId],
+        command: &Command,
+        deadline: Instant,
+    ) -> Vec<Result<u64, RouteError>> {
         let command = command.encode();
         let errand = |shard: &ShardId| {
             let call = Call::Write { group: shard.group(), command: command.clone(), everywhere: false };
@@ -148,7 +164,7 @@ fn done_at(outcome: Outcome) -> Result<u64, RouteError> {
         return Err(unfit_answer(Committed::Unknown));
     };
     match Reply::decode(&reply) {
-        Ok(Reply::Created | Reply::Dropped) => Ok(index),
+        Ok(Reply::Created | Reply::Dropped | Reply::SchemaSet) => Ok(index),
         Ok(Reply::Refused(refusal)) => Err(RouteError::Refused { refusal }),
         _ => Err(unfit_answer(Committed::Unknown)),
     }

@@ -7,7 +7,7 @@ use super::super::rpc::{Call, CallAnswer};
 use super::super::scatter::Outcome;
 use super::Router;
 use crate::engine::{Refusal, Reply};
-use crate::placement::{ClusterMap, ShardId};
+use crate::placement::{ClusterMap, CollectionEntry, ShardId};
 use crate::routing::{Collection, Committed, RouteError};
 
 impl Router {
@@ -28,8 +28,8 @@ impl Router {
         let strangers: Vec<usize> = (0..outcomes.len()).filter(|place| is_stranger(&outcomes[*place])).collect();
         if !strangers.is_empty() {
             match self.fresh_map(deadline).await.and_then(|map| still_there(&map, collection)) {
-                Ok(()) => {
-                    for (place, outcome) in self.cure(collection, &calls, strangers, deadline).await {
+                Ok(entry) => {
+                    for (place, outcome) in self.cure(&entry, &calls, strangers, deadline).await {
                         outcomes[place] = outcome;
                     }
                 }
@@ -44,13 +44,13 @@ impl Router {
     /// Introduces the collection to the shards at `places` and repeats their calls, which then must see it.
     async fn cure(
         &self,
-        collection: &Collection,
+        entry: &CollectionEntry,
         calls: &[(ShardId, Call)],
         places: Vec<usize>,
         deadline: Instant,
     ) -> Vec<(usize, Outcome)> {
         let shards: Vec<ShardId> = places.iter().map(|place| calls[*place].0).collect();
-        let known_from = self.introduce(&shards, &collection.entry, deadline).await;
+        let known_from = self.introduce(&shards, entry, deadline).await;
         let (mut cured, mut retried, mut errands) = (Vec::new(), Vec::new(), Vec::new());
         for (place, index) in places.into_iter().zip(known_from) {
             let (shard, call) = &calls[place];
@@ -67,9 +67,9 @@ impl Router {
     }
 }
 
-fn still_there(map: &ClusterMap, collection: &Collection) -> Result<(), RouteError> {
+fn still_there(map: &ClusterMap, collection: &Collection) -> Result<CollectionEntry, RouteError> {
     match map.collections.get(&collection.name) {
-        Some(entry) if entry.id == collection.entry.id => Ok(()),
+        Some(entry) if entry.id == collection.entry.id => Ok(entry.clone()),
         _ => Err(RouteError::CollectionNotFound { name: collection.name.clone() }),
     }
 }

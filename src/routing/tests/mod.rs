@@ -2,6 +2,7 @@
 
 mod errands;
 mod fake;
+mod payload_indexes;
 mod reads;
 mod writes;
 

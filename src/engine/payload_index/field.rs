@@ -1,0 +1,202 @@
+//! The index of one field: which rows hold which values.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use roaring::RoaringBitmap;
+use serde_json::{Map, Value};
+
+use super::key::Key;
+use super::schema::FieldType;
+use crate::engine::filter::Path;
+
+/// Bytes that a value takes beside its text: the key, its rows' header, and its part of a tree two thirds full.
+const KEY_BYTES: usize = 96;
+
+/// Bytes that one row takes among those of a value, spare capacity included.
+const ROW_BYTES: usize = 4;
+
+/// The rows of one value. Most values of a timestamp or an id have one row, which needs no bitmap.
+#[derive(Debug)]
+pub(super) enum Posting {
+    One(u32),
+    Many(RoaringBitmap),
+}
+
+/// What one point holds at the field.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Terms {
+    /// The indexed values, each once.
+    keys: Vec<Key>,
+    /// Whether it holds a value, not null, that is of no kind for this index.
+    other: bool,
+    /// Whether it holds a null.
+    null: bool,
+    /// Whether there is anything but nulls and empty arrays.
+    filled: bool,
+}
+
+/// The index of one field.
+#[derive(Debug)]
+pub(in crate::engine) struct Field {
+    pub(super) name: String,
+    pub(super) path: Path,
+    pub(super) kind: FieldType,
+    postings: BTreeMap<Key, Posting>,
+    /// Rows with an indexed value.
+    pub(super) indexed: RoaringBitmap,
+    /// Rows with two indexed values or more.
+    pub(super) several: RoaringBitmap,
+    /// Rows as [`Terms::other`].
+    pub(super) other: RoaringBitmap,
+    /// Rows as [`Terms::null`].
+    pub(super) null: RoaringBitmap,
+    /// Rows as [`Terms::filled`].
+    pub(super) filled: RoaringBitmap,
+    key_bytes: usize,
+    row_bytes: usize,
+}
+
+impl Posting {
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(rows) => rows.len(),
+        }
+    }
+
+    pub(super) fn add_to(&self, set: &mut RoaringBitmap) {
+        match self {
+            Self::One(row) => drop(set.insert(*row)),
+            Self::Many(rows) => *set |= rows,
+        }
+    }
+
+    fn insert(&mut self, row: u32) {
+        match self {
+            Self::One(first) => *self = Self::Many(RoaringBitmap::from_iter([*first, row])),
+            Self::Many(rows) => drop(rows.insert(row)),
+        }
+    }
+
+    /// Takes a row out; whether none is left.
+    fn remove(&mut self, row: u32) -> bool {
+        let Self::Many(rows) = self else { return true };
+        rows.remove(row);
+        if rows.len() == 1
+            && let Some(last) = rows.min()
+        {
+            *self = Self::One(last);
+        }
+        false
+    }
+}
+
+impl Field {
+    pub(super) fn new(name: String, path: Path, kind: FieldType) -> Self {
+        Self {
+            name,
+            path,
+            kind,
+            postings: BTreeMap::new(),
+            indexed: RoaringBitmap::new(),
+            several: RoaringBitmap::new(),
+            other: RoaringBitmap::new(),
+            null: RoaringBitmap::new(),
+            filled: RoaringBitmap::new(),
+            key_bytes: 0,
+            row_bytes: 0,
+        }
+    }
+
+    /// What a payload holds at the field, as filters look at it: every value the path leads to, and of arrays each
+    /// element.
+    pub(super) fn terms(&self, payload: &Map<String, Value>) -> Terms {
+        let mut terms = Terms::default();
+        for value in self.path.values(payload) {
+            match value {
+                Value::Array(elements) => {
+                    terms.filled |= !elements.is_empty();
+                    elements.iter().for_each(|element| terms.take(self.kind, element));
+                }
+                single => {
+                    terms.filled |= !single.is_null();
+                    terms.take(self.kind, single);
+                }
+            }
+        }
+        terms.keys.sort_unstable();
+        terms.keys.dedup();
+        terms
+    }
+
+    /// Files the terms of a row that has none yet.
+    pub(super) fn put(&mut self, row: u32, terms: Terms) {
+        for (set, member) in self.sets(&terms) {
+            if member {
+                set.insert(row);
+            }
+        }
+        self.row_bytes += terms.keys.len() * ROW_BYTES;
+        for key in terms.keys {
+            let bytes = KEY_BYTES + key.heap_bytes();
+            match self.postings.entry(key) {
+                std::collections::btree_map::Entry::Occupied(mut posting) => posting.get_mut().insert(row),
+                std::collections::btree_map::Entry::Vacant(place) => {
+                    place.insert(Posting::One(row));
+                    self.key_bytes += bytes;
+                }
+            }
+        }
+    }
+
+    /// Takes out the terms that a row was put with.
+    pub(super) fn remove(&mut self, row: u32, terms: &Terms) {
+        for (set, member) in self.sets(terms) {
+            if member {
+                set.remove(row);
+            }
+        }
+        self.row_bytes -= terms.keys.len() * ROW_BYTES;
+        for key in &terms.keys {
+            if self.postings.get_mut(key).is_some_and(|posting| posting.remove(row)) {
+                self.postings.remove(key);
+                self.key_bytes -= KEY_BYTES + key.heap_bytes();
+            }
+        }
+    }
+
+    /// The sets that are not of a value, each with whether a row of these terms belongs there.
+    fn sets(&mut self, terms: &Terms) -> [(&mut RoaringBitmap, bool); 5] {
+        [
+            (&mut self.indexed, !terms.keys.is_empty()),
+            (&mut self.several, terms.keys.len() > 1),
+            (&mut self.other, terms.other),
+            (&mut self.null, terms.null),
+            (&mut self.filled, terms.filled),
+        ]
+    }
+
+    pub(super) fn posting(&self, key: &Key) -> Option<&Posting> {
+        self.postings.get(key)
+    }
+
+    pub(super) fn postings(&self, keys: Range<Key>) -> impl Iterator<Item = &Posting> {
+        self.postings.range(keys).map(|(_, posting)| posting)
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let sets = [&self.indexed, &self.several, &self.other, &self.null, &self.filled];
+        self.key_bytes + self.row_bytes + sets.into_iter().map(RoaringBitmap::serialized_size).sum::<usize>()
+    }
+}
+
+impl Terms {
+    fn take(&mut self, kind: FieldType, value: &Value) {
+        match Key::of_value(kind, value) {
+            Some(key) => self.keys.push(key),
+            None if value.is_null() => self.null = true,
+            None => self.other = true,
+        }
+    }
+}
