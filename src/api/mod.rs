@@ -39,7 +39,8 @@ pub use members::{
 };
 pub use points::{Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult};
 pub use search::{
-    Count, Counted, DEFAULT_LIMIT, Evidence, Hit, Record, Role, Scroll, Scrolled, Search, SearchParams, Searched,
+    Count, Counted, DEFAULT_LIMIT, Evidence, Explain, Hit, Record, Role, Scroll, Scrolled, Search, SearchParams,
+    Searched, Way,
 };
 pub use search_batch::{BatchSearched, Hits, SearchBatch, SearchItem};
 pub use selection::{WithPayload, WithVector};

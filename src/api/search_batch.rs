@@ -1,7 +1,7 @@
 //! Many searches in one request on the wire.
 
 use super::search::default_limit;
-use super::{Consistency, Evidence, Hit, Level, PointId, SearchParams, WithPayload, WithVector};
+use super::{Consistency, Evidence, Explain, Hit, Level, PointId, SearchParams, WithPayload, WithVector};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,6 +29,9 @@ pub struct SearchBatch {
     /// Accept an answer that misses shards, which it then names.
     #[serde(default)]
     pub allow_partial: bool,
+    /// Tell how each shard searched.
+    #[serde(default)]
+    pub explain: bool,
 }
 
 /// One search of a [`SearchBatch`]: exactly one of `vector` and `id`.
@@ -72,6 +75,9 @@ pub struct SearchItem {
 pub struct Hits {
     /// Best first; ties by id.
     pub results: Vec<Hit>,
+    /// How each shard searched, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Vec<Explain>>,
 }
 
 /// 200 to `POST /quiver/v1/search/batch`.

@@ -7,13 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::engine::{
-    CollectionConfig, CountQuery, FieldType, GetQuery, Hit, PointWrite, Record, ScrollQuery, Selector,
-};
+use crate::engine::{CollectionConfig, CountQuery, FieldType, GetQuery, PointWrite, Record, ScrollQuery, Selector};
 use crate::placement::{ClusterMap, MetaCommand, MetaReply, ShardId};
 use crate::routing::{
     Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, Overview, PageSearch, ReadOptions,
-    RouteError, Router, ScrollAnswer, WriteOutcome,
+    RouteError, Router, ScrollAnswer, SearchAnswer, WriteOutcome,
 };
 
 /// An answer whose rows each name their shard.
@@ -69,7 +67,7 @@ pub trait Backend: Send + Sync + 'static {
         collection: &Collection,
         searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Result<Answer<Vec<Vec<(ShardId, Hit)>>>, RouteError>;
+    ) -> Result<Answer<Vec<SearchAnswer>>, RouteError>;
     /// Reads a page of points in the order of their ids.
     async fn scroll(
         &self,
@@ -157,7 +155,7 @@ impl Backend for Router {
         collection: &Collection,
         searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Result<Answer<Vec<Vec<(ShardId, Hit)>>>, RouteError> {
+    ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
         Self::search(self, collection, searches, options).await
     }
 

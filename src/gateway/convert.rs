@@ -164,6 +164,18 @@ pub(super) fn hit((shard, hit): (ShardId, engine::Hit)) -> Result<api::Hit, ApiE
     Ok(api::Hit { id: id.into(), score, version, payload, vector, shard: shard.0 })
 }
 
+/// How a shard searched, on the wire.
+pub(super) fn explain((shard, explain): (ShardId, engine::Explain)) -> api::Explain {
+    let way = match explain.way {
+        engine::Way::Exact => api::Way::Exact,
+        engine::Way::Codes => api::Way::Codes,
+        engine::Way::Graph => api::Way::Graph,
+        engine::Way::GraphThenCodes => api::Way::GraphThenCodes,
+    };
+    let engine::Explain { compared, filtered, candidates, indexes, .. } = explain;
+    api::Explain { shard: shard.0, way, compared, filtered, candidates, indexes: indexes.into_iter().collect() }
+}
+
 /// A stored point on the wire.
 ///
 /// # Errors

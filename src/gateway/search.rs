@@ -15,9 +15,8 @@ use super::state::GatewayState;
 use super::targets::{self, Target};
 use super::{convert, reads};
 use crate::api::{self, BatchSearched, Consistency, Hits, Search, SearchBatch, Searched};
-use crate::engine::{self, Filter, Hit, PointId, SearchQuery};
-use crate::placement::ShardId;
-use crate::routing::{Answer, Collection, PageSearch, ReadOptions};
+use crate::engine::{self, Filter, PointId, SearchQuery};
+use crate::routing::{Answer, Collection, PageSearch, ReadOptions, SearchAnswer};
 
 /// What all searches of a request share.
 struct Shared {
@@ -40,10 +39,11 @@ pub(super) async fn search(
 ) -> Result<Response, ApiError> {
     let batch = alone(body);
     check_pages(&state, &batch.searches)?;
+    let explained = batch.explain;
     let (level, mut found) = find(&state, &call, batch).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
-    let results = on_the_wire(found.value.pop().unwrap_or_default())?;
-    let answered = Searched { results, consistency: level, took_ms: call.took_ms(), shards, missing_shards };
+    let Hits { results, explain } = on_the_wire(found.value.pop().unwrap_or_default(), explained)?;
+    let answered = Searched { results, consistency: level, took_ms: call.took_ms(), shards, missing_shards, explain };
     Ok(answer(StatusCode::OK, &answered))
 }
 
@@ -54,9 +54,10 @@ pub(super) async fn search_batch(
 ) -> Result<Response, ApiError> {
     request::check_searches(&state, body.searches.len())?;
     check_pages(&state, &body.searches)?;
+    let explained = body.explain;
     let (level, found) = find(&state, &call, body).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
-    let list = |hits| on_the_wire(hits).map(|results| Hits { results });
+    let list = |found| on_the_wire(found, explained);
     let searches = found.value.into_iter().map(list).collect::<Result<_, _>>()?;
     let answered = BatchSearched { searches, consistency: level, took_ms: call.took_ms(), shards, missing_shards };
     Ok(answer(StatusCode::OK, &answered))
@@ -84,11 +85,14 @@ fn alone(body: Search) -> SearchBatch {
         max_staleness_ms: body.max_staleness_ms,
         timeout_ms: body.timeout_ms,
         allow_partial: body.allow_partial,
+        explain: body.explain,
     }
 }
 
-fn on_the_wire(hits: Vec<(ShardId, Hit)>) -> Result<Vec<api::Hit>, ApiError> {
-    hits.into_iter().map(convert::hit).collect()
+fn on_the_wire(found: SearchAnswer, explained: bool) -> Result<Hits, ApiError> {
+    let results = found.hits.into_iter().map(convert::hit).collect::<Result<_, _>>()?;
+    let explain = explained.then(|| found.explains.into_iter().map(convert::explain).collect());
+    Ok(Hits { results, explain })
 }
 
 /// Checks what each search gathers, and what they gather together.
@@ -112,7 +116,7 @@ async fn find(
     state: &GatewayState,
     call: &Call,
     batch: SearchBatch,
-) -> Result<(Consistency, Answer<Vec<Vec<(ShardId, Hit)>>>), ApiError> {
+) -> Result<(Consistency, Answer<Vec<SearchAnswer>>), ApiError> {
     let deadline = request::deadline(state, call, batch.timeout_ms)?;
     let count = batch.searches.len();
     let at = |place| move |error| at(error, place, count);
@@ -169,7 +173,7 @@ async fn pages(
     state: &GatewayState,
     shared: Shared,
     checked: Vec<Checked>,
-) -> Result<Answer<Vec<Vec<(ShardId, Hit)>>>, ApiError> {
+) -> Result<Answer<Vec<SearchAnswer>>, ApiError> {
     let cut = |checked: &Checked| checked.left_out.map(|id| (id, checked.search.offset, checked.search.limit));
     let cuts: Vec<_> = checked.iter().map(cut).collect();
     let asked = checked.into_iter().map(|Checked { search, left_out }| match left_out {
@@ -177,10 +181,10 @@ async fn pages(
         None => search,
     });
     let mut found = state.backend.search(&shared.collection, asked.collect(), shared.options).await?;
-    for (hits, cut) in found.value.iter_mut().zip(cuts) {
+    for (found, cut) in found.value.iter_mut().zip(cuts) {
         if let Some((id, offset, limit)) = cut {
-            let all = std::mem::take(hits).into_iter();
-            *hits = all.filter(|(_, hit)| hit.id != id).skip(offset).take(limit).collect();
+            let all = std::mem::take(&mut found.hits).into_iter();
+            found.hits = all.filter(|(_, hit)| hit.id != id).skip(offset).take(limit).collect();
         }
     }
     Ok(found)

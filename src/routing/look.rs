@@ -1,13 +1,13 @@
 //! Queries against one replica's machine, in the parts that threads may take side by side. Pure.
 
 use super::rpc::{CallError, Found, Query};
-use crate::engine::{Engine, Hit, Refusal};
+use crate::engine::{self, Engine, Refusal};
 
 /// What one part of a query found.
 #[derive(Debug)]
 pub(super) enum Part {
-    /// The hits of one search among several.
-    Hits(Vec<Hit>),
+    /// What one search among several found.
+    Hits(engine::Found),
     /// All there is to find.
     Whole(Found),
 }
@@ -28,7 +28,7 @@ pub(super) fn part(machine: &Engine, query: &Query, place: usize) -> Result<Part
     let found = match query {
         Query::Search(searches) => {
             let Some(search) = searches.get(place) else { return Err(unfit("there are fewer searches")) };
-            let found = machine.search(search).map(Part::Hits);
+            let found = machine.find(search).map(Part::Hits);
             return found.map_err(|refusal| CallError::Refused(at(refusal, place, searches.len())));
         }
         Query::Get(query) => machine.get(query).map(Found::Records),

@@ -30,7 +30,9 @@ mod tests;
 mod token;
 mod wire;
 
-pub use answer::{Answer, Created, DeleteOutcome, Indexed, ScrollAnswer, ShardEvidence, WriteOutcome, WrittenPoint};
+pub use answer::{
+    Answer, Created, DeleteOutcome, Indexed, ScrollAnswer, SearchAnswer, ShardEvidence, WriteOutcome, WrittenPoint,
+};
 pub use carrier::NodeCarrier;
 pub use door::{PeerDoor, peer_router};
 pub use error::{Committed, RouteError};

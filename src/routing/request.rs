@@ -6,7 +6,7 @@ use raft_groups::ReadMode;
 use tokio::time::Instant;
 
 use super::SessionToken;
-use crate::engine::{CollectionId, RequestId, SearchQuery};
+use crate::engine::{CollectionId, RequestId, SearchQuery, default_ef};
 use crate::placement::CollectionEntry;
 
 /// A collection that was found in the map; requests on its points start from it.
@@ -30,9 +30,13 @@ pub struct PageSearch {
 }
 
 impl PageSearch {
-    /// What each shard is asked: any of its hits may be among the first `offset + limit` of all.
-    pub(super) fn of(&self, collection: CollectionId) -> SearchQuery {
-        SearchQuery { collection, limit: self.offset.saturating_add(self.limit), ..self.query.clone() }
+    /// What each of `shards` shards is asked: any of its hits may be among the first `offset + limit` of all, but the
+    /// more shards there are, the fewer of them are likely to be.
+    pub(super) fn of(&self, collection: CollectionId, shards: usize) -> SearchQuery {
+        let limit = self.offset.saturating_add(self.limit);
+        let mut query = SearchQuery { collection, limit, ..self.query.clone() };
+        query.params.ef.get_or_insert_with(|| default_ef(limit, shards));
+        query
     }
 }
 

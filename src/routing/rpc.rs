@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::NodeReport;
-use crate::engine::{CountQuery, GetQuery, Hit, Record, Refusal, ScrollPage, ScrollQuery, SearchQuery};
+use crate::engine::{self, CountQuery, GetQuery, Record, Refusal, ScrollPage, ScrollQuery, SearchQuery};
 use crate::placement::ClusterMap;
 
 /// Path of the endpoint on the peer port.
@@ -104,8 +104,8 @@ pub enum Query {
 /// What a [`Query`] found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Found {
-    /// Nearest points, best first, for each search in order.
-    Hits(Vec<Vec<Hit>>),
+    /// Nearest points, and how they were found, for each search in order.
+    Hits(Vec<engine::Found>),
     /// Points.
     Records(Vec<Record>),
     /// A page.

@@ -25,6 +25,10 @@ use crate::placement::{META, ShardId};
 /// How long calls of one request wait for each other before they go to the query threads.
 const SETTLE: Duration = Duration::from_millis(1);
 
+/// Vectors of one shard that may wait to be indexed before its leader takes no more writes. A search compares each of
+/// them: these take it about 1.5 ms.
+pub const MAX_WAITING_VECTORS: u64 = 50_000;
+
 /// What a node measures of itself; the composition root knows how.
 pub trait Vitals: Send + Sync + 'static {
     /// How busy the process is, 0 to 1.
@@ -91,7 +95,9 @@ impl Service {
                 write(&self.meta()?, command, everywhere, deadline).await
             }
             Call::Write { group, command, everywhere } => {
-                write(&self.shard(group)?.1, command, everywhere, deadline).await
+                let replica = self.shard(group)?.1;
+                room_for_more(replica.machine().index_progress().waiting)?;
+                write(&replica, command, everywhere, deadline).await
             }
             Call::Read { group, mode, query, .. } if group == META && *query == Query::Map => {
                 self.read_map(mode, deadline).await
@@ -235,6 +241,19 @@ fn within(point: ReadPoint, bound_ms: u64) -> Result<ReadPoint, CallError> {
     }
 }
 
+/// Whether a shard with so many vectors that wait to be indexed takes more. Nothing was appended where it does not.
+fn room_for_more(waiting: u64) -> Result<(), CallError> {
+    if waiting < MAX_WAITING_VECTORS {
+        return Ok(());
+    }
+    Err(CallError::Busy {
+        limit: format!(
+            "{waiting} vectors of this shard wait to be indexed, the limit is {MAX_WAITING_VECTORS}: write more slowly, \
+             or give the nodes more --index-threads or a greater --index-share"
+        ),
+    })
+}
+
 async fn write<M: Machine>(
     group: &Group<M>,
     command: Bytes,
@@ -273,5 +292,17 @@ fn not_run(error: Full) -> CallError {
         Full::Queue => CallError::Busy { limit: reason },
         Full::Time => CallError::Late { reason },
         Full::Panic => CallError::Broken { reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_wait_for_the_index_only_where_it_is_far_behind() {
+        assert_eq!(room_for_more(MAX_WAITING_VECTORS - 1), Ok(()));
+        let Err(CallError::Busy { limit }) = room_for_more(MAX_WAITING_VECTORS) else { panic!("it must wait") };
+        assert!(limit.contains("--index-threads"), "{limit}");
     }
 }

@@ -53,7 +53,7 @@ fn with_all(query: SearchQuery) -> SearchQuery {
 fn check(target: &[f32], hits: &[Hit]) {
     for hit in hits {
         let PointId::Num(id) = hit.id else { unreachable!("ids are numbers here") };
-        let write = hit.payload.as_ref().unwrap().0["write"].as_u64().unwrap();
+        let write = json!(hit.payload.as_ref().unwrap())["write"].as_u64().unwrap();
         let vector = &hit.vectors.as_ref().unwrap()[""];
         assert_eq!(*vector, vector_of(id, write));
         let dot = |left: &[f32], right: &[f32]| left.iter().zip(right).map(|(left, right)| left * right).sum::<f32>();

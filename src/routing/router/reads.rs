@@ -16,7 +16,7 @@ use crate::engine::{
 };
 use crate::placement::{NodeName, ShardId};
 use crate::routing::{
-    Answer, Collection, Committed, PageSearch, ReadOptions, Ring, RouteError, ScrollAnswer, ShardEvidence,
+    Answer, Collection, Committed, PageSearch, ReadOptions, Ring, RouteError, ScrollAnswer, SearchAnswer, ShardEvidence,
 };
 
 impl Router {
@@ -52,7 +52,7 @@ impl Router {
         collection: &Collection,
         searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Result<Answer<Vec<Vec<(ShardId, Hit)>>>, RouteError> {
+    ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
         let first = self.search_in(collection, &searches, &options).await;
         match self.successor(collection, &first) {
             Some(next) => self.search_in(&next, &searches, &options).await,
@@ -125,23 +125,28 @@ impl Router {
         collection: &Collection,
         searches: &[PageSearch],
         options: &ReadOptions,
-    ) -> Result<Answer<Vec<Vec<(ShardId, Hit)>>>, RouteError> {
+    ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
         let id = collection.entry.id;
         let distances = distances(collection, searches)?;
-        let queries = searches.iter().map(|search| search.of(id)).collect();
+        let shards = self.formed()?.shards.len();
+        let queries = searches.iter().map(|search| search.of(id, shards)).collect();
         let answer = self.read(collection, self.everywhere(Query::Search(queries))?, options).await?;
-        let mut by_search: Vec<Vec<Vec<Hit>>> = searches.iter().map(|_| Vec::new()).collect();
-        for (_, part) in answer.value {
-            let Found::Hits(lists) = part else { return Err(unfit_answer(Committed::No)) };
-            if lists.len() != searches.len() {
+        let mut by_search: Vec<(Vec<Vec<Hit>>, SearchAnswer)> = searches.iter().map(|_| Default::default()).collect();
+        for (shard, part) in answer.value {
+            let Found::Hits(parts) = part else { return Err(unfit_answer(Committed::No)) };
+            if parts.len() != searches.len() {
                 return Err(unfit_answer(Committed::No));
             }
-            by_search.iter_mut().zip(lists).for_each(|(lists, list)| lists.push(list));
+            for ((lists, answer), found) in by_search.iter_mut().zip(parts) {
+                lists.push(found.hits);
+                answer.explains.push((shard, found.explain));
+            }
         }
         let ring = Ring::of(&*self.formed()?).ok_or(RouteError::NotFormed)?;
-        let page = |((lists, search), distance): ((Vec<Vec<Hit>>, &PageSearch), Distance)| {
+        let page = |(((lists, mut answer), search), distance): (((_, SearchAnswer), &PageSearch), Distance)| {
             let hits = merge_hits(distance, lists, search.offset, search.limit);
-            hits.into_iter().map(|hit| (ring.shard(id, hit.id), hit)).collect()
+            answer.hits = hits.into_iter().map(|hit| (ring.shard(id, hit.id), hit)).collect();
+            answer
         };
         let value = by_search.into_iter().zip(searches).zip(distances).map(page).collect();
         Ok(Answer { value, shards: answer.shards, missing: answer.missing })

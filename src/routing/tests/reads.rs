@@ -48,7 +48,7 @@ async fn pages_of_a_search_fit_together_whatever_the_shards() {
         let search = PageSearch { query: search(&docs), offset, limit };
         let answer = router.search(&docs, vec![search], read(ReadMode::Lease)).await.unwrap();
         assert_eq!(answer.shards.len(), 8);
-        answer.value.into_iter().flatten().map(|(_, hit)| hit.id).collect::<Vec<_>>()
+        answer.value.into_iter().flat_map(|found| found.hits).map(|(_, hit)| hit.id).collect::<Vec<_>>()
     };
     let whole = page(0, 30).await;
     assert_eq!(whole, (70..100).rev().map(PointId::Num).collect::<Vec<_>>());
