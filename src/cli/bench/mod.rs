@@ -7,7 +7,9 @@
 mod corpus;
 mod disk;
 mod failover;
+mod idle;
 mod load;
+mod moving;
 mod reads;
 mod report;
 mod scan;
@@ -129,13 +131,15 @@ async fn measured(report: &mut Report, args: &BenchArgs, home: &Path) -> anyhow:
     // A node that ended by itself explains the failure better than the request that failed.
     stage.all_alive().and(outcome)?;
     stage.cluster.stop().await;
-    Ok(())
+    step("idle clusters");
+    let shards: &[u32] = if args.quick { &[8, 64] } else { &[8, 64, 512] };
+    idle::measure(report, home, shards, scale.load * 3).await
 }
 
 async fn on_stage(
     report: &mut Report,
     stage: &mut Stage,
-    corpus: &Corpus,
+    corpus: &Arc<Corpus>,
     scale: &Scale,
     home: &Path,
     sync_rate: f64,
@@ -157,11 +161,13 @@ async fn on_stage(
     let row = Row::new("elections during all that", held.to_string()).detail("terms passed, over all shards");
     report.add(row.bar("0", held == 0).number("elections", held as f64));
     // No kills, no row: a bar over nothing would count as met.
-    if scale.kills == 0 {
-        return Ok(());
+    if scale.kills > 0 {
+        step("failover");
+        failover::measure(report, stage, corpus, scale.kills).await?;
     }
-    step("failover");
-    failover::measure(report, stage, corpus, scale.kills).await
+    stage.healthy().await?;
+    step("a fourth node");
+    moving::measure(report, stage, corpus.clone(), points, scale.load).await
 }
 
 /// What the figures are of.

@@ -91,6 +91,17 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Starts one more node on these ports, which waits to be adopted; its name. Call it on the main thread.
+    pub(crate) fn join(&mut self, (http, peer): (u16, u16), dir: &Path) -> anyhow::Result<String> {
+        let name = format!("node{}", self.members.len() + 1);
+        let (listen, peer_listen) = (format!("127.0.0.1:{http}"), format!("127.0.0.1:{peer}"));
+        let (data, join) = (dir.join(&name).display().to_string(), self.members[0].url.clone());
+        let args = ["server", "--node-id", &name, "--listen", &listen, "--peer-listen", &peer_listen, "--data-dir"];
+        let args = args.into_iter().chain([data.as_str(), "--join", &join]).map(str::to_owned).collect();
+        self.add(&name, format!("http://{listen}"), args, dir)?;
+        Ok(name)
+    }
+
     fn add(&mut self, name: &str, url: String, args: Vec<String>, dir: &Path) -> anyhow::Result<()> {
         let process =
             Process::start(args, dir.join(format!("{name}.log"))).with_context(|| format!("cannot start {name}"))?;
