@@ -111,6 +111,16 @@ impl Client {
         self.call(&Method::POST, path, encode(body)).await.map_err(as_read)
     }
 
+    /// Changes something, on one pass over the doors; what is asked for twice is done once.
+    pub(crate) async fn change<A: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<A, Failure> {
+        self.call(method, path, encode(body)).await
+    }
+
     /// Writes, and repeats what may succeed later until `patience` is over. `on_retry` hears of each repetition.
     pub(crate) async fn write<A: DeserializeOwned>(
         &self,
