@@ -11,6 +11,9 @@ const RECALL: (f64, f64, f64) = (0.90, 1.0, 0.02);
 /// Lines across, at most.
 const LINES: f64 = 6.0;
 
+/// Room that the name of a rung takes.
+const NAME_WIDTH: f64 = 48.0;
+
 /// Follows the reader's colours: as an image of a page, it asks for them itself.
 const STYLE: &str = "svg{color:#1f2328;font:12px system-ui,sans-serif}\
 @media(prefers-color-scheme:dark){svg{color:#e6edf3}}\
@@ -53,10 +56,15 @@ pub(super) fn draw(curve: &[Rung], what: &str) -> String {
         let _ = write!(path, " {:.1},{:.1}", x(rung.recall), y(rung.rate));
     }
     line(format!("<polyline class=\"curve\" points=\"{}\"/>", path.trim_start()));
+    let mut named_at = f64::NEG_INFINITY;
     for rung in shown {
         let (x, y) = (x(rung.recall), y(rung.rate));
         line(format!("<circle class=\"rung\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>"));
-        line(text(x - 8.0, y + 12.0, "end", &format!("ef {}", rung.ef)));
+        // Where rungs are close, some names would cover others.
+        if x - named_at >= NAME_WIDTH {
+            line(text(x - 8.0, y + 14.0, "end", &format!("ef {}", rung.ef)));
+            named_at = x;
+        }
     }
     svg + "</svg>\n"
 }

@@ -101,6 +101,7 @@ pub(super) async fn single(
     let alone = singles(stage, corpus, 1, time).await?;
     let bar = format!("p50 <= {} ms on a disk of <= {} ms", SINGLE_BAR.0, SINGLE_BAR.1);
     let row = single_row("single upsert, 1 client", &alone);
+    let row = row.number("disk_p50_ms", syncs.p50_ms);
     report.add(row.bar_where(syncs.p50_ms <= SINGLE_BAR.1, bar, alone.times.p50() <= SINGLE_BAR.0));
     let crowd = singles(stage, corpus, CROWD, time).await?;
     report.add(single_row(&format!("single upsert, {CROWD} clients"), &crowd));
