@@ -8,14 +8,23 @@
 //! This crate imports nothing of the store. It knows the command line, the HTTP interface and the signals, as any
 //! operator does, so that a mistake in the store's own types cannot hide itself here.
 //!
-//! Read in this order: [`process`], [`cluster`], [`client`], [`ledger`], [`load`], [`disk`].
+//! Histories in Jepsen's words are read and written by [`history`] and judged by [`check`], which know nothing of processes
+//! or of a store.
+//!
+//! Read in this order: [`process`], [`cluster`], [`client`], [`ledger`], [`load`], [`disk`]; then [`history`], [`check`].
 
+pub mod check;
+pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod disk;
+pub mod history;
 pub mod ledger;
 pub mod load;
 pub mod ports;
 pub mod process;
+pub mod report;
 pub mod scratch;
 pub mod seed;
+pub mod shrink;
+pub mod synth;

@@ -1,10 +1,11 @@
-//! The wire types of the native JSON API, and nothing else: plain serde, no behaviour beyond parsing and naming defaults.
+//! The wire types of the native API, JSON but for one compact body, and nothing else: plain serde, no behaviour beyond parsing and naming defaults.
 //!
 //! Comes in: JSON bodies of clients (gateway) or of servers (cli, tests). Goes out: the same types.
 //! Requests refuse unknown members, so that a misspelt option is never silently ignored; answers accept them, so that a
 //! newer server may say more. No type here is untagged or flattened: a parser that tracks paths can name the item and the
 //! field of any error. This room must not know the engine, the router or Raft: it imports nothing of ours.
 
+mod binary;
 mod cluster;
 mod collections;
 mod error;
@@ -12,9 +13,13 @@ mod index;
 mod level;
 mod points;
 mod search;
+mod search_batch;
 mod selection;
 mod vector;
 
+pub use binary::{
+    BadPoints, BinaryPoint, CONTENT_TYPE as POINTS_CONTENT_TYPE, PointsHead, decode_points, encode_points,
+};
 pub use cluster::{
     ClusterHealth, ClusterSharding, ClusterStatus, Faults, GroupCounts, Health, HealthState, IndexState, Issue,
     LatencyMs, NodeStatus, Percentiles, RequestRate, ShardReplica, ShardRow, ShardState, ShardingRow, Shards, Stats,
@@ -29,8 +34,10 @@ pub use index::{Index, IndexKind, Quantization};
 pub use level::Level;
 pub use points::{Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult};
 pub use search::{
-    Count, Counted, DEFAULT_LIMIT, Evidence, Hit, Record, Role, Scroll, Scrolled, Search, SearchParams, Searched,
+    Count, Counted, DEFAULT_LIMIT, Evidence, Explain, Hit, Record, Role, Scroll, Scrolled, Search, SearchParams,
+    Searched, Way,
 };
+pub use search_batch::{BatchSearched, Hits, SearchBatch, SearchItem};
 pub use selection::{WithPayload, WithVector};
 pub use vector::VectorValue;
 

@@ -8,7 +8,7 @@ use std::fmt;
 /// Results of a search or a scroll whose request names no limit.
 pub const DEFAULT_LIMIT: usize = 10;
 
-fn default_limit() -> usize {
+pub(super) fn default_limit() -> usize {
     DEFAULT_LIMIT
 }
 
@@ -68,6 +68,39 @@ pub struct SearchParams {
     pub exact: bool,
 }
 
+/// Which way a shard's search went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Every candidate's vector was compared: its part of the answer is exact.
+    Exact,
+    /// Every candidate's code was compared, and the vectors of the best.
+    Codes,
+    /// The graph was walked, new vectors compared one by one, and the vectors of the best.
+    Graph,
+    /// A walk found too little in its time; then every candidate's code was compared.
+    GraphThenCodes,
+}
+
+/// How a shard searched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explain {
+    /// The shard.
+    pub shard: u32,
+    /// Which way it went.
+    pub way: Way,
+    /// Vectors and codes it compared.
+    pub compared: u64,
+    /// Payloads it tested the filter on.
+    pub filtered: u64,
+    /// How many points the payload indexes left to search among; absent where they were of no use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<u64>,
+    /// The payload indexes that it used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<String>,
+}
+
 /// `POST /search`: exactly one of `vector` and `id`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +152,9 @@ pub struct Search {
     /// Accept an answer that misses shards, which it then names.
     #[serde(default)]
     pub allow_partial: bool,
+    /// Tell how each shard searched.
+    #[serde(default)]
+    pub explain: bool,
 }
 
 /// One result.
@@ -154,6 +190,9 @@ pub struct Searched {
     /// Shards that did not answer, where `allow_partial` let them be missed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_shards: Vec<u32>,
+    /// How each shard searched, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Vec<Explain>>,
 }
 
 /// `POST /quiver/v1/scroll`: points in the order of their ids.

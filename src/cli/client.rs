@@ -85,6 +85,27 @@ impl Failure {
     }
 }
 
+/// A request's body and its type.
+#[derive(Clone, Debug)]
+pub(crate) struct Body {
+    /// The `Content-Type`.
+    pub(crate) content_type: &'static str,
+    /// What is sent; nothing for a request without a body.
+    pub(crate) bytes: Bytes,
+}
+
+impl Body {
+    /// `value` as JSON.
+    pub(crate) fn json(value: &impl Serialize) -> Self {
+        let bytes = serde_json::to_vec(value).expect("wire types have string keys and no failing serializer").into();
+        Self { content_type: "application/json", bytes }
+    }
+
+    fn none() -> Self {
+        Self { content_type: "application/json", bytes: Bytes::new() }
+    }
+}
+
 /// A cluster, as seen from its doors.
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -103,12 +124,12 @@ impl Client {
 
     /// Reads: a `GET`.
     pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
-        self.call(&Method::GET, path, Bytes::new()).await.map_err(as_read)
+        self.call(&Method::GET, path, Body::none()).await.map_err(as_read)
     }
 
     /// Reads: a `POST` that changes nothing, such as a search.
     pub(crate) async fn ask<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Failure> {
-        self.call(&Method::POST, path, encode(body)).await.map_err(as_read)
+        self.call(&Method::POST, path, Body::json(body)).await.map_err(as_read)
     }
 
     /// Changes something, on one pass over the doors; what is asked for twice is done once.
@@ -118,10 +139,10 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<A, Failure> {
-        self.call(method, path, encode(body)).await
+        self.call(method, path, Body::json(body)).await
     }
 
-    /// Writes, and repeats what may succeed later until `patience` is over. `on_retry` hears of each repetition.
+    /// Writes JSON, as [`Client::write_body`] does.
     pub(crate) async fn write<A: DeserializeOwned>(
         &self,
         path: &str,
@@ -129,7 +150,18 @@ impl Client {
         patience: Duration,
         on_retry: impl Fn(&Failure),
     ) -> Result<A, Failure> {
-        let (body, until) = (encode(body), Instant::now() + patience);
+        self.write_body(path, Body::json(body), patience, on_retry).await
+    }
+
+    /// Writes, and repeats what may succeed later until `patience` is over. `on_retry` hears of each repetition.
+    pub(crate) async fn write_body<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Body,
+        patience: Duration,
+        on_retry: impl Fn(&Failure),
+    ) -> Result<A, Failure> {
+        let until = Instant::now() + patience;
         let (mut attempts, mut unknown, mut pause) = (0, false, PAUSES.0);
         loop {
             attempts += 1;
@@ -151,7 +183,7 @@ impl Client {
     }
 
     /// One pass over the doors: goes on to the next where one is shut or says "later".
-    async fn call<A: DeserializeOwned>(&self, method: &Method, path: &str, body: Bytes) -> Result<A, Failure> {
+    async fn call<A: DeserializeOwned>(&self, method: &Method, path: &str, body: Body) -> Result<A, Failure> {
         let first = self.preferred.load(Ordering::Relaxed);
         let (mut answered, mut silent, mut sent_somewhere) = (None, None, false);
         for turn in 0..self.urls.len() {
@@ -181,12 +213,12 @@ impl Client {
         door: usize,
         method: &Method,
         path: &str,
-        body: Bytes,
+        body: Body,
     ) -> Result<A, Failure> {
         let url = &self.urls[door];
         let mut request = self.http.request(method.clone(), format!("{url}{path}"));
-        if !body.is_empty() {
-            request = request.header("content-type", "application/json").body(body);
+        if !body.bytes.is_empty() {
+            request = request.header("content-type", body.content_type).body(body.bytes);
         }
         let silent = |error: reqwest::Error| Failure::Unreachable {
             tried: url.clone(),
@@ -211,10 +243,6 @@ fn as_read(failure: Failure) -> Failure {
         Failure::Unreachable { tried, reason, .. } => Failure::Unreachable { tried, reason, sent: false },
         other => other,
     }
-}
-
-fn encode(body: &impl Serialize) -> Bytes {
-    serde_json::to_vec(body).expect("wire types have string keys and no failing serializer").into()
 }
 
 fn start_of(text: &[u8]) -> String {

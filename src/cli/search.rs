@@ -125,6 +125,7 @@ impl SearchArgs {
             max_staleness_ms: None,
             timeout_ms: None,
             allow_partial: false,
+            explain: false,
             collection: self.collection,
         })
     }

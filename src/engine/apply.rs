@@ -138,8 +138,8 @@ fn upsert(
     }
     let versions = points.iter().map(|point| (point.id, index)).collect();
     let prepare = |point: PointWrite| {
-        let text = point.payload.to_text();
-        let reindex = table.reindex(point.id, &point.payload.0, &text);
+        let text = point.payload.into_text();
+        let reindex = table.reindex(point.id, &text);
         Prepared::new(collection, point.id, index, text, point.vectors, reindex)
     };
     Ok((Action::Upsert(collection, points.into_iter().map(prepare).collect()), Reply::Upserted(versions)))

@@ -11,6 +11,7 @@ mod apply;
 mod collection;
 mod command;
 mod filter;
+mod floats;
 mod ids;
 mod indexing;
 mod machine;
@@ -41,3 +42,4 @@ pub use query::{
 pub use reply::{Refusal, Reply};
 pub use shelf::{Setup, Shelf};
 pub use validate::{validate, validate_config, validate_target};
+pub use vector_index::{Way, default_ef};

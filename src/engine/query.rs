@@ -41,7 +41,7 @@ pub enum VectorSelector {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Target {
     /// The points nearest to this vector.
-    Vector(Vec<f32>),
+    Vector(#[serde(with = "super::floats::one")] Vec<f32>),
 }
 
 /// How a search may go about it.
@@ -89,6 +89,7 @@ pub struct Hit {
     /// The payload, if asked for.
     pub payload: Option<Payload>,
     /// The vectors, bit for bit as written, if asked for.
+    #[serde(with = "super::floats::maybe_named")]
     pub vectors: Option<BTreeMap<String, Vec<f32>>>,
 }
 
@@ -165,6 +166,7 @@ pub struct Record {
     /// The payload, if asked for.
     pub payload: Option<Payload>,
     /// The vectors, bit for bit as written, if asked for.
+    #[serde(with = "super::floats::maybe_named")]
     pub vectors: Option<BTreeMap<String, Vec<f32>>>,
 }
 

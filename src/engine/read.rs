@@ -190,11 +190,11 @@ fn record(table: &Table, row: Row, point: &Point, payload: &PayloadSelector, vec
 fn select_payload(point: &Point, selector: &PayloadSelector) -> Option<Payload> {
     let members: Map<String, Value> = match selector {
         PayloadSelector::None => return None,
-        PayloadSelector::All => point.payload(),
+        PayloadSelector::All => return Some(Payload::from_text(point.payload.clone())),
         PayloadSelector::Include(keys) => parse_payload(&point.payload, |key| keys.contains(key)),
         PayloadSelector::Exclude(keys) => parse_payload(&point.payload, |key| !keys.contains(key)),
     };
-    Some(Payload(members))
+    Some(Payload::from(&members))
 }
 
 fn select_vectors(table: &Table, row: Row, selector: &VectorSelector) -> Option<BTreeMap<String, Vec<f32>>> {

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::collection::{CollectionConfig, Distance, GraphParams, Quantization, VectorParams};
 use super::ids::PointId;
 use super::limits::{
@@ -149,22 +147,16 @@ fn components(params: VectorParams, vector: &[f32]) -> Result<(), String> {
 
 fn payload(payload: &Payload) -> Result<(), Wrong> {
     let wrong = |reason| Err(Wrong { field: "payload".to_owned(), reason });
-    if payload.0.values().any(|value| deeper_than(value, MAX_PAYLOAD_DEPTH - 1)) {
-        return wrong(format!("arrays and objects go {MAX_PAYLOAD_DEPTH} deep at most"));
-    }
-    let bytes = payload.to_text().len();
+    let bytes = payload.text().len();
     if bytes > MAX_PAYLOAD_BYTES {
         return wrong(format!("{bytes} bytes as compact JSON, the limit is {MAX_PAYLOAD_BYTES}"));
     }
-    Ok(())
-}
-
-fn deeper_than(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(_) | Value::Object(_) if levels == 0 => true,
-        Value::Array(values) => values.iter().any(|value| deeper_than(value, levels - 1)),
-        Value::Object(members) => members.values().any(|value| deeper_than(value, levels - 1)),
-        _ => false,
+    match payload.depth() {
+        Err(error) => wrong(format!("is no JSON object: {error}")),
+        Ok(depth) if depth > MAX_PAYLOAD_DEPTH => {
+            wrong(format!("arrays and objects go {MAX_PAYLOAD_DEPTH} deep at most"))
+        }
+        Ok(_) => Ok(()),
     }
 }
 

@@ -7,13 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::engine::{
-    CollectionConfig, CountQuery, FieldType, GetQuery, Hit, PointWrite, Record, ScrollQuery, SearchQuery, Selector,
-};
+use crate::engine::{CollectionConfig, CountQuery, FieldType, GetQuery, PointWrite, Record, ScrollQuery, Selector};
 use crate::placement::{ClusterMap, ShardId};
 use crate::routing::{
-    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, Overview, ReadOptions, RouteError,
-    Router, ScrollAnswer, WriteOutcome,
+    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, Overview, PageSearch, ReadOptions,
+    RouteError, Router, ScrollAnswer, SearchAnswer, WriteOutcome,
 };
 
 /// An answer whose rows each name their shard.
@@ -63,15 +61,13 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<DeleteOutcome, RouteError>;
     /// Reads points by id.
     async fn get(&self, collection: &Collection, query: GetQuery, options: ReadOptions) -> Rows<Record>;
-    /// Finds the nearest points; the page starts at `offset` and has `limit` hits at most.
+    /// Finds the nearest points for each search.
     async fn search(
         &self,
         collection: &Collection,
-        query: SearchQuery,
-        offset: usize,
-        limit: usize,
+        searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Rows<Hit>;
+    ) -> Result<Answer<Vec<SearchAnswer>>, RouteError>;
     /// Reads a page of points in the order of their ids.
     async fn scroll(
         &self,
@@ -153,12 +149,10 @@ impl Backend for Router {
     async fn search(
         &self,
         collection: &Collection,
-        query: SearchQuery,
-        offset: usize,
-        limit: usize,
+        searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Rows<Hit> {
-        Self::search(self, collection, query, offset, limit, options).await
+    ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
+        Self::search(self, collection, searches, options).await
     }
 
     async fn scroll(

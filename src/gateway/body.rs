@@ -28,12 +28,26 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let limits = GatewayState::from_ref(state).limits;
         check_type(request.headers())?;
-        let body = tokio::time::timeout(limits.body_wait, read(request.into_body(), &limits)).await;
-        let late = |_| ApiError::BodyCut { reason: format!("it took longer than {} s", limits.body_wait.as_secs()) };
-        parse(&body.map_err(late)??).map(Self)
+        parse(&whole(request, &GatewayState::from_ref(state).limits).await?).map(Self)
     }
+}
+
+/// The bytes of a body, of whatever type.
+///
+/// # Errors
+/// Where it is too large, or does not arrive whole in time.
+pub async fn whole(request: Request, limits: &Limits) -> Result<Bytes, ApiError> {
+    let body = tokio::time::timeout(limits.body_wait, read(request.into_body(), limits)).await;
+    let late = |_| ApiError::BodyCut { reason: format!("it took longer than {} s", limits.body_wait.as_secs()) };
+    body.map_err(late)?
+}
+
+/// Whether the body says it is of this type, and not encoded any further.
+pub fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
+    let coded = headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
+    let found = headers.get(header::CONTENT_TYPE).and_then(|found| found.to_str().ok()).unwrap_or_default();
+    !coded && found.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
 }
 
 /// A query string of type `T`.

@@ -1,5 +1,8 @@
 //! Wire types ⇄ the engine's and routing's. Total and dull: what can be wrong is checked elsewhere.
 
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
 use crate::api::{self, WithPayload, WithVector};
 use crate::engine::{self, DEFAULT_VECTOR, Payload, PayloadSelector, PointWrite, VectorSelector};
 use crate::placement::ShardId;
@@ -116,7 +119,12 @@ impl From<raft_groups::Role> for api::Role {
 impl From<api::PointInput> for PointWrite {
     fn from(point: api::PointInput) -> Self {
         let api::PointInput { id, vector, payload, if_version } = point;
-        Self { id: id.into(), vectors: vector.into_named(), payload: Payload(payload.unwrap_or_default()), if_version }
+        Self {
+            id: id.into(),
+            vectors: vector.into_named(),
+            payload: payload.as_ref().map(Payload::from).unwrap_or_default(),
+            if_version,
+        }
     }
 }
 
@@ -147,17 +155,40 @@ pub(super) fn vector_name(using: Option<String>) -> String {
 }
 
 /// A search's hit on the wire.
-pub(super) fn hit((shard, hit): (ShardId, engine::Hit)) -> api::Hit {
+///
+/// # Errors
+/// A payload that no shard can have stored.
+pub(super) fn hit((shard, hit): (ShardId, engine::Hit)) -> Result<api::Hit, ApiError> {
     let engine::Hit { id, score, version, payload, vectors } = hit;
-    let vector = vectors.map(api::VectorValue::from_named);
-    api::Hit { id: id.into(), score, version, payload: payload.map(|payload| payload.0), vector, shard: shard.0 }
+    let (payload, vector) = (members(payload)?, vectors.map(api::VectorValue::from_named));
+    Ok(api::Hit { id: id.into(), score, version, payload, vector, shard: shard.0 })
+}
+
+/// How a shard searched, on the wire.
+pub(super) fn explain((shard, explain): (ShardId, engine::Explain)) -> api::Explain {
+    let way = match explain.way {
+        engine::Way::Exact => api::Way::Exact,
+        engine::Way::Codes => api::Way::Codes,
+        engine::Way::Graph => api::Way::Graph,
+        engine::Way::GraphThenCodes => api::Way::GraphThenCodes,
+    };
+    let engine::Explain { compared, filtered, candidates, indexes, .. } = explain;
+    api::Explain { shard: shard.0, way, compared, filtered, candidates, indexes: indexes.into_iter().collect() }
 }
 
 /// A stored point on the wire.
-pub(super) fn record((shard, record): (ShardId, engine::Record)) -> api::Record {
+///
+/// # Errors
+/// A payload that no shard can have stored.
+pub(super) fn record((shard, record): (ShardId, engine::Record)) -> Result<api::Record, ApiError> {
     let engine::Record { id, version, payload, vectors } = record;
-    let vector = vectors.map(api::VectorValue::from_named);
-    api::Record { id: id.into(), version, payload: payload.map(|payload| payload.0), vector, shard: shard.0 }
+    let (payload, vector) = (members(payload)?, vectors.map(api::VectorValue::from_named));
+    Ok(api::Record { id: id.into(), version, payload, vector, shard: shard.0 })
+}
+
+fn members(payload: Option<Payload>) -> Result<Option<Map<String, Value>>, ApiError> {
+    let members = payload.map(|payload| payload.members()).transpose();
+    members.map_err(|error| ApiError::Internal { reason: format!("a shard sent a payload that is none: {error}") })
 }
 
 /// Who served each shard. Only a read at ONE can be stale, so only there is the staleness told.

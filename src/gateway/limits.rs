@@ -22,6 +22,8 @@ pub struct Limits {
     pub batch: usize,
     /// Results of one search, those it skips included, or points of one page.
     pub limit: usize,
+    /// Searches in one request; together they gather at most `limit` results.
+    pub searches: usize,
     /// Requests for data that are served at once; more are refused, never queued.
     pub in_flight: usize,
     /// How long a request may take that names no `timeout_ms`.
@@ -38,6 +40,7 @@ impl Default for Limits {
             body_wait: Duration::from_secs(60),
             batch: MAX_BATCH,
             limit: MAX_LIMIT,
+            searches: 1_000,
             in_flight: 1_024,
             default_timeout: Duration::from_secs(10),
             max_timeout: Duration::from_secs(600),
@@ -65,6 +68,8 @@ pub enum LimitName {
     Batch,
     /// [`Limits::limit`]
     Limit,
+    /// [`Limits::searches`]
+    Searches,
     /// [`Limits::max_timeout`], in milliseconds
     MaxTimeout,
 }
@@ -74,6 +79,7 @@ impl fmt::Display for LimitName {
         f.write_str(match self {
             Self::Batch => "max_batch",
             Self::Limit => "max_limit",
+            Self::Searches => "max_searches",
             Self::MaxTimeout => "max_timeout",
         })
     }

@@ -26,9 +26,11 @@ mod meter;
 mod overview;
 mod own;
 mod payload_indexes;
+mod points_body;
 mod reads;
 mod request;
 mod search;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod writes;
@@ -74,6 +76,7 @@ fn data() -> Router<GatewayState> {
         .route("/vectors", post(writes::upsert).delete(writes::delete))
         .route("/vectors/{collection}/{id}", get(reads::get))
         .route("/search", post(search::search))
+        .route("/quiver/v1/search/batch", post(search::search_batch))
         .route("/quiver/v1/scroll", post(reads::scroll))
         .route("/quiver/v1/count", post(reads::count))
 }

@@ -41,7 +41,7 @@ pub(super) async fn get(
     };
     let mut found = state.backend.get(&collection, query, options).await?;
     let Some(row) = found.value.pop() else { return Err(ApiError::PointNotFound { collection: name, id }) };
-    let row = convert::record(row);
+    let row = convert::record(row)?;
     let shards = convert::evidence(level, &found.shards);
     let took_ms = call.took_ms();
     let body = Found {
@@ -80,7 +80,7 @@ pub(super) async fn scroll(
     };
     let page = state.backend.scroll(&collection, query, options).await?;
     let (missing_shards, shards) = (missing(&page), convert::evidence(level, &page.shards));
-    let points = page.value.records.into_iter().map(convert::record).collect();
+    let points = page.value.records.into_iter().map(convert::record).collect::<Result<_, _>>()?;
     let next = page.value.next.map(Into::into);
     Ok(answer(
         StatusCode::OK,

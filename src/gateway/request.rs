@@ -25,7 +25,12 @@ pub(super) fn deadline(state: &GatewayState, call: &Call, timeout_ms: Option<u64
         None => state.limits.default_timeout,
         Some(0) => return Err(ApiError::invalid("timeout_ms", "must be at least 1")),
         Some(value) if value > allowed => {
-            return Err(ApiError::LimitExceeded { field: "timeout_ms", value, limit: LimitName::MaxTimeout, allowed });
+            return Err(ApiError::LimitExceeded {
+                field: "timeout_ms".into(),
+                value,
+                limit: LimitName::MaxTimeout,
+                allowed,
+            });
         }
         Some(ms) => Duration::from_millis(ms),
     };
@@ -103,14 +108,38 @@ pub(super) fn check_batch(state: &GatewayState, field: &'static str, length: usi
     let allowed = state.limits.batch;
     match length {
         0 => Err(ApiError::invalid(field, "is empty: nothing to do")),
-        _ if length > allowed => Err(ApiError::LimitExceeded {
-            field,
-            value: length as u64,
-            limit: LimitName::Batch,
-            allowed: allowed as u64,
-        }),
+        _ if length > allowed => Err(over(field, length, LimitName::Batch, allowed)),
         _ => Ok(()),
     }
+}
+
+/// Checks the number of searches in one request.
+///
+/// # Errors
+/// None, or more than the limit.
+pub(super) fn check_searches(state: &GatewayState, length: usize) -> Result<(), ApiError> {
+    let allowed = state.limits.searches;
+    match length {
+        0 => Err(ApiError::invalid("searches", "is empty: nothing to do")),
+        _ if length > allowed => Err(over("searches", length, LimitName::Searches, allowed)),
+        _ => Ok(()),
+    }
+}
+
+/// Checks how many results all searches of a request gather together.
+///
+/// # Errors
+/// More than the limit.
+pub(super) fn check_gathered(state: &GatewayState, gathered: usize) -> Result<(), ApiError> {
+    let allowed = state.limits.limit;
+    match gathered > allowed {
+        true => Err(over("offset + limit of all searches", gathered, LimitName::Limit, allowed)),
+        false => Ok(()),
+    }
+}
+
+fn over(field: &'static str, value: usize, limit: LimitName, allowed: usize) -> ApiError {
+    ApiError::LimitExceeded { field: field.into(), value: value as u64, limit, allowed: allowed as u64 }
 }
 
 /// Checks the length of a page, where `skipped` more are gathered and thrown away.
@@ -119,9 +148,7 @@ pub(super) fn check_batch(state: &GatewayState, field: &'static str, length: usi
 /// 0, or more than the limit.
 pub(super) fn check_page(state: &GatewayState, limit: usize, skipped: usize) -> Result<(), ApiError> {
     let allowed = state.limits.limit;
-    let over = |field, value: usize| {
-        Err(ApiError::LimitExceeded { field, value: value as u64, limit: LimitName::Limit, allowed: allowed as u64 })
-    };
+    let over = |field, value| Err(over(field, value, LimitName::Limit, allowed));
     match limit {
         0 => Err(ApiError::invalid("limit", "must be at least 1")),
         _ if limit > allowed => over("limit", limit),

@@ -1,4 +1,7 @@
-//! `POST /search`: by a vector, or by a stored point's vector.
+//! `POST /search` and `POST /quiver/v1/search/batch`: by vectors, or by the vectors of stored points.
+//!
+//! One search is a batch of one. Whatever their number, the searches of a request take one round to the shards, and one
+//! before it where any of them is by id. An error about one of several names its position.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,127 +12,199 @@ use super::door::Call;
 use super::error::ApiError;
 use super::request::{self, Freshness};
 use super::state::GatewayState;
+use super::targets::{self, Target};
 use super::{convert, reads};
-use crate::api::{Search, Searched};
-use crate::engine::{
-    self, DEFAULT_VECTOR, Filter, GetQuery, Hit, PayloadSelector, PointId, SearchQuery, Target, VectorParams,
-    VectorSelector, validate_target,
-};
-use crate::placement::ShardId;
-use crate::routing::{Answer, Collection, ReadOptions};
+use crate::api::{self, BatchSearched, Consistency, Hits, Search, SearchBatch, Searched};
+use crate::engine::{self, Filter, PointId, SearchQuery};
+use crate::routing::{Answer, Collection, PageSearch, ReadOptions, SearchAnswer};
+
+/// What all searches of a request share.
+struct Shared {
+    collection: Collection,
+    level: Consistency,
+    options: ReadOptions,
+}
+
+/// A search that passed all checks.
+struct Checked {
+    search: PageSearch,
+    /// The point that is left out, which is the one it searches by.
+    left_out: Option<PointId>,
+}
 
 pub(super) async fn search(
     State(state): State<GatewayState>,
     call: Call,
-    Json(mut body): Json<Search>,
+    Json(body): Json<Search>,
 ) -> Result<Response, ApiError> {
-    // A search by id asks for one more, since the point itself is the nearest.
-    let skipped = body.offset.saturating_add(usize::from(body.id.is_some()));
-    request::check_page(&state, body.limit, skipped)?;
-    let filter = body.filter.as_ref().map(Filter::parse).transpose()?;
-    let deadline = request::deadline(&state, &call, body.timeout_ms)?;
-    let collection = request::collection(&state, &body.collection, deadline).await?;
-    let level = request::level(&state, &collection, body.consistency)?;
-    let freshness = Freshness {
-        after: body.after.take(),
-        max_staleness_ms: body.max_staleness_ms,
-        allow_partial: body.allow_partial,
-    };
-    let options = freshness.options(level, deadline)?;
-    let name = convert::vector_name(body.using.take());
-    let params = vector_params(&collection, &name)?;
-    let (vector, left_out) = match (body.vector.take(), body.id) {
-        (Some(vector), None) => (vector, None),
-        (None, Some(id)) => {
-            (stored_vector(&state, &collection, id.into(), &name, &options).await?, Some(PointId::from(id)))
-        }
-        (Some(_), Some(_)) => return Err(ApiError::invalid("id", "give either `vector` or `id`, not both")),
-        (None, None) => return Err(ApiError::invalid("vector", "give either `vector` or `id`")),
-    };
-    validate_target(params, &vector)?;
-    let (limit, offset) = (body.limit, body.offset);
-    let query = query(&collection, name, vector, filter, body);
-    let found = find(&state, &collection, query, (offset, limit), left_out, options).await?;
+    let batch = alone(body);
+    check_pages(&state, &batch.searches)?;
+    let explained = batch.explain;
+    let (level, mut found) = find(&state, &call, batch).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
-    let results = found.value.into_iter().map(convert::hit).collect();
-    Ok(answer(
-        StatusCode::OK,
-        &Searched { results, consistency: level, took_ms: call.took_ms(), shards, missing_shards },
-    ))
+    let Hits { results, explain } = on_the_wire(found.value.pop().unwrap_or_default(), explained)?;
+    let answered = Searched { results, consistency: level, took_ms: call.took_ms(), shards, missing_shards, explain };
+    Ok(answer(StatusCode::OK, &answered))
 }
 
-fn query(
-    collection: &Collection,
-    vector_name: String,
-    vector: Vec<f32>,
-    filter: Option<Filter>,
-    body: Search,
-) -> SearchQuery {
-    SearchQuery {
-        collection: collection.entry.id,
-        vector_name,
-        target: Target::Vector(vector),
-        limit: body.offset + body.limit,
-        filter,
+pub(super) async fn search_batch(
+    State(state): State<GatewayState>,
+    call: Call,
+    Json(body): Json<SearchBatch>,
+) -> Result<Response, ApiError> {
+    request::check_searches(&state, body.searches.len())?;
+    check_pages(&state, &body.searches)?;
+    let explained = body.explain;
+    let (level, found) = find(&state, &call, body).await?;
+    let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
+    let list = |found| on_the_wire(found, explained);
+    let searches = found.value.into_iter().map(list).collect::<Result<_, _>>()?;
+    let answered = BatchSearched { searches, consistency: level, took_ms: call.took_ms(), shards, missing_shards };
+    Ok(answer(StatusCode::OK, &answered))
+}
+
+/// A lone search as a batch of one.
+fn alone(body: Search) -> SearchBatch {
+    let search = api::SearchItem {
+        vector: body.vector,
+        id: body.id,
+        using: body.using,
+        limit: body.limit,
+        offset: body.offset,
+        filter: body.filter,
         score_threshold: body.score_threshold,
-        with_payload: body.with_payload.into(),
-        with_vector: body.with_vector.into(),
-        params: engine::SearchParams { ef: body.params.ef, exact: body.params.exact },
+        with_payload: body.with_payload,
+        with_vector: body.with_vector,
+        params: body.params,
+    };
+    SearchBatch {
+        collection: body.collection,
+        searches: vec![search],
+        consistency: body.consistency,
+        after: body.after,
+        max_staleness_ms: body.max_staleness_ms,
+        timeout_ms: body.timeout_ms,
+        allow_partial: body.allow_partial,
+        explain: body.explain,
     }
 }
 
-/// The wanted page. Where a point is left out, one hit more is asked for from the start, since that point can be
-/// anywhere among the equally near; filtering it out in the shards would cost every other point a look at its id.
+fn on_the_wire(found: SearchAnswer, explained: bool) -> Result<Hits, ApiError> {
+    let results = found.hits.into_iter().map(convert::hit).collect::<Result<_, _>>()?;
+    let explain = explained.then(|| found.explains.into_iter().map(convert::explain).collect());
+    Ok(Hits { results, explain })
+}
+
+/// Checks what each search gathers, and what they gather together.
+fn check_pages(state: &GatewayState, searches: &[api::SearchItem]) -> Result<(), ApiError> {
+    let mut gathered = 0usize;
+    for (place, search) in searches.iter().enumerate() {
+        let skipped = skipped(search);
+        request::check_page(state, search.limit, skipped).map_err(|error| at(error, place, searches.len()))?;
+        gathered = gathered.saturating_add(search.limit).saturating_add(skipped);
+    }
+    request::check_gathered(state, gathered)
+}
+
+/// A search by id asks for one more, since the point itself is the nearest.
+fn skipped(search: &api::SearchItem) -> usize {
+    search.offset.saturating_add(usize::from(search.id.is_some()))
+}
+
+/// The page of each search.
 async fn find(
     state: &GatewayState,
+    call: &Call,
+    batch: SearchBatch,
+) -> Result<(Consistency, Answer<Vec<SearchAnswer>>), ApiError> {
+    let deadline = request::deadline(state, call, batch.timeout_ms)?;
+    let count = batch.searches.len();
+    let at = |place| move |error| at(error, place, count);
+    let filter = |(place, search): (usize, &api::SearchItem)| {
+        search.filter.as_ref().map(Filter::parse).transpose().map_err(|error| at(place)(error.into()))
+    };
+    let filters = batch.searches.iter().enumerate().map(filter).collect::<Result<Vec<_>, _>>()?;
+    let collection = request::collection(state, &batch.collection, deadline).await?;
+    let level = request::level(state, &collection, batch.consistency)?;
+    let freshness =
+        Freshness { after: batch.after, max_staleness_ms: batch.max_staleness_ms, allow_partial: batch.allow_partial };
+    let options = freshness.options(level, deadline)?;
+    let shared = Shared { collection, level, options };
+    let target =
+        |(place, search): (usize, &mut api::SearchItem)| targets::target(&shared.collection, search).map_err(at(place));
+    let mut searches = batch.searches;
+    let wanted = searches.iter_mut().enumerate().map(target).collect::<Result<Vec<_>, _>>()?;
+    let vectors = targets::vectors(state, &shared.collection, wanted, &shared.options).await?;
+    let checked = searches.into_iter().zip(filters).zip(vectors).enumerate();
+    let checked = checked.map(|(place, ((search, filter), target))| {
+        check(&shared.collection, search, filter, target).map_err(at(place))
+    });
+    let checked = checked.collect::<Result<Vec<Checked>, _>>()?;
+    let level = shared.level;
+    pages(state, shared, checked).await.map(|found| (level, found))
+}
+
+fn check(
     collection: &Collection,
-    mut query: SearchQuery,
-    (offset, limit): (usize, usize),
-    left_out: Option<PointId>,
-    options: ReadOptions,
-) -> Result<Answer<Vec<(ShardId, Hit)>>, ApiError> {
-    let Some(id) = left_out else { return Ok(state.backend.search(collection, query, offset, limit, options).await?) };
-    let wanted = offset + limit + 1;
-    query.limit = wanted;
-    let mut found = state.backend.search(collection, query, 0, wanted, options).await?;
-    found.value = found.value.into_iter().filter(|(_, hit)| hit.id != id).skip(offset).take(limit).collect();
+    search: api::SearchItem,
+    filter: Option<Filter>,
+    (target, vector): (Target, Vec<f32>),
+) -> Result<Checked, ApiError> {
+    engine::validate_target(target.params, &vector)?;
+    let left_out = target.id();
+    let query = SearchQuery {
+        collection: collection.entry.id,
+        vector_name: target.name,
+        target: engine::Target::Vector(vector),
+        limit: 0,
+        filter,
+        score_threshold: search.score_threshold,
+        with_payload: search.with_payload.into(),
+        with_vector: search.with_vector.into(),
+        params: engine::SearchParams { ef: search.params.ef, exact: search.params.exact },
+    };
+    let search = PageSearch { query, offset: search.offset, limit: search.limit };
+    Ok(Checked { search, left_out })
+}
+
+/// The wanted pages. Where a point is left out, one hit more is asked for from the start, since that point can be
+/// anywhere among the equally near; filtering it out in the shards would cost every other point a look at its id.
+async fn pages(
+    state: &GatewayState,
+    shared: Shared,
+    checked: Vec<Checked>,
+) -> Result<Answer<Vec<SearchAnswer>>, ApiError> {
+    let cut = |checked: &Checked| checked.left_out.map(|id| (id, checked.search.offset, checked.search.limit));
+    let cuts: Vec<_> = checked.iter().map(cut).collect();
+    let asked = checked.into_iter().map(|Checked { search, left_out }| match left_out {
+        Some(_) => PageSearch { limit: search.offset + search.limit + 1, offset: 0, ..search },
+        None => search,
+    });
+    let mut found = state.backend.search(&shared.collection, asked.collect(), shared.options).await?;
+    for (found, cut) in found.value.iter_mut().zip(cuts) {
+        if let Some((id, offset, limit)) = cut {
+            let all = std::mem::take(&mut found.hits).into_iter();
+            found.hits = all.filter(|(_, hit)| hit.id != id).skip(offset).take(limit).collect();
+        }
+    }
     Ok(found)
 }
 
-/// The vector of a stored point, read at the level of the search itself.
-async fn stored_vector(
-    state: &GatewayState,
-    collection: &Collection,
-    id: PointId,
-    name: &str,
-    options: &ReadOptions,
-) -> Result<Vec<f32>, ApiError> {
-    let with_vector = VectorSelector::Names([name.to_owned()].into());
-    let query =
-        GetQuery { collection: collection.entry.id, ids: vec![id], with_payload: PayloadSelector::None, with_vector };
-    let options = ReadOptions { allow_partial: false, ..options.clone() };
-    let mut found = state.backend.get(collection, query, options).await?;
-    let Some((_, record)) = found.value.pop() else {
-        return Err(ApiError::PointNotFound { collection: collection.name.clone(), id });
-    };
-    let vector = record.vectors.and_then(|mut vectors| vectors.remove(name));
-    vector.ok_or_else(|| ApiError::invalid("id", format!("point {id} has no vector{}", quoted(name))))
-}
-
-fn vector_params(collection: &Collection, name: &str) -> Result<VectorParams, ApiError> {
-    let vectors = &collection.entry.config.vectors;
-    vectors.get(name).copied().ok_or_else(|| {
-        let names: Vec<String> =
-            vectors.keys().filter(|name| *name != DEFAULT_VECTOR).map(|name| format!("`{name}`")).collect();
-        let have = if names.is_empty() {
-            "its one vector has no name".to_owned()
-        } else {
-            format!("it has {}", names.join(", "))
-        };
-        ApiError::invalid("using", format!("the collection has no vector{}; {have}", quoted(name)))
-    })
-}
-
-fn quoted(name: &str) -> String {
-    if name == DEFAULT_VECTOR { " without a name".to_owned() } else { format!(" `{name}`") }
+/// The error of the search at `place`, which it names where there are several.
+fn at(error: ApiError, place: usize, searches: usize) -> ApiError {
+    use engine::Refusal::{Invalid, NotSupported};
+    let named = |field: &str| format!("searches[{place}].{field}");
+    match error {
+        error if searches == 1 => error,
+        ApiError::Refused(Invalid { position: None, field, reason }) => {
+            ApiError::Refused(Invalid { position: Some(place), field, reason })
+        }
+        ApiError::Refused(NotSupported { field, reason }) => {
+            ApiError::Refused(NotSupported { field: named(&field), reason })
+        }
+        ApiError::LimitExceeded { field, value, limit, allowed } => {
+            ApiError::LimitExceeded { field: named(&field).into(), value, limit, allowed }
+        }
+        other => other,
+    }
 }

@@ -10,22 +10,23 @@ use axum::response::Response;
 use super::body::{Json, answer};
 use super::door::Call;
 use super::error::ApiError;
+use super::points_body::PointsBody;
 use super::state::GatewayState;
 use super::{convert, levels, request};
-use crate::api::{self, Delete, Deleted, Upsert, Upserted};
-use crate::engine::{Filter, PointId, PointWrite, Selector, validate};
+use crate::api::{self, Delete, Deleted, Upserted};
+use crate::engine::{Filter, PointId, Selector, validate};
 use crate::routing::WrittenPoint;
 
 pub(super) async fn upsert(
     State(state): State<GatewayState>,
     call: Call,
-    Json(body): Json<Upsert>,
+    body: PointsBody,
 ) -> Result<Response, ApiError> {
-    request::check_batch(&state, "vectors", body.vectors.len())?;
+    let PointsBody { head: body, points } = body;
+    request::check_batch(&state, "vectors", points.len())?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
     let collection = request::collection(&state, &body.collection, deadline).await?;
     let level = request::level(&state, &collection, body.consistency)?;
-    let points: Vec<PointWrite> = body.vectors.into_iter().map(PointWrite::from).collect();
     validate(&collection.entry.config, &points)?;
     let options = request::call_options(body.request_id, deadline);
     let written = state.backend.upsert(&collection, points, levels::acknowledge(level), options).await;

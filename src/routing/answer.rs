@@ -3,7 +3,7 @@
 use raft_groups::Role;
 
 use super::{Collection, SessionToken};
-use crate::engine::{PointId, Record};
+use crate::engine::{Explain, Hit, PointId, Record};
 use crate::placement::{NodeName, ShardId};
 
 /// A read's answer.
@@ -33,6 +33,15 @@ pub struct ShardEvidence {
     /// Milliseconds since that replica last heard its leader; `None` if never since it started. For the modes that
     /// are never stale it is 0.
     pub staleness_ms: Option<u64>,
+}
+
+/// One page of a search.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SearchAnswer {
+    /// The points, best first, each with its shard.
+    pub hits: Vec<(ShardId, Hit)>,
+    /// How each shard found its part.
+    pub explains: Vec<(ShardId, Explain)>,
 }
 
 /// One page of a scroll.

@@ -17,6 +17,7 @@ use super::breaker::Breaker;
 use super::retry::SHORTEST_TRY;
 use super::rpc::{Call, Carrier, MAX_CALLS, MAX_RPC_BYTES, PATH, RouteRequest, RouteResponse, RpcError, RpcResult};
 use super::service::Service;
+use super::wire;
 
 /// Most requests under way to one peer.
 pub const MAX_IN_FLIGHT: usize = 256;
@@ -165,7 +166,7 @@ fn encode(
     }
     let timeout_ms = u64::try_from((left - left / KEPT_BACK).as_millis()).unwrap_or(u64::MAX);
     let request = RouteRequest { cluster, from, to, timeout_ms, calls };
-    postcard::to_stdvec(&request).map_err(|error| RpcError::Unsendable { reason: error.to_string() })
+    wire::encode(request).map_err(|reason| RpcError::Unsendable { reason })
 }
 
 fn not_sent(reason: &str) -> RpcError {

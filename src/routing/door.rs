@@ -11,8 +11,9 @@ use axum::routing::post;
 use raft_groups::NodeId;
 use tokio::time::Instant;
 
-use super::rpc::{MAX_CALLS, MAX_RPC_BYTES, PATH, RouteRequest, RouteResponse};
+use super::rpc::{MAX_CALLS, MAX_RPC_BYTES, PATH, RouteResponse};
 use super::service::Service;
+use super::wire;
 
 /// What the endpoint needs.
 #[derive(Clone)]
@@ -32,9 +33,9 @@ pub fn peer_router(door: PeerDoor) -> Router {
 
 async fn serve(State(door): State<PeerDoor>, body: Bytes) -> Response {
     let received = Instant::now();
-    let request: RouteRequest = match postcard::from_bytes(&body) {
+    let request = match wire::decode(&body) {
         Ok(request) => request,
-        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        Err(error) => return (StatusCode::BAD_REQUEST, error).into_response(),
     };
     drop(body);
     if request.calls.len() > MAX_CALLS {

@@ -13,6 +13,7 @@ mod errand;
 mod error;
 mod leader_cache;
 mod local;
+mod look;
 mod map_cell;
 mod overview;
 mod pool;
@@ -27,8 +28,11 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod token;
+mod wire;
 
-pub use answer::{Answer, Created, DeleteOutcome, Indexed, ScrollAnswer, ShardEvidence, WriteOutcome, WrittenPoint};
+pub use answer::{
+    Answer, Created, DeleteOutcome, Indexed, ScrollAnswer, SearchAnswer, ShardEvidence, WriteOutcome, WrittenPoint,
+};
 pub use carrier::NodeCarrier;
 pub use door::{PeerDoor, peer_router};
 pub use error::{Committed, RouteError};
@@ -38,7 +42,7 @@ pub use overview::{NodeOverview, NodeReport, Overview, Quarantined, ReplicaRepor
 pub use pool::Pool;
 #[cfg(test)]
 pub(crate) use report::points_by_field;
-pub use request::{Acknowledge, CallOptions, Collection, ReadOptions};
+pub use request::{Acknowledge, CallOptions, Collection, PageSearch, ReadOptions};
 pub use ring::{Ring, point_hash};
 pub use router::Router;
 pub use service::{Service, Vitals};

@@ -1,19 +1,51 @@
 //! Threads for queries, apart from the async workers, with a bounded queue.
+//!
+//! Plain threads that sleep while nothing waits: a work-stealing pool keeps looking for work for a while after each job,
+//! which for searches of some microseconds cost more than the searches.
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use futures::future::join_all;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-/// Most queries that run or wait on one node.
+/// Most jobs that run or wait on one node.
 pub const MAX_QUERIES: usize = 1024;
+
+/// Work expected to take less than this stays on one thread: waking another costs about a tenth of it.
+const WORTH_A_THREAD: Duration = Duration::from_micros(300);
+
+/// Of each new measurement, this part goes into the expectation.
+const WEIGHT: u64 = 8;
 
 /// Runs queries on threads of its own; clones share them.
 #[derive(Clone)]
-pub struct Pool {
-    threads: Arc<rayon::ThreadPool>,
+pub struct Pool(Arc<Shared>);
+
+struct Shared {
+    queue: Arc<Queue>,
+    threads: usize,
     places: Arc<Semaphore>,
+    /// Nanoseconds that a unit of work took, smoothed.
+    unit_ns: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<Jobs>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Box<dyn FnOnce() + Send>>,
+    /// Nobody will queue any more.
+    closed: bool,
 }
 
 /// The query did not run, or did not end.
@@ -35,32 +67,66 @@ impl Pool {
     ///
     /// # Errors
     /// Where the operating system gives no threads.
-    pub fn new() -> Result<Self, rayon::ThreadPoolBuildError> {
-        let threads = rayon::ThreadPoolBuilder::new().thread_name(|n| format!("query-{n}")).build()?;
-        Ok(Self { threads: Arc::new(threads), places: Arc::new(Semaphore::new(MAX_QUERIES)) })
+    pub fn new() -> std::io::Result<Self> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let queue = Arc::<Queue>::default();
+        let shared = Shared {
+            queue: queue.clone(),
+            threads,
+            places: Arc::new(Semaphore::new(MAX_QUERIES)),
+            unit_ns: AtomicU64::new(0),
+        };
+        let pool = Self(Arc::new(shared));
+        for number in 0..threads {
+            let queue = queue.clone();
+            std::thread::Builder::new().name(format!("query-{number}")).spawn(move || queue.serve())?;
+        }
+        Ok(pool)
     }
 
-    /// Runs `query` and waits for it until `deadline`. One that has not begun by then does not run at all.
-    ///
-    /// # Errors
-    /// [`Full`] where it did not run to its end in time.
-    pub async fn run<T: Send + 'static>(
+    /// Runs `work` on each of `units` and waits until `deadline`: on one thread, or on as many idle ones as the work is
+    /// worth. What has not begun by the deadline does not run at all. The outcomes are in order.
+    pub async fn each<U, T, F>(&self, deadline: Instant, units: Vec<U>, work: F) -> Vec<Result<T, Full>>
+    where
+        U: Send + 'static,
+        T: Send + 'static,
+        F: Fn(U) -> T + Clone + Send + 'static,
+    {
+        let share = units.len().div_ceil(self.worthwhile_threads(units.len())).max(1);
+        let mut jobs = Vec::new();
+        let mut units = units.into_iter().peekable();
+        while units.peek().is_some() {
+            let (units, work) = (units.by_ref().take(share).collect::<Vec<U>>(), work.clone());
+            let count = units.len();
+            let job = self.run(deadline, count as u64, move || units.into_iter().map(work).collect::<Vec<T>>());
+            jobs.push(async move {
+                match job.await {
+                    Ok(done) => done.into_iter().map(Ok).collect::<Vec<_>>(),
+                    Err(full) => (0..count).map(|_| Err(full.clone())).collect(),
+                }
+            });
+        }
+        join_all(jobs).await.into_iter().flatten().collect()
+    }
+
+    /// How many threads should share so many units of work.
+    fn worthwhile_threads(&self, units: usize) -> usize {
+        let expected = self.0.unit_ns.load(Ordering::Relaxed).saturating_mul(units as u64);
+        let worth = usize::try_from(expected / WORTH_A_THREAD.as_nanos() as u64).unwrap_or(usize::MAX);
+        let busy = MAX_QUERIES - self.0.places.available_permits();
+        worth.clamp(1, self.0.threads.saturating_sub(busy).max(1))
+    }
+
+    async fn run<T: Send + 'static>(
         &self,
         deadline: Instant,
-        query: impl FnOnce() -> T + Send + 'static,
+        units: u64,
+        job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Full> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Full::Queue)?;
+        let place = Arc::clone(&self.0.places).try_acquire_owned().map_err(|_| Full::Queue)?;
         let (done, result) = oneshot::channel();
-        self.threads.spawn_fifo(move || {
-            let _place = place;
-            if done.is_closed() || Instant::now() >= deadline {
-                return;
-            }
-            // Without the catch, rayon ends the whole process where a query panics.
-            if let Ok(found) = std::panic::catch_unwind(AssertUnwindSafe(query)) {
-                let _ = done.send(found);
-            }
-        });
+        let shared = self.0.clone();
+        self.0.queue.push(move || shared.carry_out(place, deadline, units, job, done));
         match timeout_at(deadline, result).await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(_)) if Instant::now() >= deadline => Err(Full::Time),
@@ -70,23 +136,112 @@ impl Pool {
     }
 }
 
+impl Shared {
+    fn carry_out<T>(
+        &self,
+        place: OwnedSemaphorePermit,
+        deadline: Instant,
+        units: u64,
+        job: impl FnOnce() -> T,
+        done: oneshot::Sender<T>,
+    ) {
+        let began = Instant::now();
+        if done.is_closed() || began >= deadline {
+            return;
+        }
+        if let Ok(found) = std::panic::catch_unwind(AssertUnwindSafe(job)) {
+            let each = began.elapsed().as_nanos() as u64 / units.max(1);
+            let before = self.unit_ns.load(Ordering::Relaxed);
+            self.unit_ns.store(before - before / WEIGHT + each / WEIGHT, Ordering::Relaxed);
+            // Before the answer: who asks again at once must find the place free.
+            drop(place);
+            let _ = done.send(found);
+        }
+    }
+}
+
+impl Queue {
+    fn push(&self, job: impl FnOnce() + Send + 'static) {
+        self.jobs.lock().waiting.push_back(Box::new(job));
+        self.more.notify_one();
+    }
+
+    /// Works until the queue is closed and empty.
+    fn serve(&self) {
+        loop {
+            let job = {
+                let mut jobs = self.jobs.lock();
+                loop {
+                    match jobs.waiting.pop_front() {
+                        Some(job) => break job,
+                        None if jobs.closed => return,
+                        None => self.more.wait(&mut jobs),
+                    }
+                }
+            };
+            job();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queue.jobs.lock().closed = true;
+        self.queue.more.notify_all();
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
 
     #[tokio::test]
     async fn a_panic_ends_one_query_only() {
         let pool = Pool::new().unwrap();
-        let soon = Instant::now() + Duration::from_secs(5);
-        assert_eq!(pool.run(soon, || panic!("inside")).await, Err::<(), _>(Full::Panic));
-        assert_eq!(pool.run(soon, || 7).await, Ok(7));
+        let panics = |_: i32| -> i32 { panic!("inside") };
+        assert_eq!(pool.each(soon(), vec![1], panics).await, [Err(Full::Panic)]);
+        assert_eq!(pool.each(soon(), vec![7], |unit| unit + 1).await, [Ok(8)]);
     }
 
     #[tokio::test]
     async fn nothing_runs_after_its_deadline() {
         let pool = Pool::new().unwrap();
-        assert_eq!(pool.run(Instant::now(), || 7).await, Err(Full::Time));
+        assert_eq!(pool.each(Instant::now(), vec![7], |unit| unit).await, [Err(Full::Time)]);
+    }
+
+    #[tokio::test]
+    async fn outcomes_are_in_order_on_however_many_threads() {
+        let pool = Pool::new().unwrap();
+        for unit_ns in [0, 1_000_000_000] {
+            pool.0.unit_ns.store(unit_ns, Ordering::Relaxed);
+            let outcomes = pool.each(soon(), (0..100).collect(), |unit| unit * 2).await;
+            assert_eq!(outcomes, (0..100).map(|unit| Ok(unit * 2)).collect::<Vec<_>>());
+        }
+        assert!(pool.each(soon(), Vec::<i32>::new(), |unit| unit).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn only_long_work_is_shared_and_only_among_idle_threads() {
+        let pool = Pool::new().unwrap();
+        assert_eq!(pool.worthwhile_threads(8), 1);
+        pool.0.unit_ns.store(u64::MAX / 16, Ordering::Relaxed);
+        assert_eq!(pool.worthwhile_threads(8), pool.0.threads);
+        let _all = pool.0.places.try_acquire_many(pool.0.threads as u32).unwrap();
+        assert_eq!(pool.worthwhile_threads(8), 1);
+    }
+
+    #[tokio::test]
+    async fn the_threads_end_with_the_last_handle() {
+        let pool = Pool::new().unwrap();
+        let queue = Arc::downgrade(&pool.0.queue);
+        pool.each(soon(), vec![()], |()| ()).await;
+        drop(pool);
+        while queue.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }

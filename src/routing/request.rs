@@ -6,7 +6,7 @@ use raft_groups::ReadMode;
 use tokio::time::Instant;
 
 use super::SessionToken;
-use crate::engine::RequestId;
+use crate::engine::{CollectionId, RequestId, SearchQuery, default_ef};
 use crate::placement::CollectionEntry;
 
 /// A collection that was found in the map; requests on its points start from it.
@@ -16,6 +16,28 @@ pub struct Collection {
     pub name: String,
     /// What the map says of it.
     pub entry: CollectionEntry,
+}
+
+/// A search, and the page of its hits that is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PageSearch {
+    /// The search; routing sets its `collection` and its `limit`.
+    pub query: SearchQuery,
+    /// Best hits to skip.
+    pub offset: usize,
+    /// Hits wanted at most.
+    pub limit: usize,
+}
+
+impl PageSearch {
+    /// What each of `shards` shards is asked: any of its hits may be among the first `offset + limit` of all, but the
+    /// more shards there are, the fewer of them are likely to be.
+    pub(super) fn of(&self, collection: CollectionId, shards: usize) -> SearchQuery {
+        let limit = self.offset.saturating_add(self.limit);
+        let mut query = SearchQuery { collection, limit, ..self.query.clone() };
+        query.params.ef.get_or_insert_with(|| default_ef(limit, shards));
+        query
+    }
 }
 
 /// How a write wants to be carried out.

@@ -1,6 +1,6 @@
 //! What nodes ask of each other: one request carries calls for several groups to one node.
 //!
-//! Plain data in `postcard`. The peer that answers works on its own replicas only; it never passes a call on.
+//! Plain data; [`wire`](super::wire) makes bytes of it. The peer that answers works on its own replicas only; it never passes a call on.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::NodeReport;
-use crate::engine::{CountQuery, GetQuery, Hit, Record, Refusal, ScrollPage, ScrollQuery, SearchQuery};
+use crate::engine::{self, CountQuery, GetQuery, Record, Refusal, ScrollPage, ScrollQuery, SearchQuery};
 use crate::placement::ClusterMap;
 
 /// Path of the endpoint on the peer port.
@@ -29,7 +29,7 @@ pub const MAX_CALLS: usize = 8192;
 pub const LONGEST_CALL: Duration = Duration::from_secs(600);
 
 /// Calls for one node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RouteRequest {
     /// The cluster the sender belongs to.
     pub cluster: [u8; 16],
@@ -58,8 +58,7 @@ pub enum RouteResponse {
 }
 
 /// One call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "nearly all calls are of the large kind")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Call {
     /// Commits a command in a group; only its leader can.
     Write {
@@ -80,8 +79,8 @@ pub enum Call {
         after: Option<u64>,
         /// For how many milliseconds the replica may have heard nothing of its leader.
         max_staleness_ms: Option<u64>,
-        /// What to look at.
-        query: Query,
+        /// What to look at; calls of one request to several shards share it.
+        query: Arc<Query>,
     },
     /// Asks the node for its report.
     Report,
@@ -90,8 +89,8 @@ pub enum Call {
 /// What to look at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Query {
-    /// Nearest points of a shard.
-    Search(SearchQuery),
+    /// Nearest points of a shard, for each of several searches.
+    Search(Vec<SearchQuery>),
     /// Points of a shard by id.
     Get(GetQuery),
     /// A page of a shard's points.
@@ -105,8 +104,8 @@ pub enum Query {
 /// What a [`Query`] found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Found {
-    /// Nearest points, best first.
-    Hits(Vec<Hit>),
+    /// Nearest points, and how they were found, for each search in order.
+    Hits(Vec<engine::Found>),
     /// Points.
     Records(Vec<Record>),
     /// A page.

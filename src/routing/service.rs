@@ -8,16 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::future::join;
+use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt as _};
 use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoint, WriteError};
 use tokio::time::Instant;
 
 use super::local::LocalGroups;
+use super::look::{part, parts, whole};
 use super::pool::{Full, Pool};
-use super::rpc::{Call, CallAnswer, CallError, Found, Query};
+use super::rpc::{Call, CallAnswer, CallError, Found, MAX_CALLS, Query};
 use super::{NodeReport, report};
-use crate::engine::{Engine, Refusal};
+use crate::engine::Engine;
 use crate::placement::{META, ShardId};
+
+/// How long calls of one request wait for each other before they go to the query threads.
+const SETTLE: Duration = Duration::from_millis(1);
+
+/// Vectors of one shard that may wait to be indexed before its leader takes no more writes. A search compares each of
+/// them: these take it about 1.5 ms.
+pub const MAX_WAITING_VECTORS: u64 = 50_000;
 
 /// What a node measures of itself; the composition root knows how.
 pub trait Vitals: Send + Sync + 'static {
@@ -44,7 +54,21 @@ pub struct Service {
 impl Service {
     /// Carries out `calls` side by side; the answers are in their order.
     pub async fn execute(&self, calls: Vec<Call>, deadline: Instant) -> Vec<Result<CallAnswer, CallError>> {
-        join_all(calls.into_iter().map(|call| self.one(call, deadline))).await
+        let mut answers: Vec<_> = calls.iter().map(|_| None).collect();
+        let steps = calls.into_iter().enumerate().map(|(place, call)| async move {
+            let step = self.begin(call, deadline).await;
+            (place, step)
+        });
+        let mut steps: FuturesUnordered<_> = steps.collect();
+        let settled = settle(&mut steps).await;
+        let first = self.look_at(settled, deadline);
+        let later = steps.map(|step| self.look_at(vec![step], deadline)).buffer_unordered(MAX_CALLS);
+        let (first, later) = join(first, later.collect::<Vec<_>>()).await;
+        for (place, answer) in later.into_iter().flatten().chain(first) {
+            answers[place] = Some(answer);
+        }
+        let lost = || CallError::Broken { reason: "a call had no end".to_owned() };
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(lost()))).collect()
     }
 
     /// What this node says of itself now.
@@ -52,6 +76,18 @@ impl Service {
         report::of(self)
     }
 
+    /// Goes with a call as far as it goes without a query thread.
+    async fn begin(&self, call: Call, deadline: Instant) -> Step {
+        match call {
+            Call::Read { group, mode, after, max_staleness_ms, query } if group != META => {
+                let wanted = Wanted { mode, after, max_staleness_ms };
+                self.fresh(group, wanted, query, deadline).await.map_or_else(|error| Step::Done(Err(error)), Step::Look)
+            }
+            call => Step::Done(self.one(call, deadline).await),
+        }
+    }
+
+    /// Carries a call out that looks at no shard.
     async fn one(&self, call: Call, deadline: Instant) -> Result<CallAnswer, CallError> {
         match call {
             Call::Report => Ok(CallAnswer::Report(Box::new(self.report()))),
@@ -59,13 +95,14 @@ impl Service {
                 write(&self.meta()?, command, everywhere, deadline).await
             }
             Call::Write { group, command, everywhere } => {
-                write(&self.shard(group)?.1, command, everywhere, deadline).await
+                let replica = self.shard(group)?.1;
+                room_for_more(replica.machine().index_progress().waiting)?;
+                write(&replica, command, everywhere, deadline).await
             }
-            Call::Read { group, mode, query: Query::Map, .. } if group == META => self.read_map(mode, deadline).await,
-            Call::Read { group, mode, after, max_staleness_ms, query } => {
-                let wanted = Wanted { mode, after, max_staleness_ms };
-                self.read_shard(group, wanted, query, deadline).await
+            Call::Read { group, mode, query, .. } if group == META && *query == Query::Map => {
+                self.read_map(mode, deadline).await
             }
+            Call::Read { group, .. } => Err(self.not_here(group)),
         }
     }
 
@@ -75,18 +112,41 @@ impl Service {
         Ok(CallAnswer::Read { point, found: Found::Map(meta.machine().map()) })
     }
 
-    async fn read_shard(
+    /// Waits until the replica of `group` is as fresh as wanted.
+    async fn fresh(
         &self,
         group: GroupId,
         wanted: Wanted,
-        query: Query,
+        query: Arc<Query>,
         deadline: Instant,
-    ) -> Result<CallAnswer, CallError> {
+    ) -> Result<Look, CallError> {
         let (_, replica) = self.shard(group)?;
         let point = wanted.wait(&replica, deadline).await?;
-        let machine = replica.machine();
-        let found = self.pool.run(deadline, move || look(&machine, &query)).await.map_err(not_run)??;
-        Ok(CallAnswer::Read { point, found })
+        Ok(Look { point, machine: replica.machine(), query })
+    }
+
+    /// Looks at all machines that are ready, side by side where the pool finds it worthwhile.
+    async fn look_at(&self, steps: Vec<(usize, Step)>, deadline: Instant) -> Vec<(usize, CallResult)> {
+        let (mut answers, mut looks) = (Vec::new(), Vec::new());
+        for (place, step) in steps {
+            match step {
+                Step::Done(answer) => answers.push((place, answer)),
+                Step::Look(look) => looks.push((place, look)),
+            }
+        }
+        if looks.is_empty() {
+            return answers;
+        }
+        let units = looks.iter().flat_map(|(_, look)| look.units()).collect();
+        let work = |(machine, query, place): Unit| part(&machine, &query, place);
+        let mut found = self.pool.each(deadline, units, work).await.into_iter();
+        for (place, Look { point, query, .. }) in looks {
+            let parts = found.by_ref().take(parts(&query)).map(|part| part.map_err(not_run)?);
+            // All of them are taken, whatever the first of them says: the next look's begin behind.
+            let parts: Vec<_> = parts.collect();
+            answers.push((place, whole(parts.into_iter()).map(|found| CallAnswer::Read { point, found })));
+        }
+        answers
     }
 
     fn meta(&self) -> Result<Group<crate::placement::MetaMachine>, CallError> {
@@ -101,6 +161,49 @@ impl Service {
     fn not_here(&self, group: GroupId) -> CallError {
         let closed = self.groups.closed(group);
         CallError::NotHere { reason: closed.unwrap_or_else(|| format!("no replica of {group} is open here")) }
+    }
+}
+
+/// A call on its way.
+enum Step {
+    /// It is at its end.
+    Done(CallResult),
+    /// Its replica is ready.
+    Look(Look),
+}
+
+type CallResult = Result<CallAnswer, CallError>;
+
+/// A machine fresh enough to be looked at.
+struct Look {
+    point: ReadPoint,
+    machine: Arc<Engine>,
+    query: Arc<Query>,
+}
+
+/// One part of a look.
+type Unit = (Arc<Engine>, Arc<Query>, usize);
+
+impl Look {
+    fn units(&self) -> impl Iterator<Item = Unit> {
+        (0..parts(&self.query)).map(|place| (self.machine.clone(), self.query.clone(), place))
+    }
+}
+
+/// Collects the steps that come at once: replicas under a lease are ready within microseconds of each other, and one
+/// errand to the query threads for all of them is cheaper than one for each. A replica that takes longer holds up none.
+async fn settle<S: Stream<Item = T> + Unpin, T>(steps: &mut S) -> Vec<T> {
+    let mut settled = Vec::new();
+    let mut soon = std::pin::pin!(tokio::time::sleep(SETTLE));
+    loop {
+        tokio::select! {
+            biased;
+            step = steps.next() => match step {
+                Some(step) => settled.push(step),
+                None => return settled,
+            },
+            () = &mut soon => return settled,
+        }
     }
 }
 
@@ -133,6 +236,19 @@ fn within(point: ReadPoint, bound_ms: u64) -> Result<ReadPoint, CallError> {
     }
 }
 
+/// Whether a shard with so many vectors that wait to be indexed takes more. Nothing was appended where it does not.
+fn room_for_more(waiting: u64) -> Result<(), CallError> {
+    if waiting < MAX_WAITING_VECTORS {
+        return Ok(());
+    }
+    Err(CallError::Busy {
+        limit: format!(
+            "{waiting} vectors of this shard wait to be indexed, the limit is {MAX_WAITING_VECTORS}: write more slowly, \
+             or give the nodes more --index-threads or a greater --index-share"
+        ),
+    })
+}
+
 async fn write<M: Machine>(
     group: &Group<M>,
     command: Bytes,
@@ -145,17 +261,6 @@ async fn write<M: Machine>(
         false => BTreeSet::new(),
     };
     Ok(CallAnswer::Written { index: written.index, term: written.term, reply: written.reply, lagging })
-}
-
-fn look(machine: &Engine, query: &Query) -> Result<Found, CallError> {
-    let found = match query {
-        Query::Search(query) => machine.search(query).map(Found::Hits),
-        Query::Get(query) => machine.get(query).map(Found::Records),
-        Query::Scroll(query) => machine.scroll(query).map(Found::Page),
-        Query::Count(query) => machine.count(query).map(Found::Count),
-        Query::Map => return Err(CallError::Unfit { reason: "only the meta group holds the map".to_owned() }),
-    };
-    found.map_err(|refusal: Refusal| CallError::Refused(refusal))
 }
 
 fn write_error(error: WriteError) -> CallError {
@@ -182,5 +287,17 @@ fn not_run(error: Full) -> CallError {
         Full::Queue => CallError::Busy { limit: reason },
         Full::Time => CallError::Late { reason },
         Full::Panic => CallError::Broken { reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_wait_for_the_index_only_where_it_is_far_behind() {
+        assert_eq!(room_for_more(MAX_WAITING_VECTORS - 1), Ok(()));
+        let Err(CallError::Busy { limit }) = room_for_more(MAX_WAITING_VECTORS) else { panic!("it must wait") };
+        assert!(limit.contains("--index-threads"), "{limit}");
     }
 }

@@ -35,6 +35,7 @@ async fn real_vectors_are_stored_found_and_kept() -> Result<()> {
     }
     let queries = sample::queries()?;
     searches(&cluster, &queries).await?;
+    batch(&cluster, &queries[..20]).await?;
     status(&cluster, points.len()).await?;
     one_point(&cluster.client(0), &points[42]).await?;
 
@@ -96,6 +97,26 @@ fn evidence(body: &Value, level: &str) -> Result<()> {
         hit["payload"]["gloss"].is_string() && hit["payload"]["pos"].is_null(),
         "only the gloss was asked for: {hit}"
     );
+    Ok(())
+}
+
+/// Many searches in one request find what each finds alone, at every node.
+async fn batch(cluster: &Cluster, queries: &[Query]) -> Result<()> {
+    let exact = json!({"exact": true});
+    let mut searches: Vec<Value> =
+        queries.iter().map(|query| json!({"vector": query.vector, "limit": 10, "params": exact})).collect();
+    searches.push(json!({"id": 7, "limit": 3, "params": exact}));
+    for client in cluster.clients() {
+        let body = json!({"collection": "words", "searches": searches, "consistency": "all"});
+        let found = client.post("/quiver/v1/search/batch", &body).await.ok()?;
+        ensure!(found["shards"].as_array().is_some_and(|rows| rows.len() == 4), "{}", found["shards"]);
+        for (place, search) in searches.iter().enumerate() {
+            let mut alone = search.clone();
+            alone["collection"] = json!("words");
+            let alone = client.post("/search", &alone).await.ok()?;
+            ensure!(found["searches"][place]["results"] == alone["results"], "search {place} differs in a batch");
+        }
+    }
     Ok(())
 }
 

@@ -111,6 +111,7 @@ impl Corpus {
             max_staleness_ms: None,
             timeout_ms: None,
             allow_partial: false,
+            explain: false,
         }
     }
 

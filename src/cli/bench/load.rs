@@ -2,7 +2,7 @@
 
 use super::stage::Stage;
 use super::stats::Times;
-use crate::cli::client::{Client, Failure};
+use crate::cli::client::{Body, Client, Failure};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::Arc;
@@ -71,12 +71,17 @@ impl Hand {
         &self.client
     }
 
-    /// Writes, patiently, and counts how often that took more than one attempt.
+    /// Writes JSON, as [`Hand::write_body`] does.
     pub(super) async fn write(&self, path: &str, body: &impl Serialize) -> Result<(), Failure> {
+        self.write_body(path, Body::json(body)).await
+    }
+
+    /// Writes, patiently, and counts how often that took more than one attempt.
+    pub(super) async fn write_body(&self, path: &str, body: Body) -> Result<(), Failure> {
         let count = |_: &Failure| {
             self.retries.fetch_add(1, Ordering::Relaxed);
         };
-        self.client.write::<Box<RawValue>>(path, body, Duration::from_secs(30), count).await.map(drop)
+        self.client.write_body::<Box<RawValue>>(path, body, Duration::from_secs(30), count).await.map(drop)
     }
 }
 

@@ -34,7 +34,7 @@ use stage::{NODES, Stage, elections};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use writes::Syncs;
+use writes::{Ingest, Syncs};
 
 /// Arguments of `quiver bench`.
 #[derive(clap::Args)]
@@ -72,7 +72,7 @@ Measure a release build on a machine that does nothing else. Exit code 1: it did
 struct Scale {
     /// Whether the figures are of what the bars were set for.
     is_full: bool,
-    /// Points of each ingest; there are two.
+    /// Points of the first ingest; two more bring as many together.
     ingest: u64,
     /// Points of the index alone, if there are so many that differ.
     index: u64,
@@ -162,11 +162,14 @@ async fn on_stage(
 ) -> anyhow::Result<()> {
     let (terms, points, is_full) = (stage.terms().await?, 2 * scale.ingest, scale.is_full);
     step("ingest");
-    writes::ingest(report, stage, corpus, 0..scale.ingest, (1, is_full)).await?;
+    let (half, json) = (scale.ingest, Ingest { clients: 1, compact: false, is_full });
+    writes::ingest(report, stage, corpus, 0..half, json).await?;
     step("searches by the index");
-    served::ladder(report, stage, corpus, (scale.ingest, is_full), scale.load).await?;
+    served::ladder(report, stage, corpus, (half, is_full), scale.load).await?;
     step("ingest of the other half");
-    writes::ingest(report, stage, corpus, scale.ingest..points, (8, is_full)).await?;
+    let (rest, json) = (half + half / 2, Ingest { clients: 8, ..json });
+    writes::ingest(report, stage, corpus, half..rest, json).await?;
+    writes::ingest(report, stage, corpus, rest..points, Ingest { compact: true, ..json }).await?;
     writes::footprint(report, stage, points, corpus.columns).await?;
     step("reads");
     reads::levels(report, stage, corpus, points, scale.load).await?;

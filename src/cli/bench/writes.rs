@@ -7,9 +7,12 @@ use super::load::{Taken, Until, encoded, run};
 use super::report::{Report, Row};
 use super::stage::{COLLECTION, NODES, Stage, WRITES};
 use super::stats::{Times, digits};
-use crate::api::{Consistency, Upsert};
+use crate::api::{Consistency, PointsHead, Upsert};
+use crate::cli::client::Body;
+use crate::cli::ingest::body_of;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -49,30 +52,53 @@ fn rate(times: &Times, time: Duration) -> f64 {
     times.len() as f64 / time.as_secs_f64()
 }
 
+/// How an ingest is made.
+#[derive(Clone, Copy)]
+pub(super) struct Ingest {
+    /// Clients at once.
+    pub(super) clients: usize,
+    /// Whether bodies are of the compact form, as those of `quiver ingest`; otherwise they are JSON.
+    pub(super) compact: bool,
+    /// Whether the bars apply.
+    pub(super) is_full: bool,
+}
+
+impl Ingest {
+    fn name(self) -> String {
+        let form = if self.compact { ", compact body" } else { "" };
+        format!("ingest{form}, batch {BATCH}, {}", people(self.clients))
+    }
+
+    fn body(self, corpus: &Corpus, ids: Range<u64>) -> Body {
+        if !self.compact {
+            return Body::json(&upsert(COLLECTION, corpus, ids));
+        }
+        let points: Vec<_> = ids.map(|id| (id, corpus.point(id))).collect();
+        body_of(head(COLLECTION), &points)
+    }
+}
+
 /// Loads the points of these ids in batches, and waits until they are indexed.
 pub(super) async fn ingest(
     report: &mut Report,
     stage: &Stage,
     corpus: &Corpus,
     ids: Range<u64>,
-    (clients, is_full): (usize, bool),
+    how: Ingest,
 ) -> anyhow::Result<()> {
-    let starts: Vec<u64> = ids.clone().step_by(BATCH as usize).collect();
-    let batches = starts.iter().map(|start| upsert(COLLECTION, corpus, *start..(start + BATCH).min(ids.end)));
-    let (bodies, until) = (encoded(batches), Until::all(starts.len() as u64));
+    let starts = ids.clone().step_by(BATCH as usize);
+    let bodies: Vec<Body> = starts.map(|start| how.body(corpus, start..(start + BATCH).min(ids.end))).collect();
+    let (bodies, until) = (Arc::new(bodies), Until::all((ids.end - ids.start).div_ceil(BATCH)));
     let (indexers, processor, started) = (stage.indexers_ms()?, stage.processor_ms()?, Instant::now());
-    let taken = run(stage, clients, until, move |hand, number| {
-        let bodies = bodies.clone();
-        async move { hand.write("/vectors", &bodies[number as usize]).await }
+    let taken = run(stage, how.clients, until, move |hand, number| {
+        let body = bodies[number as usize].clone();
+        async move { hand.write_body("/vectors", body).await }
     });
     let taken = taken.await?;
     let each = |ms: f64| ms / (ids.end - ids.start) as f64;
     // The indexing goes on beside, as far as there is a processor to spare: that part is the next row's.
     let beside = each(stage.indexers_ms()? - indexers);
-    let (rate, cpu) = (taken.rate() * BATCH as f64, taken.processor_ms_per(BATCH as f64) - beside);
-    indexed::everywhere(stage).await?;
-    let (all, seconds) = (each(stage.processor_ms()? - processor), started.elapsed().as_secs_f64());
-    let name = format!("ingest, batch {BATCH}, {}", people(clients));
+    let (rate, cpu) = (taken.rate() * BATCH as f64, each(taken.processor_ms) - beside);
     let detail = format!(
         "{} a batch; {} ms CPU a vector, and {} for the indexing beside{}",
         taken.times.summary(),
@@ -80,12 +106,14 @@ pub(super) async fn ingest(
         digits(beside),
         taken.mishaps()
     );
-    let row = Row::new(&name, format!("{} vectors/s", digits(rate))).detail(detail);
-    let row = row.bar_where(is_full, format!("<= {} ms CPU", INGEST_BARS.0), cpu <= INGEST_BARS.0);
+    let row = Row::new(how.name(), format!("{} vectors/s", digits(rate))).detail(detail);
+    let row = row.bar_where(how.is_full, format!("<= {} ms CPU", INGEST_BARS.0), cpu <= INGEST_BARS.0);
     report.add(numbers(row, &taken).number("vectors_per_second", rate).number("cpu_ms_per_vector", cpu));
-    let row = Row::new(format!("{name}, until indexed everywhere"), format!("{} ms CPU a vector", digits(all)));
-    let row = row.detail(format!("all {NODES} replicas, after {} s", digits(seconds)));
-    let row = row.bar_where(is_full, format!("<= {} ms CPU", INGEST_BARS.1), all <= INGEST_BARS.1);
+    indexed::everywhere(stage).await?;
+    let (all, seconds) = (each(stage.processor_ms()? - processor), started.elapsed().as_secs_f64());
+    let row = Row::new(format!("{}, until indexed", how.name()), format!("{} ms CPU a vector", digits(all)));
+    let row = row.detail(format!("in all {NODES} replicas, after {} s", digits(seconds)));
+    let row = row.bar_where(how.is_full, format!("<= {} ms CPU", INGEST_BARS.1), all <= INGEST_BARS.1);
     report.add(row.number("cpu_ms_per_vector", all).number("seconds", seconds));
     Ok(())
 }
@@ -142,6 +170,16 @@ pub(super) fn upsert(collection: &str, corpus: &Corpus, ids: Range<u64>) -> Upse
     Upsert {
         collection: collection.into(),
         vectors: ids.map(|id| corpus.point(id)).collect(),
+        consistency: Some(Consistency::Quorum.into()),
+        request_id: Some(Uuid::new_v4()),
+        timeout_ms: None,
+    }
+}
+
+fn head(collection: &str) -> PointsHead {
+    PointsHead {
+        collection: collection.into(),
+        using: None,
         consistency: Some(Consistency::Quorum.into()),
         request_id: Some(Uuid::new_v4()),
         timeout_ms: None,

@@ -35,6 +35,7 @@ pub(super) fn question(example: &Example, level: Consistency) -> Search {
         max_staleness_ms: None,
         timeout_ms: None,
         allow_partial: false,
+        explain: false,
     }
 }
 

@@ -3,8 +3,9 @@
 //! A batch carries one `request_id` through all its retries, so an outcome that stayed unknown cannot apply it twice. The
 //! server validates a batch whole: the item it blames is set aside as rejected and the rest is sent as a new batch.
 
+use super::body;
 use super::source::{Row, Rows};
-use crate::api::{Consistency, PointInput, Upsert, Upserted};
+use crate::api::{Consistency, PointInput, PointsHead, Upserted};
 use crate::cli::client::{Client, Failure};
 use anyhow::{Context, bail};
 use futures::StreamExt;
@@ -166,17 +167,18 @@ async fn send(client: &Client, load: &Load, retries: &AtomicU64, batch: Batch) -
         if points.is_empty() {
             continue;
         }
-        let upsert = Upsert {
+        let head = PointsHead {
             collection: load.collection.clone(),
-            vectors: points.iter().map(|(_, point)| point.clone()).collect(),
+            using: None,
             consistency: load.consistency.map(Into::into),
             request_id: Some(Uuid::new_v4()),
             timeout_ms: None,
         };
+        let body = body::of(head, &points);
         let count = |_: &Failure| {
             retries.fetch_add(1, Ordering::Relaxed);
         };
-        let answer: Result<Upserted, _> = client.write("/vectors", &upsert, load.patience, count).await;
+        let answer: Result<Upserted, _> = client.write_body("/vectors", body, load.patience, count).await;
         match answer.map_err(|failure| (blamed(&failure, points.len()), failure)) {
             Ok(_) => sent.points += points.len() as u64,
             Err((Blame::Nobody, failure)) => return Err(failure),

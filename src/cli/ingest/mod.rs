@@ -3,6 +3,7 @@
 //! In: NDJSON (`{"id", "vector", "payload"}` a line) or `.npy` with a file of payloads beside it. Out: points in the
 //! cluster, a summary, a list of rejects, and while it runs a checkpoint file.
 
+mod body;
 mod checkpoint;
 mod desk;
 mod load;
@@ -12,6 +13,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use body::of as body_of;
 pub(crate) use load::{Account, Journal, Load, Reject, load};
 pub(crate) use npy::Npy;
 pub(crate) use payload::Payloads;

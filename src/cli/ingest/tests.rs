@@ -1,9 +1,13 @@
 //! The pipeline against a scripted server: retries keep their request id, blamed rows are set aside, an ingest resumes.
 
 use super::*;
-use crate::api::{Committed, ErrorBody, ErrorStatus, PointId, Upsert, Upserted};
+use crate::api::{
+    BinaryPoint, Committed, ErrorBody, ErrorStatus, POINTS_CONTENT_TYPE, PointId, PointInput, PointsHead, Upsert,
+    Upserted, VectorValue, decode_points,
+};
 use axum::Json;
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -23,13 +27,30 @@ fn refusal(http: StatusCode, code: &str, retryable: bool, committed: Committed, 
     (http, Json(ErrorBody { status, time: 0.0 })).into_response()
 }
 
+/// Either form of the body.
+fn understood(headers: &HeaderMap, body: &[u8]) -> Upsert {
+    if headers["content-type"] != POINTS_CONTENT_TYPE {
+        return serde_json::from_slice(body).unwrap();
+    }
+    let (head, points) = decode_points(body).unwrap();
+    let PointsHead { collection, consistency, request_id, timeout_ms, .. } = head;
+    let point = |point: BinaryPoint<'_>| PointInput {
+        id: point.id,
+        vector: VectorValue::Single(point.vector),
+        payload: (!point.payload.is_empty()).then(|| serde_json::from_str(point.payload).unwrap()),
+        if_version: None,
+    };
+    Upsert { collection, vectors: points.into_iter().map(point).collect(), consistency, request_id, timeout_ms }
+}
+
 /// Serves `POST /vectors`; `script` may answer a request, given its number, in place of storing it.
 async fn server(
     script: impl Fn(usize, &Upsert) -> Option<Response> + Clone + Send + Sync + 'static,
 ) -> (String, Arc<Mutex<Seen>>) {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let state = seen.clone();
-    let handler = async move |Json(upsert): Json<Upsert>| {
+    let handler = async move |headers: HeaderMap, body: Bytes| {
+        let upsert = understood(&headers, &body);
         let mut seen = state.lock();
         seen.requests.push(upsert.request_id.unwrap());
         if let Some(answer) = script(seen.requests.len() - 1, &upsert) {

@@ -10,6 +10,7 @@ use super::*;
 use crate::engine::Setup;
 use crate::engine::apply::plan;
 use crate::engine::filter::reference;
+use crate::engine::point::parse_payload;
 use crate::engine::state::{State, Table, rebuild};
 use crate::engine::{
     CollectionConfig, CollectionId, Command, Distance, Filter, Payload, PointId, PointWrite, Reply, Selector,
@@ -39,7 +40,7 @@ impl Store {
     }
 
     fn put(&mut self, id: u64, payload: &Value) {
-        let payload = Payload(payload.as_object().unwrap().clone());
+        let payload = Payload::from(payload.as_object().unwrap());
         let vectors = [(String::new(), vec![1.0])].into();
         let points = vec![PointWrite { id: PointId::Num(id), vectors, payload, if_version: None }];
         assert!(matches!(self.run(&Command::Upsert { collection: DOCS, request: None, points }), Reply::Upserted(_)));
@@ -128,7 +129,7 @@ proptest! {
         for condition in conditions {
             let filter = Filter::parse(&json!({"must": [condition]})).unwrap();
             let matching: BTreeSet<u64> = store.table().points()
-                .filter(|point| filter.matches(point.id, &point.payload()))
+                .filter(|point| filter.matches(point.id, &parse_payload(&point.payload, |_| true)))
                 .map(|point| match point.id { PointId::Num(id) => id, PointId::Uuid(_) => unreachable!() })
                 .collect();
             for steps in [u64::MAX, 5, 0] {

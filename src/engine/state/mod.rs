@@ -61,13 +61,13 @@ impl Prepared {
         collection: CollectionId,
         id: PointId,
         version: u64,
-        payload: String,
+        payload: Box<str>,
         vectors: BTreeMap<String, Vec<f32>>,
         reindex: Reindex,
     ) -> Self {
         let key = Key::Point(collection, id).encode();
         let record = record::encode_point(&key, version, &payload, &vectors);
-        let point = Point { id, version, payload: payload.into_boxed_str(), hash: hash(&key, &record) };
+        let point = Point { id, version, payload, hash: hash(&key, &record) };
         Self { point, vectors, key, record, reindex }
     }
 }

@@ -8,6 +8,7 @@ use raft_groups::StateReader;
 use super::record::{self, Key, StoredPoint, StoredRequest, StoredSchema, StoredVector, hash};
 use super::{Point, State, Table};
 use crate::engine::collection::CollectionConfig;
+use crate::engine::floats::In;
 use crate::engine::ids::{CollectionId, PointId};
 use crate::engine::shelf::Setup;
 
@@ -76,10 +77,10 @@ impl State {
         value: &[u8],
         hash: u64,
     ) -> Result<(), String> {
-        let stored: StoredPoint<'_, StoredVector<Vec<f32>>> = record::decode(key, value)?;
+        let stored: StoredPoint<'_, StoredVector<In>> = record::decode(key, value)?;
         let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
         let vectors =
-            stored.vectors.into_iter().map(|(name, StoredVector::Dense(vector))| (name.to_owned(), vector)).collect();
+            stored.vectors.into_iter().map(|(name, StoredVector::Dense(vector))| (name.to_owned(), vector.0)).collect();
         for (name, vector) in &vectors {
             let size = table.config().vectors.get(name).map(|params| params.size);
             if size != Some(Vec::len(vector)) {

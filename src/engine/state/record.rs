@@ -12,11 +12,12 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::requests::Outcome;
+use crate::engine::floats::Out;
 use crate::engine::ids::{CollectionId, PointId, RequestId};
 use crate::engine::payload_index::PayloadSchema;
 
 /// First byte of every value.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const CRC_BYTES: usize = 4;
 
 /// What a record is about.
@@ -116,8 +117,7 @@ pub(super) enum StoredVector<D> {
 
 /// The value of a point's record.
 pub(super) fn encode_point(key: &[u8], version: u64, payload: &str, vectors: &BTreeMap<String, Vec<f32>>) -> Bytes {
-    let vectors =
-        vectors.iter().map(|(name, vector)| (name.as_str(), StoredVector::Dense(vector.as_slice()))).collect();
+    let vectors = vectors.iter().map(|(name, vector)| (name.as_str(), StoredVector::Dense(Out(vector)))).collect();
     encode(key, &StoredPoint { version, payload, vectors })
 }
 
@@ -195,7 +195,7 @@ mod tests {
             let mut sealed = value.clone();
             sealed.extend_from_slice(&checksum(&key, &value).to_le_bytes());
             for value in [value, sealed] {
-                let _ = decode::<StoredPoint<'_, StoredVector<Vec<f32>>>>(&key, &value);
+                let _ = decode::<StoredPoint<'_, StoredVector<crate::engine::floats::In>>>(&key, &value);
                 let _ = decode::<StoredRequest>(&key, &value);
             }
         }

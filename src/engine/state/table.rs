@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use roaring::RoaringBitmap;
-use serde_json::{Map, Value};
 use vector_index::{Row, Space};
 
 use crate::engine::collection::{CollectionConfig, VectorParams};
@@ -52,13 +51,6 @@ pub(in crate::engine) struct Table {
 pub(in crate::engine) struct Reindex {
     old: RowTerms,
     new: RowTerms,
-}
-
-impl Point {
-    /// The whole payload.
-    pub(in crate::engine) fn payload(&self) -> Map<String, Value> {
-        parse_payload(&self.payload, |_| true)
-    }
 }
 
 impl Table {
@@ -142,15 +134,12 @@ impl Table {
     }
 
     /// What storing a payload, given whole and as text, under this id changes in the indexes.
-    pub(in crate::engine) fn reindex(&self, id: PointId, payload: &Map<String, Value>, text: &str) -> Reindex {
+    pub(in crate::engine) fn reindex(&self, id: PointId, text: &str) -> Reindex {
         let old = self.find(id).map(|(_, point)| point);
         if self.indexes.is_empty() || old.is_some_and(|point| *point.payload == *text) {
             return Reindex::default();
         }
-        Reindex {
-            old: old.map(|point| self.terms(&point.payload)).unwrap_or_default(),
-            new: self.indexes.terms(payload),
-        }
+        Reindex { old: old.map(|point| self.terms(&point.payload)).unwrap_or_default(), new: self.terms(text) }
     }
 
     fn terms(&self, payload: &str) -> RowTerms {

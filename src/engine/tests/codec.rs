@@ -134,7 +134,11 @@ proptest! {
         let bytes = command.encode();
         let decoded = Command::decode(&bytes).unwrap();
         // Bytes rather than values: a vector to be refused may hold NaN, which equals nothing.
-        prop_assert_eq!(decoded.encode(), bytes);
+        prop_assert_eq!(decoded.encode(), bytes.clone());
+        if let Command::Upsert { collection, request, points } = &command {
+            let lent: Vec<&PointWrite> = points.iter().collect();
+            prop_assert_eq!(Command::encode_upsert(*collection, *request, &lent), bytes);
+        }
     }
 
     #[test]

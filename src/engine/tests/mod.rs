@@ -2,6 +2,7 @@
 
 mod codec;
 mod commands;
+mod indexing;
 mod payload_indexes;
 mod points;
 mod replay;
@@ -73,7 +74,7 @@ fn point(id: u64, vector: &[f32]) -> PointWrite {
 }
 
 fn payload(value: Value) -> Payload {
-    Payload(value.as_object().unwrap().clone())
+    Payload::from(value.as_object().unwrap())
 }
 
 fn filter(value: Value) -> Filter {

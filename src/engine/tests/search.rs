@@ -50,7 +50,7 @@ proptest! {
             let found = shard.engine.search(&SearchQuery { filter, score_threshold: threshold, ..nearest(target, limit) }).unwrap();
             let mut expected: Vec<(f32, u64)> = vectors.iter().enumerate()
                 .filter(|(id, _)| !odd || id % 2 == 1)
-                .map(|(id, vector)| (naive_score(distance, target, vector) as f32, id as u64))
+                .map(|(id, vector)| (naive_score(distance, target, vector) as f32 + 0.0, id as u64))
                 .filter(|(score, _)| threshold.is_none_or(|bound| if distance == Distance::Dot { *score >= bound } else { *score <= bound }))
                 .collect();
             expected.sort_by(|left, right| {

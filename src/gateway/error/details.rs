@@ -106,7 +106,7 @@ fn names(nodes: &[NodeName]) -> Value {
 fn position(path: &str) -> Option<usize> {
     let index = path.split_once('[')?.1.split_once(']')?.0;
     let list = path.split_once('[')?.0;
-    matches!(list, "vectors" | "ids").then(|| index.parse().ok()).flatten()
+    matches!(list, "vectors" | "ids" | "searches").then(|| index.parse().ok()).flatten()
 }
 
 fn with(value: Value, member: &str, more: Value) -> Value {

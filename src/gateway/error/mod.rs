@@ -9,6 +9,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ pub enum ApiError {
     #[error("`{field}` is {value}, more than the limit `{limit}` of {allowed}")]
     LimitExceeded {
         /// The member that asks.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What it asks for.
         value: u64,
         /// The limit's name.

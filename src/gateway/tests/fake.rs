@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::api::HealthState;
 use crate::engine::{
-    CollectionConfig, Command, CountQuery, Engine, FieldType, GetQuery, Hit, PointWrite, Record, Reply, ScrollQuery,
+    CollectionConfig, Command, CountQuery, Engine, FieldType, GetQuery, PointWrite, Record, Reply, ScrollQuery,
     SearchQuery, Selector,
 };
 use crate::gateway::backend::{Backend, Rows};
@@ -20,8 +20,8 @@ use crate::gateway::{GatewayState, Limits, LinkFaults, LocalNode, NodeHealth, ro
 use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, ShardId};
 use crate::routing::{
     Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, NodeOverview, NodeReport, Overview,
-    ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SessionToken, ShardEvidence, WriteOutcome, WrittenPoint,
-    points_by_field,
+    PageSearch, ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SearchAnswer, SessionToken, ShardEvidence,
+    WriteOutcome, WrittenPoint, points_by_field,
 };
 
 const SHARD: ShardId = ShardId(0);
@@ -209,15 +209,18 @@ impl Backend for FakeCluster {
 
     async fn search(
         &self,
-        _: &Collection,
-        query: SearchQuery,
-        offset: usize,
-        limit: usize,
+        collection: &Collection,
+        searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Rows<Hit> {
-        assert_eq!(query.limit, offset + limit, "the query asks for the page and what it skips");
-        let hits = self.engine.search(&query).map_err(refused)?;
-        self.answer(hits.into_iter().skip(offset).take(limit).map(|hit| (SHARD, hit)).collect(), options)
+    ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
+        let page = |PageSearch { query, offset, limit }| {
+            let query = SearchQuery { collection: collection.entry.id, limit: offset + limit, ..query };
+            let found = self.engine.find(&query).map_err(refused)?;
+            let hits = found.hits.into_iter().skip(offset).take(limit).map(|hit| (SHARD, hit)).collect();
+            Ok(SearchAnswer { hits, explains: vec![(SHARD, found.explain)] })
+        };
+        let pages = searches.into_iter().map(page).collect::<Result<_, RouteError>>()?;
+        self.answer(pages, options)
     }
 
     async fn scroll(

@@ -1,5 +1,6 @@
 //! The routes, called as a client would, over a cluster of one shard in memory.
 
+mod bulk;
 mod door;
 pub(super) mod fake;
 mod inputs;

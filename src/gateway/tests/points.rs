@@ -42,6 +42,17 @@ async fn a_point_is_written_found_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_search_tells_how_it_went_where_that_is_asked() {
+    let (router, _) = filled().await;
+    let body = |explain| json!({"collection": "docs", "vector": [1, 0, 0], "explain": explain});
+    let found = post(&router, "/search", body(true)).await.ok();
+    let explain = &found.body["explain"][0];
+    assert_eq!((&explain["shard"], &explain["way"]), (&json!(0), &json!("exact")));
+    assert!(explain["compared"].as_u64() >= Some(1));
+    assert!(post(&router, "/search", body(false)).await.ok().body.get("explain").is_none());
+}
+
+#[tokio::test]
 async fn a_search_finds_the_nearest_at_every_level() {
     let (router, cluster) = filled().await;
     for (asked, level) in [

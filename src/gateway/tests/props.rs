@@ -6,10 +6,11 @@ use tokio::runtime::Runtime;
 
 use super::*;
 
-const PATHS: [(&str, &str); 7] = [
+const PATHS: [(&str, &str); 8] = [
     ("POST", "/vectors"),
     ("DELETE", "/vectors"),
     ("POST", "/search"),
+    ("POST", "/quiver/v1/search/batch"),
     ("POST", "/collections"),
     ("POST", "/quiver/v1/scroll"),
     ("POST", "/quiver/v1/count"),

@@ -75,7 +75,7 @@ impl Router {
 
     /// The map as it certainly is now, read from its group.
     async fn fresh_map(&self, deadline: Instant) -> Result<Arc<ClusterMap>, RouteError> {
-        let (mode, query) = (ReadMode::Linearizable, Query::Map);
+        let (mode, query) = (ReadMode::Linearizable, Arc::new(Query::Map));
         let call = Call::Read { group: META, mode, after: None, max_staleness_ms: None, query };
         match self.scatter.run_one(Errand::new(None, call), deadline).await? {
             (_, CallAnswer::Read { found: Found::Map(map), .. }) => {

@@ -1,6 +1,7 @@
 //! Reading points: one query per shard at the wanted freshness, merged, with the evidence of who served it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use raft_groups::{NodeId, ReadMode, ReadPoint};
@@ -10,10 +11,13 @@ use super::super::scatter::Outcome;
 use super::gather::in_words;
 use super::{Router, unfit_answer};
 use crate::engine::{
-    CountQuery, GetQuery, Hit, PayloadSelector, PointId, Record, ScrollQuery, SearchQuery, VectorSelector, merge_hits,
+    CountQuery, Distance, GetQuery, Hit, PayloadSelector, PointId, Record, Refusal, ScrollQuery, VectorSelector,
+    merge_hits,
 };
 use crate::placement::{NodeName, ShardId};
-use crate::routing::{Answer, Collection, Committed, ReadOptions, Ring, RouteError, ScrollAnswer, ShardEvidence};
+use crate::routing::{
+    Answer, Collection, Committed, PageSearch, ReadOptions, Ring, RouteError, ScrollAnswer, SearchAnswer, ShardEvidence,
+};
 
 impl Router {
     /// Points by id, in the order asked; those that do not exist are left out.
@@ -36,22 +40,22 @@ impl Router {
         }
     }
 
-    /// The nearest points of all shards: those from `offset` of the best, `limit` at most. `query.limit` and
-    /// `query.collection` are set here.
+    /// For each search the nearest points of all shards. `search.query.limit` and `search.query.collection` are set here.
+    ///
+    /// All searches go to a shard in one call and see it in one state or later ones, and all shards of a node are asked
+    /// in one request. A refusal names the place of its search where there are several.
     ///
     /// # Errors
     /// Why a shard could not serve.
     pub async fn search(
         &self,
         collection: &Collection,
-        query: SearchQuery,
-        offset: usize,
-        limit: usize,
+        searches: Vec<PageSearch>,
         options: ReadOptions,
-    ) -> Result<Answer<Vec<(ShardId, Hit)>>, RouteError> {
-        let first = self.search_in(collection, query.clone(), (offset, limit), &options).await;
+    ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
+        let first = self.search_in(collection, &searches, &options).await;
         match self.successor(collection, &first) {
-            Some(next) => self.search_in(&next, query, (offset, limit), &options).await,
+            Some(next) => self.search_in(&next, &searches, &options).await,
             None => first,
         }
     }
@@ -104,7 +108,8 @@ impl Router {
             with_payload: query.with_payload.clone(),
             with_vector: query.with_vector.clone(),
         };
-        let queries = split.into_iter().map(|(shard, places)| (shard, Query::Get(of_shard(places)))).collect();
+        let queries =
+            split.into_iter().map(|(shard, places)| (shard, Arc::new(Query::Get(of_shard(places))))).collect();
         let answer = self.read(collection, queries, options).await?;
         let mut found = HashMap::new();
         for (shard, part) in answer.value {
@@ -118,26 +123,32 @@ impl Router {
     async fn search_in(
         &self,
         collection: &Collection,
-        query: SearchQuery,
-        (offset, limit): (usize, usize),
+        searches: &[PageSearch],
         options: &ReadOptions,
-    ) -> Result<Answer<Vec<(ShardId, Hit)>>, RouteError> {
-        let (id, config) = (collection.entry.id, &collection.entry.config);
-        let Some(params) = config.vectors.get(&query.vector_name) else {
-            let reason = format!("the collection has no vector of this name: `{}`", query.vector_name);
-            let refusal = crate::engine::Refusal::invalid("vector_name", reason);
-            return Err(RouteError::Refused { refusal });
-        };
-        let query = SearchQuery { collection: id, limit: offset.saturating_add(limit), ..query };
-        let answer = self.read(collection, self.everywhere(&Query::Search(query))?, options).await?;
-        let mut parts = Vec::new();
-        for (_, part) in answer.value {
-            let Found::Hits(hits) = part else { return Err(unfit_answer(Committed::No)) };
-            parts.push(hits);
+    ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
+        let id = collection.entry.id;
+        let distances = distances(collection, searches)?;
+        let shards = self.formed()?.shards.len();
+        let queries = searches.iter().map(|search| search.of(id, shards)).collect();
+        let answer = self.read(collection, self.everywhere(Query::Search(queries))?, options).await?;
+        let mut by_search: Vec<(Vec<Vec<Hit>>, SearchAnswer)> = searches.iter().map(|_| Default::default()).collect();
+        for (shard, part) in answer.value {
+            let Found::Hits(parts) = part else { return Err(unfit_answer(Committed::No)) };
+            if parts.len() != searches.len() {
+                return Err(unfit_answer(Committed::No));
+            }
+            for ((lists, answer), found) in by_search.iter_mut().zip(parts) {
+                lists.push(found.hits);
+                answer.explains.push((shard, found.explain));
+            }
         }
         let ring = Ring::of(&*self.formed()?).ok_or(RouteError::NotFormed)?;
-        let hits = merge_hits(params.distance, parts, offset, limit);
-        let value = hits.into_iter().map(|hit| (ring.shard(id, hit.id), hit)).collect();
+        let page = |(((lists, mut answer), search), distance): (((_, SearchAnswer), &PageSearch), Distance)| {
+            let hits = merge_hits(distance, lists, search.offset, search.limit);
+            answer.hits = hits.into_iter().map(|hit| (ring.shard(id, hit.id), hit)).collect();
+            answer
+        };
+        let value = by_search.into_iter().zip(searches).zip(distances).map(page).collect();
         Ok(Answer { value, shards: answer.shards, missing: answer.missing })
     }
 
@@ -149,7 +160,7 @@ impl Router {
     ) -> Result<Answer<ScrollAnswer>, RouteError> {
         let query = ScrollQuery { collection: collection.entry.id, ..query };
         let limit = query.limit;
-        let answer = self.read(collection, self.everywhere(&Query::Scroll(query))?, options).await?;
+        let answer = self.read(collection, self.everywhere(Query::Scroll(query))?, options).await?;
         let mut pages = Vec::new();
         for (shard, part) in answer.value {
             let Found::Page(page) = part else { return Err(unfit_answer(Committed::No)) };
@@ -165,7 +176,7 @@ impl Router {
         options: &ReadOptions,
     ) -> Result<Answer<u64>, RouteError> {
         let query = CountQuery { collection: collection.entry.id, ..query };
-        let answer = self.read(collection, self.everywhere(&Query::Count(query))?, options).await?;
+        let answer = self.read(collection, self.everywhere(Query::Count(query))?, options).await?;
         let mut value = 0;
         for (_, part) in answer.value {
             let Found::Count(count) = part else { return Err(unfit_answer(Committed::No)) };
@@ -175,14 +186,15 @@ impl Router {
     }
 
     /// The same query for every shard.
-    fn everywhere(&self, query: &Query) -> Result<Vec<(ShardId, Query)>, RouteError> {
+    fn everywhere(&self, query: Query) -> Result<Vec<(ShardId, Arc<Query>)>, RouteError> {
+        let query = Arc::new(query);
         Ok(self.formed()?.shards.keys().map(|shard| (*shard, query.clone())).collect())
     }
 
     async fn read(
         &self,
         collection: &Collection,
-        queries: Vec<(ShardId, Query)>,
+        queries: Vec<(ShardId, Arc<Query>)>,
         options: &ReadOptions,
     ) -> Result<Answer<Vec<(ShardId, Found)>>, RouteError> {
         let calls = queries.into_iter().map(|(shard, query)| (shard, call(shard, query, options))).collect();
@@ -235,10 +247,23 @@ impl Router {
     }
 }
 
-fn call(shard: ShardId, query: Query, options: &ReadOptions) -> Call {
+fn call(shard: ShardId, query: Arc<Query>, options: &ReadOptions) -> Call {
     let after = options.after.as_ref().and_then(|token| token.0.get(&shard)).copied();
     let max_staleness_ms = options.max_staleness.map(millis);
     Call::Read { group: shard.group(), mode: options.mode, after, max_staleness_ms, query }
+}
+
+/// The distance of each search.
+fn distances(collection: &Collection, searches: &[PageSearch]) -> Result<Vec<Distance>, RouteError> {
+    let distance = |(place, search): (usize, &PageSearch)| {
+        let name = &search.query.vector_name;
+        collection.entry.config.vectors.get(name).map(|params| params.distance).ok_or_else(|| {
+            let position = (searches.len() > 1).then_some(place);
+            let reason = format!("the collection has no vector of this name: `{name}`");
+            RouteError::Refused { refusal: Refusal::Invalid { position, field: "vector_name".to_owned(), reason } }
+        })
+    };
+    searches.iter().enumerate().map(distance).collect()
 }
 
 fn millis(time: Duration) -> u64 {

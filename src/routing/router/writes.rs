@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use raft_groups::{NodeId, ReadMode, ReadPoint, Role};
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use crate::routing::{
 
 /// One shard's part of a write, and the places of its items in the request.
 struct Part {
-    command: Command,
+    command: Bytes,
     places: Vec<usize>,
 }
 
@@ -84,10 +85,10 @@ impl Router {
     ) -> Result<WriteOutcome, RouteError> {
         let id = collection.entry.id;
         let split = self.split(id, points.iter().map(|point| point.id))?;
-        let command = |places: &[usize]| Command::Upsert {
-            collection: id,
-            request: Some(scoped(options.request_id, id)),
-            points: places.iter().map(|place| points[*place].clone()).collect(),
+        let request = Some(scoped(options.request_id, id));
+        let command = |places: &[usize]| {
+            let points: Vec<&PointWrite> = places.iter().map(|place| &points[*place]).collect();
+            Command::encode_upsert(id, request, &points)
         };
         let parts =
             split.into_iter().map(|(shard, places)| (shard, Part { command: command(&places), places })).collect();
@@ -106,7 +107,10 @@ impl Router {
     ) -> Result<DeleteOutcome, RouteError> {
         let id = collection.entry.id;
         let request = Some(scoped(options.request_id, id));
-        let part = |selector, places| Part { command: Command::Delete { collection: id, request, selector }, places };
+        let part = |selector, places| {
+            let command = Command::Delete { collection: id, request, selector }.encode();
+            Part { command, places }
+        };
         let parts = match selector {
             Selector::Ids(ids) => {
                 let pick = |places: &[usize]| Selector::Ids(places.iter().map(|place| ids[*place]).collect());
@@ -151,7 +155,7 @@ impl Router {
         let everywhere = acknowledge == Acknowledge::AppliedEverywhere;
         let call = |shard: &ShardId, part: &Part| Call::Write {
             group: shard.group(),
-            command: part.command.encode(),
+            command: part.command.clone(),
             everywhere,
         };
         let calls = parts.iter().map(|(shard, part)| (*shard, call(shard, part))).collect();

@@ -20,7 +20,13 @@ fn write() -> Errand {
 
 fn read(mode: ReadMode) -> Errand {
     let query = Query::Count(CountQuery { collection: CollectionId(1), filter: None });
-    let call = Call::Read { group: ShardId(0).group(), mode, after: None, max_staleness_ms: None, query };
+    let call = Call::Read {
+        group: ShardId(0).group(),
+        mode,
+        after: None,
+        max_staleness_ms: None,
+        query: std::sync::Arc::new(query),
+    };
     Errand::new(Some(ShardId(0)), call)
 }
 

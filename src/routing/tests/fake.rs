@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use crate::engine::{CollectionId, Engine};
 use crate::placement::tests::map_of;
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine};
-use crate::routing::rpc::{Call, CallAnswer, CallError, Carrier, Found, Query, RpcError, RpcResult};
+use crate::routing::look::{part, parts, whole};
+use crate::routing::rpc::{Call, CallAnswer, CallError, Carrier, Found, RpcError, RpcResult};
 use crate::routing::{MapCell, Router};
 
 /// What happens to the next calls a node gets, beside what its state makes of them.
@@ -182,7 +183,8 @@ impl State {
                 if max_staleness_ms.is_some_and(|bound| staleness.as_millis() > u128::from(bound)) {
                     return Err(CallError::Stale { staleness_ms: Some(staleness.as_millis() as u64) });
                 }
-                look(&group.machine, query).map(|found| CallAnswer::Read { point, found })
+                whole((0..parts(query)).map(|place| part(&group.machine, query, place)))
+                    .map(|found| CallAnswer::Read { point, found })
             }
         }
     }
@@ -197,17 +199,6 @@ fn catch_up(answer: &mut Result<CallAnswer, CallError>, still: &BTreeSet<NodeId>
     if let Ok(CallAnswer::Written { lagging, .. }) = answer {
         lagging.retain(|node| still.contains(node));
     }
-}
-
-fn look(machine: &Engine, query: &Query) -> Result<Found, CallError> {
-    let found = match query {
-        Query::Search(query) => machine.search(query).map(Found::Hits),
-        Query::Get(query) => machine.get(query).map(Found::Records),
-        Query::Scroll(query) => machine.scroll(query).map(Found::Page),
-        Query::Count(query) => machine.count(query).map(Found::Count),
-        Query::Map => panic!("the map is not in a shard"),
-    };
-    found.map_err(CallError::Refused)
 }
 
 struct FakeCarrier {

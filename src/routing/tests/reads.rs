@@ -7,11 +7,11 @@ use raft_groups::{ReadMode, Role};
 use super::fake::{FakeCluster, Fault};
 use super::{docs, options, points, read, soon};
 use crate::engine::{
-    CountQuery, PayloadSelector, PointId, ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector,
+    CountQuery, PayloadSelector, PointId, Refusal, ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector,
 };
 use crate::placement::ShardId;
 use crate::routing::rpc::CallError;
-use crate::routing::{Acknowledge, Collection, ReadOptions, RouteError, Router, SessionToken};
+use crate::routing::{Acknowledge, Collection, PageSearch, ReadOptions, RouteError, Router, SessionToken};
 
 async fn filled() -> (FakeCluster, Collection) {
     let (cluster, docs) = docs().await;
@@ -43,13 +43,54 @@ async fn pages_of_a_search_fit_together_whatever_the_shards() {
     let (cluster, docs) = filled().await;
     let router = cluster.router(Some(2));
     let page = async |offset, limit| {
-        let answer = router.search(&docs, search(&docs), offset, limit, read(ReadMode::Lease)).await.unwrap();
+        let search = PageSearch { query: search(&docs), offset, limit };
+        let answer = router.search(&docs, vec![search], read(ReadMode::Lease)).await.unwrap();
         assert_eq!(answer.shards.len(), 8);
-        answer.value.into_iter().map(|(_, hit)| hit.id).collect::<Vec<_>>()
+        answer.value.into_iter().flat_map(|found| found.hits).map(|(_, hit)| hit.id).collect::<Vec<_>>()
     };
     let whole = page(0, 30).await;
     assert_eq!(whole, (70..100).rev().map(PointId::Num).collect::<Vec<_>>());
     assert_eq!([page(0, 10).await, page(10, 20).await].concat(), whole);
+}
+
+fn first_ten(query: SearchQuery) -> PageSearch {
+    PageSearch { query, offset: 0, limit: 10 }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_searches_cost_one_request_a_node_and_answer_as_each_would_alone() {
+    let (cluster, docs) = filled().await;
+    let router = cluster.router(None);
+    let searches: Vec<PageSearch> = (0..50)
+        .map(|number| {
+            let target = Target::Vector(vec![1.0, number as f32]);
+            let score_threshold = (number % 2 == 0).then_some(0.9);
+            PageSearch {
+                query: SearchQuery { target, score_threshold, ..search(&docs) },
+                offset: number % 3,
+                limit: 1 + number % 7,
+            }
+        })
+        .collect();
+    count(&router, &docs, read(ReadMode::Lease)).await.unwrap();
+    let before = cluster.requests();
+    let together = router.search(&docs, searches.clone(), read(ReadMode::Lease)).await.unwrap();
+    assert_eq!(cluster.requests() - before, 3);
+    assert_eq!((together.value.len(), together.shards.len()), (50, 8));
+    for (search, hits) in searches.into_iter().zip(together.value) {
+        let alone = router.search(&docs, vec![search], read(ReadMode::Lease)).await.unwrap();
+        assert_eq!(alone.value, [hits]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_behind_the_router_names_the_search() {
+    let (cluster, docs) = filled().await;
+    let router = cluster.router(Some(1));
+    let bad = first_ten(SearchQuery { target: Target::Vector(vec![1.0]), ..search(&docs) });
+    let error = router.search(&docs, vec![first_ten(search(&docs)), bad], read(ReadMode::Lease)).await;
+    let Err(RouteError::Refused { refusal: Refusal::Invalid { position, .. } }) = error else { panic!("{error:?}") };
+    assert_eq!(position, Some(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,6 +218,11 @@ async fn a_leader_without_a_quorum_is_told_apart_from_no_leader() {
 async fn an_unknown_vector_name_is_refused() {
     let (cluster, docs) = filled().await;
     let query = SearchQuery { vector_name: "image".to_owned(), ..search(&docs) };
-    let error = cluster.router(Some(1)).search(&docs, query, 0, 10, read(ReadMode::Lease)).await;
-    assert!(matches!(error, Err(RouteError::Refused { .. })), "{error:?}");
+    let error = cluster.router(Some(1)).search(&docs, vec![first_ten(query.clone())], read(ReadMode::Lease)).await;
+    let Err(RouteError::Refused { refusal: Refusal::Invalid { position, .. } }) = error else { panic!("{error:?}") };
+    assert_eq!(position, None);
+    let searches = vec![first_ten(search(&docs)), first_ten(query)];
+    let error = cluster.router(Some(1)).search(&docs, searches, read(ReadMode::Lease)).await;
+    let Err(RouteError::Refused { refusal: Refusal::Invalid { position, .. } }) = error else { panic!("{error:?}") };
+    assert_eq!(position, Some(1));
 }

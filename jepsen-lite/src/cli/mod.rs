@@ -1,0 +1,190 @@
+//! The command line. Exit codes: 0 the history is ok, 1 it is illegal, 2 the command was not understood or a file not
+//! read, 3 nobody can say (a failed run, never a pass).
+
+mod bench;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::check::{self, Limits, Verdict};
+use crate::history::History;
+use crate::report::{self, Page};
+use crate::shrink;
+
+/// Not understood, or not read.
+const USAGE: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(name = "jepsen-lite", version, about = "Judges what a store did to its clients")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Judge a history: JSON lines, Jepsen's EDN or its text log, told apart by content.
+    Check {
+        /// The history.
+        file: PathBuf,
+        #[command(flatten)]
+        judged: Judged,
+    },
+    /// Make an illegal history as small as it can be while still illegal in the same class.
+    Shrink {
+        /// The history.
+        file: PathBuf,
+        #[command(flatten)]
+        judged: Judged,
+        /// Where the small history goes, in EDN; to standard output without it.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Draw a history, judged, as one page of HTML.
+    View {
+        /// The history.
+        file: PathBuf,
+        #[command(flatten)]
+        judged: Judged,
+        /// Where the page goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Measure the judges on histories of the sizes they are promised for.
+    Bench,
+}
+
+/// Against what, and at what cost.
+#[derive(Clone, Copy, Debug, Args)]
+struct Judged {
+    /// What the history is a history of.
+    #[arg(long)]
+    model: ModelName,
+    /// Steps that the search for a linearization may take, for each key.
+    #[arg(long, default_value_t = Limits::default().steps)]
+    max_steps: u64,
+    /// MiB that the search may remember, for each key.
+    #[arg(long, default_value_t = Limits::default().memory >> 20)]
+    max_memory: usize,
+}
+
+impl Judged {
+    fn limits(self) -> Limits {
+        Limits { steps: self.max_steps, memory: self.max_memory << 20 }
+    }
+}
+
+/// The models by their names on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ModelName {
+    Register,
+    CasRegister,
+    Set,
+    Append,
+    Search,
+    Session,
+}
+
+impl ModelName {
+    fn model(self) -> check::Model {
+        match self {
+            Self::Register => check::Model::Register,
+            Self::CasRegister => check::Model::CasRegister,
+            Self::Set => check::Model::Set,
+            Self::Append => check::Model::Append,
+            Self::Search => check::Model::Search,
+            Self::Session => check::Model::Session,
+        }
+    }
+}
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // Help and version were asked for; clap has its own codes for the rest.
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    match run(cli.verb) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("jepsen-lite: {error:#}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<u8> {
+    match verb {
+        Verb::Check { file, judged } => {
+            let history = read(&file)?;
+            let verdict = check::check(&history, judged.model.model(), judged.limits())?;
+            println!("{}", told(&history, &verdict)?);
+            Ok(verdict.exit_code())
+        }
+        Verb::Shrink { file, judged, out } => shrunk(&file, judged, out.as_deref()),
+        Verb::View { file, judged, out } => view(&file, judged, &out),
+        Verb::Bench => bench::run(),
+    }
+}
+
+fn shrunk(file: &Path, judged: Judged, out: Option<&Path>) -> Result<u8> {
+    let history = read(file)?;
+    let Some((small, verdict)) = shrink::shrink(&history, judged.model.model(), judged.limits())? else {
+        let verdict = check::check(&history, judged.model.model(), judged.limits())?;
+        eprintln!("nothing to make small: {}", told(&history, &verdict)?);
+        return Ok(verdict.exit_code());
+    };
+    eprintln!("{}", told(&small, &verdict)?);
+    match out {
+        Some(out) => std::fs::write(out, small.to_edn()).with_context(|| format!("writing {}", out.display()))?,
+        None => print!("{}", small.to_edn()),
+    }
+    Ok(verdict.exit_code())
+}
+
+fn view(file: &Path, judged: Judged, out: &Path) -> Result<u8> {
+    let history = read(file)?;
+    let verdict = check::check(&history, judged.model.model(), judged.limits())?;
+    let small = shrink::shrink(&history, judged.model.model(), judged.limits())?;
+    let (title, model) = (file.display().to_string(), judged.model.model().name());
+    let replay = format!("jepsen-lite check {title} --model {model}");
+    let page = Page { title: &title, history: &history, verdict: &verdict, small: small.as_ref(), replay: &replay };
+    std::fs::write(out, report::page(&page)?).with_context(|| format!("writing {}", out.display()))?;
+    println!("{}", told(&history, &verdict)?);
+    Ok(verdict.exit_code())
+}
+
+fn read(file: &Path) -> Result<History> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    History::parse(&text).with_context(|| format!("{}", file.display()))
+}
+
+/// The verdict for people: its word, its cause, the events that show it.
+fn told(history: &History, verdict: &Verdict) -> Result<String> {
+    let ops = crate::history::ops::pair(history)?;
+    let counted = format!("{} operations", ops.ops.len());
+    let by_lines = if ops.by_lines.is_empty() || history.events.is_empty() {
+        String::new()
+    } else {
+        format!("\nthe order is that of lines: {}", ops.by_lines)
+    };
+    Ok(match verdict {
+        Verdict::Ok => format!("ok: {counted}{by_lines}"),
+        Verdict::Unknown(why) => format!("unknown: {why} ({counted}){by_lines}"),
+        Verdict::Illegal(violation) => {
+            let lines = violation.events.iter().filter_map(|index| history.events.get(*index)).take(20);
+            let lines: String = lines.map(|event| format!("\n  {}", event.to_edn())).collect();
+            format!("illegal: {} ({}, {counted}){by_lines}{lines}", violation.cause, violation.class)
+        }
+    })
+}
