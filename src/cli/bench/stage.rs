@@ -100,7 +100,16 @@ impl Stage {
 
     /// Processor time of all servers so far, in milliseconds.
     pub(super) fn processor_ms(&self) -> anyhow::Result<f64> {
-        vitals::processor_ms(&self.nodes().iter().map(|node| node.pid).collect::<Vec<_>>())
+        vitals::processor_ms(&self.pids())
+    }
+
+    /// That of their indexing alone.
+    pub(super) fn indexers_ms(&self) -> anyhow::Result<f64> {
+        vitals::indexers_ms(&self.pids())
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        self.nodes().iter().map(|node| node.pid).collect()
     }
 
     /// The greatest term of each shard that any node knows.

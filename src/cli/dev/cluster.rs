@@ -170,6 +170,14 @@ impl Cluster {
         Ok(())
     }
 
+    /// Asks a node to stop, and waits until it has.
+    pub(crate) async fn terminate(&mut self, name: &str) -> anyhow::Result<()> {
+        let process = &mut self.member(name)?.process;
+        process.terminate();
+        process.gone(Instant::now() + STOP_WAIT).await;
+        Ok(())
+    }
+
     /// Starts a node again on its data; call it on the main thread.
     pub(crate) fn restart(&mut self, name: &str) -> anyhow::Result<()> {
         self.member(name)?.process.restart()
