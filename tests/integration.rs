@@ -20,6 +20,8 @@ mod damage;
 mod failover;
 #[path = "integration/first_light.rs"]
 mod first_light;
+#[path = "integration/jepsen.rs"]
+mod jepsen;
 #[path = "integration/membership.rs"]
 mod membership;
 #[path = "integration/payload_indexes.rs"]

@@ -24,6 +24,7 @@ pub mod load;
 pub mod ports;
 pub mod process;
 pub mod report;
+pub mod run;
 pub mod scratch;
 pub mod seed;
 pub mod shrink;

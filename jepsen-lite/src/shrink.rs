@@ -54,7 +54,7 @@ fn grouped(shrinking: &Shrinking<'_>, key: impl Fn(usize, &crate::history::ops::
 }
 
 fn by_key(shrinking: &Shrinking<'_>) -> Result<Units> {
-    if !matches!(shrinking.model, Model::Register | Model::CasRegister | Model::Session) {
+    if !matches!(shrinking.model, Model::Register | Model::CasRegister | Model::Session | Model::NodeSession) {
         return Ok(Vec::new());
     }
     grouped(shrinking, |_, op| match op.input.items() {

@@ -98,8 +98,10 @@ pub enum Model {
     Append,
     /// Points: `upsert`, `delete`, `search`.
     Search,
-    /// Registers read at ONE: only written values, and never back in a session.
+    /// Registers read at ONE: only written values, and no process goes back or misses its own writes.
     Session,
+    /// Registers read at ONE without tokens: only written values, and no node goes back.
+    NodeSession,
 }
 
 impl Model {
@@ -112,13 +114,8 @@ impl Model {
             Model::Append => "append",
             Model::Search => "search",
             Model::Session => "session",
+            Model::NodeSession => "node-session",
         }
-    }
-
-    /// The model of this name.
-    pub fn named(name: &str) -> Option<Model> {
-        let all = [Model::Register, Model::CasRegister, Model::Set, Model::Append, Model::Search, Model::Session];
-        all.into_iter().find(|model| model.name() == name)
     }
 }
 
@@ -135,6 +132,7 @@ pub fn check(history: &History, model: Model, limits: Limits) -> Result<Verdict>
         Model::Append => elle::check(&ops),
         Model::Search => search::check(&ops, limits),
         Model::Session => session::check(&ops, session::Promise::default()),
+        Model::NodeSession => session::check(&ops, session::Promise { per_node: true, read_your_writes: false }),
     }
 }
 

@@ -94,23 +94,29 @@ impl<'a> Judge<'a> {
         Some(Verdict::illegal("unwritten value", cause, events_of([self.op(read)])))
     }
 
-    /// The place of each value in the key's order.
+    /// The place of each value in the key's order. A value that was written twice has none of its own; where the history
+    /// says versions, what showed it does.
     fn learn_order(&mut self) -> Result<(), String> {
         let writes: Vec<_> = self.timed.iter().filter(|timed| sets(timed).is_some()).collect();
-        let unique = writes.iter().filter_map(|timed| sets(timed)).collect::<std::collections::HashSet<_>>().len()
-            == writes.len();
-        if !unique {
-            return Err(format!("key {}: a value is written twice, so what a read shows has no one place", self.key));
+        let times = |value: Value| writes.iter().filter(|timed| sets(timed) == Some(value)).count();
+        let twice = writes.iter().filter_map(|timed| sets(timed)).find(|value| *value == NIL || times(*value) > 1);
+        if twice != Some(NIL) {
+            self.order.insert(NIL, -1);
         }
-        self.order.insert(NIL, -1);
         if writes.iter().any(|timed| version(self.op(timed)).is_some()) {
             // What was written with unknown outcome has its version from who read it.
             for timed in self.timed {
-                if let (Some(value), Some(version)) = (sets(timed).or(shows(timed)), version(self.op(timed))) {
+                if let (Some(value), Some(version)) = (sets(timed).or(shows(timed)), version(self.op(timed)))
+                    && value != NIL
+                    && times(value) == 1
+                {
                     self.order.insert(value, version);
                 }
             }
             return Ok(());
+        }
+        if twice.is_some() {
+            return Err(format!("key {}: a value is written twice, so what a read shows has no one place", self.key));
         }
         if let Some(pair) = writes.windows(2).find(|pair| pair[1].call < pair[0].ret) {
             let (one, other) = (self.op(pair[0]).events.0, self.op(pair[1]).events.0);
@@ -157,23 +163,27 @@ impl<'a> Judge<'a> {
         for (read, value) in &known {
             while next < by_end.len() && by_end[next].0.ret < read.call {
                 let (timed, value) = by_end[next];
-                let Some(place) = self.order.get(value) else { return self.placeless(timed, *value) };
-                if newest.is_none_or(|(newest, ..)| newest < *place) {
-                    newest = Some((*place, timed, *value));
+                let Some(place) = self.place(timed, *value) else { return self.placeless(timed, *value) };
+                if newest.is_none_or(|(newest, ..)| newest < place) {
+                    newest = Some((place, timed, *value));
                 }
                 next += 1;
             }
             if shows(read).is_none() {
                 continue;
             }
-            let Some(place) = self.order.get(value) else { return self.placeless(read, *value) };
+            let Some(place) = self.place(read, *value) else { return self.placeless(read, *value) };
             if let Some((newest, before, newer)) = newest
-                && place < &newest
+                && place < newest
             {
                 return self.went_back(read, *value, before, newer);
             }
         }
         Verdict::Ok
+    }
+
+    fn place(&self, timed: &Timed<Action>, value: Value) -> Option<i64> {
+        version(self.op(timed)).or_else(|| self.order.get(&value).copied())
     }
 
     fn placeless(&self, timed: &Timed<Action>, value: Value) -> Verdict {

@@ -2,6 +2,7 @@
 //! read, 3 nobody can say (a failed run, never a pass).
 
 mod bench;
+mod run;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,16 @@ enum Verb {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Start a cluster of real processes, work on it, hurt it, and judge what its clients saw.
+    Run(run::RunArgs),
+    /// The same with one seed after the other, until the time is over or a run is not ok.
+    Soak {
+        #[command(flatten)]
+        args: run::RunArgs,
+        /// For how long.
+        #[arg(long)]
+        hours: f64,
+    },
     /// Measure the judges on histories of the sizes they are promised for.
     Bench,
 }
@@ -89,6 +100,7 @@ enum ModelName {
     Append,
     Search,
     Session,
+    NodeSession,
 }
 
 impl ModelName {
@@ -100,6 +112,7 @@ impl ModelName {
             Self::Append => check::Model::Append,
             Self::Search => check::Model::Search,
             Self::Session => check::Model::Session,
+            Self::NodeSession => check::Model::NodeSession,
         }
     }
 }
@@ -114,7 +127,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
-    match run(cli.verb) {
+    match execute(cli.verb) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("jepsen-lite: {error:#}");
@@ -123,7 +136,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> Result<u8> {
+fn execute(verb: Verb) -> Result<u8> {
     match verb {
         Verb::Check { file, judged } => {
             let history = read(&file)?;
@@ -133,6 +146,8 @@ fn run(verb: Verb) -> Result<u8> {
         }
         Verb::Shrink { file, judged, out } => shrunk(&file, judged, out.as_deref()),
         Verb::View { file, judged, out } => view(&file, judged, &out),
+        Verb::Run(args) => run::run(&args),
+        Verb::Soak { args, hours } => run::soak(&args, hours),
         Verb::Bench => bench::run(),
     }
 }

@@ -2,12 +2,12 @@
 
 use clap::Parser;
 
-use super::{Cli, run};
+use super::{Cli, execute};
 
 /// The exit code of a command.
 fn code(args: &[&str]) -> u8 {
     let Ok(cli) = Cli::try_parse_from([&["jepsen-lite"], args].concat()) else { return super::USAGE };
-    run(cli.verb).unwrap_or(super::USAGE)
+    execute(cli.verb).unwrap_or(super::USAGE)
 }
 
 fn file(dir: &tempfile::TempDir, name: &str, text: &str) -> String {
@@ -63,4 +63,19 @@ fn a_failing_history_is_made_small_and_drawn() {
     assert_eq!(code(&["shrink", &fresh, "--model", "register"]), 0);
     assert_eq!(code(&["view", &fresh, "--model", "register", "--out", page]), 0);
     assert_eq!(code(&["view", &fresh, "--model", "register", "--out", "/no/such/place"]), 2);
+}
+
+#[test]
+fn a_run_that_cannot_be_is_refused_before_anything_starts() {
+    for wrong in [
+        vec!["run"],
+        vec!["run", "--workload", "set", "--level", "one"],
+        vec!["run", "--workload", "register", "--nemesis", "earthquake"],
+        vec!["run", "--workload", "register", "--nodes", "2"],
+        vec!["run", "--workload", "register", "--binary", "/no/such/binary", "--seed", "1"],
+        vec!["soak", "--workload", "register"],
+        vec!["soak", "--workload", "register", "--hours", "-1", "--seed", "1"],
+    ] {
+        assert_eq!(code(&wrong), 2, "{wrong:?}");
+    }
 }

@@ -15,7 +15,8 @@ use crate::history::{Event, History, Process, Type};
 /// How many operations a picture holds.
 const BARS: usize = 3_000;
 const LEFT: f64 = 90.0;
-const ROW: f64 = 30.0;
+const RIGHT: f64 = 60.0;
+const ROW: f64 = 40.0;
 
 struct Scale {
     from: f64,
@@ -84,7 +85,7 @@ impl<'a> Picture<'a> {
         let lanes = ops.iter().map(|op| &op.process).collect::<std::collections::BTreeSet<_>>();
         // Wide enough that most bars can be seen, and no wider than a browser bears.
         let width = (ops.len() as f64 * 26.0 / lanes.len().max(1) as f64 * 1.5).clamp(1100.0, 20_000.0);
-        let scale = Scale { from, per_unit: (width - LEFT - 40.0) / (to - from), width };
+        let scale = Scale { from, per_unit: (width - LEFT - RIGHT) / (to - from), width };
         let lanes = lanes.into_iter().enumerate().map(|(lane, process)| (process, lane)).collect();
         Self { history, ops, timed, scale, lanes }
     }
@@ -207,7 +208,7 @@ impl<'a> Picture<'a> {
     }
 
     fn axis(&self, svg: &mut String, height: f64) -> Result<()> {
-        let span = (self.scale.width - LEFT - 40.0) / self.scale.per_unit;
+        let span = (self.scale.width - LEFT - RIGHT) / self.scale.per_unit;
         for tick in 0..=8 {
             let at = self.scale.from + span * f64::from(tick) / 8.0;
             let text = if self.timed { format!("{:.3} s", at / 1e9) } else { format!("event {at:.0}") };

@@ -180,6 +180,10 @@ fn sessions_at_one_do_not_go_back() {
     let overlap = "0 write 1|:version 10 @1-9\n 1 write 2|:version 11 @1-9\n";
     good(model, &format!("{overlap} 2 read 1 @10-11\n 2 read 2 @12-13"));
     bad(model, "went back", "read 1", &format!("{overlap} 2 read 2 @10-11\n 2 read 1 @12-13"));
+    // A value that comes and goes, placed by who shows it.
+    let deleted = "0 write [k 1]|:version 10 @1-2\n 7 delete [k nil] @3-4\n 0 write [k 2]|:version 12 @5-6\n";
+    good(model, &format!("{deleted} 2 read [k 1]|:version 10 @10-11\n 2 read [k 2]|:version 12 @12-13"));
+    bad(model, "went back", "read 1", &format!("{deleted} 2 read [k 2]|:version 12 @10-11\n 2 read [k 1] @12-13"));
     let unversioned = "0 write 1 @1-9\n 1 write 2 @1-9\n 2 read 2 @10-11\n 2 read 1 @12-13";
     assert!(matches!(judge(model, &short(unversioned)), Verdict::Unknown(_)));
 }
