@@ -111,7 +111,7 @@ mod tests {
         bytes.extend((0..22_i32).flat_map(i32::to_le_bytes));
         let truth = Truth::parse(&bytes).unwrap();
         assert_eq!(truth, Truth(vec![(0..11).collect(), (11..22).collect()]));
-        assert_eq!(truth.among_first(21), None);
+        assert_eq!(truth.among_first(20), None);
         let front = Truth(vec![vec![90, 8, 7, 6, 5, 4, 3, 2, 1, 0, 9, 20]]);
         assert_eq!(front.among_first(30), Some(Truth(vec![vec![8, 7, 6, 5, 4, 3, 2, 1, 0, 9]])));
         assert!(Truth::parse(b"PK").is_err());
