@@ -8,6 +8,8 @@
 #[path = "integration/support/mod.rs"]
 mod support;
 
+#[path = "integration/admin.rs"]
+mod admin;
 #[path = "integration/bad_input.rs"]
 mod bad_input;
 #[path = "integration/cli.rs"]
@@ -20,6 +22,8 @@ mod failover;
 mod first_light;
 #[path = "integration/jepsen.rs"]
 mod jepsen;
+#[path = "integration/membership.rs"]
+mod membership;
 #[path = "integration/payload_indexes.rs"]
 mod payload_indexes;
 #[path = "integration/power_loss.rs"]

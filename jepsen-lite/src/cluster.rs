@@ -4,6 +4,8 @@
 //! ports and neither flag. All processes are killed when the cluster is dropped, on a panic too; the logs stay unless
 //! [`Cluster::finish`] was reached.
 
+mod joiners;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -142,19 +144,7 @@ impl Cluster {
     /// Leases ports and makes directories, and starts nothing.
     pub fn prepare(options: Options) -> Result<Self> {
         let scratch = Scratch::new(&options.name)?;
-        let node = |index: usize| -> Result<Node> {
-            let name = format!("node{}", index + 1);
-            Ok(Node {
-                http: PortLease::take()?,
-                peer: PortLease::take()?,
-                data: options.data_dirs.get(index).cloned().unwrap_or_else(|| scratch.root().join(&name)),
-                out: scratch.logs().join(format!("{name}.out")),
-                log: scratch.logs().join(format!("{name}.log")),
-                process: None,
-                name,
-            })
-        };
-        let nodes = (0..options.nodes).map(node).collect::<Result<_>>()?;
+        let nodes = (0..options.nodes).map(|index| node(&options, &scratch, index)).collect::<Result<_>>()?;
         Ok(Self { options, nodes, scratch })
     }
 
@@ -223,6 +213,12 @@ impl Cluster {
     /// Clients of all nodes, in order.
     pub fn clients(&self) -> Vec<Client> {
         (0..self.nodes.len()).map(|index| self.client(index)).collect()
+    }
+
+    /// Clients of the nodes whose processes were not stopped.
+    pub fn running_clients(&self) -> Vec<Client> {
+        let running = (0..self.nodes.len()).filter(|index| self.nodes[*index].process.is_some());
+        running.map(|index| self.client(index)).collect()
     }
 
     /// Where histories go, so that they stay after a failure.
@@ -326,6 +322,20 @@ impl Cluster {
         self.scratch.ended_well();
         Ok(())
     }
+}
+
+/// A node that does not run yet.
+fn node(options: &Options, scratch: &Scratch, index: usize) -> Result<Node> {
+    let name = format!("node{}", index + 1);
+    Ok(Node {
+        http: PortLease::take()?,
+        peer: PortLease::take()?,
+        data: options.data_dirs.get(index).cloned().unwrap_or_else(|| scratch.root().join(&name)),
+        out: scratch.logs().join(format!("{name}.out")),
+        log: scratch.logs().join(format!("{name}.log")),
+        process: None,
+        name,
+    })
 }
 
 #[cfg(test)]

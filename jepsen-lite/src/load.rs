@@ -70,6 +70,22 @@ struct Shared {
     searches: AtomicU64,
     refused_searches: AtomicU64,
     problems: Mutex<Vec<Problem>>,
+    hard: Mutex<Vec<String>>,
+}
+
+/// Most refusals that are kept to be told.
+const MAX_TOLD: usize = 20;
+
+impl Shared {
+    /// Keeps what a client may not simply ask again.
+    fn refused(&self, problem: &str) {
+        if problem.contains("\"retryable\":false") {
+            let mut hard = self.hard.lock().expect("nothing under the lock panics");
+            if hard.len() < MAX_TOLD {
+                hard.push(problem.to_owned());
+            }
+        }
+    }
 }
 
 /// What the searchers saw.
@@ -81,9 +97,17 @@ pub struct Observed {
     pub refused: u64,
     /// Answers that contradict the ledger.
     pub problems: Vec<Problem>,
+    /// Writes and searches that were refused for good, although nothing was wrong with them; the first few.
+    pub hard: Vec<String>,
 }
 
 impl Observed {
+    /// Every refusal was one that a client may simply repeat.
+    pub fn soft(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.hard.is_empty(), "refused for good: {:#?}", self.hard);
+        Ok(())
+    }
+
     /// Nothing contradicts the ledger; otherwise an error with the first contradiction of each key.
     pub fn fresh(&self) -> anyhow::Result<()> {
         let first: BTreeMap<u64, &Problem> = self.problems.iter().rev().map(|problem| (problem.key, problem)).collect();
@@ -110,6 +134,7 @@ impl Load {
             searches: AtomicU64::new(0),
             refused_searches: AtomicU64::new(0),
             problems: Mutex::default(),
+            hard: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         for number in 0..shared.plan.writers {
@@ -131,6 +156,7 @@ impl Load {
             searches: self.shared.searches.load(Ordering::SeqCst),
             refused: self.shared.refused_searches.load(Ordering::SeqCst),
             problems: std::mem::take(&mut *self.shared.problems.lock().expect("nothing under the lock panics")),
+            hard: std::mem::take(&mut *self.shared.hard.lock().expect("nothing under the lock panics")),
         }
     }
 
@@ -161,6 +187,7 @@ async fn write_on(shared: Arc<Shared>, number: usize) {
         let request = request_id(&mut rng);
         let (class, answer) = insist(&shared, &mut gateway, key, &ticket, &request).await;
         let fate = fate(class, &answer);
+        shared.refused(&answer.problem);
         shared.ledger.finish(ticket, fate, &answer.problem);
         // Where nobody listens, refusals come by the thousand and say nothing new.
         let pause = if class == Class::Fail { REFUSED_PAUSE.max(shared.plan.pause) } else { shared.plan.pause };
@@ -228,7 +255,8 @@ async fn search_on(shared: Arc<Shared>, number: usize) {
                 shared.problems.lock().expect("nothing under the lock panics").extend(found);
                 shared.searches.fetch_add(1, Ordering::SeqCst);
             }
-            Err(_) => {
+            Err(error) => {
+                shared.refused(&error.to_string());
                 shared.refused_searches.fetch_add(1, Ordering::SeqCst);
             }
         }

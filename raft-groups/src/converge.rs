@@ -9,7 +9,7 @@ use openraft::impls::EmptyNode;
 use openraft::raft::Precondition;
 use tokio::time::{Instant, timeout_at};
 
-use crate::membership::{Step, next_step};
+use crate::membership::{Step, can_take_over, next_step};
 use crate::types::{LogId, Node, Types};
 use crate::{Group, Machine, NodeId, Role, WriteError};
 
@@ -40,6 +40,19 @@ impl<M: Machine> Group<M> {
             Step::RemoveLearners(nodes) => change(ChangeMembers::RemoveNodes(nodes.clone()), false).await?,
         }
         Ok(step)
+    }
+
+    /// On the leader: hands leadership to `to` where that costs next to nothing, namely where it is a voter that answers
+    /// and lacks few entries. Whether it was asked to take over.
+    ///
+    /// # Errors
+    /// [`WriteError::Stopped`] where this replica no longer takes part.
+    pub async fn prefer_leader(&self, to: NodeId) -> Result<bool, WriteError> {
+        let fit = can_take_over(to, &self.status());
+        if fit {
+            self.transfer_leader(to).await?;
+        }
+        Ok(fit)
     }
 
     async fn change(

@@ -120,6 +120,14 @@ impl<M: Machine> Group<M> {
         self.replica.read(mode, deadline).await
     }
 
+    /// Confirms that this replica leads its group now, by a round of messages that a majority answers.
+    ///
+    /// # Errors
+    /// As for a linearizable read.
+    pub async fn prove_leader(&self) -> Result<(), ReadError> {
+        self.replica.confirm_as_leader().await.map(drop)
+    }
+
     /// Waits until this replica has applied `index`.
     pub async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<ReadPoint, ReadError> {
         self.replica.wait_applied(index, deadline).await

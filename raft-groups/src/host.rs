@@ -19,6 +19,7 @@ use crate::replica::Replica;
 use crate::storage::keys;
 use crate::storage::log::GroupLog;
 use crate::storage::machine::Applier;
+use crate::storage::mark::{self, Mark};
 use crate::storage::record::{seal, unseal};
 use crate::storage::state::GroupState;
 use crate::storage::store::{Batch, Store};
@@ -91,29 +92,51 @@ impl Host {
         &self.0.faults
     }
 
-    /// Opens this node's replica of `id`, new or stored.
+    /// Opens this node's replica of `id`, new or stored. A new one is a founder: one of the group's first members.
     ///
     /// # Errors
     /// [`OpenError::Damaged`] where what is stored of it fails its checks: it then stays closed, so that it never
     /// votes on a guess.
     pub async fn open_group<M: Machine>(&self, id: GroupId, setup: M::Setup) -> Result<Group<M>, OpenError> {
+        self.open_as(id, setup, Mark::Founder).await
+    }
+
+    /// Opens this node's replica of `id`. A new one waits to be added to a group that exists: it votes only once its own
+    /// log says that it is a member, so that it cannot help a candidate of long ago.
+    ///
+    /// # Errors
+    /// As for [`Host::open_group`].
+    pub async fn open_newcomer<M: Machine>(&self, id: GroupId, setup: M::Setup) -> Result<Group<M>, OpenError> {
+        self.open_as(id, setup, Mark::Newcomer).await
+    }
+
+    async fn open_as<M: Machine>(&self, id: GroupId, setup: M::Setup, new: Mark) -> Result<Group<M>, OpenError> {
         let what = || format!("this node's replica of {id}");
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::InvalidData => damaged(what(), &source.to_string()),
             _ => OpenError::Io { what: what(), source },
         };
         let Stores { log, log_syncer, state, state_syncer } = self.0.stores.clone();
-        let was_opened = GroupLog::was_opened(id, &*log).map_err(failed)?;
-        let raft_log = GroupLog::open(id, log, log_syncer).map_err(failed)?;
+        let known = mark::read_mark(id, &*log).map_err(failed)?;
+        if known == Some(Mark::Erased) {
+            mark::finish_erasing(id, &self.0.stores).await.map_err(failed)?;
+        }
+        let raft_log = GroupLog::open(id, log, log_syncer.clone()).map_err(failed)?;
         let state = GroupState::open(id, state, state_syncer).map_err(failed)?;
-        check_together(was_opened, &raft_log, &state).map_err(|found| damaged(what(), &found))?;
+        check_together(known.is_some(), &raft_log, &state).map_err(|found| damaged(what(), &found))?;
         state.erase_leftovers().await.map_err(failed)?;
         let (opening, durable) = (state.clone(), Some(raft_log.clone()));
         let (applier, applied) =
             crate::storage::machine::blocking(|| Applier::<M>::open(setup, opening, durable)).map_err(failed)?;
-        if !was_opened {
-            raft_log.mark_opened().await.map_err(failed)?;
-        }
+        // Before it can vote: a mark without the rest tells later that something was lost.
+        let mark = match known {
+            Some(mark @ (Mark::Founder | Mark::Newcomer)) => mark,
+            None | Some(Mark::Erased) => {
+                let mark = if known.is_some() { Mark::Newcomer } else { new };
+                mark::write_mark(id, &log_syncer, mark).await.map_err(failed)?;
+                mark
+            }
+        };
         tokio::time::sleep_until(self.0.silent_until).await;
         let peers = self.peers(id);
         let config = self.0.settings.config(id);
@@ -130,6 +153,7 @@ impl Host {
             confirmations: Default::default(),
             incoming: Default::default(),
             waiting_bytes: Default::default(),
+            founder: mark == Mark::Founder,
         });
         let group = Group::new(replica.clone());
         let stopping = group.clone();
@@ -139,6 +163,43 @@ impl Host {
         });
         self.0.groups.write().insert(id, Open { answer: replica, stop });
         Ok(group)
+    }
+
+    /// Stops this node's replica of `id` taking part; its data stays. From its return on no peer gets an answer of it.
+    pub async fn close_group(&self, id: GroupId) {
+        let open = self.0.groups.write().remove(&id);
+        if let Some(open) = open {
+            (open.stop)().await;
+        }
+    }
+
+    /// Erases the data of a closed replica, which must be no member of its group any more, and cannot become one
+    /// meanwhile. A crash in between is made up for when the group is opened here again.
+    ///
+    /// # Errors
+    /// Where the replica is open, or the disk fails.
+    pub async fn erase_group(&self, id: GroupId) -> Result<(), OpenError> {
+        let failed = |source| OpenError::Io { what: format!("this node's replica of {id}"), source };
+        if self.0.groups.read().contains_key(&id) {
+            return Err(failed(io::Error::other("it is open, and only a closed one can be erased")));
+        }
+        mark::erase(id, &self.0.stores).await.map_err(failed)
+    }
+
+    /// The replicas that this node's disk holds, open or not.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn stored_groups(&self, ids: impl Iterator<Item = GroupId>) -> Result<Vec<GroupId>, OpenError> {
+        let mut stored = Vec::new();
+        for id in ids {
+            let mark = mark::read_mark(id, &*self.0.stores.log);
+            let mark = mark.map_err(|source| OpenError::Io { what: format!("the mark of {id}"), source })?;
+            if matches!(mark, Some(Mark::Founder | Mark::Newcomer)) {
+                stored.push(id);
+            }
+        }
+        Ok(stored)
     }
 
     fn peers(&self, group: GroupId) -> Peers {

@@ -25,6 +25,8 @@ pub mod storage;
 #[cfg(test)]
 mod testing;
 mod types;
+#[cfg(test)]
+mod walks;
 mod watch;
 
 pub use error::{OpenError, ReadError, WriteError};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{GroupStatus, NodeId};
+use crate::{GroupStatus, NodeId, Role};
 
 /// Entries a learner may lack when it is given a vote: it catches up with so few in no time.
 const CLOSE_ENTRIES: u64 = 64;
@@ -34,12 +34,14 @@ pub fn next_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> Step {
         return Step::AddLearner(*new);
     }
     if actual.joint || actual.voters != *wanted {
-        let close = |node: &&NodeId| actual.matched.get(node).is_some_and(|at| at + CLOSE_ENTRIES >= actual.last_log);
+        let near = |node: &NodeId| actual.matched.get(node).is_some_and(|at| at + CLOSE_ENTRIES >= actual.last_log);
+        let close = |node: &&NodeId| near(node) && !actual.silent.contains(node);
         let behind: BTreeSet<_> = wanted.difference(&actual.voters).filter(|node| !close(node)).copied().collect();
         if !behind.is_empty() {
             return Step::AwaitLearners(behind);
         }
-        let successor = wanted.intersection(&actual.voters).max_by_key(|node| actual.matched.get(node).copied());
+        let candidates = wanted.intersection(&actual.voters).filter(|node| !actual.silent.contains(node));
+        let successor = candidates.max_by_key(|node| actual.matched.get(node).copied());
         return match (actual.leader, successor) {
             (Some(leader), Some(successor)) if !wanted.contains(&leader) => Step::TransferLeader(*successor),
             _ => Step::ChangeVoters(wanted.clone()),
@@ -49,12 +51,21 @@ pub fn next_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> Step {
     if leftover.is_empty() { Step::Done } else { Step::RemoveLearners(leftover) }
 }
 
+/// Whether leadership can pass from the leader with this status to `node` without a pause: it votes, answers, and lacks
+/// few entries, and the members are not being changed.
+pub fn can_take_over(node: NodeId, leader: &GroupStatus) -> bool {
+    let near = leader.matched.get(&node).is_some_and(|at| at + CLOSE_ENTRIES >= leader.last_log);
+    let settled = !leader.joint && leader.members_at.is_some();
+    let is_other = leader.role == Role::Leader && leader.leader != Some(node);
+    is_other && settled && near && leader.voters.contains(&node) && !leader.silent.contains(&node)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{GroupId, Role};
+    use crate::GroupId;
 
     fn status(voters: BTreeSet<NodeId>, learners: BTreeSet<NodeId>) -> GroupStatus {
         GroupStatus {
@@ -73,6 +84,8 @@ mod tests {
             joint: false,
             leader_contact: None,
             catching_up: false,
+            silent: BTreeSet::new(),
+            members_at: Some(1),
             stopped: None,
         }
     }

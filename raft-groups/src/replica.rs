@@ -2,6 +2,7 @@
 //!
 //! [`crate::Group`] is its public face, `read.rs` its reads, `network/server.rs` its answers to peers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Replica<M: Machine> {
     pub confirmations: Confirmations,
     pub incoming: Mutex<Option<Incoming>>,
     pub waiting_bytes: AtomicUsize,
+    /// Whether it may vote before its log says that it is a member.
+    pub founder: bool,
 }
 
 /// Room taken by a write until it is committed or given up.
@@ -59,6 +62,28 @@ impl<M: Machine> Replica<M> {
     /// The leader this replica follows or is.
     pub fn leader(&self) -> Option<NodeId> {
         self.raft.metrics().borrow_watched().current_leader
+    }
+
+    /// Whether it may vote at all: see [`crate::storage::mark`].
+    pub fn may_vote(&self) -> bool {
+        self.founder || {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let membership = metrics.membership_config.membership();
+            membership.voter_ids().chain(membership.learner_ids()).any(|node| node == self.node())
+        }
+    }
+
+    /// On the leader: members that have not answered for longer than a follower would wait for its leader.
+    fn silent(&self, metrics: &RaftMetrics<Types>) -> BTreeSet<NodeId> {
+        let answers = metrics.heartbeat.iter().flatten();
+        let quiet = |(node, at): (&NodeId, &Option<_>)| {
+            let late = at
+                .as_ref()
+                .is_none_or(|at: &openraft::alias::SerdeInstantOf<Types>| at.elapsed() > self.settings.election_max);
+            (late && *node != self.node()).then_some(*node)
+        };
+        answers.filter_map(quiet).collect()
     }
 
     /// Takes room for a write of `bytes`; `None` where too much waits already.
@@ -112,6 +137,9 @@ impl<M: Machine> Replica<M> {
             leader_contact: self.leader_contact(&metrics, applied),
             catching_up: self.incoming.lock().as_ref().is_some_and(Incoming::is_under_way)
                 || committed > applied + LAG_ENTRIES,
+            members_at: (metrics.membership_config.log_id() == metrics.committed_membership_config.log_id())
+                .then(|| index_of(metrics.membership_config.log_id())),
+            silent: self.silent(&metrics),
             matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
             stopped: stopped(&metrics),
         }

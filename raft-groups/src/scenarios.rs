@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::membership::Step;
 use crate::sim::SimCluster;
 use crate::storage::sim_disk::Fault;
 use crate::testing::{Registers, Set};
@@ -208,34 +207,6 @@ fn damage_keeps_a_replica_closed() {
             let error = cluster.restart(1).await.expect_err("a replica with a damaged log takes part");
             assert!(error.to_string().contains("damaged") && error.to_string().contains("other replicas"), "{error}");
             write_somewhere(&cluster, &[], 20).await;
-        });
-    }
-}
-
-#[test]
-fn a_group_walks_to_other_members_and_back_under_writes() {
-    for seed in 0..5 {
-        simulate(async move {
-            let cluster = Cluster::start_with_spares(seed, 3, 2, settings(), 0.0).await.expect("starts");
-            let mut written = 0;
-            for wanted in [[1, 2, 3, 4].as_slice(), &[2, 3, 4, 5], &[4, 5], &[1, 2, 3]] {
-                let wanted = wanted.iter().copied().collect();
-                loop {
-                    written += 1;
-                    let leader = write_somewhere(&cluster, &[], written).await;
-                    let step = cluster.group(leader).expect("runs").converge(&wanted, later()).await;
-                    if matches!(step, Ok(Step::Done)) {
-                        break;
-                    }
-                    assert!(written < 1000, "the walk does not end: {step:?}");
-                    sleep(Duration::from_millis(20)).await;
-                }
-                for id in &wanted {
-                    let group = cluster.group(*id).expect("runs");
-                    group.read(ReadMode::Linearizable, later()).await.expect("members serve");
-                    assert_eq!(value(&group), Some(written));
-                }
-            }
         });
     }
 }

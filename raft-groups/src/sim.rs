@@ -21,6 +21,8 @@ pub struct SimCluster<M: Machine> {
     pub net: SimNet,
     seed: u64,
     settings: RaftSettings,
+    /// Nodes up to this one are the group's first members.
+    founders: u64,
     nodes: BTreeMap<NodeId, SimNode<M>>,
 }
 
@@ -63,7 +65,8 @@ impl<M: Machine> SimCluster<M> {
             let disk = |salt| SimDisk::new(seed.wrapping_mul(31).wrapping_add(id * 2 + salt));
             (id, SimNode { log: disk(0), state: disk(1), running: None, lives: 0 })
         };
-        let mut cluster = Self { net, seed, settings, nodes: (1..=count + spares).map(node).collect() };
+        let mut cluster =
+            Self { founders: count, net, seed, settings, nodes: (1..=count + spares).map(node).collect() };
         for id in cluster.ids() {
             cluster.restart(id).await?;
         }
@@ -72,6 +75,20 @@ impl<M: Machine> SimCluster<M> {
             return Err(OpenError::Settings(error.to_string()));
         }
         Ok(cluster)
+    }
+
+    /// Closes and erases a node's replica, which must be no member any more, and opens a new one in its place.
+    ///
+    /// # Errors
+    /// Where its disk fails.
+    pub async fn replace_replica(&mut self, id: NodeId) -> Result<(), OpenError> {
+        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+        let Some((host, _)) = node.running.take() else { return Ok(()) };
+        host.close_group(Self::GROUP).await;
+        host.erase_group(Self::GROUP).await?;
+        let group = host.open_newcomer(Self::GROUP, M::Setup::default()).await?;
+        node.running = Some((host, group));
+        Ok(())
     }
 
     /// All nodes, running or not.
@@ -126,7 +143,10 @@ impl<M: Machine> SimCluster<M> {
         let disk = Disk::simulated(&node.log, &node.state, seed, SYNC_DELAY);
         let (settings, transport) = (self.settings.clone(), self.net.transport(id));
         let host = Host::open(identity, settings, disk, transport, Faults::default(), is_new).await?;
-        let group = host.open_group(Self::GROUP, M::Setup::default()).await?;
+        let group = match id <= self.founders {
+            true => host.open_group(Self::GROUP, M::Setup::default()).await?,
+            false => host.open_newcomer(Self::GROUP, M::Setup::default()).await?,
+        };
         self.net.join(host.clone());
         node.running = Some((host, group));
         Ok(())

@@ -81,6 +81,10 @@ pub struct GroupStatus {
     pub catching_up: bool,
     /// On the leader: the last log index each member is known to hold.
     pub matched: BTreeMap<NodeId, u64>,
+    /// On the leader: members that have not answered for longer than the longest election timeout.
+    pub silent: BTreeSet<NodeId>,
+    /// Log index of the membership where it is committed; `None` while a change of it is under way.
+    pub members_at: Option<u64>,
     /// Why this replica no longer takes part, with the way out.
     pub stopped: Option<String>,
 }

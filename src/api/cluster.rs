@@ -193,6 +193,9 @@ pub struct ClusterStatus {
     pub replication_factor: usize,
     /// Default level of collections that name none.
     pub consistency_level: Consistency,
+    /// The node that leads the group of the cluster map, where the placement driver runs; `null` where none is known.
+    #[serde(default)]
+    pub meta_leader: Option<String>,
     /// By id.
     pub nodes: Vec<NodeStatus>,
 }

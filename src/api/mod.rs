@@ -11,6 +11,7 @@ mod collections;
 mod error;
 mod index;
 mod level;
+mod members;
 mod points;
 mod search;
 mod search_batch;
@@ -32,6 +33,10 @@ pub use collections::{
 pub use error::{Committed, ErrorBody, ErrorStatus};
 pub use index::{Index, IndexKind, Quantization};
 pub use level::Level;
+pub use members::{
+    AddNode, Change, Member, Members, MoveReplica, OperationRow, Operations, Plan, PlannedMove, ReplicaState,
+    SetLabels, ShardDetail, TransferLeader,
+};
 pub use points::{Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult};
 pub use search::{
     Count, Counted, DEFAULT_LIMIT, Evidence, Explain, Hit, Record, Role, Scroll, Scrolled, Search, SearchParams,

@@ -74,9 +74,10 @@ impl Failure {
             Self::GaveUp { unknown: true, .. } => Exit::Unknown,
             Self::GaveUp { last, .. } => last.exit(),
             Self::Refused { status, .. } if status.committed == Committed::Unknown => Exit::Unknown,
+            Self::Refused { status, .. } if status.code.starts_with("would_lose") => Exit::Guarded,
             Self::Refused { http: 404, .. } => Exit::NotFound,
             Self::Refused { http: 409 | 412, .. } => Exit::Conflict,
-            Self::Refused { http: 408 | 429 | 503 | 507, .. } => Exit::Unavailable,
+            Self::Refused { http: 408 | 429 | 502 | 503 | 507, .. } => Exit::Unavailable,
             Self::Refused { .. } => Exit::Failed,
             Self::Unreachable { sent: true, .. } => Exit::Unknown,
             Self::Unreachable { .. } => Exit::Unavailable,
@@ -130,6 +131,32 @@ impl Client {
     /// Reads: a `POST` that changes nothing, such as a search.
     pub(crate) async fn ask<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Failure> {
         self.call(&Method::POST, path, Body::json(body)).await.map_err(as_read)
+    }
+
+    /// Changes something, on one pass over the doors; what is asked for twice is done once.
+    pub(crate) async fn change<A: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<A, Failure> {
+        self.call(method, path, Body::json(body)).await
+    }
+
+    /// Reads a page that answers with its own body whatever its status, such as that of the cluster's health.
+    pub(crate) async fn page<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
+        let mut last = None;
+        for door in 0..self.urls.len() {
+            match self.fetch(door, &Method::GET, path, Body::none()).await {
+                Ok((http, text)) => {
+                    let foreign = |_| Failure::Foreign { url: self.urls[door].clone(), http, text: start_of(&text) };
+                    return serde_json::from_slice(&text).map_err(foreign);
+                }
+                Err(failure) => last = Some(as_read(failure)),
+            }
+        }
+        let nowhere = || Failure::Unreachable { tried: String::new(), reason: "no URL was given".into(), sent: false };
+        Err(last.unwrap_or_else(nowhere))
     }
 
     /// Writes JSON, as [`Client::write_body`] does.
@@ -205,6 +232,17 @@ impl Client {
         path: &str,
         body: Body,
     ) -> Result<A, Failure> {
+        let (http, text) = self.fetch(door, method, path, body).await?;
+        let foreign = || Failure::Foreign { url: self.urls[door].clone(), http, text: start_of(&text) };
+        if (200..300).contains(&http) {
+            return serde_json::from_slice(&text).map_err(|_| foreign());
+        }
+        let body: ErrorBody = serde_json::from_slice(&text).map_err(|_| foreign())?;
+        Err(Failure::Refused { http, status: Box::new(body.status) })
+    }
+
+    /// One answer of one door, whatever it says.
+    async fn fetch(&self, door: usize, method: &Method, path: &str, body: Body) -> Result<(u16, Bytes), Failure> {
         let url = &self.urls[door];
         let mut request = self.http.request(method.clone(), format!("{url}{path}"));
         if !body.bytes.is_empty() {
@@ -216,14 +254,8 @@ impl Client {
             reason: innermost(&error),
         };
         let response = request.send().await.map_err(silent)?;
-        let http = response.status();
-        let text = response.bytes().await.map_err(silent)?;
-        let foreign = || Failure::Foreign { url: url.clone(), http: http.as_u16(), text: start_of(&text) };
-        if http.is_success() {
-            return serde_json::from_slice(&text).map_err(|_| foreign());
-        }
-        let body: ErrorBody = serde_json::from_slice(&text).map_err(|_| foreign())?;
-        Err(Failure::Refused { http: http.as_u16(), status: Box::new(body.status) })
+        let http = response.status().as_u16();
+        Ok((http, response.bytes().await.map_err(silent)?))
     }
 }
 

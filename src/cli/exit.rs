@@ -24,6 +24,10 @@ pub(crate) enum Exit {
     Unknown = 6,
     /// The cluster cannot serve now, or nobody answers.
     Unavailable = 7,
+    /// It would lose a majority or a last copy, and was not done.
+    Guarded = 9,
+    /// A dry run found something to do.
+    Changes = 10,
 }
 
 impl From<Exit> for ExitCode {

@@ -3,12 +3,14 @@
 //! `server` and `gateway` start what [`crate::node`] builds; every other verb is a client that speaks HTTP, or starts
 //! processes of this same binary and then speaks HTTP. Nothing here reads a data directory or knows what Raft is.
 
+mod admin;
 mod bench;
 mod client;
 mod demo;
 mod dev;
 mod exit;
 mod ingest;
+mod manual;
 mod progress;
 mod search;
 mod status;
@@ -16,7 +18,7 @@ mod table;
 
 use crate::config::{GatewayArgs, ServerArgs};
 use crate::node::{self, NodeError};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use exit::Exit;
 use std::process::ExitCode;
 
@@ -37,7 +39,8 @@ Examples:
   quiver search docs --id 7
   quiver status
 
-Exit codes: 0 ok, 1 failed, 2 usage, 3 degraded, 4 not found, 5 conflict, 6 outcome unknown, 7 unavailable.";
+Exit codes: 0 ok, 1 failed, 2 usage, 3 degraded, 4 not found, 5 conflict, 6 outcome unknown, 7 unavailable, 9 refused by
+a guard, 10 the plan of a dry run has changes.";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -59,6 +62,18 @@ enum Verb {
     Search(search::SearchArgs),
     /// Show nodes, shards and leaders.
     Status(status::StatusArgs),
+    /// Look at the cluster as a whole: status, health, topology, rebalance.
+    Cluster(admin::ClusterArgs),
+    /// Let nodes join, leave, drain; show and label them.
+    Node(admin::NodeArgs),
+    /// Show, move and verify shards.
+    Shard(admin::ShardArgs),
+    /// List, watch and cancel long operations.
+    Op(admin::OpArgs),
+    /// Print completions for a shell.
+    Completions(manual::CompletionsArgs),
+    /// Write man pages.
+    Man(manual::ManArgs),
 }
 
 const SERVER_EXAMPLES: &str = "\
@@ -101,6 +116,12 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,
         Verb::Status(args) => status::run(args).await,
+        Verb::Cluster(args) => admin::run_cluster(args).await,
+        Verb::Node(args) => admin::run_node(args).await,
+        Verb::Shard(args) => admin::run_shard(args).await,
+        Verb::Op(args) => admin::run_op(args).await,
+        Verb::Completions(args) => Ok(manual::completions(&args, Cli::command())),
+        Verb::Man(args) => manual::man(&args, Cli::command()),
     }
 }
 

@@ -58,6 +58,18 @@ pub struct ServerArgs {
     /// Log entries kept behind a snapshot, for replicas that lag a little [default: 2000, or half of --snapshot-after where that is less].
     #[arg(long, env = "QUIVER_KEEP_ENTRIES", value_name = "ENTRIES")]
     pub keep_entries: Option<u64>,
+    /// Silence after which a node counts as lost and its replicas are made anew where there is room, in milliseconds [default: 600000].
+    #[arg(long, env = "QUIVER_NODE_LOST_AFTER_MS", value_name = "MS")]
+    pub node_lost_after_ms: Option<u64>,
+    /// Time within which an adopted node must come up before it is given up, in milliseconds [default: 60000].
+    #[arg(long, env = "QUIVER_JOIN_WITHIN_MS", value_name = "MS")]
+    pub join_within_ms: Option<u64>,
+    /// Most shards whose replicas are moved at once [default: 2].
+    #[arg(long, env = "QUIVER_MAX_MOVES", value_name = "SHARDS")]
+    pub max_moves: Option<usize>,
+    /// Most bytes a second that this node sends of one replica it copies to another node [default: 33554432].
+    #[arg(long, env = "QUIVER_MOVE_RATE_BYTES", value_name = "BYTES")]
+    pub move_rate_bytes: Option<u64>,
     /// Threads that take new vectors into the index [default: half of the processors, at least 1].
     #[arg(long, env = "QUIVER_INDEX_THREADS", value_name = "N")]
     pub index_threads: Option<usize>,
@@ -125,6 +137,14 @@ pub struct ServerSettings {
     pub snapshot_after: u64,
     /// Log entries kept behind a snapshot.
     pub keep_entries: u64,
+    /// Silence after which a node counts as lost.
+    pub node_lost_after: Duration,
+    /// Time within which an adopted node must come up.
+    pub join_within: Duration,
+    /// Most shards whose replicas are moved at once.
+    pub moves: usize,
+    /// Most bytes a second sent of one replica that is copied.
+    pub move_rate: u64,
     /// Threads that take new vectors into the index.
     pub index_threads: usize,
     /// Share of its time that each of them works.
@@ -174,6 +194,10 @@ impl ServerArgs {
             election_max_ms,
             snapshot_after,
             keep_entries,
+            node_lost_after_ms,
+            join_within_ms,
+            max_moves,
+            move_rate_bytes,
             index_threads,
             index_share,
             max_body_bytes,
@@ -215,6 +239,10 @@ impl ServerArgs {
             election_max: millis(self.election_max_ms, 1000),
             snapshot_after,
             keep_entries: self.keep_entries.unwrap_or(2000.min(snapshot_after / 2)),
+            node_lost_after: millis(self.node_lost_after_ms, 600_000),
+            join_within: millis(self.join_within_ms, 60_000),
+            moves: self.max_moves.unwrap_or(2),
+            move_rate: self.move_rate_bytes.unwrap_or(32 << 20),
             index_threads: self.index_threads.unwrap_or_else(half_of_the_processors),
             index_share: self.index_share.unwrap_or(1.0),
             limits: request_limits(self.max_body_bytes, self.max_batch, self.max_limit, self.request_timeout_ms)?,
@@ -248,6 +276,25 @@ impl ServerSettings {
         if self.election_max <= self.election_min {
             let reason = "must exceed --election-min-ms: elections need different patience to be decided";
             return Err(ConfigError::invalid("--election-max-ms", reason));
+        }
+        if self.node_lost_after < self.election_max * 2 {
+            let reason = format!(
+                "a node that only restarts would be replaced: keep it at or above twice --election-max-ms ({} ms)",
+                self.election_max.as_millis()
+            );
+            return Err(ConfigError::invalid("--node-lost-after-ms", reason));
+        }
+        if self.join_within < Duration::from_secs(1) {
+            return Err(ConfigError::invalid("--join-within-ms", "no node is up so soon: choose 1000 or more"));
+        }
+        if self.moves == 0 {
+            return Err(ConfigError::invalid("--max-moves", "nothing could ever be repaired: choose at least 1"));
+        }
+        if self.move_rate < 64 << 10 {
+            return Err(ConfigError::invalid(
+                "--move-rate-bytes",
+                "no replica would ever arrive: choose 65536 or more",
+            ));
         }
         if self.snapshot_after == 0 {
             return Err(ConfigError::invalid("--snapshot-after", "must be at least 1 entry"));

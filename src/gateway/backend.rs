@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::engine::{CollectionConfig, CountQuery, FieldType, GetQuery, PointWrite, Record, ScrollQuery, Selector};
-use crate::placement::{ClusterMap, ShardId};
+use crate::placement::{ClusterMap, MetaCommand, MetaReply, ShardId};
 use crate::routing::{
     Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, Overview, PageSearch, ReadOptions,
     RouteError, Router, ScrollAnswer, SearchAnswer, WriteOutcome,
@@ -84,6 +84,10 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<Answer<u64>, RouteError>;
     /// Asks every node for its report.
     async fn overview(&self, deadline: Instant) -> Overview;
+    /// The cluster map as it certainly is now.
+    async fn read_map(&self, deadline: Instant) -> Result<Arc<ClusterMap>, RouteError>;
+    /// Carries a command out on the cluster map.
+    async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError>;
 }
 
 #[async_trait]
@@ -175,5 +179,13 @@ impl Backend for Router {
 
     async fn overview(&self, deadline: Instant) -> Overview {
         Self::overview(self, deadline).await
+    }
+
+    async fn read_map(&self, deadline: Instant) -> Result<Arc<ClusterMap>, RouteError> {
+        Self::read_map(self, deadline).await
+    }
+
+    async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
+        Self::change_map(self, command, deadline).await
     }
 }

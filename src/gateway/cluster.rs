@@ -8,7 +8,6 @@ use axum::response::Response;
 
 use super::body::answer;
 use super::door::Call;
-use super::error::ApiError;
 use super::overview;
 use super::state::GatewayState;
 use crate::api::HealthState;
@@ -31,22 +30,7 @@ pub(super) async fn sharding(State(state): State<GatewayState>, call: Call) -> R
     answer(StatusCode::OK, &overview::sharding(&ask(&state, &call).await))
 }
 
-pub(super) async fn add_node() -> ApiError {
-    no_placement_driver("POST /cluster/nodes")
-}
-
-pub(super) async fn remove_node() -> ApiError {
-    no_placement_driver("DELETE /cluster/nodes/{node_id}")
-}
-
-async fn ask(state: &GatewayState, call: &Call) -> Overview {
+/// What all nodes say of themselves.
+pub(super) async fn ask(state: &GatewayState, call: &Call) -> Overview {
     state.backend.overview(tokio::time::Instant::from_std(call.began) + PATIENCE).await
-}
-
-fn no_placement_driver(what: &str) -> ApiError {
-    ApiError::not_supported(
-        what,
-        "growing and shrinking a cluster arrives with the placement driver; until then, form a new cluster of the wanted size \
-         (`quiver server --bootstrap N`) and ingest into it",
-    )
 }

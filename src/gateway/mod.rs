@@ -22,10 +22,13 @@ mod cluster;
 mod collections;
 mod convert;
 mod faults;
+mod members;
 mod meter;
+mod operations;
 mod overview;
 mod own;
 mod payload_indexes;
+mod plan;
 mod points_body;
 mod reads;
 mod request;
@@ -43,7 +46,7 @@ use axum::routing::{get, post};
 pub use backend::Backend;
 pub use error::ApiError;
 pub use limits::Limits;
-pub use state::{GatewayState, LinkFaults, LocalNode, NodeHealth};
+pub use state::{GatewayState, Introduction, LinkFaults, LocalNode, NodeHealth};
 
 /// Every route of the native API.
 pub fn router(state: GatewayState) -> Router {
@@ -90,8 +93,17 @@ fn cluster_routes() -> Router<GatewayState> {
         .route("/cluster/status", get(cluster::status))
         .route("/cluster/health", get(cluster::health))
         .route("/cluster/sharding", get(cluster::sharding))
-        .route("/cluster/nodes", post(cluster::add_node))
-        .route("/cluster/nodes/{node_id}", axum::routing::delete(cluster::remove_node))
+        .route("/cluster/nodes", get(members::list).post(members::add))
+        .route("/cluster/nodes/{node_id}", get(members::show).delete(members::remove))
+        .route("/quiver/v1/nodes/{node_id}/drain", post(members::drain))
+        .route("/quiver/v1/nodes/{node_id}/undrain", post(members::undrain))
+        .route("/quiver/v1/nodes/{node_id}/labels", axum::routing::put(members::label))
+        .route("/quiver/v1/shards/{shard}", get(operations::shard))
+        .route("/quiver/v1/shards/{shard}/move", post(operations::move_replica))
+        .route("/quiver/v1/shards/{shard}/leader", post(operations::transfer_leader))
+        .route("/quiver/v1/rebalance", post(operations::rebalance))
+        .route("/quiver/v1/operations", get(operations::list))
+        .route("/quiver/v1/operations/{operation_id}", get(operations::show).delete(operations::cancel))
 }
 
 async fn unknown_path(request: Request) -> ApiError {

@@ -11,7 +11,7 @@ use crate::api::{
     ClusterHealth, ClusterSharding, ClusterStatus, Consistency, GroupCounts, HealthState, Issue, NodeStatus,
     ShardReplica, ShardingRow,
 };
-use crate::placement::{META, ShardEntry, ShardId};
+use crate::placement::{META, NodeState, ShardEntry, ShardId};
 use crate::routing::{NodeOverview, Overview};
 
 /// `GET /cluster/status`.
@@ -26,6 +26,7 @@ pub(super) fn status(overview: &Overview) -> ClusterStatus {
         total_vectors: overview.points(),
         replication_factor: map.replication_factor,
         consistency_level: Consistency::default(),
+        meta_leader: overview.meta_leader().map(|node| map.name_of(node)),
         nodes,
     }
 }
@@ -60,8 +61,14 @@ pub(super) fn sharding(overview: &Overview) -> ClusterSharding {
         hash: "xxh3".to_owned(),
         shard_count: map.shards.len(),
         shards: map.shards.iter().map(|(shard, entry)| sharding_row(overview, *shard, entry)).collect(),
-        moves_in_progress: Vec::new(),
+        moves_in_progress: map.shards.iter().filter_map(|(shard, entry)| moving(overview, *shard, entry)).collect(),
     }
+}
+
+/// How one node is.
+pub(super) fn node_health(overview: &Overview, node: NodeId) -> HealthState {
+    let seen = overview.nodes.iter().find(|seen| seen.node == node);
+    seen.map_or(HealthState::Unavailable, |seen| node_status(overview, seen).status)
 }
 
 fn node_status(overview: &Overview, node: &NodeOverview) -> NodeStatus {
@@ -81,7 +88,13 @@ fn node_status(overview: &Overview, node: &NodeOverview) -> NodeStatus {
     };
     let statuses = report.meta.iter().chain(report.replicas.iter().map(|replica| &replica.status));
     let stopped = statuses.into_iter().any(|status| status.stopped.is_some());
-    let status = if stopped || !report.quarantined.is_empty() { HealthState::Degraded } else { HealthState::Healthy };
+    let state = entry.map(|entry| entry.state);
+    let status = match state {
+        Some(NodeState::Joining) => HealthState::Starting,
+        Some(NodeState::Draining | NodeState::Leaving) => HealthState::Draining,
+        _ if stopped || !report.quarantined.is_empty() => HealthState::Degraded,
+        _ => HealthState::Healthy,
+    };
     let load = f64::from(report.load).clamp(0.0, 1.0);
     NodeStatus {
         id,
@@ -118,10 +131,10 @@ fn groups(overview: &Overview) -> Vec<GroupView> {
     }
     let metas: Vec<(NodeId, &GroupStatus)> =
         overview.reports().filter_map(|report| report.meta.as_ref().map(|meta| (report.node, meta))).collect();
-    let meta = group_view(META, overview.meta_leader(), &overview.map.meta, &metas);
+    let meta = group_view(META, overview.meta_leader(), &overview.map.meta.target, &metas);
     let shards = overview.map.shards.iter().map(|(shard, entry)| {
         let replicas: Vec<_> = overview.replicas(*shard).map(|(node, replica)| (node, &replica.status)).collect();
-        group_view(shard.group(), overview.leader(*shard).map(|(node, _)| node), &entry.target, &replicas)
+        group_view(shard.group(), overview.leader(*shard).map(|(node, _)| node), &entry.placement.target, &replicas)
     });
     std::iter::once(meta).chain(shards).collect()
 }
@@ -208,13 +221,21 @@ fn group_name(group: GroupId) -> String {
     ShardId::of_group(group).map_or_else(|| "the cluster map's group".to_owned(), |shard| format!("shard {shard}"))
 }
 
+/// Replicas of a shard on their way.
+fn moving(overview: &Overview, shard: ShardId, entry: &ShardEntry) -> Option<serde_json::Value> {
+    let placement = &entry.placement;
+    let names = |nodes: BTreeSet<NodeId>| -> Vec<String> { nodes.iter().map(|n| overview.map.name_of(*n)).collect() };
+    let (come, go) = (&placement.target - &placement.actual, &placement.actual - &placement.target);
+    (!placement.settled).then(|| serde_json::json!({"shard": shard.0, "to": names(come), "from": names(go)}))
+}
+
 fn sharding_row(overview: &Overview, shard: ShardId, entry: &ShardEntry) -> ShardingRow {
     let speaker = overview.speaker(shard);
     let leader = overview.leader(shard);
     let members = speaker
         .map(|(_, replica)| &replica.status.voters | &replica.status.learners)
         .filter(|members| !members.is_empty());
-    let members = &members.unwrap_or_default() | &entry.target;
+    let members = &members.unwrap_or_default() | &entry.placement.target;
     let head = leader.map(|(_, replica)| replica.status.last_log);
     let (first, last) = entry.range;
     ShardingRow {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use raft_groups::NodeId;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -14,6 +15,7 @@ use super::backend::Backend;
 use super::books::{self, Books};
 use super::limits::Limits;
 use crate::api::HealthState;
+use crate::placement::NodeEntry;
 use crate::routing::NodeReport;
 
 /// Everything a handler can reach; clones share it.
@@ -41,6 +43,7 @@ impl GatewayState {
 }
 
 /// This process, as its own pages show it.
+#[async_trait]
 pub trait LocalNode: Send + Sync + 'static {
     /// The node's name; a gateway without replicas has one too.
     fn name(&self) -> String;
@@ -54,8 +57,25 @@ pub trait LocalNode: Send + Sync + 'static {
     /// What it holds; `None` on a gateway without replicas.
     fn report(&self) -> Option<NodeReport>;
 
+    /// Asks the process at an address who it is.
+    ///
+    /// # Errors
+    /// Why there is no answer that makes sense.
+    async fn introduction(&self, host: &str, port: u16) -> Result<Introduction, String>;
+
     /// The switch for link faults; `None` unless the node was started with `--test-faults`.
     fn faults(&self) -> Option<Arc<dyn LinkFaults>>;
+}
+
+/// What a process says of itself when it is asked who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduction {
+    /// The node.
+    pub entry: NodeEntry,
+    /// The cluster it belongs to, once it does.
+    pub cluster: Option<[u8; 16]>,
+    /// Whether it forms a cluster, or belongs to one.
+    pub taken: bool,
 }
 
 /// How this process is.

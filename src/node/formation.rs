@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::placement::{ClusterMap, FormationError, NodeEntry, NodeName, form};
+use crate::placement::{ClusterMap, FormationError, NodeEntry, NodeName, NodeState, form};
 
 /// A joiner that has not asked for so long is gone, and does not count.
 const JOINER_PATIENCE: Duration = Duration::from_secs(5);
@@ -48,17 +48,24 @@ pub(super) enum JoinAnswer {
     },
     /// The name is taken by another node, or by an earlier life of this one.
     NameTaken,
-    /// The cluster exists, and does not take new members this way.
-    Closed,
+    /// The cluster exists, and takes a new member once an operator says so: ask again.
+    Unadopted,
     /// This node forms no cluster, and belongs to none yet.
     NotForming,
 }
 
 impl JoinRequest {
+    /// Whether the map has this node where it really listens.
+    pub fn is_at(&self, entry: &NodeEntry) -> bool {
+        (&self.host, self.port, &self.peer_addr) == (&entry.host, entry.port, &entry.peer_addr)
+    }
+
     /// The node's entry in a map.
     pub fn entry(&self) -> NodeEntry {
         let (name, host, peer_addr) = (self.name.clone(), self.host.clone(), self.peer_addr.clone());
-        NodeEntry { name, incarnation: *self.incarnation.as_bytes(), host, port: self.port, peer_addr }
+        let (incarnation, port) = (*self.incarnation.as_bytes(), self.port);
+        let (state, labels) = (NodeState::Member, BTreeMap::new());
+        NodeEntry { name, incarnation, host, port, peer_addr, state, labels }
     }
 }
 
@@ -105,6 +112,11 @@ impl Formation {
         }
     }
 
+    /// Whether this node neither forms a cluster nor belongs to one.
+    pub fn is_idle(&self) -> bool {
+        matches!(*self.stage.lock(), Stage::Idle)
+    }
+
     /// From now on joiners are answered from `map`.
     pub fn decided(&self, map: ClusterMap) {
         *self.stage.lock() = Stage::Decided(Box::new(map));
@@ -145,7 +157,7 @@ fn from_map(request: &JoinRequest, map: &ClusterMap) -> JoinAnswer {
             JoinAnswer::Member { node: *node, map: Box::new(map.clone()) }
         }
         Some(_) => JoinAnswer::NameTaken,
-        None => JoinAnswer::Closed,
+        None => JoinAnswer::Unadopted,
     }
 }
 
@@ -194,7 +206,7 @@ mod tests {
             assert_eq!(ask(&b), JoinAnswer::Member { node: 3, map: Box::new(map.clone()) });
         }
         assert_eq!(ask(&node("b")), JoinAnswer::NameTaken);
-        assert_eq!(ask(&node("c")), JoinAnswer::Closed);
+        assert_eq!(ask(&node("c")), JoinAnswer::Unadopted);
     }
 
     #[tokio::test(start_paused = true)]
@@ -217,7 +229,7 @@ mod tests {
     #[test]
     fn answers_survive_json() {
         let member = JoinAnswer::Member { node: 3, map: Box::new(crate::placement::tests::map_of(3, 8, 3)) };
-        for answer in [member, JoinAnswer::Waiting, JoinAnswer::Closed] {
+        for answer in [member, JoinAnswer::Waiting, JoinAnswer::Unadopted] {
             let text = serde_json::to_string(&answer).unwrap();
             assert_eq!(serde_json::from_str::<JoinAnswer>(&text).unwrap(), answer, "{text}");
         }

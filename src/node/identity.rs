@@ -16,7 +16,7 @@ use super::data_dir::{IDENTITY, replace};
 use crate::placement::{ClusterMap, NodeName};
 
 /// Version of the file and of everything beside it.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// What a node knows of itself without asking anyone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub(super) struct Membership {
     pub first_map: ClusterMap,
     /// Whether the stores have been taken into use; from then on, empty ones are a loss and not a beginning.
     pub started: bool,
+    /// URLs of the nodes it last knew: those of the first map may all be gone when it starts again.
+    #[serde(default)]
+    pub seeds: Vec<String>,
 }
 
 /// The identity and the file it lives in.
@@ -126,7 +129,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut made = IdentityFile::open(dir.path(), name("node2")).unwrap();
         let first_map = map_of(3, 8, 3);
-        made.set_member(Membership { cluster: Uuid::new_v4(), node: 2, first_map, started: true }).unwrap();
+        made.set_member(Membership { cluster: Uuid::new_v4(), node: 2, first_map, started: true, seeds: Vec::new() })
+            .unwrap();
         let found = IdentityFile::open(dir.path(), name("node2")).unwrap();
         assert_eq!(found.identity, made.identity);
     }
@@ -152,8 +156,8 @@ mod tests {
         assert!(matches!(open(&good.replace("node1", "node7")), Some(NodeError::DamagedIdentity { .. })));
         assert!(matches!(open(&good[..good.len() / 2]), Some(NodeError::DamagedIdentity { .. })));
         assert!(matches!(open(""), Some(NodeError::DamagedIdentity { .. })));
-        let newer = good.replace("\"format\":1", "\"format\":2");
-        assert!(matches!(open(&newer), Some(NodeError::OtherFormat { found: 2, .. })));
+        let newer = good.replace("\"format\":2", "\"format\":3");
+        assert!(matches!(open(&newer), Some(NodeError::OtherFormat { found: 3, .. })));
         assert!(open(&good).is_none());
     }
 }

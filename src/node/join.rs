@@ -9,16 +9,21 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::NodeError;
 use super::formation::{Formation, JoinAnswer, JoinRequest};
-use crate::gateway::{ApiError, body};
+use crate::gateway::{ApiError, Introduction, body};
 use crate::placement::NodeName;
 use crate::routing::MapCell;
 
 /// Path of the endpoint on the HTTP port.
 const PATH: &str = "/quiver/v1/join";
+
+/// Path at which a node says who it is.
+const WHO_PATH: &str = "/quiver/v1/introduction";
 
 /// Pause between two questions of a joiner.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -36,13 +41,47 @@ const MAX_BODY: usize = 16 << 10;
 #[derive(Clone)]
 pub(super) struct JoinDoor {
     pub formation: Arc<Formation>,
-    pub me: NodeName,
+    pub me: JoinRequest,
     pub map: MapCell,
+}
+
+/// A node's answer to who it is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Who {
+    node: JoinRequest,
+    /// The cluster it belongs to, once it does.
+    cluster: Option<Uuid>,
+    /// Whether it forms a cluster, or belongs to one.
+    taken: bool,
 }
 
 /// The route that joiners ask.
 pub(super) fn router(door: JoinDoor) -> Router {
-    Router::new().route(PATH, post(answer)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(door)
+    Router::new()
+        .route(PATH, post(answer))
+        .route(WHO_PATH, get(who))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(door)
+}
+
+async fn who(State(door): State<JoinDoor>) -> Response {
+    let map = door.map.get();
+    let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster));
+    let taken = cluster.is_some() || !door.formation.is_idle();
+    body::answer(StatusCode::OK, &Who { node: door.me, cluster, taken })
+}
+
+/// Asks the process at `host:port` who it is.
+///
+/// # Errors
+/// Why there is no answer that makes sense.
+pub(super) async fn introduction(host: &str, port: u16) -> Result<Introduction, String> {
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
+    let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    let answer = client.get(format!("http://{bracketed}:{port}{WHO_PATH}")).send().await;
+    let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
+    let who: Who = answer.json().await.map_err(|error| error.to_string())?;
+    Ok(Introduction { entry: who.node.entry(), cluster: who.cluster.map(|id| *id.as_bytes()), taken: who.taken })
 }
 
 async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejection>) -> Result<Response, ApiError> {
@@ -51,12 +90,11 @@ async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejec
         _ => ApiError::BodyCut { reason: rejection.body_text() },
     })?;
     let request = body::parse::<JoinRequest>(&question)?;
-    let answer = door.formation.answer(request, &door.me, &door.map.get());
+    let answer = door.formation.answer(request, &door.me.name, &door.map.get());
     let status = match answer {
         JoinAnswer::Member { .. } => StatusCode::OK,
-        JoinAnswer::Waiting => StatusCode::ACCEPTED,
+        JoinAnswer::Waiting | JoinAnswer::Unadopted => StatusCode::ACCEPTED,
         JoinAnswer::NameTaken => StatusCode::CONFLICT,
-        JoinAnswer::Closed => StatusCode::NOT_IMPLEMENTED,
         JoinAnswer::NotForming => StatusCode::SERVICE_UNAVAILABLE,
     };
     Ok(body::answer(status, &answer))
@@ -72,26 +110,27 @@ pub(super) async fn ask(url: &str, request: &JoinRequest) -> Result<JoinAnswer, 
         match question_once(&client, url, request).await {
             Ok(member @ JoinAnswer::Member { .. }) => return Ok(member),
             Ok(JoinAnswer::NameTaken) => return Err(refused(name_taken(&request.name))),
-            Ok(JoinAnswer::Closed) => return Err(refused(CLOSED.to_owned())),
             Ok(JoinAnswer::Waiting) if complain => tracing::info!(url, "waiting for the other nodes to join"),
+            Ok(JoinAnswer::Unadopted) if complain => {
+                let (node, host, port) = (request.name.as_str(), &request.host, request.port);
+                tracing::info!(url, "waiting to be adopted: `quiver node join {node} {host}:{port} --url {url}`");
+            }
             Ok(JoinAnswer::NotForming) if complain => {
                 tracing::warn!(url, "that node forms no cluster yet: one node must be started with --bootstrap");
             }
             Err(error) if complain => tracing::warn!(url, %error, "cannot reach the node to join; trying on"),
-            Ok(JoinAnswer::Waiting | JoinAnswer::NotForming) | Err(_) => {}
+            Ok(JoinAnswer::Waiting | JoinAnswer::Unadopted | JoinAnswer::NotForming) | Err(_) => {}
         }
         tokio::time::sleep(PAUSE).await;
     }
     Err(refused("it was asked too often".to_owned()))
 }
 
-const CLOSED: &str = "the cluster is formed already, and growing it needs the placement driver, which this version \
-                      does not have: form the cluster with all its nodes";
-
 fn name_taken(name: &NodeName) -> String {
     format!(
-        "it knows another node, or an earlier life of this one, as `{name}`: choose another --node-id, or start with \
-         the data directory that this node had"
+        "it knows another node, or an earlier life of this one, as `{name}`: choose another --node-id, start with the \
+         data directory that this node had, or, if that is gone, remove the earlier one first (`quiver node leave \
+         {name}`) and start this one again"
     )
 }
 

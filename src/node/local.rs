@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use raft_groups::network::faults::Faults;
 use raft_groups::{GroupStatus, NodeId};
 
 use super::health::Signs;
 use super::shutdown::Stop;
 use super::vitals::ProcessVitals;
-use crate::gateway::{LinkFaults, LocalNode, NodeHealth};
+use crate::gateway::{Introduction, LinkFaults, LocalNode, NodeHealth};
 use crate::routing::{LocalGroups, MapCell, NodeReport, Service, Vitals as _};
 
 /// A server process.
@@ -58,6 +59,7 @@ pub(super) async fn watch_ready(node: Arc<ServerNode>) {
     node.was_ready.store(true, Ordering::Relaxed);
 }
 
+#[async_trait]
 impl LocalNode for ServerNode {
     fn name(&self) -> String {
         self.name.clone()
@@ -73,6 +75,10 @@ impl LocalNode for ServerNode {
 
     fn report(&self) -> Option<NodeReport> {
         self.service.get().map(|service| service.report())
+    }
+
+    async fn introduction(&self, host: &str, port: u16) -> Result<Introduction, String> {
+        super::join::introduction(host, port).await
     }
 
     fn faults(&self) -> Option<Arc<dyn LinkFaults>> {
@@ -99,6 +105,7 @@ pub(super) struct GatewayNode {
     pub stop: Stop,
 }
 
+#[async_trait]
 impl LocalNode for GatewayNode {
     fn name(&self) -> String {
         "gateway".to_owned()
@@ -115,6 +122,10 @@ impl LocalNode for GatewayNode {
 
     fn report(&self) -> Option<NodeReport> {
         None
+    }
+
+    async fn introduction(&self, host: &str, port: u16) -> Result<Introduction, String> {
+        super::join::introduction(host, port).await
     }
 
     fn faults(&self) -> Option<Arc<dyn LinkFaults>> {

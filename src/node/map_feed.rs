@@ -96,9 +96,13 @@ async fn ask(client: &reqwest::Client, url: &str, newer_than: u64) -> Result<Opt
     if response.status() == StatusCode::NO_CONTENT { Ok(None) } else { response.json().await.map(Some) }
 }
 
+/// Where the map's nodes answer.
+pub(super) fn urls(map: &ClusterMap) -> Vec<String> {
+    map.nodes.values().map(|node| format!("http://{}:{}", node.host, node.port)).collect()
+}
+
 fn sources(seeds: &[String], map: &ClusterMap) -> Vec<String> {
-    let known = map.nodes.values().map(|node| format!("http://{}:{}", node.host, node.port));
-    let mut sources: Vec<String> = seeds.iter().cloned().chain(known).collect();
+    let mut sources: Vec<String> = seeds.iter().cloned().chain(urls(map)).collect();
     sources.sort();
     sources.dedup();
     sources

@@ -7,6 +7,7 @@
 //! Nothing above knows how these parts are put together, and no part below knows that this room exists.
 
 mod data_dir;
+mod driver;
 mod error;
 mod formation;
 mod gateway;
@@ -23,8 +24,10 @@ mod replicas;
 mod server;
 mod shutdown;
 mod steward;
+mod suspicion;
 mod telemetry;
 mod vitals;
+mod walker;
 
 pub use error::NodeError;
 pub use gateway::run_gateway;

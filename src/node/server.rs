@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::data_dir::DataDir;
+use super::driver::{Driver, DriverSettings};
 use super::formation::{Formation, JoinAnswer, JoinRequest, Plan};
 use super::identity::{IdentityFile, Membership};
 use super::indexer::Indexers;
@@ -18,9 +19,11 @@ use super::join::{self, JoinDoor};
 use super::listen::{LINGER, Port};
 use super::local::{self, ServerNode};
 use super::peers::Peers;
+use super::replicas::Replicas;
 use super::shutdown::Stop;
 use super::telemetry::start_logging;
 use super::vitals::ProcessVitals;
+use super::walker::Walker;
 use super::{NodeError, map_feed, replicas, steward};
 use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
@@ -43,7 +46,7 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     let me = introduce(&settings, &identity, &http, &peer_port);
     let frame = Frame::new(&settings, &me, stop.clone())?;
     let line = format!("quiver: {} serving http://{} (peers {})", me.name, http.address, peer_port.address);
-    let served = http.serve(frame.app(&settings), stop.clone(), LINGER);
+    let served = http.serve(frame.app(&settings, &me), stop.clone(), LINGER);
     println!("{line}");
     let peers_stop = Stop::new();
     let started = tokio::select! {
@@ -108,11 +111,10 @@ impl Frame {
     }
 
     /// The HTTP port's routes: the API, the way in for joiners, and the map for gateways.
-    fn app(&self, settings: &ServerSettings) -> axum::Router {
+    fn app(&self, settings: &ServerSettings, me: &JoinRequest) -> axum::Router {
         let state = GatewayState::new(Arc::new(self.router.clone()), self.node.clone(), settings.limits.into());
         let (formation, map) = (self.formation.clone(), self.map.clone());
-        let me = NodeName::new(self.node.name.clone()).ok();
-        let join = me.map(|me| join::router(JoinDoor { formation, me, map: map.clone() })).unwrap_or_default();
+        let join = join::router(JoinDoor { formation, me: me.clone(), map: map.clone() });
         gateway::router_with(state, join.merge(map_feed::map_router(map)))
     }
 
@@ -143,6 +145,8 @@ impl Frame {
         tokio::spawn(local::watch_ready(self.node.clone()));
         tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
         tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
+        tokio::spawn(steward::remember(identity, self.map.clone()));
+        self.place(member.node, settings);
         Ok((host, peers_served, indexers))
     }
 
@@ -161,7 +165,7 @@ impl Frame {
             None => {
                 let (node, first_map) = self.find_cluster(settings, me).await?;
                 let cluster = Uuid::from_bytes(first_map.cluster);
-                let member = Membership { cluster, node, first_map, started: false };
+                let member = Membership { cluster, node, first_map, started: false, seeds: Vec::new() };
                 identity.set_member(member.clone())?;
                 tracing::info!(%cluster, node, "this node has a place in a cluster");
                 member
@@ -229,24 +233,34 @@ impl Frame {
     }
 
     async fn open_replicas(&self, host: &Host, dir: &DataDir, member: &Membership) {
-        let groups = &self.node.groups;
-        match replicas::open_meta(host, member.node, &member.first_map, groups).await {
-            Some(meta) => {
-                if !member.first_map.is_formed() {
-                    let (first, map) = (member.first_map.clone(), self.map.clone());
-                    tokio::spawn(replicas::write_first_map(meta.clone(), first, map));
-                }
-                tokio::spawn(map_feed::follow(meta, self.map.clone()));
-            }
-            None => {
-                let nodes = member.first_map.nodes.values();
-                let seeds = nodes.map(|node| format!("http://{}:{}", node.host, node.port)).collect();
-                tokio::spawn(map_feed::poll(seeds, self.map.clone()));
-            }
+        let (host, groups) = (host.clone(), self.node.groups.clone());
+        let dir = dir.path().to_owned();
+        let replicas = Replicas { host, dir, groups, map: self.map.clone(), router: self.router.clone() };
+        if let Some(meta) = replicas.open_first_meta(&member.first_map).await
+            && !member.first_map.is_formed()
+        {
+            let (first, map) = (member.first_map.clone(), self.map.clone());
+            tokio::spawn(replicas::write_first_map(meta, first, map));
         }
+        // A replica of the map's group that was let go of does not know it, so other nodes are asked in any case.
+        let seeds = [map_feed::urls(&member.first_map), member.seeds.clone()].concat();
+        tokio::spawn(map_feed::poll(seeds, self.map.clone()));
         let map = replicas::formed(&self.map).await;
-        replicas::open_shards(host, dir.path(), member.node, &map, groups).await;
+        replicas.open_all(&map).await;
         self.node.opened.store(true, Ordering::Relaxed);
+        tokio::spawn(replicas.keep());
+    }
+
+    /// What moves replicas and leaders to where the map wants them, and decides where that is.
+    fn place(&self, me: NodeId, settings: &ServerSettings) {
+        let (groups, map, router) = (self.node.groups.clone(), self.map.clone(), self.router.clone());
+        tokio::spawn(Walker { me, groups: groups.clone(), map, router: router.clone() }.walk());
+        let settings = DriverSettings {
+            lost_after: settings.node_lost_after,
+            join_within: settings.join_within,
+            moves: settings.moves,
+        };
+        tokio::spawn(Driver { settings, groups, router }.drive());
     }
 }
 
@@ -256,9 +270,7 @@ fn warn_of_ignored(settings: &ServerSettings, map: &ClusterMap) {
     let differs = |flag: &str| match flag {
         "--bootstrap" => settings.origin != Origin::Bootstrap(map.nodes.len()),
         "--shards" => settings.shards as usize != map.shards.len(),
-        "--replication-factor" => {
-            settings.replication_factor.is_some_and(|copies| copies.min(map.nodes.len()) != map.replication_factor)
-        }
+        "--replication-factor" => settings.replication_factor.is_some_and(|copies| copies != map.wanted_factor),
         _ => !map.nodes.values().any(|n| settings.origin == Origin::Join(format!("http://{}:{}", n.host, n.port))),
     };
     for flag in settings.of_new_cluster.iter().filter(|flag| differs(flag)) {
@@ -280,6 +292,6 @@ fn raft_settings(settings: &ServerSettings) -> RaftSettings {
         election_max: settings.election_max,
         snapshot_after: settings.snapshot_after,
         keep_entries: settings.keep_entries,
-        ..RaftSettings::default()
+        snapshot_rate: settings.move_rate,
     }
 }

@@ -8,7 +8,8 @@ use raft_groups::{Group, NodeId, Role};
 use tokio::time::Instant;
 
 use super::formation::JoinRequest;
-use super::replicas;
+use super::identity::{IdentityFile, Membership};
+use super::{map_feed, replicas};
 use crate::engine::{CollectionId, CollectionStats, Command, Engine};
 use crate::placement::{ClusterMap, CollectionEntry};
 use crate::routing::{LocalGroups, MapCell, Router};
@@ -73,9 +74,16 @@ pub(super) async fn announce(me: JoinRequest, node: NodeId, router: Router, map:
     loop {
         let known = replicas::formed(&map).await;
         match known.nodes.get(&node) {
-            Some(entry) if *entry == me.entry() => return,
+            Some(entry) if me.is_at(entry) => return,
             Some(_) => {}
-            None => return tracing::error!(node, "the map does not know this node"),
+            None => {
+                return tracing::error!(
+                    node,
+                    "the cluster does not know this node any more: it was removed, or did not come up in time after it \
+                     was adopted. It holds nothing and only passes requests on; to join again, start it with an empty \
+                     --data-dir and --join"
+                );
+            }
         }
         let address = (me.host.clone(), me.port, me.peer_addr.clone());
         match router.set_address(node, address, Instant::now() + PATIENCE).await {
@@ -83,6 +91,22 @@ pub(super) async fn announce(me: JoinRequest, node: NodeId, router: Router, map:
             Err(error) => tracing::warn!(%error, "this node's new address is not in the map yet"),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Writes down where the cluster's nodes are, whenever that has changed, so that this node finds them after a restart.
+pub(super) async fn remember(mut identity: IdentityFile, map: MapCell) {
+    let mut changes = map.watch();
+    loop {
+        let seeds = map_feed::urls(&map.get());
+        if let Some(member) = identity.identity.member.clone().filter(|member| member.seeds != seeds)
+            && let Err(error) = identity.set_member(Membership { seeds, ..member })
+        {
+            tracing::warn!(%error, "where the other nodes are is not written down; the next change is another chance");
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! No clock, no randomness, no I/O. Epoch 0 is the empty map before the cluster is formed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use raft_groups::NodeId;
 use serde::{Deserialize, Serialize};
 
-use super::{MetaCommand, MetaReply, NodeName, ShardId, check_collection_name};
+use super::{
+    MetaCommand, MetaReply, NodeName, NodeState, Operation, OperationKind, Placement, ShardId, check_collection_name,
+};
 use crate::engine::{CollectionConfig, CollectionId, FieldType, PayloadSchema, validate_schema};
 
 /// Every node, shard and collection of one cluster, at one version.
@@ -17,18 +19,26 @@ pub struct ClusterMap {
     pub cluster: [u8; 16],
     /// Version of the map: grows by one with each change; 0 until the cluster is formed.
     pub epoch: u64,
-    /// How many replicas each shard is meant to have.
+    /// How many replicas each shard has now: as many as are wanted, or one on each member where there are fewer.
     pub replication_factor: usize,
+    /// How many replicas each shard is meant to have once there are nodes enough.
+    pub wanted_factor: usize,
     /// The nodes that vote in the meta group.
-    pub meta: BTreeSet<NodeId>,
+    pub meta: Placement,
     /// All nodes by number.
     pub nodes: BTreeMap<NodeId, NodeEntry>,
+    /// The number the next node gets; never reused.
+    pub next_node: NodeId,
     /// All shards by number; their ranges cover the hash space without a gap or an overlap.
     pub shards: BTreeMap<ShardId, ShardEntry>,
     /// All collections by name.
     pub collections: BTreeMap<String, CollectionEntry>,
     /// The number the next collection gets; never reused.
     pub next_collection: u64,
+    /// Long work that was asked for, by number: what is under way, and what ended lately.
+    pub operations: BTreeMap<u64, Operation>,
+    /// The number the next operation gets; never reused.
+    pub next_operation: u64,
 }
 
 /// One node.
@@ -44,6 +54,10 @@ pub struct NodeEntry {
     pub port: u16,
     /// `host:port` that its peers reach it at.
     pub peer_addr: String,
+    /// What it is to the cluster.
+    pub state: NodeState,
+    /// The operator's labels; `zone` names what fails together, over which replicas are spread.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// One shard.
@@ -51,9 +65,9 @@ pub struct NodeEntry {
 pub struct ShardEntry {
     /// First and last hash of its range.
     pub range: (u64, u64),
-    /// The nodes that are meant to hold a replica.
-    pub target: BTreeSet<NodeId>,
-    /// The node that starts the group, and so leads it at first; spread over the nodes.
+    /// The nodes that are meant to hold a replica, and those that do.
+    pub placement: Placement,
+    /// The node that is meant to lead; spread over the nodes. It starts the group.
     pub preferred: NodeId,
 }
 
@@ -114,6 +128,20 @@ impl ClusterMap {
             MetaCommand::DropCollection { name, id } => self.drop_collection(&name, id),
             MetaCommand::SetFieldIndex { name, id, field, kind } => self.set_field_index(&name, id, field, kind),
             MetaCommand::SetAddress { node, host, port, peer_addr } => self.set_address(node, host, port, peer_addr),
+            MetaCommand::AddNode { entry, at_ms } => self.add_node(entry, at_ms),
+            MetaCommand::RemoveNode { node, at_ms } => self.remove_node(node, at_ms),
+            MetaCommand::SetDraining { node, draining, at_ms } => self.set_draining(node, draining, at_ms),
+            MetaCommand::SetLabels { node, labels } => self.set_labels(node, labels),
+            MetaCommand::MoveReplica { shard, from, to, at_ms } => self.move_replica(shard, from, to, at_ms),
+            MetaCommand::TransferLeader { shard, to } => self.transfer_leader(shard, to),
+            MetaCommand::Rebalance { at_ms } => {
+                let operation = self.begin(OperationKind::Rebalance, at_ms);
+                self.epoch += 1;
+                MetaReply::Begun { operation, node: None }
+            }
+            MetaCommand::Cancel { operation, at_ms } => self.cancel(operation, at_ms),
+            MetaCommand::Plan { epoch, at_ms, change } => self.plan(epoch, at_ms, change),
+            MetaCommand::Confirm { group, planned, members, at } => self.confirm(group, planned, members, at),
         }
     }
 

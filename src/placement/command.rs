@@ -1,14 +1,16 @@
 //! What goes into the meta group's log and what its machine answers, with their bytes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
-use raft_groups::NodeId;
+use raft_groups::{GroupId, NodeId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{BadName, ClusterMap, CollectionEntry};
+use super::{BadName, Change, ClusterMap, CollectionEntry, NodeEntry, ShardId};
 use crate::engine::{CollectionConfig, CollectionId, FieldType, Refusal};
 
 /// First byte of every command and reply; another one means another version of Quiver wrote it.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// A change of the cluster map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,86 @@ pub enum MetaCommand {
         port: u16,
         /// `host:port` that its peers reach it at.
         peer_addr: String,
+    },
+    /// Takes a node that waits to be adopted.
+    AddNode {
+        /// What it says of itself; its state is of no account.
+        entry: NodeEntry,
+        /// The time, for the operation's record.
+        at_ms: u64,
+    },
+    /// Has a node hand over what it holds and leave.
+    RemoveNode {
+        /// The node.
+        node: NodeId,
+        /// The time, for the operation's record.
+        at_ms: u64,
+    },
+    /// Has a node hand over what it holds and stay, or take replicas again.
+    SetDraining {
+        /// The node.
+        node: NodeId,
+        /// Which of the two.
+        draining: bool,
+        /// The time, for the operation's record.
+        at_ms: u64,
+    },
+    /// Sets labels of a node; an empty value removes one.
+    SetLabels {
+        /// The node.
+        node: NodeId,
+        /// Labels by key.
+        labels: BTreeMap<String, String>,
+    },
+    /// Moves one replica of a shard.
+    MoveReplica {
+        /// The shard.
+        shard: ShardId,
+        /// The node that holds it.
+        from: NodeId,
+        /// The node that is to hold it.
+        to: NodeId,
+        /// The time, for the operation's record.
+        at_ms: u64,
+    },
+    /// Has another node lead a shard.
+    TransferLeader {
+        /// The shard.
+        shard: ShardId,
+        /// The node.
+        to: NodeId,
+    },
+    /// Begins an operation that ends when nothing is left to balance.
+    Rebalance {
+        /// The time, for the operation's record.
+        at_ms: u64,
+    },
+    /// Calls an operation off.
+    Cancel {
+        /// Its number.
+        operation: u64,
+        /// The time, for the operation's record.
+        at_ms: u64,
+    },
+    /// The driver's decision; without effect on another map than the one it was made upon.
+    Plan {
+        /// Epoch of that map.
+        epoch: u64,
+        /// The time, for the operation's record.
+        at_ms: u64,
+        /// What was decided.
+        change: Change,
+    },
+    /// A group's leader says where its replicas are.
+    Confirm {
+        /// The group.
+        group: GroupId,
+        /// Which plan it has carried out.
+        planned: u64,
+        /// Its members, all with a vote.
+        members: BTreeSet<NodeId>,
+        /// Log index of the membership in the group's log.
+        at: u64,
     },
     /// Says whether a payload field is indexed, and as what.
     SetFieldIndex {
@@ -93,6 +175,51 @@ pub enum MetaReply {
     NotFound,
     /// The address is recorded.
     AddressSet,
+    /// An operation has begun, or runs already.
+    Begun {
+        /// Its number.
+        operation: u64,
+        /// The node it is about.
+        node: Option<NodeId>,
+    },
+    /// An operation has ended, now or before.
+    Ended {
+        /// Its number.
+        operation: u64,
+    },
+    /// The node is what it was asked to be.
+    NodeKnown {
+        /// The node.
+        node: NodeId,
+        /// What is still under way with it.
+        operation: Option<u64>,
+    },
+    /// Another node, or an earlier life of this one, has the name, the incarnation or the address; or the node is in a
+    /// state that does not allow it.
+    NodeConflict {
+        /// That node.
+        node: NodeId,
+        /// Its entry.
+        entry: NodeEntry,
+    },
+    /// It is the last node that holds data.
+    LastNode {
+        /// The node.
+        node: NodeId,
+    },
+    /// The labels are set.
+    Labelled,
+    /// The rules of the map do not allow it.
+    Refused {
+        /// Why, with the way out.
+        reason: String,
+    },
+    /// The decision has taken effect.
+    Planned,
+    /// The placement is settled.
+    Confirmed,
+    /// The map has changed since; look again.
+    Stale,
     /// The payload schema is as asked.
     SchemaSet {
         /// The collection's entry with it.

@@ -4,10 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use raft_groups::NodeId;
 
-use super::{ClusterMap, NodeEntry, ShardEntry, ShardId};
+use super::{ClusterMap, NodeEntry, Placement, ShardEntry, ShardId};
 
 /// Most nodes that vote in the meta group; more would only slow its commits down.
 pub const MAX_META_VOTERS: usize = 5;
+
+/// How many nodes vote in the meta group of a cluster with so many members: an odd number, where there are enough.
+pub fn meta_voters(members: usize) -> usize {
+    match members {
+        0..=3 => members,
+        4 => 3,
+        _ => MAX_META_VOTERS,
+    }
+}
 
 /// Most shards a cluster can have.
 pub const MAX_SHARDS: u32 = 4096;
@@ -42,25 +51,29 @@ pub fn form(
     replication_factor: usize,
 ) -> Result<ClusterMap, FormationError> {
     check(&nodes, shard_count, replication_factor)?;
-    let replication_factor = replication_factor.min(nodes.len());
+    let (wanted_factor, replication_factor) = (replication_factor, replication_factor.min(nodes.len()));
     let order: Vec<NodeId> = nodes.keys().copied().collect();
     let shards = (0..shard_count)
         .map(|shard| {
             let home = shard as usize % order.len();
             let target: BTreeSet<NodeId> = order.iter().cycle().skip(home).take(replication_factor).copied().collect();
             let range = range_of(shard, shard_count);
-            (ShardId(shard), ShardEntry { range, target, preferred: order[home] })
+            (ShardId(shard), ShardEntry { range, placement: Placement::first(target), preferred: order[home] })
         })
         .collect();
     Ok(ClusterMap {
         cluster,
         epoch: 0,
         replication_factor,
-        meta: order.iter().copied().take(MAX_META_VOTERS).collect(),
+        wanted_factor,
+        meta: Placement::first(order.iter().copied().take(meta_voters(order.len())).collect()),
+        next_node: nodes.keys().last().map_or(1, |last| last + 1),
         nodes,
         shards,
         collections: BTreeMap::new(),
         next_collection: 1,
+        operations: BTreeMap::new(),
+        next_operation: 1,
     })
 }
 

@@ -50,6 +50,11 @@ impl NodeName {
         Ok(Self(name))
     }
 
+    /// What to call a node that has left the map, so that its name is not known any more.
+    pub fn departed(node: raft_groups::NodeId) -> Self {
+        Self(format!("departed-{node}"))
+    }
+
     /// The name itself.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -8,11 +8,18 @@ mod command;
 mod formation;
 mod ids;
 mod machine;
+mod node_life;
+mod operation;
+pub mod planner;
+mod replicas;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use cluster_map::{ClusterMap, CollectionEntry, NodeEntry, ShardEntry};
 pub use command::{MetaCodecError, MetaCommand, MetaReply};
-pub use formation::{FormationError, MAX_META_VOTERS, MAX_SHARDS, form};
+pub use formation::{FormationError, MAX_META_VOTERS, MAX_SHARDS, form, meta_voters};
 pub use ids::{BadName, META, NodeName, ShardId, check_collection_name};
 pub use machine::MetaMachine;
+pub use node_life::NodeState;
+pub use operation::{Operation, OperationKind, OperationOutcome, OperationState};
+pub use replicas::{Change, Placement};

@@ -22,6 +22,8 @@ pub(crate) fn nodes(count: u64) -> BTreeMap<NodeId, NodeEntry> {
                 host: "127.0.0.1".to_owned(),
                 port: 8000 + id as u16,
                 peer_addr: format!("127.0.0.1:{}", 8100 + id),
+                state: NodeState::Member,
+                labels: BTreeMap::new(),
             };
             (id, entry)
         })
@@ -63,17 +65,17 @@ proptest! {
         let mut held: BTreeMap<NodeId, u32> = map.nodes.keys().map(|id| (*id, 0)).collect();
         let mut led = held.clone();
         for shard in map.shards.values() {
-            prop_assert_eq!(shard.target.len(), rf.min(node_count as usize));
-            prop_assert!(shard.target.contains(&shard.preferred));
+            prop_assert_eq!(shard.placement.target.len(), rf.min(node_count as usize));
+            prop_assert!(shard.placement.target.contains(&shard.preferred));
             *led.get_mut(&shard.preferred).unwrap() += 1;
-            for node in &shard.target {
+            for node in &shard.placement.target {
                 *held.get_mut(node).unwrap() += 1;
             }
         }
         prop_assert!(led.values().max().unwrap() - led.values().min().unwrap() <= 1);
         let spread = held.values().max().unwrap() - held.values().min().unwrap();
         prop_assert!(spread as usize <= rf);
-        prop_assert!(map.meta.len() <= MAX_META_VOTERS);
+        prop_assert!(map.meta.target.len() <= MAX_META_VOTERS);
     }
 }
 

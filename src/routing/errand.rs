@@ -201,9 +201,9 @@ impl Errand {
         }
     }
 
-    fn replicas<'a>(&self, map: &'a ClusterMap) -> &'a BTreeSet<NodeId> {
-        let of_shard = self.shard.and_then(|shard| map.shards.get(&shard)).map(|entry| &entry.target);
-        of_shard.unwrap_or(&map.meta)
+    fn replicas(&self, map: &ClusterMap) -> BTreeSet<NodeId> {
+        let of_shard = self.shard.and_then(|shard| map.shards.get(&shard)).map(|entry| &entry.placement);
+        of_shard.unwrap_or(&map.meta).homes().collect()
     }
 
     fn needs_leader(&self) -> bool {

@@ -54,6 +54,19 @@ impl LocalGroups {
         self.shards.write().insert(shard, group);
     }
 
+    /// Gives up the replica of `group`, so that nothing finds it here any more.
+    pub fn remove(&self, group: GroupId) {
+        match ShardId::of_group(group) {
+            Some(shard) => drop(self.shards.write().remove(&shard)),
+            None => drop(self.meta.write().take()),
+        }
+    }
+
+    /// Forgets that the replica of `group` was closed as damaged: it is erased.
+    pub fn release(&self, group: GroupId) {
+        self.quarantined.write().remove(&group);
+    }
+
     /// Notes that the replica of `group` stays closed.
     pub fn quarantine(&self, group: GroupId, reason: String) {
         self.quarantined.write().insert(group, reason);

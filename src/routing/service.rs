@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::future::join;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt as _};
-use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoint, WriteError};
+use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoint, Role, WriteError};
 use tokio::time::Instant;
 
 use super::local::LocalGroups;
@@ -218,6 +218,11 @@ impl Wanted {
     async fn wait(&self, replica: &Group<Engine>, deadline: Instant) -> Result<ReadPoint, CallError> {
         let fail = |error| read_error(error, replica);
         let mut point = replica.read(self.mode, deadline).await.map_err(fail)?;
+        if self.mode == ReadMode::Follower && point.role == Role::Learner {
+            // It is being filled: what it shows may be older than anything this client has seen, or nothing at all.
+            let reason = "this replica is still being filled".to_owned();
+            return Err(CallError::NotHere { reason });
+        }
         if let Some(after) = self.after.filter(|after| *after > point.index) {
             point = replica.wait_applied(after, deadline).await.map_err(fail)?;
         }

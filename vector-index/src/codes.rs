@@ -11,6 +11,8 @@ use crate::probe::norm;
 use crate::strided::Strided;
 use crate::{Distance, Quantization, SpaceParams};
 
+/// Added to a number below 2^22, it leaves no bit below the units.
+const WHOLE: f32 = 12_582_912.0;
 /// The greatest int8 code.
 const MOST: f32 = 127.0;
 
@@ -78,6 +80,17 @@ impl Codes {
             (CodeRows::Int8(rows), Code::Int8(code)) => rows.row_mut(slot).copy_from_slice(&code),
             (CodeRows::Binary(rows), Code::Binary(code)) => rows.row_mut(slot).copy_from_slice(&code),
             _ => unreachable!("`encode` makes the kind of code that `rows` holds"),
+        }
+    }
+
+    /// Makes room for `slots` codes of nothing, of none yet: they are near nothing.
+    pub(crate) fn reserve(&mut self, slots: usize) {
+        self.terms.resize(slots, Term { factor: 0.0, offset: 0.0 });
+        for _ in 0..slots {
+            match &mut self.rows {
+                CodeRows::Int8(rows) => rows.push(|| Block::ZERO),
+                CodeRows::Binary(rows) => rows.push(|| 0),
+            }
         }
     }
 
@@ -164,7 +177,8 @@ fn bytes(vector: &[f32]) -> (Code, f64) {
     let mut code = vec![Block::ZERO; Block::count(vector.len())];
     for (block, parts) in code.iter_mut().zip(vector.chunks(Block::WIDTH)) {
         for (code, part) in block.0.iter_mut().zip(parts) {
-            *code = (part * scale).round_ties_even() as i8;
+            // Rounds, ties to even, as adding and taking away what leaves no place for halves does: faster than a call.
+            *code = (part * scale + WHOLE - WHOLE) as i8;
         }
     }
     (Code::Int8(code), f64::from(largest) / f64::from(MOST))

@@ -77,15 +77,20 @@ impl Image {
 
     fn check(&self) -> bool {
         let ordered = self.nodes.windows(2).all(|pair| pair[0].slot < pair[1].slot);
-        let known = |slot: u32| self.nodes.binary_search_by_key(&slot, |node| node.slot).ok();
+        if !ordered || self.nodes.last().is_some_and(|last| last.slot >= self.slots) {
+            return false;
+        }
+        // By slot: on how many levels it is.
+        let mut levels = vec![0; self.nodes.last().map_or(0, |last| last.slot as usize + 1)];
+        for node in &self.nodes {
+            levels[node.slot as usize] = node.links.len();
+        }
         let leads = |node: &Node, level: usize, link: u32| {
-            link != node.slot && known(link).is_some_and(|place| self.nodes[place].links.len() > level)
+            link != node.slot && levels.get(link as usize).is_some_and(|levels| *levels > level)
         };
-        let links = self.nodes.iter().all(|node| {
-            let levels = node.links.iter().enumerate();
-            node.slot < self.slots
-                && levels.into_iter().all(|(level, links)| links.iter().all(|link| leads(node, level, *link)))
-        });
-        ordered && links
+        self.nodes.iter().all(|node| {
+            let mut by_level = node.links.iter().enumerate();
+            by_level.all(|(level, links)| links.iter().all(|link| leads(node, level, *link)))
+        })
     }
 }

@@ -51,6 +51,18 @@ impl Matrix {
         }
     }
 
+    /// Makes room for `rows` vectors, all zeros, of none yet.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        for first in (0..rows).step_by(self.grid.per_chunk()) {
+            let here = (rows - first).min(self.grid.per_chunk());
+            let mut halves = Vec::with_capacity(here * self.grid.stride);
+            crate::kernel::prefer_large(&halves);
+            halves.resize(here * self.grid.stride, HalfLane::ZERO);
+            self.chunks.push(Chunk::Half(halves));
+        }
+        self.rows = rows;
+    }
+
     /// The vector of `slot`, bit for bit.
     pub(crate) fn get(&self, slot: usize) -> Vec<f32> {
         let lanes = self.row(slot).widened();

@@ -40,6 +40,17 @@ impl Store {
         self.wild |= vector.iter().any(|part| part.abs() > WILD);
     }
 
+    /// Makes room for `slots` vectors, of none yet, that are still to be put.
+    pub(crate) fn reserve(&mut self, slots: usize) {
+        self.vectors.reserve(slots);
+        if self.params.distance == Distance::Cosine {
+            self.inverse_norms.resize(slots, 0.0);
+        }
+        if let Some(codes) = &mut self.codes {
+            codes.reserve(slots);
+        }
+    }
+
     pub(crate) fn get(&self, slot: u32) -> Vec<f32> {
         self.vectors.get(slot as usize)
     }

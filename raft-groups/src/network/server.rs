@@ -61,6 +61,7 @@ impl<M: Machine> Answer for Replica<M> {
                 }
                 response.map_or_else(|_| stopped(), Reply::Append)
             }
+            Request::Vote(_) | Request::PreVote(_) if !self.may_vote() => Reply::Refused(Refusal::NoMember),
             Request::Vote(rpc) => raft.vote(rpc).await.map_or_else(|_| stopped(), Reply::Vote),
             Request::PreVote(rpc) => raft.pre_vote(rpc).await.map_or_else(|_| stopped(), Reply::Vote),
             Request::TransferLeader(rpc) => {

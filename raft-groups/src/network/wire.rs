@@ -120,6 +120,8 @@ pub enum Refusal {
     OtherNode,
     #[error("it has no replica of this group")]
     UnknownGroup,
+    #[error("its replica is new and does not know itself as a member yet")]
+    NoMember,
     #[error("its replica has stopped")]
     Stopped,
     #[error("the link is cut by a fault test")]

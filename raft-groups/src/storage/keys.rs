@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! both         "quiver identity"    whose they are
-//! log store    group | 0            vote        group | 1  last purged    group | 2  opened
+//! log store    group | 0            vote        group | 1  last purged    group | 2  mark
 //!              group | 3 | index    log entry
 //! state store  group | 0            applied index, membership, current generation
 //!              group | 1 | generation | the machine's own key

@@ -58,19 +58,6 @@ impl GroupLog {
         Ok(Self(Arc::new(Inner { group, store, syncer, known: Mutex::new(known), durable, durable_seen })))
     }
 
-    /// Whether this replica was opened on this disk before.
-    pub fn was_opened(group: GroupId, store: &dyn Store) -> io::Result<bool> {
-        Ok(read::<()>(store, group, LogKey::Opened)?.is_some())
-    }
-
-    /// Records durably that this replica exists, before it can vote: if the record is there later and the rest is not,
-    /// something was lost.
-    pub async fn mark_opened(&self) -> io::Result<()> {
-        let mut batch = Batch::default();
-        put(&mut batch, self.0.group, LogKey::Opened, &());
-        self.0.syncer.carry_out(batch, true).await
-    }
-
     /// Waits until the entry at `index` is durable here, as it must be before the machine's state shows it: else a log
     /// that ends before its state could not be told from a damaged one.
     pub async fn wait_durable(&self, index: u64) -> io::Result<()> {

@@ -16,6 +16,7 @@ pub(crate) mod frozen;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod machine;
+pub(crate) mod mark;
 #[cfg(test)]
 mod power_loss;
 pub(crate) mod record;

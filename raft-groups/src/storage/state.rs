@@ -195,22 +195,27 @@ impl GroupState {
         self.erase(start_of(self.header().generation + 1), start_of(stage.generation)).await
     }
 
-    async fn erase(&self, mut from: Vec<u8>, to: Vec<u8>) -> io::Result<()> {
-        while from < to {
-            let mut batch = Batch::default();
-            let mut bytes = 0;
-            let mut visit = |key: &[u8], value: &[u8]| {
-                bytes += key.len() + value.len();
-                batch.delete(key.to_vec());
-                if bytes < PAGE_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            };
-            self.0.store.scan(&from, &to, &mut visit)?;
-            let Some((last, _)) = batch.edits.last() else { return Ok(()) };
-            from = last.clone();
-            self.0.syncer.carry_out(batch, false).await?;
-        }
-        Ok(())
+    async fn erase(&self, from: Vec<u8>, to: Vec<u8>) -> io::Result<()> {
+        erase_range(&*self.0.store, &self.0.syncer, (from, to)).await
     }
+}
+
+/// Erases the keys from the first of the two up to the second, page by page; not durable yet.
+pub async fn erase_range(store: &dyn Store, syncer: &Syncer, (mut from, to): (Vec<u8>, Vec<u8>)) -> io::Result<()> {
+    while from < to {
+        let mut batch = Batch::default();
+        let mut bytes = 0;
+        let mut visit = |key: &[u8], value: &[u8]| {
+            bytes += key.len() + value.len();
+            batch.delete(key.to_vec());
+            if bytes < PAGE_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        store.scan(&from, &to, &mut visit)?;
+        let Some((last, _)) = batch.edits.last() else { return Ok(()) };
+        from = last.clone();
+        syncer.carry_out(batch, false).await?;
+    }
+    Ok(())
 }
 
 impl FrozenState {

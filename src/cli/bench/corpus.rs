@@ -1,11 +1,12 @@
-//! Vectors, queries and exact answers: the files of `--data`, or the bundled sample repeated under new ids.
+//! Vectors, labels, queries and exact answers: the files of `--data`, or the bundled sample repeated under new ids.
 
+use super::parts::{Label, PARTS, Part, read_labels};
 use super::truth::{TOP, Truth, exact};
 use crate::api::{PointId, PointInput, Search, SearchParams, VectorValue, WithPayload, WithVector};
 use crate::cli::demo;
 use crate::cli::ingest::open_npy;
 use anyhow::{Context, ensure};
-use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Queries whose exact answers are computed here, where no file has them.
@@ -19,9 +20,11 @@ pub(super) struct Corpus {
     pub(super) columns: usize,
     /// All rows, one after the other.
     numbers: Vec<f32>,
+    /// By row.
+    labels: Vec<Label>,
     queries: Vec<Vec<f32>>,
-    /// Exact answers over all rows, where a file has them.
-    listed: Option<Truth>,
+    /// Exact answers over all rows, where files have them: by the name of the part, under no name those among all.
+    listed: BTreeMap<&'static str, Truth>,
 }
 
 impl Corpus {
@@ -31,24 +34,33 @@ impl Corpus {
         let (width, queries) = matrix(&dir.join("queries-1k.f16.npy"))?;
         ensure!(columns == width, "vectors have {columns} components and queries {width}");
         let queries: Vec<Vec<f32>> = queries.chunks(columns).map(<[f32]>::to_vec).collect();
-        let listed = Truth::read(&dir.join("groundtruth-1k.npy"))?;
-        ensure!(listed.0.len() == queries.len(), "{} queries have {} answers", queries.len(), listed.0.len());
+        let labels = read_labels(&dir.join("wordnet-100k.tsv.gz"))?;
+        ensure!(labels.len() * columns == numbers.len(), "{} rows have labels, not all", labels.len());
+        let mut listed = BTreeMap::from([("", Truth::read(&dir.join("groundtruth-1k.npy"))?)]);
+        for part in &PARTS {
+            listed.insert(part.name, Truth::read(&dir.join(format!("groundtruth-1k.{}.npy", part.name)))?);
+        }
+        for (name, truth) in &listed {
+            ensure!(truth.0.len() == queries.len(), "{} queries, {} answers {name}", queries.len(), truth.0.len());
+        }
         let name = format!("{} from {}", rows(&numbers, columns), dir.display());
-        Ok(Self { name, columns, numbers, queries, listed: Some(listed) })
+        Ok(Self { name, columns, numbers, labels, queries, listed })
     }
 
     /// The bundled sample.
     pub(super) fn bundled() -> anyhow::Result<Self> {
         let (points, _, columns) = demo::points(0)?;
-        let mut numbers = Vec::new();
+        let (mut numbers, mut labels) = (Vec::new(), Vec::new());
         for row in points {
             let point = row?.point.map_err(anyhow::Error::msg)?;
+            let label = point.payload.as_ref().and_then(Label::of);
+            labels.push(label.context("the bundled points have a category and a bucket")?);
             let vector = point.vector.into_named().remove("").context("the bundled points have one vector")?;
             numbers.extend(vector);
         }
         let queries = demo::examples()?.into_iter().map(|example| example.vector).collect();
         let name = format!("the bundled {}, repeated under new ids (no --data)", rows(&numbers, columns));
-        Ok(Self { name, columns, numbers, queries, listed: None })
+        Ok(Self { name, columns, numbers, labels, queries, listed: BTreeMap::new() })
     }
 
     /// Rows that differ.
@@ -67,9 +79,15 @@ impl Corpus {
         &self.queries[(number % self.queries.len() as u64) as usize]
     }
 
-    /// A point as it is written: its vector and a payload of one small number.
+    /// Those of the points 0 to `points` that are in a part; all of them, where none is named.
+    pub(super) fn ids(&self, points: u64, part: Option<&Part>) -> impl Iterator<Item = u64> {
+        let has = move |id: &u64| part.is_none_or(|part| part.has(&self.labels[(id % self.rows()) as usize]));
+        (0..points).filter(has)
+    }
+
+    /// A point as it is written: its vector, and its labels as payload.
     pub(super) fn point(&self, id: u64) -> PointInput {
-        let payload = json!({ "bucket": id % 100 }).as_object().cloned();
+        let payload = Some(self.labels[(id % self.rows()) as usize].payload());
         let vector = VectorValue::Single(self.vector(id).to_vec());
         PointInput { id: PointId::Num(id), vector, payload, if_version: None }
     }
@@ -97,15 +115,15 @@ impl Corpus {
         }
     }
 
-    /// The exact answers over the points 0 to `points`, and where they come from.
-    pub(super) fn truth(&self, points: u64) -> (Truth, &'static str) {
-        match &self.listed {
-            Some(listed) if points == self.rows() => (listed.clone(), "groundtruth-1k.npy"),
-            _ => {
-                let queries = self.queries.iter().take(COMPUTED);
-                (Truth(queries.map(|query| exact(query, points, |id| self.vector(id))).collect()), "computed here")
-            }
+    /// The exact answers among the points 0 to `points`, or those of them in a part, and where they come from.
+    pub(super) fn truth(&self, points: u64, part: Option<&Part>) -> (Truth, &'static str) {
+        let listed = self.listed.get(part.map_or("", |part| part.name)).filter(|_| points <= self.rows());
+        if let Some(truth) = listed.and_then(|listed| listed.among_first(points)) {
+            return (truth, "the data's own");
         }
+        let ids: Vec<u64> = self.ids(points, part).collect();
+        let nearest = |query: &Vec<f32>| exact(query, ids.iter().copied(), |id| self.vector(id));
+        (Truth(self.queries.iter().take(COMPUTED).map(nearest).collect()), "computed here")
     }
 }
 

@@ -153,18 +153,27 @@ impl Trickle<'_> {
     }
 }
 
+/// How long a failover may take, in milliseconds.
+pub(super) fn bar_ms() -> f64 {
+    bars_ms().1
+}
+
+/// Three times the shortest and the longest election timeout.
+fn bars_ms() -> (f64, f64) {
+    let settings: Option<ServerSettings> = ServerArgs::default().settle().ok();
+    // "The election timeout" is the longest: a survivor keeps its promise to the dead leader for so long.
+    settings.map_or((0.0, 0.0), |s| (s.election_min.as_secs_f64() * 3e3, s.election_max.as_secs_f64() * 3e3))
+}
+
 fn add(report: &mut Report, toll: Toll) {
     let (outages, restarts) = (Times::new(toll.outages), Times::new(toll.restarts));
-    let settings: Option<ServerSettings> = ServerArgs::default().settle().ok();
-    let (least, most) = settings.map_or((0.0, 0.0), |s| (s.election_min.as_secs_f64(), s.election_max.as_secs_f64()));
-    // "The election timeout" is the longest: a survivor keeps its promise to the dead leader for so long.
-    let bar = most * 3e3;
+    let (least, bar) = bars_ms();
     let row = Row::new(format!("failover, {} kills of a leader", outages.len()), millis(outages.p50()));
     let row = row.detail(format!(
         "p50; p99 {}, max {}; 3 x the election timeout is {:.0} to {:.0} ms; {} terms a lost leader",
         millis(outages.p99()),
         millis(outages.worst()),
-        least * 3e3,
+        least,
         bar,
         digits(toll.terms as f64 / toll.orphans.max(1) as f64)
     ));

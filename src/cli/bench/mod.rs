@@ -1,16 +1,25 @@
 //! `quiver bench`: what the store does, in figures, beside what the machine under it could do.
 //!
 //! In: three nodes of this binary as child processes, durable, every shard on each; vectors of a directory or the bundled
-//! sample. Out: one table, the same as JSON, no process and no file left behind. All but the scan of the engine alone goes
-//! through the HTTP API. Clients and servers share the machine, so the figures are those of a whole cluster on it.
+//! sample. Out: one table, the same as JSON, no process and no file left behind. All but the index and the engine alone
+//! goes through the HTTP API. Clients and servers share the machine, so the figures are those of a whole cluster on it.
 
+mod chart;
 mod corpus;
 mod disk;
 mod failover;
+mod idle;
+mod index;
+mod indexed;
 mod load;
+mod moving;
+mod parts;
 mod reads;
+mod rejoin;
 mod report;
+mod restart;
 mod scan;
+mod served;
 mod stage;
 mod stats;
 mod truth;
@@ -27,17 +36,21 @@ use stage::{NODES, Stage, elections};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use writes::{Ingest, Syncs};
 
 /// Arguments of `quiver bench`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Vectors, queries and exact answers (wordnet-100k.f16.npy, queries-1k.f16.npy, groundtruth-1k.npy) [default: the bundled sample, repeated].
+    /// Vectors, labels, queries and exact answers (wordnet-100k.f16.npy and .tsv.gz, queries-1k.f16.npy, groundtruth-1k.npy and those of the filters) [default: the bundled sample, repeated].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Write the figures as JSON here.
     #[arg(long, value_name = "FILE.json", default_value = "quiver-bench.json")]
     out: PathBuf,
+    /// Draw recall against speed of the index alone, as SVG, here.
+    #[arg(long, value_name = "FILE.svg")]
+    chart: Option<PathBuf>,
     /// Keep the nodes' data under this directory while it runs: the disk that is measured [default: the system's temporary directory].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -52,31 +65,38 @@ pub(crate) struct BenchArgs {
 const EXAMPLES: &str = "\
 Examples:
   quiver bench --quick
-  quiver bench --data ./wordnet --out bench.json
+  quiver bench --data ./wordnet --out bench.json --chart bench.svg
   quiver bench --dir /mnt/disk-to-measure
 
 Measure a release build on a machine that does nothing else. Exit code 1: it did not run to its end.";
 
 /// How much is done.
 struct Scale {
-    /// Points of each ingest; there are two.
+    /// Whether the figures are of what the bars were set for.
+    is_full: bool,
+    /// Points of the first ingest; two more bring as many together.
     ingest: u64,
+    /// Points of the index alone, if there are so many that differ.
+    index: u64,
     /// Time of each load that has no end of its own.
     load: Duration,
     /// Time of each look at the disk.
     disk: Duration,
     /// Rounds of the engine's scan.
     scans: u64,
+    /// For how long a killed node misses writes.
+    missed: Duration,
     /// Leaders killed.
     kills: usize,
 }
 
 impl BenchArgs {
     fn scale(&self) -> Scale {
-        let (load, disk, scans, kills) = if self.quick { (1, 1, 10, 3) } else { (4, 3, 50, 10) };
-        let ingest = if self.data.is_some() && !self.quick { 50_000 } else { 10_000 };
-        let [load, disk] = [load, disk].map(Duration::from_secs);
-        Scale { ingest, load, disk, scans, kills: self.kills.unwrap_or(kills) }
+        let is_full = self.data.is_some() && !self.quick;
+        let (load, disk, missed, scans, kills) = if self.quick { (1, 1, 3, 10, 3) } else { (4, 3, 10, 50, 10) };
+        let (ingest, index) = if is_full { (50_000, 100_000) } else { (10_000, 20_000) };
+        let [load, disk, missed] = [load, disk, missed].map(Duration::from_secs);
+        Scale { is_full, ingest, index, load, disk, scans, missed, kills: self.kills.unwrap_or(kills) }
     }
 }
 
@@ -120,48 +140,64 @@ async fn measured(report: &mut Report, args: &BenchArgs, home: &Path) -> anyhow:
     let corpus = Arc::new(args.data.as_deref().map_or_else(Corpus::bundled, Corpus::read)?);
     report.add(setting(&corpus, &scale));
     step("the disk, alone");
-    let sync_rate = writes::disk(report, "before", home, scale.disk)?;
+    let syncs = writes::disk(report, "before", home, scale.disk)?;
+    step("the index, alone");
+    index_alone(report, args, &corpus, &scale).await?;
     step("the engine, alone");
     scan::add(report, scanned(&corpus, &scale).await?);
     step("three nodes");
     let mut stage = Stage::set(home, corpus.columns).await?;
-    let outcome = on_stage(report, &mut stage, &corpus, &scale, home, sync_rate).await;
+    let outcome = on_stage(report, &mut stage, &corpus, &scale, home, syncs).await;
     // A node that ended by itself explains the failure better than the request that failed.
     stage.all_alive().and(outcome)?;
     stage.cluster.stop().await;
-    Ok(())
+    step("idle clusters");
+    let shards: &[u32] = if args.quick { &[8, 64] } else { &[8, 64, 512] };
+    idle::measure(report, home, shards, scale.load * 3).await
 }
 
 async fn on_stage(
     report: &mut Report,
     stage: &mut Stage,
-    corpus: &Corpus,
+    corpus: &Arc<Corpus>,
     scale: &Scale,
     home: &Path,
-    sync_rate: f64,
+    syncs: Syncs,
 ) -> anyhow::Result<()> {
-    let (terms, points) = (stage.terms().await?, 2 * scale.ingest);
+    let (terms, points, is_full) = (stage.terms().await?, 2 * scale.ingest, scale.is_full);
     step("ingest");
-    writes::ingest(report, stage, corpus, 0..scale.ingest, 1).await?;
-    writes::ingest(report, stage, corpus, scale.ingest..points, 8).await?;
+    let (half, json) = (scale.ingest, Ingest { clients: 1, compact: false, is_full });
+    writes::ingest(report, stage, corpus, 0..half, json).await?;
+    step("searches by the index");
+    served::ladder(report, stage, corpus, (half, is_full), scale.load).await?;
+    step("ingest of the other half");
+    let (rest, json) = (half + half / 2, Ingest { clients: 8, ..json });
+    writes::ingest(report, stage, corpus, half..rest, json).await?;
+    writes::ingest(report, stage, corpus, rest..points, Ingest { compact: true, ..json }).await?;
     writes::footprint(report, stage, points, corpus.columns).await?;
-    writes::compact_ingest(report, stage, corpus, 0..scale.ingest, 8).await?;
     step("reads");
     reads::levels(report, stage, corpus, points, scale.load).await?;
     reads::recall(report, stage, corpus, points).await?;
+    served::filtered(report, stage, corpus, points, scale.load).await?;
     step("single writes");
-    let sync_rate = writes::disk(report, "between", home, scale.disk)?.max(sync_rate);
-    writes::single(report, stage, corpus, sync_rate, scale.load).await?;
+    let again = writes::disk(report, "between", home, scale.disk)?;
+    let syncs = if again.rate > syncs.rate { again } else { syncs };
+    writes::single(report, stage, corpus, syncs, scale.load).await?;
     memory(report, stage)?;
     let held = elections(&terms, &stage.terms().await?);
     let row = Row::new("elections during all that", held.to_string()).detail("terms passed, over all shards");
     report.add(row.bar("0", held == 0).number("elections", held as f64));
+    step("restarts");
+    restart::measure(report, stage, corpus, (points, is_full)).await?;
+    rejoin::measure(report, stage, corpus, (scale.missed, is_full)).await?;
     // No kills, no row: a bar over nothing would count as met.
-    if scale.kills == 0 {
-        return Ok(());
+    if scale.kills > 0 {
+        step("failover");
+        failover::measure(report, stage, corpus, scale.kills).await?;
     }
-    step("failover");
-    failover::measure(report, stage, corpus, scale.kills).await
+    stage.healthy().await?;
+    step("a fourth node");
+    moving::measure(report, stage, corpus.clone(), points, scale.load).await
 }
 
 /// What the figures are of.
@@ -169,6 +205,16 @@ fn setting(corpus: &Corpus, scale: &Scale) -> Row {
     let build = if cfg!(debug_assertions) { "a debug build: no real figures" } else { "release build" };
     let points = format!("{} points", 2 * scale.ingest);
     Row::new(format!("{NODES} nodes, each shard on all, durable"), points).detail(format!("{build}; {}", corpus.name))
+}
+
+/// Measures the index, and draws it where that is asked for.
+async fn index_alone(report: &mut Report, args: &BenchArgs, corpus: &Arc<Corpus>, scale: &Scale) -> anyhow::Result<()> {
+    let (points, time, of) = (scale.index.min(corpus.rows()), scale.load / 4, corpus.clone());
+    let (rows, curve) = tokio::task::spawn_blocking(move || index::measure(&of, points, time)).await??;
+    rows.into_iter().for_each(|row| report.add(row));
+    let Some(path) = &args.chart else { return Ok(()) };
+    let svg = chart::draw(&curve, &format!("{points} x {}", corpus.columns));
+    std::fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))
 }
 
 async fn scanned(corpus: &Arc<Corpus>, scale: &Scale) -> anyhow::Result<Vec<Row>> {

@@ -7,7 +7,7 @@ use super::stage::{COLLECTION, Stage};
 use super::stats::digits;
 use super::truth::{TOP, right};
 use super::writes::people;
-use crate::api::{Consistency, Found, PointId, Search, Searched};
+use crate::api::{Consistency, Found, PointId, Search, SearchParams, Searched};
 use anyhow::ensure;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -35,7 +35,8 @@ pub(super) async fn levels(
         }
     }
     for level in LEVELS {
-        let bodies = encoded((0..SEARCHES).map(|number| at(corpus.search(COLLECTION, number), level)));
+        let indexed = |number| Search { params: SearchParams::default(), ..corpus.search(COLLECTION, number) };
+        let bodies = encoded((0..SEARCHES).map(|number| at(indexed(number), level)));
         for clients in [1, 8] {
             let taken = searches(stage, bodies.clone(), clients, time).await?;
             report.add(row("search", level, clients, &taken));
@@ -52,7 +53,8 @@ async fn gets(stage: &Stage, level: Consistency, clients: usize, points: u64, ti
     .await
 }
 
-async fn searches(
+/// Carries out these searches in turn, for a while.
+pub(super) async fn searches(
     stage: &Stage,
     bodies: Arc<Vec<Box<RawValue>>>,
     clients: usize,
@@ -81,9 +83,9 @@ fn row(what: &str, level: Consistency, clients: usize, taken: &Taken) -> Row {
     row.number("p50_ms", taken.times.p50()).number("p99_ms", taken.times.p99())
 }
 
-/// Every query with a known answer, once, by one client at QUORUM: time and recall.
+/// Every query with a known answer, compared with every point, once, by one client at QUORUM: time and recall.
 pub(super) async fn recall(report: &mut Report, stage: &Stage, corpus: &Corpus, points: u64) -> anyhow::Result<()> {
-    let (truth, source) = corpus.truth(points);
+    let (truth, source) = corpus.truth(points, None);
     let (client, mut times, mut correct) = (stage.client(0)?, Vec::new(), 0);
     for (number, exact) in truth.0.iter().enumerate() {
         let search = at(corpus.search(COLLECTION, number as u64), Consistency::Quorum);
@@ -104,7 +106,8 @@ pub(super) async fn recall(report: &mut Report, stage: &Stage, corpus: &Corpus, 
     Ok(())
 }
 
-fn numbers(found: &Searched) -> Vec<u64> {
+/// The ids of the hits.
+pub(super) fn numbers(found: &Searched) -> Vec<u64> {
     let number = |id| match id {
         PointId::Num(number) => Some(number),
         PointId::Uuid(_) => None,

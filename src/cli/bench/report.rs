@@ -37,6 +37,11 @@ impl Row {
         self
     }
 
+    /// The same where `applies`: a bar that was set for one size says nothing of another.
+    pub(super) fn bar_where(self, applies: bool, bar: impl Into<String>, met: bool) -> Self {
+        if applies { self.bar(bar, met) } else { self }
+    }
+
     /// A number for programs; its name ends in its unit.
     pub(super) fn number(mut self, name: &str, value: f64) -> Self {
         self.numbers.insert(name.into(), value.into());
@@ -98,7 +103,7 @@ mod tests {
         let mut report = Report::default();
         report.add(Row::new("disk", "900/s").detail("p50 1 ms").number("per_second", 900.0));
         report.add(Row::new("group commit", "5.0 x").bar(">= 5 x", true));
-        report.add(Row::new("elections", "2").bar("0", false));
+        report.add(Row::new("elections", "2").bar("0", false).bar_where(false, ">= 2", true));
         let lines: Vec<String> = report.render().lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), 4);
         assert!(lines[1].starts_with("disk") && lines[1].ends_with("p50 1 ms"), "{}", lines[1]);

@@ -47,16 +47,37 @@ pub(super) struct Stage {
 impl Stage {
     /// Starts the nodes under `dir` and creates the collections. Call it on the main thread.
     pub(super) async fn set(dir: &Path, columns: usize) -> anyhow::Result<Self> {
-        let ports = free_ports(2 * NODES)?;
-        let node_ports = ports.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-        let plan = Plan { gateway_port: None, node_ports, dir: dir.into(), node_args: Vec::new() };
-        let mut stage = Self { cluster: Cluster::start(plan)?, dir: dir.into() };
-        stage.cluster.serving(PATIENCE).await?;
+        let stage = Self::bare(dir, Vec::new()).await?;
         for collection in [COLLECTION, WRITES] {
             create(&stage.client(0)?, collection, Some(columns), None, PATIENCE).await?;
         }
         stage.healthy().await?;
         Ok(stage)
+    }
+
+    /// Starts the nodes under `dir` with further arguments, and creates nothing. Call it on the main thread.
+    pub(super) async fn bare(dir: &Path, node_args: Vec<String>) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let ports = free_ports(2 * NODES)?;
+        let node_ports = ports.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+        let plan = Plan { gateway_port: None, node_ports, dir: dir.into(), node_args };
+        let mut stage = Self { cluster: Cluster::start(plan)?, dir: dir.into() };
+        stage.cluster.serving(PATIENCE).await?;
+        stage.healthy().await?;
+        Ok(stage)
+    }
+
+    /// Starts one more node, which waits to be adopted: its name and where it answers. Call it on the main thread.
+    pub(super) async fn join(&mut self) -> anyhow::Result<(String, String, u16)> {
+        let ports = free_ports(2)?;
+        let name = self.cluster.join((ports[0], ports[1]), &self.dir)?;
+        let until = Instant::now() + PATIENCE;
+        let url = format!("http://127.0.0.1:{}/health", ports[0]);
+        while reqwest::get(&url).await.is_err() {
+            ensure!(Instant::now() < until, "{name} does not answer after {} s", PATIENCE.as_secs());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok((name, "127.0.0.1".to_owned(), ports[0]))
     }
 
     /// The nodes, in order.
@@ -79,7 +100,16 @@ impl Stage {
 
     /// Processor time of all servers so far, in milliseconds.
     pub(super) fn processor_ms(&self) -> anyhow::Result<f64> {
-        vitals::processor_ms(&self.nodes().iter().map(|node| node.pid).collect::<Vec<_>>())
+        vitals::processor_ms(&self.pids())
+    }
+
+    /// That of their indexing alone.
+    pub(super) fn indexers_ms(&self) -> anyhow::Result<f64> {
+        vitals::indexers_ms(&self.pids())
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        self.nodes().iter().map(|node| node.pid).collect()
     }
 
     /// The greatest term of each shard that any node knows.

@@ -11,7 +11,7 @@ pub(super) const TOP: usize = 10;
 /// Cosines nearer than this are a tie: the store's are f32.
 const TIE: f64 = 1e-6;
 
-/// For each query the ids of its nearest points, best first.
+/// For each query the ids of its nearest points, best first: ten or more.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Truth(pub(super) Vec<Vec<u64>>);
 
@@ -34,13 +34,22 @@ impl Truth {
         let (numbers, _) = bytes[start..].as_chunks::<4>();
         let ids = numbers.iter().map(|number| u64::try_from(i32::from_le_bytes(*number)));
         let ids: Vec<u64> = ids.collect::<Result<_, _>>().context("an id is negative")?;
-        Ok(Self(ids.chunks_exact(columns).map(|row| row[..TOP].to_vec()).collect()))
+        Ok(Self(ids.chunks_exact(columns).map(|row| row.to_vec()).collect()))
+    }
+
+    /// The ten nearest among the points 0 to `points`, unless a query lists too few of them.
+    pub(super) fn among_first(&self, points: u64) -> Option<Self> {
+        let nearest = |row: &Vec<u64>| -> Option<Vec<u64>> {
+            let ten: Vec<u64> = row.iter().copied().filter(|id| *id < points).take(TOP).collect();
+            (ten.len() == TOP).then_some(ten)
+        };
+        self.0.iter().map(nearest).collect::<Option<_>>().map(Self)
     }
 }
 
-/// The ids of the points 0 to `points` that are nearest to `query`; equal ones by id.
-pub(super) fn exact<'a>(query: &[f32], points: u64, vector: impl Fn(u64) -> &'a [f32]) -> Vec<u64> {
-    let mut ranked: Vec<(f64, u64)> = (0..points).map(|id| (cosine(query, vector(id)), id)).collect();
+/// Those of the points `ids` that are nearest to `query`; equal ones by id.
+pub(super) fn exact<'a>(query: &[f32], ids: impl Iterator<Item = u64>, vector: impl Fn(u64) -> &'a [f32]) -> Vec<u64> {
+    let mut ranked: Vec<(f64, u64)> = ids.map(|id| (cosine(query, vector(id)), id)).collect();
     ranked.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
     ranked.into_iter().take(TOP).map(|(_, id)| id).collect()
 }
@@ -87,7 +96,7 @@ mod tests {
     #[test]
     fn a_tie_is_right_and_a_repeated_or_farther_point_is_not() {
         let vector = |id: u64| ROWS[id as usize].as_slice();
-        let truth = exact(&[1.0, 0.0], 12, vector);
+        let truth = exact(&[1.0, 0.0], 0..12, vector);
         assert_eq!(truth, (0..10).collect::<Vec<_>>());
         let judge = |last| right(&[1.0, 0.0], &truth, &[0, 1, 2, 3, 4, 5, 6, 7, 8, last], vector);
         assert_eq!((judge(9), judge(10), judge(11), judge(8)), (10, 10, 9, 9));
@@ -101,7 +110,10 @@ mod tests {
         bytes.extend(header.as_bytes());
         bytes.extend((0..22_i32).flat_map(i32::to_le_bytes));
         let truth = Truth::parse(&bytes).unwrap();
-        assert_eq!(truth, Truth(vec![(0..10).collect(), (11..21).collect()]));
+        assert_eq!(truth, Truth(vec![(0..11).collect(), (11..22).collect()]));
+        assert_eq!(truth.among_first(20), None);
+        let front = Truth(vec![vec![90, 8, 7, 6, 5, 4, 3, 2, 1, 0, 9, 20]]);
+        assert_eq!(front.among_first(30), Some(Truth(vec![vec![8, 7, 6, 5, 4, 3, 2, 1, 0, 9]])));
         assert!(Truth::parse(b"PK").is_err());
     }
 }

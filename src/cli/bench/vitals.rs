@@ -1,6 +1,11 @@
-//! What the kernel says of the servers' processes: processor time and resident memory, read from `/proc`.
+//! What the kernel says of processes: processor time and resident memory. Of the servers from `/proc`, of this one from
+//! its clock.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use std::time::Duration;
+
+/// How the servers name the threads that take new vectors into graphs.
+const INDEXERS: &str = "index-";
 
 /// Milliseconds of processor time that these processes have used so far, all threads, user and system.
 ///
@@ -10,9 +15,37 @@ pub(super) fn processor_ms(pids: &[u32]) -> anyhow::Result<f64> {
     for pid in pids {
         ticks += ticks_of(&read(*pid, "stat")?).with_context(|| format!("/proc/{pid}/stat is not as expected"))?;
     }
+    Ok(milliseconds(ticks))
+}
+
+/// That of their indexing threads alone.
+pub(super) fn indexers_ms(pids: &[u32]) -> anyhow::Result<f64> {
+    let mut ticks = 0;
+    for pid in pids {
+        let dir = format!("/proc/{pid}/task");
+        for task in std::fs::read_dir(&dir).with_context(|| format!("cannot read {dir}"))? {
+            // A thread may end between the listing and the look; the indexing threads stay.
+            let stat = std::fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
+            let name = stat.split_once('(').map_or("", |(_, rest)| rest);
+            ticks += if name.starts_with(INDEXERS) { ticks_of(&stat).unwrap_or(0) } else { 0 };
+        }
+    }
+    Ok(milliseconds(ticks))
+}
+
+fn milliseconds(ticks: u64) -> f64 {
     // SAFETY: asks for a constant of the running kernel; touches no memory.
     let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    Ok(ticks as f64 * 1e3 / per_second.max(1) as f64)
+    ticks as f64 * 1e3 / per_second.max(1) as f64
+}
+
+/// Processor time that this process has used so far, all threads; good to less than a microsecond.
+pub(super) fn own_processor_time() -> anyhow::Result<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec to where there is one, and keeps nothing of it.
+    let refused = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    ensure!(refused == 0, "the kernel has no clock for this process: {}", std::io::Error::last_os_error());
+    Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
 /// Bytes of memory resident for a process: now, and at most so far.

@@ -91,6 +91,17 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Starts one more node on these ports, which waits to be adopted; its name. Call it on the main thread.
+    pub(crate) fn join(&mut self, (http, peer): (u16, u16), dir: &Path) -> anyhow::Result<String> {
+        let name = format!("node{}", self.members.len() + 1);
+        let (listen, peer_listen) = (format!("127.0.0.1:{http}"), format!("127.0.0.1:{peer}"));
+        let (data, join) = (dir.join(&name).display().to_string(), self.members[0].url.clone());
+        let args = ["server", "--node-id", &name, "--listen", &listen, "--peer-listen", &peer_listen, "--data-dir"];
+        let args = args.into_iter().chain([data.as_str(), "--join", &join]).map(str::to_owned).collect();
+        self.add(&name, format!("http://{listen}"), args, dir)?;
+        Ok(name)
+    }
+
     fn add(&mut self, name: &str, url: String, args: Vec<String>, dir: &Path) -> anyhow::Result<()> {
         let process =
             Process::start(args, dir.join(format!("{name}.log"))).with_context(|| format!("cannot start {name}"))?;
@@ -156,6 +167,14 @@ impl Cluster {
     /// Kills a node with -9.
     pub(crate) fn kill(&mut self, name: &str) -> anyhow::Result<()> {
         self.member(name)?.process.kill();
+        Ok(())
+    }
+
+    /// Asks a node to stop, and waits until it has.
+    pub(crate) async fn terminate(&mut self, name: &str) -> anyhow::Result<()> {
+        let process = &mut self.member(name)?.process;
+        process.terminate();
+        process.gone(Instant::now() + STOP_WAIT).await;
         Ok(())
     }
 

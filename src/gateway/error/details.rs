@@ -28,6 +28,13 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
         ApiError::TooManyRequests { limit } => json!({"limit": "in_flight", "allowed": limit}),
         ApiError::Route(error) => routed(error),
         ApiError::Write { error, request } => with(routed(error), "retry_with_request_id", json!(request.0)),
+        ApiError::NodeNotFound { node } | ApiError::NodeConflict { node, .. } => json!({"node": node}),
+        ApiError::ShardNotFound { shard } => json!({"shard": shard}),
+        ApiError::OperationNotFound { operation } | ApiError::OperationFailed { operation, .. } => {
+            json!({"operation_id": operation})
+        }
+        ApiError::NodeUnreachable { host, port, .. } => json!({"host": host, "port": port}),
+        ApiError::Guard { .. } | ApiError::NotPossible { .. } => json!({}),
         ApiError::BodyCut { .. } | ApiError::FaultsOff | ApiError::Internal { .. } => json!({}),
     })
 }

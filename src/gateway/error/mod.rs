@@ -127,6 +127,64 @@ pub enum ApiError {
         /// The name the write had, under which it can be repeated safely.
         request: RequestId,
     },
+    /// The cluster has no such node.
+    #[error("the cluster has no node `{node}`; `quiver node list` shows those it has")]
+    NodeNotFound {
+        /// The name asked for.
+        node: String,
+    },
+    /// The cluster has no such shard.
+    #[error("the cluster has no shard {shard}")]
+    ShardNotFound {
+        /// The number asked for.
+        shard: u32,
+    },
+    /// There is no such operation, or it ended so long ago that it was dropped.
+    #[error("there is no operation `{operation}`, or it ended long ago")]
+    OperationNotFound {
+        /// The name asked for.
+        operation: String,
+    },
+    /// A node of that name cannot be had this way.
+    #[error("node `{node}`: {reason}")]
+    NodeConflict {
+        /// The node.
+        node: String,
+        /// What stands against it.
+        reason: String,
+    },
+    /// Nobody answers where a node is said to be.
+    #[error("no node answers at {host}:{port}: {reason}; start it with --join and try again")]
+    NodeUnreachable {
+        /// Where.
+        host: String,
+        /// Where.
+        port: u16,
+        /// What was met.
+        reason: String,
+    },
+    /// It would lose a majority or the last copy of something.
+    #[error("refused: {reason}")]
+    Guard {
+        /// `would_lose_quorum` or `would_lose_data`.
+        code: &'static str,
+        /// What would be lost, and the way out.
+        reason: String,
+    },
+    /// The rules of the map do not allow it.
+    #[error("{reason}")]
+    NotPossible {
+        /// Why, with the way out.
+        reason: String,
+    },
+    /// An operation that was waited for has failed.
+    #[error("operation {operation} failed: {reason}")]
+    OperationFailed {
+        /// Its name.
+        operation: String,
+        /// Why.
+        reason: String,
+    },
     /// A fault of Quiver.
     #[error("{reason}")]
     Internal {

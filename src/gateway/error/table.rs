@@ -44,6 +44,16 @@ pub(super) fn row(error: &ApiError) -> Row {
         ApiError::PointNotFound { .. } => input(StatusCode::NOT_FOUND, "point_not_found", NOT_FOUND),
         ApiError::UnknownPath { .. } => input(StatusCode::NOT_FOUND, "path_not_found", NOT_FOUND),
         ApiError::MethodNotAllowed { .. } => input(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", WRONG_INPUT),
+        ApiError::NodeNotFound { .. } => input(StatusCode::NOT_FOUND, "node_not_found", NOT_FOUND),
+        ApiError::ShardNotFound { .. } => input(StatusCode::NOT_FOUND, "shard_not_found", NOT_FOUND),
+        ApiError::OperationNotFound { .. } => input(StatusCode::NOT_FOUND, "operation_not_found", NOT_FOUND),
+        ApiError::NodeConflict { .. } => input(StatusCode::CONFLICT, "node_conflict", CONFLICT),
+        ApiError::NodeUnreachable { .. } => retry(StatusCode::BAD_GATEWAY, "node_unreachable", UNAVAILABLE),
+        ApiError::Guard { code, .. } => input(StatusCode::CONFLICT, code, CONFLICT),
+        ApiError::NotPossible { .. } => input(StatusCode::CONFLICT, "not_possible", CONFLICT),
+        ApiError::OperationFailed { .. } => {
+            input(StatusCode::CONFLICT, "operation_failed", CONFLICT).fate(Committed::Yes)
+        }
         ApiError::FaultsOff => input(StatusCode::NOT_FOUND, "faults_off", NOT_FOUND),
         ApiError::TooManyRequests { .. } => retry(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", TOO_MANY),
         ApiError::Route(error) | ApiError::Write { error, .. } => routed(error),

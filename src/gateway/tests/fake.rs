@@ -16,8 +16,8 @@ use crate::engine::{
     SearchQuery, Selector,
 };
 use crate::gateway::backend::{Backend, Rows};
-use crate::gateway::{GatewayState, Limits, LinkFaults, LocalNode, NodeHealth, router};
-use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, ShardId};
+use crate::gateway::{GatewayState, Introduction, Limits, LinkFaults, LocalNode, NodeHealth, router};
+use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, NodeState, ShardId};
 use crate::routing::{
     Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, NodeOverview, NodeReport, Overview,
     PageSearch, ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SearchAnswer, SessionToken, ShardEvidence,
@@ -29,7 +29,7 @@ const SHARD: ShardId = ShardId(0);
 /// The cluster, the node, and what was asked of them.
 #[derive(Default)]
 pub(super) struct FakeCluster {
-    map: Mutex<ClusterMap>,
+    pub map: Mutex<ClusterMap>,
     engine: Engine,
     index: Mutex<u64>,
     switch: Arc<Switch>,
@@ -41,6 +41,8 @@ pub(super) struct FakeCluster {
     pub wrote: Mutex<Option<(Acknowledge, CallOptions)>>,
     /// Whether fault injection is off.
     pub faults_off: Mutex<bool>,
+    /// Who answers at which port, when asked for an introduction.
+    pub introductions: Mutex<BTreeMap<u16, Introduction>>,
 }
 
 /// A router over a fresh cluster, with small limits.
@@ -67,6 +69,8 @@ pub(in crate::gateway) fn node(name: &str, port: u16) -> NodeEntry {
         host: "localhost".to_owned(),
         port,
         peer_addr,
+        state: NodeState::Member,
+        labels: BTreeMap::new(),
     }
 }
 
@@ -243,8 +247,17 @@ impl Backend for FakeCluster {
         let report = self.report().ok_or_else(|| "it is a gateway".to_owned());
         Overview { map: self.map(), nodes: vec![NodeOverview { node: 1, report }] }
     }
+
+    async fn read_map(&self, _: Instant) -> Result<Arc<ClusterMap>, RouteError> {
+        Ok(self.map())
+    }
+
+    async fn change_map(&self, command: MetaCommand, _: Instant) -> Result<MetaReply, RouteError> {
+        Ok(self.map.lock().apply(command))
+    }
 }
 
+#[async_trait]
 impl LocalNode for FakeCluster {
     fn name(&self) -> String {
         "node1".to_owned()
@@ -288,6 +301,10 @@ impl LocalNode for FakeCluster {
         })
     }
 
+    async fn introduction(&self, _: &str, port: u16) -> Result<Introduction, String> {
+        self.introductions.lock().get(&port).cloned().ok_or_else(|| "connection refused".to_owned())
+    }
+
     fn faults(&self) -> Option<Arc<dyn LinkFaults>> {
         (!*self.faults_off.lock()).then(|| self.switch.clone() as Arc<dyn LinkFaults>)
     }
@@ -326,6 +343,8 @@ pub(in crate::gateway) fn status(group: raft_groups::GroupId, applied: u64) -> G
         learners: BTreeSet::new(),
         leader_contact: Some(Duration::ZERO),
         joint: false,
+        silent: BTreeSet::new(),
+        members_at: Some(0),
         catching_up: false,
         matched: BTreeMap::from([(1, applied)]),
         stopped: None,

@@ -4,6 +4,7 @@ mod bulk;
 mod door;
 pub(super) mod fake;
 mod inputs;
+mod members;
 mod overview;
 mod pages;
 mod payload_indexes;

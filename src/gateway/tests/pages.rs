@@ -57,7 +57,7 @@ async fn the_cluster_shows_itself() {
     let status = get(&router, "/cluster/status").await.ok();
     let expected = json!({
         "total_nodes": 1, "healthy_nodes": 1, "total_shards": 1, "total_collections": 1, "total_vectors": 0,
-        "replication_factor": 1, "consistency_level": "quorum",
+        "replication_factor": 1, "consistency_level": "quorum", "meta_leader": "node1",
         "nodes": [{"id": "node1", "host": "localhost", "port": 8001, "status": "healthy", "load": 0.25, "vector_count": 0, "collections": ["docs"]}]
     });
     assert_eq!(status.body, expected);

@@ -143,7 +143,11 @@ impl Router {
         outcomes.into_iter().map(done_at).collect()
     }
 
-    pub(super) async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
+    /// Carries a command out on the cluster map.
+    ///
+    /// # Errors
+    /// Why the map's group could not carry it out. What the map itself refuses is a reply.
+    pub async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
         self.formed()?;
         let call = Call::Write { group: META, command: command.encode(), everywhere: false };
         match self.scatter.run_one(Errand::new(None, call), deadline).await? {

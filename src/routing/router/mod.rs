@@ -74,6 +74,14 @@ impl Router {
     }
 
     /// The map as it certainly is now, read from its group.
+    ///
+    /// # Errors
+    /// Why the group could not be asked.
+    pub async fn read_map(&self, deadline: Instant) -> Result<Arc<ClusterMap>, RouteError> {
+        self.formed()?;
+        self.fresh_map(deadline).await
+    }
+
     async fn fresh_map(&self, deadline: Instant) -> Result<Arc<ClusterMap>, RouteError> {
         let (mode, query) = (ReadMode::Linearizable, Arc::new(Query::Map));
         let call = Call::Read { group: META, mode, after: None, max_staleness_ms: None, query };

@@ -224,26 +224,20 @@ impl Router {
 
     fn part(&self, shard: ShardId, outcome: Outcome, mode: ReadMode) -> Result<(ShardEvidence, Found), RouteError> {
         match outcome? {
-            (node, CallAnswer::Read { point, found }) => Ok((self.evidence(shard, node, &point, mode)?, found)),
+            (node, CallAnswer::Read { point, found }) => Ok((self.evidence(shard, node, &point, mode), found)),
             _ => Err(unfit_answer(Committed::No)),
         }
     }
 
-    pub(super) fn evidence(
-        &self,
-        shard: ShardId,
-        node: NodeId,
-        point: &ReadPoint,
-        mode: ReadMode,
-    ) -> Result<ShardEvidence, RouteError> {
-        let map = self.map();
-        let served_by: NodeName =
-            map.nodes.get(&node).map(|entry| entry.name.clone()).ok_or_else(|| unfit_answer(Committed::No))?;
+    pub(super) fn evidence(&self, shard: ShardId, node: NodeId, point: &ReadPoint, mode: ReadMode) -> ShardEvidence {
+        let known = self.map().nodes.get(&node).map(|entry| entry.name.clone());
+        // It may have left the map since it answered, and the answer is as good as before.
+        let served_by = known.unwrap_or_else(|| NodeName::departed(node));
         let staleness_ms = match mode {
             ReadMode::Follower => point.leader_contact.map(millis),
             ReadMode::Lease | ReadMode::Linearizable => Some(0),
         };
-        Ok(ShardEvidence { shard, served_by, role: point.role, term: point.term, index: point.index, staleness_ms })
+        ShardEvidence { shard, served_by, role: point.role, term: point.term, index: point.index, staleness_ms }
     }
 }
 

@@ -95,7 +95,7 @@ impl Router {
         let mut tally = self.write(collection, parts, acknowledge, options).await?;
         tally.points.sort_by_key(|(place, _)| *place);
         let results = tally.points.into_iter().map(|(_, point)| point).collect();
-        Ok(WriteOutcome { results, token: tally.token, shards: self.took(tally.took)? })
+        Ok(WriteOutcome { results, token: tally.token, shards: self.took(tally.took) })
     }
 
     async fn delete_from(
@@ -128,7 +128,7 @@ impl Router {
             }
         };
         let tally = self.write(collection, parts, acknowledge, options).await?;
-        Ok(DeleteOutcome { deleted: tally.deleted, token: tally.token, shards: self.took(tally.took)? })
+        Ok(DeleteOutcome { deleted: tally.deleted, token: tally.token, shards: self.took(tally.took) })
     }
 
     /// The places of the points that belong to each shard.
@@ -168,7 +168,7 @@ impl Router {
     }
 
     /// The evidence of a write, which is never stale.
-    fn took(&self, took: Vec<(ShardId, NodeId, ReadPoint)>) -> Result<Vec<ShardEvidence>, RouteError> {
+    fn took(&self, took: Vec<(ShardId, NodeId, ReadPoint)>) -> Vec<ShardEvidence> {
         let row = |(shard, leader, point): (ShardId, NodeId, ReadPoint)| {
             self.evidence(shard, leader, &point, ReadMode::Linearizable)
         };

@@ -94,8 +94,13 @@ impl FakeCluster {
 
     /// A router with the map as it is now, in node `me` or in a gateway.
     pub fn router(&self, me: Option<NodeId>) -> Router {
+        self.router_over(me, self.map())
+    }
+
+    /// A router with a map of its own.
+    pub fn router_over(&self, me: Option<NodeId>, newest: Arc<ClusterMap>) -> Router {
         let map = MapCell::default();
-        map.offer(self.map());
+        map.offer(newest);
         Router::new(Arc::new(FakeCarrier { cluster: self.clone(), me }), map)
     }
 

@@ -1,5 +1,7 @@
 //! Reads: who is asked at which freshness, and what is said when nobody is fresh enough.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use raft_groups::{ReadMode, Role};
@@ -9,7 +11,7 @@ use super::{docs, options, points, read, soon};
 use crate::engine::{
     CountQuery, PayloadSelector, PointId, Refusal, ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector,
 };
-use crate::placement::ShardId;
+use crate::placement::{ClusterMap, ShardId};
 use crate::routing::rpc::CallError;
 use crate::routing::{Acknowledge, Collection, PageSearch, ReadOptions, RouteError, Router, SessionToken};
 
@@ -139,6 +141,16 @@ async fn the_nearest_serves_what_it_may() {
         assert_eq!((shard.served_by.to_string(), shard.role), (cluster.map().name_of(preferred), Role::Leader));
         assert_eq!(shard.staleness_ms, Some(0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_left_the_map_after_answering_is_no_error() {
+    let (cluster, docs) = filled().await;
+    let without = ClusterMap { nodes: BTreeMap::new(), ..ClusterMap::clone(&cluster.map()) };
+    let router = cluster.router_over(Some(2), Arc::new(without));
+    let query = CountQuery { collection: docs.entry.id, filter: None };
+    let answer = router.count(&docs, query, read(ReadMode::Lease)).await.unwrap();
+    assert!(answer.shards.iter().all(|shard| shard.served_by.as_str().starts_with("departed-")), "{:?}", answer.shards);
 }
 
 #[tokio::test(start_paused = true)]

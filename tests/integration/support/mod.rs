@@ -93,7 +93,7 @@ pub async fn same_state(cluster: &Cluster) -> Result<()> {
     let start = Instant::now();
     loop {
         let mut seen: BTreeMap<u64, BTreeMap<u64, BTreeSet<String>>> = BTreeMap::new();
-        for client in cluster.clients() {
+        for client in cluster.running_clients() {
             for (shard, row) in shards(&client).await? {
                 let index = row["state_index"].as_u64().context("no `state_index`")?;
                 let hash = row["state_hash"].as_str().context("no `state_hash`")?;
@@ -133,7 +133,7 @@ pub async fn final_check(client: &Client, collection: &str, ledger: &Ledger) -> 
 /// first.
 pub async fn settle(cluster: &Cluster, collection: &str, ledger: &Ledger) -> Result<()> {
     ledger.save(&cluster.logs().join("history.jsonl"))?;
-    for client in cluster.clients() {
+    for client in cluster.running_clients() {
         let report = final_check(&client, collection, ledger).await?;
         println!("  {} shows: {report}", client.base());
         ensure!(report.holds(), "{} contradicts the ledger: {report}", client.base());

@@ -34,11 +34,10 @@ impl Space {
         if image.params != params {
             return Err(ImageError("the collection has other settings"));
         }
-        // Who does not come back is walked through until the graph is mended: it needs a direction.
-        let mut placeholder = vec![0.0; params.size];
-        placeholder[0] = 1.0;
-        for slot in 0..image.slots {
-            space.fill(slot, &placeholder);
+        // Who does not come back is near nothing, and is walked through until the graph is mended.
+        space.store.reserve(image.slots as usize);
+        for _ in 0..image.slots {
+            space.graph.grow();
         }
         if !image.nodes.iter().all(|node| space.graph.fits(node.slot, &node.links)) {
             return Err(ImageError("its levels are not those of this build"));

@@ -1,0 +1,64 @@
+//! What a node's disk remembers of a replica beside its log: that it exists, how it began, and that it was erased.
+//!
+//! A replica that was erased has forgotten what it acknowledged. Where the node gets a replica of the same group again,
+//! a candidate or leader of long ago may still count on the forgotten one. So the vote outlives the erasure (its term
+//! keeps out leaders of long ago), and the new replica is a newcomer for ever: it votes only once its own log says that
+//! it is a member, and then its log is newer than that of any candidate of long ago.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::Stores;
+use super::keys::{self, LogKey};
+use super::record::{seal, unseal};
+use super::state::erase_range;
+use super::store::{Batch, Store, end_of_prefix};
+use super::syncer::Syncer;
+use crate::GroupId;
+
+/// How a replica began, or that it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// One of the group's first members: it votes with an empty log, since somebody must be the first.
+    Founder,
+    /// Came later: it votes only once its log says that it is a member.
+    Newcomer,
+    /// It was here and was let go; what is left of it is to be erased.
+    Erased,
+}
+
+/// The mark of this node's replica of `group`; `None` where there never was one.
+pub fn read_mark(group: GroupId, log: &dyn Store) -> io::Result<Option<Mark>> {
+    let key = LogKey::Opened.of(group);
+    log.get(&key)?.map(|record| unseal(&key, &record)).transpose()
+}
+
+/// Records durably that this replica exists, before it can vote: if the record is there later and the rest is not,
+/// something was lost.
+pub async fn write_mark(group: GroupId, log: &Syncer, mark: Mark) -> io::Result<()> {
+    let key = LogKey::Opened.of(group);
+    let mut batch = Batch::default();
+    let record = seal(&key, &mark);
+    batch.put(key, record);
+    log.carry_out(batch, true).await
+}
+
+/// Erases a closed replica but for its mark and its vote. Whenever it is interrupted, the mark says that it is to go on.
+pub async fn erase(group: GroupId, stores: &Stores) -> io::Result<()> {
+    write_mark(group, &stores.log_syncer, Mark::Erased).await?;
+    finish_erasing(group, stores).await
+}
+
+/// Erases what an interrupted [`erase`] has left; durable on return.
+pub async fn finish_erasing(group: GroupId, stores: &Stores) -> io::Result<()> {
+    let of_group = group.0.to_be_bytes().to_vec();
+    let all_state = (keys::state_header(group), end_of_prefix(&of_group));
+    erase_range(&*stores.state, &stores.state_syncer, all_state).await?;
+    stores.state_syncer.carry_out(Batch::default(), true).await?;
+    let all_entries = (LogKey::Entry(0).of(group), LogKey::Entry(u64::MAX).of(group));
+    erase_range(&*stores.log, &stores.log_syncer, all_entries).await?;
+    let mut batch = Batch::default();
+    batch.delete(LogKey::Purged.of(group));
+    stores.log_syncer.carry_out(batch, true).await
+}

@@ -1,0 +1,111 @@
+//! `quiver cluster`: how the whole is, and where everything lies.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+
+use super::{Ask, How, nothing, print};
+use crate::api::{ClusterHealth, ClusterSharding, HealthState, Members};
+use crate::cli::exit::Exit;
+use crate::cli::status::{self, StatusArgs};
+use crate::cli::table::Table;
+
+/// Arguments of `quiver cluster`.
+#[derive(clap::Args)]
+pub(crate) struct ClusterArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Show nodes, shards and leaders.
+    Status(StatusArgs),
+    /// Show what is wrong and what to do about it. Exit codes: 0 healthy, 3 degraded, 7 unavailable.
+    Health(Ask),
+    /// Show which node holds and leads what, by zone.
+    Topology(Ask),
+    /// Spread replicas and leaders evenly; the cluster does so by itself, this waits for it or shows the plan.
+    Rebalance(How),
+}
+
+/// Runs the verb.
+pub(crate) async fn run(args: ClusterArgs) -> anyhow::Result<Exit> {
+    match args.verb {
+        Verb::Status(args) => status::run(args).await,
+        Verb::Health(ask) => health(ask).await,
+        Verb::Topology(ask) => topology(ask).await,
+        Verb::Rebalance(how) => {
+            let (client, body) = (how.ask.client()?, nothing());
+            let request = (&Method::POST, "/quiver/v1/rebalance", &body);
+            match how.consider(&client, request, "Rebalance?").await? {
+                Some(exit) => Ok(exit),
+                None => how.make(&client, request).await,
+            }
+        }
+    }
+}
+
+async fn health(ask: Ask) -> anyhow::Result<Exit> {
+    let health: ClusterHealth = ask.client()?.page("/cluster/health").await?;
+    print::one(&health, ask.output, |health| {
+        let counts = health.groups;
+        let mut text = format!(
+            "{}: {} of {} groups have a leader, {} lack a replica; nodes that may fail: {}",
+            health.status, counts.with_leader, counts.total, counts.under_replicated, health.can_lose_nodes
+        );
+        for issue in &health.issues {
+            text += &format!("\n{}: {}; {}", issue.severity, issue.message, issue.fix);
+        }
+        text
+    })?;
+    Ok(match health.status {
+        HealthState::Healthy => Exit::Ok,
+        HealthState::Unavailable | HealthState::Starting => Exit::Unavailable,
+        HealthState::Degraded | HealthState::Draining => Exit::Degraded,
+    })
+}
+
+#[derive(serde::Serialize)]
+struct Row {
+    zone: String,
+    node: String,
+    state: String,
+    status: HealthState,
+    /// Shards by number; those it leads have a star.
+    shards: Vec<String>,
+}
+
+async fn topology(ask: Ask) -> anyhow::Result<Exit> {
+    let client = ask.client()?;
+    let members: Members = client.get("/cluster/nodes").await?;
+    let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
+    let mut held: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for row in &sharding.shards {
+        for replica in &row.replicas {
+            let star = if row.leader.as_ref() == Some(&replica.node) { "*" } else { "" };
+            held.entry(&replica.node).or_default().push(format!("{}{star}", row.shard));
+        }
+    }
+    let mut rows: Vec<Row> = members
+        .nodes
+        .iter()
+        .map(|node| Row {
+            zone: node.labels.get("zone").cloned().unwrap_or_else(|| "-".to_owned()),
+            node: node.id.clone(),
+            state: node.state.clone(),
+            status: node.status,
+            shards: held.get(node.id.as_str()).cloned().unwrap_or_default(),
+        })
+        .collect();
+    rows.sort_by(|a, b| (&a.zone, &a.node).cmp(&(&b.zone, &b.node)));
+    print::rows(&rows, ask.output, |rows| {
+        let mut table = Table::new(["zone", "node", "state", "status", "shards (* leads)"]);
+        for row in rows {
+            let (zone, node, state) = (row.zone.clone(), row.node.clone(), row.state.clone());
+            table.row([zone, node, state, row.status.to_string(), row.shards.join(" ")]);
+        }
+        table
+    })?;
+    Ok(Exit::Ok)
+}

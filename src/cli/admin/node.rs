@@ -1,0 +1,267 @@
+//! `quiver node`: nodes that come, go, rest and are told apart.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reqwest::Method;
+
+use super::{Ask, How, nothing, print};
+use crate::api::{AddNode, Member, Members, SetLabels};
+use crate::cli::client::Client;
+use crate::cli::exit::{Exit, Usage};
+use crate::cli::table::{Table, thousands};
+
+/// Arguments of `quiver node`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct NodeArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  quiver server --node-id node4 --listen 10.0.0.4:8001 --join http://10.0.0.1:8001    on the new machine
+  quiver node join node4 10.0.0.4:8001 --wait
+  quiver node leave node1 --dry-run
+  quiver node drain node2 --wait --yes
+  quiver node replace node3 node5 10.0.0.5:8001 --wait
+  quiver node label node4 zone=b
+
+Exit codes: 0 ok, 1 failed, 2 usage, 4 not found, 5 conflict, 6 outcome unknown, 7 unavailable, 9 refused by a guard,
+10 the plan of a dry run has changes.";
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// List the nodes.
+    List(Ask),
+    /// Show one node.
+    Show {
+        /// Its name.
+        node: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Take in a node that runs with --join and waits to be adopted.
+    Join {
+        /// Its name.
+        node: String,
+        /// Where its HTTP API listens.
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Have a node hand over what it holds and leave the cluster.
+    Leave {
+        /// Its name.
+        node: String,
+        /// Begin although a majority or a last copy is at stake now; it then waits until it can be done.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Have a node hand over what it holds and stay without.
+    Drain {
+        /// Its name.
+        node: String,
+        /// Begin although a majority or a last copy is at stake now; it then waits until it can be done.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Let a drained node take replicas again.
+    Undrain {
+        /// Its name.
+        node: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Put a new node in the place of an old one: the new one joins, then the old one leaves.
+    Replace {
+        /// The node that leaves.
+        old: String,
+        /// The node that waits to be adopted.
+        new: String,
+        /// Where the new node's HTTP API listens.
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Have other nodes lead the shards that a node leads, and keep it so until --undo.
+    TransferLeaders {
+        /// Its name.
+        node: String,
+        /// Let it lead again.
+        #[arg(long)]
+        undo: bool,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Set labels; `zone` names what fails together. An empty value removes a label.
+    Label {
+        /// The node's name.
+        node: String,
+        /// Such as zone=a.
+        #[arg(value_name = "KEY=VALUE", required = true)]
+        labels: Vec<String>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+}
+
+/// Runs the verb.
+pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<Exit> {
+    match args.verb {
+        Verb::List(ask) => list(ask).await,
+        Verb::Show { node, ask } => show(&node, ask).await,
+        Verb::Join { node, address, how } => join(node, &address, how).await,
+        Verb::Leave { node, force, how } => {
+            let path = format!("/cluster/nodes/{node}?force={force}");
+            change(&how, (&Method::DELETE, &path), &format!("Have {node} leave the cluster?")).await
+        }
+        Verb::Drain { node, force, how } => {
+            let path = format!("/quiver/v1/nodes/{node}/drain?force={force}");
+            change(&how, (&Method::POST, &path), &format!("Drain {node}?")).await
+        }
+        Verb::Undrain { node, how } => {
+            let path = format!("/quiver/v1/nodes/{node}/undrain");
+            change(&how, (&Method::POST, &path), &format!("Let {node} take replicas again?")).await
+        }
+        Verb::Replace { old, new, address, how } => replace(&old, new, &address, how).await,
+        Verb::TransferLeaders { node, undo, ask } => {
+            let value = if undo { "" } else { "off" };
+            label(&node, BTreeMap::from([("leaders".to_owned(), value.to_owned())]), ask).await
+        }
+        Verb::Label { node, labels, ask } => {
+            let pairs = labels.iter().map(|label| match label.split_once('=') {
+                Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+                None => Err(Usage(format!("`{label}` is no label: write KEY=VALUE"))),
+            });
+            label(&node, pairs.collect::<Result<_, _>>()?, ask).await
+        }
+    }
+}
+
+async fn change(how: &How, (method, path): (&Method, &str), question: &str) -> anyhow::Result<Exit> {
+    let (client, body) = (how.ask.client()?, nothing());
+    match how.consider(&client, (method, path, &body), question).await? {
+        Some(exit) => Ok(exit),
+        None => how.make(&client, (method, path, &body)).await,
+    }
+}
+
+fn question(node_id: String, address: &str) -> Result<AddNode, Usage> {
+    let wrong = || Usage(format!("`{address}` is no address: write HOST:PORT"));
+    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    let host = host.trim_start_matches("http://").to_owned();
+    Ok(AddNode { node_id, host, port: port.parse().map_err(|_| wrong())? })
+}
+
+async fn join(node: String, address: &str, how: How) -> anyhow::Result<Exit> {
+    let asked = format!("Take {node} into the cluster?");
+    let (client, body) = (how.ask.client()?, question(node, address)?);
+    let request = (&Method::POST, "/cluster/nodes", &body);
+    match how.consider(&client, request, &asked).await? {
+        Some(exit) => Ok(exit),
+        None => how.make(&client, request).await,
+    }
+}
+
+/// How long a new node may take until it is a member, before the old one is asked to leave.
+const WELCOME_PATIENCE: Duration = Duration::from_secs(120);
+
+async fn replace(old: &str, new: String, address: &str, how: How) -> anyhow::Result<Exit> {
+    let client = how.ask.client()?;
+    client.get::<Member>(&format!("/cluster/nodes/{old}")).await?;
+    let body = question(new.clone(), address)?;
+    if how.dry_run {
+        return join(new, address, how).await;
+    }
+    let asked = format!("Take {new} into the cluster, and have {old} leave it then?");
+    if let Some(exit) = how.consider(&client, (&Method::POST, "/cluster/nodes", &body), &asked).await? {
+        return Ok(exit);
+    }
+    let _: crate::api::Change = client.change(&Method::POST, "/cluster/nodes", &body).await?;
+    welcome(&client, &new).await?;
+    let leave = (&Method::DELETE, format!("/cluster/nodes/{old}"), nothing());
+    how.make(&client, (leave.0, &leave.1, &leave.2)).await
+}
+
+/// Waits until a node is a member, so that it counts when the old one leaves.
+async fn welcome(client: &Client, node: &str) -> anyhow::Result<()> {
+    let begun = std::time::Instant::now();
+    loop {
+        let member: Member = client.get(&format!("/cluster/nodes/{node}")).await?;
+        if member.state == "member" {
+            return Ok(());
+        }
+        if begun.elapsed() > WELCOME_PATIENCE {
+            anyhow::bail!("{node} does not come up; look at its log, and run this again");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn label(node: &str, labels: BTreeMap<String, String>, ask: Ask) -> anyhow::Result<Exit> {
+    let path = format!("/quiver/v1/nodes/{node}/labels");
+    let change: crate::api::Change = ask.client()?.change(&Method::PUT, &path, &SetLabels { labels }).await?;
+    print::change(&change, ask.output)?;
+    Ok(Exit::Ok)
+}
+
+async fn list(ask: Ask) -> anyhow::Result<Exit> {
+    let members: Members = ask.client()?.get("/cluster/nodes").await?;
+    print::rows(&members.nodes, ask.output, |nodes| {
+        let header =
+            ["node", "address", "state", "status", "shards", "leads", "points held", "memory", "disk", "labels"];
+        let mut table = Table::new(header);
+        for node in nodes {
+            let labels: Vec<String> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            table.row([
+                node.id.clone(),
+                format!("{}:{}", node.host, node.port),
+                node.state.clone(),
+                node.status.to_string(),
+                node.shards.to_string(),
+                node.leads.to_string(),
+                thousands(node.vector_count),
+                print::bytes(node.memory_bytes),
+                print::bytes(node.disk_bytes),
+                labels.join(" "),
+            ]);
+        }
+        table
+    })?;
+    Ok(Exit::Ok)
+}
+
+async fn show(node: &str, ask: Ask) -> anyhow::Result<Exit> {
+    let member: Member = ask.client()?.get(&format!("/cluster/nodes/{node}")).await?;
+    print::one(&member, ask.output, |node| {
+        let labels: Vec<String> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        format!(
+            "{} (number {}, life {})\naddress  {}:{}, peers {}\nstate    {}, {}\nholds    {} shards, leads {}, {} points, \
+             {} of memory, {} on disk\nload     {:.2}\nlabels   {}",
+            node.id,
+            node.number,
+            node.incarnation,
+            node.host,
+            node.port,
+            node.peer_addr,
+            node.state,
+            node.status,
+            node.shards,
+            node.leads,
+            thousands(node.vector_count),
+            print::bytes(node.memory_bytes),
+            print::bytes(node.disk_bytes),
+            node.load,
+            labels.join(" "),
+        )
+    })?;
+    Ok(Exit::Ok)
+}

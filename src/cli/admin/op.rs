@@ -1,0 +1,72 @@
+//! `quiver op`: long work, which goes on whether or not anyone watches it.
+
+use reqwest::Method;
+
+use super::{Ask, confirmed, nothing, print, watch};
+use crate::api::{Change, OperationRow, Operations};
+use crate::cli::exit::{Exit, Usage};
+use crate::cli::table::Table;
+
+/// Arguments of `quiver op`.
+#[derive(clap::Args)]
+pub(crate) struct OpArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// List what is under way, and what ended lately.
+    List(Ask),
+    /// Watch an operation until it ends.
+    Watch {
+        /// Such as op-19.
+        operation: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Call an operation off: a move goes back, a node that was to go stays.
+    Cancel {
+        /// Such as op-19.
+        operation: String,
+        /// Do not ask for confirmation.
+        #[arg(long, short)]
+        yes: bool,
+        #[command(flatten)]
+        ask: Ask,
+    },
+}
+
+/// Runs the verb.
+pub(crate) async fn run(args: OpArgs) -> anyhow::Result<Exit> {
+    match args.verb {
+        Verb::List(ask) => {
+            let operations: Operations = ask.client()?.get("/quiver/v1/operations").await?;
+            print::rows(&operations.operations, ask.output, table)?;
+            Ok(Exit::Ok)
+        }
+        Verb::Watch { operation, ask } => watch::until_ended(&ask.client()?, &operation, ask.output).await,
+        Verb::Cancel { operation, yes, ask } => {
+            use std::io::IsTerminal as _;
+            let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !yes;
+            if asks && !confirmed(&format!("Call {operation} off?"))? {
+                return Err(Usage("nothing was changed".to_owned()).into());
+            }
+            let path = format!("/quiver/v1/operations/{operation}");
+            let change: Change = ask.client()?.change(&Method::DELETE, &path, &nothing()).await?;
+            let ended = |change: &Change| format!("{operation}: {}", change.state);
+            print::one(&change, ask.output, ended)?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn table(rows: &[OperationRow]) -> Table {
+    let mut table = Table::new(["operation", "what", "subject", "state", "replicas left"]);
+    for row in rows {
+        let state = row.reason.as_ref().map_or_else(|| row.state.clone(), |why| format!("{}: {why}", row.state));
+        let left = if row.state == "running" { row.replicas_left.to_string() } else { "0".to_owned() };
+        table.row([row.operation_id.clone(), row.kind.clone(), row.subject.clone(), state, left]);
+    }
+    table
+}

@@ -1,0 +1,97 @@
+//! Answers as tables, as JSON, or as one JSON object a line.
+
+use serde::Serialize;
+
+use crate::api::{Change, Plan};
+use crate::cli::table::{Table, thousands};
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: one document.
+    Json,
+    /// For programs: one object a line.
+    Ndjson,
+}
+
+/// Prints rows: as the table that `table` makes, or as they are.
+pub(super) fn rows<T: Serialize>(rows: &[T], format: Format, table: impl Fn(&[T]) -> Table) -> anyhow::Result<()> {
+    match format {
+        Format::Table => print!("{}", table(rows).render(0)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(rows)?),
+        Format::Ndjson => {
+            for row in rows {
+                println!("{}", serde_json::to_string(row)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Prints one thing: as the text that `text` makes, or as it is.
+pub(super) fn one<T: Serialize>(value: &T, format: Format, text: impl Fn(&T) -> String) -> anyhow::Result<()> {
+    match format {
+        Format::Table => println!("{}", text(value)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(value)?),
+        Format::Ndjson => println!("{}", serde_json::to_string(value)?),
+    }
+    Ok(())
+}
+
+pub(super) fn change(change: &Change, format: Format) -> anyhow::Result<()> {
+    one(change, format, |change| {
+        let node = change.node_id.as_deref().map(|node| format!("{node}: ")).unwrap_or_default();
+        match &change.operation_id {
+            Some(id) => format!("{node}{} ({id}; `quiver op watch {id}` shows how far it is)", change.state),
+            None => format!("{node}{}", change.state),
+        }
+    })
+}
+
+pub(super) fn plan(plan: &Plan, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Table => {
+            let mut table = Table::new(["shard", "from", "to", "copied"]);
+            for planned in &plan.moves {
+                let shard = planned.shard.map_or_else(|| "map".to_owned(), |shard| shard.to_string());
+                let name = |node: &Option<String>| node.clone().unwrap_or_else(|| "-".to_owned());
+                table.row([shard, name(&planned.from), name(&planned.to), bytes(planned.bytes)]);
+            }
+            if !plan.moves.is_empty() {
+                print!("{}", table.render(0));
+            }
+            print!("{}", summary(plan));
+            Ok(())
+        }
+        Format::Ndjson => rows(&plan.moves, format, |_| Table::new([""])),
+        Format::Json => one(plan, format, |_| String::new()),
+    }
+}
+
+fn summary(plan: &Plan) -> String {
+    let [before, after] = plan.tolerated_failures;
+    let [factor, factor_after] = plan.replication_factor;
+    let mut text = format!(
+        "{} replicas move, {} copied, {} leaders change\nreplicas of each shard: {factor} now, {factor_after} after; nodes \
+         that may fail: {before} now, {after} after\n",
+        plan.moves.len(),
+        bytes(plan.bytes),
+        plan.leader_changes,
+    );
+    for obstacle in &plan.obstacles {
+        text += &format!("obstacle: {obstacle}\n");
+    }
+    text
+}
+
+/// Bytes as people say them.
+pub(super) fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{} B", thousands(bytes)),
+        10_000..10_000_000 => format!("{} kB", thousands(bytes / 1_000)),
+        _ => format!("{} MB", thousands(bytes / 1_000_000)),
+    }
+}

@@ -1,0 +1,205 @@
+//! `quiver shard`: where shards are, and whether their replicas agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+
+use super::{Ask, How, print};
+use crate::api::{ClusterSharding, MoveReplica, ShardDetail, TransferLeader};
+use crate::cli::client::Client;
+use crate::cli::exit::Exit;
+use crate::cli::table::{Table, thousands};
+
+/// Arguments of `quiver shard`.
+#[derive(clap::Args)]
+pub(crate) struct ShardArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// List the shards.
+    List(Ask),
+    /// Show one shard and the state of each replica.
+    Show {
+        /// Its number.
+        shard: u32,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Move a replica from one node to another.
+    Move {
+        /// The shard's number.
+        shard: u32,
+        /// The node that holds a replica.
+        #[arg(long, value_name = "NODE")]
+        from: String,
+        /// The node that is to hold it.
+        #[arg(long, value_name = "NODE")]
+        to: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Have another node lead a shard.
+    TransferLeader {
+        /// The shard's number.
+        shard: u32,
+        /// The node that is to lead.
+        #[arg(long, value_name = "NODE")]
+        to: String,
+        #[command(flatten)]
+        ask: Ask,
+    },
+    /// Hold the state hashes of all replicas against each other at one index. Exit code 1 where they differ.
+    Verify {
+        /// The shard's number [default: all].
+        shard: Option<u32>,
+        #[command(flatten)]
+        ask: Ask,
+    },
+}
+
+/// Runs the verb.
+pub(crate) async fn run(args: ShardArgs) -> anyhow::Result<Exit> {
+    match args.verb {
+        Verb::List(ask) => list(ask).await,
+        Verb::Show { shard, ask } => {
+            let detail: ShardDetail = ask.client()?.get(&format!("/quiver/v1/shards/{shard}")).await?;
+            print::one(&detail, ask.output, text)?;
+            Ok(Exit::Ok)
+        }
+        Verb::Move { shard, from, to, how } => {
+            let asked = format!("Move a replica of shard {shard} from {from} to {to}?");
+            let (client, body) = (how.ask.client()?, MoveReplica { from, to });
+            let path = format!("/quiver/v1/shards/{shard}/move");
+            match how.consider(&client, (&Method::POST, &path, &body), &asked).await? {
+                Some(exit) => Ok(exit),
+                None => how.make(&client, (&Method::POST, &path, &body)).await,
+            }
+        }
+        Verb::TransferLeader { shard, to, ask } => {
+            let path = format!("/quiver/v1/shards/{shard}/leader");
+            let body = TransferLeader { to };
+            let change: crate::api::Change = ask.client()?.change(&Method::POST, &path, &body).await?;
+            print::change(&change, ask.output)?;
+            Ok(Exit::Ok)
+        }
+        Verb::Verify { shard, ask } => verify(shard, ask).await,
+    }
+}
+
+async fn list(ask: Ask) -> anyhow::Result<Exit> {
+    let sharding: ClusterSharding = ask.client()?.get("/cluster/sharding").await?;
+    print::rows(&sharding.shards, ask.output, |rows| {
+        let mut table = Table::new(["shard", "leader", "points", "replicas"]);
+        for row in rows {
+            let replicas = row.replicas.iter().map(|replica| format!("{} {}", replica.node, replica.state));
+            let leader = row.leader.clone().unwrap_or_else(|| "none".to_owned());
+            let replicas: Vec<String> = replicas.collect();
+            table.row([row.shard.to_string(), leader, thousands(row.vectors), replicas.join(", ")]);
+        }
+        table
+    })?;
+    Ok(Exit::Ok)
+}
+
+fn text(detail: &ShardDetail) -> String {
+    let mut table = Table::new(["replica", "role", "applied", "state index", "state hash"]);
+    for replica in &detail.replicas {
+        let (applied, index) = (replica.applied.to_string(), replica.state_index.to_string());
+        table.row([
+            replica.node.clone(),
+            format!("{:?}", replica.role).to_lowercase(),
+            applied,
+            index,
+            replica.state_hash.clone(),
+        ]);
+    }
+    let leader = detail.leader.as_deref().unwrap_or("none");
+    let way = if detail.settled { "settled" } else { "on its way" };
+    format!(
+        "shard {}, {} to {}: {} points\nled by {leader}, meant to be led by {}\nmeant to be on {}, confirmed on {}: {way}\n{}",
+        detail.shard,
+        detail.range[0],
+        detail.range[1],
+        thousands(detail.vectors),
+        detail.preferred_leader,
+        detail.target.join(" "),
+        detail.actual.join(" "),
+        table.render(0).trim_end(),
+    )
+}
+
+/// What became of holding one shard's replicas against each other.
+#[derive(serde::Serialize)]
+struct Verdict {
+    shard: u32,
+    /// `equal`, `differ`, or `behind` where the replicas never were at one index.
+    verdict: &'static str,
+    index: Option<u64>,
+    hashes: BTreeMap<String, String>,
+}
+
+/// How long replicas may take to come to one index while writes go on.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
+    let client = ask.client()?;
+    let shards = match shard {
+        Some(shard) => vec![shard],
+        None => client.get::<ClusterSharding>("/cluster/sharding").await?.shards.iter().map(|row| row.shard).collect(),
+    };
+    let mut verdicts = Vec::new();
+    for shard in shards {
+        verdicts.push(verify_one(&client, shard).await?);
+    }
+    print::rows(&verdicts, ask.output, |verdicts| {
+        let mut table = Table::new(["shard", "replicas", "index", "hashes"]);
+        for verdict in verdicts {
+            let index = verdict.index.map_or_else(|| "-".to_owned(), |index| index.to_string());
+            let hashes = verdict.hashes.iter().map(|(node, hash)| format!("{node} {hash}"));
+            table.row([
+                verdict.shard.to_string(),
+                verdict.verdict.to_owned(),
+                index,
+                hashes.collect::<Vec<_>>().join(", "),
+            ]);
+        }
+        table
+    })?;
+    let all = |word| verdicts.iter().all(|verdict| verdict.verdict == word);
+    let differ = verdicts.iter().any(|verdict| verdict.verdict == "differ");
+    Ok(if all("equal") {
+        Exit::Ok
+    } else if differ {
+        Exit::Failed
+    } else {
+        Exit::Degraded
+    })
+}
+
+/// Looks until all replicas are at one index. Hashes that differ at one index are a verdict at once.
+async fn verify_one(client: &Client, shard: u32) -> anyhow::Result<Verdict> {
+    let (start, mut seen) = (Instant::now(), BTreeMap::<u64, BTreeMap<String, String>>::new());
+    loop {
+        let detail: ShardDetail = client.get(&format!("/quiver/v1/shards/{shard}")).await?;
+        for replica in &detail.replicas {
+            let at = seen.entry(replica.state_index).or_default();
+            at.insert(replica.node.clone(), replica.state_hash.clone());
+        }
+        let whole = |hashes: &BTreeMap<String, String>| detail.target.iter().all(|node| hashes.contains_key(node));
+        let differs = |hashes: &BTreeMap<String, String>| hashes.values().collect::<BTreeSet<_>>().len() > 1;
+        if let Some((index, hashes)) = seen.iter().find(|(_, hashes)| differs(hashes)) {
+            return Ok(Verdict { shard, verdict: "differ", index: Some(*index), hashes: hashes.clone() });
+        }
+        if let Some((index, hashes)) = seen.iter().rev().find(|(_, hashes)| whole(hashes)) {
+            return Ok(Verdict { shard, verdict: "equal", index: Some(*index), hashes: hashes.clone() });
+        }
+        if start.elapsed() > PATIENCE {
+            return Ok(Verdict { shard, verdict: "behind", index: None, hashes: BTreeMap::new() });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,145 @@
+//! Nodes that join and leave, as the door answers: statuses, guards, and that asking twice is asking once.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::fake::{self, FakeCluster};
+use super::{call, get, post};
+use crate::gateway::Introduction;
+use crate::placement::{MetaCommand, NodeState, planner};
+
+/// A node that waits to be adopted at `port`.
+fn waits(cluster: &FakeCluster, name: &str, port: u16, incarnation: u8) {
+    let entry = crate::placement::NodeEntry { incarnation: [incarnation; 16], ..fake::node(name, port) };
+    cluster.introductions.lock().insert(port, Introduction { entry, cluster: None, taken: false });
+}
+
+fn question(name: &str, port: u16) -> Value {
+    json!({"node_id": name, "host": "localhost", "port": port})
+}
+
+/// Decides and confirms whatever is to be decided, with all nodes well.
+fn settle(cluster: &Arc<FakeCluster>) {
+    let mut map = cluster.map.lock();
+    for _ in 0..1000 {
+        let nodes = map.nodes.keys().map(|node| (*node, planner::Liveness::Alive)).collect();
+        let health = planner::Health { nodes, ..Default::default() };
+        let open: Vec<_> = map.placements().filter(|(_, p)| !p.settled).map(|(g, p)| (g, p.clone())).collect();
+        for (group, p) in open {
+            let (planned, members, at) = (p.planned, p.target, p.confirmed_at + 1);
+            map.apply(MetaCommand::Confirm { group, planned, members, at });
+        }
+        let Some(change) = planner::next(&map, &health, planner::PlanLimits::default()) else { return };
+        let epoch = map.epoch;
+        map.apply(MetaCommand::Plan { epoch, at_ms: 1, change });
+    }
+    panic!("no rest");
+}
+
+#[tokio::test]
+async fn a_node_is_adopted_once() {
+    let (router, cluster) = fake::start();
+    post(&router, "/cluster/nodes", question("node2", 8002)).await.refused(502, "node_unreachable");
+    waits(&cluster, "node2", 8002, 2);
+    let plan = post(&router, "/cluster/nodes?dry_run=true", question("node2", 8002)).await.ok();
+    assert_eq!(plan.body["replication_factor"], json!([1, 2]));
+    assert_eq!(cluster.map.lock().nodes.len(), 1, "a dry run changes nothing");
+
+    let joining = post(&router, "/cluster/nodes", question("node2", 8002)).await;
+    assert_eq!(joining.status, StatusCode::ACCEPTED, "{}", joining.body);
+    assert_eq!((&joining.body["state"], &joining.body["node_id"]), (&json!("joining"), &json!("node2")));
+    let again = post(&router, "/cluster/nodes", question("node2", 8002)).await;
+    assert_eq!((again.status, &again.body["operation_id"]), (StatusCode::ACCEPTED, &joining.body["operation_id"]));
+    settle(&cluster);
+    let known = post(&router, "/cluster/nodes", question("node2", 8002)).await.ok();
+    assert_eq!((&known.body["operation_id"], &known.body["state"]), (&Value::Null, &json!("member")));
+    let operation = joining.body["operation_id"].as_str().unwrap();
+    let shown = get(&router, &format!("/quiver/v1/operations/{operation}")).await.ok();
+    assert_eq!((&shown.body["kind"], &shown.body["state"]), (&json!("join"), &json!("done")));
+    get(&router, "/quiver/v1/operations/op-99").await.refused(404, "operation_not_found");
+}
+
+#[tokio::test]
+async fn who_cannot_be_that_node_is_refused() {
+    let (router, cluster) = fake::start();
+    waits(&cluster, "node2", 8002, 2);
+    let other_name = post(&router, "/cluster/nodes", question("node3", 8002)).await.refused(409, "node_conflict");
+    assert!(other_name.error().contains("is called `node2`"), "{}", other_name.error());
+    // The same name at another address, and the same address with a later life.
+    post(&router, "/cluster/nodes", question("node2", 8002)).await;
+    waits(&cluster, "node2", 8009, 2);
+    post(&router, "/cluster/nodes", question("node2", 8009)).await.refused(409, "node_conflict");
+    waits(&cluster, "node2", 8002, 9);
+    let later_life = post(&router, "/cluster/nodes", question("node2", 8002)).await.refused(409, "node_conflict");
+    assert!(later_life.error().contains("later life"), "{}", later_life.error());
+    let entry = fake::node("node4", 8004);
+    let foreign = Introduction { entry, cluster: Some([9; 16]), taken: true };
+    cluster.introductions.lock().insert(8004, foreign);
+    let foreign = post(&router, "/cluster/nodes", question("node4", 8004)).await.refused(409, "node_conflict");
+    assert!(foreign.error().contains("another cluster"), "{}", foreign.error());
+}
+
+#[tokio::test]
+async fn the_last_node_and_majorities_are_guarded() {
+    let (router, cluster) = fake::start();
+    call(&router, "DELETE", "/cluster/nodes/node1", "").await.refused(409, "would_lose_data");
+    call(&router, "DELETE", "/cluster/nodes/node1?force=true", "").await.refused(409, "would_lose_data");
+    call(&router, "DELETE", "/cluster/nodes/node7", "").await.refused(404, "node_not_found");
+    for (number, name) in [(2u8, "node2"), (3, "node3")] {
+        waits(&cluster, name, 8000 + u16::from(number), number);
+        post(&router, "/cluster/nodes", question(name, 8000 + u16::from(number))).await;
+    }
+    settle(&cluster);
+    assert_eq!(cluster.map.lock().replication_factor, 3);
+    // Only node1 answers here, so nothing that needs a majority of three can be carried out.
+    let guarded = call(&router, "DELETE", "/cluster/nodes/node2", "").await.refused(409, "would_lose_quorum");
+    assert!(guarded.error().contains("1 of its 3"), "{}", guarded.error());
+    let plan = call(&router, "DELETE", "/cluster/nodes/node2?dry_run=true", "").await.ok();
+    assert!(!plan.body["obstacles"].as_array().unwrap().is_empty());
+    let forced = call(&router, "DELETE", "/cluster/nodes/node2?force=true", "").await;
+    assert_eq!((forced.status, &forced.body["state"]), (StatusCode::ACCEPTED, &json!("leaving")));
+    assert!(forced.body["warnings"][0].as_str().unwrap().contains("replica"), "{}", forced.body);
+    let id = forced.body["operation_id"].as_str().unwrap().to_owned();
+    let again = call(&router, "DELETE", "/cluster/nodes/node2?force=true", "").await;
+    assert_eq!(again.body["operation_id"], json!(id));
+    // Called off: the node stays.
+    let cancelled = call(&router, "DELETE", &format!("/quiver/v1/operations/{id}"), "").await.ok();
+    assert_eq!(cancelled.body["state"], "cancelled");
+    assert_eq!(cluster.map.lock().nodes[&2].state, NodeState::Member);
+}
+
+#[tokio::test]
+async fn draining_labels_and_moves() {
+    let (router, cluster) = fake::start();
+    for number in 2..=3u8 {
+        let (name, port) = (format!("node{number}"), 8000 + u16::from(number));
+        waits(&cluster, &name, port, number);
+        post(&router, "/cluster/nodes", question(&name, port)).await;
+    }
+    settle(&cluster);
+    call(&router, "PUT", "/quiver/v1/nodes/node2/labels", r#"{"labels":{"zone":"a"}}"#).await.ok();
+    let shown = get(&router, "/cluster/nodes/node2").await.ok();
+    assert_eq!((&shown.body["labels"]["zone"], &shown.body["state"]), (&json!("a"), &json!("member")));
+    let nowhere = json!({"from": "node1", "to": "node2"});
+    post(&router, "/quiver/v1/shards/0/move", nowhere).await.refused(409, "not_possible");
+    post(&router, "/quiver/v1/shards/9/move", json!({"from": "node1", "to": "node2"}))
+        .await
+        .refused(404, "shard_not_found");
+    let leader = post(&router, "/quiver/v1/shards/0/leader", json!({"to": "node3"})).await;
+    assert_eq!(leader.status, StatusCode::ACCEPTED);
+    assert_eq!(get(&router, "/quiver/v1/shards/0").await.ok().body["preferred_leader"], "node3");
+    let drain = post(&router, "/quiver/v1/nodes/node3/drain?force=true", json!({})).await;
+    assert_eq!((drain.status, &drain.body["state"]), (StatusCode::ACCEPTED, &json!("draining")));
+    settle(&cluster);
+    let map = cluster.map.lock().clone();
+    assert!(!map.holds_replicas(3), "{map:?}");
+    assert_eq!(map.replication_factor, 2);
+    let undrain = post(&router, "/quiver/v1/nodes/node3/undrain", json!({})).await;
+    assert_eq!(undrain.status, StatusCode::ACCEPTED, "{}", undrain.body);
+    settle(&cluster);
+    assert!(cluster.map.lock().holds_replicas(3));
+    let rows = get(&router, "/quiver/v1/operations").await.ok();
+    assert_eq!(rows.body["operations"].as_array().unwrap().len(), 4);
+}

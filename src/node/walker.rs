@@ -1,0 +1,137 @@
+//! Walks the groups that this node leads to where the map wants them, and confirms in the map that they are there.
+//!
+//! Before each step the map is read as it is now, by the leader in its own term: so a later leader never walks back to an
+//! older plan. A confirmation is given only by a replica that, after it saw the members committed as planned, proved that
+//! it leads still. Then nothing but a newer plan can change them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use raft_groups::{Group, GroupId, GroupStatus, Machine, NodeId, Role, Step};
+use tokio::time::Instant;
+
+use crate::placement::{ClusterMap, MetaCommand, Placement, ShardId};
+use crate::routing::{LocalGroups, MapCell, Router};
+
+/// Pause between two looks at the groups.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+
+/// How long one step, or one question to the map, may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Most steps of one group between two looks.
+const MAX_STEPS: usize = 8;
+
+/// For how long a node must have led a group that another is meant to lead, before it hands it over: elections and
+/// restarts settle by themselves first.
+const HANDOVER_AFTER: Duration = Duration::from_secs(3);
+
+/// What the walks need.
+#[derive(Clone)]
+pub(super) struct Walker {
+    pub me: NodeId,
+    pub groups: Arc<LocalGroups>,
+    pub map: MapCell,
+    pub router: Router,
+}
+
+impl Walker {
+    /// Looks at every group that this node leads, for ever.
+    pub async fn walk(self) {
+        let mut misplaced = BTreeMap::new();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let map = self.map.get();
+            if !map.is_formed() {
+                continue;
+            }
+            let shards = self.groups.shards();
+            let walks = shards.iter().map(|(shard, group)| self.look(shard.group(), group, &map));
+            join_all(walks).await;
+            if let Some(meta) = self.groups.meta() {
+                self.look(meta.id(), &meta, &map).await;
+            }
+            for (shard, group) in &shards {
+                self.hand_over(*shard, group, &map, &mut misplaced).await;
+            }
+        }
+    }
+
+    async fn look<M: Machine>(&self, id: GroupId, group: &Group<M>, map: &ClusterMap) {
+        let Some(placement) = map.placement(id) else { return };
+        let status = group.status();
+        if status.role != Role::Leader || placement.settled && is_at(&status, placement).is_some() {
+            return;
+        }
+        if let Err(reason) = self.converge(id, group).await {
+            tracing::debug!(group = %id, reason, "the group is not where it should be yet");
+        }
+    }
+
+    async fn converge<M: Machine>(&self, id: GroupId, group: &Group<M>) -> Result<(), String> {
+        for _ in 0..MAX_STEPS {
+            let deadline = Instant::now() + PATIENCE;
+            let map = self.router.read_map(deadline).await.map_err(|error| error.to_string())?;
+            let Some(placement) = map.placement(id) else { return Ok(()) };
+            match group.converge(&placement.target, deadline).await.map_err(|error| error.to_string())? {
+                Step::Done => return self.confirm(id, group, placement, deadline).await,
+                Step::AwaitLearners(_) | Step::TransferLeader(_) => return Ok(()),
+                step => tracing::info!(group = %id, ?step, "a step towards {:?} is taken", placement.target),
+            }
+        }
+        Ok(())
+    }
+
+    async fn confirm<M: Machine>(
+        &self,
+        id: GroupId,
+        group: &Group<M>,
+        placement: &Placement,
+        deadline: Instant,
+    ) -> Result<(), String> {
+        let before = group.status();
+        let Some(at) = is_at(&before, placement) else { return Ok(()) };
+        group.prove_leader().await.map_err(|error| error.to_string())?;
+        let after = group.status();
+        if after.role != Role::Leader || after.term != before.term || is_at(&after, placement) != Some(at) {
+            return Ok(());
+        }
+        let (planned, members) = (placement.planned, placement.target.clone());
+        let command = MetaCommand::Confirm { group: id, planned, members, at };
+        self.router.change_map(command, deadline).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Hands leadership to the node that is meant to lead, once it is clear that nothing else is going on.
+    async fn hand_over<M: Machine>(
+        &self,
+        shard: ShardId,
+        group: &Group<M>,
+        map: &ClusterMap,
+        misplaced: &mut BTreeMap<ShardId, Instant>,
+    ) {
+        let wanted = map.shards.get(&shard).filter(|entry| entry.placement.settled).map(|entry| entry.preferred);
+        let wanted = wanted.filter(|wanted| *wanted != self.me && group.status().role == Role::Leader);
+        let Some(wanted) = wanted else {
+            misplaced.remove(&shard);
+            return;
+        };
+        let since = *misplaced.entry(shard).or_insert_with(Instant::now);
+        if since.elapsed() < HANDOVER_AFTER {
+            return;
+        }
+        misplaced.remove(&shard);
+        match group.prefer_leader(wanted).await {
+            Ok(true) => tracing::info!(%shard, to = map.name_of(wanted), "leadership is handed over"),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%shard, %error, "leadership stays here"),
+        }
+    }
+}
+
+/// The log index of the group's members where they are, committed, exactly those of the placement.
+fn is_at(status: &GroupStatus, placement: &Placement) -> Option<u64> {
+    let there = status.voters == placement.target && status.learners.is_empty() && !status.joint;
+    status.members_at.filter(|_| there)
+}

@@ -1,0 +1,359 @@
+//! Random lives of clusters, in which the planner must always come to rest and never do harm; and one life told word for
+//! word.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+use raft_groups::{GroupId, NodeId};
+
+use super::*;
+use crate::placement::tests::{map_of, nodes};
+use crate::placement::{MetaCommand, MetaReply, Operation, Placement};
+
+/// A cluster whose groups do at once what they are told, when they are told to.
+struct World {
+    map: ClusterMap,
+    health: Health,
+}
+
+impl World {
+    fn new(node_count: u64, shards: u32, rf: usize) -> Self {
+        let mut map = ClusterMap::default();
+        map.apply(MetaCommand::Form { map: map_of(node_count, shards, rf) });
+        let nodes = map.nodes.keys().map(|node| (*node, Liveness::Alive)).collect();
+        let shard_bytes = map.shards.keys().map(|shard| (*shard, 1000 + u64::from(shard.0) * 7)).collect();
+        Self { map, health: Health { nodes, shard_bytes } }
+    }
+
+    fn join(&mut self) -> NodeId {
+        let number = self.map.next_node;
+        let mut entry = nodes(number).remove(&number).expect("there are so many");
+        entry.incarnation = [number as u8; 16];
+        self.map.apply(MetaCommand::AddNode { entry, at_ms: 0 });
+        self.health.nodes.insert(number, Liveness::Alive);
+        number
+    }
+
+    fn lose(&mut self, node: NodeId) {
+        self.health.nodes.insert(node, Liveness::Lost);
+    }
+
+    fn alive(&self, nodes: &BTreeSet<NodeId>) -> usize {
+        nodes.iter().filter(|node| self.health.nodes.get(node) == Some(&Liveness::Alive)).count()
+    }
+
+    fn quorate(&self, nodes: &BTreeSet<NodeId>) -> bool {
+        self.alive(nodes) > nodes.len() / 2
+    }
+
+    /// Whether every group can go on without `node`.
+    fn can_lose(&self, node: NodeId) -> bool {
+        let rest = |set: &BTreeSet<NodeId>| {
+            let mut health = self.health.clone();
+            health.nodes.insert(node, Liveness::Lost);
+            World { map: ClusterMap::default(), health }.quorate(set)
+        };
+        self.map.placements().all(|(_, p)| rest(&p.actual) && rest(&p.target))
+    }
+
+    /// One decision, if there is one.
+    fn decide(&mut self) -> Option<Change> {
+        let change = next(&self.map, &self.health, PlanLimits::default())?;
+        if let Change::Place { group, target } = &change {
+            let before = self.map.placement(*group).expect("it exists");
+            assert!(self.quorate(target), "{change:?} leaves no majority that answers");
+            assert!(before.target.symmetric_difference(target).count() <= 2, "{change:?} is more than one step");
+            assert!(self.quorate(&before.actual), "{change:?} has nobody to carry it out and to copy from");
+        }
+        let epoch = self.map.epoch;
+        let reply = self.map.apply(MetaCommand::Plan { epoch, at_ms: 0, change: change.clone() });
+        assert_eq!(reply, MetaReply::Planned, "{change:?}");
+        Some(change)
+    }
+
+    fn open(&self) -> Vec<(GroupId, Placement)> {
+        self.map.placements().filter(|(_, p)| !p.settled).map(|(group, p)| (group, p.clone())).collect()
+    }
+
+    /// The leader of an open group walks it to its target, if its nodes let it.
+    fn walk(&mut self, pick: usize) {
+        let open = self.open();
+        let Some((group, placement)) = open.get(pick % open.len().max(1)) else { return };
+        let new: BTreeSet<NodeId> = placement.target.difference(&placement.actual).copied().collect();
+        let able = self.quorate(&placement.actual) && self.quorate(&placement.target) && self.alive(&new) == new.len();
+        if able {
+            let (group, planned, members) = (*group, placement.planned, placement.target.clone());
+            let at = placement.confirmed_at + 1;
+            let reply = self.map.apply(MetaCommand::Confirm { group, planned, members, at });
+            assert_eq!(reply, MetaReply::Confirmed);
+        }
+    }
+
+    fn settle(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for _ in 0..10_000 {
+            match self.decide() {
+                Some(change) => changes.push(change),
+                None if self.open().is_empty() => return changes,
+                None => {
+                    let open = self.open().len();
+                    (0..open).for_each(|pick| self.walk(pick));
+                    assert!(self.open().len() < open, "nothing can go on: {:?}", self.open());
+                }
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn fit(&self) -> BTreeSet<NodeId> {
+        let member = |node: &NodeId| self.map.nodes[node].state == NodeState::Member;
+        self.map.nodes.keys().copied().filter(|n| member(n) && self.health.nodes[n] == Liveness::Alive).collect()
+    }
+
+    fn counts(&self) -> BTreeMap<NodeId, usize> {
+        let mut counts: BTreeMap<NodeId, usize> = self.fit().into_iter().map(|node| (node, 0)).collect();
+        for entry in self.map.shards.values() {
+            for node in &entry.placement.target {
+                *counts.entry(*node).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// What must hold whenever there is nothing left to do.
+    fn check_rest(&self) {
+        let (fit, rf) = (self.fit(), self.map.replication_factor);
+        for (group, placement) in self.map.placements() {
+            assert_eq!(placement.target, placement.actual);
+            let wanted = if group == crate::placement::META { meta_voters(self.map.members()) } else { rf };
+            assert_eq!(placement.target.len(), wanted, "{group} at {:?}", placement.target);
+            let unfit = placement.target.iter().filter(|node| !fit.contains(node)).count();
+            assert!(unfit == 0 || fit.len() < wanted, "{group} stays on {:?}, and {fit:?} are there", placement.target);
+        }
+        let counts: Vec<usize> = fit.iter().map(|node| self.counts()[node]).collect();
+        let (most, least) = (counts.iter().max().unwrap(), counts.iter().min().unwrap());
+        assert!(most - least <= 1, "{:?}", self.counts());
+        assert!(!self.map.operations.values().any(Operation::is_running), "{:?}", self.map.operations);
+        assert!(self.map.nodes.values().all(|entry| entry.state != NodeState::Leaving));
+    }
+
+    fn leads(&self) -> Vec<usize> {
+        let lead = |node: &NodeId| self.map.shards.values().filter(|entry| entry.preferred == *node).count();
+        self.fit().iter().map(lead).collect()
+    }
+}
+
+use crate::placement::meta_voters;
+
+#[derive(Debug, Clone)]
+enum Event {
+    Join,
+    Remove(prop::sample::Index),
+    Drain(prop::sample::Index),
+    Undrain(prop::sample::Index),
+    Lose(prop::sample::Index),
+    Revive,
+    Decide,
+    Walk(usize),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let node = any::<prop::sample::Index>;
+    prop_oneof![
+        2 => Just(Event::Join),
+        1 => node().prop_map(Event::Remove),
+        1 => node().prop_map(Event::Drain),
+        1 => node().prop_map(Event::Undrain),
+        2 => node().prop_map(Event::Lose),
+        1 => Just(Event::Revive),
+        6 => Just(Event::Decide),
+        4 => any::<usize>().prop_map(Event::Walk),
+    ]
+}
+
+fn happen(world: &mut World, event: Event) {
+    let at = |world: &World, index: prop::sample::Index| {
+        let all: Vec<NodeId> = world.map.nodes.keys().copied().collect();
+        all[index.index(all.len())]
+    };
+    match event {
+        Event::Join if world.map.nodes.len() < 8 => drop(world.join()),
+        Event::Join => {}
+        // As the door does: what could not be carried out is refused.
+        Event::Remove(index) => {
+            let command = MetaCommand::RemoveNode { node: at(world, index), at_ms: 0 };
+            if forecast(&world.map, &world.health, Some(command.clone())).obstacles.is_empty() {
+                world.map.apply(command);
+            }
+        }
+        Event::Drain(index) => {
+            let command = MetaCommand::SetDraining { node: at(world, index), draining: true, at_ms: 0 };
+            if forecast(&world.map, &world.health, Some(command.clone())).obstacles.is_empty() {
+                world.map.apply(command);
+            }
+        }
+        Event::Undrain(index) => {
+            world.map.apply(MetaCommand::SetDraining { node: at(world, index), draining: false, at_ms: 0 });
+        }
+        Event::Lose(index) => {
+            let node = at(world, index);
+            if world.can_lose(node) && world.fit().len() > 1 {
+                world.lose(node);
+            }
+        }
+        Event::Revive => world.health.nodes.values_mut().for_each(|liveness| *liveness = Liveness::Alive),
+        Event::Decide => drop(world.decide()),
+        Event::Walk(pick) => world.walk(pick),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_life_ends_at_rest_and_balanced(
+        node_count in 1u64..6, shards in 1u32..20, rf in 1usize..5, events in prop::collection::vec(event(), 0..60),
+    ) {
+        let mut world = World::new(node_count, shards, rf);
+        for event in events {
+            happen(&mut world, event);
+        }
+        // Whoever is still gone comes back in the end, so that what waits for a majority can end too.
+        happen(&mut world, Event::Revive);
+        world.settle();
+        world.check_rest();
+    }
+
+    #[test]
+    fn a_loss_with_room_is_repaired_without_its_return(
+        node_count in 4u64..8, shards in 1u32..20, rf in 2usize..4, lost in any::<prop::sample::Index>(),
+    ) {
+        let mut world = World::new(node_count, shards, rf);
+        world.settle();
+        let lost = 1 + lost.index(node_count as usize) as u64;
+        prop_assume!(world.can_lose(lost));
+        world.lose(lost);
+        world.settle();
+        for (_, placement) in world.map.placements() {
+            let room = world.fit().len() >= placement.target.len();
+            prop_assert!(!room || !placement.target.contains(&lost));
+        }
+    }
+
+    #[test]
+    fn a_join_moves_little_and_nothing_twice(node_count in 3u64..9, shards in 3u32..40) {
+        let mut world = World::new(node_count, shards, 3);
+        world.settle();
+        let total: usize = world.counts().values().sum();
+        let new = world.join();
+        let mut moved = BTreeSet::new();
+        for change in world.settle() {
+            if let Change::Place { group, target } = change
+                && group != crate::placement::META
+            {
+                prop_assert!(target.contains(&new), "a replica moves between two old nodes");
+                prop_assert!(moved.insert(group), "{group} moves twice");
+            }
+        }
+        let bound = total as f64 * (1.0 / (node_count as f64 + 1.0) + 0.05);
+        prop_assert!(moved.len() as f64 <= bound, "{} of {total} replicas move", moved.len());
+        world.check_rest();
+    }
+
+    #[test]
+    fn leaders_are_spread(node_count in 1u64..8, joins in 0usize..4, shards in 1u32..30) {
+        let mut world = World::new(node_count, shards, 3);
+        for _ in 0..joins {
+            world.join();
+        }
+        world.settle();
+        let leads = world.leads();
+        prop_assert!(leads.iter().max().unwrap() - leads.iter().min().unwrap() <= 1, "{leads:?}");
+    }
+
+    #[test]
+    fn zones_are_used_where_there_are_enough(shards in 1u32..20, per_zone in 1u64..3) {
+        let mut world = World::new(3 * per_zone, shards, 3);
+        for node in world.map.nodes.keys().copied().collect::<Vec<_>>() {
+            let labels = BTreeMap::from([("zone".to_owned(), format!("z{}", (node - 1) / per_zone))]);
+            world.map.apply(MetaCommand::SetLabels { node, labels });
+        }
+        world.settle();
+        for entry in world.map.shards.values() {
+            let zones: BTreeSet<u64> = entry.placement.target.iter().map(|node| (node - 1) / per_zone).collect();
+            prop_assert_eq!(zones.len(), 3);
+        }
+    }
+}
+
+#[test]
+fn a_suspect_is_not_replaced_and_stops_the_balancing() {
+    let mut world = World::new(4, 8, 3);
+    world.settle();
+    world.health.nodes.insert(2, Liveness::Suspect);
+    world.join();
+    let changes = world.settle();
+    assert!(changes.iter().all(|change| !matches!(change, Change::Place { group, .. } if group.0 > 0)), "{changes:?}");
+}
+
+#[test]
+fn a_node_that_never_comes_leaves_no_trace() {
+    let mut world = World::new(3, 8, 3);
+    let before = world.map.clone();
+    let ghost = world.join();
+    world.lose(ghost);
+    world.settle();
+    assert_eq!(world.map.nodes, before.nodes);
+    assert_eq!(world.map.shards, before.shards);
+    let operation = &world.map.operations[&1];
+    assert!(matches!(&operation.state, OperationState::Failed { .. }), "{operation:?}");
+}
+
+#[test]
+fn what_would_cost_a_majority_is_told_beforehand() {
+    let mut world = World::new(3, 4, 3);
+    world.health.nodes.insert(3, Liveness::Suspect);
+    let removal = |node| Some(MetaCommand::RemoveNode { node, at_ms: 0 });
+    let refused = forecast(&world.map, &world.health, removal(2));
+    assert!(
+        refused.obstacles.iter().any(|o| matches!(o, Obstacle::Quorum { answering: 2, members: 3, .. })),
+        "{refused:?}"
+    );
+    let fine = forecast(&world.map, &world.health, removal(3));
+    assert_eq!((fine.obstacles.len(), fine.tolerates), (0, (0, 0)));
+    let alone = World::new(1, 1, 1);
+    let last = forecast(&alone.map, &alone.health, removal(1));
+    assert_eq!(last.reply, MetaReply::LastNode { node: 1 });
+}
+
+/// The decisions of one life, in order: 3 nodes, a fourth joins, the first leaves, the third is lost.
+#[test]
+fn one_life_word_for_word() {
+    let mut world = World::new(3, 4, 3);
+    let mut story = String::new();
+    let mut tell = |title: &str, world: &mut World| {
+        writeln!(story, "{title}").unwrap();
+        for change in world.settle() {
+            let line = match change {
+                Change::Welcome { node } => format!("welcome {node}"),
+                Change::Forget { node } => format!("forget {node}"),
+                Change::Place { group, target } => format!("place {group} on {target:?}"),
+                Change::Prefer { shard, node } => format!("shard {shard} is led by {node}"),
+                Change::Finish { operation, outcome } => format!("operation {operation}: {outcome:?}"),
+            };
+            writeln!(story, "  {line}").unwrap();
+        }
+    };
+    tell("formed", &mut world);
+    world.join();
+    tell("4 joins", &mut world);
+    world.map.apply(MetaCommand::RemoveNode { node: 1, at_ms: 0 });
+    tell("1 leaves", &mut world);
+    world.join();
+    tell("5 joins", &mut world);
+    world.lose(3);
+    tell("3 is lost", &mut world);
+    let golden = include_str!("one_life.txt");
+    assert_eq!(story, golden, "\n{story}");
+}

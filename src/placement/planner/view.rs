@@ -1,0 +1,120 @@
+//! The map and the nodes' health, as the planner's rules ask for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_groups::NodeId;
+
+use super::{Health, Liveness};
+use crate::placement::{ClusterMap, NodeEntry, NodeState, ShardId};
+
+/// The label that names what fails together.
+const ZONE: &str = "zone";
+
+/// The label that, being `off`, keeps leaders off a node.
+const LEADERS: &str = "leaders";
+
+pub(super) struct View<'a> {
+    pub map: &'a ClusterMap,
+    health: &'a Health,
+    /// Members that answer: who may receive replicas.
+    pub fit: BTreeSet<NodeId>,
+    /// Replicas of shards that are meant to be on each node.
+    counts: BTreeMap<NodeId, usize>,
+    /// Their bytes.
+    bytes: BTreeMap<NodeId, u64>,
+}
+
+impl<'a> View<'a> {
+    pub fn new(map: &'a ClusterMap, health: &'a Health) -> Self {
+        let mut view = Self { map, health, fit: BTreeSet::new(), counts: BTreeMap::new(), bytes: BTreeMap::new() };
+        view.fit = map.nodes.keys().copied().filter(|node| view.is_member(*node) && view.answers(*node)).collect();
+        for (shard, entry) in &map.shards {
+            for node in &entry.placement.target {
+                *view.counts.entry(*node).or_default() += 1;
+                *view.bytes.entry(*node).or_default() += view.weight(*shard);
+            }
+        }
+        view
+    }
+
+    pub fn liveness(&self, node: NodeId) -> Liveness {
+        self.health.nodes.get(&node).copied().unwrap_or(Liveness::Suspect)
+    }
+
+    pub fn answers(&self, node: NodeId) -> bool {
+        self.liveness(node) == Liveness::Alive
+    }
+
+    pub fn is_member(&self, node: NodeId) -> bool {
+        self.map.nodes.get(&node).is_some_and(|entry| entry.state == NodeState::Member)
+    }
+
+    /// Whether the node may lead: an operator can have others lead, as before it is restarted.
+    pub fn may_lead(&self, node: NodeId) -> bool {
+        let off = |entry: &NodeEntry| entry.labels.get(LEADERS).is_some_and(|value| value == "off");
+        self.is_member(node) && !self.map.nodes.get(&node).is_some_and(off)
+    }
+
+    /// Whether the node must go on holding nothing: it drains, leaves, or is not in the map.
+    pub fn must_go(&self, node: NodeId) -> bool {
+        !self.is_member(node)
+    }
+
+    pub fn is_lost(&self, node: NodeId) -> bool {
+        self.liveness(node) == Liveness::Lost
+    }
+
+    /// Whether a majority of these nodes answers.
+    pub fn has_quorum(&self, nodes: &BTreeSet<NodeId>) -> bool {
+        nodes.iter().filter(|node| self.answers(**node)).count() > nodes.len() / 2
+    }
+
+    /// Shards whose replicas are being moved.
+    pub fn under_way(&self) -> usize {
+        self.map.shards.values().filter(|entry| !entry.placement.settled).count()
+    }
+
+    pub fn weight(&self, shard: ShardId) -> u64 {
+        self.health.shard_bytes.get(&shard).copied().unwrap_or(0)
+    }
+
+    pub fn count(&self, node: NodeId) -> usize {
+        self.counts.get(&node).copied().unwrap_or(0)
+    }
+
+    /// How full a node is: by replicas, then by bytes.
+    pub fn fill(&self, node: NodeId) -> (usize, u64) {
+        (self.count(node), self.bytes.get(&node).copied().unwrap_or(0))
+    }
+
+    fn zone(&self, node: NodeId) -> Option<&str> {
+        self.map.nodes.get(&node).and_then(|entry| entry.labels.get(ZONE)).map(String::as_str)
+    }
+
+    /// Pairs of these nodes that would fail together. Nodes without a zone fail alone.
+    pub fn conflicts(&self, nodes: &BTreeSet<NodeId>) -> usize {
+        let mut zones = BTreeMap::<&str, usize>::new();
+        for zone in nodes.iter().filter_map(|node| self.zone(*node)) {
+            *zones.entry(zone).or_default() += 1;
+        }
+        zones.values().map(|count| count * (count - 1) / 2).sum()
+    }
+
+    /// The best node to add to `rest`: in a zone of its own, then the emptiest.
+    pub fn receiver(&self, rest: &BTreeSet<NodeId>, barred: &BTreeSet<NodeId>) -> Option<NodeId> {
+        let free = self.fit.iter().copied().filter(|node| !rest.contains(node) && !barred.contains(node));
+        free.min_by_key(|node| (self.conflicts(&with(rest, *node)), self.fill(*node), *node))
+    }
+}
+
+pub(super) fn with(nodes: &BTreeSet<NodeId>, node: NodeId) -> BTreeSet<NodeId> {
+    let mut nodes = nodes.clone();
+    nodes.insert(node);
+    nodes
+}
+
+pub(super) fn without(nodes: &BTreeSet<NodeId>, node: NodeId) -> BTreeSet<NodeId> {
+    let mut nodes = nodes.clone();
+    nodes.remove(&node);
+    nodes
+}

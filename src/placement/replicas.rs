@@ -1,0 +1,183 @@
+//! Where a group's replicas are meant to be, where they are known to be, and the two commands that change either. Pure.
+//!
+//! The driver plans ([`Change::Place`]), the group's leader walks there and confirms. A placement is settled while both
+//! agree; only then is the next plan made, and only then may a node that is not named in it erase what it holds.
+
+use std::collections::BTreeSet;
+
+use raft_groups::{GroupId, NodeId};
+use serde::{Deserialize, Serialize};
+
+use super::{ClusterMap, META, MetaReply, NodeState, OperationOutcome, OperationState, ShardId};
+
+/// Desired and confirmed homes of one group.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Placement {
+    /// The nodes that are meant to hold a replica.
+    pub target: BTreeSet<NodeId>,
+    /// The nodes that the group's leader last confirmed as its members.
+    pub actual: BTreeSet<NodeId>,
+    /// Epoch of the map that `target` came with: a confirmation names it, so that one of an earlier plan is told apart.
+    pub planned: u64,
+    /// Log index, in the group's own log, of the membership that was confirmed; 0 for the first members.
+    pub confirmed_at: u64,
+    /// Whether the group was confirmed to be at `target`, with no change of members under way.
+    pub settled: bool,
+}
+
+impl Placement {
+    /// The placement of a group that is formed on these nodes.
+    pub fn first(nodes: BTreeSet<NodeId>) -> Self {
+        Self { actual: nodes.clone(), target: nodes, planned: 0, confirmed_at: 0, settled: true }
+    }
+
+    /// Every node that may hold a replica now.
+    pub fn homes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.target.union(&self.actual).copied()
+    }
+
+    /// Whether this node may hold a replica now.
+    pub fn is_home(&self, node: NodeId) -> bool {
+        self.target.contains(&node) || self.actual.contains(&node)
+    }
+
+    /// Whether this node is one of the group's first members, of which some may not have a log yet.
+    pub fn is_founder(&self, node: NodeId) -> bool {
+        self.confirmed_at == 0 && self.actual.contains(&node)
+    }
+}
+
+/// What the driver decides; each takes effect only on the map it was decided upon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// A joining node runs: it may hold replicas from now on.
+    Welcome {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node that holds nothing leaves the map.
+    Forget {
+        /// The node.
+        node: NodeId,
+    },
+    /// The nodes that a group is meant to be on.
+    Place {
+        /// The group.
+        group: GroupId,
+        /// The nodes.
+        target: BTreeSet<NodeId>,
+    },
+    /// The node that is meant to lead a shard.
+    Prefer {
+        /// The shard.
+        shard: ShardId,
+        /// The node.
+        node: NodeId,
+    },
+    /// An operation has come to its end.
+    Finish {
+        /// Its number.
+        operation: u64,
+        /// How.
+        outcome: OperationOutcome,
+    },
+}
+
+impl ClusterMap {
+    /// The placement of a group; `None` for one that does not exist.
+    pub fn placement(&self, group: GroupId) -> Option<&Placement> {
+        match ShardId::of_group(group) {
+            Some(shard) => self.shards.get(&shard).map(|entry| &entry.placement),
+            None => Some(&self.meta),
+        }
+    }
+
+    fn placement_mut(&mut self, group: GroupId) -> Option<&mut Placement> {
+        match ShardId::of_group(group) {
+            Some(shard) => self.shards.get_mut(&shard).map(|entry| &mut entry.placement),
+            None => Some(&mut self.meta),
+        }
+    }
+
+    /// All groups with their placements, the map's own group first.
+    pub fn placements(&self) -> impl Iterator<Item = (GroupId, &Placement)> {
+        let shards = self.shards.iter().map(|(shard, entry)| (shard.group(), &entry.placement));
+        std::iter::once((META, &self.meta)).chain(shards)
+    }
+
+    /// Whether some group has, or is meant to have, a replica on this node.
+    pub fn holds_replicas(&self, node: NodeId) -> bool {
+        self.placements().any(|(_, placement)| placement.is_home(node))
+    }
+
+    pub(super) fn plan(&mut self, epoch: u64, at_ms: u64, change: Change) -> MetaReply {
+        if epoch != self.epoch {
+            return MetaReply::Stale;
+        }
+        let done = match change {
+            Change::Welcome { node } => self.welcome(node),
+            Change::Forget { node } => self.forget(node, at_ms),
+            Change::Place { group, target } => self.place(group, target),
+            Change::Prefer { shard, node } => self.prefer(shard, node),
+            Change::Finish { operation, outcome } => self.finish(operation, outcome, at_ms),
+        };
+        if done {
+            self.epoch += 1;
+            MetaReply::Planned
+        } else {
+            MetaReply::NotFound
+        }
+    }
+
+    fn welcome(&mut self, node: NodeId) -> bool {
+        let joining = self.nodes.get_mut(&node).filter(|entry| entry.state == NodeState::Joining);
+        let Some(entry) = joining else { return false };
+        entry.state = NodeState::Member;
+        self.count_replicas();
+        true
+    }
+
+    pub(super) fn forget(&mut self, node: NodeId, at_ms: u64) -> bool {
+        if self.holds_replicas(node) || self.nodes.remove(&node).is_none() {
+            return false;
+        }
+        for id in self.running_of(node) {
+            let state = match self.operations[&id].kind.is_departure() {
+                true => OperationState::Done,
+                false => OperationState::Failed { reason: "the node has left the cluster".to_owned() },
+            };
+            self.end_operation(id, state, at_ms);
+        }
+        self.count_replicas();
+        true
+    }
+
+    pub(super) fn place(&mut self, group: GroupId, target: BTreeSet<NodeId>) -> bool {
+        let planned = self.epoch + 1;
+        let known = target.iter().all(|node| self.nodes.contains_key(node));
+        let Some(placement) = self.placement_mut(group).filter(|_| known && !target.is_empty()) else { return false };
+        *placement = Placement { target, planned, settled: false, ..placement.clone() };
+        true
+    }
+
+    pub(super) fn prefer(&mut self, shard: ShardId, node: NodeId) -> bool {
+        let entry = self.shards.get_mut(&shard).filter(|entry| entry.placement.target.contains(&node));
+        let Some(entry) = entry.filter(|entry| entry.preferred != node) else { return false };
+        entry.preferred = node;
+        true
+    }
+
+    /// Takes the word of a group's leader that the group is where `planned` wanted it.
+    pub(super) fn confirm(&mut self, group: GroupId, planned: u64, members: BTreeSet<NodeId>, at: u64) -> MetaReply {
+        let Some(placement) = self.placement_mut(group) else { return MetaReply::NotFound };
+        if placement.planned != planned || placement.target != members || placement.confirmed_at > at {
+            return MetaReply::Stale;
+        }
+        let confirmed = Placement { actual: members, confirmed_at: at, settled: true, ..placement.clone() };
+        if *placement != confirmed {
+            *placement = confirmed;
+            self.epoch += 1;
+        }
+        MetaReply::Confirmed
+    }
+}

@@ -1,0 +1,131 @@
+//! The admin verbs on a real cluster: what they print, what they wait for, and what they exit with.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use jepsen_lite::cluster::Cluster;
+use jepsen_lite::process::{Finished, run};
+use jepsen_lite::seed::seed;
+use serde_json::{Value, json};
+
+use crate::support::{PATIENCE, options, place};
+
+async fn verb(cluster: &Cluster, args: &str, code: i32) -> Result<Finished> {
+    let url = cluster.nodes()[0].url();
+    let args: Vec<&str> = args.split(' ').chain(["--url", &url]).collect();
+    let finished = run(cluster.verb(&args), 2 * PATIENCE).await?;
+    ensure!(finished.code == Some(code), "{args:?} should exit with {code}: {finished:?}");
+    Ok(finished)
+}
+
+fn json_of(finished: &Finished) -> Result<Value> {
+    Ok(serde_json::from_str(&finished.stdout)?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_shards_and_operations_by_hand() -> Result<()> {
+    let _place = place().await;
+    seed("admin");
+    let mut cluster = Cluster::start(options("admin").args(&["--shards", "4"])).await?;
+    let client = cluster.client(0);
+    client.create_collection("docs", 4, "cosine").await.ok()?;
+    let points = (1..=40).map(|id| json!({"id": id, "vector": [1, 2, 3, id]})).collect();
+    client.upsert("docs", points, json!({})).await.ok()?;
+    let joiner = cluster.start_joiner(0)?;
+    cluster.wait_answers(joiner).await?;
+    let address = format!("127.0.0.1:{}", cluster.nodes()[joiner].port());
+
+    let health = verb(&cluster, "cluster health", 0).await?;
+    ensure!(health.stdout.starts_with("healthy: 5 of 5 groups"), "{health:?}");
+    verb(&cluster, "cluster status", 0).await?;
+    ensure!(verb(&cluster, "node list", 0).await?.stdout.lines().count() == 4, "a header and three nodes");
+
+    let plan = json_of(&verb(&cluster, &format!("node join node4 {address} --dry-run -o json"), 10).await?)?;
+    ensure!(plan["moves"].as_array().is_some_and(|moves| moves.len() == 3), "{plan}");
+    let joined = verb(&cluster, &format!("node join node4 {address} --wait -o ndjson"), 0).await?;
+    ensure!(json_of(&joined)?["state"] == "done", "{joined:?}");
+    let again = verb(&cluster, &format!("node join node4 {address}"), 0).await?;
+    ensure!(again.stdout.contains("node4: member"), "{again:?}");
+    verb(&cluster, "node join node9 127.0.0.1:1", 7).await?;
+    verb(&cluster, "node join node9 nowhere", 2).await?;
+    verb(&cluster, "node show node9", 4).await?;
+    ensure!(verb(&cluster, "node show node4", 0).await?.stdout.contains("state    member, healthy"), "node4 is there");
+    verb(&cluster, "cluster rebalance --dry-run", 0).await?;
+    verb(&cluster, "cluster rebalance --wait", 0).await?;
+
+    let rows = verb(&cluster, "shard list -o ndjson", 0).await?;
+    let shards: Vec<Value> = rows.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    ensure!(shards.len() == 4, "{rows:?}");
+    let verified = verb(&cluster, "shard verify", 0).await?;
+    ensure!(verified.stdout.matches("equal").count() == 4, "{verified:?}");
+    let holders = |shard: &Value| -> Vec<String> {
+        let replicas = shard["replicas"].as_array().into_iter().flatten();
+        replicas.filter_map(|replica| replica["node"].as_str().map(str::to_owned)).collect()
+    };
+    let held = holders(&shards[0]);
+    let free = (1..=4).map(|n| format!("node{n}")).find(|node| !held.contains(node)).expect("one of four holds none");
+    let follower = held.iter().find(|node| shards[0]["leader"] != ***node).expect("two of three follow").clone();
+    verb(&cluster, &format!("shard transfer-leader 0 --to {follower}"), 0).await?;
+    verb(&cluster, &format!("shard transfer-leader 0 --to {free}"), 5).await?;
+    verb(&cluster, &format!("shard move 0 --from {free} --to {follower}"), 5).await?;
+    let moved = verb(&cluster, &format!("shard move 0 --from {follower} --to {free} --wait"), 0).await?;
+    ensure!(moved.stdout.contains("done"), "{moved:?}");
+    ensure!(verb(&cluster, "shard show 0", 0).await?.stdout.contains("settled"), "the move is over");
+    verb(&cluster, "shard show 9", 4).await?;
+
+    verb(&cluster, "node label node4 zone=b", 0).await?;
+    verb(&cluster, "node label node4 zone", 2).await?;
+    let topology = verb(&cluster, "cluster topology", 0).await?;
+    ensure!(topology.stdout.lines().any(|line| line.starts_with("b ") && line.contains("node4")), "{topology:?}");
+    verb(&cluster, "node transfer-leaders node4", 0).await?;
+    let member = json_of(&verb(&cluster, "node show node4 -o json", 0).await?)?;
+    ensure!(member["labels"] == json!({"leaders": "off", "zone": "b"}), "{member}");
+
+    verb(&cluster, "node drain node4 --wait --yes", 0).await?;
+    let drained = json_of(&verb(&cluster, "node show node4 -o json", 0).await?)?;
+    ensure!(drained["state"] == "draining" && drained["shards"] == 0 && drained["leads"] == 0, "{drained}");
+    verb(&cluster, "node undrain node4 --wait", 0).await?;
+    verb(&cluster, "node leave node4 --dry-run", 10).await?;
+    verb(&cluster, "node leave node4 --wait --yes", 0).await?;
+    let operations = verb(&cluster, "op list", 0).await?;
+    ensure!(operations.stdout.contains("leave") && !operations.stdout.contains("running"), "{operations:?}");
+    verb(&cluster, "op watch op-1", 0).await?;
+    verb(&cluster, "op watch op-99", 4).await?;
+    verb(&cluster, "op cancel op-99", 4).await?;
+    cluster.terminate(joiner).await?;
+
+    // Of three nodes one is gone: another may not leave.
+    cluster.kill(2);
+    let killed = Instant::now();
+    loop {
+        // Until the others have elected, some shard may have no leader.
+        let url = cluster.nodes()[0].url();
+        let health = run(cluster.verb(&["cluster", "health", "--url", &url]), PATIENCE).await?;
+        if health.code == Some(3) {
+            break;
+        }
+        ensure!(health.code == Some(7) && killed.elapsed() < PATIENCE, "{health:?}");
+    }
+    let refused = verb(&cluster, "node leave node2 --yes", 9).await?;
+    ensure!(refused.stderr.contains("majority"), "{refused:?}");
+    cluster.restart(2)?;
+    cluster.wait_healthy_node(2).await?;
+    cluster.finish()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn completions_and_manual() -> Result<()> {
+    let cluster = Cluster::prepare(options("manual"))?;
+    for shell in ["bash", "zsh", "fish"] {
+        let printed = run(cluster.verb(&["completions", shell]), PATIENCE).await?;
+        ensure!(printed.code == Some(0) && printed.stdout.contains("drain"), "{shell}: {printed:?}");
+    }
+    let dir = cluster.logs().join("man");
+    let written = run(cluster.verb(&["man", &dir.to_string_lossy()]), PATIENCE).await?;
+    ensure!(written.code == Some(0), "{written:?}");
+    for page in ["quiver.1", "quiver-node-drain.1", "quiver-server.1"] {
+        let text = std::fs::read_to_string(dir.join(page))?;
+        ensure!(text.contains(".SH"), "{page} is no man page");
+    }
+    cluster.finish()
+}
