@@ -5,8 +5,9 @@
 
 use std::ops::Add;
 
-use parking_lot::RwLockUpgradableReadGuard;
+use parking_lot::{RwLockUpgradableReadGuard, RwLockWriteGuard};
 use serde::{Deserialize, Serialize};
+use vector_index::Space;
 
 use super::Engine;
 use super::ids::CollectionId;
@@ -41,25 +42,41 @@ pub struct GraphName {
     pub vector_name: String,
 }
 
+/// A graph's size and age.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graph {
+    /// Which.
+    pub name: GraphName,
+    /// Vectors in it.
+    pub vectors: u64,
+    /// Grows with every vector that it takes in or mends.
+    pub changes: u64,
+}
+
 impl Engine {
     /// Does one step of the background's work, of at most `most` vectors, if any is worth its while (`all`: or any at
     /// all). Whether it did.
     pub fn index(&self, most: usize, all: bool) -> bool {
         let state = self.state.upgradable_read();
-        let Some(GraphName { collection, vector_name }) = work(&state, all) else { return false };
-        let mut state = RwLockUpgradableReadGuard::upgrade(state);
-        if let Some(space) = state.space_mut(collection, &vector_name) {
-            space.prepare();
-        }
-        let state = parking_lot::RwLockWriteGuard::downgrade_to_upgradable(state);
+        let mut turn = self.turn.lock();
+        let Some(name) = work(&state, all, turn.as_ref()) else { return false };
+        *turn = Some(name.clone());
+        let GraphName { collection, vector_name } = name;
+        let state = prepared(state, collection, &vector_name);
         let Some(space) = state.space(collection, &vector_name) else { return false };
         let step = space.step(most);
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         if let Some(space) = state.space_mut(collection, &vector_name) {
             space.settle(step);
         }
-        self.stats.lock().note(&state, Some(collection));
+        self.stats.lock().note_indexing(&state, collection);
         true
+    }
+
+    /// How many vectors wait that were written since the engine was opened: what writers have to wait for. What waited
+    /// then, after a start without saved graphs, is nobody's fault.
+    pub fn backlog(&self) -> u64 {
+        self.stats.lock().backlog()
     }
 
     /// How far all indexing of this shard is.
@@ -67,13 +84,15 @@ impl Engine {
         self.stats.lock().index_progress()
     }
 
-    /// The shard's graphs, each with a number that grows with every vector that it takes in or mends.
-    pub fn graphs(&self) -> Vec<(GraphName, u64)> {
+    /// The shard's graphs.
+    pub fn graphs(&self) -> Vec<Graph> {
         let state = self.state.read();
         let tables = state.tables.iter();
         let named = tables.flat_map(|(collection, table)| {
-            table.spaces().filter(|(_, space)| space.progress().linked > 0).map(|(name, space)| {
-                (GraphName { collection: *collection, vector_name: name.to_owned() }, space.changes())
+            table.spaces().filter(|(_, space)| space.progress().linked > 0).map(|(name, space)| Graph {
+                name: GraphName { collection: *collection, vector_name: name.to_owned() },
+                vectors: space.progress().linked,
+                changes: space.changes(),
             })
         });
         named.collect()
@@ -83,19 +102,37 @@ impl Engine {
     pub fn graph(&self, name: &GraphName) -> Option<Vec<u8>> {
         let state = self.state.read();
         let table = state.tables.get(&name.collection)?;
-        let image = table.space(&name.vector_name)?.image(|row| {
-            let point = table.at(row);
-            (point.id.into(), point.version)
-        });
+        let image = table.space(&name.vector_name)?.image(|row| table.at(row).id.into());
         drop(state);
         Some(image.encode())
     }
 }
 
-/// The first space with work.
-fn work(state: &State, all: bool) -> Option<GraphName> {
-    state.tables.iter().find_map(|(collection, table)| {
-        let (name, _) = table.spaces().find(|(_, space)| space.has_work(all))?;
-        Some(GraphName { collection: *collection, vector_name: name.to_owned() })
-    })
+/// The space with work that comes after `last`, or the first: each has its turn.
+fn work(state: &State, all: bool, last: Option<&GraphName>) -> Option<GraphName> {
+    let mut busy = state.tables.iter().flat_map(|(collection, table)| {
+        let busy = table.spaces().filter(move |(_, space)| space.has_work(all));
+        busy.map(|(name, _)| GraphName { collection: *collection, vector_name: name.to_owned() })
+    });
+    let first = busy.next()?;
+    match last {
+        Some(last) if first <= *last => Some(busy.find(|name| name > last).unwrap_or(first)),
+        _ => Some(first),
+    }
+}
+
+/// Begins a mending where it is time to, which needs the state exclusively for a moment.
+fn prepared<'a>(
+    state: RwLockUpgradableReadGuard<'a, State>,
+    collection: CollectionId,
+    vector_name: &str,
+) -> RwLockUpgradableReadGuard<'a, State> {
+    if !state.space(collection, vector_name).is_some_and(Space::must_prepare) {
+        return state;
+    }
+    let mut state = RwLockUpgradableReadGuard::upgrade(state);
+    if let Some(space) = state.space_mut(collection, vector_name) {
+        space.prepare();
+    }
+    RwLockWriteGuard::downgrade_to_upgradable(state)
 }

@@ -8,6 +8,7 @@ use raft_groups::{BrokenInvariant, Changes, Machine, Position, StateReader};
 
 use super::apply::plan;
 use super::ids::CollectionId;
+use super::indexing::GraphName;
 use super::query::{CollectionStats, CountQuery, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery};
 use super::read;
 use super::reply::Refusal;
@@ -26,6 +27,8 @@ pub struct Engine {
     /// long as the longest search, and a report is asked for on threads that must not wait. Changed by
     /// `apply` and `index` alone, before the state's lock is given up.
     pub(super) stats: Mutex<Stats>,
+    /// Which graph was worked on last.
+    pub(super) turn: Mutex<Option<GraphName>>,
 }
 
 impl Engine {
@@ -104,7 +107,7 @@ impl Machine for Engine {
     fn open(setup: &Setup, state: &dyn StateReader) -> io::Result<Self> {
         let state = rebuild(setup, state)?;
         let stats = Mutex::new(Stats::of(&state));
-        Ok(Self { state: RwLock::new(state), stats })
+        Ok(Self { state: RwLock::new(state), stats, turn: Mutex::default() })
     }
 
     fn apply(&self, at: Position, command: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
@@ -117,7 +120,7 @@ impl Machine for Engine {
         let touched = plan.touches();
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         let reply = plan.carry_out(&mut state, at.index, changes);
-        self.stats.lock().note(&state, touched);
+        self.stats.lock().note_command(&state, touched);
         drop(state);
         Ok(reply.encode())
     }

@@ -31,7 +31,7 @@ pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Qu
 pub use command::{CodecError, Command, Selector};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
 pub use ids::{BadPointId, CollectionId, PointId, RequestId};
-pub use indexing::{GraphName, IndexProgress};
+pub use indexing::{Graph, GraphName, IndexProgress};
 pub use machine::Engine;
 pub use payload_index::{FieldType, PayloadSchema, validate_schema};
 pub use point::{Payload, PointWrite};

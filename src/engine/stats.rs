@@ -18,6 +18,8 @@ pub(super) struct Stats {
     digest: u64,
     requests_bytes: u64,
     tables: BTreeMap<CollectionId, TableStats>,
+    /// Vectors that came to wait for indexing by commands, less those that indexing has taken since.
+    backlog: u64,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,26 @@ impl Stats {
 
     pub(super) fn memory_bytes(&self) -> u64 {
         self.requests_bytes + self.tables.values().map(|stats| stats.bytes).sum::<u64>()
+    }
+
+    /// Counts a command's change of a collection.
+    pub(super) fn note_command(&mut self, state: &State, touched: Option<CollectionId>) {
+        let before = self.index_progress().waiting;
+        self.note(state, touched);
+        let waiting = self.index_progress().waiting;
+        self.backlog = (self.backlog + waiting.saturating_sub(before)).min(waiting);
+    }
+
+    /// Counts what a step of indexing has changed.
+    pub(super) fn note_indexing(&mut self, state: &State, collection: CollectionId) {
+        let before = self.index_progress().waiting;
+        self.note(state, Some(collection));
+        let taken = before.saturating_sub(self.index_progress().waiting);
+        self.backlog = self.backlog.saturating_sub(taken);
+    }
+
+    pub(super) fn backlog(&self) -> u64 {
+        self.backlog
     }
 
     pub(super) fn index_progress(&self) -> IndexProgress {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::graph_files::GraphFiles;
 use super::shutdown::Stop;
-use crate::engine::{Engine, GraphName};
+use crate::engine::{Engine, Graph, GraphName};
 use crate::placement::ShardId;
 use crate::routing::LocalGroups;
 
@@ -22,13 +22,13 @@ const STEP: usize = 8;
 /// Pause where there is nothing to do.
 const IDLE: Duration = Duration::from_millis(20);
 
-/// Quiet after which the last few vectors are taken in too, and graphs saved that have changed at all.
+/// Quiet after which the last few vectors are taken in too.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Pause between two looks at what is worth saving.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
-/// A graph is saved under load once this part of it is new.
+/// A graph is saved once this many hundredths of it are new: what a crash loses of it is built anew in no time.
 const SAVE_PART: u64 = 5;
 
 /// The node's indexing threads.
@@ -90,23 +90,20 @@ impl Indexer {
     fn run(mut self) {
         while !self.stop.is_wished() {
             let began = Instant::now();
-            let quiet = self.busy_at.elapsed() >= QUIET;
-            let mut busy = false;
-            for (_, engine) in self.shards() {
-                busy |= engine.index(STEP, quiet);
-            }
-            if busy {
-                self.busy_at = if quiet { self.busy_at } else { began };
+            let shards = self.shards();
+            let work = |all| shards.iter().fold(false, |busy, (_, engine)| engine.index(STEP, all) || busy);
+            if work(false) {
+                self.busy_at = began;
                 self.rest(began.elapsed());
-            } else {
+            } else if self.busy_at.elapsed() < QUIET || !work(true) {
                 thread::sleep(IDLE);
             }
             if self.looked_at.elapsed() >= SAVE_EVERY {
-                self.save(quiet && !busy);
+                self.save(SAVE_PART);
                 self.looked_at = Instant::now();
             }
         }
-        self.save(true);
+        self.save(0);
     }
 
     fn rest(&self, worked: Duration) {
@@ -126,20 +123,25 @@ impl Indexer {
             .collect()
     }
 
-    /// Saves graphs that have changed: much, or, where there is time, at all.
-    fn save(&mut self, all: bool) {
+    /// Saves graphs of which more than `part` hundredths are new.
+    fn save(&mut self, part: u64) {
         for (shard, engine) in self.shards() {
             let (files, graphs) = (GraphFiles::new(&self.dir, shard), engine.graphs());
-            let names: Vec<GraphName> = graphs.iter().map(|(name, _)| name.clone()).collect();
+            let names: Vec<GraphName> = graphs.iter().map(|graph| graph.name.clone()).collect();
+            self.saved.retain(|(of, name), _| *of != shard || names.contains(name));
             let mut outcome = Ok(());
-            for (name, changes) in graphs {
+            for Graph { name, vectors, changes } in graphs {
                 let key = (shard, name.clone());
                 // An engine that was opened anew after a snapshot counts from the start.
                 let saved = self.saved.get(&key).copied().filter(|saved| *saved <= changes).unwrap_or(0);
-                let is_worth = changes - saved > if all { 0 } else { changes / SAVE_PART };
-                if let Some(bytes) = is_worth.then(|| engine.graph(&name)).flatten() {
-                    outcome = outcome.and(files.save(&name, &bytes));
-                    self.saved.insert(key, changes);
+                if changes - saved <= vectors * part / 100 {
+                    continue;
+                }
+                if let Some(bytes) = engine.graph(&name) {
+                    match files.save(&name, &bytes) {
+                        Ok(()) => drop(self.saved.insert(key, changes)),
+                        Err(error) => outcome = Err(error),
+                    }
                 }
             }
             if let Err(error) = outcome.and_then(|()| files.keep_only(&names)) {

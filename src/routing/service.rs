@@ -25,8 +25,8 @@ use crate::placement::{META, ShardId};
 /// How long calls of one request wait for each other before they go to the query threads.
 const SETTLE: Duration = Duration::from_millis(1);
 
-/// Vectors of one shard that may wait to be indexed before its leader takes no more writes. A search compares each of
-/// them: these take it about 1.5 ms.
+/// Vectors of one shard that writers may leave waiting to be indexed before its leader takes no more writes. A search
+/// compares each of them: these take it about 1.5 ms.
 pub const MAX_WAITING_VECTORS: u64 = 50_000;
 
 /// What a node measures of itself; the composition root knows how.
@@ -96,7 +96,7 @@ impl Service {
             }
             Call::Write { group, command, everywhere } => {
                 let replica = self.shard(group)?.1;
-                room_for_more(replica.machine().index_progress().waiting)?;
+                room_for_more(replica.machine().backlog())?;
                 write(&replica, command, everywhere, deadline).await
             }
             Call::Read { group, mode, query, .. } if group == META && *query == Query::Map => {
@@ -241,7 +241,7 @@ fn within(point: ReadPoint, bound_ms: u64) -> Result<ReadPoint, CallError> {
     }
 }
 
-/// Whether a shard with so many vectors that wait to be indexed takes more. Nothing was appended where it does not.
+/// Whether a shard whose writers have left so many vectors waiting to be indexed takes more. Nothing was appended where it does not.
 fn room_for_more(waiting: u64) -> Result<(), CallError> {
     if waiting < MAX_WAITING_VECTORS {
         return Ok(());

@@ -1,8 +1,8 @@
 //! A graph as bytes, to be kept in a file over a restart.
 //!
-//! It says of each linked vector which point it belonged to and in which version, so it needs no log index to be held
-//! against: a node whose point has that version still is what it was, and any other is dead. Vectors and codes are not
-//! in it: the points' own records have the vectors, and codes are made of them faster than a disk reads.
+//! It says of each linked vector which point it belonged to, and what its bits hash to, so it needs no log index to be
+//! held against: a node whose point has that vector still is what it was, and any other is dead. Vectors and codes are
+//! not in it: the points' own records have the vectors, and codes are made of them faster than a disk reads.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,12 +24,12 @@ pub struct Image {
     pub(crate) nodes: Vec<Node>,
 }
 
-/// One linked vector.
+/// One vector of the graph.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Node {
     pub(crate) slot: u32,
-    pub(crate) key: Key,
-    pub(crate) version: u64,
+    /// Its point, and the hash of its vector; nothing of one that was dead already.
+    pub(crate) point: Option<(Key, u64)>,
     /// By level: the slots it leads to.
     pub(crate) links: Vec<Vec<u32>>,
 }

@@ -78,6 +78,8 @@ pub(crate) struct Situation {
     pub live: usize,
     /// Those in the graph.
     pub linked: usize,
+    /// Those that were replaced or removed, and that the graph still leads through.
+    pub dead: usize,
     /// Candidates, where an index of payloads has found them.
     pub among: Option<usize>,
     pub exact: bool,
@@ -105,7 +107,8 @@ impl Situation {
         let share = candidates as f64 / self.live.max(1) as f64;
         let tail = self.live - self.linked;
         let walk_ns = self.ef as f64 * SPREAD * WALK_NS / share + tail as f64 * SCAN_NS * share.max(0.1);
-        if self.linked == 0 || scan_ns <= walk_ns {
+        // A walk among more dead than living may find nobody alive for long.
+        if self.linked <= self.dead || scan_ns <= walk_ns {
             return scan;
         }
         // What a scan would cost, but never so little that a walk of the usual length does not end.
@@ -119,7 +122,7 @@ mod tests {
     use super::*;
 
     fn plan(live: usize, among: Option<usize>) -> Plan {
-        Situation { live, linked: live, among, exact: false, has_codes: true, ef: 64 }.plan()
+        Situation { live, linked: live, dead: 0, among, exact: false, has_codes: true, ef: 64 }.plan()
     }
 
     #[test]
@@ -130,9 +133,11 @@ mod tests {
         assert_eq!(plan(100_000, Some(922)), Plan::Codes);
         assert_eq!(plan(100_000, Some(6_383)), Plan::Codes);
         assert!(matches!(plan(100_000, Some(50_000)), Plan::Graph { .. }));
-        let exact = Situation { live: 100_000, linked: 100_000, among: None, exact: true, has_codes: true, ef: 64 };
+        let exact =
+            Situation { live: 100_000, linked: 100_000, dead: 0, among: None, exact: true, has_codes: true, ef: 64 };
         assert_eq!(exact.plan(), Plan::Exact);
         assert_eq!(Situation { exact: false, linked: 0, ..exact }.plan(), Plan::Codes);
+        assert_eq!(Situation { exact: false, dead: 100_000, ..exact }.plan(), Plan::Codes);
         assert_eq!(Situation { exact: false, linked: 0, has_codes: false, ..exact }.plan(), Plan::Exact);
     }
 

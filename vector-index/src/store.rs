@@ -37,7 +37,13 @@ impl Store {
         if let Some(codes) = &mut self.codes {
             codes.put(slot, vector);
         }
-        self.wild |= vector.iter().any(|part| part.abs() > WILD);
+        self.wild |= Self::is_wild_vector(self.params.distance, vector);
+    }
+
+    /// Whether codes cannot stand for a vector: its sums leave what 32 bits hold, or its direction is lost in the least.
+    pub(crate) fn is_wild_vector(distance: Distance, vector: &[f32]) -> bool {
+        let largest = vector.iter().fold(0.0_f32, |most, part| most.max(part.abs()));
+        largest > WILD || distance == Distance::Cosine && largest < f32::MIN_POSITIVE
     }
 
     /// Makes room for `slots` vectors, of none yet, that are still to be put.

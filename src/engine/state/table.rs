@@ -77,7 +77,7 @@ impl Table {
         let row = self.new_row(point.id);
         for (name, vector) in vectors {
             if let Some(space) = self.spaces.get_mut(name) {
-                space.restore(row, point.id.into(), point.version, vector);
+                space.restore(row, point.id.into(), vector);
             }
         }
         let terms = self.terms(&point.payload);

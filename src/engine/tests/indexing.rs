@@ -117,8 +117,11 @@ fn a_write_is_found_at_once_and_through_the_graph_later() {
         check(&target, &found.hits);
     }
     assert!(shard.engine.index_progress().waiting > 0);
+    assert_eq!(shard.engine.backlog(), shard.engine.index_progress().waiting);
     index_all(&shard.engine);
-    assert_eq!(shard.engine.index_progress().waiting, 0);
+    assert_eq!((shard.engine.index_progress().waiting, shard.engine.backlog()), (0, 0));
+    // What waits after a start without graphs is no writer's doing.
+    assert_eq!((shard.reopened().index_progress().waiting, shard.reopened().backlog()), (MANY, 0));
 }
 
 #[test]
@@ -126,7 +129,7 @@ fn graphs_outlive_the_engine() {
     let mut shard = filled(MANY);
     index_all(&shard.engine);
     let shelf = Arc::new(Kept::default());
-    for (name, _) in shard.engine.graphs() {
+    for Graph { name, .. } in shard.engine.graphs() {
         shelf.0.lock().unwrap().insert(name.clone(), shard.engine.graph(&name).unwrap());
     }
     shard.upsert((0..10).map(|id| written(id, 1)).collect());

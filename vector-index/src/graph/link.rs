@@ -18,8 +18,27 @@ impl Graph {
         scratch: &mut Scratch,
         mut is_linked: impl FnMut(u32) -> bool,
     ) {
+        while !self.link_from_entry(pairs, slot, scratch, &mut is_linked) {
+            // Whatever walks begin at leads to none that is linked: they begin at one that is, or here.
+            let others = (0..self.len() as u32).filter(|other| *other != slot && is_linked(*other));
+            let highest = others.map(|other| (self.level(other), Reverse(other))).max();
+            self.set_entry(Some(highest.map_or((self.level(slot), slot), |(level, Reverse(other))| (level, other))));
+            if highest.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Links `slot` to what a walk finds; false if it finds none that is linked.
+    fn link_from_entry<P: Pairs>(
+        &self,
+        pairs: &P,
+        slot: u32,
+        scratch: &mut Scratch,
+        is_linked: &mut impl FnMut(u32) -> bool,
+    ) -> bool {
         let (level, target) = (self.level(slot), pairs.target(slot));
-        let Some((top, entry)) = self.entry() else { return self.set_entry(Some((level, slot))) };
+        let Some((top, entry)) = self.entry() else { return false };
         let mut at = Near::new(pairs.nearness(&target, entry), entry);
         for level in (level + 1..=top).rev() {
             at = self.climb(pairs, &target, at, level, &mut 0);
@@ -29,6 +48,9 @@ impl Graph {
         for level in (0..=level.min(top)).rev() {
             let accepts = |other| other != slot && is_linked(other);
             let found = self.spread(pairs, &target, &from, level, &walk, scratch, accepts).found;
+            if level == 0 && found.is_empty() {
+                return false;
+            }
             let chosen = choose(pairs, slot, &found, self.params.m, Vec::with_capacity(self.params.m));
             self.set_links(slot, level, &chosen);
             for neighbour in chosen {
@@ -44,6 +66,7 @@ impl Graph {
         if self.incoming(slot) == 0 {
             self.attach(pairs, slot);
         }
+        true
     }
 
     /// Adds a link from `neighbour` to `slot`; where there is no room, those of its neighbours that lead the same way
@@ -82,19 +105,22 @@ impl Graph {
         chosen
     }
 
-    /// Makes the nearest neighbour of `slot`, which nothing leads to, lead to it.
+    /// Makes a neighbour of `slot`, which nothing leads to, lead to it: the nearest that has room, or a link to spare.
     pub(super) fn attach<P: Pairs>(&self, pairs: &P, slot: u32) {
         let target = pairs.target(slot);
-        let nearest = self.links(slot, 0).map(|link| Near::new(pairs.nearness(&target, link), link)).max();
-        let Some(nearest) = nearest else { return };
-        let mut links: Vec<u32> = self.links(nearest.slot(), 0).collect();
-        if links.len() == self.room(0) {
-            // The farthest is the last: lists are kept in order, but for such as this one.
-            let place = links.iter().rposition(|link| self.incoming(*link) > 1).unwrap_or(links.len() - 1);
-            links.remove(place);
+        let mut neighbours: Vec<Near> =
+            self.links(slot, 0).map(|link| Near::new(pairs.nearness(&target, link), link)).collect();
+        neighbours.sort_unstable_by_key(|near| Reverse(*near));
+        for neighbour in neighbours {
+            let mut links: Vec<u32> = self.links(neighbour.slot(), 0).collect();
+            if links.len() == self.room(0) {
+                // The farthest of those that others lead to as well; lists are kept in order, but for such as this one.
+                let Some(place) = links.iter().rposition(|link| self.incoming(*link) > 1) else { continue };
+                links.remove(place);
+            }
+            links.push(slot);
+            return self.set_links(neighbour.slot(), 0, &links);
         }
-        links.push(slot);
-        self.set_links(nearest.slot(), 0, &links);
     }
 }
 

@@ -11,13 +11,11 @@ const TAIL: u64 = 64;
 /// The dead are cut out once they are this share of the graph: each of them lengthens every walk that meets it.
 const DEAD_SHARE: f64 = 0.1;
 
-/// A mending under way: around which dead, and up to where.
+/// A mending under way: first around the doomed, slot by slot, then of those that only they led to.
 #[derive(Debug)]
-pub(super) struct Mending {
-    doomed: RoaringBitmap,
-    next: u32,
-    /// Whether all links lead around the doomed; then their neighbours are looked at once more, from `next` on.
-    bypassed: bool,
+pub(super) enum Mending {
+    Around { doomed: RoaringBitmap, next: u32 },
+    Lost(Vec<u32>),
 }
 
 /// The outcome of a piece of work, to be [settled](Space::settle).
@@ -29,6 +27,7 @@ pub struct Step(Outcome);
 enum Outcome {
     Linked(Vec<u32>),
     Mended { next: u32 },
+    Attached(usize),
 }
 
 /// How far the background is.
@@ -40,13 +39,6 @@ pub struct Progress {
     pub tail: u64,
     /// Replaced and removed vectors that the graph has not been mended around yet.
     pub dead: u64,
-}
-
-impl Mending {
-    /// Around these; nothing but a look for slots that nothing leads to, if there are none.
-    pub(super) fn around(doomed: RoaringBitmap) -> Self {
-        Self { bypassed: doomed.is_empty(), doomed, next: 0 }
-    }
 }
 
 impl Space {
@@ -67,9 +59,14 @@ impl Space {
 
     /// Begins to mend, if it is time to.
     pub fn prepare(&mut self) {
-        if self.mending.is_none() && self.needs_mending() {
-            self.mending = Some(Mending::around(self.slots.all_dead()));
+        if self.must_prepare() {
+            self.mending = Some(Mending::Around { doomed: self.slots.all_dead(), next: 0 });
         }
+    }
+
+    /// Whether [`prepare`](Self::prepare) would do anything.
+    pub fn must_prepare(&self) -> bool {
+        self.mending.is_none() && self.needs_mending()
     }
 
     /// Does a piece of the work: at most `most` slots are linked or mended. Nothing of it counts until it is settled.
@@ -90,6 +87,15 @@ impl Space {
                 self.slots.link(&slots);
             }
             Outcome::Mended { next } => self.advance(next),
+            Outcome::Attached(count) => {
+                if let Some(Mending::Lost(lost)) = &mut self.mending {
+                    lost.truncate(lost.len() - count);
+                    self.changes += count as u64;
+                    if lost.is_empty() {
+                        self.mending = None;
+                    }
+                }
+            }
         }
     }
 
@@ -121,33 +127,42 @@ impl Space {
     }
 
     fn mend<P: Pairs>(&self, mending: &Mending, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
-        let end = (mending.next as usize + most).min(self.slots.len()) as u32;
-        for slot in (mending.next..end).filter(|slot| !mending.doomed.contains(*slot)) {
-            let linked = |other| self.is_linked(other);
-            if !mending.bypassed {
-                self.graph.bypass(pairs, slot, &mending.doomed, linked);
-            } else if self.is_linked(slot) {
-                self.graph.reattach(pairs, slot, scratch, linked);
+        let linked = |slot| self.is_linked(slot);
+        match mending {
+            Mending::Around { doomed, next } => {
+                let end = (*next as usize + most).min(self.slots.len()) as u32;
+                for slot in (*next..end).filter(|slot| !doomed.contains(*slot)) {
+                    self.graph.bypass(pairs, slot, doomed, linked);
+                }
+                Step(Outcome::Mended { next: end })
+            }
+            Mending::Lost(lost) => {
+                let here = &lost[lost.len().saturating_sub(most)..];
+                for slot in here.iter().filter(|slot| self.is_linked(**slot)) {
+                    self.graph.reattach(pairs, *slot, scratch, linked);
+                }
+                Step(Outcome::Attached(here.len()))
             }
         }
-        Step(Outcome::Mended { next: end })
     }
 
-    fn advance(&mut self, next: u32) {
-        let Some(mending) = &mut self.mending else { return };
-        self.changes += u64::from(next - mending.next);
-        mending.next = next;
-        if (next as usize) < self.slots.len() {
+    fn advance(&mut self, to: u32) {
+        let Some(Mending::Around { doomed, next }) = &mut self.mending else { return };
+        self.changes += u64::from(to - *next);
+        *next = to;
+        if (to as usize) < self.slots.len() {
             return;
         }
-        if !mending.bypassed {
-            let slots = &self.slots;
-            let is_linked = |slot| slots.condition(slot) == crate::slots::Condition::Linked;
-            self.graph.cut_off(&mending.doomed, is_linked);
-            (mending.next, mending.bypassed) = (0, true);
-            self.slots.bury(&mending.doomed);
-        } else {
-            self.mending = None;
-        }
+        let doomed = std::mem::take(doomed);
+        self.graph.cut_off(&doomed, |slot| self.is_linked(slot));
+        self.slots.bury(&doomed);
+        self.seek_lost();
+    }
+
+    /// Looks for linked slots that nothing leads to, to be attached next.
+    pub(super) fn seek_lost(&mut self) {
+        let all = 0..self.slots.len() as u32;
+        let lost: Vec<u32> = all.filter(|slot| self.is_linked(*slot) && self.graph.is_lost(*slot)).collect();
+        self.mending = (!lost.is_empty()).then_some(Mending::Lost(lost));
     }
 }

@@ -33,7 +33,7 @@ pub struct Space {
     mends_next: bool,
     /// Slots linked and mended so far.
     changes: u64,
-    /// While it is restored: version and slot, by key, of those that the graph knows and that have not come back yet.
+    /// While it is restored: hash of the vector and slot, by key, of those that the graph knows and that have not come back yet.
     expected: HashMap<Key, (u64, u32)>,
 }
 

@@ -3,20 +3,25 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::{Mending, Space};
 use crate::image::{Image, ImageError, Node};
+use crate::slots::Condition;
 use crate::{Key, Row, SpaceParams};
 
 impl Space {
-    /// The graph as it is. `name` gives the key and the version of the point at a row.
-    pub fn image(&self, name: impl Fn(Row) -> (Key, u64)) -> Image {
-        let linked = (0..self.slots.len() as u32).filter(|slot| self.is_linked(*slot));
+    /// The graph as it is. `name` gives the key of the point at a row.
+    pub fn image(&self, name: impl Fn(Row) -> Key) -> Image {
         let node = |slot| {
-            let (key, version) = name(self.slots.row(slot));
-            let kept = |links: Vec<u32>| links.into_iter().filter(|link| self.is_linked(*link)).collect();
-            Node { slot, key, version, links: self.graph.links_by_level(slot).into_iter().map(kept).collect() }
+            let point = match self.slots.condition(slot) {
+                Condition::Linked => Some((name(self.slots.row(slot)), hash(&self.store.get(slot)))),
+                Condition::Dead => None,
+                Condition::Free | Condition::Tail => return None,
+            };
+            Some(Node { slot, point, links: self.graph.links_by_level(slot) })
         };
-        let nodes: Vec<Node> = linked.map(node).collect();
+        let nodes = (0..self.slots.len() as u32).filter_map(node).collect();
         Image { params: self.params, slots: self.slots.len() as u32, nodes }
     }
 
@@ -34,6 +39,9 @@ impl Space {
         if image.params != params {
             return Err(ImageError("the collection has other settings"));
         }
+        if image.nodes.len() * 2 < image.slots as usize {
+            return Err(ImageError("most of its places are empty"));
+        }
         // Who does not come back is near nothing, and is walked through until the graph is mended.
         space.store.reserve(image.slots as usize);
         for _ in 0..image.slots {
@@ -48,14 +56,15 @@ impl Space {
         }
         let highest = image.nodes.iter().map(|node| (node.links.len() as u32 - 1, node.slot));
         space.graph.begin_at(highest.max_by_key(|(level, slot)| (*level, Reverse(*slot))));
-        space.expected = image.nodes.iter().map(|node| (node.key, (node.version, node.slot))).collect();
+        let expected = image.nodes.iter().filter_map(|node| node.point.map(|(key, hash)| (key, (hash, node.slot))));
+        space.expected = expected.collect();
         Ok(space)
     }
 
-    /// As [`put`](Self::put), of a point that had `version` when the space was stored.
-    pub fn restore(&mut self, row: Row, key: Key, version: u64, vector: &[f32]) {
+    /// As [`put`](Self::put), of the point of this key: in its old place, if its vector is the one that had it.
+    pub fn restore(&mut self, row: Row, key: Key, vector: &[f32]) {
         match self.expected.remove(&key) {
-            Some((known, slot)) if known == version => {
+            Some((known, slot)) if known == hash(vector) => {
                 self.slots.come_back(row, slot);
                 self.fill(slot, vector);
             }
@@ -66,9 +75,16 @@ impl Space {
     /// Ends the restoring: every point has come back that will. The graph is mended around the others.
     pub fn restored(&mut self) {
         self.expected = HashMap::new();
-        let lost = |slot| self.is_linked(slot) && self.graph.is_lost(slot);
-        if self.slots.dead() > 0 || (0..self.slots.len() as u32).any(lost) {
-            self.mending = Some(Mending::around(self.slots.all_dead()));
+        if self.slots.dead() > 0 {
+            self.mending = Some(Mending::Around { doomed: self.slots.all_dead(), next: 0 });
+        } else {
+            self.seek_lost();
         }
     }
+}
+
+/// Tells one vector from another, by every bit.
+fn hash(vector: &[f32]) -> u64 {
+    let bytes: Vec<u8> = vector.iter().flat_map(|part| part.to_le_bytes()).collect();
+    xxh3_64(&bytes)
 }

@@ -7,6 +7,7 @@ use crate::kernel::RUN;
 use crate::nearness::{ByCodes, ByVectors, CodeTarget, Pairs};
 use crate::plan::{Plan, Report, Situation, Wanted, Way, default_ef};
 use crate::probe::Probe;
+use crate::store::Store;
 use crate::top::{Candidate, Top};
 use crate::{Points, Row};
 
@@ -38,8 +39,9 @@ impl Space {
         let situation = Situation {
             live: self.slots.live(),
             linked: self.slots.linked(),
+            dead: self.slots.dead(),
             among: wanted.among.map(|among| among.rows.len() as usize),
-            exact: wanted.exact || self.store.is_wild(),
+            exact: wanted.exact || self.store.is_wild() || Store::is_wild_vector(self.params.distance, vector),
             has_codes: self.store.codes().is_some(),
             ef,
         };
@@ -97,8 +99,8 @@ impl Search<'_> {
             space.graph.search(pairs, target, &walk, scratch, |slot| space.is_linked(slot) && self.accepts(slot))
         });
         self.report.compared += walked.compared;
-        let narrowed = self.wanted.filtered || self.wanted.among.is_some();
-        if walked.gave_up || narrowed && walked.found.len() < walk.ef.min(space.slots.linked()) {
+        // Too few: of those that match, or since a graph that is being mended is in pieces.
+        if walked.gave_up || walked.found.len() < walk.ef.min(space.slots.linked()) {
             self.report.way = Way::GraphThenCodes;
             return self.scan(pairs, target, walk.ef);
         }

@@ -165,6 +165,29 @@ fn a_graph_outlives_the_removal_of_everything() {
 }
 
 #[test]
+fn everything_is_found_while_everything_is_replaced() {
+    let (mut pair, mut numbers) = (Pair::new(params(Distance::Cosine, Quantization::Int8, 8)), Numbers(5));
+    for row in 0..3_000 {
+        pair.put(row, numbers.vector(8));
+    }
+    work_through(&mut pair.space);
+    // All at once, before the background has done anything: not one that is linked is left.
+    for row in 0..3_000 {
+        pair.put(row, numbers.vector(8));
+    }
+    while pair.space.has_work(true) {
+        pair.space.prepare();
+        let step = pair.space.step(8);
+        pair.space.settle(step);
+        let target = numbers.vector(8);
+        let (found, exact) = (nearest(&pair.space, &target, 10, false), nearest(&pair.space, &target, 10, true));
+        let recalled = found.iter().filter(|row| exact.contains(row)).count();
+        assert!(found.len() == 10 && recalled >= 5, "{recalled} {:?}", pair.space.progress());
+    }
+    assert!(pair.recall(&mut numbers, 10) > 0.95);
+}
+
+#[test]
 fn vectors_of_any_length_are_found() {
     // Not of dot products, all of which are the greatest there is.
     for distance in [Distance::Euclid, Distance::Cosine] {

@@ -3,10 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 
-const VERSION: u64 = 7;
-
 fn image_of(pair: &Pair) -> Image {
-    pair.space.image(|row| (key(row), VERSION))
+    pair.space.image(key)
 }
 
 fn built(seed: u64, points: u32) -> Pair {
@@ -18,13 +16,12 @@ fn built(seed: u64, points: u32) -> Pair {
     pair
 }
 
-/// A start: the image first, then every point, of which those that `changed` have another version.
-fn restart(image: &Image, model: &BTreeMap<u32, Vec<f32>>, changed: impl Fn(u32) -> bool) -> Pair {
+/// A start: the image first, then every point.
+fn restart(image: &Image, model: &BTreeMap<u32, Vec<f32>>) -> Pair {
     let mut space = Space::from_image(image.params, image).unwrap();
     // Rows are given out anew, in another order.
     for (row, (old, vector)) in model.iter().rev().enumerate() {
-        let version = VERSION + u64::from(changed(*old));
-        space.restore(Row(row as u32), key(Row(*old)), version, vector);
+        space.restore(Row(row as u32), key(Row(*old)), vector);
     }
     space.restored();
     let model = model.values().rev().enumerate().map(|(row, vector)| (row as u32, vector.clone()));
@@ -36,7 +33,7 @@ fn a_graph_comes_back_whole() {
     let pair = built(1, 5_000);
     let image = Image::decode(&image_of(&pair).encode()).unwrap();
     assert_eq!(image.len(), 5_000);
-    let again = restart(&image, &pair.model, |_| false);
+    let again = restart(&image, &pair.model);
     assert_eq!(again.space.progress(), pair.space.progress());
     assert!(!again.space.has_work(true));
     let mut numbers = Numbers(9);
@@ -65,7 +62,7 @@ fn what_changed_since_is_taken_in_again() {
     for row in 5_000..5_300 {
         pair.put(row, numbers.vector(16));
     }
-    let mut again = restart(&image, &pair.model, |row| row < 1_000);
+    let mut again = restart(&image, &pair.model);
     assert_eq!(again.space.progress(), Progress { linked: 3_500, tail: 1_300, dead: 1_500 });
     again.recall(&mut numbers, 10);
     work_through(&mut again.space);

@@ -8,17 +8,14 @@ use super::{Outcome, Rig, Rows, row_number};
 use anyhow::ensure;
 use vector_index::{Image, Points, Space, Wanted};
 
-/// The version of every point.
-const VERSION: u64 = 1;
-
 /// Takes an image of the space, and brings the space back from it.
 pub(super) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &Outcome) -> anyhow::Result<Row> {
     let start = vitals::own_processor_time()?;
-    let bytes = rig.space.image(|row| (Rows.key(row), VERSION)).encode();
+    let bytes = rig.space.image(|row| Rows.key(row)).encode();
     let saved = vitals::own_processor_time()?;
     let mut space = Space::from_image(rig.space.params(), &Image::decode(&bytes)?)?;
     for row in 0..rig.points {
-        space.restore(row_number(row), Rows.key(row_number(row)), VERSION, rig.vector(row));
+        space.restore(row_number(row), Rows.key(row_number(row)), rig.vector(row));
     }
     space.restored();
     let restored = vitals::own_processor_time()?;
