@@ -6,7 +6,7 @@ use raft_groups::NodeId;
 
 use super::mend::place;
 use super::view::{View, with, without};
-use crate::placement::{Change, ShardEntry, ShardId};
+use crate::placement::{Change, OperationKind, ShardEntry, ShardId};
 
 /// Moves a replica out of a crowded zone, or from a full node to an empty one. Waits while a node is in doubt: it may
 /// be back in a moment, and then whatever was moved for its sake would move twice.
@@ -53,13 +53,20 @@ fn counts(view: &View<'_>) -> Option<Change> {
     None
 }
 
+/// Whether an operator is moving it: what was asked for is not undone for the sake of balance, others move instead.
+fn is_moved_by_hand(view: &View<'_>, shard: ShardId) -> bool {
+    let mut running = view.map.operations.values().filter(|operation| operation.is_running());
+    running.any(|operation| matches!(operation.kind, OperationKind::Move(moved, ..) if moved == shard))
+}
+
 /// The shard whose move costs least: one that `from` does not lead, of the size that brings the two nodes closest.
 fn one_move(view: &View<'_>, from: NodeId, to: NodeId) -> Option<Change> {
     let gap = view.fill(from).1.saturating_sub(view.fill(to).1) / 2;
-    let movable = settled(view).filter(|(_, entry)| {
+    let movable = settled(view).filter(|(shard, entry)| {
         let target = &entry.placement.target;
         let moves = target.contains(&from) && !target.contains(&to);
-        moves && view.conflicts(&with(&without(target, from), to)) <= view.conflicts(target)
+        let spreads = view.conflicts(&with(&without(target, from), to)) <= view.conflicts(target);
+        moves && spreads && !is_moved_by_hand(view, *shard)
     });
     let mut movable: Vec<_> = movable.collect();
     movable.sort_by_key(|(shard, entry)| (entry.preferred == from, view.weight(*shard).abs_diff(gap), *shard));

@@ -298,6 +298,26 @@ fn a_suspect_is_not_replaced_and_stops_the_balancing() {
 }
 
 #[test]
+fn what_is_moved_by_hand_stays_and_others_make_up_for_it() {
+    let mut rest = World::new(4, 4, 3);
+    rest.settle();
+    for (shard, entry) in rest.map.shards.clone() {
+        let target = &entry.placement.target;
+        let to = *rest.map.nodes.keys().find(|node| !target.contains(node)).expect("one of four holds none");
+        for from in target {
+            let mut world = World { map: rest.map.clone(), health: rest.health.clone() };
+            let reply = world.map.apply(MetaCommand::MoveReplica { shard, from: *from, to, at_ms: 0 });
+            let MetaReply::Begun { operation, .. } = reply else { panic!("{reply:?}") };
+            world.settle();
+            assert_eq!(world.map.operations[&operation].state, OperationState::Done);
+            let target = &world.map.shards[&shard].placement.target;
+            assert!(target.contains(&to) && !target.contains(from), "{shard} {from} -> {to}: {target:?}");
+            world.check_rest();
+        }
+    }
+}
+
+#[test]
 fn a_node_that_never_comes_leaves_no_trace() {
     let mut world = World::new(3, 8, 3);
     let before = world.map.clone();
