@@ -69,7 +69,7 @@ impl Engine {
         if let Some(space) = state.space_mut(collection, &vector_name) {
             space.settle(step);
         }
-        self.stats.lock().note_indexing(&state, collection);
+        self.stats.lock().note(&state, Some(collection));
         true
     }
 

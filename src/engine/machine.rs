@@ -120,7 +120,7 @@ impl Machine for Engine {
         let touched = plan.touches();
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         let reply = plan.carry_out(&mut state, at.index, changes);
-        self.stats.lock().note_command(&state, touched);
+        self.stats.lock().note(&state, touched);
         drop(state);
         Ok(reply.encode())
     }

@@ -40,20 +40,24 @@ impl Stats {
             stats.note(state, Some(*collection));
         }
         stats.note(state, None);
+        stats.backlog = 0;
         stats
     }
 
-    /// Counts what a command has changed: one collection at most.
+    /// Counts what a command or a step of indexing has changed: one collection at most.
     pub(super) fn note(&mut self, state: &State, touched: Option<CollectionId>) {
         self.index = state.index;
         self.digest = state.digest;
         self.requests_bytes = state.requests.memory_bytes() as u64;
         let Some(collection) = touched else { return };
+        let before = self.waiting(collection);
         match (state.tables.get(&collection), self.tables.get_mut(&collection)) {
             (Some(table), Some(stats)) => stats.count(table),
             (Some(table), None) => drop(self.tables.insert(collection, TableStats::of(table))),
             (None, _) => drop(self.tables.remove(&collection)),
         }
+        // What came to wait since is writers' doing; what waited before them is not, and never counts below nothing.
+        self.backlog = (self.backlog + self.waiting(collection)).saturating_sub(before);
     }
 
     pub(super) fn collections(&self) -> Vec<CollectionStats> {
@@ -75,20 +79,8 @@ impl Stats {
         self.requests_bytes + self.tables.values().map(|stats| stats.bytes).sum::<u64>()
     }
 
-    /// Counts a command's change of a collection.
-    pub(super) fn note_command(&mut self, state: &State, touched: Option<CollectionId>) {
-        let before = self.index_progress().waiting;
-        self.note(state, touched);
-        let waiting = self.index_progress().waiting;
-        self.backlog = (self.backlog + waiting.saturating_sub(before)).min(waiting);
-    }
-
-    /// Counts what a step of indexing has changed.
-    pub(super) fn note_indexing(&mut self, state: &State, collection: CollectionId) {
-        let before = self.index_progress().waiting;
-        self.note(state, Some(collection));
-        let taken = before.saturating_sub(self.index_progress().waiting);
-        self.backlog = self.backlog.saturating_sub(taken);
+    fn waiting(&self, collection: CollectionId) -> u64 {
+        self.tables.get(&collection).map_or(0, |stats| stats.index.waiting)
     }
 
     pub(super) fn backlog(&self) -> u64 {

@@ -55,8 +55,7 @@ impl Space {
                 search.decide(&probe, found, top);
             }
             (Plan::Graph { budget }, None) => {
-                let target = Probe::new(self.params.distance, vector);
-                let found = search.walk(&ByVectors(&self.store), &target, Walk { ef, budget });
+                let found = search.walk(&ByVectors(&self.store), &probe, Walk { ef, budget });
                 search.decide(&probe, found, top);
             }
             (Plan::Codes, Some(codes)) => {
