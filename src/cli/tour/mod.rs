@@ -1,8 +1,8 @@
-//! `quiver demo`: the main job in front of the reader, on real processes and real data.
+//! `quiver tour`: the main job in front of the reader, on real processes and real data.
 //!
 //! A cluster comes up, the bundled sample goes in, searches are answered at three levels with their evidence, recall is
 //! measured against exact answers, a leader is killed with -9, the same searches are answered again. Everything shown
-//! comes through the HTTP API that any client uses; a claim that does not hold makes the demo fail.
+//! comes through the HTTP API that any client uses; a claim that does not hold makes the tour fail.
 
 mod data;
 mod murder;
@@ -21,13 +21,13 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The demo's collection.
+/// The tour's collection.
 const COLLECTION: &str = "wordnet";
 
-/// Arguments of `quiver demo`.
+/// Arguments of `quiver tour`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct DemoArgs {
+pub(crate) struct TourArgs {
     /// Leave the cluster up at the end, to play with, until Ctrl-C.
     #[arg(long)]
     keep: bool,
@@ -38,12 +38,12 @@ pub(crate) struct DemoArgs {
 
 const EXAMPLES: &str = "\
 Examples:
-  quiver demo
-  quiver demo --keep
-  quiver demo --base-port 9000";
+  quiver tour
+  quiver tour --keep
+  quiver tour --base-port 9000";
 
 /// Runs the verb.
-pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: TourArgs) -> anyhow::Result<Exit> {
     let home = Home::new(None)?;
     let mut stop = Stop::listen()?;
     let mut cluster = Cluster::start(Plan::new(3, args.base_port, home.path()))?;
@@ -119,7 +119,7 @@ async fn ingest(client: &Arc<Client>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Only the bar; rejects end the demo by `max_rejects`.
+/// Only the bar; rejects end the tour by `max_rejects`.
 struct Bar(Progress);
 
 impl Journal for Bar {
