@@ -214,15 +214,19 @@ impl Host {
 
     /// Answers one request of a peer.
     pub async fn handle(&self, request: Bytes) -> Bytes {
-        let reply = match self.find(&request) {
-            Ok((replica, request)) => replica.answer(request).await,
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        encode(&reply)
+        encode(&self.reply(&request).await.unwrap_or_else(Reply::Refused))
     }
 
-    fn find(&self, request: &[u8]) -> Result<(Arc<dyn Answer>, crate::network::wire::Request), Refusal> {
+    async fn reply(&self, request: &[u8]) -> Result<Reply, Refusal> {
         let envelope: Envelope = decode(request).ok_or(Refusal::Unreadable)?;
+        let from = envelope.from;
+        let replica = self.find(&envelope)?;
+        let reply = replica.answer(envelope.request).await;
+        self.0.faults.delay_to(from).await;
+        if self.0.faults.loses_to(from) { Err(Refusal::Cut) } else { Ok(reply) }
+    }
+
+    fn find(&self, envelope: &Envelope) -> Result<Arc<dyn Answer>, Refusal> {
         let identity = self.0.identity;
         if envelope.cluster != identity.cluster {
             return Err(Refusal::OtherCluster);
@@ -230,12 +234,12 @@ impl Host {
         if envelope.to != identity.node {
             return Err(Refusal::OtherNode);
         }
-        if self.0.faults.is_cut(envelope.from) {
+        if self.0.faults.loses_from(envelope.from) {
             return Err(Refusal::Cut);
         }
         let groups = self.0.groups.read();
         let open = groups.get(&envelope.group).ok_or(Refusal::UnknownGroup)?;
-        Ok((open.answer.clone(), envelope.request))
+        Ok(open.answer.clone())
     }
 
     /// Bytes on disk of logs and state.
