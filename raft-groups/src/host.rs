@@ -133,7 +133,7 @@ impl Host {
     async fn open_as<M: Machine>(&self, id: GroupId, setup: M::Setup, new: Mark) -> Result<Group<M>, OpenError> {
         let what = || format!("this node's replica of {id}");
         let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::InvalidData => damaged(what(), &source.to_string()),
+            io::ErrorKind::InvalidData => damaged_replica(what(), &source.to_string()),
             _ => OpenError::Io { what: what(), source },
         };
         let Stores { log, log_syncer, state, state_syncer } = self.0.stores.clone();
@@ -145,7 +145,7 @@ impl Host {
         let recorder = Recorder::new(self.0.events.clone(), id);
         raft_log.report_to(recorder.clone());
         let state = GroupState::open(id, state, state_syncer).map_err(failed)?;
-        check_together(known.is_some(), &raft_log, &state).map_err(|found| damaged(what(), &found))?;
+        check_together(known.is_some(), &raft_log, &state).map_err(|found| damaged_replica(what(), &found))?;
         state.erase_leftovers().await.map_err(failed)?;
         let (opening, durable) = (state.clone(), Some(raft_log.clone()));
         let (applier, applied) =
@@ -239,15 +239,19 @@ impl Host {
 
     /// Answers one request of a peer.
     pub async fn handle(&self, request: Bytes) -> Bytes {
-        let reply = match self.find(&request) {
-            Ok((replica, request)) => replica.answer(request).await,
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        encode(&reply)
+        encode(&self.reply(&request).await.unwrap_or_else(Reply::Refused))
     }
 
-    fn find(&self, request: &[u8]) -> Result<(Arc<dyn Answer>, crate::network::wire::Request), Refusal> {
+    async fn reply(&self, request: &[u8]) -> Result<Reply, Refusal> {
         let envelope: Envelope = decode(request).ok_or(Refusal::Unreadable)?;
+        let from = envelope.from;
+        let replica = self.find(&envelope)?;
+        let reply = replica.answer(envelope.request).await;
+        self.0.faults.delay_to(from).await;
+        if self.0.faults.loses_to(from) { Err(Refusal::Cut) } else { Ok(reply) }
+    }
+
+    fn find(&self, envelope: &Envelope) -> Result<Arc<dyn Answer>, Refusal> {
         let identity = self.0.identity;
         if envelope.cluster != identity.cluster {
             return Err(Refusal::OtherCluster);
@@ -255,16 +259,16 @@ impl Host {
         if envelope.to != identity.node {
             return Err(Refusal::OtherNode);
         }
-        if self.0.faults.is_cut(envelope.from) {
+        if self.0.faults.loses_from(envelope.from) {
             return Err(Refusal::Cut);
         }
         let groups = self.0.groups.read();
         let Some(open) = groups.get(&envelope.group) else {
             drop(groups);
-            self.tell_of_silence(&envelope);
+            self.tell_of_silence(envelope);
             return Err(Refusal::UnknownGroup);
         };
-        Ok((open.answer.clone(), envelope.request))
+        Ok(open.answer.clone())
     }
 
     /// A vote that is not given since this node has just restarted is worth telling.
@@ -355,7 +359,13 @@ fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Resul
 }
 
 fn damaged(what: String, found: &str) -> OpenError {
-    let way_out = "It stays closed, so that it cannot vote on a guess; the other replicas still hold the data. \
+    let way_out = "It stays closed, so that it cannot vote on a guess; the other nodes still hold the data. \
                    Keep the directory for inspection, and bring this node back as a new one with an empty directory";
+    OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
+}
+
+fn damaged_replica(what: String, found: &str) -> OpenError {
+    let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
+                   answers, it is let go of, erased, and made anew from theirs";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }

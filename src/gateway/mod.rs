@@ -46,7 +46,7 @@ use axum::routing::{get, post};
 pub use backend::Backend;
 pub use error::ApiError;
 pub use limits::Limits;
-pub use state::{GatewayState, Introduction, LinkFaults, LocalNode, NodeHealth};
+pub use state::{GatewayState, Introduction, LinkSwitch, LocalNode, NodeHealth};
 
 /// Every route of the native API.
 pub fn router(state: GatewayState) -> Router {

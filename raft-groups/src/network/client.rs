@@ -99,13 +99,17 @@ impl Peers {
         request: Request,
         deadline: Duration,
     ) -> Result<Reply, CallError> {
-        if self.faults.is_cut(target) {
+        if self.faults.loses_to(target) {
             return Err(CallError::Refused(target, Refusal::Cut));
         }
+        self.faults.delay_to(target).await;
         let Identity { cluster, node, .. } = self.identity;
         let envelope = encode(&Envelope { cluster, from: node, to: target, group: self.group, request });
         let deadline = deadline + Duration::from_millis(envelope.len() as u64 * 1000 / SLOWEST_LINK);
         let reply = self.transport.call(target, lane, envelope, deadline).await?;
+        if self.faults.loses_from(target) {
+            return Err(CallError::Refused(target, Refusal::Cut));
+        }
         match decode(&reply) {
             Some(Reply::Refused(refusal)) => Err(CallError::Refused(target, refusal)),
             Some(reply) => Ok(reply),
