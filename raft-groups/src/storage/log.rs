@@ -273,7 +273,7 @@ impl RaftLogStorage<Types> for GroupLog {
         I::IntoIter: Send,
     {
         let mut batch = Batch::default();
-        let mut told = None;
+        let mut told: Option<(u64, u64, u64)> = None;
         let append = {
             let mut known = self.0.known.lock();
             known.queued += 1;
@@ -285,7 +285,7 @@ impl RaftLogStorage<Types> for GroupLog {
                 if known.last == known.purged {
                     known.first = index;
                 }
-                told = Some((told.map_or(index, |(first, ..)| first), index, entry.log_id.leader_id.term));
+                told = Some((told.map_or(index, |(first, _, _)| first), index, entry.log_id.leader_id.term));
                 let bytes = put(&mut batch, self.0.group, LogKey::Entry(index), &entry);
                 known.last = Some(entry.log_id);
                 known.tail_bytes += bytes;
