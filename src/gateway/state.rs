@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use raft_groups::Host;
 use raft_groups::network::faults::LinkFaults;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -65,6 +66,16 @@ pub trait LocalNode: Send + Sync + 'static {
 
     /// The switch for link faults; `None` unless the node was started with `--test-faults`.
     fn faults(&self) -> Option<Arc<dyn LinkSwitch>>;
+
+    /// Its replicas, to look into; `None` on a gateway, and before the node has opened its stores.
+    fn host(&self) -> Option<Host> {
+        None
+    }
+
+    /// Returns once the process is to stop.
+    async fn stopping(&self) {
+        std::future::pending().await
+    }
 }
 
 /// What a process says of itself when it is asked who it is.

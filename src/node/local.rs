@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raft_groups::GroupStatus;
+use raft_groups::{GroupStatus, Host};
 use raft_groups::network::faults::{Faults, LinkFaults};
 
 use super::health::Signs;
@@ -27,6 +27,7 @@ pub(super) struct ServerNode {
     /// Whether every group has known its leader once.
     pub was_ready: AtomicBool,
     pub service: OnceLock<Arc<Service>>,
+    pub host: OnceLock<Host>,
 }
 
 impl ServerNode {
@@ -82,6 +83,14 @@ impl LocalNode for ServerNode {
 
     fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
         self.faults.clone().map(|faults| Arc::new(Links(faults)) as Arc<dyn LinkSwitch>)
+    }
+
+    fn host(&self) -> Option<Host> {
+        self.host.get().cloned()
+    }
+
+    async fn stopping(&self) {
+        self.stop.wait().await;
     }
 }
 

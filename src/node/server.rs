@@ -106,6 +106,7 @@ impl Frame {
             opened: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),
             service: OnceLock::new(),
+            host: OnceLock::new(),
         });
         let formation = Arc::new(Formation::new());
         Ok(Self { map, faults, peers, carrier, router, formation, node })
@@ -220,6 +221,7 @@ impl Frame {
 
     fn serve_locally(&self, host: &Host) -> Result<Arc<Service>, NodeError> {
         self.node.vitals.measure(host.clone());
+        let _ = self.node.host.set(host.clone());
         let service = Arc::new(Service {
             node: host.identity().node,
             groups: self.node.groups.clone(),
