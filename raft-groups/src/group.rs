@@ -186,9 +186,9 @@ pub const STATUS_PAUSE: Duration = Duration::from_millis(20);
 
 async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sender<GroupStatus>) {
     let mut metrics = replica.raft.metrics();
-    let mut seen = Seen::default();
+    let (mut seen, events) = (Seen::default(), &replica.peers.events);
     loop {
-        let changed = match seen.wake_after(replica.lease_left()) {
+        let changed = match seen.wake_after(|| replica.lease_left()) {
             Some(wake) => tokio::time::timeout(wake, metrics.changed()).await.unwrap_or(Ok(())),
             None => metrics.changed().await,
         };
@@ -196,8 +196,9 @@ async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sen
             break;
         }
         let status = replica.status();
-        seen.look(&replica.peers.events, &status, replica.settings.lease(), replica.lease_left());
-        sender.send_replace(status);
+        let heard = events.is_on().then(|| (status.clone(), replica.lease_left()));
+        let before = sender.send_replace(status);
+        seen.look(events, heard.map(|(now, left)| (before, now, left)), replica.settings.lease());
         if sender.is_closed() {
             return;
         }

@@ -6,6 +6,7 @@
 mod admin;
 mod bench;
 mod client;
+mod demo;
 mod dev;
 mod exit;
 mod ingest;
@@ -33,6 +34,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   quiver tour                        three nodes, real vectors, one murder, two minutes
+  quiver demo                        a page that shows real nodes elect, crash and agree, with lessons
   quiver dev                         a gateway on :8000 and three nodes, until Ctrl-C
   quiver server                      one node on 127.0.0.1:8001, data under ./quiver-data
   quiver ingest docs.ndjson --collection docs --create --size 384
@@ -54,6 +56,8 @@ enum Verb {
     Dev(dev::DevArgs),
     /// See it work: a cluster, 5,000 real vectors, searches at three levels, a leader killed.
     Tour(tour::TourArgs),
+    /// Watch a real cluster elect its leader: a page, real nodes, twelve lessons, and buttons that break things.
+    Demo(demo::DemoArgs),
     /// Benchmark this machine: three durable nodes, writes, reads, exact search, failover, as one table.
     Bench(bench::BenchArgs),
     /// Load points from NDJSON or .npy.
@@ -112,6 +116,7 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Gateway(args) => stopped(node::run_gateway(args.settle()?).await),
         Verb::Dev(args) => dev::run(args).await,
         Verb::Tour(args) => tour::run(args).await,
+        Verb::Demo(args) => demo::run(args).await,
         Verb::Bench(args) => bench::run(args).await,
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,

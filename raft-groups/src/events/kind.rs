@@ -56,7 +56,7 @@ pub enum What {
     SnapshotSent { to: NodeId, index: u64 },
     /// It has installed a snapshot.
     SnapshotInstalled { index: u64 },
-    /// The members it goes by have changed.
+    /// The members it goes by have changed: an entry of its log says so.
     Membership { voters: BTreeSet<NodeId>, learners: BTreeSet<NodeId>, joint: bool, index: u64 },
     /// It leads from now on.
     Elected,

@@ -6,23 +6,25 @@ use std::time::Duration;
 use super::{Recorder, What};
 use crate::{GroupStatus, Role};
 
-/// What the listeners have been told of a replica.
+/// What the listeners have been told of a replica's lease.
 #[derive(Default)]
 pub struct Seen {
-    /// The last status, with what changes by itself left out; `None` while nobody listens.
-    status: Option<GroupStatus>,
     lease_holds: bool,
 }
 
 impl Seen {
-    /// Tells what is new in `status`; `lease_left` is how long a leader's lease of `lease` still holds.
-    pub fn look(&mut self, recorder: &Recorder, status: &GroupStatus, lease: Duration, lease_left: Option<Duration>) {
-        if !recorder.is_on() {
+    /// Tells what is new from one status to the next, and whether a leader's lease of length `lease` holds for a while
+    /// longer. `None`: nobody listens.
+    pub fn look(
+        &mut self,
+        recorder: &Recorder,
+        change: Option<(GroupStatus, GroupStatus, Option<Duration>)>,
+        lease: Duration,
+    ) {
+        let Some((before, now, lease_left)) = change else {
             *self = Self::default();
             return;
-        }
-        let now = GroupStatus { leader_contact: None, matched: BTreeMap::new(), ..status.clone() };
-        let before = self.status.replace(now.clone());
+        };
         let term = now.term;
         let holds = lease_left.is_some_and(|left| !left.is_zero());
         let ms = lease.as_millis() as u64;
@@ -31,15 +33,18 @@ impl Seen {
             (true, false) => recorder.tell(term, || What::LeaseExpired { ms }),
             _ => {}
         }
-        // Whoever has begun to listen was given the status as it was then.
-        let Some(before) = before.filter(|before| *before != now) else { return };
-        tell_difference(recorder, &before, &now);
-        recorder.tell(term, || What::Status(Box::new(now)));
+        // What changes by itself is no news.
+        let lasting = |status| GroupStatus { leader_contact: None, matched: BTreeMap::new(), ..status };
+        let (before, now) = (lasting(before), lasting(now));
+        if before != now {
+            tell_difference(recorder, &before, &now);
+            recorder.tell(term, || What::Status(Box::new(now)));
+        }
     }
 
     /// After how long something will have happened although the replica's status stays: its lease will have run out.
-    pub fn wake_after(&self, lease_left: Option<Duration>) -> Option<Duration> {
-        lease_left.filter(|left| self.lease_holds && !left.is_zero())
+    pub fn wake_after(&self, lease_left: impl Fn() -> Option<Duration>) -> Option<Duration> {
+        self.lease_holds.then(lease_left)?.filter(|left| !left.is_zero())
     }
 }
 
@@ -51,10 +56,6 @@ fn tell_difference(recorder: &Recorder, before: &GroupStatus, now: &GroupStatus)
     }
     if leads && (!led || before.term != now.term) {
         recorder.tell(now.term, || What::Elected);
-    }
-    if (&before.voters, &before.learners, before.joint) != (&now.voters, &now.learners, now.joint) {
-        let (voters, learners, joint) = (now.voters.clone(), now.learners.clone(), now.joint);
-        recorder.tell(now.term, || What::Membership { voters, learners, joint, index: now.members_at.unwrap_or(0) });
     }
     if now.committed > before.committed {
         recorder.tell(now.term, || What::Committed { index: now.committed });

@@ -10,6 +10,7 @@ use std::io;
 use std::ops::{Bound, ControlFlow, RangeBounds};
 use std::sync::{Arc, OnceLock};
 
+use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use parking_lot::Mutex;
 
@@ -226,6 +227,13 @@ fn check_entries(store: &dyn Store, group: GroupId, purged: Option<LogId>) -> io
     damage.map_or(Ok(last), Err)
 }
 
+/// The membership that an entry brings, where it brings one.
+fn membership(entry: &Entry) -> Option<What> {
+    let EntryPayload::Membership(members) = &entry.payload else { return None };
+    let (voters, learners) = (members.voter_ids().collect(), members.learner_ids().collect());
+    Some(What::Membership { voters, learners, joint: members.get_joint_config().len() > 1, index: entry.log_id.index })
+}
+
 fn hole(group: GroupId, index: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the log of {group} has no entry {index}"))
 }
@@ -273,7 +281,7 @@ impl RaftLogStorage<Types> for GroupLog {
         I::IntoIter: Send,
     {
         let mut batch = Batch::default();
-        let mut told: Option<(u64, u64, u64)> = None;
+        let (mut told, mut members): (Option<(u64, u64, u64)>, Vec<What>) = (None, Vec::new());
         let append = {
             let mut known = self.0.known.lock();
             known.queued += 1;
@@ -286,6 +294,7 @@ impl RaftLogStorage<Types> for GroupLog {
                     known.first = index;
                 }
                 told = Some((told.map_or(index, |(first, _, _)| first), index, entry.log_id.leader_id.term));
+                members.extend(membership(&entry));
                 let bytes = put(&mut batch, self.0.group, LogKey::Entry(index), &entry);
                 known.last = Some(entry.log_id);
                 known.tail_bytes += bytes;
@@ -297,6 +306,9 @@ impl RaftLogStorage<Types> for GroupLog {
         };
         if let Some((first, last, entry_term)) = told {
             self.tell(|| What::Appended { first, last, entry_term });
+        }
+        for change in members {
+            self.tell(|| change);
         }
         let inner = self.0.clone();
         self.0.syncer.submit(batch, true, move |result| {

@@ -6,6 +6,7 @@ mod cluster;
 mod process;
 
 pub(crate) use cluster::{Cluster, Plan};
+pub(crate) use process::Process;
 
 use super::exit::Exit;
 use super::table::Table;
