@@ -61,6 +61,13 @@ fn one() -> usize {
     1
 }
 
+impl Visitor {
+    /// Whether the keys can be read and written.
+    pub fn is_ready(&self) -> bool {
+        !self.ids.lock().is_empty()
+    }
+}
+
 impl Stage {
     /// Writes or reads, tells of it on the tape, and answers as `/api/client` does.
     pub async fn visit(&self, wish: &Wish) -> Result<Value, Refused> {
@@ -69,7 +76,7 @@ impl Stage {
         }
         let id = match wish.key.checked_sub(1).and_then(|key| self.visitor.ids.lock().get(key).copied()) {
             Some(id) => id,
-            None if self.visitor.ids.lock().is_empty() => {
+            None if !self.visitor.is_ready() => {
                 return Err(Refused::Conflict("the cluster is not ready for reads and writes yet".to_owned()));
             }
             None => return Err(Refused::Unknown(format!("there is no key {}: choose 1 to {KEYS}", wish.key))),

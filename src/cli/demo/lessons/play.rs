@@ -159,7 +159,7 @@ pub(super) async fn settle(stage: &Arc<Stage>) -> Result<Cast, Refused> {
     }
     let until = Instant::now() + SETTLE_PATIENCE + stage.timings.election_max() * 8;
     loop {
-        if let Some(cast) = agreed(stage) {
+        if let Some(cast) = agreed(stage).filter(|_| stage.visitor.is_ready()) {
             // The cluster may have been about to move the leader to where it was meant to be.
             stage.pin_leader().await;
             if agreed(stage).is_some_and(|now| now.leader == cast.leader) {
