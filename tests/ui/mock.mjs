@@ -28,9 +28,10 @@ export function mock(port = 0) {
   const on = (name, group, more) => emit({ node: name, group, term: nodes[name].groups[group].term, ...more });
   const reach = (a, b) => nodes[a].state === 'up' && nodes[b].state === 'up' && !links[`${a}>${b}`]?.cut;
   const patience = () => Date.now() + timings.election_min_ms + Math.random() * (timings.election_max_ms - timings.election_min_ms);
-  const status = (name, group) => {
+  const status = (name, group, only) => {
     const r = nodes[name].groups[group];
-    on(name, group, { kind: 'status', role: r.role, leader: r.leader, last_log: r.log.length, committed: r.committed, applied: r.committed, snapshot: 0, purged: 0, voters: names, learners: [], joint: false, silent: [] });
+    const tell = only ? (_, __, more) => only({ seq, at: Date.now(), node: name, group, term: r.term, ...more }) : on;
+    tell(name, group, { kind: 'status', role: r.role, leader: r.leader, last_log: r.log.length, committed: r.committed, applied: r.committed, snapshot: 0, purged: 0, voters: names, learners: [], joint: false, silent: [] });
   };
   const fresh = () => ({ role: 'follower', term: 0, vote: null, leader: null, log: [], committed: 0, deadline: patience(), beat: 0 });
   for (const name of names) for (const { group } of groups) nodes[name].groups[group] = fresh();
@@ -133,7 +134,7 @@ export function mock(port = 0) {
   }
 
   const steps = [
-    { say: 'Five nodes have just started. None of them leads: each waits a random time for a heartbeat from a leader.', section: 'Raft paper §5.2', question: { ask: 'What do you expect?', choices: ['The first node of the list leads', 'Whoever loses patience first asks for votes', 'An operator has to choose'], answer: 1, because: 'Random waits make it likely that one node is clearly first, so votes are rarely split.' }, did: '', checks: [] },
+    { say: 'Five nodes have just started. None of them leads: each waits a random time for a heartbeat from a leader.', section: 'Raft paper §5.2', question: { ask: 'What do you expect?', choices: ['The first node of the list leads', 'Whoever loses patience first asks for votes', 'An operator has to choose'], answer: 1, because: 'Random waits make it likely that one node is clearly first, so votes are rarely split.' }, did: null, checks: [] },
     { say: 'A node stood for leader, and a majority gave it their one vote of the term.', section: 'Raft paper §5.2', question: null, did: 'Waited until shard 0 had a leader.', checks: [{ says: 'exactly one node leads shard 0', holds: true, saw: 'node2 in term 1' }, { says: 'all nodes agree on it', holds: true, saw: 'node2, five times' }] },
   ];
   function lessonState() {
@@ -188,6 +189,7 @@ export function mock(port = 0) {
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
       const send = (event) => response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`);
       recorded.slice(-3000).forEach(send);
+      for (const name of names) for (const { group } of groups) if (nodes[name].state !== 'down') status(name, group, send);
       listeners.add(send);
       return request.on('close', () => listeners.delete(send));
     }

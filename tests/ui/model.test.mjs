@@ -119,7 +119,7 @@ test('the past can be looked at, forwards and back, and is what it was', () => {
 });
 
 test('every kind of event has a sentence that ends, and a section of the paper', () => {
-  const common = { to: 'node2', from: 'node2', candidate: 'node2', reason: 'log_behind', count: 1, first: 1, last: 2, entry_term: 1, index: 3, upto: 3, ms: 100, voters: names, op: 'read', level: 'one', via: 'node1', answer: 'x', stale: true, name: 'a', step: 1, mode: 'lease', outcome: 'ok', delay_ms: 5, role: 'leader' };
+  const common = { what: 'append', to: 'node2', from: 'node2', candidate: 'node2', reason: 'log_behind', count: 1, first: 1, last: 2, entry_term: 1, index: 3, upto: 3, ms: 100, voters: names, op: 'read', level: 'one', via: 'node1', answer: 'x', stale: true, name: 'a', step: 1, mode: 'lease', outcome: 'ok', delay_ms: 5, role: 'leader' };
   const kinds = ['status', 'vote_asked', 'vote_answered', 'vote_granted', 'vote_refused', 'append_sent', 'append_acked', 'append_refused', 'message_lost', 'appended', 'truncated', 'purged', 'committed', 'applied', 'snapshot_sent', 'snapshot_installed', 'membership', 'elected', 'stepped_down', 'lease_granted', 'lease_expired', 'read', 'node_up', 'node_killed', 'node_paused', 'node_resumed', 'node_restarted', 'node_wiped', 'link_cut', 'link_healed', 'link_delayed', 'client'];
   for (const kind of kinds) {
     const words = explain(event('node1', kind, common));

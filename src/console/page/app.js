@@ -77,6 +77,14 @@ function take(event) {
   if (event.at) clockAhead = Math.min(clockAhead, Date.now() - event.at);
   history.push(event);
   if (event.kind === 'elected') lastText = 0;
+  if (event.kind === 'node_removed' && picked === event.node) picked = null;
+  if (event.kind === 'node_up' && !history.live.nodes[event.node]?.url) learnAddresses();
+}
+
+/** Asks where nodes that came later are to be found. */
+async function learnAddresses() {
+  const { nodes } = await get('api/state').catch(() => ({ nodes: [] }));
+  for (const { name, url } of nodes) if (history.live.nodes[name]) history.live.nodes[name].url = url;
 }
 
 function play(recording) {
@@ -136,6 +144,12 @@ function drawText(world) {
     set(line, 'data-elected-at', elected.at);
     set(line, 'data-shown-at', Date.now());
   }
+  keyed(byId('groups'), world.groups, (known) => known.group, (known) => h('button', { type: 'button', 'data-group': known.group, onclick: () => chooseGroup(known.group) }, h('span', {}, known.label), h('strong')), (button, known) => {
+    const head = leaderOf(world, known.group);
+    set(button, 'data-leader', head?.name ?? 'none');
+    set(button, 'aria-pressed', known.group === group ? 'true' : 'false');
+    say(button.lastChild, head?.name ?? 'no leader');
+  });
   keyed(byId('group'), world.groups, (known) => known.group, (known) => h('option', { value: known.group }, known.label), () => {});
   if (byId('group').value !== String(group)) byId('group').value = String(group);
   const present = timeline.follow;
@@ -173,7 +187,7 @@ function frame(time) {
 }
 
 byId('group').addEventListener('change', ({ target }) => chooseGroup(Number(target.value)));
-byId('close-node').addEventListener('click', () => { const name = picked; pick(name); document.querySelector(`[data-node="${CSS.escape(name)}"]`)?.focus(); });
+byId('close-node').addEventListener('click', () => { const name = picked; pick(name); document.querySelector(`[data-node="${CSS.escape(name)}"] .hit`)?.focus(); });
 byId('import').addEventListener('change', async ({ target }) => {
   const [file] = target.files;
   if (!file) return;

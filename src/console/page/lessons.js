@@ -47,6 +47,7 @@ export class Lessons {
     try {
       const state = await get('api/lesson');
       if (state?.name) this.take(state);
+      else if (this.state) this.take(null);
     } catch {
       return;
     }
@@ -86,7 +87,7 @@ export class Lessons {
     this.work.hidden = !state;
     for (const button of this.menu.querySelectorAll('button')) set(button, 'disabled', this.busy);
     if (!state) return;
-    for (const [name, value] of Object.entries({ name: state.name, step: state.step, of: state.of, done: state.done ? 'true' : 'false', busy: this.busy ? 'true' : 'false' })) set(this.work, `data-${name}`, value);
+    for (const [name, value] of Object.entries({ name: state.name, step: state.step, of: state.of, done: state.done ? 'true' : 'false', busy: this.busy || state.performing ? 'true' : 'false' })) set(this.work, `data-${name}`, value);
     say(this.title, state.title ?? state.name);
     set(this.progress, 'max', state.of);
     set(this.progress, 'value', state.done ? state.of : state.step);
@@ -96,17 +97,21 @@ export class Lessons {
     say(this.did, state.did ? `What was done: ${state.did}` : '');
     this.drawQuestion(state.question);
     keyed(this.checks, state.checks ?? [], (check) => check.says, () => h('li', {}, h('strong'), h('span'), h('small')), (li, check) => {
-      set(li, 'data-holds', check.holds ? 'true' : 'false');
-      say(li.children[0], check.holds ? '✓ holds' : '… not yet');
+      set(li, 'data-holds', check.holds === true ? 'true' : check.holds === false ? 'false' : 'open');
+      say(li.children[0], { true: '✓ holds', false: '✗ fails' }[check.holds] ?? '… not yet');
       say(li.children[1], check.says);
       say(li.children[2], check.saw ? `saw: ${check.saw}` : '');
     });
-    const asks = state.question && !this.answered(state.question);
-    set(this.next, 'disabled', this.busy || state.done || asks);
-    say(this.next, this.busy ? 'Watching…' : asks ? 'Answer first' : 'Next');
+    const performed = state.did !== null && state.did !== undefined && state.did !== '';
+    const guess = !performed && !!state.question && !this.answered(state.question);
+    const busy = this.busy || !!state.performing;
+    set(this.next, 'disabled', busy || state.done);
+    set(this.next, 'class', guess ? null : 'primary');
+    set(this.work, 'data-performed', performed ? 'true' : 'false');
+    say(this.next, busy ? 'Watching…' : performed ? 'Next step' : guess ? 'Do it without a guess' : 'Do it');
     this.next.hidden = !!state.done;
     say(this.stop, state.done ? 'Choose another lesson' : 'Stop');
-    set(this.stop, 'disabled', this.busy);
+    set(this.stop, 'disabled', this.busy && !state.performing);
   }
 
   answered(question) {

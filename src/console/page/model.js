@@ -152,6 +152,12 @@ function takeStatus(replica, event) {
   if (replica.role === 'follower' || replica.role === 'learner') replica.asking = null;
 }
 
+function forget(world, name) {
+  delete world.nodes[name];
+  world.order = world.order.filter((other) => other !== name);
+  for (const key of Object.keys(world.links)) if (key.split('>').includes(name)) delete world.links[key];
+}
+
 function stopped(node) {
   for (const replica of Object.values(node.groups)) {
     Object.assign(replica, { leaseUntil: 0, heardAt: null, votes: [], asking: null, leader: null });
@@ -159,21 +165,23 @@ function stopped(node) {
   }
 }
 
-const nodeStates = { node_up: 'up', node_killed: 'down', node_paused: 'paused', node_resumed: 'up', node_restarted: 'up', node_wiped: 'up' };
+const nodeStates = { node_up: 'up', node_killed: 'down', node_paused: 'paused', node_resumed: 'up', node_restarted: 'up', node_wiped: 'up', node_died: 'down', node_removed: 'gone' };
 
 function machinery(world, event) {
   if (event.kind in nodeStates) {
+    if (event.kind === 'node_removed') return forget(world, event.node);
     const node = nodeOf(world, event.node);
     if (event.kind === 'node_wiped') node.groups = {};
     // A node that is wiped may be started only later; the event that says so follows.
     node.state = event.state ?? nodeStates[event.kind];
-    if (event.kind === 'node_killed' || event.kind === 'node_restarted') stopped(node);
-    return;
+    if (node.state === 'down' || event.kind === 'node_restarted') stopped(node);
+    return undefined;
   }
   const link = (world.links[`${event.from}>${event.to}`] ??= { cut: false, delay: 0 });
   if (event.kind === 'link_cut') link.cut = true;
   else if (event.kind === 'link_healed') Object.assign(link, { cut: false, delay: 0 });
   else if (event.kind === 'link_delayed') link.delay = event.delay_ms ?? 0;
+  return undefined;
 }
 
 const changes = {
@@ -199,12 +207,17 @@ const changes = {
     Object.assign(own, { vote: event.candidate, voteTerm: event.term, heardAt: event.at });
   },
   vote_refused: (world, event, own) => { if (!event.pre && event.reason !== 'leader_alive' && event.reason !== 'no_member') raiseTerm(own, event.term); },
-  append_sent: (world, event) => fly(world, event, event.node, event.to, event.count ? 'append' : 'heartbeat', { count: event.count }),
+  append_sent(world, event, own) {
+    // Only a leader sends these, so a page that came late learns who leads without waiting to be told.
+    raiseTerm(own, event.term);
+    if (own.term === event.term) Object.assign(own, { role: 'leader', leader: event.node, known: true });
+    fly(world, event, event.node, event.to, event.count ? 'append' : 'heartbeat', { count: event.count });
+  },
   append_acked(world, event) {
     const follower = replicaOf(world, event.from, event.group);
     raiseTerm(follower, event.term);
     Object.assign(follower, { heardAt: event.at, asking: null });
-    if (follower.role === 'candidate') follower.role = 'follower';
+    if (follower.term === event.term) Object.assign(follower, { leader: event.node, role: follower.role === 'learner' ? 'learner' : 'follower' });
     const sent = world.messages.findLast((message) => message.group === event.group && message.from === event.node && message.to === event.from && !message.reply);
     fly(world, event, event.from, event.node, sent?.what === 'heartbeat' ? 'heartbeat' : 'append', { reply: true });
   },

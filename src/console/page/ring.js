@@ -135,8 +135,8 @@ export class Ring {
       });
       this.drawArcs(g, world, node, replica, now);
       const state = down ? 'down' : node.state === 'paused' ? `paused ${role}` : away ? 'no copy of this group' : role;
-      set(g, 'aria-label', `${name}: ${state}, term ${replica.term}, ${voted}${counts ? `, ${replica.votes.length} of ${voters.length} votes received` : ''}`);
-      set(g, 'aria-pressed', picked === name ? 'true' : 'false');
+      set(g.button, 'aria-label', `${name}: ${state}, term ${replica.term}, ${voted}${counts ? `, ${replica.votes.length} of ${voters.length} votes received` : ''}`);
+      set(g.button, 'aria-pressed', picked === name ? 'true' : 'false');
     });
   }
 
@@ -146,11 +146,11 @@ export class Ring {
       shape: s('path', { class: 'shape' }), letter: s('text', { class: 'letter', y: 8 }), pips: s('g'),
       name: s('text', { class: 'name', y: ARC + 17 }, name), facts: s('text', { class: 'facts', y: ARC + 33 }), vote: s('text', { class: 'facts', y: ARC + 48 }),
     };
-    const g = s('g', { class: 'node', 'data-node': name, tabindex: 0, role: 'button',
-      onclick: () => this.pick(name),
-      onkeydown: (event) => { if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); event.stopPropagation(); this.pick(name); } } },
-    s('g', { 'aria-hidden': 'true' }, s('circle', { class: 'halo', r: ARC + 5 }), ...Object.values(parts)));
-    g.parts = parts;
+    const button = s('circle', { class: 'hit', r: ARC + 5, tabindex: 0, role: 'button',
+      onkeydown: (event) => { if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); event.stopPropagation(); this.pick(name); } } });
+    const g = s('g', { class: 'node', 'data-node': name, onclick: () => this.pick(name) },
+      s('circle', { class: 'halo', r: ARC + 5 }), s('g', { 'aria-hidden': 'true' }, ...Object.values(parts)), button);
+    Object.assign(g, { parts, button });
     return g;
   }
 
