@@ -18,7 +18,25 @@ macro_rules! assets {
 }
 
 /// Every file, by name.
-const ASSETS: &[(&str, &str)] = assets!["console.html", "index.html"];
+const ASSETS: &[(&str, &str)] = assets![
+    "app.js",
+    "client.js",
+    "console.html",
+    "console.js",
+    "controls.js",
+    "dom.js",
+    "explain.js",
+    "history.js",
+    "index.html",
+    "lessons.js",
+    "log.js",
+    "model.js",
+    "net.js",
+    "ring.js",
+    "story.js",
+    "style.css",
+    "timeline.js",
+];
 
 /// The operators' page at `/console`, with what it loads below.
 pub fn console<S: Clone + Send + Sync + 'static>() -> Router<S> {
