@@ -260,7 +260,7 @@ impl Host {
 }
 
 /// Writes the node's identity into both stores, or checks that it is there. Returns whether it was.
-async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
+pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
     let Identity { cluster, node, incarnation } = identity;
     let key = keys::identity();
     let log: &dyn Store = &*stores.log;
@@ -321,7 +321,7 @@ fn damaged(what: String, found: &str) -> OpenError {
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }
 
-fn damaged_replica(what: String, found: &str) -> OpenError {
+pub(crate) fn damaged_replica(what: String, found: &str) -> OpenError {
     let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
                    answers, it is let go of, erased, and made anew from theirs";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }

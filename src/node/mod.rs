@@ -16,6 +16,7 @@ mod health;
 mod identity;
 mod indexer;
 mod join;
+mod last_resort;
 mod listen;
 mod local;
 mod map_feed;
@@ -31,5 +32,6 @@ mod walker;
 
 pub use error::NodeError;
 pub use gateway::run_gateway;
+pub use last_resort::{LastResort, ReplicaRow, SurvivorReport, last_resort};
 pub use server::run_server;
 pub use telemetry::start_logging;
