@@ -114,7 +114,7 @@ impl Host {
     async fn open_as<M: Machine>(&self, id: GroupId, setup: M::Setup, new: Mark) -> Result<Group<M>, OpenError> {
         let what = || format!("this node's replica of {id}");
         let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::InvalidData => damaged(what(), &source.to_string()),
+            io::ErrorKind::InvalidData => damaged_replica(what(), &source.to_string()),
             _ => OpenError::Io { what: what(), source },
         };
         let Stores { log, log_syncer, state, state_syncer } = self.0.stores.clone();
@@ -124,7 +124,7 @@ impl Host {
         }
         let raft_log = GroupLog::open(id, log, log_syncer.clone()).map_err(failed)?;
         let state = GroupState::open(id, state, state_syncer).map_err(failed)?;
-        check_together(known.is_some(), &raft_log, &state).map_err(|found| damaged(what(), &found))?;
+        check_together(known.is_some(), &raft_log, &state).map_err(|found| damaged_replica(what(), &found))?;
         state.erase_leftovers().await.map_err(failed)?;
         let (opening, durable) = (state.clone(), Some(raft_log.clone()));
         let (applier, applied) =
@@ -330,7 +330,13 @@ fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Resul
 }
 
 fn damaged(what: String, found: &str) -> OpenError {
-    let way_out = "It stays closed, so that it cannot vote on a guess; the other replicas still hold the data. \
+    let way_out = "It stays closed, so that it cannot vote on a guess; the other nodes still hold the data. \
                    Keep the directory for inspection, and bring this node back as a new one with an empty directory";
+    OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
+}
+
+fn damaged_replica(what: String, found: &str) -> OpenError {
+    let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
+                   answers, it is let go of, erased, and made anew from theirs";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }

@@ -234,7 +234,8 @@ impl Frame {
     async fn open_replicas(&self, host: &Host, dir: &DataDir, member: &Membership) {
         let (host, groups) = (host.clone(), self.node.groups.clone());
         let dir = dir.path().to_owned();
-        let replicas = Replicas { host, dir, groups, map: self.map.clone(), router: self.router.clone() };
+        let (map, router) = (self.map.clone(), self.router.clone());
+        let replicas = Replicas { host, dir, groups, map, router, replaced: Arc::default() };
         if let Some(meta) = replicas.open_first_meta(&member.first_map).await
             && !member.first_map.is_formed()
         {
