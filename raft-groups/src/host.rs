@@ -24,6 +24,7 @@ use crate::storage::record::{seal, unseal};
 use crate::storage::state::GroupState;
 use crate::storage::store::{Batch, Store};
 use crate::storage::{Disk, Stores};
+use crate::types::index_of;
 use crate::{Group, GroupId, Machine, NodeId, OpenError, RaftSettings};
 
 /// Who this node is; it is written into both stores and sent with every request.
@@ -137,6 +138,7 @@ impl Host {
                 mark
             }
         };
+        let shown_before = shown_before(self.0.identity.node, mark, &raft_log, &state);
         tokio::time::sleep_until(self.0.silent_until).await;
         let peers = self.peers(id);
         let config = self.0.settings.config(id);
@@ -153,6 +155,7 @@ impl Host {
             confirmations: Default::default(),
             incoming: Default::default(),
             waiting_bytes: Default::default(),
+            shown_before,
             founder: mark == Mark::Founder,
         });
         let group = Group::new(replica.clone());
@@ -256,6 +259,17 @@ impl Host {
                 tracing::warn!(%error, "the last sync failed; the log replays what is missing");
             }
         }
+    }
+}
+
+/// Up to which index an earlier replica of this group on this node may have shown its state: as far as its log went, but
+/// where that was another replica, which was erased, nobody here knows.
+fn shown_before(node: NodeId, mark: Mark, log: &GroupLog, state: &GroupState) -> u64 {
+    let header = state.header();
+    let voter = header.membership.membership().voter_ids().any(|voter| voter == node);
+    match mark {
+        Mark::Newcomer | Mark::Erased if !voter => u64::MAX,
+        _ => index_of(&log.summary().1.max(header.applied)),
     }
 }
 
