@@ -14,6 +14,7 @@ use crate::network::Transport;
 use crate::network::client::Peers;
 use crate::network::faults::Faults;
 use crate::network::server::Answer;
+use crate::network::throttle::Throttle;
 use crate::network::wire::{Envelope, Refusal, Reply, decode, encode};
 use crate::replica::Replica;
 use crate::storage::keys;
@@ -48,6 +49,8 @@ struct Inner {
     stores: Stores,
     transport: Arc<dyn Transport>,
     faults: Faults,
+    /// Bounds the snapshots that this node sends.
+    throttle: Arc<Throttle>,
     groups: RwLock<BTreeMap<GroupId, Open>>,
     /// Before this, no replica of this node votes or campaigns.
     silent_until: Instant,
@@ -79,8 +82,9 @@ impl Host {
         let had_data = claim_stores(&stores, identity, is_new).await?;
         let silence = if had_data { settings.restart_wait() } else { Duration::ZERO };
         let silent_until = Instant::now() + silence;
+        let throttle = Arc::new(Throttle::new(settings.snapshot_rate));
         let (settings, groups) = (Arc::new(settings), RwLock::default());
-        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, groups, silent_until })))
+        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, throttle, groups, silent_until })))
     }
 
     /// Who this node is.
@@ -211,7 +215,7 @@ impl Host {
             group,
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
-            snapshot_rate: self.0.settings.snapshot_rate,
+            throttle: self.0.throttle.clone(),
         }
     }
 

@@ -44,8 +44,10 @@ pub struct SurvivorReport {
 /// One replica of a [`SurvivorReport`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReplicaRow {
-    /// Its group; 0 is the cluster map's, shard s has s + 1.
+    /// Its group.
     pub group: GroupId,
+    /// The shard that the group keeps; `None` for the cluster map's.
+    pub shard: Option<u32>,
     /// What it knows; `None` where it is damaged and cannot speak for its group.
     pub copy: Option<Survivor>,
     /// What is to become of it; `None` where it is damaged.
@@ -94,7 +96,8 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
             Err(error) => return Err(error.into()),
         };
         let verdict = copy.as_ref().map(|copy| verdict(member.node, &lost, copy, &reported(&order.others, group)));
-        report.replicas.push(ReplicaRow { group, copy, verdict });
+        let shard = ShardId::of_group(group).map(|shard| shard.0);
+        report.replicas.push(ReplicaRow { group, shard, copy, verdict });
     }
     if order.carry_out {
         carry_out(&stopped, &mut identity, member, &report).await?;

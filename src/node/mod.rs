@@ -30,6 +30,7 @@ mod telemetry;
 mod vitals;
 mod walker;
 
+pub use crate::placement::Verdict;
 pub use error::NodeError;
 pub use gateway::run_gateway;
 pub use last_resort::{LastResort, ReplicaRow, SurvivorReport, last_resort};

@@ -8,8 +8,7 @@ use raft_groups::NodeId;
 use super::print::{self, Format};
 use crate::cli::exit::Exit;
 use crate::cli::table::Table;
-use crate::node::{LastResort, ReplicaRow, SurvivorReport, last_resort};
-use crate::placement::{ShardId, Verdict};
+use crate::node::{LastResort, ReplicaRow, SurvivorReport, Verdict, last_resort};
 
 /// The steps, under `--help`.
 pub(super) const RUNBOOK: &str = "\
@@ -77,7 +76,7 @@ fn report_in(path: &PathBuf) -> anyhow::Result<SurvivorReport> {
 fn told(report: &SurvivorReport, done: bool) -> String {
     let mut table = Table::new(["group", "voters", "last term", "last index", "what becomes of it"]);
     for row in &report.replicas {
-        let group = ShardId::of_group(row.group).map_or_else(|| "map".to_owned(), |shard| format!("shard {shard}"));
+        let group = row.shard.map_or_else(|| "map".to_owned(), |shard| format!("shard {shard}"));
         let (voters, term, index) = match &row.copy {
             Some(copy) => (list(&copy.voters), copy.last.0.to_string(), copy.last.1.to_string()),
             None => ("?".to_owned(), "?".to_owned(), "?".to_owned()),
