@@ -92,9 +92,8 @@ impl Feed {
             return std::mem::take(&mut self.first);
         }
         let heard = self.listener.next().await;
-        let gap = heard.missed.map(|missed| {
-            sse::Event::default().event("gap").data(json!({ "missed": missed }).to_string())
-        });
+        let gap =
+            heard.missed.map(|missed| sse::Event::default().event("gap").data(json!({ "missed": missed }).to_string()));
         let events = heard.events.iter().filter_map(|event| self.message(event));
         gap.into_iter().chain(events).collect()
     }

@@ -92,9 +92,8 @@ fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> Value {
         };
         json!({"index": entry.index, "term": entry.term, "kind": kind})
     };
-    let vote = tail.vote.map(|vote| {
-        json!({"term": vote.term, "for": map.name_of(vote.candidate), "committed": vote.elected})
-    });
+    let vote =
+        tail.vote.map(|vote| json!({"term": vote.term, "for": map.name_of(vote.candidate), "committed": vote.elected}));
     let (entries, status) = (tail.entries.iter().map(entry).collect::<Vec<_>>(), &tail.status);
     json!({
         "group": group.0, "entries": entries, "committed": status.committed, "applied": status.applied,

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raft_groups::{GroupStatus, Host};
 use raft_groups::network::faults::{Faults, LinkFaults};
+use raft_groups::{GroupStatus, Host};
 
 use super::health::Signs;
 use super::shutdown::Stop;

@@ -60,8 +60,12 @@ impl Demo {
         let start = Instant::now();
         let mut state = self.post(&format!("/api/lessons/{lesson}/start")).await.context("it does not begin")?;
         loop {
-            ensure!(state["question"]["right"].is_null() && state["did"].is_null(), "a step gives itself away: {state}");
-            let answered = self.client.post(&format!("/api/lessons/{lesson}/answer"), &json!({"choice": 0})).await.ok()?;
+            ensure!(
+                state["question"]["right"].is_null() && state["did"].is_null(),
+                "a step gives itself away: {state}"
+            );
+            let answered =
+                self.client.post(&format!("/api/lessons/{lesson}/answer"), &json!({"choice": 0})).await.ok()?;
             ensure!(answered["question"]["right"].is_u64(), "an answer is not judged: {answered}");
             state = self.post(&format!("/api/lessons/{lesson}/next")).await?;
             let checks = state["checks"].as_array().context("no checks")?;
@@ -116,7 +120,8 @@ async fn lessons_of_elections_hold() -> Result<()> {
     let _place = place().await;
     seed("demo_elections");
     let demo = Demo::start("demo-elections", &["--slow", "1x"]).await?;
-    demo.play_all(&["first-election", "leader-crash", "split-vote", "no-quorum", "one-way-cut", "eight-groups"]).await?;
+    demo.play_all(&["first-election", "leader-crash", "split-vote", "no-quorum", "one-way-cut", "eight-groups"])
+        .await?;
     demo.end().await
 }
 

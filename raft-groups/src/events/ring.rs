@@ -241,6 +241,9 @@ mod tests {
         for _ in 0..rounds {
             std::hint::black_box(&recorder).tell(1, || unreachable!("nobody listens"));
         }
-        println!("{:.2} ns for each event that nobody hears", started.elapsed().as_secs_f64() * 1e9 / f64::from(rounds));
+        println!(
+            "{:.2} ns for each event that nobody hears",
+            started.elapsed().as_secs_f64() * 1e9 / f64::from(rounds)
+        );
     }
 }

@@ -68,7 +68,9 @@ impl CallError {
         match self {
             Self::Refused(_, Refusal::Cut) => "cut",
             // The transports say no more than a text of who was late.
-            Self::Unreachable(error) if ["in time", "timed out"].iter().any(|late| error.reason.contains(late)) => "timeout",
+            Self::Unreachable(error) if ["in time", "timed out"].iter().any(|late| error.reason.contains(late)) => {
+                "timeout"
+            }
             Self::Unreachable(_) => "unreachable",
             Self::Refused(_, Refusal::UnknownGroup | Refusal::NoMember) => "not_ready",
             Self::Refused(..) | Self::Nonsense(_) => "refused",

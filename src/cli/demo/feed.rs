@@ -79,7 +79,9 @@ impl Lines {
             match line.split_once(": ") {
                 Some(("event", event)) => self.message.event = event.to_owned(),
                 Some(("data", data)) => self.message.data = serde_json::from_str(data).unwrap_or_default(),
-                _ if line.is_empty() && !self.message.data.is_null() => messages.push(std::mem::take(&mut self.message)),
+                _ if line.is_empty() && !self.message.data.is_null() => {
+                    messages.push(std::mem::take(&mut self.message))
+                }
                 _ => {}
             }
         }

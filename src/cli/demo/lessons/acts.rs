@@ -82,7 +82,11 @@ async fn all(stage: &Stage, found: Condition, start: bool) -> Result<String, Ref
     let nodes: Vec<String> =
         stage.seats().into_iter().filter(|(_, seat)| seat.state == found).map(|(name, _)| name).collect();
     for name in &nodes {
-        if start { stage.restart(name).await? } else { stage.kill(name).await? };
+        if start {
+            stage.restart(name).await?
+        } else {
+            stage.kill(name).await?
+        };
     }
     Ok(format!("{} {}", nodes.join(", "), if start { "are started on their data" } else { "are killed" }))
 }
