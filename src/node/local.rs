@@ -9,15 +9,18 @@ use raft_groups::network::faults::{Faults, LinkFaults};
 use raft_groups::{GroupStatus, Host};
 
 use super::health::Signs;
+use super::peers::Peers;
 use super::shutdown::Stop;
 use super::vitals::ProcessVitals;
 use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
+use crate::placement::ClusterMap;
 use crate::routing::{LocalGroups, MapCell, NodeReport, Service, Vitals as _};
 
 /// A server process.
 pub(super) struct ServerNode {
     pub name: String,
     pub vitals: Arc<ProcessVitals>,
+    pub peers: Arc<Peers>,
     pub groups: Arc<LocalGroups>,
     pub stop: Stop,
     /// Set where `--test-faults` was given.
@@ -83,6 +86,10 @@ impl LocalNode for ServerNode {
 
     fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
         self.faults.clone().map(|faults| Arc::new(Links(faults)) as Arc<dyn LinkSwitch>)
+    }
+
+    fn first_map(&self) -> Option<ClusterMap> {
+        Some(self.peers.first())
     }
 
     fn host(&self) -> Option<Host> {

@@ -100,6 +100,7 @@ impl Frame {
         let node = Arc::new(ServerNode {
             name: me.name.to_string(),
             vitals: Arc::new(ProcessVitals::new()),
+            peers: peers.clone(),
             groups: Arc::new(LocalGroups::default()),
             stop,
             faults: settings.test_faults.then(|| faults.clone()),
