@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use raft_groups::events::Listener;
 use raft_groups::network::faults::{Faults, LinkFaults};
 use raft_groups::{GroupStatus, Host};
 
@@ -31,6 +32,8 @@ pub(super) struct ServerNode {
     pub was_ready: AtomicBool,
     pub service: OnceLock<Arc<Service>>,
     pub host: OnceLock<Host>,
+    /// Where faults are allowed somebody watches, and misses nothing from the start on.
+    pub ear: OnceLock<Listener>,
 }
 
 impl ServerNode {

@@ -108,6 +108,7 @@ impl Frame {
             was_ready: AtomicBool::new(false),
             service: OnceLock::new(),
             host: OnceLock::new(),
+            ear: OnceLock::new(),
         });
         let formation = Arc::new(Formation::new());
         Ok(Self { map, faults, peers, carrier, router, formation, node })
@@ -226,6 +227,9 @@ impl Frame {
 
     fn serve_locally(&self, host: &Host) -> Result<Arc<Service>, NodeError> {
         self.node.vitals.measure(host.clone());
+        if self.node.faults.is_some() {
+            let _ = self.node.ear.set(host.events().listen(None));
+        }
         let _ = self.node.host.set(host.clone());
         let service = Arc::new(Service {
             node: host.identity().node,

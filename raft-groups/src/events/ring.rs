@@ -100,8 +100,10 @@ impl Events {
         ring.listeners += 1;
         if !self.is_on() {
             // What happened meanwhile was not recorded: whoever comes back to an older place learns of a gap.
-            ring.events.clear();
-            ring.next += 1;
+            if ring.next > 1 {
+                ring.events.clear();
+                ring.next += 1;
+            }
             self.0.on.store(true, Ordering::Relaxed);
         }
         let foreign = after.is_some_and(|after| after >= ring.next);
