@@ -60,8 +60,7 @@ async fn sessions_at_one_never_go_back() -> Result<()> {
 /// missing, so that the judge of the others is known to have something to find.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_at_one_never_go_back_on_a_node_and_are_not_linearizable() -> Result<()> {
-    let outcome =
-        judged("jepsen_register_one", Workload::Register, "one", &[Fault::Partition, Fault::KillAll]).await?;
+    let outcome = judged("jepsen_register_one", Workload::Register, "one", &[Fault::Partition, Fault::KillAll]).await?;
     let stricter = check(&outcome.history, Model::CasRegister, Limits::default())?;
     ensure!(matches!(stricter, Verdict::Illegal(_)), "no read at ONE was ever stale: {stricter:?}");
     Ok(())

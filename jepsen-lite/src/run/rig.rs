@@ -35,6 +35,8 @@ pub struct Rig {
     pub clocks: Vec<WallClock>,
     /// A disk of each of the first nodes.
     pub disks: Vec<LoopDisk>,
+    /// The level at which a node that is cut off must refuse: the run's, or where that is ONE the next.
+    pub fresh_level: String,
     /// In front of each node that clients know; empty where nothing is to be done to them.
     client_proxies: Vec<(Proxy, PortLease)>,
     by_proxy: bool,
@@ -81,7 +83,9 @@ impl Rig {
         let skipped = plan.faults.iter().filter_map(|fault| Some((*fault, lacks(fault)?.1.clone()))).collect();
         let faults = plan.faults.iter().copied().filter(|fault| lacks(fault).is_none()).collect();
         let (members, by_proxy) = ((0..plan.nodes).collect(), needs(Need::ClientProxies));
-        Ok(Self { cluster, members, faults, skipped, clocks, disks, client_proxies: Vec::new(), by_proxy })
+        let fresh_level = if plan.level == "one" { "quorum".to_owned() } else { plan.level.clone() };
+        let client_proxies = Vec::new();
+        Ok(Self { cluster, members, faults, skipped, clocks, disks, fresh_level, client_proxies, by_proxy })
     }
 
     /// Where clients reach the members.

@@ -3,11 +3,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use serde_json::json;
 
 use super::Nemesis;
+use crate::client::Client;
 
 /// How long a node may go on before it has met the fault of its disk.
 const NOTICES_WITHIN: Duration = Duration::from_secs(30);
+
+/// The collection of what is written to use up room, and bytes of one such write.
+const BALLAST: &str = "ballast";
+const BALLAST_BYTES: usize = 256 << 10;
 
 impl Nemesis<'_> {
     /// The power of the disks goes first: what a process writes after that is not there either.
@@ -27,8 +33,13 @@ impl Nemesis<'_> {
 
     /// A node whose disk was full serves again once it is started anew with room.
     pub(super) async fn fill_disk(&mut self, victim: usize, hold: Duration) -> Result<()> {
+        // Of the store's files some room may be free within: what clients write would take minutes to use that up.
+        let others = self.clients_but(&[victim]);
+        let _exists_already = others[0].create_collection(BALLAST, 1, "dot").await;
         self.rig.disks[victim].fill()?;
+        let ballast = tokio::spawn(write_ballast(others));
         let noticed = self.notices(victim).await;
+        ballast.abort();
         tokio::time::sleep(hold).await;
         self.rig.disks[victim].free()?;
         noticed?;
@@ -50,11 +61,22 @@ impl Nemesis<'_> {
         let client = self.client(victim).with_deadline(Duration::from_secs(2));
         let start = Instant::now();
         while start.elapsed() < NOTICES_WITHIN {
-            if !self.rig.cluster.node(victim).running() || client.health().await.status != Some(200) {
+            let running = self.rig.cluster.node(victim).running();
+            if !running || client.health().await.body["status"] != "healthy" {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         bail!("the node calls itself healthy {NOTICES_WITHIN:?} after its disk began to fail, so nothing was tested")
+    }
+}
+
+/// Overwrites one large point again and again; who answers is all the same.
+async fn write_ballast(by: Vec<Client>) {
+    let text = "x".repeat(BALLAST_BYTES);
+    for turn in 0.. {
+        let point = json!({"id": 1, "vector": [1], "payload": {"ballast": text}});
+        by[turn % by.len()].upsert(BALLAST, vec![point], json!({"timeout_ms": 1000})).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -6,11 +6,32 @@ use anyhow::{Result, ensure};
 use rand::Rng;
 use serde_json::{Value, json};
 
+use super::super::workload::COLLECTION;
 use super::{Fault, Nemesis};
 use crate::history::edn::Edn;
 use crate::proxy::Manner;
 
+/// Longer than a leader that nobody answers may serve on.
+const LEASE: Duration = Duration::from_secs(2);
+
 impl Nemesis<'_> {
+    /// Cuts a node off, and asks it for a fresh answer once its lease must have run out: it has to refuse.
+    pub(super) async fn partition(&mut self, victim: usize, hold: Duration) -> Result<()> {
+        let others: Vec<usize> = self.rig.members.iter().copied().filter(|index| *index != victim).collect();
+        let names: Vec<String> = others.iter().map(|index| self.name(*index)).collect();
+        let client = self.client(victim);
+        let cut = client.cut(&names).await;
+        ensure!(cut.success(), "cutting {} off: {}", self.name(victim), cut.problem);
+        tokio::time::sleep(hold.max(LEASE)).await;
+        let more = json!({"consistency": self.rig.fresh_level, "timeout_ms": 700});
+        let probe = client.scroll(COLLECTION, 1, more).await;
+        let said = if probe.success() { "served" } else { "refused" };
+        self.recorder.note("probe", said, Edn::Str(format!("{} at {}", self.name(victim), self.rig.fresh_level)));
+        let healed = client.heal().await;
+        ensure!(healed.success(), "healing {}: {}", self.name(victim), healed.problem);
+        Ok(())
+    }
+
     pub(super) async fn links(&mut self, fault: Fault, victim: usize, hold: Duration) -> Result<()> {
         let others: Vec<usize> = self.rig.members.iter().copied().filter(|index| *index != victim).collect();
         let (direction, place) = (self.rng.random_range(0..2), self.rng.random_range(0..others.len().max(1)));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rand::Rng;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Nemesis;
 use crate::client::Client;
@@ -13,6 +13,9 @@ use crate::history::edn::Edn;
 
 /// How long a change of members, and a purge, may take under load.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Replicas of a shard where there are nodes enough.
+const COPIES: usize = 3;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -69,6 +72,37 @@ impl Nemesis<'_> {
         self.doors.set(self.rig.doors()?);
         self.rig.cluster.kill(leaving);
         Ok(())
+    }
+
+    /// Waits until every member is well, every shard has all its voters, and the cluster says that it can lose a node: what
+    /// comes next may take one.
+    pub(super) async fn whole(&self) -> Result<()> {
+        let copies = self.rig.members.len().min(COPIES);
+        let start = Instant::now();
+        loop {
+            let mut ailing = Vec::new();
+            for client in self.clients_but(&[]) {
+                let health = client.with_deadline(Duration::from_secs(2)).health().await;
+                if health.body["status"] != "healthy" {
+                    ailing.push(format!("{}: {} {}", client.base(), health.body, health.problem));
+                }
+            }
+            let sharding = self.clients_but(&[])[0].sharding().await;
+            let shards = sharding.body["shards"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let has_all = |shard: &Value| {
+                let replicas = shard["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
+                replicas.len() == copies && replicas.iter().all(|replica| replica["state"] == "voter")
+            };
+            let cluster = self.clients_but(&[])[0].get("/cluster/health").await.body;
+            let can_lose_one = cluster["can_lose_nodes"].as_u64() >= Some(1)
+                && cluster["groups"]["under_replicated"] == 0
+                && cluster["groups"]["total"] == cluster["groups"]["with_leader"];
+            if ailing.is_empty() && can_lose_one && !shards.is_empty() && shards.iter().all(has_all) {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < PATIENCE, "not whole again: {ailing:?} {cluster} {}", sharding.body);
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     fn alive(&mut self, but: &[usize]) -> Result<usize> {

@@ -49,6 +49,7 @@ impl Nemesis<'_> {
             .await
             .with_context(|| format!("{} of {}", fault.name(), self.name(victim)))?;
         self.rig.cluster.wait_healthy().await.with_context(|| format!("after {}", fault.name()))?;
+        self.whole().await.with_context(|| format!("after {}", fault.name()))?;
         self.recorder.note("nemesis", &format!("end-{}", fault.name()), Edn::Nil);
         Ok(())
     }
@@ -63,7 +64,8 @@ impl Nemesis<'_> {
                 self.rig.cluster.resume(victim);
                 Ok(())
             }
-            Fault::Partition | Fault::OneWay | Fault::Bridge | Fault::Ring | Fault::Flapping | Fault::Delay => {
+            Fault::Partition => self.partition(victim, hold).await,
+            Fault::OneWay | Fault::Bridge | Fault::Ring | Fault::Flapping | Fault::Delay => {
                 self.links(fault, victim, hold).await
             }
             Fault::SlowPeers | Fault::SlowClients | Fault::CutReplies => {
