@@ -14,6 +14,7 @@ use crate::network::Transport;
 use crate::network::client::Peers;
 use crate::network::faults::Faults;
 use crate::network::server::Answer;
+use crate::network::throttle::Throttle;
 use crate::network::wire::{Envelope, Refusal, Reply, decode, encode};
 use crate::replica::Replica;
 use crate::storage::keys;
@@ -48,6 +49,8 @@ struct Inner {
     stores: Stores,
     transport: Arc<dyn Transport>,
     faults: Faults,
+    /// Bounds the snapshots that this node sends.
+    throttle: Arc<Throttle>,
     groups: RwLock<BTreeMap<GroupId, Open>>,
     /// Before this, no replica of this node votes or campaigns.
     silent_until: Instant,
@@ -79,8 +82,9 @@ impl Host {
         let had_data = claim_stores(&stores, identity, is_new).await?;
         let silence = if had_data { settings.restart_wait() } else { Duration::ZERO };
         let silent_until = Instant::now() + silence;
+        let throttle = Arc::new(Throttle::new(settings.snapshot_rate));
         let (settings, groups) = (Arc::new(settings), RwLock::default());
-        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, groups, silent_until })))
+        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, throttle, groups, silent_until })))
     }
 
     /// Who this node is.
@@ -211,7 +215,7 @@ impl Host {
             group,
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
-            snapshot_rate: self.0.settings.snapshot_rate,
+            throttle: self.0.throttle.clone(),
         }
     }
 
@@ -274,7 +278,7 @@ fn shown_before(node: NodeId, mark: Mark, log: &GroupLog, state: &GroupState) ->
 }
 
 /// Writes the node's identity into both stores, or checks that it is there. Returns whether it was.
-async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
+pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
     let Identity { cluster, node, incarnation } = identity;
     let key = keys::identity();
     let log: &dyn Store = &*stores.log;
@@ -335,7 +339,7 @@ fn damaged(what: String, found: &str) -> OpenError {
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }
 
-fn damaged_replica(what: String, found: &str) -> OpenError {
+pub(crate) fn damaged_replica(what: String, found: &str) -> OpenError {
     let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
                    answers, it is let go of, erased, and made anew from theirs";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
