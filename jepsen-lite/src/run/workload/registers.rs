@@ -129,6 +129,10 @@ impl Worker {
             return self.refused("read", keyed(key, Edn::Nil), &answer) || answer.code() == "point_not_found";
         }
         self.see(&answer);
+        // What is shown may be newer than the evidence says, which is a lower bound; no session may forget it.
+        if let (Some(shard), Some(version)) = (answer.body["shard"].as_u64(), answer.body["version"].as_u64()) {
+            self.seen(shard, version);
+        }
         let shown = shown(&answer.body);
         let version = answer.body["version"].as_u64();
         self.known = version.filter(|_| shown.int().is_some()).map(|version| (key, version, shown.clone()));
