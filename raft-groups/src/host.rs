@@ -140,13 +140,14 @@ impl Host {
         tokio::time::sleep_until(self.0.silent_until).await;
         let peers = self.peers(id);
         let config = self.0.settings.config(id);
-        let raft = Raft::new(self.0.identity.node, config, peers.clone(), raft_log, applier)
+        let raft = Raft::new(self.0.identity.node, config, peers.clone(), raft_log.clone(), applier)
             .await
             .map_err(|error| OpenError::Io { what: what(), source: io::Error::other(error.to_string()) })?;
         let replica = Arc::new(Replica {
             raft,
             applied,
             state,
+            log: raft_log,
             peers,
             settings: self.0.settings.clone(),
             contact: Default::default(),

@@ -10,6 +10,10 @@ mod host;
 mod ids;
 mod machine;
 mod membership;
+#[cfg(any(test, feature = "mutants"))]
+pub mod mutants;
+#[cfg(not(any(test, feature = "mutants")))]
+mod mutants;
 pub mod network;
 mod read;
 mod replica;

@@ -12,9 +12,11 @@ use openraft::{Instant as _, Raft, RaftMetrics, ServerState};
 use parking_lot::Mutex;
 
 use crate::contact::Contact;
+use crate::mutants::{Mutant, is_planted};
 use crate::network::client::Peers;
 use crate::network::server::Incoming;
 use crate::read::Confirmations;
+use crate::storage::log::GroupLog;
 use crate::storage::machine::{Applied, Applier};
 use crate::storage::state::GroupState;
 use crate::types::{Types, index_of};
@@ -30,6 +32,7 @@ pub struct Replica<M: Machine> {
     pub raft: Raft<Types, Applier<M>>,
     pub applied: Applied<M>,
     pub state: GroupState,
+    pub log: GroupLog,
     pub peers: Peers,
     pub settings: Arc<RaftSettings>,
     /// What was heard of the leader; the leader itself knows its quorum.
@@ -66,7 +69,7 @@ impl<M: Machine> Replica<M> {
 
     /// Whether it may vote at all: see [`crate::storage::mark`].
     pub fn may_vote(&self) -> bool {
-        self.founder || {
+        self.founder || is_planted(Mutant::StrangersVote) || {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
             let membership = metrics.membership_config.membership();

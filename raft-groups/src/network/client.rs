@@ -16,6 +16,7 @@ use super::faults::Faults;
 use super::wire::{Envelope, PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode};
 use super::{Lane, Transport};
 use crate::host::Identity;
+use crate::mutants::{Mutant, is_planted};
 use crate::storage::machine::SnapshotData;
 use crate::storage::state::FrozenState;
 use crate::types::{CommittedLeaderId, Node, Types, Vote};
@@ -179,9 +180,11 @@ impl RaftNetworkV2<Types> for Peer {
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         // A follower that syncs slowly is not a dead one: only heartbeats have the heartbeat's deadline.
         let deadline = if rpc.entries.is_empty() { option.hard_ttl() } else { APPEND_DEADLINE };
-        match self.call(Request::Append(rpc), deadline).await? {
-            Reply::Append(response) => Ok(response),
-            _ => Err(self.nonsense()),
+        match self.call(Request::Append(rpc), deadline).await {
+            Ok(Reply::Append(response)) => Ok(response),
+            Err(_) if is_planted(Mutant::SilenceIsConsent) => Ok(AppendEntriesResponse::Success),
+            Ok(_) => Err(self.nonsense()),
+            Err(error) => Err(error),
         }
     }
 

@@ -19,6 +19,7 @@ use super::store::{Batch, Store};
 use super::syncer::Syncer;
 use super::tail::{Known, TailEntry, after};
 use crate::GroupId;
+use crate::mutants::{Mutant, is_planted};
 use crate::types::{Entry, LogId, Types, Vote};
 use crate::watch;
 
@@ -54,6 +55,10 @@ impl GroupLog {
         };
         known.last = check_entries(&*store, group, known.purged)?.or(known.purged);
         known.first = after(known.purged);
+        if is_planted(Mutant::ForgetsVotes) {
+            let terms = known.last.map_or(0, |last| last.leader_id.term);
+            known.vote = known.vote.map(|vote| Vote::new(vote.leader_id.term.min(terms), vote.leader_id.voted_for));
+        }
         let (durable, durable_seen) = watch::channel(Some(after(known.last)));
         Ok(Self(Arc::new(Inner { group, store, syncer, known: Mutex::new(known), durable, durable_seen })))
     }
@@ -78,6 +83,20 @@ impl GroupLog {
     pub fn summary(&self) -> (Option<Vote>, Option<LogId>, Option<LogId>) {
         let known = self.0.known.lock();
         (known.vote, known.last, known.purged)
+    }
+
+    /// The last and the last purged log id, and how often entries were removed.
+    pub fn ends(&self) -> (Option<LogId>, Option<LogId>, u64) {
+        let known = self.0.known.lock();
+        (known.last, known.purged, known.cuts)
+    }
+
+    /// All entries of a range.
+    ///
+    /// # Errors
+    /// Where the store fails, or an entry is damaged.
+    pub fn entries(&self, range: std::ops::Range<u64>) -> io::Result<Vec<Entry>> {
+        self.read_range(range, usize::MAX)
     }
 
     /// The entries of a range, as many as fit. A cut of the log while the store is read is not damage: read again.
@@ -271,6 +290,10 @@ impl RaftLogStorage<Types> for GroupLog {
             append
         };
         let inner = self.0.clone();
+        let mut callback = Some(callback);
+        if is_planted(Mutant::AcksTooEarly) {
+            callback.take().into_iter().for_each(|callback| callback.io_completed(Ok(())));
+        }
         self.0.syncer.submit(batch, true, move |result| {
             {
                 let mut known = inner.known.lock();
@@ -279,7 +302,9 @@ impl RaftLogStorage<Types> for GroupLog {
                 }
                 inner.durable.send_replace(result.is_ok().then(|| known.durable()));
             }
-            callback.io_completed(result);
+            if let Some(callback) = callback {
+                callback.io_completed(result);
+            }
         });
         Ok(())
     }
