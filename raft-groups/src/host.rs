@@ -14,6 +14,7 @@ use crate::network::Transport;
 use crate::network::client::Peers;
 use crate::network::faults::Faults;
 use crate::network::server::Answer;
+use crate::network::throttle::Throttle;
 use crate::network::wire::{Envelope, Refusal, Reply, decode, encode};
 use crate::replica::Replica;
 use crate::storage::keys;
@@ -24,6 +25,7 @@ use crate::storage::record::{seal, unseal};
 use crate::storage::state::GroupState;
 use crate::storage::store::{Batch, Store};
 use crate::storage::{Disk, Stores};
+use crate::types::index_of;
 use crate::{Group, GroupId, Machine, NodeId, OpenError, RaftSettings};
 
 /// Who this node is; it is written into both stores and sent with every request.
@@ -47,6 +49,8 @@ struct Inner {
     stores: Stores,
     transport: Arc<dyn Transport>,
     faults: Faults,
+    /// Bounds the snapshots that this node sends.
+    throttle: Arc<Throttle>,
     groups: RwLock<BTreeMap<GroupId, Open>>,
     /// Before this, no replica of this node votes or campaigns.
     silent_until: Instant,
@@ -78,8 +82,9 @@ impl Host {
         let had_data = claim_stores(&stores, identity, is_new).await?;
         let silence = if had_data { settings.restart_wait() } else { Duration::ZERO };
         let silent_until = Instant::now() + silence;
+        let throttle = Arc::new(Throttle::new(settings.snapshot_rate));
         let (settings, groups) = (Arc::new(settings), RwLock::default());
-        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, groups, silent_until })))
+        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, throttle, groups, silent_until })))
     }
 
     /// Who this node is.
@@ -113,7 +118,7 @@ impl Host {
     async fn open_as<M: Machine>(&self, id: GroupId, setup: M::Setup, new: Mark) -> Result<Group<M>, OpenError> {
         let what = || format!("this node's replica of {id}");
         let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::InvalidData => damaged(what(), &source.to_string()),
+            io::ErrorKind::InvalidData => damaged_replica(what(), &source.to_string()),
             _ => OpenError::Io { what: what(), source },
         };
         let Stores { log, log_syncer, state, state_syncer } = self.0.stores.clone();
@@ -123,7 +128,7 @@ impl Host {
         }
         let raft_log = GroupLog::open(id, log, log_syncer.clone()).map_err(failed)?;
         let state = GroupState::open(id, state, state_syncer).map_err(failed)?;
-        check_together(known.is_some(), &raft_log, &state).map_err(|found| damaged(what(), &found))?;
+        check_together(known.is_some(), &raft_log, &state).map_err(|found| damaged_replica(what(), &found))?;
         state.erase_leftovers().await.map_err(failed)?;
         let (opening, durable) = (state.clone(), Some(raft_log.clone()));
         let (applier, applied) =
@@ -137,6 +142,7 @@ impl Host {
                 mark
             }
         };
+        let shown_before = shown_before(self.0.identity.node, mark, &raft_log, &state);
         tokio::time::sleep_until(self.0.silent_until).await;
         let peers = self.peers(id);
         let config = self.0.settings.config(id);
@@ -154,6 +160,7 @@ impl Host {
             confirmations: Default::default(),
             incoming: Default::default(),
             waiting_bytes: Default::default(),
+            shown_before,
             founder: mark == Mark::Founder,
         });
         let group = Group::new(replica.clone());
@@ -209,7 +216,7 @@ impl Host {
             group,
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
-            snapshot_rate: self.0.settings.snapshot_rate,
+            throttle: self.0.throttle.clone(),
         }
     }
 
@@ -260,8 +267,19 @@ impl Host {
     }
 }
 
+/// Up to which index an earlier replica of this group on this node may have shown its state: as far as its log went, but
+/// where that was another replica, which was erased, nobody here knows.
+fn shown_before(node: NodeId, mark: Mark, log: &GroupLog, state: &GroupState) -> u64 {
+    let header = state.header();
+    let voter = header.membership.membership().voter_ids().any(|voter| voter == node);
+    match mark {
+        Mark::Newcomer | Mark::Erased if !voter => u64::MAX,
+        _ => index_of(&log.summary().1.max(header.applied)),
+    }
+}
+
 /// Writes the node's identity into both stores, or checks that it is there. Returns whether it was.
-async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
+pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
     let Identity { cluster, node, incarnation } = identity;
     let key = keys::identity();
     let log: &dyn Store = &*stores.log;
@@ -317,7 +335,13 @@ fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Resul
 }
 
 fn damaged(what: String, found: &str) -> OpenError {
-    let way_out = "It stays closed, so that it cannot vote on a guess; the other replicas still hold the data. \
+    let way_out = "It stays closed, so that it cannot vote on a guess; the other nodes still hold the data. \
                    Keep the directory for inspection, and bring this node back as a new one with an empty directory";
+    OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
+}
+
+pub(crate) fn damaged_replica(what: String, found: &str) -> OpenError {
+    let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
+                   answers, it is let go of, erased, and made anew from theirs";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }

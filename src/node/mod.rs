@@ -16,6 +16,7 @@ mod health;
 mod identity;
 mod indexer;
 mod join;
+mod last_resort;
 mod listen;
 mod local;
 mod map_feed;
@@ -29,7 +30,9 @@ mod telemetry;
 mod vitals;
 mod walker;
 
+pub use crate::placement::Verdict;
 pub use error::NodeError;
 pub use gateway::run_gateway;
+pub use last_resort::{LastResort, ReplicaRow, SurvivorReport, last_resort};
 pub use server::run_server;
 pub use telemetry::start_logging;

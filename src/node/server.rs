@@ -144,7 +144,11 @@ impl Frame {
         tokio::spawn(local::watch_ready(self.node.clone()));
         tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
         tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
-        tokio::spawn(steward::remember(identity, self.map.clone()));
+        let (groups, router, map) = (self.node.groups.clone(), self.router.clone(), self.map.clone());
+        tokio::spawn(async move {
+            let identity = steward::tell_of_recovery(identity, member.node, groups, router, map.clone()).await;
+            steward::remember(identity, map).await;
+        });
         self.place(member.node, settings);
         Ok((host, peers_served, indexers))
     }
@@ -164,7 +168,7 @@ impl Frame {
             None => {
                 let (node, first_map) = self.find_cluster(settings, me).await?;
                 let cluster = Uuid::from_bytes(first_map.cluster);
-                let member = Membership { cluster, node, first_map, started: false, seeds: Vec::new() };
+                let member = Membership::new(cluster, node, first_map);
                 identity.set_member(member.clone())?;
                 tracing::info!(%cluster, node, "this node has a place in a cluster");
                 member
@@ -234,7 +238,8 @@ impl Frame {
     async fn open_replicas(&self, host: &Host, dir: &DataDir, member: &Membership) {
         let (host, groups) = (host.clone(), self.node.groups.clone());
         let dir = dir.path().to_owned();
-        let replicas = Replicas { host, dir, groups, map: self.map.clone(), router: self.router.clone() };
+        let (map, router) = (self.map.clone(), self.router.clone());
+        let replicas = Replicas { host, dir, groups, map, router, replaced: Arc::default() };
         if let Some(meta) = replicas.open_first_meta(&member.first_map).await
             && !member.first_map.is_formed()
         {

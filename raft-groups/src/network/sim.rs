@@ -138,6 +138,11 @@ impl SimNet {
         self.0.lock().weather = weather;
     }
 
+    /// How long the network has been there, as messages say it.
+    pub fn now(&self) -> Duration {
+        self.0.lock().began.elapsed()
+    }
+
     /// Every message so far, in order: two runs of one seed have the same.
     pub fn messages(&self) -> Vec<Message> {
         self.0.lock().messages.clone()

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openraft::{EntryPayload, ServerState};
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{EntryPayload, ServerState};
 
 use crate::storage::log::GroupLog;
 use crate::storage::tail::after;

@@ -21,7 +21,9 @@ pub use self::invariants::{Invariants, Sightings};
 use crate::network::faults::Faults;
 use crate::network::sim::{SimNet, Weather};
 use crate::storage::sim_disk::SimDisk;
-use crate::{Disk, Group, GroupId, Host, Identity, Machine, NodeId, OpenError, RaftSettings, Role, seed_this_thread};
+use crate::{
+    Disk, Group, GroupId, Host, Identity, Machine, NodeId, OpenError, RaftSettings, Role, StoppedNode, seed_this_thread,
+};
 
 /// Longest delay of a message one way, and of a sync, on a quiet day.
 const MESSAGE_DELAY: Duration = Duration::from_millis(10);
@@ -190,6 +192,15 @@ impl<M: Machine> SimCluster<M> {
         host.stop().await;
     }
 
+    /// The stores of a crashed node.
+    ///
+    /// # Errors
+    /// Where what they hold is damaged.
+    pub async fn stopped(&self, id: NodeId) -> Result<StoppedNode, OpenError> {
+        let node = &self.nodes[&id];
+        StoppedNode::open(identity(id), Disk::simulated(&node.log, &node.state, self.plan.seed, SYNC_DELAY)).await
+    }
+
     /// Starts a stopped node on its disks.
     ///
     /// # Errors
@@ -199,11 +210,10 @@ impl<M: Machine> SimCluster<M> {
         let seed = self.plan.seed.wrapping_add(id << 32).wrapping_add(node.lives);
         let is_new = node.lives == 0;
         node.lives += 1;
-        let identity = Identity { cluster: [1; 16], node: id, incarnation: [id as u8; 16] };
         let disk = Disk::simulated(&node.log, &node.state, seed, SYNC_DELAY);
         let rate = self.plan.clock_rates.get(&id).copied().unwrap_or(1.0);
         let (settings, transport) = (on_clock(&self.plan.settings, rate), self.net.transport(id));
-        let host = Host::open(identity, settings, disk, transport, Faults::default(), is_new).await?;
+        let host = Host::open(identity(id), settings, disk, transport, Faults::default(), is_new).await?;
         let group = match id <= self.plan.founders {
             true => host.open_group(Self::GROUP, M::Setup::default()).await?,
             false => host.open_newcomer(Self::GROUP, M::Setup::default()).await?,
@@ -230,4 +240,8 @@ fn on_clock(settings: &RaftSettings, rate: f64) -> RaftSettings {
         election_max: kept(settings.election_max),
         ..settings.clone()
     }
+}
+
+fn identity(node: NodeId) -> Identity {
+    Identity { cluster: [1; 16], node, incarnation: [node as u8; 16] }
 }

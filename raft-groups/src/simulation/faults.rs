@@ -154,9 +154,7 @@ impl World {
         let node = self.cluster.node(victim);
         let disk = if of_logs { &node.log } else { &node.state };
         disk.arm(Some(fault));
-        if fault == DiskFault::Full {
-            self.filled = Some(victim);
-        }
+        self.failing.insert(victim, fault);
     }
 
     /// Damages a node that is down. It must not come back on a guess; another takes its place.
@@ -177,7 +175,9 @@ impl World {
         match self.cluster.restart(victim).await {
             Err(OpenError::Damaged { .. }) => self.coverage.saw(what),
             Err(error) => self.problem("damage", format!("node {victim} does not open, and not for damage: {error}")),
-            Ok(()) => self.problem("damage", format!("node {victim} takes part although its log is damaged: {fault:?}")),
+            Ok(()) => {
+                self.problem("damage", format!("node {victim} takes part although its log is damaged: {fault:?}"))
+            }
         }
         self.retire(victim, spare);
     }

@@ -112,9 +112,11 @@ pub struct Client {
 /// Starts all clients of a run.
 pub fn start(seed: u64, doors: &Doors, recorder: &Recorder) -> Vec<tokio::task::JoinHandle<()>> {
     let client = |book, number| Client::new(seed, doors.clone(), recorder.pen(book, number));
-    let mut clients: Vec<_> = (0..4).map(|number| tokio::spawn(client(Book::Registers, number).use_registers())).collect();
+    let mut clients: Vec<_> =
+        (0..4).map(|number| tokio::spawn(client(Book::Registers, number).use_registers())).collect();
     clients.extend((4..6).map(|number| tokio::spawn(client(Book::Set, number).use_set())));
-    let writers = (0..SESSION_REGISTERS).map(|at| tokio::spawn(client(Book::Sessions, 6 + at as i64).write_sessions(at)));
+    let writers =
+        (0..SESSION_REGISTERS).map(|at| tokio::spawn(client(Book::Sessions, 6 + at as i64).write_sessions(at)));
     clients.extend(writers);
     clients.push(tokio::spawn(client(Book::Sessions, 10).read_sessions(true)));
     clients.push(tokio::spawn(client(Book::Sessions, TOKENLESS).read_sessions(false)));
@@ -276,7 +278,13 @@ impl Client {
     }
 
     /// The index that the answer reflects, where there is one.
-    async fn read_follower(&mut self, node: NodeId, group: &Group<Registers>, register: &str, token: u64) -> Option<u64> {
+    async fn read_follower(
+        &mut self,
+        node: NodeId,
+        group: &Group<Registers>,
+        register: &str,
+        token: u64,
+    ) -> Option<u64> {
         self.pen.begin("read", keyed(register, Edn::Nil), self.doors.name(node));
         let deadline = Instant::now() + PATIENCE;
         let served = match group.wait_applied(token, deadline).await {

@@ -1,6 +1,6 @@
 //! One run's cluster with its clients, its steward and what has become of its nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +16,15 @@ use super::workload::{self, Client, Doors};
 use crate::membership::Step;
 use crate::network::sim::Weather;
 use crate::sim::SimPlan;
+use crate::storage::sim_disk::Fault as DiskFault;
 use crate::testing::{Cluster, Order, later, snapshot_storm, soon};
 use crate::{Group, Machine as _, NodeId, ReadMode};
 
 /// How long the group may take to be itself again after the last fault.
 const RECOVERY: Duration = Duration::from_secs(30);
+
+/// Pause before a question is asked again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// The members that the group should have; the steward walks it there.
 type Wanted = Arc<Mutex<BTreeSet<NodeId>>>;
@@ -32,8 +36,8 @@ pub struct World {
     pub recorder: Recorder,
     pub rng: SmallRng,
     pub coverage: Coverage,
-    /// The node whose disk is full.
-    pub filled: Option<NodeId>,
+    /// Nodes whose disks were made to fail.
+    pub failing: BTreeMap<NodeId, DiskFault>,
     weather: Weather,
     wanted: Wanted,
     /// Nodes that never come back.
@@ -69,7 +73,7 @@ impl World {
             recorder,
             rng: SmallRng::seed_from_u64(seed),
             coverage: Coverage::default(),
-            filled: None,
+            failing: BTreeMap::new(),
             weather,
             wanted,
             retired: BTreeSet::new(),
@@ -148,8 +152,12 @@ impl World {
                 disk.slow_down(Duration::ZERO);
                 disk.arm(None);
             }
-            if self.cluster.group(id).is_some_and(|group| group.status().stopped.is_some()) {
-                self.coverage.saw(if self.filled == Some(id) { "a full disk freed" } else { "a node stopped by its disk" });
+            if let Some(reason) = self.cluster.group(id).and_then(|group| group.status().stopped) {
+                match self.failing.get(&id) {
+                    Some(DiskFault::Full) => self.coverage.saw("a full disk freed"),
+                    Some(DiskFault::SyncOnce) => self.coverage.saw("a node stopped by its disk"),
+                    None => self.problem("stop", format!("node {id} stopped although its disk is well: {reason}")),
+                }
                 self.crash(&[id]).await;
             }
             if self.cluster.group(id).is_none() && !self.retired.contains(&id) {
@@ -159,7 +167,7 @@ impl World {
                 }
             }
         }
-        self.filled = None;
+        self.failing.clear();
         self.open_doors();
         let quiet = self.rng.random_range(100..1500);
         sleep(Duration::from_millis(quiet)).await;
@@ -203,7 +211,7 @@ impl World {
         let deadline = Instant::now() + RECOVERY;
         if !self.is_over() {
             match self.come_to_rest(deadline).await {
-                Some(members) => self.read_everything(&members, deadline).await,
+                Some(members) => self.read_everything(&members, deadline + RECOVERY).await,
                 None => self.problem("liveness", format!("no rest after the last fault:\n{}", self.statuses())),
             }
         }
@@ -239,23 +247,22 @@ impl World {
         let client = |book, number| Client::new(0, self.doors.clone(), self.recorder.pen(book, number));
         let (mut registers, mut set) = (client(Book::Registers, 20), client(Book::Set, 21));
         let rounds = self.doors.next_round();
-        let names = (0..rounds).flat_map(|round| (0..workload::REGISTERS).map(move |at| workload::register_of(round, at)));
+        let names =
+            (0..rounds).flat_map(|round| (0..workload::REGISTERS).map(move |at| workload::register_of(round, at)));
         let names: Vec<_> = names.collect();
-        let mut silent = Vec::new();
+        let mut silent = BTreeSet::new();
         for (id, group) in members {
-            let mut served = set.read_set(*id, group, ReadMode::Linearizable).await;
-            for name in &names {
-                served = registers.read(*id, group, name, ReadMode::Linearizable).await && served;
+            // A replica that knows no leader yet says so at once, and messages are lost still.
+            while !set.read_set(*id, group, ReadMode::Linearizable).await && within(deadline, &mut silent, *id) {
+                sleep(AGAIN).await;
             }
-            // A replica that knows no leader yet says so at once.
-            while !served && Instant::now() < deadline {
-                sleep(Duration::from_millis(50)).await;
-                served = set.read_set(*id, group, ReadMode::Linearizable).await;
-                for name in &names {
-                    served = served && registers.read(*id, group, name, ReadMode::Linearizable).await;
+            for name in &names {
+                while !registers.read(*id, group, name, ReadMode::Linearizable).await
+                    && within(deadline, &mut silent, *id)
+                {
+                    sleep(AGAIN).await;
                 }
             }
-            silent.extend((!served).then_some(*id));
         }
         if !silent.is_empty() {
             self.problem("liveness", format!("nodes {silent:?} serve no reads after the last fault"));
@@ -289,6 +296,15 @@ impl World {
         let lines = self.cluster.groups().map(|(id, group)| format!("{id}: {:?}\n", group.status()));
         format!("wanted {wanted:?}, retired {:?}\n{}", self.retired, lines.collect::<String>())
     }
+}
+
+/// Whether there is time to ask a node again; it counts as silent where there is none.
+fn within(deadline: Instant, silent: &mut BTreeSet<NodeId>, node: NodeId) -> bool {
+    let late = Instant::now() >= deadline;
+    if late {
+        silent.insert(node);
+    }
+    !late
 }
 
 /// Walks the group towards the members that are wanted, through whoever leads, for ever.

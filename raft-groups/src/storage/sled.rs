@@ -67,11 +67,7 @@ impl SledStore {
             // A file whose directory entry is not durable is lost with all its synced contents.
             File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error)?;
         }
-        Ok(Self {
-            db,
-            file,
-            dir: dir.to_owned(),
-        })
+        Ok(Self { db, file, dir: dir.to_owned() })
     }
 
     fn read_value(&self, key: &[u8], stored: &[u8]) -> io::Result<Bytes> {

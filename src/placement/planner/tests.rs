@@ -7,144 +7,11 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use raft_groups::{GroupId, NodeId};
 
+use self::world::World;
 use super::*;
-use crate::placement::tests::{map_of, nodes};
-use crate::placement::{MetaCommand, MetaReply, Operation, Placement};
+use crate::placement::{MetaCommand, MetaReply};
 
-/// A cluster whose groups do at once what they are told, when they are told to.
-struct World {
-    map: ClusterMap,
-    health: Health,
-}
-
-impl World {
-    fn new(node_count: u64, shards: u32, rf: usize) -> Self {
-        let mut map = ClusterMap::default();
-        map.apply(MetaCommand::Form { map: map_of(node_count, shards, rf) });
-        let nodes = map.nodes.keys().map(|node| (*node, Liveness::Alive)).collect();
-        let shard_bytes = map.shards.keys().map(|shard| (*shard, 1000 + u64::from(shard.0) * 7)).collect();
-        Self { map, health: Health { nodes, shard_bytes } }
-    }
-
-    fn join(&mut self) -> NodeId {
-        let number = self.map.next_node;
-        let mut entry = nodes(number).remove(&number).expect("there are so many");
-        entry.incarnation = [number as u8; 16];
-        self.map.apply(MetaCommand::AddNode { entry, at_ms: 0 });
-        self.health.nodes.insert(number, Liveness::Alive);
-        number
-    }
-
-    fn lose(&mut self, node: NodeId) {
-        self.health.nodes.insert(node, Liveness::Lost);
-    }
-
-    fn alive(&self, nodes: &BTreeSet<NodeId>) -> usize {
-        nodes.iter().filter(|node| self.health.nodes.get(node) == Some(&Liveness::Alive)).count()
-    }
-
-    fn quorate(&self, nodes: &BTreeSet<NodeId>) -> bool {
-        self.alive(nodes) > nodes.len() / 2
-    }
-
-    /// Whether every group can go on without `node`.
-    fn can_lose(&self, node: NodeId) -> bool {
-        let rest = |set: &BTreeSet<NodeId>| {
-            let mut health = self.health.clone();
-            health.nodes.insert(node, Liveness::Lost);
-            World { map: ClusterMap::default(), health }.quorate(set)
-        };
-        self.map.placements().all(|(_, p)| rest(&p.actual) && rest(&p.target))
-    }
-
-    /// One decision, if there is one.
-    fn decide(&mut self) -> Option<Change> {
-        let change = next(&self.map, &self.health, PlanLimits::default())?;
-        if let Change::Place { group, target } = &change {
-            let before = self.map.placement(*group).expect("it exists");
-            assert!(self.quorate(target), "{change:?} leaves no majority that answers");
-            assert!(before.target.symmetric_difference(target).count() <= 2, "{change:?} is more than one step");
-            assert!(self.quorate(&before.actual), "{change:?} has nobody to carry it out and to copy from");
-        }
-        let epoch = self.map.epoch;
-        let reply = self.map.apply(MetaCommand::Plan { epoch, at_ms: 0, change: change.clone() });
-        assert_eq!(reply, MetaReply::Planned, "{change:?}");
-        Some(change)
-    }
-
-    fn open(&self) -> Vec<(GroupId, Placement)> {
-        self.map.placements().filter(|(_, p)| !p.settled).map(|(group, p)| (group, p.clone())).collect()
-    }
-
-    /// The leader of an open group walks it to its target, if its nodes let it.
-    fn walk(&mut self, pick: usize) {
-        let open = self.open();
-        let Some((group, placement)) = open.get(pick % open.len().max(1)) else { return };
-        let new: BTreeSet<NodeId> = placement.target.difference(&placement.actual).copied().collect();
-        let able = self.quorate(&placement.actual) && self.quorate(&placement.target) && self.alive(&new) == new.len();
-        if able {
-            let (group, planned, members) = (*group, placement.planned, placement.target.clone());
-            let at = placement.confirmed_at + 1;
-            let reply = self.map.apply(MetaCommand::Confirm { group, planned, members, at });
-            assert_eq!(reply, MetaReply::Confirmed);
-        }
-    }
-
-    fn settle(&mut self) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for _ in 0..10_000 {
-            match self.decide() {
-                Some(change) => changes.push(change),
-                None if self.open().is_empty() => return changes,
-                None => {
-                    let open = self.open().len();
-                    (0..open).for_each(|pick| self.walk(pick));
-                    assert!(self.open().len() < open, "nothing can go on: {:?}", self.open());
-                }
-            }
-        }
-        panic!("it never comes to rest");
-    }
-
-    fn fit(&self) -> BTreeSet<NodeId> {
-        let member = |node: &NodeId| self.map.nodes[node].state == NodeState::Member;
-        self.map.nodes.keys().copied().filter(|n| member(n) && self.health.nodes[n] == Liveness::Alive).collect()
-    }
-
-    fn counts(&self) -> BTreeMap<NodeId, usize> {
-        let mut counts: BTreeMap<NodeId, usize> = self.fit().into_iter().map(|node| (node, 0)).collect();
-        for entry in self.map.shards.values() {
-            for node in &entry.placement.target {
-                *counts.entry(*node).or_default() += 1;
-            }
-        }
-        counts
-    }
-
-    /// What must hold whenever there is nothing left to do.
-    fn check_rest(&self) {
-        let (fit, rf) = (self.fit(), self.map.replication_factor);
-        for (group, placement) in self.map.placements() {
-            assert_eq!(placement.target, placement.actual);
-            let wanted = if group == crate::placement::META { meta_voters(self.map.members()) } else { rf };
-            assert_eq!(placement.target.len(), wanted, "{group} at {:?}", placement.target);
-            let unfit = placement.target.iter().filter(|node| !fit.contains(node)).count();
-            assert!(unfit == 0 || fit.len() < wanted, "{group} stays on {:?}, and {fit:?} are there", placement.target);
-        }
-        let counts: Vec<usize> = fit.iter().map(|node| self.counts()[node]).collect();
-        let (most, least) = (counts.iter().max().unwrap(), counts.iter().min().unwrap());
-        assert!(most - least <= 1, "{:?}", self.counts());
-        assert!(!self.map.operations.values().any(Operation::is_running), "{:?}", self.map.operations);
-        assert!(self.map.nodes.values().all(|entry| entry.state != NodeState::Leaving));
-    }
-
-    fn leads(&self) -> Vec<usize> {
-        let lead = |node: &NodeId| self.map.shards.values().filter(|entry| entry.preferred == *node).count();
-        self.fit().iter().map(lead).collect()
-    }
-}
-
-use crate::placement::meta_voters;
+mod world;
 
 #[derive(Debug, Clone)]
 enum Event {
@@ -153,6 +20,7 @@ enum Event {
     Drain(prop::sample::Index),
     Undrain(prop::sample::Index),
     Lose(prop::sample::Index),
+    Damage(prop::sample::Index, prop::sample::Index),
     Revive,
     Decide,
     Walk(usize),
@@ -166,6 +34,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => node().prop_map(Event::Drain),
         1 => node().prop_map(Event::Undrain),
         2 => node().prop_map(Event::Lose),
+        2 => (node(), node()).prop_map(|(node, group)| Event::Damage(node, group)),
         1 => Just(Event::Revive),
         6 => Just(Event::Decide),
         4 => any::<usize>().prop_map(Event::Walk),
@@ -201,6 +70,10 @@ fn happen(world: &mut World, event: Event) {
             if world.can_lose(node) && world.fit().len() > 1 {
                 world.lose(node);
             }
+        }
+        Event::Damage(index, group) => {
+            let groups: Vec<GroupId> = world.map.placements().map(|(group, _)| group).collect();
+            world.damage(at(world, index), groups[group.index(groups.len())]);
         }
         Event::Revive => world.health.nodes.values_mut().for_each(|liveness| *liveness = Liveness::Alive),
         Event::Decide => drop(world.decide()),
@@ -318,6 +191,21 @@ fn what_is_moved_by_hand_stays_and_others_make_up_for_it() {
             assert!(target.contains(&to) && !target.contains(from), "{shard} {from} -> {to}: {target:?}");
             world.check_rest();
         }
+    }
+}
+
+#[test]
+fn a_damaged_replica_makes_room_for_a_new_one() {
+    for (nodes, elsewhere) in [(3, false), (4, true)] {
+        let mut world = World::new(nodes, 1, 3);
+        world.settle();
+        let (group, before) = (ShardId(0).group(), world.map.shards[&ShardId(0)].placement.target.clone());
+        let node = *before.first().expect("three hold it");
+        world.damage(node, group);
+        world.settle();
+        world.check_rest();
+        let after = &world.map.shards[&ShardId(0)].placement.target;
+        assert_eq!(after.contains(&node), !elsewhere, "{before:?} -> {after:?}");
     }
 }
 

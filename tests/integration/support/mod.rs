@@ -1,5 +1,6 @@
 //! What every test needs: clusters of the binary under test, who leads, whether replicas agree, the sample data.
 
+pub mod members;
 pub mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
