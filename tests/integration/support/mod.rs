@@ -2,6 +2,7 @@
 
 pub mod members;
 pub mod sample;
+pub mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
