@@ -151,7 +151,8 @@ impl Invariants {
         if new.leader_id.term < old.leader_id.term {
             return Err(format!("its term went back from {old} to {new}"));
         }
-        if same_term && old.leader_id.voted_for != new.leader_id.voted_for {
+        // The record of a vote becomes that of the term's leader once there is one.
+        if same_term && old.leader_id.voted_for != new.leader_id.voted_for && (old.committed || !new.committed) {
             return Err(format!("its vote changed within a term, from {old} to {new}"));
         }
         if same_term && old.committed && !new.committed {

@@ -49,6 +49,12 @@ fn confirmations_without_a_round() {
     must_be_caught(Mutant::NoReadRound, 20, &CLIENTS);
 }
 
+/// Seen in the moment between an election and its first commit only, so it takes some seeds.
+#[test]
+fn reads_before_an_entry_of_the_own_term() {
+    must_be_caught(Mutant::ReadsTooEarly, 200, &CLIENTS);
+}
+
 /// openraft notices that a follower lacks what it is said to have, and gives up; or it does not, and entries are lost.
 #[test]
 fn commits_by_a_minority() {

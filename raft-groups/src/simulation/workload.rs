@@ -20,6 +20,15 @@ pub const REGISTERS: u64 = 2;
 /// Registers that followers are read of, each with one writer.
 pub const SESSION_REGISTERS: u64 = 2;
 
+/// The register of the client that passes tokens.
+const OWN: &str = "own";
+
+/// Registers that must be written before the first fault: without one write that says its version, the order of later ones
+/// of unknown fate might not be known.
+pub fn first_registers() -> impl Iterator<Item = String> {
+    (0..SESSION_REGISTERS).map(session_register).chain([OWN.to_owned()])
+}
+
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -247,7 +256,7 @@ impl Client {
     /// Reads followers; with tokens a read waits for all that this client has seen, and writes count as seen.
     async fn read_sessions(mut self, with_tokens: bool) {
         let mut token = 0;
-        let own = format!("own {}", self.doors.value());
+        let own = OWN.to_owned();
         // Without one write that says its version, the order of the others might not be known.
         while with_tokens && !self.write_own(&own, &mut token).await {
             self.pause(40).await;

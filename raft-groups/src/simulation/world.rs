@@ -57,7 +57,9 @@ impl World {
         if seed.is_multiple_of(2) {
             (plan.weather.loss, plan.weather.repeats) = (0.05, 0.05);
         }
+        // The first writes must succeed.
         let weather = plan.weather;
+        plan.weather.loss = 0.0;
         let cluster = Cluster::start(plan).await.expect("empty disks open");
         let knows_members = |(id, group): (NodeId, &Group<_>)| id > founders || group.status().committed > 0;
         // Until every founder knows the members, the loss of one node's disk contents could leave no group at all.
@@ -82,7 +84,13 @@ impl World {
             tasks,
         };
         world.open_doors();
-        sleep(Duration::from_millis(500)).await;
+        let written = |name: &String| world.doors.leader().is_some_and(|leader| leader.machine().get(name).is_some());
+        while !workload::first_registers().all(|name| written(&name)) {
+            sleep(Duration::from_millis(20)).await;
+        }
+        // Until those are acknowledged, too.
+        sleep(Duration::from_millis(100)).await;
+        world.cluster.net.set_weather(weather);
         world
     }
 
@@ -109,6 +117,7 @@ impl World {
     pub async fn crash(&mut self, ids: &[NodeId]) {
         for id in ids {
             self.doors.close(*id);
+            self.failing.remove(id);
             self.cluster.crash(*id).await;
         }
     }
@@ -160,14 +169,14 @@ impl World {
                 }
                 self.crash(&[id]).await;
             }
-            if self.cluster.group(id).is_none() && !self.retired.contains(&id) {
-                if let Err(error) = self.cluster.restart(id).await {
-                    self.problem("recovery", format!("node {id} does not open after a crash: {error}"));
-                    self.retired.insert(id);
-                }
+            if self.cluster.group(id).is_none()
+                && !self.retired.contains(&id)
+                && let Err(error) = self.cluster.restart(id).await
+            {
+                self.problem("recovery", format!("node {id} does not open after a crash: {error}"));
+                self.retired.insert(id);
             }
         }
-        self.failing.clear();
         self.open_doors();
         let quiet = self.rng.random_range(100..1500);
         sleep(Duration::from_millis(quiet)).await;
@@ -206,6 +215,8 @@ impl World {
 
     /// After the last fault: the group comes to rest, all members agree, and everything is read once more everywhere.
     pub async fn finish(mut self) -> (Vec<(&'static str, String)>, Coverage, Cluster) {
+        let quiet = Weather { loss: 0.0, repeats: 0.0, ..self.weather };
+        self.cluster.net.set_weather(quiet);
         let clients = self.tasks.len() - 1;
         self.tasks[..clients].iter().for_each(|client| client.abort());
         let deadline = Instant::now() + RECOVERY;
