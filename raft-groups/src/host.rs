@@ -10,12 +10,14 @@ use openraft::Raft;
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+use crate::events::{Events, Recorder, VoteReason, What};
+use crate::inspect::Inspect;
 use crate::network::Transport;
 use crate::network::client::Peers;
 use crate::network::faults::Faults;
 use crate::network::server::Answer;
 use crate::network::throttle::Throttle;
-use crate::network::wire::{Envelope, Refusal, Reply, decode, encode};
+use crate::network::wire::{Envelope, Refusal, Reply, Request, decode, encode};
 use crate::replica::Replica;
 use crate::storage::keys;
 use crate::storage::log::GroupLog;
@@ -49,6 +51,7 @@ struct Inner {
     stores: Stores,
     transport: Arc<dyn Transport>,
     faults: Faults,
+    events: Events,
     /// Bounds the snapshots that this node sends.
     throttle: Arc<Throttle>,
     groups: RwLock<BTreeMap<GroupId, Open>>,
@@ -59,6 +62,7 @@ struct Inner {
 /// An open group, whatever its machine.
 struct Open {
     answer: Arc<dyn Answer>,
+    inspect: Arc<dyn Inspect>,
     stop: Box<dyn Fn() -> futures::future::BoxFuture<'static, ()> + Send + Sync>,
 }
 
@@ -84,12 +88,29 @@ impl Host {
         let silent_until = Instant::now() + silence;
         let throttle = Arc::new(Throttle::new(settings.snapshot_rate));
         let (settings, groups) = (Arc::new(settings), RwLock::default());
-        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, throttle, groups, silent_until })))
+        let events = Events::default();
+        let inner = Inner { identity, settings, stores, transport, faults, events, throttle, groups, silent_until };
+        Ok(Host(Arc::new(inner)))
     }
 
     /// Who this node is.
     pub fn identity(&self) -> Identity {
         self.0.identity
+    }
+
+    /// What this node's replicas do, for who wants to watch.
+    pub fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    /// The open replica of `id`, where there is one.
+    pub(crate) fn inspect(&self, id: GroupId) -> Option<Arc<dyn Inspect>> {
+        self.0.groups.read().get(&id).map(|open| open.inspect.clone())
+    }
+
+    /// All open replicas.
+    pub(crate) fn inspected(&self) -> Vec<Arc<dyn Inspect>> {
+        self.0.groups.read().values().map(|open| open.inspect.clone()).collect()
     }
 
     /// The cuts in this node's links.
@@ -127,6 +148,8 @@ impl Host {
             mark::finish_erasing(id, &self.0.stores).await.map_err(failed)?;
         }
         let raft_log = GroupLog::open(id, log, log_syncer.clone()).map_err(failed)?;
+        let recorder = Recorder::new(self.0.events.clone(), id);
+        raft_log.report_to(recorder.clone());
         let state = GroupState::open(id, state, state_syncer).map_err(failed)?;
         check_together(known.is_some(), &raft_log, &state).map_err(|found| damaged_replica(what(), &found))?;
         state.erase_leftovers().await.map_err(failed)?;
@@ -144,19 +167,20 @@ impl Host {
         };
         let shown_before = shown_before(self.0.identity.node, mark, &raft_log, &state);
         tokio::time::sleep_until(self.0.silent_until).await;
-        let peers = self.peers(id);
+        let (peers, log) = (self.peers(id, recorder), raft_log.clone());
         let config = self.0.settings.config(id);
-        let raft = Raft::new(self.0.identity.node, config, peers.clone(), raft_log.clone(), applier)
+        let raft = Raft::new(self.0.identity.node, config, peers.clone(), raft_log, applier)
             .await
             .map_err(|error| OpenError::Io { what: what(), source: io::Error::other(error.to_string()) })?;
         let replica = Arc::new(Replica {
             raft,
             applied,
             state,
-            log: raft_log,
+            log,
             peers,
             settings: self.0.settings.clone(),
             contact: Default::default(),
+            heard_leader: Default::default(),
             confirmations: Default::default(),
             incoming: Default::default(),
             waiting_bytes: Default::default(),
@@ -169,7 +193,7 @@ impl Host {
             let group = stopping.clone();
             Box::pin(async move { group.stop().await }) as futures::future::BoxFuture<'static, ()>
         });
-        self.0.groups.write().insert(id, Open { answer: replica, stop });
+        self.0.groups.write().insert(id, Open { answer: replica.clone(), inspect: replica, stop });
         Ok(group)
     }
 
@@ -210,10 +234,11 @@ impl Host {
         Ok(stored)
     }
 
-    fn peers(&self, group: GroupId) -> Peers {
+    fn peers(&self, group: GroupId, events: Recorder) -> Peers {
         Peers {
             identity: self.0.identity,
             group,
+            events,
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
             throttle: self.0.throttle.clone(),
@@ -246,8 +271,26 @@ impl Host {
             return Err(Refusal::Cut);
         }
         let groups = self.0.groups.read();
-        let open = groups.get(&envelope.group).ok_or(Refusal::UnknownGroup)?;
+        let Some(open) = groups.get(&envelope.group) else {
+            drop(groups);
+            self.tell_of_silence(envelope);
+            return Err(Refusal::UnknownGroup);
+        };
         Ok(open.answer.clone())
+    }
+
+    /// A vote that is not given since this node has just restarted is worth telling.
+    fn tell_of_silence(&self, envelope: &Envelope) {
+        let (rpc, pre) = match &envelope.request {
+            Request::Vote(rpc) => (rpc, false),
+            Request::PreVote(rpc) => (rpc, true),
+            _ => return,
+        };
+        if Instant::now() < self.0.silent_until {
+            let (candidate, reason) = (envelope.from, VoteReason::SilentAfterRestart);
+            let recorder = Recorder::new(self.0.events.clone(), envelope.group);
+            recorder.tell(rpc.vote.leader_id.term, || What::VoteRefused { candidate, pre, reason });
+        }
     }
 
     /// Bytes on disk of logs and state.

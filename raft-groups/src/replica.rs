@@ -38,6 +38,8 @@ pub struct Replica<M: Machine> {
     pub settings: Arc<RaftSettings>,
     /// What was heard of the leader; the leader itself knows its quorum.
     pub contact: Mutex<Contact>,
+    /// When a leader was last heard, whatever it said: until a promise's length later this replica votes for nobody else.
+    pub heard_leader: Mutex<Option<tokio::time::Instant>>,
     pub confirmations: Confirmations,
     pub incoming: Mutex<Option<Incoming>>,
     pub waiting_bytes: AtomicUsize,
@@ -70,6 +72,11 @@ impl<M: Machine> Replica<M> {
         self.raft.metrics().borrow_watched().current_leader
     }
 
+    /// The term it is in.
+    pub fn term(&self) -> u64 {
+        self.raft.metrics().borrow_watched().current_term
+    }
+
     /// Whether it may vote at all: see [`crate::storage::mark`].
     pub fn may_vote(&self) -> bool {
         self.founder || is_planted(Mutant::StrangersVote) || {
@@ -78,6 +85,25 @@ impl<M: Machine> Replica<M> {
             let membership = metrics.membership_config.membership();
             membership.voter_ids().chain(membership.learner_ids()).any(|node| node == self.node())
         }
+    }
+
+    /// Whether a leader's lease binds this replica: it leads with a majority behind it, or hears one that does.
+    pub fn hears_leader(&self) -> bool {
+        let promise = self.settings.election_max;
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.state == ServerState::Leader {
+            return metrics.last_quorum_acked.as_ref().is_some_and(|acked| acked.elapsed() < promise);
+        }
+        metrics.vote.committed && self.heard_leader.lock().is_some_and(|heard| heard.elapsed() < promise)
+    }
+
+    /// On the leader: for how long its lease still holds.
+    pub fn lease_left(&self) -> Option<Duration> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let acked = metrics.last_quorum_acked.as_ref().filter(|_| metrics.state == ServerState::Leader)?;
+        Some(self.settings.lease().saturating_sub(acked.elapsed()))
     }
 
     /// On the leader: members that have not answered for longer than a follower would wait for its leader.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use raft_groups::Host;
 use raft_groups::network::faults::LinkFaults;
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -15,7 +16,7 @@ use super::backend::Backend;
 use super::books::{self, Books};
 use super::limits::Limits;
 use crate::api::HealthState;
-use crate::placement::NodeEntry;
+use crate::placement::{ClusterMap, NodeEntry};
 use crate::routing::NodeReport;
 
 /// Everything a handler can reach; clones share it.
@@ -65,6 +66,21 @@ pub trait LocalNode: Send + Sync + 'static {
 
     /// The switch for link faults; `None` unless the node was started with `--test-faults`.
     fn faults(&self) -> Option<Arc<dyn LinkSwitch>>;
+
+    /// The map it was formed with, for names as long as there is no other.
+    fn first_map(&self) -> Option<ClusterMap> {
+        None
+    }
+
+    /// Its replicas, to look into; `None` on a gateway, and before the node has opened its stores.
+    fn host(&self) -> Option<Host> {
+        None
+    }
+
+    /// Returns once the process is to stop.
+    async fn stopping(&self) {
+        std::future::pending().await
+    }
 }
 
 /// What a process says of itself when it is asked who it is.

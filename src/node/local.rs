@@ -5,19 +5,23 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raft_groups::GroupStatus;
+use raft_groups::events::Listener;
 use raft_groups::network::faults::{Faults, LinkFaults};
+use raft_groups::{GroupStatus, Host};
 
 use super::health::Signs;
+use super::peers::Peers;
 use super::shutdown::Stop;
 use super::vitals::ProcessVitals;
 use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
+use crate::placement::ClusterMap;
 use crate::routing::{LocalGroups, MapCell, NodeReport, Service, Vitals as _};
 
 /// A server process.
 pub(super) struct ServerNode {
     pub name: String,
     pub vitals: Arc<ProcessVitals>,
+    pub peers: Arc<Peers>,
     pub groups: Arc<LocalGroups>,
     pub stop: Stop,
     /// Set where `--test-faults` was given.
@@ -27,6 +31,9 @@ pub(super) struct ServerNode {
     /// Whether every group has known its leader once.
     pub was_ready: AtomicBool,
     pub service: OnceLock<Arc<Service>>,
+    pub host: OnceLock<Host>,
+    /// Where faults are allowed somebody watches, and misses nothing from the start on.
+    pub ear: OnceLock<Listener>,
 }
 
 impl ServerNode {
@@ -82,6 +89,18 @@ impl LocalNode for ServerNode {
 
     fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
         self.faults.clone().map(|faults| Arc::new(Links(faults)) as Arc<dyn LinkSwitch>)
+    }
+
+    fn first_map(&self) -> Option<ClusterMap> {
+        Some(self.peers.first())
+    }
+
+    fn host(&self) -> Option<Host> {
+        self.host.get().cloned()
+    }
+
+    async fn stopping(&self) {
+        self.stop.wait().await;
     }
 }
 

@@ -20,6 +20,8 @@ mod last_resort;
 mod listen;
 mod local;
 mod map_feed;
+#[cfg(test)]
+mod moves;
 mod peers;
 mod replicas;
 mod server;

@@ -100,12 +100,15 @@ impl Frame {
         let node = Arc::new(ServerNode {
             name: me.name.to_string(),
             vitals: Arc::new(ProcessVitals::new()),
+            peers: peers.clone(),
             groups: Arc::new(LocalGroups::default()),
             stop,
             faults: settings.test_faults.then(|| faults.clone()),
             opened: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),
             service: OnceLock::new(),
+            host: OnceLock::new(),
+            ear: OnceLock::new(),
         });
         let formation = Arc::new(Formation::new());
         Ok(Self { map, faults, peers, carrier, router, formation, node })
@@ -224,6 +227,10 @@ impl Frame {
 
     fn serve_locally(&self, host: &Host) -> Result<Arc<Service>, NodeError> {
         self.node.vitals.measure(host.clone());
+        if self.node.faults.is_some() {
+            let _ = self.node.ear.set(host.events().listen(None));
+        }
+        let _ = self.node.host.set(host.clone());
         let service = Arc::new(Service {
             node: host.identity().node,
             groups: self.node.groups.clone(),

@@ -16,11 +16,13 @@ use super::faults::Faults;
 use super::throttle::Throttle;
 use super::wire::{Envelope, PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode};
 use super::{Lane, Transport};
+use crate::events::votes::refusal;
+use crate::events::{Recorder, What};
 use crate::host::Identity;
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::machine::SnapshotData;
 use crate::storage::state::FrozenState;
-use crate::types::{CommittedLeaderId, Node, Types, Vote};
+use crate::types::{CommittedLeaderId, Node, Types, Vote, index_of};
 use crate::{GroupId, NodeId};
 
 /// The slowest link that is not taken for a dead one, in bytes a second: what a deadline allows for the data.
@@ -37,6 +39,7 @@ const CHUNK_PAUSE: Duration = Duration::from_millis(50);
 pub struct Peers {
     pub identity: Identity,
     pub group: GroupId,
+    pub events: Recorder,
     pub transport: Arc<dyn Transport>,
     pub faults: Faults,
     /// Bounds the snapshots that this node sends.
@@ -60,9 +63,40 @@ pub enum CallError {
     Nonsense(NodeId),
 }
 
+impl CallError {
+    /// Why, in a word.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Refused(_, Refusal::Cut) => "cut",
+            // The transports say no more than a text of who was late.
+            Self::Unreachable(error) if ["in time", "timed out"].iter().any(|late| error.reason.contains(late)) => {
+                "timeout"
+            }
+            Self::Unreachable(_) => "unreachable",
+            Self::Refused(_, Refusal::UnknownGroup | Refusal::NoMember) => "not_ready",
+            Self::Refused(..) | Self::Nonsense(_) => "refused",
+        }
+    }
+}
+
 impl Peers {
     /// Sends `request` to `target`, waiting at most `deadline` and what its size takes.
     pub async fn call(
+        &self,
+        target: NodeId,
+        lane: Lane,
+        request: Request,
+        deadline: Duration,
+    ) -> Result<Reply, CallError> {
+        let (what, term) = (request.word(), request.term());
+        let reply = self.call_unseen(target, lane, request, deadline).await;
+        if let Err(error) = &reply {
+            self.events.tell(term, || What::MessageLost { to: target, what, reason: error.word() });
+        }
+        reply
+    }
+
+    async fn call_unseen(
         &self,
         target: NodeId,
         lane: Lane,
@@ -97,6 +131,31 @@ impl Peer {
 
     fn nonsense(&self) -> RPCError<Types> {
         RPCError::Network(NetworkError::new(&CallError::Nonsense(self.target)))
+    }
+
+    /// Asks for a vote, or in a pre-vote whether it would be given.
+    async fn ask_vote(
+        &self,
+        rpc: VoteRequest<Types>,
+        pre: bool,
+        deadline: Duration,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let (target, events) = (self.target, &self.peers.events);
+        let (asked, term) = (rpc.clone(), rpc.vote.leader_id.term);
+        let last_log = rpc.last_log_id.map_or((0, 0), |id| (id.leader_id.term, id.index));
+        events.tell(term, || What::VoteAsked { to: target, pre, last_log });
+        let request = if pre { Request::PreVote(rpc) } else { Request::Vote(rpc) };
+        let Reply::Vote(answer) = self.call(request, deadline).await? else { return Err(self.nonsense()) };
+        events.tell(term, || {
+            let stands = ((&asked.vote, asked.last_log_id.as_ref()), (&answer.vote, answer.last_log_id.as_ref()));
+            // The vote of a leader that was elected, and of no later term, and a log that is not ahead: only a lease refuses then.
+            let bound = answer.vote.committed
+                && answer.last_log_id <= asked.last_log_id
+                && answer.vote.leader_id.term <= asked.vote.leader_id.term;
+            let reason = (!answer.vote_granted).then(|| refusal(stands.0, stands.1, bound, asked.leadership_transfer));
+            What::VoteAnswered { from: target, pre, reason }
+        });
+        Ok(answer)
     }
 
     /// Sends the state chunk by chunk, and has it installed.
@@ -181,8 +240,15 @@ impl RaftNetworkV2<Types> for Peer {
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         // A follower that syncs slowly is not a dead one: only heartbeats have the heartbeat's deadline.
         let deadline = if rpc.entries.is_empty() { option.hard_ttl() } else { APPEND_DEADLINE };
+        let (to, count, term) = (self.target, rpc.entries.len(), rpc.vote.leader_id.term);
+        let (prev, commit) = (index_of(&rpc.prev_log_id), index_of(&rpc.leader_commit));
+        let events = self.peers.events.clone();
+        events.tell(term, || What::AppendSent { to, prev, count, commit });
         match self.call(Request::Append(rpc), deadline).await {
-            Ok(Reply::Append(response)) => Ok(response),
+            Ok(Reply::Append(response)) => {
+                events.tell(term, || append_answered(to, prev + count as u64, &response));
+                Ok(response)
+            }
             Err(_) if is_planted(Mutant::SilenceIsConsent) => Ok(AppendEntriesResponse::Success),
             Ok(_) => Err(self.nonsense()),
             Err(error) => Err(error),
@@ -194,10 +260,7 @@ impl RaftNetworkV2<Types> for Peer {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.call(Request::Vote(rpc), option.hard_ttl()).await? {
-            Reply::Vote(response) => Ok(response),
-            _ => Err(self.nonsense()),
-        }
+        self.ask_vote(rpc, false, option.hard_ttl()).await
     }
 
     /// openraft's default grants without asking, which would make pre-vote a formality.
@@ -206,10 +269,7 @@ impl RaftNetworkV2<Types> for Peer {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.call(Request::PreVote(rpc), option.hard_ttl()).await? {
-            Reply::Vote(response) => Ok(response),
-            _ => Err(self.nonsense()),
-        }
+        self.ask_vote(rpc, true, option.hard_ttl()).await
     }
 
     async fn full_snapshot(
@@ -222,10 +282,14 @@ impl RaftNetworkV2<Types> for Peer {
         let SnapshotData::Frozen(state) = snapshot.snapshot else {
             return Err(StreamingError::Network(NetworkError::from_string("only own snapshots are sent")));
         };
+        let index = index_of(&state.meta.last_log_id);
         tokio::select! {
             biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = self.send_snapshot(vote, state) => {
+                if sent.is_ok() {
+                    self.peers.events.tell(vote.leader_id.term, || What::SnapshotSent { to: self.target, index });
+                }
                 sent.map_err(|error| StreamingError::Network(NetworkError::new(&error)))
             }
         }
@@ -240,5 +304,15 @@ impl RaftNetworkV2<Types> for Peer {
             Reply::TransferLeader(response) => Ok(response),
             _ => Err(self.nonsense()),
         }
+    }
+}
+
+/// What a follower's answer says, where `all` is the last index it was sent.
+fn append_answered(from: NodeId, all: u64, response: &AppendEntriesResponse<Types>) -> What {
+    match response {
+        AppendEntriesResponse::Success => What::AppendAcked { from, matched: all },
+        AppendEntriesResponse::PartialSuccess(matched) => What::AppendAcked { from, matched: index_of(matched) },
+        AppendEntriesResponse::Conflict => What::AppendRefused { from, reason: "conflict" },
+        AppendEntriesResponse::HigherVote(_) => What::AppendRefused { from, reason: "higher_term" },
     }
 }
