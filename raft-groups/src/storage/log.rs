@@ -115,16 +115,8 @@ impl GroupLog {
         (known.last, known.purged, known.cuts)
     }
 
-    /// All entries of a range.
-    ///
-    /// # Errors
-    /// Where the store fails, or an entry is damaged.
-    pub fn entries(&self, range: std::ops::Range<u64>) -> io::Result<Vec<Entry>> {
-        self.read_range(range, usize::MAX)
-    }
-
     /// The entries of a range, as many as fit. A cut of the log while the store is read is not damage: read again.
-    fn read_range(&self, range: impl RangeBounds<u64> + Clone, max_bytes: usize) -> io::Result<Vec<Entry>> {
+    pub fn read_range(&self, range: impl RangeBounds<u64> + Clone, max_bytes: usize) -> io::Result<Vec<Entry>> {
         loop {
             let cuts = self.0.known.lock().cuts;
             match self.read_once(range.clone(), max_bytes) {
