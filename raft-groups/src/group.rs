@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,6 +54,10 @@ impl<M: Machine> Group<M> {
 
     pub(crate) fn raft(&self) -> &Raft<Types, Applier<M>> {
         &self.replica.raft
+    }
+
+    pub(crate) fn replica(&self) -> &Replica<M> {
+        &self.replica
     }
 
     /// The group's number.
@@ -205,7 +208,6 @@ async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sen
         }
         tokio::time::sleep(STATUS_PAUSE).await;
     }
-    replica.ended.store(true, Ordering::Release);
     sender.send_replace(replica.status());
 }
 

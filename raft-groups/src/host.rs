@@ -184,7 +184,6 @@ impl Host {
             confirmations: Default::default(),
             incoming: Default::default(),
             waiting_bytes: Default::default(),
-            ended: Default::default(),
             shown_before,
             founder: mark == Mark::Founder,
         });

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -12,6 +12,7 @@ use openraft::{Instant as _, Raft, RaftMetrics, ServerState};
 use parking_lot::Mutex;
 
 use crate::contact::Contact;
+use crate::mutants::{Mutant, is_planted};
 use crate::network::client::Peers;
 use crate::network::server::Incoming;
 use crate::read::Confirmations;
@@ -19,6 +20,7 @@ use crate::storage::log::GroupLog;
 use crate::storage::machine::{Applied, Applier};
 use crate::storage::state::GroupState;
 use crate::types::{Types, index_of};
+use crate::watch;
 use crate::{GroupStatus, Machine, NodeId, RaftSettings, ReadError, ReadPoint, Role};
 
 /// Bytes of writes that may wait for their commit in one group; more are refused as busy.
@@ -41,8 +43,6 @@ pub struct Replica<M: Machine> {
     pub confirmations: Confirmations,
     pub incoming: Mutex<Option<Incoming>>,
     pub waiting_bytes: AtomicUsize,
-    /// Whether openraft's task has ended, be it by a panic, of which its last metrics know nothing.
-    pub ended: AtomicBool,
     /// In earlier lives it may have shown the state as of this index, and no newer one.
     pub shown_before: u64,
     /// Whether it may vote before its log says that it is a member.
@@ -79,7 +79,7 @@ impl<M: Machine> Replica<M> {
 
     /// Whether it may vote at all: see [`crate::storage::mark`].
     pub fn may_vote(&self) -> bool {
-        self.founder || {
+        self.founder || is_planted(Mutant::StrangersVote) || {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
             let membership = metrics.membership_config.membership();
@@ -127,13 +127,7 @@ impl<M: Machine> Replica<M> {
 
     /// Why this replica no longer takes part, with the way out.
     pub fn stopped(&self) -> Option<String> {
-        self.stopped_by(&self.raft.metrics().borrow_watched())
-    }
-
-    fn stopped_by(&self, metrics: &RaftMetrics<Types>) -> Option<String> {
-        let ended = || self.ended.load(Ordering::Acquire).then(|| "its task has ended".to_owned());
-        let reason = metrics.running_state.as_ref().err().map(ToString::to_string).or_else(ended)?;
-        Some(format!("{reason}; mend what failed and restart the node; the other replicas still hold the data"))
+        stopped(&self.raft.metrics())
     }
 
     /// An error if this replica no longer takes part.
@@ -154,6 +148,7 @@ impl<M: Machine> Replica<M> {
     /// This replica's view of its group.
     pub fn status(&self) -> GroupStatus {
         let receiver = self.raft.metrics();
+        let stopped = stopped(&receiver);
         let metrics = receiver.borrow_watched();
         let membership = metrics.membership_config.membership();
         let committed = index_of(&metrics.local_committed);
@@ -161,7 +156,7 @@ impl<M: Machine> Replica<M> {
         let matched = metrics.replication.iter().flatten();
         GroupStatus {
             group: self.peers.group,
-            role: role(metrics.state),
+            role: if stopped.is_some() { Role::Follower } else { role(metrics.state) },
             term: metrics.current_term,
             leader: metrics.current_leader,
             last_log: metrics.last_log_index.unwrap_or(0),
@@ -179,7 +174,7 @@ impl<M: Machine> Replica<M> {
                 .then(|| index_of(metrics.membership_config.log_id())),
             silent: self.silent(&metrics),
             matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
-            stopped: self.stopped_by(&metrics),
+            stopped,
         }
     }
 
@@ -201,6 +196,14 @@ impl<M: Machine> Replica<M> {
             _ => self.contact.lock().fresh_as_of(applied).map(|fresh| fresh.elapsed()),
         }
     }
+}
+
+fn stopped(metrics: &watch::Receiver<RaftMetrics<Types>>) -> Option<String> {
+    let way_out = "mend what failed and restart the node; the other replicas still hold the data";
+    let said = metrics.borrow().running_state.as_ref().err().map(ToString::to_string);
+    // Consensus that panicked says nothing more, not even that: its last words may be that it leads.
+    let silent = || metrics.has_ended().then(|| "consensus has ended without a word, as after a panic".to_owned());
+    said.or_else(silent).map(|reason| format!("{reason}; {way_out}"))
 }
 
 fn role(state: ServerState) -> Role {
