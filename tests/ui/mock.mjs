@@ -145,8 +145,8 @@ export function mock(port = 0) {
     return { name: lesson.name, title: 'The first election', step: lesson.step, of: steps.length, say: step.say, section: step.section, question, did: step.did, checks: step.checks, done: lesson.done, group: 1 };
   }
 
-  function route(method, path, body) {
-    if (path === '/api/state') return { nodes: names.map((name) => ({ name, url: state.url, pid: 1, state: nodes[name].state })), links: Object.entries(links).map(([key, link]) => ({ from: key.split('>')[0], to: key.split('>')[1], cut: link.cut, delay_ms: link.delay })), groups, timings, slow: 5, collection: 'demo', lesson: state.lesson?.name ?? null, replay: false, seq };
+  function route(method, path, body, own) {
+    if (path === '/api/state') return { nodes: names.map((name) => ({ name, url: `${state.url}/${name}`, pid: 1, state: nodes[name].state })), links: Object.entries(links).map(([key, link]) => ({ from: key.split('>')[0], to: key.split('>')[1], cut: link.cut, delay_ms: link.delay })), groups, timings, slow: 5, collection: 'demo', lesson: state.lesson?.name ?? null, replay: false, seq };
     if (path === '/api/lessons') return [['first-election', 'The first election'], ['leader-crash', 'The leader crashes'], ['split-vote', 'A split vote'], ['no-quorum', 'No majority, no answer'], ['stale-leader', 'A leader that does not know'], ['log-repair', 'Two logs disagree'], ['why-votes-check-the-log', 'Why votes check the log'], ['membership-change', 'A node joins'], ['snapshot-catch-up', 'Far behind'], ['three-reads', 'Three ways to read'], ['one-way-cut', 'A link that works one way'], ['eight-groups', 'Eight groups at once']].map(([name, title]) => ({ name, title, steps: 2 }));
     if (path === '/api/lesson') return lessonState();
     const lesson = path.match(/^\/api\/lessons\/(?:([\w-]+)\/)?(\w+)$/);
@@ -162,19 +162,19 @@ export function mock(port = 0) {
     if (path === '/api/links') { setLink(body.from, body.to, body.cut, body.delay_ms); if (body.both) setLink(body.to, body.from, body.cut, body.delay_ms); return { done: 'ok' }; }
     if (path === '/api/heal') { for (const key of Object.keys(links)) setLink(...key.split('>'), false, 0); return { done: 'all links are mended' }; }
     if (path === '/api/client') return client(body);
-    return consoleRoute(path);
+    return consoleRoute(path, own);
   }
 
   /** What a node answers to the console; sick on purpose, so that there is something to see. */
-  function consoleRoute(path) {
+  function consoleRoute(path, own) {
     const node = (id, i) => ({ id, host: 'localhost', port: 8001 + i, status: nodes[id].state === 'up' ? 'healthy' : 'unavailable', load: 0.1 + i / 10, vector_count: 350 * (i + 1), collections: ['docs', 'demo'] });
     const list = names.map(node);
     if (path === '/cluster/status') return { total_nodes: 5, healthy_nodes: 5, total_shards: 2, total_collections: 2, total_vectors: 1400, replication_factor: 3, consistency_level: 'quorum', meta_leader: 'node1', nodes: list };
     if (path === '/cluster/health') return { status: 'degraded', can_lose_nodes: 1, groups: { total: 3, with_leader: 3, under_replicated: 1 }, nodes: list, issues: [{ code: 'node_unreachable', severity: 'warning', message: 'node4 does not answer.', fix: 'Start it again, or `quiver node leave node4` if it is gone for good.' }] };
     if (path === '/cluster/nodes') return { nodes: list.map((n, i) => ({ ...n, number: i + 1, peer_addr: `localhost:${9001 + i}`, incarnation: 'a', state: i === 4 ? 'joining' : 'member', labels: { zone: `z${i % 3}` }, shards: 2, leads: 1, memory_bytes: 1e6 * (i + 40), disk_bytes: 1e7 * (i + 3) })) };
     if (path === '/cluster/sharding') return { strategy: 'consistent_hashing', hash: 'xxh3', shard_count: 2, shards: [0, 1].map((shard) => ({ shard, range: [`0x${shard ? '8' : '0'}000000000000000`, `0x${shard ? 'f' : '7'}fffffffffffffff`], leader: leader(shard + 1)?.name ?? null, replicas: names.slice(0, 3).map((n, i) => ({ node: n, state: i === 2 ? 'learner' : 'voter', lag: i === 2 ? 120 : 0 })), vectors: 700 })), moves_in_progress: [{ shard: 1, to: ['node5'], from: ['node3'] }] };
-    if (path === '/shards') return { node_id: 'node1', shards: [] };
-    if (path === '/health') return { status: 'healthy', node_id: 'node1', version: '0.1.0', uptime_seconds: 4000, load: 0.1, checks: {} };
+    if (path === '/shards') return { node_id: own, shards: groups.slice(1).map(({ group }) => { const r = nodes[own].groups[group]; return { shard: group - 1, group, role: r.role, term: r.term, leader: r.leader, last_log: r.log.length, committed: r.committed, applied: r.committed, vectors: 350, index: { indexed: 0, waiting: 0, dead: 0 }, state: 'active', replicas: names, snapshot: 0, purged: 0 }; }) };
+    if (path === '/health') return { status: 'healthy', node_id: own, version: '0.1.0', uptime_seconds: 4000, load: 0.1, checks: {} };
     if (path === '/collections') return { result: { collections: [{ name: 'docs', vector_size: 384, distance: 'cosine', points: 1200 }, { name: 'demo', vector_size: 2, distance: 'dot', points: 200 }] }, status: 'ok', time: 0.001 };
     if (path === '/quiver/v1/operations') return { operations: [{ operation_id: 'op-19', kind: 'join', subject: 'node5', state: 'running', started_ms: Date.now() - 65000, ended_ms: null, replicas_left: 1, bytes_left: 3.2e6 }] };
     return undefined;
@@ -183,6 +183,9 @@ export function mock(port = 0) {
   const types = { html: 'text/html', js: 'text/javascript', css: 'text/css' };
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://localhost');
+    // Each node's own API is under its name: /node2/shards.
+    const [, own = 'node1', rest = url.pathname] = url.pathname.match(/^\/(node\d)(\/.*)$/) ?? [];
+    url.pathname = rest;
     const asset = { '/': 'index.html', '/console': 'console.html' }[url.pathname] ?? url.pathname.match(/^\/(?:app|console)\/([\w.]+)$/)?.[1];
     if (asset && existsSync(join(page, asset))) { response.setHeader('content-type', types[asset.split('.').at(-1)]); return response.end(readFileSync(join(page, asset))); }
     if (url.pathname === '/api/events') {
@@ -201,7 +204,7 @@ export function mock(port = 0) {
     let text = '';
     request.on('data', (part) => { text += part; });
     request.on('end', () => {
-      const answer = route(request.method, url.pathname, text ? JSON.parse(text) : {});
+      const answer = route(request.method, url.pathname, text ? JSON.parse(text) : {}, own);
       response.writeHead(answer === undefined ? 404 : 200, { 'content-type': 'application/json' });
       response.end(JSON.stringify(answer === undefined ? { error: `no ${url.pathname}` } : answer));
     });

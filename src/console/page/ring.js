@@ -58,8 +58,8 @@ export class Ring {
     this.placedFor = key;
     const width = this.width;
     // Labels need room below each node: the more nodes, and the narrower, the higher.
-    const height = (width < 480 ? [350, 420, 480] : [350, 375, 440])[order.length < 5 ? 0 : order.length < 6 ? 1 : 2];
-    const [rx, ry] = [Math.min(width / 2 - 52, 225), height / 2 - 70];
+    const height = (width < 480 ? [350, 420, 480] : [330, 355, 430])[order.length < 5 ? 0 : order.length < 6 ? 1 : 2];
+    const [rx, ry] = [Math.min(width / 2 - 52, 225), height / 2 - 66];
     set(this.svg, 'viewBox', `0 0 ${width} ${height}`);
     this.places = {};
     order.forEach((name, i) => {
