@@ -16,6 +16,8 @@ mod bad_input;
 mod cli;
 #[path = "integration/damage.rs"]
 mod damage;
+#[path = "integration/demo.rs"]
+mod demo;
 #[path = "integration/failover.rs"]
 mod failover;
 #[path = "integration/first_light.rs"]

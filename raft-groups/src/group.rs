@@ -14,6 +14,7 @@ use openraft::raft::WriteResult;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::events::Seen;
 use crate::network::Lane;
 use crate::network::wire::{Reply, Request};
 use crate::replica::Replica;
@@ -185,8 +186,19 @@ pub const STATUS_PAUSE: Duration = Duration::from_millis(20);
 
 async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sender<GroupStatus>) {
     let mut metrics = replica.raft.metrics();
-    while metrics.changed().await.is_ok() {
-        sender.send_replace(replica.status());
+    let (mut seen, events) = (Seen::default(), &replica.peers.events);
+    loop {
+        let changed = match seen.wake_after(|| replica.lease_left()) {
+            Some(wake) => tokio::time::timeout(wake, metrics.changed()).await.unwrap_or(Ok(())),
+            None => metrics.changed().await,
+        };
+        if changed.is_err() {
+            break;
+        }
+        let status = replica.status();
+        let heard = events.is_on().then(|| (status.clone(), replica.lease_left()));
+        let before = sender.send_replace(status);
+        seen.look(events, heard.map(|(now, left)| (before, now, left)), replica.settings.lease());
         if sender.is_closed() {
             return;
         }

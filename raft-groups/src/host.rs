@@ -10,11 +10,13 @@ use openraft::Raft;
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+use crate::events::{Events, Recorder, VoteReason, What};
+use crate::inspect::Inspect;
 use crate::network::Transport;
 use crate::network::client::Peers;
 use crate::network::faults::Faults;
 use crate::network::server::Answer;
-use crate::network::wire::{Envelope, Refusal, Reply, decode, encode};
+use crate::network::wire::{Envelope, Refusal, Reply, Request, decode, encode};
 use crate::replica::Replica;
 use crate::storage::keys;
 use crate::storage::log::GroupLog;
@@ -47,6 +49,7 @@ struct Inner {
     stores: Stores,
     transport: Arc<dyn Transport>,
     faults: Faults,
+    events: Events,
     groups: RwLock<BTreeMap<GroupId, Open>>,
     /// Before this, no replica of this node votes or campaigns.
     silent_until: Instant,
@@ -55,6 +58,7 @@ struct Inner {
 /// An open group, whatever its machine.
 struct Open {
     answer: Arc<dyn Answer>,
+    inspect: Arc<dyn Inspect>,
     stop: Box<dyn Fn() -> futures::future::BoxFuture<'static, ()> + Send + Sync>,
 }
 
@@ -79,12 +83,28 @@ impl Host {
         let silence = if had_data { settings.restart_wait() } else { Duration::ZERO };
         let silent_until = Instant::now() + silence;
         let (settings, groups) = (Arc::new(settings), RwLock::default());
-        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, groups, silent_until })))
+        let events = Events::default();
+        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, events, groups, silent_until })))
     }
 
     /// Who this node is.
     pub fn identity(&self) -> Identity {
         self.0.identity
+    }
+
+    /// What this node's replicas do, for who wants to watch.
+    pub fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    /// The open replica of `id`, where there is one.
+    pub(crate) fn inspect(&self, id: GroupId) -> Option<Arc<dyn Inspect>> {
+        self.0.groups.read().get(&id).map(|open| open.inspect.clone())
+    }
+
+    /// All open replicas.
+    pub(crate) fn inspected(&self) -> Vec<Arc<dyn Inspect>> {
+        self.0.groups.read().values().map(|open| open.inspect.clone()).collect()
     }
 
     /// The cuts in this node's links.
@@ -113,7 +133,7 @@ impl Host {
     async fn open_as<M: Machine>(&self, id: GroupId, setup: M::Setup, new: Mark) -> Result<Group<M>, OpenError> {
         let what = || format!("this node's replica of {id}");
         let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::InvalidData => damaged(what(), &source.to_string()),
+            io::ErrorKind::InvalidData => damaged_replica(what(), &source.to_string()),
             _ => OpenError::Io { what: what(), source },
         };
         let Stores { log, log_syncer, state, state_syncer } = self.0.stores.clone();
@@ -122,8 +142,10 @@ impl Host {
             mark::finish_erasing(id, &self.0.stores).await.map_err(failed)?;
         }
         let raft_log = GroupLog::open(id, log, log_syncer.clone()).map_err(failed)?;
+        let recorder = Recorder::new(self.0.events.clone(), id);
+        raft_log.report_to(recorder.clone());
         let state = GroupState::open(id, state, state_syncer).map_err(failed)?;
-        check_together(known.is_some(), &raft_log, &state).map_err(|found| damaged(what(), &found))?;
+        check_together(known.is_some(), &raft_log, &state).map_err(|found| damaged_replica(what(), &found))?;
         state.erase_leftovers().await.map_err(failed)?;
         let (opening, durable) = (state.clone(), Some(raft_log.clone()));
         let (applier, applied) =
@@ -138,7 +160,7 @@ impl Host {
             }
         };
         tokio::time::sleep_until(self.0.silent_until).await;
-        let peers = self.peers(id);
+        let (peers, log) = (self.peers(id, recorder), raft_log.clone());
         let config = self.0.settings.config(id);
         let raft = Raft::new(self.0.identity.node, config, peers.clone(), raft_log, applier)
             .await
@@ -147,9 +169,11 @@ impl Host {
             raft,
             applied,
             state,
+            log,
             peers,
             settings: self.0.settings.clone(),
             contact: Default::default(),
+            heard_leader: Default::default(),
             confirmations: Default::default(),
             incoming: Default::default(),
             waiting_bytes: Default::default(),
@@ -161,7 +185,7 @@ impl Host {
             let group = stopping.clone();
             Box::pin(async move { group.stop().await }) as futures::future::BoxFuture<'static, ()>
         });
-        self.0.groups.write().insert(id, Open { answer: replica, stop });
+        self.0.groups.write().insert(id, Open { answer: replica.clone(), inspect: replica, stop });
         Ok(group)
     }
 
@@ -202,10 +226,11 @@ impl Host {
         Ok(stored)
     }
 
-    fn peers(&self, group: GroupId) -> Peers {
+    fn peers(&self, group: GroupId, events: Recorder) -> Peers {
         Peers {
             identity: self.0.identity,
             group,
+            events,
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
             snapshot_rate: self.0.settings.snapshot_rate,
@@ -214,15 +239,19 @@ impl Host {
 
     /// Answers one request of a peer.
     pub async fn handle(&self, request: Bytes) -> Bytes {
-        let reply = match self.find(&request) {
-            Ok((replica, request)) => replica.answer(request).await,
-            Err(refusal) => Reply::Refused(refusal),
-        };
-        encode(&reply)
+        encode(&self.reply(&request).await.unwrap_or_else(Reply::Refused))
     }
 
-    fn find(&self, request: &[u8]) -> Result<(Arc<dyn Answer>, crate::network::wire::Request), Refusal> {
+    async fn reply(&self, request: &[u8]) -> Result<Reply, Refusal> {
         let envelope: Envelope = decode(request).ok_or(Refusal::Unreadable)?;
+        let from = envelope.from;
+        let replica = self.find(&envelope)?;
+        let reply = replica.answer(envelope.request).await;
+        self.0.faults.delay_to(from).await;
+        if self.0.faults.loses_to(from) { Err(Refusal::Cut) } else { Ok(reply) }
+    }
+
+    fn find(&self, envelope: &Envelope) -> Result<Arc<dyn Answer>, Refusal> {
         let identity = self.0.identity;
         if envelope.cluster != identity.cluster {
             return Err(Refusal::OtherCluster);
@@ -230,12 +259,30 @@ impl Host {
         if envelope.to != identity.node {
             return Err(Refusal::OtherNode);
         }
-        if self.0.faults.is_cut(envelope.from) {
+        if self.0.faults.loses_from(envelope.from) {
             return Err(Refusal::Cut);
         }
         let groups = self.0.groups.read();
-        let open = groups.get(&envelope.group).ok_or(Refusal::UnknownGroup)?;
-        Ok((open.answer.clone(), envelope.request))
+        let Some(open) = groups.get(&envelope.group) else {
+            drop(groups);
+            self.tell_of_silence(envelope);
+            return Err(Refusal::UnknownGroup);
+        };
+        Ok(open.answer.clone())
+    }
+
+    /// A vote that is not given since this node has just restarted is worth telling.
+    fn tell_of_silence(&self, envelope: &Envelope) {
+        let (rpc, pre) = match &envelope.request {
+            Request::Vote(rpc) => (rpc, false),
+            Request::PreVote(rpc) => (rpc, true),
+            _ => return,
+        };
+        if Instant::now() < self.0.silent_until {
+            let (candidate, reason) = (envelope.from, VoteReason::SilentAfterRestart);
+            let recorder = Recorder::new(self.0.events.clone(), envelope.group);
+            recorder.tell(rpc.vote.leader_id.term, || What::VoteRefused { candidate, pre, reason });
+        }
     }
 
     /// Bytes on disk of logs and state.
@@ -312,7 +359,13 @@ fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Resul
 }
 
 fn damaged(what: String, found: &str) -> OpenError {
-    let way_out = "It stays closed, so that it cannot vote on a guess; the other replicas still hold the data. \
+    let way_out = "It stays closed, so that it cannot vote on a guess; the other nodes still hold the data. \
                    Keep the directory for inspection, and bring this node back as a new one with an empty directory";
+    OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
+}
+
+fn damaged_replica(what: String, found: &str) -> OpenError {
+    let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
+                   answers, it is let go of, erased, and made anew from theirs";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }

@@ -5,9 +5,11 @@
 mod contact;
 mod converge;
 mod error;
+pub mod events;
 mod group;
 mod host;
 mod ids;
+pub mod inspect;
 mod machine;
 mod membership;
 pub mod network;

@@ -19,14 +19,12 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use crate::events::What;
 use crate::network::Lane;
 use crate::network::wire::{Reply, Request};
 use crate::replica::Replica;
 use crate::types::{Types, index_of};
 use crate::{Machine, NodeId, ReadError, ReadMode, ReadPoint};
-
-/// The share of a lease that a leader uses.
-const LEASE_MARGIN: f64 = 0.8;
 
 /// Reads that wait for the next confirmation round.
 #[derive(Default)]
@@ -41,6 +39,16 @@ struct Waiting {
 impl<M: Machine> Replica<M> {
     /// Waits until a read of `mode` may look at the applied state.
     pub async fn read(self: &Arc<Self>, mode: ReadMode, deadline: Instant) -> Result<ReadPoint, ReadError> {
+        let outcome = self.read_unseen(mode, deadline).await;
+        let events = &self.peers.events;
+        if events.is_on() {
+            let told = outcome.as_ref().map(|point| point.index).map_err(ToString::to_string);
+            events.tell(self.term(), || What::Read { mode, outcome: told });
+        }
+        outcome
+    }
+
+    async fn read_unseen(self: &Arc<Self>, mode: ReadMode, deadline: Instant) -> Result<ReadPoint, ReadError> {
         self.check_running()?;
         let index = match mode {
             ReadMode::Follower => return Ok(self.read_point()),
@@ -65,7 +73,7 @@ impl<M: Machine> Replica<M> {
 
     /// The index to wait for under the lease, without a round trip.
     async fn lease_index(&self) -> Result<u64, ReadError> {
-        let lease = self.settings.election_max.mul_f64(LEASE_MARGIN);
+        let lease = self.settings.lease();
         self.leader_index(LinearizerOption::new(Some(lease), false).with_wait_timeout(Duration::ZERO)).await
     }
 

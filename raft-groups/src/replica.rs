@@ -15,6 +15,7 @@ use crate::contact::Contact;
 use crate::network::client::Peers;
 use crate::network::server::Incoming;
 use crate::read::Confirmations;
+use crate::storage::log::GroupLog;
 use crate::storage::machine::{Applied, Applier};
 use crate::storage::state::GroupState;
 use crate::types::{Types, index_of};
@@ -30,10 +31,13 @@ pub struct Replica<M: Machine> {
     pub raft: Raft<Types, Applier<M>>,
     pub applied: Applied<M>,
     pub state: GroupState,
+    pub log: GroupLog,
     pub peers: Peers,
     pub settings: Arc<RaftSettings>,
     /// What was heard of the leader; the leader itself knows its quorum.
     pub contact: Mutex<Contact>,
+    /// When a leader was last heard, whatever it said: until a promise's length later this replica votes for nobody else.
+    pub heard_leader: Mutex<Option<tokio::time::Instant>>,
     pub confirmations: Confirmations,
     pub incoming: Mutex<Option<Incoming>>,
     pub waiting_bytes: AtomicUsize,
@@ -64,6 +68,11 @@ impl<M: Machine> Replica<M> {
         self.raft.metrics().borrow_watched().current_leader
     }
 
+    /// The term it is in.
+    pub fn term(&self) -> u64 {
+        self.raft.metrics().borrow_watched().current_term
+    }
+
     /// Whether it may vote at all: see [`crate::storage::mark`].
     pub fn may_vote(&self) -> bool {
         self.founder || {
@@ -72,6 +81,25 @@ impl<M: Machine> Replica<M> {
             let membership = metrics.membership_config.membership();
             membership.voter_ids().chain(membership.learner_ids()).any(|node| node == self.node())
         }
+    }
+
+    /// Whether a leader's lease binds this replica: it leads with a majority behind it, or hears one that does.
+    pub fn hears_leader(&self) -> bool {
+        let promise = self.settings.election_max;
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.state == ServerState::Leader {
+            return metrics.last_quorum_acked.as_ref().is_some_and(|acked| acked.elapsed() < promise);
+        }
+        metrics.vote.committed && self.heard_leader.lock().is_some_and(|heard| heard.elapsed() < promise)
+    }
+
+    /// On the leader: for how long its lease still holds.
+    pub fn lease_left(&self) -> Option<Duration> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let acked = metrics.last_quorum_acked.as_ref().filter(|_| metrics.state == ServerState::Leader)?;
+        Some(self.settings.lease().saturating_sub(acked.elapsed()))
     }
 
     /// On the leader: members that have not answered for longer than a follower would wait for its leader.

@@ -7,6 +7,9 @@ use openraft::{Config, SnapshotPolicy};
 
 use crate::{GroupId, OpenError};
 
+/// The share of a lease that a leader uses.
+const LEASE_MARGIN: f64 = 0.8;
+
 /// Timing and size limits of every group of a node.
 #[derive(Debug, Clone)]
 pub struct RaftSettings {
@@ -59,6 +62,11 @@ impl RaftSettings {
             return wrong("snapshots must be at least one entry apart; raise the distance");
         }
         Ok(())
+    }
+
+    /// How long after a majority's answer a leader serves reads by itself.
+    pub(crate) fn lease(&self) -> Duration {
+        self.election_max.mul_f64(LEASE_MARGIN)
     }
 
     /// How long a node that ran before must wait before it takes part again.

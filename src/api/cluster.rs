@@ -305,5 +305,15 @@ pub struct ShardReplica {
 #[serde(deny_unknown_fields)]
 pub struct Faults {
     /// Nodes whose peer traffic with this node is cut, in both directions.
+    #[serde(default)]
     pub cut: Vec<String>,
+    /// Nodes that nothing of what this node sends reaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut_to: Vec<String>,
+    /// Nodes that this node hears nothing of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut_from: Vec<String>,
+    /// By node, how many milliseconds later what this node sends to it arrives.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub delay_ms: BTreeMap<String, u64>,
 }

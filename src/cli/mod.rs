@@ -15,6 +15,7 @@ mod progress;
 mod search;
 mod status;
 mod table;
+mod tour;
 
 use crate::config::{GatewayArgs, ServerArgs};
 use crate::node::{self, NodeError};
@@ -32,7 +33,8 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  quiver demo                        three nodes, real vectors, one murder, two minutes
+  quiver tour                        three nodes, real vectors, one murder, two minutes
+  quiver demo                        a page that shows real nodes elect, crash and agree, with lessons
   quiver dev                         a gateway on :8000 and three nodes, until Ctrl-C
   quiver server                      one node on 127.0.0.1:8001, data under ./quiver-data
   quiver ingest docs.ndjson --collection docs --create --size 384
@@ -53,6 +55,8 @@ enum Verb {
     /// Run a cluster for development: a gateway on :8000 and three nodes on :8001 to :8003, as processes of their own.
     Dev(dev::DevArgs),
     /// See it work: a cluster, 5,000 real vectors, searches at three levels, a leader killed.
+    Tour(tour::TourArgs),
+    /// Watch a real cluster elect its leader: a page, real nodes, twelve lessons, and buttons that break things.
     Demo(demo::DemoArgs),
     /// Benchmark this machine: three durable nodes, writes, reads, exact search, failover, as one table.
     Bench(bench::BenchArgs),
@@ -111,6 +115,7 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Server(args) => stopped(node::run_server(args.settle()?).await),
         Verb::Gateway(args) => stopped(node::run_gateway(args.settle()?).await),
         Verb::Dev(args) => dev::run(args).await,
+        Verb::Tour(args) => tour::run(args).await,
         Verb::Demo(args) => demo::run(args).await,
         Verb::Bench(args) => bench::run(args).await,
         Verb::Ingest(args) => ingest::run(args).await,

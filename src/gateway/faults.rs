@@ -1,19 +1,27 @@
-//! `/quiver/v1/faults`: cuts this node's links, for tests. Only where the node was started with `--test-faults`.
+//! `/quiver/v1/faults`: loses and delays what passes between this node and others, for tests. Only where the node was
+//! started with `--test-faults`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use raft_groups::NodeId;
+use raft_groups::network::faults::LinkFaults;
 
 use super::body::{Json, answer};
 use super::error::ApiError;
-use super::state::{GatewayState, LinkFaults};
+use super::state::{GatewayState, LinkSwitch};
 use crate::api::Faults;
+use crate::placement::ClusterMap;
+
+/// Longest delay of a link. More would hold requests of which nobody waits for the answer any more.
+const MAX_DELAY_MS: u64 = 60_000;
 
 pub(super) async fn show(State(state): State<GatewayState>) -> Result<Response, ApiError> {
-    switch(&state).map(|switch| cuts(&state, switch.as_ref()))
+    switch(&state).map(|switch| shown(&state, switch.as_ref()))
 }
 
 /// Where faults are off, that is the answer to any body.
@@ -23,29 +31,55 @@ pub(super) async fn set(
 ) -> Result<Response, ApiError> {
     let switch = switch(&state)?;
     let Json(faults) = body?;
-    let map = state.backend.map();
-    let mut nodes = BTreeSet::new();
-    for (position, name) in faults.cut.iter().enumerate() {
-        let node = map
-            .node_named(name)
-            .ok_or_else(|| ApiError::invalid(format!("cut[{position}]"), format!("there is no node `{name}`")))?;
-        nodes.insert(node);
-    }
-    switch.cut(nodes);
-    Ok(cuts(&state, switch.as_ref()))
+    switch.set(understood(&state.backend.map(), &faults)?);
+    Ok(shown(&state, switch.as_ref()))
 }
 
 pub(super) async fn heal(State(state): State<GatewayState>) -> Result<Response, ApiError> {
     let switch = switch(&state)?;
-    switch.cut(BTreeSet::new());
-    Ok(cuts(&state, switch.as_ref()))
+    switch.set(LinkFaults::default());
+    Ok(shown(&state, switch.as_ref()))
 }
 
-fn switch(state: &GatewayState) -> Result<Arc<dyn LinkFaults>, ApiError> {
+fn switch(state: &GatewayState) -> Result<Arc<dyn LinkSwitch>, ApiError> {
     state.node.faults().ok_or(ApiError::FaultsOff)
 }
 
-fn cuts(state: &GatewayState, switch: &dyn LinkFaults) -> Response {
-    let map = state.backend.map();
-    answer(StatusCode::OK, &Faults { cut: switch.cuts().into_iter().map(|node| map.name_of(node)).collect() })
+/// A node named twice, as in `cut` and in `cut_to`, is cut once.
+fn understood(map: &ClusterMap, faults: &Faults) -> Result<LinkFaults, ApiError> {
+    let number = |name: &str, field: String| {
+        map.node_named(name).ok_or_else(|| ApiError::invalid(field, format!("there is no node `{name}`")))
+    };
+    let numbers = |names: &[String], field: &str| -> Result<BTreeSet<NodeId>, ApiError> {
+        let nodes = names.iter().enumerate();
+        nodes.map(|(position, name)| number(name, format!("{field}[{position}]"))).collect()
+    };
+    let both = numbers(&faults.cut, "cut")?;
+    let mut links = LinkFaults {
+        lost_to: &both | &numbers(&faults.cut_to, "cut_to")?,
+        lost_from: &both | &numbers(&faults.cut_from, "cut_from")?,
+        ..LinkFaults::default()
+    };
+    for (name, delay) in &faults.delay_ms {
+        let field = format!("delay_ms.{name}");
+        let node = number(name, field.clone())?;
+        if *delay > MAX_DELAY_MS {
+            return Err(ApiError::invalid(field, format!("is {delay}, at most {MAX_DELAY_MS} is possible")));
+        }
+        links.delay_to.insert(node, Duration::from_millis(*delay));
+    }
+    Ok(links)
+}
+
+fn shown(state: &GatewayState, switch: &dyn LinkSwitch) -> Response {
+    let (map, links) = (state.backend.map(), switch.current());
+    let names = |nodes: BTreeSet<NodeId>| nodes.into_iter().map(|node| map.name_of(node)).collect();
+    let delays = links.delay_to.iter().map(|(node, delay)| (map.name_of(*node), delay.as_millis() as u64));
+    let faults = Faults {
+        cut: names(&links.lost_to & &links.lost_from),
+        cut_to: names(&links.lost_to - &links.lost_from),
+        cut_from: names(&links.lost_from - &links.lost_to),
+        delay_ms: delays.collect(),
+    };
+    answer(StatusCode::OK, &faults)
 }

@@ -21,7 +21,9 @@ pub mod state;
 mod cluster;
 mod collections;
 mod convert;
+mod events;
 mod faults;
+mod groups;
 mod members;
 mod meter;
 mod operations;
@@ -43,10 +45,12 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware;
 use axum::routing::{get, post};
 
+use crate::console;
+
 pub use backend::Backend;
 pub use error::ApiError;
 pub use limits::Limits;
-pub use state::{GatewayState, Introduction, LinkFaults, LocalNode, NodeHealth};
+pub use state::{GatewayState, Introduction, LinkSwitch, LocalNode, NodeHealth};
 
 /// Every route of the native API.
 pub fn router(state: GatewayState) -> Router {
@@ -62,9 +66,14 @@ pub fn router_with(state: GatewayState, extra: Router) -> Router {
         .route("/stats", get(own::stats))
         .route("/shards", get(own::shards))
         .route("/metrics", get(own::metrics))
+        .route("/quiver/v1/events", get(events::stream))
+        .route("/quiver/v1/groups/{group}/log", get(groups::log))
+        .route("/quiver/v1/groups/{group}/campaign", post(groups::campaign))
+        .route("/quiver/v1/groups/{group}/step-down", post(groups::step_down))
         .route("/quiver/v1/faults", get(faults::show).put(faults::set).delete(faults::heal));
     own.merge(data().route_layer(admission))
         .merge(cluster_routes())
+        .merge(console::console())
         .with_state(state.clone())
         .merge(extra)
         .fallback(unknown_path)

@@ -170,7 +170,8 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
         let node = overview.map.name_of(report.node);
         for replica in &report.quarantined {
             let message = format!("{node} keeps its replica of {} closed: {}", replica.group, replica.reason);
-            issues.push(issue("replica_damaged", "warning", message, "follow the way out that the message names"));
+            let code = if replica.damaged { "replica_damaged" } else { "replica_closed" };
+            issues.push(issue(code, "warning", message, "follow the way out that the message names"));
         }
         for status in report.replicas.iter().map(|replica| &replica.status).chain(&report.meta) {
             if let Some(reason) = &status.stopped {

@@ -2,12 +2,13 @@
 //!
 //! The composition root fills this in; tests fill it in with fakes. Handlers see no more of the node than is named here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raft_groups::NodeId;
+use raft_groups::Host;
+use raft_groups::network::faults::LinkFaults;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -64,7 +65,17 @@ pub trait LocalNode: Send + Sync + 'static {
     async fn introduction(&self, host: &str, port: u16) -> Result<Introduction, String>;
 
     /// The switch for link faults; `None` unless the node was started with `--test-faults`.
-    fn faults(&self) -> Option<Arc<dyn LinkFaults>>;
+    fn faults(&self) -> Option<Arc<dyn LinkSwitch>>;
+
+    /// Its replicas, to look into; `None` on a gateway, and before the node has opened its stores.
+    fn host(&self) -> Option<Host> {
+        None
+    }
+
+    /// Returns once the process is to stop.
+    async fn stopping(&self) {
+        std::future::pending().await
+    }
 }
 
 /// What a process says of itself when it is asked who it is.
@@ -87,11 +98,11 @@ pub struct NodeHealth {
     pub checks: BTreeMap<String, Value>,
 }
 
-/// Cuts this node's peer traffic with chosen nodes, in both directions; for tests.
-pub trait LinkFaults: Send + Sync + 'static {
-    /// Cuts exactly these links and heals all others.
-    fn cut(&self, nodes: BTreeSet<NodeId>);
+/// Loses and delays what passes between this node and chosen others; for tests.
+pub trait LinkSwitch: Send + Sync + 'static {
+    /// From now on exactly these faults; the default heals all.
+    fn set(&self, faults: LinkFaults);
 
-    /// The nodes that are cut off now.
-    fn cuts(&self) -> BTreeSet<NodeId>;
+    /// The faults of this moment.
+    fn current(&self) -> LinkFaults;
 }

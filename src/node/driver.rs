@@ -111,6 +111,7 @@ impl Seen {
         for report in overview.reports() {
             self.detector.heard(report.node, now);
         }
+        self.health.damaged = overview.damaged();
         let largest = |shard| overview.replicas(shard).map(|(_, replica)| replica.memory_bytes).max().unwrap_or(0);
         self.health.shard_bytes = overview.map.shards.keys().map(|shard| (*shard, largest(*shard))).collect();
     }

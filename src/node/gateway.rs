@@ -25,8 +25,9 @@ pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
     let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
     let port = Port::take(settings.listen, "--listen").await?;
     let (map, vitals) = (MapCell::default(), Arc::new(ProcessVitals::new()));
-    let peers = Arc::new(Peers::new(map.clone(), Faults::default()));
-    let carrier = NodeCarrier::new(peers).map_err(|error| NodeError::setup("an HTTP client", error))?;
+    let peers = Arc::new(Peers::new(map.clone()));
+    let carrier =
+        NodeCarrier::new(peers, Faults::default()).map_err(|error| NodeError::setup("an HTTP client", error))?;
     let router = Router::new(Arc::new(carrier), map.clone());
     let node = GatewayNode { vitals: Arc::clone(&vitals), map: map.clone(), stop: stop.clone() };
     let state = GatewayState::new(Arc::new(router), Arc::new(node), settings.limits.into());

@@ -1,18 +1,17 @@
 //! This process as the gateway shows it.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raft_groups::network::faults::Faults;
-use raft_groups::{GroupStatus, NodeId};
+use raft_groups::{GroupStatus, Host};
+use raft_groups::network::faults::{Faults, LinkFaults};
 
 use super::health::Signs;
 use super::shutdown::Stop;
 use super::vitals::ProcessVitals;
-use crate::gateway::{Introduction, LinkFaults, LocalNode, NodeHealth};
+use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
 use crate::routing::{LocalGroups, MapCell, NodeReport, Service, Vitals as _};
 
 /// A server process.
@@ -28,6 +27,7 @@ pub(super) struct ServerNode {
     /// Whether every group has known its leader once.
     pub was_ready: AtomicBool,
     pub service: OnceLock<Arc<Service>>,
+    pub host: OnceLock<Host>,
 }
 
 impl ServerNode {
@@ -81,19 +81,27 @@ impl LocalNode for ServerNode {
         super::join::introduction(host, port).await
     }
 
-    fn faults(&self) -> Option<Arc<dyn LinkFaults>> {
-        self.faults.clone().map(|faults| Arc::new(Links(faults)) as Arc<dyn LinkFaults>)
+    fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
+        self.faults.clone().map(|faults| Arc::new(Links(faults)) as Arc<dyn LinkSwitch>)
+    }
+
+    fn host(&self) -> Option<Host> {
+        self.host.get().cloned()
+    }
+
+    async fn stopping(&self) {
+        self.stop.wait().await;
     }
 }
 
 struct Links(Faults);
 
-impl LinkFaults for Links {
-    fn cut(&self, nodes: BTreeSet<NodeId>) {
-        self.0.cut(nodes);
+impl LinkSwitch for Links {
+    fn set(&self, faults: LinkFaults) {
+        self.0.set(faults);
     }
 
-    fn cuts(&self) -> BTreeSet<NodeId> {
+    fn current(&self) -> LinkFaults {
         self.0.current()
     }
 }
@@ -128,7 +136,7 @@ impl LocalNode for GatewayNode {
         super::join::introduction(host, port).await
     }
 
-    fn faults(&self) -> Option<Arc<dyn LinkFaults>> {
+    fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
         None
     }
 }

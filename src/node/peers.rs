@@ -2,7 +2,6 @@
 
 use parking_lot::RwLock;
 use raft_groups::NodeId;
-use raft_groups::network::faults::Faults;
 use raft_groups::network::http::AddressBook;
 
 use crate::placement::ClusterMap;
@@ -12,12 +11,11 @@ use crate::routing::MapCell;
 pub(super) struct Peers {
     map: MapCell,
     first: RwLock<ClusterMap>,
-    faults: Faults,
 }
 
 impl Peers {
-    pub fn new(map: MapCell, faults: Faults) -> Self {
-        Self { map, first: RwLock::default(), faults }
+    pub fn new(map: MapCell) -> Self {
+        Self { map, first: RwLock::default() }
     }
 
     /// Takes the map this node was formed with.
@@ -28,9 +26,6 @@ impl Peers {
 
 impl AddressBook for Peers {
     fn peer_url(&self, node: NodeId) -> Option<String> {
-        if self.faults.is_cut(node) {
-            return None;
-        }
         let url = |map: &ClusterMap| map.nodes.get(&node).map(|entry| format!("http://{}", entry.peer_addr));
         url(&self.map.get()).or_else(|| url(&self.first.read()))
     }

@@ -1,5 +1,5 @@
 //! This node's replicas, kept as the map says: opened where it gives one, closed and erased where it has none any more.
-//! One that is damaged stays closed, and says so.
+//! One that is damaged stays closed, and says so, until the map lets it go: then it is erased like any other.
 //!
 //! To open is harmless whatever map it rests on: a new replica waits to be added, and votes for nobody before. To erase
 //! is not, so it rests on more: the replica is closed first, then the map is read as it is now, and only where that
@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use parking_lot::Mutex;
 use raft_groups::{Group, GroupId, Host, Machine, NodeId, OpenError};
 use tokio::time::Instant;
 
 use super::graph_files::GraphFiles;
 use crate::engine::Setup;
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine, Placement, ShardId};
-use crate::routing::{LocalGroups, MapCell, RouteError, Router};
+use crate::routing::{LocalGroups, MapCell, Quarantined, RouteError, Router};
 
 /// Pause between two tries to begin a group, or to write the first map.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -44,6 +45,8 @@ pub(super) struct Replicas {
     pub groups: Arc<LocalGroups>,
     pub map: MapCell,
     pub router: Router,
+    /// Damaged replicas that were erased, so that new ones could come in their place.
+    pub replaced: Arc<Mutex<BTreeSet<GroupId>>>,
 }
 
 impl Replicas {
@@ -185,7 +188,7 @@ impl Replicas {
         for group in self.unwanted(&map).filter(|group| closed.contains(group)) {
             match self.host.erase_group(group).await {
                 Ok(()) => {
-                    self.groups.release(group);
+                    self.release(group);
                     self.erase_graphs(group);
                     tracing::info!(%group, "the map has no replica here any more; it is erased");
                 }
@@ -193,6 +196,22 @@ impl Replicas {
             }
         }
         Ok(())
+    }
+
+    /// Lets the node have a new replica in place of an erased one. One that was damaged is replaced once in the life of a
+    /// process: a disk that damages it again would have it copied for ever.
+    fn release(&self, group: GroupId) {
+        if self.groups.closed(group).is_none() {
+            return;
+        }
+        if self.replaced.lock().insert(group) {
+            self.groups.release(group);
+        } else {
+            tracing::error!(
+                %group,
+                "a replica was damaged again after it had been replaced: this node gets no other one before it is                  restarted; look at its disk"
+            );
+        }
     }
 
     /// Erases a shard's saved graphs. They are checked when they are read, so one that stays costs only its place.
@@ -246,7 +265,8 @@ async fn begin<M: Machine>(group: Group<M>, voters: BTreeSet<NodeId>, patience: 
 
 fn quarantine(groups: &LocalGroups, group: GroupId, error: &OpenError) {
     tracing::error!(%group, %error, "this replica stays closed");
-    groups.quarantine(group, error.to_string());
+    let damaged = matches!(error, OpenError::Damaged { .. });
+    groups.quarantine(Quarantined { group, reason: error.to_string(), damaged });
 }
 
 /// Waits until there is a formed map.

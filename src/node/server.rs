@@ -92,8 +92,9 @@ struct Frame {
 impl Frame {
     fn new(settings: &ServerSettings, me: &JoinRequest, stop: Stop) -> Result<Self, NodeError> {
         let (map, faults) = (MapCell::default(), Faults::default());
-        let peers = Arc::new(Peers::new(map.clone(), faults.clone()));
-        let carrier = NodeCarrier::new(peers.clone()).map_err(|error| NodeError::setup("an HTTP client", error))?;
+        let peers = Arc::new(Peers::new(map.clone()));
+        let carrier = NodeCarrier::new(peers.clone(), faults.clone())
+            .map_err(|error| NodeError::setup("an HTTP client", error))?;
         let carrier = Arc::new(carrier);
         let router = Router::new(carrier.clone(), map.clone());
         let node = Arc::new(ServerNode {
@@ -105,6 +106,7 @@ impl Frame {
             opened: AtomicBool::new(false),
             was_ready: AtomicBool::new(false),
             service: OnceLock::new(),
+            host: OnceLock::new(),
         });
         let formation = Arc::new(Formation::new());
         Ok(Self { map, faults, peers, carrier, router, formation, node })
@@ -133,9 +135,7 @@ impl Frame {
         let member = self.membership(settings, &mut identity, &me).await?;
         let host = self.open_host(settings, dir, &mut identity, &member).await?;
         let service = self.serve_locally(&host)?;
-        let faults = self.faults.clone();
-        let is_cut = Arc::new(move |node| faults.is_cut(node));
-        let door = PeerDoor { cluster: member.first_map.cluster, service, is_cut };
+        let door = PeerDoor { cluster: member.first_map.cluster, service, faults: self.faults.clone() };
         let app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
         let peers_served = peer_port.serve(app, peers_stop, Duration::ZERO);
         let effort = (settings.index_threads, settings.index_share);
@@ -221,6 +221,7 @@ impl Frame {
 
     fn serve_locally(&self, host: &Host) -> Result<Arc<Service>, NodeError> {
         self.node.vitals.measure(host.clone());
+        let _ = self.node.host.set(host.clone());
         let service = Arc::new(Service {
             node: host.identity().node,
             groups: self.node.groups.clone(),
@@ -235,7 +236,8 @@ impl Frame {
     async fn open_replicas(&self, host: &Host, dir: &DataDir, member: &Membership) {
         let (host, groups) = (host.clone(), self.node.groups.clone());
         let dir = dir.path().to_owned();
-        let replicas = Replicas { host, dir, groups, map: self.map.clone(), router: self.router.clone() };
+        let (map, router) = (self.map.clone(), self.router.clone());
+        let replicas = Replicas { host, dir, groups, map, router, replaced: Arc::default() };
         if let Some(meta) = replicas.open_first_meta(&member.first_map).await
             && !member.first_map.is_formed()
         {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use raft_groups::NodeId;
+use raft_groups::network::faults::Faults;
 use raft_groups::network::http::AddressBook;
 use reqwest::StatusCode;
 use tokio::sync::Semaphore;
@@ -37,6 +38,7 @@ pub struct NodeCarrier {
     local: OnceLock<Arc<Service>>,
     addresses: Arc<dyn AddressBook>,
     client: reqwest::Client,
+    faults: Faults,
     peers: Mutex<HashMap<NodeId, Arc<Peer>>>,
 }
 
@@ -57,14 +59,14 @@ impl NodeCarrier {
     ///
     /// # Errors
     /// Where no HTTP client can be made.
-    pub fn new(addresses: Arc<dyn AddressBook>) -> Result<Self, reqwest::Error> {
+    pub fn new(addresses: Arc<dyn AddressBook>, faults: Faults) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
             .pool_max_idle_per_host(MAX_IN_FLIGHT)
             .build()?;
-        Ok(Self { local: OnceLock::new(), addresses, client, peers: Mutex::default() })
+        Ok(Self { local: OnceLock::new(), addresses, faults, client, peers: Mutex::default() })
     }
 
     /// From now on calls to the node of `service` are carried out in this process. Only the first time counts.
@@ -81,12 +83,19 @@ impl NodeCarrier {
         // What cannot be sent to anyone says nothing of the peer, so this comes before its breaker is asked.
         let body = encode(cluster, self.me(), to, calls, left)?;
         let url = self.addresses.peer_url(to).ok_or_else(|| not_sent("its address is not known"))?;
+        if self.faults.loses_to(to) {
+            return Err(not_sent("the link is cut by a fault test"));
+        }
+        self.faults.delay_to(to).await;
         let peer = self.peer(to);
         let _place = peer.places.try_acquire().map_err(|_| RpcError::Busy { limit: MAX_IN_FLIGHT })?;
         if !peer.breaker.lock().admit(Instant::now()) {
             return Err(not_sent("it did not answer lately"));
         }
-        let answer = self.post(&url, body, left).await;
+        let mut answer = self.post(&url, body, left).await;
+        if self.faults.loses_from(to) {
+            answer = Err(RpcError::Lost { reason: "the link is cut by a fault test".to_owned() });
+        }
         let heard = answer.as_ref().is_ok_and(|(status, _)| !status.is_server_error());
         peer.learn(heard, left);
         answer.and_then(|(status, bytes)| understood(status, &bytes))

@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use raft_groups::NodeId;
+use raft_groups::network::faults::Faults;
 use tokio::time::Instant;
 
 use super::rpc::{MAX_CALLS, MAX_RPC_BYTES, PATH, RouteResponse};
@@ -22,8 +22,8 @@ pub struct PeerDoor {
     pub cluster: [u8; 16],
     /// Carries the calls out.
     pub service: Arc<Service>,
-    /// Whether nothing passes between this node and another; for fault tests.
-    pub is_cut: Arc<dyn Fn(NodeId) -> bool + Send + Sync>,
+    /// What is wrong with the links to other nodes; for fault tests.
+    pub faults: Faults,
 }
 
 /// The routes of the peer port that answer other nodes' calls.
@@ -45,11 +45,18 @@ async fn serve(State(door): State<PeerDoor>, body: Bytes) -> Response {
         let here = RouteResponse::WrongDoor { cluster: door.cluster, node: door.service.node };
         return answer(StatusCode::MISDIRECTED_REQUEST, &here);
     }
-    if request.from.is_some_and(|from| (door.is_cut)(from)) {
+    if request.from.is_some_and(|from| door.faults.loses_from(from)) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let deadline = received + request.timeout();
-    answer(StatusCode::OK, &RouteResponse::Answers(door.service.execute(request.calls, deadline).await))
+    let answers = RouteResponse::Answers(door.service.execute(request.calls, deadline).await);
+    if let Some(from) = request.from {
+        door.faults.delay_to(from).await;
+        if door.faults.loses_to(from) {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+    }
+    answer(StatusCode::OK, &answers)
 }
 
 fn answer(status: StatusCode, response: &RouteResponse) -> Response {

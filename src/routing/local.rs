@@ -14,7 +14,7 @@ use crate::placement::{MetaMachine, ShardId};
 pub struct LocalGroups {
     meta: RwLock<Option<Group<MetaMachine>>>,
     shards: RwLock<BTreeMap<ShardId, Group<Engine>>>,
-    quarantined: RwLock<BTreeMap<GroupId, String>>,
+    quarantined: RwLock<BTreeMap<GroupId, Quarantined>>,
 }
 
 impl LocalGroups {
@@ -33,15 +33,14 @@ impl LocalGroups {
         self.shards.read().iter().map(|(shard, group)| (*shard, group.clone())).collect()
     }
 
-    /// Replicas that stay closed since their data is damaged.
+    /// Replicas that stay closed.
     pub fn quarantined(&self) -> Vec<Quarantined> {
-        let closed = self.quarantined.read();
-        closed.iter().map(|(group, reason)| Quarantined { group: *group, reason: reason.clone() }).collect()
+        self.quarantined.read().values().cloned().collect()
     }
 
     /// Why the replica of `group` is closed, where it is.
     pub fn closed(&self, group: GroupId) -> Option<String> {
-        self.quarantined.read().get(&group).cloned()
+        self.quarantined.read().get(&group).map(|closed| closed.reason.clone())
     }
 
     /// Takes the replica of the meta group.
@@ -62,13 +61,13 @@ impl LocalGroups {
         }
     }
 
-    /// Forgets that the replica of `group` was closed as damaged: it is erased.
+    /// Forgets that the replica of `group` stayed closed: it is erased.
     pub fn release(&self, group: GroupId) {
         self.quarantined.write().remove(&group);
     }
 
-    /// Notes that the replica of `group` stays closed.
-    pub fn quarantine(&self, group: GroupId, reason: String) {
-        self.quarantined.write().insert(group, reason);
+    /// Notes that a replica stays closed.
+    pub fn quarantine(&self, closed: Quarantined) {
+        self.quarantined.write().insert(closed.group, closed);
     }
 }

@@ -1,6 +1,6 @@
 //! What the nodes say of themselves, gathered for the cluster's status pages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use raft_groups::{GroupId, GroupStatus, NodeId, Role};
@@ -46,7 +46,7 @@ pub struct NodeReport {
     pub meta: Option<GroupStatus>,
     /// Its replicas of shards.
     pub replicas: Vec<ReplicaReport>,
-    /// Replicas that stay closed since their data is damaged.
+    /// Replicas that stay closed.
     pub quarantined: Vec<Quarantined>,
 }
 
@@ -80,9 +80,15 @@ pub struct Quarantined {
     pub group: GroupId,
     /// What is wrong, with the way out.
     pub reason: String,
+    /// Whether its data fails its checks. If not, the disk did not let it be opened, and may at the next start.
+    pub damaged: bool,
 }
 
 impl NodeReport {
+    fn damaged(&self) -> impl Iterator<Item = GroupId> {
+        self.quarantined.iter().filter(|closed| closed.damaged).map(|closed| closed.group)
+    }
+
     /// Points on this node, every replica counted.
     pub fn points(&self) -> u64 {
         self.replicas.iter().map(|replica| replica.points).sum()
@@ -93,6 +99,11 @@ impl Overview {
     /// The reports there are.
     pub fn reports(&self) -> impl Iterator<Item = &NodeReport> {
         self.nodes.iter().filter_map(|node| node.report.as_ref().ok())
+    }
+
+    /// Replicas that stay closed since their data is damaged.
+    pub fn damaged(&self) -> BTreeSet<(NodeId, GroupId)> {
+        self.reports().flat_map(|report| report.damaged().map(|group| (report.node, group))).collect()
     }
 
     /// All replicas of a shard that were reported, with their nodes.

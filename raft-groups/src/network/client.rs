@@ -15,10 +15,12 @@ use openraft::storage::Snapshot;
 use super::faults::Faults;
 use super::wire::{Envelope, PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode};
 use super::{Lane, Transport};
+use crate::events::votes::refusal;
+use crate::events::{Recorder, What};
 use crate::host::Identity;
 use crate::storage::machine::SnapshotData;
 use crate::storage::state::FrozenState;
-use crate::types::{CommittedLeaderId, Node, Types, Vote};
+use crate::types::{CommittedLeaderId, Node, Types, Vote, index_of};
 use crate::{GroupId, NodeId};
 
 /// The slowest link that is not taken for a dead one, in bytes a second: what a deadline allows for the data.
@@ -35,6 +37,7 @@ const CHUNK_PAUSE: Duration = Duration::from_millis(50);
 pub struct Peers {
     pub identity: Identity,
     pub group: GroupId,
+    pub events: Recorder,
     pub transport: Arc<dyn Transport>,
     pub faults: Faults,
     /// Bytes of a snapshot sent in a second, at most.
@@ -58,6 +61,20 @@ pub enum CallError {
     Nonsense(NodeId),
 }
 
+impl CallError {
+    /// Why, in a word.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Refused(_, Refusal::Cut) => "cut",
+            // The transports say no more than a text of who was late.
+            Self::Unreachable(error) if ["in time", "timed out"].iter().any(|late| error.reason.contains(late)) => "timeout",
+            Self::Unreachable(_) => "unreachable",
+            Self::Refused(_, Refusal::UnknownGroup | Refusal::NoMember) => "not_ready",
+            Self::Refused(..) | Self::Nonsense(_) => "refused",
+        }
+    }
+}
+
 impl Peers {
     /// Sends `request` to `target`, waiting at most `deadline` and what its size takes.
     pub async fn call(
@@ -67,13 +84,32 @@ impl Peers {
         request: Request,
         deadline: Duration,
     ) -> Result<Reply, CallError> {
-        if self.faults.is_cut(target) {
+        let (what, term) = (request.word(), request.term());
+        let reply = self.call_unseen(target, lane, request, deadline).await;
+        if let Err(error) = &reply {
+            self.events.tell(term, || What::MessageLost { to: target, what, reason: error.word() });
+        }
+        reply
+    }
+
+    async fn call_unseen(
+        &self,
+        target: NodeId,
+        lane: Lane,
+        request: Request,
+        deadline: Duration,
+    ) -> Result<Reply, CallError> {
+        if self.faults.loses_to(target) {
             return Err(CallError::Refused(target, Refusal::Cut));
         }
+        self.faults.delay_to(target).await;
         let Identity { cluster, node, .. } = self.identity;
         let envelope = encode(&Envelope { cluster, from: node, to: target, group: self.group, request });
         let deadline = deadline + Duration::from_millis(envelope.len() as u64 * 1000 / SLOWEST_LINK);
         let reply = self.transport.call(target, lane, envelope, deadline).await?;
+        if self.faults.loses_from(target) {
+            return Err(CallError::Refused(target, Refusal::Cut));
+        }
         match decode(&reply) {
             Some(Reply::Refused(refusal)) => Err(CallError::Refused(target, refusal)),
             Some(reply) => Ok(reply),
@@ -91,6 +127,31 @@ impl Peer {
 
     fn nonsense(&self) -> RPCError<Types> {
         RPCError::Network(NetworkError::new(&CallError::Nonsense(self.target)))
+    }
+
+    /// Asks for a vote, or in a pre-vote whether it would be given.
+    async fn ask_vote(
+        &self,
+        rpc: VoteRequest<Types>,
+        pre: bool,
+        deadline: Duration,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let (target, events) = (self.target, &self.peers.events);
+        let (asked, term) = (rpc.clone(), rpc.vote.leader_id.term);
+        let last_log = rpc.last_log_id.map_or((0, 0), |id| (id.leader_id.term, id.index));
+        events.tell(term, || What::VoteAsked { to: target, pre, last_log });
+        let request = if pre { Request::PreVote(rpc) } else { Request::Vote(rpc) };
+        let Reply::Vote(answer) = self.call(request, deadline).await? else { return Err(self.nonsense()) };
+        events.tell(term, || {
+            let stands = ((&asked.vote, asked.last_log_id.as_ref()), (&answer.vote, answer.last_log_id.as_ref()));
+            // The vote of a leader that was elected, and of no later term, and a log that is not ahead: only a lease refuses then.
+            let bound = answer.vote.committed
+                && answer.last_log_id <= asked.last_log_id
+                && answer.vote.leader_id.term <= asked.vote.leader_id.term;
+            let reason = (!answer.vote_granted).then(|| refusal(stands.0, stands.1, bound, asked.leadership_transfer));
+            What::VoteAnswered { from: target, pre, reason }
+        });
+        Ok(answer)
     }
 
     /// Sends the state chunk by chunk, and has it installed.
@@ -175,8 +236,15 @@ impl RaftNetworkV2<Types> for Peer {
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         // A follower that syncs slowly is not a dead one: only heartbeats have the heartbeat's deadline.
         let deadline = if rpc.entries.is_empty() { option.hard_ttl() } else { APPEND_DEADLINE };
+        let (to, count, term) = (self.target, rpc.entries.len(), rpc.vote.leader_id.term);
+        let (prev, commit) = (index_of(&rpc.prev_log_id), index_of(&rpc.leader_commit));
+        let events = self.peers.events.clone();
+        events.tell(term, || What::AppendSent { to, prev, count, commit });
         match self.call(Request::Append(rpc), deadline).await? {
-            Reply::Append(response) => Ok(response),
+            Reply::Append(response) => {
+                events.tell(term, || append_answered(to, prev + count as u64, &response));
+                Ok(response)
+            }
             _ => Err(self.nonsense()),
         }
     }
@@ -186,10 +254,7 @@ impl RaftNetworkV2<Types> for Peer {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.call(Request::Vote(rpc), option.hard_ttl()).await? {
-            Reply::Vote(response) => Ok(response),
-            _ => Err(self.nonsense()),
-        }
+        self.ask_vote(rpc, false, option.hard_ttl()).await
     }
 
     /// openraft's default grants without asking, which would make pre-vote a formality.
@@ -198,10 +263,7 @@ impl RaftNetworkV2<Types> for Peer {
         rpc: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.call(Request::PreVote(rpc), option.hard_ttl()).await? {
-            Reply::Vote(response) => Ok(response),
-            _ => Err(self.nonsense()),
-        }
+        self.ask_vote(rpc, true, option.hard_ttl()).await
     }
 
     async fn full_snapshot(
@@ -214,10 +276,14 @@ impl RaftNetworkV2<Types> for Peer {
         let SnapshotData::Frozen(state) = snapshot.snapshot else {
             return Err(StreamingError::Network(NetworkError::from_string("only own snapshots are sent")));
         };
+        let index = index_of(&state.meta.last_log_id);
         tokio::select! {
             biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = self.send_snapshot(vote, state) => {
+                if sent.is_ok() {
+                    self.peers.events.tell(vote.leader_id.term, || What::SnapshotSent { to: self.target, index });
+                }
                 sent.map_err(|error| StreamingError::Network(NetworkError::new(&error)))
             }
         }
@@ -232,5 +298,15 @@ impl RaftNetworkV2<Types> for Peer {
             Reply::TransferLeader(response) => Ok(response),
             _ => Err(self.nonsense()),
         }
+    }
+}
+
+/// What a follower's answer says, where `all` is the last index it was sent.
+fn append_answered(from: NodeId, all: u64, response: &AppendEntriesResponse<Types>) -> What {
+    match response {
+        AppendEntriesResponse::Success => What::AppendAcked { from, matched: all },
+        AppendEntriesResponse::PartialSuccess(matched) => What::AppendAcked { from, matched: index_of(matched) },
+        AppendEntriesResponse::Conflict => What::AppendRefused { from, reason: "conflict" },
+        AppendEntriesResponse::HigherVote(_) => What::AppendRefused { from, reason: "higher_term" },
     }
 }

@@ -1,29 +1,58 @@
-//! Cuts in a node's links to others, for tests on real processes and for demonstrations. Off unless someone cuts.
+//! Faults in a node's links to others, for tests on real processes and for demonstrations. None unless someone asks.
+//!
+//! A request from A to B is one message from A to B, and its reply one from B to A. Each node loses or delays what it
+//! sends and what it receives as told here, so a one-way cut behaves as on a real network: B carries out what A asks,
+//! and A never learns of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 
 use crate::NodeId;
 
-/// The links of this node that are cut, both ways. Clones share the state.
+/// What is wrong with a node's links.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkFaults {
+    /// What this node sends to these is lost.
+    pub lost_to: BTreeSet<NodeId>,
+    /// What these send to this node is lost.
+    pub lost_from: BTreeSet<NodeId>,
+    /// What this node sends to these arrives so much later.
+    pub delay_to: BTreeMap<NodeId, Duration>,
+}
+
+/// The faults of one node's links. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<RwLock<BTreeSet<NodeId>>>);
+pub struct Faults(Arc<RwLock<LinkFaults>>);
 
 impl Faults {
-    /// Cuts the links to exactly `nodes`; an empty set heals all.
-    pub fn cut(&self, nodes: BTreeSet<NodeId>) {
-        *self.0.write() = nodes;
+    /// From now on exactly these; the default heals all.
+    pub fn set(&self, faults: LinkFaults) {
+        *self.0.write() = faults;
     }
 
-    /// Whether nothing passes between this node and `node`.
-    pub fn is_cut(&self, node: NodeId) -> bool {
-        self.0.read().contains(&node)
-    }
-
-    /// The nodes this one is cut off from.
-    pub fn current(&self) -> BTreeSet<NodeId> {
+    /// The faults of this moment.
+    pub fn current(&self) -> LinkFaults {
         self.0.read().clone()
+    }
+
+    /// Whether what this node sends to `node` is lost.
+    pub fn loses_to(&self, node: NodeId) -> bool {
+        self.0.read().lost_to.contains(&node)
+    }
+
+    /// Whether what `node` sends to this node is lost.
+    pub fn loses_from(&self, node: NodeId) -> bool {
+        self.0.read().lost_from.contains(&node)
+    }
+
+    /// Waits as long as a message to `node` is held up.
+    pub async fn delay_to(&self, node: NodeId) {
+        let delay = self.0.read().delay_to.get(&node).copied();
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
     }
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use openraft::raft::{AppendEntriesResponse, SnapshotResponse};
+use openraft::raft::{AppendEntriesResponse, SnapshotResponse, VoteRequest};
 use openraft::storage::Snapshot;
 use tokio::time::Instant;
 
 use super::wire::{PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk};
 use crate::Machine;
+use crate::events::votes::refusal;
+use crate::events::{VoteReason, What};
 use crate::replica::Replica;
 use crate::runtime::random_u64;
 use crate::storage::machine::SnapshotData;
@@ -55,15 +57,17 @@ impl<M: Machine> Answer for Replica<M> {
                 let (at, term) = (Instant::now(), rpc.vote.leader_id.term);
                 let committed = rpc.leader_commit.filter(|committed| committed.leader_id.term == term);
                 let response = raft.append_entries(rpc).await;
+                if matches!(response, Ok(AppendEntriesResponse::Success | AppendEntriesResponse::Conflict)) {
+                    *self.heard_leader.lock() = Some(at);
+                }
                 if let (Some(committed), Ok(AppendEntriesResponse::Success)) = (committed, &response) {
                     let applied = index_of(&self.applied.log_id.borrow());
                     self.contact.lock().heard(at, committed.index, applied);
                 }
                 response.map_or_else(|_| stopped(), Reply::Append)
             }
-            Request::Vote(_) | Request::PreVote(_) if !self.may_vote() => Reply::Refused(Refusal::NoMember),
-            Request::Vote(rpc) => raft.vote(rpc).await.map_or_else(|_| stopped(), Reply::Vote),
-            Request::PreVote(rpc) => raft.pre_vote(rpc).await.map_or_else(|_| stopped(), Reply::Vote),
+            Request::Vote(rpc) => self.vote(rpc, false).await,
+            Request::PreVote(rpc) => self.vote(rpc, true).await,
             Request::TransferLeader(rpc) => {
                 raft.handle_transfer_leader(rpc).await.map_or_else(|_| stopped(), Reply::TransferLeader)
             }
@@ -78,6 +82,28 @@ impl<M: Machine> Answer for Replica<M> {
 }
 
 impl<M: Machine> Replica<M> {
+    /// Votes, or in a pre-vote says how it would.
+    async fn vote(&self, rpc: VoteRequest<Types>, pre: bool) -> Reply {
+        let (asked, events) = (rpc.clone(), &self.peers.events);
+        let (candidate, term) = (rpc.vote.leader_id.voted_for, rpc.vote.leader_id.term);
+        if !self.may_vote() {
+            events.tell(term, || What::VoteRefused { candidate, pre, reason: VoteReason::NoMember });
+            return Reply::Refused(Refusal::NoMember);
+        }
+        let hears_leader = events.is_on() && self.hears_leader();
+        let answered = if pre { self.raft.pre_vote(rpc).await } else { self.raft.vote(rpc).await };
+        let Ok(answer) = answered else { return Reply::Refused(Refusal::Stopped) };
+        events.tell(term, || match answer.vote_granted {
+            true => What::VoteGranted { candidate, pre },
+            false => {
+                let stands = ((&asked.vote, asked.last_log_id.as_ref()), (&answer.vote, answer.last_log_id.as_ref()));
+                let reason = refusal(stands.0, stands.1, hears_leader, asked.leadership_transfer);
+                What::VoteRefused { candidate, pre, reason }
+            }
+        });
+        Reply::Vote(answer)
+    }
+
     async fn take_chunk(self: &Arc<Self>, chunk: SnapshotChunk) -> Reply {
         let transfer = chunk.transfer();
         let answer = match chunk {

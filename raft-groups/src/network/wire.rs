@@ -37,6 +37,31 @@ pub enum Request {
     Snapshot(SnapshotChunk),
 }
 
+impl Request {
+    /// What it is, in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Append(rpc) if rpc.entries.is_empty() => "heartbeat",
+            Self::Append(_) => "append",
+            Self::Vote(_) => "vote",
+            Self::PreVote(_) => "pre_vote",
+            Self::TransferLeader(_) => "transfer",
+            Self::ReadIndex => "read_index",
+            Self::AwaitApplied { .. } => "await_applied",
+            Self::Snapshot(_) => "snapshot",
+        }
+    }
+
+    /// The term it is sent in; 0 where it names none.
+    pub fn term(&self) -> u64 {
+        match self {
+            Self::Append(rpc) => rpc.vote.leader_id.term,
+            Self::Vote(rpc) | Self::PreVote(rpc) => rpc.vote.leader_id.term,
+            _ => 0,
+        }
+    }
+}
+
 /// One step of a snapshot's way to a follower; each waits for the answer to the one before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum SnapshotChunk {

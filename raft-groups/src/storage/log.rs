@@ -8,8 +8,9 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, ControlFlow, RangeBounds};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use parking_lot::Mutex;
 
@@ -19,6 +20,7 @@ use super::store::{Batch, Store};
 use super::syncer::Syncer;
 use super::tail::{Known, TailEntry, after};
 use crate::GroupId;
+use crate::events::{Recorder, What};
 use crate::types::{Entry, LogId, Types, Vote};
 use crate::watch;
 
@@ -33,6 +35,8 @@ pub struct GroupLog(Arc<Inner>);
 
 struct Inner {
     group: GroupId,
+    /// Where what happens to the log is told, once there is a listener to tell.
+    recorder: OnceLock<Recorder>,
     store: Arc<dyn Store>,
     syncer: Syncer,
     known: Mutex<Known>,
@@ -55,7 +59,27 @@ impl GroupLog {
         known.last = check_entries(&*store, group, known.purged)?.or(known.purged);
         known.first = after(known.purged);
         let (durable, durable_seen) = watch::channel(Some(after(known.last)));
-        Ok(Self(Arc::new(Inner { group, store, syncer, known: Mutex::new(known), durable, durable_seen })))
+        let recorder = OnceLock::new();
+        Ok(Self(Arc::new(Inner { group, recorder, store, syncer, known: Mutex::new(known), durable, durable_seen })))
+    }
+
+    /// From now on what happens to this log is told to `recorder`.
+    pub fn report_to(&self, recorder: Recorder) {
+        let _ = self.0.recorder.set(recorder);
+    }
+
+    /// Tells of this group; the term is that of the vote.
+    pub fn tell(&self, what: impl FnOnce() -> What) {
+        if let Some(recorder) = self.0.recorder.get().filter(|recorder| recorder.is_on()) {
+            let term = self.0.known.lock().vote.map_or(0, |vote| vote.leader_id.term);
+            recorder.tell(term, what);
+        }
+    }
+
+    /// The last `last` entries, as many as fit one message.
+    pub fn tail(&self, last: u64) -> io::Result<Vec<Entry>> {
+        let end = after(self.0.known.lock().last);
+        self.read_range(end.saturating_sub(last)..end, MESSAGE_BYTES)
     }
 
     /// Waits until the entry at `index` is durable here, as it must be before the machine's state shows it: else a log
@@ -203,6 +227,13 @@ fn check_entries(store: &dyn Store, group: GroupId, purged: Option<LogId>) -> io
     damage.map_or(Ok(last), Err)
 }
 
+/// The membership that an entry brings, where it brings one.
+fn membership(entry: &Entry) -> Option<What> {
+    let EntryPayload::Membership(members) = &entry.payload else { return None };
+    let (voters, learners) = (members.voter_ids().collect(), members.learner_ids().collect());
+    Some(What::Membership { voters, learners, joint: members.get_joint_config().len() > 1, index: entry.log_id.index })
+}
+
 fn hole(group: GroupId, index: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the log of {group} has no entry {index}"))
 }
@@ -250,6 +281,7 @@ impl RaftLogStorage<Types> for GroupLog {
         I::IntoIter: Send,
     {
         let mut batch = Batch::default();
+        let (mut told, mut members): (Option<(u64, u64, u64)>, Vec<What>) = (None, Vec::new());
         let append = {
             let mut known = self.0.known.lock();
             known.queued += 1;
@@ -261,6 +293,8 @@ impl RaftLogStorage<Types> for GroupLog {
                 if known.last == known.purged {
                     known.first = index;
                 }
+                told = Some((told.map_or(index, |(first, _, _)| first), index, entry.log_id.leader_id.term));
+                members.extend(membership(&entry));
                 let bytes = put(&mut batch, self.0.group, LogKey::Entry(index), &entry);
                 known.last = Some(entry.log_id);
                 known.tail_bytes += bytes;
@@ -270,6 +304,12 @@ impl RaftLogStorage<Types> for GroupLog {
             }
             append
         };
+        if let Some((first, last, entry_term)) = told {
+            self.tell(|| What::Appended { first, last, entry_term });
+        }
+        for change in members {
+            self.tell(|| change);
+        }
         let inner = self.0.clone();
         self.0.syncer.submit(batch, true, move |result| {
             {
@@ -303,6 +343,7 @@ impl RaftLogStorage<Types> for GroupLog {
             known.cuts += 1;
             self.0.durable.send_replace(Some(known.durable()));
         }
+        self.tell(|| What::Truncated { from: after(last) });
         // Not awaited: the queue keeps it before the next append, whose durability covers it.
         self.0.syncer.submit(batch, false, drop);
         Ok(())
@@ -323,6 +364,7 @@ impl RaftLogStorage<Types> for GroupLog {
             self.0.durable.send_replace(Some(known.durable()));
             (from, end.min(upto.index + 1))
         };
+        self.tell(|| What::Purged { upto: upto.index });
         let mut first = Batch::default();
         put(&mut first, self.0.group, LogKey::Purged, &upto);
         self.0.syncer.submit(first, false, drop);

@@ -11,8 +11,9 @@ use parking_lot::RwLock;
 
 use super::log::GroupLog;
 use super::state::{FrozenState, GroupState, Stage};
+use crate::events::What;
 use crate::machine::{Changes, Machine, Position};
-use crate::types::{CommittedLeaderId, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types};
+use crate::types::{CommittedLeaderId, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types, index_of};
 use crate::watch;
 
 /// Entries applied, at most, before their replies are sent.
@@ -48,6 +49,12 @@ impl<M: Machine> Applier<M> {
         let machine = Arc::new(RwLock::new(Arc::new(M::open(&setup, &state.reader())?)));
         let (applied, log_id) = watch::channel(state.header().applied);
         Ok((Self { setup, state, log, machine: machine.clone(), applied }, Applied { machine, log_id }))
+    }
+
+    fn tell(&self, what: impl FnOnce() -> What) {
+        if let Some(log) = &self.log {
+            log.tell(what);
+        }
     }
 
     /// Applies one entry to the machine in memory.
@@ -108,6 +115,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
             if let Some(applied) = chunk.applied {
                 self.state.commit(&chunk.changes, applied, chunk.membership).await?;
                 self.applied.send_replace(Some(applied));
+                self.tell(|| What::Applied { index: applied.index });
             }
             for (responder, reply) in replies {
                 responder.send(reply);
@@ -134,6 +142,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         let machine = blocking(|| M::open(&self.setup, &reader))?;
         *self.machine.write() = Arc::new(machine);
         self.applied.send_replace(meta.last_log_id);
+        self.tell(|| What::SnapshotInstalled { index: index_of(&meta.last_log_id) });
         let state = self.state.clone();
         tokio::spawn(async move {
             if let Err(error) = state.erase_below_current().await {

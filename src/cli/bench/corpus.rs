@@ -3,8 +3,8 @@
 use super::parts::{Label, PARTS, Part, read_labels};
 use super::truth::{TOP, Truth, exact};
 use crate::api::{PointId, PointInput, Search, SearchParams, VectorValue, WithPayload, WithVector};
-use crate::cli::demo;
 use crate::cli::ingest::open_npy;
+use crate::cli::tour;
 use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -49,7 +49,7 @@ impl Corpus {
 
     /// The bundled sample.
     pub(super) fn bundled() -> anyhow::Result<Self> {
-        let (points, _, columns) = demo::points(0)?;
+        let (points, _, columns) = tour::points(0)?;
         let (mut numbers, mut labels) = (Vec::new(), Vec::new());
         for row in points {
             let point = row?.point.map_err(anyhow::Error::msg)?;
@@ -58,7 +58,7 @@ impl Corpus {
             let vector = point.vector.into_named().remove("").context("the bundled points have one vector")?;
             numbers.extend(vector);
         }
-        let queries = demo::examples()?.into_iter().map(|example| example.vector).collect();
+        let queries = tour::examples()?.into_iter().map(|example| example.vector).collect();
         let name = format!("the bundled {}, repeated under new ids (no --data)", rows(&numbers, columns));
         Ok(Self { name, columns, numbers, labels, queries, listed: BTreeMap::new() })
     }

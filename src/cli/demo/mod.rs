@@ -1,142 +1,139 @@
-//! `quiver demo`: the main job in front of the reader, on real processes and real data.
+//! `quiver demo`: a real cluster to look into, to break and to learn from.
 //!
-//! A cluster comes up, the bundled sample goes in, searches are answered at three levels with their evidence, recall is
-//! measured against exact answers, a leader is killed with -9, the same searches are answered again. Everything shown
-//! comes through the HTTP API that any client uses; a claim that does not hold makes the demo fail.
+//! ```text
+//! browser ─▶ web ─▶ Stage ─▶ Crew (main thread: starts, kills, pauses the nodes' processes)
+//!    ▲               │ └──▶ the nodes' own API: links, campaigns, reads, writes
+//!    └──── Tape ◀────┴──── feeds ◀── each node's /quiver/v1/events
+//! ```
+//! The supervisor is no part of the cluster: it may kill any node and goes on showing the rest. It is the only one that
+//! kills, pauses, restarts, wipes and cuts, it listens on the loopback interface alone, and when it ends nothing is left.
 
-mod data;
-mod murder;
-mod searches;
+mod crew;
+mod feed;
+mod lessons;
+mod links;
+mod members;
+mod mirror;
+mod replay;
+mod stage;
+mod tape;
+mod visitor;
+mod web;
 
-pub(crate) use data::{Example, examples, points};
-
-use super::client::Client;
-use super::dev::{Cluster, Home, Plan, Stop, welcome};
-use super::exit::Exit;
-use super::ingest::{Account, Journal, Load, Reject, create, load};
-use super::progress::Progress;
-use super::table::thousands;
-use crate::api::{Consistency, Count, Counted};
-use std::io::IsTerminal;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// The demo's collection.
-const COLLECTION: &str = "wordnet";
+use anyhow::Context;
+use clap::builder::PossibleValuesParser;
+
+use self::crew::Crew;
+use self::stage::{Stage, Timings};
+use super::dev::{Home, Stop};
+use super::exit::Exit;
+
+/// Shards of the demo's cluster: the last lesson looks at all of them, the others at one.
+const SHARDS: u32 = 8;
+/// How often the supervisor looks whether a node has ended by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Arguments of `quiver demo`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DemoArgs {
-    /// Leave the cluster up at the end, to play with, until Ctrl-C.
-    #[arg(long)]
-    keep: bool,
-    /// Port of the gateway; nodes follow at +1, +2, +3, their peer ports at +101, +102, +103.
-    #[arg(long, value_name = "PORT", default_value_t = 8000, value_parser = clap::value_parser!(u16).range(1024..=65_000))]
-    base_port: u16,
+    /// Nodes to start.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=7))]
+    nodes: u8,
+    /// How much slower than usual heartbeats and elections are, so that people can follow: 1x to 20x.
+    #[arg(long, value_name = "FACTOR", default_value = "5x", value_parser = slowness)]
+    slow: f64,
+    /// Begin with this lesson.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(lessons::names()))]
+    lesson: Option<String>,
+    /// Port of the page, on 127.0.0.1; 0 takes a free one. The nodes take free ports.
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    port: u16,
+    /// Start no cluster: show a recording that was saved from the page.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nodes", "slow", "lesson"])]
+    replay: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   quiver demo
-  quiver demo --keep
-  quiver demo --base-port 9000";
+  quiver demo --nodes 5 --slow 2x
+  quiver demo --lesson split-vote
+  quiver demo --replay recording.ndjson";
+
+fn slowness(text: &str) -> Result<f64, String> {
+    let factor: f64 = text.trim_end_matches('x').parse().map_err(|_| format!("`{text}` is no factor: say 5x"))?;
+    if (1.0..=20.0).contains(&factor) { Ok(factor) } else { Err("choose 1x to 20x".to_owned()) }
+}
 
 /// Runs the verb.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
-    let home = Home::new(None)?;
     let mut stop = Stop::listen()?;
-    let mut cluster = Cluster::start(Plan::new(3, args.base_port, home.path()))?;
-    let outcome = tokio::select! {
-        outcome = story(&mut cluster) => outcome,
-        () = stop.asked() => Err(anyhow::anyhow!("interrupted")),
-    };
-    if outcome.is_ok() && args.keep {
-        println!("{}", welcome(&cluster, &home));
-        println!(
-            "The sample is in the collection `{COLLECTION}`: quiver search {COLLECTION} --id 7 --url {}",
-            cluster.door()
-        );
-        stop.asked().await;
-    }
-    cluster.stop().await;
-    outcome?;
-    println!("\nAll processes stopped, all data removed.");
-    Ok(Exit::Ok)
-}
-
-async fn story(cluster: &mut Cluster) -> anyhow::Result<()> {
-    let started = Instant::now();
-    chapter("A cluster: three nodes and a gateway, four processes of this binary");
-    cluster.serving(Duration::from_secs(60)).await?;
-    for (name, url, pid, _) in cluster.members() {
-        println!("  {name:<8} {url}  pid {pid}");
-    }
-    println!(
-        "  Serving after {:.1} s: 8 shards, each a Raft group with a copy on every node.",
-        started.elapsed().as_secs_f64()
-    );
-
-    let client = Arc::new(Client::new(&[cluster.door().to_owned()])?);
-    chapter("5,000 dictionary entries, as real sentence embeddings");
-    ingest(&client).await?;
-
-    let examples = examples()?;
-    chapter("Search by meaning, at ONE, QUORUM and ALL");
-    searches::show(&client, &examples).await?;
-
-    chapter("Recall: all 100 bundled queries against their exact answers");
-    let before = searches::ask_all(&client, &examples).await?;
-    searches::judge(&examples, &before)?;
-
-    chapter("A murder");
-    murder::commit(cluster, &client, &examples, &before).await
-}
-
-/// Loads the sample and counts what arrived.
-async fn ingest(client: &Arc<Client>) -> anyhow::Result<()> {
-    let (rows, expected, columns) = points(0)?;
-    create(client, COLLECTION, Some(columns), None, Duration::from_secs(30)).await?;
-    let plan = Load {
-        collection: COLLECTION.into(),
-        batch: 100,
-        clients: 4,
-        consistency: Some(Consistency::Quorum),
-        patience: Duration::from_secs(30),
-        max_rejects: 0,
-    };
-    let mut bar = Bar(Progress::start("  ingest"));
-    let started = Instant::now();
-    let account = load(client.clone(), plan, rows, &mut bar).await?;
-    let elapsed = started.elapsed().as_secs_f64();
-    bar.0.finish();
-    let count = Count { collection: COLLECTION.into(), ..Count::default() };
-    let counted: Counted = client.ask("/quiver/v1/count", &count).await?;
-    anyhow::ensure!(counted.count == expected, "{} points are stored, {expected} were acknowledged", counted.count);
-    let rate = thousands((account.points as f64 / elapsed) as u64);
-    println!("  {} points in {elapsed:.1} s ({rate}/s), each batch synced to disk", thousands(account.points));
-    println!("  by a majority of its shard's replicas before it was acknowledged.");
-    Ok(())
-}
-
-/// Only the bar; rejects end the demo by `max_rejects`.
-struct Bar(Progress);
-
-impl Journal for Bar {
-    fn update(&mut self, account: &Account, rejects: &[Reject]) -> anyhow::Result<()> {
-        for reject in rejects {
-            self.0.note(&format!("rejected row {}: {}", reject.row, reject.reason));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port));
+    let listener = listener
+        .with_context(|| format!("port {} cannot be used: stop what uses it, or choose another --port", args.port))?;
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let address = listener.local_addr()?;
+    if let Some(file) = &args.replay {
+        let app = replay::router(file, address)?;
+        println!("quiver demo: showing {} on http://{address}", file.display());
+        tokio::select! {
+            served = async { axum::serve(listener, app).await } => served?,
+            () = stop.asked() => {}
         }
-        self.0.show(account.points, account.fraction);
-        Ok(())
+        return Ok(Exit::Ok);
+    }
+    let home = Home::new(None)?;
+    let timings = Timings::slowed(args.slow);
+    let (mut crew, orders) = Crew::start(args.nodes.into(), SHARDS, &timings, home.path())?;
+    let stage = Stage::new(&crew, orders, timings);
+    for name in crew.names() {
+        tokio::spawn(feed::follow(stage.clone(), name));
+    }
+    println!("quiver demo: open http://{address}");
+    let app = web::router(stage.clone(), address);
+    let served = tokio::spawn(async move { axum::serve(listener, app).await });
+    tokio::spawn(opening(stage.clone(), args.lesson));
+    let lived = tokio::select! {
+        lived = live(&mut crew, &stage) => lived,
+        () = stop.asked() => Ok(()),
+    };
+    served.abort();
+    eprintln!("\nquiver demo: stopping");
+    crew.stop().await;
+    lived.map(|()| Exit::Ok)
+}
+
+/// Makes the visitor's collection, then begins the lesson that was asked for.
+async fn opening(stage: Arc<Stage>, lesson: Option<String>) {
+    if let Err(error) = visitor::settle_in(&stage).await {
+        eprintln!("quiver demo: reads and writes are not possible: {error:#}");
+        return;
+    }
+    if let Some(lesson) = lesson
+        && let Err(error) = lessons::start(&stage, &lesson).await
+    {
+        eprintln!("quiver demo: the lesson did not begin: {error:#}");
     }
 }
 
-/// A heading, bold on a terminal that wants it.
-fn chapter(title: &str) {
-    if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        println!("\n\x1b[1m{title}\x1b[0m");
-    } else {
-        println!("\n{title}");
+/// Carries out orders and reports nodes that end by themselves, for ever.
+async fn live(crew: &mut Crew, stage: &Stage) -> anyhow::Result<()> {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            () = crew.serve() => {}
+            _ = looks.tick() => {
+                for obituary in crew.died() {
+                    stage.buried(&obituary.name, &obituary.reason);
+                }
+            }
+        }
     }
 }

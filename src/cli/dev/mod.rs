@@ -1,11 +1,12 @@
 //! `quiver dev`: a whole cluster on one machine, as real processes of this binary, until Ctrl-C.
 //!
-//! The same [`Cluster`] of child processes serves the demo and the bench.
+//! The same [`Cluster`] of child processes serves the tour, the demo and the bench.
 
 mod cluster;
 mod process;
 
 pub(crate) use cluster::{Cluster, Plan};
+pub(crate) use process::Process;
 
 use super::exit::Exit;
 use super::table::Table;

@@ -70,9 +70,23 @@ impl Process {
     /// SIGTERM.
     pub(crate) fn terminate(&mut self) {
         self.settled = true;
+        self.signal(libc::SIGTERM);
+    }
+
+    /// SIGSTOP: it keeps its ports and its memory, and does nothing.
+    pub(crate) fn pause(&mut self) {
+        self.signal(libc::SIGSTOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&mut self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&mut self, signal: i32) {
         if self.ended().is_none() {
             // SAFETY: no memory is touched; the child has not been reaped, so the id is still its own.
-            unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
+            unsafe { libc::kill(self.child.id() as i32, signal) };
         }
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use parking_lot::Mutex;
-use raft_groups::{Changes, GroupStatus, Machine, NodeId, Position, ReadMode, Role};
+use raft_groups::network::faults::LinkFaults;
+use raft_groups::{Changes, GroupStatus, Machine, Position, ReadMode, Role};
 use tokio::time::Instant;
 
 use crate::api::HealthState;
@@ -16,7 +17,7 @@ use crate::engine::{
     SearchQuery, Selector,
 };
 use crate::gateway::backend::{Backend, Rows};
-use crate::gateway::{GatewayState, Introduction, Limits, LinkFaults, LocalNode, NodeHealth, router};
+use crate::gateway::{GatewayState, Introduction, Limits, LinkSwitch, LocalNode, NodeHealth, router};
 use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, NodeState, ShardId};
 use crate::routing::{
     Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, NodeOverview, NodeReport, Overview,
@@ -305,20 +306,20 @@ impl LocalNode for FakeCluster {
         self.introductions.lock().get(&port).cloned().ok_or_else(|| "connection refused".to_owned())
     }
 
-    fn faults(&self) -> Option<Arc<dyn LinkFaults>> {
-        (!*self.faults_off.lock()).then(|| self.switch.clone() as Arc<dyn LinkFaults>)
+    fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
+        (!*self.faults_off.lock()).then(|| self.switch.clone() as Arc<dyn LinkSwitch>)
     }
 }
 
 #[derive(Default)]
-struct Switch(Mutex<BTreeSet<NodeId>>);
+struct Switch(Mutex<LinkFaults>);
 
-impl LinkFaults for Switch {
-    fn cut(&self, nodes: BTreeSet<NodeId>) {
-        *self.0.lock() = nodes;
+impl LinkSwitch for Switch {
+    fn set(&self, faults: LinkFaults) {
+        *self.0.lock() = faults;
     }
 
-    fn cuts(&self) -> BTreeSet<NodeId> {
+    fn current(&self) -> LinkFaults {
         self.0.lock().clone()
     }
 }

@@ -97,6 +97,14 @@ async fn links_are_cut_only_where_faults_are_allowed() {
     assert_eq!(get(&router, "/quiver/v1/faults").await.ok().body, json!({"cut": ["node1"]}));
     let refused = call(&router, "PUT", "/quiver/v1/faults", r#"{"cut":["node9"]}"#).await.refused(400, "invalid_input");
     assert_eq!(refused.detail("field"), "cut[0]");
+    let one_way = r#"{"cut_to":["node1"],"delay_ms":{"node1":40}}"#;
+    let shown = json!({"cut": [], "cut_to": ["node1"], "delay_ms": {"node1": 40}});
+    assert_eq!(call(&router, "PUT", "/quiver/v1/faults", one_way).await.ok().body, shown);
+    let both_ways = r#"{"cut_to":["node1"],"cut_from":["node1"]}"#;
+    assert_eq!(call(&router, "PUT", "/quiver/v1/faults", both_ways).await.ok().body, json!({"cut": ["node1"]}));
+    let hours = r#"{"delay_ms":{"node1":3600000}}"#;
+    let refused = call(&router, "PUT", "/quiver/v1/faults", hours).await.refused(400, "invalid_input");
+    assert_eq!(refused.detail("field"), "delay_ms.node1");
     assert_eq!(call(&router, "DELETE", "/quiver/v1/faults", "").await.ok().body, json!({"cut": []}));
     *cluster.faults_off.lock() = true;
     for method in ["GET", "PUT", "DELETE"] {

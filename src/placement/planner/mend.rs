@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use raft_groups::{GroupId, NodeId};
 
 use super::view::{View, with, without};
-use crate::placement::{Change, META, Placement, meta_voters};
+use crate::placement::{Change, META, Placement, ShardId, meta_voters};
 
 /// A plan that leads to a node that is gone, or may hold nothing any more, is made anew: nobody else can end it. What is
 /// confirmed comes first, since going back costs nothing.
@@ -13,10 +13,11 @@ pub(super) fn dead_end(view: &View<'_>) -> Option<Change> {
     let unsettled = view.map.placements().filter(|(_, placement)| !placement.settled);
     unsettled.into_iter().find_map(|(group, placement)| {
         let new = placement.target.difference(&placement.actual).copied();
-        let gone = new.into_iter().find(|node| view.is_lost(*node) || view.must_go(*node))?;
+        let bad = |node: NodeId| view.is_lost(node) || view.is_damaged(group, node);
+        let gone = new.into_iter().find(|node| bad(*node) || view.must_go(*node))?;
         let rest = without(&placement.target, gone);
-        let back = placement.actual.difference(&rest).copied().find(|node| !view.is_lost(*node));
-        let target = match back.or_else(|| view.receiver(&rest, &BTreeSet::from([gone]))) {
+        let back = placement.actual.difference(&rest).copied().find(|node| !bad(*node));
+        let target = match back.or_else(|| view.receiver(&rest, &with(&view.spoilt(group), gone))) {
             Some(other) => with(&rest, other),
             None => rest,
         };
@@ -28,20 +29,20 @@ pub(super) fn dead_end(view: &View<'_>) -> Option<Change> {
 pub(super) fn meta(view: &View<'_>) -> Option<Change> {
     let wanted = meta_voters(view.map.members());
     let placement = settled(&view.map.meta)?;
-    place(view, META, mended(view, &placement.target, wanted, None)?)
+    place(view, META, mended(view, META, &placement.target, wanted, None)?)
 }
 
 /// The most urgent shard: first those that lost a replica, then those that lack one, then the rest.
 pub(super) fn shards(view: &View<'_>) -> Option<Change> {
-    let urgency = |target: &BTreeSet<NodeId>| {
-        let lost = target.iter().any(|node| view.is_lost(*node));
+    let urgency = |shard: ShardId, target: &BTreeSet<NodeId>| {
+        let lost = target.iter().any(|node| view.is_lost(*node) || view.is_damaged(shard.group(), *node));
         (!lost, target.len() >= view.map.replication_factor)
     };
     let mut shards: Vec<_> = view.map.shards.iter().filter(|(_, entry)| entry.placement.settled).collect();
-    shards.sort_by_key(|(shard, entry)| (urgency(&entry.placement.target), **shard));
+    shards.sort_by_key(|(shard, entry)| (urgency(**shard, &entry.placement.target), **shard));
     shards.into_iter().find_map(|(shard, entry)| {
-        let target = mended(view, &entry.placement.target, view.map.replication_factor, Some(entry.preferred))?;
-        place(view, shard.group(), target)
+        let (group, wanted) = (shard.group(), view.map.replication_factor);
+        place(view, group, mended(view, group, &entry.placement.target, wanted, Some(entry.preferred))?)
     })
 }
 
@@ -50,27 +51,34 @@ fn settled(placement: &Placement) -> Option<&Placement> {
 }
 
 /// A target that is one replica better; `None` where there is nothing to mend, or nothing to mend it with.
+///
+/// A damaged replica is let go of even where no other node could take its place: only then is it erased, and its node
+/// can be given a new one. A lost node keeps its place until there is another: it may come back.
 fn mended(
     view: &View<'_>,
+    group: GroupId,
     target: &BTreeSet<NodeId>,
     wanted: usize,
     leads: Option<NodeId>,
 ) -> Option<BTreeSet<NodeId>> {
-    let lost = || target.iter().copied().find(|node| view.is_lost(*node));
+    let damaged = || target.iter().copied().find(|node| view.is_damaged(group, *node));
+    let lost = || damaged().or_else(|| target.iter().copied().find(|node| view.is_lost(*node)));
     let unwelcome = || target.iter().copied().find(|node| view.must_go(*node));
     // What leaves is worth replacing before what stays, and what is dead before what merely leaves.
     let bad = target.iter().copied().find(|node| view.is_lost(*node) && view.must_go(*node)).or_else(lost);
     let bad = bad.or_else(unwelcome);
-    let good = target.iter().filter(|node| !view.is_lost(**node) && !view.must_go(**node)).count();
+    let fails = |node: NodeId| view.is_lost(node) || view.is_damaged(group, node);
+    let good = target.iter().filter(|node| !fails(**node) && !view.must_go(**node)).count();
+    let spoilt = view.spoilt(group);
     if good < wanted
-        && let Some(new) = view.receiver(target, &BTreeSet::new())
+        && let Some(new) = view.receiver(target, &spoilt)
     {
         let rest = bad.map_or_else(|| target.clone(), |bad| without(target, bad));
-        let new = view.receiver(&rest, target).unwrap_or(new);
+        let new = view.receiver(&rest, &(target | &spoilt)).unwrap_or(new);
         return Some(with(&rest, new));
     }
     if target.len() <= wanted {
-        return None;
+        return damaged().filter(|_| target.len() > 1).map(|damaged| without(target, damaged));
     }
     let fullest = || {
         let cost = |node: &NodeId| {
@@ -86,6 +94,7 @@ fn mended(
 /// The change, unless it would leave the group without a majority that answers, or cannot be carried out by one.
 pub(super) fn place(view: &View<'_>, group: GroupId, target: BTreeSet<NodeId>) -> Option<Change> {
     let placement = view.map.placement(group)?;
-    let sound = view.has_quorum(&target) && view.has_quorum(&placement.actual);
+    let taken = target.difference(&placement.target).any(|new| view.is_damaged(group, *new));
+    let sound = !taken && view.has_quorum(group, &target) && view.has_quorum(group, &placement.actual);
     (sound && target != placement.target).then_some(Change::Place { group, target })
 }

@@ -16,9 +16,9 @@ mod mend;
 mod tests;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use raft_groups::NodeId;
+use raft_groups::{GroupId, NodeId};
 
 pub use forecast::{Forecast, Move, Obstacle, forecast};
 
@@ -41,6 +41,8 @@ pub enum Liveness {
 pub struct Health {
     /// Nodes by number; one that is absent counts as suspect.
     pub nodes: BTreeMap<NodeId, Liveness>,
+    /// Replicas whose data is damaged, so that they stay closed.
+    pub damaged: BTreeSet<(NodeId, GroupId)>,
     /// Bytes of one replica of each shard, as far as known.
     pub shard_bytes: BTreeMap<ShardId, u64>,
 }

@@ -23,7 +23,7 @@ impl World {
         map.apply(MetaCommand::Form { map: map_of(node_count, shards, rf) });
         let nodes = map.nodes.keys().map(|node| (*node, Liveness::Alive)).collect();
         let shard_bytes = map.shards.keys().map(|shard| (*shard, 1000 + u64::from(shard.0) * 7)).collect();
-        Self { map, health: Health { nodes, shard_bytes } }
+        Self { map, health: Health { nodes, shard_bytes, ..Health::default() } }
     }
 
     fn join(&mut self) -> NodeId {
@@ -39,22 +39,31 @@ impl World {
         self.health.nodes.insert(node, Liveness::Lost);
     }
 
-    fn alive(&self, nodes: &BTreeSet<NodeId>) -> usize {
-        nodes.iter().filter(|node| self.health.nodes.get(node) == Some(&Liveness::Alive)).count()
+    /// How many of a group's replicas on these nodes answer.
+    fn alive(&self, group: GroupId, nodes: &BTreeSet<NodeId>) -> usize {
+        let answers = |node: &NodeId| self.health.nodes.get(node) == Some(&Liveness::Alive);
+        nodes.iter().filter(|node| answers(node) && !self.health.damaged.contains(&(**node, group))).count()
     }
 
-    fn quorate(&self, nodes: &BTreeSet<NodeId>) -> bool {
-        self.alive(nodes) > nodes.len() / 2
+    fn quorate(&self, group: GroupId, nodes: &BTreeSet<NodeId>) -> bool {
+        self.alive(group, nodes) > nodes.len() / 2
+    }
+
+    /// Damages a replica, unless its group could not go on without it.
+    fn damage(&mut self, node: NodeId, group: GroupId) {
+        let placement = self.map.placement(group).expect("it exists").clone();
+        self.health.damaged.insert((node, group));
+        let goes_on = self.quorate(group, &placement.actual) && self.quorate(group, &placement.target);
+        if !goes_on || !placement.is_home(node) {
+            self.health.damaged.remove(&(node, group));
+        }
     }
 
     /// Whether every group can go on without `node`.
     fn can_lose(&self, node: NodeId) -> bool {
-        let rest = |set: &BTreeSet<NodeId>| {
-            let mut health = self.health.clone();
-            health.nodes.insert(node, Liveness::Lost);
-            World { map: ClusterMap::default(), health }.quorate(set)
-        };
-        self.map.placements().all(|(_, p)| rest(&p.actual) && rest(&p.target))
+        let mut rest = World { map: ClusterMap::default(), health: self.health.clone() };
+        rest.health.nodes.insert(node, Liveness::Lost);
+        self.map.placements().all(|(group, p)| rest.quorate(group, &p.actual) && rest.quorate(group, &p.target))
     }
 
     /// One decision, if there is one.
@@ -62,9 +71,9 @@ impl World {
         let change = next(&self.map, &self.health, PlanLimits::default())?;
         if let Change::Place { group, target } = &change {
             let before = self.map.placement(*group).expect("it exists");
-            assert!(self.quorate(target), "{change:?} leaves no majority that answers");
+            assert!(self.quorate(*group, target), "{change:?} leaves no majority that answers");
             assert!(before.target.symmetric_difference(target).count() <= 2, "{change:?} is more than one step");
-            assert!(self.quorate(&before.actual), "{change:?} has nobody to carry it out and to copy from");
+            assert!(self.quorate(*group, &before.actual), "{change:?} has nobody to carry it out and to copy from");
         }
         let epoch = self.map.epoch;
         let reply = self.map.apply(MetaCommand::Plan { epoch, at_ms: 0, change: change.clone() });
@@ -81,12 +90,16 @@ impl World {
         let open = self.open();
         let Some((group, placement)) = open.get(pick % open.len().max(1)) else { return };
         let new: BTreeSet<NodeId> = placement.target.difference(&placement.actual).copied().collect();
-        let able = self.quorate(&placement.actual) && self.quorate(&placement.target) && self.alive(&new) == new.len();
-        if able {
-            let (group, planned, members) = (*group, placement.planned, placement.target.clone());
+        let group = *group;
+        let majorities = self.quorate(group, &placement.actual) && self.quorate(group, &placement.target);
+        if majorities && self.alive(group, &new) == new.len() {
+            let (planned, members) = (placement.planned, placement.target.clone());
             let at = placement.confirmed_at + 1;
             let reply = self.map.apply(MetaCommand::Confirm { group, planned, members, at });
             assert_eq!(reply, MetaReply::Confirmed);
+            // What has no home any more is erased, however damaged it was.
+            let map = &self.map;
+            self.health.damaged.retain(|(node, of)| map.placement(*of).is_some_and(|p| p.is_home(*node)));
         }
     }
 
@@ -134,6 +147,7 @@ impl World {
         let counts: Vec<usize> = fit.iter().map(|node| self.counts()[node]).collect();
         let (most, least) = (counts.iter().max().unwrap(), counts.iter().min().unwrap());
         assert!(most - least <= 1, "{:?}", self.counts());
+        assert!(self.health.damaged.is_empty(), "{:?} stay damaged", self.health.damaged);
         assert!(!self.map.operations.values().any(Operation::is_running), "{:?}", self.map.operations);
         assert!(self.map.nodes.values().all(|entry| entry.state != NodeState::Leaving));
     }
@@ -153,6 +167,7 @@ enum Event {
     Drain(prop::sample::Index),
     Undrain(prop::sample::Index),
     Lose(prop::sample::Index),
+    Damage(prop::sample::Index, prop::sample::Index),
     Revive,
     Decide,
     Walk(usize),
@@ -166,6 +181,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => node().prop_map(Event::Drain),
         1 => node().prop_map(Event::Undrain),
         2 => node().prop_map(Event::Lose),
+        2 => (node(), node()).prop_map(|(node, group)| Event::Damage(node, group)),
         1 => Just(Event::Revive),
         6 => Just(Event::Decide),
         4 => any::<usize>().prop_map(Event::Walk),
@@ -201,6 +217,10 @@ fn happen(world: &mut World, event: Event) {
             if world.can_lose(node) && world.fit().len() > 1 {
                 world.lose(node);
             }
+        }
+        Event::Damage(index, group) => {
+            let groups: Vec<GroupId> = world.map.placements().map(|(group, _)| group).collect();
+            world.damage(at(world, index), groups[group.index(groups.len())]);
         }
         Event::Revive => world.health.nodes.values_mut().for_each(|liveness| *liveness = Liveness::Alive),
         Event::Decide => drop(world.decide()),
@@ -318,6 +338,21 @@ fn what_is_moved_by_hand_stays_and_others_make_up_for_it() {
             assert!(target.contains(&to) && !target.contains(from), "{shard} {from} -> {to}: {target:?}");
             world.check_rest();
         }
+    }
+}
+
+#[test]
+fn a_damaged_replica_makes_room_for_a_new_one() {
+    for (nodes, elsewhere) in [(3, false), (4, true)] {
+        let mut world = World::new(nodes, 1, 3);
+        world.settle();
+        let (group, before) = (ShardId(0).group(), world.map.shards[&ShardId(0)].placement.target.clone());
+        let node = *before.first().expect("three hold it");
+        world.damage(node, group);
+        world.settle();
+        world.check_rest();
+        let after = &world.map.shards[&ShardId(0)].placement.target;
+        assert_eq!(after.contains(&node), !elsewhere, "{before:?} -> {after:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft_groups::NodeId;
+use raft_groups::{GroupId, NodeId};
 
 use super::{Health, Liveness};
 use crate::placement::{ClusterMap, NodeEntry, NodeState, ShardId};
@@ -64,9 +64,20 @@ impl<'a> View<'a> {
         self.liveness(node) == Liveness::Lost
     }
 
-    /// Whether a majority of these nodes answers.
-    pub fn has_quorum(&self, nodes: &BTreeSet<NodeId>) -> bool {
-        nodes.iter().filter(|node| self.answers(**node)).count() > nodes.len() / 2
+    /// Whether the node's replica of a group stays closed.
+    pub fn is_damaged(&self, group: GroupId, node: NodeId) -> bool {
+        self.health.damaged.contains(&(node, group))
+    }
+
+    /// Nodes that cannot take a replica of a group: one that is damaged lies there until it is erased.
+    pub fn spoilt(&self, group: GroupId) -> BTreeSet<NodeId> {
+        self.health.damaged.iter().filter(|(_, of)| *of == group).map(|(node, _)| *node).collect()
+    }
+
+    /// Whether a majority of a group's replicas on these nodes answers.
+    pub fn has_quorum(&self, group: GroupId, nodes: &BTreeSet<NodeId>) -> bool {
+        let sound = |node: &&NodeId| self.answers(**node) && !self.is_damaged(group, **node);
+        nodes.iter().filter(sound).count() > nodes.len() / 2
     }
 
     /// Shards whose replicas are being moved.

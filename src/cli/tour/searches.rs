@@ -1,4 +1,4 @@
-//! The demo's searches: shown with their texts and their evidence at every level, and judged against exact answers.
+//! The tour's searches: shown with their texts and their evidence at every level, and judged against exact answers.
 
 use super::{COLLECTION, Example};
 use crate::api::{Consistency, Hit, PointId, Search, SearchParams, Searched, WithPayload, WithVector};

@@ -1,4 +1,4 @@
-//! The demo's last act: a leader is killed with -9, the same searches are answered again, the victim comes back.
+//! The tour's last act: a leader is killed with -9, the same searches are answered again, the victim comes back.
 
 use super::Example;
 use super::searches::{ask, ask_all, ids};

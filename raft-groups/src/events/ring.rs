@@ -1,0 +1,246 @@
+//! The ring that holds a node's latest events, and the listeners' places in it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{Event, What};
+use crate::GroupId;
+
+/// Events kept; a listener that is further behind has missed some.
+const CAPACITY: usize = 8192;
+/// Events handed to a listener at once, at most.
+const BATCH: usize = 256;
+/// For how long recording goes on when the last listener has left: one that comes back misses nothing.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// A node's events; clones share them.
+#[derive(Clone)]
+pub struct Events(Arc<Inner>);
+
+struct Inner {
+    /// Whether events are recorded. Loaded relaxed: it carries no data, and an event lost as it turns on is nobody's.
+    on: AtomicBool,
+    ring: Mutex<Ring>,
+    grown: Notify,
+}
+
+struct Ring {
+    /// In order and without gaps.
+    events: VecDeque<Arc<Event>>,
+    /// Number of the next event.
+    next: u64,
+    capacity: usize,
+    listeners: usize,
+    left: Instant,
+}
+
+/// What a listener hears: how many events it missed, and those that come next.
+#[derive(Debug, PartialEq)]
+pub struct Heard {
+    /// Events that the ring no longer had. `Some(0)`: the place asked for is from an earlier life of the node, whose
+    /// events nobody has counted.
+    pub missed: Option<u64>,
+    /// Never empty, unless something was missed.
+    pub events: Vec<Arc<Event>>,
+}
+
+/// Somebody's place in the ring. While one is held, events are recorded.
+pub struct Listener {
+    events: Events,
+    next: u64,
+    /// Whether `next` is no place that this life of the node can have given.
+    foreign: bool,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
+}
+
+impl Events {
+    /// A ring of `capacity` events.
+    fn with_capacity(capacity: usize) -> Self {
+        let ring = Ring { events: VecDeque::new(), next: 1, capacity, listeners: 0, left: Instant::now() };
+        Self(Arc::new(Inner { on: AtomicBool::new(false), ring: Mutex::new(ring), grown: Notify::new() }))
+    }
+
+    /// Whether events are recorded.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.on.load(Ordering::Relaxed)
+    }
+
+    /// Records an event and wakes the listeners.
+    pub(crate) fn tell(&self, group: GroupId, term: u64, what: What) {
+        let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1000.0);
+        {
+            let mut ring = self.0.ring.lock();
+            if ring.listeners == 0 && ring.left.elapsed() > LINGER {
+                self.0.on.store(false, Ordering::Relaxed);
+                return;
+            }
+            let seq = ring.next;
+            ring.next += 1;
+            if ring.events.len() == ring.capacity {
+                ring.events.pop_front();
+            }
+            ring.events.push_back(Arc::new(Event { seq, at_ms, group, term, what }));
+        }
+        self.0.grown.notify_waiters();
+    }
+
+    /// Listens to what comes after event number `after`; without one, to what comes from now on.
+    pub fn listen(&self, after: Option<u64>) -> Listener {
+        let mut ring = self.0.ring.lock();
+        ring.listeners += 1;
+        if !self.is_on() {
+            // What happened meanwhile was not recorded: whoever comes back to an older place learns of a gap.
+            ring.events.clear();
+            ring.next += 1;
+            self.0.on.store(true, Ordering::Relaxed);
+        }
+        let foreign = after.is_some_and(|after| after >= ring.next);
+        let next = match after {
+            Some(after) if !foreign => after + 1,
+            Some(_) => ring.next - ring.events.len() as u64,
+            None => ring.next,
+        };
+        drop(ring);
+        Listener { events: self.clone(), next, foreign }
+    }
+}
+
+impl Listener {
+    /// Number of the last event before this place.
+    pub fn at(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// Waits for the next events.
+    pub async fn next(&mut self) -> Heard {
+        let events = self.events.clone();
+        loop {
+            let mut grown = std::pin::pin!(events.0.grown.notified());
+            grown.as_mut().enable();
+            if let Some(heard) = self.look() {
+                return heard;
+            }
+            grown.await;
+        }
+    }
+
+    /// The next events, where there are any yet.
+    fn look(&mut self) -> Option<Heard> {
+        let ring = self.events.0.ring.lock();
+        let first = ring.next - ring.events.len() as u64;
+        let foreign = std::mem::take(&mut self.foreign).then_some(0);
+        let missed = foreign.or((self.next < first).then(|| first - self.next));
+        self.next = self.next.max(first);
+        let from = (self.next - first) as usize;
+        let events: Vec<_> = ring.events.range(from..).take(BATCH).cloned().collect();
+        self.next += events.len() as u64;
+        (missed.is_some() || !events.is_empty()).then_some(Heard { missed, events })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut ring = self.events.0.ring.lock();
+        ring.listeners -= 1;
+        ring.left = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tell(events: &Events, index: u64) {
+        if events.is_on() {
+            events.tell(GroupId(1), 2, What::Applied { index });
+        }
+    }
+
+    fn indexes(heard: &Heard) -> Vec<u64> {
+        let index = |event: &Arc<Event>| match event.what {
+            What::Applied { index } => index,
+            _ => panic!("nothing else was told"),
+        };
+        heard.events.iter().map(index).collect()
+    }
+
+    #[tokio::test]
+    async fn a_listener_hears_what_comes_and_may_come_back_to_its_place() {
+        let events = Events::default();
+        tell(&events, 1);
+        let mut listener = events.listen(None);
+        tell(&events, 2);
+        tell(&events, 3);
+        let heard = listener.next().await;
+        assert_eq!((heard.missed, indexes(&heard)), (None, vec![2, 3]));
+        let place = heard.events[0].seq;
+        drop(listener);
+        tell(&events, 4);
+        let heard = events.listen(Some(place)).next().await;
+        assert_eq!((heard.missed, indexes(&heard)), (None, vec![3, 4]));
+    }
+
+    #[tokio::test]
+    async fn a_stalled_listener_learns_how_much_it_missed_and_holds_nothing_up() {
+        let events = Events::with_capacity(4);
+        let mut stalled = events.listen(None);
+        for index in 1..=10 {
+            tell(&events, index);
+        }
+        assert_eq!(events.0.ring.lock().events.len(), 4);
+        let heard = stalled.next().await;
+        assert_eq!((heard.missed, indexes(&heard)), (Some(6), vec![7, 8, 9, 10]));
+        tell(&events, 11);
+        let heard = stalled.next().await;
+        assert_eq!((heard.missed, indexes(&heard)), (None, vec![11]));
+    }
+
+    #[tokio::test]
+    async fn a_place_of_an_earlier_life_is_a_gap() {
+        let events = Events::default();
+        let _keeps_on = events.listen(None);
+        tell(&events, 1);
+        let heard = events.listen(Some(5000)).next().await;
+        assert_eq!((heard.missed, indexes(&heard)), (Some(0), vec![1]));
+    }
+
+    #[tokio::test]
+    async fn what_happened_while_nobody_listened_is_a_gap() {
+        let events = Events::default();
+        let mut first = events.listen(None);
+        tell(&events, 1);
+        let place = first.next().await.events[0].seq;
+        drop(first);
+        let Some(past) = Instant::now().checked_sub(LINGER * 2) else { return };
+        events.0.ring.lock().left = past;
+        tell(&events, 2);
+        assert!(!events.is_on());
+        tell(&events, 3);
+        let mut back = events.listen(Some(place));
+        tell(&events, 4);
+        let heard = back.next().await;
+        assert_eq!((heard.missed, indexes(&heard)), (Some(1), vec![4]));
+    }
+
+    /// Not a bound on time: prints what an event costs while nobody listens, and holds that it is not even built.
+    #[test]
+    fn an_event_that_nobody_hears_is_never_built() {
+        let recorder = super::super::Recorder::new(Events::default(), GroupId(1));
+        let rounds = 10_000_000_u32;
+        let started = Instant::now();
+        for _ in 0..rounds {
+            std::hint::black_box(&recorder).tell(1, || unreachable!("nobody listens"));
+        }
+        println!("{:.2} ns for each event that nobody hears", started.elapsed().as_secs_f64() * 1e9 / f64::from(rounds));
+    }
+}

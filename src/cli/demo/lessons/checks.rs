@@ -1,0 +1,329 @@
+//! The checks of lessons: what each announces, and whether it holds by now, from the tape and from what the nodes show.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::play::{Before, Cast, GROUP};
+use super::script::{Check, Outcome, Who};
+use crate::cli::demo::SHARDS;
+use crate::cli::demo::mirror::Replica;
+use crate::cli::demo::stage::Stage;
+
+/// What a look at a check came to.
+pub(super) struct Seen {
+    pub holds: bool,
+    pub saw: String,
+    /// Whether no later look can come to anything else.
+    pub is_final: bool,
+}
+
+fn seen(holds: bool, saw: impl Into<String>) -> Seen {
+    Seen { holds, saw: saw.into(), is_final: false }
+}
+
+/// What a check announces.
+pub(super) fn says(check: &Check, cast: &Cast) -> String {
+    let name = |who: Who| match who {
+        Who::Leader => cast.leader.as_str(),
+        Who::First => cast.first.as_str(),
+        Who::Second => cast.second.as_str(),
+        Who::Present => "the present leader",
+    };
+    match check {
+        Check::Elected { but: None } => "a leader is elected".to_owned(),
+        Check::Elected { but: Some(who) } => format!("a leader other than {} is elected", name(*who)),
+        Check::OneLeaderPerTerm => "no term has two leaders".to_owned(),
+        Check::Majority => "the leader has the votes of a majority".to_owned(),
+        Check::NobodyElected => "nobody is elected, for twice the longest election timeout".to_owned(),
+        Check::Refused { voter, pre, reason } => {
+            let vote = if *pre { "a pre-vote" } else { "its vote" };
+            format!("{} refuses {vote}: {}", name(*voter), reason.replace('_', " "))
+        }
+        Check::SplitTerm => "two stand for the same term, and neither is elected in it".to_owned(),
+        Check::Outcome(number, outcome) => {
+            let which = ["first", "second", "third", "fourth"].get(*number).copied().unwrap_or("next");
+            match outcome {
+                Outcome::Done => format!("the {which} request is acknowledged"),
+                Outcome::Refused => format!("the {which} request is refused, not answered with a guess"),
+                Outcome::Fresh(value) => format!("the {which} request finds `{value}`"),
+                Outcome::Stale(value) => format!("the {which} request finds the old `{value}`"),
+            }
+        }
+        Check::Agree(all) => {
+            let names: Vec<&str> = all.iter().map(|who| name(*who)).collect();
+            format!("{} hold and have applied the same log", names.join(", "))
+        }
+        Check::Truncated(who) => format!("{} removes what was never committed", name(*who)),
+        Check::Uncommitted(who) => format!("{} holds an entry that is not committed", name(*who)),
+        Check::Behind(who, other) => format!("{} lacks entries that {} holds", name(*who), name(*other)),
+        Check::Purged(who) => format!("{} purges the start of its log", name(*who)),
+        Check::SnapshotInstalled(who) => format!("{} installs a snapshot", name(*who)),
+        Check::SameLeader => "the leader and its term stay".to_owned(),
+        Check::Voter(who) => format!("{} is a voter", name(*who)),
+        Check::NoMember(who) => format!("{} is no member of the group", name(*who)),
+        Check::Joint => "the change went through a joint membership".to_owned(),
+        Check::Learner(who) => format!("{} was a learner first", name(*who)),
+        Check::LeaseExpired(who) => format!("the lease of {} runs out", name(*who)),
+        Check::SteppedDown(who) => format!("{} steps down", name(*who)),
+        Check::ReadSeen { by, mode, outcome } => format!("a {mode} read at {} is {}", name(*by), outcome_word(outcome)),
+        Check::EveryShardLed => "each of the eight shards has a leader".to_owned(),
+        Check::LeadersSpread => "more than one node leads shards".to_owned(),
+        Check::OnlyOrphansElect => format!("exactly the groups that {} led elect anew", cast.leader),
+    }
+}
+
+fn outcome_word(outcome: &str) -> &str {
+    if outcome == "ok" { "served" } else { outcome }
+}
+
+/// Whether a check holds by now.
+pub(super) fn look(stage: &Stage, cast: &Cast, check: &Check, before: &Before, answers: &[Value]) -> Seen {
+    let look = Look { stage, before, since: stage.tape.notable(before.step) };
+    let node = |who: Who| cast.node(stage, who).unwrap_or_default();
+    match *check {
+        Check::Elected { but } => look.elected(but.map(node)),
+        Check::OneLeaderPerTerm => look.one_leader_per_term(),
+        Check::Majority => look.majority(),
+        Check::NobodyElected => look.nobody_elected(),
+        Check::Refused { voter, pre, reason } => look.refused(&node(voter), pre, reason),
+        Check::SplitTerm => look.split_term(),
+        Check::Outcome(number, outcome) => outcome_of(answers.get(number), outcome),
+        Check::Agree(all) => look.agree(all.iter().map(|who| node(*who)).collect()),
+        Check::Truncated(who) => look.happened("truncated", &node(who)),
+        Check::Uncommitted(who) => look.uncommitted(&node(who)),
+        Check::Behind(who, other) => look.behind(&node(who), &node(other)),
+        Check::Purged(who) => look.happened("purged", &node(who)),
+        Check::SnapshotInstalled(who) => look.happened("snapshot_installed", &node(who)),
+        Check::SameLeader => look.same_leader(),
+        Check::Voter(who) => look.voter(&node(who)),
+        Check::NoMember(who) => look.no_member(&node(who)),
+        Check::Joint => look.membership(|event| event["joint"] == true),
+        Check::Learner(who) => {
+            let name = node(who);
+            look.membership(|event| event["learners"].as_array().is_some_and(|all| all.contains(&name.clone().into())))
+        }
+        Check::LeaseExpired(who) => look.happened("lease_expired", &node(who)),
+        Check::SteppedDown(who) => look.happened("stepped_down", &node(who)),
+        Check::ReadSeen { by, mode, outcome } => look.read(&node(by), mode, outcome),
+        Check::EveryShardLed => look.leaders(|leaders| leaders.len() == SHARDS as usize),
+        Check::LeadersSpread => {
+            look.leaders(|leaders| leaders.values().collect::<BTreeSet<_>>().len() > 1)
+        }
+        Check::OnlyOrphansElect => look.only_orphans_elect(&cast.leader),
+    }
+}
+
+/// What there is to look at.
+struct Look<'a> {
+    stage: &'a Stage,
+    before: &'a Before,
+    /// The notable events since the step began.
+    since: Vec<Arc<Value>>,
+}
+
+impl Look<'_> {
+    /// The events of a kind in the lesson's group since the step began.
+    fn events<'b>(&'b self, kind: &'b str) -> impl DoubleEndedIterator<Item = &'b Value> {
+        self.since.iter().map(AsRef::as_ref).filter(move |event| event["kind"] == kind && event["group"] == GROUP)
+    }
+
+    fn happened(&self, kind: &str, node: &str) -> Seen {
+        match self.events(kind).rfind(|event| event["node"] == node) {
+            Some(event) => seen(true, told(event)),
+            None => seen(false, "not yet"),
+        }
+    }
+
+    fn elected(&self, but: Option<String>) -> Seen {
+        let elected = self.events("elected").rfind(|event| but.as_ref().is_none_or(|but| event["node"] != *but));
+        elected.map_or_else(|| seen(false, "nobody yet"), |event| seen(true, told(event)))
+    }
+
+    fn one_leader_per_term(&self) -> Seen {
+        let all = self.stage.tape.notable(self.before.lesson);
+        let mut terms: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+        for event in all.iter().filter(|event| event["kind"] == "elected" && event["group"] == GROUP) {
+            terms.entry(event["term"].as_u64().unwrap_or(0)).or_default().insert(event["node"].to_string());
+        }
+        let twice = terms.iter().find(|(_, leaders)| leaders.len() > 1);
+        match twice {
+            Some((term, leaders)) => Seen { is_final: true, ..seen(false, format!("term {term} has {leaders:?}")) },
+            None => seen(true, format!("terms with a leader: {:?}", terms.keys().collect::<Vec<_>>())),
+        }
+    }
+
+    fn majority(&self) -> Seen {
+        let Some(elected) = self.events("elected").next_back() else { return seen(false, "nobody is elected yet") };
+        let granted = |event: &&Value| {
+            event["term"] == elected["term"] && event["candidate"] == elected["node"] && event["pre"] == false
+        };
+        let voters: BTreeSet<&str> =
+            self.events("vote_granted").filter(granted).filter_map(|event| event["node"].as_str()).collect();
+        let own = elected["node"].as_str().unwrap_or("?");
+        let names: Vec<&str> = voters.iter().copied().chain([own]).collect();
+        seen(names.len() >= 2, format!("votes of {} in term {}", names.join(", "), elected["term"]))
+    }
+
+    fn nobody_elected(&self) -> Seen {
+        if let Some(event) = self.events("elected").next() {
+            return Seen { is_final: true, ..seen(false, told(event)) };
+        }
+        let tried = self.events("vote_refused").count() + self.events("vote_answered").count();
+        let over = self.before.when.elapsed() > self.stage.timings.election_max() * 2;
+        seen(over, format!("nobody is elected; {tried} votes were answered"))
+    }
+
+    fn refused(&self, voter: &str, pre: bool, reason: &str) -> Seen {
+        let refused = |event: &&Value| event["node"] == voter && event["pre"] == pre && event["reason"] == reason;
+        match self.events("vote_refused").rfind(refused) {
+            Some(event) => seen(true, format!("{} asked in term {}", text(&event["candidate"]), event["term"])),
+            None => seen(false, "not yet"),
+        }
+    }
+
+    fn split_term(&self) -> Seen {
+        let refused = self.events("vote_refused").filter(|event| event["pre"] == false);
+        let mut stood: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
+        for event in refused.filter(|event| event["reason"] == "voted_for_other") {
+            // Who refuses since it voted for another stands itself, where there are but two.
+            let both = [&event["candidate"], &event["node"]].into_iter().filter_map(Value::as_str);
+            stood.entry(event["term"].as_u64().unwrap_or(0)).or_default().extend(both);
+        }
+        let led: BTreeSet<u64> = self.events("elected").filter_map(|event| event["term"].as_u64()).collect();
+        match stood.iter().find(|(term, both)| both.len() > 1 && !led.contains(term)) {
+            Some((term, both)) => seen(true, format!("{both:?} in term {term}")),
+            None => seen(false, "not yet"),
+        }
+    }
+
+    fn agree(&self, names: Vec<String>) -> Seen {
+        let mirror = self.stage.mirror.lock();
+        let of = |name: &String| mirror.replica(GROUP, name).map(|replica| (replica.last_log, replica.applied));
+        let all: Vec<_> = names.iter().map(of).collect();
+        let same = all.iter().all(|one| one.is_some_and(|(last, applied)| last == applied) && *one == all[0]);
+        let said = names.iter().zip(&all).map(|(name, one)| match one {
+            Some((last, applied)) => format!("{name} {applied}/{last}"),
+            None => format!("{name} is down"),
+        });
+        seen(same, said.collect::<Vec<_>>().join(", "))
+    }
+
+    fn replica(&self, name: &str) -> Option<Replica> {
+        self.stage.mirror.lock().replica(GROUP, name).cloned()
+    }
+
+    fn uncommitted(&self, name: &str) -> Seen {
+        match self.replica(name) {
+            Some(replica) => {
+                let saw = format!("{name} holds entries up to {}, committed up to {}", replica.last_log, replica.committed);
+                seen(replica.last_log > replica.committed, saw)
+            }
+            None => seen(false, format!("{name} shows nothing")),
+        }
+    }
+
+    fn behind(&self, name: &str, other: &str) -> Seen {
+        let last = |name: &str| self.replica(name).map_or(0, |replica| replica.last_log);
+        let (short, long) = (last(name), last(other));
+        seen(short < long, format!("{name} ends at {short}, {other} at {long}"))
+    }
+
+    fn same_leader(&self) -> Seen {
+        let now = self.stage.mirror.lock().leader(GROUP);
+        let then = self.before.leaders.iter().find(|(group, ..)| *group == GROUP);
+        let same = now.as_ref().zip(then).is_some_and(|(now, then)| (&now.0, now.1) == (&then.1, then.2));
+        let elected = self.events("elected").next().is_some();
+        let saw = now.map_or_else(|| "nobody leads".to_owned(), |(node, term)| format!("{node} in term {term}"));
+        seen(same && !elected, saw)
+    }
+
+    fn voter(&self, name: &str) -> Seen {
+        let mirror = self.stage.mirror.lock();
+        let votes = |group: &u64| {
+            let leader = mirror.leader(*group).and_then(|(leader, _)| mirror.replica(*group, &leader));
+            leader.is_some_and(|leader| !leader.joint && leader.voters.contains(name))
+        };
+        let groups: Vec<u64> = (0..=u64::from(SHARDS)).filter(votes).collect();
+        seen(!groups.is_empty(), format!("{name} votes in groups {groups:?}"))
+    }
+
+    fn no_member(&self, name: &str) -> Seen {
+        let mirror = self.stage.mirror.lock();
+        let leader = mirror.leader(GROUP).and_then(|(leader, _)| mirror.replica(GROUP, &leader));
+        let Some(leader) = leader else { return seen(false, "nobody leads") };
+        let saw = format!("voters {:?}, learners {:?}", leader.voters, leader.learners);
+        seen(!leader.joint && !leader.voters.contains(name) && !leader.learners.contains(name), saw)
+    }
+
+    fn membership(&self, fits: impl Fn(&Value) -> bool) -> Seen {
+        let mut changes = self.since.iter().filter(|event| event["kind"] == "membership");
+        match changes.find(|event| fits(event)) {
+            Some(event) => {
+                let (group, voters) = (&event["group"], &event["voters"]);
+                seen(true, format!("group {group}: voters {voters}, learners {}", event["learners"]))
+            }
+            None => seen(false, "not seen"),
+        }
+    }
+
+    fn read(&self, node: &str, mode: &str, outcome: &str) -> Seen {
+        let fits = |event: &&Value| event["node"] == node && event["mode"] == mode && event["outcome"] == outcome;
+        match self.events("read").rfind(fits) {
+            Some(event) if outcome == "ok" => seen(true, format!("at index {}", event["index"])),
+            Some(event) => seen(true, text(&event["reason"])),
+            None => seen(false, "not seen"),
+        }
+    }
+
+    fn leaders(&self, fits: impl Fn(&BTreeMap<u64, String>) -> bool) -> Seen {
+        let leaders = self.shard_leaders();
+        let mut count: BTreeMap<&String, usize> = BTreeMap::new();
+        for leader in leaders.values() {
+            *count.entry(leader).or_default() += 1;
+        }
+        seen(fits(&leaders), count.iter().map(|(name, led)| format!("{name} leads {led}")).collect::<Vec<_>>().join(", "))
+    }
+
+    fn shard_leaders(&self) -> BTreeMap<u64, String> {
+        let mirror = self.stage.mirror.lock();
+        let led = |group| mirror.leader(group).map(|(leader, _)| (group, leader));
+        (1..=u64::from(SHARDS)).filter_map(led).collect()
+    }
+
+    fn only_orphans_elect(&self, gone: &str) -> Seen {
+        let shards = 1..=u64::from(SHARDS);
+        let led = self.before.leaders.iter().filter(|(group, node, _)| shards.contains(group) && node == gone);
+        let orphans: BTreeSet<u64> = led.map(|(group, ..)| *group).collect();
+        let elected = self.since.iter().filter(|event| event["kind"] == "elected");
+        let elected: BTreeSet<u64> =
+            elected.filter_map(|event| event["group"].as_u64()).filter(|group| shards.contains(group)).collect();
+        let saw = format!("led groups {orphans:?}, elections in {elected:?}");
+        Seen { is_final: !elected.is_subset(&orphans), ..seen(orphans == elected, saw) }
+    }
+}
+
+fn outcome_of(answer: Option<&Value>, wanted: Outcome) -> Seen {
+    let Some(answer) = answer else { return Seen { is_final: true, ..seen(false, "there was no such request") } };
+    let (ok, stale) = (answer["ok"] == true, answer["stale"] == true);
+    let holds = match wanted {
+        Outcome::Done => ok,
+        Outcome::Refused => !ok,
+        Outcome::Fresh(value) => ok && !stale && answer["value"] == value,
+        Outcome::Stale(value) => ok && stale && answer["value"] == value,
+    };
+    let saw = match ok {
+        true => format!("{} from {}{}", answer["value"], text(&answer["served_by"]), if stale { ", stale" } else { "" }),
+        false => text(&answer["error"]),
+    };
+    Seen { is_final: true, ..seen(holds, saw) }
+}
+
+fn told(event: &Value) -> String {
+    format!("{} in term {}", text(&event["node"]), event["term"])
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

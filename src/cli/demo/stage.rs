@@ -1,0 +1,308 @@
+//! What the supervisor knows, and what it can do: nodes up, down or paused, links, the tape, the lesson on the stage.
+//! Everything that is done to a node is done here, and told on the tape.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::SHARDS;
+use super::crew::{Crew, Deed, Order};
+use super::lessons::Lectern;
+use super::links::Links;
+use super::mirror::Mirror;
+use super::tape::Tape;
+use super::visitor::Visitor;
+
+/// Why something was not done: said to whoever asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// There is no such thing.
+    #[error("{0}")]
+    Unknown(String),
+    /// It is not possible as things are.
+    #[error("{0}")]
+    Conflict(String),
+    /// It was tried and failed.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<reqwest::Error> for Refused {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The timings that every node runs with, in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Timings {
+    pub heartbeat_ms: u64,
+    pub election_min_ms: u64,
+    pub election_max_ms: u64,
+    /// How long a leader's lease holds after a majority's answer: four fifths of the promise.
+    pub lease_ms: u64,
+    #[serde(skip)]
+    pub slow: f64,
+}
+
+impl Timings {
+    /// A node's usual timings, so many times slower.
+    pub fn slowed(slow: f64) -> Self {
+        let ms = |usual: f64| (usual * slow).round() as u64;
+        let election_max_ms = ms(1000.0);
+        let lease_ms = election_max_ms * 4 / 5;
+        Self { heartbeat_ms: ms(150.0), election_min_ms: ms(500.0), election_max_ms, lease_ms, slow }
+    }
+
+    /// The longest silence after which a follower stands for election.
+    pub fn election_max(&self) -> Duration {
+        Duration::from_millis(self.election_max_ms)
+    }
+}
+
+/// How a node's process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Condition {
+    Up,
+    Down,
+    Paused,
+}
+
+/// A node as the supervisor knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Seat {
+    pub url: String,
+    pub pid: u32,
+    pub state: Condition,
+    /// How often it was started.
+    pub life: u64,
+}
+
+/// The supervisor's state.
+pub(super) struct Stage {
+    pub tape: Tape,
+    pub mirror: Mutex<Mirror>,
+    pub timings: Timings,
+    pub links: Mutex<Links>,
+    pub visitor: Visitor,
+    pub lectern: Lectern,
+    /// For requests that are answered.
+    pub http: reqwest::Client,
+    /// For streams that never end.
+    pub streams: reqwest::Client,
+    seats: Mutex<BTreeMap<String, Seat>>,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+impl Stage {
+    /// The stage of these nodes, which have just been started.
+    pub fn new(crew: &Crew, orders: mpsc::UnboundedSender<Order>, timings: Timings) -> Arc<Self> {
+        let seat = |url: &str, pid| Seat { url: url.to_owned(), pid, state: Condition::Up, life: 1 };
+        let seats: BTreeMap<_, _> =
+            crew.members().map(|(name, url, pid)| (name.to_owned(), seat(url, pid))).collect();
+        let client = || reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(1));
+        let built = |client: reqwest::ClientBuilder| client.build().expect("a client of nothing but HTTP");
+        Arc::new(Self {
+            tape: Tape::default(),
+            mirror: Mutex::default(),
+            links: Mutex::default(),
+            visitor: Visitor::default(),
+            lectern: Lectern::default(),
+            http: built(client().timeout(timings.election_max() * 4 + Duration::from_secs(20))),
+            streams: built(client()),
+            seats: Mutex::new(seats),
+            orders,
+            timings,
+        })
+    }
+
+    /// Puts an event of the supervisor on the tape.
+    pub fn tell(&self, mut event: Value) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1000.0);
+        event["at"] = ((now * 1000.0).round() / 1000.0).into();
+        if event.get("node").is_none() {
+            event["node"] = Value::Null;
+        }
+        self.tape.add(event);
+    }
+
+    /// Puts an event of a node on the tape.
+    pub fn heard(&self, event: Value) {
+        self.mirror.lock().see(&event);
+        self.tape.add(event);
+    }
+
+    /// All nodes, by name.
+    pub fn seats(&self) -> BTreeMap<String, Seat> {
+        self.seats.lock().clone()
+    }
+
+    /// A node.
+    pub fn seat(&self, name: &str) -> Option<Seat> {
+        self.seats.lock().get(name).cloned()
+    }
+
+    /// A node that there is.
+    pub fn known(&self, name: &str) -> Result<Seat, Refused> {
+        self.seat(name).ok_or_else(|| Refused::Unknown(format!("there is no node `{name}`")))
+    }
+
+    /// A node that is up.
+    pub fn up(&self, name: &str) -> Result<Seat, Refused> {
+        let seat = self.known(name)?;
+        match seat.state {
+            Condition::Up => Ok(seat),
+            Condition::Down => Err(Refused::Conflict(format!("{name} is down: restart it first"))),
+            Condition::Paused => Err(Refused::Conflict(format!("{name} is paused: resume it first"))),
+        }
+    }
+
+    /// Some node that is up, other than `but`, one that leads the cluster map where it is known.
+    pub fn another(&self, but: &str) -> Result<(String, Seat), Refused> {
+        let leader = self.mirror.lock().leader(0).map(|(node, _)| node);
+        let mut up: Vec<_> =
+            self.seats().into_iter().filter(|(name, seat)| name != but && seat.state == Condition::Up).collect();
+        up.sort_by_key(|(name, _)| Some(name) != leader.as_ref());
+        up.into_iter().next().ok_or_else(|| Refused::Conflict("no other node is up: restart one first".to_owned()))
+    }
+
+    /// Kills a node with -9.
+    pub async fn kill(&self, name: &str) -> Result<String, Refused> {
+        if self.known(name)?.state == Condition::Down {
+            return Err(Refused::Conflict(format!("{name} is down already")));
+        }
+        self.order(name, Deed::Kill, None).await?;
+        self.now_is(name, Condition::Down, None);
+        self.mirror.lock().forget(name);
+        self.tell(json!({"kind": "node_killed", "node": name}));
+        Ok(format!("{name} is killed"))
+    }
+
+    /// Stops a node in its tracks.
+    pub async fn pause(&self, name: &str) -> Result<String, Refused> {
+        self.up(name)?;
+        self.order(name, Deed::Pause, None).await?;
+        self.now_is(name, Condition::Paused, None);
+        self.tell(json!({"kind": "node_paused", "node": name}));
+        Ok(format!("{name} is paused"))
+    }
+
+    /// Lets a paused node go on.
+    pub async fn resume(&self, name: &str) -> Result<String, Refused> {
+        if self.known(name)?.state != Condition::Paused {
+            return Err(Refused::Conflict(format!("{name} is not paused")));
+        }
+        self.order(name, Deed::Resume, None).await?;
+        self.now_is(name, Condition::Up, None);
+        self.tell(json!({"kind": "node_resumed", "node": name}));
+        self.reapply(name);
+        Ok(format!("{name} goes on"))
+    }
+
+    /// Starts a node again on its data; one that is up is killed first.
+    pub async fn restart(&self, name: &str) -> Result<String, Refused> {
+        self.known(name)?;
+        let pid = self.order(name, Deed::Restart, None).await?;
+        self.mirror.lock().forget(name);
+        self.now_is(name, Condition::Up, Some(pid));
+        self.tell(json!({"kind": "node_restarted", "node": name}));
+        Ok(format!("{name} is started again on its data"))
+    }
+
+    /// Starts a node that ended, without its data, as one that waits to be adopted.
+    pub async fn renew(&self, name: &str, join: String) -> Result<(), Refused> {
+        let pid = self.order(name, Deed::Renew, Some(join)).await?;
+        self.mirror.lock().forget(name);
+        self.now_is(name, Condition::Up, Some(pid));
+        self.tell(json!({"kind": "node_wiped", "node": name}));
+        Ok(())
+    }
+
+    /// Notes that a node ended by itself.
+    pub fn buried(&self, name: &str, reason: &str) {
+        self.now_is(name, Condition::Down, None);
+        self.mirror.lock().forget(name);
+        self.tell(json!({"kind": "node_died", "node": name, "reason": reason}));
+    }
+
+    /// Has a node's replica stand for election at once, or step down.
+    pub async fn nudge(&self, name: &str, group: u64, what: &str) -> Result<String, Refused> {
+        let url = format!("{}/quiver/v1/groups/{group}/{what}", self.up(name)?.url);
+        answered(self.http.post(url).send().await?).await?;
+        let done = if what == "campaign" { "stands for election in" } else { "is asked to step down from" };
+        Ok(format!("{name} {done} group {group}"))
+    }
+
+    /// Asks the cluster to leave the first shard's leader where it is: lessons move leaders, and the cluster would move
+    /// them back. Where nobody answers there is nothing to leave.
+    pub async fn pin_leader(&self) {
+        let leader = self.mirror.lock().leader(1);
+        if let Some((leader, _)) = leader {
+            self.pin(0, &leader).await;
+        }
+    }
+
+    /// Asks the cluster to have a shard led by a node.
+    pub async fn pin(&self, shard: u64, leader: &str) {
+        let Ok((_, seat)) = self.another("") else { return };
+        let url = format!("{}/quiver/v1/shards/{shard}/leader", seat.url);
+        let asked = self.http.post(url).timeout(Duration::from_secs(3)).json(&json!({"to": leader})).send().await;
+        if let Err(error) = asked {
+            tracing::debug!(%error, "the leader is not pinned");
+        }
+    }
+
+    /// What `/api/state` shows.
+    pub fn state(&self) -> Value {
+        let seats = self.seats();
+        let nodes = seats.iter().map(|(name, seat)| {
+            json!({"name": name, "url": seat.url, "pid": seat.pid, "state": seat.state})
+        });
+        let shards = (0..u64::from(SHARDS)).map(|shard| json!({"group": shard + 1, "label": format!("shard {shard}")}));
+        let groups = std::iter::once(json!({"group": 0, "label": "cluster map"})).chain(shards);
+        json!({
+            "nodes": nodes.collect::<Vec<_>>(), "links": self.links.lock().shown(),
+            "groups": groups.collect::<Vec<_>>(), "timings": self.timings, "slow": self.timings.slow,
+            "collection": super::visitor::COLLECTION, "lesson": self.lectern.name(), "replay": false,
+            "seq": self.tape.last(),
+        })
+    }
+
+    async fn order(&self, name: &str, deed: Deed, join: Option<String>) -> anyhow::Result<u32> {
+        let (done, outcome) = oneshot::channel();
+        let order = Order { name: name.to_owned(), deed, join, done };
+        let ending = || anyhow::anyhow!("the demo is ending");
+        self.orders.send(order).map_err(|_| ending())?;
+        outcome.await.map_err(|_| ending())?
+    }
+
+    fn now_is(&self, name: &str, state: Condition, started: Option<u32>) {
+        if let Some(seat) = self.seats.lock().get_mut(name) {
+            seat.state = state;
+            if let Some(pid) = started {
+                seat.pid = pid;
+                seat.life += 1;
+            }
+        }
+    }
+}
+
+/// A node's answer as JSON.
+///
+/// # Errors
+/// What it says where it refuses.
+pub(super) async fn answered(response: reqwest::Response) -> Result<Value, Refused> {
+    let status = response.status();
+    let body: Value = response.json().await?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let said = body["status"]["error"].as_str().unwrap_or("the node refused without a reason").to_owned();
+    Err(Refused::Conflict(said))
+}

@@ -1,0 +1,224 @@
+//! The supervisor's HTTP side: the page, the merged events, and the strings to pull. Loopback only, and deaf to other
+//! sites: a request that a browser sends for another page is refused, and so is one under another host name.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures::{StreamExt as _, stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::links::Change;
+use super::stage::{Refused, Stage, answered};
+use super::visitor::Wish;
+use super::{lessons, replay};
+use crate::console;
+
+/// What handlers answer.
+type Answer = Result<Json<Value>, Refused>;
+
+/// A JSON body, or what is wrong with it.
+type Body<T> = Result<Json<T>, JsonRejection>;
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Unknown(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Failed(_) => StatusCode::BAD_GATEWAY,
+        };
+        (status, Json(json!({"error": self.to_string()}))).into_response()
+    }
+}
+
+impl From<JsonRejection> for Refused {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::Conflict(rejection.body_text())
+    }
+}
+
+/// All routes.
+pub(super) fn router(stage: Arc<Stage>, address: SocketAddr) -> Router {
+    let api = Router::new()
+        .route("/api/state", get(|State(stage): State<Arc<Stage>>| async move { Json(stage.state()) }))
+        .route("/api/events", get(events))
+        .route("/api/log", get(log))
+        .route("/api/recording", get(recording))
+        .route("/api/nodes/{name}/{deed}", post(node))
+        .route("/api/links", post(links))
+        .route("/api/heal", post(heal))
+        .route("/api/client", post(client))
+        .route("/api/lessons", get(|| async { Json(lessons::list()) }))
+        .route("/api/lesson", get(|State(stage): State<Arc<Stage>>| async move { Json(stage.lectern.state()) }))
+        .route("/api/lessons/{name}/start", post(start))
+        .route("/api/lessons/{name}/answer", post(answer))
+        .route("/api/lessons/{name}/next", post(next))
+        .route("/api/lessons/stop", post(stop));
+    guarded(console::demo().merge(api).with_state(stage), address)
+}
+
+/// The routes behind the guard against other sites.
+pub(super) fn guarded(app: Router, address: SocketAddr) -> Router {
+    app.layer(middleware::from_fn(move |request: Request, next: Next| async move {
+        if is_ours(request.headers(), address.port()) {
+            return next.run(request).await;
+        }
+        let error = "this is the demo's own: open its page under 127.0.0.1 or localhost";
+        (StatusCode::FORBIDDEN, Json(json!({"error": error}))).into_response()
+    }))
+}
+
+/// Whether a request is meant for this address, and not sent by a page of another site.
+fn is_ours(headers: &HeaderMap, port: u16) -> bool {
+    let hosts = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
+    let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"));
+    let host = text(header::HOST).is_none_or(|host| hosts.iter().any(|ours| ours == host));
+    let origin = text(header::ORIGIN);
+    host && origin.is_none_or(|origin| hosts.iter().any(|ours| origin.strip_prefix("http://") == Some(ours)))
+}
+
+async fn events(State(stage): State<Arc<Stage>>, headers: HeaderMap) -> Response {
+    let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse::<u64>().ok());
+    let last = stage.tape.last();
+    // Who has no place yet is told how everything is, then what happens from now on.
+    let known = if after.is_none() { stage.mirror.lock().statuses() } else { Vec::new() };
+    let first = known.into_iter().map(move |mut status| {
+        status["seq"] = last.into();
+        Ok::<_, Infallible>(sse::Event::default().data(status.to_string()))
+    });
+    let after = after.map_or(last, |after| after.min(last));
+    let batches = stream::unfold((stage, after), |(stage, after)| async move {
+        let lines = stage.tape.next(after).await;
+        let mut messages = Vec::with_capacity(lines.len() + 1);
+        if let Some((first, _)) = lines.first().filter(|(first, _)| *first > after + 1) {
+            let gap = json!({"missed": first - after - 1}).to_string();
+            messages.push(Ok(sse::Event::default().event("gap").data(gap)));
+        }
+        let last = lines.last().map_or(after, |(seq, _)| *seq);
+        messages.extend(lines.iter().map(|(seq, line)| Ok(sse::Event::default().id(seq.to_string()).data(line.as_ref()))));
+        Some((stream::iter(messages), (stage, last)))
+    });
+    Sse::new(stream::iter(first).chain(batches.flatten())).keep_alive(KeepAlive::default()).into_response()
+}
+
+/// Whose log is asked for.
+#[derive(Deserialize)]
+struct Log {
+    node: String,
+    #[serde(default)]
+    group: u64,
+    last: Option<u64>,
+}
+
+async fn log(State(stage): State<Arc<Stage>>, Query(log): Query<Log>) -> Answer {
+    let (seat, last) = (stage.up(&log.node)?, log.last.unwrap_or(64));
+    let url = format!("{}/quiver/v1/groups/{}/log?last={last}", seat.url, log.group);
+    answered(stage.http.get(url).send().await?).await.map(Json)
+}
+
+async fn recording(State(stage): State<Arc<Stage>>) -> Response {
+    let (cut, lines) = stage.tape.recording();
+    let mut text = json!({"recording": 1, "state": stage.state(), "cut": cut}).to_string();
+    for line in lines {
+        text.push('\n');
+        text.push_str(&line);
+    }
+    text.push('\n');
+    replay::ndjson(text)
+}
+
+/// The body of a nudge.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct InGroup {
+    group: u64,
+}
+
+async fn node(
+    State(stage): State<Arc<Stage>>,
+    Path((name, deed)): Path<(String, String)>,
+    body: axum::body::Bytes,
+) -> Answer {
+    let group = || -> Result<u64, Refused> {
+        let wrong = |error| Refused::Conflict(format!("the body must be {{\"group\": 1}} or the like: {error}"));
+        if body.is_empty() { Ok(1) } else { serde_json::from_slice(&body).map(|body: InGroup| body.group).map_err(wrong) }
+    };
+    let done = match deed.as_str() {
+        "kill" => stage.kill(&name).await,
+        "pause" => stage.pause(&name).await,
+        "resume" => stage.resume(&name).await,
+        "restart" => stage.restart(&name).await,
+        "wipe" => stage.wipe(&name).await,
+        "isolate" => stage.isolate(&name, true).await,
+        "rejoin" => stage.isolate(&name, false).await,
+        "campaign" | "step-down" => stage.nudge(&name, group()?, &deed).await,
+        _ => Err(Refused::Unknown(format!("`{deed}` is nothing that can be done to a node"))),
+    };
+    done.map(|done| Json(json!({"done": done})))
+}
+
+async fn links(State(stage): State<Arc<Stage>>, body: Body<Change>) -> Answer {
+    let Json(change) = body?;
+    stage.change_link(&change).await.map(|done| Json(json!({"done": done})))
+}
+
+async fn heal(State(stage): State<Arc<Stage>>) -> Answer {
+    stage.heal().await.map(|done| Json(json!({"done": done})))
+}
+
+async fn client(State(stage): State<Arc<Stage>>, body: Body<Wish>) -> Answer {
+    let Json(wish) = body?;
+    stage.visit(&wish).await.map(Json)
+}
+
+async fn start(State(stage): State<Arc<Stage>>, Path(name): Path<String>) -> Answer {
+    lessons::start(&stage, &name).await.map(Json)
+}
+
+/// The visitor's answer to a step's question.
+#[derive(Deserialize)]
+struct Choice {
+    choice: usize,
+}
+
+async fn answer(State(stage): State<Arc<Stage>>, Path(name): Path<String>, body: Body<Choice>) -> Answer {
+    let Json(Choice { choice }) = body?;
+    lessons::answer(&stage, &name, choice).map(Json)
+}
+
+async fn next(State(stage): State<Arc<Stage>>, Path(name): Path<String>) -> Answer {
+    lessons::next(&stage, &name).await.map(Json)
+}
+
+async fn stop(State(stage): State<Arc<Stage>>) -> Answer {
+    lessons::stop(&stage).await.map(Json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_other_sites_pull_no_strings() {
+        let headers = |host: &str, origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().expect("a host"));
+            origin.map(|origin| headers.insert(header::ORIGIN, origin.parse().expect("an origin")));
+            headers
+        };
+        assert!(is_ours(&headers("127.0.0.1:80", None), 80));
+        assert!(is_ours(&headers("localhost:80", Some("http://localhost:80")), 80));
+        assert!(!is_ours(&headers("127.0.0.1:80", Some("http://evil.example")), 80));
+        assert!(!is_ours(&headers("127.0.0.1:80", Some("null")), 80));
+        assert!(!is_ours(&headers("evil.example:80", None), 80));
+    }
+}
