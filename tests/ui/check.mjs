@@ -1,5 +1,6 @@
 // Drives the pages in headless Chromium as a person would, and compares what they show with what the nodes say.
-// Run by scripts/check-ui. `--only looks,client,...` picks parts, `--mock` uses the stand-in, `--base URL` a demo that runs.
+// Run by scripts/check-ui. `--only looks,client,...` picks parts, `--mock` uses the stand-in, `--base URL` a demo that runs,
+// `--page` the page of the working tree instead of the one that was built in.
 
 import { createRequire } from 'node:module';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -8,10 +9,11 @@ import { parseArgs } from 'node:util';
 import { startDemo, startMock } from './demo.mjs';
 import { parts } from './parts.mjs';
 import { lessons } from './lessons.mjs';
+import { serve } from './serve.mjs';
 
 const { values: args } = parseArgs({ options: {
   out: { type: 'string', default: 'target/check-ui' }, only: { type: 'string' }, lesson: { type: 'string' }, base: { type: 'string' },
-  mock: { type: 'boolean', default: false }, soak: { type: 'string', default: '20' }, browser: { type: 'string', default: '/usr/bin/chromium' },
+  page: { type: 'boolean', default: false }, mock: { type: 'boolean', default: false }, soak: { type: 'string', default: '20' }, browser: { type: 'string', default: '/usr/bin/chromium' },
 } });
 const out = resolve(args.out);
 mkdirSync(out, { recursive: true });
@@ -23,13 +25,22 @@ const all = { ...parts, lessons };
 const wanted = args.only ? args.only.split(',') : Object.keys(all);
 for (const name of wanted) if (!all[name]) throw new Error(`no part is called ${name}: there are ${Object.keys(all).join(', ')}`);
 
-const demo = args.base ? { url: args.base, stop: async () => {} } : args.mock ? await startMock() : await startDemo(process.env.QUIVER ?? 'target/debug/quiver');
+const started = args.base ? { url: args.base, stop: async () => {} } : args.mock ? await startMock() : await startDemo(process.env.QUIVER ?? 'target/debug/quiver');
+const fronts = [];
+/** The address to look at for one that serves pages: itself, or the working tree's page before it. */
+async function front(url) {
+  if (!args.page) return url;
+  fronts.push(await serve(url));
+  return fronts.at(-1).url;
+}
+const demo = { url: await front(started.url), stop: async () => { for (const one of fronts) one.close(); await started.stop(); } };
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => demo.stop().finally(() => process.exit(130)));
 const browser = await chromium.launch({ executablePath: args.browser, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
 const trouble = [];
 
 /** What the parts get: pages that report every error, axe, pictures, and a place for figures. */
 const kit = {
-  base: demo.url, args, isMock: args.mock,
+  base: demo.url, args, front,
   async open(path = '/', options = {}) {
     const { width = 1280, height = 900, base = demo.url, ...more } = options;
     const context = await browser.newContext({ viewport: { width, height }, acceptDownloads: true, ...more });
@@ -47,7 +58,7 @@ const kit = {
     const { violations } = await page.evaluate(() => globalThis.axe.run());
     if (violations.length) throw new Error(`${what}: axe finds ${violations.map((v) => `${v.id} (${v.nodes.length}, first: ${v.nodes[0].html.slice(0, 120)})`).join('; ')}`);
   },
-  picture: (page, name) => page.screenshot({ path: join(out, `${name}.png`), fullPage: true }),
+  picture: (page, name) => page.screenshot({ path: join(out, `${name}.png`), fullPage: true, style: '.time { position: static }' }),
   figure: (name, value) => console.log(`  figure: ${name} = ${value}`),
 };
 

@@ -7,7 +7,7 @@ const START_MS = 120_000;
 
 /** Starts `quiver demo` on a free port: `{url, stop}`. */
 export function startDemo(binary, args = []) {
-  const child = spawn(binary, ['demo', '--port', '0', '--no-open', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['demo', '--port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => { child.kill('SIGTERM'); reject(new Error(`the demo did not say its address in ${START_MS} ms; it said: ${said}`)); }, START_MS);

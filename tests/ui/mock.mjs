@@ -3,11 +3,9 @@
 // Run: node tests/ui/mock.mjs [PORT]
 
 import { createServer } from 'node:http';
-import { readFileSync, existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { serveAsset } from './serve.mjs';
 
-const page = fileURLToPath(new URL('../../src/console/page/', import.meta.url));
 const timings = { heartbeat_ms: 400, election_min_ms: 2000, election_max_ms: 4000, lease_ms: 1800 };
 const names = ['node1', 'node2', 'node3', 'node4', 'node5'];
 const groups = [{ group: 0, label: 'cluster map' }, { group: 1, label: 'shard 0' }, { group: 2, label: 'shard 1' }];
@@ -134,7 +132,7 @@ export function mock(port = 0) {
   }
 
   const steps = [
-    { say: 'Five nodes have just started. None of them leads: each waits a random time for a heartbeat from a leader.', section: 'Raft paper §5.2', question: { ask: 'What do you expect?', choices: ['The first node of the list leads', 'Whoever loses patience first asks for votes', 'An operator has to choose'], answer: 1, because: 'Random waits make it likely that one node is clearly first, so votes are rarely split.' }, did: null, checks: [] },
+    { say: 'Five nodes have just started. None of them leads: each waits a random time for a heartbeat from a leader.', section: 'Raft paper §5.2', question: { ask: 'What do you expect?', choices: ['The first node of the list leads', 'Whoever loses patience first asks for votes', 'An operator has to choose'], answer: 1, because: 'Random waits make it likely that one node is clearly first, so votes are rarely split.' }, did: 'Waited.', checks: [{ says: 'all nodes run', holds: true, saw: '5 of 5' }] },
     { say: 'A node stood for leader, and a majority gave it their one vote of the term.', section: 'Raft paper §5.2', question: null, did: 'Waited until shard 0 had a leader.', checks: [{ says: 'exactly one node leads shard 0', holds: true, saw: 'node2 in term 1' }, { says: 'all nodes agree on it', holds: true, saw: 'node2, five times' }] },
   ];
   function lessonState() {
@@ -142,7 +140,7 @@ export function mock(port = 0) {
     if (!lesson) return null;
     const step = steps[lesson.step - 1];
     const question = step.question && { ask: step.question.ask, choices: step.question.choices, ...(lesson.answered ? { right: step.question.answer, because: step.question.because } : {}) };
-    return { name: lesson.name, title: 'The first election', step: lesson.step, of: steps.length, say: step.say, section: step.section, question, did: step.did, checks: step.checks, done: lesson.done, group: 1 };
+    return { name: lesson.name, title: 'The first election', step: lesson.step, of: steps.length, say: step.say, section: step.section, question, did: lesson.performed ? step.did : null, checks: lesson.performed ? step.checks : [], done: lesson.done, group: 1 };
   }
 
   function route(method, path, body, own) {
@@ -151,9 +149,9 @@ export function mock(port = 0) {
     if (path === '/api/lesson') return lessonState();
     const lesson = path.match(/^\/api\/lessons\/(?:([\w-]+)\/)?(\w+)$/);
     if (lesson && method === 'POST') {
-      if (lesson[2] === 'start') state.lesson = { name: lesson[1], step: 1, answered: false, done: false };
+      if (lesson[2] === 'start') state.lesson = { name: lesson[1], step: 1, answered: false, performed: false, done: false };
       else if (lesson[2] === 'answer') state.lesson.answered = true;
-      else if (lesson[2] === 'next') Object.assign(state.lesson, state.lesson.step === steps.length ? { done: true } : { step: state.lesson.step + 1, answered: false });
+      else if (lesson[2] === 'next') Object.assign(state.lesson, state.lesson.performed ? { step: state.lesson.step + 1, answered: false, performed: false } : { performed: true, done: state.lesson.step === steps.length });
       else state.lesson = null;
       return lessonState() ?? {};
     }
@@ -180,14 +178,12 @@ export function mock(port = 0) {
     return undefined;
   }
 
-  const types = { html: 'text/html', js: 'text/javascript', css: 'text/css' };
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://localhost');
     // Each node's own API is under its name: /node2/shards.
     const [, own = 'node1', rest = url.pathname] = url.pathname.match(/^\/(node\d)(\/.*)$/) ?? [];
     url.pathname = rest;
-    const asset = { '/': 'index.html', '/console': 'console.html' }[url.pathname] ?? url.pathname.match(/^\/(?:app|console)\/([\w.]+)$/)?.[1];
-    if (asset && existsSync(join(page, asset))) { response.setHeader('content-type', types[asset.split('.').at(-1)]); return response.end(readFileSync(join(page, asset))); }
+    if (serveAsset(url.pathname, response)) return undefined;
     if (url.pathname === '/api/events') {
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
       const send = (event) => response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`);

@@ -46,6 +46,7 @@ async function fits(page, what) {
 async function looks(kit) {
   const views = [['light', { colorScheme: 'light' }], ['dark', { colorScheme: 'dark' }], ['narrow', { colorScheme: 'light', width: 390, height: 844 }], ['narrow-dark', { colorScheme: 'dark', width: 390, height: 844 }]];
   const { nodes } = await json(`${kit.base}/api/state`);
+  const seen = await kit.front(nodes[0].url);
   for (const [name, options] of views) {
     await kit.check(`the demo looks right: ${name}`, async () => {
       const page = await openLed(kit, options);
@@ -62,7 +63,7 @@ async function looks(kit) {
       await page.context().close();
     });
     await kit.check(`the console looks right: ${name}`, async () => {
-      const page = await kit.open('/console', { ...options, base: nodes[0].url });
+      const page = await kit.open('/console', { ...options, base: seen });
       await page.waitForSelector('#nodes tbody tr', { timeout: 60_000 });
       await eventually('the console has read everything', 60_000, async () => (await page.$$eval('.trouble', (all) => all.map((one) => one.textContent).join(''))) === '');
       assert.equal((await page.$$('#nodes tbody tr')).length, nodes.length);

@@ -86,8 +86,9 @@ export class Lessons {
     this.menu.hidden = !!state;
     this.work.hidden = !state;
     for (const button of this.menu.querySelectorAll('button')) set(button, 'disabled', this.busy);
+    set(this.work, 'data-busy', this.busy || state?.performing ? 'true' : 'false');
     if (!state) return;
-    for (const [name, value] of Object.entries({ name: state.name, step: state.step, of: state.of, done: state.done ? 'true' : 'false', busy: this.busy || state.performing ? 'true' : 'false' })) set(this.work, `data-${name}`, value);
+    for (const [name, value] of Object.entries({ name: state.name, step: state.step, of: state.of, done: state.done ? 'true' : 'false' })) set(this.work, `data-${name}`, value);
     say(this.title, state.title ?? state.name);
     set(this.progress, 'max', state.of);
     set(this.progress, 'value', state.done ? state.of : state.step);

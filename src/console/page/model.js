@@ -214,6 +214,8 @@ const changes = {
     fly(world, event, event.node, event.to, event.count ? 'append' : 'heartbeat', { count: event.count });
   },
   append_acked(world, event) {
+    // A node may name a peer that this page was not told of; the ring shows those that told something themselves.
+    if (!world.nodes[event.from]) return;
     const follower = replicaOf(world, event.from, event.group);
     raiseTerm(follower, event.term);
     Object.assign(follower, { heardAt: event.at, asking: null });
