@@ -10,6 +10,7 @@ const PATHS = {
 };
 
 const number = (value) => (typeof value === 'number' ? value.toLocaleString('en') : '–');
+const many = (value, one) => `${number(value)} ${one}${value === 1 ? '' : 's'}`;
 const percent = (value) => (typeof value === 'number' ? `${Math.round(value * 100)} %` : '–');
 function bytes(value) {
   if (typeof value !== 'number') return '–';
@@ -54,7 +55,7 @@ async function ask(path) {
 const show = {
   own: (own) => say(byId('who'), `seen from ${own.node_id}, version ${own.version}`),
   status(status) {
-    say(byId('more'), `${status.healthy_nodes} of ${status.total_nodes} nodes serve · ${number(status.total_vectors)} points in ${status.total_collections} collections on ${status.total_shards} shards · ${status.replication_factor} copies of each · the cluster map is led by ${status.meta_leader ?? 'nobody'}`);
+    say(byId('more'), `${status.healthy_nodes} of ${many(status.total_nodes, 'node')} serve · ${many(status.total_vectors, 'point')} in ${many(status.total_collections, 'collection')} on ${many(status.total_shards, 'shard')} · ${status.replication_factor} copies of each · the cluster map is led by ${status.meta_leader ?? 'nobody'}`);
   },
   health(health) {
     const lose = health.can_lose_nodes;

@@ -94,7 +94,7 @@ export class Lessons {
     set(this.progress, 'value', state.done ? state.of : state.step);
     say(this.step, state.done ? `Done: all ${state.of} steps.` : `Step ${state.step} of ${state.of}`);
     say(this.text, state.say ?? '');
-    say(this.section, state.section ?? '');
+    say(this.section, (state.section ?? '').replaceAll('§ ', '§'));
     say(this.did, state.did ? `What was done: ${state.did}` : '');
     this.drawQuestion(state.question);
     keyed(this.checks, state.checks ?? [], (check) => check.says, () => h('li', {}, h('strong'), h('span'), h('small')), (li, check) => {

@@ -124,7 +124,7 @@ export class Ring {
         leads: leader?.name === name, picked: picked === name })) set(g, `data-${key}`, value);
       set(g.parts.shape, 'd', SHAPES[role]);
       say(g.parts.letter, down ? '×' : away ? '–' : node.state === 'paused' ? 'II' : LETTERS[role]);
-      const voted = replica.voteTerm === replica.term && replica.vote ? (replica.vote === name ? 'voted for itself' : `voted for ${replica.vote}`) : 'no vote yet';
+      const voted = replica.voteTerm === replica.term && replica.vote ? (replica.vote === name ? 'voted for itself' : `voted for ${replica.vote}`) : '';
       say(g.parts.facts, down ? 'down' : away ? 'no copy here' : `term ${replica.term}`);
       say(g.parts.vote, down || away ? '' : role === 'learner' ? 'learner, no vote' : voted);
       const counts = (role === 'candidate' || role === 'leader') && !down && replica.votes.length > 0;
@@ -135,7 +135,7 @@ export class Ring {
       });
       this.drawArcs(g, world, node, replica, now);
       const state = down ? 'down' : node.state === 'paused' ? `paused ${role}` : away ? 'no copy of this group' : role;
-      set(g.button, 'aria-label', `${name}: ${state}, term ${replica.term}, ${voted}${counts ? `, ${replica.votes.length} of ${voters.length} votes received` : ''}`);
+      set(g.button, 'aria-label', `${name}: ${state}, term ${replica.term}${voted ? `, ${voted}` : ''}${counts ? `, ${replica.votes.length} of ${voters.length} votes received` : ''}`);
       set(g.button, 'aria-pressed', picked === name ? 'true' : 'false');
     });
   }

@@ -17,8 +17,9 @@ const sameTarget = (a, b) => [a.to].flat().includes(b.to);
 export class Story {
   constructor(parent, detail) {
     this.list = h('ol', { class: 'story' });
+    this.empty = h('p', { class: 'quiet' }, 'Nothing yet. Start a lesson, or choose a node and kill it.');
     this.detail = detail;
-    parent.append(this.list);
+    parent.append(this.list, this.empty);
     detail.addEventListener('change', () => { this.drawnFor = null; });
   }
 
@@ -44,6 +45,7 @@ export class Story {
         else told.push({ n: event.n, event });
       }
     }
+    this.empty.hidden = told.length > 0;
     for (const line of told) line.words = explain(line.event);
     keyed(this.list, told, ({ n }) => n, () => h('li', {}, h('time'), h('span'), h('small')), (li, { event, words }) => {
       if (li.told === words.say) return;
