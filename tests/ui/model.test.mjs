@@ -28,7 +28,17 @@ test('a question before the vote promises nothing', () => {
   const world = play(base(), event('node1', 'vote_asked', { to: 'node2', pre: true }), event('node2', 'vote_granted', { candidate: 'node1', pre: true }), event('node1', 'vote_answered', { from: 'node2', granted: true, pre: true }));
   assert.equal(replicaOf(world, 'node1', 1).role, 'follower');
   assert.deepEqual(replicaOf(world, 'node1', 1).votes, []);
+  assert.equal(replicaOf(world, 'node1', 1).term, 0);
   assert.equal(replicaOf(world, 'node2', 1).vote, null);
+});
+
+test('a lease is renewed by each majority of answers, and ends with the last', () => {
+  const world = newWorld({ nodes: names.map((name) => ({ name, state: 'up' })), timings: { lease_ms: 400 } });
+  play(world, event('node1', 'elected'), event('node1', 'membership', { voters: names }), event('node1', 'append_acked', { from: 'node2' }));
+  const own = replicaOf(world, 'node1', 1);
+  assert.equal(own.leaseUntil, at - 1 + 400);
+  play(world, event('node1', 'lease_expired', { ms: 400 }));
+  assert.equal(own.leaseUntil, 0);
 });
 
 test('of two that think they lead, the one of the newer term counts', () => {

@@ -27,8 +27,11 @@ const lostReasons = {
 const readModes = { follower: 'ONE', lease: 'QUORUM', linearizable: 'ALL' };
 const messages = { vote: 'request for a vote', append: 'message', heartbeat: 'heartbeat', snapshot: 'snapshot' };
 
-/** Where one sentence tells of several events that differ in `to` alone, `to` is the list of them. */
+/** Where one sentence tells of several events that differ in one member, such as `to`, that member is a list. */
 const each = (to, one, more) => `${list([to].flat())}${Array.isArray(to) && to.length > 1 ? more : one}`;
+
+/** The node or nodes an event tells of, with the verb that fits. */
+const who = (e, one, more) => each(e.node, ` ${one}`, ` ${more}`);
 
 /** What each kind says: `[sentence, section, weight, tone]`; tones are good, bad and plain. */
 const tell = {
@@ -57,12 +60,12 @@ const tell = {
   message_lost: (e) => [`A ${messages[e.what] ?? e.what} from ${e.node} to ${e.to} is lost: ${lostReasons[e.reason] ?? e.reason}.`, '5.5', ROUTINE, 'bad'],
   appended: (e) => [`${e.node} writes ${span(e.first, e.last)} of term ${e.entry_term} to its log; not yet committed.`, '5.3', DETAIL],
   truncated: (e) => [`${e.node} throws away entry ${e.from} and all after it: they were never committed, and the leader's log says otherwise.`, '5.3', HEADLINE, 'bad'],
-  purged: (e) => [`${e.node} forgets its log up to entry ${e.upto}; a snapshot holds what they did.`, '7', STORY],
-  committed: (e) => [`${e.node} knows that everything up to entry ${e.index} is on a majority: committed, it can never be lost.`, '5.4.2', DETAIL, 'good'],
-  applied: (e) => [`${e.node} carries out everything up to entry ${e.index}.`, '5.3', ROUTINE],
+  purged: (e) => [`${who(e, 'forgets its', 'forget their')} log up to entry ${e.upto}; a snapshot holds what the entries did.`, '7', STORY],
+  committed: (e) => [`${who(e, 'knows', 'know')} that everything up to entry ${e.index} is on a majority: committed, it can never be lost.`, '5.4.2', DETAIL, 'good'],
+  applied: (e) => [`${who(e, 'carries', 'carry')} out everything up to entry ${e.index}.`, '5.3', ROUTINE],
   snapshot_sent: (e) => [`${e.node} no longer has the entries that ${e.to} needs and sends its whole state instead, as of entry ${e.index}.`, '7', STORY],
   snapshot_installed: (e) => [`${e.node} takes a snapshot as its state; it stands at entry ${e.index} now.`, '7', STORY, 'good'],
-  membership: (e) => [`${e.node} now counts ${list(e.voters ?? [])} as voters${e.joint ? ' of two overlapping majorities' : ''}${e.learners?.length ? `, and ${list(e.learners)} as learning` : ''}.`, '6', STORY],
+  membership: (e) => [`${who(e, 'now counts', 'now count')} ${list(e.voters ?? [])} as voters${e.joint ? ' of two overlapping majorities' : ''}${e.learners?.length ? `, and ${list(e.learners)} as learning` : ''}.`, '6', STORY],
   elected: (e) => [`${e.node} has a majority of the votes: it leads term ${e.term}.`, '5.2', HEADLINE, 'good'],
   stepped_down: (e) => [`${e.node} stops leading${e.leader ? ` and follows ${e.leader}` : ': it met a newer term, or could not reach a majority'}.`, '5.1', STORY],
   lease_granted: (e) => [`A majority answered ${e.node}: for ${Math.round(e.ms)} ms nobody else can be elected, so it may answer reads alone.`, '8', ROUTINE],
@@ -97,6 +100,9 @@ export function explain(event) {
   const [say, section, weight, tone = 'plain'] = told;
   return { say, section, weight, tone };
 }
+
+/** How much an event matters, without its words; -1 where it has none. Remembered, since long pasts are looked through. */
+export const weightOf = (event) => (event.weight ??= explain(event)?.weight ?? -1);
 
 /** The words for a group: `shard 0`, `the cluster map`. */
 export function groupName(world, group) {

@@ -26,7 +26,7 @@ function newReplica() {
   return {
     known: false, role: 'follower', term: 0, leader: null, vote: null, voteTerm: 0, votes: [], asking: null, lastLog: 0,
     committed: 0, applied: 0, snapshot: 0, purged: 0, voters: [], learners: [], joint: false, silent: [], heardAt: null,
-    leaseUntil: 0, log: { base: 1, terms: [] }, ghosts: [], unread: true,
+    leaseUntil: 0, acks: {}, log: { base: 1, terms: [] }, ghosts: [], unread: true,
   };
 }
 
@@ -91,6 +91,15 @@ function lose(world, event) {
     && family.includes(message.what) && !message.lost && !message.reply && event.at - message.start < 5000);
   if (sent && sent.end > event.at) Object.assign(sent, { lost: true, reason: event.reason });
   else fly(world, event, event.node, event.to, event.what ?? 'append', { lost: true, reason: event.reason });
+}
+
+/** Each majority of answers renews a leader's lease; the nodes tell of its beginning and its end only. */
+function renewLease(own, at, ms) {
+  const needed = Math.floor(own.voters.length / 2);
+  if (own.role !== 'leader' || own.voters.length === 0) return;
+  const answers = own.voters.map((voter) => own.acks[voter]).filter(Boolean).sort((a, b) => b - a);
+  const oldest = needed === 0 ? at : answers[needed - 1];
+  if (oldest) own.leaseUntil = Math.max(own.leaseUntil, oldest + ms);
 }
 
 function cutLog(replica, from, at) {
@@ -160,7 +169,7 @@ function forget(world, name) {
 
 function stopped(node) {
   for (const replica of Object.values(node.groups)) {
-    Object.assign(replica, { leaseUntil: 0, heardAt: null, votes: [], asking: null, leader: null });
+    Object.assign(replica, { leaseUntil: 0, acks: {}, heardAt: null, votes: [], asking: null, leader: null });
     if (replica.role !== 'learner') replica.role = 'follower';
   }
 }
@@ -188,8 +197,9 @@ const changes = {
   status: (world, event, own) => takeStatus(own, event),
   log_read: (world, event, own) => readLog(own, event.log),
   vote_asked(world, event, own) {
-    raiseTerm(own, event.term);
+    // The question before the vote names a term that nobody has begun.
     if (!event.pre) {
+      raiseTerm(own, event.term);
       if (own.role !== 'candidate' || own.vote !== event.node || own.voteTerm !== event.term) {
         Object.assign(own, { role: 'candidate', vote: event.node, voteTerm: event.term, votes: [event.node], heardAt: event.at });
       }
@@ -213,9 +223,11 @@ const changes = {
     if (own.term === event.term) Object.assign(own, { role: 'leader', leader: event.node, known: true });
     fly(world, event, event.node, event.to, event.count ? 'append' : 'heartbeat', { count: event.count });
   },
-  append_acked(world, event) {
+  append_acked(world, event, own) {
     // A node may name a peer that this page was not told of; the ring shows those that told something themselves.
     if (!world.nodes[event.from]) return;
+    own.acks[event.from] = event.at;
+    renewLease(own, event.at, world.timings.lease_ms ?? 0);
     const follower = replicaOf(world, event.from, event.group);
     raiseTerm(follower, event.term);
     Object.assign(follower, { heardAt: event.at, asking: null });
@@ -241,12 +253,12 @@ const changes = {
   membership: (world, event, own) => Object.assign(own, { voters: event.voters, learners: event.learners ?? [], joint: !!event.joint }),
   elected(world, event, own) {
     raiseTerm(own, event.term);
-    Object.assign(own, { role: 'leader', leader: event.node, asking: null, known: true });
+    Object.assign(own, { role: 'leader', leader: event.node, asking: null, known: true, acks: {} });
     world.elected[event.group] = { node: event.node, term: event.term, at: event.at };
   },
-  stepped_down: (world, event, own) => Object.assign(own, { role: 'follower', leader: event.leader ?? null, votes: [], leaseUntil: 0, heardAt: event.at }),
+  stepped_down: (world, event, own) => Object.assign(own, { role: 'follower', leader: event.leader ?? null, votes: [], leaseUntil: 0, acks: {}, heardAt: event.at }),
   lease_granted: (world, event, own) => { own.leaseUntil = event.at + event.ms; },
-  lease_expired: (world, event, own) => { own.leaseUntil = 0; },
+  lease_expired: (world, event, own) => Object.assign(own, { leaseUntil: 0, acks: {} }),
 };
 
 /** Changes `world` by one event and returns it. Kinds it does not know change nothing but the time. */

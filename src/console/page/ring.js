@@ -64,7 +64,7 @@ export class Ring {
     this.places = {};
     order.forEach((name, i) => {
       const angle = -Math.PI / 2 + (i * 2 * Math.PI) / order.length;
-      this.places[name] = { x: width / 2 + rx * Math.cos(angle), y: height / 2 - 14 + ry * Math.sin(angle) };
+      this.places[name] = { x: width / 2 + rx * Math.cos(angle), y: height / 2 - 10 + ry * Math.sin(angle) };
     });
   }
 
@@ -123,7 +123,7 @@ export class Ring {
       for (const [key, value] of Object.entries({ role: away ? 'none' : role, state: node.state, term: replica.term, vote: replica.vote, votes: replica.votes.length,
         leads: leader?.name === name, picked: picked === name })) set(g, `data-${key}`, value);
       set(g.parts.shape, 'd', SHAPES[role]);
-      say(g.parts.letter, down ? '×' : away ? '–' : node.state === 'paused' ? 'II' : LETTERS[role]);
+      say(g.parts.letter, down ? '×' : away ? '–' : node.state === 'paused' ? 'II' : role === 'leader' && leader?.name !== name ? 'L?' : LETTERS[role]);
       const voted = replica.voteTerm === replica.term && replica.vote ? (replica.vote === name ? 'voted for itself' : `voted for ${replica.vote}`) : '';
       say(g.parts.facts, down ? 'down' : away ? 'no copy here' : `term ${replica.term}`);
       say(g.parts.vote, down || away ? '' : role === 'learner' ? 'learner, no vote' : voted);
@@ -134,7 +134,7 @@ export class Ring {
         set(pip, 'data-got', replica.votes.includes(voter));
       });
       this.drawArcs(g, world, node, replica, now);
-      const state = down ? 'down' : node.state === 'paused' ? `paused ${role}` : away ? 'no copy of this group' : role;
+      const state = role === 'leader' && !down && leader?.name !== name ? 'leader of an older term' : down ? 'down' : node.state === 'paused' ? `paused ${role}` : away ? 'no copy of this group' : role;
       set(g.button, 'aria-label', `${name}: ${state}, term ${replica.term}${voted ? `, ${voted}` : ''}${counts ? `, ${replica.votes.length} of ${voters.length} votes received` : ''}`);
       set(g.button, 'aria-pressed', picked === name ? 'true' : 'false');
     });
@@ -191,7 +191,7 @@ export class Ring {
 /** The key to the drawing. */
 export function legend() {
   const shape = (role) => s('svg', { class: 'key', viewBox: '-36 -36 72 72', 'aria-hidden': 'true' },
-    s('g', { class: 'node', 'data-role': role, 'data-state': 'up' }, s('path', { class: 'shape', d: SHAPES[role] }), s('text', { class: 'letter', y: 9 }, LETTERS[role])));
+    s('g', { class: 'node', 'data-role': role, 'data-state': 'up', 'data-leads': role === 'leader' }, s('path', { class: 'shape', d: SHAPES[role] }), s('text', { class: 'letter', y: 9 }, LETTERS[role])));
   const dot = (what, more = {}) => s('svg', { class: 'key', viewBox: '-12 -12 24 24', 'aria-hidden': 'true' }, s('path', { class: 'dot', 'data-what': what, d: DOT_SHAPES[what], ...more }));
   const ringArc = (name) => s('svg', { class: 'key', viewBox: '-44 -44 88 88', 'aria-hidden': 'true' }, s('g', { class: 'node' }, s('path', { class: 'track', d: circle(ARC) }), s('path', { class: name, d: arc(ARC, 0.7) })));
   const row = (drawing, text) => h('li', {}, drawing, h('span', {}, text));

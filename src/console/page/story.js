@@ -1,18 +1,16 @@
 // The explain panel: what happened, newest first, a sentence for each event. Keeps a fixed number of lines.
 
 import { h, keyed, say, set } from './dom.js';
-import { DETAIL, ROUTINE, STORY, explain } from './explain.js';
+import { DETAIL, ROUTINE, STORY, explain, weightOf } from './explain.js';
 
 const LINES = 40;
-/** Kinds told in one sentence where they differ in `to` alone, and how many lines apart they may be. */
-const MERGED = new Set(['vote_asked', 'link_cut', 'link_healed', 'link_delayed']);
+/** Kinds told in one sentence where they differ in one member alone, and how many lines and ms apart they may be. */
+const MERGED = { vote_asked: 'to', link_cut: 'to', link_healed: 'to', link_delayed: 'to', membership: 'node', committed: 'node', applied: 'node', purged: 'node' };
 const MERGE_REACH = 12;
-const MERGE_MS = 400;
+const MERGE_MS = 1500;
 
-function likes(a, b) {
-  return ['kind', 'node', 'group', 'term', 'pre', 'from', 'delay_ms'].every((member) => a[member] === b[member]) && Math.abs(a.at - b.at) < MERGE_MS && !sameTarget(a, b);
-}
-const sameTarget = (a, b) => [a.to].flat().includes(b.to);
+/** What two events must have in common to be told together. */
+const gist = (event) => JSON.stringify({ ...event, [MERGED[event.kind]]: 0, at: 0, seq: 0, t: 0, n: 0 });
 
 export class Story {
   constructor(parent, detail) {
@@ -39,10 +37,12 @@ export class Story {
       for (let i = events.length - 1; i >= 0 && told.length < LINES; i--) {
         const event = events[i];
         if (event.t > t || (event.group !== undefined && event.group !== group)) continue;
-        if ((explain(event)?.weight ?? -1) < this.least) continue;
-        const same = MERGED.has(event.kind) && told.slice(-MERGE_REACH).find((line) => likes(line.event, event));
-        if (same) Object.assign(same, { n: event.n, event: { ...same.event, at: event.at, to: [event.to, same.event.to].flat() } });
-        else told.push({ n: event.n, event });
+        if (weightOf(event) < this.least) continue;
+        const member = MERGED[event.kind];
+        const key = member && gist(event);
+        const same = member && told.slice(-MERGE_REACH).find((line) => line.key === key && line.event.at - event.at < MERGE_MS);
+        if (same) Object.assign(same, { n: event.n, event: { ...same.event, at: event.at, [member]: [...new Set([event[member], same.event[member]].flat())] } });
+        else told.push({ n: event.n, event, key });
       }
     }
     this.empty.hidden = told.length > 0;

@@ -1,10 +1,11 @@
 // The timeline: marks where something happened, a slider to go back, and play. Says where the page looks; draws nothing else.
 
 import { byId, say, set, s } from './dom.js';
-import { HEADLINE, STORY, explain } from './explain.js';
+import { HEADLINE, STORY, explain, weightOf } from './explain.js';
 
 /** Marks drawn; each stands for the weightiest event of its share of the time. */
 const MARKS = 160;
+const MARKS_EVERY_MS = 400;
 
 export class Timeline {
   constructor(history) {
@@ -13,6 +14,7 @@ export class Timeline {
     this.follow = true;
     this.playing = false;
     this.at = 0;
+    this.drawnAt = null;
     this.svg = byId('marks');
     this.bars = Array.from({ length: MARKS }, (_, i) => this.svg.appendChild(s('rect', { class: 'mark', x: i * 5 + 1, width: 3, y: 14, height: 0 })));
     set(this.svg, 'viewBox', `0 0 ${MARKS * 5} 28`);
@@ -52,7 +54,7 @@ export class Timeline {
   /** Goes to the next event worth telling, forwards (1) or back (-1). */
   step(way) {
     const here = this.follow ? this.history.range.last : this.at;
-    const worth = (event) => (explain(event)?.weight ?? 0) >= STORY;
+    const worth = (event) => weightOf(event) >= STORY;
     let found = null;
     for (const event of this.history.events()) {
       if (!worth(event)) continue;
@@ -89,12 +91,13 @@ export class Timeline {
     say(byId('play'), this.follow ? 'Pause' : this.playing ? 'Pause' : 'Play');
     set(byId('live'), 'aria-pressed', this.follow ? 'true' : 'false');
     set(document.body, 'data-live', this.follow ? 'live' : this.playing ? 'playing' : 'paused');
-    if (this.drawnAt === this.history.count) return;
-    this.drawnAt = this.history.count;
+    const now = performance.now();
+    if (this.drawnAt !== null && (this.drawnFor === this.history.count || now - this.drawnAt < MARKS_EVERY_MS)) return;
+    Object.assign(this, { drawnFor: this.history.count, drawnAt: now });
     const best = new Array(MARKS).fill(null);
     for (const event of this.history.events()) {
+      if (weightOf(event) < STORY) continue;
       const words = explain(event);
-      if (!words || words.weight < STORY) continue;
       const slot = Math.min(MARKS - 1, Math.floor(((event.t - first) / length) * MARKS));
       if (!best[slot] || words.weight > best[slot].weight) best[slot] = words;
     }
