@@ -10,17 +10,33 @@ export function startDemo(binary, args = []) {
   const child = spawn(binary, ['demo', '--port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => { child.kill('SIGTERM'); reject(new Error(`the demo did not say its address in ${START_MS} ms; it said: ${said}`)); }, START_MS);
+    const late = setTimeout(() => {
+      child.kill('SIGTERM');
+      reject(new Error(`the demo did not say its address in ${START_MS} ms; it said: ${said}`));
+    }, START_MS);
     const listen = (part) => {
       said += part;
       const found = said.match(/http:\/\/127\.0\.0\.1:\d+/) ?? said.match(/http:\/\/localhost:\d+/);
       if (!found) return;
       clearTimeout(late);
-      resolve({ url: found[0], stop: () => new Promise((ended) => { child.once('exit', ended); child.kill('SIGTERM'); setTimeout(() => child.kill('SIGKILL'), 15_000).unref(); }) });
+      resolve({
+        url: found[0],
+        stop: () =>
+          new Promise((ended) => {
+            child.once('exit', ended);
+            child.kill('SIGTERM');
+            setTimeout(() => child.kill('SIGKILL'), 15_000).unref();
+          }),
+      });
     };
     child.stdout.on('data', listen);
-    child.stderr.on('data', (part) => { said += part; });
-    child.once('exit', (code) => { clearTimeout(late); reject(new Error(`the demo ended with ${code}; it said: ${said}`)); });
+    child.stderr.on('data', (part) => {
+      said += part;
+    });
+    child.once('exit', (code) => {
+      clearTimeout(late);
+      reject(new Error(`the demo ended with ${code}; it said: ${said}`));
+    });
   });
 }
 
@@ -36,7 +52,8 @@ export async function json(url, options) {
   return body;
 }
 
-export const post = (url, body = {}) => json(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+export const post = (url, body = {}) =>
+  json(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 
 /** Tries until `check()` returns something true, and returns it; throws the last error, or `what`, after `ms`. */
 export async function eventually(what, ms, check) {
@@ -58,9 +75,15 @@ export async function eventually(what, ms, check) {
 /** Who leads a group of shards, asked from the nodes themselves: the leader of the highest term, or null. */
 export async function leaderByNodes(base, group) {
   const { nodes } = await json(`${base}/api/state`);
-  const told = await Promise.all(nodes.filter((node) => node.state === 'up').map(async ({ name, url }) => {
-    const { shards } = await json(`${url}/shards`);
-    return shards.filter((row) => row.group === group && row.role === 'leader').map((row) => ({ name, term: row.term }));
-  }));
+  const told = await Promise.all(
+    nodes
+      .filter((node) => node.state === 'up')
+      .map(async ({ name, url }) => {
+        const { shards } = await json(`${url}/shards`);
+        return shards
+          .filter((row) => row.group === group && row.role === 'leader')
+          .map((row) => ({ name, term: row.term }));
+      }),
+  );
   return told.flat().sort((a, b) => b.term - a.term)[0] ?? null;
 }

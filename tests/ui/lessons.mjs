@@ -11,14 +11,23 @@ const STEP_MS = 180_000;
 async function state(page) {
   return page.evaluate(() => {
     const pane = document.getElementById('lesson');
-    return { hidden: pane.hidden, ...pane.dataset, guess: [...pane.querySelectorAll('[data-choice]:not(:disabled)')].length,
-      checks: [...pane.querySelectorAll('[data-holds]')].map((check) => ({ holds: check.dataset.holds, says: check.children[1].textContent, saw: check.children[2].textContent })) };
+    return {
+      hidden: pane.hidden,
+      ...pane.dataset,
+      guess: [...pane.querySelectorAll('[data-choice]:not(:disabled)')].length,
+      checks: [...pane.querySelectorAll('[data-holds]')].map((check) => ({
+        holds: check.dataset.holds,
+        says: check.children[1].textContent,
+        saw: check.children[2].textContent,
+      })),
+    };
   });
 }
-const calm = (page, what, when) => eventually(what, STEP_MS, async () => {
-  const now = await state(page);
-  return now.busy === 'false' && when(now) ? now : null;
-});
+const calm = (page, what, when) =>
+  eventually(what, STEP_MS, async () => {
+    const now = await state(page);
+    return now.busy === 'false' && when(now) ? now : null;
+  });
 
 async function take(kit, page, name) {
   await page.click(`[data-lesson="${name}"]`);
@@ -38,13 +47,20 @@ async function take(kit, page, name) {
     now = await state(page);
     if (now.performed !== 'true') {
       await page.click('#next');
-      now = await calm(page, `step ${step} is performed`, (seen) => seen.step === String(step) && (seen.performed === 'true' || seen.done === 'true'));
+      now = await calm(
+        page,
+        `step ${step} is performed`,
+        (seen) => seen.step === String(step) && (seen.performed === 'true' || seen.done === 'true'),
+      );
     }
     for (const check of now.checks) assert.equal(check.holds, 'true', `step ${step}: "${check.says}" (${check.saw})`);
     held += now.checks.length;
     const told = await json(`${kit.base}/api/lesson`);
     assert.equal(told.step, step);
-    assert.deepEqual(told.checks.map((check) => check.says), now.checks.map((check) => check.says));
+    assert.deepEqual(
+      told.checks.map((check) => check.says),
+      now.checks.map((check) => check.says),
+    );
     if (step === 1) await kit.axe(page, `lesson ${name}`);
     await kit.picture(page, `lesson-${name}-${step}`);
     if (now.done === 'true') break;

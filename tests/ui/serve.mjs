@@ -11,7 +11,8 @@ const types = { html: 'text/html', js: 'text/javascript', css: 'text/css' };
 
 /** The file of the page that a path means, or undefined. */
 function asset(path) {
-  const name = { '/': 'index.html', '/console': 'console.html' }[path] ?? path.match(/^\/(?:app|console)\/([\w.]+)$/)?.[1];
+  const name =
+    { '/': 'index.html', '/console': 'console.html' }[path] ?? path.match(/^\/(?:app|console)\/([\w.]+)$/)?.[1];
   return name && existsSync(join(page, name)) ? name : undefined;
 }
 
@@ -34,11 +35,25 @@ export function serve(base, port = 0) {
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
     });
-    there.on('error', () => { response.statusCode = 502; response.end(); });
+    there.on('error', () => {
+      response.statusCode = 502;
+      response.end();
+    });
     response.on('close', () => there.destroy());
     request.pipe(there);
   });
-  return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve({ url: `http://127.0.0.1:${server.address().port}`, close: () => { server.closeAllConnections(); server.close(); } })));
+  return new Promise((resolve) =>
+    server.listen(port, '127.0.0.1', () =>
+      resolve({
+        url: `http://127.0.0.1:${server.address().port}`,
+        close: () => {
+          server.closeAllConnections();
+          server.close();
+        },
+      }),
+    ),
+  );
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) console.log((await serve(process.argv[2], Number(process.argv[3] ?? 0))).url);
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  console.log((await serve(process.argv[2], Number(process.argv[3] ?? 0))).url);

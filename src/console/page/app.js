@@ -25,6 +25,7 @@ let group = 1;
 let picked = null;
 let clockAhead = Infinity;
 let connected = false;
+let lost = false;
 let lastText = 0;
 let lastLog = 0;
 let lastFrame = performance.now();
@@ -68,7 +69,6 @@ function begin(state, ended) {
   timeline.history = history;
   Object.assign(timeline, { ended, follow: !ended, playing: false, at: 0, drawnAt: null });
   story.drawnFor = null;
-  picked ??= null;
   set(document.body, 'data-replay', ended ? 'true' : null);
 }
 
@@ -79,6 +79,16 @@ function take(event) {
   if (event.kind === 'elected') lastText = 0;
   if (event.kind === 'node_removed' && picked === event.node) picked = null;
   if (event.kind === 'node_up' && !history.live.nodes[event.node]?.url) learnAddresses();
+}
+
+/** Notes whether the demo is heard; another demo at the same address is another story, to be read from its beginning. */
+async function lineChanged(now) {
+  const again = now && lost;
+  [connected, lost] = [now, lost || !now];
+  if (!again) return;
+  lost = false;
+  const state = await get('api/state').catch(() => null);
+  if (state && state.seq < history.live.seq) location.reload();
 }
 
 /** Asks where nodes that came later are to be found. */
@@ -92,7 +102,12 @@ function play(recording) {
   begin(recording.state, true);
   for (const event of recording.events) history.push(event);
   timeline.look(history.range.first, true);
-  tell(recording.cut ? `A recording of ${recording.events.length} events; ${recording.cut} older ones were dropped.` : `A recording of ${recording.events.length} events.`, false);
+  tell(
+    recording.cut
+      ? `A recording of ${recording.events.length} events; ${recording.cut} older ones were dropped.`
+      : `A recording of ${recording.events.length} events.`,
+    false,
+  );
 }
 
 async function start() {
@@ -112,7 +127,7 @@ async function start() {
     byId('live').hidden = true;
     return;
   }
-  hangUp = follow(take, (now) => { connected = now; }, (missed) => tell(`${missed} events came too fast and are not shown.`, true));
+  hangUp = follow(take, lineChanged, (missed) => tell(`${missed} events came too fast and are not shown.`, true));
   lessons.load(state.lesson);
 }
 
@@ -126,8 +141,12 @@ async function readLogs(now) {
     groups[group].unread = false;
     const asked = group;
     get(`api/log?node=${encodeURIComponent(name)}&group=${asked}&last=64`)
-      .then((log) => { if (into === history) history.push({ kind: 'log_read', node: name, group: asked, at: history.time, log }); })
-      .catch(() => { if (groups[asked]) groups[asked].unread = true; });
+      .then((log) => {
+        if (into === history) history.push({ kind: 'log_read', node: name, group: asked, at: history.time, log });
+      })
+      .catch(() => {
+        if (groups[asked]) groups[asked].unread = true;
+      });
   }
 }
 
@@ -137,27 +156,56 @@ function drawText(world) {
   const line = byId('headline');
   say(line, now.say);
   say(byId('more'), now.more);
-  for (const [name, value] of Object.entries({ tone: now.tone, leader: leader?.name, term: leader?.replica.term, group })) set(line, `data-${name}`, value);
+  for (const [name, value] of Object.entries({
+    tone: now.tone,
+    leader: leader?.name,
+    term: leader?.replica.term,
+    group,
+  }))
+    set(line, `data-${name}`, value);
   const elected = world.elected[group];
   if (elected && leader?.name === elected.node && line.electedAt !== elected.at) {
     line.electedAt = elected.at;
     set(line, 'data-elected-at', elected.at);
     set(line, 'data-shown-at', Date.now());
   }
-  keyed(byId('groups'), world.groups, (known) => known.group, (known) => h('button', { type: 'button', 'data-group': known.group, onclick: () => chooseGroup(known.group) }, h('span', {}, known.label), h('strong')), (button, known) => {
-    const head = leaderOf(world, known.group);
-    set(button, 'data-leader', head?.name ?? 'none');
-    set(button, 'aria-pressed', known.group === group ? 'true' : 'false');
-    say(button.lastChild, head?.name ?? 'no leader');
-  });
-  keyed(byId('group'), world.groups, (known) => known.group, (known) => h('option', { value: known.group }, known.label), () => {});
+  keyed(
+    byId('groups'),
+    world.groups,
+    (known) => known.group,
+    (known) =>
+      h(
+        'button',
+        { type: 'button', 'data-group': known.group, onclick: () => chooseGroup(known.group) },
+        h('span', {}, known.label),
+        h('strong'),
+      ),
+    (button, known) => {
+      const head = leaderOf(world, known.group);
+      set(button, 'data-leader', head?.name ?? 'none');
+      set(button, 'aria-pressed', known.group === group ? 'true' : 'false');
+      say(button.lastChild, head?.name ?? 'no leader');
+    },
+  );
+  keyed(
+    byId('group'),
+    world.groups,
+    (known) => known.group,
+    (known) => h('option', { value: known.group }, known.label),
+    () => {},
+  );
   if (byId('group').value !== String(group)) byId('group').value = String(group);
   const present = timeline.follow;
   byId('node-pane').hidden = !picked;
   byId('pick-hint').hidden = !!picked;
   if (picked) controls.draw(world, group, picked, present);
   byId('past').hidden = present;
-  say(byId('past'), timeline.ended ? 'This is a recording: nothing can be changed in it.' : 'You are looking at the past. Go live to change anything.');
+  say(
+    byId('past'),
+    timeline.ended
+      ? 'This is a recording: nothing can be changed in it.'
+      : 'You are looking at the past. Go live to change anything.',
+  );
   client.offer(world.order, present);
   grid.draw(world, group);
   story.draw(history, group, present ? Infinity : timeline.at);
@@ -165,7 +213,13 @@ function drawText(world) {
   set(byId('line'), 'data-connected', connected || timeline.ended ? 'true' : 'false');
   say(byId('line'), timeline.ended ? 'recording' : connected ? 'connected' : 'connecting…');
   set(document.body, 'data-seq', world.seq);
-  keyed(byId('consoles'), Object.values(world.nodes).filter((node) => node.url), (node) => node.name, (node) => h('a', { href: `${node.url}/console`, rel: 'noopener' }, node.name), () => {});
+  keyed(
+    byId('consoles'),
+    Object.values(world.nodes).filter((node) => node.url),
+    (node) => node.name,
+    (node) => h('a', { href: `${node.url}/console`, rel: 'noopener' }, node.name),
+    () => {},
+  );
   if (messageUntil && performance.now() > messageUntil) {
     say(byId('message'), '');
     messageUntil = 0;
@@ -187,7 +241,11 @@ function frame(time) {
 }
 
 byId('group').addEventListener('change', ({ target }) => chooseGroup(Number(target.value)));
-byId('close-node').addEventListener('click', () => { const name = picked; pick(name); document.querySelector(`[data-node="${CSS.escape(name)}"] .hit`)?.focus(); });
+byId('close-node').addEventListener('click', () => {
+  const name = picked;
+  pick(name);
+  document.querySelector(`[data-node="${CSS.escape(name)}"] .hit`)?.focus();
+});
 byId('import').addEventListener('change', async ({ target }) => {
   const [file] = target.files;
   if (!file) return;
@@ -203,10 +261,18 @@ byId('theme').addEventListener('click', () => {
   dataset.theme = shown === 'dark' ? 'light' : 'dark';
 });
 addEventListener('keydown', (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA|BUTTON|A|SUMMARY)$/.test(event.target.tagName)) return;
+  if (
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    /^(INPUT|SELECT|TEXTAREA|BUTTON|A|SUMMARY)$/.test(event.target.tagName)
+  )
+    return;
   const name = history.live.order[Number(event.key) - 1];
-  if (event.key === ' ') { event.preventDefault(); timeline.toggle(); }
-  else if (event.key === 'l') timeline.goLive();
+  if (event.key === ' ') {
+    event.preventDefault();
+    timeline.toggle();
+  } else if (event.key === 'l') timeline.goLive();
   else if (event.key === '[') timeline.step(-1);
   else if (event.key === ']') timeline.step(1);
   else if (name) pick(name);

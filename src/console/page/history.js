@@ -30,7 +30,13 @@ export class History {
   }
 
   open(event) {
-    const chunk = { id: (this.chunks.at(-1)?.id ?? 0) + 1, t: Math.max(this.time, event.at ?? 0), start: structuredClone(this.live), events: [], taken: 0 };
+    const chunk = {
+      id: (this.chunks.at(-1)?.id ?? 0) + 1,
+      t: Math.max(this.time, event.at ?? 0),
+      start: structuredClone(this.live),
+      events: [],
+      taken: 0,
+    };
     this.chunks.push(chunk);
     const old = this.chunks.at(-1 - FULL_CHUNKS);
     if (old) old.events = old.events.filter(({ kind }) => !ROUTINE.has(kind));

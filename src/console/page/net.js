@@ -27,7 +27,8 @@ async function ask(path, options) {
 }
 
 export const get = (path) => ask(path);
-export const post = (path, body = {}) => ask(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+export const post = (path, body = {}) =>
+  ask(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 
 /**
  * Follows the events: `take(event)` for each, `told(connected)` when the line comes or goes, `gap(missed)` where some were

@@ -5,7 +5,16 @@ import { DETAIL, ROUTINE, STORY, explain, weightOf } from './explain.js';
 
 const LINES = 40;
 /** Kinds told in one sentence where they differ in one member alone, and how many lines and ms apart they may be. */
-const MERGED = { vote_asked: 'to', link_cut: 'to', link_healed: 'to', link_delayed: 'to', membership: 'node', committed: 'node', applied: 'node', purged: 'node' };
+const MERGED = {
+  vote_asked: 'to',
+  link_cut: 'to',
+  link_healed: 'to',
+  link_delayed: 'to',
+  membership: 'node',
+  committed: 'node',
+  applied: 'node',
+  purged: 'node',
+};
 const MERGE_REACH = 12;
 const MERGE_MS = 1500;
 
@@ -18,7 +27,9 @@ export class Story {
     this.empty = h('p', { class: 'quiet' }, 'Nothing yet. Start a lesson, or choose a node and kill it.');
     this.detail = detail;
     parent.append(this.list, this.empty);
-    detail.addEventListener('change', () => { this.drawnFor = null; });
+    detail.addEventListener('change', () => {
+      this.drawnFor = null;
+    });
   }
 
   /** The least weight that is told. */
@@ -40,22 +51,40 @@ export class Story {
         if (weightOf(event) < this.least) continue;
         const member = MERGED[event.kind];
         const key = member && gist(event);
-        const same = member && told.slice(-MERGE_REACH).find((line) => line.key === key && line.event.at - event.at < MERGE_MS);
-        if (same) Object.assign(same, { n: event.n, event: { ...same.event, at: event.at, [member]: [...new Set([event[member], same.event[member]].flat())] } });
+        const same =
+          member && told.slice(-MERGE_REACH).find((line) => line.key === key && line.event.at - event.at < MERGE_MS);
+        if (same)
+          Object.assign(same, {
+            n: event.n,
+            event: { ...same.event, at: event.at, [member]: [...new Set([event[member], same.event[member]].flat())] },
+          });
         else told.push({ n: event.n, event, key });
       }
     }
     this.empty.hidden = told.length > 0;
     for (const line of told) line.words = explain(line.event);
-    keyed(this.list, told, ({ n }) => n, () => h('li', {}, h('time'), h('span'), h('small')), (li, { event, words }) => {
-      if (li.told === words.say) return;
-      li.told = words.say;
-      for (const [name, value] of Object.entries({ kind: event.kind, seq: event.seq, tone: words.tone, weight: words.weight, section: words.section || null })) set(li, `data-${name}`, value);
-      const [time, sentence, section] = li.children;
-      say(time, clock(event.at));
-      say(sentence, words.say);
-      say(section, words.section ? `§${words.section}` : '');
-    });
+    keyed(
+      this.list,
+      told,
+      ({ n }) => n,
+      () => h('li', {}, h('time'), h('span'), h('small')),
+      (li, { event, words }) => {
+        if (li.told === words.say) return;
+        li.told = words.say;
+        for (const [name, value] of Object.entries({
+          kind: event.kind,
+          seq: event.seq,
+          tone: words.tone,
+          weight: words.weight,
+          section: words.section || null,
+        }))
+          set(li, `data-${name}`, value);
+        const [time, sentence, section] = li.children;
+        say(time, clock(event.at));
+        say(sentence, words.say);
+        say(section, words.section ? `§${words.section}` : '');
+      },
+    );
   }
 }
 

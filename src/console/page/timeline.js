@@ -16,7 +16,9 @@ export class Timeline {
     this.at = 0;
     this.drawnAt = null;
     this.svg = byId('marks');
-    this.bars = Array.from({ length: MARKS }, (_, i) => this.svg.appendChild(s('rect', { class: 'mark', x: i * 5 + 1, width: 3, y: 14, height: 0 })));
+    this.bars = Array.from({ length: MARKS }, (_, i) =>
+      this.svg.appendChild(s('rect', { class: 'mark', x: i * 5 + 1, width: 3, y: 14, height: 0 })),
+    );
     set(this.svg, 'viewBox', `0 0 ${MARKS * 5} 28`);
     this.slider.addEventListener('input', () => this.look(this.fromSlider(), false));
     byId('play').addEventListener('click', () => this.toggle());
@@ -83,9 +85,14 @@ export class Timeline {
     const { first, last } = this.history.range;
     const length = Math.max(1, last - first);
     const share = this.follow ? 1 : (this.at - first) / length;
-    if (document.activeElement !== this.slider || this.follow || this.playing) this.slider.value = String(Math.round(share * Number(this.slider.max)));
+    if (document.activeElement !== this.slider || this.follow || this.playing)
+      this.slider.value = String(Math.round(share * Number(this.slider.max)));
     const ago = this.follow ? 0 : (last - this.at) / 1000;
-    const words = this.follow ? 'live' : this.ended ? `${((this.at - first) / 1000).toFixed(1)} s of ${(length / 1000).toFixed(1)} s` : `${ago.toFixed(1)} s ago`;
+    const words = this.follow
+      ? 'live'
+      : this.ended
+        ? `${((this.at - first) / 1000).toFixed(1)} s of ${(length / 1000).toFixed(1)} s`
+        : `${ago.toFixed(1)} s ago`;
     set(this.slider, 'aria-valuetext', words);
     say(byId('when'), words);
     say(byId('play'), this.follow ? 'Pause' : this.playing ? 'Pause' : 'Play');
