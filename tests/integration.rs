@@ -30,6 +30,8 @@ mod membership;
 mod payload_indexes;
 #[path = "integration/power_loss.rs"]
 mod power_loss;
+#[path = "integration/recovery.rs"]
+mod recovery;
 #[path = "integration/retries.rs"]
 mod retries;
 #[path = "integration/staleness.rs"]

@@ -45,6 +45,12 @@ pub enum ReadError {
         /// What was waited for.
         reason: String,
     },
+    /// Since its node restarted no leader has told this replica how far it was, so its state may be older than what it
+    /// has shown before. Retry shortly, or ask another replica.
+    #[error(
+        "since it restarted this replica has not heard from a leader how far it was; retry shortly, or ask another replica"
+    )]
+    Unsettled,
     /// The state did not reach the wanted index before the deadline.
     #[error("the replica did not reach the wanted log index in time; retry, or ask another replica")]
     Deadline,

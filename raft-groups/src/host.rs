@@ -16,6 +16,7 @@ use crate::network::Transport;
 use crate::network::client::Peers;
 use crate::network::faults::Faults;
 use crate::network::server::Answer;
+use crate::network::throttle::Throttle;
 use crate::network::wire::{Envelope, Refusal, Reply, Request, decode, encode};
 use crate::replica::Replica;
 use crate::storage::keys;
@@ -26,6 +27,7 @@ use crate::storage::record::{seal, unseal};
 use crate::storage::state::GroupState;
 use crate::storage::store::{Batch, Store};
 use crate::storage::{Disk, Stores};
+use crate::types::index_of;
 use crate::{Group, GroupId, Machine, NodeId, OpenError, RaftSettings};
 
 /// Who this node is; it is written into both stores and sent with every request.
@@ -50,6 +52,8 @@ struct Inner {
     transport: Arc<dyn Transport>,
     faults: Faults,
     events: Events,
+    /// Bounds the snapshots that this node sends.
+    throttle: Arc<Throttle>,
     groups: RwLock<BTreeMap<GroupId, Open>>,
     /// Before this, no replica of this node votes or campaigns.
     silent_until: Instant,
@@ -82,9 +86,11 @@ impl Host {
         let had_data = claim_stores(&stores, identity, is_new).await?;
         let silence = if had_data { settings.restart_wait() } else { Duration::ZERO };
         let silent_until = Instant::now() + silence;
+        let throttle = Arc::new(Throttle::new(settings.snapshot_rate));
         let (settings, groups) = (Arc::new(settings), RwLock::default());
         let events = Events::default();
-        Ok(Host(Arc::new(Inner { identity, settings, stores, transport, faults, events, groups, silent_until })))
+        let inner = Inner { identity, settings, stores, transport, faults, events, throttle, groups, silent_until };
+        Ok(Host(Arc::new(inner)))
     }
 
     /// Who this node is.
@@ -159,6 +165,7 @@ impl Host {
                 mark
             }
         };
+        let shown_before = shown_before(self.0.identity.node, mark, &raft_log, &state);
         tokio::time::sleep_until(self.0.silent_until).await;
         let (peers, log) = (self.peers(id, recorder), raft_log.clone());
         let config = self.0.settings.config(id);
@@ -177,6 +184,7 @@ impl Host {
             confirmations: Default::default(),
             incoming: Default::default(),
             waiting_bytes: Default::default(),
+            shown_before,
             founder: mark == Mark::Founder,
         });
         let group = Group::new(replica.clone());
@@ -233,7 +241,7 @@ impl Host {
             events,
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
-            snapshot_rate: self.0.settings.snapshot_rate,
+            throttle: self.0.throttle.clone(),
         }
     }
 
@@ -302,8 +310,19 @@ impl Host {
     }
 }
 
+/// Up to which index an earlier replica of this group on this node may have shown its state: as far as its log went, but
+/// where that was another replica, which was erased, nobody here knows.
+fn shown_before(node: NodeId, mark: Mark, log: &GroupLog, state: &GroupState) -> u64 {
+    let header = state.header();
+    let voter = header.membership.membership().voter_ids().any(|voter| voter == node);
+    match mark {
+        Mark::Newcomer | Mark::Erased if !voter => u64::MAX,
+        _ => index_of(&log.summary().1.max(header.applied)),
+    }
+}
+
 /// Writes the node's identity into both stores, or checks that it is there. Returns whether it was.
-async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
+pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
     let Identity { cluster, node, incarnation } = identity;
     let key = keys::identity();
     let log: &dyn Store = &*stores.log;
@@ -364,7 +383,7 @@ fn damaged(what: String, found: &str) -> OpenError {
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }
 
-fn damaged_replica(what: String, found: &str) -> OpenError {
+pub(crate) fn damaged_replica(what: String, found: &str) -> OpenError {
     let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
                    answers, it is let go of, erased, and made anew from theirs";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }

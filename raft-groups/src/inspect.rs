@@ -113,9 +113,8 @@ impl<M: Machine> Inspect for Replica<M> {
             return Err(NudgeError::NotLeader);
         }
         let me = self.node();
-        let fit = |(node, _): &(&NodeId, &u64)| {
-            **node != me && status.voters.contains(node) && !status.silent.contains(node)
-        };
+        let fit =
+            |(node, _): &(&NodeId, &u64)| **node != me && status.voters.contains(node) && !status.silent.contains(node);
         let heir = status.matched.iter().filter(fit).max_by_key(|(_, matched)| **matched);
         let (heir, _) = heir.ok_or(NudgeError::NobodyElse)?;
         let asked = self.raft.trigger().transfer_leader(*heir).await;

@@ -14,6 +14,7 @@ mod machine;
 mod membership;
 pub mod network;
 mod read;
+mod recovery;
 mod replica;
 mod runtime;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use host::{Host, Identity};
 pub use ids::{GroupId, NodeId};
 pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader, Visit};
 pub use membership::{Step, next_step};
+pub use recovery::{StoppedNode, StoredReplica};
 pub use runtime::seed_this_thread;
 pub use settings::RaftSettings;
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};

@@ -2,7 +2,7 @@
 //!
 //! | mode | what is checked | cost |
 //! |---|---|---|
-//! | follower | nothing; the answer says how old it may be | none |
+//! | follower | that this replica has shown nothing newer, before its node restarted either; the answer says how old it may be | none |
 //! | lease | a majority answered this leader less than four fifths of a lease ago | none |
 //! | linearizable | a majority confirms the leader after the read began (Ongaro's thesis, § 6.4) | a round of heartbeats, shared |
 //!
@@ -51,7 +51,7 @@ impl<M: Machine> Replica<M> {
     async fn read_unseen(self: &Arc<Self>, mode: ReadMode, deadline: Instant) -> Result<ReadPoint, ReadError> {
         self.check_running()?;
         let index = match mode {
-            ReadMode::Follower => return Ok(self.read_point()),
+            ReadMode::Follower => return self.settled_point(),
             ReadMode::Lease => {
                 let late = |_| ReadError::NoQuorum { reason: "the replica did not answer in time".to_owned() };
                 timeout_at(deadline, self.lease_index()).await.map_err(late)??
@@ -59,6 +59,17 @@ impl<M: Machine> Replica<M> {
             ReadMode::Linearizable => self.confirmed_index(deadline).await?,
         };
         self.wait_applied(index, deadline).await
+    }
+
+    /// The applied state, once it cannot be older than what this replica has shown before.
+    ///
+    /// What is committed is not stored, so a restarted replica has applied less than it had. Whatever it showed was durable
+    /// in its log, and was committed: it is shown again once all of that log is applied, or all that a leader has
+    /// committed up to an entry of its own term. The second ends the wait where the end of the log was never committed.
+    fn settled_point(&self) -> Result<ReadPoint, ReadError> {
+        let point = self.read_point();
+        let settled = point.index >= self.shown_before || point.leader_contact.is_some();
+        if settled { Ok(point) } else { Err(ReadError::Unsettled) }
     }
 
     /// Waits until `index` is applied here.

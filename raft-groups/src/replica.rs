@@ -41,6 +41,8 @@ pub struct Replica<M: Machine> {
     pub confirmations: Confirmations,
     pub incoming: Mutex<Option<Incoming>>,
     pub waiting_bytes: AtomicUsize,
+    /// In earlier lives it may have shown the state as of this index, and no newer one.
+    pub shown_before: u64,
     /// Whether it may vote before its log says that it is a member.
     pub founder: bool,
 }

@@ -9,6 +9,8 @@ use crate::storage::sim_disk::Fault;
 use crate::testing::{Registers, Set};
 use crate::{Group, GroupId, Machine as _, NodeId, RaftSettings, ReadError, ReadMode, Role, WriteError};
 
+mod restarts;
+
 type Cluster = SimCluster<Registers>;
 
 fn settings() -> RaftSettings {

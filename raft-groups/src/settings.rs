@@ -23,7 +23,7 @@ pub struct RaftSettings {
     pub snapshot_after: u64,
     /// This many entries stay in the log behind a snapshot point, for followers that lag a little.
     pub keep_entries: u64,
-    /// Bytes of a snapshot sent to one follower in a second, at most.
+    /// Bytes of snapshots that the node sends in a second, at most, all together.
     pub snapshot_rate: u64,
     /// Plants a bug that tests must find: a restarted node does not wait until its forgotten promises have run out.
     #[cfg(test)]

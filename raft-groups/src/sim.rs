@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::network::faults::Faults;
 use crate::network::sim::SimNet;
 use crate::storage::sim_disk::SimDisk;
-use crate::{Disk, Group, GroupId, Host, Identity, Machine, NodeId, OpenError, RaftSettings, Role, seed_this_thread};
+use crate::{
+    Disk, Group, GroupId, Host, Identity, Machine, NodeId, OpenError, RaftSettings, Role, StoppedNode, seed_this_thread,
+};
 
 /// Longest delay of a message one way, and of a sync.
 const MESSAGE_DELAY: Duration = Duration::from_millis(10);
@@ -130,6 +132,15 @@ impl<M: Machine> SimCluster<M> {
         host.stop().await;
     }
 
+    /// The stores of a crashed node.
+    ///
+    /// # Errors
+    /// Where what they hold is damaged.
+    pub async fn stopped(&self, id: NodeId) -> Result<StoppedNode, OpenError> {
+        let node = &self.nodes[&id];
+        StoppedNode::open(identity(id), Disk::simulated(&node.log, &node.state, self.seed, SYNC_DELAY)).await
+    }
+
     /// Starts a stopped node on its disks.
     ///
     /// # Errors
@@ -139,10 +150,9 @@ impl<M: Machine> SimCluster<M> {
         let seed = self.seed.wrapping_add(id << 32).wrapping_add(node.lives);
         let is_new = node.lives == 0;
         node.lives += 1;
-        let identity = Identity { cluster: [1; 16], node: id, incarnation: [id as u8; 16] };
         let disk = Disk::simulated(&node.log, &node.state, seed, SYNC_DELAY);
         let (settings, transport) = (self.settings.clone(), self.net.transport(id));
-        let host = Host::open(identity, settings, disk, transport, Faults::default(), is_new).await?;
+        let host = Host::open(identity(id), settings, disk, transport, Faults::default(), is_new).await?;
         let group = match id <= self.founders {
             true => host.open_group(Self::GROUP, M::Setup::default()).await?,
             false => host.open_newcomer(Self::GROUP, M::Setup::default()).await?,
@@ -151,4 +161,8 @@ impl<M: Machine> SimCluster<M> {
         node.running = Some((host, group));
         Ok(())
     }
+}
+
+fn identity(node: NodeId) -> Identity {
+    Identity { cluster: [1; 16], node, incarnation: [node as u8; 16] }
 }

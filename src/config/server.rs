@@ -67,7 +67,7 @@ pub struct ServerArgs {
     /// Most shards whose replicas are moved at once [default: 2].
     #[arg(long, env = "QUIVER_MAX_MOVES", value_name = "SHARDS")]
     pub max_moves: Option<usize>,
-    /// Most bytes a second that this node sends of one replica it copies to another node [default: 33554432].
+    /// Most bytes a second that this node sends of the replicas it copies to other nodes, all together [default: 33554432].
     #[arg(long, env = "QUIVER_MOVE_RATE_BYTES", value_name = "BYTES")]
     pub move_rate_bytes: Option<u64>,
     /// Threads that take new vectors into the index [default: half of the processors, at least 1].

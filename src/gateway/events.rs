@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::Params;
 use super::error::ApiError;
-use super::groups::host;
+use super::groups::{host, names};
 use super::state::GatewayState;
 use crate::placement::ClusterMap;
 
@@ -92,9 +92,8 @@ impl Feed {
             return std::mem::take(&mut self.first);
         }
         let heard = self.listener.next().await;
-        let gap = heard.missed.map(|missed| {
-            sse::Event::default().event("gap").data(json!({ "missed": missed }).to_string())
-        });
+        let gap =
+            heard.missed.map(|missed| sse::Event::default().event("gap").data(json!({ "missed": missed }).to_string()));
         let events = heard.events.iter().filter_map(|event| self.message(event));
         gap.into_iter().chain(events).collect()
     }
@@ -102,7 +101,7 @@ impl Feed {
     fn message(&self, event: &Event) -> Option<sse::Event> {
         let wanted = self.groups.as_ref().is_none_or(|groups| groups.contains(&event.group));
         wanted.then(|| {
-            let json = shown(&self.state.node.name(), &self.state.backend.map(), event);
+            let json = shown(&self.state.node.name(), &names(&self.state), event);
             sse::Event::default().id(event.seq.to_string()).data(json.to_string())
         })
     }

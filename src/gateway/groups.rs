@@ -1,6 +1,8 @@
 //! `/quiver/v1/groups/{group}/…`: the end of a replica's log, and, only where the node was started with `--test-faults`,
 //! the nudges of tests and lessons: stand for election, step down.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -35,6 +37,13 @@ pub(super) fn host(state: &GatewayState) -> Result<Host, ApiError> {
     state.node.host().ok_or_else(|| ApiError::NotPossible { reason: reason.to_owned() })
 }
 
+/// The map to take nodes' names from: the newest, or, before there is any, that which the cluster is formed with.
+pub(super) fn names(state: &GatewayState) -> Arc<ClusterMap> {
+    let map = state.backend.map();
+    let first = || state.node.first_map().map(Arc::new);
+    if map.is_formed() { map } else { first().unwrap_or(map) }
+}
+
 pub(super) async fn log(
     State(state): State<GatewayState>,
     Params(end): Params<End>,
@@ -51,7 +60,7 @@ pub(super) async fn log(
     let tail = tail.map_err(|error| ApiError::Internal { reason: error.to_string() })?;
     let tail = tail.ok_or_else(|| absent(group))?;
     let tail = tail.map_err(|error| ApiError::Internal { reason: format!("the log of {group}: {error}") })?;
-    Ok(answer(StatusCode::OK, &shown(&state.backend.map(), group, &tail)))
+    Ok(answer(StatusCode::OK, &shown(&names(&state), group, &tail)))
 }
 
 pub(super) async fn campaign(
@@ -71,7 +80,7 @@ pub(super) async fn step_down(
     state.node.faults().ok_or(ApiError::FaultsOff)?;
     let group = GroupId(group?.0);
     let heir = host(&state)?.step_down(group).await.ok_or_else(|| absent(group))?.map_err(refused)?;
-    let heir = state.backend.map().name_of(heir);
+    let heir = names(&state).name_of(heir);
     Ok(answer(StatusCode::OK, &json!({"group": group.0, "state": "steps_down", "asked": heir})))
 }
 
@@ -92,9 +101,8 @@ fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> Value {
         };
         json!({"index": entry.index, "term": entry.term, "kind": kind})
     };
-    let vote = tail.vote.map(|vote| {
-        json!({"term": vote.term, "for": map.name_of(vote.candidate), "committed": vote.elected})
-    });
+    let vote =
+        tail.vote.map(|vote| json!({"term": vote.term, "for": map.name_of(vote.candidate), "committed": vote.elected}));
     let (entries, status) = (tail.entries.iter().map(entry).collect::<Vec<_>>(), &tail.status);
     json!({
         "group": group.0, "entries": entries, "committed": status.committed, "applied": status.applied,

@@ -16,7 +16,7 @@ use super::backend::Backend;
 use super::books::{self, Books};
 use super::limits::Limits;
 use crate::api::HealthState;
-use crate::placement::NodeEntry;
+use crate::placement::{ClusterMap, NodeEntry};
 use crate::routing::NodeReport;
 
 /// Everything a handler can reach; clones share it.
@@ -66,6 +66,11 @@ pub trait LocalNode: Send + Sync + 'static {
 
     /// The switch for link faults; `None` unless the node was started with `--test-faults`.
     fn faults(&self) -> Option<Arc<dyn LinkSwitch>>;
+
+    /// The map it was formed with, for names as long as there is no other.
+    fn first_map(&self) -> Option<ClusterMap> {
+        None
+    }
 
     /// Its replicas, to look into; `None` on a gateway, and before the node has opened its stores.
     fn host(&self) -> Option<Host> {

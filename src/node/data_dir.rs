@@ -40,6 +40,15 @@ impl DataDir {
         }
     }
 
+    /// Takes the directory of a node that ran before.
+    pub fn take_used(path: &Path) -> Result<Self, NodeError> {
+        if !path.join(IDENTITY).exists() {
+            let missing = io::Error::new(io::ErrorKind::NotFound, "it is no node's directory");
+            return Err(NodeError::io("use", path, missing));
+        }
+        Self::take(path)
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path

@@ -3,10 +3,11 @@
 //! It is written before the node does anything that others could remember, so that a crash at any moment leaves either
 //! a node that has done nothing yet, or one that knows who it is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use raft_groups::NodeId;
+use raft_groups::{GroupId, NodeId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -43,6 +44,16 @@ pub(super) struct Membership {
     /// URLs of the nodes it last knew: those of the first map may all be gone when it starts again.
     #[serde(default)]
     pub seeds: Vec<String>,
+    /// Groups that go on with this node alone, by the operator's order, and of which the map does not know it yet.
+    #[serde(default)]
+    pub recovered: BTreeSet<GroupId>,
+}
+
+impl Membership {
+    /// The place of a node that has done nothing yet.
+    pub fn new(cluster: Uuid, node: NodeId, first_map: ClusterMap) -> Self {
+        Self { cluster, node, first_map, started: false, seeds: Vec::new(), recovered: BTreeSet::new() }
+    }
 }
 
 /// The identity and the file it lives in.
@@ -75,12 +86,19 @@ impl IdentityFile {
             file.save()?;
             return Ok(file);
         }
-        let text = fs::read_to_string(&path).map_err(|source| NodeError::io("read", &path, source))?;
-        let identity = parse(&text, &path)?;
-        if identity.name != name {
-            let (stored, asked) = (identity.name.to_string(), name.to_string());
+        let found = Self::read(dir)?;
+        if found.identity.name != name {
+            let (stored, asked) = (found.identity.name.to_string(), name.to_string());
             return Err(NodeError::OtherNode { dir: dir.to_owned(), stored, asked });
         }
+        Ok(found)
+    }
+
+    /// Reads the identity of whatever node lives in `dir`.
+    pub fn read(dir: &Path) -> Result<Self, NodeError> {
+        let path = dir.join(IDENTITY);
+        let text = fs::read_to_string(&path).map_err(|source| NodeError::io("read", &path, source))?;
+        let identity = parse(&text, &path)?;
         Ok(Self { path, identity })
     }
 
@@ -129,8 +147,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut made = IdentityFile::open(dir.path(), name("node2")).unwrap();
         let first_map = map_of(3, 8, 3);
-        made.set_member(Membership { cluster: Uuid::new_v4(), node: 2, first_map, started: true, seeds: Vec::new() })
-            .unwrap();
+        made.set_member(Membership { started: true, ..Membership::new(Uuid::new_v4(), 2, first_map) }).unwrap();
         let found = IdentityFile::open(dir.path(), name("node2")).unwrap();
         assert_eq!(found.identity, made.identity);
     }

@@ -5,19 +5,23 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raft_groups::{GroupStatus, Host};
+use raft_groups::events::Listener;
 use raft_groups::network::faults::{Faults, LinkFaults};
+use raft_groups::{GroupStatus, Host};
 
 use super::health::Signs;
+use super::peers::Peers;
 use super::shutdown::Stop;
 use super::vitals::ProcessVitals;
 use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
+use crate::placement::ClusterMap;
 use crate::routing::{LocalGroups, MapCell, NodeReport, Service, Vitals as _};
 
 /// A server process.
 pub(super) struct ServerNode {
     pub name: String,
     pub vitals: Arc<ProcessVitals>,
+    pub peers: Arc<Peers>,
     pub groups: Arc<LocalGroups>,
     pub stop: Stop,
     /// Set where `--test-faults` was given.
@@ -28,6 +32,8 @@ pub(super) struct ServerNode {
     pub was_ready: AtomicBool,
     pub service: OnceLock<Arc<Service>>,
     pub host: OnceLock<Host>,
+    /// Where faults are allowed somebody watches, and misses nothing from the start on.
+    pub ear: OnceLock<Listener>,
 }
 
 impl ServerNode {
@@ -83,6 +89,10 @@ impl LocalNode for ServerNode {
 
     fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
         self.faults.clone().map(|faults| Arc::new(Links(faults)) as Arc<dyn LinkSwitch>)
+    }
+
+    fn first_map(&self) -> Option<ClusterMap> {
+        Some(self.peers.first())
     }
 
     fn host(&self) -> Option<Host> {

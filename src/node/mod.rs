@@ -16,9 +16,12 @@ mod health;
 mod identity;
 mod indexer;
 mod join;
+mod last_resort;
 mod listen;
 mod local;
 mod map_feed;
+#[cfg(test)]
+mod moves;
 mod peers;
 mod replicas;
 mod server;
@@ -29,7 +32,9 @@ mod telemetry;
 mod vitals;
 mod walker;
 
+pub use crate::placement::Verdict;
 pub use error::NodeError;
 pub use gateway::run_gateway;
+pub use last_resort::{LastResort, ReplicaRow, SurvivorReport, last_resort};
 pub use server::run_server;
 pub use telemetry::start_logging;

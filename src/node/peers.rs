@@ -18,6 +18,11 @@ impl Peers {
         Self { map, first: RwLock::default() }
     }
 
+    /// The map this node was formed with.
+    pub fn first(&self) -> ClusterMap {
+        self.first.read().clone()
+    }
+
     /// Takes the map this node was formed with.
     pub fn start_from(&self, first: ClusterMap) {
         *self.first.write() = first;

@@ -100,6 +100,7 @@ impl Frame {
         let node = Arc::new(ServerNode {
             name: me.name.to_string(),
             vitals: Arc::new(ProcessVitals::new()),
+            peers: peers.clone(),
             groups: Arc::new(LocalGroups::default()),
             stop,
             faults: settings.test_faults.then(|| faults.clone()),
@@ -107,6 +108,7 @@ impl Frame {
             was_ready: AtomicBool::new(false),
             service: OnceLock::new(),
             host: OnceLock::new(),
+            ear: OnceLock::new(),
         });
         let formation = Arc::new(Formation::new());
         Ok(Self { map, faults, peers, carrier, router, formation, node })
@@ -145,7 +147,11 @@ impl Frame {
         tokio::spawn(local::watch_ready(self.node.clone()));
         tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
         tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
-        tokio::spawn(steward::remember(identity, self.map.clone()));
+        let (groups, router, map) = (self.node.groups.clone(), self.router.clone(), self.map.clone());
+        tokio::spawn(async move {
+            let identity = steward::tell_of_recovery(identity, member.node, groups, router, map.clone()).await;
+            steward::remember(identity, map).await;
+        });
         self.place(member.node, settings);
         Ok((host, peers_served, indexers))
     }
@@ -165,7 +171,7 @@ impl Frame {
             None => {
                 let (node, first_map) = self.find_cluster(settings, me).await?;
                 let cluster = Uuid::from_bytes(first_map.cluster);
-                let member = Membership { cluster, node, first_map, started: false, seeds: Vec::new() };
+                let member = Membership::new(cluster, node, first_map);
                 identity.set_member(member.clone())?;
                 tracing::info!(%cluster, node, "this node has a place in a cluster");
                 member
@@ -221,6 +227,9 @@ impl Frame {
 
     fn serve_locally(&self, host: &Host) -> Result<Arc<Service>, NodeError> {
         self.node.vitals.measure(host.clone());
+        if self.node.faults.is_some() {
+            let _ = self.node.ear.set(host.events().listen(None));
+        }
         let _ = self.node.host.set(host.clone());
         let service = Arc::new(Service {
             node: host.identity().node,

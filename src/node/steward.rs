@@ -11,7 +11,7 @@ use super::formation::JoinRequest;
 use super::identity::{IdentityFile, Membership};
 use super::{map_feed, replicas};
 use crate::engine::{CollectionId, CollectionStats, Command, Engine};
-use crate::placement::{ClusterMap, CollectionEntry};
+use crate::placement::{ClusterMap, CollectionEntry, MetaCommand, MetaReply, ShardId};
 use crate::routing::{LocalGroups, MapCell, Router};
 
 /// Pause between two sweeps.
@@ -94,6 +94,44 @@ pub(super) async fn announce(me: JoinRequest, node: NodeId, router: Router, map:
     }
 }
 
+/// Tells the map of the groups that go on with this node alone, by the operator's order, until it knows of all.
+pub(super) async fn tell_of_recovery(
+    mut identity: IdentityFile,
+    me: NodeId,
+    groups: Arc<LocalGroups>,
+    router: Router,
+    map: MapCell,
+) -> IdentityFile {
+    while let Some(member) = identity.identity.member.clone().filter(|member| !member.recovered.is_empty()) {
+        replicas::formed(&map).await;
+        let mut left = member.recovered.clone();
+        for group in &member.recovered {
+            let status = match ShardId::of_group(*group) {
+                Some(shard) => groups.shard(shard).map(|group| group.status()),
+                None => groups.meta().map(|meta| meta.status()),
+            };
+            let alone = status.filter(|status| status.role == Role::Leader && status.voters == BTreeSet::from([me]));
+            let Some(at) = alone.and_then(|status| status.members_at) else { continue };
+            let command = MetaCommand::Recover { group: *group, node: me, at };
+            match router.change_map(command, Instant::now() + PATIENCE).await {
+                Ok(MetaReply::Confirmed | MetaReply::Stale) => {
+                    tracing::warn!(%group, "the map knows that this group goes on with this node alone");
+                    left.remove(group);
+                }
+                Ok(reply) => tracing::error!(%group, ?reply, "the map does not take this group's recovery"),
+                Err(error) => tracing::debug!(%group, %error, "the map does not know of this group's recovery yet"),
+            }
+        }
+        if left != member.recovered
+            && let Err(error) = identity.set_member(Membership { recovered: left, ..member })
+        {
+            tracing::warn!(%error, "it is not written down that the map knows; it will be told once more");
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    identity
+}
+
 /// Writes down where the cluster's nodes are, whenever that has changed, so that this node finds them after a restart.
 pub(super) async fn remember(mut identity: IdentityFile, map: MapCell) {
     let mut changes = map.watch();
@@ -114,7 +152,6 @@ pub(super) async fn remember(mut identity: IdentityFile, map: MapCell) {
 mod tests {
     use super::*;
     use crate::engine::FieldType;
-    use crate::placement::MetaCommand;
     use crate::placement::tests::{map_of, vectors};
 
     #[test]

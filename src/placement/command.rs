@@ -138,6 +138,15 @@ pub enum MetaCommand {
         /// What it is indexed as; `None`: not any more.
         kind: Option<FieldType>,
     },
+    /// A group that had lost its majority goes on with one member, by the operator's order.
+    Recover {
+        /// The group.
+        group: GroupId,
+        /// Its only member.
+        node: NodeId,
+        /// Log index of the membership in the group's log.
+        at: u64,
+    },
 }
 
 /// What became of a [`MetaCommand`].

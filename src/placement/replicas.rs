@@ -167,6 +167,25 @@ impl ClusterMap {
         true
     }
 
+    /// Takes the word of a group's only member that the group lost all others, and goes on without them.
+    pub(super) fn recover(&mut self, group: GroupId, node: NodeId, at: u64) -> MetaReply {
+        let planned = self.epoch + 1;
+        if !self.nodes.contains_key(&node) {
+            return MetaReply::NotFound;
+        }
+        let Some(placement) = self.placement_mut(group) else { return MetaReply::NotFound };
+        if placement.confirmed_at >= at {
+            return MetaReply::Stale;
+        }
+        let alone = BTreeSet::from([node]);
+        *placement = Placement { actual: alone.clone(), target: alone, planned, confirmed_at: at, settled: true };
+        self.epoch += 1;
+        if let Some(shard) = ShardId::of_group(group) {
+            self.prefer(shard, node);
+        }
+        MetaReply::Confirmed
+    }
+
     /// Takes the word of a group's leader that the group is where `planned` wanted it.
     pub(super) fn confirm(&mut self, group: GroupId, planned: u64, members: BTreeSet<NodeId>, at: u64) -> MetaReply {
         let Some(placement) = self.placement_mut(group) else { return MetaReply::NotFound };

@@ -281,6 +281,8 @@ fn read_error<M: Machine>(error: ReadError, group: &Group<M>) -> CallError {
     match error {
         ReadError::NotLeader { leader } => CallError::NotLeader { leader },
         ReadError::NoQuorum { reason } => CallError::NoQuorum { reason },
+        // Like a lost majority it passes once nodes are back, and another replica may know more.
+        ReadError::Unsettled => CallError::NoQuorum { reason: error.to_string() },
         ReadError::Deadline => CallError::Behind { applied: group.status().applied },
         ReadError::Stopped { reason } => CallError::Stopped { reason },
     }

@@ -8,6 +8,7 @@ use jepsen_lite::process::{Finished, run};
 use jepsen_lite::seed::seed;
 use serde_json::{Value, json};
 
+use crate::support::terminal::Terminal;
 use crate::support::{PATIENCE, options, place};
 
 async fn verb(cluster: &Cluster, args: &str, code: i32) -> Result<Finished> {
@@ -81,7 +82,7 @@ async fn nodes_shards_and_operations_by_hand() -> Result<()> {
     let member = json_of(&verb(&cluster, "node show node4 -o json", 0).await?)?;
     ensure!(member["labels"] == json!({"leaders": "off", "zone": "b"}), "{member}");
 
-    verb(&cluster, "node drain node4 --wait --yes", 0).await?;
+    asked_at_a_terminal(&cluster).await?;
     let drained = json_of(&verb(&cluster, "node show node4 -o json", 0).await?)?;
     ensure!(drained["state"] == "draining" && drained["shards"] == 0 && drained["leads"] == 0, "{drained}");
     verb(&cluster, "node undrain node4 --wait", 0).await?;
@@ -111,6 +112,28 @@ async fn nodes_shards_and_operations_by_hand() -> Result<()> {
     cluster.restart(2)?;
     cluster.wait_healthy_node(2).await?;
     cluster.finish()
+}
+
+/// At a terminal the plan is shown and a yes is asked for; anything else changes nothing. The wait has a bar.
+async fn asked_at_a_terminal(cluster: &Cluster) -> Result<()> {
+    let url = cluster.nodes()[0].url();
+    let drain = || Terminal::start(cluster.verb(&["node", "drain", "node4", "--wait", "--url", &url]));
+    for (answer, code) in [("n", 2), ("", 2), ("y", 0)] {
+        let mut terminal = drain()?;
+        terminal.shows("[y/N]").await?;
+        let asked = terminal.screen();
+        ensure!(asked.contains("replicas move") && asked.contains("nodes that may fail"), "no plan:\n{asked}");
+        terminal.types(answer)?;
+        let ended = terminal.ends().await?;
+        ensure!(ended == Some(code), "`{answer}` should end with {code}, not {ended:?}:\n{}", terminal.screen());
+        let state = json_of(&verb(cluster, "node show node4 -o json", 0).await?)?["state"].clone();
+        ensure!(state == if code == 0 { "draining" } else { "member" }, "`{answer}` left node4 as {state}");
+        if code == 0 {
+            let screen = terminal.screen();
+            ensure!(screen.contains("replicas,") && screen.contains("left to copy"), "no progress:\n{screen}");
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,7 @@ use jepsen_lite::load::{Load, Plan};
 use jepsen_lite::process::run;
 use jepsen_lite::seed::{mix, seed};
 
-use crate::support::{PATIENCE, SIZE, final_check, ledger_collection, options, place, same_state, shards};
+use crate::support::{PATIENCE, SIZE, final_check, ledger_collection, options, place, same_state};
 
 /// All files under a directory, biggest first.
 fn files(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
@@ -80,10 +80,10 @@ fn damage(kind: usize, data: &Path, seed: u64) -> Result<String> {
             let path = files(data)?.into_iter().map(|(_, path)| path).find(|path| is_in(path, "state"));
             let path = path.context("no state store")?;
             let end = end_of_data(&path)?;
-            for number in 0..4 {
+            for number in 0..200 {
                 garble(&path, mix(seed ^ number) % end, 32, seed)?;
             }
-            Ok(format!("garbled 4 places of {}", path.display()))
+            Ok(format!("garbled 200 places of {}", path.display()))
         }
         _ => {
             let dir = path.parent().context("a file without a directory")?;

@@ -5,77 +5,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use jepsen_lite::client::{Answer, Client};
+use anyhow::{Context, Result, ensure};
+use jepsen_lite::client::Client;
 use jepsen_lite::cluster::Cluster;
 use jepsen_lite::ledger::Ledger;
 use jepsen_lite::load::{Load, Plan};
 use jepsen_lite::seed::seed;
-use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::support::members::{adopt, at_home, delete, done, operation_of, status};
 use crate::support::{PATIENCE, SIZE, ledger_collection, options, place, put_until_acknowledged, settle, single};
 
 /// Few shards, snapshots now and then, and a dead node is soon given up.
 const ARGS: [&str; 8] =
     ["--shards", "4", "--snapshot-after", "80", "--keep-entries", "20", "--node-lost-after-ms", "4000"];
-
-/// Asks for a node to be adopted.
-async fn adopt(by: &Client, cluster: &Cluster, index: usize) -> Answer {
-    let node = &cluster.nodes()[index];
-    let body = json!({"node_id": node.name(), "host": "127.0.0.1", "port": node.port()});
-    by.post("/cluster/nodes", &body).await
-}
-
-fn operation_of(answer: Answer) -> Result<String> {
-    ensure!(answer.status == Some(202), "{} {}", answer.problem, answer.body);
-    Ok(answer.body["operation_id"].as_str().context("no `operation_id`")?.to_owned())
-}
-
-/// Waits until an operation is done. Whoever is asked may be in the middle of an election.
-async fn done(by: &[Client], operation: &str) -> Result<()> {
-    let start = Instant::now();
-    let mut last = String::new();
-    while start.elapsed() < 2 * PATIENCE {
-        for client in by {
-            let answer = client.get(&format!("/quiver/v1/operations/{operation}")).await;
-            match answer.body["state"].as_str() {
-                Some("done") => return Ok(()),
-                Some("running") | None => last = format!("{} {}", answer.body, answer.problem),
-                Some(_) => bail!("{operation}: {}", answer.body),
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    bail!("{operation} does not end: {last}")
-}
-
-async fn status(by: &Client) -> Result<Value> {
-    by.cluster_status().await.ok()
-}
-
-/// Waits until every shard is on `copies` of these nodes only, with all replicas voting and nothing on its way.
-async fn at_home(by: &Client, nodes: &[&str], copies: usize) -> Result<()> {
-    let start = Instant::now();
-    loop {
-        let sharding = by.sharding().await;
-        let rows = sharding.body["shards"].as_array().cloned().unwrap_or_default();
-        let row_is_home = |row: &Value| {
-            let replicas = row["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let there = |replica: &Value| {
-                replica["state"] == "voter" && replica["node"].as_str().is_some_and(|node| nodes.contains(&node))
-            };
-            replicas.len() == copies && replicas.iter().all(there)
-        };
-        let still = sharding.body["moves_in_progress"].as_array().is_some_and(Vec::is_empty);
-        if still && !rows.is_empty() && rows.iter().all(row_is_home) {
-            return Ok(());
-        }
-        ensure!(start.elapsed() < 2 * PATIENCE, "the shards do not come to {nodes:?}: {}", sharding.body);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
 
 /// Waits until every shard is led by the node that is meant to, and no node is meant to lead many more than another.
 async fn led_as_meant(by: &Client, shards: u32) -> Result<()> {
@@ -96,8 +40,27 @@ async fn led_as_meant(by: &Client, shards: u32) -> Result<()> {
     }
 }
 
-async fn delete(by: &Client, path: &str) -> Answer {
-    by.send(Method::DELETE, path, None).await
+/// Has the second or third node lead the map's group, by killing whoever else does, and says which it is.
+async fn lead_among_the_first(cluster: &mut Cluster, load: &Load) -> Result<usize> {
+    let start = Instant::now();
+    loop {
+        let now = status(&cluster.client(4)).await.or(status(&cluster.client(3)).await)?;
+        match cluster.index_of(now["meta_leader"].as_str().unwrap_or_default()) {
+            Some(index @ (1 | 2)) => return Ok(index),
+            Some(index) => {
+                cluster.kill(index);
+                load.progress(20, PATIENCE).await?;
+                if index < 3 {
+                    cluster.restart(index)?
+                } else {
+                    cluster.restart_joiner(index, 1)?
+                }
+                cluster.wait_healthy_node(index).await?;
+            }
+            None => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+        ensure!(start.elapsed() < 3 * PATIENCE, "the map's group is never led by one of the first three nodes");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,13 +89,12 @@ async fn a_cluster_grows_shrinks_and_heals_under_load() -> Result<()> {
     println!("  five nodes: {} writes acknowledged", load.acknowledged());
     load.progress(60, PATIENCE).await?;
 
-    // The first node, asked of itself, and the node that leads the map's group; one more of the first three if that is
-    // the same one, or none of them.
-    let leads = status(&cluster.client(2)).await?["meta_leader"].as_str().unwrap_or_default().to_owned();
-    let leads = cluster.index_of(&leads).filter(|index| (1..3).contains(index));
-    let leaving = [0, leads.unwrap_or(1)];
-    println!("  leaving: {leaving:?}; the map's group is led by {leads:?}");
-    for index in leaving {
+    // The first node, asked of itself, and the node that leads the map's group by then.
+    let mut leaving = Vec::new();
+    for first in [true, false] {
+        let index = if first { 0 } else { lead_among_the_first(&mut cluster, &load).await? };
+        println!("  node{} leaves{}", index + 1, if first { "" } else { "; it leads the map's group" });
+        leaving.push(index);
         let name = format!("node{}", index + 1);
         let plan = delete(&cluster.client(3), &format!("/cluster/nodes/{name}?dry_run=true")).await.ok()?;
         ensure!(plan["moves"].as_array().is_some_and(|moves| !moves.is_empty()), "{plan}");
@@ -150,7 +112,7 @@ async fn a_cluster_grows_shrinks_and_heals_under_load() -> Result<()> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     at_home(&cluster.client(4), &names, 3).await?;
     load.progress(60, PATIENCE).await?;
-    for index in leaving {
+    for index in leaving.iter().copied() {
         ensure!(cluster.terminate(index).await? == Some(0), "node{} did not stop well", index + 1);
     }
     println!("  three nodes: {} writes acknowledged", load.acknowledged());

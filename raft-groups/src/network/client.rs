@@ -13,6 +13,7 @@ use openraft::raft::{
 use openraft::storage::Snapshot;
 
 use super::faults::Faults;
+use super::throttle::Throttle;
 use super::wire::{Envelope, PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode};
 use super::{Lane, Transport};
 use crate::events::votes::refusal;
@@ -40,8 +41,8 @@ pub struct Peers {
     pub events: Recorder,
     pub transport: Arc<dyn Transport>,
     pub faults: Faults,
-    /// Bytes of a snapshot sent in a second, at most.
-    pub snapshot_rate: u64,
+    /// Bounds the snapshots that this node sends.
+    pub throttle: Arc<Throttle>,
 }
 
 /// Calls one replica.
@@ -67,7 +68,9 @@ impl CallError {
         match self {
             Self::Refused(_, Refusal::Cut) => "cut",
             // The transports say no more than a text of who was late.
-            Self::Unreachable(error) if ["in time", "timed out"].iter().any(|late| error.reason.contains(late)) => "timeout",
+            Self::Unreachable(error) if ["in time", "timed out"].iter().any(|late| error.reason.contains(late)) => {
+                "timeout"
+            }
             Self::Unreachable(_) => "unreachable",
             Self::Refused(_, Refusal::UnknownGroup | Refusal::NoMember) => "not_ready",
             Self::Refused(..) | Self::Nonsense(_) => "refused",
@@ -167,7 +170,7 @@ impl Peer {
             let bytes = pairs.len() as u64;
             self.send_chunk(SnapshotChunk::Pairs { transfer, number: chunks, pairs }).await?.taken()?;
             chunks += 1;
-            tokio::time::sleep(Duration::from_micros(bytes * 1_000_000 / self.peers.snapshot_rate.max(1))).await;
+            self.peers.throttle.pay(bytes).await;
         }
         let end = SnapshotChunk::End { transfer, chunks, vote, meta: state.meta.clone() };
         loop {

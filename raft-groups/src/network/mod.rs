@@ -8,6 +8,7 @@ pub mod faults;
 pub mod http;
 pub(crate) mod server;
 pub mod sim;
+pub(crate) mod throttle;
 pub(crate) mod wire;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Everything that changes goes through the store's one [`Syncer`] in order, so completing an append implies that
 //! all before it are durable. What is queued but not yet written, and a little more, is kept in memory: an append is
 //! readable when it returns, and replication seldom reads the disk. What is committed is not stored: a restarted replica
-//! has its applied state, and learns the rest from its leader.
+//! has its applied state, learns the rest from its leader, and shows nothing until then (see `read.rs`).
 
 use std::fmt::Debug;
 use std::io;

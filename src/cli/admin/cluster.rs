@@ -27,6 +27,9 @@ enum Verb {
     Topology(Ask),
     /// Spread replicas and leaders evenly; the cluster does so by itself, this waits for it or shows the plan.
     Rebalance(How),
+    /// After the loss of a majority for good: have what is left of a stopped node's data go on alone. Data may be lost.
+    #[command(after_help = super::recover::RUNBOOK)]
+    UnsafeRecover(super::recover::RecoverArgs),
 }
 
 /// Runs the verb.
@@ -35,6 +38,7 @@ pub(crate) async fn run(args: ClusterArgs) -> anyhow::Result<Exit> {
         Verb::Status(args) => status::run(args).await,
         Verb::Health(ask) => health(ask).await,
         Verb::Topology(ask) => topology(ask).await,
+        Verb::UnsafeRecover(args) => super::recover::run(args).await,
         Verb::Rebalance(how) => {
             let (client, body) = (how.ask.client()?, nothing());
             let request = (&Method::POST, "/quiver/v1/rebalance", &body);

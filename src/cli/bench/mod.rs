@@ -36,7 +36,7 @@ use stage::{NODES, Stage, elections};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use writes::{Ingest, Syncs};
+use writes::Ingest;
 
 /// Arguments of `quiver bench`.
 #[derive(clap::Args)]
@@ -60,6 +60,26 @@ pub(crate) struct BenchArgs {
     /// Leaders to kill; 0 leaves the failover out [default: 10, with --quick 3].
     #[arg(long, value_name = "N")]
     kills: Option<usize>,
+    /// Measure only these parts [default: all].
+    #[arg(long, value_delimiter = ',', value_name = "PART,…")]
+    only: Vec<Part>,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// The index and the engine, in this process.
+    Index,
+    /// Ingest, reads, searches and single writes on three nodes.
+    Serving,
+    /// Restart of a node, and the return of one that missed writes.
+    Restarts,
+    /// Leaders killed.
+    Failover,
+    /// A fourth node that is filled under load.
+    Moving,
+    /// Clusters that do nothing.
+    Idle,
 }
 
 const EXAMPLES: &str = "\
@@ -67,6 +87,7 @@ Examples:
   quiver bench --quick
   quiver bench --data ./wordnet --out bench.json --chart bench.svg
   quiver bench --dir /mnt/disk-to-measure
+  quiver bench --data ./wordnet --only moving,failover
 
 Measure a release build on a machine that does nothing else. Exit code 1: it did not run to its end.";
 
@@ -91,6 +112,10 @@ struct Scale {
 }
 
 impl BenchArgs {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
     fn scale(&self) -> Scale {
         let is_full = self.data.is_some() && !self.quick;
         let (load, disk, missed, scans, kills) = if self.quick { (1, 1, 3, 10, 3) } else { (4, 3, 10, 50, 10) };
@@ -139,18 +164,23 @@ async fn measured(report: &mut Report, args: &BenchArgs, home: &Path) -> anyhow:
     let scale = args.scale();
     let corpus = Arc::new(args.data.as_deref().map_or_else(Corpus::bundled, Corpus::read)?);
     report.add(setting(&corpus, &scale));
-    step("the disk, alone");
-    let syncs = writes::disk(report, "before", home, scale.disk)?;
-    step("the index, alone");
-    index_alone(report, args, &corpus, &scale).await?;
-    step("the engine, alone");
-    scan::add(report, scanned(&corpus, &scale).await?);
-    step("three nodes");
-    let mut stage = Stage::set(home, corpus.columns).await?;
-    let outcome = on_stage(report, &mut stage, &corpus, &scale, home, syncs).await;
-    // A node that ended by itself explains the failure better than the request that failed.
-    stage.all_alive().and(outcome)?;
-    stage.cluster.stop().await;
+    if args.wants(Part::Index) {
+        step("the index, alone");
+        index_alone(report, args, &corpus, &scale).await?;
+        step("the engine, alone");
+        scan::add(report, scanned(&corpus, &scale).await?);
+    }
+    if [Part::Serving, Part::Restarts, Part::Failover, Part::Moving].into_iter().any(|part| args.wants(part)) {
+        step("three nodes");
+        let mut stage = Stage::set(home, corpus.columns).await?;
+        let outcome = on_stage(report, &mut stage, args, &corpus, home).await;
+        // A node that ended by itself explains the failure better than the request that failed.
+        stage.all_alive().and(outcome)?;
+        stage.cluster.stop().await;
+    }
+    if !args.wants(Part::Idle) {
+        return Ok(());
+    }
     step("idle clusters");
     let shards: &[u32] = if args.quick { &[8, 64] } else { &[8, 64, 512] };
     idle::measure(report, home, shards, scale.load * 3).await
@@ -159,11 +189,46 @@ async fn measured(report: &mut Report, args: &BenchArgs, home: &Path) -> anyhow:
 async fn on_stage(
     report: &mut Report,
     stage: &mut Stage,
+    args: &BenchArgs,
+    corpus: &Arc<Corpus>,
+    home: &Path,
+) -> anyhow::Result<()> {
+    let scale = args.scale();
+    let (points, is_full) = (2 * scale.ingest, scale.is_full);
+    if args.wants(Part::Serving) {
+        serving(report, stage, corpus, &scale, home).await?;
+    } else {
+        step("ingest");
+        writes::ingest(report, stage, corpus, 0..points, Ingest { clients: 8, compact: true, is_full }).await?;
+    }
+    if args.wants(Part::Restarts) {
+        step("restarts");
+        restart::measure(report, stage, corpus, (points, is_full)).await?;
+        rejoin::measure(report, stage, corpus, (scale.missed, is_full)).await?;
+    }
+    // No kills, no row: a bar over nothing would count as met.
+    if args.wants(Part::Failover) && scale.kills > 0 {
+        step("failover");
+        failover::measure(report, stage, corpus, scale.kills).await?;
+    }
+    if args.wants(Part::Moving) {
+        stage.healthy().await?;
+        step("a fourth node");
+        moving::measure(report, stage, corpus.clone(), points, scale.load).await?;
+    }
+    Ok(())
+}
+
+/// Ingest, searches, reads and single writes, in the order in which points come in.
+async fn serving(
+    report: &mut Report,
+    stage: &mut Stage,
     corpus: &Arc<Corpus>,
     scale: &Scale,
     home: &Path,
-    syncs: Syncs,
 ) -> anyhow::Result<()> {
+    step("the disk, alone");
+    let syncs = writes::disk(report, "before", home, scale.disk)?;
     let (terms, points, is_full) = (stage.terms().await?, 2 * scale.ingest, scale.is_full);
     step("ingest");
     let (half, json) = (scale.ingest, Ingest { clients: 1, compact: false, is_full });
@@ -187,17 +252,7 @@ async fn on_stage(
     let held = elections(&terms, &stage.terms().await?);
     let row = Row::new("elections during all that", held.to_string()).detail("terms passed, over all shards");
     report.add(row.bar("0", held == 0).number("elections", held as f64));
-    step("restarts");
-    restart::measure(report, stage, corpus, (points, is_full)).await?;
-    rejoin::measure(report, stage, corpus, (scale.missed, is_full)).await?;
-    // No kills, no row: a bar over nothing would count as met.
-    if scale.kills > 0 {
-        step("failover");
-        failover::measure(report, stage, corpus, scale.kills).await?;
-    }
-    stage.healthy().await?;
-    step("a fourth node");
-    moving::measure(report, stage, corpus.clone(), points, scale.load).await
+    Ok(())
 }
 
 /// What the figures are of.

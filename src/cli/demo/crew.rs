@@ -79,7 +79,8 @@ impl Crew {
             let name = format!("node{}", n + 1);
             let (data, log) = (dir.join(&name), dir.join(format!("{name}.log")));
             let args = arguments(&name, ports[0], ports[1], &data, shards, timings);
-            let origin = if n == 0 { ["--bootstrap".into(), nodes.to_string()] } else { ["--join".into(), first.clone()] };
+            let origin =
+                if n == 0 { ["--bootstrap".into(), nodes.to_string()] } else { ["--join".into(), first.clone()] };
             let process = Process::start(args.iter().cloned().chain(origin).collect(), log.clone());
             let process = process.with_context(|| format!("cannot start {name}"))?;
             let url = format!("http://127.0.0.1:{}", ports[0]);
@@ -127,9 +128,10 @@ impl Crew {
 
     /// The nodes that ended by themselves since the last call.
     pub fn died(&mut self) -> Vec<Obituary> {
-        let died = self.members.iter_mut().filter_map(|member| {
-            Some(Obituary { name: member.name.clone(), reason: member.process.died()? })
-        });
+        let died = self
+            .members
+            .iter_mut()
+            .filter_map(|member| Some(Obituary { name: member.name.clone(), reason: member.process.died()? }));
         died.collect()
     }
 

@@ -30,10 +30,9 @@ pub(super) async fn follow(stage: Arc<Stage>, name: String) {
 /// Reads one stream until it ends; `last` is the number of the last event read.
 async fn read(stage: &Stage, name: &str, last: &mut Option<u64>) -> anyhow::Result<()> {
     let seat = stage.seat(name).ok_or_else(|| anyhow::anyhow!("there is no {name}"))?;
-    let mut request = stage.streams.get(format!("{}/quiver/v1/events", seat.url));
-    if let Some(last) = last {
-        request = request.header("last-event-id", last.to_string());
-    }
+    // From its very first event on: a node that has just started may vote before it is asked.
+    let request = stage.streams.get(format!("{}/quiver/v1/events", seat.url));
+    let request = request.header("last-event-id", last.unwrap_or(0).to_string());
     let response = request.send().await?.error_for_status()?;
     if last.is_none() {
         stage.tell(json!({"kind": "node_up", "node": name}));
@@ -79,7 +78,9 @@ impl Lines {
             match line.split_once(": ") {
                 Some(("event", event)) => self.message.event = event.to_owned(),
                 Some(("data", data)) => self.message.data = serde_json::from_str(data).unwrap_or_default(),
-                _ if line.is_empty() && !self.message.data.is_null() => messages.push(std::mem::take(&mut self.message)),
+                _ if line.is_empty() && !self.message.data.is_null() => {
+                    messages.push(std::mem::take(&mut self.message))
+                }
                 _ => {}
             }
         }

@@ -33,9 +33,7 @@ pub(super) struct Change {
 impl Links {
     /// As `/api/state` shows them: those with which something is wrong.
     pub fn shown(&self) -> Vec<Value> {
-        let link = |((from, to), link): (&(String, String), &Link)| {
-            json!({"from": from, "to": to, "cut": link.cut, "delay_ms": link.delay_ms})
-        };
+        let link = |((from, to), link): (&(String, String), &Link)| json!({"from": from, "to": to, "cut": link.cut, "delay_ms": link.delay_ms});
         self.0.iter().map(link).collect()
     }
 
@@ -54,7 +52,11 @@ impl Links {
     fn set(&mut self, from: &str, to: &str, link: Link) -> Vec<Value> {
         let key = (from.to_owned(), to.to_owned());
         let before = self.0.get(&key).copied().unwrap_or_default();
-        if link == Link::default() { self.0.remove(&key) } else { self.0.insert(key, link) };
+        if link == Link::default() {
+            self.0.remove(&key)
+        } else {
+            self.0.insert(key, link)
+        };
         let mut events = Vec::new();
         if before.cut != link.cut {
             events.push(json!({"kind": if link.cut { "link_cut" } else { "link_healed" }, "from": from, "to": to}));

@@ -52,11 +52,7 @@ impl Stage {
 
     /// Asks for a change of members until it is begun: a node that has just been killed counts for a while, one that has
     /// just been started does not answer yet.
-    async fn insist(
-        &self,
-        name: &str,
-        request: impl Fn(&str) -> reqwest::RequestBuilder,
-    ) -> Result<Value, Refused> {
+    async fn insist(&self, name: &str, request: impl Fn(&str) -> reqwest::RequestBuilder) -> Result<Value, Refused> {
         let start = Instant::now();
         loop {
             let (_, door) = self.another(name)?;

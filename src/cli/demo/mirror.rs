@@ -64,7 +64,10 @@ impl Mirror {
 
     /// All replicas of a group.
     pub fn replicas(&self, group: u64) -> impl Iterator<Item = (&str, &Replica)> {
-        self.0.iter().filter(move |((known, _), _)| *known == group).map(|((_, node), replica)| (node.as_str(), replica))
+        self.0
+            .iter()
+            .filter(move |((known, _), _)| *known == group)
+            .map(|((_, node), replica)| (node.as_str(), replica))
     }
 
     /// Who leads a group, and in which term. A leader that was cut off still calls itself one: the highest term is right.

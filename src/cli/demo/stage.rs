@@ -104,8 +104,7 @@ impl Stage {
     /// The stage of these nodes, which have just been started.
     pub fn new(crew: &Crew, orders: mpsc::UnboundedSender<Order>, timings: Timings) -> Arc<Self> {
         let seat = |url: &str, pid| Seat { url: url.to_owned(), pid, state: Condition::Up, life: 1 };
-        let seats: BTreeMap<_, _> =
-            crew.members().map(|(name, url, pid)| (name.to_owned(), seat(url, pid))).collect();
+        let seats: BTreeMap<_, _> = crew.members().map(|(name, url, pid)| (name.to_owned(), seat(url, pid))).collect();
         let client = || reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(1));
         let built = |client: reqwest::ClientBuilder| client.build().expect("a client of nothing but HTTP");
         Arc::new(Self {
@@ -239,31 +238,12 @@ impl Stage {
         Ok(format!("{name} {done} group {group}"))
     }
 
-    /// Asks the cluster to leave the first shard's leader where it is: lessons move leaders, and the cluster would move
-    /// them back. Where nobody answers there is nothing to leave.
-    pub async fn pin_leader(&self) {
-        let leader = self.mirror.lock().leader(1);
-        if let Some((leader, _)) = leader {
-            self.pin(0, &leader).await;
-        }
-    }
-
-    /// Asks the cluster to have a shard led by a node.
-    pub async fn pin(&self, shard: u64, leader: &str) {
-        let Ok((_, seat)) = self.another("") else { return };
-        let url = format!("{}/quiver/v1/shards/{shard}/leader", seat.url);
-        let asked = self.http.post(url).timeout(Duration::from_secs(3)).json(&json!({"to": leader})).send().await;
-        if let Err(error) = asked {
-            tracing::debug!(%error, "the leader is not pinned");
-        }
-    }
-
     /// What `/api/state` shows.
     pub fn state(&self) -> Value {
         let seats = self.seats();
-        let nodes = seats.iter().map(|(name, seat)| {
-            json!({"name": name, "url": seat.url, "pid": seat.pid, "state": seat.state})
-        });
+        let nodes = seats
+            .iter()
+            .map(|(name, seat)| json!({"name": name, "url": seat.url, "pid": seat.pid, "state": seat.state}));
         let shards = (0..u64::from(SHARDS)).map(|shard| json!({"group": shard + 1, "label": format!("shard {shard}")}));
         let groups = std::iter::once(json!({"group": 0, "label": "cluster map"})).chain(shards);
         json!({

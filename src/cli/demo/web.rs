@@ -104,7 +104,8 @@ async fn events(State(stage): State<Arc<Stage>>, headers: HeaderMap) -> Response
             messages.push(Ok(sse::Event::default().event("gap").data(gap)));
         }
         let last = lines.last().map_or(after, |(seq, _)| *seq);
-        messages.extend(lines.iter().map(|(seq, line)| Ok(sse::Event::default().id(seq.to_string()).data(line.as_ref()))));
+        messages
+            .extend(lines.iter().map(|(seq, line)| Ok(sse::Event::default().id(seq.to_string()).data(line.as_ref()))));
         Some((stream::iter(messages), (stage, last)))
     });
     Sse::new(stream::iter(first).chain(batches.flatten())).keep_alive(KeepAlive::default()).into_response()
@@ -150,7 +151,11 @@ async fn node(
 ) -> Answer {
     let group = || -> Result<u64, Refused> {
         let wrong = |error| Refused::Conflict(format!("the body must be {{\"group\": 1}} or the like: {error}"));
-        if body.is_empty() { Ok(1) } else { serde_json::from_slice(&body).map(|body: InGroup| body.group).map_err(wrong) }
+        if body.is_empty() {
+            Ok(1)
+        } else {
+            serde_json::from_slice(&body).map(|body: InGroup| body.group).map_err(wrong)
+        }
     };
     let done = match deed.as_str() {
         "kill" => stage.kill(&name).await,

@@ -1,6 +1,8 @@
 //! What every test needs: clusters of the binary under test, who leads, whether replicas agree, the sample data.
 
+pub mod members;
 pub mod sample;
+pub mod terminal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

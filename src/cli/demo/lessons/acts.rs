@@ -23,6 +23,9 @@ pub(super) async fn perform(
     act: &Act,
     answers: &mut Vec<Value>,
 ) -> Result<String, Refused> {
+    if matches!(act, Act::Write(Who::Present, ..) | Act::WriteMany(Who::Present, _) | Act::Read(Who::Present, ..)) {
+        await_leader(stage, None).await?;
+    }
     let node = |who: Who| cast.node(stage, who);
     match *act {
         Act::Kill(who) => stage.kill(&node(who)?).await,
@@ -60,7 +63,7 @@ pub(super) async fn perform(
             tokio::time::sleep(stage.timings.election_max().mul_f64(1.2)).await;
             Ok("promises made before have run out".to_owned())
         }
-        Act::AwaitNewLeader => await_new_leader(stage, cast).await,
+        Act::AwaitNewLeader => await_leader(stage, Some(&cast.leader)).await,
         Act::Remove(who) => stage.remove(&node(who)?).await,
         Act::Adopt(who) => {
             let name = node(who)?;
@@ -82,7 +85,11 @@ async fn all(stage: &Stage, found: Condition, start: bool) -> Result<String, Ref
     let nodes: Vec<String> =
         stage.seats().into_iter().filter(|(_, seat)| seat.state == found).map(|(name, _)| name).collect();
     for name in &nodes {
-        if start { stage.restart(name).await? } else { stage.kill(name).await? };
+        if start {
+            stage.restart(name).await?
+        } else {
+            stage.kill(name).await?
+        };
     }
     Ok(format!("{} {}", nodes.join(", "), if start { "are started on their data" } else { "are killed" }))
 }
@@ -111,15 +118,16 @@ async fn write_many(stage: &Stage, via: &str, count: usize) -> Result<String, Re
     Ok(format!("{count} writes through {via}"))
 }
 
-async fn await_new_leader(stage: &Stage, cast: &Cast) -> Result<String, Refused> {
+/// Waits until the group has a leader, other than `but`.
+async fn await_leader(stage: &Stage, but: Option<&String>) -> Result<String, Refused> {
     let until = Instant::now() + LEADER_PATIENCE + stage.timings.election_max() * 8;
     loop {
         let leader = stage.mirror.lock().leader(GROUP);
-        if let Some((node, term)) = leader.filter(|(node, _)| *node != cast.leader) {
+        if let Some((node, term)) = leader.filter(|(node, _)| Some(node) != but) {
             return Ok(format!("{node} leads in term {term}"));
         }
         if Instant::now() > until {
-            return Err(Refused::Conflict("no other leader was elected".to_owned()));
+            return Err(Refused::Conflict("no leader was elected".to_owned()));
         }
         stage.tape.more().await;
     }

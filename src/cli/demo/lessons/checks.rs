@@ -108,9 +108,7 @@ pub(super) fn look(stage: &Stage, cast: &Cast, check: &Check, before: &Before, a
         Check::SteppedDown(who) => look.happened("stepped_down", &node(who)),
         Check::ReadSeen { by, mode, outcome } => look.read(&node(by), mode, outcome),
         Check::EveryShardLed => look.leaders(|leaders| leaders.len() == SHARDS as usize),
-        Check::LeadersSpread => {
-            look.leaders(|leaders| leaders.values().collect::<BTreeSet<_>>().len() > 1)
-        }
+        Check::LeadersSpread => look.leaders(|leaders| leaders.values().collect::<BTreeSet<_>>().len() > 1),
         Check::OnlyOrphansElect => look.only_orphans_elect(&cast.leader),
     }
 }
@@ -217,7 +215,8 @@ impl Look<'_> {
     fn uncommitted(&self, name: &str) -> Seen {
         match self.replica(name) {
             Some(replica) => {
-                let saw = format!("{name} holds entries up to {}, committed up to {}", replica.last_log, replica.committed);
+                let saw =
+                    format!("{name} holds entries up to {}, committed up to {}", replica.last_log, replica.committed);
                 seen(replica.last_log > replica.committed, saw)
             }
             None => seen(false, format!("{name} shows nothing")),
@@ -283,7 +282,10 @@ impl Look<'_> {
         for leader in leaders.values() {
             *count.entry(leader).or_default() += 1;
         }
-        seen(fits(&leaders), count.iter().map(|(name, led)| format!("{name} leads {led}")).collect::<Vec<_>>().join(", "))
+        seen(
+            fits(&leaders),
+            count.iter().map(|(name, led)| format!("{name} leads {led}")).collect::<Vec<_>>().join(", "),
+        )
     }
 
     fn shard_leaders(&self) -> BTreeMap<u64, String> {
@@ -314,7 +316,9 @@ fn outcome_of(answer: Option<&Value>, wanted: Outcome) -> Seen {
         Outcome::Stale(value) => ok && stale && answer["value"] == value,
     };
     let saw = match ok {
-        true => format!("{} from {}{}", answer["value"], text(&answer["served_by"]), if stale { ", stale" } else { "" }),
+        true => {
+            format!("{} from {}{}", answer["value"], text(&answer["served_by"]), if stale { ", stale" } else { "" })
+        }
         false => text(&answer["error"]),
     };
     Seen { is_final: true, ..seen(holds, saw) }

@@ -31,9 +31,7 @@ pub(super) fn names() -> Vec<&'static str> {
 
 /// What `/api/lessons` shows.
 pub(super) fn list() -> Value {
-    let row = |lesson: &Lesson| {
-        json!({"name": lesson.name, "title": lesson.title, "section": lesson.section, "steps": lesson.steps.len()})
-    };
+    let row = |lesson: &Lesson| json!({"name": lesson.name, "title": lesson.title, "section": lesson.section, "steps": lesson.steps.len()});
     all().map(row).collect()
 }
 

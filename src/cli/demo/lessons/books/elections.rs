@@ -15,7 +15,11 @@ pub(super) const LESSONS: &[Lesson] = &[
                       random time, then asks the others for their votes.",
                 question: Question {
                     ask: "Who will be the leader?",
-                    choices: &["The node with the lowest number", "Whoever led before", "Whoever's time runs out first"],
+                    choices: &[
+                        "The node with the lowest number",
+                        "Whoever led before",
+                        "Whoever's time runs out first",
+                    ],
                     right: 2,
                     because: "Nothing but chance decides among nodes with equal logs. A node that has just restarted votes \
                               for nobody for one election timeout: it may have forgotten a promise.",

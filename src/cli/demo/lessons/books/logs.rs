@@ -140,10 +140,7 @@ pub(super) const LESSONS: &[Lesson] = &[
                               whoever has less than they have; so every leader has all that was acknowledged.",
                 },
                 acts: &[Act::Kill(Leader), Act::Outwait, Act::Mend(Second, First), Act::Campaign(&[Second])],
-                checks: &[
-                    Check::Refused { voter: First, pre: false, reason: "log_behind" },
-                    Check::NobodyElected,
-                ],
+                checks: &[Check::Refused { voter: First, pre: false, reason: "log_behind" }, Check::NobodyElected],
             },
             Step {
                 say: "Now {first} is heard as well.",

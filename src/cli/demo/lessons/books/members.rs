@@ -60,7 +60,11 @@ pub(super) const LESSONS: &[Lesson] = &[
                 say: "{second} comes back and asks for entries that nobody has any more.",
                 question: Question {
                     ask: "What does it get?",
-                    choices: &["An error", "The state as a snapshot, then the rest of the log", "The whole log from {first}"],
+                    choices: &[
+                        "An error",
+                        "The state as a snapshot, then the rest of the log",
+                        "The whole log from {first}",
+                    ],
                     right: 1,
                     because: "A snapshot stands for all the entries up to its index.",
                 },

@@ -1,0 +1,116 @@
+//! A bound on the bytes a second of all snapshots that a node sends, however many it sends at once.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until};
+
+/// The bound. Who has sent something waits until that much time has been spent; nothing unused is saved up.
+#[derive(Debug)]
+pub struct Throttle {
+    bytes_per_second: u64,
+    /// When what was sent so far is paid for.
+    paid_at: Mutex<Option<Instant>>,
+}
+
+impl Throttle {
+    /// At most so many bytes a second.
+    pub fn new(bytes_per_second: u64) -> Self {
+        Self { bytes_per_second: bytes_per_second.max(1), paid_at: Mutex::new(None) }
+    }
+
+    /// Pays for bytes that were sent: waits in turn with all others.
+    pub async fn pay(&self, bytes: u64) {
+        let paid_at = {
+            let mut paid_at = self.paid_at.lock();
+            let now = Instant::now();
+            let from = paid_at.map_or(now, |paid_at| paid_at.max(now));
+            let until = from + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+            *paid_at = Some(until);
+            until
+        };
+        sleep_until(paid_at).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::future::join_all;
+
+    use super::*;
+    use crate::sim::SimCluster;
+    use crate::testing::{Registers, Set};
+    use crate::{GroupStatus, RaftSettings, Role};
+
+    fn simulate<T>(run: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(run)
+    }
+
+    #[test]
+    fn all_senders_share_one_rate() {
+        simulate(async {
+            let (throttle, began) = (Arc::new(Throttle::new(1_000_000)), Instant::now());
+            let send = |_| {
+                let throttle = throttle.clone();
+                async move {
+                    for _ in 0..10 {
+                        throttle.pay(100_000).await;
+                    }
+                }
+            };
+            join_all((0..3).map(send)).await;
+            let took = began.elapsed().as_secs_f64();
+            assert!((3.0..3.1).contains(&took), "3 MB at 1 MB/s took {took} s");
+        });
+    }
+
+    /// A new member gets a large state as fast as it may, and no faster, while its group takes writes.
+    #[test]
+    fn a_copy_takes_as_long_as_the_rate_says() {
+        const RATE: u64 = 50_000;
+        simulate(async {
+            let settings =
+                RaftSettings { snapshot_rate: RATE, snapshot_after: 200, keep_entries: 0, ..Default::default() };
+            let cluster: SimCluster<Registers> =
+                SimCluster::start_with_spares(5, 3, 1, settings, 0.0).await.expect("it starts");
+            let leads = |status: &GroupStatus| status.role == Role::Leader && status.committed > 0;
+            let leader = loop {
+                match cluster.groups().find(|(_, group)| leads(&group.status())) {
+                    Some((_, group)) => break group.clone(),
+                    None => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            };
+            let deadline = || Instant::now() + Duration::from_secs(30);
+            for number in 0..2_500_u64 {
+                // Names that do not compress, so that what is stored is about what is sent.
+                let noise = |round: u64| (number * 8 + round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let name: String = (0..8).map(|round| format!("{:016x}", noise(round))).collect();
+                leader.write(Set::command(&name, number), deadline()).await.expect("three are there");
+            }
+            let began = Instant::now();
+            while leader.status().voters.len() < 4 {
+                let wanted = (1..=4).collect();
+                leader.converge(&wanted, deadline()).await.expect("it leads");
+                let written =
+                    leader.write(Set::command("beside", began.elapsed().as_millis() as u64), deadline()).await;
+                written.expect("it serves meanwhile");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let took = began.elapsed().as_secs_f64();
+            let copied = cluster.net.messages().into_iter().filter(|m| m.to == 4 && m.at >= began && m.bytes > 10_000);
+            let bytes: usize = copied.map(|message| message.bytes).sum();
+            assert!(bytes > 150_000, "{bytes} bytes are no large state");
+            assert!(
+                bytes as f64 / took <= RATE as f64 * 1.01,
+                "{bytes} bytes in {took} s are more than {RATE} a second"
+            );
+            assert!(
+                took < 4.0 * bytes as f64 / RATE as f64,
+                "{bytes} bytes took {took} s: something else held them up"
+            );
+        });
+    }
+}

@@ -1,0 +1,223 @@
+//! The stores of a node that does not run, for the recovery of last resort: what its replicas hold, and the one change
+//! that no running group allows, which is to go on without the majority that it lost.
+//!
+//! A survivor becomes the only voter of its group by a membership entry at the end of its log, in a term that no member
+//! can have reached, for the lost ones are not to return. All else follows from the log as always: it elects itself, and
+//! commits what it holds. What only the lost majority had is gone. Must not know what is in a command, or which nodes
+//! are lost.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use openraft::storage::RaftLogReader;
+use openraft::{EntryPayload, Membership};
+
+use crate::host::{claim_stores, damaged_replica};
+use crate::storage::keys::LogKey;
+use crate::storage::log::GroupLog;
+use crate::storage::mark::{self, Mark};
+use crate::storage::record::seal;
+use crate::storage::state::GroupState;
+use crate::storage::store::Batch;
+use crate::storage::{Disk, Stores};
+use crate::types::{Entry, LogId, StoredMembership, Vote, index_of};
+use crate::{GroupId, Identity, Machine, NodeId, OpenError};
+
+/// A node's stores while the node itself is stopped.
+pub struct StoppedNode {
+    identity: Identity,
+    stores: Stores,
+}
+
+/// What a stored replica knows of its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredReplica {
+    /// The group.
+    pub group: GroupId,
+    /// Members with a vote by the last membership in its log, committed or not.
+    pub voters: BTreeSet<NodeId>,
+    /// Members without one.
+    pub learners: BTreeSet<NodeId>,
+    /// Term and index of its last log entry: of two replicas, the one with the greater pair holds all that the other
+    /// one may have acknowledged.
+    pub last: (u64, u64),
+    /// Index of the last entry its state reflects.
+    pub applied: u64,
+}
+
+impl StoppedNode {
+    /// Takes the stores of a node that ran before and does not run now.
+    ///
+    /// # Errors
+    /// [`OpenError`] where they are damaged, or another node's.
+    pub async fn open(identity: Identity, disk: Disk) -> Result<Self, OpenError> {
+        let stores = disk.start().map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
+        claim_stores(&stores, identity, false).await?;
+        Ok(Self { identity, stores })
+    }
+
+    /// What is stored of a group; `None` where the node holds no replica of it.
+    ///
+    /// # Errors
+    /// [`OpenError`] where it is damaged: such a replica cannot speak for its group.
+    pub async fn replica(&self, group: GroupId) -> Result<Option<StoredReplica>, OpenError> {
+        let Some((mut log, state)) = self.open_replica(group)? else { return Ok(None) };
+        let header = state.header();
+        let (_, last, _) = log.summary();
+        let found = newest_membership(&mut log, index_of(&header.applied)).await;
+        let membership = found.map_err(|error| failed(group, error))?.unwrap_or(header.membership);
+        let members = membership.membership();
+        let last = last.max(header.applied);
+        Ok(Some(StoredReplica {
+            group,
+            voters: members.voter_ids().collect(),
+            learners: members.learner_ids().collect(),
+            last: (last.map_or(0, |last| last.leader_id.term), index_of(&last)),
+            applied: index_of(&header.applied),
+        }))
+    }
+
+    /// The machine of a stored replica, as of its last applied entry.
+    ///
+    /// # Errors
+    /// [`OpenError`] where it is damaged.
+    pub fn machine<M: Machine>(&self, group: GroupId) -> Result<Option<M>, OpenError> {
+        let Some((_, state)) = self.open_replica(group)? else { return Ok(None) };
+        M::open(&M::Setup::default(), &state.reader()).map(Some).map_err(|error| failed(group, error))
+    }
+
+    /// Makes this node the only voter of a group that it holds a replica of. Durable on return.
+    ///
+    /// # Errors
+    /// [`OpenError`] where there is no sound replica, or the disk fails; then nothing has changed.
+    pub async fn become_only_voter(&self, group: GroupId) -> Result<(), OpenError> {
+        let nothing = || failed(group, io::Error::new(io::ErrorKind::NotFound, "this node holds no replica of it"));
+        let (log, state) = self.open_replica(group)?.ok_or_else(nothing)?;
+        let (vote, last, _) = log.summary();
+        let last = last.max(state.header().applied);
+        let term = vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term)) + 1;
+        let me = self.identity.node;
+        let log_id = LogId::new_term_index(term, index_of(&last) + 1);
+        let membership = Membership::new_with_defaults(vec![BTreeSet::from([me])], []);
+        let entry = Entry { log_id, payload: EntryPayload::Membership(membership) };
+        let mut batch = Batch::default();
+        let (vote_key, entry_key) = (LogKey::Vote.of(group), LogKey::Entry(log_id.index).of(group));
+        let records = (seal(&vote_key, &Vote::new(term, me)), seal(&entry_key, &entry));
+        batch.put(vote_key, records.0);
+        batch.put(entry_key, records.1);
+        self.stores.log_syncer.carry_out(batch, true).await.map_err(|error| failed(group, error))
+    }
+
+    /// Damages what is stored of a group's state, so that tests can see a replica noticed as damaged.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    #[cfg(any(test, feature = "mutants"))]
+    pub async fn damage(&self, group: GroupId) -> io::Result<()> {
+        let mut batch = Batch::default();
+        batch.put(crate::storage::keys::state_header(group), &b"noise"[..]);
+        self.stores.state_syncer.carry_out(batch, true).await
+    }
+
+    fn open_replica(&self, group: GroupId) -> Result<Option<(GroupLog, GroupState)>, OpenError> {
+        let Stores { log, log_syncer, state, state_syncer } = self.stores.clone();
+        let mark = mark::read_mark(group, &*log).map_err(|error| failed(group, error))?;
+        if !matches!(mark, Some(Mark::Founder | Mark::Newcomer)) {
+            return Ok(None);
+        }
+        let log = GroupLog::open(group, log, log_syncer).map_err(|error| failed(group, error))?;
+        let state = GroupState::open(group, state, state_syncer).map_err(|error| failed(group, error))?;
+        Ok(Some((log, state)))
+    }
+}
+
+fn failed(group: GroupId, source: io::Error) -> OpenError {
+    let what = format!("this node's replica of {group}");
+    match source.kind() {
+        io::ErrorKind::InvalidData => damaged_replica(what, &source.to_string()),
+        _ => OpenError::Io { what, source },
+    }
+}
+
+/// The last membership in the log behind what is applied.
+async fn newest_membership(log: &mut GroupLog, applied: u64) -> io::Result<Option<StoredMembership>> {
+    let (_, last, purged) = log.summary();
+    let (mut next, end) = (applied.max(index_of(&purged)) + 1, index_of(&last) + 1);
+    // The first entry of a log has index 0.
+    if applied == 0 && purged.is_none() && last.is_some() {
+        next = 0;
+    }
+    let mut newest = None;
+    while next < end {
+        let entries = log.limited_get_log_entries(next, end).await?;
+        let Some(last) = entries.last() else { break };
+        next = last.log_id.index + 1;
+        for entry in entries {
+            if let EntryPayload::Membership(membership) = entry.payload {
+                newest = Some(StoredMembership::new(Some(entry.log_id), membership));
+            }
+        }
+    }
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::sim::SimCluster;
+    use crate::testing::{Registers, Set};
+    use crate::{RaftSettings, Role};
+
+    /// Three nodes write; two are lost for good; the third goes on alone with all it held, and the others can join anew.
+    #[test]
+    fn a_survivor_goes_on_alone() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            let group = SimCluster::<Registers>::GROUP;
+            let mut cluster: SimCluster<Registers> =
+                SimCluster::start(7, 3, RaftSettings::default(), 0.0).await.expect("it starts");
+            let leader = led(&cluster).await;
+            let deadline = || Instant::now() + Duration::from_secs(10);
+            let writer = cluster.group(leader).expect("it runs");
+            let written = writer.write(Set::command("a", 1), deadline()).await.expect("three are there");
+            writer.wait_applied_everywhere(written.index, deadline()).await.expect("all catch up");
+            for id in cluster.ids() {
+                cluster.crash(id).await;
+            }
+            let survivor = cluster.ids().into_iter().find(|id| *id != leader).expect("three are there");
+            let stopped = cluster.stopped(survivor).await.expect("its disk is whole");
+            let before = stopped.replica(group).await.expect("sound").expect("it is there");
+            assert_eq!((before.voters, before.last.1 >= written.index), (cluster.ids().into_iter().collect(), true));
+            let machine: Registers = stopped.machine(group).expect("sound").expect("it is there");
+            assert!(machine.get("a").is_none() || machine.get("a") == Some(1));
+            stopped.become_only_voter(group).await.expect("its disk works");
+            let after = stopped.replica(group).await.expect("sound").expect("it is there");
+            assert_eq!(after.voters, BTreeSet::from([survivor]));
+            assert!(after.last > before.last);
+            drop(stopped);
+
+            cluster.restart(survivor).await.expect("it opens");
+            assert_eq!(led(&cluster).await, survivor);
+            let alone = cluster.group(survivor).expect("it runs");
+            alone.write(Set::command("b", 2), deadline()).await.expect("it is a majority by itself");
+            assert_eq!((alone.machine().get("a"), alone.machine().get("b")), (Some(1), Some(2)));
+        });
+    }
+
+    async fn led(cluster: &SimCluster<Registers>) -> NodeId {
+        loop {
+            let leader = cluster.leader().filter(|leader| {
+                let status = cluster.group(*leader).expect("it runs").status();
+                status.role == Role::Leader && status.committed > 0
+            });
+            match leader {
+                Some(leader) => return leader,
+                None => sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a replica shows after its node restarted: never less than before, and something again as soon as that is known.
+
+use futures::future::join_all;
+
+use super::*;
+
+/// Reads at a restarted node that nobody answers; returns how many were served and how many refused.
+async fn lonely_restart(seed: u64) -> (u32, u32) {
+    let mut cluster = Cluster::start(seed, 3, settings(), 0.0).await.expect("starts");
+    for value in 1..=10 {
+        write_somewhere(&cluster, &[], value).await;
+    }
+    let victim = seed % 3 + 1;
+    let group = cluster.group(victim).expect("runs");
+    group.read(ReadMode::Linearizable, later()).await.expect("served");
+    let shown = value(&group);
+    assert_eq!(shown, Some(10));
+    cluster.crash(victim).await;
+    cluster.net.isolate(victim, others(&cluster, victim));
+    cluster.restart(victim).await.expect("restarts");
+    let group = cluster.group(victim).expect("runs");
+    let (mut served, mut refused) = (0, 0);
+    for _ in 0..50 {
+        match group.read(ReadMode::Follower, soon()).await {
+            Ok(_) => {
+                assert!(value(&group) >= shown, "node {victim} went back from {shown:?} to {:?}", value(&group));
+                served += 1;
+            }
+            Err(error) => {
+                assert_eq!(error, ReadError::Unsettled);
+                refused += 1;
+            }
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    cluster.net.heal();
+    let healed = Instant::now();
+    while group.read(ReadMode::Follower, soon()).await.is_err() {
+        assert!(healed.elapsed() < Duration::from_secs(10), "it refuses although its leader is there");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(value(&group) >= shown);
+    (served, refused)
+}
+
+#[test]
+fn a_restarted_replica_never_shows_less_than_before() {
+    let both = (0..30).map(|seed| simulate(lonely_restart(seed)));
+    let (served, refused) = both.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(refused > 0, "no crash took what was applied: the scenario does not show what the refusal is for");
+    println!("{served} reads served, {refused} refused");
+}
+
+/// The end of a log that was never committed must not keep a replica silent for ever.
+#[test]
+fn a_log_whose_end_was_never_committed_does_not_keep_its_replica_silent() {
+    for seed in 0..10 {
+        simulate(async {
+            let mut cluster = Cluster::start(seed, 3, settings(), 0.0).await.expect("starts");
+            let old = write_somewhere(&cluster, &[], 1).await;
+            let group = cluster.group(old).expect("runs");
+            cluster.net.isolate(old, others(&cluster, old));
+            let writes = (0..40).map(|_| group.write(Set::command("x", 99), soon()));
+            assert!(join_all(writes).await.iter().all(Result::is_err), "no majority can have taken these");
+            let end = group.status().last_log;
+            cluster.crash(old).await;
+            write_somewhere(&cluster, &[old], 2).await;
+            cluster.restart(old).await.expect("restarts");
+            let group = cluster.group(old).expect("runs");
+            assert_eq!(group.read(ReadMode::Follower, soon()).await, Err(ReadError::Unsettled));
+            cluster.net.heal();
+            let healed = Instant::now();
+            while group.read(ReadMode::Follower, soon()).await.is_err() {
+                assert!(healed.elapsed() < Duration::from_secs(10), "the lost end is waited for: {:?}", group.status());
+                sleep(Duration::from_millis(20)).await;
+            }
+            assert_eq!(value(&group), Some(2));
+            assert!(group.status().applied < end, "the log that was given up was not longer than the new one");
+        });
+    }
+}

@@ -1,0 +1,113 @@
+//! `quiver cluster unsafe-recover`: the recovery of last resort, on the directory of a stopped node.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use raft_groups::NodeId;
+
+use super::print::{self, Format};
+use crate::cli::exit::Exit;
+use crate::cli::table::Table;
+use crate::node::{LastResort, ReplicaRow, SurvivorReport, Verdict, last_resort};
+
+/// The steps, under `--help`.
+pub(super) const RUNBOOK: &str = "\
+Only where nodes are lost for good and a group cannot get its majority back. What the lost nodes acknowledged and no
+survivor holds is gone.
+
+  1. Stop all surviving nodes. Keep a copy of their data directories.
+  2. On each: quiver cluster unsafe-recover --data-dir DIR --lost node2,node3 -o json > NAME.json
+     It changes nothing, and tells what the node holds.
+  3. On each again, with the reports of all others:
+     quiver cluster unsafe-recover --data-dir DIR --lost node2,node3 --others A.json,B.json --yes
+     Of each group that has lost its majority, the replica that holds the most goes on alone.
+  4. Start the survivors. They make new replicas by themselves where there is room.
+  5. quiver node leave node2; quiver node leave node3. Never start the lost nodes again with their old directories.
+
+A group of which no survivor holds a replica cannot be recovered: put the directory of one of its nodes back.
+
+Exit codes: 0 nothing to do, or done; 10 there is something to do, and --yes was not given; 1 a copy is damaged, or a
+report is missing.";
+
+/// Arguments of the verb.
+#[derive(clap::Args)]
+pub(super) struct RecoverArgs {
+    /// Data directory of this node, which must be stopped.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The nodes that are lost for good, by name or number.
+    #[arg(long, required = true, value_delimiter = ',', value_name = "NODE,…")]
+    lost: Vec<String>,
+    /// Reports of the other survivors, as this verb prints them with `-o json`.
+    #[arg(long, value_delimiter = ',', value_name = "FILE,…")]
+    others: Vec<PathBuf>,
+    /// Do it. Without this, it is only told what would be done.
+    #[arg(long, short)]
+    yes: bool,
+    /// How to print the answer.
+    #[arg(long, short, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+}
+
+/// Runs the verb.
+pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<Exit> {
+    let others = args.others.iter().map(report_in).collect::<anyhow::Result<Vec<_>>>()?;
+    let order = LastResort { data_dir: args.data_dir, lost: args.lost, others, carry_out: args.yes };
+    let report = last_resort(&order).await?;
+    match args.output {
+        Format::Table => print!("{}", told(&report, args.yes)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Ndjson => print::rows(&report.replicas, Format::Ndjson, |_| Table::new([""]))?,
+    }
+    let open = |row: &ReplicaRow| matches!(row.verdict, None | Some(Verdict::NeedsReports { .. }));
+    Ok(match (report.changes_something(), args.yes) {
+        (true, false) => Exit::Changes,
+        _ if report.replicas.iter().any(open) => Exit::Failed,
+        _ => Exit::Ok,
+    })
+}
+
+fn report_in(path: &PathBuf) -> anyhow::Result<SurvivorReport> {
+    let what = || format!("cannot use {}: it must be what this verb printed with -o json", path.display());
+    let text = std::fs::read(path).with_context(what)?;
+    serde_json::from_slice(&text).with_context(what)
+}
+
+fn told(report: &SurvivorReport, done: bool) -> String {
+    let mut table = Table::new(["group", "voters", "last term", "last index", "what becomes of it"]);
+    for row in &report.replicas {
+        let group = row.shard.map_or_else(|| "map".to_owned(), |shard| format!("shard {shard}"));
+        let (voters, term, index) = match &row.copy {
+            Some(copy) => (list(&copy.voters), copy.last.0.to_string(), copy.last.1.to_string()),
+            None => ("?".to_owned(), "?".to_owned(), "?".to_owned()),
+        };
+        table.row([group, voters, term, index, fate(row.verdict.as_ref(), done)]);
+    }
+    let mut text = table.render(0);
+    if report.changes_something() {
+        text += if done {
+            "Done. Start the surviving nodes, and let the lost ones leave (`quiver node leave NAME`). Never start a lost one \
+             again with its old directory.\n"
+        } else {
+            "Of these groups, whatever was acknowledged after the last entry here and is on no survivor will be lost. Nothing \
+             was changed; with --yes it is done.\n"
+        };
+    }
+    text
+}
+
+fn fate(verdict: Option<&Verdict>, done: bool) -> String {
+    match verdict {
+        None => "damaged: it cannot speak for its group".to_owned(),
+        Some(Verdict::HasMajority) => "nothing: its group has a majority".to_owned(),
+        Some(Verdict::GoesOnAlone) if done => "goes on alone".to_owned(),
+        Some(Verdict::GoesOnAlone) => "would go on alone".to_owned(),
+        Some(Verdict::LeftTo { node }) => format!("is replaced by the copy of node number {node}, which goes on"),
+        Some(Verdict::NeedsReports { of }) => format!("not decided: the report of node number {} is missing", list(of)),
+        Some(Verdict::NoMember) => "nothing: it is no member".to_owned(),
+    }
+}
+
+fn list<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
+    nodes.into_iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
+}

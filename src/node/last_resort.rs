@@ -1,0 +1,151 @@
+//! The recovery of last resort, on the directory of a node that does not run: its replicas of groups whose majority is
+//! lost for good go on alone, where they hold the most of all that are left. The map learns of it when the node runs.
+//!
+//! Reads the directory, has [`crate::placement`] decide, and changes one log entry a group. Must not talk to anyone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use raft_groups::{Disk, GroupId, NodeId, OpenError, StoppedNode, StoredReplica};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::NodeError;
+use super::data_dir::DataDir;
+use super::identity::{IdentityFile, Membership};
+use crate::placement::{ClusterMap, META, MetaMachine, ShardId, Survivor, Verdict, verdict};
+
+/// What the operator knows and wants.
+#[derive(Debug, Clone)]
+pub struct LastResort {
+    /// Directory of the stopped node.
+    pub data_dir: PathBuf,
+    /// Names, or numbers, of the nodes that are lost for good.
+    pub lost: Vec<String>,
+    /// What the other survivors reported.
+    pub others: Vec<SurvivorReport>,
+    /// Whether to carry out what is found, or only to tell it.
+    pub carry_out: bool,
+}
+
+/// What a stopped node holds, and what is to become of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SurvivorReport {
+    /// The cluster.
+    pub cluster: Uuid,
+    /// The node's number.
+    pub node: NodeId,
+    /// The node's name.
+    pub name: String,
+    /// Its replicas, by group.
+    pub replicas: Vec<ReplicaRow>,
+}
+
+/// One replica of a [`SurvivorReport`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReplicaRow {
+    /// Its group.
+    pub group: GroupId,
+    /// The shard that the group keeps; `None` for the cluster map's.
+    pub shard: Option<u32>,
+    /// What it knows; `None` where it is damaged and cannot speak for its group.
+    pub copy: Option<Survivor>,
+    /// What is to become of it; `None` where it is damaged.
+    #[serde(flatten)]
+    pub verdict: Option<Verdict>,
+}
+
+impl SurvivorReport {
+    /// Whether some replica goes on alone.
+    pub fn changes_something(&self) -> bool {
+        self.replicas.iter().any(|row| row.verdict == Some(Verdict::GoesOnAlone))
+    }
+}
+
+/// Looks at a stopped node's replicas, and carries out what is to become of them where that is asked for.
+///
+/// # Errors
+/// Where the directory is in use, or no node's, or damaged; where a lost node is not known; where the disk fails.
+pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError> {
+    let dir = DataDir::take_used(&order.data_dir)?;
+    let mut identity = IdentityFile::read(dir.path())?;
+    let setup = |reason: &str| NodeError::setup("the recovery", reason);
+    let member = identity.identity.member.clone().filter(|member| member.started);
+    let member = member.ok_or_else(|| setup("this node never held anything: there is nothing to recover here"))?;
+    let who = raft_groups::Identity {
+        cluster: *member.cluster.as_bytes(),
+        node: member.node,
+        incarnation: *identity.identity.incarnation.as_bytes(),
+    };
+    let stopped = StoppedNode::open(who, Disk::open(&dir.stores())?).await?;
+    let map = newest_map(&stopped, &member);
+    let lost = order.lost.iter().map(|name| number_of(&map, name)).collect::<Result<BTreeSet<_>, _>>()?;
+    if lost.contains(&member.node) {
+        return Err(setup("this node is named as lost, and its directory is here: name the other ones"));
+    }
+    if let Some(other) = order.others.iter().find(|report| report.cluster != member.cluster) {
+        return Err(setup(&format!("the report of {} is of another cluster", other.name)));
+    }
+    let name = identity.identity.name.to_string();
+    let mut report = SurvivorReport { cluster: member.cluster, node: member.node, name, replicas: Vec::new() };
+    for group in std::iter::once(META).chain(map.shards.keys().map(|shard: &ShardId| shard.group())) {
+        let copy = match stopped.replica(group).await {
+            Ok(None) => continue,
+            Ok(Some(replica)) => Some(survivor(replica)),
+            Err(OpenError::Damaged { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let verdict = copy.as_ref().map(|copy| verdict(member.node, &lost, copy, &reported(&order.others, group)));
+        let shard = ShardId::of_group(group).map(|shard| shard.0);
+        report.replicas.push(ReplicaRow { group, shard, copy, verdict });
+    }
+    if order.carry_out {
+        carry_out(&stopped, &mut identity, member, &report).await?;
+    }
+    Ok(report)
+}
+
+/// The groups are written down first: whatever happens then, the map is told of those that did change, and refuses
+/// what it hears of others.
+async fn carry_out(
+    stopped: &StoppedNode,
+    identity: &mut IdentityFile,
+    member: Membership,
+    report: &SurvivorReport,
+) -> Result<(), NodeError> {
+    let alone = report.replicas.iter().filter(|row| row.verdict == Some(Verdict::GoesOnAlone));
+    let alone: BTreeSet<GroupId> = alone.map(|row| row.group).collect();
+    let recovered = &member.recovered | &alone;
+    identity.set_member(Membership { recovered, ..member })?;
+    for group in alone {
+        stopped.become_only_voter(group).await?;
+    }
+    Ok(())
+}
+
+fn survivor(replica: StoredReplica) -> Survivor {
+    Survivor { voters: replica.voters, learners: replica.learners, last: replica.last }
+}
+
+/// The map as far as this node has it: names and shards do not depend on the last changes.
+fn newest_map(stopped: &StoppedNode, member: &Membership) -> ClusterMap {
+    let stored = stopped.machine::<MetaMachine>(META).ok().flatten();
+    let stored = stored.map(|machine| machine.map()).filter(|map| map.is_formed());
+    stored.map_or_else(|| member.first_map.clone(), |map| ClusterMap::clone(&map))
+}
+
+fn number_of(map: &ClusterMap, name: &str) -> Result<NodeId, NodeError> {
+    let unknown = || {
+        let known: Vec<String> = map.nodes.iter().map(|(id, entry)| format!("{} ({id})", entry.name)).collect();
+        let reason = format!("there is no node `{name}`; as far as this one knows there are {}", known.join(", "));
+        NodeError::setup("the recovery", reason)
+    };
+    // A node that joined later may not be in the map that this one has; then its number names it.
+    map.node_named(name).or_else(|| name.parse().ok()).ok_or_else(unknown)
+}
+
+/// What the others say of one group: who does not mention it holds nothing of it.
+fn reported(others: &[SurvivorReport], group: GroupId) -> BTreeMap<NodeId, Option<Survivor>> {
+    let of_group = |report: &SurvivorReport| report.replicas.iter().find(|row| row.group == group)?.copy.clone();
+    others.iter().map(|report| (report.node, of_group(report))).collect()
+}

@@ -1,0 +1,74 @@
+//! Nodes that are adopted and let go, and waiting until that is done.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use jepsen_lite::client::{Answer, Client};
+use jepsen_lite::cluster::Cluster;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::PATIENCE;
+
+/// Asks for a node to be adopted.
+pub async fn adopt(by: &Client, cluster: &Cluster, index: usize) -> Answer {
+    let node = &cluster.nodes()[index];
+    let body = json!({"node_id": node.name(), "host": "127.0.0.1", "port": node.port()});
+    by.post("/cluster/nodes", &body).await
+}
+
+/// The operation that an accepted change began.
+pub fn operation_of(answer: Answer) -> Result<String> {
+    ensure!(answer.status == Some(202), "{} {}", answer.problem, answer.body);
+    Ok(answer.body["operation_id"].as_str().context("no `operation_id`")?.to_owned())
+}
+
+/// Waits until an operation is done. Whoever is asked may be in the middle of an election.
+pub async fn done(by: &[Client], operation: &str) -> Result<()> {
+    let start = Instant::now();
+    let mut last = String::new();
+    while start.elapsed() < 2 * PATIENCE {
+        for client in by {
+            let answer = client.get(&format!("/quiver/v1/operations/{operation}")).await;
+            match answer.body["state"].as_str() {
+                Some("done") => return Ok(()),
+                Some("running") | None => last = format!("{} {}", answer.body, answer.problem),
+                Some(_) => bail!("{operation}: {}", answer.body),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    bail!("{operation} does not end: {last}")
+}
+
+/// What `GET /cluster/status` says.
+pub async fn status(by: &Client) -> Result<Value> {
+    by.cluster_status().await.ok()
+}
+
+/// Waits until every shard is on `copies` of these nodes only, with all replicas voting and nothing on its way.
+pub async fn at_home(by: &Client, nodes: &[&str], copies: usize) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let sharding = by.sharding().await;
+        let rows = sharding.body["shards"].as_array().cloned().unwrap_or_default();
+        let row_is_home = |row: &Value| {
+            let replicas = row["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let there = |replica: &Value| {
+                replica["state"] == "voter" && replica["node"].as_str().is_some_and(|node| nodes.contains(&node))
+            };
+            replicas.len() == copies && replicas.iter().all(there)
+        };
+        let still = sharding.body["moves_in_progress"].as_array().is_some_and(Vec::is_empty);
+        if still && !rows.is_empty() && rows.iter().all(row_is_home) {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < 2 * PATIENCE, "the shards do not come to {nodes:?}: {}", sharding.body);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A DELETE without a body.
+pub async fn delete(by: &Client, path: &str) -> Answer {
+    by.send(Method::DELETE, path, None).await
+}
