@@ -99,7 +99,9 @@ async function learnAddresses() {
 
 function play(recording) {
   hangUp?.();
-  begin(recording.state, true);
+  // A recording tells how things stand when it was saved; one that nothing was dropped from began with all of it whole.
+  const { state, cut } = recording;
+  begin(cut ? state : { ...state, nodes: state.nodes?.map((node) => ({ ...node, state: 'up' })), links: [] }, true);
   for (const event of recording.events) history.push(event);
   timeline.look(history.range.first, true);
   tell(

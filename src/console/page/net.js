@@ -1,6 +1,9 @@
 // The page's only door to the supervisor: its state, its event stream, its commands. Answers plain objects; every
 // failure becomes an Error whose text can be shown.
 
+/** Events of the past that a page asks for when it opens, so that a reload does not lose the story. */
+const PAST = 4000;
+
 async function answer(response) {
   const text = await response.text();
   let body = null;
@@ -38,7 +41,7 @@ export function follow(take, told, gap) {
   let source;
   let again;
   const open = () => {
-    source = new EventSource('api/events');
+    source = new EventSource(`api/events?past=${PAST}`);
     source.onopen = () => told(true);
     source.onerror = () => {
       told(false);
