@@ -108,6 +108,16 @@ test('what is cut off a log is shown for a while, then forgotten', () => {
   );
 });
 
+test('a log may begin with entry 0, and be rewritten from there', () => {
+  const world = play(
+    base(),
+    event('node1', 'appended', { first: 0, last: 0, entry_term: 0 }),
+    event('node1', 'appended', { first: 0, last: 1, entry_term: 1 }),
+  );
+  assert.deepEqual(replicaOf(world, 'node1', 1).log, { base: 0, terms: [1, 1] });
+  assert.equal(replicaOf(world, 'node1', 1).lastLog, 1);
+});
+
 test('an answer about a log fills what the events did not tell, and loses nothing newer', () => {
   const world = play(
     base(),

@@ -211,6 +211,7 @@ function drawText(world) {
   client.offer(world.order, present);
   grid.draw(world, group);
   story.draw(history, group, present ? Infinity : timeline.at);
+  if (timeline.group !== group) Object.assign(timeline, { group, drawnAt: null });
   timeline.draw();
   set(byId('line'), 'data-connected', connected || timeline.ended ? 'true' : 'false');
   say(byId('line'), timeline.ended ? 'recording' : connected ? 'connected' : 'connecting…');

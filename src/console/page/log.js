@@ -27,7 +27,9 @@ export class LogGrid {
     );
     const last = Math.max(1, ...ends);
     const columns = this.narrow.matches ? NARROW_COLUMNS : COLUMNS;
-    const first = Math.max(1, last - columns + 1);
+    // A group's first membership is its entry 0, on nodes that were there from the beginning.
+    const lowest = rows.some(({ replica }) => replica.log.terms.length && replica.log.base === 0) ? 0 : 1;
+    const first = Math.max(lowest, last - columns + 1);
     const indexes = Array.from({ length: Math.min(columns, last - first + 1) }, (_, i) => first + i);
     // Columns are reused by position, so a growing log makes no new elements.
     keyed(
@@ -72,7 +74,7 @@ export class LogGrid {
         : index > end
           ? 'none'
           : term === undefined
-            ? index <= Math.max(replica.purged, replica.snapshot)
+            ? index > 0 && index <= Math.max(replica.purged, replica.snapshot)
               ? 'snapshot'
               : 'unknown'
             : index <= replica.applied

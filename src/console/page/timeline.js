@@ -53,10 +53,15 @@ export class Timeline {
     else this.look(this.at >= last && this.ended ? first : this.at, true);
   }
 
+  /** Whether an event is about the group in view, or about no group. */
+  concerns(event) {
+    return event.group === undefined || event.group === this.group;
+  }
+
   /** Goes to the next event worth telling, forwards (1) or back (-1). */
   step(way) {
     const here = this.follow ? this.history.range.last : this.at;
-    const worth = (event) => weightOf(event) >= STORY;
+    const worth = (event) => this.concerns(event) && weightOf(event) >= STORY;
     let found = null;
     for (const event of this.history.events()) {
       if (!worth(event)) continue;
@@ -103,7 +108,7 @@ export class Timeline {
     Object.assign(this, { drawnFor: this.history.count, drawnAt: now });
     const best = new Array(MARKS).fill(null);
     for (const event of this.history.events()) {
-      if (weightOf(event) < STORY) continue;
+      if (!this.concerns(event) || weightOf(event) < STORY) continue;
       const words = explain(event);
       const slot = Math.min(MARKS - 1, Math.floor(((event.t - first) / length) * MARKS));
       if (!best[slot] || words.weight > best[slot].weight) best[slot] = words;
