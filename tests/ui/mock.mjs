@@ -303,7 +303,6 @@ export function mock(port = 0) {
     if (url.pathname === '/api/events') {
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
       const send = (event) => response.write(`id: ${event.seq}\ndata: ${JSON.stringify(event)}\n\n`);
-      recorded.slice(-Number(url.searchParams.get('past') ?? 0) || recorded.length).forEach(send);
       for (const name of names)
         for (const { group } of groups) if (nodes[name].state !== 'down') status(name, group, send);
       listeners.add(send);

@@ -14,7 +14,7 @@ import {
   newWorld,
   replicaOf,
 } from '../../src/console/page/model.js';
-import { readRecording } from '../../src/console/page/net.js';
+import { joinPast, readRecording } from '../../src/console/page/net.js';
 
 const names = ['node1', 'node2', 'node3'];
 const base = () =>
@@ -285,6 +285,23 @@ test('every kind of event has a sentence that ends, and a section of the paper',
     assert.ok(!words.say.includes('undefined'), words.say);
   }
   assert.equal(explain(event('node3', 'vote_refused', common)).section, '5.4.1');
+});
+
+test('the past and the present are joined, and nothing is taken twice', () => {
+  const numbered = (...all) => all.map((seq) => ({ seq }));
+  const seqs = (events) => events.map((event) => event.seq + (event.kind ?? ''));
+  const status = { seq: 3, kind: 's' };
+  assert.deepEqual(seqs(joinPast(numbered(1, 2, 3, 4, 5), [status, ...numbered(4, 5, 6)])), [
+    '1',
+    '2',
+    '3',
+    '3s',
+    '4',
+    '5',
+    '6',
+  ]);
+  assert.deepEqual(seqs(joinPast(numbered(1, 2), [])), ['1', '2']);
+  assert.deepEqual(seqs(joinPast([], [status, ...numbered(4)])), ['3s', '4']);
 });
 
 test('a recording is read line by line, and says what is missing', () => {

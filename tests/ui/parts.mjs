@@ -188,6 +188,8 @@ async function timeline(kit) {
       value: 'a mark',
     });
     await page.waitForSelector('.story [data-kind="client"]');
+    // How the leader came to lead is told, though it happened before the page was there.
+    await page.waitForSelector('.story [data-kind="elected"]', { state: 'attached' });
     await page.click('#back');
     await eventually(
       'the page looks back',

@@ -9,7 +9,7 @@ import { History } from './history.js';
 import { Lessons } from './lessons.js';
 import { LogGrid, logLegend } from './log.js';
 import { leaderOf } from './model.js';
-import { follow, get, readRecording } from './net.js';
+import { follow, get, joinPast, readPast, readRecording } from './net.js';
 import { Ring, legend } from './ring.js';
 import { Story } from './story.js';
 import { Timeline } from './timeline.js';
@@ -72,9 +72,13 @@ function begin(state, ended) {
   set(document.body, 'data-replay', ended ? 'true' : null);
 }
 
-function take(event) {
-  // The nodes' clock may not be the browser's: the smallest delay ever seen is the best guess at the difference.
+/** The nodes' clock may not be the browser's: the smallest delay ever seen is the best guess at the difference. */
+function noteClock(event) {
   if (event.at) clockAhead = Math.min(clockAhead, Date.now() - event.at);
+}
+
+function take(event) {
+  noteClock(event);
   history.push(event);
   if (event.kind === 'elected') lastText = 0;
   if (event.kind === 'node_removed' && picked === event.node) picked = null;
@@ -97,11 +101,14 @@ async function learnAddresses() {
   for (const { name, url } of nodes) if (history.live.nodes[name]) history.live.nodes[name].url = url;
 }
 
+/** How things stood when a recording began: it tells the end, but one that nothing was dropped from began with all whole. */
+function beginning({ state, cut }) {
+  return cut ? state : { ...state, nodes: state.nodes?.map((node) => ({ ...node, state: 'up' })), links: [] };
+}
+
 function play(recording) {
   hangUp?.();
-  // A recording tells how things stand when it was saved; one that nothing was dropped from began with all of it whole.
-  const { state, cut } = recording;
-  begin(cut ? state : { ...state, nodes: state.nodes?.map((node) => ({ ...node, state: 'up' })), links: [] }, true);
+  begin(beginning(recording), true);
   for (const event of recording.events) history.push(event);
   timeline.look(history.range.first, true);
   tell(
@@ -129,7 +136,17 @@ async function start() {
     byId('live').hidden = true;
     return;
   }
-  hangUp = follow(take, lineChanged, (missed) => tell(`${missed} events came too fast and are not shown.`, true));
+  let waiting = [];
+  hangUp = follow(
+    (event) => (waiting ? waiting.push(event) : take(event)),
+    lineChanged,
+    (missed) => tell(`${missed} events came too fast and are not shown.`, true),
+  );
+  const past = await readPast();
+  begin(past.state ? { ...state, ...beginning(past) } : state, false);
+  for (const event of joinPast(past.events, waiting)) history.push(event);
+  for (const event of waiting) noteClock(event);
+  waiting = null;
   lessons.load(state.lesson);
 }
 

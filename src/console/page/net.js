@@ -1,8 +1,7 @@
 // The page's only door to the supervisor: its state, its event stream, its commands. Answers plain objects; every
 // failure becomes an Error whose text can be shown.
 
-/** Events of the past that a page asks for when it opens, so that a reload does not lose the story. */
-const PAST = 4000;
+import { FLEETING } from './history.js';
 
 async function answer(response) {
   const text = await response.text();
@@ -41,7 +40,7 @@ export function follow(take, told, gap) {
   let source;
   let again;
   const open = () => {
-    source = new EventSource(`api/events?past=${PAST}`);
+    source = new EventSource('api/events');
     source.onopen = () => told(true);
     source.onerror = () => {
       told(false);
@@ -79,4 +78,34 @@ export function readRecording(text) {
   }
   if (!events.length) throw new Error('that file holds no events of a demo');
   return { state, events, cut };
+}
+
+/** Events of the past that a page takes in when it opens, so that it can tell how it came to this; the last ones whole. */
+const PAST = 12_000;
+const WHOLE_PAST = 3000;
+
+/** Reads what happened before the page was there, as a recording; an empty one where that cannot be had. */
+export async function readPast() {
+  try {
+    const { state, events, cut } = readRecording(await (await fetch('api/recording')).text());
+    const worth = events.filter(({ kind }, i) => i >= events.length - WHOLE_PAST || !FLEETING.has(kind));
+    return { state, events: worth.slice(-PAST), cut: cut + Math.max(0, worth.length - PAST) };
+  } catch {
+    return { state: null, events: [], cut: 1 };
+  }
+}
+
+/**
+ * Joins the past with what was heard while it was read. What is heard begins with a status for each group, as of the
+ * number they carry; then both tell the same events, and each is taken once.
+ */
+export function joinPast(past, heard) {
+  const now = heard[0]?.seq ?? Infinity;
+  const read = past.at(-1)?.seq ?? 0;
+  return [
+    ...past.filter((event) => event.seq <= now),
+    ...heard.filter((event) => event.seq <= now),
+    ...past.filter((event) => event.seq > now),
+    ...heard.filter((event) => event.seq > Math.max(now, read)),
+  ];
 }
