@@ -17,7 +17,8 @@ export class LogGrid {
   }
 
   draw(world, group) {
-    const rows = replicas(world, group);
+    // Only nodes that hold a copy of the group have a log of it.
+    const rows = replicas(world, group).filter(({ node, replica }) => replica.known || node.state !== 'up');
     const ends = rows.map(({ replica }) =>
       Math.max(
         replica.lastLog,
