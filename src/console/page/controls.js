@@ -35,8 +35,8 @@ const COMMANDS = [
   { does: 'wipe', label: 'Wipe disk', title: 'lose all it has written', danger: true, when: () => true },
 ];
 
-/** A delay that can be seen, short of every timeout. */
-const DELAY_MS = 100;
+/** A delay that can be seen, and yet there and back within a heartbeat: a slow link, not a lost one. */
+const delayOf = ({ heartbeat_ms: beat = 400 }) => Math.max(10, Math.round(beat / 40) * 10);
 
 export class Controls {
   /** `tell(text, isError)` shows what came of a command. */
@@ -92,7 +92,7 @@ export class Controls {
   }
 
   draw(world, group, name, enabled) {
-    Object.assign(this, { group, name });
+    Object.assign(this, { group, name, delayMs: delayOf(world.timings) });
     const row = replicas(world, group).find((candidate) => candidate.name === name);
     if (!row) return;
     const { node, replica } = row;
@@ -169,7 +169,7 @@ export class Controls {
               to: button.to,
               cut: false,
               both: true,
-              delay_ms: button.getAttribute('aria-pressed') === 'true' ? 0 : DELAY_MS,
+              delay_ms: button.getAttribute('aria-pressed') === 'true' ? 0 : this.delayMs,
             }),
         }),
       );
@@ -179,9 +179,9 @@ export class Controls {
     set(
       button,
       'aria-label',
-      `${delayed ? 'Take away the delay' : `Delay by ${DELAY_MS} ms`} between ${from} and ${to}`,
+      `${delayed ? 'Take away the delay' : `Delay by ${this.delayMs} ms`} between ${from} and ${to}`,
     );
     set(button, 'disabled', !enabled);
-    say(button, delayed ? 'none' : `+${DELAY_MS} ms`);
+    say(button, delayed ? 'none' : `+${this.delayMs} ms`);
   }
 }

@@ -116,7 +116,7 @@ function fly(world, event, from, to, what, more = {}) {
   const recent = (time) => (time !== undefined && time - event.at < 2 * FLIGHT_MS ? time : 0);
   // An answer leaves when its request has landed, or both would be drawn at once.
   const start = more.reply ? Math.max(event.at, recent(world.arrivals[back])) : event.at;
-  const end = start + Math.max(FLIGHT_MS, world.links[`${from}>${to}`]?.delay ?? 0);
+  const end = start + FLIGHT_MS + (world.links[`${from}>${to}`]?.delay ?? 0);
   world.arrivals[lane] = end;
   world.messages.push({
     id: ++world.messageCount,
