@@ -82,7 +82,6 @@ function take(event) {
   history.push(event);
   if (event.kind === 'elected') lastText = 0;
   if (event.kind === 'node_removed' && picked === event.node) picked = null;
-  if (event.kind === 'node_up' && !history.live.nodes[event.node]?.url) learnAddresses();
 }
 
 /** Notes whether the demo is heard; another demo at the same address is another story, to be read from its beginning. */
@@ -150,11 +149,12 @@ async function start() {
   lessons.load(state.lesson);
 }
 
-/** Reads the logs that the events alone do not tell, for the group in view. */
-async function readLogs(now) {
+/** Asks for what the events alone do not tell: addresses of nodes that came later, and logs of the group in view. */
+async function askRest(now) {
   if (!timeline.follow || now - lastLog < LOG_EVERY_MS) return;
   lastLog = now;
   const into = history;
+  if (Object.values(history.live.nodes).some(({ url }) => !url)) learnAddresses();
   for (const { name, groups, state } of Object.values(history.live.nodes)) {
     if (state !== 'up' || !groups[group]?.known || !groups[group].unread) continue;
     groups[group].unread = false;
@@ -256,7 +256,7 @@ function frame(time) {
   if (time - lastText >= TEXT_EVERY_MS) {
     lastText = time;
     drawText(world);
-    readLogs(time);
+    askRest(time);
   }
 }
 
