@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -204,6 +205,7 @@ async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sen
         }
         tokio::time::sleep(STATUS_PAUSE).await;
     }
+    replica.ended.store(true, Ordering::Release);
     sender.send_replace(replica.status());
 }
 

@@ -184,6 +184,7 @@ impl Host {
             confirmations: Default::default(),
             incoming: Default::default(),
             waiting_bytes: Default::default(),
+            ended: Default::default(),
             shown_before,
             founder: mark == Mark::Founder,
         });

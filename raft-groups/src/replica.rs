@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -41,6 +41,8 @@ pub struct Replica<M: Machine> {
     pub confirmations: Confirmations,
     pub incoming: Mutex<Option<Incoming>>,
     pub waiting_bytes: AtomicUsize,
+    /// Whether openraft's task has ended, be it by a panic, of which its last metrics know nothing.
+    pub ended: AtomicBool,
     /// In earlier lives it may have shown the state as of this index, and no newer one.
     pub shown_before: u64,
     /// Whether it may vote before its log says that it is a member.
@@ -125,7 +127,13 @@ impl<M: Machine> Replica<M> {
 
     /// Why this replica no longer takes part, with the way out.
     pub fn stopped(&self) -> Option<String> {
-        stopped(&self.raft.metrics().borrow_watched())
+        self.stopped_by(&self.raft.metrics().borrow_watched())
+    }
+
+    fn stopped_by(&self, metrics: &RaftMetrics<Types>) -> Option<String> {
+        let ended = || self.ended.load(Ordering::Acquire).then(|| "its task has ended".to_owned());
+        let reason = metrics.running_state.as_ref().err().map(ToString::to_string).or_else(ended)?;
+        Some(format!("{reason}; mend what failed and restart the node; the other replicas still hold the data"))
     }
 
     /// An error if this replica no longer takes part.
@@ -171,7 +179,7 @@ impl<M: Machine> Replica<M> {
                 .then(|| index_of(metrics.membership_config.log_id())),
             silent: self.silent(&metrics),
             matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
-            stopped: stopped(&metrics),
+            stopped: self.stopped_by(&metrics),
         }
     }
 
@@ -193,11 +201,6 @@ impl<M: Machine> Replica<M> {
             _ => self.contact.lock().fresh_as_of(applied).map(|fresh| fresh.elapsed()),
         }
     }
-}
-
-fn stopped(metrics: &RaftMetrics<Types>) -> Option<String> {
-    let way_out = "mend what failed and restart the node; the other replicas still hold the data";
-    metrics.running_state.as_ref().err().map(|error| format!("{error}; {way_out}"))
 }
 
 fn role(state: ServerState) -> Role {
