@@ -56,6 +56,10 @@ impl<M: Machine> Group<M> {
         &self.replica.raft
     }
 
+    pub(crate) fn replica(&self) -> &Replica<M> {
+        &self.replica
+    }
+
     /// The group's number.
     pub fn id(&self) -> GroupId {
         self.replica.peers.group

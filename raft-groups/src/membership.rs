@@ -34,7 +34,11 @@ pub fn next_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> Step {
         return Step::AddLearner(*new);
     }
     if actual.joint || actual.voters != *wanted {
-        let near = |node: &NodeId| actual.matched.get(node).is_some_and(|at| at + CLOSE_ENTRIES >= actual.last_log);
+        // A newcomer votes only once its own log says that it is a member. Given a vote before, it could be needed for an
+        // election that it takes no part in, and no leader would be left to tell it.
+        let told_at = actual.members_at.unwrap_or(actual.last_log);
+        let caught_up = |at: u64| at >= told_at && at + CLOSE_ENTRIES >= actual.last_log;
+        let near = |node: &NodeId| actual.matched.get(node).is_some_and(|at| caught_up(*at));
         let close = |node: &&NodeId| near(node) && !actual.silent.contains(node);
         let behind: BTreeSet<_> = wanted.difference(&actual.voters).filter(|node| !close(node)).copied().collect();
         if !behind.is_empty() {
@@ -137,6 +141,16 @@ mod tests {
         assert_eq!(next_step(&wanted, &actual), Step::AwaitLearners([4].into()));
         actual.matched.insert(4, 990);
         assert_eq!(next_step(&wanted, &actual), Step::TransferLeader(3));
+    }
+
+    #[test]
+    fn a_learner_that_does_not_know_itself_yet_gets_no_vote() {
+        let mut actual = status([1, 2, 3].into(), [4].into());
+        actual.members_at = Some(980);
+        actual.matched.insert(4, 979);
+        assert_eq!(next_step(&[3, 4].into(), &actual), Step::AwaitLearners([4].into()));
+        actual.matched.insert(4, 980);
+        assert_eq!(next_step(&[1, 4].into(), &actual), Step::ChangeVoters([1, 4].into()));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::raft::linearizable_read::LinearizerOption;
 use parking_lot::Mutex;
@@ -20,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::events::What;
+use crate::mutants::{Mutant, is_planted};
 use crate::network::Lane;
 use crate::network::wire::{Reply, Request};
 use crate::replica::Replica;
@@ -51,6 +53,7 @@ impl<M: Machine> Replica<M> {
     async fn read_unseen(self: &Arc<Self>, mode: ReadMode, deadline: Instant) -> Result<ReadPoint, ReadError> {
         self.check_running()?;
         let index = match mode {
+            ReadMode::Linearizable if is_planted(Mutant::OneForAll) => return self.settled_point(),
             ReadMode::Follower => return self.settled_point(),
             ReadMode::Lease => {
                 let late = |_| ReadError::NoQuorum { reason: "the replica did not answer in time".to_owned() };
@@ -84,6 +87,9 @@ impl<M: Machine> Replica<M> {
 
     /// The index to wait for under the lease, without a round trip.
     async fn lease_index(&self) -> Result<u64, ReadError> {
+        if is_planted(Mutant::LeaseUnchecked) {
+            return self.believed_index();
+        }
         let lease = self.settings.lease();
         self.leader_index(LinearizerOption::new(Some(lease), false).with_wait_timeout(Duration::ZERO)).await
     }
@@ -136,8 +142,20 @@ impl<M: Machine> Replica<M> {
 
     /// One round of heartbeats.
     pub async fn confirm_as_leader(&self) -> Result<u64, ReadError> {
+        if is_planted(Mutant::NoReadRound) {
+            return self.believed_index();
+        }
         let fresh = LinearizerOption::new(Some(Duration::ZERO), true);
-        self.leader_index(fresh.with_wait_timeout(self.settings.election_min)).await
+        let index = self.leader_index(fresh.with_wait_timeout(self.settings.election_min)).await?;
+        if is_planted(Mutant::ReadsTooEarly) { self.believed_index() } else { Ok(index) }
+    }
+
+    /// The index a leader knows to be committed, if it believes that it leads. Only bugs ask for no more.
+    fn believed_index(&self) -> Result<u64, ReadError> {
+        let leader = self.leader();
+        let metrics = self.raft.metrics();
+        let index = index_of(&metrics.borrow_watched().local_committed);
+        if leader == Some(self.node()) { Ok(index) } else { Err(ReadError::NotLeader { leader }) }
     }
 
     async fn confirm_through(&self, leader: NodeId) -> Result<u64, ReadError> {

@@ -168,22 +168,19 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
-    use crate::sim::SimCluster;
-    use crate::testing::{Registers, Set};
+    use crate::testing::{Cluster, Order, Registers, simulate, start};
     use crate::{RaftSettings, Role};
 
     /// Three nodes write; two are lost for good; the third goes on alone with all it held, and the others can join anew.
     #[test]
     fn a_survivor_goes_on_alone() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(async {
-            let group = SimCluster::<Registers>::GROUP;
-            let mut cluster: SimCluster<Registers> =
-                SimCluster::start(7, 3, RaftSettings::default(), 0.0).await.expect("it starts");
+        simulate(async {
+            let group = Cluster::GROUP;
+            let mut cluster = start(7, 3, RaftSettings::default()).await;
             let leader = led(&cluster).await;
             let deadline = || Instant::now() + Duration::from_secs(10);
             let writer = cluster.group(leader).expect("it runs");
-            let written = writer.write(Set::command("a", 1), deadline()).await.expect("three are there");
+            let written = writer.write(Order::set("a", 1).encode(), deadline()).await.expect("three are there");
             writer.wait_applied_everywhere(written.index, deadline()).await.expect("all catch up");
             for id in cluster.ids() {
                 cluster.crash(id).await;
@@ -203,12 +200,12 @@ mod tests {
             cluster.restart(survivor).await.expect("it opens");
             assert_eq!(led(&cluster).await, survivor);
             let alone = cluster.group(survivor).expect("it runs");
-            alone.write(Set::command("b", 2), deadline()).await.expect("it is a majority by itself");
+            alone.write(Order::set("b", 2).encode(), deadline()).await.expect("it is a majority by itself");
             assert_eq!((alone.machine().get("a"), alone.machine().get("b")), (Some(1), Some(2)));
         });
     }
 
-    async fn led(cluster: &SimCluster<Registers>) -> NodeId {
+    async fn led(cluster: &Cluster) -> NodeId {
         loop {
             let leader = cluster.leader().filter(|leader| {
                 let status = cluster.group(*leader).expect("it runs").status();

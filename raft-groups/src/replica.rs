@@ -12,6 +12,7 @@ use openraft::{Instant as _, Raft, RaftMetrics, ServerState};
 use parking_lot::Mutex;
 
 use crate::contact::Contact;
+use crate::mutants::{Mutant, is_planted};
 use crate::network::client::Peers;
 use crate::network::server::Incoming;
 use crate::read::Confirmations;
@@ -19,6 +20,7 @@ use crate::storage::log::GroupLog;
 use crate::storage::machine::{Applied, Applier};
 use crate::storage::state::GroupState;
 use crate::types::{Types, index_of};
+use crate::watch;
 use crate::{GroupStatus, Machine, NodeId, RaftSettings, ReadError, ReadPoint, Role};
 
 /// Bytes of writes that may wait for their commit in one group; more are refused as busy.
@@ -77,7 +79,7 @@ impl<M: Machine> Replica<M> {
 
     /// Whether it may vote at all: see [`crate::storage::mark`].
     pub fn may_vote(&self) -> bool {
-        self.founder || {
+        self.founder || is_planted(Mutant::StrangersVote) || {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
             let membership = metrics.membership_config.membership();
@@ -125,7 +127,7 @@ impl<M: Machine> Replica<M> {
 
     /// Why this replica no longer takes part, with the way out.
     pub fn stopped(&self) -> Option<String> {
-        stopped(&self.raft.metrics().borrow_watched())
+        stopped(&self.raft.metrics())
     }
 
     /// An error if this replica no longer takes part.
@@ -146,6 +148,7 @@ impl<M: Machine> Replica<M> {
     /// This replica's view of its group.
     pub fn status(&self) -> GroupStatus {
         let receiver = self.raft.metrics();
+        let stopped = stopped(&receiver);
         let metrics = receiver.borrow_watched();
         let membership = metrics.membership_config.membership();
         let committed = index_of(&metrics.local_committed);
@@ -153,7 +156,7 @@ impl<M: Machine> Replica<M> {
         let matched = metrics.replication.iter().flatten();
         GroupStatus {
             group: self.peers.group,
-            role: role(metrics.state),
+            role: if stopped.is_some() { Role::Follower } else { role(metrics.state) },
             term: metrics.current_term,
             leader: metrics.current_leader,
             last_log: metrics.last_log_index.unwrap_or(0),
@@ -171,7 +174,7 @@ impl<M: Machine> Replica<M> {
                 .then(|| index_of(metrics.membership_config.log_id())),
             silent: self.silent(&metrics),
             matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
-            stopped: stopped(&metrics),
+            stopped,
         }
     }
 
@@ -195,9 +198,12 @@ impl<M: Machine> Replica<M> {
     }
 }
 
-fn stopped(metrics: &RaftMetrics<Types>) -> Option<String> {
+fn stopped(metrics: &watch::Receiver<RaftMetrics<Types>>) -> Option<String> {
     let way_out = "mend what failed and restart the node; the other replicas still hold the data";
-    metrics.running_state.as_ref().err().map(|error| format!("{error}; {way_out}"))
+    let said = metrics.borrow().running_state.as_ref().err().map(ToString::to_string);
+    // Consensus that panicked says nothing more, not even that: its last words may be that it leads.
+    let silent = || metrics.has_ended().then(|| "consensus has ended without a word, as after a panic".to_owned());
+    said.or_else(silent).map(|reason| format!("{reason}; {way_out}"))
 }
 
 fn role(state: ServerState) -> Role {

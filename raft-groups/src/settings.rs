@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
 
+use crate::mutants::{Mutant, is_planted};
 use crate::{GroupId, OpenError};
 
 /// The share of a lease that a leader uses.
@@ -25,9 +26,6 @@ pub struct RaftSettings {
     pub keep_entries: u64,
     /// Bytes of snapshots that the node sends in a second, at most, all together.
     pub snapshot_rate: u64,
-    /// Plants a bug that tests must find: a restarted node does not wait until its forgotten promises have run out.
-    #[cfg(test)]
-    pub forgets_promises: bool,
 }
 
 impl Default for RaftSettings {
@@ -39,8 +37,6 @@ impl Default for RaftSettings {
             snapshot_after: 5000,
             keep_entries: 2000,
             snapshot_rate: 128 << 20,
-            #[cfg(test)]
-            forgets_promises: false,
         }
     }
 }
@@ -71,11 +67,7 @@ impl RaftSettings {
 
     /// How long a node that ran before must wait before it takes part again.
     pub(crate) fn restart_wait(&self) -> Duration {
-        #[cfg(test)]
-        if self.forgets_promises {
-            return Duration::ZERO;
-        }
-        self.election_max
+        if is_planted(Mutant::ForgetsPromises) { Duration::ZERO } else { self.election_max }
     }
 
     /// openraft's configuration for one group.
@@ -91,6 +83,9 @@ impl RaftSettings {
             enable_pre_vote: Some(true),
             // A restarted leader that resumed without an election would still believe in its old lease.
             enable_leader_restore: Some(false),
+            // A follower whose disk lost the end of its log so that no check could see it is filled again. Otherwise its
+            // leader would count on the lost entries for ever, or end over them.
+            allow_log_reversion: Some(true),
             max_payload_entries: 256,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after + apart),
             max_in_snapshot_log_to_keep: self.keep_entries,

@@ -7,35 +7,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::membership::Step;
-use crate::sim::SimCluster;
-use crate::testing::{Registers, Set};
-use crate::{Machine as _, NodeId, RaftSettings, ReadMode, Role};
-
-type Cluster = SimCluster<Registers>;
-
-fn settings() -> RaftSettings {
-    RaftSettings {
-        heartbeat: Duration::from_millis(50),
-        election_min: Duration::from_millis(200),
-        election_max: Duration::from_millis(400),
-        snapshot_after: 25,
-        keep_entries: 5,
-        ..RaftSettings::default()
-    }
-}
-
-fn simulate<T>(story: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(story)
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_millis(300)
-}
-
-fn later() -> Instant {
-    Instant::now() + Duration::from_secs(20)
-}
+use crate::mutants::{Mutant, plant};
+use crate::sim::SimPlan;
+use crate::testing::{Cluster, Order, later, simulate, snapshot_storm, soon, write_somewhere};
+use crate::{Machine as _, NodeId, ReadMode};
 
 /// A cluster, and the last value that was acknowledged.
 struct Story {
@@ -45,23 +20,14 @@ struct Story {
 
 impl Story {
     async fn start(seed: u64, founders: u64, spares: u64) -> Self {
-        let cluster = Cluster::start_with_spares(seed, founders, spares, settings(), 0.0).await;
-        Self { cluster: cluster.expect("starts"), written: 0 }
+        let plan = SimPlan { spares, ..SimPlan::new(seed, founders, snapshot_storm()) };
+        Self { cluster: Cluster::start(plan).await.expect("starts"), written: 0 }
     }
 
     /// Writes the next value through whoever takes it, but for the nodes in `except`; that node.
     async fn write(&mut self, except: &[NodeId]) -> NodeId {
         self.written += 1;
-        for _ in 0..1000 {
-            for (id, group) in self.cluster.groups().filter(|(id, _)| !except.contains(id)) {
-                let command = Set::command("x", self.written);
-                if group.status().role == Role::Leader && group.write(command, soon()).await.is_ok() {
-                    return id;
-                }
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        panic!("nobody takes the write");
+        write_somewhere(&self.cluster, except, self.written).await
     }
 
     /// Takes steps towards `wanted` until none is left.
@@ -184,29 +150,35 @@ async fn killed_at(victim: Victim, kill_at: u64) {
 }
 
 /// Node 1 sleeps through the move from {1, 2, 3} to {1, 3, 4} and still counts on node 2, whose replica is erased and
-/// opened anew: the two of them are a majority of what node 1 knows.
+/// opened anew: the two of them are a majority of what node 1 knows. Whether either takes a write.
+async fn counts_on_an_erased_replica(story: &mut Story) -> bool {
+    story.write(&[]).await;
+    story.cluster.net.isolate(1, [2, 3, 4]);
+    story.walk(&[1, 3, 4], &[1]).await;
+    story.cluster.replace_replica(2).await.expect("its disk is well");
+    story.cluster.net.heal();
+    for other in [3, 4] {
+        story.cluster.net.isolate(1, [other]);
+        story.cluster.net.isolate(2, [other]);
+    }
+    for value in 0..200 {
+        sleep(Duration::from_millis(20)).await;
+        for id in [1, 2] {
+            let group = story.cluster.group(id).expect("runs");
+            if group.write(Order::set("x", 1_000_000 + value).encode(), soon()).await.is_ok() {
+                return true;
+            }
+        }
+    }
+    false
+}
+
 #[test]
 fn an_erased_replica_does_not_help_a_candidate_of_long_ago() {
     for seed in 0..10 {
         simulate(async move {
             let mut story = Story::start(seed, 3, 1).await;
-            story.write(&[]).await;
-            story.cluster.net.isolate(1, [2, 3, 4]);
-            story.walk(&[1, 3, 4], &[1]).await;
-            story.cluster.replace_replica(2).await.expect("its disk is well");
-            story.cluster.net.heal();
-            for other in [3, 4] {
-                story.cluster.net.isolate(1, [other]);
-                story.cluster.net.isolate(2, [other]);
-            }
-            for value in 0..200 {
-                sleep(Duration::from_millis(20)).await;
-                for id in [1, 2] {
-                    let group = story.cluster.group(id).expect("runs");
-                    let write = group.write(Set::command("x", 1_000_000 + value), soon()).await;
-                    assert!(write.is_err(), "node {id} took a write with a majority of long ago");
-                }
-            }
+            assert!(!counts_on_an_erased_replica(&mut story).await, "a write by a majority of long ago");
             story.cluster.net.heal();
             story.walk(&[2, 3, 4], &[]).await;
             story.agreed(&[2, 3, 4]).await;
@@ -218,4 +190,12 @@ fn an_erased_replica_does_not_help_a_candidate_of_long_ago() {
             story.agreed(&[2, 4]).await;
         });
     }
+}
+
+/// The mutant: a replica votes though its log does not say that it is a member.
+#[test]
+fn votes_of_strangers_are_seen_to_help_it() {
+    let _planted = plant(Mutant::StrangersVote);
+    let helped = |seed| simulate(async move { counts_on_an_erased_replica(&mut Story::start(seed, 3, 1).await).await });
+    assert!((0..10).any(helped), "the test above would not see a majority of long ago either");
 }

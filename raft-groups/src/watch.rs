@@ -70,6 +70,11 @@ impl<T> Receiver<T> {
         RwLockReadGuard::map(self.shared.value.read_recursive(), |value| &value.0)
     }
 
+    /// Whether all senders are gone, so that the value stays what it is.
+    pub fn has_ended(&self) -> bool {
+        self.shared.senders.load(Ordering::Acquire) == 0
+    }
+
     /// Waits for a change not seen yet.
     ///
     /// # Errors

@@ -230,3 +230,27 @@ fn pure_files_are_pure() {
     }
     none("pure files know no clock, chance, runtime or I/O", offences);
 }
+
+/// Bugs are planted in builds of tests alone: what is built of the normal dependencies must not have the feature, and
+/// without it the answer to whether a bug is planted is a constant.
+#[test]
+fn a_release_has_no_mutants() {
+    let cargo = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "-p", "quiver", "-e", "normal,build,features", "-i", "raft-groups"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs, since it runs this");
+    let tree = String::from_utf8_lossy(&cargo.stdout);
+    assert!(cargo.status.success() && tree.contains("raft-groups"), "{}", String::from_utf8_lossy(&cargo.stderr));
+    assert!(!tree.contains("mutants"), "a normal build plants bugs:\n{tree}");
+    let text = std::fs::read_to_string(root().join("raft-groups/src/mutants.rs")).expect("it is there");
+    let constant = "#[cfg(not(any(test, feature = \"mutants\")))]\npub(crate) const fn is_planted(_: Mutant) -> bool {\n    false\n}";
+    assert!(text.contains(constant), "without the feature, no bug may be planted");
+    let mut offences = Vec::new();
+    for source in sources().iter().filter(|source| source.starts_with_any(&["src/", "raft-groups/src/"])) {
+        let names = source.code().filter(|(_, line)| line.contains("\"QUIVER_MUTANT\""));
+        let allowed = source.path == "raft-groups/src/mutants.rs" || source.path.ends_with("/power_loss.rs");
+        offences.extend(names.filter(|_| !allowed).map(|(number, line)| format!("{}:{number}: {line}", source.path)));
+    }
+    none("only raft-groups/src/mutants.rs asks for a bug by name", offences);
+}

@@ -1,4 +1,4 @@
-//! The transport of simulations: nodes in one process, links that delay, lose and cut as a seed decides.
+//! The transport of simulations: nodes in one process, links that delay, reorder, lose, repeat and cut as a seed decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,26 +19,44 @@ use crate::{Host, NodeId};
 pub struct SimNet(Arc<Mutex<Inner>>);
 
 struct Inner {
+    began: Instant,
     hosts: BTreeMap<NodeId, Host>,
     /// Directed: from, to.
     cut: BTreeSet<(NodeId, NodeId)>,
     rng: SmallRng,
-    max_delay: Duration,
-    loss: f64,
+    weather: Weather,
     messages: Vec<Message>,
+    repeated: u64,
+    observer: Option<Observer>,
+}
+
+/// Looks on after every message.
+type Observer = Arc<dyn Fn() + Send + Sync>;
+
+/// What the links do to messages.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Weather {
+    /// Longest delay of a message, one way; each has its own, so they overtake each other.
+    pub delay: Duration,
+    /// The share of messages that is lost.
+    pub loss: f64,
+    /// The share of requests that arrives twice, the second time a delay later.
+    pub repeats: f64,
 }
 
 /// One message, as it left.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Message {
-    /// When, in tokio's time.
-    pub at: Instant,
+    /// When, since the network began.
+    pub at: Duration,
     /// The sender.
     pub from: NodeId,
     /// The receiver.
     pub to: NodeId,
     /// Its size.
     pub bytes: usize,
+    /// A checksum of what it says.
+    pub crc: u32,
     /// How long it takes; `None` if it is lost.
     pub delay: Option<Duration>,
 }
@@ -50,16 +68,17 @@ pub struct SimTransport {
 }
 
 impl SimNet {
-    /// A network whose delays (up to `max_delay` each way) and losses (a share of messages) follow from `seed`.
-    pub fn new(seed: u64, max_delay: Duration, loss: f64) -> Self {
-        let rng = SmallRng::seed_from_u64(seed);
+    /// A network whose delays and losses follow from `seed`.
+    pub fn new(seed: u64, weather: Weather) -> Self {
         Self(Arc::new(Mutex::new(Inner {
+            began: Instant::now(),
             hosts: BTreeMap::new(),
             cut: BTreeSet::new(),
-            rng,
-            max_delay,
-            loss,
+            rng: SmallRng::seed_from_u64(seed),
+            weather,
             messages: Vec::new(),
+            repeated: 0,
+            observer: None,
         })))
     }
 
@@ -76,6 +95,19 @@ impl SimNet {
     /// Disconnects a crashed node: requests to it vanish.
     pub fn leave(&self, node: NodeId) {
         self.0.lock().hosts.remove(&node);
+    }
+
+    /// Lets go of all nodes and of the observer, which hold this network as it holds them.
+    pub fn disband(&self) {
+        let mut inner = self.0.lock();
+        let (hosts, observer) = (std::mem::take(&mut inner.hosts), inner.observer.take());
+        drop(inner);
+        drop((hosts, observer));
+    }
+
+    /// Has `look` called whenever a message was dealt with.
+    pub fn observe(&self, look: impl Fn() + Send + Sync + 'static) {
+        self.0.lock().observer = Some(Arc::new(look));
     }
 
     /// Cuts everything from `from` to `to`; the other direction goes on.
@@ -96,28 +128,79 @@ impl SimNet {
         self.0.lock().cut.clear();
     }
 
+    /// What the links do to messages at present.
+    pub fn weather(&self) -> Weather {
+        self.0.lock().weather
+    }
+
+    /// Changes it.
+    pub fn set_weather(&self, weather: Weather) {
+        self.0.lock().weather = weather;
+    }
+
+    /// How long the network has been there, as messages say it.
+    pub fn now(&self) -> Duration {
+        self.0.lock().began.elapsed()
+    }
+
     /// Every message so far, in order: two runs of one seed have the same.
     pub fn messages(&self) -> Vec<Message> {
         self.0.lock().messages.clone()
     }
 
+    /// How many requests arrived twice.
+    pub fn repeated(&self) -> u64 {
+        self.0.lock().repeated
+    }
+
     /// How long a message takes; `None` if it is lost.
-    fn passage(&self, from: NodeId, to: NodeId, bytes: usize) -> Option<Duration> {
+    fn passage(&self, from: NodeId, to: NodeId, message: &[u8]) -> Option<Duration> {
         let mut inner = self.0.lock();
         let (delay, lost) = (inner.rng.random::<f64>(), inner.rng.random::<f64>());
         let both_run = inner.hosts.contains_key(&from) && inner.hosts.contains_key(&to);
-        let passes = both_run && !inner.cut.contains(&(from, to)) && lost >= inner.loss;
-        let delay = passes.then(|| inner.max_delay.mul_f64(delay));
-        inner.messages.push(Message { at: Instant::now(), from, to, bytes, delay });
+        let passes = both_run && !inner.cut.contains(&(from, to)) && lost >= inner.weather.loss;
+        let delay = passes.then(|| inner.weather.delay.mul_f64(delay));
+        let (at, bytes, crc) = (inner.began.elapsed(), message.len(), crc32c::crc32c(message));
+        inner.messages.push(Message { at, from, to, bytes, crc, delay });
         delay
     }
 
-    async fn carry(&self, from: NodeId, to: NodeId, request: Bytes) -> Option<Bytes> {
-        sleep(self.passage(from, to, request.len())?).await;
+    async fn carry(self, from: NodeId, to: NodeId, request: Bytes) -> Option<Bytes> {
+        sleep(self.passage(from, to, &request)?).await;
         let host = self.0.lock().hosts.get(&to).cloned()?;
+        if self.draws_a_repeat() {
+            tokio::spawn(self.clone().repeat(from, to, request.clone()));
+        }
         let reply = host.handle(request).await;
-        sleep(self.passage(to, from, reply.len())?).await;
+        self.look();
+        sleep(self.passage(to, from, &reply)?).await;
+        self.look();
         Some(reply)
+    }
+
+    fn draws_a_repeat(&self) -> bool {
+        let mut inner = self.0.lock();
+        let repeats = inner.rng.random::<f64>() < inner.weather.repeats;
+        inner.repeated += u64::from(repeats);
+        repeats
+    }
+
+    /// The same request once more; nobody waits for its reply.
+    async fn repeat(self, from: NodeId, to: NodeId, request: Bytes) {
+        let Some(delay) = self.passage(from, to, &request) else { return };
+        sleep(delay).await;
+        let host = self.0.lock().hosts.get(&to).cloned();
+        if let Some(host) = host {
+            host.handle(request).await;
+            self.look();
+        }
+    }
+
+    fn look(&self) {
+        let observer = self.0.lock().observer.clone();
+        if let Some(observer) = observer {
+            observer();
+        }
     }
 }
 
@@ -127,8 +210,7 @@ impl Transport for SimTransport {
         let until = Instant::now() + deadline;
         let unreachable = || Unreachable { node: to, reason: "no reply in time".to_owned() };
         // Spawned: a request that has left is carried out even if its sender no longer waits.
-        let (net, from) = (self.net.clone(), self.from);
-        let carried = tokio::spawn(async move { net.carry(from, to, request).await });
+        let carried = tokio::spawn(self.net.clone().carry(self.from, to, request));
         match tokio::time::timeout_at(until, carried).await {
             Ok(Ok(Some(reply))) => Ok(reply),
             // Lost: the sender learns nothing before its deadline.

@@ -40,14 +40,9 @@ mod tests {
     use futures::future::join_all;
 
     use super::*;
-    use crate::sim::SimCluster;
-    use crate::testing::{Registers, Set};
+    use crate::sim::SimPlan;
+    use crate::testing::{Cluster, Order, simulate};
     use crate::{GroupStatus, RaftSettings, Role};
-
-    fn simulate<T>(run: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.expect("a runtime").block_on(run)
-    }
 
     #[test]
     fn all_senders_share_one_rate() {
@@ -74,8 +69,8 @@ mod tests {
         simulate(async {
             let settings =
                 RaftSettings { snapshot_rate: RATE, snapshot_after: 200, keep_entries: 0, ..Default::default() };
-            let cluster: SimCluster<Registers> =
-                SimCluster::start_with_spares(5, 3, 1, settings, 0.0).await.expect("it starts");
+            let plan = SimPlan { spares: 1, ..SimPlan::new(5, 3, settings) };
+            let cluster = Cluster::start(plan).await.expect("it starts");
             let leads = |status: &GroupStatus| status.role == Role::Leader && status.committed > 0;
             let leader = loop {
                 match cluster.groups().find(|(_, group)| leads(&group.status())) {
@@ -88,19 +83,19 @@ mod tests {
                 // Names that do not compress, so that what is stored is about what is sent.
                 let noise = |round: u64| (number * 8 + round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
                 let name: String = (0..8).map(|round| format!("{:016x}", noise(round))).collect();
-                leader.write(Set::command(&name, number), deadline()).await.expect("three are there");
+                leader.write(Order::set(&name, number).encode(), deadline()).await.expect("three are there");
             }
-            let began = Instant::now();
+            let (began, since) = (Instant::now(), cluster.net.now());
             while leader.status().voters.len() < 4 {
                 let wanted = (1..=4).collect();
                 leader.converge(&wanted, deadline()).await.expect("it leads");
-                let written =
-                    leader.write(Set::command("beside", began.elapsed().as_millis() as u64), deadline()).await;
+                let order = Order::set("beside", began.elapsed().as_millis() as u64);
+                let written = leader.write(order.encode(), deadline()).await;
                 written.expect("it serves meanwhile");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             let took = began.elapsed().as_secs_f64();
-            let copied = cluster.net.messages().into_iter().filter(|m| m.to == 4 && m.at >= began && m.bytes > 10_000);
+            let copied = cluster.net.messages().into_iter().filter(|m| m.to == 4 && m.at >= since && m.bytes > 10_000);
             let bytes: usize = copied.map(|message| message.bytes).sum();
             assert!(bytes > 150_000, "{bytes} bytes are no large state");
             assert!(

@@ -7,6 +7,7 @@ use openraft::raft::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::mutants::{Mutant, is_planted};
 use crate::types::{SnapshotMeta, Types, Vote};
 use crate::{GroupId, NodeId, ReadError};
 
@@ -93,6 +94,14 @@ pub struct PackedPairs {
 impl PackedPairs {
     /// Packs pairs.
     pub fn pack(pairs: &[(Vec<u8>, Bytes)]) -> Self {
+        let shuffled: Vec<_>;
+        let pairs = if is_planted(Mutant::ShufflesPairs) {
+            let by_key: std::collections::HashMap<_, _> = pairs.iter().cloned().collect();
+            shuffled = by_key.into_iter().collect();
+            &shuffled
+        } else {
+            pairs
+        };
         let plain = postcard::to_allocvec(pairs).expect("plain data encodes");
         let lz4 = Bytes::from(lz4_flex::compress_prepend_size(&plain));
         Self { crc: crc32c::crc32c(&lz4), lz4 }

@@ -15,7 +15,7 @@ use super::sim_disk::SimDisk;
 use super::state::GroupState;
 use super::{Disk, Stores};
 use crate::GroupId;
-use crate::testing::{Registers, Set};
+use crate::testing::{Order, Registers};
 use crate::types::{Command, Entry, LogId, Types, Vote};
 
 const GROUP: GroupId = GroupId(7);
@@ -59,8 +59,8 @@ async fn openraft_suite_passes_on_the_simulated_disk() {
 }
 
 fn entry(index: u64, bytes: usize) -> Entry {
-    let set = Set { register: "r".to_owned(), value: index, ballast: vec![1; bytes] };
-    let command = Command(postcard::to_allocvec(&set).expect("encodes").into());
+    let order = Order::Set { register: "r".to_owned(), value: index, ballast: vec![1; bytes] };
+    let command = Command(order.encode());
     Entry { log_id: log_id(index), payload: openraft::EntryPayload::Normal(command) }
 }
 

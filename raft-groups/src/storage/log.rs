@@ -21,6 +21,7 @@ use super::syncer::Syncer;
 use super::tail::{Known, TailEntry, after};
 use crate::GroupId;
 use crate::events::{Recorder, What};
+use crate::mutants::{Mutant, is_planted};
 use crate::types::{Entry, LogId, Types, Vote};
 use crate::watch;
 
@@ -58,6 +59,10 @@ impl GroupLog {
         };
         known.last = check_entries(&*store, group, known.purged)?.or(known.purged);
         known.first = after(known.purged);
+        if is_planted(Mutant::ForgetsVotes) {
+            let terms = known.last.map_or(0, |last| last.leader_id.term);
+            known.vote = known.vote.map(|vote| Vote::new(vote.leader_id.term.min(terms), vote.leader_id.voted_for));
+        }
         let (durable, durable_seen) = watch::channel(Some(after(known.last)));
         let recorder = OnceLock::new();
         Ok(Self(Arc::new(Inner { group, recorder, store, syncer, known: Mutex::new(known), durable, durable_seen })))
@@ -104,8 +109,14 @@ impl GroupLog {
         (known.vote, known.last, known.purged)
     }
 
+    /// The last and the last purged log id, and how often entries were removed.
+    pub fn ends(&self) -> (Option<LogId>, Option<LogId>, u64) {
+        let known = self.0.known.lock();
+        (known.last, known.purged, known.cuts)
+    }
+
     /// The entries of a range, as many as fit. A cut of the log while the store is read is not damage: read again.
-    fn read_range(&self, range: impl RangeBounds<u64> + Clone, max_bytes: usize) -> io::Result<Vec<Entry>> {
+    pub fn read_range(&self, range: impl RangeBounds<u64> + Clone, max_bytes: usize) -> io::Result<Vec<Entry>> {
         loop {
             let cuts = self.0.known.lock().cuts;
             match self.read_once(range.clone(), max_bytes) {
@@ -311,6 +322,10 @@ impl RaftLogStorage<Types> for GroupLog {
             self.tell(|| change);
         }
         let inner = self.0.clone();
+        let mut callback = Some(callback);
+        if is_planted(Mutant::AcksTooEarly) {
+            callback.take().into_iter().for_each(|callback| callback.io_completed(Ok(())));
+        }
         self.0.syncer.submit(batch, true, move |result| {
             {
                 let mut known = inner.known.lock();
@@ -319,7 +334,9 @@ impl RaftLogStorage<Types> for GroupLog {
                 }
                 inner.durable.send_replace(result.is_ok().then(|| known.durable()));
             }
-            callback.io_completed(result);
+            if let Some(callback) = callback {
+                callback.io_completed(result);
+            }
         });
         Ok(())
     }

@@ -47,7 +47,7 @@ pub struct Disk {
 
 enum Workers {
     Threads,
-    Tasks { seed: u64, max_delay: Duration },
+    Tasks { seed: u64, max_delay: Duration, disks: [SimDisk; 2] },
 }
 
 /// A [`Disk`] at work.
@@ -70,9 +70,10 @@ impl Disk {
         Ok(Self { log, state, workers: Workers::Threads })
     }
 
-    /// The present life of two simulated disks, whose syncs take up to `max_delay` of simulated time.
+    /// The present life of two simulated disks, whose syncs take up to `max_delay` of simulated time where nothing slows
+    /// them down.
     pub fn simulated(log: &SimDisk, state: &SimDisk, seed: u64, max_delay: Duration) -> Self {
-        let workers = Workers::Tasks { seed, max_delay };
+        let workers = Workers::Tasks { seed, max_delay, disks: [log.clone(), state.clone()] };
         Self { log: Arc::new(log.open()), state: Arc::new(state.open()), workers }
     }
 
@@ -83,9 +84,11 @@ impl Disk {
             Workers::Threads => {
                 (Syncer::thread("quiver-log", self.log.clone())?, Syncer::thread("quiver-state", state.clone())?)
             }
-            Workers::Tasks { seed, max_delay } => (
-                Syncer::task("quiver-log", self.log.clone(), seed, max_delay),
-                Syncer::task("quiver-state", state.clone(), seed.wrapping_add(1), max_delay),
+            Workers::Tasks { seed, max_delay, disks: [log_disk, state_disk] } => (
+                Syncer::task("quiver-log", self.log.clone(), seed, move || max_delay + log_disk.slowness()),
+                Syncer::task("quiver-state", state.clone(), seed.wrapping_add(1), move || {
+                    max_delay + state_disk.slowness()
+                }),
             ),
         };
         Ok(Stores { log: self.log, log_syncer, state, state_syncer })

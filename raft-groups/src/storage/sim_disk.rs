@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -13,6 +14,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::store::{Batch, Store, Visit};
+use crate::mutants::{Mutant, is_planted};
 
 type Pairs = BTreeMap<Vec<u8>, Bytes>;
 
@@ -33,7 +35,8 @@ struct Inner {
     unsynced: Vec<Batch>,
     rng: SmallRng,
     armed: Option<Fault>,
-    lies: bool,
+    slowness: Duration,
+    batches_lost: u64,
 }
 
 /// What the disk does wrong next.
@@ -55,7 +58,8 @@ impl SimDisk {
             unsynced: Vec::new(),
             rng: SmallRng::seed_from_u64(seed),
             armed: None,
-            lies: false,
+            slowness: Duration::ZERO,
+            batches_lost: 0,
         })))
     }
 
@@ -73,6 +77,7 @@ impl SimDisk {
         for batch in &unsynced[..kept] {
             edit(&mut inner.durable, batch);
         }
+        inner.batches_lost += (unsynced.len() - kept) as u64;
         inner.visible = inner.durable.clone();
         inner.armed = None;
     }
@@ -82,29 +87,58 @@ impl SimDisk {
         self.0.lock().armed = fault;
     }
 
-    /// The mutant that the power-loss tests must catch: syncs succeed and do nothing.
-    pub fn lie_about_syncs(&self) {
-        self.0.lock().lies = true;
+    /// Makes every sync take up to this much longer than the disk's usual time, from the next one on.
+    pub fn slow_down(&self, by: Duration) {
+        self.0.lock().slowness = by;
     }
 
-    /// Flips one bit of a value that the seed picks among those whose key starts with `prefix`.
-    pub fn flip_a_bit(&self, prefix: &[u8]) {
+    /// By how much syncs take longer, at most.
+    pub fn slowness(&self) -> Duration {
+        self.0.lock().slowness
+    }
+
+    /// How many unsynced batches its crashes have lost.
+    pub fn batches_lost(&self) -> u64 {
+        self.0.lock().batches_lost
+    }
+
+    /// Flips one bit of a value that the seed picks among those whose key starts with `prefix`. Whether there was one.
+    pub fn flip_a_bit(&self, prefix: &[u8]) -> bool {
         let mut inner = self.0.lock();
-        let keys: Vec<_> = inner.durable.range(prefix.to_vec()..).map(|(key, _)| key.clone()).collect();
-        let keys: Vec<_> = keys.into_iter().filter(|key| key.starts_with(prefix)).collect();
+        let keys: Vec<_> = inner.with_prefix(prefix).cloned().collect();
         if keys.is_empty() {
-            return;
+            return false;
         }
         let key = keys[inner.rng.random_range(0..keys.len())].clone();
         let mut value = inner.durable[&key].to_vec();
-        if value.is_empty() {
-            return;
-        }
         let bit = inner.rng.random_range(0..value.len() * 8);
         value[bit / 8] ^= 1 << (bit % 8);
-        let value = Bytes::from(value);
-        inner.durable.insert(key.clone(), value.clone());
-        inner.visible.insert(key, value);
+        inner.damage(key, value);
+        true
+    }
+
+    /// Cuts off the end of the last value whose key starts with `prefix`, as a torn write does. Whether there was one.
+    pub fn tear_the_tail(&self, prefix: &[u8]) -> bool {
+        let mut inner = self.0.lock();
+        let Some(key) = inner.with_prefix(prefix).last().cloned() else { return false };
+        let mut value = inner.durable[&key].to_vec();
+        let kept = inner.rng.random_range(0..value.len());
+        value.truncate(kept);
+        inner.damage(key, value);
+        true
+    }
+}
+
+impl Inner {
+    /// The keys of durable values that have a bit to damage.
+    fn with_prefix(&self, prefix: &[u8]) -> impl Iterator<Item = &Vec<u8>> {
+        let from_prefix = self.durable.range(prefix.to_vec()..).take_while(move |(key, _)| key.starts_with(prefix));
+        from_prefix.filter(|(_, value)| !value.is_empty()).map(|(key, _)| key)
+    }
+
+    fn damage(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.durable.insert(key.clone(), value.clone().into());
+        self.visible.insert(key, value.into());
     }
 }
 
@@ -158,7 +192,7 @@ impl Store for SimStore {
             inner.armed = None;
             return Err(io::Error::other("the simulated disk failed to sync"));
         }
-        if !inner.lies {
+        if !is_planted(Mutant::SkipsSync) {
             for batch in std::mem::take(&mut inner.unsynced) {
                 edit(&mut inner.durable, &batch);
             }

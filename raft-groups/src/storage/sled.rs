@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use super::store::{Batch, Store, Visit};
 use crate::OpenError;
+use crate::mutants::{Mutant, is_planted};
 
 /// Largest value sled is given in one piece, in bytes. sled writes a page of up to 17 values (21 after a merge) as one
 /// record, which must stay below a quarter of its 512 KiB segments.
@@ -32,8 +33,6 @@ pub struct SledStore {
     db: sled::Db,
     file: File,
     dir: PathBuf,
-    #[cfg(any(test, feature = "mutants"))]
-    skips_sync: bool,
 }
 
 impl SledStore {
@@ -68,13 +67,7 @@ impl SledStore {
             // A file whose directory entry is not durable is lost with all its synced contents.
             File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error)?;
         }
-        Ok(Self {
-            db,
-            file,
-            dir: dir.to_owned(),
-            #[cfg(any(test, feature = "mutants"))]
-            skips_sync: std::env::var("QUIVER_MUTANT").is_ok_and(|name| name == "skip-sync"),
-        })
+        Ok(Self { db, file, dir: dir.to_owned() })
     }
 
     fn read_value(&self, key: &[u8], stored: &[u8]) -> io::Result<Bytes> {
@@ -149,11 +142,7 @@ impl Store for SledStore {
 
     fn sync(&self) -> io::Result<()> {
         self.db.flush().map_err(from_sled)?;
-        #[cfg(any(test, feature = "mutants"))]
-        if self.skips_sync {
-            return Ok(());
-        }
-        self.file.sync_data()
+        if is_planted(Mutant::SkipsSync) { Ok(()) } else { self.file.sync_data() }
     }
 
     fn size_on_disk(&self) -> u64 {

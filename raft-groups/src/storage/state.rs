@@ -20,6 +20,7 @@ use super::store::{Batch, Store, end_of_prefix};
 use super::syncer::Syncer;
 use crate::GroupId;
 use crate::machine::{Changes, StateReader, Visit};
+use crate::mutants::{Mutant, is_planted};
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
 
 /// Bytes of a page, about: one chunk of a snapshot, one step of an erasure.
@@ -102,7 +103,8 @@ impl GroupState {
         }
         let prefix = keys::state_prefix(self.0.group, header.generation);
         let mut batch = Batch::default();
-        for (key, value) in changes.iter() {
+        let loses_deletes = is_planted(Mutant::LosesDeletes);
+        for (key, value) in changes.iter().filter(|(_, value)| value.is_some() || !loses_deletes) {
             let value = value.map(|value| seal(key, value));
             batch.edits.push(([&prefix, key].concat(), value));
         }
@@ -145,7 +147,7 @@ impl GroupState {
     /// Begins to receive a snapshot; one begun earlier can no longer be installed.
     pub fn begin_stage(&self) -> Stage {
         let mut newest = self.0.newest_stage.lock();
-        *newest += 1;
+        *newest = if is_planted(Mutant::KeepsOldKeys) { self.header().generation } else { *newest + 1 };
         Stage { generation: *newest }
     }
 

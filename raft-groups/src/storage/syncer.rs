@@ -55,14 +55,19 @@ impl Syncer {
         Ok(syncer)
     }
 
-    /// Starts the worker as a task whose rounds take up to `max_delay`, as `seed` decides.
-    pub fn task(name: &'static str, store: Arc<dyn Store>, seed: u64, max_delay: Duration) -> Self {
+    /// Starts the worker as a task whose rounds take up to `max_delay()`, as `seed` decides.
+    pub fn task(
+        name: &'static str,
+        store: Arc<dyn Store>,
+        seed: u64,
+        max_delay: impl Fn() -> Duration + Send + 'static,
+    ) -> Self {
         let (syncer, mut jobs) = Self::queue();
         let mut worker = Worker::new(name, store, syncer.waiting.clone());
         let mut rng = SmallRng::seed_from_u64(seed);
         tokio::spawn(async move {
             while let Some(first) = jobs.recv().await {
-                tokio::time::sleep(max_delay.mul_f64(rng.random())).await;
+                tokio::time::sleep(max_delay().mul_f64(rng.random())).await;
                 worker.carry_out(collect(first, &mut jobs));
             }
         });

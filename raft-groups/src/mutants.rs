@@ -1,0 +1,96 @@
+//! Bugs that tests plant on purpose, to see that a checker finds them.
+//!
+//! A fault test is worth what it catches. Each [`Mutant`] is a mistake that consensus is known to be written with; the
+//! simulation plants one on its own thread ([`plant`]), a real process takes the one that `QUIVER_MUTANT` names. A build
+//! without tests has none: there [`is_planted`] is a constant, and the name of that variable, which tests look for in the
+//! binary, is not in it.
+
+/// A bug, by what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// Syncs succeed and do nothing.
+    SkipsSync,
+    /// A restarted node does not wait until its forgotten promises have run out.
+    ForgetsPromises,
+    /// A linearizable read is served like one of a follower.
+    OneForAll,
+    /// A leader takes its lease for granted.
+    LeaseUnchecked,
+    /// A leader takes itself for confirmed without asking anyone.
+    NoReadRound,
+    /// A leader serves reads before an entry of its own term is committed.
+    ReadsTooEarly,
+    /// A follower that does not answer counts as one that has the entries.
+    SilenceIsConsent,
+    /// A vote newer than the log is forgotten at a restart.
+    ForgetsVotes,
+    /// Entries are acknowledged before they are durable.
+    AcksTooEarly,
+    /// Deletions are applied in memory and never stored.
+    LosesDeletes,
+    /// Checksums are not compared.
+    TrustsDamage,
+    /// A snapshot is installed over the old state, whose other keys stay.
+    KeepsOldKeys,
+    /// A replica votes though its log does not say that it is a member.
+    StrangersVote,
+    /// Pairs are sent in the order of a hash map.
+    ShufflesPairs,
+}
+
+#[cfg(not(any(test, feature = "mutants")))]
+pub(crate) const fn is_planted(_: Mutant) -> bool {
+    false
+}
+
+#[cfg(any(test, feature = "mutants"))]
+pub use planted::{Planted, is_planted, plant};
+
+#[cfg(any(test, feature = "mutants"))]
+mod planted {
+    use std::cell::Cell;
+    use std::sync::OnceLock;
+
+    use super::Mutant;
+
+    thread_local! {
+        static HERE: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    /// What keeps a bug planted.
+    #[must_use = "the bug is gone as soon as this is"]
+    pub struct Planted(());
+
+    impl Drop for Planted {
+        fn drop(&mut self) {
+            HERE.set(None);
+        }
+    }
+
+    /// Plants a bug in everything that runs on this thread, in place of one planted before.
+    pub fn plant(mutant: Mutant) -> Planted {
+        HERE.set(Some(mutant));
+        Planted(())
+    }
+
+    /// Whether the bug is planted: on this thread, or in this process by `QUIVER_MUTANT`.
+    pub fn is_planted(mutant: Mutant) -> bool {
+        static EVERYWHERE: OnceLock<Option<Mutant>> = OnceLock::new();
+        HERE.get() == Some(mutant) || *EVERYWHERE.get_or_init(named) == Some(mutant)
+    }
+
+    fn named() -> Option<Mutant> {
+        let name = std::env::var("QUIVER_MUTANT").ok()?;
+        let known = [
+            ("skip-sync", Mutant::SkipsSync),
+            ("one-for-all", Mutant::OneForAll),
+            ("lease-unchecked", Mutant::LeaseUnchecked),
+            ("no-read-round", Mutant::NoReadRound),
+            ("silence-is-consent", Mutant::SilenceIsConsent),
+            ("forget-promises", Mutant::ForgetsPromises),
+            ("ack-too-early", Mutant::AcksTooEarly),
+        ];
+        let mutant = known.iter().find(|(known, _)| *known == name).map(|(_, mutant)| *mutant);
+        Some(mutant.unwrap_or_else(|| panic!("QUIVER_MUTANT names no bug: {name}")))
+    }
+}

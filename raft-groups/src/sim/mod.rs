@@ -1,0 +1,247 @@
+//! A whole cluster in one thread, on simulated disks, a simulated network and tokio's paused clock.
+//!
+//! Everything that happens follows from one seed, so a failure is replayed by its seed; after every message
+//! [`Invariants`] are held against all replicas. Call it only on a current-thread runtime with a paused clock, one
+//! cluster per thread.
+//!
+//! A node's clock may run at another rate than true time ([`SimPlan::clock_rates`]). A process reads its clock for nothing but
+//! differences, and holds those against its settings; so a node on a clock of rate `r` does at every moment what a node on a
+//! true clock does whose settings are longer by `1 / r`, and that is how it is simulated. Deadlines of single calls are not
+//! scaled: they say how long an answer is waited for, and no promise rests on them.
+
+mod invariants;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+pub use self::invariants::{Invariants, Sightings};
+use crate::network::faults::Faults;
+use crate::network::sim::{SimNet, Weather};
+use crate::storage::sim_disk::SimDisk;
+use crate::{
+    Disk, Group, GroupId, Host, Identity, Machine, NodeId, OpenError, RaftSettings, Role, StoppedNode, seed_this_thread,
+};
+
+/// Longest delay of a message one way, and of a sync, on a quiet day.
+const MESSAGE_DELAY: Duration = Duration::from_millis(10);
+const SYNC_DELAY: Duration = Duration::from_millis(5);
+
+/// What a simulated cluster starts with.
+#[derive(Debug, Clone)]
+pub struct SimPlan {
+    /// What all chance follows from.
+    pub seed: u64,
+    /// Nodes that are the group's first members, numbered from 1.
+    pub founders: u64,
+    /// Further nodes that run but are no members yet.
+    pub spares: u64,
+    /// Of all nodes.
+    pub settings: RaftSettings,
+    /// What the network does to messages when it is not worse.
+    pub weather: Weather,
+    /// How fast a node's clock runs, where it does not run at true time (1).
+    pub clock_rates: BTreeMap<NodeId, f64>,
+}
+
+impl SimPlan {
+    /// `founders` nodes on true clocks and a network that only delays.
+    pub fn new(seed: u64, founders: u64, settings: RaftSettings) -> Self {
+        let weather = Weather { delay: MESSAGE_DELAY, loss: 0.0, repeats: 0.0 };
+        Self { seed, founders, spares: 0, settings, weather, clock_rates: BTreeMap::new() }
+    }
+}
+
+/// Nodes that share one group.
+pub struct SimCluster<M: Machine> {
+    /// The network between the nodes.
+    pub net: SimNet,
+    plan: SimPlan,
+    nodes: BTreeMap<NodeId, SimNode<M>>,
+    watched: Arc<Mutex<Watched<M>>>,
+}
+
+/// A node: its disks outlive its crashes.
+pub struct SimNode<M: Machine> {
+    /// The disk of logs and votes.
+    pub log: SimDisk,
+    /// The disk of the machine's state.
+    pub state: SimDisk,
+    running: Option<(Host, Group<M>)>,
+    lives: u64,
+}
+
+/// What is looked at after every message.
+struct Watched<M: Machine> {
+    groups: BTreeMap<NodeId, Group<M>>,
+    invariants: Invariants,
+}
+
+impl<M: Machine> Watched<M> {
+    fn look(&mut self) {
+        for (id, group) in &self.groups {
+            self.invariants.look(*id, group);
+        }
+    }
+}
+
+impl<M: Machine> SimCluster<M> {
+    /// The one group of the cluster.
+    pub const GROUP: GroupId = GroupId(1);
+
+    /// Starts the nodes of `plan` and founds their group.
+    ///
+    /// # Errors
+    /// Where a node cannot start, which empty disks give no reason for.
+    pub async fn start(plan: SimPlan) -> Result<Self, OpenError> {
+        seed_this_thread(plan.seed);
+        let net = SimNet::new(plan.seed, plan.weather);
+        let node = |id| {
+            let disk = |salt| SimDisk::new(plan.seed.wrapping_mul(31).wrapping_add(id * 2 + salt));
+            (id, SimNode { log: disk(0), state: disk(1), running: None, lives: 0 })
+        };
+        let nodes: BTreeMap<_, _> = (1..=plan.founders + plan.spares).map(node).collect();
+        let watched = Arc::new(Mutex::new(Watched { groups: BTreeMap::new(), invariants: Invariants::default() }));
+        let looks_on = watched.clone();
+        net.observe(move || looks_on.lock().look());
+        let mut cluster = Self { net, plan, nodes, watched };
+        for id in cluster.ids() {
+            cluster.restart(id).await?;
+        }
+        let first = cluster.group(1).expect("was just started");
+        if let Err(error) = first.initialize((1..=cluster.plan.founders).collect()).await {
+            return Err(OpenError::Settings(error.to_string()));
+        }
+        Ok(cluster)
+    }
+
+    /// Closes and erases a node's replica, which must be no member any more, and opens a new one in its place.
+    ///
+    /// # Errors
+    /// Where its disk fails.
+    pub async fn replace_replica(&mut self, id: NodeId) -> Result<(), OpenError> {
+        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+        let Some((host, _)) = node.running.take() else { return Ok(()) };
+        self.watched.lock().groups.remove(&id);
+        host.close_group(Self::GROUP).await;
+        host.erase_group(Self::GROUP).await?;
+        let group = host.open_newcomer(Self::GROUP, M::Setup::default()).await?;
+        {
+            let mut watched = self.watched.lock();
+            watched.invariants.erased(id);
+            watched.groups.insert(id, group.clone());
+        }
+        node.running = Some((host, group));
+        Ok(())
+    }
+
+    /// All nodes, running or not.
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// A node's disks.
+    pub fn node(&self, id: NodeId) -> &SimNode<M> {
+        &self.nodes[&id]
+    }
+
+    /// A running node's replica.
+    pub fn group(&self, id: NodeId) -> Option<Group<M>> {
+        self.nodes[&id].running.as_ref().map(|(_, group)| group.clone())
+    }
+
+    /// The replicas of all running nodes.
+    pub fn groups(&self) -> impl Iterator<Item = (NodeId, &Group<M>)> {
+        self.nodes.iter().filter_map(|(id, node)| node.running.as_ref().map(|(_, group)| (*id, group)))
+    }
+
+    /// The running node that leads the newest term, if any says it does.
+    pub fn leader(&self) -> Option<NodeId> {
+        let leaders = self.groups().map(|(id, group)| (group.status(), id));
+        leaders
+            .filter(|(status, _)| status.role == Role::Leader)
+            .max_by_key(|(status, _)| status.term)
+            .map(|(_, id)| id)
+    }
+
+    /// The first invariant that was seen broken.
+    pub fn violation(&self) -> Option<String> {
+        self.watched.lock().invariants.violation()
+    }
+
+    /// What the invariants have seen happen.
+    pub fn sightings(&self) -> Sightings {
+        self.watched.lock().invariants.sightings()
+    }
+
+    /// Cuts a node's power: what its disks had not synced is lost as the seed decides.
+    pub async fn crash(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+        let Some((host, _)) = node.running.take() else { return };
+        {
+            let mut watched = self.watched.lock();
+            watched.look();
+            watched.groups.remove(&id);
+            watched.invariants.crashed(id);
+        }
+        self.net.leave(id);
+        node.log.crash();
+        node.state.crash();
+        host.stop().await;
+    }
+
+    /// The stores of a crashed node.
+    ///
+    /// # Errors
+    /// Where what they hold is damaged.
+    pub async fn stopped(&self, id: NodeId) -> Result<StoppedNode, OpenError> {
+        let node = &self.nodes[&id];
+        StoppedNode::open(identity(id), Disk::simulated(&node.log, &node.state, self.plan.seed, SYNC_DELAY)).await
+    }
+
+    /// Starts a stopped node on its disks.
+    ///
+    /// # Errors
+    /// Where what its disks hold is damaged.
+    pub async fn restart(&mut self, id: NodeId) -> Result<(), OpenError> {
+        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+        let seed = self.plan.seed.wrapping_add(id << 32).wrapping_add(node.lives);
+        let is_new = node.lives == 0;
+        node.lives += 1;
+        let disk = Disk::simulated(&node.log, &node.state, seed, SYNC_DELAY);
+        let rate = self.plan.clock_rates.get(&id).copied().unwrap_or(1.0);
+        let (settings, transport) = (on_clock(&self.plan.settings, rate), self.net.transport(id));
+        let host = Host::open(identity(id), settings, disk, transport, Faults::default(), is_new).await?;
+        let group = match id <= self.plan.founders {
+            true => host.open_group(Self::GROUP, M::Setup::default()).await?,
+            false => host.open_newcomer(Self::GROUP, M::Setup::default()).await?,
+        };
+        self.net.join(host.clone());
+        self.watched.lock().groups.insert(id, group.clone());
+        node.running = Some((host, group));
+        Ok(())
+    }
+}
+
+impl<M: Machine> Drop for SimCluster<M> {
+    fn drop(&mut self) {
+        self.net.disband();
+    }
+}
+
+/// `settings` as a node keeps them whose clock runs at `rate` of true time.
+fn on_clock(settings: &RaftSettings, rate: f64) -> RaftSettings {
+    let kept = |duration: Duration| duration.div_f64(rate);
+    RaftSettings {
+        heartbeat: kept(settings.heartbeat),
+        election_min: kept(settings.election_min),
+        election_max: kept(settings.election_max),
+        ..settings.clone()
+    }
+}
+
+fn identity(node: NodeId) -> Identity {
+    Identity { cluster: [1; 16], node, incarnation: [node as u8; 16] }
+}

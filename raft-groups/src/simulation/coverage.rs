@@ -1,0 +1,63 @@
+//! What must have happened somewhere in all runs together: a fault that never took place proves nothing.
+
+use std::collections::BTreeMap;
+
+/// What must be seen.
+pub const EXPECTED: [&str; 25] = [
+    "an election",
+    "a snapshot installed",
+    "a log purged",
+    "a log truncated",
+    "states compared",
+    "a lease read served",
+    "a lease read refused",
+    "a linearizable read refused",
+    "a follower read served",
+    "a write of unknown fate",
+    "a comparison that failed",
+    "an unsynced write lost",
+    "a message lost",
+    "a request repeated",
+    "a node stopped by its disk",
+    "a full disk freed",
+    "a flipped bit refused",
+    "a torn tail refused",
+    "a member added",
+    "a member removed",
+    "an erased replica back",
+    "leadership handed over",
+    "a flapping link",
+    "a ring of cuts",
+    "a bridge",
+];
+
+/// How often each thing happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<&'static str, u64>);
+
+impl Coverage {
+    /// It happened so many times.
+    pub fn add(&mut self, what: &'static str, times: u64) {
+        *self.0.entry(what).or_default() += times;
+    }
+
+    /// It happened.
+    pub fn saw(&mut self, what: &'static str) {
+        self.add(what, 1);
+    }
+
+    /// Both together.
+    pub fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(what, times)| self.add(what, *times));
+    }
+
+    /// How often it happened.
+    pub fn times(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    /// What was expected and never happened.
+    pub fn missing(&self) -> Vec<&'static str> {
+        EXPECTED.into_iter().filter(|what| self.times(what) == 0).collect()
+    }
+}

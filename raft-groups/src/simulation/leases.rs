@@ -1,0 +1,73 @@
+//! Lease reads under a leader whose clock is slow: inside the declared bound none is stale, outside of it some are.
+//!
+//! A leader uses four fifths of the lease that its followers grant, so no follower's clock may run more than a quarter
+//! faster than the leader's: at rates of 0.8 and above no lease read can be stale however the elections fall.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::for_all;
+use crate::sim::SimPlan;
+use crate::testing::{Cluster, Order, later, others, simulate, soon, write_somewhere};
+use crate::{RaftSettings, ReadMode, Role};
+
+/// The slowest clock of a leader, against its followers' clocks, under which lease reads are never stale.
+const BOUND: f64 = 0.8;
+
+/// Followers elect soon after their promise ends, so that little but the promise protects the old leader's reads.
+fn settings() -> RaftSettings {
+    RaftSettings {
+        heartbeat: Duration::from_millis(30),
+        election_min: Duration::from_millis(90),
+        election_max: Duration::from_millis(600),
+        ..RaftSettings::default()
+    }
+}
+
+/// The leader's clock runs at `rate`. It is cut off, the others elect another, who writes; how many of the old leader's
+/// lease reads are stale.
+async fn stale_reads(seed: u64, rate: f64) -> usize {
+    let clock_rates = [(1, rate)].into();
+    let cluster = Cluster::start(SimPlan { clock_rates, ..SimPlan::new(seed, 3, settings()) }).await.expect("starts");
+    let slow = cluster.group(1).expect("runs");
+    while write_somewhere(&cluster, &[], 1).await != 1 {
+        let leader = cluster.leader().and_then(|leader| cluster.group(leader));
+        if let Some(leader) = leader {
+            leader.transfer_leader(1).await.expect("runs");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    slow.read(ReadMode::Lease, later()).await.expect("a leader with a majority");
+    cluster.net.isolate(1, others(&cluster, 1));
+    let (cut, mut stale, mut written) = (Instant::now(), 0, false);
+    while cut.elapsed() < settings().election_max * 4 {
+        let leads = |(id, group): &(u64, &crate::Group<_>)| *id != 1 && group.status().role == Role::Leader;
+        if let Some((_, new)) = cluster.groups().find(leads).filter(|_| !written) {
+            written = new.write(Order::set("x", 2).encode(), soon()).await.is_ok();
+        }
+        let served = slow.read(ReadMode::Lease, soon()).await.is_ok();
+        stale += usize::from(written && served && slow.machine().get("x") == Some(1));
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(written, "seed {seed}: nobody was elected in place of the old leader");
+    stale
+}
+
+fn stale_in_all(rate: f64, seeds: u64) -> usize {
+    for_all(0..seeds, |seed| simulate(stale_reads(seed, rate))).values().sum()
+}
+
+#[test]
+fn lease_reads_are_never_stale_within_the_bound_on_clock_rates() {
+    for rate in [1.0, 0.9, BOUND] {
+        assert_eq!(stale_in_all(rate, 40), 0, "stale lease reads of a leader whose clock runs at {rate}");
+    }
+}
+
+#[test]
+fn lease_reads_of_a_leader_at_half_rate_are_seen_to_be_stale() {
+    let stale = stale_in_all(0.5, 40);
+    println!("{stale} stale lease reads in 40 runs at half rate");
+    assert!(stale > 0, "the test above would not see a stale read either");
+}

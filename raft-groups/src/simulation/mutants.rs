@@ -1,0 +1,115 @@
+//! Every planted bug is caught, by the checker that is meant to catch it, within a stated number of seeds.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::coverage::Coverage;
+use super::{Mischief, for_all, run};
+use crate::mutants::{Mutant, plant};
+
+/// What clients see.
+const CLIENTS: [&str; 3] = ["linearizability", "set", "session"];
+
+/// The first of `seeds` seeds at which one of these checkers finds something.
+fn first_caught(seeds: u64, checkers: &[&str], run: impl Fn(u64) -> Vec<(&'static str, String)> + Sync) -> Option<u64> {
+    let first = AtomicU64::new(u64::MAX);
+    for_all(1..1 + seeds, |seed| {
+        if first.load(Ordering::Relaxed) > seed && run(seed).iter().any(|(checker, _)| checkers.contains(checker)) {
+            first.fetch_min(seed, Ordering::Relaxed);
+        }
+    });
+    Some(first.into_inner()).filter(|first| *first < u64::MAX)
+}
+
+fn must_be_caught(mutant: Mutant, seeds: u64, checkers: &[&str]) {
+    let caught = first_caught(seeds, checkers, |seed| {
+        let _planted = plant(mutant);
+        run(seed, Mischief::default()).judged().problems
+    });
+    println!("{mutant:?}: caught at seed {caught:?} of {seeds} by one of {checkers:?}");
+    assert!(caught.is_some(), "{mutant:?} is not caught by {checkers:?} in {seeds} seeds");
+}
+
+#[test]
+fn syncs_that_do_nothing() {
+    must_be_caught(Mutant::SkipsSync, 10, &["invariant"]);
+}
+
+#[test]
+fn one_replica_answering_for_all() {
+    must_be_caught(Mutant::OneForAll, 5, &CLIENTS);
+}
+
+#[test]
+fn leases_that_are_taken_for_granted() {
+    must_be_caught(Mutant::LeaseUnchecked, 20, &CLIENTS);
+}
+
+#[test]
+fn confirmations_without_a_round() {
+    must_be_caught(Mutant::NoReadRound, 20, &CLIENTS);
+}
+
+/// Seen in the moment between an election and its first commit only, so it takes some seeds.
+#[test]
+fn reads_before_an_entry_of_the_own_term() {
+    must_be_caught(Mutant::ReadsTooEarly, 200, &CLIENTS);
+}
+
+/// openraft notices that a follower lacks what it is said to have, and gives up; or it does not, and entries are lost.
+#[test]
+fn commits_by_a_minority() {
+    must_be_caught(Mutant::SilenceIsConsent, 10, &["invariant", "stop"]);
+}
+
+#[test]
+fn forgotten_votes() {
+    must_be_caught(Mutant::ForgetsVotes, 20, &["invariant"]);
+}
+
+#[test]
+fn acknowledgements_before_the_sync() {
+    must_be_caught(Mutant::AcksTooEarly, 100, &["invariant"]);
+}
+
+#[test]
+fn deletions_that_are_not_stored() {
+    must_be_caught(Mutant::LosesDeletes, 10, &["invariant", "replicas"]);
+}
+
+#[test]
+fn checksums_that_are_not_compared() {
+    must_be_caught(Mutant::TrustsDamage, 30, &["damage"]);
+}
+
+#[test]
+fn snapshots_over_old_keys() {
+    must_be_caught(Mutant::KeepsOldKeys, 20, &["invariant", "replicas"]);
+}
+
+/// The order of a hash map on the wire shows as two runs of one seed that differ.
+#[test]
+fn pairs_in_the_order_of_a_hash_map() {
+    let parted = for_all(1..11, |seed| {
+        let _planted = plant(Mutant::ShufflesPairs);
+        let trace = || run(seed, Mischief::default()).trace_hash();
+        trace() != trace()
+    });
+    assert!(parted.values().any(|parted| *parted), "10 seeds run the same twice though hash maps have their say");
+}
+
+/// A harness that takes a lost reply for a refusal finds reads of what it believes was never written.
+#[test]
+fn unknown_outcomes_written_down_as_failures() {
+    let caught = first_caught(5, &CLIENTS, |seed| run(seed, Mischief { lies: true, idle: false }).judged().problems);
+    assert!(caught.is_some(), "lies about outcomes are not caught in 5 seeds");
+}
+
+#[test]
+fn a_nemesis_that_does_nothing() {
+    let mut coverage = Coverage::default();
+    for outcome in for_all(1..11, |seed| run(seed, Mischief { lies: false, idle: true })).into_values() {
+        assert_eq!(outcome.problems, [], "nothing was done, and something is wrong");
+        coverage.merge(&outcome.coverage);
+    }
+    assert!(coverage.missing().len() > 5, "runs without faults cover all but {:?}", coverage.missing());
+}
