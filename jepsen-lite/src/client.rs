@@ -201,12 +201,27 @@ impl Client {
         self.post("/search", &merged(json!({"collection": collection, "vector": vector, "limit": limit}), more)).await
     }
 
+    /// `POST /quiver/v1/scroll`, `more` merged into the body.
+    pub async fn scroll(&self, collection: &str, limit: usize, more: Value) -> Answer {
+        self.post("/quiver/v1/scroll", &merged(json!({"collection": collection, "limit": limit}), more)).await
+    }
+
+    /// `POST /quiver/v1/count`, `more` merged into the body.
+    pub async fn count(&self, collection: &str, more: Value) -> Answer {
+        self.post("/quiver/v1/count", &merged(json!({"collection": collection}), more)).await
+    }
+
     /// Cuts this node's peer traffic with the named nodes, in both directions at this node.
     pub async fn cut(&self, nodes: &[String]) -> Answer {
         self.send(Method::PUT, "/quiver/v1/faults", Some(&json!({"cut": nodes}))).await
     }
 
-    /// Heals what [`Client::cut`] cut.
+    /// Sets this node's link faults: what it loses `cut`, `cut_to` and `cut_from` whom, and `delay_ms`.
+    pub async fn fault_links(&self, faults: &Value) -> Answer {
+        self.send(Method::PUT, "/quiver/v1/faults", Some(faults)).await
+    }
+
+    /// Heals what [`Client::cut`] cut and [`Client::fault_links`] set.
     pub async fn heal(&self) -> Answer {
         self.send(Method::DELETE, "/quiver/v1/faults", None).await
     }

@@ -5,7 +5,10 @@
 //! [`Cluster::finish`] was reached.
 
 mod joiners;
+#[cfg(test)]
+mod tests;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use crate::client::Client;
 use crate::ports::PortLease;
 use crate::process::{Process, clean_command};
+use crate::proxy::{Manner, Proxy};
 use crate::scratch::Scratch;
 
 /// What to start.
@@ -32,6 +36,8 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// Data directories, one a node, where they are not to be in the run's own directory (disks of their own).
     pub data_dirs: Vec<PathBuf>,
+    /// Whether nodes reach each other only through proxies, which [`Node::treat_callers`] makes unkind. Needs a runtime.
+    pub peers_by_proxy: bool,
     /// How long a node may take until it is healthy.
     pub patience: Duration,
 }
@@ -46,6 +52,7 @@ impl Options {
             args: vec!["--test-faults".to_owned()],
             env: Vec::new(),
             data_dirs: Vec::new(),
+            peers_by_proxy: false,
             patience: Duration::from_secs(60),
         }
     }
@@ -69,6 +76,9 @@ pub struct Node {
     name: String,
     http: PortLease,
     peer: PortLease,
+    host: String,
+    links: Vec<Proxy>,
+    env: Vec<(String, String)>,
     data: PathBuf,
     out: PathBuf,
     log: PathBuf,
@@ -89,6 +99,21 @@ impl Node {
     /// The port of its HTTP interface.
     pub fn port(&self) -> u16 {
         self.http.port()
+    }
+
+    /// Where other nodes reach it.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// How it is treated what other nodes send it and it answers, where they reach it by proxy.
+    pub fn treat_callers(&self, manner: Manner) {
+        self.links.iter().for_each(|link| link.set(manner));
+    }
+
+    /// Replaces its own part of the environment; in force from the next start on.
+    pub fn set_env(&mut self, env: Vec<(String, String)>) {
+        self.env = env;
     }
 
     /// Its data directory.
@@ -131,14 +156,19 @@ impl Cluster {
     /// Starts all nodes and waits until each is healthy.
     pub async fn start(options: Options) -> Result<Self> {
         let mut cluster = Self::prepare(options)?;
-        for index in 0..cluster.nodes.len() {
-            let (nodes, first) = (cluster.nodes.len(), cluster.nodes[0].url());
+        cluster.form().await?;
+        Ok(cluster)
+    }
+
+    /// Starts all nodes of what [`Cluster::prepare`] made, and waits until each is healthy.
+    pub async fn form(&mut self) -> Result<()> {
+        for index in 0..self.nodes.len() {
+            let (nodes, first) = (self.nodes.len(), self.nodes[0].url());
             let form =
                 if index == 0 { ["--bootstrap".to_owned(), nodes.to_string()] } else { ["--join".to_owned(), first] };
-            cluster.launch(index, &form)?;
+            self.launch(index, &form)?;
         }
-        cluster.wait_healthy().await?;
-        Ok(cluster)
+        self.wait_healthy().await
     }
 
     /// Leases ports and makes directories, and starts nothing.
@@ -180,11 +210,12 @@ impl Cluster {
         command
             .args(["--listen", &format!("127.0.0.1:{}", node.http.port())])
             .args(["--peer-listen", &format!("127.0.0.1:{}", node.peer.port())])
+            .args(["--advertise", &node.host])
             .arg("--data-dir")
             .arg(&node.data)
             .args(&self.options.args)
             .args(more)
-            .envs(self.options.env.iter().map(|(name, value)| (name, value)));
+            .envs(self.options.env.iter().chain(&node.env).map(|(name, value)| (name, value)));
         let process = Process::start(command, &node.out, &node.log)?;
         self.nodes[index].process = Some(process);
         Ok(())
@@ -327,54 +358,25 @@ impl Cluster {
 /// A node that does not run yet.
 fn node(options: &Options, scratch: &Scratch, index: usize) -> Result<Node> {
     let name = format!("node{}", index + 1);
+    let (http, peer) = (PortLease::take()?, PortLease::take()?);
+    // The same ports of another address of this machine.
+    let outside = [127, 0, 1, u8::try_from(index + 1).context("that many nodes")?];
+    let link = |port: u16| {
+        Proxy::start(SocketAddr::from((outside, port)), SocketAddr::from(([127, 0, 0, 1], port)), u64::from(port))
+    };
+    let by_proxy = options.peers_by_proxy.then(|| [http.port(), peer.port()]);
+    let links: Vec<Proxy> = by_proxy.into_iter().flatten().map(link).collect::<Result<_>>()?;
+    let host = if links.is_empty() { "127.0.0.1".to_owned() } else { Ipv4Addr::from(outside).to_string() };
     Ok(Node {
-        http: PortLease::take()?,
-        peer: PortLease::take()?,
+        http,
+        peer,
+        host,
+        links,
+        env: Vec::new(),
         data: options.data_dirs.get(index).cloned().unwrap_or_else(|| scratch.root().join(&name)),
         out: scratch.logs().join(format!("{name}.out")),
         log: scratch.logs().join(format!("{name}.log")),
         process: None,
         name,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    /// A binary that is a shell script.
-    fn script(dir: &Path, lines: &str) -> PathBuf {
-        let path = dir.join("quiver");
-        std::fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        path
-    }
-
-    #[tokio::test]
-    async fn a_node_that_ends_at_once_is_told_with_its_last_words() {
-        let dir = tempfile::tempdir().unwrap();
-        let binary = script(dir.path(), "echo \"no room for $3\" >&2; exit 1");
-        let mut cluster = Cluster::prepare(Options::new("cluster-test", binary)).unwrap();
-        cluster.launch(0, &[]).unwrap();
-        let text = format!("{:#}", cluster.wait_healthy().await.unwrap_err());
-        assert!(text.contains("node1 ended") && text.contains("no room for node1"), "{text}");
-        cluster.finish().unwrap();
-    }
-
-    #[tokio::test]
-    async fn dropping_a_cluster_kills_its_nodes_and_a_panic_in_a_log_fails_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let binary = script(dir.path(), "echo 'thread main panicked at src' >&2; exec sleep 600");
-        let options = Options { patience: Duration::from_millis(300), ..Options::new("cluster-test", binary) };
-        let mut cluster = Cluster::prepare(options).unwrap();
-        cluster.launch(0, &[]).unwrap();
-        assert!(cluster.wait_healthy().await.unwrap_err().to_string().contains("not healthy"));
-        let pid = cluster.nodes[0].process.as_ref().unwrap().pid();
-        let logs = cluster.logs();
-        assert!(cluster.finish().unwrap_err().to_string().contains("node1 panicked"));
-        assert!(logs.join("node1.log").exists(), "a failed run keeps its logs");
-        std::fs::remove_dir_all(logs.parent().unwrap()).unwrap();
-        assert!(!Path::new(&format!("/proc/{pid}")).exists());
-    }
 }

@@ -21,6 +21,8 @@ use std::time::Duration;
 const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
 /// `EXT4_GOING_FLAGS_NOLOGFLUSH`: the journal is not flushed either.
 const NO_LOG_FLUSH: u32 = 2;
+/// What fills a disk up.
+const BALLAST: &str = "ballast";
 const PREFIX: &str = "quiver-disk-";
 
 /// Why there is no disk.
@@ -80,6 +82,26 @@ impl LoopDisk {
     pub fn restore_power(&mut self) -> io::Result<()> {
         self.unmount(40)?;
         self.mount_image()
+    }
+
+    /// Takes all the room there is left, until [`LoopDisk::free`].
+    pub fn fill(&self) -> io::Result<()> {
+        let ballast = File::create(self.mount.join(BALLAST))?;
+        let (mut length, mut step) = (0, 64 << 20);
+        while step >= 4096 {
+            // SAFETY: the call reads its arguments alone, and the descriptor is open until it returns.
+            match unsafe { libc::posix_fallocate(ballast.as_raw_fd(), length, step) } {
+                0 => length += step,
+                libc::ENOSPC => step /= 2,
+                error => return Err(io::Error::from_raw_os_error(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what [`LoopDisk::fill`] took.
+    pub fn free(&self) -> io::Result<()> {
+        std::fs::remove_file(self.mount.join(BALLAST))
     }
 
     fn mount_image(&mut self) -> io::Result<()> {
@@ -163,7 +185,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn what_was_synced_outlives_the_power_and_what_was_not_does_not() {
+    fn what_was_synced_outlives_the_power_and_what_was_not_does_not_and_a_full_disk_is_full() {
         let mut disk = match LoopDisk::create(64) {
             Ok(disk) => disk,
             Err(NoDisk::Skip(why)) => return println!("SKIPPED power loss: {why}"),
@@ -180,6 +202,11 @@ mod tests {
         assert_eq!(std::fs::read(disk.path().join("synced")).unwrap(), b"kept");
         let lost = std::fs::read(disk.path().join("unsynced")).unwrap_or_default();
         assert!(lost.is_empty(), "a power loss that loses nothing tests nothing");
+        disk.fill().unwrap();
+        let full = std::fs::write(disk.path().join("more"), [1; 64 << 10]).unwrap_err();
+        assert_eq!(full.raw_os_error(), Some(libc::ENOSPC));
+        disk.free().unwrap();
+        std::fs::write(disk.path().join("more"), [1; 64 << 10]).unwrap();
         let (image, mount) = (disk.image.clone(), disk.mount.clone());
         drop(disk);
         assert!(!image.exists() && !mount.exists());

@@ -1,7 +1,7 @@
 //! Black-box fault tests on real processes.
 //!
 //! What comes in: the path of a `quiver` binary. What goes out: running clusters that a test may kill, pause, cut off,
-//! starve of their disk and start again ([`cluster`], [`disk`]); answers classified as *ok*, *certainly not applied* or
+//! starve of their disk, deceive about the time and start again ([`cluster`], [`disk`], [`proxy`], [`clock`]); answers classified as *ok*, *certainly not applied* or
 //! *unknown* ([`client`]); and a judgement of whether what the store shows can be explained by what it acknowledged
 //! ([`ledger`], [`load`]).
 //!
@@ -16,6 +16,7 @@
 pub mod check;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod cluster;
 pub mod disk;
 pub mod history;
@@ -23,6 +24,7 @@ pub mod ledger;
 pub mod load;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod report;
 pub mod run;
 pub mod scratch;

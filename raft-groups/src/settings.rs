@@ -83,6 +83,9 @@ impl RaftSettings {
             enable_pre_vote: Some(true),
             // A restarted leader that resumed without an election would still believe in its old lease.
             enable_leader_restore: Some(false),
+            // A follower whose disk lost the end of its log so that no check could see it is filled again. Otherwise its
+            // leader would count on the lost entries for ever, or end over them.
+            allow_log_reversion: Some(true),
             max_payload_entries: 256,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after + apart),
             max_in_snapshot_log_to_keep: self.keep_entries,

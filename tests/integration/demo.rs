@@ -117,7 +117,7 @@ fn is_ours(pid: u64) -> bool {
 async fn lessons_of_elections_hold() -> Result<()> {
     let _place = place().await;
     seed("demo_elections");
-    let demo = Demo::start("demo-elections", &["--slow", "1x"]).await?;
+    let demo = Demo::start("demo-elections", &["--slow", "2x"]).await?;
     demo.play_all(&["first-election", "leader-crash", "split-vote", "no-quorum", "one-way-cut", "eight-groups"])
         .await?;
     demo.end().await
@@ -127,7 +127,7 @@ async fn lessons_of_elections_hold() -> Result<()> {
 async fn lessons_of_logs_and_reads_hold() -> Result<()> {
     let _place = place().await;
     seed("demo_logs");
-    let demo = Demo::start("demo-logs", &["--slow", "1x"]).await?;
+    let demo = Demo::start("demo-logs", &["--slow", "2x"]).await?;
     let logs = ["stale-leader", "log-repair", "why-votes-check-the-log", "three-reads"];
     demo.play_all(&logs).await?;
     demo.play_all(&["snapshot-catch-up", "membership-change"]).await?;

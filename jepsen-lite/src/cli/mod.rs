@@ -1,5 +1,5 @@
 //! The command line. Exit codes: 0 the history is ok, 1 it is illegal, 2 the command was not understood or a file not
-//! read, 3 nobody can say (a failed run, never a pass).
+//! read, 3 nobody can say (a failed run, never a pass), 4 nothing was tested, for this machine has no means for the faults.
 
 mod bench;
 mod run;
@@ -21,6 +21,9 @@ use crate::shrink;
 
 /// Not understood, or not read.
 const USAGE: u8 = 2;
+
+/// None of the faults can be done here.
+const SKIPPED: u8 = 4;
 
 #[derive(Debug, Parser)]
 #[command(name = "jepsen-lite", version, about = "Judges what a store did to its clients")]
@@ -98,6 +101,7 @@ enum ModelName {
     Register,
     CasRegister,
     Set,
+    Scan,
     Append,
     Search,
     Session,
@@ -110,6 +114,7 @@ impl ModelName {
             Self::Register => check::Model::Register,
             Self::CasRegister => check::Model::CasRegister,
             Self::Set => check::Model::Set,
+            Self::Scan => check::Model::Scan,
             Self::Append => check::Model::Append,
             Self::Search => check::Model::Search,
             Self::Session => check::Model::Session,

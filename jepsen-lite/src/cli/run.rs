@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::check::Limits;
+use crate::check::{Limits, Verdict};
 use crate::report::{self, Page};
 use crate::run::nemesis::Fault;
 use crate::run::{self, Outcome, Plan, Workload};
@@ -36,7 +36,13 @@ pub(super) struct RunArgs {
     /// How many nodes; 3 or more.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
     nodes: u8,
-    /// Where history.edn and report.html go.
+    /// Log entries of a shard after which it takes a snapshot [default: the store's, or 40 with left-behind].
+    #[arg(long)]
+    snapshot_after: Option<u64>,
+    /// Break the store on purpose, where the binary was built with the feature `mutants`: a run that passes then is bad news.
+    #[arg(long)]
+    mutant: Option<String>,
+    /// Where history.edn, report.html, summary.md and the logs of a failed run's nodes go.
     #[arg(long, default_value = "jepsen-lite-run")]
     out: PathBuf,
 }
@@ -51,31 +57,57 @@ enum Level {
 
 impl RunArgs {
     fn plan(&self, seed: u64) -> Result<Plan> {
+        let sessions = matches!(self.workload, Workload::Register | Workload::Session);
         ensure!(
-            self.level != Level::One || self.workload == Workload::Register,
-            "at ONE only the register workload has a promise to be judged by"
+            self.level != Level::One || sessions,
+            "at ONE only the register and session workloads have a promise to be judged by"
         );
-        let level = format!("{:?}", self.level).to_lowercase();
+        ensure!(
+            self.level == Level::One || self.workload != Workload::Session,
+            "a session is what reads at ONE can have: run it with --level one"
+        );
+        ensure!(
+            self.level == Level::All || !self.nemesis.contains(&Fault::ClockRate),
+            "only ALL promises anything where a clock runs at half the rate: run it with --level all"
+        );
+        let level = self.level.name();
+        let time = Duration::from_secs(self.seconds);
+        let env = self.mutant.iter().map(|mutant| ("QUIVER_MUTANT".to_owned(), mutant.clone())).collect();
         Ok(Plan {
-            binary: self.binary.clone(),
-            workload: self.workload,
-            faults: self.nemesis.clone(),
-            level,
-            seed,
-            time: Duration::from_secs(self.seconds),
             nodes: usize::from(self.nodes),
+            snapshot_after: self.snapshot_after,
+            env,
+            ..Plan::new(self.binary.clone(), self.workload, level, &self.nemesis, seed, time)
         })
     }
 
+    fn faults(&self) -> String {
+        self.nemesis.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(",")
+    }
+
     fn replay(&self, seed: u64) -> String {
-        let faults: Vec<&str> = self.nemesis.iter().map(|fault| fault.name()).collect();
-        let nemesis = if faults.is_empty() { String::new() } else { format!(" --nemesis {}", faults.join(",")) };
-        let (workload, level) =
-            (format!("{:?}", self.workload).to_lowercase(), format!("{:?}", self.level).to_lowercase());
+        let option =
+            |name: &str, value: Option<String>| value.map_or(String::new(), |value| format!(" --{name} {value}"));
         format!(
-            "jepsen-lite run --workload {workload}{nemesis} --level {level} --seed {seed} --seconds {} --nodes {}",
-            self.seconds, self.nodes
+            "jepsen-lite run --workload {}{} --level {} --seed {seed} --seconds {} --nodes {}{}{}",
+            self.workload.name(),
+            option("nemesis", Some(self.faults()).filter(|faults| !faults.is_empty())),
+            self.level.name(),
+            self.seconds,
+            self.nodes,
+            option("snapshot-after", self.snapshot_after.map(|entries| entries.to_string())),
+            option("mutant", self.mutant.clone()),
         )
+    }
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Quorum => "quorum",
+            Self::All => "all",
+        }
     }
 }
 
@@ -106,16 +138,60 @@ fn once(args: &RunArgs, seed: u64, out: &Path) -> Result<u8> {
     super::say(&replay);
     let plan = args.plan(seed)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(run::run(&plan))?;
+    let start = Instant::now();
+    let outcome = runtime.block_on(interruptible(run::run(&plan)))?;
+    for (fault, why) in &outcome.skipped {
+        super::say(&format!("SKIPPED, NOT TESTED: {}: {why}", fault.name()));
+    }
     save(&outcome, &replay, out)?;
+    std::fs::write(out.join("summary.md"), summary(args, seed, &outcome, start.elapsed())?)?;
     super::say(&super::told(&outcome.history, &outcome.verdict)?);
     super::say(&format!("  {} and {}", out.join("history.edn").display(), out.join("report.html").display()));
+    if !args.nemesis.is_empty() && outcome.skipped.len() == args.nemesis.len() {
+        return Ok(super::SKIPPED);
+    }
     Ok(outcome.verdict.exit_code())
+}
+
+/// Gives up where a person or a script says so, in a way that lets every fault be undone.
+async fn interruptible(run: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        outcome = run => outcome,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = terminated.recv() => bail!("terminated"),
+    }
+}
+
+/// A row of a table: workload and level, faults, seed and seconds, operations, faults done, verdict.
+fn summary(args: &RunArgs, seed: u64, outcome: &Outcome, took: Duration) -> Result<String> {
+    let ops = crate::history::ops::pair(&outcome.history)?.ops;
+    let skipped: Vec<&str> = outcome.skipped.iter().map(|(fault, _)| fault.name()).collect();
+    let skipped = if skipped.is_empty() { String::new() } else { format!("; SKIPPED {}", skipped.join(", ")) };
+    let verdict = match &outcome.verdict {
+        Verdict::Ok => "ok".to_owned(),
+        Verdict::Illegal(violation) => format!("**illegal**: {} ({})", violation.cause, violation.class),
+        Verdict::Unknown(why) => format!("**unknown**: {why}"),
+    };
+    Ok(format!(
+        "| {}, {} | {} | {seed}, {} | {} | {} | {}{skipped} |\n",
+        args.workload.name(),
+        args.level.name().to_uppercase(),
+        args.faults().replace(',', ", "),
+        took.as_secs(),
+        ops.len(),
+        outcome.faults(),
+        verdict.lines().next().unwrap_or_default().replace('|', "/"),
+    ))
 }
 
 fn save(outcome: &Outcome, replay: &str, out: &Path) -> Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
     std::fs::write(out.join("history.edn"), outcome.history.to_edn())?;
+    for log in outcome.logs.iter().flat_map(std::fs::read_dir).flatten().flatten() {
+        let (from, to) = (log.path(), out.join(log.file_name()));
+        std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
+    }
     let small = if outcome.verdict.exit_code() == 1 {
         shrink::shrink(&outcome.history, outcome.model, Limits::default())?
     } else {

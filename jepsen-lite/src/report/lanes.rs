@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::escape;
+use super::{escape, plain};
 use crate::history::ops::{Operation, pair};
 use crate::history::{Event, History, Process, Type};
 
@@ -94,7 +94,7 @@ impl<'a> Picture<'a> {
         let named = |event: &Event| matches!(&event.process, Process::Named(name) if name == process);
         let at = |(position, event): (usize, &'a Event)| {
             let at = if self.timed { event.time? as f64 } else { position as f64 + 1.0 };
-            Some((self.scale.x(at).clamp(LEFT, self.scale.width), event))
+            Some((self.scale.x(at), event))
         };
         self.history.events.iter().enumerate().filter(|(_, event)| named(event)).filter_map(at).collect()
     }
@@ -103,6 +103,10 @@ impl<'a> Picture<'a> {
     fn faults(&self, svg: &mut String, height: f64) -> Result<()> {
         let mut open: Option<(f64, String)> = None;
         let mut band = |from: f64, to: f64, what: &str| {
+            if to < LEFT || from > self.scale.width {
+                return Ok(());
+            }
+            let (from, to) = (from.max(LEFT), to.min(self.scale.width));
             writeln!(
                 svg,
                 "<g><rect class=\"fault\" x=\"{from:.1}\" y=\"0\" width=\"{:.1}\" height=\"{height:.0}\"/><text class=\"dim\" x=\"{:.1}\" y=\"12\">{}</text></g>",
@@ -113,7 +117,7 @@ impl<'a> Picture<'a> {
         };
         for (x, event) in self.events_of("nemesis").into_iter().filter(|(_, event)| event.kind != Type::Invoke) {
             let undoes = ["stop", "heal", "restart", "resume", "end"].iter().any(|word| event.f.starts_with(word));
-            let value = if event.value.is_nil() { String::new() } else { format!(" {}", event.value) };
+            let value = if event.value.is_nil() { String::new() } else { format!(" {}", plain(&event.value)) };
             match (undoes, open.take()) {
                 (true, Some((from, what))) => band(from, x, &what)?,
                 (true, None) => {}
@@ -145,20 +149,40 @@ impl<'a> Picture<'a> {
                 escape(&process.to_string())
             )?;
         }
-        let leaders = self.events_of("leader");
-        if leaders.is_empty() {
-            return Ok(());
-        }
+        self.leaders(svg)
+    }
+
+    /// Who led when the picture begins, and each change within it. What has no room before the next is in its title alone.
+    fn leaders(&self, svg: &mut String) -> Result<()> {
+        let all = self.events_of("leader");
+        let before = all.iter().rposition(|(x, _)| *x <= LEFT).unwrap_or(0);
+        let shown: Vec<(f64, &Event)> = all
+            .into_iter()
+            .skip(before)
+            .map(|(x, event)| (x.max(LEFT), event))
+            .filter(|(x, _)| *x < self.scale.width)
+            .collect();
         let y = self.y(self.lanes.len());
-        writeln!(svg, "<text class=\"dim\" x=\"8\" y=\"{:.1}\">leader</text>", y + 11.0)?;
-        for (x, event) in leaders {
-            let told = event.value.name().map_or_else(|| event.value.to_string(), str::to_owned);
-            let told = escape(&told);
+        if !shown.is_empty() {
+            writeln!(svg, "<text class=\"dim\" x=\"8\" y=\"{:.1}\">leader</text>", y + 11.0)?;
+        }
+        for (place, (x, event)) in shown.iter().enumerate() {
+            let next = shown.get(place + 1).map_or(self.scale.width, |(next, _)| *next);
+            let told = plain(&event.value);
+            // About six and a half units a letter.
+            let letters = ((next - x - 10.0).max(0.0) / 6.5) as usize;
+            let label: String = match told.chars().count() <= letters {
+                true => told.clone(),
+                false if letters > 12 => told.chars().take(letters - 1).chain(['…']).collect(),
+                false => String::new(),
+            };
             writeln!(
                 svg,
-                "<g><rect class=\"lead\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"3\" height=\"14\"/><text x=\"{:.1}\" y=\"{:.1}\">{told}</text></g>",
+                "<g><title>{}</title><rect class=\"lead\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"3\" height=\"14\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>",
+                escape(&told),
                 x + 6.0,
-                y + 11.0
+                y + 11.0,
+                escape(&label)
             )?;
         }
         Ok(())

@@ -10,6 +10,7 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use crate::check::Verdict;
+use crate::history::edn::Edn;
 use crate::history::ops::pair;
 use crate::history::{History, Type};
 
@@ -33,9 +34,14 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// A value as people write it: a text without its quotes.
+fn plain(value: &Edn) -> String {
+    value.name().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 fn verdict(verdict: &Verdict) -> (&'static str, String) {
     match verdict {
-        Verdict::Ok => ("ok", "an order of all operations explains what every client saw".to_owned()),
+        Verdict::Ok => ("ok", "nothing that clients saw breaks what was promised".to_owned()),
         Verdict::Unknown(why) => ("unknown", why.clone()),
         Verdict::Illegal(violation) => ("illegal", format!("{} ({})", violation.cause, violation.class)),
     }
@@ -91,7 +97,7 @@ pub fn page(page: &Page<'_>) -> Result<String> {
     if !page.history.header.is_empty() {
         html += "<h2>The run</h2>\n<dl>\n";
         for (name, value) in &page.history.header {
-            writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(&value.to_string()))?;
+            writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(&plain(value)))?;
         }
         html += "</dl>\n";
     }

@@ -23,8 +23,17 @@ impl Stage {
         }
     }
 
+    /// Whether every shard is led by the node that is meant to lead it.
+    pub async fn leaders_are_at_home(&self) -> bool {
+        let Some(preferred) = self.preferred().await else { return false };
+        let mirror = self.mirror.lock();
+        let leads =
+            |(shard, node): (&u64, &String)| mirror.leader(shard + 1).is_some_and(|(leader, _)| leader == *node);
+        !preferred.is_empty() && preferred.iter().all(leads)
+    }
+
     /// Asks the cluster to have a shard led by a node.
-    pub async fn pin(&self, shard: u64, leader: &str) {
+    async fn pin(&self, shard: u64, leader: &str) {
         let Ok((_, seat)) = self.another("") else { return };
         let url = format!("{}/quiver/v1/shards/{shard}/leader", seat.url);
         let asked = self.http.post(url).timeout(PATIENCE).json(&json!({"to": leader})).send().await;

@@ -18,6 +18,7 @@ mod mirror;
 mod replay;
 mod stage;
 mod tape;
+mod terminal;
 mod visitor;
 mod web;
 
@@ -55,8 +56,11 @@ pub(crate) struct DemoArgs {
     /// Port of the page, on 127.0.0.1; 0 takes a free one. The nodes take free ports.
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     port: u16,
+    /// Show the cluster in this terminal as well, with keys for what the page has buttons for.
+    #[arg(long)]
+    tui: bool,
     /// Start no cluster: show a recording that was saved from the page.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["nodes", "slow", "lesson"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nodes", "slow", "lesson", "tui"])]
     replay: Option<PathBuf>,
 }
 
@@ -65,6 +69,7 @@ Examples:
   quiver demo
   quiver demo --nodes 5 --slow 2x
   quiver demo --lesson split-vote
+  quiver demo --tui
   quiver demo --replay recording.ndjson";
 
 fn slowness(text: &str) -> Result<f64, String> {
@@ -103,6 +108,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
     tokio::spawn(opening(stage.clone(), args.lesson));
     let lived = tokio::select! {
         lived = live(&mut crew, &stage) => lived,
+        shown = terminal::show(stage.clone()), if args.tui => shown,
         () = stop.asked() => Ok(()),
     };
     served.abort();

@@ -9,7 +9,7 @@ import { History } from './history.js';
 import { Lessons } from './lessons.js';
 import { LogGrid, logLegend } from './log.js';
 import { leaderOf } from './model.js';
-import { follow, get, readRecording } from './net.js';
+import { follow, get, joinPast, readPast, readRecording } from './net.js';
 import { Ring, legend } from './ring.js';
 import { Story } from './story.js';
 import { Timeline } from './timeline.js';
@@ -25,6 +25,7 @@ let group = 1;
 let picked = null;
 let clockAhead = Infinity;
 let connected = false;
+let lost = false;
 let lastText = 0;
 let lastLog = 0;
 let lastFrame = performance.now();
@@ -68,17 +69,29 @@ function begin(state, ended) {
   timeline.history = history;
   Object.assign(timeline, { ended, follow: !ended, playing: false, at: 0, drawnAt: null });
   story.drawnFor = null;
-  picked ??= null;
   set(document.body, 'data-replay', ended ? 'true' : null);
 }
 
-function take(event) {
-  // The nodes' clock may not be the browser's: the smallest delay ever seen is the best guess at the difference.
+/** The nodes' clock may not be the browser's: the smallest delay ever seen is the best guess at the difference. */
+function noteClock(event) {
   if (event.at) clockAhead = Math.min(clockAhead, Date.now() - event.at);
+}
+
+function take(event) {
+  noteClock(event);
   history.push(event);
   if (event.kind === 'elected') lastText = 0;
   if (event.kind === 'node_removed' && picked === event.node) picked = null;
-  if (event.kind === 'node_up' && !history.live.nodes[event.node]?.url) learnAddresses();
+}
+
+/** Notes whether the demo is heard; another demo at the same address is another story, to be read from its beginning. */
+async function lineChanged(now) {
+  const again = now && lost;
+  [connected, lost] = [now, lost || !now];
+  if (!again) return;
+  lost = false;
+  const state = await get('api/state').catch(() => null);
+  if (state && state.seq < history.live.seq) location.reload();
 }
 
 /** Asks where nodes that came later are to be found. */
@@ -87,12 +100,22 @@ async function learnAddresses() {
   for (const { name, url } of nodes) if (history.live.nodes[name]) history.live.nodes[name].url = url;
 }
 
+/** How things stood when a recording began: it tells the end, but one that nothing was dropped from began with all whole. */
+function beginning({ state, cut }) {
+  return cut ? state : { ...state, nodes: state.nodes?.map((node) => ({ ...node, state: 'up' })), links: [] };
+}
+
 function play(recording) {
   hangUp?.();
-  begin(recording.state, true);
+  begin(beginning(recording), true);
   for (const event of recording.events) history.push(event);
   timeline.look(history.range.first, true);
-  tell(recording.cut ? `A recording of ${recording.events.length} events; ${recording.cut} older ones were dropped.` : `A recording of ${recording.events.length} events.`, false);
+  tell(
+    recording.cut
+      ? `A recording of ${recording.events.length} events; ${recording.cut} older ones were dropped.`
+      : `A recording of ${recording.events.length} events.`,
+    false,
+  );
 }
 
 async function start() {
@@ -112,22 +135,37 @@ async function start() {
     byId('live').hidden = true;
     return;
   }
-  hangUp = follow(take, (now) => { connected = now; }, (missed) => tell(`${missed} events came too fast and are not shown.`, true));
+  let waiting = [];
+  hangUp = follow(
+    (event) => (waiting ? waiting.push(event) : take(event)),
+    lineChanged,
+    (missed) => tell(`${missed} events came too fast and are not shown.`, true),
+  );
+  const past = await readPast();
+  begin(past.state ? { ...state, ...beginning(past) } : state, false);
+  for (const event of joinPast(past.events, waiting)) history.push(event);
+  for (const event of waiting) noteClock(event);
+  waiting = null;
   lessons.load(state.lesson);
 }
 
-/** Reads the logs that the events alone do not tell, for the group in view. */
-async function readLogs(now) {
+/** Asks for what the events alone do not tell: addresses of nodes that came later, and logs of the group in view. */
+async function askRest(now) {
   if (!timeline.follow || now - lastLog < LOG_EVERY_MS) return;
   lastLog = now;
   const into = history;
+  if (Object.values(history.live.nodes).some(({ url }) => !url)) learnAddresses();
   for (const { name, groups, state } of Object.values(history.live.nodes)) {
     if (state !== 'up' || !groups[group]?.known || !groups[group].unread) continue;
     groups[group].unread = false;
     const asked = group;
     get(`api/log?node=${encodeURIComponent(name)}&group=${asked}&last=64`)
-      .then((log) => { if (into === history) history.push({ kind: 'log_read', node: name, group: asked, at: history.time, log }); })
-      .catch(() => { if (groups[asked]) groups[asked].unread = true; });
+      .then((log) => {
+        if (into === history) history.push({ kind: 'log_read', node: name, group: asked, at: history.time, log });
+      })
+      .catch(() => {
+        if (groups[asked]) groups[asked].unread = true;
+      });
   }
 }
 
@@ -137,35 +175,71 @@ function drawText(world) {
   const line = byId('headline');
   say(line, now.say);
   say(byId('more'), now.more);
-  for (const [name, value] of Object.entries({ tone: now.tone, leader: leader?.name, term: leader?.replica.term, group })) set(line, `data-${name}`, value);
+  for (const [name, value] of Object.entries({
+    tone: now.tone,
+    leader: leader?.name,
+    term: leader?.replica.term,
+    group,
+  }))
+    set(line, `data-${name}`, value);
   const elected = world.elected[group];
   if (elected && leader?.name === elected.node && line.electedAt !== elected.at) {
     line.electedAt = elected.at;
     set(line, 'data-elected-at', elected.at);
     set(line, 'data-shown-at', Date.now());
   }
-  keyed(byId('groups'), world.groups, (known) => known.group, (known) => h('button', { type: 'button', 'data-group': known.group, onclick: () => chooseGroup(known.group) }, h('span', {}, known.label), h('strong')), (button, known) => {
-    const head = leaderOf(world, known.group);
-    set(button, 'data-leader', head?.name ?? 'none');
-    set(button, 'aria-pressed', known.group === group ? 'true' : 'false');
-    say(button.lastChild, head?.name ?? 'no leader');
-  });
-  keyed(byId('group'), world.groups, (known) => known.group, (known) => h('option', { value: known.group }, known.label), () => {});
+  keyed(
+    byId('groups'),
+    world.groups,
+    (known) => known.group,
+    (known) =>
+      h(
+        'button',
+        { type: 'button', 'data-group': known.group, onclick: () => chooseGroup(known.group) },
+        h('span', {}, known.label),
+        h('strong'),
+      ),
+    (button, known) => {
+      const head = leaderOf(world, known.group);
+      set(button, 'data-leader', head?.name ?? 'none');
+      set(button, 'aria-pressed', known.group === group ? 'true' : 'false');
+      say(button.lastChild, head?.name ?? 'no leader');
+    },
+  );
+  keyed(
+    byId('group'),
+    world.groups,
+    (known) => known.group,
+    (known) => h('option', { value: known.group }, known.label),
+    () => {},
+  );
   if (byId('group').value !== String(group)) byId('group').value = String(group);
   const present = timeline.follow;
   byId('node-pane').hidden = !picked;
   byId('pick-hint').hidden = !!picked;
   if (picked) controls.draw(world, group, picked, present);
   byId('past').hidden = present;
-  say(byId('past'), timeline.ended ? 'This is a recording: nothing can be changed in it.' : 'You are looking at the past. Go live to change anything.');
+  say(
+    byId('past'),
+    timeline.ended
+      ? 'This is a recording: nothing can be changed in it.'
+      : 'You are looking at the past. Go live to change anything.',
+  );
   client.offer(world.order, present);
   grid.draw(world, group);
   story.draw(history, group, present ? Infinity : timeline.at);
+  if (timeline.group !== group) Object.assign(timeline, { group, drawnAt: null });
   timeline.draw();
   set(byId('line'), 'data-connected', connected || timeline.ended ? 'true' : 'false');
   say(byId('line'), timeline.ended ? 'recording' : connected ? 'connected' : 'connecting…');
   set(document.body, 'data-seq', world.seq);
-  keyed(byId('consoles'), Object.values(world.nodes).filter((node) => node.url), (node) => node.name, (node) => h('a', { href: `${node.url}/console`, rel: 'noopener' }, node.name), () => {});
+  keyed(
+    byId('consoles'),
+    Object.values(world.nodes).filter((node) => node.url),
+    (node) => node.name,
+    (node) => h('a', { href: `${node.url}/console`, rel: 'noopener' }, node.name),
+    () => {},
+  );
   if (messageUntil && performance.now() > messageUntil) {
     say(byId('message'), '');
     messageUntil = 0;
@@ -182,12 +256,16 @@ function frame(time) {
   if (time - lastText >= TEXT_EVERY_MS) {
     lastText = time;
     drawText(world);
-    readLogs(time);
+    askRest(time);
   }
 }
 
 byId('group').addEventListener('change', ({ target }) => chooseGroup(Number(target.value)));
-byId('close-node').addEventListener('click', () => { const name = picked; pick(name); document.querySelector(`[data-node="${CSS.escape(name)}"] .hit`)?.focus(); });
+byId('close-node').addEventListener('click', () => {
+  const name = picked;
+  pick(name);
+  document.querySelector(`[data-node="${CSS.escape(name)}"] .hit`)?.focus();
+});
 byId('import').addEventListener('change', async ({ target }) => {
   const [file] = target.files;
   if (!file) return;
@@ -203,10 +281,18 @@ byId('theme').addEventListener('click', () => {
   dataset.theme = shown === 'dark' ? 'light' : 'dark';
 });
 addEventListener('keydown', (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA|BUTTON|A|SUMMARY)$/.test(event.target.tagName)) return;
+  if (
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    /^(INPUT|SELECT|TEXTAREA|BUTTON|A|SUMMARY)$/.test(event.target.tagName)
+  )
+    return;
   const name = history.live.order[Number(event.key) - 1];
-  if (event.key === ' ') { event.preventDefault(); timeline.toggle(); }
-  else if (event.key === 'l') timeline.goLive();
+  if (event.key === ' ') {
+    event.preventDefault();
+    timeline.toggle();
+  } else if (event.key === 'l') timeline.goLive();
   else if (event.key === '[') timeline.step(-1);
   else if (event.key === ']') timeline.step(1);
   else if (name) pick(name);

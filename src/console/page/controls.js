@@ -7,19 +7,36 @@ import { post } from './net.js';
 
 /** Commands by what they need: `state` the node is in, and whether they are about one group. */
 const COMMANDS = [
-  { does: 'kill', label: 'Kill', title: 'end the process at once, like a power cut', when: (node) => node.state !== 'down' },
+  {
+    does: 'kill',
+    label: 'Kill',
+    title: 'end the process at once, like a power cut',
+    when: (node) => node.state !== 'down',
+  },
   { does: 'restart', label: 'Restart', title: 'start it again on the same disk', when: () => true },
   { does: 'pause', label: 'Pause', title: 'freeze the process', when: (node) => node.state === 'up' },
   { does: 'resume', label: 'Resume', title: 'thaw the process', when: (node) => node.state === 'paused' },
   { does: 'isolate', label: 'Isolate', title: 'cut all of its links', when: (node) => node.state !== 'down' },
   { does: 'rejoin', label: 'Reconnect', title: 'mend all of its links', when: (node) => node.state !== 'down' },
-  { does: 'step-down', label: 'Step down', title: 'ask the leader to hand over', group: true, when: (node, replica) => node.state === 'up' && replica.role === 'leader' },
-  { does: 'campaign', label: 'Campaign', title: 'stand for leader now', group: true, when: (node, replica) => node.state === 'up' && replica.role !== 'leader' && replica.role !== 'learner' },
+  {
+    does: 'step-down',
+    label: 'Step down',
+    title: 'ask the leader to hand over',
+    group: true,
+    when: (node, replica) => node.state === 'up' && replica.role === 'leader',
+  },
+  {
+    does: 'campaign',
+    label: 'Campaign',
+    title: 'stand for leader now',
+    group: true,
+    when: (node, replica) => node.state === 'up' && replica.role !== 'leader' && replica.role !== 'learner',
+  },
   { does: 'wipe', label: 'Wipe disk', title: 'lose all it has written', danger: true, when: () => true },
 ];
 
-/** A delay that can be seen, short of every timeout. */
-const DELAY_MS = 100;
+/** A delay that can be seen, and yet there and back within a heartbeat: a slow link, not a lost one. */
+const delayOf = ({ heartbeat_ms: beat = 400 }) => Math.max(10, Math.round(beat / 40) * 10);
 
 export class Controls {
   /** `tell(text, isError)` shows what came of a command. */
@@ -29,13 +46,40 @@ export class Controls {
     this.buttons = h('div', { class: 'buttons' });
     this.links = h('tbody');
     for (const command of COMMANDS) {
-      this.buttons.append(h('button', { type: 'button', 'data-do': command.does, title: command.title, class: command.danger ? 'danger' : null,
-        onclick: () => this.run(`api/nodes/${this.name}/${command.does}`, command.group ? { group: this.group } : {}) }, command.label));
+      this.buttons.append(
+        h(
+          'button',
+          {
+            type: 'button',
+            'data-do': command.does,
+            title: command.title,
+            class: command.danger ? 'danger' : null,
+            onclick: () =>
+              this.run(`api/nodes/${this.name}/${command.does}`, command.group ? { group: this.group } : {}),
+          },
+          command.label,
+        ),
+      );
     }
-    const columns = h('tr', {}, h('th', { scope: 'col' }, 'link'), h('th', { scope: 'col' }, 'to it'), h('th', { scope: 'col' }, 'from it'), h('th', { scope: 'col' }, 'delay'));
+    const columns = h(
+      'tr',
+      {},
+      h('th', { scope: 'col' }, 'link'),
+      h('th', { scope: 'col' }, 'to it'),
+      h('th', { scope: 'col' }, 'from it'),
+      h('th', { scope: 'col' }, 'delay'),
+    );
     this.table = h('table', { class: 'links' }, h('thead', {}, columns), this.links);
-    parent.append(this.facts, this.buttons, this.table, h('div', { class: 'buttons' },
-      h('button', { type: 'button', id: 'heal', onclick: () => this.run('api/heal', {}) }, 'Mend all links')));
+    parent.append(
+      this.facts,
+      this.buttons,
+      this.table,
+      h(
+        'div',
+        { class: 'buttons' },
+        h('button', { type: 'button', id: 'heal', onclick: () => this.run('api/heal', {}) }, 'Mend all links'),
+      ),
+    );
   }
 
   async run(path, body) {
@@ -48,27 +92,62 @@ export class Controls {
   }
 
   draw(world, group, name, enabled) {
-    Object.assign(this, { group, name });
+    Object.assign(this, { group, name, delayMs: delayOf(world.timings) });
     const row = replicas(world, group).find((candidate) => candidate.name === name);
     if (!row) return;
     const { node, replica } = row;
     say(byId('picked-name'), name);
-    const facts = [['state', node.state], ['role', replica.known ? replica.role : 'no copy'], ['term', replica.term], ['knows as leader', replica.leader ?? 'nobody'],
-      ['log ends at', replica.lastLog], ['committed up to', replica.committed], ['carried out up to', replica.applied], ['snapshot up to', replica.snapshot || 'none']];
-    keyed(this.facts, facts, ([key]) => key, ([key]) => h('div', {}, h('dt', {}, key), h('dd')), (element, [, value]) => say(element.lastChild, String(value)));
-    COMMANDS.forEach((command, i) => set(this.buttons.children[i], 'disabled', !enabled || !command.when(node, replica)));
+    const facts = [
+      ['state', node.state],
+      ['role', replica.known ? replica.role : 'no copy'],
+      ['term', replica.term],
+      ['knows as leader', replica.leader ?? 'nobody'],
+      ['log ends at', replica.lastLog],
+      ['committed up to', replica.committed],
+      ['carried out up to', replica.applied],
+      ['snapshot up to', replica.snapshot || 'none'],
+    ];
+    keyed(
+      this.facts,
+      facts,
+      ([key]) => key,
+      ([key]) => h('div', {}, h('dt', {}, key), h('dd')),
+      (element, [, value]) => say(element.lastChild, String(value)),
+    );
+    COMMANDS.forEach((command, i) =>
+      set(this.buttons.children[i], 'disabled', !enabled || !command.when(node, replica)),
+    );
     const others = world.order.filter((other) => other !== name);
-    keyed(this.links, others, (other) => other, () => h('tr', {}, h('th', { scope: 'row' }), h('td'), h('td'), h('td')), (tr, other) => {
-      say(tr.children[0], other);
-      this.toggle(tr.children[1], world, name, other, enabled);
-      this.toggle(tr.children[2], world, other, name, enabled);
-      this.delay(tr.children[3], world, name, other, enabled);
-    });
+    keyed(
+      this.links,
+      others,
+      (other) => other,
+      () => h('tr', {}, h('th', { scope: 'row' }), h('td'), h('td'), h('td')),
+      (tr, other) => {
+        say(tr.children[0], other);
+        this.toggle(tr.children[1], world, name, other, enabled);
+        this.toggle(tr.children[2], world, other, name, enabled);
+        this.delay(tr.children[3], world, name, other, enabled);
+      },
+    );
   }
 
   toggle(td, world, from, to, enabled) {
-    const button = td.firstChild ?? td.appendChild(h('button', { type: 'button',
-      onclick: () => this.run('api/links', { from: button.from, to: button.to, cut: button.getAttribute('aria-pressed') !== 'true', both: false, delay_ms: 0 }) }));
+    const button =
+      td.firstChild ??
+      td.appendChild(
+        h('button', {
+          type: 'button',
+          onclick: () =>
+            this.run('api/links', {
+              from: button.from,
+              to: button.to,
+              cut: button.getAttribute('aria-pressed') !== 'true',
+              both: false,
+              delay_ms: 0,
+            }),
+        }),
+      );
     const cut = !!world.links[`${from}>${to}`]?.cut;
     Object.assign(button, { from, to });
     set(button, 'aria-pressed', cut ? 'true' : 'false');
@@ -79,13 +158,30 @@ export class Controls {
   }
 
   delay(td, world, from, to, enabled) {
-    const button = td.firstChild ?? td.appendChild(h('button', { type: 'button',
-      onclick: () => this.run('api/links', { from: button.from, to: button.to, cut: false, both: true, delay_ms: button.getAttribute('aria-pressed') === 'true' ? 0 : DELAY_MS }) }));
+    const button =
+      td.firstChild ??
+      td.appendChild(
+        h('button', {
+          type: 'button',
+          onclick: () =>
+            this.run('api/links', {
+              from: button.from,
+              to: button.to,
+              cut: false,
+              both: true,
+              delay_ms: button.getAttribute('aria-pressed') === 'true' ? 0 : this.delayMs,
+            }),
+        }),
+      );
     const delayed = (world.links[`${from}>${to}`]?.delay ?? 0) > 0;
     Object.assign(button, { from, to });
     set(button, 'aria-pressed', delayed ? 'true' : 'false');
-    set(button, 'aria-label', `${delayed ? 'Take away the delay' : `Delay by ${DELAY_MS} ms`} between ${from} and ${to}`);
+    set(
+      button,
+      'aria-label',
+      `${delayed ? 'Take away the delay' : `Delay by ${this.delayMs} ms`} between ${from} and ${to}`,
+    );
     set(button, 'disabled', !enabled);
-    say(button, delayed ? 'none' : `+${DELAY_MS} ms`);
+    say(button, delayed ? 'none' : `+${this.delayMs} ms`);
   }
 }

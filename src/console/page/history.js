@@ -6,7 +6,8 @@ import { apply, newWorld } from './model.js';
 const CHUNK = 400;
 const FULL_CHUNKS = 10;
 const CHUNKS = 60;
-const ROUTINE = new Set(['append_sent', 'append_acked', 'lease_granted', 'status', 'read']);
+/** Kinds that come with every heartbeat, and that an old past can do without. */
+export const FLEETING = new Set(['append_sent', 'append_acked', 'lease_granted', 'status', 'read']);
 
 export class History {
   constructor(state) {
@@ -30,10 +31,16 @@ export class History {
   }
 
   open(event) {
-    const chunk = { id: (this.chunks.at(-1)?.id ?? 0) + 1, t: Math.max(this.time, event.at ?? 0), start: structuredClone(this.live), events: [], taken: 0 };
+    const chunk = {
+      id: (this.chunks.at(-1)?.id ?? 0) + 1,
+      t: Math.max(this.time, event.at ?? 0),
+      start: structuredClone(this.live),
+      events: [],
+      taken: 0,
+    };
     this.chunks.push(chunk);
     const old = this.chunks.at(-1 - FULL_CHUNKS);
-    if (old) old.events = old.events.filter(({ kind }) => !ROUTINE.has(kind));
+    if (old) old.events = old.events.filter(({ kind }) => !FLEETING.has(kind));
     if (this.chunks.length > CHUNKS) this.chunks.shift();
     return chunk;
   }

@@ -22,7 +22,19 @@ export class Lessons {
     this.checks = h('ul', { class: 'checks', 'aria-live': 'polite' });
     this.next = h('button', { type: 'button', id: 'next', class: 'primary', onclick: () => this.act('next') }, 'Next');
     this.stop = h('button', { type: 'button', id: 'stop', onclick: () => this.act('stop') }, 'Stop');
-    this.work = h('div', { id: 'lesson' }, this.title, this.progress, this.step, this.text, this.section, this.question, this.did, this.checks, h('div', { class: 'buttons' }, this.next, this.stop));
+    this.work = h(
+      'div',
+      { id: 'lesson' },
+      this.title,
+      this.progress,
+      this.step,
+      this.text,
+      this.section,
+      this.question,
+      this.did,
+      this.checks,
+      h('div', { class: 'buttons' }, this.next, this.stop),
+    );
     pane.append(this.menu, this.work);
     this.draw();
   }
@@ -30,8 +42,23 @@ export class Lessons {
   async load(current) {
     try {
       const lessons = await get('api/lessons');
-      keyed(this.menu, lessons, (lesson) => lesson.name, (lesson) => h('li', {}, h('button', { type: 'button', 'data-lesson': lesson.name, onclick: () => this.start(lesson.name) },
-        h('span', {}, lesson.title), h('small', {}, `${lesson.steps} steps`))), () => {});
+      keyed(
+        this.menu,
+        lessons,
+        (lesson) => lesson.name,
+        (lesson) =>
+          h(
+            'li',
+            {},
+            h(
+              'button',
+              { type: 'button', 'data-lesson': lesson.name, onclick: () => this.start(lesson.name) },
+              h('span', {}, lesson.title),
+              h('small', {}, `${lesson.steps} steps`),
+            ),
+          ),
+        () => {},
+      );
     } catch (error) {
       this.tell(error.message, true);
     }
@@ -58,7 +85,12 @@ export class Lessons {
     this.busy = true;
     this.draw();
     const name = what === 'start' ? argument : this.state?.name;
-    const paths = { start: `api/lessons/${name}/start`, answer: `api/lessons/${name}/answer`, next: `api/lessons/${name}/next`, stop: 'api/lessons/stop' };
+    const paths = {
+      start: `api/lessons/${name}/start`,
+      answer: `api/lessons/${name}/answer`,
+      next: `api/lessons/${name}/next`,
+      stop: 'api/lessons/stop',
+    };
     // A step may take seconds; its checks show as they come to hold.
     const watch = what === 'next' ? setInterval(() => this.peek(), 500) : null;
     try {
@@ -86,22 +118,35 @@ export class Lessons {
     this.menu.hidden = !!state;
     this.work.hidden = !state;
     for (const button of this.menu.querySelectorAll('button')) set(button, 'disabled', this.busy);
+    set(this.work, 'data-busy', this.busy || state?.performing ? 'true' : 'false');
     if (!state) return;
-    for (const [name, value] of Object.entries({ name: state.name, step: state.step, of: state.of, done: state.done ? 'true' : 'false', busy: this.busy || state.performing ? 'true' : 'false' })) set(this.work, `data-${name}`, value);
+    for (const [name, value] of Object.entries({
+      name: state.name,
+      step: state.step,
+      of: state.of,
+      done: state.done ? 'true' : 'false',
+    }))
+      set(this.work, `data-${name}`, value);
     say(this.title, state.title ?? state.name);
     set(this.progress, 'max', state.of);
     set(this.progress, 'value', state.done ? state.of : state.step);
     say(this.step, state.done ? `Done: all ${state.of} steps.` : `Step ${state.step} of ${state.of}`);
     say(this.text, state.say ?? '');
-    say(this.section, state.section ?? '');
+    say(this.section, (state.section ?? '').replaceAll('§ ', '§'));
     say(this.did, state.did ? `What was done: ${state.did}` : '');
     this.drawQuestion(state.question);
-    keyed(this.checks, state.checks ?? [], (check) => check.says, () => h('li', {}, h('strong'), h('span'), h('small')), (li, check) => {
-      set(li, 'data-holds', check.holds === true ? 'true' : check.holds === false ? 'false' : 'open');
-      say(li.children[0], { true: '✓ holds', false: '✗ fails' }[check.holds] ?? '… not yet');
-      say(li.children[1], check.says);
-      say(li.children[2], check.saw ? `saw: ${check.saw}` : '');
-    });
+    keyed(
+      this.checks,
+      state.checks ?? [],
+      (check) => check.says,
+      () => h('li', {}, h('strong'), h('span'), h('small')),
+      (li, check) => {
+        set(li, 'data-holds', check.holds === true ? 'true' : check.holds === false ? 'false' : 'open');
+        say(li.children[0], { true: '✓ holds', false: '✗ fails' }[check.holds] ?? '… not yet');
+        say(li.children[1], check.says);
+        say(li.children[2], check.saw ? `saw: ${check.saw}` : '');
+      },
+    );
     const performed = state.did !== null && state.did !== undefined && state.did !== '';
     const guess = !performed && !!state.question && !this.answered(state.question);
     const busy = this.busy || !!state.performing;
@@ -123,14 +168,33 @@ export class Lessons {
     if (!question) return;
     const answered = this.answered(question);
     say(this.legend, question.ask ?? 'What do you expect?');
-    keyed(this.choices, question.choices.map((text, i) => ({ text, i })), ({ text, i }) => `${i}:${text}`, ({ text, i }) => h('button', { type: 'button', class: 'choice', 'data-choice': i,
-      onclick: () => { this.chosen = `${this.state.name}:${this.state.step}:${i}`; this.act('answer', i); } }, h('span', {}, text), h('small')), (button, { i }) => {
-      const chosen = this.chosen === `${this.state.name}:${this.state.step}:${i}`;
-      set(button, 'disabled', answered || this.busy);
-      set(button, 'data-right', answered ? (question.right === i ? 'true' : 'false') : null);
-      set(button, 'data-chosen', chosen);
-      say(button.lastChild, !answered ? '' : question.right === i ? '✓ so it is' : chosen ? '✗ your guess' : '');
-    });
-    say(this.because, answered ? question.because ?? '' : '');
+    keyed(
+      this.choices,
+      question.choices.map((text, i) => ({ text, i })),
+      ({ text, i }) => `${i}:${text}`,
+      ({ text, i }) =>
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'choice',
+            'data-choice': i,
+            onclick: () => {
+              this.chosen = `${this.state.name}:${this.state.step}:${i}`;
+              this.act('answer', i);
+            },
+          },
+          h('span', {}, text),
+          h('small'),
+        ),
+      (button, { i }) => {
+        const chosen = this.chosen === `${this.state.name}:${this.state.step}:${i}`;
+        set(button, 'disabled', answered || this.busy);
+        set(button, 'data-right', answered ? (question.right === i ? 'true' : 'false') : null);
+        set(button, 'data-chosen', chosen);
+        say(button.lastChild, !answered ? '' : question.right === i ? '✓ so it is' : chosen ? '✗ your guess' : '');
+      },
+    );
+    say(this.because, answered ? (question.because ?? '') : '');
   }
 }

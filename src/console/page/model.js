@@ -14,19 +14,50 @@ export const GHOST_MS = 4000;
 /** A world in which nothing has happened yet. `state` is what `/api/state` answers. */
 export function newWorld(state = {}) {
   const world = {
-    at: 0, seq: state.seq ?? 0, nodes: {}, order: [], links: {}, groups: state.groups ?? [], messages: [], arrivals: {},
-    elected: {}, timings: state.timings ?? {}, messageCount: 0,
+    at: 0,
+    seq: state.seq ?? 0,
+    nodes: {},
+    order: [],
+    links: {},
+    groups: state.groups ?? [],
+    messages: [],
+    arrivals: {},
+    elected: {},
+    timings: state.timings ?? {},
+    messageCount: 0,
   };
-  for (const node of state.nodes ?? []) Object.assign(nodeOf(world, node.name), { state: node.state ?? 'up', url: node.url });
-  for (const link of state.links ?? []) world.links[`${link.from}>${link.to}`] = { cut: !!link.cut, delay: link.delay_ms ?? 0 };
+  for (const node of state.nodes ?? [])
+    Object.assign(nodeOf(world, node.name), { state: node.state ?? 'up', url: node.url });
+  for (const link of state.links ?? [])
+    world.links[`${link.from}>${link.to}`] = { cut: !!link.cut, delay: link.delay_ms ?? 0 };
   return world;
 }
 
 function newReplica() {
   return {
-    known: false, role: 'follower', term: 0, leader: null, vote: null, voteTerm: 0, votes: [], asking: null, lastLog: 0,
-    committed: 0, applied: 0, snapshot: 0, purged: 0, voters: [], learners: [], joint: false, silent: [], heardAt: null,
-    leaseUntil: 0, log: { base: 1, terms: [] }, ghosts: [], unread: true,
+    known: false,
+    role: 'follower',
+    term: 0,
+    leader: null,
+    vote: null,
+    voteTerm: 0,
+    votes: [],
+    asking: null,
+    lastLog: 0,
+    committed: 0,
+    applied: 0,
+    snapshot: 0,
+    purged: 0,
+    voters: [],
+    learners: [],
+    joint: false,
+    silent: [],
+    heardAt: null,
+    leaseUntil: 0,
+    acks: {},
+    log: { base: 1, terms: [] },
+    ghosts: [],
+    unread: true,
   };
 }
 
@@ -45,7 +76,11 @@ export function replicaOf(world, name, group) {
 
 /** The replicas of a group: `[{name, node, replica}]` in the order of the ring. */
 export function replicas(world, group) {
-  return world.order.map((name) => ({ name, node: world.nodes[name], replica: world.nodes[name].groups[group] ?? newReplica() }));
+  return world.order.map((name) => ({
+    name,
+    node: world.nodes[name],
+    replica: world.nodes[name].groups[group] ?? newReplica(),
+  }));
 }
 
 /** The last index in a replica's log, as far as its entries were told. */
@@ -53,7 +88,9 @@ export const logEnd = (log) => log.base + log.terms.length - 1;
 
 /** Who leads a group: the leader of the highest term that runs, or null. */
 export function leaderOf(world, group) {
-  const leaders = replicas(world, group).filter(({ node, replica }) => node.state !== 'down' && replica.role === 'leader');
+  const leaders = replicas(world, group).filter(
+    ({ node, replica }) => node.state !== 'down' && replica.role === 'leader',
+  );
   return leaders.sort((a, b) => b.replica.term - a.replica.term)[0] ?? null;
 }
 
@@ -79,25 +116,61 @@ function fly(world, event, from, to, what, more = {}) {
   const recent = (time) => (time !== undefined && time - event.at < 2 * FLIGHT_MS ? time : 0);
   // An answer leaves when its request has landed, or both would be drawn at once.
   const start = more.reply ? Math.max(event.at, recent(world.arrivals[back])) : event.at;
-  const end = start + Math.max(FLIGHT_MS, world.links[`${from}>${to}`]?.delay ?? 0);
+  const end = start + FLIGHT_MS + (world.links[`${from}>${to}`]?.delay ?? 0);
   world.arrivals[lane] = end;
-  world.messages.push({ id: ++world.messageCount, group: event.group, from, to, what, start, end, lost: false, reply: false, ok: true, ...more });
+  world.messages.push({
+    id: ++world.messageCount,
+    group: event.group,
+    from,
+    to,
+    what,
+    start,
+    end,
+    lost: false,
+    reply: false,
+    ok: true,
+    ...more,
+  });
   if (world.messages.length > MESSAGES_KEPT) world.messages.splice(0, world.messages.length - MESSAGES_KEPT);
 }
 
 function lose(world, event) {
   const family = event.what === 'append' ? ['append', 'heartbeat'] : [event.what];
-  const sent = world.messages.findLast((message) => message.group === event.group && message.from === event.node && message.to === event.to
-    && family.includes(message.what) && !message.lost && !message.reply && event.at - message.start < 5000);
+  const sent = world.messages.findLast(
+    (message) =>
+      message.group === event.group &&
+      message.from === event.node &&
+      message.to === event.to &&
+      family.includes(message.what) &&
+      !message.lost &&
+      !message.reply &&
+      event.at - message.start < 5000,
+  );
   if (sent && sent.end > event.at) Object.assign(sent, { lost: true, reason: event.reason });
   else fly(world, event, event.node, event.to, event.what ?? 'append', { lost: true, reason: event.reason });
+}
+
+/** Each majority of answers renews a leader's lease; the nodes tell of its beginning and its end only. */
+function renewLease(own, at, ms) {
+  const needed = Math.floor(own.voters.length / 2);
+  if (own.role !== 'leader' || own.voters.length === 0) return;
+  const answers = own.voters
+    .map((voter) => own.acks[voter])
+    .filter(Boolean)
+    .sort((a, b) => b - a);
+  const oldest = needed === 0 ? at : answers[needed - 1];
+  if (oldest) own.leaseUntil = Math.max(own.leaseUntil, oldest + ms);
 }
 
 function cutLog(replica, from, at) {
   const { log } = replica;
   const kept = Math.max(0, from - log.base);
-  const gone = log.terms.slice(kept).map((term, offset) => ({ index: Math.max(from, log.base) + offset, term, until: at + GHOST_MS }));
-  replica.ghosts = [...replica.ghosts.filter((ghost) => ghost.until > at && ghost.index < from), ...gone].slice(-LOG_KEPT);
+  const gone = log.terms
+    .slice(kept)
+    .map((term, offset) => ({ index: Math.max(from, log.base) + offset, term, until: at + GHOST_MS }));
+  replica.ghosts = [...replica.ghosts.filter((ghost) => ghost.until > at && ghost.index < from), ...gone].slice(
+    -LOG_KEPT,
+  );
   log.terms.length = Math.min(log.terms.length, kept);
   if (from < log.base) log.base = from;
   replica.lastLog = Math.min(replica.lastLog, from - 1);
@@ -128,19 +201,36 @@ function readLog(replica, told) {
   // Entries that arrived while the answer was under way are newer than the answer.
   const missed = replica.log.base <= logEnd(log) + 1 ? logEnd(replica.log) - logEnd(log) : 0;
   if (missed > 0) log.terms.push(...replica.log.terms.slice(-missed));
-  Object.assign(replica, { log, unread: false, purged: told.purged ?? replica.purged, snapshot: told.snapshot ?? replica.snapshot });
+  Object.assign(replica, {
+    log,
+    unread: false,
+    purged: told.purged ?? replica.purged,
+    snapshot: told.snapshot ?? replica.snapshot,
+  });
   replica.lastLog = Math.max(replica.lastLog, logEnd(log));
   replica.committed = Math.max(replica.committed, told.committed ?? 0);
   replica.applied = Math.max(replica.applied, told.applied ?? 0);
-  if (told.vote && told.vote.term >= replica.voteTerm) Object.assign(replica, { vote: told.vote.for, voteTerm: told.vote.term });
+  if (told.vote && told.vote.term >= replica.voteTerm)
+    Object.assign(replica, { vote: told.vote.for, voteTerm: told.vote.term });
 }
 
 function takeStatus(replica, event) {
   raiseTerm(replica, event.term);
   const was = replica.role;
-  const copy = { leader: 'leader', role: 'role', committed: 'committed', applied: 'applied', snapshot: 'snapshot', purged: 'purged',
-    voters: 'voters', learners: 'learners', joint: 'joint', silent: 'silent' };
-  for (const [theirs, ours] of Object.entries(copy)) if (event[theirs] !== undefined) replica[ours] = event[theirs] ?? (ours === 'leader' ? null : 0);
+  const copy = {
+    leader: 'leader',
+    role: 'role',
+    committed: 'committed',
+    applied: 'applied',
+    snapshot: 'snapshot',
+    purged: 'purged',
+    voters: 'voters',
+    learners: 'learners',
+    joint: 'joint',
+    silent: 'silent',
+  };
+  for (const [theirs, ours] of Object.entries(copy))
+    if (event[theirs] !== undefined) replica[ours] = event[theirs] ?? (ours === 'leader' ? null : 0);
   replica.known = true;
   if (event.last_log !== undefined) {
     if (event.last_log > logEnd(replica.log)) replica.unread = true;
@@ -160,12 +250,21 @@ function forget(world, name) {
 
 function stopped(node) {
   for (const replica of Object.values(node.groups)) {
-    Object.assign(replica, { leaseUntil: 0, heardAt: null, votes: [], asking: null, leader: null });
+    Object.assign(replica, { leaseUntil: 0, acks: {}, heardAt: null, votes: [], asking: null, leader: null });
     if (replica.role !== 'learner') replica.role = 'follower';
   }
 }
 
-const nodeStates = { node_up: 'up', node_killed: 'down', node_paused: 'paused', node_resumed: 'up', node_restarted: 'up', node_wiped: 'up', node_died: 'down', node_removed: 'gone' };
+const nodeStates = {
+  node_up: 'up',
+  node_killed: 'down',
+  node_paused: 'paused',
+  node_resumed: 'up',
+  node_restarted: 'up',
+  node_wiped: 'up',
+  node_died: 'down',
+  node_removed: 'gone',
+};
 
 function machinery(world, event) {
   if (event.kind in nodeStates) {
@@ -188,17 +287,25 @@ const changes = {
   status: (world, event, own) => takeStatus(own, event),
   log_read: (world, event, own) => readLog(own, event.log),
   vote_asked(world, event, own) {
-    raiseTerm(own, event.term);
+    // The question before the vote names a term that nobody has begun.
     if (!event.pre) {
+      raiseTerm(own, event.term);
       if (own.role !== 'candidate' || own.vote !== event.node || own.voteTerm !== event.term) {
-        Object.assign(own, { role: 'candidate', vote: event.node, voteTerm: event.term, votes: [event.node], heardAt: event.at });
+        Object.assign(own, {
+          role: 'candidate',
+          vote: event.node,
+          voteTerm: event.term,
+          votes: [event.node],
+          heardAt: event.at,
+        });
       }
       Object.assign(own, { leader: null, asking: 'votes' });
     } else if (own.role !== 'leader') own.asking = 'pre';
     fly(world, event, event.node, event.to, 'vote', { pre: !!event.pre });
   },
   vote_answered(world, event, own) {
-    if (event.granted && !event.pre && own.term === event.term && !own.votes.includes(event.from)) own.votes.push(event.from);
+    if (event.granted && !event.pre && own.term === event.term && !own.votes.includes(event.from))
+      own.votes.push(event.from);
     fly(world, event, event.from, event.node, 'vote', { reply: true, ok: !!event.granted, pre: !!event.pre });
   },
   vote_granted(world, event, own) {
@@ -206,45 +313,71 @@ const changes = {
     raiseTerm(own, event.term);
     Object.assign(own, { vote: event.candidate, voteTerm: event.term, heardAt: event.at });
   },
-  vote_refused: (world, event, own) => { if (!event.pre && event.reason !== 'leader_alive' && event.reason !== 'no_member') raiseTerm(own, event.term); },
+  vote_refused: (world, event, own) => {
+    if (!event.pre && event.reason !== 'leader_alive' && event.reason !== 'no_member') raiseTerm(own, event.term);
+  },
   append_sent(world, event, own) {
     // Only a leader sends these, so a page that came late learns who leads without waiting to be told.
     raiseTerm(own, event.term);
     if (own.term === event.term) Object.assign(own, { role: 'leader', leader: event.node, known: true });
     fly(world, event, event.node, event.to, event.count ? 'append' : 'heartbeat', { count: event.count });
   },
-  append_acked(world, event) {
+  append_acked(world, event, own) {
+    // A node may name a peer that this page was not told of; the ring shows those that told something themselves.
+    if (!world.nodes[event.from]) return;
+    own.acks[event.from] = event.at;
+    renewLease(own, event.at, world.timings.lease_ms ?? 0);
     const follower = replicaOf(world, event.from, event.group);
     raiseTerm(follower, event.term);
     Object.assign(follower, { heardAt: event.at, asking: null });
-    if (follower.term === event.term) Object.assign(follower, { leader: event.node, role: follower.role === 'learner' ? 'learner' : 'follower' });
-    const sent = world.messages.findLast((message) => message.group === event.group && message.from === event.node && message.to === event.from && !message.reply);
+    if (follower.term === event.term)
+      Object.assign(follower, { leader: event.node, role: follower.role === 'learner' ? 'learner' : 'follower' });
+    const sent = world.messages.findLast(
+      (message) =>
+        message.group === event.group && message.from === event.node && message.to === event.from && !message.reply,
+    );
     fly(world, event, event.from, event.node, sent?.what === 'heartbeat' ? 'heartbeat' : 'append', { reply: true });
   },
   append_refused: (world, event) => fly(world, event, event.from, event.node, 'append', { reply: true, ok: false }),
   message_lost: (world, event) => lose(world, event),
   appended: (world, event, own) => extendLog(own, event.first, event.last, event.entry_term, event.at),
   truncated: (world, event, own) => cutLog(own, event.from, event.at),
-  purged: (world, event, own) => { own.purged = Math.max(own.purged, event.upto); },
-  committed: (world, event, own) => { own.committed = Math.max(own.committed, event.index); },
+  purged: (world, event, own) => {
+    own.purged = Math.max(own.purged, event.upto);
+  },
+  committed: (world, event, own) => {
+    own.committed = Math.max(own.committed, event.index);
+  },
   applied(world, event, own) {
     own.applied = Math.max(own.applied, event.index);
     own.committed = Math.max(own.committed, event.index);
   },
   snapshot_sent: (world, event) => fly(world, event, event.node, event.to, 'snapshot'),
   snapshot_installed(world, event, own) {
-    if (logEnd(own.log) <= event.index) Object.assign(own, { log: { base: event.index + 1, terms: [] }, lastLog: event.index });
+    if (logEnd(own.log) <= event.index)
+      Object.assign(own, { log: { base: event.index + 1, terms: [] }, lastLog: event.index });
     for (const mark of ['snapshot', 'purged', 'committed', 'applied']) own[mark] = Math.max(own[mark], event.index);
   },
-  membership: (world, event, own) => Object.assign(own, { voters: event.voters, learners: event.learners ?? [], joint: !!event.joint }),
+  membership: (world, event, own) =>
+    Object.assign(own, { voters: event.voters, learners: event.learners ?? [], joint: !!event.joint }),
   elected(world, event, own) {
     raiseTerm(own, event.term);
-    Object.assign(own, { role: 'leader', leader: event.node, asking: null, known: true });
+    Object.assign(own, { role: 'leader', leader: event.node, asking: null, known: true, acks: {} });
     world.elected[event.group] = { node: event.node, term: event.term, at: event.at };
   },
-  stepped_down: (world, event, own) => Object.assign(own, { role: 'follower', leader: event.leader ?? null, votes: [], leaseUntil: 0, heardAt: event.at }),
-  lease_granted: (world, event, own) => { own.leaseUntil = event.at + event.ms; },
-  lease_expired: (world, event, own) => { own.leaseUntil = 0; },
+  stepped_down: (world, event, own) =>
+    Object.assign(own, {
+      role: 'follower',
+      leader: event.leader ?? null,
+      votes: [],
+      leaseUntil: 0,
+      acks: {},
+      heardAt: event.at,
+    }),
+  lease_granted: (world, event, own) => {
+    own.leaseUntil = event.at + event.ms;
+  },
+  lease_expired: (world, event, own) => Object.assign(own, { leaseUntil: 0, acks: {} }),
 };
 
 /** Changes `world` by one event and returns it. Kinds it does not know change nothing but the time. */
@@ -254,7 +387,10 @@ export function apply(world, event) {
   if (event.kind in nodeStates || event.kind?.startsWith('link_')) machinery(world, event);
   else if (event.kind in changes && event.node) {
     if (event.group !== undefined && !world.groups.some(({ group }) => group === event.group)) {
-      world.groups = [...world.groups, { group: event.group, label: event.group === 0 ? 'cluster map' : `shard ${event.group - 1}` }].sort((a, b) => a.group - b.group);
+      world.groups = [
+        ...world.groups,
+        { group: event.group, label: event.group === 0 ? 'cluster map' : `shard ${event.group - 1}` },
+      ].sort((a, b) => a.group - b.group);
     }
     changes[event.kind](world, event, replicaOf(world, event.node, event.group));
   }

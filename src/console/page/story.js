@@ -1,25 +1,35 @@
 // The explain panel: what happened, newest first, a sentence for each event. Keeps a fixed number of lines.
 
 import { h, keyed, say, set } from './dom.js';
-import { DETAIL, ROUTINE, STORY, explain } from './explain.js';
+import { DETAIL, ROUTINE, STORY, explain, weightOf } from './explain.js';
 
 const LINES = 40;
-/** Kinds told in one sentence where they differ in `to` alone, and how many lines apart they may be. */
-const MERGED = new Set(['vote_asked', 'link_cut', 'link_healed', 'link_delayed']);
+/** Kinds told in one sentence where they differ in one member alone, and how many lines and ms apart they may be. */
+const MERGED = {
+  vote_asked: 'to',
+  link_cut: 'to',
+  link_healed: 'to',
+  link_delayed: 'to',
+  membership: 'node',
+  committed: 'node',
+  applied: 'node',
+  purged: 'node',
+};
 const MERGE_REACH = 12;
-const MERGE_MS = 400;
+const MERGE_MS = 1500;
 
-function likes(a, b) {
-  return ['kind', 'node', 'group', 'term', 'pre', 'from', 'delay_ms'].every((member) => a[member] === b[member]) && Math.abs(a.at - b.at) < MERGE_MS && !sameTarget(a, b);
-}
-const sameTarget = (a, b) => [a.to].flat().includes(b.to);
+/** What two events must have in common to be told together. */
+const gist = (event) => JSON.stringify({ ...event, [MERGED[event.kind]]: 0, at: 0, seq: 0, t: 0, n: 0 });
 
 export class Story {
   constructor(parent, detail) {
     this.list = h('ol', { class: 'story' });
+    this.empty = h('p', { class: 'quiet' }, 'Nothing yet. Start a lesson, or choose a node and kill it.');
     this.detail = detail;
-    parent.append(this.list);
-    detail.addEventListener('change', () => { this.drawnFor = null; });
+    parent.append(this.list, this.empty);
+    detail.addEventListener('change', () => {
+      this.drawnFor = null;
+    });
   }
 
   /** The least weight that is told. */
@@ -38,22 +48,43 @@ export class Story {
       for (let i = events.length - 1; i >= 0 && told.length < LINES; i--) {
         const event = events[i];
         if (event.t > t || (event.group !== undefined && event.group !== group)) continue;
-        if ((explain(event)?.weight ?? -1) < this.least) continue;
-        const same = MERGED.has(event.kind) && told.slice(-MERGE_REACH).find((line) => likes(line.event, event));
-        if (same) Object.assign(same, { n: event.n, event: { ...same.event, at: event.at, to: [event.to, same.event.to].flat() } });
-        else told.push({ n: event.n, event });
+        if (weightOf(event) < this.least) continue;
+        const member = MERGED[event.kind];
+        const key = member && gist(event);
+        const same =
+          member && told.slice(-MERGE_REACH).find((line) => line.key === key && line.event.at - event.at < MERGE_MS);
+        if (same)
+          Object.assign(same, {
+            n: event.n,
+            event: { ...same.event, at: event.at, [member]: [...new Set([event[member], same.event[member]].flat())] },
+          });
+        else told.push({ n: event.n, event, key });
       }
     }
+    this.empty.hidden = told.length > 0;
     for (const line of told) line.words = explain(line.event);
-    keyed(this.list, told, ({ n }) => n, () => h('li', {}, h('time'), h('span'), h('small')), (li, { event, words }) => {
-      if (li.told === words.say) return;
-      li.told = words.say;
-      for (const [name, value] of Object.entries({ kind: event.kind, seq: event.seq, tone: words.tone, weight: words.weight, section: words.section || null })) set(li, `data-${name}`, value);
-      const [time, sentence, section] = li.children;
-      say(time, clock(event.at));
-      say(sentence, words.say);
-      say(section, words.section ? `§${words.section}` : '');
-    });
+    keyed(
+      this.list,
+      told,
+      ({ n }) => n,
+      () => h('li', {}, h('time'), h('span'), h('small')),
+      (li, { event, words }) => {
+        if (li.told === words.say) return;
+        li.told = words.say;
+        for (const [name, value] of Object.entries({
+          kind: event.kind,
+          seq: event.seq,
+          tone: words.tone,
+          weight: words.weight,
+          section: words.section || null,
+        }))
+          set(li, `data-${name}`, value);
+        const [time, sentence, section] = li.children;
+        say(time, clock(event.at));
+        say(sentence, words.say);
+        say(section, words.section ? `§${words.section}` : '');
+      },
+    );
   }
 }
 

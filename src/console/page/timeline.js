@@ -1,10 +1,11 @@
 // The timeline: marks where something happened, a slider to go back, and play. Says where the page looks; draws nothing else.
 
 import { byId, say, set, s } from './dom.js';
-import { HEADLINE, STORY, explain } from './explain.js';
+import { HEADLINE, STORY, explain, weightOf } from './explain.js';
 
 /** Marks drawn; each stands for the weightiest event of its share of the time. */
 const MARKS = 160;
+const MARKS_EVERY_MS = 400;
 
 export class Timeline {
   constructor(history) {
@@ -13,8 +14,11 @@ export class Timeline {
     this.follow = true;
     this.playing = false;
     this.at = 0;
+    this.drawnAt = null;
     this.svg = byId('marks');
-    this.bars = Array.from({ length: MARKS }, (_, i) => this.svg.appendChild(s('rect', { class: 'mark', x: i * 5 + 1, width: 3, y: 14, height: 0 })));
+    this.bars = Array.from({ length: MARKS }, (_, i) =>
+      this.svg.appendChild(s('rect', { class: 'mark', x: i * 5 + 1, width: 3, y: 14, height: 0 })),
+    );
     set(this.svg, 'viewBox', `0 0 ${MARKS * 5} 28`);
     this.slider.addEventListener('input', () => this.look(this.fromSlider(), false));
     byId('play').addEventListener('click', () => this.toggle());
@@ -49,10 +53,15 @@ export class Timeline {
     else this.look(this.at >= last && this.ended ? first : this.at, true);
   }
 
+  /** Whether an event is about the group in view, or about no group. */
+  concerns(event) {
+    return event.group === undefined || event.group === this.group;
+  }
+
   /** Goes to the next event worth telling, forwards (1) or back (-1). */
   step(way) {
     const here = this.follow ? this.history.range.last : this.at;
-    const worth = (event) => (explain(event)?.weight ?? 0) >= STORY;
+    const worth = (event) => this.concerns(event) && weightOf(event) >= STORY;
     let found = null;
     for (const event of this.history.events()) {
       if (!worth(event)) continue;
@@ -81,20 +90,26 @@ export class Timeline {
     const { first, last } = this.history.range;
     const length = Math.max(1, last - first);
     const share = this.follow ? 1 : (this.at - first) / length;
-    if (document.activeElement !== this.slider || this.follow || this.playing) this.slider.value = String(Math.round(share * Number(this.slider.max)));
+    if (document.activeElement !== this.slider || this.follow || this.playing)
+      this.slider.value = String(Math.round(share * Number(this.slider.max)));
     const ago = this.follow ? 0 : (last - this.at) / 1000;
-    const words = this.follow ? 'live' : this.ended ? `${((this.at - first) / 1000).toFixed(1)} s of ${(length / 1000).toFixed(1)} s` : `${ago.toFixed(1)} s ago`;
+    const words = this.follow
+      ? 'live'
+      : this.ended
+        ? `${((this.at - first) / 1000).toFixed(1)} s of ${(length / 1000).toFixed(1)} s`
+        : `${ago.toFixed(1)} s ago`;
     set(this.slider, 'aria-valuetext', words);
     say(byId('when'), words);
     say(byId('play'), this.follow ? 'Pause' : this.playing ? 'Pause' : 'Play');
     set(byId('live'), 'aria-pressed', this.follow ? 'true' : 'false');
     set(document.body, 'data-live', this.follow ? 'live' : this.playing ? 'playing' : 'paused');
-    if (this.drawnAt === this.history.count) return;
-    this.drawnAt = this.history.count;
+    const now = performance.now();
+    if (this.drawnAt !== null && (this.drawnFor === this.history.count || now - this.drawnAt < MARKS_EVERY_MS)) return;
+    Object.assign(this, { drawnFor: this.history.count, drawnAt: now });
     const best = new Array(MARKS).fill(null);
     for (const event of this.history.events()) {
+      if (!this.concerns(event) || weightOf(event) < STORY) continue;
       const words = explain(event);
-      if (!words || words.weight < STORY) continue;
       const slot = Math.min(MARKS - 1, Math.floor(((event.t - first) / length) * MARKS));
       if (!best[slot] || words.weight > best[slot].weight) best[slot] = words;
     }

@@ -42,7 +42,7 @@ pub(super) async fn perform(
         Act::Mend(from, to) => {
             stage.change_link(&Change { from: node(from)?, to: node(to)?, ..Change::default() }).await
         }
-        Act::Spread => spread(stage, cast).await,
+        Act::Spread => spread(stage).await,
         Act::Heal => {
             stage.pin_leader().await;
             stage.heal().await
@@ -133,31 +133,14 @@ async fn await_leader(stage: &Stage, but: Option<&String>) -> Result<String, Ref
     }
 }
 
-/// Names a leader for each shard, node by node, and waits until it leads.
-async fn spread(stage: &Stage, cast: &Cast) -> Result<String, Refused> {
-    let nodes = [&cast.leader, &cast.first, &cast.second];
+/// Waits until every shard is led by the node that is meant to lead it: the cluster spreads them by itself.
+async fn spread(stage: &Stage) -> Result<String, Refused> {
     let until = Instant::now() + LEADER_PATIENCE * 2 + stage.timings.election_max() * 8;
-    loop {
-        let wrong: Vec<(u64, &String)> = {
-            let mirror = stage.mirror.lock();
-            let place = |shard: u64| {
-                let led = mirror.leader(shard + 1).map(|(leader, _)| leader);
-                // Where a group has no replica on a node, as may be with more than three, its leader stays.
-                let here: Vec<_> = nodes.iter().filter(|node| mirror.replica(shard + 1, node).is_some()).collect();
-                let wanted = here.get(shard as usize % here.len().max(1))?;
-                (led.as_ref() != Some(**wanted)).then_some((shard, **wanted))
-            };
-            (0..u64::from(crate::cli::demo::SHARDS)).filter_map(place).collect()
-        };
-        if wrong.is_empty() {
-            return Ok("the shards' leaders are spread over the nodes".to_owned());
-        }
+    while !stage.leaders_are_at_home().await {
         if Instant::now() > until {
-            return Err(Refused::Conflict("the leaders did not move to where they were wanted".to_owned()));
-        }
-        for (shard, node) in wrong {
-            stage.pin(shard, node).await;
+            return Err(Refused::Conflict("the leaders did not move to where they are meant to be".to_owned()));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    Ok("the cluster has spread the shards' leaders over the nodes".to_owned())
 }

@@ -54,7 +54,7 @@ pub(super) enum Act {
     Mend(Who, Who),
     /// Mends every link.
     Heal,
-    /// Spreads the shards' leaders over the nodes, the first shard's staying where it is, and waits until they are there.
+    /// Waits until the cluster has spread the shards' leaders over the nodes.
     Spread,
     /// These stand for election at once, all at the same moment.
     Campaign(&'static [Who]),

@@ -1,0 +1,127 @@
+//! Whether a run was one: each fault was done, each kind of operation was acknowledged, leaders changed where that was due,
+//! cut-off nodes refused, and clients were served meanwhile. What is missing makes a run *unknown*. Pure.
+
+use super::nemesis::Fault;
+use super::{Plan, Workload};
+use crate::check::Verdict;
+use crate::history::{Event, History, Process, Type};
+
+/// Of operations that end while a fault lasts that spares a majority, the share that must be acknowledged.
+const SERVED_UNDER_FAULTS: f64 = 0.3;
+
+/// Holds a history against what its run was for.
+pub(super) fn check(plan: &Plan, faults: &[Fault], history: &History) -> Verdict {
+    match missing(plan, faults, history) {
+        Some(what) => Verdict::Unknown(what),
+        None => Verdict::Ok,
+    }
+}
+
+fn missing(plan: &Plan, faults: &[Fault], history: &History) -> Option<String> {
+    let named = |name: &str| history.events.iter().any(|event| event.f == name && !is_client(event));
+    if let Some(fault) = faults.iter().find(|fault| !named(&format!("end-{}", fault.name()))) {
+        return Some(format!("the fault {} was not done and undone", fault.name()));
+    }
+    let acknowledged = |f: &str| history.events.iter().any(|event| event.f == f && event.kind == Type::Ok);
+    if let Some(f) = operations(plan.workload).iter().find(|f| !acknowledged(f)) {
+        return Some(format!("no {f} was ever acknowledged"));
+    }
+    let leaders = history.events.iter().filter(|event| event.f == "leader").count();
+    if leaders < 2 && faults.iter().any(|fault| fault.forces_elections()) {
+        return Some("no leader ever changed".to_owned());
+    }
+    if faults.contains(&Fault::LeftBehind) && !named("snapshot-installed") {
+        return Some("no snapshot was installed".to_owned());
+    }
+    if faults.contains(&Fault::Partition) && (named("served") || !named("refused")) {
+        return Some("a node that was cut off did not refuse a read that must be fresh".to_owned());
+    }
+    let (served, all) = served_under_faults(faults, history);
+    let spares = faults.iter().any(|fault| fault.spares_a_majority());
+    if spares && (served == 0 || (served as f64) < SERVED_UNDER_FAULTS * all as f64) {
+        return Some(format!("only {served} of {all} operations were acknowledged while faults lasted"));
+    }
+    None
+}
+
+fn operations(workload: Workload) -> &'static [&'static str] {
+    match workload {
+        Workload::Register => &["read", "write", "delete", "cas"],
+        Workload::Session => &["read", "write"],
+        Workload::Batch => &["read", "write", "delete"],
+        Workload::Set => &["add", "read"],
+        Workload::Scan => &["add", "remove", "scan", "count"],
+        Workload::Search | Workload::Approximate => &["upsert", "delete", "search"],
+    }
+}
+
+fn is_client(event: &Event) -> bool {
+    matches!(event.process, Process::Client(_))
+}
+
+/// Each event of a client that ends an operation, with the fault that lasts then.
+fn ended(history: &History) -> impl Iterator<Item = (&Event, Option<&str>)> {
+    let mut lasting = None;
+    history.events.iter().filter_map(move |event| {
+        if event.process == Process::Named("nemesis".to_owned()) {
+            lasting = (!event.f.starts_with("end-")).then_some(event.f.as_str());
+        }
+        (is_client(event) && event.kind != Type::Invoke).then_some((event, lasting))
+    })
+}
+
+fn served_under_faults(faults: &[Fault], history: &History) -> (usize, usize) {
+    let sparing = |name: &str| faults.iter().any(|fault| fault.name() == name && fault.spares_a_majority());
+    let under = ended(history).filter(|(_, lasting)| lasting.is_some_and(sparing));
+    under.fold((0, 0), |(served, all), (event, _)| (served + usize::from(event.kind == Type::Ok), all + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::history::edn::Edn;
+
+    #[test]
+    fn a_run_that_did_nothing_is_unknown() {
+        let plan = |level, faults: &[Fault]| {
+            Plan::new("quiver".into(), Workload::Set, level, faults, 1, Duration::from_secs(1))
+        };
+        let judge = |plan: &Plan, events: &[Event]| check(plan, &plan.faults, &History::new(events.to_vec()));
+        let kill = plan("all", &[Fault::Kill]);
+        let unknown = |plan: &Plan, events: &[Event], told: &str| {
+            let verdict = judge(plan, events);
+            assert!(matches!(&verdict, Verdict::Unknown(why) if why.contains(told)), "{verdict:?}");
+        };
+        let note = |who: &str, f: &str| Event {
+            process: Process::Named(who.into()),
+            ..Event::new(0, Type::Info, f, Edn::Nil)
+        };
+        let nemesis = |f: &str| note("nemesis", f);
+        let ended = |kind, f: &str| Event::new(1, kind, f, Edn::Nil);
+        let ok = |f: &str| ended(Type::Ok, f);
+        let leaders = vec![note("leader", "leader"); 2];
+        unknown(&kill, &[ok("add"), ok("read")], "kill was not done");
+        unknown(&kill, &[nemesis("kill"), nemesis("end-kill"), ok("add")], "no read was ever acknowledged");
+        let quiet = [vec![nemesis("kill"), nemesis("end-kill")], vec![ok("add"), ok("read")]].concat();
+        unknown(&kill, &quiet, "no leader ever changed");
+        unknown(&kill, &[leaders.clone(), quiet].concat(), "only 0 of 0");
+        let with = |during: Vec<Event>| {
+            let rest = vec![nemesis("end-kill"), ok("add"), ok("read")];
+            [leaders.clone(), vec![nemesis("kill")], during, rest].concat()
+        };
+        unknown(&kill, &with([vec![ok("add"); 2], vec![ended(Type::Fail, "add"); 8]].concat()), "only 2 of 10");
+        assert_eq!(judge(&kill, &with([vec![ok("add"); 3], vec![ended(Type::Info, "add"); 7]].concat())), Verdict::Ok);
+
+        let cut = plan("quorum", &[Fault::Partition]);
+        let probed = |said: &[&str]| {
+            let probes = said.iter().map(|said| note("probe", said)).collect();
+            let ends = vec![nemesis("end-partition"), ok("read")];
+            [leaders.clone(), vec![nemesis("partition"), ok("add")], probes, ends].concat()
+        };
+        unknown(&cut, &probed(&[]), "did not refuse");
+        unknown(&cut, &probed(&["refused", "served"]), "did not refuse");
+        assert_eq!(judge(&cut, &probed(&["refused"])), Verdict::Ok);
+    }
+}

@@ -1,0 +1,158 @@
+//! Nodes that come and go through the membership interface, and one that is away for too long.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rand::Rng;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Nemesis;
+use crate::client::Client;
+use crate::history::edn::Edn;
+
+/// How long a change of members, and a purge, may take under load.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Replicas of a shard where there are nodes enough.
+const COPIES: usize = 3;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+
+impl Nemesis<'_> {
+    /// A node joins; after a while any of them leaves.
+    pub(super) async fn churn(&mut self, hold: Duration) -> Result<()> {
+        self.join().await?;
+        tokio::time::sleep(hold).await;
+        let leaving = self.rig.members[self.rng.random_range(0..self.rig.members.len())];
+        self.leave(leaving).await
+    }
+
+    pub(super) async fn join(&mut self) -> Result<()> {
+        let by = self.alive(&[])?;
+        let index = self.rig.cluster.start_joiner(by)?;
+        self.rig.cluster.wait_answers(index).await?;
+        let node = &self.rig.cluster.nodes()[index];
+        let body = json!({"node_id": node.name(), "host": node.host(), "port": node.port()});
+        let start = Instant::now();
+        let operation = loop {
+            let answer = self.client(by).post("/cluster/nodes", &body).await;
+            match answer.body["operation_id"].as_str() {
+                Some(operation) if answer.success() => break operation.to_owned(),
+                _ => ensure!(start.elapsed() < PATIENCE, "{body} is not adopted: {}", answer.problem),
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        done(&self.clients_but(&[]), &operation).await?;
+        self.recorder.note("members", "joined", Edn::Str(self.name(index)));
+        self.rig.members.push(index);
+        self.doors.set(self.rig.doors()?);
+        Ok(())
+    }
+
+    /// Takes a node out, running or not.
+    pub(super) async fn leave(&mut self, leaving: usize) -> Result<()> {
+        let (by, name) = (self.alive(&[leaving])?, self.name(leaving));
+        let start = Instant::now();
+        let operation = loop {
+            let answer = self.client(by).send(Method::DELETE, &format!("/cluster/nodes/{name}"), None).await;
+            match answer.body["operation_id"].as_str() {
+                Some(operation) if answer.success() => break Some(operation.to_owned()),
+                _ if answer.code() == "node_not_found" => break None,
+                _ => ensure!(start.elapsed() < PATIENCE, "{name} may not leave: {}", answer.problem),
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        if let Some(operation) = operation {
+            done(&self.clients_but(&[leaving]), &operation).await?;
+        }
+        self.recorder.note("members", "left", Edn::Str(name));
+        self.rig.members.retain(|index| *index != leaving);
+        self.doors.set(self.rig.doors()?);
+        self.rig.cluster.kill(leaving);
+        Ok(())
+    }
+
+    /// Waits until every member is well, every shard has all its voters, and the cluster says that it can lose a node: what
+    /// comes next may take one.
+    pub(super) async fn whole(&self) -> Result<()> {
+        let copies = self.rig.members.len().min(COPIES);
+        let start = Instant::now();
+        loop {
+            let mut ailing = Vec::new();
+            for client in self.clients_but(&[]) {
+                let health = client.with_deadline(Duration::from_secs(2)).health().await;
+                if health.body["status"] != "healthy" {
+                    ailing.push(format!("{}: {} {}", client.base(), health.body, health.problem));
+                }
+            }
+            let sharding = self.clients_but(&[])[0].sharding().await;
+            let shards = sharding.body["shards"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let has_all = |shard: &Value| {
+                let replicas = shard["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
+                replicas.len() == copies && replicas.iter().all(|replica| replica["state"] == "voter")
+            };
+            let cluster = self.clients_but(&[])[0].get("/cluster/health").await.body;
+            let can_lose_one = cluster["can_lose_nodes"].as_u64() >= Some(1)
+                && cluster["groups"]["under_replicated"] == 0
+                && cluster["groups"]["total"] == cluster["groups"]["with_leader"];
+            if ailing.is_empty() && can_lose_one && !shards.is_empty() && shards.iter().all(has_all) {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < PATIENCE, "not whole again: {ailing:?} {cluster} {}", sharding.body);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn alive(&mut self, but: &[usize]) -> Result<usize> {
+        let members = self.rig.members.clone();
+        let mut alive = members.into_iter().filter(|index| !but.contains(index));
+        alive.find(|index| self.rig.cluster.node(*index).running()).context("no member runs")
+    }
+
+    /// Kills a node until the others have purged what it lacks, so that it has to come by snapshot.
+    pub(super) async fn leave_behind(&mut self, victim: usize) -> Result<()> {
+        let applied = row(&self.client(victim), "applied").await?;
+        self.rig.cluster.kill(victim);
+        let others = self.clients_but(&[victim]);
+        let start = Instant::now();
+        while row(&others[0], "purged").await.unwrap_or(0) <= applied {
+            ensure!(start.elapsed() < PATIENCE, "nothing beyond {applied} is purged, so no snapshot was tested");
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.rig.cluster.restart(victim)?;
+        self.rig.cluster.wait_healthy_node(victim).await?;
+        let start = Instant::now();
+        while row(&self.client(victim), "snapshot").await.unwrap_or(0) <= applied {
+            ensure!(start.elapsed() < PATIENCE, "it was left behind and got no snapshot");
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.recorder.note("raft", "snapshot-installed", Edn::Str(self.name(victim)));
+        Ok(())
+    }
+}
+
+/// What a node says of its replica of the first shard it shows.
+async fn row(client: &Client, member: &str) -> Result<u64> {
+    let shards = client.with_deadline(Duration::from_secs(2)).shards().await.ok()?;
+    shards["shards"][0][member].as_u64().with_context(|| format!("no `{member}` in {shards}"))
+}
+
+/// Waits until an operation is done. Whoever is asked may be in the middle of an election.
+async fn done(by: &[Client], operation: &str) -> Result<()> {
+    let start = Instant::now();
+    let mut last = String::new();
+    while start.elapsed() < PATIENCE {
+        for client in by {
+            let answer = client.get(&format!("/quiver/v1/operations/{operation}")).await;
+            match answer.body["state"].as_str() {
+                Some("done") => return Ok(()),
+                Some("running") | None => last = format!("{} {}", answer.body, answer.problem),
+                Some(_) => bail!("{operation}: {}", answer.body),
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    bail!("{operation} does not end: {last}")
+}

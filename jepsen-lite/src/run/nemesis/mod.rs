@@ -1,0 +1,157 @@
+//! What is done to the cluster, by a schedule from the seed: one fault at a time, held, undone, and a quiet while.
+//!
+//! No fault outlives its turn, and never is more than a minority away but for `kill-all` and `power-loss-all`, which all
+//! nodes survive on their disks. Never is more than one node's disk damaged: the next fault waits until that node is
+//! healthy again or replaced. Every fault and its end are in the history.
+
+mod damage;
+mod disks;
+mod fault;
+mod links;
+mod members;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::recorder::Recorder;
+use super::rig::Rig;
+use super::workload::Doors;
+use crate::client::Client;
+use crate::clock;
+use crate::history::edn::Edn;
+pub use fault::{Fault, Need};
+
+/// Hurts a cluster.
+pub struct Nemesis<'a> {
+    /// Whom.
+    pub rig: &'a mut Rig,
+    /// Where clients go, kept true as nodes come and go.
+    pub doors: Doors,
+    /// Where it is written down.
+    pub recorder: &'a Recorder,
+    /// Of all choices.
+    pub rng: StdRng,
+}
+
+impl Nemesis<'_> {
+    /// Does one of these faults, and undoes it.
+    ///
+    /// # Errors
+    /// A fault that could not be done or undone, or a node that does not get healthy again.
+    pub async fn strike(&mut self, fault: Fault) -> Result<()> {
+        let victim = self.victim(fault).await?;
+        let hold = Duration::from_millis(self.rng.random_range(800..4500));
+        self.recorder.note("nemesis", fault.name(), Edn::Str(self.name(victim)));
+        self.inflict(fault, victim, hold)
+            .await
+            .with_context(|| format!("{} of {}", fault.name(), self.name(victim)))?;
+        self.rig.cluster.wait_healthy().await.with_context(|| format!("after {}", fault.name()))?;
+        self.whole().await.with_context(|| format!("after {}", fault.name()))?;
+        self.recorder.note("nemesis", &format!("end-{}", fault.name()), Edn::Nil);
+        Ok(())
+    }
+
+    async fn inflict(&mut self, fault: Fault, victim: usize, hold: Duration) -> Result<()> {
+        match fault {
+            Fault::Kill => self.kill(&[victim], hold).await,
+            Fault::KillAll => self.kill(&self.rig.members.clone(), hold / 4).await,
+            Fault::Pause => {
+                self.rig.cluster.pause(victim);
+                tokio::time::sleep(hold).await;
+                self.rig.cluster.resume(victim);
+                Ok(())
+            }
+            Fault::Partition => self.partition(victim, hold).await,
+            Fault::OneWay | Fault::Bridge | Fault::Ring | Fault::Flapping | Fault::Delay => {
+                self.links(fault, victim, hold).await
+            }
+            Fault::SlowPeers | Fault::SlowClients | Fault::CutReplies => {
+                self.unkind(fault, victim, hold).await;
+                Ok(())
+            }
+            Fault::ClockJump => self.jump_clock(victim, hold).await,
+            Fault::ClockRate => self.slow_clock(victim, hold).await,
+            Fault::PowerLoss => self.cut_power(&[victim], hold).await,
+            Fault::PowerLossAll => self.cut_power(&self.rig.members.clone(), hold / 4).await,
+            Fault::DiskFull => self.fill_disk(victim, hold).await,
+            Fault::DiskError => self.fail_disk(victim, hold).await,
+            Fault::Damage => self.damage(victim).await,
+            Fault::Churn => self.churn(hold).await,
+            Fault::LeftBehind => self.leave_behind(victim).await,
+        }
+    }
+
+    /// Half of the time whoever leads most, for that is where it hurts.
+    async fn victim(&mut self, fault: Fault) -> Result<usize> {
+        let disks = self.rig.disks.len();
+        let fit: Vec<usize> = match fault.need() {
+            Need::Disks => self.rig.members.iter().copied().filter(|index| *index < disks).collect(),
+            Need::Clocks => self.rig.members.iter().copied().filter(|index| *index < self.rig.clocks.len()).collect(),
+            _ => self.rig.members.clone(),
+        };
+        let leader = self.leading().await.filter(|leader| fit.contains(leader));
+        if let Some(leader) = leader.filter(|_| self.rng.random()) {
+            return Ok(leader);
+        }
+        let place = self.rng.random_range(0..fit.len().max(1));
+        fit.get(place).copied().context("no node is left that this can be done to")
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.rig.cluster.nodes()[index].name().to_owned()
+    }
+
+    fn client(&self, index: usize) -> Client {
+        self.rig.cluster.client(index)
+    }
+
+    /// Clients of the members but for some.
+    fn clients_but(&self, but: &[usize]) -> Vec<Client> {
+        self.rig.members.iter().filter(|index| !but.contains(index)).map(|index| self.client(*index)).collect()
+    }
+
+    async fn kill(&mut self, victims: &[usize], hold: Duration) -> Result<()> {
+        victims.iter().for_each(|victim| self.rig.cluster.kill(*victim));
+        tokio::time::sleep(hold).await;
+        victims.iter().try_for_each(|victim| self.rig.cluster.restart(*victim))
+    }
+
+    async fn jump_clock(&mut self, victim: usize, hold: Duration) -> Result<()> {
+        for seconds in [3600, -3600, 0] {
+            self.rig.clocks[victim].jump(seconds)?;
+            self.recorder.note("clock", "jump", Edn::Int(seconds));
+            // The library looks once a second.
+            tokio::time::sleep(hold / 3 + Duration::from_secs(1)).await;
+        }
+        Ok(())
+    }
+
+    async fn slow_clock(&mut self, victim: usize, hold: Duration) -> Result<()> {
+        let library = clock::library().map_err(anyhow::Error::msg)?;
+        self.rig.cluster.node(victim).set_env(clock::rate(library, 0.5));
+        self.rig.cluster.restart(victim)?;
+        self.rig.cluster.wait_healthy_node(victim).await?;
+        tokio::time::sleep(hold).await;
+        let right = self.rig.clocks[victim].environment(library);
+        self.rig.cluster.node(victim).set_env(right);
+        self.rig.cluster.restart(victim)
+    }
+
+    /// The node that leads most shards, as any node sees it.
+    pub async fn leading(&mut self) -> Option<usize> {
+        for client in self.clients_but(&[]) {
+            let answer = client.with_deadline(Duration::from_secs(1)).sharding().await;
+            let Some(shards) = answer.body["shards"].as_array().filter(|_| answer.success()) else { continue };
+            let leaders: Vec<&str> = shards.iter().filter_map(|shard| shard["leader"].as_str()).collect();
+            if leaders.is_empty() {
+                continue;
+            }
+            let count = |index: &usize| leaders.iter().filter(|leader| **leader == self.name(*index)).count();
+            return self.rig.members.iter().copied().max_by_key(count);
+        }
+        None
+    }
+}

@@ -1,0 +1,134 @@
+//! What a run hurts: the nodes, and beneath and between them whatever the plan's faults take.
+//!
+//! Everything is undone when this is dropped, on a panic or an interrupt too: first the processes go, then the proxies, then
+//! the disks. A fault that this machine has no means for is left out, and said ([`Rig::skipped`]).
+
+use std::net::SocketAddr;
+
+use anyhow::{Result, bail, ensure};
+
+use super::Plan;
+use super::nemesis::{Fault, Need};
+use super::workload::Door;
+use crate::client::Client;
+use crate::clock::{self, WallClock};
+use crate::cluster::{Cluster, Options};
+use crate::disk::{LoopDisk, NoDisk};
+use crate::ports::PortLease;
+use crate::proxy::{Manner, Proxy};
+
+/// MiB of each node's disk.
+const DISK_MIB: u64 = 192;
+
+/// The nodes and their surroundings.
+#[derive(Debug)]
+pub struct Rig {
+    /// The nodes; those that have left are still numbered.
+    pub cluster: Cluster,
+    /// Members, by number.
+    pub members: Vec<usize>,
+    /// What can be done here of what is planned.
+    pub faults: Vec<Fault>,
+    /// What cannot, and why.
+    pub skipped: Vec<(Fault, String)>,
+    /// The wall clock of each of the first nodes.
+    pub clocks: Vec<WallClock>,
+    /// A disk of each of the first nodes.
+    pub disks: Vec<LoopDisk>,
+    /// The level at which a node that is cut off must refuse: the run's, or where that is ONE the next.
+    pub fresh_level: String,
+    /// In front of each node that clients know; empty where nothing is to be done to them.
+    client_proxies: Vec<(Proxy, PortLease)>,
+    by_proxy: bool,
+}
+
+impl Rig {
+    /// Starts what the plan takes, and waits until all nodes are healthy.
+    ///
+    /// # Errors
+    /// What should have worked.
+    pub async fn start(plan: &Plan) -> Result<Self> {
+        ensure!(
+            plan.nodes >= 5 || !plan.faults.contains(&Fault::Ring),
+            "a ring of {} nodes cuts nothing: it takes 5 or more",
+            plan.nodes
+        );
+        let needs = |need: Need| plan.faults.iter().any(|fault| fault.need() == need);
+        let mut missing = Vec::new();
+        let disks = if needs(Need::Disks) { disks(plan.nodes, &mut missing)? } else { Vec::new() };
+        let library = needs(Need::Clocks).then(clock::library).transpose();
+        let library = library.unwrap_or_else(|why| {
+            missing.push((Need::Clocks, why));
+            None
+        });
+        let mut options = Options {
+            nodes: plan.nodes,
+            data_dirs: disks.iter().map(|disk| disk.path().join("data")).collect(),
+            peers_by_proxy: needs(Need::PeerProxies),
+            env: plan.env.clone(),
+            ..Options::new("jepsen-lite", &plan.binary)
+        };
+        options.args.extend(plan.args());
+        let mut cluster = Cluster::prepare(options)?;
+        let mut clocks = Vec::new();
+        if let Some(library) = library {
+            for index in 0..plan.nodes {
+                let clock = WallClock::new(cluster.logs().join(format!("node{}.clock", index + 1)))?;
+                cluster.node(index).set_env(clock.environment(library));
+                clocks.push(clock);
+            }
+        }
+        cluster.form().await?;
+        let lacks = |fault: &Fault| missing.iter().find(|(need, _)| *need == fault.need());
+        let skipped = plan.faults.iter().filter_map(|fault| Some((*fault, lacks(fault)?.1.clone()))).collect();
+        let faults = plan.faults.iter().copied().filter(|fault| lacks(fault).is_none()).collect();
+        let (members, by_proxy) = ((0..plan.nodes).collect(), needs(Need::ClientProxies));
+        let fresh_level = if plan.level == "one" { "quorum".to_owned() } else { plan.level.clone() };
+        let client_proxies = Vec::new();
+        Ok(Self { cluster, members, faults, skipped, clocks, disks, fresh_level, client_proxies, by_proxy })
+    }
+
+    /// Where clients reach the members.
+    ///
+    /// # Errors
+    /// Where a proxy cannot listen.
+    pub fn doors(&mut self) -> Result<Vec<Door>> {
+        let mut doors = Vec::new();
+        while self.by_proxy && self.client_proxies.len() < self.cluster.nodes().len() {
+            let index = self.client_proxies.len();
+            let (lease, target) = (PortLease::take()?, self.cluster.nodes()[index].port());
+            let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+            self.client_proxies.push((Proxy::start(at(lease.port()), at(target), index as u64)?, lease));
+        }
+        for index in &self.members {
+            let client = match self.client_proxies.get(*index) {
+                Some((_, lease)) => Client::new(&format!("http://127.0.0.1:{}", lease.port())),
+                None => self.cluster.client(*index),
+            };
+            doors.push(Door { name: self.cluster.nodes()[*index].name().to_owned(), client });
+        }
+        Ok(doors)
+    }
+
+    /// How clients of a node are treated.
+    pub fn treat_clients(&self, index: usize, manner: Manner) {
+        if let Some((proxy, _)) = self.client_proxies.get(index) {
+            proxy.set(manner);
+        }
+    }
+}
+
+fn disks(count: usize, missing: &mut Vec<(Need, String)>) -> Result<Vec<LoopDisk>> {
+    let mut disks = Vec::new();
+    for _ in 0..count {
+        match LoopDisk::create(DISK_MIB) {
+            Ok(disk) => disks.push(disk),
+            Err(NoDisk::Skip(why)) => {
+                missing.push((Need::Disks, why));
+                return Ok(Vec::new());
+            }
+            Err(NoDisk::Failed(error)) => bail!("no disk: {error}"),
+        }
+    }
+    Ok(disks)
+}

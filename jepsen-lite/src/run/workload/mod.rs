@@ -1,0 +1,239 @@
+//! What clients do, on the public interface alone.
+//!
+//! Every write has a value of its own, and its vector and payload are functions of that value: a read that shows parts
+//! which do not belong together is written down as `:torn`, which nobody wrote. Outcomes: *fail* only where the answer says
+//! that nothing was applied; a mutation whose fate is unknown is *info*, and its process is not heard of again.
+
+mod points;
+mod registers;
+mod sets;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+use super::Workload;
+use super::recorder::Recorder;
+use crate::client::{Answer, Class, Client};
+use crate::history::Type;
+use crate::history::edn::Edn;
+
+/// The collection that all clients share.
+pub const COLLECTION: &str = "jepsen";
+
+/// How long a client waits for an answer.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// Where a node is reached.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// The node.
+    pub name: String,
+    /// By which it is asked.
+    pub client: Client,
+}
+
+/// The doors of all members at the moment. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Doors(Arc<RwLock<Vec<Door>>>);
+
+impl Doors {
+    /// These.
+    pub fn new(doors: Vec<Door>) -> Self {
+        Self(Arc::new(RwLock::new(doors)))
+    }
+
+    /// From now on these.
+    pub fn set(&self, doors: Vec<Door>) {
+        *self.0.write().expect("nothing under the lock panics") = doors;
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Door> {
+        self.0.read().expect("nothing under the lock panics").clone()
+    }
+}
+
+/// What all clients of a run share.
+pub struct Shared {
+    /// What they do.
+    pub workload: Workload,
+    /// The read level, and that of writes.
+    pub level: String,
+    /// Where all is written down.
+    pub recorder: Recorder,
+    /// Of the nodes.
+    pub doors: Doors,
+    /// Ends them.
+    pub stop: AtomicBool,
+    /// Elements that were added and that nobody tried to remove.
+    present: Mutex<Vec<i64>>,
+    counter: AtomicI64,
+    processes: AtomicI64,
+}
+
+impl Shared {
+    /// For clients of these nodes.
+    pub fn new(workload: Workload, level: &str, recorder: Recorder, doors: Doors) -> Self {
+        let (counter, processes) = (AtomicI64::new(1), AtomicI64::new(0));
+        let (level, stop, present) = (level.to_owned(), AtomicBool::new(false), Mutex::default());
+        Self { workload, level, recorder, doors, stop, present, counter, processes }
+    }
+
+    fn next(&self) -> i64 {
+        self.counter.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The vector of a write: whole numbers that single precision holds.
+fn vector_of(write: i64) -> [f64; 2] {
+    [(write * 7919 % 10_007) as f64, (write % 65_536) as f64]
+}
+
+fn payload_of(write: i64) -> Value {
+    json!({"write": write, "check": write * 31 % 1009})
+}
+
+fn point(id: i64, write: i64) -> Value {
+    json!({"id": id, "vector": vector_of(write), "payload": payload_of(write)})
+}
+
+fn keyed(key: i64, value: Edn) -> Edn {
+    Edn::Vector(vec![Edn::Int(key), value])
+}
+
+/// One client.
+pub struct Worker {
+    shared: Arc<Shared>,
+    rng: StdRng,
+    process: i64,
+    door: Door,
+    /// The last version and value read of a key, for compare-and-set.
+    known: Option<(i64, u64, Edn)>,
+    /// How far each shard's log was when this session last saw or wrote it.
+    session: BTreeMap<u64, u64>,
+}
+
+impl Worker {
+    /// The client of this number.
+    pub fn new(shared: Arc<Shared>, seed: u64, number: usize) -> Self {
+        let process = shared.processes.fetch_add(1, Ordering::Relaxed);
+        let doors = shared.doors.all();
+        let door = doors[number % doors.len()].clone();
+        let rng = StdRng::seed_from_u64(seed ^ ((number as u64 + 1) << 32));
+        Self { shared, rng, process, door, known: None, session: BTreeMap::new() }
+    }
+
+    /// Works until it is told to stop.
+    pub async fn run(mut self) {
+        while !self.shared.stop.load(Ordering::SeqCst) {
+            let good = match self.shared.workload {
+                Workload::Register => self.register().await,
+                Workload::Session => self.session().await,
+                Workload::Batch => self.batch().await,
+                Workload::Set => self.set().await,
+                Workload::Scan => self.scanned_set().await,
+                Workload::Search | Workload::Approximate => self.points().await,
+            };
+            if !good || self.shared.workload == Workload::Session {
+                // Another node may do better; and a session is of use where it goes from node to node.
+                self.elsewhere();
+            }
+            if !good {
+                // A refusal that comes at once says nothing new.
+                tokio::time::sleep(Duration::from_millis(60)).await;
+            }
+            let pause = self.rng.random_range(2..20);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// Shows once more everything there is.
+    ///
+    /// # Errors
+    /// Where the node does not answer.
+    pub async fn last_reads(&mut self) -> Result<()> {
+        let good = match self.shared.workload {
+            Workload::Set => self.read_set().await,
+            Workload::Scan => self.scan().await && self.count().await,
+            Workload::Search => self.nearest(100).await,
+            Workload::Approximate => self.nearest(10).await,
+            Workload::Register | Workload::Session | Workload::Batch => self.read_registers().await,
+        };
+        ensure!(good, "{} did not answer a last read although all faults were undone", self.door.name);
+        Ok(())
+    }
+
+    fn elsewhere(&mut self) {
+        let doors = self.shared.doors.all();
+        self.door = doors[self.rng.random_range(0..doors.len())].clone();
+    }
+
+    fn client(&self) -> Client {
+        self.door.client.with_deadline(DEADLINE)
+    }
+
+    fn begin(&self, f: &str, value: &Edn) {
+        let extra = vec![("level".to_owned(), Edn::keyword(&self.shared.level))];
+        self.shared.recorder.client(self.process, Type::Invoke, f, value.clone(), extra);
+    }
+
+    fn end(&mut self, kind: Type, f: &str, value: Edn, mut extra: Vec<(String, Edn)>) -> bool {
+        if !extra.iter().any(|(name, _)| name == "node") {
+            extra.push(("node".to_owned(), Edn::Str(self.door.name.clone())));
+        }
+        self.shared.recorder.client(self.process, kind, f, value, extra);
+        if kind == Type::Info {
+            self.process = self.shared.processes.fetch_add(1, Ordering::Relaxed);
+        }
+        kind == Type::Ok
+    }
+
+    /// Ends a read that was not answered.
+    fn refused(&mut self, f: &str, value: Edn, answer: &Answer) -> bool {
+        self.end(Type::Fail, f, value, vec![("error".to_owned(), problem(answer))])
+    }
+
+    /// Ends a mutation by what its answer says of it.
+    fn end_write(&mut self, f: &str, value: Edn, answer: &Answer) -> bool {
+        let version = answer.body["results"][0]["version"].as_i64();
+        let mut extra: Vec<_> = version.map(|version| ("version".to_owned(), Edn::Int(version))).into_iter().collect();
+        let kind = match answer.class {
+            Class::Ok => Type::Ok,
+            Class::Fail => Type::Fail,
+            Class::Unknown => Type::Info,
+        };
+        if answer.status == Some(412) && answer.code() == "version_mismatch" {
+            extra.push(("error".to_owned(), Edn::keyword("mismatch")));
+        } else if kind != Type::Ok {
+            extra.push(("error".to_owned(), problem(answer)));
+        }
+        self.end(kind, f, value, extra)
+    }
+
+    fn more(&self) -> Value {
+        json!({"consistency": self.shared.level, "timeout_ms": 2500})
+    }
+}
+
+fn problem(answer: &Answer) -> Edn {
+    Edn::Str(answer.problem.chars().take(160).collect())
+}
+
+/// The write that a record is from, if its parts belong together.
+fn shown(record: &Value) -> Edn {
+    let write = record["payload"]["write"].as_i64();
+    let whole = write.filter(|write| record["payload"] == payload_of(*write));
+    let same = |write: &i64| {
+        let shown: Option<Vec<f64>> =
+            record["vector"].as_array().map(|parts| parts.iter().filter_map(Value::as_f64).collect());
+        shown.is_some_and(|shown| shown == vector_of(*write))
+    };
+    whole.filter(same).map_or_else(|| Edn::keyword("torn"), Edn::Int)
+}

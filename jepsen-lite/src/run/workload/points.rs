@@ -1,0 +1,104 @@
+//! Points that move, and searches for the nearest: exact ones of few points, and approximate ones of many.
+
+use std::sync::atomic::Ordering;
+
+use anyhow::{Result, ensure};
+use rand::Rng;
+use serde_json::{Value, json};
+
+use super::{COLLECTION, Shared, Worker, Workload, keyed, payload_of, point, vector_of};
+use crate::client::Answer;
+use crate::history::Type;
+use crate::history::edn::Edn;
+use crate::synth::query_of;
+
+/// Points of exact searches.
+const FEW: i64 = 16;
+
+/// Points of approximate searches: so many that a search goes through a graph.
+const MANY: i64 = 3_000;
+
+/// Points that are loaded together.
+const LOAD: i64 = 250;
+
+impl Shared {
+    /// Puts there what clients need to begin with.
+    ///
+    /// # Errors
+    /// Where the store, to which nothing was done yet, does not take it.
+    pub async fn prepare(&self) -> Result<()> {
+        if self.workload != Workload::Approximate {
+            return Ok(());
+        }
+        let door = &self.doors.all()[0];
+        let process = self.processes.fetch_add(1, Ordering::Relaxed);
+        for first in (0..MANY).step_by(LOAD as usize) {
+            let writes: Vec<(i64, i64)> = (first..first + LOAD).map(|id| (id, self.next())).collect();
+            let points = writes.iter().map(|(id, write)| point(*id, *write)).collect();
+            let answer = door.client.upsert(COLLECTION, points, json!({"consistency": self.level})).await;
+            ensure!(answer.success(), "loading: {}", answer.problem);
+            // Nobody searches yet, so it makes no difference that they are written down one after the other.
+            for (id, write) in writes {
+                for kind in [Type::Invoke, Type::Ok] {
+                    self.recorder.client(process, kind, "upsert", upserted(id, write), Vec::new());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn upserted(id: i64, write: i64) -> Edn {
+    keyed(id, Edn::Vector(vector_of(write).iter().map(|part| Edn::Float(*part)).collect()))
+}
+
+impl Worker {
+    fn is_exact(&self) -> bool {
+        self.shared.workload != Workload::Approximate
+    }
+
+    pub(super) async fn points(&mut self) -> bool {
+        let (count, limit) = if self.is_exact() { (FEW, 5) } else { (MANY, 10) };
+        let key = self.rng.random_range(0..count);
+        match self.rng.random_range(0..8) {
+            0..3 => self.nearest(limit).await,
+            3 => {
+                self.begin("delete", &Edn::Int(key));
+                let answer = self.client().delete(COLLECTION, vec![json!(key)], self.more()).await;
+                self.end_write("delete", Edn::Int(key), &answer)
+            }
+            _ => {
+                let write = self.shared.next();
+                let value = upserted(key, write);
+                self.begin("upsert", &value);
+                let point = json!({"id": key, "vector": vector_of(write), "payload": payload_of(write)});
+                let answer = self.client().upsert(COLLECTION, vec![point], self.more()).await;
+                self.end_write("upsert", value, &answer)
+            }
+        }
+    }
+
+    /// The nearest points of a random place.
+    pub(super) async fn nearest(&mut self, limit: usize) -> bool {
+        let exact = self.is_exact();
+        let query = [self.rng.random_range(0..10_000) as f32, 0.0];
+        let asked = query_of(&query.map(f64::from), limit as i64, exact);
+        self.begin("search", &asked);
+        let answer = self.search(query, limit, false).await;
+        let Some(results) = answer.body["results"].as_array().filter(|_| answer.success()) else {
+            return self.refused("search", asked, &answer);
+        };
+        let hit = |record: &Value| {
+            let score = Edn::Float(record["score"].as_f64().unwrap_or(f64::NAN));
+            Edn::Vector(vec![record["id"].as_i64().map_or(Edn::Nil, Edn::Int), score])
+        };
+        let hits = Edn::Vector(results.iter().map(hit).collect());
+        self.end(Type::Ok, "search", hits, Vec::new())
+    }
+
+    pub(super) async fn search(&mut self, query: [f32; 2], limit: usize, whole: bool) -> Answer {
+        let more = json!({"consistency": self.shared.level, "params": {"exact": self.is_exact()},
+            "with_payload": whole, "with_vector": whole, "timeout_ms": 2500});
+        self.client().search(COLLECTION, &query, limit, more).await
+    }
+}

@@ -1,0 +1,104 @@
+//! Sets: one that only grows and is read at once, and one that also shrinks, is read page by page and counted.
+
+use rand::Rng;
+use serde_json::{Value, json};
+
+use super::{COLLECTION, Worker, point, shown};
+use crate::history::Type;
+use crate::history::edn::Edn;
+
+/// Elements on one page of a scan: few, so that a scan is many pages.
+const PAGE: usize = 100;
+
+/// Pages of a scan at most. More would not be a scan of what this run added.
+const PAGES: usize = 1000;
+
+impl Worker {
+    pub(super) async fn set(&mut self) -> bool {
+        if self.rng.random_ratio(1, 12) {
+            return self.read_set().await;
+        }
+        self.add().await
+    }
+
+    pub(super) async fn scanned_set(&mut self) -> bool {
+        match self.rng.random_range(0..24) {
+            0 => self.scan().await,
+            1..4 => self.count().await,
+            4..8 => self.remove().await,
+            _ => self.add().await,
+        }
+    }
+
+    async fn add(&mut self) -> bool {
+        let write = self.shared.next();
+        self.begin("add", &Edn::Int(write));
+        let answer = self.client().upsert(COLLECTION, vec![point(write, write)], self.more()).await;
+        let good = self.end_write("add", Edn::Int(write), &answer);
+        if good {
+            self.shared.present.lock().expect("nothing under the lock panics").push(write);
+        }
+        good
+    }
+
+    /// Removes an element that was added; nobody else tries the same one.
+    async fn remove(&mut self) -> bool {
+        let taken = {
+            let mut present = self.shared.present.lock().expect("nothing under the lock panics");
+            let place = self.rng.random_range(0..present.len().max(1));
+            if present.is_empty() { None } else { Some(present.swap_remove(place)) }
+        };
+        let Some(element) = taken else { return true };
+        self.begin("remove", &Edn::Int(element));
+        let answer = self.client().delete(COLLECTION, vec![json!(element)], self.more()).await;
+        self.end_write("remove", Edn::Int(element), &answer)
+    }
+
+    /// Reads the whole set by an exact search for more than there is.
+    pub(super) async fn read_set(&mut self) -> bool {
+        self.begin("read", &Edn::Nil);
+        let answer = self.search([0.0, 0.0], 10_000, true).await;
+        let Some(results) = answer.body["results"].as_array().filter(|_| answer.success()) else {
+            return self.refused("read", Edn::Nil, &answer);
+        };
+        let elements = Edn::Vector(results.iter().map(element).collect());
+        self.end(Type::Ok, "read", elements, Vec::new())
+    }
+
+    /// Reads the whole set page by page.
+    pub(super) async fn scan(&mut self) -> bool {
+        self.begin("scan", &Edn::Nil);
+        let (mut elements, mut offset) = (Vec::new(), Value::Null);
+        for _ in 0..PAGES {
+            let more = json!({"consistency": self.shared.level, "offset": offset, "with_payload": true,
+                "with_vector": true, "timeout_ms": 2500});
+            let answer = self.client().scroll(COLLECTION, PAGE, more).await;
+            let Some(points) = answer.body["points"].as_array().filter(|_| answer.success()) else {
+                return self.refused("scan", Edn::Nil, &answer);
+            };
+            elements.extend(points.iter().map(element));
+            offset = answer.body["next"].clone();
+            if offset.is_null() {
+                return self.end(Type::Ok, "scan", Edn::Vector(elements), Vec::new());
+            }
+        }
+        let endless = ("error".to_owned(), Edn::keyword("endless"));
+        self.end(Type::Fail, "scan", Edn::Nil, vec![endless])
+    }
+
+    pub(super) async fn count(&mut self) -> bool {
+        self.begin("count", &Edn::Nil);
+        let answer = self.client().count(COLLECTION, self.more()).await;
+        match answer.body["count"].as_i64().filter(|_| answer.success()) {
+            Some(count) => self.end(Type::Ok, "count", Edn::Int(count), Vec::new()),
+            None => self.refused("count", Edn::Nil, &answer),
+        }
+    }
+}
+
+fn element(record: &Value) -> Edn {
+    match shown(record) {
+        Edn::Int(write) if record["id"] == json!(write) => Edn::Int(write),
+        _ => Edn::keyword("torn"),
+    }
+}

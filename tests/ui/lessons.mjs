@@ -1,0 +1,97 @@
+// Takes every lesson from its first step to its last through the page, and holds what the page shows against the demo and
+// the nodes.
+
+import assert from 'node:assert/strict';
+import { eventually, json, leaderByNodes } from './demo.mjs';
+import { agree, mend, openLed } from './parts.mjs';
+
+/** Longest wait for one step, in ms. */
+const STEP_MS = 180_000;
+
+async function state(page) {
+  return page.evaluate(() => {
+    const pane = document.getElementById('lesson');
+    return {
+      hidden: pane.hidden,
+      ...pane.dataset,
+      guess: [...pane.querySelectorAll('[data-choice]:not(:disabled)')].length,
+      checks: [...pane.querySelectorAll('[data-holds]')].map((check) => ({
+        holds: check.dataset.holds,
+        says: check.children[1].textContent,
+        saw: check.children[2].textContent,
+      })),
+    };
+  });
+}
+const calm = (page, what, when) =>
+  eventually(what, STEP_MS, async () => {
+    const now = await state(page);
+    return now.busy === 'false' && when(now) ? now : null;
+  });
+
+async function take(kit, page, name) {
+  await page.click(`[data-lesson="${name}"]`);
+  let now = await calm(page, 'the lesson begins', (seen) => !seen.hidden && seen.name === name);
+  let held = 0;
+  for (let step = 1; step <= Number(now.of); step++) {
+    assert.equal(now.step, String(step));
+    assert.ok((await page.textContent('#lesson .say')).length > 5, `step ${step} says nothing`);
+    const { section } = await json(`${kit.base}/api/lesson`);
+    assert.equal(await page.textContent('#lesson > small'), (section ?? '').replaceAll('§ ', '§'));
+    if (now.guess) {
+      await page.click('[data-choice="0"]');
+      await calm(page, 'the guess is judged', (seen) => seen.guess === 0);
+      assert.equal((await page.$$('[data-choice][data-right="true"]')).length, 1);
+      assert.ok((await page.textContent('#lesson .because')).length > 10, `step ${step} does not say why`);
+    }
+    now = await state(page);
+    if (now.performed !== 'true') {
+      await page.click('#next');
+      now = await calm(
+        page,
+        `step ${step} is performed`,
+        (seen) => seen.step === String(step) && (seen.performed === 'true' || seen.done === 'true'),
+      );
+    }
+    for (const check of now.checks) assert.equal(check.holds, 'true', `step ${step}: "${check.says}" (${check.saw})`);
+    held += now.checks.length;
+    const told = await json(`${kit.base}/api/lesson`);
+    assert.equal(told.step, step);
+    assert.deepEqual(
+      told.checks.map((check) => check.says),
+      now.checks.map((check) => check.says),
+    );
+    if (step === 1) await kit.axe(page, `lesson ${name}`);
+    await kit.picture(page, `lesson-${name}-${step}`);
+    if (now.done === 'true') break;
+    await page.click('#next');
+    now = await calm(page, 'the next step', (seen) => seen.step === String(step + 1) || seen.done === 'true');
+  }
+  assert.equal(now.done, 'true', 'the lesson is not done after its last step');
+  assert.ok(held > 0, 'no step had a check');
+  kit.figure(`checks that held in ${name}`, held);
+  // What the page shows now is what the nodes say, wherever a leader is to be had.
+  if (await leaderByNodes(kit.base, 1).catch(() => null)) await agree(kit, page);
+  await page.click('#stop');
+  await calm(page, 'the list of lessons is back', (seen) => seen.hidden);
+}
+
+export async function lessons(kit) {
+  const all = (await json(`${kit.base}/api/lessons`)).map((lesson) => lesson.name);
+  const wanted = kit.args.lesson ? kit.args.lesson.split(',') : all;
+  await kit.check('there are twelve lessons', async () => assert.equal(all.length, 12));
+  for (const name of wanted) {
+    await mend(kit);
+    await kit.check(`lesson ${name}`, async () => {
+      // Half of them in the dark, so that every state of a lesson is seen by axe in both.
+      const page = await openLed(kit, { colorScheme: all.indexOf(name) % 2 ? 'dark' : 'light' });
+      await page.waitForSelector(`[data-lesson="${name}"]`);
+      try {
+        await take(kit, page, name);
+      } finally {
+        await kit.picture(page, `lesson-${name}-end`);
+        await page.context().close();
+      }
+    });
+  }
+}
