@@ -266,7 +266,8 @@ impl Client {
             let Some((node, group)) = self.doors.pick(&mut self.rng, None) else { continue };
             if with_tokens && self.rng.random_bool(0.2) {
                 self.write_own(&own, &mut token).await;
-                self.read_follower(node, &group, &own, token).await;
+                let seen = self.read_follower(node, &group, &own, token).await;
+                token = token.max(seen.unwrap_or(0));
                 continue;
             }
             let register = session_register(self.rng.random_range(0..SESSION_REGISTERS));

@@ -169,6 +169,10 @@ impl World {
                 }
                 self.crash(&[id]).await;
             }
+            // A store that failed is not believed again, whether its replica has noticed yet or not.
+            if self.failing.contains_key(&id) {
+                self.crash(&[id]).await;
+            }
             if self.cluster.group(id).is_none()
                 && !self.retired.contains(&id)
                 && let Err(error) = self.cluster.restart(id).await
