@@ -65,7 +65,12 @@ impl Terminal {
 
     /// Types a line.
     pub fn types(&mut self, line: &str) -> Result<()> {
-        Ok(self.keyboard.write_all(format!("{line}\n").as_bytes())?)
+        self.presses(&format!("{line}\n"))
+    }
+
+    /// Presses keys.
+    pub fn presses(&mut self, keys: &str) -> Result<()> {
+        Ok(self.keyboard.write_all(keys.as_bytes())?)
     }
 
     /// Waits for the end; its exit code.

@@ -74,8 +74,13 @@ fn read_keys(keys: &mpsc::UnboundedSender<KeyCode>) {
             Err(_) => return,
         }
         let Ok(Event::Key(key)) = event::read() else { continue };
-        let ends = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-        if key.kind == KeyEventKind::Press && keys.send(if ends { KeyCode::Char('q') } else { key.code }).is_err() {
+        let code = match (key.code, key.modifiers.contains(KeyModifiers::CONTROL)) {
+            (KeyCode::Char('c'), true) => KeyCode::Char('q'),
+            // A line feed, which some terminals send for Enter, comes as Ctrl-J.
+            (_, true) => continue,
+            (code, false) => code,
+        };
+        if key.kind == KeyEventKind::Press && keys.send(code).is_err() {
             return;
         }
     }
