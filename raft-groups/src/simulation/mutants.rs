@@ -66,9 +66,10 @@ fn forgotten_votes() {
     must_be_caught(Mutant::ForgetsVotes, 20, &["invariant"]);
 }
 
+/// A leader meets a follower that lacks what it had acknowledged, and openraft gives up; or entries are lost.
 #[test]
 fn acknowledgements_before_the_sync() {
-    must_be_caught(Mutant::AcksTooEarly, 100, &["invariant"]);
+    must_be_caught(Mutant::AcksTooEarly, 40, &["invariant", "set", "stop"]);
 }
 
 #[test]
