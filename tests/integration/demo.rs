@@ -12,6 +12,7 @@ use jepsen_lite::scratch::Scratch;
 use jepsen_lite::seed::seed;
 use serde_json::{Value, json};
 
+use crate::support::terminal::Terminal;
 use crate::support::{PATIENCE, binary, place, single};
 
 /// How long one request of the demo may take: a step of a lesson waits for what it announces.
@@ -173,6 +174,30 @@ async fn a_killed_leader_is_followed_by_another_on_the_page() -> Result<()> {
     demo.post(&format!("/api/nodes/{}/pause", cast["first"].as_str().unwrap_or("?"))).await?;
     // It ends with a paused node as well.
     demo.end().await
+}
+
+/// The same demo in a terminal: nodes and leaders are shown, a key kills, another ends it all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_terminal_shows_and_acts() -> Result<()> {
+    let _place = place().await;
+    seed("demo_terminal");
+    let mut scratch = Scratch::new("demo-terminal")?;
+    let temp = scratch.root().join("temp");
+    std::fs::create_dir(&temp)?;
+    let mut command = clean_command(&binary());
+    command.args(["demo", "--tui", "--port", "0", "--slow", "1x"]).env("TMPDIR", &temp);
+    let mut terminal = Terminal::start(command)?;
+    for text in ["node1", "node3", "leader"] {
+        terminal.shows(text).await?;
+    }
+    terminal.types("k")?;
+    terminal.shows("is killed").await?;
+    terminal.types("q")?;
+    ensure!(terminal.ends().await? == Some(0), "{}", terminal.screen());
+    let left: Vec<_> = std::fs::read_dir(&temp)?.collect();
+    ensure!(left.is_empty(), "files are left: {left:?}");
+    scratch.ended_well();
+    Ok(())
 }
 
 async fn recording(demo: &Demo) -> Result<Vec<Value>> {
