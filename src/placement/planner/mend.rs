@@ -87,7 +87,8 @@ fn mended(
         };
         target.iter().copied().min_by_key(cost)
     };
-    let surplus = unwelcome().or_else(lost).or_else(fullest)?;
+    // A damaged one counts for nothing, so without it there is never less of a majority than before.
+    let surplus = damaged().or_else(unwelcome).or_else(lost).or_else(fullest)?;
     Some(without(target, surplus))
 }
 

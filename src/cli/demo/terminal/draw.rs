@@ -8,9 +8,9 @@ use ratatui::widgets::{Block, Cell, Paragraph, Row as Cells, Table};
 
 use super::look::{Row, View};
 
-/// The keys, for the last line.
-const KEYS: &str = "1-7 node  g group  k kill  r restart  p pause/resume  i isolate  j rejoin  h heal all  c campaign  \
-                    d step down  w write  e read  q quit";
+/// The keys, for the last lines; each fits 80 columns.
+const KEYS: &str = "1-7 node  g group  k kill  r restart  p pause/resume  i isolate  j rejoin\n\
+                    h heal all  c campaign  d step down  w write  e read  q quit";
 
 /// Terms are told apart by colour; so many of them.
 const COLOURS: [Color; 6] = [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::Red];
@@ -18,7 +18,7 @@ const COLOURS: [Color; 6] = [Color::Cyan, Color::Yellow, Color::Green, Color::Ma
 /// Draws `view`.
 pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
     let rows = view.nodes.len() as u16;
-    let areas = [Constraint::Length(rows + 3), Constraint::Length(rows + 2), Constraint::Min(3), Constraint::Length(2)];
+    let areas = [Constraint::Length(rows + 3), Constraint::Length(rows + 2), Constraint::Min(3), Constraint::Length(3)];
     let [nodes, logs, events, foot] = Layout::vertical(areas).areas(frame.area());
     frame.render_widget(table(view), nodes);
     let title = format!(" logs of group {}: terms at the end, · not committed ", view.group);
@@ -26,7 +26,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
     let shown = usize::from(events.height.saturating_sub(2));
     let latest = view.events[view.events.len().saturating_sub(shown)..].iter().map(|event| Line::from(event.as_str()));
     frame.render_widget(Paragraph::new(latest.collect::<Vec<_>>()).block(Block::bordered().title(" events ")), events);
-    frame.render_widget(Paragraph::new(vec![Line::from(view.said.as_str()), Line::from(KEYS)]), foot);
+    let keys = KEYS.lines().map(Line::from);
+    let last = std::iter::once(Line::from(view.said.as_str())).chain(keys).collect::<Vec<_>>();
+    frame.render_widget(Paragraph::new(last), foot);
 }
 
 fn table(view: &View) -> Table<'_> {
