@@ -123,7 +123,9 @@ impl Invariants {
             Look {
                 log: &replica.log,
                 vote,
-                leads: metrics.state == ServerState::Leader,
+                // The vote is stored before the metrics say what came of it: a leader that has just bowed to the next
+                // term is still shown as one.
+                leads: metrics.state == ServerState::Leader && metrics.current_term == vote.leader_id.term,
                 committed: after(metrics.local_committed),
                 applied,
                 installed: replica.state.header().installed,
