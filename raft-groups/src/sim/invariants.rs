@@ -171,8 +171,13 @@ impl Invariants {
             return Ok(());
         }
         let (first, end) = (after(purged), after(last));
-        if end < seen.ever_applied {
-            return Err(format!("its log ends at {end}, though it had applied {}", seen.ever_applied));
+        // A snapshot is durable before the log is cut to it: a crash in between leaves a log that ends before the state.
+        if end.max(after(look.installed)) < seen.ever_applied {
+            let installed = after(look.installed);
+            return Err(format!(
+                "its log ends at {end} and its snapshot at {installed}, though it had applied {}; it has applied {}",
+                seen.ever_applied, look.applied
+            ));
         }
         let from = if cuts == seen.cuts { after(seen.last).max(first) } else { first };
         // A node that is about to stop may not be able to read any more; it says so itself.
