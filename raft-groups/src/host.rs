@@ -241,6 +241,7 @@ impl Host {
             events,
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
+            patience: self.0.settings.patience(),
             throttle: self.0.throttle.clone(),
         }
     }

@@ -65,6 +65,12 @@ impl RaftSettings {
         self.election_max.mul_f64(LEASE_MARGIN)
     }
 
+    /// How long a follower may take over what it must store before it answers. One that syncs slowly is not a dead one; but
+    /// nothing else is sent to it meanwhile, so a lost message must not hold it up for many elections.
+    pub(crate) fn patience(&self) -> Duration {
+        self.election_max * 5
+    }
+
     /// How long a node that ran before must wait before it takes part again.
     pub(crate) fn restart_wait(&self) -> Duration {
         if is_planted(Mutant::ForgetsPromises) { Duration::ZERO } else { self.election_max }

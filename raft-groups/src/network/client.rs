@@ -27,10 +27,7 @@ use crate::{GroupId, NodeId};
 
 /// The slowest link that is not taken for a dead one, in bytes a second: what a deadline allows for the data.
 const SLOWEST_LINK: u64 = 4 << 20;
-/// How long a follower may take over entries, beside what their size takes.
-const APPEND_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a follower may take over one chunk of a snapshot, beside what its size takes, and how often it is sent.
-const CHUNK_DEADLINE: Duration = Duration::from_secs(5);
+/// How often a chunk of a snapshot is sent.
 const CHUNK_ATTEMPTS: u32 = 5;
 const CHUNK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -42,6 +39,8 @@ pub struct Peers {
     pub events: Recorder,
     pub transport: Arc<dyn Transport>,
     pub faults: Faults,
+    /// How long a follower may take over entries or a chunk of a snapshot, beside what their size takes.
+    pub patience: Duration,
     /// Bounds the snapshots that this node sends.
     pub throttle: Arc<Throttle>,
 }
@@ -195,7 +194,7 @@ impl Peer {
     }
 
     async fn send_once(&self, chunk: SnapshotChunk) -> Result<SnapshotAnswer, SendError> {
-        match self.peers.call(self.target, Lane::Snapshot, Request::Snapshot(chunk), CHUNK_DEADLINE).await? {
+        match self.peers.call(self.target, Lane::Snapshot, Request::Snapshot(chunk), self.peers.patience).await? {
             Reply::Snapshot(answer) => Ok(answer),
             _ => Err(CallError::Nonsense(self.target).into()),
         }
@@ -239,7 +238,7 @@ impl RaftNetworkV2<Types> for Peer {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         // A follower that syncs slowly is not a dead one: only heartbeats have the heartbeat's deadline.
-        let deadline = if rpc.entries.is_empty() { option.hard_ttl() } else { APPEND_DEADLINE };
+        let deadline = if rpc.entries.is_empty() { option.hard_ttl() } else { self.peers.patience };
         let (to, count, term) = (self.target, rpc.entries.len(), rpc.vote.leader_id.term);
         let (prev, commit) = (index_of(&rpc.prev_log_id), index_of(&rpc.leader_commit));
         let events = self.peers.events.clone();

@@ -4,6 +4,9 @@ use futures::future::join_all;
 
 use super::*;
 use crate::mutants::{Mutant, plant};
+use crate::GroupStatus;
+use crate::sim::SimPlan;
+use crate::testing::{Cluster, snapshot_storm};
 
 /// Reads at a restarted node that nobody answers; returns how many were served and how many refused.
 async fn lonely_restart(seed: u64) -> (u32, u32) {
@@ -115,4 +118,48 @@ fn a_loss_that_no_check_sees_does_not_take_the_leader_along() {
     let lost = (0..20).filter(|seed| simulate(unseen_loss(*seed))).count();
     assert!(lost > 0, "no crash lost an acknowledged entry unseen: the scenario does not show what it is for");
     println!("{lost} of 20 followers lost entries unseen");
+}
+
+/// A leader that is cut off with entries nobody has, loses its power, and comes back to others whose logs are purged beyond
+/// what it shares with them: what it has conflicts with their snapshot. Its last memberships were committed; returns whether its stored
+/// state still knew.
+async fn conflict_with_a_snapshot(seed: u64) -> bool {
+    let plan = SimPlan { spares: 1, ..SimPlan::new(seed, 3, snapshot_storm()) };
+    let mut cluster = Cluster::start(plan).await.expect("empty disks open");
+    let old = write_somewhere(&cluster, &[], 1).await;
+    let group = cluster.group(old).expect("runs");
+    let (more, before) = ((1..=4).collect(), (1..=3).collect());
+    for members in [&more, &before] {
+        while group.status().voters != *members || group.status().members_at.is_none() {
+            group.converge(members, later()).await.expect("a healthy group");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+    let members_at = group.status().members_at.expect("they are at rest");
+    cluster.net.isolate(old, others(&cluster, old));
+    let writes = (0..100).map(|_| group.write(Order::set("x", 99).encode(), soon()));
+    assert!(join_all(writes).await.iter().all(Result::is_err), "no majority can have taken these");
+    let GroupStatus { committed, last_log: end, .. } = group.status();
+    cluster.crash(old).await;
+    for value in 2..70 {
+        write_somewhere(&cluster, &[old], value).await;
+    }
+    let leader = cluster.group(cluster.leader().expect("it took writes")).expect("runs");
+    assert!(leader.status().purged > committed, "the others could send their log, and need no snapshot");
+    assert!(leader.status().snapshot < end, "the log ends before the snapshot, and nothing in it conflicts");
+    cluster.restart(old).await.expect("restarts");
+    let group = cluster.group(old).expect("runs");
+    let knew = group.status().applied >= members_at;
+    cluster.net.heal();
+    group.wait_applied(leader.status().applied, later()).await.expect("it takes the snapshot for its log");
+    assert_eq!(value(&group), Some(69));
+    assert_eq!(cluster.violation(), None);
+    knew
+}
+
+#[test]
+fn a_log_that_conflicts_with_a_snapshot_gives_way_to_it() {
+    let knew = (0..20).filter(|seed| simulate(conflict_with_a_snapshot(*seed))).count();
+    assert!(knew < 20, "no crash took the memberships that the log still shows to be committed");
+    println!("the stored state still knew the members in {knew} of 20");
 }

@@ -62,7 +62,7 @@ struct Seen {
     last: Option<LogId>,
     committed: u64,
     applied: u64,
-    /// The newest it ever applied, in whichever life.
+    /// The newest it ever applied, in whichever life, as far as it has not given that up for a snapshot.
     ever_applied: u64,
     installed: Option<LogId>,
     state: u64,
@@ -171,14 +171,7 @@ impl Invariants {
             return Ok(());
         }
         let (first, end) = (after(purged), after(last));
-        // A snapshot is durable before the log is cut to it: a crash in between leaves a log that ends before the state.
-        if end.max(after(look.installed)) < seen.ever_applied {
-            let installed = after(look.installed);
-            return Err(format!(
-                "its log ends at {end} and its snapshot at {installed}, though it had applied {}; it has applied {}",
-                seen.ever_applied, look.applied
-            ));
-        }
+        self.check_end(seen, end, look)?;
         let from = if cuts == seen.cuts { after(seen.last).max(first) } else { first };
         // A node that is about to stop may not be able to read any more; it says so itself.
         let Ok(entries) = look.log.read_range(from..end, usize::MAX) else { return Ok(()) };
@@ -196,6 +189,26 @@ impl Invariants {
         self.sightings.purges += u64::from(!seen.log.is_empty());
         (seen.log, seen.last, seen.cuts) = (kept, last, cuts);
         Ok(())
+    }
+
+    /// What was applied stays in the log or is in a snapshot.
+    fn check_end(&self, seen: &mut Seen, end: u64, look: &Look<'_>) -> Result<(), String> {
+        // A snapshot is durable before the log is cut to it: a crash in between leaves a log that ends before the state.
+        let installed = after(look.installed);
+        if end.max(installed) >= seen.ever_applied {
+            return Ok(());
+        }
+        // A log that conflicts with a leader's snapshot is given up before that is installed, as far back as this life knows
+        // of commits. Only for a snapshot are commits believed beyond the log's end. Nobody counts on what is given up: a
+        // majority without this node has the entry it conflicts with, and with it all before.
+        if look.committed >= seen.ever_applied {
+            seen.ever_applied = end;
+            return Ok(());
+        }
+        Err(format!(
+            "its log ends at {end} and its snapshot at {installed}, though it had applied {}; it has applied {}, and knows {} committed",
+            seen.ever_applied, look.applied, look.committed
+        ))
     }
 
     /// Counts the voters that the newest membership has and the one before had not, and the other way round.

@@ -3,7 +3,8 @@
 //! Everything that changes goes through the store's one [`Syncer`] in order, so completing an append implies that
 //! all before it are durable. What is queued but not yet written, and a little more, is kept in memory: an append is
 //! readable when it returns, and replication seldom reads the disk. What is committed is not stored: a restarted replica
-//! has its applied state, learns the rest from its leader, and shows nothing until then (see `read.rs`).
+//! has its applied state and what the log itself shows ([`found`]), learns the rest from its leader, and shows nothing
+//! until then (see `read.rs`).
 
 use std::fmt::Debug;
 use std::io;
@@ -14,7 +15,8 @@ use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use parking_lot::Mutex;
 
-use super::keys::{LogKey, entry_index};
+use super::found;
+use super::keys::LogKey;
 use super::record::{seal, unseal};
 use super::store::{Batch, Store};
 use super::syncer::Syncer;
@@ -41,6 +43,8 @@ struct Inner {
     store: Arc<dyn Store>,
     syncer: Syncer,
     known: Mutex<Known>,
+    /// What was known to be committed when the log was opened.
+    committed: Option<LogId>,
     /// How many entries from the start of the log on are durable; `None` once the store has failed.
     durable: watch::Sender<Option<u64>>,
     durable_seen: watch::Receiver<Option<u64>>,
@@ -57,7 +61,8 @@ impl GroupLog {
             purged: read(&*store, group, LogKey::Purged)?,
             ..Known::default()
         };
-        known.last = check_entries(&*store, group, known.purged)?.or(known.purged);
+        let found = found::look(&*store, group, known.purged)?;
+        known.last = found.last.or(known.purged);
         known.first = after(known.purged);
         if is_planted(Mutant::ForgetsVotes) {
             let terms = known.last.map_or(0, |last| last.leader_id.term);
@@ -65,7 +70,8 @@ impl GroupLog {
         }
         let (durable, durable_seen) = watch::channel(Some(after(known.last)));
         let recorder = OnceLock::new();
-        Ok(Self(Arc::new(Inner { group, recorder, store, syncer, known: Mutex::new(known), durable, durable_seen })))
+        let (known, committed) = (Mutex::new(known), found.committed);
+        Ok(Self(Arc::new(Inner { group, recorder, store, syncer, known, committed, durable, durable_seen })))
     }
 
     /// From now on what happens to this log is told to `recorder`.
@@ -217,27 +223,6 @@ fn put<T: serde::Serialize>(batch: &mut Batch, group: GroupId, key: LogKey, valu
     bytes
 }
 
-/// The last entry's log id, after a look at every stored entry.
-fn check_entries(store: &dyn Store, group: GroupId, purged: Option<LogId>) -> io::Result<Option<LogId>> {
-    let mut next = after(purged);
-    let (mut last, mut damage) = (None, None);
-    let mut visit = |key: &[u8], record: &[u8]| {
-        match (entry_index(key), unseal::<Entry>(key, record)) {
-            // A purge records its end before it deletes; a crash between leaves entries that are gone already.
-            (Some(index), _) if index < next && last.is_none() => {}
-            (Some(index), Ok(entry)) if index == next && entry.log_id.index == next => {
-                next += 1;
-                last = Some(entry.log_id);
-            }
-            (_, Err(error)) => damage = Some(error),
-            (_, Ok(_)) => damage = Some(hole(group, next)),
-        }
-        if damage.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    store.scan(&LogKey::Entry(0).of(group), &LogKey::Entry(u64::MAX).of(group), &mut visit)?;
-    damage.map_or(Ok(last), Err)
-}
-
 /// The membership that an entry brings, where it brings one.
 fn membership(entry: &Entry) -> Option<What> {
     let EntryPayload::Membership(members) = &entry.payload else { return None };
@@ -245,7 +230,7 @@ fn membership(entry: &Entry) -> Option<What> {
     Some(What::Membership { voters, learners, joint: members.get_joint_config().len() > 1, index: entry.log_id.index })
 }
 
-fn hole(group: GroupId, index: u64) -> io::Error {
+pub(super) fn hole(group: GroupId, index: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the log of {group} has no entry {index}"))
 }
 
@@ -272,6 +257,11 @@ impl RaftLogStorage<Types> for GroupLog {
     async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
         let known = self.0.known.lock();
         Ok(LogState { last_purged_log_id: known.purged, last_log_id: known.last })
+    }
+
+    /// Less than was committed, and enough that openraft never takes for uncommitted what a later membership shows to be.
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.0.committed)
     }
 
     async fn get_log_reader(&mut self) -> Self {
