@@ -36,8 +36,6 @@ pub enum Mutant {
     StrangersVote,
     /// Pairs are sent in the order of a hash map.
     ShufflesPairs,
-    /// A change of members is committed without the majority of those who voted before.
-    ChangesInOneStep,
     /// A machine carries out again what was asked under the same request id.
     RepeatsRequests,
     /// A machine does not read back which requests it has carried out: a snapshot, and a restart, make it forget them.

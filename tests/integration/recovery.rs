@@ -35,7 +35,11 @@ async fn damage(data: &Path, group: GroupId, log: bool) -> Result<()> {
         incarnation: id(&node["incarnation"])?,
     };
     let stopped = StoppedNode::open(identity, Disk::open(&data.join("raft"))?).await?;
-    if log { stopped.lose_log(group).await? } else { stopped.damage(group).await? }
+    if log {
+        stopped.lose_log(group).await?
+    } else {
+        stopped.damage(group).await?
+    }
     Ok(())
 }
 

@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 
 use crate::check::{Limits, Verdict};
 use crate::report::{self, Page};
-use crate::run::nemesis::Fault;
+use crate::run::nemesis::{Fault, Need};
 use crate::run::{self, Outcome, Plan, Workload};
-use crate::{seed, shrink};
+use crate::{netns, seed, shrink};
 
 /// How a run is.
 #[derive(Clone, Debug, Args)]
@@ -137,6 +137,10 @@ fn once(args: &RunArgs, seed: u64, out: &Path) -> Result<u8> {
     let replay = args.replay(seed);
     super::say(&replay);
     let plan = args.plan(seed)?;
+    if args.nemesis.iter().any(|fault| fault.need() == Need::Namespaces) {
+        // Before there are threads; where it cannot be done, the run says so of each fault that it lacks.
+        let _said_by_the_run = netns::enter();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let start = Instant::now();
     let outcome = runtime.block_on(interruptible(run::run(&plan)))?;

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::EntryPayload;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
@@ -23,7 +22,7 @@ use crate::host::Identity;
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::machine::SnapshotData;
 use crate::storage::state::FrozenState;
-use crate::types::{CommittedLeaderId, Entry, Node, Types, Vote, index_of};
+use crate::types::{CommittedLeaderId, Node, Types, Vote, index_of};
 use crate::{GroupId, NodeId};
 
 /// The slowest link that is not taken for a dead one, in bytes a second: what a deadline allows for the data.
@@ -223,17 +222,6 @@ impl SnapshotAnswer {
     }
 }
 
-/// Whether a change of members among these entries takes a node's vote.
-fn unseats(node: NodeId, entries: &[Entry]) -> bool {
-    entries.iter().any(|entry| match &entry.payload {
-        EntryPayload::Membership(members) => {
-            let configs = members.get_joint_config();
-            configs.len() > 1 && !configs[configs.len() - 1].contains(&node)
-        }
-        _ => false,
-    })
-}
-
 impl RaftNetworkFactory<Types> for Peers {
     type Network = Peer;
 
@@ -254,7 +242,6 @@ impl RaftNetworkV2<Types> for Peer {
         let deadline = if rpc.entries.is_empty() { option.hard_ttl() } else { APPEND_DEADLINE };
         let (to, count, term) = (self.target, rpc.entries.len(), rpc.vote.leader_id.term);
         let (prev, commit) = (index_of(&rpc.prev_log_id), index_of(&rpc.leader_commit));
-        let unasked = is_planted(Mutant::ChangesInOneStep) && unseats(to, &rpc.entries);
         let events = self.peers.events.clone();
         events.tell(term, || What::AppendSent { to, prev, count, commit });
         match self.call(Request::Append(rpc), deadline).await {
@@ -262,7 +249,7 @@ impl RaftNetworkV2<Types> for Peer {
                 events.tell(term, || append_answered(to, prev + count as u64, &response));
                 Ok(response)
             }
-            Err(_) if unasked || is_planted(Mutant::SilenceIsConsent) => Ok(AppendEntriesResponse::Success),
+            Err(_) if is_planted(Mutant::SilenceIsConsent) => Ok(AppendEntriesResponse::Success),
             Ok(_) => Err(self.nonsense()),
             Err(error) => Err(error),
         }
