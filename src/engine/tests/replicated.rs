@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 
 const NODES: u64 = 3;
-const CLIENTS: u64 = 3;
+const CLIENTS: u64 = 4;
 /// Times that a node is away.
 const ROUNDS: u64 = 6;
 /// Points of one round; each round has its own, so that the search for an order of operations stays short.
@@ -126,7 +126,7 @@ impl Client {
             sleep(Duration::from_millis(self.rng.random_range(1..40))).await;
             let id = self.shared.round.load(Ordering::Relaxed) * POINTS + self.rng.random_range(0..POINTS);
             match (self.rng.random_range(0..10), self.seen.get(&id).copied()) {
-                (0..4, _) => self.read(id).await,
+                (0..4, _) => drop(self.read(id).await),
                 (4..6, Some((from, version))) => {
                     let to = self.shared.next();
                     let value = Edn::Vector(vec![number(from), number(to)]);
@@ -154,14 +154,15 @@ impl Client {
             Some(reply) => return self.shared.nonsense.lock().push(reply),
         };
         self.note(kind, f, id, value);
-        if answered && self.rng.random() {
+        if answered {
             let rng = StdRng::seed_from_u64(self.rng.random());
             tokio::spawn(self.shared.clone().repeat(command, rng));
         }
     }
 
-    async fn read(&mut self, id: u64) {
-        let Some(group) = self.shared.pick(&mut self.rng) else { return };
+    /// Whether somebody served it.
+    async fn read(&mut self, id: u64) -> bool {
+        let Some(group) = self.shared.pick(&mut self.rng) else { return false };
         self.note(Type::Invoke, "read", id, Edn::Nil);
         let mode = if self.rng.random() { ReadMode::Linearizable } else { ReadMode::Lease };
         let served = group.read(mode, Instant::now() + PATIENCE).await.is_ok();
@@ -172,6 +173,7 @@ impl Client {
             (true, found) => (Type::Ok, found.map_or(Edn::Nil, |(value, _)| number(value))),
         };
         self.note(kind, "read", id, value);
+        served
     }
 }
 
@@ -242,12 +244,31 @@ async fn story(seed: u64) -> Outcome {
         shared.round.fetch_add(1, Ordering::Relaxed);
     }
     clients.iter().for_each(tokio::task::JoinHandle::abort);
+    // Until the last copy has arrived.
+    sleep(Duration::from_secs(5)).await;
+    last_reads(&cluster, &shared, seed).await;
     let history = shared.history.lock().clone();
     Outcome {
         verdict: check(&history, Model::CasRegister, Limits::default()).unwrap(),
         violation: cluster.violation(),
         nonsense: shared.nonsense.lock().clone(),
         seen: (cluster.sightings().installations, shared.late.load(Ordering::Relaxed)),
+    }
+}
+
+/// Everybody leads once, and shows every point.
+async fn last_reads(cluster: &SimCluster<Engine>, shared: &Shared, seed: u64) {
+    for next in 1..=NODES {
+        if let Some(leader) = cluster.leader().and_then(|leader| cluster.group(leader)) {
+            let _ = leader.transfer_leader(next).await;
+        }
+        sleep(Duration::from_secs(1)).await;
+        let mut reader = Client::new(shared, seed, CLIENTS + next);
+        for id in 0..ROUNDS * POINTS {
+            while !reader.read(id).await {
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
     }
 }
 
