@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use super::Plan;
 use super::nemesis::{Fault, Need};
@@ -52,16 +52,8 @@ impl Rig {
     /// # Errors
     /// What should have worked.
     pub async fn start(plan: &Plan) -> Result<Self> {
-        ensure!(
-            plan.nodes >= 5 || !plan.faults.contains(&Fault::Ring),
-            "a ring of {} nodes cuts nothing: it takes 5 or more",
-            plan.nodes
-        );
+        plan.fits()?;
         let needs = |need: Need| plan.faults.iter().any(|fault| fault.need() == need);
-        ensure!(
-            !(needs(Need::Namespaces) && needs(Need::PeerProxies)),
-            "proxies between nodes are on the loopback interface, and nodes in namespaces are not: run them apart"
-        );
         let mut missing = Vec::new();
         let lan = needs(Need::Namespaces).then(Lan::new).transpose().unwrap_or_else(|why| {
             missing.push((Need::Namespaces, why));
