@@ -1,7 +1,7 @@
 //! Bugs that tests plant on purpose, to see that a checker finds them.
 //!
 //! A fault test is worth what it catches. Each [`Mutant`] is a mistake that consensus, or a machine under it, is known to be
-//! written with; the simulation plants one on its own thread ([`plant`]), a real process takes the one that `QUIVER_MUTANT`
+//! written with; the simulation plants one on its own thread (`plant`), a real process takes the one that `QUIVER_MUTANT`
 //! names. A build without tests has none: there [`is_planted`] is a constant, and the name of that variable, which tests look
 //! for in the binary, is not in it.
 
