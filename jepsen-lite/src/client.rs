@@ -5,7 +5,7 @@
 //! "no"`) and *unknown* (everything else: a time-out, a reset, a 5xx that does not say). What the store says in
 //! `committed` is believed here and checked by the ledger.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use reqwest::Method;
@@ -232,6 +232,27 @@ fn merged(mut body: Value, more: Value) -> Value {
         body.extend(more);
     }
     body
+}
+
+/// Waits until an operation of the cluster is done. Whoever is asked may be in the middle of an election.
+///
+/// # Errors
+/// An operation that failed, or does not end within `patience`.
+pub async fn operation_done(by: &[Client], operation: &str, patience: Duration) -> Result<()> {
+    let start = Instant::now();
+    let mut last = String::new();
+    while start.elapsed() < patience {
+        for client in by {
+            let answer = client.get(&format!("/quiver/v1/operations/{operation}")).await;
+            match answer.body["state"].as_str() {
+                Some("done") => return Ok(()),
+                Some("running") | None => last = format!("{} {}", answer.body, answer.problem),
+                Some(_) => bail!("{operation}: {}", answer.body),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    bail!("{operation} does not end: {last}")
 }
 
 #[cfg(test)]

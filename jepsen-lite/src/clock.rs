@@ -66,6 +66,14 @@ pub fn rate(library: &str, rate: f64) -> Vec<(String, String)> {
     pairs(&[("LD_PRELOAD", library), ("FAKETIME", &format!("+0 x{rate}"))])
 }
 
+/// Removes what the library shares between the processes of a family and leaves behind where one is killed.
+pub(crate) fn forget(pid: u32) {
+    for kind in ["faketime_shm", "sem.faketime_sem"] {
+        // Where there is none, there is nothing to do.
+        let _ = std::fs::remove_file(format!("/dev/shm/{kind}_{pid}"));
+    }
+}
+
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

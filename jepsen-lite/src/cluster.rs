@@ -11,11 +11,13 @@ mod tests;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::client::Client;
+use crate::netns::Lan;
 use crate::ports::PortLease;
 use crate::process::{Process, clean_command};
 use crate::proxy::{Manner, Proxy};
@@ -38,6 +40,8 @@ pub struct Options {
     pub data_dirs: Vec<PathBuf>,
     /// Whether nodes reach each other only through proxies, which [`Node::treat_callers`] makes unkind. Needs a runtime.
     pub peers_by_proxy: bool,
+    /// The network of namespaces that the nodes are in, where they are not all on the loopback interface.
+    pub lan: Option<Arc<Lan>>,
     /// How long a node may take until it is healthy.
     pub patience: Duration,
 }
@@ -53,6 +57,7 @@ impl Options {
             env: Vec::new(),
             data_dirs: Vec::new(),
             peers_by_proxy: false,
+            lan: None,
             patience: Duration::from_secs(60),
         }
     }
@@ -76,6 +81,8 @@ pub struct Node {
     name: String,
     http: PortLease,
     peer: PortLease,
+    /// Where it listens.
+    listen: Ipv4Addr,
     host: String,
     links: Vec<Proxy>,
     env: Vec<(String, String)>,
@@ -91,9 +98,14 @@ impl Node {
         &self.name
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port`, or what its address is.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.http.port())
+        format!("http://{}", self.address())
+    }
+
+    /// Where its HTTP interface listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((self.listen, self.http.port()))
     }
 
     /// The port of its HTTP interface.
@@ -208,14 +220,17 @@ impl Cluster {
         let node = &self.nodes[index];
         let mut command = self.verb(&["server", "--node-id", &node.name]);
         command
-            .args(["--listen", &format!("127.0.0.1:{}", node.http.port())])
-            .args(["--peer-listen", &format!("127.0.0.1:{}", node.peer.port())])
+            .args(["--listen", &node.address().to_string()])
+            .args(["--peer-listen", &format!("{}:{}", node.listen, node.peer.port())])
             .args(["--advertise", &node.host])
             .arg("--data-dir")
             .arg(&node.data)
             .args(&self.options.args)
             .args(more)
             .envs(self.options.env.iter().chain(&node.env).map(|(name, value)| (name, value)));
+        if let Some(lan) = &self.options.lan {
+            lan.place(index, &mut command);
+        }
         let process = Process::start(command, &node.out, &node.log)?;
         self.nodes[index].process = Some(process);
         Ok(())
@@ -366,10 +381,12 @@ fn node(options: &Options, scratch: &Scratch, index: usize) -> Result<Node> {
     };
     let by_proxy = options.peers_by_proxy.then(|| [http.port(), peer.port()]);
     let links: Vec<Proxy> = by_proxy.into_iter().flatten().map(link).collect::<Result<_>>()?;
-    let host = if links.is_empty() { "127.0.0.1".to_owned() } else { Ipv4Addr::from(outside).to_string() };
+    let listen = options.lan.as_ref().map_or(Ok(Ipv4Addr::LOCALHOST), |lan| lan.join(index))?;
+    let host = if links.is_empty() { listen } else { Ipv4Addr::from(outside) }.to_string();
     Ok(Node {
         http,
         peer,
+        listen,
         host,
         links,
         env: Vec::new(),

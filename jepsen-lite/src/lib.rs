@@ -1,8 +1,8 @@
 //! Black-box fault tests on real processes.
 //!
 //! What comes in: the path of a `quiver` binary. What goes out: running clusters that a test may kill, pause, cut off,
-//! starve of their disk, deceive about the time and start again ([`cluster`], [`disk`], [`proxy`], [`clock`]); answers classified as *ok*, *certainly not applied* or
-//! *unknown* ([`client`]); and a judgement of whether what the store shows can be explained by what it acknowledged
+//! starve of their disk, deceive about the time and start again ([`cluster`], [`disk`], [`proxy`], [`netns`], [`clock`]); answers
+//! classified as *ok*, *certainly not applied* or *unknown* ([`client`]); and a judgement of whether what the store shows can be explained by what it acknowledged
 //! ([`ledger`], [`load`]).
 //!
 //! This crate imports nothing of the store. It knows the command line, the HTTP interface and the signals, as any
@@ -22,6 +22,7 @@ pub mod disk;
 pub mod history;
 pub mod ledger;
 pub mod load;
+pub mod netns;
 pub mod ports;
 pub mod process;
 pub mod proxy;

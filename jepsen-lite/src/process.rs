@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::clock;
+
 type Job = (Command, mpsc::Sender<io::Result<Child>>);
 
 /// Spawns on the thread that outlives every test.
@@ -70,6 +72,8 @@ pub fn clean_command(program: &Path) -> Command {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    /// Whether it runs on a clock that was made for it.
+    has_clock: bool,
 }
 
 impl Process {
@@ -78,7 +82,8 @@ impl Process {
         let append = |path: &Path| File::options().create(true).append(true).open(path);
         command.stdout(append(stdout).with_context(|| format!("opening {}", stdout.display()))?);
         command.stderr(append(stderr).with_context(|| format!("opening {}", stderr.display()))?);
-        Ok(Self { child: spawn(command)? })
+        let has_clock = command.get_envs().any(|(name, _)| name.to_string_lossy().starts_with("FAKETIME"));
+        Ok(Self { child: spawn(command)?, has_clock })
     }
 
     /// The process id.
@@ -103,6 +108,9 @@ impl Process {
     pub fn kill(&mut self) {
         self.signal(libc::SIGKILL);
         let _ = self.child.wait();
+        if self.has_clock {
+            clock::forget(self.pid());
+        }
     }
 
     /// Waits for the process to end by itself.

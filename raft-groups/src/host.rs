@@ -225,10 +225,12 @@ impl Host {
     pub fn stored_groups(&self, ids: impl Iterator<Item = GroupId>) -> Result<Vec<GroupId>, OpenError> {
         let mut stored = Vec::new();
         for id in ids {
-            let mark = mark::read_mark(id, &*self.0.stores.log);
-            let mark = mark.map_err(|source| OpenError::Io { what: format!("the mark of {id}"), source })?;
-            if matches!(mark, Some(Mark::Founder | Mark::Newcomer)) {
-                stored.push(id);
+            match mark::read_mark(id, &*self.0.stores.log) {
+                Ok(Some(Mark::Founder | Mark::Newcomer)) => stored.push(id),
+                Ok(None | Some(Mark::Erased)) => {}
+                // Of a damaged mark so much is known: something was here.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => stored.push(id),
+                Err(source) => return Err(OpenError::Io { what: format!("the mark of {id}"), source }),
             }
         }
         Ok(stored)

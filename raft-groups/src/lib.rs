@@ -12,10 +12,7 @@ mod ids;
 pub mod inspect;
 mod machine;
 mod membership;
-#[cfg(any(test, feature = "mutants"))]
 pub mod mutants;
-#[cfg(not(any(test, feature = "mutants")))]
-mod mutants;
 pub mod network;
 mod read;
 mod recovery;

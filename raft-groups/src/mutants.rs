@@ -1,9 +1,9 @@
 //! Bugs that tests plant on purpose, to see that a checker finds them.
 //!
-//! A fault test is worth what it catches. Each [`Mutant`] is a mistake that consensus is known to be written with; the
-//! simulation plants one on its own thread ([`plant`]), a real process takes the one that `QUIVER_MUTANT` names. A build
-//! without tests has none: there [`is_planted`] is a constant, and the name of that variable, which tests look for in the
-//! binary, is not in it.
+//! A fault test is worth what it catches. Each [`Mutant`] is a mistake that consensus, or a machine under it, is known to be
+//! written with; the simulation plants one on its own thread (`plant`), a real process takes the one that `QUIVER_MUTANT`
+//! names. A build without tests has none: there [`is_planted`] is a constant, and the name of that variable, which tests look
+//! for in the binary, is not in it.
 
 /// A bug, by what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +36,15 @@ pub enum Mutant {
     StrangersVote,
     /// Pairs are sent in the order of a hash map.
     ShufflesPairs,
+    /// A machine carries out again what was asked under the same request id.
+    RepeatsRequests,
+    /// A machine does not read back which requests it has carried out: a snapshot, and a restart, make it forget them.
+    ForgetsRequests,
 }
 
+/// Whether the bug is planted: never, in a build without tests.
 #[cfg(not(any(test, feature = "mutants")))]
-pub(crate) const fn is_planted(_: Mutant) -> bool {
+pub const fn is_planted(_: Mutant) -> bool {
     false
 }
 
@@ -89,6 +94,8 @@ mod planted {
             ("silence-is-consent", Mutant::SilenceIsConsent),
             ("forget-promises", Mutant::ForgetsPromises),
             ("ack-too-early", Mutant::AcksTooEarly),
+            ("repeat-requests", Mutant::RepeatsRequests),
+            ("forget-requests", Mutant::ForgetsRequests),
         ];
         let mutant = known.iter().find(|(known, _)| *known == name).map(|(_, mutant)| *mutant);
         Some(mutant.unwrap_or_else(|| panic!("QUIVER_MUTANT names no bug: {name}")))

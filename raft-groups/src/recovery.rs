@@ -108,6 +108,19 @@ impl StoppedNode {
         self.stores.log_syncer.carry_out(batch, true).await.map_err(|error| failed(group, error))
     }
 
+    /// Loses all that the log store holds of a group, so that tests can see a replica noticed as damaged which only its state
+    /// still tells of.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    #[cfg(any(test, feature = "mutants"))]
+    pub async fn lose_log(&self, group: GroupId) -> io::Result<()> {
+        let of_group = group.0.to_be_bytes().to_vec();
+        let all = (of_group.clone(), crate::storage::store::end_of_prefix(&of_group));
+        crate::storage::state::erase_range(&*self.stores.log, &self.stores.log_syncer, all).await?;
+        self.stores.log_syncer.carry_out(Batch::default(), true).await
+    }
+
     /// Damages what is stored of a group's state, so that tests can see a replica noticed as damaged.
     ///
     /// # Errors

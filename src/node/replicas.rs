@@ -132,7 +132,9 @@ impl Replicas {
             self.open(group, map).await;
         }
         let stored = self.stored(map);
-        let here = |group: &GroupId| self.is_open(*group) || stored.contains(group);
+        // One that is damaged may have lost even the mark by which the disk is known to hold it.
+        let damaged = |group: &GroupId| self.groups.closed(*group).is_some() && !self.replaced.lock().contains(group);
+        let here = |group: &GroupId| self.is_open(*group) || stored.contains(group) || damaged(group);
         let unwanted: Vec<GroupId> = self.unwanted(map).filter(here).collect();
         if !unwanted.is_empty()
             && let Err(error) = self.let_go(&unwanted).await
@@ -209,7 +211,8 @@ impl Replicas {
         } else {
             tracing::error!(
                 %group,
-                "a replica was damaged again after it had been replaced: this node gets no other one before it is                  restarted; look at its disk"
+                "a replica was damaged again after it had been replaced: this node gets no other one before it is \
+                 restarted; look at its disk"
             );
         }
     }

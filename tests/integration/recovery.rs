@@ -21,8 +21,8 @@ use crate::support::{
 
 const ARGS: [&str; 4] = ["--shards", "3", "--node-lost-after-ms", "4000"];
 
-/// Damages a stopped node's replica of a group.
-async fn damage(data: &Path, group: GroupId) -> Result<()> {
+/// Damages a stopped node's replica of a group: what is stored of its state, or all of its log, mark and vote.
+async fn damage(data: &Path, group: GroupId, log: bool) -> Result<()> {
     let text = std::fs::read(data.join("node.json"))?;
     let node = serde_json::from_slice::<Value>(&text)?["node"].clone();
     let id = |value: &Value| -> Result<[u8; 16]> {
@@ -35,7 +35,12 @@ async fn damage(data: &Path, group: GroupId) -> Result<()> {
         incarnation: id(&node["incarnation"])?,
     };
     let stopped = StoppedNode::open(identity, Disk::open(&data.join("raft"))?).await?;
-    Ok(stopped.damage(group).await?)
+    if log {
+        stopped.lose_log(group).await?
+    } else {
+        stopped.damage(group).await?
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,10 +54,11 @@ async fn a_damaged_replica_is_made_anew_by_itself() -> Result<()> {
         put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
     }
     // A shard's replica and the map's.
-    for (round, group) in [GroupId(1 + seed % 3), GroupId(0)].into_iter().enumerate() {
+    let (shard, map) = (GroupId(1 + seed % 3), GroupId(0));
+    for (round, (group, log)) in [(shard, false), (map, false), (shard, true), (map, true)].into_iter().enumerate() {
         let victim = (seed as usize + round) % 3;
         ensure!(cluster.terminate(victim).await? == Some(0), "a clean stop");
-        damage(cluster.node(victim).data(), group).await?;
+        damage(cluster.node(victim).data(), group, log).await?;
         let before = cluster.node(victim).log().len();
         cluster.restart(victim)?;
         let start = Instant::now();
@@ -69,7 +75,8 @@ async fn a_damaged_replica_is_made_anew_by_itself() -> Result<()> {
         }
         at_home(&cluster.client(victim), &["node1", "node2", "node3"], 3).await?;
         cluster.wait_healthy().await?;
-        println!("  node{}: {group} was damaged and is made anew", victim + 1);
+        let what = if log { "log" } else { "state" };
+        println!("  node{}: the {what} of {group} was damaged, and its replica is made anew", victim + 1);
     }
     for key in 60..80 {
         put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;

@@ -22,6 +22,9 @@ use crate::shrink;
 /// Not understood, or not read.
 const USAGE: u8 = 2;
 
+/// No verdict: a run that failed, or was interrupted.
+const UNKNOWN: u8 = 3;
+
 /// None of the faults can be done here.
 const SKIPPED: u8 = 4;
 

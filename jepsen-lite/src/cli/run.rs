@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 
 use crate::check::{Limits, Verdict};
 use crate::report::{self, Page};
-use crate::run::nemesis::Fault;
+use crate::run::nemesis::{Fault, Need};
 use crate::run::{self, Outcome, Plan, Workload};
-use crate::{seed, shrink};
+use crate::{netns, seed, shrink};
 
 /// How a run is.
 #[derive(Clone, Debug, Args)]
@@ -73,12 +73,13 @@ impl RunArgs {
         let level = self.level.name();
         let time = Duration::from_secs(self.seconds);
         let env = self.mutant.iter().map(|mutant| ("QUIVER_MUTANT".to_owned(), mutant.clone())).collect();
-        Ok(Plan {
+        let plan = Plan {
             nodes: usize::from(self.nodes),
             snapshot_after: self.snapshot_after,
             env,
             ..Plan::new(self.binary.clone(), self.workload, level, &self.nemesis, seed, time)
-        })
+        };
+        plan.fits().map(|()| plan)
     }
 
     fn faults(&self) -> String {
@@ -137,9 +138,19 @@ fn once(args: &RunArgs, seed: u64, out: &Path) -> Result<u8> {
     let replay = args.replay(seed);
     super::say(&replay);
     let plan = args.plan(seed)?;
+    if args.nemesis.iter().any(|fault| fault.need() == Need::Namespaces) {
+        // Before there are threads; where it cannot be done, the run says so of each fault that it lacks.
+        let _said_by_the_run = netns::enter();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let start = Instant::now();
-    let outcome = runtime.block_on(interruptible(run::run(&plan)))?;
+    let outcome = match runtime.block_on(interruptible(run::run(&plan))) {
+        Ok(outcome) => outcome,
+        Err(why) => {
+            eprintln!("unknown: there was no run: {why:#}");
+            return Ok(super::UNKNOWN);
+        }
+    };
     for (fault, why) in &outcome.skipped {
         super::say(&format!("SKIPPED, NOT TESTED: {}: {why}", fault.name()));
     }

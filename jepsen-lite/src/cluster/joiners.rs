@@ -18,11 +18,17 @@ impl Cluster {
 
     /// Wipes a stopped node's directory, and starts it as a new node that waits to be adopted.
     pub fn start_anew(&mut self, index: usize, by: usize) -> Result<()> {
-        let data = self.nodes[index].data.clone();
-        if data.exists() {
-            std::fs::remove_dir_all(&data).with_context(|| format!("cannot wipe {}", data.display()))?;
-        }
+        self.wipe(index)?;
         self.restart_joiner(index, by)
+    }
+
+    /// All that a stopped node had stored is gone.
+    pub fn wipe(&mut self, index: usize) -> Result<()> {
+        let data = &self.nodes[index].data;
+        if data.exists() {
+            std::fs::remove_dir_all(data).with_context(|| format!("cannot wipe {}", data.display()))?;
+        }
+        Ok(())
     }
 
     /// Starts a node again in its old directory, as a service would: it still says whom it joins, since it may have

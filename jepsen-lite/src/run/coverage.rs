@@ -33,7 +33,8 @@ fn missing(plan: &Plan, faults: &[Fault], history: &History) -> Option<String> {
     if faults.contains(&Fault::LeftBehind) && !named("snapshot-installed") {
         return Some("no snapshot was installed".to_owned());
     }
-    if faults.contains(&Fault::Partition) && (named("served") || !named("refused")) {
+    let cuts_off = [Fault::Partition, Fault::NetnsPartition].iter().any(|fault| faults.contains(fault));
+    if cuts_off && (named("served") || !named("refused")) {
         return Some("a node that was cut off did not refuse a read that must be fresh".to_owned());
     }
     let (served, all) = served_under_faults(faults, history);

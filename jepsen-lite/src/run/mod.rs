@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use crate::check::{self, Limits, Model, Verdict};
 use crate::history::History;
 use crate::history::edn::Edn;
-use nemesis::{Fault, Nemesis};
+use nemesis::{Fault, Need, Nemesis};
 use recorder::Recorder;
 use rig::Rig;
 use watch::Watch;
@@ -105,6 +105,24 @@ impl Plan {
     pub fn new(binary: PathBuf, workload: Workload, level: &str, faults: &[Fault], seed: u64, time: Duration) -> Self {
         let (faults, level, env) = (faults.to_vec(), level.to_owned(), Vec::new());
         Self { binary, workload, faults, level, seed, time, nodes: 3, snapshot_after: None, env }
+    }
+
+    /// Whether its faults can be done together, to so many nodes.
+    ///
+    /// # Errors
+    /// In words, where they cannot.
+    pub fn fits(&self) -> Result<()> {
+        let needs = |need: Need| self.faults.iter().any(|fault| fault.need() == need);
+        ensure!(
+            self.nodes >= 5 || !self.faults.contains(&Fault::Ring),
+            "a ring of {} nodes cuts nothing: it takes 5 or more",
+            self.nodes
+        );
+        ensure!(
+            !(needs(Need::Namespaces) && needs(Need::PeerProxies)),
+            "proxies between nodes are on the loopback interface, and nodes in namespaces are not: run them apart"
+        );
+        Ok(())
     }
 
     /// Further arguments of every node.

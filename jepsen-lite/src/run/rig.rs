@@ -4,8 +4,9 @@
 //! the disks. A fault that this machine has no means for is left out, and said ([`Rig::skipped`]).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use super::Plan;
 use super::nemesis::{Fault, Need};
@@ -14,6 +15,7 @@ use crate::client::Client;
 use crate::clock::{self, WallClock};
 use crate::cluster::{Cluster, Options};
 use crate::disk::{LoopDisk, NoDisk};
+use crate::netns::Lan;
 use crate::ports::PortLease;
 use crate::proxy::{Manner, Proxy};
 
@@ -35,6 +37,8 @@ pub struct Rig {
     pub clocks: Vec<WallClock>,
     /// A disk of each of the first nodes.
     pub disks: Vec<LoopDisk>,
+    /// The network between the nodes, where they are in namespaces.
+    pub lan: Option<Arc<Lan>>,
     /// The level at which a node that is cut off must refuse: the run's, or where that is ONE the next.
     pub fresh_level: String,
     /// In front of each node that clients know; empty where nothing is to be done to them.
@@ -48,13 +52,14 @@ impl Rig {
     /// # Errors
     /// What should have worked.
     pub async fn start(plan: &Plan) -> Result<Self> {
-        ensure!(
-            plan.nodes >= 5 || !plan.faults.contains(&Fault::Ring),
-            "a ring of {} nodes cuts nothing: it takes 5 or more",
-            plan.nodes
-        );
+        plan.fits()?;
         let needs = |need: Need| plan.faults.iter().any(|fault| fault.need() == need);
         let mut missing = Vec::new();
+        let lan = needs(Need::Namespaces).then(Lan::new).transpose().unwrap_or_else(|why| {
+            missing.push((Need::Namespaces, why));
+            None
+        });
+        let lan = lan.map(Arc::new);
         let disks = if needs(Need::Disks) { disks(plan.nodes, &mut missing)? } else { Vec::new() };
         let library = needs(Need::Clocks).then(clock::library).transpose();
         let library = library.unwrap_or_else(|why| {
@@ -65,6 +70,7 @@ impl Rig {
             nodes: plan.nodes,
             data_dirs: disks.iter().map(|disk| disk.path().join("data")).collect(),
             peers_by_proxy: needs(Need::PeerProxies),
+            lan: lan.clone(),
             env: plan.env.clone(),
             ..Options::new("jepsen-lite", &plan.binary)
         };
@@ -85,7 +91,7 @@ impl Rig {
         let (members, by_proxy) = ((0..plan.nodes).collect(), needs(Need::ClientProxies));
         let fresh_level = if plan.level == "one" { "quorum".to_owned() } else { plan.level.clone() };
         let client_proxies = Vec::new();
-        Ok(Self { cluster, members, faults, skipped, clocks, disks, fresh_level, client_proxies, by_proxy })
+        Ok(Self { cluster, members, faults, skipped, clocks, disks, lan, fresh_level, client_proxies, by_proxy })
     }
 
     /// Where clients reach the members.
@@ -96,9 +102,9 @@ impl Rig {
         let mut doors = Vec::new();
         while self.by_proxy && self.client_proxies.len() < self.cluster.nodes().len() {
             let index = self.client_proxies.len();
-            let (lease, target) = (PortLease::take()?, self.cluster.nodes()[index].port());
-            let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-            self.client_proxies.push((Proxy::start(at(lease.port()), at(target), index as u64)?, lease));
+            let (lease, target) = (PortLease::take()?, self.cluster.nodes()[index].address());
+            let at = SocketAddr::from(([127, 0, 0, 1], lease.port()));
+            self.client_proxies.push((Proxy::start(at, target, index as u64)?, lease));
         }
         for index in &self.members {
             let client = match self.client_proxies.get(*index) {

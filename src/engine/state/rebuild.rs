@@ -4,6 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 
 use raft_groups::StateReader;
+use raft_groups::mutants::{Mutant, is_planted};
 
 use super::record::{self, Key, StoredPoint, StoredRequest, StoredSchema, StoredVector, hash};
 use super::{Point, State, Table};
@@ -58,6 +59,7 @@ impl State {
                 table.set_schema(&stored.schema, stored.version, built, hash);
             }
             Key::Point(collection, id) => self.load_point(collection, id, key, value, hash)?,
+            Key::Request(_) if is_planted(Mutant::ForgetsRequests) => {}
             Key::Request(id) => {
                 let stored: StoredRequest = record::decode(key, value)?;
                 if !self.requests.insert(id, stored, hash).is_empty() {

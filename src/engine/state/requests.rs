@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use raft_groups::mutants::{Mutant, is_planted};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -54,7 +55,7 @@ pub(in crate::engine) fn fingerprint(command: &[u8]) -> u128 {
 
 impl Requests {
     pub(in crate::engine) fn look_up(&self, id: RequestId, fingerprint: u128) -> Option<Remembered<'_>> {
-        let entry = self.entries.get(&id)?;
+        let entry = self.entries.get(&id).filter(|_| !is_planted(Mutant::RepeatsRequests))?;
         Some(if entry.fingerprint == fingerprint { Remembered::Same(&entry.outcome) } else { Remembered::Reused })
     }
 

@@ -6,6 +6,7 @@ mod indexing;
 mod payload_indexes;
 mod points;
 mod replay;
+mod replicated;
 mod search;
 
 use std::collections::BTreeMap;

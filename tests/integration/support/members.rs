@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use jepsen_lite::client::{Answer, Client};
+use anyhow::{Context, Result, ensure};
+use jepsen_lite::client::{Answer, Client, operation_done};
 use jepsen_lite::cluster::Cluster;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -23,22 +23,9 @@ pub fn operation_of(answer: Answer) -> Result<String> {
     Ok(answer.body["operation_id"].as_str().context("no `operation_id`")?.to_owned())
 }
 
-/// Waits until an operation is done. Whoever is asked may be in the middle of an election.
+/// Waits until an operation is done.
 pub async fn done(by: &[Client], operation: &str) -> Result<()> {
-    let start = Instant::now();
-    let mut last = String::new();
-    while start.elapsed() < 2 * PATIENCE {
-        for client in by {
-            let answer = client.get(&format!("/quiver/v1/operations/{operation}")).await;
-            match answer.body["state"].as_str() {
-                Some("done") => return Ok(()),
-                Some("running") | None => last = format!("{} {}", answer.body, answer.problem),
-                Some(_) => bail!("{operation}: {}", answer.body),
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    bail!("{operation} does not end: {last}")
+    operation_done(by, operation, 2 * PATIENCE).await
 }
 
 /// What `GET /cluster/status` says.

@@ -19,6 +19,10 @@ pub enum Fault {
     Ring,
     /// A partition that comes and goes several times a second.
     Flapping,
+    /// The kernel loses all between one node and all others.
+    NetnsPartition,
+    /// The kernel loses all that one node sends to others, or that others send to it.
+    NetnsOneWay,
     /// What one node sends arrives late, and what is sent to it.
     Delay,
     /// Callers of one node wait, with jitter, or get its bytes drop by drop, or its answers break off.
@@ -41,6 +45,8 @@ pub enum Fault {
     DiskError,
     /// One node's log is cut short, or a bit of it flips, while the node is down.
     Damage,
+    /// One node's disk is lost with all that was on it, and a new node takes the place of the lost one.
+    Replace,
     /// A node joins, and another leaves.
     Churn,
     /// One node is away for so long that the others have purged what it lacks.
@@ -56,6 +62,8 @@ pub enum Need {
     Disks,
     /// The library that deceives a process about the time.
     Clocks,
+    /// A network namespace for each node, which only root can make.
+    Namespaces,
     /// Proxies between nodes.
     PeerProxies,
     /// Proxies between clients and nodes.
@@ -74,6 +82,8 @@ impl Fault {
             Self::Bridge => "bridge",
             Self::Ring => "ring",
             Self::Flapping => "flapping",
+            Self::NetnsPartition => "netns-partition",
+            Self::NetnsOneWay => "netns-one-way",
             Self::Delay => "delay",
             Self::SlowPeers => "slow-peers",
             Self::SlowClients => "slow-clients",
@@ -85,6 +95,7 @@ impl Fault {
             Self::DiskFull => "disk-full",
             Self::DiskError => "disk-error",
             Self::Damage => "damage",
+            Self::Replace => "replace",
             Self::Churn => "churn",
             Self::LeftBehind => "left-behind",
         }
@@ -95,6 +106,7 @@ impl Fault {
         match self {
             Self::PowerLoss | Self::PowerLossAll | Self::DiskFull | Self::DiskError => Need::Disks,
             Self::ClockJump | Self::ClockRate => Need::Clocks,
+            Self::NetnsPartition | Self::NetnsOneWay => Need::Namespaces,
             Self::SlowPeers => Need::PeerProxies,
             Self::SlowClients | Self::CutReplies => Need::ClientProxies,
             _ => Need::Nothing,
@@ -108,6 +120,7 @@ impl Fault {
 
     /// Whether leaders are gone or cut off for longer than followers wait, so that an election is due in a run of it.
     pub fn forces_elections(self) -> bool {
-        matches!(self, Self::Kill | Self::KillAll | Self::Partition | Self::PowerLoss | Self::PowerLossAll)
+        let cuts_off = matches!(self, Self::Partition | Self::NetnsPartition);
+        cuts_off || matches!(self, Self::Kill | Self::KillAll | Self::PowerLoss | Self::PowerLossAll)
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use serde_json::{Value, json};
 
 use super::super::workload::COLLECTION;
 use super::{Fault, Nemesis};
 use crate::history::edn::Edn;
+use crate::netns::Lan;
 use crate::proxy::Manner;
 
 /// Longer than a leader that nobody answers may serve on.
@@ -16,24 +17,56 @@ const LEASE: Duration = Duration::from_secs(2);
 
 impl Nemesis<'_> {
     /// Cuts a node off, and asks it for a fresh answer once its lease must have run out: it has to refuse.
-    pub(super) async fn partition(&mut self, victim: usize, hold: Duration) -> Result<()> {
-        let others: Vec<usize> = self.rig.members.iter().copied().filter(|index| *index != victim).collect();
+    pub(super) async fn partition(&mut self, fault: Fault, victim: usize, hold: Duration) -> Result<()> {
+        let others = self.others(victim);
         let names: Vec<String> = others.iter().map(|index| self.name(*index)).collect();
         let client = self.client(victim);
-        let cut = client.cut(&names).await;
-        ensure!(cut.success(), "cutting {} off: {}", self.name(victim), cut.problem);
+        let by_kernel = fault == Fault::NetnsPartition;
+        if by_kernel {
+            let both = others.iter().flat_map(|other| [(victim, *other), (*other, victim)]);
+            self.lose(both)?;
+        } else {
+            let cut = client.cut(&names).await;
+            ensure!(cut.success(), "cutting {} off: {}", self.name(victim), cut.problem);
+        }
         tokio::time::sleep(hold.max(LEASE)).await;
         let more = json!({"consistency": self.rig.fresh_level, "timeout_ms": 700});
         let probe = client.scroll(COLLECTION, 1, more).await;
         let said = if probe.success() { "served" } else { "refused" };
         self.recorder.note("probe", said, Edn::Str(format!("{} at {}", self.name(victim), self.rig.fresh_level)));
+        if by_kernel {
+            return self.lan()?.mend();
+        }
         let healed = client.heal().await;
         ensure!(healed.success(), "healing {}: {}", self.name(victim), healed.problem);
         Ok(())
     }
 
+    /// The kernel loses what one node sends, or what is sent to it.
+    pub(super) async fn lose_one_way(&mut self, victim: usize, hold: Duration) -> Result<()> {
+        let (others, sends) = (self.others(victim), self.rng.random());
+        let direction = if sends { "sends" } else { "is sent" };
+        self.recorder.note("links", "lost", Edn::Str(format!("what {} {direction}", self.name(victim))));
+        self.lose(others.into_iter().map(|other| if sends { (victim, other) } else { (other, victim) }))?;
+        tokio::time::sleep(hold).await;
+        self.lan()?.mend()
+    }
+
+    fn lose(&self, mut between: impl Iterator<Item = (usize, usize)>) -> Result<()> {
+        let lan = self.lan()?;
+        between.try_for_each(|(from, to)| lan.lose(from, to))
+    }
+
+    fn lan(&self) -> Result<&Lan> {
+        self.rig.lan.as_deref().context("the nodes are in no namespaces")
+    }
+
+    fn others(&self, victim: usize) -> Vec<usize> {
+        self.rig.members.iter().copied().filter(|index| *index != victim).collect()
+    }
+
     pub(super) async fn links(&mut self, fault: Fault, victim: usize, hold: Duration) -> Result<()> {
-        let others: Vec<usize> = self.rig.members.iter().copied().filter(|index| *index != victim).collect();
+        let others = self.others(victim);
         let (direction, place) = (self.rng.random_range(0..2), self.rng.random_range(0..others.len().max(1)));
         // From a nuisance to more than a follower waits for its leader.
         let ms = [40, 200, 700][self.rng.random_range(0..3)];

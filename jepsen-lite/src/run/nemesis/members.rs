@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Nemesis;
-use crate::client::Client;
+use crate::client::{Client, operation_done};
 use crate::history::edn::Edn;
 
 /// How long a change of members, and a purge, may take under load.
@@ -29,6 +29,15 @@ impl Nemesis<'_> {
         self.leave(leaving).await
     }
 
+    /// A node is lost with its disk. Only a new node can take its place: the old one has forgotten what it acknowledged.
+    pub(super) async fn replace(&mut self, victim: usize, hold: Duration) -> Result<()> {
+        self.rig.cluster.kill(victim);
+        self.rig.cluster.wipe(victim)?;
+        tokio::time::sleep(hold).await;
+        self.join().await?;
+        self.leave(victim).await
+    }
+
     pub(super) async fn join(&mut self) -> Result<()> {
         let by = self.alive(&[])?;
         let index = self.rig.cluster.start_joiner(by)?;
@@ -44,7 +53,7 @@ impl Nemesis<'_> {
             }
             tokio::time::sleep(PAUSE).await;
         };
-        done(&self.clients_but(&[]), &operation).await?;
+        operation_done(&self.clients_but(&[]), &operation, PATIENCE).await?;
         self.recorder.note("members", "joined", Edn::Str(self.name(index)));
         self.rig.members.push(index);
         self.doors.set(self.rig.doors()?);
@@ -65,7 +74,7 @@ impl Nemesis<'_> {
             tokio::time::sleep(PAUSE).await;
         };
         if let Some(operation) = operation {
-            done(&self.clients_but(&[leaving]), &operation).await?;
+            operation_done(&self.clients_but(&[leaving]), &operation, PATIENCE).await?;
         }
         self.recorder.note("members", "left", Edn::Str(name));
         self.rig.members.retain(|index| *index != leaving);
@@ -137,22 +146,4 @@ impl Nemesis<'_> {
 async fn row(client: &Client, member: &str) -> Result<u64> {
     let shards = client.with_deadline(Duration::from_secs(2)).shards().await.ok()?;
     shards["shards"][0][member].as_u64().with_context(|| format!("no `{member}` in {shards}"))
-}
-
-/// Waits until an operation is done. Whoever is asked may be in the middle of an election.
-async fn done(by: &[Client], operation: &str) -> Result<()> {
-    let start = Instant::now();
-    let mut last = String::new();
-    while start.elapsed() < PATIENCE {
-        for client in by {
-            let answer = client.get(&format!("/quiver/v1/operations/{operation}")).await;
-            match answer.body["state"].as_str() {
-                Some("done") => return Ok(()),
-                Some("running") | None => last = format!("{} {}", answer.body, answer.problem),
-                Some(_) => bail!("{operation}: {}", answer.body),
-            }
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    bail!("{operation} does not end: {last}")
 }

@@ -64,7 +64,8 @@ impl Nemesis<'_> {
                 self.rig.cluster.resume(victim);
                 Ok(())
             }
-            Fault::Partition => self.partition(victim, hold).await,
+            Fault::Partition | Fault::NetnsPartition => self.partition(fault, victim, hold).await,
+            Fault::NetnsOneWay => self.lose_one_way(victim, hold).await,
             Fault::OneWay | Fault::Bridge | Fault::Ring | Fault::Flapping | Fault::Delay => {
                 self.links(fault, victim, hold).await
             }
@@ -79,6 +80,7 @@ impl Nemesis<'_> {
             Fault::DiskFull => self.fill_disk(victim, hold).await,
             Fault::DiskError => self.fail_disk(victim, hold).await,
             Fault::Damage => self.damage(victim).await,
+            Fault::Replace => self.replace(victim, hold).await,
             Fault::Churn => self.churn(hold).await,
             Fault::LeftBehind => self.leave_behind(victim).await,
         }
