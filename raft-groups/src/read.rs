@@ -181,7 +181,7 @@ impl<M: Machine> Replica<M> {
                 ReadError::NotLeader { leader }
             }
             RaftError::APIError(LinearizableReadError::QuorumNotEnough(error)) => {
-                ReadError::NoQuorum { reason: format!("only nodes {:?} answered", error.got) }
+                ReadError::NoQuorum { reason: format!("only {} of the voters answered", error.got.len()) }
             }
             RaftError::Fatal(error) => ReadError::Stopped { reason: error.to_string() },
         }

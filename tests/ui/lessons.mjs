@@ -6,7 +6,16 @@ import { eventually, json, leaderByNodes } from './demo.mjs';
 import { agree, mend, openLed } from './parts.mjs';
 
 /** Longest wait for one step, in ms. */
-const STEP_MS = 180_000;
+const STEP_MS = 300_000;
+
+/** What the page must have shown while a step went on, by lesson and step. */
+const SIGNS = {
+  'leader-crash': { 1: '.node[data-state="down"]' },
+  'split-vote': { 1: '.node[data-role="candidate"]' },
+  'stale-leader': { 1: '.node[data-role="leader"]:not([data-leads])' },
+  'log-repair': { 1: 'td[data-mark="written"]', 3: 'td[data-mark="truncated"]' },
+  'snapshot-catch-up': { 2: 'td[data-mark="snapshot"]' },
+};
 
 async function state(page) {
   return page.evaluate(() => {
@@ -45,6 +54,9 @@ async function take(kit, page, name) {
       assert.ok((await page.textContent('#lesson .because')).length > 10, `step ${step} does not say why`);
     }
     now = await state(page);
+    const sign = SIGNS[name]?.[step];
+    const shown = sign && page.waitForSelector(sign, { state: 'attached', timeout: STEP_MS });
+    const pictured = shown?.then(() => kit.picture(page, `lesson-${name}-${step}-sign`));
     if (now.performed !== 'true') {
       await page.click('#next');
       now = await calm(
@@ -53,6 +65,7 @@ async function take(kit, page, name) {
         (seen) => seen.step === String(step) && (seen.performed === 'true' || seen.done === 'true'),
       );
     }
+    await pictured;
     for (const check of now.checks) assert.equal(check.holds, 'true', `step ${step}: "${check.says}" (${check.saw})`);
     held += now.checks.length;
     const told = await json(`${kit.base}/api/lesson`);

@@ -82,12 +82,15 @@ const tell = {
     '5.3',
     ROUTINE,
   ],
-  append_refused: (e) => [
-    `${e.from} refuses entries of ${e.node}${e.reason ? ` (${String(e.reason).replaceAll('_', ' ')})` : ''}; the leader looks further back for where their logs agree.`,
-    '5.3',
-    STORY,
-    'bad',
-  ],
+  append_refused: (e) =>
+    e.reason === 'higher_term'
+      ? [`${e.from} no longer listens to ${e.node}: it knows of a newer term than ${e.term}.`, '5.1', STORY, 'bad']
+      : [
+          `${e.from} does not find the entry that ${e.node} builds on; the leader looks further back for where their logs agree.`,
+          '5.3',
+          STORY,
+          'bad',
+        ],
   message_lost: (e) => [
     `A ${messages[e.what] ?? e.what} from ${e.node} to ${e.to} is lost: ${lostReasons[e.reason] ?? e.reason}.`,
     '5.5',
