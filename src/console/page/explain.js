@@ -66,12 +66,10 @@ const tell = {
       : [`${e.node} gives its one vote of term ${e.term} to ${e.candidate}.`, '5.2', STORY, 'good'],
   vote_refused(e) {
     const [why, section] = voteReasons[e.reason] ?? ['it has a reason to', '5.2'];
-    return [
-      `${e.node} refuses ${e.candidate} its vote: ${why}.`,
-      section,
-      e.pre ? DETAIL : STORY,
-      e.pre ? 'plain' : 'bad',
-    ];
+    if (!e.pre) return [`${e.node} refuses ${e.candidate} its vote: ${why}.`, section, STORY, 'bad'];
+    // That a leader is kept although somebody does not hear it is what the question before the vote is for.
+    const weight = e.reason === 'leader_alive' ? STORY : DETAIL;
+    return [`Asked before any vote, ${e.node} would not elect ${e.candidate}: ${why}.`, section, weight];
   },
   append_sent: (e) =>
     e.count

@@ -95,7 +95,7 @@ pub(super) fn look(stage: &Stage, cast: &Cast, check: &Check, before: &Before, a
         Check::Truncated(who) => look.happened("truncated", &node(who)),
         Check::Uncommitted(who) => look.uncommitted(&node(who)),
         Check::Behind(who, other) => look.behind(&node(who), &node(other)),
-        Check::Purged(who) => look.happened("purged", &node(who)),
+        Check::Purged(who) => look.purged(&node(who)),
         Check::SnapshotInstalled(who) => look.happened("snapshot_installed", &node(who)),
         Check::SameLeader => look.same_leader(),
         Check::Voter(who) => look.voter(&node(who)),
@@ -221,6 +221,12 @@ impl Look<'_> {
             }
             None => seen(false, format!("{name} shows nothing")),
         }
+    }
+
+    fn purged(&self, name: &str) -> Seen {
+        let (snapshot, purged) = self.replica(name).map_or((0, 0), |replica| (replica.snapshot, replica.purged));
+        let saw = format!("its snapshot stands at {snapshot}, its log begins after {purged}");
+        Seen { saw, ..self.happened("purged", name) }
     }
 
     fn behind(&self, name: &str, other: &str) -> Seen {
