@@ -38,3 +38,5 @@ mod retries;
 mod staleness;
 #[path = "integration/tidy.rs"]
 mod tidy;
+#[path = "integration/watching.rs"]
+mod watching;

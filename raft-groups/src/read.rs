@@ -162,8 +162,10 @@ impl<M: Machine> Replica<M> {
         let deadline = self.settings.election_max;
         match self.peers.call(leader, Lane::Wait, Request::ReadIndex, deadline).await {
             Ok(Reply::ReadIndex(outcome)) => outcome,
-            Ok(_) => Err(ReadError::NoQuorum { reason: format!("node {leader} gave no sensible answer") }),
-            Err(error) => Err(ReadError::NoQuorum { reason: error.to_string() }),
+            Ok(_) => Err(ReadError::NoQuorum { reason: "the leader gave no sensible answer".to_owned() }),
+            Err(error) => {
+                Err(ReadError::NoQuorum { reason: format!("the leader cannot be asked: {}", error.reason()) })
+            }
         }
     }
 
@@ -181,7 +183,7 @@ impl<M: Machine> Replica<M> {
                 ReadError::NotLeader { leader }
             }
             RaftError::APIError(LinearizableReadError::QuorumNotEnough(error)) => {
-                ReadError::NoQuorum { reason: format!("only nodes {:?} answered", error.got) }
+                ReadError::NoQuorum { reason: format!("only {} of the voters answered", error.got.len()) }
             }
             RaftError::Fatal(error) => ReadError::Stopped { reason: error.to_string() },
         }

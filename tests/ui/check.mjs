@@ -1,6 +1,7 @@
 // Drives the pages in headless Chromium as a person would, and compares what they show with what the nodes say.
-// Run by scripts/check-ui. `--only looks,client,...` picks parts, `--mock` uses the stand-in, `--base URL` a demo that runs,
-// `--page` the page of the working tree instead of the one that was built in.
+// Run by scripts/check-ui. `--only looks,client,...` picks parts, `--slow 2x` is the demo's, `--kills N` leaders are killed,
+// `--strict` holds the page to its bar for time, `--soak S` is how long it is left open, in seconds; `--mock` uses the
+// stand-in, `--base URL` a demo that runs, `--page` the page of the working tree instead of the one that was built in.
 
 import { createRequire } from 'node:module';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -9,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { startDemo, startMock } from './demo.mjs';
 import { parts } from './parts.mjs';
 import { lessons } from './lessons.mjs';
+import { long } from './long.mjs';
 import { serve } from './serve.mjs';
 
 const { values: args } = parseArgs({
@@ -19,6 +21,9 @@ const { values: args } = parseArgs({
     base: { type: 'string' },
     page: { type: 'boolean', default: false },
     mock: { type: 'boolean', default: false },
+    slow: { type: 'string', default: '5x' },
+    kills: { type: 'string', default: '1' },
+    strict: { type: 'boolean', default: false },
     soak: { type: 'string', default: '20' },
     browser: { type: 'string', default: '/usr/bin/chromium' },
   },
@@ -31,7 +36,7 @@ const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 const binary = process.env.QUIVER ?? 'target/debug/quiver';
 
-const all = { ...parts, lessons };
+const all = { ...parts, lessons, ...long };
 const wanted = args.only ? args.only.split(',') : Object.keys(all);
 for (const name of wanted)
   if (!all[name]) throw new Error(`no part is called ${name}: there are ${Object.keys(all).join(', ')}`);
@@ -40,7 +45,7 @@ const started = args.base
   ? { url: args.base, stop: async () => {} }
   : args.mock
     ? await startMock()
-    : await startDemo(binary);
+    : await startDemo(binary, ['--slow', args.slow]);
 const fronts = [];
 /** The address to look at for one that serves pages: itself, or the working tree's page before it. */
 async function front(url) {
@@ -65,6 +70,7 @@ const trouble = [];
 /** What the parts get: pages that report every error, axe, pictures, and a place for figures. */
 const kit = {
   base: demo.url,
+  pid: started.pid,
   out,
   binary,
   args,

@@ -5,7 +5,7 @@ import { mock } from './mock.mjs';
 
 const START_MS = 120_000;
 
-/** Starts `quiver demo` on a free port: `{url, stop}`. */
+/** Starts `quiver demo` on a free port: `{url, pid, stop}`. */
 export function startDemo(binary, args = []) {
   const child = spawn(binary, ['demo', '--port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
@@ -21,6 +21,7 @@ export function startDemo(binary, args = []) {
       clearTimeout(late);
       resolve({
         url: found[0],
+        pid: child.pid,
         stop: () =>
           new Promise((ended) => {
             child.once('exit', ended);

@@ -6,7 +6,18 @@ import { eventually, json, leaderByNodes } from './demo.mjs';
 import { agree, mend, openLed } from './parts.mjs';
 
 /** Longest wait for one step, in ms. */
-const STEP_MS = 180_000;
+const STEP_MS = 300_000;
+
+/** How much later than a step's checks the page may show its sign, in ms. */
+const SIGN_MS = 20_000;
+/** What the page must show while a step goes on, by lesson and step. */
+const SIGNS = {
+  'leader-crash': { 2: '.node[data-state="down"]' },
+  'split-vote': { 1: '.node[data-role="candidate"]' },
+  'stale-leader': { 1: '.node[data-role="leader"]:not([data-leads])' },
+  'log-repair': { 1: 'td[data-mark="written"]', 3: 'td[data-mark="truncated"]' },
+  'snapshot-catch-up': { 2: 'td[data-mark="snapshot"]' },
+};
 
 async function state(page) {
   return page.evaluate(() => {
@@ -29,6 +40,8 @@ const calm = (page, what, when) =>
     return now.busy === 'false' && when(now) ? now : null;
   });
 
+const late = (ms) => new Promise((_, fail) => setTimeout(fail, ms, new Error(`waited ${ms / 1000} s`)).unref());
+
 async function take(kit, page, name) {
   await page.click(`[data-lesson="${name}"]`);
   let now = await calm(page, 'the lesson begins', (seen) => !seen.hidden && seen.name === name);
@@ -45,6 +58,11 @@ async function take(kit, page, name) {
       assert.ok((await page.textContent('#lesson .because')).length > 10, `step ${step} does not say why`);
     }
     now = await state(page);
+    const sign = SIGNS[name]?.[step];
+    const shown = sign && page.waitForSelector(sign, { state: 'attached', timeout: 2 * STEP_MS });
+    const pictured = shown?.then(() => kit.picture(page, `lesson-${name}-${step}-sign`));
+    // Where something else fails first, the page is closed and this fails as well; that is no news then.
+    pictured?.catch(() => {});
     if (now.performed !== 'true') {
       await page.click('#next');
       now = await calm(
@@ -53,6 +71,10 @@ async function take(kit, page, name) {
         (seen) => seen.step === String(step) && (seen.performed === 'true' || seen.done === 'true'),
       );
     }
+    if (sign)
+      await Promise.race([pictured, late(SIGN_MS)]).catch((error) => {
+        throw new Error(`step ${step}: ${sign} is not shown: ${error.message}`);
+      });
     for (const check of now.checks) assert.equal(check.holds, 'true', `step ${step}: "${check.says}" (${check.saw})`);
     held += now.checks.length;
     const told = await json(`${kit.base}/api/lesson`);

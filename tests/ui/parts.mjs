@@ -1,5 +1,4 @@
-// What is checked of the pages beside the lessons: looks, failover, the client, going back in time, keys, and that a page
-// left open does not grow.
+// What is checked of the pages beside the lessons: looks, failover, the client, going back in time, keys.
 
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -9,11 +8,12 @@ import { eventually, json, leaderByNodes, post, startDemo } from './demo.mjs';
 const GROUP = 1;
 /** Longest wait for an election, in ms: elections are slowed down for the eye, and machines that check are busy. */
 const ELECTION_MS = 90_000;
-/** The page should show a new leader within 300 ms of its election; only what nobody would call noise fails. */
+/** The page should show a new leader within 300 ms of its election; without --strict only what nobody would call noise fails. */
 const SHOWN_GOAL_MS = 300;
-const SHOWN_LIMIT_MS = 2000;
+const SHOWN_LIMIT_MS = 5000;
 
-const shown = (page, name) => page.getAttribute('#headline', `data-${name}`);
+/** What the headline says about the group in view: `leader`, `term`, and the like. */
+export const shown = (page, name) => page.getAttribute('#headline', `data-${name}`);
 
 /** Opens the demo's page and waits until it shows a leader. */
 export async function openLed(kit, options) {
@@ -108,7 +108,14 @@ async function looks(kit) {
 }
 
 async function failover(kit) {
-  await kit.check('a killed leader is replaced, on the page as in the nodes', async () => {
+  const kills = Number(kit.args.kills);
+  for (let kill = 1; kill <= kills; kill++) await killed(kit, kills > 1 ? ` (${kill} of ${kills})` : '');
+  await cutOneWay(kit);
+  await mend(kit);
+}
+
+function killed(kit, which) {
+  return kit.check(`a killed leader is replaced, on the page as in the nodes${which}`, async () => {
     const page = await openLed(kit);
     const old = await agree(kit, page);
     await page.click(`[data-node="${old.name}"] .hit`);
@@ -116,6 +123,7 @@ async function failover(kit) {
     await eventually('the page shows the node down', 30_000, () =>
       page.$(`[data-node="${old.name}"][data-state="down"]`),
     );
+    await kit.picture(page, 'election');
     await eventually('the page shows another leader', ELECTION_MS, async () => {
       const now = await shown(page, 'leader');
       return now && now !== old.name;
@@ -127,7 +135,7 @@ async function failover(kit) {
       'new leader on the page after its election, ms',
       `${Math.round(took)} (goal ${SHOWN_GOAL_MS}${took > SHOWN_GOAL_MS ? ', MISSED' : ''})`,
     );
-    assert.ok(took < SHOWN_LIMIT_MS, `shown ${took} ms after the election`);
+    assert.ok(took < (kit.args.strict ? SHOWN_GOAL_MS : SHOWN_LIMIT_MS), `shown ${took} ms after the election`);
     await page.waitForSelector('.story [data-kind="elected"][data-section="5.2"]');
     await kit.picture(page, 'failover');
     await page.click('[data-do="restart"]');
@@ -136,7 +144,10 @@ async function failover(kit) {
     );
     await page.context().close();
   });
-  await kit.check('a link is cut one way, shown, and mended', async () => {
+}
+
+function cutOneWay(kit) {
+  return kit.check('a link is cut one way, shown, and mended', async () => {
     const page = await openLed(kit);
     const { nodes } = await json(`${kit.base}/api/state`);
     const [a, b] = nodes.map((node) => node.name);
@@ -148,7 +159,6 @@ async function failover(kit) {
     await page.waitForSelector(`[data-link="${a}>${b}"]`, { timeout: 30_000, state: 'detached' });
     await page.context().close();
   });
-  await mend(kit);
 }
 
 async function client(kit) {
@@ -310,46 +320,4 @@ async function keys(kit) {
   });
 }
 
-async function soak(kit) {
-  const seconds = Number(kit.args.soak);
-  await kit.check(`a page left open for ${seconds} s of writes does not grow`, async () => {
-    const page = await openLed(kit);
-    const session = await page.context().newCDPSession(page);
-    await session.send('Performance.enable');
-    const measure = async () => {
-      await session.send('HeapProfiler.collectGarbage');
-      const { metrics } = await session.send('Performance.getMetrics');
-      const of = (name) => metrics.find((metric) => metric.name === name).value;
-      return {
-        elements: await page.evaluate(() => document.querySelectorAll('*').length),
-        heap: of('JSHeapUsedSize') / 1e6,
-        listeners: of('JSEventListeners'),
-      };
-    };
-    const write = async (until) => {
-      for (let i = 0; Date.now() < until; i++) {
-        await post(`${kit.base}/api/client`, {
-          op: 'write',
-          via: await shown(page, 'leader'),
-          level: 'quorum',
-          key: 3,
-          value: `v${i}`,
-        }).catch(() => {});
-        await page.waitForTimeout(40);
-      }
-    };
-    await write(Date.now() + 8000);
-    const before = await measure();
-    await write(Date.now() + seconds * 1000);
-    const after = await measure();
-    kit.figure('elements of the page, before and after', `${before.elements} ${after.elements}`);
-    kit.figure('heap of the page in MB, before and after', `${before.heap.toFixed(1)} ${after.heap.toFixed(1)}`);
-    kit.figure('events seen', await page.getAttribute('body', 'data-seq'));
-    assert.ok(after.elements < before.elements + 150, `${before.elements} elements became ${after.elements}`);
-    assert.ok(after.listeners < before.listeners + 60, `${before.listeners} listeners became ${after.listeners}`);
-    assert.ok(after.heap < 60, `${after.heap.toFixed(1)} MB`);
-    await page.context().close();
-  });
-}
-
-export const parts = { looks, failover, client, timeline, keys, soak };
+export const parts = { looks, failover, client, timeline, keys };

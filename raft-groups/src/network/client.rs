@@ -63,6 +63,15 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// What went wrong, for people who know nodes by name: without the other node's number.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Unreachable(error) => error.reason.clone(),
+            Self::Refused(_, refusal) => refusal.to_string(),
+            Self::Nonsense(_) => "it answered something else than it was asked".to_owned(),
+        }
+    }
+
     /// Why, in a word.
     fn word(&self) -> &'static str {
         match self {

@@ -24,6 +24,7 @@ mod stage;
 mod stats;
 mod truth;
 mod vitals;
+mod watched;
 mod writes;
 
 use super::dev::Stop;
@@ -78,9 +79,15 @@ enum Part {
     Failover,
     /// A fourth node that is filled under load.
     Moving,
+    /// Single writes while somebody listens to the nodes' events, and while nobody does.
+    Events,
     /// Clusters that do nothing.
     Idle,
 }
+
+/// The parts that share one cluster, and those of them that need points on it.
+const STAGED: [Part; 5] = [Part::Serving, Part::Events, Part::Restarts, Part::Failover, Part::Moving];
+const POINTED: [Part; 3] = [Part::Restarts, Part::Failover, Part::Moving];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -170,7 +177,7 @@ async fn measured(report: &mut Report, args: &BenchArgs, home: &Path) -> anyhow:
         step("the engine, alone");
         scan::add(report, scanned(&corpus, &scale).await?);
     }
-    if [Part::Serving, Part::Restarts, Part::Failover, Part::Moving].into_iter().any(|part| args.wants(part)) {
+    if STAGED.into_iter().any(|part| args.wants(part)) {
         step("three nodes");
         let mut stage = Stage::set(home, corpus.columns).await?;
         let outcome = on_stage(report, &mut stage, args, &corpus, home).await;
@@ -197,9 +204,13 @@ async fn on_stage(
     let (points, is_full) = (2 * scale.ingest, scale.is_full);
     if args.wants(Part::Serving) {
         serving(report, stage, corpus, &scale, home).await?;
-    } else {
+    } else if POINTED.into_iter().any(|part| args.wants(part)) {
         step("ingest");
         writes::ingest(report, stage, corpus, 0..points, Ingest { clients: 8, compact: true, is_full }).await?;
+    }
+    if args.wants(Part::Events) {
+        step("events");
+        watched::measure(report, stage, corpus, scale.load).await?;
     }
     if args.wants(Part::Restarts) {
         step("restarts");

@@ -15,6 +15,8 @@ pub(super) struct Replica {
     pub last_log: u64,
     pub committed: u64,
     pub applied: u64,
+    pub snapshot: u64,
+    pub purged: u64,
     pub voters: BTreeSet<String>,
     pub learners: BTreeSet<String>,
     pub joint: bool,

@@ -133,55 +133,30 @@ export class Controls {
   }
 
   toggle(td, world, from, to, enabled) {
-    const button =
-      td.firstChild ??
-      td.appendChild(
-        h('button', {
-          type: 'button',
-          onclick: () =>
-            this.run('api/links', {
-              from: button.from,
-              to: button.to,
-              cut: button.getAttribute('aria-pressed') !== 'true',
-              both: false,
-              delay_ms: 0,
-            }),
-        }),
-      );
     const cut = !!world.links[`${from}>${to}`]?.cut;
-    Object.assign(button, { from, to });
-    set(button, 'aria-pressed', cut ? 'true' : 'false');
+    const button = this.button(td, cut, enabled, { from, to, cut: !cut, both: false, delay_ms: 0 });
     set(button, 'aria-label', `${cut ? 'Mend' : 'Cut'} ${from} to ${to}`);
     set(button, 'data-toggle', `${from}>${to}`);
-    set(button, 'disabled', !enabled);
     say(button, cut ? 'mend' : 'cut');
   }
 
   delay(td, world, from, to, enabled) {
+    const slow = (world.links[`${from}>${to}`]?.delay ?? 0) > 0;
+    const wish = { from, to, cut: false, both: true, delay_ms: slow ? 0 : this.delayMs };
+    const button = this.button(td, slow, enabled, wish);
+    const what = slow ? 'Take away the delay' : `Delay by ${this.delayMs} ms`;
+    set(button, 'aria-label', `${what} between ${from} and ${to}`);
+    say(button, slow ? 'none' : `+${this.delayMs} ms`);
+  }
+
+  /** The button of a cell, made once; pressed, it asks for the link `wish` as it was drawn last. */
+  button(td, isOn, enabled, wish) {
     const button =
       td.firstChild ??
-      td.appendChild(
-        h('button', {
-          type: 'button',
-          onclick: () =>
-            this.run('api/links', {
-              from: button.from,
-              to: button.to,
-              cut: false,
-              both: true,
-              delay_ms: button.getAttribute('aria-pressed') === 'true' ? 0 : this.delayMs,
-            }),
-        }),
-      );
-    const delayed = (world.links[`${from}>${to}`]?.delay ?? 0) > 0;
-    Object.assign(button, { from, to });
-    set(button, 'aria-pressed', delayed ? 'true' : 'false');
-    set(
-      button,
-      'aria-label',
-      `${delayed ? 'Take away the delay' : `Delay by ${this.delayMs} ms`} between ${from} and ${to}`,
-    );
+      td.appendChild(h('button', { type: 'button', onclick: () => this.run('api/links', button.wish) }));
+    button.wish = wish;
+    set(button, 'aria-pressed', isOn ? 'true' : 'false');
     set(button, 'disabled', !enabled);
-    say(button, delayed ? 'none' : `+${this.delayMs} ms`);
+    return button;
   }
 }

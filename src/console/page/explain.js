@@ -66,12 +66,10 @@ const tell = {
       : [`${e.node} gives its one vote of term ${e.term} to ${e.candidate}.`, '5.2', STORY, 'good'],
   vote_refused(e) {
     const [why, section] = voteReasons[e.reason] ?? ['it has a reason to', '5.2'];
-    return [
-      `${e.node} refuses ${e.candidate} its vote: ${why}.`,
-      section,
-      e.pre ? DETAIL : STORY,
-      e.pre ? 'plain' : 'bad',
-    ];
+    if (!e.pre) return [`${e.node} refuses ${e.candidate} its vote: ${why}.`, section, STORY, 'bad'];
+    // That a leader is kept although somebody does not hear it is what the question before the vote is for.
+    const weight = e.reason === 'leader_alive' ? STORY : DETAIL;
+    return [`Asked before any vote, ${e.node} would not elect ${e.candidate}: ${why}.`, section, weight];
   },
   append_sent: (e) =>
     e.count
@@ -82,12 +80,15 @@ const tell = {
     '5.3',
     ROUTINE,
   ],
-  append_refused: (e) => [
-    `${e.from} refuses entries of ${e.node}${e.reason ? ` (${String(e.reason).replaceAll('_', ' ')})` : ''}; the leader looks further back for where their logs agree.`,
-    '5.3',
-    STORY,
-    'bad',
-  ],
+  append_refused: (e) =>
+    e.reason === 'higher_term'
+      ? [`${e.from} no longer listens to ${e.node}: it knows of a newer term than ${e.term}.`, '5.1', STORY, 'bad']
+      : [
+          `${e.from} does not find the entry that ${e.node} builds on; the leader looks further back for where their logs agree.`,
+          '5.3',
+          STORY,
+          'bad',
+        ],
   message_lost: (e) => [
     `A ${messages[e.what] ?? e.what} from ${e.node} to ${e.to} is lost: ${lostReasons[e.reason] ?? e.reason}.`,
     '5.5',

@@ -2,17 +2,22 @@
 // written, a full one is committed, a bar below means carried out, a struck one was cut off.
 
 import { h, keyed, say, set } from './dom.js';
-import { leaderOf, logEnd, replicas } from './model.js';
+import { GHOST_MS, leaderOf, logEnd, replicas } from './model.js';
 
-/** Columns shown; the newest entries of the longest log. */
-const COLUMNS = 24;
-const NARROW_COLUMNS = 9;
+/** Columns shown at most and at least; the newest entries of the longest log. */
+const MOST = 24;
+const LEAST = 6;
+/** Pixels of the nodes' names, of a column, and of each digit of its number beyond three. */
+const [NAME, COLUMN, DIGIT] = [96, 27, 7];
 
 export class LogGrid {
   constructor(parent) {
     this.head = h('tr');
     this.body = h('tbody');
-    this.narrow = matchMedia('(max-width: 720px)');
+    this.width = parent.clientWidth;
+    new ResizeObserver(([{ contentRect }]) => {
+      this.width = contentRect.width;
+    }).observe(parent);
     parent.append(h('table', { class: 'log' }, h('thead', {}, this.head), this.body));
   }
 
@@ -27,7 +32,8 @@ export class LogGrid {
       ),
     );
     const last = Math.max(1, ...ends);
-    const columns = this.narrow.matches ? NARROW_COLUMNS : COLUMNS;
+    const column = COLUMN + DIGIT * Math.max(0, String(last).length - 3);
+    const columns = Math.min(MOST, Math.max(LEAST, Math.floor((this.width - NAME) / column)));
     // A group's first membership is its entry 0, on nodes that were there from the beginning.
     const lowest = rows.some(({ replica }) => replica.log.terms.length && replica.log.base === 0) ? 0 : 1;
     const first = Math.max(lowest, last - columns + 1);
@@ -69,32 +75,35 @@ export class LogGrid {
     const term = replica.log.terms[index - replica.log.base];
     const ghost = replica.ghosts.find((gone) => gone.index === index && gone.until > now);
     const end = Math.max(replica.lastLog, logEnd(replica.log));
-    const mark =
-      term === undefined && ghost
-        ? 'truncated'
-        : index > end
-          ? 'none'
-          : term === undefined
-            ? index > 0 && index <= Math.max(replica.purged, replica.snapshot)
-              ? 'snapshot'
-              : 'unknown'
-            : index <= replica.applied
-              ? 'applied'
-              : index <= replica.committed
-                ? 'committed'
-                : 'written';
+    // Another entry stands there within milliseconds; the one cut off is shown long enough to be seen.
+    const isGone = ghost && (term === undefined || now < ghost.until - GHOST_MS / 2);
+    const mark = isGone
+      ? 'truncated'
+      : index > end
+        ? 'none'
+        : term === undefined
+          ? index > 0 && index <= Math.max(replica.purged, replica.snapshot)
+            ? 'snapshot'
+            : 'unknown'
+          : index <= replica.applied
+            ? 'applied'
+            : index <= replica.committed
+              ? 'committed'
+              : 'written';
     set(td, 'data-index', index);
     set(td, 'data-mark', mark);
-    set(td, 'data-term', term ?? ghost?.term);
-    set(td, 'data-hue', term === undefined && !ghost ? null : (term ?? ghost.term) % 6);
-    say(td, { none: '', snapshot: 's', unknown: '·' }[mark] ?? String(term ?? ghost.term));
+    const shown = isGone ? ghost.term : term;
+    set(td, 'data-term', shown);
+    set(td, 'data-hue', shown === undefined ? null : shown % 6);
+    set(td, 'data-mended', !isGone && !!ghost);
+    say(td, { none: '', snapshot: 's', unknown: '·' }[mark] ?? String(shown));
     set(
       td,
       'title',
       mark === 'none'
         ? null
         : ({ snapshot: `entry ${index}: in a snapshot`, unknown: `entry ${index}: not told yet` }[mark] ??
-            `entry ${index}, term ${term ?? ghost.term}: ${mark}`),
+            `entry ${index}, term ${shown}: ${mark}`),
     );
   }
 }

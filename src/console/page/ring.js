@@ -359,7 +359,7 @@ export function legend() {
     row(shape('follower'), 'follower: copies the leader'),
     row(shape('candidate'), 'candidate: asks for votes'),
     row(shape('learner'), 'learner: copies, has no vote'),
-    row(ringArc('timer'), 'time since it heard from a leader; when full, it stands for leader'),
+    row(ringArc('timer'), 'time since it heard from a leader; amber: it may stand for leader any moment, full: at the latest'),
     row(ringArc('lease'), 'lease: the leader may answer reads alone'),
     row(dot('vote'), 'request for a vote'),
     row(dot('append'), 'log entries'),

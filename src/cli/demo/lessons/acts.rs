@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::play::{Cast, GROUP};
@@ -13,6 +14,8 @@ use crate::cli::demo::visitor::{Op, Wish};
 
 /// How long a write of a lesson is tried again, where all that is wrong is that leaders have just changed.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
+/// Writes under way at once, where a lesson wants many.
+const WRITES_AT_ONCE: usize = 8;
 /// How long to wait for another leader, beside what elections take.
 const LEADER_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -103,18 +106,19 @@ async fn campaign(stage: &Stage, cast: &Cast, candidates: &[Who]) -> Result<Stri
     Ok(format!("{} told to stand for election at once", names.join(" and ")))
 }
 
-/// Writes until so many writes are acknowledged.
+/// Writes until so many writes are acknowledged, several at once: on a busy machine one after the other takes minutes.
 async fn write_many(stage: &Stage, via: &str, count: usize) -> Result<String, Refused> {
     let until = Instant::now() + WRITE_PATIENCE + stage.timings.election_max() * 4;
-    let mut written = 0;
-    while written < count {
-        let value = format!("number {}", written + 1);
-        if stage.visit(&wish(Op::Write, via.to_owned(), "quorum", 2, &value)).await?["ok"] == true {
-            written += 1;
-        } else if Instant::now() > until {
-            return Err(Refused::Conflict(format!("only {written} of {count} writes were acknowledged")));
+    let write = |number: usize| async move {
+        let wish = wish(Op::Write, via.to_owned(), "quorum", 2, &format!("number {number}"));
+        while stage.visit(&wish).await?["ok"] != true {
+            if Instant::now() > until {
+                return Err(Refused::Conflict(format!("write {number} of {count} was not acknowledged")));
+            }
         }
-    }
+        Ok(())
+    };
+    stream::iter((1..=count).map(write)).buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?;
     Ok(format!("{count} writes through {via}"))
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::play::{Before, Cast, GROUP};
 use super::script::{Check, Outcome, Who};
+use super::walks::{Walk, memberships};
 use crate::cli::demo::SHARDS;
 use crate::cli::demo::mirror::Replica;
 use crate::cli::demo::stage::Stage;
@@ -61,10 +62,10 @@ pub(super) fn says(check: &Check, cast: &Cast) -> String {
         Check::Purged(who) => format!("{} purges the start of its log", name(*who)),
         Check::SnapshotInstalled(who) => format!("{} installs a snapshot", name(*who)),
         Check::SameLeader => "the leader and its term stay".to_owned(),
-        Check::Voter(who) => format!("{} is a voter", name(*who)),
+        Check::Voter(who) => format!("{} votes wherever it is a member", name(*who)),
         Check::NoMember(who) => format!("{} is no member of the group", name(*who)),
-        Check::Joint => "the change went through a joint membership".to_owned(),
-        Check::Learner(who) => format!("{} was a learner first", name(*who)),
+        Check::Joint(who) => format!("the change of {} went through a joint membership", name(*who)),
+        Check::Learner(who) => format!("{} was a learner first, wherever it votes", name(*who)),
         Check::LeaseExpired(who) => format!("the lease of {} runs out", name(*who)),
         Check::SteppedDown(who) => format!("{} steps down", name(*who)),
         Check::ReadSeen { by, mode, outcome } => format!("a {mode} read at {} is {}", name(*by), outcome_word(outcome)),
@@ -94,16 +95,13 @@ pub(super) fn look(stage: &Stage, cast: &Cast, check: &Check, before: &Before, a
         Check::Truncated(who) => look.happened("truncated", &node(who)),
         Check::Uncommitted(who) => look.uncommitted(&node(who)),
         Check::Behind(who, other) => look.behind(&node(who), &node(other)),
-        Check::Purged(who) => look.happened("purged", &node(who)),
+        Check::Purged(who) => look.purged(&node(who)),
         Check::SnapshotInstalled(who) => look.happened("snapshot_installed", &node(who)),
         Check::SameLeader => look.same_leader(),
         Check::Voter(who) => look.voter(&node(who)),
         Check::NoMember(who) => look.no_member(&node(who)),
-        Check::Joint => look.membership(|event| event["joint"] == true),
-        Check::Learner(who) => {
-            let name = node(who);
-            look.membership(|event| event["learners"].as_array().is_some_and(|all| all.contains(&name.clone().into())))
-        }
+        Check::Joint(who) => look.walked(&node(who), |walk| walk.joint),
+        Check::Learner(who) => look.walked(&node(who), |walk| walk.learnt),
         Check::LeaseExpired(who) => look.happened("lease_expired", &node(who)),
         Check::SteppedDown(who) => look.happened("stepped_down", &node(who)),
         Check::ReadSeen { by, mode, outcome } => look.read(&node(by), mode, outcome),
@@ -143,12 +141,14 @@ impl Look<'_> {
         let all = self.stage.tape.notable(self.before.lesson);
         let mut terms: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
         for event in all.iter().filter(|event| event["kind"] == "elected" && event["group"] == GROUP) {
-            terms.entry(event["term"].as_u64().unwrap_or(0)).or_default().insert(event["node"].to_string());
+            terms.entry(event["term"].as_u64().unwrap_or(0)).or_default().insert(text(&event["node"]));
         }
         let twice = terms.iter().find(|(_, leaders)| leaders.len() > 1);
         match twice {
-            Some((term, leaders)) => Seen { is_final: true, ..seen(false, format!("term {term} has {leaders:?}")) },
-            None => seen(true, format!("terms with a leader: {:?}", terms.keys().collect::<Vec<_>>())),
+            Some((term, leaders)) => {
+                Seen { is_final: true, ..seen(false, format!("term {term} has {}", listed(leaders))) }
+            }
+            None => seen(true, format!("terms with a leader: {}", listed(terms.keys()))),
         }
     }
 
@@ -191,7 +191,7 @@ impl Look<'_> {
         }
         let led: BTreeSet<u64> = self.events("elected").filter_map(|event| event["term"].as_u64()).collect();
         match stood.iter().find(|(term, both)| both.len() > 1 && !led.contains(term)) {
-            Some((term, both)) => seen(true, format!("{both:?} in term {term}")),
+            Some((term, both)) => seen(true, format!("{} in term {term}", listed(both))),
             None => seen(false, "not yet"),
         }
     }
@@ -223,6 +223,12 @@ impl Look<'_> {
         }
     }
 
+    fn purged(&self, name: &str) -> Seen {
+        let (snapshot, purged) = self.replica(name).map_or((0, 0), |replica| (replica.snapshot, replica.purged));
+        let saw = format!("its snapshot stands at {snapshot}, its log begins after {purged}");
+        Seen { saw, ..self.happened("purged", name) }
+    }
+
     fn behind(&self, name: &str, other: &str) -> Seen {
         let last = |name: &str| self.replica(name).map_or(0, |replica| replica.last_log);
         let (short, long) = (last(name), last(other));
@@ -238,33 +244,36 @@ impl Look<'_> {
         seen(same && !elected, saw)
     }
 
+    /// The groups that the node is a member of, and whether it is a voter there.
+    fn memberships(&self, name: &str) -> BTreeMap<u64, bool> {
+        memberships(&self.stage.mirror.lock(), name, 0..=u64::from(SHARDS))
+    }
+
     fn voter(&self, name: &str) -> Seen {
-        let mirror = self.stage.mirror.lock();
-        let votes = |group: &u64| {
-            let leader = mirror.leader(*group).and_then(|(leader, _)| mirror.replica(*group, &leader));
-            leader.is_some_and(|leader| !leader.joint && leader.voters.contains(name))
-        };
-        let groups: Vec<u64> = (0..=u64::from(SHARDS)).filter(votes).collect();
-        seen(!groups.is_empty(), format!("{name} votes in groups {groups:?}"))
+        let groups = self.memberships(name);
+        let (votes, not_yet): (Vec<u64>, Vec<u64>) = groups.keys().partition(|group| groups[group]);
+        let saw = format!("{name} votes in groups {}, has no vote yet in {}", listed(&votes), listed(&not_yet));
+        seen(not_yet.is_empty() && !votes.is_empty(), saw)
     }
 
     fn no_member(&self, name: &str) -> Seen {
         let mirror = self.stage.mirror.lock();
         let leader = mirror.leader(GROUP).and_then(|(leader, _)| mirror.replica(GROUP, &leader));
         let Some(leader) = leader else { return seen(false, "nobody leads") };
-        let saw = format!("voters {:?}, learners {:?}", leader.voters, leader.learners);
+        let saw = format!("voters {}, learners {}", listed(&leader.voters), listed(&leader.learners));
         seen(!leader.joint && !leader.voters.contains(name) && !leader.learners.contains(name), saw)
     }
 
-    fn membership(&self, fits: impl Fn(&Value) -> bool) -> Seen {
-        let mut changes = self.since.iter().filter(|event| event["kind"] == "membership");
-        match changes.find(|event| fits(event)) {
-            Some(event) => {
-                let (group, voters) = (&event["group"], &event["voters"]);
-                seen(true, format!("group {group}: voters {voters}, learners {}", event["learners"]))
-            }
-            None => seen(false, "not seen"),
-        }
+    /// Whether the node went a way in some group, and in every group that it votes in now.
+    fn walked(&self, name: &str, way: impl Fn(Walk) -> BTreeSet<u64>) -> Seen {
+        let went = way(Walk::of(self.since.iter().map(AsRef::as_ref), name));
+        let votes = self.memberships(name).into_iter().filter(|(_, votes)| *votes);
+        let missing: Vec<u64> = votes.map(|(group, _)| group).filter(|group| !went.contains(group)).collect();
+        let saw = match missing.is_empty() {
+            true => format!("in groups {}", listed(&went)),
+            false => format!("in groups {}, but not in {}", listed(&went), listed(&missing)),
+        };
+        seen(!went.is_empty() && missing.is_empty(), saw)
     }
 
     fn read(&self, node: &str, mode: &str, outcome: &str) -> Seen {
@@ -301,7 +310,7 @@ impl Look<'_> {
         let elected = self.since.iter().filter(|event| event["kind"] == "elected");
         let elected: BTreeSet<u64> =
             elected.filter_map(|event| event["group"].as_u64()).filter(|group| shards.contains(group)).collect();
-        let saw = format!("led groups {orphans:?}, elections in {elected:?}");
+        let saw = format!("led groups {}, elections in {}", listed(&orphans), listed(&elected));
         Seen { is_final: !elected.is_subset(&orphans), ..seen(orphans == elected, saw) }
     }
 }
@@ -322,6 +331,12 @@ fn outcome_of(answer: Option<&Value>, wanted: Outcome) -> Seen {
         false => text(&answer["error"]),
     };
     Seen { is_final: true, ..seen(holds, saw) }
+}
+
+/// What there is, with commas between.
+fn listed(all: impl IntoIterator<Item = impl ToString>) -> String {
+    let all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
 fn told(event: &Value) -> String {

@@ -9,6 +9,7 @@ mod books;
 mod checks;
 mod play;
 mod script;
+mod walks;
 
 use std::sync::Arc;
 

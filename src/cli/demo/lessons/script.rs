@@ -105,13 +105,13 @@ pub(super) enum Check {
     SnapshotInstalled(Who),
     /// The named leads still, in the term it led in when the step began.
     SameLeader,
-    /// The named is a voter of some group, as its leader sees it.
+    /// The named is a voter of every group that it is a member of, and of one at least, as their leaders see it.
     Voter(Who),
     /// The named is no member of the lesson's group, as its leader sees it.
     NoMember(Who),
-    /// Some group went through a joint membership since.
-    Joint,
-    /// The named was a learner of some group since.
+    /// The named was a voter of a joint membership since: in some group, and in every group that it votes in now.
+    Joint(Who),
+    /// The named was a learner since: in some group, and in every group that it votes in now.
     Learner(Who),
     /// The lease of the named has run out since.
     LeaseExpired(Who),

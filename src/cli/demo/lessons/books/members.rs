@@ -23,7 +23,7 @@ pub(super) const LESSONS: &[Lesson] = &[
                               of the old and one of the new members.",
                 },
                 acts: &[Act::Remove(Second)],
-                checks: &[Check::Joint, Check::NoMember(Second)],
+                checks: &[Check::Joint(Second), Check::NoMember(Second)],
             },
             Step {
                 say: "{second} loses its data and joins as a new node.",
@@ -35,7 +35,7 @@ pub(super) const LESSONS: &[Lesson] = &[
                               brought up to date, and then becomes a voter.",
                 },
                 acts: &[Act::Adopt(Second)],
-                checks: &[Check::Learner(Second), Check::Joint, Check::Voter(Second)],
+                checks: &[Check::Learner(Second), Check::Joint(Second), Check::Voter(Second)],
             },
         ],
     },
