@@ -3,8 +3,8 @@
 use futures::future::join_all;
 
 use super::*;
-use crate::mutants::{Mutant, plant};
 use crate::GroupStatus;
+use crate::mutants::{Mutant, plant};
 use crate::sim::SimPlan;
 use crate::testing::{Cluster, snapshot_storm};
 
