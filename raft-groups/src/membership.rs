@@ -44,15 +44,22 @@ pub fn next_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> Step {
         if !behind.is_empty() {
             return Step::AwaitLearners(behind);
         }
-        let candidates = wanted.intersection(&actual.voters).filter(|node| !actual.silent.contains(node));
-        let successor = candidates.max_by_key(|node| actual.matched.get(node).copied());
-        return match (actual.leader, successor) {
-            (Some(leader), Some(successor)) if !wanted.contains(&leader) => Step::TransferLeader(*successor),
-            _ => Step::ChangeVoters(wanted.clone()),
-        };
+        return hand_over(wanted, actual).unwrap_or_else(|| Step::ChangeVoters(wanted.clone()));
     }
     let leftover: BTreeSet<_> = actual.learners.difference(wanted).copied().collect();
-    if leftover.is_empty() { Step::Done } else { Step::RemoveLearners(leftover) }
+    match leftover.is_empty() {
+        true => Step::Done,
+        // A leader that lost its vote may lead on, and one that removes itself is asked for the next change as well:
+        // openraft asserts that who changes the members is one.
+        false => hand_over(wanted, actual).unwrap_or(Step::RemoveLearners(leftover)),
+    }
+}
+
+/// Where the leader itself must go: that a voter that stays takes over, if one answers.
+fn hand_over(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> Option<Step> {
+    actual.leader.filter(|leader| !wanted.contains(leader))?;
+    let candidates = wanted.intersection(&actual.voters).filter(|node| !actual.silent.contains(node));
+    candidates.max_by_key(|node| actual.matched.get(node).copied()).map(|node| Step::TransferLeader(*node))
 }
 
 /// Whether leadership can pass from the leader with this status to `node` without a pause: it votes, answers, and lacks
@@ -151,6 +158,15 @@ mod tests {
         assert_eq!(next_step(&[3, 4].into(), &actual), Step::AwaitLearners([4].into()));
         actual.matched.insert(4, 980);
         assert_eq!(next_step(&[1, 4].into(), &actual), Step::ChangeVoters([1, 4].into()));
+    }
+
+    #[test]
+    fn a_leader_without_a_vote_does_not_remove_itself() {
+        let mut actual = status([1, 2].into(), [3, 4].into());
+        actual.leader = Some(3);
+        assert!(matches!(next_step(&[1, 2].into(), &actual), Step::TransferLeader(1 | 2)));
+        actual.leader = Some(1);
+        assert_eq!(next_step(&[1, 2].into(), &actual), Step::RemoveLearners([3, 4].into()));
     }
 
     #[test]

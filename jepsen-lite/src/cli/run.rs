@@ -70,6 +70,11 @@ impl RunArgs {
             self.level == Level::All || !self.nemesis.contains(&Fault::ClockRate),
             "only ALL promises anything where a clock runs at half the rate: run it with --level all"
         );
+        ensure!(
+            self.binary.is_file(),
+            "{} is no file; build quiver first, or name its binary with --binary",
+            self.binary.display()
+        );
         let level = self.level.name();
         let time = Duration::from_secs(self.seconds);
         let env = self.mutant.iter().map(|mutant| ("QUIVER_MUTANT".to_owned(), mutant.clone())).collect();
