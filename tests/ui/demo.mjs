@@ -33,6 +33,8 @@ export function startDemo(binary, args = []) {
     child.stdout.on('data', listen);
     child.stderr.on('data', (part) => {
       said += part;
+      // Nothing is expected there while it runs, so it is worth seeing.
+      process.stderr.write(part);
     });
     child.once('exit', (code) => {
       clearTimeout(late);

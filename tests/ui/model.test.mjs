@@ -204,6 +204,16 @@ test('nothing grows without bound', () => {
   assert.ok(history.chunks.length <= 60);
 });
 
+test('a long quiet time does not push out what happened before it', () => {
+  const history = new History({ nodes: names.map((name) => ({ name, state: 'up' })) });
+  const { t } = history.push(event('node1', 'elected'));
+  for (let i = 0; i < 100_000; i++) history.push(event('node1', i % 2 ? 'append_sent' : 'message_lost', { to: 'node2', count: 0 }));
+  const told = [...history.events()].filter(({ kind }) => kind === 'elected');
+  assert.equal(told.length, 1);
+  assert.equal(leaderOf(history.worldAt(t), 1).name, 'node1');
+  assert.ok(history.chunks.length <= 60 && [...history.events()].length < 30_000);
+});
+
 test('the past can be looked at, forwards and back, and is what it was', () => {
   const history = new History({ nodes: names.map((name) => ({ name, state: 'up' })) });
   const seen = new Map();

@@ -157,18 +157,28 @@ async fn node(
             serde_json::from_slice(&body).map(|body: InGroup| body.group).map_err(wrong)
         }
     };
-    let done = match deed.as_str() {
-        "kill" => stage.kill(&name).await,
-        "pause" => stage.pause(&name).await,
-        "resume" => stage.resume(&name).await,
-        "restart" => stage.restart(&name).await,
-        "wipe" => stage.wipe(&name).await,
-        "isolate" => stage.isolate(&name, true).await,
-        "rejoin" => stage.isolate(&name, false).await,
-        "campaign" | "step-down" => stage.nudge(&name, group()?, &deed).await,
-        _ => Err(Refused::Unknown(format!("`{deed}` is nothing that can be done to a node"))),
-    };
-    done.map(|done| Json(json!({"done": done})))
+    let group = group()?;
+    to_its_end(async move {
+        let done = match deed.as_str() {
+            "kill" => stage.kill(&name).await,
+            "pause" => stage.pause(&name).await,
+            "resume" => stage.resume(&name).await,
+            "restart" => stage.restart(&name).await,
+            "wipe" => stage.wipe(&name).await,
+            "isolate" => stage.isolate(&name, true).await,
+            "rejoin" => stage.isolate(&name, false).await,
+            "campaign" | "step-down" => stage.nudge(&name, group, &deed).await,
+            _ => Err(Refused::Unknown(format!("`{deed}` is nothing that can be done to a node"))),
+        };
+        done.map(|done| json!({"done": done}))
+    })
+    .await
+}
+
+/// Does what was begun to its end, even if whoever asked for it goes away, as a browser does when its network changes: a
+/// lesson left in the middle of a step, or a node between two lives, would be nobody's.
+async fn to_its_end(work: impl Future<Output = Result<Value, Refused>> + Send + 'static) -> Answer {
+    tokio::spawn(work).await.unwrap_or_else(|broken| Err(Refused::Failed(broken.into()))).map(Json)
 }
 
 async fn links(State(stage): State<Arc<Stage>>, body: Body<Change>) -> Answer {
@@ -186,7 +196,7 @@ async fn client(State(stage): State<Arc<Stage>>, body: Body<Wish>) -> Answer {
 }
 
 async fn start(State(stage): State<Arc<Stage>>, Path(name): Path<String>) -> Answer {
-    lessons::start(&stage, &name).await.map(Json)
+    to_its_end(async move { lessons::start(&stage, &name).await }).await
 }
 
 /// The visitor's answer to a step's question.
@@ -201,16 +211,35 @@ async fn answer(State(stage): State<Arc<Stage>>, Path(name): Path<String>, body:
 }
 
 async fn next(State(stage): State<Arc<Stage>>, Path(name): Path<String>) -> Answer {
-    lessons::next(&stage, &name).await.map(Json)
+    to_its_end(async move { lessons::next(&stage, &name).await }).await
 }
 
 async fn stop(State(stage): State<Arc<Stage>>) -> Answer {
-    lessons::stop(&stage).await.map(Json)
+    to_its_end(async move { lessons::stop(&stage).await }).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_begun_is_done_although_nobody_waits_for_it() {
+        let (begun, go_on) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let (at_work, may_end) = (begun.clone(), go_on.clone());
+        let asked = to_its_end(async move {
+            at_work.notify_one();
+            may_end.notified().await;
+            done.send(()).expect("the test waits");
+            Ok(Value::Null)
+        });
+        tokio::select! {
+            _ = asked => panic!("it waits for the word to go on"),
+            () = begun.notified() => {}
+        }
+        go_on.notify_one();
+        is_done.await.expect("it went on when the request was dropped");
+    }
 
     #[test]
     fn pages_of_other_sites_pull_no_strings() {

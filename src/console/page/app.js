@@ -90,8 +90,10 @@ async function lineChanged(now) {
   [connected, lost] = [now, lost || !now];
   if (!again) return;
   lost = false;
+  // Events that come while the answer is under way count for nothing: it is as old as the question, at best.
+  const seen = history.live.seq;
   const state = await get('api/state').catch(() => null);
-  if (state && state.seq < history.live.seq) location.reload();
+  if (state && state.seq < seen) location.reload();
 }
 
 /** Asks where nodes that came later are to be found. */

@@ -1,5 +1,6 @@
-// The events so far, so that the page can go back. Bounded: old chunks lose their heartbeats, then go altogether. Each
-// chunk starts with a copy of the world, so any moment is at most one chunk of events away. Pure but for that memory.
+// The events so far, so that the page can go back. Bounded: old chunks lose their heartbeats and are joined, so that few
+// hold a long quiet time, then go altogether. Each chunk starts with a copy of the world, so any moment is at most one chunk
+// of events away. Pure but for that memory.
 
 import { apply, newWorld } from './model.js';
 
@@ -7,7 +8,7 @@ const CHUNK = 400;
 const FULL_CHUNKS = 10;
 const CHUNKS = 60;
 /** Kinds that come with every heartbeat, and that an old past can do without. */
-export const FLEETING = new Set(['append_sent', 'append_acked', 'lease_granted', 'status', 'read']);
+export const FLEETING = new Set(['append_sent', 'append_acked', 'lease_granted', 'status', 'read', 'message_lost']);
 
 export class History {
   constructor(state) {
@@ -39,10 +40,20 @@ export class History {
       taken: 0,
     };
     this.chunks.push(chunk);
-    const old = this.chunks.at(-1 - FULL_CHUNKS);
-    if (old) old.events = old.events.filter(({ kind }) => !FLEETING.has(kind));
+    this.thin(this.chunks.length - 1 - FULL_CHUNKS);
     if (this.chunks.length > CHUNKS) this.chunks.shift();
     return chunk;
+  }
+
+  /** Takes what is fleeting out of the chunk at `i`, and joins it with the one before where both together are small. */
+  thin(i) {
+    const old = this.chunks[i];
+    if (!old) return;
+    old.events = old.events.filter(({ kind }) => !FLEETING.has(kind));
+    const before = this.chunks[i - 1];
+    if (!before || before.events.length + old.events.length > CHUNK) return;
+    before.events.push(...old.events);
+    this.chunks.splice(i, 1);
   }
 
   /** First and last place on the timeline. */

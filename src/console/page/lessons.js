@@ -4,6 +4,9 @@
 import { h, keyed, say, set } from './dom.js';
 import { get, post } from './net.js';
 
+/** How often a step that is being performed is looked at, in ms. */
+const WATCH_MS = 500;
+
 export class Lessons {
   /** `tell(text, isError)` shows trouble; `began(state)` is told of each state of a lesson. */
   constructor(pane, tell, began) {
@@ -37,6 +40,8 @@ export class Lessons {
     );
     pane.append(this.menu, this.work);
     this.draw();
+    // A step goes on when the page that began it was reloaded, or its request was lost.
+    setInterval(() => this.state?.performing && !this.busy && this.peek(), WATCH_MS);
   }
 
   async load(current) {
@@ -92,13 +97,14 @@ export class Lessons {
       stop: 'api/lessons/stop',
     };
     // A step may take seconds; its checks show as they come to hold.
-    const watch = what === 'next' ? setInterval(() => this.peek(), 500) : null;
+    const watch = what === 'next' ? setInterval(() => this.peek(), WATCH_MS) : null;
     try {
       const state = await post(paths[what], what === 'answer' ? { choice: argument } : {});
       clearInterval(watch);
       this.take(what === 'stop' ? null : state);
     } catch (error) {
       this.tell(error.message, true);
+      await this.peek();
     }
     clearInterval(watch);
     this.busy = false;
