@@ -121,8 +121,8 @@ fn a_loss_that_no_check_sees_does_not_take_the_leader_along() {
 }
 
 /// A leader that is cut off with entries nobody has, loses its power, and comes back to others whose logs are purged beyond
-/// what it shares with them: what it has conflicts with their snapshot. Its last memberships were committed; returns whether its stored
-/// state still knew.
+/// what it shares with them: what it has conflicts with their snapshot. Its last memberships were committed; returns whether
+/// its stored state still knew.
 async fn conflict_with_a_snapshot(seed: u64) -> bool {
     let plan = SimPlan { spares: 1, ..SimPlan::new(seed, 3, snapshot_storm()) };
     let mut cluster = Cluster::start(plan).await.expect("empty disks open");
@@ -137,22 +137,27 @@ async fn conflict_with_a_snapshot(seed: u64) -> bool {
     }
     let members_at = group.status().members_at.expect("they are at rest");
     cluster.net.isolate(old, others(&cluster, old));
-    let writes = (0..100).map(|_| group.write(Order::set("x", 99).encode(), soon()));
+    let writes = (0..200).map(|_| group.write(Order::set("x", 99).encode(), soon()));
     assert!(join_all(writes).await.iter().all(Result::is_err), "no majority can have taken these");
     let GroupStatus { committed, last_log: end, .. } = group.status();
     cluster.crash(old).await;
-    for value in 2..70 {
-        write_somewhere(&cluster, &[old], value).await;
-    }
-    let leader = cluster.group(cluster.leader().expect("it took writes")).expect("runs");
-    assert!(leader.status().purged > committed, "the others could send their log, and need no snapshot");
+    let mut last = 1;
+    let leader = loop {
+        last += 1;
+        let id = write_somewhere(&cluster, &[old], last).await;
+        let leader = cluster.group(id).expect("it took a write");
+        // The others cannot send what their logs no longer have.
+        if leader.status().purged > committed {
+            break leader;
+        }
+    };
     assert!(leader.status().snapshot < end, "the log ends before the snapshot, and nothing in it conflicts");
     cluster.restart(old).await.expect("restarts");
     let group = cluster.group(old).expect("runs");
     let knew = group.status().applied >= members_at;
     cluster.net.heal();
     group.wait_applied(leader.status().applied, later()).await.expect("it takes the snapshot for its log");
-    assert_eq!(value(&group), Some(69));
+    assert_eq!(value(&group), Some(last));
     assert_eq!(cluster.violation(), None);
     knew
 }
