@@ -12,9 +12,9 @@ const STEP_MS = 300_000;
 const SIGN_MS = 20_000;
 /** What the page must show while a step goes on, by lesson and step. */
 const SIGNS = {
-  'leader-crash': { 2: '.node[data-state="down"]' },
-  'split-vote': { 1: '.node[data-role="candidate"]' },
-  'stale-leader': { 1: '.node[data-role="leader"]:not([data-leads])' },
+  'leader-crash': { 2: '[data-node][data-state="down"]' },
+  'split-vote': { 1: '[data-node][data-role="candidate"]' },
+  'stale-leader': { 1: '[data-node][data-role="leader"]:not([data-leads])' },
   'log-repair': { 1: 'td[data-mark="written"]', 3: 'td[data-mark="truncated"]' },
   'snapshot-catch-up': { 2: 'td[data-mark="snapshot"]' },
 };

@@ -183,6 +183,8 @@ function extendLog(replica, first, last, term, at) {
     if (first > 1 && replica.lastLog > 0) replica.unread = true;
     Object.assign(log, { base: first, terms: [] });
   }
+  // Entries told together may be of several terms, of which the event names one.
+  if (last > first) replica.unread = true;
   const start = Math.max(first, last - LOG_KEPT + 1);
   if (start > first) Object.assign(log, { base: start, terms: [] });
   for (let index = start; index <= last; index++) log.terms.push(term);
