@@ -47,12 +47,12 @@ pub fn next_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> Step {
         return hand_over(wanted, actual).unwrap_or_else(|| Step::ChangeVoters(wanted.clone()));
     }
     let leftover: BTreeSet<_> = actual.learners.difference(wanted).copied().collect();
-    match leftover.is_empty() {
-        true => Step::Done,
-        // A leader that lost its vote may lead on, and one that removes itself is asked for the next change as well:
-        // openraft asserts that who changes the members is one.
-        false => hand_over(wanted, actual).unwrap_or(Step::RemoveLearners(leftover)),
+    if leftover.is_empty() {
+        return Step::Done;
     }
+    // A leader that lost its vote may lead on, and one that removes itself is asked for the next change as well: openraft
+    // asserts that who changes the members is one.
+    hand_over(wanted, actual).unwrap_or(Step::RemoveLearners(leftover))
 }
 
 /// Where the leader itself must go: that a voter that stays takes over, if one answers.

@@ -149,7 +149,8 @@ async fn node(
     Path((name, deed)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Answer {
-    let group = || -> Result<u64, Refused> {
+    // Only a nudge has a body; nobody else's is looked at.
+    let group = move || -> Result<u64, Refused> {
         let wrong = |error| Refused::Conflict(format!("the body must be {{\"group\": 1}} or the like: {error}"));
         if body.is_empty() {
             Ok(1)
@@ -157,7 +158,6 @@ async fn node(
             serde_json::from_slice(&body).map(|body: InGroup| body.group).map_err(wrong)
         }
     };
-    let group = group()?;
     to_its_end(async move {
         let done = match deed.as_str() {
             "kill" => stage.kill(&name).await,
@@ -167,7 +167,7 @@ async fn node(
             "wipe" => stage.wipe(&name).await,
             "isolate" => stage.isolate(&name, true).await,
             "rejoin" => stage.isolate(&name, false).await,
-            "campaign" | "step-down" => stage.nudge(&name, group, &deed).await,
+            "campaign" | "step-down" => stage.nudge(&name, group()?, &deed).await,
             _ => Err(Refused::Unknown(format!("`{deed}` is nothing that can be done to a node"))),
         };
         done.map(|done| json!({"done": done}))
