@@ -10,7 +10,7 @@ const GROUP = 1;
 const ELECTION_MS = 90_000;
 /** The page should show a new leader within 300 ms of its election; without --strict only what nobody would call noise fails. */
 const SHOWN_GOAL_MS = 300;
-const SHOWN_LIMIT_MS = 5000;
+const SHOWN_LIMIT_MS = 2000;
 
 /** What the headline says about the group in view: `leader`, `term`, and the like. */
 export const shown = (page, name) => page.getAttribute('#headline', `data-${name}`);
