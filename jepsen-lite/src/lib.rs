@@ -2,8 +2,8 @@
 //!
 //! What comes in: the path of a `quiver` binary. What goes out: running clusters that a test may kill, pause, cut off,
 //! starve of their disk, deceive about the time and start again ([`cluster`], [`disk`], [`proxy`], [`netns`], [`clock`]); answers
-//! classified as *ok*, *certainly not applied* or *unknown* ([`client`]); and a judgement of whether what the store shows can be explained by what it acknowledged
-//! ([`ledger`], [`load`]).
+//! classified as *ok*, *certainly not applied* or *unknown* ([`client`]); and a judgement of whether what the store shows can
+//! be explained by what it acknowledged ([`ledger`], [`load`]).
 //!
 //! This crate imports nothing of the store. It knows the command line, the HTTP interface and the signals, as any
 //! operator does, so that a mistake in the store's own types cannot hide itself here.
