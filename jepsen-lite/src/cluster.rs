@@ -5,11 +5,11 @@
 //! [`Cluster::finish`] was reached.
 
 mod joiners;
+mod node;
 #[cfg(test)]
 mod tests;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +20,8 @@ use crate::client::Client;
 use crate::netns::Lan;
 use crate::ports::PortLease;
 use crate::process::{Process, clean_command};
-use crate::proxy::{Manner, Proxy};
 use crate::scratch::Scratch;
+pub use node::Node;
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -75,86 +75,6 @@ impl Options {
     }
 }
 
-/// One node, running or not.
-#[derive(Debug)]
-pub struct Node {
-    name: String,
-    http: PortLease,
-    peer: PortLease,
-    /// Where it listens.
-    listen: Ipv4Addr,
-    host: String,
-    links: Vec<Proxy>,
-    env: Vec<(String, String)>,
-    data: PathBuf,
-    out: PathBuf,
-    log: PathBuf,
-    process: Option<Process>,
-}
-
-impl Node {
-    /// `node1`, `node2`, …
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// `http://127.0.0.1:port`, or what its address is.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address())
-    }
-
-    /// Where its HTTP interface listens.
-    pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((self.listen, self.http.port()))
-    }
-
-    /// The port of its HTTP interface.
-    pub fn port(&self) -> u16 {
-        self.http.port()
-    }
-
-    /// Where other nodes reach it.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// How it is treated what other nodes send it and it answers, where they reach it by proxy.
-    pub fn treat_callers(&self, manner: Manner) {
-        self.links.iter().for_each(|link| link.set(manner));
-    }
-
-    /// Replaces its own part of the environment; in force from the next start on.
-    pub fn set_env(&mut self, env: Vec<(String, String)>) {
-        self.env = env;
-    }
-
-    /// Its data directory.
-    pub fn data(&self) -> &Path {
-        &self.data
-    }
-
-    /// All it has written to standard error, over every life it had.
-    pub fn log(&self) -> String {
-        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-    }
-
-    /// All it has written to standard output.
-    pub fn out(&self) -> String {
-        std::fs::read(&self.out).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-    }
-
-    /// Whether the process lives.
-    pub fn running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(|process| process.ended().is_none())
-    }
-
-    fn tail(&self) -> String {
-        let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
-    }
-}
-
 /// The cluster. Nodes are numbered from 0; node 0 is `node1`.
 #[derive(Debug)]
 pub struct Cluster {
@@ -186,7 +106,7 @@ impl Cluster {
     /// Leases ports and makes directories, and starts nothing.
     pub fn prepare(options: Options) -> Result<Self> {
         let scratch = Scratch::new(&options.name)?;
-        let nodes = (0..options.nodes).map(|index| node(&options, &scratch, index)).collect::<Result<_>>()?;
+        let nodes = (0..options.nodes).map(|index| Node::new(&options, &scratch, index)).collect::<Result<_>>()?;
         Ok(Self { options, nodes, scratch })
     }
 
@@ -368,32 +288,4 @@ impl Cluster {
         self.scratch.ended_well();
         Ok(())
     }
-}
-
-/// A node that does not run yet.
-fn node(options: &Options, scratch: &Scratch, index: usize) -> Result<Node> {
-    let name = format!("node{}", index + 1);
-    let (http, peer) = (PortLease::take()?, PortLease::take()?);
-    // The same ports of another address of this machine.
-    let outside = [127, 0, 1, u8::try_from(index + 1).context("that many nodes")?];
-    let link = |port: u16| {
-        Proxy::start(SocketAddr::from((outside, port)), SocketAddr::from(([127, 0, 0, 1], port)), u64::from(port))
-    };
-    let by_proxy = options.peers_by_proxy.then(|| [http.port(), peer.port()]);
-    let links: Vec<Proxy> = by_proxy.into_iter().flatten().map(link).collect::<Result<_>>()?;
-    let listen = options.lan.as_ref().map_or(Ok(Ipv4Addr::LOCALHOST), |lan| lan.join(index))?;
-    let host = if links.is_empty() { listen } else { Ipv4Addr::from(outside) }.to_string();
-    Ok(Node {
-        http,
-        peer,
-        listen,
-        host,
-        links,
-        env: Vec::new(),
-        data: options.data_dirs.get(index).cloned().unwrap_or_else(|| scratch.root().join(&name)),
-        out: scratch.logs().join(format!("{name}.out")),
-        log: scratch.logs().join(format!("{name}.log")),
-        process: None,
-        name,
-    })
 }

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result};
 use jepsen_lite::check::{Limits, Model, Verdict, check};
 use jepsen_lite::run::nemesis::Fault;
 use jepsen_lite::run::{Outcome, Plan, Workload, run};
+use jepsen_lite::scratch::Scratch;
 use jepsen_lite::seed::{from_env, seed};
 
 use crate::support::{binary, place};
@@ -19,13 +20,17 @@ async fn judged(name: &str, workload: Workload, level: &str, faults: &[Fault]) -
         println!("  SKIPPED, NOT TESTED: {}: {why}", fault.name());
     }
     if outcome.verdict != Verdict::Ok {
-        let kept = std::env::temp_dir().join(format!("{name}-{}.edn", std::process::id()));
-        std::fs::write(&kept, outcome.history.to_edn())?;
-        println!("  the history is in {}, the nodes' logs in {:?}", kept.display(), outcome.logs);
+        return Err(failed(name, &outcome, outcome.verdict.told(&outcome.history)?));
     }
-    ensure!(outcome.verdict == Verdict::Ok, "{:?}", outcome.verdict);
     println!("  {} faults, {} events", outcome.faults(), outcome.history.events.len());
     Ok(outcome)
+}
+
+/// Keeps what shows the failure, where the gate looks for it, and says where.
+fn failed(name: &str, outcome: &Outcome, why: String) -> Error {
+    let kept = Scratch::new(name).and_then(|kept| outcome.keep(&kept.logs()));
+    let unkept = kept.err().map_or(String::new(), |error| format!("; nothing could be kept of it: {error:#}"));
+    Error::msg(format!("{name}: {why}{unkept}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,6 +67,8 @@ async fn sessions_at_one_never_go_back() -> Result<()> {
 async fn reads_at_one_never_go_back_on_a_node_and_are_not_linearizable() -> Result<()> {
     let outcome = judged("jepsen_register_one", Workload::Register, "one", &[Fault::Partition, Fault::KillAll]).await?;
     let stricter = check(&outcome.history, Model::CasRegister, Limits::default())?;
-    ensure!(matches!(stricter, Verdict::Illegal(_)), "no read at ONE was ever stale: {stricter:?}");
+    if !matches!(stricter, Verdict::Illegal(_)) {
+        return Err(failed("jepsen_register_one", &outcome, format!("no read at ONE was ever stale: {stricter:?}")));
+    }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! Who watches a node's events and stops reading costs it a bounded buffer and nothing else: writes go on, memory stays,
 //! and whoever reads on is told how much was missed.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,7 +40,7 @@ async fn a_stalled_consumer_costs_the_node_a_bounded_buffer() -> Result<()> {
     ensure!(created.success(), "{}", created.problem);
     // The same points over and over, before the measure too: what grows then is not what is stored.
     write(&client, |writes| writes == WARM).await?;
-    let before = resident_bytes(node.data())?;
+    let before = resident_bytes(node.pid())?;
 
     let mut stalled = Vec::new();
     for _ in 0..STALLED {
@@ -51,7 +50,7 @@ async fn a_stalled_consumer_costs_the_node_a_bounded_buffer() -> Result<()> {
     let reader = tokio::spawn(count(consume(node.port(), None).await?, passed.clone()));
     let heard = passed.clone();
     write(&client, move |_| heard.load(Ordering::Relaxed) >= ENOUGH).await?;
-    let after = resident_bytes(node.data())?;
+    let after = resident_bytes(node.pid())?;
     reader.abort();
 
     let (passed, grown) = (passed.load(Ordering::Relaxed), after.saturating_sub(before));
@@ -136,18 +135,10 @@ async fn read_to_gap(mut stream: TcpStream) -> Result<(u64, u64)> {
     }
 }
 
-/// What the process with this data directory holds in memory.
-fn resident_bytes(data: &Path) -> Result<u64> {
-    let data = data.to_string_lossy();
-    for entry in std::fs::read_dir("/proc").context("memory is looked up in /proc")?.flatten() {
-        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if !String::from_utf8_lossy(&command).split('\0').any(|argument| argument == data) {
-            continue;
-        }
-        let status = std::fs::read_to_string(entry.path().join("status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        return Ok(kib << 10);
-    }
-    anyhow::bail!("no process runs on {data}")
+/// What a process holds in memory.
+fn resident_bytes(pid: Option<u32>) -> Result<u64> {
+    let pid = pid.context("it does not run")?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? << 10)
 }

@@ -55,6 +55,29 @@ impl Verdict {
         }
     }
 
+    /// For people: its word, its cause, the events that show it.
+    ///
+    /// # Errors
+    /// A history that is none.
+    pub fn told(&self, history: &History) -> Result<String> {
+        let ops = pair(history)?;
+        let counted = format!("{} operations", ops.ops.len());
+        let by_lines = if ops.by_lines.is_empty() || history.events.is_empty() {
+            String::new()
+        } else {
+            format!("\nthe order is that of lines: {}", ops.by_lines)
+        };
+        Ok(match self {
+            Verdict::Ok => format!("ok: {counted}{by_lines}"),
+            Verdict::Unknown(why) => format!("unknown: {why} ({counted}){by_lines}"),
+            Verdict::Illegal(violation) => {
+                let lines = violation.events.iter().filter_map(|index| history.events.get(*index)).take(20);
+                let lines: String = lines.map(|event| format!("\n  {}", event.to_edn())).collect();
+                format!("illegal: {} ({}, {counted}){by_lines}{lines}", violation.cause, violation.class)
+            }
+        })
+    }
+
     pub(crate) fn illegal(class: &str, cause: impl Into<String>, events: Vec<usize>) -> Verdict {
         Verdict::Illegal(Violation { class: class.to_owned(), cause: cause.into(), events })
     }

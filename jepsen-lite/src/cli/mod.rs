@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::check::{self, Limits, Verdict};
+use crate::check::{self, Limits};
 use crate::history::History;
 use crate::report::{self, Page};
 use crate::shrink;
@@ -150,7 +150,7 @@ fn execute(verb: Verb) -> Result<u8> {
         Verb::Check { file, judged } => {
             let history = read(&file)?;
             let verdict = check::check(&history, judged.model.model(), judged.limits())?;
-            say(&told(&history, &verdict)?);
+            say(&verdict.told(&history)?);
             Ok(verdict.exit_code())
         }
         Verb::Shrink { file, judged, out } => shrunk(&file, judged, out.as_deref()),
@@ -170,10 +170,10 @@ fn shrunk(file: &Path, judged: Judged, out: Option<&Path>) -> Result<u8> {
     let history = read(file)?;
     let Some((small, verdict)) = shrink::shrink(&history, judged.model.model(), judged.limits())? else {
         let verdict = check::check(&history, judged.model.model(), judged.limits())?;
-        eprintln!("nothing to make small: {}", told(&history, &verdict)?);
+        eprintln!("nothing to make small: {}", verdict.told(&history)?);
         return Ok(verdict.exit_code());
     };
-    eprintln!("{}", told(&small, &verdict)?);
+    eprintln!("{}", verdict.told(&small)?);
     match out {
         Some(out) => std::fs::write(out, small.to_edn()).with_context(|| format!("writing {}", out.display()))?,
         None => say(small.to_edn().trim_end()),
@@ -189,31 +189,11 @@ fn view(file: &Path, judged: Judged, out: &Path) -> Result<u8> {
     let replay = format!("jepsen-lite check {title} --model {model}");
     let page = Page { title: &title, history: &history, verdict: &verdict, small: small.as_ref(), replay: &replay };
     std::fs::write(out, report::page(&page)?).with_context(|| format!("writing {}", out.display()))?;
-    say(&told(&history, &verdict)?);
+    say(&verdict.told(&history)?);
     Ok(verdict.exit_code())
 }
 
 fn read(file: &Path) -> Result<History> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     History::parse(&text).with_context(|| format!("{}", file.display()))
-}
-
-/// The verdict for people: its word, its cause, the events that show it.
-fn told(history: &History, verdict: &Verdict) -> Result<String> {
-    let ops = crate::history::ops::pair(history)?;
-    let counted = format!("{} operations", ops.ops.len());
-    let by_lines = if ops.by_lines.is_empty() || history.events.is_empty() {
-        String::new()
-    } else {
-        format!("\nthe order is that of lines: {}", ops.by_lines)
-    };
-    Ok(match verdict {
-        Verdict::Ok => format!("ok: {counted}{by_lines}"),
-        Verdict::Unknown(why) => format!("unknown: {why} ({counted}){by_lines}"),
-        Verdict::Illegal(violation) => {
-            let lines = violation.events.iter().filter_map(|index| history.events.get(*index)).take(20);
-            let lines: String = lines.map(|event| format!("\n  {}", event.to_edn())).collect();
-            format!("illegal: {} ({}, {counted}){by_lines}{lines}", violation.cause, violation.class)
-        }
-    })
 }

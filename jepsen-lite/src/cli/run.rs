@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::check::{Limits, Verdict};
-use crate::report::{self, Page};
+use crate::check::Verdict;
 use crate::run::nemesis::{Fault, Need};
 use crate::run::{self, Outcome, Plan, Workload};
-use crate::{netns, seed, shrink};
+use crate::{netns, seed};
 
 /// How a run is.
 #[derive(Clone, Debug, Args)]
@@ -77,7 +76,7 @@ impl RunArgs {
         );
         let level = self.level.name();
         let time = Duration::from_secs(self.seconds);
-        let env = self.mutant.iter().map(|mutant| ("QUIVER_MUTANT".to_owned(), mutant.clone())).collect();
+        let env = self.mutant.iter().map(|mutant| (run::MUTANT.to_owned(), mutant.clone())).collect();
         let plan = Plan {
             nodes: usize::from(self.nodes),
             snapshot_after: self.snapshot_after,
@@ -85,25 +84,6 @@ impl RunArgs {
             ..Plan::new(self.binary.clone(), self.workload, level, &self.nemesis, seed, time)
         };
         plan.fits().map(|()| plan)
-    }
-
-    fn faults(&self) -> String {
-        self.nemesis.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(",")
-    }
-
-    fn replay(&self, seed: u64) -> String {
-        let option =
-            |name: &str, value: Option<String>| value.map_or(String::new(), |value| format!(" --{name} {value}"));
-        format!(
-            "jepsen-lite run --workload {}{} --level {} --seed {seed} --seconds {} --nodes {}{}{}",
-            self.workload.name(),
-            option("nemesis", Some(self.faults()).filter(|faults| !faults.is_empty())),
-            self.level.name(),
-            self.seconds,
-            self.nodes,
-            option("snapshot-after", self.snapshot_after.map(|entries| entries.to_string())),
-            option("mutant", self.mutant.clone()),
-        )
     }
 }
 
@@ -140,9 +120,8 @@ pub(super) fn soak(args: &RunArgs, hours: f64) -> Result<u8> {
 }
 
 fn once(args: &RunArgs, seed: u64, out: &Path) -> Result<u8> {
-    let replay = args.replay(seed);
-    super::say(&replay);
     let plan = args.plan(seed)?;
+    super::say(&plan.replay());
     if args.nemesis.iter().any(|fault| fault.need() == Need::Namespaces) {
         // Before there are threads; where it cannot be done, the run says so of each fault that it lacks.
         let _said_by_the_run = netns::enter();
@@ -159,9 +138,9 @@ fn once(args: &RunArgs, seed: u64, out: &Path) -> Result<u8> {
     for (fault, why) in &outcome.skipped {
         super::say(&format!("SKIPPED, NOT TESTED: {}: {why}", fault.name()));
     }
-    save(&outcome, &replay, out)?;
-    std::fs::write(out.join("summary.md"), summary(args, seed, &outcome, start.elapsed())?)?;
-    super::say(&super::told(&outcome.history, &outcome.verdict)?);
+    outcome.keep(out)?;
+    std::fs::write(out.join("summary.md"), summary(&plan, &outcome, start.elapsed())?)?;
+    super::say(&outcome.verdict.told(&outcome.history)?);
     super::say(&format!("  {} and {}", out.join("history.edn").display(), out.join("report.html").display()));
     if !args.nemesis.is_empty() && outcome.skipped.len() == args.nemesis.len() {
         return Ok(super::SKIPPED);
@@ -180,7 +159,7 @@ async fn interruptible(run: impl Future<Output = Result<Outcome>>) -> Result<Out
 }
 
 /// A row of a table: workload and level, faults, seed and seconds, operations, faults done, verdict.
-fn summary(args: &RunArgs, seed: u64, outcome: &Outcome, took: Duration) -> Result<String> {
+fn summary(plan: &Plan, outcome: &Outcome, took: Duration) -> Result<String> {
     let ops = crate::history::ops::pair(&outcome.history)?.ops;
     let skipped: Vec<&str> = outcome.skipped.iter().map(|(fault, _)| fault.name()).collect();
     let skipped = if skipped.is_empty() { String::new() } else { format!("; SKIPPED {}", skipped.join(", ")) };
@@ -190,31 +169,14 @@ fn summary(args: &RunArgs, seed: u64, outcome: &Outcome, took: Duration) -> Resu
         Verdict::Unknown(why) => format!("**unknown**: {why}"),
     };
     Ok(format!(
-        "| {}, {} | {} | {seed}, {} | {} | {} | {}{skipped} |\n",
-        args.workload.name(),
-        args.level.name().to_uppercase(),
-        args.faults().replace(',', ", "),
+        "| {}, {} | {} | {}, {} | {} | {} | {}{skipped} |\n",
+        plan.workload.name(),
+        plan.level.to_uppercase(),
+        plan.names().replace(',', ", "),
+        plan.seed,
         took.as_secs(),
         ops.len(),
         outcome.faults(),
         verdict.lines().next().unwrap_or_default().replace('|', "/"),
     ))
-}
-
-fn save(outcome: &Outcome, replay: &str, out: &Path) -> Result<()> {
-    std::fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
-    std::fs::write(out.join("history.edn"), outcome.history.to_edn())?;
-    for log in outcome.logs.iter().flat_map(std::fs::read_dir).flatten().flatten() {
-        let (from, to) = (log.path(), out.join(log.file_name()));
-        std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
-    }
-    let small = if outcome.verdict.exit_code() == 1 {
-        shrink::shrink(&outcome.history, outcome.model, Limits::default())?
-    } else {
-        None
-    };
-    let page =
-        Page { title: replay, history: &outcome.history, verdict: &outcome.verdict, small: small.as_ref(), replay };
-    std::fs::write(out.join("report.html"), report::page(&page)?)?;
-    Ok(())
 }

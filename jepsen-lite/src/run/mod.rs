@@ -7,6 +7,7 @@
 
 mod coverage;
 mod finals;
+mod keep;
 pub mod nemesis;
 mod recorder;
 mod rig;
@@ -31,6 +32,9 @@ use recorder::Recorder;
 use rig::Rig;
 use watch::Watch;
 use workload::{COLLECTION, Doors, Shared, Worker};
+
+/// Tells a node, by its environment, which bug to have. In force only where the binary has bugs to choose from.
+pub const MUTANT: &str = "QUIVER_MUTANT";
 
 /// How many clients work at once.
 const CLIENTS: usize = 6;
@@ -149,6 +153,29 @@ impl Plan {
         }
     }
 
+    /// The command that does it again.
+    pub fn replay(&self) -> String {
+        let option =
+            |name: &str, value: Option<String>| value.map_or(String::new(), |value| format!(" --{name} {value}"));
+        let mutant = self.env.iter().find(|(name, _)| name == MUTANT).map(|(_, mutant)| mutant.clone());
+        format!(
+            "jepsen-lite run --workload {}{} --level {} --seed {} --seconds {} --nodes {}{}{}",
+            self.workload.name(),
+            option("nemesis", Some(self.names()).filter(|faults| !faults.is_empty())),
+            self.level,
+            self.seed,
+            self.time.as_secs(),
+            self.nodes,
+            option("snapshot-after", self.snapshot_after.map(|entries| entries.to_string())),
+            option("mutant", mutant),
+        )
+    }
+
+    /// The faults, with commas.
+    pub fn names(&self) -> String {
+        self.faults.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(",")
+    }
+
     fn header(&self, faults: &[Fault]) -> Vec<(String, Edn)> {
         let names: Vec<&str> = faults.iter().map(|fault| fault.name()).collect();
         vec![
@@ -175,6 +202,8 @@ pub struct Outcome {
     pub skipped: Vec<(Fault, String)>,
     /// Where the nodes' logs are, where the verdict is not ok.
     pub logs: Option<PathBuf>,
+    /// The command that does it again.
+    pub replay: String,
 }
 
 impl Outcome {
@@ -220,7 +249,7 @@ pub async fn run(plan: &Plan) -> Result<Outcome> {
         verdict
     };
     let logs = (verdict != Verdict::Ok).then_some(logs);
-    Ok(Outcome { history, model: plan.model(), verdict, skipped, logs })
+    Ok(Outcome { history, model: plan.model(), verdict, skipped, logs, replay: plan.replay() })
 }
 
 async fn strike(plan: &Plan, rig: &mut Rig, doors: Doors, recorder: &Recorder) -> Result<()> {
