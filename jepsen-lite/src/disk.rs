@@ -150,24 +150,25 @@ fn check_possible() -> Result<(), String> {
     Ok(())
 }
 
-/// Unmounts and deletes the disks of test programs that no longer run.
+/// Unmounts and deletes the disks of test programs that no longer run, wherever those had their temporary directory.
 fn sweep_abandoned() {
-    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else {
-        return;
-    };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let owner =
-            name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).and_then(|pid| pid.parse::<u32>().ok());
-        if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            if path.is_dir() {
-                let _ = tool(Command::new("umount").arg("-l").arg(&path));
-                let _ = std::fs::remove_dir(&path);
-            } else {
-                let _ = std::fs::remove_file(&path);
-            }
-        }
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let mounted = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
+    for path in mounted.filter(|path| is_abandoned(path)) {
+        let _ = tool(Command::new("umount").arg("-l").arg(&path));
     }
+    let here = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in here.filter(|path| is_abandoned(path)) {
+        let _ = if path.is_dir() { std::fs::remove_dir(&path) } else { std::fs::remove_file(&path) };
+    }
+}
+
+/// Whether this is an image or a mount of a program that no longer runs.
+fn is_abandoned(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let owner =
+        name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).and_then(|pid| pid.parse::<u32>().ok());
+    owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
 }
 
 fn tool(command: &mut Command) -> io::Result<()> {
