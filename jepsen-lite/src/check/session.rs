@@ -131,12 +131,20 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
+    /// What sessions know something by: what they have read, and with that promise what they have written themselves.
+    fn counting(&self) -> impl Iterator<Item = &'a Timed<Action>> {
+        let own = |timed: &Timed<Action>| self.promise.read_your_writes && sets(timed).is_some() && self.op(timed).ok();
+        self.timed.iter().filter(move |timed| shows(timed).is_some() || own(timed))
+    }
+
     fn sessions(&mut self) -> Verdict {
-        if let Err(why) = self.learn_order() {
+        // Where all that counts says its version, it does not matter that a deletion has none.
+        let needs_order = self.counting().any(|timed| version(self.op(timed)).is_none());
+        if needs_order && let Err(why) = self.learn_order() {
             return Verdict::Unknown(why);
         }
         let mut sessions: HashMap<String, Vec<&Timed<Action>>> = HashMap::new();
-        for timed in self.timed {
+        for timed in self.counting() {
             let op = self.op(timed);
             let node = op.get("node").map(Edn::to_string);
             let session = if self.promise.per_node { node } else { Some(op.process.to_string()) };
@@ -152,11 +160,8 @@ impl<'a> Judge<'a> {
 
     /// Every read is at least as new as all that the session knew when it began.
     fn one_session(&self, session: &[&Timed<Action>]) -> Verdict {
-        let counts = |timed: &&&Timed<Action>| {
-            shows(timed).is_some() || (self.promise.read_your_writes && sets(timed).is_some() && self.op(timed).ok())
-        };
         let known: Vec<(&Timed<Action>, Value)> =
-            session.iter().filter(counts).filter_map(|timed| Some((*timed, shows(timed).or(sets(timed))?))).collect();
+            session.iter().filter_map(|timed| Some((*timed, shows(timed).or(sets(timed))?))).collect();
         let mut by_end: Vec<_> = known.iter().collect();
         by_end.sort_by_key(|(timed, _)| timed.ret);
         let (mut newest, mut next) = (None::<(i64, &Timed<Action>, Value)>, 0);
@@ -198,12 +203,4 @@ impl<'a> Judge<'a> {
         let cause = format!("{} although {how} {} {ago}before", self.text(read, value), self.values[newer as usize]);
         Verdict::illegal(class, cause, events_of([self.op(before), self.op(read)]))
     }
-}
-
-/// Whether reads at ONE were ever stale: what a linearizable register would refuse. For a positive control.
-///
-/// # Errors
-/// Operations that are not a register's.
-pub fn ever_stale(ops: &[Operation], limits: Limits) -> Result<bool> {
-    Ok(matches!(super::register::check(ops, true, limits)?, Verdict::Illegal(_)))
 }

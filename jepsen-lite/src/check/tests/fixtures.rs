@@ -184,6 +184,18 @@ fn sessions_at_one_do_not_go_back() {
     let deleted = "0 write [k 1]|:version 10 @1-2\n 7 delete [k nil] @3-4\n 0 write [k 2]|:version 12 @5-6\n";
     good(model, &format!("{deleted} 2 read [k 1]|:version 10 @10-11\n 2 read [k 2]|:version 12 @12-13"));
     bad(model, "went back", "read 1", &format!("{deleted} 2 read [k 2]|:version 12 @10-11\n 2 read [k 1] @12-13"));
+    // A key that was only deleted so far has no order, and needs none: nobody was shown anything.
+    let only_deleted = "0 delete [k nil] @1-2\n 1 delete [k nil] @3-4\n 7 delete [k nil] @3-4?\n";
+    let at_one = Model::NodeSession;
+    good(at_one, only_deleted);
+    let shown = format!("{only_deleted} 8 write [k 1] @5-9?\n 2 read [k 1]|:version 12,:node \"n1\" @6-7");
+    good(at_one, &shown);
+    bad(
+        at_one,
+        "went back",
+        "that node had shown 1",
+        &format!("{shown}\n 9 write [k 0] @1-9?\n 2 read [k 0]|:version 9,:node \"n1\" @8-9"),
+    );
     let unversioned = "0 write 1 @1-9\n 1 write 2 @1-9\n 2 read 2 @10-11\n 2 read 1 @12-13";
     assert!(matches!(judge(model, &short(unversioned)), Verdict::Unknown(_)));
 }
