@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::register::{Action, NIL, Registers, Value};
 use super::wgl::Timed;
-use super::{Limits, Verdict, circumstances, events_of, gap};
+use super::{Verdict, circumstances, events_of, gap};
 use crate::history::edn::Edn;
 use crate::history::ops::Operation;
 
