@@ -324,7 +324,8 @@ fn shown_before(node: NodeId, mark: Mark, log: &GroupLog, state: &GroupState) ->
     }
 }
 
-/// Writes the node's identity into both stores, or checks that it is there. Returns whether it was.
+/// Writes the node's identity into both stores, or checks that it is there; in the state store it may be missing, for that
+/// may have been set aside. Returns whether it was.
 pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
     let Identity { cluster, node, incarnation } = identity;
     let key = keys::identity();
@@ -343,7 +344,7 @@ pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bo
         if stored.is_some_and(|owner| owner != (cluster, node, incarnation)) {
             return Err(damaged(what.to_owned(), "it belongs to another node or another life of this one"));
         }
-        if stored.is_none() && !is_new {
+        if stored.is_none() && !is_new && found.is_empty() {
             return Err(damaged(what.to_owned(), "it is empty although this node has run before"));
         }
         found.push(stored.is_some());

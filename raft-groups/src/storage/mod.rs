@@ -61,14 +61,23 @@ pub(crate) struct Stores {
 }
 
 impl Disk {
-    /// sled databases in `dir/log` and `dir/state`, created where absent.
+    /// sled databases in `dir/log` and `dir/state`, created where absent. A state store that does not open is set aside as
+    /// `dir/state.damaged`, and the node begins with an empty one: see [`set_aside`].
     ///
     /// # Errors
     /// [`OpenError::Damaged`] or [`OpenError::Io`], naming the store.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        // The log first: while it does not open nothing is touched.
         let log = Arc::new(SledStore::open(&dir.join("log"), LOG_CACHE_BYTES)?);
-        let state = Arc::new(SledStore::open(&dir.join("state"), STATE_CACHE_BYTES)?);
-        Ok(Self { log, state, workers: Workers::Threads })
+        let place = dir.join("state");
+        let state = match SledStore::open(&place, STATE_CACHE_BYTES) {
+            Err(OpenError::Damaged { what, found, .. }) => {
+                set_aside(&place, &what, &found)?;
+                SledStore::open(&place, STATE_CACHE_BYTES)?
+            }
+            opened => opened?,
+        };
+        Ok(Self { log, state: Arc::new(state), workers: Workers::Threads })
     }
 
     /// The present life of two simulated disks, whose syncs take up to `max_delay` of simulated time where nothing slows
@@ -93,5 +102,70 @@ impl Disk {
             ),
         };
         Ok(Stores { log: self.log, log_syncer, state, state_syncer })
+    }
+}
+
+/// Keeps a damaged state store for inspection, in place of one kept earlier.
+///
+/// That is safe, since all in it came from the log, which alone holds votes and what was acknowledged. It must also be
+/// possible after a mere power loss: sled writes a segment of its file anew once it believes its pages to be elsewhere, and
+/// only a sync makes those durable, which the state does without. Replicas whose log goes back to its beginning apply it
+/// again; of the others too little is left, which their opening finds, and they are made anew from other nodes.
+fn set_aside(place: &Path, what: &str, found: &str) -> Result<(), OpenError> {
+    let aside = place.with_extension("damaged");
+    let moved = || {
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside)?;
+        }
+        std::fs::rename(place, &aside)
+    };
+    moved().map_err(|source| OpenError::Io { what: format!("{what}, which is damaged,"), source })?;
+    tracing::error!(
+        found,
+        "{what} is damaged; it is kept in {} for inspection, and this node's replicas are had back from their logs or from \
+         other nodes",
+        aside.display()
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Identity;
+    use crate::host::claim_stores;
+
+    const WHO: Identity = Identity { cluster: [1; 16], node: 1, incarnation: [2; 16] };
+
+    /// Overwrites the file of one store of a node that has run.
+    async fn garbled(store: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        let stores = Disk::open(dir.path()).expect("opens").start().expect("starts");
+        claim_stores(&stores, WHO, true).await.expect("is new");
+        drop(stores);
+        let file = dir.path().join(store).join("db");
+        // The workers end a moment after their stores are let go of.
+        while Disk::open(dir.path()).is_err() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Not the header of its one segment, of which sled makes an empty store.
+        let mut bytes = std::fs::read(&file).expect("reads");
+        bytes[64..].fill(0xa5);
+        std::fs::write(&file, bytes).expect("writes");
+        dir
+    }
+
+    #[tokio::test]
+    async fn a_damaged_state_store_is_set_aside_and_a_damaged_log_is_not() {
+        let dir = garbled("state").await;
+        let stores = Disk::open(dir.path()).expect("opens without the state").start().expect("starts");
+        assert!(dir.path().join("state.damaged/db").exists(), "nothing is kept for inspection");
+        assert!(claim_stores(&stores, WHO, false).await.expect("the log says whose it is"));
+        let stranger = Identity { node: 2, ..WHO };
+        assert!(claim_stores(&stores, stranger, false).await.is_err());
+
+        let dir = garbled("log").await;
+        assert!(matches!(Disk::open(dir.path()), Err(OpenError::Damaged { .. })));
+        assert!(dir.path().join("log/db").exists() && !dir.path().join("log.damaged").exists());
     }
 }
