@@ -14,7 +14,7 @@ use jepsen_lite::seed::seed;
 use raft_groups::{Disk, GroupId, Identity, StoppedNode};
 use serde_json::Value;
 
-use crate::support::members::{adopt, at_home, delete, done, operation_of};
+use crate::support::members::{adopt, at_home, can_lose_one, delete, done, operation_of};
 use crate::support::{
     PATIENCE, SIZE, ledger_collection, options, place, put_until_acknowledged, same_state, settle, shards,
 };
@@ -84,6 +84,7 @@ async fn a_damaged_replica_is_made_anew_by_itself() -> Result<()> {
         }
         at_home(&cluster.client(victim), &["node1", "node2", "node3"], 3).await?;
         cluster.wait_healthy().await?;
+        can_lose_one(&cluster.client(victim)).await?;
         let what = if log { "log" } else { "state" };
         println!("  node{}: the {what} of {group} was damaged, and its replica is made anew", victim + 1);
     }
