@@ -37,11 +37,13 @@ impl VoteReason {
 /// What a candidate asks with, or what a voter answers with: its vote and its last log id.
 pub(crate) type Stand<'a> = (&'a Vote, Option<&'a LogId>);
 
-/// Why `voter` refused `candidate`; `hears_leader` says whether the voter is bound by a leader's lease, and `allowed` that
-/// this leader itself has asked for the election.
+/// Why `voter` refused `candidate`; `hears_leader` says whether the voter heard a leader when it was asked, and `allowed`
+/// that this leader itself has asked for the election.
 pub(crate) fn refusal(candidate: Stand<'_>, voter: Stand<'_>, hears_leader: bool, allowed: bool) -> VoteReason {
     let ((asked, asked_log), (own, own_log)) = (candidate, voter);
-    if hears_leader && !allowed {
+    // A lease binds whoever holds the vote of an elected leader. One that heard a leader when it was asked may have stood
+    // for election itself before it answered: then it is its own vote that refuses.
+    if hears_leader && own.committed && !allowed {
         VoteReason::LeaderAlive
     } else if asked_log < own_log {
         VoteReason::LogBehind
@@ -80,7 +82,7 @@ mod tests {
     fn each_refusal_has_its_reason_and_the_first_that_applies_is_given() {
         let (short, long) = (log(2, 5), log(2, 6));
         let reason = |asked: (u64, u64), asked_log, own: (u64, u64), own_log, hears, allowed| {
-            let (asked, own) = (vote(asked.0, asked.1), vote(own.0, own.1));
+            let (asked, own) = (vote(asked.0, asked.1), Vote { committed: hears, ..vote(own.0, own.1) });
             refusal((&asked, Some(asked_log)), (&own, Some(own_log)), hears, allowed)
         };
         assert_eq!(reason((3, 1), &long, (3, 2), &long, false, false), VoteReason::VotedForOther);
@@ -90,6 +92,9 @@ mod tests {
         assert_eq!(reason((3, 1), &short, (2, 2), &long, true, true), VoteReason::LogBehind);
         // A newer term of the last entry counts more than a longer log.
         assert_eq!(reason((5, 1), &log(2, 9), (4, 2), &log(3, 1), false, false), VoteReason::LogBehind);
+        // Who heard a leader when it was asked, and stands itself by the time it answers.
+        let both = refusal((&vote(3, 1), Some(&long)), (&vote(3, 2), Some(&long)), true, false);
+        assert_eq!(both, VoteReason::VotedForOther);
         // No log at all is behind any.
         let none = refusal((&vote(3, 1), None), (&vote(2, 2), Some(&short)), false, false);
         assert_eq!(none, VoteReason::LogBehind);
