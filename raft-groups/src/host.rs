@@ -167,7 +167,7 @@ impl Host {
         };
         let shown_before = shown_before(self.0.identity.node, mark, &raft_log, &state);
         tokio::time::sleep_until(self.0.silent_until).await;
-        let (peers, log) = (self.peers(id, recorder), raft_log.clone());
+        let (peers, log) = (self.peers(id, recorder, state.clone()), raft_log.clone());
         let config = self.0.settings.config(id);
         let raft = Raft::new(self.0.identity.node, config, peers.clone(), raft_log, applier)
             .await
@@ -236,7 +236,7 @@ impl Host {
         Ok(stored)
     }
 
-    fn peers(&self, group: GroupId, events: Recorder) -> Peers {
+    fn peers(&self, group: GroupId, events: Recorder, state: GroupState) -> Peers {
         Peers {
             identity: self.0.identity,
             group,
@@ -244,6 +244,8 @@ impl Host {
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
             patience: self.0.settings.patience(),
+            backlog: self.0.settings.backlog(),
+            state,
             throttle: self.0.throttle.clone(),
         }
     }
@@ -329,25 +331,18 @@ fn shown_before(node: NodeId, mark: Mark, log: &GroupLog, state: &GroupState) ->
 pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
     let Identity { cluster, node, incarnation } = identity;
     let key = keys::identity();
-    let log: &dyn Store = &*stores.log;
-    let state: &dyn Store = &*stores.state;
-    let mut found = Vec::new();
-    for (what, store) in [("the log store", log), ("the state store", state)] {
+    let is_mine = |what: &str, store: &dyn Store| {
         let io_error = |source| OpenError::Io { what: what.to_owned(), source };
-        let stored = match store.get(&key).map_err(io_error)? {
-            Some(record) => {
-                let owner = unseal::<([u8; 16], NodeId, [u8; 16])>(&key, &record);
-                Some(owner.map_err(|error| damaged(what.to_owned(), &error.to_string()))?)
-            }
-            None => None,
-        };
-        if stored.is_some_and(|owner| owner != (cluster, node, incarnation)) {
-            return Err(damaged(what.to_owned(), "it belongs to another node or another life of this one"));
+        let Some(record) = store.get(&key).map_err(io_error)? else { return Ok(false) };
+        let owner = unseal::<([u8; 16], NodeId, [u8; 16])>(&key, &record);
+        if owner.map_err(|error| damaged(what.to_owned(), &error.to_string()))? == (cluster, node, incarnation) {
+            return Ok(true);
         }
-        if stored.is_none() && !is_new && found.is_empty() {
-            return Err(damaged(what.to_owned(), "it is empty although this node has run before"));
-        }
-        found.push(stored.is_some());
+        Err(damaged(what.to_owned(), "it belongs to another node or another life of this one"))
+    };
+    let (log, state) = (is_mine("the log store", &*stores.log)?, is_mine("the state store", &*stores.state)?);
+    if !log && !is_new {
+        return Err(damaged("the log store".to_owned(), "it is empty although this node has run before"));
     }
     for syncer in [&stores.log_syncer, &stores.state_syncer] {
         let mut batch = Batch::default();
@@ -355,7 +350,7 @@ pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bo
         let claimed = syncer.carry_out(batch, true).await;
         claimed.map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
     }
-    Ok(found.contains(&true))
+    Ok(log || state)
 }
 
 /// Compares what the two stores hold of one replica: each must account for what the other has.

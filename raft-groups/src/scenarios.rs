@@ -9,6 +9,7 @@ use crate::storage::sim_disk::Fault;
 use crate::testing::{Order, Registers, later, others, settings, simulate, soon, start, write_somewhere};
 use crate::{Group, GroupId, Machine as _, RaftSettings, ReadError, ReadMode, Role, WriteError};
 
+mod backlog;
 mod restarts;
 
 fn value(group: &Group<Registers>) -> Option<u64> {

@@ -71,6 +71,12 @@ impl RaftSettings {
         self.election_max * 5
     }
 
+    /// How many entries before the newest snapshot a follower may lack and still be sent entries. Purging alone leaves less
+    /// than a third of it in a log.
+    pub(crate) fn backlog(&self) -> u64 {
+        (self.snapshot_after + self.keep_entries).saturating_mul(4)
+    }
+
     /// How long a node that ran before must wait before it takes part again.
     pub(crate) fn restart_wait(&self) -> Duration {
         if is_planted(Mutant::ForgetsPromises) { Duration::ZERO } else { self.election_max }

@@ -21,7 +21,7 @@ use crate::events::{Recorder, What};
 use crate::host::Identity;
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::machine::SnapshotData;
-use crate::storage::state::FrozenState;
+use crate::storage::state::{FrozenState, GroupState};
 use crate::types::{CommittedLeaderId, Node, Types, Vote, index_of};
 use crate::{GroupId, NodeId};
 
@@ -41,6 +41,10 @@ pub struct Peers {
     pub faults: Faults,
     /// How long a follower may take over entries or a chunk of a snapshot, beside what their size takes.
     pub patience: Duration,
+    /// How many entries before the newest snapshot a follower may lack and still be sent entries.
+    pub backlog: u64,
+    /// This replica's own.
+    pub state: GroupState,
     /// Bounds the snapshots that this node sends.
     pub throttle: Arc<Throttle>,
 }
@@ -102,6 +106,11 @@ impl Peers {
             self.events.tell(term, || What::MessageLost { to: target, what, reason: error.word() });
         }
         reply
+    }
+
+    /// Whether a follower lacks so many entries after `prev` that it is better off with the newest snapshot.
+    fn are_too_many_after(&self, prev: u64) -> bool {
+        self.state.newest_snapshot().saturating_sub(prev) > self.backlog
     }
 
     async fn call_unseen(
@@ -250,6 +259,14 @@ impl RaftNetworkV2<Types> for Peer {
         let deadline = if rpc.entries.is_empty() { option.hard_ttl() } else { self.peers.patience };
         let (to, count, term) = (self.target, rpc.entries.len(), rpc.vote.leader_id.term);
         let (prev, commit) = (index_of(&rpc.prev_log_id), index_of(&rpc.leader_commit));
+        if count > 0 && self.peers.are_too_many_after(prev) {
+            // openraft purges no entry that is on its way, so a follower that answers, and stays slower than the writes, would
+            // keep the log from being cut for ever. An error takes the entries off their way: the log is purged up to near
+            // the snapshot, and the follower, for which there is nothing else left, is sent that.
+            tracing::info!(group = %self.peers.group, follower = to, prev, "too far behind for entries: comes by snapshot");
+            let reason = "it is too far behind for entries, and is to have the snapshot";
+            return Err(RPCError::Network(NetworkError::from_string(reason)));
+        }
         let events = self.peers.events.clone();
         events.tell(term, || What::AppendSent { to, prev, count, commit });
         match self.call(Request::Append(rpc), deadline).await {

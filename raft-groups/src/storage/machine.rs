@@ -158,7 +158,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         if self.state.header().applied.is_none() {
             return Ok(None);
         }
-        Builder { state: self.state.clone() }.build_snapshot().await.map(Some)
+        take_snapshot(&self.state).await.map(Some)
     }
 }
 
@@ -171,11 +171,17 @@ impl RaftSnapshotBuilder<Types> for Builder {
     type SnapshotData = SnapshotData;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot<CommittedLeaderId, u64, Node, SnapshotData>> {
-        let frozen = self.state.freeze().await?;
-        // The log up to here may be purged once this returns, so the state must survive without it.
-        self.state.sync().await?;
-        Ok(Snapshot { meta: frozen.meta.clone(), snapshot: SnapshotData::Frozen(frozen) })
+        let snapshot = take_snapshot(&self.state).await?;
+        self.state.snapshot_taken(index_of(&snapshot.meta.last_log_id));
+        Ok(snapshot)
     }
+}
+
+async fn take_snapshot(state: &GroupState) -> io::Result<Snapshot<CommittedLeaderId, u64, Node, SnapshotData>> {
+    let frozen = state.freeze().await?;
+    // The log up to here may be purged once this returns, so the state must survive without it.
+    state.sync().await?;
+    Ok(Snapshot { meta: frozen.meta.clone(), snapshot: SnapshotData::Frozen(frozen) })
 }
 
 async fn copy(state: &GroupState, frozen: &FrozenState) -> io::Result<Stage> {

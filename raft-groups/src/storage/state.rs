@@ -7,6 +7,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use openraft::storage::SnapshotMeta as RaftSnapshotMeta;
@@ -49,6 +50,8 @@ struct Inner {
     syncer: Syncer,
     header: Mutex<Header>,
     newest_stage: Mutex<u32>,
+    /// The index of the newest snapshot taken since the start.
+    snapshot: AtomicU64,
     failure: Arc<Mutex<Option<(io::ErrorKind, String)>>>,
 }
 
@@ -71,8 +74,18 @@ impl GroupState {
     pub fn open(group: GroupId, store: Arc<FreezableStore>, syncer: Syncer) -> io::Result<Self> {
         let header = read_header(group, &*store)?.unwrap_or_default();
         let newest_stage = Mutex::new(header.generation);
-        let inner = Inner { group, store, syncer, header: Mutex::new(header), newest_stage, failure: Arc::default() };
-        Ok(Self(Arc::new(inner)))
+        let (header, snapshot, failure) = (Mutex::new(header), AtomicU64::default(), Arc::default());
+        Ok(Self(Arc::new(Inner { group, store, syncer, header, newest_stage, snapshot, failure })))
+    }
+
+    /// Notes that a snapshot was taken which reflects the log up to `index`.
+    pub fn snapshot_taken(&self, index: u64) {
+        self.0.snapshot.fetch_max(index, Ordering::Relaxed);
+    }
+
+    /// Up to which index the newest snapshot reflects the log; 0 where none was taken since the start.
+    pub fn newest_snapshot(&self) -> u64 {
+        self.0.snapshot.load(Ordering::Relaxed)
     }
 
     /// The header as of the last commit.
