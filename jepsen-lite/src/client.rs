@@ -211,6 +211,19 @@ impl Client {
         self.post("/quiver/v1/count", &merged(json!({"collection": collection}), more)).await
     }
 
+    /// Whether every group, the map's too, has a leader and all its copies and can lose a node; else what the cluster says
+    /// of its health.
+    ///
+    /// # Errors
+    /// That health, or an empty one where nobody answers.
+    pub async fn can_lose_one(&self) -> Result<(), Value> {
+        let health = self.get("/cluster/health").await.body;
+        let groups = &health["groups"];
+        let all_led = groups["total"].is_u64() && groups["total"] == groups["with_leader"];
+        let can = health["can_lose_nodes"].as_u64() >= Some(1) && groups["under_replicated"] == 0 && all_led;
+        if can { Ok(()) } else { Err(health) }
+    }
+
     /// Cuts this node's peer traffic with the named nodes, in both directions at this node.
     pub async fn cut(&self, nodes: &[String]) -> Answer {
         self.send(Method::PUT, "/quiver/v1/faults", Some(&json!({"cut": nodes}))).await

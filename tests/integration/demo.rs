@@ -83,9 +83,27 @@ impl Demo {
 
     async fn play_all(&self, lessons: &[&str]) -> Result<()> {
         for lesson in lessons {
-            self.play(lesson).await.with_context(|| format!("lesson {lesson}"))?;
+            if let Err(failure) = self.play(lesson).await {
+                let told = self.tell_recording().await.unwrap_or_else(|error| format!("no recording: {error:#}"));
+                return Err(failure.context(format!("lesson {lesson}; the last of the group's events:\n{told}")));
+            }
         }
         Ok(())
+    }
+
+    /// Keeps the recording, for `quiver demo --replay`; returns what the group of lessons went through last, without the
+    /// traffic.
+    async fn tell_recording(&self) -> Result<String> {
+        let text = self.recording().await?;
+        std::fs::write(self.scratch.logs().join("recording.ndjson"), &text)?;
+        let traffic = |line: &&str| ["append_", "heartbeat", "status"].iter().any(|kind| line.contains(kind));
+        let told = text.lines().rev().filter(|line| line.contains("\"group\":1,") && !traffic(line)).take(24);
+        Ok(told.collect::<Vec<_>>().join("\n"))
+    }
+
+    async fn recording(&self) -> Result<String> {
+        let url = format!("{}/api/recording", self.client.base());
+        Ok(reqwest::Client::builder().no_proxy().build()?.get(url).send().await?.text().await?)
     }
 
     /// Ctrl-C; then no process and no file may be left.
@@ -161,7 +179,7 @@ async fn a_killed_leader_is_followed_by_another_on_the_page() -> Result<()> {
         event["kind"] == "elected" && event["group"] == 1 && event["node"] != cast["leader"]
     });
     loop {
-        let recording = recording(&demo).await?;
+        let recording = events(&demo.recording().await?)?;
         let numbers: Vec<u64> = recording.iter().filter_map(|event| event["seq"].as_u64()).collect();
         ensure!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "the recording has a hole");
         if recording.iter().any(elected) {
@@ -201,10 +219,9 @@ async fn the_terminal_shows_and_acts() -> Result<()> {
     Ok(())
 }
 
-async fn recording(demo: &Demo) -> Result<Vec<Value>> {
-    let url = format!("{}/api/recording", demo.client.base());
-    let text = reqwest::Client::builder().no_proxy().build()?.get(url).send().await?.text().await?;
-    let mut lines = text.lines().map(|line| Ok(serde_json::from_str::<Value>(line)?));
+/// The events of a recording that is whole.
+fn events(recording: &str) -> Result<Vec<Value>> {
+    let mut lines = recording.lines().map(|line| Ok(serde_json::from_str::<Value>(line)?));
     let head: Value = lines.next().context("an empty recording")??;
     ensure!(head["recording"] == 1 && head["cut"] == 0 && head["state"]["nodes"].is_array(), "{head}");
     lines.collect()

@@ -13,10 +13,9 @@ pub(super) fn dead_end(view: &View<'_>) -> Option<Change> {
     let unsettled = view.map.placements().filter(|(_, placement)| !placement.settled);
     unsettled.into_iter().find_map(|(group, placement)| {
         let new = placement.target.difference(&placement.actual).copied();
-        let bad = |node: NodeId| view.is_lost(node) || view.is_damaged(group, node);
-        let gone = new.into_iter().find(|node| bad(*node) || view.must_go(*node))?;
+        let gone = new.into_iter().find(|node| view.has_lost(group, *node) || view.must_go(*node))?;
         let rest = without(&placement.target, gone);
-        let back = placement.actual.difference(&rest).copied().find(|node| !bad(*node));
+        let back = placement.actual.difference(&rest).copied().find(|node| !view.has_lost(group, *node));
         let target = match back.or_else(|| view.receiver(&rest, &with(&view.spoilt(group), gone))) {
             Some(other) => with(&rest, other),
             None => rest,
@@ -35,7 +34,7 @@ pub(super) fn meta(view: &View<'_>) -> Option<Change> {
 /// The most urgent shard: first those that lost a replica, then those that lack one, then the rest.
 pub(super) fn shards(view: &View<'_>) -> Option<Change> {
     let urgency = |shard: ShardId, target: &BTreeSet<NodeId>| {
-        let lost = target.iter().any(|node| view.is_lost(*node) || view.is_damaged(shard.group(), *node));
+        let lost = target.iter().any(|node| view.has_lost(shard.group(), *node));
         (!lost, target.len() >= view.map.replication_factor)
     };
     let mut shards: Vec<_> = view.map.shards.iter().filter(|(_, entry)| entry.placement.settled).collect();
@@ -67,8 +66,7 @@ fn mended(
     // What leaves is worth replacing before what stays, and what is dead before what merely leaves.
     let bad = target.iter().copied().find(|node| view.is_lost(*node) && view.must_go(*node)).or_else(lost);
     let bad = bad.or_else(unwelcome);
-    let fails = |node: NodeId| view.is_lost(node) || view.is_damaged(group, node);
-    let good = target.iter().filter(|node| !fails(**node) && !view.must_go(**node)).count();
+    let good = target.iter().filter(|node| !view.has_lost(group, **node) && !view.must_go(**node)).count();
     let spoilt = view.spoilt(group);
     if good < wanted
         && let Some(new) = view.receiver(target, &spoilt)

@@ -69,6 +69,11 @@ impl<'a> View<'a> {
         self.health.damaged.contains(&(node, group))
     }
 
+    /// Whether the node's replica of a group is worth nothing any more.
+    pub fn has_lost(&self, group: GroupId, node: NodeId) -> bool {
+        self.is_lost(node) || self.is_damaged(group, node)
+    }
+
     /// Nodes that cannot take a replica of a group: one that is damaged lies there until it is erased.
     pub fn spoilt(&self, group: GroupId) -> BTreeSet<NodeId> {
         self.health.damaged.iter().filter(|(_, of)| *of == group).map(|(node, _)| *node).collect()

@@ -102,14 +102,11 @@ impl Nemesis<'_> {
                 let replicas = shard["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
                 replicas.len() == copies && replicas.iter().all(|replica| replica["state"] == "voter")
             };
-            let cluster = self.clients_but(&[])[0].get("/cluster/health").await.body;
-            let can_lose_one = cluster["can_lose_nodes"].as_u64() >= Some(1)
-                && cluster["groups"]["under_replicated"] == 0
-                && cluster["groups"]["total"] == cluster["groups"]["with_leader"];
-            if ailing.is_empty() && can_lose_one && !shards.is_empty() && shards.iter().all(has_all) {
+            let cluster = self.clients_but(&[])[0].can_lose_one().await;
+            if ailing.is_empty() && cluster.is_ok() && !shards.is_empty() && shards.iter().all(has_all) {
                 return Ok(());
             }
-            ensure!(start.elapsed() < PATIENCE, "not whole again: {ailing:?} {cluster} {}", sharding.body);
+            ensure!(start.elapsed() < PATIENCE, "not whole again: {ailing:?} {cluster:?} {}", sharding.body);
             tokio::time::sleep(PAUSE).await;
         }
     }
