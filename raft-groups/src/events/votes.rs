@@ -37,13 +37,15 @@ impl VoteReason {
 /// What a candidate asks with, or what a voter answers with: its vote and its last log id.
 pub(crate) type Stand<'a> = (&'a Vote, Option<&'a LogId>);
 
-/// Why `voter` refused `candidate`; `hears_leader` says whether the voter heard a leader when it was asked, and `allowed`
-/// that this leader itself has asked for the election.
+/// Why `voter` refused `candidate`; `hears_leader` says whether the voter is known to have heard a leader when it was asked,
+/// and `allowed` that this leader itself has asked for the election.
 pub(crate) fn refusal(candidate: Stand<'_>, voter: Stand<'_>, hears_leader: bool, allowed: bool) -> VoteReason {
     let ((asked, asked_log), (own, own_log)) = (candidate, voter);
-    // A lease binds whoever holds the vote of an elected leader. One that heard a leader when it was asked may have stood
-    // for election itself before it answered: then it is its own vote that refuses.
-    if hears_leader && own.committed && !allowed {
+    // A lease binds who holds the vote of an elected leader. One that heard a leader when it was asked may have stood for
+    // election itself before it answered: then it is its own vote that refuses. And where neither logs nor terms do, what
+    // is left is a lease.
+    let nothing_else = asked_log >= own_log && asked.leader_id.term > own.leader_id.term;
+    if own.committed && !allowed && (hears_leader || nothing_else) {
         VoteReason::LeaderAlive
     } else if asked_log < own_log {
         VoteReason::LogBehind
@@ -92,6 +94,11 @@ mod tests {
         assert_eq!(reason((3, 1), &short, (2, 2), &long, true, true), VoteReason::LogBehind);
         // A newer term of the last entry counts more than a longer log.
         assert_eq!(reason((5, 1), &log(2, 9), (4, 2), &log(3, 1), false, false), VoteReason::LogBehind);
+        // From outside one does not see what a voter hears.
+        let bound = Vote { committed: true, ..vote(2, 2) };
+        let refuses = |asked_log| refusal((&vote(3, 1), Some(asked_log)), (&bound, Some(&long)), false, false);
+        assert_eq!(refuses(&long), VoteReason::LeaderAlive);
+        assert_eq!(refuses(&short), VoteReason::LogBehind);
         // Who heard a leader when it was asked, and stands itself by the time it answers.
         let both = refusal((&vote(3, 1), Some(&long)), (&vote(3, 2), Some(&long)), true, false);
         assert_eq!(both, VoteReason::VotedForOther);

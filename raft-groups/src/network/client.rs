@@ -165,11 +165,7 @@ impl Peer {
         let Reply::Vote(answer) = self.call(request, deadline).await? else { return Err(self.nonsense()) };
         events.tell(term, || {
             let stands = ((&asked.vote, asked.last_log_id.as_ref()), (&answer.vote, answer.last_log_id.as_ref()));
-            // The vote of a leader that was elected, and of no later term, and a log that is not ahead: only a lease refuses then.
-            let bound = answer.vote.committed
-                && answer.last_log_id <= asked.last_log_id
-                && answer.vote.leader_id.term <= asked.vote.leader_id.term;
-            let reason = (!answer.vote_granted).then(|| refusal(stands.0, stands.1, bound, asked.leadership_transfer));
+            let reason = (!answer.vote_granted).then(|| refusal(stands.0, stands.1, false, asked.leadership_transfer));
             What::VoteAnswered { from: target, pre, reason }
         });
         Ok(answer)
