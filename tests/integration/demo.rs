@@ -96,7 +96,9 @@ impl Demo {
     async fn tell_recording(&self) -> Result<String> {
         let text = self.recording().await?;
         std::fs::write(self.scratch.logs().join("recording.ndjson"), &text)?;
-        let traffic = |line: &&str| ["append_", "heartbeat", "status"].iter().any(|kind| line.contains(kind));
+        let traffic = |line: &&str| {
+            ["append", "applied", "committed", "heartbeat", "status"].iter().any(|kind| line.contains(kind))
+        };
         let told = text.lines().rev().filter(|line| line.contains("\"group\":1,") && !traffic(line)).take(24);
         Ok(told.collect::<Vec<_>>().join("\n"))
     }
