@@ -131,7 +131,7 @@ fn once(args: &RunArgs, seed: u64, out: &Path) -> Result<u8> {
     let outcome = match runtime.block_on(interruptible(run::run(&plan))) {
         Ok(outcome) => outcome,
         Err(why) => {
-            eprintln!("unknown: there was no run: {why:#}");
+            eprintln!("unknown: the run did not come to its end: {why:#}");
             return Ok(super::UNKNOWN);
         }
     };

@@ -20,12 +20,13 @@ impl Outcome {
             let path = out.join(name);
             std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
         };
-        write("history.edn", self.history.to_edn())?;
-        write("verdict.txt", format!("{}\n{}\n", self.replay, self.verdict.told(&self.history)?))?;
+        // First: among them is the history, as far as it could be written as it came.
         for log in self.logs.iter().flat_map(std::fs::read_dir).flatten().flatten() {
             let (from, to) = (log.path(), out.join(log.file_name()));
             std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
         }
+        write("history.edn", self.history.to_edn())?;
+        write("verdict.txt", format!("{}\n{}\n", self.replay, self.verdict.told(&self.history)?))?;
         let small = match self.verdict {
             Verdict::Illegal(_) => shrink::shrink(&self.history, self.model, Limits::default())?,
             _ => None,

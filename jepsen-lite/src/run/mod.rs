@@ -221,7 +221,7 @@ pub async fn run(plan: &Plan) -> Result<Outcome> {
     let mut rig = Rig::start(plan).await?;
     let made = rig.cluster.client(0).create_collection(COLLECTION, 2, "euclid").await;
     ensure!(made.status == Some(201), "making the collection: {}", made.problem);
-    let recorder = Recorder::default();
+    let recorder = Recorder::start(plan.header(&rig.faults), &rig.cluster.logs().join("history.edn"))?;
     let doors = Doors::new(rig.doors()?);
     let shared = Arc::new(Shared::new(plan.workload, &plan.level, recorder.clone(), doors.clone()));
     shared.prepare().await?;
@@ -238,7 +238,7 @@ pub async fn run(plan: &Plan) -> Result<Outcome> {
         failed => failed.map(|()| Verdict::Ok),
     };
     drop(watch);
-    let history = History { header: plan.header(&rig.faults), events: recorder.events() };
+    let history = recorder.history();
     let verdict = check::check(&history, plan.model(), Limits::default())?;
     let verdict = verdict.and(|| finals.unwrap_or_else(|error| Verdict::Unknown(format!("{error:#}"))));
     let verdict = verdict.and(|| coverage::check(plan, &rig.faults, &history));

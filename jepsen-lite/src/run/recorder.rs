@@ -1,25 +1,48 @@
 //! The one clock and the one list: every event of a run in the order in which it was seen.
+//!
+//! Each is written to a file as it comes, so that a run that is interrupted, or whose harness dies, leaves its history.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use anyhow::{Context, Result};
+
 use crate::history::edn::Edn;
-use crate::history::{Event, Process, Type};
+use crate::history::{Event, History, Process, Type};
 
 /// Writes down what happens. Clones write to the same list.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     start: Instant,
-    events: Arc<Mutex<Vec<Event>>>,
+    book: Arc<Mutex<Book>>,
 }
 
-impl Default for Recorder {
-    fn default() -> Self {
-        Self { start: Instant::now(), events: Arc::default() }
-    }
+#[derive(Debug)]
+struct Book {
+    history: History,
+    /// The same as EDN; `None` once it could not be written.
+    file: Option<File>,
 }
 
 impl Recorder {
+    /// Begins the history of this header, and the file of it.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn start(header: Vec<(String, Edn)>, path: &Path) -> Result<Self> {
+        let history = History { header, events: Vec::new() };
+        let begin = || {
+            let mut file = File::create(path)?;
+            file.write_all(history.to_edn().as_bytes())?;
+            std::io::Result::Ok(file)
+        };
+        let file = Some(begin().with_context(|| format!("writing {}", path.display()))?);
+        Ok(Self { start: Instant::now(), book: Arc::new(Mutex::new(Book { history, file })) })
+    }
+
     /// An event of a client; its time is taken here.
     pub fn client(&self, process: i64, kind: Type, f: &str, value: Edn, extra: Vec<(String, Edn)>) {
         self.push(Process::Client(process), kind, f, value, extra);
@@ -32,15 +55,42 @@ impl Recorder {
 
     fn push(&self, process: Process, kind: Type, f: &str, value: Edn, mut extra: Vec<(String, Edn)>) {
         extra.sort_by(|left, right| left.0.cmp(&right.0));
-        let mut events = self.events.lock().expect("nothing under the lock panics");
+        let mut book = self.book.lock().expect("nothing under the lock panics");
         // Under the lock, so that times and lines agree.
         let time = Some(self.start.elapsed().as_nanos() as i64);
-        let index = Some(events.len() as i64);
-        events.push(Event { index, time, process, kind, f: f.to_owned(), value, extra });
+        let index = Some(book.history.events.len() as i64);
+        let event = Event { index, time, process, kind, f: f.to_owned(), value, extra };
+        // One write a line, so that no line is cut off.
+        let line = format!("{}\n", event.to_edn());
+        let written = book.file.as_mut().map_or(Ok(()), |file| file.write_all(line.as_bytes()));
+        if let Err(error) = written {
+            eprintln!("the history is kept in memory only: {error}");
+            book.file = None;
+        }
+        book.history.events.push(event);
     }
 
     /// All so far.
-    pub fn events(&self) -> Vec<Event> {
-        self.events.lock().expect("nothing under the lock panics").clone()
+    pub fn history(&self) -> History {
+        self.book.lock().expect("nothing under the lock panics").history.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_in_the_file_at_every_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("history.edn");
+        let recorder = Recorder::start(vec![("seed".to_owned(), Edn::Int(7))], &path).unwrap();
+        for number in 0..3 {
+            recorder.client(number, Type::Invoke, "write", Edn::Int(number), vec![("node".to_owned(), Edn::Int(1))]);
+            recorder.note("nemesis", "kill", Edn::Str("node1".to_owned()));
+            let written = History::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            assert_eq!(written, recorder.history());
+        }
+        assert_eq!(recorder.history().events.len(), 6);
     }
 }
