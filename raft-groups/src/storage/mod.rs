@@ -107,11 +107,9 @@ impl Disk {
 
 /// Keeps a damaged state store for inspection, in place of one kept earlier.
 ///
-/// That is safe, since all in it came from the log, which alone holds votes and what was acknowledged. It is also needed
-/// after a mere power loss, which has been seen to leave a state store that does not open. The likely cause, read from
-/// sled's source: it writes a segment of its file anew once its pages are elsewhere, and only a sync makes those durable,
-/// which the state does without. Replicas whose log goes back to its beginning apply it again; of the others too little is
-/// left, which their opening finds, and they are made anew from other nodes.
+/// That is safe, since all in it came from the log, which alone holds votes and what was acknowledged. Replicas whose log
+/// goes back to its beginning apply it again; of the others too little is left, which their opening finds, and they are
+/// made anew from other nodes.
 fn set_aside(place: &Path, what: &str, found: &str) -> Result<(), OpenError> {
     let aside = place.with_extension("damaged");
     let moved = || {

@@ -1,5 +1,6 @@
-//! The log store under real power loss: a child process appends and votes on a loop-mounted ext4 until its disk's power
-//! is cut, over and over; what it had acknowledged must be there. A disk that skips its syncs must be caught.
+//! The stores under real power loss, on a loop-mounted ext4 whose power is cut over and over. A child process appends to
+//! logs and votes; what it had acknowledged must be there. Another writes to a store that it never syncs, as a state is
+//! written; that may be old afterwards and must open. A disk that skips its syncs must be caught by both.
 //!
 //! Root only, with a loud skip otherwise; the simulated disk is tested everywhere.
 
@@ -18,8 +19,9 @@ use rand::{RngExt, SeedableRng};
 use super::Disk;
 use super::log::GroupLog;
 use super::sled::SledStore;
-use crate::GroupId;
+use super::store::{Batch, Store as _};
 use crate::types::{Command as LogCommand, Entry, LogId, Vote};
+use crate::{GroupId, OpenError};
 
 const GROUPS: u64 = 4;
 const DIR: &str = "QUIVER_POWER_LOSS_DIR";
@@ -80,9 +82,29 @@ fn entry(index: u64, bytes: usize) -> Entry {
     Entry { log_id: LogId::new(leader.to_committed(), index), payload: openraft::EntryPayload::Normal(command) }
 }
 
-fn start_child(dir: &Path, mutant: Option<&str>) -> Child {
+/// The other child's part: writes pairs anew, all over the store, and never syncs them.
+#[test]
+fn child_writes_and_never_syncs() {
+    let Ok(dir) = std::env::var(DIR) else { return };
+    let store = SledStore::open(Path::new(&dir), 16 << 20).expect("opens");
+    let mut rng = SmallRng::seed_from_u64(std::process::id().into());
+    say("index 0 0");
+    loop {
+        let mut batch = Batch::default();
+        for _ in 0..rng.random_range(1..8) {
+            let key: u64 = rng.random_range(0..2000);
+            batch.put(key.to_be_bytes().to_vec(), vec![1; rng.random_range(1..3000)]);
+        }
+        if store.write(&batch).is_err() {
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn start_child(part: &str, dir: &Path, mutant: Option<&str>) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this test program"));
-    command.args(["--exact", "storage::power_loss::child_writes_until_its_power_is_cut", "--nocapture"]);
+    command.args(["--exact", &format!("storage::power_loss::{part}"), "--nocapture"]);
     command.env(DIR, dir).stdout(Stdio::piped()).stderr(Stdio::null());
     if let Some(mutant) = mutant {
         command.env("QUIVER_MUTANT", mutant);
@@ -91,8 +113,8 @@ fn start_child(dir: &Path, mutant: Option<&str>) -> Child {
 }
 
 /// One life of the child: returns what it promised before the power went.
-fn one_life(disk: &mut LoopDisk, mutant: Option<&str>, life: Duration) -> Promises {
-    let mut child = start_child(disk.path(), mutant);
+fn one_life(part: &str, disk: &mut LoopDisk, mutant: Option<&str>, life: Duration) -> Promises {
+    let mut child = start_child(part, disk.path(), mutant);
     let output = BufReader::new(child.stdout.take().expect("piped"));
     let (first, started) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
@@ -142,9 +164,9 @@ async fn lost(disk: &LoopDisk, promises: &Promises) -> Vec<String> {
     lost
 }
 
-/// Lives and crashes until something is lost or the crashes are used up; says what was acknowledged and lost.
-fn crash_over_and_over(mutant: Option<&str>, crashes: u64) -> Option<(u64, Vec<String>)> {
-    let mut disk = match LoopDisk::create(512) {
+/// A disk to be cut off, and what decides when; `None`, said, where there is none here.
+fn disk_and_rng() -> Option<(LoopDisk, SmallRng)> {
+    let disk = match LoopDisk::create(512) {
         Ok(disk) => disk,
         Err(NoDisk::Skip(why)) => {
             println!("SKIPPED, and nothing else here shows it: real power loss ({why})");
@@ -154,11 +176,36 @@ fn crash_over_and_over(mutant: Option<&str>, crashes: u64) -> Option<(u64, Vec<S
     };
     let seed = std::env::var("QUIVER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("seed {seed} (QUIVER_SEED)");
-    let mut rng = SmallRng::seed_from_u64(seed);
+    Some((disk, SmallRng::seed_from_u64(seed)))
+}
+
+/// Lives and crashes of a store that is never synced; at which crash it was damaged, if it was.
+fn crash_unsynced(mutant: Option<&str>, crashes: u64) -> Option<Option<u64>> {
+    let (mut disk, mut rng) = disk_and_rng()?;
+    for crash in 1..=crashes {
+        let life = Duration::from_millis(rng.random_range(300..1500));
+        one_life("child_writes_and_never_syncs", &mut disk, mutant, life);
+        match SledStore::open(disk.path(), 16 << 20) {
+            Ok(_) => {}
+            Err(OpenError::Damaged { found, .. }) => {
+                println!("crash {crash}: {found}");
+                return Some(Some(crash));
+            }
+            Err(other) => panic!("crash {crash}: {other}"),
+        }
+    }
+    println!("{crashes} crashes, and it opens");
+    Some(None)
+}
+
+/// Lives and crashes until something is lost or the crashes are used up; says what was acknowledged and lost.
+fn crash_over_and_over(mutant: Option<&str>, crashes: u64) -> Option<(u64, Vec<String>)> {
+    let (mut disk, mut rng) = disk_and_rng()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
     let mut acknowledged = 0;
     for crash in 1..=crashes {
-        let promises = one_life(&mut disk, mutant, Duration::from_millis(rng.random_range(20..300)));
+        let life = Duration::from_millis(rng.random_range(20..300));
+        let promises = one_life("child_writes_until_its_power_is_cut", &mut disk, mutant, life);
         acknowledged = promises.index.values().sum();
         let lost = runtime.block_on(lost(&disk, &promises));
         if !lost.is_empty() {
@@ -182,5 +229,19 @@ fn nothing_acknowledged_is_lost_when_the_power_goes() {
 fn a_store_that_skips_its_syncs_is_caught() {
     if let Some((_, lost)) = crash_over_and_over(Some("skip-sync"), CRASHES) {
         assert!(!lost.is_empty(), "{CRASHES} power losses did not show that nothing was ever synced");
+    }
+}
+
+#[test]
+fn a_store_that_was_not_synced_is_not_damaged_when_the_power_goes() {
+    if let Some(damaged) = crash_unsynced(None, 20) {
+        assert_eq!(damaged, None);
+    }
+}
+
+#[test]
+fn a_store_that_syncs_in_name_only_is_caught() {
+    if let Some(damaged) = crash_unsynced(Some("skip-sync"), 60) {
+        assert!(damaged.is_some(), "60 power losses did no damage to a store that was never synced");
     }
 }

@@ -1,7 +1,9 @@
 //! [`Store`] on sled 0.34.7, with the durability that sled itself does not give on Linux.
 //!
 //! Its `flush` ends in `sync_file_range`, which syncs neither the file's size nor its extents: after a power loss
-//! acknowledged writes are gone. So [`Store::sync`] adds an fdatasync of sled's file. What takes a quarter segment or
+//! acknowledged writes are gone. So [`Store::sync`] adds an fdatasync of sled's file. For the same reason a store that is
+//! never synced is not merely old after a power loss but damaged: sled writes a segment anew once the pages that were in
+//! it are elsewhere, which they then are not. So a write syncs by itself before sled can have gone so far. What takes a quarter segment or
 //! more goes to blob files that sled never syncs, and that can be a whole tree page of well-behaved values; so larger
 //! values are kept here as small parts. A damaged file can make sled panic while it opens: that is caught and reported. And
 //! it finds damage in a page only where it reads that: so all is read once before anything is trusted.
@@ -11,6 +13,7 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -21,6 +24,11 @@ use crate::mutants::{Mutant, is_planted};
 /// Largest value sled is given in one piece, in bytes. sled writes a page of up to 17 values (21 after a merge) as one
 /// record, which must stay below a quarter of its 512 KiB segments.
 const PART_BYTES: usize = 4096;
+/// Most that sled may write between two syncs, in bytes. It frees a segment when all its pages are elsewhere and a whole
+/// further segment, 512 KiB, has been written since (`SegmentAccountant::stabilize`); half of that, for it is estimated.
+const UNSYNCED_BYTES: u64 = 256 * 1024;
+/// What an edit makes sled write beside itself, in bytes: it writes a page of 17 values anew after every 10 edits of it.
+const EDIT_BYTES: u64 = 17 * PART_BYTES as u64 / 10;
 /// First byte of a stored value: the value itself follows.
 const WHOLE: u8 = 0;
 /// First byte of a stored value: the number of its parts follows, as u32 big-endian.
@@ -34,6 +42,8 @@ pub struct SledStore {
     db: sled::Db,
     file: File,
     dir: PathBuf,
+    /// What sled has written since the last sync, about, in bytes.
+    unsynced: AtomicU64,
 }
 
 impl SledStore {
@@ -71,7 +81,7 @@ impl SledStore {
             // A file whose directory entry is not durable is lost with all its synced contents.
             File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error)?;
         }
-        Ok(Self { db, file, dir: dir.to_owned() })
+        Ok(Self { db, file, dir: dir.to_owned(), unsynced: AtomicU64::default() })
     }
 
     fn read_value(&self, key: &[u8], stored: &[u8]) -> io::Result<Bytes> {
@@ -141,10 +151,14 @@ impl Store for SledStore {
                 }
             }
         }
-        self.db.apply_batch(edits).map_err(from_sled)
+        self.db.apply_batch(edits).map_err(from_sled)?;
+        let weight = batch.bytes() as u64 + batch.edits.len() as u64 * EDIT_BYTES;
+        let unsynced = self.unsynced.fetch_add(weight, Ordering::Relaxed) + weight;
+        if unsynced > UNSYNCED_BYTES { self.sync() } else { Ok(()) }
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.unsynced.store(0, Ordering::Relaxed);
         self.db.flush().map_err(from_sled)?;
         if is_planted(Mutant::SkipsSync) { Ok(()) } else { self.file.sync_data() }
     }

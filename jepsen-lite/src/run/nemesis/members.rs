@@ -25,7 +25,11 @@ impl Nemesis<'_> {
     pub(super) async fn churn(&mut self, hold: Duration) -> Result<()> {
         self.join().await?;
         tokio::time::sleep(hold).await;
-        let leaving = self.rig.members[self.rng.random_range(0..self.rig.members.len())];
+        // Not the last that has a disk or a clock of its own: nothing could be done to those any more.
+        let own = |index: &usize| *index < self.rig.disks.len().max(self.rig.clocks.len());
+        let last = self.rig.members.iter().filter(|index| own(index)).count() == 1;
+        let free: Vec<usize> = self.rig.members.iter().copied().filter(|index| !(last && own(index))).collect();
+        let leaving = free[self.rng.random_range(0..free.len())];
         self.leave(leaving).await
     }
 
