@@ -70,12 +70,15 @@ pub trait StateReader {
 #[derive(Debug, Default, Clone)]
 pub struct Changes {
     edits: BTreeMap<Vec<u8>, Option<Bytes>>,
+    given: usize,
 }
 
 impl Changes {
     /// Sets `key` to `value`.
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Bytes>) {
-        self.edits.insert(key.into(), Some(value.into()));
+        let value = value.into();
+        self.given += value.len();
+        self.edits.insert(key.into(), Some(value));
     }
 
     /// Removes `key`; a key that is absent stays absent.
@@ -86,6 +89,11 @@ impl Changes {
     /// The edits in key order; `None` removes.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&Bytes>)> {
         self.edits.iter().map(|(key, value)| (key.as_slice(), value.as_ref()))
+    }
+
+    /// Bytes of all values that were set, the same key's too.
+    pub fn bytes_given(&self) -> usize {
+        self.given
     }
 
     /// Whether nothing was changed.

@@ -19,7 +19,7 @@ use super::found;
 use super::keys::LogKey;
 use super::record::{seal, unseal};
 use super::store::{Batch, Store};
-use super::syncer::Syncer;
+use super::syncer::{Syncer, WRITE_WEIGHT};
 use super::tail::{Known, TailEntry, after};
 use crate::GroupId;
 use crate::events::{Recorder, What};
@@ -30,7 +30,7 @@ use crate::watch;
 /// Bytes of entries in one replication message, about; at least one entry is always sent.
 const MESSAGE_BYTES: usize = 4 << 20;
 /// Entries purged in one batch.
-const PURGE_ENTRIES: u64 = 1024;
+const PURGE_ENTRIES: u64 = 64;
 
 /// The log of one group; clones share it.
 #[derive(Clone)]
@@ -281,7 +281,8 @@ impl RaftLogStorage<Types> for GroupLog {
         I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,
     {
-        let mut batch = Batch::default();
+        // Entries are written in order, so that a part of them may be there after a crash: nothing is promised of it.
+        let (mut batch, mut full, mut gathered) = (Batch::default(), Vec::new(), 0);
         let (mut told, mut members): (Option<(u64, u64, u64)>, Vec<What>) = (None, Vec::new());
         let append = {
             let mut known = self.0.known.lock();
@@ -296,7 +297,12 @@ impl RaftLogStorage<Types> for GroupLog {
                 }
                 told = Some((told.map_or(index, |(first, _, _)| first), index, entry.log_id.leader_id.term));
                 members.extend(membership(&entry));
+                if gathered > WRITE_WEIGHT {
+                    full.push(std::mem::take(&mut batch));
+                    gathered = 0;
+                }
                 let bytes = put(&mut batch, self.0.group, LogKey::Entry(index), &entry);
+                gathered += bytes + 1024;
                 known.last = Some(entry.log_id);
                 known.tail_bytes += bytes;
                 if let Some(replaced) = known.tail.insert(index, TailEntry { entry, bytes, append }) {
@@ -315,6 +321,10 @@ impl RaftLogStorage<Types> for GroupLog {
         let mut callback = Some(callback);
         if is_planted(Mutant::AcksTooEarly) {
             callback.take().into_iter().for_each(|callback| callback.io_completed(Ok(())));
+        }
+        for batch in full {
+            // Should it fail, so does what comes after it.
+            self.0.syncer.submit(batch, false, drop);
         }
         self.0.syncer.submit(batch, true, move |result| {
             {

@@ -1,5 +1,6 @@
 //! A [`Machine`] as the state machine openraft wants: applies committed entries, takes and installs snapshots.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use parking_lot::RwLock;
 
 use super::log::GroupLog;
 use super::state::{FrozenState, GroupState, Stage};
+use super::syncer::WRITE_WEIGHT;
 use crate::events::What;
 use crate::machine::{Changes, Machine, Position};
 use crate::types::{CommittedLeaderId, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types, index_of};
@@ -98,27 +100,31 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         let mut chunks = entries.ready_chunks(APPLY_ENTRIES);
         while let Some(entries) = chunks.next().await {
             let machine = self.machine.read().clone();
-            let mut chunk = Chunk::default();
-            let mut replies = Vec::with_capacity(entries.len());
-            let entries = entries.into_iter().collect::<io::Result<Vec<_>>>()?;
-            if let (Some(log), Some((last, _))) = (&self.log, entries.last()) {
+            let mut entries = entries.into_iter().collect::<io::Result<VecDeque<_>>>()?;
+            if let (Some(log), Some((last, _))) = (&self.log, entries.back()) {
                 log.wait_durable(last.log_id.index).await?;
             }
-            // A machine waits for its readers, and its commands may be long work: the tasks of this thread go elsewhere.
-            blocking(|| {
-                for (entry, responder) in entries {
-                    let reply = self.apply_entry(&machine, &entry, &mut chunk)?;
-                    replies.extend(responder.map(|responder| (responder, reply)));
+            while !entries.is_empty() {
+                let mut chunk = Chunk::default();
+                let mut replies = Vec::with_capacity(entries.len());
+                // A machine waits for its readers, and its commands may be long work: the tasks of this thread go elsewhere.
+                blocking(|| {
+                    while chunk.changes.bytes_given() < WRITE_WEIGHT
+                        && let Some((entry, responder)) = entries.pop_front()
+                    {
+                        let reply = self.apply_entry(&machine, &entry, &mut chunk)?;
+                        replies.extend(responder.map(|responder| (responder, reply)));
+                    }
+                    io::Result::Ok(())
+                })?;
+                if let Some(applied) = chunk.applied {
+                    self.state.commit(&chunk.changes, applied, chunk.membership).await?;
+                    self.applied.send_replace(Some(applied));
+                    self.tell(|| What::Applied { index: applied.index });
                 }
-                io::Result::Ok(())
-            })?;
-            if let Some(applied) = chunk.applied {
-                self.state.commit(&chunk.changes, applied, chunk.membership).await?;
-                self.applied.send_replace(Some(applied));
-                self.tell(|| What::Applied { index: applied.index });
-            }
-            for (responder, reply) in replies {
-                responder.send(reply);
+                for (responder, reply) in replies {
+                    responder.send(reply);
+                }
             }
         }
         Ok(())

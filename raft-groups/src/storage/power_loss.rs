@@ -53,14 +53,22 @@ async fn write_on(id: u64, mut log: GroupLog) {
     let mut next = log.get_log_state().await.expect("state").last_log_id.map_or(0, |last| last.index + 1);
     let mut term = log.read_vote().await.expect("reads").map_or(0, |vote: Vote| vote.leader_id.term);
     loop {
-        let count = rng.random_range(1..8);
-        let bytes = if rng.random_bool(0.05) { 200_000 } else { rng.random_range(1..4000) };
+        // Few and small as from a person, large ones, and many at once as a follower gets them that lags.
+        let (count, bytes) = match rng.random_range(0..100) {
+            0..5 => (rng.random_range(1..8), 200_000),
+            5..8 => (200, 20_000),
+            _ => (rng.random_range(1..8), rng.random_range(1..4000)),
+        };
         // Returns when the entries are durable.
         if log.blocking_append((next..next + count).map(|index| entry(index, bytes))).await.is_err() {
             return;
         }
         next += count;
         say(&format!("index {id} {}", next - 1));
+        // What is purged makes room that sled writes anew.
+        if next > 300 && rng.random_bool(0.1) && log.purge(entry(next - 250, 0).log_id).await.is_err() {
+            return;
+        }
         if rng.random_bool(0.1) {
             term += 1;
             if log.save_vote(&Vote::new(term, 1)).await.is_err() {

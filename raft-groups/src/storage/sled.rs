@@ -13,10 +13,11 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
+use super::pace::Pace;
 use super::store::{Batch, Store, Visit};
 use crate::OpenError;
 use crate::mutants::{Mutant, is_planted};
@@ -24,11 +25,6 @@ use crate::mutants::{Mutant, is_planted};
 /// Largest value sled is given in one piece, in bytes. sled writes a page of up to 17 values (21 after a merge) as one
 /// record, which must stay below a quarter of its 512 KiB segments.
 const PART_BYTES: usize = 4096;
-/// Most that sled may write between two syncs, in bytes. It frees a segment when all its pages are elsewhere and a whole
-/// further segment, 512 KiB, has been written since (`SegmentAccountant::stabilize`); half of that, for it is estimated.
-const UNSYNCED_BYTES: u64 = 256 * 1024;
-/// What an edit makes sled write beside itself, in bytes: it writes a page of 17 values anew after every 10 edits of it.
-const EDIT_BYTES: u64 = 17 * PART_BYTES as u64 / 10;
 /// First byte of a stored value: the value itself follows.
 const WHOLE: u8 = 0;
 /// First byte of a stored value: the number of its parts follows, as u32 big-endian.
@@ -42,8 +38,7 @@ pub struct SledStore {
     db: sled::Db,
     file: File,
     dir: PathBuf,
-    /// What sled has written since the last sync, about, in bytes.
-    unsynced: AtomicU64,
+    pace: Mutex<Pace>,
 }
 
 impl SledStore {
@@ -81,7 +76,7 @@ impl SledStore {
             // A file whose directory entry is not durable is lost with all its synced contents.
             File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error)?;
         }
-        Ok(Self { db, file, dir: dir.to_owned(), unsynced: AtomicU64::default() })
+        Ok(Self { db, file, dir: dir.to_owned(), pace: Mutex::new(Pace::new(PART_BYTES)) })
     }
 
     fn read_value(&self, key: &[u8], stored: &[u8]) -> io::Result<Bytes> {
@@ -101,12 +96,13 @@ impl SledStore {
     }
 
     /// Removes the parts of the value that `key` has now, if it has any.
-    fn drop_parts(&self, key: &[u8], batch: &mut sled::Batch) -> io::Result<()> {
+    fn drop_parts(&self, key: &[u8], batch: &mut sled::Batch, pace: &mut Pace) -> io::Result<()> {
         let Some(stored) = self.db.get(pair_key(key)).map_err(from_sled)? else { return Ok(()) };
         if let Some((&PARTED, count)) = stored.split_first() {
             let count = count.try_into().map(u32::from_be_bytes).map_err(|_| invalid("part count"))?;
             for part in 0..count {
                 batch.remove(part_key(key, part));
+                pace.removed();
             }
         }
         Ok(())
@@ -135,16 +131,23 @@ impl Store for SledStore {
     fn write(&self, batch: &Batch) -> io::Result<()> {
         // Only the last edit of a key counts; sled must not be given the parts of an earlier one.
         let last: BTreeMap<_, _> = batch.edits.iter().map(|(key, value)| (key, value)).collect();
-        let mut edits = sled::Batch::default();
+        let (mut edits, mut pace) = (sled::Batch::default(), self.pace.lock());
         for (key, value) in last {
-            self.drop_parts(key, &mut edits)?;
+            self.drop_parts(key, &mut edits, &mut pace)?;
             match value {
-                None => edits.remove(pair_key(key)),
-                Some(value) if value.len() <= PART_BYTES => edits.insert(pair_key(key), with_header(WHOLE, value)),
+                None => {
+                    edits.remove(pair_key(key));
+                    pace.removed();
+                }
+                Some(value) if value.len() <= PART_BYTES => {
+                    edits.insert(pair_key(key), with_header(WHOLE, value));
+                    pace.inserted(value.len());
+                }
                 Some(value) => {
                     let mut count = 0;
                     for part in value.chunks(PART_BYTES) {
                         edits.insert(part_key(key, count), part);
+                        pace.inserted(part.len());
                         count += 1;
                     }
                     edits.insert(pair_key(key), with_header(PARTED, &count.to_be_bytes()));
@@ -152,13 +155,13 @@ impl Store for SledStore {
             }
         }
         self.db.apply_batch(edits).map_err(from_sled)?;
-        let weight = batch.bytes() as u64 + batch.edits.len() as u64 * EDIT_BYTES;
-        let unsynced = self.unsynced.fetch_add(weight, Ordering::Relaxed) + weight;
-        if unsynced > UNSYNCED_BYTES { self.sync() } else { Ok(()) }
+        let is_used_up = pace.is_used_up();
+        drop(pace);
+        if is_used_up { self.sync() } else { Ok(()) }
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.unsynced.store(0, Ordering::Relaxed);
+        self.pace.lock().synced();
         self.db.flush().map_err(from_sled)?;
         if is_planted(Mutant::SkipsSync) { Ok(()) } else { self.file.sync_data() }
     }

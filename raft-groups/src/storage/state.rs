@@ -25,7 +25,7 @@ use crate::mutants::{Mutant, is_planted};
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
 
 /// Bytes of a page, about: one chunk of a snapshot, one step of an erasure.
-pub const PAGE_BYTES: usize = 256 * 1024;
+pub const PAGE_BYTES: usize = 128 * 1024;
 
 /// What is known of the stored state; one record, written with every commit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -44,6 +44,11 @@ impl Batch {
         self.edits.push((key, None));
     }
 
+    /// About what it takes to write it, in bytes: an edit costs something by itself.
+    pub fn weight(&self) -> usize {
+        self.bytes() + self.edits.len() * 1024
+    }
+
     /// Bytes of keys and values.
     pub fn bytes(&self) -> usize {
         self.edits.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum()

@@ -18,6 +18,9 @@ use super::store::{Batch, Store};
 
 /// Jobs carried out between two syncs, at most.
 const MAX_JOBS: usize = 4096;
+/// Most that is written as one, as a batch weighs, where one job is not heavier by itself: a power loss can damage sled's
+/// files while it writes more than a segment without a sync in between.
+pub const WRITE_WEIGHT: usize = 128 << 10;
 /// Bytes that may wait before [`Syncer::room`] makes writers wait.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
@@ -130,17 +133,23 @@ impl Worker {
         Self { name, store, waiting, failed: None }
     }
 
-    /// Writes all batches of a round as one, syncs once if any of them must be durable, and tells everyone.
+    /// Writes the batches of a round, many as one, syncs once if any of them must be durable, and tells everyone.
     fn carry_out(&mut self, round: Vec<Job>) {
         let started = Instant::now();
         let durable = round.iter().any(|job| job.durable);
-        let mut batch = Batch::default();
+        let (mut batch, mut gathered, mut bytes) = (Batch::default(), 0, 0);
         let mut dones = Vec::with_capacity(round.len());
         for mut job in round {
+            let (weight, more) = (job.batch.weight(), job.batch.bytes());
+            if gathered > 0 && gathered + weight > WRITE_WEIGHT {
+                // Should it fail, so does all that comes after it.
+                let _ = self.write(&std::mem::take(&mut batch), false);
+                gathered = 0;
+            }
             batch.edits.append(&mut job.batch.edits);
+            (gathered, bytes) = (gathered + weight, bytes + more);
             dones.push(job.done);
         }
-        let bytes = batch.bytes();
         let result = self.write(&batch, durable);
         self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.waiting.less.notify_waiters();
