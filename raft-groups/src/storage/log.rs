@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use super::found;
 use super::keys::LogKey;
 use super::record::{seal, unseal};
-use super::store::{Batch, Store};
+use super::store::{Batch, EDIT_WEIGHT, Store};
 use super::syncer::{Syncer, WRITE_WEIGHT};
 use super::tail::{Known, TailEntry, after};
 use crate::GroupId;
@@ -302,7 +302,7 @@ impl RaftLogStorage<Types> for GroupLog {
                     gathered = 0;
                 }
                 let bytes = put(&mut batch, self.0.group, LogKey::Entry(index), &entry);
-                gathered += bytes + 1024;
+                gathered += bytes + EDIT_WEIGHT;
                 known.last = Some(entry.log_id);
                 known.tail_bytes += bytes;
                 if let Some(replaced) = known.tail.insert(index, TailEntry { entry, bytes, append }) {

@@ -3,9 +3,9 @@
 //! Its `flush` ends in `sync_file_range`, which syncs neither the file's size nor its extents: after a power loss
 //! acknowledged writes are gone. So [`Store::sync`] adds an fdatasync of sled's file. For the same reason a store that is
 //! never synced is not merely old after a power loss but damaged: sled writes a segment anew once the pages that were in
-//! it are elsewhere, which they then are not. So a write syncs by itself before sled can have gone so far. What takes a quarter segment or
-//! more goes to blob files that sled never syncs, and that can be a whole tree page of well-behaved values; so larger
-//! values are kept here as small parts. A damaged file can make sled panic while it opens: that is caught and reported. And
+//! it are elsewhere, which they then are not. So a write syncs by itself before sled can have gone so far. What takes a
+//! quarter segment or more goes to blob files that sled never syncs, and that can be a whole tree page of well-behaved
+//! values; so larger values are kept here as small parts. A damaged file can make sled panic while it opens: that is caught and reported. And
 //! it finds damage in a page only where it reads that: so all is read once before anything is trusted.
 
 use std::collections::BTreeMap;

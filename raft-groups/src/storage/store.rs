@@ -27,6 +27,9 @@ pub trait Store: Send + Sync + 'static {
     fn size_on_disk(&self) -> u64;
 }
 
+/// What an edit of a [`Batch`] costs beside its bytes, about: a store writes what is around it too.
+pub const EDIT_WEIGHT: usize = 1024;
+
 /// Edits to be carried out as one, in order; `None` removes.
 #[derive(Debug, Default, Clone)]
 pub struct Batch {
@@ -44,9 +47,9 @@ impl Batch {
         self.edits.push((key, None));
     }
 
-    /// About what it takes to write it, in bytes: an edit costs something by itself.
+    /// About what it takes to write it, in bytes.
     pub fn weight(&self) -> usize {
-        self.bytes() + self.edits.len() * 1024
+        self.bytes() + self.edits.len() * EDIT_WEIGHT
     }
 
     /// Bytes of keys and values.
