@@ -130,7 +130,12 @@ impl Client {
 
     /// Reads: a `POST` that changes nothing, such as a search.
     pub(crate) async fn ask<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Failure> {
-        self.call(&Method::POST, path, Body::json(body)).await.map_err(as_read)
+        self.ask_body(path, Body::json(body)).await
+    }
+
+    /// Reads, as [`Client::ask`] does, with a body that is made already.
+    pub(crate) async fn ask_body<A: DeserializeOwned>(&self, path: &str, body: Body) -> Result<A, Failure> {
+        self.call(&Method::POST, path, body).await.map_err(as_read)
     }
 
     /// Changes something, on one pass over the doors; what is asked for twice is done once.

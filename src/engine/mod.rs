@@ -15,6 +15,7 @@ mod floats;
 mod ids;
 mod indexing;
 mod machine;
+mod payload;
 mod payload_index;
 mod point;
 mod query;
@@ -33,8 +34,9 @@ pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range,
 pub use ids::{BadPointId, CollectionId, PointId, RequestId};
 pub use indexing::{Graph, GraphName, IndexProgress};
 pub use machine::Engine;
+pub use payload::Payload;
 pub use payload_index::{FieldType, PayloadSchema, validate_schema};
-pub use point::{Payload, PointWrite};
+pub use point::PointWrite;
 pub use query::{
     CollectionStats, CountQuery, Explain, FieldStats, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage,
     ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector, merge_hits,

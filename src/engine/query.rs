@@ -8,8 +8,8 @@ use vector_index::Way;
 use super::collection::{CollectionConfig, Distance};
 use super::filter::Filter;
 use super::ids::{CollectionId, PointId};
+use super::payload::Payload;
 use super::payload_index::FieldType;
-use super::point::Payload;
 
 /// Which part of the payload an answer carries.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -10,8 +10,8 @@ use super::collection::VectorParams;
 use super::filter::Filter;
 use super::ids::PointId;
 use super::limits::{MAX_EF, MAX_LIMIT};
+use super::payload::{Payload, stored_members};
 use super::payload_index::STEPS_PER_TEST;
-use super::point::{Payload, parse_payload};
 use super::query::{
     Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target,
     VectorSelector,
@@ -42,7 +42,7 @@ impl<'a> Sieve<'a> {
         let payload = if self.keys.is_empty() {
             Map::new()
         } else {
-            parse_payload(&point.payload, |key| self.keys.contains(key))
+            stored_members(&point.payload, |key| self.keys.contains(key))
         };
         self.filter.matches(point.id, &payload)
     }
@@ -191,8 +191,8 @@ fn select_payload(point: &Point, selector: &PayloadSelector) -> Option<Payload> 
     let members: Map<String, Value> = match selector {
         PayloadSelector::None => return None,
         PayloadSelector::All => return Some(Payload::from_text(point.payload.clone())),
-        PayloadSelector::Include(keys) => parse_payload(&point.payload, |key| keys.contains(key)),
-        PayloadSelector::Exclude(keys) => parse_payload(&point.payload, |key| !keys.contains(key)),
+        PayloadSelector::Include(keys) => stored_members(&point.payload, |key| keys.contains(key)),
+        PayloadSelector::Exclude(keys) => stored_members(&point.payload, |key| !keys.contains(key)),
     };
     Some(Payload::from(&members))
 }

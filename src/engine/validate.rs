@@ -9,7 +9,8 @@ use super::limits::{
     MAX_BATCH, MAX_EF_CONSTRUCT, MAX_LINKS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES,
     MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION, MIN_LINKS,
 };
-use super::point::{Payload, PointWrite};
+use super::payload::Payload;
+use super::point::PointWrite;
 use super::reply::Refusal;
 
 /// Checks a batch of points against the collection's settings and the limits.

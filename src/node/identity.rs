@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use raft_groups::{GroupId, NodeId};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::NodeError;
@@ -62,12 +61,13 @@ pub(super) struct IdentityFile {
     pub identity: Identity,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Sealed<'a> {
-    format: u64,
+/// What the node's own text is found behind; only numbers stand before it in the file.
+const NODE: &str = "\"node\":";
+
+/// What stands beside the node's own text.
+#[derive(Deserialize)]
+struct Seal {
     crc32c: u32,
-    #[serde(borrow)]
-    node: &'a RawValue,
 }
 
 /// What every version's file has.
@@ -115,9 +115,9 @@ impl IdentityFile {
 }
 
 fn seal(identity: &Identity) -> serde_json::Result<String> {
-    let node = serde_json::value::to_raw_value(identity)?;
-    let crc32c = crc32c::crc32c(node.get().as_bytes());
-    serde_json::to_string(&Sealed { format: FORMAT, crc32c, node: &node }).map(|text| text + "\n")
+    let node = serde_json::to_string(identity)?;
+    let crc32c = crc32c::crc32c(node.as_bytes());
+    Ok(format!("{{\"format\":{FORMAT},\"crc32c\":{crc32c},{NODE}{node}}}\n"))
 }
 
 fn parse(text: &str, path: &Path) -> Result<Identity, NodeError> {
@@ -126,17 +126,40 @@ fn parse(text: &str, path: &Path) -> Result<Identity, NodeError> {
     if format != FORMAT {
         return Err(NodeError::OtherFormat { path: path.to_owned(), found: format, known: FORMAT });
     }
-    let sealed: Sealed<'_> = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
-    if crc32c::crc32c(sealed.node.get().as_bytes()) != sealed.crc32c {
+    let Seal { crc32c } = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    let node = own_text(text).ok_or_else(|| damaged("it says nothing of the node".to_owned()))?;
+    if crc32c::crc32c(node.as_bytes()) != crc32c {
         return Err(damaged("its checksum does not match".to_owned()));
     }
-    serde_json::from_str(sealed.node.get()).map_err(|error| damaged(error.to_string()))
+    serde_json::from_str(node).map_err(|error| damaged(error.to_string()))
+}
+
+/// What the node says of itself, byte for byte as it was written: the checksum is of these bytes.
+fn own_text(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once(NODE)?;
+    rest.trim_end().strip_suffix('}').map(str::trim)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::placement::tests::map_of;
+
+    #[test]
+    fn a_file_of_an_earlier_build_opens_and_is_written_again_byte_for_byte() {
+        let old = concat!(
+            r#"{"format":2,"crc32c":CRC,"node":{"name":"node2","incarnation":"67e55044-10b1-426f-9247-bb680e5f0c8a","#,
+            r#""member":null}}"#,
+            "\n"
+        );
+        let node = r#"{"name":"node2","incarnation":"67e55044-10b1-426f-9247-bb680e5f0c8a","member":null}"#;
+        let old = old.replace("CRC", &crc32c::crc32c(node.as_bytes()).to_string());
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(IDENTITY), &old).unwrap();
+        let file = IdentityFile::open(dir.path(), name("node2")).unwrap();
+        file.save().unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join(IDENTITY)).unwrap(), old);
+    }
 
     fn name(text: &str) -> NodeName {
         NodeName::new(text).unwrap()

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use raft_groups::Group;
 use serde::{Deserialize, Serialize};
 
-use crate::gateway::body::Params;
+use crate::gateway::body::{Params, answer};
 use crate::placement::{ClusterMap, MetaMachine};
 use crate::routing::MapCell;
 
@@ -42,7 +42,7 @@ pub(super) fn map_router(map: MapCell) -> Router {
 
 async fn show(State(map): State<MapCell>, Params(known): Params<Known>) -> Response {
     let map = map.get();
-    if map.epoch <= known.newer_than { StatusCode::NO_CONTENT.into_response() } else { Json(&*map).into_response() }
+    if map.epoch <= known.newer_than { StatusCode::NO_CONTENT.into_response() } else { answer(StatusCode::OK, &*map) }
 }
 
 /// Passes every map of this node's meta replica on, for as long as the group runs.

@@ -4,7 +4,7 @@ use super::stage::Stage;
 use super::stats::Times;
 use crate::cli::client::{Body, Client, Failure};
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde::de::IgnoredAny;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -71,17 +71,12 @@ impl Hand {
         &self.client
     }
 
-    /// Writes JSON, as [`Hand::write_body`] does.
-    pub(super) async fn write(&self, path: &str, body: &impl Serialize) -> Result<(), Failure> {
-        self.write_body(path, Body::json(body)).await
-    }
-
     /// Writes, patiently, and counts how often that took more than one attempt.
     pub(super) async fn write_body(&self, path: &str, body: Body) -> Result<(), Failure> {
         let count = |_: &Failure| {
             self.retries.fetch_add(1, Ordering::Relaxed);
         };
-        self.client.write_body::<Box<RawValue>>(path, body, Duration::from_secs(30), count).await.map(drop)
+        self.client.write_body::<IgnoredAny>(path, body, Duration::from_secs(30), count).await.map(drop)
     }
 }
 
@@ -135,7 +130,6 @@ where
 }
 
 /// Requests as JSON text, made before the clock starts: the clients share the processors with the servers.
-pub(super) fn encoded(bodies: impl Iterator<Item = impl Serialize>) -> Arc<Vec<Box<RawValue>>> {
-    let encode = |body| to_raw_value(&body).expect("wire types have string keys and no failing serializer");
-    Arc::new(bodies.map(encode).collect())
+pub(super) fn encoded(bodies: impl Iterator<Item = impl Serialize>) -> Arc<Vec<Body>> {
+    Arc::new(bodies.map(|body| Body::json(&body)).collect())
 }

@@ -8,8 +8,8 @@ use super::stats::digits;
 use super::truth::{TOP, right};
 use super::writes::people;
 use crate::api::{Consistency, Found, PointId, Search, SearchParams, Searched};
+use crate::cli::client::Body;
 use anyhow::ensure;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,15 +56,15 @@ async fn gets(stage: &Stage, level: Consistency, clients: usize, points: u64, ti
 /// Carries out these searches in turn, for a while.
 pub(super) async fn searches(
     stage: &Stage,
-    bodies: Arc<Vec<Box<RawValue>>>,
+    bodies: Arc<Vec<Body>>,
     clients: usize,
     time: Duration,
 ) -> anyhow::Result<Taken> {
     run(stage, clients, Until::time(time), move |hand, number| {
         let bodies = bodies.clone();
         async move {
-            let body = &bodies[(number % bodies.len() as u64) as usize];
-            hand.client().ask::<Searched>("/search", body).await.map(drop)
+            let body = bodies[(number % bodies.len() as u64) as usize].clone();
+            hand.client().ask_body::<Searched>("/search", body).await.map(drop)
         }
     })
     .await

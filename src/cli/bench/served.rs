@@ -132,7 +132,7 @@ async fn judged(stage: &Stage, corpus: &Corpus, truth: &Truth, style: Style) -> 
     run(stage, JUDGES, Until::all(queries), move |hand, number| {
         let (bodies, gathered) = (bodies.clone(), gathered.clone());
         async move {
-            let found: Searched = hand.client().ask("/search", &bodies[number as usize]).await?;
+            let found: Searched = hand.client().ask_body("/search", bodies[number as usize].clone()).await?;
             gathered.lock().push((number, numbers(&found)));
             Ok(())
         }

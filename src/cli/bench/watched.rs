@@ -94,7 +94,7 @@ async fn written(stage: &Stage, corpus: &Corpus, time: Duration) -> anyhow::Resu
     let bodies = encoded((0..WRITES_A_ROUND).map(|id| upsert(WRITES, corpus, id..id + 1)));
     run(stage, WRITERS, Until { operations: WRITES_A_ROUND, time }, move |hand, number| {
         let bodies = bodies.clone();
-        async move { hand.write("/vectors", &bodies[number as usize]).await }
+        async move { hand.write_body("/vectors", bodies[number as usize].clone()).await }
     })
     .await
 }

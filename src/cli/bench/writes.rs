@@ -148,7 +148,7 @@ async fn singles(stage: &Stage, corpus: &Corpus, clients: usize, time: Duration)
     let bodies = encoded((0..count).map(|id| upsert(WRITES, corpus, id..id + 1)));
     run(stage, clients, Until { operations: count, time }, move |hand, number| {
         let bodies = bodies.clone();
-        async move { hand.write("/vectors", &bodies[number as usize]).await }
+        async move { hand.write_body("/vectors", bodies[number as usize].clone()).await }
     })
     .await
 }

@@ -10,6 +10,7 @@
 
 mod crew;
 mod feed;
+mod json;
 mod leaders;
 mod lessons;
 mod links;

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::Value;
 
+use super::json::Json;
 use super::web::guarded;
 use crate::console;
 
@@ -27,7 +28,7 @@ pub(super) fn router(file: &Path, address: SocketAddr) -> anyhow::Result<Router>
     );
     let mut state = head["state"].clone();
     state["replay"] = true.into();
-    let state = move || async move { axum::Json(state) };
+    let state = move || async move { Json(state) };
     let text = move || async move { ndjson(text) };
     let app = console::demo().route("/api/state", get(state)).route("/api/recording", get(text));
     Ok(guarded(app, address))

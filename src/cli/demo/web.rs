@@ -5,29 +5,30 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::Router;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::json::Json;
 use super::links::Change;
 use super::stage::{Refused, Stage, answered};
 use super::visitor::Wish;
 use super::{lessons, replay};
 use crate::console;
+use crate::gateway::body;
 
 /// What handlers answer.
 type Answer = Result<Json<Value>, Refused>;
 
 /// A JSON body, or what is wrong with it.
-type Body<T> = Result<Json<T>, JsonRejection>;
+type Body<T> = Result<Json<T>, Refused>;
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
@@ -36,13 +37,7 @@ impl IntoResponse for Refused {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Failed(_) => StatusCode::BAD_GATEWAY,
         };
-        (status, Json(json!({"error": self.to_string()}))).into_response()
-    }
-}
-
-impl From<JsonRejection> for Refused {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::Conflict(rejection.body_text())
+        body::answer(status, &json!({"error": self.to_string()}))
     }
 }
 
@@ -73,7 +68,7 @@ pub(super) fn guarded(app: Router, address: SocketAddr) -> Router {
             return next.run(request).await;
         }
         let error = "this is the demo's own: open its page under 127.0.0.1 or localhost";
-        (StatusCode::FORBIDDEN, Json(json!({"error": error}))).into_response()
+        body::answer(StatusCode::FORBIDDEN, &json!({"error": error}))
     }))
 }
 

@@ -5,10 +5,10 @@ use crate::api::{
     BinaryPoint, Committed, ErrorBody, ErrorStatus, POINTS_CONTENT_TYPE, PointId, PointInput, PointsHead, Upsert,
     Upserted, VectorValue, decode_points,
 };
-use axum::Json;
+use crate::gateway::body::answer;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ fn refusal(http: StatusCode, code: &str, retryable: bool, committed: Committed, 
     let details = position.into_iter().map(|position| ("position".to_owned(), position.into())).collect();
     let (error, code, request_id) = (format!("scripted {code}"), code.to_owned(), "r".to_owned());
     let status = ErrorStatus { error, code, retryable, committed, request_id, details };
-    (http, Json(ErrorBody { status, time: 0.0 })).into_response()
+    answer(http, &ErrorBody { status, time: 0.0 })
 }
 
 /// Either form of the body.
@@ -60,8 +60,8 @@ async fn server(
             *seen.stored.entry(point.id).or_default() += 1;
         }
         let upserted = upsert.vectors.len() as u64;
-        Json(Upserted { status: "completed".into(), upserted, results: vec![], token: "t".into(), shards: vec![] })
-            .into_response()
+        let (status, token) = ("completed".into(), "t".into());
+        answer(StatusCode::OK, &Upserted { status, upserted, results: vec![], token, shards: vec![] })
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,5 +1,9 @@
 //! Whether a filter holds for a point. Pure: the same filter and point give the same answer on every replica.
 
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::{Condition, Filter, Path, Scalar, Test};
@@ -69,23 +73,95 @@ impl Test {
     fn passes(&self, value: &Value) -> bool {
         match self {
             Self::Value(wanted) => wanted.equals(value),
-            Self::Any(list) => list.iter().any(|wanted| wanted.equals(value)),
+            Self::Any(list) => is_listed(list, value),
             // As in Qdrant: `null` is not a value that could differ.
-            Self::Except(list) => !value.is_null() && !list.iter().any(|wanted| wanted.equals(value)),
+            Self::Except(list) => !value.is_null() && !is_listed(list, value),
             Self::Range(range) => range.holds(value),
             Self::Count(bounds) => bounds.hold(&count(value)),
         }
     }
 }
 
+/// Returns `true` if one of the list equals the value, in the time of a look-up.
+fn is_listed(list: &BTreeSet<Scalar>, value: &Value) -> bool {
+    Sight::of(value).is_some_and(|found| list.contains::<dyn Comparable>(&found))
+}
+
 impl Scalar {
     fn equals(&self, value: &Value) -> bool {
-        match (self, value) {
-            (Self::Bool(wanted), Value::Bool(found)) => wanted == found,
-            (Self::Text(wanted), Value::String(found)) => wanted == found,
-            (Self::Integer(wanted), Value::Number(found)) => found.as_i128() == Some(*wanted),
-            _ => false,
+        Sight::of(value) == Some(self.sight())
+    }
+}
+
+/// A scalar that is only looked at, so that a list of scalars is asked for a payload's text without a copy of it. It
+/// orders as [`Scalar`] does, or lists would not find what they hold.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Sight<'a> {
+    Bool(bool),
+    Integer(i128),
+    Text(&'a str),
+}
+
+impl<'a> Sight<'a> {
+    /// The scalar that a payload's value is, if it is one that can be compared exactly.
+    fn of(value: &'a Value) -> Option<Self> {
+        match value {
+            Value::Bool(found) => Some(Self::Bool(*found)),
+            Value::Number(found) => found.as_i128().map(Self::Integer),
+            Value::String(found) => Some(Self::Text(found)),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
+    }
+}
+
+/// What scalars and sights of them have in common.
+trait Comparable {
+    fn sight(&self) -> Sight<'_>;
+}
+
+impl Comparable for Scalar {
+    fn sight(&self) -> Sight<'_> {
+        match self {
+            Self::Bool(value) => Sight::Bool(*value),
+            Self::Integer(value) => Sight::Integer(*value),
+            Self::Text(value) => Sight::Text(value),
+        }
+    }
+}
+
+impl Comparable for Sight<'_> {
+    fn sight(&self) -> Sight<'_> {
+        match *self {
+            Self::Bool(value) => Sight::Bool(value),
+            Self::Integer(value) => Sight::Integer(value),
+            Self::Text(value) => Sight::Text(value),
+        }
+    }
+}
+
+impl PartialEq for dyn Comparable + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.sight() == other.sight()
+    }
+}
+
+impl Eq for dyn Comparable + '_ {}
+
+impl PartialOrd for dyn Comparable + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for dyn Comparable + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.sight().cmp(&other.sight())
+    }
+}
+
+impl<'a> Borrow<dyn Comparable + 'a> for Scalar {
+    fn borrow(&self) -> &(dyn Comparable + 'a) {
+        self
     }
 }
 
@@ -110,5 +186,82 @@ fn count(value: &Value) -> u64 {
         Value::Null => 0,
         Value::Array(elements) => elements.len() as u64,
         _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof};
+    use serde_json::json;
+
+    use super::*;
+
+    /// What equality means, written out case by case.
+    fn equals(wanted: &Scalar, value: &Value) -> bool {
+        match (wanted, value) {
+            (Scalar::Bool(wanted), Value::Bool(found)) => wanted == found,
+            (Scalar::Text(wanted), Value::String(found)) => wanted == found,
+            (Scalar::Integer(wanted), Value::Number(found)) => found.as_i128() == Some(*wanted),
+            _ => false,
+        }
+    }
+
+    fn integers() -> impl Strategy<Value = i128> {
+        let edges = [-1, 0, 1, (1 << 53) + 1, i128::from(i64::MIN), i128::from(i64::MAX), i128::from(u64::MAX)];
+        prop_oneof![(-3i128..3), proptest::sample::select(edges.to_vec())]
+    }
+
+    fn scalars() -> impl Strategy<Value = Scalar> {
+        let text = prop_oneof!["[ab]{0,2}", Just("1".to_owned()), Just("true".to_owned()), any::<String>()];
+        prop_oneof![
+            any::<bool>().prop_map(Scalar::Bool),
+            integers().prop_map(Scalar::Integer),
+            text.prop_map(Scalar::Text)
+        ]
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let number = |number: i128| i64::try_from(number).map_or_else(|_| json!(number as u64), |small| json!(small));
+        prop_oneof![
+            Just(json!(null)),
+            any::<bool>().prop_map(Value::from),
+            integers().prop_map(number),
+            any::<f64>().prop_map(Value::from),
+            Just(json!(-0.0)),
+            Just(json!(1.0)),
+            "[ab]{0,2}|1|true".prop_map(Value::from),
+            Just(json!([1])),
+            Just(json!({"a": 1})),
+        ]
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_look_up_means_what_asking_one_after_the_other_means(list in proptest::collection::vec(scalars(), 0..12), value in values()) {
+            let expected = list.iter().any(|wanted| equals(wanted, &value));
+            for wanted in &list {
+                prop_assert_eq!(wanted.equals(&value), equals(wanted, &value));
+            }
+            let list: BTreeSet<Scalar> = list.into_iter().collect();
+            prop_assert_eq!(is_listed(&list, &value), expected);
+            prop_assert_eq!(Test::Any(list.clone()).passes(&value), expected);
+            prop_assert_eq!(Test::Except(list).passes(&value), !value.is_null() && !expected);
+        }
+
+        #[test]
+        fn a_sight_orders_like_its_scalar(one in scalars(), two in scalars()) {
+            prop_assert_eq!(one.cmp(&two), one.sight().cmp(&two.sight()));
+        }
+    }
+
+    /// The finding's numbers: 20 lists of 10,000, and an array of 100,000 whose elements are in none of them.
+    #[test]
+    fn a_long_list_costs_a_long_array_a_look_up_each() {
+        let payload = json!({"a": (0..100_000).collect::<Vec<_>>()});
+        let list = |from: u64| json!({"key": "a", "match": {"any": (from..from + 10_000).collect::<Vec<_>>()}});
+        let lists: Vec<Value> = (0..20).map(|place| list(100_000_000 + place * 10_000)).collect();
+        let filter = Filter::parse(&json!({"should": lists})).unwrap();
+        assert!(!filter.matches(PointId::Num(1), payload.as_object().unwrap()));
     }
 }

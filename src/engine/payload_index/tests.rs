@@ -10,7 +10,7 @@ use super::*;
 use crate::engine::Setup;
 use crate::engine::apply::plan;
 use crate::engine::filter::reference;
-use crate::engine::point::parse_payload;
+use crate::engine::payload::stored_members;
 use crate::engine::state::{State, Table, rebuild};
 use crate::engine::{
     CollectionConfig, CollectionId, Command, Distance, Filter, Payload, PointId, PointWrite, Reply, Selector,
@@ -129,7 +129,7 @@ proptest! {
         for condition in conditions {
             let filter = Filter::parse(&json!({"must": [condition]})).unwrap();
             let matching: BTreeSet<u64> = store.table().points()
-                .filter(|point| filter.matches(point.id, &parse_payload(&point.payload, |_| true)))
+                .filter(|point| filter.matches(point.id, &stored_members(&point.payload, |_| true)))
                 .map(|point| match point.id { PointId::Num(id) => id, PointId::Uuid(_) => unreachable!() })
                 .collect();
             for steps in [u64::MAX, 5, 0] {

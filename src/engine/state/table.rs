@@ -9,8 +9,8 @@ use vector_index::{Row, Space};
 use crate::engine::collection::{CollectionConfig, VectorParams};
 use crate::engine::filter::Filter;
 use crate::engine::ids::PointId;
+use crate::engine::payload::stored_members;
 use crate::engine::payload_index::{self, Narrowed, PayloadIndexes, PayloadSchema, RowTerms, Rows};
-use crate::engine::point::parse_payload;
 use crate::engine::reply::Refusal;
 
 /// Bytes that the tree of ids takes for one point, nodes about two thirds full.
@@ -146,7 +146,7 @@ impl Table {
         if self.indexes.is_empty() {
             return RowTerms::default();
         }
-        self.indexes.terms(&parse_payload(payload, |key| self.indexes.reads(key)))
+        self.indexes.terms(&stored_members(payload, |key| self.indexes.reads(key)))
     }
 
     /// The indexes that `schema` asks for and that are not there, built from the points.
@@ -157,7 +157,7 @@ impl Table {
         let mut built = self.indexes.missing(schema)?;
         if !built.is_empty() {
             for row in self.rows.values() {
-                let payload = parse_payload(&self.at(*row).payload, |key| built.reads(key));
+                let payload = stored_members(&self.at(*row).payload, |key| built.reads(key));
                 built.put(row.0, built.terms(&payload));
             }
         }

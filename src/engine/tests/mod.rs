@@ -4,6 +4,7 @@ mod codec;
 mod commands;
 mod indexing;
 mod payload_indexes;
+mod payloads;
 mod points;
 mod replay;
 mod replicated;

@@ -141,3 +141,31 @@ async fn compact_points_meet_the_same_rules_and_nothing_of_a_bad_body_is_written
     write(&router, body(&named, &[good])).await.refused(400, "invalid_input");
     assert_eq!(post(&router, "/quiver/v1/count", json!({"collection": "docs"})).await.ok().body["count"], 0);
 }
+
+#[tokio::test]
+async fn a_payload_comes_back_as_it_was_sent_whatever_its_keys_are_called() {
+    let (router, _) = docs().await;
+    for (place, key) in ["$serde_json::private::RawValue", "$serde_json::private::Number"].into_iter().enumerate() {
+        for (id, payload) in [
+            json!({"a": {key: "x"}}),
+            json!({"a": {"y": 2, key: "x"}}),
+            json!({"a": {key: "[1,2,3]"}, "b": [{key: {"z": 1}}]}),
+            json!({key: "1"}),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let id = (place * 10 + id) as u64;
+            // With the key first, as some client may write it: a map of values would sort it there anyway.
+            let text =
+                format!(r#"{{"collection":"docs","vectors":[{{"id":{id},"vector":[1,0,0],"payload":{payload}}}]}}"#);
+            call(&router, "POST", "/vectors", &text).await.ok();
+            assert_eq!(get(&router, &format!("/vectors/docs/{id}")).await.ok().body["payload"], payload);
+            let compact = body(&head(None), &[(id + 100, [1.0, 0.0, 0.0], &payload.to_string())]);
+            write(&router, compact).await.ok();
+            assert_eq!(get(&router, &format!("/vectors/docs/{}", id + 100)).await.ok().body["payload"], payload);
+        }
+    }
+    let found = post(&router, "/search", json!({"collection": "docs", "vector": [1, 0, 0], "limit": 100})).await.ok();
+    assert_eq!(found.body["results"].as_array().map(Vec::len), Some(16));
+}
