@@ -40,6 +40,14 @@ pub enum Mutant {
     RepeatsRequests,
     /// A machine does not read back which requests it has carried out: a snapshot, and a restart, make it forget them.
     ForgetsRequests,
+    /// A machine forgets what it carried out while copies of it may still come.
+    ForgetsEarly,
+    /// A machine carries out a named write that comes later than it may.
+    TakesLateCopies,
+    /// A shard makes a collection again that it has dropped.
+    ForgetsDrops,
+    /// The cluster map's machine carries out again what was asked under the same request id.
+    RepeatsMapChanges,
 }
 
 /// Whether the bug is planted: never, in a build without tests.

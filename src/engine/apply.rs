@@ -5,19 +5,26 @@
 
 use super::collection::CollectionConfig;
 use super::command::{Command, Selector};
+use super::entry::{Entry, Lifetime, MadeBy};
 use super::ids::{CollectionId, PointId, RequestId};
+use super::limits::MAX_REMEMBERED_REQUESTS;
 use super::payload_index::PayloadSchema;
 use super::point::PointWrite;
 use super::read::matching;
 use super::reply::{Refusal, Reply};
-use super::state::{Outcome, Prepared, PreparedSchema, Remembered, State, fingerprint};
+use super::state::{
+    Kept, Outcome, Prepared, PreparedSchema, Remembered, State, fingerprint, is_too_late, remembered_until,
+};
 use super::validate::{batch_size, validate, validate_config, validate_ids};
 use raft_groups::Changes;
+use raft_groups::mutants::{Mutant, is_planted};
 
 /// What a command comes to: a change, what to remember of it, and the reply.
 pub(super) struct Plan {
     action: Action,
-    remember: Option<(RequestId, u128, Outcome)>,
+    remember: Option<(RequestId, Kept)>,
+    /// The shard's time from now on.
+    time_ms: u64,
     pub(super) reply: Reply,
 }
 
@@ -28,37 +35,83 @@ enum Action {
     Upsert(CollectionId, Vec<Prepared>),
     Delete(CollectionId, Vec<PointId>),
     SetSchema(CollectionId, PreparedSchema),
+    Retire(CollectionId, CollectionId),
 }
 
-/// Decides what the encoded command at log index `index` does.
-pub(super) fn plan(state: &State, index: u64, encoded: &[u8]) -> Plan {
-    let command = match Command::decode(encoded) {
-        Ok(command) => command,
-        Err(error) => return Plan::nothing(Reply::Refused(Refusal::Undecodable { reason: error.to_string() })),
+/// Decides what the entry at log index `index` does.
+pub(super) fn plan(state: &State, index: u64, entry: &[u8]) -> Plan {
+    let refused = |time_ms, reason: String| {
+        let reply = Reply::Refused(Refusal::Undecodable { reason });
+        Plan { action: Action::Nothing, remember: None, time_ms, reply }
     };
-    let request = command.request().map(|id| (id, fingerprint(encoded)));
-    if let Some((id, fingerprint)) = request {
-        match state.requests.look_up(id, fingerprint) {
-            Some(Remembered::Same(outcome)) => return Plan::nothing(outcome.reply(&command)),
-            Some(Remembered::Reused) => return Plan::nothing(Reply::Refused(Refusal::RequestReused)),
-            None => {}
+    let entry = match Entry::decode(entry) {
+        Ok(entry) => entry,
+        Err(error) => return refused(state.time_ms, error.to_string()),
+    };
+    let time_ms = state.time_ms.max(entry.time_ms);
+    let command = match Command::decode(entry.command) {
+        Ok(command) => command,
+        Err(error) => return refused(time_ms, error.to_string()),
+    };
+    match command.request() {
+        Some(id) => once(state, index, Named { id, entry, time_ms }, command),
+        None => {
+            let (action, reply) = decided(state, index, command);
+            Plan { action, remember: None, time_ms, reply }
         }
     }
-    let (action, reply) =
-        decide(state, index, command).unwrap_or_else(|refusal| (Action::Nothing, Reply::Refused(refusal)));
-    let remember = request.and_then(|(id, fingerprint)| Some((id, fingerprint, Outcome::of(&reply, index)?)));
-    Plan { action, remember, reply }
+}
+
+/// What is known of a command that has a name.
+struct Named<'a> {
+    id: RequestId,
+    entry: Entry<'a>,
+    time_ms: u64,
+}
+
+/// Decides what a named command does: what it did, if that is remembered; nothing, if it comes so late that what it did
+/// may be forgotten; else what it says.
+fn once(state: &State, index: u64, named: Named<'_>, command: Command) -> Plan {
+    let Named { id, entry: Entry { lifetime, command: encoded, .. }, time_ms } = named;
+    let nothing = |reply| Plan { action: Action::Nothing, remember: None, time_ms, reply };
+    let fingerprint = fingerprint(encoded);
+    match state.requests.look_up(id, fingerprint, time_ms) {
+        Some(Remembered::Same(kept)) => {
+            let remember = outlasting(kept, lifetime).map(|kept| (id, kept));
+            return Plan { remember, ..nothing(kept.outcome.reply(&command)) };
+        }
+        Some(Remembered::Reused) => return nothing(Reply::Refused(Refusal::RequestReused)),
+        None if is_too_late(lifetime, time_ms) => return nothing(Reply::Refused(Refusal::RequestExpired)),
+        None => {}
+    }
+    let made_by = lifetime.map_or(MadeBy::Client, |lifetime| lifetime.made_by);
+    if state.requests.is_full(made_by) {
+        let limit = MAX_REMEMBERED_REQUESTS as u64;
+        return nothing(Reply::Refused(Refusal::TooManyRequestIds { limit }));
+    }
+    let (action, reply) = decided(state, index, command);
+    let remember = Outcome::of(&reply, index).map(|outcome| {
+        let until_ms = remembered_until(lifetime, time_ms);
+        (id, Kept { until_ms, made_by, fingerprint, outcome })
+    });
+    Plan { action, remember, time_ms, reply }
+}
+
+/// What is to be kept of a request that has come again with a later end than it is remembered for.
+fn outlasting(kept: &Kept, lifetime: Option<Lifetime>) -> Option<Kept> {
+    let until_ms = lifetime.map(|lifetime| lifetime.end_ms()).filter(|end_ms| *end_ms > kept.until_ms)?;
+    Some(Kept { until_ms, ..kept.clone() })
+}
+
+fn decided(state: &State, index: u64, command: Command) -> (Action, Reply) {
+    decide(state, index, command).unwrap_or_else(|refusal| (Action::Nothing, Reply::Refused(refusal)))
 }
 
 impl Plan {
-    fn nothing(reply: Reply) -> Self {
-        Self { action: Action::Nothing, remember: None, reply }
-    }
-
     /// The collection that carrying it out changes.
     pub(super) fn touches(&self) -> Option<CollectionId> {
         match self.action {
-            Action::Nothing => None,
+            Action::Nothing | Action::Retire(..) => None,
             Action::Create(collection, _)
             | Action::Drop(collection)
             | Action::Upsert(collection, _)
@@ -76,11 +129,12 @@ impl Plan {
             Action::Upsert(collection, points) => state.upsert(collection, points, changes),
             Action::Delete(collection, ids) => state.delete(collection, &ids, changes),
             Action::SetSchema(collection, prepared) => state.set_schema(collection, prepared, changes),
+            Action::Retire(first, last) => state.retire(first, last, changes),
         }
-        if let Some((id, fingerprint, outcome)) = self.remember {
-            state.remember(id, fingerprint, outcome, changes);
+        if let Some((id, kept)) = self.remember {
+            state.remember(id, kept, changes);
         }
-        state.advance(index, changes);
+        state.advance(index, self.time_ms, changes);
         self.reply
     }
 }
@@ -96,15 +150,30 @@ fn decide(state: &State, index: u64, command: Command) -> Result<(Action, Reply)
             Ok((Action::Delete(collection, ids), Reply::Deleted { count, version: index }))
         }
         Command::SetPayloadSchema { collection, version, schema } => set_schema(state, collection, version, schema),
+        Command::RetireCollections { first, last } => retire(state, first, last),
     }
 }
 
 fn create(state: &State, collection: CollectionId, config: CollectionConfig) -> Result<(Action, Reply), Refusal> {
     validate_config(&config)?;
     match state.tables.get(&collection) {
+        None if state.dropped.contains(collection.0) && !is_planted(Mutant::ForgetsDrops) => {
+            Err(Refusal::CollectionDropped { collection })
+        }
         None => Ok((Action::Create(collection, config), Reply::Created)),
         Some(table) if *table.config() == config => Ok((Action::Nothing, Reply::Created)),
         Some(_) => Err(Refusal::CollectionDiffers { collection }),
+    }
+}
+
+/// Only of collections that are not here: one that is, is dropped as one.
+fn retire(state: &State, first: CollectionId, last: CollectionId) -> Result<(Action, Reply), Refusal> {
+    if first > last {
+        return Err(Refusal::invalid("last", "comes before the first"));
+    }
+    match state.tables.range(first..=last).next() {
+        Some((collection, _)) => Err(Refusal::CollectionDiffers { collection: *collection }),
+        None => Ok((Action::Retire(first, last), Reply::Dropped)),
     }
 }
 

@@ -18,7 +18,8 @@ const COMMAND_FORMAT: u8 = 2;
 /// One change to a shard, applied whole or not at all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    /// Makes a collection known to this shard; known already with the same settings is fine.
+    /// Makes a collection known to this shard; known already with the same settings is fine. One that was dropped here is
+    /// refused for good.
     CreateCollection {
         /// Its number in the cluster map.
         collection: CollectionId,
@@ -58,6 +59,13 @@ pub enum Command {
         version: u64,
         /// All of its indexed fields.
         schema: PayloadSchema,
+    },
+    /// Remembers for good that collections were dropped of which this shard knows none. Where it knows one, it refuses.
+    RetireCollections {
+        /// The first number.
+        first: CollectionId,
+        /// The last number, included.
+        last: CollectionId,
     },
 }
 
@@ -109,18 +117,22 @@ impl Command {
     pub fn request(&self) -> Option<RequestId> {
         match self {
             Self::Upsert { request, .. } | Self::Delete { request, .. } => *request,
-            Self::CreateCollection { .. } | Self::DropCollection { .. } | Self::SetPayloadSchema { .. } => None,
+            Self::CreateCollection { .. }
+            | Self::DropCollection { .. }
+            | Self::SetPayloadSchema { .. }
+            | Self::RetireCollections { .. } => None,
         }
     }
 
-    /// The collection it is about.
+    /// The collection it is about, or the first of them.
     pub fn collection(&self) -> CollectionId {
         match self {
             Self::CreateCollection { collection, .. }
             | Self::DropCollection { collection }
             | Self::Upsert { collection, .. }
             | Self::Delete { collection, .. }
-            | Self::SetPayloadSchema { collection, .. } => *collection,
+            | Self::SetPayloadSchema { collection, .. }
+            | Self::RetireCollections { first: collection, .. } => *collection,
         }
     }
 }

@@ -30,7 +30,13 @@ pub const MAX_FILTER_CONDITIONS: usize = 1_000;
 pub const MAX_FILTER_VALUES: usize = 10_000;
 /// Bytes of one payload key path in a filter.
 pub const MAX_PATH_BYTES: usize = 1_024;
-/// Writes whose outcome a shard remembers; the oldest is forgotten first.
-pub const MAX_REMEMBERED_REQUESTS: usize = 16_384;
+/// How long a shard remembers what came of a request that a client has named, in milliseconds of its own time: longer
+/// than the longest deadline (10 minutes) and what a sender's knowledge of that time may be old.
+pub const REMEMBERED_MS: u64 = 15 * 60 * 1_000;
+/// Requests that a shard remembers, counted apart for ids of clients and of gateways. It takes no new id beyond, since
+/// to forget one early could let a retry undo newer writes.
+pub const MAX_REMEMBERED_REQUESTS: usize = 1 << 19;
+/// Requests that one command may make a shard forget: more than it adds, and little work.
+pub const MAX_FORGOTTEN_AT_ONCE: usize = 64;
 /// Payload fields of one collection that have an index.
 pub const MAX_INDEXED_FIELDS: usize = 64;

@@ -79,6 +79,17 @@ impl Engine {
         self.stats.lock().collections()
     }
 
+    /// The ranges of collections that were dropped here, first and last included, in order.
+    pub fn dropped(&self) -> Vec<(CollectionId, CollectionId)> {
+        let dropped = self.stats.lock().dropped();
+        dropped.ranges().map(|(first, last)| (CollectionId(first), CollectionId(last))).collect()
+    }
+
+    /// The shard's time in milliseconds: the greatest that a command has carried.
+    pub fn time_ms(&self) -> u64 {
+        self.stats.lock().time_ms()
+    }
+
     /// Points of all collections.
     pub fn points(&self) -> u64 {
         self.stats.lock().points()

@@ -10,6 +10,7 @@ pub mod limits;
 mod apply;
 mod collection;
 mod command;
+mod entry;
 mod filter;
 mod floats;
 mod ids;
@@ -30,6 +31,7 @@ mod validate;
 
 pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Quantization, VectorParams};
 pub use command::{CodecError, Command, Selector};
+pub use entry::{Entry, Lifetime, MadeBy};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
 pub use ids::{BadPointId, CollectionId, PointId, RequestId};
 pub use indexing::{Graph, GraphName, IndexProgress};

@@ -16,7 +16,7 @@ const REPLY_FORMAT: u8 = 1;
 pub enum Reply {
     /// The collection is known to the shard now.
     Created,
-    /// The collection is unknown to the shard now.
+    /// The collection is unknown to the shard now, and stays so.
     Dropped,
     /// Every point was written; its new version, in the command's order.
     Upserted(Vec<(PointId, u64)>),
@@ -87,9 +87,43 @@ pub enum Refusal {
         /// What is wrong with them.
         reason: String,
     },
+    /// The collection was dropped from this shard, for good.
+    #[error("collection {collection} was dropped from this shard")]
+    CollectionDropped {
+        /// The number asked for.
+        collection: CollectionId,
+    },
+    /// The write came later than it may: what came of an earlier copy of it may be forgotten.
+    #[error("the request came too late to be carried out once: send it again, as it is wanted now")]
+    RequestExpired,
+    /// The shard remembers as many request ids as it can, and forgets none early.
+    #[error(
+        "this shard remembers {limit} request ids of the last minutes and takes no new ones now: write more slowly, or in larger batches"
+    )]
+    TooManyRequestIds {
+        /// The limit.
+        limit: u64,
+    },
 }
 
 impl Refusal {
+    /// Whether the same command is refused whenever it comes: by what never changes, or by what is remembered of it. Any
+    /// other refusal of one copy says nothing of the next.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::VersionMismatch { .. }
+            | Self::RequestReused
+            | Self::Invalid { .. }
+            | Self::NotSupported { .. }
+            | Self::CollectionDiffers { .. } => true,
+            Self::CollectionNotFound { .. }
+            | Self::CollectionDropped { .. }
+            | Self::RequestExpired
+            | Self::TooManyRequestIds { .. }
+            | Self::Undecodable { .. } => false,
+        }
+    }
+
     /// An [`Refusal::Invalid`] that is about no item of a batch.
     pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { position: None, field: field.into(), reason: reason.into() }

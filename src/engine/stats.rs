@@ -9,13 +9,15 @@ use super::collection::CollectionConfig;
 use super::ids::CollectionId;
 use super::indexing::IndexProgress;
 use super::query::{CollectionStats, FieldStats};
-use super::state::{State, Table};
+use super::state::{Dropped, State, Table};
 
 /// The counts after some command.
 #[derive(Debug, Default)]
 pub(super) struct Stats {
     index: u64,
     digest: u64,
+    time_ms: u64,
+    dropped: Dropped,
     requests_bytes: u64,
     tables: BTreeMap<CollectionId, TableStats>,
     /// Vectors that came to wait for indexing by commands, less those that indexing has taken since.
@@ -48,6 +50,8 @@ impl Stats {
     pub(super) fn note(&mut self, state: &State, touched: Option<CollectionId>) {
         self.index = state.index;
         self.digest = state.digest;
+        self.time_ms = state.time_ms;
+        self.dropped = state.dropped.clone();
         self.requests_bytes = state.requests.memory_bytes() as u64;
         let Some(collection) = touched else { return };
         let before = self.waiting(collection);
@@ -93,7 +97,19 @@ impl Stats {
 
     /// The index of the last command, and the digest after it.
     pub(super) fn digest(&self) -> (u64, u64) {
-        (self.index, self.digest)
+        /// Odd, so that different times count differently.
+        const TIME: u64 = 0x9e37_79b9_7f4a_7c15;
+        (self.index, self.digest.wrapping_add(self.time_ms.wrapping_mul(TIME)))
+    }
+
+    /// The shard's time.
+    pub(super) fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// The collections that were dropped.
+    pub(super) fn dropped(&self) -> Dropped {
+        self.dropped.clone()
     }
 }
 

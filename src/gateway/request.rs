@@ -11,7 +11,7 @@ use super::levels;
 use super::limits::LimitName;
 use super::state::GatewayState;
 use crate::api::{Consistency, Level};
-use crate::engine::RequestId;
+use crate::engine::{MadeBy, RequestId};
 use crate::placement::check_collection_name;
 use crate::routing::{CallOptions, Collection, ReadOptions, RouteError};
 
@@ -97,7 +97,8 @@ impl Freshness {
 
 /// The options of a write, which always has a name: the client's or one made here.
 pub(super) fn call_options(request_id: Option<Uuid>, deadline: Instant) -> CallOptions {
-    CallOptions { deadline, request_id: RequestId(request_id.unwrap_or_else(Uuid::new_v4)) }
+    let made_by = if request_id.is_some() { MadeBy::Client } else { MadeBy::Gateway };
+    CallOptions { deadline, request_id: RequestId(request_id.unwrap_or_else(Uuid::new_v4)), made_by }
 }
 
 /// Checks the length of a batch.

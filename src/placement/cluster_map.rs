@@ -143,6 +143,9 @@ impl ClusterMap {
             MetaCommand::Plan { epoch, at_ms, change } => self.plan(epoch, at_ms, change),
             MetaCommand::Recover { group, node, at } => self.recover(group, node, at),
             MetaCommand::Confirm { group, planned, members, at } => self.confirm(group, planned, members, at),
+            MetaCommand::Once { .. } => {
+                MetaReply::Refused { reason: "a named change is none of the map's own".to_owned() }
+            }
         }
     }
 

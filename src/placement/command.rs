@@ -7,7 +7,7 @@ use raft_groups::{GroupId, NodeId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{BadName, Change, ClusterMap, CollectionEntry, NodeEntry, ShardId};
-use crate::engine::{CollectionConfig, CollectionId, FieldType, Refusal};
+use crate::engine::{CollectionConfig, CollectionId, FieldType, Refusal, RequestId};
 
 /// First byte of every command and reply; another one means another version of Quiver wrote it.
 const FORMAT: u8 = 2;
@@ -147,6 +147,13 @@ pub enum MetaCommand {
         /// Log index of the membership in the group's log.
         at: u64,
     },
+    /// Another change under a request id, by which a repetition is answered and not carried out again.
+    Once {
+        /// The id.
+        request: RequestId,
+        /// The change, encoded; none of this kind.
+        change: Bytes,
+    },
 }
 
 /// What became of a [`MetaCommand`].
@@ -236,6 +243,13 @@ pub enum MetaReply {
     },
     /// The payload schema cannot be as asked.
     BadSchema(Refusal),
+    /// The change came later than it may: what came of an earlier copy of it may be forgotten.
+    Expired,
+    /// As many changes as can be are remembered, and none is forgotten early. Nothing was changed.
+    TooManyChanges {
+        /// The limit.
+        limit: u64,
+    },
 }
 
 /// Bytes that are not a command or reply of this version.
@@ -260,6 +274,30 @@ impl MetaCommand {
     /// Where the bytes are cut, or of another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, MetaCodecError> {
         decode("command", bytes)
+    }
+
+    /// Whether to carry it out twice is another thing than once, so that it goes under a request id. The others say what
+    /// is to be, or upon which map they were decided.
+    pub fn must_be_once(&self) -> bool {
+        match self {
+            Self::CreateCollection { .. }
+            | Self::DropCollection { .. }
+            | Self::AddNode { .. }
+            | Self::RemoveNode { .. }
+            | Self::SetDraining { .. }
+            | Self::SetLabels { .. }
+            | Self::MoveReplica { .. }
+            | Self::TransferLeader { .. }
+            | Self::Rebalance { .. }
+            | Self::Cancel { .. }
+            | Self::SetFieldIndex { .. } => true,
+            Self::Form { .. }
+            | Self::SetAddress { .. }
+            | Self::Plan { .. }
+            | Self::Confirm { .. }
+            | Self::Recover { .. }
+            | Self::Once { .. } => false,
+        }
     }
 }
 

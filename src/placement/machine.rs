@@ -1,7 +1,8 @@
 //! The meta group's machine: the cluster map, kept as checked records and shared as one immutable value.
 //!
 //! Stored as one `head` record (everything but the collections) and one record per collection, each with a CRC32C,
-//! so that creating one of ten thousand collections does not rewrite the others.
+//! so that creating one of ten thousand collections does not rewrite the others. Beside the map it remembers which
+//! changes were carried out under which request id, one record each, and the group's time.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,9 +13,12 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use raft_groups::{BrokenInvariant, Changes, Machine, Position, StateReader};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{ClusterMap, CollectionEntry, MetaCommand};
+use super::changes::{KeptChange, KeptChanges};
+use super::{ClusterMap, CollectionEntry, MetaCodecError, MetaCommand, MetaReply};
+use crate::engine::{Entry, RequestId};
 
 /// Key of the record that holds everything but the collections.
 const HEAD: &[u8] = b"head";
@@ -22,16 +26,31 @@ const HEAD: &[u8] = b"head";
 /// Prefix of the collections' keys; the name follows.
 const COLLECTION: &[u8] = b"collection/";
 
+/// Key of the record that holds the group's time.
+const TIME: &[u8] = b"time";
+
+/// Prefix of the keys of remembered changes; the request id follows.
+const CHANGE: &[u8] = b"change/";
+
 /// The cluster map as agreed by the meta group.
 pub struct MetaMachine {
     state: RwLock<State>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct State {
     map: Arc<ClusterMap>,
-    /// Log index of the last command that changed the map.
+    /// Log index of the last command that changed the map, or what is remembered.
     index: u64,
+    /// The group's time: the greatest that a command has carried.
+    time_ms: u64,
+    kept: KeptChanges,
+}
+
+/// A command with its name, where it has one.
+struct Named {
+    request: Option<(RequestId, Bytes)>,
+    command: MetaCommand,
 }
 
 /// The stored `head` record.
@@ -47,39 +66,84 @@ impl MetaMachine {
     pub fn map(&self) -> Arc<ClusterMap> {
         Arc::clone(&self.state.read().map)
     }
+
+    /// The group's time in milliseconds: the greatest that a command has carried.
+    pub fn time_ms(&self) -> u64 {
+        self.state.read().time_ms
+    }
 }
 
 impl Machine for MetaMachine {
     type Setup = ();
 
     fn open((): &(), state: &dyn StateReader) -> io::Result<Self> {
+        let (kept, time_ms) = (read_changes(state)?, read_time(state)?);
         let Some(head) = state.get(HEAD)? else {
-            return Ok(Self { state: RwLock::default() });
+            return Ok(Self { state: RwLock::new(State { kept, time_ms, ..State::default() }) });
         };
         let Head { mut map, index } = unseal(HEAD, &head)?;
         map.collections = read_collections(state)?;
-        Ok(Self { state: RwLock::new(State { map: Arc::new(map), index }) })
+        Ok(Self { state: RwLock::new(State { map: Arc::new(map), index, time_ms, kept }) })
     }
 
-    fn apply(&self, at: Position, command: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
-        let command = MetaCommand::decode(command).map_err(|e| BrokenInvariant(e.to_string()))?;
-        let old = self.map();
-        let mut map = ClusterMap::clone(&old);
-        let reply = map.apply(command);
-        if map.epoch != old.epoch {
-            record(&old, &map, at.index, changes);
-            *self.state.write() = State { map: Arc::new(map), index: at.index };
+    fn apply(&self, at: Position, entry: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
+        let entry = Entry::decode(entry).map_err(|e| BrokenInvariant(e.to_string()))?;
+        let Named { request, command } = named(entry.command).map_err(|e| BrokenInvariant(e.to_string()))?;
+        let mut state = self.state.write();
+        if entry.time_ms > state.time_ms {
+            state.time_ms = entry.time_ms;
+            changes.put(TIME, seal(&state.time_ms));
         }
-        Ok(reply.encode())
+        let now_ms = state.time_ms;
+        let due = state.kept.forget_due(now_ms);
+        due.iter().for_each(|id| changes.delete(change_key(*id)));
+        let answer = request.as_ref().and_then(|(id, change)| state.kept.answer(*id, change, entry.lifetime, now_ms));
+        let (old, mut remembers) = (Arc::clone(&state.map), !due.is_empty());
+        let reply = match answer {
+            Some(reply) => reply,
+            None => {
+                let mut map = ClusterMap::clone(&old);
+                let reply = map.apply(command);
+                let encoded = reply.encode();
+                // A map that is not formed may be another tomorrow.
+                if let Some((id, change)) = request.filter(|_| reply != MetaReply::NotFormed) {
+                    let kept = state.kept.remember(id, &change, entry.lifetime, now_ms, encoded.clone());
+                    changes.put(change_key(id), seal(&kept));
+                    remembers = true;
+                }
+                if map.epoch != old.epoch {
+                    state.map = Arc::new(map);
+                }
+                encoded
+            }
+        };
+        if remembers || state.map.epoch != old.epoch {
+            state.index = at.index;
+            record(&old, &state.map, at.index, changes);
+        }
+        Ok(reply)
     }
 
     fn digest(&self) -> (u64, u64) {
-        let state = self.state.read().clone();
-        if state.index == 0 {
+        let state = self.state.read();
+        let (map, index, kept) = (Arc::clone(&state.map), state.index, state.kept.digest());
+        drop(state);
+        if index == 0 {
             return (0, 0);
         }
-        (state.index, xxh3_64(&bytes_of(&*state.map)))
+        (index, xxh3_64(&bytes_of(&*map)).wrapping_add(kept))
     }
+}
+
+/// Reads a command, and the one inside where it is a named one.
+fn named(bytes: &[u8]) -> Result<Named, MetaCodecError> {
+    Ok(match MetaCommand::decode(bytes)? {
+        MetaCommand::Once { request, change } => {
+            let command = MetaCommand::decode(&change)?;
+            Named { request: Some((request, change)), command }
+        }
+        command => Named { request: None, command },
+    })
 }
 
 /// What differs between two maps, as records.
@@ -115,6 +179,38 @@ fn read_collections(state: &dyn StateReader) -> io::Result<BTreeMap<String, Coll
     found
 }
 
+fn read_time(state: &dyn StateReader) -> io::Result<u64> {
+    state.get(TIME)?.map_or(Ok(0), |record| unseal(TIME, &record))
+}
+
+fn read_changes(state: &dyn StateReader) -> io::Result<KeptChanges> {
+    let mut found = Ok(KeptChanges::default());
+    state.scan(CHANGE, &mut |key, value| {
+        let entry = request_in(key).and_then(|id| Ok((id, unseal::<KeptChange>(key, value)?)));
+        match (&mut found, entry) {
+            (Ok(kept), Ok((id, change))) => {
+                kept.insert(id, change);
+                ControlFlow::Continue(())
+            }
+            (_, Err(error)) => {
+                found = Err(error);
+                ControlFlow::Break(())
+            }
+            (Err(_), _) => ControlFlow::Break(()),
+        }
+    })?;
+    found
+}
+
+fn change_key(id: RequestId) -> Vec<u8> {
+    [CHANGE, id.0.as_bytes()].concat()
+}
+
+fn request_in(key: &[u8]) -> io::Result<RequestId> {
+    let id = key.strip_prefix(CHANGE).and_then(|id| Uuid::from_slice(id).ok());
+    id.map(RequestId).ok_or_else(|| damaged(key, "its name is no request id"))
+}
+
 fn collection_key(name: &str) -> Vec<u8> {
     [COLLECTION, name.as_bytes()].concat()
 }
@@ -124,7 +220,7 @@ fn name_in(key: &[u8]) -> io::Result<String> {
     String::from_utf8(name.to_vec()).map_err(|_| damaged(key, "its name is not text"))
 }
 
-fn bytes_of<T: Serialize>(value: &T) -> Vec<u8> {
+pub(super) fn bytes_of<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_stdvec(value).expect("writing to memory cannot fail, and these types have a shape")
 }
 
@@ -152,7 +248,6 @@ mod tests {
     use raft_groups::MemoryState;
 
     use super::*;
-    use crate::placement::MetaReply;
     use crate::placement::tests::{map_of, vectors};
 
     fn run(machine: &MetaMachine, state: &mut MemoryState, index: u64, command: MetaCommand) -> MetaReply {

@@ -3,6 +3,7 @@
 //! The [`ClusterMap`] is the state of the meta group's machine ([`MetaMachine`]) and changes only through its log.
 //! This room decides nothing about requests and moves no data; it must not know HTTP, routing or the engine's inside.
 
+mod changes;
 mod cluster_map;
 mod command;
 mod formation;
@@ -16,6 +17,7 @@ mod replicas;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use changes::MAX_REMEMBERED_CHANGES;
 pub use cluster_map::{ClusterMap, CollectionEntry, NodeEntry, ShardEntry};
 pub use command::{MetaCodecError, MetaCommand, MetaReply};
 pub use formation::{FormationError, MAX_META_VOTERS, MAX_SHARDS, form, meta_voters};

@@ -10,7 +10,8 @@ use raft_groups::{NodeId, ReadMode};
 
 use super::rpc::{Call, CallAnswer, CallError, RpcError};
 use super::{Committed, RouteError, retry};
-use crate::placement::{ClusterMap, NodeName, ShardId};
+use crate::engine::Reply;
+use crate::placement::{ClusterMap, MetaReply, NodeName, ShardId};
 
 /// A call with all that is known of it so far.
 pub(super) struct Errand {
@@ -131,7 +132,7 @@ impl Errand {
     pub fn answered(&mut self, from: NodeId, outcome: Result<CallAnswer, CallError>, map: &ClusterMap) -> Turn {
         self.silent.remove(&from);
         let error = match outcome {
-            Ok(answer) => return Turn::Done(answer),
+            Ok(answer) => return self.done(answer),
             Err(error) => error,
         };
         match error {
@@ -155,6 +156,7 @@ impl Errand {
             CallError::Behind { applied } => self.elsewhere(from, Trouble::Behind(applied), map),
             CallError::Late { reason } => self.elsewhere(from, Trouble::Late(reason), map),
             CallError::Stale { staleness_ms } => self.too_stale(from, staleness_ms, map),
+            CallError::Undated { .. } => self.undated(from),
         }
     }
 
@@ -215,6 +217,29 @@ impl Errand {
         matches!(&self.call, Call::Read { mode: ReadMode::Linearizable, .. })
     }
 
+    /// The end, with an answer. After a try whose fate is in doubt a refusal is the last word only where it stays: one that
+    /// may be another tomorrow says nothing of the copies that are still under way.
+    fn done(&self, answer: CallAnswer) -> Turn {
+        match (&self.doubt, &answer) {
+            (Some(reason), CallAnswer::Written { reply, .. })
+                if !self.call.may_repeat() && !is_last_word(self.shard, reply) =>
+            {
+                Turn::Failed(RouteError::Unknown { shard: self.shard, reason: reason.clone() })
+            }
+            _ => Turn::Done(answer),
+        }
+    }
+
+    /// The write has no lifetime, or it is over. It gets another where no copy of it can be under way.
+    fn undated(&mut self, from: NodeId) -> Turn {
+        if let Some(reason) = self.doubt.clone() {
+            return Turn::Failed(RouteError::Unknown { shard: self.shard, reason });
+        }
+        self.call.undate();
+        self.hint = Some(from);
+        Turn::Again
+    }
+
     /// Another replica may be fresher.
     fn too_stale(&mut self, from: NodeId, staleness_ms: Option<u64>, map: &ClusterMap) -> Turn {
         let best = match self.trouble {
@@ -257,6 +282,14 @@ impl Errand {
         self.asked.clear();
         self.rounds += 1;
         Turn::Later
+    }
+}
+
+/// Whether a reply says what came of a write whatever becomes of its other copies.
+fn is_last_word(shard: Option<ShardId>, reply: &[u8]) -> bool {
+    match shard {
+        Some(_) => !matches!(Reply::decode(reply), Ok(Reply::Refused(refusal)) if !refusal.is_final()),
+        None => !matches!(MetaReply::decode(reply), Ok(MetaReply::Expired | MetaReply::TooManyChanges { .. })),
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use raft_groups::{Group, GroupId};
+use tokio::time::Instant;
 
 use super::Quarantined;
+use super::group_time::LeaderClock;
 use crate::engine::Engine;
 use crate::placement::{MetaMachine, ShardId};
 
@@ -15,6 +17,7 @@ pub struct LocalGroups {
     meta: RwLock<Option<Group<MetaMachine>>>,
     shards: RwLock<BTreeMap<ShardId, Group<Engine>>>,
     quarantined: RwLock<BTreeMap<GroupId, Quarantined>>,
+    clocks: Mutex<BTreeMap<GroupId, LeaderClock>>,
 }
 
 impl LocalGroups {
@@ -31,6 +34,12 @@ impl LocalGroups {
     /// All replicas of shards.
     pub fn shards(&self) -> Vec<(ShardId, Group<Engine>)> {
         self.shards.read().iter().map(|(shard, group)| (*shard, group.clone())).collect()
+    }
+
+    /// The time of `group`, which this node leads in `term` and whose state is at `state_ms`.
+    pub(super) fn time_ms(&self, group: GroupId, term: u64, state_ms: u64) -> u64 {
+        let (mut clocks, now) = (self.clocks.lock(), Instant::now());
+        clocks.entry(group).or_insert_with(|| LeaderClock::new(term, state_ms, now)).at(term, state_ms, now)
     }
 
     /// Replicas that stay closed.

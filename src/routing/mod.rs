@@ -11,6 +11,7 @@ mod carrier;
 mod door;
 mod errand;
 mod error;
+mod group_time;
 mod leader_cache;
 mod local;
 mod look;

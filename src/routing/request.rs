@@ -6,7 +6,7 @@ use raft_groups::ReadMode;
 use tokio::time::Instant;
 
 use super::SessionToken;
-use crate::engine::{CollectionId, RequestId, SearchQuery, default_ef};
+use crate::engine::{CollectionId, MadeBy, RequestId, SearchQuery, default_ef};
 use crate::placement::CollectionEntry;
 
 /// A collection that was found in the map; requests on its points start from it.
@@ -47,6 +47,8 @@ pub struct CallOptions {
     pub deadline: Instant,
     /// The write's name, by which a shard knows a retry from a new write.
     pub request_id: RequestId,
+    /// Who gave it that name.
+    pub made_by: MadeBy,
 }
 
 /// When a write is acknowledged.

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::NodeReport;
-use crate::engine::{self, CountQuery, GetQuery, Record, Refusal, ScrollPage, ScrollQuery, SearchQuery};
+use crate::engine::{
+    self, CountQuery, GetQuery, Lifetime, MadeBy, Record, Refusal, ScrollPage, ScrollQuery, SearchQuery,
+};
 use crate::placement::ClusterMap;
 
 /// Path of the endpoint on the peer port.
@@ -68,6 +70,8 @@ pub enum Call {
         command: Bytes,
         /// Whether to wait until every voter has applied it.
         everywhere: bool,
+        /// Of a command with a request id: when it may be applied. It is filled in when the call is first sent.
+        lifetime: Option<Lifetime>,
     },
     /// Looks at a replica's state.
     Read {
@@ -129,6 +133,8 @@ pub enum CallAnswer {
         reply: Bytes,
         /// Voters that had not applied it in time; empty unless the call wanted it everywhere.
         lagging: BTreeSet<NodeId>,
+        /// The group's time when this was answered.
+        time_ms: u64,
     },
     /// The query was answered.
     Read {
@@ -200,6 +206,11 @@ pub enum CallError {
     Unfit {
         /// Why.
         reason: String,
+    },
+    /// Certainly not appended: the write's lifetime is over, or its sender did not know the group's time.
+    Undated {
+        /// The group's time.
+        time_ms: u64,
     },
 }
 
@@ -276,6 +287,27 @@ impl Call {
                 Self::Read { group, mode, after, max_staleness_ms, query }
             }
             other => other,
+        }
+    }
+
+    /// Gives a write that has a name its lifetime, where it has none yet: every copy that is sent has the same.
+    pub fn date(&mut self, lifetime_of: impl FnOnce(GroupId, MadeBy) -> Lifetime) {
+        if let Self::Write { group, lifetime: Some(lifetime), .. } = self
+            && lifetime.born_ms == 0
+        {
+            *lifetime = lifetime_of(*group, lifetime.made_by);
+        }
+    }
+
+    /// Whether it has no name, since to carry it out twice is the same as once.
+    pub fn may_repeat(&self) -> bool {
+        !matches!(self, Self::Write { lifetime: Some(_), .. })
+    }
+
+    /// Takes the lifetime back. Only for a write of which certainly no copy is under way.
+    pub fn undate(&mut self) {
+        if let Self::Write { lifetime: Some(lifetime), .. } = self {
+            *lifetime = Lifetime::unborn(lifetime.made_by);
         }
     }
 

@@ -12,6 +12,7 @@ use raft_groups::{GroupId, NodeId, ReadMode, Role};
 use tokio::time::Instant;
 
 use super::errand::{Errand, Outlook, Turn};
+use super::group_time::KnownTimes;
 use super::leader_cache::LeaderCache;
 use super::map_cell::MapCell;
 use super::rpc::{Call, CallAnswer, CallError, Carrier, RpcError, RpcResult};
@@ -26,6 +27,7 @@ pub(super) struct Scatter {
     pub carrier: Arc<dyn Carrier>,
     pub map: MapCell,
     pub leaders: LeaderCache,
+    pub times: KnownTimes,
     /// Counts up, to spread reads.
     pub turn: AtomicUsize,
 }
@@ -78,7 +80,11 @@ impl Scatter {
     /// deposed leader still calls itself one, and names others as late.
     fn learn(&self, group: GroupId, mode: Option<ReadMode>, from: NodeId, outcome: &Result<CallAnswer, CallError>) {
         match outcome {
-            Ok(CallAnswer::Written { term, .. }) => self.leaders.learn(group, from, *term),
+            Ok(CallAnswer::Written { term, time_ms, .. }) => {
+                self.leaders.learn(group, from, *term);
+                self.times.learn(group, *time_ms, Instant::now());
+            }
+            Err(CallError::Undated { time_ms }) => self.times.learn(group, *time_ms, Instant::now()),
             Ok(CallAnswer::Read { point, .. }) if point.role == Role::Leader && mode != Some(ReadMode::Follower) => {
                 self.leaders.learn(group, from, point.term);
             }
@@ -136,9 +142,15 @@ impl Run<'_> {
     }
 
     fn call(&mut self, node: NodeId, places: Vec<usize>, cluster: [u8; 16], now: Instant) {
+        let left = self.deadline.saturating_duration_since(now);
+        for place in &places {
+            if let Some(errand) = self.errands[*place].as_mut() {
+                let times = &self.scatter.times;
+                errand.call.date(|group, made_by| times.lifetime(group, made_by, left, now));
+            }
+        }
         let errands = places.iter().filter_map(|place| self.errands[*place].as_ref());
         let calls: Vec<Call> = errands.map(|errand| errand.call.clone()).collect();
-        let left = self.deadline.saturating_duration_since(now);
         let errands = places.iter().filter_map(|place| self.errands[*place].as_ref());
         let until = now + errands.map(|errand| errand.patience(node, left)).min().unwrap_or(left);
         let carrier = Arc::clone(&self.scatter.carrier);

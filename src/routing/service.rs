@@ -14,13 +14,14 @@ use futures::{Stream, StreamExt as _};
 use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoint, Role, WriteError};
 use tokio::time::Instant;
 
+use super::group_time::may_be_proposed;
 use super::local::LocalGroups;
 use super::look::{part, parts, whole};
 use super::pool::{Full, Pool};
 use super::rpc::{Call, CallAnswer, CallError, Found, MAX_CALLS, Query};
 use super::{NodeReport, report};
-use crate::engine::Engine;
-use crate::placement::{META, ShardId};
+use crate::engine::{Engine, Entry, Lifetime};
+use crate::placement::{META, MetaMachine, ShardId};
 
 /// How long calls of one request wait for each other before they go to the query threads.
 const SETTLE: Duration = Duration::from_millis(1);
@@ -91,19 +92,48 @@ impl Service {
     async fn one(&self, call: Call, deadline: Instant) -> Result<CallAnswer, CallError> {
         match call {
             Call::Report => Ok(CallAnswer::Report(Box::new(self.report()))),
-            Call::Write { group, command, everywhere } if group == META => {
-                write(&self.meta()?, command, everywhere, deadline).await
+            Call::Write { group, command, everywhere, lifetime } if group == META => {
+                let proposal = Proposal { command, lifetime, everywhere };
+                self.write(&self.meta()?, proposal, deadline).await
             }
-            Call::Write { group, command, everywhere } => {
+            Call::Write { group, command, everywhere, lifetime } => {
                 let replica = self.shard(group)?.1;
                 room_for_more(replica.machine().backlog())?;
-                write(&replica, command, everywhere, deadline).await
+                self.write(&replica, Proposal { command, lifetime, everywhere }, deadline).await
             }
             Call::Read { group, mode, query, .. } if group == META && *query == Query::Map => {
                 self.read_map(mode, deadline).await
             }
             Call::Read { group, .. } => Err(self.not_here(group)),
         }
+    }
+
+    /// Has a group this node leads commit a command, with the group's time.
+    async fn write<M: Timed>(
+        &self,
+        group: &Group<M>,
+        proposal: Proposal,
+        deadline: Instant,
+    ) -> Result<CallAnswer, CallError> {
+        let time_ms = || self.groups.time_ms(group.id(), group.watch().borrow().term, group.machine().time_ms());
+        let Proposal { command, lifetime, everywhere } = proposal;
+        let now_ms = time_ms();
+        if lifetime.is_some_and(|lifetime| !may_be_proposed(lifetime, now_ms)) {
+            let status = group.status();
+            return Err(match status.role {
+                Role::Leader => CallError::Undated { time_ms: now_ms },
+                _ => CallError::NotLeader { leader: status.leader },
+            });
+        }
+        let entry = Entry { time_ms: now_ms, lifetime, command: &command }.encode();
+        drop(command);
+        let written = group.write(entry, deadline).await.map_err(write_error)?;
+        let lagging = match everywhere {
+            true => group.wait_applied_everywhere(written.index, deadline).await.err().unwrap_or_default(),
+            false => BTreeSet::new(),
+        };
+        let (index, term, time_ms) = (written.index, written.term, time_ms());
+        Ok(CallAnswer::Written { index, term, reply: written.reply, lagging, time_ms })
     }
 
     async fn read_map(&self, mode: ReadMode, deadline: Instant) -> Result<CallAnswer, CallError> {
@@ -149,7 +179,7 @@ impl Service {
         answers
     }
 
-    fn meta(&self) -> Result<Group<crate::placement::MetaMachine>, CallError> {
+    fn meta(&self) -> Result<Group<MetaMachine>, CallError> {
         self.groups.meta().ok_or_else(|| self.not_here(META))
     }
 
@@ -161,6 +191,31 @@ impl Service {
     fn not_here(&self, group: GroupId) -> CallError {
         let closed = self.groups.closed(group);
         CallError::NotHere { reason: closed.unwrap_or_else(|| format!("no replica of {group} is open here")) }
+    }
+}
+
+/// A command that is to be committed.
+struct Proposal {
+    command: Bytes,
+    lifetime: Option<Lifetime>,
+    everywhere: bool,
+}
+
+/// A machine that counts its group's time.
+trait Timed: Machine {
+    /// The greatest time that a command has carried.
+    fn time_ms(&self) -> u64;
+}
+
+impl Timed for Engine {
+    fn time_ms(&self) -> u64 {
+        Engine::time_ms(self)
+    }
+}
+
+impl Timed for MetaMachine {
+    fn time_ms(&self) -> u64 {
+        MetaMachine::time_ms(self)
     }
 }
 
@@ -252,20 +307,6 @@ fn room_for_more(waiting: u64) -> Result<(), CallError> {
              or give the nodes more --index-threads or a greater --index-share"
         ),
     })
-}
-
-async fn write<M: Machine>(
-    group: &Group<M>,
-    command: Bytes,
-    everywhere: bool,
-    deadline: Instant,
-) -> Result<CallAnswer, CallError> {
-    let written = group.write(command, deadline).await.map_err(write_error)?;
-    let lagging = match everywhere {
-        true => group.wait_applied_everywhere(written.index, deadline).await.err().unwrap_or_default(),
-        false => BTreeSet::new(),
-    };
-    Ok(CallAnswer::Written { index: written.index, term: written.term, reply: written.reply, lagging })
 }
 
 fn write_error(error: WriteError) -> CallError {

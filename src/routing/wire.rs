@@ -8,6 +8,7 @@ use raft_groups::{GroupId, NodeId, ReadMode};
 use serde::{Deserialize, Serialize};
 
 use super::rpc::{Call, Query, RouteRequest};
+use crate::engine::Lifetime;
 
 #[derive(Serialize, Deserialize)]
 struct Packed {
@@ -25,6 +26,7 @@ enum PackedCall {
         group: GroupId,
         command: Bytes,
         everywhere: bool,
+        lifetime: Option<Lifetime>,
     },
     Read {
         group: GroupId,
@@ -49,7 +51,9 @@ pub(super) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
     for call in calls {
         bytes += call.weight();
         calls_packed.push(match call {
-            Call::Write { group, command, everywhere } => PackedCall::Write { group, command, everywhere },
+            Call::Write { group, command, everywhere, lifetime } => {
+                PackedCall::Write { group, command, everywhere, lifetime }
+            }
             Call::Read { group, mode, after, max_staleness_ms, query } => {
                 // Calls of one query come one after the other.
                 if queries.last().is_none_or(|last| !Arc::ptr_eq(last, &query)) {
@@ -73,7 +77,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RouteRequest, String> {
     let Packed { cluster, from, to, timeout_ms, queries, calls } = packed;
     let unpack = |call| {
         Ok(match call {
-            PackedCall::Write { group, command, everywhere } => Call::Write { group, command, everywhere },
+            PackedCall::Write { group, command, everywhere, lifetime } => {
+                Call::Write { group, command, everywhere, lifetime }
+            }
             PackedCall::Read { group, mode, after, max_staleness_ms, query } => {
                 let query = queries.get(query).cloned().ok_or("a call asks a query that is not there")?;
                 Call::Read { group, mode, after, max_staleness_ms, query }
@@ -90,7 +96,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::{CollectionId, CountQuery};
+    use crate::engine::{CollectionId, CountQuery, MadeBy};
 
     fn count(collection: u64) -> Arc<Query> {
         Arc::new(Query::Count(CountQuery { collection: CollectionId(collection), filter: None }))
@@ -105,7 +111,9 @@ mod tests {
             query: query.clone(),
         };
         let (one, two) = (count(1), count(2));
-        let write = Call::Write { group: GroupId(7), command: Bytes::from_static(b"change"), everywhere: true };
+        let lifetime = Some(Lifetime { made_by: MadeBy::Gateway, born_ms: 9, lasts_ms: 70 });
+        let command = Bytes::from_static(b"change");
+        let write = Call::Write { group: GroupId(7), command, everywhere: true, lifetime };
         let calls = vec![read(1, &one), read(2, &one), write, read(3, &two), Call::Report, read(4, &one)];
         RouteRequest { cluster: [9; 16], from: Some(1), to: 2, timeout_ms: 70, calls }
     }

@@ -5,13 +5,15 @@
 //! costs each command only what it changes, and forgets nothing that is replicated. Memory is built from commands or
 //! from records, and must come out the same.
 
+mod dropped;
 mod rebuild;
 mod record;
 mod requests;
 mod table;
 
+pub(super) use dropped::Dropped;
 pub(super) use rebuild::rebuild;
-pub(super) use requests::{Outcome, Remembered, Requests, fingerprint};
+pub(super) use requests::{Kept, Outcome, Remembered, Requests, fingerprint, is_too_late, remembered_until};
 pub(super) use table::{Point, Reindex, Table};
 
 use std::collections::BTreeMap;
@@ -20,7 +22,8 @@ use bytes::Bytes;
 use raft_groups::Changes;
 use vector_index::Space;
 
-use self::record::{Key, StoredRequest, StoredSchema, hash};
+use self::record::{Key, StoredIndex, StoredSchema, hash};
+use self::requests::RecordKind;
 use super::collection::CollectionConfig;
 use super::ids::{CollectionId, PointId, RequestId};
 use super::payload_index::{PayloadIndexes, PayloadSchema};
@@ -31,10 +34,13 @@ use super::reply::Refusal;
 pub(super) struct State {
     /// Log index of the last command it reflects.
     pub(super) index: u64,
+    /// The shard's time: the greatest that a command has carried.
+    pub(super) time_ms: u64,
     /// Sum of the hashes of all records but that of the index.
     pub(super) digest: u64,
     pub(super) tables: BTreeMap<CollectionId, Table>,
     pub(super) requests: Requests,
+    pub(super) dropped: Dropped,
 }
 
 /// A point made ready to be stored, before anything is changed.
@@ -85,12 +91,16 @@ impl State {
         self.tables.get_mut(&collection)?.space_mut(name)
     }
 
-    /// Notes that the command at `index` was looked at, whatever it did.
-    pub(super) fn advance(&mut self, index: u64, changes: &mut Changes) {
+    /// Notes that the command at `index` was looked at, whatever it did, and that the shard's time is `time_ms`.
+    pub(super) fn advance(&mut self, index: u64, time_ms: u64, changes: &mut Changes) {
         let key = Key::Index.encode();
-        let record = record::encode(&key, &index);
+        let record = record::encode(&key, &StoredIndex { index, time_ms });
         changes.put(key, record);
-        self.index = index;
+        (self.index, self.time_ms) = (index, time_ms);
+        for forgotten in self.requests.forget_due(time_ms) {
+            self.digest = self.digest.wrapping_sub(forgotten.hash);
+            changes.delete(forgotten.key.encode());
+        }
     }
 
     pub(super) fn create(&mut self, collection: CollectionId, config: CollectionConfig, changes: &mut Changes) {
@@ -102,7 +112,9 @@ impl State {
         changes.put(key, record);
     }
 
+    /// Forgets a collection, and remembers for good that it was dropped.
     pub(super) fn drop_collection(&mut self, collection: CollectionId, changes: &mut Changes) {
+        self.retire(collection, collection, changes);
         let Some(table) = self.tables.remove(&collection) else { return };
         self.digest = self.digest.wrapping_sub(table.config_hash());
         changes.delete(Key::Collection(collection).encode());
@@ -114,6 +126,21 @@ impl State {
             self.digest = self.digest.wrapping_sub(point.hash);
             changes.delete(Key::Point(collection, point.id).encode());
         }
+    }
+
+    /// Remembers that all collections from `first` to `last` were dropped. None of them may be there, but one that is
+    /// dropped now.
+    pub(super) fn retire(&mut self, first: CollectionId, last: CollectionId, changes: &mut Changes) {
+        let Some((merged, (first, last))) = self.dropped.add(first.0, last.0) else { return };
+        for (first, last) in merged {
+            let key = Key::Dropped(CollectionId(first)).encode();
+            self.digest = self.digest.wrapping_sub(hash(&key, &record::encode(&key, &last)));
+            changes.delete(key);
+        }
+        let key = Key::Dropped(CollectionId(first)).encode();
+        let record = record::encode(&key, &last);
+        self.digest = self.digest.wrapping_add(hash(&key, &record));
+        changes.put(key, record);
     }
 
     /// Takes a payload schema on, in a collection that exists.
@@ -152,17 +179,16 @@ impl State {
         }
     }
 
-    /// Remembers what came of a request, and forgets the oldest past the limit.
-    pub(super) fn remember(&mut self, id: RequestId, fingerprint: u128, outcome: Outcome, changes: &mut Changes) {
-        let key = Key::Request(id).encode();
-        let stored = StoredRequest { sequence: self.requests.next(), fingerprint, outcome };
-        let record = record::encode(&key, &stored);
+    /// Remembers what came of a request.
+    pub(super) fn remember(&mut self, id: RequestId, kept: Kept, changes: &mut Changes) {
+        let key = Key::Remembered(id).encode();
+        let record = record::encode(&key, &kept);
         let hash = hash(&key, &record);
+        if let Some(replaced) = self.requests.insert(id, kept, hash, RecordKind::Timed) {
+            self.digest = self.digest.wrapping_sub(replaced.hash);
+            changes.delete(replaced.key.encode());
+        }
         self.digest = self.digest.wrapping_add(hash);
         changes.put(key, record);
-        for (forgotten, hash) in self.requests.insert(id, stored, hash) {
-            self.digest = self.digest.wrapping_sub(hash);
-            changes.delete(Key::Request(forgotten).encode());
-        }
     }
 }

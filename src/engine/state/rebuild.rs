@@ -6,11 +6,14 @@ use std::ops::ControlFlow;
 use raft_groups::StateReader;
 use raft_groups::mutants::{Mutant, is_planted};
 
-use super::record::{self, Key, StoredPoint, StoredRequest, StoredSchema, StoredVector, hash};
+use super::record::{self, Key, StoredIndex, StoredPoint, StoredRequest, StoredSchema, StoredVector, hash};
+use super::requests::{Kept, RecordKind};
 use super::{Point, State, Table};
 use crate::engine::collection::CollectionConfig;
+use crate::engine::entry::MadeBy;
 use crate::engine::floats::In;
 use crate::engine::ids::{CollectionId, PointId};
+use crate::engine::limits::REMEMBERED_MS;
 use crate::engine::shelf::Setup;
 
 /// Reads every record into a new state.
@@ -44,7 +47,8 @@ impl State {
         let hash = hash(key, value);
         match kind {
             Key::Index => {
-                self.index = record::decode(key, value)?;
+                let StoredIndex { index, time_ms } = record::decode_index(key, value)?;
+                (self.index, self.time_ms) = (index, time_ms);
                 return Ok(());
             }
             Key::Collection(collection) => {
@@ -59,13 +63,19 @@ impl State {
                 table.set_schema(&stored.schema, stored.version, built, hash);
             }
             Key::Point(collection, id) => self.load_point(collection, id, key, value, hash)?,
-            Key::Request(_) if is_planted(Mutant::ForgetsRequests) => {}
+            Key::Request(_) | Key::Remembered(_) if is_planted(Mutant::ForgetsRequests) => {}
             Key::Request(id) => {
-                let stored: StoredRequest = record::decode(key, value)?;
-                if !self.requests.insert(id, stored, hash).is_empty() {
-                    return Err("is one more than a shard remembers".to_owned());
-                }
+                // It was kept by a release that counted no time: from the first moment that is counted.
+                let StoredRequest { fingerprint, outcome, .. } = record::decode(key, value)?;
+                let (until_ms, made_by) = (REMEMBERED_MS, MadeBy::Client);
+                let kept = Kept { until_ms, made_by, fingerprint, outcome };
+                self.requests.insert(id, kept, hash, RecordKind::Timeless);
             }
+            Key::Remembered(id) => {
+                let kept: Kept = record::decode(key, value)?;
+                self.requests.insert(id, kept, hash, RecordKind::Timed);
+            }
+            Key::Dropped(CollectionId(first)) => self.dropped.restore(first, record::decode(key, value)?)?,
         }
         self.digest = self.digest.wrapping_add(hash);
         Ok(())

@@ -29,7 +29,12 @@ pub(super) enum Key {
     /// Which payload fields of a collection are indexed.
     Schema(CollectionId),
     Point(CollectionId, PointId),
+    /// What came of a request, of before requests were remembered by time.
     Request(RequestId),
+    /// What came of a request.
+    Remembered(RequestId),
+    /// A range of dropped collections, by its first.
+    Dropped(CollectionId),
 }
 
 impl Key {
@@ -46,6 +51,8 @@ impl Key {
                 [b"p".as_slice(), &collection.0.to_be_bytes(), &[1], uuid.as_bytes()].concat()
             }
             Self::Request(request) => [b"r".as_slice(), request.0.as_bytes()].concat(),
+            Self::Remembered(request) => [b"m".as_slice(), request.0.as_bytes()].concat(),
+            Self::Dropped(collection) => [b"d".as_slice(), &collection.0.to_be_bytes()].concat(),
         }
     }
 
@@ -55,6 +62,8 @@ impl Key {
             b'i' => rest.is_empty().then_some(Self::Index),
             b'c' => Some(Self::Collection(CollectionId(number(rest)?))),
             b'f' => Some(Self::Schema(CollectionId(number(rest)?))),
+            b'm' => Some(Self::Remembered(RequestId(Uuid::from_slice(rest).ok()?))),
+            b'd' => Some(Self::Dropped(CollectionId(number(rest)?))),
             b'r' => Some(Self::Request(RequestId(Uuid::from_slice(rest).ok()?))),
             b'p' => {
                 let (collection, id) = rest.split_at_checked(8)?;
@@ -76,7 +85,8 @@ impl Key {
             Self::Collection(_) => "collection",
             Self::Schema(_) => "payload schema",
             Self::Point(..) => "point",
-            Self::Request(_) => "request",
+            Self::Request(_) | Self::Remembered(_) => "request",
+            Self::Dropped(_) => "dropped collections",
         }
     }
 }
@@ -85,12 +95,24 @@ fn number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// What is kept of a request.
+/// What was kept of a request before requests were remembered by time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct StoredRequest {
     pub(super) sequence: u64,
     pub(super) fingerprint: u128,
     pub(super) outcome: Outcome,
+}
+
+/// The log index of the last command, and the shard's time after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredIndex {
+    pub(super) index: u64,
+    pub(super) time_ms: u64,
+}
+
+/// The index record's body, which had no time once.
+pub(super) fn decode_index(key: &[u8], value: &[u8]) -> Result<StoredIndex, String> {
+    decode(key, value).or_else(|_| decode(key, value).map(|index| StoredIndex { index, time_ms: 0 }))
 }
 
 /// Which payload fields of a collection are indexed.
@@ -169,6 +191,8 @@ mod tests {
             any::<(u64, u128)>()
                 .prop_map(|(collection, id)| Key::Point(CollectionId(collection), PointId::Uuid(Uuid::from_u128(id)))),
             any::<u128>().prop_map(|id| Key::Request(RequestId(Uuid::from_u128(id)))),
+            any::<u128>().prop_map(|id| Key::Remembered(RequestId(Uuid::from_u128(id)))),
+            any::<u64>().prop_map(|number| Key::Dropped(CollectionId(number))),
         ]
     }
 

@@ -1,19 +1,25 @@
 //! Which requests a shard has carried out, so that a repeated one is answered and not carried out again.
 //!
+//! A request is remembered by the shard's own time ([`Entry::time_ms`](crate::engine::Entry)), and forgotten for no other
+//! reason: one that a client named for [`REMEMBERED_MS`], one that a gateway named until no copy of it may be applied any
+//! more. A copy that comes after its [`Lifetime`] is refused. So for each copy of a write one of both holds: what came of
+//! it is remembered, or it is refused.
+//!
 //! Only what cannot be told from the command is kept: a request of the same fingerprint carries the same ids in the
 //! same order. Refusals for a version are kept too: a client that was told "no" must not see a late copy of its write
 //! succeed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use raft_groups::mutants::{Mutant, is_planted};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::record::StoredRequest;
+use super::record::Key;
 use crate::engine::command::Command;
+use crate::engine::entry::{Lifetime, MadeBy};
 use crate::engine::ids::{PointId, RequestId};
-use crate::engine::limits::MAX_REMEMBERED_REQUESTS;
+use crate::engine::limits::{MAX_FORGOTTEN_AT_ONCE, MAX_REMEMBERED_REQUESTS, REMEMBERED_MS};
 use crate::engine::reply::{Refusal, Reply};
 
 /// What came of a request.
@@ -21,31 +27,67 @@ use crate::engine::reply::{Refusal, Reply};
 pub(in crate::engine) enum Outcome {
     Upserted { version: u64 },
     Deleted { count: u64, version: u64 },
-    VersionMismatch { position: u64, id: PointId, expected: u64, current: u64 },
+    // Boxed: it is rare, and there are many outcomes.
+    VersionMismatch(Box<Mismatch>),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct Mismatch {
+    position: u64,
+    id: PointId,
+    expected: u64,
+    current: u64,
+}
+
+/// What is kept of a request, also as its record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct Kept {
+    /// The last moment of the shard's time at which it is remembered.
+    pub(in crate::engine) until_ms: u64,
+    pub(in crate::engine) made_by: MadeBy,
+    pub(in crate::engine) fingerprint: u128,
+    pub(in crate::engine) outcome: Outcome,
 }
 
 /// What is known of a request id.
 #[derive(Debug, PartialEq)]
 pub(in crate::engine) enum Remembered<'a> {
     /// It was used for this very command.
-    Same(&'a Outcome),
+    Same(&'a Kept),
     /// It was used for another.
     Reused,
 }
 
-/// The table of remembered requests. The oldest, by the order in which they were carried out, is forgotten first, so
-/// that every replica forgets the same.
+/// The table of remembered requests. Every replica forgets the same at the same command.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Requests {
     entries: BTreeMap<RequestId, Entry>,
-    by_age: BTreeMap<u64, RequestId>,
+    by_end: BTreeSet<(u64, RequestId)>,
+    /// How many of them gateways have named.
+    of_gateways: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
-    fingerprint: u128,
-    outcome: Outcome,
+    kept: Kept,
     hash: u64,
+    /// Where its record is.
+    key: RecordKind,
+}
+
+/// Which of the two kinds of records holds a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum RecordKind {
+    /// The kind that knows no time.
+    Timeless,
+    /// The kind that is written now.
+    Timed,
+}
+
+/// A request that is not remembered any more: its record's key, and the record's part of the digest.
+pub(super) struct Forgotten {
+    pub(super) key: Key,
+    pub(super) hash: u64,
 }
 
 /// A command's fingerprint, from its encoded form.
@@ -53,27 +95,64 @@ pub(in crate::engine) fn fingerprint(command: &[u8]) -> u128 {
     xxh3_128(command)
 }
 
+/// Whether a write comes later than it may, at the time `now_ms`.
+pub(in crate::engine) fn is_too_late(lifetime: Option<Lifetime>, now_ms: u64) -> bool {
+    lifetime.is_some_and(|lifetime| now_ms > lifetime.end_ms()) && !is_planted(Mutant::TakesLateCopies)
+}
+
+/// Until when a request that is carried out at `now_ms` is remembered.
+pub(in crate::engine) fn remembered_until(lifetime: Option<Lifetime>, now_ms: u64) -> u64 {
+    let from_now = now_ms.saturating_add(if is_planted(Mutant::ForgetsEarly) { 1_000 } else { REMEMBERED_MS });
+    match lifetime {
+        _ if is_planted(Mutant::ForgetsEarly) => from_now,
+        Some(lifetime) if lifetime.made_by == MadeBy::Gateway => lifetime.end_ms(),
+        Some(lifetime) => from_now.max(lifetime.end_ms()),
+        None => from_now,
+    }
+}
+
 impl Requests {
-    pub(in crate::engine) fn look_up(&self, id: RequestId, fingerprint: u128) -> Option<Remembered<'_>> {
-        let entry = self.entries.get(&id).filter(|_| !is_planted(Mutant::RepeatsRequests))?;
-        Some(if entry.fingerprint == fingerprint { Remembered::Same(&entry.outcome) } else { Remembered::Reused })
+    /// What is known of `id` at the time `now_ms`.
+    pub(in crate::engine) fn look_up(&self, id: RequestId, fingerprint: u128, now_ms: u64) -> Option<Remembered<'_>> {
+        let entry = self.entries.get(&id).filter(|entry| now_ms <= entry.kept.until_ms);
+        let kept = &entry.filter(|_| !is_planted(Mutant::RepeatsRequests))?.kept;
+        Some(if kept.fingerprint == fingerprint { Remembered::Same(kept) } else { Remembered::Reused })
     }
 
-    /// The sequence number of the next request. It need not be stored: the newest is never forgotten.
-    pub(super) fn next(&self) -> u64 {
-        self.by_age.last_key_value().map_or(0, |(newest, _)| newest + 1)
+    /// Whether no new id of this kind can be remembered.
+    pub(in crate::engine) fn is_full(&self, made_by: MadeBy) -> bool {
+        let count = match made_by {
+            MadeBy::Gateway => self.of_gateways,
+            MadeBy::Client => self.entries.len() - self.of_gateways,
+        };
+        count >= MAX_REMEMBERED_REQUESTS
     }
 
-    /// Takes a request in; those forgotten for it, with their hashes.
-    pub(super) fn insert(&mut self, id: RequestId, stored: StoredRequest, hash: u64) -> Vec<(RequestId, u64)> {
-        self.by_age.insert(stored.sequence, id);
-        self.entries.insert(id, Entry { fingerprint: stored.fingerprint, outcome: stored.outcome, hash });
-        let mut forgotten = Vec::new();
-        while self.by_age.len() > MAX_REMEMBERED_REQUESTS {
-            let Some((_, oldest)) = self.by_age.pop_first() else { break };
-            forgotten.extend(self.entries.remove(&oldest).map(|entry| (oldest, entry.hash)));
-        }
-        forgotten
+    /// Takes a request in; the one that the id meant before, if any.
+    pub(super) fn insert(&mut self, id: RequestId, kept: Kept, hash: u64, key: RecordKind) -> Option<Forgotten> {
+        let replaced = self.remove(id);
+        self.by_end.insert((kept.until_ms, id));
+        self.of_gateways += usize::from(kept.made_by == MadeBy::Gateway);
+        self.entries.insert(id, Entry { kept, hash, key });
+        replaced
+    }
+
+    /// Forgets what is due at the time `now_ms`, some of it at a time.
+    pub(super) fn forget_due(&mut self, now_ms: u64) -> Vec<Forgotten> {
+        let due = self.by_end.iter().take_while(|(until_ms, _)| *until_ms < now_ms);
+        let due: Vec<RequestId> = due.map(|(_, id)| *id).take(MAX_FORGOTTEN_AT_ONCE).collect();
+        due.into_iter().filter_map(|id| self.remove(id)).collect()
+    }
+
+    fn remove(&mut self, id: RequestId) -> Option<Forgotten> {
+        let entry = self.entries.remove(&id)?;
+        self.by_end.remove(&(entry.kept.until_ms, id));
+        self.of_gateways -= usize::from(entry.kept.made_by == MadeBy::Gateway);
+        let key = match entry.key {
+            RecordKind::Timeless => Key::Request(id),
+            RecordKind::Timed => Key::Remembered(id),
+        };
+        Some(Forgotten { key, hash: entry.hash })
     }
 
     pub(in crate::engine) fn memory_bytes(&self) -> usize {
@@ -90,7 +169,7 @@ impl Outcome {
             Reply::Deleted { count, version } => Some(Self::Deleted { count: *count, version: *version }),
             Reply::Refused(Refusal::VersionMismatch { position, id, expected, current }) => {
                 let (position, id, expected, current) = (*position as u64, *id, *expected, *current);
-                Some(Self::VersionMismatch { position, id, expected, current })
+                Some(Self::VersionMismatch(Box::new(Mismatch { position, id, expected, current })))
             }
             Reply::Created | Reply::Dropped | Reply::SchemaSet | Reply::Refused(_) => None,
         }
@@ -98,15 +177,16 @@ impl Outcome {
 
     /// The reply that was given to `command`.
     pub(in crate::engine) fn reply(&self, command: &Command) -> Reply {
-        match *self {
+        match self {
             Self::Upserted { version } => match command {
                 Command::Upsert { points, .. } => {
-                    Reply::Upserted(points.iter().map(|point| (point.id, version)).collect())
+                    Reply::Upserted(points.iter().map(|point| (point.id, *version)).collect())
                 }
                 _ => Reply::Refused(Refusal::RequestReused),
             },
-            Self::Deleted { count, version } => Reply::Deleted { count, version },
-            Self::VersionMismatch { position, id, expected, current } => {
+            Self::Deleted { count, version } => Reply::Deleted { count: *count, version: *version },
+            Self::VersionMismatch(mismatch) => {
+                let Mismatch { position, id, expected, current } = **mismatch;
                 Reply::Refused(Refusal::VersionMismatch { position: position as usize, id, expected, current })
             }
         }

@@ -3,6 +3,7 @@
 mod codec;
 mod commands;
 mod indexing;
+mod once;
 mod payload_indexes;
 mod payloads;
 mod points;
@@ -51,6 +52,11 @@ impl Shard {
         let reply = self.engine.apply(Position { index: self.index, term: 1 }, command, &mut changes).unwrap();
         self.state.commit(&changes);
         Reply::decode(&reply).unwrap()
+    }
+
+    /// As the leader has it proposed at the time `time_ms`.
+    fn run_at(&mut self, time_ms: u64, lifetime: Option<Lifetime>, command: &Command) -> Reply {
+        self.run_bytes(&Entry { time_ms, lifetime, command: &command.encode() }.encode())
     }
 
     fn upsert(&mut self, points: Vec<PointWrite>) -> Reply {

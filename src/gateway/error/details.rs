@@ -75,9 +75,12 @@ fn refused(refusal: &Refusal) -> Value {
             json!({"position": item.or_else(|| position(field)), "field": field, "reason": reason})
         }
         Refusal::NotSupported { field, reason } => json!({"field": field, "reason": reason}),
+        Refusal::TooManyRequestIds { limit } => json!({"limit": "request_ids", "allowed": limit}),
         Refusal::CollectionNotFound { .. }
+        | Refusal::CollectionDropped { .. }
         | Refusal::CollectionDiffers { .. }
         | Refusal::RequestReused
+        | Refusal::RequestExpired
         | Refusal::Undecodable { .. } => {
             json!({})
         }

@@ -92,10 +92,14 @@ pub(super) fn routed(error: &RouteError) -> Row {
 
 fn refused(refusal: &Refusal) -> Row {
     match refusal {
-        Refusal::CollectionNotFound { .. } => input(StatusCode::NOT_FOUND, "collection_not_found", NOT_FOUND),
+        Refusal::CollectionNotFound { .. } | Refusal::CollectionDropped { .. } => {
+            input(StatusCode::NOT_FOUND, "collection_not_found", NOT_FOUND)
+        }
         Refusal::CollectionDiffers { .. } => input(StatusCode::CONFLICT, "collection_exists", CONFLICT),
         Refusal::VersionMismatch { .. } => input(StatusCode::PRECONDITION_FAILED, "version_mismatch", CONFLICT),
         Refusal::RequestReused => input(StatusCode::UNPROCESSABLE_ENTITY, "request_id_reused", WRONG_INPUT),
+        Refusal::RequestExpired => retry(StatusCode::REQUEST_TIMEOUT, "request_expired", TIMEOUT),
+        Refusal::TooManyRequestIds { .. } => retry(StatusCode::TOO_MANY_REQUESTS, "too_many_request_ids", TOO_MANY),
         Refusal::Invalid { .. } => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
         Refusal::NotSupported { .. } => input(StatusCode::NOT_IMPLEMENTED, "not_supported", "Not supported"),
         Refusal::Undecodable { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL),

@@ -66,6 +66,9 @@ fn refusals() -> Vec<ApiError> {
         Refusal::invalid("limit", "must be at least 1"),
         Refusal::NotSupported { field: "index".to_owned(), reason: "every search is exact".to_owned() },
         Refusal::Undecodable { reason: "format 9, this build knows 1".to_owned() },
+        Refusal::CollectionDropped { collection: CollectionId(3) },
+        Refusal::RequestExpired,
+        Refusal::TooManyRequestIds { limit: 524_288 },
     ];
     refusals.into_iter().map(ApiError::Refused).collect()
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use self::world::World;
-use crate::engine::{GetQuery, Payload, PayloadSelector, PointId, PointWrite, RequestId, VectorSelector};
+use crate::engine::{GetQuery, MadeBy, Payload, PayloadSelector, PointId, PointWrite, RequestId, VectorSelector};
 use crate::placement::tests::vectors;
 use crate::placement::{MetaCommand, MetaReply, OperationState, ShardId};
 use crate::routing::{Acknowledge, CallOptions, Collection, Router};
@@ -99,7 +99,8 @@ async fn write_on(world: Arc<Mutex<Vec<Router>>>, collection: Collection, writte
         let vectors = BTreeMap::from([(String::new(), vec![1.0, id as f32])]);
         let point = PointWrite { id: PointId::Num(id), vectors, payload: Payload::default(), if_version: None };
         let request_id = RequestId(Uuid::from_u128(u128::from(number)));
-        let options = CallOptions { deadline: Instant::now() + Duration::from_millis(900), request_id };
+        let (deadline, made_by) = (Instant::now() + Duration::from_millis(900), MadeBy::Client);
+        let options = CallOptions { deadline, request_id, made_by };
         if let Ok(outcome) = router.upsert(&collection, vec![point], Acknowledge::Committed, options).await {
             let row = &outcome.results[0];
             written.lock().insert(id, (row.shard, row.version));

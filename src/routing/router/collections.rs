@@ -5,12 +5,13 @@
 
 use raft_groups::NodeId;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::super::errand::Errand;
 use super::super::rpc::{Call, CallAnswer};
 use super::super::scatter::Outcome;
 use super::{Router, unfit_answer};
-use crate::engine::{CollectionConfig, Command, Reply};
+use crate::engine::{CollectionConfig, Command, Lifetime, MadeBy, Refusal, Reply, RequestId};
 use crate::placement::{CollectionEntry, META, MetaCommand, MetaReply, ShardId};
 use crate::routing::{Collection, Committed, Created, RouteError};
 
@@ -106,7 +107,7 @@ impl Router {
     }
 
     /// Makes a collection known to shards; the log index per shard, from which on it is.
-    pub(super) async fn introduce(
+    pub(in crate::routing) async fn introduce(
         &self,
         shards: &[ShardId],
         entry: &CollectionEntry,
@@ -136,7 +137,8 @@ impl Router {
     ) -> Vec<Result<u64, RouteError>> {
         let command = command.encode();
         let errand = |shard: &ShardId| {
-            let call = Call::Write { group: shard.group(), command: command.clone(), everywhere: false };
+            let call =
+                Call::Write { group: shard.group(), command: command.clone(), everywhere: false, lifetime: None };
             Errand::new(Some(*shard), call)
         };
         let outcomes = self.scatter.run(shards.iter().map(errand).collect(), deadline).await;
@@ -149,12 +151,27 @@ impl Router {
     /// Why the map's group could not carry it out. What the map itself refuses is a reply.
     pub async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
         self.formed()?;
-        let call = Call::Write { group: META, command: command.encode(), everywhere: false };
-        match self.scatter.run_one(Errand::new(None, call), deadline).await? {
-            (_, CallAnswer::Written { reply, .. }) => {
-                MetaReply::decode(&reply).map_err(|_| unfit_answer(Committed::Unknown))
+        let encoded = command.encode();
+        let (command, lifetime) = match command.must_be_once() {
+            true => {
+                let named = MetaCommand::Once { request: RequestId(Uuid::new_v4()), change: encoded };
+                (named.encode(), Some(Lifetime::unborn(MadeBy::Gateway)))
             }
-            _ => Err(unfit_answer(Committed::Unknown)),
+            false => (encoded, None),
+        };
+        let call = Call::Write { group: META, command, everywhere: false, lifetime };
+        let (_, CallAnswer::Written { reply, .. }) = self.scatter.run_one(Errand::new(None, call), deadline).await?
+        else {
+            return Err(unfit_answer(Committed::Unknown));
+        };
+        match MetaReply::decode(&reply) {
+            Ok(MetaReply::Expired) => Err(RouteError::Refused { refusal: Refusal::RequestExpired }),
+            Ok(MetaReply::TooManyChanges { limit }) => {
+                let limit = format!("{limit} changes of the cluster map within the last minutes");
+                Err(RouteError::Overloaded { limit })
+            }
+            Ok(reply) => Ok(reply),
+            Err(_) => Err(unfit_answer(Committed::Unknown)),
         }
     }
 }

@@ -97,7 +97,7 @@ fn is_certainly_undone(outcome: &Outcome) -> bool {
 /// A shard's failure in the words of the request: one that does not know the collection after all means it is gone.
 pub(super) fn in_words(error: RouteError, collection: &Collection) -> RouteError {
     match error {
-        RouteError::Refused { refusal: Refusal::CollectionNotFound { .. } } => {
+        RouteError::Refused { refusal: Refusal::CollectionNotFound { .. } | Refusal::CollectionDropped { .. } } => {
             RouteError::CollectionNotFound { name: collection.name.clone() }
         }
         other => other,

@@ -19,6 +19,7 @@ use raft_groups::{NodeId, ReadMode};
 use tokio::time::Instant;
 
 use super::errand::Errand;
+use super::group_time::KnownTimes;
 use super::leader_cache::LeaderCache;
 use super::map_cell::MapCell;
 use super::rpc::{Call, CallAnswer, Carrier, Found, Query};
@@ -38,8 +39,8 @@ pub struct Router {
 impl Router {
     /// A router that calls nodes through `carrier` and keeps its map in `map`.
     pub fn new(carrier: Arc<dyn Carrier>, map: MapCell) -> Self {
-        let (leaders, turn) = (LeaderCache::default(), AtomicUsize::new(0));
-        Self { scatter: Arc::new(Scatter { carrier, map, leaders, turn }) }
+        let (leaders, times, turn) = (LeaderCache::default(), KnownTimes::default(), AtomicUsize::new(0));
+        Self { scatter: Arc::new(Scatter { carrier, map, leaders, times, turn }) }
     }
 
     /// The newest map this process has; its epoch is 0 before the cluster is formed.

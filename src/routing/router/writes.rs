@@ -11,7 +11,7 @@ use super::super::rpc::{Call, CallAnswer};
 use super::super::scatter::Outcome;
 use super::gather::in_words;
 use super::{Router, unfit_answer};
-use crate::engine::{CollectionId, Command, PointId, PointWrite, Refusal, Reply, RequestId, Selector};
+use crate::engine::{CollectionId, Command, Lifetime, PointId, PointWrite, Refusal, Reply, RequestId, Selector};
 use crate::placement::ShardId;
 use crate::routing::{
     Acknowledge, CallOptions, Collection, Committed, DeleteOutcome, Ring, RouteError, SessionToken, ShardEvidence,
@@ -157,6 +157,7 @@ impl Router {
             group: shard.group(),
             command: part.command.clone(),
             everywhere,
+            lifetime: Some(Lifetime::unborn(options.made_by)),
         };
         let calls = parts.iter().map(|(shard, part)| (*shard, call(shard, part))).collect();
         let mut tally = Tally::default();
@@ -184,7 +185,7 @@ impl Tally {
     }
 
     fn count(&mut self, shard: ShardId, places: &[usize], outcome: Outcome) -> Result<(), RouteError> {
-        let (leader, CallAnswer::Written { index, term, reply, lagging }) = outcome? else {
+        let (leader, CallAnswer::Written { index, term, reply, lagging, .. }) = outcome? else {
             return Err(unfit_answer(Committed::Unknown));
         };
         match Reply::decode(&reply) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft_groups::{NodeId, ReadMode};
 
-use crate::engine::{CollectionId, CountQuery};
+use crate::engine::{CollectionId, CountQuery, Lifetime, MadeBy, PointId, Refusal, Reply};
 use crate::placement::tests::map_of;
 use crate::placement::{ClusterMap, ShardId};
 use crate::routing::errand::{Errand, Outlook, Turn};
@@ -14,7 +14,8 @@ use crate::routing::rpc::{Call, CallAnswer, CallError, Query, RpcError};
 use crate::routing::{Committed, RouteError};
 
 fn write() -> Errand {
-    let call = Call::Write { group: ShardId(0).group(), command: Bytes::new(), everywhere: false };
+    let lifetime = Some(Lifetime::unborn(MadeBy::Client));
+    let call = Call::Write { group: ShardId(0).group(), command: Bytes::new(), everywhere: false, lifetime };
     Errand::new(Some(ShardId(0)), call)
 }
 
@@ -120,9 +121,51 @@ fn once_in_doubt_never_certainly_not() {
 }
 
 #[test]
+fn once_in_doubt_a_refusal_that_may_be_another_tomorrow_says_nothing() {
+    let collection = CollectionId(1);
+    let written = |refusal: &Refusal| {
+        let reply = Reply::Refused(refusal.clone()).encode();
+        CallAnswer::Written { index: 4, term: 1, reply, lagging: BTreeSet::new(), time_ms: 1 }
+    };
+    let open = [
+        Refusal::CollectionNotFound { collection },
+        Refusal::CollectionDropped { collection },
+        Refusal::RequestExpired,
+        Refusal::TooManyRequestIds { limit: 1 },
+    ];
+    let mismatch = Refusal::VersionMismatch { position: 0, id: PointId::Num(1), expected: 2, current: 3 };
+    for refusal in open.iter().chain([&mismatch, &Refusal::RequestReused]) {
+        let turn = write().answered(1, Ok(written(refusal)), &map());
+        assert_eq!(turn, Turn::Done(written(refusal)), "{refusal:?} without a doubt");
+        let mut errand = write();
+        errand.unanswered(1, &lost(), &map());
+        match (errand.answered(2, Ok(written(refusal)), &map()), refusal.is_final()) {
+            (Turn::Failed(error), false) => assert_eq!(error.committed(), Committed::Unknown, "{refusal:?}"),
+            (turn, is_final) => assert_eq!((turn, is_final), (Turn::Done(written(refusal)), true)),
+        }
+    }
+}
+
+#[test]
+fn a_write_gets_another_lifetime_only_while_no_copy_of_it_can_be_under_way() {
+    let undated = || Err(CallError::Undated { time_ms: 70 });
+    let lifetime = Lifetime { made_by: MadeBy::Client, born_ms: 9, lasts_ms: 1 };
+    let mut errand = write();
+    errand.call.date(|_, _| lifetime);
+    errand.call.date(|_, _| panic!("every copy has the same"));
+    assert_eq!(errand.answered(2, undated(), &map()), Turn::Again);
+    assert_eq!(choose(&errand, Some(1), Some(1), 0), Some(2), "who told the time is asked again");
+    errand.call.date(|_, made_by| Lifetime { made_by, ..lifetime });
+    errand.unanswered(2, &lost(), &map());
+    let Turn::Failed(error) = errand.answered(3, undated(), &map()) else { panic!("there may be another copy") };
+    assert_eq!(error.committed(), Committed::Unknown);
+}
+
+#[test]
 fn committed_but_lagging_is_not_written_again() {
     let mut errand = write();
-    let answer = CallAnswer::Written { index: 4, term: 1, reply: Bytes::new(), lagging: BTreeSet::from([3]) };
+    let answer =
+        CallAnswer::Written { index: 4, term: 1, reply: Bytes::new(), lagging: BTreeSet::from([3]), time_ms: 1 };
     assert_eq!(errand.answered(1, Ok(answer.clone()), &map()), Turn::Done(answer));
 }
 
@@ -135,7 +178,7 @@ fn patience_grows_for_the_slow_but_not_for_the_silent() {
     errand.unanswered(2, &lost(), &map());
     assert_eq!(errand.answered(3, not_leader(Some(1)), &map()), Turn::Later);
     assert_eq!([1, 2].map(|node| errand.patience(node, six).as_secs()), [3, 2]);
-    let call = Call::Write { group: ShardId(0).group(), command: Bytes::new(), everywhere: true };
+    let call = Call::Write { group: ShardId(0).group(), command: Bytes::new(), everywhere: true, lifetime: None };
     assert_eq!(Errand::new(Some(ShardId(0)), call).patience(1, six), six);
 }
 

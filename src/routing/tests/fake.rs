@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use raft_groups::{Changes, GroupId, Machine, MemoryState, NodeId, Position, ReadMode, ReadPoint, Role};
 use tokio::time::Instant;
 
-use crate::engine::{CollectionId, Engine};
+use crate::engine::{CollectionId, Engine, Entry, Lifetime};
 use crate::placement::tests::map_of;
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine};
+use crate::routing::group_time::may_be_proposed;
 use crate::routing::look::{part, parts, whole};
 use crate::routing::rpc::{Call, CallAnswer, CallError, Carrier, Found, RpcError, RpcResult};
 use crate::routing::{MapCell, Router};
@@ -30,6 +30,7 @@ struct Group<M> {
     machine: M,
     index: u64,
     leader: Option<NodeId>,
+    time_ms: u64,
 }
 
 pub struct State {
@@ -44,6 +45,8 @@ pub struct State {
     pub lagging: BTreeSet<NodeId>,
     /// How many requests each node got.
     pub requests: BTreeMap<NodeId, u64>,
+    /// Whether a leader refuses writes of who does not know its group's time, as a real one does.
+    pub asks_for_dates: bool,
 }
 
 #[derive(Clone)]
@@ -52,17 +55,28 @@ pub struct FakeCluster(pub Arc<Mutex<State>>);
 impl<M: Machine> Group<M> {
     fn new(leader: NodeId) -> Self {
         let machine = M::open(&M::Setup::default(), &MemoryState::default()).unwrap();
-        Self { machine, index: 0, leader: Some(leader) }
+        Self { machine, index: 0, leader: Some(leader), time_ms: 1 }
     }
 
-    fn write(&mut self, me: NodeId, command: &Bytes, lagging: BTreeSet<NodeId>) -> Result<CallAnswer, CallError> {
+    fn write(
+        &mut self,
+        me: NodeId,
+        command: &[u8],
+        lifetime: Option<Lifetime>,
+        lagging: BTreeSet<NodeId>,
+    ) -> Result<CallAnswer, CallError> {
         if self.leader != Some(me) {
             return Err(CallError::NotLeader { leader: self.leader });
         }
+        let time_ms = self.time_ms;
+        if lifetime.is_some_and(|lifetime| !may_be_proposed(lifetime, time_ms)) {
+            return Err(CallError::Undated { time_ms });
+        }
         self.index += 1;
         let at = Position { index: self.index, term: 1 };
-        let reply = self.machine.apply(at, command, &mut Changes::default()).unwrap();
-        Ok(CallAnswer::Written { index: self.index, term: 1, reply, lagging })
+        let entry = Entry { time_ms, lifetime, command }.encode();
+        let reply = self.machine.apply(at, &entry, &mut Changes::default()).unwrap();
+        Ok(CallAnswer::Written { index: self.index, term: 1, reply, lagging, time_ms })
     }
 
     fn point(&self, me: NodeId, mode: ReadMode, staleness: Duration) -> Result<ReadPoint, CallError> {
@@ -80,7 +94,7 @@ impl FakeCluster {
         let first = map_of(nodes, shards, nodes as usize);
         let groups = first.shards.iter().map(|(shard, entry)| (shard.group(), Group::new(entry.preferred))).collect();
         let mut meta = Group::new(1);
-        meta.write(1, &MetaCommand::Form { map: first }.encode(), BTreeSet::new()).unwrap();
+        meta.write(1, &MetaCommand::Form { map: first }.encode(), None, BTreeSet::new()).unwrap();
         Self(Arc::new(Mutex::new(State {
             meta,
             shards: groups,
@@ -89,6 +103,7 @@ impl FakeCluster {
             staleness: BTreeMap::new(),
             lagging: BTreeSet::new(),
             requests: BTreeMap::new(),
+            asks_for_dates: false,
         })))
     }
 
@@ -130,6 +145,21 @@ impl FakeCluster {
         self.0.lock().shards[&group].index
     }
 
+    /// Changes the map as if a process beside had asked for it.
+    pub fn change_map(&self, command: &MetaCommand) {
+        let mut state = self.0.lock();
+        let leader = state.meta.leader.unwrap();
+        state.meta.write(leader, &command.encode(), None, BTreeSet::new()).unwrap();
+    }
+
+    /// Lets time pass in every group.
+    pub fn pass(&self, time: Duration) {
+        let mut state = self.0.lock();
+        let passed = time.as_millis() as u64;
+        state.meta.time_ms += passed;
+        state.shards.values_mut().for_each(|group| group.time_ms += passed);
+    }
+
     pub fn points(&self) -> u64 {
         self.0.lock().shards.values().map(|group| group.machine.points()).sum()
     }
@@ -166,14 +196,27 @@ impl State {
         }
     }
 
+    /// What the tests of other things need not care for: who writes to a group for the first time knows its time.
+    fn dated(&self, lifetime: Option<Lifetime>, time_ms: u64) -> Option<Lifetime> {
+        match lifetime {
+            Some(unborn) if unborn.born_ms == 0 && !self.asks_for_dates => {
+                Some(Lifetime { born_ms: time_ms, lasts_ms: 60_000, ..unborn })
+            }
+            given => given,
+        }
+    }
+
     fn one(&mut self, me: NodeId, call: &Call) -> Result<CallAnswer, CallError> {
         let staleness = self.staleness.get(&me).copied().unwrap_or_default();
         match call {
             Call::Report => Err(CallError::Unfit { reason: "no reports here".to_owned() }),
-            Call::Write { group: META, command, .. } => self.meta.write(me, command, BTreeSet::new()),
-            Call::Write { group, command, everywhere } => {
+            Call::Write { group: META, command, lifetime, .. } => {
+                self.meta.write(me, command, self.dated(*lifetime, self.meta.time_ms), BTreeSet::new())
+            }
+            Call::Write { group, command, everywhere, lifetime } => {
                 let lagging = if *everywhere { self.lagging.clone() } else { BTreeSet::new() };
-                self.shards.get_mut(group).unwrap().write(me, command, lagging)
+                let lifetime = self.dated(*lifetime, self.shards[group].time_ms);
+                self.shards.get_mut(group).unwrap().write(me, command, lifetime, lagging)
             }
             Call::Read { group: META, mode, .. } => {
                 let point = self.meta.point(me, *mode, staleness)?;

@@ -2,6 +2,7 @@
 
 mod errands;
 mod fake;
+mod once;
 mod payload_indexes;
 mod reads;
 mod writes;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 
 use super::request::CallOptions;
 use super::{Collection, ReadOptions};
-use crate::engine::{DEFAULT_VECTOR, Payload, PointId, PointWrite, RequestId};
+use crate::engine::{DEFAULT_VECTOR, MadeBy, Payload, PointId, PointWrite, RequestId};
 use crate::placement::tests::vectors;
 use fake::FakeCluster;
 use raft_groups::ReadMode;
@@ -23,7 +24,7 @@ fn soon() -> Instant {
 }
 
 fn options() -> CallOptions {
-    CallOptions { deadline: soon(), request_id: RequestId(uuid::Uuid::from_u128(77)) }
+    CallOptions { deadline: soon(), request_id: RequestId(uuid::Uuid::from_u128(77)), made_by: MadeBy::Client }
 }
 
 fn read(mode: ReadMode) -> ReadOptions {

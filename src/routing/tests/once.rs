@@ -1,0 +1,145 @@
+//! What was asked once is done once: writes whose copies come late, changes of the map whose answers were lost,
+//! collections that were dropped.
+
+use std::time::Duration;
+
+use raft_groups::mutants::{Mutant, plant};
+
+use super::fake::Fault;
+use super::*;
+use crate::engine::{CountQuery, Refusal};
+use crate::placement::{MetaCommand, MetaReply};
+use crate::routing::{Acknowledge, Committed, RouteError};
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_know_the_time_asks_for_it_with_the_first_write_alone() {
+    let (cluster, docs) = docs().await;
+    cluster.0.lock().asks_for_dates = true;
+    let router = cluster.router(None);
+    let upsert = |id: u64, request: u128| {
+        let options = CallOptions { request_id: RequestId(uuid::Uuid::from_u128(request)), ..options() };
+        router.upsert(&docs, vec![point(id)], Acknowledge::Committed, options)
+    };
+    upsert(1, 1).await.unwrap();
+    let before = cluster.requests();
+    upsert(1, 2).await.unwrap();
+    assert_eq!(cluster.requests(), before + 1);
+    // After a long silence what this process knows is too old, and it asks once more.
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    cluster.pass(Duration::from_secs(200));
+    let before = cluster.requests();
+    upsert(1, 3).await.unwrap();
+    assert_eq!(cluster.requests(), before + 2);
+    assert_eq!(cluster.points(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_finds_its_outcome_for_as_long_as_is_promised() {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(None);
+    let first = router.upsert(&docs, vec![point(1)], Acknowledge::Committed, options()).await.unwrap();
+    let other = CallOptions { request_id: RequestId(uuid::Uuid::from_u128(78)), ..options() };
+    router.upsert(&docs, vec![point(1)], Acknowledge::Committed, other).await.unwrap();
+    cluster.pass(Duration::from_secs(14 * 60));
+    let retry = router.upsert(&docs, vec![point(1)], Acknowledge::Committed, options()).await.unwrap();
+    assert_eq!(retry.results, first.results);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_gateways_name_is_forgotten_when_its_time_is_over() {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(None);
+    let by_gateway = || CallOptions { made_by: MadeBy::Gateway, ..options() };
+    let first = router.upsert(&docs, vec![point(1)], Acknowledge::Committed, by_gateway()).await.unwrap();
+    cluster.pass(Duration::from_secs(14 * 60));
+    let again = router.upsert(&docs, vec![point(1)], Acknowledge::Committed, by_gateway()).await.unwrap();
+    assert!(again.results[0].version > first.results[0].version);
+}
+
+/// Creates `a` so that the answer is lost, drops it before the repetition, and asks whether it is there in the end.
+async fn create_lose_drop_repeat() -> bool {
+    let cluster = FakeCluster::new(3, 1);
+    let router = cluster.router(Some(2));
+    cluster.fault(1, Fault::AnswerLost);
+    let create =
+        tokio::spawn(async move { router.create_collection("a", vectors(2), "quorum".to_owned(), soon()).await });
+    while cluster.map().collections.is_empty() {
+        tokio::time::sleep(Duration::from_micros(100)).await;
+    }
+    // The meta group's leader takes the drop before the repetition gets there.
+    let id = cluster.map().collections["a"].id;
+    let drop = MetaCommand::DropCollection { name: "a".to_owned(), id };
+    cluster.change_map(&drop);
+    let created = create.await.unwrap();
+    assert!(created.is_ok_and(|created| !created.existed), "it was created, once");
+    cluster.map().collections.contains_key("a")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_whose_answer_was_lost_does_not_bring_a_dropped_collection_back() {
+    assert!(!create_lose_drop_repeat().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_map_that_repeats_changes_is_caught() {
+    let _planted = plant(Mutant::RepeatsMapChanges);
+    assert!(create_lose_drop_repeat().await, "the bug is a collection that was dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_whose_answer_was_lost_begins_one_operation() {
+    let cluster = FakeCluster::new(3, 1);
+    let router = cluster.router(Some(2));
+    cluster.fault(1, Fault::AnswerLost);
+    let reply = router.change_map(MetaCommand::Rebalance { at_ms: 7 }, soon()).await.unwrap();
+    assert!(matches!(reply, MetaReply::Begun { .. }));
+    assert_eq!(cluster.map().operations.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_create_makes_no_zombie() {
+    let (cluster, docs) = docs().await;
+    let (old, owner) = (cluster.router(None), cluster.router(Some(1)));
+    assert!(owner.drop_collection("docs", soon()).await.unwrap());
+    // The copy of an introduction that was held up since before the drop.
+    let shards: Vec<_> = cluster.map().shards.keys().copied().collect();
+    for told in old.introduce(&shards, &docs.entry, soon()).await {
+        let refusal = Refusal::CollectionDropped { collection: docs.entry.id };
+        assert_eq!(told, Err(RouteError::Refused { refusal }));
+    }
+    let recreated = owner.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+    // Who still believes in the old one writes to the new one.
+    let written = old.upsert(&docs, points(20), Acknowledge::Committed, options()).await.unwrap();
+    assert_eq!(written.results.len(), 20);
+    let query = CountQuery { collection: recreated.collection.entry.id, filter: None };
+    let found = owner.count(&recreated.collection, query, read(ReadMode::Lease)).await.unwrap();
+    assert_eq!(found.value, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_that_forget_drops_are_caught() {
+    let (cluster, docs) = docs().await;
+    let owner = cluster.router(Some(1));
+    assert!(owner.drop_collection("docs", soon()).await.unwrap());
+    let _planted = plant(Mutant::ForgetsDrops);
+    let shards: Vec<_> = cluster.map().shards.keys().copied().collect();
+    assert!(owner.introduce(&shards, &docs.entry, soon()).await.iter().all(Result::is_ok), "the bug is a zombie");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collection_that_goes_while_a_write_is_in_doubt_leaves_the_write_in_doubt() {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(None);
+    cluster.lead_all(Some(1));
+    cluster.fault(1, Fault::AnswerLost);
+    let write =
+        tokio::spawn(async move { router.upsert(&docs, vec![point(1)], Acknowledge::Committed, options()).await });
+    while cluster.points() == 0 {
+        tokio::time::sleep(Duration::from_micros(100)).await;
+    }
+    // What the write did is forgotten with its time, and then the collection goes.
+    cluster.pass(Duration::from_secs(16 * 60));
+    assert!(cluster.router(Some(1)).drop_collection("docs", soon()).await.unwrap());
+    let error = write.await.unwrap().unwrap_err();
+    assert_eq!(error.committed(), Committed::Unknown, "{error}");
+}
