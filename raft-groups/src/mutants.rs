@@ -48,6 +48,12 @@ pub enum Mutant {
     ForgetsDrops,
     /// The cluster map's machine carries out again what was asked under the same request id.
     RepeatsMapChanges,
+    /// A machine panics while it decides what a command does.
+    PanicsDeciding,
+    /// A machine panics while it decides what a deletion does.
+    PanicsOnDeletes,
+    /// What cannot be read is proposed all the same.
+    ProposesGarbage,
 }
 
 /// Whether the bug is planted: never, in a build without tests.

@@ -53,6 +53,8 @@ pub(super) fn plan(state: &State, index: u64, entry: &[u8]) -> Plan {
         Ok(command) => command,
         Err(error) => return refused(time_ms, error.to_string()),
     };
+    let deletes = matches!(command, Command::Delete { .. });
+    assert!(!is_planted(Mutant::PanicsDeciding) && !(deletes && is_planted(Mutant::PanicsOnDeletes)), "a planted bug");
     match command.request() {
         Some(id) => once(state, index, Named { id, entry, time_ms }, command),
         None => {
@@ -108,6 +110,12 @@ fn decided(state: &State, index: u64, command: Command) -> (Action, Reply) {
 }
 
 impl Plan {
+    /// What a command comes to where deciding it failed.
+    pub(super) fn undecided(state: &State) -> Self {
+        let reply = Reply::Refused(Refusal::Undecided);
+        Self { action: Action::Nothing, remember: None, time_ms: state.time_ms, reply }
+    }
+
     /// The collection that carrying it out changes.
     pub(super) fn touches(&self) -> Option<CollectionId> {
         match self.action {

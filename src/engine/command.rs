@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::collection::CollectionConfig;
 use super::filter::Filter;
+use super::glance::Glance;
 use super::ids::{CollectionId, PointId, RequestId};
 use super::payload_index::PayloadSchema;
 use super::point::PointWrite;
@@ -111,6 +112,14 @@ impl Command {
     /// An unknown format byte, a body that does not parse, or bytes left over.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         decode(COMMAND_FORMAT, bytes)
+    }
+
+    /// Looks whether [`decode`](Self::decode) can read the bytes, without a copy of the points in them.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn check(bytes: &[u8]) -> Result<(), CodecError> {
+        decode::<Glance<'_>>(COMMAND_FORMAT, bytes).map(drop)
     }
 
     /// The name under which it can be repeated safely.

@@ -55,6 +55,28 @@ impl<'de> Deserialize<'de> for In {
     }
 }
 
+/// A vector that is looked at only to see whether it is one.
+#[derive(Debug)]
+pub(super) struct Seen;
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(Self)
+    }
+}
+
+impl Visitor<'_> for Seen {
+    type Value = Self;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a vector")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self, E> {
+        if bytes.len().is_multiple_of(WIDTH) { Ok(self) } else { Err(E::invalid_length(bytes.len(), &self)) }
+    }
+}
+
 struct Components;
 
 impl<'de> Visitor<'de> for Components {

@@ -1,12 +1,14 @@
 //! The engine itself: one state, one writer, many readers.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard};
 use raft_groups::{BrokenInvariant, Changes, Machine, Position, StateReader};
 
-use super::apply::plan;
+use super::apply::{Plan, plan};
+use super::guarded::guarded;
 use super::ids::CollectionId;
 use super::indexing::GraphName;
 use super::query::{CollectionStats, CountQuery, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery};
@@ -127,10 +129,14 @@ impl Machine for Engine {
             let reflected = state.index;
             return Err(BrokenInvariant(format!("a command at index {} came after that at {reflected}", at.index)));
         }
-        let plan = plan(&state, at.index, command);
+        let plan = guarded("shard", at, command, || plan(&state, at.index, command));
+        let plan = plan.unwrap_or_else(|| Plan::undecided(&state));
         let touched = plan.touches();
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
-        let reply = plan.carry_out(&mut state, at.index, changes);
+        // Everything that can fail was decided. Should carrying out fail all the same, memory is half changed: the group
+        // stops here, and a start reads what is stored, of which this command is no part.
+        let done = catch_unwind(AssertUnwindSafe(|| plan.carry_out(&mut state, at.index, changes)));
+        let reply = done.map_err(|_| half_done(at.index))?;
         self.stats.lock().note(&state, touched);
         drop(state);
         Ok(reply.encode())
@@ -139,4 +145,8 @@ impl Machine for Engine {
     fn digest(&self) -> (u64, u64) {
         self.stats.lock().digest()
     }
+}
+
+fn half_done(index: u64) -> BrokenInvariant {
+    BrokenInvariant(format!("carrying out the command at index {index} panicked half-way: please report this bug"))
 }

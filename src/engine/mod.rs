@@ -13,6 +13,8 @@ mod command;
 mod entry;
 mod filter;
 mod floats;
+mod glance;
+mod guarded;
 mod ids;
 mod indexing;
 mod machine;
@@ -33,6 +35,7 @@ pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Qu
 pub use command::{CodecError, Command, Selector};
 pub use entry::{Entry, Lifetime, MadeBy};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
+pub use guarded::guarded;
 pub use ids::{BadPointId, CollectionId, PointId, RequestId};
 pub use indexing::{Graph, GraphName, IndexProgress};
 pub use machine::Engine;

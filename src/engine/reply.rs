@@ -104,6 +104,9 @@ pub enum Refusal {
         /// The limit.
         limit: u64,
     },
+    /// Deciding what the command does failed inside Quiver. It is the same on every replica, and nothing was changed.
+    #[error("deciding this failed inside Quiver, which is a bug; nothing was changed, and the nodes' logs say more")]
+    Undecided,
 }
 
 impl Refusal {
@@ -120,7 +123,8 @@ impl Refusal {
             | Self::CollectionDropped { .. }
             | Self::RequestExpired
             | Self::TooManyRequestIds { .. }
-            | Self::Undecodable { .. } => false,
+            | Self::Undecodable { .. }
+            | Self::Undecided => false,
         }
     }
 

@@ -250,6 +250,13 @@ pub enum MetaReply {
         /// The limit.
         limit: u64,
     },
+    /// The command's bytes are of this version, and are not a command.
+    Undecodable {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// Deciding what the command does failed inside Quiver. It is the same on every replica, and nothing was changed.
+    Undecided,
 }
 
 /// Bytes that are not a command or reply of this version.
@@ -266,6 +273,22 @@ impl MetaCommand {
     /// The bytes that go into the log.
     pub fn encode(&self) -> Bytes {
         encode(self)
+    }
+
+    /// Returns `true` if a newer release wrote these bytes, whatever they mean.
+    pub fn is_newer(bytes: &[u8]) -> bool {
+        bytes.first().is_some_and(|format| *format > FORMAT)
+    }
+
+    /// Looks whether a command can be read, and the one inside it where it is a named one.
+    ///
+    /// # Errors
+    /// As [`MetaCommand::decode`].
+    pub fn check(bytes: &[u8]) -> Result<(), MetaCodecError> {
+        match Self::decode(bytes)? {
+            Self::Once { change, .. } => Self::decode(&change).map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// Reads a command from the log.

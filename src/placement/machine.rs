@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{BrokenInvariant, Changes, Machine, Position, StateReader};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::changes::{KeptChange, KeptChanges};
-use super::{ClusterMap, CollectionEntry, MetaCodecError, MetaCommand, MetaReply};
-use crate::engine::{Entry, RequestId};
+use super::{ClusterMap, CollectionEntry, MetaCommand, MetaReply};
+use crate::engine::{Entry, Lifetime, RequestId, guarded};
 
 /// Key of the record that holds everything but the collections.
 const HEAD: &[u8] = b"head";
@@ -86,9 +87,13 @@ impl Machine for MetaMachine {
         Ok(Self { state: RwLock::new(State { map: Arc::new(map), index, time_ms, kept }) })
     }
 
-    fn apply(&self, at: Position, entry: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
-        let entry = Entry::decode(entry).map_err(|e| BrokenInvariant(e.to_string()))?;
-        let Named { request, command } = named(entry.command).map_err(|e| BrokenInvariant(e.to_string()))?;
+    fn apply(&self, at: Position, bytes: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
+        let (entry, Named { request, command }) = match guarded("map", at, bytes, || read_entry(bytes)) {
+            Some(Ok(read)) => read,
+            Some(Err(Unread::Newer)) => return Err(newer(at.index)),
+            Some(Err(Unread::Garbage(reason))) => return Ok(MetaReply::Undecodable { reason }.encode()),
+            None => return Ok(MetaReply::Undecided.encode()),
+        };
         let mut state = self.state.write();
         if entry.time_ms > state.time_ms {
             state.time_ms = entry.time_ms;
@@ -97,26 +102,17 @@ impl Machine for MetaMachine {
         let now_ms = state.time_ms;
         let due = state.kept.forget_due(now_ms);
         due.iter().for_each(|id| changes.delete(change_key(*id)));
-        let answer = request.as_ref().and_then(|(id, change)| state.kept.answer(*id, change, entry.lifetime, now_ms));
+        let decided = guarded("map", at, bytes, || decide(&state, request.as_ref(), entry.lifetime, command));
+        let Decided { map, reply, keep } = decided.unwrap_or_else(|| Decided::nothing(MetaReply::Undecided.encode()));
         let (old, mut remembers) = (Arc::clone(&state.map), !due.is_empty());
-        let reply = match answer {
-            Some(reply) => reply,
-            None => {
-                let mut map = ClusterMap::clone(&old);
-                let reply = map.apply(command);
-                let encoded = reply.encode();
-                // A map that is not formed may be another tomorrow.
-                if let Some((id, change)) = request.filter(|_| reply != MetaReply::NotFormed) {
-                    let kept = state.kept.remember(id, &change, entry.lifetime, now_ms, encoded.clone());
-                    changes.put(change_key(id), seal(&kept));
-                    remembers = true;
-                }
-                if map.epoch != old.epoch {
-                    state.map = Arc::new(map);
-                }
-                encoded
-            }
-        };
+        if let Some((id, change)) = request.filter(|_| keep) {
+            let kept = state.kept.remember(id, &change, entry.lifetime, now_ms, reply.clone());
+            changes.put(change_key(id), seal(&kept));
+            remembers = true;
+        }
+        if let Some(map) = map {
+            state.map = Arc::new(map);
+        }
         if remembers || state.map.epoch != old.epoch {
             state.index = at.index;
             record(&old, &state.map, at.index, changes);
@@ -135,15 +131,71 @@ impl Machine for MetaMachine {
     }
 }
 
-/// Reads a command, and the one inside where it is a named one.
-fn named(bytes: &[u8]) -> Result<Named, MetaCodecError> {
-    Ok(match MetaCommand::decode(bytes)? {
+/// What a command comes to.
+struct Decided {
+    /// The map from now on, where it changes.
+    map: Option<ClusterMap>,
+    /// As it is encoded.
+    reply: Bytes,
+    /// Whether a named command is remembered with this reply.
+    keep: bool,
+}
+
+impl Decided {
+    fn nothing(reply: Bytes) -> Self {
+        Self { map: None, reply, keep: false }
+    }
+}
+
+/// Decides what a command does to the map, and what is answered.
+fn decide(
+    state: &State,
+    request: Option<&(RequestId, Bytes)>,
+    lifetime: Option<Lifetime>,
+    command: MetaCommand,
+) -> Decided {
+    let answer = request.and_then(|(id, change)| state.kept.answer(*id, change, lifetime, state.time_ms));
+    if let Some(reply) = answer {
+        return Decided::nothing(reply);
+    }
+    assert!(!is_planted(Mutant::PanicsDeciding), "a planted bug");
+    let mut map = ClusterMap::clone(&state.map);
+    let reply = map.apply(command);
+    // A map that is not formed may be another tomorrow.
+    let keep = reply != MetaReply::NotFormed;
+    Decided { reply: reply.encode(), keep, map: (map.epoch != state.map.epoch).then_some(map) }
+}
+
+/// Why an entry of the log is not one that can be decided.
+#[derive(Debug)]
+enum Unread {
+    /// A newer release wrote it.
+    Newer,
+    /// It says nothing, to any release.
+    Garbage(String),
+}
+
+/// Reads an entry, and the command inside the command where it is a named one.
+fn read_entry(bytes: &[u8]) -> Result<(Entry<'_>, Named), Unread> {
+    let entry = Entry::decode(bytes).map_err(|error| Unread::Garbage(error.to_string()))?;
+    Ok(match read_command(entry.command)? {
         MetaCommand::Once { request, change } => {
-            let command = MetaCommand::decode(&change)?;
-            Named { request: Some((request, change)), command }
+            let command = read_command(&change)?;
+            (entry, Named { request: Some((request, change)), command })
         }
-        command => Named { request: None, command },
+        command => (entry, Named { request: None, command }),
     })
+}
+
+fn read_command(bytes: &[u8]) -> Result<MetaCommand, Unread> {
+    if MetaCommand::is_newer(bytes) {
+        return Err(Unread::Newer);
+    }
+    MetaCommand::decode(bytes).map_err(|error| Unread::Garbage(error.to_string()))
+}
+
+fn newer(index: u64) -> BrokenInvariant {
+    BrokenInvariant(format!("the entry at index {index} was written by a newer Quiver: upgrade this node"))
 }
 
 /// What differs between two maps, as records.
@@ -244,68 +296,4 @@ fn damaged(key: &[u8], why: &str) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use raft_groups::MemoryState;
-
-    use super::*;
-    use crate::placement::tests::{map_of, vectors};
-
-    fn run(machine: &MetaMachine, state: &mut MemoryState, index: u64, command: MetaCommand) -> MetaReply {
-        let mut changes = Changes::default();
-        let at = Position { index, term: 1 };
-        let reply = machine.apply(at, &command.encode(), &mut changes).unwrap();
-        state.commit(&changes);
-        MetaReply::decode(&reply).unwrap()
-    }
-
-    fn create(name: &str) -> MetaCommand {
-        let (config, default_consistency) = (vectors(4), "quorum".to_owned());
-        MetaCommand::CreateCollection { name: name.to_owned(), config, default_consistency }
-    }
-
-    #[test]
-    fn what_is_stored_opens_as_the_same_map() {
-        let mut state = MemoryState::default();
-        let machine = MetaMachine::open(&(), &state).unwrap();
-        assert_eq!(machine.digest(), (0, 0));
-        run(&machine, &mut state, 3, MetaCommand::Form { map: map_of(3, 8, 3) });
-        run(&machine, &mut state, 4, create("docs"));
-        let MetaReply::Created { entry } = run(&machine, &mut state, 5, create("temp")) else {
-            panic!("a new name is created");
-        };
-        let drop = MetaCommand::DropCollection { name: "temp".to_owned(), id: entry.id };
-        run(&machine, &mut state, 7, drop);
-        let again = MetaMachine::open(&(), &state).unwrap();
-        assert_eq!(again.map(), machine.map());
-        assert_eq!(again.digest(), machine.digest());
-        assert_eq!(again.digest().0, 7);
-    }
-
-    #[test]
-    fn a_refusal_changes_nothing() {
-        let mut state = MemoryState::default();
-        let machine = MetaMachine::open(&(), &state).unwrap();
-        assert_eq!(run(&machine, &mut state, 1, create("docs")), MetaReply::NotFormed);
-        assert_eq!(machine.digest(), (0, 0));
-    }
-
-    #[test]
-    fn a_flipped_bit_is_found() {
-        let mut changes = Changes::default();
-        let mut record = seal(&Head { map: map_of(1, 1, 1), index: 1 });
-        record[9] ^= 1;
-        changes.put(HEAD, record);
-        let mut state = MemoryState::default();
-        state.commit(&changes);
-        let error = MetaMachine::open(&(), &state).err().unwrap();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-    }
-
-    #[test]
-    fn bytes_of_another_version_stop_the_group() {
-        let machine = MetaMachine::open(&(), &MemoryState::default()).unwrap();
-        let at = Position { index: 1, term: 1 };
-        assert!(machine.apply(at, &[9, 9], &mut Changes::default()).is_err());
-        assert!(machine.apply(at, &[], &mut Changes::default()).is_err());
-    }
-}
+mod tests;

@@ -29,6 +29,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// This part of the time is kept back from the peer, so that its own words arrive before the caller stops listening.
 const KEPT_BACK: u32 = 20;
 
+/// Most characters that are kept of a peer's reason.
+const MAX_REASON: usize = 500;
+
 /// A try with less time than this says nothing of a peer that did not answer; a little below [`SHORTEST_TRY`], since
 /// some of that has passed before the request is sent.
 const FAIR_TRY: Duration = SHORTEST_TRY.saturating_sub(Duration::from_millis(50));
@@ -127,15 +130,19 @@ fn understood(status: StatusCode, bytes: &[u8]) -> RpcResult {
     match status {
         StatusCode::OK => {}
         StatusCode::MISDIRECTED_REQUEST => return Err(RpcError::WrongDoor),
-        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => {
-            return Err(not_sent(&format!("it refused the request: {status}")));
+        StatusCode::BAD_REQUEST => {
+            let reason = String::from_utf8_lossy(bytes).chars().take(MAX_REASON).collect();
+            return Err(RpcError::Unreadable { reason });
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(RpcError::Unsendable { reason: "the request is larger than the node takes".to_owned() });
         }
         other => return Err(RpcError::Lost { reason: format!("it answered {other}") }),
     }
     match postcard::from_bytes(bytes) {
         Ok(RouteResponse::Answers(answers)) => Ok(answers),
         Ok(RouteResponse::WrongDoor { .. }) => Err(RpcError::WrongDoor),
-        Err(error) => Err(RpcError::Lost { reason: format!("the answer cannot be read: {error}") }),
+        Err(error) => Err(RpcError::Unintelligible { reason: error.to_string() }),
     }
 }
 
@@ -214,12 +221,14 @@ mod tests {
 
     #[test]
     fn only_what_is_refused_beforehand_was_certainly_not_carried_out() {
-        for status in [StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE] {
-            assert!(matches!(understood(status, b""), Err(RpcError::NotSent { .. })), "{status}");
-        }
-        for status in [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::NOT_FOUND, StatusCode::OK] {
+        let unreadable = understood(StatusCode::BAD_REQUEST, "no such call".as_bytes());
+        assert_eq!(unreadable, Err(RpcError::Unreadable { reason: "no such call".to_owned() }));
+        let too_large = understood(StatusCode::PAYLOAD_TOO_LARGE, b"");
+        assert!(matches!(too_large, Err(RpcError::Unsendable { .. })), "{too_large:?}");
+        for status in [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::NOT_FOUND] {
             assert!(matches!(understood(status, b""), Err(RpcError::Lost { .. })), "{status}");
         }
+        assert!(matches!(understood(StatusCode::OK, b""), Err(RpcError::Unintelligible { .. })));
         assert_eq!(understood(StatusCode::MISDIRECTED_REQUEST, b""), Err(RpcError::WrongDoor));
     }
 }

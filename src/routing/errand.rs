@@ -43,6 +43,7 @@ enum Trouble {
     Late(String),
     Stopped(String),
     WrongDoor(NodeId),
+    Unreadable(NodeId, String),
 }
 
 impl Trouble {
@@ -53,6 +54,7 @@ impl Trouble {
             Self::NoLeader | Self::Busy(_) => 0,
             Self::WrongDoor(_) => 1,
             Self::NoQuorum(_) | Self::Stale(_) | Self::Behind(_) | Self::Late(_) | Self::Stopped(_) => 2,
+            Self::Unreadable(..) => 3,
         }
     }
 }
@@ -157,6 +159,7 @@ impl Errand {
             CallError::Late { reason } => self.elsewhere(from, Trouble::Late(reason), map),
             CallError::Stale { staleness_ms } => self.too_stale(from, staleness_ms, map),
             CallError::Undated { .. } => self.undated(from),
+            CallError::Unreadable { reason } => self.elsewhere(from, Trouble::Unreadable(from, reason), map),
         }
     }
 
@@ -169,8 +172,12 @@ impl Errand {
         if let RpcError::Unsendable { reason } = error {
             return self.broken(reason.clone());
         }
+        if let RpcError::Unreadable { reason } = error {
+            self.silent.remove(&from);
+            return self.elsewhere(from, Trouble::Unreadable(from, reason.clone()), map);
+        }
         self.silent.insert(from);
-        if let (RpcError::Lost { reason }, true) = (error, self.call.is_write()) {
+        if let (RpcError::Lost { reason } | RpcError::Unintelligible { reason }, true) = (error, self.call.is_write()) {
             self.doubt = Some(format!("{}: {reason}", map.name_of(from)));
         }
         let trouble = match error {
@@ -194,6 +201,9 @@ impl Errand {
             Some(Trouble::Busy(limit)) => RouteError::Overloaded { limit },
             Some(Trouble::NoQuorum(reason)) => RouteError::NoQuorum { shard, reason, missing },
             Some(Trouble::Stopped(reason)) => RouteError::Stopped { shard, reason },
+            Some(Trouble::Unreadable(node, reason)) => {
+                RouteError::Unreadable { node: map.name_of(node), reason, committed: Committed::No }
+            }
             Some(Trouble::WrongDoor(node)) => RouteError::WrongCluster { node: map.name_of(node) },
             Some(Trouble::Stale(_)) => late("every replica that answers is too stale".to_owned()),
             Some(Trouble::Late(reason)) => late(reason),
@@ -256,17 +266,21 @@ impl Errand {
         }
         self.asked.insert(from);
         match self.replicas(map).iter().all(|node| self.asked.contains(node)) {
-            true => self.verdict_on_staleness().unwrap_or_else(|| self.pause()),
+            true => self.verdict(map).unwrap_or_else(|| self.pause()),
             false => Turn::Again,
         }
     }
 
-    /// When all were asked and the best was too stale, waiting would only make the client wait for what is known:
-    /// nothing fresh enough can be reached.
-    fn verdict_on_staleness(&self) -> Option<Turn> {
+    /// When all were asked and the best was too stale, or one could not read the call, waiting would only make the
+    /// client wait for what is known: nothing fresh enough can be reached, or the call will not be read next time.
+    fn verdict(&self, map: &ClusterMap) -> Option<Turn> {
         match (&self.trouble, self.shard, &self.call) {
             (Some(Trouble::Stale(best)), Some(shard), Call::Read { max_staleness_ms: Some(bound_ms), .. }) => {
                 Some(Turn::Failed(RouteError::Stale { shard, staleness_ms: *best, bound_ms: *bound_ms }))
+            }
+            (Some(Trouble::Unreadable(node, reason)), ..) => {
+                let (node, reason, committed) = (map.name_of(*node), reason.clone(), self.committed());
+                Some(Turn::Failed(RouteError::Unreadable { node, reason, committed }))
             }
             _ => None,
         }
@@ -274,8 +288,12 @@ impl Errand {
 
     /// Another try would end the same way.
     fn broken(&self, reason: String) -> Turn {
-        let committed = if self.doubt.is_some() { Committed::Unknown } else { Committed::No };
-        Turn::Failed(RouteError::Internal { reason, committed })
+        Turn::Failed(RouteError::Internal { reason, committed: self.committed() })
+    }
+
+    /// What is known of the effect of all tries so far.
+    fn committed(&self) -> Committed {
+        if self.doubt.is_some() { Committed::Unknown } else { Committed::No }
     }
 
     fn pause(&mut self) -> Turn {

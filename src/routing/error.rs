@@ -139,6 +139,17 @@ pub enum RouteError {
         /// The node that was meant.
         node: String,
     },
+    /// A node that answers cannot read what it is asked, and no other could: nodes run different versions of Quiver, or
+    /// one has a bug. The same request fails again until that is mended.
+    #[error("node {node} cannot read this request: {reason}; nodes may run different versions of Quiver")]
+    Unreadable {
+        /// The node.
+        node: String,
+        /// What is wrong with the request, in its words.
+        reason: String,
+        /// What is known of the effect.
+        committed: Committed,
+    },
     /// Nodes disagree in a way that should not happen, such as two versions of Quiver.
     #[error("internal error: {reason}")]
     Internal {
@@ -156,7 +167,9 @@ impl RouteError {
             Self::Unknown { .. } => Committed::Unknown,
             Self::NotEverywhere { .. } => Committed::Yes,
             Self::PartialWrite { .. } => Committed::Unknown,
-            Self::Deadline { committed, .. } | Self::Internal { committed, .. } => *committed,
+            Self::Deadline { committed, .. }
+            | Self::Unreadable { committed, .. }
+            | Self::Internal { committed, .. } => *committed,
             Self::CollectionNotFound { .. }
             | Self::CollectionExists { .. }
             | Self::BadName(_)

@@ -18,6 +18,7 @@ mod look;
 mod map_cell;
 mod overview;
 mod pool;
+mod proposal;
 mod report;
 mod request;
 mod retry;

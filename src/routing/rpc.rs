@@ -212,6 +212,11 @@ pub enum CallError {
         /// The group's time.
         time_ms: u64,
     },
+    /// The node cannot read the command in the call. Certainly not appended; a node of another version may read it.
+    Unreadable {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// Why a node gave no answer to a whole request.
@@ -239,6 +244,19 @@ pub enum RpcError {
     #[error("no answer: {reason}")]
     Lost {
         /// What was met.
+        reason: String,
+    },
+    /// The node answers, and cannot read the request: certainly nothing was looked at. A node of another version may
+    /// read it.
+    #[error("it cannot read the request: {reason}")]
+    Unreadable {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The node answered what this process cannot read: its writes may have been carried out.
+    #[error("its answer cannot be read: {reason}")]
+    Unintelligible {
+        /// What is wrong with it.
         reason: String,
     },
     /// Another cluster or node answered; nothing was looked at.

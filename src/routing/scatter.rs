@@ -197,8 +197,9 @@ impl Run<'_> {
 
     fn unanswered(&mut self, place: usize, from: NodeId, error: &RpcError, map: &ClusterMap) -> Option<Turn> {
         let errand = self.errands[place].as_mut()?;
-        // What this process itself did not send says nothing of the node.
-        if !matches!(error, RpcError::Busy { .. } | RpcError::Unsendable { .. }) {
+        // What this process itself did not send, or the node cannot read, says nothing of who leads.
+        let mute = matches!(error, RpcError::Busy { .. } | RpcError::Unsendable { .. } | RpcError::Unreadable { .. });
+        if !mute {
             self.scatter.leaders.forget(errand.call.group()?, from);
         }
         if *error == RpcError::WrongDoor {

@@ -19,7 +19,7 @@ use super::local::LocalGroups;
 use super::look::{part, parts, whole};
 use super::pool::{Full, Pool};
 use super::rpc::{Call, CallAnswer, CallError, Found, MAX_CALLS, Query};
-use super::{NodeReport, report};
+use super::{NodeReport, proposal, report};
 use crate::engine::{Engine, Entry, Lifetime};
 use crate::placement::{META, MetaMachine, ShardId};
 
@@ -93,11 +93,12 @@ impl Service {
         match call {
             Call::Report => Ok(CallAnswer::Report(Box::new(self.report()))),
             Call::Write { group, command, everywhere, lifetime } if group == META => {
-                let proposal = Proposal { command, lifetime, everywhere };
+                let proposal = Proposal { command: proposal::for_map(command)?, lifetime, everywhere };
                 self.write(&self.meta()?, proposal, deadline).await
             }
             Call::Write { group, command, everywhere, lifetime } => {
                 let replica = self.shard(group)?.1;
+                let command = proposal::for_shard(command)?;
                 room_for_more(replica.machine().backlog())?;
                 self.write(&replica, Proposal { command, lifetime, everywhere }, deadline).await
             }

@@ -158,3 +158,16 @@ proptest! {
         prop_assert_eq!(shard.reopened().digest(), shard.engine.digest());
     }
 }
+
+proptest! {
+    #[test]
+    fn a_glance_passes_what_decoding_takes_and_nothing_else(command in commands(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+        let bytes = command.encode().to_vec();
+        prop_assert_eq!(Command::check(&bytes), Ok(()));
+        let mut damaged = bytes.clone();
+        damaged[at.index(bytes.len())] = byte;
+        for bytes in [&damaged[..], &bytes[..cut.index(bytes.len())], &[&bytes[..], &[byte]].concat()[..]] {
+            prop_assert_eq!(Command::check(bytes).is_ok(), Command::decode(bytes).is_ok());
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! What commands do and what they are refused for.
 
+use raft_groups::mutants::{Mutant, plant};
+
 use super::*;
 
 fn mismatch(reply: Reply) -> (usize, PointId, u64, u64) {
@@ -140,4 +142,31 @@ fn an_index_that_does_not_grow_stops_the_group() {
     let again = shard.engine.apply(Position { index: 1, term: 1 }, &command, &mut Changes::default());
     assert!(again.is_err());
     assert_eq!(shard.engine.collections().len(), 1);
+}
+
+#[test]
+fn a_panic_while_deciding_is_one_refusal_on_every_replica_and_all_go_on() {
+    for (mutant, deletes_only) in [(Mutant::PanicsDeciding, false), (Mutant::PanicsOnDeletes, true)] {
+        let mut replicas = [Shard::with_docs(1, Distance::Dot), Shard::with_docs(1, Distance::Dot)];
+        replicas.iter_mut().for_each(|shard| drop(shard.upsert(vec![guarded(1, 0)])));
+        let digests = |replicas: &[Shard; 2]| [replicas[0].engine.digest(), replicas[1].engine.digest()];
+        let before = digests(&replicas)[0].1;
+        let planted = plant(mutant);
+        for shard in &mut replicas {
+            let delete = shard.delete(Selector::Ids(vec![1.into()]));
+            assert_eq!(delete, Reply::Refused(Refusal::Undecided));
+            assert_eq!((shard.engine.digest(), shard.reopened().digest().1), ((shard.index, before), before));
+        }
+        for shard in &mut replicas {
+            let write = Command::Upsert { collection: DOCS, request: request(1), points: vec![guarded(2, 0)] };
+            let taken = matches!(shard.run(&write), Reply::Upserted(_));
+            assert_eq!(taken, deletes_only, "one kind of input fails, the others go on");
+        }
+        drop(planted);
+        for shard in &mut replicas {
+            assert!(matches!(shard.delete(Selector::Ids(vec![1.into()])), Reply::Deleted { count: 1, .. }));
+            assert_eq!(shard.reopened().digest(), shard.engine.digest());
+        }
+        assert_eq!(digests(&replicas)[0], digests(&replicas)[1]);
+    }
 }

@@ -61,7 +61,7 @@ fn routed(error: &RouteError) -> Value {
         RouteError::NotEverywhere { missing } => json!({"missing": names(missing)}),
         RouteError::PartialWrite { done, done_shards, failed } => partial(done, done_shards, failed),
         RouteError::Overloaded { limit } => json!({"limit": limit}),
-        RouteError::WrongCluster { node } => json!({"node": node}),
+        RouteError::WrongCluster { node } | RouteError::Unreadable { node, .. } => json!({"node": node}),
         RouteError::Deadline { .. } | RouteError::NotFormed | RouteError::Internal { .. } => json!({}),
     }
 }
@@ -81,7 +81,8 @@ fn refused(refusal: &Refusal) -> Value {
         | Refusal::CollectionDiffers { .. }
         | Refusal::RequestReused
         | Refusal::RequestExpired
-        | Refusal::Undecodable { .. } => {
+        | Refusal::Undecodable { .. }
+        | Refusal::Undecided => {
             json!({})
         }
     }

@@ -81,6 +81,7 @@ pub(super) fn routed(error: &RouteError) -> Row {
         RouteError::Stopped { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "replica_stopped", UNAVAILABLE),
         RouteError::NotFormed => retry(StatusCode::SERVICE_UNAVAILABLE, "starting", UNAVAILABLE),
         RouteError::WrongCluster { .. } => input(StatusCode::MISDIRECTED_REQUEST, "wrong_cluster", CONFLICT),
+        RouteError::Unreadable { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, "unreadable_request", INTERNAL),
         RouteError::Internal { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL),
     };
     row.fate(match error.committed() {
@@ -102,7 +103,9 @@ fn refused(refusal: &Refusal) -> Row {
         Refusal::TooManyRequestIds { .. } => retry(StatusCode::TOO_MANY_REQUESTS, "too_many_request_ids", TOO_MANY),
         Refusal::Invalid { .. } => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
         Refusal::NotSupported { .. } => input(StatusCode::NOT_IMPLEMENTED, "not_supported", "Not supported"),
-        Refusal::Undecodable { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL),
+        Refusal::Undecodable { .. } | Refusal::Undecided => {
+            input(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL)
+        }
     }
 }
 

@@ -69,6 +69,7 @@ fn refusals() -> Vec<ApiError> {
         Refusal::CollectionDropped { collection: CollectionId(3) },
         Refusal::RequestExpired,
         Refusal::TooManyRequestIds { limit: 524_288 },
+        Refusal::Undecided,
     ];
     refusals.into_iter().map(ApiError::Refused).collect()
 }
@@ -107,6 +108,7 @@ fn routed() -> Vec<ApiError> {
         RouteError::Stopped { shard, reason: text("the disk is full; free some space and restart") },
         RouteError::NotFormed,
         RouteError::WrongCluster { node: text("node2") },
+        RouteError::Unreadable { node: text("node2"), reason: text("no such call"), committed: Committed::No },
         RouteError::Internal { reason: text("two versions"), committed: Committed::Unknown },
     ];
     let writes = vec![

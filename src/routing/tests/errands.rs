@@ -203,3 +203,35 @@ fn who_answered_at_last_is_not_missing() {
     let RouteError::NoLeader { missing, .. } = errand.give_up(&map()) else { panic!("no leader was found") };
     assert_eq!(missing.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["node2"]);
 }
+
+#[test]
+fn a_call_that_a_node_cannot_read_is_tried_elsewhere_once_and_is_no_silence() {
+    let unreadable = || RpcError::Unreadable { reason: "no such call".to_owned() };
+    let mut errand = read(ReadMode::Linearizable);
+    assert_eq!(errand.unanswered(1, &unreadable(), &map()), Turn::Again);
+    assert_ne!(choose(&errand, None, Some(1), 0), Some(1), "another may be of another version");
+    assert_eq!(errand.unanswered(2, &lost(), &map()), Turn::Again);
+    let Turn::Failed(RouteError::Unreadable { node, reason, committed }) = errand.unanswered(3, &unreadable(), &map())
+    else {
+        panic!("it fails for good, without another round");
+    };
+    assert_eq!((node.as_str(), reason.as_str(), committed), ("node3", "no such call", Committed::No));
+}
+
+#[test]
+fn a_command_that_the_leader_cannot_read_fails_for_good() {
+    let unreadable = || Err(CallError::Unreadable { reason: "format 9".to_owned() });
+    let mut errand = write();
+    assert_eq!(errand.answered(1, unreadable(), &map()), Turn::Again);
+    assert_eq!(errand.answered(2, not_leader(Some(1)), &map()), Turn::Again);
+    let failed = errand.answered(3, not_leader(Some(1)), &map());
+    assert!(matches!(failed, Turn::Failed(RouteError::Unreadable { committed: Committed::No, .. })), "{failed:?}");
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_leaves_a_write_in_doubt() {
+    let mut errand = write();
+    let unintelligible = RpcError::Unintelligible { reason: "variant 77".to_owned() };
+    assert_eq!(errand.unanswered(1, &unintelligible, &map()), Turn::Again);
+    assert!(matches!(errand.give_up(&map()), RouteError::Unknown { .. }));
+}

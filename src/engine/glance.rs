@@ -1,0 +1,80 @@
+//! A command that is only looked at: read from end to end, and nothing of its points is kept.
+//!
+//! Its shape on the wire is that of [`Command`](super::Command), variant by variant and member by member; a property
+//! test holds them together.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::collection::CollectionConfig;
+use super::command::Selector;
+use super::floats::Seen;
+use super::ids::{CollectionId, PointId, RequestId};
+use super::payload_index::PayloadSchema;
+
+/// See [`Command`](super::Command).
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "the members are read, and that is all")]
+pub(super) enum Glance<'a> {
+    CreateCollection {
+        collection: CollectionId,
+        config: CollectionConfig,
+    },
+    DropCollection {
+        collection: CollectionId,
+    },
+    Upsert {
+        collection: CollectionId,
+        request: Option<RequestId>,
+        #[serde(borrow)]
+        points: Each<PointGlance<'a>>,
+    },
+    Delete {
+        collection: CollectionId,
+        request: Option<RequestId>,
+        selector: Selector,
+    },
+    SetPayloadSchema {
+        collection: CollectionId,
+        version: u64,
+        schema: PayloadSchema,
+    },
+}
+
+/// See [`PointWrite`](super::PointWrite).
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "the members are read, and that is all")]
+pub(super) struct PointGlance<'a> {
+    id: PointId,
+    /// Names and vectors: a map is a list of pairs.
+    #[serde(borrow)]
+    vectors: Each<(&'a str, Seen)>,
+    payload: &'a str,
+    if_version: Option<u64>,
+}
+
+/// A list whose items are read one after the other and forgotten.
+#[derive(Debug)]
+pub(super) struct Each<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Each<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Self(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Each<T> {
+    type Value = Self;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<T>()?.is_some() {}
+        Ok(self)
+    }
+}
