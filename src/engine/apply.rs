@@ -54,7 +54,8 @@ pub(super) fn plan(state: &State, index: u64, entry: &[u8]) -> Plan {
         Err(error) => return refused(time_ms, error.to_string()),
     };
     let deletes = matches!(command, Command::Delete { .. });
-    assert!(!is_planted(Mutant::PanicsDeciding) && !(deletes && is_planted(Mutant::PanicsOnDeletes)), "a planted bug");
+    let planted = is_planted(Mutant::PanicsDeciding) || deletes && is_planted(Mutant::PanicsOnDeletes);
+    assert!(!planted, "a planted bug");
     match command.request() {
         Some(id) => once(state, index, Named { id, entry, time_ms }, command),
         None => {
