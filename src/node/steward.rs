@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// next.
 const MAX_CHANGES: usize = 100;
 
-/// Drops collections that the map no longer has from the shards that this node leads, and gives the others the payload
-/// schemas that the map has, for ever.
+/// Drops collections that the map no longer has from the shards that this node leads, tells these of all others that were
+/// dropped, and gives those that are there the payload schemas that the map has, for ever.
 pub(super) async fn sweep(groups: Arc<LocalGroups>, map: MapCell) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
@@ -38,6 +38,10 @@ pub(super) async fn sweep(groups: Arc<LocalGroups>, map: MapCell) {
             for collection in gone(&map, known.iter().map(|stats| stats.collection)).into_iter().take(MAX_CHANGES) {
                 tracing::info!(%shard, %collection, "dropping a collection that the map no longer has");
                 change(&group, Command::DropCollection { collection }).await;
+            }
+            for (first, last) in untold(&map, &group.machine().dropped()).into_iter().take(MAX_CHANGES) {
+                tracing::debug!(%shard, %first, %last, "telling of collections that were dropped");
+                change(&group, Command::RetireCollections { first, last }).await;
             }
             for entry in behind(&map, &known).into_iter().take(MAX_CHANGES) {
                 tracing::info!(%shard, collection = %entry.id, "taking on the payload schema that the map has");
@@ -59,6 +63,23 @@ async fn change(group: &Group<Engine>, command: Command) {
 fn gone(map: &ClusterMap, known: impl Iterator<Item = CollectionId>) -> Vec<CollectionId> {
     let there: BTreeSet<CollectionId> = map.collections.values().map(|entry| entry.id).collect();
     known.filter(|id| id.0 < map.next_collection && !there.contains(id)).collect()
+}
+
+/// The ranges of dropped collections that a shard does not know of: it could not be told, or never had any of them. Those
+/// that it still has are dropped first.
+fn untold(map: &ClusterMap, told: &[(CollectionId, CollectionId)]) -> Vec<(CollectionId, CollectionId)> {
+    let mut living: Vec<u64> = map.collections.values().map(|entry| entry.id.0).collect();
+    living.sort_unstable();
+    let mut between = Vec::new();
+    let mut next = 1;
+    for id in living.into_iter().chain([map.next_collection]) {
+        if next < id {
+            between.push((CollectionId(next), CollectionId(id - 1)));
+        }
+        next = id + 1;
+    }
+    between.retain(|(first, last)| !told.iter().any(|(from, to)| from <= first && last <= to));
+    between
 }
 
 /// The collections whose payload schema is newer in the map than in a shard that knows them.
@@ -165,6 +186,24 @@ mod tests {
         map.apply(MetaCommand::DropCollection { name: "a".to_owned(), id: first });
         let known = [first, map.collections["b"].id, CollectionId(map.next_collection)];
         assert_eq!(gone(&map, known.into_iter()), [first]);
+    }
+
+    #[test]
+    fn a_shard_is_told_of_every_drop_it_may_have_missed() {
+        let mut map = ClusterMap { epoch: 1, ..map_of(1, 1, 1) };
+        for name in ["a", "b", "c", "d", "e"] {
+            let (name, default_consistency) = (name.to_owned(), "quorum".to_owned());
+            map.apply(MetaCommand::CreateCollection { name, config: vectors(4), default_consistency });
+        }
+        assert_eq!(untold(&map, &[]), []);
+        for name in ["a", "c", "d"] {
+            let id = map.collections[name].id;
+            map.apply(MetaCommand::DropCollection { name: name.to_owned(), id });
+        }
+        let range = |first, last| (CollectionId(first), CollectionId(last));
+        assert_eq!(untold(&map, &[]), [range(1, 1), range(3, 4)]);
+        assert_eq!(untold(&map, &[range(1, 1), range(4, 4)]), [range(3, 4)]);
+        assert_eq!(untold(&map, &[range(1, 1), range(3, 4)]), []);
     }
 
     #[test]
