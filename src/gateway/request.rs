@@ -48,6 +48,49 @@ pub(super) async fn collection(state: &GatewayState, name: &str, deadline: Insta
     }
 }
 
+/// Finds a collection, and what `decide` makes of its settings. A refusal counts only by the settings as their owner has
+/// them now: those this process knows may be of a collection that was dropped and made anew since.
+///
+/// # Errors
+/// What `decide` says of the settings as they are, or why they could not be had.
+pub(super) async fn fitting<T>(
+    state: &GatewayState,
+    name: &str,
+    deadline: Instant,
+    decide: impl Fn(&Collection) -> Result<T, ApiError>,
+) -> Result<(Collection, T), ApiError> {
+    let known = collection(state, name, deadline).await?;
+    let refusal = match decide(&known) {
+        Ok(decided) => return Ok((known, decided)),
+        Err(refusal) => refusal,
+    };
+    match now(state, &known, deadline).await? {
+        None => Err(refusal),
+        Some(current) => decide(&current).map(|decided| (current, decided)),
+    }
+}
+
+/// `refusal`, which was decided by what this process knows of a collection; or that the collection is another by now.
+pub(super) async fn confirmed(
+    state: &GatewayState,
+    known: &Collection,
+    refusal: ApiError,
+    deadline: Instant,
+) -> ApiError {
+    match now(state, known, deadline).await {
+        Ok(None) => refusal,
+        Ok(Some(current)) => RouteError::CollectionReplaced { name: current.name }.into(),
+        Err(error) => error,
+    }
+}
+
+/// The collection as its owner has it, where that is another than the one known.
+async fn now(state: &GatewayState, known: &Collection, deadline: Instant) -> Result<Option<Collection>, ApiError> {
+    let (map, name) = (state.backend.read_map(deadline).await?, known.name.clone());
+    let Some(entry) = map.collections.get(&name) else { return Err(RouteError::CollectionNotFound { name }.into()) };
+    Ok((entry.id != known.entry.id).then(|| Collection { name, entry: entry.clone() }))
+}
+
 /// Checks a name that is to become, or to cease being, that of a collection, before any log sees it.
 ///
 /// # Errors

@@ -21,7 +21,6 @@ use crate::routing::{Answer, Collection, PageSearch, ReadOptions, SearchAnswer};
 /// What all searches of a request share.
 struct Shared {
     collection: Collection,
-    level: Consistency,
     options: ReadOptions,
 }
 
@@ -129,19 +128,34 @@ async fn find(
     let freshness =
         Freshness { after: batch.after, max_staleness_ms: batch.max_staleness_ms, allow_partial: batch.allow_partial };
     let options = freshness.options(level, deadline)?;
-    let shared = Shared { collection, level, options };
+    let shared = Shared { collection, options };
+    match check_all(state, &shared, batch.searches, filters).await {
+        Ok(checked) => pages(state, shared, checked).await.map(|found| (level, found)),
+        // It was decided by what this process knows of the collection.
+        Err(refusal @ ApiError::Refused(_)) => {
+            Err(request::confirmed(state, &shared.collection, refusal, deadline).await)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks each search against the collection, and reads the vectors of those by id.
+async fn check_all(
+    state: &GatewayState,
+    shared: &Shared,
+    mut searches: Vec<api::SearchItem>,
+    filters: Vec<Option<Filter>>,
+) -> Result<Vec<Checked>, ApiError> {
+    let (collection, count) = (&shared.collection, searches.len());
+    let at = |place| move |error| at(error, place, count);
     let target =
-        |(place, search): (usize, &mut api::SearchItem)| targets::target(&shared.collection, search).map_err(at(place));
-    let mut searches = batch.searches;
+        |(place, search): (usize, &mut api::SearchItem)| targets::target(collection, search).map_err(at(place));
     let wanted = searches.iter_mut().enumerate().map(target).collect::<Result<Vec<_>, _>>()?;
-    let vectors = targets::vectors(state, &shared.collection, wanted, &shared.options).await?;
+    let vectors = targets::vectors(state, collection, wanted, &shared.options).await?;
     let checked = searches.into_iter().zip(filters).zip(vectors).enumerate();
-    let checked = checked.map(|(place, ((search, filter), target))| {
-        check(&shared.collection, search, filter, target).map_err(at(place))
-    });
-    let checked = checked.collect::<Result<Vec<Checked>, _>>()?;
-    let level = shared.level;
-    pages(state, shared, checked).await.map(|found| (level, found))
+    let checked =
+        checked.map(|(place, ((search, filter), target))| check(collection, search, filter, target).map_err(at(place)));
+    checked.collect()
 }
 
 fn check(

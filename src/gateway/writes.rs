@@ -15,7 +15,7 @@ use super::state::GatewayState;
 use super::{convert, levels, request};
 use crate::api::{self, Delete, Deleted, Upserted};
 use crate::engine::{Filter, PointId, Selector, validate};
-use crate::routing::WrittenPoint;
+use crate::routing::{Collection, WrittenPoint};
 
 pub(super) async fn upsert(
     State(state): State<GatewayState>,
@@ -25,9 +25,11 @@ pub(super) async fn upsert(
     let PointsBody { head: body, points } = body;
     request::check_batch(&state, "vectors", points.len())?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
-    let collection = request::collection(&state, &body.collection, deadline).await?;
-    let level = request::level(&state, &collection, body.consistency)?;
-    validate(&collection.entry.config, &points)?;
+    let fits = |collection: &Collection| {
+        validate(&collection.entry.config, &points)?;
+        request::level(&state, collection, body.consistency)
+    };
+    let (collection, level) = request::fitting(&state, &body.collection, deadline, fits).await?;
     let options = request::call_options(body.request_id, deadline);
     let written = state.backend.upsert(&collection, points, levels::acknowledge(level), options).await;
     let written = written.map_err(|error| ApiError::Write { error, request: options.request_id })?;

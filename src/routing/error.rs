@@ -39,6 +39,12 @@ pub enum RouteError {
         /// The name asked for.
         name: String,
     },
+    /// The collection was dropped and made anew with other settings since the request began. Nothing was changed.
+    #[error("collection `{name}` was made anew with other settings while this request was under way: send it again")]
+    CollectionReplaced {
+        /// Its name.
+        name: String,
+    },
     /// The collection exists with other settings.
     #[error("collection `{name}` exists with other settings")]
     CollectionExists {
@@ -171,6 +177,7 @@ impl RouteError {
             | Self::Unreadable { committed, .. }
             | Self::Internal { committed, .. } => *committed,
             Self::CollectionNotFound { .. }
+            | Self::CollectionReplaced { .. }
             | Self::CollectionExists { .. }
             | Self::BadName(_)
             | Self::Refused { .. }

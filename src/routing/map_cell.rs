@@ -1,6 +1,10 @@
 //! The newest cluster map this process has seen: the meta replica or a poller puts it in, requests take it out.
+//!
+//! It may be old, but never older than what this process has itself been told was changed: after a change of its own the
+//! map is behind until it was read from its owner anew.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, watch};
 
@@ -11,11 +15,19 @@ use crate::placement::ClusterMap;
 pub struct MapCell {
     map: Arc<watch::Sender<Arc<ClusterMap>>>,
     doubt: Arc<Notify>,
+    own: Arc<OwnChanges>,
+}
+
+/// Counts the changes that this process asked for, and those that a map it read from the owner has.
+#[derive(Debug, Default)]
+struct OwnChanges {
+    made: AtomicU64,
+    seen: AtomicU64,
 }
 
 impl Default for MapCell {
     fn default() -> Self {
-        Self { map: Arc::new(watch::Sender::new(Arc::default())), doubt: Arc::default() }
+        Self { map: Arc::new(watch::Sender::new(Arc::default())), doubt: Arc::default(), own: Arc::default() }
     }
 }
 
@@ -39,6 +51,30 @@ impl MapCell {
         !foreign
     }
 
+    /// Says that this process has, or may have, changed the owner's map: the one held is behind.
+    pub fn changed(&self) {
+        self.own.made.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether the map was not read from its owner since this process last changed it.
+    pub fn is_behind(&self) -> bool {
+        self.own.seen.load(Ordering::SeqCst) < self.own.made.load(Ordering::SeqCst)
+    }
+
+    /// The number of changes so far, for who begins to read the owner's map now.
+    pub fn own_changes(&self) -> u64 {
+        self.own.made.load(Ordering::SeqCst)
+    }
+
+    /// Takes the owner's map, read after the first `own_changes` changes of this process. As [`offer`](Self::offer).
+    pub fn take(&self, map: Arc<ClusterMap>, own_changes: u64) -> bool {
+        let ours = self.offer(map);
+        if ours {
+            self.own.seen.fetch_max(own_changes, Ordering::SeqCst);
+        }
+        ours
+    }
+
     /// A signal that fires with each newer map.
     pub fn watch(&self) -> watch::Receiver<Arc<ClusterMap>> {
         self.map.subscribe()
@@ -59,6 +95,21 @@ impl MapCell {
 mod tests {
     use super::*;
     use crate::placement::tests::map_of;
+
+    #[test]
+    fn a_map_is_behind_until_it_was_read_after_the_last_own_change() {
+        let (cell, map) = (MapCell::default(), Arc::new(ClusterMap { epoch: 1, ..map_of(1, 1, 1) }));
+        assert!(!cell.is_behind());
+        cell.changed();
+        let before = cell.own_changes();
+        cell.changed();
+        cell.take(map.clone(), before);
+        assert!(cell.is_behind(), "it was read before the second change");
+        cell.offer(map.clone());
+        assert!(cell.is_behind(), "who knows what map a node has");
+        cell.take(map, cell.own_changes());
+        assert!(!cell.is_behind());
+    }
 
     #[test]
     fn only_newer_maps_of_the_same_cluster_are_taken() {

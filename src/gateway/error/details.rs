@@ -41,7 +41,9 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
 
 fn routed(error: &RouteError) -> Value {
     match error {
-        RouteError::CollectionNotFound { name } => json!({"collection": name}),
+        RouteError::CollectionNotFound { name } | RouteError::CollectionReplaced { name } => {
+            json!({"collection": name})
+        }
         RouteError::CollectionExists { name, entry } => {
             let config = entry.config.vectors.iter();
             let vectors: Map<_, _> = config

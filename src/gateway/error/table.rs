@@ -67,6 +67,7 @@ pub(super) fn row(error: &ApiError) -> Row {
 pub(super) fn routed(error: &RouteError) -> Row {
     let row = match error {
         RouteError::CollectionNotFound { .. } => input(StatusCode::NOT_FOUND, "collection_not_found", NOT_FOUND),
+        RouteError::CollectionReplaced { .. } => retry(StatusCode::CONFLICT, "collection_replaced", CONFLICT),
         RouteError::CollectionExists { .. } => input(StatusCode::CONFLICT, "collection_exists", CONFLICT),
         RouteError::BadName(_) => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
         RouteError::Refused { refusal } => refused(refusal),

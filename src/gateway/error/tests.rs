@@ -96,6 +96,7 @@ fn routed() -> Vec<ApiError> {
     let guarded = (ShardId(1), Box::new(RouteError::Refused { refusal: mismatch }));
     let reads = vec![
         RouteError::CollectionNotFound { name: text("x") },
+        RouteError::CollectionReplaced { name: text("x") },
         RouteError::CollectionExists { name: text("x"), entry: Box::new(entry) },
         RouteError::BadName(bad),
         RouteError::Refused { refusal: Refusal::invalid_at(1, "id", "1 is in this batch twice") },

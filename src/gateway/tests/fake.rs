@@ -31,6 +31,8 @@ const SHARD: ShardId = ShardId(0);
 #[derive(Default)]
 pub(super) struct FakeCluster {
     pub map: Mutex<ClusterMap>,
+    /// The older map by which the next collection is looked up.
+    pub known: Mutex<Option<ClusterMap>>,
     engine: Engine,
     index: Mutex<u64>,
     switch: Arc<Switch>,
@@ -124,7 +126,9 @@ impl Backend for FakeCluster {
     }
 
     async fn collection(&self, name: &str, _: Instant) -> Result<Collection, RouteError> {
-        let entry = self.map.lock().collections.get(name).cloned();
+        let known = self.known.lock().take();
+        let map = known.unwrap_or_else(|| self.map.lock().clone());
+        let entry = map.collections.get(name).cloned();
         let entry = entry.ok_or_else(|| RouteError::CollectionNotFound { name: name.to_owned() })?;
         Ok(Collection { name: name.to_owned(), entry })
     }

@@ -5,6 +5,7 @@ mod door;
 pub(super) mod fake;
 mod inputs;
 mod members;
+mod old_map;
 mod overview;
 mod pages;
 mod payload_indexes;

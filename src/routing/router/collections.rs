@@ -16,13 +16,15 @@ use crate::placement::{CollectionEntry, META, MetaCommand, MetaReply, ShardId};
 use crate::routing::{Collection, Committed, Created, RouteError};
 
 impl Router {
-    /// A collection by name. A name the cached map does not know is looked up in the map's group first.
+    /// A collection by name. A name the cached map does not know is looked up in the map's group first, and any name after
+    /// a change of the map that this process has asked for.
     ///
     /// # Errors
     /// [`RouteError::CollectionNotFound`], or why the map's group could not be asked.
     pub async fn collection(&self, name: &str, deadline: Instant) -> Result<Collection, RouteError> {
         let found = |entry: &CollectionEntry| Collection { name: name.to_owned(), entry: entry.clone() };
-        if let Some(entry) = self.formed()?.collections.get(name) {
+        let map = self.formed()?;
+        if let Some(entry) = map.collections.get(name).filter(|_| !self.scatter.map.is_behind()) {
             return Ok(found(entry));
         }
         let map = self.fresh_map(deadline).await?;
@@ -145,14 +147,14 @@ impl Router {
         outcomes.into_iter().map(done_at).collect()
     }
 
-    /// Carries a command out on the cluster map.
+    /// Carries a command out on the cluster map. What was changed, this process sees from then on.
     ///
     /// # Errors
     /// Why the map's group could not carry it out. What the map itself refuses is a reply.
     pub async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
         self.formed()?;
-        let encoded = command.encode();
-        let (command, lifetime) = match command.must_be_once() {
+        let (encoded, by_request) = (command.encode(), command.must_be_once());
+        let (command, lifetime) = match by_request {
             true => {
                 let named = MetaCommand::Once { request: RequestId(Uuid::new_v4()), change: encoded };
                 (named.encode(), Some(Lifetime::unborn(MadeBy::Gateway)))
@@ -160,10 +162,12 @@ impl Router {
             false => (encoded, None),
         };
         let call = Call::Write { group: META, command, everywhere: false, lifetime };
-        let (_, CallAnswer::Written { reply, .. }) = self.scatter.run_one(Errand::new(None, call), deadline).await?
-        else {
-            return Err(unfit_answer(Committed::Unknown));
-        };
+        let outcome = self.scatter.run_one(Errand::new(None, call), deadline).await;
+        if by_request && outcome.as_ref().err().is_none_or(|error| error.committed() != Committed::No) {
+            self.scatter.map.changed();
+            self.catch_up(deadline).await;
+        }
+        let (_, CallAnswer::Written { reply, .. }) = outcome? else { return Err(unfit_answer(Committed::Unknown)) };
         match MetaReply::decode(&reply) {
             Ok(MetaReply::Expired) => Err(RouteError::Refused { refusal: Refusal::RequestExpired }),
             Ok(MetaReply::TooManyChanges { limit }) => {

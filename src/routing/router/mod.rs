@@ -30,6 +30,9 @@ use crate::placement::{ClusterMap, META};
 /// A node that has not sent its report by then is shown as unreachable.
 const REPORT_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long the answer to a change of the map waits for this process to see the change itself.
+const CATCH_UP_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Finds the way between requests and shards; clones share everything.
 #[derive(Clone)]
 pub struct Router {
@@ -50,8 +53,11 @@ impl Router {
 
     /// Asks every node for its report.
     pub async fn overview(&self, deadline: Instant) -> Overview {
-        let map = self.map();
         let until = deadline.min(Instant::now() + REPORT_PATIENCE);
+        if self.scatter.map.is_behind() {
+            self.catch_up(until).await;
+        }
+        let map = self.map();
         let asked = map.nodes.keys().map(|node| self.report(*node, map.cluster, until));
         let nodes = join_all(asked).await;
         Overview { map, nodes }
@@ -86,23 +92,44 @@ impl Router {
     async fn fresh_map(&self, deadline: Instant) -> Result<Arc<ClusterMap>, RouteError> {
         let (mode, query) = (ReadMode::Linearizable, Arc::new(Query::Map));
         let call = Call::Read { group: META, mode, after: None, max_staleness_ms: None, query };
+        let own_changes = self.scatter.map.own_changes();
         match self.scatter.run_one(Errand::new(None, call), deadline).await? {
             (_, CallAnswer::Read { found: Found::Map(map), .. }) => {
-                self.scatter.map.offer(Arc::clone(&map));
+                self.scatter.map.take(Arc::clone(&map), own_changes);
                 Ok(map)
             }
             _ => Err(unfit_answer(Committed::No)),
         }
     }
 
-    /// The collection that has taken the name of `collection`, where a request found that one gone.
-    fn successor<T>(&self, collection: &Collection, result: &Result<T, RouteError>) -> Option<Collection> {
-        if !matches!(result, Err(RouteError::CollectionNotFound { .. })) {
-            return None;
+    /// Reads the map that this process has changed, if that can be done soon. If not, who needs it reads it.
+    async fn catch_up(&self, deadline: Instant) {
+        if let Err(error) = self.fresh_map(deadline.min(Instant::now() + CATCH_UP_PATIENCE)).await {
+            tracing::debug!(%error, "the changed map could not be read yet");
         }
-        let entry =
-            self.map().collections.get(&collection.name).filter(|entry| entry.id != collection.entry.id).cloned()?;
-        Some(Collection { name: collection.name.clone(), entry })
+    }
+
+    /// The collection that has taken the name of `collection`, where a request found that one gone.
+    ///
+    /// # Errors
+    /// [`RouteError::CollectionReplaced`] where its requests have another level unless they name one: what was decided
+    /// for the old one does not hold.
+    fn successor<T>(
+        &self,
+        collection: &Collection,
+        result: &Result<T, RouteError>,
+    ) -> Result<Option<Collection>, RouteError> {
+        if !matches!(result, Err(RouteError::CollectionNotFound { .. })) {
+            return Ok(None);
+        }
+        let (map, name) = (self.map(), collection.name.clone());
+        match map.collections.get(&name).filter(|entry| entry.id != collection.entry.id) {
+            None => Ok(None),
+            Some(entry) if entry.default_consistency != collection.entry.default_consistency => {
+                Err(RouteError::CollectionReplaced { name })
+            }
+            Some(entry) => Ok(Some(Collection { name, entry: entry.clone() })),
+        }
     }
 }
 

@@ -29,15 +29,11 @@ impl Router {
         let mut changed = self.change_schema(collection, &field, kind, deadline).await;
         if matches!(changed, Err(RouteError::CollectionNotFound { .. })) {
             self.fresh_map(deadline).await?;
-            if let Some(next) = self.successor(collection, &changed) {
+            if let Some(next) = self.successor(collection, &changed)? {
                 changed = self.change_schema(&next, &field, kind, deadline).await;
             }
         }
         let entry = changed?;
-        if let Err(error) = self.fresh_map(deadline).await {
-            // The change is done; this process only shows it later than it could.
-            tracing::debug!(%error, "the map with a new payload schema could not be read yet");
-        }
         let (version, shards) = (entry.schema_version, self.map().shards.keys().copied().collect::<Vec<_>>());
         if version == 0 {
             // A field that never was indexed is not indexed: no shard has anything to learn.

@@ -34,7 +34,7 @@ impl Router {
     ) -> Result<Answer<Vec<(ShardId, Record)>>, RouteError> {
         let query = GetQuery { collection: collection.entry.id, ids, with_payload, with_vector };
         let first = self.get_from(collection, query.clone(), &options).await;
-        match self.successor(collection, &first) {
+        match self.successor(collection, &first)? {
             Some(next) => self.get_from(&next, query, &options).await,
             None => first,
         }
@@ -54,7 +54,7 @@ impl Router {
         options: ReadOptions,
     ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
         let first = self.search_in(collection, &searches, &options).await;
-        match self.successor(collection, &first) {
+        match self.successor(collection, &first)? {
             Some(next) => self.search_in(&next, &searches, &options).await,
             None => first,
         }
@@ -71,7 +71,7 @@ impl Router {
         options: ReadOptions,
     ) -> Result<Answer<ScrollAnswer>, RouteError> {
         let first = self.scroll_in(collection, query.clone(), &options).await;
-        match self.successor(collection, &first) {
+        match self.successor(collection, &first)? {
             Some(next) => self.scroll_in(&next, query, &options).await,
             None => first,
         }
@@ -88,7 +88,7 @@ impl Router {
         options: ReadOptions,
     ) -> Result<Answer<u64>, RouteError> {
         let first = self.count_in(collection, query.clone(), &options).await;
-        match self.successor(collection, &first) {
+        match self.successor(collection, &first)? {
             Some(next) => self.count_in(&next, query, &options).await,
             None => first,
         }

@@ -52,7 +52,7 @@ impl Router {
         options: CallOptions,
     ) -> Result<WriteOutcome, RouteError> {
         let first = self.upsert_into(collection, &points, acknowledge, options).await;
-        match self.successor(collection, &first) {
+        match self.successor(collection, &first)? {
             Some(next) => self.upsert_into(&next, &points, acknowledge, options).await,
             None => first,
         }
@@ -70,7 +70,7 @@ impl Router {
         options: CallOptions,
     ) -> Result<DeleteOutcome, RouteError> {
         let first = self.delete_from(collection, &selector, acknowledge, options).await;
-        match self.successor(collection, &first) {
+        match self.successor(collection, &first)? {
             Some(next) => self.delete_from(&next, &selector, acknowledge, options).await,
             None => first,
         }

@@ -8,7 +8,7 @@ use raft_groups::mutants::{Mutant, plant};
 use super::fake::Fault;
 use super::*;
 use crate::engine::{CountQuery, Refusal};
-use crate::placement::{MetaCommand, MetaReply};
+use crate::placement::{META, MetaCommand, MetaReply};
 use crate::routing::{Acknowledge, Committed, RouteError};
 
 #[tokio::test(start_paused = true)]
@@ -142,4 +142,59 @@ async fn a_collection_that_goes_while_a_write_is_in_doubt_leaves_the_write_in_do
     assert!(cluster.router(Some(1)).drop_collection("docs", soon()).await.unwrap());
     let error = write.await.unwrap().unwrap_err();
     assert_eq!(error.committed(), Committed::Unknown, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_door_has_changed_holds_for_its_next_request() {
+    let (cluster, _) = docs().await;
+    let router = cluster.router(None);
+    router.drop_collection("docs", soon()).await.unwrap();
+    let error = router.collection("docs", soon()).await.unwrap_err();
+    assert_eq!(error, RouteError::CollectionNotFound { name: "docs".to_owned() });
+    router.create_collection("docs", vectors(3), "one".to_owned(), soon()).await.unwrap();
+    assert_eq!(router.collection("docs", soon()).await.unwrap().entry.config, vectors(3));
+    assert!(router.map().collections.contains_key("docs"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_could_not_be_read_back_is_read_by_the_next_request() {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(None);
+    let id = docs.entry.id;
+    cluster.lead(META, None);
+    let change = {
+        let (router, name) = (router.clone(), "docs".to_owned());
+        let until = Instant::now() + Duration::from_millis(1_500);
+        tokio::spawn(async move { router.change_map(MetaCommand::DropCollection { name, id }, until).await })
+    };
+    // The change is carried out by a leader that is lost with its answer, and with it whoever could be asked.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for node in 1..=3 {
+        cluster.fault(node, Fault::AnswerLost);
+    }
+    cluster.lead(META, Some(1));
+    while !cluster.map().collections.is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    cluster.lead(META, None);
+    assert_eq!(change.await.unwrap().unwrap_err().committed(), Committed::Unknown);
+    assert!(router.map().collections.contains_key("docs"), "nobody could be asked");
+    let soon = || Instant::now() + Duration::from_millis(300);
+    assert!(router.collection("docs", soon()).await.is_err(), "what may be gone is not taken for there");
+    cluster.lead(META, Some(2));
+    let error = router.collection("docs", soon()).await.unwrap_err();
+    assert_eq!(error, RouteError::CollectionNotFound { name: "docs".to_owned() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_with_another_default_level_is_not_written_to_at_the_old_one() {
+    let (cluster, docs) = docs().await;
+    let (old, owner) = (cluster.router(None), cluster.router(Some(1)));
+    owner.drop_collection("docs", soon()).await.unwrap();
+    owner.create_collection("docs", vectors(2), "all".to_owned(), soon()).await.unwrap();
+    let written = old.upsert(&docs, points(3), Acknowledge::Committed, options()).await;
+    assert_eq!(written, Err(RouteError::CollectionReplaced { name: "docs".to_owned() }));
+    assert_eq!(cluster.points(), 0);
+    let now = old.collection("docs", soon()).await.unwrap();
+    old.upsert(&now, points(3), Acknowledge::AppliedEverywhere, options()).await.unwrap();
 }
