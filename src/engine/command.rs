@@ -16,6 +16,9 @@ use super::point::PointWrite;
 /// First byte of an encoded command.
 const COMMAND_FORMAT: u8 = 2;
 
+/// The place of [`Command::Upsert`] among the variants, as the binary form has it.
+const UPSERT: u8 = 2;
+
 /// One change to a shard, applied whole or not at all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Command {
@@ -119,7 +122,11 @@ impl Command {
     /// # Errors
     /// As [`decode`](Self::decode).
     pub fn check(bytes: &[u8]) -> Result<(), CodecError> {
-        decode::<Glance<'_>>(COMMAND_FORMAT, bytes).map(drop)
+        match bytes {
+            // Only these are large; any other way to spell that number is read whole.
+            [COMMAND_FORMAT, UPSERT, ..] => decode::<Glance<'_>>(COMMAND_FORMAT, bytes).map(drop),
+            _ => Self::decode(bytes).map(drop),
+        }
     }
 
     /// The name under which it can be repeated safely.

@@ -1,7 +1,7 @@
-//! A command that is only looked at: read from end to end, and nothing of its points is kept.
+//! A write of points that is only looked at: read from end to end, and nothing of the points is kept.
 //!
-//! Its shape on the wire is that of [`Command`](super::Command), variant by variant and member by member; a property
-//! test holds them together.
+//! Its shape on the wire is that of [`Command::Upsert`](super::Command::Upsert), member by member; a property test holds
+//! the two together.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,38 +9,20 @@ use std::marker::PhantomData;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::collection::CollectionConfig;
-use super::command::Selector;
 use super::floats::Seen;
 use super::ids::{CollectionId, PointId, RequestId};
-use super::payload_index::PayloadSchema;
 
-/// See [`Command`](super::Command).
+/// A [`Command::Upsert`](super::Command::Upsert); its place among the variants must be the same.
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "the members are read, and that is all")]
+#[expect(dead_code, reason = "the members are read, and that is all; the first variants only take their places")]
 pub(super) enum Glance<'a> {
-    CreateCollection {
-        collection: CollectionId,
-        config: CollectionConfig,
-    },
-    DropCollection {
-        collection: CollectionId,
-    },
+    CreateCollection,
+    DropCollection,
     Upsert {
         collection: CollectionId,
         request: Option<RequestId>,
         #[serde(borrow)]
         points: Each<PointGlance<'a>>,
-    },
-    Delete {
-        collection: CollectionId,
-        request: Option<RequestId>,
-        selector: Selector,
-    },
-    SetPayloadSchema {
-        collection: CollectionId,
-        version: u64,
-        schema: PayloadSchema,
     },
 }
 

@@ -159,6 +159,23 @@ proptest! {
     }
 }
 
+#[test]
+fn every_kind_of_command_passes_the_look_before_it_is_proposed() {
+    let (collection, config) = (DOCS, CollectionConfig::single(2, Distance::Dot));
+    let points = vec![point(1, &[1.0, 2.0]), point(2, &[])];
+    for command in [
+        Command::CreateCollection { collection, config },
+        Command::DropCollection { collection },
+        Command::Upsert { collection, request: request(1), points },
+        Command::Delete { collection, request: None, selector: Selector::Ids(vec![1.into()]) },
+        Command::SetPayloadSchema { collection, version: 1, schema: PayloadSchema::new() },
+        Command::RetireCollections { first: collection, last: collection },
+    ] {
+        let bytes = command.encode();
+        assert_eq!((Command::check(&bytes), Command::decode(&bytes)), (Ok(()), Ok(command)));
+    }
+}
+
 proptest! {
     #[test]
     fn a_glance_passes_what_decoding_takes_and_nothing_else(command in commands(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
