@@ -1,10 +1,13 @@
 //! Conditions on a point's payload and id, in Qdrant's grammar.
 //!
 //! JSON comes in through [`Filter::parse`], which names the path of what it does not understand; [`Filter::matches`]
-//! evaluates. The meaning follows Qdrant's documentation on filtering: a condition on a field with several values holds
+//! evaluates. Limits are held there, once: between nodes and in logs a filter is its printed text, which may be larger
+//! and is always read. The meaning follows Qdrant's documentation on filtering: a condition on a field with several values holds
 //! if it holds for any of them, and a field that is absent satisfies no `match` and no `range`.
 
 mod evaluate;
+#[cfg(test)]
+mod forms;
 mod parse;
 mod path;
 mod print;
@@ -106,6 +109,6 @@ impl<'de> Deserialize<'de> for Filter {
         } else {
             serde_json::from_str(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)?
         };
-        Self::parse(&value).map_err(serde::de::Error::custom)
+        Self::parse_printed(&value).map_err(serde::de::Error::custom)
     }
 }

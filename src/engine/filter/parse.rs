@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::range::moment;
 use super::{Bounds, Condition, Filter, MinShould, Path, Range, Scalar, Test};
 use crate::engine::ids::PointId;
-use crate::engine::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES};
+use crate::engine::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES, MAX_PATH_BYTES};
 use crate::engine::reply::Refusal;
 
 /// Why JSON is not a filter this build can evaluate.
@@ -33,16 +33,51 @@ impl From<FilterError> for Refusal {
 }
 
 impl Filter {
-    /// Reads a filter; paths in errors start with `filter`.
+    /// Reads a filter as a client sends it; paths in errors start with `filter`.
     ///
     /// # Errors
     /// The first thing that is unknown, not supported, of the wrong type, or over a limit.
     pub fn parse(value: &Value) -> Result<Self, FilterError> {
+        Self::within(value, &AT_THE_DOOR)
+    }
+
+    /// Reads a filter that was printed for another node or for a log.
+    pub(super) fn parse_printed(value: &Value) -> Result<Self, FilterError> {
+        Self::within(value, &INSIDE)
+    }
+
+    fn within(value: &Value, limits: &'static Limits) -> Result<Self, FilterError> {
         let mut conditions = 0;
-        let place = Place { path: "filter".to_owned(), depth: 0, nested: false };
+        let place = Place { path: "filter".to_owned(), depth: 0, nested: false, limits };
         place.filter(value, &mut conditions)
     }
 }
+
+/// How large a filter may be.
+struct Limits {
+    depth: usize,
+    conditions: usize,
+    values: usize,
+    path_bytes: usize,
+}
+
+/// What a client may send.
+const AT_THE_DOOR: Limits = Limits {
+    depth: MAX_FILTER_DEPTH,
+    conditions: MAX_FILTER_CONDITIONS,
+    values: MAX_FILTER_VALUES,
+    path_bytes: MAX_PATH_BYTES,
+};
+
+/// What a filter may be inside the cluster: a printed filter is larger than the one that was sent, since `is_empty: false`
+/// is printed as a filter of its own, and the key of `nested` with brackets. So whatever passed the door passes here, with
+/// much room to spare; the limits only keep what is no filter of Quiver's from taking all memory or stack.
+const INSIDE: Limits = Limits {
+    depth: 2 * MAX_FILTER_DEPTH,
+    conditions: 4 * MAX_FILTER_CONDITIONS,
+    values: 2 * MAX_FILTER_VALUES,
+    path_bytes: 2 * MAX_PATH_BYTES,
+};
 
 /// Where the parser stands; a small value that is made anew for each step inward.
 struct Place {
@@ -50,17 +85,18 @@ struct Place {
     depth: usize,
     /// Inside a `nested` condition, where elements have no id.
     nested: bool,
+    limits: &'static Limits,
 }
 
 type Parsed<T> = Result<T, FilterError>;
 
 impl Place {
     fn at(&self, member: &str) -> Self {
-        Self { path: format!("{}.{member}", self.path), depth: self.depth, nested: self.nested }
+        Self { path: format!("{}.{member}", self.path), ..*self }
     }
 
     fn item(&self, index: usize) -> Self {
-        Self { path: format!("{}[{index}]", self.path), depth: self.depth, nested: self.nested }
+        Self { path: format!("{}[{index}]", self.path), ..*self }
     }
 
     fn wrong<T>(&self, reason: impl Into<String>) -> Parsed<T> {
@@ -76,9 +112,9 @@ impl Place {
     }
 
     fn filter(&self, value: &Value, count: &mut usize) -> Parsed<Filter> {
-        let place = Self { path: self.path.clone(), depth: self.depth + 1, nested: self.nested };
-        if place.depth > MAX_FILTER_DEPTH {
-            return self.wrong(format!("filters go {MAX_FILTER_DEPTH} deep at most"));
+        let place = Self { path: self.path.clone(), depth: self.depth + 1, ..*self };
+        if place.depth > self.limits.depth {
+            return self.wrong(format!("filters go {} deep at most", self.limits.depth));
         }
         let mut filter = Filter::default();
         for (name, value) in self.object(value)? {
@@ -123,8 +159,8 @@ impl Place {
 
     fn condition(&self, value: &Value, count: &mut usize) -> Parsed<Condition> {
         *count += 1;
-        if *count > MAX_FILTER_CONDITIONS {
-            return self.wrong(format!("a filter has {MAX_FILTER_CONDITIONS} conditions at most"));
+        if *count > self.limits.conditions {
+            return self.wrong(format!("a filter has {} conditions at most", self.limits.conditions));
         }
         let object = self.object(value)?;
         let has = |name: &str| object.get(name);
@@ -158,7 +194,7 @@ impl Place {
     fn path(&self, object: &Map<String, Value>) -> Parsed<Path> {
         let place = self.at("key");
         let Some(key) = object.get("key").and_then(Value::as_str) else { return place.wrong("expected a string") };
-        Path::parse(key).or_else(|reason| place.wrong(reason))
+        Path::parse_within(key, self.limits.path_bytes).or_else(|reason| place.wrong(reason))
     }
 
     /// The operand of `is_empty` and `is_null`.
@@ -190,8 +226,8 @@ impl Place {
 
     fn list<T: Ord>(&self, value: &Value, read: impl Fn(&Self, &Value) -> Parsed<T>) -> Parsed<BTreeSet<T>> {
         let Some(list) = value.as_array() else { return self.wrong("expected a list") };
-        if list.len() > MAX_FILTER_VALUES {
-            return self.wrong(format!("a list has {MAX_FILTER_VALUES} values at most"));
+        if list.len() > self.limits.values {
+            return self.wrong(format!("a list has {} values at most", self.limits.values));
         }
         list.iter().enumerate().map(|(index, value)| read(&self.item(index), value)).collect()
     }

@@ -29,8 +29,13 @@ impl Path {
     /// # Errors
     /// What is wrong with it, in words for the client.
     pub fn parse(text: &str) -> Result<Self, String> {
-        if text.len() > MAX_PATH_BYTES {
-            return Err(format!("a key is {MAX_PATH_BYTES} bytes at most"));
+        Self::parse_within(text, MAX_PATH_BYTES)
+    }
+
+    /// As [`Path::parse`], with another limit on the text's length.
+    pub(super) fn parse_within(text: &str, max_bytes: usize) -> Result<Self, String> {
+        if text.len() > max_bytes {
+            return Err(format!("a key is {max_bytes} bytes at most"));
         }
         let mut parts = Vec::new();
         let mut rest = text;

@@ -1,4 +1,4 @@
-//! A filter back into JSON: what [`Filter::parse`] reads as the same filter.
+//! A filter as JSON for another node or for a log: what `Filter::parse_printed` reads as the same filter.
 
 use serde_json::{Map, Value, json};
 
@@ -35,7 +35,8 @@ impl Condition {
             Self::IsEmpty(path) => json!({"is_empty": {"key": path.to_string()}}),
             Self::IsNull(path) => json!({"is_null": {"key": path.to_string()}}),
             Self::HasId(ids) => json!({"has_id": ids}),
-            Self::Nested(path, filter) => json!({"nested": {"key": path.to_string(), "filter": filter.to_value()}}),
+            // With brackets, since reading takes one pair away: without, `a[][]` would come back as another path.
+            Self::Nested(path, filter) => json!({"nested": {"key": format!("{path}[]"), "filter": filter.to_value()}}),
             Self::Filter(filter) => filter.to_value(),
         }
     }
