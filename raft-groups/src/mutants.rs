@@ -110,6 +110,10 @@ mod planted {
             ("ack-too-early", Mutant::AcksTooEarly),
             ("repeat-requests", Mutant::RepeatsRequests),
             ("forget-requests", Mutant::ForgetsRequests),
+            ("forget-early", Mutant::ForgetsEarly),
+            ("take-late-copies", Mutant::TakesLateCopies),
+            ("forget-drops", Mutant::ForgetsDrops),
+            ("repeat-map-changes", Mutant::RepeatsMapChanges),
         ];
         let mutant = known.iter().find(|(known, _)| *known == name).map(|(_, mutant)| *mutant);
         Some(mutant.unwrap_or_else(|| panic!("QUIVER_MUTANT names no bug: {name}")))

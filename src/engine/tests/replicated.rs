@@ -1,5 +1,7 @@
 //! Engines as one replicated group, in the deterministic simulation: clients repeat a request until they know what came of
 //! it, copies of requests that were answered long ago arrive late, and nodes that were away come back by snapshot and lead.
+//! Every other client's requests are remembered as a gateway's are, until no copy of them may be carried out any more; so
+//! some copies find what was done, and some come too late.
 //!
 //! What clients saw is judged as linearizable registers by `jepsen-lite`, which knows nothing of requests. Bugs planted on
 //! purpose must be seen by that judge, within the stated number of seeds.
@@ -31,6 +33,8 @@ const POINTS: u64 = 2;
 /// How long a client waits for an answer, and how often it asks.
 const PATIENCE: Duration = Duration::from_millis(250);
 const ATTEMPTS: u32 = 12;
+/// How long a write may be carried out whose name is forgotten after that.
+const LASTS_MS: u32 = 1_200;
 /// Process numbers of a client's successive lives are so far apart.
 const LIVES_APART: i64 = 100;
 
@@ -45,6 +49,8 @@ struct Shared {
     used: Arc<AtomicU64>,
     /// Late copies that were answered.
     late: Arc<AtomicU64>,
+    /// Copies that came too late.
+    too_late: Arc<AtomicU64>,
     /// Replies that no command here can have.
     nonsense: Arc<Mutex<Vec<Reply>>>,
 }
@@ -58,6 +64,7 @@ impl Shared {
             round: Arc::default(),
             used: Arc::default(),
             late: Arc::default(),
+            too_late: Arc::default(),
             nonsense: Arc::default(),
         }
     }
@@ -73,13 +80,29 @@ impl Shared {
         self.used.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// The time of the group, as its leader has it at best.
+    fn time_ms(&self) -> u64 {
+        1 + self.began.elapsed().as_millis() as u64
+    }
+
     /// Asks until somebody answers; the reply, and whether it may have been carried out where there is none.
-    async fn ask(&self, command: &Bytes, rng: &mut StdRng) -> (Option<Reply>, bool) {
+    async fn ask(&self, write: &Write, rng: &mut StdRng) -> (Option<Reply>, bool) {
         let mut may_be_done = false;
         for _ in 0..ATTEMPTS {
             if let Some(group) = self.pick(rng) {
-                match group.write(command.clone(), Instant::now() + PATIENCE).await {
-                    Ok(written) => return (Some(Reply::decode(&written.reply).unwrap()), true),
+                let Write { command, lifetime } = write;
+                // Leaders differ by what was lost when the last one went.
+                let time_ms = self.time_ms().saturating_sub(rng.random_range(0..200));
+                let entry = Entry { time_ms, lifetime: *lifetime, command }.encode();
+                match group.write(entry, Instant::now() + PATIENCE).await {
+                    Ok(written) => match Reply::decode(&written.reply).unwrap() {
+                        // It says nothing of the copies before.
+                        Reply::Refused(Refusal::RequestExpired) => {
+                            self.too_late.fetch_add(1, Ordering::Relaxed);
+                            return (None, may_be_done);
+                        }
+                        reply => return (Some(reply), true),
+                    },
                     Err(error) => may_be_done |= matches!(error, WriteError::Indeterminate { .. }),
                 }
             }
@@ -89,12 +112,19 @@ impl Shared {
     }
 
     /// A copy of an answered request that was held up somewhere.
-    async fn repeat(self, command: Bytes, mut rng: StdRng) {
+    async fn repeat(self, write: Write, mut rng: StdRng) {
         sleep(Duration::from_millis(rng.random_range(30..2500))).await;
-        if self.ask(&command, &mut rng).await.0.is_some() {
+        if self.ask(&write, &mut rng).await.0.is_some() {
             self.late.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// A write as it is sent, each time the same.
+#[derive(Clone)]
+struct Write {
+    command: Bytes,
+    lifetime: Option<Lifetime>,
 }
 
 /// A client with its own chance.
@@ -143,8 +173,11 @@ impl Client {
 
     async fn write(&mut self, f: &str, id: u64, value: Edn, command: impl FnOnce(Option<RequestId>) -> Command) {
         let command = command(request(u128::from(self.shared.next()))).encode();
+        let born_ms = self.shared.time_ms();
+        let named_by_gateway = Lifetime { made_by: MadeBy::Gateway, born_ms, lasts_ms: LASTS_MS };
+        let write = Write { command, lifetime: (self.process % 2 == 0).then_some(named_by_gateway) };
         self.note(Type::Invoke, f, id, value.clone());
-        let (reply, may_be_done) = self.shared.ask(&command, &mut self.rng).await;
+        let (reply, may_be_done) = self.shared.ask(&write, &mut self.rng).await;
         let answered = reply.is_some();
         let kind = match reply {
             Some(Reply::Upserted(_) | Reply::Deleted { .. }) => Type::Ok,
@@ -156,7 +189,7 @@ impl Client {
         self.note(kind, f, id, value);
         if answered {
             let rng = StdRng::seed_from_u64(self.rng.random());
-            tokio::spawn(self.shared.clone().repeat(command, rng));
+            tokio::spawn(self.shared.clone().repeat(write, rng));
         }
     }
 
@@ -211,8 +244,8 @@ struct Outcome {
     verdict: Verdict,
     violation: Option<String>,
     nonsense: Vec<Reply>,
-    /// Snapshots installed, and late copies answered.
-    seen: (u64, u64),
+    /// Snapshots installed, late copies answered, and copies that came too late.
+    seen: (u64, u64, u64),
 }
 
 /// One run of a seed.
@@ -234,7 +267,10 @@ async fn story(seed: u64) -> Outcome {
     let (shared, mut rng) = (Shared::new(), StdRng::seed_from_u64(seed));
     *shared.groups.lock() = cluster.groups().map(|(id, group)| (id, group.clone())).collect();
     let create = Command::CreateCollection { collection: DOCS, config: CollectionConfig::single(1, Distance::Dot) };
-    assert!(matches!(shared.ask(&create.encode(), &mut rng).await, (Some(Reply::Created), _)));
+    assert!(matches!(
+        shared.ask(&Write { command: create.encode(), lifetime: None }, &mut rng).await,
+        (Some(Reply::Created), _)
+    ));
     // From now on some answers are lost, so that clients have reason to repeat themselves.
     let weather = raft_groups::network::sim::Weather { loss: 0.03, repeats: 0.03, ..cluster.net.weather() };
     cluster.net.set_weather(weather);
@@ -252,7 +288,11 @@ async fn story(seed: u64) -> Outcome {
         verdict: check(&history, Model::CasRegister, Limits::default()).unwrap(),
         violation: cluster.violation(),
         nonsense: shared.nonsense.lock().clone(),
-        seen: (cluster.sightings().installations, shared.late.load(Ordering::Relaxed)),
+        seen: (
+            cluster.sightings().installations,
+            shared.late.load(Ordering::Relaxed),
+            shared.too_late.load(Ordering::Relaxed),
+        ),
     }
 }
 
@@ -298,15 +338,15 @@ async fn away_and_back(cluster: &mut SimCluster<Engine>, shared: &Shared, rng: &
 
 #[test]
 fn repeated_requests_are_carried_out_once_whoever_leads() {
-    let mut seen = (0, 0);
+    let mut seen = (0, 0, 0);
     for seed in 1..=10 {
         let outcome = run(seed);
         assert_eq!(outcome.verdict, Verdict::Ok, "seed {seed}");
         assert_eq!((outcome.violation, outcome.nonsense), (None, Vec::new()), "seed {seed}");
-        seen = (seen.0 + outcome.seen.0, seen.1 + outcome.seen.1);
+        seen = (seen.0 + outcome.seen.0, seen.1 + outcome.seen.1, seen.2 + outcome.seen.2);
     }
-    println!("snapshots installed, late copies answered: {seen:?}");
-    assert!(seen.0 > 20 && seen.1 > 200, "{seen:?}: too little happened to show anything");
+    println!("snapshots installed, late copies answered, come too late: {seen:?}");
+    assert!(seen.0 > 20 && seen.1 > 200 && seen.2 > 50, "{seen:?}: too little happened to show anything");
 }
 
 /// The bug is seen by clients alone, within `seeds` seeds.
@@ -327,6 +367,11 @@ fn requests_that_are_carried_out_again() {
 #[test]
 fn requests_that_a_snapshot_makes_forgotten() {
     must_be_caught(Mutant::ForgetsRequests, 5);
+}
+
+#[test]
+fn late_copies_that_are_carried_out() {
+    must_be_caught(Mutant::TakesLateCopies, 5);
 }
 
 /// What was deleted is there again once a replica was opened from what is stored.
