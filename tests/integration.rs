@@ -26,6 +26,8 @@ mod first_light;
 mod jepsen;
 #[path = "integration/membership.rs"]
 mod membership;
+#[path = "integration/own_changes.rs"]
+mod own_changes;
 #[path = "integration/payload_indexes.rs"]
 mod payload_indexes;
 #[path = "integration/power_loss.rs"]
