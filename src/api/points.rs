@@ -80,7 +80,7 @@ pub struct Upsert {
     /// When to acknowledge; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Level>,
-    /// Names this write, so that a retry applies once and answers what the first answered.
+    /// Names this write, so that a retry within 15 minutes applies once and answers what the first answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Uuid>,
     /// Deadline, in milliseconds from arrival.
@@ -146,7 +146,7 @@ pub struct Delete {
     /// When to acknowledge; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Level>,
-    /// Names this write, so that a retry applies once and answers what the first answered.
+    /// Names this write, so that a retry within 15 minutes applies once and answers what the first answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Uuid>,
     /// Deadline, in milliseconds from arrival.

@@ -313,13 +313,11 @@ impl MetaCommand {
             | Self::TransferLeader { .. }
             | Self::Rebalance { .. }
             | Self::Cancel { .. }
-            | Self::SetFieldIndex { .. } => true,
-            Self::Form { .. }
             | Self::SetAddress { .. }
-            | Self::Plan { .. }
-            | Self::Confirm { .. }
-            | Self::Recover { .. }
-            | Self::Once { .. } => false,
+            | Self::SetFieldIndex { .. } => true,
+            Self::Form { .. } | Self::Plan { .. } | Self::Confirm { .. } | Self::Recover { .. } | Self::Once { .. } => {
+                false
+            }
         }
     }
 }
