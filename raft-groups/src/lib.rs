@@ -39,7 +39,7 @@ pub use host::{Host, Identity};
 pub use ids::{GroupId, NodeId};
 pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader, Visit};
 pub use membership::{Step, next_step};
-pub use recovery::{StoppedNode, StoredReplica};
+pub use recovery::{StoppedNode, StoredReplica, recoveries};
 pub use runtime::seed_this_thread;
 pub use settings::RaftSettings;
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};

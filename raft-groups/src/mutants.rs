@@ -54,6 +54,12 @@ pub enum Mutant {
     PanicsOnDeletes,
     /// What cannot be read is proposed all the same.
     ProposesGarbage,
+    /// A survivor of last resort is judged by the membership that it knows itself.
+    JudgesByItself,
+    /// Two halves of a membership are judged as one set of voters.
+    JudgesTheUnion,
+    /// A recovered map gives out again the numbers that a lost one gave out.
+    ReusesNumbers,
 }
 
 /// Whether the bug is planted: never, in a build without tests.

@@ -1,14 +1,15 @@
 //! The stores of a node that does not run, for the recovery of last resort: what its replicas hold, and the one change
 //! that no running group allows, which is to go on without the majority that it lost.
 //!
-//! A survivor becomes the only voter of its group by a membership entry at the end of its log, in a term that no member
-//! can have reached, for the lost ones are not to return. All else follows from the log as always: it elects itself, and
-//! commits what it holds. What only the lost majority had is gone. Must not know what is in a command, or which nodes
-//! are lost.
+//! A survivor becomes the only voter of its group by a membership entry at the end of its log, in a [`recovery_term`] that
+//! no member can have reached and that no other survivor would choose. All else follows from the log as always: it elects
+//! itself, and commits what it holds. What only the lost majority had is gone. Must not know what is in a command, or
+//! which nodes are lost.
 
 use std::collections::BTreeSet;
 use std::io;
 
+use bytes::Bytes;
 use openraft::storage::RaftLogReader;
 use openraft::{EntryPayload, Membership};
 
@@ -20,7 +21,7 @@ use crate::storage::record::seal;
 use crate::storage::state::GroupState;
 use crate::storage::store::Batch;
 use crate::storage::{Disk, Stores};
-use crate::types::{Entry, LogId, StoredMembership, Vote, index_of};
+use crate::types::{Command, Entry, LogId, StoredMembership, Vote, index_of};
 use crate::{GroupId, Identity, Machine, NodeId, OpenError};
 
 /// A node's stores while the node itself is stopped.
@@ -34,15 +35,39 @@ pub struct StoppedNode {
 pub struct StoredReplica {
     /// The group.
     pub group: GroupId,
-    /// Members with a vote by the last membership in its log, committed or not.
-    pub voters: BTreeSet<NodeId>,
+    /// Members with a vote by the last membership in its log, committed or not: one set, or two while the group changes
+    /// from the first to the second. Each set needs a majority of its own (Raft, § 6).
+    pub voters: Vec<BTreeSet<NodeId>>,
     /// Members without one.
     pub learners: BTreeSet<NodeId>,
     /// Term and index of its last log entry: of two replicas, the one with the greater pair holds all that the other
     /// one may have acknowledged.
     pub last: (u64, u64),
+    /// The greatest term it has heard of.
+    pub term: u64,
     /// Index of the last entry its state reflects.
     pub applied: u64,
+}
+
+/// Bits of a term below those that count recoveries. No group holds so many elections.
+const RECOVERY_BITS: u32 = 40;
+/// Bits for the elections that follow a recovery, before they could reach the term of another survivor's.
+const ELECTION_BITS: u32 = 16;
+
+/// How often the group was recovered up to `term`. What was acknowledged under a lower number may be gone.
+pub fn recoveries(term: u64) -> u64 {
+    term >> RECOVERY_BITS
+}
+
+/// The term in which `node` goes on alone, where no survivor has heard of one above `heard`.
+///
+/// It is beyond what the lost ones can have reached. Two nodes never get the same: should both go on by mistake, no log
+/// id of the one is a log id of the other.
+pub fn recovery_term(heard: u64, node: NodeId) -> u64 {
+    let bits = RECOVERY_BITS - ELECTION_BITS;
+    // Numbers of nodes grow by 2^32 with each recovery of the map.
+    let folded = (node ^ node >> bits ^ node >> (2 * bits)) & ((1 << bits) - 1);
+    (recoveries(heard) + 1) << RECOVERY_BITS | folded << ELECTION_BITS
 }
 
 impl StoppedNode {
@@ -63,16 +88,17 @@ impl StoppedNode {
     pub async fn replica(&self, group: GroupId) -> Result<Option<StoredReplica>, OpenError> {
         let Some((mut log, state)) = self.open_replica(group)? else { return Ok(None) };
         let header = state.header();
-        let (_, last, _) = log.summary();
+        let (vote, last, _) = log.summary();
         let found = newest_membership(&mut log, index_of(&header.applied)).await;
         let membership = found.map_err(|error| failed(group, error))?.unwrap_or(header.membership);
         let members = membership.membership();
         let last = last.max(header.applied);
         Ok(Some(StoredReplica {
             group,
-            voters: members.voter_ids().collect(),
+            voters: members.get_joint_config().clone(),
             learners: members.learner_ids().collect(),
             last: (last.map_or(0, |last| last.leader_id.term), index_of(&last)),
+            term: vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term)),
             applied: index_of(&header.applied),
         }))
     }
@@ -86,25 +112,38 @@ impl StoppedNode {
         M::open(&M::Setup::default(), &state.reader()).map(Some).map_err(|error| failed(group, error))
     }
 
-    /// Makes this node the only voter of a group that it holds a replica of. Durable on return.
+    /// Makes this node the only voter of a group that it holds a replica of, in a term that no survivor has heard of.
+    /// `heard` is the greatest that any of them has. `then` is a command that comes before all others from then on, made
+    /// from the log index of the new membership. Durable on return.
     ///
     /// # Errors
     /// [`OpenError`] where there is no sound replica, or the disk fails; then nothing has changed.
-    pub async fn become_only_voter(&self, group: GroupId) -> Result<(), OpenError> {
+    pub async fn become_only_voter(
+        &self,
+        group: GroupId,
+        heard: u64,
+        then: Option<&(dyn Fn(u64) -> Bytes + Sync)>,
+    ) -> Result<(), OpenError> {
         let nothing = || failed(group, io::Error::new(io::ErrorKind::NotFound, "this node holds no replica of it"));
         let (log, state) = self.open_replica(group)?.ok_or_else(nothing)?;
         let (vote, last, _) = log.summary();
         let last = last.max(state.header().applied);
-        let term = vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term)) + 1;
+        let known = vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term));
         let me = self.identity.node;
-        let log_id = LogId::new_term_index(term, index_of(&last) + 1);
+        let term = recovery_term(heard.max(known), me);
+        let at = index_of(&last) + 1;
         let membership = Membership::new_with_defaults(vec![BTreeSet::from([me])], []);
-        let entry = Entry { log_id, payload: EntryPayload::Membership(membership) };
+        let mut payloads = vec![EntryPayload::Membership(membership)];
+        payloads.extend(then.map(|then| EntryPayload::Normal(Command(then(at)))));
         let mut batch = Batch::default();
-        let (vote_key, entry_key) = (LogKey::Vote.of(group), LogKey::Entry(log_id.index).of(group));
-        let records = (seal(&vote_key, &Vote::new(term, me)), seal(&entry_key, &entry));
-        batch.put(vote_key, records.0);
-        batch.put(entry_key, records.1);
+        let vote_key = LogKey::Vote.of(group);
+        let vote = seal(&vote_key, &Vote::new(term, me));
+        batch.put(vote_key, vote);
+        for (index, payload) in (at..).zip(payloads) {
+            let (key, log_id) = (LogKey::Entry(index).of(group), LogId::new_term_index(term, index));
+            let record = seal(&key, &Entry { log_id, payload });
+            batch.put(key, record);
+        }
         self.stores.log_syncer.carry_out(batch, true).await.map_err(|error| failed(group, error))
     }
 
@@ -201,21 +240,40 @@ mod tests {
             let survivor = cluster.ids().into_iter().find(|id| *id != leader).expect("three are there");
             let stopped = cluster.stopped(survivor).await.expect("its disk is whole");
             let before = stopped.replica(group).await.expect("sound").expect("it is there");
-            assert_eq!((before.voters, before.last.1 >= written.index), (cluster.ids().into_iter().collect(), true));
+            let all = vec![cluster.ids().into_iter().collect::<BTreeSet<_>>()];
+            assert_eq!((before.voters, before.last.1 >= written.index), (all, true));
             let machine: Registers = stopped.machine(group).expect("sound").expect("it is there");
             assert!(machine.get("a").is_none() || machine.get("a") == Some(1));
-            stopped.become_only_voter(group).await.expect("its disk works");
+            let first: &(dyn Fn(u64) -> Bytes + Sync) = &|_| Order::set("first", 7).encode();
+            stopped.become_only_voter(group, 9, Some(first)).await.expect("its disk works");
             let after = stopped.replica(group).await.expect("sound").expect("it is there");
-            assert_eq!(after.voters, BTreeSet::from([survivor]));
-            assert!(after.last > before.last);
+            assert_eq!(after.voters, [BTreeSet::from([survivor])]);
+            assert_eq!(after.last, (recovery_term(9, survivor), before.last.1 + 2));
             drop(stopped);
 
             cluster.restart(survivor).await.expect("it opens");
             assert_eq!(led(&cluster).await, survivor);
             let alone = cluster.group(survivor).expect("it runs");
             alone.write(Order::set("b", 2).encode(), deadline()).await.expect("it is a majority by itself");
-            assert_eq!((alone.machine().get("a"), alone.machine().get("b")), (Some(1), Some(2)));
+            let machine = alone.machine();
+            assert_eq!([machine.get("a"), machine.get("first"), machine.get("b")], [Some(1), Some(7), Some(2)]);
         });
+    }
+
+    #[test]
+    fn no_two_survivors_go_on_in_one_term() {
+        let nodes = [1, 2, 3, 250, (1 << 32) + 1, (1 << 32) + 2, (2 << 32) + 1];
+        let mut heard = 7;
+        for recovered in 1..5 {
+            let terms: BTreeSet<u64> = nodes.iter().map(|node| recovery_term(heard, *node)).collect();
+            assert_eq!(terms.len(), nodes.len());
+            assert!(terms.iter().all(|term| *term > heard && recoveries(*term) == recovered));
+            // Thousands of elections later the one has not reached the term of the other.
+            let apart = terms.iter().zip(terms.iter().skip(1)).map(|(one, next)| next - one).min();
+            assert!(apart >= Some(1 << ELECTION_BITS));
+            heard = terms.last().expect("there are some") + 1000;
+        }
+        assert_eq!(recoveries(1 << 30), 0, "no number of elections counts as a recovery");
     }
 
     async fn led(cluster: &Cluster) -> NodeId {

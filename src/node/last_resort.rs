@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use raft_groups::{Disk, GroupId, NodeId, OpenError, StoppedNode, StoredReplica};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use super::NodeError;
 use super::data_dir::DataDir;
 use super::identity::{IdentityFile, Membership};
-use crate::placement::{ClusterMap, META, MetaMachine, ShardId, Survivor, Verdict, verdict};
+use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine, ShardId, Survivor, Verdict, verdict};
 
 /// What the operator knows and wants.
 #[derive(Debug, Clone)]
@@ -28,15 +29,22 @@ pub struct LastResort {
     pub carry_out: bool,
 }
 
+/// Version of a [`SurvivorReport`].
+const FORMAT: u32 = 2;
+
 /// What a stopped node holds, and what is to become of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SurvivorReport {
+    /// Version of the report; those of other releases are not understood.
+    pub format: u32,
     /// The cluster.
     pub cluster: Uuid,
     /// The node's number.
     pub node: NodeId,
     /// The node's name.
     pub name: String,
+    /// The cluster's nodes, as far as this one knows them.
+    pub known: BTreeSet<NodeId>,
     /// Its replicas, by group.
     pub replicas: Vec<ReplicaRow>,
 }
@@ -83,11 +91,8 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
     if lost.contains(&member.node) {
         return Err(setup("this node is named as lost, and its directory is here: name the other ones"));
     }
-    if let Some(other) = order.others.iter().find(|report| report.cluster != member.cluster) {
-        return Err(setup(&format!("the report of {} is of another cluster", other.name)));
-    }
-    let name = identity.identity.name.to_string();
-    let mut report = SurvivorReport { cluster: member.cluster, node: member.node, name, replicas: Vec::new() };
+    check_reports(&member, &order.others)?;
+    let mut replicas = Vec::new();
     for group in std::iter::once(META).chain(map.shards.keys().map(|shard: &ShardId| shard.group())) {
         let copy = match stopped.replica(group).await {
             Ok(None) => continue,
@@ -95,36 +100,68 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
             Err(OpenError::Damaged { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        let verdict = copy.as_ref().map(|copy| verdict(member.node, &lost, copy, &reported(&order.others, group)));
         let shard = ShardId::of_group(group).map(|shard| shard.0);
-        report.replicas.push(ReplicaRow { group, shard, copy, verdict });
+        replicas.push(ReplicaRow { group, shard, copy, verdict: None });
+    }
+    let (name, known) = (identity.identity.name.to_string(), map.nodes.keys().copied().collect());
+    let mut report =
+        SurvivorReport { format: FORMAT, cluster: member.cluster, node: member.node, name, known, replicas };
+    let all: Vec<SurvivorReport> = order.others.iter().chain([&report]).cloned().collect();
+    let known = all.iter().flat_map(|report| report.known.iter().copied()).collect();
+    for row in report.replicas.iter_mut().filter(|row| row.copy.is_some()) {
+        row.verdict = Some(verdict(member.node, &lost, &known, &reported(&all, row.group)));
     }
     if order.carry_out {
-        carry_out(&stopped, &mut identity, member, &report).await?;
+        carry_out(&stopped, &mut identity, member, &report, &all).await?;
     }
     Ok(report)
 }
 
+/// Refuses reports that cannot be of the other survivors.
+fn check_reports(member: &Membership, others: &[SurvivorReport]) -> Result<(), NodeError> {
+    let mut seen = BTreeSet::from([member.node]);
+    for report in others {
+        let name = &report.name;
+        let wrong = match report {
+            _ if report.format != FORMAT => {
+                format!("the report of {name} is of another release: print it again with this one")
+            }
+            _ if report.cluster != member.cluster => format!("the report of {name} is of another cluster"),
+            _ if report.node == member.node => format!("the report of {name} is this node's own: leave it out"),
+            _ if !seen.insert(report.node) => format!("there are two reports of {name}: give the newer one"),
+            _ => continue,
+        };
+        return Err(NodeError::setup("the recovery", wrong));
+    }
+    Ok(())
+}
+
 /// The groups are written down first: whatever happens then, the map is told of those that did change, and refuses
-/// what it hears of others.
+/// what it hears of others. The map's own group learns of it by its log, before it takes any other command.
 async fn carry_out(
     stopped: &StoppedNode,
     identity: &mut IdentityFile,
     member: Membership,
     report: &SurvivorReport,
+    all: &[SurvivorReport],
 ) -> Result<(), NodeError> {
     let alone = report.replicas.iter().filter(|row| row.verdict == Some(Verdict::GoesOnAlone));
     let alone: BTreeSet<GroupId> = alone.map(|row| row.group).collect();
     let recovered = &member.recovered | &alone;
+    let node = member.node;
     identity.set_member(Membership { recovered, ..member })?;
     for group in alone {
-        stopped.become_only_voter(group).await?;
+        let heard = reported(all, group).into_values().flatten().map(|copy| copy.term).max();
+        let recover_map = |at| MetaCommand::RecoverMap { node, at }.encode();
+        let then: Option<&(dyn Fn(u64) -> Bytes + Sync)> = (group == META).then_some(&recover_map);
+        stopped.become_only_voter(group, heard.unwrap_or(0), then).await?;
     }
     Ok(())
 }
 
 fn survivor(replica: StoredReplica) -> Survivor {
-    Survivor { voters: replica.voters, learners: replica.learners, last: replica.last }
+    let StoredReplica { voters, learners, last, term, .. } = replica;
+    Survivor { voters, learners, last, term }
 }
 
 /// The map as far as this node has it: names and shards do not depend on the last changes.
@@ -144,8 +181,8 @@ fn number_of(map: &ClusterMap, name: &str) -> Result<NodeId, NodeError> {
     map.node_named(name).or_else(|| name.parse().ok()).ok_or_else(unknown)
 }
 
-/// What the others say of one group: who does not mention it holds nothing of it.
-fn reported(others: &[SurvivorReport], group: GroupId) -> BTreeMap<NodeId, Option<Survivor>> {
+/// What the survivors say of one group: who does not mention it holds nothing of it.
+fn reported(all: &[SurvivorReport], group: GroupId) -> BTreeMap<NodeId, Option<Survivor>> {
     let of_group = |report: &SurvivorReport| report.replicas.iter().find(|row| row.group == group)?.copy.clone();
-    others.iter().map(|report| (report.node, of_group(report))).collect()
+    all.iter().map(|report| (report.node, of_group(report))).collect()
 }

@@ -142,6 +142,7 @@ impl ClusterMap {
             MetaCommand::Cancel { operation, at_ms } => self.cancel(operation, at_ms),
             MetaCommand::Plan { epoch, at_ms, change } => self.plan(epoch, at_ms, change),
             MetaCommand::Recover { group, node, at } => self.recover(group, node, at),
+            MetaCommand::RecoverMap { node, at } => self.recover_map(node, at),
             MetaCommand::Confirm { group, planned, members, at } => self.confirm(group, planned, members, at),
             MetaCommand::Once { .. } => {
                 MetaReply::Refused { reason: "a named change is none of the map's own".to_owned() }

@@ -154,6 +154,14 @@ pub enum MetaCommand {
         /// The change, encoded; none of this kind.
         change: Bytes,
     },
+    /// The map's own group had lost its majority and goes on with one member, by the operator's order. What the lost ones
+    /// gave out is not known: all numbers and the epoch go on far beyond it.
+    RecoverMap {
+        /// Its only member.
+        node: NodeId,
+        /// Log index of the membership in the group's log.
+        at: u64,
+    },
 }
 
 /// What became of a [`MetaCommand`].
@@ -315,9 +323,12 @@ impl MetaCommand {
             | Self::Cancel { .. }
             | Self::SetAddress { .. }
             | Self::SetFieldIndex { .. } => true,
-            Self::Form { .. } | Self::Plan { .. } | Self::Confirm { .. } | Self::Recover { .. } | Self::Once { .. } => {
-                false
-            }
+            Self::Form { .. }
+            | Self::Plan { .. }
+            | Self::Confirm { .. }
+            | Self::Recover { .. }
+            | Self::RecoverMap { .. }
+            | Self::Once { .. } => false,
         }
     }
 }

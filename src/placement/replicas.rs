@@ -5,10 +5,15 @@
 
 use std::collections::BTreeSet;
 
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{GroupId, NodeId};
 use serde::{Deserialize, Serialize};
 
 use super::{ClusterMap, META, MetaReply, NodeState, OperationOutcome, OperationState, ShardId};
+
+/// How many epochs, and numbers of each kind, a recovered map skips: more than were given out since its last change. Four
+/// thousand million recoveries use them up.
+const LOST_NUMBERS: u64 = 1 << 32;
 
 /// Desired and confirmed homes of one group.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -184,6 +189,19 @@ impl ClusterMap {
             self.prefer(shard, node);
         }
         MetaReply::Confirmed
+    }
+
+    /// As [`recover`](Self::recover) for the map's own group. Its last changes may be lost, and with them numbers that were
+    /// given out: a collection that got one of those again would show the lost one's points. So all counters skip
+    /// [`LOST_NUMBERS`], and so does the epoch, for which the processes that hold a lost map take this one for newer.
+    pub(super) fn recover_map(&mut self, node: NodeId, at: u64) -> MetaReply {
+        let reply = self.recover(META, node, at);
+        if reply == MetaReply::Confirmed && !is_planted(Mutant::ReusesNumbers) {
+            for counter in [&mut self.epoch, &mut self.next_collection, &mut self.next_node, &mut self.next_operation] {
+                *counter = counter.saturating_add(LOST_NUMBERS);
+            }
+        }
+        reply
     }
 
     /// Takes the word of a group's leader that the group is where `planned` wanted it.

@@ -1,9 +1,10 @@
 //! The map's rules, and the properties every first map has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use raft_groups::NodeId;
+use raft_groups::mutants::{Mutant, plant};
 
 use super::*;
 use crate::engine::{CollectionConfig, CollectionId, Distance, FieldType, VectorParams};
@@ -200,4 +201,32 @@ fn shards_and_groups_number_each_other() {
     assert_eq!(ShardId(0).group(), raft_groups::GroupId(1));
     assert_eq!(ShardId::of_group(ShardId(41).group()), Some(ShardId(41)));
     assert_eq!(ShardId::of_group(META), None);
+}
+
+#[test]
+fn a_recovered_map_gives_out_no_number_that_a_lost_one_may_have_given_out() {
+    let mut kept = formed();
+    create(&mut kept, "kept", 4);
+    // What a majority that is lost had acknowledged beside it.
+    let mut lost = kept.clone();
+    let MetaReply::Created { entry: lost_entry } = create(&mut lost, "lost", 4) else { panic!("it is new") };
+    lost.apply(MetaCommand::Rebalance { at_ms: 1 });
+
+    let mut recovered = kept.clone();
+    assert_eq!(recovered.apply(MetaCommand::RecoverMap { node: 2, at: 90 }), MetaReply::Confirmed);
+    assert_eq!(recovered.meta.actual, BTreeSet::from([2]));
+    let MetaReply::Created { entry } = create(&mut recovered, "new", 4) else { panic!("it is new") };
+    assert!(entry.id > lost_entry.id && recovered.epoch > lost.epoch);
+    assert!(recovered.next_node > lost.next_node && recovered.next_operation > lost.next_operation);
+
+    // Told again, as a node does that does not know whether it was heard, it changes nothing.
+    let before = recovered.clone();
+    assert_eq!(recovered.apply(MetaCommand::Recover { group: META, node: 2, at: 90 }), MetaReply::Stale);
+    assert_eq!(recovered.apply(MetaCommand::RecoverMap { node: 2, at: 90 }), MetaReply::Stale);
+    assert_eq!(recovered, before);
+
+    let _bug = plant(Mutant::ReusesNumbers);
+    kept.apply(MetaCommand::RecoverMap { node: 2, at: 90 });
+    let MetaReply::Created { entry } = create(&mut kept, "new", 4) else { panic!("it is new") };
+    assert_eq!(entry.id, lost_entry.id, "the bug is not planted");
 }

@@ -138,6 +138,10 @@ impl Errand {
             Err(error) => error,
         };
         match error {
+            CallError::Lapsed { reason } => match self.shard {
+                Some(shard) => Turn::Failed(RouteError::TokenLapsed { shard, reason }),
+                None => self.broken(reason),
+            },
             CallError::Refused(refusal) => Turn::Failed(RouteError::Refused { refusal }),
             CallError::Unfit { reason } | CallError::Broken { reason } => self.broken(reason),
             CallError::Busy { limit } => {
@@ -208,7 +212,7 @@ impl Errand {
             Some(Trouble::Stale(_)) => late("every replica that answers is too stale".to_owned()),
             Some(Trouble::Late(reason)) => late(reason),
             Some(Trouble::Behind(applied)) => {
-                late(format!("a replica has applied index {applied}, which is not yet what `after` asks for"))
+                late(format!("a replica has applied index {applied}, which is not yet what the read is to see"))
             }
         }
     }

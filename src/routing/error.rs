@@ -90,6 +90,14 @@ pub enum RouteError {
         /// The bound asked for.
         bound_ms: u64,
     },
+    /// The read is to come after a write that the shard's log does not have, and never will. Drop the token.
+    #[error("`after` names what shard {shard} does not hold: {reason}")]
+    TokenLapsed {
+        /// The shard.
+        shard: ShardId,
+        /// How it is known.
+        reason: String,
+    },
     /// The fate of a write to one shard is unknown. Retry only under the same request id.
     #[error("the outcome of the write to {} is unknown: {reason}", group(.shard))]
     Unknown {
@@ -184,6 +192,7 @@ impl RouteError {
             | Self::NoLeader { .. }
             | Self::NoQuorum { .. }
             | Self::Stale { .. }
+            | Self::TokenLapsed { .. }
             | Self::Overloaded { .. }
             | Self::Stopped { .. }
             | Self::NotFormed

@@ -48,4 +48,4 @@ pub use request::{Acknowledge, CallOptions, Collection, PageSearch, ReadOptions}
 pub use ring::{Ring, point_hash};
 pub use router::Router;
 pub use service::{Service, Vitals};
-pub use token::{BadToken, SessionToken};
+pub use token::{BadToken, LogPoint, SessionToken};

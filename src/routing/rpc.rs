@@ -12,7 +12,7 @@ use raft_groups::{GroupId, NodeId, ReadMode, ReadPoint};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::NodeReport;
+use super::{LogPoint, NodeReport};
 use crate::engine::{
     self, CountQuery, GetQuery, Lifetime, MadeBy, Record, Refusal, ScrollPage, ScrollQuery, SearchQuery,
 };
@@ -79,8 +79,8 @@ pub enum Call {
         group: GroupId,
         /// How fresh.
         mode: ReadMode,
-        /// A log index that must have been applied.
-        after: Option<u64>,
+        /// A place in the log that must have been applied.
+        after: Option<LogPoint>,
         /// For how many milliseconds the replica may have heard nothing of its leader.
         max_staleness_ms: Option<u64>,
         /// What to look at; calls of one request to several shards share it.
@@ -217,6 +217,11 @@ pub enum CallError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The log will never get to the place that the read is to come after.
+    Lapsed {
+        /// How it is known.
+        reason: String,
+    },
 }
 
 /// Why a node gave no answer to a whole request.
@@ -297,11 +302,11 @@ impl Call {
         }
     }
 
-    /// The same call, of a replica that has applied `index` where it is a read. A write sees what was before it anyway.
-    pub fn not_before(self, index: u64) -> Self {
+    /// The same call, of a replica that has applied `point` where it is a read. A write sees what was before it anyway.
+    pub fn not_before(self, point: LogPoint) -> Self {
         match self {
             Self::Read { group, mode, after, max_staleness_ms, query } => {
-                let after = Some(after.map_or(index, |after| after.max(index)));
+                let after = Some(after.map_or(point, |after| after.max(point)));
                 Self::Read { group, mode, after, max_staleness_ms, query }
             }
             other => other,

@@ -3,6 +3,7 @@
 //! Writes go through the group's log. Reads wait until the replica is fresh enough, then look at its machine on threads
 //! of their own: a search would delay the heartbeats of every group if it ran on the async workers.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use futures::future::join;
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt as _};
-use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoint, Role, WriteError};
+use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoint, Role, WriteError, recoveries};
 use tokio::time::Instant;
 
 use super::group_time::may_be_proposed;
@@ -19,7 +20,7 @@ use super::local::LocalGroups;
 use super::look::{part, parts, whole};
 use super::pool::{Full, Pool};
 use super::rpc::{Call, CallAnswer, CallError, Found, MAX_CALLS, Query};
-use super::{NodeReport, proposal, report};
+use super::{LogPoint, NodeReport, proposal, report};
 use crate::engine::{Engine, Entry, Lifetime};
 use crate::placement::{META, MetaMachine, ShardId};
 
@@ -266,7 +267,7 @@ async fn settle<S: Stream<Item = T> + Unpin, T>(steps: &mut S) -> Vec<T> {
 /// How fresh a replica must be for a read.
 struct Wanted {
     mode: ReadMode,
-    after: Option<u64>,
+    after: Option<LogPoint>,
     max_staleness_ms: Option<u64>,
 }
 
@@ -279,13 +280,57 @@ impl Wanted {
             let reason = "this replica is still being filled".to_owned();
             return Err(CallError::NotHere { reason });
         }
-        if let Some(after) = self.after.filter(|after| *after > point.index) {
-            point = replica.wait_applied(after, deadline).await.map_err(fail)?;
+        if let Some(after) = self.after {
+            point = reach(replica, self.mode, point, after, deadline).await?;
         }
         match self.max_staleness_ms {
             Some(bound) if self.mode == ReadMode::Follower => within(point, bound),
             _ => Ok(point),
         }
+    }
+}
+
+/// How long a follower waits for a place in the log before its leader is asked whether there is one.
+const ASK_AFTER: Duration = Duration::from_millis(100);
+
+/// Waits until `after` is applied, where the log has it.
+async fn reach(
+    replica: &Group<Engine>,
+    mode: ReadMode,
+    point: ReadPoint,
+    after: LogPoint,
+    deadline: Instant,
+) -> Result<ReadPoint, CallError> {
+    let fail = |error| read_error(error, replica);
+    if is_there(&point, after, mode != ReadMode::Follower)? {
+        return Ok(point);
+    }
+    let soon = deadline.min(Instant::now() + ASK_AFTER);
+    if recoveries(point.term) == after.recovered
+        && let Ok(point) = replica.wait_applied(after.index, soon).await
+    {
+        return Ok(point);
+    }
+    let confirmed = replica.read(ReadMode::Linearizable, deadline).await;
+    if let Ok(point) = confirmed {
+        return is_there(&point, after, true).map(|_| point);
+    }
+    let point = replica.wait_applied(after.index, deadline).await.map_err(fail)?;
+    if is_there(&point, after, false)? { Ok(point) } else { Err(CallError::Behind { applied: point.index }) }
+}
+
+/// Whether a state holds `after`. `is_newest` says that it holds all that was acknowledged before it was asked for: what it
+/// does not hold, nobody was told of.
+fn is_there(point: &ReadPoint, after: LogPoint, is_newest: bool) -> Result<bool, CallError> {
+    let lapsed = |reason: &str| Err(CallError::Lapsed { reason: reason.to_owned() });
+    match recoveries(point.term).cmp(&after.recovered) {
+        Ordering::Greater => lapsed(
+            "the shard was recovered without its majority since the token was given, and may have lost what it stands for; \
+             read without `after`, and look what is there",
+        ),
+        Ordering::Equal if after.index <= point.index => Ok(true),
+        _ if is_newest => lapsed("nothing that was acknowledged is so far in its log; read without `after`"),
+        _ => Ok(false),
     }
 }
 
@@ -342,6 +387,20 @@ fn not_run(error: Full) -> CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_that_no_log_will_reach_is_refused_and_not_waited_for() {
+        let point = |term, index| ReadPoint { role: Role::Follower, term, index, leader_contact: None };
+        let after = |recovered, index| LogPoint { recovered, index };
+        let lapsed = |found: Result<bool, CallError>| matches!(found, Err(CallError::Lapsed { .. }));
+        let recovered = 1 << 40 | 7;
+        assert_eq!(is_there(&point(5, 9), after(0, 9), true), Ok(true));
+        assert_eq!(is_there(&point(5, 9), after(0, 10), false), Ok(false), "a follower may be behind");
+        assert!(lapsed(is_there(&point(5, 9), after(0, 10), true)), "a leader is not");
+        assert!(lapsed(is_there(&point(recovered, 9), after(0, 3), false)), "it may have been lost");
+        assert_eq!(is_there(&point(recovered, 9), after(1, 9), false), Ok(true));
+        assert_eq!(is_there(&point(5, 99), after(1, 9), false), Ok(false), "it does not know of the recovery yet");
+    }
 
     #[test]
     fn writes_wait_for_the_index_only_where_it_is_far_behind() {

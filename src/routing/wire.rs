@@ -7,6 +7,7 @@ use bytes::Bytes;
 use raft_groups::{GroupId, NodeId, ReadMode};
 use serde::{Deserialize, Serialize};
 
+use super::LogPoint;
 use super::rpc::{Call, Query, RouteRequest};
 use crate::engine::Lifetime;
 
@@ -31,7 +32,7 @@ enum PackedCall {
     Read {
         group: GroupId,
         mode: ReadMode,
-        after: Option<u64>,
+        after: Option<LogPoint>,
         max_staleness_ms: Option<u64>,
         /// Place among the queries.
         query: usize,
@@ -106,7 +107,7 @@ mod tests {
         let read = |group, query: &Arc<Query>| Call::Read {
             group: GroupId(group),
             mode: ReadMode::Lease,
-            after: Some(group),
+            after: Some(LogPoint { recovered: 0, index: group }),
             max_staleness_ms: None,
             query: query.clone(),
         };

@@ -262,3 +262,54 @@ async fn of_two_survivors_the_one_that_holds_more_goes_on() -> Result<()> {
     settle(&cluster, "d", &ledger).await?;
     cluster.finish()
 }
+
+/// A third node is replaced while it is down; then the two that know of it are lost. It and the new one both run the tool,
+/// each with the other's report. It holds an older membership, in which it would be the only one left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_survivor_that_was_replaced_does_not_found_a_second_group() -> Result<()> {
+    let _place = place().await;
+    seed("one-was-replaced");
+    let args = ["--shards", "1", "--node-lost-after-ms", "600000"];
+    let mut cluster = Cluster::start(options("one-was-replaced").args(&args)).await?;
+    ledger_collection(&cluster.client(0), "d").await?;
+    let ledger = Ledger::new(SIZE);
+    for key in 0..10 {
+        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+    }
+    same_state(&cluster).await?;
+    cluster.kill(0);
+    let newcomer = cluster.start_joiner(1)?;
+    cluster.wait_answers(newcomer).await?;
+    let joined = operation_of(adopt(&cluster.client(1), &cluster, newcomer).await)?;
+    done(&[cluster.client(1)], &joined).await?;
+    let left = operation_of(delete(&cluster.client(1), "/cluster/nodes/node1?force=true").await)?;
+    done(&[cluster.client(1)], &left).await?;
+    for key in 10..30 {
+        put_until_acknowledged(&cluster.client(1 + key as usize % 3), "d", &ledger, key).await?;
+    }
+    same_state(&cluster).await?;
+    cluster.kill(1);
+    cluster.kill(2);
+    ensure!(cluster.terminate(newcomer).await? == Some(0), "a clean stop");
+
+    let lost = ["--lost", "node2,node3"];
+    let mut reports = Vec::new();
+    for index in [0, newcomer] {
+        let told = recover(&mut cluster, index, &[&lost[..], &["-o", "json"]].concat()).await?;
+        let path = cluster.logs().join(format!("report{index}.json"));
+        std::fs::write(&path, &told.stdout)?;
+        reports.push(path.to_string_lossy().into_owned());
+    }
+    let replaced = recover(&mut cluster, 0, &[&lost[..], &["--others", &reports[1], "--yes"]].concat()).await?;
+    ensure!(!replaced.stdout.contains("goes on alone") && replaced.stdout.contains("no member"), "{replaced:?}");
+    let newer = recover(&mut cluster, newcomer, &[&lost[..], &["--others", &reports[0], "--yes"]].concat()).await?;
+    ensure!(newer.code == Some(0) && newer.stdout.matches("goes on alone").count() == 2, "{newer:?}");
+    println!("{}{}", replaced.stdout, newer.stdout);
+
+    cluster.restart(newcomer)?;
+    for key in 30..40 {
+        put_until_acknowledged(&cluster.client(newcomer), "d", &ledger, key).await?;
+    }
+    settle(&cluster, "d", &ledger).await?;
+    cluster.finish()
+}

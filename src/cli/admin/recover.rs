@@ -20,7 +20,8 @@ survivor holds is gone.
      It changes nothing, and tells what the node holds.
   3. On each again, with the reports of all others:
      quiver cluster unsafe-recover --data-dir DIR --lost node2,node3 --others A.json,B.json --yes
-     Of each group that has lost its majority, the replica that holds the most goes on alone.
+     Of each group that has lost its majority, the member that holds the most goes on alone. Every node that is neither
+     lost nor has reported is asked for: it may hold more.
   4. Start the survivors. They make new replicas by themselves where there is room.
   5. quiver node leave node2; quiver node leave node3. Never start the lost nodes again with their old directories.
 
@@ -78,7 +79,11 @@ fn told(report: &SurvivorReport, done: bool) -> String {
     for row in &report.replicas {
         let group = row.shard.map_or_else(|| "map".to_owned(), |shard| format!("shard {shard}"));
         let (voters, term, index) = match &row.copy {
-            Some(copy) => (list(&copy.voters), copy.last.0.to_string(), copy.last.1.to_string()),
+            Some(copy) => (
+                copy.voters.iter().map(list).collect::<Vec<_>>().join(" and "),
+                copy.last.0.to_string(),
+                copy.last.1.to_string(),
+            ),
             None => ("?".to_owned(), "?".to_owned(), "?".to_owned()),
         };
         table.row([group, voters, term, index, fate(row.verdict.as_ref(), done)]);

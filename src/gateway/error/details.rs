@@ -59,6 +59,7 @@ fn routed(error: &RouteError) -> Value {
         RouteError::Stale { shard, staleness_ms, bound_ms } => {
             json!({"shard": shard.0, "staleness_ms": staleness_ms, "max_staleness_ms": bound_ms})
         }
+        RouteError::TokenLapsed { shard, .. } => json!({"shard": shard.0}),
         RouteError::Unknown { shard, .. } | RouteError::Stopped { shard, .. } => group(*shard),
         RouteError::NotEverywhere { missing } => json!({"missing": names(missing)}),
         RouteError::PartialWrite { done, done_shards, failed } => partial(done, done_shards, failed),

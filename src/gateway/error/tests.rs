@@ -104,6 +104,10 @@ fn routed() -> Vec<ApiError> {
         RouteError::NoQuorum { shard: None, reason: text("the read index"), missing: missing.clone() },
         RouteError::Stale { shard: ShardId(1), staleness_ms: Some(900), bound_ms: 50 },
         RouteError::Stale { shard: ShardId(1), staleness_ms: None, bound_ms: 50 },
+        RouteError::TokenLapsed {
+            shard: ShardId(1),
+            reason: "it was recovered since; read without `after`".to_owned(),
+        },
         RouteError::Deadline { committed: Committed::No, reason: text("shard 1") },
         RouteError::Overloaded { limit: text("peer_calls") },
         RouteError::Stopped { shard, reason: text("the disk is full; free some space and restart") },

@@ -20,9 +20,9 @@ use crate::gateway::backend::{Backend, Rows};
 use crate::gateway::{GatewayState, Introduction, Limits, LinkSwitch, LocalNode, NodeHealth, router};
 use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, NodeState, ShardId};
 use crate::routing::{
-    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, NodeOverview, NodeReport, Overview,
-    PageSearch, ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SearchAnswer, SessionToken, ShardEvidence,
-    WriteOutcome, WrittenPoint, points_by_field,
+    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, LogPoint, NodeOverview, NodeReport,
+    Overview, PageSearch, ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SearchAnswer, SessionToken,
+    ShardEvidence, WriteOutcome, WrittenPoint, points_by_field,
 };
 
 const SHARD: ShardId = ShardId(0);
@@ -94,7 +94,7 @@ impl FakeCluster {
     }
 
     fn token(&self) -> SessionToken {
-        SessionToken(BTreeMap::from([(SHARD, *self.index.lock())]))
+        SessionToken([(SHARD, LogPoint { recovered: 0, index: *self.index.lock() })].into())
     }
 
     fn answer<T>(&self, value: T, options: ReadOptions) -> Result<Answer<T>, RouteError> {

@@ -13,7 +13,7 @@ use super::super::scatter::Outcome;
 use super::{Router, unfit_answer};
 use crate::engine::{CollectionConfig, Command, Lifetime, MadeBy, Refusal, Reply, RequestId};
 use crate::placement::{CollectionEntry, META, MetaCommand, MetaReply, ShardId};
-use crate::routing::{Collection, Committed, Created, RouteError};
+use crate::routing::{Collection, Committed, Created, LogPoint, RouteError};
 
 impl Router {
     /// A collection by name. A name the cached map does not know is looked up in the map's group first, and any name after
@@ -108,13 +108,13 @@ impl Router {
         }
     }
 
-    /// Makes a collection known to shards; the log index per shard, from which on it is.
+    /// Makes a collection known to shards; the place in each shard's log, from which on it is.
     pub(in crate::routing) async fn introduce(
         &self,
         shards: &[ShardId],
         entry: &CollectionEntry,
         deadline: Instant,
-    ) -> Vec<Result<u64, RouteError>> {
+    ) -> Vec<Result<LogPoint, RouteError>> {
         let command = Command::CreateCollection { collection: entry.id, config: entry.config.clone() };
         let known_from = self.tell(shards, &command, deadline).await;
         if entry.schema_version > 0 {
@@ -130,13 +130,13 @@ impl Router {
         known_from
     }
 
-    /// Carries out one command in several shards; its log index in each.
+    /// Carries out one command in several shards; its place in the log of each.
     pub(super) async fn tell(
         &self,
         shards: &[ShardId],
         command: &Command,
         deadline: Instant,
-    ) -> Vec<Result<u64, RouteError>> {
+    ) -> Vec<Result<LogPoint, RouteError>> {
         let command = command.encode();
         let errand = |shard: &ShardId| {
             let call =
@@ -180,12 +180,12 @@ impl Router {
     }
 }
 
-fn done_at(outcome: Outcome) -> Result<u64, RouteError> {
-    let (_, CallAnswer::Written { index, reply, .. }) = outcome? else {
+fn done_at(outcome: Outcome) -> Result<LogPoint, RouteError> {
+    let (_, CallAnswer::Written { index, term, reply, .. }) = outcome? else {
         return Err(unfit_answer(Committed::Unknown));
     };
     match Reply::decode(&reply) {
-        Ok(Reply::Created | Reply::Dropped | Reply::SchemaSet) => Ok(index),
+        Ok(Reply::Created | Reply::Dropped | Reply::SchemaSet) => Ok(LogPoint::new(term, index)),
         Ok(Reply::Refused(refusal)) => Err(RouteError::Refused { refusal }),
         _ => Err(unfit_answer(Committed::Unknown)),
     }

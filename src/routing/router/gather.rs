@@ -52,12 +52,12 @@ impl Router {
         let shards: Vec<ShardId> = places.iter().map(|place| calls[*place].0).collect();
         let known_from = self.introduce(&shards, entry, deadline).await;
         let (mut cured, mut retried, mut errands) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, index) in places.into_iter().zip(known_from) {
+        for (place, point) in places.into_iter().zip(known_from) {
             let (shard, call) = &calls[place];
-            match index {
-                Ok(index) => {
+            match point {
+                Ok(point) => {
                     retried.push(place);
-                    errands.push(Errand::new(Some(*shard), call.clone().not_before(index)));
+                    errands.push(Errand::new(Some(*shard), call.clone().not_before(point)));
                 }
                 Err(error) => cured.push((place, Err(error))),
             }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Router, unfit_answer};
 use crate::engine::{Command, FieldType, Refusal};
 use crate::placement::{CollectionEntry, MetaCommand, MetaReply, ShardId};
-use crate::routing::{Collection, Committed, Indexed, RouteError};
+use crate::routing::{Collection, Committed, Indexed, LogPoint, RouteError};
 
 impl Router {
     /// Says whether a payload field is indexed, and as what; `None`: not any more. With `wait`, tells every shard before
@@ -79,7 +79,7 @@ impl Router {
     ) -> Vec<Result<(), RouteError>> {
         let CollectionEntry { id: collection, payload_schema: schema, schema_version: version, .. } = entry.clone();
         let told = self.tell(shards, &Command::SetPayloadSchema { collection, version, schema }, deadline).await;
-        let settled = |told: Result<u64, RouteError>| match told {
+        let settled = |told: Result<LogPoint, RouteError>| match told {
             Ok(_) => Ok(()),
             Err(RouteError::Refused { refusal: Refusal::CollectionNotFound { .. } }) => Ok(()),
             Err(error) => Err(error),

@@ -14,8 +14,8 @@ use super::{Router, unfit_answer};
 use crate::engine::{CollectionId, Command, Lifetime, PointId, PointWrite, Refusal, Reply, RequestId, Selector};
 use crate::placement::ShardId;
 use crate::routing::{
-    Acknowledge, CallOptions, Collection, Committed, DeleteOutcome, Ring, RouteError, SessionToken, ShardEvidence,
-    WriteOutcome, WrittenPoint,
+    Acknowledge, CallOptions, Collection, Committed, DeleteOutcome, LogPoint, Ring, RouteError, SessionToken,
+    ShardEvidence, WriteOutcome, WrittenPoint,
 };
 
 /// One shard's part of a write, and the places of its items in the request.
@@ -198,7 +198,7 @@ impl Tally {
             _ => return Err(unfit_answer(Committed::Unknown)),
         }
         self.done.push(shard);
-        self.token.raise(shard, index);
+        self.token.raise(shard, LogPoint::new(term, index));
         let point = ReadPoint { role: Role::Leader, term, index, leader_contact: None };
         self.took.push((shard, leader, point));
         self.lagging.extend(lagging);

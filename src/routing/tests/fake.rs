@@ -225,7 +225,7 @@ impl State {
             Call::Read { group, mode, after, max_staleness_ms, query } => {
                 let group = &self.shards[group];
                 let point = group.point(me, *mode, staleness)?;
-                if after.is_some_and(|after| after > group.index) {
+                if after.is_some_and(|after| after.index > group.index) {
                     return Err(CallError::Behind { applied: group.index });
                 }
                 if max_staleness_ms.is_some_and(|bound| staleness.as_millis() > u128::from(bound)) {

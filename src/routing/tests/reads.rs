@@ -13,7 +13,7 @@ use crate::engine::{
 };
 use crate::placement::{ClusterMap, ShardId};
 use crate::routing::rpc::CallError;
-use crate::routing::{Acknowledge, Collection, PageSearch, ReadOptions, RouteError, Router, SessionToken};
+use crate::routing::{Acknowledge, Collection, LogPoint, PageSearch, ReadOptions, RouteError, Router, SessionToken};
 
 async fn filled() -> (FakeCluster, Collection) {
     let (cluster, docs) = docs().await;
@@ -190,7 +190,7 @@ async fn a_stale_neighbour_is_passed_over_and_nobody_fresh_is_said_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_token_from_the_future_is_waited_for_until_the_deadline() {
     let (cluster, docs) = filled().await;
-    let after = Some(SessionToken([(ShardId(2), 1_000)].into()));
+    let after = Some(SessionToken([(ShardId(2), LogPoint { recovered: 0, index: 1_000 })].into()));
     let error = count(&cluster.router(Some(1)), &docs, ReadOptions { after, ..read(ReadMode::Follower) }).await;
     assert!(matches!(error, Err(RouteError::Deadline { .. })), "{error:?}");
 }

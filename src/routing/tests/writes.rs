@@ -21,7 +21,7 @@ async fn results_come_in_the_requests_order_with_shard_and_version() {
     for (place, written) in outcome.results.iter().enumerate() {
         assert_eq!(written.id, PointId::Num(place as u64));
         assert_eq!(written.shard, ring.shard(docs.entry.id, written.id));
-        assert_eq!(outcome.token.0[&written.shard], written.version);
+        assert_eq!(outcome.token.0[&written.shard].index, written.version);
     }
     assert_eq!((outcome.results.len(), cluster.points()), (100, 100));
 }
