@@ -65,6 +65,13 @@ impl<M: Machine> Group<M> {
         self.replica.peers.group
     }
 
+    /// What contradicts this replica's applied state, where something does: it has stopped for good, and is to be had
+    /// anew from the others.
+    pub fn damage(&self) -> Option<crate::OpenError> {
+        let what = || format!("this node's replica of {}", self.id());
+        self.replica.log.damage().map(|found| crate::host::damaged_replica(what(), found))
+    }
+
     /// The machine in its applied state. A snapshot from the leader replaces it, so take it anew for each request.
     pub fn machine(&self) -> Arc<M> {
         self.replica.applied.machine.read().clone()

@@ -355,7 +355,7 @@ pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bo
 
 /// Compares what the two stores hold of one replica: each must account for what the other has.
 fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Result<(), String> {
-    let (vote, last, purged) = log.summary();
+    let (vote, last, _) = log.summary();
     let header = state.header();
     let applied = header.applied;
     if !was_opened && (vote.is_some() || last.is_some() || applied.is_some()) {
@@ -366,14 +366,7 @@ fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Resul
     if newest_term.unwrap_or(0) > vote.map_or(0, |vote| vote.leader_id.term) {
         return Err("its vote is older than its log, so a vote was lost".to_owned());
     }
-    // Entries are applied once they are durable here, so only a snapshot just installed can be ahead of the log.
-    if last < applied && applied != header.installed {
-        return Err("its log ends before its state, so entries were lost".to_owned());
-    }
-    if purged > applied {
-        return Err("its log was purged beyond its state, so state was lost".to_owned());
-    }
-    Ok(())
+    log.check_under(applied, header.installed)
 }
 
 fn damaged(what: String, found: &str) -> OpenError {

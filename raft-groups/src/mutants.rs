@@ -32,6 +32,12 @@ pub enum Mutant {
     TrustsDamage,
     /// A snapshot is installed over the old state, whose other keys stay.
     KeepsOldKeys,
+    /// What is applied may be cut off the log, and be contradicted by a leader.
+    CutsApplied,
+    /// An entry is applied whatever was applied before it.
+    AppliesWithGaps,
+    /// The ends of log and state are compared by their terms before their indexes.
+    ComparesTermFirst,
     /// A replica votes though its log does not say that it is a member.
     StrangersVote,
     /// Pairs are sent in the order of a hash map.
@@ -112,6 +118,7 @@ mod planted {
             ("lease-unchecked", Mutant::LeaseUnchecked),
             ("no-read-round", Mutant::NoReadRound),
             ("silence-is-consent", Mutant::SilenceIsConsent),
+            ("cut-applied", Mutant::CutsApplied),
             ("forget-promises", Mutant::ForgetsPromises),
             ("ack-too-early", Mutant::AcksTooEarly),
             ("repeat-requests", Mutant::RepeatsRequests),

@@ -127,7 +127,7 @@ impl<M: Machine> Replica<M> {
 
     /// Why this replica no longer takes part, with the way out.
     pub fn stopped(&self) -> Option<String> {
-        stopped(&self.raft.metrics())
+        self.log.damage().map(str::to_owned).or_else(|| stopped(&self.raft.metrics()))
     }
 
     /// An error if this replica no longer takes part.
@@ -148,7 +148,7 @@ impl<M: Machine> Replica<M> {
     /// This replica's view of its group.
     pub fn status(&self) -> GroupStatus {
         let receiver = self.raft.metrics();
-        let stopped = stopped(&receiver);
+        let stopped = self.stopped();
         let metrics = receiver.borrow_watched();
         let membership = metrics.membership_config.membership();
         let committed = index_of(&metrics.local_committed);

@@ -128,6 +128,7 @@ impl Replicas {
 
     /// One look: opens, closes and erases what the map asks for.
     async fn reconcile(&self, map: &ClusterMap) {
+        self.close_damaged().await;
         for (group, _) in map.placements().filter(|(_, placement)| placement.is_home(self.me())) {
             self.open(group, map).await;
         }
@@ -140,6 +141,20 @@ impl Replicas {
             && let Err(error) = self.let_go(&unwanted).await
         {
             tracing::debug!(%error, "not everything is erased yet; the next look tries again");
+        }
+    }
+
+    /// Closes the replicas that have found themselves damaged: from then on they are treated like those that were
+    /// found damaged when they were opened.
+    async fn close_damaged(&self) {
+        let shards = self.groups.shards();
+        let shards = shards.iter().map(|(shard, group)| (shard.group(), group.damage()));
+        let meta = self.groups.meta().map(|meta| (META, meta.damage()));
+        let damaged = shards.chain(meta).filter_map(|(group, damage)| damage.map(|damage| (group, damage)));
+        for (group, damage) in damaged.collect::<Vec<_>>() {
+            quarantine(&self.groups, group, &damage);
+            self.groups.remove(group);
+            self.host.close_group(group).await;
         }
     }
 

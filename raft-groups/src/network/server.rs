@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use openraft::raft::{AppendEntriesResponse, SnapshotResponse, VoteRequest};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest};
 use openraft::storage::Snapshot;
 use tokio::time::Instant;
 
@@ -52,10 +52,18 @@ impl<M: Machine> Answer for Replica<M> {
     async fn answer(self: Arc<Self>, request: Request) -> Reply {
         let raft = &self.raft;
         let stopped = || Reply::Refused(Refusal::Stopped);
+        if self.log.damage().is_some() {
+            return stopped();
+        }
         match request {
             Request::Append(rpc) => {
                 let (at, term) = (Instant::now(), rpc.vote.leader_id.term);
                 let committed = rpc.leader_commit.filter(|committed| committed.leader_id.term == term);
+                if let Err(error) = self.check_against(&rpc).await {
+                    tracing::warn!(group = %self.peers.group, %error, "a leader's entries are not taken");
+                    return stopped();
+                }
+                let end = rpc.entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
                 let response = raft.append_entries(rpc).await;
                 if matches!(response, Ok(AppendEntriesResponse::Success | AppendEntriesResponse::Conflict)) {
                     *self.heard_leader.lock() = Some(at);
@@ -63,6 +71,9 @@ impl<M: Machine> Answer for Replica<M> {
                 if let (Some(committed), Ok(AppendEntriesResponse::Success)) = (committed, &response) {
                     let applied = index_of(&self.applied.log_id.borrow());
                     self.contact.lock().heard(at, committed.index, applied);
+                    if end.is_some_and(|end| committed.index <= end.index) {
+                        self.log.note_committed(committed);
+                    }
                 }
                 response.map_or_else(|_| stopped(), Reply::Append)
             }
@@ -82,6 +93,22 @@ impl<M: Machine> Answer for Replica<M> {
 }
 
 impl<M: Machine> Replica<M> {
+    /// Compares a leader's entries with what is applied here; where they contradict it, this replica stops as damaged.
+    async fn check_against(&self, rpc: &AppendEntriesRequest<Types>) -> std::io::Result<()> {
+        match self.log.contradiction(rpc.vote.leader_id.term, rpc.prev_log_id, &rpc.entries)? {
+            None => Ok(()),
+            Some(found) => Err(self.stop_as_damaged(found).await),
+        }
+    }
+
+    async fn stop_as_damaged(&self, found: String) -> std::io::Error {
+        let error = self.log.note_damage(found).await;
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(group = %self.peers.group, %error, "consensus had ended before it was stopped");
+        }
+        error
+    }
+
     /// Votes, or in a pre-vote says how it would.
     async fn vote(&self, rpc: VoteRequest<Types>, pre: bool) -> Reply {
         let (asked, events) = (rpc.clone(), &self.peers.events);
@@ -161,6 +188,9 @@ impl<M: Machine> Replica<M> {
         vote: Vote,
         meta: SnapshotMeta,
     ) -> std::io::Result<SnapshotAnswer> {
+        if let Some(found) = self.log.contradicted_by(vote.leader_id.term, &meta) {
+            return Err(self.stop_as_damaged(found).await);
+        }
         let installation = {
             let mut incoming = self.incoming.lock();
             let whole = |incoming: &&mut Incoming| incoming.transfer == transfer && incoming.chunks == chunks;

@@ -3,7 +3,7 @@
 //! ```text
 //! both         "quiver identity"    whose they are
 //! log store    group | 0            vote        group | 1  last purged    group | 2  mark
-//!              group | 3 | index    log entry
+//!              group | 3 | index    log entry   group | 4  what damage was found
 //! state store  group | 0            applied index, membership, current generation
 //!              group | 1 | generation | the machine's own key
 //! ```
@@ -18,6 +18,7 @@ pub enum LogKey {
     Purged,
     Opened,
     Entry(u64),
+    Damage,
 }
 
 impl LogKey {
@@ -32,6 +33,7 @@ impl LogKey {
                 key.push(3);
                 key.extend(index.to_be_bytes());
             }
+            Self::Damage => key.push(4),
         }
         key
     }

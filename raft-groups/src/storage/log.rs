@@ -15,9 +15,10 @@ use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use parking_lot::Mutex;
 
+use super::contradiction::check_unmarked;
 use super::found;
 use super::keys::LogKey;
-use super::record::{seal, unseal};
+use super::record::{put, read, unseal};
 use super::store::{Batch, EDIT_WEIGHT, Store};
 use super::syncer::{Syncer, WRITE_WEIGHT};
 use super::tail::{Known, TailEntry, after};
@@ -34,15 +35,17 @@ const PURGE_ENTRIES: u64 = 64;
 
 /// The log of one group; clones share it.
 #[derive(Clone)]
-pub struct GroupLog(Arc<Inner>);
+pub struct GroupLog(pub(super) Arc<Inner>);
 
-struct Inner {
-    group: GroupId,
+pub(super) struct Inner {
+    pub(super) group: GroupId,
     /// Where what happens to the log is told, once there is a listener to tell.
     recorder: OnceLock<Recorder>,
     store: Arc<dyn Store>,
-    syncer: Syncer,
-    known: Mutex<Known>,
+    pub(super) syncer: Syncer,
+    pub(super) known: Mutex<Known>,
+    /// Why this replica must not take part any more, where it must not.
+    pub(super) damage: OnceLock<String>,
     /// What was known to be committed when the log was opened.
     committed: Option<LogId>,
     /// How many entries from the start of the log on are durable; `None` once the store has failed.
@@ -54,8 +57,9 @@ impl GroupLog {
     /// Opens the stored log of `group`, or an empty one, and checks every record of it.
     ///
     /// # Errors
-    /// `InvalidData` where a record fails its check or the log has a hole.
+    /// `InvalidData` where a record fails its check, the log has a hole, or damage was noted.
     pub fn open(group: GroupId, store: Arc<dyn Store>, syncer: Syncer) -> io::Result<Self> {
+        check_unmarked(&*store, group)?;
         let mut known = Known {
             vote: read(&*store, group, LogKey::Vote)?,
             purged: read(&*store, group, LogKey::Purged)?,
@@ -64,14 +68,15 @@ impl GroupLog {
         let found = found::look(&*store, group, known.purged)?;
         known.last = found.last.or(known.purged);
         known.first = after(known.purged);
+        known.committed = found.committed;
         if is_planted(Mutant::ForgetsVotes) {
             let terms = known.last.map_or(0, |last| last.leader_id.term);
             known.vote = known.vote.map(|vote| Vote::new(vote.leader_id.term.min(terms), vote.leader_id.voted_for));
         }
         let (durable, durable_seen) = watch::channel(Some(after(known.last)));
-        let recorder = OnceLock::new();
-        let (known, committed) = (Mutex::new(known), found.committed);
-        Ok(Self(Arc::new(Inner { group, recorder, store, syncer, known, committed, durable, durable_seen })))
+        let (recorder, damage, committed) = (OnceLock::new(), OnceLock::new(), found.committed);
+        let known = Mutex::new(known);
+        Ok(Self(Arc::new(Inner { group, recorder, store, syncer, known, damage, committed, durable, durable_seen })))
     }
 
     /// From now on what happens to this log is told to `recorder`.
@@ -210,19 +215,6 @@ fn take(budget: &mut usize, bytes: usize) -> bool {
     within
 }
 
-fn read<T: serde::de::DeserializeOwned>(store: &dyn Store, group: GroupId, key: LogKey) -> io::Result<Option<T>> {
-    let key = key.of(group);
-    store.get(&key)?.map(|record| unseal(&key, &record)).transpose()
-}
-
-fn put<T: serde::Serialize>(batch: &mut Batch, group: GroupId, key: LogKey, value: &T) -> usize {
-    let key = key.of(group);
-    let record = seal(&key, value);
-    let bytes = record.len();
-    batch.put(key, record);
-    bytes
-}
-
 /// The membership that an entry brings, where it brings one.
 fn membership(entry: &Entry) -> Option<What> {
     let EntryPayload::Membership(members) = &entry.payload else { return None };
@@ -342,6 +334,10 @@ impl RaftLogStorage<Types> for GroupLog {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let wrong = self.wrong_cut(last, &self.0.known.lock());
+        if let Some(found) = wrong {
+            return Err(self.note_damage(found).await);
+        }
         let mut batch = Batch::default();
         {
             let mut known = self.0.known.lock();

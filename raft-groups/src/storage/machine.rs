@@ -48,6 +48,9 @@ impl<M: Machine> Applier<M> {
     /// Opens the machine over its stored state. Entries of `log` are applied once they are durable in it; openraft's
     /// test suite applies entries of no log.
     pub fn open(setup: M::Setup, state: GroupState, log: Option<GroupLog>) -> io::Result<(Self, Applied<M>)> {
+        if let Some(log) = &log {
+            log.note_applied(state.header().applied);
+        }
         let machine = Arc::new(RwLock::new(Arc::new(M::open(&setup, &state.reader())?)));
         let (applied, log_id) = watch::channel(state.header().applied);
         Ok((Self { setup, state, log, machine: machine.clone(), applied }, Applied { machine, log_id }))
@@ -101,7 +104,8 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         while let Some(entries) = chunks.next().await {
             let machine = self.machine.read().clone();
             let mut entries = entries.into_iter().collect::<io::Result<VecDeque<_>>>()?;
-            if let (Some(log), Some((last, _))) = (&self.log, entries.back()) {
+            if let (Some(log), Some((first, _)), Some((last, _))) = (&self.log, entries.front(), entries.back()) {
+                log.claim(self.state.applied(), first.log_id, last.log_id).await?;
                 log.wait_durable(last.log_id.index).await?;
             }
             while !entries.is_empty() {
@@ -147,6 +151,9 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         let reader = self.state.reader();
         let machine = blocking(|| M::open(&self.setup, &reader))?;
         *self.machine.write() = Arc::new(machine);
+        if let Some(log) = &self.log {
+            log.note_applied(meta.last_log_id);
+        }
         self.applied.send_replace(meta.last_log_id);
         self.tell(|| What::SnapshotInstalled { index: index_of(&meta.last_log_id) });
         let state = self.state.clone();

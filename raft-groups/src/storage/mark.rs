@@ -60,5 +60,6 @@ pub async fn finish_erasing(group: GroupId, stores: &Stores) -> io::Result<()> {
     erase_range(&*stores.log, &stores.log_syncer, all_entries).await?;
     let mut batch = Batch::default();
     batch.delete(LogKey::Purged.of(group));
+    batch.delete(LogKey::Damage.of(group));
     stores.log_syncer.carry_out(batch, true).await
 }

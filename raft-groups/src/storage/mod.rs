@@ -12,6 +12,7 @@ use std::time::Duration;
 
 #[cfg(test)]
 mod conformance;
+pub(crate) mod contradiction;
 pub(crate) mod found;
 pub(crate) mod frozen;
 pub(crate) mod keys;

@@ -7,6 +7,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::keys::LogKey;
+use super::store::{Batch, Store};
+use crate::GroupId;
 use crate::mutants::{Mutant, is_planted};
 
 /// Bytes of the checksum in front of a record.
@@ -39,6 +42,21 @@ fn seal_bytes(key: &[u8], mut record: Vec<u8>) -> Bytes {
 
 fn checksum(key: &[u8], encoded: &[u8]) -> [u8; CRC_BYTES] {
     crc32c::crc32c_append(crc32c::crc32c(key), encoded).to_le_bytes()
+}
+
+/// The record of `group` under `key`, where there is one.
+pub fn read<T: DeserializeOwned>(store: &dyn Store, group: GroupId, key: LogKey) -> io::Result<Option<T>> {
+    let key = key.of(group);
+    store.get(&key)?.map(|record| unseal(&key, &record)).transpose()
+}
+
+/// Adds a record of `group` to `batch`; returns its bytes.
+pub fn put<T: Serialize>(batch: &mut Batch, group: GroupId, key: LogKey, value: &T) -> usize {
+    let key = key.of(group);
+    let record = seal(&key, value);
+    let bytes = record.len();
+    batch.put(key, record);
+    bytes
 }
 
 #[cfg(test)]

@@ -93,6 +93,11 @@ impl GroupState {
         self.0.header.lock().clone()
     }
 
+    /// The last log entry that the state reflects.
+    pub fn applied(&self) -> Option<LogId> {
+        self.0.header.lock().applied
+    }
+
     /// The stored state, for [`crate::Machine::open`].
     pub fn reader(&self) -> impl StateReader + use<> {
         Reader { prefix: keys::state_prefix(self.0.group, self.header().generation), store: self.0.store.clone() }

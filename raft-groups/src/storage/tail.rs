@@ -14,6 +14,10 @@ pub struct Known {
     pub vote: Option<Vote>,
     pub purged: Option<LogId>,
     pub last: Option<LogId>,
+    /// What the state reflects, or is about to.
+    pub applied: Option<LogId>,
+    /// The last entry that is known to be committed.
+    pub committed: Option<LogId>,
     /// Index of the first entry, where there is any.
     pub first: u64,
     /// The entries at the end of the log, without gaps.
