@@ -18,6 +18,7 @@ use crate::network::faults::Faults;
 use crate::network::server::Answer;
 use crate::network::throttle::Throttle;
 use crate::network::wire::{Envelope, Refusal, Reply, Request, decode, encode};
+use crate::promise::{self, LongestPromise, Promise};
 use crate::replica::Replica;
 use crate::storage::keys;
 use crate::storage::log::GroupLog;
@@ -55,6 +56,9 @@ struct Inner {
     /// Bounds the snapshots that this node sends.
     throttle: Arc<Throttle>,
     groups: RwLock<BTreeMap<GroupId, Open>>,
+    longest: Arc<LongestPromise>,
+    /// Whether the promises of earlier lives have run out.
+    has_waited: tokio::sync::OnceCell<()>,
     /// Before this, no replica of this node votes or campaigns.
     silent_until: Instant,
 }
@@ -70,7 +74,7 @@ impl Host {
     /// Takes the stores into use.
     ///
     /// `is_new` says that this node was never started before; only then may the stores be empty. On stores that are
-    /// not, no replica starts to take part before one longest election timeout has passed from here: a node that
+    /// not, no replica starts to take part before the longest promise that this node gave has passed from here: a node that
     /// crashed has forgotten which leader it promised not to depose, and must neither vote nor campaign until that
     /// promise has run out. What is stored can be read meanwhile.
     pub async fn open(
@@ -84,12 +88,26 @@ impl Host {
         settings.check()?;
         let stores = disk.start().map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
         let had_data = claim_stores(&stores, identity, is_new).await?;
-        let silence = if had_data { settings.restart_wait() } else { Duration::ZERO };
+        let opened = LongestPromise::open(&*stores.log, stores.log_syncer.clone(), settings.asks()).await?;
+        let (longest, waits) = (Arc::new(opened.0), settings.on_own_clock(opened.1));
+        let silence = if had_data { settings.restart_wait(waits) } else { Duration::ZERO };
         let silent_until = Instant::now() + silence;
         let throttle = Arc::new(Throttle::new(settings.snapshot_rate));
-        let (settings, groups) = (Arc::new(settings), RwLock::default());
+        let (settings, groups, has_waited) = (Arc::new(settings), RwLock::default(), Default::default());
         let events = Events::default();
-        let inner = Inner { identity, settings, stores, transport, faults, events, throttle, groups, silent_until };
+        let inner = Inner {
+            identity,
+            settings,
+            stores,
+            transport,
+            faults,
+            events,
+            throttle,
+            groups,
+            longest,
+            has_waited,
+            silent_until,
+        };
         Ok(Host(Arc::new(inner)))
     }
 
@@ -167,6 +185,9 @@ impl Host {
         };
         let shown_before = shown_before(self.0.identity.node, mark, &raft_log, &state);
         tokio::time::sleep_until(self.0.silent_until).await;
+        // Before any replica promises anew.
+        let forgets = || self.0.longest.forget_earlier(self.0.settings.asks());
+        self.0.has_waited.get_or_try_init(forgets).await.map_err(failed)?;
         let (peers, log) = (self.peers(id, recorder, state.clone()), raft_log.clone());
         let config = self.0.settings.config(id);
         let raft = Raft::new(self.0.identity.node, config, peers.clone(), raft_log, applier)
@@ -181,6 +202,7 @@ impl Host {
             settings: self.0.settings.clone(),
             contact: Default::default(),
             heard_leader: Default::default(),
+            longest: self.0.longest.clone(),
             confirmations: Default::default(),
             incoming: Default::default(),
             waiting_bytes: Default::default(),
@@ -243,6 +265,8 @@ impl Host {
             events,
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
+            lease_ms: self.0.settings.asks().as_millis().try_into().unwrap_or(u32::MAX),
+            promise: Promise::default(),
             patience: self.0.settings.patience(),
             backlog: self.0.settings.backlog(),
             state,
@@ -259,7 +283,11 @@ impl Host {
         let envelope: Envelope = decode(request).ok_or(Refusal::Unreadable)?;
         let from = envelope.from;
         let replica = self.find(&envelope)?;
-        let reply = replica.answer(envelope.request).await;
+        let lease = Duration::from_millis(envelope.lease_ms.into());
+        if lease > promise::LONGEST {
+            return Err(Refusal::Unreadable);
+        }
+        let reply = replica.answer(envelope.request, lease).await;
         self.0.faults.delay_to(from).await;
         if self.0.faults.loses_to(from) { Err(Refusal::Cut) } else { Ok(reply) }
     }

@@ -14,6 +14,7 @@ mod machine;
 mod membership;
 pub mod mutants;
 pub mod network;
+mod promise;
 mod read;
 mod recovery;
 mod replica;

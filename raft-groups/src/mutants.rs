@@ -60,6 +60,10 @@ pub enum Mutant {
     PanicsOnDeletes,
     /// What cannot be read is proposed all the same.
     ProposesGarbage,
+    /// A follower promises a leader as long as its own settings say, not as long as the leader asks.
+    PromisesItsOwn,
+    /// A restarted node waits for promises of its present settings, and not for longer ones that it gave before.
+    ForgetsLongPromises,
     /// A survivor of last resort is judged by the membership that it knows itself.
     JudgesByItself,
     /// Two halves of a membership are judged as one set of voters.

@@ -6,9 +6,9 @@
 //! | lease | a majority answered this leader less than four fifths of a lease ago | none |
 //! | linearizable | a majority confirms the leader after the read began (Ongaro's thesis, § 6.4) | a round of heartbeats, shared |
 //!
-//! The lease is the promise of followers not to elect anyone for one longest election timeout. The leader counts it
-//! from when it *sent* what they answered and uses four fifths of it, so it is safe while no follower's clock runs
-//! more than a quarter faster than the leader's.
+//! The lease is the promise of followers not to elect anyone for as long as the leader asks, which is its own longest
+//! election timeout (see [`crate::promise`]). The leader counts it from when it *sent* what they answered and uses four
+//! fifths of it, so it is safe while no follower's clock runs more than a quarter faster than the leader's.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,6 +15,7 @@ use crate::contact::Contact;
 use crate::mutants::{Mutant, is_planted};
 use crate::network::client::Peers;
 use crate::network::server::Incoming;
+use crate::promise::LongestPromise;
 use crate::read::Confirmations;
 use crate::storage::log::GroupLog;
 use crate::storage::machine::{Applied, Applier};
@@ -40,6 +41,8 @@ pub struct Replica<M: Machine> {
     pub contact: Mutex<Contact>,
     /// When a leader was last heard, whatever it said: until a promise's length later this replica votes for nobody else.
     pub heard_leader: Mutex<Option<tokio::time::Instant>>,
+    /// What the whole node has promised at most.
+    pub longest: Arc<LongestPromise>,
     pub confirmations: Confirmations,
     pub incoming: Mutex<Option<Incoming>>,
     pub waiting_bytes: AtomicUsize,
@@ -95,7 +98,8 @@ impl<M: Machine> Replica<M> {
         if metrics.state == ServerState::Leader {
             return metrics.last_quorum_acked.as_ref().is_some_and(|acked| acked.elapsed() < promise);
         }
-        metrics.vote.committed && self.heard_leader.lock().is_some_and(|heard| heard.elapsed() < promise)
+        let heard = || self.heard_leader.lock().is_some_and(|heard| heard.elapsed() < promise);
+        metrics.vote.committed && (self.peers.promise.binds() || heard())
     }
 
     /// On the leader: for how long its lease still holds.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use openraft::{Config, SnapshotPolicy};
 
 use crate::mutants::{Mutant, is_planted};
+use crate::promise;
 use crate::{GroupId, OpenError};
 
 /// The share of a lease that a leader uses.
@@ -18,12 +19,14 @@ pub struct RaftSettings {
     pub heartbeat: Duration,
     /// Shortest silence after which a follower campaigns.
     pub election_min: Duration,
-    /// Longest silence after which a follower campaigns; also the length of the promise a follower makes to its leader.
+    /// Longest silence after which a follower campaigns; also the length of the promise that a leader asks of its followers.
     pub election_max: Duration,
     /// A snapshot point is taken and the log purged after this many entries.
     pub snapshot_after: u64,
     /// This many entries stay in the log behind a snapshot point, for followers that lag a little.
     pub keep_entries: u64,
+    /// How fast the node's clock runs: 1, but in simulation, where the durations above are what it takes for them.
+    pub clock_rate: f64,
     /// Bytes of snapshots that the node sends in a second, at most, all together.
     pub snapshot_rate: u64,
 }
@@ -36,6 +39,7 @@ impl Default for RaftSettings {
             election_max: Duration::from_millis(1000),
             snapshot_after: 5000,
             keep_entries: 2000,
+            clock_rate: 1.0,
             snapshot_rate: 128 << 20,
         }
     }
@@ -53,6 +57,9 @@ impl RaftSettings {
         }
         if self.election_max <= self.election_min {
             return wrong("the longest election timeout must be above the shortest; raise it");
+        }
+        if self.election_max > promise::LONGEST {
+            return wrong("the longest election timeout must not be above 60 s; lower it");
         }
         if self.snapshot_after == 0 {
             return wrong("snapshots must be at least one entry apart; raise the distance");
@@ -77,9 +84,19 @@ impl RaftSettings {
         (self.snapshot_after + self.keep_entries).saturating_mul(4)
     }
 
-    /// How long a node that ran before must wait before it takes part again.
-    pub(crate) fn restart_wait(&self) -> Duration {
-        if is_planted(Mutant::ForgetsPromises) { Duration::ZERO } else { self.election_max }
+    /// How long a node that ran before must wait before it takes part again, if its `longest` promise was so long.
+    pub(crate) fn restart_wait(&self, longest: Duration) -> Duration {
+        if is_planted(Mutant::ForgetsPromises) { Duration::ZERO } else { longest }
+    }
+
+    /// The promise that a leader asks of its followers, by its own clock. Its lease is a part of that.
+    pub(crate) fn asks(&self) -> Duration {
+        self.election_max.mul_f64(self.clock_rate)
+    }
+
+    /// How long a follower takes for so long, by its own clock.
+    pub(crate) fn on_own_clock(&self, asked: Duration) -> Duration {
+        asked.div_f64(self.clock_rate)
     }
 
     /// openraft's configuration for one group.

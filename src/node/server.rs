@@ -304,5 +304,6 @@ fn raft_settings(settings: &ServerSettings) -> RaftSettings {
         snapshot_after: settings.snapshot_after,
         keep_entries: settings.keep_entries,
         snapshot_rate: settings.move_rate,
+        ..RaftSettings::default()
     }
 }

@@ -20,6 +20,7 @@ use crate::events::votes::refusal;
 use crate::events::{Recorder, What};
 use crate::host::Identity;
 use crate::mutants::{Mutant, is_planted};
+use crate::promise::Promise;
 use crate::storage::machine::SnapshotData;
 use crate::storage::state::{FrozenState, GroupState};
 use crate::types::{CommittedLeaderId, Node, Types, Vote, index_of};
@@ -39,6 +40,10 @@ pub struct Peers {
     pub events: Recorder,
     pub transport: Arc<dyn Transport>,
     pub faults: Faults,
+    /// The promise that this replica asks of its followers when it leads, in milliseconds.
+    pub lease_ms: u32,
+    /// What it has promised itself.
+    pub promise: Promise,
     /// How long a follower may take over entries or a chunk of a snapshot, beside what their size takes.
     pub patience: Duration,
     /// How many entries before the newest snapshot a follower may lack and still be sent entries.
@@ -125,7 +130,8 @@ impl Peers {
         }
         self.faults.delay_to(target).await;
         let Identity { cluster, node, .. } = self.identity;
-        let envelope = encode(&Envelope { cluster, from: node, to: target, group: self.group, request });
+        let (group, lease_ms) = (self.group, self.lease_ms);
+        let envelope = encode(&Envelope { cluster, from: node, to: target, group, lease_ms, request });
         let deadline = deadline + Duration::from_millis(envelope.len() as u64 * 1000 / SLOWEST_LINK);
         let reply = self.transport.call(target, lane, envelope, deadline).await?;
         if self.faults.loses_from(target) {
@@ -158,6 +164,10 @@ impl Peer {
         deadline: Duration,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         let (target, events) = (self.target, &self.peers.events);
+        if self.peers.promise.binds() && !rpc.leadership_transfer {
+            let reason = "this replica has promised its leader not to stand for election yet";
+            return Err(RPCError::Network(NetworkError::from_string(reason)));
+        }
         let (asked, term) = (rpc.clone(), rpc.vote.leader_id.term);
         let last_log = rpc.last_log_id.map_or((0, 0), |id| (id.leader_id.term, id.index));
         events.tell(term, || What::VoteAsked { to: target, pre, last_log });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use openraft::storage::Snapshot;
 use tokio::time::Instant;
 
@@ -12,6 +12,7 @@ use super::wire::{PackedPairs, Refusal, Reply, Request, SnapshotAnswer, Snapshot
 use crate::Machine;
 use crate::events::votes::refusal;
 use crate::events::{VoteReason, What};
+use crate::mutants::{Mutant, is_planted};
 use crate::replica::Replica;
 use crate::runtime::random_u64;
 use crate::storage::machine::SnapshotData;
@@ -22,8 +23,8 @@ use crate::watch;
 /// Answers one group's peers.
 #[async_trait]
 pub trait Answer: Send + Sync {
-    /// Carries out `request`.
-    async fn answer(self: Arc<Self>, request: Request) -> Reply;
+    /// Carries out `request` of a node that asks for a promise of `lease` where it leads.
+    async fn answer(self: Arc<Self>, request: Request, lease: Duration) -> Reply;
 }
 
 /// A snapshot on its way in.
@@ -49,10 +50,15 @@ impl Incoming {
 
 #[async_trait]
 impl<M: Machine> Answer for Replica<M> {
-    async fn answer(self: Arc<Self>, request: Request) -> Reply {
+    async fn answer(self: Arc<Self>, request: Request, lease: Duration) -> Reply {
         let raft = &self.raft;
         let stopped = || Reply::Refused(Refusal::Stopped);
         if self.log.damage().is_some() {
+            return stopped();
+        }
+        if let Some(leader) = request.leader()
+            && self.promise(leader, lease).await.is_err()
+        {
             return stopped();
         }
         match request {
@@ -109,6 +115,29 @@ impl<M: Machine> Replica<M> {
         error
     }
 
+    /// Promises a leader not to depose it for `lease` from now on. It is done before the leader's message is looked at, so no
+    /// vote can come between the promise and the answer that tells of it. Leaders that were deposed are promised nothing.
+    async fn promise(&self, leader: &Vote, lease: Duration) -> std::io::Result<()> {
+        let known = self.log.summary().0;
+        if lease.is_zero() || known.is_some_and(|known| leader.leader_id.term < known.leader_id.term) {
+            return Ok(());
+        }
+        if !is_planted(Mutant::PromisesItsOwn) {
+            self.longest.cover(lease).await?;
+            self.peers.promise.make(Instant::now() + self.settings.on_own_clock(lease));
+        }
+        Ok(())
+    }
+
+    /// The answer of a voter that a promise binds.
+    fn refuse_for_promise(&self, rpc: &VoteRequest<Types>, pre: bool) -> Reply {
+        let (candidate, term) = (rpc.vote.leader_id.voted_for, rpc.vote.leader_id.term);
+        self.peers.events.tell(term, || What::VoteRefused { candidate, pre, reason: VoteReason::LeaderAlive });
+        let (vote, last, _) = self.log.summary();
+        let vote = vote.unwrap_or_else(|| Vote::new(0, self.node()));
+        Reply::Vote(VoteResponse::new(vote, last, false))
+    }
+
     /// Votes, or in a pre-vote says how it would.
     async fn vote(&self, rpc: VoteRequest<Types>, pre: bool) -> Reply {
         let (asked, events) = (rpc.clone(), &self.peers.events);
@@ -117,9 +146,18 @@ impl<M: Machine> Replica<M> {
             events.tell(term, || What::VoteRefused { candidate, pre, reason: VoteReason::NoMember });
             return Reply::Refused(Refusal::NoMember);
         }
+        // An election that the leader itself asked for is against no promise: it has given its lease up.
+        let bound = || self.peers.promise.binds() && !asked.leadership_transfer;
+        if bound() {
+            return self.refuse_for_promise(&asked, pre);
+        }
         let hears_leader = events.is_on() && self.hears_leader();
         let answered = if pre { self.raft.pre_vote(rpc).await } else { self.raft.vote(rpc).await };
         let Ok(answer) = answered else { return Reply::Refused(Refusal::Stopped) };
+        if answer.vote_granted && bound() {
+            // Promised while it voted. A vote that nobody hears of elects nobody.
+            return self.refuse_for_promise(&asked, pre);
+        }
         events.tell(term, || match answer.vote_granted {
             true => What::VoteGranted { candidate, pre },
             false => {

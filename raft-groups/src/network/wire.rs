@@ -18,6 +18,8 @@ pub struct Envelope {
     pub from: NodeId,
     pub to: NodeId,
     pub group: GroupId,
+    /// For how many milliseconds the sender, where it leads, asks not to be deposed: its lease rests on it.
+    pub lease_ms: u32,
     pub request: Request,
 }
 
@@ -50,6 +52,15 @@ impl Request {
             Self::ReadIndex => "read_index",
             Self::AwaitApplied { .. } => "await_applied",
             Self::Snapshot(_) => "snapshot",
+        }
+    }
+
+    /// The vote of the leader whose message it is, if it is one that takes a follower to follow.
+    pub fn leader(&self) -> Option<&Vote> {
+        match self {
+            Self::Append(rpc) => Some(&rpc.vote),
+            Self::Snapshot(SnapshotChunk::End { vote, .. }) => Some(vote),
+            _ => None,
         }
     }
 

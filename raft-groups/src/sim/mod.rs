@@ -38,8 +38,10 @@ pub struct SimPlan {
     pub founders: u64,
     /// Further nodes that run but are no members yet.
     pub spares: u64,
-    /// Of all nodes.
+    /// Of all nodes but those that have their own.
     pub settings: RaftSettings,
+    /// Of single nodes, from their next start on.
+    pub own_settings: BTreeMap<NodeId, RaftSettings>,
     /// What the network does to messages when it is not worse.
     pub weather: Weather,
     /// How fast a node's clock runs, where it does not run at true time (1).
@@ -50,7 +52,15 @@ impl SimPlan {
     /// `founders` nodes on true clocks and a network that only delays.
     pub fn new(seed: u64, founders: u64, settings: RaftSettings) -> Self {
         let weather = Weather { delay: MESSAGE_DELAY, loss: 0.0, repeats: 0.0 };
-        Self { seed, founders, spares: 0, settings, weather, clock_rates: BTreeMap::new() }
+        Self {
+            seed,
+            founders,
+            spares: 0,
+            settings,
+            own_settings: BTreeMap::new(),
+            weather,
+            clock_rates: BTreeMap::new(),
+        }
     }
 }
 
@@ -201,6 +211,11 @@ impl<M: Machine> SimCluster<M> {
         StoppedNode::open(identity(id), Disk::simulated(&node.log, &node.state, self.plan.seed, SYNC_DELAY)).await
     }
 
+    /// Gives a node settings of its own, from its next start on.
+    pub fn set_settings(&mut self, id: NodeId, settings: RaftSettings) {
+        self.plan.own_settings.insert(id, settings);
+    }
+
     /// Starts a stopped node on its disks.
     ///
     /// # Errors
@@ -212,7 +227,8 @@ impl<M: Machine> SimCluster<M> {
         node.lives += 1;
         let disk = Disk::simulated(&node.log, &node.state, seed, SYNC_DELAY);
         let rate = self.plan.clock_rates.get(&id).copied().unwrap_or(1.0);
-        let (settings, transport) = (on_clock(&self.plan.settings, rate), self.net.transport(id));
+        let settings = self.plan.own_settings.get(&id).unwrap_or(&self.plan.settings);
+        let (settings, transport) = (on_clock(settings, rate), self.net.transport(id));
         let host = Host::open(identity(id), settings, disk, transport, Faults::default(), is_new).await?;
         let group = match id <= self.plan.founders {
             true => host.open_group(Self::GROUP, M::Setup::default()).await?,
@@ -238,6 +254,7 @@ fn on_clock(settings: &RaftSettings, rate: f64) -> RaftSettings {
         heartbeat: kept(settings.heartbeat),
         election_min: kept(settings.election_min),
         election_max: kept(settings.election_max),
+        clock_rate: rate,
         ..settings.clone()
     }
 }

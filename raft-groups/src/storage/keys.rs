@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! both         "quiver identity"    whose they are
-//! log store    group | 0            vote        group | 1  last purged    group | 2  mark
+//! log store    "quiver promise"     the longest promise of the node to a leader
+//!              group | 0            vote        group | 1  last purged    group | 2  mark
 //!              group | 3 | index    log entry   group | 4  what damage was found
 //! state store  group | 0            applied index, membership, current generation
 //!              group | 1 | generation | the machine's own key
@@ -42,6 +43,11 @@ impl LogKey {
 /// The key of the record that says whose a store is. No group has a number that large.
 pub fn identity() -> Vec<u8> {
     b"\xff\xff quiver identity".to_vec()
+}
+
+/// The key of the record in the log store that says for how long this node has promised leaders not to depose them.
+pub fn promise() -> Vec<u8> {
+    b"\xff\xff quiver promise".to_vec()
 }
 
 /// The log index in an entry's key.
