@@ -70,6 +70,8 @@ pub enum Mutant {
     JudgesTheUnion,
     /// A recovered map gives out again the numbers that a lost one gave out.
     ReusesNumbers,
+    /// A deletion by filter takes also what was written after it began.
+    DeletesNewer,
 }
 
 /// Whether the bug is planted: never, in a build without tests.

@@ -5,6 +5,7 @@
 
 use super::collection::CollectionConfig;
 use super::command::{Command, Selector};
+use super::deletion::{Progress, Slice, Sliced, decide_slice};
 use super::entry::{Entry, Lifetime, MadeBy};
 use super::ids::{CollectionId, PointId, RequestId};
 use super::limits::MAX_REMEMBERED_REQUESTS;
@@ -56,12 +57,27 @@ pub(super) fn plan(state: &State, index: u64, entry: &[u8]) -> Plan {
     let deletes = matches!(command, Command::Delete { .. });
     let planted = is_planted(Mutant::PanicsDeciding) || deletes && is_planted(Mutant::PanicsOnDeletes);
     assert!(!planted, "a planted bug");
+    if let Command::DeleteSlice { collection, request, slice } = command {
+        return sliced(state, (index, time_ms), collection, request, slice);
+    }
     match command.request() {
         Some(id) => once(state, index, Named { id, entry, time_ms }, command),
         None => {
             let (action, reply) = decided(state, index, command);
             Plan { action, remember: None, time_ms, reply }
         }
+    }
+}
+
+/// Decides what a slice of a deletion does.
+fn sliced(state: &State, at: (u64, u64), collection: CollectionId, request: RequestId, slice: Slice) -> Plan {
+    let (_, time_ms) = at;
+    match decide_slice(state, at, collection, request, slice) {
+        Ok(Sliced { ids, keep, reply }) => {
+            let remember = keep.map(|kept| (request, kept));
+            Plan { action: Action::Delete(collection, ids), remember, time_ms, reply }
+        }
+        Err(refusal) => Plan { action: Action::Nothing, remember: None, time_ms, reply: Reply::Refused(refusal) },
     }
 }
 
@@ -77,7 +93,11 @@ struct Named<'a> {
 fn once(state: &State, index: u64, named: Named<'_>, command: Command) -> Plan {
     let Named { id, entry: Entry { lifetime, command: encoded, .. }, time_ms } = named;
     let nothing = |reply| Plan { action: Action::Nothing, remember: None, time_ms, reply };
-    let fingerprint = fingerprint(encoded);
+    let fingerprint = match &command {
+        // That of the command which asked for it, as it was once applied itself.
+        Command::BeginDeletion { fingerprint, .. } => *fingerprint,
+        _ => fingerprint(encoded),
+    };
     match state.requests.look_up(id, fingerprint, time_ms) {
         Some(Remembered::Same(kept)) => {
             let remember = outlasting(kept, lifetime).map(|kept| (id, kept));
@@ -160,6 +180,13 @@ fn decide(state: &State, index: u64, command: Command) -> Result<(Action, Reply)
         }
         Command::SetPayloadSchema { collection, version, schema } => set_schema(state, collection, version, schema),
         Command::RetireCollections { first, last } => retire(state, first, last),
+        Command::BeginDeletion { collection, .. } => {
+            state.table(collection)?;
+            let progress = Progress { begin: index, count: 0, from: None };
+            Ok((Action::Nothing, Reply::from(progress)))
+        }
+        // Decided where its request is looked up.
+        Command::DeleteSlice { .. } => Err(Refusal::RequestExpired),
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::collection::CollectionConfig;
+use super::deletion::Slice;
 use super::filter::Filter;
 use super::glance::Glance;
 use super::ids::{CollectionId, PointId, RequestId};
@@ -71,6 +72,24 @@ pub enum Command {
         /// The last number, included.
         last: CollectionId,
     },
+    /// Begins the deletion of what a filter means; see [`Deletion`](super::Deletion).
+    BeginDeletion {
+        /// Where from.
+        collection: CollectionId,
+        /// The deletion's name.
+        request: RequestId,
+        /// Of the command that asked for it.
+        fingerprint: u128,
+    },
+    /// Deletes some of the points of a deletion that has begun.
+    DeleteSlice {
+        /// Where from.
+        collection: CollectionId,
+        /// The deletion's name.
+        request: RequestId,
+        /// Which points.
+        slice: Slice,
+    },
 }
 
 /// Which points a deletion means.
@@ -80,7 +99,8 @@ pub enum Selector {
     Ids(Vec<PointId>),
     /// The points of these ids, each only at this version (0: it must not exist); one mismatch refuses the whole.
     Guarded(Vec<(PointId, u64)>),
-    /// The points that match when the command is applied.
+    /// The points that match. A leader makes a [`Deletion`](super::Deletion) of it; only logs of before have it, where it
+    /// means the points that match when the command is applied.
     Filter(Filter),
 }
 
@@ -122,10 +142,18 @@ impl Command {
     /// # Errors
     /// As [`decode`](Self::decode).
     pub fn check(bytes: &[u8]) -> Result<(), CodecError> {
+        Self::read_small(bytes).map(drop)
+    }
+
+    /// Reads the binary form back, but for an upsert: that is looked at as by [`check`](Self::check), and is `None`.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn read_small(bytes: &[u8]) -> Result<Option<Self>, CodecError> {
         match bytes {
             // Only these are large; any other way to spell that number is read whole.
-            [COMMAND_FORMAT, UPSERT, ..] => decode::<Glance<'_>>(COMMAND_FORMAT, bytes).map(drop),
-            _ => Self::decode(bytes).map(drop),
+            [COMMAND_FORMAT, UPSERT, ..] => decode::<Glance<'_>>(COMMAND_FORMAT, bytes).map(|_| None),
+            _ => Self::decode(bytes).map(Some),
         }
     }
 
@@ -133,10 +161,13 @@ impl Command {
     pub fn request(&self) -> Option<RequestId> {
         match self {
             Self::Upsert { request, .. } | Self::Delete { request, .. } => *request,
+            Self::BeginDeletion { request, .. } => Some(*request),
             Self::CreateCollection { .. }
             | Self::DropCollection { .. }
             | Self::SetPayloadSchema { .. }
-            | Self::RetireCollections { .. } => None,
+            | Self::RetireCollections { .. }
+            // A slice is one by what is remembered of its deletion.
+            | Self::DeleteSlice { .. } => None,
         }
     }
 
@@ -148,6 +179,8 @@ impl Command {
             | Self::Upsert { collection, .. }
             | Self::Delete { collection, .. }
             | Self::SetPayloadSchema { collection, .. }
+            | Self::BeginDeletion { collection, .. }
+            | Self::DeleteSlice { collection, .. }
             | Self::RetireCollections { first: collection, .. } => *collection,
         }
     }

@@ -10,6 +10,7 @@ pub mod limits;
 mod apply;
 mod collection;
 mod command;
+mod deletion;
 mod entry;
 mod filter;
 mod floats;
@@ -33,6 +34,7 @@ mod validate;
 
 pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Quantization, VectorParams};
 pub use command::{CodecError, Command, Selector};
+pub use deletion::{Deletion, Matches, Progress, Slice};
 pub use entry::{Entry, Lifetime, MadeBy};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
 pub use guarded::guarded;

@@ -24,7 +24,7 @@ use super::validate::{batch_size, unknown_vector, validate_target};
 const FEW: u64 = 8;
 
 /// A filter, with the payload keys it looks at.
-struct Sieve<'a> {
+pub(super) struct Sieve<'a> {
     filter: &'a Filter,
     keys: BTreeSet<&'a str>,
 }
@@ -38,7 +38,7 @@ impl<'a> Sieve<'a> {
         Self { filter, keys }
     }
 
-    fn matches(&self, point: &Point) -> bool {
+    pub(super) fn matches(&self, point: &Point) -> bool {
         let payload = if self.keys.is_empty() {
             Map::new()
         } else {
@@ -71,7 +71,11 @@ pub(super) fn count(table: &Table, filter: Option<&Filter>) -> u64 {
 }
 
 /// What a filter comes to: the rows to look at, all if `None`, and what their points still have to be tested for.
-fn sift<'a>(table: &Table, filter: Option<&'a Filter>, steps: u64) -> (Option<RoaringBitmap>, Option<Sieve<'a>>) {
+pub(super) fn sift<'a>(
+    table: &Table,
+    filter: Option<&'a Filter>,
+    steps: u64,
+) -> (Option<RoaringBitmap>, Option<Sieve<'a>>) {
     match filter.map(|filter| (table.narrow(filter, steps), filter)) {
         None => (None, None),
         Some((None, filter)) => (None, Some(Sieve::new(filter))),
@@ -84,7 +88,7 @@ fn sift<'a>(table: &Table, filter: Option<&'a Filter>, steps: u64) -> (Option<Ro
 /// If a share s of n points matches, testing one after another finds them after wanted / s tests; bringing together the
 /// s · n rows that match takes so many steps. These are equal at the geometric mean of the two numbers below, and past
 /// it testing is done first.
-fn steps_for(table: &Table, wanted: usize) -> u64 {
+pub(super) fn steps_for(table: &Table, wanted: usize) -> u64 {
     let (points, tests) = (table.len() as u64, (wanted as u64).saturating_mul(STEPS_PER_TEST));
     if wanted >= table.len() { u64::MAX } else { points.saturating_mul(tests).isqrt() }
 }
@@ -99,7 +103,7 @@ fn steps_beside_a_walk(table: &Table) -> u64 {
 }
 
 /// Points from `first` on, in the order of their ids: those of `rows`, or all.
-fn candidates<'a>(
+pub(super) fn candidates<'a>(
     table: &'a Table,
     rows: Option<RoaringBitmap>,
     first: Option<PointId>,

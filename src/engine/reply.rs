@@ -31,6 +31,15 @@ pub enum Reply {
     Refused(Refusal),
     /// The shard has this payload schema now, or a newer one.
     SchemaSet,
+    /// A deletion of what a filter means is under way.
+    Deleting {
+        /// Log index of its beginning.
+        begin: u64,
+        /// Points that are gone.
+        count: u64,
+        /// The first id that was not looked at yet; `None`: the very first.
+        from: Option<PointId>,
+    },
 }
 
 /// Why a command or a query was refused.

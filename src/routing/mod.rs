@@ -8,6 +8,7 @@
 mod answer;
 mod breaker;
 mod carrier;
+mod deletion;
 mod door;
 mod errand;
 mod error;

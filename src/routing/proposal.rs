@@ -1,24 +1,37 @@
-//! The seam in front of every log: what is done to a command before it is proposed. Pure.
+//! The seam in front of every log: what is done to a command before it is proposed.
 //!
 //! In: a command as its sender encoded it. Out: the bytes to propose. What this build cannot read is refused here, where
 //! nothing has been appended yet: in a log it would be for ever, and on every replica.
 
 use bytes::Bytes;
 use raft_groups::mutants::{Mutant, is_planted};
+use uuid::Uuid;
 
 use super::rpc::CallError;
-use crate::engine::Command;
+use crate::engine::{Command, Deletion, RequestId};
 use crate::placement::MetaCommand;
 
-/// What goes into a shard's log for `command`.
+/// What becomes of a command for a shard.
+#[derive(Debug)]
+pub(super) enum ForShard {
+    /// It goes into the log.
+    Entry(Bytes),
+    /// It asks to delete what a filter means, which is found first and proposed in slices.
+    Deletion(Deletion),
+}
+
+/// What becomes of `command` on the leader of its shard.
 ///
 /// # Errors
 /// [`CallError::Unreadable`] where it is none.
-pub(super) fn for_shard(command: Bytes) -> Result<Bytes, CallError> {
-    match Command::check(&command) {
-        Err(error) if !is_planted(Mutant::ProposesGarbage) => Err(unreadable(&error)),
-        _ => Ok(command),
-    }
+pub(super) fn for_shard(command: Bytes) -> Result<ForShard, CallError> {
+    let read = match Command::read_small(&command) {
+        Err(_) if is_planted(Mutant::ProposesGarbage) => None,
+        read => read.map_err(|error| unreadable(&error))?,
+    };
+    let unnamed = || RequestId(Uuid::new_v4());
+    let deletion = read.and_then(|read| Deletion::of(read, &command, unnamed));
+    Ok(deletion.map_or(ForShard::Entry(command), ForShard::Deletion))
 }
 
 /// What goes into the meta group's log for `command`.
@@ -41,15 +54,15 @@ mod tests {
     use raft_groups::mutants::plant;
 
     use super::*;
-    use crate::engine::CollectionId;
+    use crate::engine::{CollectionId, Filter, Selector};
     use crate::placement::ShardId;
 
     /// Whether no garbage passes the seam.
     fn keeps_garbage_out() -> bool {
-        let refused = |outcome| matches!(outcome, Err(CallError::Unreadable { .. }));
         [&b""[..], b"\0", &[9, 9], &[2, 99], &[2, 0, 1]].into_iter().all(|garbage| {
             let garbage = Bytes::copy_from_slice(garbage);
-            refused(for_shard(garbage.clone())) && refused(for_map(garbage))
+            matches!(for_shard(garbage.clone()), Err(CallError::Unreadable { .. }))
+                && matches!(for_map(garbage), Err(CallError::Unreadable { .. }))
         })
     }
 
@@ -60,8 +73,20 @@ mod tests {
         assert!(!keeps_garbage_out(), "the planted bug is seen");
         drop(planted);
         let command = Command::DropCollection { collection: CollectionId(7) }.encode();
-        assert_eq!(for_shard(command.clone()), Ok(command));
+        assert!(matches!(for_shard(command.clone()), Ok(ForShard::Entry(entry)) if entry == command));
         let command = MetaCommand::TransferLeader { shard: ShardId(1), to: 2 }.encode();
         assert_eq!(for_map(command.clone()), Ok(command));
+    }
+
+    #[test]
+    fn no_filter_gets_into_a_log() {
+        let collection = CollectionId(7);
+        let delete = |selector| Command::Delete { collection, request: None, selector }.encode();
+        let filter = Filter::parse(&serde_json::json!({"must": [{"is_null": {"key": "a"}}]})).unwrap();
+        let Ok(ForShard::Deletion(deletion)) = for_shard(delete(Selector::Filter(filter.clone()))) else {
+            panic!("it is carried out in slices");
+        };
+        assert_eq!((deletion.collection, deletion.filter), (collection, filter));
+        assert!(matches!(for_shard(delete(Selector::Ids(vec![1.into()]))), Ok(ForShard::Entry(_))));
     }
 }

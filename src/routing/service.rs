@@ -19,6 +19,7 @@ use super::group_time::may_be_proposed;
 use super::local::LocalGroups;
 use super::look::{part, parts, whole};
 use super::pool::{Full, Pool};
+use super::proposal::ForShard;
 use super::rpc::{Call, CallAnswer, CallError, Found, MAX_CALLS, Query};
 use super::{LogPoint, NodeReport, proposal, report};
 use crate::engine::{Engine, Entry, Lifetime};
@@ -101,7 +102,15 @@ impl Service {
                 let replica = self.shard(group)?.1;
                 let command = proposal::for_shard(command)?;
                 room_for_more(replica.machine().backlog())?;
-                self.write(&replica, Proposal { command, lifetime, everywhere }, deadline).await
+                match command {
+                    ForShard::Entry(command) => {
+                        self.write(&replica, Proposal { command, lifetime, everywhere }, deadline).await
+                    }
+                    ForShard::Deletion(deletion) => {
+                        let begin = Proposal { command: deletion.begin(), lifetime, everywhere };
+                        self.delete_matches(&replica, deletion, begin, deadline).await
+                    }
+                }
             }
             Call::Read { group, mode, query, .. } if group == META && *query == Query::Map => {
                 self.read_map(mode, deadline).await
@@ -111,7 +120,7 @@ impl Service {
     }
 
     /// Has a group this node leads commit a command, with the group's time.
-    async fn write<M: Timed>(
+    pub(super) async fn write<M: Timed>(
         &self,
         group: &Group<M>,
         proposal: Proposal,
@@ -197,14 +206,15 @@ impl Service {
 }
 
 /// A command that is to be committed.
-struct Proposal {
-    command: Bytes,
-    lifetime: Option<Lifetime>,
-    everywhere: bool,
+pub(super) struct Proposal {
+    pub(super) command: Bytes,
+    pub(super) lifetime: Option<Lifetime>,
+    /// Whether to wait until every voter has applied it.
+    pub(super) everywhere: bool,
 }
 
 /// A machine that counts its group's time.
-trait Timed: Machine {
+pub(super) trait Timed: Machine {
     /// The greatest time that a command has carried.
     fn time_ms(&self) -> u64;
 }
@@ -375,7 +385,7 @@ fn read_error<M: Machine>(error: ReadError, group: &Group<M>) -> CallError {
     }
 }
 
-fn not_run(error: Full) -> CallError {
+pub(super) fn not_run(error: Full) -> CallError {
     let reason = error.to_string();
     match error {
         Full::Queue => CallError::Busy { limit: reason },

@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::record::Key;
 use crate::engine::command::Command;
+use crate::engine::deletion::Progress;
 use crate::engine::entry::{Lifetime, MadeBy};
 use crate::engine::ids::{PointId, RequestId};
 use crate::engine::limits::{MAX_FORGOTTEN_AT_ONCE, MAX_REMEMBERED_REQUESTS, REMEMBERED_MS};
@@ -25,10 +26,17 @@ use crate::engine::reply::{Refusal, Reply};
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::engine) enum Outcome {
-    Upserted { version: u64 },
-    Deleted { count: u64, version: u64 },
+    Upserted {
+        version: u64,
+    },
+    Deleted {
+        count: u64,
+        version: u64,
+    },
     // Boxed: it is rare, and there are many outcomes.
     VersionMismatch(Box<Mismatch>),
+    /// A deletion that has begun and not ended.
+    Deleting(Progress),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,6 +127,11 @@ impl Requests {
         Some(if kept.fingerprint == fingerprint { Remembered::Same(kept) } else { Remembered::Reused })
     }
 
+    /// What is remembered of `id` at the time `now_ms`, whatever it was used for.
+    pub(in crate::engine) fn find(&self, id: RequestId, now_ms: u64) -> Option<&Kept> {
+        self.entries.get(&id).map(|entry| &entry.kept).filter(|kept| now_ms <= kept.until_ms)
+    }
+
     /// Whether no new id of this kind can be remembered.
     pub(in crate::engine) fn is_full(&self, made_by: MadeBy) -> bool {
         let count = match made_by {
@@ -171,6 +184,10 @@ impl Outcome {
                 let (position, id, expected, current) = (*position as u64, *id, *expected, *current);
                 Some(Self::VersionMismatch(Box::new(Mismatch { position, id, expected, current })))
             }
+            Reply::Deleting { begin, count, from } => {
+                let (begin, count, from) = (*begin, *count, *from);
+                Some(Self::Deleting(Progress { begin, count, from }))
+            }
             Reply::Created | Reply::Dropped | Reply::SchemaSet | Reply::Refused(_) => None,
         }
     }
@@ -185,6 +202,10 @@ impl Outcome {
                 _ => Reply::Refused(Refusal::RequestReused),
             },
             Self::Deleted { count, version } => Reply::Deleted { count: *count, version: *version },
+            Self::Deleting(progress) => match command {
+                Command::BeginDeletion { .. } => Reply::from(*progress),
+                _ => Reply::Refused(Refusal::RequestReused),
+            },
             Self::VersionMismatch(mismatch) => {
                 let Mismatch { position, id, expected, current } = **mismatch;
                 Reply::Refused(Refusal::VersionMismatch { position: position as usize, id, expected, current })
