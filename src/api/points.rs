@@ -132,6 +132,11 @@ pub struct WriteResult {
 }
 
 /// `DELETE /vectors`: exactly one of `ids` and `filter`.
+///
+/// By `ids` a shard's part is one change. By `filter` it is not: each shard deletes the points that matched when it began
+/// and were not written since, in slices. Readers may see some gone and others not yet; what is written meanwhile is
+/// spared. After an unknown outcome, or past the deadline, some are gone: the same request under the same `request_id`
+/// goes on from there, and `deleted` counts every point once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Delete {
