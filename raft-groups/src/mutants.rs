@@ -72,6 +72,8 @@ pub enum Mutant {
     ReusesNumbers,
     /// A deletion by filter takes also what was written after it began.
     DeletesNewer,
+    /// A payload index lacks the second row of each value.
+    IndexMissesRow,
 }
 
 /// Whether the bug is planted: never, in a build without tests.

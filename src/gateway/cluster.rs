@@ -32,5 +32,5 @@ pub(super) async fn sharding(State(state): State<GatewayState>, call: Call) -> R
 
 /// What all nodes say of themselves.
 pub(super) async fn ask(state: &GatewayState, call: &Call) -> Overview {
-    state.backend.overview(tokio::time::Instant::from_std(call.began) + PATIENCE).await
+    state.backend.overview(call.began + PATIENCE).await
 }

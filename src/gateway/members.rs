@@ -191,7 +191,7 @@ pub(super) async fn label(
 /// The nodes' reports over the map as it certainly is now, where its group answers: who has just changed it wants to see
 /// that. Else over the newest map there is.
 async fn seen(state: &GatewayState, call: &Call) -> Overview {
-    if let Err(error) = state.backend.read_map(Instant::from_std(call.began) + FRESH_PATIENCE).await {
+    if let Err(error) = state.backend.read_map(call.began + FRESH_PATIENCE).await {
         tracing::debug!(%error, "the cluster map may be an old one");
     }
     cluster::ask(state, call).await
@@ -283,7 +283,7 @@ pub(super) async fn ended(
     how: How,
     operation: u64,
 ) -> Result<Option<OperationState>, ApiError> {
-    let longest = Instant::from_std(call.began) + state.limits.max_timeout;
+    let longest = call.began + state.limits.max_timeout;
     let until = match how.timeout_ms {
         Some(_) => request::deadline(state, call, how.timeout_ms)?,
         None => longest,

@@ -40,9 +40,10 @@ pub(super) async fn get(
         with_vector: with_vector.into(),
     };
     let mut found = state.backend.get(&collection, query, options).await?;
-    let Some(row) = found.value.pop() else { return Err(ApiError::PointNotFound { collection: name, id }) };
-    let row = convert::record(row)?;
     let shards = convert::evidence(level, &found.shards);
+    // That there is nothing is an answer too, and says whose it is.
+    let Some(row) = found.value.pop() else { return Err(ApiError::PointNotFound { collection: name, id, shards }) };
+    let row = convert::record(row)?;
     let took_ms = call.took_ms();
     let body = Found {
         id: row.id,

@@ -34,7 +34,7 @@ pub(super) fn deadline(state: &GatewayState, call: &Call, timeout_ms: Option<u64
         }
         Some(ms) => Duration::from_millis(ms),
     };
-    Ok(Instant::from_std(call.began) + timeout)
+    Ok(call.began + timeout)
 }
 
 /// Finds a collection. A name that none can have is not found, without a question to the cluster.

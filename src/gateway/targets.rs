@@ -64,7 +64,10 @@ pub(super) async fn vectors(
         let vector = match &mut target.by {
             By::Vector(vector) => std::mem::take(vector),
             By::Point(id) => {
-                let unknown = || ApiError::PointNotFound { collection: collection.name.clone(), id: *id };
+                let unknown = || {
+                    let (collection, shards) = (collection.name.clone(), Vec::new());
+                    ApiError::PointNotFound { collection, id: *id, shards }
+                };
                 let vector = stored.get(id).ok_or_else(unknown)?.get(&target.name).cloned();
                 vector.ok_or_else(|| lacks(*id, &target.name, (count > 1).then_some(place)))?
             }

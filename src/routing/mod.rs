@@ -29,7 +29,7 @@ pub mod rpc;
 mod scatter;
 mod service;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 mod wire;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use raft_groups::mutants::{Mutant, is_planted};
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 
@@ -74,6 +75,9 @@ impl Posting {
 
     fn insert(&mut self, row: u32) {
         match self {
+            Self::One(first) if is_planted(Mutant::IndexMissesRow) => {
+                *self = Self::Many(RoaringBitmap::from_iter([*first]))
+            }
             Self::One(first) => *self = Self::Many(RoaringBitmap::from_iter([*first, row])),
             Self::Many(rows) => drop(rows.insert(row)),
         }

@@ -22,7 +22,10 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
             json!({"field": field, "value": value, "limit": limit.to_string(), "allowed": allowed})
         }
         ApiError::Refused(refusal) => refused(refusal),
-        ApiError::PointNotFound { collection, id } => json!({"collection": collection, "id": api::PointId::from(*id)}),
+        ApiError::PointNotFound { collection, id, shards } => {
+            let named = json!({"collection": collection, "id": api::PointId::from(*id)});
+            if shards.is_empty() { named } else { with(named, "shards", json!(shards)) }
+        }
         ApiError::UnknownPath { path } => json!({"path": path}),
         ApiError::MethodNotAllowed { method, path } => json!({"method": method, "path": path}),
         ApiError::TooManyRequests { limit } => json!({"limit": "in_flight", "allowed": limit}),

@@ -92,6 +92,8 @@ pub enum ApiError {
         collection: String,
         /// The id.
         id: PointId,
+        /// Who looked for it, and at which state, where that is known of it alone.
+        shards: Vec<api::Evidence>,
     },
     /// There is no such path.
     #[error("there is no `{path}`")]

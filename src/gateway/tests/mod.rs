@@ -3,6 +3,7 @@
 mod bulk;
 mod door;
 pub(super) mod fake;
+mod generator;
 mod inputs;
 mod members;
 mod old_map;

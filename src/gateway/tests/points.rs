@@ -31,7 +31,13 @@ async fn a_point_is_written_found_and_deleted() {
     assert!(lean.body.get("payload").is_none() && lean.body.get("vector").is_none());
     let gone = call(&router, "DELETE", "/vectors", r#"{"collection":"docs","ids":[1,1,77]}"#).await.ok();
     assert_eq!((&gone.body["deleted"], &gone.body["token"]), (&json!(1), &json!("s1.0-3")));
-    get(&router, "/vectors/docs/1").await.refused(404, "point_not_found");
+    let absent = get(&router, "/vectors/docs/1").await.refused(404, "point_not_found");
+    let row = &absent.detail("shards")[0];
+    assert_eq!(
+        (&row["served_by"], &row["index"]),
+        (&json!("node1"), &json!(3)),
+        "nothing is an answer, and is somebody's"
+    );
     let rest = call(
         &router,
         "DELETE",

@@ -5,6 +5,7 @@ mod fake;
 mod once;
 mod payload_indexes;
 mod reads;
+pub(crate) mod replicas;
 mod writes;
 
 use std::time::Duration;
