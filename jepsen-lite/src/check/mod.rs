@@ -1,9 +1,10 @@
 //! The judges. What comes in is a history; what goes out is one of three verdicts, with its cause in one sentence.
 //!
 //! [`wgl`] searches for a linearization of any [`wgl::Model`]; [`zones`] decides registers of unique values in one pass;
-//! [`register`] chooses between them, key by key. [`set`], [`scan`], [`session`], [`replica`], [`search`] and [`elle`] judge what their
+//! [`register`] chooses between them, key by key. [`set`], [`scan`], [`drops`], [`session`], [`replica`], [`search`] and [`elle`] judge what their
 //! names say. All are pure: no clock, no chance, no input or output. *Unknown* is a failed run and never a pass.
 
+pub mod drops;
 pub mod elle;
 pub mod register;
 pub mod replica;
@@ -118,8 +119,10 @@ pub enum Model {
     CasRegister,
     /// A set that only grows: `add`, `read`.
     Set,
-    /// A set that also shrinks, read page by page and counted: `add`, `remove`, `scan`, `count`.
+    /// A set that also shrinks, read page by page and counted: `add`, `remove`, `sweep`, `scan`, `count`.
     Scan,
+    /// Collections that come and go: `create`, `drop`, `add`, `read`.
+    Drops,
     /// Transactions of appends and reads of lists: `txn`.
     Append,
     /// Points: `upsert`, `delete`, `search`.
@@ -138,6 +141,7 @@ impl Model {
             Model::CasRegister => "cas-register",
             Model::Set => "set",
             Model::Scan => "scan",
+            Model::Drops => "drops",
             Model::Append => "append",
             Model::Search => "search",
             Model::Session => "session",
@@ -157,6 +161,7 @@ pub fn check(history: &History, model: Model, limits: Limits) -> Result<Verdict>
         Model::CasRegister => register::check(&ops, true, limits),
         Model::Set => set::check(&ops),
         Model::Scan => scan::check(&ops),
+        Model::Drops => drops::check(&ops),
         Model::Append => elle::check(&ops),
         Model::Search => search::check(&ops, limits),
         Model::Session => session::check(&ops, session::Promise::default()),

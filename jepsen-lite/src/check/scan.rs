@@ -1,8 +1,10 @@
-//! A set read page by page, and counted: `add v`, `remove v`, `scan` of all there is, `count`.
+//! A set read page by page, and counted: `add v`, `remove v`, `sweep [from to]` which removes all there is from one number
+//! to another, `scan` of all there is, `count`.
 //!
 //! A scan of several pages is no one state, so nothing is asked of the order of scans among each other. What is asked, element
 //! by element: what was acknowledged before a scan began and not removed until it ended is shown, and once; what was not begun,
-//! or whose removal was acknowledged before, is not. A count lies between what must be there and what may be. An element
+//! or whose removal was acknowledged before, is not. A sweep is no one moment either: it removes each element, of those that
+//! were there before it began, at some moment of its own; one that was added meanwhile may be spared. A count lies between what must be there and what may be. An element
 //! that no scan could have shown since it was acknowledged was *never read*, which makes a history *unknown*. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,22 +22,26 @@ mod tests;
 /// The life of one element.
 struct Life<'a> {
     add: &'a Operation,
-    remove: Option<&'a Operation>,
+    /// What may have removed it.
+    removes: Vec<&'a Operation>,
 }
 
-impl Life<'_> {
+impl<'a> Life<'a> {
     /// Whether it is there through all of `op`.
     fn must_be_in(&self, op: &Operation) -> bool {
-        self.add.ok() && self.add.ret < op.call && self.remove.is_none_or(|remove| remove.call > op.ret)
+        let spared = |remove: &&Operation| remove.call > op.ret || remove.ret < self.add.call;
+        self.add.ok() && self.add.ret < op.call && self.removes.iter().all(spared)
     }
 
     /// Whether it is there at some moment of `op`.
     fn may_be_in(&self, op: &Operation) -> bool {
-        self.add.call < op.ret && !self.gone_before(op)
+        self.add.call < op.ret && self.gone_before(op).is_none()
     }
 
-    fn gone_before(&self, op: &Operation) -> bool {
-        self.remove.is_some_and(|remove| remove.ok() && remove.ret < op.call)
+    /// What has certainly removed it before `op`.
+    fn gone_before(&self, op: &Operation) -> Option<&'a Operation> {
+        let certain = |remove: &&&Operation| remove.ok() && remove.ret < op.call && remove.call > self.add.ret;
+        self.removes.iter().find(certain).copied()
     }
 }
 
@@ -77,7 +83,7 @@ fn lives(ops: &[Operation]) -> Result<BTreeMap<String, Life<'_>>> {
     let mut lives = BTreeMap::new();
     let happened = || ops.iter().filter(|op| op.outcome != Type::Fail);
     for op in happened().filter(|op| op.f == "add") {
-        if lives.insert(op.input.to_string(), Life { add: op, remove: None }).is_some() {
+        if lives.insert(op.input.to_string(), Life { add: op, removes: Vec::new() }).is_some() {
             bail!("event {}: {} is added twice, so a scan cannot tell which it shows", op.events.0, op.input);
         }
     }
@@ -86,11 +92,19 @@ fn lives(ops: &[Operation]) -> Result<BTreeMap<String, Life<'_>>> {
             "remove" => {
                 let life = lives.get_mut(&op.input.to_string());
                 let life = life.with_context(|| format!("event {}: nobody added {}", op.events.0, op.input))?;
-                if life.remove.replace(op).is_some() {
+                if life.removes.iter().any(|other| other.f == "remove") {
                     bail!("event {}: {} is removed twice", op.events.0, op.input);
                 }
+                life.removes.push(op);
             }
-            "add" | "scan" | "count" => {}
+            "sweep" => {
+                let ends = op.input.items().map(|ends| ends.iter().filter_map(Edn::int).collect::<Vec<_>>());
+                let Some(&[from, to]) = ends.as_deref() else { bail!("event {}: a sweep of no range", op.events.0) };
+                let meant =
+                    |life: &&mut Life<'_>| life.add.input.int().is_some_and(|element| (from..to).contains(&element));
+                lives.values_mut().filter(meant).for_each(|life| life.removes.push(op));
+            }
+            "add" | "scan" | "count" | "index" => {}
             other => bail!("event {}: a scanned set knows no `{other}`", op.events.0),
         }
     }
@@ -111,7 +125,7 @@ fn shown(scan: &Scan<'_>, lives: &BTreeMap<String, Life<'_>>) -> Option<Verdict>
         if life.may_be_in(scan.op) {
             continue;
         }
-        let (class, other, what) = match life.remove.filter(|_| life.gone_before(scan.op)) {
+        let (class, other, what) = match life.gone_before(scan.op) {
             Some(remove) => {
                 let ago = gap(remove.returned_at, scan.op.called_at);
                 ("resurrected", remove, format!("although its removal was acknowledged {ago}before it began"))

@@ -3,6 +3,10 @@
 //! A session is one process, or one node ([`Promise::per_node`]). The order of a key's values is that of the `:version` of
 //! their writes and reads where they say one, else that of the writes in time where these do not overlap; where neither
 //! is to be had the verdict is *unknown*. Operations are those of [`super::register`]. Pure.
+//!
+//! A read that shows nothing may say as its version how far the state was that it looked at, at least. A session that knew
+//! of a value may be shown nothing only where a deletion may have come after that value; and a session that was shown
+//! nothing is shown no value again that is older than the state which had none.
 
 use std::collections::HashMap;
 
@@ -178,13 +182,22 @@ impl<'a> Judge<'a> {
                 continue;
             }
             let Some(place) = self.place(read, *value) else { return self.placeless(read, *value) };
-            if let Some((newest, before, newer)) = newest
-                && place < newest
-            {
-                return self.went_back(read, *value, before, newer);
+            if let Some((newest, before, newer)) = newest {
+                // What says how far its state was at least may have looked at a newer one.
+                let is_bound = *value == NIL && version(self.op(read)).is_some();
+                let back = if is_bound { newer != NIL && !self.may_be_deleted(read, newest) } else { place < newest };
+                if back {
+                    return self.went_back(read, *value, before, newer);
+                }
             }
         }
         Verdict::Ok
+    }
+
+    /// Whether a deletion that had begun before `read` ended may have come after the version `since`.
+    fn may_be_deleted(&self, read: &Timed<Action>, since: i64) -> bool {
+        let deletes = self.timed.iter().filter(|timed| timed.op == Action::Write(NIL) && timed.call < read.ret);
+        deletes.into_iter().any(|timed| version(self.op(timed)).is_none_or(|version| version > since))
     }
 
     fn place(&self, timed: &Timed<Action>, value: Value) -> Option<i64> {

@@ -1,5 +1,6 @@
 //! Whether a run was one: each fault was done, each kind of operation was acknowledged, leaders changed where that was due,
-//! cut-off nodes refused, and clients were served meanwhile. What is missing makes a run *unknown*. Pure.
+//! cut-off nodes refused, and clients were served meanwhile. What is missing makes a run *unknown*. A write that was sent again
+//! and answered otherwise makes it *illegal*. Pure.
 
 use super::nemesis::Fault;
 use super::{Plan, Workload};
@@ -11,6 +12,10 @@ const SERVED_UNDER_FAULTS: f64 = 0.3;
 
 /// Holds a history against what its run was for.
 pub(super) fn check(plan: &Plan, faults: &[Fault], history: &History) -> Verdict {
+    if let Some(place) = history.events.iter().position(|event| event.f == "answered-otherwise") {
+        let cause = format!("a write that was sent again was answered otherwise: {}", history.events[place].value);
+        return Verdict::illegal("applied twice", cause, vec![place]);
+    }
     match missing(plan, faults, history) {
         Some(what) => Verdict::Unknown(what),
         None => Verdict::Ok,
@@ -29,6 +34,9 @@ fn missing(plan: &Plan, faults: &[Fault], history: &History) -> Option<String> {
     let leaders = history.events.iter().filter(|event| event.f == "leader").count();
     if leaders < 2 && faults.iter().any(|fault| fault.forces_elections()) {
         return Some("no leader ever changed".to_owned());
+    }
+    if plan.workload == Workload::Retry && !named("answered-again") {
+        return Some("no write that was sent again was answered".to_owned());
     }
     if faults.contains(&Fault::LeftBehind) && !named("snapshot-installed") {
         return Some("no snapshot was installed".to_owned());
@@ -52,7 +60,12 @@ fn operations(workload: Workload) -> &'static [&'static str] {
         Workload::Batch => &["read", "write", "delete"],
         Workload::Set => &["add", "read"],
         Workload::Scan => &["add", "remove", "scan", "count"],
-        Workload::Search | Workload::Approximate => &["upsert", "delete", "search"],
+        Workload::Sweep => &["add", "sweep", "scan", "count"],
+        Workload::Indexed => &["add", "remove", "scan", "count", "index"],
+        Workload::Drops => &["create", "drop", "add", "read"],
+        Workload::Retry => &["read", "write"],
+        Workload::Spread => &["read", "write", "delete"],
+        Workload::Search | Workload::SearchBatch | Workload::Approximate => &["upsert", "delete", "search"],
     }
 }
 
@@ -124,5 +137,20 @@ mod tests {
         unknown(&cut, &probed(&[]), "did not refuse");
         unknown(&cut, &probed(&["refused", "served"]), "did not refuse");
         assert_eq!(judge(&cut, &probed(&["refused"])), Verdict::Ok);
+    }
+
+    #[test]
+    fn a_write_that_is_answered_otherwise_when_it_is_sent_again_is_illegal() {
+        let plan = Plan::new("quiver".into(), Workload::Retry, "all", &[], 1, Duration::from_secs(1));
+        let note = |f: &str| Event {
+            process: Process::Named("late copy".into()),
+            ..Event::new(0, Type::Info, f, Edn::Str("1: version 3, then 4".into()))
+        };
+        let ok = |f: &str| Event::new(1, Type::Ok, f, Edn::Nil);
+        let judge = |events: Vec<Event>| check(&plan, &[], &History::new(events));
+        assert_eq!(judge(vec![ok("read"), ok("write"), note("answered-again")]), Verdict::Ok);
+        assert!(matches!(judge(vec![ok("read"), ok("write")]), Verdict::Unknown(_)));
+        let otherwise = judge(vec![ok("read"), ok("write"), note("answered-again"), note("answered-otherwise")]);
+        assert!(matches!(otherwise, Verdict::Illegal(_)), "{otherwise:?}");
     }
 }

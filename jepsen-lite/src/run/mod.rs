@@ -52,6 +52,19 @@ pub enum Workload {
     Set,
     /// Points are added and removed, read page by page and counted.
     Scan,
+    /// The same, and points are removed by a filter on their payload.
+    Sweep,
+    /// The same as scan by a filter, on a payload field whose index comes and goes.
+    Indexed,
+    /// Collections are dropped and made again under the same names.
+    Drops,
+    /// Registers, whose clients send each write again under its request id: at once where it is not answered, and long
+    /// after it was, with other writes between.
+    Retry,
+    /// Three points, in several shards, are written, deleted and read together; each is a register of its own.
+    Spread,
+    /// Searches, several in one request.
+    SearchBatch,
     /// Points move, and exact searches show the nearest. One shard.
     Search,
     /// Many points move, and approximate searches show the nearest.
@@ -67,6 +80,12 @@ impl Workload {
             Self::Batch => "batch",
             Self::Set => "set",
             Self::Scan => "scan",
+            Self::Sweep => "sweep",
+            Self::Indexed => "indexed",
+            Self::Drops => "drops",
+            Self::Retry => "retry",
+            Self::Spread => "spread",
+            Self::SearchBatch => "search-batch",
             Self::Search => "search",
             Self::Approximate => "approximate",
         }
@@ -76,7 +95,8 @@ impl Workload {
     fn shards(self) -> u32 {
         match self {
             Self::Register | Self::Session | Self::Scan | Self::Approximate => 4,
-            Self::Batch | Self::Set | Self::Search => 1,
+            Self::Sweep | Self::Indexed | Self::Drops | Self::Spread => 4,
+            Self::Batch | Self::Set | Self::Search | Self::SearchBatch | Self::Retry => 1,
         }
     }
 }
@@ -145,11 +165,12 @@ impl Plan {
         match self.workload {
             // A client asks every node in turn, so the session whose reads may not go back is the node's.
             Workload::Register if self.level == "one" => Model::NodeSession,
-            Workload::Register | Workload::Batch => Model::CasRegister,
+            Workload::Register | Workload::Batch | Workload::Retry | Workload::Spread => Model::CasRegister,
             Workload::Session => Model::Session,
             Workload::Set => Model::Set,
-            Workload::Scan => Model::Scan,
-            Workload::Search | Workload::Approximate => Model::Search,
+            Workload::Scan | Workload::Sweep | Workload::Indexed => Model::Scan,
+            Workload::Drops => Model::Drops,
+            Workload::Search | Workload::SearchBatch | Workload::Approximate => Model::Search,
         }
     }
 
@@ -229,6 +250,9 @@ pub async fn run(plan: &Plan) -> Result<Outcome> {
     let mut workers = JoinSet::new();
     for number in 0..CLIENTS {
         workers.spawn(Worker::new(shared.clone(), plan.seed, number).run());
+    }
+    if plan.workload == Workload::Retry {
+        shared.load();
     }
     let struck = strike(plan, &mut rig, doors, &recorder).await;
     shared.stop.store(true, Ordering::SeqCst);

@@ -49,6 +49,21 @@ fn what_was_removed_stays_away() {
 }
 
 #[test]
+fn a_sweep_removes_what_was_there_before_it_and_spares_what_comes_later() {
+    let (swept, scan) =
+        ("2 invoke sweep [0 9]; 2 ok sweep [0 9]", |shown| format!("1 invoke scan nil; 1 ok scan {shown}"));
+    assert_eq!(after_add(&format!("{swept}; {}", scan("[]"))), "Ok");
+    assert_eq!(after_add(&format!("{swept}; {}", scan("[1]"))), "resurrected");
+    assert_eq!(after_add(&format!("2 invoke sweep [2 9]; 2 ok sweep [2 9]; {}", scan("[]"))), "lost");
+    assert_eq!(after_add(&format!("2 invoke sweep [0 9]; 2 info sweep [0 9]; {}", scan("[]"))), "Ok");
+    assert_eq!(after_add(&format!("2 invoke sweep [0 9]; 2 fail sweep [0 9]; {}", scan("[]"))), "lost");
+    // Added before it, beside it, after it.
+    assert_eq!(class(&format!("{swept}; {ADDED}; {}", scan("[]"))), "lost");
+    assert_eq!(class(&format!("2 invoke sweep [0 9]; {ADDED}; 2 ok sweep [0 9]; {}", scan("[]"))), "Ok");
+    assert_eq!(class(&format!("2 invoke sweep [0 9]; {ADDED}; 2 ok sweep [0 9]; {}", scan("[1]"))), "Ok");
+}
+
+#[test]
 fn nothing_is_shown_twice_or_out_of_nowhere() {
     assert_eq!(after_add("1 invoke scan nil; 1 ok scan [1 1]"), "duplicate");
     assert_eq!(after_add("1 invoke scan nil; 1 ok scan [1 2]"), "phantom");

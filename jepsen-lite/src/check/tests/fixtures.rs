@@ -201,6 +201,32 @@ fn sessions_at_one_do_not_go_back() {
 }
 
 #[test]
+fn a_node_that_goes_back_to_nothing_is_seen() {
+    let model = Model::NodeSession;
+    let shown = "0 write [k 1]|:version 10 @1-2\n 2 read [k 1]|:version 10,:node \"n1\" @3-4\n";
+    let nothing = |index: i64, at: &str| format!("3 read [k nil]|:version {index},:node \"n1\" @{at}\n");
+    bad(model, "went back", "nothing on n1 although that node had shown 1", &format!("{shown}{}", nothing(12, "5-6")));
+    // What it says of its state is a bound from below, and proves nothing.
+    bad(model, "went back", "nothing on n1 although that node had shown 1", &format!("{shown}{}", nothing(9, "5-6")));
+    good(model, &format!("{shown}{}", nothing(9, "3-6")));
+    good(model, &format!("{shown}3 read [k nil]|:version 9,:node \"n2\" @5-6"));
+    // Deleted, perhaps deleted, deleted before, deleted too late.
+    good(model, &format!("{shown}5 delete [k nil]|:version 11 @3-4\n{}", nothing(11, "5-6")));
+    good(model, &format!("{shown}5 delete [k nil] @3-4?\n{}", nothing(11, "5-6")));
+    bad(
+        model,
+        "went back",
+        "read nothing",
+        &format!("{shown}5 delete [k nil]|:version 8 @1-2\n{}", nothing(11, "5-6")),
+    );
+    bad(model, "went back", "read nothing", &format!("{shown}{}5 delete [k nil]|:version 13 @7-8", nothing(11, "5-6")));
+    // What was there before the state that had nothing does not come back.
+    let deleted = format!("{shown}5 delete [k nil]|:version 11 @3-4\n{}", nothing(11, "5-6"));
+    bad(model, "went back", "read 1", &format!("{deleted}2 read [k 1]|:version 10,:node \"n1\" @7-8"));
+    good(model, &format!("{deleted}0 write [k 2]|:version 12 @3-4\n2 read [k 2]|:version 12,:node \"n1\" @7-8"));
+}
+
+#[test]
 fn replicas_at_one_index_hold_the_same() {
     let dump = |process: usize, node: &str, applied: usize, points: &str, time: usize| {
         format!(

@@ -4,8 +4,11 @@
 //! which do not belong together is written down as `:torn`, which nobody wrote. Outcomes: *fail* only where the answer says
 //! that nothing was applied; a mutation whose fate is unknown is *info*, and its process is not heard of again.
 
+mod collections;
+mod crew;
 mod points;
 mod registers;
+mod retries;
 mod sets;
 
 use std::collections::BTreeMap;
@@ -76,6 +79,8 @@ pub struct Shared {
     present: Mutex<Vec<i64>>,
     counter: AtomicI64,
     processes: AtomicI64,
+    /// Answered writes that are to be sent again.
+    again: Mutex<Vec<retries::Answered>>,
 }
 
 impl Shared {
@@ -83,7 +88,7 @@ impl Shared {
     pub fn new(workload: Workload, level: &str, recorder: Recorder, doors: Doors) -> Self {
         let (counter, processes) = (AtomicI64::new(1), AtomicI64::new(0));
         let (level, stop, present) = (level.to_owned(), AtomicBool::new(false), Mutex::default());
-        Self { workload, level, recorder, doors, stop, present, counter, processes }
+        Self { workload, level, recorder, doors, stop, present, counter, processes, again: Mutex::default() }
     }
 
     fn next(&self) -> i64 {
@@ -118,6 +123,8 @@ pub struct Worker {
     known: Option<(i64, u64, Edn)>,
     /// How far each shard's log was when this session last saw or wrote it.
     session: BTreeMap<u64, u64>,
+    /// Processes that do parts of one request.
+    crew: Vec<i64>,
 }
 
 impl Worker {
@@ -127,7 +134,7 @@ impl Worker {
         let doors = shared.doors.all();
         let door = doors[number % doors.len()].clone();
         let rng = StdRng::seed_from_u64(seed ^ ((number as u64 + 1) << 32));
-        Self { shared, rng, process, door, known: None, session: BTreeMap::new() }
+        Self { shared, rng, process, door, known: None, session: BTreeMap::new(), crew: Vec::new() }
     }
 
     /// Works until it is told to stop.
@@ -139,7 +146,12 @@ impl Worker {
                 Workload::Batch => self.batch().await,
                 Workload::Set => self.set().await,
                 Workload::Scan => self.scanned_set().await,
-                Workload::Search | Workload::Approximate => self.points().await,
+                Workload::Sweep => self.swept_set().await,
+                Workload::Indexed => self.indexed_set().await,
+                Workload::Drops => self.collections().await,
+                Workload::Retry => self.retried().await,
+                Workload::Spread => self.spread().await,
+                Workload::Search | Workload::SearchBatch | Workload::Approximate => self.points().await,
             };
             if !good || self.shared.workload == Workload::Session {
                 // Another node may do better; and a session is of use where it goes from node to node.
@@ -161,10 +173,14 @@ impl Worker {
     pub async fn last_reads(&mut self) -> Result<()> {
         let good = match self.shared.workload {
             Workload::Set => self.read_set().await,
-            Workload::Scan => self.scan().await && self.count().await,
+            Workload::Scan | Workload::Sweep | Workload::Indexed => self.scan().await && self.count().await,
+            Workload::Drops => self.read_collections().await,
             Workload::Search => self.nearest(100).await,
+            Workload::SearchBatch => self.nearest_of_several(100).await,
             Workload::Approximate => self.nearest(10).await,
-            Workload::Register | Workload::Session | Workload::Batch => self.read_registers().await,
+            Workload::Register | Workload::Session | Workload::Batch | Workload::Retry | Workload::Spread => {
+                self.read_registers().await
+            }
         };
         ensure!(good, "{} did not answer a last read although all faults were undone", self.door.name);
         Ok(())
@@ -202,7 +218,7 @@ impl Worker {
 
     /// Ends a mutation by what its answer says of it.
     fn end_write(&mut self, f: &str, value: Edn, answer: &Answer) -> bool {
-        let version = answer.body["results"][0]["version"].as_i64();
+        let version = answer.body["results"][0]["version"].as_i64().or_else(|| deleted_at(answer));
         let mut extra: Vec<_> = version.map(|version| ("version".to_owned(), Edn::Int(version))).into_iter().collect();
         let kind = match answer.class {
             Class::Ok => Type::Ok,
@@ -220,6 +236,14 @@ impl Worker {
     fn more(&self) -> Value {
         json!({"consistency": self.shared.level, "timeout_ms": 2500})
     }
+}
+
+/// The version at which a deletion in one shard was carried out: the only index in its token.
+fn deleted_at(answer: &Answer) -> Option<i64> {
+    answer.body["deleted"].as_u64()?;
+    let (version, part) = answer.body["token"].as_str()?.split_once('.')?;
+    let (_, index) = part.split_once('-').filter(|_| version == "s1" && !part.contains('.'))?;
+    i64::from_str_radix(index, 16).ok()
 }
 
 fn problem(answer: &Answer) -> Edn {

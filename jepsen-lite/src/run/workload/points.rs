@@ -18,6 +18,9 @@ const FEW: i64 = 16;
 /// Points of approximate searches: so many that a search goes through a graph.
 const MANY: i64 = 3_000;
 
+/// Searches of one request.
+const SEARCHES: usize = 3;
+
 /// Points that are loaded together.
 const LOAD: i64 = 250;
 
@@ -61,6 +64,7 @@ impl Worker {
         let (count, limit) = if self.is_exact() { (FEW, 5) } else { (MANY, 10) };
         let key = self.rng.random_range(0..count);
         match self.rng.random_range(0..8) {
+            0..3 if self.shared.workload == Workload::SearchBatch => self.nearest_of_several(limit).await,
             0..3 => self.nearest(limit).await,
             3 => {
                 self.begin("delete", &Edn::Int(key));
@@ -88,12 +92,24 @@ impl Worker {
         let Some(results) = answer.body["results"].as_array().filter(|_| answer.success()) else {
             return self.refused("search", asked, &answer);
         };
-        let hit = |record: &Value| {
-            let score = Edn::Float(record["score"].as_f64().unwrap_or(f64::NAN));
-            Edn::Vector(vec![record["id"].as_i64().map_or(Edn::Nil, Edn::Int), score])
-        };
         let hits = Edn::Vector(results.iter().map(hit).collect());
         self.end(Type::Ok, "search", hits, Vec::new())
+    }
+
+    /// The nearest points of several random places, by one request: as many searches as processes.
+    pub(super) async fn nearest_of_several(&mut self, limit: usize) -> bool {
+        let places: Vec<f64> = (0..SEARCHES).map(|_| f64::from(self.rng.random_range(0..10_000))).collect();
+        let asked: Vec<Edn> = places.iter().map(|place| query_of(&[*place, 0.0], limit as i64, true)).collect();
+        self.begin_parts("search", &asked);
+        let one = |place: &f64| json!({"vector": [place, 0.0], "limit": limit, "params": {"exact": true}, "with_payload": false});
+        let mut body = self.more();
+        body["collection"] = json!(COLLECTION);
+        body["searches"] = places.iter().map(one).collect();
+        let answer = self.client().post("/quiver/v1/search/batch", &body).await;
+        let found = answer.body["searches"].as_array().filter(|found| answer.success() && found.len() == SEARCHES);
+        let Some(found) = found else { return self.refuse_parts("search", asked, &answer) };
+        let hits = |found: &Value| Edn::Vector(found["results"].as_array().into_iter().flatten().map(hit).collect());
+        self.end_parts("search", found.iter().map(hits).collect())
     }
 
     pub(super) async fn search(&mut self, query: [f32; 2], limit: usize, whole: bool) -> Answer {
@@ -101,4 +117,9 @@ impl Worker {
             "with_payload": whole, "with_vector": whole, "timeout_ms": 2500});
         self.client().search(COLLECTION, &query, limit, more).await
     }
+}
+
+fn hit(record: &Value) -> Edn {
+    let score = Edn::Float(record["score"].as_f64().unwrap_or(f64::NAN));
+    Edn::Vector(vec![record["id"].as_i64().map_or(Edn::Nil, Edn::Int), score])
 }

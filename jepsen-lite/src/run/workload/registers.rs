@@ -28,7 +28,7 @@ impl Shared {
 }
 
 impl Worker {
-    fn hot(&mut self) -> i64 {
+    pub(super) fn hot(&mut self) -> i64 {
         self.shared.counter.load(Ordering::Relaxed) / ROTATE * HOT + self.rng.random_range(0..HOT)
     }
 
@@ -77,11 +77,52 @@ impl Worker {
         }
     }
 
+    /// The same of points that lie in several shards: each is a register of its own.
+    pub(super) async fn spread(&mut self) -> bool {
+        let key = self.hot();
+        let write = self.shared.next();
+        let each = |value: Edn| parts(key).map(|id| keyed(id, value.clone())).collect::<Vec<_>>();
+        match self.rng.random_range(0..8) {
+            0..4 => self.read_spread(key).await,
+            4 => {
+                self.begin_parts("delete", &each(Edn::Nil));
+                let ids = parts(key).map(|id| json!(id)).collect();
+                let answer = self.client().delete(COLLECTION, ids, self.more()).await;
+                self.end_write_parts("delete", each(Edn::Nil), &answer)
+            }
+            _ => {
+                self.begin_parts("write", &each(Edn::Int(write)));
+                let points = parts(key).map(|id| point(id, write)).collect();
+                let answer = self.client().upsert(COLLECTION, points, self.more()).await;
+                self.end_write_parts("write", each(Edn::Int(write)), &answer)
+            }
+        }
+    }
+
+    async fn read_spread(&mut self, key: i64) -> bool {
+        let asked: Vec<Edn> = parts(key).map(|id| keyed(id, Edn::Nil)).collect();
+        self.begin_parts("read", &asked);
+        let answer = self.page_of(key).await;
+        let Some(records) = answer.body["points"].as_array().filter(|_| answer.success()) else {
+            return self.refuse_parts("read", asked, &answer);
+        };
+        let one = |id: i64| records.iter().find(|record| record["id"] == json!(id)).map_or(Edn::Nil, shown);
+        let shown = parts(key).map(|id| keyed(id, one(id))).collect();
+        self.end_parts("read", shown)
+    }
+
+    async fn page_of(&self, key: i64) -> Answer {
+        let more = json!({"consistency": self.shared.level, "offset": key * PARTS, "with_payload": true,
+            "with_vector": true, "timeout_ms": 2500});
+        self.client().scroll(COLLECTION, PARTS as usize, more).await
+    }
+
     pub(super) async fn read_registers(&mut self) -> bool {
         let mut good = true;
         for key in self.shared.registers() {
             good &= match self.shared.workload {
                 super::Workload::Batch => self.read_batch(key).await,
+                super::Workload::Spread => self.read_spread(key).await,
                 _ => self.read(key).await,
             };
         }
@@ -114,19 +155,17 @@ impl Worker {
     }
 
     /// Reads one register and writes down what was shown.
-    async fn read(&mut self, key: i64) -> bool {
+    pub(super) async fn read(&mut self, key: i64) -> bool {
         let in_session = self.shared.workload == super::Workload::Session;
         self.begin("read", &keyed(key, Edn::Nil));
         let after = if in_session { self.token() } else { String::new() };
         let query = format!("?consistency={}&with_vector=true&timeout_ms=2500{after}", self.shared.level);
         let answer = self.client().point(COLLECTION, &key.to_string(), &query).await;
-        let belongs_to_nobody = self.shared.level == "one" && !in_session;
-        if answer.code() == "point_not_found" && !belongs_to_nobody {
-            return self.end(Type::Ok, "read", keyed(key, Edn::Nil), Vec::new());
+        if answer.code() == "point_not_found" {
+            return self.absent(key, &answer);
         }
         if !answer.success() {
-            // At ONE an answer of nothing does not say whose it is, so it belongs to no session of a node.
-            return self.refused("read", keyed(key, Edn::Nil), &answer) || answer.code() == "point_not_found";
+            return self.refused("read", keyed(key, Edn::Nil), &answer);
         }
         self.see(&answer);
         // What is shown may be newer than the evidence says, which is a lower bound; no session may forget it.
@@ -144,12 +183,24 @@ impl Worker {
         self.end(Type::Ok, "read", keyed(key, shown), extra)
     }
 
+    /// Ends a read that was shown nothing: whose answer that is, and how far its state was, is in the answer.
+    fn absent(&mut self, key: i64, answer: &Answer) -> bool {
+        let row = &answer.body["status"]["details"]["shards"][0];
+        let mut extra = Vec::new();
+        extra.extend(row["served_by"].as_str().map(|node| ("node".to_owned(), Edn::Str(node.to_owned()))));
+        if self.shared.level == "one" {
+            extra.extend(row["index"].as_i64().map(|index| ("version".to_owned(), Edn::Int(index))));
+        }
+        if let (Some(shard), Some(index)) = (row["shard"].as_u64(), row["index"].as_u64()) {
+            self.seen(shard, index);
+        }
+        self.end(Type::Ok, "read", keyed(key, Edn::Nil), extra)
+    }
+
     /// Reads the points of a batch, which lie side by side on one page.
     async fn read_batch(&mut self, key: i64) -> bool {
         self.begin("read", &keyed(key, Edn::Nil));
-        let more = json!({"consistency": self.shared.level, "offset": key * PARTS, "with_payload": true,
-            "with_vector": true, "timeout_ms": 2500});
-        let answer = self.client().scroll(COLLECTION, PARTS as usize, more).await;
+        let answer = self.page_of(key).await;
         let Some(records) = answer.body["points"].as_array().filter(|_| answer.success()) else {
             return self.refused("read", keyed(key, Edn::Nil), &answer);
         };

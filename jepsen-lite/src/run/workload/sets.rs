@@ -1,9 +1,12 @@
 //! Sets: one that only grows and is read at once, and one that also shrinks, is read page by page and counted.
 
+use std::sync::atomic::Ordering;
+
 use rand::Rng;
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{COLLECTION, Worker, point, shown};
+use super::{COLLECTION, Worker, Workload, point, shown};
 use crate::history::Type;
 use crate::history::edn::Edn;
 
@@ -12,6 +15,9 @@ const PAGE: usize = 100;
 
 /// Pages of a scan at most. More would not be a scan of what this run added.
 const PAGES: usize = 1000;
+
+/// Elements that one sweep takes at most: those of so many numbers.
+const SWEPT: i64 = 40;
 
 impl Worker {
     pub(super) async fn set(&mut self) -> bool {
@@ -28,6 +34,57 @@ impl Worker {
             4..8 => self.remove().await,
             _ => self.add().await,
         }
+    }
+
+    /// Numbers that a sweep takes together: those of now are still being added to.
+    pub(super) async fn swept_set(&mut self) -> bool {
+        match self.rng.random_range(0..24) {
+            0..2 => self.scan().await,
+            2..5 => self.count().await,
+            5..7 => self.sweep().await,
+            _ => self.add().await,
+        }
+    }
+
+    async fn sweep(&mut self) -> bool {
+        let newest = self.shared.counter.load(Ordering::Relaxed);
+        let from = (newest - self.rng.random_range(0..4 * SWEPT)).max(0) / SWEPT * SWEPT;
+        let value = Edn::Vector(vec![Edn::Int(from), Edn::Int(from + SWEPT)]);
+        self.begin("sweep", &value);
+        let range = json!({"key": "write", "range": {"gte": from, "lt": from + SWEPT}});
+        let mut body = self.more();
+        body["collection"] = json!(COLLECTION);
+        body["filter"] = json!({"must": [range]});
+        let answer = self.client().send(Method::DELETE, "/vectors", Some(&body)).await;
+        self.end_write("sweep", value, &answer)
+    }
+
+    /// A set that is read by a filter that all pass, on a field whose index comes and goes.
+    pub(super) async fn indexed_set(&mut self) -> bool {
+        if !self.rng.random_ratio(1, 40) {
+            return self.scanned_set().await;
+        }
+        let made = self.rng.random_ratio(2, 3);
+        self.begin("index", &Edn::Bool(made));
+        let path = format!("/collections/{COLLECTION}/index");
+        let answer = match made {
+            true => {
+                let kind = ["integer", "float", "keyword"][self.rng.random_range(0..3)];
+                let body = json!({"field_name": "write", "field_schema": kind});
+                self.client().send(Method::PUT, &path, Some(&body)).await
+            }
+            false => self.client().send(Method::DELETE, &format!("{path}/write"), None).await,
+        };
+        self.end_write("index", Edn::Bool(made), &answer)
+    }
+
+    /// What a read of the whole set asks for.
+    fn of_all(&self) -> Value {
+        let mut more = self.more();
+        if self.shared.workload == Workload::Indexed {
+            more["filter"] = json!({"must": [{"key": "write", "range": {"gte": 0}}]});
+        }
+        more
     }
 
     async fn add(&mut self) -> bool {
@@ -70,8 +127,8 @@ impl Worker {
         self.begin("scan", &Edn::Nil);
         let (mut elements, mut offset) = (Vec::new(), Value::Null);
         for _ in 0..PAGES {
-            let more = json!({"consistency": self.shared.level, "offset": offset, "with_payload": true,
-                "with_vector": true, "timeout_ms": 2500});
+            let mut more = self.of_all();
+            (more["offset"], more["with_payload"], more["with_vector"]) = (offset, json!(true), json!(true));
             let answer = self.client().scroll(COLLECTION, PAGE, more).await;
             let Some(points) = answer.body["points"].as_array().filter(|_| answer.success()) else {
                 return self.refused("scan", Edn::Nil, &answer);
@@ -88,7 +145,7 @@ impl Worker {
 
     pub(super) async fn count(&mut self) -> bool {
         self.begin("count", &Edn::Nil);
-        let answer = self.client().count(COLLECTION, self.more()).await;
+        let answer = self.client().count(COLLECTION, self.of_all()).await;
         match answer.body["count"].as_i64().filter(|_| answer.success()) {
             Some(count) => self.end(Type::Ok, "count", Edn::Int(count), Vec::new()),
             None => self.refused("count", Edn::Nil, &answer),
@@ -96,7 +153,7 @@ impl Worker {
     }
 }
 
-fn element(record: &Value) -> Edn {
+pub(super) fn element(record: &Value) -> Edn {
     match shown(record) {
         Edn::Int(write) if record["id"] == json!(write) => Edn::Int(write),
         _ => Edn::keyword("torn"),
