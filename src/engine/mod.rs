@@ -4,6 +4,9 @@
 //! [`Command`]s come in through the shard's log and are answered by [`Reply`]s; queries come in beside it and are
 //! answered from memory, which always holds a whole number of commands. Nothing here knows of Raft, HTTP, or other
 //! shards.
+//!
+//! A command with a request id is carried out once. Its log [`Entry`] says what time it is for the shard, and in which
+//! span of that time the command may be applied: for each copy of it the shard remembers what it did, or refuses it.
 
 pub mod limits;
 

@@ -125,7 +125,7 @@ fn slices(matches: Matches) -> Vec<(Vec<PointId>, Option<PointId>)> {
 }
 
 /// How far a deletion is that has not ended.
-fn under_way(answer: &CallAnswer) -> Option<Progress> {
+pub(super) fn under_way(answer: &CallAnswer) -> Option<Progress> {
     let CallAnswer::Written { reply, .. } = answer else { return None };
     match Reply::decode(reply) {
         Ok(Reply::Deleting { begin, count, from }) => Some(Progress { begin, count, from }),

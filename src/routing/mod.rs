@@ -2,8 +2,9 @@
 //!
 //! In come typed requests of the gateway, out go merged answers with evidence of what served them. A request crosses
 //! the network at most once after the door: the [`Router`] calls the right node directly, one RPC per node for all its
-//! shards, and never asks a node to pass something on. This room must not know HTTP statuses, JSON or consistency
-//! levels by their client's names.
+//! shards, and never asks a node to pass something on. What is in doubt is asked again under its request id, within a
+//! span of the group's time (`group_time`). This room must not know HTTP statuses, JSON or consistency levels by their
+//! client's names.
 
 mod answer;
 mod breaker;

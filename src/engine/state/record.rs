@@ -221,6 +221,8 @@ mod tests {
             for value in [value, sealed] {
                 let _ = decode::<StoredPoint<'_, StoredVector<crate::engine::floats::In>>>(&key, &value);
                 let _ = decode::<StoredRequest>(&key, &value);
+                let _ = decode::<crate::engine::state::Kept>(&key, &value);
+                let _ = decode_index(&key, &value);
             }
         }
     }

@@ -213,3 +213,72 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use raft_groups::{Changes, MemoryState};
+    use uuid::Uuid;
+
+    use super::super::record::{self, StoredRequest};
+    use super::super::{State, rebuild};
+    use super::*;
+    use crate::engine::apply::plan;
+    use crate::engine::entry;
+    use crate::engine::ids::CollectionId;
+    use crate::engine::shelf::Setup;
+
+    fn id(number: u128) -> RequestId {
+        RequestId(Uuid::from_u128(number))
+    }
+
+    fn kept(until_ms: u64, made_by: MadeBy) -> Kept {
+        Kept { until_ms, made_by, fingerprint: 7, outcome: Outcome::Upserted { version: 1 } }
+    }
+
+    /// What a shard without collections says to a write of this name.
+    fn said(state: &State, made_by: MadeBy, time_ms: u64) -> Reply {
+        let command = Command::Upsert { collection: CollectionId(1), request: Some(id(u128::MAX)), points: Vec::new() };
+        let lifetime = Some(Lifetime { made_by, born_ms: time_ms, lasts_ms: 1 });
+        let entry = entry::Entry { time_ms, lifetime, command: &command.encode() }.encode();
+        plan(state, 1, &entry).reply
+    }
+
+    #[test]
+    fn a_shard_that_remembers_all_it_can_takes_no_new_id_of_that_kind_until_one_is_due() {
+        let mut state = State::default();
+        for number in 0..MAX_REMEMBERED_REQUESTS as u64 {
+            let kept = kept(500 + number / 2, MadeBy::Client);
+            state.requests.insert(id(number.into()), kept, 0, RecordKind::Timed);
+        }
+        let limit = MAX_REMEMBERED_REQUESTS as u64;
+        let full = Reply::Refused(Refusal::TooManyRequestIds { limit });
+        let looked_at = Reply::Refused(Refusal::CollectionNotFound { collection: CollectionId(1) });
+        assert_eq!(said(&state, MadeBy::Client, 400), full);
+        assert_eq!(said(&state, MadeBy::Gateway, 400), looked_at, "clients do not crowd gateways out");
+        assert_eq!(state.requests.forget_due(500).len(), 0, "none is forgotten early");
+        assert_eq!(state.requests.forget_due(501).len(), 2);
+        assert_eq!(said(&state, MadeBy::Client, 501), looked_at);
+        state.requests.insert(id(u128::MAX - 1), kept(900, MadeBy::Gateway), 0, RecordKind::Timed);
+        assert_eq!(state.requests.of_gateways, 1);
+        assert!(state.requests.remove(id(u128::MAX - 1)).is_some() && state.requests.of_gateways == 0);
+    }
+
+    #[test]
+    fn what_an_older_release_remembered_is_remembered_from_the_first_moment_that_is_counted() {
+        let (index, old) = (Key::Index.encode(), Key::Request(id(7)).encode());
+        let stored = StoredRequest { sequence: 3, fingerprint: 7, outcome: Outcome::Upserted { version: 4 } };
+        let (mut records, mut changes) = (MemoryState::default(), Changes::default());
+        changes.put(index.clone(), record::encode(&index, &9u64));
+        changes.put(old.clone(), record::encode(&old, &stored));
+        records.commit(&changes);
+        let mut state = rebuild(&Setup::default(), &records).unwrap();
+        assert_eq!((state.index, state.time_ms), (9, 0));
+        assert!(matches!(state.requests.look_up(id(7), 7, REMEMBERED_MS), Some(Remembered::Same(_))));
+        assert_eq!(state.requests.look_up(id(7), 8, REMEMBERED_MS), Some(Remembered::Reused));
+        assert_eq!(state.requests.look_up(id(7), 7, REMEMBERED_MS + 1), None);
+        let mut changes = Changes::default();
+        state.advance(10, REMEMBERED_MS + 1, &mut changes);
+        assert!(changes.iter().any(|(key, value)| key == old && value.is_none()), "its record goes too");
+        assert_eq!(state.digest, 0);
+    }
+}

@@ -3,6 +3,7 @@
 //! its power. Whoever it was and whenever, the move ends where it was meant to, no acknowledged write is missing, and no
 //! group was ever without the copies it needs.
 
+mod group_time;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

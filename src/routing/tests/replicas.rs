@@ -14,11 +14,13 @@ use parking_lot::Mutex;
 use raft_groups::{Changes, GroupId, Machine, MemoryState, NodeId, Position, ReadMode, ReadPoint, Role, StateReader};
 use tokio::time::Instant;
 
-use crate::engine::{Engine, Entry, Lifetime};
+use crate::engine::{Deletion, Engine, Entry, Lifetime, Matches, PointId};
 use crate::placement::tests::map_of;
 use crate::placement::{META, MetaCommand, MetaMachine};
+use crate::routing::deletion::under_way;
 use crate::routing::group_time::may_be_proposed;
 use crate::routing::look::{part, parts, whole};
+use crate::routing::proposal::{self, ForShard};
 use crate::routing::rpc::{Call, CallAnswer, CallError, Carrier, Found, RouteRequest, RpcError, RpcResult};
 use crate::routing::{MapCell, Router, wire};
 
@@ -137,6 +139,24 @@ where
     }
 }
 
+impl Shard<Engine> {
+    /// Has `me` delete what a filter means, as a leader does, in slices of few points.
+    fn delete(&mut self, me: NodeId, deletion: &Deletion, lifetime: Option<Lifetime>) -> Result<CallAnswer, CallError> {
+        const SLICE: usize = 3;
+        let mut answer = self.write(me, &deletion.begin(), lifetime)?;
+        while let Some(progress) = under_way(&answer) {
+            let (machine, range) = (&self.replicas[&me].machine, (progress.from, progress.begin));
+            let found = machine.find_matches(deletion.collection, &deletion.filter, range, || false);
+            let Matches { found, next } = found.map_err(CallError::Refused)?;
+            let mut ids: Vec<PointId> = found.into_iter().map(|(id, _)| id).collect();
+            let next = ids.get(SLICE).copied().or(next);
+            ids.truncate(SLICE);
+            answer = self.write(me, &deletion.slice(progress, ids, next), None)?;
+        }
+        Ok(answer)
+    }
+}
+
 fn pairs(state: &MemoryState) -> Pairs {
     let mut pairs = Vec::new();
     let mut take = |key: &[u8], value: &[u8]| {
@@ -239,7 +259,10 @@ impl State {
             }
             Call::Write { group, command, lifetime, .. } => {
                 let Some(shard) = self.shards.get_mut(&group) else { return Err(not_here()) };
-                let result = shard.write(me, &command, lifetime);
+                let result = match proposal::for_shard(command)? {
+                    ForShard::Entry(command) => shard.write(me, &command, lifetime),
+                    ForShard::Deletion(deletion) => shard.delete(me, &deletion, lifetime),
+                };
                 self.written(result)
             }
             Call::Read { group: META, mode, .. } => {
@@ -249,7 +272,7 @@ impl State {
             Call::Read { group, mode, after, query, .. } => {
                 let Some(shard) = self.shards.get(&group) else { return Err(not_here()) };
                 let point = shard.point(me, mode)?;
-                if after.is_some_and(|after| after > shard.index) {
+                if after.is_some_and(|after| after.index > shard.index) {
                     return Err(CallError::Behind { applied: shard.index });
                 }
                 let machine = &shard.replicas[&me].machine;

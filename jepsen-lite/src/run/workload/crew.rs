@@ -13,8 +13,8 @@ impl Worker {
         while self.crew.len() < values.len() {
             self.crew.push(self.shared.processes.fetch_add(1, Ordering::Relaxed));
         }
-        for place in 0..values.len() {
-            self.as_part(place, |part| part.begin(f, &values[place]));
+        for (place, value) in values.iter().enumerate() {
+            self.as_part(place, |part| part.begin(f, value));
         }
     }
 

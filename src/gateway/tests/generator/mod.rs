@@ -34,8 +34,6 @@ mod shrink;
 mod steps;
 mod world;
 
-use std::time::{Duration, Instant};
-
 use steps::Case;
 
 /// Cases of the gate.
@@ -59,9 +57,6 @@ fn first_failure(seed: u64, cases: u64) -> Option<String> {
 #[test]
 fn whatever_is_sent_is_answered_right_and_every_replica_holds_the_same() {
     let (seed, cases) = (variable("QUIVER_SEED", 1), variable("QUIVER_CASES", CASES));
-    let began = Instant::now();
-    let failure = first_failure(seed, cases);
-    println!("{cases} cases from QUIVER_SEED={seed} in {:?}", began.elapsed());
-    assert_eq!(failure.as_deref().unwrap_or_default(), "");
-    assert!(cases > 0 && began.elapsed() > Duration::ZERO);
+    println!("{cases} cases from QUIVER_SEED={seed}");
+    assert_eq!(first_failure(seed, cases).unwrap_or_default(), "");
 }

@@ -36,3 +36,8 @@ fn an_index_that_misses_a_row_is_found() {
 fn requests_that_are_forgotten_early_are_found() {
     must_be_found(Mutant::ForgetsEarly);
 }
+
+#[test]
+fn a_machine_that_panics_over_deletions_is_found() {
+    must_be_found(Mutant::PanicsOnDeletes);
+}

@@ -114,7 +114,9 @@ impl World {
             Only::IfAbsent => Some(0),
             Only::Never => Some(u64::MAX),
         };
-        let name = (step.spelling % 2 == 0)
+        let name = step
+            .spelling
+            .is_multiple_of(2)
             .then(|| uuid::Uuid::from_u128(u128::from(step.spelling) << 64 | self.told.len() as u128));
         let sent = bodies::request(step, version, name);
         let (status, answer) = self.send(step.door, &sent).await?;
@@ -271,7 +273,7 @@ impl World {
 
     /// All that a node shows of all collections.
     async fn everything(&mut self, door: usize) -> Checked {
-        for name in 0..NAMES.len() {
+        for (name, text) in NAMES.iter().enumerate() {
             let act = Act::Scroll {
                 offset: None,
                 limit: 10_000,
@@ -287,7 +289,7 @@ impl World {
                 Some(_) if name == WILD => expect(status, &[200]),
                 Some(known) => read(known, &step.act, status, &answer),
             };
-            checked.map_err(|wrong| format!("door {door} shows {}: {wrong}: {}", NAMES[name], shown(&answer)))?;
+            checked.map_err(|wrong| format!("door {door} shows {text}: {wrong}: {}", shown(&answer)))?;
             let act = Act::Count(None);
             let step = Step { act, ..step };
             let (_, counted) = self.send(door, &bodies::request(&step, |_| None, None)).await?;
