@@ -18,6 +18,8 @@ mod cli;
 mod damage;
 #[path = "integration/demo.rs"]
 mod demo;
+#[path = "integration/divergence.rs"]
+mod divergence;
 #[path = "integration/failover.rs"]
 mod failover;
 #[path = "integration/first_light.rs"]

@@ -94,3 +94,17 @@ fn leader_hint(leader: &Option<NodeId>) -> String {
         None => "no leader is known yet, retry shortly".to_owned(),
     }
 }
+
+/// A store that is damaged.
+pub(crate) fn damaged(what: String, found: &str) -> OpenError {
+    let way_out = "It stays closed, so that it cannot vote on a guess; the other nodes still hold the data. \
+                   Keep the directory for inspection, and bring this node back as a new one with an empty directory";
+    OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
+}
+
+/// A replica that is damaged.
+pub(crate) fn damaged_replica(what: String, found: &str) -> OpenError {
+    let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
+                   answers, it is let go of, erased, and made anew from theirs";
+    OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
+}

@@ -69,7 +69,7 @@ impl<M: Machine> Group<M> {
     /// anew from the others.
     pub fn damage(&self) -> Option<crate::OpenError> {
         let what = || format!("this node's replica of {}", self.id());
-        self.replica.log.damage().map(|found| crate::host::damaged_replica(what(), found))
+        self.replica.log.damage().map(|found| crate::error::damaged_replica(what(), found))
     }
 
     /// The machine in its applied state. A snapshot from the leader replaces it, so take it anew for each request.

@@ -10,16 +10,19 @@ use openraft::Raft;
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+use crate::error::{damaged, damaged_replica};
 use crate::events::{Events, Recorder, VoteReason, What};
 use crate::inspect::Inspect;
+use crate::lives::Lives;
 use crate::network::Transport;
 use crate::network::client::Peers;
 use crate::network::faults::Faults;
 use crate::network::server::Answer;
 use crate::network::throttle::Throttle;
-use crate::network::wire::{Envelope, Refusal, Reply, Request, decode, encode};
+use crate::network::wire::{Answered, Envelope, Refusal, Reply, Request, decode, encode};
 use crate::promise::{self, LongestPromise, Promise};
 use crate::replica::Replica;
+use crate::storage::contradiction::check_together;
 use crate::storage::keys;
 use crate::storage::log::GroupLog;
 use crate::storage::machine::Applier;
@@ -29,7 +32,7 @@ use crate::storage::state::GroupState;
 use crate::storage::store::{Batch, Store};
 use crate::storage::{Disk, Stores};
 use crate::types::index_of;
-use crate::{Group, GroupId, Machine, NodeId, OpenError, RaftSettings};
+use crate::{Group, GroupId, Life, Machine, NodeId, OpenError, RaftSettings};
 
 /// Who this node is; it is written into both stores and sent with every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Identity {
     pub node: NodeId,
     /// Chosen when the node's data directory was made.
     pub incarnation: [u8; 16],
+    /// This start of the node; it goes with every request and is not stored here.
+    pub life: Life,
 }
 
 /// A node's groups; clones share them.
@@ -51,6 +56,8 @@ struct Inner {
     settings: Arc<RaftSettings>,
     stores: Stores,
     transport: Arc<dyn Transport>,
+    /// In which lives the nodes were seen.
+    lives: Arc<Lives>,
     faults: Faults,
     events: Events,
     /// Bounds the snapshots that this node sends.
@@ -88,6 +95,7 @@ impl Host {
         settings.check()?;
         let stores = disk.start().map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
         let had_data = claim_stores(&stores, identity, is_new).await?;
+        let lives = Lives::open(identity.life, &*stores.log, stores.log_syncer.clone())?;
         let opened = LongestPromise::open(&*stores.log, stores.log_syncer.clone(), settings.asks()).await?;
         let (longest, waits) = (Arc::new(opened.0), settings.on_own_clock(opened.1));
         let silence = if had_data { settings.restart_wait(waits) } else { Duration::ZERO };
@@ -100,6 +108,7 @@ impl Host {
             settings,
             stores,
             transport,
+            lives: Arc::new(lives),
             faults,
             events,
             throttle,
@@ -114,6 +123,12 @@ impl Host {
     /// Who this node is.
     pub fn identity(&self) -> Identity {
         self.0.identity
+    }
+
+    /// Waits until a peer says that this node was started later than this process, or runs twice: then this process must
+    /// not take part, and should end.
+    pub async fn overtaken(&self) {
+        self.0.lives.overtaken().await;
     }
 
     /// What this node's replicas do, for who wants to watch.
@@ -261,6 +276,7 @@ impl Host {
     fn peers(&self, group: GroupId, events: Recorder, state: GroupState) -> Peers {
         Peers {
             identity: self.0.identity,
+            lives: self.0.lives.clone(),
             group,
             events,
             transport: self.0.transport.clone(),
@@ -276,7 +292,8 @@ impl Host {
 
     /// Answers one request of a peer.
     pub async fn handle(&self, request: Bytes) -> Bytes {
-        encode(&self.reply(&request).await.unwrap_or_else(Reply::Refused))
+        let reply = self.reply(&request).await.unwrap_or_else(Reply::Refused);
+        encode(&Answered { life: self.0.lives.own(), reply })
     }
 
     async fn reply(&self, request: &[u8]) -> Result<Reply, Refusal> {
@@ -303,6 +320,7 @@ impl Host {
         if self.0.faults.loses_from(envelope.from) {
             return Err(Refusal::Cut);
         }
+        self.0.lives.check(envelope)?;
         let groups = self.0.groups.read();
         let Some(open) = groups.get(&envelope.group) else {
             drop(groups);
@@ -357,7 +375,7 @@ fn shown_before(node: NodeId, mark: Mark, log: &GroupLog, state: &GroupState) ->
 /// Writes the node's identity into both stores, or checks that it is there; in the state store it may be missing, for that
 /// may have been set aside. Returns whether it was.
 pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
-    let Identity { cluster, node, incarnation } = identity;
+    let Identity { cluster, node, incarnation, .. } = identity;
     let key = keys::identity();
     let is_mine = |what: &str, store: &dyn Store| {
         let io_error = |source| OpenError::Io { what: what.to_owned(), source };
@@ -379,32 +397,4 @@ pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bo
         claimed.map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
     }
     Ok(log || state)
-}
-
-/// Compares what the two stores hold of one replica: each must account for what the other has.
-fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Result<(), String> {
-    let (vote, last, _) = log.summary();
-    let header = state.header();
-    let applied = header.applied;
-    if !was_opened && (vote.is_some() || last.is_some() || applied.is_some()) {
-        return Err("its log is gone although its state is there".to_owned());
-    }
-    let newest_term = last.max(applied).map(|log_id| log_id.leader_id.term);
-    // Term 0 is nobody's: the first membership has it, and is written before the first vote.
-    if newest_term.unwrap_or(0) > vote.map_or(0, |vote| vote.leader_id.term) {
-        return Err("its vote is older than its log, so a vote was lost".to_owned());
-    }
-    log.check_under(applied, header.installed)
-}
-
-fn damaged(what: String, found: &str) -> OpenError {
-    let way_out = "It stays closed, so that it cannot vote on a guess; the other nodes still hold the data. \
-                   Keep the directory for inspection, and bring this node back as a new one with an empty directory";
-    OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
-}
-
-pub(crate) fn damaged_replica(what: String, found: &str) -> OpenError {
-    let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
-                   answers, it is let go of, erased, and made anew from theirs";
-    OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }

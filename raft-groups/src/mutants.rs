@@ -36,6 +36,10 @@ pub enum Mutant {
     CutsApplied,
     /// An entry is applied whatever was applied before it.
     AppliesWithGaps,
+    /// Nobody minds in which life a node takes part.
+    IgnoresLives,
+    /// Nobody holds the states of replicas against each other.
+    NeverComparesStates,
     /// The ends of log and state are compared by their terms before their indexes.
     ComparesTermFirst,
     /// A replica votes though its log does not say that it is a member.
@@ -127,6 +131,7 @@ mod planted {
             ("no-read-round", Mutant::NoReadRound),
             ("silence-is-consent", Mutant::SilenceIsConsent),
             ("cut-applied", Mutant::CutsApplied),
+            ("ignore-lives", Mutant::IgnoresLives),
             ("forget-promises", Mutant::ForgetsPromises),
             ("ack-too-early", Mutant::AcksTooEarly),
             ("repeat-requests", Mutant::RepeatsRequests),

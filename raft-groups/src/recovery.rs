@@ -13,7 +13,8 @@ use bytes::Bytes;
 use openraft::storage::RaftLogReader;
 use openraft::{EntryPayload, Membership};
 
-use crate::host::{claim_stores, damaged_replica};
+use crate::error::damaged_replica;
+use crate::host::claim_stores;
 use crate::storage::keys::LogKey;
 use crate::storage::log::GroupLog;
 use crate::storage::mark::{self, Mark};

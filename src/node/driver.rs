@@ -112,6 +112,11 @@ impl Seen {
             self.detector.heard(report.node, now);
         }
         self.health.damaged = overview.damaged();
+        // A replica that a majority contradicts is let go of and made anew like one that found its own damage.
+        for (shard, odd) in overview.differing() {
+            tracing::error!(%shard, ?odd, "replicas of one shard differ as of one log index");
+            self.health.damaged.extend(odd.into_iter().map(|node| (node, shard.group())));
+        }
         let largest = |shard| overview.replicas(shard).map(|(_, replica)| replica.memory_bytes).max().unwrap_or(0);
         self.health.shard_bytes = overview.map.shards.keys().map(|shard| (*shard, largest(*shard))).collect();
     }

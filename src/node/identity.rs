@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use raft_groups::{GroupId, NodeId};
+use raft_groups::{GroupId, Life, NodeId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -25,6 +25,9 @@ pub(super) struct Identity {
     pub name: NodeName,
     /// Chosen when the directory was made: what was wiped does not come back as the same node.
     pub incarnation: Uuid,
+    /// The last start of the node in this directory.
+    #[serde(default, skip_serializing_if = "is_uncounted")]
+    pub life: Life,
     /// Its place in a cluster, once it has one.
     pub member: Option<Membership>,
 }
@@ -81,7 +84,7 @@ impl IdentityFile {
     pub fn open(dir: &Path, name: NodeName) -> Result<Self, NodeError> {
         let path = dir.join(IDENTITY);
         if !path.exists() {
-            let identity = Identity { name, incarnation: Uuid::new_v4(), member: None };
+            let identity = Identity { name, incarnation: Uuid::new_v4(), life: Life::default(), member: None };
             let file = Self { path, identity };
             file.save()?;
             return Ok(file);
@@ -102,6 +105,15 @@ impl IdentityFile {
         Ok(Self { path, identity })
     }
 
+    /// Counts this start, durably and before anyone hears of it: nobody has seen this node in the new life, unless its
+    /// directory was copied.
+    pub fn begin_life(&mut self) -> Result<Life, NodeError> {
+        let number = self.identity.life.number + 1;
+        self.identity.life = Life { number, start: *Uuid::new_v4().as_bytes() };
+        self.save()?;
+        Ok(self.identity.life)
+    }
+
     /// Changes the membership, durably.
     pub fn set_member(&mut self, member: Membership) -> Result<(), NodeError> {
         self.identity.member = Some(member);
@@ -112,6 +124,10 @@ impl IdentityFile {
         let content = seal(&self.identity).map_err(|error| NodeError::setup("node.json", error))?;
         replace(&self.path, content.as_bytes()).map_err(|source| NodeError::io("write", &self.path, source))
     }
+}
+
+fn is_uncounted(life: &Life) -> bool {
+    life.number == 0
 }
 
 fn seal(identity: &Identity) -> serde_json::Result<String> {
@@ -173,6 +189,16 @@ mod tests {
         made.set_member(Membership { started: true, ..Membership::new(Uuid::new_v4(), 2, first_map) }).unwrap();
         let found = IdentityFile::open(dir.path(), name("node2")).unwrap();
         assert_eq!(found.identity, made.identity);
+    }
+
+    #[test]
+    fn each_start_is_a_life_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = || IdentityFile::open(dir.path(), name("node2")).unwrap().begin_life().unwrap();
+        let (first, second) = (start(), start());
+        assert_eq!((first.number, second.number), (1, 2));
+        assert_ne!(first.start, second.start);
+        assert_eq!(IdentityFile::open(dir.path(), name("node2")).unwrap().identity.life, second);
     }
 
     #[test]

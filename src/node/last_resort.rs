@@ -84,6 +84,7 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
         cluster: *member.cluster.as_bytes(),
         node: member.node,
         incarnation: *identity.identity.incarnation.as_bytes(),
+        life: identity.identity.life,
     };
     let stopped = StoppedNode::open(who, Disk::open(&dir.stores())?).await?;
     let map = newest_map(&stopped, &member);

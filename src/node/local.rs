@@ -76,7 +76,11 @@ impl LocalNode for ServerNode {
     }
 
     fn health(&self) -> NodeHealth {
-        self.signs().verdict()
+        let mut health = self.signs().verdict();
+        if let Some(host) = self.host.get() {
+            health.checks.insert("life".to_owned(), serde_json::json!(host.identity().life.number));
+        }
+        health
     }
 
     fn report(&self) -> Option<NodeReport> {

@@ -40,9 +40,10 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
     let name = NodeName::new(settings.node_id.clone())?;
     let dir = DataDir::take(&settings.data_dir)?;
-    let identity = IdentityFile::open(dir.path(), name)?;
+    let mut identity = IdentityFile::open(dir.path(), name)?;
     let http = Port::take(settings.listen, "--listen").await?;
     let peer_port = Port::take(settings.peer_listen, "--peer-listen").await?;
+    identity.begin_life()?;
     let me = introduce(&settings, &identity, &http, &peer_port);
     let frame = Frame::new(&settings, &me, stop.clone())?;
     let line = format!("quiver: {} serving http://{} (peers {})", me.name, http.address, peer_port.address);
@@ -212,6 +213,7 @@ impl Frame {
             cluster: *member.cluster.as_bytes(),
             node: member.node,
             incarnation: *identity.identity.incarnation.as_bytes(),
+            life: identity.identity.life,
         };
         let transport = HttpTransport::new(self.peers.clone());
         let transport = transport.map_err(|error| NodeError::setup("the peers' HTTP client", error))?;
@@ -219,6 +221,7 @@ impl Frame {
         let is_new = !member.started;
         let host =
             Host::open(who, raft_settings(settings), disk, Arc::new(transport), self.faults.clone(), is_new).await?;
+        tokio::spawn(steward::end_when_overtaken(host.clone(), dir.path().to_owned()));
         if is_new {
             identity.set_member(Membership { started: true, ..member.clone() })?;
         }

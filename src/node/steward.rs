@@ -1,10 +1,11 @@
 //! What a node does on its own, every few seconds: sweeps its shards, tells the map where it listens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft_groups::{Group, NodeId, Role};
+use raft_groups::{Group, Host, NodeId, Role};
 use tokio::time::Instant;
 
 use super::formation::JoinRequest;
@@ -90,12 +91,32 @@ fn behind<'a>(map: &'a ClusterMap, known: &[CollectionStats]) -> Vec<&'a Collect
     map.collections.values().filter(older).collect()
 }
 
-/// Records in the map where this node listens, where that has changed since it last ran.
+/// Ends this process as soon as a peer says that the node was started later, or twice: an older copy of a directory may
+/// have forgotten what it acknowledged, and two processes under one number vote twice.
+pub(super) async fn end_when_overtaken(host: Host, dir: PathBuf) {
+    host.overtaken().await;
+    let reason =
+        "other nodes have seen a later start of this node, or another process runs from a copy of this directory";
+    let way_out = "keep the one that is newest and stop the other; where only an older copy is left, remove this node \
+                   (`quiver node leave`) and start it anew with an empty --data-dir and --join";
+    tracing::error!(dir = %dir.display(), life = host.identity().life.number, "this process ends: {reason}; {way_out}");
+    eprintln!("error: {} cannot take part: {reason}; {way_out}", dir.display());
+    std::process::exit(1);
+}
+
+/// Keeps in the map where this node listens: where that has changed since it last ran, and where the map says something
+/// else later, since a copy of this node ran for a moment.
 pub(super) async fn announce(me: JoinRequest, node: NodeId, router: Router, map: MapCell) {
+    let mut changes = map.watch();
     loop {
         let known = replicas::formed(&map).await;
         match known.nodes.get(&node) {
-            Some(entry) if me.is_at(entry) => return,
+            Some(entry) if me.is_at(entry) => {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
             Some(_) => {}
             None => {
                 return tracing::error!(
@@ -108,7 +129,7 @@ pub(super) async fn announce(me: JoinRequest, node: NodeId, router: Router, map:
         }
         let address = (me.host.clone(), me.port, me.peer_addr.clone());
         match router.set_address(node, address, Instant::now() + PATIENCE).await {
-            Ok(()) => return tracing::info!(host = me.host, port = me.port, "the map has this node's new address"),
+            Ok(()) => tracing::info!(host = me.host, port = me.port, "the map has this node's new address"),
             Err(error) => tracing::warn!(%error, "this node's new address is not in the map yet"),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;

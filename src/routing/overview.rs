@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{GroupId, GroupStatus, NodeId, Role};
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,28 @@ impl Overview {
     /// Replicas that stay closed since their data is damaged.
     pub fn damaged(&self) -> BTreeSet<(NodeId, GroupId)> {
         self.reports().flat_map(|report| report.damaged().map(|group| (report.node, group))).collect()
+    }
+
+    /// Shards whose replicas differ as of one log index, each with the nodes that differ from a majority of its voters; none
+    /// of them where no majority agrees.
+    pub fn differing(&self) -> BTreeMap<ShardId, BTreeSet<NodeId>> {
+        if is_planted(Mutant::NeverComparesStates) {
+            return BTreeMap::new();
+        }
+        self.map.shards.keys().filter_map(|shard| Some((*shard, self.odd_ones(*shard)?))).collect()
+    }
+
+    fn odd_ones(&self, shard: ShardId) -> Option<BTreeSet<NodeId>> {
+        let mut seen: BTreeMap<u64, BTreeMap<u64, BTreeSet<NodeId>>> = BTreeMap::new();
+        for (node, replica) in self.replicas(shard) {
+            seen.entry(replica.digest_index).or_default().entry(replica.digest).or_default().insert(node);
+        }
+        let by_digest = seen.into_values().find(|by_digest| by_digest.len() > 1)?;
+        let voters = &self.speaker(shard)?.1.status.voters;
+        let is_majority = |nodes: &BTreeSet<NodeId>| nodes.intersection(voters).count() * 2 > voters.len();
+        let right = by_digest.values().find(|nodes| is_majority(nodes)).cloned();
+        let all = by_digest.into_values().flatten();
+        Some(right.map(|right| all.filter(|node| !right.contains(node)).collect()).unwrap_or_default())
     }
 
     /// All replicas of a shard that were reported, with their nodes.

@@ -33,6 +33,7 @@ async fn damage(data: &Path, group: GroupId, log: bool) -> Result<()> {
         cluster: id(&node["member"]["cluster"])?,
         node: node["member"]["node"].as_u64().context("no number")?,
         incarnation: id(&node["incarnation"])?,
+        life: Default::default(),
     };
     let stores = data.join("raft");
     let stopped = StoppedNode::open(identity, Disk::open(&stores)?).await?;

@@ -14,11 +14,14 @@ use openraft::storage::Snapshot;
 
 use super::faults::Faults;
 use super::throttle::Throttle;
-use super::wire::{Envelope, PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode};
+use super::wire::{
+    Answered, Envelope, PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode,
+};
 use super::{Lane, Transport};
 use crate::events::votes::refusal;
 use crate::events::{Recorder, What};
 use crate::host::Identity;
+use crate::lives::Lives;
 use crate::mutants::{Mutant, is_planted};
 use crate::promise::Promise;
 use crate::storage::machine::SnapshotData;
@@ -36,6 +39,8 @@ const CHUNK_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct Peers {
     pub identity: Identity,
+    /// In which lives the nodes were seen.
+    pub lives: Arc<Lives>,
     pub group: GroupId,
     pub events: Recorder,
     pub transport: Arc<dyn Transport>,
@@ -131,16 +136,26 @@ impl Peers {
         self.faults.delay_to(target).await;
         let Identity { cluster, node, .. } = self.identity;
         let (group, lease_ms) = (self.group, self.lease_ms);
-        let envelope = encode(&Envelope { cluster, from: node, to: target, group, lease_ms, request });
+        let (life, known) = (self.lives.own(), self.lives.of(target));
+        let envelope = encode(&Envelope { cluster, from: node, to: target, life, known, group, lease_ms, request });
         let deadline = deadline + Duration::from_millis(envelope.len() as u64 * 1000 / SLOWEST_LINK);
         let reply = self.transport.call(target, lane, envelope, deadline).await?;
         if self.faults.loses_from(target) {
             return Err(CallError::Refused(target, Refusal::Cut));
         }
-        match decode(&reply) {
-            Some(Reply::Refused(refusal)) => Err(CallError::Refused(target, refusal)),
-            Some(reply) => Ok(reply),
-            None => Err(CallError::Nonsense(target)),
+        let Some(Answered { life, reply }) = decode(&reply) else { return Err(CallError::Nonsense(target)) };
+        if !self.lives.admit(target, life) {
+            return Err(CallError::Refused(target, Refusal::OlderLife { yours: false }));
+        }
+        match reply {
+            Reply::Refused(Refusal::OlderLife { yours }) => {
+                if yours {
+                    self.lives.note_overtaken();
+                }
+                Err(CallError::Refused(target, Refusal::OlderLife { yours }))
+            }
+            Reply::Refused(refusal) => Err(CallError::Refused(target, refusal)),
+            reply => Ok(reply),
         }
     }
 }

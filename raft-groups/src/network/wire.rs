@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mutants::{Mutant, is_planted};
 use crate::types::{SnapshotMeta, Types, Vote};
-use crate::{GroupId, NodeId, ReadError};
+use crate::{GroupId, Life, NodeId, ReadError};
 
 /// A request, and between whom it is: a cluster, a node and a life of that node are never taken for another.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,6 +17,10 @@ pub struct Envelope {
     pub cluster: [u8; 16],
     pub from: NodeId,
     pub to: NodeId,
+    /// The sender's life.
+    pub life: Life,
+    /// The newest life in which the sender has seen the node it asks.
+    pub known: Life,
     pub group: GroupId,
     /// For how many milliseconds the sender, where it leads, asks not to be deposed: its lease rests on it.
     pub lease_ms: u32,
@@ -132,6 +136,13 @@ impl PackedPairs {
     }
 }
 
+/// A reply, and the life of the node that gives it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answered {
+    pub life: Life,
+    pub reply: Reply,
+}
+
 /// The answer to a [`Request`].
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
@@ -173,6 +184,11 @@ pub enum Refusal {
     Cut,
     #[error("it cannot read the request")]
     Unreadable,
+    #[error("a node has been started again since, or its directory runs twice (the sender's: {yours})")]
+    OlderLife {
+        /// Whether it is the sender that takes part in a life which is not its newest.
+        yours: bool,
+    },
 }
 
 /// Encodes a message.
@@ -195,7 +211,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = decode::<Envelope>(&bytes);
-            let _ = decode::<Reply>(&bytes);
+            let _ = decode::<Answered>(&bytes);
         }
 
         #[test]

@@ -260,5 +260,5 @@ fn on_clock(settings: &RaftSettings, rate: f64) -> RaftSettings {
 }
 
 fn identity(node: NodeId) -> Identity {
-    Identity { cluster: [1; 16], node, incarnation: [node as u8; 16] }
+    Identity { cluster: [1; 16], node, incarnation: [node as u8; 16], life: crate::Life::default() }
 }

@@ -10,6 +10,7 @@ use std::io;
 use super::keys::LogKey;
 use super::log::GroupLog;
 use super::record::{put, read};
+use super::state::GroupState;
 use super::store::{Batch, Store};
 use super::tail::{Known, after};
 use crate::GroupId;
@@ -166,6 +167,22 @@ impl GroupLog {
     }
 }
 
+/// Compares what the two stores hold of one replica: each must account for what the other has.
+pub fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Result<(), String> {
+    let (vote, last, _) = log.summary();
+    let header = state.header();
+    let applied = header.applied;
+    if !was_opened && (vote.is_some() || last.is_some() || applied.is_some()) {
+        return Err("its log is gone although its state is there".to_owned());
+    }
+    let newest_term = last.max(applied).map(|log_id| log_id.leader_id.term);
+    // Term 0 is nobody's: the first membership has it, and is written before the first vote.
+    if newest_term.unwrap_or(0) > vote.map_or(0, |vote| vote.leader_id.term) {
+        return Err("its vote is older than its log, so a vote was lost".to_owned());
+    }
+    log.check_under(applied, header.installed)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -178,7 +195,6 @@ mod tests {
     use crate::mutants::plant;
     use crate::storage::machine::Applier;
     use crate::storage::sim_disk::SimDisk;
-    use crate::storage::state::GroupState;
     use crate::storage::{Disk, Stores};
     use crate::testing::Registers;
     use crate::types::Vote;

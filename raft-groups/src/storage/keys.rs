@@ -3,6 +3,7 @@
 //! ```text
 //! both         "quiver identity"    whose they are
 //! log store    "quiver promise"     the longest promise of the node to a leader
+//!              "quiver lives"       the newest life seen of each node
 //!              group | 0            vote        group | 1  last purged    group | 2  mark
 //!              group | 3 | index    log entry   group | 4  what damage was found
 //! state store  group | 0            applied index, membership, current generation
@@ -48,6 +49,11 @@ pub fn identity() -> Vec<u8> {
 /// The key of the record in the log store that says for how long this node has promised leaders not to depose them.
 pub fn promise() -> Vec<u8> {
     b"\xff\xff quiver promise".to_vec()
+}
+
+/// The key of the record of the lives that were seen of the other nodes, in the log store.
+pub fn lives() -> Vec<u8> {
+    b"\xff\xff quiver lives".to_vec()
 }
 
 /// The log index in an entry's key.

@@ -136,7 +136,8 @@ mod tests {
     use crate::Identity;
     use crate::host::claim_stores;
 
-    const WHO: Identity = Identity { cluster: [1; 16], node: 1, incarnation: [2; 16] };
+    const WHO: Identity =
+        Identity { cluster: [1; 16], node: 1, incarnation: [2; 16], life: crate::Life { number: 0, start: [0; 16] } };
 
     /// Overwrites the file of one store of a node that has run.
     async fn garbled(store: &str) -> tempfile::TempDir {

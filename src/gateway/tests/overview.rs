@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use raft_groups::mutants::{Mutant, plant};
 use raft_groups::{GroupStatus, NodeId, Role};
 
 use super::fake;
@@ -89,6 +90,32 @@ fn a_lost_leader_or_majority_is_unavailable() {
     assert_eq!(codes(&overview).iter().filter(|code| *code == "no_leader").count(), 3);
     lose(&mut overview, 2);
     assert_eq!(codes(&overview).iter().filter(|code| *code == "no_quorum").count(), 3);
+}
+
+fn set_digest(overview: &mut Overview, node: NodeId, index: u64, digest: u64) {
+    let report = overview.nodes[node as usize - 1].report.as_mut().unwrap();
+    (report.replicas[0].digest_index, report.replicas[0].digest) = (index, digest);
+}
+
+#[test]
+fn a_replica_that_differs_from_a_majority_at_one_index_is_named() {
+    let mut overview = whole();
+    set_digest(&mut overview, 3, 8, 2);
+    assert!(codes(&overview).is_empty(), "an older state may differ");
+    set_digest(&mut overview, 3, 9, 2);
+    let shard = *overview.map.shards.keys().next().unwrap();
+    assert_eq!(overview.differing(), BTreeMap::from([(shard, BTreeSet::from([3]))]));
+    assert_eq!(codes(&overview), ["replicas_differ"]);
+    assert!(health(&overview).issues[0].message.contains("node3"));
+    {
+        let _planted = plant(Mutant::NeverComparesStates);
+        assert!(codes(&overview).is_empty());
+    }
+    set_digest(&mut overview, 2, 9, 3);
+    assert_eq!(overview.differing(), BTreeMap::from([(shard, BTreeSet::new())]), "nobody is right");
+    lose(&mut overview, 3);
+    assert_eq!(overview.differing(), BTreeMap::from([(shard, BTreeSet::new())]), "two of three are no majority");
+    assert!(codes(&overview).contains(&"replicas_differ".to_owned()));
 }
 
 #[test]

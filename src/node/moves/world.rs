@@ -147,7 +147,8 @@ impl World {
         let disk = Disk::simulated(&node.log, &node.state, seed + (node.lives << 16), SYNC_DELAY);
         let is_new = node.lives == 0;
         node.lives += 1;
-        let identity = Identity { cluster: first.cluster, node: id, incarnation: [id as u8; 16] };
+        let life = raft_groups::Life { number: node.lives, start: [id as u8; 16] };
+        let identity = Identity { cluster: first.cluster, node: id, incarnation: [id as u8; 16], life };
         let (settings, transport) = (settings(), self.net.transport(id));
         let host = Host::open(identity, settings, disk, transport, Faults::default(), is_new).await;
         let host = host.expect("a crash damages nothing");

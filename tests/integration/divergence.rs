@@ -1,0 +1,92 @@
+//! Disks that go back in time, and directories that run twice: nobody takes part in a life that others have seen end.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use jepsen_lite::cluster::Cluster;
+use jepsen_lite::ledger::Ledger;
+use jepsen_lite::process::Process;
+
+use crate::support::{PATIENCE, SIZE, ledger_collection, options, place, put_until_acknowledged, same_state, settle};
+
+const ARGS: [&str; 4] = ["--shards", "3", "--node-lost-after-ms", "600000"];
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status()?;
+    ensure!(copied.success(), "{} is not copied", from.display());
+    Ok(())
+}
+
+/// Nodes 2 and 3 acknowledge writes without node 1; then node 3 comes back from an older copy, beside node 1.
+async fn go_back_in_time(name: &str) -> Result<(Cluster, Ledger)> {
+    let mut cluster = Cluster::start(options(name).args(&ARGS)).await?;
+    ledger_collection(&cluster.client(0), "d").await?;
+    let ledger = Ledger::new(SIZE);
+    for key in 0..40 {
+        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+    }
+    same_state(&cluster).await?;
+    ensure!(cluster.terminate(2).await? == Some(0), "a clean stop");
+    let (data, older) = (cluster.node(2).data().to_owned(), cluster.node(2).data().with_extension("older"));
+    copy(&data, &older)?;
+    cluster.restart(2)?;
+    cluster.wait_healthy().await?;
+    cluster.kill(0);
+    for key in 40..80 {
+        put_until_acknowledged(&cluster.client(1), "d", &ledger, key).await?;
+    }
+    cluster.kill(1);
+    cluster.kill(2);
+    std::fs::remove_dir_all(&data)?;
+    std::fs::rename(&older, &data)?;
+    cluster.restart(0)?;
+    cluster.restart(2)?;
+    Ok((cluster, ledger))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_a_directory_is_refused() -> Result<()> {
+    let _place = place().await;
+    let (mut cluster, ledger) = go_back_in_time("older-copy").await?;
+    let start = Instant::now();
+    while cluster.node(2).running() {
+        ensure!(start.elapsed() < PATIENCE, "the older copy takes part:\n{}", cluster.node(2).log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    ensure!(cluster.node(2).log().contains("cannot take part"), "it ends in silence:\n{}", cluster.node(2).log());
+    cluster.kill(2);
+    cluster.restart(1)?;
+    for key in 80..90 {
+        put_until_acknowledged(&cluster.client(0), "d", &ledger, key).await?;
+    }
+    same_state(&cluster).await?;
+    cluster.finish()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_runs_twice_is_refused_the_second_time() -> Result<()> {
+    let _place = place().await;
+    let mut cluster = Cluster::start(options("runs-twice").args(&ARGS)).await?;
+    ledger_collection(&cluster.client(0), "d").await?;
+    let ledger = Ledger::new(SIZE);
+    ensure!(cluster.terminate(2).await? == Some(0), "a clean stop");
+    let (data, twin) = (cluster.node(2).data().to_owned(), cluster.node(2).data().with_extension("twin"));
+    copy(&data, &twin)?;
+    cluster.restart(2)?;
+    cluster.wait_healthy().await?;
+    let mut command = cluster.verb(&["server", "--node-id", "node3", "--listen", "127.0.0.1:0"]);
+    command.args(["--peer-listen", "127.0.0.1:0", "--data-dir"]).arg(&twin);
+    let log = cluster.logs().join("twin.log");
+    let mut second = Process::start(command, &log.with_extension("out"), &log)?;
+    let ended = second.wait(PATIENCE).await.context("the twin goes on")?;
+    let said = std::fs::read_to_string(&log)?;
+    ensure!(ended.code() == Some(1) && said.contains("cannot take part"), "{ended}:\n{said}");
+    for key in 0..40 {
+        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+    }
+    cluster.wait_healthy().await?;
+    settle(&cluster, "d", &ledger).await?;
+    cluster.finish()
+}
