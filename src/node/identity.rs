@@ -15,8 +15,12 @@ use super::NodeError;
 use super::data_dir::{IDENTITY, replace};
 use crate::placement::{ClusterMap, NodeName};
 
-/// Version of the file and of everything beside it.
-const FORMAT: u64 = 2;
+/// Version of the file and of everything beside it. A directory of another version in [`OLDEST`] and up opens, and is
+/// marked with this one before anything else in it is written, so that an older build refuses it from then on.
+const FORMAT: u64 = 3;
+
+/// The oldest version that opens.
+const OLDEST: u64 = 2;
 
 /// What a node knows of itself without asking anyone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,7 +143,7 @@ fn seal(identity: &Identity) -> serde_json::Result<String> {
 fn parse(text: &str, path: &Path) -> Result<Identity, NodeError> {
     let damaged = |reason: String| NodeError::DamagedIdentity { path: path.to_owned(), reason };
     let AnyFormat { format } = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
-    if format != FORMAT {
+    if !(OLDEST..=FORMAT).contains(&format) {
         return Err(NodeError::OtherFormat { path: path.to_owned(), found: format, known: FORMAT });
     }
     let Seal { crc32c } = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
@@ -162,19 +166,17 @@ mod tests {
     use crate::placement::tests::map_of;
 
     #[test]
-    fn a_file_of_an_earlier_build_opens_and_is_written_again_byte_for_byte() {
-        let old = concat!(
-            r#"{"format":2,"crc32c":CRC,"node":{"name":"node2","incarnation":"67e55044-10b1-426f-9247-bb680e5f0c8a","#,
-            r#""member":null}}"#,
-            "\n"
-        );
+    fn a_directory_of_an_earlier_build_opens_and_is_marked_before_it_is_used() {
         let node = r#"{"name":"node2","incarnation":"67e55044-10b1-426f-9247-bb680e5f0c8a","member":null}"#;
-        let old = old.replace("CRC", &crc32c::crc32c(node.as_bytes()).to_string());
+        let old = format!("{{\"format\":2,\"crc32c\":{},\"node\":{node}}}\n", crc32c::crc32c(node.as_bytes()));
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(IDENTITY), &old).unwrap();
-        let file = IdentityFile::open(dir.path(), name("node2")).unwrap();
-        file.save().unwrap();
-        assert_eq!(fs::read_to_string(dir.path().join(IDENTITY)).unwrap(), old);
+        let mut file = IdentityFile::open(dir.path(), name("node2")).unwrap();
+        assert_eq!(file.identity.incarnation.to_string(), "67e55044-10b1-426f-9247-bb680e5f0c8a");
+        file.begin_life().unwrap();
+        let marked = fs::read_to_string(dir.path().join(IDENTITY)).unwrap();
+        assert!(marked.starts_with("{\"format\":3,"), "{marked}");
+        assert_eq!(IdentityFile::open(dir.path(), name("node2")).unwrap().identity, file.identity);
     }
 
     fn name(text: &str) -> NodeName {
@@ -222,8 +224,10 @@ mod tests {
         assert!(matches!(open(&good.replace("node1", "node7")), Some(NodeError::DamagedIdentity { .. })));
         assert!(matches!(open(&good[..good.len() / 2]), Some(NodeError::DamagedIdentity { .. })));
         assert!(matches!(open(""), Some(NodeError::DamagedIdentity { .. })));
-        let newer = good.replace("\"format\":2", "\"format\":3");
-        assert!(matches!(open(&newer), Some(NodeError::OtherFormat { found: 3, .. })));
+        let newer = good.replace("\"format\":3", "\"format\":4");
+        assert!(matches!(open(&newer), Some(NodeError::OtherFormat { found: 4, .. })));
+        let ancient = good.replace("\"format\":3", "\"format\":1");
+        assert!(matches!(open(&ancient), Some(NodeError::OtherFormat { found: 1, .. })));
         assert!(open(&good).is_none());
     }
 }
