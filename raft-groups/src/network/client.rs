@@ -179,10 +179,6 @@ impl Peer {
         deadline: Duration,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         let (target, events) = (self.target, &self.peers.events);
-        if self.peers.promise.binds() && !rpc.leadership_transfer {
-            let reason = "this replica has promised its leader not to stand for election yet";
-            return Err(RPCError::Network(NetworkError::from_string(reason)));
-        }
         let (asked, term) = (rpc.clone(), rpc.vote.leader_id.term);
         let last_log = rpc.last_log_id.map_or((0, 0), |id| (id.leader_id.term, id.index));
         events.tell(term, || What::VoteAsked { to: target, pre, last_log });
@@ -193,6 +189,11 @@ impl Peer {
             let reason = (!answer.vote_granted).then(|| refusal(stands.0, stands.1, false, asked.leadership_transfer));
             What::VoteAnswered { from: target, pre, reason }
         });
+        if answer.vote_granted && self.peers.promise.binds() && !asked.leadership_transfer {
+            // Its own leader counts on it as well: a vote that comes before the promise is over does not count.
+            let reason = "this replica has promised its leader not to stand for election yet";
+            return Err(RPCError::Network(NetworkError::from_string(reason)));
+        }
         Ok(answer)
     }
 

@@ -132,9 +132,12 @@ impl<M: Machine> Replica<M> {
     /// The answer of a voter that a promise binds.
     fn refuse_for_promise(&self, rpc: &VoteRequest<Types>, pre: bool) -> Reply {
         let (candidate, term) = (rpc.vote.leader_id.voted_for, rpc.vote.leader_id.term);
-        self.peers.events.tell(term, || What::VoteRefused { candidate, pre, reason: VoteReason::LeaderAlive });
         let (vote, last, _) = self.log.summary();
         let vote = vote.unwrap_or_else(|| Vote::new(0, self.node()));
+        self.peers.events.tell(term, || {
+            let reason = refusal((&rpc.vote, rpc.last_log_id.as_ref()), (&vote, last.as_ref()), true, false);
+            What::VoteRefused { candidate, pre, reason }
+        });
         Reply::Vote(VoteResponse::new(vote, last, false))
     }
 
