@@ -181,7 +181,8 @@ impl Errand {
             return self.elsewhere(from, Trouble::Unreadable(from, reason.clone()), map);
         }
         self.silent.insert(from);
-        if let (RpcError::Lost { reason } | RpcError::Unintelligible { reason }, true) = (error, self.call.is_write()) {
+        let may_be_done = self.call.is_write() && !self.call.is_unborn();
+        if let (RpcError::Lost { reason } | RpcError::Unintelligible { reason }, true) = (error, may_be_done) {
             self.doubt = Some(format!("{}: {reason}", map.name_of(from)));
         }
         let trouble = match error {

@@ -322,6 +322,11 @@ impl Call {
         }
     }
 
+    /// Whether it is a write that every leader refuses, since its sender knew no time of the group.
+    pub fn is_unborn(&self) -> bool {
+        matches!(self, Self::Write { lifetime: Some(lifetime), .. } if lifetime.born_ms == 0)
+    }
+
     /// Whether it has no name, since to carry it out twice is the same as once.
     pub fn may_repeat(&self) -> bool {
         !matches!(self, Self::Write { lifetime: Some(_), .. })

@@ -14,7 +14,11 @@ use crate::routing::rpc::{Call, CallAnswer, CallError, Query, RpcError};
 use crate::routing::{Committed, RouteError};
 
 fn write() -> Errand {
-    let lifetime = Some(Lifetime::unborn(MadeBy::Client));
+    write_of(Lifetime { made_by: MadeBy::Client, born_ms: 9, lasts_ms: 1 })
+}
+
+fn write_of(lifetime: Lifetime) -> Errand {
+    let lifetime = Some(lifetime);
     let call = Call::Write { group: ShardId(0).group(), command: Bytes::new(), everywhere: false, lifetime };
     Errand::new(Some(ShardId(0)), call)
 }
@@ -150,7 +154,7 @@ fn once_in_doubt_a_refusal_that_may_be_another_tomorrow_says_nothing() {
 fn a_write_gets_another_lifetime_only_while_no_copy_of_it_can_be_under_way() {
     let undated = || Err(CallError::Undated { time_ms: 70 });
     let lifetime = Lifetime { made_by: MadeBy::Client, born_ms: 9, lasts_ms: 1 };
-    let mut errand = write();
+    let mut errand = write_of(Lifetime::unborn(MadeBy::Client));
     errand.call.date(|_, _| lifetime);
     errand.call.date(|_, _| panic!("every copy has the same"));
     assert_eq!(errand.answered(2, undated(), &map()), Turn::Again);
@@ -159,6 +163,14 @@ fn a_write_gets_another_lifetime_only_while_no_copy_of_it_can_be_under_way() {
     errand.unanswered(2, &lost(), &map());
     let Turn::Failed(error) = errand.answered(3, undated(), &map()) else { panic!("there may be another copy") };
     assert_eq!(error.committed(), Committed::Unknown);
+}
+
+#[test]
+fn a_write_that_every_leader_refuses_leaves_no_doubt_where_its_answer_is_lost() {
+    let mut errand = write_of(Lifetime::unborn(MadeBy::Client));
+    errand.unanswered(2, &lost(), &map());
+    assert_eq!(errand.answered(3, Err(CallError::Undated { time_ms: 70 }), &map()), Turn::Again);
+    assert_eq!(errand.give_up(&map()).committed(), Committed::No);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use raft_groups::mutants::{Mutant, plant};
 
 use super::fake::Fault;
 use super::*;
-use crate::engine::{CountQuery, Refusal};
+use crate::engine::{CountQuery, Refusal, Selector};
 use crate::placement::{META, MetaCommand, MetaReply};
 use crate::routing::{Acknowledge, Committed, RouteError};
 
@@ -131,6 +131,10 @@ async fn a_collection_that_goes_while_a_write_is_in_doubt_leaves_the_write_in_do
     let (cluster, docs) = docs().await;
     let router = cluster.router(None);
     cluster.lead_all(Some(1));
+    // A router that knows the shards' times: what it sends is carried out.
+    let (nothing, other) = (Selector::Ids(vec![PointId::Num(1)]), RequestId(uuid::Uuid::from_u128(1)));
+    let options_of_other = CallOptions { request_id: other, ..options() };
+    router.delete(&docs, nothing, Acknowledge::Committed, options_of_other).await.unwrap();
     cluster.fault(1, Fault::AnswerLost);
     let write =
         tokio::spawn(async move { router.upsert(&docs, vec![point(1)], Acknowledge::Committed, options()).await });
@@ -161,6 +165,9 @@ async fn a_change_that_could_not_be_read_back_is_read_by_the_next_request() {
     let (cluster, docs) = docs().await;
     let router = cluster.router(None);
     let id = docs.entry.id;
+    // A router that knows the map's time: what it sends is carried out.
+    let none = MetaCommand::DropCollection { name: "none".to_owned(), id };
+    router.change_map(none, soon()).await.unwrap();
     cluster.lead(META, None);
     let change = {
         let (router, name) = (router.clone(), "docs".to_owned());
