@@ -99,7 +99,7 @@ impl StoppedNode {
             voters: members.get_joint_config().clone(),
             learners: members.learner_ids().collect(),
             last: (last.map_or(0, |last| last.leader_id.term), index_of(&last)),
-            term: vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term)),
+            term: greatest_term(vote, last),
             applied: index_of(&header.applied),
         }))
     }
@@ -129,9 +129,8 @@ impl StoppedNode {
         let (log, state) = self.open_replica(group)?.ok_or_else(nothing)?;
         let (vote, last, _) = log.summary();
         let last = last.max(state.header().applied);
-        let known = vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term));
         let me = self.identity.node;
-        let term = recovery_term(heard.max(known), me);
+        let term = recovery_term(heard.max(greatest_term(vote, last)), me);
         let at = index_of(&last) + 1;
         let membership = Membership::new_with_defaults(vec![BTreeSet::from([me])], []);
         let mut payloads = vec![EntryPayload::Membership(membership)];
@@ -182,6 +181,11 @@ impl StoppedNode {
         let state = GroupState::open(group, state, state_syncer).map_err(|error| failed(group, error))?;
         Ok(Some((log, state)))
     }
+}
+
+/// The greatest term that a replica with this vote and this last entry has heard of.
+fn greatest_term(vote: Option<Vote>, last: Option<LogId>) -> u64 {
+    vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term))
 }
 
 fn failed(group: GroupId, source: io::Error) -> OpenError {
