@@ -212,23 +212,27 @@ fn record(old: &ClusterMap, new: &ClusterMap, index: u64, changes: &mut Changes)
     changes.put(HEAD, seal(&Head { map, index }));
 }
 
-fn read_collections(state: &dyn StateReader) -> io::Result<BTreeMap<String, CollectionEntry>> {
-    let mut found = Ok(BTreeMap::new());
-    state.scan(COLLECTION, &mut |key, value| {
-        let entry = name_in(key).and_then(|name| Ok((name, unseal(key, value)?)));
-        match (&mut found, entry) {
-            (Ok(collections), Ok((name, entry))) => {
-                collections.insert(name, entry);
-                ControlFlow::Continue(())
-            }
-            (_, Err(error)) => {
-                found = Err(error);
-                ControlFlow::Break(())
-            }
-            (Err(_), _) => ControlFlow::Break(()),
-        }
+/// Gives `take` each record whose key starts with `prefix`, until one of them is wrong.
+fn read_all(
+    state: &dyn StateReader,
+    prefix: &[u8],
+    mut take: impl FnMut(&[u8], &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut read = Ok(());
+    state.scan(prefix, &mut |key, value| {
+        read = take(key, value);
+        if read.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    found
+    read
+}
+
+fn read_collections(state: &dyn StateReader) -> io::Result<BTreeMap<String, CollectionEntry>> {
+    let mut collections = BTreeMap::new();
+    read_all(state, COLLECTION, |key, value| {
+        collections.insert(name_in(key)?, unseal(key, value)?);
+        Ok(())
+    })?;
+    Ok(collections)
 }
 
 fn read_time(state: &dyn StateReader) -> io::Result<u64> {
@@ -236,22 +240,12 @@ fn read_time(state: &dyn StateReader) -> io::Result<u64> {
 }
 
 fn read_changes(state: &dyn StateReader) -> io::Result<KeptChanges> {
-    let mut found = Ok(KeptChanges::default());
-    state.scan(CHANGE, &mut |key, value| {
-        let entry = request_in(key).and_then(|id| Ok((id, unseal::<KeptChange>(key, value)?)));
-        match (&mut found, entry) {
-            (Ok(kept), Ok((id, change))) => {
-                kept.insert(id, change);
-                ControlFlow::Continue(())
-            }
-            (_, Err(error)) => {
-                found = Err(error);
-                ControlFlow::Break(())
-            }
-            (Err(_), _) => ControlFlow::Break(()),
-        }
+    let mut kept = KeptChanges::default();
+    read_all(state, CHANGE, |key, value| {
+        kept.insert(request_in(key)?, unseal::<KeptChange>(key, value)?);
+        Ok(())
     })?;
-    found
+    Ok(kept)
 }
 
 fn change_key(id: RequestId) -> Vec<u8> {
