@@ -12,8 +12,6 @@
 //! between; two of them at once count each point once.
 
 mod find;
-#[cfg(test)]
-mod tests;
 
 use bytes::Bytes;
 use raft_groups::mutants::{Mutant, is_planted};

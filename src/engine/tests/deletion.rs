@@ -4,49 +4,21 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use raft_groups::mutants::{Mutant, plant};
-use raft_groups::{Changes, Machine as _, MemoryState, Position};
-use serde_json::json;
-use uuid::Uuid;
 
 use super::*;
-use crate::engine::{CollectionConfig, CountQuery, Distance, Engine, Payload, PointWrite, Setup};
-
-const DOCS: CollectionId = CollectionId(1);
-
-struct Shard {
-    engine: Engine,
-    state: MemoryState,
-    index: u64,
-}
 
 impl Shard {
-    fn new() -> Self {
-        let state = MemoryState::default();
-        let mut shard = Self { engine: Engine::open(&Setup::default(), &state).unwrap(), state, index: 0 };
-        let config = CollectionConfig::single(1, Distance::Dot);
-        assert_eq!(shard.run(&Command::CreateCollection { collection: DOCS, config }.encode()), Reply::Created);
-        shard
-    }
-
-    fn run(&mut self, command: &[u8]) -> Reply {
-        self.index += 1;
-        let mut changes = Changes::default();
-        let reply = self.engine.apply(Position { index: self.index, term: 1 }, command, &mut changes).unwrap();
-        self.state.commit(&changes);
-        Reply::decode(&reply).unwrap()
-    }
-
     fn put(&mut self, id: u64, colour: u64) {
         let payload = Payload::from(json!({"colour": colour}).as_object().unwrap());
         let vectors = BTreeMap::from([(String::new(), vec![1.0])]);
         let point = PointWrite { id: id.into(), vectors, payload, if_version: None };
         let command = Command::Upsert { collection: DOCS, request: None, points: vec![point] };
-        assert!(matches!(self.run(&command.encode()), Reply::Upserted(_)));
+        assert!(matches!(self.run(&command), Reply::Upserted(_)));
     }
 
     fn restart(&mut self) {
         let digest = self.engine.digest();
-        self.engine = Engine::open(&Setup::default(), &self.state).unwrap();
+        self.engine = self.reopened();
         assert_eq!(self.engine.digest(), digest);
     }
 
@@ -63,12 +35,12 @@ impl Shard {
         let next = ids.get(most).copied().or(found.next);
         ids.truncate(most);
         let slice = deletion.slice(progress, ids, next);
-        self.run(&slice)
+        self.run_bytes(&slice)
     }
 
     /// Carries a deletion to its end.
-    fn delete(&mut self, deletion: &Deletion) -> u64 {
-        let mut reply = self.run(&deletion.begin());
+    fn carry_out(&mut self, deletion: &Deletion) -> u64 {
+        let mut reply = self.run_bytes(&deletion.begin());
         loop {
             reply = match reply {
                 Reply::Deleting { begin, count, from } => self.step(deletion, Progress { begin, count, from }, 2),
@@ -99,23 +71,23 @@ fn progress(reply: &Reply) -> Progress {
 
 #[test]
 fn all_that_matched_at_the_beginning_goes_and_is_counted_once() {
-    let mut shard = Shard::new();
+    let mut shard = Shard::with_docs(1, Distance::Dot);
     (1..=9).for_each(|id| shard.put(id, id % 2));
-    assert_eq!(shard.delete(&deletion(7, 1)), 5);
+    assert_eq!(shard.carry_out(&deletion(7, 1)), 5);
     assert_eq!((shard.count(1), shard.count(0)), (0, 4));
     shard.put(1, 1);
     shard.restart();
-    assert_eq!(shard.delete(&deletion(7, 1)), 5, "a repetition is told the same");
+    assert_eq!(shard.carry_out(&deletion(7, 1)), 5, "a repetition is told the same");
     assert_eq!(shard.count(1), 1, "and deletes nothing that was written since");
-    assert_eq!(shard.run(&deletion(7, 0).begin()), Reply::Refused(Refusal::RequestReused));
+    assert_eq!(shard.run_bytes(&deletion(7, 0).begin()), Reply::Refused(Refusal::RequestReused));
 }
 
 /// What a leader began, another goes on with.
 fn spares_what_is_newer() -> bool {
-    let mut shard = Shard::new();
+    let mut shard = Shard::with_docs(1, Distance::Dot);
     (1..=6).for_each(|id| shard.put(id, 1));
     let deletion = deletion(7, 1);
-    let begun = progress(&shard.run(&deletion.begin()));
+    let begun = progress(&shard.run_bytes(&deletion.begin()));
     let stale = shard.engine.find_matches(DOCS, &deletion.filter, (None, begun.begin), || true).unwrap();
     assert_eq!(progress(&shard.step(&deletion, begun, 2)).count, 2);
     // One of the deleted is written anew, another that is not deleted yet is replaced.
@@ -124,7 +96,7 @@ fn spares_what_is_newer() -> bool {
     shard.restart();
     // A copy of the first leader's slice, found before those writes, comes late.
     let late = deletion.slice(begun, stale.found.iter().map(|(id, _)| *id).collect(), None);
-    let reply = shard.run(&late);
+    let reply = shard.run_bytes(&late);
     reply == Reply::Deleted { count: 5, version: shard.index } && shard.count(1) == 2
 }
 
@@ -137,28 +109,31 @@ fn what_is_written_after_the_beginning_is_spared_whoever_goes_on() {
 
 #[test]
 fn a_slice_does_nothing_without_its_beginning() {
-    let mut shard = Shard::new();
+    let mut shard = Shard::with_docs(1, Distance::Dot);
     shard.put(1, 1);
     let (deletion, other) = (deletion(7, 1), deletion(8, 1));
     let nowhere = Progress { begin: 3, count: 0, from: None };
     let expired = Reply::Refused(Refusal::RequestExpired);
-    assert_eq!(shard.run(&deletion.slice(nowhere, vec![1.into()], None)), expired);
-    let begun = progress(&shard.run(&deletion.begin()));
+    assert_eq!(shard.run_bytes(&deletion.slice(nowhere, vec![1.into()], None)), expired);
+    let begun = progress(&shard.run_bytes(&deletion.begin()));
     let reused = Reply::Refused(Refusal::RequestReused);
-    assert_eq!(shard.run(&deletion.slice(nowhere, vec![1.into()], None)), reused);
-    assert_eq!(shard.run(&other.slice(begun, vec![1.into()], None)), expired);
+    assert_eq!(shard.run_bytes(&deletion.slice(nowhere, vec![1.into()], None)), reused);
+    assert_eq!(shard.run_bytes(&other.slice(begun, vec![1.into()], None)), expired);
     let gap = Progress { from: Some(9.into()), ..begun };
-    assert_eq!(progress(&shard.run(&deletion.slice(gap, vec![], None))), begun, "a gap does not end it");
+    assert_eq!(progress(&shard.run_bytes(&deletion.slice(gap, vec![], None))), begun, "a gap does not end it");
     let many = (0..=crate::engine::limits::MAX_BATCH as u64).map(PointId::from).collect();
-    assert!(matches!(shard.run(&deletion.slice(begun, many, None)), Reply::Refused(Refusal::Invalid { .. })));
+    assert!(matches!(shard.run_bytes(&deletion.slice(begun, many, None)), Reply::Refused(Refusal::Invalid { .. })));
     assert_eq!(shard.count(1), 1);
-    assert_eq!(shard.delete(&deletion), 1);
-    assert_eq!(shard.run(&deletion.slice(begun, vec![], None)), Reply::Deleted { count: 1, version: shard.index - 1 });
+    assert_eq!(shard.carry_out(&deletion), 1);
+    assert_eq!(
+        shard.run_bytes(&deletion.slice(begun, vec![], None)),
+        Reply::Deleted { count: 1, version: shard.index - 1 }
+    );
 }
 
 #[test]
 fn a_step_that_is_told_to_stop_says_where_it_stopped() {
-    let mut shard = Shard::new();
+    let mut shard = Shard::with_docs(1, Distance::Dot);
     (1..=100).for_each(|id| shard.put(id, u64::from(id > 90)));
     let (mut from, mut found, mut steps) = (None, Vec::new(), 0);
     loop {
@@ -175,12 +150,16 @@ fn a_step_that_is_told_to_stop_says_where_it_stopped() {
 
 #[test]
 fn an_old_entry_with_a_filter_still_means_what_matches_when_it_is_applied() {
-    let mut shard = Shard::new();
+    let mut shard = Shard::with_docs(1, Distance::Dot);
     (1..=6).for_each(|id| shard.put(id, id % 2));
     let (request, selector) = (Some(RequestId(Uuid::from_u128(7))), Selector::Filter(coloured(1)));
     let old = Command::Delete { collection: DOCS, request, selector }.encode();
-    assert_eq!(shard.run(&old), Reply::Deleted { count: 3, version: 8 });
-    assert_eq!(shard.run(&deletion(7, 1).begin()), Reply::Deleted { count: 3, version: 8 }, "and is the same request");
+    assert_eq!(shard.run_bytes(&old), Reply::Deleted { count: 3, version: 8 });
+    assert_eq!(
+        shard.run_bytes(&deletion(7, 1).begin()),
+        Reply::Deleted { count: 3, version: 8 },
+        "and is the same request"
+    );
 }
 
 #[derive(Debug, Clone)]
@@ -204,7 +183,7 @@ proptest! {
     /// The model: a deletion takes what has its colour and was last written before it began, and counts what it takes.
     #[test]
     fn slices_between_any_writes_mean_what_the_model_means(acts in prop::collection::vec(acts(), 0..60)) {
-        let mut shard = Shard::new();
+        let mut shard = Shard::with_docs(1, Distance::Dot);
         let mut model = BTreeMap::<u64, (u64, u64)>::new();
         let mut begun = BTreeMap::<u128, (u64, Reply)>::new();
         for act in acts {
@@ -214,7 +193,7 @@ proptest! {
                     model.insert(id, (colour, shard.index));
                 }
                 Act::Begin(name) => {
-                    let reply = shard.run(&deletion(name, name as u64).begin());
+                    let reply = shard.run_bytes(&deletion(name, name as u64).begin());
                     let fresh = (shard.index, reply.clone());
                     let (begin, known) = begun.entry(name).or_insert(fresh).clone();
                     prop_assert_eq!(&reply, &known, "a repetition learns how far it is");

@@ -2,6 +2,7 @@
 
 mod codec;
 mod commands;
+mod deletion;
 mod indexing;
 mod once;
 mod payload_indexes;
