@@ -113,7 +113,7 @@ fn child_writes_and_never_syncs() {
 fn start_child(part: &str, dir: &Path, mutant: Option<&str>) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this test program"));
     command.args(["--exact", &format!("storage::power_loss::{part}"), "--nocapture"]);
-    command.env(DIR, dir).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.env(DIR, dir).stdout(Stdio::piped());
     if let Some(mutant) = mutant {
         command.env("QUIVER_MUTANT", mutant);
     }
@@ -163,11 +163,6 @@ async fn lost(disk: &LoopDisk, promises: &Promises) -> Vec<String> {
         if term < promised_term {
             lost.push(format!("group {id}: vote {promised_term:?} was acknowledged, it is {term:?}"));
         }
-    }
-    drop(logs);
-    // The store's workers hold its lock a moment longer than the logs live; the next child must get it.
-    while ["log", "state"].iter().any(|store| SledStore::open(&disk.path().join(store), 1 << 20).is_err()) {
-        std::thread::sleep(Duration::from_millis(5));
     }
     lost
 }

@@ -9,10 +9,11 @@
 //! it finds damage in a page only where it reads that: so all is read once before anything is trusted.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -25,6 +26,9 @@ use crate::mutants::{Mutant, is_planted};
 /// Largest value sled is given in one piece, in bytes. sled writes a page of up to 17 values (21 after a merge) as one
 /// record, which must stay below a quarter of its 512 KiB segments.
 const PART_BYTES: usize = 4096;
+/// How long an opening waits for whoever holds sled's lock to let go of it, and the pause between two looks.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// First byte of a stored value: the value itself follows.
 const WHOLE: u8 = 0;
 /// First byte of a stored value: the number of its parts follows, as u32 big-endian.
@@ -45,11 +49,13 @@ impl SledStore {
     /// Opens or creates the database in `dir`, with a page cache of `cache_bytes`, and reads it once from end to end.
     ///
     /// # Errors
-    /// [`OpenError::Damaged`] where sled finds its files damaged or panics over them.
+    /// [`OpenError::Damaged`] where sled finds its files damaged or panics over them; [`OpenError::Io`] where the disk
+    /// answers with an error, or where another process keeps the database open.
     pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         let what = || format!("the store in {}", dir.display());
         let io_error = |source| OpenError::Io { what: what(), source };
         std::fs::create_dir_all(dir).map_err(io_error)?;
+        wait_until_unlocked(&dir.join("db")).map_err(io_error)?;
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache_bytes)
@@ -106,6 +112,35 @@ impl SledStore {
             }
         }
         Ok(())
+    }
+}
+
+/// Waits until nobody holds sled's lock on `file`, which need not exist.
+///
+/// The lock outlives the store that took it for a moment: sled's workers still end, a killed process still dies, and a
+/// child that is just being started holds all descriptors of its parent until it runs its own program. sled itself
+/// tries the lock once, and tells of it by text alone.
+///
+/// # Errors
+/// `ResourceBusy` after [`LOCK_WAIT`]; others as the file system tells them.
+fn wait_until_unlocked(file: &Path) -> io::Result<()> {
+    let file = match File::open(file) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            // Given back in words: closing the descriptor leaves the lock with a child that has a copy of it.
+            Ok(()) => return file.unlock(),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                let busy = "another process keeps it open; stop that process and start again";
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, busy));
+            }
+        }
     }
 }
 
@@ -284,6 +319,22 @@ mod tests {
             }
         }
         assert!(found > 0, "no byte of 40 was in a page that is in use");
+    }
+
+    #[test]
+    fn an_opening_waits_for_whoever_still_holds_the_lock() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        drop(SledStore::open(dir.path(), 1 << 20).expect("opens"));
+        let held = File::open(dir.path().join("db")).expect("opens");
+        held.lock().expect("locks");
+        let (opened, seen) = std::sync::mpsc::channel();
+        let path = dir.path().to_owned();
+        let opening = std::thread::spawn(move || opened.send(SledStore::open(&path, 1 << 20).map(drop)));
+        let early = seen.recv_timeout(Duration::from_millis(100));
+        assert!(early.is_err(), "opened, or gave up, beside another holder: {early:?}");
+        held.unlock().expect("unlocks");
+        seen.recv().expect("answers").expect("opens once the lock is free");
+        opening.join().expect("ends").expect("sends");
     }
 
     #[test]
