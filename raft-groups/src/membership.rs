@@ -98,6 +98,7 @@ mod tests {
             silent: BTreeSet::new(),
             members_at: Some(1),
             stopped: None,
+            digests: std::collections::BTreeMap::new(),
         }
     }
 

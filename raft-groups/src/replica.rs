@@ -179,6 +179,7 @@ impl<M: Machine> Replica<M> {
             silent: self.silent(&metrics),
             matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
             stopped,
+            digests: self.applied.digests.all(),
         }
     }
 

@@ -126,6 +126,12 @@ fn a_follower_behind_the_purged_log_catches_up_by_snapshot() {
         group.wait_applied(leader.status().applied, later()).await.expect("catches up");
         assert!(group.status().snapshot > 50, "it did not come by snapshot: {:?}", group.status());
         assert_eq!(group.machine().digest(), leader.machine().digest());
+        let (ours, theirs) = (group.status().digests, leader.status().digests);
+        let common: Vec<_> = ours.iter().filter(|(index, _)| theirs.contains_key(index)).collect();
+        assert!(
+            !common.is_empty() && common.iter().all(|(index, digest)| theirs[index] == **digest),
+            "{ours:?} {theirs:?}"
+        );
         // What came by snapshot is there after a power loss, too.
         cluster.crash(lost).await;
         cluster.restart(lost).await.expect("restarts");

@@ -87,4 +87,6 @@ pub struct GroupStatus {
     pub members_at: Option<u64>,
     /// Why this replica no longer takes part, with the way out.
     pub stopped: Option<String>,
+    /// Digests of its applied state by log index, the present one among them: equal on all replicas at equal index.
+    pub digests: BTreeMap<u64, u64>,
 }

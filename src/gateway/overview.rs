@@ -180,7 +180,7 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
             }
         }
     }
-    issues.extend(overview.differing().iter().map(|(shard, odd)| difference(overview, *shard, odd)));
+    issues.extend(overview.differing().iter().map(|(group, odd)| difference(overview, *group, odd)));
     issues.extend(groups.iter().filter_map(|group| group_issue(overview, group)));
     let short = groups.iter().filter(|group| group.alive < group.wanted).count();
     if short > 0 {
@@ -195,15 +195,15 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
     issues
 }
 
-fn difference(overview: &Overview, shard: ShardId, odd: &BTreeSet<NodeId>) -> Issue {
+fn difference(overview: &Overview, group: GroupId, odd: &BTreeSet<NodeId>) -> Issue {
     let names: Vec<String> = odd.iter().map(|node| overview.map.name_of(*node)).collect();
     let (message, fix) = match names.is_empty() {
         false => (
-            format!("the state of shard {shard} on {} differs from that of a majority", names.join(", ")),
+            format!("the state of {group} on {} differs from that of a majority", names.join(", ")),
             "nothing: the odd replica is let go of, erased, and made anew from the others",
         ),
         true => (
-            format!("the replicas of shard {shard} differ, and no majority agrees"),
+            format!("the replicas of {group} differ, and no majority agrees"),
             "stop writing to it; `quiver shard verify` shows who has what: keep copies of the directories, and remove the \
              nodes whose state is the wrong one",
         ),

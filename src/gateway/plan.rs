@@ -16,7 +16,8 @@ pub(super) fn health(overview: &Overview) -> Health {
     let nodes = overview.nodes.iter().map(|node| (node.node, liveness(node.report.is_ok())));
     let largest = |shard| overview.replicas(shard).map(|(_, replica)| replica.memory_bytes).max().unwrap_or(0);
     let shard_bytes = overview.map.shards.keys().map(|shard| (*shard, largest(*shard))).collect();
-    Health { nodes: nodes.collect::<BTreeMap<NodeId, Liveness>>(), damaged: overview.damaged(), shard_bytes }
+    let (damaged, disputed) = (overview.damaged(), overview.disputed());
+    Health { nodes: nodes.collect::<BTreeMap<NodeId, Liveness>>(), damaged, disputed, shard_bytes }
 }
 
 /// What `command` would lead to; without one, what is still to be done.

@@ -111,11 +111,10 @@ impl Seen {
         for report in overview.reports() {
             self.detector.heard(report.node, now);
         }
-        self.health.damaged = overview.damaged();
         // A replica that a majority contradicts is let go of and made anew like one that found its own damage.
-        for (shard, odd) in overview.differing() {
-            tracing::error!(%shard, ?odd, "replicas of one shard differ as of one log index");
-            self.health.damaged.extend(odd.into_iter().map(|node| (node, shard.group())));
+        (self.health.damaged, self.health.disputed) = (overview.damaged(), overview.disputed());
+        for (group, odd) in overview.differing() {
+            tracing::error!(%group, ?odd, "replicas of one group differ as of one log index");
         }
         let largest = |shard| overview.replicas(shard).map(|(_, replica)| replica.memory_bytes).max().unwrap_or(0);
         self.health.shard_bytes = overview.map.shards.keys().map(|shard| (*shard, largest(*shard))).collect();

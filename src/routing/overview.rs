@@ -102,31 +102,52 @@ impl Overview {
         self.nodes.iter().filter_map(|node| node.report.as_ref().ok())
     }
 
-    /// Replicas that stay closed since their data is damaged.
+    /// Replicas that are worth nothing: they stay closed since their data is damaged, or a majority contradicts them.
     pub fn damaged(&self) -> BTreeSet<(NodeId, GroupId)> {
-        self.reports().flat_map(|report| report.damaged().map(|group| (report.node, group))).collect()
+        let closed = self.reports().flat_map(|report| report.damaged().map(|group| (report.node, group)));
+        let odd = self.differing().into_iter().flat_map(|(group, odd)| odd.into_iter().map(move |node| (node, group)));
+        closed.chain(odd).collect()
     }
 
-    /// Shards whose replicas differ as of one log index, each with the nodes that differ from a majority of its voters; none
+    /// Groups whose replicas differ, with no majority that agrees.
+    pub fn disputed(&self) -> BTreeSet<GroupId> {
+        self.differing().into_iter().filter(|(_, odd)| odd.is_empty()).map(|(group, _)| group).collect()
+    }
+
+    /// Groups whose replicas differ as of one log index, each with the nodes that differ from a majority of its voters; none
     /// of them where no majority agrees.
-    pub fn differing(&self) -> BTreeMap<ShardId, BTreeSet<NodeId>> {
+    pub fn differing(&self) -> BTreeMap<GroupId, BTreeSet<NodeId>> {
         if is_planted(Mutant::NeverComparesStates) {
             return BTreeMap::new();
         }
-        self.map.shards.keys().filter_map(|shard| Some((*shard, self.odd_ones(*shard)?))).collect()
+        self.map.placements().filter_map(|(group, _)| Some((group, self.odd_ones(group)?))).collect()
     }
 
-    fn odd_ones(&self, shard: ShardId) -> Option<BTreeSet<NodeId>> {
+    fn odd_ones(&self, group: GroupId) -> Option<BTreeSet<NodeId>> {
         let mut seen: BTreeMap<u64, BTreeMap<u64, BTreeSet<NodeId>>> = BTreeMap::new();
-        for (node, replica) in self.replicas(shard) {
-            seen.entry(replica.digest_index).or_default().entry(replica.digest).or_default().insert(node);
+        let mut voters = (0, &BTreeSet::new());
+        for (node, status) in self.statuses(group) {
+            for (index, digest) in &status.digests {
+                seen.entry(*index).or_default().entry(*digest).or_default().insert(node);
+            }
+            voters = voters.max((status.applied, &status.voters));
         }
-        let by_digest = seen.into_values().find(|by_digest| by_digest.len() > 1)?;
-        let voters = &self.speaker(shard)?.1.status.voters;
+        let (_, voters) = voters;
         let is_majority = |nodes: &BTreeSet<NodeId>| nodes.intersection(voters).count() * 2 > voters.len();
-        let right = by_digest.values().find(|nodes| is_majority(nodes)).cloned();
-        let all = by_digest.into_values().flatten();
-        Some(right.map(|right| all.filter(|node| !right.contains(node)).collect()).unwrap_or_default())
+        let differing: Vec<_> = seen.into_values().filter(|by_digest| by_digest.len() > 1).collect();
+        let judged = differing.iter().rev().find_map(|by_digest| {
+            let right = by_digest.values().find(|nodes| is_majority(nodes))?;
+            Some(by_digest.values().flatten().copied().filter(|node| !right.contains(node)).collect())
+        });
+        (!differing.is_empty()).then(|| judged.unwrap_or_default())
+    }
+
+    /// What all replicas of a group say of it, with their nodes.
+    fn statuses(&self, group: GroupId) -> impl Iterator<Item = (NodeId, &GroupStatus)> {
+        self.reports().flat_map(move |report| {
+            let statuses = report.replicas.iter().map(|replica| &replica.status).chain(&report.meta);
+            statuses.filter(move |status| status.group == group).map(|status| (report.node, status))
+        })
     }
 
     /// All replicas of a shard that were reported, with their nodes.

@@ -34,7 +34,8 @@ impl Seen {
             _ => {}
         }
         // What changes by itself is no news.
-        let lasting = |status| GroupStatus { leader_contact: None, matched: BTreeMap::new(), ..status };
+        let lasting =
+            |status| GroupStatus { leader_contact: None, matched: BTreeMap::new(), digests: BTreeMap::new(), ..status };
         let (before, now) = (lasting(before), lasting(now));
         if before != now {
             tell_difference(recorder, &before, &now);

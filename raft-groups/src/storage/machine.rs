@@ -10,6 +10,7 @@ use openraft::EntryPayload;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
 use parking_lot::RwLock;
 
+use super::digests::Digests;
 use super::log::GroupLog;
 use super::state::{FrozenState, GroupState, Stage};
 use super::syncer::WRITE_WEIGHT;
@@ -36,12 +37,14 @@ pub struct Applier<M: Machine> {
     log: Option<GroupLog>,
     machine: Arc<RwLock<Arc<M>>>,
     applied: watch::Sender<Option<LogId>>,
+    digests: Digests,
 }
 
 /// What readers share with the [`Applier`].
 pub struct Applied<M> {
     pub machine: Arc<RwLock<Arc<M>>>,
     pub log_id: watch::Receiver<Option<LogId>>,
+    pub digests: Digests,
 }
 
 impl<M: Machine> Applier<M> {
@@ -51,9 +54,13 @@ impl<M: Machine> Applier<M> {
         if let Some(log) = &log {
             log.note_applied(state.header().applied);
         }
-        let machine = Arc::new(RwLock::new(Arc::new(M::open(&setup, &state.reader())?)));
+        let machine = Arc::new(M::open(&setup, &state.reader())?);
+        let digests = Digests::default();
+        digests.replace(index_of(&state.header().applied), digest(&*machine));
+        let machine = Arc::new(RwLock::new(machine));
         let (applied, log_id) = watch::channel(state.header().applied);
-        Ok((Self { setup, state, log, machine: machine.clone(), applied }, Applied { machine, log_id }))
+        let shared = Applied { machine: machine.clone(), log_id, digests: digests.clone() };
+        Ok((Self { setup, state, log, machine, applied, digests }, shared))
     }
 
     fn tell(&self, what: impl FnOnce() -> What) {
@@ -65,7 +72,7 @@ impl<M: Machine> Applier<M> {
     /// Applies one entry to the machine in memory.
     fn apply_entry(&self, machine: &M, entry: &Entry, chunk: &mut Chunk) -> io::Result<Bytes> {
         chunk.applied = Some(entry.log_id);
-        match &entry.payload {
+        let reply = match &entry.payload {
             EntryPayload::Blank => Ok(Bytes::new()),
             EntryPayload::Normal(command) => {
                 let at = Position { index: entry.log_id.index, term: entry.log_id.leader_id.term };
@@ -75,8 +82,20 @@ impl<M: Machine> Applier<M> {
                 chunk.membership = Some(StoredMembership::new(Some(entry.log_id), membership.clone()));
                 Ok(Bytes::new())
             }
+        }?;
+        if Digests::is_due(entry.log_id.index) {
+            self.digests.keep(entry.log_id.index, digest(machine));
         }
+        Ok(reply)
     }
+}
+
+/// The digest of a machine's state, in which also counts which command changed it last.
+fn digest<M: Machine>(machine: &M) -> u64 {
+    /// Odd, so that different indexes count differently.
+    const INDEX: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (index, digest) = machine.digest();
+    digest.wrapping_add(index.wrapping_mul(INDEX))
 }
 
 /// What the entries applied together leave behind.
@@ -119,6 +138,9 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
                         let reply = self.apply_entry(&machine, &entry, &mut chunk)?;
                         replies.extend(responder.map(|responder| (responder, reply)));
                     }
+                    if let Some(applied) = chunk.applied {
+                        self.digests.set_present(applied.index, digest(&*machine));
+                    }
                     io::Result::Ok(())
                 })?;
                 if let Some(applied) = chunk.applied {
@@ -150,6 +172,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         self.state.install(stage, meta).await?;
         let reader = self.state.reader();
         let machine = blocking(|| M::open(&self.setup, &reader))?;
+        self.digests.replace(index_of(&meta.last_log_id), digest(&machine));
         *self.machine.write() = Arc::new(machine);
         if let Some(log) = &self.log {
             log.note_applied(meta.last_log_id);

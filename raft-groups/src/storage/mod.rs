@@ -13,6 +13,7 @@ use std::time::Duration;
 #[cfg(test)]
 mod conformance;
 pub(crate) mod contradiction;
+pub(crate) mod digests;
 pub(crate) mod found;
 pub(crate) mod frozen;
 pub(crate) mod keys;

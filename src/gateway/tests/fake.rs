@@ -353,5 +353,6 @@ pub(in crate::gateway) fn status(group: raft_groups::GroupId, applied: u64) -> G
         catching_up: false,
         matched: BTreeMap::from([(1, applied)]),
         stopped: None,
+        digests: BTreeMap::new(),
     }
 }

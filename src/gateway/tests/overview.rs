@@ -94,28 +94,46 @@ fn a_lost_leader_or_majority_is_unavailable() {
 
 fn set_digest(overview: &mut Overview, node: NodeId, index: u64, digest: u64) {
     let report = overview.nodes[node as usize - 1].report.as_mut().unwrap();
-    (report.replicas[0].digest_index, report.replicas[0].digest) = (index, digest);
+    report.replicas[0].status.digests = BTreeMap::from([(index, digest), (4, 4)]);
 }
 
 #[test]
 fn a_replica_that_differs_from_a_majority_at_one_index_is_named() {
     let mut overview = whole();
+    NODES.iter().for_each(|node| set_digest(&mut overview, *node, 9, 1));
     set_digest(&mut overview, 3, 8, 2);
     assert!(codes(&overview).is_empty(), "an older state may differ");
     set_digest(&mut overview, 3, 9, 2);
-    let shard = *overview.map.shards.keys().next().unwrap();
-    assert_eq!(overview.differing(), BTreeMap::from([(shard, BTreeSet::from([3]))]));
+    let group = overview.map.shards.keys().next().unwrap().group();
+    assert_eq!(overview.differing(), BTreeMap::from([(group, BTreeSet::from([3]))]));
     assert_eq!(codes(&overview), ["replicas_differ"]);
     assert!(health(&overview).issues[0].message.contains("node3"));
     {
         let _planted = plant(Mutant::NeverComparesStates);
         assert!(codes(&overview).is_empty());
     }
+    assert_eq!((overview.damaged(), overview.disputed()), (BTreeSet::from([(3, group)]), BTreeSet::new()));
     set_digest(&mut overview, 2, 9, 3);
-    assert_eq!(overview.differing(), BTreeMap::from([(shard, BTreeSet::new())]), "nobody is right");
+    assert_eq!((overview.damaged(), overview.disputed()), (BTreeSet::new(), BTreeSet::from([group])));
+    assert_eq!(overview.differing(), BTreeMap::from([(group, BTreeSet::new())]), "nobody is right");
     lose(&mut overview, 3);
-    assert_eq!(overview.differing(), BTreeMap::from([(shard, BTreeSet::new())]), "two of three are no majority");
+    assert_eq!(overview.differing(), BTreeMap::from([(group, BTreeSet::new())]), "two of three are no majority");
     assert!(codes(&overview).contains(&"replicas_differ".to_owned()));
+}
+
+#[test]
+fn the_maps_own_replicas_are_compared_like_those_of_a_shard() {
+    let mut overview = whole();
+    let set = |overview: &mut Overview, node: NodeId, digests: &[(u64, u64)]| {
+        let report = overview.nodes[node as usize - 1].report.as_mut().unwrap();
+        report.meta.as_mut().unwrap().digests = digests.iter().copied().collect();
+    };
+    // They are not equally far, and two of them have what the third contradicts at an index that all have passed.
+    set(&mut overview, 1, &[(256, 5), (300, 8)]);
+    set(&mut overview, 2, &[(256, 6), (300, 9)]);
+    set(&mut overview, 3, &[(256, 6), (301, 7)]);
+    assert_eq!(overview.damaged(), BTreeSet::from([(1, placement::META)]));
+    assert!(health(&overview).issues[0].message.contains("node1"));
 }
 
 #[test]

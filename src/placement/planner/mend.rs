@@ -90,10 +90,14 @@ fn mended(
     Some(without(target, surplus))
 }
 
-/// The change, unless it would leave the group without a majority that answers, or cannot be carried out by one.
+/// The change, unless it would leave the group without a majority that answers, or cannot be carried out by one, or might
+/// erase the only right state.
 pub(super) fn place(view: &View<'_>, group: GroupId, target: BTreeSet<NodeId>) -> Option<Change> {
     let placement = view.map.placement(group)?;
     let taken = target.difference(&placement.target).any(|new| view.is_damaged(group, *new));
-    let sound = !taken && view.has_quorum(group, &target) && view.has_quorum(group, &placement.actual);
+    let sound = !taken
+        && !view.is_disputed(group)
+        && view.has_quorum(group, &target)
+        && view.has_quorum(group, &placement.actual);
     (sound && target != placement.target).then_some(Change::Place { group, target })
 }

@@ -43,6 +43,8 @@ pub struct Health {
     pub nodes: BTreeMap<NodeId, Liveness>,
     /// Replicas whose data is damaged, so that they stay closed.
     pub damaged: BTreeSet<(NodeId, GroupId)>,
+    /// Groups whose replicas differ, and no majority of them agrees: whose state is right is for an operator to say.
+    pub disputed: BTreeSet<GroupId>,
     /// Bytes of one replica of each shard, as far as known.
     pub shard_bytes: BTreeMap<ShardId, u64>,
 }

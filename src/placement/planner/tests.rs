@@ -210,6 +210,23 @@ fn a_damaged_replica_makes_room_for_a_new_one() {
 }
 
 #[test]
+fn replicas_of_which_nobody_knows_the_right_one_all_stay_where_they_are() {
+    let mut world = World::new(4, 4, 3);
+    world.settle();
+    let (group, before) = (ShardId(0).group(), world.map.shards[&ShardId(0)].placement.clone());
+    world.health.disputed.insert(group);
+    let node = *before.target.first().expect("three hold it");
+    world.lose(node);
+    world.settle();
+    assert_eq!(world.map.shards[&ShardId(0)].placement, before, "each may be the only right one");
+    let elsewhere = world.map.shards.iter().filter(|(shard, _)| shard.0 != 0);
+    assert!(elsewhere.into_iter().all(|(_, entry)| !entry.placement.target.contains(&node)), "the others are mended");
+    world.health.disputed.clear();
+    world.settle();
+    world.check_rest();
+}
+
+#[test]
 fn a_node_that_never_comes_leaves_no_trace() {
     let mut world = World::new(3, 8, 3);
     let before = world.map.clone();

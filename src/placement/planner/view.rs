@@ -69,6 +69,12 @@ impl<'a> View<'a> {
         self.health.damaged.contains(&(node, group))
     }
 
+    /// Whether the group's replicas differ, and no majority says which are right: each may be the only right one, so all
+    /// stay where they are.
+    pub fn is_disputed(&self, group: GroupId) -> bool {
+        self.health.disputed.contains(&group)
+    }
+
     /// Whether the node's replica of a group is worth nothing any more.
     pub fn has_lost(&self, group: GroupId, node: NodeId) -> bool {
         self.is_lost(node) || self.is_damaged(group, node)
