@@ -56,7 +56,7 @@ impl<M: Machine> Group<M> {
         &self.replica.raft
     }
 
-    pub(crate) fn replica(&self) -> &Replica<M> {
+    pub(crate) fn replica(&self) -> &Arc<Replica<M>> {
         &self.replica
     }
 

@@ -38,6 +38,8 @@ pub enum Mutant {
     AppliesWithGaps,
     /// Nobody minds in which life a node takes part.
     IgnoresLives,
+    /// A replica takes entries from two leaders of one term.
+    FollowsTwoLeaders,
     /// Nobody holds the states of replicas against each other.
     NeverComparesStates,
     /// The ends of log and state are compared by their terms before their indexes.

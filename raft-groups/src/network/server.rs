@@ -9,7 +9,6 @@ use openraft::storage::Snapshot;
 use tokio::time::Instant;
 
 use super::wire::{PackedPairs, Refusal, Reply, Request, SnapshotAnswer, SnapshotChunk};
-use crate::Machine;
 use crate::events::votes::refusal;
 use crate::events::{VoteReason, What};
 use crate::mutants::{Mutant, is_planted};
@@ -19,6 +18,7 @@ use crate::storage::machine::SnapshotData;
 use crate::storage::state::Stage;
 use crate::types::{SnapshotMeta, Types, Vote, index_of};
 use crate::watch;
+use crate::{Machine, NodeId};
 
 /// Answers one group's peers.
 #[async_trait]
@@ -56,10 +56,13 @@ impl<M: Machine> Answer for Replica<M> {
         if self.log.damage().is_some() {
             return stopped();
         }
-        if let Some(leader) = request.leader()
-            && self.promise(leader, lease).await.is_err()
-        {
-            return stopped();
+        if let Some(leader) = request.leader() {
+            if let Some(other) = self.other_leader(leader) {
+                return self.refuse_second_leader(leader, other).await;
+            }
+            if self.promise(leader, lease).await.is_err() {
+                return stopped();
+            }
         }
         match request {
             Request::Append(rpc) => {
@@ -99,6 +102,25 @@ impl<M: Machine> Answer for Replica<M> {
 }
 
 impl<M: Machine> Replica<M> {
+    /// The other leader that this replica knows of the same term: a node has voted twice, since it lost what it knew.
+    fn other_leader(&self, leader: &Vote) -> Option<NodeId> {
+        let known = self.log.summary().0.filter(|known| known.committed && leader.committed)?;
+        let (known, leader) = (known.leader_id, leader.leader_id);
+        let differs = known.term == leader.term && known.voted_for != leader.voted_for;
+        (differs && !is_planted(Mutant::FollowsTwoLeaders)).then_some(known.voted_for)
+    }
+
+    /// Takes nothing from a second leader of one term: both append different entries under the same log ids, which no
+    /// comparison of logs would tell apart later. A new term ends it, so this replica begins one.
+    async fn refuse_second_leader(&self, leader: &Vote, other: NodeId) -> Reply {
+        let (group, term, second) = (self.peers.group, leader.leader_id.term, leader.leader_id.voted_for);
+        tracing::error!(%group, term, other, second, "two nodes lead in one term: a node has forgotten how it voted");
+        if let Err(error) = self.raft.trigger().elect(false).await {
+            tracing::warn!(%group, %error, "consensus had ended before it could begin a new term");
+        }
+        Reply::Refused(Refusal::OtherLeader { leader: other })
+    }
+
     /// Compares a leader's entries with what is applied here; where they contradict it, this replica stops as damaged.
     async fn check_against(&self, rpc: &AppendEntriesRequest<Types>) -> std::io::Result<()> {
         match self.log.contradiction(rpc.vote.leader_id.term, rpc.prev_log_id, &rpc.entries)? {

@@ -189,6 +189,11 @@ pub enum Refusal {
         /// Whether it is the sender that takes part in a life which is not its newest.
         yours: bool,
     },
+    #[error("it follows another leader of the same term, node {leader}: a node has forgotten how it voted")]
+    OtherLeader {
+        /// The leader that it follows.
+        leader: crate::NodeId,
+    },
 }
 
 /// Encodes a message.
