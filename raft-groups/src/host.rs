@@ -297,7 +297,7 @@ impl Host {
     }
 
     async fn reply(&self, request: &[u8]) -> Result<Reply, Refusal> {
-        let envelope: Envelope = decode(request).ok_or(Refusal::Unreadable)?;
+        let envelope: Envelope = decode(request)?;
         let from = envelope.from;
         let replica = self.find(&envelope)?;
         let lease = Duration::from_millis(envelope.lease_ms.into());

@@ -14,6 +14,7 @@ use openraft::storage::RaftLogReader;
 use openraft::{EntryPayload, Membership};
 
 use crate::error::damaged_replica;
+use crate::format::Formed as _;
 use crate::host::claim_stores;
 use crate::storage::keys::LogKey;
 use crate::storage::log::GroupLog;
@@ -137,11 +138,11 @@ impl StoppedNode {
         payloads.extend(then.map(|then| EntryPayload::Normal(Command(then(at)))));
         let mut batch = Batch::default();
         let vote_key = LogKey::Vote.of(group);
-        let vote = seal(&vote_key, &Vote::new(term, me));
+        let vote = seal(&vote_key, &Vote::new(term, me).form());
         batch.put(vote_key, vote);
         for (index, payload) in (at..).zip(payloads) {
             let (key, log_id) = (LogKey::Entry(index).of(group), LogId::new_term_index(term, index));
-            let record = seal(&key, &Entry { log_id, payload });
+            let record = seal(&key, &Entry { log_id, payload }.form());
             batch.put(key, record);
         }
         self.stores.log_syncer.carry_out(batch, true).await.map_err(|error| failed(group, error))

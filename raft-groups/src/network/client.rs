@@ -143,7 +143,7 @@ impl Peers {
         if self.faults.loses_from(target) {
             return Err(CallError::Refused(target, Refusal::Cut));
         }
-        let Some(Answered { life, reply }) = decode(&reply) else { return Err(CallError::Nonsense(target)) };
+        let Ok(Answered { life, reply }) = decode(&reply) else { return Err(CallError::Nonsense(target)) };
         if !self.lives.admit(target, life) {
             return Err(CallError::Refused(target, Refusal::OlderLife { yours: false }));
         }

@@ -200,7 +200,8 @@ fn split_frames(mut body: Bytes) -> Option<Vec<Bytes>> {
     let mut frames = Vec::new();
     while body.has_remaining() {
         let length = body.try_get_u32_le().ok()? as usize;
-        if body.remaining() < length {
+        // More than any sender has waiting is no body of ours, and would become as many tasks.
+        if body.remaining() < length || frames.len() >= MAX_WAITING {
             return None;
         }
         frames.push(body.split_to(length));
@@ -234,5 +235,11 @@ mod tests {
                 prop_assert_eq!(split_frames(body.slice(..body.len() - 1)), None);
             }
         }
+    }
+
+    #[test]
+    fn a_body_of_more_frames_than_a_sender_has_waiting_is_none() {
+        assert_eq!(split_frames(vec![0; MAX_WAITING * 4].into()).map(|frames| frames.len()), Some(MAX_WAITING));
+        assert_eq!(split_frames(vec![0; (MAX_WAITING + 1) * 4].into()), None);
     }
 }

@@ -1,4 +1,9 @@
-//! What replicas say to each other, encoded with postcard; the same bytes over HTTP and in simulation.
+//! What replicas say to each other; the same bytes over HTTP and in simulation.
+//!
+//! ```text
+//! message   version, u8   the message in postcard   what a later release added: skipped
+//! ```
+//! What is openraft's in a message is encoded as our own [`crate::format`].
 
 use bytes::Bytes;
 use openraft::raft::{
@@ -7,9 +12,13 @@ use openraft::raft::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::format::AsForm;
 use crate::mutants::{Mutant, is_planted};
 use crate::types::{SnapshotMeta, Types, Vote};
 use crate::{GroupId, Life, NodeId, ReadError};
+
+/// The version of the messages that are sent, and the only one that is read.
+const VERSION: u8 = 1;
 
 /// A request, and between whom it is: a cluster, a node and a life of that node are never taken for another.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,10 +39,10 @@ pub struct Envelope {
 /// What one replica asks of another.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    Append(AppendEntriesRequest<Types>),
-    Vote(VoteRequest<Types>),
-    PreVote(VoteRequest<Types>),
-    TransferLeader(TransferLeaderRequest<Types>),
+    Append(#[serde(with = "AsForm")] AppendEntriesRequest<Types>),
+    Vote(#[serde(with = "AsForm")] VoteRequest<Types>),
+    PreVote(#[serde(with = "AsForm")] VoteRequest<Types>),
+    TransferLeader(#[serde(with = "AsForm")] TransferLeaderRequest<Types>),
     /// Asks the leader to confirm itself and for the index a linearizable read must wait for.
     ReadIndex,
     /// Asks to be answered when `index` is applied, or after so many milliseconds.
@@ -86,7 +95,14 @@ pub enum SnapshotChunk {
     /// The pairs after those of the chunk before.
     Pairs { transfer: u64, number: u64, pairs: PackedPairs },
     /// All `chunks` were sent: install. Asked again until it is installed.
-    End { transfer: u64, chunks: u64, vote: Vote, meta: SnapshotMeta },
+    End {
+        transfer: u64,
+        chunks: u64,
+        #[serde(with = "AsForm")]
+        vote: Vote,
+        #[serde(with = "AsForm")]
+        meta: SnapshotMeta,
+    },
 }
 
 impl SnapshotChunk {
@@ -98,6 +114,9 @@ impl SnapshotChunk {
         }
     }
 }
+
+/// Bytes that one compressed byte comes to, at most (LZ4 block format: a match of 255 a byte).
+const LZ4_MOST: usize = 255;
 
 /// Pairs of a machine's state, compressed, with a checksum over the compressed bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -127,7 +146,12 @@ impl PackedPairs {
         if crc32c::crc32c(&self.lz4) != self.crc {
             return None;
         }
-        postcard::from_bytes(&lz4_flex::decompress_size_prepended(&self.lz4).ok()?).ok()
+        let (size, compressed) = lz4_flex::block::uncompressed_size(&self.lz4).ok()?;
+        // No size is believed that the bytes cannot come to.
+        if size > compressed.len().saturating_mul(LZ4_MOST) {
+            return None;
+        }
+        postcard::from_bytes(&lz4_flex::decompress(compressed, size).ok()?).ok()
     }
 
     /// Bytes on the wire.
@@ -146,9 +170,9 @@ pub struct Answered {
 /// The answer to a [`Request`].
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
-    Append(AppendEntriesResponse<Types>),
-    Vote(VoteResponse<Types>),
-    TransferLeader(TransferLeaderResponse<Types>),
+    Append(#[serde(with = "AsForm")] AppendEntriesResponse<Types>),
+    Vote(#[serde(with = "AsForm")] VoteResponse<Types>),
+    TransferLeader(#[serde(with = "AsForm")] TransferLeaderResponse<Types>),
     ReadIndex(Result<u64, ReadError>),
     /// Whether the index is applied.
     Applied(bool),
@@ -164,7 +188,7 @@ pub enum SnapshotAnswer {
     Taken(u64),
     /// The transfer is not known (any more), or a chunk is missing or damaged: begin again.
     StartOver,
-    Installed(SnapshotResponse<Types>),
+    Installed(#[serde(with = "AsForm")] SnapshotResponse<Types>),
 }
 
 /// Why a node did nothing about a request.
@@ -194,16 +218,45 @@ pub enum Refusal {
         /// The leader that it follows.
         leader: crate::NodeId,
     },
+    #[error("it speaks another version; run one release of Quiver on all nodes")]
+    OtherVersion,
+}
+
+/// Why bytes are not a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Another release wrote them.
+    OtherVersion,
+    /// They say nothing.
+    Garbage,
+}
+
+impl From<Unreadable> for Refusal {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::OtherVersion => Self::OtherVersion,
+            Unreadable::Garbage => Self::Unreadable,
+        }
+    }
 }
 
 /// Encodes a message.
 pub fn encode<T: Serialize>(message: &T) -> Bytes {
-    postcard::to_allocvec(message).expect("plain data encodes").into()
+    postcard::to_extend(message, vec![VERSION]).expect("plain data encodes").into()
 }
 
-/// Decodes a message; `None` where the bytes are not one.
-pub fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    postcard::from_bytes(bytes).ok()
+/// Decodes a message.
+///
+/// # Errors
+/// Where the bytes are not one of this version.
+pub fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
+    match bytes.split_first() {
+        Some((&VERSION, message)) => {
+            postcard::take_from_bytes(message).map(|(message, _)| message).map_err(|_| Unreadable::Garbage)
+        }
+        Some(_) => Err(Unreadable::OtherVersion),
+        None => Err(Unreadable::Garbage),
+    }
 }
 
 #[cfg(test)]

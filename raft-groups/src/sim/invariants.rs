@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{EntryPayload, ServerState};
 
+use crate::format::Formed as _;
 use crate::storage::log::GroupLog;
 use crate::storage::tail::after;
 use crate::types::{Entry, LogId, Vote};
@@ -308,6 +309,6 @@ impl Invariants {
 
 /// What an entry is, beside its index.
 fn fact(entry: &Entry) -> (u64, u32) {
-    let said = postcard::to_allocvec(&entry.payload).expect("plain data encodes");
+    let said = postcard::to_allocvec(&entry.form()).expect("plain data encodes");
     (entry.log_id.leader_id.term, crc32c::crc32c(&said))
 }

@@ -11,6 +11,7 @@ use super::record::unseal;
 use super::store::Store;
 use super::tail::after;
 use crate::GroupId;
+use crate::format::AsForm;
 use crate::types::{Entry, LogId};
 
 /// The entries of a stored log.
@@ -31,10 +32,10 @@ pub fn look(store: &dyn Store, group: GroupId, purged: Option<LogId>) -> io::Res
     let mut next = after(purged);
     let (mut found, mut membership, mut damage) = (Found::default(), None, None);
     let mut visit = |key: &[u8], record: &[u8]| {
-        match (entry_index(key), unseal::<Entry>(key, record)) {
+        match (entry_index(key), unseal::<AsForm<Entry>>(key, record)) {
             // A purge records its end before it deletes; a crash between leaves entries that are gone already.
             (Some(index), _) if index < next && found.last.is_none() => {}
-            (Some(index), Ok(entry)) if index == next && entry.log_id.index == next => {
+            (Some(index), Ok(AsForm(entry))) if index == next && entry.log_id.index == next => {
                 next += 1;
                 found.last = Some(entry.log_id);
                 if matches!(entry.payload, EntryPayload::Membership(_)) {

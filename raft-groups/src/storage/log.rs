@@ -24,6 +24,7 @@ use super::syncer::{Syncer, WRITE_WEIGHT};
 use super::tail::{Known, TailEntry, after};
 use crate::GroupId;
 use crate::events::{Recorder, What};
+use crate::format::{AsForm, Formed as _};
 use crate::mutants::{Mutant, is_planted};
 use crate::types::{Entry, LogId, Types, Vote};
 use crate::watch;
@@ -61,8 +62,8 @@ impl GroupLog {
     pub fn open(group: GroupId, store: Arc<dyn Store>, syncer: Syncer) -> io::Result<Self> {
         check_unmarked(&*store, group)?;
         let mut known = Known {
-            vote: read(&*store, group, LogKey::Vote)?,
-            purged: read(&*store, group, LogKey::Purged)?,
+            vote: read::<AsForm<Vote>>(&*store, group, LogKey::Vote)?.map(|vote| vote.0),
+            purged: read::<AsForm<LogId>>(&*store, group, LogKey::Purged)?.map(|purged| purged.0),
             ..Known::default()
         };
         let found = found::look(&*store, group, known.purged)?;
@@ -179,7 +180,7 @@ impl GroupLog {
             if !take(&mut budget, record.len()) {
                 return ControlFlow::Break(());
             }
-            match unseal::<Entry>(key, record) {
+            match unseal::<AsForm<Entry>>(key, record).map(|entry| entry.0) {
                 Ok(entry) if entry.log_id.index == from + entries.len() as u64 => {
                     entries.push(entry);
                     ControlFlow::Continue(())
@@ -262,7 +263,7 @@ impl RaftLogStorage<Types> for GroupLog {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let mut batch = Batch::default();
-        put(&mut batch, self.0.group, LogKey::Vote, vote);
+        put(&mut batch, self.0.group, LogKey::Vote, &vote.form());
         self.0.syncer.carry_out(batch, true).await?;
         self.0.known.lock().vote = Some(*vote);
         Ok(())
@@ -293,7 +294,7 @@ impl RaftLogStorage<Types> for GroupLog {
                     full.push(std::mem::take(&mut batch));
                     gathered = 0;
                 }
-                let bytes = put(&mut batch, self.0.group, LogKey::Entry(index), &entry);
+                let bytes = put(&mut batch, self.0.group, LogKey::Entry(index), &entry.form());
                 gathered += bytes + EDIT_WEIGHT;
                 known.last = Some(entry.log_id);
                 known.tail_bytes += bytes;
@@ -379,7 +380,7 @@ impl RaftLogStorage<Types> for GroupLog {
         };
         self.tell(|| What::Purged { upto: upto.index });
         let mut first = Batch::default();
-        put(&mut first, self.0.group, LogKey::Purged, &upto);
+        put(&mut first, self.0.group, LogKey::Purged, &upto.form());
         self.0.syncer.submit(first, false, drop);
         for start in (from..to).step_by(PURGE_ENTRIES as usize) {
             let mut batch = Batch::default();

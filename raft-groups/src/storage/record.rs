@@ -1,5 +1,11 @@
 //! Checksums on everything that is stored or sent in pieces: CRC32C (RFC 3720, appendix B.4) over the key and the
 //! bytes, so that a record that was moved is found as well as one that was changed.
+//!
+//! ```text
+//! version 1   checksum ^ MARK, u32 little-endian   version, u8   the value   what a later release added: skipped
+//! before      checksum, u32 little-endian                        the value
+//! ```
+//! A record of before is told from the others by its checksum, so both may lie in one directory.
 
 use std::io;
 
@@ -14,34 +20,50 @@ use crate::mutants::{Mutant, is_planted};
 
 /// Bytes of the checksum in front of a record.
 const CRC_BYTES: usize = 4;
+/// The version of the records that are written.
+const VERSION: u8 = 1;
+/// What the checksum of a record with a version is combined with.
+const MARK: u32 = u32::from_le_bytes(*b"QREC");
 
 /// Encodes `value` as the record of `key`.
 pub fn seal<T: Serialize>(key: &[u8], value: &T) -> Bytes {
-    let encoded = postcard::to_extend(value, vec![0; CRC_BYTES]).expect("plain data encodes");
+    let encoded = postcard::to_extend(value, vec![0, 0, 0, 0, VERSION]).expect("plain data encodes");
     seal_bytes(key, encoded)
 }
 
 /// The value in the record of `key`.
 ///
 /// # Errors
-/// `InvalidData` where the record is not what [`seal`] made of some value under this very key.
+/// `InvalidData` where the record is not what [`seal`], of this release or an earlier one, made of some value under this
+/// very key; `Unsupported` where a later release wrote it.
 pub fn unseal<T: DeserializeOwned>(key: &[u8], record: &[u8]) -> io::Result<T> {
     let damaged = |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("a record fails its check: {why}"));
     let (crc, encoded) = record.split_at_checked(CRC_BYTES).ok_or_else(|| damaged("too short"))?;
-    if crc != checksum(key, encoded) && !is_planted(Mutant::TrustsDamage) {
-        return Err(damaged("wrong checksum"));
-    }
-    postcard::from_bytes(encoded).map_err(|error| damaged(&error.to_string()))
+    let version = match crc.try_into().map(|crc| u32::from_le_bytes(crc) ^ checksum(key, encoded)) {
+        Ok(0) => None,
+        Ok(MARK) => encoded.first(),
+        _ if is_planted(Mutant::TrustsDamage) => encoded.first(),
+        _ => return Err(damaged("wrong checksum")),
+    };
+    let value = match version {
+        None => encoded,
+        Some(&VERSION) => &encoded[1..],
+        Some(version) => {
+            let newer = format!("a record of version {version} was written by a newer Quiver: upgrade this node");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, newer));
+        }
+    };
+    postcard::take_from_bytes(value).map(|(value, _)| value).map_err(|error| damaged(&error.to_string()))
 }
 
 fn seal_bytes(key: &[u8], mut record: Vec<u8>) -> Bytes {
     let crc = checksum(key, &record[CRC_BYTES..]);
-    record[..CRC_BYTES].copy_from_slice(&crc);
+    record[..CRC_BYTES].copy_from_slice(&(crc ^ MARK).to_le_bytes());
     record.into()
 }
 
-fn checksum(key: &[u8], encoded: &[u8]) -> [u8; CRC_BYTES] {
-    crc32c::crc32c_append(crc32c::crc32c(key), encoded).to_le_bytes()
+fn checksum(key: &[u8], encoded: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(key), encoded)
 }
 
 /// The record of `group` under `key`, where there is one.
@@ -77,6 +99,18 @@ mod tests {
             let at = at.index(changed.len());
             changed[at] ^= 1 << bit;
             prop_assert!(unseal::<Vec<u8>>(b"key", &changed).is_err());
+        }
+
+        #[test]
+        fn a_record_of_before_versions_and_one_with_a_tail_are_read(value: (u64, Vec<u8>), tail: Vec<u8>) {
+            let encoded = postcard::to_stdvec(&value).expect("encodes");
+            let before = [&checksum(b"key", &encoded).to_le_bytes()[..], &encoded].concat();
+            prop_assert_eq!(unseal::<(u64, Vec<u8>)>(b"key", &before).expect("is read"), value.clone());
+            let longer = seal_bytes(b"key", [&[0, 0, 0, 0, VERSION][..], &encoded, &tail].concat());
+            prop_assert_eq!(unseal::<(u64, Vec<u8>)>(b"key", &longer).expect("is read"), value);
+            let newer = seal_bytes(b"key", [&[0, 0, 0, 0, VERSION + 1][..], &encoded].concat());
+            let error = unseal::<(u64, Vec<u8>)>(b"key", &newer).expect_err("nobody knows what it says");
+            prop_assert!(error.to_string().contains("newer Quiver"), "{}", error);
         }
 
         #[test]

@@ -20,6 +20,7 @@ use super::record::{seal, unseal};
 use super::store::{Batch, Store, end_of_prefix};
 use super::syncer::Syncer;
 use crate::GroupId;
+use crate::format::AsForm;
 use crate::machine::{Changes, StateReader, Visit};
 use crate::mutants::{Mutant, is_planted};
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
@@ -33,10 +34,13 @@ pub struct Header {
     /// Which generation of keys is the state.
     pub generation: u32,
     /// The last log entry the state reflects.
+    #[serde(with = "AsForm")]
     pub applied: Option<LogId>,
     /// The last membership among the applied entries.
+    #[serde(with = "AsForm")]
     pub membership: StoredMembership,
     /// The last log entry of the last snapshot installed.
+    #[serde(with = "AsForm")]
     pub installed: Option<LogId>,
 }
 

@@ -1,0 +1,156 @@
+//! Version 1 of what both messages and records hold: votes, log ids, entries, memberships.
+
+use std::collections::BTreeSet;
+
+use openraft::vote::RaftLeaderId as _;
+use openraft::{EntryPayload, Membership};
+use serde::{Deserialize, Serialize};
+
+use super::Formed;
+use crate::NodeId;
+use crate::types::{Command, Entry, LogId, Node, SnapshotMeta, StoredMembership, Vote};
+
+type LeaderId = openraft::impls::leader_id_std::LeaderId<u64, NodeId>;
+
+/// For whom in which term, and whether that node is known to have won.
+#[derive(Serialize, Deserialize)]
+pub struct VoteForm {
+    term: u64,
+    /// Never `None`; earlier releases of openraft had an option here.
+    candidate: Option<NodeId>,
+    committed: bool,
+}
+
+impl Formed for Vote {
+    type Form = VoteForm;
+
+    fn form(&self) -> VoteForm {
+        let Self { leader_id: LeaderId { term, voted_for }, committed } = *self;
+        VoteForm { term, candidate: Some(voted_for), committed }
+    }
+
+    fn of_form(form: VoteForm) -> Result<Self, &'static str> {
+        let candidate = form.candidate.ok_or("a vote for nobody")?;
+        Ok(Self { leader_id: LeaderId::new(form.term, candidate), committed: form.committed })
+    }
+}
+
+/// Term and index of an entry.
+#[derive(Serialize, Deserialize)]
+pub struct LogIdForm {
+    term: u64,
+    index: u64,
+}
+
+impl Formed for LogId {
+    type Form = LogIdForm;
+
+    fn form(&self) -> LogIdForm {
+        LogIdForm { term: self.leader_id.term, index: self.index }
+    }
+
+    fn of_form(form: LogIdForm) -> Result<Self, &'static str> {
+        // Who led in the term is no part of a log id.
+        Ok(Self::new(LeaderId::new(form.term, 0).to_committed(), form.index))
+    }
+}
+
+/// One entry. Its command is bytes with a version of their own.
+#[derive(Serialize, Deserialize)]
+pub struct EntryForm {
+    log_id: LogIdForm,
+    payload: PayloadForm,
+}
+
+#[derive(Serialize, Deserialize)]
+enum PayloadForm {
+    Blank,
+    Command(Command),
+    Membership(MembershipForm),
+}
+
+impl Formed for Entry {
+    type Form = EntryForm;
+
+    fn form(&self) -> EntryForm {
+        let payload = match &self.payload {
+            EntryPayload::Blank => PayloadForm::Blank,
+            EntryPayload::Normal(command) => PayloadForm::Command(command.clone()),
+            EntryPayload::Membership(membership) => PayloadForm::Membership(membership.form()),
+        };
+        EntryForm { log_id: self.log_id.form(), payload }
+    }
+
+    fn of_form(form: EntryForm) -> Result<Self, &'static str> {
+        let payload = match form.payload {
+            PayloadForm::Blank => EntryPayload::Blank,
+            PayloadForm::Command(command) => EntryPayload::Normal(command),
+            PayloadForm::Membership(membership) => EntryPayload::Membership(Membership::of_form(membership)?),
+        };
+        Ok(Self { log_id: LogId::of_form(form.log_id)?, payload })
+    }
+}
+
+/// The sets of voters of which each must agree, and all members; those that are in no set are learners.
+#[derive(Serialize, Deserialize)]
+pub struct MembershipForm {
+    voters: Vec<BTreeSet<NodeId>>,
+    members: BTreeSet<NodeId>,
+}
+
+impl Formed for Membership<NodeId, Node> {
+    type Form = MembershipForm;
+
+    fn form(&self) -> MembershipForm {
+        MembershipForm {
+            voters: self.get_joint_config().clone(),
+            members: self.nodes().map(|(node, _)| *node).collect(),
+        }
+    }
+
+    fn of_form(form: MembershipForm) -> Result<Self, &'static str> {
+        Ok(Self::new_with_defaults(form.voters, form.members))
+    }
+}
+
+/// A membership with the log id of its entry.
+#[derive(Serialize, Deserialize)]
+pub struct StoredMembershipForm {
+    log_id: Option<LogIdForm>,
+    membership: MembershipForm,
+}
+
+impl Formed for StoredMembership {
+    type Form = StoredMembershipForm;
+
+    fn form(&self) -> StoredMembershipForm {
+        StoredMembershipForm { log_id: self.log_id().form(), membership: self.membership().form() }
+    }
+
+    fn of_form(form: StoredMembershipForm) -> Result<Self, &'static str> {
+        Ok(Self::new(Option::of_form(form.log_id)?, Membership::of_form(form.membership)?))
+    }
+}
+
+/// What a snapshot is of.
+#[derive(Serialize, Deserialize)]
+pub struct SnapshotMetaForm {
+    last: Option<LogIdForm>,
+    membership: StoredMembershipForm,
+    /// Always empty; an earlier release of openraft named the transfer here.
+    reserved: String,
+}
+
+impl Formed for SnapshotMeta {
+    type Form = SnapshotMetaForm;
+
+    fn form(&self) -> SnapshotMetaForm {
+        let (last, membership) = (self.last_log_id.form(), self.last_membership.form());
+        SnapshotMetaForm { last, membership, reserved: String::new() }
+    }
+
+    fn of_form(form: SnapshotMetaForm) -> Result<Self, &'static str> {
+        let last_membership = StoredMembership::of_form(form.membership)?;
+        Ok(Self { last_log_id: Option::of_form(form.last)?, last_membership })
+    }
+}
