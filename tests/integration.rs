@@ -24,6 +24,8 @@ mod divergence;
 mod failover;
 #[path = "integration/first_light.rs"]
 mod first_light;
+#[path = "integration/formats.rs"]
+mod formats;
 #[path = "integration/jepsen.rs"]
 mod jepsen;
 #[path = "integration/membership.rs"]
