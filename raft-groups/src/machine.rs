@@ -49,9 +49,9 @@ pub trait Machine: Send + Sync + Sized + 'static {
     fn digest(&self) -> (u64, u64);
 }
 
-/// The machine met a state that its own commands cannot have produced.
+/// The machine met a state that its own commands cannot have produced, or a command of a later release. Says the way out.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("broken invariant in the state machine: {0}; this replica stops, erase it and let it be copied from its peers")]
+#[error("the state machine cannot go on, so this replica stops: {0}")]
 pub struct BrokenInvariant(pub String);
 
 /// Visits a pair of key and value; breaking ends the scan.

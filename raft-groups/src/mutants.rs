@@ -64,6 +64,8 @@ pub enum Mutant {
     PanicsDeciding,
     /// A machine panics while it decides what a deletion does.
     PanicsOnDeletes,
+    /// A shard answers an entry of a newer release as if it said nothing.
+    AnswersNewerEntries,
     /// What cannot be read is proposed all the same.
     ProposesGarbage,
     /// A follower promises a leader as long as its own settings say, not as long as the leader asks.

@@ -129,6 +129,11 @@ impl Command {
         encode(COMMAND_FORMAT, self)
     }
 
+    /// Returns `true` if a newer release wrote these bytes, whatever they mean.
+    pub fn is_newer(bytes: &[u8]) -> bool {
+        bytes.first().is_some_and(|format| *format > COMMAND_FORMAT)
+    }
+
     /// Reads the binary form back.
     ///
     /// # Errors

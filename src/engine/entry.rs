@@ -10,12 +10,17 @@
 //! |---|---|
 //! | 3 | the time, `u64` little-endian; the command |
 //! | 4 | the time; who named the write, `u8`; born, `u64`; lasts, `u32`; the command |
-//! | any other | it is the command's own: no time was given |
+//! | 1, 2 | it is the command's own: no time was given |
+//! | greater | a newer release wrote it |
+//!
+//! A release that changes what a command means, or adds one, raises the first byte of the command: an older replica then
+//! stops instead of doing something else than the newer ones.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use raft_groups::BrokenInvariant;
 use serde::{Deserialize, Serialize};
 
-use super::command::CodecError;
+use super::command::{CodecError, Command};
 use super::limits::REMEMBERED_MS;
 
 const STAMPED: u8 = 3;
@@ -80,6 +85,13 @@ impl<'a> Entry<'a> {
         bytes.freeze()
     }
 
+    /// Returns `true` if a newer release wrote this entry of a shard's log, or the command in it. Nobody here knows what it
+    /// does, so it must neither be answered nor passed over.
+    pub fn is_newer(bytes: &[u8]) -> bool {
+        let is_command = |entry: Entry<'_>| Command::is_newer(entry.command);
+        bytes.first().is_some_and(|first| *first > LIMITED) || Entry::decode(bytes).is_ok_and(is_command)
+    }
+
     /// Reads an entry of the log. The command is not looked at.
     ///
     /// # Errors
@@ -107,6 +119,11 @@ impl<'a> Entry<'a> {
             _ => Ok(Self { time_ms: 0, lifetime: None, command: bytes }),
         }
     }
+}
+
+/// Why a group stops at an entry of a newer release.
+pub fn written_by_newer(index: u64) -> BrokenInvariant {
+    BrokenInvariant(format!("the entry at index {index} was written by a newer Quiver: upgrade this node"))
 }
 
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {

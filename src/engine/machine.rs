@@ -5,9 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard};
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{BrokenInvariant, Changes, Machine, Position, StateReader};
 
 use super::apply::{Plan, plan};
+use super::entry::{Entry, written_by_newer};
 use super::guarded::guarded;
 use super::ids::CollectionId;
 use super::indexing::GraphName;
@@ -124,6 +126,9 @@ impl Machine for Engine {
     }
 
     fn apply(&self, at: Position, command: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
+        if Entry::is_newer(command) && !is_planted(Mutant::AnswersNewerEntries) {
+            return Err(written_by_newer(at.index));
+        }
         let state = self.state.upgradable_read();
         if at.index <= state.index {
             let reflected = state.index;

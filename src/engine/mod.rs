@@ -38,7 +38,7 @@ mod validate;
 pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Quantization, VectorParams};
 pub use command::{CodecError, Command, Selector};
 pub use deletion::{Deletion, Matches, Progress, Slice};
-pub use entry::{Entry, Lifetime, MadeBy};
+pub use entry::{Entry, Lifetime, MadeBy, written_by_newer};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
 pub use guarded::guarded;
 pub use ids::{BadPointId, CollectionId, PointId, RequestId};

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::changes::{KeptChange, KeptChanges};
 use super::{ClusterMap, CollectionEntry, MetaCommand, MetaReply};
-use crate::engine::{Entry, Lifetime, RequestId, guarded};
+use crate::engine::{Entry, Lifetime, RequestId, guarded, written_by_newer};
 
 /// Key of the record that holds everything but the collections.
 const HEAD: &[u8] = b"head";
@@ -90,7 +90,7 @@ impl Machine for MetaMachine {
     fn apply(&self, at: Position, bytes: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
         let (entry, Named { request, command }) = match guarded("map", at, bytes, || read_entry(bytes)) {
             Some(Ok(read)) => read,
-            Some(Err(Unread::Newer)) => return Err(newer(at.index)),
+            Some(Err(Unread::Newer)) => return Err(written_by_newer(at.index)),
             Some(Err(Unread::Garbage(reason))) => return Ok(MetaReply::Undecodable { reason }.encode()),
             None => return Ok(MetaReply::Undecided.encode()),
         };
@@ -192,10 +192,6 @@ fn read_command(bytes: &[u8]) -> Result<MetaCommand, Unread> {
         return Err(Unread::Newer);
     }
     MetaCommand::decode(bytes).map_err(|error| Unread::Garbage(error.to_string()))
-}
-
-fn newer(index: u64) -> BrokenInvariant {
-    BrokenInvariant(format!("the entry at index {index} was written by a newer Quiver: upgrade this node"))
 }
 
 /// What differs between two maps, as records.

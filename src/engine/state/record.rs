@@ -159,6 +159,7 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Res
     }
     match covered.split_first() {
         Some((&FORMAT, body)) => postcard::from_bytes(body).map_err(|error| format!("does not parse: {error}")),
+        Some((format, _)) if *format > FORMAT => Err("was written by a newer Quiver: upgrade this node".to_owned()),
         Some((format, _)) => Err(format!("has format {format}, this build knows {FORMAT}")),
         None => Err("is empty".to_owned()),
     }

@@ -128,11 +128,30 @@ fn a_command_that_cannot_be_read_is_refused() {
     let mut shard = Shard::with_docs(1, Distance::Dot);
     let before = shard.engine.digest().1;
     for garbage in
-        [&b""[..], b"\0", b"\xff\xff\xff\xff", &[1, 99], &[1, 2, 1, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]]
+        [&b""[..], b"\0", b"\x02\xff\xff\xff", &[1, 99], &[1, 2, 1, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]]
     {
         assert!(matches!(shard.run_bytes(garbage), Reply::Refused(Refusal::Undecodable { .. })), "{garbage:?}");
     }
     assert_eq!(shard.engine.digest(), (shard.index, before));
+}
+
+#[test]
+fn an_entry_of_a_newer_release_stops_the_group_and_is_never_answered() {
+    let mut shard = Shard::with_docs(1, Distance::Dot);
+    let command = Command::DropCollection { collection: DOCS }.encode();
+    let newer = [&[command[0] + 1][..], &command[1..]].concat();
+    let lifetime = Some(Lifetime::unborn(MadeBy::Client));
+    let framed = |lifetime| Entry { time_ms: 7, lifetime, command: &newer }.encode().to_vec();
+    let frame = [&[5][..], &[0; 30]].concat();
+    for entry in [framed(None), framed(lifetime), frame] {
+        let (at, mut changes) = (Position { index: shard.index + 1, term: 1 }, Changes::default());
+        let stopped = shard.engine.apply(at, &entry, &mut changes).unwrap_err();
+        assert!(stopped.to_string().contains("written by a newer Quiver: upgrade this node"), "{stopped}");
+        assert_eq!((changes.iter().count(), shard.engine.digest().0), (0, 1), "nothing is changed");
+        let _planted = plant(Mutant::AnswersNewerEntries);
+        assert!(shard.engine.apply(at, &entry, &mut changes).is_ok(), "the planted bug answers it");
+        shard = Shard::with_docs(1, Distance::Dot);
+    }
 }
 
 #[test]

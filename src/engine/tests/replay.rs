@@ -122,6 +122,6 @@ fn an_empty_state_is_an_empty_engine() {
 fn the_index_survives_a_command_that_changes_nothing() {
     let mut shard = full();
     shard.run(&Command::DropCollection { collection: CollectionId(9) });
-    shard.run_bytes(b"garbage");
+    shard.run_bytes(b"\x02garbage");
     assert_eq!(shard.reopened().digest(), (5, shard.engine.digest().1));
 }
