@@ -28,6 +28,8 @@ mod first_light;
 mod formats;
 #[path = "integration/jepsen.rs"]
 mod jepsen;
+#[path = "integration/long_queries.rs"]
+mod long_queries;
 #[path = "integration/membership.rs"]
 mod membership;
 #[path = "integration/own_changes.rs"]

@@ -78,6 +78,8 @@ pub enum Mutant {
     JudgesTheUnion,
     /// A recovered map gives out again the numbers that a lost one gave out.
     ReusesNumbers,
+    /// A query goes on whatever its deadline says.
+    NeverEndsQueries,
     /// A deletion by filter takes also what was written after it began.
     DeletesNewer,
     /// A payload index lacks the second row of each value.

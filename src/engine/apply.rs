@@ -3,12 +3,15 @@
 //! A command is looked at first, while searches go on, and becomes an [`Action`] or a refusal; then the action, which
 //! cannot fail, is carried out in one step that no search sees half of.
 
+use std::sync::Arc;
+
 use super::collection::CollectionConfig;
 use super::command::{Command, Selector};
 use super::deletion::{Progress, Slice, Sliced, decide_slice};
 use super::entry::{Entry, Lifetime, MadeBy};
 use super::ids::{CollectionId, PointId, RequestId};
 use super::limits::MAX_REMEMBERED_REQUESTS;
+use super::meter::Meter;
 use super::payload_index::PayloadSchema;
 use super::point::PointWrite;
 use super::read::matching;
@@ -243,7 +246,7 @@ fn upsert(
     }
     let versions = points.iter().map(|point| (point.id, index)).collect();
     let prepare = |point: PointWrite| {
-        let text = point.payload.into_text();
+        let text = Arc::from(point.payload.into_text());
         let reindex = table.reindex(point.id, &text);
         Prepared::new(collection, point.id, index, text, point.vectors, reindex)
     };
@@ -268,9 +271,9 @@ fn select(state: &State, collection: CollectionId, selector: Selector) -> Result
             }
             Ok(guarded.into_iter().map(|(id, _)| id).filter(exists).collect())
         }
-        Selector::Filter(filter) => {
-            Ok(matching(table, Some(&filter), None, usize::MAX).map(|(_, point)| point.id).collect())
-        }
+        Selector::Filter(filter) => Ok(matching(table, Some(&filter), None, usize::MAX, &Meter::unlimited())
+            .map(|(_, point)| point.id)
+            .collect()),
     }
 }
 

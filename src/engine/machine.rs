@@ -13,6 +13,7 @@ use super::entry::{Entry, written_by_newer};
 use super::guarded::guarded;
 use super::ids::CollectionId;
 use super::indexing::GraphName;
+use super::meter::Meter;
 use super::query::{CollectionStats, CountQuery, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery};
 use super::read;
 use super::reply::Refusal;
@@ -22,8 +23,9 @@ use super::stats::Stats;
 
 /// A shard's machine.
 ///
-/// A query holds a read lock from its start to its end, so it sees a whole number of commands. A command is decoded,
-/// checked and encoded beside the readers, and excludes them only while it changes memory.
+/// A query holds a read lock from its start to its end, so it sees a whole number of commands; one whose filter is long
+/// work is answered [apart](super::apart) from it. A command is decoded, checked and encoded beside the readers, and
+/// excludes them only while it changes memory.
 #[derive(Debug, Default)]
 pub struct Engine {
     pub(super) state: RwLock<State>,
@@ -50,7 +52,16 @@ impl Engine {
     /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for a query that does not fit the collection or the
     /// limits.
     pub fn find(&self, query: &SearchQuery) -> Result<Found, Refusal> {
-        read::search(self.state.read().table(query.collection)?, query)
+        read::search(self.state.read().table(query.collection)?, query, &Meter::unlimited())
+    }
+
+    /// As [`find`](Self::find); `None` where the meter ended first.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn try_find(&self, query: &SearchQuery, meter: &Meter<'_>) -> Result<Option<Found>, Refusal> {
+        let found = read::search(self.state.read().table(query.collection)?, query, meter)?;
+        Ok((!meter.ended()).then_some(found))
     }
 
     /// Points by id, in the order asked; those that do not exist are left out.
@@ -66,7 +77,16 @@ impl Engine {
     /// # Errors
     /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for a limit out of range or an unknown vector.
     pub fn scroll(&self, query: &ScrollQuery) -> Result<ScrollPage, Refusal> {
-        read::scroll(self.state.read().table(query.collection)?, query)
+        read::scroll(self.state.read().table(query.collection)?, query, &Meter::unlimited())
+    }
+
+    /// As [`scroll`](Self::scroll); `None` where the meter ended first.
+    ///
+    /// # Errors
+    /// As [`scroll`](Self::scroll).
+    pub fn try_scroll(&self, query: &ScrollQuery, meter: &Meter<'_>) -> Result<Option<ScrollPage>, Refusal> {
+        let page = read::scroll(self.state.read().table(query.collection)?, query, meter)?;
+        Ok((!meter.ended()).then_some(page))
     }
 
     /// The number of points, exactly.
@@ -75,7 +95,17 @@ impl Engine {
     /// [`Refusal::CollectionNotFound`].
     pub fn count(&self, query: &CountQuery) -> Result<u64, Refusal> {
         let state = self.state.read();
-        Ok(read::count(state.table(query.collection)?, query.filter.as_ref()))
+        Ok(read::count(state.table(query.collection)?, query.filter.as_ref(), &Meter::unlimited()))
+    }
+
+    /// As [`count`](Self::count); `None` where the meter ended first.
+    ///
+    /// # Errors
+    /// As [`count`](Self::count).
+    pub fn try_count(&self, query: &CountQuery, meter: &Meter<'_>) -> Result<Option<u64>, Refusal> {
+        let state = self.state.read();
+        let count = read::count(state.table(query.collection)?, query.filter.as_ref(), meter);
+        Ok((!meter.ended()).then_some(count))
     }
 
     /// Every collection this shard knows, in the order of their numbers.

@@ -10,6 +10,7 @@
 
 pub mod limits;
 
+mod apart;
 mod apply;
 mod collection;
 mod command;
@@ -22,6 +23,7 @@ mod guarded;
 mod ids;
 mod indexing;
 mod machine;
+mod meter;
 mod payload;
 mod payload_index;
 mod point;
@@ -44,6 +46,7 @@ pub use guarded::guarded;
 pub use ids::{BadPointId, CollectionId, PointId, RequestId};
 pub use indexing::{Graph, GraphName, IndexProgress};
 pub use machine::Engine;
+pub use meter::Meter;
 pub use payload::Payload;
 pub use payload_index::{FieldType, PayloadSchema, validate_schema};
 pub use point::PointWrite;

@@ -6,12 +6,12 @@ use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 use vector_index::{Among, Key, Points, Row, Top, Wanted};
 
-use super::collection::VectorParams;
 use super::filter::Filter;
 use super::ids::PointId;
 use super::limits::{MAX_EF, MAX_LIMIT};
+use super::meter::Meter;
 use super::payload::{Payload, stored_members};
-use super::payload_index::STEPS_PER_TEST;
+use super::payload_index::{Narrowed, STEPS_PER_TEST};
 use super::query::{
     Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target,
     VectorSelector,
@@ -30,7 +30,7 @@ pub(super) struct Sieve<'a> {
 }
 
 impl<'a> Sieve<'a> {
-    fn new(filter: &'a Filter) -> Self {
+    pub(super) fn new(filter: &'a Filter) -> Self {
         let mut keys = BTreeSet::new();
         filter.each_key(&mut |key| {
             keys.insert(key);
@@ -38,13 +38,18 @@ impl<'a> Sieve<'a> {
         Self { filter, keys }
     }
 
-    pub(super) fn matches(&self, point: &Point) -> bool {
-        let payload = if self.keys.is_empty() {
-            Map::new()
-        } else {
-            stored_members(&point.payload, |key| self.keys.contains(key))
-        };
-        self.filter.matches(point.id, &payload)
+    /// Whether a point with this payload matches. Once the meter has ended, the answer means nothing.
+    pub(super) fn matches(&self, id: PointId, payload: &str, meter: &Meter<'_>) -> bool {
+        if meter.spend_bytes(if self.keys.is_empty() { 0 } else { payload.len() }) {
+            return false;
+        }
+        let payload =
+            if self.keys.is_empty() { Map::new() } else { stored_members(payload, |key| self.keys.contains(key)) };
+        self.filter.matches_within(id, &payload, meter)
+    }
+
+    fn takes(&self, point: &Point, meter: &Meter<'_>) -> bool {
+        self.matches(point.id, &point.payload, meter)
     }
 }
 
@@ -55,18 +60,25 @@ pub(super) fn matching<'a>(
     filter: Option<&'a Filter>,
     first: Option<PointId>,
     wanted: usize,
+    meter: &Meter<'_>,
 ) -> impl Iterator<Item = (Row, &'a Point)> {
-    let (rows, sieve) = sift(table, filter, steps_for(table, wanted));
-    candidates(table, rows, first).filter(move |(_, point)| sieve.as_ref().is_none_or(|sieve| sieve.matches(point)))
+    let (rows, sieve) = sift(table, filter, steps_for(table, wanted), meter);
+    let candidates = candidates(table, rows, first).take_while(|_| !meter.ended());
+    candidates.filter(move |(_, point)| sieve.as_ref().is_none_or(|sieve| sieve.takes(point, meter)))
 }
 
 /// How many points match.
-pub(super) fn count(table: &Table, filter: Option<&Filter>) -> u64 {
-    match sift(table, filter, u64::MAX) {
+pub(super) fn count(table: &Table, filter: Option<&Filter>, meter: &Meter<'_>) -> u64 {
+    match sift(table, filter, u64::MAX, meter) {
         (None, None) => table.len() as u64,
         (Some(rows), None) => rows.len(),
-        (None, Some(sieve)) => table.points().filter(|point| sieve.matches(point)).count() as u64,
-        (Some(rows), Some(sieve)) => rows.into_iter().filter(|row| sieve.matches(table.at(Row(*row)))).count() as u64,
+        (rows, Some(sieve)) => {
+            let points: Box<dyn Iterator<Item = &Point>> = match rows {
+                None => Box::new(table.points()),
+                Some(rows) => Box::new(rows.into_iter().map(|row| table.at(Row(row)))),
+            };
+            points.take_while(|_| !meter.ended()).filter(|point| sieve.takes(point, meter)).count() as u64
+        }
     }
 }
 
@@ -75,8 +87,9 @@ pub(super) fn sift<'a>(
     table: &Table,
     filter: Option<&'a Filter>,
     steps: u64,
+    meter: &Meter<'_>,
 ) -> (Option<RoaringBitmap>, Option<Sieve<'a>>) {
-    match filter.map(|filter| (table.narrow(filter, steps), filter)) {
+    match filter.map(|filter| (table.narrow(filter, steps, meter), filter)) {
         None => (None, None),
         Some((None, filter)) => (None, Some(Sieve::new(filter))),
         Some((Some(narrowed), filter)) => (Some(narrowed.rows), (!narrowed.exact).then(|| Sieve::new(filter))),
@@ -123,6 +136,7 @@ struct Sifted<'a> {
     table: &'a Table,
     sieve: Option<Sieve<'a>>,
     asked: u64,
+    meter: &'a Meter<'a>,
 }
 
 impl Points for Sifted<'_> {
@@ -133,22 +147,41 @@ impl Points for Sifted<'_> {
     fn accepts(&mut self, row: Row) -> bool {
         let Some(sieve) = &self.sieve else { return true };
         self.asked += 1;
-        sieve.matches(self.table.at(row))
+        sieve.takes(self.table.at(row), self.meter)
     }
 }
 
-pub(super) fn search(table: &Table, query: &SearchQuery) -> Result<Found, Refusal> {
-    let params = check(table, query)?;
+/// The nearest points that match.
+pub(super) fn search(table: &Table, query: &SearchQuery, meter: &Meter<'_>) -> Result<Found, Refusal> {
+    check(table, query)?;
+    let narrowed = query.filter.as_ref().and_then(|filter| table.narrow(filter, steps_beside_a_walk(table), meter));
+    let certain = narrowed.as_ref().is_some_and(|narrowed| narrowed.exact);
+    let sieve = query.filter.as_ref().filter(|_| !certain).map(Sieve::new);
+    nearest(table, query, narrowed, Sifted { table, sieve, asked: 0, meter })
+}
+
+/// The nearest of the points in these rows, which are all that match.
+pub(super) fn search_among(table: &Table, query: &SearchQuery, rows: RoaringBitmap) -> Result<Found, Refusal> {
+    let narrowed = Narrowed { rows, exact: true, fields: BTreeSet::new() };
+    nearest(table, query, Some(narrowed), Sifted { table, sieve: None, asked: 0, meter: &Meter::unlimited() })
+}
+
+/// The nearest of those of the narrowed points that the sieve lets pass.
+fn nearest(
+    table: &Table,
+    query: &SearchQuery,
+    narrowed: Option<Narrowed>,
+    mut points: Sifted<'_>,
+) -> Result<Found, Refusal> {
+    let params = table.config().vectors.get(&query.vector_name);
+    let params = params.ok_or_else(|| no_vector(table, &query.vector_name))?;
     let Target::Vector(vector) = &query.target;
     // Adding zero turns the negative zero, which no score is, into the other.
     let mut top = Top::new(params.distance, query.limit, query.score_threshold.map(|threshold| threshold + 0.0));
     let space = table.space(&query.vector_name).ok_or_else(|| no_vector(table, &query.vector_name))?;
-    let narrowed = query.filter.as_ref().and_then(|filter| table.narrow(filter, steps_beside_a_walk(table)));
     let among = narrowed.as_ref().map(|narrowed| Among { rows: &narrowed.rows, certain: narrowed.exact });
-    let sieve = query.filter.as_ref().filter(|_| among.is_none_or(|among| !among.certain)).map(Sieve::new);
     let SearchParams { ef, exact } = query.params;
-    let wanted = Wanted { ef, exact, among, filtered: sieve.is_some() };
-    let mut points = Sifted { table, sieve, asked: 0 };
+    let wanted = Wanted { ef, exact, among, filtered: points.sieve.is_some() };
     let report = space.search(vector, &mut points, &mut top, &wanted);
     let explain = Explain {
         way: report.way,
@@ -173,30 +206,41 @@ pub(super) fn get(table: &Table, query: &GetQuery) -> Result<Vec<Record>, Refusa
     Ok(found.map(|(row, point)| record(table, row, point, &query.with_payload, &query.with_vector)).collect())
 }
 
-pub(super) fn scroll(table: &Table, query: &ScrollQuery) -> Result<ScrollPage, Refusal> {
-    check_limit(query.limit)?;
-    check_names(table, &query.with_vector)?;
-    let mut found = matching(table, query.filter.as_ref(), query.offset, query.limit.saturating_add(1));
+pub(super) fn scroll(table: &Table, query: &ScrollQuery, meter: &Meter<'_>) -> Result<ScrollPage, Refusal> {
+    check_page(table, query)?;
+    let mut found = matching(table, query.filter.as_ref(), query.offset, query.limit.saturating_add(1), meter);
     let page = found.by_ref().take(query.limit);
     let records = page.map(|(row, point)| record(table, row, point, &query.with_payload, &query.with_vector)).collect();
     Ok(ScrollPage { records, next: found.next().map(|(_, point)| point.id) })
 }
 
-fn record(table: &Table, row: Row, point: &Point, payload: &PayloadSelector, vector: &VectorSelector) -> Record {
+/// Checks a page against the collection and the limits.
+pub(super) fn check_page(table: &Table, query: &ScrollQuery) -> Result<(), Refusal> {
+    check_limit(query.limit)?;
+    check_names(table, &query.with_vector)
+}
+
+pub(super) fn record(
+    table: &Table,
+    row: Row,
+    point: &Point,
+    payload: &PayloadSelector,
+    vector: &VectorSelector,
+) -> Record {
     Record {
         id: point.id,
         version: point.version,
-        payload: select_payload(point, payload),
+        payload: select_payload(&point.payload, payload),
         vectors: select_vectors(table, row, vector),
     }
 }
 
-fn select_payload(point: &Point, selector: &PayloadSelector) -> Option<Payload> {
+pub(super) fn select_payload(text: &str, selector: &PayloadSelector) -> Option<Payload> {
     let members: Map<String, Value> = match selector {
         PayloadSelector::None => return None,
-        PayloadSelector::All => return Some(Payload::from_text(point.payload.clone())),
-        PayloadSelector::Include(keys) => stored_members(&point.payload, |key| keys.contains(key)),
-        PayloadSelector::Exclude(keys) => stored_members(&point.payload, |key| !keys.contains(key)),
+        PayloadSelector::All => return Some(Payload::from_text(text)),
+        PayloadSelector::Include(keys) => stored_members(text, |key| keys.contains(key)),
+        PayloadSelector::Exclude(keys) => stored_members(text, |key| !keys.contains(key)),
     };
     Some(Payload::from(&members))
 }
@@ -209,8 +253,8 @@ fn select_vectors(table: &Table, row: Row, selector: &VectorSelector) -> Option<
     }
 }
 
-/// Checks a search against the collection and the limits; the settings of the vector it searches by.
-fn check(table: &Table, query: &SearchQuery) -> Result<VectorParams, Refusal> {
+/// Checks a search against the collection and the limits.
+pub(super) fn check(table: &Table, query: &SearchQuery) -> Result<(), Refusal> {
     check_limit(query.limit)?;
     if query.params.ef.is_some_and(|ef| ef == 0 || ef > MAX_EF) {
         return Err(Refusal::invalid("params.ef", format!("must be 1 to {MAX_EF}")));
@@ -222,7 +266,7 @@ fn check(table: &Table, query: &SearchQuery) -> Result<VectorParams, Refusal> {
     let params = table.config().vectors.get(&query.vector_name);
     let params = *params.ok_or_else(|| no_vector(table, &query.vector_name))?;
     let Target::Vector(vector) = &query.target;
-    validate_target(params, vector).map(|()| params)
+    validate_target(params, vector)
 }
 
 fn check_limit(limit: usize) -> Result<(), Refusal> {

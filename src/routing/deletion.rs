@@ -1,21 +1,17 @@
 //! Deleting what a filter means, on the leader: it finds the points a step at a time and proposes them in slices.
 //!
-//! Nobody else waits long for it: a step holds a query thread and the state's lock for [`STEP_TIME`], and a slice is small
-//! enough that other writes pass between two of them. What was begun is remembered in the shard, so when the deadline
+//! Nobody else waits long for it: a step is a long query, which takes turns with others and tests points beside the state,
+//! and a slice is small enough that other writes pass between two of them. What was begun is remembered in the shard, so when the deadline
 //! passes, or leadership, the same request goes on from there.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use raft_groups::Group;
 use tokio::time::Instant;
 
 use super::rpc::{CallAnswer, CallError};
 use super::service::{Proposal, Service, not_run};
-use crate::engine::{Deletion, Engine, Matches, PointId, Progress, Refusal, Reply};
-
-/// How long one step looks for points.
-const STEP_TIME: Duration = Duration::from_millis(10);
+use crate::engine::{Deletion, Engine, Matches, Meter, PointId, Progress, Refusal, Reply};
 
 /// Points of one slice.
 const SLICE_POINTS: usize = 1_000;
@@ -95,16 +91,11 @@ impl Service {
         range: (Option<PointId>, u64),
         deadline: Instant,
     ) -> Result<Matches, CallError> {
-        let unit = (group.machine(), Arc::clone(deletion));
-        let work = move |(machine, deletion): (Arc<Engine>, Arc<Deletion>)| {
-            let began = Instant::now();
-            machine.find_matches(deletion.collection, &deletion.filter, range, || began.elapsed() < STEP_TIME)
+        let (machine, deletion) = (group.machine(), Arc::clone(deletion));
+        let step = move |meter: &Meter<'_>| {
+            machine.find_matches(deletion.collection, &deletion.filter, range, meter).transpose()
         };
-        match self.pool.each(deadline, vec![unit], work).await.pop() {
-            Some(Ok(found)) => found.map_err(CallError::Refused),
-            Some(Err(full)) => Err(not_run(full)),
-            None => Err(CallError::Broken { reason: "a step had no end".to_owned() }),
-        }
+        self.pool.run_long(deadline, step).await.map_err(not_run)?.map_err(CallError::Refused)
     }
 }
 

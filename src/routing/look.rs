@@ -1,7 +1,13 @@
 //! Queries against one replica's machine, in the parts that threads may take side by side. Pure.
+//!
+//! A part is tried while it holds the machine's state, for so many steps; one that is not done by then is long, and is
+//! carried out again beside the state.
 
 use super::rpc::{CallError, Found, Query};
-use crate::engine::{self, Engine, Refusal};
+use crate::engine::{self, Engine, Meter, Refusal, SearchQuery};
+
+/// Steps of a part that is tried: some ten milliseconds.
+const STEPS_TO_TRY: u64 = 1 << 18;
 
 /// What one part of a query found.
 #[derive(Debug)]
@@ -20,23 +26,50 @@ pub(super) fn parts(query: &Query) -> usize {
     }
 }
 
-/// Carries out the part at `place`.
+/// Tries the part at `place`; `None` where it is long.
 ///
 /// # Errors
 /// What the machine refuses, under the place of its search where there are several.
-pub(super) fn part(machine: &Engine, query: &Query, place: usize) -> Result<Part, CallError> {
-    let found = match query {
-        Query::Search(searches) => {
-            let Some(search) = searches.get(place) else { return Err(unfit("there are fewer searches")) };
-            let found = machine.find(search).map(Part::Hits);
-            return found.map_err(|refusal| CallError::Refused(at(refusal, place, searches.len())));
-        }
-        Query::Get(query) => machine.get(query).map(Found::Records),
-        Query::Scroll(query) => machine.scroll(query).map(Found::Page),
-        Query::Count(query) => machine.count(query).map(Found::Count),
+pub(super) fn try_part(machine: &Engine, query: &Query, place: usize) -> Result<Option<Part>, CallError> {
+    let meter = Meter::new(STEPS_TO_TRY, &|| true);
+    let whole = match query {
+        Query::Search(searches) => return one_of(searches, place, |search| machine.try_find(search, &meter)),
+        Query::Get(query) => machine.get(query).map(Found::Records).map(Some),
+        Query::Scroll(query) => machine.try_scroll(query, &meter).map(|page| page.map(Found::Page)),
+        Query::Count(query) => machine.try_count(query, &meter).map(|count| count.map(Found::Count)),
         Query::Map => return Err(unfit("only the meta group holds the map")),
     };
-    found.map(Part::Whole).map_err(CallError::Refused)
+    whole.map(|found| found.map(Part::Whole)).map_err(CallError::Refused)
+}
+
+/// Carries out the part at `place` that is long; `None` where the meter ended first.
+///
+/// # Errors
+/// As [`try_part`].
+pub(super) fn long_part(
+    machine: &Engine,
+    query: &Query,
+    place: usize,
+    meter: &Meter<'_>,
+) -> Result<Option<Part>, CallError> {
+    let whole = match query {
+        Query::Search(searches) => return one_of(searches, place, |search| machine.find_apart(search, meter)),
+        Query::Scroll(query) => machine.scroll_apart(query, meter).map(|page| page.map(Found::Page)),
+        Query::Count(query) => machine.count_apart(query, meter).map(|count| count.map(Found::Count)),
+        Query::Get(_) | Query::Map => return try_part(machine, query, place),
+    };
+    whole.map(|found| found.map(Part::Whole)).map_err(CallError::Refused)
+}
+
+/// One of several searches.
+fn one_of(
+    searches: &[SearchQuery],
+    place: usize,
+    find: impl FnOnce(&SearchQuery) -> Result<Option<engine::Found>, Refusal>,
+) -> Result<Option<Part>, CallError> {
+    let search = searches.get(place).ok_or_else(|| unfit("there are fewer searches"))?;
+    let found = find(search).map_err(|refusal| CallError::Refused(at(refusal, place, searches.len())))?;
+    Ok(found.map(Part::Hits))
 }
 
 /// What all parts found, in their order.
@@ -64,5 +97,30 @@ fn at(refusal: Refusal, place: usize, searches: usize) -> Refusal {
             Refusal::Invalid { position: Some(place), field, reason }
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use vector_index::Way;
+
+    use super::*;
+
+    /// Carries the part at `place` out as one that is tried and as one that is long; they must come to the same.
+    pub fn part(machine: &Engine, query: &Query, place: usize) -> Result<Part, CallError> {
+        let long = long_part(machine, query, place, &Meter::unlimited());
+        let tried = try_part(machine, query, place);
+        match (&tried, &long) {
+            (Ok(Some(Part::Hits(one))), Ok(Some(Part::Hits(other)))) => {
+                let exact = [one, other].iter().all(|found| found.explain.way == Way::Exact);
+                assert!(!exact || one.hits == other.hits, "{one:?} {other:?}");
+            }
+            (Ok(Some(Part::Whole(one))), Ok(Some(Part::Whole(other)))) => assert_eq!(one, other),
+            (Err(one), Err(other)) => assert_eq!(one, other),
+            // What is long has nothing to be held against.
+            (Ok(None), Ok(Some(_))) => {}
+            _ => panic!("{tried:?} {long:?}"),
+        }
+        long.map(|part| part.expect("its meter never ends"))
     }
 }

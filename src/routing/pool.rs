@@ -14,6 +14,9 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::long_queries::LongQueries;
+use crate::engine::Meter;
+
 /// Most jobs that run or wait on one node.
 pub const MAX_QUERIES: usize = 1024;
 
@@ -33,6 +36,7 @@ struct Shared {
     places: Arc<Semaphore>,
     /// Nanoseconds that a unit of work took, smoothed.
     unit_ns: AtomicU64,
+    long: LongQueries,
 }
 
 #[derive(Default)]
@@ -54,6 +58,9 @@ pub enum Full {
     /// As many queries as the limit allows wait already.
     #[error("{MAX_QUERIES} queries run or wait on this node")]
     Queue,
+    /// As many long queries as the limit allows are under way already.
+    #[error("as many long queries as this node takes are under way; retry later, or ask for less")]
+    Long,
     /// It was not done by the deadline.
     #[error("the query was not done in time")]
     Time,
@@ -75,6 +82,7 @@ impl Pool {
             threads,
             places: Arc::new(Semaphore::new(MAX_QUERIES)),
             unit_ns: AtomicU64::new(0),
+            long: LongQueries::new(),
         };
         let pool = Self(Arc::new(shared));
         for number in 0..threads {
@@ -107,6 +115,18 @@ impl Pool {
             });
         }
         join_all(jobs).await.into_iter().flatten().collect()
+    }
+
+    /// Runs a query that takes long, apart from the threads for those that do not. See [`LongQueries::run`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn run_long<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        query: impl FnOnce(&Meter<'_>) -> Option<T> + Send + 'static,
+    ) -> Result<T, Full> {
+        self.0.long.run(deadline, query).await
     }
 
     /// How many threads should share so many units of work.

@@ -3,26 +3,26 @@
 //! Writes go through the group's log. Reads wait until the replica is fresh enough, then look at its machine on threads
 //! of their own: a search would delay the heartbeats of every group if it ran on the async workers.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::join;
+use futures::future::{join, join_all};
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt as _};
-use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoint, Role, WriteError, recoveries};
+use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoint, Role, WriteError};
 use tokio::time::Instant;
 
+use super::freshness::Wanted;
 use super::group_time::may_be_proposed;
 use super::local::LocalGroups;
-use super::look::{part, parts, whole};
+use super::look::{Part, long_part, parts, try_part, whole};
 use super::pool::{Full, Pool};
 use super::proposal::ForShard;
 use super::rpc::{Call, CallAnswer, CallError, Found, MAX_CALLS, Query};
-use super::{LogPoint, NodeReport, proposal, report};
-use crate::engine::{Engine, Entry, Lifetime};
+use super::{NodeReport, proposal, report};
+use crate::engine::{Engine, Entry, Lifetime, Meter};
 use crate::placement::{META, MetaMachine, ShardId};
 
 /// How long calls of one request wait for each other before they go to the query threads.
@@ -178,16 +178,31 @@ impl Service {
         if looks.is_empty() {
             return answers;
         }
-        let units = looks.iter().flat_map(|(_, look)| look.units()).collect();
-        let work = |(machine, query, place): Unit| part(&machine, &query, place);
-        let mut found = self.pool.each(deadline, units, work).await.into_iter();
+        let units: Vec<Unit> = looks.iter().flat_map(|(_, look)| look.units()).collect();
+        let work = |(machine, query, place): Unit| try_part(&machine, &query, place);
+        let tried = self.pool.each(deadline, units.clone(), work).await;
+        let found = units.into_iter().zip(tried).map(|(unit, tried)| self.at_length(unit, tried, deadline));
+        let mut found = join_all(found).await.into_iter();
         for (place, Look { point, query, .. }) in looks {
-            let parts = found.by_ref().take(parts(&query)).map(|part| part.map_err(not_run)?);
             // All of them are taken, whatever the first of them says: the next look's begin behind.
-            let parts: Vec<_> = parts.collect();
+            let parts: Vec<_> = found.by_ref().take(parts(&query)).collect();
             answers.push((place, whole(parts.into_iter()).map(|found| CallAnswer::Read { point, found })));
         }
         answers
+    }
+
+    /// What a part comes to that was tried: one that is long is carried out now.
+    async fn at_length(
+        &self,
+        (machine, query, place): Unit,
+        tried: Result<Result<Option<Part>, CallError>, Full>,
+        deadline: Instant,
+    ) -> Result<Part, CallError> {
+        if let Some(part) = tried.map_err(not_run)?? {
+            return Ok(part);
+        }
+        let long = move |meter: &Meter<'_>| long_part(&machine, &query, place, meter).transpose();
+        self.pool.run_long(deadline, long).await.map_err(not_run)?
     }
 
     fn meta(&self) -> Result<Group<MetaMachine>, CallError> {
@@ -274,84 +289,6 @@ async fn settle<S: Stream<Item = T> + Unpin, T>(steps: &mut S) -> Vec<T> {
     }
 }
 
-/// How fresh a replica must be for a read.
-struct Wanted {
-    mode: ReadMode,
-    after: Option<LogPoint>,
-    max_staleness_ms: Option<u64>,
-}
-
-impl Wanted {
-    async fn wait(&self, replica: &Group<Engine>, deadline: Instant) -> Result<ReadPoint, CallError> {
-        let fail = |error| read_error(error, replica);
-        let mut point = replica.read(self.mode, deadline).await.map_err(fail)?;
-        if self.mode == ReadMode::Follower && point.role == Role::Learner {
-            // It is being filled: what it shows may be older than anything this client has seen, or nothing at all.
-            let reason = "this replica is still being filled".to_owned();
-            return Err(CallError::NotHere { reason });
-        }
-        if let Some(after) = self.after {
-            point = reach(replica, self.mode, point, after, deadline).await?;
-        }
-        match self.max_staleness_ms {
-            Some(bound) if self.mode == ReadMode::Follower => within(point, bound),
-            _ => Ok(point),
-        }
-    }
-}
-
-/// How long a follower waits for a place in the log before its leader is asked whether there is one.
-const ASK_AFTER: Duration = Duration::from_millis(100);
-
-/// Waits until `after` is applied, where the log has it.
-async fn reach(
-    replica: &Group<Engine>,
-    mode: ReadMode,
-    point: ReadPoint,
-    after: LogPoint,
-    deadline: Instant,
-) -> Result<ReadPoint, CallError> {
-    let fail = |error| read_error(error, replica);
-    if is_there(&point, after, mode != ReadMode::Follower)? {
-        return Ok(point);
-    }
-    let soon = deadline.min(Instant::now() + ASK_AFTER);
-    if recoveries(point.term) == after.recovered
-        && let Ok(point) = replica.wait_applied(after.index, soon).await
-    {
-        return Ok(point);
-    }
-    let confirmed = replica.read(ReadMode::Linearizable, deadline).await;
-    if let Ok(point) = confirmed {
-        return is_there(&point, after, true).map(|_| point);
-    }
-    let point = replica.wait_applied(after.index, deadline).await.map_err(fail)?;
-    if is_there(&point, after, false)? { Ok(point) } else { Err(CallError::Behind { applied: point.index }) }
-}
-
-/// Whether a state holds `after`. `is_newest` says that it holds all that was acknowledged before it was asked for: what it
-/// does not hold, nobody was told of.
-fn is_there(point: &ReadPoint, after: LogPoint, is_newest: bool) -> Result<bool, CallError> {
-    let lapsed = |reason: &str| Err(CallError::Lapsed { reason: reason.to_owned() });
-    match recoveries(point.term).cmp(&after.recovered) {
-        Ordering::Greater => lapsed(
-            "the shard was recovered without its majority since the token was given, and may have lost what it stands for; \
-             read without `after`, and look what is there",
-        ),
-        Ordering::Equal if after.index <= point.index => Ok(true),
-        _ if is_newest => lapsed("nothing that was acknowledged is so far in its log; read without `after`"),
-        _ => Ok(false),
-    }
-}
-
-fn within(point: ReadPoint, bound_ms: u64) -> Result<ReadPoint, CallError> {
-    let staleness_ms = point.leader_contact.map(|since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-    match staleness_ms {
-        Some(staleness) if staleness <= bound_ms => Ok(point),
-        _ => Err(CallError::Stale { staleness_ms }),
-    }
-}
-
 /// Whether a shard whose writers have left so many vectors waiting to be indexed takes more. Nothing was appended where it does not.
 fn room_for_more(waiting: u64) -> Result<(), CallError> {
     if waiting < MAX_WAITING_VECTORS {
@@ -374,7 +311,7 @@ fn write_error(error: WriteError) -> CallError {
     }
 }
 
-fn read_error<M: Machine>(error: ReadError, group: &Group<M>) -> CallError {
+pub(super) fn read_error<M: Machine>(error: ReadError, group: &Group<M>) -> CallError {
     match error {
         ReadError::NotLeader { leader } => CallError::NotLeader { leader },
         ReadError::NoQuorum { reason } => CallError::NoQuorum { reason },
@@ -388,7 +325,7 @@ fn read_error<M: Machine>(error: ReadError, group: &Group<M>) -> CallError {
 pub(super) fn not_run(error: Full) -> CallError {
     let reason = error.to_string();
     match error {
-        Full::Queue => CallError::Busy { limit: reason },
+        Full::Queue | Full::Long => CallError::Busy { limit: reason },
         Full::Time => CallError::Late { reason },
         Full::Panic => CallError::Broken { reason },
     }

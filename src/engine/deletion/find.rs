@@ -1,16 +1,19 @@
-//! Finding the points that a deletion means, a step at a time: the state's lock is free between two steps.
+//! Finding the points that a deletion means, a step at a time: the state is held while a step takes payloads, which are
+//! shared and not copied, and is free while it tests them.
 
-use crate::engine::Engine;
+use std::sync::Arc;
+
 use crate::engine::filter::Filter;
 use crate::engine::ids::{CollectionId, PointId};
-use crate::engine::read::{candidates, sift, steps_for};
+use crate::engine::read::{candidates, sift};
 use crate::engine::reply::Refusal;
+use crate::engine::{Engine, Meter};
 
-/// Points found by one step at most.
-const MAX_FOUND: usize = 16_384;
+/// Points looked at by one step at most.
+const MAX_LOOKED_AT: usize = 4_096;
 
-/// Points looked at between two questions whether to go on.
-const LOOKS_AT_ONCE: usize = 32;
+/// Steps that the payload indexes may take for one step.
+const MAX_NARROWING: u64 = 1 << 18;
 
 /// What a step found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,8 +25,8 @@ pub struct Matches {
 }
 
 impl Engine {
-    /// Finds the points from `first` on that match and are of no later version than `newest`, for as long as `go_on`
-    /// says so. A step that is told to stop at once still looks at some points.
+    /// Finds the points that match and are of no later version than `newest` among some from `first` on; `None` where the
+    /// meter ended first. What was written meanwhile is of a later version, so the slice that deletes the others spares it.
     ///
     /// # Errors
     /// [`Refusal::CollectionNotFound`].
@@ -32,22 +35,21 @@ impl Engine {
         collection: CollectionId,
         filter: &Filter,
         (first, newest): (Option<PointId>, u64),
-        mut go_on: impl FnMut() -> bool,
-    ) -> Result<Matches, Refusal> {
+        meter: &Meter<'_>,
+    ) -> Result<Option<Matches>, Refusal> {
         let state = self.state.read();
         let table = state.table(collection)?;
-        let (rows, sieve) = sift(table, Some(filter), steps_for(table, MAX_FOUND));
-        let mut matches = Matches::default();
-        for (looks, (_, point)) in candidates(table, rows, first).enumerate() {
-            let pause = looks > 0 && looks % LOOKS_AT_ONCE == 0 && !go_on();
-            if pause || matches.found.len() == MAX_FOUND {
-                matches.next = Some(point.id);
-                break;
-            }
-            if point.version <= newest && sieve.as_ref().is_none_or(|sieve| sieve.matches(point)) {
-                matches.found.push((point.id, point.payload.len()));
-            }
-        }
-        Ok(matches)
+        let (rows, sieve) = sift(table, Some(filter), u64::MAX, &Meter::new(MAX_NARROWING, &|| true));
+        let mut points = candidates(table, rows, first).map(|(_, point)| point);
+        let looked_at = points.by_ref().take(MAX_LOOKED_AT).filter(|point| point.version <= newest);
+        let looked_at: Vec<_> = looked_at.map(|point| (point.id, Arc::clone(&point.payload))).collect();
+        let next = points.next().map(|point| point.id);
+        drop(points);
+        drop(state);
+        let matches = |(id, payload): &(PointId, Arc<str>)| {
+            !meter.ended() && sieve.as_ref().is_none_or(|sieve| sieve.matches(*id, payload, meter))
+        };
+        let found = looked_at.into_iter().filter(matches).map(|(id, payload)| (id, payload.len())).collect();
+        Ok((!meter.ended()).then_some(Matches { found, next }))
     }
 }

@@ -8,11 +8,17 @@ use serde_json::{Map, Value};
 
 use super::{Condition, Filter, Path, Scalar, Test};
 use crate::engine::ids::PointId;
+use crate::engine::meter::Meter;
 
 impl Filter {
     /// Whether the point of this id and payload satisfies every clause.
     pub fn matches(&self, id: PointId, payload: &Map<String, Value>) -> bool {
-        let holds = |condition: &Condition| condition.holds(id, payload);
+        self.matches_within(id, payload, &Meter::unlimited())
+    }
+
+    /// As [`matches`](Self::matches), as far as `meter` lets it: once that has ended, the answer means nothing.
+    pub fn matches_within(&self, id: PointId, payload: &Map<String, Value>, meter: &Meter<'_>) -> bool {
+        let holds = |condition: &Condition| !meter.spend(1) && condition.holds(id, payload, meter);
         self.must.iter().all(holds)
             && !self.must_not.iter().any(holds)
             && (self.should.is_empty() || self.should.iter().any(holds))
@@ -41,24 +47,27 @@ impl Filter {
 }
 
 impl Condition {
-    fn holds(&self, id: PointId, payload: &Map<String, Value>) -> bool {
+    fn holds(&self, id: PointId, payload: &Map<String, Value>, meter: &Meter<'_>) -> bool {
         match self {
-            Self::Field(path, test) => test.holds(path, payload),
-            Self::IsEmpty(path) => path.values(payload).into_iter().all(is_empty),
-            Self::IsNull(path) => path.values(payload).into_iter().any(|value| any(value, Value::is_null)),
+            Self::Field(path, test) => test.holds(path, payload, meter),
+            Self::IsEmpty(path) => values(path, payload, meter).into_iter().all(is_empty),
+            Self::IsNull(path) => {
+                values(path, payload, meter).into_iter().any(|value| any(value, meter, Value::is_null))
+            }
             Self::HasId(ids) => ids.contains(&id),
             Self::Nested(path, filter) => {
-                let arrays = path.values(payload).into_iter().filter_map(Value::as_array);
-                arrays.flatten().filter_map(Value::as_object).any(|object| filter.matches(id, object))
+                let arrays = values(path, payload, meter).into_iter().filter_map(Value::as_array);
+                let mut objects = arrays.flatten().take_while(|_| !meter.spend(1)).filter_map(Value::as_object);
+                objects.any(|object| filter.matches_within(id, object, meter))
             }
-            Self::Filter(filter) => filter.matches(id, payload),
+            Self::Filter(filter) => filter.matches_within(id, payload, meter),
         }
     }
 }
 
 impl Test {
-    fn holds(&self, path: &Path, payload: &Map<String, Value>) -> bool {
-        let values = path.values(payload);
+    fn holds(&self, path: &Path, payload: &Map<String, Value>, meter: &Meter<'_>) -> bool {
+        let values = values(path, payload, meter);
         if let Self::Count(bounds) = self {
             return if values.is_empty() {
                 bounds.hold(&0)
@@ -66,7 +75,7 @@ impl Test {
                 values.into_iter().any(|value| bounds.hold(&count(value)))
             };
         }
-        values.into_iter().any(|value| any(value, |one| self.passes(one)))
+        values.into_iter().any(|value| any(value, meter, |one| self.passes(one)))
     }
 
     /// Whether one value, not an array, passes.
@@ -165,10 +174,17 @@ impl<'a> Borrow<dyn Comparable + 'a> for Scalar {
     }
 }
 
+/// Every value the path leads to.
+fn values<'a>(path: &Path, payload: &'a Map<String, Value>, meter: &Meter<'_>) -> Vec<&'a Value> {
+    let values = path.values(payload);
+    meter.spend(values.len() as u64);
+    values
+}
+
 /// Applies `test` to the value, or to each element if it is an array.
-fn any(value: &Value, test: impl Fn(&Value) -> bool) -> bool {
+fn any(value: &Value, meter: &Meter<'_>, test: impl Fn(&Value) -> bool) -> bool {
     match value {
-        Value::Array(elements) => elements.iter().any(test),
+        Value::Array(elements) => elements.iter().take_while(|_| !meter.spend(1)).any(test),
         single => test(single),
     }
 }
@@ -253,6 +269,20 @@ mod tests {
         fn a_sight_orders_like_its_scalar(one in scalars(), two in scalars()) {
             prop_assert_eq!(one.cmp(&two), one.sight().cmp(&two.sight()));
         }
+    }
+
+    #[test]
+    fn a_meter_ends_an_evaluation_inside_of_one_point() {
+        let payload = json!({"a": (0..100_000).collect::<Vec<_>>()});
+        let filter = Filter::parse(&json!({"must_not": [{"key": "a", "match": {"any": [-1, -2]}}]})).unwrap();
+        let asked = std::cell::Cell::new(0);
+        let go_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 5
+        };
+        let meter = Meter::new(u64::MAX, &go_on);
+        filter.matches_within(PointId::Num(1), payload.as_object().unwrap(), &meter);
+        assert!(meter.ended() && asked.get() == 5, "asked {} times", asked.get());
     }
 
     /// The finding's numbers: 20 lists of 10,000, and an array of 100,000 whose elements are in none of them.

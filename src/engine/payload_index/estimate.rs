@@ -48,7 +48,10 @@ impl Narrower<'_> {
         };
         match test {
             Test::Value(wanted) => of(wanted),
-            Test::Any(list) => list.iter().map(of).sum(),
+            Test::Any(list) => {
+                let mut wanted = list.iter().take_while(|_| !self.meter.spend(1));
+                wanted.by_ref().map(of).sum()
+            }
             Test::Except(_) => Some(field.indexed.len() + field.other.len()),
             Test::Range(range) => {
                 let mut postings = field.postings(Key::range(field.kind, range)?);

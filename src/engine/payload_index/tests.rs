@@ -10,6 +10,7 @@ use super::*;
 use crate::engine::Setup;
 use crate::engine::apply::plan;
 use crate::engine::filter::reference;
+use crate::engine::meter::Meter;
 use crate::engine::payload::stored_members;
 use crate::engine::state::{State, Table, rebuild};
 use crate::engine::{
@@ -73,7 +74,7 @@ impl Store {
 }
 
 fn narrowed(table: &Table, filter: &Filter, steps: u64) -> Option<(BTreeSet<u64>, bool)> {
-    let narrowed = table.narrow(filter, steps)?;
+    let narrowed = table.narrow(filter, steps, &Meter::unlimited())?;
     let id = |row| match table.at(vector_index::Row(row)).id {
         PointId::Num(id) => id,
         PointId::Uuid(_) => unreachable!("these points have numbers"),
@@ -256,8 +257,8 @@ fn what_would_cost_more_than_testing_is_left_to_testing() {
     let narrow = json!({"key": "n", "range": {"gte": 5, "lt": 9}});
     assert_eq!(store.narrowed(json!({"must": [narrow, rare]})), Some((vec![7], true)));
     let wide = Filter::parse(&json!({"must": [wide]})).unwrap();
-    assert!(store.table().narrow(&wide, 1_000).is_none(), "the caller's bound holds");
-    let all = store.table().narrow(&wide, u64::MAX).unwrap();
+    assert!(store.table().narrow(&wide, 1_000, &Meter::unlimited()).is_none(), "the caller's bound holds");
+    let all = store.table().narrow(&wide, u64::MAX, &Meter::unlimited()).unwrap();
     assert_eq!((all.rows.len(), all.exact, all.fields), (1_995, true, BTreeSet::from(["n".to_owned()])));
 }
 

@@ -17,6 +17,7 @@ pub(super) use requests::{Kept, Outcome, Remembered, Requests, fingerprint, is_t
 pub(super) use table::{Point, Reindex, Table};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use raft_groups::Changes;
@@ -67,7 +68,7 @@ impl Prepared {
         collection: CollectionId,
         id: PointId,
         version: u64,
-        payload: Box<str>,
+        payload: Arc<str>,
         vectors: BTreeMap<String, Vec<f32>>,
         reindex: Reindex,
     ) -> Self {

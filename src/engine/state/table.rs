@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use vector_index::{Row, Space};
@@ -9,6 +10,7 @@ use vector_index::{Row, Space};
 use crate::engine::collection::{CollectionConfig, VectorParams};
 use crate::engine::filter::Filter;
 use crate::engine::ids::PointId;
+use crate::engine::meter::Meter;
 use crate::engine::payload::stored_members;
 use crate::engine::payload_index::{self, Narrowed, PayloadIndexes, PayloadSchema, RowTerms, Rows};
 use crate::engine::reply::Refusal;
@@ -22,8 +24,8 @@ pub(in crate::engine) struct Point {
     pub(in crate::engine) id: PointId,
     pub(in crate::engine) version: u64,
     /// Compact JSON. Parsed when it is needed: as a tree it would take several times the memory, and a search looks at
-    /// the payloads of few points.
-    pub(in crate::engine) payload: Box<str>,
+    /// the payloads of few points. Shared with queries that look at it longer than they hold the state.
+    pub(in crate::engine) payload: Arc<str>,
     /// Its record's part of the digest.
     pub(in crate::engine) hash: u64,
 }
@@ -187,9 +189,9 @@ impl Table {
     }
 
     /// The rows that can satisfy `filter`, as [`payload_index::narrow`].
-    pub(in crate::engine) fn narrow(&self, filter: &Filter, steps: u64) -> Option<Narrowed> {
+    pub(in crate::engine) fn narrow(&self, filter: &Filter, steps: u64, meter: &Meter<'_>) -> Option<Narrowed> {
         let row = |id: PointId| self.rows.get(&id).map(|row| row.0);
-        payload_index::narrow(&self.indexes, &Rows { live: &self.live, row: &row }, filter, steps)
+        payload_index::narrow(&self.indexes, &Rows { live: &self.live, row: &row }, filter, steps, meter)
     }
 
     pub(in crate::engine) fn len(&self) -> usize {
@@ -210,6 +212,11 @@ impl Table {
     /// The point at a row that a space has given out.
     pub(in crate::engine) fn at(&self, row: Row) -> &Point {
         self.points[row.0 as usize].as_ref().expect("spaces hold rows of points that exist: both change together")
+    }
+
+    /// The point at a row, if there is one.
+    pub(in crate::engine) fn get(&self, row: Row) -> Option<&Point> {
+        self.points.get(row.0 as usize)?.as_ref()
     }
 
     /// All points, in the order of their ids.

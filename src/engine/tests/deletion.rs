@@ -29,7 +29,7 @@ impl Shard {
     /// One step of a leader: finds, and proposes at most `most` of what it found. The reply, if that was asked.
     fn step(&mut self, deletion: &Deletion, progress: Progress, most: usize) -> Reply {
         let from = (progress.from, progress.begin);
-        let found = self.engine.find_matches(DOCS, &deletion.filter, from, || true).unwrap();
+        let found = self.engine.find_matches(DOCS, &deletion.filter, from, &Meter::unlimited()).unwrap().unwrap();
         assert!(found.found.is_sorted());
         let mut ids: Vec<PointId> = found.found.into_iter().map(|(id, _)| id).collect();
         let next = ids.get(most).copied().or(found.next);
@@ -88,7 +88,8 @@ fn spares_what_is_newer() -> bool {
     (1..=6).for_each(|id| shard.put(id, 1));
     let deletion = deletion(7, 1);
     let begun = progress(&shard.run_bytes(&deletion.begin()));
-    let stale = shard.engine.find_matches(DOCS, &deletion.filter, (None, begun.begin), || true).unwrap();
+    let stale = shard.engine.find_matches(DOCS, &deletion.filter, (None, begun.begin), &Meter::unlimited());
+    let stale = stale.unwrap().unwrap();
     assert_eq!(progress(&shard.step(&deletion, begun, 2)).count, 2);
     // One of the deleted is written anew, another that is not deleted yet is replaced.
     shard.put(1, 1);
@@ -132,20 +133,21 @@ fn a_slice_does_nothing_without_its_beginning() {
 }
 
 #[test]
-fn a_step_that_is_told_to_stop_says_where_it_stopped() {
+fn a_step_looks_at_so_many_points_and_says_where_it_stopped() {
     let mut shard = Shard::with_docs(1, Distance::Dot);
-    (1..=100).for_each(|id| shard.put(id, u64::from(id > 90)));
+    (1..=9_000).for_each(|id| shard.put(id, u64::from(id > 8_990)));
     let (mut from, mut found, mut steps) = (None, Vec::new(), 0);
     loop {
-        let step = shard.engine.find_matches(DOCS, &coloured(1), (from, u64::MAX), || false).unwrap();
+        let step = shard.engine.find_matches(DOCS, &coloured(1), (from, u64::MAX), &Meter::unlimited());
+        let step = step.unwrap().unwrap();
         (from, steps) = (step.next, steps + 1);
         found.extend(step.found.into_iter().map(|(id, _)| id));
         if from.is_none() {
             break;
         }
     }
-    assert_eq!(found, (91..=100).map(PointId::from).collect::<Vec<_>>());
-    assert_eq!(steps, 4, "each looks at some points");
+    assert_eq!(found, (8_991..=9_000).map(PointId::from).collect::<Vec<_>>());
+    assert_eq!(steps, 3, "each looks at some points");
 }
 
 #[test]

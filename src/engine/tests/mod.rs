@@ -1,5 +1,6 @@
 //! The engine as a whole, driven as a group drives it: commands in, changes committed, memory rebuilt from them.
 
+mod apart;
 mod codec;
 mod commands;
 mod deletion;

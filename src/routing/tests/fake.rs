@@ -13,7 +13,8 @@ use crate::engine::{CollectionId, Engine, Entry, Lifetime};
 use crate::placement::tests::map_of;
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine};
 use crate::routing::group_time::may_be_proposed;
-use crate::routing::look::{part, parts, whole};
+use crate::routing::look::tests::part;
+use crate::routing::look::{parts, whole};
 use crate::routing::rpc::{Call, CallAnswer, CallError, Carrier, Found, RpcError, RpcResult};
 use crate::routing::{MapCell, Router};
 

@@ -14,12 +14,13 @@ use parking_lot::Mutex;
 use raft_groups::{Changes, GroupId, Machine, MemoryState, NodeId, Position, ReadMode, ReadPoint, Role, StateReader};
 use tokio::time::Instant;
 
-use crate::engine::{Deletion, Engine, Entry, Lifetime, Matches, PointId};
+use crate::engine::{Deletion, Engine, Entry, Lifetime, Matches, Meter, PointId};
 use crate::placement::tests::map_of;
 use crate::placement::{META, MetaCommand, MetaMachine};
 use crate::routing::deletion::under_way;
 use crate::routing::group_time::may_be_proposed;
-use crate::routing::look::{part, parts, whole};
+use crate::routing::look::tests::part;
+use crate::routing::look::{parts, whole};
 use crate::routing::proposal::{self, ForShard};
 use crate::routing::rpc::{Call, CallAnswer, CallError, Carrier, Found, RouteRequest, RpcError, RpcResult};
 use crate::routing::{MapCell, Router, wire};
@@ -146,8 +147,8 @@ impl Shard<Engine> {
         let mut answer = self.write(me, &deletion.begin(), lifetime)?;
         while let Some(progress) = under_way(&answer) {
             let (machine, range) = (&self.replicas[&me].machine, (progress.from, progress.begin));
-            let found = machine.find_matches(deletion.collection, &deletion.filter, range, || false);
-            let Matches { found, next } = found.map_err(CallError::Refused)?;
+            let found = machine.find_matches(deletion.collection, &deletion.filter, range, &Meter::unlimited());
+            let Matches { found, next } = found.map_err(CallError::Refused)?.expect("its meter never ends");
             let mut ids: Vec<PointId> = found.into_iter().map(|(id, _)| id).collect();
             let next = ids.get(SLICE).copied().or(next);
             ids.truncate(SLICE);
