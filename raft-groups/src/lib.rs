@@ -41,7 +41,7 @@ pub use group::{Group, Written};
 pub use host::{Host, Identity};
 pub use ids::{GroupId, NodeId};
 pub use lives::Life;
-pub use machine::{BrokenInvariant, Changes, Machine, MemoryState, Position, StateReader, Visit};
+pub use machine::{BrokenInvariant, Changes, Garbage, Machine, MemoryState, Position, StateReader, Visit};
 pub use membership::{Step, next_step};
 pub use recovery::{StoppedNode, StoredReplica, recoveries};
 pub use runtime::seed_this_thread;

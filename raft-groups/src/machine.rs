@@ -47,6 +47,21 @@ pub trait Machine: Send + Sync + Sized + 'static {
     ///
     /// Two replicas with equal index must have equal digests.
     fn digest(&self) -> (u64, u64);
+
+    /// What commands, or those before the last start, have left to be cleared away beside them. Each is given out once.
+    fn take_garbage(&self) -> Garbage {
+        Garbage::default()
+    }
+}
+
+/// What nobody looks at any more, and what is too much to be cleared away while a command is carried out.
+#[derive(Default)]
+pub struct Garbage {
+    /// Ranges of the machine's keys, from the first of each up to its second: no replica reads what is there, and no
+    /// command writes there again. Snapshots may or may not have it.
+    pub keys: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Memory that takes long to be given back.
+    pub memory: Vec<Box<dyn Send>>,
 }
 
 /// The machine met a state that its own commands cannot have produced, or a command of a later release. Says the way out.

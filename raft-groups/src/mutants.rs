@@ -78,6 +78,8 @@ pub enum Mutant {
     JudgesTheUnion,
     /// A recovered map gives out again the numbers that a lost one gave out.
     ReusesNumbers,
+    /// What a machine leaves to be cleared away stays for ever.
+    ForgetsToErase,
     /// A query goes on whatever its deadline says.
     NeverEndsQueries,
     /// A deletion by filter takes also what was written after it began.

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard};
 use raft_groups::mutants::{Mutant, is_planted};
-use raft_groups::{BrokenInvariant, Changes, Machine, Position, StateReader};
+use raft_groups::{BrokenInvariant, Changes, Garbage, Machine, Position, StateReader};
 
 use super::apply::{Plan, plan};
 use super::entry::{Entry, written_by_newer};
@@ -18,7 +18,7 @@ use super::query::{CollectionStats, CountQuery, Found, GetQuery, Hit, Record, Sc
 use super::read;
 use super::reply::Refusal;
 use super::shelf::Setup;
-use super::state::{State, rebuild};
+use super::state::{State, points_of, rebuild};
 use super::stats::Stats;
 
 /// A shard's machine.
@@ -173,8 +173,23 @@ impl Machine for Engine {
         let done = catch_unwind(AssertUnwindSafe(|| plan.carry_out(&mut state, at.index, changes)));
         let reply = done.map_err(|_| half_done(at.index))?;
         self.stats.lock().note(&state, touched);
-        drop(state);
         Ok(reply.encode())
+    }
+
+    fn take_garbage(&self) -> Garbage {
+        // Mostly there is none, and then nobody is kept waiting.
+        if self.state.read().discarded.is_empty() {
+            return Garbage::default();
+        }
+        let discarded = std::mem::take(&mut self.state.write().discarded);
+        let (mut keys, mut memory) = (Vec::new(), Vec::<Box<dyn Send>>::new());
+        for (collection, table) in discarded {
+            keys.push(points_of(collection));
+            if let Some(table) = table {
+                memory.push(Box::new(table));
+            }
+        }
+        Garbage { keys, memory }
     }
 
     fn digest(&self) -> (u64, u64) {

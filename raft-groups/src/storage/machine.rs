@@ -15,7 +15,8 @@ use super::log::GroupLog;
 use super::state::{FrozenState, GroupState, Stage};
 use super::syncer::WRITE_WEIGHT;
 use crate::events::What;
-use crate::machine::{Changes, Machine, Position};
+use crate::machine::{Changes, Garbage, Machine, Position};
+use crate::mutants::{Mutant, is_planted};
 use crate::types::{CommittedLeaderId, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types, index_of};
 use crate::watch;
 
@@ -66,6 +67,22 @@ impl<M: Machine> Applier<M> {
     fn tell(&self, what: impl FnOnce() -> What) {
         if let Some(log) = &self.log {
             log.tell(what);
+        }
+    }
+
+    /// Has what `machine` left cleared away beside all that comes. A crash on the way leaves the rest to the next start.
+    fn clear_away(&self, machine: &M) {
+        let Garbage { keys, memory } = machine.take_garbage();
+        if !memory.is_empty() {
+            tokio::task::spawn_blocking(move || drop(memory));
+        }
+        if !keys.is_empty() && !is_planted(Mutant::ForgetsToErase) {
+            let state = self.state.clone();
+            tokio::spawn(async move {
+                if let Err(error) = state.erase_keys(keys).await {
+                    tracing::warn!(%error, "what was dropped could not be erased; the next start tries again");
+                }
+            });
         }
     }
 
@@ -122,6 +139,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
         let mut chunks = entries.ready_chunks(APPLY_ENTRIES);
         while let Some(entries) = chunks.next().await {
             let machine = self.machine.read().clone();
+            self.clear_away(&machine);
             let mut entries = entries.into_iter().collect::<io::Result<VecDeque<_>>>()?;
             if let (Some(log), Some((first, _)), Some((last, _))) = (&self.log, entries.front(), entries.back()) {
                 log.claim(self.state.applied(), first.log_id, last.log_id).await?;
@@ -147,6 +165,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
                     self.state.commit(&chunk.changes, applied, chunk.membership).await?;
                     self.applied.send_replace(Some(applied));
                     self.tell(|| What::Applied { index: applied.index });
+                    self.clear_away(&machine);
                 }
                 for (responder, reply) in replies {
                     responder.send(reply);

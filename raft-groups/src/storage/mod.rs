@@ -16,6 +16,8 @@ pub(crate) mod contradiction;
 pub(crate) mod digests;
 pub(crate) mod found;
 pub(crate) mod frozen;
+#[cfg(test)]
+mod garbage;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod machine;

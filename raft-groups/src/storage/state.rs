@@ -212,6 +212,17 @@ impl GroupState {
         self.erase(keys::all_generations(self.0.group), current).await
     }
 
+    /// Erases ranges of the machine's own keys, a page at a time.
+    pub async fn erase_keys(&self, ranges: Vec<(Vec<u8>, Vec<u8>)>) -> io::Result<()> {
+        // What was committed may still be on its way to the store.
+        self.0.syncer.carry_out(Batch::default(), false).await?;
+        let prefix = keys::state_prefix(self.0.group, self.header().generation);
+        for (from, to) in ranges {
+            self.erase([&prefix[..], &from].concat(), [&prefix[..], &to].concat()).await?;
+        }
+        Ok(())
+    }
+
     /// Erases what earlier stages have left. No installation may be under way.
     pub async fn erase_before(&self, stage: Stage) -> io::Result<()> {
         self.erase_below_current().await?;

@@ -13,6 +13,7 @@ mod table;
 
 pub(super) use dropped::Dropped;
 pub(super) use rebuild::rebuild;
+pub(super) use record::points_of;
 pub(super) use requests::{Kept, Outcome, Remembered, Requests, fingerprint, is_too_late, remembered_until};
 pub(super) use table::{Point, Reindex, Table};
 
@@ -42,6 +43,8 @@ pub(super) struct State {
     pub(super) tables: BTreeMap<CollectionId, Table>,
     pub(super) requests: Requests,
     pub(super) dropped: Dropped,
+    /// Collections that were dropped and whose points are still stored, with what memory still has of them.
+    pub(super) discarded: BTreeMap<CollectionId, Option<Table>>,
 }
 
 /// A point made ready to be stored, before anything is changed.
@@ -123,10 +126,9 @@ impl State {
             self.digest = self.digest.wrapping_sub(table.schema_hash());
             changes.delete(Key::Schema(collection).encode());
         }
-        for point in table.points() {
-            self.digest = self.digest.wrapping_sub(point.hash);
-            changes.delete(Key::Point(collection, point.id).encode());
-        }
+        // The points may be many: their records are erased, and their memory is given back, beside the commands that follow.
+        self.digest = self.digest.wrapping_sub(table.points_hash());
+        self.discarded.insert(collection, Some(table));
     }
 
     /// Remembers that all collections from `first` to `last` were dropped. None of them may be there, but one that is

@@ -62,6 +62,10 @@ impl State {
                 let built = table.build_indexes(&stored.schema).map_err(|refusal| refusal.to_string())?;
                 table.set_schema(&stored.schema, stored.version, built, hash);
             }
+            Key::Point(collection, _) if self.dropped.contains(collection.0) => {
+                self.discarded.entry(collection).or_default();
+                return Ok(());
+            }
             Key::Point(collection, id) => self.load_point(collection, id, key, value, hash)?,
             Key::Request(_) | Key::Remembered(_) if is_planted(Mutant::ForgetsRequests) => {}
             Key::Request(id) => {

@@ -137,6 +137,12 @@ pub(super) enum StoredVector<D> {
     Dense(D),
 }
 
+/// The keys of all points of a collection: from the first up to the second.
+pub(in crate::engine) fn points_of(CollectionId(collection): CollectionId) -> (Vec<u8>, Vec<u8>) {
+    let from = |kind: u8| [b"p".as_slice(), &collection.to_be_bytes(), &[kind]].concat();
+    (from(0), from(2))
+}
+
 /// The value of a point's record.
 pub(super) fn encode_point(key: &[u8], version: u64, payload: &str, vectors: &BTreeMap<String, Vec<f32>>) -> Bytes {
     let vectors = vectors.iter().map(|(name, vector)| (name.as_str(), StoredVector::Dense(Out(vector)))).collect();

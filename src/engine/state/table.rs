@@ -41,6 +41,8 @@ pub(in crate::engine) struct Table {
     rows: BTreeMap<PointId, Row>,
     spaces: BTreeMap<String, Space>,
     payload_bytes: usize,
+    /// Sum of the hashes of all points.
+    points_hash: u64,
     /// Rows that hold a point.
     live: RoaringBitmap,
     indexes: PayloadIndexes,
@@ -67,6 +69,7 @@ impl Table {
             rows: BTreeMap::new(),
             spaces,
             payload_bytes: 0,
+            points_hash: 0,
             live: RoaringBitmap::new(),
             indexes: PayloadIndexes::default(),
             schema_version: 0,
@@ -85,6 +88,7 @@ impl Table {
         let terms = self.terms(&point.payload);
         self.indexes.put(row.0, terms);
         self.payload_bytes += point.payload.len();
+        self.points_hash = self.points_hash.wrapping_add(point.hash);
         self.points[row.0 as usize] = Some(point);
     }
 
@@ -107,7 +111,9 @@ impl Table {
         self.indexes.remove(row.0, &reindex.old);
         self.indexes.put(row.0, reindex.new);
         self.payload_bytes += point.payload.len();
+        self.points_hash = self.points_hash.wrapping_add(point.hash);
         let replaced = self.points[row.0 as usize].replace(point)?;
+        self.points_hash = self.points_hash.wrapping_sub(replaced.hash);
         self.payload_bytes -= replaced.payload.len();
         Some(replaced.hash)
     }
@@ -124,6 +130,7 @@ impl Table {
         let terms = self.terms(&removed.payload);
         self.indexes.remove(row.0, &terms);
         self.payload_bytes -= removed.payload.len();
+        self.points_hash = self.points_hash.wrapping_sub(removed.hash);
         Some(removed.hash)
     }
 
@@ -133,6 +140,11 @@ impl Table {
 
     pub(super) fn config_hash(&self) -> u64 {
         self.config_hash
+    }
+
+    /// Sum of the hashes of all points.
+    pub(super) fn points_hash(&self) -> u64 {
+        self.points_hash
     }
 
     /// What storing a payload, given whole and as text, under this id changes in the indexes.
