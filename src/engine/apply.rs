@@ -227,8 +227,8 @@ fn set_schema(
     if version <= table.schema_version() {
         return Ok((Action::Nothing, Reply::SchemaSet));
     }
-    let built = table.build_indexes(&schema)?;
-    Ok((Action::SetSchema(collection, PreparedSchema { version, schema, built }), Reply::SchemaSet))
+    let indexes = table.begin_indexes(&schema)?;
+    Ok((Action::SetSchema(collection, PreparedSchema { version, schema, indexes }), Reply::SchemaSet))
 }
 
 fn upsert(

@@ -1,4 +1,4 @@
-//! The background of a shard: taking new vectors into the graphs, mending them, and giving them out to be saved.
+//! The background of a shard: building payload indexes, taking new vectors into the graphs, mending them, and giving them out to be saved.
 //!
 //! It is driven from outside, a bounded step at a time, by whoever has threads and clocks. A step looks at the state
 //! beside all searches, like a command, and excludes them only for the moment in which its outcome counts.
@@ -54,9 +54,26 @@ pub struct Graph {
 }
 
 impl Engine {
-    /// Does one step of the background's work, of at most `most` vectors, if any is worth its while (`all`: or any at
-    /// all). Whether it did.
+    /// Does one step of the background's work: for payload indexes that are being built, else of at most `most` vectors, if
+    /// any is worth its while (`all`: or any at all). Whether it did.
     pub fn index(&self, most: usize, all: bool) -> bool {
+        self.build_payload_indexes() || self.index_vectors(most, all)
+    }
+
+    /// One step for the payload indexes of one collection. Whether any is being built.
+    fn build_payload_indexes(&self) -> bool {
+        let state = self.state.upgradable_read();
+        let steps = state.tables.iter().filter_map(|(collection, table)| Some((*collection, table.build_step()?)));
+        let Some((collection, step)) = steps.into_iter().next() else { return false };
+        let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        if let Some(table) = state.tables.get_mut(&collection) {
+            table.settle_build(step);
+        }
+        self.stats.lock().note(&state, Some(collection));
+        true
+    }
+
+    fn index_vectors(&self, most: usize, all: bool) -> bool {
         let state = self.state.upgradable_read();
         let mut turn = self.turn.lock();
         let Some(name) = work(&state, all, turn.as_ref()) else { return false };

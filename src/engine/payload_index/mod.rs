@@ -5,6 +5,7 @@
 //! filter is that of [`filter`](super::filter), exactly: where an index cannot tell, it says so instead of guessing.
 //! Nothing here knows vectors, versions or records.
 
+mod building;
 mod estimate;
 mod field;
 mod key;
@@ -21,6 +22,7 @@ use self::field::{Field, Terms};
 use super::filter::Path;
 use super::reply::Refusal;
 
+pub(super) use building::Building;
 pub(super) use narrow::{Narrowed, Rows, STEPS_PER_TEST, narrow};
 pub use schema::{FieldType, PayloadSchema, validate_schema};
 
@@ -53,6 +55,12 @@ impl PayloadIndexes {
         let fields = std::mem::take(&mut self.fields).into_iter().chain(built.fields);
         let newest: BTreeMap<String, Field> = fields.map(|field| (field.name.clone(), field)).collect();
         self.fields = newest.into_values().filter(|field| schema.get(&field.name) == Some(&field.kind)).collect();
+    }
+
+    /// Takes in indexes of other fields that are complete.
+    pub(super) fn add(&mut self, built: Self) {
+        self.fields.extend(built.fields);
+        self.fields.sort_by(|one, other| one.name.cmp(&other.name));
     }
 
     /// Whether nothing is indexed, so that payloads need not be looked at.

@@ -28,7 +28,7 @@ use self::record::{Key, StoredIndex, StoredSchema, hash};
 use self::requests::RecordKind;
 use super::collection::CollectionConfig;
 use super::ids::{CollectionId, PointId, RequestId};
-use super::payload_index::{PayloadIndexes, PayloadSchema};
+use super::payload_index::{Building, PayloadIndexes, PayloadSchema};
 use super::reply::Refusal;
 
 /// A shard's state after some command.
@@ -62,8 +62,8 @@ pub(super) struct Prepared {
 pub(super) struct PreparedSchema {
     pub(super) version: u64,
     pub(super) schema: PayloadSchema,
-    /// The indexes it asks for that are not there yet.
-    pub(super) built: PayloadIndexes,
+    /// The indexes it asks for that are not there yet: those that are complete, and those that are to be built.
+    pub(super) indexes: (PayloadIndexes, Option<Building>),
 }
 
 impl Prepared {
@@ -149,12 +149,12 @@ impl State {
     /// Takes a payload schema on, in a collection that exists.
     pub(super) fn set_schema(&mut self, collection: CollectionId, prepared: PreparedSchema, changes: &mut Changes) {
         let Some(table) = self.tables.get_mut(&collection) else { return };
-        let PreparedSchema { version, schema, built } = prepared;
+        let PreparedSchema { version, schema, indexes } = prepared;
         let key = Key::Schema(collection).encode();
         let stored = StoredSchema { version, schema };
         let record = record::encode(&key, &stored);
         let hash = hash(&key, &record);
-        let replaced = table.set_schema(&stored.schema, version, built, hash);
+        let replaced = table.set_schema(&stored.schema, version, indexes, hash);
         self.digest = self.digest.wrapping_add(hash).wrapping_sub(replaced);
         changes.put(key, record);
     }

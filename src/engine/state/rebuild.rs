@@ -59,8 +59,8 @@ impl State {
             Key::Schema(collection) => {
                 let stored: StoredSchema = record::decode(key, value)?;
                 let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
-                let built = table.build_indexes(&stored.schema).map_err(|refusal| refusal.to_string())?;
-                table.set_schema(&stored.schema, stored.version, built, hash);
+                let indexes = table.begin_indexes(&stored.schema).map_err(|refusal| refusal.to_string())?;
+                table.set_schema(&stored.schema, stored.version, indexes, hash);
             }
             Key::Point(collection, _) if self.dropped.contains(collection.0) => {
                 self.discarded.entry(collection).or_default();

@@ -12,8 +12,16 @@ use crate::engine::filter::Filter;
 use crate::engine::ids::PointId;
 use crate::engine::meter::Meter;
 use crate::engine::payload::stored_members;
-use crate::engine::payload_index::{self, Narrowed, PayloadIndexes, PayloadSchema, RowTerms, Rows};
+use crate::engine::payload_index::{self, Building, Narrowed, PayloadIndexes, PayloadSchema, RowTerms, Rows};
 use crate::engine::reply::Refusal;
+
+/// Points, and bytes of their payloads, up to which an index is built where a command asks for it.
+const ROWS_AT_ONCE: usize = 4_096;
+const BYTES_AT_ONCE: usize = 1 << 20;
+
+/// Points, and bytes of their payloads, about, of a step of building.
+const ROWS_OF_A_STEP: usize = 512;
+const BYTES_OF_A_STEP: usize = 256 << 10;
 
 /// Bytes that the tree of ids takes for one point, nodes about two thirds full.
 const TREE_BYTES: usize = 48;
@@ -46,6 +54,8 @@ pub(in crate::engine) struct Table {
     /// Rows that hold a point.
     live: RoaringBitmap,
     indexes: PayloadIndexes,
+    /// Indexes that are asked for and not complete yet.
+    building: Option<Building>,
     schema_version: u64,
     schema_hash: u64,
 }
@@ -55,6 +65,14 @@ pub(in crate::engine) struct Table {
 pub(in crate::engine) struct Reindex {
     old: RowTerms,
     new: RowTerms,
+    /// The same for the indexes that are being built.
+    building: Option<(RowTerms, RowTerms)>,
+}
+
+/// Rows that a step of building has read, and the first that it has not.
+pub(in crate::engine) struct BuildStep {
+    rows: Vec<(u32, RowTerms)>,
+    next: u32,
 }
 
 impl Table {
@@ -72,6 +90,7 @@ impl Table {
             points_hash: 0,
             live: RoaringBitmap::new(),
             indexes: PayloadIndexes::default(),
+            building: None,
             schema_version: 0,
             schema_hash: 0,
         }
@@ -85,8 +104,7 @@ impl Table {
                 space.restore(row, point.id.into(), vector);
             }
         }
-        let terms = self.terms(&point.payload);
-        self.indexes.put(row.0, terms);
+        self.indexes.put(row.0, terms(&self.indexes, &point.payload));
         self.payload_bytes += point.payload.len();
         self.points_hash = self.points_hash.wrapping_add(point.hash);
         self.points[row.0 as usize] = Some(point);
@@ -110,6 +128,10 @@ impl Table {
         }
         self.indexes.remove(row.0, &reindex.old);
         self.indexes.put(row.0, reindex.new);
+        if let (Some(building), Some((old, new))) = (&mut self.building, reindex.building) {
+            building.remove(row.0, &old);
+            building.put(row.0, new);
+        }
         self.payload_bytes += point.payload.len();
         self.points_hash = self.points_hash.wrapping_add(point.hash);
         let replaced = self.points[row.0 as usize].replace(point)?;
@@ -127,8 +149,10 @@ impl Table {
         }
         self.live.remove(row.0);
         let removed = self.points[row.0 as usize].take()?;
-        let terms = self.terms(&removed.payload);
-        self.indexes.remove(row.0, &terms);
+        self.indexes.remove(row.0, &terms(&self.indexes, &removed.payload));
+        if let Some(building) = &mut self.building {
+            building.remove(row.0, &terms(building.indexes(), &removed.payload));
+        }
         self.payload_bytes -= removed.payload.len();
         self.points_hash = self.points_hash.wrapping_sub(removed.hash);
         Some(removed.hash)
@@ -150,40 +174,74 @@ impl Table {
     /// What storing a payload, given whole and as text, under this id changes in the indexes.
     pub(in crate::engine) fn reindex(&self, id: PointId, text: &str) -> Reindex {
         let old = self.find(id).map(|(_, point)| point);
-        if self.indexes.is_empty() || old.is_some_and(|point| *point.payload == *text) {
+        if old.is_some_and(|point| *point.payload == *text) {
             return Reindex::default();
         }
-        Reindex { old: old.map(|point| self.terms(&point.payload)).unwrap_or_default(), new: self.terms(text) }
+        let both = |indexes: &PayloadIndexes| {
+            (old.map(|point| terms(indexes, &point.payload)).unwrap_or_default(), terms(indexes, text))
+        };
+        let (old, new) = both(&self.indexes);
+        Reindex { old, new, building: self.building.as_ref().map(|building| both(building.indexes())) }
     }
 
-    fn terms(&self, payload: &str) -> RowTerms {
-        if self.indexes.is_empty() {
-            return RowTerms::default();
-        }
-        self.indexes.terms(&stored_members(payload, |key| self.indexes.reads(key)))
-    }
-
-    /// The indexes that `schema` asks for and that are not there, built from the points.
+    /// The indexes that `schema` asks for and that are not there: complete where the points are few, else empty and to be
+    /// built by [steps](Self::build_step).
     ///
     /// # Errors
     /// As [`validate_schema`](payload_index::validate_schema).
-    pub(in crate::engine) fn build_indexes(&self, schema: &PayloadSchema) -> Result<PayloadIndexes, Refusal> {
-        let mut built = self.indexes.missing(schema)?;
-        if !built.is_empty() {
+    pub(in crate::engine) fn begin_indexes(
+        &self,
+        schema: &PayloadSchema,
+    ) -> Result<(PayloadIndexes, Option<Building>), Refusal> {
+        let mut missing = self.indexes.missing(schema)?;
+        if self.rows.len() > ROWS_AT_ONCE || self.payload_bytes > BYTES_AT_ONCE {
+            return Ok((PayloadIndexes::default(), Building::begin(missing)));
+        }
+        if !missing.is_empty() {
             for row in self.rows.values() {
-                let payload = stored_members(&self.at(*row).payload, |key| built.reads(key));
-                built.put(row.0, built.terms(&payload));
+                missing.put(row.0, terms(&missing, &self.at(*row).payload));
             }
         }
-        Ok(built)
+        Ok((missing, None))
     }
 
-    /// Takes a schema on, with what [`build_indexes`](Self::build_indexes) built for it; the hash of the schema's record
-    /// so far, 0 if there was none.
-    pub(super) fn set_schema(&mut self, schema: &PayloadSchema, version: u64, built: PayloadIndexes, hash: u64) -> u64 {
+    /// Takes a schema on, with what [`begin_indexes`](Self::begin_indexes) made for it; the hash of the schema's record so
+    /// far, 0 if there was none.
+    pub(super) fn set_schema(
+        &mut self,
+        schema: &PayloadSchema,
+        version: u64,
+        (built, building): (PayloadIndexes, Option<Building>),
+        hash: u64,
+    ) -> u64 {
         self.indexes.set(schema, built);
+        self.building = building;
         self.schema_version = version;
         std::mem::replace(&mut self.schema_hash, hash)
+    }
+
+    /// Reads the next rows for the indexes that are being built; nothing where none are.
+    pub(in crate::engine) fn build_step(&self) -> Option<BuildStep> {
+        let building = self.building.as_ref()?;
+        let (mut rows, mut next, mut bytes) = (Vec::new(), building.next(), 0);
+        while (next as usize) < self.points.len() && rows.len() < ROWS_OF_A_STEP && bytes < BYTES_OF_A_STEP {
+            if let Some(point) = self.get(Row(next)) {
+                rows.push((next, terms(building.indexes(), &point.payload)));
+                bytes += point.payload.len();
+            }
+            next += 1;
+        }
+        Some(BuildStep { rows, next })
+    }
+
+    /// Takes in what a step has read, since when nothing was changed.
+    pub(in crate::engine) fn settle_build(&mut self, step: BuildStep) {
+        let Some(mut building) = self.building.take() else { return };
+        building.take(step.rows, step.next);
+        match building.finished(self.points.len() as u32) {
+            Ok(built) => self.indexes.add(built),
+            Err(unfinished) => self.building = Some(unfinished),
+        }
     }
 
     /// Version of the payload schema; 0 before the first.
@@ -265,7 +323,8 @@ impl Table {
     pub(in crate::engine) fn memory_bytes(&self) -> usize {
         let spaces: usize = self.spaces.values().map(Space::memory_bytes).sum();
         let rows = self.points.capacity() * size_of::<Option<Point>>() + self.empty.capacity() * size_of::<Row>();
-        let indexes = self.live.serialized_size() + self.indexes.memory_bytes();
+        let building = self.building.as_ref().map_or(0, |building| building.indexes().memory_bytes());
+        let indexes = self.live.serialized_size() + self.indexes.memory_bytes() + building;
         spaces + rows + self.rows.len() * TREE_BYTES + self.payload_bytes + indexes
     }
 
@@ -278,4 +337,12 @@ impl Table {
         self.live.insert(row.0);
         row
     }
+}
+
+/// What a payload holds at the fields of these indexes.
+fn terms(indexes: &PayloadIndexes, payload: &str) -> RowTerms {
+    if indexes.is_empty() {
+        return RowTerms::default();
+    }
+    indexes.terms(&stored_members(payload, |key| indexes.reads(key)))
 }

@@ -1,6 +1,7 @@
 //! The engine as a whole, driven as a group drives it: commands in, changes committed, memory rebuilt from them.
 
 mod apart;
+mod building;
 mod codec;
 mod commands;
 mod deletion;
@@ -15,7 +16,7 @@ mod search;
 
 use std::collections::BTreeMap;
 
-use raft_groups::{Changes, Machine, MemoryState, Position};
+use raft_groups::{Changes, Machine, MemoryState, Position, StateReader as _};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -67,6 +68,20 @@ impl Shard {
 
     fn delete(&mut self, selector: Selector) -> Reply {
         self.run(&Command::Delete { collection: DOCS, request: None, selector })
+    }
+
+    /// Erases what the engine has left, as its replica does; how many records that were.
+    fn clear_away(&mut self) -> usize {
+        let (ranges, mut erased) = (self.engine.take_garbage().keys, Changes::default());
+        let mut visit = |key: &[u8], _: &[u8]| {
+            if ranges.iter().any(|(from, to)| (&from[..]..&to[..]).contains(&key)) {
+                erased.delete(key.to_vec());
+            }
+            std::ops::ControlFlow::Continue(())
+        };
+        self.state.scan(&[], &mut visit).unwrap();
+        self.state.commit(&erased);
+        erased.iter().count()
     }
 
     fn reopened(&self) -> Engine {

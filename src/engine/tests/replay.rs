@@ -55,6 +55,7 @@ proptest! {
         let run = |commands: &[Command]| {
             let mut shard = Shard::with_docs(3, Distance::Cosine);
             commands.iter().for_each(|command| { shard.run(command); });
+            shard.clear_away();
             shard
         };
         let (first, second) = (run(&first), run(&second));
