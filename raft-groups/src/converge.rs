@@ -10,6 +10,7 @@ use openraft::raft::Precondition;
 use tokio::time::{Instant, timeout_at};
 
 use crate::membership::{Step, can_take_over, next_step};
+use crate::mutants::{Mutant, is_planted};
 use crate::types::{LogId, Node, Types};
 use crate::{Group, Machine, NodeId, Role, WriteError};
 
@@ -62,9 +63,10 @@ impl<M: Machine> Group<M> {
         last_membership_log_id: Option<LogId>,
         deadline: Instant,
     ) -> Result<(), WriteError> {
-        let unchanged = Precondition::LastMembershipLogId { last_membership_log_id };
+        let unchanged = (!is_planted(Mutant::ChangesMembersBlindly))
+            .then_some(Precondition::LastMembershipLogId { last_membership_log_id });
         let unknown = |reason: String| Err(WriteError::Indeterminate { reason });
-        match timeout_at(deadline, self.raft().change_membership_if(change, retain, [unchanged])).await {
+        match timeout_at(deadline, self.raft().change_membership_if(change, retain, unchanged)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(RaftError::APIError(error))) => Err(refused(error)),
             Ok(Err(RaftError::Fatal(error))) => unknown(error.to_string()),
@@ -78,5 +80,30 @@ fn refused(error: ClientWriteError<Types>) -> WriteError {
         ClientWriteError::ForwardToLeader(forward) => WriteError::NotLeader { leader: forward.leader_id },
         ClientWriteError::LogEntryDiscarded(_) => WriteError::Indeterminate { reason: "the leader changed".to_owned() },
         ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_) => WriteError::Busy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutants::plant;
+    use crate::testing::{later, settings, simulate, start, write_somewhere};
+
+    /// A change that was chosen for members that have changed since; what came of it.
+    async fn outdated_change() -> Result<(), WriteError> {
+        let cluster = start(1, 3, settings()).await;
+        let leader = write_somewhere(&cluster, &[], 1).await;
+        let group = cluster.group(leader).expect("runs");
+        let chosen_for = *group.raft().metrics().borrow_watched().membership_config.log_id();
+        let learner = |node| ChangeMembers::AddNodes([(node, EmptyNode::new())].into());
+        group.change(learner(8), true, chosen_for, later()).await.expect("they are what they were");
+        group.change(learner(9), true, chosen_for, later()).await
+    }
+
+    #[test]
+    fn members_that_have_changed_since_are_left_as_they_are() {
+        assert_eq!(simulate(outdated_change()), Err(WriteError::Busy));
+        let _planted = plant(Mutant::ChangesMembersBlindly);
+        assert_eq!(simulate(outdated_change()), Ok(()), "the planted bug changes them");
     }
 }

@@ -72,6 +72,16 @@ pub enum Mutant {
     PromisesItsOwn,
     /// A restarted node waits for promises of its present settings, and not for longer ones that it gave before.
     ForgetsLongPromises,
+    /// A leader uses its whole lease, as if no follower's clock ran faster than its own.
+    LeaseIsPromise,
+    /// What was cut off the log before a snapshot is installed may come back under it.
+    LeavesCutEntries,
+    /// What a leader of before had committed counts as what is committed now.
+    EarlierTermIsFresh,
+    /// A change of members is carried out whatever they are by then.
+    ChangesMembersBlindly,
+    /// A log and a state that contradict each other are opened together.
+    TrustsTogether,
     /// A survivor of last resort is judged by the membership that it knows itself.
     JudgesByItself,
     /// Two halves of a membership are judged as one set of voters.

@@ -69,7 +69,7 @@ impl RaftSettings {
 
     /// How long after a majority's answer a leader serves reads by itself.
     pub(crate) fn lease(&self) -> Duration {
-        self.election_max.mul_f64(LEASE_MARGIN)
+        self.election_max.mul_f64(if is_planted(Mutant::LeaseIsPromise) { 1.0 } else { LEASE_MARGIN })
     }
 
     /// How long a follower may take over what it must store before it answers. One that syncs slowly is not a dead one; but

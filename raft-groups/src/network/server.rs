@@ -67,7 +67,9 @@ impl<M: Machine> Answer for Replica<M> {
         match request {
             Request::Append(rpc) => {
                 let (at, term) = (Instant::now(), rpc.vote.leader_id.term);
-                let committed = rpc.leader_commit.filter(|committed| committed.leader_id.term == term);
+                let committed = rpc
+                    .leader_commit
+                    .filter(|committed| committed.leader_id.term == term || is_planted(Mutant::EarlierTermIsFresh));
                 if let Err(error) = self.check_against(&rpc).await {
                     tracing::warn!(group = %self.peers.group, %error, "a leader's entries are not taken");
                     return stopped();

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use openraft::raft::AppendEntriesRequest;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 
 use super::*;
 use crate::network::server::Answer as _;
 use crate::network::wire::{Refusal, Reply, Request};
-use crate::types::Vote;
+use crate::types::{LogId, Vote};
 
 /// A follower hears from a second leader of its leader's term; what it answers, and whether it goes on in a new term.
 async fn second_leader(seed: u64) -> (Reply, bool) {
@@ -39,4 +39,33 @@ fn nothing_is_taken_from_a_second_leader_of_one_term_and_a_new_term_begins() {
     let is_refused = |reply: &Reply| matches!(reply, Reply::Refused(Refusal::OtherLeader { .. }));
     let is_unseen = |seed| matches!(simulate(second_leader(seed)), (reply, false) if !is_refused(&reply));
     assert!((0..10).all(is_unseen), "the planted bug is not to be seen");
+}
+
+/// A follower that has heard nothing for a while gets a message of a new leader, which has committed nothing of its own
+/// term: how old the follower takes its state to be.
+async fn contact_with_a_new_leader(seed: u64) -> Option<Duration> {
+    let cluster = start(seed, 3, settings()).await;
+    let leader = write_somewhere(&cluster, &[], 1).await;
+    let [follower, new] = others(&cluster, leader)[..] else { panic!("three nodes") };
+    let (group, leads) = (cluster.group(follower).expect("runs"), cluster.group(leader).expect("runs"));
+    group.wait_applied(leads.status().applied, later()).await.expect("follows");
+    cluster.net.isolate(follower, others(&cluster, follower));
+    sleep(QUIET).await;
+    let (term, applied) = (group.status().term, group.status().applied);
+    let (vote, committed) = (Vote::new_committed(term + 1, new), LogId::new_term_index(term, applied));
+    let rpc = AppendEntriesRequest { vote, prev_log_id: None, leader_commit: Some(committed), entries: Vec::new() };
+    let reply = Arc::clone(group.replica()).answer(Request::Append(rpc), Duration::ZERO).await;
+    assert!(matches!(reply, Reply::Append(AppendEntriesResponse::Success)), "{reply:?}");
+    group.status().leader_contact
+}
+
+/// Longer than messages are on their way, and shorter than a follower waits before it stands itself.
+const QUIET: Duration = Duration::from_millis(150);
+
+#[test]
+fn a_leader_that_has_committed_nothing_yet_makes_no_state_fresh() {
+    let is_fresh = |seed| simulate(contact_with_a_new_leader(seed)).is_some_and(|age| age < QUIET / 2);
+    assert!(!(0..10).any(is_fresh), "what it has heard of is of an earlier term");
+    let _planted = plant(Mutant::EarlierTermIsFresh);
+    assert!((0..10).all(is_fresh), "the planted bug is not to be seen");
 }
