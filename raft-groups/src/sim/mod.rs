@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 pub use self::invariants::{Invariants, Sightings};
 use crate::network::faults::Faults;
 use crate::network::sim::{SimNet, Weather};
-use crate::storage::sim_disk::SimDisk;
+use crate::storage::sim_disk::{DiskCopy, SimDisk};
 use crate::{
     Disk, Group, GroupId, Host, Identity, Machine, NodeId, OpenError, RaftSettings, Role, StoppedNode, seed_this_thread,
 };
@@ -80,7 +80,18 @@ pub struct SimNode<M: Machine> {
     /// The disk of the machine's state.
     pub state: SimDisk,
     running: Option<(Host, Group<M>)>,
-    lives: u64,
+    /// How often it was started.
+    starts: u64,
+    /// The same as its directory has it, which may have gone back.
+    life: u64,
+}
+
+/// An older copy of all that a node's directory holds.
+#[derive(Debug, Clone)]
+pub struct NodeCopy {
+    log: DiskCopy,
+    state: DiskCopy,
+    life: u64,
 }
 
 /// What is looked at after every message.
@@ -110,7 +121,7 @@ impl<M: Machine> SimCluster<M> {
         let net = SimNet::new(plan.seed, plan.weather);
         let node = |id| {
             let disk = |salt| SimDisk::new(plan.seed.wrapping_mul(31).wrapping_add(id * 2 + salt));
-            (id, SimNode { log: disk(0), state: disk(1), running: None, lives: 0 })
+            (id, SimNode { log: disk(0), state: disk(1), running: None, starts: 0, life: 0 })
         };
         let nodes: BTreeMap<_, _> = (1..=plan.founders + plan.spares).map(node).collect();
         let watched = Arc::new(Mutex::new(Watched { groups: BTreeMap::new(), invariants: Invariants::default() }));
@@ -208,7 +219,11 @@ impl<M: Machine> SimCluster<M> {
     /// Where what they hold is damaged.
     pub async fn stopped(&self, id: NodeId) -> Result<StoppedNode, OpenError> {
         let node = &self.nodes[&id];
-        StoppedNode::open(identity(id), Disk::simulated(&node.log, &node.state, self.plan.seed, SYNC_DELAY)).await
+        StoppedNode::open(
+            identity(id, node.life, node.starts),
+            Disk::simulated(&node.log, &node.state, self.plan.seed, SYNC_DELAY),
+        )
+        .await
     }
 
     /// Gives a node settings of its own, from its next start on.
@@ -221,23 +236,56 @@ impl<M: Machine> SimCluster<M> {
     /// # Errors
     /// Where what its disks hold is damaged.
     pub async fn restart(&mut self, id: NodeId) -> Result<(), OpenError> {
+        let group = self.start_node(id).await?;
+        self.watched.lock().groups.insert(id, group);
+        Ok(())
+    }
+
+    /// A copy of what a stopped node's directory holds.
+    pub fn copy(&self, id: NodeId) -> NodeCopy {
+        let node = &self.nodes[&id];
+        NodeCopy { log: node.log.copy(), state: node.state.copy(), life: node.life }
+    }
+
+    /// Starts a stopped node on an older copy of its directory. What it has forgotten is not held against it.
+    ///
+    /// # Errors
+    /// Where what the copy holds is damaged.
+    pub async fn restart_from(&mut self, id: NodeId, copy: &NodeCopy) -> Result<(), OpenError> {
         let node = self.nodes.get_mut(&id).expect("a node of this cluster");
-        let seed = self.plan.seed.wrapping_add(id << 32).wrapping_add(node.lives);
-        let is_new = node.lives == 0;
-        node.lives += 1;
+        node.log.restore(&copy.log);
+        node.state.restore(&copy.state);
+        node.life = copy.life;
+        self.start_node(id).await.map(drop)
+    }
+
+    /// Returns `true` if a running node has learnt within `patience` that others have seen a later life of it.
+    pub async fn is_overtaken(&self, id: NodeId, patience: Duration) -> bool {
+        match &self.nodes[&id].running {
+            Some((host, _)) => tokio::time::timeout(patience, host.overtaken()).await.is_ok(),
+            None => false,
+        }
+    }
+
+    async fn start_node(&mut self, id: NodeId) -> Result<Group<M>, OpenError> {
+        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+        let seed = self.plan.seed.wrapping_add(id << 32).wrapping_add(node.starts);
+        let is_new = node.starts == 0;
+        node.starts += 1;
+        node.life += 1;
         let disk = Disk::simulated(&node.log, &node.state, seed, SYNC_DELAY);
         let rate = self.plan.clock_rates.get(&id).copied().unwrap_or(1.0);
         let settings = self.plan.own_settings.get(&id).unwrap_or(&self.plan.settings);
         let (settings, transport) = (on_clock(settings, rate), self.net.transport(id));
-        let host = Host::open(identity(id), settings, disk, transport, Faults::default(), is_new).await?;
+        let who = identity(id, node.life, node.starts);
+        let host = Host::open(who, settings, disk, transport, Faults::default(), is_new).await?;
         let group = match id <= self.plan.founders {
             true => host.open_group(Self::GROUP, M::Setup::default()).await?,
             false => host.open_newcomer(Self::GROUP, M::Setup::default()).await?,
         };
         self.net.join(host.clone());
-        self.watched.lock().groups.insert(id, group.clone());
-        node.running = Some((host, group));
-        Ok(())
+        node.running = Some((host, group.clone()));
+        Ok(group)
     }
 }
 
@@ -259,6 +307,8 @@ fn on_clock(settings: &RaftSettings, rate: f64) -> RaftSettings {
     }
 }
 
-fn identity(node: NodeId) -> Identity {
-    Identity { cluster: [1; 16], node, incarnation: [node as u8; 16], life: crate::Life::default() }
+/// Who a node is in the life that its directory counts, at one of its starts.
+fn identity(node: NodeId, number: u64, start: u64) -> Identity {
+    let life = crate::Life { number, start: [start as u8; 16] };
+    Identity { cluster: [1; 16], node, incarnation: [node as u8; 16], life }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What must be seen.
-pub const EXPECTED: [&str; 25] = [
+pub const EXPECTED: [&str; 28] = [
     "an election",
     "a snapshot installed",
     "a log purged",
@@ -22,6 +22,9 @@ pub const EXPECTED: [&str; 25] = [
     "a full disk freed",
     "a flipped bit refused",
     "a torn tail refused",
+    "a hung disk",
+    "an older copy refused",
+    "other settings",
     "a member added",
     "a member removed",
     "an erased replica back",

@@ -1,5 +1,6 @@
 //! What the nemesis does: one fault at a time out of many shapes, never more than the protocol promises to bear.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -9,8 +10,11 @@ use tokio::time::sleep;
 use super::world::World;
 use crate::storage::keys::LogKey;
 use crate::storage::sim_disk::Fault as DiskFault;
-use crate::testing::Cluster;
-use crate::{NodeId, OpenError};
+use crate::testing::{Cluster, snapshot_storm};
+use crate::{NodeId, OpenError, RaftSettings};
+
+/// By when a node must have learnt that its directory is an older copy.
+const OVERTAKEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// The shapes of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,12 @@ pub enum Fault {
     SlowNetwork,
     /// A node's disk takes long to sync.
     SlowDisk,
+    /// A node's disk hangs: its syncs end after several elections.
+    HungDisk,
+    /// A node's directory goes back to an older copy while it is down.
+    RolledBack,
+    /// A node is started again with other timeouts.
+    OtherSettings,
     /// A node's disk fails to sync, once.
     FailedSync,
     /// A node's disk is full for a while.
@@ -50,7 +60,7 @@ pub enum Fault {
 }
 
 /// How often each is drawn, relative to the others.
-const SHAPES: [(Fault, u32); 16] = [
+const SHAPES: [(Fault, u32); 19] = [
     (Fault::Isolate, 3),
     (Fault::Unheard, 2),
     (Fault::Deaf, 2),
@@ -61,6 +71,9 @@ const SHAPES: [(Fault, u32); 16] = [
     (Fault::CrashAll, 2),
     (Fault::SlowNetwork, 1),
     (Fault::SlowDisk, 1),
+    (Fault::HungDisk, 1),
+    (Fault::RolledBack, 1),
+    (Fault::OtherSettings, 1),
     (Fault::FailedSync, 1),
     (Fault::FullDisk, 1),
     (Fault::FlippedBit, 1),
@@ -94,7 +107,10 @@ impl World {
             Fault::Crash => self.crash(&[victim]).await,
             Fault::CrashAll => self.crash(&self.cluster.ids()).await,
             Fault::SlowNetwork => self.slow_network(),
-            Fault::SlowDisk => self.slow_disk(victim),
+            Fault::SlowDisk => self.slow_disk(victim, 100..500),
+            Fault::HungDisk => self.slow_disk(victim, 3_000..8_000),
+            Fault::RolledBack => self.roll_back(victim).await,
+            Fault::OtherSettings => self.change_settings(victim).await,
             Fault::FailedSync => self.fail_disk(victim, DiskFault::SyncOnce),
             Fault::FullDisk => self.fail_disk(victim, DiskFault::Full),
             Fault::FlippedBit | Fault::TornTail => self.damage(victim, fault).await,
@@ -142,8 +158,12 @@ impl World {
         self.cluster.net.set_weather(crate::network::sim::Weather { delay, ..weather });
     }
 
-    fn slow_disk(&mut self, victim: NodeId) {
-        let by = Duration::from_millis(self.rng.random_range(100..500));
+    fn slow_disk(&mut self, victim: NodeId, ms: Range<u64>) {
+        let hangs = ms.start > 1000;
+        let by = Duration::from_millis(self.rng.random_range(ms));
+        if hangs {
+            self.coverage.saw("a hung disk");
+        }
         let node = self.cluster.node(victim);
         node.log.slow_down(by);
         node.state.slow_down(by);
@@ -180,6 +200,40 @@ impl World {
             }
         }
         self.retire(victim, spare);
+    }
+
+    /// Starts a node on an older copy of its directory. The others have seen a later life of it, so it must learn that it is
+    /// overtaken, and take no part until it is stopped. Nobody reads from it: before it learns of it, it cannot know better.
+    async fn roll_back(&mut self, victim: NodeId) {
+        let Some(spare) = self.replacement(victim) else { return };
+        self.crash(&[victim]).await;
+        let copy = self.cluster.copy(victim);
+        if let Err(error) = self.cluster.restart(victim).await {
+            return self.problem("recovery", format!("node {victim} does not open after a crash: {error}"));
+        }
+        self.open_doors();
+        let meanwhile = self.rng.random_range(1_000..2_500);
+        sleep(Duration::from_millis(meanwhile)).await;
+        self.crash(&[victim]).await;
+        if let Err(error) = self.cluster.restart_from(victim, &copy).await {
+            return self.problem("lives", format!("node {victim} does not open on an older copy: {error}"));
+        }
+        match self.cluster.is_overtaken(victim, OVERTAKEN_WITHIN).await {
+            true => self.coverage.saw("an older copy refused"),
+            false => self.problem("lives", format!("node {victim} takes part on an older copy of its directory")),
+        }
+        self.crash(&[victim]).await;
+        self.retire(victim, spare);
+    }
+
+    /// Starts a node again with timeouts of its own: all the while nodes are changed one by one.
+    async fn change_settings(&mut self, victim: NodeId) {
+        let slower = self.rng.random_range(1..4);
+        let RaftSettings { election_min, election_max, .. } = snapshot_storm();
+        let (election_min, election_max) = (election_min * slower, election_max * slower);
+        self.cluster.set_settings(victim, RaftSettings { election_min, election_max, ..snapshot_storm() });
+        self.crash(&[victim]).await;
+        self.coverage.saw("other settings");
     }
 
     async fn hand_over(&mut self, to: NodeId) {

@@ -46,7 +46,7 @@ fn one_replica_answering_for_all() {
 
 #[test]
 fn leases_that_are_taken_for_granted() {
-    must_be_caught(Mutant::LeaseUnchecked, 20, &CLIENTS);
+    must_be_caught(Mutant::LeaseUnchecked, 100, &CLIENTS);
 }
 
 #[test]
@@ -63,7 +63,13 @@ fn reads_before_an_entry_of_the_own_term() {
 /// openraft notices that a follower lacks what it is said to have, and gives up; or it does not, and entries are lost.
 #[test]
 fn commits_by_a_minority() {
-    must_be_caught(Mutant::SilenceIsConsent, 10, &["invariant", "stop"]);
+    must_be_caught(Mutant::SilenceIsConsent, 60, &["invariant", "stop"]);
+}
+
+/// What an older copy has forgotten is voted for, acknowledged or shown anew; or it is not refused, which is wrong by itself.
+#[test]
+fn older_copies_that_take_part() {
+    must_be_caught(Mutant::IgnoresLives, 100, &["lives", "invariant", "linearizability", "session"]);
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl World {
         world
     }
 
-    fn open_doors(&self) {
+    pub fn open_doors(&self) {
         self.doors.open(self.cluster.groups().map(|(id, group)| (id, group.clone())).collect());
     }
 

@@ -28,6 +28,10 @@ pub struct SimStore {
     life: u64,
 }
 
+/// What a [`SimDisk`] held at some time.
+#[derive(Debug, Clone)]
+pub struct DiskCopy(Pairs);
+
 struct Inner {
     life: u64,
     durable: Pairs,
@@ -80,6 +84,19 @@ impl SimDisk {
         inner.batches_lost += (unsynced.len() - kept) as u64;
         inner.visible = inner.durable.clone();
         inner.armed = None;
+    }
+
+    /// A copy of what is durable, as a backup takes it of a disk that nobody writes to.
+    pub fn copy(&self) -> DiskCopy {
+        DiskCopy(self.0.lock().durable.clone())
+    }
+
+    /// Puts a copy in the place of all that the disk holds. What has it open has lost it.
+    pub fn restore(&self, copy: &DiskCopy) {
+        let mut inner = self.0.lock();
+        inner.life += 1;
+        inner.unsynced.clear();
+        (inner.durable, inner.visible) = (copy.0.clone(), copy.0.clone());
     }
 
     /// Makes the disk fail as `fault` says; `None` heals it.
