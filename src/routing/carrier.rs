@@ -139,7 +139,7 @@ fn understood(status: StatusCode, bytes: &[u8]) -> RpcResult {
         }
         other => return Err(RpcError::Lost { reason: format!("it answered {other}") }),
     }
-    match postcard::from_bytes(bytes) {
+    match wire::decode_response(bytes) {
         Ok(RouteResponse::Answers(answers)) => Ok(answers),
         Ok(RouteResponse::WrongDoor { .. }) => Err(RpcError::WrongDoor),
         Err(error) => Err(RpcError::Unintelligible { reason: error.to_string() }),

@@ -60,7 +60,7 @@ async fn serve(State(door): State<PeerDoor>, body: Bytes) -> Response {
 }
 
 fn answer(status: StatusCode, response: &RouteResponse) -> Response {
-    match postcard::to_stdvec(response) {
+    match wire::encode_response(response) {
         Ok(bytes) => (status, bytes).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

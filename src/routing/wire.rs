@@ -1,5 +1,9 @@
-//! A request between nodes as bytes. A query that several calls share, as one search does in all shards of a node, is
-//! there once, and is one again on the other side.
+//! Requests and responses between nodes as bytes. A query that several calls share, as one search does in all shards of a
+//! node, is there once, and is one again on the other side.
+//!
+//! ```text
+//! message   version, u8   the message in postcard   what a later release added: skipped
+//! ```
 
 use std::sync::Arc;
 
@@ -8,8 +12,11 @@ use raft_groups::{GroupId, NodeId, ReadMode};
 use serde::{Deserialize, Serialize};
 
 use super::LogPoint;
-use super::rpc::{Call, Query, RouteRequest};
+use super::rpc::{Call, Query, RouteRequest, RouteResponse};
 use crate::engine::Lifetime;
+
+/// The version of the messages that are sent, and the only one that is read.
+const VERSION: u8 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct Packed {
@@ -66,7 +73,41 @@ pub(super) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
         });
     }
     let packed = Packed { cluster, from, to, timeout_ms, queries, calls: calls_packed };
-    postcard::to_extend(&packed, Vec::with_capacity(bytes)).map_err(|error| error.to_string())
+    frame(&packed, bytes)
+}
+
+/// The bytes of a response.
+///
+/// # Errors
+/// Why it has no binary form.
+pub(super) fn encode_response(response: &RouteResponse) -> Result<Vec<u8>, String> {
+    frame(response, 256)
+}
+
+/// The response in these bytes.
+///
+/// # Errors
+/// What is wrong with them.
+pub(super) fn decode_response(bytes: &[u8]) -> Result<RouteResponse, String> {
+    unframe(bytes)
+}
+
+fn frame<T: Serialize>(message: &T, bytes: usize) -> Result<Vec<u8>, String> {
+    let mut framed = Vec::with_capacity(bytes);
+    framed.push(VERSION);
+    postcard::to_extend(message, framed).map_err(|error| error.to_string())
+}
+
+fn unframe<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+    match bytes.split_first() {
+        Some((&VERSION, message)) => {
+            postcard::take_from_bytes(message).map(|(message, _)| message).map_err(|error| error.to_string())
+        }
+        Some((version, _)) => {
+            Err(format!("it is of version {version}, and not of {VERSION}; run one release of Quiver on all nodes"))
+        }
+        None => Err("it is empty".to_owned()),
+    }
 }
 
 /// The request in these bytes.
@@ -74,8 +115,7 @@ pub(super) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
 /// # Errors
 /// What is wrong with them.
 pub(super) fn decode(bytes: &[u8]) -> Result<RouteRequest, String> {
-    let packed: Packed = postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
-    let Packed { cluster, from, to, timeout_ms, queries, calls } = packed;
+    let Packed { cluster, from, to, timeout_ms, queries, calls } = unframe::<Packed>(bytes)?;
     let unpack = |call| {
         Ok(match call {
             PackedCall::Write { group, command, everywhere, lifetime } => {
@@ -142,7 +182,18 @@ mod tests {
         };
         let packed =
             Packed { cluster: [0; 16], from: None, to: 1, timeout_ms: 1, queries: vec![count(1)], calls: vec![read] };
-        assert!(decode(&postcard::to_stdvec(&packed).unwrap()).is_err());
+        assert!(decode(&frame(&packed, 0).unwrap()).is_err());
+    }
+
+    #[test]
+    fn what_a_later_release_adds_is_skipped_and_another_version_is_named() {
+        let tail = |bytes: Vec<u8>| [&bytes[..], b"a later member"].concat();
+        assert_eq!(decode(&tail(encode(request()).unwrap())).unwrap(), request());
+        let wrong_door = RouteResponse::WrongDoor { cluster: [3; 16], node: 4 };
+        assert_eq!(decode_response(&tail(encode_response(&wrong_door).unwrap())).unwrap(), wrong_door);
+        let mut other = encode(request()).unwrap();
+        other[0] = VERSION + 1;
+        assert!(decode(&other).unwrap_err().contains("version 2"));
     }
 
     proptest! {
