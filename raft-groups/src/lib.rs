@@ -43,6 +43,7 @@ pub use ids::{GroupId, NodeId};
 pub use lives::Life;
 pub use machine::{BrokenInvariant, Changes, Garbage, Machine, MemoryState, Position, StateReader, Visit};
 pub use membership::{Step, next_step};
+pub use promise::LONGEST as LONGEST_PROMISE;
 pub use recovery::{StoppedNode, StoredReplica, recoveries};
 pub use runtime::seed_this_thread;
 pub use settings::RaftSettings;

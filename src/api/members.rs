@@ -112,6 +112,32 @@ pub struct SetLabels {
     pub labels: BTreeMap<String, String>,
 }
 
+/// `GET /quiver/v1/timings`: the timings of consensus, the same on all nodes of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// How often an idle leader proves that it is alive, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// Shortest silence after which a follower stands for election, in milliseconds.
+    pub election_min_ms: u64,
+    /// Longest such silence, in milliseconds.
+    pub election_max_ms: u64,
+}
+
+/// `PUT /quiver/v1/timings`: what is absent stays as it is. Nodes take the timings on when they are started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetTimings {
+    /// See [`Timings::heartbeat_ms`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u64>,
+    /// See [`Timings::election_min_ms`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub election_min_ms: Option<u64>,
+    /// See [`Timings::election_max_ms`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub election_max_ms: Option<u64>,
+}
+
 /// `POST /quiver/v1/shards/{shard}/move`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

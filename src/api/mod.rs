@@ -35,7 +35,7 @@ pub use index::{Index, IndexKind, Quantization};
 pub use level::Level;
 pub use members::{
     AddNode, Change, Member, Members, MoveReplica, OperationRow, Operations, Plan, PlannedMove, ReplicaState,
-    SetLabels, ShardDetail, TransferLeader,
+    SetLabels, SetTimings, ShardDetail, Timings, TransferLeader,
 };
 pub use points::{Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult};
 pub use search::{

@@ -43,10 +43,10 @@ pub struct ServerArgs {
     /// Copies of each shard in a new cluster [default: 3, or the number of nodes where that is less].
     #[arg(long, env = "QUIVER_REPLICATION_FACTOR", value_name = "N")]
     pub replication_factor: Option<usize>,
-    /// How often an idle leader proves that it is alive, in milliseconds [default: 150].
+    /// How often an idle leader of a new cluster proves that it is alive, in milliseconds [default: 150].
     #[arg(long, env = "QUIVER_HEARTBEAT_MS", value_name = "MS")]
     pub heartbeat_ms: Option<u64>,
-    /// Shortest silence after which a follower stands for election, in milliseconds [default: 500].
+    /// Shortest silence after which a follower of a new cluster stands for election, in milliseconds [default: 500].
     #[arg(long, env = "QUIVER_ELECTION_MIN_MS", value_name = "MS")]
     pub election_min_ms: Option<u64>,
     /// Longest such silence, in milliseconds [default: 1000].
@@ -215,6 +215,9 @@ impl ServerArgs {
             ("--join", self.join.is_some()),
             ("--shards", self.shards.is_some()),
             ("--replication-factor", self.replication_factor.is_some()),
+            ("--heartbeat-ms", self.heartbeat_ms.is_some()),
+            ("--election-min-ms", self.election_min_ms.is_some()),
+            ("--election-max-ms", self.election_max_ms.is_some()),
         ];
         given.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag).collect()
     }
@@ -266,9 +269,10 @@ impl ServerSettings {
                 format!("{copies} is out of range: choose 1 to 7"),
             ));
         }
-        if self.heartbeat.is_zero() || self.heartbeat * 2 > self.election_min {
+        if self.heartbeat < Duration::from_millis(10) || self.heartbeat * 3 > self.election_min {
             let reason = format!(
-                "a follower would take one late heartbeat for a dead leader: keep it above 0 and at most half of --election-min-ms ({} ms)",
+                "a follower would take a late heartbeat for a dead leader: keep it at 10 or above, and at most a third of \
+                 --election-min-ms ({} ms)",
                 self.election_min.as_millis()
             );
             return Err(ConfigError::invalid("--heartbeat-ms", reason));
@@ -276,6 +280,9 @@ impl ServerSettings {
         if self.election_max <= self.election_min {
             let reason = "must exceed --election-min-ms: elections need different patience to be decided";
             return Err(ConfigError::invalid("--election-max-ms", reason));
+        }
+        if self.election_max > Duration::from_secs(60) {
+            return Err(ConfigError::invalid("--election-max-ms", "must not be above 60000: lower it"));
         }
         if self.node_lost_after < self.election_max * 2 {
             let reason = format!(

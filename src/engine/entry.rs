@@ -10,8 +10,7 @@
 //! |---|---|
 //! | 3 | the time, `u64` little-endian; the command |
 //! | 4 | the time; who named the write, `u8`; born, `u64`; lasts, `u32`; the command |
-//! | 1, 2 | it is the command's own: no time was given |
-//! | greater | a newer release wrote it |
+//! | any other | it is the command's own: no time was given. No command begins with 3 or 4 |
 //!
 //! A release that changes what a command means, or adds one, raises the first byte of the command: an older replica then
 //! stops instead of doing something else than the newer ones.

@@ -38,6 +38,7 @@ mod search;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod timings;
 mod writes;
 
 use axum::Router;
@@ -111,6 +112,7 @@ fn cluster_routes() -> Router<GatewayState> {
         .route("/quiver/v1/shards/{shard}/move", post(operations::move_replica))
         .route("/quiver/v1/shards/{shard}/leader", post(operations::transfer_leader))
         .route("/quiver/v1/rebalance", post(operations::rebalance))
+        .route("/quiver/v1/timings", get(timings::show).put(timings::set))
         .route("/quiver/v1/operations", get(operations::list))
         .route("/quiver/v1/operations/{operation_id}", get(operations::show).delete(operations::cancel))
 }

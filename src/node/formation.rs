@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::placement::{ClusterMap, FormationError, NodeEntry, NodeName, NodeState, form};
+use crate::placement::{ClusterMap, FormationError, NodeEntry, NodeName, NodeState, RaftTimings, form};
 
 /// A joiner that has not asked for so long is gone, and does not count.
 const JOINER_PATIENCE: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ impl JoinRequest {
         let (name, host, peer_addr) = (self.name.clone(), self.host.clone(), self.peer_addr.clone());
         let (incarnation, port) = (*self.incarnation.as_bytes(), self.port);
         let (state, labels) = (NodeState::Member, BTreeMap::new());
-        NodeEntry { name, incarnation, host, port, peer_addr, state, labels }
+        NodeEntry { name, incarnation, host, port, peer_addr, state, labels, life: 0 }
     }
 }
 
@@ -75,6 +75,7 @@ pub(super) struct Plan {
     pub nodes: usize,
     pub shards: u32,
     pub replication_factor: Option<usize>,
+    pub timings: RaftTimings,
 }
 
 /// Answers joiners, and on the forming node waits for enough of them.
@@ -106,7 +107,8 @@ impl Formation {
             if let Some(others) = self.present(plan.nodes) {
                 let nodes = (1..).zip(std::iter::once(me.entry()).chain(others)).collect();
                 let copies = plan.replication_factor.unwrap_or(DEFAULT_REPLICAS);
-                return form(*Uuid::new_v4().as_bytes(), nodes, plan.shards, copies);
+                let map = form(*Uuid::new_v4().as_bytes(), nodes, plan.shards, copies)?;
+                return Ok(ClusterMap { timings: Some(plan.timings), ..map });
             }
             changed.await;
         }
@@ -174,7 +176,7 @@ mod tests {
     }
 
     fn plan(nodes: usize) -> Plan {
-        Plan { nodes, shards: 8, replication_factor: None }
+        Plan { nodes, shards: 8, replication_factor: None, timings: RaftTimings::default() }
     }
 
     fn gathering(me: &JoinRequest, nodes: usize) -> (Arc<Formation>, tokio::task::JoinHandle<ClusterMap>) {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::NodeError;
 use super::data_dir::{IDENTITY, replace};
-use crate::placement::{ClusterMap, NodeName};
+use crate::placement::{ClusterMap, NodeName, RaftTimings};
 
 /// Version of the file and of everything beside it. A directory of another version in [`OLDEST`] and up opens, and is
 /// marked with this one before anything else in it is written, so that an older build refuses it from then on.
@@ -50,6 +50,9 @@ pub(super) struct Membership {
     /// URLs of the nodes it last knew: those of the first map may all be gone when it starts again.
     #[serde(default)]
     pub seeds: Vec<String>,
+    /// The cluster's timings as it last knew them, which it takes on when it starts; `None` where they are not the cluster's.
+    #[serde(default)]
+    pub timings: Option<RaftTimings>,
     /// Groups that go on with this node alone, by the operator's order, and of which the map does not know it yet.
     #[serde(default)]
     pub recovered: BTreeSet<GroupId>,
@@ -58,7 +61,8 @@ pub(super) struct Membership {
 impl Membership {
     /// The place of a node that has done nothing yet.
     pub fn new(cluster: Uuid, node: NodeId, first_map: ClusterMap) -> Self {
-        Self { cluster, node, first_map, started: false, seeds: Vec::new(), recovered: BTreeSet::new() }
+        let (timings, seeds, recovered) = (first_map.timings, Vec::new(), BTreeSet::new());
+        Self { cluster, node, first_map, started: false, seeds, timings, recovered }
     }
 }
 

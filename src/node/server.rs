@@ -27,7 +27,7 @@ use super::walker::Walker;
 use super::{NodeError, map_feed, replicas, steward};
 use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
-use crate::placement::{ClusterMap, NodeName};
+use crate::placement::{ClusterMap, NodeName, RaftTimings};
 use crate::routing::{LocalGroups, MapCell, NodeCarrier, PeerDoor, Pool, Router, Service, peer_router};
 
 /// Runs a node until SIGTERM or Ctrl-C. Prints one line on stdout once it serves HTTP, which is before it has a
@@ -147,7 +147,8 @@ impl Frame {
         self.open_replicas(&host, dir, &member).await;
         tokio::spawn(local::watch_ready(self.node.clone()));
         tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
-        tokio::spawn(steward::announce(me, member.node, self.router.clone(), self.map.clone()));
+        let life = (identity.identity.life.number, dir.path().to_owned());
+        tokio::spawn(steward::announce(me, member.node, life, self.router.clone(), self.map.clone()));
         let (groups, router, map) = (self.node.groups.clone(), self.router.clone(), self.map.clone());
         tokio::spawn(async move {
             let identity = steward::tell_of_recovery(identity, member.node, groups, router, map.clone()).await;
@@ -166,7 +167,7 @@ impl Frame {
     ) -> Result<Membership, NodeError> {
         let member = match identity.identity.member.clone() {
             Some(member) => {
-                warn_of_ignored(settings, &member.first_map);
+                warn_of_ignored(settings, &member);
                 member
             }
             None => {
@@ -175,6 +176,7 @@ impl Frame {
                 let member = Membership::new(cluster, node, first_map);
                 identity.set_member(member.clone())?;
                 tracing::info!(%cluster, node, "this node has a place in a cluster");
+                warn_of_timings(settings, &member);
                 member
             }
         };
@@ -192,7 +194,8 @@ impl Frame {
         match &settings.origin {
             Origin::Bootstrap(nodes) => {
                 let (shards, replication_factor) = (settings.shards, settings.replication_factor);
-                let plan = Plan { nodes: *nodes, shards, replication_factor };
+                let timings = timings_of(settings);
+                let plan = Plan { nodes: *nodes, shards, replication_factor, timings };
                 Ok((1, self.formation.gather(me, plan).await?))
             }
             Origin::Join(url) => match join::ask(url, me).await? {
@@ -218,9 +221,10 @@ impl Frame {
         let transport = HttpTransport::new(self.peers.clone());
         let transport = transport.map_err(|error| NodeError::setup("the peers' HTTP client", error))?;
         let disk = Disk::open(&dir.stores())?;
-        let is_new = !member.started;
+        let (is_new, timings) = (!member.started, member.timings.unwrap_or_else(|| timings_of(settings)));
         let host =
-            Host::open(who, raft_settings(settings), disk, Arc::new(transport), self.faults.clone(), is_new).await?;
+            Host::open(who, raft_settings(settings, timings), disk, Arc::new(transport), self.faults.clone(), is_new)
+                .await?;
         tokio::spawn(steward::end_when_overtaken(host.clone(), dir.path().to_owned()));
         if is_new {
             identity.set_member(Membership { started: true, ..member.clone() })?;
@@ -280,8 +284,11 @@ impl Frame {
 
 /// Says which settings ask for another cluster than the data directory belongs to. Equal ones pass in silence: a service
 /// is started with the same flags each time.
-fn warn_of_ignored(settings: &ServerSettings, map: &ClusterMap) {
+fn warn_of_ignored(settings: &ServerSettings, member: &Membership) {
+    warn_of_timings(settings, member);
+    let map = &member.first_map;
     let differs = |flag: &str| match flag {
+        "--heartbeat-ms" | "--election-min-ms" | "--election-max-ms" => false,
         "--bootstrap" => settings.origin != Origin::Bootstrap(map.nodes.len()),
         "--shards" => settings.shards as usize != map.shards.len(),
         "--replication-factor" => settings.replication_factor.is_some_and(|copies| copies != map.wanted_factor),
@@ -299,11 +306,38 @@ fn warn_of_ignored(settings: &ServerSettings, map: &ClusterMap) {
     }
 }
 
-fn raft_settings(settings: &ServerSettings) -> RaftSettings {
+/// Says which timings are asked for and are not the cluster's.
+fn warn_of_timings(settings: &ServerSettings, member: &Membership) {
+    let (Some(timings), asked) = (member.timings, timings_of(settings)) else { return };
+    let differs = |flag: &str| match flag {
+        "--heartbeat-ms" => asked.heartbeat_ms != timings.heartbeat_ms,
+        "--election-min-ms" => asked.election_min_ms != timings.election_min_ms,
+        "--election-max-ms" => asked.election_max_ms != timings.election_max_ms,
+        _ => false,
+    };
+    for flag in settings.of_new_cluster.iter().filter(|flag| differs(flag)) {
+        tracing::warn!(
+            ?timings,
+            "{flag} is ignored: timings are the cluster's; change them for all nodes by `quiver cluster timings`"
+        );
+    }
+}
+
+/// The timings that a node is started with: a new cluster gets them.
+fn timings_of(settings: &ServerSettings) -> RaftTimings {
+    let millis = |duration: Duration| duration.as_millis() as u64;
+    RaftTimings {
+        heartbeat_ms: millis(settings.heartbeat),
+        election_min_ms: millis(settings.election_min),
+        election_max_ms: millis(settings.election_max),
+    }
+}
+
+fn raft_settings(settings: &ServerSettings, timings: RaftTimings) -> RaftSettings {
     RaftSettings {
-        heartbeat: settings.heartbeat,
-        election_min: settings.election_min,
-        election_max: settings.election_max,
+        heartbeat: timings.heartbeat(),
+        election_min: timings.election_min(),
+        election_max: timings.election_max(),
         snapshot_after: settings.snapshot_after,
         keep_entries: settings.keep_entries,
         snapshot_rate: settings.move_rate,

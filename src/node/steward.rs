@@ -1,10 +1,11 @@
 //! What a node does on its own, every few seconds: sweeps its shards, tells the map where it listens.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{Group, Host, NodeId, Role};
 use tokio::time::Instant;
 
@@ -95,23 +96,28 @@ fn behind<'a>(map: &'a ClusterMap, known: &[CollectionStats]) -> Vec<&'a Collect
 /// have forgotten what it acknowledged, and two processes under one number vote twice.
 pub(super) async fn end_when_overtaken(host: Host, dir: PathBuf) {
     host.overtaken().await;
+    end_as_overtaken(&dir, host.identity().life.number);
+}
+
+fn end_as_overtaken(dir: &Path, life: u64) -> ! {
     let reason =
         "other nodes have seen a later start of this node, or another process runs from a copy of this directory";
     let way_out = "keep the one that is newest and stop the other; where only an older copy is left, remove this node \
                    (`quiver node leave`) and start it anew with an empty --data-dir and --join";
-    tracing::error!(dir = %dir.display(), life = host.identity().life.number, "this process ends: {reason}; {way_out}");
+    tracing::error!(dir = %dir.display(), life, "this process ends: {reason}; {way_out}");
     eprintln!("error: {} cannot take part: {reason}; {way_out}", dir.display());
     std::process::exit(1);
 }
 
-/// Keeps in the map where this node listens: where that has changed since it last ran, and where the map says something
-/// else later, since a copy of this node ran for a moment.
-pub(super) async fn announce(me: JoinRequest, node: NodeId, router: Router, map: MapCell) {
+/// Keeps in the map that this node was started, and where it listens: at each start, and where the map says something else
+/// later, since a copy of this node ran for a moment. Where the map knows of a later start, this process ends.
+pub(super) async fn announce(me: JoinRequest, node: NodeId, (life, dir): (u64, PathBuf), router: Router, map: MapCell) {
     let mut changes = map.watch();
     loop {
         let known = replicas::formed(&map).await;
         match known.nodes.get(&node) {
-            Some(entry) if me.is_at(entry) => {
+            Some(entry) if entry.life > life && !is_planted(Mutant::IgnoresLives) => end_as_overtaken(&dir, life),
+            Some(entry) if me.is_at(entry) && entry.life == life => {
                 if changes.changed().await.is_err() {
                     return;
                 }
@@ -128,9 +134,12 @@ pub(super) async fn announce(me: JoinRequest, node: NodeId, router: Router, map:
             }
         }
         let address = (me.host.clone(), me.port, me.peer_addr.clone());
-        match router.set_address(node, address, Instant::now() + PATIENCE).await {
-            Ok(()) => tracing::info!(host = me.host, port = me.port, "the map has this node's new address"),
-            Err(error) => tracing::warn!(%error, "this node's new address is not in the map yet"),
+        match router.set_address(node, address, life, Instant::now() + PATIENCE).await {
+            Ok(true) => {
+                tracing::info!(host = me.host, port = me.port, life, "the map knows of this start and its address")
+            }
+            Ok(false) => end_as_overtaken(&dir, life),
+            Err(error) => tracing::warn!(%error, "the map does not know of this start yet"),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -174,15 +183,22 @@ pub(super) async fn tell_of_recovery(
     identity
 }
 
-/// Writes down where the cluster's nodes are, whenever that has changed, so that this node finds them after a restart.
+/// Writes down where the cluster's nodes are and what its timings are, whenever that has changed: after a restart this node
+/// finds the others, and takes those on.
 pub(super) async fn remember(mut identity: IdentityFile, map: MapCell) {
     let mut changes = map.watch();
     loop {
-        let seeds = map_feed::urls(&map.get());
-        if let Some(member) = identity.identity.member.clone().filter(|member| member.seeds != seeds)
-            && let Err(error) = identity.set_member(Membership { seeds, ..member })
-        {
-            tracing::warn!(%error, "where the other nodes are is not written down; the next change is another chance");
+        let known = map.get();
+        let (seeds, timings) = (map_feed::urls(&known), known.timings);
+        let differs = |member: &Membership| member.seeds != seeds || timings.is_some() && member.timings != timings;
+        if let Some(member) = identity.identity.member.clone().filter(differs) {
+            let timings = timings.or(member.timings);
+            if timings != member.timings {
+                tracing::warn!("the cluster's timings have changed: this node takes them on when it is started again");
+            }
+            if let Err(error) = identity.set_member(Membership { seeds, timings, ..member }) {
+                tracing::warn!(%error, "what the map says is not written down; the next change is another chance");
+            }
         }
         if changes.changed().await.is_err() {
             return;

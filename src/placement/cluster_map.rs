@@ -5,15 +5,18 @@
 use std::collections::BTreeMap;
 
 use raft_groups::NodeId;
+use raft_groups::mutants::{Mutant, is_planted};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    MetaCommand, MetaReply, NodeName, NodeState, Operation, OperationKind, Placement, ShardId, check_collection_name,
+    MetaCommand, MetaReply, NodeName, NodeState, Operation, OperationKind, Placement, RaftTimings, ShardId,
+    check_collection_name,
 };
 use crate::engine::{CollectionConfig, CollectionId, FieldType, PayloadSchema, validate_schema};
 
 /// Every node, shard and collection of one cluster, at one version.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ClusterMap {
     /// The cluster's identity, chosen when it was formed.
     pub cluster: [u8; 16],
@@ -39,10 +42,15 @@ pub struct ClusterMap {
     pub operations: BTreeMap<u64, Operation>,
     /// The number the next operation gets; never reused.
     pub next_operation: u64,
+    /// The timings of consensus; `None` in a cluster that was formed before they were the cluster's, where each node has
+    /// those that it was started with.
+    #[serde(default)]
+    pub timings: Option<RaftTimings>,
 }
 
 /// One node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct NodeEntry {
     /// The operator's name for it.
     pub name: NodeName,
@@ -58,6 +66,9 @@ pub struct NodeEntry {
     pub state: NodeState,
     /// The operator's labels; `zone` names what fails together, over which replicas are spread.
     pub labels: BTreeMap<String, String>,
+    /// The number of the newest start of it that the map was told of; 0 where it was told of none.
+    #[serde(default)]
+    pub life: u64,
 }
 
 /// One shard.
@@ -86,6 +97,14 @@ pub struct CollectionEntry {
     pub payload_schema: PayloadSchema,
     /// Epoch of the map that last changed its payload schema; 0 if none has.
     pub schema_version: u64,
+}
+
+/// Where a node listens from one of its starts on.
+struct NewAddress {
+    host: String,
+    port: u16,
+    peer_addr: String,
+    life: u64,
 }
 
 impl ClusterMap {
@@ -127,7 +146,13 @@ impl ClusterMap {
             }
             MetaCommand::DropCollection { name, id } => self.drop_collection(&name, id),
             MetaCommand::SetFieldIndex { name, id, field, kind } => self.set_field_index(&name, id, field, kind),
-            MetaCommand::SetAddress { node, host, port, peer_addr } => self.set_address(node, host, port, peer_addr),
+            MetaCommand::SetAddress { node, host, port, peer_addr } => {
+                let life = self.nodes.get(&node).map_or(0, |entry| entry.life);
+                self.set_address(node, NewAddress { host, port, peer_addr, life })
+            }
+            MetaCommand::Announce { node, host, port, peer_addr, life } => {
+                self.set_address(node, NewAddress { host, port, peer_addr, life })
+            }
             MetaCommand::AddNode { entry, at_ms } => self.add_node(entry, at_ms),
             MetaCommand::RemoveNode { node, at_ms } => self.remove_node(node, at_ms),
             MetaCommand::SetDraining { node, draining, at_ms } => self.set_draining(node, draining, at_ms),
@@ -144,10 +169,22 @@ impl ClusterMap {
             MetaCommand::Recover { group, node, at } => self.recover(group, node, at),
             MetaCommand::RecoverMap { node, at } => self.recover_map(node, at),
             MetaCommand::Confirm { group, planned, members, at } => self.confirm(group, planned, members, at),
+            MetaCommand::SetTimings { timings } => self.set_timings(timings),
             MetaCommand::Once { .. } => {
                 MetaReply::Refused { reason: "a named change is none of the map's own".to_owned() }
             }
         }
+    }
+
+    fn set_timings(&mut self, timings: RaftTimings) -> MetaReply {
+        if let Err((member, why)) = timings.check() {
+            return MetaReply::Refused { reason: format!("{member}: {why}") };
+        }
+        if self.timings != Some(timings) {
+            self.timings = Some(timings);
+            self.epoch += 1;
+        }
+        MetaReply::TimingsSet
     }
 
     fn form(&mut self, map: ClusterMap) -> MetaReply {
@@ -211,9 +248,15 @@ impl ClusterMap {
         MetaReply::SchemaSet { entry: entry.clone() }
     }
 
-    fn set_address(&mut self, node: NodeId, host: String, port: u16, peer_addr: String) -> MetaReply {
+    /// An earlier start of the node than one that the map was told of says nothing any more: its message is late, or it runs
+    /// on an older copy of its directory.
+    fn set_address(&mut self, node: NodeId, new: NewAddress) -> MetaReply {
         let Some(entry) = self.nodes.get_mut(&node) else { return MetaReply::NotFound };
-        let moved = NodeEntry { host, port, peer_addr, ..entry.clone() };
+        let NewAddress { host, port, peer_addr, life } = new;
+        if life < entry.life && !is_planted(Mutant::IgnoresLives) {
+            return MetaReply::OlderLife { newest: entry.life };
+        }
+        let moved = NodeEntry { host, port, peer_addr, life, ..entry.clone() };
         if *entry != moved {
             *entry = moved;
             self.epoch += 1;

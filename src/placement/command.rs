@@ -6,11 +6,20 @@ use bytes::Bytes;
 use raft_groups::{GroupId, NodeId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{BadName, Change, ClusterMap, CollectionEntry, NodeEntry, ShardId};
+use super::{BadName, Change, ClusterMap, CollectionEntry, NodeEntry, RaftTimings, ShardId};
 use crate::engine::{CollectionConfig, CollectionId, FieldType, Refusal, RequestId};
 
 /// First byte of every command and reply; another one means another version of Quiver wrote it.
-const FORMAT: u8 = 2;
+///
+/// | first byte | then |
+/// |---|---|
+/// | 2 | postcard, as [`format`](super::format) reads it |
+/// | 5 | JSON; members that a later release adds are skipped |
+///
+/// 3 and 4 are those of an [`Entry`](crate::engine::Entry), which a command may be in.
+const FORMAT: u8 = 5;
+/// What earlier releases wrote, which logs and remembered replies may hold.
+const BEFORE: u8 = 2;
 
 /// A change of the cluster map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +45,7 @@ pub enum MetaCommand {
         /// The collection that is meant: a retry must not remove a later one of the same name.
         id: CollectionId,
     },
-    /// Records where a node listens now.
+    /// Records where a node listens now. Of earlier releases; [`Announce`](Self::Announce) took its place.
     SetAddress {
         /// The node.
         node: NodeId,
@@ -162,6 +171,24 @@ pub enum MetaCommand {
         /// Log index of the membership in the group's log.
         at: u64,
     },
+    /// Records where a node listens from one of its starts on.
+    Announce {
+        /// The node.
+        node: NodeId,
+        /// Host that clients reach it at.
+        host: String,
+        /// Port of its HTTP API.
+        port: u16,
+        /// `host:port` that its peers reach it at.
+        peer_addr: String,
+        /// The number of that start.
+        life: u64,
+    },
+    /// Sets the timings of consensus. Nodes take them on when they start.
+    SetTimings {
+        /// All of them.
+        timings: RaftTimings,
+    },
 }
 
 /// What became of a [`MetaCommand`].
@@ -265,6 +292,13 @@ pub enum MetaReply {
     },
     /// Deciding what the command does failed inside Quiver. It is the same on every replica, and nothing was changed.
     Undecided,
+    /// The timings are as asked.
+    TimingsSet,
+    /// The node that says so was started again since: it runs on an older copy of its directory, or its message is late.
+    OlderLife {
+        /// The newest start that is known.
+        newest: u64,
+    },
 }
 
 /// Bytes that are not a command or reply of this version.
@@ -322,6 +356,8 @@ impl MetaCommand {
             | Self::Rebalance { .. }
             | Self::Cancel { .. }
             | Self::SetAddress { .. }
+            | Self::Announce { .. }
+            | Self::SetTimings { .. }
             | Self::SetFieldIndex { .. } => true,
             Self::Form { .. }
             | Self::Plan { .. }
@@ -349,15 +385,16 @@ impl MetaReply {
 }
 
 fn encode<T: Serialize>(value: &T) -> Bytes {
-    postcard::to_extend(value, vec![FORMAT])
-        .expect("writing to memory cannot fail, and these types have a known shape")
-        .into()
+    let mut bytes = vec![FORMAT];
+    serde_json::to_writer(&mut bytes, value).expect("writing to memory cannot fail, and these types are JSON");
+    bytes.into()
 }
 
 fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, MetaCodecError> {
     let fail = |reason: String| MetaCodecError { what, reason };
     match bytes.split_first() {
-        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|e| fail(e.to_string())),
+        Some((&FORMAT, rest)) => serde_json::from_slice(rest).map_err(|e| fail(e.to_string())),
+        Some((&BEFORE, rest)) => postcard::from_bytes(rest).map_err(|e| fail(e.to_string())),
         Some((other, _)) => Err(fail(format!("the first byte is {other}"))),
         None => Err(fail("there are no bytes".to_owned())),
     }

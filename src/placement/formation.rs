@@ -74,6 +74,7 @@ pub fn form(
         next_collection: 1,
         operations: BTreeMap::new(),
         next_operation: 1,
+        timings: None,
     })
 }
 

@@ -1,7 +1,8 @@
 //! The meta group's machine: the cluster map, kept as checked records and shared as one immutable value.
 //!
-//! Stored as one `head` record (everything but the collections) and one record per collection, each with a CRC32C,
-//! so that creating one of ten thousand collections does not rewrite the others. Beside the map it remembers which
+//! Stored as one `map` record (everything but the collections) and one record per collection, each with a CRC32C,
+//! so that creating one of ten thousand collections does not rewrite the others. The `map` record is JSON; earlier releases
+//! had a `head` record instead, in postcard, which the first change replaces. Beside the map it remembers which
 //! changes were carried out under which request id, one record each, and the group's time.
 
 use std::collections::BTreeMap;
@@ -22,6 +23,9 @@ use super::{ClusterMap, CollectionEntry, MetaCommand, MetaReply};
 use crate::engine::{Entry, Lifetime, RequestId, guarded, written_by_newer};
 
 /// Key of the record that holds everything but the collections.
+const MAP: &[u8] = b"map";
+
+/// Key of the record that earlier releases had in its place.
 const HEAD: &[u8] = b"head";
 
 /// Prefix of the collections' keys; the name follows.
@@ -54,7 +58,7 @@ struct Named {
     command: MetaCommand,
 }
 
-/// The stored `head` record.
+/// The stored `map` record.
 #[derive(Serialize, Deserialize)]
 struct Head {
     /// The map without its collections.
@@ -79,10 +83,14 @@ impl Machine for MetaMachine {
 
     fn open((): &(), state: &dyn StateReader) -> io::Result<Self> {
         let (kept, time_ms) = (read_changes(state)?, read_time(state)?);
-        let Some(head) = state.get(HEAD)? else {
+        let head = match (state.get(MAP)?, state.get(HEAD)?) {
+            (Some(record), _) => Some(unseal_json::<Head>(MAP, &record)?),
+            (None, Some(record)) => Some(unseal::<Head>(HEAD, &record)?),
+            (None, None) => None,
+        };
+        let Some(Head { mut map, index }) = head else {
             return Ok(Self { state: RwLock::new(State { kept, time_ms, ..State::default() }) });
         };
-        let Head { mut map, index } = unseal(HEAD, &head)?;
         map.collections = read_collections(state)?;
         Ok(Self { state: RwLock::new(State { map: Arc::new(map), index, time_ms, kept }) })
     }
@@ -205,7 +213,8 @@ fn record(old: &ClusterMap, new: &ClusterMap, index: u64, changes: &mut Changes)
         changes.delete(collection_key(name));
     }
     let map = ClusterMap { collections: BTreeMap::new(), ..new.clone() };
-    changes.put(HEAD, seal(&Head { map, index }));
+    changes.put(MAP, seal_bytes(&serde_json::to_vec(&Head { map, index }).expect("a map is JSON")));
+    changes.delete(HEAD);
 }
 
 /// Gives `take` each record whose key starts with `prefix`, until one of them is wrong.
@@ -268,16 +277,28 @@ pub(super) fn bytes_of<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// The record of `value`: four bytes of CRC32C, then its encoding.
 fn seal<T: Serialize>(value: &T) -> Vec<u8> {
-    let body = bytes_of(value);
-    [&crc32c::crc32c(&body).to_le_bytes()[..], &body].concat()
+    seal_bytes(&bytes_of(value))
+}
+
+fn seal_bytes(body: &[u8]) -> Vec<u8> {
+    [&crc32c::crc32c(body).to_le_bytes()[..], body].concat()
 }
 
 fn unseal<T: DeserializeOwned>(key: &[u8], record: &[u8]) -> io::Result<T> {
+    postcard::from_bytes(checked(key, record)?).map_err(|error| damaged(key, &error.to_string()))
+}
+
+fn unseal_json<T: DeserializeOwned>(key: &[u8], record: &[u8]) -> io::Result<T> {
+    serde_json::from_slice(checked(key, record)?).map_err(|error| damaged(key, &error.to_string()))
+}
+
+/// The body of a record whose checksum is right.
+fn checked<'a>(key: &[u8], record: &'a [u8]) -> io::Result<&'a [u8]> {
     let (sum, body) = record.split_first_chunk::<4>().ok_or_else(|| damaged(key, "the record is cut"))?;
     if u32::from_le_bytes(*sum) != crc32c::crc32c(body) {
         return Err(damaged(key, "its checksum does not match"));
     }
-    postcard::from_bytes(body).map_err(|error| damaged(key, &error.to_string()))
+    Ok(body)
 }
 
 fn damaged(key: &[u8], why: &str) -> io::Error {

@@ -6,6 +6,7 @@
 mod changes;
 mod cluster_map;
 mod command;
+mod format;
 mod formation;
 mod ids;
 mod last_resort;
@@ -16,6 +17,7 @@ pub mod planner;
 mod replicas;
 #[cfg(test)]
 pub(crate) mod tests;
+mod timings;
 
 pub use changes::MAX_REMEMBERED_CHANGES;
 pub use cluster_map::{ClusterMap, CollectionEntry, NodeEntry, ShardEntry};
@@ -27,3 +29,4 @@ pub use machine::MetaMachine;
 pub use node_life::NodeState;
 pub use operation::{Operation, OperationKind, OperationOutcome, OperationState};
 pub use replicas::{Change, Placement};
+pub use timings::RaftTimings;

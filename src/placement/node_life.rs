@@ -45,7 +45,7 @@ impl ClusterMap {
         };
         if let Some((node, known)) = self.nodes.iter().find(same) {
             let (node, known) = (*node, known.clone());
-            let there = NodeEntry { state: known.state, labels: known.labels.clone(), ..entry };
+            let there = NodeEntry { state: known.state, labels: known.labels.clone(), life: known.life, ..entry };
             return match there == known {
                 true => MetaReply::NodeKnown { node, operation: self.running_of(node).last().copied() },
                 false => MetaReply::NodeConflict { node, entry: known },

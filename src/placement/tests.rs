@@ -25,6 +25,7 @@ pub(crate) fn nodes(count: u64) -> BTreeMap<NodeId, NodeEntry> {
                 peer_addr: format!("127.0.0.1:{}", 8100 + id),
                 state: NodeState::Member,
                 labels: BTreeMap::new(),
+                life: 0,
             };
             (id, entry)
         })
@@ -166,6 +167,52 @@ fn an_address_changes_the_epoch_only_where_it_moves() {
     assert_eq!(map.epoch, 2);
     assert_eq!(map.apply(set(9, 80)), MetaReply::NotFound);
     assert_eq!(map.nodes[&2].host, "10.0.0.1");
+}
+
+fn announce(map: &mut ClusterMap, port: u16, life: u64) -> MetaReply {
+    let (host, peer_addr) = ("10.0.0.1".to_owned(), "10.0.0.1:9".to_owned());
+    map.apply(MetaCommand::Announce { node: 2, host, port, peer_addr, life })
+}
+
+#[test]
+fn a_node_that_was_started_again_is_not_heard_in_its_earlier_life() {
+    let mut map = formed();
+    assert_eq!(announce(&mut map, 80, 3), MetaReply::AddressSet);
+    assert_eq!((map.nodes[&2].life, map.epoch), (3, 2));
+    assert_eq!(announce(&mut map, 80, 3), MetaReply::AddressSet);
+    assert_eq!(map.epoch, 2, "what changes nothing has no epoch");
+    assert_eq!(announce(&mut map, 70, 2), MetaReply::OlderLife { newest: 3 });
+    assert_eq!((map.nodes[&2].port, map.epoch), (80, 2));
+    assert_eq!(announce(&mut map, 70, 4), MetaReply::AddressSet);
+    let _planted = plant(Mutant::IgnoresLives);
+    assert_eq!(announce(&mut map, 60, 1), MetaReply::AddressSet, "the planted bug hears it");
+}
+
+#[test]
+fn timings_are_the_clusters_and_are_sound() {
+    let mut map = formed();
+    let timings = RaftTimings { heartbeat_ms: 100, election_min_ms: 400, election_max_ms: 900 };
+    for _ in 0..2 {
+        assert_eq!(map.apply(MetaCommand::SetTimings { timings }), MetaReply::TimingsSet);
+    }
+    assert_eq!((map.timings, map.epoch), (Some(timings), 2));
+    let wrong = RaftTimings { election_max_ms: 400, ..timings };
+    assert!(matches!(map.apply(MetaCommand::SetTimings { timings: wrong }), MetaReply::Refused { .. }));
+    assert_eq!(map.timings, Some(timings));
+}
+
+#[test]
+fn a_map_comes_back_from_json_and_lacks_nothing_where_an_earlier_release_wrote_it() {
+    let mut map = formed();
+    map.timings = Some(RaftTimings::default());
+    let mut json = serde_json::to_value(&map).unwrap();
+    assert_eq!(serde_json::from_value::<ClusterMap>(json.clone()).unwrap(), map);
+    json["a_later_member"] = true.into();
+    json["nodes"]["1"]["another"] = 7.into();
+    assert_eq!(serde_json::from_value::<ClusterMap>(json.clone()).unwrap(), map, "what is not known is skipped");
+    json.as_object_mut().unwrap().remove("timings");
+    json["nodes"]["1"].as_object_mut().unwrap().remove("life");
+    assert_eq!(serde_json::from_value::<ClusterMap>(json).unwrap(), ClusterMap { timings: None, ..map });
 }
 
 #[test]

@@ -105,6 +105,24 @@ pub enum Query {
     Map,
 }
 
+/// The map between nodes: as JSON, which has names, so that what a later release adds to it is skipped.
+mod map_as_json {
+    use std::sync::Arc;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::placement::ClusterMap;
+
+    pub fn serialize<S: Serializer>(map: &Arc<ClusterMap>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serde_json::to_string(&**map).map_err(serde::ser::Error::custom)?)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<ClusterMap>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        serde_json::from_str(&text).map(Arc::new).map_err(serde::de::Error::custom)
+    }
+}
+
 /// What a [`Query`] found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Found {
@@ -117,7 +135,7 @@ pub enum Found {
     /// A number of points.
     Count(u64),
     /// The cluster map.
-    Map(Arc<ClusterMap>),
+    Map(#[serde(with = "map_as_json")] Arc<ClusterMap>),
 }
 
 /// A call that was carried out.

@@ -6,10 +6,11 @@ use anyhow::{Result, ensure};
 use jepsen_lite::cluster::Cluster;
 use jepsen_lite::process::{Finished, run};
 use jepsen_lite::seed::seed;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::terminal::Terminal;
-use crate::support::{PATIENCE, options, place};
+use crate::support::{PATIENCE, options, place, single};
 
 async fn verb(cluster: &Cluster, args: &str, code: i32) -> Result<Finished> {
     let url = cluster.nodes()[0].url();
@@ -150,5 +151,26 @@ async fn completions_and_manual() -> Result<()> {
         let text = std::fs::read_to_string(dir.join(page))?;
         ensure!(text.contains(".SH"), "{page} is no man page");
     }
+    cluster.finish()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timings_are_the_clusters_whatever_a_node_is_started_with() -> Result<()> {
+    let _place = place().await;
+    let mut cluster = Cluster::start(single("timings").args(&["--election-max-ms", "1500"])).await?;
+    let client = cluster.client(0);
+    let timings = client.get("/quiver/v1/timings").await.ok()?;
+    ensure!(timings == json!({"heartbeat_ms": 150, "election_min_ms": 500, "election_max_ms": 1500}), "{timings}");
+    let wrong = client.send(Method::PUT, "/quiver/v1/timings", Some(&json!({"heartbeat_ms": 400}))).await;
+    ensure!(wrong.status == Some(400) && wrong.message().contains("heartbeat_ms"), "{}", wrong.problem);
+    let change = json!({"election_max_ms": 2000});
+    client.send(Method::PUT, "/quiver/v1/timings", Some(&change)).await.ok()?;
+    ensure!(cluster.terminate(0).await? == Some(0), "a clean stop");
+    cluster.restart(0)?;
+    cluster.wait_healthy().await?;
+    let timings = cluster.client(0).get("/quiver/v1/timings").await.ok()?;
+    ensure!(timings["election_max_ms"] == 2000, "{timings}");
+    let log = cluster.node(0).log();
+    ensure!(log.contains("--election-max-ms is ignored"), "nobody is told that the flag is ignored:\n{log}");
     cluster.finish()
 }

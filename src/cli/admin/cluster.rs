@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 
 use super::{Ask, How, nothing, print};
-use crate::api::{ClusterHealth, ClusterSharding, HealthState, Members};
+use crate::api::{ClusterHealth, ClusterSharding, HealthState, Members, SetTimings, Timings};
 use crate::cli::exit::Exit;
 use crate::cli::status::{self, StatusArgs};
 use crate::cli::table::Table;
@@ -27,9 +27,26 @@ enum Verb {
     Topology(Ask),
     /// Spread replicas and leaders evenly; the cluster does so by itself, this waits for it or shows the plan.
     Rebalance(How),
+    /// Show the timings of consensus, or change those that are given; nodes take them on when they are started again.
+    Timings(TimingsArgs),
     /// After the loss of a majority for good: have what is left of a stopped node's data go on alone. Data may be lost.
     #[command(after_help = super::recover::RUNBOOK)]
     UnsafeRecover(super::recover::RecoverArgs),
+}
+
+#[derive(clap::Args)]
+struct TimingsArgs {
+    /// How often an idle leader proves that it is alive, in milliseconds.
+    #[arg(long, value_name = "MS")]
+    heartbeat_ms: Option<u64>,
+    /// Shortest silence after which a follower stands for election, in milliseconds.
+    #[arg(long, value_name = "MS")]
+    election_min_ms: Option<u64>,
+    /// Longest such silence, in milliseconds.
+    #[arg(long, value_name = "MS")]
+    election_max_ms: Option<u64>,
+    #[command(flatten)]
+    ask: Ask,
 }
 
 /// Runs the verb.
@@ -38,6 +55,7 @@ pub(crate) async fn run(args: ClusterArgs) -> anyhow::Result<Exit> {
         Verb::Status(args) => status::run(args).await,
         Verb::Health(ask) => health(ask).await,
         Verb::Topology(ask) => topology(ask).await,
+        Verb::Timings(args) => timings(args).await,
         Verb::UnsafeRecover(args) => super::recover::run(args).await,
         Verb::Rebalance(how) => {
             let (client, body) = (how.ask.client()?, nothing());
@@ -48,6 +66,23 @@ pub(crate) async fn run(args: ClusterArgs) -> anyhow::Result<Exit> {
             }
         }
     }
+}
+
+async fn timings(args: TimingsArgs) -> anyhow::Result<Exit> {
+    const PATH: &str = "/quiver/v1/timings";
+    let TimingsArgs { heartbeat_ms, election_min_ms, election_max_ms, ask } = args;
+    let change = SetTimings { heartbeat_ms, election_min_ms, election_max_ms };
+    let (client, shows) = (ask.client()?, change == SetTimings::default());
+    let timings: Timings = match shows {
+        true => client.get(PATH).await?,
+        false => client.change(&Method::PUT, PATH, &change).await?,
+    };
+    print::one(&timings, ask.output, |timings| {
+        let Timings { heartbeat_ms, election_min_ms, election_max_ms } = timings;
+        let then = if shows { "" } else { "\nrestart the nodes one by one, so that they take them on" };
+        format!("heartbeat {heartbeat_ms} ms, elections after {election_min_ms} to {election_max_ms} ms{then}")
+    })?;
+    Ok(Exit::Ok)
 }
 
 async fn health(ask: Ask) -> anyhow::Result<Exit> {

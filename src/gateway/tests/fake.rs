@@ -74,6 +74,7 @@ pub(in crate::gateway) fn node(name: &str, port: u16) -> NodeEntry {
         peer_addr,
         state: NodeState::Member,
         labels: BTreeMap::new(),
+        life: 0,
     }
 }
 

@@ -89,7 +89,8 @@ impl Router {
         }
     }
 
-    /// Records in the map where a node listens.
+    /// Records in the map where a node listens from its start number `life` on; `false` where the map was told of a later
+    /// start, so that this one must not take part.
     ///
     /// # Errors
     /// [`RouteError::Internal`] where the map does not know the node, or why the map's group could not carry it out.
@@ -97,10 +98,12 @@ impl Router {
         &self,
         node: NodeId,
         (host, port, peer_addr): (String, u16, String),
+        life: u64,
         deadline: Instant,
-    ) -> Result<(), RouteError> {
-        match self.change_map(MetaCommand::SetAddress { node, host, port, peer_addr }, deadline).await? {
-            MetaReply::AddressSet => Ok(()),
+    ) -> Result<bool, RouteError> {
+        match self.change_map(MetaCommand::Announce { node, host, port, peer_addr, life }, deadline).await? {
+            MetaReply::AddressSet => Ok(true),
+            MetaReply::OlderLife { .. } => Ok(false),
             other => {
                 let reason = format!("the address of node {node} was not taken: {other:?}");
                 Err(RouteError::Internal { reason, committed: Committed::No })
