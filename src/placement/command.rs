@@ -6,8 +6,8 @@ use bytes::Bytes;
 use raft_groups::{GroupId, NodeId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{BadName, Change, ClusterMap, CollectionEntry, NodeEntry, RaftTimings, ShardId};
-use crate::engine::{CollectionConfig, CollectionId, FieldType, Refusal, RequestId};
+use super::{Change, ClusterMap, NodeEntry, RaftTimings, ShardId};
+use crate::engine::{CollectionConfig, CollectionId, FieldType, RequestId};
 
 /// First byte of every command and reply; another one means another version of Quiver wrote it.
 ///
@@ -191,116 +191,6 @@ pub enum MetaCommand {
     },
 }
 
-/// What became of a [`MetaCommand`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum MetaReply {
-    /// The map is formed.
-    Formed,
-    /// The map had been formed before, and stays as it was.
-    AlreadyFormed,
-    /// The map is not formed yet, so it cannot hold anything.
-    NotFormed,
-    /// The collection is new.
-    Created {
-        /// Its entry.
-        entry: CollectionEntry,
-    },
-    /// The collection existed with the same settings.
-    Exists {
-        /// Its entry.
-        entry: CollectionEntry,
-    },
-    /// A collection of that name exists with other settings.
-    Conflict {
-        /// Its entry.
-        entry: CollectionEntry,
-    },
-    /// The name cannot be used.
-    BadName(BadName),
-    /// The collection is gone from the map.
-    Dropped {
-        /// The entry it had.
-        entry: CollectionEntry,
-    },
-    /// The map has no such collection or node.
-    NotFound,
-    /// The address is recorded.
-    AddressSet,
-    /// An operation has begun, or runs already.
-    Begun {
-        /// Its number.
-        operation: u64,
-        /// The node it is about.
-        node: Option<NodeId>,
-    },
-    /// An operation has ended, now or before.
-    Ended {
-        /// Its number.
-        operation: u64,
-    },
-    /// The node is what it was asked to be.
-    NodeKnown {
-        /// The node.
-        node: NodeId,
-        /// What is still under way with it.
-        operation: Option<u64>,
-    },
-    /// Another node, or an earlier life of this one, has the name, the incarnation or the address; or the node is in a
-    /// state that does not allow it.
-    NodeConflict {
-        /// That node.
-        node: NodeId,
-        /// Its entry.
-        entry: NodeEntry,
-    },
-    /// It is the last node that holds data.
-    LastNode {
-        /// The node.
-        node: NodeId,
-    },
-    /// The labels are set.
-    Labelled,
-    /// The rules of the map do not allow it.
-    Refused {
-        /// Why, with the way out.
-        reason: String,
-    },
-    /// The decision has taken effect.
-    Planned,
-    /// The placement is settled.
-    Confirmed,
-    /// The map has changed since; look again.
-    Stale,
-    /// The payload schema is as asked.
-    SchemaSet {
-        /// The collection's entry with it.
-        entry: CollectionEntry,
-    },
-    /// The payload schema cannot be as asked.
-    BadSchema(Refusal),
-    /// The change came later than it may: what came of an earlier copy of it may be forgotten.
-    Expired,
-    /// As many changes as can be are remembered, and none is forgotten early. Nothing was changed.
-    TooManyChanges {
-        /// The limit.
-        limit: u64,
-    },
-    /// The command's bytes are of this version, and are not a command.
-    Undecodable {
-        /// What is wrong with them.
-        reason: String,
-    },
-    /// Deciding what the command does failed inside Quiver. It is the same on every replica, and nothing was changed.
-    Undecided,
-    /// The timings are as asked.
-    TimingsSet,
-    /// The node that says so was started again since: it runs on an older copy of its directory, or its message is late.
-    OlderLife {
-        /// The newest start that is known.
-        newest: u64,
-    },
-}
-
 /// Bytes that are not a command or reply of this version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a meta {what} of format {FORMAT}: {reason}")]
@@ -369,28 +259,13 @@ impl MetaCommand {
     }
 }
 
-impl MetaReply {
-    /// The bytes of a machine's reply.
-    pub fn encode(&self) -> Bytes {
-        encode(self)
-    }
-
-    /// Reads a machine's reply.
-    ///
-    /// # Errors
-    /// Where the bytes are cut, or of another version.
-    pub fn decode(bytes: &[u8]) -> Result<Self, MetaCodecError> {
-        decode("reply", bytes)
-    }
-}
-
-fn encode<T: Serialize>(value: &T) -> Bytes {
+pub(super) fn encode<T: Serialize>(value: &T) -> Bytes {
     let mut bytes = vec![FORMAT];
     serde_json::to_writer(&mut bytes, value).expect("writing to memory cannot fail, and these types are JSON");
     bytes.into()
 }
 
-fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, MetaCodecError> {
+pub(super) fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, MetaCodecError> {
     let fail = |reason: String| MetaCodecError { what, reason };
     match bytes.split_first() {
         Some((&FORMAT, rest)) => serde_json::from_slice(rest).map_err(|e| fail(e.to_string())),

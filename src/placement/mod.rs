@@ -15,13 +15,14 @@ mod node_life;
 mod operation;
 pub mod planner;
 mod replicas;
+mod reply;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timings;
 
 pub use changes::MAX_REMEMBERED_CHANGES;
 pub use cluster_map::{ClusterMap, CollectionEntry, NodeEntry, ShardEntry};
-pub use command::{MetaCodecError, MetaCommand, MetaReply};
+pub use command::{MetaCodecError, MetaCommand};
 pub use formation::{FormationError, MAX_META_VOTERS, MAX_SHARDS, form, meta_voters};
 pub use ids::{BadName, META, NodeName, ShardId, check_collection_name};
 pub use last_resort::{Survivor, Verdict, verdict};
@@ -29,4 +30,5 @@ pub use machine::MetaMachine;
 pub use node_life::NodeState;
 pub use operation::{Operation, OperationKind, OperationOutcome, OperationState};
 pub use replicas::{Change, Placement};
+pub use reply::MetaReply;
 pub use timings::RaftTimings;

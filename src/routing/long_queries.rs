@@ -17,8 +17,8 @@ use tokio::time::{Instant, timeout_at};
 use super::pool::Full;
 use crate::engine::Meter;
 
-/// Most long queries on one node, those that wait for a turn included.
-const MAX_LONG_QUERIES: usize = 64;
+/// Most long queries on one node, those that wait for a turn included. Each may hold some 48 bytes a point of its shard.
+const MAX_LONG_QUERIES: usize = 32;
 
 /// How long a turn is where others wait.
 const TURN: Duration = Duration::from_millis(10);
