@@ -5,7 +5,7 @@
 //! Root only, with a loud skip otherwise; the simulated disk is tested everywhere.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -113,7 +113,7 @@ fn child_writes_and_never_syncs() {
 fn start_child(part: &str, dir: &Path, mutant: Option<&str>) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this test program"));
     command.args(["--exact", &format!("storage::power_loss::{part}"), "--nocapture"]);
-    command.env(DIR, dir).stdout(Stdio::piped());
+    command.env(DIR, dir).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(mutant) = mutant {
         command.env("QUIVER_MUTANT", mutant);
     }
@@ -137,7 +137,12 @@ fn one_life(part: &str, disk: &mut LoopDisk, mutant: Option<&str>, life: Duratio
         }
         promises
     });
-    started.recv().expect("the child acknowledges something");
+    if started.recv().is_err() {
+        // What it says when its power goes is of no interest; what it says before that is.
+        let mut said = String::new();
+        let _ = child.stderr.take().expect("piped").read_to_string(&mut said);
+        panic!("the child ended before it acknowledged anything: {said}");
+    }
     std::thread::sleep(life);
     disk.cut_power().expect("cuts the power");
     child.kill().expect("kills");
