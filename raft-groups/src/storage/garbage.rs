@@ -78,7 +78,7 @@ fn open(stores: &Stores) -> Applier<Hoarder> {
 
 /// Whether only the pairs of the newest command are left, by and by.
 async fn is_cleared_away(stores: &Stores) -> bool {
-    for _ in 0..100 {
+    for _ in 0..2_000 {
         if stored(stores) == 1000 {
             return true;
         }
