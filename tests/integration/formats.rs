@@ -142,8 +142,9 @@ async fn opens(name: &str) -> Result<()> {
     cluster.finish()
 }
 
-/// What the states of the node's shards come to.
+/// What the states of the node's shards come to, once each has applied all that its log holds: a node answers before.
 async fn digests(client: &Client) -> Result<BTreeMap<String, String>> {
+    everything(&client.with_deadline(PATIENCE)).await?;
     let hash = |row: &Value| row["state_hash"].as_str().map(str::to_owned).context("no hash");
     shards(client).await?.into_iter().map(|(shard, row)| Ok((shard.to_string(), hash(&row)?))).collect()
 }
