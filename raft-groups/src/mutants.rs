@@ -74,6 +74,14 @@ pub enum Mutant {
     ForgetsLongPromises,
     /// A leader uses its whole lease, as if no follower's clock ran faster than its own.
     LeaseIsPromise,
+    /// A store that failed is believed again.
+    BelievesFailedStores,
+    /// The erasure of a replica takes the state of the group behind it too.
+    ErasesNeighbours,
+    /// A write of megabytes reaches the store's tree step by step, and half of it is there after a crash.
+    TearsLargeWrites,
+    /// An opening does not carry on a write of megabytes that was decided before a crash.
+    ForgetsLargeWrites,
     /// What was cut off the log before a snapshot is installed may come back under it.
     LeavesCutEntries,
     /// What a leader of before had committed counts as what is committed now.

@@ -46,6 +46,8 @@ pub struct SimPlan {
     pub weather: Weather,
     /// How fast a node's clock runs, where it does not run at true time (1).
     pub clock_rates: BTreeMap<NodeId, f64>,
+    /// Whether the founders hold a second group beside the first, on the same disks; its members never change.
+    pub second_group: bool,
 }
 
 impl SimPlan {
@@ -60,6 +62,7 @@ impl SimPlan {
             own_settings: BTreeMap::new(),
             weather,
             clock_rates: BTreeMap::new(),
+            second_group: false,
         }
     }
 }
@@ -79,11 +82,18 @@ pub struct SimNode<M: Machine> {
     pub log: SimDisk,
     /// The disk of the machine's state.
     pub state: SimDisk,
-    running: Option<(Host, Group<M>)>,
+    running: Option<Running<M>>,
     /// How often it was started.
     starts: u64,
     /// The same as its directory has it, which may have gone back.
     life: u64,
+}
+
+/// What runs on a node.
+struct Running<M: Machine> {
+    host: Host,
+    group: Group<M>,
+    second: Option<Group<M>>,
 }
 
 /// An older copy of all that a node's directory holds.
@@ -96,21 +106,36 @@ pub struct NodeCopy {
 
 /// What is looked at after every message.
 struct Watched<M: Machine> {
-    groups: BTreeMap<NodeId, Group<M>>,
-    invariants: Invariants,
+    groups: BTreeMap<(GroupId, NodeId), Group<M>>,
+    invariants: BTreeMap<GroupId, Invariants>,
 }
 
 impl<M: Machine> Watched<M> {
     fn look(&mut self) {
-        for (id, group) in &self.groups {
-            self.invariants.look(*id, group);
+        for ((of, node), group) in &self.groups {
+            self.invariants.entry(*of).or_default().look(*node, group);
         }
+    }
+
+    fn add(&mut self, node: NodeId, running: &Running<M>) {
+        self.groups.insert((SimCluster::<M>::GROUP, node), running.group.clone());
+        if let Some(second) = &running.second {
+            self.groups.insert((SimCluster::<M>::SECOND, node), second.clone());
+        }
+    }
+
+    fn crashed(&mut self, node: NodeId) {
+        self.look();
+        self.groups.retain(|(_, of), _| *of != node);
+        self.invariants.values_mut().for_each(|invariants| invariants.crashed(node));
     }
 }
 
 impl<M: Machine> SimCluster<M> {
-    /// The one group of the cluster.
+    /// The group of the cluster.
     pub const GROUP: GroupId = GroupId(1);
+    /// The second group, where the plan has one. Its keys come right behind those of the first.
+    pub const SECOND: GroupId = GroupId(2);
 
     /// Starts the nodes of `plan` and founds their group.
     ///
@@ -124,16 +149,17 @@ impl<M: Machine> SimCluster<M> {
             (id, SimNode { log: disk(0), state: disk(1), running: None, starts: 0, life: 0 })
         };
         let nodes: BTreeMap<_, _> = (1..=plan.founders + plan.spares).map(node).collect();
-        let watched = Arc::new(Mutex::new(Watched { groups: BTreeMap::new(), invariants: Invariants::default() }));
+        let watched = Arc::new(Mutex::new(Watched { groups: BTreeMap::new(), invariants: BTreeMap::new() }));
         let looks_on = watched.clone();
         net.observe(move || looks_on.lock().look());
         let mut cluster = Self { net, plan, nodes, watched };
         for id in cluster.ids() {
             cluster.restart(id).await?;
         }
-        let first = cluster.group(1).expect("was just started");
-        if let Err(error) = first.initialize((1..=cluster.plan.founders).collect()).await {
-            return Err(OpenError::Settings(error.to_string()));
+        for first in [cluster.group(1), cluster.second(1)].into_iter().flatten() {
+            if let Err(error) = first.initialize((1..=cluster.plan.founders).collect()).await {
+                return Err(OpenError::Settings(error.to_string()));
+            }
         }
         Ok(cluster)
     }
@@ -144,17 +170,14 @@ impl<M: Machine> SimCluster<M> {
     /// Where its disk fails.
     pub async fn replace_replica(&mut self, id: NodeId) -> Result<(), OpenError> {
         let node = self.nodes.get_mut(&id).expect("a node of this cluster");
-        let Some((host, _)) = node.running.take() else { return Ok(()) };
-        self.watched.lock().groups.remove(&id);
-        host.close_group(Self::GROUP).await;
-        host.erase_group(Self::GROUP).await?;
-        let group = host.open_newcomer(Self::GROUP, M::Setup::default()).await?;
-        {
-            let mut watched = self.watched.lock();
-            watched.invariants.erased(id);
-            watched.groups.insert(id, group.clone());
-        }
-        node.running = Some((host, group));
+        let Some(running) = &mut node.running else { return Ok(()) };
+        self.watched.lock().groups.remove(&(Self::GROUP, id));
+        running.host.close_group(Self::GROUP).await;
+        running.host.erase_group(Self::GROUP).await?;
+        running.group = running.host.open_newcomer(Self::GROUP, M::Setup::default()).await?;
+        let mut watched = self.watched.lock();
+        watched.invariants.entry(Self::GROUP).or_default().erased(id);
+        watched.add(id, running);
         Ok(())
     }
 
@@ -170,12 +193,17 @@ impl<M: Machine> SimCluster<M> {
 
     /// A running node's replica.
     pub fn group(&self, id: NodeId) -> Option<Group<M>> {
-        self.nodes[&id].running.as_ref().map(|(_, group)| group.clone())
+        self.nodes[&id].running.as_ref().map(|running| running.group.clone())
+    }
+
+    /// A running node's replica of the second group, where it holds one.
+    pub fn second(&self, id: NodeId) -> Option<Group<M>> {
+        self.nodes[&id].running.as_ref()?.second.clone()
     }
 
     /// The replicas of all running nodes.
     pub fn groups(&self) -> impl Iterator<Item = (NodeId, &Group<M>)> {
-        self.nodes.iter().filter_map(|(id, node)| node.running.as_ref().map(|(_, group)| (*id, group)))
+        self.nodes.iter().filter_map(|(id, node)| node.running.as_ref().map(|running| (*id, &running.group)))
     }
 
     /// The running node that leads the newest term, if any says it does.
@@ -189,28 +217,26 @@ impl<M: Machine> SimCluster<M> {
 
     /// The first invariant that was seen broken.
     pub fn violation(&self) -> Option<String> {
-        self.watched.lock().invariants.violation()
+        let watched = self.watched.lock();
+        let mut broken =
+            watched.invariants.iter().filter_map(|(of, seen)| Some(format!("{of}: {}", seen.violation()?)));
+        broken.next()
     }
 
-    /// What the invariants have seen happen.
+    /// What the invariants have seen happen to the first group.
     pub fn sightings(&self) -> Sightings {
-        self.watched.lock().invariants.sightings()
+        self.watched.lock().invariants.get(&Self::GROUP).map(Invariants::sightings).unwrap_or_default()
     }
 
     /// Cuts a node's power: what its disks had not synced is lost as the seed decides.
     pub async fn crash(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).expect("a node of this cluster");
-        let Some((host, _)) = node.running.take() else { return };
-        {
-            let mut watched = self.watched.lock();
-            watched.look();
-            watched.groups.remove(&id);
-            watched.invariants.crashed(id);
-        }
+        let Some(running) = node.running.take() else { return };
+        self.watched.lock().crashed(id);
         self.net.leave(id);
         node.log.crash();
         node.state.crash();
-        host.stop().await;
+        running.host.stop().await;
     }
 
     /// The stores of a crashed node.
@@ -236,8 +262,8 @@ impl<M: Machine> SimCluster<M> {
     /// # Errors
     /// Where what its disks hold is damaged.
     pub async fn restart(&mut self, id: NodeId) -> Result<(), OpenError> {
-        let group = self.start_node(id).await?;
-        self.watched.lock().groups.insert(id, group);
+        self.start_node(id).await?;
+        self.watched.lock().add(id, self.nodes[&id].running.as_ref().expect("was just started"));
         Ok(())
     }
 
@@ -256,18 +282,18 @@ impl<M: Machine> SimCluster<M> {
         node.log.restore(&copy.log);
         node.state.restore(&copy.state);
         node.life = copy.life;
-        self.start_node(id).await.map(drop)
+        self.start_node(id).await
     }
 
     /// Returns `true` if a running node has learnt within `patience` that others have seen a later life of it.
     pub async fn is_overtaken(&self, id: NodeId, patience: Duration) -> bool {
         match &self.nodes[&id].running {
-            Some((host, _)) => tokio::time::timeout(patience, host.overtaken()).await.is_ok(),
+            Some(running) => tokio::time::timeout(patience, running.host.overtaken()).await.is_ok(),
             None => false,
         }
     }
 
-    async fn start_node(&mut self, id: NodeId) -> Result<Group<M>, OpenError> {
+    async fn start_node(&mut self, id: NodeId) -> Result<(), OpenError> {
         let node = self.nodes.get_mut(&id).expect("a node of this cluster");
         let seed = self.plan.seed.wrapping_add(id << 32).wrapping_add(node.starts);
         let is_new = node.starts == 0;
@@ -283,9 +309,13 @@ impl<M: Machine> SimCluster<M> {
             true => host.open_group(Self::GROUP, M::Setup::default()).await?,
             false => host.open_newcomer(Self::GROUP, M::Setup::default()).await?,
         };
+        let second = match self.plan.second_group && id <= self.plan.founders {
+            true => Some(host.open_group(Self::SECOND, M::Setup::default()).await?),
+            false => None,
+        };
         self.net.join(host.clone());
-        node.running = Some((host, group.clone()));
-        Ok(group)
+        node.running = Some(Running { host, group, second });
+        Ok(())
     }
 }
 

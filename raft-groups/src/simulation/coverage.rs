@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What must be seen.
-pub const EXPECTED: [&str; 28] = [
+pub const EXPECTED: [&str; 30] = [
     "an election",
     "a snapshot installed",
     "a log purged",
@@ -23,6 +23,8 @@ pub const EXPECTED: [&str; 28] = [
     "a flipped bit refused",
     "a torn tail refused",
     "a hung disk",
+    "a slow network",
+    "a write to a second group",
     "an older copy refused",
     "other settings",
     "a member added",

@@ -156,6 +156,7 @@ impl World {
         let delay = Duration::from_millis(self.rng.random_range(50..250));
         let weather = self.cluster.net.weather();
         self.cluster.net.set_weather(crate::network::sim::Weather { delay, ..weather });
+        self.coverage.saw("a slow network");
     }
 
     fn slow_disk(&mut self, victim: NodeId, ms: Range<u64>) {

@@ -9,6 +9,7 @@ mod faults;
 mod leases;
 mod mutants;
 mod recorder;
+mod second;
 mod workload;
 mod world;
 

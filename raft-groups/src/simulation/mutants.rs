@@ -115,6 +115,17 @@ fn deletions_that_are_not_stored() {
     must_be_caught(Mutant::LosesDeletes, 10, &["invariant", "replicas"]);
 }
 
+/// The group that saw its store fail stops; another one on the same store would go on, with a hole in its state.
+#[test]
+fn stores_that_are_believed_after_a_failure() {
+    must_be_caught(Mutant::BelievesFailedStores, 200, &["second group", "invariant", "replicas"]);
+}
+
+#[test]
+fn erasures_that_take_the_next_group_with_them() {
+    must_be_caught(Mutant::ErasesNeighbours, 60, &["second group", "invariant", "recovery", "stop"]);
+}
+
 #[test]
 fn checksums_that_are_not_compared() {
     must_be_caught(Mutant::TrustsDamage, 30, &["damage"]);

@@ -74,6 +74,11 @@ impl Doors {
         open.round
     }
 
+    /// All that are open.
+    pub fn all(&self) -> Vec<Group<Registers>> {
+        self.0.lock().groups.values().cloned().collect()
+    }
+
     /// A replica that says it leads.
     pub fn leader(&self) -> Option<Group<Registers>> {
         let leads = |group: &&Group<Registers>| group.status().role == crate::Role::Leader;

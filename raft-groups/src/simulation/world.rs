@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::coverage::Coverage;
 use super::recorder::{Book, Recorder};
+use super::second::Second;
 use super::workload::{self, Client, Doors};
 use crate::membership::Step;
 use crate::network::sim::Weather;
@@ -39,6 +40,7 @@ pub struct World {
     /// Nodes whose disks were made to fail.
     pub failing: BTreeMap<NodeId, DiskFault>,
     weather: Weather,
+    second: Option<Second>,
     wanted: Wanted,
     /// Nodes that never come back.
     retired: BTreeSet<NodeId>,
@@ -50,10 +52,11 @@ pub struct World {
 
 impl World {
     /// A healthy cluster under load. Every fifth seed has five founders and no spares; every other loses messages and
-    /// repeats some.
+    /// repeats some; every third has a second group.
     pub async fn start(seed: u64, recorder: Recorder) -> Self {
         let (founders, spares) = if seed.is_multiple_of(5) { (5, 0) } else { (3, 2) };
-        let mut plan = SimPlan { spares, ..SimPlan::new(seed, founders, snapshot_storm()) };
+        let second_group = seed.is_multiple_of(3);
+        let mut plan = SimPlan { spares, second_group, ..SimPlan::new(seed, founders, snapshot_storm()) };
         if seed.is_multiple_of(2) {
             (plan.weather.loss, plan.weather.repeats) = (0.05, 0.05);
         }
@@ -69,6 +72,7 @@ impl World {
         let (doors, wanted) = (Doors::default(), Arc::new(Mutex::new((1..=founders).collect())));
         let mut tasks = workload::start(seed, &doors, &recorder);
         tasks.push(tokio::spawn(steward(doors.clone(), wanted.clone())));
+        let second = second_group.then(|| Second::start(seed));
         let world = Self {
             cluster,
             doors,
@@ -77,6 +81,7 @@ impl World {
             coverage: Coverage::default(),
             failing: BTreeMap::new(),
             weather,
+            second,
             wanted,
             retired: BTreeSet::new(),
             former: BTreeSet::new(),
@@ -96,6 +101,9 @@ impl World {
 
     pub fn open_doors(&self) {
         self.doors.open(self.cluster.groups().map(|(id, group)| (id, group.clone())).collect());
+        if let Some(second) = &self.second {
+            second.open(&self.cluster);
+        }
     }
 
     /// The members that are wanted.
@@ -118,6 +126,9 @@ impl World {
         for id in ids {
             self.doors.close(*id);
             self.failing.remove(id);
+            if let Some(second) = &self.second {
+                second.close(*id);
+            }
             self.cluster.crash(*id).await;
         }
     }
@@ -161,7 +172,8 @@ impl World {
                 disk.slow_down(Duration::ZERO);
                 disk.arm(None);
             }
-            if let Some(reason) = self.cluster.group(id).and_then(|group| group.status().stopped) {
+            let replicas = [self.cluster.group(id), self.cluster.second(id)].into_iter().flatten();
+            if let Some(reason) = replicas.filter_map(|replica| replica.status().stopped).next() {
                 match self.failing.get(&id) {
                     Some(DiskFault::Full) => self.coverage.saw("a full disk freed"),
                     Some(DiskFault::SyncOnce) => self.coverage.saw("a node stopped by its disk"),
@@ -228,6 +240,14 @@ impl World {
             match self.come_to_rest(deadline).await {
                 Some(members) => self.read_everything(&members, deadline + RECOVERY).await,
                 None => self.problem("liveness", format!("no rest after the last fault:\n{}", self.statuses())),
+            }
+        }
+        if !self.is_over()
+            && let Some(second) = self.second.take()
+        {
+            match second.finish(Instant::now() + RECOVERY).await {
+                Ok(written) => self.coverage.add("a write to a second group", written),
+                Err((checker, what)) => self.problem(checker, what),
             }
         }
         self.tasks.iter().for_each(|task| task.abort());

@@ -16,6 +16,7 @@ use super::state::erase_range;
 use super::store::{Batch, Store, end_of_prefix};
 use super::syncer::Syncer;
 use crate::GroupId;
+use crate::mutants::{Mutant, is_planted};
 
 /// How a replica began, or that it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,8 +53,8 @@ pub async fn erase(group: GroupId, stores: &Stores) -> io::Result<()> {
 
 /// Erases what an interrupted [`erase`] has left; durable on return.
 pub async fn finish_erasing(group: GroupId, stores: &Stores) -> io::Result<()> {
-    let of_group = group.0.to_be_bytes().to_vec();
-    let all_state = (keys::state_header(group), end_of_prefix(&of_group));
+    let end = if is_planted(Mutant::ErasesNeighbours) { u64::MAX } else { group.0 };
+    let all_state = (keys::state_header(group), end_of_prefix(&end.to_be_bytes()));
     erase_range(&*stores.state, &stores.state_syncer, all_state).await?;
     stores.state_syncer.carry_out(Batch::default(), true).await?;
     let all_entries = (LogKey::Entry(0).of(group), LogKey::Entry(u64::MAX).of(group));

@@ -22,7 +22,6 @@ pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod mark;
-pub(crate) mod pace;
 #[cfg(test)]
 mod power_loss;
 pub(crate) mod record;

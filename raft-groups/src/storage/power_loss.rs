@@ -55,7 +55,8 @@ async fn write_on(id: u64, mut log: GroupLog) {
     loop {
         // Few and small as from a person, large ones, and many at once as a follower gets them that lags.
         let (count, bytes) = match rng.random_range(0..100) {
-            0..5 => (rng.random_range(1..8), 200_000),
+            0..1 => (1, 3_000_000),
+            1..5 => (rng.random_range(1..8), 200_000),
             5..8 => (200, 20_000),
             _ => (rng.random_range(1..8), rng.random_range(1..4000)),
         };
@@ -99,7 +100,9 @@ fn child_writes_and_never_syncs() {
     say("index 0 0");
     loop {
         let mut batch = Batch::default();
-        for _ in 0..rng.random_range(1..8) {
+        // One command of thousands of points is one batch.
+        let edits = if rng.random_bool(0.01) { 2000 } else { rng.random_range(1..8) };
+        for _ in 0..edits {
             let key: u64 = rng.random_range(0..2000);
             batch.put(key.to_be_bytes().to_vec(), vec![1; rng.random_range(1..3000)]);
         }
@@ -174,7 +177,7 @@ async fn lost(disk: &LoopDisk, promises: &Promises) -> Vec<String> {
 
 /// A disk to be cut off, and what decides when; `None`, said, where there is none here.
 fn disk_and_rng() -> Option<(LoopDisk, SmallRng)> {
-    let disk = match LoopDisk::create(512) {
+    let disk = match LoopDisk::create(1024) {
         Ok(disk) => disk,
         Err(NoDisk::Skip(why)) => {
             println!("SKIPPED, and nothing else here shows it: real power loss ({why})");

@@ -76,12 +76,7 @@ impl SimDisk {
     pub fn crash(&self) {
         let mut inner = self.0.lock();
         inner.life += 1;
-        let unsynced = std::mem::take(&mut inner.unsynced);
-        let kept = inner.rng.random_range(0..=unsynced.len());
-        for batch in &unsynced[..kept] {
-            edit(&mut inner.durable, batch);
-        }
-        inner.batches_lost += (unsynced.len() - kept) as u64;
+        inner.lose_unsynced();
         inner.visible = inner.durable.clone();
         inner.armed = None;
     }
@@ -147,6 +142,16 @@ impl SimDisk {
 }
 
 impl Inner {
+    /// Makes a prefix of the unsynced batches durable, as the seed decides, and the others never.
+    fn lose_unsynced(&mut self) {
+        let unsynced = std::mem::take(&mut self.unsynced);
+        let kept = self.rng.random_range(0..=unsynced.len());
+        for batch in &unsynced[..kept] {
+            edit(&mut self.durable, batch);
+        }
+        self.batches_lost += (unsynced.len() - kept) as u64;
+    }
+
     /// The keys of durable values that have a bit to damage.
     fn with_prefix(&self, prefix: &[u8]) -> impl Iterator<Item = &Vec<u8>> {
         let from_prefix = self.durable.range(prefix.to_vec()..).take_while(move |(key, _)| key.starts_with(prefix));
@@ -207,6 +212,8 @@ impl Store for SimStore {
         let mut inner = self.alive()?;
         if inner.armed == Some(Fault::SyncOnce) {
             inner.armed = None;
+            // What a failed sync leaves is never tried again, though it can be read until the power goes.
+            inner.lose_unsynced();
             return Err(io::Error::other("the simulated disk failed to sync"));
         }
         if !is_planted(Mutant::SkipsSync) {

@@ -14,8 +14,8 @@ pub trait Store: Send + Sync + 'static {
     /// Visits the pairs with `from <= key < to` in key order.
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> io::Result<()>;
 
-    /// Carries out a batch as one: visible to readers on return; after a crash either whole or absent, and never
-    /// there without the batches written before it. Not durable yet.
+    /// Carries out a batch as one: after a crash either whole or absent, and never there without the batches written
+    /// before it. Visible to readers on return; one that reads meanwhile may see some of its edits. Not durable yet.
     fn write(&self, batch: &Batch) -> io::Result<()>;
 
     /// Makes every batch written before this call survive a power loss.

@@ -1,0 +1,236 @@
+//! [`Store`] on sled 0.34.7, with the durability that sled itself does not give on Linux.
+//!
+//! Its `flush` ends in `sync_file_range`, which syncs neither the file's size nor its extents: after a power loss
+//! acknowledged writes are gone. So [`Store::sync`] adds an fdatasync of sled's file. For the same reason a store that is
+//! never synced is not merely old after a power loss but damaged: sled writes a segment anew once the pages that were in
+//! it are elsewhere, which they then are not. So a write syncs by itself before sled can have gone so far. What takes a
+//! quarter segment or more goes to blob files that sled never syncs, and that can be a whole tree page of well-behaved
+//! values; so larger values are kept here as small parts. A damaged file can make sled panic while it opens: that is caught and reported. And
+//! it finds damage in a page only where it reads that: so all is read once before anything is trusted.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+mod large;
+mod layout;
+mod lock;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+use self::large::{LARGE, find_orphans};
+use self::layout::{
+    Edit, PART_BYTES, Stored, invalid, pair_key, part_key, parted, parts_of, read_stored, weight, whole,
+};
+use self::lock::wait_until_unlocked;
+use self::pace::Pace;
+use super::store::{Batch, Store, Visit};
+use crate::OpenError;
+use crate::mutants::{Mutant, is_planted};
+
+/// A sled database in one directory.
+pub struct SledStore {
+    db: sled::Db,
+    file: File,
+    dir: PathBuf,
+    pace: Mutex<Pace>,
+    #[cfg(test)]
+    steps: tests::Steps,
+}
+
+impl SledStore {
+    /// Opens or creates the database in `dir`, with a page cache of `cache_bytes`, and reads it once from end to end.
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`] where sled finds its files damaged or panics over them; [`OpenError::Io`] where the disk
+    /// answers with an error, or where another process keeps the database open.
+    pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        let what = || format!("the store in {}", dir.display());
+        let io_error = |source| OpenError::Io { what: what(), source };
+        std::fs::create_dir_all(dir).map_err(io_error)?;
+        wait_until_unlocked(&dir.join("db")).map_err(io_error)?;
+        let config = sled::Config::new()
+            .path(dir)
+            .cache_capacity(cache_bytes)
+            .flush_every_ms(None)
+            .mode(sled::Mode::HighThroughput);
+        let damaged = |found: String| OpenError::Damaged {
+            what: what(),
+            found,
+            way_out: "Nothing in it is trusted, and it must not be emptied: this node would forget how it voted. \
+                      Keep the directory for inspection; the other replicas still hold the data"
+                .to_owned(),
+        };
+        // One that is damaged in one place cannot be mended from within: what touches that page fails, an erasure too, and sled
+        // then fails in all that comes after.
+        let whole = || config.open().and_then(|db| find_orphans(&db).map(|orphans| (db, orphans)));
+        let (db, orphans) = match catch_unwind(AssertUnwindSafe(whole)) {
+            Ok(Ok(found)) => found,
+            Ok(Err(sled::Error::Io(error))) => return Err(io_error(error)),
+            Ok(Err(error)) => return Err(damaged(error.to_string())),
+            Err(_) => return Err(damaged("sled panicked while reading it".to_owned())),
+        };
+        let file = File::open(dir.join("db")).map_err(io_error)?;
+        for path in [Some(dir), dir.parent()].into_iter().flatten() {
+            // A file whose directory entry is not durable is lost with all its synced contents.
+            File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error)?;
+        }
+        let pace = Mutex::new(Pace::new(PART_BYTES));
+        let store = Self {
+            db,
+            file,
+            dir: dir.to_owned(),
+            pace,
+            #[cfg(test)]
+            steps: tests::Steps::default(),
+        };
+        let settle = || store.settle(orphans);
+        match catch_unwind(AssertUnwindSafe(settle)) {
+            Ok(Ok(())) => Ok(store),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(damaged(error.to_string())),
+            Ok(Err(error)) => Err(io_error(error)),
+            Err(_) => Err(damaged("sled panicked while it finished a write".to_owned())),
+        }
+    }
+
+    /// Leaves nothing of a write that a crash interrupted; `orphans` are what [`find_orphans`] found.
+    fn settle(&self, mut orphans: Vec<Vec<u8>>) -> io::Result<()> {
+        if self.finish_large_write()? {
+            orphans = find_orphans(&self.db).map_err(from_sled)?;
+        }
+        self.apply_in_steps(orphans.into_iter().map(|key| (key, None)).collect())
+    }
+
+    fn read_value(&self, key: &[u8], stored: &[u8]) -> io::Result<Bytes> {
+        match read_stored(stored)? {
+            Stored::Whole(value) => Ok(Bytes::copy_from_slice(value)),
+            Stored::Parts(count) => self.read_parts(count, |part| part_key(key, part)),
+        }
+    }
+
+    fn read_parts(&self, count: u32, key_of: impl Fn(u32) -> Vec<u8>) -> io::Result<Bytes> {
+        let mut value = Vec::new();
+        for part in 0..count {
+            let bytes = self.db.get(key_of(part)).map_err(from_sled)?;
+            value.extend_from_slice(&bytes.ok_or_else(|| invalid("missing part of a value"))?);
+        }
+        Ok(value.into())
+    }
+
+    /// What `batch` changes in sled's tree: parts of values whose keys hold nothing yet, and everything else.
+    fn edits_of(&self, batch: &Batch) -> io::Result<(Vec<Edit>, Vec<Edit>)> {
+        // Only the last edit of a key counts; sled must not be given the parts of an earlier one.
+        let last: BTreeMap<_, _> = batch.edits.iter().map(|(key, value)| (key, value)).collect();
+        let (mut ahead, mut rest) = (Vec::new(), Vec::new());
+        for (key, value) in last {
+            let before = self.db.get(pair_key(key)).map_err(from_sled)?;
+            if let Some(Stored::Parts(count)) = before.as_deref().map(read_stored).transpose()? {
+                rest.extend((0..count).map(|part| (part_key(key, part), None)));
+            }
+            let Some(value) = value else {
+                rest.push((pair_key(key), None));
+                continue;
+            };
+            if value.len() <= PART_BYTES {
+                rest.push((pair_key(key), Some(whole(value))));
+                continue;
+            }
+            let (parts, count) = parts_of(value, |part| part_key(key, part));
+            if before.is_none() {
+                ahead.extend(parts)
+            } else {
+                rest.extend(parts)
+            }
+            rest.push((pair_key(key), Some(parted(count))));
+        }
+        Ok((ahead, rest))
+    }
+
+    /// Gives sled one batch, and syncs before sled can have gone further than a power loss allows.
+    fn apply(&self, edits: Vec<Edit>) -> io::Result<()> {
+        if edits.is_empty() {
+            return Ok(());
+        }
+        #[cfg(test)]
+        self.steps.take()?;
+        let (mut batch, mut pace) = (sled::Batch::default(), self.pace.lock());
+        for (key, value) in edits {
+            match value {
+                Some(value) => {
+                    pace.inserted(value.len());
+                    batch.insert(key, value);
+                }
+                None => {
+                    pace.removed();
+                    batch.remove(key);
+                }
+            }
+        }
+        self.db.apply_batch(batch).map_err(from_sled)?;
+        let is_used_up = pace.is_used_up();
+        drop(pace);
+        if is_used_up { self.sync() } else { Ok(()) }
+    }
+}
+
+impl Store for SledStore {
+    fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>> {
+        match self.db.get(pair_key(key)).map_err(from_sled)? {
+            Some(stored) => self.read_value(key, &stored).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> io::Result<()> {
+        for pair in self.db.range(pair_key(from)..pair_key(to)) {
+            let (key, stored) = pair.map_err(from_sled)?;
+            let value = self.read_value(&key[1..], &stored)?;
+            if visit(&key[1..], &value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, batch: &Batch) -> io::Result<()> {
+        let (mut ahead, mut edits) = self.edits_of(batch)?;
+        if weight(&ahead) + weight(&edits) > LARGE {
+            return self.write_large(ahead, edits);
+        }
+        ahead.append(&mut edits);
+        self.apply(ahead)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.pace.lock().synced();
+        self.db.flush().map_err(from_sled)?;
+        if is_planted(Mutant::SkipsSync) { Ok(()) } else { self.file.sync_data() }
+    }
+
+    fn size_on_disk(&self) -> u64 {
+        directory_bytes(&self.dir)
+    }
+}
+
+/// Bytes of all files below `dir`; files that vanish meanwhile count nothing.
+fn directory_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.metadata().ok().map(|metadata| (entry.path(), metadata)))
+        .map(|(path, metadata)| if metadata.is_dir() { directory_bytes(&path) } else { metadata.len() })
+        .sum()
+}
+
+fn from_sled(error: sled::Error) -> io::Error {
+    match error {
+        sled::Error::Io(error) => error,
+        other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
+    }
+}
