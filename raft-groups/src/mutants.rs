@@ -102,6 +102,24 @@ pub enum Mutant {
     NeverEndsQueries,
     /// A deletion by filter takes also what was written after it began.
     DeletesNewer,
+    /// Two survivors of last resort go on in one term.
+    SharesRecoveryTerms,
+    /// A report of a survivor is believed whoever it is of.
+    BelievesAnyReport,
+    /// A message of another version is read as if it were of this one.
+    ReadsOtherVersions,
+    /// A body may hold as many frames as fit.
+    TakesEndlessFrames,
+    /// A read waits for a place that no log will reach.
+    WaitsForLapsedTokens,
+    /// A node that cannot read a call counts as one that does not answer.
+    UnreadableIsSilence,
+    /// A shard remembers as many request ids as clients send.
+    RemembersWithoutEnd,
+    /// A directory of an earlier format is used and not marked.
+    LeavesDirectoriesUnmarked,
+    /// A node starts with the timings that it is given, whatever the cluster's are.
+    KeepsOwnTimings,
     /// A payload index lacks the second row of each value.
     IndexMissesRow,
 }

@@ -16,6 +16,7 @@ use openraft::{EntryPayload, Membership};
 use crate::error::damaged_replica;
 use crate::format::Formed as _;
 use crate::host::claim_stores;
+use crate::mutants::{Mutant, is_planted};
 use crate::storage::keys::LogKey;
 use crate::storage::log::GroupLog;
 use crate::storage::mark::{self, Mark};
@@ -67,6 +68,7 @@ pub fn recoveries(term: u64) -> u64 {
 /// id of the one is a log id of the other.
 pub fn recovery_term(heard: u64, node: NodeId) -> u64 {
     let bits = RECOVERY_BITS - ELECTION_BITS;
+    let node = if is_planted(Mutant::SharesRecoveryTerms) { 0 } else { node };
     // Numbers of nodes grow by 2^32 with each recovery of the map.
     let folded = (node ^ node >> bits ^ node >> (2 * bits)) & ((1 << bits) - 1);
     (recoveries(heard) + 1) << RECOVERY_BITS | folded << ELECTION_BITS
@@ -226,6 +228,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
+    use crate::mutants::plant;
     use crate::testing::{Cluster, Order, Registers, simulate, start};
     use crate::{RaftSettings, Role};
 
@@ -280,6 +283,8 @@ mod tests {
             heard = terms.last().expect("there are some") + 1000;
         }
         assert_eq!(recoveries(1 << 30), 0, "no number of elections counts as a recovery");
+        let _planted = plant(Mutant::SharesRecoveryTerms);
+        assert_eq!(recovery_term(7, 1), recovery_term(7, 2), "the bug is not planted");
     }
 
     async fn led(cluster: &Cluster) -> NodeId {

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{GroupId, Life, NodeId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -63,6 +64,11 @@ impl Membership {
     pub fn new(cluster: Uuid, node: NodeId, first_map: ClusterMap) -> Self {
         let (timings, seeds, recovered) = (first_map.timings, Vec::new(), BTreeSet::new());
         Self { cluster, node, first_map, started: false, seeds, timings, recovered }
+    }
+
+    /// The timings that a node starts with which is given `asked`: the cluster's, where it knows them.
+    pub fn timings_or(&self, asked: RaftTimings) -> RaftTimings {
+        self.timings.filter(|_| !is_planted(Mutant::KeepsOwnTimings)).unwrap_or(asked)
     }
 }
 
@@ -141,7 +147,8 @@ fn is_uncounted(life: &Life) -> bool {
 fn seal(identity: &Identity) -> serde_json::Result<String> {
     let node = serde_json::to_string(identity)?;
     let crc32c = crc32c::crc32c(node.as_bytes());
-    Ok(format!("{{\"format\":{FORMAT},\"crc32c\":{crc32c},{NODE}{node}}}\n"))
+    let format = if is_planted(Mutant::LeavesDirectoriesUnmarked) { OLDEST } else { FORMAT };
+    Ok(format!("{{\"format\":{format},\"crc32c\":{crc32c},{NODE}{node}}}\n"))
 }
 
 fn parse(text: &str, path: &Path) -> Result<Identity, NodeError> {
@@ -166,6 +173,8 @@ fn own_text(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use raft_groups::mutants::plant;
+
     use super::*;
     use crate::placement::tests::map_of;
 
@@ -177,14 +186,31 @@ mod tests {
         fs::write(dir.path().join(IDENTITY), &old).unwrap();
         let mut file = IdentityFile::open(dir.path(), name("node2")).unwrap();
         assert_eq!(file.identity.incarnation.to_string(), "67e55044-10b1-426f-9247-bb680e5f0c8a");
+        let is_marked =
+            || fs::read_to_string(dir.path().join(IDENTITY)).unwrap().starts_with(&format!("{{\"format\":{FORMAT},"));
+        let planted = plant(Mutant::LeavesDirectoriesUnmarked);
         file.begin_life().unwrap();
-        let marked = fs::read_to_string(dir.path().join(IDENTITY)).unwrap();
-        assert!(marked.starts_with("{\"format\":3,"), "{marked}");
+        assert!(!is_marked(), "the bug is not planted");
+        drop(planted);
+        file.begin_life().unwrap();
+        assert!(is_marked());
         assert_eq!(IdentityFile::open(dir.path(), name("node2")).unwrap().identity, file.identity);
     }
 
     fn name(text: &str) -> NodeName {
         NodeName::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_node_starts_with_the_clusters_timings_where_it_knows_them() {
+        let (own, clusters) = (RaftTimings::default(), RaftTimings { heartbeat_ms: 77, ..RaftTimings::default() });
+        let mut member = Membership::new(Uuid::new_v4(), 2, map_of(3, 8, 3));
+        member.timings = None;
+        assert_eq!(member.timings_or(own), own);
+        member.timings = Some(clusters);
+        assert_eq!(member.timings_or(own), clusters);
+        let _planted = plant(Mutant::KeepsOwnTimings);
+        assert_eq!(member.timings_or(own), own, "the bug is not planted");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{Disk, GroupId, NodeId, OpenError, StoppedNode, StoredReplica};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -120,6 +121,9 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
 
 /// Refuses reports that cannot be of the other survivors.
 fn check_reports(member: &Membership, others: &[SurvivorReport]) -> Result<(), NodeError> {
+    if is_planted(Mutant::BelievesAnyReport) {
+        return Ok(());
+    }
     let mut seen = BTreeSet::from([member.node]);
     for report in others {
         let name = &report.name;
@@ -186,4 +190,40 @@ fn number_of(map: &ClusterMap, name: &str) -> Result<NodeId, NodeError> {
 fn reported(all: &[SurvivorReport], group: GroupId) -> BTreeMap<NodeId, Option<Survivor>> {
     let of_group = |report: &SurvivorReport| report.replicas.iter().find(|row| row.group == group)?.copy.clone();
     all.iter().map(|report| (report.node, of_group(report))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_groups::mutants::plant;
+
+    use super::*;
+    use crate::placement::tests::map_of;
+
+    #[test]
+    fn only_reports_of_other_survivors_of_this_cluster_are_believed() {
+        let member = Membership::new(Uuid::new_v4(), 1, map_of(3, 8, 3));
+        let report = |node| SurvivorReport {
+            format: FORMAT,
+            cluster: member.cluster,
+            node,
+            name: format!("node{node}"),
+            known: BTreeSet::new(),
+            replicas: Vec::new(),
+        };
+        let other_cluster = SurvivorReport { cluster: Uuid::new_v4(), ..report(2) };
+        let other_release = SurvivorReport { format: FORMAT + 1, ..report(2) };
+        let wrong = [
+            (vec![other_cluster], "another cluster"),
+            (vec![other_release], "another release"),
+            (vec![report(2), report(1)], "this node's own"),
+            (vec![report(2), report(3), report(2)], "two reports of node2"),
+        ];
+        check_reports(&member, &[report(2), report(3)]).expect("they are the others'");
+        for (reports, why) in &wrong {
+            let error = check_reports(&member, reports).expect_err(why).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        let _planted = plant(Mutant::BelievesAnyReport);
+        assert!(wrong.iter().all(|(reports, _)| check_reports(&member, reports).is_ok()), "the bug is not planted");
+    }
 }

@@ -221,7 +221,7 @@ impl Frame {
         let transport = HttpTransport::new(self.peers.clone());
         let transport = transport.map_err(|error| NodeError::setup("the peers' HTTP client", error))?;
         let disk = Disk::open(&dir.stores())?;
-        let (is_new, timings) = (!member.started, member.timings.unwrap_or_else(|| timings_of(settings)));
+        let (is_new, timings) = (!member.started, member.timings_or(timings_of(settings)));
         let host =
             Host::open(who, raft_settings(settings, timings), disk, Arc::new(transport), self.faults.clone(), is_new)
                 .await?;

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{NodeId, ReadMode};
 
 use super::rpc::{Call, CallAnswer, CallError, RpcError};
@@ -163,6 +164,9 @@ impl Errand {
             CallError::Late { reason } => self.elsewhere(from, Trouble::Late(reason), map),
             CallError::Stale { staleness_ms } => self.too_stale(from, staleness_ms, map),
             CallError::Undated { .. } => self.undated(from),
+            CallError::Unreadable { reason } if is_planted(Mutant::UnreadableIsSilence) => {
+                self.unanswered(from, &RpcError::Lost { reason }, map)
+            }
             CallError::Unreadable { reason } => self.elsewhere(from, Trouble::Unreadable(from, reason), map),
         }
     }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{Group, ReadMode, ReadPoint, Role, recoveries};
 use tokio::time::Instant;
 
@@ -73,7 +74,10 @@ async fn reach(
 /// Whether a state holds `after`. `is_newest` says that it holds all that was acknowledged before it was asked for: what it
 /// does not hold, nobody was told of.
 fn is_there(point: &ReadPoint, after: LogPoint, is_newest: bool) -> Result<bool, CallError> {
-    let lapsed = |reason: &str| Err(CallError::Lapsed { reason: reason.to_owned() });
+    let lapsed = |reason: &str| match is_planted(Mutant::WaitsForLapsedTokens) {
+        true => Ok(false),
+        false => Err(CallError::Lapsed { reason: reason.to_owned() }),
+    };
     match recoveries(point.term).cmp(&after.recovered) {
         Ordering::Greater => lapsed(
             "the shard was recovered without its majority since the token was given, and may have lost what it stands for; \
@@ -95,6 +99,8 @@ fn within(point: ReadPoint, bound_ms: u64) -> Result<ReadPoint, CallError> {
 
 #[cfg(test)]
 mod tests {
+    use raft_groups::mutants::plant;
+
     use super::*;
 
     #[test]
@@ -109,5 +115,7 @@ mod tests {
         assert!(lapsed(is_there(&point(recovered, 9), after(0, 3), false)), "it may have been lost");
         assert_eq!(is_there(&point(recovered, 9), after(1, 9), false), Ok(true));
         assert_eq!(is_there(&point(5, 99), after(1, 9), false), Ok(false), "it does not know of the recovery yet");
+        let _planted = plant(Mutant::WaitsForLapsedTokens);
+        assert_eq!(is_there(&point(5, 9), after(0, 10), true), Ok(false), "the bug is not planted");
     }
 }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{GroupId, NodeId, ReadMode};
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +104,9 @@ fn unframe<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
         Some((&VERSION, message)) => {
             postcard::take_from_bytes(message).map(|(message, _)| message).map_err(|error| error.to_string())
         }
+        Some((_, message)) if is_planted(Mutant::ReadsOtherVersions) => {
+            postcard::from_bytes(message).map_err(|error| error.to_string())
+        }
         Some((version, _)) => {
             Err(format!("it is of version {version}, and not of {VERSION}; run one release of Quiver on all nodes"))
         }
@@ -135,6 +139,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RouteRequest, String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use raft_groups::mutants::plant;
 
     use super::*;
     use crate::engine::{CollectionId, CountQuery, MadeBy};
@@ -194,6 +199,8 @@ mod tests {
         let mut other = encode(request()).unwrap();
         other[0] = VERSION + 1;
         assert!(decode(&other).unwrap_err().contains("version 2"));
+        let _planted = plant(Mutant::ReadsOtherVersions);
+        assert_eq!(decode(&other).unwrap(), request(), "the bug is not planted");
     }
 
     proptest! {

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{Lane, Transport, Unreachable};
+use crate::mutants::{Mutant, is_planted};
 use crate::{Host, NodeId};
 
 /// POSTs in flight to one node, beside snapshots.
@@ -201,7 +202,8 @@ fn split_frames(mut body: Bytes) -> Option<Vec<Bytes>> {
     while body.has_remaining() {
         let length = body.try_get_u32_le().ok()? as usize;
         // More than any sender has waiting is no body of ours, and would become as many tasks.
-        if body.remaining() < length || frames.len() >= MAX_WAITING {
+        let too_many = frames.len() >= MAX_WAITING && !is_planted(Mutant::TakesEndlessFrames);
+        if body.remaining() < length || too_many {
             return None;
         }
         frames.push(body.split_to(length));
@@ -224,6 +226,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::mutants::plant;
 
     proptest! {
         #[test]
@@ -240,6 +243,9 @@ mod tests {
     #[test]
     fn a_body_of_more_frames_than_a_sender_has_waiting_is_none() {
         assert_eq!(split_frames(vec![0; MAX_WAITING * 4].into()).map(|frames| frames.len()), Some(MAX_WAITING));
-        assert_eq!(split_frames(vec![0; (MAX_WAITING + 1) * 4].into()), None);
+        let endless = || Bytes::from(vec![0; (MAX_WAITING + 1) * 4]);
+        assert_eq!(split_frames(endless()), None);
+        let _planted = plant(Mutant::TakesEndlessFrames);
+        assert!(split_frames(endless()).is_some(), "the bug is not planted");
     }
 }

@@ -254,6 +254,9 @@ pub fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreada
         Some((&VERSION, message)) => {
             postcard::take_from_bytes(message).map(|(message, _)| message).map_err(|_| Unreadable::Garbage)
         }
+        Some((_, message)) if is_planted(Mutant::ReadsOtherVersions) => {
+            postcard::from_bytes(message).map_err(|_| Unreadable::Garbage)
+        }
         Some(_) => Err(Unreadable::OtherVersion),
         None => Err(Unreadable::Garbage),
     }
@@ -264,6 +267,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::mutants::plant;
+
+    #[test]
+    fn a_message_of_another_version_is_refused_unread() {
+        let mut message = encode(&7u64).to_vec();
+        assert_eq!(decode::<u64>(&message), Ok(7));
+        message[0] = VERSION + 1;
+        assert_eq!(decode::<u64>(&message), Err(Unreadable::OtherVersion));
+        let _planted = plant(Mutant::ReadsOtherVersions);
+        assert_eq!(decode::<u64>(&message), Ok(7), "the bug is not planted");
+    }
 
     proptest! {
         #[test]

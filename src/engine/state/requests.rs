@@ -138,7 +138,7 @@ impl Requests {
             MadeBy::Gateway => self.of_gateways,
             MadeBy::Client => self.entries.len() - self.of_gateways,
         };
-        count >= MAX_REMEMBERED_REQUESTS
+        count >= MAX_REMEMBERED_REQUESTS && !is_planted(Mutant::RemembersWithoutEnd)
     }
 
     /// Takes a request in; the one that the id meant before, if any.
@@ -216,6 +216,7 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use raft_groups::mutants::plant;
     use raft_groups::{Changes, MemoryState};
     use uuid::Uuid;
 
@@ -254,6 +255,9 @@ mod tests {
         let full = Reply::Refused(Refusal::TooManyRequestIds { limit });
         let looked_at = Reply::Refused(Refusal::CollectionNotFound { collection: CollectionId(1) });
         assert_eq!(said(&state, MadeBy::Client, 400), full);
+        let planted = plant(Mutant::RemembersWithoutEnd);
+        assert_eq!(said(&state, MadeBy::Client, 400), looked_at, "the bug is not planted");
+        drop(planted);
         assert_eq!(said(&state, MadeBy::Gateway, 400), looked_at, "clients do not crowd gateways out");
         assert_eq!(state.requests.forget_due(500).len(), 0, "none is forgotten early");
         assert_eq!(state.requests.forget_due(501).len(), 2);

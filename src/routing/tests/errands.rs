@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use raft_groups::mutants::{Mutant, plant};
 use raft_groups::{NodeId, ReadMode};
 
 use crate::engine::{CollectionId, CountQuery, Lifetime, MadeBy, PointId, Refusal, Reply};
@@ -230,14 +231,22 @@ fn a_call_that_a_node_cannot_read_is_tried_elsewhere_once_and_is_no_silence() {
     assert_eq!((node.as_str(), reason.as_str(), committed), ("node3", "no such call", Committed::No));
 }
 
+/// What comes of a write that the leader cannot read, and the others do not take.
+fn unread_write() -> Turn {
+    let mut errand = write();
+    let unreadable = Err(CallError::Unreadable { reason: "format 9".to_owned() });
+    assert_eq!(errand.answered(1, unreadable, &map()), Turn::Again);
+    assert_eq!(errand.answered(2, not_leader(Some(1)), &map()), Turn::Again);
+    errand.answered(3, not_leader(Some(1)), &map())
+}
+
 #[test]
 fn a_command_that_the_leader_cannot_read_fails_for_good() {
-    let unreadable = || Err(CallError::Unreadable { reason: "format 9".to_owned() });
-    let mut errand = write();
-    assert_eq!(errand.answered(1, unreadable(), &map()), Turn::Again);
-    assert_eq!(errand.answered(2, not_leader(Some(1)), &map()), Turn::Again);
-    let failed = errand.answered(3, not_leader(Some(1)), &map());
+    let failed = unread_write();
     assert!(matches!(failed, Turn::Failed(RouteError::Unreadable { committed: Committed::No, .. })), "{failed:?}");
+    let _planted = plant(Mutant::UnreadableIsSilence);
+    let other = unread_write();
+    assert!(!matches!(other, Turn::Failed(RouteError::Unreadable { .. })), "the bug is not planted: {other:?}");
 }
 
 #[test]

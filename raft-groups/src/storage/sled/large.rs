@@ -4,7 +4,7 @@
 //! can damage its files. So a large write goes in steps:
 //!
 //! 1. The parts of large values that are new: nobody sees them before their pairs.
-//! 2. If what is left is still large: a redo record of it, part by part and then its head. From the head on the write
+//! 2. If what is left is more than [`LARGE`]: a redo record of it, part by part and then its head. From the head on the write
 //!    is decided.
 //! 3. What the record says, in steps; the last step removes the head.
 //!
@@ -20,9 +20,10 @@ use super::layout::{
 use super::{SledStore, from_sled};
 use crate::mutants::{Mutant, is_planted};
 
-/// The largest write that is given to sled as one batch, as [`weight`] counts: hundreds of power losses in writes of up to
-/// 1.6 MB damaged nothing.
-pub const LARGE: usize = 192 << 10;
+/// Most that is given to sled as one batch beside the parts of new values, as [`weight`] counts. It is more than
+/// [`WRITE_WEIGHT`], for a redo record writes everything twice: hundreds of power losses in batches of up to 1.6 MB damaged
+/// nothing. An append to a log is nothing but new values.
+const LARGE: usize = 1 << 20;
 
 impl SledStore {
     /// Carries out `edits` as one; `ahead` are parts of new values among them.

@@ -24,13 +24,14 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
-use self::large::{LARGE, find_orphans};
+use self::large::find_orphans;
 use self::layout::{
     Edit, PART_BYTES, Stored, invalid, pair_key, part_key, parted, parts_of, read_stored, weight, whole,
 };
 use self::lock::wait_until_unlocked;
 use self::pace::Pace;
 use super::store::{Batch, Store, Visit};
+use super::syncer::WRITE_WEIGHT;
 use crate::OpenError;
 use crate::mutants::{Mutant, is_planted};
 
@@ -200,7 +201,7 @@ impl Store for SledStore {
 
     fn write(&self, batch: &Batch) -> io::Result<()> {
         let (mut ahead, mut edits) = self.edits_of(batch)?;
-        if weight(&ahead) + weight(&edits) > LARGE {
+        if weight(&ahead) + weight(&edits) > WRITE_WEIGHT {
             return self.write_large(ahead, edits);
         }
         ahead.append(&mut edits);
