@@ -54,7 +54,7 @@ pub enum Mutant {
     ForgetsRequests,
     /// A machine forgets what it carried out while copies of it may still come.
     ForgetsEarly,
-    /// A machine carries out a named write that comes later than it may.
+    /// Neither a leader nor a machine minds that a named write comes later than it may.
     TakesLateCopies,
     /// A shard makes a collection again that it has dropped.
     ForgetsDrops,

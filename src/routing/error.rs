@@ -39,8 +39,8 @@ pub enum RouteError {
         /// The name asked for.
         name: String,
     },
-    /// The collection was dropped and made anew with other settings since the request began. Nothing was changed.
-    #[error("collection `{name}` was made anew with other settings while this request was under way: send it again")]
+    /// The collection is not the one that the request was decided for: it was dropped and made anew. Nothing was changed.
+    #[error("collection `{name}` was dropped and made anew, and this request was for the one before: send it again")]
     CollectionReplaced {
         /// Its name.
         name: String,

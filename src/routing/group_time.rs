@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use raft_groups::GroupId;
+use raft_groups::mutants::{Mutant, is_planted};
 use tokio::time::Instant;
 
 use crate::engine::limits::REMEMBERED_MS;
@@ -76,7 +77,7 @@ impl KnownTimes {
 /// not over. That time may lie ahead where a leader before counted more; by so much only where much was lost.
 pub(super) fn may_be_proposed(lifetime: Lifetime, time_ms: u64) -> bool {
     let known = (1..=time_ms.saturating_add(REMEMBERED_MS)).contains(&lifetime.born_ms);
-    known && time_ms <= lifetime.end_ms()
+    known && (time_ms <= lifetime.end_ms() || is_planted(Mutant::TakesLateCopies))
 }
 
 #[cfg(test)]

@@ -173,6 +173,9 @@ struct State {
     shards: BTreeMap<GroupId, Shard<Engine>>,
     /// The next write of points is carried out, and its answer lost.
     loses_answer: bool,
+    /// The next calls that write to shards are kept, to come once more.
+    keeps_copy: bool,
+    copies: Vec<Call>,
     /// The first thing that must not be.
     wrong: Option<String>,
 }
@@ -188,7 +191,14 @@ impl Replicas {
         let groups = first.shards.keys().map(|shard| (shard.group(), Shard::new())).collect();
         let mut meta = Shard::<MetaMachine>::new();
         meta.write(1, &MetaCommand::Form { map: first }.encode(), None).unwrap();
-        Self(Arc::new(Mutex::new(State { meta, shards: groups, loses_answer: false, wrong: None })))
+        Self(Arc::new(Mutex::new(State {
+            meta,
+            shards: groups,
+            loses_answer: false,
+            keeps_copy: false,
+            copies: Vec::new(),
+            wrong: None,
+        })))
     }
 
     /// A router in node `me`, or in a gateway.
@@ -211,6 +221,33 @@ impl Replicas {
     /// The answer to the next write of points is lost, after the write.
     pub(crate) fn lose_answer(&self) {
         self.0.lock().loses_answer = true;
+    }
+
+    /// The network keeps a copy of the next request that writes to shards.
+    pub(crate) fn keep_copies(&self) {
+        self.0.lock().keeps_copy = true;
+    }
+
+    /// The copies that were kept come, each to whoever leads.
+    pub(crate) fn deliver_copies(&self) {
+        let mut state = self.0.lock();
+        for call in std::mem::take(&mut state.copies) {
+            let leader = call.group().and_then(|group| Some(state.shards.get(&group)?.leader));
+            // Whoever waited for an answer has gone.
+            let _ = leader.map(|leader| state.one(leader, call));
+        }
+    }
+
+    /// Looks for collections in shards that the map does not know.
+    pub(crate) fn find_zombies(&self) {
+        let mut state = self.0.lock();
+        let map = state.meta.replicas[&1].machine.map();
+        let known: Vec<_> = map.collections.values().map(|entry| entry.id).collect();
+        let held = state.shards.values().flat_map(|shard| shard.replicas[&1].machine.collections());
+        let zombie = held.map(|held| held.collection).find(|id| !known.contains(id));
+        state.note(
+            zombie.map_or(Ok(()), |id| Err(format!("a shard holds collection {id:?}, which the map does not know"))),
+        );
     }
 
     /// Lets time pass in every group.
@@ -308,8 +345,14 @@ impl Carrier for Wire {
                 return Err(RpcError::NotSent { reason });
             }
         };
+        let to_shards = |call: &&Call| call.is_write() && call.group() != Some(META);
+        let copies: Vec<_> = calls.iter().filter(to_shards).filter(|_| state.keeps_copy).cloned().collect();
         let answers: Vec<_> = calls.into_iter().map(|call| state.one(to, call)).collect();
         let done = answers.iter().any(Result::is_ok);
+        if writes && done {
+            state.keeps_copy &= copies.is_empty();
+            state.copies.extend(copies);
+        }
         if writes && done && std::mem::take(&mut state.loses_answer) {
             return Err(RpcError::Lost { reason: "connection reset".to_owned() });
         }

@@ -128,7 +128,7 @@ pub(super) fn request(step: &Step, version: impl Fn(&Point) -> Option<u64>, requ
             let step = Step { act: Act::clone(inner), ..step.clone() };
             self::request(&step, version, request).scratched(&mut rng)
         }
-        Act::Repeat(_) | Act::Open(..) | Act::Lead(_) | Act::LoseAnswer | Act::Pass(_) => {
+        Act::Repeat(_) | Act::Open(..) | Act::Lead(_) | Act::LoseAnswer | Act::Keep | Act::Late | Act::Pass(_) => {
             bare("GET", "/health".to_owned())
         }
     }

@@ -38,6 +38,16 @@ fn requests_that_are_forgotten_early_are_found() {
 }
 
 #[test]
+fn late_copies_that_are_carried_out_are_found() {
+    must_be_found(Mutant::TakesLateCopies);
+}
+
+#[test]
+fn collections_that_late_copies_bring_back_are_found() {
+    must_be_found(Mutant::ForgetsDrops);
+}
+
+#[test]
 fn a_machine_that_panics_over_deletions_is_found() {
     must_be_found(Mutant::PanicsOnDeletes);
 }

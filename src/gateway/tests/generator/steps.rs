@@ -70,6 +70,10 @@ pub(super) enum Act {
     /// A node that leads from now on.
     Lead(u64),
     LoseAnswer,
+    /// The network keeps a copy of what the next request tells shards.
+    Keep,
+    /// All kept copies come.
+    Late,
     /// So many seconds pass.
     Pass(u64),
 }
@@ -120,6 +124,14 @@ impl Case {
             }
         }
         if rng.random_ratio(1, 6) {
+            // Copies that come after all that remembers them is gone, over whatever was written since.
+            let (time, again) = ([1, 400, 1_000][rng.random_range(0..3)], rng.random());
+            let between = if again { Act::Drop } else { Act::Pass(time) };
+            for act in [Act::Keep, points(&mut rng, &configs[0]), between, points(&mut rng, &configs[0]), Act::Late] {
+                steps.push(step(&mut rng, 0, act));
+            }
+        }
+        if rng.random_ratio(1, 6) {
             // Clients that come back after a while, over whatever was written since.
             let later = [Act::Pass(400), points(&mut rng, &configs[0]), Act::Repeat(rng.random_range(1..4))];
             for act in later {
@@ -152,7 +164,9 @@ fn act(rng: &mut StdRng, config: &Config) -> Act {
         14 => Act::Lead(rng.random_range(1..4)),
         15 if rng.random() => Act::Pass([1, 60, 400, 1_000][rng.random_range(0..4)]),
         15 => Act::LoseAnswer,
-        16..20 => Act::Wild(Box::new(Act::Drop)),
+        16 => Act::Keep,
+        17 => Act::Late,
+        18..21 => Act::Wild(Box::new(Act::Drop)),
         _ => act_of_points(rng, config),
     }
 }

@@ -82,6 +82,7 @@ impl World {
             self.everything(door).await?;
         }
         self.replicas.compare_stored();
+        self.replicas.find_zombies();
         for node in 1..=3 {
             self.replicas.open_from(node, node);
             self.everything(node as usize).await?;
@@ -105,6 +106,16 @@ impl World {
                 self.loses_answer = true;
                 self.told.push("(the next answer to a write is lost)".to_owned());
                 self.replicas.lose_answer();
+                Ok(())
+            }
+            Act::Keep => {
+                self.told.push("(a copy of the next request to shards is kept)".to_owned());
+                self.replicas.keep_copies();
+                Ok(())
+            }
+            Act::Late => {
+                self.told.push("(the copies that were kept come)".to_owned());
+                self.replicas.deliver_copies();
                 Ok(())
             }
             Act::Pass(seconds) => {
@@ -133,7 +144,11 @@ impl World {
             .is_multiple_of(2)
             .then(|| uuid::Uuid::from_u128(u128::from(step.spelling) << 64 | self.told.len() as u128));
         let sent = bodies::request(step, version, name);
-        let (status, answer) = self.send(step.door, &sent).await?;
+        let (mut status, mut answer) = self.send(step.door, &sent).await?;
+        if answer["status"]["code"] == "collection_replaced" && self.dropped.contains(&step.name) {
+            // Its door knew the one before, and says so once.
+            (status, answer) = self.send(step.door, &sent).await?;
+        }
         if status == 503 {
             // What a write did whose answer was lost nobody can say any more once the collection that its door knew is gone.
             // It did nothing to one of the same name that was made since.
