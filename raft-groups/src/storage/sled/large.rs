@@ -4,41 +4,41 @@
 //! can damage its files. So a large write goes in steps:
 //!
 //! 1. The parts of large values that are new: nobody sees them before their pairs.
-//! 2. If what is left is more than [`LARGE`]: a redo record of it, part by part and then its head. From the head on the write
-//!    is decided.
-//! 3. What the record says, in steps; the last step removes the head.
+//! 2. What must be there as one. If that is more than [`LARGE`], a redo record of it comes first, part by part and then its
+//!    head; from the head on the write is decided. What the record says follows, in steps; then the head is removed.
+//! 3. The removal of parts that belong to no pair any more.
 //!
-//! An opening carries a decided write to its end, and removes parts that belong to no pair.
+//! A step is as large as the store's [pace](super::pace) allows without a sync. An opening carries a decided write to its
+//! end, and removes parts that belong to no pair.
 
 use std::io;
 
 use super::super::record::{seal, unseal};
-use super::super::syncer::WRITE_WEIGHT;
 use super::layout::{
-    Edit, Stored, pair_key, part_of, parted, parts_of, read_stored, redo_key, redo_part_key, weight, weight_of,
+    Edit, Edits, Stored, invalid, pair_key, part_of, parted, parts_of, read_stored, redo_key, redo_part_key, weight,
 };
 use super::{SledStore, from_sled};
 use crate::mutants::{Mutant, is_planted};
 
-/// Most that is given to sled as one batch beside the parts of new values, as [`weight`] counts. It is more than
-/// [`WRITE_WEIGHT`], for a redo record writes everything twice: hundreds of power losses in batches of up to 1.6 MB damaged
-/// nothing. An append to a log is nothing but new values.
+/// Most that must be there as one and goes without a redo record, as [`weight`] counts. It is more than a pace allows, for a
+/// record writes everything twice: only changes of a machine's state come to so much, and a state that a power loss has
+/// damaged is made anew. An append to a log and its purge are nothing but new parts, pairs and parts removed.
 const LARGE: usize = 1 << 20;
 
 impl SledStore {
-    /// Carries out `edits` as one; `ahead` are parts of new values among them.
-    pub(super) fn write_large(&self, ahead: Vec<Edit>, edits: Vec<Edit>) -> io::Result<()> {
+    pub(super) fn write_large(&self, Edits { ahead, now, behind }: Edits) -> io::Result<()> {
         self.apply_in_steps(ahead)?;
-        if weight(&edits) <= LARGE {
-            return self.apply(edits);
+        if weight(&now) <= LARGE {
+            self.apply(now)?;
+        } else if is_planted(Mutant::TearsLargeWrites) {
+            self.apply_in_steps(now)?;
+        } else {
+            let (parts, count) = parts_of(&seal(&redo_key(), &now), redo_part_key);
+            self.apply_in_steps(parts)?;
+            self.apply(vec![(redo_key(), Some(parted(count)))])?;
+            self.redo(now, count)?;
         }
-        if is_planted(Mutant::TearsLargeWrites) {
-            return self.apply_in_steps(edits);
-        }
-        let (parts, count) = parts_of(&seal(&redo_key(), &edits), redo_part_key);
-        self.apply_in_steps(parts)?;
-        self.apply(vec![(redo_key(), Some(parted(count)))])?;
-        self.redo(edits, count)
+        self.apply_in_steps(behind)
     }
 
     /// Carries a large write to its end that was decided before a crash. Returns whether there was one.
@@ -52,7 +52,7 @@ impl SledStore {
             self.remove_redo_parts()?;
             return Ok(false);
         };
-        let Stored::Parts(count) = read_stored(&head)? else { return Err(super::layout::invalid("redo record")) };
+        let Stored::Parts(count) = read_stored(&head)? else { return Err(invalid("redo record")) };
         let record = self.read_parts(count, redo_part_key)?;
         self.redo(unseal(&redo_key(), &record)?, count)?;
         Ok(true)
@@ -72,13 +72,13 @@ impl SledStore {
     }
 
     pub(super) fn apply_in_steps(&self, edits: Vec<Edit>) -> io::Result<()> {
-        let (mut step, mut gathered) = (Vec::new(), 0);
+        let (mut step, mut pace) = (Vec::new(), self.pace.lock().clone());
         for edit in edits {
-            gathered += weight_of(&edit);
+            pace.given(&edit);
             step.push(edit);
-            if gathered >= WRITE_WEIGHT {
+            if pace.is_used_up() {
                 self.apply(std::mem::take(&mut step))?;
-                gathered = 0;
+                pace = self.pace.lock().clone();
             }
         }
         self.apply(step)

@@ -24,6 +24,32 @@ const REDO: u8 = 2;
 /// One change of the tree; `None` removes.
 pub type Edit = (Vec<u8>, Option<Vec<u8>>);
 
+/// What a batch changes, by when it may be done.
+#[derive(Default)]
+pub struct Edits {
+    /// Parts that no pair has yet: nobody sees them.
+    pub ahead: Vec<Edit>,
+    /// What must be there as one.
+    pub now: Vec<Edit>,
+    /// Parts that no pair has any more: nobody misses them.
+    pub behind: Vec<Edit>,
+}
+
+impl Edits {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Edit> {
+        self.ahead.iter().chain(&self.now).chain(&self.behind)
+    }
+
+    /// All of them, to be done as one.
+    pub fn into_one(self) -> Vec<Edit> {
+        let Self { mut ahead, mut now, mut behind } = self;
+        ahead.append(&mut now);
+        ahead.append(&mut behind);
+        ahead
+    }
+}
+
 /// What a stored pair says of its value.
 pub enum Stored<'a> {
     /// It is here.
@@ -93,12 +119,8 @@ pub fn parts_of(value: &[u8], key_of: impl Fn(u32) -> Vec<u8>) -> (Vec<Edit>, u3
 
 /// About what it takes to write the edits, in bytes.
 pub fn weight(edits: &[Edit]) -> usize {
+    let weight_of = |(key, value): &Edit| key.len() + value.as_ref().map_or(0, Vec::len) + EDIT_WEIGHT;
     edits.iter().map(weight_of).sum()
-}
-
-/// About what it takes to write one edit, in bytes.
-pub fn weight_of((key, value): &Edit) -> usize {
-    key.len() + value.as_ref().map_or(0, Vec::len) + EDIT_WEIGHT
 }
 
 /// An error for bytes that sled holds and this code did not write.

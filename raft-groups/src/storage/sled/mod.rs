@@ -26,12 +26,11 @@ mod tests;
 
 use self::large::find_orphans;
 use self::layout::{
-    Edit, PART_BYTES, Stored, invalid, pair_key, part_key, parted, parts_of, read_stored, weight, whole,
+    Edit, Edits, PART_BYTES, Stored, invalid, pair_key, part_key, parted, parts_of, read_stored, whole,
 };
 use self::lock::wait_until_unlocked;
 use self::pace::Pace;
 use super::store::{Batch, Store, Visit};
-use super::syncer::WRITE_WEIGHT;
 use crate::OpenError;
 use crate::mutants::{Mutant, is_planted};
 
@@ -124,33 +123,33 @@ impl SledStore {
         Ok(value.into())
     }
 
-    /// What `batch` changes in sled's tree: parts of values whose keys hold nothing yet, and everything else.
-    fn edits_of(&self, batch: &Batch) -> io::Result<(Vec<Edit>, Vec<Edit>)> {
+    /// What `batch` changes in sled's tree.
+    fn edits_of(&self, batch: &Batch) -> io::Result<Edits> {
         // Only the last edit of a key counts; sled must not be given the parts of an earlier one.
         let last: BTreeMap<_, _> = batch.edits.iter().map(|(key, value)| (key, value)).collect();
-        let (mut ahead, mut rest) = (Vec::new(), Vec::new());
+        let mut edits = Edits::default();
         for (key, value) in last {
             let before = self.db.get(pair_key(key)).map_err(from_sled)?;
-            if let Some(Stored::Parts(count)) = before.as_deref().map(read_stored).transpose()? {
-                rest.extend((0..count).map(|part| (part_key(key, part), None)));
-            }
-            let Some(value) = value else {
-                rest.push((pair_key(key), None));
-                continue;
+            let parts_before = match before.as_deref().map(read_stored).transpose()? {
+                Some(Stored::Parts(count)) => count,
+                Some(Stored::Whole(_)) | None => 0,
             };
-            if value.len() <= PART_BYTES {
-                rest.push((pair_key(key), Some(whole(value))));
-                continue;
-            }
-            let (parts, count) = parts_of(value, |part| part_key(key, part));
-            if before.is_none() {
-                ahead.extend(parts)
-            } else {
-                rest.extend(parts)
-            }
-            rest.push((pair_key(key), Some(parted(count))));
+            let mut parts_now = 0;
+            let pair = match value {
+                None => None,
+                Some(value) if value.len() <= PART_BYTES => Some(whole(value)),
+                Some(value) => {
+                    let (mut parts, count) = parts_of(value, |part| part_key(key, part));
+                    edits.ahead.extend(parts.split_off(parts.len().min(parts_before as usize)));
+                    edits.now.extend(parts);
+                    parts_now = count;
+                    Some(parted(count))
+                }
+            };
+            edits.now.push((pair_key(key), pair));
+            edits.behind.extend((parts_now..parts_before).map(|part| (part_key(key, part), None)));
         }
-        Ok((ahead, rest))
+        Ok(edits)
     }
 
     /// Gives sled one batch, and syncs before sled can have gone further than a power loss allows.
@@ -161,16 +160,11 @@ impl SledStore {
         #[cfg(test)]
         self.steps.take()?;
         let (mut batch, mut pace) = (sled::Batch::default(), self.pace.lock());
+        edits.iter().for_each(|edit| pace.given(edit));
         for (key, value) in edits {
             match value {
-                Some(value) => {
-                    pace.inserted(value.len());
-                    batch.insert(key, value);
-                }
-                None => {
-                    pace.removed();
-                    batch.remove(key);
-                }
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
             }
         }
         self.db.apply_batch(batch).map_err(from_sled)?;
@@ -200,12 +194,9 @@ impl Store for SledStore {
     }
 
     fn write(&self, batch: &Batch) -> io::Result<()> {
-        let (mut ahead, mut edits) = self.edits_of(batch)?;
-        if weight(&ahead) + weight(&edits) > WRITE_WEIGHT {
-            return self.write_large(ahead, edits);
-        }
-        ahead.append(&mut edits);
-        self.apply(ahead)
+        let edits = self.edits_of(batch)?;
+        let fits = self.pace.lock().allows(edits.all());
+        if fits { self.apply(edits.into_one()) } else { self.write_large(edits) }
     }
 
     fn sync(&self) -> io::Result<()> {

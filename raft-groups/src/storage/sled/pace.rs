@@ -1,5 +1,7 @@
 //! How much sled has written since the last sync, which it does not say: estimated from the edits it was given.
 
+use super::layout::Edit;
+
 /// Most that may be written between two syncs, in bytes. sled writes a segment anew when all its pages are elsewhere and a
 /// whole further segment, 512 KiB, has been written since (`SegmentAccountant::stabilize`); well below that, for it is
 /// estimated, and the write that goes beyond it counts in whole.
@@ -10,7 +12,7 @@ const VALUES_REWRITTEN: f64 = 1.7;
 const MEMORY: f64 = 256.0;
 
 /// What was written since the last sync.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pace {
     unsynced: f64,
     /// Mean size of a value, in bytes.
@@ -23,15 +25,30 @@ impl Pace {
         Self { unsynced: 0.0, mean: largest as f64 }
     }
 
+    /// An edit was given to sled.
+    pub fn given(&mut self, (_, value): &Edit) {
+        match value {
+            Some(value) => self.inserted(value.len()),
+            None => self.removed(),
+        }
+    }
+
+    /// Whether so much may be written between two syncs.
+    pub fn allows<'a>(&self, edits: impl Iterator<Item = &'a Edit>) -> bool {
+        let mut pace = Self { unsynced: 0.0, ..*self };
+        edits.for_each(|edit| pace.given(edit));
+        !pace.is_used_up()
+    }
+
     /// A value of so many bytes was given to sled.
-    pub fn inserted(&mut self, bytes: usize) {
+    fn inserted(&mut self, bytes: usize) {
         self.mean += (bytes as f64 - self.mean) / MEMORY;
         self.unsynced += bytes as f64;
         self.removed();
     }
 
     /// A value was removed.
-    pub fn removed(&mut self) {
+    fn removed(&mut self) {
         self.unsynced += VALUES_REWRITTEN * self.mean;
     }
 

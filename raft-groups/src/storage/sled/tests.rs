@@ -56,8 +56,8 @@ fn change() -> Batch {
     put(&mut batch, 100..105, 40, 2);
     put(&mut batch, 105..110, 40_000, 2);
     put(&mut batch, 110..115, 6_000, 2);
-    put(&mut batch, 200..500, 700, 2);
-    put(&mut batch, 500..520, 30_000, 2);
+    put(&mut batch, 200..1000, 700, 2);
+    put(&mut batch, 1000..1020, 30_000, 2);
     (90..95).chain(115..118).for_each(|key: u16| batch.delete(key.to_be_bytes().to_vec()));
     batch
 }
