@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Condition, Filter, Path, Scalar, Test};
+use super::{Condition, Filter, Number, Path, Scalar, Test};
 use crate::engine::ids::PointId;
 use crate::engine::meter::Meter;
 
@@ -107,7 +107,7 @@ impl Scalar {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Sight<'a> {
     Bool(bool),
-    Integer(i128),
+    Number(Number),
     Text(&'a str),
 }
 
@@ -116,7 +116,7 @@ impl<'a> Sight<'a> {
     fn of(value: &'a Value) -> Option<Self> {
         match value {
             Value::Bool(found) => Some(Self::Bool(*found)),
-            Value::Number(found) => found.as_i128().map(Self::Integer),
+            Value::Number(found) => Some(Self::Number(Number::of(found))),
             Value::String(found) => Some(Self::Text(found)),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
@@ -132,7 +132,7 @@ impl Comparable for Scalar {
     fn sight(&self) -> Sight<'_> {
         match self {
             Self::Bool(value) => Sight::Bool(*value),
-            Self::Integer(value) => Sight::Integer(*value),
+            Self::Number(value) => Sight::Number(*value),
             Self::Text(value) => Sight::Text(value),
         }
     }
@@ -142,7 +142,7 @@ impl Comparable for Sight<'_> {
     fn sight(&self) -> Sight<'_> {
         match *self {
             Self::Bool(value) => Sight::Bool(value),
-            Self::Integer(value) => Sight::Integer(value),
+            Self::Number(value) => Sight::Number(value),
             Self::Text(value) => Sight::Text(value),
         }
     }
@@ -212,40 +212,32 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::filter::numbers::{compare, numbers};
 
     /// What equality means, written out case by case.
     fn equals(wanted: &Scalar, value: &Value) -> bool {
         match (wanted, value) {
             (Scalar::Bool(wanted), Value::Bool(found)) => wanted == found,
             (Scalar::Text(wanted), Value::String(found)) => wanted == found,
-            (Scalar::Integer(wanted), Value::Number(found)) => found.as_i128() == Some(*wanted),
+            (Scalar::Number(wanted), found) => compare(&wanted.to_value(), found) == Some(Ordering::Equal),
             _ => false,
         }
-    }
-
-    fn integers() -> impl Strategy<Value = i128> {
-        let edges = [-1, 0, 1, (1 << 53) + 1, i128::from(i64::MIN), i128::from(i64::MAX), i128::from(u64::MAX)];
-        prop_oneof![(-3i128..3), proptest::sample::select(edges.to_vec())]
     }
 
     fn scalars() -> impl Strategy<Value = Scalar> {
         let text = prop_oneof!["[ab]{0,2}", Just("1".to_owned()), Just("true".to_owned()), any::<String>()];
         prop_oneof![
             any::<bool>().prop_map(Scalar::Bool),
-            integers().prop_map(Scalar::Integer),
+            numbers().prop_map(|number| Scalar::Number(Number::of_value(&number).unwrap())),
             text.prop_map(Scalar::Text)
         ]
     }
 
     fn values() -> impl Strategy<Value = Value> {
-        let number = |number: i128| i64::try_from(number).map_or_else(|_| json!(number as u64), |small| json!(small));
         prop_oneof![
             Just(json!(null)),
             any::<bool>().prop_map(Value::from),
-            integers().prop_map(number),
-            any::<f64>().prop_map(Value::from),
-            Just(json!(-0.0)),
-            Just(json!(1.0)),
+            numbers(),
             "[ab]{0,2}|1|true".prop_map(Value::from),
             Just(json!([1])),
             Just(json!({"a": 1})),

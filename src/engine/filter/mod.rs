@@ -8,6 +8,7 @@
 mod evaluate;
 #[cfg(test)]
 mod forms;
+mod number;
 mod parse;
 mod path;
 mod print;
@@ -22,6 +23,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+pub use number::Number;
+#[cfg(test)]
+pub(super) use number::tests as numbers;
 pub use parse::FilterError;
 pub use path::Path;
 pub(super) use range::moment;
@@ -88,8 +92,8 @@ pub enum Test {
 pub enum Scalar {
     /// `true` or `false`.
     Bool(bool),
-    /// Any integer that JSON's readers keep exact.
-    Integer(i128),
+    /// A number without a fraction, by its value.
+    Number(Number),
     /// A string, whole and case-sensitive.
     Text(String),
 }

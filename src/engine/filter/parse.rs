@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::range::moment;
-use super::{Bounds, Condition, Filter, MinShould, Path, Range, Scalar, Test};
+use super::{Bounds, Condition, Filter, MinShould, Number, Path, Range, Scalar, Test};
 use crate::engine::ids::PointId;
 use crate::engine::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES, MAX_PATH_BYTES};
 use crate::engine::reply::Refusal;
@@ -285,11 +285,11 @@ impl Place {
         match value {
             Value::Bool(value) => Ok(Scalar::Bool(*value)),
             Value::String(value) => Ok(Scalar::Text(value.clone())),
-            Value::Number(number) if !number.is_f64() => number
-                .as_i128()
-                .map_or_else(|| self.wrong("expected a 64-bit integer"), |value| Ok(Scalar::Integer(value))),
-            Value::Number(_) => self.wrong("a fraction cannot be matched exactly; use range"),
-            _ => self.wrong("expected a string, an integer, or true or false"),
+            Value::Number(number) => match Number::of(number) {
+                number if number.is_whole() => Ok(Scalar::Number(number)),
+                _ => self.wrong("a number with a fraction cannot be matched exactly; use range"),
+            },
+            _ => self.wrong("expected a string, a whole number, or true or false"),
         }
     }
 
@@ -301,7 +301,8 @@ impl Place {
             };
             return self.bounds(value, read).map(Range::Datetime);
         }
-        let read = |place: &Self, value: &Value| value.as_f64().map_or_else(|| place.wrong("expected a number"), Ok);
+        let read =
+            |place: &Self, value: &Value| Number::of_value(value).map_or_else(|| place.wrong("expected a number"), Ok);
         self.bounds(value, read).map(Range::Number)
     }
 

@@ -48,7 +48,7 @@ impl Test {
             Self::Value(value) => ("match", json!({"value": value.to_value()})),
             Self::Any(list) => ("match", json!({"any": list.iter().map(Scalar::to_value).collect::<Value>()})),
             Self::Except(list) => ("match", json!({"except": list.iter().map(Scalar::to_value).collect::<Value>()})),
-            Self::Range(Range::Number(bounds)) => ("range", bounds.to_value(|number| json!(number))),
+            Self::Range(Range::Number(bounds)) => ("range", bounds.to_value(|number| number.to_value())),
             Self::Range(Range::Datetime(bounds)) => ("range", bounds.to_value(|moment| json!(moment.to_string()))),
             Self::Count(bounds) => ("values_count", bounds.to_value(|count| json!(count))),
         }
@@ -67,7 +67,7 @@ impl Scalar {
     fn to_value(&self) -> Value {
         match self {
             Self::Bool(value) => json!(value),
-            Self::Integer(value) => i64::try_from(*value).map_or_else(|_| json!(*value as u64), |small| json!(small)),
+            Self::Number(value) => value.to_value(),
             Self::Text(value) => json!(value),
         }
     }

@@ -6,6 +6,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use serde_json::Value;
 
+use super::Number;
+
 /// Up to four bounds; those that are absent hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounds<T> {
@@ -22,8 +24,8 @@ pub struct Bounds<T> {
 /// Bounds on a field's values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Range {
-    /// For numbers, compared as 64-bit floats; a value that is no number is outside.
-    Number(Bounds<f64>),
+    /// For numbers, compared by their values; a value that is no number is outside.
+    Number(Bounds<Number>),
     /// For strings that hold a date or time; any other value is outside.
     Datetime(Bounds<Timestamp>),
 }
@@ -48,7 +50,7 @@ impl Range {
     /// Whether a field's value is within the bounds.
     pub fn holds(&self, value: &Value) -> bool {
         match self {
-            Self::Number(bounds) => value.as_f64().is_some_and(|number| bounds.hold(&number)),
+            Self::Number(bounds) => Number::of_value(value).is_some_and(|number| bounds.hold(&number)),
             Self::Datetime(bounds) => value.as_str().and_then(moment).is_some_and(|moment| bounds.hold(&moment)),
         }
     }

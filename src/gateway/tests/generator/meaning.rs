@@ -61,13 +61,13 @@ fn holds(condition: &Value, id: &Value, payload: &Value) -> bool {
 fn tested(condition: &Value, value: &Value) -> bool {
     let wanted = &condition["match"];
     if let Some(list) = wanted["except"].as_array() {
-        return !value.is_null() && !list.contains(value);
+        return !value.is_null() && !list.iter().any(|wanted| same(wanted, value));
     }
     if let Some(list) = wanted["any"].as_array() {
-        return list.contains(value);
+        return list.iter().any(|wanted| same(wanted, value));
     }
     if wanted.is_object() {
-        return wanted["value"] == *value;
+        return same(&wanted["value"], value);
     }
     let range = &condition["range"];
     let dates = range.as_object().is_some_and(|bounds| bounds.values().any(Value::is_string));
@@ -76,8 +76,25 @@ fn tested(condition: &Value, value: &Value) -> bool {
             .as_str()
             .and_then(moment)
             .is_some_and(|found| within(range, |bound| moment(bound.as_str()?).map(|bound| found.cmp(&bound)))),
-        // As the reference says: numbers are compared as 64-bit floats.
-        false => value.as_f64().is_some_and(|found| within(range, |bound| found.partial_cmp(&bound.as_f64()?))),
+        false => value.is_number() && within(range, |bound| compare(value, bound)),
+    }
+}
+
+/// Numbers are one by their value, everything else by its spelling.
+fn same(wanted: &Value, found: &Value) -> bool {
+    wanted == found || compare(wanted, found) == Some(std::cmp::Ordering::Equal)
+}
+
+/// How two numbers compare: as integers where both are, and as floats where one has a fraction or is beyond all integers.
+fn compare(one: &Value, other: &Value) -> Option<std::cmp::Ordering> {
+    let whole = |value: &Value| {
+        let float = value.as_f64()?;
+        let small = float.fract() == 0.0 && float.abs() < 1e30;
+        value.as_i64().map(i128::from).or(value.as_u64().map(i128::from)).or(small.then_some(float as i128))
+    };
+    match (whole(one), whole(other)) {
+        (Some(one), Some(other)) => Some(one.cmp(&other)),
+        _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
     }
 }
 

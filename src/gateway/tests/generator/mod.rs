@@ -17,9 +17,7 @@
 //! more: each case has a number, and they are tried in order.
 //!
 //! Left out, since what the store does there is not settled: members of an object given twice; dates beyond RFC 3339;
-//! fractions as exact matches; the order among equal scores. Numbers in ranges are held to be compared as 64-bit floats, a
-//! whole number not to equal one with a point, and whole numbers beyond 64 bits to be kept as the nearest float, as the
-//! reference says.
+//! the order among equal scores. Whole numbers beyond 64 bits are held to be kept as the nearest float, as the reference says.
 
 mod bodies;
 mod filters;
