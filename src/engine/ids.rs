@@ -11,6 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 use vector_index::Key;
 
+/// Digits of a UUID without its hyphens. No 64-bit number has so many.
+const UUID_DIGITS: usize = 32;
+
 /// What a client calls a point: an unsigned number or a UUID; in JSON a number or a string.
 ///
 /// Ordered for scrolling: every number before every UUID.
@@ -60,8 +63,10 @@ impl FromStr for PointId {
     type Err = BadPointId;
 
     fn from_str(text: &str) -> Result<Self, BadPointId> {
-        // Only digits: `u64::from_str` would also take "+7", a second spelling of the same id.
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Only digits: `u64::from_str` would also take "+7", a second spelling of the same id. So many are a UUID without its
+        // hyphens, which may have no letter.
+        let is_number = (1..UUID_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number {
             return text.parse().map(Self::Num).map_err(|_| BadPointId(text.to_owned()));
         }
         Uuid::parse_str(text).map(Self::Uuid).map_err(|_| BadPointId(text.to_owned()))

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::error::ApiError;
 use super::limits::Limits;
 use super::state::GatewayState;
+use super::strict::Strict;
 
 /// A JSON body of type `T`, at most [`Limits::body_bytes`] long.
 pub struct Json<T>(pub T);
@@ -67,17 +68,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 /// # Errors
 /// [`ApiError::Malformed`] where it is no JSON, [`ApiError::Misfit`] where it is JSON of another shape.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // serde would take an array for an object's members in their order: a second, silent form of each request.
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        return Err(ApiError::invalid("body", "expected an object, found an array"));
-    }
-    serde_json::from_slice(body).map_err(|error| explain::<T>(body, error))
+    let mut parser = serde_json::Deserializer::from_slice(body);
+    let parsed = T::deserialize(Strict::new(&mut parser)).and_then(|parsed| parser.end().map(|()| parsed));
+    parsed.map_err(|error| explain::<T>(body, error))
 }
 
 fn explain<T: DeserializeOwned>(body: &[u8], error: serde_json::Error) -> ApiError {
     let (line, column) = (error.line(), error.column());
     let mut parser = serde_json::Deserializer::from_slice(body);
-    let path = serde_path_to_error::deserialize::<_, T>(&mut parser).err().map(|at| at.path().to_string());
+    let path = serde_path_to_error::deserialize::<_, T>(Strict::new(&mut parser)).err().map(|at| at.path().to_string());
     let path = path.filter(|path| path != ".").unwrap_or_default();
     let reason = without_place(&error);
     // A number too large for its type is good JSON, though serde_json files it under syntax.

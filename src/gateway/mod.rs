@@ -17,6 +17,7 @@ pub mod error;
 pub mod levels;
 pub mod limits;
 pub mod state;
+mod strict;
 
 mod cluster;
 mod collections;
@@ -32,6 +33,7 @@ mod own;
 mod payload_indexes;
 mod plan;
 mod points_body;
+mod queries;
 mod reads;
 mod request;
 mod search;
@@ -74,6 +76,7 @@ pub fn router_with(state: GatewayState, extra: Router) -> Router {
         .route("/quiver/v1/faults", get(faults::show).put(faults::set).delete(faults::heal));
     own.merge(data().route_layer(admission))
         .merge(cluster_routes())
+        .route_layer(middleware::from_fn(queries::refuse_unread))
         .merge(console::console())
         .with_state(state.clone())
         .merge(extra)

@@ -56,3 +56,48 @@ async fn a_huge_body_is_answered_over_a_real_connection() {
     assert!(sent.text().await.unwrap().contains("body_too_large"));
     server.abort();
 }
+
+/// A request of each kind that reads no query string.
+#[tokio::test]
+async fn what_no_handler_would_read_is_refused() {
+    let (router, _) = docs().await;
+    let requests = [
+        ("POST", "/search"),
+        ("POST", "/vectors"),
+        ("DELETE", "/vectors"),
+        ("POST", "/quiver/v1/search/batch"),
+        ("POST", "/quiver/v1/scroll"),
+        ("POST", "/quiver/v1/count"),
+        ("GET", "/collections"),
+        ("POST", "/collections"),
+        ("GET", "/collections/docs"),
+        ("DELETE", "/collections/docs"),
+        ("GET", "/health"),
+        ("GET", "/stats"),
+        ("GET", "/cluster/status"),
+        ("GET", "/cluster/nodes"),
+        ("GET", "/quiver/v1/shards/0"),
+        ("PUT", "/quiver/v1/timings"),
+        ("GET", "/quiver/v1/operations"),
+    ];
+    for (method, path) in requests {
+        let asked = format!("{path}?consistency=all");
+        let refused = call(&router, method, &asked, "").await;
+        assert!(refused.refused(400, "invalid_input").error().contains("query string"), "{method} {path}");
+    }
+    super::get(&router, "/collections/docs?").await.ok();
+    super::get(&router, "/vectors/docs/1?consistency=all").await.refused(404, "point_not_found");
+    super::get(&router, "/vectors/docs/1?bogus=1").await.refused(400, "invalid_input");
+}
+
+#[tokio::test]
+async fn a_uuid_without_letters_is_one_in_a_path_too() {
+    let (router, _) = docs().await;
+    for id in ["00000000000000000000000000000001", "12345678123456781234567812345678"] {
+        let point = json!({"id": id, "vector": [1, 0, 0]});
+        post(&router, "/vectors", json!({"collection": "docs", "vectors": [point]})).await.ok();
+        let found = super::get(&router, &format!("/vectors/docs/{id}")).await.ok();
+        assert_eq!(found.body["id"].as_str().unwrap().replace('-', ""), id);
+    }
+    super::get(&router, "/vectors/docs/1").await.refused(404, "point_not_found");
+}
