@@ -8,6 +8,7 @@
 mod evaluate;
 #[cfg(test)]
 mod forms;
+mod moment;
 mod number;
 mod parse;
 mod path;
@@ -23,12 +24,12 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+pub use moment::Moment;
 pub use number::Number;
 #[cfg(test)]
 pub(super) use number::tests as numbers;
 pub use parse::FilterError;
 pub use path::Path;
-pub(super) use range::moment;
 pub use range::{Bounds, Range};
 
 use super::ids::PointId;

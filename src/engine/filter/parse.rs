@@ -7,8 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::range::moment;
-use super::{Bounds, Condition, Filter, MinShould, Number, Path, Range, Scalar, Test};
+use super::{Bounds, Condition, Filter, MinShould, Moment, Number, Path, Range, Scalar, Test};
 use crate::engine::ids::PointId;
 use crate::engine::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES, MAX_PATH_BYTES};
 use crate::engine::reply::Refusal;
@@ -295,9 +294,11 @@ impl Place {
 
     fn range(&self, value: &Value) -> Parsed<Range> {
         if self.object(value)?.values().any(Value::is_string) {
-            let read = |place: &Self, value: &Value| match value.as_str().and_then(moment) {
+            let read = |place: &Self, value: &Value| {
+                match value.as_str().and_then(Moment::parse) {
                 Some(moment) => Ok(moment),
-                None => place.wrong("expected an RFC 3339 date or time, like the other bounds"),
+                None => place.wrong("expected a date or time such as 2024-02-29 or 2024-02-29T12:00:00Z (RFC 3339), like the other bounds"),
+            }
             };
             return self.bounds(value, read).map(Range::Datetime);
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::schema::FieldType;
-use crate::engine::filter::{self, Bounds, Number, Scalar, moment};
+use crate::engine::filter::{self, Bounds, Moment, Number, Scalar};
 
 /// An indexed value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +29,7 @@ impl Key {
             (FieldType::Integer | FieldType::Float, Value::Number(number)) => Some(Self::Number(Number::of(number))),
             (FieldType::Bool, Value::Bool(value)) => Some(Self::Bool(*value)),
             (FieldType::Datetime, Value::String(text)) => {
-                moment(text).map(|moment| Self::Moment(moment.as_nanosecond()))
+                Moment::parse(text).map(|moment| Self::Moment(moment.nanoseconds()))
             }
             (FieldType::Uuid, Value::String(text)) => Self::of_uuid(text),
             _ => None,
@@ -62,7 +62,7 @@ impl Key {
                 Some(Self::Number(Number::at_place(start))..Self::Number(Number::at_place(end)))
             }
             (FieldType::Datetime, filter::Range::Datetime(bounds)) => {
-                let Range { start, end } = half_open(bounds, |bound| bound.as_nanosecond());
+                let Range { start, end } = half_open(bounds, |bound| bound.nanoseconds());
                 Some(Self::Moment(start)..Self::Moment(end))
             }
             _ => None,
