@@ -7,7 +7,9 @@ use openraft::{EntryPayload, Membership};
 use proptest::prelude::*;
 
 use super::*;
-use crate::network::wire::{Answered, Envelope, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode};
+use crate::network::wire::{
+    Answered, Envelope, PackedPairs, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode,
+};
 use crate::types::{Command, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types, Vote};
 use crate::{GroupId, Life, NodeId};
 
@@ -54,6 +56,12 @@ fn a_vote_for_nobody_is_none() {
     assert!(postcard::from_bytes::<AsForm<Vote>>(&[7, 0, 1]).is_err());
 }
 
+/// A page of a snapshot.
+fn pairs() -> PackedPairs {
+    let pair = |key: &str, value: &'static str| (key.as_bytes().to_vec(), bytes::Bytes::from_static(value.as_bytes()));
+    PackedPairs::pack(&[pair("key", "value"), pair("other", "")])
+}
+
 /// One request of each kind.
 fn requests() -> Vec<Request> {
     let (vote, last) = (Vote::new_committed(7, 300), Some(log_id(6, 5)));
@@ -69,6 +77,7 @@ fn requests() -> Vec<Request> {
         Request::ReadIndex,
         Request::AwaitApplied { index: 300, within_ms: 1000 },
         Request::Snapshot(SnapshotChunk::Begin),
+        Request::Snapshot(SnapshotChunk::Pairs { transfer: 1, number: 2, pairs: pairs() }),
         Request::Snapshot(SnapshotChunk::End { transfer: 1, chunks: 2, vote, meta }),
     ]
 }
@@ -112,6 +121,34 @@ fn every_message_comes_back_whatever_a_later_release_adds_behind_it() {
         let said = format!("{reply:?}");
         let bytes = [&encode(&Answered { life: Life::default(), reply })[..], b"a later member"].concat();
         assert_eq!(format!("{:?}", decode::<Answered>(&bytes).expect("decodes").reply), said);
+    }
+}
+
+/// The messages that releases of version 1 send, a line each; the same list as [`requests`] and [`replies`].
+const MESSAGES: &str = include_str!("../../../tests/data/formats/wire-1/replicas.txt");
+
+/// The messages that this build sends.
+fn lines() -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let requests = requests().into_iter().map(|request| (request.word(), encode(&envelope(request))));
+    let answered = |reply| ("reply", encode(&Answered { life: Life { number: 3, start: [5; 16] }, reply }));
+    let lines = requests.chain(replies().into_iter().map(answered));
+    lines.map(|(word, bytes)| format!("{word} {}\n", hex(&bytes))).collect()
+}
+
+#[test]
+fn messages_of_earlier_releases_are_read_and_this_one_sends_the_same() {
+    assert_eq!(lines(), MESSAGES, "a message has changed: it needs a form of its own under another version");
+    let bytes = |hex: &str| -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+    };
+    let lines = MESSAGES.lines().map(|line| bytes(line.split_once(' ').expect("a word and bytes").1));
+    let (sent, answered): (Vec<_>, Vec<_>) = lines.enumerate().partition(|(at, _)| *at < requests().len());
+    for ((_, bytes), request) in sent.iter().zip(requests()) {
+        assert_eq!(format!("{:?}", decode::<Envelope>(bytes).expect("decodes").request), format!("{request:?}"));
+    }
+    for ((_, bytes), reply) in answered.iter().zip(replies()) {
+        assert_eq!(format!("{:?}", decode::<Answered>(bytes).expect("decodes").reply), format!("{reply:?}"));
     }
 }
 

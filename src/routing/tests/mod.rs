@@ -2,6 +2,7 @@
 
 mod errands;
 mod fake;
+mod messages;
 mod once;
 mod payload_indexes;
 mod reads;
