@@ -37,7 +37,9 @@ pub use members::{
     AddNode, Change, Member, Members, MoveReplica, OperationRow, Operations, Plan, PlannedMove, ReplicaState,
     SetLabels, SetTimings, ShardDetail, Timings, TransferLeader,
 };
-pub use points::{Delete, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult};
+pub use points::{
+    Delete, DeleteOptions, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult,
+};
 pub use search::{
     Count, Counted, DEFAULT_LIMIT, Evidence, Explain, Hit, Record, Role, Scroll, Scrolled, Search, SearchParams,
     Searched, Way,

@@ -29,10 +29,10 @@ impl std::str::FromStr for PointId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.parse().map(Self::Num).ok();
-        number
-            .or_else(|| text.parse().map(Self::Uuid).ok())
-            .ok_or_else(|| format!("`{text}` is no point id: {EXPECTED}"))
+        // So many digits are a UUID without its hyphens, which may have no letter.
+        let is_number = (1..32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        let id = if is_number { text.parse().map(Self::Num).ok() } else { text.parse().map(Self::Uuid).ok() };
+        id.ok_or_else(|| format!("`{text}` is no point id: {EXPECTED}"))
     }
 }
 
@@ -195,6 +195,21 @@ pub struct GetOptions {
     /// Whether to return the vector; absent means yes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with_vector: Option<bool>,
+}
+
+/// The query string of `DELETE /vectors/{collection}/{id}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteOptions {
+    /// When to acknowledge; absent means the collection's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Level>,
+    /// Names this write, so that a retry within 15 minutes applies once and answers what the first answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Uuid>,
+    /// Deadline, in milliseconds from arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 impl GetOptions {

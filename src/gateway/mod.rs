@@ -90,7 +90,7 @@ pub fn router_with(state: GatewayState, extra: Router) -> Router {
 fn data() -> Router<GatewayState> {
     Router::new()
         .route("/vectors", post(writes::upsert).delete(writes::delete))
-        .route("/vectors/{collection}/{id}", get(reads::get))
+        .route("/vectors/{collection}/{id}", get(reads::get).delete(writes::delete_one))
         .route("/search", post(search::search))
         .route("/quiver/v1/search/batch", post(search::search_batch))
         .route("/quiver/v1/scroll", post(reads::scroll))

@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use super::error::ApiError;
 
 /// The routes whose handlers read [`Params`](super::body::Params). One that is missing here is refused its query.
-const TAKES_QUERY: [(Method, &str); 11] = [
+const TAKES_QUERY: [(Method, &str); 12] = [
     (Method::GET, "/quiver/v1/events"),
     (Method::GET, "/quiver/v1/groups/{group}/log"),
     (Method::GET, "/vectors/{collection}/{id}"),
+    (Method::DELETE, "/vectors/{collection}/{id}"),
     (Method::PUT, "/collections/{name}/index"),
     (Method::DELETE, "/collections/{name}/index/{field}"),
     (Method::POST, "/cluster/nodes"),

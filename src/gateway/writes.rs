@@ -1,19 +1,20 @@
-//! `POST /vectors` and `DELETE /vectors`.
+//! `POST /vectors`, `DELETE /vectors` and `DELETE /vectors/{collection}/{id}`.
 //!
 //! A batch is checked whole, here, before anything of it is proposed; the shards check again, since only they are sure
 //! of what they hold.
 
-use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::body::{Json, answer};
+use super::body::{Json, Params, answer};
 use super::door::Call;
 use super::error::ApiError;
 use super::points_body::PointsBody;
 use super::state::GatewayState;
 use super::{convert, levels, request};
-use crate::api::{self, Delete, Deleted, Upserted};
+use crate::api::{self, Delete, DeleteOptions, Deleted, Upserted};
 use crate::engine::{Filter, PointId, Selector, validate};
 use crate::routing::{Collection, WrittenPoint};
 
@@ -55,6 +56,20 @@ pub(super) async fn delete(
     let shards = convert::evidence(api::Consistency::Quorum, &done.shards);
     let answered = Deleted { status: completed(), deleted: done.deleted, token: done.token.to_string(), shards };
     Ok(answer(StatusCode::OK, &answered))
+}
+
+/// One point by its id; that it was not there is no error, and `deleted` says so.
+pub(super) async fn delete_one(
+    state: State<GatewayState>,
+    call: Call,
+    segments: Result<Path<(String, String)>, PathRejection>,
+    Params(options): Params<DeleteOptions>,
+) -> Result<Response, ApiError> {
+    let Path((collection, id)) = segments?;
+    let id = id.parse().map_err(|error: String| ApiError::invalid("id", error))?;
+    let DeleteOptions { consistency, request_id, timeout_ms } = options;
+    let body = Delete { collection, ids: Some(vec![id]), filter: None, consistency, request_id, timeout_ms };
+    delete(state, call, Json(body)).await
 }
 
 fn selector(state: &GatewayState, body: &Delete) -> Result<Selector, ApiError> {

@@ -211,8 +211,8 @@ mod tests {
     use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof};
     use serde_json::json;
 
+    use super::super::numbers::{compare, numbers};
     use super::*;
-    use crate::engine::filter::numbers::{compare, numbers};
 
     /// What equality means, written out case by case.
     fn equals(wanted: &Scalar, value: &Value) -> bool {

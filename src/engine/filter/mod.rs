@@ -10,6 +10,8 @@ mod evaluate;
 mod forms;
 mod moment;
 mod number;
+#[cfg(test)]
+mod numbers;
 mod parse;
 mod path;
 mod print;
@@ -26,8 +28,6 @@ use serde_json::Value;
 
 pub use moment::Moment;
 pub use number::Number;
-#[cfg(test)]
-pub(super) use number::tests as numbers;
 pub use parse::FilterError;
 pub use path::Path;
 pub use range::{Bounds, Range};

@@ -91,13 +91,22 @@ async fn what_no_handler_would_read_is_refused() {
 }
 
 #[tokio::test]
-async fn a_uuid_without_letters_is_one_in_a_path_too() {
+async fn a_point_is_shown_and_deleted_by_its_id_also_by_a_uuid_without_letters() {
     let (router, _) = docs().await;
     for id in ["00000000000000000000000000000001", "12345678123456781234567812345678"] {
         let point = json!({"id": id, "vector": [1, 0, 0]});
         post(&router, "/vectors", json!({"collection": "docs", "vectors": [point]})).await.ok();
         let found = super::get(&router, &format!("/vectors/docs/{id}")).await.ok();
         assert_eq!(found.body["id"].as_str().unwrap().replace('-', ""), id);
+        let path = format!("/vectors/docs/{id}");
+        let unknown = format!("{path}?bogus=1");
+        call(&router, "DELETE", &unknown, "").await.refused(400, "invalid_input");
+        for (query, deleted) in [("?consistency=all", 1), ("", 0)] {
+            let gone = call(&router, "DELETE", &format!("{path}{query}"), "").await.ok();
+            assert_eq!(gone.body["deleted"], deleted);
+        }
+        super::get(&router, &path).await.refused(404, "point_not_found");
     }
     super::get(&router, "/vectors/docs/1").await.refused(404, "point_not_found");
+    call(&router, "DELETE", "/vectors/docs/one", "").await.refused(400, "invalid_input");
 }
