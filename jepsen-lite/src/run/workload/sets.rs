@@ -16,12 +16,19 @@ const PAGE: usize = 100;
 /// Pages of a scan at most. More would not be a scan of what this run added.
 const PAGES: usize = 1000;
 
+/// Elements that one search can show: a set that is read at once has no more.
+const WHOLE: i64 = 10_000;
+
+/// Adds that may be under way when the set is found full, and many more.
+const UNDER_WAY: i64 = 200;
+
 /// Elements that one sweep takes at most: those of so many numbers.
 const SWEPT: i64 = 40;
 
 impl Worker {
     pub(super) async fn set(&mut self) -> bool {
-        if self.rng.random_ratio(1, 12) {
+        let is_full = self.shared.counter.load(Ordering::Relaxed) >= WHOLE - UNDER_WAY;
+        if is_full || self.rng.random_ratio(1, 12) {
             return self.read_set().await;
         }
         self.add().await
@@ -114,7 +121,7 @@ impl Worker {
     /// Reads the whole set by an exact search for more than there is.
     pub(super) async fn read_set(&mut self) -> bool {
         self.begin("read", &Edn::Nil);
-        let answer = self.search([0.0, 0.0], 10_000, true).await;
+        let answer = self.search([0.0, 0.0], WHOLE as usize, true).await;
         let Some(results) = answer.body["results"].as_array().filter(|_| answer.success()) else {
             return self.refused("read", Edn::Nil, &answer);
         };
