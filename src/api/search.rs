@@ -76,10 +76,14 @@ pub enum Way {
     Exact,
     /// Every candidate's code was compared, and the vectors of the best.
     Codes,
-    /// The graph was walked, new vectors compared one by one, and the vectors of the best.
+    /// The graph was walked by codes, new vectors compared one by one, and the vectors of the best.
     Graph,
-    /// A walk found too little in its time; then every candidate's code was compared.
+    /// A walk by codes found too little in its time; then every candidate's code was compared.
     GraphThenCodes,
+    /// The graph was walked by the vectors themselves: the collection has no codes, or they told too little.
+    GraphOfVectors,
+    /// A walk by the vectors found too little in its time; then every candidate's was compared: its part is exact.
+    GraphThenExact,
 }
 
 /// How a shard searched.

@@ -171,6 +171,8 @@ pub(super) fn explain((shard, explain): (ShardId, engine::Explain)) -> api::Expl
         engine::Way::Codes => api::Way::Codes,
         engine::Way::Graph => api::Way::Graph,
         engine::Way::GraphThenCodes => api::Way::GraphThenCodes,
+        engine::Way::GraphOfVectors => api::Way::GraphOfVectors,
+        engine::Way::GraphThenExact => api::Way::GraphThenExact,
     };
     let engine::Explain { compared, filtered, candidates, indexes, .. } = explain;
     api::Explain { shard: shard.0, way, compared, filtered, candidates, indexes: indexes.into_iter().collect() }

@@ -1,25 +1,34 @@
 //! Short codes of vectors, by slot: what a walk reads instead of the vectors themselves, since it is bound by the bytes
 //! it reads.
 //!
-//! A code gives an estimate of a dot product; each distance that has codes is a dot product and a term of each vector
-//! by itself. Estimates are only ever compared with one another: the vectors decide in the end. Int8 is symmetric with
-//! one scale for each vector; binary keeps the signs, whose share of differing bits estimates the angle (Charikar 2002,
-//! § 3).
+//! A code is taken of a vector as a [`Frame`] sees it. It gives an estimate of a dot product; each distance that has
+//! codes is a dot product and a term of each vector by itself, and cosines are ordered as the distances of unit vectors
+//! are. Estimates are only ever compared with one another: the vectors decide in the end. Int8 is symmetric with one
+//! scale for each vector; binary keeps the signs, whose share of differing bits estimates the angle (Charikar 2002, § 3).
+//!
+//! It must not know how good its estimates are: who uses them measures that.
 
+use crate::frame::{Frame, largest};
 use crate::kernel::{Block, differing_bits, dot, prefetch};
-use crate::probe::norm;
 use crate::strided::Strided;
 use crate::{Distance, Quantization, SpaceParams};
 
 /// Added to a number below 2^22, it leaves no bit below the units.
 const WHOLE: f32 = 12_582_912.0;
 /// The greatest int8 code.
-const MOST: f32 = 127.0;
+const MOST: f64 = 127.0;
+/// Vectors of at most so many components are read as fast as their codes would be.
+const SHORT: usize = 32;
+/// A component greater than this, as the frame sees it, makes sums that 32 bits do not hold.
+const WILD: f64 = 1e15;
+/// One less than this counts as none: nothing of its square is left.
+const NOTHING: f64 = 1e-15;
 
 #[derive(Debug)]
 pub(crate) struct Codes {
     distance: Distance,
     size: usize,
+    frame: Frame,
     rows: CodeRows,
     /// By slot.
     terms: Vec<Term>,
@@ -36,8 +45,13 @@ enum CodeRows {
 struct Term {
     /// Times the codes' sum.
     factor: f32,
-    /// Minus the square of its length, where distances are lengths of differences.
+    /// Of lengths of differences, minus the square of its own length; of dot products, what the frame's centre adds.
     offset: f32,
+}
+
+impl Term {
+    /// Of a vector that codes cannot stand for: near nothing.
+    const FAR: Self = Self { factor: 0.0, offset: f32::NEG_INFINITY };
 }
 
 /// A vector's code, by itself.
@@ -55,25 +69,27 @@ pub(crate) struct CodedProbe {
 }
 
 impl Codes {
-    /// For these vectors; none where they are walked themselves.
-    pub(crate) fn new(params: SpaceParams) -> Option<Self> {
-        let rows = match params.quantization {
-            Quantization::None => return None,
-            Quantization::Int8 => CodeRows::Int8(Strided::new(Block::count(params.size))),
-            Quantization::Binary => CodeRows::Binary(Strided::new(params.size.div_ceil(64).max(1))),
-        };
-        Some(Self { distance: params.distance, size: params.size, rows, terms: Vec::new() })
+    /// Whether vectors of this kind have codes.
+    pub(crate) fn are_wanted(params: SpaceParams) -> bool {
+        params.quantization != Quantization::None && params.size > SHORT
     }
 
-    /// Sets the code of `slot`, which is an old one or the next.
-    pub(crate) fn put(&mut self, slot: usize, vector: &[f32]) {
+    /// For vectors of this kind, which have codes, as `frame` sees them.
+    pub(crate) fn new(params: SpaceParams, frame: Frame) -> Self {
+        debug_assert!(frame.fits(params.size));
+        let rows = match params.quantization {
+            Quantization::Binary => CodeRows::Binary(Strided::new(params.size.div_ceil(64))),
+            Quantization::Int8 | Quantization::None => CodeRows::Int8(Strided::new(Block::count(params.size))),
+        };
+        Self { distance: params.distance, size: params.size, frame, rows, terms: Vec::new() }
+    }
+
+    /// Sets the code of `slot`, which is an old one or the next. Returns `false` if codes cannot stand for this vector:
+    /// by its code it is near nothing.
+    pub(crate) fn put(&mut self, slot: usize, vector: &[f32]) -> bool {
         let (code, term) = self.encode(vector);
         if slot == self.terms.len() {
-            self.terms.push(term);
-            match &mut self.rows {
-                CodeRows::Int8(rows) => rows.push(|| Block::ZERO),
-                CodeRows::Binary(rows) => rows.push(|| 0),
-            }
+            self.push_nothing();
         }
         self.terms[slot] = term;
         match (&mut self.rows, code) {
@@ -81,23 +97,39 @@ impl Codes {
             (CodeRows::Binary(rows), Code::Binary(code)) => rows.row_mut(slot).copy_from_slice(&code),
             _ => unreachable!("`encode` makes the kind of code that `rows` holds"),
         }
+        term.offset.is_finite()
     }
 
     /// Makes room for `slots` codes of nothing, of none yet: they are near nothing.
     pub(crate) fn reserve(&mut self, slots: usize) {
-        self.terms.resize(slots, Term { factor: 0.0, offset: 0.0 });
-        for _ in 0..slots {
-            match &mut self.rows {
-                CodeRows::Int8(rows) => rows.push(|| Block::ZERO),
-                CodeRows::Binary(rows) => rows.push(|| 0),
-            }
+        (0..slots).for_each(|_| self.push_nothing());
+    }
+
+    fn push_nothing(&mut self) {
+        self.terms.push(Term::FAR);
+        match &mut self.rows {
+            CodeRows::Int8(rows) => rows.push(|| Block::ZERO),
+            CodeRows::Binary(rows) => rows.push(|| 0),
         }
     }
 
-    /// Makes `vector` ready to be compared with.
-    pub(crate) fn probe(&self, vector: &[f32]) -> CodedProbe {
+    /// From where vectors are seen.
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// Makes `vector` ready to be compared with; `None` if codes cannot stand for it.
+    pub(crate) fn probe(&self, vector: &[f32]) -> Option<CodedProbe> {
+        if self.distance == Distance::Dot {
+            // What the centre adds is the same for all that it is compared with, and so is its length.
+            let vector: Vec<f64> = vector.iter().map(|part| f64::from(*part)).collect();
+            let most = largest(&vector);
+            let unit: Vec<f64> = vector.iter().map(|part| if most > 0.0 { part / most } else { 0.0 }).collect();
+            let (code, factor) = self.code(&unit);
+            return Some(CodedProbe { code, term: Term { factor, offset: 0.0 } });
+        }
         let (code, term) = self.encode(vector);
-        CodedProbe { code, term }
+        term.offset.is_finite().then_some(CodedProbe { code, term })
     }
 
     /// How near two stored vectors are, as far as codes tell; more is nearer.
@@ -118,7 +150,12 @@ impl Codes {
             (CodeRows::Binary(rows), Code::Binary(code)) => self.angle(differing_bits(code, rows.row(slot))),
             _ => unreachable!("`encode` makes the kind of code that `rows` holds"),
         };
-        self.nearness(sum, probe.term, self.terms[slot])
+        let term = self.terms[slot];
+        if self.distance == Distance::Dot {
+            // The probe is whole, so the centre's share is in the sum of each alike.
+            return sum * (probe.term.factor * term.factor);
+        }
+        self.nearness(sum, probe.term, term)
     }
 
     /// Asks for the code of `slot` to be brought near.
@@ -141,13 +178,14 @@ impl Codes {
             CodeRows::Int8(rows) => rows.memory_bytes(),
             CodeRows::Binary(rows) => rows.memory_bytes(),
         };
-        rows + self.terms.capacity() * size_of::<Term>()
+        rows + self.terms.capacity() * size_of::<Term>() + self.frame.memory_bytes()
     }
 
     #[inline]
     fn nearness(&self, sum: f32, left: Term, right: Term) -> f32 {
         let product = sum * (left.factor * right.factor);
-        if self.distance == Distance::Euclid { 2.0 * product + (left.offset + right.offset) } else { product }
+        let product = if self.distance == Distance::Dot { product } else { 2.0 * product };
+        product + (left.offset + right.offset)
     }
 
     /// The cosine that so many differing signs speak of.
@@ -157,38 +195,46 @@ impl Codes {
     }
 
     fn encode(&self, vector: &[f32]) -> (Code, Term) {
-        let length = norm(vector);
-        let (code, unit) = match &self.rows {
-            CodeRows::Int8(_) => bytes(vector),
-            // The signs say nothing of the length, so the factor says all.
-            CodeRows::Binary(_) => (bits(vector), length),
+        let seen = self.frame.see(self.distance, vector);
+        let is_wild = largest(&seen) > WILD;
+        let (code, factor) = self.code(&seen);
+        let offset = match self.distance {
+            Distance::Dot => self.frame.share(&seen),
+            _ => -seen.iter().map(|part| part * part).sum::<f64>(),
         };
-        let factor = if self.distance == Distance::Cosine { unit / length } else { unit };
-        let offset = if self.distance == Distance::Euclid { -(length * length) as f32 } else { 0.0 };
-        (code, Term { factor: factor as f32, offset })
+        (code, if is_wild { Term::FAR } else { Term { factor, offset: offset as f32 } })
+    }
+
+    /// The code of what is seen, and what one of it is worth.
+    fn code(&self, seen: &[f64]) -> (Code, f32) {
+        match &self.rows {
+            CodeRows::Int8(_) => bytes(seen),
+            // The signs say nothing of the length, so the factor says all.
+            CodeRows::Binary(_) => (bits(seen), seen.iter().map(|part| part * part).sum::<f64>().sqrt() as f32),
+        }
     }
 }
 
 /// Codes of the components, the largest of which is [`MOST`], and what one of the code is worth.
-fn bytes(vector: &[f32]) -> (Code, f64) {
-    let largest = vector.iter().fold(0.0_f32, |most, part| most.max(part.abs()));
+fn bytes(seen: &[f64]) -> (Code, f32) {
+    let largest = largest(seen);
     // Of a vector that is all zeros, or nearly, nothing is left.
-    let scale = if largest < f32::MIN_POSITIVE { 0.0 } else { MOST / largest };
-    let mut code = vec![Block::ZERO; Block::count(vector.len())];
-    for (block, parts) in code.iter_mut().zip(vector.chunks(Block::WIDTH)) {
+    let scale = if largest < NOTHING { 0.0 } else { MOST / largest };
+    let mut code = vec![Block::ZERO; Block::count(seen.len())];
+    for (block, parts) in code.iter_mut().zip(seen.chunks(Block::WIDTH)) {
         for (code, part) in block.0.iter_mut().zip(parts) {
             // Rounds, ties to even, as adding and taking away what leaves no place for halves does: faster than a call.
-            *code = (part * scale + WHOLE - WHOLE) as i8;
+            *code = ((part * scale) as f32 + WHOLE - WHOLE) as i8;
         }
     }
-    (Code::Int8(code), f64::from(largest) / f64::from(MOST))
+    (Code::Int8(code), if scale == 0.0 { 0.0 } else { (largest / MOST) as f32 })
 }
 
-fn bits(vector: &[f32]) -> Code {
-    let word = |parts: &[f32]| {
+fn bits(seen: &[f64]) -> Code {
+    let word = |parts: &[f64]| {
         parts.iter().enumerate().fold(0, |word, (bit, part)| word | u64::from(part.is_sign_negative()) << bit)
     };
-    Code::Binary(vector.chunks(64).map(word).collect())
+    Code::Binary(seen.chunks(64).map(word).collect())
 }
 
 #[cfg(test)]
@@ -196,7 +242,7 @@ mod tests {
     use super::*;
 
     fn codes(size: usize, distance: Distance, quantization: Quantization) -> Codes {
-        Codes::new(SpaceParams { size, distance, quantization, graph: None }).unwrap()
+        Codes::new(SpaceParams { size, distance, quantization, graph: None }, Frame::plain(size))
     }
 
     #[test]
@@ -208,16 +254,23 @@ mod tests {
         let difference: f32 = left.iter().zip(&right).map(|(left, right)| (left - right).powi(2)).sum();
         for (distance, expected) in [
             (Distance::Dot, dot),
-            (Distance::Cosine, dot / (squares(&left) * squares(&right)).sqrt()),
+            // As far as unit vectors are from one another.
+            (Distance::Cosine, 2.0 * dot / (squares(&left) * squares(&right)).sqrt() - 2.0),
             (Distance::Euclid, -difference),
         ] {
             let mut codes = codes(100, distance, Quantization::Int8);
             codes.put(0, &right);
             codes.put(1, &left);
-            let found = codes.to(&codes.probe(&left), 0);
+            let found = codes.between(0, 1);
             assert!((found - expected).abs() < 0.02 * expected.abs().max(1.0), "{distance}: {found} {expected}");
             assert_eq!(found, codes.between(1, 0));
-            assert_eq!(found, codes.between(0, 1));
+            let probe = codes.probe(&left).unwrap();
+            if distance == Distance::Dot {
+                // A search's vector has the length that suits the codes: its estimates keep their order, not their size.
+                assert!((codes.to(&probe, 0) * codes.between(1, 1) / codes.to(&probe, 1) - found).abs() < 0.02);
+            } else {
+                assert_eq!(found, codes.to(&probe, 0));
+            }
         }
     }
 
@@ -229,7 +282,7 @@ mod tests {
             let mut codes = codes(128, distance, Quantization::Binary);
             codes.put(0, &vector);
             codes.put(1, &opposite);
-            let probe = codes.probe(&vector);
+            let probe = codes.probe(&vector).unwrap();
             assert!(codes.to(&probe, 0) > codes.to(&probe, 1), "{distance}");
         }
     }
@@ -237,9 +290,62 @@ mod tests {
     #[test]
     fn zeros_have_codes_too() {
         let mut codes = codes(3, Distance::Euclid, Quantization::Int8);
-        codes.put(0, &[0.0; 3]);
-        codes.put(1, &[1e-45; 3]);
-        assert_eq!(codes.to(&codes.probe(&[0.0; 3]), 0), 0.0);
-        assert!(codes.to(&codes.probe(&[1.0; 3]), 1).is_finite());
+        assert!(codes.put(0, &[0.0; 3]) && codes.put(1, &[1e-45; 3]));
+        assert_eq!(codes.to(&codes.probe(&[0.0; 3]).unwrap(), 0), 0.0);
+        assert!(codes.to(&codes.probe(&[1.0; 3]).unwrap(), 1).is_finite());
+    }
+
+    #[test]
+    fn what_codes_cannot_stand_for_is_near_nothing() {
+        for distance in [Distance::Dot, Distance::Cosine, Distance::Euclid] {
+            for big in [f32::MAX, f32::MIN, 1e-45] {
+                let mut codes = codes(3, distance, Quantization::Int8);
+                assert!(codes.put(0, &[1.0, 2.0, 3.0]));
+                let stands = codes.put(1, &[big, big, 1e-45]);
+                assert_eq!(stands, distance == Distance::Cosine || big.abs() < 1.0, "{distance} {big}");
+                if !stands {
+                    assert_eq!(codes.between(0, 1), f32::NEG_INFINITY);
+                    assert_eq!(codes.between(1, 1), f32::NEG_INFINITY);
+                }
+                assert!(!codes.between(0, 1).is_nan());
+            }
+        }
+    }
+
+    #[test]
+    fn what_all_share_takes_no_step_from_a_code() {
+        // Two hundred around a point far away, as far from one another as they are: without the centre, all alike.
+        let vectors: Vec<Vec<f32>> = (0..200_u32)
+            .map(|number| (0..40).map(|place| 1e4 + ((number * 37 + place * 101) % 97) as f32 * 0.01).collect())
+            .collect();
+        for distance in [Distance::Dot, Distance::Cosine, Distance::Euclid] {
+            let params = SpaceParams { quantization: Quantization::Int8, ..SpaceParams::new(40, distance) };
+            let frame = Frame::of(params, vectors.len(), |number| vectors[number].clone());
+            let mut codes = Codes::new(params, frame);
+            for (slot, vector) in vectors.iter().enumerate() {
+                assert!(codes.put(slot, vector));
+            }
+            let exact = |left: &[f32], right: &[f32]| {
+                let (mut dot, mut squares) = (0.0, 0.0);
+                for (left, right) in left.iter().zip(right) {
+                    let (left, right) = (f64::from(*left), f64::from(*right));
+                    (dot, squares) = (dot + left * right, squares - (left - right).powi(2));
+                }
+                match distance {
+                    Distance::Cosine => dot / crate::probe::norm(left) / crate::probe::norm(right),
+                    Distance::Dot => dot,
+                    _ => squares,
+                }
+            };
+            let by = |score: &dyn Fn(usize) -> f64| {
+                let mut order: Vec<usize> = (0..200).collect();
+                order.sort_by(|left, right| score(*right).total_cmp(&score(*left)));
+                order
+            };
+            let truth = by(&|slot| exact(&vectors[0], &vectors[slot]));
+            let probe = codes.probe(&vectors[0]).unwrap();
+            let found = by(&|slot| f64::from(codes.to(&probe, slot)));
+            assert!(truth[..10].iter().all(|slot| found[..30].contains(slot)), "{distance} {truth:?} {found:?}");
+        }
     }
 }

@@ -7,10 +7,11 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::frame::Frame;
 use crate::{Key, SpaceParams};
 
 /// First byte of the bytes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Bytes of the checksum at the end.
 const SUM: usize = size_of::<u64>();
 
@@ -18,6 +19,10 @@ const SUM: usize = size_of::<u64>();
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Image {
     pub(crate) params: SpaceParams,
+    /// What codes were taken of; none where the graph was laid out by the vectors themselves.
+    pub(crate) frame: Option<Frame>,
+    /// How widely walks had to look.
+    pub(crate) breadth: u8,
     /// Slots there were; those without a node were free or in the tail.
     pub(crate) slots: u32,
     /// By slot.
@@ -76,6 +81,9 @@ impl Image {
     }
 
     fn check(&self) -> bool {
+        if self.frame.as_ref().is_some_and(|frame| !frame.fits(self.params.size)) {
+            return false;
+        }
         let ordered = self.nodes.windows(2).all(|pair| pair[0].slot < pair[1].slot);
         if !ordered || self.nodes.last().is_some_and(|last| last.slot >= self.slots) {
             return false;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// What a search asks for, beside its vector.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted<'a> {
-    /// How widely a walk looks; absent means [`default_ef`].
+    /// How widely a walk looks in data that are as most are; absent means [`default_ef`]. In data that a space has found
+    /// to need more, it looks more widely than that.
     pub ef: Option<usize>,
     /// Whether every vector that may be an answer is compared itself.
     pub exact: bool,
@@ -34,10 +35,14 @@ pub enum Way {
     Exact,
     /// Every candidate's code was compared, and the vectors of the best.
     Codes,
-    /// The graph was walked, the tail's codes compared, and the vectors of the best.
+    /// The graph was walked by codes, the tail's codes compared, and the vectors of the best.
     Graph,
-    /// A walk found too little in its time; then every candidate's code was compared.
+    /// A walk by codes found too little in its time; then every candidate's code was compared.
     GraphThenCodes,
+    /// The graph was walked by the vectors themselves, and the tail's compared.
+    GraphOfVectors,
+    /// A walk by the vectors found too little in its time; then every candidate's was compared: the answer is exact.
+    GraphThenExact,
 }
 
 /// What a search did.
@@ -84,6 +89,8 @@ pub(crate) struct Situation {
     pub among: Option<usize>,
     pub exact: bool,
     pub has_codes: bool,
+    /// Whether some walk is wide enough.
+    pub walks: bool,
     pub ef: usize,
 }
 
@@ -108,7 +115,7 @@ impl Situation {
         let tail = self.live - self.linked;
         let walk_ns = self.ef as f64 * SPREAD * WALK_NS / share + tail as f64 * SCAN_NS * share.max(0.1);
         // A walk among more dead than living may find nobody alive for long.
-        if self.linked <= self.dead || scan_ns <= walk_ns {
+        if !self.walks || self.linked <= self.dead || scan_ns <= walk_ns {
             return scan;
         }
         // What a scan would cost, but never so little that a walk of the usual length does not end.
@@ -122,7 +129,7 @@ mod tests {
     use super::*;
 
     fn plan(live: usize, among: Option<usize>) -> Plan {
-        Situation { live, linked: live, dead: 0, among, exact: false, has_codes: true, ef: 64 }.plan()
+        Situation { live, linked: live, dead: 0, among, exact: false, has_codes: true, walks: true, ef: 64 }.plan()
     }
 
     #[test]
@@ -133,10 +140,19 @@ mod tests {
         assert_eq!(plan(100_000, Some(922)), Plan::Codes);
         assert_eq!(plan(100_000, Some(6_383)), Plan::Codes);
         assert!(matches!(plan(100_000, Some(50_000)), Plan::Graph { .. }));
-        let exact =
-            Situation { live: 100_000, linked: 100_000, dead: 0, among: None, exact: true, has_codes: true, ef: 64 };
+        let exact = Situation {
+            live: 100_000,
+            linked: 100_000,
+            dead: 0,
+            among: None,
+            exact: true,
+            has_codes: true,
+            walks: true,
+            ef: 64,
+        };
         assert_eq!(exact.plan(), Plan::Exact);
         assert_eq!(Situation { exact: false, linked: 0, ..exact }.plan(), Plan::Codes);
+        assert_eq!(Situation { exact: false, walks: false, ..exact }.plan(), Plan::Codes);
         assert_eq!(Situation { exact: false, dead: 100_000, ..exact }.plan(), Plan::Codes);
         assert_eq!(Situation { exact: false, linked: 0, has_codes: false, ..exact }.plan(), Plan::Exact);
     }

@@ -3,6 +3,9 @@
 use crate::Distance;
 use crate::kernel::{Lane, Metric, Rows, compare};
 
+/// A shorter difference than this has squares that f32 holds in part, or not at all.
+const SHORT: f32 = 1e-14;
+
 /// A search's vector, its lanes filled, of length one if the distance is cosine.
 #[derive(Debug)]
 pub struct Probe {
@@ -35,18 +38,21 @@ impl Probe {
         }
         // Components near the ends of what f32 holds overflow its sums: then, and only then, f64.
         if scores.iter().fold(0.0, |sum, score| sum + score * 0.0) != 0.0_f32 {
-            self.mend(rows, scores);
+            self.mend(rows, scores, |score| !score.is_finite());
+        }
+        if self.distance == Distance::Euclid && scores.iter().any(|score| *score < SHORT) {
+            self.mend(rows, scores, |score| score < SHORT);
         }
         let (least, most) = if self.distance == Distance::Cosine { (-1.0, 1.0) } else { (f32::MIN, f32::MAX) };
         scores.iter_mut().for_each(|score| *score = score.clamp(least, most) + 0.0);
     }
 
+    /// Scores anew, in f64, where `is_lost` says that f32 has lost the score.
     #[cold]
-    fn mend(&self, rows: Rows<'_>, scores: &mut [f32]) {
-        for (row, score) in rows.widened().chunks_exact(self.lanes.len()).zip(scores) {
-            if !score.is_finite() {
-                *score = self.score_wide(row);
-            }
+    fn mend(&self, rows: Rows<'_>, scores: &mut [f32], is_lost: impl Fn(f32) -> bool) {
+        let lanes = self.lanes.len();
+        for (place, score) in scores.iter_mut().enumerate().filter(|(_, score)| is_lost(**score)) {
+            *score = self.score_wide(&rows.part(place * lanes, (place + 1) * lanes).widened());
         }
     }
 
@@ -113,6 +119,8 @@ mod tests {
                 assert!(score(distance, &[big, big], &[-big, -big]).is_finite(), "{distance} {big}");
             }
         }
+        let apart = score(Distance::Euclid, &[1e-30, 1e-30], &[5e-30, 1e-30]);
+        assert!((apart / 4e-30 - 1.0).abs() < 1e-6, "{apart}");
         assert_eq!(score(Distance::Dot, &[f32::MAX, f32::MAX], &[f32::MAX, -f32::MAX]), 0.0);
         assert_eq!(score(Distance::Dot, &[0.0], &[-1.0]).to_bits(), 0, "no negative zero");
     }

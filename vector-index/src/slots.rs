@@ -122,6 +122,21 @@ impl Slots {
         }
     }
 
+    /// Moves what is linked back to the tail and frees the dead, for a graph that begins anew.
+    pub(crate) fn unlink_all(&mut self) {
+        for slot in 0..self.len() as u32 {
+            match self.condition(slot) {
+                Condition::Linked => {
+                    self.conditions[slot as usize] = Condition::Tail;
+                    self.tail.insert(slot);
+                }
+                Condition::Dead => self.set_free(slot),
+                Condition::Free | Condition::Tail => {}
+            }
+        }
+        (self.linked, self.dead) = (0, 0);
+    }
+
     /// Frees dead slots that nothing leads to any more.
     pub(crate) fn bury(&mut self, slots: &RoaringBitmap) {
         for slot in slots {

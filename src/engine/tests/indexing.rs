@@ -112,7 +112,7 @@ fn a_write_is_found_at_once_and_through_the_graph_later() {
         shard.upsert(vec![written(write * 29, write)]);
         let target = vector_of(write * 29, write);
         let found = shard.engine.find(&with_all(nearest(&target, 5))).unwrap();
-        assert_eq!(found.explain.way, Way::Graph);
+        assert_eq!(found.explain.way, Way::GraphOfVectors);
         assert!(found.hits.iter().any(|hit| hit.id == PointId::Num(write * 29) && hit.score > 0.999_999));
         check(&target, &found.hits);
     }
@@ -139,7 +139,7 @@ fn graphs_outlive_the_engine() {
     assert_eq!(engine.digest(), shard.engine.digest());
     let target = vector_of(3, 1);
     let found = engine.find(&with_all(nearest(&target, 20))).unwrap();
-    assert_eq!((found.explain.way, found.hits[0].id), (Way::Graph, PointId::Num(3)));
+    assert_eq!((found.explain.way, found.hits[0].id), (Way::GraphOfVectors, PointId::Num(3)));
     check(&target, &found.hits);
 
     for bytes in shelf.0.lock().unwrap().values_mut() {

@@ -54,6 +54,13 @@ impl Graph {
         }
     }
 
+    /// Forgets all links: every slot is unlinked again.
+    pub(crate) fn clear(&mut self) {
+        let slots = self.len();
+        *self = Self::new(self.params);
+        (0..slots).for_each(|_| self.grow());
+    }
+
     /// Makes room for the next slot, unlinked.
     pub(crate) fn grow(&mut self) {
         let slot = self.upper_at.len() as u32;

@@ -22,6 +22,12 @@ impl Near {
         !(self.0 as u32)
     }
 
+    /// Its nearness as a number in the order of floats.
+    #[inline]
+    pub(crate) fn order(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     #[inline]
     pub(crate) fn nearness(self) -> f32 {
         let ordered = (self.0 >> 32) as u32;

@@ -24,6 +24,8 @@ pub(crate) struct Walked {
     pub(crate) compared: u64,
     /// Whether it gave up before its end.
     pub(crate) gave_up: bool,
+    /// Whether it met others as near as the worst that it found, and let them go.
+    pub(crate) lost_equals: bool,
 }
 
 impl Graph {
@@ -37,7 +39,7 @@ impl Graph {
         accepts: impl FnMut(u32) -> bool,
     ) -> Walked {
         let Some((top, slot)) = self.entry() else {
-            return Walked { found: Vec::new(), compared: 0, gave_up: false };
+            return Walked { found: Vec::new(), compared: 0, gave_up: false, lost_equals: false };
         };
         let mut compared = 1;
         let mut at = Near::new(pairs.nearness(target, slot), slot);
@@ -93,11 +95,12 @@ impl Graph {
                 scratch.found.push(Reverse(*near));
             }
         }
-        let (mut compared, mut gave_up) = (0, false);
+        let (mut compared, mut gave_up, mut lost) = (0, false, None);
         let mut fresh = std::mem::take(&mut scratch.fresh);
         while let Some(near) = scratch.ahead.pop() {
             let mut worst = scratch.found.peek().filter(|_| scratch.found.len() >= walk.ef).map(|worst| worst.0);
-            if worst.is_some_and(|worst| near < worst) {
+            if let Some(worst) = worst.filter(|worst| near < *worst) {
+                lost = lost.max((near.order() == worst.order()).then_some(near.order()));
                 break;
             }
             if compared > walk.budget {
@@ -119,7 +122,8 @@ impl Graph {
                     pairs.prefetch(*ahead);
                 }
                 let near = Near::new(pairs.nearness(target, *slot), *slot);
-                if worst.is_some_and(|worst| near < worst) {
+                if let Some(worst) = worst.filter(|worst| near < *worst) {
+                    lost = lost.max((near.order() == worst.order()).then_some(near.order()));
                     continue;
                 }
                 if level == 0 {
@@ -129,7 +133,7 @@ impl Graph {
                 if accepts(*slot) {
                     scratch.found.push(Reverse(near));
                     if scratch.found.len() > walk.ef {
-                        scratch.found.pop();
+                        lost = scratch.found.pop().map(|lost| lost.0.order());
                     }
                     worst = scratch.found.peek().filter(|_| scratch.found.len() >= walk.ef).map(|worst| worst.0);
                 }
@@ -138,6 +142,7 @@ impl Graph {
         scratch.fresh = fresh;
         let mut found: Vec<Near> = scratch.found.drain().map(|Reverse(near)| near).collect();
         found.sort_unstable_by_key(|near| Reverse(*near));
-        Walked { found, compared, gave_up }
+        let lost_equals = found.last().is_some_and(|worst| lost == Some(worst.order()));
+        Walked { found, compared, gave_up, lost_equals }
     }
 }

@@ -3,6 +3,8 @@
 use roaring::RoaringBitmap;
 
 use super::Space;
+use super::agreement::Agreement;
+use super::breadth::Breadth;
 use crate::graph::Scratch;
 use crate::nearness::{ByCodes, ByVectors, Pairs};
 
@@ -25,7 +27,7 @@ pub struct Step(Outcome);
 
 #[derive(Debug)]
 enum Outcome {
-    Linked(Vec<u32>),
+    Linked { slots: Vec<u32>, agreement: Agreement, breadth: Breadth },
     Mended { next: u32 },
     Attached(usize),
 }
@@ -46,7 +48,7 @@ impl Space {
     pub fn progress(&self) -> Progress {
         Progress {
             linked: self.slots.linked() as u64,
-            tail: if self.is_worth_a_graph() { self.slots.tail().len() } else { 0 },
+            tail: if self.is_worth_a_graph() { self.unlinked() } else { 0 },
             dead: self.slots.dead() as u64,
         }
     }
@@ -54,19 +56,22 @@ impl Space {
     /// Whether there is work that is worth its while; `all` also of that which is not.
     pub fn has_work(&self, all: bool) -> bool {
         let least = if all { 1 } else { TAIL };
-        self.mending.is_some() || self.needs_mending() || self.is_worth_a_graph() && self.slots.tail().len() >= least
+        self.must_prepare() || self.mending.is_some() || self.is_worth_a_graph() && self.unlinked() >= least
     }
 
-    /// Begins to mend, if it is time to.
+    /// Begins to mend, or to do without codes, if it is time to.
     pub fn prepare(&mut self) {
-        if self.must_prepare() {
+        if self.store.is_too_wild() {
+            self.leave_codes();
+        }
+        if self.mending.is_none() && self.needs_mending() {
             self.mending = Some(Mending::Around { doomed: self.slots.all_dead(), next: 0 });
         }
     }
 
     /// Whether [`prepare`](Self::prepare) would do anything.
     pub fn must_prepare(&self) -> bool {
-        self.mending.is_none() && self.needs_mending()
+        self.mending.is_none() && self.needs_mending() || self.store.is_too_wild()
     }
 
     /// Does a piece of the work: at most `most` slots are linked or mended. Nothing of it counts until it is settled.
@@ -80,11 +85,15 @@ impl Space {
     /// Makes a step's outcome count.
     pub fn settle(&mut self, step: Step) {
         // In turn, so that neither starves the other.
-        self.mends_next = matches!(step.0, Outcome::Linked(_));
+        self.mends_next = matches!(step.0, Outcome::Linked { .. });
         match step.0 {
-            Outcome::Linked(slots) => {
+            Outcome::Linked { slots, agreement, breadth } => {
                 self.changes += slots.len() as u64;
                 self.slots.link(&slots);
+                (self.agreement, self.breadth) = (agreement, breadth);
+                if self.agreement.is_poor() {
+                    self.leave_codes();
+                }
             }
             Outcome::Mended { next } => self.advance(next),
             Outcome::Attached(count) => {
@@ -99,6 +108,12 @@ impl Space {
         }
     }
 
+    /// Vectors that wait to be linked. Those that codes cannot stand for never are.
+    fn unlinked(&self) -> u64 {
+        let tail = self.slots.tail();
+        tail.len() - tail.intersection_len(self.store.wild())
+    }
+
     fn needs_mending(&self) -> bool {
         let dead = self.slots.dead();
         dead > 0 && dead as f64 >= DEAD_SHARE * (dead + self.slots.linked()) as f64
@@ -106,24 +121,25 @@ impl Space {
 
     fn step_by<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
         match &self.mending {
-            Some(mending) if self.mends_next || self.slots.tail().len() < TAIL => {
-                self.mend(mending, pairs, most, scratch)
-            }
+            Some(mending) if self.mends_next || self.unlinked() < TAIL => self.mend(mending, pairs, most, scratch),
             _ => self.link(pairs, most, scratch),
         }
     }
 
     fn link<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
         let slots: Vec<u32> = match self.is_worth_a_graph() {
-            true => self.slots.tail().iter().take(most).collect(),
+            true => self.slots.tail().iter().filter(|slot| !self.store.is_wild(*slot)).take(most).collect(),
             false => Vec::new(),
         };
+        let (mut agreement, mut breadth) = (self.agreement, self.breadth);
         // In order, so that whether a slot of this step is linked already is a matter of comparing.
-        for slot in &slots {
+        for (place, slot) in slots.iter().enumerate() {
             let linked = |other| self.is_linked(other) || slots.binary_search(&other).is_ok_and(|_| other < *slot);
+            agreement.add(self.measure_codes(*slot, scratch));
+            self.measure_breadth(*slot, self.slots.linked() + place, &mut breadth, scratch);
             self.graph.link(pairs, *slot, scratch, linked);
         }
-        Step(Outcome::Linked(slots))
+        Step(Outcome::Linked { slots, agreement, breadth })
     }
 
     fn mend<P: Pairs>(&self, mending: &Mending, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {

@@ -4,7 +4,10 @@
 //! under shared access, beside any number of searches but never beside another step, and [`Space::settle`] makes its
 //! outcome count. Between the two nothing may be put or removed.
 
+mod agreement;
 mod background;
+mod best;
+mod breadth;
 mod restore;
 mod search;
 
@@ -12,7 +15,9 @@ pub use background::{Progress, Step};
 
 use std::collections::HashMap;
 
+use self::agreement::Agreement;
 use self::background::Mending;
+use self::breadth::Breadth;
 use crate::codes::Codes;
 use crate::graph::Graph;
 use crate::kernel::{Lane, Metric, RUN, compare};
@@ -29,6 +34,10 @@ pub struct Space {
     slots: Slots,
     graph: Graph,
     mending: Option<Mending>,
+    /// How well codes tell the nearest.
+    agreement: Agreement,
+    /// How widely walks look.
+    breadth: Breadth,
     /// Whether the next step mends, if there is something to mend.
     mends_next: bool,
     /// Slots linked and mended so far.
@@ -42,7 +51,18 @@ impl Space {
     pub fn new(params: SpaceParams) -> Self {
         let (store, slots, graph) =
             (Store::new(params), Slots::default(), Graph::new(params.graph.unwrap_or_default()));
-        Self { params, store, slots, graph, mending: None, mends_next: true, changes: 0, expected: HashMap::new() }
+        Self {
+            params,
+            store,
+            slots,
+            graph,
+            mending: None,
+            agreement: Agreement::default(),
+            breadth: Breadth::default(),
+            mends_next: true,
+            changes: 0,
+            expected: HashMap::new(),
+        }
     }
 
     /// What it holds.

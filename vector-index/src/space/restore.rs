@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::breadth::Breadth;
 use super::{Mending, Space};
 use crate::image::{Image, ImageError, Node};
 use crate::slots::Condition;
@@ -22,7 +23,9 @@ impl Space {
             Some(Node { slot, point, links: self.graph.links_by_level(slot) })
         };
         let nodes = (0..self.slots.len() as u32).filter_map(node).collect();
-        Image { params: self.params, slots: self.slots.len() as u32, nodes }
+        let frame = self.store.codes().map(|codes| codes.frame().clone());
+        let (slots, breadth) = (self.slots.len() as u32, self.breadth.step());
+        Image { params: self.params, frame, breadth, slots, nodes }
     }
 
     /// Slots linked and mended so far: what an image that was taken then does not have.
@@ -43,7 +46,8 @@ impl Space {
             return Err(ImageError("most of its places are empty"));
         }
         // Who does not come back is near nothing, and is walked through until the graph is mended.
-        space.store.reserve(image.slots as usize);
+        space.breadth = Breadth::at(image.breadth);
+        space.store.reserve(image.slots as usize, image.frame.clone());
         for _ in 0..image.slots {
             space.graph.grow();
         }

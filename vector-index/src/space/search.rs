@@ -1,24 +1,21 @@
 //! Answering a search: the way the plan says, by codes first where there are any, by the vectors themselves last.
 
 use super::Space;
+use super::best::Best;
 use crate::codes::Codes;
 use crate::graph::{Near, Scratch, Walk};
 use crate::kernel::RUN;
 use crate::nearness::{ByCodes, ByVectors, CodeTarget, Pairs};
 use crate::plan::{Plan, Report, Situation, Wanted, Way, default_ef};
 use crate::probe::Probe;
-use crate::store::Store;
 use crate::top::{Candidate, Top};
-use crate::{Points, Row};
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use crate::{Key, Points, Row};
 
 /// A scan trusts codes to have the best among so many times the hits wanted, and never among fewer than this.
 const SPARE: usize = 3;
-const LEAST: usize = 30;
+pub(super) const LEAST: usize = 30;
 /// So many times more, for scans and walks, where a code is one bit a component.
-const COARSE: usize = 8;
+pub(super) const COARSE: usize = 8;
 /// Rows asked for ahead of the one that is compared.
 const AHEAD: usize = 4;
 
@@ -35,34 +32,41 @@ impl Space {
     ///
     /// `vector` has the space's size, is finite, and is not all zeros if the distance is cosine.
     pub fn search(&self, vector: &[f32], points: &mut dyn Points, top: &mut Top, wanted: &Wanted<'_>) -> Report {
-        let ef = wanted.ef.map_or_else(|| default_ef(top.limit(), 1), |ef| ef.max(top.limit()));
+        let usual = wanted.ef.map_or_else(|| default_ef(top.limit(), 1), |ef| ef.max(top.limit()));
+        let breadth = self.breadth.of(usual);
+        let ef = breadth.unwrap_or(usual);
+        // What codes cannot stand for is compared itself, with everything.
+        let coded = self.store.codes().and_then(|codes| Some((codes, CodeTarget::Probe(codes.probe(vector)?))));
+        let has_codes = self.store.codes().is_some();
         let situation = Situation {
             live: self.slots.live(),
             linked: self.slots.linked(),
             dead: self.slots.dead(),
             among: wanted.among.map(|among| among.rows.len() as usize),
-            exact: wanted.exact || self.store.is_wild() || Store::is_wild_vector(self.params.distance, vector),
-            has_codes: self.store.codes().is_some(),
+            exact: wanted.exact || has_codes && coded.is_none(),
+            has_codes,
+            walks: breadth.is_some(),
             ef,
         };
         let probe = Probe::new(self.params.distance, vector);
         let mut search = Search { space: self, wanted, points, report: Report::default() };
-        match (situation.plan(), self.store.codes()) {
-            (Plan::Graph { budget }, Some(codes)) => {
-                let target = CodeTarget::Probe(codes.probe(vector));
-                let mut found = search.walk(&ByCodes(codes), &target, Walk { ef: search.keep(ef), budget });
+        match (situation.plan(), coded) {
+            (Plan::Graph { budget }, Some((codes, target))) => {
+                search.report.way = Way::Graph;
+                let mut found =
+                    search.walk(&ByCodes(codes), &target, Walk { ef: search.keep(ef), budget }, top.limit());
                 found.truncate(search.keep(LEAST.max(SPARE * top.limit())));
                 search.decide(&probe, found, top);
             }
             (Plan::Graph { budget }, None) => {
-                let found = search.walk(&ByVectors(&self.store), &probe, Walk { ef, budget });
+                search.report.way = Way::GraphOfVectors;
+                let found = search.walk(&ByVectors(&self.store), &probe, Walk { ef, budget }, top.limit());
                 search.decide(&probe, found, top);
             }
-            (Plan::Codes, Some(codes)) => {
-                let target = CodeTarget::Probe(codes.probe(vector));
+            (Plan::Codes, Some((codes, target))) => {
+                search.report.way = Way::Codes;
                 let keep = search.keep(LEAST.max(SPARE * top.limit()));
                 let found = search.scan(&ByCodes(codes), &target, keep);
-                search.report.way = Way::Codes;
                 search.decide(&probe, found, top);
             }
             _ => search.compare_all(&probe, top),
@@ -90,27 +94,37 @@ impl Search<'_> {
         }
     }
 
+    fn key(&self, slot: u32) -> Key {
+        self.points.key(self.space.slots.row(slot))
+    }
+
     /// The nearest by the graph and the tail; by a scan, where the graph does not lead to enough of them in time.
-    fn walk<P: Pairs>(&mut self, pairs: &P, target: &P::Target, walk: Walk) -> Vec<Near> {
-        self.report.way = Way::Graph;
+    fn walk<P: Pairs>(&mut self, pairs: &P, target: &P::Target, walk: Walk, limit: usize) -> Vec<u32> {
         let space = self.space;
         let walked = Scratch::with(|scratch| {
             space.graph.search(pairs, target, &walk, scratch, |slot| space.is_linked(slot) && self.accepts(slot))
         });
         self.report.compared += walked.compared;
-        // Too few: of those that match, or since a graph that is being mended is in pieces.
-        if walked.gave_up || walked.found.len() < walk.ef.min(space.slots.linked()) {
-            self.report.way = Way::GraphThenCodes;
+        // Too few: of those that match, or since a graph that is being mended is in pieces. Or so many that are equally
+        // near that which of them are the answer was left to chance.
+        let is_short = walked.found.len() < walk.ef.min(space.slots.linked());
+        if walked.gave_up || is_short || walked.lost_equals && is_level(&walked.found[limit.min(walk.ef) - 1..]) {
+            self.report.way = match self.report.way {
+                Way::Graph => Way::GraphThenCodes,
+                _ => Way::GraphThenExact,
+            };
             return self.scan(pairs, target, walk.ef);
         }
         let mut best = Best::new(walk.ef);
-        walked.found.into_iter().for_each(|near| best.push(near));
+        for near in walked.found {
+            best.push(near, self.key(near.slot()));
+        }
         self.offer_all(pairs, target, space.slots.tail().iter(), &mut best);
         best.into_sorted()
     }
 
     /// The nearest of all candidates.
-    fn scan<P: Pairs>(&mut self, pairs: &P, target: &P::Target, keep: usize) -> Vec<Near> {
+    fn scan<P: Pairs>(&mut self, pairs: &P, target: &P::Target, keep: usize) -> Vec<u32> {
         let (space, mut best) = (self.space, Best::new(keep));
         match self.wanted.among {
             Some(among) => {
@@ -144,20 +158,29 @@ impl Search<'_> {
             self.report.compared += 1;
             let near = Near::new(pairs.nearness(target, slot), slot);
             if best.admits(near) && self.accepts(slot) {
-                best.push(near);
+                let key = self.key(slot);
+                best.push(near, key);
             }
         }
     }
 
-    /// Lets the vectors themselves decide among `found`, all of which were accepted.
-    fn decide(&mut self, probe: &Probe, found: Vec<Near>, top: &mut Top) {
+    /// Lets the vectors themselves decide among `found`, all of which were accepted, and those that have no code.
+    fn decide(&mut self, probe: &Probe, mut found: Vec<u32>, top: &mut Top) {
         let space = self.space;
-        for near in &found {
-            space.store.prefetch(near.slot());
+        if !space.store.wild().is_empty() {
+            found.retain(|slot| !space.store.is_wild(*slot));
+            for slot in space.slots.tail() & space.store.wild() {
+                self.report.compared += 1;
+                let score = space.store.score(probe, slot);
+                self.offer(slot, score, top, Self::accepts);
+            }
         }
-        for near in found {
-            let score = space.store.score(probe, near.slot());
-            self.offer(near.slot(), score, top, |_, _| true);
+        for slot in &found {
+            space.store.prefetch(*slot);
+        }
+        for slot in found {
+            let score = space.store.score(probe, slot);
+            self.offer(slot, score, top, |_, _| true);
         }
     }
 
@@ -165,12 +188,11 @@ impl Search<'_> {
     fn compare_all(&mut self, probe: &Probe, top: &mut Top) {
         self.report.way = Way::Exact;
         let space = self.space;
-        let accepts = |search: &mut Self, slot| search.accepts(slot);
         if let Some(among) = self.wanted.among {
             for slot in among.rows.iter().filter_map(|row| space.slots.of(Row(row))) {
                 self.report.compared += 1;
                 let score = space.store.score(probe, slot);
-                self.offer(slot, score, top, accepts);
+                self.offer(slot, score, top, Self::accepts);
             }
             return;
         }
@@ -182,7 +204,7 @@ impl Search<'_> {
             for (place, score) in scores.iter().enumerate() {
                 let slot = (first + place) as u32;
                 if top.admits(*score) && space.slots.is_live(slot) {
-                    self.offer(slot, *score, top, accepts);
+                    self.offer(slot, *score, top, Self::accepts);
                 }
             }
         }
@@ -200,29 +222,7 @@ impl Search<'_> {
     }
 }
 
-/// The best few by code.
-struct Best {
-    keep: usize,
-    heap: BinaryHeap<Reverse<Near>>,
-}
-
-impl Best {
-    fn new(keep: usize) -> Self {
-        Self { keep, heap: BinaryHeap::with_capacity(keep.min(1 << 16) + 1) }
-    }
-
-    fn admits(&self, near: Near) -> bool {
-        self.heap.len() < self.keep || self.heap.peek().is_some_and(|worst| near > worst.0)
-    }
-
-    fn push(&mut self, near: Near) {
-        self.heap.push(Reverse(near));
-        if self.heap.len() > self.keep {
-            self.heap.pop();
-        }
-    }
-
-    fn into_sorted(self) -> Vec<Near> {
-        self.heap.into_sorted_vec().into_iter().map(|Reverse(near)| near).collect()
-    }
+/// Whether all of these are equally near; there is one at least.
+fn is_level(found: &[Near]) -> bool {
+    found.first().map(|near| near.order()) == found.last().map(|near| near.order())
 }

@@ -2,7 +2,9 @@
 
 mod changes;
 mod images;
+mod recall;
 mod sample;
+mod ties;
 
 use std::collections::BTreeMap;
 

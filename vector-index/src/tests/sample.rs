@@ -37,6 +37,7 @@ fn recall_is_high_and_survives_two_overwrites_of_every_point() {
     let vectors = rows("small-5k.i8.npy");
     let mut space = filled(&vectors, Quantization::Int8);
     let (fresh, memory) = (recall(&space, 64), space.memory_bytes());
+    println!("recall of the sample: {fresh}, image {:?}", space.image(key).breadth);
     assert!(fresh >= 0.97, "{fresh}");
     for round in 1..=2 {
         for row in 0..vectors.len() {

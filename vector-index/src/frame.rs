@@ -1,0 +1,137 @@
+//! From where codes see vectors: distances do not change with it, but what a code can tell apart does.
+//!
+//! A code has few steps. Spread about zero, they are wasted on what all vectors share when these lie far from it, as
+//! coordinates and time stamps do. So codes are taken of what is left once a centre is taken away, in units of how far
+//! the vectors lie from it. Both are medians of a sample: one vector far off moves neither.
+
+use serde::{Deserialize, Serialize};
+
+use crate::probe::norm;
+use crate::{Distance, SpaceParams};
+
+/// Vectors of the sample. Odd, so that there is one in the middle.
+const SAMPLE: usize = 63;
+
+/// A centre, and a power of two.
+///
+/// Invariants: as many components as the vectors have, all finite; the scale is positive and finite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Frame {
+    centre: Vec<f32>,
+    scale: f64,
+}
+
+impl Frame {
+    /// The frame of vectors like these, of which there is one at least: `get` gives them by number, `count` of them.
+    pub(crate) fn of(params: SpaceParams, count: usize, get: impl Fn(usize) -> Vec<f32>) -> Self {
+        let taken = count.min(SAMPLE);
+        let sample: Vec<Vec<f32>> =
+            (0..taken).map(|number| directed(params.distance, &get(number * count / taken))).collect();
+        let column = |place: usize| median(sample.iter().map(|vector| vector[place]).collect());
+        let centre: Vec<f32> = (0..params.size).map(column).collect();
+        let unscaled = Self { centre, scale: 1.0 };
+        let reach = |vector: &Vec<f32>| largest(&unscaled.shifted(vector));
+        let mut reaches: Vec<f64> = sample.iter().map(reach).filter(|reach| *reach > 0.0).collect();
+        reaches.sort_unstable_by(f64::total_cmp);
+        let scale = reaches.get(reaches.len() / 2).map_or(1.0, |reach| power_of_two_below(1.0 / reach));
+        Self { scale, ..unscaled }
+    }
+
+    /// No centre, and units as they are.
+    #[cfg(test)]
+    pub(crate) fn plain(size: usize) -> Self {
+        Self { centre: vec![0.0; size], scale: 1.0 }
+    }
+
+    /// Whether it is one of vectors of this size.
+    pub(crate) fn fits(&self, size: usize) -> bool {
+        self.centre.len() == size
+            && self.centre.iter().all(|part| part.is_finite())
+            && self.scale.is_finite()
+            && self.scale > 0.0
+    }
+
+    /// `vector` as it is seen from here: of cosines, its direction.
+    pub(crate) fn see(&self, distance: Distance, vector: &[f32]) -> Vec<f64> {
+        let mut seen = self.shifted(&directed(distance, vector));
+        seen.iter_mut().for_each(|part| *part *= self.scale);
+        seen
+    }
+
+    /// What the centre adds to the dot product of a vector that is `seen` with any other, in the units of both.
+    pub(crate) fn share(&self, seen: &[f64]) -> f64 {
+        seen.iter().zip(&self.centre).map(|(part, centre)| part * f64::from(*centre)).sum::<f64>() * self.scale
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.centre.capacity() * size_of::<f32>()
+    }
+
+    fn shifted(&self, vector: &[f32]) -> Vec<f64> {
+        vector.iter().zip(&self.centre).map(|(part, centre)| f64::from(*part) - f64::from(*centre)).collect()
+    }
+}
+
+/// What counts of a vector: of cosines, its direction alone. Of a zero vector, which has none, itself.
+fn directed(distance: Distance, vector: &[f32]) -> Vec<f32> {
+    let length = norm(vector);
+    if distance != Distance::Cosine || length == 0.0 {
+        return vector.to_vec();
+    }
+    vector.iter().map(|part| (f64::from(*part) / length) as f32).collect()
+}
+
+fn median(mut values: Vec<f32>) -> f32 {
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f32::total_cmp).1
+}
+
+/// The largest component, without its sign.
+pub(crate) fn largest(seen: &[f64]) -> f64 {
+    seen.iter().fold(0.0, |most, part| part.abs().max(most))
+}
+
+/// By bits, so that it is the same on every machine.
+fn power_of_two_below(value: f64) -> f64 {
+    f64::from_bits(value.to_bits() & 0x7ff0_0000_0000_0000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(distance: Distance, vectors: &[Vec<f32>]) -> Frame {
+        let params = SpaceParams::new(vectors[0].len(), distance);
+        Frame::of(params, vectors.len(), |number| vectors[number].clone())
+    }
+
+    #[test]
+    fn a_frame_stands_among_its_vectors_and_is_as_large_as_they_are() {
+        let vectors: Vec<Vec<f32>> = (0..1_000).map(|number| vec![1e6 + (number % 100) as f32, 3.0]).collect();
+        let frame = frame(Distance::Euclid, &vectors);
+        assert!((frame.centre[0] - 1e6 - 50.0).abs() < 25.0, "{frame:?}");
+        let reaches = vectors.iter().map(|vector| largest(&frame.see(Distance::Euclid, vector)));
+        assert!(reaches.fold(0.0, f64::max) < 8.0);
+    }
+
+    #[test]
+    fn one_vector_far_off_moves_nothing() {
+        let mut vectors: Vec<Vec<f32>> = (0..63).map(|number| vec![number as f32, 1.0]).collect();
+        let before = frame(Distance::Euclid, &vectors);
+        vectors[62] = vec![3e38, 3e38];
+        assert_eq!(frame(Distance::Euclid, &vectors), before);
+    }
+
+    #[test]
+    fn equal_vectors_and_tiny_ones_have_frames_too() {
+        for value in [0.0, 1e-45, 1e-30, 3e38] {
+            for distance in [Distance::Euclid, Distance::Cosine, Distance::Dot] {
+                let equal = frame(distance, &vec![vec![value; 3]; 70]);
+                assert!(equal.fits(3), "{value} {equal:?}");
+                let spread: Vec<Vec<f32>> = (0..70).map(|number| vec![value * (number as f32 / 70.0); 3]).collect();
+                let spread = frame(distance, &spread);
+                assert!(spread.fits(3), "{value} {spread:?}");
+            }
+        }
+    }
+}
