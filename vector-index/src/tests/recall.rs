@@ -22,7 +22,7 @@ impl Numbers {
     }
 }
 
-/// Each is drawn component by component; what a vector has in common, such as its cluster, hangs on `common`.
+/// Each is drawn component by component, by its place.
 fn rows() -> Vec<Data> {
     let data = |name, size, draw| Data { name, size, draw };
     vec![
@@ -51,8 +51,11 @@ fn rows() -> Vec<Data> {
     ]
 }
 
-/// Rows whose vectors have something in common with some others: `common` is drawn once a vector.
-fn groups() -> Vec<(&'static str, usize, fn(&mut Numbers, usize, usize) -> f32)> {
+/// Draws a component, by group and place.
+type DrawInGroup = fn(&mut Numbers, usize, usize) -> f32;
+
+/// Rows whose vectors have something in common with some others: their group, which is drawn once a vector.
+fn groups() -> Vec<(&'static str, usize, DrawInGroup)> {
     vec![
         ("twenty groups, 24", 24, |numbers, group, place| Numbers::fixed(group % 20, place) + 0.4 * numbers.unit()),
         ("twenty narrow groups, 64", 64, |numbers, group, place| {
