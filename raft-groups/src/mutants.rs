@@ -58,6 +58,8 @@ pub enum Mutant {
     TakesLateCopies,
     /// A shard makes a collection again that it has dropped.
     ForgetsDrops,
+    /// The map frees a dropped collection's name before every shard was told.
+    FreesNamesEarly,
     /// The cluster map's machine carries out again what was asked under the same request id.
     RepeatsMapChanges,
     /// A machine panics while it decides what a command does.
@@ -183,6 +185,7 @@ mod planted {
             ("forget-early", Mutant::ForgetsEarly),
             ("take-late-copies", Mutant::TakesLateCopies),
             ("forget-drops", Mutant::ForgetsDrops),
+            ("free-names-early", Mutant::FreesNamesEarly),
             ("repeat-map-changes", Mutant::RepeatsMapChanges),
         ];
         let mutant = known.iter().find(|(known, _)| *known == name).map(|(_, mutant)| *mutant);

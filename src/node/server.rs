@@ -146,7 +146,7 @@ impl Frame {
         let indexers = indexers.map_err(|error| NodeError::setup("the indexing threads", error))?;
         self.open_replicas(&host, dir, &member).await;
         tokio::spawn(local::watch_ready(self.node.clone()));
-        tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone()));
+        tokio::spawn(steward::sweep(self.node.groups.clone(), self.map.clone(), self.router.clone()));
         let life = (identity.identity.life.number, dir.path().to_owned());
         tokio::spawn(steward::announce(me, member.node, life, self.router.clone(), self.map.clone()));
         let (groups, router, map) = (self.node.groups.clone(), self.router.clone(), self.map.clone());

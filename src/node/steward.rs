@@ -14,7 +14,7 @@ use super::identity::{IdentityFile, Membership};
 use super::{map_feed, replicas};
 use crate::engine::{CollectionId, CollectionStats, Command, Engine};
 use crate::placement::{ClusterMap, CollectionEntry, MetaCommand, MetaReply, ShardId};
-use crate::routing::{LocalGroups, MapCell, Router};
+use crate::routing::{Committed, LocalGroups, MapCell, Router};
 
 /// Pause between two sweeps.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -27,11 +27,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_CHANGES: usize = 100;
 
 /// Drops collections that the map no longer has from the shards that this node leads, tells these of all others that were
-/// dropped, and gives those that are there the payload schemas that the map has, for ever.
-pub(super) async fn sweep(groups: Arc<LocalGroups>, map: MapCell) {
+/// dropped, and gives those that are there the payload schemas that the map has, for ever. Ends the drops that whoever
+/// began them did not, where this node leads the map's group.
+pub(super) async fn sweep(groups: Arc<LocalGroups>, map: MapCell, router: Router) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let map = map.get();
+        if !map.leaving.is_empty() && groups.meta().is_some_and(|group| group.status().role == Role::Leader) {
+            let ids: Vec<CollectionId> = map.leaving.keys().copied().take(MAX_CHANGES).collect();
+            if let Err(error) = router.finish_drops(&map, &ids, Committed::Yes, Instant::now() + PATIENCE).await {
+                tracing::debug!(%error, "not ended yet; the next sweep tries again");
+            }
+        }
         for (shard, group) in groups.shards() {
             if group.status().role != Role::Leader {
                 continue;

@@ -46,6 +46,10 @@ pub struct ClusterMap {
     /// those that it was started with.
     #[serde(default)]
     pub timings: Option<RaftTimings>,
+    /// Names of collections that were taken out, by number, until every shard has been told: until then a shard may still
+    /// take a write for one of them, so nobody may say that the name is free.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leaving: BTreeMap<CollectionId, String>,
 }
 
 /// One node.
@@ -131,6 +135,11 @@ impl ClusterMap {
         self.collections.values().any(|entry| entry.id == id)
     }
 
+    /// The collections of this name that are taken out, but not from every shard yet.
+    pub fn leaving_as(&self, name: &str) -> Vec<CollectionId> {
+        self.leaving.iter().filter(|(_, leaving)| *leaving == name).map(|(id, _)| *id).collect()
+    }
+
     /// Carries out `command` and answers it. The epoch grows exactly where the map changes.
     pub fn apply(&mut self, command: MetaCommand) -> MetaReply {
         if let MetaCommand::Form { map } = command {
@@ -145,6 +154,8 @@ impl ClusterMap {
                 self.create(name, config, default_consistency)
             }
             MetaCommand::DropCollection { name, id } => self.drop_collection(&name, id),
+            MetaCommand::TakeOutCollection { name, id } => self.take_out(name, id),
+            MetaCommand::CollectionsGone { ids } => self.gone(&ids),
             MetaCommand::SetFieldIndex { name, id, field, kind } => self.set_field_index(&name, id, field, kind),
             MetaCommand::SetAddress { node, host, port, peer_addr } => {
                 let life = self.nodes.get(&node).map_or(0, |entry| entry.life);
@@ -205,6 +216,9 @@ impl ClusterMap {
             let entry = entry.clone();
             return if same { MetaReply::Exists { entry } } else { MetaReply::Conflict { entry } };
         }
+        if let Some(id) = self.leaving_as(&name).first() {
+            return MetaReply::Leaving { id: *id };
+        }
         self.epoch += 1;
         let id = CollectionId(self.next_collection);
         self.next_collection += 1;
@@ -226,6 +240,21 @@ impl ClusterMap {
             }
             None => MetaReply::NotFound,
         }
+    }
+
+    fn take_out(&mut self, name: String, id: CollectionId) -> MetaReply {
+        let reply = self.drop_collection(&name, id);
+        if matches!(reply, MetaReply::Dropped { .. }) && !is_planted(Mutant::FreesNamesEarly) {
+            self.leaving.insert(id, name);
+        }
+        reply
+    }
+
+    fn gone(&mut self, ids: &[CollectionId]) -> MetaReply {
+        let before = self.leaving.len();
+        self.leaving.retain(|id, _| !ids.contains(id));
+        self.epoch += u64::from(self.leaving.len() < before);
+        MetaReply::Gone
     }
 
     fn set_field_index(&mut self, name: &str, id: CollectionId, field: String, kind: Option<FieldType>) -> MetaReply {

@@ -38,7 +38,7 @@ pub enum MetaCommand {
         /// The consistency level of requests that name none; the gateway's word, opaque here.
         default_consistency: String,
     },
-    /// Removes a collection.
+    /// Removes a collection. Of earlier releases; [`TakeOutCollection`](Self::TakeOutCollection) took its place.
     DropCollection {
         /// Its name.
         name: String,
@@ -184,6 +184,18 @@ pub enum MetaCommand {
         /// The number of that start.
         life: u64,
     },
+    /// Removes a collection. Its name is free once all shards have been told.
+    TakeOutCollection {
+        /// Its name.
+        name: String,
+        /// The collection that is meant: a retry must not remove a later one of the same name.
+        id: CollectionId,
+    },
+    /// Says that every shard has been told of collections that were taken out.
+    CollectionsGone {
+        /// Their numbers.
+        ids: Vec<CollectionId>,
+    },
     /// Sets the timings of consensus. Nodes take them on when they start.
     SetTimings {
         /// All of them.
@@ -237,6 +249,7 @@ impl MetaCommand {
         match self {
             Self::CreateCollection { .. }
             | Self::DropCollection { .. }
+            | Self::TakeOutCollection { .. }
             | Self::AddNode { .. }
             | Self::RemoveNode { .. }
             | Self::SetDraining { .. }
@@ -252,6 +265,7 @@ impl MetaCommand {
             Self::Form { .. }
             | Self::Plan { .. }
             | Self::Confirm { .. }
+            | Self::CollectionsGone { .. }
             | Self::Recover { .. }
             | Self::RecoverMap { .. }
             | Self::Once { .. } => false,

@@ -63,6 +63,7 @@ impl From<ClusterMap2> for ClusterMap {
             operations: map.operations,
             next_operation: map.next_operation,
             timings: None,
+            leaving: BTreeMap::new(),
         }
     }
 }

@@ -71,6 +71,7 @@ pub fn form(
         nodes,
         shards,
         collections: BTreeMap::new(),
+        leaving: BTreeMap::new(),
         next_collection: 1,
         operations: BTreeMap::new(),
         next_operation: 1,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{decode, encode};
 use super::{BadName, CollectionEntry, MetaCodecError, NodeEntry};
-use crate::engine::Refusal;
+use crate::engine::{CollectionId, Refusal};
 
 /// What became of a [`MetaCommand`](super::MetaCommand).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,13 @@ pub enum MetaReply {
         /// The entry it had.
         entry: CollectionEntry,
     },
+    /// A collection that had this name is still being taken out of the shards: tell them, then ask again.
+    Leaving {
+        /// Its number.
+        id: CollectionId,
+    },
+    /// The map knows that every shard has been told.
+    Gone,
     /// The map has no such collection or node.
     NotFound,
     /// The address is recorded.

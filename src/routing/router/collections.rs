@@ -11,8 +11,8 @@ use super::super::errand::Errand;
 use super::super::rpc::{Call, CallAnswer};
 use super::super::scatter::Outcome;
 use super::{Router, unfit_answer};
-use crate::engine::{CollectionConfig, Command, Lifetime, MadeBy, Refusal, Reply, RequestId};
-use crate::placement::{CollectionEntry, META, MetaCommand, MetaReply, ShardId};
+use crate::engine::{CollectionConfig, CollectionId, Command, Lifetime, MadeBy, Refusal, Reply, RequestId};
+use crate::placement::{ClusterMap, CollectionEntry, META, MetaCommand, MetaReply, ShardId};
 use crate::routing::{Collection, Committed, Created, LogPoint, RouteError};
 
 impl Router {
@@ -28,7 +28,49 @@ impl Router {
             return Ok(found(entry));
         }
         let map = self.fresh_map(deadline).await?;
-        map.collections.get(name).map(found).ok_or_else(|| RouteError::CollectionNotFound { name: name.to_owned() })
+        if let Some(entry) = map.collections.get(name) {
+            return Ok(found(entry));
+        }
+        self.free_name(&map, name, deadline).await?;
+        Err(RouteError::CollectionNotFound { name: name.to_owned() })
+    }
+
+    /// Makes sure that no shard takes a write any more for a collection of this name, which `map` does not have: only then
+    /// may anyone be told so. Whoever took it out may have died before every shard was told.
+    ///
+    /// # Errors
+    /// [`RouteError::Deadline`] where a shard could not be told in time.
+    pub(super) async fn free_name(&self, map: &ClusterMap, name: &str, deadline: Instant) -> Result<(), RouteError> {
+        self.finish_drops(map, &map.leaving_as(name), Committed::No, deadline).await
+    }
+
+    /// Tells every shard of collections that were taken out of the map, and then the map that they have been told.
+    ///
+    /// # Errors
+    /// [`RouteError::Deadline`], with what became of the caller's own change, where a shard could not be told in time.
+    pub async fn finish_drops(
+        &self,
+        map: &ClusterMap,
+        ids: &[CollectionId],
+        committed: Committed,
+        deadline: Instant,
+    ) -> Result<(), RouteError> {
+        let shards: Vec<ShardId> = map.shards.keys().copied().collect();
+        for id in ids {
+            let told = self.tell(&shards, &Command::DropCollection { collection: *id }, deadline).await;
+            if let Some((shard, error)) = shards.iter().zip(told).find_map(|(shard, told)| Some((shard, told.err()?))) {
+                let reason = format!("the collection is dropped, but shard {shard} could not be told yet: {error}");
+                return Err(RouteError::Deadline { committed, reason });
+            }
+        }
+        if !ids.is_empty() {
+            // Where this fails, the next who asks for the name tells them once more.
+            let gone = MetaCommand::CollectionsGone { ids: ids.to_vec() };
+            if let Err(error) = self.change_map(gone, deadline).await {
+                tracing::debug!(%error, "the map does not know yet that the shards have dropped a collection");
+            }
+        }
+        Ok(())
     }
 
     /// Adds a collection to the map and tells every shard.
@@ -44,7 +86,7 @@ impl Router {
         deadline: Instant,
     ) -> Result<Created, RouteError> {
         let command = MetaCommand::CreateCollection { name: name.to_owned(), config, default_consistency };
-        let (entry, existed) = match self.change_map(command, deadline).await? {
+        let (entry, existed) = match self.create_entry(name, command, deadline).await? {
             MetaReply::Created { entry } => (entry, false),
             MetaReply::Exists { entry } => (entry, true),
             MetaReply::Conflict { entry } => {
@@ -63,6 +105,19 @@ impl Router {
         Ok(Created { collection: Collection { name: name.to_owned(), entry }, existed, pending })
     }
 
+    /// Has the map make an entry, once the name is free.
+    async fn create_entry(&self, name: &str, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
+        loop {
+            match self.change_map(command.clone(), deadline).await? {
+                MetaReply::Leaving { .. } => {
+                    let map = self.fresh_map(deadline).await?;
+                    self.free_name(&map, name, deadline).await?;
+                }
+                reply => return Ok(reply),
+            }
+        }
+    }
+
     /// Removes a collection from the map and from every shard; whether there was one.
     ///
     /// # Errors
@@ -71,22 +126,16 @@ impl Router {
     pub async fn drop_collection(&self, name: &str, deadline: Instant) -> Result<bool, RouteError> {
         self.formed()?;
         let map = self.fresh_map(deadline).await?;
-        let Some(entry) = map.collections.get(name) else { return Ok(false) };
-        let command = MetaCommand::DropCollection { name: name.to_owned(), id: entry.id };
+        let Some(entry) = map.collections.get(name) else {
+            return self.free_name(&map, name, deadline).await.map(|()| false);
+        };
+        let command = MetaCommand::TakeOutCollection { name: name.to_owned(), id: entry.id };
         match self.change_map(command, deadline).await? {
             // Not found: a try whose answer was lost has dropped it, or someone else has at the same time.
             MetaReply::Dropped { .. } | MetaReply::NotFound => {}
             _ => return Err(unfit_answer(Committed::Unknown)),
         }
-        let shards: Vec<ShardId> = map.shards.keys().copied().collect();
-        let told = self.tell(&shards, &Command::DropCollection { collection: entry.id }, deadline).await;
-        match shards.iter().zip(told).find_map(|(shard, told)| told.err().map(|error| (*shard, error))) {
-            None => Ok(true),
-            Some((shard, error)) => Err(RouteError::Deadline {
-                committed: Committed::Yes,
-                reason: format!("the collection is dropped, but shard {shard} could not be told yet: {error}"),
-            }),
-        }
+        self.finish_drops(&map, &[entry.id], Committed::Yes, deadline).await.map(|()| true)
     }
 
     /// Records in the map where a node listens from its start number `life` on; `false` where the map was told of a later

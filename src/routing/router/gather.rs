@@ -7,7 +7,7 @@ use super::super::rpc::{Call, CallAnswer};
 use super::super::scatter::Outcome;
 use super::Router;
 use crate::engine::{Refusal, Reply};
-use crate::placement::{ClusterMap, CollectionEntry, ShardId};
+use crate::placement::{CollectionEntry, ShardId};
 use crate::routing::{Collection, Committed, RouteError};
 
 impl Router {
@@ -27,7 +27,7 @@ impl Router {
         let mut outcomes = self.scatter.run(errands, deadline).await;
         let strangers: Vec<usize> = (0..outcomes.len()).filter(|place| is_stranger(&outcomes[*place])).collect();
         if !strangers.is_empty() {
-            match self.fresh_map(deadline).await.and_then(|map| still_there(&map, collection)) {
+            match self.still_there(collection, deadline).await {
                 Ok(entry) => {
                     for (place, outcome) in self.cure(&entry, &calls, strangers, deadline).await {
                         outcomes[place] = outcome;
@@ -39,6 +39,21 @@ impl Router {
             }
         }
         Ok(calls.into_iter().map(|(shard, _)| shard).zip(outcomes).collect())
+    }
+
+    /// The collection's entry in the map as it is now.
+    ///
+    /// # Errors
+    /// [`RouteError::CollectionNotFound`] where it is gone from there and from every shard.
+    async fn still_there(&self, collection: &Collection, deadline: Instant) -> Result<CollectionEntry, RouteError> {
+        let map = self.fresh_map(deadline).await?;
+        match map.collections.get(&collection.name) {
+            Some(entry) if entry.id == collection.entry.id => Ok(entry.clone()),
+            _ => {
+                self.free_name(&map, &collection.name, deadline).await?;
+                Err(RouteError::CollectionNotFound { name: collection.name.clone() })
+            }
+        }
     }
 
     /// Introduces the collection to the shards at `places` and repeats their calls, which then must see it.
@@ -64,13 +79,6 @@ impl Router {
         }
         cured.extend(retried.into_iter().zip(self.scatter.run(errands, deadline).await));
         cured
-    }
-}
-
-fn still_there(map: &ClusterMap, collection: &Collection) -> Result<CollectionEntry, RouteError> {
-    match map.collections.get(&collection.name) {
-        Some(entry) if entry.id == collection.entry.id => Ok(entry.clone()),
-        _ => Err(RouteError::CollectionNotFound { name: collection.name.clone() }),
     }
 }
 

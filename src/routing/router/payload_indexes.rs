@@ -28,7 +28,8 @@ impl Router {
     ) -> Result<Indexed, RouteError> {
         let mut changed = self.change_schema(collection, &field, kind, deadline).await;
         if matches!(changed, Err(RouteError::CollectionNotFound { .. })) {
-            self.fresh_map(deadline).await?;
+            let map = self.fresh_map(deadline).await?;
+            self.free_name(&map, &collection.name, deadline).await?;
             if let Some(next) = self.successor(collection, &changed)? {
                 changed = self.change_schema(&next, &field, kind, deadline).await;
             }

@@ -9,7 +9,7 @@ use super::fake::Fault;
 use super::*;
 use crate::engine::{CountQuery, Refusal, Selector};
 use crate::placement::{META, MetaCommand, MetaReply};
-use crate::routing::{Acknowledge, Committed, RouteError};
+use crate::routing::{Acknowledge, Committed, RouteError, Router};
 
 #[tokio::test(start_paused = true)]
 async fn who_does_not_know_the_time_asks_for_it_with_the_first_write_alone() {
@@ -124,6 +124,66 @@ async fn shards_that_forget_drops_are_caught() {
     let _planted = plant(Mutant::ForgetsDrops);
     let shards: Vec<_> = cluster.map().shards.keys().copied().collect();
     assert!(owner.introduce(&shards, &docs.entry, soon()).await.iter().all(Result::is_ok), "the bug is a zombie");
+}
+
+/// What becomes of a write by a door with an older map, where another door has said that the collection is gone while
+/// whoever drops it has told the map and no shard.
+async fn drop_by_halves(say_gone: impl AsyncFn(&Router, &Collection)) -> Result<usize, RouteError> {
+    let (cluster, docs) = docs().await;
+    let (old, other) = (cluster.router(None), cluster.router(Some(1)));
+    old.collection("docs", soon()).await.unwrap();
+    cluster.change_map(&MetaCommand::TakeOutCollection { name: "docs".to_owned(), id: docs.entry.id });
+    other.read_map(soon()).await.unwrap();
+    say_gone(&other, &docs).await;
+    let written = old.upsert(&docs, points(20), Acknowledge::Committed, options()).await?;
+    let query = CountQuery { collection: docs.entry.id, filter: None };
+    let shown = match other.collection("docs", soon()).await {
+        Ok(collection) => {
+            other
+                .count(&collection, CountQuery { collection: collection.entry.id, ..query }, read(ReadMode::Lease))
+                .await
+                .unwrap()
+                .value
+        }
+        Err(_) => 0,
+    };
+    assert_eq!(shown, 20, "{} were acknowledged", written.results.len());
+    Ok(written.results.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_that_a_collection_is_gone_has_made_sure_of_it() {
+    let gone = |result: Result<usize, RouteError>| matches!(result, Err(RouteError::CollectionNotFound { .. }));
+    assert!(gone(
+        drop_by_halves(async |other, _| assert!(!other.drop_collection("docs", soon()).await.unwrap())).await
+    ));
+    assert!(gone(
+        drop_by_halves(async |other, _| {
+            let found = other.collection("docs", soon()).await;
+            assert!(matches!(found, Err(RouteError::CollectionNotFound { .. })));
+        })
+        .await
+    ));
+    // Who makes it anew gets a new one, and nothing lands in the old.
+    let written = drop_by_halves(async |other, _| {
+        let made = other.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+        assert!(!made.existed);
+    });
+    assert_eq!(written.await.unwrap(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "were acknowledged")]
+async fn a_map_that_frees_names_early_is_caught() {
+    let _planted = plant(Mutant::FreesNamesEarly);
+    let _ = drop_by_halves(async |other, _| drop(other.drop_collection("docs", soon()).await)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drop_that_is_done_leaves_nothing_in_the_map() {
+    let (cluster, _) = docs().await;
+    assert!(cluster.router(Some(1)).drop_collection("docs", soon()).await.unwrap());
+    assert!(cluster.map().leaving.is_empty() && cluster.map().collections.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
