@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::events::Seen;
 use crate::network::Lane;
 use crate::network::wire::{Reply, Request};
+use crate::pace;
 use crate::replica::Replica;
 use crate::storage::machine::Applier;
 use crate::types::{Command, Types};
@@ -49,6 +50,7 @@ impl<M: Machine> Group<M> {
     pub(crate) fn new(replica: Arc<Replica<M>>) -> Self {
         let (sender, status) = watch::channel(replica.status());
         tokio::spawn(publish_status(replica.clone(), sender));
+        tokio::spawn(pace::keep(replica.clone()));
         Self { replica, status }
     }
 

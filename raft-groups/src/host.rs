@@ -10,6 +10,7 @@ use openraft::Raft;
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+use crate::disk_watch;
 use crate::error::{damaged, damaged_replica};
 use crate::events::{Events, Recorder, VoteReason, What};
 use crate::inspect::Inspect;
@@ -51,9 +52,9 @@ pub struct Identity {
 #[derive(Clone)]
 pub struct Host(Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     identity: Identity,
-    settings: Arc<RaftSettings>,
+    pub(crate) settings: Arc<RaftSettings>,
     stores: Stores,
     transport: Arc<dyn Transport>,
     /// In which lives the nodes were seen.
@@ -62,7 +63,7 @@ struct Inner {
     events: Events,
     /// Bounds the snapshots that this node sends.
     throttle: Arc<Throttle>,
-    groups: RwLock<BTreeMap<GroupId, Open>>,
+    pub(crate) groups: RwLock<BTreeMap<GroupId, Open>>,
     longest: Arc<LongestPromise>,
     /// Whether the promises of earlier lives have run out.
     has_waited: tokio::sync::OnceCell<()>,
@@ -71,10 +72,17 @@ struct Inner {
 }
 
 /// An open group, whatever its machine.
-struct Open {
+pub(crate) struct Open {
     answer: Arc<dyn Answer>,
-    inspect: Arc<dyn Inspect>,
+    pub(crate) inspect: Arc<dyn Inspect>,
     stop: Box<dyn Fn() -> futures::future::BoxFuture<'static, ()> + Send + Sync>,
+}
+
+impl Inner {
+    /// How long the oldest write has waited for its sync, where the disk hangs.
+    pub(crate) fn hung_for(&self) -> Option<Duration> {
+        disk_watch::hung_for(&self.stores.log_syncer, self.settings.longest_sync())
+    }
 }
 
 impl Host {
@@ -117,7 +125,9 @@ impl Host {
             has_waited,
             silent_until,
         };
-        Ok(Host(Arc::new(inner)))
+        let inner = Arc::new(inner);
+        tokio::spawn(disk_watch::hand_over_when_hung(Arc::downgrade(&inner)));
+        Ok(Host(inner))
     }
 
     /// Who this node is.
@@ -129,6 +139,16 @@ impl Host {
     /// not take part, and should end.
     pub async fn overtaken(&self) {
         self.0.lives.overtaken().await;
+    }
+
+    /// How long the oldest write of this node has waited for its sync; `None` where none waits.
+    pub fn sync_age(&self) -> Option<Duration> {
+        self.0.stores.log_syncer.oldest().map(|since| since.elapsed())
+    }
+
+    /// Whether this node's disk hangs: it then leads no group that another node can lead, and answers no peer.
+    pub fn is_hung(&self) -> bool {
+        self.0.hung_for().is_some()
     }
 
     /// What this node's replicas do, for who wants to watch.
@@ -321,6 +341,9 @@ impl Host {
             return Err(Refusal::Cut);
         }
         self.0.lives.check(envelope)?;
+        if self.0.hung_for().is_some() {
+            return Err(Refusal::Hung);
+        }
         let groups = self.0.groups.read();
         let Some(open) = groups.get(&envelope.group) else {
             drop(groups);

@@ -4,6 +4,7 @@
 
 mod contact;
 mod converge;
+mod disk_watch;
 mod error;
 pub mod events;
 mod format;
@@ -16,6 +17,7 @@ mod machine;
 mod membership;
 pub mod mutants;
 pub mod network;
+mod pace;
 mod promise;
 mod read;
 mod recovery;

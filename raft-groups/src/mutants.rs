@@ -58,6 +58,10 @@ pub enum Mutant {
     TakesLateCopies,
     /// A shard makes a collection again that it has dropped.
     ForgetsDrops,
+    /// A leader waits for the answer to a heartbeat no longer than until the next.
+    HurriesFollowers,
+    /// A node does not mind that its disk does not answer.
+    HangsUnseen,
     /// The map frees a dropped collection's name before every shard was told.
     FreesNamesEarly,
     /// The cluster map's machine carries out again what was asked under the same request id.
@@ -185,6 +189,8 @@ mod planted {
             ("forget-early", Mutant::ForgetsEarly),
             ("take-late-copies", Mutant::TakesLateCopies),
             ("forget-drops", Mutant::ForgetsDrops),
+            ("hurry-followers", Mutant::HurriesFollowers),
+            ("hang-unseen", Mutant::HangsUnseen),
             ("free-names-early", Mutant::FreesNamesEarly),
             ("repeat-map-changes", Mutant::RepeatsMapChanges),
         ];

@@ -26,6 +26,8 @@ use crate::{GroupStatus, Machine, NodeId, RaftSettings, ReadError, ReadPoint, Ro
 
 /// Bytes of writes that may wait for their commit in one group; more are refused as busy.
 const MAX_WAITING_BYTES: usize = 64 << 20;
+/// After so many of the longest election timeouts without a message a leader is not known to be there.
+const CONTACT: u32 = 2;
 /// Committed entries a replica may have yet to apply before it counts as catching up.
 const LAG_ENTRIES: u64 = 256;
 
@@ -160,9 +162,9 @@ impl<M: Machine> Replica<M> {
         let matched = metrics.replication.iter().flatten();
         GroupStatus {
             group: self.peers.group,
-            role: if stopped.is_some() { Role::Follower } else { role(metrics.state) },
+            role: if stopped.is_some() || !self.has_followers(&metrics) { Role::Follower } else { role(metrics.state) },
             term: metrics.current_term,
-            leader: metrics.current_leader,
+            leader: metrics.current_leader.filter(|_| self.has_contact(&metrics)),
             last_log: metrics.last_log_index.unwrap_or(0),
             committed,
             applied,
@@ -181,6 +183,23 @@ impl<M: Machine> Replica<M> {
             stopped,
             digests: self.applied.digests.all(),
         }
+    }
+
+    /// Whether a leader has heard of a majority of late; true of every other replica.
+    fn has_followers(&self, metrics: &RaftMetrics<Types>) -> bool {
+        let alone = metrics.membership_config.voter_ids().count() == 1;
+        let acked = metrics.last_quorum_acked.as_ref();
+        metrics.state != ServerState::Leader
+            || alone
+            || acked.is_some_and(|acked| acked.elapsed() < self.settings.election_max * CONTACT)
+    }
+
+    /// Whether what this replica believes of its leader rests on messages of late, and not on a vote of long ago.
+    fn has_contact(&self, metrics: &RaftMetrics<Types>) -> bool {
+        if metrics.state == ServerState::Leader {
+            return self.has_followers(metrics);
+        }
+        self.heard_leader.lock().is_some_and(|heard| heard.elapsed() < self.settings.election_max * CONTACT)
     }
 
     /// Whether a leader's state holds all that it and its predecessors committed.

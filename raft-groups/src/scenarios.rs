@@ -11,6 +11,7 @@ use crate::{Group, GroupId, Machine as _, RaftSettings, ReadError, ReadMode, Rol
 
 mod backlog;
 mod restarts;
+mod slowness;
 mod votes;
 
 fn value(group: &Group<Registers>) -> Option<u64> {

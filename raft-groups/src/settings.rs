@@ -11,6 +11,11 @@ use crate::{GroupId, OpenError};
 
 /// The share of a lease that a leader uses.
 const LEASE_MARGIN: f64 = 0.8;
+/// The share of the shortest election timeout in which a heartbeat must be answered. openraft wants it, a tick of 13 / 64 of
+/// it, and half an interval of heartbeats together to be shorter than that timeout.
+const ANSWER_SHARE: f64 = 0.68;
+/// After so many of the longest election timeouts a sync that has not returned counts as one that hangs.
+const HUNG_AFTER: u32 = 3;
 
 /// Timing and size limits of every group of a node.
 #[derive(Debug, Clone)]
@@ -78,6 +83,19 @@ impl RaftSettings {
         self.election_max * 5
     }
 
+    /// How long a sync may take before the disk counts as one that hangs.
+    pub(crate) fn longest_sync(&self) -> Duration {
+        self.election_max * HUNG_AFTER
+    }
+
+    /// How long a leader waits for the answer to a heartbeat. Messages between nodes must be there and back in this time.
+    pub fn heartbeat_patience(&self) -> Duration {
+        if is_planted(Mutant::HurriesFollowers) {
+            return self.heartbeat;
+        }
+        self.election_min.mul_f64(ANSWER_SHARE)
+    }
+
     /// How many entries before the newest snapshot a follower may lack and still be sent entries. Purging alone leaves less
     /// than a third of it in a log.
     pub(crate) fn backlog(&self) -> u64 {
@@ -105,7 +123,8 @@ impl RaftSettings {
         let apart = group.0 * 37 % (self.snapshot_after / 8 + 1);
         let config = Config {
             cluster_name: group.to_string(),
-            heartbeat_interval: self.heartbeat.as_millis() as u64,
+            // How often they are sent is up to `pace`.
+            heartbeat_interval: self.heartbeat_patience().as_millis() as u64,
             heartbeat_min_interval: Some(self.heartbeat.as_millis() as u64 / 2),
             election_timeout_min: self.election_min.as_millis() as u64,
             election_timeout_max: self.election_max.as_millis() as u64,

@@ -53,11 +53,11 @@ pub struct ReadPoint {
 pub struct GroupStatus {
     /// The group.
     pub group: GroupId,
-    /// This replica's part in it.
+    /// This replica's part in it; a leader that no majority has answered of late counts as a follower.
     pub role: Role,
     /// The term this replica is in.
     pub term: u64,
-    /// The leader of that term, where known.
+    /// The leader of that term, where messages of late say that there is one.
     pub leader: Option<NodeId>,
     /// Index of the last log entry here (0: none).
     pub last_log: u64,

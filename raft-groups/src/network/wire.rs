@@ -220,6 +220,8 @@ pub enum Refusal {
     },
     #[error("it speaks another version; run one release of Quiver on all nodes")]
     OtherVersion,
+    #[error("its disk does not answer: look at the disk of that node")]
+    Hung,
 }
 
 /// Why bytes are not a message.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -31,6 +32,7 @@ struct Job {
     batch: Batch,
     durable: bool,
     done: Done,
+    submitted: tokio::time::Instant,
 }
 
 /// The queue in front of one store; clones share it.
@@ -44,6 +46,8 @@ pub struct Syncer {
 struct Waiting {
     bytes: AtomicUsize,
     less: Notify,
+    /// When the oldest job of the round under way was submitted.
+    oldest: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Syncer {
@@ -53,6 +57,7 @@ impl Syncer {
         let mut worker = Worker::new(name, store, syncer.waiting.clone());
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Some(first) = jobs.blocking_recv() {
+                worker.begin(&first);
                 worker.carry_out(collect(first, &mut jobs));
             }
         })?;
@@ -71,6 +76,7 @@ impl Syncer {
         let mut rng = SmallRng::seed_from_u64(seed);
         tokio::spawn(async move {
             while let Some(first) = jobs.recv().await {
+                worker.begin(&first);
                 tokio::time::sleep(max_delay().mul_f64(rng.random())).await;
                 worker.carry_out(collect(first, &mut jobs));
             }
@@ -88,7 +94,7 @@ impl Syncer {
     /// After the first failure every later job fails too: a store that failed once is not believed again.
     pub fn submit(&self, batch: Batch, durable: bool, done: impl FnOnce(io::Result<()>) + Send + 'static) {
         self.waiting.bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
-        let job = Job { batch, durable, done: Box::new(done) };
+        let job = Job { batch, durable, done: Box::new(done), submitted: tokio::time::Instant::now() };
         if let Err(mpsc::error::SendError(job)) = self.jobs.send(job) {
             (job.done)(Err(io::Error::other("the store's worker has ended")));
         }
@@ -99,6 +105,11 @@ impl Syncer {
         let (done, end) = oneshot::channel();
         self.submit(batch, durable, move |result| drop(done.send(result)));
         end.await.unwrap_or_else(|_| Err(io::Error::other("the store's worker has ended")))
+    }
+
+    /// When the oldest job was submitted that the worker has not carried out.
+    pub fn oldest(&self) -> Option<tokio::time::Instant> {
+        *self.waiting.oldest.lock()
     }
 
     /// Waits until the queue is short enough to take more.
@@ -134,6 +145,11 @@ impl Worker {
         Self { name, store, waiting, failed: None }
     }
 
+    /// Begins a round with `first`, which has waited longest.
+    fn begin(&self, first: &Job) {
+        *self.waiting.oldest.lock() = Some(first.submitted);
+    }
+
     /// Writes the batches of a round, many as one, syncs once if any of them must be durable, and tells everyone.
     fn carry_out(&mut self, round: Vec<Job>) {
         let started = Instant::now();
@@ -152,6 +168,7 @@ impl Worker {
             dones.push(job.done);
         }
         let result = self.write(&batch, durable);
+        *self.waiting.oldest.lock() = None;
         self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.waiting.less.notify_waiters();
         if durable {
