@@ -11,8 +11,9 @@ use parking_lot::RwLock;
 use tokio::time::Instant;
 
 use crate::disk_watch;
-use crate::error::{damaged, damaged_replica};
+use crate::error::damaged_replica;
 use crate::events::{Events, Recorder, VoteReason, What};
+use crate::identity::{Identity, claim_stores};
 use crate::inspect::Inspect;
 use crate::lives::Lives;
 use crate::network::Transport;
@@ -24,29 +25,14 @@ use crate::network::wire::{Answered, Envelope, Refusal, Reply, Request, decode, 
 use crate::promise::{self, LongestPromise, Promise};
 use crate::replica::Replica;
 use crate::storage::contradiction::check_together;
-use crate::storage::keys;
 use crate::storage::log::GroupLog;
 use crate::storage::machine::Applier;
 use crate::storage::mark::{self, Mark};
-use crate::storage::record::{seal, unseal};
 use crate::storage::state::GroupState;
-use crate::storage::store::{Batch, Store};
+use crate::storage::store::{Batch, Store as _};
 use crate::storage::{Disk, Stores};
 use crate::types::index_of;
-use crate::{Group, GroupId, Life, Machine, NodeId, OpenError, RaftSettings};
-
-/// Who this node is; it is written into both stores and sent with every request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    /// The cluster, chosen when it is formed.
-    pub cluster: [u8; 16],
-    /// This node's number in it.
-    pub node: NodeId,
-    /// Chosen when the node's data directory was made.
-    pub incarnation: [u8; 16],
-    /// This start of the node; it goes with every request and is not stored here.
-    pub life: Life,
-}
+use crate::{Group, GroupId, Machine, NodeId, OpenError, RaftSettings};
 
 /// A node's groups; clones share them.
 #[derive(Clone)]
@@ -393,31 +379,4 @@ fn shown_before(node: NodeId, mark: Mark, log: &GroupLog, state: &GroupState) ->
         Mark::Newcomer | Mark::Erased if !voter => u64::MAX,
         _ => index_of(&log.summary().1.max(header.applied)),
     }
-}
-
-/// Writes the node's identity into both stores, or checks that it is there; in the state store it may be missing, for that
-/// may have been set aside. Returns whether it was.
-pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
-    let Identity { cluster, node, incarnation, .. } = identity;
-    let key = keys::identity();
-    let is_mine = |what: &str, store: &dyn Store| {
-        let io_error = |source| OpenError::Io { what: what.to_owned(), source };
-        let Some(record) = store.get(&key).map_err(io_error)? else { return Ok(false) };
-        let owner = unseal::<([u8; 16], NodeId, [u8; 16])>(&key, &record);
-        if owner.map_err(|error| damaged(what.to_owned(), &error.to_string()))? == (cluster, node, incarnation) {
-            return Ok(true);
-        }
-        Err(damaged(what.to_owned(), "it belongs to another node or another life of this one"))
-    };
-    let (log, state) = (is_mine("the log store", &*stores.log)?, is_mine("the state store", &*stores.state)?);
-    if !log && !is_new {
-        return Err(damaged("the log store".to_owned(), "it is empty although this node has run before"));
-    }
-    for syncer in [&stores.log_syncer, &stores.state_syncer] {
-        let mut batch = Batch::default();
-        batch.put(key.clone(), seal(&key, &(cluster, node, incarnation)));
-        let claimed = syncer.carry_out(batch, true).await;
-        claimed.map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
-    }
-    Ok(log || state)
 }

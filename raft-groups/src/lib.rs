@@ -10,6 +10,7 @@ pub mod events;
 mod format;
 mod group;
 mod host;
+mod identity;
 mod ids;
 pub mod inspect;
 mod lives;
@@ -40,7 +41,8 @@ mod watch;
 
 pub use error::{OpenError, ReadError, WriteError};
 pub use group::{Group, Written};
-pub use host::{Host, Identity};
+pub use host::Host;
+pub use identity::Identity;
 pub use ids::{GroupId, NodeId};
 pub use lives::Life;
 pub use machine::{BrokenInvariant, Changes, Garbage, Machine, MemoryState, Position, StateReader, Visit};

@@ -15,7 +15,7 @@ use openraft::{EntryPayload, Membership};
 
 use crate::error::damaged_replica;
 use crate::format::Formed as _;
-use crate::host::claim_stores;
+use crate::identity::claim_stores;
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::keys::LogKey;
 use crate::storage::log::GroupLog;

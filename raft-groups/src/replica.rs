@@ -12,6 +12,7 @@ use openraft::{Instant as _, Raft, RaftMetrics, ServerState};
 use parking_lot::Mutex;
 
 use crate::contact::Contact;
+use crate::disk_watch;
 use crate::mutants::{Mutant, is_planted};
 use crate::network::client::Peers;
 use crate::network::server::Incoming;
@@ -136,6 +137,15 @@ impl<M: Machine> Replica<M> {
         self.log.damage().map(str::to_owned).or_else(|| stopped(&self.raft.metrics()))
     }
 
+    /// Why this replica takes no part at the moment, where its node's disk hangs.
+    fn hung(&self) -> Option<String> {
+        let age = disk_watch::hung_for(self.log.syncer(), self.settings.longest_sync())?;
+        Some(format!(
+            "the disk has not synced for {} s; look at the disk: it goes on as soon as that does",
+            age.as_secs()
+        ))
+    }
+
     /// An error if this replica no longer takes part.
     pub fn check_running(&self) -> Result<(), ReadError> {
         self.stopped().map_or(Ok(()), |reason| Err(ReadError::Stopped { reason }))
@@ -180,7 +190,7 @@ impl<M: Machine> Replica<M> {
                 .then(|| index_of(metrics.membership_config.log_id())),
             silent: self.silent(&metrics),
             matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
-            stopped,
+            stopped: stopped.or_else(|| self.hung()),
             digests: self.applied.digests.all(),
         }
     }

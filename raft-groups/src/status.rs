@@ -85,7 +85,7 @@ pub struct GroupStatus {
     pub silent: BTreeSet<NodeId>,
     /// Log index of the membership where it is committed; `None` while a change of it is under way.
     pub members_at: Option<u64>,
-    /// Why this replica no longer takes part, with the way out.
+    /// Why this replica no longer takes part, or does not while its disk hangs, with the way out.
     pub stopped: Option<String>,
     /// Digests of its applied state by log index, the present one among them: equal on all replicas at equal index.
     pub digests: BTreeMap<u64, u64>,

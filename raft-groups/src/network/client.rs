@@ -20,7 +20,7 @@ use super::wire::{
 use super::{Lane, Transport};
 use crate::events::votes::refusal;
 use crate::events::{Recorder, What};
-use crate::host::Identity;
+use crate::identity::Identity;
 use crate::lives::Lives;
 use crate::mutants::{Mutant, is_planted};
 use crate::promise::Promise;

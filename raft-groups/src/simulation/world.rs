@@ -173,7 +173,7 @@ impl World {
                 disk.arm(None);
             }
             let replicas = [self.cluster.group(id), self.cluster.second(id)].into_iter().flatten();
-            if let Some(reason) = replicas.filter_map(|replica| replica.status().stopped).next() {
+            if let Some(reason) = replicas.filter_map(|replica| replica.replica().stopped()).next() {
                 match self.failing.get(&id) {
                     Some(DiskFault::Full) => self.coverage.saw("a full disk freed"),
                     Some(DiskFault::SyncOnce) => self.coverage.saw("a node stopped by its disk"),

@@ -80,6 +80,11 @@ impl GroupLog {
         Ok(Self(Arc::new(Inner { group, recorder, store, syncer, known, damage, committed, durable, durable_seen })))
     }
 
+    /// The queue in front of its store.
+    pub fn syncer(&self) -> &Syncer {
+        &self.0.syncer
+    }
+
     /// From now on what happens to this log is told to `recorder`.
     pub fn report_to(&self, recorder: Recorder) {
         let _ = self.0.recorder.set(recorder);

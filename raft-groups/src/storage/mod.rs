@@ -136,7 +136,7 @@ fn set_aside(place: &Path, what: &str, found: &str) -> Result<(), OpenError> {
 mod tests {
     use super::*;
     use crate::Identity;
-    use crate::host::claim_stores;
+    use crate::identity::claim_stores;
 
     const WHO: Identity =
         Identity { cluster: [1; 16], node: 1, incarnation: [2; 16], life: crate::Life { number: 0, start: [0; 16] } };
