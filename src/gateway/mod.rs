@@ -31,6 +31,7 @@ mod operations;
 mod overview;
 mod own;
 mod payload_indexes;
+mod plain;
 mod plan;
 mod points_body;
 mod queries;

@@ -10,6 +10,7 @@ mod old_map;
 mod overview;
 mod pages;
 mod payload_indexes;
+mod plain_words;
 mod points;
 mod props;
 
