@@ -66,7 +66,6 @@ impl Wanted {
         match self {
             Self::Whole(0, most) if most == i128::from(u64::MAX) => "a whole number, 0 or more,".to_owned(),
             Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
-            Self::Number(most) if most < f64::MAX => "a number that fits into 32 bits".to_owned(),
             Self::Number(_) => "a number".to_owned(),
             Self::Truth => "true or false".to_owned(),
             Self::Text | Self::Word => "a text".to_owned(),

@@ -9,6 +9,9 @@ use super::syntax;
 /// Characters of a text that are repeated in an error.
 const SHOWN: usize = 40;
 
+/// Steps to a member that are told.
+const STEPS: usize = 16;
+
 /// What stopped the reading of a request.
 #[derive(Debug)]
 pub(super) struct Wrong {
@@ -52,7 +55,11 @@ impl Wrong {
     /// The member, such as `vectors[2].id`; empty where it is the body itself.
     pub(super) fn path(&self) -> String {
         let mut path = String::new();
-        for step in self.steps.iter().rev() {
+        for (place, step) in self.steps.iter().rev().enumerate() {
+            if place == STEPS {
+                path.push('…');
+                break;
+            }
             if !path.is_empty() && !step.starts_with('[') {
                 path.push('.');
             }

@@ -95,6 +95,7 @@ pub(super) fn request(step: &Step, version: impl Fn(&Point) -> Option<u64>, requ
         Act::DeleteFilter(filter) => {
             members.extend(named);
             members.push(("filter".to_owned(), filter.json.clone()));
+            members.push(("all".to_owned(), true.into()));
             json("DELETE", "/vectors", Json::Object(members), &mut rng)
         }
         Act::Get(id, payload, vector) => {
