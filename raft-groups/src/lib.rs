@@ -6,6 +6,7 @@ mod contact;
 mod converge;
 mod error;
 pub mod events;
+mod fatal;
 mod format;
 mod group;
 mod host;
