@@ -91,7 +91,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn with(project: fn(Map<String, Value>, &[Path]) -> Map<String, Value>, paths: &[&str]) -> Value {
+    type Project = fn(Map<String, Value>, &[Path]) -> Map<String, Value>;
+
+    fn with(project: Project, paths: &[&str]) -> Value {
         let payload = json!({"a": {"b": 1, "c": [{"d": 1, "e": 2}, {"e": 3}, 4]}, "a.b": 5, "n": {}});
         let paths: Vec<_> = paths.iter().map(|path| Path::parse(path).unwrap()).collect();
         Value::Object(project(payload.as_object().unwrap().clone(), &paths))

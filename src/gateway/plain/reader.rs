@@ -171,7 +171,7 @@ impl<'c, V> Judge<'c, V> {
 
 impl<'de, V: Visitor<'de>> Judge<'_, V> {
     /// A number, truth or null that came as a text.
-    fn from_text<E: Error>(self, text: &str) -> Result<V::Value, E> {
+    fn read_text<E: Error>(self, text: &str) -> Result<V::Value, E> {
         let given = Unexpected::Str(text);
         match self.wanted {
             Wanted::Optional => {
@@ -253,7 +253,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Judge<'_, V> {
                 let word: StrDeserializer<'_, Wrong> = text.into_deserializer();
                 Self::tell(self.context, self.visitor.visit_enum(word))
             }
-            _ if self.context.only_texts => self.from_text(text),
+            _ if self.context.only_texts => self.read_text(text),
             _ => self.refuse(Unexpected::Str(text)),
         }
     }

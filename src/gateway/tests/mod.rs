@@ -13,6 +13,7 @@ mod payload_indexes;
 mod plain_words;
 mod points;
 mod props;
+mod reference;
 
 use axum::Router;
 use axum::body::Body;
