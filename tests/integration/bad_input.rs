@@ -114,7 +114,7 @@ fn upserts() -> Vec<Case> {
             "/vectors",
             "[]",
             &[400, 422],
-            &[&["length"], &["expected"], &["struct"], &["collection"]],
+            &[&["an object is wanted", "an array was given"]],
         ),
         case("an empty body", "/vectors", "", &[400], &[&["empty"], &["EOF"], &["JSON"]]),
     ]

@@ -26,8 +26,8 @@ pub(super) fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Erro
     let (line, column) = (error.line(), error.column());
     let Err(wrong) = read else {
         // Only what follows its end is wrong.
-        let reason = syntax::plain(&error.to_string());
-        return ApiError::Malformed { path: String::new(), line, column, reason };
+        let told = if error.is_data() { "it cannot be read" } else { &error.to_string() };
+        return ApiError::Malformed { path: String::new(), line, column, reason: syntax::plain(told) };
     };
     let (path, reason) = (wrong.path(), wrong.reason());
     match wrong.is_syntax() {

@@ -179,6 +179,10 @@ async fn a_wrong_type_is_told_in_plain_words_and_by_its_member() {
                 let ours = [501, 502].contains(&answered.status.as_u16());
                 assert!(answered.status.as_u16() < 500 || ours, "{request}: {}", answered.body);
                 check_words(&request, &answered);
+                if !way.is_empty() && answered.status == 400 {
+                    let field = answered.detail("field").as_str().unwrap_or_default();
+                    assert!(!field.is_empty(), "{request} names no member: {}", answered.body);
+                }
             }
         }
     }
