@@ -65,6 +65,9 @@ impl<'de> Deserialize<'de> for Vectors {
 
 struct VectorsVisitor;
 
+/// The members of one vector without a name.
+const SETTINGS: &[&str] = &["size", "distance", "index", "quantization"];
+
 impl<'de> Visitor<'de> for VectorsVisitor {
     type Value = Vectors;
 
@@ -75,6 +78,9 @@ impl<'de> Visitor<'de> for VectorsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vectors, A::Error> {
         let (mut named, mut one, mut is_one) = (BTreeMap::new(), Settings::default(), false);
         while let Some(name) = map.next_key::<String>()? {
+            if one.size.is_some() && !SETTINGS.contains(&name.as_str()) {
+                return Err(A::Error::unknown_field(&name, SETTINGS));
+            }
             match map.next_value_seed(Member(&name))? {
                 Part::Named(params) => {
                     named.insert(name, params);
@@ -224,11 +230,12 @@ mod tests {
     #[test]
     fn what_is_neither_is_refused_in_plain_words() {
         for (text, word) in [
-            (r#"{"size":4,"title":{"size":4}}"#, "side by side"),
+            (r#"{"title":{"size":4},"size":4}"#, "side by side"),
+            (r#"{"size":4,"title":{"size":4}}"#, "unknown field `title`"),
+            (r#"{"size":4,"hnsw_config":{"m":8}}"#, "unknown field `hnsw_config`"),
             (r#"{"distance":"dot"}"#, "`size`"),
             (r#"{"size":4,"distance":"hamming"}"#, "`euclidean`"),
             (r#"{"title":4}"#, "an object with `size`"),
-            (r#"{"size":4,"hnsw_config":{"m":8}}"#, "unknown field `m`"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");

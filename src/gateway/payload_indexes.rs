@@ -86,7 +86,7 @@ async fn unused(
         return Vec::new();
     }
     vec![format!(
-        "none of the {points} points is known to have a value of type {kind} at `{field}` yet: if that stays so in \
+        "no point of {points} is known to have a value of type {kind} at `{field}` yet: if that stays so in \
          `payload_schema` of GET /collections/{}, check the field's path and its type",
         collection.name
     )]

@@ -7,6 +7,7 @@
 mod members;
 mod reader;
 mod syntax;
+mod wanted;
 mod wrong;
 
 use axum::extract::path::ErrorKind;
@@ -45,7 +46,8 @@ pub(super) fn query<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result
     let pairs = MapDeserializer::<_, serde::de::value::Error>::new(pairs.into_iter());
     T::deserialize(Strict::new(Reader::new(pairs, &context))).map_err(|wrong| {
         let (path, reason) = (wrong.path(), wrong.reason());
-        ApiError::invalid("query string", if path.is_empty() { reason } else { format!("`{path}`: {reason}") })
+        let is_told = path.is_empty() || wrong.is_unknown_member();
+        ApiError::invalid("query string", if is_told { reason } else { format!("`{path}`: {reason}") })
     })
 }
 

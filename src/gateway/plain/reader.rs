@@ -11,6 +11,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::members::{Items, Members};
+use super::wanted::Wanted;
 use super::wrong::Wrong;
 
 /// What all steps of one reading share.
@@ -41,39 +42,6 @@ impl Context {
     /// What waits; or else what the parser inside says.
     pub(super) fn met<E: Error>(&self, error: &E) -> Wrong {
         self.found.take().unwrap_or_else(|| Wrong::from_parser(&error.to_string()))
-    }
-}
-
-/// What a type asks for.
-#[derive(Clone, Copy)]
-enum Wanted {
-    Anything,
-    Optional,
-    Truth,
-    /// From the first to the second.
-    Whole(i128, i128),
-    /// As large as the type can hold.
-    Number(f64),
-    Text,
-    Word,
-    List,
-    Object,
-    Nothing,
-}
-
-impl Wanted {
-    fn words(self) -> String {
-        match self {
-            Self::Whole(0, most) if most == i128::from(u64::MAX) => "a whole number, 0 or more,".to_owned(),
-            Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
-            Self::Number(_) => "a number".to_owned(),
-            Self::Truth => "true or false".to_owned(),
-            Self::Text | Self::Word => "a text".to_owned(),
-            Self::List => "an array".to_owned(),
-            Self::Object => "an object".to_owned(),
-            Self::Nothing => "null".to_owned(),
-            Self::Anything | Self::Optional => "a value".to_owned(),
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod plain_words;
 mod points;
 mod props;
 mod reference;
+mod spellings;
 
 use axum::Router;
 use axum::body::Body;
