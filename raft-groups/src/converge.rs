@@ -69,7 +69,7 @@ impl<M: Machine> Group<M> {
         match timeout_at(deadline, self.raft().change_membership_if(change, retain, unchanged)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(RaftError::APIError(error))) => Err(refused(error)),
-            Ok(Err(RaftError::Fatal(error))) => unknown(error.to_string()),
+            Ok(Err(RaftError::Fatal(error))) => unknown(crate::fatal::told(&error)),
             Err(_) => unknown("no answer before the deadline".to_owned()),
         }
     }

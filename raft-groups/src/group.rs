@@ -8,13 +8,14 @@ use bytes::Bytes;
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt};
 use openraft::Raft;
-use openraft::errors::{ClientWriteError, ForwardReason, InitializeError, RaftError};
+use openraft::errors::{ClientWriteError, Fatal, ForwardReason, InitializeError, RaftError};
 use openraft::impls::EmptyNode;
 use openraft::raft::WriteResult;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::events::Seen;
+use crate::fatal;
 use crate::network::Lane;
 use crate::network::wire::{Reply, Request};
 use crate::pace;
@@ -70,7 +71,7 @@ impl<M: Machine> Group<M> {
     /// What contradicts this replica's applied state, where something does: it has stopped for good, and is to be had
     /// anew from the others.
     pub fn damage(&self) -> Option<crate::OpenError> {
-        let what = || format!("this node's replica of {}", self.id());
+        let what = || "this replica".to_owned();
         self.replica.log.damage().map(|found| crate::error::damaged_replica(what(), found))
     }
 
@@ -95,10 +96,10 @@ impl<M: Machine> Group<M> {
             voters.into_iter().map(|node| (node, EmptyNode::new())).collect();
         match self.replica.raft.initialize(members).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
-            Err(RaftError::APIError(InitializeError::NotInMembers(error))) => {
-                Err(WriteError::Stopped { reason: error.to_string() })
+            Err(RaftError::APIError(InitializeError::NotInMembers(_))) => {
+                Err(WriteError::Stopped { reason: "it is none of the group's first members".to_owned() })
             }
-            Err(RaftError::Fatal(error)) => Err(WriteError::Stopped { reason: error.to_string() }),
+            Err(RaftError::Fatal(error)) => Err(WriteError::Stopped { reason: fatal::told(&error) }),
         }
     }
 
@@ -121,7 +122,7 @@ impl<M: Machine> Group<M> {
         let fate =
             match timeout_at(deadline, self.replica.raft.client_write_many(commands.into_iter().map(Command))).await {
                 Ok(Ok(stream)) => collect(stream.map_ok(written), deadline, &mut outcomes).await,
-                Ok(Err(error)) => Some(error.to_string()),
+                Ok(Err(error)) => Some(fatal::told(&error)),
                 Err(_) => Some(late.clone()),
             };
         let reason = fate.unwrap_or(late);
@@ -183,7 +184,7 @@ impl<M: Machine> Group<M> {
     /// Hands leadership to `to`, which should hold the whole log. Only asks for it: watch [`Group::status`].
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), WriteError> {
         let asked = self.replica.raft.trigger().transfer_leader(to).await;
-        asked.map_err(|error| WriteError::Stopped { reason: error.to_string() })
+        asked.map_err(|error| WriteError::Stopped { reason: fatal::told(&error) })
     }
 
     /// Stops taking part; the data stays.
@@ -221,15 +222,15 @@ async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sen
 }
 
 /// Collects outcomes until the stream ends, fails or the deadline passes; says why it ended early.
-async fn collect<E: std::fmt::Display>(
-    mut outcomes: impl futures::Stream<Item = Result<Result<Written, WriteError>, E>> + Unpin,
+async fn collect(
+    mut outcomes: impl futures::Stream<Item = Result<Result<Written, WriteError>, Fatal<Types>>> + Unpin,
     deadline: Instant,
     into: &mut Vec<Result<Written, WriteError>>,
 ) -> Option<String> {
     loop {
         match timeout_at(deadline, outcomes.next()).await {
             Ok(Some(Ok(outcome))) => into.push(outcome),
-            Ok(Some(Err(error))) => return Some(error.to_string()),
+            Ok(Some(Err(error))) => return Some(fatal::told(&error)),
             Ok(None) => return Some("the replica stopped".to_owned()),
             Err(_) => return Some("no answer before the deadline".to_owned()),
         }
@@ -250,8 +251,8 @@ fn written(result: WriteResult<Types>) -> Result<Written, WriteError> {
         Err(ClientWriteError::LogEntryDiscarded(_)) => {
             Err(WriteError::Indeterminate { reason: "the leader changed".to_owned() })
         }
-        Err(error @ (ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_))) => {
-            Err(WriteError::Stopped { reason: error.to_string() })
+        Err(ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_)) => {
+            Err(WriteError::Stopped { reason: "it took a write for a change of its members".to_owned() })
         }
     }
 }

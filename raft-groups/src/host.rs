@@ -176,7 +176,7 @@ impl Host {
     }
 
     async fn open_as<M: Machine>(&self, id: GroupId, setup: M::Setup, new: Mark) -> Result<Group<M>, OpenError> {
-        let what = || format!("this node's replica of {id}");
+        let what = || "this replica".to_owned();
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::InvalidData => damaged_replica(what(), &source.to_string()),
             _ => OpenError::Io { what: what(), source },
@@ -254,7 +254,7 @@ impl Host {
     /// # Errors
     /// Where the replica is open, or the disk fails.
     pub async fn erase_group(&self, id: GroupId) -> Result<(), OpenError> {
-        let failed = |source| OpenError::Io { what: format!("this node's replica of {id}"), source };
+        let failed = |source| OpenError::Io { what: "this replica".to_owned(), source };
         if self.0.groups.read().contains_key(&id) {
             return Err(failed(io::Error::other("it is open, and only a closed one can be erased")));
         }
@@ -273,7 +273,7 @@ impl Host {
                 Ok(None | Some(Mark::Erased)) => {}
                 // Of a damaged mark so much is known: something was here.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => stored.push(id),
-                Err(source) => return Err(OpenError::Io { what: format!("the mark of {id}"), source }),
+                Err(source) => return Err(OpenError::Io { what: "the mark of a replica".to_owned(), source }),
             }
         }
         Ok(stored)

@@ -104,7 +104,7 @@ impl<M: Machine> Inspect for Replica<M> {
 
     /// A real election, without the pre-vote that would spare a living leader.
     async fn campaign(&self) -> Result<(), NudgeError> {
-        self.raft.trigger().elect(false).await.map_err(|error| NudgeError::Stopped(error.to_string()))
+        self.raft.trigger().elect(false).await.map_err(|error| NudgeError::Stopped(crate::fatal::told(&error)))
     }
 
     async fn step_down(&self) -> Result<NodeId, NudgeError> {
@@ -118,7 +118,7 @@ impl<M: Machine> Inspect for Replica<M> {
         let heir = status.matched.iter().filter(fit).max_by_key(|(_, matched)| **matched);
         let (heir, _) = heir.ok_or(NudgeError::NobodyElse)?;
         let asked = self.raft.trigger().transfer_leader(*heir).await;
-        asked.map_err(|error| NudgeError::Stopped(error.to_string()))?;
+        asked.map_err(|error| NudgeError::Stopped(crate::fatal::told(&error)))?;
         Ok(*heir)
     }
 }

@@ -7,6 +7,7 @@ mod converge;
 mod disk_watch;
 mod error;
 pub mod events;
+mod fatal;
 mod format;
 mod group;
 mod host;

@@ -185,7 +185,7 @@ impl<M: Machine> Replica<M> {
             RaftError::APIError(LinearizableReadError::QuorumNotEnough(error)) => {
                 ReadError::NoQuorum { reason: format!("only {} of the voters answered", error.got.len()) }
             }
-            RaftError::Fatal(error) => ReadError::Stopped { reason: error.to_string() },
+            RaftError::Fatal(error) => ReadError::Stopped { reason: crate::fatal::told(&error) },
         }
     }
 }

@@ -94,7 +94,7 @@ impl StoppedNode {
         let header = state.header();
         let (vote, last, _) = log.summary();
         let found = newest_membership(&mut log, index_of(&header.applied)).await;
-        let membership = found.map_err(|error| failed(group, error))?.unwrap_or(header.membership);
+        let membership = found.map_err(failed)?.unwrap_or(header.membership);
         let members = membership.membership();
         let last = last.max(header.applied);
         Ok(Some(StoredReplica {
@@ -113,7 +113,7 @@ impl StoppedNode {
     /// [`OpenError`] where it is damaged.
     pub fn machine<M: Machine>(&self, group: GroupId) -> Result<Option<M>, OpenError> {
         let Some((_, state)) = self.open_replica(group)? else { return Ok(None) };
-        M::open(&M::Setup::default(), &state.reader()).map(Some).map_err(|error| failed(group, error))
+        M::open(&M::Setup::default(), &state.reader()).map(Some).map_err(failed)
     }
 
     /// Makes this node the only voter of a group that it holds a replica of, in a term that no survivor has heard of.
@@ -128,7 +128,7 @@ impl StoppedNode {
         heard: u64,
         then: Option<&(dyn Fn(u64) -> Bytes + Sync)>,
     ) -> Result<(), OpenError> {
-        let nothing = || failed(group, io::Error::new(io::ErrorKind::NotFound, "this node holds no replica of it"));
+        let nothing = || failed(io::Error::new(io::ErrorKind::NotFound, "this node holds no replica of it"));
         let (log, state) = self.open_replica(group)?.ok_or_else(nothing)?;
         let (vote, last, _) = log.summary();
         let last = last.max(state.header().applied);
@@ -147,7 +147,7 @@ impl StoppedNode {
             let record = seal(&key, &Entry { log_id, payload }.form());
             batch.put(key, record);
         }
-        self.stores.log_syncer.carry_out(batch, true).await.map_err(|error| failed(group, error))
+        self.stores.log_syncer.carry_out(batch, true).await.map_err(failed)
     }
 
     /// Loses all that the log store holds of a group, so that tests can see a replica noticed as damaged which only its state
@@ -176,12 +176,12 @@ impl StoppedNode {
 
     fn open_replica(&self, group: GroupId) -> Result<Option<(GroupLog, GroupState)>, OpenError> {
         let Stores { log, log_syncer, state, state_syncer } = self.stores.clone();
-        let mark = mark::read_mark(group, &*log).map_err(|error| failed(group, error))?;
+        let mark = mark::read_mark(group, &*log).map_err(failed)?;
         if !matches!(mark, Some(Mark::Founder | Mark::Newcomer)) {
             return Ok(None);
         }
-        let log = GroupLog::open(group, log, log_syncer).map_err(|error| failed(group, error))?;
-        let state = GroupState::open(group, state, state_syncer).map_err(|error| failed(group, error))?;
+        let log = GroupLog::open(group, log, log_syncer).map_err(failed)?;
+        let state = GroupState::open(group, state, state_syncer).map_err(failed)?;
         Ok(Some((log, state)))
     }
 }
@@ -191,8 +191,8 @@ fn greatest_term(vote: Option<Vote>, last: Option<LogId>) -> u64 {
     vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term))
 }
 
-fn failed(group: GroupId, source: io::Error) -> OpenError {
-    let what = format!("this node's replica of {group}");
+fn failed(source: io::Error) -> OpenError {
+    let what = "this replica".to_owned();
     match source.kind() {
         io::ErrorKind::InvalidData => damaged_replica(what, &source.to_string()),
         _ => OpenError::Io { what, source },

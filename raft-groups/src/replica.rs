@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::contact::Contact;
 use crate::disk_watch;
+use crate::fatal;
 use crate::mutants::{Mutant, is_planted};
 use crate::network::client::Peers;
 use crate::network::server::Incoming;
@@ -234,7 +235,7 @@ impl<M: Machine> Replica<M> {
 
 fn stopped(metrics: &watch::Receiver<RaftMetrics<Types>>) -> Option<String> {
     let way_out = "mend what failed and restart the node; the other replicas still hold the data";
-    let said = metrics.borrow().running_state.as_ref().err().map(ToString::to_string);
+    let said = metrics.borrow().running_state.as_ref().err().map(fatal::told);
     // Consensus that panicked says nothing more, not even that: its last words may be that it leads.
     let silent = || metrics.has_ended().then(|| "consensus has ended without a word, as after a panic".to_owned());
     said.or_else(silent).map(|reason| format!("{reason}; {way_out}"))

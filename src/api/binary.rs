@@ -17,6 +17,7 @@
 //! All numbers are little-endian; nothing follows the last payload. Each point has one vector, all the same one;
 //! several vectors to a point, and `if_version`, are for JSON.
 
+use super::reading::uuid;
 use super::{Level, PointId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -43,7 +44,7 @@ pub struct PointsHead {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Level>,
     /// Names this write, so that a retry applies once and answers what the first answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "uuid")]
     pub request_id: Option<Uuid>,
     /// Deadline, in milliseconds from arrival.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,9 +123,14 @@ fn put_id(body: &mut Vec<u8>, id: PointId) {
 
 /// Reads a body.
 ///
+/// `read_head` reads the head's JSON, and says in words for people what is wrong with it.
+///
 /// # Errors
 /// The first thing that is not as the layout says. No length in the body is believed before the bytes are there.
-pub fn decode_points(body: &[u8]) -> Result<(PointsHead, Vec<BinaryPoint<'_>>), BadPoints> {
+pub fn decode_points(
+    body: &[u8],
+    read_head: impl FnOnce(&[u8]) -> Result<PointsHead, String>,
+) -> Result<(PointsHead, Vec<BinaryPoint<'_>>), BadPoints> {
     let mut reader = Reader { body, at: 0 };
     let start = reader.take(8, "body", None)?;
     if !start.starts_with(MAGIC) {
@@ -141,8 +147,8 @@ pub fn decode_points(body: &[u8]) -> Result<(PointsHead, Vec<BinaryPoint<'_>>), 
     let [head_bytes, count, columns] =
         [reader.number("body", None)?, reader.number("body", None)?, reader.number("body", None)?];
     let at = reader.at;
-    let head = serde_json::from_slice(reader.take(head_bytes, "head", None)?);
-    let head = head.map_err(|error| wrong(None, "head", at, error.to_string()))?;
+    let head = reader.take(head_bytes, "head", None)?;
+    let head = read_head(head).map_err(|reason| wrong(None, "head", at, reason))?;
     let ids = reader.table(count, ID_BYTES, "id")?;
     let vectors_at = reader.at;
     let vectors = reader.table(count, columns.saturating_mul(4), "vector")?;
@@ -159,6 +165,12 @@ pub fn decode_points(body: &[u8]) -> Result<(PointsHead, Vec<BinaryPoint<'_>>), 
         0 => Ok((head, points)),
         more => Err(wrong(None, "body", reader.at, format!("{more} bytes follow the last payload"))),
     }
+}
+
+/// Reads a head as serde does, for tests.
+#[cfg(test)]
+pub fn read_head(head: &[u8]) -> Result<PointsHead, String> {
+    serde_json::from_slice(head).map_err(|error| error.to_string())
 }
 
 fn id(bytes: &[u8]) -> Result<PointId, String> {

@@ -1,5 +1,6 @@
 //! What nodes and the cluster say of themselves: health, stats, shards, status, sharding. Read by people, scripts and tests.
 
+use super::reading::null_is_absent;
 use super::{Consistency, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -305,15 +306,15 @@ pub struct ShardReplica {
 #[serde(deny_unknown_fields)]
 pub struct Faults {
     /// Nodes whose peer traffic with this node is cut, in both directions.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub cut: Vec<String>,
     /// Nodes that nothing of what this node sends reaches.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_absent")]
     pub cut_to: Vec<String>,
     /// Nodes that this node hears nothing of.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_absent")]
     pub cut_from: Vec<String>,
     /// By node, how many milliseconds later what this node sends to it arrives.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_absent")]
     pub delay_ms: BTreeMap<String, u64>,
 }

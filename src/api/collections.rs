@@ -1,49 +1,13 @@
 //! Collections on the wire: creating, listing, dropping.
 
-use super::index::said;
-use super::{Consistency, Index, Quantization};
+use super::reading::{null_is_absent, said, words};
+use super::{Distance, Index, Level, Quantization, VectorParams, Vectors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Components of the default vector where a request names no size: that of the common small sentence embeddings.
 pub const DEFAULT_VECTOR_SIZE: usize = 384;
-
-/// How two vectors are compared. Qdrant's spelling (`Cosine`) is read too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Distance {
-    /// Cosine similarity: bigger is nearer.
-    #[default]
-    #[serde(alias = "Cosine")]
-    Cosine,
-    /// Inner product: bigger is nearer.
-    #[serde(alias = "Dot")]
-    Dot,
-    /// Euclidean distance: smaller is nearer.
-    #[serde(alias = "Euclid")]
-    Euclid,
-    /// Sum of absolute differences: smaller is nearer.
-    #[serde(alias = "Manhattan")]
-    Manhattan,
-}
-
-/// Size and distance of one (named) vector of a collection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VectorParams {
-    /// Components.
-    pub size: usize,
-    /// How vectors are compared.
-    #[serde(default)]
-    pub distance: Distance,
-    /// How they are indexed; absent means as the collection says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<Index>,
-    /// The codes beside them: `null` for none; absent means as the collection says.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
-    pub quantization: Option<Option<Quantization>>,
-}
 
 /// `POST /collections`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,12 +21,12 @@ pub struct CreateCollection {
     /// Distance of the default vector; absent means cosine, unless `vectors` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distance: Option<Distance>,
-    /// Named vectors, instead of `vector_size` and `distance`.
+    /// Named vectors, or one in Qdrant's form, instead of `vector_size` and `distance`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vectors: Option<BTreeMap<String, VectorParams>>,
-    /// The level of requests to this collection that name none.
-    #[serde(default)]
-    pub consistency_level: Consistency,
+    pub vectors: Option<Vectors>,
+    /// The level of requests to this collection that name none; absent means QUORUM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency_level: Option<Level>,
     /// The codes by which the index is walked: `null` for none; absent means bytes where the distance has any.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub quantization: Option<Option<Quantization>>,
@@ -78,21 +42,16 @@ impl CreateCollection {
     /// Says what is contradictory: `vectors` beside `vector_size` or `distance`, or an empty `vectors`.
     pub fn params(&self) -> Result<BTreeMap<String, VectorParams>, String> {
         match &self.vectors {
-            Some(_) if self.vector_size.is_some() || self.distance.is_some() => Err(
-                "`vectors` gives each named vector its own size and distance: leave out `vector_size` and `distance`"
-                    .into(),
-            ),
-            Some(vectors) if vectors.is_empty() => {
+            Some(_) if self.vector_size.is_some() || self.distance.is_some() => {
+                Err("`vectors` says size and distance of each vector: leave out `vector_size` and `distance`".into())
+            }
+            Some(Vectors::Named(vectors)) if vectors.is_empty() => {
                 Err("`vectors` is empty: name at least one vector, or leave it out".into())
             }
-            Some(vectors) => {
-                let filled = |params: &VectorParams| VectorParams {
-                    index: params.index.or(self.index),
-                    quantization: params.quantization.or(self.quantization),
-                    ..*params
-                };
-                Ok(vectors.iter().map(|(name, params)| (name.clone(), filled(params))).collect())
+            Some(Vectors::Named(vectors)) => {
+                Ok(vectors.iter().map(|(name, params)| (name.clone(), self.filled(*params))).collect())
             }
+            Some(Vectors::One(params)) => Ok(BTreeMap::from([(String::new(), self.filled(*params))])),
             None => {
                 let (size, distance) = (self.vector_size.unwrap_or(DEFAULT_VECTOR_SIZE), self.distance);
                 let (index, quantization) = (self.index, self.quantization);
@@ -100,6 +59,12 @@ impl CreateCollection {
                 Ok(BTreeMap::from([(String::new(), params)]))
             }
         }
+    }
+
+    /// A vector's settings; where it says nothing of its index, the collection's.
+    fn filled(&self, params: VectorParams) -> VectorParams {
+        let (index, quantization) = (params.index.or(self.index), params.quantization.or(self.quantization));
+        VectorParams { index, quantization, ..params }
     }
 }
 
@@ -163,7 +128,7 @@ pub struct CollectionRow {
 }
 
 /// What a payload field is indexed as, in Qdrant's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DataType {
     /// Strings.
@@ -179,6 +144,10 @@ pub enum DataType {
     /// UUIDs.
     Uuid,
 }
+
+words!(DataType, "type of an index", [
+    "keyword" => Keyword, "integer" => Integer, "float" => Float, "bool" => Bool, "datetime" => Datetime, "uuid" => Uuid,
+]);
 
 /// One indexed payload field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,7 +175,7 @@ pub struct CreateFieldIndex {
 #[serde(deny_unknown_fields)]
 pub struct IndexOptions {
     /// Whether to answer only when every shard has carried it out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub wait: bool,
     /// All three mean the order of the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,7 +183,7 @@ pub struct IndexOptions {
 }
 
 /// Qdrant's orders of writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WriteOrdering {
     /// The log's.
@@ -225,6 +194,8 @@ pub enum WriteOrdering {
     Strong,
 }
 
+words!(WriteOrdering, "ordering", ["weak" => Weak, "medium" => Medium, "strong" => Strong]);
+
 /// The result of a change of an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateResult {
@@ -232,6 +203,12 @@ pub struct UpdateResult {
     pub operation_id: u64,
     /// `completed`: every shard has it. `acknowledged`: it is certain, and some shards have yet to carry it out.
     pub status: String,
+    /// Of an index that was dropped: whether there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existed: Option<bool>,
+    /// What the user should know, though it is no error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// The result of `GET /collections/{name}`, with Qdrant's names.
@@ -252,6 +229,9 @@ pub struct CollectionInfo {
 pub struct CollectionConfigInfo {
     /// Vectors and placement.
     pub params: CollectionParams,
+    /// Each vector by name, the one without a name under `""`, with its index and its codes.
+    #[serde(default)]
+    pub vectors: BTreeMap<String, VectorParams>,
 }
 
 /// Vectors and placement of a collection.

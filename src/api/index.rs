@@ -1,12 +1,13 @@
 //! How a collection's vectors are indexed, on the wire.
 
+use super::reading::{null_is_absent, words};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// The short codes by which an index is walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantization {
     /// One byte a component.
@@ -15,8 +16,10 @@ pub enum Quantization {
     Binary,
 }
 
+words!(Quantization, "quantization", ["int8" => Int8, "binary" => Binary]);
+
 /// A kind of index.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IndexKind {
     /// A graph, where there are enough vectors for one.
@@ -25,6 +28,8 @@ pub enum IndexKind {
     /// None: a search looks at every vector.
     Exact,
 }
+
+words!(IndexKind, "kind of index", ["hnsw" => Hnsw, "exact" => Exact]);
 
 /// Settings of an index: an object, or the kind alone as a string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -43,7 +48,7 @@ pub struct Index {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Object {
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "null_is_absent")]
     kind: IndexKind,
     #[serde(default)]
     m: Option<usize>,
@@ -67,7 +72,7 @@ impl<'de> Visitor<'de> for KindOrObject {
     }
 
     fn visit_str<E: serde::de::Error>(self, kind: &str) -> Result<Index, E> {
-        let kind = IndexKind::deserialize(serde::de::value::StrDeserializer::<E>::new(kind))?;
+        let kind = kind.parse().map_err(E::custom)?;
         Ok(Index { kind, ..Index::default() })
     }
 
@@ -75,9 +80,4 @@ impl<'de> Visitor<'de> for KindOrObject {
         let Object { kind, m, ef_construct } = Object::deserialize(MapAccessDeserializer::new(map))?;
         Ok(Index { kind, m, ef_construct })
     }
-}
-
-/// Reads a member that may be `null` as something else than one that is absent.
-pub(super) fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }

@@ -1,4 +1,4 @@
-//! How a request says which consistency it wants: our words, or Qdrant's words and replica counts.
+//! How a request says which consistency it wants: our words, Qdrant's, or its counts of replicas.
 //!
 //! What a count means depends on the replication factor, which this room does not know: the gateway resolves it.
 
@@ -10,7 +10,7 @@ use std::fmt;
 /// A consistency as a request states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// By name: `one`, `quorum`, `all`, in any case; Qdrant's `majority` is `quorum`.
+    /// By name, in any letter case; Qdrant's `majority` is `quorum`.
     Named(Consistency),
     /// By a number of replicas, as Qdrant's clients do.
     Replicas(u64),
@@ -28,13 +28,10 @@ impl std::str::FromStr for Level {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.eq_ignore_ascii_case("majority") {
-            return Ok(Self::Named(Consistency::Quorum));
-        }
         let number = text.parse().map(Self::Replicas).ok();
         number
             .or_else(|| text.parse().map(Self::Named).ok())
-            .ok_or_else(|| format!("unknown consistency `{text}`: say {EXPECTED}"))
+            .ok_or_else(|| format!("`{}` is no consistency: say {EXPECTED}", text.chars().take(40).collect::<String>()))
     }
 }
 
@@ -79,7 +76,7 @@ mod tests {
     fn words_and_counts_are_read() {
         let read = |json: &str| serde_json::from_str::<Level>(json).ok();
         assert_eq!(read("\"QUORUM\""), Some(Consistency::Quorum.into()));
-        assert_eq!(read("\"majority\""), Some(Consistency::Quorum.into()));
+        assert_eq!(read("\"Majority\""), Some(Consistency::Quorum.into()));
         assert_eq!(read("\"all\""), Some(Consistency::All.into()));
         assert_eq!(read("1"), Some(Level::Replicas(1)));
         assert_eq!(read("\"2\""), Some(Level::Replicas(2)));

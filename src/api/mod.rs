@@ -13,11 +13,15 @@ mod index;
 mod level;
 mod members;
 mod points;
+mod reading;
 mod search;
 mod search_batch;
 mod selection;
 mod vector;
+mod vector_params;
 
+#[cfg(test)]
+pub use binary::read_head;
 pub use binary::{
     BadPoints, BinaryPoint, CONTENT_TYPE as POINTS_CONTENT_TYPE, PointsHead, decode_points, encode_points,
 };
@@ -27,8 +31,8 @@ pub use cluster::{
 };
 pub use collections::{
     CollectionConfigInfo, CollectionInfo, CollectionParams, CollectionRow, CollectionRows, CreateCollection,
-    CreateFieldIndex, CreatedCollection, DEFAULT_VECTOR_SIZE, DataType, Distance, Envelope, FieldInfo, IndexOptions,
-    UpdateResult, VectorParams, WriteOrdering,
+    CreateFieldIndex, CreatedCollection, DEFAULT_VECTOR_SIZE, DataType, Envelope, FieldInfo, IndexOptions,
+    UpdateResult, WriteOrdering,
 };
 pub use error::{Committed, ErrorBody, ErrorStatus};
 pub use index::{Index, IndexKind, Quantization};
@@ -47,22 +51,20 @@ pub use search::{
 pub use search_batch::{BatchSearched, Hits, SearchBatch, SearchItem};
 pub use selection::{WithPayload, WithVector};
 pub use vector::VectorValue;
+pub use vector_params::{Distance, VectorParams, Vectors};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// How much agreement a request asks for. A write is never acknowledged before a majority has it on disk, at any level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Consistency {
     /// Read any replica's applied state, which may be stale and says so.
-    #[serde(alias = "ONE")]
     One,
     /// Read the leader under its lease; a write waits for a majority.
     #[default]
-    #[serde(alias = "QUORUM")]
     Quorum,
     /// Read an index that a majority confirmed for this request; a write also waits until every voter has applied it.
-    #[serde(alias = "ALL")]
     All,
 }
 
@@ -83,18 +85,7 @@ impl std::fmt::Display for Consistency {
     }
 }
 
-impl std::str::FromStr for Consistency {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        match word.to_ascii_lowercase().as_str() {
-            "one" => Ok(Self::One),
-            "quorum" => Ok(Self::Quorum),
-            "all" => Ok(Self::All),
-            _ => Err(format!("unknown consistency `{word}`: say one, quorum or all")),
-        }
-    }
-}
+reading::words!(Consistency, "consistency", ["one" => One, "quorum" => Quorum, "majority" => Quorum, "all" => All]);
 
 #[cfg(test)]
 mod tests;

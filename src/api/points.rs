@@ -1,5 +1,6 @@
 //! Points on the wire: upsert, delete, get.
 
+use super::reading::{null_is_absent, uuid};
 use super::{Consistency, Evidence, Level, VectorValue, WithPayload, WithVector};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -81,7 +82,7 @@ pub struct Upsert {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Level>,
     /// Names this write, so that a retry within 15 minutes applies once and answers what the first answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "uuid")]
     pub request_id: Option<Uuid>,
     /// Deadline, in milliseconds from arrival.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,11 +149,15 @@ pub struct Delete {
     /// The points by filter, in Qdrant's grammar, as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Value>,
+    /// Says that a filter which every point passes is meant so: without it that is refused, since clients build such
+    /// filters from empty lists by mistake.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "null_is_absent")]
+    pub all: bool,
     /// When to acknowledge; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Level>,
     /// Names this write, so that a retry within 15 minutes applies once and answers what the first answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "uuid")]
     pub request_id: Option<Uuid>,
     /// Deadline, in milliseconds from arrival.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -205,7 +210,7 @@ pub struct DeleteOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Level>,
     /// Names this write, so that a retry within 15 minutes applies once and answers what the first answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "uuid")]
     pub request_id: Option<Uuid>,
     /// Deadline, in milliseconds from arrival.
     #[serde(default, skip_serializing_if = "Option::is_none")]

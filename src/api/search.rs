@@ -1,7 +1,8 @@
 //! Reads on the wire: search, scroll and count, and the evidence that answers carry.
 
+use super::reading::null_is_absent;
 use super::{Consistency, Level, PointId, VectorValue, WithPayload, WithVector};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -10,6 +11,11 @@ pub const DEFAULT_LIMIT: usize = 10;
 
 pub(super) fn default_limit() -> usize {
     DEFAULT_LIMIT
+}
+
+/// Reads a limit; `null` means the default, as absence does.
+pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    Option::deserialize(deserializer).map(|limit| limit.unwrap_or(DEFAULT_LIMIT))
 }
 
 /// A part a replica plays in its group.
@@ -64,7 +70,7 @@ pub struct SearchParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ef: Option<usize>,
     /// Compare with every point instead of asking the index.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub exact: bool,
 }
 
@@ -121,10 +127,10 @@ pub struct Search {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub using: Option<String>,
     /// Results wanted.
-    #[serde(default = "default_limit")]
+    #[serde(default = "default_limit", deserialize_with = "limit")]
     pub limit: usize,
     /// Best results to skip.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub offset: usize,
     /// Only points that pass, in Qdrant's grammar, as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,13 +139,13 @@ pub struct Search {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score_threshold: Option<f32>,
     /// Payload to return.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub with_payload: WithPayload,
     /// Vectors to return.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub with_vector: WithVector,
     /// Knobs.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub params: SearchParams,
     /// Read level; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,10 +160,10 @@ pub struct Search {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Accept an answer that misses shards, which it then names.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub allow_partial: bool,
     /// Tell how each shard searched.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub explain: bool,
 }
 
@@ -206,7 +212,7 @@ pub struct Scroll {
     /// The collection's name.
     pub collection: String,
     /// Points on a page.
-    #[serde(default = "default_limit")]
+    #[serde(default = "default_limit", deserialize_with = "limit")]
     pub limit: usize,
     /// First id of the page: a previous page's `next`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -215,10 +221,10 @@ pub struct Scroll {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Value>,
     /// Payload to return.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub with_payload: WithPayload,
     /// Vectors to return.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub with_vector: WithVector,
     /// Read level; absent means the collection's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -233,7 +239,7 @@ pub struct Scroll {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Accept an answer that misses shards, which it then names.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub allow_partial: bool,
 }
 
@@ -294,7 +300,7 @@ pub struct Count {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Accept an answer that misses shards, which it then names.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub allow_partial: bool,
 }
 

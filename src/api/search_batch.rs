@@ -1,6 +1,7 @@
 //! Many searches in one request on the wire.
 
-use super::search::default_limit;
+use super::reading::null_is_absent;
+use super::search::{default_limit, limit};
 use super::{Consistency, Evidence, Explain, Hit, Level, PointId, SearchParams, WithPayload, WithVector};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,10 +28,10 @@ pub struct SearchBatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Accept an answer that misses shards, which it then names.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub allow_partial: bool,
     /// Tell how each shard searched.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub explain: bool,
 }
 
@@ -48,10 +49,10 @@ pub struct SearchItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub using: Option<String>,
     /// Results wanted.
-    #[serde(default = "default_limit")]
+    #[serde(default = "default_limit", deserialize_with = "limit")]
     pub limit: usize,
     /// Best results to skip.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub offset: usize,
     /// Only points that pass, in Qdrant's grammar, as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,13 +61,13 @@ pub struct SearchItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score_threshold: Option<f32>,
     /// Payload to return.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub with_payload: WithPayload,
     /// Vectors to return.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub with_vector: WithVector,
     /// Knobs.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub params: SearchParams,
 }
 

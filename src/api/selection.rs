@@ -1,6 +1,6 @@
 //! Which parts of a point an answer brings: of its payload, of its vectors.
 //!
-//! Each reads `true`, `false` or an array of names; a payload also Qdrant's `{"include": […]}` or `{"exclude": […]}`.
+//! Each reads `true`, `false` or an array, of paths into the payload or of names of vectors; a payload also Qdrant's `{"include": […]}` or `{"exclude": […]}`.
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor, value};
 use serde::ser::SerializeMap;
@@ -12,9 +12,9 @@ use std::fmt;
 pub enum WithPayload {
     /// All or nothing.
     All(bool),
-    /// These members only.
+    /// Only what these paths lead to.
     Fields(Vec<String>),
-    /// All members but these.
+    /// All but what these paths lead to.
     Except(Vec<String>),
 }
 
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for SelectorVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.objects {
-            "true, false, an array of names, {\"include\": [names]} or {\"exclude\": [names]}"
+            "true, false, an array of paths, {\"include\": [paths]} or {\"exclude\": [paths]}"
         } else {
             "true, false or an array of names"
         })

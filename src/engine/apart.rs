@@ -14,8 +14,9 @@ use super::filter::Filter;
 use super::ids::PointId;
 use super::machine::Engine;
 use super::meter::Meter;
+use super::payload::select_payload;
 use super::query::{CountQuery, Found, Record, ScrollPage, ScrollQuery, SearchQuery, VectorSelector};
-use super::read::{self, Sieve, candidates, check_page, record, search_among, select_payload, sift};
+use super::read::{self, Sieve, candidates, check_page, record, search_among, sift};
 use super::reply::Refusal;
 use super::state::{Point, Table};
 

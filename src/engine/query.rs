@@ -19,9 +19,9 @@ pub enum PayloadSelector {
     None,
     /// All of it.
     All,
-    /// Only these top-level keys.
+    /// Only what these paths lead to, which mean what they mean in a filter.
     Include(BTreeSet<String>),
-    /// All but these top-level keys.
+    /// All but what these paths lead to.
     Exclude(BTreeSet<String>),
 }
 

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use vector_index::{Among, Key, Points, Row, Top, Wanted};
 
 use super::filter::Filter;
 use super::ids::PointId;
 use super::limits::{MAX_EF, MAX_LIMIT};
 use super::meter::Meter;
-use super::payload::{Payload, stored_members};
+use super::payload::{select_payload, stored_members};
 use super::payload_index::{Narrowed, STEPS_PER_TEST};
 use super::query::{
     Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target,
@@ -233,16 +233,6 @@ pub(super) fn record(
         payload: select_payload(&point.payload, payload),
         vectors: select_vectors(table, row, vector),
     }
-}
-
-pub(super) fn select_payload(text: &str, selector: &PayloadSelector) -> Option<Payload> {
-    let members: Map<String, Value> = match selector {
-        PayloadSelector::None => return None,
-        PayloadSelector::All => return Some(Payload::from_text(text)),
-        PayloadSelector::Include(keys) => stored_members(text, |key| keys.contains(key)),
-        PayloadSelector::Exclude(keys) => stored_members(text, |key| !keys.contains(key)),
-    };
-    Some(Payload::from(&members))
 }
 
 fn select_vectors(table: &Table, row: Row, selector: &VectorSelector) -> Option<BTreeMap<String, Vec<f32>>> {

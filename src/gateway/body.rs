@@ -1,7 +1,7 @@
 //! Request bodies and query strings in, typed values out; answers out as JSON, serialised once.
 //!
 //! A body is read up to a limit, then parsed straight into its type. Only a body that fails is parsed a second time,
-//! with a parser that tracks where it is, so that errors name the item and the field at no cost to good requests.
+//! by [`plain`], so that errors name the item and the field at no cost to good requests.
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Query, Request};
@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::limits::Limits;
+use super::plain;
 use super::state::GatewayState;
 use super::strict::Strict;
 
@@ -58,8 +59,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let query = Query::try_from_uri(&parts.uri);
-        query.map(|Query(params)| Self(params)).map_err(|error| ApiError::invalid("query string", error.body_text()))
+        let unreadable = |_| ApiError::invalid("query string", "is no list of names and values, as in a=1&b=2");
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(unreadable)?;
+        plain::query(pairs).map(Self)
     }
 }
 
@@ -70,28 +72,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let mut parser = serde_json::Deserializer::from_slice(body);
     let parsed = T::deserialize(Strict::new(&mut parser)).and_then(|parsed| parser.end().map(|()| parsed));
-    parsed.map_err(|error| explain::<T>(body, error))
-}
-
-fn explain<T: DeserializeOwned>(body: &[u8], error: serde_json::Error) -> ApiError {
-    let (line, column) = (error.line(), error.column());
-    let mut parser = serde_json::Deserializer::from_slice(body);
-    let path = serde_path_to_error::deserialize::<_, T>(Strict::new(&mut parser)).err().map(|at| at.path().to_string());
-    let path = path.filter(|path| path != ".").unwrap_or_default();
-    let reason = without_place(&error);
-    // A number too large for its type is good JSON, though serde_json files it under syntax.
-    if error.is_data() || reason == "number out of range" {
-        ApiError::Misfit { path, line, column, reason }
-    } else {
-        ApiError::Malformed { path, line, column, reason }
-    }
-}
-
-/// serde_json's message without its " at line 1 column 2", which the details carry.
-fn without_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&place).map(str::to_owned).unwrap_or(text)
+    parsed.map_err(|error| plain::explain::<T>(body, &error))
 }
 
 /// A body that names no type is taken for JSON; one that says it is something else is not.

@@ -13,13 +13,13 @@ use serde_json::json;
 use super::body::{Json, answer};
 use super::door::Call;
 use super::error::ApiError;
-use super::request;
 use super::state::GatewayState;
+use super::{levels, request};
 use crate::api::{
-    CollectionConfigInfo, CollectionInfo, CollectionParams, CollectionRow, CollectionRows, CreateCollection,
-    CreatedCollection, Envelope, FieldInfo, VectorParams,
+    CollectionConfigInfo, CollectionInfo, CollectionParams, CollectionRow, CollectionRows, Consistency,
+    CreateCollection, CreatedCollection, Envelope, FieldInfo, VectorParams, Vectors,
 };
-use crate::engine::{self, CollectionConfig, DEFAULT_VECTOR, validate_config};
+use crate::engine::{self, CollectionConfig, DEFAULT_VECTOR, Refusal, validate_config};
 use crate::placement::CollectionEntry;
 use crate::routing::{Created, Overview};
 
@@ -31,8 +31,9 @@ pub(super) async fn create(
     request::check_name(&body.name)?;
     let config = config(&body)?;
     let deadline = request::deadline(&state, &call, None)?;
-    let level = body.consistency_level.to_string();
-    let created = state.backend.create_collection(&body.name, config, level, deadline).await?;
+    let replicas = state.backend.map().replication_factor;
+    let level = levels::resolve("consistency_level", body.consistency_level, Consistency::default(), replicas)?;
+    let created = state.backend.create_collection(&body.name, config, level.to_string(), deadline).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let map = state.backend.map();
     let warnings = warnings(&created, map.replication_factor);
@@ -80,8 +81,23 @@ fn config(body: &CreateCollection) -> Result<CollectionConfig, ApiError> {
     let params = body.params().map_err(|reason| ApiError::invalid("vectors", reason))?;
     let vectors = params.into_iter().map(|(name, params)| (name, params.into()));
     let config = CollectionConfig { vectors: vectors.collect() };
-    validate_config(&config)?;
+    validate_config(&config).map_err(|refusal| in_its_words(body, refusal))?;
     Ok(config)
+}
+
+/// The refusal of settings, with the member that the client wrote: the engine calls each vector by its name.
+fn in_its_words(body: &CreateCollection, refusal: Refusal) -> ApiError {
+    let Refusal::Invalid { position, field, reason } = refusal else { return refusal.into() };
+    let Some(setting) = field.strip_prefix("vector.") else {
+        return Refusal::Invalid { position, field, reason }.into();
+    };
+    let field = match (&body.vectors, setting) {
+        (None, "size") => "vector_size".to_owned(),
+        (None, setting) => setting.to_owned(),
+        (Some(Vectors::One(_)), setting) => format!("vectors.{setting}"),
+        (Some(Vectors::Named(_)), setting) => format!("vectors.{setting}"),
+    };
+    ApiError::invalid(field, reason)
 }
 
 fn warnings(created: &Created, replication_factor: usize) -> Vec<String> {
@@ -135,10 +151,11 @@ fn info(entry: &CollectionEntry, overview: &Overview) -> CollectionInfo {
         replication_factor: overview.map.replication_factor as u32,
         consistency_level: entry.default_consistency.clone(),
     };
+    let each = entry.config.vectors.iter().map(|(name, params)| (name.clone(), VectorParams::from(*params)));
     CollectionInfo {
         status: if led { "green" } else { "red" }.to_owned(),
         points_count: overview.points_of(entry.id),
-        config: CollectionConfigInfo { params },
+        config: CollectionConfigInfo { params, vectors: each.collect() },
         payload_schema: payload_schema(entry, overview),
     }
 }

@@ -1,10 +1,10 @@
-//! Wire types ⇄ the engine's and routing's. Total and dull: what can be wrong is checked elsewhere.
+//! Wire types ⇄ the engine's and routing's. Dull, and nearly total: but for paths, what can be wrong is checked elsewhere.
 
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use crate::api::{self, WithPayload, WithVector};
-use crate::engine::{self, DEFAULT_VECTOR, Payload, PayloadSelector, PointWrite, VectorSelector};
+use crate::engine::{self, DEFAULT_VECTOR, Path, Payload, PayloadSelector, PointWrite, VectorSelector};
 use crate::placement::ShardId;
 use crate::routing::ShardEvidence;
 
@@ -57,6 +57,19 @@ impl From<engine::FieldType> for api::DataType {
             engine::FieldType::Bool => Self::Bool,
             engine::FieldType::Datetime => Self::Datetime,
             engine::FieldType::Uuid => Self::Uuid,
+        }
+    }
+}
+
+impl From<api::DataType> for engine::FieldType {
+    fn from(kind: api::DataType) -> Self {
+        match kind {
+            api::DataType::Keyword => Self::Keyword,
+            api::DataType::Integer => Self::Integer,
+            api::DataType::Float => Self::Float,
+            api::DataType::Bool => Self::Bool,
+            api::DataType::Datetime => Self::Datetime,
+            api::DataType::Uuid => Self::Uuid,
         }
     }
 }
@@ -128,15 +141,23 @@ impl From<api::PointInput> for PointWrite {
     }
 }
 
-impl From<WithPayload> for PayloadSelector {
-    fn from(wanted: WithPayload) -> Self {
-        match wanted {
-            WithPayload::All(true) => Self::All,
-            WithPayload::All(false) => Self::None,
-            WithPayload::Fields(names) => Self::Include(names.into_iter().collect()),
-            WithPayload::Except(names) => Self::Exclude(names.into_iter().collect()),
+/// Which of a payload is wanted.
+///
+/// # Errors
+/// A name that is no path.
+pub(super) fn payload_selector(wanted: WithPayload) -> Result<PayloadSelector, ApiError> {
+    let paths = |member: &str, texts: Vec<String>| {
+        for (place, text) in texts.iter().enumerate() {
+            Path::parse(text).map_err(|reason| ApiError::invalid(format!("{member}[{place}]"), reason))?;
         }
-    }
+        Ok::<_, ApiError>(texts.into_iter().collect())
+    };
+    Ok(match wanted {
+        WithPayload::All(true) => PayloadSelector::All,
+        WithPayload::All(false) => PayloadSelector::None,
+        WithPayload::Fields(texts) => PayloadSelector::Include(paths("with_payload", texts)?),
+        WithPayload::Except(texts) => PayloadSelector::Exclude(paths("with_payload.exclude", texts)?),
+    })
 }
 
 impl From<WithVector> for VectorSelector {

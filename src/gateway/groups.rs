@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::body::{Params, answer};
 use super::error::ApiError;
 use super::state::GatewayState;
-use crate::placement::ClusterMap;
+use crate::placement::{ClusterMap, group_name};
 
 /// Entries shown where no number is given, and at most.
 const ENTRIES: (u64, u64) = (64, 1024);
@@ -59,7 +59,8 @@ pub(super) async fn log(
     let tail = tokio::task::spawn_blocking(move || host.log_tail(group, last)).await;
     let tail = tail.map_err(|error| ApiError::Internal { reason: error.to_string() })?;
     let tail = tail.ok_or_else(|| absent(group))?;
-    let tail = tail.map_err(|error| ApiError::Internal { reason: format!("the log of {group}: {error}") })?;
+    let tail =
+        tail.map_err(|error| ApiError::Internal { reason: format!("the log of {}: {error}", group_name(group)) })?;
     Ok(answer(StatusCode::OK, &shown(&names(&state), group, &tail)))
 }
 
@@ -85,7 +86,9 @@ pub(super) async fn step_down(
 }
 
 fn absent(group: GroupId) -> ApiError {
-    ApiError::NotPossible { reason: format!("this node has no open replica of {group}; ask another node") }
+    ApiError::NotPossible {
+        reason: format!("this node has no open replica of {}; ask another node", group_name(group)),
+    }
 }
 
 fn refused(error: NudgeError) -> ApiError {

@@ -12,17 +12,22 @@ use super::error::ApiError;
 use crate::api::{Consistency, Level};
 use crate::routing::Acknowledge;
 
-/// The level of a request: what it asks for, or else its collection's default.
+/// The level of a request: what it asks for in `field`, or else its collection's default.
 ///
 /// Counts are Qdrant's: 1 is ONE, the replication factor or more is ALL, what lies between is QUORUM.
 ///
 /// # Errors
 /// Zero replicas.
-pub fn resolve(asked: Option<Level>, default: Consistency, replication_factor: usize) -> Result<Consistency, ApiError> {
+pub fn resolve(
+    field: &'static str,
+    asked: Option<Level>,
+    default: Consistency,
+    replication_factor: usize,
+) -> Result<Consistency, ApiError> {
     match asked {
         None => Ok(default),
         Some(Level::Named(consistency)) => Ok(consistency),
-        Some(Level::Replicas(0)) => Err(ApiError::invalid("consistency", "a read needs at least one replica")),
+        Some(Level::Replicas(0)) => Err(ApiError::invalid(field, "at least one replica is needed")),
         Some(Level::Replicas(1)) => Ok(Consistency::One),
         Some(Level::Replicas(count)) if count >= replication_factor as u64 => Ok(Consistency::All),
         Some(Level::Replicas(_)) => Ok(Consistency::Quorum),
@@ -52,7 +57,8 @@ mod tests {
 
     #[test]
     fn counts_follow_the_replication_factor() {
-        let level = |count, factor| resolve(Some(Level::Replicas(count)), Consistency::Quorum, factor).ok();
+        let level =
+            |count, factor| resolve("consistency", Some(Level::Replicas(count)), Consistency::Quorum, factor).ok();
         assert_eq!(level(0, 3), None);
         assert_eq!(level(1, 3), Some(Consistency::One));
         assert_eq!(level(2, 3), Some(Consistency::Quorum));
@@ -64,8 +70,11 @@ mod tests {
 
     #[test]
     fn the_collection_decides_where_the_request_does_not() {
-        assert_eq!(resolve(None, Consistency::All, 3).ok(), Some(Consistency::All));
-        assert_eq!(resolve(Some(Consistency::One.into()), Consistency::All, 3).ok(), Some(Consistency::One));
+        assert_eq!(resolve("consistency", None, Consistency::All, 3).ok(), Some(Consistency::All));
+        assert_eq!(
+            resolve("consistency", Some(Consistency::One.into()), Consistency::All, 3).ok(),
+            Some(Consistency::One)
+        );
     }
 
     #[test]

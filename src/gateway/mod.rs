@@ -24,6 +24,7 @@ mod collections;
 mod convert;
 mod events;
 mod faults;
+mod front;
 mod groups;
 mod members;
 mod meter;
@@ -31,6 +32,7 @@ mod operations;
 mod overview;
 mod own;
 mod payload_indexes;
+mod plain;
 mod plan;
 mod points_body;
 mod queries;
@@ -65,6 +67,8 @@ pub fn router(state: GatewayState) -> Router {
 pub fn router_with(state: GatewayState, extra: Router) -> Router {
     let admission = middleware::from_fn_with_state(state.clone(), door::admit);
     let own = Router::new()
+        .route("/", get(front::show))
+        .route("/reference", get(front::reference))
         .route("/health", get(own::health))
         .route("/stats", get(own::stats))
         .route("/shards", get(own::shards))

@@ -11,7 +11,7 @@ use crate::api::{
     ClusterHealth, ClusterSharding, ClusterStatus, Consistency, GroupCounts, HealthState, Issue, NodeStatus,
     ShardReplica, ShardingRow,
 };
-use crate::placement::{META, NodeState, ShardEntry, ShardId};
+use crate::placement::{META, NodeState, ShardEntry, ShardId, group_name};
 use crate::routing::{NodeOverview, Overview};
 
 /// `GET /cluster/status`.
@@ -169,13 +169,14 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
     for report in overview.reports() {
         let node = overview.map.name_of(report.node);
         for replica in &report.quarantined {
-            let message = format!("{node} keeps its replica of {} closed: {}", replica.group, replica.reason);
+            let message =
+                format!("{node} keeps its replica of {} closed: {}", group_name(replica.group), replica.reason);
             let code = if replica.damaged { "replica_damaged" } else { "replica_closed" };
             issues.push(issue(code, "warning", message, "follow the way out that the message names"));
         }
         for status in report.replicas.iter().map(|replica| &replica.status).chain(&report.meta) {
             if let Some(reason) = &status.stopped {
-                let message = format!("{node}'s replica of {} has stopped: {reason}", status.group);
+                let message = format!("{node}'s replica of {} has stopped: {reason}", group_name(status.group));
                 issues.push(issue("replica_stopped", "warning", message, "restart the node; its log says more"));
             }
         }
@@ -197,6 +198,7 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
 
 fn difference(overview: &Overview, group: GroupId, odd: &BTreeSet<NodeId>) -> Issue {
     let names: Vec<String> = odd.iter().map(|node| overview.map.name_of(*node)).collect();
+    let group = group_name(group);
     let (message, fix) = match names.is_empty() {
         false => (
             format!("the state of {group} on {} differs from that of a majority", names.join(", ")),
@@ -233,10 +235,6 @@ fn group_issue(overview: &Overview, group: &GroupView) -> Option<Issue> {
 
 fn issue(code: &str, severity: &str, message: String, fix: &str) -> Issue {
     Issue { code: code.to_owned(), severity: severity.to_owned(), message, fix: fix.to_owned() }
-}
-
-fn group_name(group: GroupId) -> String {
-    ShardId::of_group(group).map_or_else(|| "the cluster map's group".to_owned(), |shard| format!("shard {shard}"))
 }
 
 /// Replicas of a shard on their way.

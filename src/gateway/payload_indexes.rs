@@ -6,6 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::body::{Json, Params};
 use super::collections::envelope;
@@ -13,8 +14,9 @@ use super::door::Call;
 use super::error::ApiError;
 use super::request;
 use super::state::GatewayState;
-use crate::api::{CreateFieldIndex, IndexOptions, UpdateResult};
+use crate::api::{CreateFieldIndex, DataType, IndexOptions, UpdateResult};
 use crate::engine::{FieldType, PayloadSchema, validate_schema};
+use crate::routing::Collection;
 
 pub(super) async fn create(
     State(state): State<GatewayState>,
@@ -50,9 +52,44 @@ async fn set(
     validate_schema(&PayloadSchema::from([(field.clone(), kind.unwrap_or(FieldType::Keyword))]))?;
     let deadline = request::deadline(state, call, None)?;
     let collection = request::collection(state, name, deadline).await?;
-    let done = state.backend.set_field_index(&collection, field, kind, options.wait, deadline).await?;
-    let status = if done.everywhere { "completed" } else { "acknowledged" };
-    Ok(envelope(call, UpdateResult { operation_id: done.version, status: status.to_owned() }))
+    let existed = match kind {
+        None => Some(is_indexed(state, name, &field, deadline).await?),
+        Some(_) => None,
+    };
+    let done = state.backend.set_field_index(&collection, field.clone(), kind, options.wait, deadline).await?;
+    let warnings = match (kind, existed) {
+        (Some(kind), _) if options.wait => unused(state, &collection, &field, kind, deadline).await,
+        (None, Some(false)) => vec![format!("no index on `{field}` was there to be dropped")],
+        _ => Vec::new(),
+    };
+    let status = if done.everywhere { "completed" } else { "acknowledged" }.to_owned();
+    Ok(envelope(call, UpdateResult { operation_id: done.version, status, existed, warnings }))
+}
+
+/// Returns `true` if the collection has an index on this field, as the owner of the map knows.
+async fn is_indexed(state: &GatewayState, name: &str, field: &str, deadline: Instant) -> Result<bool, ApiError> {
+    let map = state.backend.read_map(deadline).await?;
+    Ok(map.collections.get(name).is_some_and(|entry| entry.payload_schema.contains_key(field)))
+}
+
+/// Warns where no point that the shards have indexed so far has a value of this type.
+async fn unused(
+    state: &GatewayState,
+    collection: &Collection,
+    field: &str,
+    kind: FieldType,
+    deadline: Instant,
+) -> Vec<String> {
+    let overview = state.backend.overview(deadline).await;
+    let (points, with) = (overview.points_of(collection.entry.id), overview.points_with(collection.entry.id, field));
+    if points == 0 || with > 0 {
+        return Vec::new();
+    }
+    vec![format!(
+        "no point of {points} is known to have a value of type {kind} at `{field}` yet: if that stays so in \
+         `payload_schema` of GET /collections/{}, check the field's path and its type",
+        collection.name
+    )]
 }
 
 /// Reads `field_schema`: a type, or an object of a type and options.
@@ -72,19 +109,10 @@ fn field_type(schema: &Value) -> Result<FieldType, ApiError> {
 }
 
 fn named(name: &str, field: &str) -> Result<FieldType, ApiError> {
-    match name {
-        "keyword" => Ok(FieldType::Keyword),
-        "integer" => Ok(FieldType::Integer),
-        "float" => Ok(FieldType::Float),
-        "bool" => Ok(FieldType::Bool),
-        "datetime" => Ok(FieldType::Datetime),
-        "uuid" => Ok(FieldType::Uuid),
-        "geo" | "text" => Err(ApiError::not_supported(field, format!("an index of type {name} is not supported"))),
-        _ => {
-            let reason = format!("unknown type `{name}`; known are keyword, integer, float, bool, datetime, uuid");
-            Err(ApiError::invalid(field, reason))
-        }
+    if ["geo", "text"].iter().any(|other| name.eq_ignore_ascii_case(other)) {
+        return Err(ApiError::not_supported(field, format!("an index of type {name} is not supported")));
     }
+    name.parse::<DataType>().map(FieldType::from).map_err(|reason| ApiError::invalid(field, reason))
 }
 
 /// Qdrant's options, each with the value that asks for what an index here does anyway.

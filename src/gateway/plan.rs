@@ -7,7 +7,7 @@ use raft_groups::NodeId;
 use super::error::ApiError;
 use crate::api::{Plan, PlannedMove};
 use crate::placement::planner::{Forecast, Health, Liveness, Obstacle, forecast};
-use crate::placement::{ClusterMap, META, MetaCommand, MetaReply, ShardId};
+use crate::placement::{ClusterMap, MetaCommand, MetaReply, ShardId, group_name};
 use crate::routing::Overview;
 
 /// The nodes' health as their reports tell it: one that does not answer now counts as suspect.
@@ -68,16 +68,11 @@ pub(super) fn guard(forecast: &Forecast, force: bool) -> Result<(), ApiError> {
 }
 
 fn obstacle(obstacle: &Obstacle) -> String {
-    let name = |group| match ShardId::of_group(group) {
-        None if group == META => "the cluster map's group".to_owned(),
-        None => group.to_string(),
-        Some(shard) => format!("shard {shard}"),
-    };
     match obstacle {
-        Obstacle::LastCopy { group } => format!("{} would lose its last copy that answers", name(*group)),
+        Obstacle::LastCopy { group } => format!("{} would lose its last copy that answers", group_name(*group)),
         Obstacle::Quorum { group, answering, members } => format!(
             "{} would be left without a majority: {answering} of its {members} replicas answer now",
-            name(*group)
+            group_name(*group)
         ),
     }
 }

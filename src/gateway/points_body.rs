@@ -33,7 +33,8 @@ where
         }
         let state = GatewayState::from_ref(state);
         let body = body::whole(request, &state.limits).await?;
-        let (head, points) = api::decode_points(&body).map_err(refused)?;
+        let head = |head: &[u8]| body::parse(head).map_err(|error| error.to_string());
+        let (head, points) = api::decode_points(&body, head).map_err(refused)?;
         // Before the points are taken apart further: the same check that JSON meets.
         request::check_batch(&state, "vectors", points.len())?;
         let name = convert::vector_name(head.using.clone());

@@ -36,7 +36,7 @@ pub(super) async fn get(
     let query = GetQuery {
         collection: collection.entry.id,
         ids: vec![id],
-        with_payload: with_payload.into(),
+        with_payload: convert::payload_selector(with_payload)?,
         with_vector: with_vector.into(),
     };
     let mut found = state.backend.get(&collection, query, options).await?;
@@ -63,7 +63,8 @@ pub(super) async fn scroll(
     call: Call,
     Json(body): Json<Scroll>,
 ) -> Result<Response, ApiError> {
-    request::check_page(&state, body.limit, 0)?;
+    request::check_page(&state, body.limit, 0, false)?;
+    let with_payload = convert::payload_selector(body.with_payload)?;
     let filter = body.filter.as_ref().map(Filter::parse).transpose()?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
     let collection = request::collection(&state, &body.collection, deadline).await?;
@@ -76,7 +77,7 @@ pub(super) async fn scroll(
         offset: body.offset.map(PointId::from),
         limit: body.limit,
         filter,
-        with_payload: body.with_payload.into(),
+        with_payload,
         with_vector: body.with_vector.into(),
     };
     let page = state.backend.scroll(&collection, query, options).await?;

@@ -1,5 +1,6 @@
 //! What requests have in common: a deadline, a level, a token, limits on sizes.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -110,7 +111,7 @@ pub(super) fn level(
 ) -> Result<Consistency, ApiError> {
     // The map holds the word this gateway wrote when the collection was created; any other means a newer version wrote it.
     let default = collection.entry.default_consistency.parse().unwrap_or_default();
-    levels::resolve(asked, default, state.backend.map().replication_factor)
+    levels::resolve("consistency", asked, default, state.backend.map().replication_factor)
 }
 
 /// What a read says of its freshness.
@@ -170,33 +171,37 @@ pub(super) fn check_searches(state: &GatewayState, length: usize) -> Result<(), 
     }
 }
 
-/// Checks how many results all searches of a request gather together.
+/// Checks how many results the searches of a request ask for together: the sum of `offset` and `limit` as written.
 ///
 /// # Errors
 /// More than the limit.
-pub(super) fn check_gathered(state: &GatewayState, gathered: usize) -> Result<(), ApiError> {
+pub(super) fn check_gathered(state: &GatewayState, searches: usize, gathered: usize) -> Result<(), ApiError> {
     let allowed = state.limits.limit;
-    match gathered > allowed {
-        true => Err(over("offset + limit of all searches", gathered, LimitName::Limit, allowed)),
+    match searches > 1 && gathered > allowed {
+        true => Err(over(format!("offset + limit of {searches} searches"), gathered, LimitName::Limit, allowed)),
         false => Ok(()),
     }
 }
 
-fn over(field: &'static str, value: usize, limit: LimitName, allowed: usize) -> ApiError {
+fn over(field: impl Into<Cow<'static, str>>, value: usize, limit: LimitName, allowed: usize) -> ApiError {
     ApiError::LimitExceeded { field: field.into(), value: value as u64, limit, allowed: allowed as u64 }
 }
 
-/// Checks the length of a page, where `skipped` more are gathered and thrown away.
+/// Checks the length of a page, where `skipped` more are gathered and thrown away. A search by id gathers one more, the
+/// point itself, so that it may ask for one less.
 ///
 /// # Errors
-/// 0, or more than the limit.
-pub(super) fn check_page(state: &GatewayState, limit: usize, skipped: usize) -> Result<(), ApiError> {
-    let allowed = state.limits.limit;
+/// 0, or more than the limit; the numbers are those that the client wrote.
+pub(super) fn check_page(state: &GatewayState, limit: usize, skipped: usize, by_id: bool) -> Result<(), ApiError> {
+    let allowed = state.limits.limit - usize::from(by_id);
     let over = |field, value| Err(over(field, value, LimitName::Limit, allowed));
+    let gathered = limit.saturating_add(skipped);
     match limit {
         0 => Err(ApiError::invalid("limit", "must be at least 1")),
-        _ if limit > allowed => over("limit", limit),
-        _ if limit.saturating_add(skipped) > allowed => over("offset + limit", limit.saturating_add(skipped)),
+        _ if limit > allowed => over(if by_id { "limit of a search by id" } else { "limit" }, limit),
+        _ if gathered > allowed => {
+            over(if by_id { "offset + limit of a search by id" } else { "offset + limit" }, gathered)
+        }
         _ => Ok(()),
     }
 }

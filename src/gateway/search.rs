@@ -98,16 +98,11 @@ fn on_the_wire(found: SearchAnswer, explained: bool) -> Result<Hits, ApiError> {
 fn check_pages(state: &GatewayState, searches: &[api::SearchItem]) -> Result<(), ApiError> {
     let mut gathered = 0usize;
     for (place, search) in searches.iter().enumerate() {
-        let skipped = skipped(search);
-        request::check_page(state, search.limit, skipped).map_err(|error| at(error, place, searches.len()))?;
-        gathered = gathered.saturating_add(search.limit).saturating_add(skipped);
+        let checked = request::check_page(state, search.limit, search.offset, search.id.is_some());
+        checked.map_err(|error| at(error, place, searches.len()))?;
+        gathered = gathered.saturating_add(search.limit).saturating_add(search.offset);
     }
-    request::check_gathered(state, gathered)
-}
-
-/// A search by id asks for one more, since the point itself is the nearest.
-fn skipped(search: &api::SearchItem) -> usize {
-    search.offset.saturating_add(usize::from(search.id.is_some()))
+    request::check_gathered(state, searches.len(), gathered)
 }
 
 /// The page of each search.
@@ -173,7 +168,7 @@ fn check(
         limit: 0,
         filter,
         score_threshold: search.score_threshold,
-        with_payload: search.with_payload.into(),
+        with_payload: convert::payload_selector(search.with_payload)?,
         with_vector: search.with_vector.into(),
         params: engine::SearchParams { ef: search.params.ef, exact: search.params.exact },
     };

@@ -68,12 +68,14 @@ pub(super) async fn delete_one(
     let Path((collection, id)) = segments?;
     let id = id.parse().map_err(|error: String| ApiError::invalid("id", error))?;
     let DeleteOptions { consistency, request_id, timeout_ms } = options;
-    let body = Delete { collection, ids: Some(vec![id]), filter: None, consistency, request_id, timeout_ms };
+    let body =
+        Delete { collection, ids: Some(vec![id]), filter: None, all: false, consistency, request_id, timeout_ms };
     delete(state, call, Json(body)).await
 }
 
 fn selector(state: &GatewayState, body: &Delete) -> Result<Selector, ApiError> {
     match (&body.ids, &body.filter) {
+        (Some(_), None) if body.all => Err(ApiError::invalid("all", "goes with `filter`, and here are `ids`")),
         (Some(ids), None) => {
             request::check_batch(state, "ids", ids.len())?;
             let mut ids: Vec<PointId> = ids.iter().map(|id| PointId::from(*id)).collect();
@@ -82,7 +84,15 @@ fn selector(state: &GatewayState, body: &Delete) -> Result<Selector, ApiError> {
             ids.dedup();
             Ok(Selector::Ids(ids))
         }
-        (None, Some(filter)) => Ok(Selector::Filter(Filter::parse(filter)?)),
+        (None, Some(filter)) => {
+            let filter = Filter::parse(filter)?;
+            if filter.passes_every_point() && !body.all {
+                let reason = "every point passes it, so the whole collection would be emptied; if that is meant, say \
+                              \"all\": true beside it";
+                return Err(ApiError::invalid("filter", reason));
+            }
+            Ok(Selector::Filter(filter))
+        }
         (Some(_), Some(_)) => Err(ApiError::invalid("filter", "give either `ids` or `filter`, not both")),
         (None, None) => Err(ApiError::invalid("ids", "give either `ids` or `filter`")),
     }

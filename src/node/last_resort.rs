@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::NodeError;
 use super::data_dir::DataDir;
 use super::identity::{IdentityFile, Membership};
-use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine, ShardId, Survivor, Verdict, verdict};
+use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine, ShardId, Survivor, Verdict, group_name, verdict};
 
 /// What the operator knows and wants.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
             Ok(None) => continue,
             Ok(Some(replica)) => Some(survivor(replica)),
             Err(OpenError::Damaged { .. }) => None,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(named(group, error).into()),
         };
         let shard = ShardId::of_group(group).map(|shard| shard.0);
         replicas.push(ReplicaRow { group, shard, copy, verdict: None });
@@ -117,6 +117,14 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
         carry_out(&stopped, &mut identity, member, &report, &all).await?;
     }
     Ok(report)
+}
+
+/// The error of a replica, with the name that people know it by.
+fn named(group: GroupId, error: OpenError) -> OpenError {
+    match error {
+        OpenError::Io { source, .. } => OpenError::Io { what: format!("the replica of {}", group_name(group)), source },
+        other => other,
+    }
 }
 
 /// Refuses reports that cannot be of the other survivors.
@@ -159,7 +167,8 @@ async fn carry_out(
         let heard = reported(all, group).into_values().flatten().map(|copy| copy.term).max();
         let recover_map = |at| MetaCommand::RecoverMap { node, at }.encode();
         let then: Option<&(dyn Fn(u64) -> Bytes + Sync)> = (group == META).then_some(&recover_map);
-        stopped.become_only_voter(group, heard.unwrap_or(0), then).await?;
+        let done = stopped.become_only_voter(group, heard.unwrap_or(0), then).await;
+        done.map_err(|error| named(group, error))?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::peers::Peers;
 use super::shutdown::Stop;
 use super::vitals::ProcessVitals;
 use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
-use crate::placement::ClusterMap;
+use crate::placement::{ClusterMap, group_name};
 use crate::routing::{LocalGroups, MapCell, NodeReport, Service, Vitals as _};
 
 /// A server process.
@@ -41,7 +41,8 @@ impl ServerNode {
         let meta = self.groups.meta().map(|meta| meta.status());
         let shards = self.groups.shards().into_iter().map(|(_, group)| group.status());
         let statuses: Vec<GroupStatus> = meta.into_iter().chain(shards).collect();
-        let stopped = statuses.iter().filter_map(|s| s.stopped.as_ref().map(|why| format!("{}: {why}", s.group)));
+        let stopped =
+            statuses.iter().filter_map(|s| s.stopped.as_ref().map(|why| format!("{}: {why}", group_name(s.group))));
         Signs {
             stopping: self.stop.is_wished(),
             opened: self.opened.load(Ordering::Relaxed),
@@ -49,7 +50,12 @@ impl ServerNode {
             groups: statuses.len(),
             with_leader: statuses.iter().filter(|status| status.leader.is_some()).count(),
             stopped: stopped.collect(),
-            quarantined: self.groups.quarantined().into_iter().map(|q| format!("{}: {}", q.group, q.reason)).collect(),
+            quarantined: self
+                .groups
+                .quarantined()
+                .into_iter()
+                .map(|q| format!("{}: {}", group_name(q.group), q.reason))
+                .collect(),
         }
     }
 }

@@ -28,6 +28,14 @@ impl ShardId {
     }
 }
 
+/// What people call a group: a shard, or the cluster map.
+pub fn group_name(group: GroupId) -> String {
+    match ShardId::of_group(group) {
+        Some(shard) => format!("shard {shard}"),
+        None => "the cluster map".to_owned(),
+    }
+}
+
 impl fmt::Display for ShardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -108,7 +108,7 @@ impl NodeCarrier {
         let request = self.client.post(format!("{url}{PATH}")).timeout(left).body(body);
         let response = request.send().await.map_err(|error| unsent_or_lost(&error))?;
         let status = response.status();
-        let bytes = response.bytes().await.map_err(|error| RpcError::Lost { reason: error.to_string() })?;
+        let bytes = response.bytes().await.map_err(|error| RpcError::Lost { reason: lost(&error) })?;
         Ok((status, bytes))
     }
 }
@@ -189,10 +189,14 @@ fn not_sent(reason: &str) -> RpcError {
     RpcError::NotSent { reason: reason.to_owned() }
 }
 
+/// What became of a connection, in words for people.
+fn lost(error: &reqwest::Error) -> String {
+    if error.is_timeout() { "it did not answer in time" } else { "the connection to it broke" }.to_owned()
+}
+
 /// Only a connection that was never opened proves that nothing was sent.
 fn unsent_or_lost(error: &reqwest::Error) -> RpcError {
-    let reason = error.to_string();
-    if error.is_connect() { RpcError::NotSent { reason } } else { RpcError::Lost { reason } }
+    if error.is_connect() { not_sent("it could not be reached") } else { RpcError::Lost { reason: lost(error) } }
 }
 
 #[cfg(test)]

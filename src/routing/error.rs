@@ -204,7 +204,7 @@ impl RouteError {
 fn group(shard: &Option<ShardId>) -> String {
     match shard {
         Some(shard) => format!("shard {shard}"),
-        None => "the cluster map's group".to_owned(),
+        None => "the cluster map".to_owned(),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) enum ForShard {
 pub(super) fn for_shard(command: Bytes) -> Result<ForShard, CallError> {
     let read = match Command::read_small(&command) {
         Err(_) if is_planted(Mutant::ProposesGarbage) => None,
-        read => read.map_err(|error| unreadable(&error))?,
+        read => read.map_err(|_| unreadable())?,
     };
     let unnamed = || RequestId(Uuid::new_v4());
     let deletion = read.and_then(|read| Deletion::of(read, &command, unnamed));
@@ -40,13 +40,14 @@ pub(super) fn for_shard(command: Bytes) -> Result<ForShard, CallError> {
 /// [`CallError::Unreadable`] where it is none.
 pub(super) fn for_map(command: Bytes) -> Result<Bytes, CallError> {
     match MetaCommand::check(&command) {
-        Err(error) if !is_planted(Mutant::ProposesGarbage) => Err(unreadable(&error)),
+        Err(_) if !is_planted(Mutant::ProposesGarbage) => Err(unreadable()),
         _ => Ok(command),
     }
 }
 
-fn unreadable(error: &dyn std::error::Error) -> CallError {
-    CallError::Unreadable { reason: error.to_string() }
+/// The words of the decoder mean nothing to the client who may read this.
+fn unreadable() -> CallError {
+    CallError::Unreadable { reason: "a command in it is not as this release of Quiver writes it".to_owned() }
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use super::proposal::ForShard;
 use super::rpc::{Call, CallAnswer, CallError, Found, MAX_CALLS, Query};
 use super::{NodeReport, proposal, report};
 use crate::engine::{Engine, Entry, Lifetime, Meter};
-use crate::placement::{META, MetaMachine, ShardId};
+use crate::placement::{META, MetaMachine, ShardId, group_name};
 
 /// How long calls of one request wait for each other before they go to the query threads.
 const SETTLE: Duration = Duration::from_millis(1);
@@ -216,7 +216,9 @@ impl Service {
 
     fn not_here(&self, group: GroupId) -> CallError {
         let closed = self.groups.closed(group);
-        CallError::NotHere { reason: closed.unwrap_or_else(|| format!("no replica of {group} is open here")) }
+        CallError::NotHere {
+            reason: closed.unwrap_or_else(|| format!("no replica of {} is open here", group_name(group))),
+        }
     }
 }
 

@@ -93,19 +93,22 @@ pub(super) fn decode_response(bytes: &[u8]) -> Result<RouteResponse, String> {
     unframe(bytes)
 }
 
+/// What is told of bytes that mean nothing: a client may read it, and postcard's own words would tell it nothing.
+const GARBLED: &str = "its bytes are not as this release of Quiver writes them";
+
 fn frame<T: Serialize>(message: &T, bytes: usize) -> Result<Vec<u8>, String> {
     let mut framed = Vec::with_capacity(bytes);
     framed.push(VERSION);
-    postcard::to_extend(message, framed).map_err(|error| error.to_string())
+    postcard::to_extend(message, framed).map_err(|_| GARBLED.to_owned())
 }
 
 fn unframe<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     match bytes.split_first() {
         Some((&VERSION, message)) => {
-            postcard::take_from_bytes(message).map(|(message, _)| message).map_err(|error| error.to_string())
+            postcard::take_from_bytes(message).map(|(message, _)| message).map_err(|_| GARBLED.to_owned())
         }
         Some((_, message)) if is_planted(Mutant::ReadsOtherVersions) => {
-            postcard::from_bytes(message).map_err(|error| error.to_string())
+            postcard::from_bytes(message).map_err(|_| GARBLED.to_owned())
         }
         Some((version, _)) => {
             Err(format!("it is of version {version}, and not of {VERSION}; run one release of Quiver on all nodes"))

@@ -67,9 +67,8 @@ impl GroupLog {
         if after(last) > settled.index || is_planted(Mutant::CutsApplied) {
             return None;
         }
-        let group = self.0.group;
         Some(format!(
-            "a leader asks to cut the log of {group} from entry {} on, and entries up to {settled} are applied or committed",
+            "a leader asks to cut this replica's log from entry {} on, and entries up to {settled} are applied or committed",
             after(last)
         ))
     }

@@ -32,14 +32,14 @@ fn two() -> Points {
 }
 
 fn refused(body: &[u8]) -> BadPoints {
-    decode_points(body).expect_err("no good body")
+    decode_points(body, read_head).expect_err("no good body")
 }
 
 proptest! {
     #[test]
     fn points_come_back(points in points()) {
         let body = encode(&points).unwrap();
-        let (found, decoded) = decode_points(&body).unwrap();
+        let (found, decoded) = decode_points(&body, read_head).unwrap();
         prop_assert_eq!(found, head());
         prop_assert_eq!(decoded.len(), points.len());
         for (decoded, (id, vector, payload)) in decoded.iter().zip(&points) {
@@ -52,9 +52,9 @@ proptest! {
     #[test]
     fn no_part_of_a_body_is_one(points in points(), cut in any::<prop::sample::Index>()) {
         let mut body = encode(&points).unwrap();
-        prop_assert!(decode_points(&body[..cut.index(body.len())]).is_err());
+        prop_assert!(decode_points(&body[..cut.index(body.len())], read_head).is_err());
         body.push(0);
-        prop_assert!(decode_points(&body).is_err());
+        prop_assert!(decode_points(&body, read_head).is_err());
     }
 
     #[test]
@@ -62,13 +62,13 @@ proptest! {
         let mut body = encode(&points).unwrap();
         let at = at.index(body.len());
         body[at] = byte;
-        let _ = decode_points(&body);
+        let _ = decode_points(&body, read_head);
     }
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-        let _ = decode_points(&bytes);
-        let _ = decode_points(&[b"QVPT\x01\0\0\0".as_slice(), &bytes].concat());
+        let _ = decode_points(&bytes, read_head);
+        let _ = decode_points(&[b"QVPT\x01\0\0\0".as_slice(), &bytes].concat(), read_head);
     }
 }
 
@@ -117,7 +117,7 @@ fn a_length_is_not_believed_before_the_bytes_are_there() {
     for counts in [[u32::MAX, 0], [u32::MAX, u32::MAX], [1, u32::MAX], [0, u32::MAX]] {
         body[12..16].copy_from_slice(&counts[0].to_le_bytes());
         body[16..20].copy_from_slice(&counts[1].to_le_bytes());
-        let decoded = decode_points(&body);
+        let decoded = decode_points(&body, read_head);
         assert_eq!(decoded.is_ok(), counts[0] == 0, "{counts:?}: {decoded:?}");
     }
 }

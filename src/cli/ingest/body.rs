@@ -32,7 +32,7 @@ fn compact(head: &PointsHead, points: &[(u64, PointInput)]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{PointId, decode_points};
+    use crate::api::{PointId, decode_points, read_head};
 
     fn head() -> PointsHead {
         PointsHead { collection: "docs".into(), using: None, consistency: None, request_id: None, timeout_ms: Some(7) }
@@ -47,7 +47,7 @@ mod tests {
         let body =
             of(head(), &[point(r#"{"id":1,"vector":[1,2],"payload":{"a":"ä"}}"#), point(r#"{"id":2,"vector":[3,4]}"#)]);
         assert_eq!(body.content_type, POINTS_CONTENT_TYPE);
-        let (found, points) = decode_points(&body.bytes).unwrap();
+        let (found, points) = decode_points(&body.bytes, read_head).unwrap();
         assert_eq!(found, head());
         assert_eq!((points[0].id, points[0].vector.as_slice()), (PointId::Num(1), &[1.0, 2.0][..]));
         assert_eq!((points[0].payload, points[1].payload), (r#"{"a":"ä"}"#, ""));

@@ -53,7 +53,7 @@ pub(crate) struct IngestArgs {
     #[arg(long, value_name = "N", requires = "create")]
     size: Option<usize>,
     /// Distance, for --create: cosine, dot, euclid or manhattan [default: cosine].
-    #[arg(long, value_name = "NAME", requires = "create", value_parser = distance)]
+    #[arg(long, value_name = "NAME", requires = "create")]
     distance: Option<Distance>,
     /// Points in one request.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -90,10 +90,6 @@ Examples:
   zcat docs.ndjson.gz | quiver ingest - --collection docs --rejects rejects.ndjson
 
 The same command run again after a failure or Ctrl-C goes on where it stopped. Exit code 1: some rows were rejected.";
-
-fn distance(word: &str) -> Result<Distance, String> {
-    serde_json::from_value(word.into()).map_err(|_| "say cosine, dot, euclid or manhattan".into())
-}
 
 /// Runs the verb.
 pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<Exit> {

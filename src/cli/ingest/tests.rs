@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::{
     BinaryPoint, Committed, ErrorBody, ErrorStatus, POINTS_CONTENT_TYPE, PointId, PointInput, PointsHead, Upsert,
-    Upserted, VectorValue, decode_points,
+    Upserted, VectorValue, decode_points, read_head,
 };
 use crate::gateway::body::answer;
 use axum::body::Bytes;
@@ -32,7 +32,7 @@ fn understood(headers: &HeaderMap, body: &[u8]) -> Upsert {
     if headers["content-type"] != POINTS_CONTENT_TYPE {
         return serde_json::from_slice(body).unwrap();
     }
-    let (head, points) = decode_points(body).unwrap();
+    let (head, points) = decode_points(body, read_head).unwrap();
     let PointsHead { collection, consistency, request_id, timeout_ms, .. } = head;
     let point = |point: BinaryPoint<'_>| PointInput {
         id: point.id,

@@ -5,6 +5,7 @@
 //! and is always read. The meaning follows Qdrant's documentation on filtering: a condition on a field with several values holds
 //! if it holds for any of them, and a field that is absent satisfies no `match` and no `range`.
 
+mod certain;
 mod evaluate;
 #[cfg(test)]
 mod forms;
@@ -15,6 +16,7 @@ mod numbers;
 mod parse;
 mod path;
 mod print;
+pub(in crate::engine) mod project;
 mod range;
 #[cfg(test)]
 pub(super) mod reference;

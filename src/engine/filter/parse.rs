@@ -152,7 +152,7 @@ impl Place {
         let conditions = self.at("conditions").conditions(conditions, count)?;
         match object.get("min_count").and_then(Value::as_u64) {
             Some(least) => Ok(Some(MinShould { conditions, min_count: usize::try_from(least).unwrap_or(usize::MAX) })),
-            None => self.at("min_count").wrong("expected an unsigned number"),
+            None => self.at("min_count").wrong("expected a whole number, 0 or more"),
         }
     }
 
@@ -208,7 +208,8 @@ impl Place {
             return self.wrong("has_id cannot stand inside nested: the elements have no id");
         }
         self.list(value, |place, value| {
-            serde_json::from_value::<PointId>(value.clone()).or_else(|error| place.wrong(error.to_string()))
+            let id = serde_json::from_value::<PointId>(value.clone());
+            id.or_else(|_| place.wrong("expected a point id: a whole number from 0 to 18446744073709551615, or a UUID"))
         })
         .map(Condition::HasId)
     }
@@ -308,7 +309,9 @@ impl Place {
     }
 
     fn count(&self, value: &Value) -> Parsed<Bounds<u64>> {
-        self.bounds(value, |place, value| value.as_u64().map_or_else(|| place.wrong("expected an unsigned number"), Ok))
+        self.bounds(value, |place, value| {
+            value.as_u64().map_or_else(|| place.wrong("expected a whole number, 0 or more"), Ok)
+        })
     }
 
     fn bounds<T>(&self, value: &Value, read: impl Fn(&Self, &Value) -> Parsed<T>) -> Parsed<Bounds<T>> {

@@ -16,8 +16,9 @@ pub struct Path {
     parts: Vec<Part>,
 }
 
+/// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
+pub(super) enum Part {
     Key(String),
     Index(usize),
     Every,
@@ -77,6 +78,11 @@ impl Path {
     pub(in crate::engine) fn in_each(&self, inner: &Self) -> Self {
         let parts = self.parts.iter().cloned().chain([Part::Every]).chain(inner.parts.iter().cloned());
         Self { text: format!("{}[].{}", self.text, inner.text), parts: parts.collect() }
+    }
+
+    /// Its steps.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// The key of the payload object that the path starts with.

@@ -4,12 +4,16 @@
 //! can take what the other refuses. The walk gives no key a meaning of its own, whatever features `serde_json` is built
 //! with. It is total: a text that is no payload is an error, wherever it comes from.
 
+mod select;
+
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Number, Value};
+
+pub(super) use select::select_payload;
 
 /// The JSON object that travels with a point, as its text: it is printed once, where it comes in, and parsed where
 /// somebody looks into it. As a tree it would be built and taken apart in each replica, for nothing.

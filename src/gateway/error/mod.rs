@@ -47,6 +47,8 @@ pub enum ApiError {
         column: usize,
         /// What is wrong.
         reason: String,
+        /// Whether that is a member which the request does not have.
+        unknown: bool,
     },
     /// The body ended, or time ran out, before it was whole.
     #[error("the body did not arrive whole: {reason}")]
@@ -266,7 +268,7 @@ impl From<BadToken> for ApiError {
 
 impl From<PathRejection> for ApiError {
     fn from(rejection: PathRejection) -> Self {
-        Self::invalid("path", rejection.body_text())
+        Self::invalid("path", super::plain::path(&rejection))
     }
 }
 

@@ -32,9 +32,7 @@ const INTERNAL: &str = "Service internal error";
 pub(super) fn row(error: &ApiError) -> Row {
     match error {
         ApiError::Malformed { .. } => input(StatusCode::BAD_REQUEST, "malformed_json", WRONG_INPUT),
-        ApiError::Misfit { reason, .. } if reason.starts_with("unknown field") => {
-            input(StatusCode::BAD_REQUEST, "unknown_field", WRONG_INPUT)
-        }
+        ApiError::Misfit { unknown: true, .. } => input(StatusCode::BAD_REQUEST, "unknown_field", WRONG_INPUT),
         ApiError::Misfit { .. } => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
         ApiError::BodyCut { .. } => retry(StatusCode::REQUEST_TIMEOUT, "body_incomplete", TIMEOUT),
         ApiError::BodyTooLarge { .. } => input(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", WRONG_INPUT),

@@ -35,14 +35,21 @@ fn every_error_has_its_golden_body() {
 fn inputs() -> Vec<ApiError> {
     let text = str::to_owned;
     vec![
-        ApiError::Malformed { path: text("vectors[2].vector"), line: 1, column: 9, reason: text("expected value") },
+        ApiError::Malformed { path: text("vectors[2].vector"), line: 1, column: 9, reason: text("a value is wanted") },
         ApiError::Misfit {
             path: text("vectors[2].colour"),
             line: 1,
             column: 9,
-            reason: text("unknown field `colour`, expected one of `id`"),
+            reason: text("unknown field `colour`; known here are `id`"),
+            unknown: true,
         },
-        ApiError::Misfit { path: String::new(), line: 1, column: 9, reason: text("missing field `collection`") },
+        ApiError::Misfit {
+            path: String::new(),
+            line: 1,
+            column: 9,
+            reason: text("missing field `collection`"),
+            unknown: false,
+        },
         ApiError::BodyCut { reason: text("connection closed") },
         ApiError::BodyTooLarge { limit: 33_554_432 },
         ApiError::MediaType { header: "Content-Type", found: text("text/plain"), expected: "application/json" },

@@ -28,10 +28,10 @@ async fn bad_points_are_named_by_position_and_field() {
         (r#"{"id":1,"vector":[1,0,0]}"#, "id", "twice"),
         (r#"{"id":"zz","vector":[1,0,0]}"#, "vectors[1].id", "UUID"),
         (r#"{"id":-1,"vector":[1,0,0]}"#, "vectors[1].id", "-1"),
-        (r#"{"id":2,"vector":[1,0,"x"]}"#, "vectors[1].vector", "string"),
-        (r#"{"id":2,"vector":[1,0,null]}"#, "vectors[1].vector", "null"),
+        (r#"{"id":2,"vector":[1,0,"x"]}"#, "vectors[1].vector[2]", "the text \"x\""),
+        (r#"{"id":2,"vector":[1,0,null]}"#, "vectors[1].vector[2]", "null"),
         (r#"{"id":2}"#, "vectors[1]", "missing field `vector`"),
-        (r#"{"id":2,"vector":[1,0,0],"payload":[]}"#, "vectors[1].payload", "map"),
+        (r#"{"id":2,"vector":[1,0,0],"payload":[]}"#, "vectors[1].payload", "an object is wanted"),
         (r#"{"id":2,"vector":[1,0,0],"if_version":-1}"#, "vectors[1].if_version", "-1"),
     ];
     for (point, field, word) in cases {
@@ -69,7 +69,8 @@ async fn malformed_json_is_located() {
 #[tokio::test]
 async fn deep_json_is_refused() {
     let deep = format!(r#"{{"id":2,"vector":[1,0,0],"payload":{{"a":{}1{}}}}}"#, "[".repeat(200), "]".repeat(200));
-    bad_write(&batch(&deep), 400, "malformed_json").await;
+    let refused = bad_write(&batch(&deep), 400, "invalid_input").await;
+    assert!(refused.error().contains("127 deep") && refused.error().len() < 300, "{}", refused.error());
     let deep = format!(r#"{{"id":2,"vector":[1,0,0],"payload":{{"a":{}1{}}}}}"#, "[".repeat(80), "]".repeat(80));
     bad_write(&batch(&deep), 400, "invalid_input").await;
 }
@@ -150,6 +151,17 @@ async fn bad_deletions_are_refused() {
     ] {
         call(&router, "DELETE", "/vectors", body).await.refused(400, "invalid_input");
     }
+    post(&router, "/vectors", json!({"collection": "docs", "vectors": [{"id": 1, "vector": [1, 0, 0]}]})).await.ok();
+    for everything in [json!({}), json!({"should": [], "must": null}), json!({"must": [{}]})] {
+        let body = json!({"collection": "docs", "filter": everything});
+        let refused = call(&router, "DELETE", "/vectors", &body.to_string()).await.refused(400, "invalid_input");
+        assert!(refused.error().contains("\"all\": true"), "{}", refused.error());
+    }
+    let meant = r#"{"collection":"docs","filter":{},"all":true}"#;
+    assert_eq!(call(&router, "DELETE", "/vectors", meant).await.ok().body["deleted"], 1);
+    call(&router, "DELETE", "/vectors", r#"{"collection":"docs","ids":[1],"all":true}"#)
+        .await
+        .refused(400, "invalid_input");
     let refused = call(&router, "DELETE", "/vectors", r#"{"collection":"docs","ids":[1,"x"]}"#)
         .await
         .refused(400, "invalid_input");

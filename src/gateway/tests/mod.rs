@@ -10,8 +10,11 @@ mod old_map;
 mod overview;
 mod pages;
 mod payload_indexes;
+mod plain_words;
 mod points;
 mod props;
+mod reference;
+mod spellings;
 
 use axum::Router;
 use axum::body::Body;

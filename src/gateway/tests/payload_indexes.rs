@@ -41,7 +41,16 @@ async fn an_index_is_made_shown_and_dropped() {
     let schema = get(&router, "/collections/docs").await.ok().body["result"]["payload_schema"].clone();
     assert_eq!(schema, json!({"year": {"data_type": "integer", "points": 1}}));
     assert_eq!(post(&router, "/quiver/v1/count", count).await.ok().body["count"], 1);
-    call(&router, "DELETE", "/collections/docs/index/lang?wait=true", "").await.ok();
+    assert_eq!(
+        (&dropped.body["result"]["existed"], dropped.body["result"]["warnings"].as_array()),
+        (&json!(true), None)
+    );
+    let again = call(&router, "DELETE", "/collections/docs/index/lang?wait=true", "").await.ok();
+    assert_eq!(again.body["result"]["existed"], false);
+    assert!(again.body["result"]["warnings"][0].as_str().unwrap().contains("no index on `lang`"));
+    let useless = json!({"field_name": "lang", "field_schema": "Datetime"});
+    let made = index(&router, "?wait=true", useless).await.ok();
+    assert!(made.body["result"]["warnings"][0].as_str().unwrap().contains("no point of 3 is known"), "{}", made.body);
 }
 
 #[tokio::test]
@@ -50,6 +59,13 @@ async fn named_vectors_are_shown_by_name() {
     post(&router, "/collections", json!({"name": "named", "vectors": {"a": {"size": 2, "distance": "Dot"}}})).await;
     let shown = get(&router, "/collections/named").await.ok();
     assert_eq!(shown.body["result"]["config"]["params"]["vectors"], json!({"a": {"size": 2, "distance": "Dot"}}));
+    let index = json!({"type": "hnsw", "m": 16, "ef_construct": 100});
+    let whole = json!({"a": {"size": 2, "distance": "dot", "index": index, "quantization": "int8"}});
+    assert_eq!(shown.body["result"]["config"]["vectors"], whole);
+    let one = json!({"name": "one", "vectors": {"size": 2, "distance": "Dot", "quantization": null}});
+    assert_eq!(post(&router, "/collections", one).await.status, StatusCode::CREATED);
+    let shown = get(&router, "/collections/one").await.ok();
+    assert_eq!(shown.body["result"]["config"]["vectors"][""]["quantization"], json!(null));
     assert_eq!(shown.body["result"]["payload_schema"], json!({}));
     get(&router, "/collections/nothing").await.refused(404, "collection_not_found");
 }

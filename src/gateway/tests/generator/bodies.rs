@@ -95,6 +95,7 @@ pub(super) fn request(step: &Step, version: impl Fn(&Point) -> Option<u64>, requ
         Act::DeleteFilter(filter) => {
             members.extend(named);
             members.push(("filter".to_owned(), filter.json.clone()));
+            members.push(("all".to_owned(), true.into()));
             json("DELETE", "/vectors", Json::Object(members), &mut rng)
         }
         Act::Get(id, payload, vector) => {
@@ -205,7 +206,15 @@ fn picks(payload: &Pick, vector: &Pick) -> impl Iterator<Item = (String, Json)> 
         Pick::Include(names) => Some(object([("include", list(names))])),
         Pick::Exclude(names) => Some(object([("exclude", list(names))])),
     };
-    let payload = json(payload).map(|pick| ("with_payload".to_owned(), pick));
+    // A key of any text is a path in quotes.
+    let quoted = |names: &[String]| names.iter().map(|name| format!("\"{name}\"")).collect();
+    let paths = match payload {
+        Pick::These(names) => Pick::These(quoted(names)),
+        Pick::Include(names) => Pick::Include(quoted(names)),
+        Pick::Exclude(names) => Pick::Exclude(quoted(names)),
+        other => other.clone(),
+    };
+    let payload = json(&paths).map(|pick| ("with_payload".to_owned(), pick));
     payload.into_iter().chain(json(vector).map(|pick| ("with_vector".to_owned(), pick)))
 }
 

@@ -1,0 +1,244 @@
+//! The vectors that a new collection is to have: one without a name, or several by name.
+//!
+//! Qdrant writes both under `vectors`: `{"size": 4, "distance": "Cosine"}` is one, `{"title": {"size": 4, …}}` are several.
+//! Which is meant shows in the values: settings of one are numbers and words, settings of a named vector are an object.
+
+use super::reading::{null_is_absent, said, words};
+use super::{Index, IndexKind, Quantization};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Error, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How two vectors are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Distance {
+    /// Cosine similarity: bigger is nearer.
+    #[default]
+    Cosine,
+    /// Inner product: bigger is nearer.
+    Dot,
+    /// Euclidean distance: smaller is nearer.
+    Euclid,
+    /// Sum of absolute differences: smaller is nearer.
+    Manhattan,
+}
+
+words!(Distance, "distance", [
+    "cosine" => Cosine, "dot" => Dot, "euclid" => Euclid, "euclidean" => Euclid, "l2" => Euclid, "manhattan" => Manhattan,
+]);
+
+/// Size and distance of one (named) vector of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VectorParams {
+    /// Components.
+    pub size: usize,
+    /// How vectors are compared.
+    #[serde(default, deserialize_with = "null_is_absent")]
+    pub distance: Distance,
+    /// How they are indexed; absent means as the collection says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Index>,
+    /// The codes beside them: `null` for none; absent means as the collection says.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
+    pub quantization: Option<Option<Quantization>>,
+}
+
+/// The member `vectors` of a new collection.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Vectors {
+    /// One vector without a name.
+    One(VectorParams),
+    /// Vectors by name.
+    Named(BTreeMap<String, VectorParams>),
+}
+
+impl<'de> Deserialize<'de> for Vectors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(VectorsVisitor)
+    }
+}
+
+struct VectorsVisitor;
+
+/// The members of one vector without a name.
+const SETTINGS: &[&str] = &["size", "distance", "index", "quantization"];
+
+impl<'de> Visitor<'de> for VectorsVisitor {
+    type Value = Vectors;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object of vectors by name, or with the `size` and `distance` of one vector,")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vectors, A::Error> {
+        let (mut named, mut one, mut is_one) = (BTreeMap::new(), Settings::default(), false);
+        while let Some(name) = map.next_key::<String>()? {
+            if one.size.is_some() && !SETTINGS.contains(&name.as_str()) {
+                return Err(A::Error::unknown_field(&name, SETTINGS));
+            }
+            match map.next_value_seed(Member(&name))? {
+                Part::Named(params) => {
+                    named.insert(name, params);
+                    continue;
+                }
+                Part::Size(size) => one.size = size,
+                Part::Distance(distance) => one.distance = distance,
+                Part::Index(index) => one.index = index,
+                Part::Quantization(codes) => one.quantization = Some(codes),
+            }
+            is_one = true;
+        }
+        if is_one && !named.is_empty() {
+            let reason =
+                "settings of one vector and vectors by name stand side by side: give each name its own settings";
+            return Err(A::Error::custom(reason));
+        }
+        if !is_one {
+            return Ok(Vectors::Named(named));
+        }
+        let Settings { size, distance, index, quantization, .. } = one;
+        let size = size.ok_or_else(|| A::Error::missing_field("size"))?;
+        Ok(Vectors::One(VectorParams { size, distance: distance.unwrap_or_default(), index, quantization }))
+    }
+}
+
+/// What one member of `vectors` says.
+enum Part {
+    Named(VectorParams),
+    Size(Option<usize>),
+    Distance(Option<Distance>),
+    Index(Option<Index>),
+    Quantization(Option<Quantization>),
+}
+
+/// Reads the member of this name.
+struct Member<'n>(&'n str);
+
+impl<'de> DeserializeSeed<'de> for Member<'_> {
+    type Value = Part;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Part, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Part;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self.0 {
+            "size" => "a whole number",
+            "distance" => "a distance",
+            "quantization" => "`int8`, `binary` or null",
+            _ => "an object with `size` and `distance`",
+        })
+    }
+
+    fn visit_u64<E: Error>(self, size: u64) -> Result<Part, E> {
+        let size = usize::try_from(size).ok().filter(|_| self.0 == "size");
+        size.map(|size| Part::Size(Some(size))).ok_or_else(|| E::invalid_type(Unexpected::Other("a number"), &self))
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Part, E> {
+        let kind = |kind: IndexKind| Part::Index(Some(Index { kind, ..Index::default() }));
+        let part = match self.0 {
+            "distance" => word.parse().map(|distance| Part::Distance(Some(distance))),
+            "index" => word.parse().map(kind),
+            "quantization" => word.parse().map(|codes| Part::Quantization(Some(codes))),
+            _ => return Err(E::invalid_type(Unexpected::Str(word), &self)),
+        };
+        part.map_err(E::custom)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Part, E> {
+        match self.0 {
+            "size" => Ok(Part::Size(None)),
+            "distance" => Ok(Part::Distance(None)),
+            "index" => Ok(Part::Index(None)),
+            "quantization" => Ok(Part::Quantization(None)),
+            _ => Err(E::invalid_type(Unexpected::Unit, &self)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Part, A::Error> {
+        let map = MapAccessDeserializer::new(map);
+        if self.0 != "index" {
+            return VectorParams::deserialize(map).map(Part::Named);
+        }
+        // Settings of the index, or of a vector of that name.
+        let Settings { size, distance, index, quantization, kind, m, ef_construct } = Settings::deserialize(map)?;
+        let of_vector = size.is_some() || distance.is_some() || index.is_some() || quantization.is_some();
+        let of_index = kind.is_some() || m.is_some() || ef_construct.is_some();
+        match size {
+            _ if of_vector && of_index => {
+                Err(A::Error::custom("settings of a vector and of an index stand side by side"))
+            }
+            Some(size) => {
+                Ok(Part::Named(VectorParams { size, distance: distance.unwrap_or_default(), index, quantization }))
+            }
+            None if of_vector => Err(A::Error::missing_field("size")),
+            None => Ok(Part::Index(Some(Index { kind: kind.unwrap_or_default(), m, ef_construct }))),
+        }
+    }
+}
+
+/// Whatever stands in settings of a vector or of an index.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    size: Option<usize>,
+    distance: Option<Distance>,
+    index: Option<Index>,
+    #[serde(deserialize_with = "said")]
+    quantization: Option<Option<Quantization>>,
+    #[serde(rename = "type")]
+    kind: Option<IndexKind>,
+    m: Option<usize>,
+    ef_construct: Option<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vectors, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_vector_and_several_are_told_apart_by_their_values() {
+        let one = VectorParams { size: 4, distance: Distance::Euclid, index: None, quantization: None };
+        for text in [r#"{"size":4,"distance":"L2"}"#, r#"{"distance":"Euclid","size":4}"#] {
+            assert_eq!(read(text), Ok(Vectors::One(one)), "{text}");
+        }
+        let index = Index { m: Some(8), ..Index::default() };
+        let whole = r#"{"index":{"type":"HNSW","m":8},"quantization":null,"size":4,"distance":null}"#;
+        let expected = VectorParams { distance: Distance::Cosine, index: Some(index), quantization: Some(None), ..one };
+        assert_eq!(read(whole), Ok(Vectors::One(expected)));
+        for name in ["size", "distance", "index", "quantization", "title"] {
+            let text = format!(r#"{{"{name}":{{"size":4,"distance":"euclid"}}}}"#);
+            assert_eq!(read(&text), Ok(Vectors::Named(BTreeMap::from([(name.to_owned(), one)]))), "{text}");
+        }
+        assert_eq!(read("{}"), Ok(Vectors::Named(BTreeMap::new())));
+    }
+
+    #[test]
+    fn what_is_neither_is_refused_in_plain_words() {
+        for (text, word) in [
+            (r#"{"title":{"size":4},"size":4}"#, "side by side"),
+            (r#"{"size":4,"title":{"size":4}}"#, "unknown field `title`"),
+            (r#"{"size":4,"hnsw_config":{"m":8}}"#, "unknown field `hnsw_config`"),
+            (r#"{"distance":"dot"}"#, "`size`"),
+            (r#"{"size":4,"distance":"hamming"}"#, "`euclidean`"),
+            (r#"{"title":4}"#, "an object with `size`"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What stands in arrays and objects, read with a note of where that is: each error on its way out is told its step.
+
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+
+use super::reader::{Context, Reader};
+use super::wrong::{Wrong, short};
+
+/// The items of an array.
+pub(super) struct Items<'c, A> {
+    inner: A,
+    context: &'c Context,
+    next: usize,
+}
+
+impl<'c, A> Items<'c, A> {
+    pub(super) fn new(inner: A, context: &'c Context) -> Self {
+        Self { inner, context, next: 0 }
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
+    type Error = Wrong;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
+        let read = self.inner.next_element_seed(Reader::new(seed, self.context));
+        let read = read.map_err(|error| self.context.met(&error).inside(format!("[{}]", self.next)));
+        self.next += 1;
+        read
+    }
+}
+
+/// The members of an object.
+pub(super) struct Members<'c, A> {
+    inner: A,
+    context: &'c Context,
+    /// The member that was begun last.
+    name: String,
+}
+
+impl<'c, A> Members<'c, A> {
+    pub(super) fn new(inner: A, context: &'c Context) -> Self {
+        Self { inner, context, name: String::new() }
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
+    type Error = Wrong;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
+        self.name.clear();
+        let seed = Named { seed: Reader::new(seed, self.context), name: &mut self.name };
+        let read = self.inner.next_key_seed(seed);
+        read.map_err(|error| {
+            let wrong = self.context.met(&error);
+            if self.name.is_empty() { wrong } else { wrong.inside(short(&self.name)) }
+        })
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Wrong> {
+        let read = self.inner.next_value_seed(Reader::new(seed, self.context));
+        read.map_err(|error| self.context.met(&error).inside(short(&self.name)))
+    }
+}
+
+/// A member's name, noted on its way to whoever reads it.
+struct Named<'n, S> {
+    seed: S,
+    name: &'n mut String,
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Named<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        struct Note<'n>(&'n mut String);
+        impl Visitor<'_> for Note<'_> {
+            type Value = ();
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a member's name")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<(), E> {
+                self.0.push_str(name);
+                Ok(())
+            }
+        }
+        deserializer.deserialize_str(Note(self.name))?;
+        let name: StrDeserializer<'_, D::Error> = self.name.as_str().into_deserializer();
+        self.seed.deserialize(name)
+    }
+}
