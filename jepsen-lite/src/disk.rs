@@ -21,6 +21,9 @@ use std::time::Duration;
 const EXT4_IOC_SHUTDOWN: libc::c_ulong = 0x8004_587d;
 /// `EXT4_GOING_FLAGS_NOLOGFLUSH`: the journal is not flushed either.
 const NO_LOG_FLUSH: u32 = 2;
+/// `FIFREEZE` and `FITHAW`, `_IOWR('X', 119 and 120, int)` of the kernel's `include/uapi/linux/fs.h`.
+const FIFREEZE: libc::c_ulong = 0xc004_5877;
+const FITHAW: libc::c_ulong = 0xc004_5878;
 /// What fills a disk up.
 const BALLAST: &str = "ballast";
 const PREFIX: &str = "quiver-disk-";
@@ -46,6 +49,7 @@ pub struct LoopDisk {
     image: PathBuf,
     mount: PathBuf,
     mounted: bool,
+    frozen: bool,
 }
 
 impl LoopDisk {
@@ -56,7 +60,12 @@ impl LoopDisk {
         sweep_abandoned();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let stem = std::env::temp_dir().join(format!("{PREFIX}{}-{number}", std::process::id()));
-        let mut disk = Self { image: stem.with_extension("img"), mount: stem.with_extension("mnt"), mounted: false };
+        let mut disk = Self {
+            image: stem.with_extension("img"),
+            mount: stem.with_extension("mnt"),
+            mounted: false,
+            frozen: false,
+        };
         File::create(&disk.image)?.set_len(mib << 20)?;
         std::fs::create_dir_all(&disk.mount)?;
         tool(Command::new("mkfs.ext4").args(["-q", "-F", "-E", "nodiscard"]).arg(&disk.image))?;
@@ -82,6 +91,27 @@ impl LoopDisk {
     pub fn restore_power(&mut self) -> io::Result<()> {
         self.unmount(40)?;
         self.mount_image()
+    }
+
+    /// The disk hangs: who writes or syncs waits until [`LoopDisk::thaw`], and gets no error.
+    pub fn freeze(&mut self) -> io::Result<()> {
+        self.control(FIFREEZE)?;
+        self.frozen = true;
+        Ok(())
+    }
+
+    /// The disk answers again.
+    pub fn thaw(&mut self) -> io::Result<()> {
+        self.control(FITHAW)?;
+        self.frozen = false;
+        Ok(())
+    }
+
+    fn control(&self, request: libc::c_ulong) -> io::Result<()> {
+        let root = File::open(&self.mount)?;
+        // SAFETY: the request takes no argument that it would follow.
+        let result = unsafe { libc::ioctl(root.as_raw_fd(), request as _, 0) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Takes all the room there is left, until [`LoopDisk::free`].
@@ -127,6 +157,9 @@ impl LoopDisk {
 
 impl Drop for LoopDisk {
     fn drop(&mut self) {
+        if self.frozen {
+            let _ = self.thaw();
+        }
         if self.mounted && self.unmount(20).is_err() {
             // Lazily: the loop device goes when the last user does.
             let _ = tool(Command::new("umount").arg("-l").arg(&self.mount));
@@ -208,6 +241,13 @@ mod tests {
         assert_eq!(full.raw_os_error(), Some(libc::ENOSPC));
         disk.free().unwrap();
         std::fs::write(disk.path().join("more"), [1; 64 << 10]).unwrap();
+        disk.freeze().unwrap();
+        let file = disk.path().join("late");
+        let late = std::thread::spawn(move || std::fs::write(file, b"x"));
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!late.is_finished(), "a disk that hangs answers nobody");
+        disk.thaw().unwrap();
+        late.join().unwrap().unwrap();
         let (image, mount) = (disk.image.clone(), disk.mount.clone());
         drop(disk);
         assert!(!image.exists() && !mount.exists());

@@ -223,6 +223,7 @@ impl Host {
             settings: self.0.settings.clone(),
             contact: Default::default(),
             heard_leader: Default::default(),
+            sleep: Default::default(),
             longest: self.0.longest.clone(),
             confirmations: Default::default(),
             incoming: Default::default(),

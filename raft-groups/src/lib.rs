@@ -10,6 +10,7 @@ pub mod events;
 mod fatal;
 mod format;
 mod group;
+mod hand_over;
 mod host;
 mod identity;
 mod ids;
@@ -33,6 +34,7 @@ pub mod sim;
 mod simulation;
 mod status;
 pub mod storage;
+mod suspend;
 #[cfg(test)]
 mod testing;
 mod types;

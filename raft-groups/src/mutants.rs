@@ -58,6 +58,8 @@ pub enum Mutant {
     TakesLateCopies,
     /// A shard makes a collection again that it has dropped.
     ForgetsDrops,
+    /// A leader whose machine has slept counts on what it heard before.
+    SleepsOnLease,
     /// A leader waits for the answer to a heartbeat no longer than until the next.
     HurriesFollowers,
     /// A node does not mind that its disk does not answer.
@@ -189,6 +191,7 @@ mod planted {
             ("forget-early", Mutant::ForgetsEarly),
             ("take-late-copies", Mutant::TakesLateCopies),
             ("forget-drops", Mutant::ForgetsDrops),
+            ("sleep-on-lease", Mutant::SleepsOnLease),
             ("hurry-followers", Mutant::HurriesFollowers),
             ("hang-unseen", Mutant::HangsUnseen),
             ("free-names-early", Mutant::FreesNamesEarly),

@@ -90,6 +90,10 @@ impl<M: Machine> Replica<M> {
         if is_planted(Mutant::LeaseUnchecked) {
             return self.believed_index();
         }
+        if !self.was_heard_awake() {
+            let reason = "this machine has slept, and no majority has answered since".to_owned();
+            return Err(ReadError::NoQuorum { reason });
+        }
         let lease = self.settings.lease();
         self.leader_index(LinearizerOption::new(Some(lease), false).with_wait_timeout(Duration::ZERO)).await
     }

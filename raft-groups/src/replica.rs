@@ -22,6 +22,7 @@ use crate::read::Confirmations;
 use crate::storage::log::GroupLog;
 use crate::storage::machine::{Applied, Applier};
 use crate::storage::state::GroupState;
+use crate::suspend::Sleep;
 use crate::types::{Types, index_of};
 use crate::watch;
 use crate::{GroupStatus, Machine, NodeId, RaftSettings, ReadError, ReadPoint, Role};
@@ -45,6 +46,8 @@ pub struct Replica<M: Machine> {
     pub contact: Mutex<Contact>,
     /// When a leader was last heard, whatever it said: until a promise's length later this replica votes for nobody else.
     pub heard_leader: Mutex<Option<tokio::time::Instant>>,
+    /// Whether the machine has slept since its leader heard a majority.
+    pub sleep: Sleep,
     /// What the whole node has promised at most.
     pub longest: Arc<LongestPromise>,
     pub confirmations: Confirmations,
@@ -104,6 +107,15 @@ impl<M: Machine> Replica<M> {
         }
         let heard = || self.heard_leader.lock().is_some_and(|heard| heard.elapsed() < promise);
         metrics.vote.committed && (self.peers.promise.binds() || heard())
+    }
+
+    /// On the leader: whether a majority has answered since the machine last slept, if it did.
+    pub fn was_heard_awake(&self) -> bool {
+        let Some(woke) = self.sleep.woke().filter(|_| !is_planted(Mutant::SleepsOnLease)) else { return true };
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let alone = metrics.membership_config.voter_ids().count() == 1;
+        alone || metrics.last_quorum_acked.as_ref().is_some_and(|acked| acked.elapsed() < woke.elapsed())
     }
 
     /// On the leader: for how long its lease still holds.
@@ -173,7 +185,7 @@ impl<M: Machine> Replica<M> {
         let matched = metrics.replication.iter().flatten();
         GroupStatus {
             group: self.peers.group,
-            role: if stopped.is_some() || !self.has_followers(&metrics) { Role::Follower } else { role(metrics.state) },
+            role: if stopped.is_some() { Role::Follower } else { role(metrics.state) },
             term: metrics.current_term,
             leader: metrics.current_leader.filter(|_| self.has_contact(&metrics)),
             last_log: metrics.last_log_index.unwrap_or(0),

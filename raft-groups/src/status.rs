@@ -53,7 +53,7 @@ pub struct ReadPoint {
 pub struct GroupStatus {
     /// The group.
     pub group: GroupId,
-    /// This replica's part in it; a leader that no majority has answered of late counts as a follower.
+    /// This replica's part in it, as it believes: a leader that no majority has answered of late is one, and `leader` is none.
     pub role: Role,
     /// The term this replica is in.
     pub term: u64,
@@ -89,4 +89,11 @@ pub struct GroupStatus {
     pub stopped: Option<String>,
     /// Digests of its applied state by log index, the present one among them: equal on all replicas at equal index.
     pub digests: BTreeMap<u64, u64>,
+}
+
+impl GroupStatus {
+    /// Returns `true` if this replica leads its group, and a majority has answered it of late.
+    pub fn leads(&self) -> bool {
+        self.role == Role::Leader && self.leader.is_some()
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A node that does not answer counts as lost for now; its replicas neither lead nor vote here until it answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use raft_groups::{GroupId, GroupStatus, NodeId};
 
@@ -174,11 +174,16 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
             let code = if replica.damaged { "replica_damaged" } else { "replica_closed" };
             issues.push(issue(code, "warning", message, "follow the way out that the message names"));
         }
+        // A disk takes all replicas of its node along, and one reason is said once.
+        let mut stopped: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for status in report.replicas.iter().map(|replica| &replica.status).chain(&report.meta) {
             if let Some(reason) = &status.stopped {
-                let message = format!("{node}'s replica of {} has stopped: {reason}", group_name(status.group));
-                issues.push(issue("replica_stopped", "warning", message, "restart the node; its log says more"));
+                stopped.entry(reason).or_default().push(group_name(status.group));
             }
+        }
+        for (reason, groups) in stopped {
+            let message = format!("{node} takes no part in {}: {reason}", groups.join(", "));
+            issues.push(issue("replica_stopped", "warning", message, "follow the way out that the message names"));
         }
     }
     issues.extend(overview.differing().iter().map(|(group, odd)| difference(overview, *group, odd)));

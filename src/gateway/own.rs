@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use raft_groups::GroupStatus;
+use raft_groups::{GroupStatus, Role};
 
 use super::body::answer;
 use super::meter::Summary;
@@ -66,7 +66,8 @@ fn row(map: &ClusterMap, replica: &ReplicaReport) -> ShardRow {
     ShardRow {
         shard: replica.shard.0,
         group: status.group.0,
-        role: status.role.into(),
+        // Who leads without a majority looks for one.
+        role: if status.role == Role::Leader && !status.leads() { Role::Candidate } else { status.role }.into(),
         term: status.term,
         leader: status.leader.map(|node| map.name_of(node)),
         last_log: status.last_log,

@@ -85,6 +85,9 @@ impl LocalNode for ServerNode {
         let mut health = self.signs().verdict();
         if let Some(host) = self.host.get() {
             health.checks.insert("life".to_owned(), serde_json::json!(host.identity().life.number));
+            // How long the oldest write has waited for the disk.
+            let waits = host.sync_age().unwrap_or_default().as_millis() as u64;
+            health.checks.insert("sync_waits_ms".to_owned(), serde_json::json!(waits));
         }
         health
     }

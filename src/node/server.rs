@@ -8,6 +8,7 @@ use raft_groups::network::faults::Faults;
 use raft_groups::network::http::HttpTransport;
 use raft_groups::{Disk, Host, NodeId, RaftSettings};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::data_dir::DataDir;
@@ -29,6 +30,9 @@ use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
 use crate::placement::{ClusterMap, NodeName, RaftTimings};
 use crate::routing::{LocalGroups, MapCell, NodeCarrier, PeerDoor, Pool, Router, Service, peer_router};
+
+/// How long other nodes may take to lead what this one leads, once it is to stop.
+const HANDOVER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs a node until SIGTERM or Ctrl-C. Prints one line on stdout once it serves HTTP, which is before it has a
 /// cluster: its health says `starting` until then.
@@ -55,8 +59,15 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
         started = frame.start(&settings, &dir, identity, me, peer_port, peers_stop.clone()) => Some(started?),
     };
     stop.wait().await;
-    let _ = served.await;
-    let Some((host, peers_served, indexers)) = started else { return Ok(()) };
+    let Some((host, peers_served, indexers)) = started else {
+        let _ = served.await;
+        return Ok(());
+    };
+    // While the port still takes requests: what is led elsewhere needs no election.
+    let (left, _) = tokio::join!(host.hand_over_all(Instant::now() + HANDOVER_WITHIN), served);
+    for group in left {
+        tracing::warn!(%group, "nobody else has taken over what is led here; the others will elect a leader");
+    }
     let indexed = tokio::task::spawn_blocking(|| indexers.join());
     host.stop().await;
     let _ = indexed.await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use raft_groups::mutants::{Mutant, is_planted};
-use raft_groups::{GroupId, GroupStatus, NodeId, Role};
+use raft_groups::{GroupId, GroupStatus, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{CollectionId, IndexProgress};
@@ -158,16 +158,16 @@ impl Overview {
         })
     }
 
-    /// The leader of a shard, as the replica with the highest term that calls itself so.
+    /// The leader of a shard, as the replica with the highest term that calls itself so and has a majority behind it.
     pub fn leader(&self, shard: ShardId) -> Option<(NodeId, &ReplicaReport)> {
-        let leaders = self.replicas(shard).filter(|(_, r)| r.status.role == Role::Leader);
+        let leaders = self.replicas(shard).filter(|(_, r)| r.status.leads());
         leaders.max_by_key(|(_, replica)| replica.status.term)
     }
 
     /// The node that leads the meta group, by the same rule.
     pub fn meta_leader(&self) -> Option<NodeId> {
         let statuses = self.reports().filter_map(|r| r.meta.as_ref().map(|meta| (r.node, meta)));
-        let leaders = statuses.filter(|(_, meta)| meta.role == Role::Leader);
+        let leaders = statuses.filter(|(_, meta)| meta.leads());
         leaders.max_by_key(|(_, meta)| meta.term).map(|(node, _)| node)
     }
 

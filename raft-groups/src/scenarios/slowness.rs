@@ -75,7 +75,7 @@ fn a_leader_whose_disk_hangs_does_not_lead_for_ever() {
 }
 
 #[test]
-fn who_has_no_majority_does_not_call_itself_leader_and_nobody_believes_in_it() {
+fn nobody_believes_in_a_leader_without_a_majority_not_even_itself() {
     simulate(async {
         let cluster = start(1, 3, settings()).await;
         let old = write_somewhere(&cluster, &[], 1).await;
@@ -86,11 +86,37 @@ fn who_has_no_majority_does_not_call_itself_leader_and_nobody_believes_in_it() {
         sleep(settings().election_max * 4).await;
         for (id, group) in cluster.groups() {
             let status = group.status();
-            assert!(status.role != Role::Leader && status.leader.is_none(), "node {id}: {status:?}");
+            assert!(status.leader.is_none(), "node {id}: {status:?}");
         }
         cluster.net.heal();
         write_somewhere(&cluster, &[], 2).await;
         sleep(settings().election_max).await;
         assert!(cluster.groups().all(|(_, group)| group.status().leader.is_some()));
     });
+}
+
+/// Whether a leader that nobody hears serves a read right after its machine has slept.
+async fn serves_from_sleep(seed: u64) -> bool {
+    let cluster = start(seed, 3, settings()).await;
+    let leader = write_somewhere(&cluster, &[], 1).await;
+    let group = cluster.group(leader).expect("runs");
+    sleep(settings().election_max).await;
+    group.read(ReadMode::Lease, later()).await.expect("its lease holds");
+    cluster.net.isolate(leader, others(&cluster, leader));
+    // Awake, its lease would hold for a while.
+    group.replica().sleep.wake();
+    let served = group.read(ReadMode::Lease, soon()).await.is_ok();
+    cluster.net.heal();
+    write_somewhere(&cluster, &[], 2).await;
+    sleep(settings().election_max).await;
+    let leader = cluster.groups().find(|(_, group)| group.status().role == Role::Leader).expect("someone leads").1;
+    leader.read(ReadMode::Lease, later()).await.expect("a majority has answered since");
+    served
+}
+
+#[test]
+fn what_was_heard_before_the_machine_slept_is_no_lease() {
+    assert!((0..10).all(|seed| !simulate(serves_from_sleep(seed))));
+    let _planted = plant(Mutant::SleepsOnLease);
+    assert!((0..10).all(|seed| simulate(serves_from_sleep(seed))), "the planted bug is not to be seen");
 }

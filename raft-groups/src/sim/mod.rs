@@ -191,6 +191,11 @@ impl<M: Machine> SimCluster<M> {
         &self.nodes[&id]
     }
 
+    /// A running node.
+    pub fn host(&self, id: NodeId) -> Option<Host> {
+        self.nodes[&id].running.as_ref().map(|running| running.host.clone())
+    }
+
     /// A running node's replica.
     pub fn group(&self, id: NodeId) -> Option<Group<M>> {
         self.nodes[&id].running.as_ref().map(|running| running.group.clone())

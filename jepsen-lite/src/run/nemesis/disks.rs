@@ -57,7 +57,7 @@ impl Nemesis<'_> {
     }
 
     /// Waits until a node has met the fault of its disk, and says so or has ended.
-    async fn notices(&mut self, victim: usize) -> Result<()> {
+    pub(super) async fn notices(&mut self, victim: usize) -> Result<()> {
         let client = self.client(victim).with_deadline(Duration::from_secs(2));
         let start = Instant::now();
         while start.elapsed() < NOTICES_WITHIN {

@@ -25,6 +25,8 @@ pub enum Fault {
     NetnsOneWay,
     /// What one node sends arrives late, and what is sent to it.
     Delay,
+    /// All messages between all nodes are late, by less than an election takes.
+    FarApart,
     /// Callers of one node wait, with jitter, or get its bytes drop by drop, or its answers break off.
     SlowPeers,
     /// Clients of one node wait, with jitter, or get its bytes drop by drop.
@@ -43,10 +45,16 @@ pub enum Fault {
     DiskFull,
     /// One node's disk answers every access with an error, and then does not.
     DiskError,
+    /// One node's disk answers nothing, and then goes on.
+    DiskHang,
     /// One node's log is cut short, or a bit of it flips, while the node is down.
     Damage,
     /// One node's disk is lost with all that was on it, and a new node takes the place of the lost one.
     Replace,
+    /// Clients of one node open more connections than it can have, and say nothing.
+    Sockets,
+    /// One node comes back with an older copy of its directory, and then with the right one.
+    RolledBack,
     /// A node joins, and another leaves.
     Churn,
     /// One node is away for so long that the others have purged what it lacks.
@@ -94,6 +102,10 @@ impl Fault {
             Self::PowerLossAll => "power-loss-all",
             Self::DiskFull => "disk-full",
             Self::DiskError => "disk-error",
+            Self::DiskHang => "disk-hang",
+            Self::FarApart => "far-apart",
+            Self::Sockets => "sockets",
+            Self::RolledBack => "rolled-back",
             Self::Damage => "damage",
             Self::Replace => "replace",
             Self::Churn => "churn",
@@ -104,7 +116,7 @@ impl Fault {
     /// What it takes.
     pub fn need(self) -> Need {
         match self {
-            Self::PowerLoss | Self::PowerLossAll | Self::DiskFull | Self::DiskError => Need::Disks,
+            Self::PowerLoss | Self::PowerLossAll | Self::DiskFull | Self::DiskError | Self::DiskHang => Need::Disks,
             Self::ClockJump | Self::ClockRate => Need::Clocks,
             Self::NetnsPartition | Self::NetnsOneWay => Need::Namespaces,
             Self::SlowPeers => Need::PeerProxies,

@@ -110,7 +110,7 @@ impl Nemesis<'_> {
         members.iter().enumerate().map(|(place, index)| (*index, json!({"cut": far(place)}))).collect()
     }
 
-    async fn fault_links(&self, faults: &[(usize, Value)], hold: Duration) -> Result<()> {
+    pub(super) async fn fault_links(&self, faults: &[(usize, Value)], hold: Duration) -> Result<()> {
         for (node, faults) in faults {
             let set = self.client(*node).fault_links(faults).await;
             ensure!(set.success(), "setting {faults} at {}: {}", self.name(*node), set.problem);

@@ -7,6 +7,7 @@
 mod damage;
 mod disks;
 mod fault;
+mod hangs;
 mod links;
 mod members;
 
@@ -79,6 +80,10 @@ impl Nemesis<'_> {
             Fault::PowerLossAll => self.cut_power(&self.rig.members.clone(), hold / 4).await,
             Fault::DiskFull => self.fill_disk(victim, hold).await,
             Fault::DiskError => self.fail_disk(victim, hold).await,
+            Fault::DiskHang => self.hang_disk(victim, hold).await,
+            Fault::FarApart => self.far_apart(hold).await,
+            Fault::Sockets => self.crowd(victim, hold).await,
+            Fault::RolledBack => self.roll_back(victim, hold).await,
             Fault::Damage => self.damage(victim).await,
             Fault::Replace => self.replace(victim, hold).await,
             Fault::Churn => self.churn(hold).await,
