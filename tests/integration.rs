@@ -14,6 +14,8 @@ mod admin;
 mod bad_input;
 #[path = "integration/cli.rs"]
 mod cli;
+#[path = "integration/cli_data.rs"]
+mod cli_data;
 #[path = "integration/damage.rs"]
 mod damage;
 #[path = "integration/demo.rs"]

@@ -21,8 +21,13 @@ pub(crate) struct Target {
     /// A node or gateway of the cluster; repeat it for failover.
     #[arg(long = "url", env = "QUIVER_URL", value_name = "URL", value_delimiter = ',', default_values = DEFAULT_URLS)]
     pub(crate) urls: Vec<String>,
+    /// Seconds that one of them may take to answer what is only looked at; then the next is asked.
+    #[arg(long, value_name = "SECONDS", default_value_t = LOOK_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
 }
 
+/// Longest wait for an answer to a look, where nothing else is said.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for an answer; beyond any deadline a server keeps by default.
@@ -111,6 +116,8 @@ impl Body {
 pub(crate) struct Client {
     http: reqwest::Client,
     urls: Vec<String>,
+    /// Longest wait of one door for the answer to a `GET`.
+    look_timeout: Duration,
     /// The door that answered last.
     preferred: AtomicUsize,
 }
@@ -119,8 +126,13 @@ impl Client {
     /// A client of the cluster behind these URLs.
     pub(crate) fn new(urls: &[String]) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
-        let urls = urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
-        Ok(Self { http, urls, preferred: AtomicUsize::new(0) })
+        let urls = urls.iter().map(|url| whole(url)).collect();
+        Ok(Self { http, urls, look_timeout: ANSWER_TIMEOUT, preferred: AtomicUsize::new(0) })
+    }
+
+    /// A client of the cluster that a verb is told of.
+    pub(crate) fn of(target: &Target) -> anyhow::Result<Self> {
+        Ok(Self { look_timeout: Duration::from_secs(target.timeout), ..Self::new(&target.urls)? })
     }
 
     /// Reads: a `GET`.
@@ -250,6 +262,9 @@ impl Client {
     async fn fetch(&self, door: usize, method: &Method, path: &str, body: Body) -> Result<(u16, Bytes), Failure> {
         let url = &self.urls[door];
         let mut request = self.http.request(method.clone(), format!("{url}{path}"));
+        if *method == Method::GET {
+            request = request.timeout(self.look_timeout);
+        }
         if !body.bytes.is_empty() {
             request = request.header("content-type", body.content_type).body(body.bytes);
         }
@@ -270,6 +285,12 @@ fn as_read(failure: Failure) -> Failure {
         Failure::Unreachable { tried, reason, .. } => Failure::Unreachable { tried, reason, sent: false },
         other => other,
     }
+}
+
+/// A URL as requests need it: `127.0.0.1:8001` means that by HTTP.
+fn whole(url: &str) -> String {
+    let url = url.trim().trim_end_matches('/');
+    if url.contains("://") { url.to_owned() } else { format!("http://{url}") }
 }
 
 fn start_of(text: &[u8]) -> String {

@@ -1,6 +1,7 @@
 //! Exit codes: what each means, and the one place where an error is mapped to one.
 
 use super::client::Failure;
+use super::out::ReaderGone;
 use crate::config::ConfigError;
 use crate::node::NodeError;
 use std::process::ExitCode;
@@ -55,8 +56,11 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Exit {
     error.chain().find_map(known).unwrap_or(Exit::Failed)
 }
 
-/// Prints an error on stderr and gives its code.
+/// Prints an error on stderr and gives its code. Nothing is wrong where a reader has seen enough.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if error.is::<ReaderGone>() {
+        return Exit::Ok.into();
+    }
     eprintln!("error: {error:#}");
     code_of(error).into()
 }

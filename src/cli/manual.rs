@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Command;
 
 use super::exit::Exit;
+use super::out;
 
 /// Arguments of `quiver completions`.
 #[derive(clap::Args)]
@@ -22,9 +23,11 @@ pub(crate) struct ManArgs {
 }
 
 /// Prints the completions of a shell.
-pub(crate) fn completions(args: &CompletionsArgs, mut tree: Command) -> Exit {
-    clap_complete::generate(args.shell, &mut tree, "quiver", &mut std::io::stdout());
-    Exit::Ok
+pub(crate) fn completions(args: &CompletionsArgs, mut tree: Command) -> anyhow::Result<Exit> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut tree, "quiver", &mut text);
+    out::print(String::from_utf8_lossy(&text))?;
+    Ok(Exit::Ok)
 }
 
 /// Writes one page a verb.

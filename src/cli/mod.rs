@@ -6,11 +6,14 @@
 mod admin;
 mod bench;
 mod client;
+mod data;
 mod demo;
 mod dev;
 mod exit;
 mod ingest;
 mod manual;
+mod out;
+mod path;
 mod progress;
 mod search;
 mod status;
@@ -39,6 +42,8 @@ Examples:
   quiver server                      one node on 127.0.0.1:8001, data under ./quiver-data
   quiver ingest docs.ndjson --collection docs --create --size 384
   quiver search docs --id 7
+  quiver collection list
+  quiver point get docs 7
   quiver status
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 degraded, 4 not found, 5 conflict, 6 outcome unknown, 7 unavailable, 9 refused by
@@ -64,6 +69,10 @@ enum Verb {
     Ingest(ingest::IngestArgs),
     /// Search a collection.
     Search(search::SearchArgs),
+    /// List, show, make, drop and index collections.
+    Collection(data::CollectionArgs),
+    /// Get, delete, count and page through points.
+    Point(data::PointArgs),
     /// Show nodes, shards and leaders.
     Status(status::StatusArgs),
     /// Look at the cluster as a whole: status, health, topology, rebalance.
@@ -104,7 +113,7 @@ pub fn main() -> ExitCode {
             return exit::report(&anyhow::Error::new(error).context("cannot start threads"));
         }
     };
-    match runtime.block_on(run(cli.verb)) {
+    match runtime.block_on(run(cli.verb)).and_then(out::end) {
         Ok(exit) => exit.into(),
         Err(error) => exit::report(&error),
     }
@@ -120,12 +129,14 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
         Verb::Bench(args) => bench::run(args).await,
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,
+        Verb::Collection(args) => data::run_collection(args).await,
+        Verb::Point(args) => data::run_point(args).await,
         Verb::Status(args) => status::run(args).await,
         Verb::Cluster(args) => admin::run_cluster(args).await,
         Verb::Node(args) => admin::run_node(args).await,
         Verb::Shard(args) => admin::run_shard(args).await,
         Verb::Op(args) => admin::run_op(args).await,
-        Verb::Completions(args) => Ok(manual::completions(&args, Cli::command())),
+        Verb::Completions(args) => manual::completions(&args, Cli::command()),
         Verb::Man(args) => manual::man(&args, Cli::command()),
     }
 }

@@ -3,6 +3,7 @@
 use super::client::{Client, Target};
 use super::exit::{Exit, Usage};
 use super::ingest::open_npy;
+use super::out;
 use super::table::{Table, thousands};
 use crate::api::{Consistency, Evidence, Hit, PointId, Search, SearchParams, Searched, WithPayload, WithVector};
 use anyhow::Context;
@@ -87,22 +88,22 @@ Examples:
 
 /// Runs the verb.
 pub(crate) async fn run(args: SearchArgs) -> anyhow::Result<Exit> {
-    let client = Client::new(&args.target.urls)?;
+    let client = Client::of(&args.target)?;
     let (output, search) = (args.output, args.search()?);
     if output == Output::Json {
         let answer: Value = client.ask("/search", &search).await?;
-        println!("{}", serde_json::to_string_pretty(&answer)?);
+        out::line(serde_json::to_string_pretty(&answer)?)?;
         return Ok(Exit::Ok);
     }
     let answer: Searched = client.ask("/search", &search).await?;
-    print!("{}", results(&answer.results).render(0));
-    println!(
+    out::print(results(&answer.results).render(0))?;
+    out::line(format!(
         "{} results at {} in {:.1} ms; {}",
         answer.results.len(),
         answer.consistency,
         answer.took_ms,
         evidence(&answer.shards)
-    );
+    ))?;
     Ok(Exit::Ok)
 }
 

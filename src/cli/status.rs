@@ -2,6 +2,7 @@
 
 use super::client::{Client, Target};
 use super::exit::Exit;
+use super::out;
 use super::search::Output;
 use super::table::{Table, thousands};
 use crate::api::{ClusterHealth, ClusterSharding, ClusterStatus, HealthState};
@@ -27,20 +28,20 @@ Exit codes: 0 healthy, 3 degraded, 7 unavailable or no answer.";
 
 /// Runs the verb.
 pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
-    let client = Client::new(&args.target.urls)?;
+    let client = Client::of(&args.target)?;
     let status: ClusterStatus = client.get("/cluster/status").await?;
     let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
     let verdict = verdict(&status, &sharding);
     if args.output == Output::Json {
         let both = json!({ "status": verdict, "cluster": status, "sharding": sharding });
-        println!("{}", serde_json::to_string_pretty(&both)?);
+        out::line(serde_json::to_string_pretty(&both)?)?;
     } else {
-        print!("{}", render(&status, &sharding, verdict));
+        out::print(render(&status, &sharding, verdict))?;
         // What is wrong and what to do is the cluster's own word; an unavailable one answers with an error, which the
         // tables above have shown already.
         if let Ok(health) = client.get::<ClusterHealth>("/cluster/health").await {
             for issue in health.issues {
-                println!("{}: {} {}", issue.severity, issue.message, issue.fix);
+                out::line(format!("{}: {}; {}", issue.severity, issue.message, issue.fix))?;
             }
         }
     }

@@ -6,7 +6,7 @@
 mod cluster;
 mod node;
 mod op;
-mod print;
+pub(super) mod print;
 mod recover;
 mod shard;
 mod watch;
@@ -28,17 +28,17 @@ use crate::api::{Change, Plan};
 
 /// How an admin verb finds its cluster, and how it prints.
 #[derive(clap::Args, Clone, Debug)]
-struct Ask {
+pub(super) struct Ask {
     /// How to print the answer.
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
-    output: Format,
+    pub(super) output: Format,
     #[command(flatten)]
     target: Target,
 }
 
 impl Ask {
-    fn client(&self) -> anyhow::Result<Client> {
-        Client::new(&self.target.urls)
+    pub(super) fn client(&self) -> anyhow::Result<Client> {
+        Client::of(&self.target)
     }
 }
 
@@ -104,7 +104,7 @@ impl How {
 }
 
 /// Asks on the terminal.
-fn confirmed(question: &str) -> std::io::Result<bool> {
+pub(super) fn confirmed(question: &str) -> std::io::Result<bool> {
     eprint!("{question} [y/N] ");
     std::io::stderr().flush()?;
     let mut answer = String::new();

@@ -9,6 +9,7 @@ use super::{Ask, How, nothing, print};
 use crate::api::{AddNode, Member, Members, SetLabels};
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Usage};
+use crate::cli::path::path;
 use crate::cli::table::{Table, thousands};
 
 /// Arguments of `quiver node`.
@@ -120,16 +121,16 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<Exit> {
         Verb::Show { node, ask } => show(&node, ask).await,
         Verb::Join { node, address, how } => join(node, &address, how).await,
         Verb::Leave { node, force, how } => {
-            let path = format!("/cluster/nodes/{node}?force={force}");
-            change(&how, (&Method::DELETE, &path), &format!("Have {node} leave the cluster?")).await
+            let asked = path(["cluster", "nodes", &node])? + &format!("?force={force}");
+            change(&how, (&Method::DELETE, &asked), &format!("Have {node} leave the cluster?")).await
         }
         Verb::Drain { node, force, how } => {
-            let path = format!("/quiver/v1/nodes/{node}/drain?force={force}");
-            change(&how, (&Method::POST, &path), &format!("Drain {node}?")).await
+            let asked = path(["quiver", "v1", "nodes", &node, "drain"])? + &format!("?force={force}");
+            change(&how, (&Method::POST, &asked), &format!("Drain {node}?")).await
         }
         Verb::Undrain { node, how } => {
-            let path = format!("/quiver/v1/nodes/{node}/undrain");
-            change(&how, (&Method::POST, &path), &format!("Let {node} take replicas again?")).await
+            let asked = path(["quiver", "v1", "nodes", &node, "undrain"])?;
+            change(&how, (&Method::POST, &asked), &format!("Let {node} take replicas again?")).await
         }
         Verb::Replace { old, new, address, how } => replace(&old, new, &address, how).await,
         Verb::TransferLeaders { node, undo, ask } => {
@@ -176,7 +177,7 @@ const WELCOME_PATIENCE: Duration = Duration::from_secs(120);
 
 async fn replace(old: &str, new: String, address: &str, how: How) -> anyhow::Result<Exit> {
     let client = how.ask.client()?;
-    client.get::<Member>(&format!("/cluster/nodes/{old}")).await?;
+    client.get::<Member>(&path(["cluster", "nodes", old])?).await?;
     let body = question(new.clone(), address)?;
     if how.dry_run {
         return join(new, address, how).await;
@@ -187,7 +188,7 @@ async fn replace(old: &str, new: String, address: &str, how: How) -> anyhow::Res
     }
     let _: crate::api::Change = client.change(&Method::POST, "/cluster/nodes", &body).await?;
     welcome(&client, &new).await?;
-    let leave = (&Method::DELETE, format!("/cluster/nodes/{old}"), nothing());
+    let leave = (&Method::DELETE, path(["cluster", "nodes", old])?, nothing());
     how.make(&client, (leave.0, &leave.1, &leave.2)).await
 }
 
@@ -195,7 +196,7 @@ async fn replace(old: &str, new: String, address: &str, how: How) -> anyhow::Res
 async fn welcome(client: &Client, node: &str) -> anyhow::Result<()> {
     let begun = std::time::Instant::now();
     loop {
-        let member: Member = client.get(&format!("/cluster/nodes/{node}")).await?;
+        let member: Member = client.get(&path(["cluster", "nodes", node])?).await?;
         if member.state == "member" {
             return Ok(());
         }
@@ -207,8 +208,8 @@ async fn welcome(client: &Client, node: &str) -> anyhow::Result<()> {
 }
 
 async fn label(node: &str, labels: BTreeMap<String, String>, ask: Ask) -> anyhow::Result<Exit> {
-    let path = format!("/quiver/v1/nodes/{node}/labels");
-    let change: crate::api::Change = ask.client()?.change(&Method::PUT, &path, &SetLabels { labels }).await?;
+    let labelled = path(["quiver", "v1", "nodes", node, "labels"])?;
+    let change: crate::api::Change = ask.client()?.change(&Method::PUT, &labelled, &SetLabels { labels }).await?;
     print::change(&change, ask.output)?;
     Ok(Exit::Ok)
 }
@@ -240,7 +241,7 @@ async fn list(ask: Ask) -> anyhow::Result<Exit> {
 }
 
 async fn show(node: &str, ask: Ask) -> anyhow::Result<Exit> {
-    let member: Member = ask.client()?.get(&format!("/cluster/nodes/{node}")).await?;
+    let member: Member = ask.client()?.get(&path(["cluster", "nodes", node])?).await?;
     print::one(&member, ask.output, |node| {
         let labels: Vec<String> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         format!(

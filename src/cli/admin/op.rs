@@ -5,6 +5,7 @@ use reqwest::Method;
 use super::{Ask, confirmed, nothing, print, watch};
 use crate::api::{Change, OperationRow, Operations};
 use crate::cli::exit::{Exit, Usage};
+use crate::cli::path::path;
 use crate::cli::table::Table;
 
 /// Arguments of `quiver op`.
@@ -52,7 +53,7 @@ pub(crate) async fn run(args: OpArgs) -> anyhow::Result<Exit> {
             if asks && !confirmed(&format!("Call {operation} off?"))? {
                 return Err(Usage("nothing was changed".to_owned()).into());
             }
-            let path = format!("/quiver/v1/operations/{operation}");
+            let path = path(["quiver", "v1", "operations", &operation])?;
             let change: Change = ask.client()?.change(&Method::DELETE, &path, &nothing()).await?;
             let ended = |change: &Change| format!("{operation}: {}", change.state);
             print::one(&change, ask.output, ended)?;

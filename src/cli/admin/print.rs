@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use crate::api::{Change, Plan};
+use crate::cli::out;
 use crate::cli::table::{Table, thousands};
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
+pub(in crate::cli) enum Format {
     /// For people.
     #[default]
     Table,
@@ -18,27 +19,25 @@ pub(super) enum Format {
 }
 
 /// Prints rows: as the table that `table` makes, or as they are.
-pub(super) fn rows<T: Serialize>(rows: &[T], format: Format, table: impl Fn(&[T]) -> Table) -> anyhow::Result<()> {
+pub(in crate::cli) fn rows<T: Serialize>(
+    rows: &[T],
+    format: Format,
+    table: impl Fn(&[T]) -> Table,
+) -> anyhow::Result<()> {
     match format {
-        Format::Table => print!("{}", table(rows).render(0)),
-        Format::Json => println!("{}", serde_json::to_string_pretty(rows)?),
-        Format::Ndjson => {
-            for row in rows {
-                println!("{}", serde_json::to_string(row)?);
-            }
-        }
+        Format::Table => out::print(table(rows).render(0)),
+        Format::Json => out::line(serde_json::to_string_pretty(rows)?),
+        Format::Ndjson => rows.iter().try_for_each(|row| out::line(serde_json::to_string(row)?)),
     }
-    Ok(())
 }
 
 /// Prints one thing: as the text that `text` makes, or as it is.
-pub(super) fn one<T: Serialize>(value: &T, format: Format, text: impl Fn(&T) -> String) -> anyhow::Result<()> {
+pub(in crate::cli) fn one<T: Serialize>(value: &T, format: Format, text: impl Fn(&T) -> String) -> anyhow::Result<()> {
     match format {
-        Format::Table => println!("{}", text(value)),
-        Format::Json => println!("{}", serde_json::to_string_pretty(value)?),
-        Format::Ndjson => println!("{}", serde_json::to_string(value)?),
+        Format::Table => out::line(text(value)),
+        Format::Json => out::line(serde_json::to_string_pretty(value)?),
+        Format::Ndjson => out::line(serde_json::to_string(value)?),
     }
-    Ok(())
 }
 
 pub(super) fn change(change: &Change, format: Format) -> anyhow::Result<()> {
@@ -61,10 +60,9 @@ pub(super) fn plan(plan: &Plan, format: Format) -> anyhow::Result<()> {
                 table.row([shard, name(&planned.from), name(&planned.to), bytes(planned.bytes)]);
             }
             if !plan.moves.is_empty() {
-                print!("{}", table.render(0));
+                out::print(table.render(0))?;
             }
-            print!("{}", summary(plan));
-            Ok(())
+            out::print(summary(plan))
         }
         Format::Ndjson => rows(&plan.moves, format, |_| Table::new([""])),
         Format::Json => one(plan, format, |_| String::new()),

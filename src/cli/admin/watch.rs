@@ -9,6 +9,7 @@ use super::print::{self, Format, bytes};
 use crate::api::OperationRow;
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
+use crate::cli::path::path;
 
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Watches until the operation has ended; its end as an exit code.
 pub(super) async fn until_ended(client: &Client, operation: &str, format: Format) -> anyhow::Result<Exit> {
-    let path = format!("/quiver/v1/operations/{operation}");
+    let path = path(["quiver", "v1", "operations", operation])?;
     let (mut view, mut heard) = (View::new(), Instant::now());
     loop {
         match client.get::<OperationRow>(&path).await {
