@@ -28,6 +28,8 @@ mod failover;
 mod first_light;
 #[path = "integration/formats.rs"]
 mod formats;
+#[path = "integration/hostile.rs"]
+mod hostile;
 #[path = "integration/jepsen.rs"]
 mod jepsen;
 #[path = "integration/long_queries.rs"]

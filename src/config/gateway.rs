@@ -24,6 +24,12 @@ pub struct GatewayArgs {
     /// Largest request body, in bytes [default: 33554432].
     #[arg(long, env = "QUIVER_MAX_BODY_BYTES", value_name = "BYTES")]
     pub max_body_bytes: Option<usize>,
+    /// Bytes that the bodies of all requests may take together [default: an eighth of the memory].
+    #[arg(long, env = "QUIVER_BODY_MEMORY", value_name = "BYTES")]
+    pub body_memory: Option<usize>,
+    /// A name that clients reach this process by, beside localhost, addresses and --advertise; repeat or separate by commas.
+    #[arg(long, env = "QUIVER_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
+    pub allow_host: Option<Vec<String>>,
     /// Most points in one write [default: 10000].
     #[arg(long, env = "QUIVER_MAX_BATCH", value_name = "POINTS")]
     pub max_batch: Option<usize>,
@@ -47,6 +53,8 @@ pub struct GatewaySettings {
     pub cluster: Vec<String>,
     /// Bounds on one request.
     pub limits: RequestLimits,
+    /// Names that clients reach this process by, beside those that are known anyway.
+    pub hosts: Vec<String>,
     /// How logs are written.
     pub log_format: LogFormat,
 }
@@ -65,6 +73,8 @@ impl GatewayArgs {
                 listen,
                 cluster,
                 max_body_bytes,
+                body_memory,
+                allow_host,
                 max_batch,
                 max_limit,
                 request_timeout_ms,
@@ -78,7 +88,14 @@ impl GatewayArgs {
         Ok(GatewaySettings {
             listen: self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 8000).into()),
             cluster: cluster.iter().map(|url| check_url("--cluster", url)).collect::<Result<_, _>>()?,
-            limits: request_limits(self.max_body_bytes, self.max_batch, self.max_limit, self.request_timeout_ms)?,
+            limits: request_limits(
+                self.max_body_bytes,
+                self.max_batch,
+                self.max_limit,
+                self.request_timeout_ms,
+                self.body_memory,
+            )?,
+            hosts: self.allow_host.unwrap_or_default(),
             log_format: self.log_format.unwrap_or_default(),
         })
     }

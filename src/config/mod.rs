@@ -6,6 +6,7 @@
 
 mod address;
 mod gateway;
+mod memory;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -68,6 +69,8 @@ pub enum LogFormat {
 pub struct RequestLimits {
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// Bytes that the bodies of all requests together may take.
+    pub body_memory: usize,
     /// Points of one write.
     pub batch: usize,
     /// Results of one search or scroll, offset included.
@@ -78,7 +81,8 @@ pub struct RequestLimits {
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        Self { body_bytes: 32 << 20, batch: 10_000, results: 10_000, timeout_ms: 10_000 }
+        let body_memory = memory::of_this_process() / 8;
+        Self { body_bytes: 32 << 20, body_memory, batch: 10_000, results: 10_000, timeout_ms: 10_000 }
     }
 }
 
@@ -102,9 +106,11 @@ fn request_limits(
     batch: Option<usize>,
     results: Option<usize>,
     timeout_ms: Option<u64>,
+    body_memory: Option<usize>,
 ) -> Result<RequestLimits, ConfigError> {
     let default = RequestLimits::default();
     let limits = RequestLimits {
+        body_memory: body_memory.unwrap_or(default.body_memory.max(body_bytes.unwrap_or(default.body_bytes))),
         body_bytes: body_bytes.unwrap_or(default.body_bytes),
         batch: batch.unwrap_or(default.batch),
         results: results.unwrap_or(default.results),
@@ -117,6 +123,7 @@ fn request_limits(
         Err(ConfigError::invalid(setting, format!("{value} is out of range: choose {least} to {most}")))
     };
     within("--max-body-bytes", limits.body_bytes, 1 << 10, 1 << 30)?;
+    within("--body-memory", limits.body_memory, limits.body_bytes, 1 << 46)?;
     within("--max-batch", limits.batch, 1, default.batch)?;
     within("--max-limit", limits.results, 1, default.results)?;
     within("--request-timeout-ms", limits.timeout_ms as usize, 1, 600_000)?;

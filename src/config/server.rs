@@ -79,6 +79,12 @@ pub struct ServerArgs {
     /// Largest request body, in bytes [default: 33554432].
     #[arg(long, env = "QUIVER_MAX_BODY_BYTES", value_name = "BYTES")]
     pub max_body_bytes: Option<usize>,
+    /// Bytes that the bodies of all requests may take together [default: an eighth of the memory].
+    #[arg(long, env = "QUIVER_BODY_MEMORY", value_name = "BYTES")]
+    pub body_memory: Option<usize>,
+    /// A name that clients reach this process by, beside localhost, addresses and --advertise; repeat or separate by commas.
+    #[arg(long, env = "QUIVER_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
+    pub allow_host: Option<Vec<String>>,
     /// Most points in one write [default: 10000].
     #[arg(long, env = "QUIVER_MAX_BATCH", value_name = "POINTS")]
     pub max_batch: Option<usize>,
@@ -151,6 +157,8 @@ pub struct ServerSettings {
     pub index_share: f64,
     /// Bounds on one request.
     pub limits: RequestLimits,
+    /// Names that clients reach this process by, beside those that are known anyway.
+    pub hosts: Vec<String>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// Whether tests may cut this node's links.
@@ -201,6 +209,8 @@ impl ServerArgs {
             index_threads,
             index_share,
             max_body_bytes,
+            body_memory,
+            allow_host,
             max_batch,
             max_limit,
             request_timeout_ms,
@@ -248,7 +258,14 @@ impl ServerArgs {
             move_rate: self.move_rate_bytes.unwrap_or(32 << 20),
             index_threads: self.index_threads.unwrap_or_else(half_of_the_processors),
             index_share: self.index_share.unwrap_or(1.0),
-            limits: request_limits(self.max_body_bytes, self.max_batch, self.max_limit, self.request_timeout_ms)?,
+            limits: request_limits(
+                self.max_body_bytes,
+                self.max_batch,
+                self.max_limit,
+                self.request_timeout_ms,
+                self.body_memory,
+            )?,
+            hosts: self.allow_host.unwrap_or_default(),
             log_format: self.log_format.unwrap_or_default(),
             test_faults: self.test_faults.unwrap_or(false),
         };

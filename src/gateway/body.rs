@@ -1,19 +1,17 @@
 //! Request bodies and query strings in, typed values out; answers out as JSON, serialised once.
 //!
-//! A body is read up to a limit, then parsed straight into its type. Only a body that fails is parsed a second time,
+//! A body that has arrived is parsed straight into its type. Only a body that fails is parsed a second time,
 //! by [`plain`], so that errors name the item and the field at no cost to good requests.
 
-use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::arrival;
 use super::error::ApiError;
-use super::limits::Limits;
 use super::plain;
 use super::state::GatewayState;
 use super::strict::Strict;
@@ -31,18 +29,10 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         check_type(request.headers())?;
-        parse(&whole(request, &GatewayState::from_ref(state).limits).await?).map(Self)
+        let state = GatewayState::from_ref(state);
+        let (body, _room) = arrival::whole(request, &state.limits, &state.budget).await?;
+        parse(&body).map(Self)
     }
-}
-
-/// The bytes of a body, of whatever type.
-///
-/// # Errors
-/// Where it is too large, or does not arrive whole in time.
-pub async fn whole(request: Request, limits: &Limits) -> Result<Bytes, ApiError> {
-    let body = tokio::time::timeout(limits.body_wait, read(request.into_body(), limits)).await;
-    let late = |_| ApiError::BodyCut { reason: format!("it took longer than {} s", limits.body_wait.as_secs()) };
-    body.map_err(late)?
 }
 
 /// Whether the body says it is of this type, and not encoded any further.
@@ -88,26 +78,6 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::MediaType { header: "Content-Type", found, expected: "application/json" })
-}
-
-async fn read(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
-    let announced = body.size_hint().lower();
-    let mut stream = body.into_data_stream();
-    let mut buffer = Vec::with_capacity(announced.min(limits.body_bytes as u64) as usize);
-    let mut excess = 0;
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| ApiError::BodyCut { reason: error.to_string() })?;
-        if excess == 0 && buffer.len() + chunk.len() <= limits.body_bytes {
-            buffer.extend_from_slice(&chunk);
-            continue;
-        }
-        buffer = Vec::new();
-        excess += chunk.len();
-        if excess > limits.drain_bytes {
-            break;
-        }
-    }
-    if excess > 0 { Err(ApiError::BodyTooLarge { limit: limits.body_bytes }) } else { Ok(Bytes::from(buffer)) }
 }
 
 /// An answer of `status` with `value` as its JSON body.

@@ -16,6 +16,7 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::arrival;
 use super::body::answer;
 use super::error::ApiError;
 use super::state::GatewayState;
@@ -77,6 +78,11 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
 
 /// The layer of the routes that carry data: refuses what would exceed the number of requests served at once.
 pub async fn admit(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
+    // A body that does not come must not keep others out: the place is taken once it is there.
+    let (request, _room) = match arrival::arrived(request, &state.limits, &state.budget).await {
+        Ok(arrived) => arrived,
+        Err(error) => return error.into_response(),
+    };
     match state.in_flight.clone().try_acquire_owned() {
         Ok(_permit) => next.run(request).await,
         Err(_) => ApiError::TooManyRequests { limit: state.limits.in_flight }.into_response(),

@@ -18,6 +18,8 @@ pub struct Limits {
     pub drain_bytes: usize,
     /// How long a body may take to arrive.
     pub body_wait: Duration,
+    /// Bytes of all bodies that are arriving or being served.
+    pub arriving_bytes: usize,
     /// Points or ids in one write.
     pub batch: usize,
     /// Results of one search, those it skips included, or points of one page.
@@ -38,6 +40,7 @@ impl Default for Limits {
             body_bytes: 32 << 20,
             drain_bytes: 64 << 20,
             body_wait: Duration::from_secs(60),
+            arriving_bytes: 512 << 20,
             batch: MAX_BATCH,
             limit: MAX_LIMIT,
             searches: 1_000,
@@ -50,9 +53,10 @@ impl Default for Limits {
 
 impl From<RequestLimits> for Limits {
     fn from(configured: RequestLimits) -> Self {
-        let RequestLimits { body_bytes, batch, results, timeout_ms } = configured;
+        let RequestLimits { body_bytes, body_memory, batch, results, timeout_ms } = configured;
         Self {
             body_bytes,
+            arriving_bytes: body_memory,
             batch,
             limit: results,
             default_timeout: Duration::from_millis(timeout_ms),

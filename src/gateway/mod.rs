@@ -9,9 +9,11 @@
 //! what one request may ask for ([`limits`]). Not here: where a point lives, who leads, whether a write is safe to
 //! retry. Knows neither Raft nor storage, beyond the names of roles and read modes.
 
+mod arrival;
 pub mod backend;
 pub mod body;
 pub mod books;
+mod browser;
 pub mod door;
 pub mod error;
 pub mod levels;
@@ -88,6 +90,7 @@ pub fn router_with(state: GatewayState, extra: Router) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         // The extractor in `body` has its own limit, which it can name.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(state.clone(), browser::guard))
         .layer(middleware::from_fn_with_state(state, door::pass))
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::{FromRef, FromRequest, Request};
 
+use super::arrival;
 use super::body::{self, Json};
 use super::error::ApiError;
 use super::state::GatewayState;
@@ -32,7 +33,7 @@ where
             return Json::<Upsert>::from_request(request, state).await.map(|Json(upsert)| Self::from(upsert));
         }
         let state = GatewayState::from_ref(state);
-        let body = body::whole(request, &state.limits).await?;
+        let (body, _room) = arrival::whole(request, &state.limits, &state.budget).await?;
         let head = |head: &[u8]| body::parse(head).map_err(|error| error.to_string());
         let (head, points) = api::decode_points(&body, head).map_err(refused)?;
         // Before the points are taken apart further: the same check that JSON meets.

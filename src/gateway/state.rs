@@ -12,6 +12,7 @@ use raft_groups::network::faults::LinkFaults;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use super::arrival::Budget;
 use super::backend::Backend;
 use super::books::{self, Books};
 use super::limits::Limits;
@@ -32,6 +33,10 @@ pub struct GatewayState {
     pub books: Arc<Books>,
     /// Permits for [`Limits::in_flight`].
     pub(super) in_flight: Arc<Semaphore>,
+    /// Memory for bodies that arrive.
+    pub(super) budget: Budget,
+    /// The names that this process goes by, beside those of the machine itself.
+    pub(super) hosts: Arc<[String]>,
 }
 
 impl GatewayState {
@@ -39,7 +44,14 @@ impl GatewayState {
     pub fn new(backend: Arc<dyn Backend>, node: Arc<dyn LocalNode>, limits: Limits) -> Self {
         books::start();
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
-        Self { backend, node, limits: Arc::new(limits), books: Arc::default(), in_flight }
+        let budget = Budget::new(limits.arriving_bytes);
+        let (limits, books, hosts) = (Arc::new(limits), Arc::default(), Arc::from([]));
+        Self { backend, node, limits, books, in_flight, budget, hosts }
+    }
+
+    /// The same, going by these names too.
+    pub fn known_as(self, hosts: impl IntoIterator<Item = String>) -> Self {
+        Self { hosts: hosts.into_iter().collect(), ..self }
     }
 }
 

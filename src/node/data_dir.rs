@@ -29,6 +29,7 @@ impl DataDir {
     /// Takes the directory, made where absent.
     pub fn take(path: &Path) -> Result<Self, NodeError> {
         fs::create_dir_all(path).map_err(|source| NodeError::io("make the directory", path, source))?;
+        warn_of_readers(path);
         refuse_foreign(path)?;
         let file = path.join(LOCK);
         let lock = File::options().create(true).truncate(false).write(true).open(&file);
@@ -57,6 +58,16 @@ impl DataDir {
     /// Where the stores are.
     pub fn stores(&self) -> PathBuf {
         self.path.join(STORES)
+    }
+}
+
+/// Says where others can read what lies in the directory.
+fn warn_of_readers(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(path).map_or(0, |found| found.permissions().mode() & 0o077);
+    if mode != 0 {
+        let dir = path.display();
+        tracing::warn!(%dir, "others on this machine may look into the data directory; if they should not: chmod 700 {dir}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use raft_groups::network::faults::Faults;
 
-use super::NodeError;
+use super::crowd::Crowd;
 use super::listen::{LINGER, Port};
 use super::local::GatewayNode;
 use super::map_feed;
@@ -12,6 +12,7 @@ use super::peers::Peers;
 use super::shutdown::Stop;
 use super::telemetry::start_logging;
 use super::vitals::ProcessVitals;
+use super::{NodeError, process};
 use crate::config::GatewaySettings;
 use crate::gateway::{self, GatewayState};
 use crate::routing::{MapCell, NodeCarrier, Router};
@@ -22,6 +23,7 @@ use crate::routing::{MapCell, NodeCarrier, Router};
 /// Why it cannot start.
 pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
     start_logging(settings.log_format);
+    let (clients, _) = process::connections(process::raise_descriptors());
     let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
     let port = Port::take(settings.listen, "--listen").await?;
     let (map, vitals) = (MapCell::default(), Arc::new(ProcessVitals::new()));
@@ -30,12 +32,13 @@ pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
         NodeCarrier::new(peers, Faults::default()).map_err(|error| NodeError::setup("an HTTP client", error))?;
     let router = Router::new(Arc::new(carrier), map.clone());
     let node = GatewayNode { vitals: Arc::clone(&vitals), map: map.clone(), stop: stop.clone() };
-    let state = GatewayState::new(Arc::new(router), Arc::new(node), settings.limits.into());
+    let state =
+        GatewayState::new(Arc::new(router), Arc::new(node), settings.limits.into()).known_as(settings.hosts.clone());
     let app = gateway::router_with(state, map_feed::map_router(map.clone()));
     tokio::spawn(async move { vitals.watch_load().await });
     tokio::spawn(map_feed::poll(settings.cluster.clone(), map));
     println!("quiver: gateway serving http://{} (cluster {})", port.address, settings.cluster.join(", "));
-    if let Err(error) = port.serve(app, stop, LINGER).await {
+    if let Err(error) = port.serve(app, Crowd::of(clients), stop, LINGER).await {
         tracing::error!(%error, "the HTTP port ended badly");
     }
     Ok(())

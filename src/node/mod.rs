@@ -6,6 +6,7 @@
 //! ```
 //! Nothing above knows how these parts are put together, and no part below knows that this room exists.
 
+mod crowd;
 mod data_dir;
 mod driver;
 mod error;
@@ -23,6 +24,7 @@ mod map_feed;
 #[cfg(test)]
 mod moves;
 mod peers;
+mod process;
 mod replicas;
 mod server;
 mod shutdown;

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::crowd::Crowd;
 use super::data_dir::DataDir;
 use super::driver::{Driver, DriverSettings};
 use super::formation::{Formation, JoinAnswer, JoinRequest, Plan};
@@ -25,7 +26,7 @@ use super::shutdown::Stop;
 use super::telemetry::start_logging;
 use super::vitals::ProcessVitals;
 use super::walker::Walker;
-use super::{NodeError, map_feed, replicas, steward};
+use super::{NodeError, map_feed, process, replicas, steward};
 use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
 use crate::placement::{ClusterMap, NodeName, RaftTimings};
@@ -41,6 +42,8 @@ const HANDOVER_WITHIN: Duration = Duration::from_secs(10);
 /// Why it cannot start; each message names the way out.
 pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     start_logging(settings.log_format);
+    process::keep_files_private();
+    let descriptors = process::raise_descriptors();
     let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
     let name = NodeName::new(settings.node_id.clone())?;
     let dir = DataDir::take(&settings.data_dir)?;
@@ -51,7 +54,8 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     let me = introduce(&settings, &identity, &http, &peer_port);
     let frame = Frame::new(&settings, &me, stop.clone())?;
     let line = format!("quiver: {} serving http://{} (peers {})", me.name, http.address, peer_port.address);
-    let served = http.serve(frame.app(&settings, &me), stop.clone(), LINGER);
+    let (clients, _) = process::connections(descriptors);
+    let served = http.serve(frame.app(&settings, &me), Crowd::of(clients), stop.clone(), LINGER);
     println!("{line}");
     let peers_stop = Stop::new();
     let started = tokio::select! {
@@ -129,6 +133,7 @@ impl Frame {
     /// The HTTP port's routes: the API, the way in for joiners, and the map for gateways.
     fn app(&self, settings: &ServerSettings, me: &JoinRequest) -> axum::Router {
         let state = GatewayState::new(Arc::new(self.router.clone()), self.node.clone(), settings.limits.into());
+        let state = state.known_as(settings.hosts.iter().cloned().chain([settings.advertise.clone()]));
         let (formation, map) = (self.formation.clone(), self.map.clone());
         let join = join::router(JoinDoor { formation, me: me.clone(), map: map.clone() });
         gateway::router_with(state, join.merge(map_feed::map_router(map)))
@@ -151,7 +156,8 @@ impl Frame {
         let service = self.serve_locally(&host)?;
         let door = PeerDoor { cluster: member.first_map.cluster, service, faults: self.faults.clone() };
         let app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
-        let peers_served = peer_port.serve(app, peers_stop, Duration::ZERO);
+        let (_, peers) = process::connections(process::raise_descriptors());
+        let peers_served = peer_port.serve(app, Crowd::of(peers), peers_stop, Duration::ZERO);
         let effort = (settings.index_threads, settings.index_share);
         let indexers = Indexers::start(&self.node.groups, dir.path(), effort, &self.node.stop);
         let indexers = indexers.map_err(|error| NodeError::setup("the indexing threads", error))?;

@@ -14,6 +14,8 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
         ApiError::Malformed { path, line, column, .. } | ApiError::Misfit { path, line, column, .. } => {
             json!({"field": path, "position": position(path), "line": line, "column": column})
         }
+        ApiError::ForeignHost { host } => json!({"host": host}),
+        ApiError::CrossSite { origin } => json!({"origin": origin}),
         ApiError::BodyTooLarge { limit } => json!({"limit": "max_body_bytes", "allowed": limit}),
         ApiError::MediaType { header, found, expected } => {
             json!({"header": header, "found": found, "expected": expected})
@@ -38,7 +40,9 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
         }
         ApiError::NodeUnreachable { host, port, .. } => json!({"host": host, "port": port}),
         ApiError::Guard { .. } | ApiError::NotPossible { .. } => json!({}),
-        ApiError::BodyCut { .. } | ApiError::FaultsOff | ApiError::Internal { .. } => json!({}),
+        ApiError::MemoryBudget | ApiError::BodyCut { .. } | ApiError::FaultsOff | ApiError::Internal { .. } => {
+            json!({})
+        }
     })
 }
 

@@ -56,6 +56,23 @@ pub enum ApiError {
         /// What happened.
         reason: String,
     },
+    /// The bodies that arrive at once take all the memory that there is for them.
+    #[error("the requests that arrive at once take all the memory that there is for them; retry soon")]
+    MemoryBudget,
+    /// The request names a host that this process does not go by.
+    #[error(
+        "this process does not go by the name `{host}`: call it by its address, or start it with --allow-host and that name"
+    )]
+    ForeignHost {
+        /// What `Host` says.
+        host: String,
+    },
+    /// A page of another site sends it.
+    #[error("a page of {origin} may not change anything here: send it from no browser, or from a page of this address")]
+    CrossSite {
+        /// What `Origin` says.
+        origin: String,
+    },
     /// The body is larger than allowed.
     #[error("the body is larger than {limit} bytes; send smaller batches")]
     BodyTooLarge {
@@ -220,7 +237,8 @@ impl ApiError {
 
     /// How long a client had better wait, where waiting helps against too much load.
     pub fn retry_after(&self) -> Option<Duration> {
-        let overloaded = table::row(self).status == axum::http::StatusCode::TOO_MANY_REQUESTS;
+        let overloaded =
+            table::row(self).status == axum::http::StatusCode::TOO_MANY_REQUESTS || matches!(self, Self::MemoryBudget);
         overloaded.then_some(Duration::from_secs(1))
     }
 

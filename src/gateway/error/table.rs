@@ -22,6 +22,7 @@ pub(super) struct Row {
 }
 
 const WRONG_INPUT: &str = "Wrong input";
+const FORBIDDEN: &str = "Forbidden";
 const NOT_FOUND: &str = "Not found";
 const CONFLICT: &str = "Conflict";
 const UNAVAILABLE: &str = "Service unavailable";
@@ -35,6 +36,9 @@ pub(super) fn row(error: &ApiError) -> Row {
         ApiError::Misfit { unknown: true, .. } => input(StatusCode::BAD_REQUEST, "unknown_field", WRONG_INPUT),
         ApiError::Misfit { .. } => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
         ApiError::BodyCut { .. } => retry(StatusCode::REQUEST_TIMEOUT, "body_incomplete", TIMEOUT),
+        ApiError::MemoryBudget => retry(StatusCode::SERVICE_UNAVAILABLE, "memory_budget", UNAVAILABLE),
+        ApiError::ForeignHost { .. } => input(StatusCode::FORBIDDEN, "foreign_host", FORBIDDEN),
+        ApiError::CrossSite { .. } => input(StatusCode::FORBIDDEN, "cross_site", FORBIDDEN),
         ApiError::BodyTooLarge { .. } => input(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", WRONG_INPUT),
         ApiError::MediaType { .. } => input(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", WRONG_INPUT),
         ApiError::LimitExceeded { .. } => input(StatusCode::BAD_REQUEST, "limit_exceeded", WRONG_INPUT),

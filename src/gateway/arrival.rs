@@ -1,0 +1,191 @@
+//! Bodies on their way in: how slow they may be, and how much memory all of them together may take.
+//!
+//! Memory is paid for as bytes arrive, never by what a request announces. A body that arrives by drops is cut, so that a
+//! crowd of them holds neither memory nor connections for long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use futures::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use super::error::ApiError;
+use super::limits::Limits;
+
+/// What memory is counted in.
+const PIECE: usize = 4 << 10;
+/// A body has this long at least, and then must have come at this rate, in bytes a second.
+const GRACE: Duration = Duration::from_secs(5);
+const SLOWEST: u64 = 16 << 10;
+
+/// Memory for bodies that arrive; clones share it.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Semaphore>);
+
+/// Memory that is taken until it is dropped.
+#[derive(Debug, Default)]
+pub struct Taken(Vec<OwnedSemaphorePermit>);
+
+impl Budget {
+    /// So many bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new((bytes / PIECE).clamp(1, Semaphore::MAX_PERMITS))))
+    }
+
+    /// Takes what `more` bytes need beyond those that are `paid` for in `taken` already.
+    fn take(&self, taken: &mut Taken, paid: usize, more: usize) -> Result<(), ApiError> {
+        let pieces = (paid + more).div_ceil(PIECE) - paid.div_ceil(PIECE);
+        if pieces > 0 {
+            let permit = Arc::clone(&self.0).try_acquire_many_owned(pieces.try_into().unwrap_or(u32::MAX));
+            taken.0.push(permit.map_err(|_| ApiError::MemoryBudget)?);
+        }
+        Ok(())
+    }
+}
+
+/// Says that a request's body is whole and paid for.
+#[derive(Debug, Clone, Copy)]
+struct Arrived;
+
+/// The bytes of a body, of whatever type, and the memory that is taken for them.
+///
+/// # Errors
+/// Where it is too large, does not arrive whole in time, or there is no memory for it.
+pub async fn whole(request: Request, limits: &Limits, budget: &Budget) -> Result<(Bytes, Taken), ApiError> {
+    let is_paid = request.extensions().get::<Arrived>().is_some();
+    if !is_paid && waits_for_leave(request.headers()) && announced(request.headers()) > limits.body_bytes as u64 {
+        // It has not been sent yet, and need not be.
+        return Err(ApiError::BodyTooLarge { limit: limits.body_bytes });
+    }
+    read(request.into_body(), limits, (!is_paid).then_some(budget)).await
+}
+
+/// A request whose body has arrived, and the memory that is taken for it.
+///
+/// # Errors
+/// As [`whole`].
+pub async fn arrived(request: Request, limits: &Limits, budget: &Budget) -> Result<(Request, Taken), ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let head = (parts.headers.clone(), parts.method.clone());
+    let mut asked = Request::new(body);
+    (*asked.headers_mut(), *asked.method_mut()) = head;
+    let (bytes, taken) = whole(asked, limits, budget).await?;
+    parts.extensions.insert(Arrived);
+    Ok((Request::from_parts(parts, Body::from(bytes)), taken))
+}
+
+fn waits_for_leave(headers: &HeaderMap) -> bool {
+    headers.get(header::EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+fn announced(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or(0)
+}
+
+async fn read(body: Body, limits: &Limits, budget: Option<&Budget>) -> Result<(Bytes, Taken), ApiError> {
+    let (mut stream, began) = (body.into_data_stream(), Instant::now());
+    let (mut chunks, mut total, mut taken) = (Vec::new(), 0, Taken::default());
+    while let Ok(next) = timeout_at(due(began, total, limits), stream.next()).await {
+        let Some(chunk) = next else {
+            return if total > limits.body_bytes {
+                Err(ApiError::BodyTooLarge { limit: limits.body_bytes })
+            } else {
+                Ok((joined(chunks, total), taken))
+            };
+        };
+        let chunk: Bytes = chunk.map_err(|error| ApiError::BodyCut { reason: error.to_string() })?;
+        let before = total;
+        total += chunk.len();
+        if total > limits.body_bytes {
+            // What is too much is read for a while, and thrown away, so that the client gets to the answer.
+            (chunks, taken) = (Vec::new(), Taken::default());
+            if total - limits.body_bytes > limits.drain_bytes {
+                return Err(ApiError::BodyTooLarge { limit: limits.body_bytes });
+            }
+            continue;
+        }
+        if let Some(budget) = budget {
+            budget.take(&mut taken, before, chunk.len())?;
+        }
+        chunks.push(chunk);
+    }
+    let reason = match began.elapsed() >= limits.body_wait {
+        true => format!("it took longer than {} s", limits.body_wait.as_secs()),
+        false => format!("it came at less than {} KiB a second", SLOWEST >> 10),
+    };
+    Err(ApiError::BodyCut { reason })
+}
+
+/// By when more must come, where so much has.
+fn due(began: Instant, total: usize, limits: &Limits) -> Instant {
+    let paid_for = GRACE + Duration::from_millis(total as u64 * 1_000 / SLOWEST);
+    began + paid_for.min(limits.body_wait)
+}
+
+fn joined(mut chunks: Vec<Bytes>, total: usize) -> Bytes {
+    if chunks.len() == 1 {
+        return chunks.remove(0);
+    }
+    let mut whole = Vec::with_capacity(total);
+    chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
+    whole.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { body_bytes: 1 << 20, ..Limits::default() }
+    }
+
+    fn drip(bytes: usize, pause: Duration, count: usize) -> Body {
+        Body::from_stream(stream::unfold(0, move |sent| async move {
+            tokio::time::sleep(pause).await;
+            (sent < count).then(|| (Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; bytes])), sent + 1))
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_by_drops_is_cut_and_a_slow_one_is_not() {
+        let budget = Budget::new(8 << 20);
+        let drops = read(drip(1, Duration::from_secs(1), 1_000), &limits(), Some(&budget)).await;
+        assert!(matches!(drops, Err(ApiError::BodyCut { reason }) if reason.contains("a second")));
+        let silent = read(drip(0, Duration::from_secs(1_000), 1), &limits(), Some(&budget)).await;
+        assert!(matches!(silent, Err(ApiError::BodyCut { .. })));
+        let slow = read(drip(20 << 10, Duration::from_secs(1), 40), &limits(), Some(&budget)).await;
+        assert_eq!(slow.unwrap().0.len(), 800 << 10);
+        let more = Limits { body_bytes: 4 << 20, ..limits() };
+        let long = read(drip(17 << 10, Duration::from_secs(1), 100), &more, Some(&budget));
+        assert!(matches!(long.await, Err(ApiError::BodyCut { reason }) if reason.contains("longer than 60 s")));
+    }
+
+    #[tokio::test]
+    async fn memory_is_paid_for_as_bytes_come_and_given_back() {
+        let budget = Budget::new(64 << 10);
+        let of = |bytes: usize| drip(bytes / 8, Duration::ZERO, 8);
+        let (first, taken) = read(of(40 << 10), &limits(), Some(&budget)).await.unwrap();
+        assert_eq!((first.len(), taken.0.len()), (40 << 10, 8));
+        assert!(matches!(read(of(40 << 10), &limits(), Some(&budget)).await, Err(ApiError::MemoryBudget)));
+        assert!(read(of(16 << 10), &limits(), Some(&budget)).await.is_ok(), "what is left is there for others");
+        drop(taken);
+        assert!(read(of(40 << 10), &limits(), Some(&budget)).await.is_ok());
+        let announces = Request::builder().header("content-length", 1 << 20).body(Body::from("x")).unwrap();
+        assert!(whole(announces, &limits(), &budget).await.is_ok(), "what is announced is not taken");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_leave_to_send_too_much_is_refused_before_it_does() {
+        let request = Request::builder().header("expect", "100-continue").header("content-length", 2 << 20);
+        let sends = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let refused = whole(request.body(sends).unwrap(), &limits(), &Budget::new(1 << 20)).await;
+        assert!(matches!(refused, Err(ApiError::BodyTooLarge { .. })));
+    }
+}

@@ -1,0 +1,89 @@
+//! Strangers at the door of real processes: other sites' pages, names that are not ours, bodies that do not come.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use anyhow::{Result, ensure};
+use jepsen_lite::cluster::Cluster;
+use jepsen_lite::seed::seed;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::{place, single};
+
+/// Requests that are served at once; as many bodies that do not come must not matter.
+const AT_ONCE: usize = 1_024;
+
+/// Sends these bytes on a connection of their own, and gives the status of the answer.
+async fn raw(cluster: &Cluster, text: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(cluster.nodes()[0].address()).await?;
+    stream.write_all(text.as_bytes()).await?;
+    let mut answer = vec![0; 4_096];
+    let read = stream.read(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
+}
+
+fn post(headers: &[&str], body: &str) -> String {
+    let head = headers.join("\r\n");
+    format!("POST /collections HTTP/1.1\r\n{head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_other_sites_and_foreign_names_are_refused() -> Result<()> {
+    let _place = place().await;
+    seed("hostile-browser");
+    let cluster = Cluster::start(single("hostile-browser")).await?;
+    let body = json!({"name": "planted", "vector_size": 2}).to_string();
+    let own = cluster.nodes()[0].address();
+    let (host, origin) = (format!("host: {own}"), "origin: http://evil.example");
+    for (headers, wanted) in [
+        (vec![&*host, origin, "sec-fetch-site: cross-site"], "403"),
+        (vec![&*host, origin], "403"),
+        (vec!["host: evil.example"], "403"),
+        (vec![&*host, origin, "content-type: application/json"], "403"),
+    ] {
+        let answer = raw(&cluster, &post(&headers, &body)).await?;
+        ensure!(answer.starts_with(&format!("HTTP/1.1 {wanted}")), "{headers:?}: {answer}");
+        ensure!(answer.contains("foreign_host") || answer.contains("cross_site"), "{answer}");
+    }
+    let rebound = raw(&cluster, "GET /collections HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").await?;
+    ensure!(rebound.starts_with("HTTP/1.1 403"), "{rebound}");
+    let listed = cluster.client(0).get("/collections").await.ok()?;
+    ensure!(!listed.to_string().contains("planted"), "{listed}");
+    let no_browser = raw(&cluster, &post(&[&host], &body)).await?;
+    ensure!(no_browser.starts_with("HTTP/1.1 201"), "{no_browser}");
+    cluster.finish()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_that_do_not_come_keep_nobody_out() -> Result<()> {
+    let _place = place().await;
+    seed("hostile-bodies");
+    let cluster = Cluster::start(single("hostile-bodies")).await?;
+    let (client, address) = (cluster.client(0), cluster.nodes()[0].address());
+    client.create_collection("docs", 2, "dot").await.ok()?;
+    let head = format!("POST /vectors HTTP/1.1\r\nhost: {address}\r\ncontent-length: 33554432\r\n\r\n{{");
+    let mut crowd = Vec::new();
+    while crowd.len() < AT_ONCE + 16 {
+        // This process may have fewer descriptors: what it can hold open will do.
+        let Ok(mut stream) = TcpStream::connect(address).await else { break };
+        stream.write_all(head.as_bytes()).await?;
+        crowd.push(stream);
+    }
+    println!("{} bodies of which one byte came", crowd.len());
+    let point = json!({"id": 1, "vector": [1, 2]});
+    client.upsert("docs", vec![point], json!({})).await.ok()?;
+    cluster.finish()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_else_reads_what_a_node_writes() -> Result<()> {
+    let _place = place().await;
+    let cluster = Cluster::start(single("hostile-files")).await?;
+    let data = cluster.nodes()[0].data();
+    for name in ["node.json", "raft"] {
+        let mode = std::fs::metadata(data.join(name))?.permissions().mode();
+        ensure!(mode & 0o077 == 0, "{name}: {mode:o}");
+    }
+    cluster.finish()
+}
