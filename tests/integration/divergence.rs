@@ -72,8 +72,16 @@ async fn where_an_older_copy_takes_part_the_contradicted_replicas_are_made_anew(
     let _place = place().await;
     let options = options("older-copy-unseen").env("QUIVER_MUTANT", "ignore-lives");
     let (mut cluster, ledger) = go_back_in_time(options).await?;
-    // The two that know less lead, before the third is there to be asked.
-    for key in 80..100 {
+    // The two that know less lead, before the third is there to be asked, and in later terms than it has seen: of two
+    // histories that are equally late, the one that a minority has could win, and take the majority along.
+    put_until_acknowledged(&cluster.client(0), "d", &ledger, 80).await?;
+    for group in (0..=3).chain(0..=3) {
+        let asked =
+            cluster.client(0).post(&format!("/quiver/v1/groups/{group}/campaign"), &serde_json::json!({})).await;
+        ensure!(asked.success(), "group {group} takes no campaign: {}", asked.body);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    for key in 81..100 {
         put_until_acknowledged(&cluster.client(0), "d", &ledger, key).await?;
     }
     cluster.restart(1)?;
