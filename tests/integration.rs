@@ -8,6 +8,8 @@
 #[path = "integration/support/mod.rs"]
 mod support;
 
+#[path = "integration/addresses.rs"]
+mod addresses;
 #[path = "integration/admin.rs"]
 mod admin;
 #[path = "integration/bad_input.rs"]

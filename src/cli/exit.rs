@@ -48,7 +48,7 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Exit {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return Some(failure.exit());
         }
-        if let Some(NodeError::Formation(_) | NodeError::Name(_)) = cause.downcast_ref() {
+        if let Some(NodeError::Formation(_) | NodeError::Name(_) | NodeError::NoOrigin { .. }) = cause.downcast_ref() {
             return Some(Exit::Usage);
         }
         (cause.is::<Usage>() || cause.is::<ConfigError>()).then_some(Exit::Usage)

@@ -36,6 +36,11 @@ pub(super) fn advertised(given: Option<String>, listen: SocketAddr) -> Result<St
                 format!("`{host}` is no host name or IP: leave scheme and port out"),
             ))
         }
+        Some(host) if host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_unspecified()) => {
+            let reason =
+                format!("{host} is every machine's own: give the host name or IP at which others reach this node");
+            Err(ConfigError::invalid("--advertise", reason))
+        }
         Some(host) => Ok(host),
         None if listen.ip().is_unspecified() => {
             let reason =

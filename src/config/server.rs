@@ -34,9 +34,9 @@ pub struct ServerArgs {
     /// Form a new cluster of N nodes: this one and N-1 that --join it [default on an empty directory: 1].
     #[arg(long, env = "QUIVER_BOOTSTRAP", value_name = "N", conflicts_with = "join")]
     pub bootstrap: Option<usize>,
-    /// Join the cluster that the node at this URL forms.
-    #[arg(long, env = "QUIVER_JOIN", value_name = "URL")]
-    pub join: Option<String>,
+    /// Join the cluster that the node at this URL forms or belongs to; repeat or separate by commas. A member says there where it is now.
+    #[arg(long, env = "QUIVER_JOIN", value_name = "URL", value_delimiter = ',')]
+    pub join: Option<Vec<String>>,
     /// Shards of a new cluster, fixed when it is formed [default: 8].
     #[arg(long, env = "QUIVER_SHARDS", value_name = "N")]
     pub shards: Option<u32>,
@@ -106,10 +106,12 @@ pub struct ServerArgs {
 /// How a node with an empty data directory gets its cluster; a node that has one ignores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
+    /// Nothing is said of it: it forms a cluster of its own where nobody else can call it, and none elsewhere.
+    Unsaid,
     /// It forms a new cluster of this many nodes.
     Bootstrap(usize),
-    /// It joins the cluster that the node at this URL forms.
-    Join(String),
+    /// It joins the cluster that a node at one of these URLs forms or belongs to; there is one at least.
+    Join(Vec<String>),
 }
 
 /// Complete and checked settings of a server.
@@ -350,13 +352,17 @@ fn node_name(name: String) -> Result<String, ConfigError> {
     ))
 }
 
-fn origin(bootstrap: Option<usize>, join: Option<String>) -> Result<Origin, ConfigError> {
+fn origin(bootstrap: Option<usize>, join: Option<Vec<String>>) -> Result<Origin, ConfigError> {
     match (bootstrap, join) {
         (Some(_), Some(_)) => {
             Err(ConfigError::invalid("--join", "a node joins a cluster or forms one: leave --bootstrap out"))
         }
-        (None, Some(url)) => Ok(Origin::Join(check_url("--join", &url)?)),
+        (None, Some(urls)) if urls.is_empty() => Ok(Origin::Unsaid),
+        (None, Some(urls)) => {
+            Ok(Origin::Join(urls.iter().map(|url| check_url("--join", url)).collect::<Result<_, _>>()?))
+        }
         (Some(0), None) => Err(ConfigError::invalid("--bootstrap", "a cluster has at least 1 node")),
-        (nodes, None) => Ok(Origin::Bootstrap(nodes.unwrap_or(1))),
+        (Some(nodes), None) => Ok(Origin::Bootstrap(nodes)),
+        (None, None) => Ok(Origin::Unsaid),
     }
 }

@@ -20,7 +20,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 #[test]
 fn without_flags_a_server_is_a_complete_store_of_one_node() {
     let settings = server(&[]).unwrap();
-    assert_eq!(settings.origin, Origin::Bootstrap(1));
+    assert_eq!(settings.origin, Origin::Unsaid);
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8001");
     assert_eq!(settings.peer_listen.to_string(), "127.0.0.1:8101");
     assert_eq!((settings.shards, settings.replication_factor), (8, None));
@@ -37,7 +37,7 @@ fn a_flag_goes_over_the_file_and_the_file_over_the_default() {
     assert_eq!((settings.shards, settings.node_id.as_str()), (16, "node7"));
     assert_eq!(settings.origin, Origin::Bootstrap(3));
     let joining = server(&["--config", path, "--join", "http://127.0.0.1:9000/"]).unwrap();
-    assert_eq!(joining.origin, Origin::Join("http://127.0.0.1:9000".into()));
+    assert_eq!(joining.origin, Origin::Join(vec!["http://127.0.0.1:9000".into()]));
 }
 
 #[test]
@@ -57,6 +57,8 @@ fn refusals_name_the_setting_and_the_way_out() {
         (&["--listen", "0.0.0.0:8001"], "--advertise"),
         (&["--join", "node1:8001"], "--join"),
         (&["--bootstrap", "0"], "--bootstrap"),
+        (&["--advertise", "0.0.0.0"], "--advertise"),
+        (&["--advertise", "::"], "--advertise"),
         (&["--max-batch", "0"], "--max-batch"),
         (&["--listen", "127.0.0.1:65500"], "--peer-listen"),
     ] {

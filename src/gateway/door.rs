@@ -20,6 +20,7 @@ use super::arrival;
 use super::body::answer;
 use super::error::ApiError;
 use super::state::GatewayState;
+use crate::routing::RouteError;
 
 /// The header that names a request in answers and logs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -86,6 +87,14 @@ pub async fn admit(State(state): State<GatewayState>, request: Request, next: Ne
     match state.in_flight.clone().try_acquire_owned() {
         Ok(_permit) => next.run(request).await,
         Err(_) => ApiError::TooManyRequests { limit: state.limits.in_flight }.into_response(),
+    }
+}
+
+/// The layer of the routes that tell of the cluster: before there is a map, nobody is told that something is not there.
+pub async fn once_formed(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
+    match state.backend.map().is_formed() {
+        true => next.run(request).await,
+        false => ApiError::from(RouteError::NotFormed).into_response(),
     }
 }
 

@@ -80,8 +80,8 @@ pub fn router_with(state: GatewayState, extra: Router) -> Router {
         .route("/quiver/v1/groups/{group}/campaign", post(groups::campaign))
         .route("/quiver/v1/groups/{group}/step-down", post(groups::step_down))
         .route("/quiver/v1/faults", get(faults::show).put(faults::set).delete(faults::heal));
-    own.merge(data().route_layer(admission))
-        .merge(cluster_routes())
+    let once_formed = middleware::from_fn_with_state(state.clone(), door::once_formed);
+    own.merge(data().route_layer(admission).merge(cluster_routes()).route_layer(once_formed))
         .route_layer(middleware::from_fn(queries::refuse_unread))
         .merge(console::console())
         .with_state(state.clone())

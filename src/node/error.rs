@@ -18,6 +18,16 @@ pub enum NodeError {
         /// One of the files.
         found: String,
     },
+    /// Nothing says which cluster the node belongs to.
+    #[error(
+        "{} belongs to no cluster yet, and nothing says which it is to be: form a new one with --bootstrap N, or join one \
+         with --join URL. Where this node had one, its data directory is not this, or is lost",
+        dir.display()
+    )]
+    NoOrigin {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// Another process uses the directory.
     #[error("{} is in use by another process: stop it, or give another directory with --data-dir", dir.display())]
     DirectoryInUse {

@@ -84,6 +84,18 @@ pub(super) async fn introduction(host: &str, port: u16) -> Result<Introduction, 
     Ok(Introduction { entry: who.node.entry(), cluster: who.cluster.map(|id| *id.as_bytes()), taken: who.taken })
 }
 
+/// The cluster that the process at `url` belongs to, and its peer port as `host:port`.
+///
+/// # Errors
+/// Why there is no answer that makes sense.
+pub(super) async fn peer_port(url: &str) -> Result<(Option<Uuid>, String), String> {
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
+    let answer = client.get(format!("{url}{WHO_PATH}")).send().await;
+    let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
+    let who: Who = answer.json().await.map_err(|error| error.to_string())?;
+    Ok((who.cluster, who.node.peer_addr))
+}
+
 async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejection>) -> Result<Response, ApiError> {
     let question = question.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit: MAX_BODY },
@@ -100,15 +112,22 @@ async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejec
     Ok(body::answer(status, &answer))
 }
 
-/// Asks the node at `url` until it takes or refuses this one. What may pass (it is not up yet, it waits for others) is
-/// waited for without an end: nodes are started in any order.
-pub(super) async fn ask(url: &str, request: &JoinRequest) -> Result<JoinAnswer, NodeError> {
+/// Asks the nodes at `urls`, one after the other, until one takes or refuses this one. What may pass (it is not up yet, it
+/// waits for others) is waited for without an end: nodes are started in any order.
+///
+/// # Errors
+/// [`NodeError::Refused`] by a node, or where the nodes at `urls` belong to two clusters.
+pub(super) async fn ask(urls: &[String], request: &JoinRequest) -> Result<JoinAnswer, NodeError> {
     let client = reqwest::Client::builder().no_proxy().build().map_err(|e| NodeError::setup("an HTTP client", e))?;
-    let refused = |reason: String| NodeError::Refused { url: url.to_owned(), reason };
     for question in 0u32.. {
+        let url = &urls[question as usize % urls.len()];
+        let refused = |reason: String| NodeError::Refused { url: url.clone(), reason };
         let complain = question % QUESTIONS_PER_COMPLAINT == QUESTIONS_PER_COMPLAINT - 1;
         match question_once(&client, url, request).await {
-            Ok(member @ JoinAnswer::Member { .. }) => return Ok(member),
+            Ok(JoinAnswer::Member { node, map }) => {
+                agree(urls, Uuid::from_bytes(map.cluster), url).await?;
+                return Ok(JoinAnswer::Member { node, map });
+            }
             Ok(JoinAnswer::NameTaken) => return Err(refused(name_taken(&request.name))),
             Ok(JoinAnswer::Waiting) if complain => tracing::info!(url, "waiting for the other nodes to join"),
             Ok(JoinAnswer::Unadopted) if complain => {
@@ -123,7 +142,20 @@ pub(super) async fn ask(url: &str, request: &JoinRequest) -> Result<JoinAnswer, 
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(refused("it was asked too often".to_owned()))
+    Err(NodeError::Refused { url: urls.join(", "), reason: "it was asked too often".to_owned() })
+}
+
+/// Makes sure that no node at `urls` belongs to another cluster than that of the one at `by`.
+async fn agree(urls: &[String], cluster: Uuid, by: &str) -> Result<(), NodeError> {
+    for url in urls {
+        if let Ok((Some(other), _)) = peer_port(url).await
+            && other != cluster
+        {
+            let reason = format!("it belongs to cluster {other}, and {by} to {cluster}: name nodes of one of them");
+            return Err(NodeError::Refused { url: url.clone(), reason });
+        }
+    }
+    Ok(())
 }
 
 fn name_taken(name: &NodeName) -> String {

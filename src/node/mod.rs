@@ -33,6 +33,7 @@ mod suspicion;
 mod telemetry;
 mod vitals;
 mod walker;
+mod whereabouts;
 
 pub use crate::placement::Verdict;
 pub use error::NodeError;

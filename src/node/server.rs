@@ -26,6 +26,7 @@ use super::shutdown::Stop;
 use super::telemetry::start_logging;
 use super::vitals::ProcessVitals;
 use super::walker::Walker;
+use super::whereabouts::{self, Claim, Here};
 use super::{NodeError, map_feed, process, replicas, steward};
 use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
@@ -85,11 +86,18 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
 fn introduce(settings: &ServerSettings, identity: &IdentityFile, http: &Port, peers: &Port) -> JoinRequest {
     let host = settings.advertise.clone();
     let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    // Another interface than that of clients is where other nodes are to call.
+    let peer_ip = peers.address.ip();
+    let is_apart = peer_ip != http.address.ip() && !peer_ip.is_unspecified();
+    let peer_addr = match is_apart {
+        true => peers.address.to_string(),
+        false => format!("{bracketed}:{}", peers.address.port()),
+    };
     JoinRequest {
         name: identity.identity.name.clone(),
         incarnation: identity.identity.incarnation,
         port: http.address.port(),
-        peer_addr: format!("{bracketed}:{}", peers.address.port()),
+        peer_addr,
         host: bracketed,
     }
 }
@@ -155,7 +163,11 @@ impl Frame {
         let host = self.open_host(settings, dir, &mut identity, &member).await?;
         let service = self.serve_locally(&host)?;
         let door = PeerDoor { cluster: member.first_map.cluster, service, faults: self.faults.clone() };
-        let app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
+        let here = self.here(&me, &host);
+        let peers_app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
+        let app = peers_app.merge(whereabouts::router(here.clone()));
+        let seeds = if let Origin::Join(urls) = &settings.origin { urls.clone() } else { Vec::new() };
+        tokio::spawn(here.tell(seeds));
         let (_, peers) = process::connections(process::raise_descriptors());
         let peers_served = peer_port.serve(app, Crowd::of(peers), peers_stop, Duration::ZERO);
         let effort = (settings.index_threads, settings.index_share);
@@ -209,15 +221,29 @@ impl Frame {
         me: &JoinRequest,
     ) -> Result<(NodeId, ClusterMap), NodeError> {
         match &settings.origin {
-            Origin::Bootstrap(nodes) => {
+            Origin::Unsaid if !settings.listen.ip().is_loopback() || !settings.peer_listen.ip().is_loopback() => {
+                Err(NodeError::NoOrigin { dir: settings.data_dir.clone() })
+            }
+            Origin::Unsaid | Origin::Bootstrap(_) => {
+                let nodes = if let Origin::Bootstrap(nodes) = settings.origin { nodes } else { 1 };
                 let (shards, replication_factor) = (settings.shards, settings.replication_factor);
                 let timings = timings_of(settings);
-                let plan = Plan { nodes: *nodes, shards, replication_factor, timings };
+                if settings.origin == Origin::Unsaid {
+                    tracing::info!(
+                        "the data directory is empty and neither --bootstrap nor --join is given: a new cluster of one node"
+                    );
+                } else if nodes > 1 {
+                    tracing::info!(
+                        nodes,
+                        "forming a new cluster: waiting for the others, which are started with --join"
+                    );
+                }
+                let plan = Plan { nodes, shards, replication_factor, timings };
                 Ok((1, self.formation.gather(me, plan).await?))
             }
-            Origin::Join(url) => match join::ask(url, me).await? {
+            Origin::Join(urls) => match join::ask(urls, me).await? {
                 JoinAnswer::Member { node, map } => Ok((node, *map)),
-                other => Err(NodeError::Refused { url: url.clone(), reason: format!("{other:?}") }),
+                other => Err(NodeError::Refused { url: urls.join(", "), reason: format!("{other:?}") }),
             },
         }
     }
@@ -266,6 +292,19 @@ impl Frame {
         Ok(service)
     }
 
+    /// Where this node is since this start, as other members are told.
+    fn here(&self, me: &JoinRequest, host: &Host) -> Here {
+        let identity = host.identity();
+        let me = Claim {
+            cluster: Uuid::from_bytes(identity.cluster),
+            node: identity.node,
+            incarnation: me.incarnation,
+            life: identity.life.number,
+            peer_addr: me.peer_addr.clone(),
+        };
+        Here { me, peers: self.peers.clone() }
+    }
+
     async fn open_replicas(&self, host: &Host, dir: &DataDir, member: &Membership) {
         let (host, groups) = (host.clone(), self.node.groups.clone());
         let dir = dir.path().to_owned();
@@ -306,10 +345,12 @@ fn warn_of_ignored(settings: &ServerSettings, member: &Membership) {
     let map = &member.first_map;
     let differs = |flag: &str| match flag {
         "--heartbeat-ms" | "--election-min-ms" | "--election-max-ms" => false,
+        // A member says there where it is.
+        "--join" => false,
         "--bootstrap" => settings.origin != Origin::Bootstrap(map.nodes.len()),
         "--shards" => settings.shards as usize != map.shards.len(),
         "--replication-factor" => settings.replication_factor.is_some_and(|copies| copies != map.wanted_factor),
-        _ => !map.nodes.values().any(|n| settings.origin == Origin::Join(format!("http://{}:{}", n.host, n.port))),
+        _ => true,
     };
     for flag in settings.of_new_cluster.iter().filter(|flag| differs(flag)) {
         let (nodes, shards, copies) = (map.nodes.len(), map.shards.len(), map.replication_factor);
