@@ -44,6 +44,8 @@ pub(super) async fn create(
 
 pub(super) async fn list(State(state): State<GatewayState>, call: Call) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
+    // What another door has just made or dropped is in no older map than this.
+    state.backend.read_map(deadline).await?;
     let overview = state.backend.overview(deadline).await;
     let rows = overview.map.collections.iter().map(|(name, entry)| row(name, entry, &overview));
     Ok(envelope(&call, CollectionRows { collections: rows.collect() }))

@@ -13,6 +13,7 @@ use super::health::Signs;
 use super::peers::Peers;
 use super::shutdown::Stop;
 use super::vitals::ProcessVitals;
+use crate::api::HealthState;
 use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
 use crate::placement::{ClusterMap, group_name};
 use crate::routing::{LocalGroups, MapCell, NodeReport, Service, Vitals as _};
@@ -88,6 +89,12 @@ impl LocalNode for ServerNode {
             // How long the oldest write has waited for the disk.
             let waits = host.sync_age().unwrap_or_default().as_millis() as u64;
             health.checks.insert("sync_waits_ms".to_owned(), serde_json::json!(waits));
+            if self.peers.has_removed(host.identity().node) {
+                let way_out =
+                    "the cluster has removed this node: stop it; to join again, start it with an empty --data-dir";
+                health.checks.insert("removed".to_owned(), serde_json::json!(way_out));
+                health.state = if health.state == HealthState::Healthy { HealthState::Degraded } else { health.state };
+            }
         }
         health
     }
@@ -129,6 +136,9 @@ impl LinkSwitch for Links {
     }
 }
 
+/// After so long without an answer of any node a gateway has nothing to serve from.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
+
 /// A gateway process, which holds nothing.
 pub(super) struct GatewayNode {
     pub vitals: Arc<ProcessVitals>,
@@ -148,7 +158,17 @@ impl LocalNode for GatewayNode {
 
     fn health(&self) -> NodeHealth {
         let opened = self.map.get().is_formed();
-        Signs { stopping: self.stop.is_wished(), opened, was_ready: opened, ..Signs::default() }.verdict()
+        let mut health =
+            Signs { stopping: self.stop.is_wished(), opened, was_ready: opened, ..Signs::default() }.verdict();
+        let silence = self.map.silence().unwrap_or_default();
+        if health.state == HealthState::Healthy && silence > SILENT_AFTER {
+            health.state = HealthState::Degraded;
+            health.checks.insert("no_node_answers_for_s".to_owned(), serde_json::json!(silence.as_secs()));
+        }
+        if let Some(trouble) = self.map.trouble() {
+            health.checks.insert("cluster".to_owned(), serde_json::json!(trouble));
+        }
+        health
     }
 
     fn report(&self) -> Option<NodeReport> {

@@ -8,8 +8,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::future::join_all;
 use raft_groups::Group;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::gateway::body::{Params, answer};
 use crate::placement::{ClusterMap, MetaMachine};
@@ -64,12 +66,47 @@ pub(super) async fn poll(seeds: Vec<String>, map: MapCell) {
         Err(error) => return tracing::error!(%error, "no HTTP client, so the cluster map stays as it is"),
     };
     for turn in 0usize.. {
-        look_once(&client, &sources(&seeds, &map.get()), turn, &map).await;
+        let sources = sources(&seeds, &map.get());
+        match map.get().is_formed() {
+            true => look_once(&client, &sources, turn, &map).await,
+            false => look_at_all(&client, &sources, &map).await,
+        }
         tokio::time::sleep(SHORTEST_PAUSE).await;
         // Without any map nothing can be served, and the first one comes from a cluster that is just starting.
         let pause = if map.get().is_formed() { POLL_EVERY } else { SHORTEST_PAUSE };
         let _ = tokio::time::timeout(pause, map.doubted()).await;
     }
+}
+
+/// Asks all nodes for the first map. Where they belong to two clusters none is taken: a node that has lost its disk and
+/// formed a cluster of its own answers as fast as those that have the data.
+async fn look_at_all(client: &reqwest::Client, sources: &[String], map: &MapCell) {
+    let answers = join_all(sources.iter().map(|url| ask(client, url, 0))).await;
+    let named = sources.iter().zip(answers).filter_map(|(url, answer)| Some((url, answer.ok()??)));
+    let named: Vec<(&String, ClusterMap)> = named.filter(|(_, found)| found.is_formed()).collect();
+    if let Some(trouble) = disagreement(&named) {
+        if map.trouble().as_ref() != Some(&trouble) {
+            tracing::error!("{trouble}");
+        }
+        return map.refuse(trouble);
+    }
+    if let Some((_, newest)) = named.into_iter().max_by_key(|(_, found)| found.epoch) {
+        map.hear();
+        map.offer(Arc::new(newest));
+    }
+}
+
+/// What is wrong where not all of these are maps of one cluster.
+fn disagreement(named: &[(&String, ClusterMap)]) -> Option<String> {
+    let (first, known) = named.first()?;
+    let (other, found) = named.iter().find(|(_, found)| found.cluster != known.cluster)?;
+    let name = |map: &ClusterMap| Uuid::from_bytes(map.cluster);
+    Some(format!(
+        "{first} belongs to cluster {}, and {other} to {}: neither is served. A node that was started with an empty data \
+         directory may have formed a cluster of its own; stop it, or name nodes of one cluster only",
+        name(known),
+        name(found)
+    ))
 }
 
 /// Asks the nodes one after the other, another one first each time, until one answers.
@@ -80,9 +117,9 @@ async fn look_once(client: &reqwest::Client, sources: &[String], turn: usize, ma
     }
     for url in order {
         match ask(client, &url, map.get().epoch).await {
-            Ok(None) => return,
+            Ok(None) => return map.hear(),
             Ok(Some(newer)) => match map.offer(Arc::new(newer)) {
-                true => return,
+                true => return map.hear(),
                 false => tracing::warn!(url, "a node of another cluster answers at this address"),
             },
             Err(error) => tracing::debug!(url, %error, "no map from this node"),

@@ -6,6 +6,7 @@
 //! ```
 //! Nothing above knows how these parts are put together, and no part below knows that this room exists.
 
+mod asked;
 mod crowd;
 mod data_dir;
 mod driver;

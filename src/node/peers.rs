@@ -41,6 +41,12 @@ impl Peers {
         self.whereabouts.hear(claim, &self.known())
     }
 
+    /// Whether the cluster has gone on without this node.
+    pub fn has_removed(&self, node: NodeId) -> bool {
+        let map = self.map.get();
+        map.is_formed() && !map.nodes.contains_key(&node)
+    }
+
     /// Whether the map knows of this start of a node, or of a later one.
     pub fn map_knows(&self, node: NodeId, life: u64) -> bool {
         self.map.get().nodes.get(&node).is_some_and(|entry| entry.life >= life)

@@ -5,8 +5,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::placement::ClusterMap;
 
@@ -16,6 +19,16 @@ pub struct MapCell {
     map: Arc<watch::Sender<Arc<ClusterMap>>>,
     doubt: Arc<Notify>,
     own: Arc<OwnChanges>,
+    source: Arc<Mutex<Source>>,
+}
+
+/// Where the map comes from, as far as this process polls for it.
+#[derive(Debug, Clone, Default)]
+struct Source {
+    /// When a node last said what map it has.
+    heard: Option<Instant>,
+    /// Why no map is taken, where some could be.
+    trouble: Option<String>,
 }
 
 /// Counts the changes that this process asked for, and those that a map it read from the owner has.
@@ -27,7 +40,12 @@ struct OwnChanges {
 
 impl Default for MapCell {
     fn default() -> Self {
-        Self { map: Arc::new(watch::Sender::new(Arc::default())), doubt: Arc::default(), own: Arc::default() }
+        Self {
+            map: Arc::new(watch::Sender::new(Arc::default())),
+            doubt: Arc::default(),
+            own: Arc::default(),
+            source: Arc::default(),
+        }
     }
 }
 
@@ -73,6 +91,26 @@ impl MapCell {
             self.own.seen.fetch_max(own_changes, Ordering::SeqCst);
         }
         ours
+    }
+
+    /// Notes that a node has said what map it has.
+    pub fn hear(&self) {
+        *self.source.lock() = Source { heard: Some(Instant::now()), trouble: None };
+    }
+
+    /// Notes why no map is taken.
+    pub fn refuse(&self, why: String) {
+        self.source.lock().trouble = Some(why);
+    }
+
+    /// For how long no node has said what map it has; `None` if none ever has.
+    pub fn silence(&self) -> Option<Duration> {
+        self.source.lock().heard.map(|heard| heard.elapsed())
+    }
+
+    /// Why no map is taken, where some could be.
+    pub fn trouble(&self) -> Option<String> {
+        self.source.lock().trouble.clone()
     }
 
     /// A signal that fires with each newer map.

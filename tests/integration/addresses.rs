@@ -127,3 +127,44 @@ async fn before_there_is_a_map_nobody_is_told_that_something_is_not_there() -> R
     drop(waits);
     cluster.finish()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_serves_no_cluster_that_its_seeds_do_not_agree_on() -> Result<()> {
+    let _place = place().await;
+    let cluster = Cluster::prepare(single("two-clusters"))?;
+    // As a node that has lost its disk, and one that has not.
+    let first = start(&cluster, "node1", &cluster.logs().join("first"), &["--bootstrap", "1"]).await?;
+    let second = start(&cluster, "node2", &cluster.logs().join("second"), &["--bootstrap", "1"]).await?;
+    for url in [&first.url, &second.url] {
+        let began = Instant::now();
+        while Client::new(url).health().await.status != Some(200) {
+            ensure!(began.elapsed() < PATIENCE, "{url} does not serve");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let both = format!("{},{}", first.url, second.url);
+    let mut command = cluster.verb(&["gateway", "--listen", "127.0.0.1:0", "--cluster", &both]);
+    command.env("QUIVER_LOG_FORMAT", "text");
+    let log = cluster.logs().join("gateway.log");
+    let _gateway = Process::start(command, &log.with_extension("out"), &log)?;
+    let began = Instant::now();
+    while !std::fs::read_to_string(&log)?.contains("neither is served") {
+        ensure!(began.elapsed() < PATIENCE, "it says nothing: {}", std::fs::read_to_string(&log)?);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let said = std::fs::read_to_string(log.with_extension("out"))?;
+    let url = said.split("serving ").nth(1).and_then(|rest| rest.split_whitespace().next()).context("it has a port")?;
+    let client = Client::new(url);
+    let listed = client.get("/collections").await;
+    ensure!(listed.status == Some(503) && listed.code() == "starting", "{listed:?}");
+    ensure!(client.create_collection("docs", 2, "dot").await.status == Some(503), "nothing is made in either");
+    ensure!(client.health().await.body.to_string().contains("neither is served"), "its health tells why");
+    drop(first);
+    let began = Instant::now();
+    while client.health().await.status != Some(200) {
+        ensure!(began.elapsed() < PATIENCE, "it serves the one that is left");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(second);
+    cluster.finish()
+}
