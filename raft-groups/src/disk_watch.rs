@@ -13,9 +13,14 @@ use crate::inspect::NudgeError;
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::syncer::Syncer;
 
-/// How long the oldest write of a node has waited for its sync, where that is longer than it may be.
+/// The slowest disk that is not taken for one that hangs, in bytes a second.
+const SLOWEST_DISK: u64 = 4 << 20;
+
+/// How long a node's disk has been at the writes that it carries out now, where that is longer than `longest` and what
+/// their size takes.
 pub(crate) fn hung_for(syncer: &Syncer, longest: Duration) -> Option<Duration> {
-    syncer.oldest().map(|since| since.elapsed()).filter(|age| *age > longest && !is_planted(Mutant::HangsUnseen))
+    let allowed = longest + Duration::from_millis(syncer.waiting_bytes() as u64 * 1_000 / SLOWEST_DISK);
+    syncer.busy_for().filter(|age| *age > allowed && !is_planted(Mutant::HangsUnseen))
 }
 
 /// Has other nodes lead the groups that a node with a hanging disk leads, for as long as the node's groups are there.

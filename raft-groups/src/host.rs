@@ -65,7 +65,7 @@ pub(crate) struct Open {
 }
 
 impl Inner {
-    /// How long the oldest write has waited for its sync, where the disk hangs.
+    /// How long the disk has not answered, where it hangs.
     pub(crate) fn hung_for(&self) -> Option<Duration> {
         disk_watch::hung_for(&self.stores.log_syncer, self.settings.longest_sync())
     }
@@ -127,9 +127,9 @@ impl Host {
         self.0.lives.overtaken().await;
     }
 
-    /// How long the oldest write of this node has waited for its sync; `None` where none waits.
+    /// How long this node's disk has been at the writes of its logs that it carries out now; `None` where none wait.
     pub fn sync_age(&self) -> Option<Duration> {
-        self.0.stores.log_syncer.oldest().map(|since| since.elapsed())
+        self.0.stores.log_syncer.busy_for()
     }
 
     /// Whether this node's disk hangs: it then leads no group that another node can lead, and answers no peer.

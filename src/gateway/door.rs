@@ -92,7 +92,9 @@ pub async fn admit(State(state): State<GatewayState>, request: Request, next: Ne
 
 /// The layer of the routes that tell of the cluster: before there is a map, nobody is told that something is not there.
 pub async fn once_formed(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
-    match state.backend.map().is_formed() {
+    // The health of the cluster says so itself.
+    let tells_itself = request.uri().path() == "/cluster/health";
+    match state.backend.map().is_formed() || tells_itself {
         true => next.run(request).await,
         false => ApiError::from(RouteError::NotFormed).into_response(),
     }

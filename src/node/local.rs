@@ -86,7 +86,7 @@ impl LocalNode for ServerNode {
         let mut health = self.signs().verdict();
         if let Some(host) = self.host.get() {
             health.checks.insert("life".to_owned(), serde_json::json!(host.identity().life.number));
-            // How long the oldest write has waited for the disk.
+            // How long the disk has been at the writes that it carries out now.
             let waits = host.sync_age().unwrap_or_default().as_millis() as u64;
             health.checks.insert("sync_waits_ms".to_owned(), serde_json::json!(waits));
             if self.peers.has_removed(host.identity().node) {

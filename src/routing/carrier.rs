@@ -23,6 +23,9 @@ use super::wire;
 /// Most requests under way to one peer.
 pub const MAX_IN_FLIGHT: usize = 256;
 
+/// How long a connection is kept that nothing is sent on: shorter than the other side keeps it, so that no request meets
+/// its end.
+const IDLE: Duration = Duration::from_secs(30);
 /// How long a connection may take to open.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -68,6 +71,7 @@ impl NodeCarrier {
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
             .pool_max_idle_per_host(MAX_IN_FLIGHT)
+            .pool_idle_timeout(IDLE)
             .build()?;
         Ok(Self { local: OnceLock::new(), addresses, faults, client, peers: Mutex::default() })
     }

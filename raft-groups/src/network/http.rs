@@ -33,6 +33,9 @@ const MAX_WAITING: usize = 4096;
 const MAX_BODY_BYTES: usize = 8 << 20;
 /// Bytes of a body that are read at all: the largest entry a client can cause, and ample room.
 const MAX_READ_BYTES: usize = 256 << 20;
+/// How long a connection is kept that nothing is sent on: shorter than the other side keeps it, so that no request meets
+/// its end.
+const IDLE: Duration = Duration::from_secs(30);
 /// How long connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_millis(1000);
 
@@ -72,7 +75,7 @@ impl HttpTransport {
     pub fn new(addresses: Arc<dyn AddressBook>) -> std::io::Result<Self> {
         let client = || {
             let builder = reqwest::Client::builder().no_proxy().http1_only().tcp_nodelay(true);
-            builder.connect_timeout(CONNECT_DEADLINE).build().map_err(std::io::Error::other)
+            builder.connect_timeout(CONNECT_DEADLINE).pool_idle_timeout(IDLE).build().map_err(std::io::Error::other)
         };
         Ok(Self { addresses, raft: client()?, waits: client()?, snapshots: client()?, queues: Mutex::default() })
     }

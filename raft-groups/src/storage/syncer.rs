@@ -32,7 +32,6 @@ struct Job {
     batch: Batch,
     durable: bool,
     done: Done,
-    submitted: tokio::time::Instant,
 }
 
 /// The queue in front of one store; clones share it.
@@ -46,8 +45,8 @@ pub struct Syncer {
 struct Waiting {
     bytes: AtomicUsize,
     less: Notify,
-    /// When the oldest job of the round under way was submitted.
-    oldest: Mutex<Option<tokio::time::Instant>>,
+    /// When the round under way began.
+    began: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Syncer {
@@ -57,7 +56,7 @@ impl Syncer {
         let mut worker = Worker::new(name, store, syncer.waiting.clone());
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Some(first) = jobs.blocking_recv() {
-                worker.begin(&first);
+                worker.begin();
                 worker.carry_out(collect(first, &mut jobs));
             }
         })?;
@@ -76,7 +75,7 @@ impl Syncer {
         let mut rng = SmallRng::seed_from_u64(seed);
         tokio::spawn(async move {
             while let Some(first) = jobs.recv().await {
-                worker.begin(&first);
+                worker.begin();
                 tokio::time::sleep(max_delay().mul_f64(rng.random())).await;
                 worker.carry_out(collect(first, &mut jobs));
             }
@@ -94,7 +93,7 @@ impl Syncer {
     /// After the first failure every later job fails too: a store that failed once is not believed again.
     pub fn submit(&self, batch: Batch, durable: bool, done: impl FnOnce(io::Result<()>) + Send + 'static) {
         self.waiting.bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
-        let job = Job { batch, durable, done: Box::new(done), submitted: tokio::time::Instant::now() };
+        let job = Job { batch, durable, done: Box::new(done) };
         if let Err(mpsc::error::SendError(job)) = self.jobs.send(job) {
             (job.done)(Err(io::Error::other("the store's worker has ended")));
         }
@@ -107,9 +106,14 @@ impl Syncer {
         end.await.unwrap_or_else(|_| Err(io::Error::other("the store's worker has ended")))
     }
 
-    /// When the oldest job was submitted that the worker has not carried out.
-    pub fn oldest(&self) -> Option<tokio::time::Instant> {
-        *self.waiting.oldest.lock()
+    /// How long the worker has been at what it carries out now: a disk that is slow ends one round after the other.
+    pub fn busy_for(&self) -> Option<Duration> {
+        self.waiting.began.lock().map(|began| began.elapsed())
+    }
+
+    /// Bytes that wait, those of the round under way included.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes.load(Ordering::Relaxed)
     }
 
     /// Waits until the queue is short enough to take more.
@@ -145,9 +149,9 @@ impl Worker {
         Self { name, store, waiting, failed: None }
     }
 
-    /// Begins a round with `first`, which has waited longest.
-    fn begin(&self, first: &Job) {
-        *self.waiting.oldest.lock() = Some(first.submitted);
+    /// Begins a round.
+    fn begin(&self) {
+        *self.waiting.began.lock() = Some(tokio::time::Instant::now());
     }
 
     /// Writes the batches of a round, many as one, syncs once if any of them must be durable, and tells everyone.
@@ -168,7 +172,7 @@ impl Worker {
             dones.push(job.done);
         }
         let result = self.write(&batch, durable);
-        *self.waiting.oldest.lock() = None;
+        *self.waiting.began.lock() = None;
         self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.waiting.less.notify_waiters();
         if durable {
