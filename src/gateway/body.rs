@@ -16,7 +16,7 @@ use super::plain;
 use super::state::GatewayState;
 use super::strict::Strict;
 
-/// A JSON body of type `T`, at most [`Limits::body_bytes`] long.
+/// A JSON body of type `T`, at most [`Limits::body_bytes`](super::Limits::body_bytes) long.
 pub struct Json<T>(pub T);
 
 impl<S, T> FromRequest<S> for Json<T>
