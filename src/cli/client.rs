@@ -47,6 +47,9 @@ pub(crate) enum Failure {
     /// Something else than Quiver answered.
     #[error("{url} answered HTTP {http} with a body that is not Quiver's: {text}")]
     Foreign { url: String, http: u16, text: String },
+    /// The URLs lead to two clusters.
+    #[error("{first} belongs to cluster {known}, and {other} to {found}: name nodes of one cluster only")]
+    TwoClusters { first: String, known: String, other: String, found: String },
     /// It failed again and again until patience ran out.
     #[error("gave up after {attempts} attempts: {last}")]
     GaveUp { attempts: u32, unknown: bool, last: Box<Failure> },
@@ -59,7 +62,7 @@ impl Failure {
             Self::Refused { status, .. } => status.retryable,
             Self::Unreachable { .. } => true,
             Self::Foreign { http, .. } => *http >= 500,
-            Self::GaveUp { .. } => false,
+            Self::GaveUp { .. } | Self::TwoClusters { .. } => false,
         }
     }
 
@@ -69,6 +72,7 @@ impl Failure {
             Self::Refused { status, .. } => status.committed == Committed::Unknown,
             Self::Unreachable { sent, .. } => *sent,
             Self::Foreign { .. } => true,
+            Self::TwoClusters { .. } => false,
             Self::GaveUp { unknown, .. } => *unknown,
         }
     }
@@ -85,7 +89,7 @@ impl Failure {
             Self::Refused { http: 408 | 429 | 502 | 503 | 507, .. } => Exit::Unavailable,
             Self::Refused { .. } => Exit::Failed,
             Self::Unreachable { sent: true, .. } => Exit::Unknown,
-            Self::Unreachable { .. } => Exit::Unavailable,
+            Self::Unreachable { .. } | Self::TwoClusters { .. } => Exit::Unavailable,
             Self::Foreign { .. } => Exit::Failed,
         }
     }
@@ -133,6 +137,24 @@ impl Client {
     /// A client of the cluster that a verb is told of.
     pub(crate) fn of(target: &Target) -> anyhow::Result<Self> {
         Ok(Self { look_timeout: Duration::from_secs(target.timeout), ..Self::new(&target.urls)? })
+    }
+
+    /// Makes sure that all doors that answer lead to one cluster: whoever answers first is not always the right one.
+    pub(crate) async fn check_agreement(&self) -> Result<(), Failure> {
+        let mut first: Option<(&String, String)> = None;
+        for (door, url) in self.urls.iter().enumerate().filter(|_| self.urls.len() > 1) {
+            let Ok((200, text)) = self.fetch(door, &Method::GET, "/quiver/v1/introduction", Body::none()).await else {
+                continue;
+            };
+            let Ok(who) = serde_json::from_slice::<serde_json::Value>(&text) else { continue };
+            let Some(found) = who["cluster"].as_str() else { continue };
+            let (first, known) = first.get_or_insert_with(|| (url, found.to_owned()));
+            if known != found {
+                let (first, known) = ((*first).clone(), known.clone());
+                return Err(Failure::TwoClusters { first, known, other: url.clone(), found: found.to_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// Reads: a `GET`.

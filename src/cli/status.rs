@@ -29,6 +29,7 @@ Exit codes: 0 healthy, 3 degraded, 7 unavailable or no answer.";
 /// Runs the verb.
 pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
     let client = Client::of(&args.target)?;
+    client.check_agreement().await?;
     let status: ClusterStatus = client.get("/cluster/status").await?;
     let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
     let verdict = verdict(&status, &sharding);

@@ -159,6 +159,10 @@ async fn a_gateway_serves_no_cluster_that_its_seeds_do_not_agree_on() -> Result<
     ensure!(listed.status == Some(503) && listed.code() == "starting", "{listed:?}");
     ensure!(client.create_collection("docs", 2, "dot").await.status == Some(503), "nothing is made in either");
     ensure!(client.health().await.body.to_string().contains("neither is served"), "its health tells why");
+    let mut command = cluster.verb(&["status", "--url", &both]);
+    command.env("QUIVER_LOG_FORMAT", "text");
+    let status = run(command, PATIENCE).await?;
+    ensure!(status.code == Some(7) && status.stderr.contains(&second.url), "the CLI takes neither: {status:?}");
     drop(first);
     let began = Instant::now();
     while client.health().await.status != Some(200) {

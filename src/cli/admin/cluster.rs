@@ -86,7 +86,9 @@ async fn timings(args: TimingsArgs) -> anyhow::Result<Exit> {
 }
 
 async fn health(ask: Ask) -> anyhow::Result<Exit> {
-    let health: ClusterHealth = ask.client()?.page("/cluster/health").await?;
+    let client = ask.client()?;
+    client.check_agreement().await?;
+    let health: ClusterHealth = client.page("/cluster/health").await?;
     print::one(&health, ask.output, |health| {
         let counts = health.groups;
         let mut text = format!(
