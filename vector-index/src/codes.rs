@@ -8,21 +8,22 @@
 //!
 //! It must not know how good its estimates are: who uses them measures that.
 
-use crate::frame::{Frame, largest};
+use crate::frame::Frame;
 use crate::kernel::{Block, differing_bits, dot, prefetch};
 use crate::strided::Strided;
+use crate::sums::{largest, squares};
 use crate::{Distance, Quantization, SpaceParams};
 
 /// Added to a number below 2^22, it leaves no bit below the units.
 const WHOLE: f32 = 12_582_912.0;
 /// The greatest int8 code.
-const MOST: f64 = 127.0;
+const MOST: f32 = 127.0;
 /// Vectors of at most so many components are read as fast as their codes would be.
 const SHORT: usize = 32;
 /// A component greater than this, as the frame sees it, makes sums that 32 bits do not hold.
-const WILD: f64 = 1e15;
+const WILD: f32 = 1e15;
 /// One less than this counts as none: nothing of its square is left.
-const NOTHING: f64 = 1e-15;
+const NOTHING: f32 = 1e-15;
 
 #[derive(Debug)]
 pub(crate) struct Codes {
@@ -122,10 +123,9 @@ impl Codes {
     pub(crate) fn probe(&self, vector: &[f32]) -> Option<CodedProbe> {
         if self.distance == Distance::Dot {
             // What the centre adds is the same for all that it is compared with, and so is its length.
-            let vector: Vec<f64> = vector.iter().map(|part| f64::from(*part)).collect();
-            let most = largest(&vector);
-            let unit: Vec<f64> = vector.iter().map(|part| if most > 0.0 { part / most } else { 0.0 }).collect();
-            let (code, factor) = self.code(&unit);
+            let most = largest(vector);
+            let unit: Vec<f32> = vector.iter().map(|part| if most > 0.0 { part / most } else { 0.0 }).collect();
+            let (code, factor) = self.code(&unit, largest(&unit));
             return Some(CodedProbe { code, term: Term { factor, offset: 0.0 } });
         }
         let (code, term) = self.encode(vector);
@@ -196,42 +196,44 @@ impl Codes {
 
     fn encode(&self, vector: &[f32]) -> (Code, Term) {
         let seen = self.frame.see(self.distance, vector);
-        let is_wild = largest(&seen) > WILD;
-        let (code, factor) = self.code(&seen);
+        let largest = largest(&seen);
+        let (code, factor) = self.code(&seen, largest);
+        if largest > WILD {
+            return (code, Term::FAR);
+        }
         let offset = match self.distance {
             Distance::Dot => self.frame.share(&seen),
-            _ => -seen.iter().map(|part| part * part).sum::<f64>(),
+            _ => -squares(&seen),
         };
-        (code, if is_wild { Term::FAR } else { Term { factor, offset: offset as f32 } })
+        (code, Term { factor, offset: offset as f32 })
     }
 
-    /// The code of what is seen, and what one of it is worth.
-    fn code(&self, seen: &[f64]) -> (Code, f32) {
+    /// The code of what is seen, whose largest component this is, and what one of it is worth.
+    fn code(&self, seen: &[f32], largest: f32) -> (Code, f32) {
         match &self.rows {
-            CodeRows::Int8(_) => bytes(seen),
+            CodeRows::Int8(_) => bytes(seen, largest),
             // The signs say nothing of the length, so the factor says all.
-            CodeRows::Binary(_) => (bits(seen), seen.iter().map(|part| part * part).sum::<f64>().sqrt() as f32),
+            CodeRows::Binary(_) => (bits(seen), squares(seen).sqrt() as f32),
         }
     }
 }
 
 /// Codes of the components, the largest of which is [`MOST`], and what one of the code is worth.
-fn bytes(seen: &[f64]) -> (Code, f32) {
-    let largest = largest(seen);
+fn bytes(seen: &[f32], largest: f32) -> (Code, f32) {
     // Of a vector that is all zeros, or nearly, nothing is left.
     let scale = if largest < NOTHING { 0.0 } else { MOST / largest };
     let mut code = vec![Block::ZERO; Block::count(seen.len())];
     for (block, parts) in code.iter_mut().zip(seen.chunks(Block::WIDTH)) {
         for (code, part) in block.0.iter_mut().zip(parts) {
             // Rounds, ties to even, as adding and taking away what leaves no place for halves does: faster than a call.
-            *code = ((part * scale) as f32 + WHOLE - WHOLE) as i8;
+            *code = (part * scale + WHOLE - WHOLE) as i8;
         }
     }
-    (Code::Int8(code), if scale == 0.0 { 0.0 } else { (largest / MOST) as f32 })
+    (Code::Int8(code), if scale == 0.0 { 0.0 } else { largest / MOST })
 }
 
-fn bits(seen: &[f64]) -> Code {
-    let word = |parts: &[f64]| {
+fn bits(seen: &[f32]) -> Code {
+    let word = |parts: &[f32]| {
         parts.iter().enumerate().fold(0, |word, (bit, part)| word | u64::from(part.is_sign_negative()) << bit)
     };
     Code::Binary(seen.chunks(64).map(word).collect())

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::probe::norm;
+use crate::sums::sum;
 use crate::{Distance, SpaceParams};
 
 /// Vectors of the sample. Odd, so that there is one in the middle.
@@ -25,16 +26,21 @@ impl Frame {
     /// The frame of vectors like these, of which there is one at least: `get` gives them by number, `count` of them.
     pub(crate) fn of(params: SpaceParams, count: usize, get: impl Fn(usize) -> Vec<f32>) -> Self {
         let taken = count.min(SAMPLE);
-        let sample: Vec<Vec<f32>> =
-            (0..taken).map(|number| directed(params.distance, &get(number * count / taken))).collect();
+        let directed = |vector: Vec<f32>| {
+            let length = length(params.distance, &vector);
+            vector.into_iter().map(|part| (f64::from(part) / length) as f32).collect()
+        };
+        let sample: Vec<Vec<f32>> = (0..taken).map(|number| directed(get(number * count / taken))).collect();
         let column = |place: usize| median(sample.iter().map(|vector| vector[place]).collect());
         let centre: Vec<f32> = (0..params.size).map(column).collect();
-        let unscaled = Self { centre, scale: 1.0 };
-        let reach = |vector: &Vec<f32>| largest(&unscaled.shifted(vector));
+        let reach = |vector: &Vec<f32>| {
+            let from_centre = |(part, centre): (&f32, &f32)| (f64::from(*part) - f64::from(*centre)).abs();
+            vector.iter().zip(&centre).map(from_centre).fold(0.0, f64::max)
+        };
         let mut reaches: Vec<f64> = sample.iter().map(reach).filter(|reach| *reach > 0.0).collect();
         reaches.sort_unstable_by(f64::total_cmp);
         let scale = reaches.get(reaches.len() / 2).map_or(1.0, |reach| power_of_two_below(1.0 / reach));
-        Self { scale, ..unscaled }
+        Self { centre, scale }
     }
 
     /// No centre, and units as they are.
@@ -51,44 +57,35 @@ impl Frame {
             && self.scale > 0.0
     }
 
-    /// `vector` as it is seen from here: of cosines, its direction.
-    pub(crate) fn see(&self, distance: Distance, vector: &[f32]) -> Vec<f64> {
-        let mut seen = self.shifted(&directed(distance, vector));
-        seen.iter_mut().for_each(|part| *part *= self.scale);
-        seen
+    /// `vector` as it is seen from here: of cosines, its direction. What is too far away is infinite.
+    pub(crate) fn see(&self, distance: Distance, vector: &[f32]) -> Vec<f32> {
+        let unit = 1.0 / length(distance, vector);
+        let see = |(part, centre): (&f32, &f32)| ((f64::from(*part) * unit - f64::from(*centre)) * self.scale) as f32;
+        vector.iter().zip(&self.centre).map(see).collect()
     }
 
     /// What the centre adds to the dot product of a vector that is `seen` with any other, in the units of both.
-    pub(crate) fn share(&self, seen: &[f64]) -> f64 {
-        seen.iter().zip(&self.centre).map(|(part, centre)| part * f64::from(*centre)).sum::<f64>() * self.scale
+    pub(crate) fn share(&self, seen: &[f32]) -> f64 {
+        sum(seen, &self.centre) * self.scale
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
         self.centre.capacity() * size_of::<f32>()
     }
-
-    fn shifted(&self, vector: &[f32]) -> Vec<f64> {
-        vector.iter().zip(&self.centre).map(|(part, centre)| f64::from(*part) - f64::from(*centre)).collect()
-    }
 }
 
-/// What counts of a vector: of cosines, its direction alone. Of a zero vector, which has none, itself.
-fn directed(distance: Distance, vector: &[f32]) -> Vec<f32> {
-    let length = norm(vector);
-    if distance != Distance::Cosine || length == 0.0 {
-        return vector.to_vec();
+/// What a vector is divided by before it is seen: of cosines, its length, for its direction alone counts. A zero vector
+/// has none.
+fn length(distance: Distance, vector: &[f32]) -> f64 {
+    match distance {
+        Distance::Cosine => Some(norm(vector)).filter(|length| *length > 0.0).unwrap_or(1.0),
+        _ => 1.0,
     }
-    vector.iter().map(|part| (f64::from(*part) / length) as f32).collect()
 }
 
 fn median(mut values: Vec<f32>) -> f32 {
     let middle = values.len() / 2;
     *values.select_nth_unstable_by(middle, f32::total_cmp).1
-}
-
-/// The largest component, without its sign.
-pub(crate) fn largest(seen: &[f64]) -> f64 {
-    seen.iter().fold(0.0, |most, part| part.abs().max(most))
 }
 
 /// By bits, so that it is the same on every machine.
@@ -99,6 +96,7 @@ fn power_of_two_below(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sums::largest;
 
     fn frame(distance: Distance, vectors: &[Vec<f32>]) -> Frame {
         let params = SpaceParams::new(vectors[0].len(), distance);
@@ -111,7 +109,7 @@ mod tests {
         let frame = frame(Distance::Euclid, &vectors);
         assert!((frame.centre[0] - 1e6 - 50.0).abs() < 25.0, "{frame:?}");
         let reaches = vectors.iter().map(|vector| largest(&frame.see(Distance::Euclid, vector)));
-        assert!(reaches.fold(0.0, f64::max) < 8.0);
+        assert!(reaches.fold(0.0, f32::max) < 8.0);
     }
 
     #[test]

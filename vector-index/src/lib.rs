@@ -25,6 +25,7 @@ mod slots;
 mod space;
 mod store;
 mod strided;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod top;

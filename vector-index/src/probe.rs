@@ -2,6 +2,7 @@
 
 use crate::Distance;
 use crate::kernel::{Lane, Metric, Rows, compare};
+use crate::sums::squares;
 
 /// A shorter difference than this has squares that f32 holds in part, or not at all.
 const SHORT: f32 = 1e-14;
@@ -87,7 +88,7 @@ pub(crate) fn inverse_norm(vector: &[f32]) -> f32 {
 
 /// The length, in f64, where no vector of finite f32 overflows and only zeros have length zero.
 pub(crate) fn norm(vector: &[f32]) -> f64 {
-    vector.iter().map(|part| f64::from(*part) * f64::from(*part)).sum::<f64>().sqrt()
+    squares(vector).sqrt()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The best few by nearness, of equally near ones those of the lowest keys: the order in which answers are given, so
 //! that what is cut off does not hang on where a vector lies.
+//!
+//! Keys lie elsewhere and are asked for late: only for those that are as near as the worst that stays.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,59 +10,105 @@ use crate::Key;
 use crate::graph::Near;
 
 /// The best `keep`.
+///
+/// Invariant: whoever is in `equals` is as near as the worst in the heap, and the heap is full if there is one.
 pub(super) struct Best {
     keep: usize,
     /// The worst on top.
-    heap: BinaryHeap<Reverse<Ranked>>,
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Ranked {
-    /// Nearness, in the order of floats.
-    nearness: u32,
-    key: Reverse<Key>,
-    slot: u32,
+    heap: BinaryHeap<Reverse<Near>>,
+    /// Those that have no place, though they are as near as the worst that has.
+    equals: Vec<Near>,
 }
 
 impl Best {
-    /// None yet.
+    /// None yet; `keep` is one at least.
     pub(super) fn new(keep: usize) -> Self {
-        Self { keep, heap: BinaryHeap::with_capacity(keep.min(1 << 16) + 1) }
+        debug_assert!(keep > 0);
+        Self { keep, heap: BinaryHeap::with_capacity(keep.min(1 << 16) + 1), equals: Vec::new() }
     }
 
     /// Whether a slot may still get in; decided without its key, so that one as near as the worst may.
     #[inline]
     pub(super) fn admits(&self, near: Near) -> bool {
-        self.heap.len() < self.keep || self.heap.peek().is_some_and(|worst| near.order() >= worst.0.nearness)
+        self.heap.len() < self.keep || self.heap.peek().is_some_and(|worst| near.order() >= worst.0.order())
     }
 
-    /// Takes a slot in, whose key this is; the worst leaves if there are too many.
-    pub(super) fn push(&mut self, near: Near, key: Key) {
-        self.heap.push(Reverse(Ranked { nearness: near.order(), key: Reverse(key), slot: near.slot() }));
-        if self.heap.len() > self.keep {
-            self.heap.pop();
+    /// Takes a slot in, which is [admitted](Self::admits).
+    pub(super) fn push(&mut self, near: Near) {
+        if self.heap.len() < self.keep {
+            self.heap.push(Reverse(near));
+            return;
+        }
+        let Some(mut worst) = self.heap.peek_mut() else { return };
+        if near.order() <= worst.0.order() {
+            drop(worst);
+            self.equals.push(near);
+            return;
+        }
+        let left = std::mem::replace(&mut worst.0, near);
+        drop(worst);
+        if self.heap.peek().is_some_and(|worst| worst.0.order() > left.order()) {
+            self.equals.clear();
+        } else {
+            self.equals.push(left);
         }
     }
 
     /// The slots, best first.
-    pub(super) fn into_sorted(self) -> Vec<u32> {
-        self.heap.into_sorted_vec().into_iter().map(|Reverse(ranked)| ranked.slot).collect()
+    pub(super) fn into_sorted(self, key: impl Fn(u32) -> Key) -> Vec<u32> {
+        let mut slots: Vec<u32> = Vec::with_capacity(self.heap.len());
+        let worst = self.heap.peek().map(|worst| worst.0.order());
+        let sorted = self.heap.into_sorted_vec().into_iter().map(|Reverse(near)| near);
+        let (level, better): (Vec<Near>, Vec<Near>) = sorted.partition(|near| Some(near.order()) == worst);
+        slots.extend(better.into_iter().map(Near::slot));
+        let places = level.len();
+        let mut level: Vec<u32> = level.into_iter().chain(self.equals).map(Near::slot).collect();
+        if level.len() > places {
+            level.sort_by_cached_key(|slot| key(*slot));
+            level.truncate(places);
+        }
+        slots.extend(level);
+        slots
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn best_of(keep: usize, all: &[(f32, u64)]) -> Vec<u64> {
+        let mut best = Best::new(keep);
+        for (slot, (nearness, _)) in (0..).zip(all) {
+            let near = Near::new(*nearness, slot);
+            if best.admits(near) {
+                best.push(near);
+            }
+        }
+        let key = |slot: u32| all[slot as usize].1;
+        best.into_sorted(|slot| Key(0, key(slot).into())).into_iter().map(key).collect()
+    }
 
     #[test]
     fn of_equals_the_lowest_keys_stay() {
-        let mut best = Best::new(3);
-        for (nearness, slot, key) in [(1.0, 0, 9), (1.0, 1, 2), (1.0, 2, 7), (2.0, 3, 8), (1.0, 4, 1), (0.5, 5, 0)] {
-            let near = Near::new(nearness, slot);
-            if best.admits(near) {
-                best.push(near, Key(0, key));
-            }
+        let all = [(1.0, 9), (1.0, 2), (1.0, 7), (2.0, 8), (1.0, 1), (0.5, 0)];
+        assert_eq!(best_of(3, &all), [8, 1, 2]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn they_are_those_of_a_sort(levels in prop::collection::vec(0_u8..4, 0..60), keep in 1_usize..20) {
+            // Keys in an order of their own.
+            let all: Vec<(f32, u64)> = levels.iter().zip(0..).map(|(level, at)| (f32::from(*level), at * 37 % 61)).collect();
+            let mut sorted = all.clone();
+            sorted.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
+            let mut expected: Vec<u64> = sorted.iter().take(keep).map(|(_, key)| *key).collect();
+            let mut found = best_of(keep, &all);
+            (expected.sort_unstable(), found.sort_unstable());
+            prop_assert_eq!(found, expected);
         }
-        assert_eq!(best.into_sorted(), [3, 4, 1]);
     }
 }

@@ -53,14 +53,14 @@ impl Space {
         match (situation.plan(), coded) {
             (Plan::Graph { budget }, Some((codes, target))) => {
                 search.report.way = Way::Graph;
-                let mut found =
-                    search.walk(&ByCodes(codes), &target, Walk { ef: search.keep(ef), budget }, top.limit());
-                found.truncate(search.keep(LEAST.max(SPARE * top.limit())));
+                let keep = search.keep(LEAST.max(SPARE * top.limit()));
+                let walk = Walk { ef: search.keep(ef), budget };
+                let found = search.walk(&ByCodes(codes), &target, walk, top.limit(), keep);
                 search.decide(&probe, found, top);
             }
             (Plan::Graph { budget }, None) => {
                 search.report.way = Way::GraphOfVectors;
-                let found = search.walk(&ByVectors(&self.store), &probe, Walk { ef, budget }, top.limit());
+                let found = search.walk(&ByVectors(&self.store), &probe, Walk { ef, budget }, top.limit(), top.limit());
                 search.decide(&probe, found, top);
             }
             (Plan::Codes, Some((codes, target))) => {
@@ -98,8 +98,16 @@ impl Search<'_> {
         self.points.key(self.space.slots.row(slot))
     }
 
-    /// The nearest by the graph and the tail; by a scan, where the graph does not lead to enough of them in time.
-    fn walk<P: Pairs>(&mut self, pairs: &P, target: &P::Target, walk: Walk, limit: usize) -> Vec<u32> {
+    /// The nearest by the graph and the tail, of which `limit` are wanted and `keep` are returned; by a scan, where the
+    /// graph does not lead to enough of them in time.
+    fn walk<P: Pairs>(
+        &mut self,
+        pairs: &P,
+        target: &P::Target,
+        walk: Walk,
+        limit: usize,
+        keep: usize,
+    ) -> Vec<u32> {
         let space = self.space;
         let walked = Scratch::with(|scratch| {
             space.graph.search(pairs, target, &walk, scratch, |slot| space.is_linked(slot) && self.accepts(slot))
@@ -113,14 +121,16 @@ impl Search<'_> {
                 Way::Graph => Way::GraphThenCodes,
                 _ => Way::GraphThenExact,
             };
-            return self.scan(pairs, target, walk.ef);
+            return self.scan(pairs, target, keep);
         }
-        let mut best = Best::new(walk.ef);
+        let mut best = Best::new(keep);
         for near in walked.found {
-            best.push(near, self.key(near.slot()));
+            if best.admits(near) {
+                best.push(near);
+            }
         }
         self.offer_all(pairs, target, space.slots.tail().iter(), &mut best);
-        best.into_sorted()
+        best.into_sorted(|slot| self.key(slot))
     }
 
     /// The nearest of all candidates.
@@ -136,7 +146,7 @@ impl Search<'_> {
                 self.offer_all(pairs, target, slots, &mut best);
             }
         }
-        best.into_sorted()
+        best.into_sorted(|slot| self.key(slot))
     }
 
     fn offer_all<P: Pairs>(
@@ -158,8 +168,7 @@ impl Search<'_> {
             self.report.compared += 1;
             let near = Near::new(pairs.nearness(target, slot), slot);
             if best.admits(near) && self.accepts(slot) {
-                let key = self.key(slot);
-                best.push(near, key);
+                best.push(near);
             }
         }
     }
