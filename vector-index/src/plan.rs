@@ -63,6 +63,11 @@ const SPREAD: f64 = 14.0;
 /// Below this many candidates codes save nothing: the vectors themselves are compared.
 const FEW: usize = 256;
 
+/// Codes are trusted to have the best among so many at least.
+pub(crate) const LEAST: usize = 30;
+/// So many times more, for scans and walks, where a code is one bit a component.
+pub(crate) const COARSE: usize = 8;
+
 /// Vectors that are worth a graph: fewer are compared one by one in the time of a walk.
 pub(crate) const GRAPH_FROM: usize = 2_000;
 

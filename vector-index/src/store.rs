@@ -1,7 +1,8 @@
 //! The vectors of a space and their codes, by slot.
 //!
-//! Codes begin once there are enough vectors to see from where they are best taken. They are left aside for good where
-//! they turn out to tell too little.
+//! Codes begin with a few vectors, and are taken anew, as those seen by then are best seen, each time these have doubled,
+//! until a graph may be laid out by them. Each time it is tried how many of the nearest they tell: where these are too
+//! few, vectors are compared themselves. Codes are left aside for good where they turn out to tell too little later.
 
 use roaring::RoaringBitmap;
 
@@ -9,13 +10,27 @@ use crate::codes::Codes;
 use crate::frame::Frame;
 use crate::kernel::{Rows, prefetch};
 use crate::matrix::Matrix;
+use crate::nearness::{ByVectors, Pairs as _};
+use crate::plan::{COARSE, GRAPH_FROM, LEAST};
 use crate::probe::{Probe, inverse_norm};
 use crate::{Distance, SpaceParams};
 
-/// Codes begin at so many slots, or at fewer where the vectors are so long that coding all of them takes long: it is
-/// done at once, by the one who puts the last of them.
-const CODES_FROM: usize = 2_000;
-const CODES_FROM_COMPONENTS: usize = 4 << 20;
+/// Codes begin at so many slots: fewer vectors are compared themselves anyway.
+const CODES_FROM: usize = 256;
+/// They are not taken anew after so many slots, or fewer where the vectors are so long that coding all of them takes
+/// long: it is done at once, by the one who puts the last of them.
+const CODES_STAY_FROM: usize = GRAPH_FROM;
+const CODES_STAY_FROM_COMPONENTS: usize = 4 << 20;
+/// Vectors whose nearest are looked for by codes: so many, or fewer where vectors are so many or so long that more
+/// components than this would be compared, but not too few to say anything.
+const TRIED: usize = 32;
+const TRIED_COMPONENTS: usize = 64 << 20;
+const TRIED_AT_LEAST: usize = 8;
+/// How many of the nearest are looked for.
+const NEAREST: usize = 10;
+/// Codes are used where they tell this share of them, and given up where they tell less than that.
+const ENOUGH_TOLD: f64 = 0.95;
+const TOO_FEW_TOLD: f64 = 0.9;
 /// Vectors that codes cannot stand for are compared one by one, so there may be no more of them.
 const WILD: u64 = 256;
 
@@ -26,25 +41,19 @@ pub(crate) struct Store {
     /// One over each vector's length, by slot; empty unless the distance is cosine. The vectors themselves stay as they
     /// were written, since they are given back bit for bit.
     inverse_norms: Vec<f32>,
-    coding: Coding,
+    /// None of vectors like these, or not yet, or where they tell too little.
+    codes: Option<Codes>,
+    /// At so many slots codes are taken, or taken anew; `None` if not any more.
+    next_coding: Option<usize>,
     /// Slots whose last vector codes cannot stand for.
     wild: RoaringBitmap,
 }
 
-#[derive(Debug)]
-enum Coding {
-    /// Not of vectors like these, or left aside since they told too little.
-    Never,
-    /// Not yet: there are too few vectors to see from where to take them.
-    Later,
-    Now(Codes),
-}
-
 impl Store {
     pub(crate) fn new(params: SpaceParams) -> Self {
-        let coding = if Codes::are_wanted(params) { Coding::Later } else { Coding::Never };
-        let vectors = Matrix::new(params.size);
-        Self { params, vectors, inverse_norms: Vec::new(), coding, wild: RoaringBitmap::new() }
+        let next_coding = Codes::are_wanted(params).then_some(CODES_FROM);
+        let (vectors, wild) = (Matrix::new(params.size), RoaringBitmap::new());
+        Self { params, vectors, inverse_norms: Vec::new(), codes: None, next_coding, wild }
     }
 
     /// Sets the vector of `slot`, which is an old one or the next.
@@ -55,39 +64,59 @@ impl Store {
             self.inverse_norms.resize(self.vectors.len(), 0.0);
             self.inverse_norms[at] = inverse_norm(vector);
         }
-        match &mut self.coding {
-            Coding::Never => {}
-            Coding::Later => {
-                let enough = CODES_FROM.min(CODES_FROM_COMPONENTS / self.params.size);
-                if self.vectors.len() >= enough {
-                    self.begin_codes();
-                }
-            }
-            Coding::Now(codes) => {
-                if codes.put(at, vector) {
-                    self.wild.remove(slot);
-                } else {
-                    self.wild.insert(slot);
-                }
+        if self.next_coding.is_some_and(|next| self.vectors.len() >= next) {
+            self.take_codes();
+        } else if let Some(codes) = &mut self.codes {
+            if codes.put(at, vector) {
+                self.wild.remove(slot);
+            } else {
+                self.wild.insert(slot);
             }
         }
     }
 
-    /// Takes codes of all vectors there are.
-    fn begin_codes(&mut self) {
-        let vectors = &self.vectors;
-        let mut codes = Codes::new(self.params, Frame::of(self.params, vectors.len(), |slot| vectors.get(slot)));
-        for slot in 0..vectors.len() {
-            if !codes.put(slot, &vectors.get(slot)) {
-                self.wild.insert(slot as u32);
-            }
+    /// Takes codes of all vectors there are, and keeps them if they tell enough.
+    fn take_codes(&mut self) {
+        let (vectors, count) = (&self.vectors, self.vectors.len());
+        let mut codes = Codes::new(self.params, Frame::of(self.params, count, |slot| vectors.get(slot)));
+        let wild = (0..count).filter(|slot| !codes.put(*slot, &vectors.get(*slot))).map(|slot| slot as u32);
+        self.wild = wild.collect();
+        let last = CODES_STAY_FROM.min(CODES_STAY_FROM_COMPONENTS / self.params.size);
+        self.next_coding = (count < last).then_some((2 * count).min(last));
+        // For the time being, no answer may suffer; for good, what a few vectors say against codes must be clear.
+        let least = if self.next_coding.is_some() { ENOUGH_TOLD } else { TOO_FEW_TOLD };
+        self.codes = (self.told(&codes) >= least).then_some(codes);
+        if self.codes.is_none() {
+            self.wild.clear();
         }
-        self.coding = Coding::Now(codes);
+    }
+
+    /// The share of the nearest of some vectors that codes rank among the best.
+    fn told(&self, codes: &Codes) -> f64 {
+        let count = self.vectors.len();
+        let trusted = if codes.is_coarse() { LEAST * COARSE } else { LEAST };
+        // There will be twice as many vectors, and twice as many beside the nearest, before it is tried again.
+        let best = if self.next_coding.is_some() { trusted / 2 } else { trusted };
+        let tried = (TRIED_COMPONENTS / (count * self.params.size)).clamp(TRIED_AT_LEAST, TRIED);
+        let mut told = 0;
+        for number in 0..tried {
+            let slot = (number * count / tried) as u32;
+            let (by_vectors, target) = (ByVectors(self), ByVectors(self).target(slot));
+            let nearness: Vec<f32> = (0..count as u32).map(|other| by_vectors.nearness(&target, other)).collect();
+            let mut nearest = nearness.clone();
+            let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
+            let mut order: Vec<(f32, usize)> =
+                (0..count).map(|other| (codes.between(slot as usize, other), other)).collect();
+            order.select_nth_unstable_by(best.min(count) - 1, |left, right| right.0.total_cmp(&left.0));
+            // As near as the last of the nearest is near enough: of equals, any will do.
+            told += order.iter().take(best).filter(|(_, other)| nearness[*other] >= *last).count().min(NEAREST);
+        }
+        told as f64 / (tried * NEAREST) as f64
     }
 
     /// Leaves codes aside from now on.
     pub(crate) fn leave_codes(&mut self) {
-        self.coding = Coding::Never;
+        (self.codes, self.next_coding) = (None, None);
         self.wild = RoaringBitmap::new();
     }
 
@@ -114,14 +143,12 @@ impl Store {
         if self.params.distance == Distance::Cosine {
             self.inverse_norms.resize(slots, 0.0);
         }
-        self.coding = match frame {
-            Some(frame) if Codes::are_wanted(self.params) => {
-                let mut codes = Codes::new(self.params, frame);
-                codes.reserve(slots);
-                Coding::Now(codes)
-            }
-            _ => Coding::Never,
-        };
+        self.next_coding = None;
+        self.codes = frame.filter(|_| Codes::are_wanted(self.params)).map(|frame| {
+            let mut codes = Codes::new(self.params, frame);
+            codes.reserve(slots);
+            codes
+        });
     }
 
     pub(crate) fn get(&self, slot: u32) -> Vec<f32> {
@@ -171,10 +198,7 @@ impl Store {
 
     /// The codes, where there are any.
     pub(crate) fn codes(&self) -> Option<&Codes> {
-        match &self.coding {
-            Coding::Now(codes) => Some(codes),
-            Coding::Never | Coding::Later => None,
-        }
+        self.codes.as_ref()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

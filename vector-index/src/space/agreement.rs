@@ -8,10 +8,10 @@
 
 use super::Space;
 use super::breadth::Breadth;
-use super::search::{COARSE, LEAST};
 use crate::codes::Codes;
 use crate::graph::{Scratch, Walk};
 use crate::nearness::{ByCodes, CodeTarget};
+use crate::plan::{COARSE, LEAST};
 
 /// One in so many slots is measured.
 const MEASURED: u32 = 64;

@@ -6,10 +6,9 @@
 //! wider; where none is wide enough, searches do not walk.
 
 use super::Space;
-use super::search::{COARSE, LEAST};
 use crate::graph::{Near, Scratch, Walk};
-use crate::nearness::{ByCodes, ByVectors, CodeTarget};
-use crate::plan::default_ef;
+use crate::nearness::{ByCodes, ByVectors, Pairs};
+use crate::plan::{COARSE, default_ef};
 
 /// How much wider than usual, in quarters; after the last, no walk is wide enough.
 const QUARTERS: [usize; 10] = [4, 6, 8, 12, 16, 24, 32, 48, 64, 96];
@@ -100,34 +99,44 @@ impl Space {
         }
     }
 
-    /// How near the nearest linked ones are, and others: of all of them, or of those that a very wide walk leads to.
+    /// How near the nearest linked ones are, and others: of all of them, or of those that a very wide walk leads to. By
+    /// codes where there are any, as a walk sees them: how many of the nearest these tell is measured by itself.
     fn nearest(&self, slot: u32, scratch: &mut Scratch) -> Vec<f32> {
-        if self.slots.linked() > ALL {
-            return self.walk_by_vectors(slot, WIDE, scratch);
+        match self.store.codes() {
+            Some(codes) => self.nearest_by(&ByCodes(codes), slot, scratch),
+            None => self.nearest_by(&ByVectors(&self.store), slot, scratch),
         }
+    }
+
+    fn nearest_by<P: Pairs>(&self, pairs: &P, slot: u32, scratch: &mut Scratch) -> Vec<f32> {
+        if self.slots.linked() > ALL {
+            return self.walk_by(pairs, slot, WIDE, scratch);
+        }
+        let target = pairs.target(slot);
         let slots = (0..self.slots.len() as u32).filter(|other| self.is_linked(*other));
-        self.nearnesses(slot, slots)
+        slots.map(|other| pairs.nearness(&target, other)).collect()
     }
 
     /// How near those are that a search finds.
     fn walked(&self, slot: u32, ef: usize, scratch: &mut Scratch) -> Vec<f32> {
-        let Some(codes) = self.store.codes() else { return self.walk_by_vectors(slot, ef, scratch) };
-        let spare = if codes.is_coarse() { COARSE } else { 1 };
-        let (walk, target) = (Walk { ef: ef * spare, budget: u64::MAX }, CodeTarget::Slot(slot));
-        let walked = self.graph.search(&ByCodes(codes), &target, &walk, scratch, |other| self.is_linked(other));
-        self.nearnesses(slot, walked.found.into_iter().take(LEAST * spare).map(Near::slot))
+        match self.store.codes() {
+            Some(codes) => {
+                let spare = if codes.is_coarse() { COARSE } else { 1 };
+                self.walk_by(&ByCodes(codes), slot, ef * spare, scratch)
+            }
+            None => self.walk_by(&ByVectors(&self.store), slot, ef, scratch),
+        }
     }
 
-    fn walk_by_vectors(&self, slot: u32, ef: usize, scratch: &mut Scratch) -> Vec<f32> {
-        let (walk, target) = (Walk { ef, budget: u64::MAX }, self.store.probe_of(slot));
-        let pairs = ByVectors(&self.store);
-        let walked = self.graph.search(&pairs, &target, &walk, scratch, |other| self.is_linked(other));
+    fn walk_by<P: Pairs>(&self, pairs: &P, slot: u32, ef: usize, scratch: &mut Scratch) -> Vec<f32> {
+        let (walk, target) = (Walk { ef, budget: u64::MAX }, pairs.target(slot));
+        let walked = self.graph.search(pairs, &target, &walk, scratch, |other| self.is_linked(other));
         walked.found.into_iter().map(Near::nearness).collect()
     }
 
     pub(super) fn nearnesses(&self, slot: u32, others: impl Iterator<Item = u32>) -> Vec<f32> {
         let (pairs, target) = (ByVectors(&self.store), self.store.probe_of(slot));
-        others.map(|other| crate::nearness::Pairs::nearness(&pairs, &target, other)).collect()
+        others.map(|other| pairs.nearness(&target, other)).collect()
     }
 }
 

@@ -6,16 +6,13 @@ use crate::codes::Codes;
 use crate::graph::{Near, Scratch, Walk};
 use crate::kernel::RUN;
 use crate::nearness::{ByCodes, ByVectors, CodeTarget, Pairs};
-use crate::plan::{Plan, Report, Situation, Wanted, Way, default_ef};
+use crate::plan::{COARSE, LEAST, Plan, Report, Situation, Wanted, Way, default_ef};
 use crate::probe::Probe;
 use crate::top::{Candidate, Top};
 use crate::{Key, Points, Row};
 
-/// A scan trusts codes to have the best among so many times the hits wanted, and never among fewer than this.
+/// A scan trusts codes to have the best among so many times the hits wanted, and never among fewer than [`LEAST`].
 const SPARE: usize = 3;
-pub(super) const LEAST: usize = 30;
-/// So many times more, for scans and walks, where a code is one bit a component.
-pub(super) const COARSE: usize = 8;
 /// Rows asked for ahead of the one that is compared.
 const AHEAD: usize = 4;
 
@@ -100,14 +97,7 @@ impl Search<'_> {
 
     /// The nearest by the graph and the tail, of which `limit` are wanted and `keep` are returned; by a scan, where the
     /// graph does not lead to enough of them in time.
-    fn walk<P: Pairs>(
-        &mut self,
-        pairs: &P,
-        target: &P::Target,
-        walk: Walk,
-        limit: usize,
-        keep: usize,
-    ) -> Vec<u32> {
+    fn walk<P: Pairs>(&mut self, pairs: &P, target: &P::Target, walk: Walk, limit: usize, keep: usize) -> Vec<u32> {
         let space = self.space;
         let walked = Scratch::with(|scratch| {
             space.graph.search(pairs, target, &walk, scratch, |slot| space.is_linked(slot) && self.accepts(slot))
