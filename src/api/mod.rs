@@ -12,6 +12,7 @@ mod error;
 mod index;
 mod level;
 mod members;
+mod payload;
 mod points;
 mod reading;
 mod search;
@@ -41,6 +42,7 @@ pub use members::{
     AddNode, Change, Member, Members, MoveReplica, OperationRow, Operations, Plan, PlannedMove, ReplicaState,
     SetLabels, SetTimings, ShardDetail, Timings, TransferLeader,
 };
+pub use payload::PayloadText;
 pub use points::{
     Delete, DeleteOptions, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult,
 };

@@ -1,7 +1,7 @@
 //! Points on the wire: upsert, delete, get.
 
 use super::reading::{null_is_absent, uuid};
-use super::{Consistency, Evidence, Level, VectorValue, WithPayload, WithVector};
+use super::{Consistency, Evidence, Level, PayloadText, VectorValue, WithPayload, WithVector};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -233,7 +233,7 @@ pub struct Found {
     pub version: u64,
     /// Its payload, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<Map<String, Value>>,
+    pub payload: Option<PayloadText>,
     /// Its vectors, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vector: Option<VectorValue>,

@@ -1,9 +1,9 @@
 //! Reads on the wire: search, scroll and count, and the evidence that answers carry.
 
 use super::reading::null_is_absent;
-use super::{Consistency, Level, PointId, VectorValue, WithPayload, WithVector};
+use super::{Consistency, Level, PayloadText, PointId, VectorValue, WithPayload, WithVector};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::fmt;
 
 /// Results of a search or a scroll whose request names no limit.
@@ -178,7 +178,7 @@ pub struct Hit {
     pub version: u64,
     /// Its payload, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<Map<String, Value>>,
+    pub payload: Option<PayloadText>,
     /// Its vectors, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vector: Option<VectorValue>,
@@ -252,7 +252,7 @@ pub struct Record {
     pub version: u64,
     /// Its payload, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<Map<String, Value>>,
+    pub payload: Option<PayloadText>,
     /// Its vectors, where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vector: Option<VectorValue>,

@@ -171,7 +171,7 @@ pub(crate) fn results(hits: &[Hit]) -> Table {
         table.row([
             format!("{:.4}", hit.score),
             hit.id.to_string(),
-            hit.payload.as_ref().map(one_line).unwrap_or_default(),
+            hit.payload.as_ref().map(|payload| one_line(&payload.members())).unwrap_or_default(),
         ]);
     }
     table

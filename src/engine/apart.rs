@@ -18,6 +18,7 @@ use super::payload::select_payload;
 use super::query::{CountQuery, Found, Record, ScrollPage, ScrollQuery, SearchQuery, VectorSelector};
 use super::read::{self, Sieve, candidates, check_page, record, search_among, sift};
 use super::reply::Refusal;
+use super::room::Room;
 use super::state::{Point, Table};
 
 /// Steps that may be taken while the state is held.
@@ -62,11 +63,16 @@ impl Engine {
         Ok((!meter.ended()).then_some(count as u64))
     }
 
-    /// As [`scroll`](Engine::scroll), beside the state; `None` where the meter ended first.
+    /// As [`scroll`](Engine::scroll), beside the state and no longer than the room; `None` where the meter ended first.
     ///
     /// # Errors
     /// As [`scroll`](Engine::scroll).
-    pub fn scroll_apart(&self, query: &ScrollQuery, meter: &Meter<'_>) -> Result<Option<ScrollPage>, Refusal> {
+    pub fn scroll_apart(
+        &self,
+        query: &ScrollQuery,
+        meter: &Meter<'_>,
+        room: usize,
+    ) -> Result<Option<ScrollPage>, Refusal> {
         loop {
             let state = self.state.read();
             let table = state.table(query.collection)?;
@@ -82,35 +88,38 @@ impl Engine {
                 return Ok(None);
             }
             // Where a point of the page was written meanwhile, its vectors are not those of the state that was tested.
-            if let Some(records) = self.records(query, &page)? {
-                return Ok(Some(ScrollPage { records, next }));
+            if let Some(records) = self.records(query, &page, &Room::of(room))? {
+                let left_out = page.get(records.len()).map(|one| one.id);
+                return Ok(Some(ScrollPage { records, next: left_out.or(next) }));
             }
         }
     }
 
-    /// The records of a page; `None` where its vectors are wanted, and not all of its points are as they were.
-    fn records(&self, query: &ScrollQuery, page: &[Candidate]) -> Result<Option<Vec<Record>>, Refusal> {
+    /// The records of a page, as many as the room holds; `None` where its vectors are wanted, and not all of its points
+    /// are as they were.
+    fn records(&self, query: &ScrollQuery, page: &[Candidate], room: &Room) -> Result<Option<Vec<Record>>, Refusal> {
+        let fits = |record: &Record| room.take(record.weight());
         if query.with_vector == VectorSelector::None {
             let record = |one: &Candidate| {
                 let payload = select_payload(&one.payload, &query.with_payload);
                 Record { id: one.id, version: one.version, payload, vectors: None }
             };
-            return Ok(Some(page.iter().map(record).collect()));
+            return Ok(Some(page.iter().map(record).take_while(fits).collect()));
         }
         let state = self.state.read();
         let table = state.table(query.collection)?;
         let same = |one: &Candidate| table.find(one.id).filter(|(_, point)| point.version == one.version);
         let points: Option<Vec<_>> = page.iter().map(same).collect();
-        let record = |(row, point)| record(table, row, point, &query.with_payload, &query.with_vector);
-        Ok(points.map(|points| points.into_iter().map(record).collect()))
+        let record = |(row, point)| record(table, row, point, (&query.with_payload, &query.with_vector));
+        Ok(points.map(|points| points.into_iter().map(record).take_while(fits).collect()))
     }
 
     /// As [`find`](Engine::find), the filter tested beside the state; `None` where the meter ended first.
     ///
     /// # Errors
     /// As [`find`](Engine::find).
-    pub fn find_apart(&self, query: &SearchQuery, meter: &Meter<'_>) -> Result<Option<Found>, Refusal> {
-        let Some(filter) = &query.filter else { return self.find(query).map(Some) };
+    pub fn find_apart(&self, query: &SearchQuery, meter: &Meter<'_>, room: &Room) -> Result<Option<Found>, Refusal> {
+        let Some(filter) = &query.filter else { return self.find_within(query, room).map(Some) };
         let (mut judged, sieve) = (Judged::default(), Sieve::new(filter));
         loop {
             let state = self.state.read();
@@ -119,7 +128,7 @@ impl Engine {
             let news = judged.news(table);
             let brief = Meter::new(STEPS_BESIDE_STATE, &|| true);
             if news.len() <= TESTED_AT_THE_END && judged.test(news, &sieve, &brief) {
-                let found = search_among(table, query, judged.matching)?;
+                let found = search_among(table, query, judged.matching, room)?;
                 return Ok(Some(judged.tested.explain(found)));
             }
             // Once more, so that what the brief test has done counts.

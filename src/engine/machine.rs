@@ -17,6 +17,7 @@ use super::meter::Meter;
 use super::query::{CollectionStats, CountQuery, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery};
 use super::read;
 use super::reply::Refusal;
+use super::room::Room;
 use super::shelf::Setup;
 use super::state::{State, points_of, rebuild};
 use super::stats::Stats;
@@ -52,15 +53,23 @@ impl Engine {
     /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for a query that does not fit the collection or the
     /// limits.
     pub fn find(&self, query: &SearchQuery) -> Result<Found, Refusal> {
-        read::search(self.state.read().table(query.collection)?, query, &Meter::unlimited())
+        self.find_within(query, &Room::unlimited())
     }
 
-    /// As [`find`](Self::find); `None` where the meter ended first.
+    /// As [`find`](Self::find); hits that the room does not hold carry neither payload nor vectors.
     ///
     /// # Errors
     /// As [`find`](Self::find).
-    pub fn try_find(&self, query: &SearchQuery, meter: &Meter<'_>) -> Result<Option<Found>, Refusal> {
-        let found = read::search(self.state.read().table(query.collection)?, query, meter)?;
+    pub fn find_within(&self, query: &SearchQuery, room: &Room) -> Result<Found, Refusal> {
+        read::search(self.state.read().table(query.collection)?, query, &Meter::unlimited(), room)
+    }
+
+    /// As [`find_within`](Self::find_within); `None` where the meter ended first.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn try_find(&self, query: &SearchQuery, meter: &Meter<'_>, room: &Room) -> Result<Option<Found>, Refusal> {
+        let found = read::search(self.state.read().table(query.collection)?, query, meter, room)?;
         Ok((!meter.ended()).then_some(found))
     }
 
@@ -69,7 +78,15 @@ impl Engine {
     /// # Errors
     /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for too many ids or an unknown vector.
     pub fn get(&self, query: &GetQuery) -> Result<Vec<Record>, Refusal> {
-        read::get(self.state.read().table(query.collection)?, query)
+        self.get_within(query, &Room::unlimited())
+    }
+
+    /// As [`get`](Self::get); points that the room does not hold carry neither payload nor vectors.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_within(&self, query: &GetQuery, room: &Room) -> Result<Vec<Record>, Refusal> {
+        read::get(self.state.read().table(query.collection)?, query, room)
     }
 
     /// A page of points in the order of their ids, numbers before UUIDs.
@@ -77,15 +94,20 @@ impl Engine {
     /// # Errors
     /// [`Refusal::CollectionNotFound`], or [`Refusal::Invalid`] for a limit out of range or an unknown vector.
     pub fn scroll(&self, query: &ScrollQuery) -> Result<ScrollPage, Refusal> {
-        read::scroll(self.state.read().table(query.collection)?, query, &Meter::unlimited())
+        read::scroll(self.state.read().table(query.collection)?, query, &Meter::unlimited(), &Room::unlimited())
     }
 
-    /// As [`scroll`](Self::scroll); `None` where the meter ended first.
+    /// As [`scroll`](Self::scroll), a page no longer than the room; `None` where the meter ended first.
     ///
     /// # Errors
     /// As [`scroll`](Self::scroll).
-    pub fn try_scroll(&self, query: &ScrollQuery, meter: &Meter<'_>) -> Result<Option<ScrollPage>, Refusal> {
-        let page = read::scroll(self.state.read().table(query.collection)?, query, meter)?;
+    pub fn try_scroll(
+        &self,
+        query: &ScrollQuery,
+        meter: &Meter<'_>,
+        room: &Room,
+    ) -> Result<Option<ScrollPage>, Refusal> {
+        let page = read::scroll(self.state.read().table(query.collection)?, query, meter, room)?;
         Ok((!meter.ended()).then_some(page))
     }
 

@@ -30,6 +30,7 @@ mod point;
 mod query;
 mod read;
 mod reply;
+mod room;
 mod shelf;
 mod state;
 mod stats;
@@ -55,6 +56,7 @@ pub use query::{
     ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
 };
 pub use reply::{Refusal, Reply};
+pub use room::Room;
 pub use shelf::{Setup, Shelf};
 pub use validate::{validate, validate_config, validate_target};
 pub use vector_index::{Way, default_ef};

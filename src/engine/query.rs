@@ -170,6 +170,27 @@ pub struct Record {
     pub vectors: Option<BTreeMap<String, Vec<f32>>>,
 }
 
+impl Record {
+    /// Bytes of its payload and vectors.
+    pub fn weight(&self) -> usize {
+        weight(self.payload.as_ref(), self.vectors.as_ref())
+    }
+}
+
+impl Hit {
+    /// Bytes of its payload and vectors.
+    pub fn weight(&self) -> usize {
+        weight(self.payload.as_ref(), self.vectors.as_ref())
+    }
+}
+
+fn weight(payload: Option<&Payload>, vectors: Option<&BTreeMap<String, Vec<f32>>>) -> usize {
+    let of_vectors = |vectors: &BTreeMap<String, Vec<f32>>| {
+        vectors.iter().map(|(name, vector)| name.len() + vector.len() * size_of::<f32>()).sum::<usize>()
+    };
+    payload.map_or(0, |payload| payload.text().len()) + vectors.map_or(0, of_vectors)
+}
+
 /// A page of a scroll.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ScrollPage {

@@ -17,6 +17,7 @@ use super::query::{
     VectorSelector,
 };
 use super::reply::Refusal;
+use super::room::Room;
 use super::state::{Point, Table};
 use super::validate::{batch_size, unknown_vector, validate_target};
 
@@ -151,19 +152,24 @@ impl Points for Sifted<'_> {
     }
 }
 
-/// The nearest points that match.
-pub(super) fn search(table: &Table, query: &SearchQuery, meter: &Meter<'_>) -> Result<Found, Refusal> {
+/// The nearest points that match. Those hits that the room does not hold carry neither payload nor vectors.
+pub(super) fn search(table: &Table, query: &SearchQuery, meter: &Meter<'_>, room: &Room) -> Result<Found, Refusal> {
     check(table, query)?;
     let narrowed = query.filter.as_ref().and_then(|filter| table.narrow(filter, steps_beside_a_walk(table), meter));
     let certain = narrowed.as_ref().is_some_and(|narrowed| narrowed.exact);
     let sieve = query.filter.as_ref().filter(|_| !certain).map(Sieve::new);
-    nearest(table, query, narrowed, Sifted { table, sieve, asked: 0, meter })
+    nearest(table, query, narrowed, Sifted { table, sieve, asked: 0, meter }, room)
 }
 
 /// The nearest of the points in these rows, which are all that match.
-pub(super) fn search_among(table: &Table, query: &SearchQuery, rows: RoaringBitmap) -> Result<Found, Refusal> {
+pub(super) fn search_among(
+    table: &Table,
+    query: &SearchQuery,
+    rows: RoaringBitmap,
+    room: &Room,
+) -> Result<Found, Refusal> {
     let narrowed = Narrowed { rows, exact: true, fields: BTreeSet::new() };
-    nearest(table, query, Some(narrowed), Sifted { table, sieve: None, asked: 0, meter: &Meter::unlimited() })
+    nearest(table, query, Some(narrowed), Sifted { table, sieve: None, asked: 0, meter: &Meter::unlimited() }, room)
 }
 
 /// The nearest of those of the narrowed points that the sieve lets pass.
@@ -172,6 +178,7 @@ fn nearest(
     query: &SearchQuery,
     narrowed: Option<Narrowed>,
     mut points: Sifted<'_>,
+    room: &Room,
 ) -> Result<Found, Refusal> {
     let params = table.config().vectors.get(&query.vector_name);
     let params = params.ok_or_else(|| no_vector(table, &query.vector_name))?;
@@ -191,26 +198,40 @@ fn nearest(
         indexes: narrowed.map(|narrowed| narrowed.fields).unwrap_or_default(),
     };
     let hits = top.into_sorted().into_iter().map(|candidate| {
-        let point = table.at(candidate.row);
-        let record = record(table, candidate.row, point, &query.with_payload, &query.with_vector);
-        let Record { id, version, payload, vectors } = record;
+        let (row, point) = (candidate.row, table.at(candidate.row));
+        let Record { id, version, payload, vectors } = record_within(table, row, point, wanted_of(query), room);
         Hit { id, score: candidate.score, version, payload, vectors }
     });
     Ok(Found { hits: hits.collect(), explain })
 }
 
-pub(super) fn get(table: &Table, query: &GetQuery) -> Result<Vec<Record>, Refusal> {
+/// Points by id. Those that the room does not hold carry neither payload nor vectors.
+pub(super) fn get(table: &Table, query: &GetQuery, room: &Room) -> Result<Vec<Record>, Refusal> {
     batch_size("ids", query.ids.len())?;
     check_names(table, &query.with_vector)?;
     let found = query.ids.iter().filter_map(|id| table.find(*id));
-    Ok(found.map(|(row, point)| record(table, row, point, &query.with_payload, &query.with_vector)).collect())
+    let wanted = (&query.with_payload, &query.with_vector);
+    Ok(found.map(|(row, point)| record_within(table, row, point, wanted, room)).collect())
 }
 
-pub(super) fn scroll(table: &Table, query: &ScrollQuery, meter: &Meter<'_>) -> Result<ScrollPage, Refusal> {
+/// A page of points. It ends early where the room does.
+pub(super) fn scroll(
+    table: &Table,
+    query: &ScrollQuery,
+    meter: &Meter<'_>,
+    room: &Room,
+) -> Result<ScrollPage, Refusal> {
     check_page(table, query)?;
     let mut found = matching(table, query.filter.as_ref(), query.offset, query.limit.saturating_add(1), meter);
-    let page = found.by_ref().take(query.limit);
-    let records = page.map(|(row, point)| record(table, row, point, &query.with_payload, &query.with_vector)).collect();
+    let wanted = (&query.with_payload, &query.with_vector);
+    let mut records = Vec::new();
+    for (row, point) in found.by_ref().take(query.limit) {
+        let record = record(table, row, point, wanted);
+        if !room.take(record.weight()) {
+            return Ok(ScrollPage { records, next: Some(point.id) });
+        }
+        records.push(record);
+    }
     Ok(ScrollPage { records, next: found.next().map(|(_, point)| point.id) })
 }
 
@@ -220,13 +241,24 @@ pub(super) fn check_page(table: &Table, query: &ScrollQuery) -> Result<(), Refus
     check_names(table, &query.with_vector)
 }
 
-pub(super) fn record(
-    table: &Table,
-    row: Row,
-    point: &Point,
-    payload: &PayloadSelector,
-    vector: &VectorSelector,
-) -> Record {
+/// What of a point an answer carries.
+pub(super) type Carried<'a> = (&'a PayloadSelector, &'a VectorSelector);
+
+fn wanted_of(query: &SearchQuery) -> Carried<'_> {
+    (&query.with_payload, &query.with_vector)
+}
+
+/// A point with what is wanted of it, or bare where the room does not hold that.
+fn record_within(table: &Table, row: Row, point: &Point, wanted: Carried<'_>, room: &Room) -> Record {
+    let bare = Record { id: point.id, version: point.version, payload: None, vectors: None };
+    if room.is_full() {
+        return bare;
+    }
+    let record = record(table, row, point, wanted);
+    if room.take(record.weight()) { record } else { bare }
+}
+
+pub(super) fn record(table: &Table, row: Row, point: &Point, (payload, vector): Carried<'_>) -> Record {
     Record {
         id: point.id,
         version: point.version,

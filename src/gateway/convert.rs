@@ -1,7 +1,5 @@
 //! Wire types ⇄ the engine's and routing's. Dull, and nearly total: but for paths, what can be wrong is checked elsewhere.
 
-use serde_json::{Map, Value};
-
 use super::error::ApiError;
 use crate::api::{self, WithPayload, WithVector};
 use crate::engine::{self, DEFAULT_VECTOR, Path, Payload, PayloadSelector, PointWrite, VectorSelector};
@@ -176,13 +174,10 @@ pub(super) fn vector_name(using: Option<String>) -> String {
 }
 
 /// A search's hit on the wire.
-///
-/// # Errors
-/// A payload that no shard can have stored.
-pub(super) fn hit((shard, hit): (ShardId, engine::Hit)) -> Result<api::Hit, ApiError> {
+pub(super) fn hit((shard, hit): (ShardId, engine::Hit)) -> api::Hit {
     let engine::Hit { id, score, version, payload, vectors } = hit;
-    let (payload, vector) = (members(payload)?, vectors.map(api::VectorValue::from_named));
-    Ok(api::Hit { id: id.into(), score, version, payload, vector, shard: shard.0 })
+    let (payload, vector) = (payload.map(payload_text), vectors.map(api::VectorValue::from_named));
+    api::Hit { id: id.into(), score, version, payload, vector, shard: shard.0 }
 }
 
 /// How a shard searched, on the wire.
@@ -200,18 +195,14 @@ pub(super) fn explain((shard, explain): (ShardId, engine::Explain)) -> api::Expl
 }
 
 /// A stored point on the wire.
-///
-/// # Errors
-/// A payload that no shard can have stored.
-pub(super) fn record((shard, record): (ShardId, engine::Record)) -> Result<api::Record, ApiError> {
+pub(super) fn record((shard, record): (ShardId, engine::Record)) -> api::Record {
     let engine::Record { id, version, payload, vectors } = record;
-    let (payload, vector) = (members(payload)?, vectors.map(api::VectorValue::from_named));
-    Ok(api::Record { id: id.into(), version, payload, vector, shard: shard.0 })
+    let (payload, vector) = (payload.map(payload_text), vectors.map(api::VectorValue::from_named));
+    api::Record { id: id.into(), version, payload, vector, shard: shard.0 }
 }
 
-fn members(payload: Option<Payload>) -> Result<Option<Map<String, Value>>, ApiError> {
-    let members = payload.map(|payload| payload.members()).transpose();
-    members.map_err(|error| ApiError::Internal { reason: format!("a shard sent a payload that is none: {error}") })
+fn payload_text(payload: Payload) -> api::PayloadText {
+    api::PayloadText::new(payload.into_text())
 }
 
 /// Who served each shard. Only a read at ONE can be stale, so only there is the staleness told.

@@ -43,7 +43,7 @@ pub(super) async fn get(
     let shards = convert::evidence(level, &found.shards);
     // That there is nothing is an answer too, and says whose it is.
     let Some(row) = found.value.pop() else { return Err(ApiError::PointNotFound { collection: name, id, shards }) };
-    let row = convert::record(row)?;
+    let row = convert::record(row);
     let took_ms = call.took_ms();
     let body = Found {
         id: row.id,
@@ -82,7 +82,7 @@ pub(super) async fn scroll(
     };
     let page = state.backend.scroll(&collection, query, options).await?;
     let (missing_shards, shards) = (missing(&page), convert::evidence(level, &page.shards));
-    let points = page.value.records.into_iter().map(convert::record).collect::<Result<_, _>>()?;
+    let points = page.value.records.into_iter().map(convert::record).collect();
     let next = page.value.next.map(Into::into);
     Ok(answer(
         StatusCode::OK,

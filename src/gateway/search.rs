@@ -15,20 +15,13 @@ use super::state::GatewayState;
 use super::targets::{self, Target};
 use super::{convert, reads};
 use crate::api::{self, BatchSearched, Consistency, Hits, Search, SearchBatch, Searched};
-use crate::engine::{self, Filter, PointId, SearchQuery};
+use crate::engine::{self, Filter, SearchQuery};
 use crate::routing::{Answer, Collection, PageSearch, ReadOptions, SearchAnswer};
 
 /// What all searches of a request share.
 struct Shared {
     collection: Collection,
     options: ReadOptions,
-}
-
-/// A search that passed all checks.
-struct Checked {
-    search: PageSearch,
-    /// The point that is left out, which is the one it searches by.
-    left_out: Option<PointId>,
 }
 
 pub(super) async fn search(
@@ -41,7 +34,7 @@ pub(super) async fn search(
     let explained = batch.explain;
     let (level, mut found) = find(&state, &call, batch).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
-    let Hits { results, explain } = on_the_wire(found.value.pop().unwrap_or_default(), explained)?;
+    let Hits { results, explain } = on_the_wire(found.value.pop().unwrap_or_default(), explained);
     let answered = Searched { results, consistency: level, took_ms: call.took_ms(), shards, missing_shards, explain };
     Ok(answer(StatusCode::OK, &answered))
 }
@@ -57,7 +50,7 @@ pub(super) async fn search_batch(
     let (level, found) = find(&state, &call, body).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
     let list = |found| on_the_wire(found, explained);
-    let searches = found.value.into_iter().map(list).collect::<Result<_, _>>()?;
+    let searches = found.value.into_iter().map(list).collect();
     let answered = BatchSearched { searches, consistency: level, took_ms: call.took_ms(), shards, missing_shards };
     Ok(answer(StatusCode::OK, &answered))
 }
@@ -88,10 +81,10 @@ fn alone(body: Search) -> SearchBatch {
     }
 }
 
-fn on_the_wire(found: SearchAnswer, explained: bool) -> Result<Hits, ApiError> {
-    let results = found.hits.into_iter().map(convert::hit).collect::<Result<_, _>>()?;
+fn on_the_wire(found: SearchAnswer, explained: bool) -> Hits {
+    let results = found.hits.into_iter().map(convert::hit).collect();
     let explain = explained.then(|| found.explains.into_iter().map(convert::explain).collect());
-    Ok(Hits { results, explain })
+    Hits { results, explain }
 }
 
 /// Checks what each search gathers, and what they gather together.
@@ -125,7 +118,7 @@ async fn find(
     let options = freshness.options(level, deadline)?;
     let shared = Shared { collection, options };
     match check_all(state, &shared, batch.searches, filters).await {
-        Ok(checked) => pages(state, shared, checked).await.map(|found| (level, found)),
+        Ok(checked) => Ok((level, state.backend.search(&shared.collection, checked, shared.options).await?)),
         // It was decided by what this process knows of the collection.
         Err(refusal @ ApiError::Refused(_)) => {
             Err(request::confirmed(state, &shared.collection, refusal, deadline).await)
@@ -140,7 +133,7 @@ async fn check_all(
     shared: &Shared,
     mut searches: Vec<api::SearchItem>,
     filters: Vec<Option<Filter>>,
-) -> Result<Vec<Checked>, ApiError> {
+) -> Result<Vec<PageSearch>, ApiError> {
     let (collection, count) = (&shared.collection, searches.len());
     let at = |place| move |error| at(error, place, count);
     let target =
@@ -158,7 +151,7 @@ fn check(
     search: api::SearchItem,
     filter: Option<Filter>,
     (target, vector): (Target, Vec<f32>),
-) -> Result<Checked, ApiError> {
+) -> Result<PageSearch, ApiError> {
     engine::validate_target(target.params, &vector)?;
     let left_out = target.id();
     let query = SearchQuery {
@@ -172,31 +165,7 @@ fn check(
         with_vector: search.with_vector.into(),
         params: engine::SearchParams { ef: search.params.ef, exact: search.params.exact },
     };
-    let search = PageSearch { query, offset: search.offset, limit: search.limit };
-    Ok(Checked { search, left_out })
-}
-
-/// The wanted pages. Where a point is left out, one hit more is asked for from the start, since that point can be
-/// anywhere among the equally near; filtering it out in the shards would cost every other point a look at its id.
-async fn pages(
-    state: &GatewayState,
-    shared: Shared,
-    checked: Vec<Checked>,
-) -> Result<Answer<Vec<SearchAnswer>>, ApiError> {
-    let cut = |checked: &Checked| checked.left_out.map(|id| (id, checked.search.offset, checked.search.limit));
-    let cuts: Vec<_> = checked.iter().map(cut).collect();
-    let asked = checked.into_iter().map(|Checked { search, left_out }| match left_out {
-        Some(_) => PageSearch { limit: search.offset + search.limit + 1, offset: 0, ..search },
-        None => search,
-    });
-    let mut found = state.backend.search(&shared.collection, asked.collect(), shared.options).await?;
-    for (found, cut) in found.value.iter_mut().zip(cuts) {
-        if let Some((id, offset, limit)) = cut {
-            let all = std::mem::take(&mut found.hits).into_iter();
-            found.hits = all.filter(|(_, hit)| hit.id != id).skip(offset).take(limit).collect();
-        }
-    }
-    Ok(found)
+    Ok(PageSearch { query, offset: search.offset, limit: search.limit, left_out })
 }
 
 /// The error of the search at `place`, which it names where there are several.

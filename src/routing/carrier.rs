@@ -11,7 +11,7 @@ use raft_groups::NodeId;
 use raft_groups::network::faults::Faults;
 use raft_groups::network::http::AddressBook;
 use reqwest::StatusCode;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Breaker;
@@ -20,7 +20,7 @@ use super::rpc::{Call, Carrier, MAX_CALLS, MAX_RPC_BYTES, PATH, RouteRequest, Ro
 use super::service::Service;
 use super::wire;
 
-/// Most requests under way to one peer.
+/// Most requests of one kind under way to one peer.
 pub const MAX_IN_FLIGHT: usize = 256;
 
 /// How long a connection is kept that nothing is sent on: shorter than the other side keeps it, so that no request meets
@@ -51,12 +51,16 @@ pub struct NodeCarrier {
 /// What is kept for each peer.
 struct Peer {
     breaker: Mutex<Breaker>,
+    /// For requests that are answered as fast as the peer can.
     places: Semaphore,
+    /// For requests in whose nature it is to wait for others: however many wait, they keep out only their own kind.
+    waiting_places: Semaphore,
 }
 
 impl Default for Peer {
     fn default() -> Self {
-        Self { breaker: Mutex::default(), places: Semaphore::new(MAX_IN_FLIGHT) }
+        let places = || Semaphore::new(MAX_IN_FLIGHT);
+        Self { breaker: Mutex::default(), places: places(), waiting_places: places() }
     }
 }
 
@@ -87,6 +91,7 @@ impl NodeCarrier {
 
     async fn remote(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
         let left = deadline.saturating_duration_since(Instant::now());
+        let may_wait = calls.iter().any(Call::may_wait);
         // What cannot be sent to anyone says nothing of the peer, so this comes before its breaker is asked.
         let body = encode(cluster, self.me(), to, calls, left)?;
         let url = self.addresses.peer_url(to).ok_or_else(|| not_sent("its address is not known"))?;
@@ -95,7 +100,7 @@ impl NodeCarrier {
         }
         self.faults.delay_to(to).await;
         let peer = self.peer(to);
-        let _place = peer.places.try_acquire().map_err(|_| RpcError::Busy { limit: MAX_IN_FLIGHT })?;
+        let _place = peer.place(may_wait)?;
         if !peer.breaker.lock().admit(Instant::now()) {
             return Err(not_sent("it did not answer lately"));
         }
@@ -118,6 +123,12 @@ impl NodeCarrier {
 }
 
 impl Peer {
+    /// A place for a request, until it is dropped.
+    fn place(&self, may_wait: bool) -> Result<SemaphorePermit<'_>, RpcError> {
+        let places = if may_wait { &self.waiting_places } else { &self.places };
+        places.try_acquire().map_err(|_| RpcError::Busy { limit: MAX_IN_FLIGHT })
+    }
+
     /// Takes note of a try that had `left` to hear of the peer. That nothing came of a hasty one may be its own fault.
     fn learn(&self, heard: bool, left: Duration) {
         let (mut breaker, now) = (self.breaker.lock(), Instant::now());
@@ -205,8 +216,14 @@ fn unsent_or_lost(error: &reqwest::Error) -> RpcError {
 
 #[cfg(test)]
 mod tests {
+    use raft_groups::ReadMode;
+
     use super::*;
+    use crate::engine::{CollectionId, CountQuery};
+    use crate::placement::META;
+    use crate::routing::LogPoint;
     use crate::routing::breaker::FAILURES_TO_OPEN;
+    use crate::routing::rpc::Query;
 
     #[test]
     fn hasty_clients_do_not_shut_a_peer_out() {
@@ -218,6 +235,25 @@ mod tests {
         assert!(!alive() && !peer.breaker.lock().admit(Instant::now()));
         peer.learn(true, Duration::ZERO);
         assert!(alive());
+    }
+
+    #[test]
+    fn who_waits_for_others_keeps_out_only_its_own_kind() {
+        let write = |everywhere| Call::Write { group: META, command: Bytes::new(), everywhere, lifetime: None };
+        let read = |mode, after| {
+            let query = Query::Count(CountQuery { collection: CollectionId(1), filter: None }).into();
+            Call::Read { group: META, mode, after, max_staleness_ms: None, query, room: None }
+        };
+        let after = Some(LogPoint { recovered: 0, index: 7 });
+        assert!(write(true).may_wait() && read(ReadMode::Follower, after).may_wait());
+        let brief = [write(false), read(ReadMode::Follower, None), read(ReadMode::Lease, after), Call::Report];
+        assert!(!brief.iter().any(Call::may_wait), "a leader knows at once whether it has got there");
+        let peer = Peer::default();
+        let waiting: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| peer.place(true).unwrap()).collect();
+        assert!(matches!(peer.place(true), Err(RpcError::Busy { .. })));
+        assert!(peer.place(false).is_ok());
+        drop(waiting);
+        assert!(peer.place(true).is_ok());
     }
 
     #[test]

@@ -98,6 +98,12 @@ pub enum RouteError {
         /// How it is known.
         reason: String,
     },
+    /// The answer would carry more than an answer may. Ask for less.
+    #[error("the payloads and vectors of this answer take more than {} MiB: ask for fewer points at once, or for less of each by `with_payload` and `with_vector`", .limit >> 20)]
+    AnswerTooLarge {
+        /// Bytes that an answer may carry.
+        limit: u64,
+    },
     /// The fate of a write to one shard is unknown. Retry only under the same request id.
     #[error("the outcome of the write to {} is unknown: {reason}", group(.shard))]
     Unknown {
@@ -193,6 +199,7 @@ impl RouteError {
             | Self::NoQuorum { .. }
             | Self::Stale { .. }
             | Self::TokenLapsed { .. }
+            | Self::AnswerTooLarge { .. }
             | Self::Overloaded { .. }
             | Self::Stopped { .. }
             | Self::NotFormed

@@ -4,7 +4,7 @@
 //! carried out again beside the state.
 
 use super::rpc::{CallError, Found, Query};
-use crate::engine::{self, Engine, Meter, Refusal, SearchQuery};
+use crate::engine::{self, Engine, Meter, Refusal, Room, SearchQuery};
 
 /// Steps of a part that is tried: some ten milliseconds.
 const STEPS_TO_TRY: u64 = 1 << 18;
@@ -26,16 +26,16 @@ pub(super) fn parts(query: &Query) -> usize {
     }
 }
 
-/// Tries the part at `place`; `None` where it is long.
+/// Tries the part at `place`; `None` where it is long. All parts together carry no more bytes than the room, or a record each.
 ///
 /// # Errors
 /// What the machine refuses, under the place of its search where there are several.
-pub(super) fn try_part(machine: &Engine, query: &Query, place: usize) -> Result<Option<Part>, CallError> {
-    let meter = Meter::new(STEPS_TO_TRY, &|| true);
+pub(super) fn try_part(machine: &Engine, query: &Query, place: usize, room: usize) -> Result<Option<Part>, CallError> {
+    let (meter, room) = (Meter::new(STEPS_TO_TRY, &|| true), Room::of(room / parts(query).max(1)));
     let whole = match query {
-        Query::Search(searches) => return one_of(searches, place, |search| machine.try_find(search, &meter)),
-        Query::Get(query) => machine.get(query).map(Found::Records).map(Some),
-        Query::Scroll(query) => machine.try_scroll(query, &meter).map(|page| page.map(Found::Page)),
+        Query::Search(searches) => return one_of(searches, place, |search| machine.try_find(search, &meter, &room)),
+        Query::Get(query) => machine.get_within(query, &room).map(Found::Records).map(Some),
+        Query::Scroll(query) => machine.try_scroll(query, &meter, &room).map(|page| page.map(Found::Page)),
         Query::Count(query) => machine.try_count(query, &meter).map(|count| count.map(Found::Count)),
         Query::Map => return Err(unfit("only the meta group holds the map")),
     };
@@ -51,12 +51,14 @@ pub(super) fn long_part(
     query: &Query,
     place: usize,
     meter: &Meter<'_>,
+    room: usize,
 ) -> Result<Option<Part>, CallError> {
+    let share = Room::of(room / parts(query).max(1));
     let whole = match query {
-        Query::Search(searches) => return one_of(searches, place, |search| machine.find_apart(search, meter)),
-        Query::Scroll(query) => machine.scroll_apart(query, meter).map(|page| page.map(Found::Page)),
+        Query::Search(searches) => return one_of(searches, place, |search| machine.find_apart(search, meter, &share)),
+        Query::Scroll(query) => machine.scroll_apart(query, meter, room).map(|page| page.map(Found::Page)),
         Query::Count(query) => machine.count_apart(query, meter).map(|count| count.map(Found::Count)),
-        Query::Get(_) | Query::Map => return try_part(machine, query, place),
+        Query::Get(_) | Query::Map => return try_part(machine, query, place, room),
     };
     whole.map(|found| found.map(Part::Whole)).map_err(CallError::Refused)
 }
@@ -107,9 +109,9 @@ pub(super) mod tests {
     use super::*;
 
     /// Carries the part at `place` out as one that is tried and as one that is long; they must come to the same.
-    pub fn part(machine: &Engine, query: &Query, place: usize) -> Result<Part, CallError> {
-        let long = long_part(machine, query, place, &Meter::unlimited());
-        let tried = try_part(machine, query, place);
+    pub fn part(machine: &Engine, query: &Query, place: usize, room: usize) -> Result<Part, CallError> {
+        let long = long_part(machine, query, place, &Meter::unlimited(), room);
+        let tried = try_part(machine, query, place, room);
         match (&tried, &long) {
             (Ok(Some(Part::Hits(one))), Ok(Some(Part::Hits(other)))) => {
                 let exact = [one, other].iter().all(|found| found.explain.way == Way::Exact);

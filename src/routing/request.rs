@@ -6,7 +6,7 @@ use raft_groups::ReadMode;
 use tokio::time::Instant;
 
 use super::SessionToken;
-use crate::engine::{CollectionId, MadeBy, RequestId, SearchQuery, default_ef};
+use crate::engine::{CollectionId, MadeBy, PointId, RequestId, SearchQuery, default_ef};
 use crate::placement::CollectionEntry;
 
 /// A collection that was found in the map; requests on its points start from it.
@@ -27,13 +27,17 @@ pub struct PageSearch {
     pub offset: usize,
     /// Hits wanted at most.
     pub limit: usize,
+    /// A point that counts as no hit: the one that is searched by.
+    pub left_out: Option<PointId>,
 }
 
 impl PageSearch {
     /// What each of `shards` shards is asked: any of its hits may be among the first `offset + limit` of all, but the
-    /// more shards there are, the fewer of them are likely to be.
+    /// more shards there are, the fewer of them are likely to be. Where a point is left out, one hit more is asked for,
+    /// since that point can be anywhere among the equally near; filtering it out in the shards would cost every other
+    /// point a look at its id.
     pub(super) fn of(&self, collection: CollectionId, shards: usize) -> SearchQuery {
-        let limit = self.offset.saturating_add(self.limit);
+        let limit = self.offset.saturating_add(self.limit).saturating_add(usize::from(self.left_out.is_some()));
         let mut query = SearchQuery { collection, limit, ..self.query.clone() };
         query.params.ef.get_or_insert_with(|| default_ef(limit, shards));
         query

@@ -85,6 +85,9 @@ pub enum Call {
         max_staleness_ms: Option<u64>,
         /// What to look at; calls of one request to several shards share it.
         query: Arc<Query>,
+        /// Bytes of payloads and vectors that the answer may carry; `None` is any number. A page ends early; other records
+        /// that find no room come bare, and so do all after them.
+        room: Option<u64>,
     },
     /// Asks the node for its report.
     Report,
@@ -323,9 +326,9 @@ impl Call {
     /// The same call, of a replica that has applied `point` where it is a read. A write sees what was before it anyway.
     pub fn not_before(self, point: LogPoint) -> Self {
         match self {
-            Self::Read { group, mode, after, max_staleness_ms, query } => {
+            Self::Read { group, mode, after, max_staleness_ms, query, room } => {
                 let after = Some(after.map_or(point, |after| after.max(point)));
-                Self::Read { group, mode, after, max_staleness_ms, query }
+                Self::Read { group, mode, after, max_staleness_ms, query, room }
             }
             other => other,
         }
@@ -354,6 +357,15 @@ impl Call {
     pub fn undate(&mut self) {
         if let Self::Write { lifetime: Some(lifetime), .. } = self {
             *lifetime = Lifetime::unborn(lifetime.made_by);
+        }
+    }
+
+    /// Whether to wait for others is in its nature: for every voter, or for a follower that is behind.
+    pub fn may_wait(&self) -> bool {
+        match self {
+            Self::Write { everywhere, .. } => *everywhere,
+            Self::Read { mode, after, .. } => *mode == ReadMode::Follower && after.is_some(),
+            Self::Report => false,
         }
     }
 

@@ -82,8 +82,9 @@ impl Service {
     /// Goes with a call as far as it goes without a query thread.
     async fn begin(&self, call: Call, deadline: Instant) -> Step {
         match call {
-            Call::Read { group, mode, after, max_staleness_ms, query } if group != META => {
+            Call::Read { group, mode, after, max_staleness_ms, query, room } if group != META => {
                 let wanted = Wanted { mode, after, max_staleness_ms };
+                let query = Bounded { query, room: room.and_then(|room| room.try_into().ok()).unwrap_or(usize::MAX) };
                 self.fresh(group, wanted, query, deadline).await.map_or_else(|error| Step::Done(Err(error)), Step::Look)
             }
             call => Step::Done(self.one(call, deadline).await),
@@ -158,7 +159,7 @@ impl Service {
         &self,
         group: GroupId,
         wanted: Wanted,
-        query: Arc<Query>,
+        query: Bounded,
         deadline: Instant,
     ) -> Result<Look, CallError> {
         let (_, replica) = self.shard(group)?;
@@ -179,13 +180,13 @@ impl Service {
             return answers;
         }
         let units: Vec<Unit> = looks.iter().flat_map(|(_, look)| look.units()).collect();
-        let work = |(machine, query, place): Unit| try_part(&machine, &query, place);
+        let work = |(machine, bounded, place): Unit| try_part(&machine, &bounded.query, place, bounded.room);
         let tried = self.pool.each(deadline, units.clone(), work).await;
         let found = units.into_iter().zip(tried).map(|(unit, tried)| self.at_length(unit, tried, deadline));
         let mut found = join_all(found).await.into_iter();
         for (place, Look { point, query, .. }) in looks {
             // All of them are taken, whatever the first of them says: the next look's begin behind.
-            let parts: Vec<_> = found.by_ref().take(parts(&query)).collect();
+            let parts: Vec<_> = found.by_ref().take(parts(&query.query)).collect();
             answers.push((place, whole(parts.into_iter()).map(|found| CallAnswer::Read { point, found })));
         }
         answers
@@ -194,14 +195,14 @@ impl Service {
     /// What a part comes to that was tried: one that is long is carried out now.
     async fn at_length(
         &self,
-        (machine, query, place): Unit,
+        (machine, bounded, place): Unit,
         tried: Result<Result<Option<Part>, CallError>, Full>,
         deadline: Instant,
     ) -> Result<Part, CallError> {
         if let Some(part) = tried.map_err(not_run)?? {
             return Ok(part);
         }
-        let long = move |meter: &Meter<'_>| long_part(&machine, &query, place, meter).transpose();
+        let long = move |meter: &Meter<'_>| long_part(&machine, &bounded.query, place, meter, bounded.room).transpose();
         self.pool.run_long(deadline, long).await.map_err(not_run)?
     }
 
@@ -262,15 +263,22 @@ type CallResult = Result<CallAnswer, CallError>;
 struct Look {
     point: ReadPoint,
     machine: Arc<Engine>,
+    query: Bounded,
+}
+
+/// A query, and the bytes of payloads and vectors that its answer may carry.
+#[derive(Clone)]
+struct Bounded {
     query: Arc<Query>,
+    room: usize,
 }
 
 /// One part of a look.
-type Unit = (Arc<Engine>, Arc<Query>, usize);
+type Unit = (Arc<Engine>, Bounded, usize);
 
 impl Look {
     fn units(&self) -> impl Iterator<Item = Unit> {
-        (0..parts(&self.query)).map(|place| (self.machine.clone(), self.query.clone(), place))
+        (0..parts(&self.query.query)).map(|place| (self.machine.clone(), self.query.clone(), place))
     }
 }
 

@@ -4,6 +4,8 @@
 //! ```text
 //! message   version, u8   the message in postcard   what a later release added: skipped
 //! ```
+//!
+//! A request is followed by the room of its reads where one of them has a bound: what the first release did not send yet.
 
 use std::sync::Arc;
 
@@ -28,6 +30,10 @@ struct Packed {
     queries: Vec<Arc<Query>>,
     calls: Vec<PackedCall>,
 }
+
+/// The room of each read, in their order.
+#[derive(Default, Serialize, Deserialize)]
+struct Rooms(Vec<Option<u64>>);
 
 #[derive(Serialize, Deserialize)]
 enum PackedCall {
@@ -56,14 +62,15 @@ pub(super) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
     let RouteRequest { cluster, from, to, timeout_ms, calls } = request;
     let mut queries = Vec::<Arc<Query>>::new();
     let mut calls_packed = Vec::with_capacity(calls.len());
-    let mut bytes = 256;
+    let (mut bytes, mut rooms) = (256, Rooms::default());
     for call in calls {
         bytes += call.weight();
         calls_packed.push(match call {
             Call::Write { group, command, everywhere, lifetime } => {
                 PackedCall::Write { group, command, everywhere, lifetime }
             }
-            Call::Read { group, mode, after, max_staleness_ms, query } => {
+            Call::Read { group, mode, after, max_staleness_ms, query, room } => {
+                rooms.0.push(room);
                 // Calls of one query come one after the other.
                 if queries.last().is_none_or(|last| !Arc::ptr_eq(last, &query)) {
                     queries.push(query);
@@ -74,7 +81,11 @@ pub(super) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
         });
     }
     let packed = Packed { cluster, from, to, timeout_ms, queries, calls: calls_packed };
-    frame(&packed, bytes)
+    let framed = frame(&packed, bytes)?;
+    match rooms.0.iter().any(Option::is_some) {
+        true => postcard::to_extend(&rooms, framed).map_err(|_| GARBLED.to_owned()),
+        false => Ok(framed),
+    }
 }
 
 /// The bytes of a response.
@@ -90,7 +101,7 @@ pub(super) fn encode_response(response: &RouteResponse) -> Result<Vec<u8>, Strin
 /// # Errors
 /// What is wrong with them.
 pub(super) fn decode_response(bytes: &[u8]) -> Result<RouteResponse, String> {
-    unframe(bytes)
+    unframe(bytes).map(|(response, _)| response)
 }
 
 /// What is told of bytes that mean nothing: a client may read it, and postcard's own words would tell it nothing.
@@ -102,13 +113,12 @@ fn frame<T: Serialize>(message: &T, bytes: usize) -> Result<Vec<u8>, String> {
     postcard::to_extend(message, framed).map_err(|_| GARBLED.to_owned())
 }
 
-fn unframe<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
+/// The message, and what follows it.
+fn unframe<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), String> {
     match bytes.split_first() {
-        Some((&VERSION, message)) => {
-            postcard::take_from_bytes(message).map(|(message, _)| message).map_err(|_| GARBLED.to_owned())
-        }
+        Some((&VERSION, message)) => postcard::take_from_bytes(message).map_err(|_| GARBLED.to_owned()),
         Some((_, message)) if is_planted(Mutant::ReadsOtherVersions) => {
-            postcard::from_bytes(message).map_err(|_| GARBLED.to_owned())
+            postcard::take_from_bytes(message).map_err(|_| GARBLED.to_owned())
         }
         Some((version, _)) => {
             Err(format!("it is of version {version}, and not of {VERSION}; run one release of Quiver on all nodes"))
@@ -122,20 +132,26 @@ fn unframe<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
 /// # Errors
 /// What is wrong with them.
 pub(super) fn decode(bytes: &[u8]) -> Result<RouteRequest, String> {
-    let Packed { cluster, from, to, timeout_ms, queries, calls } = unframe::<Packed>(bytes)?;
-    let unpack = |call| {
+    let (packed, tail) = unframe::<Packed>(bytes)?;
+    let Packed { cluster, from, to, timeout_ms, queries, calls } = packed;
+    let rooms = match tail {
+        [] => Rooms::default(),
+        tail => postcard::take_from_bytes::<Rooms>(tail).map_err(|_| GARBLED.to_owned())?.0,
+    };
+    let mut rooms = rooms.0.into_iter();
+    let mut unpack = |call| {
         Ok(match call {
             PackedCall::Write { group, command, everywhere, lifetime } => {
                 Call::Write { group, command, everywhere, lifetime }
             }
             PackedCall::Read { group, mode, after, max_staleness_ms, query } => {
                 let query = queries.get(query).cloned().ok_or("a call asks a query that is not there")?;
-                Call::Read { group, mode, after, max_staleness_ms, query }
+                Call::Read { group, mode, after, max_staleness_ms, query, room: rooms.next().flatten() }
             }
             PackedCall::Report => Call::Report,
         })
     };
-    let calls = calls.into_iter().map(unpack).collect::<Result<_, String>>()?;
+    let calls = calls.into_iter().map(&mut unpack).collect::<Result<_, String>>()?;
     Ok(RouteRequest { cluster, from, to, timeout_ms, calls })
 }
 
@@ -158,6 +174,7 @@ mod tests {
             after: Some(LogPoint { recovered: 0, index: group }),
             max_staleness_ms: None,
             query: query.clone(),
+            room: (group != 2).then_some(group << 20),
         };
         let (one, two) = (count(1), count(2));
         let lifetime = Some(Lifetime { made_by: MadeBy::Gateway, born_ms: 9, lasts_ms: 70 });
@@ -177,6 +194,20 @@ mod tests {
             .filter_map(|call| if let Call::Read { query, .. } = call { Some(query) } else { None })
             .collect();
         assert!(Arc::ptr_eq(queries[0], queries[1]) && !Arc::ptr_eq(queries[1], queries[2]));
+    }
+
+    #[test]
+    fn without_room_the_bytes_are_those_of_the_first_release() {
+        let mut request = request();
+        for call in &mut request.calls {
+            if let Call::Read { room, .. } = call {
+                *room = None;
+            }
+        }
+        let bytes = encode(request.clone()).unwrap();
+        let (_, tail) = unframe::<Packed>(&bytes).unwrap();
+        assert!(tail.is_empty());
+        assert_eq!(decode(&bytes).unwrap(), request);
     }
 
     #[test]

@@ -163,7 +163,7 @@ async fn one(client: &Client, collection: &str, id: &PointId, level: Option<Cons
 fn table(rows: &[Record]) -> Table {
     let mut table = Table::new(["id", "version", "shard", "payload"]);
     for row in rows {
-        let payload = row.payload.as_ref().map(|members| Value::Object(members.clone()).to_string());
+        let payload = row.payload.as_ref().map(|payload| payload.text().to_owned());
         table.row([row.id.to_string(), row.version.to_string(), row.shard.to_string(), payload.unwrap_or_default()]);
     }
     table

@@ -1,7 +1,7 @@
 //! The tour's searches: shown with their texts and their evidence at every level, and judged against exact answers.
 
 use super::{COLLECTION, Example};
-use crate::api::{Consistency, Hit, PointId, Search, SearchParams, Searched, WithPayload, WithVector};
+use crate::api::{Consistency, Hit, PayloadText, PointId, Search, SearchParams, Searched, WithPayload, WithVector};
 use crate::cli::client::{Client, Failure};
 use crate::cli::search::{evidence, text};
 use crate::cli::table::Table;
@@ -83,7 +83,8 @@ pub(super) async fn show(client: &Client, examples: &[Example]) -> anyhow::Resul
 
 /// Lemmas and gloss of a result, as much as fits a line.
 fn gist(hit: &Hit) -> String {
-    let member = |name| hit.payload.as_ref().and_then(|payload| payload.get(name)).map(text).unwrap_or_default();
+    let payload = hit.payload.as_ref().map(PayloadText::members).unwrap_or_default();
+    let member = |name| payload.get(name).map(text).unwrap_or_default();
     let whole = format!("{}: {}", member("lemmas"), member("gloss"));
     match whole.char_indices().nth(GIST) {
         Some((end, _)) => format!("{}…", whole[..end].trim_end()),

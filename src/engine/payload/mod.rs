@@ -40,7 +40,7 @@ impl Payload {
     }
 
     /// The text by itself.
-    pub(super) fn into_text(self) -> Box<str> {
+    pub fn into_text(self) -> Box<str> {
         self.0
     }
 

@@ -41,7 +41,8 @@ fn the_answers_are_those_of_queries_that_hold_the_state() {
     let shard = full();
     let meter = Meter::unlimited();
     for group in 0..4 {
-        let (apart, held) = (shard.engine.find_apart(&search(group), &meter), shard.engine.find(&search(group)));
+        let (apart, held) =
+            (shard.engine.find_apart(&search(group), &meter, &Room::unlimited()), shard.engine.find(&search(group)));
         assert_eq!(apart.unwrap().unwrap().hits, held.unwrap().hits);
         let counted = shard.engine.count_apart(&count(group), &meter).unwrap();
         assert_eq!(counted, Some(shard.engine.count(&count(group)).unwrap()));
@@ -50,7 +51,7 @@ fn the_answers_are_those_of_queries_that_hold_the_state() {
         let mut query = scroll(with_vector);
         loop {
             let held = shard.engine.scroll(&query).unwrap();
-            assert_eq!(shard.engine.scroll_apart(&query, &meter).unwrap(), Some(held.clone()));
+            assert_eq!(shard.engine.scroll_apart(&query, &meter, usize::MAX).unwrap(), Some(held.clone()));
             match held.next {
                 Some(next) => query.offset = Some(next),
                 None => break,
@@ -82,7 +83,8 @@ fn commands_are_carried_out_meanwhile_and_a_search_sees_all_that_came_before_its
         }
         true
     };
-    let found = shard.engine.find_apart(&search(1), &Meter::new(u64::MAX, &go_on)).unwrap().unwrap();
+    let found =
+        shard.engine.find_apart(&search(1), &Meter::new(u64::MAX, &go_on), &Room::unlimited()).unwrap().unwrap();
     assert!(asked.get() > 3, "nothing came between");
     assert_eq!(found.hits, shard.engine.find(&search(1)).unwrap().hits);
     assert_eq!(found.hits[0].id, PointId::Num(1));
@@ -103,8 +105,11 @@ fn a_page_and_a_count_are_of_one_state_while_commands_are_carried_out() {
         };
         let (before, counted) =
             (shard.engine.scroll(&scroll(with_vector.clone())).unwrap(), shard.engine.count(&count(1)));
-        let page =
-            shard.engine.scroll_apart(&scroll(with_vector.clone()), &Meter::new(u64::MAX, &go_on)).unwrap().unwrap();
+        let page = shard
+            .engine
+            .scroll_apart(&scroll(with_vector.clone()), &Meter::new(u64::MAX, &go_on), usize::MAX)
+            .unwrap()
+            .unwrap();
         let after = shard.engine.scroll(&scroll(with_vector)).unwrap();
         assert!(asked.get() > 0 && before != after && (page == before || page == after), "of neither state: {page:?}");
         asked.set(0);
@@ -121,15 +126,19 @@ fn a_query_ends_when_it_is_told_to_whatever_it_is() {
     let never = || false;
     let ended = || Meter::new(u64::MAX, &never);
     assert_eq!(shard.engine.count_apart(&count(1), &ended()), Ok(None));
-    assert_eq!(shard.engine.scroll_apart(&scroll(VectorSelector::All), &ended()), Ok(None));
-    assert!(shard.engine.find_apart(&search(1), &ended()).unwrap().is_none());
+    assert_eq!(shard.engine.scroll_apart(&scroll(VectorSelector::All), &ended(), usize::MAX), Ok(None));
+    assert!(shard.engine.find_apart(&search(1), &ended(), &Room::unlimited()).unwrap().is_none());
     let brief = || Meter::new(10, &|| true);
     assert_eq!(shard.engine.try_count(&count(1), &brief()), Ok(None));
-    assert_eq!(shard.engine.try_scroll(&scroll(VectorSelector::None), &brief()), Ok(None));
+    assert_eq!(shard.engine.try_scroll(&scroll(VectorSelector::None), &brief(), &Room::unlimited()), Ok(None));
     assert!(
         shard
             .engine
-            .try_find(&SearchQuery { params: SearchParams { exact: true, ef: None }, ..search(1) }, &brief())
+            .try_find(
+                &SearchQuery { params: SearchParams { exact: true, ef: None }, ..search(1) },
+                &brief(),
+                &Room::unlimited()
+            )
             .unwrap()
             .is_none()
     );

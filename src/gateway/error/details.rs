@@ -67,6 +67,7 @@ fn routed(error: &RouteError) -> Value {
             json!({"shard": shard.0, "staleness_ms": staleness_ms, "max_staleness_ms": bound_ms})
         }
         RouteError::TokenLapsed { shard, .. } => json!({"shard": shard.0}),
+        RouteError::AnswerTooLarge { limit } => json!({"limit": "max_answer", "allowed": limit}),
         RouteError::Unknown { shard, .. } | RouteError::Stopped { shard, .. } => group(*shard),
         RouteError::NotEverywhere { missing } => json!({"missing": names(missing)}),
         RouteError::PartialWrite { done, done_shards, failed } => partial(done, done_shards, failed),

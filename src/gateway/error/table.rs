@@ -77,6 +77,7 @@ pub(super) fn routed(error: &RouteError) -> Row {
         RouteError::NoQuorum { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "no_quorum", UNAVAILABLE),
         RouteError::Stale { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "too_stale", UNAVAILABLE),
         RouteError::TokenLapsed { .. } => input(StatusCode::CONFLICT, "token_lapsed", CONFLICT),
+        RouteError::AnswerTooLarge { .. } => input(StatusCode::BAD_REQUEST, "answer_too_large", WRONG_INPUT),
         RouteError::Unknown { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", UNAVAILABLE),
         RouteError::NotEverywhere { .. } => input(StatusCode::SERVICE_UNAVAILABLE, "not_everywhere", UNAVAILABLE),
         RouteError::PartialWrite { failed, .. } => partial(failed.iter().map(|(_, error)| error.as_ref())),

@@ -118,6 +118,7 @@ fn routed() -> Vec<ApiError> {
             shard: ShardId(1),
             reason: "it was recovered since; read without `after`".to_owned(),
         },
+        RouteError::AnswerTooLarge { limit: 64 << 20 },
         RouteError::Deadline { committed: Committed::No, reason: text("shard 1") },
         RouteError::Overloaded { limit: text("peer_calls") },
         RouteError::Stopped { shard, reason: text("the disk is full; free some space and restart") },

@@ -223,10 +223,11 @@ impl Backend for FakeCluster {
         searches: Vec<PageSearch>,
         options: ReadOptions,
     ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
-        let page = |PageSearch { query, offset, limit }| {
-            let query = SearchQuery { collection: collection.entry.id, limit: offset + limit, ..query };
+        let page = |PageSearch { query, offset, limit, left_out }| {
+            let query = SearchQuery { collection: collection.entry.id, limit: offset + limit + 1, ..query };
             let found = self.engine.find(&query).map_err(refused)?;
-            let hits = found.hits.into_iter().skip(offset).take(limit).map(|hit| (SHARD, hit)).collect();
+            let others = found.hits.into_iter().filter(|hit| Some(hit.id) != left_out);
+            let hits = others.skip(offset).take(limit).map(|hit| (SHARD, hit)).collect();
             Ok(SearchAnswer { hits, explains: vec![(SHARD, found.explain)] })
         };
         let pages = searches.into_iter().map(page).collect::<Result<_, RouteError>>()?;

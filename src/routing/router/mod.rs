@@ -5,6 +5,7 @@
 //! a shard then does not know it, the map is read afresh, and the request goes on with what is true now.
 
 mod collections;
+mod filling;
 mod gather;
 mod payload_indexes;
 mod reads;
@@ -91,7 +92,7 @@ impl Router {
 
     async fn fresh_map(&self, deadline: Instant) -> Result<Arc<ClusterMap>, RouteError> {
         let (mode, query) = (ReadMode::Linearizable, Arc::new(Query::Map));
-        let call = Call::Read { group: META, mode, after: None, max_staleness_ms: None, query };
+        let call = Call::Read { group: META, mode, after: None, max_staleness_ms: None, query, room: None };
         let own_changes = self.scatter.map.own_changes();
         match self.scatter.run_one(Errand::new(None, call), deadline).await? {
             (_, CallAnswer::Read { found: Found::Map(map), .. }) => {

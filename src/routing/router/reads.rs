@@ -8,11 +8,12 @@ use raft_groups::{NodeId, ReadMode, ReadPoint};
 
 use super::super::rpc::{Call, CallAnswer, Found, Query};
 use super::super::scatter::Outcome;
+use super::filling::{AT_ONCE, Filled, MOST, TRIES, Wanted, not_before, share};
 use super::gather::in_words;
 use super::{Router, unfit_answer};
 use crate::engine::{
-    CountQuery, Distance, GetQuery, Hit, PayloadSelector, PointId, Record, Refusal, ScrollQuery, VectorSelector,
-    merge_hits,
+    CollectionId, CountQuery, Distance, GetQuery, Hit, PayloadSelector, PointId, Record, Refusal, ScrollQuery,
+    VectorSelector, merge_hits,
 };
 use crate::placement::{NodeName, ShardId};
 use crate::routing::{
@@ -108,16 +109,31 @@ impl Router {
             with_payload: query.with_payload.clone(),
             with_vector: query.with_vector.clone(),
         };
-        let queries =
-            split.into_iter().map(|(shard, places)| (shard, Arc::new(Query::Get(of_shard(places))))).collect();
-        let answer = self.read(collection, queries, options).await?;
-        let mut found = HashMap::new();
-        for (shard, part) in answer.value {
-            let Found::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
-            found.extend(records.into_iter().map(|record| (record.id, (shard, record))));
+        let asked: Vec<Asked> = split
+            .into_iter()
+            .map(|(shard, places)| {
+                let room = share(MOST, places.len(), query.ids.len());
+                Asked { shard, query: Arc::new(Query::Get(of_shard(places))), room: Some(room) }
+            })
+            .collect();
+        let wanted = (&query.with_payload, &query.with_vector);
+        for _ in 0..TRIES {
+            let answer = self.read(collection, asked.clone(), options).await?;
+            let mut found = HashMap::new();
+            for (shard, part) in answer.value {
+                let Found::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
+                found.extend(records.into_iter().map(|record| (record.id, (shard, record))));
+            }
+            let mut value: Vec<(ShardId, Record)> = query.ids.iter().filter_map(|id| found.remove(id)).collect();
+            let points = value.iter_mut().map(|(shard, record)| (*shard, record)).collect();
+            let after = not_before(options, &answer.shards);
+            match self.fill(collection, points, wanted, &mut 0, &after).await {
+                Ok(Filled::Whole) => return Ok(Answer { value, shards: answer.shards, missing: answer.missing }),
+                Err(error) if !may_be_partial(&error, options) => return Err(error),
+                Ok(Filled::Void) | Err(_) => {}
+            }
         }
-        let value = query.ids.iter().filter_map(|id| found.remove(id)).collect();
-        Ok(Answer { value, shards: answer.shards, missing: answer.missing })
+        Err(restless())
     }
 
     async fn search_in(
@@ -129,27 +145,47 @@ impl Router {
         let id = collection.entry.id;
         let distances = distances(collection, searches)?;
         let shards = self.formed()?.shards.len();
-        let queries = searches.iter().map(|search| search.of(id, shards)).collect();
-        let answer = self.read(collection, self.everywhere(Query::Search(queries))?, options).await?;
-        let mut by_search: Vec<(Vec<Vec<Hit>>, SearchAnswer)> = searches.iter().map(|_| Default::default()).collect();
-        for (shard, part) in answer.value {
-            let Found::Hits(parts) = part else { return Err(unfit_answer(Committed::No)) };
-            if parts.len() != searches.len() {
-                return Err(unfit_answer(Committed::No));
-            }
-            for ((lists, answer), found) in by_search.iter_mut().zip(parts) {
-                lists.push(found.hits);
-                answer.explains.push((shard, found.explain));
+        let query = Arc::new(Query::Search(searches.iter().map(|search| search.of(id, shards)).collect()));
+        let ring = Ring::of(&*self.formed()?).ok_or(RouteError::NotFormed)?;
+        for attempt in 0..TRIES {
+            // Who asks anew asks for more at once, so that less can change before the rest is fetched.
+            let room = share(AT_ONCE << (3 * attempt), 1, 1);
+            let answer = self.read(collection, self.everywhere(&query, Some(room))?, options).await?;
+            let (shown, missing) = (answer.shards.clone(), answer.missing.clone());
+            let mut value = pages(answer, searches, &distances, &ring, id)?;
+            match self.fill_all(collection, searches, &mut value, &not_before(options, &shown)).await {
+                Ok(Filled::Whole) => return Ok(Answer { value, shards: shown, missing }),
+                Err(error) if !may_be_partial(&error, options) => return Err(error),
+                Ok(Filled::Void) | Err(_) => {}
             }
         }
-        let ring = Ring::of(&*self.formed()?).ok_or(RouteError::NotFormed)?;
-        let page = |(((lists, mut answer), search), distance): (((_, SearchAnswer), &PageSearch), Distance)| {
-            let hits = merge_hits(distance, lists, search.offset, search.limit);
-            answer.hits = hits.into_iter().map(|hit| (ring.shard(id, hit.id), hit)).collect();
-            answer
-        };
-        let value = by_search.into_iter().zip(searches).zip(distances).map(page).collect();
-        Ok(Answer { value, shards: answer.shards, missing: answer.missing })
+        Err(restless())
+    }
+
+    /// Fills the pages of all searches, those that want the same of a point at once.
+    async fn fill_all(
+        &self,
+        collection: &Collection,
+        searches: &[PageSearch],
+        pages: &mut [SearchAnswer],
+        options: &ReadOptions,
+    ) -> Result<Filled, RouteError> {
+        let mut groups: Vec<(Wanted<'_>, Vec<(ShardId, &mut Hit)>)> = Vec::new();
+        for (PageSearch { query, .. }, page) in searches.iter().zip(pages) {
+            let wanted = (&query.with_payload, &query.with_vector);
+            let hits = page.hits.iter_mut().map(|(shard, hit)| (*shard, hit));
+            match groups.iter_mut().find(|(known, _)| *known == wanted) {
+                Some((_, group)) => group.extend(hits),
+                None => groups.push((wanted, hits.collect())),
+            }
+        }
+        let mut spent = 0;
+        for (wanted, hits) in groups {
+            if self.fill(collection, hits, wanted, &mut spent, options).await? == Filled::Void {
+                return Ok(Filled::Void);
+            }
+        }
+        Ok(Filled::Whole)
     }
 
     async fn scroll_in(
@@ -160,7 +196,9 @@ impl Router {
     ) -> Result<Answer<ScrollAnswer>, RouteError> {
         let query = ScrollQuery { collection: collection.entry.id, ..query };
         let limit = query.limit;
-        let answer = self.read(collection, self.everywhere(Query::Scroll(query))?, options).await?;
+        let room = share(MOST, 1, self.formed()?.shards.len());
+        let asked = self.everywhere(&Arc::new(Query::Scroll(query)), Some(room))?;
+        let answer = self.read(collection, asked, options).await?;
         let mut pages = Vec::new();
         for (shard, part) in answer.value {
             let Found::Page(page) = part else { return Err(unfit_answer(Committed::No)) };
@@ -176,7 +214,8 @@ impl Router {
         options: &ReadOptions,
     ) -> Result<Answer<u64>, RouteError> {
         let query = CountQuery { collection: collection.entry.id, ..query };
-        let answer = self.read(collection, self.everywhere(Query::Count(query))?, options).await?;
+        let asked = self.everywhere(&Arc::new(Query::Count(query)), None)?;
+        let answer = self.read(collection, asked, options).await?;
         let mut value = 0;
         for (_, part) in answer.value {
             let Found::Count(count) = part else { return Err(unfit_answer(Committed::No)) };
@@ -186,18 +225,18 @@ impl Router {
     }
 
     /// The same query for every shard.
-    fn everywhere(&self, query: Query) -> Result<Vec<(ShardId, Arc<Query>)>, RouteError> {
-        let query = Arc::new(query);
-        Ok(self.formed()?.shards.keys().map(|shard| (*shard, query.clone())).collect())
+    fn everywhere(&self, query: &Arc<Query>, room: Option<u64>) -> Result<Vec<Asked>, RouteError> {
+        let asked = |shard: &ShardId| Asked { shard: *shard, query: query.clone(), room };
+        Ok(self.formed()?.shards.keys().map(asked).collect())
     }
 
-    async fn read(
+    pub(super) async fn read(
         &self,
         collection: &Collection,
-        queries: Vec<(ShardId, Arc<Query>)>,
+        asked: Vec<Asked>,
         options: &ReadOptions,
     ) -> Result<Answer<Vec<(ShardId, Found)>>, RouteError> {
-        let calls = queries.into_iter().map(|(shard, query)| (shard, call(shard, query, options))).collect();
+        let calls = asked.into_iter().map(|asked| (asked.shard, call(asked, options))).collect();
         let mut answer = Answer { value: Vec::new(), shards: Vec::new(), missing: Vec::new() };
         let mut first_error = None;
         for (shard, outcome) in self.on_shards(collection, calls, options.deadline).await? {
@@ -241,10 +280,58 @@ impl Router {
     }
 }
 
-fn call(shard: ShardId, query: Arc<Query>, options: &ReadOptions) -> Call {
+/// What a shard is asked.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) shard: ShardId,
+    pub(super) query: Arc<Query>,
+    /// Bytes of payloads and vectors that the answer may carry.
+    pub(super) room: Option<u64>,
+}
+
+fn call(Asked { shard, query, room }: Asked, options: &ReadOptions) -> Call {
     let after = options.after.as_ref().and_then(|token| token.0.get(&shard)).copied();
     let max_staleness_ms = options.max_staleness.map(millis);
-    Call::Read { group: shard.group(), mode: options.mode, after, max_staleness_ms, query }
+    Call::Read { group: shard.group(), mode: options.mode, after, max_staleness_ms, query, room }
+}
+
+/// The page of each search: of the hits of all shards the best.
+fn pages(
+    answer: Answer<Vec<(ShardId, Found)>>,
+    searches: &[PageSearch],
+    distances: &[Distance],
+    ring: &Ring,
+    collection: CollectionId,
+) -> Result<Vec<SearchAnswer>, RouteError> {
+    let mut by_search: Vec<(Vec<Vec<Hit>>, SearchAnswer)> = searches.iter().map(|_| Default::default()).collect();
+    for (shard, part) in answer.value {
+        let Found::Hits(parts) = part else { return Err(unfit_answer(Committed::No)) };
+        if parts.len() != searches.len() {
+            return Err(unfit_answer(Committed::No));
+        }
+        for (((lists, answer), found), search) in by_search.iter_mut().zip(parts).zip(searches) {
+            let mut hits = found.hits;
+            hits.retain(|hit| Some(hit.id) != search.left_out);
+            lists.push(hits);
+            answer.explains.push((shard, found.explain));
+        }
+    }
+    let page = |(((lists, mut answer), search), distance): (((_, SearchAnswer), &PageSearch), &Distance)| {
+        let hits = merge_hits(*distance, lists, search.offset, search.limit);
+        answer.hits = hits.into_iter().map(|hit| (ring.shard(collection, hit.id), hit)).collect();
+        answer
+    };
+    Ok(by_search.into_iter().zip(searches).zip(distances).map(page).collect())
+}
+
+/// Whether an answer without what could not be fetched may be tried for: who asks anew learns which shards are missing.
+fn may_be_partial(error: &RouteError, options: &ReadOptions) -> bool {
+    options.allow_partial && !matches!(error, RouteError::AnswerTooLarge { .. })
+}
+
+/// The points of an answer were changed again and again while it was put together.
+fn restless() -> RouteError {
+    RouteError::Overloaded { limit: "its points change faster than they can be read; ask for fewer at once".to_owned() }
 }
 
 /// The distance of each search.

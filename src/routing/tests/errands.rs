@@ -32,6 +32,7 @@ fn read(mode: ReadMode) -> Errand {
         after: None,
         max_staleness_ms: None,
         query: std::sync::Arc::new(query),
+        room: None,
     };
     Errand::new(Some(ShardId(0)), call)
 }

@@ -223,7 +223,7 @@ impl State {
                 let point = self.meta.point(me, *mode, staleness)?;
                 Ok(CallAnswer::Read { point, found: Found::Map(self.meta.machine.map()) })
             }
-            Call::Read { group, mode, after, max_staleness_ms, query } => {
+            Call::Read { group, mode, after, max_staleness_ms, query, room } => {
                 let group = &self.shards[group];
                 let point = group.point(me, *mode, staleness)?;
                 if after.is_some_and(|after| after.index > group.index) {
@@ -232,7 +232,8 @@ impl State {
                 if max_staleness_ms.is_some_and(|bound| staleness.as_millis() > u128::from(bound)) {
                     return Err(CallError::Stale { staleness_ms: Some(staleness.as_millis() as u64) });
                 }
-                whole((0..parts(query)).map(|place| part(&group.machine, query, place)))
+                let room = room.map_or(usize::MAX, |room| room as usize);
+                whole((0..parts(query)).map(|place| part(&group.machine, query, place, room)))
                     .map(|found| CallAnswer::Read { point, found })
             }
         }

@@ -88,6 +88,7 @@ fn requests() -> Vec<RouteRequest> {
         after,
         max_staleness_ms: Some(1000),
         query: Arc::new(query),
+        room: None,
     };
     let calls = queries().into_iter().zip(modes).map(read).chain([write, Call::Report]);
     calls

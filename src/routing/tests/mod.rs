@@ -2,6 +2,7 @@
 
 mod errands;
 mod fake;
+mod large;
 mod messages;
 mod once;
 mod payload_indexes;

@@ -45,7 +45,7 @@ async fn pages_of_a_search_fit_together_whatever_the_shards() {
     let (cluster, docs) = filled().await;
     let router = cluster.router(Some(2));
     let page = async |offset, limit| {
-        let search = PageSearch { query: search(&docs), offset, limit };
+        let search = PageSearch { query: search(&docs), offset, limit, left_out: None };
         let answer = router.search(&docs, vec![search], read(ReadMode::Lease)).await.unwrap();
         assert_eq!(answer.shards.len(), 8);
         answer.value.into_iter().flat_map(|found| found.hits).map(|(_, hit)| hit.id).collect::<Vec<_>>()
@@ -56,7 +56,7 @@ async fn pages_of_a_search_fit_together_whatever_the_shards() {
 }
 
 fn first_ten(query: SearchQuery) -> PageSearch {
-    PageSearch { query, offset: 0, limit: 10 }
+    PageSearch { query, offset: 0, limit: 10, left_out: None }
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,6 +71,7 @@ async fn many_searches_cost_one_request_a_node_and_answer_as_each_would_alone() 
                 query: SearchQuery { target, score_threshold, ..search(&docs) },
                 offset: number % 3,
                 limit: 1 + number % 7,
+                left_out: None,
             }
         })
         .collect();

@@ -314,7 +314,7 @@ impl State {
                     return Err(CallError::Behind { applied: shard.index });
                 }
                 let machine = &shard.replicas[&me].machine;
-                whole((0..parts(&query)).map(|place| part(machine, &query, place)))
+                whole((0..parts(&query)).map(|place| part(machine, &query, place, usize::MAX)))
                     .map(|found| CallAnswer::Read { point, found })
             }
             _ => Err(CallError::Unfit { reason: "no reports here".to_owned() }),

@@ -1,0 +1,189 @@
+//! Answers whose payloads are too much for one message: what is shown is whole and of one state, whatever was fetched
+//! when, and no answer carries more than it may.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use raft_groups::ReadMode;
+
+use super::fake::FakeCluster;
+use super::{docs, options, point, read, soon};
+use crate::engine::{
+    DEFAULT_VECTOR, Hit, Payload, PayloadSelector, PointId, PointWrite, Record, RequestId, ScrollQuery, SearchParams,
+    SearchQuery, Target, VectorSelector,
+};
+use crate::routing::request::CallOptions;
+use crate::routing::{Acknowledge, Collection, PageSearch, RouteError, Router};
+
+/// A point of generation `generation`, which its vector and its payload tell alike.
+fn of_size(id: u64, generation: u64, bytes: usize) -> PointWrite {
+    let payload = Payload::from_text(format!(r#"{{"generation":{generation},"pad":"{}"}}"#, "x".repeat(bytes)));
+    let vectors = [(DEFAULT_VECTOR.to_owned(), vec![1.0 + generation as f32, id as f32])].into();
+    PointWrite { vectors, payload, ..point(id) }
+}
+
+async fn write(router: &Router, docs: &Collection, points: Vec<PointWrite>, number: u128) {
+    let options = CallOptions { request_id: RequestId(uuid::Uuid::from_u128(number)), deadline: soon(), ..options() };
+    router.upsert(docs, points, Acknowledge::Committed, options).await.unwrap();
+}
+
+fn nearest(docs: &Collection, limit: usize, left_out: Option<PointId>) -> PageSearch {
+    let query = SearchQuery {
+        collection: docs.entry.id,
+        vector_name: String::new(),
+        target: Target::Vector(vec![1.0, 0.5]),
+        limit: 0,
+        filter: None,
+        score_threshold: None,
+        with_payload: PayloadSelector::All,
+        with_vector: VectorSelector::All,
+        params: SearchParams { exact: true, ef: None },
+    };
+    PageSearch { query, offset: 0, limit, left_out }
+}
+
+async fn search(router: &Router, docs: &Collection, search: PageSearch) -> Result<Vec<Hit>, RouteError> {
+    let answer = router.search(docs, vec![search], read(ReadMode::Lease)).await?;
+    Ok(answer.value.into_iter().flat_map(|page| page.hits).map(|(_, hit)| hit).collect())
+}
+
+async fn get(router: &Router, docs: &Collection, ids: Vec<PointId>) -> Result<Vec<Record>, RouteError> {
+    let (payload, vector) = (PayloadSelector::All, VectorSelector::All);
+    let answer = router.get(docs, ids, payload, vector, read(ReadMode::Lease)).await?;
+    Ok(answer.value.into_iter().map(|(_, record)| record).collect())
+}
+
+/// Every point by pages of `limit`, and the most that one page carried.
+async fn scroll(router: &Router, docs: &Collection, limit: usize) -> (Vec<Record>, usize) {
+    let (mut all, mut most, mut offset) = (Vec::new(), 0, None);
+    loop {
+        let (with_payload, with_vector) = (PayloadSelector::All, VectorSelector::All);
+        let query = ScrollQuery { collection: docs.entry.id, offset, limit, filter: None, with_payload, with_vector };
+        let page = router.scroll(docs, query, read(ReadMode::Lease)).await.unwrap().value;
+        assert!(page.records.len() <= limit && (page.next.is_none() || !page.records.is_empty()));
+        most = most.max(page.records.iter().map(|(_, record)| record.weight()).sum());
+        all.extend(page.records.into_iter().map(|(_, record)| record));
+        offset = page.next;
+        if offset.is_none() {
+            return (all, most);
+        }
+    }
+}
+
+async fn check_sizes(sizes: &[usize], limit: usize, left_out: Option<u64>) {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(Some(1));
+    let points: Vec<PointWrite> = (0..).zip(sizes).map(|(id, bytes)| of_size(id, 0, *bytes)).collect();
+    write(&router, &docs, points.clone(), 1).await;
+    let written = |id: PointId| points.iter().find(|point| point.id == id).unwrap();
+    let ids: Vec<PointId> = points.iter().map(|point| point.id).collect();
+    for record in get(&router, &docs, ids.clone()).await.unwrap() {
+        let written = written(record.id);
+        assert_eq!(
+            (record.payload.as_ref(), record.vectors.as_ref()),
+            (Some(&written.payload), Some(&written.vectors))
+        );
+    }
+    let (all, _) = scroll(&router, &docs, limit).await;
+    assert_eq!(all.iter().map(|record| record.id).collect::<Vec<_>>(), ids);
+    assert!(all.iter().all(|record| record.payload.as_ref() == Some(&written(record.id).payload)));
+    let left_out = left_out.map(PointId::Num);
+    let hits = search(&router, &docs, nearest(&docs, limit, left_out)).await.unwrap();
+    let shown: BTreeSet<PointId> = hits.iter().map(|hit| hit.id).collect();
+    let others = ids.iter().filter(|id| Some(**id) != left_out).count();
+    assert_eq!((hits.len(), shown.len()), (others.min(limit), others.min(limit)));
+    assert!(left_out.is_none_or(|id| !shown.contains(&id)));
+    for hit in hits {
+        assert_eq!(
+            (hit.payload.as_ref(), hit.vectors.as_ref()),
+            (Some(&written(hit.id).payload), Some(&written(hit.id).vectors))
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 20, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_their_sizes_all_that_is_shown_is_whole(
+        sizes in prop::collection::vec(prop_oneof![0_usize..200, 10_000_usize..300_000], 1..40),
+        limit in 1_usize..30,
+        left_out in prop::option::of(0_u64..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(check_sizes(&sizes, limit, left_out));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_much_for_an_answer_is_refused_or_comes_in_pages() {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(None);
+    for part in 0..10 {
+        write(&router, &docs, (0..10).map(|id| of_size(part * 10 + id, 0, 700_000)).collect(), part.into()).await;
+    }
+    let ids = |count: u64| (0..count).map(PointId::Num).collect::<Vec<_>>();
+    let limit = 64 << 20;
+    assert_eq!(get(&router, &docs, ids(100)).await, Err(RouteError::AnswerTooLarge { limit }));
+    assert_eq!(search(&router, &docs, nearest(&docs, 100, None)).await, Err(RouteError::AnswerTooLarge { limit }));
+    assert_eq!(get(&router, &docs, ids(90)).await.unwrap().len(), 90);
+    assert_eq!(search(&router, &docs, nearest(&docs, 90, None)).await.unwrap().len(), 90);
+    let (all, most) = scroll(&router, &docs, 100).await;
+    assert_eq!(all.len(), 100);
+    assert!(most <= (64 << 20) + 8 * 700_100, "{most}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_meanwhile_is_never_shown_beside_what_it_was() {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(Some(1));
+    let all = |generation| (0..20).map(|id| of_size(id, generation, 90_000)).collect::<Vec<_>>();
+    write(&router, &docs, all(0), 1).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = tokio::spawn(rewrite(cluster.clone(), docs.clone(), Arc::clone(&stop)));
+    let mut answers = 0;
+    for _ in 0..60 {
+        let found = search(&router, &docs, nearest(&docs, 20, None)).await;
+        let hits = match found {
+            Ok(hits) => hits,
+            Err(RouteError::Overloaded { .. }) => continue,
+            Err(other) => panic!("{other:?}"),
+        };
+        answers += 1;
+        assert_eq!(hits.len(), 20);
+        for hit in hits {
+            let payload = hit.payload.unwrap().members().unwrap();
+            let told = hit.vectors.unwrap()[DEFAULT_VECTOR][0] - 1.0;
+            assert_eq!(payload["generation"].as_f64(), Some(f64::from(told)));
+            let right = score(told, hit.id);
+            assert!((hit.score - right).abs() < 1e-5, "{} is of another state: {right}", hit.score);
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.await.unwrap();
+    assert!(answers > 0, "nothing was ever answered");
+}
+
+/// Writes all points again and again, now and then fast enough to come between two reads of one answer.
+async fn rewrite(cluster: FakeCluster, docs: Collection, stop: Arc<AtomicBool>) {
+    let router = cluster.router(Some(2));
+    for generation in 1.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        for id in 0..20 {
+            write(&router, &docs, vec![of_size(id, generation, 90_000)], u128::from(generation * 100 + id)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(generation % 7 * 5)).await;
+    }
+}
+
+/// The cosine of the search's vector with that of a point.
+fn score(generation: f32, id: PointId) -> f32 {
+    let PointId::Num(id) = id else { panic!("all are numbers") };
+    let (x, y) = (f64::from(1.0 + generation), id as f64);
+    ((x + 0.5 * y) / (1.25_f64.sqrt() * (x * x + y * y).sqrt())) as f32
+}
