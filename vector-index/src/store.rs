@@ -24,12 +24,14 @@ const CODES_STAY_FROM_COMPONENTS: usize = 4 << 20;
 /// Vectors whose nearest are looked for by codes: so many, or fewer where vectors are so many or so long that more
 /// components than this would be compared, but not too few to say anything.
 const TRIED: usize = 32;
-const TRIED_COMPONENTS: usize = 64 << 20;
+const TRIED_COMPONENTS: usize = 8 << 20;
 const TRIED_AT_LEAST: usize = 8;
 /// How many of the nearest are looked for.
 const NEAREST: usize = 10;
-/// Codes are used where they tell this share of them, and given up where they tell less than that.
+/// Codes are used where they tell this share of them.
 const ENOUGH_TOLD: f64 = 0.95;
+/// Codes that told too few until now are given up where they still tell less than this, when a graph may begin: what a
+/// few vectors say against them must be clear then.
 const TOO_FEW_TOLD: f64 = 0.9;
 /// Vectors that codes cannot stand for are compared one by one, so there may be no more of them.
 const WILD: u64 = 256;
@@ -83,9 +85,13 @@ impl Store {
         self.wild = wild.collect();
         let last = CODES_STAY_FROM.min(CODES_STAY_FROM_COMPONENTS / self.params.size);
         self.next_coding = (count < last).then_some((2 * count).min(last));
-        // For the time being, no answer may suffer; for good, what a few vectors say against codes must be clear.
-        let least = if self.next_coding.is_some() { ENOUGH_TOLD } else { TOO_FEW_TOLD };
-        self.codes = (self.told(&codes) >= least).then_some(codes);
+        // What told enough goes on to, and is measured from now on while the graph grows.
+        let is_enough = match (&self.codes, self.next_coding) {
+            (Some(_), None) => true,
+            (None, None) => self.told(&codes) >= TOO_FEW_TOLD,
+            _ => self.told(&codes) >= ENOUGH_TOLD,
+        };
+        self.codes = is_enough.then_some(codes);
         if self.codes.is_none() {
             self.wild.clear();
         }

@@ -1,5 +1,5 @@
-//! Whether codes tell vectors apart where these lie close together: measured while the graph grows, beside one in
-//! [`MEASURED`] of the vectors that it takes in.
+//! Whether codes tell vectors apart where these lie close together: measured while the graph grows, beside some of the
+//! vectors that it takes in.
 //!
 //! A search trusts codes to have the nearest among some more than it wants, and lets the vectors decide among those. So
 //! that is what is measured: of the vectors around a new one, how many of the nearest are among the best by code? Data
@@ -13,8 +13,10 @@ use crate::graph::{Scratch, Walk};
 use crate::nearness::{ByCodes, CodeTarget};
 use crate::plan::{COARSE, LEAST};
 
-/// One in so many slots is measured.
+/// One in so many slots is measured, and one in so many of those that come later, when much is known.
 const MEASURED: u32 = 64;
+const MEASURED_LATER: u32 = 256;
+const LATER: u32 = 4_096;
 /// Vectors around it that are looked at, and the nearest of them that count.
 const AROUND: usize = 100;
 const NEAREST: usize = 10;
@@ -49,7 +51,9 @@ impl Space {
     /// Measures around `slot`, which is not linked yet, if it is one of those that are.
     pub(super) fn measure_codes(&self, slot: u32, scratch: &mut Scratch) -> Agreement {
         match self.store.codes() {
-            Some(codes) if slot.is_multiple_of(MEASURED) => self.measure_around(codes, slot, scratch),
+            Some(codes) if slot.is_multiple_of(if slot < LATER { MEASURED } else { MEASURED_LATER }) => {
+                self.measure_around(codes, slot, scratch)
+            }
             _ => Agreement::default(),
         }
     }

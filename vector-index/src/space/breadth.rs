@@ -21,13 +21,13 @@ const NEAREST: usize = 10;
 const ALL: usize = 8_000;
 const WIDE: usize = 512;
 /// The share that must be found, of so many that were sought.
-const SHARE: f64 = 0.975;
-const MANY: u32 = 640;
+const SHARE: f64 = 0.98;
+const MANY: u32 = 480;
 /// After so few, a lower share raises a suspicion: it is measured more often, at one in so many.
 const FEW: u32 = 160;
 const OFTEN: usize = 8;
 /// A share so low needs no more proof.
-const LEAST_SHARE: f64 = 0.88;
+const LEAST_SHARE: f64 = 0.9;
 
 /// How widely walks look, and what was measured since that was decided.
 #[derive(Debug, Clone, Copy, Default)]
@@ -164,7 +164,7 @@ mod tests {
     fn what_finds_enough_stays_as_it_is() {
         let mut breadth = Breadth::default();
         for number in 0..10_000 {
-            breadth.add(Measured { sought: 10, found: if number % 4 == 0 { 9 } else { 10 } }, 1_000);
+            breadth.add(Measured { sought: 10, found: if number % 6 == 0 { 9 } else { 10 } }, 1_000);
         }
         assert_eq!(breadth.of(64), Some(64));
         assert_eq!(Breadth::at(u8::MAX).of(64), None);

@@ -117,7 +117,7 @@ fn hold(name: &str, count: usize, mut draw: impl FnMut(&mut Numbers) -> Vec<f32>
 #[test]
 fn on_every_kind_of_data_the_defaults_find_nearly_all() {
     let mut poor = Vec::new();
-    for count in [400, 1_500, 5_000] {
+    for count in [400, 1_500, 2_500, 5_000] {
         for Data { name, size, draw } in rows() {
             if !hold(name, count, |numbers| (0..size).map(|place| draw(numbers, place)).collect()) {
                 poor.push((name, count));
