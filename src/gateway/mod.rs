@@ -25,6 +25,7 @@ mod strict;
 mod cluster;
 mod collections;
 mod convert;
+mod distance;
 mod events;
 mod faults;
 mod front;
