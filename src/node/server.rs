@@ -31,7 +31,7 @@ use super::whereabouts::{self, Claim, Here};
 use super::{NodeError, map_feed, process, replicas, steward};
 use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
-use crate::placement::{ClusterMap, NodeName};
+use crate::placement::{ClusterMap, NodeName, group_name};
 use crate::routing::{LocalGroups, MapCell, NodeCarrier, PeerDoor, Pool, Router, Service, peer_router};
 
 /// How long other nodes may take to lead what this one leads, once it is to stop.
@@ -44,6 +44,7 @@ const HANDOVER_WITHIN: Duration = Duration::from_secs(10);
 /// Why it cannot start; each message names the way out.
 pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     start_logging(settings.log_format);
+    raft_groups::name_groups(group_name);
     process::keep_files_private();
     let descriptors = process::raise_descriptors();
     let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
@@ -134,6 +135,7 @@ impl Frame {
             service: OnceLock::new(),
             host: OnceLock::new(),
             ear: OnceLock::new(),
+            data_dir: settings.data_dir.clone(),
         });
         let formation = Arc::new(Formation::new());
         Ok(Self { map, faults, peers, carrier, router, formation, node })
@@ -233,11 +235,6 @@ impl Frame {
                     tracing::info!(
                         "the data directory is empty and neither --bootstrap nor --join is given: a new cluster of one node"
                     );
-                } else if nodes > 1 {
-                    tracing::info!(
-                        nodes,
-                        "forming a new cluster: waiting for the others, which are started with --join"
-                    );
                 }
                 let plan = Plan { nodes, shards, replication_factor, timings };
                 Ok((1, self.formation.gather(me, plan).await?))
@@ -278,6 +275,7 @@ impl Frame {
 
     fn serve_locally(&self, host: &Host) -> Result<Arc<Service>, NodeError> {
         self.node.vitals.measure(host.clone());
+        tokio::spawn(host.clone().measure_distances());
         if self.node.faults.is_some() {
             let _ = self.node.ear.set(host.events().listen(None));
         }
