@@ -50,6 +50,8 @@ mod recovery;
 mod retries;
 #[path = "integration/settings.rs"]
 mod settings;
+#[path = "integration/signs.rs"]
+mod signs;
 #[path = "integration/staleness.rs"]
 mod staleness;
 #[path = "integration/tidy.rs"]

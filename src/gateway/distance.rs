@@ -11,7 +11,9 @@ pub(super) fn issue(overview: &Overview) -> Option<Issue> {
     let longest = timings.longest_round_trip_ms();
     let far = overview.reports().flat_map(|report| {
         let known = report.round_trips_ms.iter().filter(|(node, _)| map.nodes.contains_key(node));
-        known.filter(|(_, took)| **took > longest).map(|(node, took)| (*took, report.node, *node))
+        known
+            .filter(|(_, took)| **took > longest)
+            .map(|(node, took)| (*took, report.node.min(*node), report.node.max(*node)))
     });
     let (took, from, to) = far.max()?;
     let RaftTimings { heartbeat_ms, election_min_ms, election_max_ms } = RaftTimings::for_round_trip(took);

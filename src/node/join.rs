@@ -43,6 +43,8 @@ pub(super) struct JoinDoor {
     pub formation: Arc<Formation>,
     pub me: JoinRequest,
     pub map: MapCell,
+    /// The cluster that the data directory belonged to when the process started.
+    pub belongs: Option<Uuid>,
 }
 
 /// A node's answer to who it is.
@@ -66,7 +68,7 @@ pub(super) fn router(door: JoinDoor) -> Router {
 
 async fn who(State(door): State<JoinDoor>) -> Response {
     let map = door.map.get();
-    let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster));
+    let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster)).or(door.belongs);
     let taken = cluster.is_some() || !door.formation.is_idle();
     body::answer(StatusCode::OK, &Who { node: door.me, cluster, taken })
 }

@@ -55,10 +55,11 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     let peer_port = Port::take(settings.peer_listen, "--peer-listen").await?;
     identity.begin_life()?;
     let me = introduce(&settings, &identity, &http, &peer_port);
+    let belongs = identity.identity.member.as_ref().map(|member| member.cluster);
     let frame = Frame::new(&settings, &me, stop.clone())?;
     let line = format!("quiver: {} serving http://{} (peers {})", me.name, http.address, peer_port.address);
     let (clients, _) = process::connections(descriptors);
-    let served = http.serve(frame.app(&settings, &me), Crowd::of(clients), stop.clone(), LINGER);
+    let served = http.serve(frame.app(&settings, &me, belongs), Crowd::of(clients), stop.clone(), LINGER);
     println!("{line}");
     let peers_stop = Stop::new();
     let started = tokio::select! {
@@ -142,11 +143,12 @@ impl Frame {
     }
 
     /// The HTTP port's routes: the API, the way in for joiners, and the map for gateways.
-    fn app(&self, settings: &ServerSettings, me: &JoinRequest) -> axum::Router {
+    /// `belongs` is the cluster that the data directory belongs to already.
+    fn app(&self, settings: &ServerSettings, me: &JoinRequest, belongs: Option<Uuid>) -> axum::Router {
         let state = GatewayState::new(Arc::new(self.router.clone()), self.node.clone(), settings.limits.into());
         let state = state.known_as(settings.hosts.iter().cloned().chain([settings.advertise.clone()]));
         let (formation, map) = (self.formation.clone(), self.map.clone());
-        let join = join::router(JoinDoor { formation, me: me.clone(), map: map.clone() });
+        let join = join::router(JoinDoor { formation, me: me.clone(), map: map.clone(), belongs });
         gateway::router_with(state, join.merge(map_feed::map_router(map)))
     }
 
