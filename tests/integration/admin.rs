@@ -200,6 +200,9 @@ async fn timings_are_the_clusters_whatever_a_node_is_started_with() -> Result<()
     cluster.wait_healthy().await?;
     let timings = cluster.client(0).get("/quiver/v1/timings").await.ok()?;
     ensure!(timings["election_max_ms"] == 2000, "{timings}");
+    // Nobody else can lead: the wait ends, and says what is led still.
+    let stays = verb(&cluster, "node transfer-leaders node1 --wait --within 1", 1).await?;
+    ensure!(stays.stderr.contains("it leads shard 0") && stays.stderr.contains("after 1 s"), "{stays:?}");
     let log = cluster.node(0).log();
     ensure!(log.contains("--election-max-ms is ignored"), "nobody is told that the flag is ignored:\n{log}");
     cluster.finish()

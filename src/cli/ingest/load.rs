@@ -65,6 +65,8 @@ pub(crate) struct Account {
     pub(crate) retries: u64,
     /// Ids that came more than once in this run; of each the last row counts.
     pub(crate) repeated: u64,
+    /// Whether there may be more of those: not all ids could be remembered.
+    pub(crate) repeated_at_least: bool,
 }
 
 /// Who is told about the account.
@@ -79,8 +81,8 @@ struct Batch {
     fraction: Option<f64>,
     points: Vec<(u64, PointInput)>,
     rejects: Vec<Reject>,
-    /// Ids that came for the second time.
-    repeated: u64,
+    /// Ids that came for the second time, and whether there may be more.
+    repeated: (u64, bool),
 }
 
 struct Sent {
@@ -89,7 +91,7 @@ struct Sent {
     fraction: Option<f64>,
     points: u64,
     rejects: Vec<Reject>,
-    repeated: u64,
+    repeated: (u64, bool),
 }
 
 /// Sends all `rows`.
@@ -127,7 +129,8 @@ pub(crate) async fn load(
         let sent = sent?;
         account.points += sent.points;
         account.rejected += sent.rejects.len() as u64;
-        account.repeated += sent.repeated;
+        account.repeated += sent.repeated.0;
+        account.repeated_at_least |= sent.repeated.1;
         account.retries = retries.load(Ordering::Relaxed);
         early.insert(sent.number, (sent.rows_end, sent.fraction));
         while let Some((rows_end, fraction)) = early.remove(&next) {
@@ -163,7 +166,7 @@ fn read_ahead(rows: Rows, size: usize, clients: usize) -> mpsc::Receiver<anyhow:
 /// The next rows, up to `size` and none with an id that is among them already: one request cannot write a point twice.
 fn gather(number: u64, size: usize, rows: &mut Peekable<Rows>, repeats: &mut Repeats) -> anyhow::Result<Batch> {
     let (points, rejects) = (Vec::new(), Vec::new());
-    let mut batch = Batch { number, rows_end: 0, fraction: None, points, rejects, repeated: 0 };
+    let mut batch = Batch { number, rows_end: 0, fraction: None, points, rejects, repeated: (0, false) };
     let mut ids = HashSet::new();
     let fits = |row: &anyhow::Result<Row>, ids: &mut HashSet<PointId>| match row {
         Ok(Row { point: Ok(point), .. }) => ids.insert(point.id),
@@ -175,12 +178,13 @@ fn gather(number: u64, size: usize, rows: &mut Peekable<Rows>, repeats: &mut Rep
         (batch.rows_end, batch.fraction) = (row.number + 1, row.fraction);
         match row.point {
             Ok(point) => {
-                batch.repeated += u64::from(repeats.comes_again(point.id));
+                batch.repeated.0 += u64::from(repeats.comes_again(point.id));
                 batch.points.push((row.number, point));
             }
             Err(reason) => batch.rejects.push(Reject { row: row.number, id: None, reason }),
         }
     }
+    batch.repeated.1 = repeats.misses_some;
     Ok(batch)
 }
 

@@ -11,18 +11,29 @@ use tokio::sync::Notify;
 const MAX_REMEMBERED: usize = 4 << 20;
 
 /// Counts the ids that come more than once. Numbers that follow each other cost nothing.
-#[derive(Default)]
 pub(super) struct Repeats {
+    /// Most that is remembered.
+    limit: usize,
+    /// There was more than that, so that some ids may have come again unseen.
+    pub(super) misses_some: bool,
     /// Runs of numbers that came: first and last.
     runs: BTreeMap<u64, u64>,
     others: HashSet<PointId>,
     again: HashSet<PointId>,
 }
 
+impl Default for Repeats {
+    fn default() -> Self {
+        let (runs, others, again) = (BTreeMap::new(), HashSet::new(), HashSet::new());
+        Self { limit: MAX_REMEMBERED, misses_some: false, runs, others, again }
+    }
+}
+
 impl Repeats {
-    /// Takes an id in; `true` where it came once before. Beyond [`MAX_REMEMBERED`] some are missed.
+    /// Takes an id in; `true` where it came once before, as far as is remembered.
     pub(super) fn comes_again(&mut self, id: PointId) -> bool {
-        let is_full = self.runs.len() + self.others.len() + self.again.len() >= MAX_REMEMBERED;
+        let is_full = self.runs.len() + self.others.len() + self.again.len() >= self.limit;
+        self.misses_some |= is_full;
         let is_new = match id {
             PointId::Num(number) => self.number_is_new(number, is_full),
             other if is_full => !self.others.contains(&other),
@@ -116,6 +127,15 @@ mod tests {
             let held: u64 = repeats.runs.iter().map(|(first, last)| last - first + 1).sum();
             prop_assert_eq!(held, distinct.len() as u64);
         }
+    }
+
+    #[test]
+    fn beyond_what_is_remembered_it_is_said_that_some_are_missed() {
+        let mut repeats = Repeats { limit: 3, ..Repeats::default() };
+        let counted = [1, 3, 3, 5, 5, 1].into_iter().filter(|id| repeats.comes_again(PointId::Num(*id))).count();
+        assert_eq!((counted, repeats.misses_some), (1, true));
+        let mut in_a_row = Repeats { limit: 3, ..Repeats::default() };
+        assert!((0..100).all(|id| !in_a_row.comes_again(PointId::Num(id))) && !in_a_row.misses_some);
     }
 
     #[tokio::test]
