@@ -177,7 +177,7 @@ fn waiting(come: &[NodeName], nodes: usize, me: &JoinRequest) -> String {
     let who = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
     let missing = (nodes - 1).saturating_sub(names.len());
     format!(
-        "forming a new cluster of {nodes}: {} of {} other nodes have come ({who}); {missing} more are waited for, started \
+        "forming a new cluster of {nodes}: {} of {} other nodes have come ({who}); {missing} more to come, started \
          with --join http://{}:{} and without --bootstrap",
         names.len(),
         nodes - 1,
@@ -266,11 +266,11 @@ mod tests {
         let me = node("node1");
         let nobody = waiting(&[], 3, &me);
         assert!(
-            nobody.contains("0 of 2") && nobody.contains("2 more") && nobody.contains("http://127.0.0.1:2 "),
+            nobody.contains("0 of 2") && nobody.contains("2 more to come") && nobody.contains("http://127.0.0.1:2 "),
             "{nobody}"
         );
         let one = waiting(&[node("node2").name], 3, &me);
-        assert!(one.contains("1 of 2") && one.contains("(node2)") && one.contains("1 more"), "{one}");
+        assert!(one.contains("1 of 2") && one.contains("(node2)") && one.contains("1 more to come"), "{one}");
     }
 
     #[test]

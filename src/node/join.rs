@@ -81,8 +81,9 @@ pub(super) async fn introduction(host: &str, port: u16) -> Result<Introduction, 
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
     let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
     let answer = client.get(format!("http://{bracketed}:{port}{WHO_PATH}")).send().await;
-    let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
-    let who: Who = answer.json().await.map_err(|error| error.to_string())?;
+    let answer = answer.map_err(|error| told(&error))?;
+    let status = answer.status();
+    let who: Who = answer.json().await.map_err(|_| format!("what answers there ({status}) is no node of Quiver"))?;
     Ok(Introduction { entry: who.node.entry(), cluster: who.cluster.map(|id| *id.as_bytes()), taken: who.taken })
 }
 
@@ -175,8 +176,7 @@ fn name_taken(name: &NodeName) -> String {
 /// One answer of the node at `url`; or why there is none that makes sense.
 async fn question_once(client: &reqwest::Client, url: &str, request: &JoinRequest) -> Result<JoinAnswer, String> {
     let answer = client.post(format!("{url}{PATH}")).timeout(PATIENCE).json(request).send().await;
-    let answer =
-        answer.map_err(|error| if error.is_timeout() { "no answer in time".to_owned() } else { innermost(&error) })?;
+    let answer = answer.map_err(|error| told(&error))?;
     let status = answer.status();
     answer.json().await.map_err(|_| {
         format!(
@@ -185,8 +185,11 @@ async fn question_once(client: &reqwest::Client, url: &str, request: &JoinReques
     })
 }
 
-/// The cause at the end of the chain: the words before it only repeat the URL.
-fn innermost(error: &reqwest::Error) -> String {
+/// Why a question was not answered: the cause at the end of the chain, since the words before it only repeat the URL.
+fn told(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
