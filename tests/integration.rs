@@ -48,6 +48,10 @@ mod power_loss;
 mod recovery;
 #[path = "integration/retries.rs"]
 mod retries;
+#[path = "integration/settings.rs"]
+mod settings;
+#[path = "integration/signs.rs"]
+mod signs;
 #[path = "integration/staleness.rs"]
 mod staleness;
 #[path = "integration/tidy.rs"]

@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use tokio::time::Instant;
 
 use crate::disk_watch;
+use crate::distance::Distances;
 use crate::error::damaged_replica;
 use crate::events::{Events, Recorder, VoteReason, What};
 use crate::identity::{Identity, claim_stores};
@@ -36,16 +37,16 @@ use crate::{Group, GroupId, Machine, NodeId, OpenError, RaftSettings};
 
 /// A node's groups; clones share them.
 #[derive(Clone)]
-pub struct Host(Arc<Inner>);
+pub struct Host(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     identity: Identity,
     pub(crate) settings: Arc<RaftSettings>,
     stores: Stores,
-    transport: Arc<dyn Transport>,
+    pub(crate) transport: Arc<dyn Transport>,
     /// In which lives the nodes were seen.
-    lives: Arc<Lives>,
-    faults: Faults,
+    pub(crate) lives: Arc<Lives>,
+    pub(crate) faults: Faults,
     events: Events,
     /// Bounds the snapshots that this node sends.
     throttle: Arc<Throttle>,
@@ -55,6 +56,7 @@ pub(crate) struct Inner {
     has_waited: tokio::sync::OnceCell<()>,
     /// Before this, no replica of this node votes or campaigns.
     silent_until: Instant,
+    pub(crate) distances: Distances,
 }
 
 /// An open group, whatever its machine.
@@ -110,6 +112,7 @@ impl Host {
             longest,
             has_waited,
             silent_until,
+            distances: Distances::default(),
         };
         let inner = Arc::new(inner);
         tokio::spawn(disk_watch::hand_over_when_hung(Arc::downgrade(&inner)));

@@ -1,6 +1,7 @@
 //! The two numbers consensus speaks in. Names, addresses and placement belong to the floors above.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,19 @@ pub type NodeId = u64;
 #[serde(transparent)]
 pub struct GroupId(pub u64);
 
+/// What people call a group, where the floors above have said it.
+static NAMES: OnceLock<fn(GroupId) -> String> = OnceLock::new();
+
+/// From now on messages call a group what `name` says of it, in place of `group 7`. Only the first time counts.
+pub fn name_groups(name: fn(GroupId) -> String) {
+    let _ = NAMES.set(name);
+}
+
 impl fmt::Display for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "group {}", self.0)
+        match NAMES.get() {
+            Some(name) => f.write_str(&name(*self)),
+            None => write!(f, "group {}", self.0),
+        }
     }
 }

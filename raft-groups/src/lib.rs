@@ -5,6 +5,7 @@
 mod contact;
 mod converge;
 mod disk_watch;
+mod distance;
 mod error;
 pub mod events;
 mod fatal;
@@ -46,7 +47,7 @@ pub use error::{OpenError, ReadError, WriteError};
 pub use group::{Group, Written};
 pub use host::Host;
 pub use identity::Identity;
-pub use ids::{GroupId, NodeId};
+pub use ids::{GroupId, NodeId, name_groups};
 pub use lives::Life;
 pub use machine::{BrokenInvariant, Changes, Garbage, Machine, MemoryState, Position, StateReader, Visit};
 pub use membership::{Step, next_step};

@@ -92,7 +92,7 @@ pub struct Member {
     pub labels: BTreeMap<String, String>,
     /// Shards meant to have a replica on it.
     pub shards: usize,
-    /// Shards it is meant to lead.
+    /// Shards that it leads now.
     pub leads: usize,
     /// Points it holds.
     pub vector_count: u64,

@@ -3,7 +3,7 @@
 //! Every request made here may be repeated: reads by nature, writes because they carry a `request_id` or are idempotent
 //! (creating a collection). Whether a failed write may have happened is remembered across attempts.
 
-use super::exit::Exit;
+use super::exit::{Exit, Usage};
 use crate::api::{Committed, ErrorBody, ErrorStatus};
 use bytes::Bytes;
 use reqwest::Method;
@@ -130,7 +130,7 @@ impl Client {
     /// A client of the cluster behind these URLs.
     pub(crate) fn new(urls: &[String]) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
-        let urls = urls.iter().map(|url| whole(url)).collect();
+        let urls = urls.iter().map(|url| whole(url)).collect::<Result<_, _>>()?;
         Ok(Self { http, urls, look_timeout: ANSWER_TIMEOUT, preferred: AtomicUsize::new(0) })
     }
 
@@ -310,9 +310,15 @@ fn as_read(failure: Failure) -> Failure {
 }
 
 /// A URL as requests need it: `127.0.0.1:8001` means that by HTTP.
-fn whole(url: &str) -> String {
-    let url = url.trim().trim_end_matches('/');
-    if url.contains("://") { url.to_owned() } else { format!("http://{url}") }
+fn whole(url: &str) -> Result<String, Usage> {
+    let bare = url.trim();
+    let whole = if bare.contains("://") { bare.to_owned() } else { format!("http://{bare}") };
+    let is_one = reqwest::Url::parse(&whole).is_ok_and(|url| ["http", "https"].contains(&url.scheme()));
+    if is_one {
+        Ok(whole.trim_end_matches('/').to_owned())
+    } else {
+        Err(Usage(format!("--url: `{url}` is no address: write http://HOST:PORT")))
+    }
 }
 
 fn start_of(text: &[u8]) -> String {
@@ -326,4 +332,26 @@ fn innermost(error: &reqwest::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_called_is_an_error_of_the_command_line() {
+        for (url, wanted) in [
+            ("127.0.0.1:8001", Some("http://127.0.0.1:8001")),
+            (" http://a:1/ ", Some("http://a:1")),
+            ("node1", Some("http://node1")),
+            ("http://", None),
+            ("", None),
+            ("ftp://a:1", None),
+            ("http://a:port", None),
+        ] {
+            assert_eq!(whole(url).ok().as_deref(), wanted, "{url}");
+        }
+        let error = Client::new(&["http://".to_owned()]).err().expect("no address");
+        assert!(error.is::<Usage>(), "{error}");
+    }
 }

@@ -61,14 +61,37 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<ReaderGone>() {
         return Exit::Ok.into();
     }
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", told(error));
     code_of(error).into()
+}
+
+/// An error with its causes, but those that it names already.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.is_empty() {
+        true => cause,
+        false if text.contains(&cause) => text,
+        false => format!("{text}: {cause}"),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let used = || std::io::Error::from(std::io::ErrorKind::AddrInUse);
+        let port = || NodeError::Listen { address: ([127, 0, 0, 1], 1).into(), flag: "--listen", source: used() };
+        let disk = || NodeError::Io { what: "open", path: "/a".into(), source: used() };
+        let file = || ConfigError::Unreadable { path: "/a".into(), source: used() };
+        for error in [anyhow::Error::new(port()), disk().into(), file().into(), anyhow::Error::new(used()).context("b")]
+        {
+            let text = told(&error.context("the verb"));
+            assert_eq!(text.matches(&used().to_string()).count(), 1, "{text}");
+            assert!(text.starts_with("the verb: "), "{text}");
+        }
+    }
 
     #[test]
     fn context_does_not_hide_the_code() {

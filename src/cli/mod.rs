@@ -6,6 +6,7 @@
 mod admin;
 mod bench;
 mod client;
+mod confirm;
 mod data;
 mod demo;
 mod dev;
@@ -20,9 +21,9 @@ mod status;
 mod table;
 mod tour;
 
-use crate::config::{GatewayArgs, ServerArgs};
+use crate::config::{GatewayArgs, ServerArgs, without_empty_variables};
 use crate::node::{self, NodeError};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use exit::Exit;
 use std::process::ExitCode;
 
@@ -104,7 +105,7 @@ Examples:
 
 /// Runs the binary.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     // A runtime's main future stays on this thread, which lives as long as the process: children that ask to die with
     // the thread that started them (Linux' PR_SET_PDEATHSIG) must be started from it.
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -117,6 +118,16 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => exit::report(&error),
     }
+}
+
+/// The command line over the variables; what cannot be used ends the process here, with the code of a usage error.
+fn parse() -> Cli {
+    let matches = without_empty_variables(Cli::command(), &|name| std::env::var_os(name)).get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let (Verb::Server(args), Some((_, given))) = (&mut cli.verb, matches.subcommand()) {
+        **args = ServerArgs::read(given).unwrap_or_else(|error| error.exit());
+    }
+    cli
 }
 
 async fn run(verb: Verb) -> anyhow::Result<Exit> {

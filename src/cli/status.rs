@@ -1,9 +1,9 @@
 //! `quiver status`: nodes, shards and leaders as the cluster sees them, and an exit code that monitoring can use.
 
+use super::admin::print::{self, Format};
 use super::client::{Client, Target};
 use super::exit::Exit;
 use super::out;
-use super::search::Output;
 use super::table::{Table, thousands};
 use crate::api::{ClusterHealth, ClusterSharding, ClusterStatus, HealthState};
 use serde_json::json;
@@ -14,7 +14,7 @@ use serde_json::json;
 pub(crate) struct StatusArgs {
     /// How to print the answer.
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
-    output: Output,
+    output: Format,
     #[command(flatten)]
     target: Target,
 }
@@ -33,9 +33,9 @@ pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
     let status: ClusterStatus = client.get("/cluster/status").await?;
     let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
     let verdict = verdict(&status, &sharding);
-    if args.output == Output::Json {
+    if args.output != Format::Table {
         let both = json!({ "status": verdict, "cluster": status, "sharding": sharding });
-        out::line(serde_json::to_string_pretty(&both)?)?;
+        print::one(&both, args.output, ToString::to_string)?;
     } else {
         out::print(render(&status, &sharding, verdict))?;
         // What is wrong and what to do is the cluster's own word; an unavailable one answers with an error, which the

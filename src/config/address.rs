@@ -1,7 +1,23 @@
 //! Addresses in settings: where a node listens for its peers, where others reach it, which URLs can be called.
 
 use super::ConfigError;
+use serde::{Deserialize as _, Deserializer};
 use std::net::SocketAddr;
+
+/// An address to listen at. Names are not looked up: one may stand for several addresses.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write an IP and a port, such as 127.0.0.1:8001 or [::1]:8001; a name by which others reach the node goes with \
+         --advertise"
+            .to_owned()
+    })
+}
+
+/// The same in a file of settings.
+pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(file: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(file)?;
+    socket_address(&text).map(Some).map_err(|why| serde::de::Error::custom(format!("`{text}`: {why}")))
+}
 
 /// Checks that `url` is what a client of ours can call: `http://host:port`, no path.
 pub(super) fn check_url(setting: &'static str, url: &str) -> Result<String, ConfigError> {

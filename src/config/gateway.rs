@@ -1,6 +1,6 @@
 //! Settings of `quiver gateway`: a door to a cluster, without replicas of its own.
 
-use super::address::check_url;
+use super::address::{check_url, optional_socket_address, socket_address};
 use super::{ConfigError, LogFormat, RequestLimits, lay_over, read_file, request_limits};
 use clap::Args;
 use serde::Deserialize;
@@ -16,7 +16,8 @@ pub struct GatewayArgs {
     #[serde(skip)]
     pub config: Option<PathBuf>,
     /// Address of the HTTP API; port 0 takes a free one [default: 127.0.0.1:8000].
-    #[arg(long, env = "QUIVER_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "QUIVER_LISTEN", value_name = "ADDRESS", value_parser = socket_address)]
+    #[serde(deserialize_with = "optional_socket_address")]
     pub listen: Option<SocketAddr>,
     /// URLs of some nodes of the cluster, to learn the rest from; repeat or separate by commas [default: http://127.0.0.1:8001].
     #[arg(long, env = "QUIVER_CLUSTER", value_name = "URL", value_delimiter = ',')]

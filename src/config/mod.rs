@@ -1,4 +1,5 @@
-//! Settings of a server and of a gateway: flag > `QUIVER_*` environment variable > TOML file > default.
+//! Settings of a server and of a gateway: flag > `QUIVER_*` environment variable > TOML file > default. A variable that is
+//! empty is none.
 //!
 //! Each setting stands once, in a struct of options that is at the same time the flags, the variables and the keys of the
 //! file ([`ServerArgs`], [`GatewayArgs`]); `settle` lays the file under it, fills in the defaults and checks the whole.
@@ -10,9 +11,11 @@ mod memory;
 mod server;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 pub use gateway::{GatewayArgs, GatewaySettings};
 pub use server::{Origin, ServerArgs, ServerSettings};
+pub use variables::without_empty_variables;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

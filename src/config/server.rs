@@ -1,8 +1,9 @@
 //! Settings of `quiver server`: who the node is, where it listens, where its data lives, how its cluster is formed.
 
-use super::address::{advertised, check_url, peer_address};
+use super::address::{advertised, check_url, optional_socket_address, peer_address, socket_address};
 use super::{ConfigError, LogFormat, RequestLimits, lay_over, read_file, request_limits};
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, FromArgMatches as _};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,10 +21,12 @@ pub struct ServerArgs {
     #[arg(long, env = "QUIVER_NODE_ID", value_name = "NAME")]
     pub node_id: Option<String>,
     /// Address of the HTTP API; port 0 takes a free one [default: 127.0.0.1:8001].
-    #[arg(long, env = "QUIVER_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "QUIVER_LISTEN", value_name = "ADDRESS", value_parser = socket_address)]
+    #[serde(deserialize_with = "optional_socket_address")]
     pub listen: Option<SocketAddr>,
     /// Address for the other nodes [default: the API's address, port + 100].
-    #[arg(long, env = "QUIVER_PEER_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "QUIVER_PEER_LISTEN", value_name = "ADDRESS", value_parser = socket_address)]
+    #[serde(deserialize_with = "optional_socket_address")]
     pub peer_listen: Option<SocketAddr>,
     /// Host name or IP at which others reach this node [default: that of --listen].
     #[arg(long, env = "QUIVER_ADVERTISE", value_name = "HOST")]
@@ -32,7 +35,7 @@ pub struct ServerArgs {
     #[arg(long, env = "QUIVER_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Form a new cluster of N nodes: this one and N-1 that --join it [default on an empty directory: 1].
-    #[arg(long, env = "QUIVER_BOOTSTRAP", value_name = "N", conflicts_with = "join")]
+    #[arg(long, env = "QUIVER_BOOTSTRAP", value_name = "N")]
     pub bootstrap: Option<usize>,
     /// Join the cluster that the node at this URL forms or belongs to; repeat or separate by commas. A member says there where it is now.
     #[arg(long, env = "QUIVER_JOIN", value_name = "URL", value_delimiter = ',')]
@@ -179,13 +182,26 @@ impl ServerArgs {
         self.complete()
     }
 
-    fn lay_over(&mut self, mut file: Self) {
-        // One question, two spellings: a flag that answers it silences the other spelling in the file.
-        if self.join.is_some() {
-            file.bootstrap = None;
+    /// Reads the arguments that `matches` holds. Where `--bootstrap` and `--join`, which answer one question, are given by a
+    /// flag and by a variable, the flag's answer counts.
+    ///
+    /// # Errors
+    /// As the derived reading.
+    pub fn read(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::from_arg_matches(matches)?;
+        let is_flag = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        match (is_flag("bootstrap"), is_flag("join")) {
+            (true, false) => args.join = None,
+            (false, true) => args.bootstrap = None,
+            (true, true) | (false, false) => {}
         }
-        if self.bootstrap.is_some() {
-            file.join = None;
+        Ok(args)
+    }
+
+    fn lay_over(&mut self, mut file: Self) {
+        // One question, two spellings: what answers it above the file silences the file.
+        if self.join.is_some() || self.bootstrap.is_some() {
+            (file.bootstrap, file.join) = (None, None);
         }
         lay_over!(
             self,
@@ -354,9 +370,10 @@ fn node_name(name: String) -> Result<String, ConfigError> {
 
 fn origin(bootstrap: Option<usize>, join: Option<Vec<String>>) -> Result<Origin, ConfigError> {
     match (bootstrap, join) {
-        (Some(_), Some(_)) => {
-            Err(ConfigError::invalid("--join", "a node joins a cluster or forms one: leave --bootstrap out"))
-        }
+        (Some(_), Some(_)) => Err(ConfigError::invalid(
+            "--join",
+            "a node joins a cluster or forms one: leave --bootstrap (QUIVER_BOOTSTRAP) out, or this",
+        )),
         (None, Some(urls)) if urls.is_empty() => Ok(Origin::Unsaid),
         (None, Some(urls)) => {
             Ok(Origin::Join(urls.iter().map(|url| check_url("--join", url)).collect::<Result<_, _>>()?))

@@ -1,14 +1,14 @@
 //! Precedence, defaults and refusals of settings.
 
 use super::*;
-use clap::{Args, Command, FromArgMatches};
+use clap::{Args, Command};
 use std::io::Write;
 
 /// Parses flags as the binary does, the environment left out.
 fn server(flags: &[&str]) -> Result<ServerSettings, ConfigError> {
     let command = ServerArgs::augment_args(Command::new("server"));
     let matches = command.get_matches_from(std::iter::once(&"server").chain(flags));
-    ServerArgs::from_arg_matches(&matches).unwrap().settle()
+    ServerArgs::read(&matches).unwrap().settle()
 }
 
 fn file(text: &str) -> tempfile::NamedTempFile {
@@ -38,6 +38,31 @@ fn a_flag_goes_over_the_file_and_the_file_over_the_default() {
     assert_eq!(settings.origin, Origin::Bootstrap(3));
     let joining = server(&["--config", path, "--join", "http://127.0.0.1:9000/"]).unwrap();
     assert_eq!(joining.origin, Origin::Join(vec!["http://127.0.0.1:9000".into()]));
+}
+
+#[test]
+fn what_answers_one_question_higher_up_silences_all_below() {
+    for (text, flags, origin) in [
+        ("bootstrap = 3", &["--join", "http://a:1"][..], Origin::Join(vec!["http://a:1".into()])),
+        ("join = [\"http://b:1\"]", &["--bootstrap", "2"], Origin::Bootstrap(2)),
+        ("join = [\"http://b:1\"]", &[], Origin::Join(vec!["http://b:1".into()])),
+    ] {
+        let file = file(text);
+        let flags: Vec<&str> = ["--config", file.path().to_str().unwrap()].iter().chain(flags).copied().collect();
+        assert_eq!(server(&flags).unwrap().origin, origin, "{text} {flags:?}");
+    }
+    let both = server(&["--bootstrap", "3", "--join", "http://a:1"]).unwrap_err().to_string();
+    assert!(both.starts_with("--join") && both.contains("--bootstrap"), "{both}");
+}
+
+#[test]
+fn a_name_is_no_address_to_listen_at_and_the_hint_says_what_is() {
+    let file = file("listen = \"localhost:8001\"\n");
+    let error = server(&["--config", file.path().to_str().unwrap()]).unwrap_err().to_string();
+    assert!(error.contains("127.0.0.1:8001") && error.contains("--advertise"), "{error}");
+    let command = ServerArgs::augment_args(Command::new("server"));
+    let error = command.try_get_matches_from(["server", "--listen", "localhost:8001"]).unwrap_err().to_string();
+    assert!(error.contains("--listen") && error.contains("127.0.0.1:8001"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! `/cluster/nodes` and what else is asked of single nodes: they join, leave, drain, and carry labels.
+//! `/cluster/nodes` and what else is asked of single nodes: they leave, drain, and carry labels. How they join is told in
+//! [`adopt`](super::adopt).
 //!
 //! Here only the question is checked and the wish written into the map; the placement driver does the rest, however long
 //! it takes, and whether or not anyone waits for it.
@@ -18,7 +19,7 @@ use super::door::Call;
 use super::error::ApiError;
 use super::state::GatewayState;
 use super::{cluster, operations, overview, plan, request};
-use crate::api::{AddNode, Change, Member, Members, SetLabels};
+use crate::api::{Change, Member, Members, SetLabels};
 use crate::placement::{ClusterMap, MetaCommand, MetaReply, NodeState, OperationState};
 use crate::routing::{Overview, RouteError};
 
@@ -42,55 +43,7 @@ pub(super) struct How {
     pub timeout_ms: Option<u64>,
 }
 
-pub(super) async fn add(
-    State(state): State<GatewayState>,
-    call: Call,
-    Params(how): Params<How>,
-    Json(body): Json<AddNode>,
-) -> Result<Response, ApiError> {
-    let deadline = request::deadline(&state, &call, None)?;
-    let map = state.backend.read_map(deadline).await?;
-    let known = map.node_named(&body.node_id).and_then(|id| map.nodes.get(&id));
-    let at_same_place = known.is_some_and(|entry| entry.host == body.host && entry.port == body.port);
-    let introduction = match state.node.introduction(&body.host, body.port).await {
-        Ok(introduction) => introduction,
-        Err(_) if at_same_place => return Ok(answer(StatusCode::OK, &member_already(&map, &body.node_id))),
-        Err(reason) => return Err(ApiError::NodeUnreachable { host: body.host, port: body.port, reason }),
-    };
-    let conflict = |reason: String| Err(ApiError::NodeConflict { node: body.node_id.clone(), reason });
-    let entry = introduction.entry;
-    if entry.name.as_str() != body.node_id {
-        return conflict(format!("the node at {}:{} is called `{}`", body.host, body.port, entry.name));
-    }
-    if introduction.taken && introduction.cluster != Some(map.cluster) {
-        return conflict(
-            "it forms, or belongs to, another cluster: start it with --join and an empty --data-dir".into(),
-        );
-    }
-    let command = MetaCommand::AddNode { entry, at_ms: now_ms() };
-    if how.dry_run {
-        let overview = cluster::ask(&state, &call).await;
-        let forecast = plan::foresee(&overview, &map, Some(command));
-        return Ok(answer(StatusCode::OK, &plan::plan(&map, &forecast)));
-    }
-    match state.backend.change_map(command, deadline).await? {
-        MetaReply::Begun { operation, .. } | MetaReply::NodeKnown { operation: Some(operation), .. } => {
-            begun(&state, &call, how, operation, (&body.node_id, "joining", "member"), Vec::new()).await
-        }
-        MetaReply::NodeKnown { operation: None, .. } => {
-            let map = state.backend.read_map(deadline).await?;
-            Ok(answer(StatusCode::OK, &member_already(&map, &body.node_id)))
-        }
-        MetaReply::NodeConflict { entry, .. } => conflict(format!(
-            "the cluster knows `{}` at {}:{} (peers {}): another node has this name or address, or this is a later life of \
-             that one; remove that one first, or choose another name",
-            entry.name, entry.host, entry.port, entry.peer_addr
-        )),
-        other => Err(unfit(&other)),
-    }
-}
-
-fn member_already(map: &ClusterMap, name: &str) -> Change {
+pub(super) fn member_already(map: &ClusterMap, name: &str) -> Change {
     let state = map.node_named(name).and_then(|id| map.nodes.get(&id)).map_or("gone", |entry| word(entry.state));
     Change { operation_id: None, node_id: Some(name.to_owned()), state: state.to_owned(), warnings: Vec::new() }
 }
@@ -229,7 +182,7 @@ fn member(overview: &Overview, node: NodeId) -> Member {
         status: overview::node_health(overview, node),
         labels: entry.map(|entry| entry.labels.clone()).unwrap_or_default(),
         shards: map.shards.values().filter(|shard| shard.placement.target.contains(&node)).count(),
-        leads: map.shards.values().filter(|shard| shard.preferred == node).count(),
+        leads: map.shards.keys().filter(|shard| overview.leader(**shard).is_some_and(|(led, _)| led == node)).count(),
         vector_count: report.map_or(0, |report| report.points()),
         memory_bytes: report.map_or(0, |report| report.memory_bytes),
         disk_bytes: report.map_or(0, |report| report.disk_bytes),
@@ -254,7 +207,7 @@ pub(super) fn named(map: &ClusterMap, name: &str) -> Result<NodeId, ApiError> {
 
 /// Answers with an operation that has begun: at once, or, where that is asked for, when it has ended. `words` are the
 /// node's name and its state before and after.
-async fn begun(
+pub(super) async fn begun(
     state: &GatewayState,
     call: &Call,
     how: How,
@@ -314,7 +267,7 @@ pub(super) fn refusal(subject: &str, reply: MetaReply) -> Result<Response, ApiEr
     })
 }
 
-fn unfit(reply: &MetaReply) -> ApiError {
+pub(super) fn unfit(reply: &MetaReply) -> ApiError {
     match reply {
         MetaReply::NotFormed => RouteError::NotFormed.into(),
         other => ApiError::Internal { reason: format!("the cluster map answered {other:?}") },

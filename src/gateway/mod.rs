@@ -9,6 +9,7 @@
 //! what one request may ask for ([`limits`]). Not here: where a point lives, who leads, whether a write is safe to
 //! retry. Knows neither Raft nor storage, beyond the names of roles and read modes.
 
+mod adopt;
 mod arrival;
 pub mod backend;
 pub mod body;
@@ -24,6 +25,7 @@ mod strict;
 mod cluster;
 mod collections;
 mod convert;
+mod distance;
 mod events;
 mod faults;
 mod front;
@@ -113,7 +115,7 @@ fn cluster_routes() -> Router<GatewayState> {
         .route("/cluster/status", get(cluster::status))
         .route("/cluster/health", get(cluster::health))
         .route("/cluster/sharding", get(cluster::sharding))
-        .route("/cluster/nodes", get(members::list).post(members::add))
+        .route("/cluster/nodes", get(members::list).post(adopt::add))
         .route("/cluster/nodes/{node_id}", get(members::show).delete(members::remove))
         .route("/quiver/v1/nodes/{node_id}/drain", post(members::drain))
         .route("/quiver/v1/nodes/{node_id}/undrain", post(members::undrain))

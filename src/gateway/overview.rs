@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use raft_groups::{GroupId, GroupStatus, NodeId};
 
+use super::distance;
 use super::own::collections;
 use crate::api::{
     ClusterHealth, ClusterSharding, ClusterStatus, Consistency, GroupCounts, HealthState, Issue, NodeStatus,
@@ -186,6 +187,7 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
             issues.push(issue("replica_stopped", "warning", message, "follow the way out that the message names"));
         }
     }
+    issues.extend(distance::issue(overview));
     issues.extend(overview.differing().iter().map(|(group, odd)| difference(overview, *group, odd)));
     issues.extend(groups.iter().filter_map(|group| group_issue(overview, group)));
     let short = groups.iter().filter(|group| group.alive < group.wanted).count();

@@ -17,7 +17,8 @@ pub(super) fn health(overview: &Overview) -> Health {
     let largest = |shard| overview.replicas(shard).map(|(_, replica)| replica.memory_bytes).max().unwrap_or(0);
     let shard_bytes = overview.map.shards.keys().map(|shard| (*shard, largest(*shard))).collect();
     let (damaged, disputed) = (overview.damaged(), overview.disputed());
-    Health { nodes: nodes.collect::<BTreeMap<NodeId, Liveness>>(), damaged, disputed, shard_bytes }
+    let nodes = nodes.collect::<BTreeMap<NodeId, Liveness>>();
+    Health { nodes, damaged, disputed, shard_bytes, ..Health::default() }
 }
 
 /// What `command` would lead to; without one, what is still to be done.

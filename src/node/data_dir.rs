@@ -61,6 +61,12 @@ impl DataDir {
     }
 }
 
+/// Returns `true` unless a node's directory, which a process uses, was taken away under it.
+pub(super) fn is_there(path: &Path) -> bool {
+    let gone = |part: &str| fs::metadata(path.join(part)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    !gone(IDENTITY) && !gone(STORES)
+}
+
 /// Says where others can read what lies in the directory.
 fn warn_of_readers(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;

@@ -126,7 +126,7 @@ impl Seen {
             self.detector.verdict(node, now, lost_after)
         };
         let nodes = map.nodes.iter().map(|(node, entry)| (*node, verdict(*node, entry.state))).collect();
-        Health { nodes, ..self.health.clone() }
+        Health { nodes, join_within: settings.join_within, ..self.health.clone() }
     }
 }
 

@@ -19,6 +19,9 @@ use crate::placement::{ClusterMap, FormationError, NodeEntry, NodeName, NodeStat
 /// A joiner that has not asked for so long is gone, and does not count.
 const JOINER_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often the log says whom a forming node waits for, while nothing changes.
+const TELL_EVERY: Duration = Duration::from_secs(15);
+
 /// Copies of each shard where the operator gives no number.
 pub(super) const DEFAULT_REPLICAS: usize = 3;
 
@@ -102,6 +105,7 @@ impl Formation {
     /// this node. Nothing is decided by that: [`Formation::decided`] is, once the map is on disk.
     pub async fn gather(&self, me: &JoinRequest, plan: Plan) -> Result<ClusterMap, FormationError> {
         *self.stage.lock() = Stage::Waiting(BTreeMap::new());
+        let (mut told, mut last_told) = (None, Instant::now());
         loop {
             let changed = self.changed.notified();
             if let Some(others) = self.present(plan.nodes) {
@@ -110,7 +114,21 @@ impl Formation {
                 let map = form(*Uuid::new_v4().as_bytes(), nodes, plan.shards, copies)?;
                 return Ok(ClusterMap { timings: Some(plan.timings), ..map });
             }
-            changed.await;
+            let come = self.come();
+            if told.as_ref() != Some(&come) || last_told.elapsed() >= TELL_EVERY {
+                tracing::info!("{}", waiting(&come, plan.nodes, me));
+                (told, last_told) = (Some(come), Instant::now());
+            }
+            // Joiners ask again and again, so a quiet time means that none is there.
+            let _ = tokio::time::timeout(TELL_EVERY, changed).await;
+        }
+    }
+
+    /// The names of the joiners that are there.
+    fn come(&self) -> Vec<NodeName> {
+        match &*self.stage.lock() {
+            Stage::Waiting(joiners) => joiners.keys().cloned().collect(),
+            Stage::Idle | Stage::Decided(_) => Vec::new(),
         }
     }
 
@@ -151,6 +169,21 @@ impl Formation {
         let enough = joiners.len() + 1 >= wanted;
         enough.then(|| joiners.values().take(wanted - 1).map(|(joiner, _)| joiner.entry()).collect())
     }
+}
+
+/// What the log says while a cluster of `nodes` is formed by `me` and these others have come.
+fn waiting(come: &[NodeName], nodes: usize, me: &JoinRequest) -> String {
+    let names: Vec<&str> = come.iter().map(NodeName::as_str).collect();
+    let who = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
+    let missing = (nodes - 1).saturating_sub(names.len());
+    format!(
+        "forming a new cluster of {nodes}: {} of {} other nodes have come ({who}); {missing} more to come, started \
+         with --join http://{}:{} and without --bootstrap",
+        names.len(),
+        nodes - 1,
+        me.host,
+        me.port
+    )
 }
 
 fn from_map(request: &JoinRequest, map: &ClusterMap) -> JoinAnswer {
@@ -226,6 +259,18 @@ mod tests {
         assert!(!gathered.is_finished());
         assert_eq!(ask(&node("node2")), JoinAnswer::Waiting);
         assert_eq!(gathered.await.unwrap().nodes.len(), 3);
+    }
+
+    #[test]
+    fn the_log_says_who_has_come_and_how_many_are_waited_for() {
+        let me = node("node1");
+        let nobody = waiting(&[], 3, &me);
+        assert!(
+            nobody.contains("0 of 2") && nobody.contains("2 more to come") && nobody.contains("http://127.0.0.1:2 "),
+            "{nobody}"
+        );
+        let one = waiting(&[node("node2").name], 3, &me);
+        assert!(one.contains("1 of 2") && one.contains("(node2)") && one.contains("1 more to come"), "{one}");
     }
 
     #[test]

@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 use crate::api::HealthState;
 use crate::gateway::NodeHealth;
 
+/// What is said of a directory that is gone: what is written now is in no file that a later start finds.
+const LOST_DIRECTORY: &str = "the data directory is gone while the node runs: nothing that it writes outlives it. Put the \
+                              directory back and restart it; where it is lost, have the node leave and join anew with an \
+                              empty one";
+
 /// What is looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Signs {
@@ -20,6 +25,8 @@ pub(super) struct Signs {
     pub groups: usize,
     /// Those of them whose leader is known.
     pub with_leader: usize,
+    /// The data directory was removed, or another file system was put over it, while the process runs.
+    pub has_lost_directory: bool,
     /// Those of them that have stopped, and why.
     pub stopped: Vec<String>,
     /// Replicas that stay closed, and why.
@@ -38,7 +45,7 @@ impl Signs {
             HealthState::Draining
         } else if !self.ready() && !self.was_ready {
             HealthState::Starting
-        } else if !self.ready() || !self.stopped.is_empty() || !self.quarantined.is_empty() {
+        } else if !self.ready() || self.has_lost_directory || !self.stopped.is_empty() || !self.quarantined.is_empty() {
             HealthState::Degraded
         } else {
             HealthState::Healthy
@@ -51,6 +58,9 @@ impl Signs {
             ("formed".to_owned(), json!(self.opened)),
             ("leaders".to_owned(), json!({ "groups": self.groups, "known": self.with_leader })),
         ]);
+        if self.has_lost_directory {
+            checks.insert("data_dir".to_owned(), json!(LOST_DIRECTORY));
+        }
         for (name, list) in [("stopped", &self.stopped), ("quarantined", &self.quarantined)] {
             if !list.is_empty() {
                 checks.insert(name.to_owned(), json!(list));
@@ -77,6 +87,7 @@ mod tests {
         assert_eq!(state(|s| s.with_leader = 8), HealthState::Degraded);
         assert_eq!(state(|s| s.quarantined = vec!["damaged".to_owned()]), HealthState::Degraded);
         assert_eq!(state(|s| s.stopped = vec!["disk full".to_owned()]), HealthState::Degraded);
+        assert_eq!(state(|s| s.has_lost_directory = true), HealthState::Degraded);
         let young = |s: &mut Signs| (s.was_ready, s.with_leader) = (false, 8);
         assert_eq!(state(young), HealthState::Starting);
         assert_eq!(Signs::default().verdict().state, HealthState::Starting);

@@ -43,6 +43,8 @@ pub(super) struct JoinDoor {
     pub formation: Arc<Formation>,
     pub me: JoinRequest,
     pub map: MapCell,
+    /// The cluster that the data directory belonged to when the process started.
+    pub belongs: Option<Uuid>,
 }
 
 /// A node's answer to who it is.
@@ -66,7 +68,7 @@ pub(super) fn router(door: JoinDoor) -> Router {
 
 async fn who(State(door): State<JoinDoor>) -> Response {
     let map = door.map.get();
-    let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster));
+    let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster)).or(door.belongs);
     let taken = cluster.is_some() || !door.formation.is_idle();
     body::answer(StatusCode::OK, &Who { node: door.me, cluster, taken })
 }
@@ -79,8 +81,9 @@ pub(super) async fn introduction(host: &str, port: u16) -> Result<Introduction, 
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
     let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
     let answer = client.get(format!("http://{bracketed}:{port}{WHO_PATH}")).send().await;
-    let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
-    let who: Who = answer.json().await.map_err(|error| error.to_string())?;
+    let answer = answer.map_err(|error| told(&error))?;
+    let status = answer.status();
+    let who: Who = answer.json().await.map_err(|_| format!("what answers there ({status}) is no node of Quiver"))?;
     Ok(Introduction { entry: who.node.entry(), cluster: who.cluster.map(|id| *id.as_bytes()), taken: who.taken })
 }
 
@@ -135,7 +138,11 @@ pub(super) async fn ask(urls: &[String], request: &JoinRequest) -> Result<JoinAn
                 tracing::info!(url, "waiting to be adopted: `quiver node join {node} {host}:{port} --url {url}`");
             }
             Ok(JoinAnswer::NotForming) if complain => {
-                tracing::warn!(url, "that node forms no cluster yet: one node must be started with --bootstrap");
+                tracing::warn!(
+                    url,
+                    "that node belongs to no cluster yet and forms none: it waits for one, as this one does. One node must be \
+                     started with --bootstrap; give its URL, or wait until that node has joined"
+                );
             }
             Err(error) if complain => tracing::warn!(url, %error, "cannot reach the node to join; trying on"),
             Ok(JoinAnswer::Waiting | JoinAnswer::Unadopted | JoinAnswer::NotForming) | Err(_) => {}
@@ -166,10 +173,46 @@ fn name_taken(name: &NodeName) -> String {
     )
 }
 
-async fn question_once(
-    client: &reqwest::Client,
-    url: &str,
-    request: &JoinRequest,
-) -> Result<JoinAnswer, reqwest::Error> {
-    client.post(format!("{url}{PATH}")).timeout(PATIENCE).json(request).send().await?.json().await
+/// One answer of the node at `url`; or why there is none that makes sense.
+async fn question_once(client: &reqwest::Client, url: &str, request: &JoinRequest) -> Result<JoinAnswer, String> {
+    let answer = client.post(format!("{url}{PATH}")).timeout(PATIENCE).json(request).send().await;
+    let answer = answer.map_err(|error| told(&error))?;
+    let status = answer.status();
+    answer.json().await.map_err(|_| {
+        format!(
+            "what answers there ({status}) takes no nodes in: give the URL of a node, not of a gateway or anything else"
+        )
+    })
+}
+
+/// Why a question was not answered: the cause at the end of the chain, since the words before it only repeat the URL.
+fn told(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_no_node_is_named_as_such_and_who_is_silent_by_the_cause() {
+        let (incarnation, host, port) = (Uuid::new_v4(), "127.0.0.1".to_owned(), 1);
+        let name = NodeName::new("node2").unwrap();
+        let request = JoinRequest { name, incarnation, host, port, peer_addr: "127.0.0.1:2".to_owned() };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, Router::new()).await });
+        let client = reqwest::Client::new();
+        let gateway = question_once(&client, &url, &request).await.unwrap_err();
+        assert!(gateway.contains("not of a gateway"), "{gateway}");
+        let silent = question_once(&client, "http://127.0.0.1:1", &request).await.unwrap_err();
+        assert!(silent.to_lowercase().contains("refused"), "{silent}");
+    }
 }

@@ -1,5 +1,6 @@
 //! This process as the gateway shows it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use raft_groups::events::Listener;
 use raft_groups::network::faults::{Faults, LinkFaults};
 use raft_groups::{GroupStatus, Host};
 
+use super::data_dir;
 use super::health::Signs;
 use super::peers::Peers;
 use super::shutdown::Stop;
@@ -35,6 +37,8 @@ pub(super) struct ServerNode {
     pub host: OnceLock<Host>,
     /// Where faults are allowed somebody watches, and misses nothing from the start on.
     pub ear: OnceLock<Listener>,
+    /// The directory of everything the node stores.
+    pub data_dir: PathBuf,
 }
 
 impl ServerNode {
@@ -50,6 +54,7 @@ impl ServerNode {
             was_ready: self.was_ready.load(Ordering::Relaxed),
             groups: statuses.len(),
             with_leader: statuses.iter().filter(|status| status.leader.is_some()).count(),
+            has_lost_directory: self.opened.load(Ordering::Relaxed) && !data_dir::is_there(&self.data_dir),
             stopped: stopped.collect(),
             quarantined: self
                 .groups

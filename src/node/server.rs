@@ -31,7 +31,7 @@ use super::whereabouts::{self, Claim, Here};
 use super::{NodeError, map_feed, process, replicas, steward};
 use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
-use crate::placement::{ClusterMap, NodeName};
+use crate::placement::{ClusterMap, NodeName, group_name};
 use crate::routing::{LocalGroups, MapCell, NodeCarrier, PeerDoor, Pool, Router, Service, peer_router};
 
 /// How long other nodes may take to lead what this one leads, once it is to stop.
@@ -44,6 +44,7 @@ const HANDOVER_WITHIN: Duration = Duration::from_secs(10);
 /// Why it cannot start; each message names the way out.
 pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     start_logging(settings.log_format);
+    raft_groups::name_groups(group_name);
     process::keep_files_private();
     let descriptors = process::raise_descriptors();
     let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
@@ -54,10 +55,11 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     let peer_port = Port::take(settings.peer_listen, "--peer-listen").await?;
     identity.begin_life()?;
     let me = introduce(&settings, &identity, &http, &peer_port);
+    let belongs = identity.identity.member.as_ref().map(|member| member.cluster);
     let frame = Frame::new(&settings, &me, stop.clone())?;
     let line = format!("quiver: {} serving http://{} (peers {})", me.name, http.address, peer_port.address);
     let (clients, _) = process::connections(descriptors);
-    let served = http.serve(frame.app(&settings, &me), Crowd::of(clients), stop.clone(), LINGER);
+    let served = http.serve(frame.app(&settings, &me, belongs), Crowd::of(clients), stop.clone(), LINGER);
     println!("{line}");
     let peers_stop = Stop::new();
     let started = tokio::select! {
@@ -134,17 +136,19 @@ impl Frame {
             service: OnceLock::new(),
             host: OnceLock::new(),
             ear: OnceLock::new(),
+            data_dir: settings.data_dir.clone(),
         });
         let formation = Arc::new(Formation::new());
         Ok(Self { map, faults, peers, carrier, router, formation, node })
     }
 
     /// The HTTP port's routes: the API, the way in for joiners, and the map for gateways.
-    fn app(&self, settings: &ServerSettings, me: &JoinRequest) -> axum::Router {
+    /// `belongs` is the cluster that the data directory belongs to already.
+    fn app(&self, settings: &ServerSettings, me: &JoinRequest, belongs: Option<Uuid>) -> axum::Router {
         let state = GatewayState::new(Arc::new(self.router.clone()), self.node.clone(), settings.limits.into());
         let state = state.known_as(settings.hosts.iter().cloned().chain([settings.advertise.clone()]));
         let (formation, map) = (self.formation.clone(), self.map.clone());
-        let join = join::router(JoinDoor { formation, me: me.clone(), map: map.clone() });
+        let join = join::router(JoinDoor { formation, me: me.clone(), map: map.clone(), belongs });
         gateway::router_with(state, join.merge(map_feed::map_router(map)))
     }
 
@@ -233,11 +237,6 @@ impl Frame {
                     tracing::info!(
                         "the data directory is empty and neither --bootstrap nor --join is given: a new cluster of one node"
                     );
-                } else if nodes > 1 {
-                    tracing::info!(
-                        nodes,
-                        "forming a new cluster: waiting for the others, which are started with --join"
-                    );
                 }
                 let plan = Plan { nodes, shards, replication_factor, timings };
                 Ok((1, self.formation.gather(me, plan).await?))
@@ -278,6 +277,7 @@ impl Frame {
 
     fn serve_locally(&self, host: &Host) -> Result<Arc<Service>, NodeError> {
         self.node.vitals.measure(host.clone());
+        tokio::spawn(host.clone().measure_distances());
         if self.node.faults.is_some() {
             let _ = self.node.ear.set(host.events().listen(None));
         }

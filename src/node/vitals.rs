@@ -1,10 +1,11 @@
 //! What a node measures of itself: time, processor, disk.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use raft_groups::Host;
+use raft_groups::{Host, NodeId};
 
 use crate::routing::Vitals;
 
@@ -25,7 +26,7 @@ impl ProcessVitals {
         Self { started: Instant::now(), host: OnceLock::new(), load: AtomicU32::new(0) }
     }
 
-    /// Takes the host whose disk use is reported.
+    /// Takes the host whose disk use and distances are reported.
     pub fn measure(&self, host: Host) {
         let _ = self.host.set(host);
     }
@@ -56,6 +57,10 @@ impl Vitals for ProcessVitals {
 
     fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    fn round_trips(&self) -> BTreeMap<NodeId, Duration> {
+        self.host.get().map(Host::round_trips).unwrap_or_default()
     }
 }
 

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use raft_groups::{Group, GroupId, GroupStatus, Machine, NodeId, Role, Step};
 use tokio::time::Instant;
 
-use crate::placement::{ClusterMap, MetaCommand, Placement, ShardId};
+use crate::placement::{ClusterMap, MetaCommand, Placement, group_name};
 use crate::routing::{LocalGroups, MapCell, Router};
 
 /// Pause between two looks at the groups.
@@ -52,9 +52,12 @@ impl Walker {
             join_all(walks).await;
             if let Some(meta) = self.groups.meta() {
                 self.look(meta.id(), &meta, &map).await;
+                let heir = map.meta_heir(self.me, &meta.status().silent);
+                self.hand_over(&meta, heir, &map, &mut misplaced).await;
             }
             for (shard, group) in &shards {
-                self.hand_over(*shard, group, &map, &mut misplaced).await;
+                let meant = map.shards.get(shard).filter(|entry| entry.placement.settled);
+                self.hand_over(group, meant.map(|entry| entry.preferred), &map, &mut misplaced).await;
             }
         }
     }
@@ -106,26 +109,28 @@ impl Walker {
     /// Hands leadership to the node that is meant to lead, once it is clear that nothing else is going on.
     async fn hand_over<M: Machine>(
         &self,
-        shard: ShardId,
         group: &Group<M>,
+        wanted: Option<NodeId>,
         map: &ClusterMap,
-        misplaced: &mut BTreeMap<ShardId, Instant>,
+        misplaced: &mut BTreeMap<GroupId, Instant>,
     ) {
-        let wanted = map.shards.get(&shard).filter(|entry| entry.placement.settled).map(|entry| entry.preferred);
+        let id = group.id();
         let wanted = wanted.filter(|wanted| *wanted != self.me && group.status().role == Role::Leader);
         let Some(wanted) = wanted else {
-            misplaced.remove(&shard);
+            misplaced.remove(&id);
             return;
         };
-        let since = *misplaced.entry(shard).or_insert_with(Instant::now);
+        let since = *misplaced.entry(id).or_insert_with(Instant::now);
         if since.elapsed() < HANDOVER_AFTER {
             return;
         }
-        misplaced.remove(&shard);
+        misplaced.remove(&id);
         match group.prefer_leader(wanted).await {
-            Ok(true) => tracing::info!(%shard, to = map.name_of(wanted), "leadership is handed over"),
+            Ok(true) => {
+                tracing::info!(group = group_name(id), to = map.name_of(wanted), "leadership is handed over")
+            }
             Ok(false) => {}
-            Err(error) => tracing::debug!(%shard, %error, "leadership stays here"),
+            Err(error) => tracing::debug!(group = group_name(id), %error, "leadership stays here"),
         }
     }
 }

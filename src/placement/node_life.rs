@@ -3,7 +3,7 @@
 //! A number is given to one incarnation of one node and never again: a node whose directory was wiped does not come back
 //! under it, and what still carries it belongs to nobody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use raft_groups::NodeId;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub enum NodeState {
     Leaving,
 }
 
+/// The label that, being `off`, keeps leaders off a node.
+const LEADERS: &str = "leaders";
+
 /// Most labels of one node, and their longest key or value.
 const MAX_LABELS: usize = 32;
 const MAX_LABEL: usize = 128;
@@ -32,6 +35,21 @@ impl ClusterMap {
     /// The number of nodes that may hold replicas, whether they answer or not.
     pub fn members(&self) -> usize {
         self.nodes.values().filter(|entry| entry.state == NodeState::Member).count()
+    }
+
+    /// Whether the node may lead: an operator can have others lead, as before it is restarted.
+    pub fn may_lead(&self, node: NodeId) -> bool {
+        let may = |entry: &NodeEntry| {
+            entry.state == NodeState::Member && entry.labels.get(LEADERS).is_none_or(|value| value != "off")
+        };
+        self.nodes.get(&node).is_some_and(may)
+    }
+
+    /// The node that is to lead the map's group in the place of one that may not; `None` where it may, or nobody else may.
+    pub fn meta_heir(&self, leader: NodeId, silent: &BTreeSet<NodeId>) -> Option<NodeId> {
+        let may = |node: &NodeId| *node != leader && self.may_lead(*node) && !silent.contains(node);
+        let is_due = self.meta.settled && !self.may_lead(leader);
+        self.meta.target.iter().copied().filter(|_| is_due).find(may)
     }
 
     /// Sets the replication factor to what is wanted, or to what there are nodes for.

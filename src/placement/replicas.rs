@@ -86,6 +86,13 @@ pub enum Change {
         /// How.
         outcome: OperationOutcome,
     },
+    /// A joining node that did not come leaves the map.
+    GiveUp {
+        /// The node.
+        node: NodeId,
+        /// What its join is said to have failed of.
+        reason: String,
+    },
 }
 
 impl ClusterMap {
@@ -122,6 +129,7 @@ impl ClusterMap {
         let done = match change {
             Change::Welcome { node } => self.welcome(node),
             Change::Forget { node } => self.forget(node, at_ms),
+            Change::GiveUp { node, reason } => self.give_up(node, reason, at_ms),
             Change::Place { group, target } => self.place(group, target),
             Change::Prefer { shard, node } => self.prefer(shard, node),
             Change::Finish { operation, outcome } => self.finish(operation, outcome, at_ms),
@@ -140,6 +148,16 @@ impl ClusterMap {
         entry.state = NodeState::Member;
         self.count_replicas();
         true
+    }
+
+    fn give_up(&mut self, node: NodeId, reason: String, at_ms: u64) -> bool {
+        if self.holds_replicas(node) || self.nodes.get(&node).is_none_or(|entry| entry.state != NodeState::Joining) {
+            return false;
+        }
+        for id in self.running_of(node) {
+            self.end_operation(id, OperationState::Failed { reason: reason.clone() }, at_ms);
+        }
+        self.forget(node, at_ms)
     }
 
     pub(super) fn forget(&mut self, node: NodeId, at_ms: u64) -> bool {

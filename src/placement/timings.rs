@@ -53,6 +53,21 @@ impl RaftTimings {
         Ok(())
     }
 
+    /// How long a message and its answer may take between nodes, in milliseconds: where it takes longer, no leader is heard.
+    pub fn longest_round_trip_ms(&self) -> u64 {
+        let election_min = Duration::from_millis(self.election_min_ms);
+        raft_groups::RaftSettings { election_min, ..Default::default() }.heartbeat_patience().as_millis() as u64
+    }
+
+    /// Timings that bear this round trip with room to spare, as far as there are any.
+    pub fn for_round_trip(round_trip_ms: u64) -> Self {
+        let share = Self::default().longest_round_trip_ms() as f64 / Self::default().election_min_ms as f64;
+        let least = round_trip_ms as f64 * 1.5 / share;
+        let longest = raft_groups::LONGEST_PROMISE.as_millis() as u64;
+        let election_min_ms = ((least / 100.0).ceil() as u64 * 100).min(longest / 2);
+        Self { heartbeat_ms: election_min_ms * 3 / 10, election_min_ms, election_max_ms: election_min_ms * 2 }
+    }
+
     /// As a duration, each.
     pub fn heartbeat(&self) -> Duration {
         Duration::from_millis(self.heartbeat_ms)
@@ -83,5 +98,16 @@ mod tests {
         assert_eq!(wrong(RaftTimings { heartbeat_ms: u64::MAX, ..sound }), "heartbeat_ms");
         assert_eq!(wrong(RaftTimings { election_max_ms: 500, ..sound }), "election_max_ms");
         assert_eq!(wrong(RaftTimings { election_max_ms: 60_001, ..sound }), "election_max_ms");
+    }
+
+    #[test]
+    fn the_timings_for_a_round_trip_are_sound_and_bear_it() {
+        assert_eq!(RaftTimings::default().longest_round_trip_ms(), 340);
+        for round_trip_ms in [0, 1, 340, 341, 600, 2_000, 13_000, 1_000_000] {
+            let timings = RaftTimings::for_round_trip(round_trip_ms.max(1));
+            assert_eq!(timings.check(), Ok(()), "{round_trip_ms} ms");
+            let bears = timings.longest_round_trip_ms() > round_trip_ms;
+            assert!(bears || round_trip_ms > 20_000, "{timings:?} do not bear {round_trip_ms} ms");
+        }
     }
 }

@@ -49,6 +49,8 @@ pub struct NodeReport {
     pub replicas: Vec<ReplicaReport>,
     /// Replicas that stay closed.
     pub quarantined: Vec<Quarantined>,
+    /// Milliseconds that a message to each peer and its answer take, as far as that is known.
+    pub round_trips_ms: BTreeMap<NodeId, u64>,
 }
 
 /// One replica of a shard.

@@ -23,6 +23,12 @@ pub(super) fn of(service: &Service) -> NodeReport {
         meta: meta.map(|meta| meta.status()),
         replicas,
         quarantined: service.groups.quarantined(),
+        round_trips_ms: service
+            .vitals
+            .round_trips()
+            .into_iter()
+            .map(|(node, took)| (node, took.as_millis() as u64))
+            .collect(),
     }
 }
 

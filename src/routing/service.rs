@@ -3,7 +3,7 @@
 //! Writes go through the group's log. Reads wait until the replica is fresh enough, then look at its machine on threads
 //! of their own: a search would delay the heartbeats of every group if it ran on the async workers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub trait Vitals: Send + Sync + 'static {
     fn disk_bytes(&self) -> u64;
     /// How long the process has run.
     fn uptime(&self) -> Duration;
+    /// How long a message to each peer and its answer take, as far as that is known.
+    fn round_trips(&self) -> BTreeMap<NodeId, Duration>;
 }
 
 /// Carries out calls on this node's replicas.

@@ -123,7 +123,7 @@ async fn before_there_is_a_map_nobody_is_told_that_something_is_not_there() -> R
         ensure!(finished.code == Some(7), "{verb:?}: {finished:?}");
     }
     let log = std::fs::read_to_string(cluster.logs().join("node1-elsewhere.log"))?;
-    ensure!(log.contains("waiting for the others"), "it says what it waits for: {log}");
+    ensure!(log.contains("0 of 2 other nodes have come"), "it says what it waits for: {log}");
     drop(waits);
     cluster.finish()
 }

@@ -44,16 +44,16 @@ async fn nodes_shards_and_operations_by_hand() -> Result<()> {
 
     let plan = json_of(&verb(&cluster, &format!("node join node4 {address} --dry-run -o json"), 10).await?)?;
     ensure!(plan["moves"].as_array().is_some_and(|moves| moves.len() == 3), "{plan}");
-    let joined = verb(&cluster, &format!("node join node4 {address} --wait -o ndjson"), 0).await?;
+    let joined = verb(&cluster, &format!("node join node4 {address} --wait --yes -o ndjson"), 0).await?;
     ensure!(json_of(&joined)?["state"] == "done", "{joined:?}");
-    let again = verb(&cluster, &format!("node join node4 {address}"), 0).await?;
+    let again = verb(&cluster, &format!("node join node4 {address} --yes"), 0).await?;
     ensure!(again.stdout.contains("node4: member"), "{again:?}");
-    verb(&cluster, "node join node9 127.0.0.1:1", 7).await?;
-    verb(&cluster, "node join node9 nowhere", 2).await?;
+    verb(&cluster, "node join node9 127.0.0.1:1 --yes", 7).await?;
+    verb(&cluster, "node join node9 nowhere --yes", 2).await?;
     verb(&cluster, "node show node9", 4).await?;
     ensure!(verb(&cluster, "node show node4", 0).await?.stdout.contains("state    member, healthy"), "node4 is there");
     verb(&cluster, "cluster rebalance --dry-run", 0).await?;
-    verb(&cluster, "cluster rebalance --wait", 0).await?;
+    verb(&cluster, "cluster rebalance --wait --yes", 0).await?;
 
     let rows = verb(&cluster, "shard list -o ndjson", 0).await?;
     let shards: Vec<Value> = rows.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
@@ -69,8 +69,8 @@ async fn nodes_shards_and_operations_by_hand() -> Result<()> {
     let follower = held.iter().find(|node| shards[0]["leader"] != ***node).expect("two of three follow").clone();
     verb(&cluster, &format!("shard transfer-leader 0 --to {follower}"), 0).await?;
     verb(&cluster, &format!("shard transfer-leader 0 --to {free}"), 5).await?;
-    verb(&cluster, &format!("shard move 0 --from {free} --to {follower}"), 5).await?;
-    let moved = verb(&cluster, &format!("shard move 0 --from {follower} --to {free} --wait"), 0).await?;
+    verb(&cluster, &format!("shard move 0 --from {free} --to {follower} --yes"), 5).await?;
+    let moved = verb(&cluster, &format!("shard move 0 --from {follower} --to {free} --wait --yes"), 0).await?;
     ensure!(moved.stdout.contains("done"), "{moved:?}");
     ensure!(verb(&cluster, "shard show 0", 0).await?.stdout.contains("settled"), "the move is over");
     verb(&cluster, "shard show 9", 4).await?;
@@ -79,21 +79,49 @@ async fn nodes_shards_and_operations_by_hand() -> Result<()> {
     verb(&cluster, "node label node4 zone", 2).await?;
     let topology = verb(&cluster, "cluster topology", 0).await?;
     ensure!(topology.stdout.lines().any(|line| line.starts_with("b ") && line.contains("node4")), "{topology:?}");
-    verb(&cluster, "node transfer-leaders node4", 0).await?;
+    let under_way = verb(&cluster, "node transfer-leaders node4", 0).await?;
+    ensure!(under_way.stderr.contains("--wait"), "it does not say that it goes on: {under_way:?}");
+    // The first node, which may lead the cluster map too, hands everything over and takes it back.
+    let led = json_of(&verb(&cluster, "node transfer-leaders node1 --wait -o json", 0).await?)?;
+    ensure!(led["state"] == "leads nothing", "{led}");
+    ensure!(json_of(&verb(&cluster, "node show node1 -o json", 0).await?)?["leads"] == 0, "node1 leads still");
+    let map_leader = cluster.client(0).cluster_status().await.ok()?["meta_leader"].clone();
+    ensure!(map_leader.is_string() && map_leader != "node1", "the cluster map is led by {map_leader}");
+    verb(&cluster, "node transfer-leaders node1 --undo", 0).await?;
     let member = json_of(&verb(&cluster, "node show node4 -o json", 0).await?)?;
     ensure!(member["labels"] == json!({"leaders": "off", "zone": "b"}), "{member}");
 
+    for asks in [
+        format!("node join node4 {address}"),
+        "node leave node4".to_owned(),
+        "node leave node4 --wait".to_owned(),
+        "node drain node4".to_owned(),
+        "node undrain node4".to_owned(),
+        format!("node replace node4 node9 {address}"),
+        "cluster rebalance".to_owned(),
+        "shard move 0 --from node1 --to node2".to_owned(),
+        "op cancel op-1".to_owned(),
+        "collection delete docs".to_owned(),
+        "point delete docs --id 1".to_owned(),
+    ] {
+        let refused = verb(&cluster, &asks, 2).await?;
+        ensure!(refused.stderr.contains("give --yes") && refused.stderr.contains("nothing was changed"), "{refused:?}");
+    }
     asked_at_a_terminal(&cluster).await?;
     let drained = json_of(&verb(&cluster, "node show node4 -o json", 0).await?)?;
     ensure!(drained["state"] == "draining" && drained["shards"] == 0 && drained["leads"] == 0, "{drained}");
-    verb(&cluster, "node undrain node4 --wait", 0).await?;
+    verb(&cluster, "node undrain node4 --wait --yes", 0).await?;
     verb(&cluster, "node leave node4 --dry-run", 10).await?;
-    verb(&cluster, "node leave node4 --wait --yes", 0).await?;
+    let left = verb(&cluster, "node leave node4 --wait --yes", 0).await?;
+    ensure!(left.stderr.contains("remove its data directory"), "nobody is told what is left to do: {left:?}");
+    // It runs still, and its directory is that of a node that is not taken back.
+    let back = verb(&cluster, &format!("node join node4 {address} --yes"), 5).await?;
+    ensure!(back.stderr.contains("removed from this cluster"), "{back:?}");
     let operations = verb(&cluster, "op list", 0).await?;
     ensure!(operations.stdout.contains("leave") && !operations.stdout.contains("running"), "{operations:?}");
     verb(&cluster, "op watch op-1", 0).await?;
     verb(&cluster, "op watch op-99", 4).await?;
-    verb(&cluster, "op cancel op-99", 4).await?;
+    verb(&cluster, "op cancel op-99 --yes", 4).await?;
     cluster.terminate(joiner).await?;
 
     // Of three nodes one is gone: another may not leave.
@@ -108,6 +136,8 @@ async fn nodes_shards_and_operations_by_hand() -> Result<()> {
         }
         ensure!(health.code == Some(7) && killed.elapsed() < PATIENCE, "{health:?}");
     }
+    let dead = format!("node join node3 127.0.0.1:{} --wait --yes", cluster.nodes()[2].port());
+    ensure!(verb(&cluster, &dead, 5).await?.stderr.contains("does not answer"), "a dead member is said to be well");
     let refused = verb(&cluster, "node leave node2 --yes", 9).await?;
     ensure!(refused.stderr.contains("majority"), "{refused:?}");
     cluster.restart(2)?;
@@ -170,6 +200,9 @@ async fn timings_are_the_clusters_whatever_a_node_is_started_with() -> Result<()
     cluster.wait_healthy().await?;
     let timings = cluster.client(0).get("/quiver/v1/timings").await.ok()?;
     ensure!(timings["election_max_ms"] == 2000, "{timings}");
+    // Nobody else can lead: the wait ends, and says what is led still.
+    let stays = verb(&cluster, "node transfer-leaders node1 --wait --within 1", 1).await?;
+    ensure!(stays.stderr.contains("it leads shard 0") && stays.stderr.contains("after 1 s"), "{stays:?}");
     let log = cluster.node(0).log();
     ensure!(log.contains("--election-max-ms is ignored"), "nobody is told that the flag is ignored:\n{log}");
     cluster.finish()

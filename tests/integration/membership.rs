@@ -271,6 +271,8 @@ async fn who_never_comes_and_who_was_wiped() -> Result<()> {
     };
     introducing.abort();
     ensure!(failed["state"] == "failed", "{failed}");
+    let reason = failed["reason"].as_str().unwrap_or_default();
+    ensure!(reason.contains("did not answer within 2000 ms"), "{failed}");
     let after = cluster.client(0).get("/cluster/nodes").await.ok()?;
     let ids = |nodes: &Value| -> Vec<String> {
         nodes["nodes"].as_array().into_iter().flatten().map(|node| node["id"].to_string()).collect()

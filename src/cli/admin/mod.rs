@@ -4,14 +4,13 @@
 //! Long work is an operation that the cluster keeps, whatever becomes of this process: `--wait` only watches it.
 
 mod cluster;
+mod leaders;
 mod node;
 mod op;
 pub(super) mod print;
 mod recover;
 mod shard;
 mod watch;
-
-use std::io::{IsTerminal, Write as _};
 
 use reqwest::Method;
 use serde::Serialize;
@@ -23,7 +22,8 @@ pub(crate) use shard::{ShardArgs, run as run_shard};
 
 use self::print::Format;
 use super::client::{Client, Target};
-use super::exit::{Exit, Usage};
+use super::confirm::{self, Consent};
+use super::exit::Exit;
 use crate::api::{Change, Plan};
 
 /// How an admin verb finds its cluster, and how it prints.
@@ -51,15 +51,14 @@ struct How {
     /// Wait until it is done, and show how far it is.
     #[arg(long)]
     wait: bool,
-    /// Do not ask for confirmation.
-    #[arg(long, short)]
-    yes: bool,
+    #[command(flatten)]
+    consent: Consent,
     #[command(flatten)]
     ask: Ask,
 }
 
 impl How {
-    /// Shows the plan where that is all that is wanted; else asks for a yes where someone can give it.
+    /// Shows the plan where that is all that is wanted, or before somebody is asked for a yes.
     ///
     /// `None` means: go on.
     async fn consider(
@@ -68,8 +67,7 @@ impl How {
         (method, path, body): (&Method, &str, &impl Serialize),
         question: &str,
     ) -> anyhow::Result<Option<Exit>> {
-        let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !self.yes;
-        if !self.dry_run && !asks {
+        if !self.dry_run && !self.consent.is_open()? {
             return Ok(None);
         }
         let with = if path.contains('?') { '&' } else { '?' };
@@ -80,7 +78,8 @@ impl How {
             return Ok(Some(if empty { Exit::Ok } else { Exit::Changes }));
         }
         print::plan(&plan, Format::Table)?;
-        if confirmed(question)? { Ok(None) } else { Err(Usage("nothing was changed".to_owned()).into()) }
+        confirm::ask(question)?;
+        Ok(None)
     }
 
     /// Makes the change, and watches it where that is wanted.
@@ -101,15 +100,6 @@ impl How {
             }
         }
     }
-}
-
-/// Asks on the terminal.
-pub(super) fn confirmed(question: &str) -> std::io::Result<bool> {
-    eprint!("{question} [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// A body without members.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::{Ask, How, nothing, print};
-use crate::api::{AddNode, Member, Members, SetLabels};
-use crate::cli::client::Client;
+use super::{Ask, How, leaders, nothing, print};
+use crate::api::{AddNode, Change, Member, Members, OperationRow, SetLabels};
+use crate::cli::client::{Client, Failure};
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::path::path;
 use crate::cli::table::{Table, thousands};
@@ -80,7 +80,8 @@ enum Verb {
         #[command(flatten)]
         how: How,
     },
-    /// Put a new node in the place of an old one: the new one joins, then the old one leaves.
+    /// Put a new node in the place of an old one: the new one joins, then the old one leaves. Interrupted, run it again:
+    /// until the old one is asked to leave, there is only a join.
     Replace {
         /// The node that leaves.
         old: String,
@@ -92,13 +93,19 @@ enum Verb {
         #[command(flatten)]
         how: How,
     },
-    /// Have other nodes lead the shards that a node leads, and keep it so until --undo.
+    /// Have other nodes lead the shards, and the cluster map, where a node leads them, and keep it so until --undo.
     TransferLeaders {
         /// Its name.
         node: String,
         /// Let it lead again.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "wait")]
         undo: bool,
+        /// Wait until it leads nothing, neither shards nor the cluster map.
+        #[arg(long)]
+        wait: bool,
+        /// Seconds to wait for that, with --wait.
+        #[arg(long, value_name = "SECONDS", default_value_t = leaders::PATIENCE.as_secs(), requires = "wait")]
+        within: u64,
         #[command(flatten)]
         ask: Ask,
     },
@@ -122,7 +129,11 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<Exit> {
         Verb::Join { node, address, how } => join(node, &address, how).await,
         Verb::Leave { node, force, how } => {
             let asked = path(["cluster", "nodes", &node])? + &format!("?force={force}");
-            change(&how, (&Method::DELETE, &asked), &format!("Have {node} leave the cluster?")).await
+            let exit = change(&how, (&Method::DELETE, &asked), &format!("Have {node} leave the cluster?")).await?;
+            if exit == Exit::Ok && !how.dry_run {
+                say_what_is_left(&node, how.wait);
+            }
+            Ok(exit)
         }
         Verb::Drain { node, force, how } => {
             let asked = path(["quiver", "v1", "nodes", &node, "drain"])? + &format!("?force={force}");
@@ -133,9 +144,9 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<Exit> {
             change(&how, (&Method::POST, &asked), &format!("Let {node} take replicas again?")).await
         }
         Verb::Replace { old, new, address, how } => replace(&old, new, &address, how).await,
-        Verb::TransferLeaders { node, undo, ask } => {
-            let value = if undo { "" } else { "off" };
-            label(&node, BTreeMap::from([("leaders".to_owned(), value.to_owned())]), ask).await
+        Verb::TransferLeaders { node, undo: true, ask, .. } => label(&node, leaders::allowed(true), ask).await,
+        Verb::TransferLeaders { node, wait, within, ask, .. } => {
+            leaders::transfer(&node, wait.then(|| Duration::from_secs(within)), &ask).await
         }
         Verb::Label { node, labels, ask } => {
             let pairs = labels.iter().map(|label| match label.split_once('=') {
@@ -186,19 +197,39 @@ async fn replace(old: &str, new: String, address: &str, how: How) -> anyhow::Res
     if let Some(exit) = how.consider(&client, (&Method::POST, "/cluster/nodes", &body), &asked).await? {
         return Ok(exit);
     }
-    let _: crate::api::Change = client.change(&Method::POST, "/cluster/nodes", &body).await?;
-    welcome(&client, &new).await?;
+    let joining: Change = client.change(&Method::POST, "/cluster/nodes", &body).await?;
+    welcome(&client, &new, joining.operation_id.as_deref()).await?;
+    eprintln!("{new} is a member; {old} is asked to leave now");
     let leave = (&Method::DELETE, path(["cluster", "nodes", old])?, nothing());
-    how.make(&client, (leave.0, &leave.1, &leave.2)).await
+    let exit = how.make(&client, (leave.0, &leave.1, &leave.2)).await?;
+    if exit == Exit::Ok {
+        say_what_is_left(old, how.wait);
+    }
+    Ok(exit)
 }
 
-/// Waits until a node is a member, so that it counts when the old one leaves.
-async fn welcome(client: &Client, node: &str) -> anyhow::Result<()> {
+/// What an operator does once a node has left.
+fn say_what_is_left(node: &str, has_left: bool) {
+    let when = if has_left { "now" } else { "once it has left" };
+    eprintln!(
+        "{when}: stop the process of {node} and remove its data directory; with that directory it is not taken back, with \
+         an empty one it may join again"
+    );
+}
+
+/// Waits until a node is a member, so that it counts when the old one leaves. `joining` is the operation that takes it in.
+async fn welcome(client: &Client, node: &str, joining: Option<&str>) -> anyhow::Result<()> {
     let begun = std::time::Instant::now();
     loop {
-        let member: Member = client.get(&path(["cluster", "nodes", node])?).await?;
-        if member.state == "member" {
-            return Ok(());
+        match client.get::<Member>(&path(["cluster", "nodes", node])?).await {
+            Ok(member) if member.state == "member" => return Ok(()),
+            Err(Failure::Refused { http: 404, .. }) if joining.is_some() => {
+                let operation = path(["quiver", "v1", "operations", joining.unwrap_or_default()])?;
+                let row: OperationRow = client.get(&operation).await?;
+                anyhow::bail!("{}; the old node was not asked to leave", super::watch::sentence(&row));
+            }
+            Err(failure) if !failure.retryable() => return Err(failure.into()),
+            Ok(_) | Err(_) => {}
         }
         if begun.elapsed() > WELCOME_PATIENCE {
             anyhow::bail!("{node} does not come up; look at its log, and run this again");
@@ -209,7 +240,7 @@ async fn welcome(client: &Client, node: &str) -> anyhow::Result<()> {
 
 async fn label(node: &str, labels: BTreeMap<String, String>, ask: Ask) -> anyhow::Result<Exit> {
     let labelled = path(["quiver", "v1", "nodes", node, "labels"])?;
-    let change: crate::api::Change = ask.client()?.change(&Method::PUT, &labelled, &SetLabels { labels }).await?;
+    let change: Change = ask.client()?.change(&Method::PUT, &labelled, &SetLabels { labels }).await?;
     print::change(&change, ask.output)?;
     Ok(Exit::Ok)
 }

@@ -2,9 +2,10 @@
 
 use reqwest::Method;
 
-use super::{Ask, confirmed, nothing, print, watch};
+use super::{Ask, nothing, print, watch};
 use crate::api::{Change, OperationRow, Operations};
-use crate::cli::exit::{Exit, Usage};
+use crate::cli::confirm::Consent;
+use crate::cli::exit::Exit;
 use crate::cli::path::path;
 use crate::cli::table::Table;
 
@@ -30,9 +31,8 @@ enum Verb {
     Cancel {
         /// Such as op-19.
         operation: String,
-        /// Do not ask for confirmation.
-        #[arg(long, short)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
         #[command(flatten)]
         ask: Ask,
     },
@@ -47,12 +47,8 @@ pub(crate) async fn run(args: OpArgs) -> anyhow::Result<Exit> {
             Ok(Exit::Ok)
         }
         Verb::Watch { operation, ask } => watch::until_ended(&ask.client()?, &operation, ask.output).await,
-        Verb::Cancel { operation, yes, ask } => {
-            use std::io::IsTerminal as _;
-            let asks = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !yes;
-            if asks && !confirmed(&format!("Call {operation} off?"))? {
-                return Err(Usage("nothing was changed".to_owned()).into());
-            }
+        Verb::Cancel { operation, consent, ask } => {
+            consent.make_sure(&format!("Call {operation} off?"))?;
             let path = path(["quiver", "v1", "operations", &operation])?;
             let change: Change = ask.client()?.change(&Method::DELETE, &path, &nothing()).await?;
             let ended = |change: &Change| format!("{operation}: {}", change.state);

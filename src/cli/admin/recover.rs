@@ -61,12 +61,16 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<Exit> {
         Format::Json => out::line(serde_json::to_string_pretty(&report)?)?,
         Format::Ndjson => print::rows(&report.replicas, Format::Ndjson, |_| Table::new([""]))?,
     }
-    let open = |row: &ReplicaRow| matches!(row.verdict, None | Some(Verdict::NeedsReports { .. }));
     Ok(match (report.changes_something(), args.yes) {
         (true, false) => Exit::Changes,
-        _ if report.replicas.iter().any(open) => Exit::Failed,
+        _ if report.replicas.iter().any(is_open) => Exit::Failed,
         _ => Exit::Ok,
     })
+}
+
+/// Whether it is not decided what becomes of a replica.
+fn is_open(row: &ReplicaRow) -> bool {
+    matches!(row.verdict, None | Some(Verdict::NeedsReports { .. }))
 }
 
 fn report_in(path: &PathBuf) -> anyhow::Result<SurvivorReport> {
@@ -90,14 +94,24 @@ fn told(report: &SurvivorReport, done: bool) -> String {
         table.row([group, voters, term, index, fate(row.verdict.as_ref(), done)]);
     }
     let mut text = table.render(0);
+    let open = report.replicas.iter().filter(|row| is_open(row)).count();
     if report.changes_something() {
-        text += if done {
+        text += if done && open > 0 {
+            "Only the groups that go on alone are done.\n"
+        } else if done {
             "Done. Start the surviving nodes, and let the lost ones leave (`quiver node leave NAME`). Never start a lost one \
              again with its old directory.\n"
         } else {
             "Of these groups, whatever was acknowledged after the last entry here and is on no survivor will be lost. Nothing \
              was changed; with --yes it is done.\n"
         };
+    }
+    if open > 0 {
+        text += &format!(
+            "Not decided: {open} of {} groups. Run this again with the reports that are missing, before any node is \
+             started; a damaged copy is left out.\n",
+            report.replicas.len()
+        );
     }
     text
 }
@@ -116,4 +130,35 @@ fn fate(verdict: Option<&Verdict>, done: bool) -> String {
 
 fn list<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
     nodes.into_iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn report(verdicts: &[serde_json::Value]) -> SurvivorReport {
+        let row = |(group, verdict): (usize, &serde_json::Value)| {
+            let mut row = json!({"group": group, "shard": null, "copy": null});
+            row.as_object_mut().unwrap().extend(verdict.as_object().unwrap().clone());
+            row
+        };
+        let rows: Vec<_> = verdicts.iter().enumerate().map(row).collect();
+        serde_json::from_value(json!({"format": 2, "cluster": uuid::Uuid::nil(), "node": 1, "name": "node1",
+                                      "known": [1], "replicas": rows}))
+        .unwrap()
+    }
+
+    #[test]
+    fn nothing_is_called_done_while_something_is_not_decided() {
+        let alone = serde_json::to_value(Verdict::GoesOnAlone).unwrap();
+        let open = serde_json::to_value(Verdict::NeedsReports { of: [2].into() }).unwrap();
+        let text = |verdicts: &[serde_json::Value]| told(&report(verdicts), true);
+        assert!(text(std::slice::from_ref(&alone)).contains("Done."));
+        let some = text(&[alone, open.clone()]);
+        assert!(!some.contains("Done.") && some.contains("Not decided: 1 of 2"), "{some}");
+        let none = text(&[open]);
+        assert!(!none.contains("one.") && none.contains("Not decided: 1 of 1"), "{none}");
+    }
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Ask, make_sure};
+use super::{Ask, Consent};
 use crate::api::{CollectionRow, CollectionRows, CreateCollection, CreatedCollection, DataType, Distance, Envelope};
 use crate::api::{Index, Level, Quantization, UpdateResult};
 use crate::cli::admin::print;
@@ -68,9 +68,8 @@ enum Verb {
     Delete {
         /// Its name.
         name: String,
-        /// Do not ask for confirmation. Needed where nobody can be asked.
-        #[arg(long, short)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
         #[command(flatten)]
         ask: Ask,
     },
@@ -131,9 +130,9 @@ pub(crate) async fn run(args: CollectionArgs) -> anyhow::Result<Exit> {
                 format!("{} {word}, in {} shards", made.name, made.shards)
             })?;
         }
-        Verb::Delete { name, yes, ask } => {
+        Verb::Delete { name, consent, ask } => {
             let (path, client) = (path(["collections", &name])?, ask.client()?);
-            make_sure(yes, &format!("Drop {name} and all its points?"))?;
+            consent.make_sure(&format!("Drop {name} and all its points?"))?;
             let dropped: Envelope<bool> = client.change(&Method::DELETE, &path, &json!({})).await?;
             let word = if dropped.result { "dropped" } else { "was not there" };
             print::one(&dropped.result, ask.output, |_| format!("{name} {word}"))?;

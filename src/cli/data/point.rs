@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Ask, filter, make_sure};
+use super::{Ask, Consent, filter};
 use crate::api::{Consistency, Count, Counted, Delete, Deleted, PointId, Record, Scrolled};
 use crate::cli::admin::print;
 use crate::cli::client::{Client, Failure};
@@ -58,9 +58,8 @@ enum Verb {
         /// Delete although every point passes the filter.
         #[arg(long, requires = "filter")]
         all: bool,
-        /// Do not ask for confirmation. Needed where nobody can be asked.
-        #[arg(long, short)]
-        yes: bool,
+        #[command(flatten)]
+        consent: Consent,
         #[command(flatten)]
         ask: Ask,
     },
@@ -99,11 +98,11 @@ enum Verb {
 pub(crate) async fn run(args: PointArgs) -> anyhow::Result<Exit> {
     match args.verb {
         Verb::Get { collection, ids, consistency, ask } => get(&collection, &ids, consistency, &ask).await,
-        Verb::Delete { collection, ids, filter, all, yes, ask } => {
+        Verb::Delete { collection, ids, filter, all, consent, ask } => {
             let filter = super::filter(filter.as_deref())?;
             let ids = filter.is_none().then_some(ids);
             let what = ids.as_ref().map_or_else(|| "all that pass".to_owned(), |ids| thousands(ids.len() as u64));
-            make_sure(yes, &format!("Delete {what} points of {collection}?"))?;
+            consent.make_sure(&format!("Delete {what} points of {collection}?"))?;
             let request_id = Some(Uuid::new_v4());
             let body = Delete { collection, ids, filter, all, consistency: None, request_id, timeout_ms: None };
             let deleted: Deleted = ask.client()?.change(&Method::DELETE, "/vectors", &body).await?;

@@ -51,8 +51,16 @@ impl Desk {
         progress.finish();
         let (points, rejected, retries) = (account.points, before.1 + account.rejected, account.retries);
         let rate = (points as f64 / elapsed.as_secs_f64().max(1e-3)) as u64;
+        let repeated = match (account.repeated, account.repeated_at_least) {
+            (0, _) => String::new(),
+            (1, false) => ", 1 id more than once (its last row counts)".to_owned(),
+            (ids, at_least) => {
+                let at_least = if at_least { "at least " } else { "" };
+                format!(", {at_least}{} ids more than once (of each the last row counts)", thousands(ids))
+            }
+        };
         println!(
-            "{} points into `{collection}` in {:.1} s ({}/s), {} rejected, {} retries",
+            "{} points into `{collection}` in {:.1} s ({}/s), {} rejected, {} retries{repeated}",
             thousands(points),
             elapsed.as_secs_f64(),
             thousands(rate),

@@ -1,16 +1,21 @@
 //! The pipeline of an ingest: a thread reads rows, a few clients send batches, one place keeps the account.
 //!
+//! Rows of one id are written in their order: a batch ends before an id that it holds, and waits for earlier ones that hold
+//! one of its ids.
+//!
 //! A batch carries one `request_id` through all its retries, so an outcome that stayed unknown cannot apply it twice. The
 //! server validates a batch whole: the item it blames is set aside as rejected and the rest is sent as a new batch.
 
 use super::body;
+use super::order::{Repeats, Turns};
 use super::source::{Row, Rows};
-use crate::api::{Consistency, PointInput, PointsHead, Upserted};
+use crate::api::{Consistency, PointId, PointInput, PointsHead, Upserted};
 use crate::cli::client::{Client, Failure};
 use anyhow::{Context, bail};
 use futures::StreamExt;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -58,6 +63,10 @@ pub(crate) struct Account {
     pub(crate) rejected: u64,
     /// Requests repeated in this run.
     pub(crate) retries: u64,
+    /// Ids that came more than once in this run; of each the last row counts.
+    pub(crate) repeated: u64,
+    /// Whether there may be more of those: not all ids could be remembered.
+    pub(crate) repeated_at_least: bool,
 }
 
 /// Who is told about the account.
@@ -72,6 +81,8 @@ struct Batch {
     fraction: Option<f64>,
     points: Vec<(u64, PointInput)>,
     rejects: Vec<Reject>,
+    /// Ids that came for the second time, and whether there may be more.
+    repeated: (u64, bool),
 }
 
 struct Sent {
@@ -80,6 +91,7 @@ struct Sent {
     fraction: Option<f64>,
     points: u64,
     rejects: Vec<Reject>,
+    repeated: (u64, bool),
 }
 
 /// Sends all `rows`.
@@ -97,10 +109,14 @@ pub(crate) async fn load(
     let batches = futures::stream::unfold(read_ahead(rows, load.batch, clients), async |mut queue| {
         Some((queue.recv().await?, queue))
     });
+    let turns = Turns::default();
     let sending = batches.map(|batch: anyhow::Result<Batch>| {
         let (client, load, retries) = (client.clone(), load.clone(), retries.clone());
+        let ids = |batch: &Batch| turns.take(batch.number, batch.points.iter().map(|(_, point)| point.id));
+        let batch = batch.map(|batch| (ids(&batch), batch));
         async move {
-            let batch = batch?;
+            let (turn, batch) = batch?;
+            turn.comes().await;
             let rows_end = batch.rows_end;
             // A task of its own, so that batches are encoded on all cores.
             let sent = tokio::spawn(async move { send(&client, &load, &retries, batch).await }).await?;
@@ -113,6 +129,8 @@ pub(crate) async fn load(
         let sent = sent?;
         account.points += sent.points;
         account.rejected += sent.rejects.len() as u64;
+        account.repeated += sent.repeated.0;
+        account.repeated_at_least |= sent.repeated.1;
         account.retries = retries.load(Ordering::Relaxed);
         early.insert(sent.number, (sent.rows_end, sent.fraction));
         while let Some((rows_end, fraction)) = early.remove(&next) {
@@ -132,9 +150,9 @@ fn read_ahead(rows: Rows, size: usize, clients: usize) -> mpsc::Receiver<anyhow:
     let (queue, batches) = mpsc::channel(clients * 2);
     std::thread::spawn(move || {
         let mut rows = rows.peekable();
-        let mut number = 0;
+        let (mut number, mut repeats) = (0, Repeats::default());
         while rows.peek().is_some() {
-            let batch = gather(number, rows.by_ref().take(size));
+            let batch = gather(number, size, &mut rows, &mut repeats);
             let last = batch.is_err();
             if queue.blocking_send(batch).is_err() || last {
                 return;
@@ -145,23 +163,35 @@ fn read_ahead(rows: Rows, size: usize, clients: usize) -> mpsc::Receiver<anyhow:
     batches
 }
 
-fn gather(number: u64, rows: impl Iterator<Item = anyhow::Result<Row>>) -> anyhow::Result<Batch> {
-    let mut batch = Batch { number, rows_end: 0, fraction: None, points: Vec::new(), rejects: Vec::new() };
-    for row in rows {
+/// The next rows, up to `size` and none with an id that is among them already: one request cannot write a point twice.
+fn gather(number: u64, size: usize, rows: &mut Peekable<Rows>, repeats: &mut Repeats) -> anyhow::Result<Batch> {
+    let (points, rejects) = (Vec::new(), Vec::new());
+    let mut batch = Batch { number, rows_end: 0, fraction: None, points, rejects, repeated: (0, false) };
+    let mut ids = HashSet::new();
+    let fits = |row: &anyhow::Result<Row>, ids: &mut HashSet<PointId>| match row {
+        Ok(Row { point: Ok(point), .. }) => ids.insert(point.id),
+        Ok(_) | Err(_) => true,
+    };
+    for _ in 0..size {
+        let Some(row) = rows.next_if(|row| fits(row, &mut ids)) else { break };
         let row = row?;
         (batch.rows_end, batch.fraction) = (row.number + 1, row.fraction);
         match row.point {
-            Ok(point) => batch.points.push((row.number, point)),
+            Ok(point) => {
+                batch.repeated.0 += u64::from(repeats.comes_again(point.id));
+                batch.points.push((row.number, point));
+            }
             Err(reason) => batch.rejects.push(Reject { row: row.number, id: None, reason }),
         }
     }
+    batch.repeated.1 = repeats.misses_some;
     Ok(batch)
 }
 
 /// Sends one batch, less the points that the server blames.
 async fn send(client: &Client, load: &Load, retries: &AtomicU64, batch: Batch) -> Result<Sent, Failure> {
-    let Batch { number, rows_end, fraction, points, rejects } = batch;
-    let mut sent = Sent { number, rows_end, fraction, points: 0, rejects };
+    let Batch { number, rows_end, fraction, points, rejects, repeated } = batch;
+    let mut sent = Sent { number, rows_end, fraction, points: 0, rejects, repeated };
     let mut pending = vec![points];
     while let Some(mut points) = pending.pop() {
         if points.is_empty() {

@@ -8,6 +8,7 @@ mod checkpoint;
 mod desk;
 mod load;
 mod npy;
+mod order;
 mod payload;
 mod source;
 #[cfg(test)]
@@ -35,7 +36,7 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct IngestArgs {
-    /// Points: .ndjson or .jsonl, `-` for NDJSON from stdin, or .npy.
+    /// Points: .ndjson or .jsonl, `-` for NDJSON from stdin, or .npy. Of rows with one id the last counts.
     input: PathBuf,
     /// Collection to load into.
     #[arg(long, short, value_name = "NAME")]
@@ -161,11 +162,13 @@ impl IngestArgs {
             return Err(Usage("--payload and --id-offset go with .npy: lines of NDJSON carry their own".into()).into());
         }
         if self.is_stdin() {
-            return Ok((source::ndjson(std::io::BufReader::new(std::io::stdin()), None, 0), None));
+            return Ok((source::ndjson(std::io::BufReader::new(std::io::stdin()), None, 0)?, None));
         }
         let file = File::open(&self.input).with_context(|| format!("cannot open {}", self.input.display()))?;
         let bytes = file.metadata()?.len();
-        Ok((source::ndjson(std::io::BufReader::with_capacity(1 << 20, file), Some(bytes), skip), None))
+        let reader = std::io::BufReader::with_capacity(1 << 20, file);
+        let rows = source::ndjson(reader, Some(bytes), skip);
+        Ok((rows.with_context(|| self.input.display().to_string())?, None))
     }
 
     fn load(&self) -> Load {

@@ -45,7 +45,7 @@ impl Payloads {
     fn table(reader: Box<dyn BufRead + Send>) -> anyhow::Result<Self> {
         let mut lines = reader.lines();
         let header = lines.next().context("it is empty")??;
-        let columns = header.split('\t').map(str::to_owned).collect();
+        let columns = without_mark(header).split('\t').map(str::to_owned).collect();
         Ok(Self { lines, columns: Some(columns) })
     }
 
@@ -75,8 +75,14 @@ impl Payloads {
             .lines
             .next()
             .with_context(|| format!("the payloads end before row {row}: one line a row is needed"))?;
-        line.with_context(|| format!("cannot read the payload of row {row}"))
+        let line = line.with_context(|| format!("cannot read the payload of row {row}"))?;
+        Ok(if row == 0 { without_mark(line) } else { line })
     }
+}
+
+/// The first line of a file without the mark that says it is UTF-8.
+fn without_mark(line: String) -> String {
+    line.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(line)
 }
 
 fn cells(columns: &[String], line: &str) -> Result<Map<String, Value>, String> {
@@ -98,7 +104,7 @@ mod tests {
     fn a_gzipped_table_becomes_payloads_with_numbers() {
         let file = tempfile::Builder::new().suffix(".tsv.gz").tempfile().unwrap();
         let mut gzip = flate2::write::GzEncoder::new(file.reopen().unwrap(), flate2::Compression::fast());
-        gzip.write_all(b"id\tpos\tbucket\n0\tnoun\t13\n1\tverb\n").unwrap();
+        gzip.write_all(b"\xef\xbb\xbfid\tpos\tbucket\n0\tnoun\t13\n1\tverb\n").unwrap();
         gzip.finish().unwrap();
         let mut payloads = Payloads::open(file.path()).unwrap();
         assert_eq!(Value::from(payloads.next(0).unwrap().unwrap()), json!({"pos": "noun", "bucket": 13}));

@@ -3,6 +3,7 @@
 use super::npy::Npy;
 use super::payload::Payloads;
 use crate::api::{PointId, PointInput, VectorValue};
+use crate::cli::exit::Usage;
 use anyhow::Context;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -21,22 +22,39 @@ pub(crate) struct Row {
 /// Rows in order; an error ends them.
 pub(crate) type Rows = Box<dyn Iterator<Item = anyhow::Result<Row>> + Send>;
 
+/// What a file may begin with to say that it is UTF-8; it is no part of the text.
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// What becomes of input that is one JSON array.
+const ARRAY: &str =
+    "it is one JSON array, and points are read one a line: `jq -c '.[]' FILE.json > FILE.ndjson` writes them so";
+
 /// Rows of an NDJSON file from row `skip` on. Empty lines are rows without a point, so that numbers stay line numbers.
-pub(crate) fn ndjson(reader: impl BufRead + Send + 'static, bytes: Option<u64>, skip: u64) -> Rows {
+///
+/// # Errors
+/// [`Usage`] for a JSON array, before more of it is read than its start.
+pub(crate) fn ndjson(mut reader: impl BufRead + Send + 'static, bytes: Option<u64>, skip: u64) -> anyhow::Result<Rows> {
+    let start = reader.fill_buf().context("cannot read the input")?;
+    if start.strip_prefix(BOM).unwrap_or(start).trim_ascii_start().starts_with(b"[") {
+        return Err(Usage(ARRAY.to_owned()).into());
+    }
     let mut done = 0_u64;
     let lines = reader.split(b'\n').enumerate().map(move |(number, line)| {
-        let line = line.with_context(|| format!("cannot read line {}", number + 1))?;
+        let mut line = line.with_context(|| format!("cannot read line {}", number + 1))?;
         done += line.len() as u64 + 1;
+        if number == 0 && line.starts_with(BOM) {
+            line.drain(..BOM.len());
+        }
         Ok((number as u64, done, line))
     });
     let wanted = lines.filter(move |line| {
         line.as_ref().map_or(true, |(number, _, line)| *number >= skip && !line.trim_ascii().is_empty())
     });
-    Box::new(wanted.map(move |line: anyhow::Result<_>| {
+    Ok(Box::new(wanted.map(move |line: anyhow::Result<_>| {
         let (number, done, line) = line?;
         let point = serde_json::from_slice(&line).map_err(|error| format!("line {}: {error}", number + 1));
         Ok(Row { number, fraction: bytes.map(|bytes| (done as f64 / bytes.max(1) as f64).min(1.0)), point })
-    }))
+    })))
 }
 
 /// A matrix and its payloads.
@@ -96,12 +114,41 @@ mod tests {
     #[test]
     fn ndjson_rows_keep_their_line_numbers_and_bad_lines_their_reasons() {
         let text = "{\"id\":1,\"vector\":[1]}\n\nnonsense\n{\"id\":2,\"vector\":[1],\"color\":3}\n";
-        let rows: Vec<Row> = ndjson(text.as_bytes(), Some(text.len() as u64), 0).map(|row| row.unwrap()).collect();
+        let rows: Vec<Row> =
+            ndjson(text.as_bytes(), Some(text.len() as u64), 0).unwrap().map(|row| row.unwrap()).collect();
         assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [0, 2, 3]);
         assert!(rows[0].point.is_ok());
         assert!(rows[1].point.as_ref().unwrap_err().starts_with("line 3: "));
         assert!(rows[2].point.as_ref().unwrap_err().contains("color"));
         assert_eq!(rows[2].fraction, Some(1.0));
-        assert_eq!(ndjson(text.as_bytes(), None, 3).count(), 1);
+        assert_eq!(ndjson(text.as_bytes(), None, 3).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_mark_of_utf_8_is_no_part_of_the_first_line() {
+        let text: &[u8] = b"\xef\xbb\xbf{\"id\":1,\"vector\":[1]}\n{\"id\":2,\"vector\":[1]}\n";
+        let rows: Vec<Row> = ndjson(text, None, 0).unwrap().map(|row| row.unwrap()).collect();
+        assert!(rows.len() == 2 && rows.iter().all(|row| row.point.is_ok()));
+    }
+
+    /// Input without an end and without a line's end, of which nobody reads more than the start.
+    struct Endless(&'static [u8]);
+
+    impl std::io::Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            assert!(!self.0.is_empty(), "more than the start is read");
+            let (start, rest) = self.0.split_at(buffer.len().min(self.0.len()));
+            buffer[..start.len()].copy_from_slice(start);
+            self.0 = rest;
+            Ok(start.len())
+        }
+    }
+
+    #[test]
+    fn an_array_is_refused_before_it_is_read_with_the_way_out() {
+        for text in ["[{\"id\":1,", " \n [\n", "\u{feff}["] {
+            let error = ndjson(BufReader::new(Endless(text.as_bytes())), None, 0).err().expect("an array");
+            assert!(error.is::<Usage>() && error.to_string().contains("jq"), "{error}");
+        }
     }
 }

@@ -17,6 +17,8 @@ use uuid::Uuid;
 #[derive(Default)]
 struct Seen {
     stored: BTreeMap<PointId, u32>,
+    /// The vector of each point that was written last.
+    vectors: BTreeMap<PointId, VectorValue>,
     requests: Vec<Uuid>,
 }
 
@@ -58,6 +60,7 @@ async fn server(
         }
         for point in &upsert.vectors {
             *seen.stored.entry(point.id).or_default() += 1;
+            seen.vectors.insert(point.id, point.vector.clone());
         }
         let upserted = upsert.vectors.len() as u64;
         let (status, token) = ("completed".into(), "t".into());
@@ -147,4 +150,47 @@ async fn a_shut_door_is_passed_by() {
     let (url, seen) = server(|_, _| None).await;
     assert_eq!(ingest(&input(5), "http://127.0.0.1:1", &["--url", &url]).await.unwrap(), Exit::Ok);
     assert_eq!(seen.lock().stored.len(), 5);
+}
+
+/// As the real one does, the server refuses a batch with one id twice; and it is slow with the first request.
+#[tokio::test]
+async fn of_rows_with_one_id_the_last_counts_however_they_are_sent() {
+    let rows: Vec<(u64, u64)> = (0..60).map(|row| (row * row % 23, row)).chain([(5, 60), (5, 61)]).collect();
+    let last: BTreeMap<u64, u64> = rows.iter().copied().collect();
+    let text: String = rows.iter().map(|(id, row)| format!("{{\"id\":{id},\"vector\":[1,{row}]}}\n")).collect();
+    for (batch, clients) in [("1", "8"), ("2", "4"), ("7", "3"), ("100", "1"), ("100", "4")] {
+        let (url, seen) = server(|number, upsert| {
+            let ids: std::collections::BTreeSet<PointId> = upsert.vectors.iter().map(|point| point.id).collect();
+            let twice = ids.len() < upsert.vectors.len();
+            let late = number.is_multiple_of(5);
+            twice
+                .then(|| refusal(StatusCode::BAD_REQUEST, "duplicate", false, Committed::No, Some(0)))
+                .or(late.then(|| refusal(StatusCode::SERVICE_UNAVAILABLE, "no_leader", true, Committed::No, None)))
+        })
+        .await;
+        let dir = input(0);
+        std::fs::write(dir.path().join("in.ndjson"), &text).unwrap();
+        let url = url.as_str();
+        let path = dir.path().join("in.ndjson");
+        let client = Arc::new(Client::new(&[url.to_owned()]).unwrap());
+        let reader = std::io::BufReader::new(File::open(path).unwrap());
+        let load = Load {
+            collection: "docs".to_owned(),
+            batch: batch.parse().unwrap(),
+            clients: clients.parse().unwrap(),
+            consistency: None,
+            patience: Duration::from_secs(30),
+            max_rejects: 0,
+        };
+        let mut desk = Desk::new(None, None);
+        let account = super::load(client, load, source::ndjson(reader, None, 0).unwrap(), &mut desk).await.unwrap();
+        assert_eq!((account.points, account.rejected), (rows.len() as u64, 0), "{batch} {clients}");
+        let again = last.keys().filter(|id| rows.iter().filter(|(other, _)| other == *id).count() > 1).count();
+        assert_eq!(account.repeated, again as u64);
+        let seen = seen.lock();
+        for (id, row) in &last {
+            let wanted = VectorValue::Single(vec![1.0, *row as f32]);
+            assert_eq!(seen.vectors[&PointId::Num(*id)], wanted, "point {id}, {batch} a batch, {clients} clients");
+        }
+    }
 }

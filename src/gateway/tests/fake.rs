@@ -305,6 +305,7 @@ impl LocalNode for FakeCluster {
             meta: Some(status_of_meta()),
             replicas: vec![replica],
             quarantined: Vec::new(),
+            round_trips_ms: BTreeMap::new(),
         })
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::fake::{self, FakeCluster};
 use super::{call, get, post};
 use crate::gateway::Introduction;
-use crate::placement::{MetaCommand, NodeState, planner};
+use crate::placement::{MetaCommand, NodeState, OperationKind, planner};
 
 /// A node that waits to be adopted at `port`.
 fn waits(cluster: &FakeCluster, name: &str, port: u16, incarnation: u8) {
@@ -79,6 +79,49 @@ async fn who_cannot_be_that_node_is_refused() {
     cluster.introductions.lock().insert(8004, foreign);
     let foreign = post(&router, "/cluster/nodes", question("node4", 8004)).await.refused(409, "node_conflict");
     assert!(foreign.error().contains("another cluster"), "{}", foreign.error());
+}
+
+#[tokio::test]
+async fn whoever_cannot_become_a_member_is_refused_at_once_with_the_way_out() {
+    let (router, cluster) = fake::start();
+    let own = cluster.map.lock().cluster;
+    // What stands in the map, who answers at the address, and what is said to it.
+    let states = [
+        (None, Some(true), "removed"),
+        (Some(NodeState::Leaving), Some(true), "op cancel op-1"),
+        (Some(NodeState::Draining), Some(true), "undrain"),
+        (Some(NodeState::Member), None, "does not answer"),
+        (Some(NodeState::Draining), None, "does not answer"),
+        (Some(NodeState::Leaving), None, "does not answer"),
+    ];
+    for (state, answers, words) in states {
+        let formed = cluster.map.lock().clone();
+        let entry = crate::placement::NodeEntry { incarnation: [2; 16], ..fake::node("node2", 8002) };
+        if let Some(state) = state {
+            let mut map = cluster.map.lock();
+            map.apply(MetaCommand::AddNode { entry: entry.clone(), at_ms: 1 });
+            let node = map.node_named("node2").unwrap();
+            map.nodes.insert(node, crate::placement::NodeEntry { state, ..entry.clone() });
+            let leave = OperationKind::Leave(node, entry.name.clone());
+            map.operations.values_mut().for_each(|operation| operation.kind = leave.clone());
+        }
+        cluster.introductions.lock().clear();
+        if let Some(taken) = answers {
+            let introduction = Introduction { entry, cluster: Some(own), taken };
+            cluster.introductions.lock().insert(8002, introduction);
+        }
+        for path in ["/cluster/nodes", "/cluster/nodes?dry_run=true"] {
+            let refused = post(&router, path, question("node2", 8002)).await.refused(409, "node_conflict");
+            assert!(refused.error().contains(words), "{state:?} {answers:?}: {}", refused.error());
+        }
+        *cluster.map.lock() = formed;
+    }
+    // One that is being taken in is waited for, also while it does not answer.
+    waits(&cluster, "node2", 8002, 2);
+    let joining = post(&router, "/cluster/nodes", question("node2", 8002)).await;
+    cluster.introductions.lock().clear();
+    let again = post(&router, "/cluster/nodes", question("node2", 8002)).await;
+    assert_eq!((again.status, &again.body["operation_id"]), (StatusCode::ACCEPTED, &joining.body["operation_id"]));
 }
 
 #[tokio::test]

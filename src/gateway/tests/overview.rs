@@ -9,7 +9,7 @@ use raft_groups::{GroupStatus, NodeId, Role};
 use super::fake;
 use crate::api::HealthState;
 use crate::gateway::overview::{health, sharding, status};
-use crate::placement::{self, ClusterMap, MetaCommand};
+use crate::placement::{self, ClusterMap, MetaCommand, RaftTimings};
 use crate::routing::{NodeOverview, NodeReport, Overview, ReplicaReport};
 
 const NODES: [NodeId; 3] = [1, 2, 3];
@@ -45,6 +45,7 @@ fn report(map: &ClusterMap, node: NodeId) -> NodeReport {
         meta: Some(member(placement::META, node)),
         replicas: replicas.collect(),
         quarantined: Vec::new(),
+        round_trips_ms: BTreeMap::new(),
     }
 }
 
@@ -134,6 +135,32 @@ fn the_maps_own_replicas_are_compared_like_those_of_a_shard() {
     set(&mut overview, 3, &[(256, 6), (301, 7)]);
     assert_eq!(overview.damaged(), BTreeSet::from([(1, placement::META)]));
     assert!(health(&overview).issues[0].message.contains("node1"));
+}
+
+#[test]
+fn nodes_that_are_too_far_apart_for_the_timings_are_named_with_the_way_out() {
+    let mut overview = whole();
+    let set = |overview: &mut Overview, node: NodeId, far: &[(NodeId, u64)]| {
+        let report = overview.nodes[node as usize - 1].report.as_mut().unwrap();
+        report.round_trips_ms = far.iter().copied().collect();
+    };
+    set(&mut overview, 1, &[(2, 340), (3, 12)]);
+    assert!(codes(&overview).is_empty(), "340 ms is what the defaults bear");
+    set(&mut overview, 1, &[(2, 341), (3, 12), (9, 5_000)]);
+    set(&mut overview, 3, &[(2, 600)]);
+    let health = health(&overview);
+    assert_eq!((health.status, health.issues.len()), (HealthState::Degraded, 1));
+    let issue = &health.issues[0];
+    assert_eq!(issue.code, "nodes_too_far_apart");
+    for part in ["node2 and node3", "600 ms", "340 ms"] {
+        assert!(issue.message.contains(part), "{}", issue.message);
+    }
+    assert!(issue.fix.contains("--election-min-ms 1400 --election-max-ms 2800"), "{}", issue.fix);
+    // What is advised is enough.
+    let mut map = ClusterMap::clone(&overview.map);
+    map.timings = Some(RaftTimings { heartbeat_ms: 420, election_min_ms: 1400, election_max_ms: 2800 });
+    overview.map = Arc::new(map);
+    assert!(codes(&overview).is_empty());
 }
 
 #[test]

@@ -78,6 +78,10 @@ impl Vitals for NoVitals {
     fn uptime(&self) -> Duration {
         Duration::ZERO
     }
+
+    fn round_trips(&self) -> BTreeMap<NodeId, Duration> {
+        BTreeMap::new()
+    }
 }
 
 /// A node: its disks outlive its crashes.

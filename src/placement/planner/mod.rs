@@ -17,6 +17,7 @@ mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use raft_groups::{GroupId, NodeId};
 
@@ -47,6 +48,8 @@ pub struct Health {
     pub disputed: BTreeSet<GroupId>,
     /// Bytes of one replica of each shard, as far as known.
     pub shard_bytes: BTreeMap<ShardId, u64>,
+    /// Silence after which a joining node counts as lost, as people are told.
+    pub join_within: Duration,
 }
 
 /// Bounds on what is under way at once.
@@ -82,10 +85,21 @@ pub fn next(map: &ClusterMap, health: &Health, limits: PlanLimits) -> Option<Cha
 fn node_change(view: &View<'_>) -> Option<Change> {
     view.map.nodes.iter().find_map(|(node, entry)| match (entry.state, view.liveness(*node)) {
         (NodeState::Joining, Liveness::Alive) => Some(Change::Welcome { node: *node }),
-        (NodeState::Joining, Liveness::Lost) => Some(Change::Forget { node: *node }),
+        (NodeState::Joining, Liveness::Lost) => Some(give_up(view, *node)),
         (NodeState::Leaving, _) if !view.map.holds_replicas(*node) => Some(Change::Forget { node: *node }),
         _ => None,
     })
+}
+
+/// Lets go of a node that was adopted and did not come.
+fn give_up(view: &View<'_>, node: NodeId) -> Change {
+    let reason = format!(
+        "{} did not answer within {} ms of being adopted (--join-within-ms): look at its log and at the network between it \
+         and the others, then start it again and ask anew",
+        view.map.name_of(node),
+        view.join_within().as_millis()
+    );
+    Change::GiveUp { node, reason }
 }
 
 /// Ends an operation whose end has come. Asked last: then nothing else is left to decide.

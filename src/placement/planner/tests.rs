@@ -229,6 +229,7 @@ fn replicas_of_which_nobody_knows_the_right_one_all_stay_where_they_are() {
 #[test]
 fn a_node_that_never_comes_leaves_no_trace() {
     let mut world = World::new(3, 8, 3);
+    world.health.join_within = Duration::from_secs(60);
     let before = world.map.clone();
     let ghost = world.join();
     world.lose(ghost);
@@ -236,7 +237,8 @@ fn a_node_that_never_comes_leaves_no_trace() {
     assert_eq!(world.map.nodes, before.nodes);
     assert_eq!(world.map.shards, before.shards);
     let operation = &world.map.operations[&1];
-    assert!(matches!(&operation.state, OperationState::Failed { .. }), "{operation:?}");
+    let OperationState::Failed { reason } = &operation.state else { panic!("{operation:?}") };
+    assert!(reason.starts_with("node4 did not answer within 60000 ms"), "{reason}");
 }
 
 #[test]
@@ -267,6 +269,7 @@ fn one_life_word_for_word() {
             let line = match change {
                 Change::Welcome { node } => format!("welcome {node}"),
                 Change::Forget { node } => format!("forget {node}"),
+                Change::GiveUp { node, reason } => format!("give up {node}: {reason}"),
                 Change::Place { group, target } => format!("place {group} on {target:?}"),
                 Change::Prefer { shard, node } => format!("shard {shard} is led by {node}"),
                 Change::Finish { operation, outcome } => format!("operation {operation}: {outcome:?}"),

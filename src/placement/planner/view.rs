@@ -1,17 +1,15 @@
 //! The map and the nodes' health, as the planner's rules ask for them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use raft_groups::{GroupId, NodeId};
 
 use super::{Health, Liveness};
-use crate::placement::{ClusterMap, NodeEntry, NodeState, ShardId};
+use crate::placement::{ClusterMap, NodeState, ShardId};
 
 /// The label that names what fails together.
 const ZONE: &str = "zone";
-
-/// The label that, being `off`, keeps leaders off a node.
-const LEADERS: &str = "leaders";
 
 pub(super) struct View<'a> {
     pub map: &'a ClusterMap,
@@ -41,6 +39,11 @@ impl<'a> View<'a> {
         self.health.nodes.get(&node).copied().unwrap_or(Liveness::Suspect)
     }
 
+    /// Silence after which a joining node is given up.
+    pub fn join_within(&self) -> Duration {
+        self.health.join_within
+    }
+
     pub fn answers(&self, node: NodeId) -> bool {
         self.liveness(node) == Liveness::Alive
     }
@@ -49,10 +52,9 @@ impl<'a> View<'a> {
         self.map.nodes.get(&node).is_some_and(|entry| entry.state == NodeState::Member)
     }
 
-    /// Whether the node may lead: an operator can have others lead, as before it is restarted.
+    /// Whether the node may lead.
     pub fn may_lead(&self, node: NodeId) -> bool {
-        let off = |entry: &NodeEntry| entry.labels.get(LEADERS).is_some_and(|value| value == "off");
-        self.is_member(node) && !self.map.nodes.get(&node).is_some_and(off)
+        self.map.may_lead(node)
     }
 
     /// Whether the node must go on holding nothing: it drains, leaves, or is not in the map.

@@ -1,0 +1,52 @@
+//! The one way to a yes: whatever takes much to undo is said with `--yes`, or confirmed at a terminal. Where there is no
+//! terminal nobody can be asked, and nothing is done.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use super::exit::Usage;
+
+/// Consent to a change, as the command line gives it.
+#[derive(clap::Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Consent {
+    /// Do not ask for confirmation. Needed where there is no terminal, since nobody can be asked.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Consent {
+    /// Whether somebody is still to be asked.
+    ///
+    /// # Errors
+    /// [`Usage`] where somebody is, and nobody can be.
+    pub(crate) fn is_open(self) -> Result<bool, Usage> {
+        let can_be_asked = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        match (self.yes, can_be_asked) {
+            (true, _) => Ok(false),
+            (false, true) => Ok(true),
+            (false, false) => Err(Usage(
+                "nothing was changed: there is no terminal to ask for confirmation at; give --yes".to_owned(),
+            )),
+        }
+    }
+
+    /// Makes sure that what `question` asks is meant.
+    ///
+    /// # Errors
+    /// [`Usage`] where it is not, or nobody can be asked.
+    pub(crate) fn make_sure(self, question: &str) -> anyhow::Result<()> {
+        if self.is_open()? { ask(question) } else { Ok(()) }
+    }
+}
+
+/// Asks on the terminal.
+///
+/// # Errors
+/// [`Usage`] for every answer but a yes.
+pub(crate) fn ask(question: &str) -> anyhow::Result<()> {
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    let meant = matches!(answer.trim(), "y" | "Y" | "yes");
+    if meant { Ok(()) } else { Err(Usage("nothing was changed".to_owned()).into()) }
+}
