@@ -22,7 +22,7 @@ const PIECE: usize = 4 << 10;
 const GRACE: Duration = Duration::from_secs(5);
 const SLOWEST: u64 = 16 << 10;
 
-/// Memory for bodies that arrive; clones share it.
+/// Memory for bodies that arrive, and for answers that leave; clones share it.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Semaphore>);
 
@@ -34,6 +34,16 @@ impl Budget {
     /// So many bytes.
     pub fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new((bytes / PIECE).clamp(1, Semaphore::MAX_PERMITS))))
+    }
+
+    /// Takes what so many bytes need.
+    ///
+    /// # Errors
+    /// [`ApiError::MemoryBudget`] where it is not there.
+    pub fn taken(&self, bytes: usize) -> Result<Taken, ApiError> {
+        let mut taken = Taken::default();
+        self.take(&mut taken, 0, bytes)?;
+        Ok(taken)
     }
 
     /// Takes what `more` bytes need beyond those that are `paid` for in `taken` already.

@@ -16,10 +16,10 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::arrival;
 use super::body::answer;
 use super::error::ApiError;
 use super::state::GatewayState;
+use super::{arrival, departure};
 use crate::routing::RouteError;
 
 /// The header that names a request in answers and logs.
@@ -85,7 +85,7 @@ pub async fn admit(State(state): State<GatewayState>, request: Request, next: Ne
         Err(error) => return error.into_response(),
     };
     match state.in_flight.clone().try_acquire_owned() {
-        Ok(_permit) => next.run(request).await,
+        Ok(_permit) => departure::paid(next.run(request).await, &state.budget),
         Err(_) => ApiError::TooManyRequests { limit: state.limits.in_flight }.into_response(),
     }
 }

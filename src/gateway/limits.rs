@@ -18,7 +18,7 @@ pub struct Limits {
     pub drain_bytes: usize,
     /// How long a body may take to arrive.
     pub body_wait: Duration,
-    /// Bytes of all bodies that are arriving or being served.
+    /// Bytes of all bodies that are arriving or being served, and of all answers that are leaving.
     pub arriving_bytes: usize,
     /// Points or ids in one write.
     pub batch: usize,

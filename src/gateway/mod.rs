@@ -25,6 +25,7 @@ mod strict;
 mod cluster;
 mod collections;
 mod convert;
+mod departure;
 mod distance;
 mod events;
 mod faults;

@@ -58,7 +58,7 @@ impl Crowd {
             let silent = seats.taken.iter().filter(|(_, seat)| !seat.is_serving());
             let longest = silent.min_by_key(|(_, seat)| *seat.silent_since.lock()).map(|(number, _)| *number)?;
             if let Some(seat) = seats.taken.remove(&longest) {
-                seat.leave.notify_one();
+                seat.send_home();
             }
         }
         let (number, silent_since) = (seats.next, Mutex::new(Instant::now()));
@@ -86,7 +86,12 @@ impl Seat {
         self.serving.load(Ordering::SeqCst) > 0
     }
 
-    /// Waits until another connection needs the place.
+    /// Ends the connection.
+    pub(super) fn send_home(&self) {
+        self.leave.notify_one();
+    }
+
+    /// Waits until the connection has to end: another needs the place, or its client takes too long.
     pub(super) async fn must_leave(&self) {
         self.leave.notified().await;
     }

@@ -1,12 +1,14 @@
 //! Ports: taking them, serving on them, and letting go of them in good order.
 //!
 //! Each connection is served by hyper under timers: one that sends no head in time is closed, whether it never began or
-//! stopped in the middle. How many there may be is the [`Crowd`]'s business.
+//! stopped in the middle, and one that takes a long answer by drops. How many there may be is the [`Crowd`]'s business.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
@@ -36,6 +38,10 @@ const HEAD_WITHIN: Duration = Duration::from_secs(75);
 /// Bytes of a head, and headers in it; more is answered 431.
 const HEAD_BYTES: usize = 64 << 10;
 const HEADERS: usize = 64;
+/// An answer of more bytes is long: its client takes so many of them in each such time, or is sent home.
+const LONG: u64 = 256 << 10;
+const LEAST: u64 = 160 << 10;
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Pause after a connection could not be taken, for want of descriptors for instance.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
@@ -100,7 +106,7 @@ impl Port {
     }
 }
 
-async fn serve_connection(stream: TcpStream, app: Router, seat: &std::sync::Arc<Seat>, closing: Stop) {
+async fn serve_connection(stream: TcpStream, app: Router, seat: &Arc<Seat>, closing: Stop) {
     // Nagle's delay makes large answers stall behind delayed acknowledgements.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY on a connection");
@@ -127,10 +133,29 @@ fn told(served: hyper::Result<()>) {
     }
 }
 
+/// Counts the bytes of a long answer, and sends the connection home whose client takes them too slowly: as long as it is
+/// here, an answer holds memory.
+fn watched(seat: Arc<Seat>) -> Arc<AtomicU64> {
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::downgrade(&sent);
+    tokio::spawn(async move {
+        let mut before = 0;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let Some(now) = counted.upgrade().map(|sent| sent.load(Ordering::Relaxed)) else { return };
+            if now - before < LEAST {
+                return seat.send_home();
+            }
+            before = now;
+        }
+    });
+    sent
+}
+
 /// The application, and the connection that it serves.
 struct Seated {
     inner: TowerToHyperService<Router>,
-    seat: std::sync::Arc<Seat>,
+    seat: Arc<Seat>,
 }
 
 impl Service<Request<Incoming>> for Seated {
@@ -140,13 +165,21 @@ impl Service<Request<Incoming>> for Seated {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (serving, answered) = (self.seat.serve(), self.inner.call(request));
-        Box::pin(async move { Ok(answered.await?.map(|body| Counted { body, _serving: serving })) })
+        let seat = self.seat.clone();
+        Box::pin(async move {
+            let response = answered.await?;
+            let is_long = response.body().size_hint().exact().is_some_and(|size| size > LONG);
+            let sent = is_long.then(|| watched(seat));
+            Ok(response.map(|body| Counted { body, sent, _serving: serving }))
+        })
     }
 }
 
 /// An answer's body: as long as it is there, its connection is being served.
 struct Counted {
     body: Body,
+    /// Bytes that were handed to the connection, where somebody watches them.
+    sent: Option<Arc<AtomicU64>>,
     _serving: Serving,
 }
 
@@ -158,7 +191,11 @@ impl HttpBody for Counted {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let (Some(sent), Some(Ok(frame))) = (&self.sent, &frame) {
+            sent.fetch_add(frame.data_ref().map_or(0, Bytes::len) as u64, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -173,6 +210,7 @@ impl HttpBody for Counted {
 #[cfg(test)]
 mod tests {
     use axum::routing::{get, post};
+    use futures::FutureExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -231,6 +269,23 @@ mod tests {
             others.push(say(address, "").await);
         }
         assert!(answer(slow).await.ends_with("late"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_a_long_answer_by_drops_is_sent_home() {
+        let crowd = Crowd::of(4);
+        let ticket = crowd.enter().expect("there is room");
+        let flowing = watched(ticket.seat.clone());
+        for _ in 0..5 {
+            flowing.fetch_add(LEAST, Ordering::Relaxed);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        assert!(ticket.seat.must_leave().now_or_never().is_none());
+        tokio::time::sleep(LOOK_EVERY * 2).await;
+        assert!(ticket.seat.must_leave().now_or_never().is_some());
+        drop(watched(ticket.seat.clone()));
+        tokio::time::sleep(LOOK_EVERY * 3).await;
+        assert!(ticket.seat.must_leave().now_or_never().is_none(), "it has all of its answer");
     }
 
     #[tokio::test]

@@ -107,7 +107,8 @@ mod tests {
             sorted.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
             let mut expected: Vec<u64> = sorted.iter().take(keep).map(|(_, key)| *key).collect();
             let mut found = best_of(keep, &all);
-            (expected.sort_unstable(), found.sort_unstable());
+            expected.sort_unstable();
+            found.sort_unstable();
             prop_assert_eq!(found, expected);
         }
     }
