@@ -20,6 +20,7 @@ pub mod clock;
 pub mod cluster;
 pub mod disk;
 pub mod history;
+pub mod hostile;
 pub mod ledger;
 pub mod load;
 pub mod netns;
