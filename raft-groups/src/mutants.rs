@@ -128,6 +128,12 @@ pub enum Mutant {
     LeavesDirectoriesUnmarked,
     /// A node starts with the timings that it is given, whatever the cluster's are.
     KeepsOwnTimings,
+    /// What is fetched for an answer is shown though it has changed since.
+    MixesStates,
+    /// Requests that wait for others take the places of all.
+    WaitsAmongAll,
+    /// An answer is paid for only until it is made.
+    AnswersForFree,
     /// A payload index lacks the second row of each value.
     IndexMissesRow,
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
+use raft_groups::mutants::{Mutant, is_planted};
 
 use super::arrival::{Budget, Taken};
 
@@ -21,6 +22,7 @@ pub fn paid(response: Response, budget: &Budget) -> Response {
         return response;
     }
     match budget.taken(size) {
+        Ok(_) if is_planted(Mutant::AnswersForFree) => response,
         Ok(taken) => response.map(|body| Body::new(Departing { body, rest: Bytes::new(), _taken: taken })),
         Err(error) => error.into_response(),
     }
@@ -73,6 +75,7 @@ impl HttpBody for Departing {
 #[cfg(test)]
 mod tests {
     use futures::StreamExt as _;
+    use raft_groups::mutants::plant;
 
     use super::*;
 
@@ -93,5 +96,8 @@ mod tests {
         assert_eq!(total, 600 << 10);
         drop(pieces);
         assert_eq!(paid(large(), &budget).status(), 200);
+        let _planted = plant(Mutant::AnswersForFree);
+        let _held = [paid(large(), &budget), paid(large(), &budget)];
+        assert_eq!(paid(large(), &budget).status(), 200, "the bug is not planted");
     }
 }

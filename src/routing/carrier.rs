@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use raft_groups::NodeId;
+use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::network::faults::Faults;
 use raft_groups::network::http::AddressBook;
 use reqwest::StatusCode;
@@ -125,7 +126,8 @@ impl NodeCarrier {
 impl Peer {
     /// A place for a request, until it is dropped.
     fn place(&self, may_wait: bool) -> Result<SemaphorePermit<'_>, RpcError> {
-        let places = if may_wait { &self.waiting_places } else { &self.places };
+        let is_apart = may_wait && !is_planted(Mutant::WaitsAmongAll);
+        let places = if is_apart { &self.waiting_places } else { &self.places };
         places.try_acquire().map_err(|_| RpcError::Busy { limit: MAX_IN_FLIGHT })
     }
 
@@ -217,6 +219,7 @@ fn unsent_or_lost(error: &reqwest::Error) -> RpcError {
 #[cfg(test)]
 mod tests {
     use raft_groups::ReadMode;
+    use raft_groups::mutants::plant;
 
     use super::*;
     use crate::engine::{CollectionId, CountQuery};
@@ -254,6 +257,9 @@ mod tests {
         assert!(peer.place(false).is_ok());
         drop(waiting);
         assert!(peer.place(true).is_ok());
+        let _planted = plant(Mutant::WaitsAmongAll);
+        let _waiting: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| peer.place(true).unwrap()).collect();
+        assert!(peer.place(false).is_err(), "the bug is not planted");
     }
 
     #[test]
