@@ -120,12 +120,6 @@ impl Cluster {
     /// A gateway without replicas in front of all nodes; it lives until the returned process is dropped.
     pub async fn gateway(&self) -> Result<(Process, PortLease, Client)> {
         let lease = PortLease::take()?;
-        let (process, client) = self.gateway_at(&lease).await?;
-        Ok((process, lease, client))
-    }
-
-    /// As [`Cluster::gateway`], at a port that it may have had before.
-    pub async fn gateway_at(&self, lease: &PortLease) -> Result<(Process, Client)> {
         let urls: Vec<_> = self.nodes.iter().map(Node::url).collect();
         let listen = format!("127.0.0.1:{}", lease.port());
         let command = self.verb(&["gateway", "--listen", &listen, "--cluster", &urls.join(",")]);
@@ -139,7 +133,7 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok((process, client))
+        Ok((process, lease, client))
     }
 
     fn launch(&mut self, index: usize, more: &[String]) -> Result<()> {

@@ -246,8 +246,7 @@ pub async fn run(plan: &Plan) -> Result<Outcome> {
     let doors = Doors::new(rig.doors()?);
     let shared = Arc::new(Shared::new(plan.workload, &plan.level, recorder.clone(), doors.clone()));
     shared.prepare().await?;
-    let nodes = Doors::new(rig.node_doors()?);
-    let watch = Watch::start(nodes.clone(), recorder.clone());
+    let watch = Watch::start(doors.clone(), recorder.clone());
     let mut workers = JoinSet::new();
     for number in 0..CLIENTS {
         workers.spawn(Worker::new(shared.clone(), plan.seed, number).run());
@@ -255,7 +254,7 @@ pub async fn run(plan: &Plan) -> Result<Outcome> {
     if plan.workload == Workload::Retry {
         shared.load();
     }
-    let struck = strike(plan, &mut rig, [doors, nodes], &recorder).await;
+    let struck = strike(plan, &mut rig, doors, &recorder).await;
     shared.stop.store(true, Ordering::SeqCst);
     while workers.join_next().await.is_some() {}
     let finals = match struck {
@@ -277,10 +276,10 @@ pub async fn run(plan: &Plan) -> Result<Outcome> {
     Ok(Outcome { history, model: plan.model(), verdict, skipped, logs, replay: plan.replay() })
 }
 
-async fn strike(plan: &Plan, rig: &mut Rig, [doors, nodes]: [Doors; 2], recorder: &Recorder) -> Result<()> {
+async fn strike(plan: &Plan, rig: &mut Rig, doors: Doors, recorder: &Recorder) -> Result<()> {
     let start = Instant::now();
     let faults = rig.faults.clone();
-    let mut nemesis = Nemesis { rig, doors, nodes, recorder, rng: StdRng::seed_from_u64(plan.seed) };
+    let mut nemesis = Nemesis { rig, doors, recorder, rng: StdRng::seed_from_u64(plan.seed) };
     for turn in 0.. {
         let quiet = Duration::from_millis(nemesis.rng.random_range(800..2500));
         let all_had_their_turn = turn >= faults.len();

@@ -17,11 +17,8 @@ use crate::cluster::{Cluster, Options};
 use crate::disk::{LoopDisk, NoDisk};
 use crate::netns::Lan;
 use crate::ports::PortLease;
-use crate::process::Process;
 use crate::proxy::{Manner, Proxy};
 
-/// Gateways where clients go through them: one is left while the other is down.
-const GATEWAYS: usize = 2;
 /// MiB of each node's disk.
 const DISK_MIB: u64 = 192;
 
@@ -44,20 +41,9 @@ pub struct Rig {
     pub lan: Option<Arc<Lan>>,
     /// The level at which a node that is cut off must refuse: the run's, or where that is ONE the next.
     pub fresh_level: String,
-    /// What all clients go through, where there are any.
-    pub gateways: Vec<Gateway>,
     /// In front of each node that clients know; empty where nothing is to be done to them.
     client_proxies: Vec<(Proxy, PortLease)>,
     by_proxy: bool,
-}
-
-/// A gateway's process.
-#[derive(Debug)]
-pub struct Gateway {
-    /// It.
-    pub process: Process,
-    lease: PortLease,
-    client: Client,
 }
 
 impl Rig {
@@ -99,63 +85,20 @@ impl Rig {
             }
         }
         cluster.form().await?;
-        let mut gateways = Vec::new();
-        while needs(Need::Gateways) && gateways.len() < GATEWAYS {
-            let (process, lease, client) = cluster.gateway().await?;
-            gateways.push(Gateway { process, lease, client });
-        }
         let lacks = |fault: &Fault| missing.iter().find(|(need, _)| *need == fault.need());
         let skipped = plan.faults.iter().filter_map(|fault| Some((*fault, lacks(fault)?.1.clone()))).collect();
         let faults = plan.faults.iter().copied().filter(|fault| lacks(fault).is_none()).collect();
         let (members, by_proxy) = ((0..plan.nodes).collect(), needs(Need::ClientProxies));
         let fresh_level = if plan.level == "one" { "quorum".to_owned() } else { plan.level.clone() };
         let client_proxies = Vec::new();
-        Ok(Self {
-            cluster,
-            members,
-            faults,
-            skipped,
-            clocks,
-            disks,
-            lan,
-            fresh_level,
-            gateways,
-            client_proxies,
-            by_proxy,
-        })
+        Ok(Self { cluster, members, faults, skipped, clocks, disks, lan, fresh_level, client_proxies, by_proxy })
     }
 
-    /// Starts a gateway again that was killed.
-    ///
-    /// # Errors
-    /// One that does not come up.
-    pub async fn restart_gateway(&mut self, number: usize) -> Result<()> {
-        let (process, client) = self.cluster.gateway_at(&self.gateways[number].lease).await?;
-        self.gateways[number].process = process;
-        self.gateways[number].client = client;
-        Ok(())
-    }
-
-    /// Where clients go: to the gateways, or where there are none to the members.
+    /// Where clients reach the members.
     ///
     /// # Errors
     /// Where a proxy cannot listen.
     pub fn doors(&mut self) -> Result<Vec<Door>> {
-        let door = |(number, gateway): (usize, &Gateway)| Door {
-            name: format!("gateway{}", number + 1),
-            client: gateway.client.clone(),
-        };
-        match self.gateways.is_empty() {
-            true => self.node_doors(),
-            false => Ok(self.gateways.iter().enumerate().map(door).collect()),
-        }
-    }
-
-    /// Where the members are reached.
-    ///
-    /// # Errors
-    /// Where a proxy cannot listen.
-    pub fn node_doors(&mut self) -> Result<Vec<Door>> {
         let mut doors = Vec::new();
         while self.by_proxy && self.client_proxies.len() < self.cluster.nodes().len() {
             let index = self.client_proxies.len();

@@ -55,10 +55,6 @@ pub enum Fault {
     Sockets,
     /// One node comes back with an older copy of its directory, and then with the right one.
     RolledBack,
-    /// One node's directory runs twice: a copy of it is started beside it.
-    Doubled,
-    /// One of the gateways that all clients go through is killed.
-    GatewayKill,
     /// A node joins, and another leaves.
     Churn,
     /// One node is away for so long that the others have purged what it lacks.
@@ -80,8 +76,6 @@ pub enum Need {
     PeerProxies,
     /// Proxies between clients and nodes.
     ClientProxies,
-    /// Gateways between clients and nodes, processes of their own.
-    Gateways,
 }
 
 impl Fault {
@@ -112,8 +106,6 @@ impl Fault {
             Self::FarApart => "far-apart",
             Self::Sockets => "sockets",
             Self::RolledBack => "rolled-back",
-            Self::Doubled => "doubled",
-            Self::GatewayKill => "gateway-kill",
             Self::Damage => "damage",
             Self::Replace => "replace",
             Self::Churn => "churn",
@@ -129,7 +121,6 @@ impl Fault {
             Self::NetnsPartition | Self::NetnsOneWay => Need::Namespaces,
             Self::SlowPeers => Need::PeerProxies,
             Self::SlowClients | Self::CutReplies => Need::ClientProxies,
-            Self::GatewayKill => Need::Gateways,
             _ => Need::Nothing,
         }
     }

@@ -1,5 +1,5 @@
 //! What outsiders broke the store with: a disk that hangs, nodes that are far apart, a crowd at the door, an older copy of a
-//! directory, a directory that runs twice.
+//! directory.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +11,6 @@ use tokio::net::TcpStream;
 
 use super::Nemesis;
 use crate::history::edn::Edn;
-use crate::process::Process;
 
 /// Longer than a node may take to see that its disk hangs, and the others to elect a leader.
 const HANG: Duration = Duration::from_secs(7);
@@ -83,33 +82,6 @@ impl Nemesis<'_> {
         std::fs::rename(&right, &data)?;
         ended?;
         self.rig.cluster.restart(victim)
-    }
-
-    /// The node is up already when the copy comes: whoever comes second must end, and whoever came first goes on.
-    pub(super) async fn double(&mut self, victim: usize, hold: Duration) -> Result<()> {
-        let data = self.rig.cluster.nodes()[victim].data().to_owned();
-        let twin = data.with_extension("twin");
-        self.rig.cluster.kill(victim);
-        copy_dir(&data, &twin).context("copying the directory")?;
-        self.rig.cluster.restart(victim)?;
-        self.rig.cluster.wait_healthy_node(victim).await?;
-        let mut command =
-            self.rig.cluster.verb(&["server", "--node-id", &self.name(victim), "--listen", "127.0.0.1:0"]);
-        command.args(["--peer-listen", "127.0.0.1:0", "--data-dir"]).arg(&twin);
-        let log = self.rig.cluster.logs().join(format!("{}.twin.log", self.name(victim)));
-        let mut second = Process::start(command, &log.with_extension("out"), &log)?;
-        let ended = second.wait(ENDS_WITHIN).await;
-        drop(second);
-        tokio::time::sleep(hold).await;
-        std::fs::remove_dir_all(&twin)?;
-        let said = std::fs::read_to_string(&log)?;
-        let code = ended.with_context(|| format!("a second process of {} runs on:\n{said}", self.name(victim)))?.code();
-        ensure!(
-            code == Some(1) && said.contains("cannot take part"),
-            "the second process ended with {code:?}:\n{said}"
-        );
-        ensure!(self.rig.cluster.node(victim).running(), "the first process of {} ended", self.name(victim));
-        Ok(())
     }
 
     async fn ends(&mut self, victim: usize) -> Result<()> {

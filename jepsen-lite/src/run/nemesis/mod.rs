@@ -31,8 +31,6 @@ pub struct Nemesis<'a> {
     pub rig: &'a mut Rig,
     /// Where clients go, kept true as nodes come and go.
     pub doors: Doors,
-    /// Where each node is, kept true likewise.
-    pub nodes: Doors,
     /// Where it is written down.
     pub recorder: &'a Recorder,
     /// Of all choices.
@@ -86,13 +84,6 @@ impl Nemesis<'_> {
             Fault::FarApart => self.far_apart(hold).await,
             Fault::Sockets => self.crowd(victim, hold).await,
             Fault::RolledBack => self.roll_back(victim, hold).await,
-            Fault::Doubled => self.double(victim, hold).await,
-            Fault::GatewayKill => {
-                let victim = self.rng.random_range(0..self.rig.gateways.len());
-                self.rig.gateways[victim].process.kill();
-                tokio::time::sleep(hold).await;
-                self.rig.restart_gateway(victim).await
-            }
             Fault::Damage => self.damage(victim).await,
             Fault::Replace => self.replace(victim, hold).await,
             Fault::Churn => self.churn(hold).await,
@@ -114,13 +105,6 @@ impl Nemesis<'_> {
         }
         let place = self.rng.random_range(0..fit.len().max(1));
         fit.get(place).copied().context("no node is left that this can be done to")
-    }
-
-    /// Tells who asks where clients and nodes are now.
-    fn tell_doors(&mut self) -> Result<()> {
-        self.doors.set(self.rig.doors()?);
-        self.nodes.set(self.rig.node_doors()?);
-        Ok(())
     }
 
     fn name(&self, index: usize) -> String {
