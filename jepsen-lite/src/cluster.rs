@@ -4,12 +4,14 @@
 //! ports and neither flag. All processes are killed when the cluster is dropped, on a panic too; the logs stay unless
 //! [`Cluster::finish`] was reached.
 
+mod gateway;
 mod joiners;
 mod node;
 #[cfg(test)]
 mod tests;
+mod twin;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +20,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::client::Client;
 use crate::netns::Lan;
-use crate::ports::PortLease;
-use crate::process::{Process, clean_command};
+use crate::process::{Process, clean_command, limit_descriptors};
 use crate::scratch::Scratch;
+pub use gateway::Gateway;
 pub use node::Node;
+pub use twin::Twin;
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -117,43 +120,34 @@ impl Cluster {
         command
     }
 
-    /// A gateway without replicas in front of all nodes; it lives until the returned process is dropped.
-    pub async fn gateway(&self) -> Result<(Process, PortLease, Client)> {
-        let lease = PortLease::take()?;
-        let urls: Vec<_> = self.nodes.iter().map(Node::url).collect();
-        let listen = format!("127.0.0.1:{}", lease.port());
-        let command = self.verb(&["gateway", "--listen", &listen, "--cluster", &urls.join(",")]);
-        let log = self.scratch.logs().join(format!("gateway-{}.log", lease.port()));
-        let mut process = Process::start(command, &log.with_extension("out"), &log)?;
-        let client = Client::new(&format!("http://{listen}"));
-        let start = Instant::now();
-        while !client.cluster_status().await.success() {
-            if process.ended().is_some() || start.elapsed() > self.options.patience {
-                bail!("the gateway did not come up:\n{}", std::fs::read_to_string(&log).unwrap_or_default());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok((process, lease, client))
-    }
-
     fn launch(&mut self, index: usize, more: &[String]) -> Result<()> {
         let node = &self.nodes[index];
-        let mut command = self.verb(&["server", "--node-id", &node.name]);
-        command
-            .args(["--listen", &node.address().to_string()])
-            .args(["--peer-listen", &format!("{}:{}", node.listen, node.peer.port())])
-            .args(["--advertise", &node.host])
-            .arg("--data-dir")
-            .arg(&node.data)
-            .args(&self.options.args)
-            .args(more)
-            .envs(self.options.env.iter().chain(&node.env).map(|(name, value)| (name, value)));
-        if let Some(lan) = &self.options.lan {
-            lan.place(index, &mut command);
-        }
+        let mut command = self.server(index, [node.http.port(), node.peer.port()], &node.data);
+        command.args(more);
         let process = Process::start(command, &node.out, &node.log)?;
         self.nodes[index].process = Some(process);
         Ok(())
+    }
+
+    /// The command of a node, on these ports (of the API, and for other nodes) and in this directory.
+    fn server(&self, index: usize, [http, peer]: [u16; 2], data: &Path) -> Command {
+        let node = &self.nodes[index];
+        let mut command = self.verb(&["server", "--node-id", &node.name]);
+        command
+            .args(["--listen", &format!("{}:{http}", node.listen)])
+            .args(["--peer-listen", &format!("{}:{peer}", node.listen)])
+            .args(["--advertise", &node.host])
+            .arg("--data-dir")
+            .arg(data)
+            .args(&self.options.args)
+            .envs(self.options.env.iter().chain(&node.env).map(|(name, value)| (name, value)));
+        if let Some(most) = node.descriptors {
+            limit_descriptors(&mut command, most);
+        }
+        if let Some(lan) = &self.options.lan {
+            lan.place(index, &mut command);
+        }
+        command
     }
 
     /// All nodes.
@@ -276,12 +270,15 @@ impl Cluster {
         Ok(())
     }
 
-    /// The good end of a run: no log holds a panic; then everything is killed and removed.
+    /// The good end of a run: no log of a node or gateway holds a panic; then everything is killed and removed.
     pub fn finish(mut self) -> Result<()> {
-        for node in &self.nodes {
-            let log = node.log();
-            if let Some(line) = log.lines().find(|line| line.contains("panicked at")) {
-                bail!("{} panicked: {line}", node.name);
+        for entry in std::fs::read_dir(self.logs())?.flatten() {
+            let (path, log) = (entry.path(), std::fs::read(entry.path())?);
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            if path.extension().is_some_and(|suffix| suffix == "log")
+                && let Some(line) = String::from_utf8_lossy(&log).lines().find(|line| line.contains("panicked at"))
+            {
+                bail!("{name} panicked: {line}");
             }
         }
         self.nodes.clear();

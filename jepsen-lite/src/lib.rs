@@ -18,6 +18,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod cluster;
+pub mod crowd;
 pub mod disk;
 pub mod history;
 pub mod hostile;

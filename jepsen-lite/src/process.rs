@@ -68,6 +68,18 @@ pub fn clean_command(program: &Path) -> Command {
     command
 }
 
+/// Lets a process have at most so many descriptors, soft and hard.
+pub fn limit_descriptors(command: &mut Command, most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: between fork and exec only the async-signal-safe setrlimit is called, on a value that the closure owns.
+    unsafe {
+        command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &limit) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        });
+    }
+}
+
 /// A running child, killed and reaped when this is dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -180,6 +192,13 @@ mod tests {
     async fn a_verb_that_hangs_is_killed_and_what_it_printed_is_told() {
         let error = run(shell("echo started; sleep 60"), Duration::from_millis(200)).await.unwrap_err();
         assert!(format!("{error:#}").contains("started"), "{error:#}");
+    }
+
+    #[tokio::test]
+    async fn a_process_gets_no_more_descriptors_than_it_may_have() {
+        let mut command = shell("ulimit -Sn; ulimit -Hn");
+        limit_descriptors(&mut command, 77);
+        assert_eq!(run(command, Duration::from_secs(10)).await.unwrap().stdout, "77\n77\n");
     }
 
     #[tokio::test]

@@ -72,7 +72,8 @@ async fn a_node_a_gateway_and_the_thin_clients() -> Result<()> {
     let absent = verb(&cluster, &["search", "nope", "--id", "1", "--url", &url]).await?;
     ensure!(absent.code == Some(4) && absent.stderr.contains("nope"), "not found is 4: {absent:?}");
 
-    let (gateway, _lease, through) = cluster.gateway().await?;
+    let gateway = cluster.gateway().await?;
+    let through = gateway.client();
     let answer = through.search("docs", &[1.0, 2.0, 3.0, 4.0], 3, json!({"consistency": "all"})).await.ok()?;
     ensure!(answer["results"][0]["id"] == 2, "{answer}");
     drop(gateway);

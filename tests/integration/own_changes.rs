@@ -13,7 +13,8 @@ async fn a_collection_made_anew_takes_the_next_requests_at_the_same_door() -> Re
     let _place = place().await;
     seed("own-changes");
     let cluster = Cluster::start(options("own-changes").args(&["--shards", "2"])).await?;
-    let (gateway, _lease, through) = cluster.gateway().await?;
+    let gateway = cluster.gateway().await?;
+    let through = gateway.client();
     through.create_collection("rc", 2, "cosine").await.ok()?;
     for round in 0..rounds(12) {
         for door in [&through, &cluster.client(1)] {

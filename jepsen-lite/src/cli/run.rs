@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::check::Verdict;
 use crate::run::nemesis::{Fault, Need};
-use crate::run::{self, Outcome, Plan, Workload};
+use crate::run::{self, Outcome, Plan, Through, Workload};
 use crate::{netns, seed};
 
 /// How a run is.
@@ -35,6 +35,9 @@ pub(super) struct RunArgs {
     /// How many nodes; 3 or more.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
     nodes: u8,
+    /// Whom clients talk to.
+    #[arg(long, default_value = "nodes")]
+    through: Through,
     /// Log entries of a shard after which it takes a snapshot [default: the store's, or 40 with left-behind].
     #[arg(long)]
     snapshot_after: Option<u64>,
@@ -79,6 +82,7 @@ impl RunArgs {
         let env = self.mutant.iter().map(|mutant| (run::MUTANT.to_owned(), mutant.clone())).collect();
         let plan = Plan {
             nodes: usize::from(self.nodes),
+            through: self.through,
             snapshot_after: self.snapshot_after,
             env,
             ..Plan::new(self.binary.clone(), self.workload, level, &self.nemesis, seed, time)
@@ -169,9 +173,10 @@ fn summary(plan: &Plan, outcome: &Outcome, took: Duration) -> Result<String> {
         Verdict::Unknown(why) => format!("**unknown**: {why}"),
     };
     Ok(format!(
-        "| {}, {} | {} | {}, {} | {} | {} | {}{skipped} |\n",
+        "| {}, {}{} | {} | {}, {} | {} | {} | {}{skipped} |\n",
         plan.workload.name(),
         plan.level.to_uppercase(),
+        if plan.through == Through::Gateway { ", through a gateway" } else { "" },
         plan.names().replace(',', ", "),
         plan.seed,
         took.as_secs(),

@@ -22,6 +22,8 @@ pub struct Node {
     pub(super) host: String,
     pub(super) links: Vec<Proxy>,
     pub(super) env: Vec<(String, String)>,
+    /// How many descriptors it may have, where fewer than this process.
+    pub(super) descriptors: Option<u64>,
     pub(super) data: PathBuf,
     pub(super) out: PathBuf,
     pub(super) log: PathBuf,
@@ -49,6 +51,7 @@ impl Node {
             host,
             links,
             env: Vec::new(),
+            descriptors: None,
             data: options.data_dirs.get(index).cloned().unwrap_or_else(|| scratch.root().join(&name)),
             out: scratch.logs().join(format!("{name}.out")),
             log: scratch.logs().join(format!("{name}.log")),
@@ -90,6 +93,11 @@ impl Node {
     /// Replaces its own part of the environment; in force from the next start on.
     pub fn set_env(&mut self, env: Vec<(String, String)>) {
         self.env = env;
+    }
+
+    /// How many descriptors it may have, soft and hard, or as many as this process; in force from the next start on.
+    pub fn set_descriptors(&mut self, most: Option<u64>) {
+        self.descriptors = most;
     }
 
     /// Its data directory.

@@ -2,7 +2,6 @@
 
 use super::*;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 /// A binary that is a shell script.
 fn script(dir: &Path, lines: &str) -> PathBuf {

@@ -6,14 +6,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use super::Plan;
 use super::nemesis::{Fault, Need};
-use super::workload::Door;
+use super::workload::{Door, Entries};
+use super::{Plan, Through};
 use crate::client::Client;
 use crate::clock::{self, WallClock};
-use crate::cluster::{Cluster, Options};
+use crate::cluster::{Cluster, Gateway, Options};
 use crate::disk::{LoopDisk, NoDisk};
 use crate::netns::Lan;
 use crate::ports::PortLease;
@@ -25,6 +25,8 @@ const DISK_MIB: u64 = 192;
 /// The nodes and their surroundings.
 #[derive(Debug)]
 pub struct Rig {
+    /// The only one that clients talk to, where there is one.
+    pub gateway: Option<Gateway>,
     /// The nodes; those that have left are still numbered.
     pub cluster: Cluster,
     /// Members, by number.
@@ -85,35 +87,61 @@ impl Rig {
             }
         }
         cluster.form().await?;
+        let gateway = if plan.through == Through::Gateway { Some(cluster.gateway().await?) } else { None };
         let lacks = |fault: &Fault| missing.iter().find(|(need, _)| *need == fault.need());
         let skipped = plan.faults.iter().filter_map(|fault| Some((*fault, lacks(fault)?.1.clone()))).collect();
         let faults = plan.faults.iter().copied().filter(|fault| lacks(fault).is_none()).collect();
         let (members, by_proxy) = ((0..plan.nodes).collect(), needs(Need::ClientProxies));
         let fresh_level = if plan.level == "one" { "quorum".to_owned() } else { plan.level.clone() };
         let client_proxies = Vec::new();
-        Ok(Self { cluster, members, faults, skipped, clocks, disks, lan, fresh_level, client_proxies, by_proxy })
+        let rig = Self {
+            gateway,
+            cluster,
+            members,
+            faults,
+            skipped,
+            clocks,
+            disks,
+            lan,
+            fresh_level,
+            client_proxies,
+            by_proxy,
+        };
+        Ok(rig)
     }
 
-    /// Where clients reach the members.
+    /// Where clients go, and where the members are.
     ///
     /// # Errors
     /// Where a proxy cannot listen.
-    pub fn doors(&mut self) -> Result<Vec<Door>> {
-        let mut doors = Vec::new();
+    pub fn entries(&mut self) -> Result<Entries> {
         while self.by_proxy && self.client_proxies.len() < self.cluster.nodes().len() {
             let index = self.client_proxies.len();
             let (lease, target) = (PortLease::take()?, self.cluster.nodes()[index].address());
             let at = SocketAddr::from(([127, 0, 0, 1], lease.port()));
             self.client_proxies.push((Proxy::start(at, target, index as u64)?, lease));
         }
-        for index in &self.members {
-            let client = match self.client_proxies.get(*index) {
-                Some((_, lease)) => Client::new(&format!("http://127.0.0.1:{}", lease.port())),
-                None => self.cluster.client(*index),
-            };
-            doors.push(Door { name: self.cluster.nodes()[*index].name().to_owned(), client });
-        }
-        Ok(doors)
+        let door = |index: usize, client| Door { name: self.cluster.nodes()[index].name().to_owned(), client };
+        let proxied = |index: usize| match self.client_proxies.get(index) {
+            Some((_, lease)) => Client::new(&format!("http://127.0.0.1:{}", lease.port())),
+            None => self.cluster.client(index),
+        };
+        let members = self.members.iter().map(|index| door(*index, self.cluster.client(*index))).collect();
+        let clients = match &self.gateway {
+            Some(gateway) => vec![Door { name: "gateway".to_owned(), client: gateway.client() }],
+            None => self.members.iter().map(|index| door(*index, proxied(*index))).collect(),
+        };
+        Ok(Entries { clients, members })
+    }
+
+    /// Starts the gateway again, with the members of now as its seeds, and waits until it serves.
+    ///
+    /// # Errors
+    /// One that does not come up, or that this rig does not have.
+    pub async fn restart_gateway(&mut self) -> Result<()> {
+        let gateway = self.gateway.as_mut().context("there is no gateway")?;
+        self.cluster.start_gateway(gateway, &self.members)?;
+        self.cluster.wait_gateway(gateway).await
     }
 
     /// How clients of a node are treated.

@@ -35,7 +35,7 @@ async fn watch(doors: Doors, recorder: Recorder) {
     let mut known: BTreeMap<u64, (u64, String)> = BTreeMap::new();
     loop {
         let before = known.clone();
-        for door in doors.all() {
+        for door in doors.members() {
             let answer = door.client.with_deadline(Duration::from_millis(300)).shards().await;
             for row in answer.body["shards"].as_array().into_iter().flatten().filter(|row| row["role"] == "leader") {
                 if let (Some(shard), Some(term)) = (row["shard"].as_u64(), row["term"].as_u64())

@@ -7,8 +7,12 @@ pub enum Fault {
     Kill,
     /// SIGKILL to all nodes at once.
     KillAll,
-    /// SIGSTOP to one node.
+    /// SIGSTOP to the node that leads most, and then to one that does not.
     Pause,
+    /// SIGKILL to the gateway.
+    KillGateway,
+    /// SIGSTOP to the gateway.
+    PauseGateway,
     /// One node hears no other, and no other hears it.
     Partition,
     /// One node hears no other, or no other hears it.
@@ -53,8 +57,12 @@ pub enum Fault {
     Replace,
     /// Clients of one node open more connections than it can have, and say nothing.
     Sockets,
+    /// One node may have few descriptors, idle clients take all they get, and another node starts again.
+    Descriptors,
     /// One node comes back with an older copy of its directory, and then with the right one.
     RolledBack,
+    /// A copy of one node's directory is started beside the node, on other ports.
+    Doubled,
     /// A node joins, and another leaves.
     Churn,
     /// One node is away for so long that the others have purged what it lacks.
@@ -76,6 +84,8 @@ pub enum Need {
     PeerProxies,
     /// Proxies between clients and nodes.
     ClientProxies,
+    /// A gateway that clients talk to.
+    Gateway,
 }
 
 impl Fault {
@@ -85,6 +95,8 @@ impl Fault {
             Self::Kill => "kill",
             Self::KillAll => "kill-all",
             Self::Pause => "pause",
+            Self::KillGateway => "kill-gateway",
+            Self::PauseGateway => "pause-gateway",
             Self::Partition => "partition",
             Self::OneWay => "one-way",
             Self::Bridge => "bridge",
@@ -105,7 +117,9 @@ impl Fault {
             Self::DiskHang => "disk-hang",
             Self::FarApart => "far-apart",
             Self::Sockets => "sockets",
+            Self::Descriptors => "descriptors",
             Self::RolledBack => "rolled-back",
+            Self::Doubled => "doubled",
             Self::Damage => "damage",
             Self::Replace => "replace",
             Self::Churn => "churn",
@@ -121,13 +135,14 @@ impl Fault {
             Self::NetnsPartition | Self::NetnsOneWay => Need::Namespaces,
             Self::SlowPeers => Need::PeerProxies,
             Self::SlowClients | Self::CutReplies => Need::ClientProxies,
+            Self::KillGateway | Self::PauseGateway => Need::Gateway,
             _ => Need::Nothing,
         }
     }
 
-    /// Whether a majority stays up and connected, so that clients are to be served meanwhile.
+    /// Whether a majority stays up, connected and within reach of clients, so that they are to be served meanwhile.
     pub fn spares_a_majority(self) -> bool {
-        !matches!(self, Self::KillAll | Self::PowerLossAll)
+        !matches!(self, Self::KillAll | Self::PowerLossAll | Self::KillGateway | Self::PauseGateway)
     }
 
     /// Whether leaders are gone or cut off for longer than followers wait, so that an election is due in a run of it.

@@ -1,15 +1,15 @@
-//! What outsiders broke the store with: a disk that hangs, nodes that are far apart, a crowd at the door, an older copy of a
-//! directory.
+//! What outsiders broke the store with: a disk that hangs, nodes that are far apart, a crowd at the door.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rand::Rng;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 
+use super::super::workload::COLLECTION;
 use super::Nemesis;
+use crate::crowd::Crowd;
 use crate::history::edn::Edn;
 
 /// Longer than a node may take to see that its disk hangs, and the others to elect a leader.
@@ -18,8 +18,11 @@ const HANG: Duration = Duration::from_secs(7);
 const DELAYS_MS: [u64; 4] = [10, 75, 125, 160];
 /// Connections of a crowd.
 const CROWD: usize = 1_500;
-/// How long a process with an older copy may take to find out.
-const ENDS_WITHIN: Duration = Duration::from_secs(60);
+/// Descriptors of a node that may have few, and connections that are more than that.
+const FEW: u64 = 128;
+const MORE_THAN_FEW: usize = 200;
+/// How long a node may take to serve beside a crowd.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Nemesis<'_> {
     /// The disk hangs for longer than a leader without a disk may lead: others lead meanwhile, and the node says so.
@@ -63,41 +66,37 @@ impl Nemesis<'_> {
         Ok(())
     }
 
-    /// The copy is older than what the node has told the others since: it must not take part.
-    pub(super) async fn roll_back(&mut self, victim: usize, hold: Duration) -> Result<()> {
-        let data = self.rig.cluster.nodes()[victim].data().to_owned();
-        let (copy, right) = (data.with_extension("copy"), data.with_extension("right"));
-        self.rig.cluster.kill(victim);
-        copy_dir(&data, &copy).context("copying the directory")?;
+    /// The node may have few descriptors, idle clients take all that it gives them, and another node starts again, which needs
+    /// new connections to it. Meanwhile every group is led, and the other node answers.
+    pub(super) async fn exhaust_descriptors(&mut self, victim: usize, hold: Duration) -> Result<()> {
+        self.rig.cluster.node(victim).set_descriptors(Some(FEW));
         self.rig.cluster.restart(victim)?;
         self.rig.cluster.wait_healthy_node(victim).await?;
-        tokio::time::sleep(hold).await;
-        self.rig.cluster.kill(victim);
-        std::fs::rename(&data, &right)?;
-        std::fs::rename(&copy, &data)?;
+        let crowd = Crowd::start(self.rig.cluster.nodes()[victim].address(), MORE_THAN_FEW);
+        tokio::time::sleep(hold / 2).await;
+        let other = self.rig.members.iter().copied().find(|index| *index != victim).context("one node alone")?;
+        self.rig.cluster.restart(other)?;
+        self.rig.cluster.wait_healthy_node(other).await?;
+        let served = self.serves_everything(other).await;
+        tokio::time::sleep(hold / 2).await;
+        self.recorder.note("links", "silent connections", Edn::Str(crowd.opened().to_string()));
+        drop(crowd);
+        self.rig.cluster.node(victim).set_descriptors(None);
         self.rig.cluster.restart(victim)?;
-        let ended = self.ends(victim).await;
-        self.rig.cluster.kill(victim);
-        std::fs::remove_dir_all(&data)?;
-        std::fs::rename(&right, &data)?;
-        ended?;
-        self.rig.cluster.restart(victim)
+        served
     }
 
-    async fn ends(&mut self, victim: usize) -> Result<()> {
-        let began = Instant::now();
-        while self.rig.cluster.node(victim).running() {
-            if began.elapsed() > ENDS_WITHIN {
-                bail!("{} runs on with an older copy of its directory", self.name(victim));
+    /// Waits until a node shows what there is in all shards.
+    async fn serves_everything(&self, index: usize) -> Result<()> {
+        let (client, began) = (self.client(index), Instant::now());
+        loop {
+            let more = json!({"consistency": self.rig.fresh_level, "timeout_ms": 2500});
+            let answer = client.scroll(COLLECTION, 1, more).await;
+            if answer.success() {
+                return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            ensure!(began.elapsed() < PATIENCE, "{} serves nothing: {}", self.name(index), answer.problem);
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        Ok(())
     }
-}
-
-fn copy_dir(from: &Path, to: &Path) -> Result<()> {
-    let copied = std::process::Command::new("cp").arg("-a").args([from, &PathBuf::from(to)]).status()?;
-    ensure!(copied.success(), "cp ended with {copied}");
-    Ok(())
 }

@@ -60,7 +60,7 @@ impl Nemesis<'_> {
         operation_done(&self.clients_but(&[]), &operation, PATIENCE).await?;
         self.recorder.note("members", "joined", Edn::Str(self.name(index)));
         self.rig.members.push(index);
-        self.doors.set(self.rig.doors()?);
+        self.doors.set(self.rig.entries()?);
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Nemesis<'_> {
         }
         self.recorder.note("members", "left", Edn::Str(name));
         self.rig.members.retain(|index| *index != leaving);
-        self.doors.set(self.rig.doors()?);
+        self.doors.set(self.rig.entries()?);
         self.rig.cluster.kill(leaving);
         Ok(())
     }

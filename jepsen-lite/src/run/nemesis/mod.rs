@@ -5,11 +5,14 @@
 //! healthy again or replaced. Every fault and its end are in the history.
 
 mod damage;
+mod directories;
 mod disks;
 mod fault;
+mod gateways;
 mod hangs;
 mod links;
 mod members;
+mod pauses;
 
 use std::time::Duration;
 
@@ -44,11 +47,10 @@ impl Nemesis<'_> {
     /// A fault that could not be done or undone, or a node that does not get healthy again.
     pub async fn strike(&mut self, fault: Fault) -> Result<()> {
         let victim = self.victim(fault).await?;
+        let whom = if fault.need() == Need::Gateway { "gateway".to_owned() } else { self.name(victim) };
         let hold = Duration::from_millis(self.rng.random_range(800..4500));
-        self.recorder.note("nemesis", fault.name(), Edn::Str(self.name(victim)));
-        self.inflict(fault, victim, hold)
-            .await
-            .with_context(|| format!("{} of {}", fault.name(), self.name(victim)))?;
+        self.recorder.note("nemesis", fault.name(), Edn::Str(whom.clone()));
+        self.inflict(fault, victim, hold).await.with_context(|| format!("{} of {whom}", fault.name()))?;
         self.rig.cluster.wait_healthy().await.with_context(|| format!("after {}", fault.name()))?;
         self.whole().await.with_context(|| format!("after {}", fault.name()))?;
         self.recorder.note("nemesis", &format!("end-{}", fault.name()), Edn::Nil);
@@ -59,12 +61,9 @@ impl Nemesis<'_> {
         match fault {
             Fault::Kill => self.kill(&[victim], hold).await,
             Fault::KillAll => self.kill(&self.rig.members.clone(), hold / 4).await,
-            Fault::Pause => {
-                self.rig.cluster.pause(victim);
-                tokio::time::sleep(hold).await;
-                self.rig.cluster.resume(victim);
-                Ok(())
-            }
+            Fault::Pause => self.pause_each_role(victim, hold).await,
+            Fault::KillGateway => self.kill_gateway(hold).await,
+            Fault::PauseGateway => self.pause_gateway(hold).await,
             Fault::Partition | Fault::NetnsPartition => self.partition(fault, victim, hold).await,
             Fault::NetnsOneWay => self.lose_one_way(victim, hold).await,
             Fault::OneWay | Fault::Bridge | Fault::Ring | Fault::Flapping | Fault::Delay => {
@@ -83,7 +82,9 @@ impl Nemesis<'_> {
             Fault::DiskHang => self.hang_disk(victim, hold).await,
             Fault::FarApart => self.far_apart(hold).await,
             Fault::Sockets => self.crowd(victim, hold).await,
+            Fault::Descriptors => self.exhaust_descriptors(victim, hold).await,
             Fault::RolledBack => self.roll_back(victim, hold).await,
+            Fault::Doubled => self.double(victim, hold).await,
             Fault::Damage => self.damage(victim).await,
             Fault::Replace => self.replace(victim, hold).await,
             Fault::Churn => self.churn(hold).await,

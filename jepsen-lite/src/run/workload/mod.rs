@@ -33,33 +33,47 @@ pub const COLLECTION: &str = "jepsen";
 /// How long a client waits for an answer.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Where a node is reached.
+/// Where a node, or a gateway, is reached.
 #[derive(Clone, Debug)]
 pub struct Door {
-    /// The node.
+    /// Its name.
     pub name: String,
     /// By which it is asked.
     pub client: Client,
 }
 
-/// The doors of all members at the moment. Clones share them.
+/// Where clients go at the moment, and where each member is reached by itself.
 #[derive(Clone, Debug)]
-pub struct Doors(Arc<RwLock<Vec<Door>>>);
+pub struct Entries {
+    /// For clients: the members, or the gateway in front of them.
+    pub clients: Vec<Door>,
+    /// The members.
+    pub members: Vec<Door>,
+}
+
+/// The entries of the moment. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Doors(Arc<RwLock<Entries>>);
 
 impl Doors {
     /// These.
-    pub fn new(doors: Vec<Door>) -> Self {
-        Self(Arc::new(RwLock::new(doors)))
+    pub fn new(entries: Entries) -> Self {
+        Self(Arc::new(RwLock::new(entries)))
     }
 
     /// From now on these.
-    pub fn set(&self, doors: Vec<Door>) {
-        *self.0.write().expect("nothing under the lock panics") = doors;
+    pub fn set(&self, entries: Entries) {
+        *self.0.write().expect("nothing under the lock panics") = entries;
     }
 
-    /// All of them.
+    /// All that clients know.
     pub fn all(&self) -> Vec<Door> {
-        self.0.read().expect("nothing under the lock panics").clone()
+        self.0.read().expect("nothing under the lock panics").clients.clone()
+    }
+
+    /// The members, each by itself.
+    pub fn members(&self) -> Vec<Door> {
+        self.0.read().expect("nothing under the lock panics").members.clone()
     }
 }
 
