@@ -99,13 +99,13 @@ fn announced(headers: &HeaderMap) -> u64 {
 
 async fn read(body: Body, limits: &Limits, budget: Option<&Budget>) -> Result<(Bytes, Taken), ApiError> {
     let (mut stream, began) = (body.into_data_stream(), Instant::now());
-    let (mut chunks, mut total, mut taken) = (Vec::new(), 0, Taken::default());
+    let (mut gathered, mut total, mut taken) = (Gathered::default(), 0, Taken::default());
     while let Ok(next) = timeout_at(due(began, total, limits), stream.next()).await {
         let Some(chunk) = next else {
             return if total > limits.body_bytes {
                 Err(ApiError::BodyTooLarge { limit: limits.body_bytes })
             } else {
-                Ok((joined(chunks, total), taken))
+                Ok((gathered.whole(), taken))
             };
         };
         let chunk: Bytes = chunk.map_err(|error| ApiError::BodyCut { reason: error.to_string() })?;
@@ -113,7 +113,7 @@ async fn read(body: Body, limits: &Limits, budget: Option<&Budget>) -> Result<(B
         total += chunk.len();
         if total > limits.body_bytes {
             // What is too much is read for a while, and thrown away, so that the client gets to the answer.
-            (chunks, taken) = (Vec::new(), Taken::default());
+            (gathered, taken) = (Gathered::default(), Taken::default());
             if total - limits.body_bytes > limits.drain_bytes {
                 return Err(ApiError::BodyTooLarge { limit: limits.body_bytes });
             }
@@ -122,7 +122,7 @@ async fn read(body: Body, limits: &Limits, budget: Option<&Budget>) -> Result<(B
         if let Some(budget) = budget {
             budget.take(&mut taken, before, chunk.len())?;
         }
-        chunks.push(chunk);
+        gathered.push(chunk);
     }
     let reason = match began.elapsed() >= limits.body_wait {
         true => format!("it took longer than {} s", limits.body_wait.as_secs()),
@@ -137,13 +137,28 @@ fn due(began: Instant, total: usize, limits: &Limits) -> Instant {
     began + paid_for.min(limits.body_wait)
 }
 
-fn joined(mut chunks: Vec<Bytes>, total: usize) -> Bytes {
-    if chunks.len() == 1 {
-        return chunks.remove(0);
+/// What has come of a body. A body in one piece is not copied; of others the pieces are not kept, for each of them keeps
+/// all of the buffer that it was read into.
+#[derive(Default)]
+struct Gathered {
+    first: Bytes,
+    all: Vec<u8>,
+}
+
+impl Gathered {
+    fn push(&mut self, chunk: Bytes) {
+        if self.first.is_empty() && self.all.is_empty() {
+            self.first = chunk;
+            return;
+        }
+        let first = std::mem::take(&mut self.first);
+        self.all.extend_from_slice(&first);
+        self.all.extend_from_slice(&chunk);
     }
-    let mut whole = Vec::with_capacity(total);
-    chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
-    whole.into()
+
+    fn whole(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.into() }
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::peers::Peers;
 use super::shutdown::Stop;
 use super::telemetry::start_logging;
 use super::vitals::ProcessVitals;
-use super::{NodeError, process};
+use super::{NodeError, memory, process};
 use crate::config::GatewaySettings;
 use crate::gateway::{self, GatewayState};
 use crate::routing::{MapCell, NodeCarrier, Router};
@@ -24,6 +24,7 @@ use crate::routing::{MapCell, NodeCarrier, Router};
 pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
     start_logging(settings.log_format);
     let (clients, _) = process::connections(process::raise_descriptors());
+    memory::give_back();
     let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
     let port = Port::take(settings.listen, "--listen").await?;
     let (map, vitals) = (MapCell::default(), Arc::new(ProcessVitals::new()));

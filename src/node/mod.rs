@@ -22,6 +22,7 @@ mod last_resort;
 mod listen;
 mod local;
 mod map_feed;
+mod memory;
 #[cfg(test)]
 mod moves;
 mod peers;

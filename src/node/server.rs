@@ -28,7 +28,7 @@ use super::telemetry::start_logging;
 use super::vitals::ProcessVitals;
 use super::walker::Walker;
 use super::whereabouts::{self, Claim, Here};
-use super::{NodeError, map_feed, process, replicas, steward};
+use super::{NodeError, map_feed, memory, process, replicas, steward};
 use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
 use crate::placement::{ClusterMap, NodeName, group_name};
@@ -47,6 +47,7 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     raft_groups::name_groups(group_name);
     process::keep_files_private();
     let descriptors = process::raise_descriptors();
+    memory::give_back();
     let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
     let name = NodeName::new(settings.node_id.clone())?;
     let dir = DataDir::take(&settings.data_dir)?;

@@ -1,13 +1,16 @@
 //! What comes back from the shards, merged, with the evidence of who served it.
 
+use std::sync::Arc;
+
 use raft_groups::Role;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Collection, SessionToken};
 use crate::engine::{Explain, Hit, PointId, Record};
 use crate::placement::{NodeName, ShardId};
 
 /// A read's answer.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Answer<T> {
     /// The merged result.
     pub value: T,
@@ -15,7 +18,13 @@ pub struct Answer<T> {
     pub shards: Vec<ShardEvidence>,
     /// Shards that are not in the answer, and why; empty unless the request allowed it.
     pub missing: Vec<(ShardId, String)>,
+    /// Kept as long as the answer is.
+    pub held: Held,
 }
+
+/// The place of a large answer, of which few are put together at once; nothing for others.
+#[derive(Debug, Clone, Default)]
+pub struct Held(pub(super) Option<Arc<OwnedSemaphorePermit>>);
 
 /// Which replica served a shard, and how fresh its state was.
 #[derive(Debug, Clone, PartialEq, Eq)]

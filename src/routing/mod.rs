@@ -37,7 +37,8 @@ mod token;
 mod wire;
 
 pub use answer::{
-    Answer, Created, DeleteOutcome, Indexed, ScrollAnswer, SearchAnswer, ShardEvidence, WriteOutcome, WrittenPoint,
+    Answer, Created, DeleteOutcome, Held, Indexed, ScrollAnswer, SearchAnswer, ShardEvidence, WriteOutcome,
+    WrittenPoint,
 };
 pub use carrier::NodeCarrier;
 pub use door::{PeerDoor, peer_router};

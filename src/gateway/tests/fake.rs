@@ -20,8 +20,8 @@ use crate::gateway::backend::{Backend, Rows};
 use crate::gateway::{GatewayState, Introduction, Limits, LinkSwitch, LocalNode, NodeHealth, router};
 use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, NodeState, ShardId};
 use crate::routing::{
-    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, LogPoint, NodeOverview, NodeReport,
-    Overview, PageSearch, ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SearchAnswer, SessionToken,
+    Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Held, Indexed, LogPoint, NodeOverview,
+    NodeReport, Overview, PageSearch, ReadOptions, ReplicaReport, RouteError, ScrollAnswer, SearchAnswer, SessionToken,
     ShardEvidence, WriteOutcome, WrittenPoint, points_by_field,
 };
 
@@ -112,7 +112,7 @@ impl FakeCluster {
             index: *self.index.lock(),
             staleness_ms,
         }];
-        Ok(Answer { value, shards, missing })
+        Ok(Answer { value, shards, missing, held: Held::default() })
     }
 }
 

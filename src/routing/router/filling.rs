@@ -5,20 +5,24 @@
 //! the whole answer void, and it is asked for anew. No answer carries more than [`MOST`].
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::recoveries;
+use tokio::time::{Instant, timeout_at};
 
 use super::super::rpc::{Found, Query};
 use super::{Router, unfit_answer};
 use crate::engine::{GetQuery, Hit, PayloadSelector, PointId, Record, VectorSelector};
 use crate::placement::ShardId;
-use crate::routing::{Collection, Committed, LogPoint, ReadOptions, RouteError, SessionToken, ShardEvidence};
+use crate::routing::{Collection, Committed, Held, LogPoint, ReadOptions, RouteError, SessionToken, ShardEvidence};
 
 /// Bytes of payloads and vectors that one answer may carry.
 pub(super) const MOST: u64 = 64 << 20;
 /// Bytes that a shard sends with the hits of a search at once.
 pub(super) const AT_ONCE: u64 = 128 << 10;
+/// Answers that are put together at once of those that carry more: each may take several times its bytes meanwhile.
+pub(super) const LARGE_AT_ONCE: usize = 2;
 /// How often an answer is asked for whose points change meanwhile.
 pub(super) const TRIES: u32 = 4;
 
@@ -86,6 +90,7 @@ pub(super) fn not_before(options: &ReadOptions, shards: &[ShardEvidence]) -> Rea
 
 impl Router {
     /// Fetches what is wanted of those of `points` that are bare; `spent` counts the bytes of the whole answer.
+    /// A place among the large answers is taken into `held` where one is needed.
     ///
     /// # Errors
     /// [`RouteError::AnswerTooLarge`], or why a shard could not serve.
@@ -94,7 +99,7 @@ impl Router {
         collection: &Collection,
         points: Vec<(ShardId, &mut T)>,
         wanted: Wanted<'_>,
-        spent: &mut u64,
+        (spent, held): (&mut u64, &mut Held),
         options: &ReadOptions,
     ) -> Result<Filled, RouteError> {
         *spent += points.iter().map(|(_, point)| point.weight() as u64).sum::<u64>();
@@ -103,6 +108,7 @@ impl Router {
             if *spent >= MOST {
                 return Err(RouteError::AnswerTooLarge { limit: MOST });
             }
+            self.become_large(held, options.deadline).await?;
             let calls = calls(collection, &bare, wanted, MOST - *spent);
             let answer = self.read(collection, calls, options).await?;
             let mut found = HashMap::new();
@@ -128,6 +134,31 @@ impl Router {
         match *spent > MOST {
             true => Err(RouteError::AnswerTooLarge { limit: MOST }),
             false => Ok(Filled::Whole),
+        }
+    }
+}
+
+impl Router {
+    /// Waits until the answer may be large.
+    ///
+    /// # Errors
+    /// [`RouteError::Overloaded`] where it may not be by the deadline.
+    pub(super) async fn become_large(&self, held: &mut Held, deadline: Instant) -> Result<(), RouteError> {
+        if held.0.is_some() {
+            return Ok(());
+        }
+        match timeout_at(deadline, Arc::clone(&self.large).acquire_owned()).await {
+            Ok(Ok(place)) => {
+                held.0 = Some(Arc::new(place));
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => {
+                let limit = format!(
+                    "{LARGE_AT_ONCE} answers of more than {} KiB a shard are put together at once",
+                    AT_ONCE >> 10
+                );
+                Err(RouteError::Overloaded { limit })
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use raft_groups::{NodeId, ReadMode};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::errand::Errand;
@@ -38,13 +39,16 @@ const CATCH_UP_PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Router {
     scatter: Arc<Scatter>,
+    /// Places for answers that are large.
+    large: Arc<Semaphore>,
 }
 
 impl Router {
     /// A router that calls nodes through `carrier` and keeps its map in `map`.
     pub fn new(carrier: Arc<dyn Carrier>, map: MapCell) -> Self {
         let (leaders, times, turn) = (LeaderCache::default(), KnownTimes::default(), AtomicUsize::new(0));
-        Self { scatter: Arc::new(Scatter { carrier, map, leaders, times, turn }) }
+        let large = Arc::new(Semaphore::new(filling::LARGE_AT_ONCE));
+        Self { scatter: Arc::new(Scatter { carrier, map, leaders, times, turn }), large }
     }
 
     /// The newest map this process has; its epoch is 0 before the cluster is formed.

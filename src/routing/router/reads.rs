@@ -17,7 +17,8 @@ use crate::engine::{
 };
 use crate::placement::{NodeName, ShardId};
 use crate::routing::{
-    Answer, Collection, Committed, PageSearch, ReadOptions, Ring, RouteError, ScrollAnswer, SearchAnswer, ShardEvidence,
+    Answer, Collection, Committed, Held, PageSearch, ReadOptions, Ring, RouteError, ScrollAnswer, SearchAnswer,
+    ShardEvidence,
 };
 
 impl Router {
@@ -112,7 +113,7 @@ impl Router {
         let asked: Vec<Asked> = split
             .into_iter()
             .map(|(shard, places)| {
-                let room = share(MOST, places.len(), query.ids.len());
+                let room = share(AT_ONCE, places.len(), query.ids.len());
                 Asked { shard, query: Arc::new(Query::Get(of_shard(places))), room: Some(room) }
             })
             .collect();
@@ -126,9 +127,9 @@ impl Router {
             }
             let mut value: Vec<(ShardId, Record)> = query.ids.iter().filter_map(|id| found.remove(id)).collect();
             let points = value.iter_mut().map(|(shard, record)| (*shard, record)).collect();
-            let after = not_before(options, &answer.shards);
-            match self.fill(collection, points, wanted, &mut 0, &after).await {
-                Ok(Filled::Whole) => return Ok(Answer { value, shards: answer.shards, missing: answer.missing }),
+            let (after, mut held) = (not_before(options, &answer.shards), Held::default());
+            match self.fill(collection, points, wanted, (&mut 0, &mut held), &after).await {
+                Ok(Filled::Whole) => return Ok(Answer { value, shards: answer.shards, missing: answer.missing, held }),
                 Err(error) if !may_be_partial(&error, options) => return Err(error),
                 Ok(Filled::Void) | Err(_) => {}
             }
@@ -153,8 +154,9 @@ impl Router {
             let answer = self.read(collection, self.everywhere(&query, Some(room))?, options).await?;
             let (shown, missing) = (answer.shards.clone(), answer.missing.clone());
             let mut value = pages(answer, searches, &distances, &ring, id)?;
-            match self.fill_all(collection, searches, &mut value, &not_before(options, &shown)).await {
-                Ok(Filled::Whole) => return Ok(Answer { value, shards: shown, missing }),
+            let (after, mut held) = (not_before(options, &shown), Held::default());
+            match self.fill_all(collection, searches, (&mut value, &mut held), &after).await {
+                Ok(Filled::Whole) => return Ok(Answer { value, shards: shown, missing, held }),
                 Err(error) if !may_be_partial(&error, options) => return Err(error),
                 Ok(Filled::Void) | Err(_) => {}
             }
@@ -167,7 +169,7 @@ impl Router {
         &self,
         collection: &Collection,
         searches: &[PageSearch],
-        pages: &mut [SearchAnswer],
+        (pages, held): (&mut [SearchAnswer], &mut Held),
         options: &ReadOptions,
     ) -> Result<Filled, RouteError> {
         let mut groups: Vec<(Wanted<'_>, Vec<(ShardId, &mut Hit)>)> = Vec::new();
@@ -181,7 +183,7 @@ impl Router {
         }
         let mut spent = 0;
         for (wanted, hits) in groups {
-            if self.fill(collection, hits, wanted, &mut spent, options).await? == Filled::Void {
+            if self.fill(collection, hits, wanted, (&mut spent, held), options).await? == Filled::Void {
                 return Ok(Filled::Void);
             }
         }
@@ -195,16 +197,35 @@ impl Router {
         options: &ReadOptions,
     ) -> Result<Answer<ScrollAnswer>, RouteError> {
         let query = ScrollQuery { collection: collection.entry.id, ..query };
-        let limit = query.limit;
+        let small = self.scroll_within(collection, &query, AT_ONCE, options).await?;
+        if small.value.next.is_none() || small.value.records.len() >= query.limit {
+            return Ok(small);
+        }
+        // It ended early for want of room.
+        drop(small);
+        let mut held = Held::default();
+        self.become_large(&mut held, options.deadline).await?;
         let room = share(MOST, 1, self.formed()?.shards.len());
-        let asked = self.everywhere(&Arc::new(Query::Scroll(query)), Some(room))?;
+        let answer = self.scroll_within(collection, &query, room, options).await?;
+        Ok(Answer { held, ..answer })
+    }
+
+    async fn scroll_within(
+        &self,
+        collection: &Collection,
+        query: &ScrollQuery,
+        room: u64,
+        options: &ReadOptions,
+    ) -> Result<Answer<ScrollAnswer>, RouteError> {
+        let asked = self.everywhere(&Arc::new(Query::Scroll(query.clone())), Some(room))?;
         let answer = self.read(collection, asked, options).await?;
         let mut pages = Vec::new();
         for (shard, part) in answer.value {
             let Found::Page(page) = part else { return Err(unfit_answer(Committed::No)) };
             pages.push((shard, page));
         }
-        Ok(Answer { value: one_page(pages, limit), shards: answer.shards, missing: answer.missing })
+        let value = one_page(pages, query.limit);
+        Ok(Answer { value, shards: answer.shards, missing: answer.missing, held: answer.held })
     }
 
     async fn count_in(
@@ -221,7 +242,7 @@ impl Router {
             let Found::Count(count) = part else { return Err(unfit_answer(Committed::No)) };
             value += count;
         }
-        Ok(Answer { value, shards: answer.shards, missing: answer.missing })
+        Ok(Answer { value, shards: answer.shards, missing: answer.missing, held: answer.held })
     }
 
     /// The same query for every shard.
@@ -237,7 +258,7 @@ impl Router {
         options: &ReadOptions,
     ) -> Result<Answer<Vec<(ShardId, Found)>>, RouteError> {
         let calls = asked.into_iter().map(|asked| (asked.shard, call(asked, options))).collect();
-        let mut answer = Answer { value: Vec::new(), shards: Vec::new(), missing: Vec::new() };
+        let mut answer = Answer { value: Vec::new(), shards: Vec::new(), missing: Vec::new(), held: Held::default() };
         let mut first_error = None;
         for (shard, outcome) in self.on_shards(collection, calls, options.deadline).await? {
             match self.part(shard, outcome, options.mode) {

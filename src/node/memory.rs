@@ -1,0 +1,70 @@
+//! Memory that was used once and is not any more: it goes back to the machine.
+//!
+//! The system's allocator keeps what was freed, a crowd of large requests at once for instance, for as long as the process
+//! runs: it learns from the first large buffer that is freed to keep such buffers, and gives no holes back by itself.
+
+use std::time::Duration;
+
+/// Buffers from this size on are the machine's own pages, and are gone when they are freed.
+const OWN_PAGES_FROM: usize = 1 << 20;
+/// How often it is looked at what is kept.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Bytes that may be kept, beside an eighth of what is in use.
+const KEPT: usize = 48 << 20;
+
+/// From now on gives memory back. Needs a runtime.
+pub(super) fn give_back() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: mallopt only sets numbers inside of the allocator, which are its own to guard.
+        let is_set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_PAGES_FROM as libc::c_int) } == 1;
+        if !is_set {
+            tracing::debug!("large buffers are kept by the allocator");
+        }
+        tokio::spawn(async {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                // It takes some milliseconds a gigabyte, and nobody waits for it here.
+                let _done = tokio::task::spawn_blocking(trim).await;
+            }
+        });
+    }
+}
+
+/// Gives back what is kept, if that is much.
+#[cfg(target_env = "gnu")]
+fn trim() {
+    let Some(resident) = resident() else { return };
+    // SAFETY: both only read or change the allocator's own lists, under its own locks.
+    unsafe {
+        let info = libc::mallinfo2();
+        let used = info.uordblks + info.hblkhd;
+        if resident > used + used / 8 + KEPT {
+            libc::malloc_trim(0);
+        }
+    }
+}
+
+/// Bytes of this process that are in memory.
+#[cfg(target_env = "gnu")]
+fn resident() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<usize>().ok().map(|kib| kib << 10)
+}
+
+#[cfg(all(test, target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_free_goes_back() {
+        let before = resident().expect("this machine tells");
+        let pieces: Vec<Vec<u8>> = (0..4_000).map(|_| vec![1; 64 << 10]).collect();
+        let kept: Vec<Vec<u8>> = pieces.into_iter().step_by(64).collect();
+        trim();
+        let after = resident().expect("this machine tells");
+        assert!(after < before + (128 << 20), "{before} {after}");
+        assert_eq!(kept.len(), 63);
+    }
+}
