@@ -15,6 +15,7 @@ use super::error::ApiError;
 use super::plain;
 use super::state::GatewayState;
 use super::strict::Strict;
+use crate::routing::Held;
 
 /// A JSON body of type `T`, at most [`Limits::body_bytes`](super::Limits::body_bytes) long.
 pub struct Json<T>(pub T);
@@ -78,6 +79,19 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::MediaType { header: "Content-Type", found, expected: "application/json" })
+}
+
+/// What `make` answers; where the answer is large, it is made where it holds up nobody.
+pub async fn made(held: Held, make: impl FnOnce() -> Response + Send + 'static) -> Response {
+    if !held.is_large() {
+        return make();
+    }
+    let made = tokio::task::spawn_blocking(move || {
+        let response = make();
+        drop(held);
+        response
+    });
+    made.await.unwrap_or_else(|error| ApiError::Internal { reason: error.to_string() }.into_response())
 }
 
 /// An answer of `status` with `value` as its JSON body.

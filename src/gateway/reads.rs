@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::body::{Json, Params, answer};
+use super::body::{self, Json, Params, answer};
 use super::convert;
 use super::door::Call;
 use super::error::ApiError;
@@ -61,33 +61,33 @@ pub(super) async fn get(
 pub(super) async fn scroll(
     State(state): State<GatewayState>,
     call: Call,
-    Json(body): Json<Scroll>,
+    Json(asked): Json<Scroll>,
 ) -> Result<Response, ApiError> {
-    request::check_page(&state, body.limit, 0, false)?;
-    let with_payload = convert::payload_selector(body.with_payload)?;
-    let filter = body.filter.as_ref().map(Filter::parse).transpose()?;
-    let deadline = request::deadline(&state, &call, body.timeout_ms)?;
-    let collection = request::collection(&state, &body.collection, deadline).await?;
-    let level = request::level(&state, &collection, body.consistency)?;
+    request::check_page(&state, asked.limit, 0, false)?;
+    let with_payload = convert::payload_selector(asked.with_payload)?;
+    let filter = asked.filter.as_ref().map(Filter::parse).transpose()?;
+    let deadline = request::deadline(&state, &call, asked.timeout_ms)?;
+    let collection = request::collection(&state, &asked.collection, deadline).await?;
+    let level = request::level(&state, &collection, asked.consistency)?;
     let freshness =
-        Freshness { after: body.after, max_staleness_ms: body.max_staleness_ms, allow_partial: body.allow_partial };
+        Freshness { after: asked.after, max_staleness_ms: asked.max_staleness_ms, allow_partial: asked.allow_partial };
     let options = freshness.options(level, deadline)?;
     let query = ScrollQuery {
         collection: collection.entry.id,
-        offset: body.offset.map(PointId::from),
-        limit: body.limit,
+        offset: asked.offset.map(PointId::from),
+        limit: asked.limit,
         filter,
         with_payload,
-        with_vector: body.with_vector.into(),
+        with_vector: asked.with_vector.into(),
     };
     let page = state.backend.scroll(&collection, query, options).await?;
     let (missing_shards, shards) = (missing(&page), convert::evidence(level, &page.shards));
-    let points = page.value.records.into_iter().map(convert::record).collect();
-    let next = page.value.next.map(Into::into);
-    Ok(answer(
-        StatusCode::OK,
-        &Scrolled { points, next, consistency: level, took_ms: call.took_ms(), shards, missing_shards },
-    ))
+    let made = body::made(page.held, move || {
+        let points = page.value.records.into_iter().map(convert::record).collect();
+        let (next, took_ms) = (page.value.next.map(Into::into), call.took_ms());
+        answer(StatusCode::OK, &Scrolled { points, next, consistency: level, took_ms, shards, missing_shards })
+    });
+    Ok(made.await)
 }
 
 pub(super) async fn count(

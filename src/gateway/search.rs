@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::body::{Json, answer};
+use super::body::{self, Json, answer};
 use super::door::Call;
 use super::error::ApiError;
 use super::request::{self, Freshness};
@@ -27,32 +27,39 @@ struct Shared {
 pub(super) async fn search(
     State(state): State<GatewayState>,
     call: Call,
-    Json(body): Json<Search>,
+    Json(asked): Json<Search>,
 ) -> Result<Response, ApiError> {
-    let batch = alone(body);
+    let batch = alone(asked);
     check_pages(&state, &batch.searches)?;
     let explained = batch.explain;
     let (level, mut found) = find(&state, &call, batch).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
-    let Hits { results, explain } = on_the_wire(found.value.pop().unwrap_or_default(), explained);
-    let answered = Searched { results, consistency: level, took_ms: call.took_ms(), shards, missing_shards, explain };
-    Ok(answer(StatusCode::OK, &answered))
+    let made = body::made(found.held, move || {
+        let Hits { results, explain } = on_the_wire(found.value.pop().unwrap_or_default(), explained);
+        let took_ms = call.took_ms();
+        let answered = Searched { results, consistency: level, took_ms, shards, missing_shards, explain };
+        answer(StatusCode::OK, &answered)
+    });
+    Ok(made.await)
 }
 
 pub(super) async fn search_batch(
     State(state): State<GatewayState>,
     call: Call,
-    Json(body): Json<SearchBatch>,
+    Json(asked): Json<SearchBatch>,
 ) -> Result<Response, ApiError> {
-    request::check_searches(&state, body.searches.len())?;
-    check_pages(&state, &body.searches)?;
-    let explained = body.explain;
-    let (level, found) = find(&state, &call, body).await?;
+    request::check_searches(&state, asked.searches.len())?;
+    check_pages(&state, &asked.searches)?;
+    let explained = asked.explain;
+    let (level, found) = find(&state, &call, asked).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
-    let list = |found| on_the_wire(found, explained);
-    let searches = found.value.into_iter().map(list).collect();
-    let answered = BatchSearched { searches, consistency: level, took_ms: call.took_ms(), shards, missing_shards };
-    Ok(answer(StatusCode::OK, &answered))
+    let made = body::made(found.held, move || {
+        let list = |found| on_the_wire(found, explained);
+        let searches = found.value.into_iter().map(list).collect();
+        let answered = BatchSearched { searches, consistency: level, took_ms: call.took_ms(), shards, missing_shards };
+        answer(StatusCode::OK, &answered)
+    });
+    Ok(made.await)
 }
 
 /// A lone search as a batch of one.

@@ -26,6 +26,13 @@ pub struct Answer<T> {
 #[derive(Debug, Clone, Default)]
 pub struct Held(pub(super) Option<Arc<OwnedSemaphorePermit>>);
 
+impl Held {
+    /// Whether the answer is a large one: to print it takes a while.
+    pub fn is_large(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
 /// Which replica served a shard, and how fresh its state was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardEvidence {

@@ -23,7 +23,7 @@ pub use attack::Attack;
 const WAITS: f64 = 3.0;
 /// MiB that may be taken beside the budget for bodies.
 const SPARE_MIB: u64 = 64;
-/// MiB of the budget for bodies, as the nodes have it by default.
+/// MiB of the nodes' budget for bodies.
 const BUDGET_MIB: u64 = 512;
 /// How long a node may take to be as it was.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
@@ -95,7 +95,8 @@ pub const HEAD: &str = "| attack | quiet p50, p99 (ms) | during | ratio of p99 |
 /// A cluster that does not form, or a node that ends.
 pub async fn run(binary: &Path, attacks: &[Attack], time: Duration, mut tell: impl FnMut(&Row)) -> Result<bool> {
     take_all_descriptors();
-    let mut cluster = Cluster::start(Options::new("hostile", binary)).await?;
+    let budget = (BUDGET_MIB << 20).to_string();
+    let mut cluster = Cluster::start(Options::new("hostile", binary).args(&["--body-memory", &budget])).await?;
     let client = cluster.client(0);
     client.create_collection("h", 2, "euclid").await.ok()?;
     for from in (0..POINTS).step_by(50) {

@@ -22,7 +22,7 @@ pub(super) const MOST: u64 = 64 << 20;
 /// Bytes that a shard sends with the hits of a search at once.
 pub(super) const AT_ONCE: u64 = 128 << 10;
 /// Answers that are put together at once of those that carry more: each may take several times its bytes meanwhile.
-pub(super) const LARGE_AT_ONCE: usize = 2;
+pub(super) const LARGE_AT_ONCE: usize = 1;
 /// How often an answer is asked for whose points change meanwhile.
 pub(super) const TRIES: u32 = 4;
 
