@@ -8,9 +8,9 @@ use std::time::Duration;
 /// Buffers from this size on are the machine's own pages, and are gone when they are freed.
 const OWN_PAGES_FROM: usize = 1 << 20;
 /// How often it is looked at what is kept.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Bytes that may be kept, beside an eighth of what is in use.
-const KEPT: usize = 48 << 20;
+const KEPT: usize = 24 << 20;
 
 /// From now on gives memory back. Needs a runtime.
 pub(super) fn give_back() {
@@ -45,11 +45,11 @@ fn trim() {
     }
 }
 
-/// Bytes of this process that are in memory.
+/// Bytes of this process that are in memory and come from no file.
 #[cfg(target_env = "gnu")]
 fn resident() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     line.trim().strip_suffix(" kB")?.parse::<usize>().ok().map(|kib| kib << 10)
 }
 
