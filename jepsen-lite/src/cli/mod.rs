@@ -2,6 +2,7 @@
 //! read, 3 nobody can say (a failed run, never a pass), 4 nothing was tested, for this machine has no means for the faults.
 
 mod bench;
+mod hostile;
 mod run;
 
 #[cfg(test)]
@@ -76,6 +77,8 @@ enum Verb {
     },
     /// Measure the judges on histories of the sizes they are promised for.
     Bench,
+    /// Attack three real processes in every way that strangers can, and print what each attack costs a good client.
+    Hostile(hostile::HostileArgs),
 }
 
 /// Against what, and at what cost.
@@ -160,6 +163,7 @@ fn execute(verb: Verb) -> Result<u8> {
         Verb::Run(args) => run::run(&args),
         Verb::Soak { args, hours } => run::soak(&args, hours),
         Verb::Bench => bench::run(),
+        Verb::Hostile(args) => hostile::run(&args),
     }
 }
 

@@ -1,0 +1,55 @@
+//! What strangers do to a port: they send nothing, or slowly, or too much, or what no proper client sends, and they do not
+//! read. Only ever at processes that this harness has started itself.
+//!
+//! An [`Attack`] is a crowd of connections that make [`Move`]s in turn ([`moves`] has the list); each move knows what the
+//! node owes its sender. [`Assault`] keeps a crowd going, [`Witness`] is the good client beside it, and [`measure`] prints
+//! what each attack costs.
+
+mod assault;
+mod exchange;
+pub mod measure;
+pub mod moves;
+mod witness;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::client::Client;
+
+pub use assault::{Assault, Wrong};
+pub use exchange::{Move, Owed, Then};
+pub use witness::{Seen, Witness};
+
+/// The collection that is asked for.
+pub const COLLECTION: &str = "docs";
+/// The size of its vectors, and how many there are: all of them together are more than the buffers of a connection hold.
+pub const SIZE: usize = 256;
+/// See [`SIZE`].
+pub const POINTS: u64 = 2_000;
+
+/// Connections that make these moves, one after the other and again and again.
+#[derive(Clone, Debug)]
+pub struct Attack {
+    /// For people.
+    pub name: &'static str,
+    /// Connections at a time, at full size.
+    pub crowd: usize,
+    /// Whether a move ends no earlier than the node's patience with the silent does, or not at all.
+    pub lasting: bool,
+    /// What each does.
+    pub moves: Vec<Move>,
+}
+
+/// Makes the collection, and writes its points.
+///
+/// # Errors
+/// Whatever is refused.
+pub async fn prepare(client: &Client) -> Result<()> {
+    client.create_collection(COLLECTION, SIZE, "euclid").await.ok()?;
+    for first in (0..POINTS).step_by(500) {
+        let vector = |id: u64| (0..SIZE as u64).map(|place| (id * 31 + place * 7) % 97).collect::<Vec<u64>>();
+        let points = (first..POINTS.min(first + 500)).map(|id| json!({"id": id, "vector": vector(id)})).collect();
+        client.upsert(COLLECTION, points, json!({})).await.ok()?;
+    }
+    Ok(())
+}
