@@ -11,8 +11,6 @@ use tokio::task::JoinSet;
 
 use super::Attack;
 
-/// Between two moves of one attacker, so that a harness of many does not only measure itself.
-const PAUSE: Duration = Duration::from_millis(5);
 /// Most wrong answers that are kept.
 const MAX_TOLD: usize = 10;
 
@@ -43,7 +41,7 @@ impl Assault {
     pub fn start(attack: &Attack, address: SocketAddr, crowd: usize) -> Self {
         let (mut tasks, tally) = (JoinSet::new(), Arc::new(Tally::default()));
         for number in 0..crowd {
-            let (moves, tally) = (attack.moves.clone(), tally.clone());
+            let (moves, rest, tally) = (attack.moves.clone(), attack.rest, tally.clone());
             tasks.spawn(async move {
                 for turn in number.. {
                     let made = moves[turn % moves.len()].make(address).await;
@@ -55,7 +53,7 @@ impl Assault {
                             all.told.push(format!("{wrong:#}"));
                         }
                     }
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(rest).await;
                 }
             });
         }

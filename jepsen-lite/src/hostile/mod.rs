@@ -11,6 +11,8 @@ pub mod measure;
 pub mod moves;
 mod witness;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use serde_json::json;
 
@@ -36,6 +38,8 @@ pub struct Attack {
     pub crowd: usize,
     /// Whether a move ends no earlier than the node's patience with the silent does, or not at all.
     pub lasting: bool,
+    /// How long each rests between two moves.
+    pub rest: Duration,
     /// What each does.
     pub moves: Vec<Move>,
 }

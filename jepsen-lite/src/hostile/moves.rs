@@ -1,6 +1,7 @@
 //! The attacks, each with the bytes that it sends. `Owed::Refusal` stands where HTTP leaves a choice.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -12,6 +13,11 @@ use Then::{ClosesHalf, Drips, Ignores, Reads};
 
 /// Far more than a body may have.
 const GIB: usize = 1 << 30;
+/// Between two moves: so that a harness of many does not only measure itself; so that those who are sent home come again; so
+/// that they do not.
+const SHORT: Duration = Duration::from_millis(5);
+const AGAIN: Duration = Duration::from_secs(1);
+const FOR_GOOD: Duration = Duration::from_secs(3_600);
 
 fn make(name: &'static str, bytes: impl Into<Vec<u8>>, then: Then, owed: Owed) -> Move {
     Move { name, bytes: bytes.into(), then, owed }
@@ -50,14 +56,15 @@ fn search() -> String {
 
 /// All attacks on the port at `host`.
 pub fn attacks(host: SocketAddr) -> Vec<Attack> {
-    let attack = |name, crowd, moves| Attack { name, crowd, lasting: false, moves };
-    let lasting = |name, crowd, moves| Attack { lasting: true, ..attack(name, crowd, moves) };
+    let attack = |name, crowd, moves| Attack { name, crowd, lasting: false, rest: SHORT, moves };
+    let lasting = |name, crowd, rest, moves| Attack { lasting: true, rest, ..attack(name, crowd, moves) };
     vec![
-        lasting("idle sockets", 20_000, vec![make("a socket that says nothing", "", Reads, End)]),
-        lasting("slow head", 2_000, slow_heads(host)),
+        lasting("idle sockets", 20_000, FOR_GOOD, silent()),
+        lasting("idle sockets that come again", 6_000, AGAIN, silent()),
+        lasting("slow head", 2_000, SHORT, slow_heads(host)),
         attack("slow body", 2_000, slow_bodies(host)),
         attack("1 GiB announced, nothing sent", 1_000, announced(host)),
-        lasting("slow reader", 200, unread(host)),
+        lasting("slow reader", 200, SHORT, unread(host)),
         attack("half-closed sockets", 200, half_closed(host)),
         attack("header floods", 64, floods(host)),
         attack("pipelining", 32, pipelines(host)),
@@ -68,6 +75,10 @@ pub fn attacks(host: SocketAddr) -> Vec<Attack> {
         attack("gzip bodies", 32, coded(host)),
         attack("pages of other sites, foreign names", 32, foreign(host)),
     ]
+}
+
+fn silent() -> Vec<Move> {
+    vec![make("a socket that says nothing", "", Reads, End)]
 }
 
 fn slow_heads(host: SocketAddr) -> Vec<Move> {
