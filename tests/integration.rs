@@ -12,6 +12,8 @@ mod support;
 mod addresses;
 #[path = "integration/admin.rs"]
 mod admin;
+#[path = "integration/attacks.rs"]
+mod attacks;
 #[path = "integration/bad_input.rs"]
 mod bad_input;
 #[path = "integration/cli.rs"]

@@ -272,13 +272,11 @@ impl Cluster {
 
     /// The good end of a run: no log of a node or gateway holds a panic; then everything is killed and removed.
     pub fn finish(mut self) -> Result<()> {
-        for entry in std::fs::read_dir(self.logs())?.flatten() {
-            let (path, log) = (entry.path(), std::fs::read(entry.path())?);
-            let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            if path.extension().is_some_and(|suffix| suffix == "log")
-                && let Some(line) = String::from_utf8_lossy(&log).lines().find(|line| line.contains("panicked at"))
-            {
-                bail!("{name} panicked: {line}");
+        let paths = std::fs::read_dir(self.logs())?.flatten().map(|entry| entry.path());
+        for path in paths.filter(|path| path.is_file() && path.extension().is_some_and(|suffix| suffix == "log")) {
+            let log = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+            if let Some(line) = String::from_utf8_lossy(&log).lines().find(|line| line.contains("panicked at")) {
+                bail!("{} panicked: {line}", path.file_stem().unwrap_or_default().to_string_lossy());
             }
         }
         self.nodes.clear();

@@ -11,6 +11,8 @@
 //! Histories in Jepsen's words are read and written by [`history`] and judged by [`check`], which know nothing of processes
 //! or of a store.
 //!
+//! What strangers do to a port, and what that costs, is [`hostile`]'s business.
+//!
 //! Read in this order: [`process`], [`cluster`], [`client`], [`ledger`], [`load`], [`disk`]; then [`history`], [`check`].
 
 pub mod check;

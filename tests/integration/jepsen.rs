@@ -9,16 +9,26 @@ use jepsen_lite::history::edn::Edn;
 use jepsen_lite::history::ops::{Operation, pair};
 use jepsen_lite::history::{Event, History, Process, Type};
 use jepsen_lite::run::nemesis::Fault;
-use jepsen_lite::run::{Outcome, Plan, Workload, run};
+use jepsen_lite::run::{Outcome, Plan, Through, Workload, run};
 use jepsen_lite::scratch::Scratch;
 use jepsen_lite::seed::{from_env, seed};
 
 use crate::support::{binary, place};
 
 async fn judged(name: &str, workload: Workload, level: &str, faults: &[Fault]) -> Result<Outcome> {
+    judged_through(Through::Nodes, name, workload, level, faults).await
+}
+
+async fn judged_through(
+    through: Through,
+    name: &str,
+    workload: Workload,
+    level: &str,
+    faults: &[Fault],
+) -> Result<Outcome> {
     let _place = place().await;
     let time = Duration::from_secs(from_env("QUIVER_JEPSEN_SECONDS").unwrap_or(30));
-    let outcome = run(&Plan::new(binary(), workload, level, faults, seed(name), time)).await?;
+    let outcome = run(&Plan { through, ..Plan::new(binary(), workload, level, faults, seed(name), time) }).await?;
     for (fault, why) in &outcome.skipped {
         println!("  SKIPPED, NOT TESTED: {}: {why}", fault.name());
     }
@@ -40,6 +50,14 @@ fn failed(name: &str, outcome: &Outcome, why: String) -> Error {
 async fn registers_are_linearizable_at_all() -> Result<()> {
     let faults = [Fault::Kill, Fault::Pause, Fault::Partition, Fault::OneWay, Fault::Bridge, Fault::Flapping];
     judged("jepsen_register_all", Workload::Register, "all", &faults).await.map(drop)
+}
+
+/// Clients know a gateway alone, which is killed and stopped in its tracks as nodes are; and a copy of a node's directory
+/// runs beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registers_are_linearizable_through_a_gateway() -> Result<()> {
+    let faults = [Fault::Kill, Fault::KillGateway, Fault::PauseGateway, Fault::Pause, Fault::Doubled];
+    judged_through(Through::Gateway, "jepsen_gateway", Workload::Register, "quorum", &faults).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 //! read, 3 nobody can say (a failed run, never a pass), 4 nothing was tested, for this machine has no means for the faults.
 
 mod bench;
+mod hostile;
 mod run;
 
 #[cfg(test)]
@@ -10,14 +11,12 @@ mod tests;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check::{self, Limits};
 use crate::history::History;
-use crate::hostile::{self, Attack};
 use crate::report::{self, Page};
 use crate::shrink;
 
@@ -76,20 +75,10 @@ enum Verb {
         #[arg(long)]
         hours: f64,
     },
-    /// Attack a node of three as strangers can, and tell what that costs a good client, its memory and its elections.
-    Hostile {
-        /// The `quiver` binary; a release build, if its times are to mean something.
-        #[arg(long, env = "QUIVER_BINARY", default_value = "target/release/quiver")]
-        binary: PathBuf,
-        /// How long it is measured, quiet and under each attack.
-        #[arg(long, default_value_t = 10)]
-        seconds: u64,
-        /// Which attacks [default: all].
-        #[arg(long, value_delimiter = ',')]
-        attacks: Vec<Attack>,
-    },
     /// Measure the judges on histories of the sizes they are promised for.
     Bench,
+    /// Attack three real processes in every way that strangers can, and print what each attack costs a good client.
+    Hostile(hostile::HostileArgs),
 }
 
 /// Against what, and at what cost.
@@ -173,22 +162,14 @@ fn execute(verb: Verb) -> Result<u8> {
         Verb::View { file, judged, out } => view(&file, judged, &out),
         Verb::Run(args) => run::run(&args),
         Verb::Soak { args, hours } => run::soak(&args, hours),
-        Verb::Hostile { binary, seconds, attacks } => attacked(&binary, Duration::from_secs(seconds), attacks),
         Verb::Bench => bench::run(),
+        Verb::Hostile(args) => hostile::run(&args),
     }
 }
 
 /// A line to standard output. That a reader such as `head` has gone takes nothing from the verdict, which is the exit code.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-fn attacked(binary: &Path, time: Duration, attacks: Vec<Attack>) -> Result<u8> {
-    let attacks = if attacks.is_empty() { Attack::value_variants().to_vec() } else { attacks };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    say(hostile::HEAD);
-    let all_kept = runtime.block_on(hostile::run(binary, &attacks, time, |row| say(&row.told())))?;
-    Ok(if all_kept { 0 } else { 1 })
 }
 
 fn shrunk(file: &Path, judged: Judged, out: Option<&Path>) -> Result<u8> {

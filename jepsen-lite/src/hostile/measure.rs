@@ -1,0 +1,174 @@
+//! What each attack costs a good client and the node: latency, memory, elections.
+//!
+//! Three nodes; the attackers and the good client are at the first. Nothing here judges the figures: they are printed.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::{Assault, Attack, Seen, Witness, Wrong, moves, prepare};
+use crate::cluster::{Cluster, Options};
+
+/// Between two looks at a node's memory.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Descriptors that this process keeps for other things than attackers.
+const SPARE: u64 = 256;
+/// How long leaders must stay where they are before anything is measured, and how long that may take.
+const CALM: Duration = Duration::from_secs(8);
+const CALM_WITHIN: Duration = Duration::from_secs(90);
+
+/// How the attacks are measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The `quiver` binary.
+    pub binary: PathBuf,
+    /// Parts of the names of the attacks; all without any.
+    pub only: Vec<String>,
+    /// How long each attack lasts.
+    pub time: Duration,
+    /// How long the node has after it until its memory is looked at again.
+    pub after: Duration,
+}
+
+/// What one attack cost.
+struct Row {
+    name: &'static str,
+    crowd: usize,
+    moves: u64,
+    quiet: Seen,
+    during: Seen,
+    /// MB before it, at most during it, and after it.
+    memory: [u64; 3],
+    /// Sums of the terms of all replicas, before and after.
+    terms: [u64; 2],
+    wrong: Wrong,
+}
+
+/// Heads the table.
+const HEAD: &str = "| attack | connections, moves ended | quiet p50 / p99, ms | during p50 / p99, ms | p99 ratio | \
+                    answered, not | MB quiet / peak / after | terms before, after | wrong answers |\n\
+                    |---|---|---|---|---|---|---|---|---|";
+
+impl Row {
+    fn told(&self) -> String {
+        let ms = |seen: &Seen, share| seen.percentile(share).map_or(f64::NAN, |took| took.as_secs_f64() * 1000.0);
+        let both = |seen: &Seen| format!("{:.1} / {:.1}", ms(seen, 0.5), ms(seen, 0.99));
+        let ([quiet, peak, after], [before, then]) = (self.memory, self.terms);
+        format!(
+            "| {} | {}, {} | {} | {} | {:.1} | {}, {} | {quiet} / {peak} / {after} | {before}, {then} | {} |",
+            self.name,
+            self.crowd,
+            self.moves,
+            both(&self.quiet),
+            both(&self.during),
+            ms(&self.during, 0.99) / ms(&self.quiet, 0.99),
+            self.during.took.len(),
+            self.during.refused.len(),
+            self.wrong.count,
+        )
+    }
+}
+
+/// Runs the attacks one after the other, and prints a row of each.
+///
+/// # Errors
+/// A cluster that does not start, a node that ends, or a machine that does not tell its memory.
+pub async fn run(plan: &Plan) -> Result<()> {
+    let most = raise_descriptors();
+    let mut cluster = Cluster::start(Options::new("hostile", &plan.binary)).await?;
+    prepare(&cluster.client(0)).await?;
+    println!("{HEAD}");
+    for attack in moves::attacks(cluster.nodes()[0].address()) {
+        if plan.only.is_empty() || plan.only.iter().any(|part| attack.name.contains(part.as_str())) {
+            let crowd = attack.crowd.min(most);
+            let row = measured(plan, &cluster, &attack, crowd).await.with_context(|| attack.name)?;
+            println!("{}", row.told());
+            let told = row.wrong.told.iter().take(3).chain(row.during.refused.iter().take(3));
+            told.for_each(|said| println!("<!-- {said} -->"));
+        }
+    }
+    cluster.wait_healthy().await?;
+    cluster.finish()
+}
+
+async fn measured(plan: &Plan, cluster: &Cluster, attack: &Attack, crowd: usize) -> Result<Row> {
+    let before = calm(cluster).await?;
+    let quiet = seen_for(cluster, plan.time).await;
+    let mut memory = [resident(cluster)?; 3];
+    // It has its connection already when the others come.
+    let witness = Witness::start(cluster.client(0));
+    witness.progress(2, CALM_WITHIN).await?;
+    let (assault, began) = (Assault::start(attack, cluster.nodes()[0].address(), crowd), Instant::now());
+    while began.elapsed() < plan.time {
+        memory[1] = memory[1].max(resident(cluster)?);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let (during, moves) = (witness.seen(), assault.made());
+    drop(witness);
+    let wrong = assault.stop().await;
+    tokio::time::sleep(plan.after).await;
+    memory[2] = resident(cluster)?;
+    // No election is undone: what there was during the attack is still seen.
+    let then = terms(cluster).await;
+    Ok(Row { name: attack.name, crowd, moves, quiet, during, memory, terms: [before, then], wrong })
+}
+
+async fn seen_for(cluster: &Cluster, time: Duration) -> Seen {
+    let witness = Witness::start(cluster.client(0));
+    tokio::time::sleep(time).await;
+    witness.seen()
+}
+
+/// The terms, once they have not changed for a while: leaders that are handed over after a start are no elections that an
+/// attack brought about.
+pub async fn calm(cluster: &Cluster) -> Result<u64> {
+    let start = Instant::now();
+    let (mut known, mut since) = (terms(cluster).await, Instant::now());
+    while since.elapsed() < CALM {
+        anyhow::ensure!(start.elapsed() < CALM_WITHIN, "leaders change all the time");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let now = terms(cluster).await;
+        if now != known || now == 0 {
+            (known, since) = (now, Instant::now());
+        }
+    }
+    Ok(known)
+}
+
+/// The sum of the terms of all replicas that are shown; 0 if a node shows none, so that it can be told from a sum.
+pub async fn terms(cluster: &Cluster) -> u64 {
+    let mut sum = 0;
+    for client in cluster.clients() {
+        let answer = client.shards().await;
+        let rows = answer.body["shards"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if rows.is_empty() {
+            return 0;
+        }
+        sum += rows.iter().filter_map(|row| row["term"].as_u64()).sum::<u64>();
+    }
+    sum
+}
+
+/// MB that the attacked node has in memory.
+fn resident(cluster: &Cluster) -> Result<u64> {
+    let pid = cluster.nodes()[0].pid().context("the attacked node was stopped")?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the attacked node ended")?;
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kib.context("the attacked node ended")? * 1024 / 1_000_000)
+}
+
+/// As many descriptors as this process may have; how many attackers that is.
+fn raise_descriptors() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls only read and write the value that they are given, which outlives them.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            let _as_it_was = libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+            let _known = libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        }
+    }
+    usize::try_from(limit.rlim_cur.saturating_sub(SPARE)).unwrap_or(usize::MAX).max(16)
+}
