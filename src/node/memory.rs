@@ -59,12 +59,13 @@ mod tests {
 
     #[test]
     fn what_is_free_goes_back() {
-        let before = resident().expect("this machine tells");
-        let pieces: Vec<Vec<u8>> = (0..4_000).map(|_| vec![1; 64 << 10]).collect();
+        let pieces: Vec<Vec<u8>> = (0..8_000).map(|_| vec![1; 64 << 10]).collect();
+        let full = resident().expect("this machine tells");
         let kept: Vec<Vec<u8>> = pieces.into_iter().step_by(64).collect();
         trim();
         let after = resident().expect("this machine tells");
-        assert!(after < before + (128 << 20), "{before} {after}");
-        assert_eq!(kept.len(), 63);
+        // Other tests of this process take memory meanwhile, but not as much as the rest of it.
+        assert!(after + (128 << 20) < full, "{full} {after}");
+        assert_eq!(kept.len(), 125);
     }
 }

@@ -113,8 +113,8 @@ impl Router {
         let asked: Vec<Asked> = split
             .into_iter()
             .map(|(shard, places)| {
-                let room = share(AT_ONCE, places.len(), query.ids.len());
-                Asked { shard, query: Arc::new(Query::Get(of_shard(places))), room: Some(room) }
+                let query = Arc::new(Query::Get(of_shard(places)));
+                Asked { shard, query, room: Some(AT_ONCE) }
             })
             .collect();
         let wanted = (&query.with_payload, &query.with_vector);
@@ -150,7 +150,7 @@ impl Router {
         let ring = Ring::of(&*self.formed()?).ok_or(RouteError::NotFormed)?;
         for attempt in 0..TRIES {
             // Who asks anew asks for more at once, so that less can change before the rest is fetched.
-            let room = share(AT_ONCE << (3 * attempt), 1, 1);
+            let room = AT_ONCE << (3 * attempt);
             let answer = self.read(collection, self.everywhere(&query, Some(room))?, options).await?;
             let (shown, missing) = (answer.shards.clone(), answer.missing.clone());
             let mut value = pages(answer, searches, &distances, &ring, id)?;
