@@ -271,6 +271,34 @@ impl MetaCommand {
             | Self::Once { .. } => false,
         }
     }
+
+    /// The name of the collection that this changes, if it changes one.
+    pub fn collection(&self) -> Option<&str> {
+        match self {
+            Self::CreateCollection { name, .. }
+            | Self::DropCollection { name, .. }
+            | Self::TakeOutCollection { name, .. }
+            | Self::SetFieldIndex { name, .. } => Some(name),
+            Self::AddNode { .. }
+            | Self::RemoveNode { .. }
+            | Self::SetDraining { .. }
+            | Self::SetLabels { .. }
+            | Self::MoveReplica { .. }
+            | Self::TransferLeader { .. }
+            | Self::Rebalance { .. }
+            | Self::Cancel { .. }
+            | Self::SetAddress { .. }
+            | Self::Announce { .. }
+            | Self::SetTimings { .. }
+            | Self::Form { .. }
+            | Self::Plan { .. }
+            | Self::Confirm { .. }
+            | Self::CollectionsGone { .. }
+            | Self::Recover { .. }
+            | Self::RecoverMap { .. }
+            | Self::Once { .. } => None,
+        }
+    }
 }
 
 pub(super) fn encode<T: Serialize>(value: &T) -> Bytes {

@@ -1,8 +1,10 @@
 //! The newest cluster map this process has seen: the meta replica or a poller puts it in, requests take it out.
 //!
 //! It may be old, but never older than what this process has itself been told was changed: after a change of its own the
-//! map is behind until it was read from its owner anew.
+//! map is behind until it was read from its owner anew. What such a change cannot have touched is served meanwhile: a
+//! collection is in doubt only where its own name was changed.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,11 +33,30 @@ struct Source {
     trouble: Option<String>,
 }
 
+/// Slots for the names of collections. Two names in one slot cost a reading of the map too many, never one too few.
+const NAME_SLOTS: usize = 256;
+
 /// Counts the changes that this process asked for, and those that a map it read from the owner has.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct OwnChanges {
     made: AtomicU64,
     seen: AtomicU64,
+    /// By the hash of a collection's name, the number of the last change of a name that falls there.
+    names: [AtomicU64; NAME_SLOTS],
+}
+
+impl Default for OwnChanges {
+    fn default() -> Self {
+        Self { made: AtomicU64::new(0), seen: AtomicU64::new(0), names: [const { AtomicU64::new(0) }; NAME_SLOTS] }
+    }
+}
+
+impl OwnChanges {
+    fn of_name(&self, name: &str) -> &AtomicU64 {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        &self.names[hasher.finish() as usize % NAME_SLOTS]
+    }
 }
 
 impl Default for MapCell {
@@ -69,9 +90,17 @@ impl MapCell {
         !foreign
     }
 
-    /// Says that this process has, or may have, changed the owner's map: the one held is behind.
-    pub fn changed(&self) {
-        self.own.made.fetch_add(1, Ordering::SeqCst);
+    /// Says that this process has, or may have, changed the owner's map, and of which collection: the map held is behind.
+    pub fn changed(&self, collection: Option<&str>) {
+        let number = self.own.made.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(name) = collection {
+            self.own.of_name(name).fetch_max(number, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether this process has, or may have, changed a collection of this name since the map was read from its owner.
+    pub fn is_in_doubt(&self, collection: &str) -> bool {
+        self.own.seen.load(Ordering::SeqCst) < self.own.of_name(collection).load(Ordering::SeqCst)
     }
 
     /// Whether the map was not read from its owner since this process last changed it.
@@ -138,15 +167,26 @@ mod tests {
     fn a_map_is_behind_until_it_was_read_after_the_last_own_change() {
         let (cell, map) = (MapCell::default(), Arc::new(ClusterMap { epoch: 1, ..map_of(1, 1, 1) }));
         assert!(!cell.is_behind());
-        cell.changed();
+        cell.changed(None);
         let before = cell.own_changes();
-        cell.changed();
+        cell.changed(Some("docs"));
         cell.take(map.clone(), before);
-        assert!(cell.is_behind(), "it was read before the second change");
+        assert!(cell.is_behind() && cell.is_in_doubt("docs"), "it was read before the second change");
         cell.offer(map.clone());
         assert!(cell.is_behind(), "who knows what map a node has");
         cell.take(map, cell.own_changes());
-        assert!(!cell.is_behind());
+        assert!(!cell.is_behind() && !cell.is_in_doubt("docs"));
+    }
+
+    #[test]
+    fn only_names_that_were_changed_are_in_doubt() {
+        let cell = MapCell::default();
+        cell.changed(None);
+        assert!((0..1_000).all(|n| !cell.is_in_doubt(&format!("collection {n}"))));
+        cell.changed(Some("docs"));
+        assert!(cell.is_in_doubt("docs"));
+        let others = (0..1_000).filter(|n| cell.is_in_doubt(&format!("collection {n}"))).count();
+        assert!(others < 100, "{others} of 1,000 other names are in doubt");
     }
 
     #[test]

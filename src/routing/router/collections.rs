@@ -16,15 +16,15 @@ use crate::placement::{ClusterMap, CollectionEntry, META, MetaCommand, MetaReply
 use crate::routing::{Collection, Committed, Created, LogPoint, RouteError};
 
 impl Router {
-    /// A collection by name. A name the cached map does not know is looked up in the map's group first, and any name after
-    /// a change of the map that this process has asked for.
+    /// A collection by name. A name the cached map does not know is looked up in the map's group first, and so is a name
+    /// whose collection this process has asked to change.
     ///
     /// # Errors
     /// [`RouteError::CollectionNotFound`], or why the map's group could not be asked.
     pub async fn collection(&self, name: &str, deadline: Instant) -> Result<Collection, RouteError> {
         let found = |entry: &CollectionEntry| Collection { name: name.to_owned(), entry: entry.clone() };
         let map = self.formed()?;
-        if let Some(entry) = map.collections.get(name).filter(|_| !self.scatter.map.is_behind()) {
+        if let Some(entry) = map.collections.get(name).filter(|_| !self.scatter.map.is_in_doubt(name)) {
             return Ok(found(entry));
         }
         let map = self.fresh_map(deadline).await?;
@@ -205,18 +205,18 @@ impl Router {
     /// Why the map's group could not carry it out. What the map itself refuses is a reply.
     pub async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
         self.formed()?;
-        let (encoded, by_request) = (command.encode(), command.must_be_once());
-        let (command, lifetime) = match by_request {
+        let by_request = command.must_be_once();
+        let (encoded, lifetime) = match by_request {
             true => {
-                let named = MetaCommand::Once { request: RequestId(Uuid::new_v4()), change: encoded };
+                let named = MetaCommand::Once { request: RequestId(Uuid::new_v4()), change: command.encode() };
                 (named.encode(), Some(Lifetime::unborn(MadeBy::Gateway)))
             }
-            false => (encoded, None),
+            false => (command.encode(), None),
         };
-        let call = Call::Write { group: META, command, everywhere: false, lifetime };
+        let call = Call::Write { group: META, command: encoded, everywhere: false, lifetime };
         let outcome = self.scatter.run_one(Errand::new(None, call), deadline).await;
         if by_request && outcome.as_ref().err().is_none_or(|error| error.committed() != Committed::No) {
-            self.scatter.map.changed();
+            self.scatter.map.changed(command.collection());
             self.catch_up(deadline).await;
         }
         let (_, CallAnswer::Written { reply, .. }) = outcome? else { return Err(unfit_answer(Committed::Unknown)) };

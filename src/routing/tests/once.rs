@@ -254,6 +254,34 @@ async fn a_change_that_could_not_be_read_back_is_read_by_the_next_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_of_something_else_keeps_no_collection_from_whoever_asks_for_it() {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(None);
+    let (none, id) = (MetaCommand::DropCollection { name: "none".to_owned(), id: docs.entry.id }, docs.entry.id);
+    router.change_map(none, soon()).await.unwrap();
+    cluster.lead(META, None);
+    let change = {
+        let (router, until) = (router.clone(), Instant::now() + Duration::from_millis(1_500));
+        let peer_addr = "there:2".to_owned();
+        let moved = MetaCommand::Announce { node: 1, host: "there".to_owned(), port: 1, peer_addr, life: 9 };
+        tokio::spawn(async move { router.change_map(moved, until).await })
+    };
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for node in 1..=3 {
+        cluster.fault(node, Fault::AnswerLost);
+    }
+    cluster.lead(META, Some(1));
+    while cluster.map().nodes[&1].host != "there" {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    cluster.lead(META, None);
+    assert_eq!(change.await.unwrap().unwrap_err().committed(), Committed::Unknown);
+    let soon = || Instant::now() + Duration::from_millis(300);
+    assert!(router.read_map(soon()).await.is_err(), "nobody leads the map");
+    assert_eq!(router.collection("docs", soon()).await.unwrap().entry.id, id);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_successor_with_another_default_level_is_not_written_to_at_the_old_one() {
     let (cluster, docs) = docs().await;
     let (old, owner) = (cluster.router(None), cluster.router(Some(1)));
