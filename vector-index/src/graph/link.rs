@@ -10,35 +10,38 @@ use crate::nearness::Pairs;
 
 impl Graph {
     /// Links `slot`, which is not linked yet. Only slots that `is_linked` accepts become its neighbours. Only the one
-    /// writer calls this, while searches may walk.
+    /// writer calls this, while searches may walk. Returns the `ef_construct` nearest that its walk found, nearest first.
     pub(crate) fn link<P: Pairs>(
         &self,
         pairs: &P,
         slot: u32,
         scratch: &mut Scratch,
         mut is_linked: impl FnMut(u32) -> bool,
-    ) {
-        while !self.link_from_entry(pairs, slot, scratch, &mut is_linked) {
+    ) -> Vec<Near> {
+        loop {
+            if let Some(found) = self.link_from_entry(pairs, slot, scratch, &mut is_linked) {
+                return found;
+            }
             // Whatever walks begin at leads to none that is linked: they begin at one that is, or here.
             let others = (0..self.len() as u32).filter(|other| *other != slot && is_linked(*other));
             let highest = others.map(|other| (self.level(other), Reverse(other))).max();
             self.set_entry(Some(highest.map_or((self.level(slot), slot), |(level, Reverse(other))| (level, other))));
             if highest.is_none() {
-                return;
+                return Vec::new();
             }
         }
     }
 
-    /// Links `slot` to what a walk finds; false if it finds none that is linked.
+    /// Links `slot` to what a walk finds, and returns that; `None` if it finds none that is linked.
     fn link_from_entry<P: Pairs>(
         &self,
         pairs: &P,
         slot: u32,
         scratch: &mut Scratch,
         is_linked: &mut impl FnMut(u32) -> bool,
-    ) -> bool {
+    ) -> Option<Vec<Near>> {
         let (level, target) = (self.level(slot), pairs.target(slot));
-        let Some((top, entry)) = self.entry() else { return false };
+        let (top, entry) = self.entry()?;
         let mut at = Near::new(pairs.nearness(&target, entry), entry);
         for level in (level + 1..=top).rev() {
             at = self.climb(pairs, &target, at, level, &mut 0);
@@ -49,7 +52,7 @@ impl Graph {
             let accepts = |other| other != slot && is_linked(other);
             let found = self.spread(pairs, &target, &from, level, &walk, scratch, accepts).found;
             if level == 0 && found.is_empty() {
-                return false;
+                return None;
             }
             let chosen = choose(pairs, slot, &found, self.params.m, Vec::with_capacity(self.params.m));
             self.set_links(slot, level, &chosen);
@@ -66,7 +69,7 @@ impl Graph {
         if self.incoming(slot) == 0 {
             self.attach(pairs, slot);
         }
-        true
+        Some(from)
     }
 
     /// Adds a link from `neighbour` to `slot`; where there is no room, those of its neighbours that lead the same way

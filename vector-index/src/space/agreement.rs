@@ -8,8 +8,7 @@
 
 use super::Space;
 use super::breadth::Breadth;
-use crate::codes::Codes;
-use crate::graph::{Scratch, Walk};
+use crate::graph::{Near, Scratch, Walk};
 use crate::nearness::{ByCodes, CodeTarget};
 use crate::plan::{COARSE, LEAST};
 
@@ -48,30 +47,33 @@ impl Agreement {
 }
 
 impl Space {
-    /// Measures around `slot`, which is not linked yet, if it is one of those that are.
-    pub(super) fn measure_codes(&self, slot: u32, scratch: &mut Scratch) -> Agreement {
-        match self.store.codes() {
-            Some(codes) if slot.is_multiple_of(if slot < LATER { MEASURED } else { MEASURED_LATER }) => {
-                self.measure_around(codes, slot, scratch)
-            }
-            _ => Agreement::default(),
-        }
-    }
-
-    fn measure_around(&self, codes: &Codes, slot: u32, scratch: &mut Scratch) -> Agreement {
-        let spare = if codes.is_coarse() { COARSE } else { 1 };
-        let walk = Walk { ef: AROUND * spare, budget: u64::MAX };
-        let target = CodeTarget::Slot(slot);
-        let walked = self.graph.search(&ByCodes(codes), &target, &walk, scratch, |other| self.is_linked(other));
-        let trusted = LEAST * spare;
-        if walked.found.len() <= trusted {
+    /// Measures around `slot`, which has just been linked to some of `found`, the nearest by what the graph is laid out
+    /// by, nearest first; if it is one of those that are measured.
+    pub(super) fn measure_codes(&self, slot: u32, found: &[Near], scratch: &mut Scratch) -> Agreement {
+        let Some(codes) = self.store.codes() else { return Agreement::default() };
+        if !slot.is_multiple_of(if slot < LATER { MEASURED } else { MEASURED_LATER }) {
             return Agreement::default();
         }
-        let nearness = self.nearnesses(slot, walked.found.iter().map(|near| near.slot()));
-        let mut sorted = nearness.clone();
-        sorted.sort_unstable_by(|left, right| right.total_cmp(left));
+        let spare = if codes.is_coarse() { COARSE } else { 1 };
+        if !codes.is_coarse() && found.len() >= AROUND {
+            return self.agreement_of(slot, &found[..AROUND], LEAST);
+        }
+        let walk = Walk { ef: AROUND * spare, budget: u64::MAX };
+        let (target, accepts) = (CodeTarget::Slot(slot), |other| other != slot && self.is_linked(other));
+        let walked = self.graph.search(&ByCodes(codes), &target, &walk, scratch, accepts);
+        self.agreement_of(slot, &walked.found, LEAST * spare)
+    }
+
+    /// Of those that are nearest to `slot` by code, in their order, how many of the nearest are among the first `trusted`.
+    fn agreement_of(&self, slot: u32, by_code: &[Near], trusted: usize) -> Agreement {
+        if by_code.len() <= trusted {
+            return Agreement::default();
+        }
+        let nearness = self.nearnesses(slot, by_code.iter().map(|near| near.slot()));
+        let mut nearest = nearness.clone();
+        let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
         // As near as the last of the nearest is near enough: of equals, any will do.
-        let as_near = nearness[..trusted].iter().filter(|nearness| **nearness >= sorted[NEAREST - 1]);
+        let as_near = nearness[..trusted].iter().filter(|nearness| *nearness >= last);
         Agreement { asked: NEAREST as u32, agreed: as_near.count().min(NEAREST) as u32 }
     }
 

@@ -91,9 +91,9 @@ impl Space {
     pub(super) fn measure_breadth(&self, slot: u32, linked: usize, breadth: &mut Breadth, scratch: &mut Scratch) {
         let Some(ef) = breadth.of(default_ef(NEAREST, 1)).filter(|_| breadth.is_due(linked)) else { return };
         let (mut nearest, found) = (self.nearest(slot, scratch), self.walked(slot, ef, scratch));
-        nearest.sort_unstable_by(|left, right| right.total_cmp(left));
-        // As near as the last of them is near enough: of equals, any will do.
-        if let Some(last) = nearest.get(NEAREST - 1) {
+        if nearest.len() >= NEAREST {
+            let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
+            // As near as the last of them is near enough: of equals, any will do.
             let found = found.iter().filter(|nearness| *nearness >= last).count().min(NEAREST);
             breadth.add(Measured { sought: NEAREST as u32, found: found as u32 }, linked);
         }
