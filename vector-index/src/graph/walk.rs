@@ -97,6 +97,7 @@ impl Graph {
         }
         let (mut compared, mut gave_up, mut lost) = (0, false, None);
         let mut fresh = std::mem::take(&mut scratch.fresh);
+        fresh.resize(from.first().map_or(0, |near| self.row(near.slot(), level).len()), 0);
         while let Some(near) = scratch.ahead.pop() {
             let mut worst = scratch.found.peek().filter(|_| scratch.found.len() >= walk.ef).map(|worst| worst.0);
             if let Some(worst) = worst.filter(|worst| near < *worst) {
@@ -107,16 +108,17 @@ impl Graph {
                 gave_up = true;
                 break;
             }
-            fresh.clear();
+            // Whether a link was met before cannot be foreseen, so no branch depends on it: one that was is written over.
+            let mut count = 0;
             for link in self.links(near.slot(), level) {
-                if scratch.visit(link) {
-                    if fresh.len() < AHEAD {
-                        pairs.prefetch(link);
-                    }
-                    fresh.push(link);
-                }
+                fresh[count] = link;
+                count += usize::from(scratch.visit(link));
             }
-            compared += fresh.len() as u64;
+            let fresh = &fresh[..count];
+            for slot in fresh.iter().take(AHEAD) {
+                pairs.prefetch(*slot);
+            }
+            compared += count as u64;
             for (place, slot) in fresh.iter().enumerate() {
                 if let Some(ahead) = fresh.get(place + AHEAD) {
                     pairs.prefetch(*ahead);
@@ -131,9 +133,12 @@ impl Graph {
                 }
                 scratch.ahead.push(near);
                 if accepts(*slot) {
-                    scratch.found.push(Reverse(near));
-                    if scratch.found.len() > walk.ef {
-                        lost = scratch.found.pop().map(|lost| lost.0.order());
+                    match worst {
+                        None => scratch.found.push(Reverse(near)),
+                        Some(worst) => {
+                            lost = Some(worst.order());
+                            scratch.found.peek_mut().expect("it holds the worst").0 = near;
+                        }
                     }
                     worst = scratch.found.peek().filter(|_| scratch.found.len() >= walk.ef).map(|worst| worst.0);
                 }
