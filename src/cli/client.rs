@@ -42,7 +42,7 @@ pub(crate) enum Failure {
     #[error("{} (HTTP {http}, code {}, request {})", status.error, status.code, status.request_id)]
     Refused { http: u16, status: Box<ErrorStatus> },
     /// Nobody answered.
-    #[error("no answer from {tried}: {reason}")]
+    #[error("no answer from {tried}: {reason}; name a node or gateway that runs with --url")]
     Unreachable { tried: String, reason: String, sent: bool },
     /// Something else than Quiver answered.
     #[error("{url} answered HTTP {http} with a body that is not Quiver's: {text}")]

@@ -290,6 +290,16 @@ pub enum RpcError {
     WrongDoor,
 }
 
+impl RpcError {
+    /// Why, for somebody to whom it does not matter how far the request came.
+    pub fn into_reason(self) -> String {
+        match self {
+            Self::NotSent { reason } | Self::Lost { reason } => reason,
+            other => other.to_string(),
+        }
+    }
+}
+
 /// One answer per call, or why there are none.
 pub type RpcResult = Result<Vec<Result<CallAnswer, CallError>>, RpcError>;
 

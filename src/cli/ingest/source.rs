@@ -52,9 +52,16 @@ pub(crate) fn ndjson(mut reader: impl BufRead + Send + 'static, bytes: Option<u6
     });
     Ok(Box::new(wanted.map(move |line: anyhow::Result<_>| {
         let (number, done, line) = line?;
-        let point = serde_json::from_slice(&line).map_err(|error| format!("line {}: {error}", number + 1));
+        let point = serde_json::from_slice(&line).map_err(|error| misread(number, &error));
         Ok(Row { number, fraction: bytes.map(|bytes| (done as f64 / bytes.max(1) as f64).min(1.0)), point })
     })))
+}
+
+/// Why row `number` is no point. The parser knows one line only, so its own number says nothing.
+fn misread(number: u64, error: &serde_json::Error) -> String {
+    let (told, column) = (error.to_string(), error.column());
+    let what = told.rsplit_once(" at line ").map_or(told.as_str(), |(what, _)| what);
+    format!("line {}, column {column}: {what}", number + 1)
 }
 
 /// A matrix and its payloads.
@@ -118,8 +125,9 @@ mod tests {
             ndjson(text.as_bytes(), Some(text.len() as u64), 0).unwrap().map(|row| row.unwrap()).collect();
         assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [0, 2, 3]);
         assert!(rows[0].point.is_ok());
-        assert!(rows[1].point.as_ref().unwrap_err().starts_with("line 3: "));
+        assert!(rows[1].point.as_ref().unwrap_err().starts_with("line 3, column "));
         assert!(rows[2].point.as_ref().unwrap_err().contains("color"));
+        assert!(!rows[2].point.as_ref().unwrap_err().contains("line 1"));
         assert_eq!(rows[2].fraction, Some(1.0));
         assert_eq!(ndjson(text.as_bytes(), None, 3).unwrap().count(), 1);
     }

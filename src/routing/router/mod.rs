@@ -24,7 +24,7 @@ use super::errand::Errand;
 use super::group_time::KnownTimes;
 use super::leader_cache::LeaderCache;
 use super::map_cell::MapCell;
-use super::rpc::{Call, CallAnswer, Carrier, Found, Query};
+use super::rpc::{Call, CallAnswer, Carrier, Found, Query, RpcError};
 use super::scatter::Scatter;
 use super::{Collection, Committed, NodeOverview, NodeReport, Overview, RouteError};
 use crate::placement::{ClusterMap, META};
@@ -70,7 +70,7 @@ impl Router {
 
     async fn report(&self, node: NodeId, cluster: [u8; 16], until: Instant) -> NodeOverview {
         let result = self.scatter.carrier.call(cluster, node, vec![Call::Report], until).await;
-        let answer = result.map_err(|error| error.to_string()).map(|mut answers| answers.pop());
+        let answer = result.map_err(RpcError::into_reason).map(|mut answers| answers.pop());
         let report: Result<NodeReport, String> = match answer {
             Ok(Some(Ok(CallAnswer::Report(report)))) => Ok(*report),
             Ok(_) => Err("it sent something else than its report".to_owned()),
