@@ -4,7 +4,7 @@
 //!
 //! Wraps a deserializer, its visitors and what they visit; knows no type of a request.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Unexpected, Visitor};
@@ -35,7 +35,8 @@ impl<T> Strict<T> {
 /// Passes each method on with the visitor wrapped.
 macro_rules! forward {
     ($($method:ident($($argument:ident: $type:ty),*);)*) => {
-        $(fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
+        $(#[inline]
+        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
             self.inner.$method($($argument,)* Strict::new(visitor))
         })*
     };
@@ -72,7 +73,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
 /// Passes each plain value on.
 macro_rules! visit {
     ($($method:ident: $type:ty),*) => {
-        $(fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
+        $(#[inline]
+        fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
             self.inner.$method(value)
         })*
     };
@@ -118,7 +120,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
         match self.object {
             Object::Struct => self.inner.visit_map(Strict { inner: map, object: Object::Struct }),
-            Object::Map => self.inner.visit_map(Distinct { map, seen: HashSet::new() }),
+            Object::Map => self.inner.visit_map(Distinct { map, seen: BTreeSet::new() }),
         }
     }
 
@@ -130,6 +132,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<S> {
     type Value = S::Value;
 
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
         self.inner.deserialize(Strict::new(deserializer))
     }
@@ -138,6 +141,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<S> {
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<A> {
     type Error = A::Error;
 
+    #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
         self.inner.next_element_seed(Strict::new(seed))
     }
@@ -166,7 +170,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Strict<A> {
 /// Members of any name, each of which may come once.
 struct Distinct<A> {
     map: A,
-    seen: HashSet<Box<str>>,
+    seen: BTreeSet<Box<str>>,
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Distinct<A> {
@@ -188,7 +192,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Distinct<A> {
 /// A member's name, on its way to whoever reads it.
 struct Name<'s, S> {
     seed: S,
-    seen: &'s mut HashSet<Box<str>>,
+    seen: &'s mut BTreeSet<Box<str>>,
 }
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Name<'_, S> {
@@ -267,7 +271,7 @@ mod tests {
                 (format!("[{}]", texts.join(",")), items.iter().any(|(_, twice)| *twice))
             });
             let object = prop::collection::vec(("[a-e]", inner), 0..4).prop_map(|members| {
-                let names: HashSet<_> = members.iter().map(|(name, _)| name).collect();
+                let names: BTreeSet<_> = members.iter().map(|(name, _)| name).collect();
                 let twice = names.len() < members.len() || members.iter().any(|(_, (_, twice))| *twice);
                 let texts: Vec<_> = members.iter().map(|(name, (text, _))| format!("\"{name}\":{text}")).collect();
                 (format!("{{{}}}", texts.join(",")), twice)

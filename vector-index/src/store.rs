@@ -8,9 +8,8 @@ use roaring::RoaringBitmap;
 
 use crate::codes::Codes;
 use crate::frame::Frame;
-use crate::kernel::{Rows, prefetch};
+use crate::kernel::{RUN, Rows, prefetch};
 use crate::matrix::Matrix;
-use crate::nearness::{ByVectors, Pairs as _};
 use crate::plan::{COARSE, GRAPH_FROM, LEAST};
 use crate::probe::{Probe, inverse_norm};
 use crate::{Distance, SpaceParams};
@@ -107,8 +106,7 @@ impl Store {
         let mut told = 0;
         for number in 0..tried {
             let slot = (number * count / tried) as u32;
-            let (by_vectors, target) = (ByVectors(self), ByVectors(self).target(slot));
-            let nearness: Vec<f32> = (0..count as u32).map(|other| by_vectors.nearness(&target, other)).collect();
+            let nearness = self.nearness_to_all(slot);
             let mut nearest = nearness.clone();
             let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
             let mut order: Vec<(f32, usize)> =
@@ -118,6 +116,20 @@ impl Store {
             told += order.iter().take(best).filter(|(_, other)| nearness[*other] >= *last).count().min(NEAREST);
         }
         told as f64 / (tried * NEAREST) as f64
+    }
+
+    /// How near every vector is to that of `slot`; more is nearer.
+    fn nearness_to_all(&self, slot: u32) -> Vec<f32> {
+        let probe = self.probe_of(slot);
+        let mut nearness = vec![0.0; self.vectors.len()];
+        for (first, rows) in self.vectors.runs(RUN) {
+            let count = rows.lanes() / self.vectors.stride();
+            self.scores(&probe, first, rows, &mut nearness[first..first + count]);
+        }
+        if !self.params.distance.more_is_nearer() {
+            nearness.iter_mut().for_each(|score| *score = -*score);
+        }
+        nearness
     }
 
     /// Leaves codes aside from now on.
