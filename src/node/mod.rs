@@ -25,6 +25,7 @@ mod map_feed;
 mod memory;
 #[cfg(test)]
 mod moves;
+mod peer_bodies;
 mod peers;
 mod process;
 mod replicas;
