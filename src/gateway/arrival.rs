@@ -138,29 +138,34 @@ fn announced(headers: &HeaderMap) -> u64 {
 async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(Bytes, Taken), ApiError> {
     let (mut stream, began) = (body.into_data_stream(), Instant::now());
     let (mut gathered, mut total, mut taken) = (Gathered::default(), 0, Taken::default());
+    let (mut refusal, mut thrown) = (None, 0);
     while let Ok(next) = timeout_at(due(began, total, limits), stream.next()).await {
         let Some(chunk) = next else {
-            return if total > limits.body_bytes {
-                Err(ApiError::BodyTooLarge { limit: limits.body_bytes })
-            } else {
-                Ok((gathered.whole(), taken))
-            };
+            return refusal.map_or_else(|| Ok((gathered.whole(), taken)), Err);
         };
         let chunk: Bytes = chunk.map_err(|error| ApiError::broken_body(&error))?;
         let before = total;
         total += chunk.len();
-        if total > limits.body_bytes {
-            // What is too much is read for a while, and thrown away, so that the client gets to the answer.
-            (gathered, taken) = (Gathered::default(), Taken::default());
-            if total - limits.body_bytes > limits.drain_bytes {
-                return Err(ApiError::BodyTooLarge { limit: limits.body_bytes });
-            }
+        if refusal.is_none() {
+            refusal = match price {
+                _ if total > limits.body_bytes => Some(ApiError::BodyTooLarge { limit: limits.body_bytes }),
+                Some(price) => price.pay(&mut taken, before, chunk.len()).err(),
+                None => None,
+            };
+        }
+        let Some(error) = &refusal else {
+            gathered.push(chunk);
             continue;
+        };
+        // What is refused is read for a while, and thrown away, so that the client gets to the answer.
+        (gathered, taken) = (Gathered::default(), Taken::default());
+        thrown += chunk.len();
+        if thrown > limits.drain_bytes {
+            return Err(error.clone());
         }
-        if let Some(price) = price {
-            price.pay(&mut taken, before, chunk.len())?;
-        }
-        gathered.push(chunk);
+    }
+    if let Some(error) = refusal {
+        return Err(error);
     }
     let reason = match began.elapsed() >= limits.body_wait {
         true => format!("it took longer than {} s", limits.body_wait.as_secs()),
@@ -201,6 +206,8 @@ impl Gathered {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use futures::stream;
 
     use super::*;
@@ -251,6 +258,24 @@ mod tests {
         assert!(read(of(40 << 10), &limits(), Some(Price { budget: &budget, free: 0 })).await.is_ok());
         let announces = Request::builder().header("content-length", 1 << 20).body(Body::from("x")).unwrap();
         assert!(whole(announces, &limits(), &budget).await.is_ok(), "what is announced is not taken");
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_read_for_a_while_so_that_its_sender_gets_to_the_answer() {
+        for (drain_bytes, all_is_read) in [(1 << 20, true), (100 << 10, false)] {
+            let (budget, sent) = (Budget::new(64 << 10), Arc::new(AtomicUsize::new(0)));
+            let counted = sent.clone();
+            let chunks = (0..64).map(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, std::io::Error>(Bytes::from(vec![0; 4 << 10]))
+            });
+            let limits = Limits { drain_bytes, ..limits() };
+            let refused =
+                read(Body::from_stream(stream::iter(chunks)), &limits, Some(Price { budget: &budget, free: 0 }));
+            assert!(matches!(refused.await, Err(ApiError::MemoryBudget)));
+            assert_eq!(sent.load(Ordering::Relaxed) == 64, all_is_read);
+            assert_eq!(budget.left.available_permits(), 16, "what is thrown away holds nothing");
+        }
     }
 
     #[tokio::test]
