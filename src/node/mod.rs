@@ -27,6 +27,7 @@ mod memory;
 mod moves;
 mod peer_bodies;
 mod peers;
+mod pipelining;
 mod process;
 mod replicas;
 mod server;
