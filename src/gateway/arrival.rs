@@ -24,7 +24,11 @@ const SLOWEST: u64 = 16 << 10;
 
 /// Memory for bodies that arrive, and for answers that leave; clones share it.
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget {
+    left: Arc<Semaphore>,
+    /// Bytes of all of it.
+    all: usize,
+}
 
 /// Memory that is taken until it is dropped.
 #[derive(Debug, Default)]
@@ -33,7 +37,8 @@ pub struct Taken(Vec<OwnedSemaphorePermit>);
 impl Budget {
     /// So many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new((bytes / PIECE).clamp(1, Semaphore::MAX_PERMITS))))
+        let pieces = (bytes / PIECE).clamp(1, Semaphore::MAX_PERMITS);
+        Self { left: Arc::new(Semaphore::new(pieces)), all: pieces * PIECE }
     }
 
     /// Takes what so many bytes need.
@@ -50,7 +55,7 @@ impl Budget {
     fn take(&self, taken: &mut Taken, paid: usize, more: usize) -> Result<(), ApiError> {
         let pieces = (paid + more).div_ceil(PIECE) - paid.div_ceil(PIECE);
         if pieces > 0 {
-            let permit = Arc::clone(&self.0).try_acquire_many_owned(pieces.try_into().unwrap_or(u32::MAX));
+            let permit = Arc::clone(&self.left).try_acquire_many_owned(pieces.try_into().unwrap_or(u32::MAX));
             taken.0.push(permit.map_err(|_| ApiError::MemoryBudget)?);
         }
         Ok(())
@@ -71,7 +76,40 @@ pub async fn whole(request: Request, limits: &Limits, budget: &Budget) -> Result
         // It has not been sent yet, and need not be.
         return Err(ApiError::BodyTooLarge { limit: limits.body_bytes });
     }
-    read(request.into_body(), limits, (!is_paid).then_some(budget)).await
+    read(request.into_body(), limits, (!is_paid).then_some(Price { budget, free: 0 })).await
+}
+
+/// The bytes of a body whose first `free` bytes cost nothing, and the memory that is taken for the others. One that is larger
+/// than all of `budget` gets through where it is alone: who sends it could never be told to wait.
+///
+/// # Errors
+/// As [`whole`].
+pub async fn mostly_paid(
+    body: Body,
+    limits: &Limits,
+    budget: &Budget,
+    free: usize,
+) -> Result<(Bytes, Taken), ApiError> {
+    read(body, limits, Some(Price { budget, free })).await
+}
+
+/// What a body costs.
+#[derive(Clone, Copy)]
+struct Price<'a> {
+    budget: &'a Budget,
+    /// Bytes that cost nothing.
+    free: usize,
+}
+
+impl Price<'_> {
+    /// Pays for what has come, where so much is paid for already.
+    fn pay(self, taken: &mut Taken, before: usize, more: usize) -> Result<(), ApiError> {
+        let cost = |bytes: usize| match self.free {
+            0 => bytes,
+            free => bytes.saturating_sub(free).min(self.budget.all),
+        };
+        self.budget.take(taken, cost(before), cost(before + more) - cost(before))
+    }
 }
 
 /// A request whose body has arrived, and the memory that is taken for it.
@@ -97,32 +135,37 @@ fn announced(headers: &HeaderMap) -> u64 {
     length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
-async fn read(body: Body, limits: &Limits, budget: Option<&Budget>) -> Result<(Bytes, Taken), ApiError> {
+async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(Bytes, Taken), ApiError> {
     let (mut stream, began) = (body.into_data_stream(), Instant::now());
     let (mut gathered, mut total, mut taken) = (Gathered::default(), 0, Taken::default());
+    let (mut refusal, mut thrown) = (None, 0);
     while let Ok(next) = timeout_at(due(began, total, limits), stream.next()).await {
         let Some(chunk) = next else {
-            return if total > limits.body_bytes {
-                Err(ApiError::BodyTooLarge { limit: limits.body_bytes })
-            } else {
-                Ok((gathered.whole(), taken))
-            };
+            return refusal.map_or_else(|| Ok((gathered.whole(), taken)), Err);
         };
-        let chunk: Bytes = chunk.map_err(|error| ApiError::BodyCut { reason: error.to_string() })?;
+        let chunk: Bytes = chunk.map_err(|error| ApiError::broken_body(&error))?;
         let before = total;
         total += chunk.len();
-        if total > limits.body_bytes {
-            // What is too much is read for a while, and thrown away, so that the client gets to the answer.
-            (gathered, taken) = (Gathered::default(), Taken::default());
-            if total - limits.body_bytes > limits.drain_bytes {
-                return Err(ApiError::BodyTooLarge { limit: limits.body_bytes });
-            }
+        if refusal.is_none() {
+            refusal = match price {
+                _ if total > limits.body_bytes => Some(ApiError::BodyTooLarge { limit: limits.body_bytes }),
+                Some(price) => price.pay(&mut taken, before, chunk.len()).err(),
+                None => None,
+            };
+        }
+        let Some(error) = &refusal else {
+            gathered.push(chunk);
             continue;
+        };
+        // What is refused is read for a while, and thrown away, so that the client gets to the answer.
+        (gathered, taken) = (Gathered::default(), Taken::default());
+        thrown += chunk.len();
+        if thrown > limits.drain_bytes {
+            return Err(error.clone());
         }
-        if let Some(budget) = budget {
-            budget.take(&mut taken, before, chunk.len())?;
-        }
-        gathered.push(chunk);
+    }
+    if let Some(error) = refusal {
+        return Err(error);
     }
     let reason = match began.elapsed() >= limits.body_wait {
         true => format!("it took longer than {} s", limits.body_wait.as_secs()),
@@ -163,6 +206,8 @@ impl Gathered {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use futures::stream;
 
     use super::*;
@@ -181,14 +226,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_by_drops_is_cut_and_a_slow_one_is_not() {
         let budget = Budget::new(8 << 20);
-        let drops = read(drip(1, Duration::from_secs(1), 1_000), &limits(), Some(&budget)).await;
+        let drops =
+            read(drip(1, Duration::from_secs(1), 1_000), &limits(), Some(Price { budget: &budget, free: 0 })).await;
         assert!(matches!(drops, Err(ApiError::BodyCut { reason }) if reason.contains("a second")));
-        let silent = read(drip(0, Duration::from_secs(1_000), 1), &limits(), Some(&budget)).await;
+        let silent =
+            read(drip(0, Duration::from_secs(1_000), 1), &limits(), Some(Price { budget: &budget, free: 0 })).await;
         assert!(matches!(silent, Err(ApiError::BodyCut { .. })));
-        let slow = read(drip(20 << 10, Duration::from_secs(1), 40), &limits(), Some(&budget)).await;
+        let slow =
+            read(drip(20 << 10, Duration::from_secs(1), 40), &limits(), Some(Price { budget: &budget, free: 0 })).await;
         assert_eq!(slow.unwrap().0.len(), 800 << 10);
         let more = Limits { body_bytes: 4 << 20, ..limits() };
-        let long = read(drip(17 << 10, Duration::from_secs(1), 100), &more, Some(&budget));
+        let long = read(drip(17 << 10, Duration::from_secs(1), 100), &more, Some(Price { budget: &budget, free: 0 }));
         assert!(matches!(long.await, Err(ApiError::BodyCut { reason }) if reason.contains("longer than 60 s")));
     }
 
@@ -196,14 +244,57 @@ mod tests {
     async fn memory_is_paid_for_as_bytes_come_and_given_back() {
         let budget = Budget::new(64 << 10);
         let of = |bytes: usize| drip(bytes / 8, Duration::ZERO, 8);
-        let (first, taken) = read(of(40 << 10), &limits(), Some(&budget)).await.unwrap();
+        let (first, taken) = read(of(40 << 10), &limits(), Some(Price { budget: &budget, free: 0 })).await.unwrap();
         assert_eq!((first.len(), taken.0.len()), (40 << 10, 8));
-        assert!(matches!(read(of(40 << 10), &limits(), Some(&budget)).await, Err(ApiError::MemoryBudget)));
-        assert!(read(of(16 << 10), &limits(), Some(&budget)).await.is_ok(), "what is left is there for others");
+        assert!(matches!(
+            read(of(40 << 10), &limits(), Some(Price { budget: &budget, free: 0 })).await,
+            Err(ApiError::MemoryBudget)
+        ));
+        assert!(
+            read(of(16 << 10), &limits(), Some(Price { budget: &budget, free: 0 })).await.is_ok(),
+            "what is left is there for others"
+        );
         drop(taken);
-        assert!(read(of(40 << 10), &limits(), Some(&budget)).await.is_ok());
+        assert!(read(of(40 << 10), &limits(), Some(Price { budget: &budget, free: 0 })).await.is_ok());
         let announces = Request::builder().header("content-length", 1 << 20).body(Body::from("x")).unwrap();
         assert!(whole(announces, &limits(), &budget).await.is_ok(), "what is announced is not taken");
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_is_read_for_a_while_so_that_its_sender_gets_to_the_answer() {
+        for (drain_bytes, all_is_read) in [(1 << 20, true), (100 << 10, false)] {
+            let (budget, sent) = (Budget::new(64 << 10), Arc::new(AtomicUsize::new(0)));
+            let counted = sent.clone();
+            let chunks = (0..64).map(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, std::io::Error>(Bytes::from(vec![0; 4 << 10]))
+            });
+            let limits = Limits { drain_bytes, ..limits() };
+            let refused =
+                read(Body::from_stream(stream::iter(chunks)), &limits, Some(Price { budget: &budget, free: 0 }));
+            assert!(matches!(refused.await, Err(ApiError::MemoryBudget)));
+            assert_eq!(sent.load(Ordering::Relaxed) == 64, all_is_read);
+            assert_eq!(budget.left.available_permits(), 16, "what is thrown away holds nothing");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_small_enough_is_free_and_one_that_is_too_large_is_taken_alone() {
+        let (budget, free) = (Budget::new(64 << 10), 16 << 10);
+        let of = async |bytes: usize| {
+            let limits = Limits { drain_bytes: 0, ..limits() };
+            mostly_paid(drip(bytes / 8, Duration::ZERO, 8), &limits, &budget, free).await
+        };
+        let all = of(512 << 10).await.unwrap();
+        assert_eq!((all.0.len(), budget.left.available_permits()), (512 << 10, 0));
+        assert!(matches!(of(17 << 10).await, Err(ApiError::MemoryBudget)));
+        assert!(of(16 << 10).await.is_ok(), "it costs nothing");
+        drop(all);
+        let held = of(17 << 10).await.unwrap();
+        assert!(matches!(of(512 << 10).await, Err(ApiError::MemoryBudget)), "it is not alone");
+        assert!(matches!(of(2 << 20).await, Err(ApiError::BodyTooLarge { .. } | ApiError::MemoryBudget)));
+        drop(held);
+        assert_eq!(budget.left.available_permits(), 16, "what was refused holds nothing");
     }
 
     #[tokio::test]

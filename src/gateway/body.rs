@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arrival;
-use super::error::ApiError;
+use super::error::{ApiError, quoted};
 use super::plain;
 use super::state::GatewayState;
 use super::strict::Strict;
@@ -68,8 +68,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 
 /// A body that names no type is taken for JSON; one that says it is something else is not.
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let text =
-        |name| headers.get(name).map(|value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let text = |name| headers.get(name).map(|value: &HeaderValue| quoted(&String::from_utf8_lossy(value.as_bytes())));
     if let Some(found) = text(header::CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(ApiError::MediaType { header: "Content-Encoding", found, expected: "identity" });
     }

@@ -1,7 +1,7 @@
 //! Keeps web pages of other sites out: a browser sends what a page asks of it to any address, also to a developer's own
 //! machine.
 //!
-//! Comes in: a request's headers. Goes out: the request, or a refusal. A name that is not this process's own may have been
+//! Comes in: a request's headers, which must be proper HTTP ([`framing`]). Goes out: the request, or a refusal. A name that is not this process's own may have been
 //! made to point here (DNS rebinding), so `Host` must be one that we go by. What changes something must not come from a
 //! page of another site; the rule is that of Go 1.25's `CrossOriginProtection`.
 
@@ -12,7 +12,8 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::error::ApiError;
+use super::error::{ApiError, quoted};
+use super::framing;
 use super::state::GatewayState;
 
 /// What a browser says of where a request comes from (Fetch Metadata).
@@ -20,7 +21,8 @@ const FETCH_SITE: &str = "sec-fetch-site";
 
 /// The layer in front of every route.
 pub async fn guard(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
-    match check(request.method(), request.headers(), &state.hosts) {
+    let is_proper = framing::check(&request);
+    match is_proper.and_then(|()| check(request.method(), request.headers(), &state.hosts)) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
@@ -31,7 +33,7 @@ fn check(method: &Method, headers: &HeaderMap, ours: &[String]) -> Result<(), Ap
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let host = text("host");
     if let Some(host) = host.filter(|host| !is_ours(host, ours)) {
-        return Err(ApiError::ForeignHost { host: host.to_owned() });
+        return Err(ApiError::ForeignHost { host: quoted(host) });
     }
     if method.is_safe() {
         return Ok(());
@@ -44,7 +46,7 @@ fn check(method: &Method, headers: &HeaderMap, ours: &[String]) -> Result<(), Ap
         (None, None) => false,
     };
     if from_elsewhere {
-        return Err(ApiError::CrossSite { origin: origin.unwrap_or("another site").to_owned() });
+        return Err(ApiError::CrossSite { origin: quoted(origin.unwrap_or("another site")) });
     }
     // A page can send a body without a type to anyone, and with one of ours only to whom allows it.
     if origin.is_some() && !headers.contains_key(header::CONTENT_TYPE) && has_body(headers) {

@@ -13,7 +13,7 @@ use raft_groups::mutants::{Mutant, is_planted};
 use super::arrival::{Budget, Taken};
 
 /// Bytes that are handed on at once. Answers that are no longer are not worth the trouble.
-const PIECE: usize = 64 << 10;
+pub const PIECE: usize = 64 << 10;
 
 /// `response`, its body paid for out of `budget` until it is sent; or the error that there is no memory for it.
 pub fn paid(response: Response, budget: &Budget) -> Response {

@@ -14,7 +14,8 @@ use crate::engine::limits::{MAX_BATCH, MAX_LIMIT};
 pub struct Limits {
     /// Bytes of a request's body.
     pub body_bytes: usize,
-    /// Bytes read and thrown away past `body_bytes`, so that an ordinary client reads the refusal instead of a broken pipe.
+    /// Bytes of a body that is refused which are read and thrown away, so that an ordinary client reads the refusal instead of
+    /// a broken pipe.
     pub drain_bytes: usize,
     /// How long a body may take to arrive.
     pub body_wait: Duration,

@@ -10,7 +10,7 @@
 //! retry. Knows neither Raft nor storage, beyond the names of roles and read modes.
 
 mod adopt;
-mod arrival;
+pub mod arrival;
 pub mod backend;
 pub mod body;
 pub mod books;
@@ -25,10 +25,11 @@ mod strict;
 mod cluster;
 mod collections;
 mod convert;
-mod departure;
+pub mod departure;
 mod distance;
 mod events;
 mod faults;
+mod framing;
 mod front;
 mod groups;
 mod members;
@@ -55,6 +56,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware;
 use axum::routing::{get, post};
 
+use self::error::quoted;
 use crate::console;
 
 pub use backend::Backend;
@@ -131,9 +133,9 @@ fn cluster_routes() -> Router<GatewayState> {
 }
 
 async fn unknown_path(request: Request) -> ApiError {
-    ApiError::UnknownPath { path: request.uri().path().to_owned() }
+    ApiError::UnknownPath { path: quoted(request.uri().path()) }
 }
 
 async fn method_not_allowed(request: Request) -> ApiError {
-    ApiError::MethodNotAllowed { method: request.method().to_string(), path: request.uri().path().to_owned() }
+    ApiError::MethodNotAllowed { method: quoted(request.method().as_str()), path: quoted(request.uri().path()) }
 }

@@ -102,7 +102,7 @@ pub(super) async fn peer_port(url: &str) -> Result<(Option<Uuid>, String), Strin
 async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejection>) -> Result<Response, ApiError> {
     let question = question.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit: MAX_BODY },
-        _ => ApiError::BodyCut { reason: rejection.body_text() },
+        _ => ApiError::broken_body(&rejection),
     })?;
     let request = body::parse::<JoinRequest>(&question)?;
     let answer = door.formation.answer(request, &door.me.name, &door.map.get());

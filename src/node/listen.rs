@@ -22,10 +22,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 use super::NodeError;
 use super::crowd::{Crowd, Seat, Serving};
+use super::pipelining::{Counting, Queue, Turns};
 use super::shutdown::Stop;
+use crate::gateway::departure::PIECE as ANSWER_PIECE;
 
 /// How long requests under way may take to end once the process is to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -38,10 +41,17 @@ const HEAD_WITHIN: Duration = Duration::from_secs(75);
 /// Bytes of a head, and headers in it; more is answered 431.
 const HEAD_BYTES: usize = 64 << 10;
 const HEADERS: usize = 64;
-/// An answer of more bytes is long: its client takes so many of them in each such time, or is sent home.
-const LONG: u64 = 256 << 10;
+/// An answer of more bytes is long, as each is that holds memory until its client has taken it: the client takes so many of
+/// them in each such time, or is sent home.
+const LONG: u64 = ANSWER_PIECE as u64;
 const LEAST: u64 = 160 << 10;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// After so many newcomers it is seen how long a task that is ready waits until it runs. Where that is longer than this, they
+/// wait as long in the kernel's queue: who is here already is served first, and a crowd that only comes and goes keeps
+/// nobody waiting.
+const AT_ONCE: usize = 8;
+const BUSY_FROM: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// Pause after a connection could not be taken, for want of descriptors for instance.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
@@ -66,12 +76,13 @@ impl Port {
     pub fn serve(self, app: Router, crowd: Crowd, stop: Stop, linger: Duration) -> JoinHandle<()> {
         tokio::spawn(async move {
             let (mut connections, closing) = (JoinSet::new(), Stop::new());
+            let served = Served { app, turns: Turns::new(), closing: closing.clone() };
             let ends = async {
                 stop.wait().await;
                 tokio::time::sleep(linger).await;
             };
             tokio::select! {
-                () = self.accept(&app, &crowd, &closing, &mut connections) => {}
+                () = self.accept(&served, &crowd, &mut connections) => {}
                 () = ends => {}
             }
             closing.now();
@@ -83,8 +94,8 @@ impl Port {
     }
 
     /// Takes connections for ever.
-    async fn accept(&self, app: &Router, crowd: &Crowd, closing: &Stop, connections: &mut JoinSet<()>) {
-        loop {
+    async fn accept(&self, served: &Served, crowd: &Crowd, connections: &mut JoinSet<()>) {
+        for newcomer in 1_usize.. {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -98,21 +109,45 @@ impl Port {
                 tracing::debug!("a connection is refused: all that there may be are served");
                 continue;
             };
-            let (app, closing) = (app.clone(), closing.clone());
+            let served = served.clone();
             connections.spawn(async move {
-                serve_connection(stream, app, &ticket.seat, closing).await;
+                serve_connection(stream, served, &ticket.seat).await;
             });
+            if newcomer % AT_ONCE == 0 {
+                let asked = Instant::now();
+                tokio::task::yield_now().await;
+                if let Some(pause) = pause_after(asked.elapsed()) {
+                    tokio::time::sleep(pause).await;
+                }
+            }
         }
     }
 }
 
-async fn serve_connection(stream: TcpStream, app: Router, seat: &Arc<Seat>, closing: Stop) {
+/// What the connections of a port share.
+#[derive(Clone)]
+struct Served {
+    app: Router,
+    turns: Turns,
+    closing: Stop,
+}
+
+/// How long newcomers wait where a task that is ready waited so long: until what waits with it is done.
+fn pause_after(waited: Duration) -> Option<Duration> {
+    (waited > BUSY_FROM).then(|| waited.min(LONGEST_PAUSE))
+}
+
+async fn serve_connection(stream: TcpStream, served: Served, seat: &Arc<Seat>) {
     // Nagle's delay makes large answers stall behind delayed acknowledgements.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY on a connection");
     }
-    let service = Seated { inner: TowerToHyperService::new(app), seat: seat.clone() };
+    let (queue, closing) = (Queue::new(served.turns), served.closing);
+    let service = Seated { inner: TowerToHyperService::new(served.app), seat: seat.clone(), queue: queue.clone() };
+    let stream = Counting { stream, queue };
     let mut builder = http1::Builder::new();
+    // Who sends no more may still wait for an answer.
+    builder.half_close(true);
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_headers(HEADERS).max_buf_size(HEAD_BYTES);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
@@ -131,6 +166,10 @@ fn told(served: hyper::Result<()>) {
     if let Err(error) = served {
         tracing::trace!(%error, "a connection ended");
     }
+}
+
+fn is_long(body: &Body) -> bool {
+    body.size_hint().exact().is_some_and(|size| size > LONG)
 }
 
 /// Counts the bytes of a long answer, and sends the connection home whose client takes them too slowly: as long as it is
@@ -156,6 +195,7 @@ fn watched(seat: Arc<Seat>) -> Arc<AtomicU64> {
 struct Seated {
     inner: TowerToHyperService<Router>,
     seat: Arc<Seat>,
+    queue: Queue,
 }
 
 impl Service<Request<Incoming>> for Seated {
@@ -164,12 +204,14 @@ impl Service<Request<Incoming>> for Seated {
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (serving, answered) = (self.seat.serve(), self.inner.call(request));
-        let seat = self.seat.clone();
+        let (serving, turn, answered) = (self.seat.serve(), self.queue.wait(), self.inner.call(request));
+        let (seat, queue) = (self.seat.clone(), self.queue.clone());
         Box::pin(async move {
+            let turn = turn.await;
             let response = answered.await?;
-            let is_long = response.body().size_hint().exact().is_some_and(|size| size > LONG);
-            let sent = is_long.then(|| watched(seat));
+            queue.answered();
+            drop(turn);
+            let sent = is_long(response.body()).then(|| watched(seat));
             Ok(response.map(|body| Counted { body, sent, _serving: serving }))
         })
     }
@@ -208,104 +250,4 @@ impl HttpBody for Counted {
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::routing::{get, post};
-    use futures::FutureExt as _;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    use super::*;
-
-    /// Longer than anything here takes that works, and shorter than [`DRAIN`].
-    const SOON: Duration = Duration::from_secs(3);
-
-    async fn start(most: usize) -> (SocketAddr, Stop, JoinHandle<()>) {
-        let slow = || async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            "late"
-        };
-        let app = Router::new()
-            .route("/", get(|| async { "here" }))
-            .route("/slow", get(slow))
-            .route("/eat", post(|body: Bytes| async move { body.len().to_string() }));
-        let port = Port::take(([127, 0, 0, 1], 0).into(), "--listen").await.expect("a free port");
-        let (address, stop) = (port.address, Stop::new());
-        (address, stop.clone(), port.serve(app, Crowd::of(most), stop, Duration::ZERO))
-    }
-
-    async fn say(address: SocketAddr, text: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(address).await.expect("the port is open");
-        stream.write_all(text.as_bytes()).await.expect("it reads");
-        stream
-    }
-
-    async fn answer(mut stream: TcpStream) -> String {
-        let mut text = String::new();
-        let read = tokio::time::timeout(SOON, stream.read_to_string(&mut text)).await;
-        assert!(read.is_ok(), "no answer in time, but {text:?}");
-        text
-    }
-
-    #[tokio::test]
-    async fn a_crowd_that_says_nothing_keeps_nobody_out() {
-        let (address, _stop, _served) = start(4).await;
-        let mut crowd = Vec::new();
-        for number in 0..40 {
-            crowd.push(say(address, ["", "GET / HT", "GET / HTTP/1.1\r\nhost: x\r\n"][number % 3]).await);
-            if number % 10 == 9 {
-                let served = say(address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-                assert!(answer(served).await.ends_with("here"), "after {number}");
-            }
-        }
-        // The first have been sent home.
-        assert_eq!(answer(crowd.remove(0)).await, "");
-    }
-
-    #[tokio::test]
-    async fn who_is_served_stays_though_others_come() {
-        let (address, _stop, _served) = start(2).await;
-        let slow = say(address, "GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-        let mut others = Vec::new();
-        for _ in 0..10 {
-            others.push(say(address, "").await);
-        }
-        assert!(answer(slow).await.ends_with("late"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_takes_a_long_answer_by_drops_is_sent_home() {
-        let crowd = Crowd::of(4);
-        let ticket = crowd.enter().expect("there is room");
-        let flowing = watched(ticket.seat.clone());
-        for _ in 0..5 {
-            flowing.fetch_add(LEAST, Ordering::Relaxed);
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        assert!(ticket.seat.must_leave().now_or_never().is_none());
-        tokio::time::sleep(LOOK_EVERY * 2).await;
-        assert!(ticket.seat.must_leave().now_or_never().is_some());
-        drop(watched(ticket.seat.clone()));
-        tokio::time::sleep(LOOK_EVERY * 3).await;
-        assert!(ticket.seat.must_leave().now_or_never().is_none(), "it has all of its answer");
-    }
-
-    #[tokio::test]
-    async fn a_head_that_is_too_long_is_refused() {
-        let (address, _stop, _served) = start(4).await;
-        let flood: String = (0..HEADERS + 1).map(|number| format!("x-{number}: y\r\n")).collect();
-        let many = say(address, &format!("GET / HTTP/1.1\r\nhost: x\r\n{flood}\r\n")).await;
-        assert!(answer(many).await.starts_with("HTTP/1.1 431"));
-    }
-
-    #[tokio::test]
-    async fn stopping_waits_for_who_is_served_and_for_nobody_else() {
-        let (address, stop, served) = start(16).await;
-        let _silent = (say(address, "").await, say(address, "GET / HTTP/1.1\r\nhos").await);
-        let mut idle = say(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
-        idle.read_u8().await.expect("it is answered, and stays open");
-        let slow = say(address, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        stop.now();
-        assert!(answer(slow).await.ends_with("late"));
-        tokio::time::timeout(SOON, served).await.expect("nobody else is waited for").expect("no panic");
-    }
-}
+mod tests;

@@ -57,12 +57,32 @@ fn resident() -> Option<usize> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_free_goes_back() {
+    fn mapped() -> usize {
+        // SAFETY: it only reads the allocator's own numbers, under its own locks.
+        unsafe { libc::mallinfo2().hblkhd }
+    }
+
+    /// The allocator learns from the first large buffer that is freed, unless it is told not to.
+    #[tokio::test]
+    async fn a_large_buffer_has_pages_of_its_own_whatever_was_freed_before() {
+        give_back();
+        drop(std::hint::black_box(vec![1_u8; 24 << 20]));
+        // Other tests of this process free buffers meanwhile.
+        let has_its_own = (0..20).any(|_| {
+            let before = mapped();
+            let _buffer = std::hint::black_box(vec![1_u8; 24 << 20]);
+            mapped() >= before + (16 << 20)
+        });
+        assert!(has_its_own);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_free_goes_back_by_itself() {
         let pieces: Vec<Vec<u8>> = (0..8_000).map(|_| vec![1; 64 << 10]).collect();
         let full = resident().expect("this machine tells");
         let kept: Vec<Vec<u8>> = pieces.into_iter().step_by(64).collect();
-        trim();
+        give_back();
+        tokio::time::sleep(LOOK_EVERY * 3).await;
         let after = resident().expect("this machine tells");
         // Other tests of this process take memory meanwhile, but not as much as the rest of it.
         assert!(after + (128 << 20) < full, "{full} {after}");

@@ -25,7 +25,9 @@ mod map_feed;
 mod memory;
 #[cfg(test)]
 mod moves;
+mod peer_bodies;
 mod peers;
+mod pipelining;
 mod process;
 mod replicas;
 mod server;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use raft_groups::network::faults::Faults;
-use raft_groups::network::http::HttpTransport;
+use raft_groups::network::http::{HttpTransport, MAX_READ_BYTES};
 use raft_groups::{Disk, Host, NodeId};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -21,6 +21,7 @@ use super::indexer::Indexers;
 use super::join::{self, JoinDoor};
 use super::listen::{LINGER, Port};
 use super::local::{self, ServerNode};
+use super::peer_bodies::bounded;
 use super::peers::Peers;
 use super::replicas::Replicas;
 use super::shutdown::Stop;
@@ -32,7 +33,7 @@ use super::{NodeError, map_feed, memory, process, replicas, steward};
 use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
 use crate::placement::{ClusterMap, NodeName, group_name};
-use crate::routing::{LocalGroups, MapCell, NodeCarrier, PeerDoor, Pool, Router, Service, peer_router};
+use crate::routing::{LocalGroups, MAX_RPC_BYTES, MapCell, NodeCarrier, PeerDoor, Pool, Router, Service, peer_router};
 
 /// How long other nodes may take to lead what this one leads, once it is to stop.
 const HANDOVER_WITHIN: Duration = Duration::from_secs(10);
@@ -170,8 +171,10 @@ impl Frame {
         let service = self.serve_locally(&host)?;
         let door = PeerDoor { cluster: member.first_map.cluster, service, faults: self.faults.clone() };
         let here = self.here(&me, &host);
-        let peers_app = raft_groups::network::http::router(host.clone()).merge(peer_router(door));
-        let app = peers_app.merge(whereabouts::router(here.clone()));
+        let memory = settings.limits.body_memory;
+        let consensus = raft_groups::network::http::router(host.clone());
+        let calls = peer_router(door).merge(whereabouts::router(here.clone()));
+        let app = bounded(consensus, MAX_READ_BYTES, memory).merge(bounded(calls, MAX_RPC_BYTES, memory));
         let seeds = if let Origin::Join(urls) = &settings.origin { urls.clone() } else { Vec::new() };
         tokio::spawn(here.tell(seeds));
         let (_, peers) = process::connections(process::raise_descriptors());

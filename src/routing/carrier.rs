@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use raft_groups::NodeId;
 use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::network::faults::Faults;
-use raft_groups::network::http::AddressBook;
+use raft_groups::network::http::{AddressBook, CROWDED};
 use reqwest::StatusCode;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
@@ -154,6 +154,7 @@ fn understood(status: StatusCode, bytes: &[u8]) -> RpcResult {
         StatusCode::PAYLOAD_TOO_LARGE => {
             return Err(RpcError::Unsendable { reason: "the request is larger than the node takes".to_owned() });
         }
+        CROWDED => return Err(RpcError::Crowded),
         other => return Err(RpcError::Lost { reason: format!("it answered {other}") }),
     }
     match wire::decode_response(bytes) {
@@ -275,6 +276,7 @@ mod tests {
         assert_eq!(unreadable, Err(RpcError::Unreadable { reason: "no such call".to_owned() }));
         let too_large = understood(StatusCode::PAYLOAD_TOO_LARGE, b"");
         assert!(matches!(too_large, Err(RpcError::Unsendable { .. })), "{too_large:?}");
+        assert_eq!(understood(CROWDED, b""), Err(RpcError::Crowded));
         for status in [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::NOT_FOUND] {
             assert!(matches!(understood(status, b""), Err(RpcError::Lost { .. })), "{status}");
         }

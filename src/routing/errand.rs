@@ -173,7 +173,7 @@ impl Errand {
 
     /// What it means that `from` gave no answer to the request this call was in.
     pub fn unanswered(&mut self, from: NodeId, error: &RpcError, map: &ClusterMap) -> Turn {
-        if let RpcError::Busy { .. } = error {
+        if let RpcError::Busy { .. } | RpcError::Crowded = error {
             self.trouble = Some(Trouble::Busy(error.to_string()));
             return self.pause();
         }

@@ -52,5 +52,6 @@ pub(crate) use report::points_by_field;
 pub use request::{Acknowledge, CallOptions, Collection, PageSearch, ReadOptions};
 pub use ring::{Ring, point_hash};
 pub use router::Router;
+pub use rpc::MAX_RPC_BYTES;
 pub use service::{Service, Vitals};
 pub use token::{BadToken, LogPoint, SessionToken};

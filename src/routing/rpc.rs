@@ -260,6 +260,9 @@ pub enum RpcError {
         /// The limit.
         limit: usize,
     },
+    /// The node has no memory for the request now; certainly nothing of it was looked at.
+    #[error("it has no memory for the request now, and looked at nothing of it")]
+    Crowded,
     /// The request cannot be sent to any node.
     #[error("{reason}")]
     Unsendable {

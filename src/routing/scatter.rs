@@ -198,7 +198,10 @@ impl Run<'_> {
     fn unanswered(&mut self, place: usize, from: NodeId, error: &RpcError, map: &ClusterMap) -> Option<Turn> {
         let errand = self.errands[place].as_mut()?;
         // What this process itself did not send, or the node cannot read, says nothing of who leads.
-        let mute = matches!(error, RpcError::Busy { .. } | RpcError::Unsendable { .. } | RpcError::Unreadable { .. });
+        let mute = matches!(
+            error,
+            RpcError::Busy { .. } | RpcError::Crowded | RpcError::Unsendable { .. } | RpcError::Unreadable { .. }
+        );
         if !mute {
             self.scatter.leaders.forget(errand.call.group()?, from);
         }

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use jepsen_lite::cluster::Cluster;
 use jepsen_lite::crowd::Crowd;
 use jepsen_lite::hostile::measure::{calm, terms};
-use jepsen_lite::hostile::{Assault, Attack, Witness, moves, prepare};
+use jepsen_lite::hostile::{Assault, Attack, Counters, Witness, moves, prepare};
 use jepsen_lite::ledger::Ledger;
 use jepsen_lite::seed::seed;
 
@@ -77,7 +77,9 @@ async fn who_sends_no_head_is_let_go() -> Result<()> {
     let attacks: Vec<Attack> =
         moves::attacks(address).into_iter().filter(|attack| silent.contains(&attack.name)).collect();
     ensure!(attacks.len() == silent.len(), "an attack has another name now");
-    let made = join_all(attacks.iter().flat_map(|attack| &attack.moves).map(|made| made.make(address))).await;
+    let counters = Counters::default();
+    let moves = attacks.iter().flat_map(|attack| &attack.moves);
+    let made = join_all(moves.map(|made| made.make(address, &counters))).await;
     made.into_iter().collect::<Result<Vec<()>>>()?;
     cluster.finish()
 }

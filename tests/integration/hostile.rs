@@ -1,15 +1,16 @@
 //! Strangers at the door of real processes: other sites' pages, names that are not ours, bodies that do not come.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use jepsen_lite::cluster::Cluster;
 use jepsen_lite::seed::seed;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{place, single};
+use crate::support::{PATIENCE, place, single};
 
 /// Requests that are served at once; as many bodies that do not come must not matter.
 const AT_ONCE: usize = 1_024;
@@ -84,6 +85,53 @@ async fn nobody_else_reads_what_a_node_writes() -> Result<()> {
     for name in ["node.json", "raft"] {
         let mode = std::fs::metadata(data.join(name))?.permissions().mode();
         ensure!(mode & 0o077 == 0, "{name}: {mode:o}");
+    }
+    cluster.finish()
+}
+
+/// Sends a body to the peer port, or only its first bytes; the connection stays open.
+async fn tell_peer(address: &str, path: &str, announced: usize, sent: usize) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(address).await?;
+    let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {announced}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&vec![0; sent]).await?;
+    Ok(stream)
+}
+
+/// The status of what the peer port says to a body that means nothing.
+async fn peer_status(address: &str, path: &str, bytes: usize) -> Result<String> {
+    let mut stream = tell_peer(address, path, bytes, bytes).await?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await?;
+    Ok(String::from_utf8_lossy(&status[9..]).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_from_peers_takes_no_more_memory_than_it_may_and_keeps_no_heartbeat_out() -> Result<()> {
+    const MEMORY: usize = 8 << 20;
+    const LARGE: usize = 1 << 20;
+    let _place = place().await;
+    let memory = MEMORY.to_string();
+    let args = ["--max-body-bytes", "1048576", "--body-memory", memory.as_str()];
+    let cluster = Cluster::start(single("hostile-peers").args(&args)).await?;
+    let told = cluster.nodes()[0].out();
+    let peers = told.rsplit_once("(peers ").and_then(|(_, rest)| rest.split_once(')')).map(|(address, _)| address);
+    let peers = peers.context("the node says where its peer port is")?;
+    for (path, other) in [("/raft", "/route"), ("/route", "/raft")] {
+        let all_of_it = tell_peer(peers, path, 3 * MEMORY, 2 * MEMORY).await?;
+        let until = async |is_refused: bool| {
+            let start = Instant::now();
+            while (peer_status(peers, path, LARGE).await? == "429") != is_refused {
+                ensure!(start.elapsed() < PATIENCE, "{path}: it is never refused, or always: {is_refused}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            anyhow::Ok(())
+        };
+        until(true).await.context("while another takes all of the memory")?;
+        ensure!(peer_status(peers, path, 60 << 10).await? != "429", "what is small is refused at {path}");
+        ensure!(peer_status(peers, other, LARGE).await? != "429", "{other} has memory of its own");
+        drop(all_of_it);
+        until(false).await.context("once the other has gone")?;
     }
     cluster.finish()
 }

@@ -1,11 +1,13 @@
 //! `hostile`: attacks on real processes, and what they cost.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Args;
 
+use crate::hostile::apart;
 use crate::hostile::measure::{self, Plan};
 
 /// What is measured.
@@ -32,4 +34,24 @@ pub(super) fn run(args: &HostileArgs) -> Result<u8> {
     let (time, after) = (Duration::from_secs(args.seconds), Duration::from_secs(args.after));
     let plan = Plan { binary: args.binary.clone(), only: args.only.clone(), time, after };
     runtime.block_on(measure::run(&plan)).map(|()| 0)
+}
+
+/// Who attacks what.
+#[derive(Clone, Debug, Args)]
+pub(super) struct AttackersArgs {
+    /// The name of the attack.
+    #[arg(long)]
+    name: String,
+    /// The port.
+    #[arg(long)]
+    address: SocketAddr,
+    /// Connections at a time.
+    #[arg(long)]
+    crowd: usize,
+}
+
+/// Attacks until standard input ends.
+pub(super) fn attackers(args: &AttackersArgs) -> Result<u8> {
+    ensure!(args.address.ip().is_loopback(), "only processes of this machine are attacked");
+    apart::attack(&args.name, args.address, args.crowd).map(|()| 0)
 }

@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check::{self, Limits};
 use crate::history::History;
+use crate::hostile::apart;
 use crate::report::{self, Page};
 use crate::shrink;
 
@@ -79,6 +80,9 @@ enum Verb {
     Bench,
     /// Attack three real processes in every way that strangers can, and print what each attack costs a good client.
     Hostile(hostile::HostileArgs),
+    /// The attackers of `hostile`, which starts them itself.
+    #[command(name = apart::VERB, hide = true)]
+    Attackers(hostile::AttackersArgs),
 }
 
 /// Against what, and at what cost.
@@ -164,6 +168,7 @@ fn execute(verb: Verb) -> Result<u8> {
         Verb::Soak { args, hours } => run::soak(&args, hours),
         Verb::Bench => bench::run(),
         Verb::Hostile(args) => hostile::run(&args),
+        Verb::Attackers(args) => hostile::attackers(&args),
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use super::Attack;
+use super::{Attack, Counters, Traffic};
 
 /// Most wrong answers that are kept.
 const MAX_TOLD: usize = 10;
@@ -24,11 +24,12 @@ pub struct Assault {
 #[derive(Debug, Default)]
 struct Tally {
     made: AtomicU64,
+    counters: Counters,
     wrong: Mutex<Wrong>,
 }
 
 /// What a node did not give that it owes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Wrong {
     /// Moves that were answered wrongly.
     pub count: u64,
@@ -44,7 +45,7 @@ impl Assault {
             let (moves, rest, tally) = (attack.moves.clone(), attack.rest, tally.clone());
             tasks.spawn(async move {
                 for turn in number.. {
-                    let made = moves[turn % moves.len()].make(address).await;
+                    let made = moves[turn % moves.len()].make(address, &tally.counters).await;
                     tally.made.fetch_add(1, Ordering::Relaxed);
                     if let Err(wrong) = made {
                         let mut all = tally.wrong.lock().expect("nothing under the lock panics");
@@ -63,6 +64,11 @@ impl Assault {
     /// Moves that came to their end.
     pub fn made(&self) -> u64 {
         self.tally.made.load(Ordering::Relaxed)
+    }
+
+    /// Connections that were made, and bytes that went through them.
+    pub fn traffic(&self) -> Traffic {
+        self.tally.counters.so_far()
     }
 
     /// Waits until so many moves came to their end.

@@ -1,10 +1,13 @@
 //! One connection of an attacker: what it sends, what it does then, and what it is owed.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::WriteHalf;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// How long anything may take until a port that neither answers nor closes is given up on. Longer than every wait that a
@@ -54,34 +57,62 @@ pub enum Owed {
     Nothing,
 }
 
+/// What attackers did to a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Connections that the port took.
+    pub connections: u64,
+    /// Bytes that it took, and bytes that it sent.
+    pub sent: u64,
+    /// See `sent`.
+    pub heard: u64,
+}
+
+/// Counts the [`Traffic`] of many at once.
+#[derive(Debug, Default)]
+pub struct Counters {
+    connections: AtomicU64,
+    sent: AtomicU64,
+    heard: AtomicU64,
+}
+
+impl Counters {
+    /// What was counted so far.
+    pub fn so_far(&self) -> Traffic {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Traffic { connections: of(&self.connections), sent: of(&self.sent), heard: of(&self.heard) }
+    }
+}
+
 impl Move {
     /// Makes the move; returns when the node has closed the connection, or never where the answer is ignored.
     ///
     /// # Errors
     /// A node that neither answers nor closes, or that does not give what it owes.
-    pub async fn make(&self, address: SocketAddr) -> Result<()> {
+    pub async fn make(&self, address: SocketAddr, counters: &Counters) -> Result<()> {
         let socket = TcpSocket::new_v4()?;
         if self.then == Then::Ignores {
             socket.set_recv_buffer_size(SMALL_BUFFER)?;
         }
         // A port that is full takes a connection and closes it, or lets it wait.
         let Ok(mut stream) = socket.connect(address).await else { return Ok(()) };
-        let Ok(said) = tokio::time::timeout(PATIENCE, self.converse(&mut stream)).await else {
+        counters.connections.fetch_add(1, Ordering::Relaxed);
+        let Ok(said) = tokio::time::timeout(PATIENCE, self.converse(&mut stream, counters)).await else {
             bail!("{}: neither answered nor closed", self.name);
         };
         self.judge(&said)
     }
 
     /// What the node says until it closes. A connection that is reset while more is sent has ended as well.
-    async fn converse(&self, stream: &mut TcpStream) -> Vec<u8> {
+    async fn converse(&self, stream: &mut TcpStream, counters: &Counters) -> Vec<u8> {
         let mut said = Vec::new();
         let (mut reader, mut writer) = stream.split();
         let speaks = async {
-            let sent = writer.write_all(&self.bytes).await;
+            let sent = send(&mut writer, &self.bytes, &counters.sent).await;
             match self.then {
                 Then::ClosesHalf => drop(writer.shutdown().await),
                 Then::Drips(drop) if sent.is_ok() => {
-                    while writer.write_all(drop).await.is_ok() {
+                    while send(&mut writer, drop, &counters.sent).await.is_ok() {
                         tokio::time::sleep(DROP_EVERY).await;
                     }
                 }
@@ -95,7 +126,9 @@ impl Move {
                 std::future::pending().await
             }
             // What came before a reset counts.
-            let _end = reader.read_to_end(&mut said).await;
+            while let Ok(1..) = reader.read_buf(&mut said).await.inspect(|more| {
+                counters.heard.fetch_add(*more as u64, Ordering::Relaxed);
+            }) {}
         };
         tokio::select! {
             () = speaks => {}
@@ -120,4 +153,15 @@ impl Move {
         ensure!(right, "{}: {:?} was owed, and {answers} answers came: {start}", self.name, self.owed);
         Ok(())
     }
+}
+
+/// Sends all of `bytes`, and counts what the other side has taken of them.
+async fn send(writer: &mut WriteHalf<'_>, bytes: &[u8], sent: &AtomicU64) -> std::io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let taken = writer.write(rest).await?;
+        sent.fetch_add(taken as u64, Ordering::Relaxed);
+        rest = &rest[taken..];
+    }
+    Ok(())
 }

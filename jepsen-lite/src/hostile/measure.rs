@@ -1,13 +1,16 @@
 //! What each attack costs a good client and the node: latency, memory, elections.
 //!
-//! Three nodes; the attackers and the good client are at the first. Nothing here judges the figures: they are printed.
+//! Three nodes; the attackers and the good client are at the first. The attackers are a process of the lowest priority
+//! ([`super::apart`]): what the good client loses, it loses to what the *node* does for them, and how much of an attack they
+//! came to is printed. Nothing here judges the figures.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{Assault, Attack, Seen, Witness, Wrong, moves, prepare};
+use super::apart::{Apart, Done};
+use super::{Attack, Seen, Witness, moves, prepare};
 use crate::cluster::{Cluster, Options};
 
 /// Between two looks at a node's memory.
@@ -35,38 +38,47 @@ pub struct Plan {
 struct Row {
     name: &'static str,
     crowd: usize,
-    moves: u64,
+    done: Done,
+    /// CPU time that the node had during it, in seconds.
+    cpu: f64,
     quiet: Seen,
     during: Seen,
     /// MB before it, at most during it, and after it.
     memory: [u64; 3],
     /// Sums of the terms of all replicas, before and after.
     terms: [u64; 2],
-    wrong: Wrong,
 }
 
 /// Heads the table.
-const HEAD: &str = "| attack | connections, moves ended | quiet p50 / p99, ms | during p50 / p99, ms | p99 ratio | \
-                    answered, not | MB quiet / peak / after | terms before, after | wrong answers |\n\
-                    |---|---|---|---|---|---|---|---|---|";
+const HEAD: &str = "The attackers have the lowest CPU priority (nice 19, idle policy), so that the node's own work is \
+                    measured and not theirs; the good client and the nodes have the usual one.\n\n\
+                    | attack | connections at a time, made | moves ended | MB sent, heard | CPU s of attackers, of the node \
+                    | quiet p50 / p99, ms | during p50 / p99, ms | p99 ratio | answered, not | MB quiet / peak / after \
+                    | terms before, after | wrong answers |\n\
+                    |---|---|---|---|---|---|---|---|---|---|---|---|";
 
 impl Row {
     fn told(&self) -> String {
         let ms = |seen: &Seen, share| seen.percentile(share).map_or(f64::NAN, |took| took.as_secs_f64() * 1000.0);
         let both = |seen: &Seen| format!("{:.1} / {:.1}", ms(seen, 0.5), ms(seen, 0.99));
         let ([quiet, peak, after], [before, then]) = (self.memory, self.terms);
-        format!(
-            "| {} | {}, {} | {} | {} | {:.1} | {}, {} | {quiet} / {peak} / {after} | {before}, {then} | {} |",
-            self.name,
-            self.crowd,
-            self.moves,
+        let Done { moves, traffic, cpu, ref wrong } = self.done;
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        let columns = [
+            self.name.to_owned(),
+            format!("{}, {}", self.crowd, traffic.connections),
+            moves.to_string(),
+            format!("{:.1}, {:.1}", mb(traffic.sent), mb(traffic.heard)),
+            format!("{cpu:.1}, {:.1}", self.cpu),
             both(&self.quiet),
             both(&self.during),
-            ms(&self.during, 0.99) / ms(&self.quiet, 0.99),
-            self.during.took.len(),
-            self.during.refused.len(),
-            self.wrong.count,
-        )
+            format!("{:.1}", ms(&self.during, 0.99) / ms(&self.quiet, 0.99)),
+            format!("{}, {}", self.during.took.len(), self.during.refused.len()),
+            format!("{quiet} / {peak} / {after}"),
+            format!("{before}, {then}"),
+            wrong.count.to_string(),
+        ];
+        format!("| {} |", columns.join(" | "))
     }
 }
 
@@ -84,7 +96,7 @@ pub async fn run(plan: &Plan) -> Result<()> {
             let crowd = attack.crowd.min(most);
             let row = measured(plan, &cluster, &attack, crowd).await.with_context(|| attack.name)?;
             println!("{}", row.told());
-            let told = row.wrong.told.iter().take(3).chain(row.during.refused.iter().take(3));
+            let told = row.done.wrong.told.iter().take(3).chain(row.during.refused.iter().take(3));
             told.for_each(|said| println!("<!-- {said} -->"));
         }
     }
@@ -99,19 +111,22 @@ async fn measured(plan: &Plan, cluster: &Cluster, attack: &Attack, crowd: usize)
     // It has its connection already when the others come.
     let witness = Witness::start(cluster.client(0));
     witness.progress(2, CALM_WITHIN).await?;
-    let (assault, began) = (Assault::start(attack, cluster.nodes()[0].address(), crowd), Instant::now());
+    let (name, address, node) = (attack.name, cluster.nodes()[0].address(), cluster.nodes()[0].pid());
+    let attackers = tokio::task::spawn_blocking(move || Apart::start(name, address, crowd)).await??;
+    let (began, before_it) = (Instant::now(), witness.seen());
+    let cpu_before = cpu_seconds(node)?;
     while began.elapsed() < plan.time {
         memory[1] = memory[1].max(resident(cluster)?);
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    let (during, moves) = (witness.seen(), assault.made());
+    let (during, cpu) = (witness.seen().since(&before_it), cpu_seconds(node)? - cpu_before);
     drop(witness);
-    let wrong = assault.stop().await;
+    let done = tokio::task::spawn_blocking(|| attackers.stop()).await??;
     tokio::time::sleep(plan.after).await;
     memory[2] = resident(cluster)?;
     // No election is undone: what there was during the attack is still seen.
     let then = terms(cluster).await;
-    Ok(Row { name: attack.name, crowd, moves, quiet, during, memory, terms: [before, then], wrong })
+    Ok(Row { name, crowd, done, cpu, quiet, during, memory, terms: [before, then] })
 }
 
 async fn seen_for(cluster: &Cluster, time: Duration) -> Seen {
@@ -159,8 +174,20 @@ fn resident(cluster: &Cluster) -> Result<u64> {
     Ok(kib.context("the attacked node ended")? * 1024 / 1_000_000)
 }
 
+/// CPU time that a process has had, in seconds.
+fn cpu_seconds(pid: Option<u32>) -> Result<f64> {
+    let pid = pid.context("the attacked node was stopped")?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the attacked node ended")?;
+    // Behind the name, which may hold anything, come the state and ten more; then both times, in ticks.
+    let times = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().skip(11).take(2));
+    let ticks: u64 = times.into_iter().flatten().filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    // SAFETY: sysconf only reads a number.
+    let second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Ok(ticks as f64 / second.max(1) as f64)
+}
+
 /// As many descriptors as this process may have; how many attackers that is.
-fn raise_descriptors() -> usize {
+pub(super) fn raise_descriptors() -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls only read and write the value that they are given, which outlives them.
     unsafe {

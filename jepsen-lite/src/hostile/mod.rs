@@ -2,9 +2,10 @@
 //! read. Only ever at processes that this harness has started itself.
 //!
 //! An [`Attack`] is a crowd of connections that make [`Move`]s in turn ([`moves`] has the list); each move knows what the
-//! node owes its sender. [`Assault`] keeps a crowd going, [`Witness`] is the good client beside it, and [`measure`] prints
-//! what each attack costs.
+//! node owes its sender. [`Assault`] keeps a crowd going, [`apart`] in a process of its own that takes no CPU time from
+//! anyone, [`Witness`] is the good client beside it, and [`measure`] prints what each attack costs.
 
+pub mod apart;
 mod assault;
 mod exchange;
 pub mod measure;
@@ -19,7 +20,7 @@ use serde_json::json;
 use crate::client::Client;
 
 pub use assault::{Assault, Wrong};
-pub use exchange::{Move, Owed, Then};
+pub use exchange::{Counters, Move, Owed, Then, Traffic};
 pub use witness::{Seen, Witness};
 
 /// The collection that is asked for.

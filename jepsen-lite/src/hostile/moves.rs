@@ -128,8 +128,7 @@ fn half_closed(host: SocketAddr) -> Vec<Move> {
         make("half closed at once", "", ClosesHalf, End),
         make("half closed in the head", "GET /health HTTP/1.1\r\nho", ClosesHalf, End),
         make("half closed in the body", part, ClosesHalf, Answers(408, 1)),
-        // It may be taken for gone, as most who send no more are.
-        make("half closed after the request", whole, ClosesHalf, Nothing),
+        make("half closed after the request", whole, ClosesHalf, Answers(200, 1)),
     ]
 }
 
@@ -166,8 +165,15 @@ fn extensions(host: SocketAddr) -> Vec<Move> {
         make("a short extension", chunked(host, "", &few), Reads, Answers(200, 1)),
         make("an extension of 1 MiB", chunked(host, "", &long), Reads, Refusal),
         make("extensions of many pieces", chunked(host, "", &many), Reads, Refusal),
-        make("a piece whose length is no number", chunked(host, "", "zz\r\n{}\r\n0\r\n\r\n"), Reads, Refusal),
-        make("a piece whose length is too large", chunked(host, "", "fffffffffffffffff\r\n{}\r\n"), Reads, Refusal),
+        make("a piece whose length is no number", chunked(host, "", "zz\r\n{}\r\n0\r\n\r\n"), Reads, Answers(400, 1)),
+        make(
+            "a piece whose length is too large",
+            chunked(host, "", "fffffffffffffffff\r\n{}\r\n"),
+            Reads,
+            Answers(400, 1),
+        ),
+        make("a piece that ends elsewhere", chunked(host, "", "1\r\n{}\r\n0\r\n\r\n"), Reads, Answers(400, 1)),
+        make("pieces that stop", chunked(host, "", "2\r\n{"), ClosesHalf, Answers(408, 1)),
     ]
 }
 
@@ -178,11 +184,19 @@ fn lengths(host: SocketAddr) -> Vec<Move> {
     let open = |headers: &str| format!("POST /search HTTP/1.1\r\nhost: {host}\r\n{headers}\r\n");
     let both = open("content-length: 6\r\ntransfer-encoding: chunked\r\n");
     let other = open("content-length: 6\r\ntransfer-encoding: xchunked\r\n");
+    let coded = |codings| format!("{}{pieces}", open(&format!("connection: close\r\n{codings}")));
     vec![
         // The pieces count, and what follows them is not a second request.
         make("length and pieces", format!("{both}{pieces}{second}"), Reads, Answers(200, 1)),
         make("length, and pieces that are empty", format!("{both}0\r\n\r\n{second}"), Reads, Answers(400, 1)),
         make("length and an unknown coding", format!("{other}0\r\n\r\n{second}"), Reads, Answers(400, 1)),
+        make("pieces of gzip", coded("transfer-encoding: gzip, chunked\r\n"), Reads, Answers(400, 1)),
+        make(
+            "pieces of gzip, in two headers",
+            coded("transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n"),
+            Reads,
+            Answers(400, 1),
+        ),
         make(
             "two lengths",
             format!("{}{{}}", open("content-length: 2\r\ncontent-length: 3\r\n")),
@@ -262,9 +276,19 @@ fn foreign(host: SocketAddr) -> Vec<Move> {
     let by = |headers: &str| post(host, "/collections", headers, planted.as_bytes());
     let rebound = "GET /collections HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n";
     let origin = "origin: http://evil.example\r\n";
+    let headed = |target: &str, hosts: &str| format!("GET {target} HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
+    let ours = format!("host: {host}\r\n");
+    let (twice, elsewhere) = (format!("{ours}host: evil.example\r\n"), "http://evil.example/health");
+    let long = format!("/{}", "y".repeat(60_000));
     vec![
         make("a page of another site", by(&format!("{origin}sec-fetch-site: cross-site\r\n")), Reads, Answers(403, 1)),
         make("a page of another site, in an older browser", by(origin), Reads, Answers(403, 1)),
         make("a foreign name", rebound, Reads, Answers(403, 1)),
+        make("two names", headed("/health", &twice), Reads, Answers(400, 1)),
+        make("the same name twice", headed("/health", &format!("{ours}{ours}")), Reads, Answers(400, 1)),
+        make("no name", headed("/health", ""), Reads, Answers(400, 1)),
+        make("another name in the target", headed(elsewhere, &ours), Reads, Answers(400, 1)),
+        make("the same name in the target", headed(&format!("http://{host}/health"), &ours), Reads, Answers(200, 1)),
+        make("a long path", headed(&long, &ours), Reads, Answers(404, 1)),
     ]
 }

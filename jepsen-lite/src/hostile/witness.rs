@@ -36,6 +36,11 @@ impl Seen {
         let place = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
         sorted.get(place).copied()
     }
+
+    /// What is in this and was not in `earlier`, of the same client.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self { took: self.took[earlier.took.len()..].to_vec(), refused: self.refused[earlier.refused.len()..].to_vec() }
+    }
 }
 
 impl Witness {

@@ -5,8 +5,8 @@
 //! answer waits for something, have connections of their own. Serve the
 //! [`router`] with TCP_NODELAY, as this client connects: without it on both sides large bodies stall.
 //!
-//! A body is a sequence of frames, each a length (u32, little-endian) and so many bytes; replies come in the order
-//! of their requests.
+//! A body is a sequence of frames; replies come in the order of their requests. Where the other side has no memory for a
+//! body ([`CROWDED`]), what is small in it goes again alone: a heartbeat does not share the fate of a large append.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,23 +16,28 @@ use async_trait::async_trait;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::post;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::frames::{FRAME_HEAD, MAX_FRAMES, join_frames, split_frames};
 use super::{Lane, Transport, Unreachable};
-use crate::mutants::{Mutant, is_planted};
 use crate::{Host, NodeId};
 
 /// POSTs in flight to one node, beside snapshots.
 const MAX_IN_FLIGHT: usize = 8;
 /// Requests that may wait for one node; openraft tries again what is refused.
-const MAX_WAITING: usize = 4096;
+const MAX_WAITING: usize = MAX_FRAMES;
 /// Bytes of requests in one POST, about; a larger request goes alone.
 const MAX_BODY_BYTES: usize = 8 << 20;
 /// Bytes of a body that are read at all: the largest entry a client can cause, and ample room.
-const MAX_READ_BYTES: usize = 256 << 20;
+pub const MAX_READ_BYTES: usize = 256 << 20;
+/// Bytes of a body that is taken however little memory there is. Whoever bounds the bodies of the [`router`] must take these:
+/// heartbeats and votes are in them, if need be without the larger requests beside them.
+pub const FREE_BODY_BYTES: usize = 64 << 10;
+/// What whoever bounds the bodies answers where there is no memory for one; nothing of it was looked at.
+pub const CROWDED: StatusCode = StatusCode::TOO_MANY_REQUESTS;
 /// How long a connection is kept that nothing is sent on: shorter than the other side keeps it, so that no request meets
 /// its end.
 const IDLE: Duration = Duration::from_secs(30);
@@ -112,7 +117,8 @@ impl Transport for HttpTransport {
             Lane::Snapshot => Some(&self.snapshots),
         };
         if let Some(client) = alone {
-            let mut replies = post_frames(client, &url, &[request], deadline).await.map_err(unreachable)?;
+            let sent = post_frames(client, &url, &[request], deadline).await;
+            let mut replies = sent.map_err(|lost| unreachable(lost.reason))?;
             return Ok(replies.pop().expect("one reply for one request"));
         }
         let (reply, received) = oneshot::channel();
@@ -138,10 +144,10 @@ async fn send_waiting(client: reqwest::Client, url: String, queue: Arc<Mutex<Que
         };
         let deadline = batch.iter().map(|waiting| waiting.deadline).max().unwrap_or_default();
         let (requests, senders): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.request, w.reply)).unzip();
-        let replies = post_frames(&client, &url, &requests, deadline).await;
-        let replies: Vec<_> = match replies {
+        let replies: Vec<_> = match post_frames(&client, &url, &requests, deadline).await {
             Ok(replies) => replies.into_iter().map(Ok).collect(),
-            Err(reason) => vec![Err(reason); senders.len()],
+            Err(lost) if lost.crowded => post_small(&client, &url, &requests, deadline, lost.reason).await,
+            Err(lost) => vec![Err(lost.reason); senders.len()],
         };
         for (sender, reply) in senders.into_iter().zip(replies) {
             let _ = sender.send(reply);
@@ -164,20 +170,70 @@ impl Queue {
     }
 }
 
+/// A POST that was not answered.
+#[derive(Debug)]
+struct Lost {
+    reason: String,
+    /// Whether the other side has no memory for it.
+    crowded: bool,
+}
+
 async fn post_frames(
     client: &reqwest::Client,
     url: &str,
     requests: &[Bytes],
     deadline: Duration,
-) -> Result<Vec<Bytes>, String> {
+) -> Result<Vec<Bytes>, Lost> {
+    let lost = |reason: String| Lost { reason, crowded: false };
     let sent = client.post(format!("{url}/raft")).timeout(deadline).body(join_frames(requests)).send().await;
-    let response = sent.map_err(|error| describe(&error))?;
-    if response.status() != StatusCode::OK {
-        return Err(format!("it answered {}", response.status()));
+    let response = sent.map_err(|error| lost(describe(&error)))?;
+    match response.status() {
+        StatusCode::OK => {}
+        CROWDED => return Err(Lost { reason: "it has no memory for the request now".to_owned(), crowded: true }),
+        other => return Err(lost(format!("it answered {other}"))),
     }
-    let body = response.bytes().await.map_err(|error| describe(&error))?;
+    let body = response.bytes().await.map_err(|error| lost(describe(&error)))?;
     let replies = split_frames(body).filter(|replies| replies.len() == requests.len());
-    replies.ok_or_else(|| "its reply is cut short".to_owned())
+    replies.ok_or_else(|| lost("its reply is cut short".to_owned()))
+}
+
+/// Sends again what was in a body that the other side has no memory for, but for what is large: that is refused for `reason`,
+/// and whoever sent it tries again later.
+async fn post_small(
+    client: &reqwest::Client,
+    url: &str,
+    requests: &[Bytes],
+    deadline: Duration,
+    reason: String,
+) -> Vec<Result<Bytes, String>> {
+    let mut replies = vec![Err(reason); requests.len()];
+    for places in small_bodies(requests) {
+        let again: Vec<Bytes> = places.iter().map(|place| requests[*place].clone()).collect();
+        match post_frames(client, url, &again, deadline).await {
+            Ok(came) => places.into_iter().zip(came).for_each(|(place, reply)| replies[place] = Ok(reply)),
+            Err(lost) => places.into_iter().for_each(|place| replies[place] = Err(lost.reason.clone())),
+        }
+    }
+    replies
+}
+
+/// The places of the requests that fit into a body which is always taken, by such bodies; not those that fit into none, and
+/// none where all were in such a body already.
+fn small_bodies(requests: &[Bytes]) -> Vec<Vec<usize>> {
+    let (mut bodies, mut room) = (Vec::<Vec<usize>>::new(), 0);
+    let frame = |request: &Bytes| request.len() + FRAME_HEAD;
+    if requests.iter().map(frame).sum::<usize>() <= FREE_BODY_BYTES {
+        return bodies;
+    }
+    for (place, length) in requests.iter().map(frame).enumerate().filter(|(_, length)| *length <= FREE_BODY_BYTES) {
+        if length > room {
+            bodies.push(Vec::new());
+            room = FREE_BODY_BYTES;
+        }
+        room -= length;
+        bodies.last_mut().expect("one was just begun").push(place);
+    }
+    bodies
 }
 
 /// An error with its causes: reqwest's own text leaves out what happened.
@@ -189,29 +245,6 @@ fn describe(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-fn join_frames(frames: &[Bytes]) -> Bytes {
-    let mut body = BytesMut::with_capacity(frames.iter().map(|frame| frame.len() + 4).sum());
-    for frame in frames {
-        body.put_u32_le(u32::try_from(frame.len()).expect("requests are far below 4 GiB"));
-        body.put_slice(frame);
-    }
-    body.freeze()
-}
-
-fn split_frames(mut body: Bytes) -> Option<Vec<Bytes>> {
-    let mut frames = Vec::new();
-    while body.has_remaining() {
-        let length = body.try_get_u32_le().ok()? as usize;
-        // More than any sender has waiting is no body of ours, and would become as many tasks.
-        let too_many = frames.len() >= MAX_WAITING && !is_planted(Mutant::TakesEndlessFrames);
-        if body.remaining() < length || too_many {
-            return None;
-        }
-        frames.push(body.split_to(length));
-    }
-    Some(frames)
 }
 
 /// The routes of the peer port that answer for `host`.
@@ -227,28 +260,73 @@ async fn answer(State(host): State<Host>, body: Bytes) -> Result<Bytes, StatusCo
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::mutants::plant;
 
     proptest! {
         #[test]
-        fn frames_come_back(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..10)) {
-            let frames: Vec<Bytes> = frames.into_iter().map(Bytes::from).collect();
-            let body = join_frames(&frames);
-            prop_assert_eq!(split_frames(body.clone()), Some(frames));
-            if !body.is_empty() {
-                prop_assert_eq!(split_frames(body.slice(..body.len() - 1)), None);
+        fn what_is_small_goes_again_in_bodies_that_are_always_taken(
+            lengths in prop::collection::vec(prop_oneof![0_usize..200, 0..FREE_BODY_BYTES * 2], 0..20)
+        ) {
+            let requests: Vec<Bytes> = lengths.iter().map(|length| Bytes::from(vec![0; *length])).collect();
+            let bodies = small_bodies(&requests);
+            for body in &bodies {
+                let frames: Vec<Bytes> = body.iter().map(|place| requests[*place].clone()).collect();
+                prop_assert!(!body.is_empty() && join_frames(&frames).len() <= FREE_BODY_BYTES);
             }
+            let all_are_free = join_frames(&requests).len() <= FREE_BODY_BYTES;
+            let small = (0..requests.len()).filter(|place| requests[*place].len() + FRAME_HEAD <= FREE_BODY_BYTES);
+            let wanted: Vec<usize> = if all_are_free { Vec::new() } else { small.collect() };
+            prop_assert_eq!(bodies.concat(), wanted);
         }
     }
 
-    #[test]
-    fn a_body_of_more_frames_than_a_sender_has_waiting_is_none() {
-        assert_eq!(split_frames(vec![0; MAX_WAITING * 4].into()).map(|frames| frames.len()), Some(MAX_WAITING));
-        let endless = || Bytes::from(vec![0; (MAX_WAITING + 1) * 4]);
-        assert_eq!(split_frames(endless()), None);
-        let _planted = plant(Mutant::TakesEndlessFrames);
-        assert!(split_frames(endless()).is_some(), "the bug is not planted");
+    struct Here(String);
+
+    impl AddressBook for Here {
+        fn peer_url(&self, _: NodeId) -> Option<String> {
+            Some(self.0.clone())
+        }
+    }
+
+    /// A node that takes bodies which are always taken, and no other; the first of them waits for leave.
+    #[tokio::test]
+    async fn a_heartbeat_arrives_though_there_is_no_memory_for_the_append_beside_it() {
+        let (leave, came) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (waits, comes) = (leave.clone(), came.clone());
+        let echo = move |body: Bytes| async move {
+            comes.add_permits(1);
+            let _leave = waits.acquire().await;
+            if body.len() > FREE_BODY_BYTES { Err(CROWDED) } else { Ok(body) }
+        };
+        let app = axum::Router::new().route("/raft", post(echo)).layer(DefaultBodyLimit::disable());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, app).await });
+        let transport = Arc::new(HttpTransport::new(Arc::new(Here(url))).unwrap());
+        let call = |request: Vec<u8>| {
+            let transport = transport.clone();
+            tokio::spawn(async move { transport.call(2, Lane::Raft, request.into(), Duration::from_secs(20)).await })
+        };
+        // As many as are on their way at once: what comes after them shares a body.
+        let mut first = Vec::new();
+        for _ in 0..MAX_IN_FLIGHT {
+            first.push(call(vec![7]));
+            came.acquire().await.unwrap().forget();
+        }
+        let later = [call(vec![1; 30]), call(vec![2; FREE_BODY_BYTES]), call(vec![3; 30])];
+        while transport.queues.lock()[&2].lock().waiting.len() < later.len() {
+            tokio::task::yield_now().await;
+        }
+        leave.add_permits(100);
+        let [heartbeat, append, vote] = later;
+        assert_eq!(heartbeat.await.unwrap().unwrap(), vec![1; 30]);
+        assert_eq!(vote.await.unwrap().unwrap(), vec![3; 30]);
+        assert!(append.await.unwrap().unwrap_err().reason.contains("no memory"));
+        for first in first {
+            assert_eq!(first.await.unwrap().unwrap(), vec![7]);
+        }
+        server.abort();
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub mod faults;
+mod frames;
 pub mod http;
 pub(crate) mod server;
 pub mod sim;

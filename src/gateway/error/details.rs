@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ApiError, table};
+use super::{ApiError, MAX_DETAIL, shortened, table};
 use crate::api;
 use crate::engine::Refusal;
 use crate::placement::{NodeName, ShardId};
@@ -40,10 +40,27 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
         }
         ApiError::NodeUnreachable { host, port, .. } => json!({"host": host, "port": port}),
         ApiError::Guard { .. } | ApiError::NotPossible { .. } => json!({}),
-        ApiError::MemoryBudget | ApiError::BodyCut { .. } | ApiError::FaultsOff | ApiError::Internal { .. } => {
+        ApiError::MemoryBudget
+        | ApiError::MalformedRequest { .. }
+        | ApiError::BodyCut { .. }
+        | ApiError::FaultsOff
+        | ApiError::Internal { .. } => {
             json!({})
         }
     })
+}
+
+/// The same, no string in it longer than an error may be.
+pub(super) fn short(details: Map<String, Value>) -> Map<String, Value> {
+    fn cut(value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(shortened(&text, MAX_DETAIL)),
+            Value::Array(all) => all.into_iter().map(cut).collect(),
+            Value::Object(members) => Value::Object(short(members)),
+            plain => plain,
+        }
+    }
+    details.into_iter().map(|(name, value)| (name, cut(value))).collect()
 }
 
 fn routed(error: &RouteError) -> Value {

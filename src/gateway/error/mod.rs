@@ -10,6 +10,8 @@ mod table;
 mod tests;
 
 use std::borrow::Cow;
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,11 @@ use super::limits::LimitName;
 use crate::api;
 use crate::engine::{FilterError, PointId, Refusal, RequestId};
 use crate::routing::{BadToken, RouteError};
+
+/// Most characters of what a client sent that an error repeats, of a string in `details`, and of a message.
+const MAX_QUOTED: usize = 200;
+const MAX_DETAIL: usize = 1_000;
+const MAX_MESSAGE: usize = 2_000;
 
 /// Why a request was not served.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -54,6 +61,12 @@ pub enum ApiError {
     #[error("the body did not arrive whole: {reason}")]
     BodyCut {
         /// What happened.
+        reason: String,
+    },
+    /// The request is no proper HTTP.
+    #[error("the request is no proper HTTP: {reason}")]
+    MalformedRequest {
+        /// What is wrong.
         reason: String,
     },
     /// The bodies that arrive at once take all the memory that there is for them.
@@ -225,6 +238,18 @@ impl ApiError {
         Self::Refused(Refusal::NotSupported { field: field.into(), reason: reason.into() })
     }
 
+    /// Why a body broke off. What its sender wrote wrongly will be wrong again; what was lost on the way may come next time.
+    pub fn broken_body(error: &(dyn Error + 'static)) -> Self {
+        let mut causes = std::iter::successors(Some(error), |error| (*error).source());
+        let kind = causes.find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+        match kind {
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+                Self::MalformedRequest { reason: "its body is not in proper pieces".to_owned() }
+            }
+            _ => Self::BodyCut { reason: error.to_string() },
+        }
+    }
+
     /// The stable word for it.
     pub fn code(&self) -> &'static str {
         table::row(self).code
@@ -246,12 +271,12 @@ impl ApiError {
     pub fn body(&self, request_id: &str, took: Duration) -> api::ErrorBody {
         let row = table::row(self);
         let status = api::ErrorStatus {
-            error: format!("{}: {self}", row.class),
+            error: shortened(&format!("{}: {self}", row.class), MAX_MESSAGE),
             code: row.code.to_owned(),
             retryable: row.retryable,
             committed: row.committed,
             request_id: request_id.to_owned(),
-            details: details::of(self),
+            details: details::short(details::of(self)),
         };
         api::ErrorBody { status, time: took.as_secs_f64() }
     }
@@ -287,6 +312,18 @@ impl From<BadToken> for ApiError {
 impl From<PathRejection> for ApiError {
     fn from(rejection: PathRejection) -> Self {
         Self::invalid("path", super::plain::path(&rejection))
+    }
+}
+
+/// What a client sent, as an error repeats it: who sends much does not get it back.
+pub fn quoted(text: &str) -> String {
+    shortened(text, MAX_QUOTED)
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

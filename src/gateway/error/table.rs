@@ -36,6 +36,7 @@ pub(super) fn row(error: &ApiError) -> Row {
         ApiError::Misfit { unknown: true, .. } => input(StatusCode::BAD_REQUEST, "unknown_field", WRONG_INPUT),
         ApiError::Misfit { .. } => input(StatusCode::BAD_REQUEST, "invalid_input", WRONG_INPUT),
         ApiError::BodyCut { .. } => retry(StatusCode::REQUEST_TIMEOUT, "body_incomplete", TIMEOUT),
+        ApiError::MalformedRequest { .. } => input(StatusCode::BAD_REQUEST, "malformed_request", WRONG_INPUT),
         ApiError::MemoryBudget => retry(StatusCode::SERVICE_UNAVAILABLE, "memory_budget", UNAVAILABLE),
         ApiError::ForeignHost { .. } => input(StatusCode::FORBIDDEN, "foreign_host", FORBIDDEN),
         ApiError::CrossSite { .. } => input(StatusCode::FORBIDDEN, "cross_site", FORBIDDEN),

@@ -51,6 +51,7 @@ fn inputs() -> Vec<ApiError> {
             unknown: false,
         },
         ApiError::BodyCut { reason: text("connection closed") },
+        ApiError::MalformedRequest { reason: text("it has no `Host`") },
         ApiError::MemoryBudget,
         ApiError::ForeignHost { host: text("evil.example") },
         ApiError::CrossSite { origin: text("http://evil.example") },

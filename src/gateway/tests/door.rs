@@ -35,7 +35,9 @@ async fn routes_of_the_node_have_the_same_door() {
 #[tokio::test]
 async fn headers_beside_an_error_stay() {
     let (router, _) = docs().await;
-    let request = |method| Request::builder().method(method).uri("/search").body(Body::empty()).unwrap();
+    let request = |method| {
+        Request::builder().method(method).uri("/search").header("host", "localhost").body(Body::empty()).unwrap()
+    };
     let response = router.clone().oneshot(request("PATCH")).await.unwrap();
     assert_eq!(response.headers()["allow"], "POST");
     assert_eq!(response.headers()["content-type"], "application/json");
@@ -109,4 +111,56 @@ async fn a_point_is_shown_and_deleted_by_its_id_also_by_a_uuid_without_letters()
     }
     super::get(&router, "/vectors/docs/1").await.refused(404, "point_not_found");
     call(&router, "DELETE", "/vectors/docs/one", "").await.refused(400, "invalid_input");
+}
+
+/// However long a thing is that a client sends, and wherever it stands, it does not come back.
+#[tokio::test]
+async fn who_sends_much_does_not_get_it_back() {
+    let (router, _) = docs().await;
+    // Of two bytes each, so that a cut in the middle of one shows; and not for where only ASCII may stand.
+    let (long, letters) = ("é".repeat(30_000), "y".repeat(60_000));
+    let json = |members: serde_json::Value| ("POST", "/search".to_owned(), vec![], members.to_string());
+    let mut requests = vec![
+        json(json!({"collection": long, "vector": [1, 0, 0]})),
+        json(json!({"collection": "docs", "vector": [1, 0, 0], &long: 1})),
+        json(json!({"collection": "docs", "vector": long})),
+        json(json!({"collection": "docs", "vector": [1, 0, 0], "consistency": long})),
+        json(json!({"collection": "docs", "vector": [1, 0, 0], "filter": {"must": [{"key": "a", &long: 1}]}})),
+        ("POST", "/collections".to_owned(), vec![], json!({"name": long, "vector_size": 2}).to_string()),
+    ];
+    for path in [
+        "/{}",
+        "/collections/{}",
+        "/vectors/{}/1",
+        "/vectors/docs/{}",
+        "/vectors/docs/1?consistency={}",
+        "/cluster/nodes/{}",
+        "/quiver/v1/operations/{}",
+        "/quiver/v1/shards/{}",
+        "/vectors/docs/1?{}=1",
+        "/health?{}",
+    ] {
+        let path = path.replace("{}", &letters);
+        requests.extend(["GET", "PUT", "DELETE"].map(|method| (method, path.clone(), vec![], String::new())));
+    }
+    for header in ["host", "origin", "content-type", "content-encoding", "transfer-encoding", "sec-fetch-site"] {
+        requests.push(("POST", "/search".to_owned(), vec![(header, letters.clone())], "{}".to_owned()));
+    }
+    for (method, path, headers, body) in requests {
+        let mut request = Request::builder().method(method).uri(&path);
+        for (name, value) in &headers {
+            request = request.header(*name, value);
+        }
+        let told = send(&router, request.body(Body::from(body)).unwrap()).await;
+        let (status, length) = (told.status, told.body.to_string().len());
+        let shown: String = path.chars().take(40).collect();
+        assert!(
+            status.is_client_error() && length < 8_000,
+            "{method} {shown} {headers:.40?}: {status}, {length} bytes"
+        );
+    }
+    let unknown = super::get(&router, &format!("/{letters}")).await.refused(404, "path_not_found");
+    assert_eq!(unknown.detail("path").as_str().unwrap().chars().count(), 201, "200, and a sign that there was more");
+    let method = "Y".repeat(60_000);
+    assert!(call(&router, &method, "/health", "").await.refused(405, "method_not_allowed").error().len() < 1_000);
 }

@@ -137,6 +137,40 @@ async fn what_is_too_much_for_an_answer_is_refused_or_comes_in_pages() {
     assert!(most <= (64 << 20) + 8 * 700_100, "{most}");
 }
 
+/// As long as a large answer is here, another waits, of whatever kind, and small ones do not.
+#[tokio::test(start_paused = true)]
+async fn one_large_answer_is_put_together_at_a_time() {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(Some(1));
+    write(&router, &docs, (0..60).map(|id| of_size(id, 0, 90_000)).collect(), 1).await;
+    let asks = async |kind: &str, count: usize| {
+        let (with_payload, with_vector) = (PayloadSelector::All, VectorSelector::All);
+        let (collection, options) = (docs.entry.id, read(ReadMode::Lease));
+        match kind {
+            "get" => {
+                let ids = (0..count as u64).map(PointId::Num).collect();
+                router.get(&docs, ids, with_payload, with_vector, options).await.map(|answer| answer.held)
+            }
+            "scroll" => {
+                let limit = count;
+                let page = ScrollQuery { collection, offset: None, limit, filter: None, with_payload, with_vector };
+                router.scroll(&docs, page, options).await.map(|answer| answer.held)
+            }
+            _ => router.search(&docs, vec![nearest(&docs, count, None)], options).await.map(|answer| answer.held),
+        }
+    };
+    let kinds = ["get", "scroll", "search"];
+    for first in kinds {
+        let held = asks(first, 60).await.unwrap();
+        assert!(held.is_large(), "{first}");
+        for second in kinds {
+            let refused = asks(second, 60).await;
+            assert!(matches!(refused, Err(RouteError::Overloaded { .. })), "{first}, {second}: {refused:?}");
+            assert!(!asks(second, 1).await.unwrap().is_large(), "{second}");
+        }
+    }
+}
+
 /// Reads beside a writer: how many answers came, or what one of them showed that never was.
 async fn read_beside_a_writer() -> Result<usize, String> {
     let (cluster, docs) = docs().await;

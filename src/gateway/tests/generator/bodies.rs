@@ -24,6 +24,7 @@ impl Sent {
     pub(super) fn request(&self) -> Request<Body> {
         let kind = if self.binary { POINTS_CONTENT_TYPE } else { "application/json" };
         let request = Request::builder().method(self.method).uri(&self.path).header("content-type", kind);
+        let request = request.header("host", "localhost");
         request.body(Body::from(self.body.clone())).unwrap()
     }
 
