@@ -11,7 +11,7 @@ use super::breadth::Breadth;
 use crate::codes::Codes;
 use crate::graph::{Scratch, Walk};
 use crate::nearness::{ByCodes, CodeTarget};
-use crate::plan::{COARSE, LEAST};
+use crate::plan::LEAST;
 
 /// One in so many slots is measured, and one in so many of those that come later, when much is known.
 const MEASURED: u32 = 64;
@@ -59,7 +59,7 @@ impl Space {
     }
 
     fn measure_around(&self, codes: &Codes, slot: u32, scratch: &mut Scratch) -> Agreement {
-        let spare = if codes.is_coarse() { COARSE } else { 1 };
+        let spare = codes.spare();
         let walk = Walk { ef: AROUND * spare, budget: u64::MAX };
         let target = CodeTarget::Slot(slot);
         let walked = self.graph.search(&ByCodes(codes), &target, &walk, scratch, |other| self.is_linked(other));
