@@ -51,6 +51,6 @@ pub use pool::Pool;
 pub(crate) use report::points_by_field;
 pub use request::{Acknowledge, CallOptions, Collection, PageSearch, ReadOptions};
 pub use ring::{Ring, point_hash};
-pub use router::Router;
+pub use router::{MAX_ANSWER_BYTES, Router};
 pub use service::{Service, Vitals};
 pub use token::{BadToken, LogPoint, SessionToken};
