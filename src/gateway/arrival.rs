@@ -24,7 +24,10 @@ const SLOWEST: u64 = 16 << 10;
 
 /// Memory for bodies that arrive, and for answers that leave; clones share it.
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget {
+    free: Arc<Semaphore>,
+    pieces: usize,
+}
 
 /// Memory that is taken until it is dropped.
 #[derive(Debug, Default)]
@@ -33,7 +36,13 @@ pub struct Taken(Vec<OwnedSemaphorePermit>);
 impl Budget {
     /// So many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new((bytes / PIECE).clamp(1, Semaphore::MAX_PERMITS))))
+        let pieces = (bytes / PIECE).clamp(1, Semaphore::MAX_PERMITS);
+        Self { free: Arc::new(Semaphore::new(pieces)), pieces }
+    }
+
+    /// All of it, whether it is taken or not.
+    pub fn bytes(&self) -> usize {
+        self.pieces.saturating_mul(PIECE)
     }
 
     /// Takes what so many bytes need.
@@ -50,7 +59,7 @@ impl Budget {
     fn take(&self, taken: &mut Taken, paid: usize, more: usize) -> Result<(), ApiError> {
         let pieces = (paid + more).div_ceil(PIECE) - paid.div_ceil(PIECE);
         if pieces > 0 {
-            let permit = Arc::clone(&self.0).try_acquire_many_owned(pieces.try_into().unwrap_or(u32::MAX));
+            let permit = Arc::clone(&self.free).try_acquire_many_owned(pieces.try_into().unwrap_or(u32::MAX));
             taken.0.push(permit.map_err(|_| ApiError::MemoryBudget)?);
         }
         Ok(())
