@@ -5,7 +5,9 @@
 
 use super::exit::{Exit, Usage};
 use crate::api::{Committed, ErrorBody, ErrorStatus};
+use crate::node::unanswered;
 use bytes::Bytes;
+use clap::builder::RangedU64ValueParser;
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,8 +24,13 @@ pub(crate) struct Target {
     #[arg(long = "url", env = "QUIVER_URL", value_name = "URL", value_delimiter = ',', default_values = DEFAULT_URLS)]
     pub(crate) urls: Vec<String>,
     /// Seconds that one of them may take to answer what is only looked at; then the next is asked.
-    #[arg(long, value_name = "SECONDS", default_value_t = LOOK_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = LOOK_TIMEOUT.as_secs(), value_parser = seconds(1))]
     pub(crate) timeout: u64,
+}
+
+/// Takes so many seconds at least, and no more than a clock can add.
+pub(crate) fn seconds(least: u64) -> RangedU64ValueParser {
+    clap::value_parser!(u64).range(least..=365 * 24 * 60 * 60)
 }
 
 /// Longest wait for an answer to a look, where nothing else is said.
@@ -293,7 +300,7 @@ impl Client {
         let silent = |error: reqwest::Error| Failure::Unreachable {
             tried: url.clone(),
             sent: !error.is_connect() && !error.is_builder(),
-            reason: innermost(&error),
+            reason: unanswered(&error),
         };
         let response = request.send().await.map_err(silent)?;
         let http = response.status().as_u16();
@@ -323,15 +330,6 @@ fn whole(url: &str) -> Result<String, Usage> {
 
 fn start_of(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().take(200).collect()
-}
-
-/// The cause at the end of the chain: reqwest's own words only repeat the URL.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

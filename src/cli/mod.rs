@@ -169,4 +169,23 @@ mod tests {
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
     }
+
+    /// All the arguments of a verb and of those below it.
+    fn arguments(command: &clap::Command) -> Vec<&clap::Arg> {
+        command.get_arguments().chain(command.get_subcommands().flat_map(arguments)).collect()
+    }
+
+    #[test]
+    fn no_number_of_seconds_is_more_than_a_clock_can_add() {
+        let command = Cli::command();
+        let is_seconds = |arg: &&clap::Arg| arg.get_value_names().is_some_and(|names| names == ["SECONDS"]);
+        let all: Vec<_> = arguments(&command).into_iter().filter(is_seconds).collect();
+        assert!(all.len() >= 3, "{all:?}");
+        for arg in all {
+            let like_it = clap::Arg::new("time").value_parser(arg.get_value_parser().clone());
+            let command = clap::Command::new("quiver").arg(like_it);
+            let takes = |value: u64| command.clone().try_get_matches_from(["quiver", &value.to_string()]).is_ok();
+            assert!(takes(60) && !takes(u64::MAX), "{arg:?}");
+        }
+    }
 }

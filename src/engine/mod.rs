@@ -52,8 +52,8 @@ pub use payload::Payload;
 pub use payload_index::{FieldType, PayloadSchema, validate_schema};
 pub use point::PointWrite;
 pub use query::{
-    CollectionStats, CountQuery, Explain, FieldStats, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage,
-    ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
+    Carried, CollectionStats, CountQuery, Explain, FieldStats, Found, GetQuery, Hit, PayloadSelector, Record,
+    ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
 };
 pub use reply::{Refusal, Reply};
 pub use room::Room;

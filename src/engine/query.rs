@@ -37,6 +37,9 @@ pub enum VectorSelector {
     Names(BTreeSet<String>),
 }
 
+/// What of a point an answer carries, beside its id and version.
+pub type Carried<'a> = (&'a PayloadSelector, &'a VectorSelector);
+
 /// What a search looks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Target {

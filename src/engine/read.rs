@@ -13,7 +13,7 @@ use super::meter::Meter;
 use super::payload::{select_payload, stored_members};
 use super::payload_index::{Narrowed, STEPS_PER_TEST};
 use super::query::{
-    Explain, Found, GetQuery, Hit, PayloadSelector, Record, ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target,
+    Carried, Explain, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target,
     VectorSelector,
 };
 use super::reply::Refusal;
@@ -240,9 +240,6 @@ pub(super) fn check_page(table: &Table, query: &ScrollQuery) -> Result<(), Refus
     check_limit(query.limit)?;
     check_names(table, &query.with_vector)
 }
-
-/// What of a point an answer carries.
-pub(super) type Carried<'a> = (&'a PayloadSelector, &'a VectorSelector);
 
 fn wanted_of(query: &SearchQuery) -> Carried<'_> {
     (&query.with_payload, &query.with_vector)

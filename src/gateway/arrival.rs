@@ -38,7 +38,12 @@ impl Budget {
     /// So many bytes.
     pub fn new(bytes: usize) -> Self {
         let pieces = (bytes / PIECE).clamp(1, Semaphore::MAX_PERMITS);
-        Self { left: Arc::new(Semaphore::new(pieces)), all: pieces * PIECE }
+        Self { left: Arc::new(Semaphore::new(pieces)), all: pieces.saturating_mul(PIECE) }
+    }
+
+    /// All of it, whether it is taken or not.
+    pub fn bytes(&self) -> usize {
+        self.all
     }
 
     /// Takes what so many bytes need.

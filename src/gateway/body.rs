@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arrival;
+use super::departure::Refusable;
 use super::error::{ApiError, quoted};
 use super::plain;
 use super::state::GatewayState;
@@ -80,16 +81,19 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::MediaType { header: "Content-Type", found, expected: "application/json" })
 }
 
-/// What `make` answers; where the answer is large, it is made where it holds up nobody.
+/// What `make` answers to a read; where the answer is large, it is made where it holds up nobody.
 pub async fn made(held: Held, make: impl FnOnce() -> Response + Send + 'static) -> Response {
-    if !held.is_large() {
-        return make();
-    }
-    let made = tokio::task::spawn_blocking(move || {
-        let response = make();
+    let is_large = held.is_large();
+    let make = move || {
+        let mut response = make();
+        response.extensions_mut().insert(Refusable);
         drop(held);
         response
-    });
+    };
+    if !is_large {
+        return make();
+    }
+    let made = tokio::task::spawn_blocking(make);
     made.await.unwrap_or_else(|error| ApiError::Internal { reason: error.to_string() }.into_response())
 }
 

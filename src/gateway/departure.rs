@@ -11,19 +11,32 @@ use hyper::body::{Frame, SizeHint};
 use raft_groups::mutants::{Mutant, is_planted};
 
 use super::arrival::{Budget, Taken};
+use super::error::ApiError;
+use crate::routing::RouteError;
 
 /// Bytes that are handed on at once. Answers that are no longer are not worth the trouble.
 pub const PIECE: usize = 64 << 10;
 
-/// `response`, its body paid for out of `budget` until it is sent; or the error that there is no memory for it.
+/// Says of an answer that it may be refused, since it tells of no change and can be asked for again. An answer that
+/// tells of one is given whatever it takes: to refuse it would say that nothing was changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusable;
+
+/// `response`, its body paid for out of `budget` until it is sent; or the error that there is no memory for it, now or
+/// ever.
 pub fn paid(response: Response, budget: &Budget) -> Response {
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
     if size <= PIECE {
         return response;
     }
+    let is_refusable = response.extensions().get::<Refusable>().is_some();
     match budget.taken(size) {
         Ok(_) if is_planted(Mutant::AnswersForFree) => response,
         Ok(taken) => response.map(|body| Body::new(Departing { body, rest: Bytes::new(), _taken: taken })),
+        Err(_) if !is_refusable => response,
+        Err(_) if size > budget.bytes() => {
+            ApiError::from(RouteError::AnswerTooLarge { limit: budget.bytes() as u64 }).into_response()
+        }
         Err(error) => error.into_response(),
     }
 }
@@ -82,11 +95,17 @@ mod tests {
     #[tokio::test]
     async fn an_answer_holds_its_memory_until_its_last_piece_is_taken() {
         let budget = Budget::new(1 << 20);
-        let large = || Response::new(Body::from(vec![7; 600 << 10]));
+        let sized = |bytes: usize| {
+            let mut response = Response::new(Body::from(vec![7; bytes]));
+            response.extensions_mut().insert(Refusable);
+            response
+        };
+        let large = || sized(600 << 10);
         let first = paid(large(), &budget);
         assert_eq!(first.body().size_hint().exact(), Some(600 << 10));
         assert_eq!(paid(large(), &budget).status(), 503, "there is no memory for two");
-        assert_eq!(paid(Response::new(Body::from("small")), &budget).status(), 200);
+        assert_eq!(paid(sized(9), &budget).status(), 200);
+        assert_eq!(paid(Response::new(Body::from(vec![7; 600 << 10])), &budget).status(), 200, "it tells of a change");
         let (mut total, mut pieces) = (0, first.into_body().into_data_stream());
         while let Some(piece) = pieces.next().await {
             let piece = piece.unwrap();
@@ -96,6 +115,7 @@ mod tests {
         assert_eq!(total, 600 << 10);
         drop(pieces);
         assert_eq!(paid(large(), &budget).status(), 200);
+        assert_eq!(paid(sized((1 << 20) + 1), &budget).status(), 400, "there never is so much memory");
         let _planted = plant(Mutant::AnswersForFree);
         let _held = [paid(large(), &budget), paid(large(), &budget)];
         assert_eq!(paid(large(), &budget).status(), 200, "the bug is not planted");

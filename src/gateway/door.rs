@@ -80,12 +80,16 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
 /// The layer of the routes that carry data: refuses what would exceed the number of requests served at once.
 pub async fn admit(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
     // A body that does not come must not keep others out: the place is taken once it is there.
-    let (request, _room) = match arrival::arrived(request, &state.limits, &state.budget).await {
+    let (request, room) = match arrival::arrived(request, &state.limits, &state.budget).await {
         Ok(arrived) => arrived,
         Err(error) => return error.into_response(),
     };
     match state.in_flight.clone().try_acquire_owned() {
-        Ok(_permit) => departure::paid(next.run(request).await, &state.budget),
+        Ok(_permit) => {
+            let response = next.run(request).await;
+            drop(room);
+            departure::paid(response, &state.budget)
+        }
         Err(_) => ApiError::TooManyRequests { limit: state.limits.in_flight }.into_response(),
     }
 }

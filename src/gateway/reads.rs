@@ -43,19 +43,21 @@ pub(super) async fn get(
     let shards = convert::evidence(level, &found.shards);
     // That there is nothing is an answer too, and says whose it is.
     let Some(row) = found.value.pop() else { return Err(ApiError::PointNotFound { collection: name, id, shards }) };
-    let row = convert::record(row);
-    let took_ms = call.took_ms();
-    let body = Found {
-        id: row.id,
-        version: row.version,
-        payload: row.payload,
-        vector: row.vector,
-        shard: row.shard,
-        consistency: level,
-        took_ms,
-        shards,
-    };
-    Ok(answer(StatusCode::OK, &body))
+    let made = body::made(found.held, move || {
+        let row = convert::record(row);
+        let body = Found {
+            id: row.id,
+            version: row.version,
+            payload: row.payload,
+            vector: row.vector,
+            shard: row.shard,
+            consistency: level,
+            took_ms: call.took_ms(),
+            shards,
+        };
+        answer(StatusCode::OK, &body)
+    });
+    Ok(made.await)
 }
 
 pub(super) async fn scroll(

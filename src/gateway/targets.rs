@@ -7,7 +7,7 @@ use super::error::ApiError;
 use super::state::GatewayState;
 use crate::api;
 use crate::engine::{DEFAULT_VECTOR, GetQuery, PayloadSelector, PointId, VectorParams, VectorSelector};
-use crate::routing::{Collection, ReadOptions};
+use crate::routing::{Collection, MAX_ANSWER_BYTES, ReadOptions};
 
 /// What one search looks for.
 pub(super) struct Target {
@@ -77,27 +77,47 @@ pub(super) async fn vectors(
     targets.into_iter().enumerate().map(vector).collect()
 }
 
-/// The wanted vectors of the points that targets name.
+/// The wanted vectors of the points that targets name: read at once where one answer carries them, else in parts.
 async fn stored(
     state: &GatewayState,
     collection: &Collection,
     targets: &[Target],
     options: &ReadOptions,
 ) -> Result<BTreeMap<PointId, BTreeMap<String, Vec<f32>>>, ApiError> {
-    let by_id = || targets.iter().filter(|target| target.id().is_some());
-    let ids: BTreeSet<PointId> = by_id().filter_map(Target::id).collect();
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let query = GetQuery {
-        collection: collection.entry.id,
-        ids: ids.into_iter().collect(),
-        with_payload: PayloadSelector::None,
-        with_vector: VectorSelector::Names(by_id().map(|target| target.name.clone()).collect()),
-    };
     let options = ReadOptions { allow_partial: false, ..options.clone() };
-    let found = state.backend.get(collection, query, options).await?;
-    Ok(found.value.into_iter().map(|(_, record)| (record.id, record.vectors.unwrap_or_default())).collect())
+    let mut stored = BTreeMap::<_, BTreeMap<String, Vec<f32>>>::new();
+    for (names, ids) in parts(targets, MAX_ANSWER_BYTES as usize) {
+        let (with_payload, with_vector) = (PayloadSelector::None, VectorSelector::Names(names));
+        let query = GetQuery { collection: collection.entry.id, ids, with_payload, with_vector };
+        let found = state.backend.get(collection, query, options.clone()).await?;
+        for (_, record) in found.value {
+            stored.entry(record.id).or_default().extend(record.vectors.unwrap_or_default());
+        }
+    }
+    Ok(stored)
+}
+
+/// Which vectors of which points are read together, so that each part has no more than so many bytes, or one vector.
+fn parts(targets: &[Target], most: usize) -> Vec<(BTreeSet<String>, Vec<PointId>)> {
+    let mut wanted = BTreeMap::<&str, (usize, BTreeSet<PointId>)>::new();
+    for (target, id) in targets.iter().filter_map(|target| Some((target, target.id()?))) {
+        let bytes = target.name.len() + target.params.size * size_of::<f32>();
+        wanted.entry(&target.name).or_insert_with(|| (bytes, BTreeSet::new())).1.insert(id);
+    }
+    let names: BTreeSet<String> = wanted.keys().map(|name| (*name).to_owned()).collect();
+    let all: BTreeSet<PointId> = wanted.values().flat_map(|(_, ids)| ids).copied().collect();
+    if all.is_empty() {
+        return Vec::new();
+    }
+    if all.len() * wanted.values().map(|(bytes, _)| bytes).sum::<usize>() <= most {
+        return vec![(names, all.into_iter().collect())];
+    }
+    let of_name = |(name, (bytes, ids)): (&str, (usize, BTreeSet<PointId>))| {
+        let ids: Vec<PointId> = ids.into_iter().collect();
+        let part = |ids: &[PointId]| (BTreeSet::from([name.to_owned()]), ids.to_vec());
+        ids.chunks((most / bytes).max(1)).map(part).collect::<Vec<_>>()
+    };
+    wanted.into_iter().flat_map(of_name).collect()
 }
 
 fn lacks(id: PointId, name: &str, position: Option<usize>) -> ApiError {
@@ -121,4 +141,39 @@ fn vector_params(collection: &Collection, name: &str) -> Result<VectorParams, Ap
 
 fn quoted(name: &str) -> String {
     if name == DEFAULT_VECTOR { " without a name".to_owned() } else { format!(" `{name}`") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::Distance;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_wanted_vector_is_read_and_no_part_is_more_than_an_answer(
+            wanted in prop::collection::vec((0_usize..3, 0_u64..20, any::<bool>()), 0..60),
+            most in 8_usize..2_000,
+        ) {
+            let target = |(name, id, by_id): (usize, u64, bool)| Target {
+                name: ["", "a", "bc"][name].to_owned(),
+                params: VectorParams::new(1 + 10 * name, Distance::Dot),
+                by: if by_id { By::Point(PointId::Num(id)) } else { By::Vector(Vec::new()) },
+            };
+            let targets: Vec<Target> = wanted.into_iter().map(target).collect();
+            let parts = parts(&targets, most);
+            for target in targets.iter().filter(|target| target.id().is_some()) {
+                let id = target.id().unwrap();
+                prop_assert!(parts.iter().any(|(names, ids)| names.contains(&target.name) && ids.contains(&id)));
+            }
+            for (names, ids) in &parts {
+                let size = |name: &String| name.len() + 4 * (1 + 10 * name.len());
+                let bytes = ids.len() * names.iter().map(size).sum::<usize>();
+                prop_assert!(!ids.is_empty() && (bytes <= most || ids.len() == 1 && names.len() == 1));
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Why a node cannot start; every message names the way out.
+//! Why a node cannot start, where every message names the way out; and why another process did not answer.
 
 use std::io;
 use std::net::SocketAddr;
@@ -126,4 +126,16 @@ impl NodeError {
     pub(super) fn setup(what: &'static str, reason: impl ToString) -> Self {
         Self::Setup { what, reason: reason.to_string() }
     }
+}
+
+/// Why a request over HTTP was not answered: the cause at the end of the chain, since the words before it only repeat the URL.
+pub fn unanswered(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }

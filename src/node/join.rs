@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::NodeError;
+use super::error::unanswered;
 use super::formation::{Formation, JoinAnswer, JoinRequest};
 use crate::gateway::{ApiError, Introduction, body};
 use crate::placement::NodeName;
@@ -81,7 +82,7 @@ pub(super) async fn introduction(host: &str, port: u16) -> Result<Introduction, 
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
     let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
     let answer = client.get(format!("http://{bracketed}:{port}{WHO_PATH}")).send().await;
-    let answer = answer.map_err(|error| told(&error))?;
+    let answer = answer.map_err(|error| unanswered(&error))?;
     let status = answer.status();
     let who: Who = answer.json().await.map_err(|_| format!("what answers there ({status}) is no node of Quiver"))?;
     Ok(Introduction { entry: who.node.entry(), cluster: who.cluster.map(|id| *id.as_bytes()), taken: who.taken })
@@ -176,25 +177,13 @@ fn name_taken(name: &NodeName) -> String {
 /// One answer of the node at `url`; or why there is none that makes sense.
 async fn question_once(client: &reqwest::Client, url: &str, request: &JoinRequest) -> Result<JoinAnswer, String> {
     let answer = client.post(format!("{url}{PATH}")).timeout(PATIENCE).json(request).send().await;
-    let answer = answer.map_err(|error| told(&error))?;
+    let answer = answer.map_err(|error| unanswered(&error))?;
     let status = answer.status();
     answer.json().await.map_err(|_| {
         format!(
             "what answers there ({status}) takes no nodes in: give the URL of a node, not of a gateway or anything else"
         )
     })
-}
-
-/// Why a question was not answered: the cause at the end of the chain, since the words before it only repeat the URL.
-fn told(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

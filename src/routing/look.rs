@@ -26,7 +26,7 @@ pub(super) fn parts(query: &Query) -> usize {
     }
 }
 
-/// Tries the part at `place`; `None` where it is long. All parts together carry no more bytes than the room, or a record each.
+/// Tries the part at `place`; `None` where it is long. All parts together carry no more bytes than the room.
 ///
 /// # Errors
 /// What the machine refuses, under the place of its search where there are several.

@@ -51,7 +51,7 @@ pub use pool::Pool;
 pub(crate) use report::points_by_field;
 pub use request::{Acknowledge, CallOptions, Collection, PageSearch, ReadOptions};
 pub use ring::{Ring, point_hash};
-pub use router::Router;
+pub use router::{MAX_ANSWER_BYTES, Router};
 pub use rpc::MAX_RPC_BYTES;
 pub use service::{Service, Vitals};
 pub use token::{BadToken, LogPoint, SessionToken};

@@ -10,6 +10,7 @@
 
 use crate::frame::Frame;
 use crate::kernel::{Block, differing_bits, dot, prefetch};
+use crate::plan::COARSE;
 use crate::strided::Strided;
 use crate::sums::{largest, squares};
 use crate::{Distance, Quantization, SpaceParams};
@@ -171,6 +172,11 @@ impl Codes {
     /// Whether they say so little that a graph cannot be laid out by them.
     pub(crate) fn is_coarse(&self) -> bool {
         matches!(self.rows, CodeRows::Binary(_))
+    }
+
+    /// How many times more of the best by code are looked at than where codes say much.
+    pub(crate) fn spare(&self) -> usize {
+        if self.is_coarse() { COARSE } else { 1 }
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

@@ -156,6 +156,16 @@ impl Slots {
         self.rows.len()
     }
 
+    /// The slots of vectors that can be found.
+    pub(crate) fn live_slots(&self) -> impl Iterator<Item = u32> {
+        (0..self.len() as u32).filter(|slot| self.is_live(*slot))
+    }
+
+    /// Whether a graph leads to anything, or will once its rows are back.
+    pub(crate) fn is_laid(&self) -> bool {
+        self.linked + self.dead > 0
+    }
+
     /// Vectors that can be found.
     pub(crate) fn live(&self) -> usize {
         self.linked + self.tail.len() as usize

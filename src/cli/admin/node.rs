@@ -7,7 +7,7 @@ use reqwest::Method;
 
 use super::{Ask, How, leaders, nothing, print};
 use crate::api::{AddNode, Change, Member, Members, OperationRow, SetLabels};
-use crate::cli::client::{Client, Failure};
+use crate::cli::client::{Client, Failure, seconds};
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::path::path;
 use crate::cli::table::{Table, thousands};
@@ -104,7 +104,7 @@ enum Verb {
         #[arg(long)]
         wait: bool,
         /// Seconds to wait for that, with --wait.
-        #[arg(long, value_name = "SECONDS", default_value_t = leaders::PATIENCE.as_secs(), requires = "wait")]
+        #[arg(long, value_name = "SECONDS", default_value_t = leaders::PATIENCE.as_secs(), value_parser = seconds(0), requires = "wait")]
         within: u64,
         #[command(flatten)]
         ask: Ask,

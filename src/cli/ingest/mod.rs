@@ -20,7 +20,7 @@ pub(crate) use npy::Npy;
 pub(crate) use payload::Payloads;
 pub(crate) use source::{Matrix, Rows, open_npy};
 
-use super::client::{Client, Target};
+use super::client::{Client, Target, seconds};
 use super::exit::{Exit, Usage};
 use super::table::thousands;
 use crate::api::{Consistency, CreateCollection, CreatedCollection, Distance};
@@ -66,7 +66,7 @@ pub(crate) struct IngestArgs {
     #[arg(long, value_name = "LEVEL")]
     consistency: Option<Consistency>,
     /// Seconds to go on retrying a batch that the cluster cannot take now.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = seconds(0))]
     patience: u64,
     /// Checkpoint file [default: INPUT.COLLECTION.resume; removed when all is done].
     #[arg(long, value_name = "FILE")]

@@ -6,7 +6,7 @@ use serde_json::json;
 use tower::ServiceExt as _;
 
 use super::{Body, Request, Router, call, docs, fake, post, send};
-use crate::gateway::{ApiError, router, router_with};
+use crate::gateway::{ApiError, Limits, router, router_with};
 
 #[tokio::test]
 async fn a_full_house_refuses_data_and_still_shows_its_health() {
@@ -15,6 +15,23 @@ async fn a_full_house_refuses_data_and_still_shows_its_health() {
     let refused = post(&router, "/search", json!({"collection": "docs", "vector": [1]})).await;
     assert_eq!(refused.refused(429, "too_many_requests").body["status"]["retryable"], true);
     super::get(&router, "/health").await.ok();
+}
+
+#[tokio::test]
+async fn a_change_is_told_whatever_it_takes_and_what_is_never_affordable_is_not_to_be_retried() {
+    let limits = |arriving_bytes| Limits { arriving_bytes, ..Limits::default() };
+    let (state, _) = fake::state_within(limits(128 << 10));
+    let router = router(state);
+    post(&router, "/collections", json!({"name": "docs", "vector_size": 1})).await;
+    let points: Vec<_> = (0..5_000).map(|id| json!({"id": id, "vector": [1]})).collect();
+    let body = json!({"collection": "docs", "vectors": points});
+    // Neither beside the body, which has come by then, nor by itself is there memory for this answer.
+    let written = post(&router, "/vectors", body).await.ok();
+    assert!(written.body.to_string().len() > 128 << 10);
+    let scroll = |limit| json!({"collection": "docs", "limit": limit, "with_payload": true});
+    let refused = post(&router, "/quiver/v1/scroll", scroll(5_000)).await.refused(400, "answer_too_large");
+    assert_eq!(refused.body["status"]["retryable"], false);
+    post(&router, "/quiver/v1/scroll", scroll(500)).await.ok();
 }
 
 #[tokio::test]

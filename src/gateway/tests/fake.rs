@@ -56,11 +56,16 @@ pub(super) fn start() -> (Router, Arc<FakeCluster>) {
 
 /// The state of a gateway that serves `in_flight` requests at once.
 pub(super) fn state(in_flight: usize) -> (GatewayState, Arc<FakeCluster>) {
+    let small = Limits { body_bytes: 1 << 20, drain_bytes: 1 << 20, batch: 100, limit: 1_000, ..Limits::default() };
+    state_within(Limits { in_flight, ..small })
+}
+
+/// The state of a gateway with these limits.
+pub(super) fn state_within(limits: Limits) -> (GatewayState, Arc<FakeCluster>) {
     let cluster = Arc::new(FakeCluster::default());
     let map = placement::form([7; 16], BTreeMap::from([(1, node("node1", 8001))]), 1, 3).unwrap();
     cluster.map.lock().apply(MetaCommand::Form { map });
-    let small = Limits { body_bytes: 1 << 20, drain_bytes: 1 << 20, batch: 100, limit: 1_000, ..Limits::default() };
-    (GatewayState::new(cluster.clone(), cluster.clone(), Limits { in_flight, ..small }), cluster)
+    (GatewayState::new(cluster.clone(), cluster.clone(), limits), cluster)
 }
 
 /// A node on this host.

@@ -2,9 +2,10 @@
 //!
 //! A shard cannot know which of its hits are among the best of all, so it sends only a little with them at once. What is
 //! still wanted of those that are shown is fetched afterwards, from the same states: a point that has changed since makes
-//! the whole answer void, and it is asked for anew. No answer carries more than [`MOST`].
+//! the whole answer void, and it is asked for anew. No answer carries more than [`MOST`], and shards together are given no
+//! more room than that, however many they are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use raft_groups::mutants::{Mutant, is_planted};
@@ -12,22 +13,22 @@ use raft_groups::recoveries;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::rpc::{Found, Query};
+use super::reads::Asked;
 use super::{Router, unfit_answer};
-use crate::engine::{GetQuery, Hit, PayloadSelector, PointId, Record, VectorSelector};
+use crate::engine::{Carried, GetQuery, Hit, PayloadSelector, PointId, Record, VectorSelector};
 use crate::placement::ShardId;
-use crate::routing::{Collection, Committed, Held, LogPoint, ReadOptions, RouteError, SessionToken, ShardEvidence};
+use crate::routing::{
+    Answer, Collection, Committed, Held, LogPoint, ReadOptions, RouteError, SessionToken, ShardEvidence,
+};
 
 /// Bytes of payloads and vectors that one answer may carry.
-pub(super) const MOST: u64 = 64 << 20;
-/// Bytes that a shard sends with the hits of a search at once.
-pub(super) const AT_ONCE: u64 = 128 << 10;
+pub const MOST: u64 = 64 << 20;
+/// Bytes that a shard sends with the hits of a search at once, where shards are few enough for all to.
+const AT_ONCE: u64 = 128 << 10;
 /// Answers that are put together at once of those that carry more: each may take several times its bytes meanwhile.
 pub(super) const LARGE_AT_ONCE: usize = 1;
 /// How often an answer is asked for whose points change meanwhile.
 pub(super) const TRIES: u32 = 4;
-
-/// What of each point is wanted.
-pub(super) type Wanted<'a> = (&'a PayloadSelector, &'a VectorSelector);
 
 /// A point that is shown.
 pub(super) trait Shown {
@@ -35,7 +36,7 @@ pub(super) trait Shown {
     fn version(&self) -> u64;
     fn weight(&self) -> usize;
     /// Whether something that is wanted of it has found no room.
-    fn is_bare(&self, wanted: Wanted<'_>) -> bool;
+    fn is_bare(&self, wanted: Carried<'_>) -> bool;
     fn fill(&mut self, record: Record);
 }
 
@@ -54,7 +55,7 @@ macro_rules! shown {
                 <$type>::weight(self)
             }
 
-            fn is_bare(&self, (payload, vector): Wanted<'_>) -> bool {
+            fn is_bare(&self, (payload, vector): Carried<'_>) -> bool {
                 *payload != PayloadSelector::None && self.payload.is_none()
                     || *vector != VectorSelector::None && self.vectors.is_none()
             }
@@ -98,43 +99,67 @@ impl Router {
         &self,
         collection: &Collection,
         points: Vec<(ShardId, &mut T)>,
-        wanted: Wanted<'_>,
+        wanted: Carried<'_>,
         (spent, held): (&mut u64, &mut Held),
         options: &ReadOptions,
     ) -> Result<Filled, RouteError> {
         *spent += points.iter().map(|(_, point)| point.weight() as u64).sum::<u64>();
         let mut bare: Vec<(ShardId, &mut T)> = points.into_iter().filter(|(_, point)| point.is_bare(wanted)).collect();
-        while !bare.is_empty() {
-            if *spent >= MOST {
-                return Err(RouteError::AnswerTooLarge { limit: MOST });
-            }
+        while !bare.is_empty() && *spent <= MOST {
             self.become_large(held, options.deadline).await?;
-            let calls = calls(collection, &bare, wanted, MOST - *spent);
-            let answer = self.read(collection, calls, options).await?;
-            let mut found = HashMap::new();
-            for (_, part) in answer.value {
-                let Found::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
-                found.extend(records.into_iter().map(|record| (record.id, record)));
-            }
+            let asked = asked(collection, &bare, wanted, MOST - *spent);
+            let mut found = Fetched::of(self.read(collection, asked, options).await?, &bare)?;
+            let before = bare.len();
             let mut still = Vec::new();
             for (shard, point) in bare {
-                match found.remove(&point.id()) {
+                match found.take(point.id()) {
                     Some(record) if record.version == point.version() || is_planted(Mutant::MixesStates) => {
-                        *spent += record.weight() as u64;
                         point.fill(record);
+                        *spent += point.weight() as u64;
                         if point.is_bare(wanted) {
                             still.push((shard, point));
                         }
                     }
                     _ => return Ok(Filled::Void),
                 }
+                if *spent > MOST {
+                    break;
+                }
             }
             bare = still;
+            // Were there room for all, there would be for all of some shard.
+            if bare.len() == before {
+                return Err(RouteError::AnswerTooLarge { limit: MOST });
+            }
         }
         match *spent > MOST {
             true => Err(RouteError::AnswerTooLarge { limit: MOST }),
             false => Ok(Filled::Whole),
         }
+    }
+}
+
+/// The records that shards have sent, each with the number of places where it is shown.
+struct Fetched(HashMap<PointId, (Record, usize)>);
+
+impl Fetched {
+    fn of<T: Shown>(answer: Answer<Vec<(ShardId, Found)>>, shown: &[(ShardId, &mut T)]) -> Result<Self, RouteError> {
+        let mut found = HashMap::new();
+        for (_, part) in answer.value {
+            let Found::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
+            found.extend(records.into_iter().map(|record| (record.id, (record, 0))));
+        }
+        for (_, point) in shown {
+            found.entry(point.id()).and_modify(|(_, places)| *places += 1);
+        }
+        Ok(Self(found))
+    }
+
+    /// The record of a point, for one of its places: a copy, unless it is the last of them.
+    fn take(&mut self, id: PointId) -> Option<Record> {
+        let (record, places) = self.0.get_mut(&id)?;
+        *places -= 1;
+        if *places > 0 { Some(record.clone()) } else { self.0.remove(&id).map(|(record, _)| record) }
     }
 }
 
@@ -163,27 +188,50 @@ impl Router {
     }
 }
 
-/// One call for each shard, each with its share of the room.
-fn calls<T: Shown>(
+/// What each shard is asked for, each point once however often it is shown, and with its share of the room.
+fn asked<T: Shown>(
     collection: &Collection,
     bare: &[(ShardId, &mut T)],
-    (payload, vector): Wanted<'_>,
+    (payload, vector): Carried<'_>,
     room: u64,
-) -> Vec<super::reads::Asked> {
-    let mut by_shard = BTreeMap::<ShardId, Vec<PointId>>::new();
+) -> Vec<Asked> {
+    let mut by_shard = BTreeMap::<ShardId, BTreeSet<PointId>>::new();
     for (shard, point) in bare {
-        by_shard.entry(*shard).or_default().push(point.id());
+        by_shard.entry(*shard).or_default().insert(point.id());
     }
-    let of_shard = |(shard, ids): (ShardId, Vec<PointId>)| {
-        let room = share(room, ids.len(), bare.len());
-        let (with_payload, with_vector) = (payload.clone(), vector.clone());
+    let all: usize = by_shard.values().map(BTreeSet::len).sum();
+    let of_shard = |(shard, ids): (ShardId, BTreeSet<PointId>)| {
+        let room = (room * ids.len() as u64).div_ceil(all as u64);
+        let (ids, with_payload, with_vector) = (ids.into_iter().collect(), payload.clone(), vector.clone());
         let query = GetQuery { collection: collection.entry.id, ids, with_payload, with_vector };
-        super::reads::Asked { shard, query: Query::Get(query).into(), room: Some(room) }
+        Asked { shard, query: Query::Get(query).into(), room: Some(room) }
     };
     by_shard.into_iter().map(of_shard).collect()
 }
 
-/// The room of a shard that has so many of all points.
-pub(super) fn share(room: u64, points: usize, all: usize) -> u64 {
-    (room.saturating_mul(points as u64) / (all.max(1) as u64)).max(AT_ONCE)
+/// The room of each of so many shards before it is known which of their points are shown. Who asks anew, for the
+/// `attempt`-th time, asks for more at once, so that less can change before the rest is fetched.
+pub(super) fn at_once(shards: usize, attempt: u32) -> u64 {
+    (AT_ONCE << (3 * attempt.min(TRIES))).min(share(shards))
+}
+
+/// The part of each of so many shards in the largest answer.
+pub(super) fn share(shards: usize) -> u64 {
+    MOST / shards.max(1) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_given_no_more_together_than_an_answer_may_carry() {
+        for shards in [1, 2, 8, 511, 512, 513, 4_096] {
+            let rooms = (0..2 * TRIES).map(|attempt| at_once(shards, attempt) * shards as u64);
+            assert!(rooms.collect::<Vec<_>>().windows(2).all(|pair| pair[0] <= pair[1] && pair[1] <= MOST));
+            assert!(share(shards) > 0);
+        }
+        assert_eq!((at_once(8, 0), at_once(8, 1), at_once(8, 2)), (128 << 10, 1 << 20, 8 << 20));
+        assert_eq!(at_once(4_096, 0), 16 << 10);
+    }
 }

@@ -7,9 +7,12 @@
 mod collections;
 mod filling;
 mod gather;
+mod pages;
 mod payload_indexes;
 mod reads;
 mod writes;
+
+pub use filling::MOST as MAX_ANSWER_BYTES;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

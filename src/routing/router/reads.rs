@@ -8,17 +8,16 @@ use raft_groups::{NodeId, ReadMode, ReadPoint};
 
 use super::super::rpc::{Call, CallAnswer, Found, Query};
 use super::super::scatter::Outcome;
-use super::filling::{AT_ONCE, Filled, MOST, TRIES, Wanted, not_before, share};
+use super::filling::{Filled, TRIES, at_once, not_before};
 use super::gather::in_words;
 use super::{Router, unfit_answer};
 use crate::engine::{
-    CollectionId, CountQuery, Distance, GetQuery, Hit, PayloadSelector, PointId, Record, Refusal, ScrollQuery,
+    Carried, CollectionId, CountQuery, Distance, GetQuery, Hit, PayloadSelector, PointId, Record, Refusal,
     VectorSelector, merge_hits,
 };
 use crate::placement::{NodeName, ShardId};
 use crate::routing::{
-    Answer, Collection, Committed, Held, PageSearch, ReadOptions, Ring, RouteError, ScrollAnswer, SearchAnswer,
-    ShardEvidence,
+    Answer, Collection, Committed, Held, PageSearch, ReadOptions, Ring, RouteError, SearchAnswer, ShardEvidence,
 };
 
 impl Router {
@@ -62,23 +61,6 @@ impl Router {
         }
     }
 
-    /// One page of points in the order of their ids. `query.collection` is set here.
-    ///
-    /// # Errors
-    /// Why a shard could not serve.
-    pub async fn scroll(
-        &self,
-        collection: &Collection,
-        query: ScrollQuery,
-        options: ReadOptions,
-    ) -> Result<Answer<ScrollAnswer>, RouteError> {
-        let first = self.scroll_in(collection, query.clone(), &options).await;
-        match self.successor(collection, &first)? {
-            Some(next) => self.scroll_in(&next, query, &options).await,
-            None => first,
-        }
-    }
-
     /// The number of points. `query.collection` is set here.
     ///
     /// # Errors
@@ -110,14 +92,16 @@ impl Router {
             with_payload: query.with_payload.clone(),
             with_vector: query.with_vector.clone(),
         };
+        let room = Some(at_once(self.formed()?.shards.len(), 0));
         let asked: Vec<Asked> = split
             .into_iter()
             .map(|(shard, places)| {
                 let query = Arc::new(Query::Get(of_shard(places)));
-                Asked { shard, query, room: Some(AT_ONCE) }
+                Asked { shard, query, room }
             })
             .collect();
         let wanted = (&query.with_payload, &query.with_vector);
+        let mut failure = restless();
         for _ in 0..TRIES {
             let answer = self.read(collection, asked.clone(), options).await?;
             let mut found = HashMap::new();
@@ -131,10 +115,11 @@ impl Router {
             match self.fill(collection, points, wanted, (&mut 0, &mut held), &after).await {
                 Ok(Filled::Whole) => return Ok(Answer { value, shards: answer.shards, missing: answer.missing, held }),
                 Err(error) if !may_be_partial(&error, options) => return Err(error),
-                Ok(Filled::Void) | Err(_) => {}
+                Ok(Filled::Void) => failure = restless(),
+                Err(error) => failure = error,
             }
         }
-        Err(restless())
+        Err(failure)
     }
 
     async fn search_in(
@@ -148,20 +133,25 @@ impl Router {
         let shards = self.formed()?.shards.len();
         let query = Arc::new(Query::Search(searches.iter().map(|search| search.of(id, shards)).collect()));
         let ring = Ring::of(&*self.formed()?).ok_or(RouteError::NotFormed)?;
+        let mut failure = restless();
         for attempt in 0..TRIES {
-            // Who asks anew asks for more at once, so that less can change before the rest is fetched.
-            let room = AT_ONCE << (3 * attempt);
-            let answer = self.read(collection, self.everywhere(&query, Some(room))?, options).await?;
+            let mut held = Held::default();
+            if attempt > 0 {
+                self.become_large(&mut held, options.deadline).await?;
+            }
+            let room = |_| Some(at_once(shards, attempt));
+            let answer = self.read(collection, self.everywhere(&query, room)?, options).await?;
             let (shown, missing) = (answer.shards.clone(), answer.missing.clone());
             let mut value = pages(answer, searches, &distances, &ring, id)?;
-            let (after, mut held) = (not_before(options, &shown), Held::default());
+            let after = not_before(options, &shown);
             match self.fill_all(collection, searches, (&mut value, &mut held), &after).await {
                 Ok(Filled::Whole) => return Ok(Answer { value, shards: shown, missing, held }),
                 Err(error) if !may_be_partial(&error, options) => return Err(error),
-                Ok(Filled::Void) | Err(_) => {}
+                Ok(Filled::Void) => failure = restless(),
+                Err(error) => failure = error,
             }
         }
-        Err(restless())
+        Err(failure)
     }
 
     /// Fills the pages of all searches, those that want the same of a point at once.
@@ -172,7 +162,7 @@ impl Router {
         (pages, held): (&mut [SearchAnswer], &mut Held),
         options: &ReadOptions,
     ) -> Result<Filled, RouteError> {
-        let mut groups: Vec<(Wanted<'_>, Vec<(ShardId, &mut Hit)>)> = Vec::new();
+        let mut groups: Vec<(Carried<'_>, Vec<(ShardId, &mut Hit)>)> = Vec::new();
         for (PageSearch { query, .. }, page) in searches.iter().zip(pages) {
             let wanted = (&query.with_payload, &query.with_vector);
             let hits = page.hits.iter_mut().map(|(shard, hit)| (*shard, hit));
@@ -190,44 +180,6 @@ impl Router {
         Ok(Filled::Whole)
     }
 
-    async fn scroll_in(
-        &self,
-        collection: &Collection,
-        query: ScrollQuery,
-        options: &ReadOptions,
-    ) -> Result<Answer<ScrollAnswer>, RouteError> {
-        let query = ScrollQuery { collection: collection.entry.id, ..query };
-        let small = self.scroll_within(collection, &query, AT_ONCE, options).await?;
-        if small.value.next.is_none() || small.value.records.len() >= query.limit {
-            return Ok(small);
-        }
-        // It ended early for want of room.
-        drop(small);
-        let mut held = Held::default();
-        self.become_large(&mut held, options.deadline).await?;
-        let room = share(MOST, 1, self.formed()?.shards.len());
-        let answer = self.scroll_within(collection, &query, room, options).await?;
-        Ok(Answer { held, ..answer })
-    }
-
-    async fn scroll_within(
-        &self,
-        collection: &Collection,
-        query: &ScrollQuery,
-        room: u64,
-        options: &ReadOptions,
-    ) -> Result<Answer<ScrollAnswer>, RouteError> {
-        let asked = self.everywhere(&Arc::new(Query::Scroll(query.clone())), Some(room))?;
-        let answer = self.read(collection, asked, options).await?;
-        let mut pages = Vec::new();
-        for (shard, part) in answer.value {
-            let Found::Page(page) = part else { return Err(unfit_answer(Committed::No)) };
-            pages.push((shard, page));
-        }
-        let value = one_page(pages, query.limit);
-        Ok(Answer { value, shards: answer.shards, missing: answer.missing, held: answer.held })
-    }
-
     async fn count_in(
         &self,
         collection: &Collection,
@@ -235,7 +187,7 @@ impl Router {
         options: &ReadOptions,
     ) -> Result<Answer<u64>, RouteError> {
         let query = CountQuery { collection: collection.entry.id, ..query };
-        let asked = self.everywhere(&Arc::new(Query::Count(query)), None)?;
+        let asked = self.everywhere(&Arc::new(Query::Count(query)), |_| None)?;
         let answer = self.read(collection, asked, options).await?;
         let mut value = 0;
         for (_, part) in answer.value {
@@ -245,9 +197,13 @@ impl Router {
         Ok(Answer { value, shards: answer.shards, missing: answer.missing, held: answer.held })
     }
 
-    /// The same query for every shard.
-    fn everywhere(&self, query: &Arc<Query>, room: Option<u64>) -> Result<Vec<Asked>, RouteError> {
-        let asked = |shard: &ShardId| Asked { shard: *shard, query: query.clone(), room };
+    /// The same query for every shard, each with its room.
+    pub(super) fn everywhere(
+        &self,
+        query: &Arc<Query>,
+        room: impl Fn(ShardId) -> Option<u64>,
+    ) -> Result<Vec<Asked>, RouteError> {
+        let asked = |shard: &ShardId| Asked { shard: *shard, query: query.clone(), room: room(*shard) };
         Ok(self.formed()?.shards.keys().map(asked).collect())
     }
 
@@ -351,7 +307,7 @@ fn may_be_partial(error: &RouteError, options: &ReadOptions) -> bool {
 }
 
 /// The points of an answer were changed again and again while it was put together.
-fn restless() -> RouteError {
+pub(super) fn restless() -> RouteError {
     RouteError::Overloaded { limit: "its points change faster than they can be read; ask for fewer at once".to_owned() }
 }
 
@@ -370,21 +326,4 @@ fn distances(collection: &Collection, searches: &[PageSearch]) -> Result<Vec<Dis
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Merges the shards' pages, each in the order of ids, into the first `limit` points of all.
-fn one_page(pages: Vec<(ShardId, crate::engine::ScrollPage)>, limit: usize) -> ScrollAnswer {
-    let mut next: Option<PointId> = pages.iter().filter_map(|(_, page)| page.next).min();
-    let of_shard = |(shard, page): (ShardId, crate::engine::ScrollPage)| {
-        page.records.into_iter().map(move |record| (shard, record))
-    };
-    let mut records: Vec<(ShardId, Record)> = pages.into_iter().flat_map(of_shard).collect();
-    records.sort_by_key(|(_, record)| record.id);
-    // What a shard has not looked at yet may stand before what another has found.
-    records.retain(|(_, record)| next.is_none_or(|next| record.id < next));
-    if let Some((_, beyond)) = records.get(limit) {
-        next = Some(next.map_or(beyond.id, |next| next.min(beyond.id)));
-        records.truncate(limit);
-    }
-    ScrollAnswer { records, next }
 }

@@ -11,7 +11,7 @@ use raft_groups::ReadMode;
 use raft_groups::mutants::{Mutant, plant};
 
 use super::fake::FakeCluster;
-use super::{docs, options, point, read, soon};
+use super::{docs, docs_in, options, point, read, soon};
 use crate::engine::{
     DEFAULT_VECTOR, Hit, Payload, PayloadSelector, PointId, PointWrite, Record, RequestId, ScrollQuery, SearchParams,
     SearchQuery, Target, VectorSelector,
@@ -134,7 +134,42 @@ async fn what_is_too_much_for_an_answer_is_refused_or_comes_in_pages() {
     assert_eq!(search(&router, &docs, nearest(&docs, 90, None)).await.unwrap().len(), 90);
     let (all, most) = scroll(&router, &docs, 100).await;
     assert_eq!(all.len(), 100);
-    assert!(most <= (64 << 20) + 8 * 700_100, "{most}");
+    assert!(most <= 64 << 20, "{most}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_searches_show_the_same_points_whole() {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(Some(1));
+    let points: Vec<PointWrite> = (0..20).map(|id| of_size(id, 0, 300_000)).collect();
+    write(&router, &docs, points.clone(), 1).await;
+    // Many want little, and some want nearly all that an answer may carry.
+    let limits = (0..100).map(|place| if place % 20 == 0 { 18 } else { 1 });
+    let searches: Vec<PageSearch> =
+        limits.clone().map(|limit| nearest(&docs, limit, (limit == 1).then_some(PointId::Num(3)))).collect();
+    let before = cluster.requests();
+    let pages = router.search(&docs, searches, read(ReadMode::Lease)).await.unwrap().value;
+    assert!(pages.iter().map(|page| page.hits.len()).eq(limits));
+    for (_, hit) in pages.iter().flat_map(|page| &page.hits) {
+        let written = points.iter().find(|point| point.id == hit.id).unwrap();
+        assert_eq!((hit.payload.as_ref(), hit.vectors.as_ref()), (Some(&written.payload), Some(&written.vectors)));
+    }
+    let asked = cluster.requests() - before;
+    assert!(asked <= 2 * 3, "nothing has changed, and the nodes were asked {asked} times");
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_the_shards_and_large_the_points_all_of_them_come_in_pages() {
+    let (cluster, docs) = docs_in(256).await;
+    let router = cluster.router(None);
+    for part in 0..5 {
+        write(&router, &docs, (0..10).map(|id| of_size(part * 10 + id, 0, 500_000)).collect(), part.into()).await;
+    }
+    let (all, most) = scroll(&router, &docs, 100).await;
+    assert_eq!(all.len(), 50);
+    assert!(most <= 64 << 20, "{most}");
+    assert_eq!(search(&router, &docs, nearest(&docs, 50, None)).await.unwrap().len(), 50);
+    assert_eq!(get(&router, &docs, (0..50).map(PointId::Num).collect()).await.unwrap().len(), 50);
 }
 
 /// As long as a large answer is here, another waits, of whatever kind, and small ones do not.

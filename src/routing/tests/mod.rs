@@ -45,7 +45,11 @@ fn points(count: u64) -> Vec<PointWrite> {
 
 /// A cluster of three nodes with eight shards and a collection `docs`.
 async fn docs() -> (FakeCluster, Collection) {
-    let cluster = FakeCluster::new(3, 8);
+    docs_in(8).await
+}
+
+async fn docs_in(shards: u32) -> (FakeCluster, Collection) {
+    let cluster = FakeCluster::new(3, shards);
     let created = cluster.router(Some(1)).create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await;
     (cluster, created.unwrap().collection)
 }

@@ -10,7 +10,7 @@ use super::Space;
 use super::breadth::Breadth;
 use crate::graph::{Near, Scratch, Walk};
 use crate::nearness::{ByCodes, CodeTarget};
-use crate::plan::{COARSE, LEAST};
+use crate::plan::LEAST;
 
 /// One in so many slots is measured, and one in so many of those that come later, when much is known.
 const MEASURED: u32 = 64;
@@ -54,7 +54,7 @@ impl Space {
         if !slot.is_multiple_of(if slot < LATER { MEASURED } else { MEASURED_LATER }) {
             return Agreement::default();
         }
-        let spare = if codes.is_coarse() { COARSE } else { 1 };
+        let spare = codes.spare();
         if !codes.is_coarse() && found.len() >= AROUND {
             return self.agreement_of(slot, &found[..AROUND], LEAST);
         }

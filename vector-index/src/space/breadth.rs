@@ -8,7 +8,7 @@
 use super::Space;
 use crate::graph::{Near, Scratch, Walk};
 use crate::nearness::{ByCodes, ByVectors, Pairs};
-use crate::plan::{COARSE, default_ef};
+use crate::plan::default_ef;
 
 /// How much wider than usual, in quarters; after the last, no walk is wide enough.
 const QUARTERS: [usize; 10] = [4, 6, 8, 12, 16, 24, 32, 48, 64, 96];
@@ -120,10 +120,7 @@ impl Space {
     /// How near those are that a search finds.
     fn walked(&self, slot: u32, ef: usize, scratch: &mut Scratch) -> Vec<f32> {
         match self.store.codes() {
-            Some(codes) => {
-                let spare = if codes.is_coarse() { COARSE } else { 1 };
-                self.walk_by(&ByCodes(codes), slot, ef * spare, scratch)
-            }
+            Some(codes) => self.walk_by(&ByCodes(codes), slot, ef * codes.spare(), scratch),
             None => self.walk_by(&ByVectors(&self.store), slot, ef, scratch),
         }
     }

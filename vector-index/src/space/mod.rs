@@ -124,7 +124,7 @@ impl Space {
 
     /// Writes a vector into a slot that was just taken, which is an old one or the next.
     fn fill(&mut self, slot: u32, vector: &[f32]) {
-        self.store.put(slot, vector);
+        self.store.put(slot, vector, &self.slots);
         if slot as usize == self.graph.len() {
             self.graph.grow();
         }

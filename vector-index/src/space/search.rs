@@ -6,7 +6,7 @@ use crate::codes::Codes;
 use crate::graph::{Near, Scratch, Walk};
 use crate::kernel::RUN;
 use crate::nearness::{ByCodes, ByVectors, CodeTarget, Pairs};
-use crate::plan::{COARSE, LEAST, Plan, Report, Situation, Wanted, Way, default_ef};
+use crate::plan::{LEAST, Plan, Report, Situation, Wanted, Way, default_ef};
 use crate::probe::Probe;
 use crate::top::{Candidate, Top};
 use crate::{Key, Points, Row};
@@ -75,7 +75,7 @@ impl Space {
 impl Search<'_> {
     /// How many of the best by code are compared in the end.
     fn keep(&self, usual: usize) -> usize {
-        if self.space.store.codes().is_some_and(Codes::is_coarse) { usual * COARSE } else { usual }
+        usual * self.space.store.codes().map_or(1, Codes::spare)
     }
 
     /// Whether the point at `slot` may be an answer.
@@ -132,8 +132,7 @@ impl Search<'_> {
                 self.offer_all(pairs, target, slots, &mut best);
             }
             None => {
-                let slots = (0..space.slots.len() as u32).filter(|slot| space.slots.is_live(*slot));
-                self.offer_all(pairs, target, slots, &mut best);
+                self.offer_all(pairs, target, space.slots.live_slots(), &mut best);
             }
         }
         best.into_sorted(|slot| self.key(slot))

@@ -3,6 +3,7 @@
 mod changes;
 mod images;
 mod recall;
+mod retaken;
 mod sample;
 mod ties;
 

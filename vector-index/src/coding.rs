@@ -1,0 +1,142 @@
+//! When a store takes codes, takes them anew and gives them up, while there is no graph: with one, what the graph measures
+//! decides.
+//!
+//! Codes begin with a few vectors. They are taken anew, as the vectors that are there then are best seen, once half of
+//! these were put since the last time: they have doubled, or were overwritten. Each time it is tried how many of the
+//! nearest codes tell: where these are too few, vectors are compared themselves. In between it is tried now and then for
+//! some of the newest, which may be unlike those that the codes were taken of.
+
+use roaring::RoaringBitmap;
+
+use crate::codes::Codes;
+use crate::frame::Frame;
+use crate::nearness::{ByVectors, Pairs as _};
+use crate::plan::{GRAPH_FROM, LEAST};
+use crate::slots::Slots;
+use crate::store::Store;
+
+/// Codes begin at so many vectors: fewer are compared themselves anyway.
+const CODES_FROM: usize = 256;
+/// They are not taken anew beyond so many slots, or fewer where the vectors are so long that coding all of them takes
+/// long: it is done at once, by the one who puts the last of them.
+const STAY_FROM: usize = GRAPH_FROM;
+const STAY_FROM_COMPONENTS: usize = 4 << 20;
+/// Vectors whose nearest are looked for by codes: so many, or fewer where vectors are so many or so long that more
+/// components than this would be compared, but not too few to say anything.
+const TRIED: usize = 32;
+const TRIED_COMPONENTS: usize = 8 << 20;
+const TRIED_AT_LEAST: usize = 8;
+/// Vectors among which they are looked for.
+const AMONG: usize = 2_000;
+/// How many of the nearest are looked for.
+const NEAREST: usize = 10;
+/// Codes are used where they tell this share of them.
+const ENOUGH_TOLD: f64 = 0.95;
+/// From [`STAY_FROM`] on they are given up where they tell less than this: what few vectors say against them must be clear.
+const TOO_FEW_TOLD: f64 = 0.9;
+/// Codes are tried for the newest once they are one in so many, within these bounds.
+const NEWS_SHARE: usize = 16;
+const NEWS: (usize, usize) = (16, 1_024);
+
+/// What codes were not taken of.
+#[derive(Debug, Default)]
+pub(crate) struct Strangers {
+    /// Slots that were put since codes were last taken.
+    all: RoaringBitmap,
+    /// Those of them that codes were not tried for yet.
+    newest: RoaringBitmap,
+}
+
+impl Store {
+    /// Takes note of a vector that was put, in a new slot or an old one, and looks after the codes where it is time to.
+    pub(crate) fn look_after_codes(&mut self, slot: u32, is_new: bool, slots: &Slots) {
+        if self.codes_stay() || slots.is_laid() {
+            return;
+        }
+        self.strangers.all.insert(slot);
+        self.strangers.newest.insert(slot);
+        let live = slots.live();
+        if live < CODES_FROM {
+            return;
+        }
+        // Those with which taking them anew ends are seen whole.
+        let is_last = is_new && slots.len() == self.last_coding();
+        let due = is_last || 2 * self.strangers.all.len() >= live as u64;
+        if due || self.surprised(live, slots) {
+            self.decide_on_codes(&slots.live_slots().collect::<Vec<_>>());
+        }
+    }
+
+    /// Whether codes tell too little of the newest vectors, where these are enough to ask.
+    fn surprised(&mut self, live: usize, slots: &Slots) -> bool {
+        if self.strangers.newest.len() < (live / NEWS_SHARE).clamp(NEWS.0, NEWS.1) as u64 {
+            return false;
+        }
+        let newest: Vec<u32> =
+            std::mem::take(&mut self.strangers.newest).iter().filter(|slot| slots.is_live(*slot)).collect();
+        let Some(codes) = self.codes() else { return false };
+        let all: Vec<u32> = slots.live_slots().collect();
+        self.told(codes, &spread(&newest, TRIED_AT_LEAST), &all) < TOO_FEW_TOLD
+    }
+
+    /// Takes codes of all vectors there are, or leaves them as they are where that takes long, and keeps them if they tell
+    /// enough of those that are `live`.
+    fn decide_on_codes(&mut self, live: &[u32]) {
+        self.strangers = Strangers::default();
+        let targets = (TRIED_COMPONENTS / (live.len() * self.size())).clamp(TRIED_AT_LEAST, TRIED);
+        let targets = spread(live, targets);
+        let last = self.last_coding();
+        let enough = if self.vectors().len() < last { ENOUGH_TOLD } else { TOO_FEW_TOLD };
+        if self.vectors().len() <= last {
+            let frame = Frame::of(self.params(), live.len(), |number| self.get(live[number]));
+            let (codes, wild) = self.coded(frame);
+            let is_enough = self.told(&codes, &targets, live) >= enough;
+            self.set_codes(is_enough.then_some((codes, wild)));
+        } else if self.codes().is_some_and(|codes| self.told(codes, &targets, live) < enough) {
+            self.leave_codes();
+        }
+    }
+
+    fn last_coding(&self) -> usize {
+        STAY_FROM.min(STAY_FROM_COMPONENTS / self.size()).max(CODES_FROM)
+    }
+
+    /// The share of the nearest to some vectors that codes rank among the best, as far as others of `all` tell.
+    fn told(&self, codes: &Codes, targets: &[u32], all: &[u32]) -> f64 {
+        let trusted = LEAST * codes.spare();
+        // There will be twice as many vectors, and twice as many beside the nearest, before they are taken anew.
+        let best = if self.vectors().len() < self.last_coding() { trusted / 2 } else { trusted };
+        let among = spread(all, AMONG);
+        let (mut told, by_vectors) = (0, ByVectors(self));
+        for slot in targets {
+            let target = by_vectors.target(*slot);
+            let nearness: Vec<f32> = among.iter().map(|other| by_vectors.nearness(&target, *other)).collect();
+            let mut nearest = nearness.clone();
+            let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
+            let mut order: Vec<(f32, usize)> =
+                among.iter().map(|other| codes.between(*slot as usize, *other as usize)).zip(0..).collect();
+            order.select_nth_unstable_by(best.min(among.len()) - 1, |left, right| right.0.total_cmp(&left.0));
+            // As near as the last of the nearest is near enough: of equals, any will do.
+            told += order.iter().take(best).filter(|(_, place)| nearness[*place] >= *last).count().min(NEAREST);
+        }
+        if targets.is_empty() { 1.0 } else { told as f64 / (targets.len() * NEAREST) as f64 }
+    }
+}
+
+/// At most so many of `all`, from one end to the other.
+fn spread(all: &[u32], most: usize) -> Vec<u32> {
+    let taken = all.len().min(most);
+    (0..taken).map(|number| all[number * all.len() / taken]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_are_taken_from_one_end_to_the_other() {
+        assert_eq!(spread(&[1, 2, 3], 8), [1, 2, 3]);
+        assert_eq!(spread(&[1, 2, 3, 4, 5, 6], 3), [1, 3, 5]);
+        assert!(spread(&[], 3).is_empty());
+    }
+}
