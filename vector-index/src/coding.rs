@@ -26,8 +26,9 @@ const STAY_FROM_COMPONENTS: usize = 4 << 20;
 const TRIED: usize = 32;
 const TRIED_COMPONENTS: usize = 8 << 20;
 const TRIED_AT_LEAST: usize = 8;
-/// Vectors among which they are looked for.
+/// Vectors among which they are looked for, and those of the newest.
 const AMONG: usize = 2_000;
+const NEWEST_AMONG: usize = 512;
 /// How many of the nearest are looked for.
 const NEAREST: usize = 10;
 /// Codes are used where they tell this share of them.
@@ -35,7 +36,7 @@ const ENOUGH_TOLD: f64 = 0.95;
 /// From [`STAY_FROM`] on they are given up where they tell less than this: what few vectors say against them must be clear.
 const TOO_FEW_TOLD: f64 = 0.9;
 /// Codes are tried for the newest once they are one in so many, within these bounds.
-const NEWS_SHARE: usize = 16;
+const NEWS_SHARE: usize = 8;
 const NEWS: (usize, usize) = (16, 1_024);
 
 /// What codes were not taken of.
@@ -76,7 +77,7 @@ impl Store {
             std::mem::take(&mut self.strangers.newest).iter().filter(|slot| slots.is_live(*slot)).collect();
         let Some(codes) = self.codes() else { return false };
         let all: Vec<u32> = slots.live_slots().collect();
-        self.told(codes, &spread(&newest, TRIED_AT_LEAST), &all) < TOO_FEW_TOLD
+        self.told(codes, &spread(&newest, TRIED_AT_LEAST), &spread(&all, NEWEST_AMONG)) < TOO_FEW_TOLD
     }
 
     /// Takes codes of all vectors there are, or leaves them as they are where that takes long, and keeps them if they tell
@@ -84,15 +85,15 @@ impl Store {
     fn decide_on_codes(&mut self, live: &[u32]) {
         self.strangers = Strangers::default();
         let targets = (TRIED_COMPONENTS / (live.len() * self.size())).clamp(TRIED_AT_LEAST, TRIED);
-        let targets = spread(live, targets);
+        let (targets, among) = (spread(live, targets), spread(live, AMONG));
         let last = self.last_coding();
         let enough = if self.vectors().len() < last { ENOUGH_TOLD } else { TOO_FEW_TOLD };
         if self.vectors().len() <= last {
             let frame = Frame::of(self.params(), live.len(), |number| self.get(live[number]));
             let (codes, wild) = self.coded(frame);
-            let is_enough = self.told(&codes, &targets, live) >= enough;
+            let is_enough = self.told(&codes, &targets, &among) >= enough;
             self.set_codes(is_enough.then_some((codes, wild)));
-        } else if self.codes().is_some_and(|codes| self.told(codes, &targets, live) < enough) {
+        } else if self.codes().is_some_and(|codes| self.told(codes, &targets, &among) < enough) {
             self.leave_codes();
         }
     }
@@ -101,12 +102,11 @@ impl Store {
         STAY_FROM.min(STAY_FROM_COMPONENTS / self.size()).max(CODES_FROM)
     }
 
-    /// The share of the nearest to some vectors that codes rank among the best, as far as others of `all` tell.
-    fn told(&self, codes: &Codes, targets: &[u32], all: &[u32]) -> f64 {
+    /// The share of the nearest to some vectors that codes rank among the best, as far as those of `among` tell.
+    fn told(&self, codes: &Codes, targets: &[u32], among: &[u32]) -> f64 {
         let trusted = LEAST * codes.spare();
         // There will be twice as many vectors, and twice as many beside the nearest, before they are taken anew.
         let best = if self.vectors().len() < self.last_coding() { trusted / 2 } else { trusted };
-        let among = spread(all, AMONG);
         let (mut told, by_vectors) = (0, ByVectors(self));
         for slot in targets {
             let target = by_vectors.target(*slot);

@@ -49,10 +49,15 @@ impl Graph {
         let mut from = vec![at];
         let walk = Walk { ef: self.params.ef_construct, budget: u64::MAX };
         for level in (0..=level.min(top)).rev() {
-            let accepts = |other| other != slot && is_linked(other);
-            let found = self.spread(pairs, &target, &from, level, &walk, scratch, accepts).found;
+            let mut accepts = |other| other != slot && is_linked(other);
+            let mut found = self.spread(pairs, &target, &from, level, &walk, scratch, &mut accepts).found;
             if level == 0 && found.is_empty() {
-                return None;
+                // Where the upper levels led, links may lead only to others that are not linked; not so from an entry that is.
+                let entry = Near::new(pairs.nearness(&target, entry), entry);
+                found = self.spread(pairs, &target, &[entry], level, &walk, scratch, &mut accepts).found;
+                if found.is_empty() {
+                    return None;
+                }
             }
             let chosen = choose(pairs, slot, &found, self.params.m, Vec::with_capacity(self.params.m));
             self.set_links(slot, level, &chosen);

@@ -8,16 +8,19 @@
 
 use super::Space;
 use super::breadth::Breadth;
+use crate::codes::Codes;
 use crate::graph::{Near, Scratch, Walk};
 use crate::nearness::{ByCodes, CodeTarget};
 use crate::plan::LEAST;
 
-/// One in so many slots is measured, and one in so many of those that come later, when much is known.
+/// One in so many that are linked is measured, and one in so many where so many are linked, when much is known.
 const MEASURED: u32 = 64;
 const MEASURED_LATER: u32 = 256;
-const LATER: u32 = 4_096;
+const LATER: usize = 4_096;
 /// Vectors around it that are looked at, and the nearest of them that count.
 const AROUND: usize = 100;
+/// Others that are looked at beside them, from one end to the other.
+const OTHERS: usize = 512;
 const NEAREST: usize = 10;
 /// Nearest that are asked for before anything is decided, and after which older answers begin to count less.
 const ENOUGH: u32 = 160;
@@ -30,14 +33,28 @@ const SHARE: f64 = 0.95;
 pub(super) struct Agreement {
     asked: u32,
     agreed: u32,
+    /// Slots that were linked since one was measured.
+    passed: u32,
 }
 
 impl Agreement {
-    pub(super) fn add(&mut self, other: Self) {
-        if self.asked >= MANY {
-            *self = Self { asked: self.asked / 2, agreed: self.agreed / 2 };
+    /// Notes that a slot was linked, after so many; whether to measure with it.
+    fn is_due(&mut self, linked: usize) -> bool {
+        self.passed += 1;
+        let is_due = self.passed >= if linked < LATER { MEASURED } else { MEASURED_LATER };
+        if is_due {
+            self.passed = 0;
         }
-        *self = Self { asked: self.asked + other.asked, agreed: self.agreed + other.agreed };
+        is_due
+    }
+
+    /// Takes in that of the [`NEAREST`] so many were among the best by code.
+    fn add(&mut self, agreed: usize) {
+        if self.asked >= MANY {
+            (self.asked, self.agreed) = (self.asked / 2, self.agreed / 2);
+        }
+        self.asked += NEAREST as u32;
+        self.agreed += agreed.min(NEAREST) as u32;
     }
 
     /// Whether enough was asked to say that codes tell too little.
@@ -48,33 +65,50 @@ impl Agreement {
 
 impl Space {
     /// Measures around `slot`, which has just been linked to some of `found`, the nearest by what the graph is laid out
-    /// by, nearest first; if it is one of those that are measured.
-    pub(super) fn measure_codes(&self, slot: u32, found: &[Near], scratch: &mut Scratch) -> Agreement {
-        let Some(codes) = self.store.codes() else { return Agreement::default() };
-        if !slot.is_multiple_of(if slot < LATER { MEASURED } else { MEASURED_LATER }) {
-            return Agreement::default();
+    /// by, nearest first; if it is one of those that are measured. So many were linked before it.
+    pub(super) fn measure_codes(
+        &self,
+        (slot, linked): (u32, usize),
+        found: &[Near],
+        agreement: &mut Agreement,
+        scratch: &mut Scratch,
+    ) {
+        let Some(codes) = self.store.codes().filter(|_| agreement.is_due(linked)) else { return };
+        let agreed = if !codes.is_coarse() && found.len() >= AROUND {
+            self.agreed(codes, slot, &found[..AROUND])
+        } else {
+            let walk = Walk { ef: AROUND * codes.spare(), budget: u64::MAX };
+            let (target, accepts) = (CodeTarget::Slot(slot), |other| other != slot && self.is_linked(other));
+            let walked = self.graph.search(&ByCodes(codes), &target, &walk, scratch, accepts);
+            self.agreed(codes, slot, &walked.found)
+        };
+        if let Some(agreed) = agreed {
+            agreement.add(agreed);
         }
-        let spare = codes.spare();
-        if !codes.is_coarse() && found.len() >= AROUND {
-            return self.agreement_of(slot, &found[..AROUND], LEAST);
-        }
-        let walk = Walk { ef: AROUND * spare, budget: u64::MAX };
-        let (target, accepts) = (CodeTarget::Slot(slot), |other| other != slot && self.is_linked(other));
-        let walked = self.graph.search(&ByCodes(codes), &target, &walk, scratch, accepts);
-        self.agreement_of(slot, &walked.found, LEAST * spare)
     }
 
-    /// Of those that are nearest to `slot` by code, in their order, how many of the nearest are among the first `trusted`.
-    fn agreement_of(&self, slot: u32, by_code: &[Near], trusted: usize) -> Agreement {
+    /// Of those that are nearest to `slot` by code and some of all others, how many of the nearest are among those that
+    /// codes are trusted to have. Without the others, codes that tell nothing at all would be asked only about what
+    /// they have led to. `None` where they are too few to tell.
+    fn agreed(&self, codes: &Codes, slot: u32, by_code: &[Near]) -> Option<usize> {
+        let (trusted, slots) = (LEAST * codes.spare(), self.slots.len());
         if by_code.len() <= trusted {
-            return Agreement::default();
+            return None;
         }
-        let nearness = self.nearnesses(slot, by_code.iter().map(|near| near.slot()));
+        let others = OTHERS.min(slots);
+        let mut among: Vec<u32> = (0..others).map(|number| (number * slots / others) as u32).collect();
+        among.retain(|other| *other != slot && self.is_linked(*other));
+        among.extend(by_code.iter().map(|near| near.slot()));
+        among.sort_unstable();
+        among.dedup();
+        let nearness = self.nearnesses(slot, among.iter().copied());
         let mut nearest = nearness.clone();
         let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
+        let mut order: Vec<(f32, usize)> =
+            among.iter().map(|other| codes.between(slot as usize, *other as usize)).zip(0..).collect();
+        order.select_nth_unstable_by(trusted - 1, |left, right| right.0.total_cmp(&left.0));
         // As near as the last of the nearest is near enough: of equals, any will do.
-        let as_near = nearness[..trusted].iter().filter(|nearness| *nearness >= last);
-        Agreement { asked: NEAREST as u32, agreed: as_near.count().min(NEAREST) as u32 }
+        Some(order[..trusted].iter().filter(|(_, place)| nearness[*place] >= *last).count())
     }
 
     /// Leaves codes aside, and has the graph laid out anew.
@@ -94,14 +128,21 @@ mod tests {
     #[test]
     fn few_answers_decide_nothing_and_old_ones_fade() {
         let mut agreement = Agreement::default();
-        agreement.add(Agreement { asked: ENOUGH - 1, agreed: 0 });
+        (0..ENOUGH / NEAREST as u32 - 1).for_each(|_| agreement.add(0));
         assert!(!agreement.is_poor());
-        agreement.add(Agreement { asked: 1, agreed: 1 });
+        agreement.add(1);
         assert!(agreement.is_poor());
-        let good = Agreement { asked: NEAREST as u32, agreed: NEAREST as u32 };
-        (0..1_000).for_each(|_| agreement.add(good));
+        (0..1_000).for_each(|_| agreement.add(NEAREST));
         assert!(!agreement.is_poor());
-        (0..16).for_each(|_| agreement.add(Agreement { agreed: 0, ..good }));
+        (0..16).for_each(|_| agreement.add(0));
         assert!(agreement.is_poor());
+    }
+
+    #[test]
+    fn one_in_so_many_is_measured_whatever_its_slot() {
+        let mut agreement = Agreement::default();
+        let measured = |agreement: &mut Agreement, linked| (0..1_024).filter(|_| agreement.is_due(linked)).count();
+        assert_eq!(measured(&mut agreement, 0), 16);
+        assert_eq!(measured(&mut agreement, LATER), 4);
     }
 }

@@ -135,9 +135,10 @@ impl Space {
         // In order, so that whether a slot of this step is linked already is a matter of comparing.
         for (place, slot) in slots.iter().enumerate() {
             let linked = |other| self.is_linked(other) || slots.binary_search(&other).is_ok_and(|_| other < *slot);
-            self.measure_breadth(*slot, self.slots.linked() + place, &mut breadth, scratch);
+            let before = self.slots.linked() + place;
+            self.measure_breadth(*slot, before, &mut breadth, scratch);
             let found = self.graph.link(pairs, *slot, scratch, linked);
-            agreement.add(self.measure_codes(*slot, &found, scratch));
+            self.measure_codes((*slot, before), &found, &mut agreement, scratch);
         }
         Step(Outcome::Linked { slots, agreement, breadth })
     }
