@@ -90,6 +90,16 @@ fn busy_is_not_asked_elsewhere() {
 }
 
 #[test]
+fn a_node_without_memory_for_a_write_has_certainly_not_done_it() {
+    let mut errand = write();
+    assert_eq!(errand.unanswered(1, &RpcError::Crowded, &map()), Turn::Later);
+    assert_eq!(choose(&errand, None, Some(1), 0), Some(1), "it is asked again");
+    let error = errand.give_up(&map());
+    assert!(matches!(&error, RouteError::Overloaded { limit } if limit.contains("looked at nothing")), "{error:?}");
+    assert_eq!(error.committed(), Committed::No);
+}
+
+#[test]
 fn a_missing_quorum_is_not_forgotten_over_nodes_that_do_not_lead() {
     let mut errand = read(ReadMode::Linearizable);
     errand.answered(1, Err(CallError::NoQuorum { reason: "no majority answered".to_owned() }), &map());
