@@ -18,31 +18,39 @@ impl Graph {
         scratch: &mut Scratch,
         mut is_linked: impl FnMut(u32) -> bool,
     ) {
-        while !self.link_from_entry(pairs, slot, scratch, &mut is_linked) {
-            // Whatever walks begin at leads to none that is linked: they begin at one that is, or here.
-            let others = (0..self.len() as u32).filter(|other| *other != slot && is_linked(*other));
-            let highest = others.map(|other| (self.level(other), Reverse(other))).max();
-            self.set_entry(Some(highest.map_or((self.level(slot), slot), |(level, Reverse(other))| (level, other))));
-            if highest.is_none() {
+        let target = pairs.target(slot);
+        if let Some((top, entry)) = self.entry() {
+            let mut at = Near::new(pairs.nearness(&target, entry), entry);
+            for level in (self.level(slot) + 1..=top).rev() {
+                at = self.climb(pairs, &target, at, level, &mut 0);
+            }
+            if self.link_from(pairs, slot, at, scratch, &mut is_linked) {
                 return;
             }
         }
+        // Walks lead to none that is linked: they begin at one that is, or here.
+        let others = (0..self.len() as u32).filter(|other| *other != slot && is_linked(*other));
+        let Some((level, Reverse(other))) = others.map(|other| (self.level(other), Reverse(other))).max() else {
+            return self.set_entry(Some((self.level(slot), slot)));
+        };
+        self.set_entry(Some((level, other)));
+        // A climb from there may end among the dead again, so there is none.
+        let at = Near::new(pairs.nearness(&target, other), other);
+        let is_done = self.link_from(pairs, slot, at, scratch, &mut is_linked);
+        debug_assert!(is_done, "a walk from one that is linked finds that one");
     }
 
-    /// Links `slot` to what a walk finds; false if it finds none that is linked.
-    fn link_from_entry<P: Pairs>(
+    /// Links `slot` to what walks from `at` find; false if they find none that is linked.
+    fn link_from<P: Pairs>(
         &self,
         pairs: &P,
         slot: u32,
+        at: Near,
         scratch: &mut Scratch,
         is_linked: &mut impl FnMut(u32) -> bool,
     ) -> bool {
         let (level, target) = (self.level(slot), pairs.target(slot));
-        let Some((top, entry)) = self.entry() else { return false };
-        let mut at = Near::new(pairs.nearness(&target, entry), entry);
-        for level in (level + 1..=top).rev() {
-            at = self.climb(pairs, &target, at, level, &mut 0);
-        }
+        let Some((top, _)) = self.entry() else { return false };
         let mut from = vec![at];
         let walk = Walk { ef: self.params.ef_construct, budget: u64::MAX };
         for level in (0..=level.min(top)).rev() {

@@ -94,6 +94,14 @@ fn codes_of_vectors_that_are_gone_say_nothing_of_those_that_came() {
     assert!(poor.is_empty(), "{}\n{}", poor.len(), poor.join("\n"));
 }
 
+/// What walks begin at is linked, and what it leads to on the upper levels is dead, with nothing but the dead around it.
+#[test]
+fn a_climb_that_ends_among_the_dead_keeps_no_slot_out() {
+    let params = params(Distance::Cosine, Quantization::Binary, 33);
+    let found = found_after(params, 2_001, Change::Overwriting, Kind::Same, Kind::TwoPlaces);
+    assert!(found >= 0.95, "{found}");
+}
+
 fn found_after(params: SpaceParams, count: usize, change: Change, old: Kind, new: Kind) -> f64 {
     let (mut space, mut numbers) = (Space::new(params), Numbers(5));
     let put = |space: &mut Space, numbers: &mut Numbers, rows: std::ops::Range<usize>, kind: Kind| {
