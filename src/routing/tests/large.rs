@@ -20,18 +20,18 @@ use crate::routing::request::CallOptions;
 use crate::routing::{Acknowledge, Collection, PageSearch, RouteError, Router};
 
 /// A point of generation `generation`, which its vector and its payload tell alike.
-fn of_size(id: u64, generation: u64, bytes: usize) -> PointWrite {
+pub(super) fn of_size(id: u64, generation: u64, bytes: usize) -> PointWrite {
     let payload = Payload::from_text(format!(r#"{{"generation":{generation},"pad":"{}"}}"#, "x".repeat(bytes)));
     let vectors = [(DEFAULT_VECTOR.to_owned(), vec![1.0 + generation as f32, id as f32])].into();
     PointWrite { vectors, payload, ..point(id) }
 }
 
-async fn write(router: &Router, docs: &Collection, points: Vec<PointWrite>, number: u128) {
+pub(super) async fn write(router: &Router, docs: &Collection, points: Vec<PointWrite>, number: u128) {
     let options = CallOptions { request_id: RequestId(uuid::Uuid::from_u128(number)), deadline: soon(), ..options() };
     router.upsert(docs, points, Acknowledge::Committed, options).await.unwrap();
 }
 
-fn nearest(docs: &Collection, limit: usize, left_out: Option<PointId>) -> PageSearch {
+pub(super) fn nearest(docs: &Collection, limit: usize, left_out: Option<PointId>) -> PageSearch {
     let query = SearchQuery {
         collection: docs.entry.id,
         vector_name: String::new(),

@@ -1,5 +1,6 @@
 //! The router against a cluster in memory: leaders that move, answers that get lost, maps that are old.
 
+mod batches;
 mod errands;
 mod fake;
 mod large;

@@ -18,46 +18,48 @@ impl Graph {
         scratch: &mut Scratch,
         mut is_linked: impl FnMut(u32) -> bool,
     ) -> Vec<Near> {
-        loop {
-            if let Some(found) = self.link_from_entry(pairs, slot, scratch, &mut is_linked) {
+        let target = pairs.target(slot);
+        if let Some((top, entry)) = self.entry() {
+            let mut at = Near::new(pairs.nearness(&target, entry), entry);
+            for level in (self.level(slot) + 1..=top).rev() {
+                at = self.climb(pairs, &target, at, level, &mut 0);
+            }
+            if let Some(found) = self.link_from(pairs, slot, at, scratch, &mut is_linked) {
                 return found;
             }
-            // Whatever walks begin at leads to none that is linked: they begin at one that is, or here.
-            let others = (0..self.len() as u32).filter(|other| *other != slot && is_linked(*other));
-            let highest = others.map(|other| (self.level(other), Reverse(other))).max();
-            self.set_entry(Some(highest.map_or((self.level(slot), slot), |(level, Reverse(other))| (level, other))));
-            if highest.is_none() {
-                return Vec::new();
-            }
         }
+        // Walks lead to none that is linked: they begin at one that is, or here.
+        let others = (0..self.len() as u32).filter(|other| *other != slot && is_linked(*other));
+        let Some((level, Reverse(other))) = others.map(|other| (self.level(other), Reverse(other))).max() else {
+            self.set_entry(Some((self.level(slot), slot)));
+            return Vec::new();
+        };
+        self.set_entry(Some((level, other)));
+        // A climb from there may end among the dead again, so there is none.
+        let at = Near::new(pairs.nearness(&target, other), other);
+        let found = self.link_from(pairs, slot, at, scratch, &mut is_linked);
+        debug_assert!(found.is_some(), "a walk from one that is linked finds that one");
+        found.unwrap_or_default()
     }
 
-    /// Links `slot` to what a walk finds, and returns that; `None` if it finds none that is linked.
-    fn link_from_entry<P: Pairs>(
+    /// Links `slot` to what walks from `at` find, and returns that; `None` if they find none that is linked.
+    fn link_from<P: Pairs>(
         &self,
         pairs: &P,
         slot: u32,
+        at: Near,
         scratch: &mut Scratch,
         is_linked: &mut impl FnMut(u32) -> bool,
     ) -> Option<Vec<Near>> {
         let (level, target) = (self.level(slot), pairs.target(slot));
-        let (top, entry) = self.entry()?;
-        let mut at = Near::new(pairs.nearness(&target, entry), entry);
-        for level in (level + 1..=top).rev() {
-            at = self.climb(pairs, &target, at, level, &mut 0);
-        }
+        let (top, _) = self.entry()?;
         let mut from = vec![at];
         let walk = Walk { ef: self.params.ef_construct, budget: u64::MAX };
         for level in (0..=level.min(top)).rev() {
-            let mut accepts = |other| other != slot && is_linked(other);
-            let mut found = self.spread(pairs, &target, &from, level, &walk, scratch, &mut accepts).found;
+            let accepts = |other| other != slot && is_linked(other);
+            let found = self.spread(pairs, &target, &from, level, &walk, scratch, accepts).found;
             if level == 0 && found.is_empty() {
-                // Where the upper levels led, links may lead only to others that are not linked; not so from an entry that is.
-                let entry = Near::new(pairs.nearness(&target, entry), entry);
-                found = self.spread(pairs, &target, &[entry], level, &walk, scratch, &mut accepts).found;
-                if found.is_empty() {
-                    return None;
-                }
+                return None;
             }
             let chosen = choose(pairs, slot, &found, self.params.m, Vec::with_capacity(self.params.m));
             self.set_links(slot, level, &chosen);
