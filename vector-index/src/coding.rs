@@ -10,7 +10,6 @@ use roaring::RoaringBitmap;
 
 use crate::codes::Codes;
 use crate::frame::Frame;
-use crate::nearness::{ByVectors, Pairs as _};
 use crate::plan::{GRAPH_FROM, LEAST};
 use crate::slots::Slots;
 use crate::store::Store;
@@ -29,6 +28,8 @@ const TRIED_AT_LEAST: usize = 8;
 /// Vectors among which they are looked for, and those of the newest.
 const AMONG: usize = 2_000;
 const NEWEST_AMONG: usize = 512;
+/// So many of the newest are tried.
+const NEWEST_TRIED: usize = 4;
 /// How many of the nearest are looked for.
 const NEAREST: usize = 10;
 /// Codes are used where they tell this share of them.
@@ -77,7 +78,7 @@ impl Store {
             std::mem::take(&mut self.strangers.newest).iter().filter(|slot| slots.is_live(*slot)).collect();
         let Some(codes) = self.codes() else { return false };
         let all: Vec<u32> = slots.live_slots().collect();
-        self.told(codes, &spread(&newest, TRIED_AT_LEAST), &spread(&all, NEWEST_AMONG)) < TOO_FEW_TOLD
+        self.told(codes, &spread(&newest, NEWEST_TRIED), &spread(&all, NEWEST_AMONG)) < TOO_FEW_TOLD
     }
 
     /// Takes codes of all vectors there are, or leaves them as they are where that takes long, and keeps them if they tell
@@ -91,7 +92,9 @@ impl Store {
         if self.vectors().len() <= last {
             let frame = Frame::of(self.params(), live.len(), |number| self.get(live[number]));
             let (codes, wild) = self.coded(frame);
-            let is_enough = self.told(&codes, &targets, &among) >= enough;
+            // What told enough goes on to, where a graph begins now and measures it from now on.
+            let is_measured = live.len() >= GRAPH_FROM && self.codes().is_some() && self.params().graph.is_some();
+            let is_enough = is_measured || self.told(&codes, &targets, &among) >= enough;
             self.set_codes(is_enough.then_some((codes, wild)));
         } else if self.codes().is_some_and(|codes| self.told(codes, &targets, &among) < enough) {
             self.leave_codes();
@@ -107,10 +110,9 @@ impl Store {
         let trusted = LEAST * codes.spare();
         // There will be twice as many vectors, and twice as many beside the nearest, before they are taken anew.
         let best = if self.vectors().len() < self.last_coding() { trusted / 2 } else { trusted };
-        let (mut told, by_vectors) = (0, ByVectors(self));
+        let mut told = 0;
         for slot in targets {
-            let target = by_vectors.target(*slot);
-            let nearness: Vec<f32> = among.iter().map(|other| by_vectors.nearness(&target, *other)).collect();
+            let nearness = self.nearness_to(*slot, among);
             let mut nearest = nearness.clone();
             let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
             let mut order: Vec<(f32, usize)> =

@@ -6,8 +6,9 @@ use roaring::RoaringBitmap;
 use crate::codes::Codes;
 use crate::coding::Strangers;
 use crate::frame::Frame;
-use crate::kernel::{Rows, prefetch};
+use crate::kernel::{RUN, Rows, prefetch};
 use crate::matrix::Matrix;
+use crate::nearness::{ByVectors, Pairs as _};
 use crate::probe::{Probe, inverse_norm};
 use crate::slots::Slots;
 use crate::{Distance, SpaceParams};
@@ -73,6 +74,22 @@ impl Store {
     /// Whether codes are neither taken nor taken anew.
     pub(crate) fn codes_stay(&self) -> bool {
         self.codes_stay
+    }
+
+    /// How near the vectors of `others` are to that of `slot`; more is nearer. Where these are most of all, all are compared
+    /// in runs, which is faster.
+    pub(crate) fn nearness_to(&self, slot: u32, others: &[u32]) -> Vec<f32> {
+        if 2 * others.len() < self.vectors.len() {
+            let (by_vectors, target) = (ByVectors(self), self.probe_of(slot));
+            return others.iter().map(|other| by_vectors.nearness(&target, *other)).collect();
+        }
+        let (probe, sign) = (self.probe_of(slot), if self.params.distance.more_is_nearer() { 1.0 } else { -1.0 });
+        let mut scores = vec![0.0; self.vectors.len()];
+        for (first, rows) in self.vectors.runs(RUN) {
+            let count = rows.lanes() / self.vectors.stride();
+            self.scores(&probe, first, rows, &mut scores[first..first + count]);
+        }
+        others.iter().map(|other| sign * scores[*other as usize]).collect()
     }
 
     /// Leaves codes aside from now on.

@@ -15,6 +15,8 @@ const MEMORY: f64 = 256.0;
 #[derive(Debug, Clone)]
 pub struct Pace {
     unsynced: f64,
+    /// Whether nothing was given since the last sync.
+    is_synced: bool,
     /// Mean size of a value, in bytes.
     mean: f64,
 }
@@ -22,11 +24,12 @@ pub struct Pace {
 impl Pace {
     /// Of a store whose values have `largest` bytes at most: so large they are taken to be at first.
     pub fn new(largest: usize) -> Self {
-        Self { unsynced: 0.0, mean: largest as f64 }
+        Self { unsynced: 0.0, is_synced: false, mean: largest as f64 }
     }
 
     /// An edit was given to sled.
     pub fn given(&mut self, (_, value): &Edit) {
+        self.is_synced = false;
         match value {
             Some(value) => self.inserted(value.len()),
             None => self.removed(),
@@ -54,7 +57,12 @@ impl Pace {
 
     /// Everything is synced.
     pub fn synced(&mut self) {
-        self.unsynced = 0.0;
+        (self.unsynced, self.is_synced) = (0.0, true);
+    }
+
+    /// Whether a sync would find nothing to do. Not of a store that was just opened: sled may have written.
+    pub fn is_synced(&self) -> bool {
+        self.is_synced
     }
 
     /// Whether no more should be written before a sync.
@@ -78,6 +86,19 @@ mod tests {
             edits += 1;
         }
         edits
+    }
+
+    #[test]
+    fn only_what_was_given_needs_a_sync() {
+        let mut pace = Pace::new(4096);
+        assert!(!pace.is_synced(), "who knows what an opening wrote");
+        pace.synced();
+        assert!(pace.is_synced());
+        for edit in [(vec![1], None), (vec![1], Some(Vec::new()))] {
+            pace.given(&edit);
+            assert!(!pace.is_synced());
+            pace.synced();
+        }
     }
 
     #[test]
