@@ -55,6 +55,8 @@ pub async fn erase(group: GroupId, stores: &Stores) -> io::Result<()> {
 pub async fn finish_erasing(group: GroupId, stores: &Stores) -> io::Result<()> {
     let end = if is_planted(Mutant::ErasesNeighbours) { u64::MAX } else { group.0 };
     let all_state = (keys::state_header(group), end_of_prefix(&end.to_be_bytes()));
+    // What the closed replica applied last may still be on its way to the store: nobody looked for it there yet.
+    stores.state_syncer.carry_out(Batch::default(), false).await?;
     erase_range(&*stores.state, &stores.state_syncer, all_state).await?;
     stores.state_syncer.carry_out(Batch::default(), true).await?;
     let all_entries = (LogKey::Entry(0).of(group), LogKey::Entry(u64::MAX).of(group));
@@ -63,4 +65,41 @@ pub async fn finish_erasing(group: GroupId, stores: &Stores) -> io::Result<()> {
     batch.delete(LogKey::Purged.of(group));
     batch.delete(LogKey::Damage.of(group));
     stores.log_syncer.carry_out(batch, true).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::storage::Disk;
+    use crate::storage::sim_disk::SimDisk;
+
+    const GROUP: GroupId = GroupId(7);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_still_on_its_way_to_the_stores_is_erased_too() {
+        for seed in 0..32 {
+            let disk = Disk::simulated(&SimDisk::new(1), &SimDisk::new(2), seed, Duration::from_secs(1));
+            let stores = disk.start().expect("starts");
+            write_mark(GROUP, &stores.log_syncer, Mark::Founder).await.expect("marks");
+            let (mut entry, mut header) = (Batch::default(), Batch::default());
+            entry.put(LogKey::Entry(3).of(GROUP), vec![1]);
+            header.put(keys::state_header(GROUP), vec![1]);
+            stores.log_syncer.submit(entry, true, drop);
+            stores.state_syncer.submit(header, false, drop);
+            erase(GROUP, &stores).await.expect("erases");
+            let mut left = 0;
+            let mut count = |_: &[u8], _: &[u8]| {
+                left += 1;
+                ControlFlow::Continue(())
+            };
+            let entries = (LogKey::Entry(0).of(GROUP), LogKey::Entry(u64::MAX).of(GROUP));
+            stores.log.scan(&entries.0, &entries.1, &mut count).expect("reads");
+            stores.state.scan(&[], &[0xff; 16], &mut count).expect("reads");
+            assert_eq!(left, 0, "seed {seed}");
+            assert_eq!(read_mark(GROUP, &*stores.log).expect("reads"), Some(Mark::Erased));
+        }
+    }
 }
