@@ -29,6 +29,7 @@ mod retry;
 mod ring;
 mod router;
 pub mod rpc;
+mod rpc_error;
 mod scatter;
 mod service;
 #[cfg(test)]
