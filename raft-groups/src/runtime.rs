@@ -25,6 +25,12 @@ pub fn seed_this_thread(seed: u64) {
     SEED.set(Some(seed));
 }
 
+/// Returns `true` if this thread's chance follows from a seed. Then the machine's own clocks have no say here, for another
+/// run of the seed would find them different.
+pub fn is_seeded() -> bool {
+    SEED.get().is_some()
+}
+
 /// The next seed: from the thread's sequence where it is seeded, else from the operating system.
 fn next_seed() -> u64 {
     match SEED.get() {
