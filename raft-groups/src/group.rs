@@ -187,11 +187,15 @@ impl<M: Machine> Group<M> {
         asked.map_err(|error| WriteError::Stopped { reason: fatal::told(&error) })
     }
 
-    /// Stops taking part; the data stays.
+    /// Stops taking part; the data stays, and nothing reaches it any more.
     pub async fn stop(&self) {
         if let Err(error) = self.replica.raft.shutdown().await {
             tracing::warn!(group = %self.id(), %error, "the group did not stop cleanly");
         }
+        // openraft does not wait for its state machine, nor does this crate for what it cleared away or received: any of
+        // it may be long work, and whoever erases this replica or opens another must not meet what it still writes.
+        self.replica.log.syncer().close();
+        self.replica.state.syncer().close();
     }
 }
 

@@ -10,6 +10,7 @@ use crate::testing::{Order, Registers, later, others, settings, simulate, soon, 
 use crate::{Group, GroupId, Machine as _, RaftSettings, ReadError, ReadMode, Role, WriteError};
 
 mod backlog;
+mod closing;
 mod restarts;
 mod slowness;
 mod votes;

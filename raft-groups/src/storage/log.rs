@@ -76,7 +76,7 @@ impl GroupLog {
         }
         let (durable, durable_seen) = watch::channel(Some(after(known.last)));
         let (recorder, damage, committed) = (OnceLock::new(), OnceLock::new(), found.committed);
-        let known = Mutex::new(known);
+        let (known, syncer) = (Mutex::new(known), syncer.for_owner());
         Ok(Self(Arc::new(Inner { group, recorder, store, syncer, known, damage, committed, durable, durable_seen })))
     }
 

@@ -77,9 +77,14 @@ impl GroupState {
     /// Opens what is stored of `group`, or an empty state.
     pub fn open(group: GroupId, store: Arc<FreezableStore>, syncer: Syncer) -> io::Result<Self> {
         let header = read_header(group, &*store)?.unwrap_or_default();
-        let newest_stage = Mutex::new(header.generation);
+        let (newest_stage, syncer) = (Mutex::new(header.generation), syncer.for_owner());
         let (header, snapshot, failure) = (Mutex::new(header), AtomicU64::default(), Arc::default());
         Ok(Self(Arc::new(Inner { group, store, syncer, header, newest_stage, snapshot, failure })))
+    }
+
+    /// The queue in front of its store.
+    pub fn syncer(&self) -> &Syncer {
+        &self.0.syncer
     }
 
     /// Notes that a snapshot was taken which reflects the log up to `index`.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -39,6 +39,8 @@ struct Job {
 pub struct Syncer {
     jobs: mpsc::UnboundedSender<Job>,
     waiting: Arc<Waiting>,
+    /// Whether this handle's owner was shut out. Held while a job is queued, so that none is queued after that.
+    closed: Arc<RwLock<bool>>,
 }
 
 #[derive(Default)]
@@ -85,16 +87,32 @@ impl Syncer {
 
     fn queue() -> (Self, mpsc::UnboundedReceiver<Job>) {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        (Self { jobs, waiting: Arc::default() }, receiver)
+        (Self { jobs, waiting: Arc::default(), closed: Arc::default() }, receiver)
+    }
+
+    /// A handle of one owner, whom [`Syncer::close`] shuts out while all others go on.
+    pub fn for_owner(&self) -> Self {
+        Self { closed: Arc::default(), ..self.clone() }
+    }
+
+    /// Takes nothing more of this handle and its clones. What they gave before comes before all that anyone gives now.
+    pub fn close(&self) {
+        *self.closed.write() = true;
     }
 
     /// Queues a batch. `done` is told, in queue order, once it is visible, or, if `durable`, once it is synced.
     ///
     /// After the first failure every later job fails too: a store that failed once is not believed again.
     pub fn submit(&self, batch: Batch, durable: bool, done: impl FnOnce(io::Result<()>) + Send + 'static) {
+        let closed = self.closed.read();
+        if *closed {
+            drop(closed);
+            return done(Err(io::Error::other("this replica was closed")));
+        }
         self.waiting.bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
-        let job = Job { batch, durable, done: Box::new(done) };
-        if let Err(mpsc::error::SendError(job)) = self.jobs.send(job) {
+        let sent = self.jobs.send(Job { batch, durable, done: Box::new(done) });
+        drop(closed);
+        if let Err(mpsc::error::SendError(job)) = sent {
             (job.done)(Err(io::Error::other("the store's worker has ended")));
         }
     }
