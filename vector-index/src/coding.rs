@@ -31,7 +31,7 @@ const NEWEST_AMONG: usize = 512;
 /// So many of the newest are tried.
 const NEWEST_TRIED: usize = 4;
 /// How many of the nearest are looked for.
-const NEAREST: usize = 10;
+pub(crate) const NEAREST: usize = 10;
 /// Codes are used where they tell this share of them.
 const ENOUGH_TOLD: f64 = 0.95;
 /// From [`STAY_FROM`] on they are given up where they tell less than this: what few vectors say against them must be clear.
@@ -112,16 +112,21 @@ impl Store {
         let best = if self.vectors().len() < self.last_coding() { trusted / 2 } else { trusted };
         let mut told = 0;
         for slot in targets {
-            let nearness = self.nearness_to(*slot, among);
-            let mut nearest = nearness.clone();
-            let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
-            let mut order: Vec<(f32, usize)> =
-                among.iter().map(|other| codes.between(*slot as usize, *other as usize)).zip(0..).collect();
-            order.select_nth_unstable_by(best.min(among.len()) - 1, |left, right| right.0.total_cmp(&left.0));
-            // As near as the last of the nearest is near enough: of equals, any will do.
-            told += order.iter().take(best).filter(|(_, place)| nearness[*place] >= *last).count().min(NEAREST);
+            told += self.nearest_told(codes, *slot, among, best);
         }
         if targets.is_empty() { 1.0 } else { told as f64 / (targets.len() * NEAREST) as f64 }
+    }
+
+    /// Of the [`NEAREST`] to `slot` among these slots, which are no fewer, how many are among the `best` by code.
+    pub(crate) fn nearest_told(&self, codes: &Codes, slot: u32, among: &[u32], best: usize) -> usize {
+        let nearness = self.nearness_to(slot, among);
+        let mut nearest = nearness.clone();
+        let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
+        let mut order: Vec<(f32, usize)> =
+            among.iter().map(|other| codes.between(slot as usize, *other as usize)).zip(0..).collect();
+        order.select_nth_unstable_by(best.min(among.len()) - 1, |left, right| right.0.total_cmp(&left.0));
+        // As near as the last of the nearest is near enough: of equals, any will do.
+        order.iter().take(best).filter(|(_, place)| nearness[*place] >= *last).count().min(NEAREST)
     }
 }
 

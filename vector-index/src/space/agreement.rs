@@ -9,6 +9,7 @@
 use super::Space;
 use super::breadth::Breadth;
 use crate::codes::Codes;
+use crate::coding::NEAREST;
 use crate::graph::{Near, Scratch, Walk};
 use crate::nearness::{ByCodes, CodeTarget};
 use crate::plan::LEAST;
@@ -17,11 +18,10 @@ use crate::plan::LEAST;
 const MEASURED: u32 = 64;
 const MEASURED_LATER: u32 = 256;
 const LATER: usize = 4_096;
-/// Vectors around it that are looked at, and the nearest of them that count.
+/// Vectors around it that are looked at.
 const AROUND: usize = 100;
 /// Others that are looked at beside them, from one end to the other.
 const OTHERS: usize = 512;
-const NEAREST: usize = 10;
 /// Nearest that are asked for before anything is decided, and after which older answers begin to count less.
 const ENOUGH: u32 = 160;
 const MANY: u32 = 640;
@@ -54,7 +54,7 @@ impl Agreement {
             (self.asked, self.agreed) = (self.asked / 2, self.agreed / 2);
         }
         self.asked += NEAREST as u32;
-        self.agreed += agreed.min(NEAREST) as u32;
+        self.agreed += agreed as u32;
     }
 
     /// Whether enough was asked to say that codes tell too little.
@@ -101,14 +101,7 @@ impl Space {
         among.extend(by_code.iter().map(|near| near.slot()));
         among.sort_unstable();
         among.dedup();
-        let nearness = self.nearnesses(slot, among.iter().copied());
-        let mut nearest = nearness.clone();
-        let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
-        let mut order: Vec<(f32, usize)> =
-            among.iter().map(|other| codes.between(slot as usize, *other as usize)).zip(0..).collect();
-        order.select_nth_unstable_by(trusted - 1, |left, right| right.0.total_cmp(&left.0));
-        // As near as the last of the nearest is near enough: of equals, any will do.
-        Some(order[..trusted].iter().filter(|(_, place)| nearness[*place] >= *last).count())
+        Some(self.store.nearest_told(codes, slot, &among, trusted))
     }
 
     /// Leaves codes aside, and has the graph laid out anew.

@@ -130,11 +130,6 @@ impl Space {
         let walked = self.graph.search(pairs, &target, &walk, scratch, |other| self.is_linked(other));
         walked.found.into_iter().map(Near::nearness).collect()
     }
-
-    pub(super) fn nearnesses(&self, slot: u32, others: impl Iterator<Item = u32>) -> Vec<f32> {
-        let (pairs, target) = (ByVectors(&self.store), self.store.probe_of(slot));
-        others.map(|other| pairs.nearness(&target, other)).collect()
-    }
 }
 
 #[cfg(test)]
