@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// Room that is made for the components of a vector once its first has come.
+const FIRST: usize = 64;
+
 /// One default vector or several named ones.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VectorValue {
@@ -63,8 +66,15 @@ impl<'de> Visitor<'de> for VectorVisitor {
         f.write_str("a vector [numbers…] or an object of named vectors")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<VectorValue, A::Error> {
-        Vec::deserialize(value::SeqAccessDeserializer::new(seq)).map(VectorValue::Single)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<VectorValue, A::Error> {
+        let mut vector = Vec::new();
+        while let Some(component) = seq.next_element()? {
+            if vector.len() == vector.capacity() {
+                vector.reserve(vector.len().max(FIRST));
+            }
+            vector.push(component);
+        }
+        Ok(VectorValue::Single(vector))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<VectorValue, A::Error> {

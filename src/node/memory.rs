@@ -7,6 +7,9 @@ use std::time::Duration;
 
 /// Buffers from this size on are the machine's own pages, and are gone when they are freed.
 const OWN_PAGES_FROM: usize = 1 << 20;
+/// The allocator gives back what is free at the end of its memory once it is more than this. With less, each request's
+/// buffers would be taken from the machine again, page by page, and cleared by it.
+const END_KEPT: usize = OWN_PAGES_FROM;
 /// How often it is looked at what is kept.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Bytes that may be kept, beside an eighth of what is in use.
@@ -17,8 +20,9 @@ pub(super) fn give_back() {
     #[cfg(target_env = "gnu")]
     {
         // SAFETY: mallopt only sets numbers inside of the allocator, which are its own to guard.
-        let is_set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_PAGES_FROM as libc::c_int) } == 1;
-        if !is_set {
+        let set = |number, bytes: usize| unsafe { libc::mallopt(number, bytes as libc::c_int) } == 1;
+        // Who sets one of them must set the other, too: the allocator does not learn any more.
+        if !(set(libc::M_MMAP_THRESHOLD, OWN_PAGES_FROM) && set(libc::M_TRIM_THRESHOLD, END_KEPT)) {
             tracing::debug!("large buffers are kept by the allocator");
         }
         tokio::spawn(async {

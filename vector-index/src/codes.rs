@@ -15,7 +15,7 @@ use crate::strided::Strided;
 use crate::sums::{largest, squares};
 use crate::{Distance, Quantization, SpaceParams};
 
-/// Added to a number below 2^22, it leaves no bit below the units.
+/// Added to a number below 2^22, it leaves no bit below the units, and the lowest bits are those of the whole number.
 const WHOLE: f32 = 12_582_912.0;
 /// The greatest int8 code.
 const MOST: f32 = 127.0;
@@ -231,8 +231,8 @@ fn bytes(seen: &[f32], largest: f32) -> (Code, f32) {
     let mut code = vec![Block::ZERO; Block::count(seen.len())];
     for (block, parts) in code.iter_mut().zip(seen.chunks(Block::WIDTH)) {
         for (code, part) in block.0.iter_mut().zip(parts) {
-            // Rounds, ties to even, as adding and taking away what leaves no place for halves does: faster than a call.
-            *code = (part * scale + WHOLE - WHOLE) as i8;
+            // Rounds, ties to even, as adding what leaves no place for halves does: faster than a call.
+            *code = (part * scale + WHOLE).to_bits() as i8;
         }
     }
     (Code::Int8(code), if scale == 0.0 { 0.0 } else { largest / MOST })

@@ -7,11 +7,15 @@ const PARTS: usize = 8;
 /// The sum of the products of components, in f64, where none of finite f32 overflows.
 pub(crate) fn sum(left: &[f32], right: &[f32]) -> f64 {
     let mut parts = [0.0; PARTS];
-    for (left, right) in left.chunks(PARTS).zip(right.chunks(PARTS)) {
+    let mut add = |left: &[f32], right: &[f32]| {
         for (part, (left, right)) in parts.iter_mut().zip(left.iter().zip(right)) {
             *part += f64::from(*left) * f64::from(*right);
         }
-    }
+    };
+    // Of chunks the compiler knows the length, and adds all parts of one at once.
+    let ((lefts, left), (rights, right)) = (left.as_chunks::<PARTS>(), right.as_chunks::<PARTS>());
+    lefts.iter().zip(rights).for_each(|(left, right)| add(left, right));
+    add(left, right);
     parts.iter().sum()
 }
 
@@ -22,13 +26,13 @@ pub(crate) fn squares(vector: &[f32]) -> f64 {
 
 /// The largest component, without its sign.
 pub(crate) fn largest(vector: &[f32]) -> f32 {
+    let greater = |most: f32, part: f32| if part > most { part } else { most };
+    let (chunks, rest) = vector.as_chunks::<PARTS>();
     let mut most = [0.0_f32; PARTS];
-    for parts in vector.chunks(PARTS) {
-        for (most, part) in most.iter_mut().zip(parts) {
-            *most = if part.abs() > *most { part.abs() } else { *most };
-        }
+    for parts in chunks {
+        most.iter_mut().zip(parts).for_each(|(most, part)| *most = greater(*most, part.abs()));
     }
-    most.into_iter().fold(0.0, f32::max)
+    most.iter().chain(rest).fold(0.0, |most, part| greater(most, part.abs()))
 }
 
 #[cfg(test)]

@@ -72,14 +72,14 @@ impl SledStore {
     }
 
     pub(super) fn apply_in_steps(&self, edits: Vec<Edit>) -> io::Result<()> {
-        let (mut step, mut pace) = (Vec::new(), self.pace.lock().clone());
+        let (mut step, mut pace) = (Vec::new(), self.pace.lock().synced());
         for edit in edits {
-            pace.given(&edit);
-            step.push(edit);
-            if pace.is_used_up() {
+            if !step.is_empty() && pace.after([&edit]).is_used_up() {
                 self.apply(std::mem::take(&mut step))?;
-                pace = self.pace.lock().clone();
+                pace = self.pace.lock().synced();
             }
+            pace.give(&edit);
+            step.push(edit);
         }
         self.apply(step)
     }

@@ -152,15 +152,18 @@ impl SledStore {
         Ok(edits)
     }
 
-    /// Gives sled one batch, and syncs before sled can have gone further than a power loss allows.
+    /// Gives sled one batch. Syncs before it or after it where sled could otherwise go further than a power loss allows.
     fn apply(&self, edits: Vec<Edit>) -> io::Result<()> {
         if edits.is_empty() {
             return Ok(());
         }
         #[cfg(test)]
         self.steps.take()?;
+        if self.pace.lock().after(&edits).is_used_up() {
+            self.sync()?;
+        }
         let (mut batch, mut pace) = (sled::Batch::default(), self.pace.lock());
-        edits.iter().for_each(|edit| pace.given(edit));
+        edits.iter().for_each(|edit| pace.give(edit));
         for (key, value) in edits {
             match value {
                 Some(value) => batch.insert(key, value),
@@ -195,8 +198,8 @@ impl Store for SledStore {
 
     fn write(&self, batch: &Batch) -> io::Result<()> {
         let edits = self.edits_of(batch)?;
-        let fits = self.pace.lock().allows(edits.all());
-        if fits { self.apply(edits.into_one()) } else { self.write_large(edits) }
+        let is_large = self.pace.lock().synced().after(edits.all()).is_used_up();
+        if is_large { self.write_large(edits) } else { self.apply(edits.into_one()) }
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -208,7 +211,8 @@ impl Store for SledStore {
         if !is_planted(Mutant::SkipsSync) {
             self.file.sync_data()?;
         }
-        self.pace.lock().synced();
+        let mut pace = self.pace.lock();
+        *pace = pace.synced();
         Ok(())
     }
 
