@@ -76,12 +76,11 @@ struct Arrived;
 /// # Errors
 /// Where it is too large, does not arrive whole in time, or there is no memory for it.
 pub async fn whole(request: Request, limits: &Limits, budget: &Budget) -> Result<(Bytes, Taken), ApiError> {
-    let is_paid = request.extensions().get::<Arrived>().is_some();
-    if !is_paid && waits_for_leave(request.headers()) && announced(request.headers()) > limits.body_bytes as u64 {
-        // It has not been sent yet, and need not be.
-        return Err(ApiError::BodyTooLarge { limit: limits.body_bytes });
+    if request.extensions().get::<Arrived>().is_some() {
+        return read(request.into_body(), limits, None).await;
     }
-    read(request.into_body(), limits, (!is_paid).then_some(Price { budget, free: 0 })).await
+    refuse_unsent(request.headers(), limits)?;
+    read(request.into_body(), limits, Some(Price { budget, free: 0 })).await
 }
 
 /// The bytes of a body whose first `free` bytes cost nothing, and the memory that is taken for the others. One that is larger
@@ -122,13 +121,19 @@ impl Price<'_> {
 /// # Errors
 /// As [`whole`].
 pub async fn arrived(request: Request, limits: &Limits, budget: &Budget) -> Result<(Request, Taken), ApiError> {
+    refuse_unsent(request.headers(), limits)?;
     let (mut parts, body) = request.into_parts();
-    let head = (parts.headers.clone(), parts.method.clone());
-    let mut asked = Request::new(body);
-    (*asked.headers_mut(), *asked.method_mut()) = head;
-    let (bytes, taken) = whole(asked, limits, budget).await?;
+    let (bytes, taken) = read(body, limits, Some(Price { budget, free: 0 })).await?;
     parts.extensions.insert(Arrived);
     Ok((Request::from_parts(parts, Body::from(bytes)), taken))
+}
+
+/// Refuses a body that is too large and has not been sent yet, and need not be.
+fn refuse_unsent(headers: &HeaderMap, limits: &Limits) -> Result<(), ApiError> {
+    match waits_for_leave(headers) && announced(headers) > limits.body_bytes as u64 {
+        true => Err(ApiError::BodyTooLarge { limit: limits.body_bytes }),
+        false => Ok(()),
+    }
 }
 
 fn waits_for_leave(headers: &HeaderMap) -> bool {

@@ -1,35 +1,21 @@
 //! Keeps web pages of other sites out: a browser sends what a page asks of it to any address, also to a developer's own
 //! machine.
 //!
-//! Comes in: a request's headers, which must be proper HTTP ([`framing`]). Goes out: the request, or a refusal. A name that is not this process's own may have been
-//! made to point here (DNS rebinding), so `Host` must be one that we go by. What changes something must not come from a
-//! page of another site; the rule is that of Go 1.25's `CrossOriginProtection`.
+//! Comes in: a method and headers. Goes out: nothing, or a refusal. A name that is not this process's own may have been made
+//! to point here (DNS rebinding), so `Host` must be one that we go by. What changes something must not come from a page of
+//! another site; the rule is that of Go 1.25's `CrossOriginProtection`.
 
 use std::net::IpAddr;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::error::{ApiError, quoted};
-use super::framing;
-use super::state::GatewayState;
 
 /// What a browser says of where a request comes from (Fetch Metadata).
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// The layer in front of every route.
-pub async fn guard(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
-    let is_proper = framing::check(&request);
-    match is_proper.and_then(|()| check(request.method(), request.headers(), &state.hosts)) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
 /// Returns an error unless the request is meant for this process, and no page of another site sends it.
-fn check(method: &Method, headers: &HeaderMap, ours: &[String]) -> Result<(), ApiError> {
+pub fn check(method: &Method, headers: &HeaderMap, ours: &[String]) -> Result<(), ApiError> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let host = text("host");
     if let Some(host) = host.filter(|host| !is_ours(host, ours)) {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::body::answer;
 use super::error::ApiError;
 use super::state::GatewayState;
-use super::{arrival, departure};
+use super::{arrival, browser, departure, framing, queries};
 use crate::routing::RouteError;
 
 /// The header that names a request in answers and logs.
@@ -62,13 +62,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
     }
 }
 
-/// The outermost layer.
+/// The layer in front of every route.
 pub async fn pass(State(state): State<GatewayState>, mut request: Request, next: Next) -> Response {
     let call = Call::begin(request.headers());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(call.clone());
-    let served = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let refusal =
+        framing::check(&request).and_then(|()| browser::check(request.method(), request.headers(), &state.hosts)).err();
+    let serve = async {
+        match refusal {
+            None => next.run(request).await,
+            Some(refusal) => refusal.into_response(),
+        }
+    };
+    let served = AssertUnwindSafe(serve).catch_unwind().await;
     let response =
         served.unwrap_or_else(|panic| ApiError::Internal { reason: panic_text(panic.as_ref()) }.into_response());
     let response = finish(&call, response);
@@ -77,14 +85,33 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
     response
 }
 
+/// The layer of the routes that show this process.
+pub async fn own(request: Request, next: Next) -> Response {
+    match queries::check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The layer of the routes that tell of the cluster, and change it.
+pub async fn cluster(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
+    match queries::check(&request).and_then(|()| formed(&state, &request)) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
 /// The layer of the routes that carry data: refuses what would exceed the number of requests served at once.
-pub async fn admit(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
+pub async fn data(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
+    if let Err(refusal) = queries::check(&request).and_then(|()| formed(&state, &request)) {
+        return refusal.into_response();
+    }
     // A body that does not come must not keep others out: the place is taken once it is there.
     let (request, room) = match arrival::arrived(request, &state.limits, &state.budget).await {
         Ok(arrived) => arrived,
         Err(error) => return error.into_response(),
     };
-    match state.in_flight.clone().try_acquire_owned() {
+    match state.in_flight.try_acquire() {
         Ok(_permit) => {
             let response = next.run(request).await;
             drop(room);
@@ -94,13 +121,13 @@ pub async fn admit(State(state): State<GatewayState>, request: Request, next: Ne
     }
 }
 
-/// The layer of the routes that tell of the cluster: before there is a map, nobody is told that something is not there.
-pub async fn once_formed(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
+/// Before there is a map, nobody is told that something is not there.
+fn formed(state: &GatewayState, request: &Request) -> Result<(), ApiError> {
     // The health of the cluster says so itself.
     let tells_itself = request.uri().path() == "/cluster/health";
-    match state.backend.map().is_formed() || tells_itself {
-        true => next.run(request).await,
-        false => ApiError::from(RouteError::NotFormed).into_response(),
+    match tells_itself || state.backend.map().is_formed() {
+        true => Ok(()),
+        false => Err(RouteError::NotFormed.into()),
     }
 }
 

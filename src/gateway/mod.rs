@@ -72,7 +72,6 @@ pub fn router(state: GatewayState) -> Router {
 /// Every route of the native API, and `extra` routes of the composition root behind the same door: their answers get a
 /// request id, their [`ApiError`]s a body.
 pub fn router_with(state: GatewayState, extra: Router) -> Router {
-    let admission = middleware::from_fn_with_state(state.clone(), door::admit);
     let own = Router::new()
         .route("/", get(front::show))
         .route("/reference", get(front::reference))
@@ -85,9 +84,11 @@ pub fn router_with(state: GatewayState, extra: Router) -> Router {
         .route("/quiver/v1/groups/{group}/campaign", post(groups::campaign))
         .route("/quiver/v1/groups/{group}/step-down", post(groups::step_down))
         .route("/quiver/v1/faults", get(faults::show).put(faults::set).delete(faults::heal));
-    let once_formed = middleware::from_fn_with_state(state.clone(), door::once_formed);
-    own.merge(data().route_layer(admission).merge(cluster_routes()).route_layer(once_formed))
-        .route_layer(middleware::from_fn(queries::refuse_unread))
+    let data = data().route_layer(middleware::from_fn_with_state(state.clone(), door::data));
+    let cluster = cluster().route_layer(middleware::from_fn_with_state(state.clone(), door::cluster));
+    own.route_layer(middleware::from_fn(door::own))
+        .merge(data)
+        .merge(cluster)
         .merge(console::console())
         .with_state(state.clone())
         .merge(extra)
@@ -95,7 +96,6 @@ pub fn router_with(state: GatewayState, extra: Router) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         // The extractor in `body` has its own limit, which it can name.
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(state.clone(), browser::guard))
         .layer(middleware::from_fn_with_state(state, door::pass))
 }
 
@@ -109,7 +109,7 @@ fn data() -> Router<GatewayState> {
         .route("/quiver/v1/count", post(reads::count))
 }
 
-fn cluster_routes() -> Router<GatewayState> {
+fn cluster() -> Router<GatewayState> {
     Router::new()
         .route("/collections", get(collections::list).post(collections::create))
         .route("/collections/{name}", get(collections::show).delete(collections::remove))

@@ -3,8 +3,6 @@
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 
@@ -24,14 +22,14 @@ const TAKES_QUERY: [(Method, &str); 12] = [
     (Method::POST, "/quiver/v1/nodes/{node_id}/undrain"),
 ];
 
-/// The layer that refuses a query string which nobody would read.
-pub async fn refuse_unread(request: Request, next: Next) -> Response {
+/// Returns an error where the request has a query string that nobody would read.
+pub fn check(request: &Request) -> Result<(), ApiError> {
     let query = request.uri().query().unwrap_or_default();
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
-    let is_read = TAKES_QUERY.iter().any(|(method, path)| request.method() == method && *path == route);
-    if query.is_empty() || is_read {
-        return next.run(request).await;
+    let is_read = || TAKES_QUERY.iter().any(|(method, path)| request.method() == method && *path == route);
+    if query.is_empty() || is_read() {
+        return Ok(());
     }
     let reason = "this request takes none; what it asks for goes into its body, as the reference says";
-    ApiError::invalid("query string", reason).into_response()
+    Err(ApiError::invalid("query string", reason))
 }

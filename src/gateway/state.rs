@@ -3,6 +3,7 @@
 //! The composition root fills this in; tests fill it in with fakes. Handlers see no more of the node than is named here.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,15 +21,19 @@ use crate::api::HealthState;
 use crate::placement::{ClusterMap, NodeEntry};
 use crate::routing::NodeReport;
 
-/// Everything a handler can reach; clones share it.
+/// Everything a handler can reach. Clones share it, and cost little: each layer and each handler of a request has its own.
 #[derive(Clone)]
-pub struct GatewayState {
+pub struct GatewayState(Arc<Shared>);
+
+/// What all clones of a [`GatewayState`] share.
+#[derive(Clone)]
+pub struct Shared {
     /// The way to the shards and to the cluster map.
     pub backend: Arc<dyn Backend>,
     /// The node this gateway runs in.
     pub node: Arc<dyn LocalNode>,
     /// What one request may ask for.
-    pub limits: Arc<Limits>,
+    pub limits: Limits,
     /// What was counted.
     pub books: Arc<Books>,
     /// Permits for [`Limits::in_flight`].
@@ -36,7 +41,7 @@ pub struct GatewayState {
     /// Memory for bodies that arrive.
     pub(super) budget: Budget,
     /// The names that this process goes by, beside those of the machine itself.
-    pub(super) hosts: Arc<[String]>,
+    pub(super) hosts: Vec<String>,
 }
 
 impl GatewayState {
@@ -45,13 +50,20 @@ impl GatewayState {
         books::start();
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
         let budget = Budget::new(limits.arriving_bytes);
-        let (limits, books, hosts) = (Arc::new(limits), Arc::default(), Arc::from([]));
-        Self { backend, node, limits, books, in_flight, budget, hosts }
+        Self(Arc::new(Shared { backend, node, limits, books: Arc::default(), in_flight, budget, hosts: Vec::new() }))
     }
 
     /// The same, going by these names too.
     pub fn known_as(self, hosts: impl IntoIterator<Item = String>) -> Self {
-        Self { hosts: hosts.into_iter().collect(), ..self }
+        Self(Arc::new(Shared { hosts: hosts.into_iter().collect(), ..Arc::unwrap_or_clone(self.0) }))
+    }
+}
+
+impl Deref for GatewayState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }
 

@@ -1,10 +1,11 @@
 //! When a store takes codes, takes them anew and gives them up, while there is no graph: with one, what the graph measures
 //! decides.
 //!
-//! Codes begin with a few vectors. They are taken anew, as the vectors that are there then are best seen, once half of
-//! these were put since the last time: they have doubled, or were overwritten. Each time it is tried how many of the
-//! nearest codes tell: where these are too few, vectors are compared themselves. In between it is tried now and then for
-//! some of the newest, which may be unlike those that the codes were taken of.
+//! Codes begin with a few vectors. Once half of the vectors that are there were put since the last time, it is tried how many
+//! of the nearest codes tell. Where vectors have doubled, and where others of another kind have overwritten them, codes are
+//! taken anew before that, as the vectors that are there then are best seen. Where codes tell too few, vectors are compared
+//! themselves. In between it is tried now and then for some of the newest, which may be unlike those that the codes were
+//! taken of.
 
 use roaring::RoaringBitmap;
 
@@ -43,10 +44,12 @@ const NEWS: (usize, usize) = (16, 1_024);
 /// What codes were not taken of.
 #[derive(Debug, Default)]
 pub(crate) struct Strangers {
-    /// Slots that were put since codes were last taken.
+    /// Slots that were put since codes were last taken, or tried for all.
     all: RoaringBitmap,
     /// Those of them that codes were not tried for yet.
     newest: RoaringBitmap,
+    /// How many slots there were when codes were last taken.
+    coded: usize,
 }
 
 impl Store {
@@ -63,9 +66,10 @@ impl Store {
         }
         // Those with which taking them anew ends are seen whole.
         let is_last = is_new && slots.len() == self.last_coding();
-        let due = is_last || 2 * self.strangers.all.len() >= live as u64;
-        if due || self.surprised(live, slots) {
-            self.decide_on_codes(&slots.live_slots().collect::<Vec<_>>());
+        let is_due = is_last || 2 * self.strangers.all.len() >= live as u64;
+        if is_due || self.surprised(live, slots) {
+            let may_stay = is_due && !is_last && slots.len() < 2 * self.strangers.coded;
+            self.decide_on_codes(&slots.live_slots().collect::<Vec<_>>(), may_stay);
         }
     }
 
@@ -82,14 +86,18 @@ impl Store {
     }
 
     /// Takes codes of all vectors there are, or leaves them as they are where that takes long, and keeps them if they tell
-    /// enough of those that are `live`.
-    fn decide_on_codes(&mut self, live: &[u32]) {
-        self.strangers = Strangers::default();
+    /// enough of those that are `live`. Those that tell enough of them already are not taken anew if they `may_stay`.
+    fn decide_on_codes(&mut self, live: &[u32], may_stay: bool) {
+        self.strangers = Strangers { coded: self.strangers.coded, ..Strangers::default() };
         let targets = (TRIED_COMPONENTS / (live.len() * self.size())).clamp(TRIED_AT_LEAST, TRIED);
         let (targets, among) = (spread(live, targets), spread(live, AMONG));
         let last = self.last_coding();
         let enough = if self.vectors().len() < last { ENOUGH_TOLD } else { TOO_FEW_TOLD };
+        if may_stay && self.codes().is_some_and(|codes| self.told(codes, &targets, &among) >= enough) {
+            return;
+        }
         if self.vectors().len() <= last {
+            self.strangers.coded = self.vectors().len();
             let frame = Frame::of(self.params(), live.len(), |number| self.get(live[number]));
             let (codes, wild) = self.coded(frame);
             // What told enough goes on to, where a graph begins now and measures it from now on.
