@@ -80,7 +80,7 @@ pub async fn whole(request: Request, limits: &Limits, budget: &Budget) -> Result
         return read(request.into_body(), limits, None).await;
     }
     refuse_unsent(request.headers(), limits)?;
-    read(request.into_body(), limits, Some(Price { budget, free: 0 })).await
+    read(request.into_body(), limits, Some(Price::of_all(budget))).await
 }
 
 /// The bytes of a body whose first `free` bytes cost nothing, and the memory that is taken for the others. One that is larger
@@ -94,7 +94,7 @@ pub async fn mostly_paid(
     budget: &Budget,
     free: usize,
 ) -> Result<(Bytes, Taken), ApiError> {
-    read(body, limits, Some(Price { budget, free })).await
+    read(body, limits, Some(Price { budget, free, most: budget.all })).await
 }
 
 /// What a body costs.
@@ -103,15 +103,19 @@ struct Price<'a> {
     budget: &'a Budget,
     /// Bytes that cost nothing.
     free: usize,
+    /// Most that is paid, in bytes.
+    most: usize,
 }
 
-impl Price<'_> {
+impl<'a> Price<'a> {
+    /// Each byte is paid for.
+    fn of_all(budget: &'a Budget) -> Self {
+        Self { budget, free: 0, most: usize::MAX }
+    }
+
     /// Pays for what has come, where so much is paid for already.
     fn pay(self, taken: &mut Taken, before: usize, more: usize) -> Result<(), ApiError> {
-        let cost = |bytes: usize| match self.free {
-            0 => bytes,
-            free => bytes.saturating_sub(free).min(self.budget.all),
-        };
+        let cost = |bytes: usize| bytes.saturating_sub(self.free).min(self.most);
         self.budget.take(taken, cost(before), cost(before + more) - cost(before))
     }
 }
@@ -123,7 +127,7 @@ impl Price<'_> {
 pub async fn arrived(request: Request, limits: &Limits, budget: &Budget) -> Result<(Request, Taken), ApiError> {
     refuse_unsent(request.headers(), limits)?;
     let (mut parts, body) = request.into_parts();
-    let (bytes, taken) = read(body, limits, Some(Price { budget, free: 0 })).await?;
+    let (bytes, taken) = read(body, limits, Some(Price::of_all(budget))).await?;
     parts.extensions.insert(Arrived);
     Ok((Request::from_parts(parts, Body::from(bytes)), taken))
 }
@@ -236,17 +240,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_by_drops_is_cut_and_a_slow_one_is_not() {
         let budget = Budget::new(8 << 20);
-        let drops =
-            read(drip(1, Duration::from_secs(1), 1_000), &limits(), Some(Price { budget: &budget, free: 0 })).await;
+        let drops = read(drip(1, Duration::from_secs(1), 1_000), &limits(), Some(Price::of_all(&budget))).await;
         assert!(matches!(drops, Err(ApiError::BodyCut { reason }) if reason.contains("a second")));
-        let silent =
-            read(drip(0, Duration::from_secs(1_000), 1), &limits(), Some(Price { budget: &budget, free: 0 })).await;
+        let silent = read(drip(0, Duration::from_secs(1_000), 1), &limits(), Some(Price::of_all(&budget))).await;
         assert!(matches!(silent, Err(ApiError::BodyCut { .. })));
-        let slow =
-            read(drip(20 << 10, Duration::from_secs(1), 40), &limits(), Some(Price { budget: &budget, free: 0 })).await;
+        let slow = read(drip(20 << 10, Duration::from_secs(1), 40), &limits(), Some(Price::of_all(&budget))).await;
         assert_eq!(slow.unwrap().0.len(), 800 << 10);
         let more = Limits { body_bytes: 4 << 20, ..limits() };
-        let long = read(drip(17 << 10, Duration::from_secs(1), 100), &more, Some(Price { budget: &budget, free: 0 }));
+        let long = read(drip(17 << 10, Duration::from_secs(1), 100), &more, Some(Price::of_all(&budget)));
         assert!(matches!(long.await, Err(ApiError::BodyCut { reason }) if reason.contains("longer than 60 s")));
     }
 
@@ -254,18 +255,18 @@ mod tests {
     async fn memory_is_paid_for_as_bytes_come_and_given_back() {
         let budget = Budget::new(64 << 10);
         let of = |bytes: usize| drip(bytes / 8, Duration::ZERO, 8);
-        let (first, taken) = read(of(40 << 10), &limits(), Some(Price { budget: &budget, free: 0 })).await.unwrap();
+        let (first, taken) = read(of(40 << 10), &limits(), Some(Price::of_all(&budget))).await.unwrap();
         assert_eq!((first.len(), taken.0.len()), (40 << 10, 8));
         assert!(matches!(
-            read(of(40 << 10), &limits(), Some(Price { budget: &budget, free: 0 })).await,
+            read(of(40 << 10), &limits(), Some(Price::of_all(&budget))).await,
             Err(ApiError::MemoryBudget)
         ));
         assert!(
-            read(of(16 << 10), &limits(), Some(Price { budget: &budget, free: 0 })).await.is_ok(),
+            read(of(16 << 10), &limits(), Some(Price::of_all(&budget))).await.is_ok(),
             "what is left is there for others"
         );
         drop(taken);
-        assert!(read(of(40 << 10), &limits(), Some(Price { budget: &budget, free: 0 })).await.is_ok());
+        assert!(read(of(40 << 10), &limits(), Some(Price::of_all(&budget))).await.is_ok());
         let announces = Request::builder().header("content-length", 1 << 20).body(Body::from("x")).unwrap();
         assert!(whole(announces, &limits(), &budget).await.is_ok(), "what is announced is not taken");
     }
@@ -280,8 +281,7 @@ mod tests {
                 Ok::<_, std::io::Error>(Bytes::from(vec![0; 4 << 10]))
             });
             let limits = Limits { drain_bytes, ..limits() };
-            let refused =
-                read(Body::from_stream(stream::iter(chunks)), &limits, Some(Price { budget: &budget, free: 0 }));
+            let refused = read(Body::from_stream(stream::iter(chunks)), &limits, Some(Price::of_all(&budget)));
             assert!(matches!(refused.await, Err(ApiError::MemoryBudget)));
             assert_eq!(sent.load(Ordering::Relaxed) == 64, all_is_read);
             assert_eq!(budget.left.available_permits(), 16, "what is thrown away holds nothing");

@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::arrival;
 use super::departure::Refusable;
 use super::error::{ApiError, quoted};
 use super::plain;
 use super::state::GatewayState;
 use super::strict::Strict;
+use super::{arrival, aside};
 use crate::routing::Held;
 
 /// A JSON body of type `T`, at most [`Limits::body_bytes`](super::Limits::body_bytes) long.
@@ -93,8 +93,9 @@ pub async fn made(held: Held, make: impl FnOnce() -> Response + Send + 'static) 
     if !is_large {
         return make();
     }
-    let made = tokio::task::spawn_blocking(make);
-    made.await.unwrap_or_else(|error| ApiError::Internal { reason: error.to_string() }.into_response())
+    aside::done(make)
+        .await
+        .unwrap_or_else(|| ApiError::Internal { reason: "an answer could not be made".to_owned() }.into_response())
 }
 
 /// An answer of `status` with `value` as its JSON body.

@@ -73,7 +73,8 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
     let serve = async {
         match refusal {
             None => next.run(request).await,
-            Some(refusal) => refusal.into_response(),
+            // Who sends such a thing sends more of it, and where its next request begins is not sure.
+            Some(refusal) => ([(header::CONNECTION, "close")], refusal).into_response(),
         }
     };
     let served = AssertUnwindSafe(serve).catch_unwind().await;

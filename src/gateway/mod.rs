@@ -11,6 +11,7 @@
 
 mod adopt;
 pub mod arrival;
+pub mod aside;
 pub mod backend;
 pub mod body;
 pub mod books;

@@ -121,7 +121,7 @@ fn parts(targets: &[Target], most: usize) -> Vec<(BTreeSet<String>, Vec<PointId>
 }
 
 fn lacks(id: PointId, name: &str, position: Option<usize>) -> ApiError {
-    let reason = format!("point {id} has no vector{}", quoted(name));
+    let reason = format!("point {id} has no vector{}", called(name));
     ApiError::Refused(crate::engine::Refusal::Invalid { position, field: "id".to_owned(), reason })
 }
 
@@ -135,11 +135,11 @@ fn vector_params(collection: &Collection, name: &str) -> Result<VectorParams, Ap
         } else {
             format!("it has {}", names.join(", "))
         };
-        ApiError::invalid("using", format!("the collection has no vector{}; {have}", quoted(name)))
+        ApiError::invalid("using", format!("the collection has no vector{}; {have}", called(name)))
     })
 }
 
-fn quoted(name: &str) -> String {
+fn called(name: &str) -> String {
     if name == DEFAULT_VECTOR { " without a name".to_owned() } else { format!(" `{name}`") }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::graph_files::GraphFiles;
 use super::shutdown::Stop;
 use crate::engine::{Engine, Graph, GraphName};
+use crate::gateway::aside::yield_to_requests;
 use crate::placement::ShardId;
 use crate::routing::LocalGroups;
 
@@ -30,11 +31,6 @@ const SAVE_EVERY: Duration = Duration::from_secs(2);
 
 /// A graph is saved once this many hundredths of it are new: what a crash loses of it is built anew in no time.
 const SAVE_PART: u64 = 5;
-
-/// How far the indexing threads stand back on a busy machine, on Unix' scale from 0 to 19: they get about a tenth of
-/// what a thread of requests gets. Writers are held back where that is not enough.
-#[cfg(target_os = "linux")]
-const NICENESS: libc::c_int = 10;
 
 /// The node's indexing threads.
 pub(super) struct Indexers(Vec<thread::JoinHandle<()>>);
@@ -62,6 +58,7 @@ impl Indexers {
                 looked_at: Instant::now(),
             };
             thread::Builder::new().name(format!("index-{number}")).spawn(move || {
+                // Writers are held back where that is not enough.
                 yield_to_requests();
                 indexer.run();
             })
@@ -75,19 +72,6 @@ impl Indexers {
             if thread.join().is_err() {
                 tracing::warn!("an indexing thread failed inside; graphs are built anew where they were not saved");
             }
-        }
-    }
-}
-
-/// Has the scheduler prefer the threads that somebody waits for. On Linux priorities are those of single threads;
-/// elsewhere this one would change the whole process, so it stays as it is.
-fn yield_to_requests() {
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: takes three numbers and touches no memory; 0 means the calling thread.
-        let failed = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) } != 0;
-        if failed {
-            tracing::debug!("the indexing threads keep the priority of the others");
         }
     }
 }

@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Replicas of a shard where there are nodes enough.
 const COPIES: usize = 3;
 
+/// How long a node may take to say how its replicas are.
+const GLANCE: Duration = Duration::from_secs(2);
+
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -123,19 +126,24 @@ impl Nemesis<'_> {
 
     /// Kills a node until the others have purged what it lacks, so that it has to come by snapshot.
     pub(super) async fn leave_behind(&mut self, victim: usize) -> Result<()> {
-        let applied = row(&self.client(victim), "applied").await?;
+        let known = self.client(victim).with_deadline(GLANCE).shards().await.ok()?;
+        let shard = known["shards"][0]["shard"].as_u64().with_context(|| format!("it holds no shard: {known}"))?;
+        let applied = row(&self.client(victim), shard, "applied").await.context("it does not hold its own shard")?;
         self.rig.cluster.kill(victim);
         let others = self.clients_but(&[victim]);
         let start = Instant::now();
-        while row(&others[0], "purged").await.unwrap_or(0) <= applied {
-            ensure!(start.elapsed() < PATIENCE, "nothing beyond {applied} is purged, so no snapshot was tested");
+        while least(&others, shard, "purged").await.unwrap_or(0) <= applied {
+            ensure!(
+                start.elapsed() < PATIENCE,
+                "nothing beyond {applied} of shard {shard} is purged, so no snapshot was tested"
+            );
             tokio::time::sleep(PAUSE).await;
         }
         self.rig.cluster.restart(victim)?;
         self.rig.cluster.wait_healthy_node(victim).await?;
         let start = Instant::now();
-        while row(&self.client(victim), "snapshot").await.unwrap_or(0) <= applied {
-            ensure!(start.elapsed() < PATIENCE, "it was left behind and got no snapshot");
+        while row(&self.client(victim), shard, "snapshot").await.unwrap_or(0) <= applied {
+            ensure!(start.elapsed() < PATIENCE, "it was left behind in shard {shard} and got no snapshot");
             tokio::time::sleep(PAUSE).await;
         }
         self.recorder.note("raft", "snapshot-installed", Edn::Str(self.name(victim)));
@@ -143,8 +151,20 @@ impl Nemesis<'_> {
     }
 }
 
-/// What a node says of its replica of the first shard it shows.
-async fn row(client: &Client, member: &str) -> Result<u64> {
-    let shards = client.with_deadline(Duration::from_secs(2)).shards().await.ok()?;
-    shards["shards"][0][member].as_u64().with_context(|| format!("no `{member}` in {shards}"))
+/// The least of what these nodes say of their replicas of a shard: any of those that have one may lead it. `None` where none
+/// has.
+async fn least(clients: &[Client], shard: u64, member: &str) -> Option<u64> {
+    let mut said = None;
+    for client in clients {
+        let row = row(client, shard, member).await;
+        said = said.into_iter().chain(row).min();
+    }
+    said
+}
+
+/// What a node says of its replica of a shard; `None` where it has none, or does not answer.
+async fn row(client: &Client, shard: u64, member: &str) -> Option<u64> {
+    let shards = client.with_deadline(GLANCE).shards().await.ok().ok()?;
+    let mut rows = shards["shards"].as_array()?.iter();
+    rows.find(|row| row["shard"] == shard)?[member].as_u64()
 }
