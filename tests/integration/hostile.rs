@@ -9,6 +9,7 @@ use jepsen_lite::seed::seed;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::support::{PATIENCE, place, single};
 
@@ -49,6 +50,13 @@ async fn pages_of_other_sites_and_foreign_names_are_refused() -> Result<()> {
     }
     let rebound = raw(&cluster, "GET /collections HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").await?;
     ensure!(rebound.starts_with("HTTP/1.1 403"), "{rebound}");
+    // Nothing more is taken from whoever sent such a head.
+    let mut stream = TcpStream::connect(own).await?;
+    let next = format!("GET /collections HTTP/1.1\r\n{host}\r\n\r\n");
+    stream.write_all(format!("GET /collections HTTP/1.1\r\nhost: evil.example\r\n\r\n{next}").as_bytes()).await?;
+    let mut answers = String::new();
+    timeout(Duration::from_secs(30), stream.read_to_string(&mut answers)).await.context("the connection stays")??;
+    ensure!(answers.matches("HTTP/1.1 ").count() == 1, "{answers}");
     let listed = cluster.client(0).get("/collections").await.ok()?;
     ensure!(!listed.to_string().contains("planted"), "{listed}");
     let no_browser = raw(&cluster, &post(&[&host], &body)).await?;
