@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::body::answer;
+use super::departure::Refusable;
 use super::error::ApiError;
 use super::state::GatewayState;
 use super::{arrival, browser, departure, framing, queries};
@@ -78,8 +79,12 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
         }
     };
     let served = AssertUnwindSafe(serve).catch_unwind().await;
-    let response =
+    let mut response =
         served.unwrap_or_else(|panic| ApiError::Internal { reason: panic_text(panic.as_ref()) }.into_response());
+    if method.is_safe() {
+        response.extensions_mut().insert(Refusable);
+    }
+    let response = departure::paid(response, &state.budget);
     let response = finish(&call, response);
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     keep_books(&state, &call, &method, route, &response);
@@ -116,9 +121,17 @@ pub async fn data(State(state): State<GatewayState>, request: Request, next: Nex
         Ok(_permit) => {
             let response = next.run(request).await;
             drop(room);
-            departure::paid(response, &state.budget)
+            response
         }
         Err(_) => ApiError::TooManyRequests { limit: state.limits.in_flight }.into_response(),
+    }
+}
+
+/// The layer of routes from elsewhere, which may know nothing of limits: their bodies have arrived.
+pub async fn elsewhere(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
+    match arrival::arrived(request, &state.limits, &state.budget).await {
+        Ok((request, _room)) => next.run(request).await,
+        Err(error) => error.into_response(),
     }
 }
 

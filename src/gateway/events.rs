@@ -17,12 +17,17 @@ use raft_groups::events::{Event, Listener, What};
 use raft_groups::{GroupId, GroupStatus, NodeId, ReadMode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::Params;
 use super::error::ApiError;
 use super::groups::{host, names};
 use super::state::GatewayState;
 use crate::placement::ClusterMap;
+use crate::routing::RouteError;
+
+/// Consumers at once. Each is served for as long as it likes, and is told of each event by itself.
+pub(super) const LISTENERS: usize = 64;
 
 /// Which events are asked for.
 #[derive(Debug, Default, Deserialize)]
@@ -49,6 +54,7 @@ struct Feed {
     groups: Option<BTreeSet<GroupId>>,
     /// How everything is at first.
     first: Vec<sse::Event>,
+    _place: OwnedSemaphorePermit,
 }
 
 pub(super) async fn stream(
@@ -62,8 +68,10 @@ pub(super) async fn stream(
     if after == Some(None) {
         return Err(ApiError::invalid("Last-Event-ID", "is no number"));
     }
+    let full = |_| RouteError::Overloaded { limit: format!("{LISTENERS} listeners to the events of one node") };
+    let place = state.listeners.clone().try_acquire_owned().map_err(full)?;
     let listener = host.events().listen(after.flatten());
-    let mut feed = Feed { state: state.clone(), listener, groups, first: Vec::new() };
+    let mut feed = Feed { state: state.clone(), listener, groups, first: Vec::new(), _place: place };
     // After the place in the ring is taken, so that nothing falls between the two.
     feed.first = feed.statuses(host.statuses());
     let batches = stream::unfold(feed, |mut feed| async move {

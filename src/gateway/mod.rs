@@ -70,8 +70,8 @@ pub fn router(state: GatewayState) -> Router {
     router_with(state, Router::new())
 }
 
-/// Every route of the native API, and `extra` routes of the composition root behind the same door: their answers get a
-/// request id, their [`ApiError`]s a body.
+/// Every route of the native API, and `extra` routes of the composition root behind the same door: their bodies arrive under
+/// the same limits, their answers get a request id, their [`ApiError`]s a body.
 pub fn router_with(state: GatewayState, extra: Router) -> Router {
     let own = Router::new()
         .route("/", get(front::show))
@@ -92,7 +92,7 @@ pub fn router_with(state: GatewayState, extra: Router) -> Router {
         .merge(cluster)
         .merge(console::console())
         .with_state(state.clone())
-        .merge(extra)
+        .merge(extra.layer(middleware::from_fn_with_state(state.clone(), door::elsewhere)))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         // The extractor in `body` has its own limit, which it can name.

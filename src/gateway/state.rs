@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::arrival::Budget;
 use super::backend::Backend;
 use super::books::{self, Books};
+use super::events::LISTENERS;
 use super::limits::Limits;
 use crate::api::HealthState;
 use crate::placement::{ClusterMap, NodeEntry};
@@ -38,6 +39,8 @@ pub struct Shared {
     pub books: Arc<Books>,
     /// Permits for [`Limits::in_flight`].
     pub(super) in_flight: Arc<Semaphore>,
+    /// Permits for those who listen to events.
+    pub(super) listeners: Arc<Semaphore>,
     /// Memory for bodies that arrive.
     pub(super) budget: Budget,
     /// The names that this process goes by, beside those of the machine itself.
@@ -50,7 +53,8 @@ impl GatewayState {
         books::start();
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
         let budget = Budget::new(limits.arriving_bytes);
-        Self(Arc::new(Shared { backend, node, limits, books: Arc::default(), in_flight, budget, hosts: Vec::new() }))
+        let (listeners, books, hosts) = (Arc::new(Semaphore::new(LISTENERS)), Arc::default(), Vec::new());
+        Self(Arc::new(Shared { backend, node, limits, books, in_flight, listeners, budget, hosts }))
     }
 
     /// The same, going by these names too.

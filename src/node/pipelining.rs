@@ -5,6 +5,7 @@
 //! nearly every client does, would wait for all of these each time. What is read from a connection is counted: a request
 //! that was there already when the answer before it was made did not wait.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
+/// How long a client may take nothing of an answer that waits for it: a connection on which nothing moves costs its client
+/// nothing, and has a place here.
+const STALL: Duration = Duration::from_secs(30);
 /// How long a request waits for its turn at most: those whose turn it is may be long ones.
 const TURN_WITHIN: Duration = Duration::from_secs(1);
 
@@ -62,10 +67,29 @@ impl Queue {
     }
 }
 
-/// A connection whose reads are counted.
+/// A connection whose reads are counted, and which ends where its client takes nothing for [`STALL`].
 pub(super) struct Counting {
-    pub(super) stream: TcpStream,
-    pub(super) queue: Queue,
+    stream: TcpStream,
+    queue: Queue,
+    /// By when something must be taken, while something waits to be.
+    stalls: Option<Pin<Box<Sleep>>>,
+}
+
+impl Counting {
+    pub(super) fn new(stream: TcpStream, queue: Queue) -> Self {
+        Self { stream, queue, stalls: None }
+    }
+
+    /// What a write came to, unless nothing could be written for too long.
+    fn watched(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalls = None;
+            return written;
+        }
+        let stalls = self.stalls.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
+        ready!(stalls.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its answer")))
+    }
 }
 
 impl AsyncRead for Counting {
@@ -73,7 +97,7 @@ impl AsyncRead for Counting {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         if buffer.filled().len() > before {
@@ -84,27 +108,29 @@ impl AsyncRead for Counting {
 }
 
 impl AsyncWrite for Counting {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watched(context, written)
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.watched(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
@@ -131,5 +157,15 @@ mod tests {
         assert!(second.wait().await.is_some());
         second.reads.fetch_add(1, Ordering::Relaxed);
         assert!(second.wait().now_or_never().is_some(), "it waited this time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_of_an_answer_loses_the_connection() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut answers = Counting::new(stream, Queue::new(Turns::new()));
+        let written = tokio::io::AsyncWriteExt::write_all(&mut answers, &vec![0; 64 << 20]).await;
+        assert_eq!(written.expect_err("nobody reads").kind(), io::ErrorKind::TimedOut);
     }
 }

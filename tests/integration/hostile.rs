@@ -16,6 +16,9 @@ use crate::support::{PATIENCE, place, single};
 /// Requests that are served at once; as many bodies that do not come must not matter.
 const AT_ONCE: usize = 1_024;
 
+/// Who may listen to the events of one node at once.
+const LISTENERS: usize = 64;
+
 /// Sends these bytes on a connection of their own, and gives the status of the answer.
 async fn raw(cluster: &Cluster, text: &str) -> Result<String> {
     let mut stream = TcpStream::connect(cluster.nodes()[0].address()).await?;
@@ -61,6 +64,29 @@ async fn pages_of_other_sites_and_foreign_names_are_refused() -> Result<()> {
     ensure!(!listed.to_string().contains("planted"), "{listed}");
     let no_browser = raw(&cluster, &post(&[&host], &body)).await?;
     ensure!(no_browser.starts_with("HTTP/1.1 201"), "{no_browser}");
+    cluster.finish()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_listens_has_so_many_places_and_no_more() -> Result<()> {
+    let _place = place().await;
+    seed("hostile-listeners");
+    let cluster = Cluster::start(single("hostile-listeners")).await?;
+    let stream = reqwest::Client::builder().no_proxy().build()?;
+    let listen = || stream.get(format!("{}/quiver/v1/events", cluster.client(0).base())).send();
+    let mut crowd = Vec::new();
+    for _ in 0..LISTENERS {
+        crowd.push(listen().await?.error_for_status()?);
+    }
+    let refused = listen().await?;
+    ensure!(refused.status() == 429, "{}", refused.status());
+    ensure!(refused.text().await?.contains("64 listeners"), "it does not say why");
+    crowd.pop();
+    let start = Instant::now();
+    while listen().await?.status() != 200 {
+        ensure!(start.elapsed() < PATIENCE, "a place is not given back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     cluster.finish()
 }
 

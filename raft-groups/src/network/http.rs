@@ -67,6 +67,8 @@ struct Queue {
 }
 
 struct Waiting {
+    /// Where the peer was when it was sent for.
+    url: String,
     request: Bytes,
     deadline: Duration,
     reply: oneshot::Sender<Result<Bytes, String>>,
@@ -86,7 +88,7 @@ impl HttpTransport {
     }
 
     /// Queues a request, and sends what waits unless enough is on its way already.
-    fn enqueue(&self, to: NodeId, url: String, waiting: Waiting) {
+    fn enqueue(&self, to: NodeId, waiting: Waiting) {
         let queue = self.queues.lock().entry(to).or_default().clone();
         {
             let mut queue = queue.lock();
@@ -100,7 +102,7 @@ impl HttpTransport {
             }
             queue.in_flight += 1;
         }
-        tokio::spawn(send_waiting(self.raft.clone(), url, queue));
+        tokio::spawn(send_waiting(self.raft.clone(), queue));
     }
 }
 
@@ -122,7 +124,7 @@ impl Transport for HttpTransport {
             return Ok(replies.pop().expect("one reply for one request"));
         }
         let (reply, received) = oneshot::channel();
-        self.enqueue(to, url, Waiting { request, deadline, reply });
+        self.enqueue(to, Waiting { url, request, deadline, reply });
         match tokio::time::timeout(deadline, received).await {
             Ok(Ok(reply)) => reply.map_err(unreachable),
             Ok(Err(_)) | Err(_) => Err(unreachable("no reply in time".to_owned())),
@@ -131,16 +133,17 @@ impl Transport for HttpTransport {
 }
 
 /// Sends POST after POST until nothing waits.
-async fn send_waiting(client: reqwest::Client, url: String, queue: Arc<Mutex<Queue>>) {
+async fn send_waiting(client: reqwest::Client, queue: Arc<Mutex<Queue>>) {
     loop {
-        let batch = {
+        let (batch, url) = {
             let mut queue = queue.lock();
             let batch = queue.take_batch();
-            if batch.is_empty() {
+            // The newest knows best: a peer may have come back elsewhere while others waited.
+            let Some(url) = batch.last().map(|newest| newest.url.clone()) else {
                 queue.in_flight -= 1;
                 return;
-            }
-            batch
+            };
+            (batch, url)
         };
         let deadline = batch.iter().map(|waiting| waiting.deadline).max().unwrap_or_default();
         let (requests, senders): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.request, w.reply)).unzip();
@@ -326,6 +329,47 @@ mod tests {
         assert!(append.await.unwrap().unwrap_err().reason.contains("no memory"));
         for first in first {
             assert_eq!(first.await.unwrap().unwrap(), vec![7]);
+        }
+        server.abort();
+    }
+
+    struct Moves(Mutex<String>);
+
+    impl AddressBook for Moves {
+        fn peer_url(&self, _: NodeId) -> Option<String> {
+            Some(self.0.lock().clone())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_goes_to_where_the_peer_is_now() {
+        let app = axum::Router::new().route("/raft", post(|body: Bytes| async move { body }));
+        let (silent, listener) = (
+            tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        );
+        let url = |listener: &tokio::net::TcpListener| format!("http://{}", listener.local_addr().unwrap());
+        let (before, after) = (url(&silent), url(&listener));
+        let server = tokio::spawn(async move { axum::serve(listener, app).await });
+        let book = Arc::new(Moves(Mutex::new(before)));
+        let transport = Arc::new(HttpTransport::new(book.clone()).unwrap());
+        let call = |deadline: Duration| {
+            let transport = transport.clone();
+            tokio::spawn(async move { transport.call(2, Lane::Raft, vec![7].into(), deadline).await })
+        };
+        // Each is on its way to where nobody answers, so what comes next has to wait.
+        let mut lost = Vec::new();
+        for number in 1..=MAX_IN_FLIGHT {
+            lost.push(call(Duration::from_millis(500)));
+            let is_sent = |queue: &Queue| queue.in_flight == number && queue.waiting.is_empty();
+            while transport.queues.lock().get(&2).is_none_or(|queue| !is_sent(&queue.lock())) {
+                tokio::task::yield_now().await;
+            }
+        }
+        *book.0.lock() = after;
+        assert_eq!(call(Duration::from_secs(20)).await.unwrap().expect("it is there"), vec![7]);
+        for lost in lost {
+            assert!(lost.await.unwrap().is_err());
         }
         server.abort();
     }

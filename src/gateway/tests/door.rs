@@ -49,6 +49,23 @@ async fn routes_of_the_node_have_the_same_door() {
     call(&router, "PUT", "/join", "").await.refused(405, "method_not_allowed");
 }
 
+#[tokio::test(start_paused = true)]
+async fn routes_of_the_node_have_the_limits_of_the_door() {
+    let large = || async { "x".repeat(1 << 20) };
+    let extra = Router::new()
+        .route("/join", axum::routing::post(|body: axum::body::Bytes| async move { body }))
+        .route("/large", get(large).post(large));
+    let limits = Limits { arriving_bytes: 128 << 10, ..Limits::default() };
+    let router = router_with(fake::state_within(limits).0, extra);
+    let silent = Body::from_stream(futures::stream::pending::<Result<axum::body::Bytes, std::io::Error>>());
+    let stalls = Request::builder().method("POST").uri("/join").body(silent).unwrap();
+    send(&router, stalls).await.refused(408, "body_incomplete");
+    call(&router, "POST", "/join", &"x".repeat(256 << 10)).await.refused(503, "memory_budget");
+    call(&router, "POST", "/join", "{}").await.ok();
+    super::get(&router, "/large").await.refused(400, "answer_too_large");
+    call(&router, "POST", "/large", "").await.ok();
+}
+
 #[tokio::test]
 async fn headers_beside_an_error_stay() {
     let (router, _) = docs().await;
