@@ -7,7 +7,11 @@ use async_trait::async_trait;
 use openraft::EntryPayload;
 
 use crate::replica::Replica;
+use crate::types::{Command, Entry};
 use crate::{GroupId, GroupStatus, Host, Machine, NodeId, Role};
+
+/// Bytes of commands that are read at most to show the end of a log.
+const TAIL_BYTES: usize = 64 << 20;
 
 /// What an entry of the log carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,17 @@ pub struct EntryHead {
     pub kind: EntryKind,
 }
 
+impl EntryHead {
+    fn of(entry: &Entry) -> Self {
+        let kind = match entry.payload {
+            EntryPayload::Blank => EntryKind::Blank,
+            EntryPayload::Membership(_) => EntryKind::Membership,
+            EntryPayload::Normal(_) => EntryKind::Command,
+        };
+        Self { index: entry.log_id.index, term: entry.log_id.leader_id.term, kind }
+    }
+}
+
 /// A replica's vote: the term, for whom, and whether that node is known to have won.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VoteCast {
@@ -45,7 +60,8 @@ pub struct VoteCast {
 /// The end of a replica's log, and how far the replica is.
 #[derive(Debug, Clone)]
 pub struct LogTail {
-    /// The last entries, in order.
+    /// The last entries, in order. There may be fewer than were asked for: they end where the log begins, or where they
+    /// hold too much to be read.
     pub entries: Vec<EntryHead>,
     /// The vote on disk.
     pub vote: Option<VoteCast>,
@@ -86,15 +102,16 @@ impl<M: Machine> Inspect for Replica<M> {
     }
 
     fn log_tail(&self, last: u64) -> io::Result<LogTail> {
-        let entries = self.log.tail(last)?.into_iter().map(|entry| {
-            let kind = match entry.payload {
-                EntryPayload::Blank => EntryKind::Blank,
-                EntryPayload::Membership(_) => EntryKind::Membership,
-                EntryPayload::Normal(_) => EntryKind::Command,
-            };
-            EntryHead { index: entry.log_id.index, term: entry.log_id.leader_id.term, kind }
-        });
-        let entries = entries.collect();
+        let (mut entries, mut looked_at) = (Vec::new(), 0);
+        for entry in self.log.from_end(last) {
+            let entry = entry?;
+            entries.push(EntryHead::of(&entry));
+            looked_at += if let EntryPayload::Normal(Command(bytes)) = &entry.payload { bytes.len() } else { 0 };
+            if looked_at > TAIL_BYTES {
+                break;
+            }
+        }
+        entries.reverse();
         let vote = self.log.summary().0.map(|vote| {
             let (term, candidate) = (vote.leader_id.term, vote.leader_id.voted_for);
             VoteCast { term, candidate, elected: vote.committed }

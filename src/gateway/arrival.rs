@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use futures::StreamExt as _;
@@ -18,6 +18,11 @@ use super::limits::Limits;
 
 /// What memory is counted in.
 const PIECE: usize = 4 << 10;
+/// Room that is made for a body once it has come to more than one piece, where so much is announced: to make room again and
+/// again is to copy what has come each time. It is not touched, and not paid for, before it is filled.
+const ROOM: usize = 1 << 20;
+/// After so many bytes of a body the others have their turn, as long as more of it has come already.
+const TURN: usize = 256 << 10;
 /// A body has this long at least, and then must have come at this rate, in bytes a second.
 const GRACE: Duration = Duration::from_secs(5);
 const SLOWEST: u64 = 16 << 10;
@@ -150,8 +155,9 @@ fn announced(headers: &HeaderMap) -> u64 {
 }
 
 async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(Bytes, Taken), ApiError> {
+    let mut gathered = Gathered::of(body.size_hint().exact());
     let (mut stream, began) = (body.into_data_stream(), Instant::now());
-    let (mut gathered, mut total, mut taken) = (Gathered::default(), 0, Taken::default());
+    let (mut total, mut taken) = (0, Taken::default());
     let (mut refusal, mut thrown) = (None, 0);
     while let Ok(next) = timeout_at(due(began, total, limits), stream.next()).await {
         let Some(chunk) = next else {
@@ -160,6 +166,9 @@ async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(
         let chunk: Bytes = chunk.map_err(|error| ApiError::broken_body(&error))?;
         let before = total;
         total += chunk.len();
+        if total / TURN > before / TURN {
+            tokio::task::yield_now().await;
+        }
         if refusal.is_none() {
             refusal = match price {
                 _ if total > limits.body_bytes => Some(ApiError::BodyTooLarge { limit: limits.body_bytes }),
@@ -200,15 +209,25 @@ fn due(began: Instant, total: usize, limits: &Limits) -> Instant {
 struct Gathered {
     first: Bytes,
     all: Vec<u8>,
+    /// Bytes that are announced.
+    announced: usize,
 }
 
 impl Gathered {
+    fn of(announced: Option<u64>) -> Self {
+        let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+        Self { announced, ..Self::default() }
+    }
+
     fn push(&mut self, chunk: Bytes) {
         if self.first.is_empty() && self.all.is_empty() {
             self.first = chunk;
             return;
         }
         let first = std::mem::take(&mut self.first);
+        if self.all.is_empty() {
+            self.all.reserve_exact(self.announced.min(ROOM).max(first.len() + chunk.len()));
+        }
         self.all.extend_from_slice(&first);
         self.all.extend_from_slice(&chunk);
     }

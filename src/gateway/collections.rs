@@ -29,6 +29,7 @@ pub(super) async fn create(
     Json(body): Json<CreateCollection>,
 ) -> Result<Response, ApiError> {
     request::check_name(&body.name)?;
+    request::check_collections(&state, &body.name)?;
     let config = config(&body)?;
     let deadline = request::deadline(&state, &call, None)?;
     let replicas = state.backend.map().replication_factor;

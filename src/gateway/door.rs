@@ -74,7 +74,7 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
     let serve = async {
         match refusal {
             None => next.run(request).await,
-            // Who sends such a thing sends more of it, and where its next request begins is not sure.
+            // The client does not speak to this API, and where its next request begins is not sure.
             Some(refusal) => ([(header::CONNECTION, "close")], refusal).into_response(),
         }
     };

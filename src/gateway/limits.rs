@@ -27,6 +27,8 @@ pub struct Limits {
     pub limit: usize,
     /// Searches in one request; together they gather at most `limit` results.
     pub searches: usize,
+    /// Collections of the cluster: each node knows all of them, and each shard keeps settings of each.
+    pub collections: usize,
     /// Requests for data that are served at once; more are refused, never queued.
     pub in_flight: usize,
     /// How long a request may take that names no `timeout_ms`.
@@ -45,6 +47,7 @@ impl Default for Limits {
             batch: MAX_BATCH,
             limit: MAX_LIMIT,
             searches: 1_000,
+            collections: 10_000,
             in_flight: 1_024,
             default_timeout: Duration::from_secs(10),
             max_timeout: Duration::from_secs(600),
@@ -75,6 +78,8 @@ pub enum LimitName {
     Limit,
     /// [`Limits::searches`]
     Searches,
+    /// [`Limits::collections`]
+    Collections,
     /// [`Limits::max_timeout`], in milliseconds
     MaxTimeout,
 }
@@ -85,6 +90,7 @@ impl fmt::Display for LimitName {
             Self::Batch => "max_batch",
             Self::Limit => "max_limit",
             Self::Searches => "max_searches",
+            Self::Collections => "max_collections",
             Self::MaxTimeout => "max_timeout",
         })
     }

@@ -100,6 +100,19 @@ pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
     check_collection_name(name).map_err(|bad| RouteError::from(bad).into())
 }
 
+/// Checks that one more collection may be, or that `name` is one already. Others that are created at the same moment are
+/// not seen, so that a few more than the limit can come to be.
+///
+/// # Errors
+/// There are as many as may be.
+pub(super) fn check_collections(state: &GatewayState, name: &str) -> Result<(), ApiError> {
+    let (map, allowed) = (state.backend.map(), state.limits.collections);
+    match map.collections.len() >= allowed && !map.collections.contains_key(name) {
+        true => Err(over("collections", map.collections.len() + 1, LimitName::Collections, allowed)),
+        false => Ok(()),
+    }
+}
+
 /// The level that `asked` comes to in `collection`.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use super::NodeError;
 use super::crowd::{Crowd, Seat, Serving};
-use super::pipelining::{Counting, Queue, Turns};
+use super::pipelining::{ClientStream, Queue, Turns};
 use super::shutdown::Stop;
 use crate::gateway::departure::PIECE as ANSWER_PIECE;
 
@@ -144,7 +144,7 @@ async fn serve_connection(stream: TcpStream, served: Served, seat: &Arc<Seat>) {
     }
     let (queue, closing) = (Queue::new(served.turns), served.closing);
     let service = Seated { inner: TowerToHyperService::new(served.app), seat: seat.clone(), queue: queue.clone() };
-    let stream = Counting::new(stream, queue);
+    let stream = ClientStream::new(stream, queue);
     let mut builder = http1::Builder::new();
     // Who sends no more may still wait for an answer.
     builder.half_close(true);

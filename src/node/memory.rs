@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// Buffers from this size on are the machine's own pages, and are gone when they are freed.
-const OWN_PAGES_FROM: usize = 1 << 20;
+const OWN_PAGES_FROM: usize = 4 << 20;
 /// The allocator gives back what is free at the end of its memory once it is more than this. With less, each request's
 /// buffers would be taken from the machine again, page by page, and cleared by it.
 const END_KEPT: usize = OWN_PAGES_FROM;

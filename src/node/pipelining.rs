@@ -68,14 +68,14 @@ impl Queue {
 }
 
 /// A connection whose reads are counted, and which ends where its client takes nothing for [`STALL`].
-pub(super) struct Counting {
+pub(super) struct ClientStream {
     stream: TcpStream,
     queue: Queue,
     /// By when something must be taken, while something waits to be.
     stalls: Option<Pin<Box<Sleep>>>,
 }
 
-impl Counting {
+impl ClientStream {
     pub(super) fn new(stream: TcpStream, queue: Queue) -> Self {
         Self { stream, queue, stalls: None }
     }
@@ -92,7 +92,7 @@ impl Counting {
     }
 }
 
-impl AsyncRead for Counting {
+impl AsyncRead for ClientStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -107,7 +107,7 @@ impl AsyncRead for Counting {
     }
 }
 
-impl AsyncWrite for Counting {
+impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.watched(context, written)
@@ -164,7 +164,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let mut answers = Counting::new(stream, Queue::new(Turns::new()));
+        let mut answers = ClientStream::new(stream, Queue::new(Turns::new()));
         let written = tokio::io::AsyncWriteExt::write_all(&mut answers, &vec![0; 64 << 20]).await;
         assert_eq!(written.expect_err("nobody reads").kind(), io::ErrorKind::TimedOut);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use raft_groups::Role;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::{Collection, SessionToken};
 use crate::engine::{Explain, Hit, PointId, Record};
@@ -24,7 +25,15 @@ pub struct Answer<T> {
 
 /// The place of a large answer, of which few are put together at once; nothing for others.
 #[derive(Debug, Clone, Default)]
-pub struct Held(pub(super) Option<Arc<OwnedSemaphorePermit>>);
+pub struct Held(pub(super) Option<Place>);
+
+/// A place among the large answers.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub _permit: Arc<OwnedSemaphorePermit>,
+    /// By when the shards must have given all that the answer shows.
+    pub until: Instant,
+}
 
 impl Held {
     /// Whether the answer is a large one: to print it takes a while.

@@ -44,7 +44,7 @@ const NEWS: (usize, usize) = (16, 1_024);
 /// What codes were not taken of.
 #[derive(Debug, Default)]
 pub(crate) struct Strangers {
-    /// Slots that were put since codes were last taken, or tried for all.
+    /// Slots that were put since codes were last taken anew, or last found to tell enough of all slots.
     all: RoaringBitmap,
     /// Those of them that codes were not tried for yet.
     newest: RoaringBitmap,

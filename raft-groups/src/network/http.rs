@@ -285,11 +285,12 @@ mod tests {
         }
     }
 
-    struct Here(String);
+    /// All peers are at one address, which may change.
+    struct Here(Mutex<String>);
 
     impl AddressBook for Here {
         fn peer_url(&self, _: NodeId) -> Option<String> {
-            Some(self.0.clone())
+            Some(self.0.lock().clone())
         }
     }
 
@@ -307,7 +308,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, app).await });
-        let transport = Arc::new(HttpTransport::new(Arc::new(Here(url))).unwrap());
+        let transport = Arc::new(HttpTransport::new(Arc::new(Here(Mutex::new(url)))).unwrap());
         let call = |request: Vec<u8>| {
             let transport = transport.clone();
             tokio::spawn(async move { transport.call(2, Lane::Raft, request.into(), Duration::from_secs(20)).await })
@@ -333,14 +334,6 @@ mod tests {
         server.abort();
     }
 
-    struct Moves(Mutex<String>);
-
-    impl AddressBook for Moves {
-        fn peer_url(&self, _: NodeId) -> Option<String> {
-            Some(self.0.lock().clone())
-        }
-    }
-
     #[tokio::test]
     async fn what_waits_goes_to_where_the_peer_is_now() {
         let app = axum::Router::new().route("/raft", post(|body: Bytes| async move { body }));
@@ -351,7 +344,7 @@ mod tests {
         let url = |listener: &tokio::net::TcpListener| format!("http://{}", listener.local_addr().unwrap());
         let (before, after) = (url(&silent), url(&listener));
         let server = tokio::spawn(async move { axum::serve(listener, app).await });
-        let book = Arc::new(Moves(Mutex::new(before)));
+        let book = Arc::new(Here(Mutex::new(before)));
         let transport = Arc::new(HttpTransport::new(book.clone()).unwrap());
         let call = |deadline: Duration| {
             let transport = transport.clone();

@@ -130,3 +130,16 @@ async fn what_replaced_a_durable_entry_is_not_durable_before_it_is_synced() {
     assert!(log.wait_durable(6).now_or_never().is_none(), "the entry is only queued");
     log.wait_durable(7).await.expect("becomes durable");
 }
+
+#[tokio::test]
+async fn the_end_of_a_log_is_its_newest_entries_however_large() {
+    let disk = Disk::simulated(&SimDisk::new(1), &SimDisk::new(2), 3, Duration::ZERO);
+    let mut log = open(&disk.start().expect("starts")).expect("opens").0;
+    for first in (0..24).step_by(4) {
+        log.blocking_append((first..first + 4).map(|index| entry(index, 1 << 20))).await.expect("appends");
+    }
+    log.purge(log_id(2)).await.expect("purges");
+    let newest = |last| log.from_end(last).map(|entry| entry.expect("reads").log_id.index).collect::<Vec<_>>();
+    assert_eq!(newest(9), (15..24).rev().collect::<Vec<_>>());
+    assert_eq!(newest(1_000), (3..24).rev().collect::<Vec<_>>(), "it ends where the log begins");
+}

@@ -98,10 +98,11 @@ impl GroupLog {
         }
     }
 
-    /// The last `last` entries, as many as fit one message.
-    pub fn tail(&self, last: u64) -> io::Result<Vec<Entry>> {
+    /// The last `last` entries, the newest first, each read when it is asked for.
+    pub fn from_end(&self, last: u64) -> impl Iterator<Item = io::Result<Entry>> + '_ {
         let end = after(self.0.known.lock().last);
-        self.read_range(end.saturating_sub(last)..end, MESSAGE_BYTES)
+        let one = |index| self.read_range(index..=index, 1).map(|mut read| read.pop()).transpose();
+        (end.saturating_sub(last)..end).rev().map_while(one)
     }
 
     /// Waits until the entry at `index` is durable here, as it must be before the machine's state shows it: else a log

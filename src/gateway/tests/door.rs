@@ -67,6 +67,20 @@ async fn routes_of_the_node_have_the_limits_of_the_door() {
 }
 
 #[tokio::test]
+async fn there_are_so_many_collections_and_no_more() {
+    let (state, _) = fake::state_within(Limits { collections: 2, ..Limits::default() });
+    let router = router(state);
+    let create = async |name: &str| post(&router, "/collections", json!({"name": name, "vector_size": 1})).await;
+    assert_eq!(create("first").await.status, 201);
+    assert_eq!(create("second").await.status, 201);
+    let refused = create("third").await.refused(400, "limit_exceeded");
+    assert_eq!((refused.detail("limit"), refused.detail("allowed")), (&json!("max_collections"), &json!(2)));
+    create("first").await.ok();
+    call(&router, "DELETE", "/collections/first", "").await.ok();
+    assert_eq!(create("third").await.status, 201);
+}
+
+#[tokio::test]
 async fn headers_beside_an_error_stay() {
     let (router, _) = docs().await;
     let request = |method| {

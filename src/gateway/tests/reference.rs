@@ -48,6 +48,7 @@ fn every_limit_is_named() {
         (said.batch, "10,000 (`max_batch`)"),
         (said.limit, "10,000 (`max_limit`)"),
         (said.searches, "1,000 (`max_searches`)"),
+        (said.collections, "10,000 (`max_collections`)"),
         (said.in_flight, "1,024 (`in_flight`)"),
         (said.default_timeout.as_secs() as usize, "10 s; at most 600 s"),
         (limits::MAX_VECTOR_SIZE, "65,535"),

@@ -7,11 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::recoveries;
 use tokio::time::{Instant, timeout_at};
 
+use super::super::answer::Place;
 use super::super::rpc::{Found, Query};
 use super::reads::Asked;
 use super::{Router, unfit_answer};
@@ -27,6 +29,8 @@ pub const MOST: u64 = 64 << 20;
 const AT_ONCE: u64 = 128 << 10;
 /// Answers that are put together at once of those that carry more: each may take several times its bytes meanwhile.
 pub(super) const LARGE_AT_ONCE: usize = 1;
+/// How long such an answer may wait for its shards: what a client grants for itself is not granted for those behind it.
+const LARGE_WITHIN: Duration = Duration::from_secs(30);
 /// How often an answer is asked for whose points change meanwhile.
 pub(super) const TRIES: u32 = 4;
 
@@ -106,7 +110,7 @@ impl Router {
         *spent += points.iter().map(|(_, point)| point.weight() as u64).sum::<u64>();
         let mut bare: Vec<(ShardId, &mut T)> = points.into_iter().filter(|(_, point)| point.is_bare(wanted)).collect();
         while !bare.is_empty() && *spent <= MOST {
-            self.become_large(held, options.deadline).await?;
+            let options = &self.become_large(held, options).await?;
             let asked = asked(collection, &bare, wanted, MOST - *spent);
             let mut found = Fetched::of(self.read(collection, asked, options).await?, &bare)?;
             let before = bare.len();
@@ -164,28 +168,28 @@ impl Fetched {
 }
 
 impl Router {
-    /// Waits until the answer may be large.
+    /// Waits until the answer may be large. Gives the options of its reads from then on.
     ///
     /// # Errors
     /// [`RouteError::Overloaded`] where it may not be by the deadline.
-    pub(super) async fn become_large(&self, held: &mut Held, deadline: Instant) -> Result<(), RouteError> {
-        if held.0.is_some() {
-            return Ok(());
-        }
-        match timeout_at(deadline, Arc::clone(&self.large).acquire_owned()).await {
-            Ok(Ok(place)) => {
-                held.0 = Some(Arc::new(place));
-                Ok(())
+    pub(super) async fn become_large(&self, held: &mut Held, options: &ReadOptions) -> Result<ReadOptions, RouteError> {
+        let until = match &held.0 {
+            Some(place) => place.until,
+            None => {
+                let place = timeout_at(options.deadline, Arc::clone(&self.large).acquire_owned()).await;
+                let Ok(Ok(permit)) = place else { return Err(too_many_large()) };
+                let until = options.deadline.min(Instant::now() + LARGE_WITHIN);
+                held.0 = Some(Place { _permit: Arc::new(permit), until });
+                until
             }
-            Ok(Err(_)) | Err(_) => {
-                let limit = format!(
-                    "{LARGE_AT_ONCE} answers of more than {} KiB a shard are put together at once",
-                    AT_ONCE >> 10
-                );
-                Err(RouteError::Overloaded { limit })
-            }
-        }
+        };
+        Ok(ReadOptions { deadline: until, ..options.clone() })
     }
+}
+
+fn too_many_large() -> RouteError {
+    let limit = format!("{LARGE_AT_ONCE} answers of more than {} KiB a shard are put together at once", AT_ONCE >> 10);
+    RouteError::Overloaded { limit }
 }
 
 /// What each shard is asked for, each point once however often it is shown, and with its share of the room.

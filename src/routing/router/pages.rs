@@ -44,7 +44,7 @@ impl Router {
         // It ended early for want of room.
         drop(small);
         let mut held = Held::default();
-        self.become_large(&mut held, options.deadline).await?;
+        let options = &self.become_large(&mut held, options).await?;
         let ring = Ring::of(&map).ok_or(RouteError::NotFormed)?;
         let mut first = None;
         for _ in 0..TRIES {

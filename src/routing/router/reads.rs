@@ -136,9 +136,10 @@ impl Router {
         let mut failure = restless();
         for attempt in 0..TRIES {
             let mut held = Held::default();
-            if attempt > 0 {
-                self.become_large(&mut held, options.deadline).await?;
-            }
+            let options = &match attempt {
+                0 => options.clone(),
+                _ => self.become_large(&mut held, options).await?,
+            };
             let room = |_| Some(at_once(shards, attempt));
             let answer = self.read(collection, self.everywhere(&query, room)?, options).await?;
             let (shown, missing) = (answer.shards.clone(), answer.missing.clone());

@@ -9,6 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use raft_groups::ReadMode;
 use raft_groups::mutants::{Mutant, plant};
+use tokio::time::Instant;
 
 use super::fake::FakeCluster;
 use super::{docs, docs_in, options, point, read, soon};
@@ -17,7 +18,7 @@ use crate::engine::{
     SearchQuery, Target, VectorSelector,
 };
 use crate::routing::request::CallOptions;
-use crate::routing::{Acknowledge, Collection, PageSearch, RouteError, Router};
+use crate::routing::{Acknowledge, Collection, PageSearch, ReadOptions, RouteError, Router};
 
 /// A point of generation `generation`, which its vector and its payload tell alike.
 pub(super) fn of_size(id: u64, generation: u64, bytes: usize) -> PointWrite {
@@ -204,6 +205,26 @@ async fn one_large_answer_is_put_together_at_a_time() {
             assert!(!asks(second, 1).await.unwrap().is_large(), "{second}");
         }
     }
+}
+
+/// A client that waits for minutes has the place of a large answer no longer than others can wait for it.
+#[tokio::test(start_paused = true)]
+async fn a_large_answer_does_not_wait_for_a_silent_shard_as_long_as_its_client_does() {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(None);
+    write(&router, &docs, (0..60).map(|id| of_size(id, 0, 90_000)).collect(), 1).await;
+    let options = ReadOptions { deadline: Instant::now() + Duration::from_secs(600), ..read(ReadMode::Lease) };
+    let began = Instant::now();
+    let reads = router.search(&docs, vec![nearest(&docs, 60, None)], options);
+    let (refused, ()) = tokio::join!(reads, async {
+        // Once the hits have come, and not yet what is shown of them.
+        tokio::time::sleep(Duration::from_micros(1_500)).await;
+        cluster.lead_all(None);
+    });
+    assert!(refused.is_err(), "{refused:?}");
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    cluster.lead_all(Some(1));
+    assert_eq!(search(&router, &docs, nearest(&docs, 60, None)).await.unwrap().len(), 60);
 }
 
 /// Reads beside a writer: how many answers came, or what one of them showed that never was.

@@ -159,11 +159,13 @@ impl SledStore {
         }
         #[cfg(test)]
         self.steps.take()?;
-        if self.pace.lock().after(&edits).is_used_up() {
+        let mut after = self.pace.lock().after(&edits);
+        if after.is_used_up() {
             self.sync()?;
+            after = self.pace.lock().after(&edits);
         }
         let (mut batch, mut pace) = (sled::Batch::default(), self.pace.lock());
-        edits.iter().for_each(|edit| pace.give(edit));
+        *pace = after;
         for (key, value) in edits {
             match value {
                 Some(value) => batch.insert(key, value),
