@@ -11,7 +11,7 @@ use crate::types::{Command, Entry};
 use crate::{GroupId, GroupStatus, Host, Machine, NodeId, Role};
 
 /// Bytes of commands that are read at most to show the end of a log.
-const TAIL_BYTES: usize = 64 << 20;
+const TAIL_BYTES: usize = 4 << 20;
 
 /// What an entry of the log carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +60,7 @@ pub struct VoteCast {
 /// The end of a replica's log, and how far the replica is.
 #[derive(Debug, Clone)]
 pub struct LogTail {
-    /// The last entries, in order. There may be fewer than were asked for: they end where the log begins, or where they
-    /// hold too much to be read.
+    /// The last entries, in order: as many as were asked for, unless the log has fewer, or so many are more than 4 MiB.
     pub entries: Vec<EntryHead>,
     /// The vote on disk.
     pub vote: Option<VoteCast>,

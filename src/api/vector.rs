@@ -74,6 +74,10 @@ impl<'de> Visitor<'de> for VectorVisitor {
             }
             vector.push(component);
         }
+        // A body of a million vectors of one component must not hold room for 64 of each.
+        if vector.capacity() > 2 * vector.len() {
+            vector.shrink_to_fit();
+        }
         Ok(VectorValue::Single(vector))
     }
 

@@ -18,8 +18,8 @@ use super::limits::Limits;
 
 /// What memory is counted in.
 const PIECE: usize = 4 << 10;
-/// Room that is made for a body once it has come to more than one piece, where so much is announced: to make room again and
-/// again is to copy what has come each time. It is not touched, and not paid for, before it is filled.
+/// Room that is made at once for a body that comes in several pieces, where so much is announced. Each time more room is made,
+/// all that has come is copied. Room is not paid for before it is filled: until then it is no memory of the machine's.
 const ROOM: usize = 1 << 20;
 /// After so many bytes of a body the others have their turn, as long as more of it has come already.
 const TURN: usize = 256 << 10;

@@ -14,11 +14,14 @@ type Work = Box<dyn FnOnce() + Send>;
 #[cfg(target_os = "linux")]
 const NICENESS: libc::c_int = 10;
 
-/// What `work` gives; `None` where it panics.
+/// What `work` gives; `None` where it panics. What nobody waits for any more when its turn comes is not done.
 pub(super) async fn done<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     static QUEUE: OnceLock<Option<mpsc::Sender<Work>>> = OnceLock::new();
     let (give, given) = oneshot::channel();
     let work: Work = Box::new(move || {
+        if give.is_closed() {
+            return;
+        }
         if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
             let _nobody_waits = give.send(result);
         }
@@ -57,12 +60,34 @@ pub fn yield_to_requests() {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[tokio::test]
     async fn what_panics_gives_nothing_and_what_comes_after_it_is_done() {
         assert_eq!(done(|| panic!("on purpose")).await, None::<()>);
         assert_eq!(done(|| 7).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_done() {
+        let (begun, begins) = mpsc::channel();
+        let (end, ends) = mpsc::channel::<()>();
+        let mut first = Box::pin(done(move || {
+            begun.send(()).expect("somebody waits");
+            ends.recv().expect("it is told to end");
+        }));
+        assert!((&mut first).now_or_never().is_none());
+        begins.recv().expect("it is begun");
+        let (did, done_after_all) = mpsc::channel();
+        let mut gone = Box::pin(done(move || did.send(())));
+        assert!((&mut gone).now_or_never().is_none());
+        drop(gone);
+        end.send(()).expect("it waits");
+        first.await.expect("it does not panic");
+        assert_eq!(done(|| 7).await, Some(7), "all that came before has had its turn");
+        assert!(done_after_all.try_recv().is_err());
     }
 
     #[cfg(target_os = "linux")]

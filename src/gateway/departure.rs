@@ -22,11 +22,15 @@ pub const PIECE: usize = 64 << 10;
 #[derive(Debug, Clone, Copy)]
 pub struct Refusable;
 
-/// `response`, its body paid for out of `budget` until it is sent; or the error that there is no memory for it, now or
-/// ever.
-pub fn paid(response: Response, budget: &Budget) -> Response {
+/// Says of an answer that it is paid for.
+#[derive(Debug, Clone, Copy)]
+struct Paid;
+
+/// `response`, its body paid for out of `budget` until it is sent, unless it is paid for already; or the error that there is
+/// no memory for it, now or ever.
+pub fn paid(mut response: Response, budget: &Budget) -> Response {
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
-    if size <= PIECE {
+    if size <= PIECE || response.extensions_mut().insert(Paid).is_some() {
         return response;
     }
     let is_refusable = response.extensions().get::<Refusable>().is_some();

@@ -84,7 +84,7 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
     if method.is_safe() {
         response.extensions_mut().insert(Refusable);
     }
-    let response = departure::paid(response, &state.budget);
+    let response = departure::paid(response, &state.shown);
     let response = finish(&call, response);
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     keep_books(&state, &call, &method, route, &response);
@@ -117,11 +117,15 @@ pub async fn data(State(state): State<GatewayState>, request: Request, next: Nex
         Ok(arrived) => arrived,
         Err(error) => return error.into_response(),
     };
+    let is_safe = request.method().is_safe();
     match state.in_flight.try_acquire() {
         Ok(_permit) => {
-            let response = next.run(request).await;
+            let mut response = next.run(request).await;
             drop(room);
-            response
+            if is_safe {
+                response.extensions_mut().insert(Refusable);
+            }
+            departure::paid(response, &state.budget)
         }
         Err(_) => ApiError::TooManyRequests { limit: state.limits.in_flight }.into_response(),
     }
@@ -129,7 +133,7 @@ pub async fn data(State(state): State<GatewayState>, request: Request, next: Nex
 
 /// The layer of routes from elsewhere, which may know nothing of limits: their bodies have arrived.
 pub async fn elsewhere(State(state): State<GatewayState>, request: Request, next: Next) -> Response {
-    match arrival::arrived(request, &state.limits, &state.budget).await {
+    match arrival::arrived(request, &state.limits, &state.shown).await {
         Ok((request, _room)) => next.run(request).await,
         Err(error) => error.into_response(),
     }

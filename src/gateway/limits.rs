@@ -19,8 +19,10 @@ pub struct Limits {
     pub drain_bytes: usize,
     /// How long a body may take to arrive.
     pub body_wait: Duration,
-    /// Bytes of all bodies that are arriving or being served, and of all answers that are leaving.
+    /// Bytes of all bodies that are arriving or being served, and of all answers with data that are leaving.
     pub arriving_bytes: usize,
+    /// Bytes of all other bodies, and of all other answers that are leaving.
+    pub shown_bytes: usize,
     /// Points or ids in one write.
     pub batch: usize,
     /// Results of one search, those it skips included, or points of one page.
@@ -44,6 +46,7 @@ impl Default for Limits {
             drain_bytes: 64 << 20,
             body_wait: Duration::from_secs(60),
             arriving_bytes: 512 << 20,
+            shown_bytes: 64 << 20,
             batch: MAX_BATCH,
             limit: MAX_LIMIT,
             searches: 1_000,

@@ -41,8 +41,10 @@ pub struct Shared {
     pub(super) in_flight: Arc<Semaphore>,
     /// Permits for those who listen to events.
     pub(super) listeners: Arc<Semaphore>,
-    /// Memory for bodies that arrive.
+    /// Memory for bodies of data that arrive, and for answers that carry data.
     pub(super) budget: Budget,
+    /// Memory for what else leaves: pages of this process, the cluster map, on which other nodes wait.
+    pub(super) shown: Budget,
     /// The names that this process goes by, beside those of the machine itself.
     pub(super) hosts: Vec<String>,
 }
@@ -52,9 +54,9 @@ impl GatewayState {
     pub fn new(backend: Arc<dyn Backend>, node: Arc<dyn LocalNode>, limits: Limits) -> Self {
         books::start();
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
-        let budget = Budget::new(limits.arriving_bytes);
+        let (budget, shown) = (Budget::new(limits.arriving_bytes), Budget::new(limits.shown_bytes));
         let (listeners, books, hosts) = (Arc::new(Semaphore::new(LISTENERS)), Arc::default(), Vec::new());
-        Self(Arc::new(Shared { backend, node, limits, books, in_flight, listeners, budget, hosts }))
+        Self(Arc::new(Shared { backend, node, limits, books, in_flight, listeners, budget, shown, hosts }))
     }
 
     /// The same, going by these names too.

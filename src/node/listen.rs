@@ -42,10 +42,11 @@ const HEAD_WITHIN: Duration = Duration::from_secs(75);
 const HEAD_BYTES: usize = 64 << 10;
 const HEADERS: usize = 64;
 /// An answer of more bytes is long, as each is that holds memory until its client has taken it: the client takes so many of
-/// them in each such time, or is sent home.
+/// them in each such time, and all of them in so many such times, or is sent home.
 const LONG: u64 = ANSWER_PIECE as u64;
 const LEAST: u64 = 160 << 10;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOKS: u64 = 60;
 /// After so many newcomers it is seen how long a task that is ready waits until it runs. Where that is longer than this, they
 /// wait as long in the kernel's queue: who is here already is served first, and a crowd that only comes and goes keeps
 /// nobody waiting.
@@ -168,13 +169,15 @@ fn told(served: hyper::Result<()>) {
     }
 }
 
-fn is_long(body: &Body) -> bool {
-    body.size_hint().exact().is_some_and(|size| size > LONG)
+/// The size of a body that is long.
+fn long(body: &Body) -> Option<u64> {
+    body.size_hint().exact().filter(|size| *size > LONG)
 }
 
 /// Counts the bytes of a long answer, and sends the connection home whose client takes them too slowly: as long as it is
 /// here, an answer holds memory.
-fn watched(seat: Arc<Seat>) -> Arc<AtomicU64> {
+fn watched(seat: Arc<Seat>, size: u64) -> Arc<AtomicU64> {
+    let least = LEAST.max(size / LOOKS);
     let sent = Arc::new(AtomicU64::new(0));
     let counted = Arc::downgrade(&sent);
     tokio::spawn(async move {
@@ -182,7 +185,7 @@ fn watched(seat: Arc<Seat>) -> Arc<AtomicU64> {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let Some(now) = counted.upgrade().map(|sent| sent.load(Ordering::Relaxed)) else { return };
-            if now - before < LEAST {
+            if now - before < least {
                 return seat.send_home();
             }
             before = now;
@@ -211,7 +214,7 @@ impl Service<Request<Incoming>> for Seated {
             let response = answered.await?;
             queue.answered();
             drop(turn);
-            let sent = is_long(response.body()).then(|| watched(seat));
+            let sent = long(response.body()).map(|size| watched(seat, size));
             Ok(response.map(|body| Counted { body, sent, _serving: serving }))
         })
     }

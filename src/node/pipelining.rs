@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
-/// How long a client may take nothing of an answer that waits for it: a connection on which nothing moves costs its client
-/// nothing, and has a place here.
+/// How long a client may take nothing of an answer that waits for it. Such a client pays nothing for its connection, which
+/// takes a place here.
 const STALL: Duration = Duration::from_secs(30);
 /// How long a request waits for its turn at most: those whose turn it is may be long ones.
 const TURN_WITHIN: Duration = Duration::from_secs(1);
@@ -165,7 +165,9 @@ mod tests {
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let mut answers = ClientStream::new(stream, Queue::new(Turns::new()));
-        let written = tokio::io::AsyncWriteExt::write_all(&mut answers, &vec![0; 64 << 20]).await;
+        let bytes = vec![0; 64 << 20];
+        let written = tokio::io::AsyncWriteExt::write_all(&mut answers, &bytes);
+        let written = tokio::time::timeout(STALL * 2, written).await.expect("it ends");
         assert_eq!(written.expect_err("nobody reads").kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -2,10 +2,10 @@
 //! decides.
 //!
 //! Codes begin with a few vectors. Once half of the vectors that are there were put since the last time, it is tried how many
-//! of the nearest codes tell. Where vectors have doubled, and where others of another kind have overwritten them, codes are
-//! taken anew before that, as the vectors that are there then are best seen. Where codes tell too few, vectors are compared
-//! themselves. In between it is tried now and then for some of the newest, which may be unlike those that the codes were
-//! taken of.
+//! of the nearest codes tell. Before such a trial codes are taken anew where vectors have doubled. Where others have
+//! overwritten them, codes are taken anew only if the old ones tell too few. Where new ones tell too few as well, vectors are
+//! compared themselves. In between it is tried now and then for some of the newest, which may be unlike those that the codes
+//! were taken of.
 
 use roaring::RoaringBitmap;
 

@@ -55,7 +55,7 @@ async fn routes_of_the_node_have_the_limits_of_the_door() {
     let extra = Router::new()
         .route("/join", axum::routing::post(|body: axum::body::Bytes| async move { body }))
         .route("/large", get(large).post(large));
-    let limits = Limits { arriving_bytes: 128 << 10, ..Limits::default() };
+    let limits = Limits { shown_bytes: 128 << 10, ..Limits::default() };
     let router = router_with(fake::state_within(limits).0, extra);
     let silent = Body::from_stream(futures::stream::pending::<Result<axum::body::Bytes, std::io::Error>>());
     let stalls = Request::builder().method("POST").uri("/join").body(silent).unwrap();

@@ -70,6 +70,11 @@ pub fn part_key(key: &[u8], part: u32) -> Vec<u8> {
     [&[PARTS], &length[..], key, &part.to_be_bytes()].concat()
 }
 
+/// Whether a part of some value lies there.
+pub fn is_part(key: &[u8]) -> bool {
+    key.first() != Some(&PAIRS)
+}
+
 /// Where the redo record lies.
 pub fn redo_key() -> Vec<u8> {
     vec![REDO]

@@ -152,7 +152,8 @@ impl SledStore {
         Ok(edits)
     }
 
-    /// Gives sled one batch. Syncs before it or after it where sled could otherwise go further than a power loss allows.
+    /// Gives sled one batch. Syncs before it where it would be too much together with what is not synced yet, and after it
+    /// where it is too much by itself.
     fn apply(&self, edits: Vec<Edit>) -> io::Result<()> {
         if edits.is_empty() {
             return Ok(());
@@ -164,6 +165,7 @@ impl SledStore {
             self.sync()?;
             after = self.pace.lock().after(&edits);
         }
+        debug_assert!(!after.is_used_up() || self.pace.lock().is_synced(), "too much goes without a sync");
         let (mut batch, mut pace) = (sled::Batch::default(), self.pace.lock());
         *pace = after;
         for (key, value) in edits {
