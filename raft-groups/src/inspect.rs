@@ -102,7 +102,7 @@ impl<M: Machine> Inspect for Replica<M> {
 
     fn log_tail(&self, last: u64) -> io::Result<LogTail> {
         let (mut entries, mut looked_at) = (Vec::new(), 0);
-        for entry in self.log.from_end(last) {
+        for entry in self.log.newest_first(last) {
             let entry = entry?;
             entries.push(EntryHead::of(&entry));
             looked_at += if let EntryPayload::Normal(Command(bytes)) = &entry.payload { bytes.len() } else { 0 };

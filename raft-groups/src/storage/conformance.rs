@@ -139,7 +139,7 @@ async fn the_end_of_a_log_is_its_newest_entries_however_large() {
         log.blocking_append((first..first + 4).map(|index| entry(index, 1 << 20))).await.expect("appends");
     }
     log.purge(log_id(2)).await.expect("purges");
-    let newest = |last| log.from_end(last).map(|entry| entry.expect("reads").log_id.index).collect::<Vec<_>>();
+    let newest = |last| log.newest_first(last).map(|entry| entry.expect("reads").log_id.index).collect::<Vec<_>>();
     assert_eq!(newest(9), (15..24).rev().collect::<Vec<_>>());
     assert_eq!(newest(1_000), (3..24).rev().collect::<Vec<_>>(), "it ends where the log begins");
 }

@@ -99,7 +99,7 @@ impl GroupLog {
     }
 
     /// The last `last` entries, the newest first, each read when it is asked for. Those that are gone by then are left out.
-    pub fn from_end(&self, last: u64) -> impl Iterator<Item = io::Result<Entry>> + '_ {
+    pub fn newest_first(&self, last: u64) -> impl Iterator<Item = io::Result<Entry>> + '_ {
         let end = after(self.0.known.lock().last);
         let one = |index| self.read_range(index..=index, 1).map(|mut read| read.pop()).transpose();
         (end.saturating_sub(last)..end).rev().filter_map(one)
