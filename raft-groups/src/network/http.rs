@@ -41,6 +41,7 @@ pub const CROWDED: StatusCode = StatusCode::TOO_MANY_REQUESTS;
 /// How long a connection is kept that nothing is sent on: shorter than the other side keeps it, so that no request meets
 /// its end.
 const IDLE: Duration = Duration::from_secs(30);
+const UNKNOWN_ADDRESS: &str = "its address is not known";
 /// How long connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_millis(1000);
 
@@ -67,8 +68,6 @@ struct Queue {
 }
 
 struct Waiting {
-    /// Where the peer was when it was sent for.
-    url: String,
     request: Bytes,
     deadline: Duration,
     reply: oneshot::Sender<Result<Bytes, String>>,
@@ -102,7 +101,7 @@ impl HttpTransport {
             }
             queue.in_flight += 1;
         }
-        tokio::spawn(send_waiting(self.raft.clone(), queue));
+        tokio::spawn(send_waiting(self.raft.clone(), self.addresses.clone(), to, queue));
     }
 }
 
@@ -111,7 +110,7 @@ impl Transport for HttpTransport {
     async fn call(&self, to: NodeId, lane: Lane, request: Bytes, deadline: Duration) -> Result<Bytes, Unreachable> {
         let unreachable = |reason: String| Unreachable { node: to, reason };
         let Some(url) = self.addresses.peer_url(to) else {
-            return Err(unreachable("its address is not known".to_owned()));
+            return Err(unreachable(UNKNOWN_ADDRESS.to_owned()));
         };
         let alone = match lane {
             Lane::Raft => None,
@@ -124,7 +123,7 @@ impl Transport for HttpTransport {
             return Ok(replies.pop().expect("one reply for one request"));
         }
         let (reply, received) = oneshot::channel();
-        self.enqueue(to, Waiting { url, request, deadline, reply });
+        self.enqueue(to, Waiting { request, deadline, reply });
         match tokio::time::timeout(deadline, received).await {
             Ok(Ok(reply)) => reply.map_err(unreachable),
             Ok(Err(_)) | Err(_) => Err(unreachable("no reply in time".to_owned())),
@@ -132,26 +131,25 @@ impl Transport for HttpTransport {
     }
 }
 
-/// Sends POST after POST until nothing waits.
-async fn send_waiting(client: reqwest::Client, queue: Arc<Mutex<Queue>>) {
+/// Sends POST after POST until nothing waits, each to where the peer is by then.
+async fn send_waiting(client: reqwest::Client, addresses: Arc<dyn AddressBook>, to: NodeId, queue: Arc<Mutex<Queue>>) {
     loop {
-        let (batch, url) = {
+        let batch = {
             let mut queue = queue.lock();
             let batch = queue.take_batch();
-            // The newest knows best: a peer may have come back elsewhere while others waited.
-            let Some(url) = batch.last().map(|newest| newest.url.clone()) else {
+            if batch.is_empty() {
                 queue.in_flight -= 1;
                 return;
-            };
-            (batch, url)
+            }
+            batch
         };
         let deadline = batch.iter().map(|waiting| waiting.deadline).max().unwrap_or_default();
         let (requests, senders): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.request, w.reply)).unzip();
-        let replies: Vec<_> = match post_frames(&client, &url, &requests, deadline).await {
-            Ok(replies) => replies.into_iter().map(Ok).collect(),
-            Err(lost) if lost.crowded => post_small(&client, &url, &requests, deadline, lost.reason).await,
-            Err(lost) => vec![Err(lost.reason); senders.len()],
+        let sent = match addresses.peer_url(to) {
+            Some(url) => post_batch(&client, &url, &requests, deadline).await,
+            None => Err(UNKNOWN_ADDRESS.to_owned()),
         };
+        let replies = sent.unwrap_or_else(|reason| vec![Err(reason); senders.len()]);
         for (sender, reply) in senders.into_iter().zip(replies) {
             let _ = sender.send(reply);
         }
@@ -179,6 +177,20 @@ struct Lost {
     reason: String,
     /// Whether the other side has no memory for it.
     crowded: bool,
+}
+
+/// Sends requests in one POST, and what is small in them again alone where there is no memory for all.
+async fn post_batch(
+    client: &reqwest::Client,
+    url: &str,
+    requests: &[Bytes],
+    deadline: Duration,
+) -> Result<Vec<Result<Bytes, String>>, String> {
+    match post_frames(client, url, requests, deadline).await {
+        Ok(replies) => Ok(replies.into_iter().map(Ok).collect()),
+        Err(lost) if lost.crowded => Ok(post_small(client, url, requests, deadline, lost.reason).await),
+        Err(lost) => Err(lost.reason),
+    }
 }
 
 async fn post_frames(
@@ -351,16 +363,23 @@ mod tests {
             tokio::spawn(async move { transport.call(2, Lane::Raft, vec![7].into(), deadline).await })
         };
         // Each is on its way to where nobody answers, so what comes next has to wait.
+        let queued = |in_flight: usize, waiting: usize| {
+            let is_so = move |queue: &Queue| queue.in_flight == in_flight && queue.waiting.len() == waiting;
+            transport.queues.lock().get(&2).is_some_and(|queue| is_so(&queue.lock()))
+        };
         let mut lost = Vec::new();
         for number in 1..=MAX_IN_FLIGHT {
             lost.push(call(Duration::from_millis(500)));
-            let is_sent = |queue: &Queue| queue.in_flight == number && queue.waiting.is_empty();
-            while transport.queues.lock().get(&2).is_none_or(|queue| !is_sent(&queue.lock())) {
+            while !queued(number, 0) {
                 tokio::task::yield_now().await;
             }
         }
+        let waits = call(Duration::from_secs(20));
+        while !queued(MAX_IN_FLIGHT, 1) {
+            tokio::task::yield_now().await;
+        }
         *book.0.lock() = after;
-        assert_eq!(call(Duration::from_secs(20)).await.unwrap().expect("it is there"), vec![7]);
+        assert_eq!(waits.await.unwrap().expect("it is there"), vec![7]);
         for lost in lost {
             assert!(lost.await.unwrap().is_err());
         }
