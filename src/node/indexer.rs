@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::graph_files::GraphFiles;
 use super::shutdown::Stop;
 use crate::engine::{Engine, Graph, GraphName};
-use crate::gateway::aside::yield_to_requests;
+use crate::gateway::http::low_priority::yield_to_requests;
 use crate::placement::ShardId;
 use crate::routing::LocalGroups;
 

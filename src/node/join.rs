@@ -16,7 +16,8 @@ use uuid::Uuid;
 use super::NodeError;
 use super::error::unanswered;
 use super::formation::{Formation, JoinAnswer, JoinRequest};
-use crate::gateway::{ApiError, Introduction, body};
+use crate::gateway::http::extract;
+use crate::gateway::{ApiError, Introduction};
 use crate::placement::NodeName;
 use crate::routing::MapCell;
 
@@ -71,7 +72,7 @@ async fn who(State(door): State<JoinDoor>) -> Response {
     let map = door.map.get();
     let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster)).or(door.belongs);
     let taken = cluster.is_some() || !door.formation.is_idle();
-    body::answer(StatusCode::OK, &Who { node: door.me, cluster, taken })
+    extract::answer(StatusCode::OK, &Who { node: door.me, cluster, taken })
 }
 
 /// Asks the process at `host:port` who it is.
@@ -105,7 +106,7 @@ async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejec
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit: MAX_BODY },
         _ => ApiError::broken_body(&rejection),
     })?;
-    let request = body::parse::<JoinRequest>(&question)?;
+    let request = extract::parse::<JoinRequest>(&question)?;
     let answer = door.formation.answer(request, &door.me.name, &door.map.get());
     let status = match answer {
         JoinAnswer::Member { .. } => StatusCode::OK,
@@ -113,7 +114,7 @@ async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejec
         JoinAnswer::NameTaken => StatusCode::CONFLICT,
         JoinAnswer::NotForming => StatusCode::SERVICE_UNAVAILABLE,
     };
-    Ok(body::answer(status, &answer))
+    Ok(extract::answer(status, &answer))
 }
 
 /// Asks the nodes at `urls`, one after the other, until one takes or refuses this one. What may pass (it is not up yet, it

@@ -28,7 +28,7 @@ use super::NodeError;
 use super::crowd::{Crowd, Seat, Serving};
 use super::pipelining::{ClientStream, Queue, Turns};
 use super::shutdown::Stop;
-use crate::gateway::departure::PIECE as ANSWER_PIECE;
+use crate::gateway::http::response_body::PIECE as ANSWER_PIECE;
 
 /// How long requests under way may take to end once the process is to stop.
 const DRAIN: Duration = Duration::from_secs(5);

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::join;
 use super::peers::Peers;
-use crate::gateway::body::answer;
+use crate::gateway::http::extract::answer;
 use crate::placement::ClusterMap;
 
 /// Path of the endpoint on the peer port.
