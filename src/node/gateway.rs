@@ -15,7 +15,7 @@ use super::vitals::ProcessVitals;
 use super::{NodeError, memory, process};
 use crate::config::GatewaySettings;
 use crate::gateway::{self, GatewayState};
-use crate::routing::{MapCell, NodeCarrier, Router};
+use crate::routing::{HttpNodeClient, MapCell, Router};
 
 /// Runs a gateway until SIGTERM or Ctrl-C. Prints one line on stdout once it serves.
 ///
@@ -30,7 +30,7 @@ pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
     let (map, vitals) = (MapCell::default(), Arc::new(ProcessVitals::new()));
     let peers = Arc::new(Peers::new(map.clone()));
     let carrier =
-        NodeCarrier::new(peers, Faults::default()).map_err(|error| NodeError::setup("an HTTP client", error))?;
+        HttpNodeClient::new(peers, Faults::default()).map_err(|error| NodeError::setup("an HTTP client", error))?;
     let router = Router::new(Arc::new(carrier), map.clone());
     let node = GatewayNode { vitals: Arc::clone(&vitals), map: map.clone(), stop: stop.clone() };
     let state =

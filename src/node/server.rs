@@ -33,7 +33,9 @@ use super::{NodeError, map_feed, memory, process, replicas, steward};
 use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
 use crate::placement::{ClusterMap, NodeName, group_name};
-use crate::routing::{LocalGroups, MAX_RPC_BYTES, MapCell, NodeCarrier, PeerDoor, Pool, Router, Service, peer_router};
+use crate::routing::{
+    HttpNodeClient, LocalGroups, MAX_RPC_BYTES, MapCell, Pool, Router, RpcServer, Service, peer_router,
+};
 
 /// How long other nodes may take to lead what this one leads, once it is to stop.
 const HANDOVER_WITHIN: Duration = Duration::from_secs(10);
@@ -112,7 +114,7 @@ struct Frame {
     map: MapCell,
     faults: Faults,
     peers: Arc<Peers>,
-    carrier: Arc<NodeCarrier>,
+    carrier: Arc<HttpNodeClient>,
     router: Router,
     formation: Arc<Formation>,
     node: Arc<ServerNode>,
@@ -122,7 +124,7 @@ impl Frame {
     fn new(settings: &ServerSettings, me: &JoinRequest, stop: Stop) -> Result<Self, NodeError> {
         let (map, faults) = (MapCell::default(), Faults::default());
         let peers = Arc::new(Peers::new(map.clone()));
-        let carrier = NodeCarrier::new(peers.clone(), faults.clone())
+        let carrier = HttpNodeClient::new(peers.clone(), faults.clone())
             .map_err(|error| NodeError::setup("an HTTP client", error))?;
         let carrier = Arc::new(carrier);
         let router = Router::new(carrier.clone(), map.clone());
@@ -169,7 +171,7 @@ impl Frame {
         let member = self.membership(settings, &mut identity, &me).await?;
         let host = self.open_host(settings, dir, &mut identity, &member).await?;
         let service = self.serve_locally(&host)?;
-        let door = PeerDoor { cluster: member.first_map.cluster, service, faults: self.faults.clone() };
+        let door = RpcServer { cluster: member.first_map.cluster, service, faults: self.faults.clone() };
         let here = self.here(&me, &host);
         let memory = settings.limits.body_memory;
         let consensus = raft_groups::network::http::router(host.clone());

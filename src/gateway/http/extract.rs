@@ -1,7 +1,7 @@
 //! Request bodies and query strings in, typed values out; answers out as JSON, serialised once.
 //!
 //! A body that has arrived is parsed straight into its type. Only a body that fails is parsed a second time,
-//! by [`plain`], so that errors name the item and the field at no cost to good requests.
+//! by [`parse_error`], so that errors name the item and the field at no cost to good requests.
 
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;

@@ -20,7 +20,7 @@ use crate::node::replicas::{self, Replicas};
 use crate::node::walker::Walker;
 use crate::placement::tests::{map_of, nodes};
 use crate::placement::{ClusterMap, NodeEntry, ShardId};
-use crate::routing::rpc::{Call, Carrier, RpcError, RpcResult};
+use crate::routing::rpc::{Call, NodeClient, RpcError, RpcResult};
 use crate::routing::{LocalGroups, MapCell, Pool, Router, Service, Vitals};
 
 /// How long a call between nodes takes one way, and the longest that a message of Raft and a sync do.
@@ -40,7 +40,7 @@ struct SimCarrier {
 }
 
 #[async_trait]
-impl Carrier for SimCarrier {
+impl NodeClient for SimCarrier {
     async fn call(&self, _: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
         sleep(CALL_DELAY).await;
         let service = self.services.lock().get(&to).cloned();

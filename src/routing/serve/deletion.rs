@@ -9,9 +9,9 @@ use std::sync::Arc;
 use raft_groups::Group;
 use tokio::time::Instant;
 
-use super::rpc::{CallAnswer, CallError};
 use super::service::{Proposal, Service, not_run};
 use crate::engine::{Deletion, Engine, Matches, Meter, PointId, Progress, Refusal, Reply};
+use crate::routing::rpc::message::{CallAnswer, CallError};
 
 /// Points of one slice.
 const SLICE_POINTS: usize = 1_000;
@@ -116,7 +116,7 @@ fn slices(matches: Matches) -> Vec<(Vec<PointId>, Option<PointId>)> {
 }
 
 /// How far a deletion is that has not ended.
-pub(super) fn under_way(answer: &CallAnswer) -> Option<Progress> {
+pub(in crate::routing) fn under_way(answer: &CallAnswer) -> Option<Progress> {
     let CallAnswer::Written { reply, .. } = answer else { return None };
     match Reply::decode(reply) {
         Ok(Reply::Deleting { begin, count, from }) => Some(Progress { begin, count, from }),

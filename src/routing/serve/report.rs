@@ -1,7 +1,7 @@
 //! Makes this node's report of itself.
 
 use super::service::Service;
-use super::{NodeReport, ReplicaReport};
+use crate::routing::{NodeReport, ReplicaReport};
 use std::collections::BTreeMap;
 
 use crate::engine::{CollectionStats, Engine};
@@ -9,7 +9,7 @@ use crate::placement::ShardId;
 use raft_groups::{Group, Machine as _};
 
 /// What the node of `service` says of itself now.
-pub(super) fn of(service: &Service) -> NodeReport {
+pub(in crate::routing) fn of(service: &Service) -> NodeReport {
     let meta = service.groups.meta();
     let shards = service.groups.shards();
     let replicas: Vec<ReplicaReport> = shards.iter().map(|(shard, group)| of_replica(*shard, group)).collect();

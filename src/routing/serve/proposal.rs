@@ -7,13 +7,13 @@ use bytes::Bytes;
 use raft_groups::mutants::{Mutant, is_planted};
 use uuid::Uuid;
 
-use super::rpc::CallError;
 use crate::engine::{Command, Deletion, RequestId};
 use crate::placement::MetaCommand;
+use crate::routing::rpc::message::CallError;
 
 /// What becomes of a command for a shard.
 #[derive(Debug)]
-pub(super) enum ForShard {
+pub(in crate::routing) enum ForShard {
     /// It goes into the log.
     Entry(Bytes),
     /// It asks to delete what a filter means, which is found first and proposed in slices.
@@ -24,7 +24,7 @@ pub(super) enum ForShard {
 ///
 /// # Errors
 /// [`CallError::Unreadable`] where it is none.
-pub(super) fn for_shard(command: Bytes) -> Result<ForShard, CallError> {
+pub(in crate::routing) fn for_shard(command: Bytes) -> Result<ForShard, CallError> {
     let read = match Command::read_small(&command) {
         Err(_) if is_planted(Mutant::ProposesGarbage) => None,
         read => read.map_err(|_| unreadable())?,

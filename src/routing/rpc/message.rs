@@ -12,12 +12,12 @@ use raft_groups::{GroupId, NodeId, ReadMode, ReadPoint};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-pub use super::rpc_error::RpcError;
-use super::{LogPoint, NodeReport};
 use crate::engine::{
     self, CountQuery, GetQuery, Lifetime, MadeBy, Record, Refusal, ScrollPage, ScrollQuery, SearchQuery,
 };
 use crate::placement::ClusterMap;
+pub use crate::routing::rpc::error::RpcError;
+use crate::routing::{LogPoint, NodeReport};
 
 /// Path of the endpoint on the peer port.
 pub const PATH: &str = "/route";
@@ -52,7 +52,7 @@ pub enum RouteResponse {
     /// One answer per call, in order.
     Answers(Vec<Result<CallAnswer, CallError>>),
     /// Nothing was looked at: the answering process belongs to another cluster, or is another node.
-    WrongDoor {
+    Misdirected {
         /// The cluster it belongs to.
         cluster: [u8; 16],
         /// The node it is.
@@ -251,7 +251,7 @@ pub type RpcResult = Result<Vec<Result<CallAnswer, CallError>>, RpcError>;
 
 /// Carries calls to nodes: over the network, within this process, or in a test.
 #[async_trait]
-pub trait Carrier: Send + Sync + 'static {
+pub trait NodeClient: Send + Sync + 'static {
     /// Asks `to` to carry out `calls` and waits for it until `deadline`.
     async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult;
 

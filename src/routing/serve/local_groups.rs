@@ -6,10 +6,10 @@ use parking_lot::{Mutex, RwLock};
 use raft_groups::{Group, GroupId};
 use tokio::time::Instant;
 
-use super::Quarantined;
-use super::group_time::LeaderClock;
 use crate::engine::Engine;
 use crate::placement::{MetaMachine, ShardId};
+use crate::routing::Quarantined;
+use crate::routing::group_time::LeaderClock;
 
 /// This node's open replicas, and those that stay closed.
 #[derive(Default)]
@@ -37,7 +37,7 @@ impl LocalGroups {
     }
 
     /// The time of `group`, which this node leads in `term` and whose state is at `state_ms`.
-    pub(super) fn time_ms(&self, group: GroupId, term: u64, state_ms: u64) -> u64 {
+    pub(in crate::routing) fn time_ms(&self, group: GroupId, term: u64, state_ms: u64) -> u64 {
         let (mut clocks, now) = (self.clocks.lock(), Instant::now());
         clocks.entry(group).or_insert_with(|| LeaderClock::new(term, state_ms, now)).at(term, state_ms, now)
     }

@@ -14,9 +14,9 @@ use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{GroupId, NodeId, ReadMode};
 use serde::{Deserialize, Serialize};
 
-use super::LogPoint;
-use super::rpc::{Call, Query, RouteRequest, RouteResponse};
 use crate::engine::Lifetime;
+use crate::routing::LogPoint;
+use crate::routing::rpc::message::{Call, Query, RouteRequest, RouteResponse};
 
 /// The version of the messages that are sent, and the only one that is read.
 const VERSION: u8 = 1;
@@ -58,7 +58,7 @@ enum PackedCall {
 ///
 /// # Errors
 /// Why it has no binary form.
-pub(super) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
+pub(in crate::routing) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
     let RouteRequest { cluster, from, to, timeout_ms, calls } = request;
     let mut queries = Vec::<Arc<Query>>::new();
     let mut calls_packed = Vec::with_capacity(calls.len());
@@ -92,7 +92,7 @@ pub(super) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// Why it has no binary form.
-pub(super) fn encode_response(response: &RouteResponse) -> Result<Vec<u8>, String> {
+pub(in crate::routing) fn encode_response(response: &RouteResponse) -> Result<Vec<u8>, String> {
     frame(response, 256)
 }
 
@@ -100,7 +100,7 @@ pub(super) fn encode_response(response: &RouteResponse) -> Result<Vec<u8>, Strin
 ///
 /// # Errors
 /// What is wrong with them.
-pub(super) fn decode_response(bytes: &[u8]) -> Result<RouteResponse, String> {
+pub(in crate::routing) fn decode_response(bytes: &[u8]) -> Result<RouteResponse, String> {
     unframe(bytes).map(|(response, _)| response)
 }
 
@@ -131,7 +131,7 @@ fn unframe<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Str
 ///
 /// # Errors
 /// What is wrong with them.
-pub(super) fn decode(bytes: &[u8]) -> Result<RouteRequest, String> {
+pub(in crate::routing) fn decode(bytes: &[u8]) -> Result<RouteRequest, String> {
     let (packed, tail) = unframe::<Packed>(bytes)?;
     let Packed { cluster, from, to, timeout_ms, queries, calls } = packed;
     let rooms = match tail {
@@ -228,7 +228,7 @@ mod tests {
     fn what_a_later_release_adds_is_skipped_and_another_version_is_named() {
         let tail = |bytes: Vec<u8>| [&bytes[..], b"a later member"].concat();
         assert_eq!(decode(&tail(encode(request()).unwrap())).unwrap(), request());
-        let wrong_door = RouteResponse::WrongDoor { cluster: [3; 16], node: 4 };
+        let wrong_door = RouteResponse::Misdirected { cluster: [3; 16], node: 4 };
         assert_eq!(decode_response(&tail(encode_response(&wrong_door).unwrap())).unwrap(), wrong_door);
         let mut other = encode(request()).unwrap();
         other[0] = VERSION + 1;

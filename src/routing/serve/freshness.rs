@@ -7,16 +7,16 @@ use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{Group, ReadMode, ReadPoint, Role, recoveries};
 use tokio::time::Instant;
 
-use super::LogPoint;
-use super::rpc::CallError;
 use super::service::read_error;
 use crate::engine::Engine;
+use crate::routing::LogPoint;
+use crate::routing::rpc::message::CallError;
 
 /// How fresh a replica must be for a read.
 pub(super) struct Wanted {
-    pub(super) mode: ReadMode,
-    pub(super) after: Option<LogPoint>,
-    pub(super) max_staleness_ms: Option<u64>,
+    pub(in crate::routing) mode: ReadMode,
+    pub(in crate::routing) after: Option<LogPoint>,
+    pub(in crate::routing) max_staleness_ms: Option<u64>,
 }
 
 impl Wanted {
@@ -24,7 +24,11 @@ impl Wanted {
     ///
     /// # Errors
     /// Where it is not as fresh by the deadline, or cannot be.
-    pub(super) async fn wait(&self, replica: &Group<Engine>, deadline: Instant) -> Result<ReadPoint, CallError> {
+    pub(in crate::routing) async fn wait(
+        &self,
+        replica: &Group<Engine>,
+        deadline: Instant,
+    ) -> Result<ReadPoint, CallError> {
         let fail = |error| read_error(error, replica);
         let mut point = replica.read(self.mode, deadline).await.map_err(fail)?;
         if self.mode == ReadMode::Follower && point.role == Role::Learner {

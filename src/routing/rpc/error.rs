@@ -45,7 +45,7 @@ pub enum RpcError {
     },
     /// Another cluster or node answered; nothing was looked at.
     #[error("its address leads to another node or cluster")]
-    WrongDoor,
+    Misdirected,
 }
 
 impl RpcError {

@@ -16,10 +16,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Breaker;
-use super::retry::SHORTEST_TRY;
-use super::rpc::{Call, Carrier, MAX_CALLS, MAX_RPC_BYTES, PATH, RouteRequest, RouteResponse, RpcError, RpcResult};
-use super::service::Service;
 use super::wire;
+use crate::routing::dispatch::retry::SHORTEST_TRY;
+use crate::routing::rpc::message::{
+    Call, MAX_CALLS, MAX_RPC_BYTES, NodeClient, PATH, RouteRequest, RouteResponse, RpcError, RpcResult,
+};
+use crate::routing::serve::service::Service;
 
 /// Most requests of one kind under way to one peer.
 pub const MAX_IN_FLIGHT: usize = 256;
@@ -40,8 +42,8 @@ const MAX_REASON: usize = 500;
 /// some of that has passed before the request is sent.
 const FAIR_TRY: Duration = SHORTEST_TRY.saturating_sub(Duration::from_millis(50));
 
-/// The carrier of a running process.
-pub struct NodeCarrier {
+/// The client of a running process.
+pub struct HttpNodeClient {
     local: OnceLock<Arc<Service>>,
     addresses: Arc<dyn AddressBook>,
     client: reqwest::Client,
@@ -65,8 +67,8 @@ impl Default for Peer {
     }
 }
 
-impl NodeCarrier {
-    /// A carrier that finds nodes in `addresses`.
+impl HttpNodeClient {
+    /// A client that finds nodes in `addresses`.
     ///
     /// # Errors
     /// Where no HTTP client can be made.
@@ -146,7 +148,7 @@ impl Peer {
 fn understood(status: StatusCode, bytes: &[u8]) -> RpcResult {
     match status {
         StatusCode::OK => {}
-        StatusCode::MISDIRECTED_REQUEST => return Err(RpcError::WrongDoor),
+        StatusCode::MISDIRECTED_REQUEST => return Err(RpcError::Misdirected),
         StatusCode::BAD_REQUEST => {
             let reason = String::from_utf8_lossy(bytes).chars().take(MAX_REASON).collect();
             return Err(RpcError::Unreadable { reason });
@@ -159,13 +161,13 @@ fn understood(status: StatusCode, bytes: &[u8]) -> RpcResult {
     }
     match wire::decode_response(bytes) {
         Ok(RouteResponse::Answers(answers)) => Ok(answers),
-        Ok(RouteResponse::WrongDoor { .. }) => Err(RpcError::WrongDoor),
+        Ok(RouteResponse::Misdirected { .. }) => Err(RpcError::Misdirected),
         Err(error) => Err(RpcError::Unintelligible { reason: error.to_string() }),
     }
 }
 
 #[async_trait]
-impl Carrier for NodeCarrier {
+impl NodeClient for HttpNodeClient {
     async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
         match self.local.get().filter(|local| local.node == to) {
             Some(local) => {
@@ -226,8 +228,8 @@ mod tests {
     use crate::engine::{CollectionId, CountQuery};
     use crate::placement::META;
     use crate::routing::LogPoint;
-    use crate::routing::breaker::FAILURES_TO_OPEN;
-    use crate::routing::rpc::Query;
+    use crate::routing::rpc::breaker::FAILURES_TO_OPEN;
+    use crate::routing::rpc::message::Query;
 
     #[test]
     fn hasty_clients_do_not_shut_a_peer_out() {
@@ -281,6 +283,6 @@ mod tests {
             assert!(matches!(understood(status, b""), Err(RpcError::Lost { .. })), "{status}");
         }
         assert!(matches!(understood(StatusCode::OK, b""), Err(RpcError::Unintelligible { .. })));
-        assert_eq!(understood(StatusCode::MISDIRECTED_REQUEST, b""), Err(RpcError::WrongDoor));
+        assert_eq!(understood(StatusCode::MISDIRECTED_REQUEST, b""), Err(RpcError::Misdirected));
     }
 }

@@ -11,13 +11,13 @@ use axum::routing::post;
 use raft_groups::network::faults::Faults;
 use tokio::time::Instant;
 
-use super::rpc::{MAX_CALLS, MAX_RPC_BYTES, PATH, RouteResponse};
-use super::service::Service;
 use super::wire;
+use crate::routing::rpc::message::{MAX_CALLS, MAX_RPC_BYTES, PATH, RouteResponse};
+use crate::routing::serve::service::Service;
 
 /// What the endpoint needs.
 #[derive(Clone)]
-pub struct PeerDoor {
+pub struct RpcServer {
     /// The cluster this node belongs to.
     pub cluster: [u8; 16],
     /// Carries the calls out.
@@ -27,11 +27,11 @@ pub struct PeerDoor {
 }
 
 /// The routes of the peer port that answer other nodes' calls.
-pub fn peer_router(door: PeerDoor) -> Router {
-    Router::new().route(PATH, post(serve)).layer(DefaultBodyLimit::max(MAX_RPC_BYTES)).with_state(door)
+pub fn peer_router(server: RpcServer) -> Router {
+    Router::new().route(PATH, post(serve)).layer(DefaultBodyLimit::max(MAX_RPC_BYTES)).with_state(server)
 }
 
-async fn serve(State(door): State<PeerDoor>, body: Bytes) -> Response {
+async fn serve(State(server): State<RpcServer>, body: Bytes) -> Response {
     let received = Instant::now();
     let request = match wire::decode(&body) {
         Ok(request) => request,
@@ -41,18 +41,18 @@ async fn serve(State(door): State<PeerDoor>, body: Bytes) -> Response {
     if request.calls.len() > MAX_CALLS {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }
-    if request.cluster != door.cluster || request.to != door.service.node {
-        let here = RouteResponse::WrongDoor { cluster: door.cluster, node: door.service.node };
+    if request.cluster != server.cluster || request.to != server.service.node {
+        let here = RouteResponse::Misdirected { cluster: server.cluster, node: server.service.node };
         return answer(StatusCode::MISDIRECTED_REQUEST, &here);
     }
-    if request.from.is_some_and(|from| door.faults.loses_from(from)) {
+    if request.from.is_some_and(|from| server.faults.loses_from(from)) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let deadline = received + request.timeout();
-    let answers = RouteResponse::Answers(door.service.execute(request.calls, deadline).await);
+    let answers = RouteResponse::Answers(server.service.execute(request.calls, deadline).await);
     if let Some(from) = request.from {
-        door.faults.delay_to(from).await;
-        if door.faults.loses_to(from) {
+        server.faults.delay_to(from).await;
+        if server.faults.loses_to(from) {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
     }

@@ -3,15 +3,15 @@
 //! A part is tried while it holds the machine's state, for so many steps; one that is not done by then is long, and is
 //! carried out again beside the state.
 
-use super::rpc::{CallError, Found, Query};
 use crate::engine::{self, Engine, Meter, Refusal, Room, SearchQuery};
+use crate::routing::rpc::message::{CallError, Found, Query};
 
 /// Steps of a part that is tried: some ten milliseconds.
 const STEPS_TO_TRY: u64 = 1 << 18;
 
 /// What one part of a query found.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(in crate::routing) enum Part {
     /// What one search among several found.
     Hits(engine::Found),
     /// All there is to find.
@@ -19,7 +19,7 @@ pub(super) enum Part {
 }
 
 /// How many parts a query has.
-pub(super) fn parts(query: &Query) -> usize {
+pub(in crate::routing) fn parts(query: &Query) -> usize {
     match query {
         Query::Search(searches) => searches.len(),
         Query::Get(_) | Query::Scroll(_) | Query::Count(_) | Query::Map => 1,
@@ -78,7 +78,7 @@ fn one_of(
 ///
 /// # Errors
 /// That of the first part that failed.
-pub(super) fn whole(parts: impl Iterator<Item = Result<Part, CallError>>) -> Result<Found, CallError> {
+pub(in crate::routing) fn whole(parts: impl Iterator<Item = Result<Part, CallError>>) -> Result<Found, CallError> {
     let mut hits = Vec::new();
     for part in parts {
         match part? {
@@ -103,7 +103,7 @@ fn at(refusal: Refusal, place: usize, searches: usize) -> Refusal {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::routing) mod tests {
     use vector_index::Way;
 
     use super::*;

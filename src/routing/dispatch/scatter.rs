@@ -1,4 +1,4 @@
-//! Carries errands to their ends: one request per node for all that go there, answers as they come, retries in between.
+//! Carries calls to their ends: one request per node for all that go there, answers as they come, retries in between.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,20 +11,21 @@ use futures::stream::FuturesUnordered;
 use raft_groups::{GroupId, NodeId, ReadMode, Role};
 use tokio::time::Instant;
 
-use super::errand::{Errand, Outlook, Turn};
-use super::group_time::KnownTimes;
 use super::leader_cache::LeaderCache;
-use super::map_cell::MapCell;
-use super::rpc::{Call, CallAnswer, CallError, Carrier, RpcError, RpcResult};
-use super::{RouteError, retry};
+use super::retry;
 use crate::placement::ClusterMap;
+use crate::routing::RouteError;
+use crate::routing::dispatch::pending_call::{Next, PendingCall, ReplicaView};
+use crate::routing::group_time::KnownTimes;
+use crate::routing::map_cell::MapCell;
+use crate::routing::rpc::message::{Call, CallAnswer, CallError, NodeClient, RpcError, RpcResult};
 
-/// An errand's end: who carried it out, and the answer.
-pub(super) type Outcome = Result<(NodeId, CallAnswer), RouteError>;
+/// An call's end: who carried it out, and the answer.
+pub(in crate::routing) type Outcome = Result<(NodeId, CallAnswer), RouteError>;
 
 /// Sends calls out and waits for them.
-pub(super) struct Scatter {
-    pub carrier: Arc<dyn Carrier>,
+pub(in crate::routing) struct Scatter {
+    pub client: Arc<dyn NodeClient>,
     pub map: MapCell,
     pub leaders: LeaderCache,
     pub times: KnownTimes,
@@ -32,10 +33,10 @@ pub(super) struct Scatter {
     pub turn: AtomicUsize,
 }
 
-/// Errands under way, by their place in the request; those that are done are empty.
+/// Calls under way, by their place in the request; those that are done are empty.
 struct Run<'a> {
     scatter: &'a Scatter,
-    errands: Vec<Option<Errand>>,
+    pending: Vec<Option<PendingCall>>,
     outcomes: Vec<Option<Outcome>>,
     under_way: FuturesUnordered<Step>,
     deadline: Instant,
@@ -51,29 +52,33 @@ enum Event {
 }
 
 impl Scatter {
-    /// Carries out all errands; the outcomes are in their order.
-    pub async fn run(&self, errands: Vec<Errand>, deadline: Instant) -> Vec<Outcome> {
+    /// Carries out all calls; the outcomes are in their order.
+    pub async fn run(&self, pending: Vec<PendingCall>, deadline: Instant) -> Vec<Outcome> {
         let mut run = Run {
             scatter: self,
-            outcomes: errands.iter().map(|_| None).collect(),
-            errands: errands.into_iter().map(Some).collect(),
+            outcomes: pending.iter().map(|_| None).collect(),
+            pending: pending.into_iter().map(Some).collect(),
             under_way: FuturesUnordered::new(),
             deadline,
         };
-        run.send((0..run.errands.len()).collect());
+        run.send((0..run.pending.len()).collect());
         while let Some(event) = run.under_way.next().await {
             run.take(event);
         }
-        let lost =
-            || RouteError::Internal { reason: "a call had no end".to_owned(), committed: super::Committed::Unknown };
+        let lost = || RouteError::Internal {
+            reason: "a call had no end".to_owned(),
+            committed: crate::routing::Committed::Unknown,
+        };
         run.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(lost()))).collect()
     }
 
-    /// Carries out one errand.
-    pub async fn run_one(&self, errand: Errand, deadline: Instant) -> Outcome {
-        let lost =
-            RouteError::Internal { reason: "a call had no end".to_owned(), committed: super::Committed::Unknown };
-        self.run(vec![errand], deadline).await.pop().unwrap_or(Err(lost))
+    /// Carries out one call.
+    pub async fn run_one(&self, pending: PendingCall, deadline: Instant) -> Outcome {
+        let lost = RouteError::Internal {
+            reason: "a call had no end".to_owned(),
+            committed: crate::routing::Committed::Unknown,
+        };
+        self.run(vec![pending], deadline).await.pop().unwrap_or(Err(lost))
     }
 
     /// Learns from an answer who leads and whether the map is right. Only who has just proved to lead is believed: a
@@ -115,14 +120,14 @@ impl Run<'_> {
         }
     }
 
-    /// Sends each errand to whom it should go now, all for one node in one request.
+    /// Sends each call to whom it should go now, all for one node in one request.
     fn send(&mut self, places: Vec<usize>) {
         let map = self.scatter.map.get();
         let now = Instant::now();
         let mut by_node = BTreeMap::<NodeId, Vec<usize>>::new();
         for place in places {
             let chosen =
-                self.errands[place].as_ref().filter(|_| now < self.deadline).and_then(|e| self.choose(e, &map));
+                self.pending[place].as_ref().filter(|_| now < self.deadline).and_then(|e| self.choose(e, &map));
             match chosen {
                 Some(node) => by_node.entry(node).or_default().push(place),
                 None => self.give_up(place, &map),
@@ -133,38 +138,38 @@ impl Run<'_> {
         }
     }
 
-    fn choose(&self, errand: &Errand, map: &ClusterMap) -> Option<NodeId> {
+    fn choose(&self, pending: &PendingCall, map: &ClusterMap) -> Option<NodeId> {
         let scatter = self.scatter;
-        let leader = errand.call.group().and_then(|group| scatter.leaders.get(group));
-        let alive = |node| scatter.carrier.looks_alive(node);
+        let leader = pending.call.group().and_then(|group| scatter.leaders.get(group));
+        let alive = |node| scatter.client.looks_alive(node);
         let spread = scatter.turn.fetch_add(1, Ordering::Relaxed);
-        errand.choose(&Outlook { map, me: scatter.carrier.me(), leader, alive: &alive, spread })
+        pending.choose(&ReplicaView { map, me: scatter.client.me(), leader, alive: &alive, spread })
     }
 
     fn call(&mut self, node: NodeId, places: Vec<usize>, cluster: [u8; 16], now: Instant) {
         let left = self.deadline.saturating_duration_since(now);
         for place in &places {
-            if let Some(errand) = self.errands[*place].as_mut() {
+            if let Some(pending) = self.pending[*place].as_mut() {
                 let times = &self.scatter.times;
-                errand.call.date(|group, made_by| times.lifetime(group, made_by, left, now));
+                pending.call.date(|group, made_by| times.lifetime(group, made_by, left, now));
             }
         }
-        let errands = places.iter().filter_map(|place| self.errands[*place].as_ref());
-        let calls: Vec<Call> = errands.map(|errand| errand.call.clone()).collect();
-        let errands = places.iter().filter_map(|place| self.errands[*place].as_ref());
-        let until = now + errands.map(|errand| errand.patience(node, left)).min().unwrap_or(left);
-        let carrier = Arc::clone(&self.scatter.carrier);
+        let pending = places.iter().filter_map(|place| self.pending[*place].as_ref());
+        let calls: Vec<Call> = pending.map(|pending| pending.call.clone()).collect();
+        let pending = places.iter().filter_map(|place| self.pending[*place].as_ref());
+        let until = now + pending.map(|pending| pending.patience(node, left)).min().unwrap_or(left);
+        let client = Arc::clone(&self.scatter.client);
         self.under_way.push(Box::pin(async move {
             let asked = calls.len();
-            let result = carrier.call(cluster, node, calls, until).await;
+            let result = client.call(cluster, node, calls, until).await;
             Event::Answered(node, places, checked(result, asked))
         }));
     }
 
-    /// Ends the errands that are done, and tells which others want another try at once, and which after a pause.
+    /// Ends the calls that are done, and tells which others want another try at once, and which after a pause.
     fn settle(&mut self, from: NodeId, places: Vec<usize>, result: RpcResult) -> (Vec<usize>, Vec<usize>) {
         let map = self.scatter.map.get();
-        let turns: Vec<Option<Turn>> = match result {
+        let turns: Vec<Option<Next>> = match result {
             Ok(answers) => {
                 places.iter().zip(answers).map(|(place, answer)| self.answered(*place, from, answer, &map)).collect()
             }
@@ -173,10 +178,10 @@ impl Run<'_> {
         let (mut again, mut later) = (Vec::new(), Vec::new());
         for (place, turn) in places.into_iter().zip(turns) {
             match turn {
-                Some(Turn::Done(answer)) => self.end(place, Ok((from, answer))),
-                Some(Turn::Failed(error)) => self.end(place, Err(error)),
-                Some(Turn::Again) => again.push(place),
-                Some(Turn::Later) => later.push(place),
+                Some(Next::Done(answer)) => self.end(place, Ok((from, answer))),
+                Some(Next::Failed(error)) => self.end(place, Err(error)),
+                Some(Next::Again) => again.push(place),
+                Some(Next::Later) => later.push(place),
                 None => {}
             }
         }
@@ -189,41 +194,42 @@ impl Run<'_> {
         from: NodeId,
         answer: Result<CallAnswer, CallError>,
         map: &ClusterMap,
-    ) -> Option<Turn> {
-        let errand = self.errands[place].as_mut()?;
-        self.scatter.learn(errand.call.group()?, errand.call.mode(), from, &answer);
-        Some(errand.answered(from, answer, map))
+    ) -> Option<Next> {
+        let pending = self.pending[place].as_mut()?;
+        self.scatter.learn(pending.call.group()?, pending.call.mode(), from, &answer);
+        Some(pending.answered(from, answer, map))
     }
 
-    fn unanswered(&mut self, place: usize, from: NodeId, error: &RpcError, map: &ClusterMap) -> Option<Turn> {
-        let errand = self.errands[place].as_mut()?;
+    fn unanswered(&mut self, place: usize, from: NodeId, error: &RpcError, map: &ClusterMap) -> Option<Next> {
+        let pending = self.pending[place].as_mut()?;
         // What this process itself did not send, or the node cannot read, says nothing of who leads.
         let mute = matches!(
             error,
             RpcError::Busy { .. } | RpcError::Crowded | RpcError::Unsendable { .. } | RpcError::Unreadable { .. }
         );
         if !mute {
-            self.scatter.leaders.forget(errand.call.group()?, from);
+            self.scatter.leaders.forget(pending.call.group()?, from);
         }
-        if *error == RpcError::WrongDoor {
+        if *error == RpcError::Misdirected {
             self.scatter.map.doubt();
         }
-        Some(errand.unanswered(from, error, map))
+        Some(pending.unanswered(from, error, map))
     }
 
     fn end(&mut self, place: usize, outcome: Outcome) {
-        self.errands[place] = None;
+        self.pending[place] = None;
         self.outcomes[place] = Some(outcome);
     }
 
     fn give_up(&mut self, place: usize, map: &ClusterMap) {
-        if let Some(errand) = self.errands[place].take() {
-            self.outcomes[place] = Some(Err(errand.give_up(map)));
+        if let Some(pending) = self.pending[place].take() {
+            self.outcomes[place] = Some(Err(pending.give_up(map)));
         }
     }
 
     fn rest(&mut self, places: Vec<usize>) {
-        let rounds = places.iter().filter_map(|place| self.errands[*place].as_ref()).map(|errand| errand.rounds).max();
+        let rounds =
+            places.iter().filter_map(|place| self.pending[*place].as_ref()).map(|pending| pending.rounds).max();
         let Some(rounds) = rounds else { return };
         let until = (Instant::now() + retry::pause(rounds, rand::random())).min(self.deadline);
         self.under_way.push(Box::pin(async move {

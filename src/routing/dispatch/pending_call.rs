@@ -9,13 +9,14 @@ use std::time::Duration;
 use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{NodeId, ReadMode};
 
-use super::rpc::{Call, CallAnswer, CallError, RpcError};
-use super::{Committed, RouteError, retry};
+use super::retry;
 use crate::engine::Reply;
 use crate::placement::{ClusterMap, MetaReply, NodeName, ShardId};
+use crate::routing::rpc::message::{Call, CallAnswer, CallError, RpcError};
+use crate::routing::{Committed, RouteError};
 
 /// A call with all that is known of it so far.
-pub(super) struct Errand {
+pub(in crate::routing) struct PendingCall {
     /// The shard it is for; `None` is the meta group.
     pub shard: Option<ShardId>,
     /// The call.
@@ -30,12 +31,12 @@ pub(super) struct Errand {
     silent: BTreeSet<NodeId>,
     /// Why an earlier try may have been carried out.
     doubt: Option<String>,
-    trouble: Option<Trouble>,
+    failure: Option<LastFailure>,
 }
 
 /// What stands in the way, as the tries so far have told.
 #[derive(Debug, Clone)]
-enum Trouble {
+enum LastFailure {
     NoLeader,
     Busy(String),
     NoQuorum(String),
@@ -43,17 +44,17 @@ enum Trouble {
     Behind(u64),
     Late(String),
     Stopped(String),
-    WrongDoor(NodeId),
+    Misdirected(NodeId),
     Unreadable(NodeId, String),
 }
 
-impl Trouble {
+impl LastFailure {
     /// How much it explains: that nobody else answers says less than what a replica said of its own state. Of equal
     /// weight the last one counts.
     fn weight(&self) -> u8 {
         match self {
             Self::NoLeader | Self::Busy(_) => 0,
-            Self::WrongDoor(_) => 1,
+            Self::Misdirected(_) => 1,
             Self::NoQuorum(_) | Self::Stale(_) | Self::Behind(_) | Self::Late(_) | Self::Stopped(_) => 2,
             Self::Unreadable(..) => 3,
         }
@@ -62,7 +63,7 @@ impl Trouble {
 
 /// What to do after an outcome.
 #[derive(Debug, PartialEq)]
-pub(super) enum Turn {
+pub(in crate::routing) enum Next {
     /// It is done.
     Done(CallAnswer),
     /// It has failed for good.
@@ -74,11 +75,11 @@ pub(super) enum Turn {
 }
 
 /// What is known of the nodes when choosing among them.
-pub(super) struct Outlook<'a> {
+pub(in crate::routing) struct ReplicaView<'a> {
     pub map: &'a ClusterMap,
     /// The node this process is, where it is one.
     pub me: Option<NodeId>,
-    /// The last known leader of the errand's group.
+    /// The last known leader of the call's group.
     pub leader: Option<NodeId>,
     /// Whether calls to a node have a fair chance.
     pub alive: &'a dyn Fn(NodeId) -> bool,
@@ -86,7 +87,7 @@ pub(super) struct Outlook<'a> {
     pub spread: usize,
 }
 
-impl Errand {
+impl PendingCall {
     pub fn new(shard: Option<ShardId>, call: Call) -> Self {
         Self {
             shard,
@@ -96,15 +97,15 @@ impl Errand {
             asked: BTreeSet::new(),
             silent: BTreeSet::new(),
             doubt: None,
-            trouble: None,
+            failure: None,
         }
     }
 
     /// Whom to ask next; `None` where the map names no replica.
-    pub fn choose(&self, outlook: &Outlook<'_>) -> Option<NodeId> {
-        let replicas = self.replicas(outlook.map);
-        let local = outlook.me.filter(|me| replicas.contains(me));
-        let named = [self.hint, outlook.leader];
+    pub fn choose(&self, view: &ReplicaView<'_>) -> Option<NodeId> {
+        let replicas = self.replicas(view.map);
+        let local = view.me.filter(|me| replicas.contains(me));
+        let named = [self.hint, view.leader];
         // The local replica knows its leader for free, so it is asked before guessing.
         let first: Vec<NodeId> = match self.needs_leader() || local.is_none() && self.leader_confirms() {
             true => named.into_iter().flatten().chain(local).collect(),
@@ -112,10 +113,10 @@ impl Errand {
         };
         let mut others: Vec<NodeId> = replicas.iter().copied().collect();
         if !others.is_empty() {
-            let turn = outlook.spread % others.len();
+            let turn = view.spread % others.len();
             others.rotate_left(turn);
         }
-        others.sort_by_key(|node| !(outlook.alive)(*node));
+        others.sort_by_key(|node| !(view.alive)(*node));
         let mut order = first.into_iter().chain(others).filter(|node| replicas.contains(node));
         order.find(|node| !self.asked.contains(node)).or_else(|| replicas.first().copied())
     }
@@ -132,7 +133,7 @@ impl Errand {
     }
 
     /// What `from`'s answer to this call means.
-    pub fn answered(&mut self, from: NodeId, outcome: Result<CallAnswer, CallError>, map: &ClusterMap) -> Turn {
+    pub fn answered(&mut self, from: NodeId, outcome: Result<CallAnswer, CallError>, map: &ClusterMap) -> Next {
         self.silent.remove(&from);
         let error = match outcome {
             Ok(answer) => return self.done(answer),
@@ -140,41 +141,41 @@ impl Errand {
         };
         match error {
             CallError::Lapsed { reason } => match self.shard {
-                Some(shard) => Turn::Failed(RouteError::TokenLapsed { shard, reason }),
+                Some(shard) => Next::Failed(RouteError::TokenLapsed { shard, reason }),
                 None => self.broken(reason),
             },
-            CallError::Refused(refusal) => Turn::Failed(RouteError::Refused { refusal }),
+            CallError::Refused(refusal) => Next::Failed(RouteError::Refused { refusal }),
             CallError::Unfit { reason } | CallError::Broken { reason } => self.broken(reason),
             CallError::Busy { limit } => {
-                self.trouble = Some(Trouble::Busy(limit));
+                self.failure = Some(LastFailure::Busy(limit));
                 self.pause()
             }
             CallError::NotLeader { leader } => {
                 self.hint = leader.filter(|leader| *leader != from);
-                self.elsewhere(from, Trouble::NoLeader, map)
+                self.elsewhere(from, LastFailure::NoLeader, map)
             }
             CallError::Indeterminate { reason } => {
                 self.doubt = Some(reason);
-                self.elsewhere(from, Trouble::NoLeader, map)
+                self.elsewhere(from, LastFailure::NoLeader, map)
             }
-            CallError::NotHere { .. } => self.elsewhere(from, Trouble::NoLeader, map),
-            CallError::Stopped { reason } => self.elsewhere(from, Trouble::Stopped(reason), map),
-            CallError::NoQuorum { reason } => self.elsewhere(from, Trouble::NoQuorum(reason), map),
-            CallError::Behind { applied } => self.elsewhere(from, Trouble::Behind(applied), map),
-            CallError::Late { reason } => self.elsewhere(from, Trouble::Late(reason), map),
+            CallError::NotHere { .. } => self.elsewhere(from, LastFailure::NoLeader, map),
+            CallError::Stopped { reason } => self.elsewhere(from, LastFailure::Stopped(reason), map),
+            CallError::NoQuorum { reason } => self.elsewhere(from, LastFailure::NoQuorum(reason), map),
+            CallError::Behind { applied } => self.elsewhere(from, LastFailure::Behind(applied), map),
+            CallError::Late { reason } => self.elsewhere(from, LastFailure::Late(reason), map),
             CallError::Stale { staleness_ms } => self.too_stale(from, staleness_ms, map),
             CallError::Undated { .. } => self.undated(from),
             CallError::Unreadable { reason } if is_planted(Mutant::UnreadableIsSilence) => {
                 self.unanswered(from, &RpcError::Lost { reason }, map)
             }
-            CallError::Unreadable { reason } => self.elsewhere(from, Trouble::Unreadable(from, reason), map),
+            CallError::Unreadable { reason } => self.elsewhere(from, LastFailure::Unreadable(from, reason), map),
         }
     }
 
     /// What it means that `from` gave no answer to the request this call was in.
-    pub fn unanswered(&mut self, from: NodeId, error: &RpcError, map: &ClusterMap) -> Turn {
+    pub fn unanswered(&mut self, from: NodeId, error: &RpcError, map: &ClusterMap) -> Next {
         if let RpcError::Busy { .. } | RpcError::Crowded = error {
-            self.trouble = Some(Trouble::Busy(error.to_string()));
+            self.failure = Some(LastFailure::Busy(error.to_string()));
             return self.pause();
         }
         if let RpcError::Unsendable { reason } = error {
@@ -182,18 +183,18 @@ impl Errand {
         }
         if let RpcError::Unreadable { reason } = error {
             self.silent.remove(&from);
-            return self.elsewhere(from, Trouble::Unreadable(from, reason.clone()), map);
+            return self.elsewhere(from, LastFailure::Unreadable(from, reason.clone()), map);
         }
         self.silent.insert(from);
         let may_be_done = self.call.is_write() && !self.call.is_unborn();
         if let (RpcError::Lost { reason } | RpcError::Unintelligible { reason }, true) = (error, may_be_done) {
             self.doubt = Some(format!("{}: {reason}", map.name_of(from)));
         }
-        let trouble = match error {
-            RpcError::WrongDoor => Trouble::WrongDoor(from),
-            _ => Trouble::NoLeader,
+        let failure = match error {
+            RpcError::Misdirected => LastFailure::Misdirected(from),
+            _ => LastFailure::NoLeader,
         };
-        self.elsewhere(from, trouble, map)
+        self.elsewhere(from, failure, map)
     }
 
     /// The last word when time is up.
@@ -204,19 +205,19 @@ impl Errand {
         }
         let missing = names(map, &self.silent);
         let late = |reason: String| RouteError::Deadline { committed: Committed::No, reason };
-        match self.trouble {
+        match self.failure {
             None => late("no time was left to ask anyone".to_owned()),
-            Some(Trouble::NoLeader) => RouteError::NoLeader { shard, missing },
-            Some(Trouble::Busy(limit)) => RouteError::Overloaded { limit },
-            Some(Trouble::NoQuorum(reason)) => RouteError::NoQuorum { shard, reason, missing },
-            Some(Trouble::Stopped(reason)) => RouteError::Stopped { shard, reason },
-            Some(Trouble::Unreadable(node, reason)) => {
+            Some(LastFailure::NoLeader) => RouteError::NoLeader { shard, missing },
+            Some(LastFailure::Busy(limit)) => RouteError::Overloaded { limit },
+            Some(LastFailure::NoQuorum(reason)) => RouteError::NoQuorum { shard, reason, missing },
+            Some(LastFailure::Stopped(reason)) => RouteError::Stopped { shard, reason },
+            Some(LastFailure::Unreadable(node, reason)) => {
                 RouteError::Unreadable { node: map.name_of(node), reason, committed: Committed::No }
             }
-            Some(Trouble::WrongDoor(node)) => RouteError::WrongCluster { node: map.name_of(node) },
-            Some(Trouble::Stale(_)) => late("every replica that answers is too stale".to_owned()),
-            Some(Trouble::Late(reason)) => late(reason),
-            Some(Trouble::Behind(applied)) => {
+            Some(LastFailure::Misdirected(node)) => RouteError::WrongCluster { node: map.name_of(node) },
+            Some(LastFailure::Stale(_)) => late("every replica that answers is too stale".to_owned()),
+            Some(LastFailure::Late(reason)) => late(reason),
+            Some(LastFailure::Behind(applied)) => {
                 late(format!("a replica has applied index {applied}, which is not yet what the read is to see"))
             }
         }
@@ -238,66 +239,66 @@ impl Errand {
 
     /// The end, with an answer. After a try whose fate is in doubt a refusal is the last word only where it stays: one that
     /// may be another tomorrow says nothing of the copies that are still under way.
-    fn done(&self, answer: CallAnswer) -> Turn {
+    fn done(&self, answer: CallAnswer) -> Next {
         match (&self.doubt, &answer) {
             (Some(reason), CallAnswer::Written { reply, .. })
                 if !self.call.may_repeat() && !is_last_word(self.shard, reply) =>
             {
-                Turn::Failed(RouteError::Unknown { shard: self.shard, reason: reason.clone() })
+                Next::Failed(RouteError::Unknown { shard: self.shard, reason: reason.clone() })
             }
-            _ => Turn::Done(answer),
+            _ => Next::Done(answer),
         }
     }
 
     /// The write has no lifetime, or it is over. It gets another where no copy of it can be under way.
-    fn undated(&mut self, from: NodeId) -> Turn {
+    fn undated(&mut self, from: NodeId) -> Next {
         if let Some(reason) = self.doubt.clone() {
-            return Turn::Failed(RouteError::Unknown { shard: self.shard, reason });
+            return Next::Failed(RouteError::Unknown { shard: self.shard, reason });
         }
         self.call.undate();
         self.hint = Some(from);
-        Turn::Again
+        Next::Again
     }
 
     /// Another replica may be fresher.
-    fn too_stale(&mut self, from: NodeId, staleness_ms: Option<u64>, map: &ClusterMap) -> Turn {
-        let best = match self.trouble {
-            Some(Trouble::Stale(Some(known))) => Some(staleness_ms.map_or(known, |new| new.min(known))),
+    fn too_stale(&mut self, from: NodeId, staleness_ms: Option<u64>, map: &ClusterMap) -> Next {
+        let best = match self.failure {
+            Some(LastFailure::Stale(Some(known))) => Some(staleness_ms.map_or(known, |new| new.min(known))),
             _ => staleness_ms,
         };
-        self.elsewhere(from, Trouble::Stale(best), map)
+        self.elsewhere(from, LastFailure::Stale(best), map)
     }
 
     /// Asks someone else, at once while there is someone who was not asked yet.
-    fn elsewhere(&mut self, from: NodeId, trouble: Trouble, map: &ClusterMap) -> Turn {
-        if self.trouble.as_ref().is_none_or(|known| trouble.weight() >= known.weight()) {
-            self.trouble = Some(trouble);
+    fn elsewhere(&mut self, from: NodeId, failure: LastFailure, map: &ClusterMap) -> Next {
+        if self.failure.as_ref().is_none_or(|known| failure.weight() >= known.weight()) {
+            self.failure = Some(failure);
         }
         self.asked.insert(from);
         match self.replicas(map).iter().all(|node| self.asked.contains(node)) {
             true => self.verdict(map).unwrap_or_else(|| self.pause()),
-            false => Turn::Again,
+            false => Next::Again,
         }
     }
 
     /// When all were asked and the best was too stale, or one could not read the call, waiting would only make the
     /// client wait for what is known: nothing fresh enough can be reached, or the call will not be read next time.
-    fn verdict(&self, map: &ClusterMap) -> Option<Turn> {
-        match (&self.trouble, self.shard, &self.call) {
-            (Some(Trouble::Stale(best)), Some(shard), Call::Read { max_staleness_ms: Some(bound_ms), .. }) => {
-                Some(Turn::Failed(RouteError::Stale { shard, staleness_ms: *best, bound_ms: *bound_ms }))
+    fn verdict(&self, map: &ClusterMap) -> Option<Next> {
+        match (&self.failure, self.shard, &self.call) {
+            (Some(LastFailure::Stale(best)), Some(shard), Call::Read { max_staleness_ms: Some(bound_ms), .. }) => {
+                Some(Next::Failed(RouteError::Stale { shard, staleness_ms: *best, bound_ms: *bound_ms }))
             }
-            (Some(Trouble::Unreadable(node, reason)), ..) => {
+            (Some(LastFailure::Unreadable(node, reason)), ..) => {
                 let (node, reason, committed) = (map.name_of(*node), reason.clone(), self.committed());
-                Some(Turn::Failed(RouteError::Unreadable { node, reason, committed }))
+                Some(Next::Failed(RouteError::Unreadable { node, reason, committed }))
             }
             _ => None,
         }
     }
 
     /// Another try would end the same way.
-    fn broken(&self, reason: String) -> Turn {
-        Turn::Failed(RouteError::Internal { reason, committed: self.committed() })
+    fn broken(&self, reason: String) -> Next {
+        Next::Failed(RouteError::Internal { reason, committed: self.committed() })
     }
 
     /// What is known of the effect of all tries so far.
@@ -305,10 +306,10 @@ impl Errand {
         if self.doubt.is_some() { Committed::Unknown } else { Committed::No }
     }
 
-    fn pause(&mut self) -> Turn {
+    fn pause(&mut self) -> Next {
         self.asked.clear();
         self.rounds += 1;
-        Turn::Later
+        Next::Later
     }
 }
 
@@ -321,6 +322,6 @@ fn is_last_word(shard: Option<ShardId>, reply: &[u8]) -> bool {
 }
 
 /// The names of nodes, as far as the map knows them.
-pub(super) fn names(map: &ClusterMap, nodes: &BTreeSet<NodeId>) -> Vec<NodeName> {
+pub(in crate::routing) fn names(map: &ClusterMap, nodes: &BTreeSet<NodeId>) -> Vec<NodeName> {
     nodes.iter().filter_map(|node| map.nodes.get(node)).map(|entry| entry.name.clone()).collect()
 }

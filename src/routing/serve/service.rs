@@ -15,15 +15,16 @@ use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoin
 use tokio::time::Instant;
 
 use super::freshness::Wanted;
-use super::group_time::may_be_proposed;
-use super::local::LocalGroups;
-use super::look::{Part, long_part, parts, try_part, whole};
 use super::pool::{Full, Pool};
 use super::proposal::ForShard;
-use super::rpc::{Call, CallAnswer, CallError, Found, MAX_CALLS, Query};
-use super::{NodeReport, proposal, report};
+use super::{proposal, report};
 use crate::engine::{Engine, Entry, Lifetime, Meter};
 use crate::placement::{META, MetaMachine, ShardId, group_name};
+use crate::routing::NodeReport;
+use crate::routing::group_time::may_be_proposed;
+use crate::routing::rpc::message::{Call, CallAnswer, CallError, Found, MAX_CALLS, Query};
+use crate::routing::serve::local_groups::LocalGroups;
+use crate::routing::serve::query::{Part, long_part, parts, try_part, whole};
 
 /// How long calls of one request wait for each other before they go to the query threads.
 const SETTLE: Duration = Duration::from_millis(1);
@@ -123,7 +124,7 @@ impl Service {
     }
 
     /// Has a group this node leads commit a command, with the group's time.
-    pub(super) async fn write<M: Timed>(
+    pub(in crate::routing) async fn write<M: Timed>(
         &self,
         group: &Group<M>,
         proposal: Proposal,
@@ -226,15 +227,15 @@ impl Service {
 }
 
 /// A command that is to be committed.
-pub(super) struct Proposal {
-    pub(super) command: Bytes,
-    pub(super) lifetime: Option<Lifetime>,
+pub(in crate::routing) struct Proposal {
+    pub(in crate::routing) command: Bytes,
+    pub(in crate::routing) lifetime: Option<Lifetime>,
     /// Whether to wait until every voter has applied it.
-    pub(super) everywhere: bool,
+    pub(in crate::routing) everywhere: bool,
 }
 
 /// A machine that counts its group's time.
-pub(super) trait Timed: Machine {
+pub(in crate::routing) trait Timed: Machine {
     /// The greatest time that a command has carried.
     fn time_ms(&self) -> u64;
 }
@@ -285,7 +286,7 @@ impl Look {
 }
 
 /// Collects the steps that come at once: replicas under a lease are ready within microseconds of each other, and one
-/// errand to the query threads for all of them is cheaper than one for each. A replica that takes longer holds up none.
+/// call to the query threads for all of them is cheaper than one for each. A replica that takes longer holds up none.
 async fn settle<S: Stream<Item = T> + Unpin, T>(steps: &mut S) -> Vec<T> {
     let mut settled = Vec::new();
     let mut soon = std::pin::pin!(tokio::time::sleep(SETTLE));
