@@ -11,6 +11,7 @@ pub mod config;
 pub mod console;
 pub mod engine;
 pub mod gateway;
+pub mod model;
 pub mod node;
 pub mod placement;
 pub mod routing;

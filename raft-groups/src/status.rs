@@ -1,6 +1,7 @@
 //! What a replica knows of itself and its group at this moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,17 @@ pub enum Role {
     Learner,
     /// Asks the others for their votes.
     Candidate,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Learner => "learner",
+            Self::Candidate => "candidate",
+        })
+    }
 }
 
 /// How fresh a read must be.

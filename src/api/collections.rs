@@ -1,10 +1,12 @@
 //! Collections on the wire: creating, listing, dropping.
 
-use super::reading::{null_is_absent, said, words};
-use super::{Distance, Index, Level, Quantization, VectorParams, Vectors};
+use super::reading::{null_is_absent, optional_word, said};
+use super::{Distance, FieldType, Index, Level, Quantization, VectorParams, Vectors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+use crate::model::words::json_words;
 
 /// Components of the default vector where a request names no size: that of the common small sentence embeddings.
 pub const DEFAULT_VECTOR_SIZE: usize = 384;
@@ -19,7 +21,7 @@ pub struct CreateCollection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vector_size: Option<usize>,
     /// Distance of the default vector; absent means cosine, unless `vectors` is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_word")]
     pub distance: Option<Distance>,
     /// Named vectors, or one in Qdrant's form, instead of `vector_size` and `distance`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,7 +111,7 @@ pub struct CollectionRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vector_size: Option<usize>,
     /// Distance of the default vector; absent where all vectors are named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_word")]
     pub distance: Option<Distance>,
     /// Index of the default vector; absent where all vectors are named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,33 +129,11 @@ pub struct CollectionRow {
     pub payload_schema: BTreeMap<String, FieldInfo>,
 }
 
-/// What a payload field is indexed as, in Qdrant's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DataType {
-    /// Strings.
-    Keyword,
-    /// Numbers.
-    Integer,
-    /// Numbers.
-    Float,
-    /// `true` and `false`.
-    Bool,
-    /// Dates and times.
-    Datetime,
-    /// UUIDs.
-    Uuid,
-}
-
-words!(DataType, "type of an index", [
-    "keyword" => Keyword, "integer" => Integer, "float" => Float, "bool" => Bool, "datetime" => Datetime, "uuid" => Uuid,
-]);
-
 /// One indexed payload field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldInfo {
     /// What it is indexed as.
-    pub data_type: DataType,
+    pub data_type: FieldType,
     /// Points that have such a value there, each counted once.
     pub points: u64,
 }
@@ -194,7 +174,7 @@ pub enum WriteOrdering {
     Strong,
 }
 
-words!(WriteOrdering, "ordering", ["weak" => Weak, "medium" => Medium, "strong" => Strong]);
+json_words!(WriteOrdering, "ordering", ["weak" => Weak, "medium" => Medium, "strong" => Strong]);
 
 /// The result of a change of an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

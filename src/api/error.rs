@@ -1,19 +1,8 @@
 //! The one error body: Qdrant's shape, enriched, so that every client can read it.
 
+use crate::model::Committed;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-/// What is known of the fate of a failed write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Committed {
-    /// Nothing of it was applied and nothing of it will be.
-    No,
-    /// It is committed; something after that failed.
-    Yes,
-    /// It may or may not be applied: retry with the same `request_id`, or read.
-    Unknown,
-}
 
 /// The body of every answer that is not a success.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,10 +1,12 @@
 //! How a collection's vectors are indexed, on the wire.
 
-use super::reading::{null_is_absent, words};
+use super::reading::null_is_absent;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
+
+use crate::model::words::json_words;
 
 /// The short codes by which an index is walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -16,7 +18,7 @@ pub enum Quantization {
     Binary,
 }
 
-words!(Quantization, "quantization", ["int8" => Int8, "binary" => Binary]);
+json_words!(Quantization, "quantization", ["int8" => Int8, "binary" => Binary]);
 
 /// A kind of index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -29,7 +31,7 @@ pub enum IndexKind {
     Exact,
 }
 
-words!(IndexKind, "kind of index", ["hnsw" => Hnsw, "exact" => Exact]);
+json_words!(IndexKind, "kind of index", ["hnsw" => Hnsw, "exact" => Exact]);
 
 /// Settings of an index: an object, or the kind alone as a string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

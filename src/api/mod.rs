@@ -21,6 +21,7 @@ mod selection;
 mod vector;
 mod vector_params;
 
+pub use crate::model::{Committed, Consistency, Distance, FieldType, PointId, Role, SearchParams, Way};
 #[cfg(test)]
 pub use binary::read_head;
 pub use binary::{
@@ -32,10 +33,10 @@ pub use cluster::{
 };
 pub use collections::{
     CollectionConfigInfo, CollectionInfo, CollectionParams, CollectionRow, CollectionRows, CreateCollection,
-    CreateFieldIndex, CreatedCollection, DEFAULT_VECTOR_SIZE, DataType, Envelope, FieldInfo, IndexOptions,
-    UpdateResult, WriteOrdering,
+    CreateFieldIndex, CreatedCollection, DEFAULT_VECTOR_SIZE, Envelope, FieldInfo, IndexOptions, UpdateResult,
+    WriteOrdering,
 };
-pub use error::{Committed, ErrorBody, ErrorStatus};
+pub use error::{ErrorBody, ErrorStatus};
 pub use index::{Index, IndexKind, Quantization};
 pub use level::Level;
 pub use members::{
@@ -43,51 +44,12 @@ pub use members::{
     SetLabels, SetTimings, ShardDetail, Timings, TransferLeader,
 };
 pub use payload::PayloadText;
-pub use points::{
-    Delete, DeleteOptions, Deleted, Found, GetOptions, PointId, PointInput, Upsert, Upserted, WriteResult,
-};
-pub use search::{
-    Count, Counted, DEFAULT_LIMIT, Evidence, Explain, Hit, Record, Role, Scroll, Scrolled, Search, SearchParams,
-    Searched, Way,
-};
+pub use points::{Delete, DeleteOptions, Deleted, Found, GetOptions, PointInput, Upsert, Upserted, WriteResult};
+pub use search::{Count, Counted, DEFAULT_LIMIT, Evidence, Explain, Hit, Record, Scroll, Scrolled, Search, Searched};
 pub use search_batch::{BatchSearched, Hits, SearchBatch, SearchItem};
 pub use selection::{WithPayload, WithVector};
 pub use vector::VectorValue;
-pub use vector_params::{Distance, VectorParams, Vectors};
-
-use serde::Serialize;
-
-/// How much agreement a request asks for. A write is never acknowledged before a majority has it on disk, at any level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Consistency {
-    /// Read any replica's applied state, which may be stale and says so.
-    One,
-    /// Read the leader under its lease; a write waits for a majority.
-    #[default]
-    Quorum,
-    /// Read an index that a majority confirmed for this request; a write also waits until every voter has applied it.
-    All,
-}
-
-impl Consistency {
-    /// The word used on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::One => "one",
-            Self::Quorum => "quorum",
-            Self::All => "all",
-        }
-    }
-}
-
-impl std::fmt::Display for Consistency {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-reading::words!(Consistency, "consistency", ["one" => One, "quorum" => Quorum, "majority" => Quorum, "all" => All]);
+pub use vector_params::{VectorParams, Vectors};
 
 #[cfg(test)]
 mod tests;

@@ -2,73 +2,10 @@
 
 use super::reading::{null_is_absent, uuid};
 use super::{Consistency, Evidence, Level, PayloadText, VectorValue, WithPayload, WithVector};
-use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::model::PointId;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt;
 use uuid::Uuid;
-
-/// A point's identity: an unsigned 64-bit integer, exact to the last digit, or a UUID. Numbers order before UUIDs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PointId {
-    /// A JSON number.
-    Num(u64),
-    /// A JSON string.
-    Uuid(Uuid),
-}
-
-impl fmt::Display for PointId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Num(id) => f.pad(&id.to_string()),
-            Self::Uuid(id) => f.pad(&id.to_string()),
-        }
-    }
-}
-
-impl std::str::FromStr for PointId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // So many digits are a UUID without its hyphens, which may have no letter.
-        let is_number = (1..32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        let id = if is_number { text.parse().map(Self::Num).ok() } else { text.parse().map(Self::Uuid).ok() };
-        id.ok_or_else(|| format!("`{text}` is no point id: {EXPECTED}"))
-    }
-}
-
-impl Serialize for PointId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Num(id) => serializer.serialize_u64(*id),
-            Self::Uuid(id) => serializer.collect_str(id),
-        }
-    }
-}
-
-const EXPECTED: &str = "a whole number from 0 to 18446744073709551615 or a UUID string";
-
-impl<'de> Deserialize<'de> for PointId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct IdVisitor;
-        impl Visitor<'_> for IdVisitor {
-            type Value = PointId;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(EXPECTED)
-            }
-
-            fn visit_u64<E: de::Error>(self, id: u64) -> Result<PointId, E> {
-                Ok(PointId::Num(id))
-            }
-
-            fn visit_str<E: de::Error>(self, id: &str) -> Result<PointId, E> {
-                id.parse().map(PointId::Uuid).map_err(|_| E::invalid_value(de::Unexpected::Str(id), &self))
-            }
-        }
-        deserializer.deserialize_any(IdVisitor)
-    }
-}
 
 /// `POST /vectors`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,9 +2,9 @@
 
 use super::reading::null_is_absent;
 use super::{Consistency, Level, PayloadText, PointId, VectorValue, WithPayload, WithVector};
+use crate::model::{Role, SearchParams, Way};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use std::fmt;
 
 /// Results of a search or a scroll whose request names no limit.
 pub const DEFAULT_LIMIT: usize = 10;
@@ -16,31 +16,6 @@ pub(super) fn default_limit() -> usize {
 /// Reads a limit; `null` means the default, as absence does.
 pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     Option::deserialize(deserializer).map(|limit| limit.unwrap_or(DEFAULT_LIMIT))
-}
-
-/// A part a replica plays in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Orders the log.
-    Leader,
-    /// Follows it and votes.
-    Follower,
-    /// Follows it without a vote.
-    Learner,
-    /// Asks for votes.
-    Candidate,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Leader => "leader",
-            Self::Follower => "follower",
-            Self::Learner => "learner",
-            Self::Candidate => "candidate",
-        })
-    }
 }
 
 /// Who answered for a shard, and from what state.
@@ -60,36 +35,6 @@ pub struct Evidence {
     /// knows (a replica that has not heard its leader yet).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staleness_ms: Option<Option<u64>>,
-}
-
-/// Knobs of one search.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SearchParams {
-    /// Breadth of an approximate search.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ef: Option<usize>,
-    /// Compare with every point instead of asking the index.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub exact: bool,
-}
-
-/// Which way a shard's search went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// Every candidate's vector was compared: its part of the answer is exact.
-    Exact,
-    /// Every candidate's code was compared, and the vectors of the best.
-    Codes,
-    /// The graph was walked by codes, new vectors compared one by one, and the vectors of the best.
-    Graph,
-    /// A walk by codes found too little in its time; then every candidate's code was compared.
-    GraphThenCodes,
-    /// The graph was walked by the vectors themselves: the collection has no codes, or they told too little.
-    GraphOfVectors,
-    /// A walk by the vectors found too little in its time; then every candidate's was compared: its part is exact.
-    GraphThenExact,
 }
 
 /// How a shard searched.

@@ -3,32 +3,14 @@
 //! Qdrant writes both under `vectors`: `{"size": 4, "distance": "Cosine"}` is one, `{"title": {"size": 4, …}}` are several.
 //! Which is meant shows in the values: settings of one are numbers and words, settings of a named vector are an object.
 
-use super::reading::{null_is_absent, said, words};
-use super::{Index, IndexKind, Quantization};
+use super::reading::{said, word_or_default};
+use super::{Distance, Index, IndexKind, Quantization};
+use crate::model::words::Words;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// How two vectors are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Distance {
-    /// Cosine similarity: bigger is nearer.
-    #[default]
-    Cosine,
-    /// Inner product: bigger is nearer.
-    Dot,
-    /// Euclidean distance: smaller is nearer.
-    Euclid,
-    /// Sum of absolute differences: smaller is nearer.
-    Manhattan,
-}
-
-words!(Distance, "distance", [
-    "cosine" => Cosine, "dot" => Dot, "euclid" => Euclid, "euclidean" => Euclid, "l2" => Euclid, "manhattan" => Manhattan,
-]);
 
 /// Size and distance of one (named) vector of a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +19,7 @@ pub struct VectorParams {
     /// Components.
     pub size: usize,
     /// How vectors are compared.
-    #[serde(default, deserialize_with = "null_is_absent")]
+    #[serde(default, deserialize_with = "word_or_default")]
     pub distance: Distance,
     /// How they are indexed; absent means as the collection says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,7 +129,7 @@ impl<'de> Visitor<'de> for Member<'_> {
     fn visit_str<E: Error>(self, word: &str) -> Result<Part, E> {
         let kind = |kind: IndexKind| Part::Index(Some(Index { kind, ..Index::default() }));
         let part = match self.0 {
-            "distance" => word.parse().map(|distance| Part::Distance(Some(distance))),
+            "distance" => Distance::of(word).map(|distance| Part::Distance(Some(distance))),
             "index" => word.parse().map(kind),
             "quantization" => word.parse().map(|codes| Part::Quantization(Some(codes))),
             _ => return Err(E::invalid_type(Unexpected::Str(word), &self)),

@@ -11,7 +11,6 @@ use roaring::RoaringBitmap;
 use vector_index::Row;
 
 use super::filter::Filter;
-use super::ids::PointId;
 use super::machine::Engine;
 use super::meter::Meter;
 use super::payload::select_payload;
@@ -20,6 +19,7 @@ use super::read::{self, Sieve, candidates, check_page, record, search_among, sif
 use super::reply::Refusal;
 use super::room::Room;
 use super::state::{Point, Table};
+use crate::model::PointId;
 
 /// Steps that may be taken while the state is held.
 pub(super) const STEPS_BESIDE_STATE: u64 = 1 << 18;

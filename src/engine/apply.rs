@@ -9,7 +9,7 @@ use super::collection::CollectionConfig;
 use super::command::{Command, Selector};
 use super::deletion::{Progress, Slice, Sliced, decide_slice};
 use super::entry::{Entry, Lifetime, MadeBy};
-use super::ids::{CollectionId, PointId, RequestId};
+use super::ids::{CollectionId, RequestId};
 use super::limits::MAX_REMEMBERED_REQUESTS;
 use super::meter::Meter;
 use super::payload_index::PayloadSchema;
@@ -20,6 +20,7 @@ use super::state::{
     Kept, Outcome, Prepared, PreparedSchema, Remembered, State, fingerprint, is_too_late, remembered_until,
 };
 use super::validate::{batch_size, validate, validate_config, validate_ids};
+use crate::model::PointId;
 use raft_groups::Changes;
 use raft_groups::mutants::{Mutant, is_planted};
 

@@ -10,9 +10,10 @@ use super::collection::CollectionConfig;
 use super::deletion::Slice;
 use super::filter::Filter;
 use super::glance::Glance;
-use super::ids::{CollectionId, PointId, RequestId};
+use super::ids::{CollectionId, RequestId};
 use super::payload_index::PayloadSchema;
 use super::point::PointWrite;
+use crate::model::PointId;
 
 /// First byte of an encoded command.
 const COMMAND_FORMAT: u8 = 2;

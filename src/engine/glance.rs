@@ -10,7 +10,8 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::floats::Seen;
-use super::ids::{CollectionId, PointId, RequestId};
+use super::ids::{CollectionId, RequestId};
+use crate::model::PointId;
 
 /// A [`Command::Upsert`](super::Command::Upsert); its place among the variants must be the same.
 #[derive(Debug, Deserialize)]

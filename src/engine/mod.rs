@@ -38,22 +38,23 @@ mod stats;
 mod tests;
 mod validate;
 
+pub use crate::model::{BadPointId, FieldType, PointId, SearchParams};
 pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Quantization, VectorParams};
 pub use command::{CodecError, Command, Selector};
 pub use deletion::{Deletion, Matches, Progress, Slice};
 pub use entry::{Entry, Lifetime, MadeBy, written_by_newer};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
 pub use guarded::guarded;
-pub use ids::{BadPointId, CollectionId, PointId, RequestId};
+pub use ids::{CollectionId, RequestId};
 pub use indexing::{Graph, GraphName, IndexProgress};
 pub use machine::Engine;
 pub use meter::Meter;
 pub use payload::Payload;
-pub use payload_index::{FieldType, PayloadSchema, validate_schema};
+pub use payload_index::{PayloadSchema, validate_schema};
 pub use point::PointWrite;
 pub use query::{
     Carried, CollectionStats, CountQuery, Explain, FieldStats, Found, GetQuery, Hit, PayloadSelector, Record,
-    ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector, merge_hits,
+    ScrollPage, ScrollQuery, SearchQuery, Target, VectorSelector, merge_hits,
 };
 pub use reply::{Refusal, Reply};
 pub use room::Room;

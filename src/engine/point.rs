@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::PointId;
 use super::payload::Payload;
+use crate::model::PointId;
 
 /// One point to be written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

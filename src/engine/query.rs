@@ -1,5 +1,6 @@
 //! What can be asked of a shard, and the answers; plain data that crosses the network between nodes.
 
+use crate::model::SearchParams;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -7,9 +8,10 @@ use vector_index::Way;
 
 use super::collection::{CollectionConfig, Distance};
 use super::filter::Filter;
-use super::ids::{CollectionId, PointId};
+use super::ids::CollectionId;
 use super::payload::Payload;
-use super::payload_index::FieldType;
+use crate::model::FieldType;
+use crate::model::PointId;
 
 /// Which part of the payload an answer carries.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -45,16 +47,6 @@ pub type Carried<'a> = (&'a PayloadSelector, &'a VectorSelector);
 pub enum Target {
     /// The points nearest to this vector.
     Vector(#[serde(with = "super::floats::one")] Vec<f32>),
-}
-
-/// How a search may go about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SearchParams {
-    /// How widely a walk through the graph looks, 1 to [`MAX_EF`](super::limits::MAX_EF); at least as widely as the
-    /// limit. Absent means what [`default_ef`](vector_index::default_ef) says.
-    pub ef: Option<usize>,
-    /// Whether only the exact answer will do.
-    pub exact: bool,
 }
 
 /// A search for the nearest points.

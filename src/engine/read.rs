@@ -7,19 +7,19 @@ use serde_json::Map;
 use vector_index::{Among, Key, Points, Row, Top, Wanted};
 
 use super::filter::Filter;
-use super::ids::PointId;
 use super::limits::{MAX_EF, MAX_LIMIT};
 use super::meter::Meter;
 use super::payload::{select_payload, stored_members};
 use super::payload_index::{Narrowed, STEPS_PER_TEST};
 use super::query::{
-    Carried, Explain, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target,
-    VectorSelector,
+    Carried, Explain, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery, Target, VectorSelector,
 };
 use super::reply::Refusal;
 use super::room::Room;
 use super::state::{Point, Table};
 use super::validate::{batch_size, unknown_vector, validate_target};
+use crate::model::PointId;
+use crate::model::SearchParams;
 
 /// Candidates are sorted by id if they are fewer than this part of all points; otherwise all ids are walked in order.
 const FEW: u64 = 8;

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::command::{CodecError, decode, encode};
-use super::ids::{CollectionId, PointId};
+use super::ids::CollectionId;
+use crate::model::PointId;
 
 /// First byte of an encoded reply.
 const REPLY_FORMAT: u8 = 1;

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use super::collection::{CollectionConfig, Distance, GraphParams, Quantization, VectorParams};
-use super::ids::PointId;
 use super::limits::{
     MAX_BATCH, MAX_EF_CONSTRUCT, MAX_LINKS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES,
     MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION, MIN_LINKS,
@@ -12,6 +11,7 @@ use super::limits::{
 use super::payload::Payload;
 use super::point::PointWrite;
 use super::reply::Refusal;
+use crate::model::PointId;
 
 /// Checks a batch of points against the collection's settings and the limits.
 ///

@@ -2,6 +2,7 @@
 //!
 //! The one implementation in the product is [`Router`]'s; nothing is decided here.
 
+use crate::model::Consistency;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -29,7 +30,7 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         name: &str,
         config: CollectionConfig,
-        level: String,
+        level: Consistency,
         deadline: Instant,
     ) -> Result<Created, RouteError>;
     /// Drops a collection; says whether it existed.
@@ -104,7 +105,7 @@ impl Backend for Router {
         &self,
         name: &str,
         config: CollectionConfig,
-        level: String,
+        level: Consistency,
         deadline: Instant,
     ) -> Result<Created, RouteError> {
         Self::create_collection(self, name, config, level, deadline).await

@@ -223,7 +223,7 @@ mod tests {
     fn only_what_the_map_has_given_out_and_taken_back_is_gone() {
         let mut map = ClusterMap { epoch: 1, ..map_of(1, 1, 1) };
         for name in ["a", "b"] {
-            let (name, default_consistency) = (name.to_owned(), "quorum".to_owned());
+            let (name, default_consistency) = (name.to_owned(), crate::model::Consistency::Quorum);
             map.apply(MetaCommand::CreateCollection { name, config: vectors(4), default_consistency });
         }
         let first = map.collections["a"].id;
@@ -236,7 +236,7 @@ mod tests {
     fn a_shard_is_told_of_every_drop_it_may_have_missed() {
         let mut map = ClusterMap { epoch: 1, ..map_of(1, 1, 1) };
         for name in ["a", "b", "c", "d", "e"] {
-            let (name, default_consistency) = (name.to_owned(), "quorum".to_owned());
+            let (name, default_consistency) = (name.to_owned(), crate::model::Consistency::Quorum);
             map.apply(MetaCommand::CreateCollection { name, config: vectors(4), default_consistency });
         }
         assert_eq!(untold(&map, &[]), []);
@@ -254,7 +254,7 @@ mod tests {
     fn a_shard_is_behind_where_the_map_has_a_newer_schema() {
         let mut map = ClusterMap { epoch: 1, ..map_of(1, 1, 1) };
         for name in ["a", "b", "c"] {
-            let (name, default_consistency) = (name.to_owned(), "quorum".to_owned());
+            let (name, default_consistency) = (name.to_owned(), crate::model::Consistency::Quorum);
             map.apply(MetaCommand::CreateCollection { name, config: vectors(4), default_consistency });
         }
         let ids: Vec<CollectionId> = map.collections.values().map(|entry| entry.id).collect();

@@ -2,6 +2,7 @@
 //!
 //! No clock, no randomness, no I/O. Epoch 0 is the empty map before the cluster is formed.
 
+use crate::model::Consistency;
 use std::collections::BTreeMap;
 
 use raft_groups::NodeId;
@@ -93,8 +94,8 @@ pub struct CollectionEntry {
     pub id: CollectionId,
     /// Its vectors.
     pub config: CollectionConfig,
-    /// The consistency level of requests that name none; the gateway's word, opaque here.
-    pub default_consistency: String,
+    /// The consistency of requests that name none.
+    pub default_consistency: Consistency,
     /// Epoch of the map that first held it.
     pub created_epoch: u64,
     /// The payload fields that its shards are to index.
@@ -207,7 +208,7 @@ impl ClusterMap {
         MetaReply::Formed
     }
 
-    fn create(&mut self, name: String, config: CollectionConfig, default_consistency: String) -> MetaReply {
+    fn create(&mut self, name: String, config: CollectionConfig, default_consistency: Consistency) -> MetaReply {
         if let Err(bad) = check_collection_name(&name) {
             return MetaReply::BadName(bad);
         }

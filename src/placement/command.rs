@@ -1,5 +1,6 @@
 //! What goes into the meta group's log and what its machine answers, with their bytes.
 
+use crate::model::Consistency;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -35,8 +36,8 @@ pub enum MetaCommand {
         name: String,
         /// Its vectors.
         config: CollectionConfig,
-        /// The consistency level of requests that name none; the gateway's word, opaque here.
-        default_consistency: String,
+        /// The consistency of requests that name none.
+        default_consistency: Consistency,
     },
     /// Removes a collection. Of earlier releases; [`TakeOutCollection`](Self::TakeOutCollection) took its place.
     DropCollection {

@@ -1,5 +1,6 @@
 //! The map's rules, and the properties every first map has.
 
+use crate::model::Consistency;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -43,7 +44,7 @@ fn formed() -> ClusterMap {
 }
 
 fn create(map: &mut ClusterMap, name: &str, size: usize) -> MetaReply {
-    let (config, default_consistency) = (vectors(size), "quorum".to_owned());
+    let (config, default_consistency) = (vectors(size), Consistency::Quorum);
     map.apply(MetaCommand::CreateCollection { name: name.to_owned(), config, default_consistency })
 }
 

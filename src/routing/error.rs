@@ -1,34 +1,10 @@
 //! Why a request failed, by what its sender may do next and what is known of its effect.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+use crate::model::Committed;
 
 use super::WrittenPoint;
 use crate::engine::Refusal;
 use crate::placement::{BadName, CollectionEntry, NodeName, ShardId};
-
-/// What is known of the effect of a write that failed. Reads are always `No`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Committed {
-    /// Certainly nothing was changed.
-    No,
-    /// The change is committed and will not be lost.
-    Yes,
-    /// It may be committed now, later or never; repeat it only under the same request id.
-    Unknown,
-}
-
-impl fmt::Display for Committed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::No => "no",
-            Self::Yes => "yes",
-            Self::Unknown => "unknown",
-        })
-    }
-}
 
 /// Why a request failed. A shard of `None` is the meta group, which holds the cluster map.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -58,11 +58,12 @@ mod serve;
 pub(crate) mod tests;
 mod token;
 
+pub use crate::model::Committed;
 pub use answer::{
     Answer, Created, DeleteOutcome, Held, Indexed, ScrollAnswer, SearchAnswer, ShardEvidence, WriteOutcome,
     WrittenPoint,
 };
-pub use error::{Committed, RouteError};
+pub use error::RouteError;
 pub use map_cell::MapCell;
 pub use overview::{NodeOverview, NodeReport, Overview, Quarantined, ReplicaReport};
 pub use request::{Acknowledge, CallOptions, Collection, PageSearch, ReadOptions};

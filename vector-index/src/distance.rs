@@ -5,10 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// How two vectors are compared. JSON: lowercase; the capitalised names of Qdrant are understood too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Distance {
     /// Cosine of the angle, in [-1, 1]; more is nearer. Refuses vectors of length zero.
+    #[default]
     #[serde(alias = "Cosine")]
     Cosine,
     /// Dot product; more is nearer.

@@ -6,8 +6,9 @@ use super::stats::{Times, digits};
 use super::truth::TOP;
 use crate::engine::{
     CollectionConfig, CollectionId, Command, DEFAULT_VECTOR, Distance, Engine, Payload, PayloadSelector, PointId,
-    PointWrite, SearchParams, SearchQuery, Setup, Target, VectorSelector,
+    PointWrite, SearchQuery, Setup, Target, VectorSelector,
 };
+use crate::model::SearchParams;
 use anyhow::{Context, ensure};
 use raft_groups::{Changes, Machine, MemoryState, Position};
 use std::collections::BTreeMap;

@@ -1,10 +1,11 @@
 //! `quiver collection`: what collections there are, and what becomes of them.
 
+use crate::model::words;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Ask, Consent};
-use crate::api::{CollectionRow, CollectionRows, CreateCollection, CreatedCollection, DataType, Distance, Envelope};
+use crate::api::{CollectionRow, CollectionRows, CreateCollection, CreatedCollection, Distance, Envelope, FieldType};
 use crate::api::{Index, Level, Quantization, UpdateResult};
 use crate::cli::admin::print;
 use crate::cli::exit::{Exit, Usage};
@@ -50,7 +51,7 @@ enum Verb {
         #[arg(long, value_name = "N")]
         size: usize,
         /// How vectors are compared: cosine, dot, euclid or manhattan.
-        #[arg(long, value_name = "NAME", default_value = "cosine")]
+        #[arg(long, value_name = "NAME", default_value = "cosine", value_parser = words::parse::<Distance>)]
         distance: Distance,
         /// Codes by which the index is walked: int8, binary or none [default: int8 where the distance has codes].
         #[arg(long, value_name = "NAME", value_parser = codes)]
@@ -149,7 +150,7 @@ async fn index(name: &str, field: &str, kind: Option<String>, drop: bool, ask: &
         let path = path(["collections", name, "index", field])? + "?wait=true";
         client.change(&Method::DELETE, &path, &json!({})).await?
     } else {
-        let kind: DataType = serde_json::from_value(json!(kind)).map_err(|error| Usage(error.to_string()))?;
+        let kind: FieldType = serde_json::from_value(json!(kind)).map_err(|error| Usage(error.to_string()))?;
         let (path, body) = (path(["collections", name, "index"])?, json!({"field_name": field, "field_schema": kind}));
         client.change(&Method::PUT, &(path + "?wait=true"), &body).await?
     };

@@ -24,6 +24,7 @@ use super::client::{Client, Target, seconds};
 use super::exit::{Exit, Usage};
 use super::table::thousands;
 use crate::api::{Consistency, CreateCollection, CreatedCollection, Distance};
+use crate::model::words;
 use anyhow::Context;
 use checkpoint::{Checkpoint, fingerprint};
 use desk::Desk;
@@ -54,7 +55,7 @@ pub(crate) struct IngestArgs {
     #[arg(long, value_name = "N", requires = "create")]
     size: Option<usize>,
     /// Distance, for --create: cosine, dot, euclid or manhattan [default: cosine].
-    #[arg(long, value_name = "NAME", requires = "create")]
+    #[arg(long, value_name = "NAME", requires = "create", value_parser = words::parse::<Distance>)]
     distance: Option<Distance>,
     /// Points in one request.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]

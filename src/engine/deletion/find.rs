@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use crate::engine::filter::Filter;
-use crate::engine::ids::{CollectionId, PointId};
+use crate::engine::ids::CollectionId;
 use crate::engine::read::{candidates, sift};
 use crate::engine::reply::Refusal;
 use crate::engine::{Engine, Meter};
+use crate::model::PointId;
 
 /// Points looked at by one step at most.
 const MAX_LOOKED_AT: usize = 4_096;

@@ -19,10 +19,11 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Selector};
 use super::filter::Filter;
-use super::ids::{CollectionId, PointId, RequestId};
+use super::ids::{CollectionId, RequestId};
 use super::reply::{Refusal, Reply};
 use super::state::{Kept, Outcome, State, fingerprint};
 use super::validate::batch_size;
+use crate::model::PointId;
 
 pub use find::Matches;
 

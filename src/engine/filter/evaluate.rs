@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{Condition, Filter, Number, Path, Scalar, Test};
-use crate::engine::ids::PointId;
 use crate::engine::meter::Meter;
+use crate::model::PointId;
 
 impl Filter {
     /// Whether the point of this id and payload satisfies every clause.

@@ -34,7 +34,7 @@ pub use parse::FilterError;
 pub use path::Path;
 pub use range::{Bounds, Range};
 
-use super::ids::PointId;
+use crate::model::PointId;
 
 /// Clauses that must all hold; an empty clause holds.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{Bounds, Condition, Filter, MinShould, Moment, Number, Path, Range, Scalar, Test};
-use crate::engine::ids::PointId;
 use crate::engine::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES, MAX_PATH_BYTES};
 use crate::engine::reply::Refusal;
+use crate::model::PointId;
 
 /// Why JSON is not a filter this build can evaluate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Filter;
 use super::numbers::{compare, numbers};
-use crate::engine::ids::PointId;
+use crate::model::PointId;
 
 /// A second reading of the grammar, straight from the JSON, as simple as it can be written.
 fn naive(filter: &Value, id: u64, payload: &Value) -> bool {

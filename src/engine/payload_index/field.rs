@@ -8,8 +8,8 @@ use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 
 use super::key::Key;
-use super::schema::FieldType;
 use crate::engine::filter::Path;
+use crate::model::FieldType;
 
 /// Bytes that a value takes beside its text: the key, its rows' header, and its part of a tree two thirds full.
 const KEY_BYTES: usize = 96;

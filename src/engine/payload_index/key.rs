@@ -5,8 +5,8 @@ use std::ops::Range;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::schema::FieldType;
 use crate::engine::filter::{self, Bounds, Moment, Number, Scalar};
+use crate::model::FieldType;
 
 /// An indexed value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -22,9 +22,10 @@ use self::field::{Field, Terms};
 use super::filter::Path;
 use super::reply::Refusal;
 
+pub use crate::model::FieldType;
 pub(super) use building::Building;
 pub(super) use narrow::{Narrowed, Rows, STEPS_PER_TEST, narrow};
-pub use schema::{FieldType, PayloadSchema, validate_schema};
+pub use schema::{PayloadSchema, validate_schema};
 
 /// The indexes of one collection in one shard.
 #[derive(Debug, Default)]

@@ -27,9 +27,10 @@ use vector_index::Space;
 use self::record::{Key, StoredIndex, StoredSchema, hash};
 use self::requests::RecordKind;
 use super::collection::CollectionConfig;
-use super::ids::{CollectionId, PointId, RequestId};
+use super::ids::{CollectionId, RequestId};
 use super::payload_index::{Building, PayloadIndexes, PayloadSchema};
 use super::reply::Refusal;
+use crate::model::PointId;
 
 /// A shard's state after some command.
 #[derive(Debug, Default)]

@@ -12,9 +12,10 @@ use super::{Point, State, Table};
 use crate::engine::collection::CollectionConfig;
 use crate::engine::entry::MadeBy;
 use crate::engine::floats::In;
-use crate::engine::ids::{CollectionId, PointId};
+use crate::engine::ids::CollectionId;
 use crate::engine::limits::REMEMBERED_MS;
 use crate::engine::shelf::Setup;
+use crate::model::PointId;
 
 /// Reads every record into a new state.
 ///

@@ -13,8 +13,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::requests::Outcome;
 use crate::engine::floats::Out;
-use crate::engine::ids::{CollectionId, PointId, RequestId};
+use crate::engine::ids::{CollectionId, RequestId};
 use crate::engine::payload_index::PayloadSchema;
+use crate::model::PointId;
 
 /// First byte of every value.
 const FORMAT: u8 = 2;

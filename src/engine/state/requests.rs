@@ -19,9 +19,10 @@ use super::record::Key;
 use crate::engine::command::Command;
 use crate::engine::deletion::Progress;
 use crate::engine::entry::{Lifetime, MadeBy};
-use crate::engine::ids::{PointId, RequestId};
+use crate::engine::ids::RequestId;
 use crate::engine::limits::{MAX_FORGOTTEN_AT_ONCE, MAX_REMEMBERED_REQUESTS, REMEMBERED_MS};
 use crate::engine::reply::{Refusal, Reply};
+use crate::model::PointId;
 
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,11 +9,11 @@ use vector_index::{Row, Space};
 
 use crate::engine::collection::{CollectionConfig, VectorParams};
 use crate::engine::filter::Filter;
-use crate::engine::ids::PointId;
 use crate::engine::meter::Meter;
 use crate::engine::payload::stored_members;
 use crate::engine::payload_index::{self, Building, Narrowed, PayloadIndexes, PayloadSchema, RowTerms, Rows};
 use crate::engine::reply::Refusal;
+use crate::model::PointId;
 
 /// Points, and bytes of their payloads, up to which an index is built where a command asks for it.
 const ROWS_AT_ONCE: usize = 4_096;

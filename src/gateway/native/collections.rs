@@ -35,7 +35,7 @@ pub(in crate::gateway) async fn create(
     let deadline = request::deadline(&state, &call, None)?;
     let replicas = state.backend.map().replication_factor;
     let level = consistency::resolve("consistency_level", body.consistency_level, Consistency::default(), replicas)?;
-    let created = state.backend.create_collection(&body.name, config, level.to_string(), deadline).await?;
+    let created = state.backend.create_collection(&body.name, config, level, deadline).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
     let map = state.backend.map();
     let warnings = warnings(&created, map.replication_factor);
@@ -153,7 +153,7 @@ fn info(entry: &CollectionEntry, overview: &Overview) -> CollectionInfo {
         vectors,
         shard_number: overview.map.shards.len() as u32,
         replication_factor: overview.map.replication_factor as u32,
-        consistency_level: entry.default_consistency.clone(),
+        consistency_level: entry.default_consistency.to_string(),
     };
     let each = entry.config.vectors.iter().map(|(name, params)| (name.clone(), VectorParams::from(*params)));
     CollectionInfo {

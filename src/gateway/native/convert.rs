@@ -6,72 +6,6 @@ use crate::gateway::http::error::ApiError;
 use crate::placement::ShardId;
 use crate::routing::ShardEvidence;
 
-impl From<api::PointId> for engine::PointId {
-    fn from(id: api::PointId) -> Self {
-        match id {
-            api::PointId::Num(number) => Self::Num(number),
-            api::PointId::Uuid(uuid) => Self::Uuid(uuid),
-        }
-    }
-}
-
-impl From<engine::PointId> for api::PointId {
-    fn from(id: engine::PointId) -> Self {
-        match id {
-            engine::PointId::Num(number) => Self::Num(number),
-            engine::PointId::Uuid(uuid) => Self::Uuid(uuid),
-        }
-    }
-}
-
-impl From<api::Distance> for engine::Distance {
-    fn from(distance: api::Distance) -> Self {
-        match distance {
-            api::Distance::Cosine => Self::Cosine,
-            api::Distance::Dot => Self::Dot,
-            api::Distance::Euclid => Self::Euclid,
-            api::Distance::Manhattan => Self::Manhattan,
-        }
-    }
-}
-
-impl From<engine::Distance> for api::Distance {
-    fn from(distance: engine::Distance) -> Self {
-        match distance {
-            engine::Distance::Cosine => Self::Cosine,
-            engine::Distance::Dot => Self::Dot,
-            engine::Distance::Euclid => Self::Euclid,
-            engine::Distance::Manhattan => Self::Manhattan,
-        }
-    }
-}
-
-impl From<engine::FieldType> for api::DataType {
-    fn from(kind: engine::FieldType) -> Self {
-        match kind {
-            engine::FieldType::Keyword => Self::Keyword,
-            engine::FieldType::Integer => Self::Integer,
-            engine::FieldType::Float => Self::Float,
-            engine::FieldType::Bool => Self::Bool,
-            engine::FieldType::Datetime => Self::Datetime,
-            engine::FieldType::Uuid => Self::Uuid,
-        }
-    }
-}
-
-impl From<api::DataType> for engine::FieldType {
-    fn from(kind: api::DataType) -> Self {
-        match kind {
-            api::DataType::Keyword => Self::Keyword,
-            api::DataType::Integer => Self::Integer,
-            api::DataType::Float => Self::Float,
-            api::DataType::Bool => Self::Bool,
-            api::DataType::Datetime => Self::Datetime,
-            api::DataType::Uuid => Self::Uuid,
-        }
-    }
-}
-
 impl From<api::VectorParams> for engine::VectorParams {
     fn from(params: api::VectorParams) -> Self {
         let mut engine = Self::new(params.size, params.distance.into());
@@ -112,17 +46,6 @@ impl From<api::Quantization> for engine::Quantization {
         match quantization {
             api::Quantization::Int8 => Self::Int8,
             api::Quantization::Binary => Self::Binary,
-        }
-    }
-}
-
-impl From<raft_groups::Role> for api::Role {
-    fn from(role: raft_groups::Role) -> Self {
-        match role {
-            raft_groups::Role::Leader => Self::Leader,
-            raft_groups::Role::Follower => Self::Follower,
-            raft_groups::Role::Learner => Self::Learner,
-            raft_groups::Role::Candidate => Self::Candidate,
         }
     }
 }
@@ -182,15 +105,7 @@ pub(in crate::gateway) fn hit((shard, hit): (ShardId, engine::Hit)) -> api::Hit 
 
 /// How a shard searched, on the wire.
 pub(in crate::gateway) fn explain((shard, explain): (ShardId, engine::Explain)) -> api::Explain {
-    let way = match explain.way {
-        engine::Way::Exact => api::Way::Exact,
-        engine::Way::Codes => api::Way::Codes,
-        engine::Way::Graph => api::Way::Graph,
-        engine::Way::GraphThenCodes => api::Way::GraphThenCodes,
-        engine::Way::GraphOfVectors => api::Way::GraphOfVectors,
-        engine::Way::GraphThenExact => api::Way::GraphThenExact,
-    };
-    let engine::Explain { compared, filtered, candidates, indexes, .. } = explain;
+    let engine::Explain { way, compared, filtered, candidates, indexes, .. } = explain;
     api::Explain { shard: shard.0, way, compared, filtered, candidates, indexes: indexes.into_iter().collect() }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::collections::envelope;
 use super::request;
-use crate::api::{CreateFieldIndex, DataType, IndexOptions, UpdateResult};
+use crate::api::{CreateFieldIndex, IndexOptions, UpdateResult};
 use crate::engine::{FieldType, PayloadSchema, validate_schema};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, Params};
@@ -112,7 +112,7 @@ fn named(name: &str, field: &str) -> Result<FieldType, ApiError> {
     if ["geo", "text"].iter().any(|other| name.eq_ignore_ascii_case(other)) {
         return Err(ApiError::not_supported(field, format!("an index of type {name} is not supported")));
     }
-    name.parse::<DataType>().map(FieldType::from).map_err(|reason| ApiError::invalid(field, reason))
+    name.parse::<FieldType>().map(FieldType::from).map_err(|reason| ApiError::invalid(field, reason))
 }
 
 /// Qdrant's options, each with the value that asks for what an index here does anyway.

@@ -131,7 +131,7 @@ pub(in crate::gateway) fn level(
     asked: Option<Level>,
 ) -> Result<Consistency, ApiError> {
     // The map holds the word this gateway wrote when the collection was created; any other means a newer version wrote it.
-    let default = collection.entry.default_consistency.parse().unwrap_or_default();
+    let default = collection.entry.default_consistency;
     consistency::resolve("consistency", asked, default, state.backend.map().replication_factor)
 }
 

@@ -3,6 +3,7 @@
 //! A batch is checked whole, here, before anything of it is proposed; the shards check again, since only they are sure
 //! of what they hold.
 
+use crate::model::BadPointId;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -67,7 +68,7 @@ pub(in crate::gateway) async fn delete_one(
     Params(options): Params<DeleteOptions>,
 ) -> Result<Response, ApiError> {
     let Path((collection, id)) = segments?;
-    let id = id.parse().map_err(|error: String| ApiError::invalid("id", error))?;
+    let id = id.parse().map_err(|error: BadPointId| ApiError::invalid("id", error.to_string()))?;
     let DeleteOptions { consistency, request_id, timeout_ms } = options;
     let body =
         Delete { collection, ids: Some(vec![id]), filter: None, all: false, consistency, request_id, timeout_ms };

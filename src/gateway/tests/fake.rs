@@ -1,5 +1,6 @@
 //! A cluster of one node and one shard: the real map and the real engine, with a log that is a counter.
 
+use crate::model::Consistency;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,7 +144,7 @@ impl Backend for FakeCluster {
         &self,
         name: &str,
         config: CollectionConfig,
-        level: String,
+        level: Consistency,
         _: Instant,
     ) -> Result<Created, RouteError> {
         let command = MetaCommand::CreateCollection { name: name.to_owned(), config, default_consistency: level };

@@ -6,6 +6,7 @@
 mod group_time;
 mod world;
 
+use crate::model::Consistency;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,7 +116,7 @@ async fn collection(world: &World) -> Collection {
     loop {
         let router = &world.routers()[0];
         let until = Instant::now() + Duration::from_secs(2);
-        if let Ok(created) = router.create_collection("docs", vectors(2), "quorum".to_owned(), until).await {
+        if let Ok(created) = router.create_collection("docs", vectors(2), Consistency::Quorum, until).await {
             return created.collection;
         }
         assert!(Instant::now() < deadline, "no collection comes to be");

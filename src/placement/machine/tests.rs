@@ -1,5 +1,6 @@
 //! The map's machine: what it stores, refuses and survives.
 
+use crate::model::Consistency;
 use raft_groups::MemoryState;
 use raft_groups::mutants::plant;
 
@@ -17,7 +18,7 @@ fn run(machine: &MetaMachine, state: &mut MemoryState, index: u64, command: Meta
 }
 
 fn create(name: &str) -> MetaCommand {
-    let (config, default_consistency) = (vectors(4), "quorum".to_owned());
+    let (config, default_consistency) = (vectors(4), Consistency::Quorum);
     MetaCommand::CreateCollection { name: name.to_owned(), config, default_consistency }
 }
 

@@ -3,6 +3,7 @@
 //! The map's group decides whether a collection exists; the shards are told afterwards. A shard that could not be told
 //! learns of a new collection with its first request there, and its leader drops by itself what the map no longer has.
 
+use crate::model::Consistency;
 use raft_groups::NodeId;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -82,7 +83,7 @@ impl Router {
         &self,
         name: &str,
         config: CollectionConfig,
-        default_consistency: String,
+        default_consistency: Consistency,
         deadline: Instant,
     ) -> Result<Created, RouteError> {
         let command = MetaCommand::CreateCollection { name: name.to_owned(), config, default_consistency };

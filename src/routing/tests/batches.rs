@@ -1,6 +1,7 @@
 //! Batches of searches against a model that sorts everything: what they show, with which of its payload, however many
 //! shards the points lie in and however much of them is fetched afterwards.
 
+use crate::model::Consistency;
 use proptest::prelude::*;
 use raft_groups::ReadMode;
 
@@ -64,7 +65,7 @@ async fn check_batch(points: &[(u64, u8, usize)], batch: &[Drawn], shards: u32) 
     let cluster = FakeCluster::new(3, shards);
     let router = cluster.router(Some(1));
     let config = CollectionConfig { vectors: [(String::new(), VectorParams::new(2, Distance::Dot))].into() };
-    let docs = router.create_collection("docs", config, "quorum".to_owned(), soon()).await.unwrap().collection;
+    let docs = router.create_collection("docs", config, Consistency::Quorum, soon()).await.unwrap().collection;
     let write_of = |(id, score, bytes): &(u64, u8, usize)| {
         let vectors = [(DEFAULT_VECTOR.to_owned(), vec![f32::from(*score), *id as f32])].into();
         PointWrite { vectors, ..of_size(*id, 0, *bytes) }

@@ -14,9 +14,10 @@ use tokio::time::Instant;
 use super::fake::FakeCluster;
 use super::{docs, docs_in, options, point, read, soon};
 use crate::engine::{
-    DEFAULT_VECTOR, Hit, Payload, PayloadSelector, PointId, PointWrite, Record, RequestId, ScrollQuery, SearchParams,
-    SearchQuery, Target, VectorSelector,
+    DEFAULT_VECTOR, Hit, Payload, PayloadSelector, PointId, PointWrite, Record, RequestId, ScrollQuery, SearchQuery,
+    Target, VectorSelector,
 };
+use crate::model::SearchParams;
 use crate::routing::request::CallOptions;
 use crate::routing::{Acknowledge, Collection, PageSearch, ReadOptions, RouteError, Router};
 

@@ -10,8 +10,9 @@ use serde_json::json;
 
 use crate::engine::{
     self, CollectionId, CountQuery, Explain, Filter, GetQuery, Hit, Lifetime, MadeBy, Payload, PayloadSelector,
-    PointId, Record, Refusal, ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector,
+    PointId, Record, Refusal, ScrollPage, ScrollQuery, SearchQuery, Target, VectorSelector,
 };
+use crate::model::SearchParams;
 use crate::routing::LogPoint;
 use crate::routing::rpc::message::{Call, CallAnswer, CallError, Found, Query, RouteRequest, RouteResponse};
 use crate::routing::rpc::wire::{decode, decode_response, encode, encode_response};

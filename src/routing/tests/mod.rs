@@ -11,6 +11,7 @@ mod reads;
 pub(crate) mod replicas;
 mod writes;
 
+use crate::model::Consistency;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -51,6 +52,6 @@ async fn docs() -> (FakeCluster, Collection) {
 
 async fn docs_in(shards: u32) -> (FakeCluster, Collection) {
     let cluster = FakeCluster::new(3, shards);
-    let created = cluster.router(Some(1)).create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await;
+    let created = cluster.router(Some(1)).create_collection("docs", vectors(2), Consistency::Quorum, soon()).await;
     (cluster, created.unwrap().collection)
 }

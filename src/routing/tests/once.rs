@@ -1,6 +1,7 @@
 //! What was asked once is done once: writes whose copies come late, changes of the map whose answers were lost,
 //! collections that were dropped.
 
+use crate::model::Consistency;
 use std::time::Duration;
 
 use raft_groups::mutants::{Mutant, plant};
@@ -62,7 +63,7 @@ async fn create_lose_drop_repeat() -> bool {
     let router = cluster.router(Some(2));
     cluster.fault(1, Fault::AnswerLost);
     let create =
-        tokio::spawn(async move { router.create_collection("a", vectors(2), "quorum".to_owned(), soon()).await });
+        tokio::spawn(async move { router.create_collection("a", vectors(2), Consistency::Quorum, soon()).await });
     while cluster.map().collections.is_empty() {
         tokio::time::sleep(Duration::from_micros(100)).await;
     }
@@ -107,7 +108,7 @@ async fn a_late_create_makes_no_zombie() {
         let refusal = Refusal::CollectionDropped { collection: docs.entry.id };
         assert_eq!(told, Err(RouteError::Refused { refusal }));
     }
-    let recreated = owner.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+    let recreated = owner.create_collection("docs", vectors(2), Consistency::Quorum, soon()).await.unwrap();
     // Who still believes in the old one writes to the new one.
     let written = old.upsert(&docs, points(20), Acknowledge::Committed, options()).await.unwrap();
     assert_eq!(written.results.len(), 20);
@@ -166,7 +167,7 @@ async fn who_says_that_a_collection_is_gone_has_made_sure_of_it() {
     ));
     // Who makes it anew gets a new one, and nothing lands in the old.
     let written = drop_by_halves(async |other, _| {
-        let made = other.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+        let made = other.create_collection("docs", vectors(2), Consistency::Quorum, soon()).await.unwrap();
         assert!(!made.existed);
     });
     assert_eq!(written.await.unwrap(), 20);
@@ -215,7 +216,7 @@ async fn what_a_door_has_changed_holds_for_its_next_request() {
     router.drop_collection("docs", soon()).await.unwrap();
     let error = router.collection("docs", soon()).await.unwrap_err();
     assert_eq!(error, RouteError::CollectionNotFound { name: "docs".to_owned() });
-    router.create_collection("docs", vectors(3), "one".to_owned(), soon()).await.unwrap();
+    router.create_collection("docs", vectors(3), Consistency::One, soon()).await.unwrap();
     assert_eq!(router.collection("docs", soon()).await.unwrap().entry.config, vectors(3));
     assert!(router.map().collections.contains_key("docs"));
 }
@@ -286,7 +287,7 @@ async fn a_successor_with_another_default_level_is_not_written_to_at_the_old_one
     let (cluster, docs) = docs().await;
     let (old, owner) = (cluster.router(None), cluster.router(Some(1)));
     owner.drop_collection("docs", soon()).await.unwrap();
-    owner.create_collection("docs", vectors(2), "all".to_owned(), soon()).await.unwrap();
+    owner.create_collection("docs", vectors(2), Consistency::All, soon()).await.unwrap();
     let written = old.upsert(&docs, points(3), Acknowledge::Committed, options()).await;
     assert_eq!(written, Err(RouteError::CollectionReplaced { name: "docs".to_owned() }));
     assert_eq!(cluster.points(), 0);

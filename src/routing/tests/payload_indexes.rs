@@ -1,5 +1,6 @@
 //! Indexes on payload fields: who is told, and who learns of them later.
 
+use crate::model::Consistency;
 use std::time::Duration;
 
 use super::fake::{FakeCluster, Fault};
@@ -56,7 +57,7 @@ async fn a_shard_that_missed_the_creation_gets_the_schema_with_the_collection() 
     let cluster = FakeCluster::new(3, 8);
     let router = cluster.router(Some(1));
     cluster.lead(ShardId(5).group(), None);
-    let made = router.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+    let made = router.create_collection("docs", vectors(2), Consistency::Quorum, soon()).await.unwrap();
     cluster.lead(ShardId(5).group(), Some(2));
     let docs = made.collection;
     let set = router.set_field_index(&docs, "lang".to_owned(), KEYWORD, true, soon()).await.unwrap();
@@ -75,7 +76,7 @@ async fn the_collection_of_that_name_now_is_meant() {
     assert!(router.drop_collection("docs", soon()).await.unwrap());
     let gone = old.set_field_index(&docs, "lang".to_owned(), KEYWORD, true, soon()).await;
     assert!(matches!(gone, Err(RouteError::CollectionNotFound { .. })), "{gone:?}");
-    let made = router.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+    let made = router.create_collection("docs", vectors(2), Consistency::Quorum, soon()).await.unwrap();
     let set = old.set_field_index(&docs, "lang".to_owned(), KEYWORD, true, soon()).await.unwrap();
     assert_eq!(cluster.schema_versions(made.collection.entry.id), [Some(set.version); 8]);
 }

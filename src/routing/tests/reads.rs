@@ -8,9 +8,8 @@ use raft_groups::{ReadMode, Role};
 
 use super::fake::{FakeCluster, Fault};
 use super::{docs, options, points, read, soon};
-use crate::engine::{
-    CountQuery, PayloadSelector, PointId, Refusal, ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector,
-};
+use crate::engine::{CountQuery, PayloadSelector, PointId, Refusal, ScrollQuery, SearchQuery, Target, VectorSelector};
+use crate::model::SearchParams;
 use crate::placement::{ClusterMap, ShardId};
 use crate::routing::rpc::message::CallError;
 use crate::routing::{Acknowledge, Collection, LogPoint, PageSearch, ReadOptions, RouteError, Router, SessionToken};

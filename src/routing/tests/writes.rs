@@ -1,5 +1,6 @@
 //! Writes, collections, and what is said of them when something goes wrong.
 
+use crate::model::Consistency;
 use std::time::Duration;
 
 use super::fake::{FakeCluster, Fault};
@@ -157,14 +158,14 @@ async fn a_collection_is_known_everywhere_once_it_is_made() {
     let old = cluster.router(Some(3));
     assert!(matches!(old.collection("docs", soon()).await, Err(RouteError::CollectionNotFound { .. })));
     let router = cluster.router(Some(1));
-    let made = router.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+    let made = router.create_collection("docs", vectors(2), Consistency::Quorum, soon()).await.unwrap();
     assert!(!made.existed && made.pending.is_empty());
     assert_eq!(old.collection("docs", soon()).await.unwrap(), made.collection);
-    let again = router.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+    let again = router.create_collection("docs", vectors(2), Consistency::Quorum, soon()).await.unwrap();
     assert!(again.existed);
-    let other = router.create_collection("docs", vectors(3), "quorum".to_owned(), soon()).await;
+    let other = router.create_collection("docs", vectors(3), Consistency::Quorum, soon()).await;
     assert!(matches!(other, Err(RouteError::CollectionExists { .. })));
-    let bad = router.create_collection(".x", vectors(3), "quorum".to_owned(), soon()).await;
+    let bad = router.create_collection(".x", vectors(3), Consistency::Quorum, soon()).await;
     assert!(matches!(bad, Err(RouteError::BadName(_))));
 }
 
@@ -173,7 +174,7 @@ async fn a_shard_that_missed_the_creation_learns_of_it_with_the_first_request() 
     let cluster = FakeCluster::new(3, 8);
     let router = cluster.router(Some(1));
     cluster.lead(ShardId(5).group(), None);
-    let made = router.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+    let made = router.create_collection("docs", vectors(2), Consistency::Quorum, soon()).await.unwrap();
     assert_eq!(made.pending, [ShardId(5)]);
     cluster.lead(ShardId(5).group(), Some(2));
     router.upsert(&made.collection, points(100), COMMITTED, options()).await.unwrap();
@@ -185,7 +186,7 @@ async fn what_other_shards_did_is_told_where_a_stranger_cannot_be_cured() {
     let cluster = FakeCluster::new(3, 8);
     let router = cluster.router(Some(1));
     cluster.lead(ShardId(5).group(), None);
-    let docs = router.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap().collection;
+    let docs = router.create_collection("docs", vectors(2), Consistency::Quorum, soon()).await.unwrap().collection;
     cluster.lead(ShardId(5).group(), Some(2));
     cluster.lead(META, None);
     let error = router.upsert(&docs, points(100), COMMITTED, options()).await.unwrap_err();
@@ -217,7 +218,7 @@ async fn an_old_map_does_not_hide_the_successor_of_a_collection() {
     let old = cluster.router(Some(3));
     let router = cluster.router(Some(1));
     router.drop_collection("docs", soon()).await.unwrap();
-    router.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+    router.create_collection("docs", vectors(2), Consistency::Quorum, soon()).await.unwrap();
     old.upsert(&docs, points(10), COMMITTED, options()).await.unwrap();
     let now = router.collection("docs", soon()).await.unwrap();
     let query = crate::engine::CountQuery { collection: now.entry.id, filter: None };
@@ -229,9 +230,9 @@ async fn a_lost_answer_of_the_map_does_not_make_a_second_collection() {
     let cluster = FakeCluster::new(3, 8);
     cluster.fault(1, Fault::AnswerLost);
     let router = cluster.router(Some(1));
-    router.create_collection("docs", vectors(2), "quorum".to_owned(), soon()).await.unwrap();
+    router.create_collection("docs", vectors(2), Consistency::Quorum, soon()).await.unwrap();
     assert_eq!(cluster.map().next_collection, 2);
     cluster.lead(META, None);
-    let error = router.create_collection("more", vectors(2), "quorum".to_owned(), soon()).await.unwrap_err();
+    let error = router.create_collection("more", vectors(2), Consistency::Quorum, soon()).await.unwrap_err();
     assert!(matches!(error, RouteError::NoLeader { shard: None, .. }), "{error:?}");
 }

@@ -2,6 +2,7 @@
 //!
 //! After a change that is meant, run this test with `QUIVER_BLESS=1` and read the difference.
 
+use crate::model::Consistency;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -94,7 +95,7 @@ fn routed() -> Vec<ApiError> {
     let entry = CollectionEntry {
         id: CollectionId(3),
         config,
-        default_consistency: text("one"),
+        default_consistency: Consistency::One,
         created_epoch: 9,
         payload_schema: BTreeMap::new(),
         schema_version: 0,
