@@ -8,24 +8,26 @@ use parking_lot::{Mutex, RwLock, RwLockUpgradableReadGuard};
 use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{BrokenInvariant, Changes, Garbage, Machine, Position, StateReader};
 
-use super::apply::{Plan, plan};
-use super::entry::{Entry, written_by_newer};
-use super::guarded::guarded;
 use super::ids::CollectionId;
 use super::indexing::GraphName;
-use super::meter::Meter;
-use super::query::{CollectionStats, CountQuery, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery};
-use super::read;
-use super::reply::Refusal;
-use super::room::Room;
-use super::shelf::Setup;
 use super::state::{State, points_of, rebuild};
 use super::stats::Stats;
+use crate::engine::commands::apply::{Plan, plan};
+use crate::engine::commands::entry::{Entry, written_by_newer};
+use crate::engine::commands::guarded::guarded;
+use crate::engine::commands::reply::Refusal;
+use crate::engine::graph_store::Setup;
+use crate::engine::queries::answer_room::Room;
+use crate::engine::queries::query::{
+    CollectionStats, CountQuery, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery,
+};
+use crate::engine::queries::read;
+use crate::engine::queries::work_budget::Meter;
 
 /// A shard's machine.
 ///
 /// A query holds a read lock from its start to its end, so it sees a whole number of commands; one whose filter is long
-/// work is answered [apart](super::apart) from it. A command is decoded, checked and encoded beside the readers, and
+/// work is answered [apart](crate::engine::queries::long_filter) from it. A command is decoded, checked and encoded beside the readers, and
 /// excludes them only while it changes memory.
 #[derive(Debug, Default)]
 pub struct Engine {

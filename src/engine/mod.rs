@@ -10,54 +10,44 @@
 
 pub mod limits;
 
-mod apart;
-mod apply;
 mod collection;
-mod command;
+mod commands;
 mod deletion;
-mod entry;
 mod filter;
 mod floats;
-mod glance;
-mod guarded;
+mod graph_store;
 mod ids;
 mod indexing;
 mod machine;
-mod meter;
 mod payload;
 mod payload_index;
 mod point;
-mod query;
-mod read;
-mod reply;
-mod room;
-mod shelf;
+mod queries;
 mod state;
 mod stats;
 #[cfg(test)]
 mod tests;
-mod validate;
 
 pub use crate::model::{BadPointId, FieldType, PointId, SearchParams};
 pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Quantization, VectorParams};
-pub use command::{CodecError, Command, Selector};
+pub use commands::command::{CodecError, Command, Selector};
+pub use commands::entry::{Entry, Lifetime, MadeBy, written_by_newer};
+pub use commands::guarded::guarded;
+pub use commands::reply::{Refusal, Reply};
+pub use commands::validate::{validate, validate_config, validate_target};
 pub use deletion::{Deletion, Matches, Progress, Slice};
-pub use entry::{Entry, Lifetime, MadeBy, written_by_newer};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
-pub use guarded::guarded;
+pub use graph_store::{Setup, Shelf};
 pub use ids::{CollectionId, RequestId};
 pub use indexing::{Graph, GraphName, IndexProgress};
 pub use machine::Engine;
-pub use meter::Meter;
 pub use payload::Payload;
 pub use payload_index::{PayloadSchema, validate_schema};
 pub use point::PointWrite;
-pub use query::{
+pub use queries::answer_room::Room;
+pub use queries::query::{
     Carried, CollectionStats, CountQuery, Explain, FieldStats, Found, GetQuery, Hit, PayloadSelector, Record,
     ScrollPage, ScrollQuery, SearchQuery, Target, VectorSelector, merge_hits,
 };
-pub use reply::{Refusal, Reply};
-pub use room::Room;
-pub use shelf::{Setup, Shelf};
-pub use validate::{validate, validate_config, validate_target};
+pub use queries::work_budget::Meter;
 pub use vector_index::{Way, default_ef};

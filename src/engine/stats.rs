@@ -8,8 +8,8 @@ use std::ops::Add;
 use super::collection::CollectionConfig;
 use super::ids::CollectionId;
 use super::indexing::IndexProgress;
-use super::query::{CollectionStats, FieldStats};
 use super::state::{Dropped, State, Table};
+use crate::engine::queries::query::{CollectionStats, FieldStats};
 
 /// The counts after some command.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use crate::engine::{CollectionConfig, CollectionId, FieldType, RequestId};
 ///
 /// | first byte | then |
 /// |---|---|
-/// | 2 | postcard, as [`format`](super::format) reads it |
+/// | 2 | postcard, as [`format`](crate::placement::machine::format) reads it |
 /// | 5 | JSON; members that a later release adds are skipped |
 ///
 /// 3 and 4 are those of an [`Entry`](crate::engine::Entry), which a command may be in.

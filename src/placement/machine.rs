@@ -5,6 +5,9 @@
 //! had a `head` record instead, in postcard, which the first change replaces. Beside the map it remembers which
 //! changes were carried out under which request id, one record each, and the group's time.
 
+pub(super) mod changes;
+pub(super) mod format;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
@@ -18,9 +21,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::changes::{KeptChange, KeptChanges};
 use super::{ClusterMap, CollectionEntry, MetaCommand, MetaReply};
-use crate::engine::{Entry, Lifetime, RequestId, guarded, written_by_newer};
+use crate::engine::guarded;
+use crate::engine::{Entry, Lifetime, RequestId, written_by_newer};
+use crate::placement::machine::changes::{KeptChange, KeptChanges};
 
 /// Key of the record that holds everything but the collections.
 const MAP: &[u8] = b"map";

@@ -3,10 +3,8 @@
 //! The [`ClusterMap`] is the state of the meta group's machine ([`MetaMachine`]) and changes only through its log.
 //! This room decides nothing about requests and moves no data; it must not know HTTP, routing or the engine's inside.
 
-mod changes;
 mod cluster_map;
 mod command;
-mod format;
 mod formation;
 mod ids;
 mod last_resort;
@@ -20,13 +18,13 @@ mod reply;
 pub(crate) mod tests;
 mod timings;
 
-pub use changes::MAX_REMEMBERED_CHANGES;
 pub use cluster_map::{ClusterMap, CollectionEntry, NodeEntry, ShardEntry};
 pub use command::{MetaCodecError, MetaCommand};
 pub use formation::{FormationError, MAX_META_VOTERS, MAX_SHARDS, form, meta_voters};
 pub use ids::{BadName, META, NodeName, ShardId, check_collection_name, group_name};
 pub use last_resort::{Survivor, Verdict, verdict};
 pub use machine::MetaMachine;
+pub use machine::changes::MAX_REMEMBERED_CHANGES;
 pub use node_life::NodeState;
 pub use operation::{Operation, OperationKind, OperationOutcome, OperationState};
 pub use replicas::{Change, Placement};

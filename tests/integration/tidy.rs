@@ -221,7 +221,7 @@ fn pure_files_are_pure() {
         "src/routing/ring",
         "src/placement/cluster_map",
         "src/placement/planner",
-        "src/engine/apply",
+        "src/engine/commands/apply",
         "src/engine/payload_index",
         "src/engine/state",
         "vector-index/src",

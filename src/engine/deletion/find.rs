@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use crate::engine::commands::reply::Refusal;
 use crate::engine::filter::Filter;
 use crate::engine::ids::CollectionId;
-use crate::engine::read::{candidates, sift};
-use crate::engine::reply::Refusal;
+use crate::engine::queries::read::{candidates, sift};
 use crate::engine::{Engine, Meter};
 use crate::model::PointId;
 

@@ -17,12 +17,12 @@ use bytes::Bytes;
 use raft_groups::mutants::{Mutant, is_planted};
 use serde::{Deserialize, Serialize};
 
-use super::command::{Command, Selector};
 use super::filter::Filter;
 use super::ids::{CollectionId, RequestId};
-use super::reply::{Refusal, Reply};
 use super::state::{Kept, Outcome, State, fingerprint};
-use super::validate::batch_size;
+use crate::engine::commands::command::{Command, Selector};
+use crate::engine::commands::reply::{Refusal, Reply};
+use crate::engine::commands::validate::batch_size;
 use crate::model::PointId;
 
 pub use find::Matches;

@@ -18,7 +18,7 @@ pub(super) use select::select_payload;
 /// The JSON object that travels with a point, as its text: it is printed once, where it comes in, and parsed where
 /// somebody looks into it. As a tree it would be built and taken apart in each replica, for nothing.
 ///
-/// The text may come from a peer or a log, so [`validate`](super::validate()) looks at it before it is stored.
+/// The text may come from a peer or a log, so [`validate`](crate::engine::commands::validate::validate) looks at it before it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload(Box<str>);
 

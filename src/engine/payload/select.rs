@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Payload, stored_members};
 use crate::engine::filter::{Path, project};
-use crate::engine::query::PayloadSelector;
+use crate::engine::queries::query::PayloadSelector;
 
 /// What `selector` leaves of a stored payload; `None` where none of it is wanted.
 pub(in crate::engine) fn select_payload(text: &str, selector: &PayloadSelector) -> Option<Payload> {

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 use self::field::{Field, Terms};
 use super::filter::Path;
-use super::reply::Refusal;
+use crate::engine::commands::reply::Refusal;
 
 pub use crate::model::FieldType;
 pub(super) use building::Building;

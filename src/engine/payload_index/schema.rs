@@ -3,9 +3,9 @@
 use crate::model::FieldType;
 use std::collections::BTreeMap;
 
+use crate::engine::commands::reply::Refusal;
 use crate::engine::filter::Path;
 use crate::engine::limits::MAX_INDEXED_FIELDS;
-use crate::engine::reply::Refusal;
 
 /// The indexed fields by their paths.
 pub type PayloadSchema = BTreeMap<String, FieldType>;

@@ -29,7 +29,7 @@ use self::requests::RecordKind;
 use super::collection::CollectionConfig;
 use super::ids::{CollectionId, RequestId};
 use super::payload_index::{Building, PayloadIndexes, PayloadSchema};
-use super::reply::Refusal;
+use crate::engine::commands::reply::Refusal;
 use crate::model::PointId;
 
 /// A shard's state after some command.

@@ -10,11 +10,11 @@ use super::record::{self, Key, StoredIndex, StoredPoint, StoredRequest, StoredSc
 use super::requests::{Kept, RecordKind};
 use super::{Point, State, Table};
 use crate::engine::collection::CollectionConfig;
-use crate::engine::entry::MadeBy;
+use crate::engine::commands::entry::MadeBy;
 use crate::engine::floats::In;
+use crate::engine::graph_store::Setup;
 use crate::engine::ids::CollectionId;
 use crate::engine::limits::REMEMBERED_MS;
-use crate::engine::shelf::Setup;
 use crate::model::PointId;
 
 /// Reads every record into a new state.

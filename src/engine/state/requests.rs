@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::record::Key;
-use crate::engine::command::Command;
+use crate::engine::commands::command::Command;
+use crate::engine::commands::entry::{Lifetime, MadeBy};
+use crate::engine::commands::reply::{Refusal, Reply};
 use crate::engine::deletion::Progress;
-use crate::engine::entry::{Lifetime, MadeBy};
 use crate::engine::ids::RequestId;
 use crate::engine::limits::{MAX_FORGOTTEN_AT_ONCE, MAX_REMEMBERED_REQUESTS, REMEMBERED_MS};
-use crate::engine::reply::{Refusal, Reply};
 use crate::model::PointId;
 
 /// What came of a request.
@@ -86,7 +86,7 @@ struct Entry {
 
 /// Which of the two kinds of records holds a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum RecordKind {
+pub(super) enum RecordKind {
     /// The kind that knows no time.
     Timeless,
     /// The kind that is written now.
@@ -224,10 +224,10 @@ mod tests {
     use super::super::record::{self, StoredRequest};
     use super::super::{State, rebuild};
     use super::*;
-    use crate::engine::apply::plan;
-    use crate::engine::entry;
+    use crate::engine::commands::apply::plan;
+    use crate::engine::commands::entry;
+    use crate::engine::graph_store::Setup;
     use crate::engine::ids::CollectionId;
-    use crate::engine::shelf::Setup;
 
     fn id(number: u128) -> RequestId {
         RequestId(Uuid::from_u128(number))

@@ -8,11 +8,11 @@ use roaring::RoaringBitmap;
 use vector_index::{Row, Space};
 
 use crate::engine::collection::{CollectionConfig, VectorParams};
+use crate::engine::commands::reply::Refusal;
 use crate::engine::filter::Filter;
-use crate::engine::meter::Meter;
 use crate::engine::payload::stored_members;
 use crate::engine::payload_index::{self, Building, Narrowed, PayloadIndexes, PayloadSchema, RowTerms, Rows};
-use crate::engine::reply::Refusal;
+use crate::engine::queries::work_budget::Meter;
 use crate::model::PointId;
 
 /// Points, and bytes of their payloads, up to which an index is built where a command asks for it.

@@ -3,8 +3,8 @@
 //! Qdrant writes both under `vectors`: `{"size": 4, "distance": "Cosine"}` is one, `{"title": {"size": 4, …}}` are several.
 //! Which is meant shows in the values: settings of one are numbers and words, settings of a named vector are an object.
 
-use super::reading::{said, word_or_default};
-use super::{Distance, Index, IndexKind, Quantization};
+use crate::api::reading::{said, word_or_default};
+use crate::api::{Distance, Index, IndexKind, Quantization};
 use crate::model::words::Words;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, Unexpected, Visitor};

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::command::{CodecError, decode, encode};
-use super::ids::CollectionId;
+use crate::engine::ids::CollectionId;
 use crate::model::PointId;
 
 /// First byte of an encoded reply.
 const REPLY_FORMAT: u8 = 1;
 
-/// The answer to one [`Command`](super::Command).
+/// The answer to one [`Command`](crate::engine::Command).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// The collection is known to the shard now.

@@ -6,13 +6,13 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::collection::CollectionConfig;
-use super::deletion::Slice;
-use super::filter::Filter;
-use super::glance::Glance;
-use super::ids::{CollectionId, RequestId};
-use super::payload_index::PayloadSchema;
-use super::point::PointWrite;
+use crate::engine::collection::CollectionConfig;
+use crate::engine::commands::first_look::Glance;
+use crate::engine::deletion::Slice;
+use crate::engine::filter::Filter;
+use crate::engine::ids::{CollectionId, RequestId};
+use crate::engine::payload_index::PayloadSchema;
+use crate::engine::point::PointWrite;
 use crate::model::PointId;
 
 /// First byte of an encoded command.
@@ -73,7 +73,7 @@ pub enum Command {
         /// The last number, included.
         last: CollectionId,
     },
-    /// Begins the deletion of what a filter means; see [`Deletion`](super::Deletion).
+    /// Begins the deletion of what a filter means; see [`Deletion`](crate::engine::Deletion).
     BeginDeletion {
         /// Where from.
         collection: CollectionId,
@@ -100,7 +100,7 @@ pub enum Selector {
     Ids(Vec<PointId>),
     /// The points of these ids, each only at this version (0: it must not exist); one mismatch refuses the whole.
     Guarded(Vec<(PointId, u64)>),
-    /// The points that match. A leader makes a [`Deletion`](super::Deletion) of it; only logs of before have it, where it
+    /// The points that match. A leader makes a [`Deletion`](crate::engine::Deletion) of it; only logs of before have it, where it
     /// means the points that match when the command is applied.
     Filter(Filter),
 }
@@ -193,13 +193,13 @@ impl Command {
 }
 
 /// `format` and the `postcard` form of `value`.
-pub(super) fn encode<T: Serialize>(format: u8, value: &T) -> Bytes {
+pub(in crate::engine) fn encode<T: Serialize>(format: u8, value: &T) -> Bytes {
     let buffer = postcard::to_extend(value, vec![format]).expect("plain data into memory: no case of it can fail");
     Bytes::from(buffer)
 }
 
 /// Reads what [`encode`] wrote; every byte must be used.
-pub(super) fn decode<'a, T: Deserialize<'a>>(format: u8, bytes: &'a [u8]) -> Result<T, CodecError> {
+pub(in crate::engine) fn decode<'a, T: Deserialize<'a>>(format: u8, bytes: &'a [u8]) -> Result<T, CodecError> {
     let Some((&first, body)) = bytes.split_first() else { return Err(CodecError("no bytes".to_owned())) };
     if first != format {
         return Err(CodecError(format!("format {first}, this build knows {format}")));

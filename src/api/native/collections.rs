@@ -1,7 +1,7 @@
 //! Collections on the wire: creating, listing, dropping.
 
-use super::reading::{null_is_absent, optional_word, said};
-use super::{Distance, FieldType, Index, Level, Quantization, VectorParams, Vectors};
+use crate::api::reading::{null_is_absent, optional_word, said};
+use crate::api::{Distance, FieldType, Index, Level, Quantization, VectorParams, Vectors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

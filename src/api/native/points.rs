@@ -1,7 +1,7 @@
 //! Points on the wire: upsert, delete, get.
 
-use super::reading::{null_is_absent, uuid};
-use super::{Consistency, Evidence, Level, PayloadText, VectorValue, WithPayload, WithVector};
+use crate::api::reading::{null_is_absent, uuid};
+use crate::api::{Consistency, Evidence, Level, PayloadText, VectorValue, WithPayload, WithVector};
 use crate::model::PointId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -6,18 +6,18 @@ use roaring::RoaringBitmap;
 use serde_json::Map;
 use vector_index::{Among, Key, Points, Row, Top, Wanted};
 
-use super::filter::Filter;
-use super::limits::{MAX_EF, MAX_LIMIT};
-use super::meter::Meter;
-use super::payload::{select_payload, stored_members};
-use super::payload_index::{Narrowed, STEPS_PER_TEST};
 use super::query::{
     Carried, Explain, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery, Target, VectorSelector,
 };
-use super::reply::Refusal;
-use super::room::Room;
-use super::state::{Point, Table};
-use super::validate::{batch_size, unknown_vector, validate_target};
+use crate::engine::commands::reply::Refusal;
+use crate::engine::commands::validate::{batch_size, unknown_vector, validate_target};
+use crate::engine::filter::Filter;
+use crate::engine::limits::{MAX_EF, MAX_LIMIT};
+use crate::engine::payload::{select_payload, stored_members};
+use crate::engine::payload_index::{Narrowed, STEPS_PER_TEST};
+use crate::engine::queries::answer_room::Room;
+use crate::engine::queries::work_budget::Meter;
+use crate::engine::state::{Point, Table};
 use crate::model::PointId;
 use crate::model::SearchParams;
 
@@ -25,13 +25,13 @@ use crate::model::SearchParams;
 const FEW: u64 = 8;
 
 /// A filter, with the payload keys it looks at.
-pub(super) struct Sieve<'a> {
+pub(in crate::engine) struct Sieve<'a> {
     filter: &'a Filter,
     keys: BTreeSet<&'a str>,
 }
 
 impl<'a> Sieve<'a> {
-    pub(super) fn new(filter: &'a Filter) -> Self {
+    pub(in crate::engine) fn new(filter: &'a Filter) -> Self {
         let mut keys = BTreeSet::new();
         filter.each_key(&mut |key| {
             keys.insert(key);
@@ -40,7 +40,7 @@ impl<'a> Sieve<'a> {
     }
 
     /// Whether a point with this payload matches. Once the meter has ended, the answer means nothing.
-    pub(super) fn matches(&self, id: PointId, payload: &str, meter: &Meter<'_>) -> bool {
+    pub(in crate::engine) fn matches(&self, id: PointId, payload: &str, meter: &Meter<'_>) -> bool {
         if meter.spend_bytes(if self.keys.is_empty() { 0 } else { payload.len() }) {
             return false;
         }
@@ -56,7 +56,7 @@ impl<'a> Sieve<'a> {
 
 /// The points from `first` on that match, in the order of their ids. The caller is done with the first `wanted` of
 /// them.
-pub(super) fn matching<'a>(
+pub(in crate::engine) fn matching<'a>(
     table: &'a Table,
     filter: Option<&'a Filter>,
     first: Option<PointId>,
@@ -69,7 +69,7 @@ pub(super) fn matching<'a>(
 }
 
 /// How many points match.
-pub(super) fn count(table: &Table, filter: Option<&Filter>, meter: &Meter<'_>) -> u64 {
+pub(in crate::engine) fn count(table: &Table, filter: Option<&Filter>, meter: &Meter<'_>) -> u64 {
     match sift(table, filter, u64::MAX, meter) {
         (None, None) => table.len() as u64,
         (Some(rows), None) => rows.len(),
@@ -84,7 +84,7 @@ pub(super) fn count(table: &Table, filter: Option<&Filter>, meter: &Meter<'_>) -
 }
 
 /// What a filter comes to: the rows to look at, all if `None`, and what their points still have to be tested for.
-pub(super) fn sift<'a>(
+pub(in crate::engine) fn sift<'a>(
     table: &Table,
     filter: Option<&'a Filter>,
     steps: u64,
@@ -117,7 +117,7 @@ fn steps_beside_a_walk(table: &Table) -> u64 {
 }
 
 /// Points from `first` on, in the order of their ids: those of `rows`, or all.
-pub(super) fn candidates<'a>(
+pub(in crate::engine) fn candidates<'a>(
     table: &'a Table,
     rows: Option<RoaringBitmap>,
     first: Option<PointId>,
@@ -153,7 +153,12 @@ impl Points for Sifted<'_> {
 }
 
 /// The nearest points that match. Those hits that the room does not hold carry neither payload nor vectors.
-pub(super) fn search(table: &Table, query: &SearchQuery, meter: &Meter<'_>, room: &Room) -> Result<Found, Refusal> {
+pub(in crate::engine) fn search(
+    table: &Table,
+    query: &SearchQuery,
+    meter: &Meter<'_>,
+    room: &Room,
+) -> Result<Found, Refusal> {
     check(table, query)?;
     let narrowed = query.filter.as_ref().and_then(|filter| table.narrow(filter, steps_beside_a_walk(table), meter));
     let certain = narrowed.as_ref().is_some_and(|narrowed| narrowed.exact);
@@ -206,7 +211,7 @@ fn nearest(
 }
 
 /// Points by id. Those that the room does not hold carry neither payload nor vectors.
-pub(super) fn get(table: &Table, query: &GetQuery, room: &Room) -> Result<Vec<Record>, Refusal> {
+pub(in crate::engine) fn get(table: &Table, query: &GetQuery, room: &Room) -> Result<Vec<Record>, Refusal> {
     batch_size("ids", query.ids.len())?;
     check_names(table, &query.with_vector)?;
     let found = query.ids.iter().filter_map(|id| table.find(*id));
@@ -215,7 +220,7 @@ pub(super) fn get(table: &Table, query: &GetQuery, room: &Room) -> Result<Vec<Re
 }
 
 /// A page of points. It ends early where the room does.
-pub(super) fn scroll(
+pub(in crate::engine) fn scroll(
     table: &Table,
     query: &ScrollQuery,
     meter: &Meter<'_>,
@@ -255,7 +260,7 @@ fn record_within(table: &Table, row: Row, point: &Point, wanted: Carried<'_>, ro
     if room.take(record.weight()) { record } else { bare }
 }
 
-pub(super) fn record(table: &Table, row: Row, point: &Point, (payload, vector): Carried<'_>) -> Record {
+pub(in crate::engine) fn record(table: &Table, row: Row, point: &Point, (payload, vector): Carried<'_>) -> Record {
     Record {
         id: point.id,
         version: point.version,
@@ -273,7 +278,7 @@ fn select_vectors(table: &Table, row: Row, selector: &VectorSelector) -> Option<
 }
 
 /// Checks a search against the collection and the limits.
-pub(super) fn check(table: &Table, query: &SearchQuery) -> Result<(), Refusal> {
+pub(in crate::engine) fn check(table: &Table, query: &SearchQuery) -> Result<(), Refusal> {
     check_limit(query.limit)?;
     if query.params.ef.is_some_and(|ef| ef == 0 || ef > MAX_EF) {
         return Err(Refusal::invalid("params.ef", format!("must be 1 to {MAX_EF}")));

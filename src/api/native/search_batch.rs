@@ -1,8 +1,8 @@
 //! Many searches in one request on the wire.
 
-use super::reading::null_is_absent;
 use super::search::{default_limit, limit};
-use super::{Consistency, Evidence, Explain, Hit, Level, PointId, SearchParams, WithPayload, WithVector};
+use crate::api::reading::null_is_absent;
+use crate::api::{Consistency, Evidence, Explain, Hit, Level, PointId, SearchParams, WithPayload, WithVector};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

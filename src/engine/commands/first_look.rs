@@ -1,6 +1,6 @@
 //! A write of points that is only looked at: read from end to end, and nothing of the points is kept.
 //!
-//! Its shape on the wire is that of [`Command::Upsert`](super::Command::Upsert), member by member; a property test holds
+//! Its shape on the wire is that of [`Command::Upsert`](crate::engine::Command::Upsert), member by member; a property test holds
 //! the two together.
 
 use std::fmt;
@@ -9,11 +9,11 @@ use std::marker::PhantomData;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::floats::Seen;
-use super::ids::{CollectionId, RequestId};
+use crate::engine::floats::Seen;
+use crate::engine::ids::{CollectionId, RequestId};
 use crate::model::PointId;
 
-/// A [`Command::Upsert`](super::Command::Upsert); its place among the variants must be the same.
+/// A [`Command::Upsert`](crate::engine::Command::Upsert); its place among the variants must be the same.
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "the members are read, and that is all; the first variants only take their places")]
 pub(super) enum Glance<'a> {
@@ -27,7 +27,7 @@ pub(super) enum Glance<'a> {
     },
 }
 
-/// See [`PointWrite`](super::PointWrite).
+/// See [`PointWrite`](crate::engine::PointWrite).
 #[derive(Debug, Deserialize)]
 #[expect(dead_code, reason = "the members are read, and that is all")]
 pub(super) struct PointGlance<'a> {
@@ -41,7 +41,7 @@ pub(super) struct PointGlance<'a> {
 
 /// A list whose items are read one after the other and forgotten.
 #[derive(Debug)]
-pub(super) struct Each<T>(PhantomData<T>);
+pub(in crate::engine) struct Each<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Each<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use raft_groups::NodeId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ClusterMap, CollectionEntry, NodeEntry, NodeName, NodeState, Operation, Placement, ShardEntry, ShardId};
+use crate::placement::{
+    ClusterMap, CollectionEntry, NodeEntry, NodeName, NodeState, Operation, Placement, ShardEntry, ShardId,
+};
 
 /// A node's entry in format 2.
 #[derive(Deserialize)]

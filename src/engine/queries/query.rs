@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use vector_index::Way;
 
-use super::collection::{CollectionConfig, Distance};
-use super::filter::Filter;
-use super::ids::CollectionId;
-use super::payload::Payload;
+use crate::engine::collection::{CollectionConfig, Distance};
+use crate::engine::filter::Filter;
+use crate::engine::ids::CollectionId;
+use crate::engine::payload::Payload;
 use crate::model::FieldType;
 use crate::model::PointId;
 
@@ -46,7 +46,7 @@ pub type Carried<'a> = (&'a PayloadSelector, &'a VectorSelector);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Target {
     /// The points nearest to this vector.
-    Vector(#[serde(with = "super::floats::one")] Vec<f32>),
+    Vector(#[serde(with = "crate::engine::floats::one")] Vec<f32>),
 }
 
 /// A search for the nearest points.
@@ -84,7 +84,7 @@ pub struct Hit {
     /// The payload, if asked for.
     pub payload: Option<Payload>,
     /// The vectors, bit for bit as written, if asked for.
-    #[serde(with = "super::floats::maybe_named")]
+    #[serde(with = "crate::engine::floats::maybe_named")]
     pub vectors: Option<BTreeMap<String, Vec<f32>>>,
 }
 
@@ -161,7 +161,7 @@ pub struct Record {
     /// The payload, if asked for.
     pub payload: Option<Payload>,
     /// The vectors, bit for bit as written, if asked for.
-    #[serde(with = "super::floats::maybe_named")]
+    #[serde(with = "crate::engine::floats::maybe_named")]
     pub vectors: Option<BTreeMap<String, Vec<f32>>>,
 }
 

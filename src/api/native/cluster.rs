@@ -1,7 +1,7 @@
 //! What nodes and the cluster say of themselves: health, stats, shards, status, sharding. Read by people, scripts and tests.
 
-use super::reading::null_is_absent;
-use super::{Consistency, Role};
+use crate::api::reading::null_is_absent;
+use crate::api::{Consistency, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

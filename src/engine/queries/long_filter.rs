@@ -10,15 +10,15 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 use vector_index::Row;
 
-use super::filter::Filter;
-use super::machine::Engine;
-use super::meter::Meter;
-use super::payload::select_payload;
 use super::query::{CountQuery, Found, Record, ScrollPage, ScrollQuery, SearchQuery, VectorSelector};
 use super::read::{self, Sieve, candidates, check_page, record, search_among, sift};
-use super::reply::Refusal;
-use super::room::Room;
-use super::state::{Point, Table};
+use crate::engine::commands::reply::Refusal;
+use crate::engine::filter::Filter;
+use crate::engine::machine::Engine;
+use crate::engine::payload::select_payload;
+use crate::engine::queries::answer_room::Room;
+use crate::engine::queries::work_budget::Meter;
+use crate::engine::state::{Point, Table};
 use crate::model::PointId;
 
 /// Steps that may be taken while the state is held.

@@ -1,6 +1,6 @@
 //! How a collection's vectors are indexed, on the wire.
 
-use super::reading::null_is_absent;
+use crate::api::reading::null_is_absent;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};

@@ -1,7 +1,7 @@
 //! Reads on the wire: search, scroll and count, and the evidence that answers carry.
 
-use super::reading::null_is_absent;
-use super::{Consistency, Level, PayloadText, PointId, VectorValue, WithPayload, WithVector};
+use crate::api::reading::null_is_absent;
+use crate::api::{Consistency, Level, PayloadText, PointId, VectorValue, WithPayload, WithVector};
 use crate::model::{Role, SearchParams, Way};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -14,7 +14,7 @@ pub(super) fn default_limit() -> usize {
 }
 
 /// Reads a limit; `null` means the default, as absence does.
-pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+pub(in crate::api) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     Option::deserialize(deserializer).map(|limit| limit.unwrap_or(DEFAULT_LIMIT))
 }
 

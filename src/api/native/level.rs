@@ -2,7 +2,7 @@
 //!
 //! What a count means depends on the replication factor, which this room does not know: the gateway resolves it.
 
-use super::Consistency;
+use crate::api::Consistency;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;

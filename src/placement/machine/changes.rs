@@ -11,9 +11,9 @@ use raft_groups::mutants::{Mutant, is_planted};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::{MetaReply, machine};
 use crate::engine::limits::REMEMBERED_MS;
 use crate::engine::{Lifetime, RequestId};
+use crate::placement::{MetaReply, machine};
 
 /// Changes that are remembered at once; beyond, none is taken until some may be forgotten.
 pub const MAX_REMEMBERED_CHANGES: usize = 8_192;
@@ -23,7 +23,7 @@ const MAX_FORGOTTEN_AT_ONCE: usize = 16;
 
 /// What is kept of a change, also as its record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct KeptChange {
+pub(in crate::placement) struct KeptChange {
     /// The last moment of the group's time at which it is remembered.
     until_ms: u64,
     fingerprint: u128,
@@ -33,7 +33,7 @@ pub(super) struct KeptChange {
 
 /// All changes that are remembered.
 #[derive(Debug, Default)]
-pub(super) struct KeptChanges {
+pub(in crate::placement) struct KeptChanges {
     entries: BTreeMap<RequestId, KeptChange>,
     by_end: BTreeSet<(u64, RequestId)>,
     /// Wrapping sum of the hashes of all records.
@@ -42,7 +42,7 @@ pub(super) struct KeptChanges {
 
 impl KeptChanges {
     /// What to answer a change without carrying it out: what it was answered before, or why it is refused.
-    pub(super) fn answer(
+    pub(in crate::placement) fn answer(
         &self,
         id: RequestId,
         change: &[u8],
@@ -66,7 +66,7 @@ impl KeptChanges {
     }
 
     /// Remembers what a change was answered at the time `now_ms`; what is kept of it.
-    pub(super) fn remember(
+    pub(in crate::placement) fn remember(
         &mut self,
         id: RequestId,
         change: &[u8],
@@ -81,7 +81,7 @@ impl KeptChanges {
     }
 
     /// Takes a change in, instead of what the id meant before.
-    pub(super) fn insert(&mut self, id: RequestId, kept: KeptChange) {
+    pub(in crate::placement) fn insert(&mut self, id: RequestId, kept: KeptChange) {
         self.remove(id);
         self.digest = self.digest.wrapping_add(hash(id, &kept));
         self.by_end.insert((kept.until_ms, id));
@@ -89,7 +89,7 @@ impl KeptChanges {
     }
 
     /// Forgets what is due at the time `now_ms`, some of it at a time: which.
-    pub(super) fn forget_due(&mut self, now_ms: u64) -> Vec<RequestId> {
+    pub(in crate::placement) fn forget_due(&mut self, now_ms: u64) -> Vec<RequestId> {
         let due = self.by_end.iter().take_while(|(until_ms, _)| *until_ms < now_ms);
         let due: Vec<RequestId> = due.map(|(_, id)| *id).take(MAX_FORGOTTEN_AT_ONCE).collect();
         due.iter().for_each(|id| self.remove(*id));
@@ -97,7 +97,7 @@ impl KeptChanges {
     }
 
     /// The same for the same changes.
-    pub(super) fn digest(&self) -> u64 {
+    pub(in crate::placement) fn digest(&self) -> u64 {
         self.digest
     }
 

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use super::collection::{CollectionConfig, Distance, GraphParams, Quantization, VectorParams};
-use super::limits::{
+use super::reply::Refusal;
+use crate::engine::collection::{CollectionConfig, Distance, GraphParams, Quantization, VectorParams};
+use crate::engine::limits::{
     MAX_BATCH, MAX_EF_CONSTRUCT, MAX_LINKS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES,
     MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION, MIN_LINKS,
 };
-use super::payload::Payload;
-use super::point::PointWrite;
-use super::reply::Refusal;
+use crate::engine::payload::Payload;
+use crate::engine::point::PointWrite;
 use crate::model::PointId;
 
 /// Checks a batch of points against the collection's settings and the limits.
@@ -84,7 +84,7 @@ pub(super) fn validate_ids(ids: impl ExactSizeIterator<Item = PointId>) -> Resul
     no_id_twice(ids)
 }
 
-pub(super) fn batch_size(field: &str, items: usize) -> Result<(), Refusal> {
+pub(in crate::engine) fn batch_size(field: &str, items: usize) -> Result<(), Refusal> {
     if items > MAX_BATCH {
         return Err(Refusal::invalid(field, format!("{items} items, the limit is {MAX_BATCH}")));
     }
@@ -122,7 +122,7 @@ fn vectors(config: &CollectionConfig, point: &PointWrite) -> Result<(), Wrong> {
 }
 
 /// Why `name` cannot be used, with the names that can.
-pub(super) fn unknown_vector(config: &CollectionConfig, name: &str) -> String {
+pub(in crate::engine) fn unknown_vector(config: &CollectionConfig, name: &str) -> String {
     let names: Vec<String> = config.vectors.keys().map(|name| format!("`{name}`")).collect();
     match name {
         "" => format!("the collection has no unnamed vector; it has {}", names.join(", ")),

@@ -5,32 +5,32 @@
 
 use std::sync::Arc;
 
-use super::collection::CollectionConfig;
 use super::command::{Command, Selector};
-use super::deletion::{Progress, Slice, Sliced, decide_slice};
 use super::entry::{Entry, Lifetime, MadeBy};
-use super::ids::{CollectionId, RequestId};
-use super::limits::MAX_REMEMBERED_REQUESTS;
-use super::meter::Meter;
-use super::payload_index::PayloadSchema;
-use super::point::PointWrite;
-use super::read::matching;
 use super::reply::{Refusal, Reply};
-use super::state::{
+use super::validate::{batch_size, validate, validate_config, validate_ids};
+use crate::engine::collection::CollectionConfig;
+use crate::engine::deletion::{Progress, Slice, Sliced, decide_slice};
+use crate::engine::ids::{CollectionId, RequestId};
+use crate::engine::limits::MAX_REMEMBERED_REQUESTS;
+use crate::engine::payload_index::PayloadSchema;
+use crate::engine::point::PointWrite;
+use crate::engine::queries::read::matching;
+use crate::engine::queries::work_budget::Meter;
+use crate::engine::state::{
     Kept, Outcome, Prepared, PreparedSchema, Remembered, State, fingerprint, is_too_late, remembered_until,
 };
-use super::validate::{batch_size, validate, validate_config, validate_ids};
 use crate::model::PointId;
 use raft_groups::Changes;
 use raft_groups::mutants::{Mutant, is_planted};
 
 /// What a command comes to: a change, what to remember of it, and the reply.
-pub(super) struct Plan {
+pub(in crate::engine) struct Plan {
     action: Action,
     remember: Option<(RequestId, Kept)>,
     /// The shard's time from now on.
     time_ms: u64,
-    pub(super) reply: Reply,
+    pub(in crate::engine) reply: Reply,
 }
 
 enum Action {
@@ -44,7 +44,7 @@ enum Action {
 }
 
 /// Decides what the entry at log index `index` does.
-pub(super) fn plan(state: &State, index: u64, entry: &[u8]) -> Plan {
+pub(in crate::engine) fn plan(state: &State, index: u64, entry: &[u8]) -> Plan {
     let refused = |time_ms, reason: String| {
         let reply = Reply::Refused(Refusal::Undecodable { reason });
         Plan { action: Action::Nothing, remember: None, time_ms, reply }
@@ -136,13 +136,13 @@ fn decided(state: &State, index: u64, command: Command) -> (Action, Reply) {
 
 impl Plan {
     /// What a command comes to where deciding it failed.
-    pub(super) fn undecided(state: &State) -> Self {
+    pub(in crate::engine) fn undecided(state: &State) -> Self {
         let reply = Reply::Refused(Refusal::Undecided);
         Self { action: Action::Nothing, remember: None, time_ms: state.time_ms, reply }
     }
 
     /// The collection that carrying it out changes.
-    pub(super) fn touches(&self) -> Option<CollectionId> {
+    pub(in crate::engine) fn touches(&self) -> Option<CollectionId> {
         match self.action {
             Action::Nothing | Action::Retire(..) => None,
             Action::Create(collection, _)
@@ -154,7 +154,7 @@ impl Plan {
     }
 
     /// Carries the plan out; its reply.
-    pub(super) fn carry_out(self, state: &mut State, index: u64, changes: &mut Changes) -> Reply {
+    pub(in crate::engine) fn carry_out(self, state: &mut State, index: u64, changes: &mut Changes) -> Reply {
         match self.action {
             Action::Nothing => {}
             Action::Create(collection, config) => state.create(collection, config, changes),

@@ -1,6 +1,6 @@
 //! Nodes that come and go, shards that move, and the operations that do it: bodies of the admin paths.
 
-use super::HealthState;
+use crate::api::HealthState;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -185,7 +185,7 @@ pub struct ReplicaState {
     /// Its node.
     pub node: String,
     /// `leader`, `follower`, `learner` or `candidate`.
-    pub role: super::Role,
+    pub role: crate::api::Role,
     /// Index it has applied.
     pub applied: u64,
     /// Log index that `state_hash` describes.
