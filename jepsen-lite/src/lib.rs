@@ -15,24 +15,13 @@
 //!
 //! Read in this order: [`process`], [`cluster`], [`client`], [`ledger`], [`load`], [`disk`]; then [`history`], [`check`].
 
-pub mod check;
 pub mod cli;
-pub mod client;
-pub mod clock;
-pub mod cluster;
-pub mod crowd;
-pub mod disk;
-pub mod history;
+pub mod harness;
 pub mod hostile;
+pub mod judge;
 pub mod ledger;
 pub mod load;
-pub mod netns;
-pub mod ports;
-pub mod process;
-pub mod proxy;
-pub mod report;
 pub mod run;
-pub mod scratch;
-pub mod seed;
-pub mod shrink;
-pub mod synth;
+
+pub use harness::{client, cluster, crowd, disk, ports, process, scratch, seed};
+pub use judge::{check, history};

@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::client::{Answer, Class, Client};
+use crate::harness::client::{Answer, Class, Client};
 use crate::ledger::{Fate, Ledger, Problem, Seen, Ticket, content};
 
 /// The least pause of a writer after a refusal.

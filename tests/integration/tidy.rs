@@ -225,8 +225,8 @@ fn pure_files_are_pure() {
         "src/engine/payload_index",
         "src/engine/state",
         "vector-index/src",
-        "jepsen-lite/src/check",
-        "jepsen-lite/src/history",
+        "jepsen-lite/src/judge/check",
+        "jepsen-lite/src/judge/history",
         "jepsen-lite/src/ledger/verdict",
     ];
     let impure =

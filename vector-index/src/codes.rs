@@ -8,7 +8,10 @@
 //!
 //! It must not know how good its estimates are: who uses them measures that.
 
-use crate::frame::Frame;
+pub(crate) mod coding;
+pub(crate) mod frame;
+
+use crate::codes::frame::Frame;
 use crate::kernel::{Block, differing_bits, dot, prefetch};
 use crate::plan::COARSE;
 use crate::strided::Strided;

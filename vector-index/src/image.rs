@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::frame::Frame;
+use crate::codes::frame::Frame;
 use crate::{Key, SpaceParams};
 
 /// First byte of the bytes.

@@ -6,15 +6,13 @@
 //! knows ids or payloads by more than a row number, a [`Key`] and a callback; nothing here knows clocks, threads or
 //! files. The same calls give the same graph and the same answers on every machine.
 //!
-//! Reading order: `space` (the whole), `plan` (which way a search goes), `graph` (the way through links), `frame`, `codes`,
-//! `coding` and `matrix` (what is compared), `kernel` (how, and the only `unsafe`).
+//! Reading order: `space` (the whole), `plan` (which way a search goes), `graph` (the way through links), `codes`
+//! and `matrix` (what is compared), `kernel` (how, and the only `unsafe`).
 //!
 //! It is a crate of its own so that it is optimised where the rest is not: in tests.
 
 mod codes;
-mod coding;
 mod distance;
-mod frame;
 mod graph;
 mod image;
 mod kernel;

@@ -1,11 +1,11 @@
 //! The vectors of a space and their codes, by slot. What codes are taken of, and when, is decided in
-//! [`coding`](crate::coding).
+//! [`coding`](crate::codes::coding).
 
 use roaring::RoaringBitmap;
 
 use crate::codes::Codes;
-use crate::coding::Strangers;
-use crate::frame::Frame;
+use crate::codes::coding::Strangers;
+use crate::codes::frame::Frame;
 use crate::kernel::{RUN, Rows, prefetch};
 use crate::matrix::Matrix;
 use crate::nearness::{ByVectors, Pairs as _};

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::check::register::{Register, Registers};
-use crate::check::wgl::{Found, search};
-use crate::check::{Limits, elle, zones};
-use crate::history::ops::pair;
-use crate::synth::{self, Shape};
+use crate::judge::check::register::{Register, Registers};
+use crate::judge::check::wgl::{Found, search};
+use crate::judge::check::{Limits, elle, zones};
+use crate::judge::history::ops::pair;
+use crate::judge::synth;
+use crate::judge::synth::Shape;
 
 /// Each is measured this often, and the best is told: what disturbs can only slow down.
 const ROUNDS: usize = 3;

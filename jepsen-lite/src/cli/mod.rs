@@ -15,11 +15,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::check::{self, Limits};
-use crate::history::History;
 use crate::hostile::apart;
-use crate::report::{self, Page};
-use crate::shrink;
+use crate::judge::check;
+use crate::judge::check::Limits;
+use crate::judge::history::History;
+use crate::judge::report;
+use crate::judge::report::Page;
+use crate::judge::shrink;
 
 /// Not understood, or not read.
 const USAGE: u8 = 2;

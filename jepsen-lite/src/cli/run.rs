@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::check::Verdict;
+use crate::harness::{netns, seed};
+use crate::judge::check::Verdict;
 use crate::run::nemesis::{Fault, Need};
 use crate::run::{self, Outcome, Plan, Through, Workload};
-use crate::{netns, seed};
 
 /// How a run is.
 #[derive(Clone, Debug, Args)]
@@ -164,7 +164,7 @@ async fn interruptible(run: impl Future<Output = Result<Outcome>>) -> Result<Out
 
 /// A row of a table: workload and level, faults, seed and seconds, operations, faults done, verdict.
 fn summary(plan: &Plan, outcome: &Outcome, took: Duration) -> Result<String> {
-    let ops = crate::history::ops::pair(&outcome.history)?.ops;
+    let ops = crate::judge::history::ops::pair(&outcome.history)?.ops;
     let skipped: Vec<&str> = outcome.skipped.iter().map(|(fault, _)| fault.name()).collect();
     let skipped = if skipped.is_empty() { String::new() } else { format!("; SKIPPED {}", skipped.join(", ")) };
     let verdict = match &outcome.verdict {

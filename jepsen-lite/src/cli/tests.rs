@@ -25,7 +25,7 @@ fn verdicts_are_exit_codes() {
     let stale = file(&dir, "stale.edn", STALE);
     let fresh_text = STALE.replacen(":ok, :f :read, :value nil", ":ok, :f :read, :value 1", 1);
     let fresh = file(&dir, "fresh.edn", &fresh_text);
-    let json = file(&dir, "stale.jsonl", &crate::history::History::parse(STALE).unwrap().to_jsonl());
+    let json = file(&dir, "stale.jsonl", &crate::judge::history::History::parse(STALE).unwrap().to_jsonl());
     assert_eq!(code(&["check", &stale, "--model", "register"]), 1);
     assert_eq!(code(&["check", &json, "--model", "cas-register"]), 1);
     assert_eq!(code(&["check", &fresh, "--model", "register"]), 0);

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use super::apart::{Apart, Done};
 use super::{Attack, Seen, Witness, moves, prepare};
-use crate::cluster::{Cluster, Options};
+use crate::harness::cluster::{Cluster, Options};
 
 /// Between two looks at a node's memory.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::client::Client;
+use crate::harness::client::Client;
 
 pub use assault::{Assault, Wrong};
 pub use exchange::{Counters, Move, Owed, Then, Traffic};

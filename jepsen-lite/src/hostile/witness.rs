@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::{COLLECTION, POINTS, SIZE};
-use crate::client::Client;
+use crate::harness::client::Client;
 
 /// Between two requests.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::seed::mix;
+use crate::harness::seed::mix;
 
 /// The vector and payload of write `write` to `key`. Components are multiples of 1/64 in [-4, 4): exact in f32 and in
 /// decimal, so they come back bit for bit. No component row is all zero.

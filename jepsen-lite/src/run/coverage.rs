@@ -4,8 +4,8 @@
 
 use super::nemesis::Fault;
 use super::{Plan, Workload};
-use crate::check::Verdict;
-use crate::history::{Event, History, Process, Type};
+use crate::judge::check::Verdict;
+use crate::judge::history::{Event, History, Process, Type};
 
 /// Of operations that end while a fault lasts that spares a majority, the share that must be acknowledged.
 const SERVED_UNDER_FAULTS: f64 = 0.3;
@@ -95,7 +95,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::history::edn::Edn;
+    use crate::judge::history::edn::Edn;
 
     #[test]
     fn a_run_that_did_nothing_is_unknown() {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::rig::Rig;
 use super::workload::{Shared, Worker};
 use super::{CLIENTS, Plan};
-use crate::check::Verdict;
+use crate::judge::check::Verdict;
 
 /// How long replicas may take until they have come equally far.
 const PATIENCE: Duration = Duration::from_secs(60);

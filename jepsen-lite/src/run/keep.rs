@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::Outcome;
-use crate::check::{Limits, Verdict};
-use crate::report::{self, Page};
-use crate::shrink;
+use crate::judge::check::{Limits, Verdict};
+use crate::judge::report;
+use crate::judge::report::Page;
+use crate::judge::shrink;
 
 impl Outcome {
     /// Writes `history.edn`, `report.html`, `verdict.txt` and, of a run that is not ok, the nodes' logs into `out`.

@@ -25,8 +25,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
-use crate::check::{self, Limits, Model, Verdict};
-use crate::history::History;
+use crate::judge::check;
+use crate::judge::check::{Limits, Model, Verdict};
+use crate::judge::history::History;
 use nemesis::{Fault, Nemesis};
 pub use plan::{MUTANT, Plan, Through, Workload};
 use recorder::Recorder;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::nemesis::{Fault, Need};
-use crate::check::Model;
-use crate::history::edn::Edn;
+use crate::judge::check::Model;
+use crate::judge::history::edn::Edn;
 
 /// Tells a node, by its environment, which bug to have. In force only where the binary has bugs to choose from.
 pub const MUTANT: &str = "QUIVER_MUTANT";

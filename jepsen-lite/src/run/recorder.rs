@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::history::edn::Edn;
-use crate::history::{Event, History, Process, Type};
+use crate::judge::history::edn::Edn;
+use crate::judge::history::{Event, History, Process, Type};
 
 /// Writes down what happens. Clones write to the same list.
 #[derive(Clone, Debug)]

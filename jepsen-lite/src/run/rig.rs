@@ -11,13 +11,14 @@ use anyhow::{Context, Result, bail};
 use super::nemesis::{Fault, Need};
 use super::workload::{Door, Entries};
 use super::{Plan, Through};
-use crate::client::Client;
-use crate::clock::{self, WallClock};
-use crate::cluster::{Cluster, Gateway, Options};
-use crate::disk::{LoopDisk, NoDisk};
-use crate::netns::Lan;
-use crate::ports::PortLease;
-use crate::proxy::{Manner, Proxy};
+use crate::harness::client::Client;
+use crate::harness::clock;
+use crate::harness::clock::WallClock;
+use crate::harness::cluster::{Cluster, Gateway, Options};
+use crate::harness::disk::{LoopDisk, NoDisk};
+use crate::harness::netns::Lan;
+use crate::harness::ports::PortLease;
+use crate::harness::proxy::{Manner, Proxy};
 
 /// MiB of each node's disk.
 const DISK_MIB: u64 = 192;

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::recorder::Recorder;
 use super::workload::Doors;
-use crate::history::edn::Edn;
+use crate::judge::history::edn::Edn;
 
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_millis(250);

@@ -9,7 +9,7 @@
 use super::Space;
 use super::breadth::Breadth;
 use crate::codes::Codes;
-use crate::coding::NEAREST;
+use crate::codes::coding::NEAREST;
 use crate::graph::{Near, Scratch, Walk};
 use crate::nearness::{ByCodes, CodeTarget};
 use crate::plan::LEAST;

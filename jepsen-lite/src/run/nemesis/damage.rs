@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use rand::Rng;
 
 use super::Nemesis;
-use crate::history::edn::Edn;
+use crate::judge::history::edn::Edn;
 
 impl Nemesis<'_> {
     pub(super) async fn damage(&mut self, victim: usize) -> Result<()> {

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::Nemesis;
-use crate::client::Client;
+use crate::harness::client::Client;
 
 /// How long a node may go on before it has met the fault of its disk.
 const NOTICES_WITHIN: Duration = Duration::from_secs(30);

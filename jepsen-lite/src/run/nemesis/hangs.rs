@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 
 use super::super::workload::COLLECTION;
 use super::Nemesis;
-use crate::crowd::Crowd;
-use crate::history::edn::Edn;
+use crate::harness::crowd::Crowd;
+use crate::judge::history::edn::Edn;
 
 /// Longer than a node may take to see that its disk hangs, and the others to elect a leader.
 const HANG: Duration = Duration::from_secs(7);

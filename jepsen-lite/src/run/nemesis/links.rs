@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::super::workload::COLLECTION;
 use super::{Fault, Nemesis};
-use crate::history::edn::Edn;
-use crate::netns::Lan;
-use crate::proxy::Manner;
+use crate::harness::netns::Lan;
+use crate::harness::proxy::Manner;
+use crate::judge::history::edn::Edn;
 
 /// Longer than a leader that nobody answers may serve on.
 const LEASE: Duration = Duration::from_secs(2);

@@ -8,8 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Nemesis;
-use crate::client::{Client, operation_done};
-use crate::history::edn::Edn;
+use crate::harness::client::{Client, operation_done};
+use crate::judge::history::edn::Edn;
 
 /// How long a change of members, and a purge, may take under load.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -23,9 +23,9 @@ use rand::rngs::StdRng;
 use super::recorder::Recorder;
 use super::rig::Rig;
 use super::workload::Doors;
-use crate::client::Client;
-use crate::clock;
-use crate::history::edn::Edn;
+use crate::harness::client::Client;
+use crate::harness::clock;
+use crate::judge::history::edn::Edn;
 pub use fault::{Fault, Need};
 
 /// Hurts a cluster.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Nemesis;
-use crate::history::edn::Edn;
+use crate::judge::history::edn::Edn;
 
 impl Nemesis<'_> {
     /// Stops the leader of most shards, or `victim` where nobody leads, and then another member.

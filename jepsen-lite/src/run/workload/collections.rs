@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::sets::element;
 use super::{Worker, point};
-use crate::history::Type;
-use crate::history::edn::Edn;
+use crate::judge::history::Type;
+use crate::judge::history::edn::Edn;
 
 /// The names.
 const NAMES: [&str; 3] = ["comes", "goes", "stays"];

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::Worker;
-use crate::client::{Answer, Class};
-use crate::history::Type;
-use crate::history::edn::Edn;
+use crate::harness::client::{Answer, Class};
+use crate::judge::history::Type;
+use crate::judge::history::edn::Edn;
 
 impl Worker {
     /// Begins one operation for each of these values.

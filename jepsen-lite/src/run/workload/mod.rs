@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 
 use super::Workload;
 use super::recorder::Recorder;
-use crate::client::{Answer, Class, Client};
-use crate::history::Type;
-use crate::history::edn::Edn;
+use crate::harness::client::{Answer, Class, Client};
+use crate::judge::history::Type;
+use crate::judge::history::edn::Edn;
 
 /// The collection that all clients share.
 pub const COLLECTION: &str = "jepsen";

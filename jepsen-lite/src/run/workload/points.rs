@@ -7,10 +7,10 @@ use rand::Rng;
 use serde_json::{Value, json};
 
 use super::{COLLECTION, Shared, Worker, Workload, keyed, payload_of, point, vector_of};
-use crate::client::Answer;
-use crate::history::Type;
-use crate::history::edn::Edn;
-use crate::synth::query_of;
+use crate::harness::client::Answer;
+use crate::judge::history::Type;
+use crate::judge::history::edn::Edn;
+use crate::judge::synth::query_of;
 
 /// Points of exact searches.
 const FEW: i64 = 16;

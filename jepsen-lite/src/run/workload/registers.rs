@@ -7,9 +7,9 @@ use rand::Rng;
 use serde_json::{Value, json};
 
 use super::{COLLECTION, Shared, Worker, keyed, payload_of, point, shown, vector_of};
-use crate::client::Answer;
-use crate::history::Type;
-use crate::history::edn::Edn;
+use crate::harness::client::Answer;
+use crate::judge::history::Type;
+use crate::judge::history::edn::Edn;
 
 /// Registers that are written at one time.
 const HOT: i64 = 4;

@@ -10,8 +10,8 @@ use rand::Rng;
 use serde_json::{Value, json};
 
 use super::{COLLECTION, Shared, Worker, keyed, point};
-use crate::client::{Answer, Class};
-use crate::history::edn::Edn;
+use crate::harness::client::{Answer, Class};
+use crate::judge::history::edn::Edn;
 
 /// How often a client sends what is not answered.
 const TRIES: usize = 3;

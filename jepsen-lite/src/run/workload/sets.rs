@@ -7,8 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{COLLECTION, Worker, Workload, point, shown};
-use crate::history::Type;
-use crate::history::edn::Edn;
+use crate::judge::history::Type;
+use crate::judge::history::edn::Edn;
 
 /// Elements on one page of a scan: few, so that a scan is many pages.
 const PAGE: usize = 100;

@@ -1,0 +1,216 @@
+//! Linearizable registers, key by key: the pass over [`super::zones`] where every write has a value of its own, else the
+//! search of [`super::wgl`].
+//!
+//! Operations are `read`, `write` (or `upsert`), `delete` and `cas`, with `:value v`, or `:value [key v]` where a history
+//! has several registers (`cas`: `[from to]`, `[key [from to]]`). A delete writes *nothing*, which is also what a register
+//! holds at first. A failed operation did not happen; a failed `cas` with `:error :mismatch` saw another value. Pure.
+
+mod cause;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::wgl::{self, Found, Model, Timed};
+use super::{Limits, Verdict, zones};
+use crate::judge::history::Type;
+use crate::judge::history::edn::Edn;
+use crate::judge::history::ops::{NEVER, Operation};
+
+/// A value by its number.
+pub type Value = u32;
+
+/// Nothing: not yet written, or deleted.
+pub const NIL: Value = 0;
+
+/// What was done to a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It showed this value; `None` where nobody knows which.
+    Read(Option<Value>),
+    /// It was set. A delete sets [`NIL`].
+    Write(Value),
+    /// Compared and set.
+    Cas {
+        /// The value it should have had.
+        from: Value,
+        /// The value to set then.
+        to: Value,
+        /// Whether it had that value; `None` where nobody knows.
+        done: Option<bool>,
+    },
+}
+
+/// A register.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Register;
+
+impl Model for Register {
+    type State = Value;
+    type Op = Action;
+
+    fn init(&self) -> Value {
+        NIL
+    }
+
+    fn step(&self, state: &Value, op: &Action) -> Option<Value> {
+        match *op {
+            Action::Read(None) => Some(*state),
+            Action::Read(Some(value)) => (value == *state).then_some(*state),
+            Action::Write(value) => Some(value),
+            Action::Cas { from, to, done } => {
+                let matches = from == *state;
+                (done.is_none() || done == Some(matches)).then_some(if matches { to } else { *state })
+            }
+        }
+    }
+}
+
+/// Whether an order exists, for the operations on one register, sorted by call.
+pub fn linearizable(ops: &[Timed<Action>], limits: Limits) -> Option<bool> {
+    if zones::applies(ops) {
+        return Some(zones::conflict(ops).is_none());
+    }
+    match wgl::search(&Register, &prune(ops), limits) {
+        Found::Order(_) => Some(true),
+        Found::Stuck { .. } => Some(false),
+        Found::Limit => None,
+    }
+}
+
+/// Any value that nobody read and nobody compared with.
+pub const UNSEEN: Value = Value::MAX;
+
+/// The same question with less to search. All values that nobody read or compared with become one: no operation can tell
+/// them apart. And where no comparison failed or stayed unknown, writes of unknown end of such values are left out: they
+/// may never have been, and nothing can stand between them and the next write.
+pub fn prune(ops: &[Timed<Action>]) -> Vec<Timed<Action>> {
+    let mut seen = HashSet::from([NIL]);
+    let mut compared = false;
+    for timed in ops {
+        match timed.op {
+            Action::Read(value) => seen.extend(value),
+            Action::Write(_) => {}
+            Action::Cas { from, done, .. } => {
+                seen.insert(from);
+                compared = compared || done != Some(true);
+            }
+        }
+    }
+    let merged = |value: Value| if seen.contains(&value) { value } else { UNSEEN };
+    let smaller = |timed: &Timed<Action>| {
+        let op = match timed.op {
+            Action::Read(value) => Action::Read(value),
+            Action::Write(value) => Action::Write(merged(value)),
+            Action::Cas { from, to, done } => Action::Cas { from, to: merged(to), done },
+        };
+        let needless = timed.ret == NEVER && (op == Action::Read(None) || (!compared && op == Action::Write(UNSEEN)));
+        (!needless).then(|| Timed { op, ..timed.clone() })
+    };
+    ops.iter().filter_map(smaller).collect()
+}
+
+/// The operations of a history by key, and what their numbers stand for.
+#[derive(Debug, Default)]
+pub struct Registers {
+    /// The operations on each key, by call.
+    pub keys: BTreeMap<String, Vec<Timed<Action>>>,
+    /// The text of each value.
+    pub values: Vec<String>,
+}
+
+impl Registers {
+    /// Takes a history apart.
+    ///
+    /// # Errors
+    /// Operations that are not a register's.
+    pub fn new(ops: &[Operation], with_cas: bool) -> Result<Self> {
+        let keyed = is_keyed(ops);
+        let mut registers = Self { keys: BTreeMap::new(), values: vec!["nothing".to_owned()] };
+        let mut numbers: HashMap<String, Value> = HashMap::new();
+        for (source, op) in ops.iter().enumerate() {
+            let mut number = |value: &Edn| -> Value {
+                if value.is_nil() {
+                    return NIL;
+                }
+                let next = registers.values.len() as Value;
+                *numbers.entry(value.to_string()).or_insert_with_key(|text| {
+                    registers.values.push(text.clone());
+                    next
+                })
+            };
+            let told = |value| split(value, keyed).with_context(|| format!("event {}", op.events.0));
+            let ((key, input), (_, output)) = (told(&op.input)?, told(&op.output)?);
+            let action = match op.f.as_str() {
+                "read" => op.ok().then(|| Action::Read(Some(number(output)))),
+                "write" | "upsert" => (op.outcome != Type::Fail).then(|| Action::Write(number(input))),
+                "delete" => (op.outcome != Type::Fail).then_some(Action::Write(NIL)),
+                "cas" => {
+                    ensure!(with_cas, "event {}: a `cas`; its model is cas-register", op.events.0);
+                    compared(op, input, &mut number)?
+                }
+                other => bail!("event {}: a register knows no `{other}`", op.events.0),
+            };
+            let timed = action.map(|action| Timed { call: op.call, ret: op.ret, op: action, source });
+            registers.keys.entry(key.to_string()).or_default().extend(timed);
+        }
+        Ok(registers)
+    }
+}
+
+fn compared(op: &Operation, input: &Edn, number: &mut impl FnMut(&Edn) -> Value) -> Result<Option<Action>> {
+    let Some([from, to]) = input.items() else { bail!("event {}: a `cas` is of `[from to]`", op.events.0) };
+    let mismatch = op.get("error").and_then(Edn::name) == Some("mismatch");
+    let done = match op.outcome {
+        Type::Ok => Some(true),
+        Type::Fail if mismatch => Some(false),
+        Type::Fail => return Ok(None),
+        _ => None,
+    };
+    Ok(Some(Action::Cas { from: number(from), to: number(to), done }))
+}
+
+/// Whether values are `[key value]`. What is written says so; a value of two items in a history of one register is only
+/// possible where nothing else is written.
+fn is_keyed(ops: &[Operation]) -> bool {
+    let pair = |value: &Edn| value.items().is_some_and(|items| items.len() == 2);
+    ops.iter().any(|op| match op.f.as_str() {
+        "cas" => op.input.items().is_some_and(|items| items.len() == 2 && pair(&items[1])),
+        _ => pair(&op.input),
+    })
+}
+
+fn split(value: &Edn, keyed: bool) -> Result<(&Edn, &Edn)> {
+    if !keyed {
+        return Ok((&Edn::Nil, value));
+    }
+    match value.items() {
+        Some([key, value]) => Ok((key, value)),
+        _ => bail!("`{value}` is no `[key value]`, as the other values are"),
+    }
+}
+
+/// Judges all registers of a history; the first illegal key is told.
+///
+/// # Errors
+/// Operations that are not a register's.
+pub fn check(ops: &[Operation], with_cas: bool, limits: Limits) -> Result<Verdict> {
+    let registers = Registers::new(ops, with_cas)?;
+    let mut verdict = Verdict::Ok;
+    for (key, timed) in &registers.keys {
+        let case = cause::Case::new(ops, key, timed, &registers.values);
+        // With many unknown outcomes the search may be long where a proof by two operations is short.
+        let proof = || if zones::applies(timed) { None } else { case.of_one_read() };
+        verdict = verdict.and(|| {
+            proof().unwrap_or_else(|| match linearizable(timed, limits) {
+                Some(true) => Verdict::Ok,
+                Some(false) => case.explain(limits),
+                None => {
+                    let of = if key == "nil" { String::new() } else { format!(" on key {key}") };
+                    Verdict::Unknown(format!("the {} operations{of} needed more than the search may cost", timed.len()))
+                }
+            })
+        });
+    }
+    Ok(verdict)
+}
