@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 /// The connections of one port; clones share them.
 #[derive(Clone)]
-pub(super) struct Crowd(Arc<Inner>);
+pub(in crate::node::process) struct Crowd(Arc<Inner>);
 
 struct Inner {
     most: usize,
@@ -40,28 +40,28 @@ struct Standing {
 }
 
 /// One connection.
-pub(super) struct Seat {
+pub(in crate::node::process) struct Seat {
     crowd: Crowd,
     number: u64,
     leave: Notify,
 }
 
 /// A place for a connection, until it is dropped.
-pub(super) struct Ticket {
-    pub(super) seat: Arc<Seat>,
+pub(in crate::node::process) struct Ticket {
+    pub(in crate::node::process) seat: Arc<Seat>,
 }
 
 /// A request that is being served, until it is dropped.
-pub(super) struct Serving(Arc<Seat>);
+pub(in crate::node::process) struct Serving(Arc<Seat>);
 
 impl Crowd {
     /// At most `most` connections.
-    pub(super) fn of(most: usize) -> Self {
+    pub(in crate::node::process) fn of(most: usize) -> Self {
         Self(Arc::new(Inner { most: most.max(1), seats: Mutex::default() }))
     }
 
     /// Lets a connection in; `None` where all others are being served.
-    pub(super) fn enter(&self) -> Option<Ticket> {
+    pub(in crate::node::process) fn enter(&self) -> Option<Ticket> {
         let mut seats = self.0.seats.lock();
         if seats.taken.len() >= self.0.most {
             let (_, longest) = seats.silent.pop_first()?;
@@ -132,23 +132,23 @@ impl Drop for Ticket {
 
 impl Seat {
     /// A request has come.
-    pub(super) fn serve(self: &Arc<Self>) -> Serving {
+    pub(in crate::node::process) fn serve(self: &Arc<Self>) -> Serving {
         self.crowd.0.seats.lock().serve(self.number);
         Serving(Arc::clone(self))
     }
 
     /// Returns `true` if a request of it is being served. Who was sent home is not.
-    pub(super) fn is_serving(&self) -> bool {
+    pub(in crate::node::process) fn is_serving(&self) -> bool {
         self.crowd.0.seats.lock().taken.get(&self.number).is_some_and(|standing| standing.serving > 0)
     }
 
     /// Ends the connection.
-    pub(super) fn send_home(&self) {
+    pub(in crate::node::process) fn send_home(&self) {
         self.leave.notify_one();
     }
 
     /// Waits until the connection has to end: another needs the place, or its client takes too long.
-    pub(super) async fn must_leave(&self) {
+    pub(in crate::node::process) async fn must_leave(&self) {
         self.leave.notified().await;
     }
 }

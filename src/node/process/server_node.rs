@@ -10,13 +10,13 @@ use raft_groups::events::Listener;
 use raft_groups::network::faults::{Faults, LinkFaults};
 use raft_groups::{GroupStatus, Host};
 
-use super::data_dir;
 use super::health::Signs;
-use super::peers::Peers;
-use super::shutdown::Stop;
-use super::vitals::ProcessVitals;
+use super::process_stats::ProcessVitals;
 use crate::api::HealthState;
 use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
+use crate::node::identity::data_dir;
+use crate::node::identity::peer_addresses::Peers;
+use crate::node::shutdown::Stop;
 use crate::placement::{ClusterMap, group_name};
 use crate::routing::{LocalGroups, MapCell, NodeReport, Service, Vitals as _};
 
@@ -109,7 +109,7 @@ impl LocalNode for ServerNode {
     }
 
     async fn introduction(&self, host: &str, port: u16) -> Result<Introduction, String> {
-        super::join::introduction(host, port).await
+        crate::node::identity::join::introduction(host, port).await
     }
 
     fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
@@ -181,7 +181,7 @@ impl LocalNode for GatewayNode {
     }
 
     async fn introduction(&self, host: &str, port: u16) -> Result<Introduction, String> {
-        super::join::introduction(host, port).await
+        crate::node::identity::join::introduction(host, port).await
     }
 
     fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::join;
-use super::peers::Peers;
+use super::peer_addresses::Peers;
 use crate::gateway::body::answer;
 use crate::placement::ClusterMap;
 
@@ -34,7 +34,7 @@ const ROUNDS_PER_COMPLAINT: u32 = 20;
 
 /// Where a node is since one of its starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Claim {
+pub(in crate::node) struct Claim {
     pub cluster: Uuid,
     pub node: NodeId,
     pub incarnation: Uuid,
@@ -45,11 +45,11 @@ pub(super) struct Claim {
 
 /// What was told, by node.
 #[derive(Debug, Default)]
-pub(super) struct Whereabouts(RwLock<BTreeMap<NodeId, Claim>>);
+pub(in crate::node) struct Whereabouts(RwLock<BTreeMap<NodeId, Claim>>);
 
 impl Whereabouts {
     /// Takes a claim that fits the map and is newer than what is known; whether it was news.
-    pub(super) fn hear(&self, claim: Claim, map: &ClusterMap) -> bool {
+    pub(in crate::node) fn hear(&self, claim: Claim, map: &ClusterMap) -> bool {
         let fits = *claim.cluster.as_bytes() == map.cluster
             && map
                 .nodes
@@ -64,7 +64,7 @@ impl Whereabouts {
     }
 
     /// Where a node is, where that is known better than the map knows it.
-    pub(super) fn of(&self, node: NodeId, map: &ClusterMap) -> Option<String> {
+    pub(in crate::node) fn of(&self, node: NodeId, map: &ClusterMap) -> Option<String> {
         let known = self.0.read();
         let claim = known.get(&node)?;
         let is_newer = map.nodes.get(&node).is_none_or(|entry| entry.life < claim.life);
@@ -78,13 +78,13 @@ impl Whereabouts {
 
 /// What the endpoint needs.
 #[derive(Clone)]
-pub(super) struct Here {
+pub(in crate::node) struct Here {
     pub me: Claim,
     pub peers: Arc<Peers>,
 }
 
 /// The route of the peer port at which other members say where they are.
-pub(super) fn router(here: Here) -> Router {
+pub(in crate::node) fn router(here: Here) -> Router {
     Router::new().route(PATH, post(hear)).with_state(here)
 }
 
@@ -114,7 +114,7 @@ impl Here {
     }
 
     /// Tells the nodes at `urls`, and those that are heard of, where this one is, until the map knows.
-    pub(super) async fn tell(self, urls: Vec<String>) {
+    pub(in crate::node) async fn tell(self, urls: Vec<String>) {
         let client = match reqwest::Client::builder().no_proxy().timeout(PATIENCE).build() {
             Ok(client) => client,
             Err(error) => return tracing::error!(%error, "no HTTP client, so nobody is told where this node is"),

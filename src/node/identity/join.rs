@@ -13,10 +13,10 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::NodeError;
-use super::error::unanswered;
 use super::formation::{Formation, JoinAnswer, JoinRequest};
 use crate::gateway::{ApiError, Introduction, body};
+use crate::node::NodeError;
+use crate::node::unanswered;
 use crate::placement::NodeName;
 use crate::routing::MapCell;
 
@@ -40,7 +40,7 @@ const MAX_BODY: usize = 16 << 10;
 
 /// What the endpoint needs.
 #[derive(Clone)]
-pub(super) struct JoinDoor {
+pub(in crate::node) struct JoinDoor {
     pub formation: Arc<Formation>,
     pub me: JoinRequest,
     pub map: MapCell,
@@ -59,7 +59,7 @@ struct Who {
 }
 
 /// The route that joiners ask.
-pub(super) fn router(door: JoinDoor) -> Router {
+pub(in crate::node) fn router(door: JoinDoor) -> Router {
     Router::new()
         .route(PATH, post(answer))
         .route(WHO_PATH, get(who))
@@ -78,7 +78,7 @@ async fn who(State(door): State<JoinDoor>) -> Response {
 ///
 /// # Errors
 /// Why there is no answer that makes sense.
-pub(super) async fn introduction(host: &str, port: u16) -> Result<Introduction, String> {
+pub(in crate::node) async fn introduction(host: &str, port: u16) -> Result<Introduction, String> {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
     let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
     let answer = client.get(format!("http://{bracketed}:{port}{WHO_PATH}")).send().await;
@@ -92,7 +92,7 @@ pub(super) async fn introduction(host: &str, port: u16) -> Result<Introduction, 
 ///
 /// # Errors
 /// Why there is no answer that makes sense.
-pub(super) async fn peer_port(url: &str) -> Result<(Option<Uuid>, String), String> {
+pub(in crate::node) async fn peer_port(url: &str) -> Result<(Option<Uuid>, String), String> {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
     let answer = client.get(format!("{url}{WHO_PATH}")).send().await;
     let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
@@ -121,7 +121,7 @@ async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejec
 ///
 /// # Errors
 /// [`NodeError::Refused`] by a node, or where the nodes at `urls` belong to two clusters.
-pub(super) async fn ask(urls: &[String], request: &JoinRequest) -> Result<JoinAnswer, NodeError> {
+pub(in crate::node) async fn ask(urls: &[String], request: &JoinRequest) -> Result<JoinAnswer, NodeError> {
     let client = reqwest::Client::builder().no_proxy().build().map_err(|e| NodeError::setup("an HTTP client", e))?;
     for question in 0u32.. {
         let url = &urls[question as usize % urls.len()];

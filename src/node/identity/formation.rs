@@ -23,11 +23,11 @@ const JOINER_PATIENCE: Duration = Duration::from_secs(5);
 const TELL_EVERY: Duration = Duration::from_secs(15);
 
 /// Copies of each shard where the operator gives no number.
-pub(super) const DEFAULT_REPLICAS: usize = 3;
+pub(in crate::node) const DEFAULT_REPLICAS: usize = 3;
 
 /// What a node says of itself when it asks to join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct JoinRequest {
+pub(in crate::node) struct JoinRequest {
     pub name: NodeName,
     pub incarnation: Uuid,
     pub host: String,
@@ -39,7 +39,7 @@ pub(super) struct JoinRequest {
 /// no longer reads the numbers that are keys of the map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum JoinAnswer {
+pub(in crate::node) enum JoinAnswer {
     /// Ask again soon.
     Waiting,
     /// The node is a member.
@@ -74,7 +74,7 @@ impl JoinRequest {
 
 /// What a cluster is to be formed of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(in crate::node) struct Plan {
     pub nodes: usize,
     pub shards: u32,
     pub replication_factor: Option<usize>,
@@ -82,7 +82,7 @@ pub(super) struct Plan {
 }
 
 /// Answers joiners, and on the forming node waits for enough of them.
-pub(super) struct Formation {
+pub(in crate::node) struct Formation {
     stage: Mutex<Stage>,
     changed: Notify,
 }

@@ -38,7 +38,7 @@ struct Known {
 }
 
 /// The route that hands out this node's map: 204 where it is no newer than `newer_than`.
-pub(super) fn map_router(map: MapCell) -> Router {
+pub(in crate::node) fn map_router(map: MapCell) -> Router {
     Router::new().route(PATH, get(show)).with_state(map)
 }
 
@@ -48,7 +48,7 @@ async fn show(State(map): State<MapCell>, Params(known): Params<Known>) -> Respo
 }
 
 /// Passes every map of this node's meta replica on, for as long as the group runs.
-pub(super) async fn follow(meta: Group<MetaMachine>, map: MapCell) {
+pub(in crate::node) async fn follow(meta: Group<MetaMachine>, map: MapCell) {
     let mut changes = meta.watch();
     loop {
         map.offer(meta.machine().map());
@@ -59,7 +59,7 @@ pub(super) async fn follow(meta: Group<MetaMachine>, map: MapCell) {
 }
 
 /// Asks nodes for newer maps, for ever: those at `seeds`, and those of the map itself.
-pub(super) async fn poll(seeds: Vec<String>, map: MapCell) {
+pub(in crate::node) async fn poll(seeds: Vec<String>, map: MapCell) {
     let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).timeout(PATIENCE).build();
     let client = match client {
         Ok(client) => client,
@@ -134,7 +134,7 @@ async fn ask(client: &reqwest::Client, url: &str, newer_than: u64) -> Result<Opt
 }
 
 /// Where the map's nodes answer.
-pub(super) fn urls(map: &ClusterMap) -> Vec<String> {
+pub(in crate::node) fn urls(map: &ClusterMap) -> Vec<String> {
     map.nodes.values().map(|node| format!("http://{}:{}", node.host, node.port)).collect()
 }
 

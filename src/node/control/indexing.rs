@@ -11,9 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::graph_files::GraphFiles;
-use super::shutdown::Stop;
 use crate::engine::{Engine, Graph, GraphName};
 use crate::gateway::aside::yield_to_requests;
+use crate::node::shutdown::Stop;
 use crate::placement::ShardId;
 use crate::routing::LocalGroups;
 
@@ -33,7 +33,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(2);
 const SAVE_PART: u64 = 5;
 
 /// The node's indexing threads.
-pub(super) struct Indexers(Vec<thread::JoinHandle<()>>);
+pub(in crate::node) struct Indexers(Vec<thread::JoinHandle<()>>);
 
 impl Indexers {
     /// Starts `threads` threads, each of which works for `share` of the time.

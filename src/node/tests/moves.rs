@@ -3,9 +3,6 @@
 //! its power. Whoever it was and whenever, the move ends where it was meant to, no acknowledged write is missing, and no
 //! group was ever without the copies it needs.
 
-mod group_time;
-mod world;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +12,14 @@ use raft_groups::{GroupId, Machine as _, NodeId, Role};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use self::world::World;
+use super::simulated_nodes::SimulatedNodes;
+use super::{PATIENCE, create_collection, simulate};
 use crate::engine::{GetQuery, MadeBy, Payload, PayloadSelector, PointId, PointWrite, RequestId, VectorSelector};
-use crate::placement::tests::vectors;
 use crate::placement::{MetaCommand, MetaReply, OperationState, ShardId};
 use crate::routing::{Acknowledge, CallOptions, Collection, Router};
 
 /// The node that joins.
 const JOINER: NodeId = 4;
-
-/// How long the cluster may take for anything, in simulated time.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Pause between two looks for a step, in simulated time: less than any message takes there and back.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -45,7 +39,7 @@ enum Victim {
 type Written = Arc<Mutex<BTreeMap<u64, (ShardId, u64)>>>;
 
 /// What there is to see of a move from outside: whenever it differs, a step was taken.
-fn picture(world: &World) -> String {
+fn picture(world: &SimulatedNodes) -> String {
     let map = world.map();
     let nodes: Vec<_> = map.nodes.iter().map(|(id, entry)| (*id, entry.state)).collect();
     let placements: Vec<_> = map.placements().map(|(_, p)| (p.target.clone(), p.actual.clone(), p.settled)).collect();
@@ -64,7 +58,7 @@ fn picture(world: &World) -> String {
 
 /// A majority of each group's voters, as its leader counts them, holds a replica that takes part. One node at a time is
 /// killed, so anything less means that a replica was let go of too early.
-fn copies_hold(world: &World) {
+fn copies_hold(world: &SimulatedNodes) {
     let statuses = world.statuses();
     let mut voters = BTreeMap::new();
     for (id, shard, status) in statuses.iter().filter(|(_, _, status)| status.role == Role::Leader) {
@@ -80,7 +74,7 @@ fn copies_hold(world: &World) {
 }
 
 /// Whether the operation that the join began has ended well, and nothing is on its way any more.
-fn is_over(world: &World) -> bool {
+fn is_over(world: &SimulatedNodes) -> bool {
     let map = world.map();
     let done = map.operations.values().any(|operation| operation.state == OperationState::Done);
     let copies: usize = map.shards.values().map(|entry| entry.placement.actual.len()).sum();
@@ -110,23 +104,10 @@ async fn write_on(world: Arc<Mutex<Vec<Router>>>, collection: Collection, writte
     }
 }
 
-async fn collection(world: &World) -> Collection {
+async fn adopt(world: &SimulatedNodes) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let router = &world.routers()[0];
-        let until = Instant::now() + Duration::from_secs(2);
-        if let Ok(created) = router.create_collection("docs", vectors(2), "quorum".to_owned(), until).await {
-            return created.collection;
-        }
-        assert!(Instant::now() < deadline, "no collection comes to be");
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn adopt(world: &World) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let command = MetaCommand::AddNode { entry: World::entry(JOINER), at_ms: 0 };
+        let command = MetaCommand::AddNode { entry: SimulatedNodes::entry(JOINER), at_ms: 0 };
         match world.routers()[0].change_map(command, Instant::now() + Duration::from_secs(2)).await {
             Ok(MetaReply::Begun { .. } | MetaReply::NodeKnown { .. }) => return,
             outcome => assert!(Instant::now() < deadline, "the joiner is not adopted: {outcome:?}"),
@@ -135,7 +116,7 @@ async fn adopt(world: &World) {
 }
 
 /// The shard whose replicas are being moved.
-fn moving(world: &World) -> ShardId {
+fn moving(world: &SimulatedNodes) -> ShardId {
     let map = world.map();
     let moving =
         map.shards.iter().find(|(_, entry)| !entry.placement.settled || entry.placement.target.contains(&JOINER));
@@ -145,8 +126,8 @@ fn moving(world: &World) -> ShardId {
 /// One life of the cluster. At the step of this number the victim loses its power, and comes back after a while. Returns
 /// how many steps there were, and whether there was anyone to kill.
 async fn life(seed: u64, kill: Option<(usize, Victim)>) -> (usize, bool) {
-    let mut world = World::start(seed, 2).await;
-    let collection = collection(&world).await;
+    let mut world = SimulatedNodes::start(seed, 2).await;
+    let collection = create_collection(&world).await;
     let (written, routers) = (Written::default(), Arc::new(Mutex::new(world.routers())));
     let writer = tokio::spawn(write_on(routers.clone(), collection.clone(), written.clone()));
     while written.lock().len() < 40 {
@@ -190,7 +171,7 @@ async fn life(seed: u64, kill: Option<(usize, Victim)>) -> (usize, bool) {
 
 /// What must hold in the end: three replicas of each shard, on the nodes that the map names and nowhere else, equal, with
 /// everything that was acknowledged; each node holds its share.
-async fn check(world: &World, collection: &Collection, written: &BTreeMap<u64, (ShardId, u64)>) {
+async fn check(world: &SimulatedNodes, collection: &Collection, written: &BTreeMap<u64, (ShardId, u64)>) {
     let map = world.map();
     for (shard, entry) in &map.shards {
         let (groups, deadline) = (world.groups(*shard), Instant::now() + PATIENCE);
@@ -222,11 +203,6 @@ async fn check(world: &World, collection: &Collection, written: &BTreeMap<u64, (
     let held = world.statuses().iter().filter(|(id, shard, _)| *id == JOINER && shard.is_some()).count();
     assert_eq!(held, 1, "of six replicas the fourth node takes one");
     assert!(map.placement(GroupId(0)).is_some_and(|meta| meta.actual.len() == 3));
-}
-
-fn simulate<T>(run: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(run)
 }
 
 #[test]

@@ -1,9 +1,19 @@
 //! A shard's time over minutes and changes of leaders: it passes with real time and never faster, so that a retry finds what
 //! it did for as long as is promised, and what nobody may repeat any more is forgotten.
 
-use super::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-async fn written(world: &World, collection: &Collection, request: u128, made_by: MadeBy) -> u64 {
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::simulated_nodes::SimulatedNodes;
+use super::{PATIENCE, create_collection, simulate};
+use crate::engine::{MadeBy, Payload, PointId, PointWrite, RequestId};
+use crate::placement::ShardId;
+use crate::routing::{Acknowledge, CallOptions, Collection};
+
+async fn written(world: &SimulatedNodes, collection: &Collection, request: u128, made_by: MadeBy) -> u64 {
     let vectors = BTreeMap::from([(String::new(), vec![1.0, 1.0])]);
     let point = PointWrite { id: PointId::Num(1), vectors, payload: Payload::default(), if_version: None };
     let began = Instant::now();
@@ -22,15 +32,15 @@ async fn written(world: &World, collection: &Collection, request: u128, made_by:
 }
 
 /// The greatest time that any replica of the shard has seen.
-fn time_of(world: &World) -> Duration {
+fn time_of(world: &SimulatedNodes) -> Duration {
     let times = world.groups(ShardId(0)).into_values().map(|group| group.machine().time_ms());
     Duration::from_millis(times.max().unwrap_or_default())
 }
 
 async fn story(seed: u64) {
-    let mut world = World::start(seed, 1).await;
+    let mut world = SimulatedNodes::start(seed, 1).await;
     let began = Instant::now() - Duration::from_secs(1);
-    let collection = collection(&world).await;
+    let collection = create_collection(&world).await;
     let first = written(&world, &collection, 1, MadeBy::Client).await;
     let by_gateway = written(&world, &collection, 2, MadeBy::Gateway).await;
     assert!(by_gateway > first);

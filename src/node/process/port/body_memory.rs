@@ -22,7 +22,7 @@ struct Door {
 }
 
 /// `app`, whose bodies of at most `largest` bytes hold at most about `memory` bytes together, beside a small share of each.
-pub(super) fn bounded(app: axum::Router, largest: usize, memory: usize) -> axum::Router {
+pub(in crate::node::process) fn bounded(app: axum::Router, largest: usize, memory: usize) -> axum::Router {
     let limits = Limits { body_bytes: largest, drain_bytes: largest, ..Limits::default() };
     let door = Door { budget: Budget::new(memory), limits };
     app.layer(middleware::from_fn_with_state(door, admit))

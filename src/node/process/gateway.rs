@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use raft_groups::network::faults::Faults;
 
-use super::crowd::Crowd;
-use super::listen::{LINGER, Port};
-use super::local::GatewayNode;
-use super::map_feed;
-use super::peers::Peers;
-use super::shutdown::Stop;
-use super::telemetry::start_logging;
-use super::vitals::ProcessVitals;
-use super::{NodeError, memory, process};
+use super::logging::start_logging;
+use super::port::connection_limit::Crowd;
+use super::port::{LINGER, Port};
+use super::process_stats::ProcessVitals;
+use super::server_node::GatewayNode;
+use super::{memory_trim as memory, os_limits as process};
 use crate::config::GatewaySettings;
 use crate::gateway::{self, GatewayState};
+use crate::node::NodeError;
+use crate::node::control::map_feed;
+use crate::node::identity::peer_addresses::Peers;
+use crate::node::shutdown::Stop;
 use crate::routing::{MapCell, NodeCarrier, Router};
 
 /// Runs a gateway until SIGTERM or Ctrl-C. Prints one line on stdout once it serves.

@@ -12,9 +12,9 @@ use raft_groups::{Disk, GroupId, NodeId, OpenError, StoppedNode, StoredReplica};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::NodeError;
-use super::data_dir::DataDir;
-use super::identity::{IdentityFile, Membership};
+use crate::node::NodeError;
+use crate::node::identity::data_dir::DataDir;
+use crate::node::identity::identity_file::{IdentityFile, Membership};
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine, ShardId, Survivor, Verdict, group_name, verdict};
 
 /// What the operator knows and wants.

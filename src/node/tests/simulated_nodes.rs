@@ -15,9 +15,9 @@ use raft_groups::{Disk, GroupStatus, Host, Identity, NodeId, RaftSettings, Role,
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::node::driver::{Driver, DriverSettings};
-use crate::node::replicas::{self, Replicas};
-use crate::node::walker::Walker;
+use crate::node::control::driver::{Driver, DriverSettings};
+use crate::node::control::membership::Walker;
+use crate::node::control::replicas::{self, Replicas};
 use crate::placement::tests::{map_of, nodes};
 use crate::placement::{ClusterMap, NodeEntry, ShardId};
 use crate::routing::rpc::{Call, Carrier, RpcError, RpcResult};
@@ -85,15 +85,15 @@ impl Vitals for NoVitals {
 }
 
 /// A node: its disks outlive its crashes.
-struct Node {
+struct SimulatedNode {
     log: SimDisk,
     state: SimDisk,
     lives: u64,
-    running: Option<Life>,
+    running: Option<RunningNode>,
 }
 
 /// One life of a node.
-struct Life {
+struct RunningNode {
     host: Host,
     groups: Arc<LocalGroups>,
     map: MapCell,
@@ -102,10 +102,10 @@ struct Life {
 }
 
 /// A cluster of simulated nodes.
-pub struct World {
+pub struct SimulatedNodes {
     net: SimNet,
     services: Services,
-    nodes: BTreeMap<NodeId, Node>,
+    nodes: BTreeMap<NodeId, SimulatedNode>,
     seed: u64,
     first: ClusterMap,
     /// Where nodes look for saved graphs; there are none.
@@ -113,7 +113,7 @@ pub struct World {
     pool: Pool,
 }
 
-impl World {
+impl SimulatedNodes {
     /// Three nodes that form a cluster of so many shards; each shard on all of them. Returns when the map is formed.
     pub async fn start(seed: u64, shards: u32) -> Self {
         seed_this_thread(seed);
@@ -146,7 +146,8 @@ impl World {
     pub async fn start_node(&mut self, id: NodeId) {
         let (seed, founder) = (self.seed.wrapping_mul(31).wrapping_add(id * 2), id <= 3);
         let first = if founder { self.first.clone() } else { ClusterMap::clone(&self.map()) };
-        let fresh = || Node { log: SimDisk::new(seed), state: SimDisk::new(seed + 1), lives: 0, running: None };
+        let fresh =
+            || SimulatedNode { log: SimDisk::new(seed), state: SimDisk::new(seed + 1), lives: 0, running: None };
         let node = self.nodes.entry(id).or_insert_with(fresh);
         let disk = Disk::simulated(&node.log, &node.state, seed + (node.lives << 16), SYNC_DELAY);
         let is_new = node.lives == 0;
@@ -162,7 +163,7 @@ impl World {
     }
 
     /// Sets going what a node does: what `node::server` does without its ports.
-    fn live(&self, id: NodeId, host: Host, first: ClusterMap) -> Life {
+    fn live(&self, id: NodeId, host: Host, first: ClusterMap) -> RunningNode {
         let (groups, map) = (Arc::new(LocalGroups::default()), MapCell::default());
         map.offer(Arc::new(first.clone()));
         let carrier = SimCarrier { me: id, services: self.services.clone() };
@@ -195,7 +196,7 @@ impl World {
             replicas.open_all(&map).await;
             replicas.keep().await;
         }));
-        Life { host, groups, map, router, tasks }
+        RunningNode { host, groups, map, router, tasks }
     }
 
     /// Cuts a node's power: what its disks had not synced is lost as the seed decides.
@@ -210,7 +211,7 @@ impl World {
         life.host.stop().await;
     }
 
-    fn lives(&self) -> impl Iterator<Item = (NodeId, &Life)> {
+    fn lives(&self) -> impl Iterator<Item = (NodeId, &RunningNode)> {
         self.nodes.iter().filter_map(|(id, node)| Some((*id, node.running.as_ref()?)))
     }
 
@@ -226,7 +227,7 @@ impl World {
 
     /// Every open replica's status, by node; `None` is the map's own group.
     pub fn statuses(&self) -> Vec<(NodeId, Option<ShardId>, GroupStatus)> {
-        let of = |(id, life): (NodeId, &Life)| {
+        let of = |(id, life): (NodeId, &RunningNode)| {
             let meta = life.groups.meta().map(|meta| (id, None, meta.status()));
             let shards = life.groups.shards().into_iter().map(move |(shard, group)| (id, Some(shard), group.status()));
             meta.into_iter().chain(shards).collect::<Vec<_>>()

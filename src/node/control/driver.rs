@@ -27,7 +27,7 @@ const MAX_DECISIONS: usize = 64;
 
 /// What the operator may set.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct DriverSettings {
+pub(in crate::node) struct DriverSettings {
     /// A node that is silent for so long is replaced where there is room.
     pub lost_after: Duration,
     /// A node that was adopted and does not come up within this time is given up.
@@ -37,7 +37,7 @@ pub(super) struct DriverSettings {
 }
 
 /// What the driver needs.
-pub(super) struct Driver {
+pub(in crate::node) struct Driver {
     pub settings: DriverSettings,
     pub groups: Arc<LocalGroups>,
     pub router: Router,
@@ -131,6 +131,6 @@ impl Seen {
 }
 
 /// Milliseconds since 1970, for people to read.
-pub(super) fn now_ms() -> u64 {
+pub(in crate::node) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -12,8 +12,8 @@ use raft_groups::{GroupId, Life, NodeId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::NodeError;
 use super::data_dir::{IDENTITY, replace};
+use crate::node::NodeError;
 use crate::placement::{ClusterMap, NodeName, RaftTimings};
 
 /// Version of the file and of everything beside it. A directory of another version in [`OLDEST`] and up opens, and is
@@ -25,7 +25,7 @@ const OLDEST: u64 = 2;
 
 /// What a node knows of itself without asking anyone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Identity {
+pub(in crate::node) struct Identity {
     /// The operator's name for it.
     pub name: NodeName,
     /// Chosen when the directory was made: what was wiped does not come back as the same node.
@@ -39,7 +39,7 @@ pub(super) struct Identity {
 
 /// A node's place in its cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Membership {
+pub(in crate::node) struct Membership {
     /// The cluster.
     pub cluster: Uuid,
     /// The node's number in it.
@@ -73,7 +73,7 @@ impl Membership {
 }
 
 /// The identity and the file it lives in.
-pub(super) struct IdentityFile {
+pub(in crate::node) struct IdentityFile {
     path: PathBuf,
     pub identity: Identity,
 }

@@ -9,10 +9,10 @@ use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{Group, Host, NodeId, Role};
 use tokio::time::Instant;
 
-use super::formation::JoinRequest;
-use super::identity::{IdentityFile, Membership};
 use super::{map_feed, replicas};
 use crate::engine::{CollectionId, CollectionStats, Command, Engine};
+use crate::node::identity::formation::JoinRequest;
+use crate::node::identity::identity_file::{IdentityFile, Membership};
 use crate::placement::{ClusterMap, CollectionEntry, MetaCommand, MetaReply, ShardId};
 use crate::routing::{Committed, LocalGroups, MapCell, Router};
 
@@ -29,7 +29,7 @@ const MAX_CHANGES: usize = 100;
 /// Drops collections that the map no longer has from the shards that this node leads, tells these of all others that were
 /// dropped, and gives those that are there the payload schemas that the map has, for ever. Ends the drops that whoever
 /// began them did not, where this node leads the map's group.
-pub(super) async fn sweep(groups: Arc<LocalGroups>, map: MapCell, router: Router) {
+pub(in crate::node) async fn sweep(groups: Arc<LocalGroups>, map: MapCell, router: Router) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let map = map.get();
@@ -101,7 +101,7 @@ fn behind<'a>(map: &'a ClusterMap, known: &[CollectionStats]) -> Vec<&'a Collect
 
 /// Ends this process as soon as a peer says that the node was started later, or twice: an older copy of a directory may
 /// have forgotten what it acknowledged, and two processes under one number vote twice.
-pub(super) async fn end_when_overtaken(host: Host, dir: PathBuf) {
+pub(in crate::node) async fn end_when_overtaken(host: Host, dir: PathBuf) {
     host.overtaken().await;
     end_as_overtaken(&dir, host.identity().life.number);
 }
@@ -118,7 +118,13 @@ fn end_as_overtaken(dir: &Path, life: u64) -> ! {
 
 /// Keeps in the map that this node was started, and where it listens: at each start, and where the map says something else
 /// later, since a copy of this node ran for a moment. Where the map knows of a later start, this process ends.
-pub(super) async fn announce(me: JoinRequest, node: NodeId, (life, dir): (u64, PathBuf), router: Router, map: MapCell) {
+pub(in crate::node) async fn announce(
+    me: JoinRequest,
+    node: NodeId,
+    (life, dir): (u64, PathBuf),
+    router: Router,
+    map: MapCell,
+) {
     let mut changes = map.watch();
     loop {
         let known = replicas::formed(&map).await;
@@ -153,7 +159,7 @@ pub(super) async fn announce(me: JoinRequest, node: NodeId, (life, dir): (u64, P
 }
 
 /// Tells the map of the groups that go on with this node alone, by the operator's order, until it knows of all.
-pub(super) async fn tell_of_recovery(
+pub(in crate::node) async fn tell_of_recovery(
     mut identity: IdentityFile,
     me: NodeId,
     groups: Arc<LocalGroups>,
@@ -192,7 +198,7 @@ pub(super) async fn tell_of_recovery(
 
 /// Writes down where the cluster's nodes are and what its timings are, whenever that has changed: after a restart this node
 /// finds the others, and takes those on.
-pub(super) async fn remember(mut identity: IdentityFile, map: MapCell) {
+pub(in crate::node) async fn remember(mut identity: IdentityFile, map: MapCell) {
     let mut changes = map.watch();
     loop {
         let known = map.get();

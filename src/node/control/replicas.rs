@@ -38,7 +38,7 @@ const READ_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Keeps this node's replicas.
 #[derive(Clone)]
-pub(super) struct Replicas {
+pub(in crate::node) struct Replicas {
     pub host: Host,
     /// The node's directory.
     pub dir: PathBuf,
@@ -257,7 +257,7 @@ impl Replicas {
 
 /// Writes the first map until there is a map. Every voter of the meta group tries: each holds the same map, only the
 /// group's leader can write, and who leads may change; a second `Form` changes nothing.
-pub(super) async fn write_first_map(meta: Group<MetaMachine>, first: ClusterMap, map: MapCell) {
+pub(in crate::node) async fn write_first_map(meta: Group<MetaMachine>, first: ClusterMap, map: MapCell) {
     let command = MetaCommand::Form { map: first }.encode();
     while !map.get().is_formed() {
         match meta.write(command.clone(), Instant::now() + FORM_PATIENCE).await {
@@ -288,7 +288,7 @@ fn quarantine(groups: &LocalGroups, group: GroupId, error: &OpenError) {
 }
 
 /// Waits until there is a formed map.
-pub(super) async fn formed(map: &MapCell) -> Arc<ClusterMap> {
+pub(in crate::node) async fn formed(map: &MapCell) -> Arc<ClusterMap> {
     let mut changes = map.watch();
     match changes.wait_for(|map| map.is_formed()).await {
         Ok(map) => Arc::clone(&map),

@@ -30,7 +30,7 @@ const HANDOVER_AFTER: Duration = Duration::from_secs(3);
 
 /// What the walks need.
 #[derive(Clone)]
-pub(super) struct Walker {
+pub(in crate::node) struct Walker {
     pub me: NodeId,
     pub groups: Arc<LocalGroups>,
     pub map: MapCell,

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use raft_groups::RaftSettings;
 
-use super::identity::Membership;
+use super::identity_file::Membership;
 use crate::config::{Origin, ServerSettings};
 use crate::placement::RaftTimings;
 
 /// Says which settings ask for another cluster than the data directory belongs to. Equal ones pass in silence: a service
 /// is started with the same flags each time.
-pub(super) fn warn_of_ignored(settings: &ServerSettings, member: &Membership) {
+pub(in crate::node) fn warn_of_ignored(settings: &ServerSettings, member: &Membership) {
     warn_of_timings(settings, member);
     let map = &member.first_map;
     let differs = |flag: &str| match flag {
@@ -35,7 +35,7 @@ pub(super) fn warn_of_ignored(settings: &ServerSettings, member: &Membership) {
 }
 
 /// Says which timings are asked for and are not the cluster's.
-pub(super) fn warn_of_timings(settings: &ServerSettings, member: &Membership) {
+pub(in crate::node) fn warn_of_timings(settings: &ServerSettings, member: &Membership) {
     let (Some(timings), asked) = (member.timings, timings_of(settings)) else { return };
     let differs = |flag: &str| match flag {
         "--heartbeat-ms" => asked.heartbeat_ms != timings.heartbeat_ms,
@@ -52,7 +52,7 @@ pub(super) fn warn_of_timings(settings: &ServerSettings, member: &Membership) {
 }
 
 /// The timings that a node is started with: a new cluster gets them.
-pub(super) fn timings_of(settings: &ServerSettings) -> RaftTimings {
+pub(in crate::node) fn timings_of(settings: &ServerSettings) -> RaftTimings {
     let millis = |duration: Duration| duration.as_millis() as u64;
     RaftTimings {
         heartbeat_ms: millis(settings.heartbeat),
@@ -61,7 +61,7 @@ pub(super) fn timings_of(settings: &ServerSettings) -> RaftTimings {
     }
 }
 
-pub(super) fn raft_settings(settings: &ServerSettings, timings: RaftTimings) -> RaftSettings {
+pub(in crate::node) fn raft_settings(settings: &ServerSettings, timings: RaftTimings) -> RaftSettings {
     RaftSettings {
         heartbeat: timings.heartbeat(),
         election_min: timings.election_min(),

@@ -4,12 +4,12 @@ use parking_lot::RwLock;
 use raft_groups::NodeId;
 use raft_groups::network::http::AddressBook;
 
-use super::whereabouts::{Claim, Whereabouts};
+use super::address_exchange::{Claim, Whereabouts};
 use crate::placement::{ClusterMap, NodeEntry};
 use crate::routing::MapCell;
 
 /// Addresses out of the newest map, or, before there is one, out of the map this node was formed with.
-pub(super) struct Peers {
+pub(in crate::node) struct Peers {
     map: MapCell,
     first: RwLock<ClusterMap>,
     /// What other members have said of where they are.

@@ -3,6 +3,10 @@
 //! Each connection is served by hyper under timers: one that sends no head in time is closed, whether it never began or
 //! stopped in the middle, and one that takes a long answer by drops. How many there may be is the [`Crowd`]'s business.
 
+pub(super) mod body_memory;
+pub(super) mod connection_limit;
+mod pipelining;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -24,11 +28,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::NodeError;
-use super::crowd::{Crowd, Seat, Serving};
-use super::pipelining::{ClientStream, Queue, Turns};
-use super::shutdown::Stop;
+use self::connection_limit::{Crowd, Seat, Serving};
+use self::pipelining::{ClientStream, Queue, Turns};
 use crate::gateway::departure::PIECE as ANSWER_PIECE;
+use crate::node::NodeError;
+use crate::node::shutdown::Stop;
 
 /// How long requests under way may take to end once the process is to stop.
 const DRAIN: Duration = Duration::from_secs(5);

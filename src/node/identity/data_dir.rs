@@ -4,13 +4,13 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::NodeError;
+use crate::node::NodeError;
 
 /// The file that is locked while a process uses the directory.
 const LOCK: &str = "lock";
 
 /// The file that says whose directory it is.
-pub(super) const IDENTITY: &str = "node.json";
+pub(in crate::node) const IDENTITY: &str = "node.json";
 
 /// The directory of the stores.
 const STORES: &str = "raft";
@@ -20,7 +20,7 @@ const STORES: &str = "raft";
 const HARMLESS: [&str; 4] = [LOCK, STORES, "lost+found", "node.json.new"];
 
 /// A directory that is this process's alone, until it is dropped.
-pub(super) struct DataDir {
+pub(in crate::node) struct DataDir {
     path: PathBuf,
     _lock: File,
 }
@@ -62,7 +62,7 @@ impl DataDir {
 }
 
 /// Returns `true` unless a node's directory, which a process uses, was taken away under it.
-pub(super) fn is_there(path: &Path) -> bool {
+pub(in crate::node) fn is_there(path: &Path) -> bool {
     let gone = |part: &str| fs::metadata(path.join(part)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     !gone(IDENTITY) && !gone(STORES)
 }
@@ -94,7 +94,7 @@ fn refuse_foreign(path: &Path) -> Result<(), NodeError> {
 }
 
 /// Replaces a file so that after a crash it holds either the old or the new content.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(in crate::node) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("json.new");
     let mut file = File::create(&new)?;
     io::Write::write_all(&mut file, content)?;
