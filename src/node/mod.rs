@@ -11,7 +11,7 @@ mod error;
 mod identity;
 mod process;
 mod recovery;
-mod shutdown;
+mod stop_signal;
 #[cfg(test)]
 mod tests;
 

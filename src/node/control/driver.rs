@@ -1,6 +1,6 @@
 //! The placement driver: on the node that leads the map's group, it asks the nodes how they are, has the planner decide,
-//! and writes what was decided into the map. It touches no group and asks nobody to do anything: stewards and replicas
-//! follow the map by themselves, and whoever leads after a crash decides on.
+//! and writes what was decided into the map. It touches no group and asks nobody to do anything: the membership
+//! loops and the replicas follow the map by themselves, and whoever leads after a crash decides on.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use raft_groups::{Group, Role};
 use tokio::time::Instant;
 
-use super::suspicion::Detector;
+use super::suspicion::FailureDetector;
 use crate::placement::planner::{Health, PlanLimits, next};
 use crate::placement::{ClusterMap, MetaCommand, MetaMachine, MetaReply, NodeState};
 use crate::routing::{LocalGroups, Overview, Router};
@@ -45,10 +45,10 @@ pub(in crate::node) struct Driver {
 
 impl Driver {
     /// Decides whenever this node leads the map's group, for ever.
-    pub async fn drive(self) {
+    pub async fn decide_while_leading(self) {
         let began = Instant::now();
         let mut term = 0;
-        let mut seen = Seen::default();
+        let mut seen = NodeObservations::default();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let Some(meta) = self.groups.meta() else { continue };
@@ -58,21 +58,21 @@ impl Driver {
             }
             if status.term != term {
                 // What was seen in an earlier term is old news, and silence since then was nobody's fault.
-                (term, seen) = (status.term, Seen::default());
+                (term, seen) = (status.term, NodeObservations::default());
             }
             if seen.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
                 let overview = self.router.overview(Instant::now() + PATIENCE).await;
-                seen.note(&overview, began.elapsed());
+                seen.note_overview(&overview, began.elapsed());
                 seen.asked = Some(Instant::now());
             }
             self.decide(&meta, &mut seen, began.elapsed()).await;
         }
     }
 
-    async fn decide(&self, meta: &Group<MetaMachine>, seen: &mut Seen, now: Duration) {
+    async fn decide(&self, meta: &Group<MetaMachine>, seen: &mut NodeObservations, now: Duration) {
         for _ in 0..MAX_DECISIONS {
             let map = meta.machine().map();
-            let health = seen.health(&map, now, self.settings);
+            let health = seen.judge_health(&map, now, self.settings);
             if seen.at_rest.as_ref().is_some_and(|(epoch, known)| *epoch == map.epoch && *known == health) {
                 return;
             }
@@ -97,19 +97,19 @@ impl Driver {
 
 /// What the nodes have said.
 #[derive(Default)]
-struct Seen {
+struct NodeObservations {
     asked: Option<Instant>,
-    detector: Detector,
+    detector: FailureDetector,
     health: Health,
     /// The map's epoch and the health at which there was nothing to decide: the same question has the same answer.
     at_rest: Option<(u64, Health)>,
 }
 
-impl Seen {
-    fn note(&mut self, overview: &Overview, now: Duration) {
-        self.detector.keep(overview.map.nodes.keys().copied(), now);
+impl NodeObservations {
+    fn note_overview(&mut self, overview: &Overview, now: Duration) {
+        self.detector.keep_nodes(overview.map.nodes.keys().copied(), now);
         for report in overview.reports() {
-            self.detector.heard(report.node, now);
+            self.detector.note_answer(report.node, now);
         }
         // A replica that a majority contradicts is let go of and made anew like one that found its own damage.
         (self.health.damaged, self.health.disputed) = (overview.damaged(), overview.disputed());
@@ -120,17 +120,17 @@ impl Seen {
         self.health.shard_bytes = overview.map.shards.keys().map(|shard| (*shard, largest(*shard))).collect();
     }
 
-    fn health(&self, map: &ClusterMap, now: Duration, settings: DriverSettings) -> Health {
-        let verdict = |node, state| {
+    fn judge_health(&self, map: &ClusterMap, now: Duration, settings: DriverSettings) -> Health {
+        let judged = |node, state| {
             let lost_after = if state == NodeState::Joining { settings.join_within } else { settings.lost_after };
-            self.detector.verdict(node, now, lost_after)
+            self.detector.judge(node, now, lost_after)
         };
-        let nodes = map.nodes.iter().map(|(node, entry)| (*node, verdict(*node, entry.state))).collect();
+        let nodes = map.nodes.iter().map(|(node, entry)| (*node, judged(*node, entry.state))).collect();
         Health { nodes, join_within: settings.join_within, ..self.health.clone() }
     }
 }
 
 /// Milliseconds since 1970, for people to read.
-pub(in crate::node) fn now_ms() -> u64 {
+fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -1,4 +1,4 @@
-//! The node's background of the engines: threads that take new vectors into graphs, mend them, and save them.
+//! The node's background of the engines: threads that take new vectors into graphs, repair them, and save them.
 //!
 //! Each thread has shards of its own, so no graph waits for another thread. It works a few milliseconds at a time, and
 //! rests as long as its share of a processor asks for.
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::graph_files::GraphFiles;
 use crate::engine::{Engine, Graph, GraphName};
 use crate::gateway::aside::yield_to_requests;
-use crate::node::shutdown::Stop;
+use crate::node::stop_signal::StopSignal;
 use crate::placement::ShardId;
 use crate::routing::LocalGroups;
 
@@ -44,7 +44,7 @@ impl Indexers {
         groups: &Arc<LocalGroups>,
         dir: &Path,
         (threads, share): (usize, f64),
-        stop: &Stop,
+        stop: &StopSignal,
     ) -> io::Result<Self> {
         let spawn = |number| {
             let indexer = Indexer {
@@ -66,7 +66,7 @@ impl Indexers {
         (0..threads).map(spawn).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Waits until all have ended, after the wish to stop; graphs are saved by then.
+    /// Waits until all have ended, after the signal to stop; graphs are saved by then.
     pub fn join(self) {
         for thread in self.0 {
             if thread.join().is_err() {
@@ -82,7 +82,7 @@ struct Indexer {
     /// Which of how many.
     place: (usize, usize),
     share: f64,
-    stop: Stop,
+    stop: StopSignal,
     /// What was saved, by its number of changes.
     saved: BTreeMap<(ShardId, GraphName), u64>,
     /// When it last found work.
@@ -93,7 +93,7 @@ struct Indexer {
 
 impl Indexer {
     fn run(mut self) {
-        while !self.stop.is_wished() {
+        while !self.stop.is_given() {
             let began = Instant::now();
             let shards = self.shards();
             let work = |all| shards.iter().fold(false, |busy, (_, engine)| engine.index(STEP, all) || busy);

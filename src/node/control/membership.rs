@@ -1,6 +1,10 @@
-//! Walks the groups that this node leads to where the map wants them, and confirms in the map that they are there.
+//! Membership: the loop that moves the groups which this node leads to the members that the map wants, and confirms in the
+//! map that they are there.
 //!
-//! Before each step the map is read as it is now, by the leader in its own term: so a later leader never walks back to an
+//! Comes in: the map and the status of each group. Goes out: one member change at a time into a group's log, confirmations
+//! into the map, and leadership handed to the node that is meant to lead. Must not decide where replicas belong.
+//!
+//! Before each step the map is read as it is now, by the leader in its own term: so a later leader never goes back to an
 //! older plan. A confirmation is given only by a replica that, after it saw the members committed as planned, proved that
 //! it leads still. Then nothing but a newer plan can change them.
 
@@ -28,18 +32,18 @@ const MAX_STEPS: usize = 8;
 /// restarts settle by themselves first.
 const HANDOVER_AFTER: Duration = Duration::from_secs(3);
 
-/// What the walks need.
+/// What the loop needs.
 #[derive(Clone)]
-pub(in crate::node) struct Walker {
+pub(in crate::node) struct MembershipLoop {
     pub me: NodeId,
     pub groups: Arc<LocalGroups>,
     pub map: MapCell,
     pub router: Router,
 }
 
-impl Walker {
+impl MembershipLoop {
     /// Looks at every group that this node leads, for ever.
-    pub async fn walk(self) {
+    pub async fn move_groups(self) {
         let mut misplaced = BTreeMap::new();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -48,32 +52,34 @@ impl Walker {
                 continue;
             }
             let shards = self.groups.shards();
-            let walks = shards.iter().map(|(shard, group)| self.look(shard.group(), group, &map));
-            join_all(walks).await;
+            let moves = shards.iter().map(|(shard, group)| self.move_group(shard.group(), group, &map));
+            join_all(moves).await;
             if let Some(meta) = self.groups.meta() {
-                self.look(meta.id(), &meta, &map).await;
-                let heir = map.meta_heir(self.me, &meta.status().silent);
-                self.hand_over(&meta, heir, &map, &mut misplaced).await;
+                self.move_group(meta.id(), &meta, &map).await;
+                let successor = map.meta_heir(self.me, &meta.status().silent);
+                self.hand_over_leadership(&meta, successor, &map, &mut misplaced).await;
             }
             for (shard, group) in &shards {
                 let meant = map.shards.get(shard).filter(|entry| entry.placement.settled);
-                self.hand_over(group, meant.map(|entry| entry.preferred), &map, &mut misplaced).await;
+                self.hand_over_leadership(group, meant.map(|entry| entry.preferred), &map, &mut misplaced).await;
             }
         }
     }
 
-    async fn look<M: Machine>(&self, id: GroupId, group: &Group<M>, map: &ClusterMap) {
+    /// Moves one group as far as it goes now, if this node leads it and it is not where the map wants it.
+    async fn move_group<M: Machine>(&self, id: GroupId, group: &Group<M>, map: &ClusterMap) {
         let Some(placement) = map.placement(id) else { return };
         let status = group.status();
-        if status.role != Role::Leader || placement.settled && is_at(&status, placement).is_some() {
+        if status.role != Role::Leader || placement.settled && members_index(&status, placement).is_some() {
             return;
         }
-        if let Err(reason) = self.converge(id, group).await {
+        if let Err(reason) = self.take_steps(id, group).await {
             tracing::debug!(group = %id, reason, "the group is not where it should be yet");
         }
     }
 
-    async fn converge<M: Machine>(&self, id: GroupId, group: &Group<M>) -> Result<(), String> {
+    /// Takes steps until the group is there, or until it has to wait.
+    async fn take_steps<M: Machine>(&self, id: GroupId, group: &Group<M>) -> Result<(), String> {
         for _ in 0..MAX_STEPS {
             let deadline = Instant::now() + PATIENCE;
             let map = self.router.read_map(deadline).await.map_err(|error| error.to_string())?;
@@ -87,6 +93,7 @@ impl Walker {
         Ok(())
     }
 
+    /// Confirms in the map that the group has the members of its placement, once this leader has proved itself.
     async fn confirm<M: Machine>(
         &self,
         id: GroupId,
@@ -95,10 +102,10 @@ impl Walker {
         deadline: Instant,
     ) -> Result<(), String> {
         let before = group.status();
-        let Some(at) = is_at(&before, placement) else { return Ok(()) };
+        let Some(at) = members_index(&before, placement) else { return Ok(()) };
         group.prove_leader().await.map_err(|error| error.to_string())?;
         let after = group.status();
-        if after.role != Role::Leader || after.term != before.term || is_at(&after, placement) != Some(at) {
+        if after.role != Role::Leader || after.term != before.term || members_index(&after, placement) != Some(at) {
             return Ok(());
         }
         let (planned, members) = (placement.planned, placement.target.clone());
@@ -107,7 +114,7 @@ impl Walker {
     }
 
     /// Hands leadership to the node that is meant to lead, once it is clear that nothing else is going on.
-    async fn hand_over<M: Machine>(
+    async fn hand_over_leadership<M: Machine>(
         &self,
         group: &Group<M>,
         wanted: Option<NodeId>,
@@ -135,8 +142,8 @@ impl Walker {
     }
 }
 
-/// The log index of the group's members where they are, committed, exactly those of the placement.
-fn is_at(status: &GroupStatus, placement: &Placement) -> Option<u64> {
+/// The log index of the group's members, if they are committed and exactly those of the placement.
+fn members_index(status: &GroupStatus, placement: &Placement) -> Option<u64> {
     let there = status.voters == placement.target && status.learners.is_empty() && !status.joint;
     status.members_at.filter(|_| there)
 }

@@ -17,17 +17,18 @@ use raft_groups::{Group, GroupId, Host, Machine, NodeId, OpenError};
 use tokio::time::Instant;
 
 use super::graph_files::GraphFiles;
+use super::map_feed;
 use crate::engine::Setup;
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine, Placement, ShardId};
 use crate::routing::{LocalGroups, MapCell, Quarantined, RouteError, Router};
 
-/// Pause between two tries to begin a group, or to write the first map.
+/// Pause between two tries to initialize a group, or to write the first map.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long one try to write the first map may take.
 const FORM_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a group's other first members wait for the one that is to begin it.
+/// How long a group's other first members wait for the one that is to initialize it.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Longest pause between two looks: what could not be done at one is tried again at the next.
@@ -50,21 +51,21 @@ pub(in crate::node) struct Replicas {
 }
 
 impl Replicas {
-    fn me(&self) -> NodeId {
+    fn local_node(&self) -> NodeId {
         self.host.identity().node
     }
 
     /// Opens this node's replica of the meta group, where its disk or the map it was formed with has one, and begins the
     /// group on its first node. What is on disk counts: the nodes of the first map may all be gone by now.
     pub async fn open_first_meta(&self, first: &ClusterMap) -> Option<Group<MetaMachine>> {
-        let founder = !first.is_formed() && first.meta.is_founder(self.me());
+        let founder = !first.is_formed() && first.meta.is_founder(self.local_node());
         let stored = self.host.stored_groups([META].into_iter()).unwrap_or_default();
         if !founder && stored.is_empty() {
             return None;
         }
         let meta = self.open_meta(founder).await?;
-        if founder && first.meta.target.first() == Some(&self.me()) {
-            tokio::spawn(begin(meta.clone(), first.meta.target.clone(), Duration::ZERO));
+        if founder && first.meta.target.first() == Some(&self.local_node()) {
+            tokio::spawn(initialize_group(meta.clone(), first.meta.target.clone(), Duration::ZERO));
         }
         Some(meta)
     }
@@ -77,7 +78,7 @@ impl Replicas {
         match opened {
             Ok(group) => {
                 self.groups.put_meta(group.clone());
-                tokio::spawn(super::map_feed::follow(group.clone(), self.map.clone()));
+                tokio::spawn(map_feed::follow_replica(group.clone(), self.map.clone()));
                 Some(group)
             }
             Err(error) => {
@@ -89,7 +90,7 @@ impl Replicas {
 
     async fn open_shard(&self, shard: ShardId, map: &ClusterMap) {
         let Some(entry) = map.shards.get(&shard) else { return };
-        let founder = entry.placement.is_founder(self.me());
+        let founder = entry.placement.is_founder(self.local_node());
         let setup = Setup { shelf: Some(Arc::new(GraphFiles::new(&self.dir, shard))) };
         let opened = match founder {
             true => self.host.open_group(shard.group(), setup).await,
@@ -100,9 +101,9 @@ impl Replicas {
                 self.groups.put_shard(shard, group.clone());
                 if founder {
                     // Who starts a group leads it first. The others step in where that one does not come.
-                    let patience = if entry.preferred == self.me() { Duration::ZERO } else { BEGIN_PATIENCE };
+                    let patience = if entry.preferred == self.local_node() { Duration::ZERO } else { BEGIN_PATIENCE };
                     // The first members, whatever is meant by now.
-                    tokio::spawn(begin(group, entry.placement.actual.clone(), patience));
+                    tokio::spawn(initialize_group(group, entry.placement.actual.clone(), patience));
                 }
             }
             Err(error) => quarantine(&self.groups, shard.group(), &error),
@@ -112,8 +113,9 @@ impl Replicas {
     /// Opens every replica that the disk holds or the map gives. What is on disk is opened whatever the map says: right
     /// after a start the map may be an old one, and others may need these replicas to agree on a newer.
     pub async fn open_all(&self, map: &ClusterMap) {
-        let stored = self.stored(map);
-        let ours = |(group, placement): &(GroupId, &Placement)| stored.contains(group) || placement.is_home(self.me());
+        let stored = self.stored_groups(map);
+        let ours =
+            |(group, placement): &(GroupId, &Placement)| stored.contains(group) || placement.is_home(self.local_node());
         // Side by side: to read a replica's points and make its codes is work for every processor there is.
         let opening = map.placements().filter(ours).map(|(group, _)| {
             let (replicas, map) = (self.clone(), map.clone());
@@ -129,16 +131,16 @@ impl Replicas {
     /// One look: opens, closes and erases what the map asks for.
     async fn reconcile(&self, map: &ClusterMap) {
         self.close_damaged().await;
-        for (group, _) in map.placements().filter(|(_, placement)| placement.is_home(self.me())) {
+        for (group, _) in map.placements().filter(|(_, placement)| placement.is_home(self.local_node())) {
             self.open(group, map).await;
         }
-        let stored = self.stored(map);
+        let stored = self.stored_groups(map);
         // One that is damaged may have lost even the mark by which the disk is known to hold it.
         let damaged = |group: &GroupId| self.groups.closed(*group).is_some() && !self.replaced.lock().contains(group);
         let here = |group: &GroupId| self.is_open(*group) || stored.contains(group) || damaged(group);
         let unwanted: Vec<GroupId> = self.unwanted(map).filter(here).collect();
         if !unwanted.is_empty()
-            && let Err(error) = self.let_go(&unwanted).await
+            && let Err(error) = self.close_and_erase(&unwanted).await
         {
             tracing::debug!(%error, "not everything is erased yet; the next look tries again");
         }
@@ -168,7 +170,7 @@ impl Replicas {
         }
     }
 
-    fn stored(&self, map: &ClusterMap) -> BTreeSet<GroupId> {
+    fn stored_groups(&self, map: &ClusterMap) -> BTreeSet<GroupId> {
         let stored = self.host.stored_groups(map.placements().map(|(group, _)| group));
         stored.map(|stored| stored.into_iter().collect()).unwrap_or_else(|error| {
             tracing::error!(%error, "what this node's disk holds is not known");
@@ -185,7 +187,7 @@ impl Replicas {
 
     /// Groups that the map does not have on this node, neither as meant nor as confirmed.
     fn unwanted(&self, map: &ClusterMap) -> impl Iterator<Item = GroupId> {
-        let me = self.me();
+        let me = self.local_node();
         let unwanted = map.placements().filter(move |(_, placement)| placement.settled && !placement.is_home(me));
         unwanted.map(|(group, _)| group)
     }
@@ -193,7 +195,7 @@ impl Replicas {
     /// Closes and erases replicas, if the map as it is now does not want them either. It is read twice: before anything
     /// is closed, for an old map must not silence a replica that others need, and after, for only a closed replica
     /// cannot become a member once more.
-    async fn let_go(&self, groups: &[GroupId]) -> Result<(), RouteError> {
+    async fn close_and_erase(&self, groups: &[GroupId]) -> Result<(), RouteError> {
         let now = || Instant::now() + READ_PATIENCE;
         let map = self.router.read_map(now()).await?;
         let closed: Vec<GroupId> = self.unwanted(&map).filter(|group| groups.contains(group)).collect();
@@ -205,7 +207,7 @@ impl Replicas {
         for group in self.unwanted(&map).filter(|group| closed.contains(group)) {
             match self.host.erase_group(group).await {
                 Ok(()) => {
-                    self.release(group);
+                    self.allow_replacement(group);
                     self.erase_graphs(group);
                     tracing::info!(%group, "the map has no replica here any more; it is erased");
                 }
@@ -217,7 +219,7 @@ impl Replicas {
 
     /// Lets the node have a new replica in place of an erased one. One that was damaged is replaced once in the life of a
     /// process: a disk that damages it again would have it copied for ever.
-    fn release(&self, group: GroupId) {
+    fn allow_replacement(&self, group: GroupId) {
         if self.groups.closed(group).is_none() {
             return;
         }
@@ -241,7 +243,7 @@ impl Replicas {
     }
 
     /// Looks whenever the map has changed, and now and then, for ever.
-    pub async fn keep(self) {
+    pub async fn keep_as_mapped(self) {
         let mut changes = self.map.watch();
         loop {
             let map = self.map.get();
@@ -271,7 +273,7 @@ pub(in crate::node) async fn write_first_map(meta: Group<MetaMachine>, first: Cl
 }
 
 /// Gives a group its first members, if it has none by then. Any number of them may do so: each writes the same.
-async fn begin<M: Machine>(group: Group<M>, voters: BTreeSet<NodeId>, patience: Duration) {
+async fn initialize_group<M: Machine>(group: Group<M>, voters: BTreeSet<NodeId>, patience: Duration) {
     tokio::time::sleep(patience).await;
     while group.status().voters.is_empty() && group.status().stopped.is_none() {
         if let Err(error) = group.initialize(voters.clone()).await {
@@ -285,14 +287,4 @@ fn quarantine(groups: &LocalGroups, group: GroupId, error: &OpenError) {
     tracing::error!(%group, %error, "this replica stays closed");
     let damaged = matches!(error, OpenError::Damaged { .. });
     groups.quarantine(Quarantined { group, reason: error.to_string(), damaged });
-}
-
-/// Waits until there is a formed map.
-pub(in crate::node) async fn formed(map: &MapCell) -> Arc<ClusterMap> {
-    let mut changes = map.watch();
-    match changes.wait_for(|map| map.is_formed()).await {
-        Ok(map) => Arc::clone(&map),
-        // The cell holds the sender, so the channel cannot close while `map` is borrowed.
-        Err(_) => map.get(),
-    }
 }

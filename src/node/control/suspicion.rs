@@ -1,4 +1,4 @@
-//! Whether a node answers: judged from how long it has been silent, measured against how regularly it answered before.
+//! How suspect a silent node is: judged from how long it has been silent, against how regularly it answered before.
 //!
 //! The measure is phi of the phi-accrual detector (Hayashibara et al., 2004) with exponential gaps, as Cassandra has it:
 //! at phi 8, a silence is by chance with a probability of 10⁻⁸. Pure: the time is passed in.
@@ -21,7 +21,7 @@ const SHORTEST_GAP: Duration = Duration::from_millis(100);
 
 /// What is remembered of one node.
 #[derive(Debug, Clone)]
-struct Trail {
+struct AnswerHistory {
     /// When it was first looked for, or last answered.
     last: Duration,
     gaps: VecDeque<Duration>,
@@ -29,38 +29,38 @@ struct Trail {
 
 /// Remembers when nodes answered.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Detector {
-    trails: BTreeMap<NodeId, Trail>,
+pub(super) struct FailureDetector {
+    histories: BTreeMap<NodeId, AnswerHistory>,
 }
 
-impl Detector {
+impl FailureDetector {
     /// `node` has answered; `now` is the time since any fixed moment.
-    pub fn heard(&mut self, node: NodeId, now: Duration) {
-        let trail = self.trails.entry(node).or_insert_with(|| Trail { last: now, gaps: VecDeque::new() });
-        let gap = now.saturating_sub(trail.last);
+    pub fn note_answer(&mut self, node: NodeId, now: Duration) {
+        let history = self.histories.entry(node).or_insert_with(|| AnswerHistory { last: now, gaps: VecDeque::new() });
+        let gap = now.saturating_sub(history.last);
         if !gap.is_zero() {
-            trail.gaps.push_back(gap.max(SHORTEST_GAP));
-            if trail.gaps.len() > MAX_GAPS {
-                trail.gaps.pop_front();
+            history.gaps.push_back(gap.max(SHORTEST_GAP));
+            if history.gaps.len() > MAX_GAPS {
+                history.gaps.pop_front();
             }
         }
-        trail.last = now;
+        history.last = now;
     }
 
     /// These are the nodes there are; silence of a new one counts from now on.
-    pub fn keep(&mut self, nodes: impl Iterator<Item = NodeId>, now: Duration) {
-        let mut old = std::mem::take(&mut self.trails);
-        let fresh = || Trail { last: now, gaps: VecDeque::new() };
-        self.trails = nodes.map(|node| (node, old.remove(&node).unwrap_or_else(fresh))).collect();
+    pub fn keep_nodes(&mut self, nodes: impl Iterator<Item = NodeId>, now: Duration) {
+        let mut old = std::mem::take(&mut self.histories);
+        let fresh = || AnswerHistory { last: now, gaps: VecDeque::new() };
+        self.histories = nodes.map(|node| (node, old.remove(&node).unwrap_or_else(fresh))).collect();
     }
 
-    /// The verdict on a node that counts as lost after `lost_after` of silence.
-    pub fn verdict(&self, node: NodeId, now: Duration, lost_after: Duration) -> Liveness {
-        let Some(trail) = self.trails.get(&node) else { return Liveness::Suspect };
-        let silence = now.saturating_sub(trail.last);
+    /// Judges a node that counts as lost after `lost_after` of silence.
+    pub fn judge(&self, node: NodeId, now: Duration, lost_after: Duration) -> Liveness {
+        let Some(history) = self.histories.get(&node) else { return Liveness::Suspect };
+        let silence = now.saturating_sub(history.last);
         if silence >= lost_after {
             Liveness::Lost
-        } else if trail.gaps.is_empty() || trail.phi(silence) > SUSPECT_PHI {
+        } else if history.gaps.is_empty() || history.phi(silence) > SUSPECT_PHI {
             Liveness::Suspect
         } else {
             Liveness::Alive
@@ -68,7 +68,7 @@ impl Detector {
     }
 }
 
-impl Trail {
+impl AnswerHistory {
     fn phi(&self, silence: Duration) -> f64 {
         let total: Duration = self.gaps.iter().sum();
         let mean = total.as_secs_f64() / self.gaps.len().max(1) as f64;
@@ -88,30 +88,30 @@ mod tests {
 
     #[test]
     fn silence_is_judged_by_what_was_usual() {
-        let mut quick = Detector::default();
-        let mut slow = Detector::default();
+        let mut quick = FailureDetector::default();
+        let mut slow = FailureDetector::default();
         for tick in 1..=20 {
-            quick.heard(1, ms(500 * tick));
-            slow.heard(1, ms(500 * tick));
+            quick.note_answer(1, ms(500 * tick));
+            slow.note_answer(1, ms(500 * tick));
         }
         for tick in 1..=20 {
-            slow.heard(1, ms(10_000 + 3_000 * tick));
+            slow.note_answer(1, ms(10_000 + 3_000 * tick));
         }
-        assert_eq!(quick.verdict(1, ms(11_000), LOST), Liveness::Alive);
-        assert_eq!(quick.verdict(1, ms(25_000), LOST), Liveness::Suspect);
-        assert_eq!(slow.verdict(1, ms(85_000), LOST), Liveness::Alive);
-        assert_eq!(quick.verdict(1, ms(70_000), LOST), Liveness::Lost);
+        assert_eq!(quick.judge(1, ms(11_000), LOST), Liveness::Alive);
+        assert_eq!(quick.judge(1, ms(25_000), LOST), Liveness::Suspect);
+        assert_eq!(slow.judge(1, ms(85_000), LOST), Liveness::Alive);
+        assert_eq!(quick.judge(1, ms(70_000), LOST), Liveness::Lost);
     }
 
     #[test]
     fn one_that_never_answered_is_suspect_and_then_lost() {
-        let mut detector = Detector::default();
-        detector.keep([7].into_iter(), ms(1000));
-        assert_eq!(detector.verdict(7, ms(2000), LOST), Liveness::Suspect);
-        assert_eq!(detector.verdict(7, ms(61_000), LOST), Liveness::Lost);
-        detector.heard(7, ms(62_000));
-        assert_eq!(detector.verdict(7, ms(62_000), LOST), Liveness::Alive);
-        detector.keep(std::iter::empty(), ms(63_000));
-        assert_eq!(detector.verdict(7, ms(63_000), LOST), Liveness::Suspect);
+        let mut detector = FailureDetector::default();
+        detector.keep_nodes([7].into_iter(), ms(1000));
+        assert_eq!(detector.judge(7, ms(2000), LOST), Liveness::Suspect);
+        assert_eq!(detector.judge(7, ms(61_000), LOST), Liveness::Lost);
+        detector.note_answer(7, ms(62_000));
+        assert_eq!(detector.judge(7, ms(62_000), LOST), Liveness::Alive);
+        detector.keep_nodes(std::iter::empty(), ms(63_000));
+        assert_eq!(detector.judge(7, ms(63_000), LOST), Liveness::Suspect);
     }
 }

@@ -1,17 +1,20 @@
-//! What the settings of a start ask for, beside what the node's cluster has.
+//! Settings that belong to a cluster: what the flags of a start ask for, beside what the node's cluster has.
+//!
+//! Comes in: the settings and the node's place in a cluster. Goes out: warnings of flags that change nothing, and the timings
+//! and Raft settings that the node runs with.
 
 use std::time::Duration;
 
 use raft_groups::RaftSettings;
 
-use super::identity_file::Membership;
+use super::identity_file::ClusterMembership;
 use crate::config::{Origin, ServerSettings};
 use crate::placement::RaftTimings;
 
 /// Says which settings ask for another cluster than the data directory belongs to. Equal ones pass in silence: a service
 /// is started with the same flags each time.
-pub(in crate::node) fn warn_of_ignored(settings: &ServerSettings, member: &Membership) {
-    warn_of_timings(settings, member);
+pub(in crate::node) fn warn_of_ignored_flags(settings: &ServerSettings, member: &ClusterMembership) {
+    warn_of_ignored_timings(settings, member);
     let map = &member.first_map;
     let differs = |flag: &str| match flag {
         "--heartbeat-ms" | "--election-min-ms" | "--election-max-ms" => false,
@@ -35,8 +38,8 @@ pub(in crate::node) fn warn_of_ignored(settings: &ServerSettings, member: &Membe
 }
 
 /// Says which timings are asked for and are not the cluster's.
-pub(in crate::node) fn warn_of_timings(settings: &ServerSettings, member: &Membership) {
-    let (Some(timings), asked) = (member.timings, timings_of(settings)) else { return };
+pub(in crate::node) fn warn_of_ignored_timings(settings: &ServerSettings, member: &ClusterMembership) {
+    let (Some(timings), asked) = (member.timings, read_timings(settings)) else { return };
     let differs = |flag: &str| match flag {
         "--heartbeat-ms" => asked.heartbeat_ms != timings.heartbeat_ms,
         "--election-min-ms" => asked.election_min_ms != timings.election_min_ms,
@@ -52,7 +55,7 @@ pub(in crate::node) fn warn_of_timings(settings: &ServerSettings, member: &Membe
 }
 
 /// The timings that a node is started with: a new cluster gets them.
-pub(in crate::node) fn timings_of(settings: &ServerSettings) -> RaftTimings {
+pub(in crate::node) fn read_timings(settings: &ServerSettings) -> RaftTimings {
     let millis = |duration: Duration| duration.as_millis() as u64;
     RaftTimings {
         heartbeat_ms: millis(settings.heartbeat),
@@ -61,7 +64,8 @@ pub(in crate::node) fn timings_of(settings: &ServerSettings) -> RaftTimings {
     }
 }
 
-pub(in crate::node) fn raft_settings(settings: &ServerSettings, timings: RaftTimings) -> RaftSettings {
+/// The settings of every group of this node, with the timings that it runs with.
+pub(in crate::node) fn make_raft_settings(settings: &ServerSettings, timings: RaftTimings) -> RaftSettings {
     RaftSettings {
         heartbeat: timings.heartbeat(),
         election_min: timings.election_min(),

@@ -26,8 +26,8 @@ pub(in crate::node) struct DataDir {
 }
 
 impl DataDir {
-    /// Takes the directory, made where absent.
-    pub fn take(path: &Path) -> Result<Self, NodeError> {
+    /// Locks the directory, which is made where absent.
+    pub fn lock(path: &Path) -> Result<Self, NodeError> {
         fs::create_dir_all(path).map_err(|source| NodeError::io("make the directory", path, source))?;
         warn_of_readers(path);
         refuse_foreign(path)?;
@@ -41,13 +41,13 @@ impl DataDir {
         }
     }
 
-    /// Takes the directory of a node that ran before.
-    pub fn take_used(path: &Path) -> Result<Self, NodeError> {
+    /// Locks the directory of a node that ran before.
+    pub fn lock_used(path: &Path) -> Result<Self, NodeError> {
         if !path.join(IDENTITY).exists() {
             let missing = io::Error::new(io::ErrorKind::NotFound, "it is no node's directory");
             return Err(NodeError::io("use", path, missing));
         }
-        Self::take(path)
+        Self::lock(path)
     }
 
     /// The directory.
@@ -62,7 +62,7 @@ impl DataDir {
 }
 
 /// Returns `true` unless a node's directory, which a process uses, was taken away under it.
-pub(in crate::node) fn is_there(path: &Path) -> bool {
+pub(in crate::node) fn is_present(path: &Path) -> bool {
     let gone = |part: &str| fs::metadata(path.join(part)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     !gone(IDENTITY) && !gone(STORES)
 }
@@ -112,17 +112,17 @@ mod tests {
     fn one_process_at_a_time() {
         let temp = tempfile::tempdir().unwrap();
         let dir = temp.path().join("deep/data");
-        let first = DataDir::take(&dir).unwrap();
-        assert!(matches!(DataDir::take(&dir), Err(NodeError::DirectoryInUse { .. })));
+        let first = DataDir::lock(&dir).unwrap();
+        assert!(matches!(DataDir::lock(&dir), Err(NodeError::DirectoryInUse { .. })));
         drop(first);
-        assert!(DataDir::take(&dir).is_ok());
+        assert!(DataDir::lock(&dir).is_ok());
     }
 
     #[test]
     fn foreign_directories_are_left_alone() {
         let temp = tempfile::tempdir().unwrap();
         fs::write(temp.path().join("thesis.tex"), "…").unwrap();
-        let error = DataDir::take(temp.path()).err().unwrap();
+        let error = DataDir::lock(temp.path()).err().unwrap();
         assert!(error.to_string().contains("thesis.tex"), "{error}");
         assert!(!temp.path().join(LOCK).exists());
     }

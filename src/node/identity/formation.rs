@@ -23,7 +23,7 @@ const JOINER_PATIENCE: Duration = Duration::from_secs(5);
 const TELL_EVERY: Duration = Duration::from_secs(15);
 
 /// Copies of each shard where the operator gives no number.
-pub(in crate::node) const DEFAULT_REPLICAS: usize = 3;
+const DEFAULT_REPLICAS: usize = 3;
 
 /// What a node says of itself when it asks to join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub(in crate::node) enum JoinAnswer {
 }
 
 impl JoinRequest {
-    /// Whether the map has this node where it really listens.
+    /// Returns `true` if the map has this node where it really listens.
     pub fn is_at(&self, entry: &NodeEntry) -> bool {
         (&self.host, self.port, &self.peer_addr) == (&entry.host, entry.port, &entry.peer_addr)
     }
@@ -74,7 +74,7 @@ impl JoinRequest {
 
 /// What a cluster is to be formed of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::node) struct Plan {
+pub(in crate::node) struct FormationPlan {
     pub nodes: usize,
     pub shards: u32,
     pub replication_factor: Option<usize>,
@@ -83,11 +83,11 @@ pub(in crate::node) struct Plan {
 
 /// Answers joiners, and on the forming node waits for enough of them.
 pub(in crate::node) struct Formation {
-    stage: Mutex<Stage>,
+    phase: Mutex<FormationPhase>,
     changed: Notify,
 }
 
-enum Stage {
+enum FormationPhase {
     /// This node joins another, or has not decided.
     Idle,
     /// It waits for joiners.
@@ -98,25 +98,25 @@ enum Stage {
 
 impl Formation {
     pub fn new() -> Self {
-        Self { stage: Mutex::new(Stage::Idle), changed: Notify::new() }
+        Self { phase: Mutex::new(FormationPhase::Idle), changed: Notify::new() }
     }
 
     /// Waits until the others are there; the first map with all of them, numbered in the order of their names after
-    /// this node. Nothing is decided by that: [`Formation::decided`] is, once the map is on disk.
-    pub async fn gather(&self, me: &JoinRequest, plan: Plan) -> Result<ClusterMap, FormationError> {
-        *self.stage.lock() = Stage::Waiting(BTreeMap::new());
+    /// this node. That decides nothing yet: [`Formation::conclude`] does, once the map is on disk.
+    pub async fn gather_nodes(&self, me: &JoinRequest, plan: FormationPlan) -> Result<ClusterMap, FormationError> {
+        *self.phase.lock() = FormationPhase::Waiting(BTreeMap::new());
         let (mut told, mut last_told) = (None, Instant::now());
         loop {
             let changed = self.changed.notified();
-            if let Some(others) = self.present(plan.nodes) {
+            if let Some(others) = self.take_present(plan.nodes) {
                 let nodes = (1..).zip(std::iter::once(me.entry()).chain(others)).collect();
                 let copies = plan.replication_factor.unwrap_or(DEFAULT_REPLICAS);
                 let map = form(*Uuid::new_v4().as_bytes(), nodes, plan.shards, copies)?;
                 return Ok(ClusterMap { timings: Some(plan.timings), ..map });
             }
-            let come = self.come();
+            let come = self.joiner_names();
             if told.as_ref() != Some(&come) || last_told.elapsed() >= TELL_EVERY {
-                tracing::info!("{}", waiting(&come, plan.nodes, me));
+                tracing::info!("{}", describe_wait(&come, plan.nodes, me));
                 (told, last_told) = (Some(come), Instant::now());
             }
             // Joiners ask again and again, so a quiet time means that none is there.
@@ -125,29 +125,29 @@ impl Formation {
     }
 
     /// The names of the joiners that are there.
-    fn come(&self) -> Vec<NodeName> {
-        match &*self.stage.lock() {
-            Stage::Waiting(joiners) => joiners.keys().cloned().collect(),
-            Stage::Idle | Stage::Decided(_) => Vec::new(),
+    fn joiner_names(&self) -> Vec<NodeName> {
+        match &*self.phase.lock() {
+            FormationPhase::Waiting(joiners) => joiners.keys().cloned().collect(),
+            FormationPhase::Idle | FormationPhase::Decided(_) => Vec::new(),
         }
     }
 
-    /// Whether this node neither forms a cluster nor belongs to one.
+    /// Returns `true` if this node neither forms a cluster nor belongs to one.
     pub fn is_idle(&self) -> bool {
-        matches!(*self.stage.lock(), Stage::Idle)
+        matches!(*self.phase.lock(), FormationPhase::Idle)
     }
 
     /// From now on joiners are answered from `map`.
-    pub fn decided(&self, map: ClusterMap) {
-        *self.stage.lock() = Stage::Decided(Box::new(map));
+    pub fn conclude(&self, map: ClusterMap) {
+        *self.phase.lock() = FormationPhase::Decided(Box::new(map));
     }
 
     /// Answers a joiner. `current` is the cluster's map as it is now, where there is one.
-    pub fn answer(&self, request: JoinRequest, me: &NodeName, current: &ClusterMap) -> JoinAnswer {
-        match &mut *self.stage.lock() {
-            Stage::Idle => JoinAnswer::NotForming,
-            Stage::Waiting(_) if request.name == *me => JoinAnswer::NameTaken,
-            Stage::Waiting(joiners) => {
+    pub fn answer_joiner(&self, request: JoinRequest, me: &NodeName, current: &ClusterMap) -> JoinAnswer {
+        match &mut *self.phase.lock() {
+            FormationPhase::Idle => JoinAnswer::NotForming,
+            FormationPhase::Waiting(_) if request.name == *me => JoinAnswer::NameTaken,
+            FormationPhase::Waiting(joiners) => {
                 let other_life = joiners.get(&request.name).is_some_and(|(known, at)| {
                     known.incarnation != request.incarnation && at.elapsed() < JOINER_PATIENCE
                 });
@@ -158,21 +158,23 @@ impl Formation {
                 self.changed.notify_one();
                 JoinAnswer::Waiting
             }
-            Stage::Decided(first) => from_map(&request, if current.is_formed() { current } else { first }),
+            FormationPhase::Decided(first) => {
+                answer_from_map(&request, if current.is_formed() { current } else { first })
+            }
         }
     }
 
     /// The other nodes, if all of them are there.
-    fn present(&self, wanted: usize) -> Option<Vec<NodeEntry>> {
-        let Stage::Waiting(joiners) = &mut *self.stage.lock() else { return None };
+    fn take_present(&self, wanted: usize) -> Option<Vec<NodeEntry>> {
+        let FormationPhase::Waiting(joiners) = &mut *self.phase.lock() else { return None };
         joiners.retain(|_, (_, at)| at.elapsed() < JOINER_PATIENCE);
         let enough = joiners.len() + 1 >= wanted;
         enough.then(|| joiners.values().take(wanted - 1).map(|(joiner, _)| joiner.entry()).collect())
     }
 }
 
-/// What the log says while a cluster of `nodes` is formed by `me` and these others have come.
-fn waiting(come: &[NodeName], nodes: usize, me: &JoinRequest) -> String {
+/// A line for the log: `me` forms a cluster of `nodes`, and these others have come.
+fn describe_wait(come: &[NodeName], nodes: usize, me: &JoinRequest) -> String {
     let names: Vec<&str> = come.iter().map(NodeName::as_str).collect();
     let who = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
     let missing = (nodes - 1).saturating_sub(names.len());
@@ -186,7 +188,8 @@ fn waiting(come: &[NodeName], nodes: usize, me: &JoinRequest) -> String {
     )
 }
 
-fn from_map(request: &JoinRequest, map: &ClusterMap) -> JoinAnswer {
+/// The answer of a cluster that exists.
+fn answer_from_map(request: &JoinRequest, map: &ClusterMap) -> JoinAnswer {
     match map.nodes.iter().find(|(_, entry)| entry.name == request.name) {
         Some((node, entry)) if entry.incarnation == *request.incarnation.as_bytes() => {
             JoinAnswer::Member { node: *node, map: Box::new(map.clone()) }
@@ -208,19 +211,19 @@ mod tests {
         JoinRequest { name, incarnation: Uuid::new_v4(), host, port: 2, peer_addr }
     }
 
-    fn plan(nodes: usize) -> Plan {
-        Plan { nodes, shards: 8, replication_factor: None, timings: RaftTimings::default() }
+    fn plan(nodes: usize) -> FormationPlan {
+        FormationPlan { nodes, shards: 8, replication_factor: None, timings: RaftTimings::default() }
     }
 
     fn gathering(me: &JoinRequest, nodes: usize) -> (Arc<Formation>, tokio::task::JoinHandle<ClusterMap>) {
         let formation = Arc::new(Formation::new());
         let (waiting, me) = (formation.clone(), me.clone());
-        (formation, tokio::spawn(async move { waiting.gather(&me, plan(nodes)).await.unwrap() }))
+        (formation, tokio::spawn(async move { waiting.gather_nodes(&me, plan(nodes)).await.unwrap() }))
     }
 
     #[tokio::test]
     async fn one_node_is_a_cluster_at_once() {
-        let map = Formation::new().gather(&node("solo"), plan(1)).await.unwrap();
+        let map = Formation::new().gather_nodes(&node("solo"), plan(1)).await.unwrap();
         assert_eq!((map.nodes.len(), map.replication_factor, map.shards.len()), (1, 1, 8));
     }
 
@@ -229,14 +232,14 @@ mod tests {
         let (me, a, b) = (node("z"), node("a"), node("b"));
         let (formation, gathered) = gathering(&me, 3);
         tokio::task::yield_now().await;
-        let ask = |joiner: &JoinRequest| formation.answer(joiner.clone(), &me.name, &ClusterMap::default());
+        let ask = |joiner: &JoinRequest| formation.answer_joiner(joiner.clone(), &me.name, &ClusterMap::default());
         assert_eq!(ask(&b), JoinAnswer::Waiting);
         assert_eq!(ask(&b), JoinAnswer::Waiting);
         assert_eq!(ask(&a), JoinAnswer::Waiting);
         let map = gathered.await.unwrap();
         let names: Vec<&str> = map.nodes.values().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, ["z", "a", "b"]);
-        formation.decided(map.clone());
+        formation.conclude(map.clone());
         for _ in 0..2 {
             assert_eq!(ask(&b), JoinAnswer::Member { node: 3, map: Box::new(map.clone()) });
         }
@@ -249,7 +252,7 @@ mod tests {
         let (me, gone) = (node("node1"), node("node2"));
         let (formation, gathered) = gathering(&me, 3);
         tokio::task::yield_now().await;
-        let ask = |joiner: &JoinRequest| formation.answer(joiner.clone(), &me.name, &ClusterMap::default());
+        let ask = |joiner: &JoinRequest| formation.answer_joiner(joiner.clone(), &me.name, &ClusterMap::default());
         assert_eq!(ask(&gone), JoinAnswer::Waiting);
         assert_eq!(ask(&node("node2")), JoinAnswer::NameTaken);
         assert_eq!(ask(&node("node1")), JoinAnswer::NameTaken);
@@ -264,12 +267,12 @@ mod tests {
     #[test]
     fn the_log_says_who_has_come_and_how_many_are_waited_for() {
         let me = node("node1");
-        let nobody = waiting(&[], 3, &me);
+        let nobody = describe_wait(&[], 3, &me);
         assert!(
             nobody.contains("0 of 2") && nobody.contains("2 more to come") && nobody.contains("http://127.0.0.1:2 "),
             "{nobody}"
         );
-        let one = waiting(&[node("node2").name], 3, &me);
+        let one = describe_wait(&[node("node2").name], 3, &me);
         assert!(one.contains("1 of 2") && one.contains("(node2)") && one.contains("1 more to come"), "{one}");
     }
 
@@ -285,7 +288,7 @@ mod tests {
     #[test]
     fn who_forms_nothing_says_so() {
         let me = NodeName::new("node1").unwrap();
-        let answer = Formation::new().answer(node("node2"), &me, &ClusterMap::default());
+        let answer = Formation::new().answer_joiner(node("node2"), &me, &ClusterMap::default());
         assert_eq!(answer, JoinAnswer::NotForming);
     }
 }

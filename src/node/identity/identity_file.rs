@@ -25,7 +25,7 @@ const OLDEST: u64 = 2;
 
 /// What a node knows of itself without asking anyone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::node) struct Identity {
+pub(in crate::node) struct StoredIdentity {
     /// The operator's name for it.
     pub name: NodeName,
     /// Chosen when the directory was made: what was wiped does not come back as the same node.
@@ -34,19 +34,19 @@ pub(in crate::node) struct Identity {
     #[serde(default, skip_serializing_if = "is_uncounted")]
     pub life: Life,
     /// Its place in a cluster, once it has one.
-    pub member: Option<Membership>,
+    pub member: Option<ClusterMembership>,
 }
 
 /// A node's place in its cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::node) struct Membership {
+pub(in crate::node) struct ClusterMembership {
     /// The cluster.
     pub cluster: Uuid,
     /// The node's number in it.
     pub node: NodeId,
     /// The map it was formed with: the addresses to start from, and on the node that forms the cluster, what it forms.
     pub first_map: ClusterMap,
-    /// Whether the stores have been taken into use; from then on, empty ones are a loss and not a beginning.
+    /// `true` once the stores have been taken into use; from then on, empty ones are a loss and not a beginning.
     pub started: bool,
     /// URLs of the nodes it last knew: those of the first map may all be gone when it starts again.
     #[serde(default)]
@@ -59,7 +59,7 @@ pub(in crate::node) struct Membership {
     pub recovered: BTreeSet<GroupId>,
 }
 
-impl Membership {
+impl ClusterMembership {
     /// The place of a node that has done nothing yet.
     pub fn new(cluster: Uuid, node: NodeId, first_map: ClusterMap) -> Self {
         let (timings, seeds, recovered) = (first_map.timings, Vec::new(), BTreeSet::new());
@@ -75,7 +75,7 @@ impl Membership {
 /// The identity and the file it lives in.
 pub(in crate::node) struct IdentityFile {
     path: PathBuf,
-    pub identity: Identity,
+    pub identity: StoredIdentity,
 }
 
 /// What the node's own text is found behind; only numbers stand before it in the file.
@@ -98,7 +98,7 @@ impl IdentityFile {
     pub fn open(dir: &Path, name: NodeName) -> Result<Self, NodeError> {
         let path = dir.join(IDENTITY);
         if !path.exists() {
-            let identity = Identity { name, incarnation: Uuid::new_v4(), life: Life::default(), member: None };
+            let identity = StoredIdentity { name, incarnation: Uuid::new_v4(), life: Life::default(), member: None };
             let file = Self { path, identity };
             file.save()?;
             return Ok(file);
@@ -129,13 +129,13 @@ impl IdentityFile {
     }
 
     /// Changes the membership, durably.
-    pub fn set_member(&mut self, member: Membership) -> Result<(), NodeError> {
+    pub fn set_member(&mut self, member: ClusterMembership) -> Result<(), NodeError> {
         self.identity.member = Some(member);
         self.save()
     }
 
     fn save(&self) -> Result<(), NodeError> {
-        let content = seal(&self.identity).map_err(|error| NodeError::setup("node.json", error))?;
+        let content = encode_sealed(&self.identity).map_err(|error| NodeError::setup("node.json", error))?;
         replace(&self.path, content.as_bytes()).map_err(|source| NodeError::io("write", &self.path, source))
     }
 }
@@ -144,21 +144,21 @@ fn is_uncounted(life: &Life) -> bool {
     life.number == 0
 }
 
-fn seal(identity: &Identity) -> serde_json::Result<String> {
+fn encode_sealed(identity: &StoredIdentity) -> serde_json::Result<String> {
     let node = serde_json::to_string(identity)?;
     let crc32c = crc32c::crc32c(node.as_bytes());
     let format = if is_planted(Mutant::LeavesDirectoriesUnmarked) { OLDEST } else { FORMAT };
     Ok(format!("{{\"format\":{format},\"crc32c\":{crc32c},{NODE}{node}}}\n"))
 }
 
-fn parse(text: &str, path: &Path) -> Result<Identity, NodeError> {
+fn parse(text: &str, path: &Path) -> Result<StoredIdentity, NodeError> {
     let damaged = |reason: String| NodeError::DamagedIdentity { path: path.to_owned(), reason };
     let AnyFormat { format } = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
     if !(OLDEST..=FORMAT).contains(&format) {
         return Err(NodeError::OtherFormat { path: path.to_owned(), found: format, known: FORMAT });
     }
     let Seal { crc32c } = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
-    let node = own_text(text).ok_or_else(|| damaged("it says nothing of the node".to_owned()))?;
+    let node = find_node_text(text).ok_or_else(|| damaged("it says nothing of the node".to_owned()))?;
     if crc32c::crc32c(node.as_bytes()) != crc32c {
         return Err(damaged("its checksum does not match".to_owned()));
     }
@@ -166,7 +166,7 @@ fn parse(text: &str, path: &Path) -> Result<Identity, NodeError> {
 }
 
 /// What the node says of itself, byte for byte as it was written: the checksum is of these bytes.
-fn own_text(text: &str) -> Option<&str> {
+fn find_node_text(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once(NODE)?;
     rest.trim_end().strip_suffix('}').map(str::trim)
 }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_node_starts_with_the_clusters_timings_where_it_knows_them() {
         let (own, clusters) = (RaftTimings::default(), RaftTimings { heartbeat_ms: 77, ..RaftTimings::default() });
-        let mut member = Membership::new(Uuid::new_v4(), 2, map_of(3, 8, 3));
+        let mut member = ClusterMembership::new(Uuid::new_v4(), 2, map_of(3, 8, 3));
         member.timings = None;
         assert_eq!(member.timings_or(own), own);
         member.timings = Some(clusters);
@@ -218,7 +218,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut made = IdentityFile::open(dir.path(), name("node2")).unwrap();
         let first_map = map_of(3, 8, 3);
-        made.set_member(Membership { started: true, ..Membership::new(Uuid::new_v4(), 2, first_map) }).unwrap();
+        made.set_member(ClusterMembership { started: true, ..ClusterMembership::new(Uuid::new_v4(), 2, first_map) })
+            .unwrap();
         let found = IdentityFile::open(dir.path(), name("node2")).unwrap();
         assert_eq!(found.identity, made.identity);
     }

@@ -1,4 +1,7 @@
-//! Joining over HTTP: the endpoint on a node that forms a cluster or belongs to one, and the asking side.
+//! Joining over HTTP: the endpoint on a node that forms a cluster or belongs to one, and the side that asks.
+//!
+//! Comes in: requests of joiners, and the URLs that a joiner was given. Goes out: the answers of [`Formation`], and a place in
+//! a cluster. Must not decide who is taken: the formation and the map do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +27,7 @@ use crate::routing::MapCell;
 const PATH: &str = "/quiver/v1/join";
 
 /// Path at which a node says who it is.
-const WHO_PATH: &str = "/quiver/v1/introduction";
+const INTRODUCTION_PATH: &str = "/quiver/v1/introduction";
 
 /// Pause between two questions of a joiner.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -40,7 +43,7 @@ const MAX_BODY: usize = 16 << 10;
 
 /// What the endpoint needs.
 #[derive(Clone)]
-pub(in crate::node) struct JoinDoor {
+pub(in crate::node) struct JoinState {
     pub formation: Arc<Formation>,
     pub me: JoinRequest,
     pub map: MapCell,
@@ -50,41 +53,42 @@ pub(in crate::node) struct JoinDoor {
 
 /// A node's answer to who it is.
 #[derive(Debug, Serialize, Deserialize)]
-struct Who {
+struct IntroductionAnswer {
     node: JoinRequest,
     /// The cluster it belongs to, once it does.
     cluster: Option<Uuid>,
-    /// Whether it forms a cluster, or belongs to one.
+    /// `true` if it forms a cluster, or belongs to one.
     taken: bool,
 }
 
 /// The route that joiners ask.
-pub(in crate::node) fn router(door: JoinDoor) -> Router {
+pub(in crate::node) fn router(state: JoinState) -> Router {
     Router::new()
-        .route(PATH, post(answer))
-        .route(WHO_PATH, get(who))
+        .route(PATH, post(answer_joiner))
+        .route(INTRODUCTION_PATH, get(introduce_self))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(door)
+        .with_state(state)
 }
 
-async fn who(State(door): State<JoinDoor>) -> Response {
-    let map = door.map.get();
-    let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster)).or(door.belongs);
-    let taken = cluster.is_some() || !door.formation.is_idle();
-    body::answer(StatusCode::OK, &Who { node: door.me, cluster, taken })
+async fn introduce_self(State(state): State<JoinState>) -> Response {
+    let map = state.map.get();
+    let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster)).or(state.belongs);
+    let taken = cluster.is_some() || !state.formation.is_idle();
+    body::answer(StatusCode::OK, &IntroductionAnswer { node: state.me, cluster, taken })
 }
 
 /// Asks the process at `host:port` who it is.
 ///
 /// # Errors
 /// Why there is no answer that makes sense.
-pub(in crate::node) async fn introduction(host: &str, port: u16) -> Result<Introduction, String> {
+pub(in crate::node) async fn ask_introduction(host: &str, port: u16) -> Result<Introduction, String> {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
     let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
-    let answer = client.get(format!("http://{bracketed}:{port}{WHO_PATH}")).send().await;
+    let answer = client.get(format!("http://{bracketed}:{port}{INTRODUCTION_PATH}")).send().await;
     let answer = answer.map_err(|error| unanswered(&error))?;
     let status = answer.status();
-    let who: Who = answer.json().await.map_err(|_| format!("what answers there ({status}) is no node of Quiver"))?;
+    let who: IntroductionAnswer =
+        answer.json().await.map_err(|_| format!("what answers there ({status}) is no node of Quiver"))?;
     Ok(Introduction { entry: who.node.entry(), cluster: who.cluster.map(|id| *id.as_bytes()), taken: who.taken })
 }
 
@@ -92,21 +96,24 @@ pub(in crate::node) async fn introduction(host: &str, port: u16) -> Result<Intro
 ///
 /// # Errors
 /// Why there is no answer that makes sense.
-pub(in crate::node) async fn peer_port(url: &str) -> Result<(Option<Uuid>, String), String> {
+pub(in crate::node) async fn ask_peer_port(url: &str) -> Result<(Option<Uuid>, String), String> {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
-    let answer = client.get(format!("{url}{WHO_PATH}")).send().await;
+    let answer = client.get(format!("{url}{INTRODUCTION_PATH}")).send().await;
     let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
-    let who: Who = answer.json().await.map_err(|error| error.to_string())?;
+    let who: IntroductionAnswer = answer.json().await.map_err(|error| error.to_string())?;
     Ok((who.cluster, who.node.peer_addr))
 }
 
-async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejection>) -> Result<Response, ApiError> {
+async fn answer_joiner(
+    State(state): State<JoinState>,
+    question: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
     let question = question.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit: MAX_BODY },
         _ => ApiError::broken_body(&rejection),
     })?;
     let request = body::parse::<JoinRequest>(&question)?;
-    let answer = door.formation.answer(request, &door.me.name, &door.map.get());
+    let answer = state.formation.answer_joiner(request, &state.me.name, &state.map.get());
     let status = match answer {
         JoinAnswer::Member { .. } => StatusCode::OK,
         JoinAnswer::Waiting | JoinAnswer::Unadopted => StatusCode::ACCEPTED,
@@ -121,18 +128,18 @@ async fn answer(State(door): State<JoinDoor>, question: Result<Bytes, BytesRejec
 ///
 /// # Errors
 /// [`NodeError::Refused`] by a node, or where the nodes at `urls` belong to two clusters.
-pub(in crate::node) async fn ask(urls: &[String], request: &JoinRequest) -> Result<JoinAnswer, NodeError> {
+pub(in crate::node) async fn ask_to_join(urls: &[String], request: &JoinRequest) -> Result<JoinAnswer, NodeError> {
     let client = reqwest::Client::builder().no_proxy().build().map_err(|e| NodeError::setup("an HTTP client", e))?;
     for question in 0u32.. {
         let url = &urls[question as usize % urls.len()];
         let refused = |reason: String| NodeError::Refused { url: url.clone(), reason };
         let complain = question % QUESTIONS_PER_COMPLAINT == QUESTIONS_PER_COMPLAINT - 1;
-        match question_once(&client, url, request).await {
+        match ask_once(&client, url, request).await {
             Ok(JoinAnswer::Member { node, map }) => {
-                agree(urls, Uuid::from_bytes(map.cluster), url).await?;
+                require_one_cluster(urls, Uuid::from_bytes(map.cluster), url).await?;
                 return Ok(JoinAnswer::Member { node, map });
             }
-            Ok(JoinAnswer::NameTaken) => return Err(refused(name_taken(&request.name))),
+            Ok(JoinAnswer::NameTaken) => return Err(refused(describe_name_taken(&request.name))),
             Ok(JoinAnswer::Waiting) if complain => tracing::info!(url, "waiting for the other nodes to join"),
             Ok(JoinAnswer::Unadopted) if complain => {
                 let (node, host, port) = (request.name.as_str(), &request.host, request.port);
@@ -154,9 +161,9 @@ pub(in crate::node) async fn ask(urls: &[String], request: &JoinRequest) -> Resu
 }
 
 /// Makes sure that no node at `urls` belongs to another cluster than that of the one at `by`.
-async fn agree(urls: &[String], cluster: Uuid, by: &str) -> Result<(), NodeError> {
+async fn require_one_cluster(urls: &[String], cluster: Uuid, by: &str) -> Result<(), NodeError> {
     for url in urls {
-        if let Ok((Some(other), _)) = peer_port(url).await
+        if let Ok((Some(other), _)) = ask_peer_port(url).await
             && other != cluster
         {
             let reason = format!("it belongs to cluster {other}, and {by} to {cluster}: name nodes of one of them");
@@ -166,7 +173,7 @@ async fn agree(urls: &[String], cluster: Uuid, by: &str) -> Result<(), NodeError
     Ok(())
 }
 
-fn name_taken(name: &NodeName) -> String {
+fn describe_name_taken(name: &NodeName) -> String {
     format!(
         "it knows another node, or an earlier life of this one, as `{name}`: choose another --node-id, start with the \
          data directory that this node had, or, if that is gone, remove the earlier one first (`quiver node leave \
@@ -175,7 +182,7 @@ fn name_taken(name: &NodeName) -> String {
 }
 
 /// One answer of the node at `url`; or why there is none that makes sense.
-async fn question_once(client: &reqwest::Client, url: &str, request: &JoinRequest) -> Result<JoinAnswer, String> {
+async fn ask_once(client: &reqwest::Client, url: &str, request: &JoinRequest) -> Result<JoinAnswer, String> {
     let answer = client.post(format!("{url}{PATH}")).timeout(PATIENCE).json(request).send().await;
     let answer = answer.map_err(|error| unanswered(&error))?;
     let status = answer.status();
@@ -199,9 +206,9 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, Router::new()).await });
         let client = reqwest::Client::new();
-        let gateway = question_once(&client, &url, &request).await.unwrap_err();
+        let gateway = ask_once(&client, &url, &request).await.unwrap_err();
         assert!(gateway.contains("not of a gateway"), "{gateway}");
-        let silent = question_once(&client, "http://127.0.0.1:1", &request).await.unwrap_err();
+        let silent = ask_once(&client, "http://127.0.0.1:1", &request).await.unwrap_err();
         assert!(silent.to_lowercase().contains("refused"), "{silent}");
     }
 }

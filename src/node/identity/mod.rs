@@ -5,9 +5,14 @@
 //! before anyone is told of it. Must not know which replicas the node holds.
 
 pub(super) mod address_exchange;
+pub(super) mod announce_start;
+pub(super) mod claimed_addresses;
+pub(super) mod cluster_place;
 pub(super) mod cluster_settings;
 pub(super) mod data_dir;
 pub(super) mod formation;
 pub(super) mod identity_file;
 pub(super) mod join;
+pub(super) mod overtaken;
 pub(super) mod peer_addresses;
+pub(super) mod seeds;

@@ -1,21 +1,24 @@
-//! `quiver gateway`: the HTTP API and routing, without replicas.
+//! `quiver gateway` from its start to its end: the HTTP API and routing, without replicas.
+//!
+//! Comes in: settings that name the cluster's nodes. Goes out: a port that is served until the signal to stop.
 
 use std::sync::Arc;
 
 use raft_groups::network::faults::Faults;
 
+use super::background::GatewayLoops;
+use super::gateway_node::GatewayNode;
 use super::logging::start_logging;
-use super::port::connection_limit::Crowd;
+use super::port::connection_limit::ConnectionLimit;
 use super::port::{LINGER, Port};
-use super::process_stats::ProcessVitals;
-use super::server_node::GatewayNode;
-use super::{memory_trim as memory, os_limits as process};
+use super::process_stats::ProcessStats;
+use super::{memory_trim, os_limits};
 use crate::config::GatewaySettings;
 use crate::gateway::{self, GatewayState};
 use crate::node::NodeError;
 use crate::node::control::map_feed;
-use crate::node::identity::peer_addresses::Peers;
-use crate::node::shutdown::Stop;
+use crate::node::identity::peer_addresses::PeerAddresses;
+use crate::node::stop_signal::StopSignal;
 use crate::routing::{MapCell, NodeCarrier, Router};
 
 /// Runs a gateway until SIGTERM or Ctrl-C. Prints one line on stdout once it serves.
@@ -23,24 +26,26 @@ use crate::routing::{MapCell, NodeCarrier, Router};
 /// # Errors
 /// Why it cannot start.
 pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
+    // What this process takes of the machine.
     start_logging(settings.log_format);
-    let (clients, _) = process::connections(process::raise_descriptors());
-    memory::give_back();
-    let stop = Stop::on_signals().map_err(|error| NodeError::setup("signals", error))?;
-    let port = Port::take(settings.listen, "--listen").await?;
-    let (map, vitals) = (MapCell::default(), Arc::new(ProcessVitals::new()));
-    let peers = Arc::new(Peers::new(map.clone()));
+    let (clients, _) = os_limits::split_connections(os_limits::raise_descriptor_limit());
+    memory_trim::configure_allocator();
+    let stop = StopSignal::on_signals().map_err(|error| NodeError::setup("signals", error))?;
+    let port = Port::bind(settings.listen, "--listen").await?;
+    // The way from a request to the nodes.
+    let (map, stats) = (MapCell::default(), Arc::new(ProcessStats::new()));
+    let peers = Arc::new(PeerAddresses::new(map.clone()));
     let carrier =
         NodeCarrier::new(peers, Faults::default()).map_err(|error| NodeError::setup("an HTTP client", error))?;
     let router = Router::new(Arc::new(carrier), map.clone());
-    let node = GatewayNode { vitals: Arc::clone(&vitals), map: map.clone(), stop: stop.clone() };
+    let node = GatewayNode { stats: Arc::clone(&stats), map: map.clone(), stop: stop.clone() };
     let state =
         GatewayState::new(Arc::new(router), Arc::new(node), settings.limits.into()).known_as(settings.hosts.clone());
     let app = gateway::router_with(state, map_feed::map_router(map.clone()));
-    tokio::spawn(async move { vitals.watch_load().await });
-    tokio::spawn(map_feed::poll(settings.cluster.clone(), map));
+    // It serves until it is told to stop.
+    GatewayLoops { stats, seeds: settings.cluster.clone(), map }.start();
     println!("quiver: gateway serving http://{} (cluster {})", port.address, settings.cluster.join(", "));
-    if let Err(error) = port.serve(app, Crowd::of(clients), stop, LINGER).await {
+    if let Err(error) = port.serve(app, ConnectionLimit::new(clients), stop, LINGER).await {
         tracing::error!(%error, "the HTTP port ended badly");
     }
     Ok(())

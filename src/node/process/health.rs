@@ -1,4 +1,6 @@
-//! Whether a node is fit to serve, judged from what is looked at: pure.
+//! How fit a node is to serve, judged from signs that others collect: pure.
+//!
+//! Comes in: [`HealthSigns`]. Goes out: a state, and the checks that explain it. Must not know where the signs come from.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +14,9 @@ const LOST_DIRECTORY: &str = "the data directory is gone while the node runs: no
                               directory back and restart it; where it is lost, have the node leave and join anew with an \
                               empty one";
 
-/// What is looked at.
+/// What a node's health is judged from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Signs {
+pub(super) struct HealthSigns {
     /// The process is about to stop.
     pub stopping: bool,
     /// There is a formed map, and the replicas were opened.
@@ -33,27 +35,31 @@ pub(super) struct Signs {
     pub quarantined: Vec<String>,
 }
 
-impl Signs {
-    /// Whether every group knows its leader.
-    pub fn ready(&self) -> bool {
+impl HealthSigns {
+    /// Returns `true` if the replicas are open and every group knows its leader.
+    pub fn is_ready(&self) -> bool {
         self.opened && self.with_leader == self.groups
     }
 
-    /// The verdict. A node that was fit and has lost a leader still serves: other groups, and reads at ONE.
-    pub fn verdict(&self) -> NodeHealth {
+    /// Judges the signs. A node that was fit and has lost a leader still serves: other groups, and reads at ONE.
+    pub fn judge(&self) -> NodeHealth {
         let state = if self.stopping {
             HealthState::Draining
-        } else if !self.ready() && !self.was_ready {
+        } else if !self.is_ready() && !self.was_ready {
             HealthState::Starting
-        } else if !self.ready() || self.has_lost_directory || !self.stopped.is_empty() || !self.quarantined.is_empty() {
+        } else if !self.is_ready()
+            || self.has_lost_directory
+            || !self.stopped.is_empty()
+            || !self.quarantined.is_empty()
+        {
             HealthState::Degraded
         } else {
             HealthState::Healthy
         };
-        NodeHealth { state, checks: self.checks() }
+        NodeHealth { state, checks: self.list_checks() }
     }
 
-    fn checks(&self) -> BTreeMap<String, Value> {
+    fn list_checks(&self) -> BTreeMap<String, Value> {
         let mut checks = BTreeMap::from([
             ("formed".to_owned(), json!(self.opened)),
             ("leaders".to_owned(), json!({ "groups": self.groups, "known": self.with_leader })),
@@ -74,10 +80,11 @@ impl Signs {
 mod tests {
     use super::*;
 
-    fn state(change: impl FnOnce(&mut Signs)) -> HealthState {
-        let mut signs = Signs { opened: true, was_ready: true, groups: 9, with_leader: 9, ..Signs::default() };
+    fn state(change: impl FnOnce(&mut HealthSigns)) -> HealthState {
+        let mut signs =
+            HealthSigns { opened: true, was_ready: true, groups: 9, with_leader: 9, ..HealthSigns::default() };
         change(&mut signs);
-        signs.verdict().state
+        signs.judge().state
     }
 
     #[test]
@@ -88,8 +95,8 @@ mod tests {
         assert_eq!(state(|s| s.quarantined = vec!["damaged".to_owned()]), HealthState::Degraded);
         assert_eq!(state(|s| s.stopped = vec!["disk full".to_owned()]), HealthState::Degraded);
         assert_eq!(state(|s| s.has_lost_directory = true), HealthState::Degraded);
-        let young = |s: &mut Signs| (s.was_ready, s.with_leader) = (false, 8);
+        let young = |s: &mut HealthSigns| (s.was_ready, s.with_leader) = (false, 8);
         assert_eq!(state(young), HealthState::Starting);
-        assert_eq!(Signs::default().verdict().state, HealthState::Starting);
+        assert_eq!(HealthSigns::default().judge().state, HealthState::Starting);
     }
 }

@@ -1,4 +1,6 @@
 //! Logs: to stderr, for people or for machines.
+//!
+//! Comes in: the format that was asked for, and `RUST_LOG` and `NO_COLOR`. Goes out: lines of what the process reports.
 
 use tracing_subscriber::EnvFilter;
 

@@ -4,7 +4,9 @@
 //! Comes in: the settings of `quiver server` and `quiver gateway`. Goes out: a process that serves until it is told to stop.
 //! This room puts the parts of the other rooms together, and none of them knows it.
 
+mod background;
 mod gateway;
+mod gateway_node;
 mod health;
 mod logging;
 mod memory_trim;
@@ -13,6 +15,7 @@ mod port;
 mod process_stats;
 mod server;
 mod server_node;
+mod startup;
 
 pub use gateway::run_gateway;
 pub use logging::start_logging;

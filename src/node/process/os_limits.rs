@@ -1,4 +1,6 @@
-//! What this process may take of the machine: descriptors, and who may read the files that it makes.
+//! Limits that the operating system keeps for this process: how many descriptors it has, and who may read its files.
+//!
+//! Comes in: the limits that the process was started with. Goes out: raised limits, and how many connections fit into them.
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
@@ -8,7 +10,7 @@ const CLIENTS: usize = 4_096;
 const PEERS: usize = 1_024;
 
 /// Raises the bound on open files as far as it may be raised, and gives what there is.
-pub(super) fn raise_descriptors() -> usize {
+pub(super) fn raise_descriptor_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, wanted) {
@@ -24,7 +26,7 @@ pub(super) fn keep_files_private() {
 
 /// How many connections of clients there may be, and how many of other nodes: the rest of the descriptors is for files, and
 /// for connections to others.
-pub(super) fn connections(descriptors: usize) -> (usize, usize) {
+pub(super) fn split_connections(descriptors: usize) -> (usize, usize) {
     (CLIENTS.min(descriptors / 3).max(8), PEERS.min(descriptors / 4).max(8))
 }
 
@@ -35,9 +37,9 @@ mod tests {
     #[test]
     fn clients_leave_descriptors_for_peers_and_files() {
         for descriptors in [64, 128, 1_024, 65_536, 1 << 20] {
-            let (clients, peers) = connections(descriptors);
+            let (clients, peers) = split_connections(descriptors);
             assert!(clients + peers <= descriptors * 3 / 4, "{descriptors}");
         }
-        assert!(raise_descriptors() >= 64);
+        assert!(raise_descriptor_limit() >= 64);
     }
 }

@@ -1,4 +1,7 @@
-//! What a node measures of itself: time, processor, disk.
+//! What a process measures of itself: time, processor, disk.
+//!
+//! Comes in: the clock, the kernel's counters, and the host of the node's groups once there is one. Goes out: the numbers of
+//! [`Vitals`]. Must not judge them.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -13,31 +16,31 @@ use crate::routing::Vitals;
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// This process's measurements.
-pub(super) struct ProcessVitals {
+pub(super) struct ProcessStats {
     started: Instant,
     host: OnceLock<Host>,
     /// The bits of an `f32`.
     load: AtomicU32,
 }
 
-impl ProcessVitals {
+impl ProcessStats {
     /// Measurements from now on.
     pub fn new() -> Self {
         Self { started: Instant::now(), host: OnceLock::new(), load: AtomicU32::new(0) }
     }
 
     /// Takes the host whose disk use and distances are reported.
-    pub fn measure(&self, host: Host) {
+    pub fn attach_host(&self, host: Host) {
         let _ = self.host.set(host);
     }
 
     /// Watches the processor time for as long as the process runs.
     pub async fn watch_load(&self) {
         let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-        let mut before = (Instant::now(), processor_time());
+        let mut before = (Instant::now(), read_processor_time());
         loop {
             tokio::time::sleep(SAMPLE_EVERY).await;
-            let now = (Instant::now(), processor_time());
+            let now = (Instant::now(), read_processor_time());
             let used = now.1.saturating_sub(before.1).as_secs_f64();
             let share = used / (now.0 - before.0).as_secs_f64() / cores;
             self.load.store((share.clamp(0.0, 1.0) as f32).to_bits(), Ordering::Relaxed);
@@ -46,7 +49,7 @@ impl ProcessVitals {
     }
 }
 
-impl Vitals for ProcessVitals {
+impl Vitals for ProcessStats {
     fn load(&self) -> f32 {
         f32::from_bits(self.load.load(Ordering::Relaxed))
     }
@@ -65,7 +68,7 @@ impl Vitals for ProcessVitals {
 }
 
 /// Processor time this process has used, in user and in kernel mode.
-fn processor_time() -> Duration {
+fn read_processor_time() -> Duration {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` is a whole, writable rusage, and all-zero bytes are a valid one even where the call fails.
     let usage = unsafe {

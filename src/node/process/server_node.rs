@@ -1,4 +1,6 @@
-//! This process as the gateway shows it.
+//! A server process as its own HTTP API shows it: its name, its health, its groups.
+//!
+//! Comes in: the parts of the node, as its start makes them. Goes out: what [`LocalNode`] asks. Must not change any of them.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,23 +12,23 @@ use raft_groups::events::Listener;
 use raft_groups::network::faults::{Faults, LinkFaults};
 use raft_groups::{GroupStatus, Host};
 
-use super::health::Signs;
-use super::process_stats::ProcessVitals;
+use super::health::HealthSigns;
+use super::process_stats::ProcessStats;
 use crate::api::HealthState;
 use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
-use crate::node::identity::data_dir;
-use crate::node::identity::peer_addresses::Peers;
-use crate::node::shutdown::Stop;
+use crate::node::identity::peer_addresses::PeerAddresses;
+use crate::node::identity::{data_dir, join};
+use crate::node::stop_signal::StopSignal;
 use crate::placement::{ClusterMap, group_name};
-use crate::routing::{LocalGroups, MapCell, NodeReport, Service, Vitals as _};
+use crate::routing::{LocalGroups, NodeReport, Service, Vitals as _};
 
 /// A server process.
 pub(super) struct ServerNode {
     pub name: String,
-    pub vitals: Arc<ProcessVitals>,
-    pub peers: Arc<Peers>,
+    pub stats: Arc<ProcessStats>,
+    pub peers: Arc<PeerAddresses>,
     pub groups: Arc<LocalGroups>,
-    pub stop: Stop,
+    pub stop: StopSignal,
     /// Set where `--test-faults` was given.
     pub faults: Option<Faults>,
     /// Whether the replicas were opened.
@@ -42,19 +44,19 @@ pub(super) struct ServerNode {
 }
 
 impl ServerNode {
-    fn signs(&self) -> Signs {
+    fn collect_signs(&self) -> HealthSigns {
         let meta = self.groups.meta().map(|meta| meta.status());
         let shards = self.groups.shards().into_iter().map(|(_, group)| group.status());
         let statuses: Vec<GroupStatus> = meta.into_iter().chain(shards).collect();
         let stopped =
             statuses.iter().filter_map(|s| s.stopped.as_ref().map(|why| format!("{}: {why}", group_name(s.group))));
-        Signs {
-            stopping: self.stop.is_wished(),
+        HealthSigns {
+            stopping: self.stop.is_given(),
             opened: self.opened.load(Ordering::Relaxed),
             was_ready: self.was_ready.load(Ordering::Relaxed),
             groups: statuses.len(),
             with_leader: statuses.iter().filter(|status| status.leader.is_some()).count(),
-            has_lost_directory: self.opened.load(Ordering::Relaxed) && !data_dir::is_there(&self.data_dir),
+            has_lost_directory: self.opened.load(Ordering::Relaxed) && !data_dir::is_present(&self.data_dir),
             stopped: stopped.collect(),
             quarantined: self
                 .groups
@@ -70,8 +72,8 @@ impl ServerNode {
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Notes when the node is fit for the first time, whether or not anyone asks for its health then.
-pub(super) async fn watch_ready(node: Arc<ServerNode>) {
-    while !node.signs().ready() {
+pub(super) async fn watch_readiness(node: Arc<ServerNode>) {
+    while !node.collect_signs().is_ready() {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     node.was_ready.store(true, Ordering::Relaxed);
@@ -84,11 +86,11 @@ impl LocalNode for ServerNode {
     }
 
     fn uptime(&self) -> Duration {
-        self.vitals.uptime()
+        self.stats.uptime()
     }
 
     fn health(&self) -> NodeHealth {
-        let mut health = self.signs().verdict();
+        let mut health = self.collect_signs().judge();
         if let Some(host) = self.host.get() {
             health.checks.insert("life".to_owned(), serde_json::json!(host.identity().life.number));
             // How long the disk has been at the writes that it carries out now.
@@ -109,11 +111,11 @@ impl LocalNode for ServerNode {
     }
 
     async fn introduction(&self, host: &str, port: u16) -> Result<Introduction, String> {
-        crate::node::identity::join::introduction(host, port).await
+        join::ask_introduction(host, port).await
     }
 
     fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
-        self.faults.clone().map(|faults| Arc::new(Links(faults)) as Arc<dyn LinkSwitch>)
+        self.faults.clone().map(|faults| Arc::new(FaultSwitch(faults)) as Arc<dyn LinkSwitch>)
     }
 
     fn first_map(&self) -> Option<ClusterMap> {
@@ -129,62 +131,14 @@ impl LocalNode for ServerNode {
     }
 }
 
-struct Links(Faults);
+struct FaultSwitch(Faults);
 
-impl LinkSwitch for Links {
+impl LinkSwitch for FaultSwitch {
     fn set(&self, faults: LinkFaults) {
         self.0.set(faults);
     }
 
     fn current(&self) -> LinkFaults {
         self.0.current()
-    }
-}
-
-/// After so long without an answer of any node a gateway has nothing to serve from.
-const SILENT_AFTER: Duration = Duration::from_secs(10);
-
-/// A gateway process, which holds nothing.
-pub(super) struct GatewayNode {
-    pub vitals: Arc<ProcessVitals>,
-    pub map: MapCell,
-    pub stop: Stop,
-}
-
-#[async_trait]
-impl LocalNode for GatewayNode {
-    fn name(&self) -> String {
-        "gateway".to_owned()
-    }
-
-    fn uptime(&self) -> Duration {
-        self.vitals.uptime()
-    }
-
-    fn health(&self) -> NodeHealth {
-        let opened = self.map.get().is_formed();
-        let mut health =
-            Signs { stopping: self.stop.is_wished(), opened, was_ready: opened, ..Signs::default() }.verdict();
-        let silence = self.map.silence().unwrap_or_default();
-        if health.state == HealthState::Healthy && silence > SILENT_AFTER {
-            health.state = HealthState::Degraded;
-            health.checks.insert("no_node_answers_for_s".to_owned(), serde_json::json!(silence.as_secs()));
-        }
-        if let Some(trouble) = self.map.trouble() {
-            health.checks.insert("cluster".to_owned(), serde_json::json!(trouble));
-        }
-        health
-    }
-
-    fn report(&self) -> Option<NodeReport> {
-        None
-    }
-
-    async fn introduction(&self, host: &str, port: u16) -> Result<Introduction, String> {
-        crate::node::identity::join::introduction(host, port).await
-    }
-
-    fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
-        None
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::node::NodeError;
 use crate::node::identity::data_dir::DataDir;
-use crate::node::identity::identity_file::{IdentityFile, Membership};
+use crate::node::identity::identity_file::{ClusterMembership, IdentityFile};
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine, ShardId, Survivor, Verdict, group_name, verdict};
 
 /// What the operator knows and wants.
@@ -26,7 +26,7 @@ pub struct LastResort {
     pub lost: Vec<String>,
     /// What the other survivors reported.
     pub others: Vec<SurvivorReport>,
-    /// Whether to carry out what is found, or only to tell it.
+    /// `true` to carry out what is found, and not only to tell it.
     pub carry_out: bool,
 }
 
@@ -65,7 +65,7 @@ pub struct ReplicaRow {
 }
 
 impl SurvivorReport {
-    /// Whether some replica goes on alone.
+    /// Returns `true` if some replica goes on alone.
     pub fn changes_something(&self) -> bool {
         self.replicas.iter().any(|row| row.verdict == Some(Verdict::GoesOnAlone))
     }
@@ -76,7 +76,7 @@ impl SurvivorReport {
 /// # Errors
 /// Where the directory is in use, or no node's, or damaged; where a lost node is not known; where the disk fails.
 pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError> {
-    let dir = DataDir::take_used(&order.data_dir)?;
+    let dir = DataDir::lock_used(&order.data_dir)?;
     let mut identity = IdentityFile::read(dir.path())?;
     let setup = |reason: &str| NodeError::setup("the recovery", reason);
     let member = identity.identity.member.clone().filter(|member| member.started);
@@ -88,8 +88,8 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
         life: identity.identity.life,
     };
     let stopped = StoppedNode::open(who, Disk::open(&dir.stores())?).await?;
-    let map = newest_map(&stopped, &member);
-    let lost = order.lost.iter().map(|name| number_of(&map, name)).collect::<Result<BTreeSet<_>, _>>()?;
+    let map = read_newest_map(&stopped, &member);
+    let lost = order.lost.iter().map(|name| find_node(&map, name)).collect::<Result<BTreeSet<_>, _>>()?;
     if lost.contains(&member.node) {
         return Err(setup("this node is named as lost, and its directory is here: name the other ones"));
     }
@@ -98,9 +98,9 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
     for group in std::iter::once(META).chain(map.shards.keys().map(|shard: &ShardId| shard.group())) {
         let copy = match stopped.replica(group).await {
             Ok(None) => continue,
-            Ok(Some(replica)) => Some(survivor(replica)),
+            Ok(Some(replica)) => Some(to_survivor(replica)),
             Err(OpenError::Damaged { .. }) => None,
-            Err(error) => return Err(named(group, error).into()),
+            Err(error) => return Err(name_group(group, error).into()),
         };
         let shard = ShardId::of_group(group).map(|shard| shard.0);
         replicas.push(ReplicaRow { group, shard, copy, verdict: None });
@@ -111,7 +111,7 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
     let all: Vec<SurvivorReport> = order.others.iter().chain([&report]).cloned().collect();
     let known = all.iter().flat_map(|report| report.known.iter().copied()).collect();
     for row in report.replicas.iter_mut().filter(|row| row.copy.is_some()) {
-        row.verdict = Some(verdict(member.node, &lost, &known, &reported(&all, row.group)));
+        row.verdict = Some(verdict(member.node, &lost, &known, &collect_copies(&all, row.group)));
     }
     if order.carry_out {
         carry_out(&stopped, &mut identity, member, &report, &all).await?;
@@ -119,8 +119,8 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
     Ok(report)
 }
 
-/// The error of a replica, with the name that people know it by.
-fn named(group: GroupId, error: OpenError) -> OpenError {
+/// Gives the error of a replica the name that people know its group by.
+fn name_group(group: GroupId, error: OpenError) -> OpenError {
     match error {
         OpenError::Io { source, .. } => OpenError::Io { what: format!("the replica of {}", group_name(group)), source },
         other => other,
@@ -128,7 +128,7 @@ fn named(group: GroupId, error: OpenError) -> OpenError {
 }
 
 /// Refuses reports that cannot be of the other survivors.
-fn check_reports(member: &Membership, others: &[SurvivorReport]) -> Result<(), NodeError> {
+fn check_reports(member: &ClusterMembership, others: &[SurvivorReport]) -> Result<(), NodeError> {
     if is_planted(Mutant::BelievesAnyReport) {
         return Ok(());
     }
@@ -154,7 +154,7 @@ fn check_reports(member: &Membership, others: &[SurvivorReport]) -> Result<(), N
 async fn carry_out(
     stopped: &StoppedNode,
     identity: &mut IdentityFile,
-    member: Membership,
+    member: ClusterMembership,
     report: &SurvivorReport,
     all: &[SurvivorReport],
 ) -> Result<(), NodeError> {
@@ -162,30 +162,30 @@ async fn carry_out(
     let alone: BTreeSet<GroupId> = alone.map(|row| row.group).collect();
     let recovered = &member.recovered | &alone;
     let node = member.node;
-    identity.set_member(Membership { recovered, ..member })?;
+    identity.set_member(ClusterMembership { recovered, ..member })?;
     for group in alone {
-        let heard = reported(all, group).into_values().flatten().map(|copy| copy.term).max();
+        let heard = collect_copies(all, group).into_values().flatten().map(|copy| copy.term).max();
         let recover_map = |at| MetaCommand::RecoverMap { node, at }.encode();
         let then: Option<&(dyn Fn(u64) -> Bytes + Sync)> = (group == META).then_some(&recover_map);
         let done = stopped.become_only_voter(group, heard.unwrap_or(0), then).await;
-        done.map_err(|error| named(group, error))?;
+        done.map_err(|error| name_group(group, error))?;
     }
     Ok(())
 }
 
-fn survivor(replica: StoredReplica) -> Survivor {
+fn to_survivor(replica: StoredReplica) -> Survivor {
     let StoredReplica { voters, learners, last, term, .. } = replica;
     Survivor { voters, learners, last, term }
 }
 
 /// The map as far as this node has it: names and shards do not depend on the last changes.
-fn newest_map(stopped: &StoppedNode, member: &Membership) -> ClusterMap {
+fn read_newest_map(stopped: &StoppedNode, member: &ClusterMembership) -> ClusterMap {
     let stored = stopped.machine::<MetaMachine>(META).ok().flatten();
     let stored = stored.map(|machine| machine.map()).filter(|map| map.is_formed());
     stored.map_or_else(|| member.first_map.clone(), |map| ClusterMap::clone(&map))
 }
 
-fn number_of(map: &ClusterMap, name: &str) -> Result<NodeId, NodeError> {
+fn find_node(map: &ClusterMap, name: &str) -> Result<NodeId, NodeError> {
     let unknown = || {
         let known: Vec<String> = map.nodes.iter().map(|(id, entry)| format!("{} ({id})", entry.name)).collect();
         let reason = format!("there is no node `{name}`; as far as this one knows there are {}", known.join(", "));
@@ -196,7 +196,7 @@ fn number_of(map: &ClusterMap, name: &str) -> Result<NodeId, NodeError> {
 }
 
 /// What the survivors say of one group: who does not mention it holds nothing of it.
-fn reported(all: &[SurvivorReport], group: GroupId) -> BTreeMap<NodeId, Option<Survivor>> {
+fn collect_copies(all: &[SurvivorReport], group: GroupId) -> BTreeMap<NodeId, Option<Survivor>> {
     let of_group = |report: &SurvivorReport| report.replicas.iter().find(|row| row.group == group)?.copy.clone();
     all.iter().map(|report| (report.node, of_group(report))).collect()
 }
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn only_reports_of_other_survivors_of_this_cluster_are_believed() {
-        let member = Membership::new(Uuid::new_v4(), 1, map_of(3, 8, 3));
+        let member = ClusterMembership::new(Uuid::new_v4(), 1, map_of(3, 8, 3));
         let report = |node| SurvivorReport {
             format: FORMAT,
             cluster: member.cluster,

@@ -73,7 +73,7 @@ fn copies_hold(world: &SimulatedNodes) {
     }
 }
 
-/// Whether the operation that the join began has ended well, and nothing is on its way any more.
+/// Returns `true` if the operation that the join began has ended well, and nothing is on its way any more.
 fn is_over(world: &SimulatedNodes) -> bool {
     let map = world.map();
     let done = map.operations.values().any(|operation| operation.state == OperationState::Done);

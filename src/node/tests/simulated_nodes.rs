@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::node::control::driver::{Driver, DriverSettings};
-use crate::node::control::membership::Walker;
+use crate::node::control::map_feed;
+use crate::node::control::membership::MembershipLoop;
 use crate::node::control::replicas::{self, Replicas};
 use crate::placement::tests::{map_of, nodes};
 use crate::placement::{ClusterMap, NodeEntry, ShardId};
@@ -64,9 +65,9 @@ impl Carrier for SimCarrier {
     }
 }
 
-struct NoVitals;
+struct NoStats;
 
-impl Vitals for NoVitals {
+impl Vitals for NoStats {
     fn load(&self) -> f32 {
         0.0
     }
@@ -162,13 +163,13 @@ impl SimulatedNodes {
         self.nodes.get_mut(&id).expect("it was just made").running = Some(life);
     }
 
-    /// Sets going what a node does: what `node::server` does without its ports.
+    /// Sets going what a node does: what `node::process::startup` does without its ports.
     fn live(&self, id: NodeId, host: Host, first: ClusterMap) -> RunningNode {
         let (groups, map) = (Arc::new(LocalGroups::default()), MapCell::default());
         map.offer(Arc::new(first.clone()));
         let carrier = SimCarrier { me: id, services: self.services.clone() };
         let router = Router::new(Arc::new(carrier), map.clone());
-        let (pool, vitals) = (self.pool.clone(), Arc::new(NoVitals));
+        let (pool, vitals) = (self.pool.clone(), Arc::new(NoStats));
         self.services.lock().insert(id, Arc::new(Service { node: id, groups: groups.clone(), pool, vitals }));
         let replicas = Replicas {
             host: host.clone(),
@@ -181,8 +182,13 @@ impl SimulatedNodes {
         let lost_after = Duration::from_secs(600);
         let driver = DriverSettings { lost_after, join_within: lost_after, moves: 2 };
         let mut tasks = vec![
-            tokio::spawn(Walker { me: id, groups: groups.clone(), map: map.clone(), router: router.clone() }.walk()),
-            tokio::spawn(Driver { settings: driver, groups: groups.clone(), router: router.clone() }.drive()),
+            tokio::spawn(
+                MembershipLoop { me: id, groups: groups.clone(), map: map.clone(), router: router.clone() }
+                    .move_groups(),
+            ),
+            tokio::spawn(
+                Driver { settings: driver, groups: groups.clone(), router: router.clone() }.decide_while_leading(),
+            ),
             tokio::spawn(look_at_map(self.services.clone(), map.clone())),
         ];
         let cell = map.clone();
@@ -192,9 +198,9 @@ impl SimulatedNodes {
             {
                 tokio::spawn(replicas::write_first_map(meta, first, cell.clone()));
             }
-            let map = replicas::formed(&cell).await;
+            let map = map_feed::wait_until_formed(&cell).await;
             replicas.open_all(&map).await;
-            replicas.keep().await;
+            replicas.keep_as_mapped().await;
         }));
         RunningNode { host, groups, map, router, tasks }
     }

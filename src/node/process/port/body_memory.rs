@@ -1,7 +1,7 @@
-//! What other nodes send, on its way in: how much memory all of it together may take.
+//! How much memory the bodies of all requests on the peer port may take together.
 //!
-//! Comes in: a request on the peer port. Goes out: the same, its body whole; or a refusal, before anything of it was looked
-//! at. What is small is never refused: a heartbeat and a vote get through however many large requests come. Consensus has a
+//! Comes in: a request of another node. Goes out: the same, its body whole; or a refusal, before anything of it was looked
+//! at. A small body is never refused: a heartbeat and a vote get through however many large requests come. Consensus has a
 //! budget of its own, so that it does not starve behind what clients cause.
 
 use axum::body::Body;
@@ -16,29 +16,29 @@ use crate::gateway::{ApiError, Limits};
 
 /// A budget, and how large one body may be.
 #[derive(Clone)]
-struct Door {
+struct BodyBudget {
     budget: Budget,
     limits: Limits,
 }
 
 /// `app`, whose bodies of at most `largest` bytes hold at most about `memory` bytes together, beside a small share of each.
-pub(in crate::node::process) fn bounded(app: axum::Router, largest: usize, memory: usize) -> axum::Router {
+pub(in crate::node::process) fn limit_body_memory(app: axum::Router, largest: usize, memory: usize) -> axum::Router {
     let limits = Limits { body_bytes: largest, drain_bytes: largest, ..Limits::default() };
-    let door = Door { budget: Budget::new(memory), limits };
-    app.layer(middleware::from_fn_with_state(door, admit))
+    let bodies = BodyBudget { budget: Budget::new(memory), limits };
+    app.layer(middleware::from_fn_with_state(bodies, admit))
 }
 
-async fn admit(State(door): State<Door>, request: Request, next: Next) -> Response {
+async fn admit(State(bodies): State<BodyBudget>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
-    match mostly_paid(body, &door.limits, &door.budget, FREE_BODY_BYTES).await {
+    match mostly_paid(body, &bodies.limits, &bodies.budget, FREE_BODY_BYTES).await {
         // What is taken is given back once the request is carried out.
         Ok((body, _taken)) => next.run(Request::from_parts(head, Body::from(body))).await,
-        Err(error) => refused(&error),
+        Err(error) => refuse(&error),
     }
 }
 
 /// Each of these statuses is said before anything was looked at.
-fn refused(error: &ApiError) -> Response {
+fn refuse(error: &ApiError) -> Response {
     let status = match error {
         ApiError::MemoryBudget => CROWDED,
         ApiError::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -76,7 +76,7 @@ mod tests {
                 let _leave = waits.acquire().await;
             }
         };
-        let app = bounded(axum::Router::new().route("/", post(works)), 4 * LARGE, 2 * LARGE);
+        let app = limit_body_memory(axum::Router::new().route("/", post(works)), 4 * LARGE, 2 * LARGE);
         let sends = || {
             let app = app.clone();
             tokio::spawn(async move { send(&app, LARGE).await })

@@ -1,8 +1,8 @@
-//! The connections of a port: how many there may be, and who has to go when there are too many.
+//! The connections of a port: how many there may be, and which is closed when there are too many.
 //!
-//! Clients must never take the descriptors that peers and files need. A port that is full sends home whoever has been
-//! silent longest; who is being served stays, and where all are, the newcomer goes. A crowd of newcomers is no burden: who
-//! has to go is known without a look at the others.
+//! Clients must never take the descriptors that peers and files need. A full port closes the connection that has been silent
+//! longest. A connection that is being served stays; where all are being served, the newcomer is refused. Many newcomers are
+//! no burden: which one has to go is known without a look at the others. Must not know what a connection carries.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,29 +10,29 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// The connections of one port; clones share them.
+/// The most connections of one port, and those that are open; clones share them.
 #[derive(Clone)]
-pub(in crate::node::process) struct Crowd(Arc<Inner>);
+pub(in crate::node::process) struct ConnectionLimit(Arc<LimitState>);
 
-struct Inner {
+struct LimitState {
     most: usize,
-    seats: Mutex<Seats>,
+    open: Mutex<OpenConnections>,
 }
 
-/// Who is here.
+/// The connections that are open.
 ///
-/// - Each seat that is taken is either served (`serving` is not 0) or silent (`silent` is its turn).
+/// - Each slot that is taken is either being served (`serving` is not 0) or silent (`silent` is its turn).
 /// - `silent` holds those that are silent and no other, in the order in which they became so.
 #[derive(Default)]
-struct Seats {
-    /// The next number of a seat, and the next turn of one that becomes silent.
+struct OpenConnections {
+    /// The next number of a slot, and the next turn of one that becomes silent.
     next: u64,
-    taken: HashMap<u64, Standing>,
+    taken: HashMap<u64, OpenConnection>,
     silent: BTreeMap<u64, u64>,
 }
 
-struct Standing {
-    seat: Arc<Seat>,
+struct OpenConnection {
+    slot: Arc<ConnectionSlot>,
     /// Requests that are served; the next may be on its way while an answer still is.
     serving: usize,
     /// Its turn, while it is silent.
@@ -40,82 +40,82 @@ struct Standing {
 }
 
 /// One connection.
-pub(in crate::node::process) struct Seat {
-    crowd: Crowd,
+pub(super) struct ConnectionSlot {
+    limit: ConnectionLimit,
     number: u64,
     leave: Notify,
 }
 
-/// A place for a connection, until it is dropped.
-pub(in crate::node::process) struct Ticket {
-    pub(in crate::node::process) seat: Arc<Seat>,
+/// The slot of a connection, until it is dropped.
+pub(super) struct SlotGuard {
+    pub(super) slot: Arc<ConnectionSlot>,
 }
 
 /// A request that is being served, until it is dropped.
-pub(in crate::node::process) struct Serving(Arc<Seat>);
+pub(super) struct RequestGuard(Arc<ConnectionSlot>);
 
-impl Crowd {
+impl ConnectionLimit {
     /// At most `most` connections.
-    pub(in crate::node::process) fn of(most: usize) -> Self {
-        Self(Arc::new(Inner { most: most.max(1), seats: Mutex::default() }))
+    pub(in crate::node::process) fn new(most: usize) -> Self {
+        Self(Arc::new(LimitState { most: most.max(1), open: Mutex::default() }))
     }
 
-    /// Lets a connection in; `None` where all others are being served.
-    pub(in crate::node::process) fn enter(&self) -> Option<Ticket> {
-        let mut seats = self.0.seats.lock();
-        if seats.taken.len() >= self.0.most {
-            let (_, longest) = seats.silent.pop_first()?;
-            let sent_home = seats.taken.remove(&longest).expect("who is silent is here");
-            sent_home.seat.send_home();
+    /// Admits a connection, and closes the longest silent one if the port is full. `None` where all others are being served.
+    pub(super) fn admit(&self) -> Option<SlotGuard> {
+        let mut open = self.0.open.lock();
+        if open.taken.len() >= self.0.most {
+            let (_, number) = open.silent.pop_first()?;
+            let longest = open.taken.remove(&number).expect("a silent connection holds a slot");
+            longest.slot.close();
         }
-        let (number, turn) = (seats.turn(), seats.turn());
-        let seat = Arc::new(Seat { crowd: self.clone(), number, leave: Notify::new() });
-        seats.taken.insert(number, Standing { seat: Arc::clone(&seat), serving: 0, silent: turn });
-        seats.silent.insert(turn, number);
-        Some(Ticket { seat })
+        let (number, turn) = (open.next_number(), open.next_number());
+        let slot = Arc::new(ConnectionSlot { limit: self.clone(), number, leave: Notify::new() });
+        open.taken.insert(number, OpenConnection { slot: Arc::clone(&slot), serving: 0, silent: turn });
+        open.silent.insert(turn, number);
+        Some(SlotGuard { slot })
     }
 }
 
-impl Seats {
-    fn turn(&mut self) -> u64 {
+impl OpenConnections {
+    fn next_number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
-    /// A request has come. Of who was sent home nothing is known any more.
-    fn serve(&mut self, number: u64) {
-        let Some(standing) = self.taken.get_mut(&number) else { return };
-        if standing.serving == 0 {
-            self.silent.remove(&standing.silent);
+    /// A request has come. Nothing is known any more of a connection that was closed.
+    fn begin_request(&mut self, number: u64) {
+        let Some(open) = self.taken.get_mut(&number) else { return };
+        if open.serving == 0 {
+            self.silent.remove(&open.silent);
         }
-        standing.serving += 1;
+        open.serving += 1;
     }
 
     /// A request has come to its end.
-    fn answered(&mut self, number: u64) {
-        let turn = self.turn();
-        let Some(standing) = self.taken.get_mut(&number) else { return };
-        standing.serving -= 1;
-        if standing.serving == 0 {
-            standing.silent = turn;
+    fn end_request(&mut self, number: u64) {
+        let turn = self.next_number();
+        let Some(open) = self.taken.get_mut(&number) else { return };
+        open.serving -= 1;
+        if open.serving == 0 {
+            open.silent = turn;
             self.silent.insert(turn, number);
         }
     }
 
     /// A connection has ended.
-    fn leave(&mut self, number: u64) {
-        if let Some(standing) = self.taken.remove(&number)
-            && standing.serving == 0
+    fn remove(&mut self, number: u64) {
+        if let Some(open) = self.taken.remove(&number)
+            && open.serving == 0
         {
-            self.silent.remove(&standing.silent);
+            self.silent.remove(&open.silent);
         }
     }
 
     /// What holds between two changes. Tests ask: it takes a look at everyone.
     #[cfg(test)]
     fn check(&self) -> Result<(), String> {
-        let silent = self.taken.iter().filter(|(_, standing)| standing.serving == 0);
-        let silent: BTreeMap<u64, u64> = silent.map(|(number, standing)| (standing.silent, *number)).collect();
+        let silent = self.taken.iter().filter(|(_, open)| open.serving == 0);
+        let silent: BTreeMap<u64, u64> = silent.map(|(number, open)| (open.silent, *number)).collect();
         if silent == self.silent {
             Ok(())
         } else {
@@ -124,38 +124,38 @@ impl Seats {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for SlotGuard {
     fn drop(&mut self) {
-        self.seat.crowd.0.seats.lock().leave(self.seat.number);
+        self.slot.limit.0.open.lock().remove(self.slot.number);
     }
 }
 
-impl Seat {
+impl ConnectionSlot {
     /// A request has come.
-    pub(in crate::node::process) fn serve(self: &Arc<Self>) -> Serving {
-        self.crowd.0.seats.lock().serve(self.number);
-        Serving(Arc::clone(self))
+    pub(super) fn begin_request(self: &Arc<Self>) -> RequestGuard {
+        self.limit.0.open.lock().begin_request(self.number);
+        RequestGuard(Arc::clone(self))
     }
 
-    /// Returns `true` if a request of it is being served. Who was sent home is not.
-    pub(in crate::node::process) fn is_serving(&self) -> bool {
-        self.crowd.0.seats.lock().taken.get(&self.number).is_some_and(|standing| standing.serving > 0)
+    /// Returns `true` if a request of it is being served. A closed connection serves none.
+    pub(super) fn is_serving(&self) -> bool {
+        self.limit.0.open.lock().taken.get(&self.number).is_some_and(|open| open.serving > 0)
     }
 
     /// Ends the connection.
-    pub(in crate::node::process) fn send_home(&self) {
+    pub(super) fn close(&self) {
         self.leave.notify_one();
     }
 
-    /// Waits until the connection has to end: another needs the place, or its client takes too long.
-    pub(in crate::node::process) async fn must_leave(&self) {
+    /// Waits until the connection has to end: another needs the slot, or its client takes too long.
+    pub(super) async fn wait_for_close(&self) {
         self.leave.notified().await;
     }
 }
 
-impl Drop for Serving {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.0.crowd.0.seats.lock().answered(self.0.number);
+        self.0.limit.0.open.lock().end_request(self.0.number);
     }
 }
 
@@ -166,27 +166,27 @@ mod tests {
 
     use super::*;
 
-    fn was_sent_home(seat: &Seat) -> bool {
-        seat.must_leave().now_or_never().is_some()
+    fn was_closed(slot: &ConnectionSlot) -> bool {
+        slot.wait_for_close().now_or_never().is_some()
     }
 
     #[test]
     fn who_is_silent_longest_goes_first_and_who_is_served_stays() {
-        let crowd = Crowd::of(3);
-        let tickets: Vec<_> = (0..3).map(|_| crowd.enter().unwrap()).collect();
-        let served = tickets[0].seat.serve();
-        let newcomer = crowd.enter().unwrap();
-        assert!(was_sent_home(&tickets[1].seat), "it was silent for longer than the third");
-        assert!(!was_sent_home(&tickets[0].seat) && !was_sent_home(&tickets[2].seat));
-        let (_second, _third) = (tickets[2].seat.serve(), newcomer.seat.serve());
-        assert!(crowd.enter().is_none(), "all are served");
+        let limit = ConnectionLimit::new(3);
+        let guards: Vec<_> = (0..3).map(|_| limit.admit().unwrap()).collect();
+        let served = guards[0].slot.begin_request();
+        let newcomer = limit.admit().unwrap();
+        assert!(was_closed(&guards[1].slot), "it was silent for longer than the third");
+        assert!(!was_closed(&guards[0].slot) && !was_closed(&guards[2].slot));
+        let (_second, _third) = (guards[2].slot.begin_request(), newcomer.slot.begin_request());
+        assert!(limit.admit().is_none(), "all are served");
         drop(served);
-        assert!(crowd.enter().is_some());
-        drop(tickets);
-        assert_eq!(crowd.0.seats.lock().taken.len(), 1);
+        assert!(limit.admit().is_some());
+        drop(guards);
+        assert_eq!(limit.0.open.lock().taken.len(), 1);
     }
 
-    /// What happens to a crowd: someone enters, or something happens to one of those who are or were here.
+    /// What happens to a port: someone enters, or something happens to one of those who are or were here.
     #[derive(Clone, Debug)]
     enum Turn {
         Enters,
@@ -207,38 +207,38 @@ mod tests {
     }
 
     /// A connection as a plain list of them would know it.
-    struct Known {
-        ticket: Ticket,
-        requests: Vec<Serving>,
+    struct KnownConnection {
+        guard: SlotGuard,
+        requests: Vec<RequestGuard>,
         silent_since: usize,
         is_here: bool,
     }
 
     proptest! {
         #[test]
-        fn a_crowd_sends_home_whom_a_look_at_all_of_them_finds(turns in turns(), most in 1_usize..5) {
-            let (crowd, mut known): (_, Vec<Known>) = (Crowd::of(most), Vec::new());
+        fn a_full_port_closes_the_connection_that_a_look_at_all_of_them_finds(turns in turns(), most in 1_usize..5) {
+            let (limit, mut known): (_, Vec<KnownConnection>) = (ConnectionLimit::new(most), Vec::new());
             for (now, turn) in turns.into_iter().enumerate() {
                 match turn {
                     Turn::Enters => {
                         let here = || known.iter().enumerate().filter(|(_, known)| known.is_here);
                         let silent = here().filter(|(_, known)| known.requests.is_empty());
                         let longest = silent.min_by_key(|(_, known)| known.silent_since).map(|(place, _)| place);
-                        let (is_full, entered) = (here().count() >= most, crowd.enter());
+                        let (is_full, entered) = (here().count() >= most, limit.admit());
                         prop_assert_eq!(entered.is_some(), !is_full || longest.is_some());
                         if let Some(longest) = longest.filter(|_| is_full) {
-                            prop_assert!(was_sent_home(&known[longest].ticket.seat));
+                            prop_assert!(was_closed(&known[longest].guard.slot));
                             known[longest].is_here = false;
                         }
-                        prop_assert!(!known.iter().any(|known| was_sent_home(&known.ticket.seat)));
-                        known.extend(entered.map(|ticket| {
-                            Known { ticket, requests: Vec::new(), silent_since: now, is_here: true }
+                        prop_assert!(!known.iter().any(|known| was_closed(&known.guard.slot)));
+                        known.extend(entered.map(|guard| {
+                            KnownConnection { guard, requests: Vec::new(), silent_since: now, is_here: true }
                         }));
                     }
                     Turn::IsAsked(who) => {
                         if let Some(known) = known.get_mut(who) {
-                            known.requests.push(known.ticket.seat.serve());
-                            prop_assert_eq!(known.ticket.seat.is_serving(), known.is_here);
+                            known.requests.push(known.guard.slot.begin_request());
+                            prop_assert_eq!(known.guard.slot.is_serving(), known.is_here);
                         }
                     }
                     Turn::IsAnswered(who) => {
@@ -246,13 +246,13 @@ mod tests {
                             if known.requests.pop().is_some() {
                                 known.silent_since = now;
                             }
-                            prop_assert_eq!(known.ticket.seat.is_serving(), known.is_here && !known.requests.is_empty());
+                            prop_assert_eq!(known.guard.slot.is_serving(), known.is_here && !known.requests.is_empty());
                         }
                     }
                     Turn::Leaves(who) if who < known.len() => drop(known.remove(who)),
                     Turn::Leaves(_) => {}
                 }
-                let held = crowd.0.seats.lock();
+                let held = limit.0.open.lock();
                 prop_assert_eq!(held.taken.len(), known.iter().filter(|known| known.is_here).count());
                 prop_assert_eq!(held.check(), Ok(()));
             }

@@ -1,7 +1,10 @@
-//! Ports: taking them, serving on them, and letting go of them in good order.
+//! Ports: bound, served within limits, and closed in good order.
+//!
+//! Comes in: an address, an application and the signal to stop. Goes out: answers to whoever connects. Must not know what the
+//! application does.
 //!
 //! Each connection is served by hyper under timers: one that sends no head in time is closed, whether it never began or
-//! stopped in the middle, and one that takes a long answer by drops. How many there may be is the [`Crowd`]'s business.
+//! stopped in the middle, and one that takes a long answer by drops. The [`ConnectionLimit`] decides how many there may be.
 
 pub(super) mod body_memory;
 pub(super) mod connection_limit;
@@ -28,11 +31,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use self::connection_limit::{Crowd, Seat, Serving};
-use self::pipelining::{ClientStream, Queue, Turns};
+use self::connection_limit::{ConnectionLimit, ConnectionSlot, RequestGuard};
+use self::pipelining::{ClientStream, ConnectionProgress, PipelineTurns};
 use crate::gateway::departure::PIECE as ANSWER_PIECE;
 use crate::node::NodeError;
-use crate::node::shutdown::Stop;
+use crate::node::stop_signal::StopSignal;
 
 /// How long requests under way may take to end once the process is to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -46,7 +49,7 @@ const HEAD_WITHIN: Duration = Duration::from_secs(75);
 const HEAD_BYTES: usize = 64 << 10;
 const HEADERS: usize = 64;
 /// An answer of more bytes is long, as each is that holds memory until its client has taken it: the client takes so many of
-/// them in each such time, and all of them in so many such times, or is sent home.
+/// them in each such time, and all of them in so many such times, or its connection is closed.
 const LONG: u64 = ANSWER_PIECE as u64;
 const LEAST: u64 = 160 << 10;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -60,7 +63,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// Pause after a connection could not be taken, for want of descriptors for instance.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
-/// A port that is taken and not served yet; connections wait.
+/// A port that is bound and not served yet; connections wait.
 pub(super) struct Port {
     listener: TcpListener,
     /// The real address: port 0 is replaced.
@@ -68,29 +71,29 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// Takes the port; `flag` is the setting it comes from.
-    pub async fn take(address: SocketAddr, flag: &'static str) -> Result<Self, NodeError> {
+    /// Binds the port; `flag` is the setting it comes from.
+    pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<Self, NodeError> {
         let failed = |source| NodeError::Listen { address, flag, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
     }
 
-    /// Serves `app` to at most a `crowd` until `stop`, and `linger` longer; the task ends when the requests under way have
+    /// Serves `app`, within the `limit`, until `stop`, and `linger` longer; the task ends when the requests under way have
     /// ended, or their time has.
-    pub fn serve(self, app: Router, crowd: Crowd, stop: Stop, linger: Duration) -> JoinHandle<()> {
+    pub fn serve(self, app: Router, limit: ConnectionLimit, stop: StopSignal, linger: Duration) -> JoinHandle<()> {
         tokio::spawn(async move {
-            let (mut connections, closing) = (JoinSet::new(), Stop::new());
-            let served = Served { app, turns: Turns::new(), closing: closing.clone() };
+            let (mut connections, closing) = (JoinSet::new(), StopSignal::new());
+            let served = PortContext { app, turns: PipelineTurns::new(), closing: closing.clone() };
             let ends = async {
                 stop.wait().await;
                 tokio::time::sleep(linger).await;
             };
             tokio::select! {
-                () = self.accept(&served, &crowd, &mut connections) => {}
+                () = self.accept(&served, &limit, &mut connections) => {}
                 () = ends => {}
             }
-            closing.now();
+            closing.give();
             let drained = async { while connections.join_next().await.is_some() {} };
             if tokio::time::timeout(DRAIN, drained).await.is_err() {
                 tracing::warn!("requests were still under way when the port closed");
@@ -99,7 +102,7 @@ impl Port {
     }
 
     /// Takes connections for ever.
-    async fn accept(&self, served: &Served, crowd: &Crowd, connections: &mut JoinSet<()>) {
+    async fn accept(&self, served: &PortContext, limit: &ConnectionLimit, connections: &mut JoinSet<()>) {
         for newcomer in 1_usize.. {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -110,13 +113,13 @@ impl Port {
                 }
             };
             while connections.try_join_next().is_some() {}
-            let Some(ticket) = crowd.enter() else {
+            let Some(guard) = limit.admit() else {
                 tracing::debug!("a connection is refused: all that there may be are served");
                 continue;
             };
             let served = served.clone();
             connections.spawn(async move {
-                serve_connection(stream, served, &ticket.seat).await;
+                serve_connection(stream, served, &guard.slot).await;
             });
             if newcomer % AT_ONCE == 0 {
                 let asked = Instant::now();
@@ -131,10 +134,10 @@ impl Port {
 
 /// What the connections of a port share.
 #[derive(Clone)]
-struct Served {
+struct PortContext {
     app: Router,
-    turns: Turns,
-    closing: Stop,
+    turns: PipelineTurns,
+    closing: StopSignal,
 }
 
 /// How long newcomers wait where a task that is ready waited so long: until what waits with it is done.
@@ -142,45 +145,49 @@ fn pause_after(waited: Duration) -> Option<Duration> {
     (waited > BUSY_FROM).then(|| waited.min(LONGEST_PAUSE))
 }
 
-async fn serve_connection(stream: TcpStream, served: Served, seat: &Arc<Seat>) {
+async fn serve_connection(stream: TcpStream, served: PortContext, slot: &Arc<ConnectionSlot>) {
     // Nagle's delay makes large answers stall behind delayed acknowledgements.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY on a connection");
     }
-    let (queue, closing) = (Queue::new(served.turns), served.closing);
-    let service = Seated { inner: TowerToHyperService::new(served.app), seat: seat.clone(), queue: queue.clone() };
-    let stream = ClientStream::new(stream, queue);
+    let (progress, closing) = (ConnectionProgress::new(served.turns), served.closing);
+    let service = ConnectionService {
+        inner: TowerToHyperService::new(served.app),
+        slot: slot.clone(),
+        progress: progress.clone(),
+    };
+    let stream = ClientStream::new(stream, progress);
     let mut builder = http1::Builder::new();
     // Who sends no more may still wait for an answer.
     builder.half_close(true);
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_headers(HEADERS).max_buf_size(HEAD_BYTES);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        served = connection.as_mut() => return told(served),
-        () = seat.must_leave() => return,
+        served = connection.as_mut() => return log_end(served),
+        () = slot.wait_for_close() => return,
         () = closing.wait() => {}
     }
     // Who is being served gets its answer; nobody else has anything to wait for.
-    if seat.is_serving() {
+    if slot.is_serving() {
         connection.as_mut().graceful_shutdown();
-        told(connection.await);
+        log_end(connection.await);
     }
 }
 
-fn told(served: hyper::Result<()>) {
+fn log_end(served: hyper::Result<()>) {
     if let Err(error) = served {
         tracing::trace!(%error, "a connection ended");
     }
 }
 
 /// The size of a body that is long.
-fn long(body: &Body) -> Option<u64> {
+fn long_size(body: &Body) -> Option<u64> {
     body.size_hint().exact().filter(|size| *size > LONG)
 }
 
-/// Counts the bytes of a long answer, and sends the connection home whose client takes them too slowly: as long as it is
-/// here, an answer holds memory.
-fn watched(seat: Arc<Seat>, size: u64) -> Arc<AtomicU64> {
+/// Counts the bytes of a long answer, and closes the connection if its client takes them too slowly: until it is taken, an
+/// answer holds memory.
+fn watch_answer(slot: Arc<ConnectionSlot>, size: u64) -> Arc<AtomicU64> {
     let least = LEAST.max(size / LOOKS);
     let sent = Arc::new(AtomicU64::new(0));
     let counted = Arc::downgrade(&sent);
@@ -190,7 +197,7 @@ fn watched(seat: Arc<Seat>, size: u64) -> Arc<AtomicU64> {
             tokio::time::sleep(LOOK_EVERY).await;
             let Some(now) = counted.upgrade().map(|sent| sent.load(Ordering::Relaxed)) else { return };
             if now - before < least {
-                return seat.send_home();
+                return slot.close();
             }
             before = now;
         }
@@ -199,40 +206,41 @@ fn watched(seat: Arc<Seat>, size: u64) -> Arc<AtomicU64> {
 }
 
 /// The application, and the connection that it serves.
-struct Seated {
+struct ConnectionService {
     inner: TowerToHyperService<Router>,
-    seat: Arc<Seat>,
-    queue: Queue,
+    slot: Arc<ConnectionSlot>,
+    progress: ConnectionProgress,
 }
 
-impl Service<Request<Incoming>> for Seated {
-    type Response = Response<Counted>;
+impl Service<Request<Incoming>> for ConnectionService {
+    type Response = Response<CountedBody>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (serving, turn, answered) = (self.seat.serve(), self.queue.wait(), self.inner.call(request));
-        let (seat, queue) = (self.seat.clone(), self.queue.clone());
+        let (serving, turn, answered) =
+            (self.slot.begin_request(), self.progress.wait_for_turn(), self.inner.call(request));
+        let (slot, progress) = (self.slot.clone(), self.progress.clone());
         Box::pin(async move {
             let turn = turn.await;
             let response = answered.await?;
-            queue.answered();
+            progress.note_answer();
             drop(turn);
-            let sent = long(response.body()).map(|size| watched(seat, size));
-            Ok(response.map(|body| Counted { body, sent, _serving: serving }))
+            let sent = long_size(response.body()).map(|size| watch_answer(slot, size));
+            Ok(response.map(|body| CountedBody { body, sent, _serving: serving }))
         })
     }
 }
 
 /// An answer's body: as long as it is there, its connection is being served.
-struct Counted {
+struct CountedBody {
     body: Body,
     /// Bytes that were handed to the connection, where somebody watches them.
     sent: Option<Arc<AtomicU64>>,
-    _serving: Serving,
+    _serving: RequestGuard,
 }
 
-impl HttpBody for Counted {
+impl HttpBody for CountedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -25,16 +25,16 @@ const TURN_WITHIN: Duration = Duration::from_secs(1);
 
 /// The turns of a port; clones share them.
 #[derive(Clone)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct PipelineTurns(Arc<Semaphore>);
 
-impl Turns {
+impl PipelineTurns {
     /// As many at a time as there are CPUs.
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))))
     }
 
     /// Lets others go first, and then waits for a turn, which lasts until it is dropped. `None` where none came in time.
-    async fn next(&self) -> Option<OwnedSemaphorePermit> {
+    async fn take_turn(&self) -> Option<OwnedSemaphorePermit> {
         tokio::task::yield_now().await;
         tokio::time::timeout(TURN_WITHIN, Arc::clone(&self.0).acquire_owned()).await.ok()?.ok()
     }
@@ -42,27 +42,27 @@ impl Turns {
 
 /// What one connection has had read and answered.
 #[derive(Clone)]
-pub(super) struct Queue {
-    turns: Turns,
+pub(super) struct ConnectionProgress {
+    turns: PipelineTurns,
     reads: Arc<AtomicU64>,
     /// Reads when the latest answer was made.
     answered: Arc<AtomicU64>,
 }
 
-impl Queue {
-    pub(super) fn new(turns: Turns) -> Self {
+impl ConnectionProgress {
+    pub(super) fn new(turns: PipelineTurns) -> Self {
         Self { turns, reads: Arc::default(), answered: Arc::default() }
     }
 
     /// Waits for a turn if the request that has just come did not wait for the answer before it.
-    pub(super) fn wait(&self) -> impl Future<Output = Option<OwnedSemaphorePermit>> + use<> {
+    pub(super) fn wait_for_turn(&self) -> impl Future<Output = Option<OwnedSemaphorePermit>> + use<> {
         let did_wait = self.reads.load(Ordering::Relaxed) > self.answered.load(Ordering::Relaxed);
         let turns = self.turns.clone();
-        async move { if did_wait { None } else { turns.next().await } }
+        async move { if did_wait { None } else { turns.take_turn().await } }
     }
 
     /// An answer is made.
-    pub(super) fn answered(&self) {
+    pub(super) fn note_answer(&self) {
         self.answered.store(self.reads.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
@@ -70,18 +70,22 @@ impl Queue {
 /// A connection whose reads are counted, and which ends where its client takes nothing for [`STALL`].
 pub(super) struct ClientStream {
     stream: TcpStream,
-    queue: Queue,
+    progress: ConnectionProgress,
     /// By when something must be taken, while something waits to be.
     stalls: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: TcpStream, queue: Queue) -> Self {
-        Self { stream, queue, stalls: None }
+    pub(super) fn new(stream: TcpStream, progress: ConnectionProgress) -> Self {
+        Self { stream, progress, stalls: None }
     }
 
     /// What a write came to, unless nothing could be written for too long.
-    fn watched(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn end_if_stalled(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalls = None;
             return written;
@@ -101,7 +105,7 @@ impl AsyncRead for ClientStream {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         if buffer.filled().len() > before {
-            self.queue.reads.fetch_add(1, Ordering::Relaxed);
+            self.progress.reads.fetch_add(1, Ordering::Relaxed);
         }
         Poll::Ready(read)
     }
@@ -110,7 +114,7 @@ impl AsyncRead for ClientStream {
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watched(context, written)
+        self.end_if_stalled(context, written)
     }
 
     fn poll_write_vectored(
@@ -119,7 +123,7 @@ impl AsyncWrite for ClientStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.watched(context, written)
+        self.end_if_stalled(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -143,20 +147,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_did_not_wait_takes_turns_and_none_waits_for_ever() {
-        let turns = Turns(Arc::new(Semaphore::new(1)));
-        let queue = || Queue::new(turns.clone());
-        let (first, second) = (queue(), queue());
-        for queue in [&first, &second] {
-            queue.reads.fetch_add(1, Ordering::Relaxed);
-            assert!(queue.wait().now_or_never().expect("it waited for all that it asked").is_none());
-            queue.answered();
+        let turns = PipelineTurns(Arc::new(Semaphore::new(1)));
+        let progress = || ConnectionProgress::new(turns.clone());
+        let (first, second) = (progress(), progress());
+        for progress in [&first, &second] {
+            progress.reads.fetch_add(1, Ordering::Relaxed);
+            assert!(progress.wait_for_turn().now_or_never().expect("it waited for all that it asked").is_none());
+            progress.note_answer();
         }
-        let turn = first.wait().await.expect("nobody else has it");
-        assert!(second.wait().await.is_none(), "its time was over before it was its turn");
+        let turn = first.wait_for_turn().await.expect("nobody else has it");
+        assert!(second.wait_for_turn().await.is_none(), "its time was over before it was its turn");
         drop(turn);
-        assert!(second.wait().await.is_some());
+        assert!(second.wait_for_turn().await.is_some());
         second.reads.fetch_add(1, Ordering::Relaxed);
-        assert!(second.wait().now_or_never().is_some(), "it waited this time");
+        assert!(second.wait_for_turn().now_or_never().is_some(), "it waited this time");
     }
 
     #[tokio::test(start_paused = true)]
@@ -164,7 +168,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let mut answers = ClientStream::new(stream, Queue::new(Turns::new()));
+        let mut answers = ClientStream::new(stream, ConnectionProgress::new(PipelineTurns::new()));
         let bytes = vec![0; 64 << 20];
         let written = tokio::io::AsyncWriteExt::write_all(&mut answers, &bytes);
         let written = tokio::time::timeout(STALL * 2, written).await.expect("it ends");

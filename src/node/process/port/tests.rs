@@ -1,4 +1,4 @@
-//! A port as its clients see it: who is served, who waits, who is sent home.
+//! A port as its clients see it: who is served, who waits, whose connection is closed.
 
 use axum::routing::{get, post};
 use futures::FutureExt as _;
@@ -19,7 +19,7 @@ fn paid(body: Vec<u8>) -> (Response<Body>, Budget) {
     (departure::paid(Response::new(Body::from(body)), &budget), budget)
 }
 
-async fn start(most: usize) -> (SocketAddr, Stop, JoinHandle<()>) {
+async fn start(most: usize) -> (SocketAddr, StopSignal, JoinHandle<()>) {
     let slow = || async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         "late"
@@ -29,9 +29,9 @@ async fn start(most: usize) -> (SocketAddr, Stop, JoinHandle<()>) {
         .route("/slow", get(slow))
         .route("/long", get(|| async { paid(vec![7; LONG_ANSWER]).0 }))
         .route("/eat", post(|body: Bytes| async move { body.len().to_string() }));
-    let port = Port::take(([127, 0, 0, 1], 0).into(), "--listen").await.expect("a free port");
-    let (address, stop) = (port.address, Stop::new());
-    (address, stop.clone(), port.serve(app, Crowd::of(most), stop, Duration::ZERO))
+    let port = Port::bind(([127, 0, 0, 1], 0).into(), "--listen").await.expect("a free port");
+    let (address, stop) = (port.address, StopSignal::new());
+    (address, stop.clone(), port.serve(app, ConnectionLimit::new(most), stop, Duration::ZERO))
 }
 
 async fn say(address: SocketAddr, text: &str) -> TcpStream {
@@ -74,26 +74,26 @@ async fn who_is_served_stays_though_others_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_a_long_answer_by_drops_is_sent_home() {
-    let crowd = Crowd::of(4);
-    let ticket = crowd.enter().expect("there is room");
-    let flowing = watched(ticket.seat.clone(), LONG);
+async fn who_takes_a_long_answer_by_drops_loses_the_connection() {
+    let limit = ConnectionLimit::new(4);
+    let guard = limit.admit().expect("there is room");
+    let flowing = watch_answer(guard.slot.clone(), LONG);
     for _ in 0..5 {
         flowing.fetch_add(LEAST, Ordering::Relaxed);
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    assert!(ticket.seat.must_leave().now_or_never().is_none());
+    assert!(guard.slot.wait_for_close().now_or_never().is_none());
     tokio::time::sleep(LOOK_EVERY * 2).await;
-    assert!(ticket.seat.must_leave().now_or_never().is_some());
-    let crowd = Crowd::of(4);
-    let ticket = crowd.enter().expect("there is room");
-    drop(watched(ticket.seat.clone(), LONG));
+    assert!(guard.slot.wait_for_close().now_or_never().is_some());
+    let limit = ConnectionLimit::new(4);
+    let guard = limit.admit().expect("there is room");
+    drop(watch_answer(guard.slot.clone(), LONG));
     tokio::time::sleep(LOOK_EVERY * 3).await;
-    assert!(ticket.seat.must_leave().now_or_never().is_none(), "it has all of its answer");
-    let large = watched(ticket.seat.clone(), 64 << 20);
+    assert!(guard.slot.wait_for_close().now_or_never().is_none(), "it has all of its answer");
+    let large = watch_answer(guard.slot.clone(), 64 << 20);
     large.fetch_add(LEAST, Ordering::Relaxed);
     tokio::time::sleep(LOOK_EVERY * 2).await;
-    assert!(ticket.seat.must_leave().now_or_never().is_some(), "so much would take an hour");
+    assert!(guard.slot.wait_for_close().now_or_never().is_some(), "so much would take an hour");
 }
 
 /// Time passes as soon as nobody has anything to do: the answer is stuck by then.
@@ -121,7 +121,7 @@ fn each_answer_that_holds_memory_is_watched() {
     for size in [0, 1, ANSWER_PIECE - 1, ANSWER_PIECE, ANSWER_PIECE + 1, 4 * ANSWER_PIECE, 4 << 20] {
         let (answer, budget) = paid(vec![0; size]);
         let holds = budget.taken(64 << 20).is_err();
-        assert_eq!(long(answer.body()).is_some(), holds, "{size}");
+        assert_eq!(long_size(answer.body()).is_some(), holds, "{size}");
     }
 }
 
@@ -149,9 +149,9 @@ async fn requests_that_are_sent_at_once_are_served_a_few_at_a_time() {
         }
     };
     let app = Router::new().route("/", get(|| async { "here" })).route("/counted", get(counted));
-    let port = Port::take(([127, 0, 0, 1], 0).into(), "--listen").await.expect("a free port");
+    let port = Port::bind(([127, 0, 0, 1], 0).into(), "--listen").await.expect("a free port");
     let address = port.address;
-    let _served = port.serve(app, Crowd::of(1_000), Stop::new(), Duration::ZERO);
+    let _served = port.serve(app, ConnectionLimit::new(1_000), StopSignal::new(), Duration::ZERO);
     let head = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n{more}\r\n");
     let at_once = head("/", "") + &head("/counted", "").repeat(4) + &head("/counted", "connection: close\r\n");
     let crowd = (0..4 * at_a_time).map(|_| async { answer(say(address, &at_once).await).await });
@@ -190,7 +190,7 @@ async fn stopping_waits_for_who_is_served_and_for_nobody_else() {
     idle.read_u8().await.expect("it is answered, and stays open");
     let slow = say(address, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    stop.now();
+    stop.give();
     assert!(answer(slow).await.ends_with("late"));
     tokio::time::timeout(SOON, served).await.expect("nobody else is waited for").expect("no panic");
 }

@@ -1,26 +1,26 @@
-//! The wish to stop: SIGTERM and Ctrl-C, passed on to whoever waits for it.
+//! The signal to stop: SIGTERM and Ctrl-C, passed on to whoever waits for it.
 
 use std::io;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// A wish to stop, once it is there; clones share it.
+/// A signal to stop; clones share it.
 #[derive(Clone)]
-pub(super) struct Stop {
-    wished: Arc<watch::Sender<bool>>,
+pub(super) struct StopSignal {
+    given: Arc<watch::Sender<bool>>,
 }
 
-impl Stop {
-    /// A wish that is not there yet.
+impl StopSignal {
+    /// A signal that is not given yet.
     pub fn new() -> Self {
-        Self { wished: Arc::new(watch::Sender::new(false)) }
+        Self { given: Arc::new(watch::Sender::new(false)) }
     }
 
-    /// A wish that comes with the first SIGTERM or Ctrl-C; a second one ends the process on the spot.
+    /// A signal that is given by the first SIGTERM or Ctrl-C; a second one ends the process on the spot.
     pub fn on_signals() -> io::Result<Self> {
         let stop = Self::new();
-        let wish = stop.clone();
+        let signal = stop.clone();
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
         tokio::spawn(async move {
@@ -30,26 +30,26 @@ impl Stop {
                     std::process::exit(130);
                 }
                 tracing::info!("stopping");
-                wish.now();
+                signal.give();
             }
         });
         Ok(stop)
     }
 
-    /// Wishes to stop.
-    pub fn now(&self) {
-        self.wished.send_replace(true);
+    /// Gives the signal.
+    pub fn give(&self) {
+        self.given.send_replace(true);
     }
 
-    /// Whether the wish is there.
-    pub fn is_wished(&self) -> bool {
-        *self.wished.borrow()
+    /// Returns `true` if the signal is given.
+    pub fn is_given(&self) -> bool {
+        *self.given.borrow()
     }
 
-    /// Waits for the wish.
+    /// Waits for the signal.
     pub async fn wait(&self) {
-        let mut wished = self.wished.subscribe();
+        let mut given = self.given.subscribe();
         // An error would mean that the sender is gone, and `self` holds it.
-        let _ = wished.wait_for(|wished| *wished).await;
+        let _ = given.wait_for(|given| *given).await;
     }
 }
