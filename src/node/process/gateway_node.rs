@@ -13,7 +13,7 @@ use crate::api::HealthState;
 use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
 use crate::node::identity::join;
 use crate::node::stop_signal::StopSignal;
-use crate::routing::{MapCell, NodeReport, Vitals as _};
+use crate::routing::{MapCell, NodeReport};
 
 /// After so long without an answer of any node a gateway has nothing to serve from.
 const SILENT_AFTER: Duration = Duration::from_secs(10);

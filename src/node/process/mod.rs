@@ -10,6 +10,7 @@ mod gateway_node;
 mod health;
 mod logging;
 mod memory_trim;
+mod node_phase;
 mod os_limits;
 mod port;
 mod process_stats;

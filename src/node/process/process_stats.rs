@@ -1,10 +1,10 @@
-//! What a process measures of itself: time, processor, disk.
+//! What a process measures of itself, and what a node measures beside that: time, processor, disk, distances.
 //!
-//! Comes in: the clock, the kernel's counters, and the host of the node's groups once there is one. Goes out: the numbers of
-//! [`Vitals`]. Must not judge them.
+//! Comes in: the clock, the kernel's counters, and the host of a node's groups. Goes out: the numbers of [`Vitals`]. Must not
+//! judge them.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,6 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// This process's measurements.
 pub(super) struct ProcessStats {
     started: Instant,
-    host: OnceLock<Host>,
     /// The bits of an `f32`.
     load: AtomicU32,
 }
@@ -26,12 +25,12 @@ pub(super) struct ProcessStats {
 impl ProcessStats {
     /// Measurements from now on.
     pub fn new() -> Self {
-        Self { started: Instant::now(), host: OnceLock::new(), load: AtomicU32::new(0) }
+        Self { started: Instant::now(), load: AtomicU32::new(0) }
     }
 
-    /// Takes the host whose disk use and distances are reported.
-    pub fn attach_host(&self, host: Host) {
-        let _ = self.host.set(host);
+    /// How long the process has been running.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Watches the processor time for as long as the process runs.
@@ -49,21 +48,28 @@ impl ProcessStats {
     }
 }
 
-impl Vitals for ProcessStats {
+/// The measurements of a process that holds replicas.
+pub(super) struct HostStats {
+    pub process: Arc<ProcessStats>,
+    /// Knows the disk use, and the distances to other nodes.
+    pub host: Host,
+}
+
+impl Vitals for HostStats {
     fn load(&self) -> f32 {
-        f32::from_bits(self.load.load(Ordering::Relaxed))
+        f32::from_bits(self.process.load.load(Ordering::Relaxed))
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.host.get().map_or(0, Host::disk_bytes)
+        self.host.disk_bytes()
     }
 
     fn uptime(&self) -> Duration {
-        self.started.elapsed()
+        self.process.uptime()
     }
 
     fn round_trips(&self) -> BTreeMap<NodeId, Duration> {
-        self.host.get().map(Host::round_trips).unwrap_or_default()
+        self.host.round_trips()
     }
 }
 

@@ -3,8 +3,7 @@
 //! Comes in: the parts of the node, as its start makes them. Goes out: what [`LocalNode`] asks. Must not change any of them.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +12,7 @@ use raft_groups::network::faults::{Faults, LinkFaults};
 use raft_groups::{GroupStatus, Host};
 
 use super::health::HealthSigns;
+use super::node_phase::PhaseCell;
 use super::process_stats::ProcessStats;
 use crate::api::HealthState;
 use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
@@ -20,7 +20,7 @@ use crate::node::identity::peer_addresses::PeerAddresses;
 use crate::node::identity::{data_dir, join};
 use crate::node::stop_signal::StopSignal;
 use crate::placement::{ClusterMap, group_name};
-use crate::routing::{LocalGroups, NodeReport, Service, Vitals as _};
+use crate::routing::{LocalGroups, NodeReport, Service};
 
 /// A server process.
 pub(super) struct ServerNode {
@@ -31,32 +31,36 @@ pub(super) struct ServerNode {
     pub stop: StopSignal,
     /// Set where `--test-faults` was given.
     pub faults: Option<Faults>,
-    /// Whether the replicas were opened.
-    pub opened: AtomicBool,
-    /// Whether every group has known its leader once.
-    pub was_ready: AtomicBool,
-    pub service: OnceLock<Arc<Service>>,
-    pub host: OnceLock<Host>,
-    /// Where faults are allowed somebody watches, and misses nothing from the start on.
-    pub ear: OnceLock<Listener>,
     /// The directory of everything the node stores.
     pub data_dir: PathBuf,
+    /// How far the node is, and what it has since its stores are open.
+    pub phase: PhaseCell<OpenNode>,
+}
+
+/// What a node has once its stores are open.
+pub(super) struct OpenNode {
+    pub host: Host,
+    pub service: Arc<Service>,
+    /// Keeps the recording of events on, where faults are allowed: who watches such a node misses nothing from the start on.
+    pub _recording: Option<Listener>,
 }
 
 impl ServerNode {
+    /// What the node's health is judged from, as it is now.
     fn collect_signs(&self) -> HealthSigns {
         let meta = self.groups.meta().map(|meta| meta.status());
         let shards = self.groups.shards().into_iter().map(|(_, group)| group.status());
         let statuses: Vec<GroupStatus> = meta.into_iter().chain(shards).collect();
         let stopped =
             statuses.iter().filter_map(|s| s.stopped.as_ref().map(|why| format!("{}: {why}", group_name(s.group))));
+        let opened = self.phase.has_open_replicas();
         HealthSigns {
             stopping: self.stop.is_given(),
-            opened: self.opened.load(Ordering::Relaxed),
-            was_ready: self.was_ready.load(Ordering::Relaxed),
+            opened,
+            was_ready: self.phase.is_serving(),
             groups: statuses.len(),
             with_leader: statuses.iter().filter(|status| status.leader.is_some()).count(),
-            has_lost_directory: self.opened.load(Ordering::Relaxed) && !data_dir::is_present(&self.data_dir),
+            has_lost_directory: opened && !data_dir::is_present(&self.data_dir),
             stopped: stopped.collect(),
             quarantined: self
                 .groups
@@ -76,7 +80,7 @@ pub(super) async fn watch_readiness(node: Arc<ServerNode>) {
     while !node.collect_signs().is_ready() {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    node.was_ready.store(true, Ordering::Relaxed);
+    node.phase.begin_serving();
 }
 
 #[async_trait]
@@ -91,7 +95,7 @@ impl LocalNode for ServerNode {
 
     fn health(&self) -> NodeHealth {
         let mut health = self.collect_signs().judge();
-        if let Some(host) = self.host.get() {
+        if let Some(host) = self.phase.read(|open| open.host.clone()) {
             health.checks.insert("life".to_owned(), serde_json::json!(host.identity().life.number));
             // How long the disk has been at the writes that it carries out now.
             let waits = host.sync_age().unwrap_or_default().as_millis() as u64;
@@ -107,7 +111,7 @@ impl LocalNode for ServerNode {
     }
 
     fn report(&self) -> Option<NodeReport> {
-        self.service.get().map(|service| service.report())
+        self.phase.read(|open| open.service.clone()).map(|service| service.report())
     }
 
     async fn introduction(&self, host: &str, port: u16) -> Result<Introduction, String> {
@@ -123,7 +127,7 @@ impl LocalNode for ServerNode {
     }
 
     fn host(&self) -> Option<Host> {
-        self.host.get().cloned()
+        self.phase.read(|open| open.host.clone())
     }
 
     async fn stopping(&self) {
@@ -131,6 +135,7 @@ impl LocalNode for ServerNode {
     }
 }
 
+/// The faults of this node's links, as a test sets them over HTTP.
 struct FaultSwitch(Faults);
 
 impl LinkSwitch for FaultSwitch {

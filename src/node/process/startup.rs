@@ -3,8 +3,7 @@
 //! Comes in: settings, the node's file, and a bound peer port. Goes out: a [`StartedNode`], with every loop of
 //! [`super::background`] running. Each step relies on the one before it; [`Startup::start_node`] has them in order.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use raft_groups::network::faults::Faults;
@@ -14,12 +13,13 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::background::{ReplicaLoops, StoreLoops};
+use super::node_phase::PhaseCell;
 use super::os_limits;
 use super::port::Port;
 use super::port::body_memory::limit_body_memory;
 use super::port::connection_limit::ConnectionLimit;
-use super::process_stats::ProcessStats;
-use super::server_node::ServerNode;
+use super::process_stats::{HostStats, ProcessStats};
+use super::server_node::{OpenNode, ServerNode};
 use crate::config::{Origin, ServerSettings};
 use crate::gateway::{self, GatewayState};
 use crate::node::NodeError;
@@ -82,12 +82,8 @@ impl Startup {
             groups: Arc::new(LocalGroups::default()),
             stop,
             faults: settings.test_faults.then(|| faults.clone()),
-            opened: AtomicBool::new(false),
-            was_ready: AtomicBool::new(false),
-            service: OnceLock::new(),
-            host: OnceLock::new(),
-            ear: OnceLock::new(),
             data_dir: settings.data_dir.clone(),
+            phase: PhaseCell::new(),
         });
         let formation = Arc::new(Formation::new());
         Ok(Self { settings, me, map, faults, peers, carrier, router, formation, node })
@@ -177,19 +173,15 @@ impl Startup {
 
     /// Lets this node answer calls for the replicas that it is about to have.
     fn serve_locally(&self, host: &Host) -> Result<Arc<Service>, NodeError> {
-        self.node.stats.attach_host(host.clone());
-        if self.node.faults.is_some() {
-            let _ = self.node.ear.set(host.events().listen(None));
-        }
-        let _ = self.node.host.set(host.clone());
+        let recording = self.node.faults.is_some().then(|| host.events().listen(None));
         let service = Arc::new(Service {
             node: host.identity().node,
             groups: self.node.groups.clone(),
             pool: Pool::new().map_err(|error| NodeError::setup("the query threads", error))?,
-            vitals: self.node.stats.clone(),
+            vitals: Arc::new(HostStats { process: self.node.stats.clone(), host: host.clone() }),
         });
         self.carrier.serve_locally(service.clone());
-        let _ = self.node.service.set(service.clone());
+        self.node.phase.open_stores(OpenNode { host: host.clone(), service: service.clone(), _recording: recording });
         Ok(service)
     }
 
@@ -247,7 +239,7 @@ impl Startup {
         }
         let map = map_feed::wait_until_formed(&self.map).await;
         replicas.open_all(&map).await;
-        self.node.opened.store(true, Ordering::Relaxed);
+        self.node.phase.open_replicas();
         replicas
     }
 
