@@ -1,4 +1,7 @@
 //! The signal to stop: SIGTERM and Ctrl-C, passed on to whoever waits for it.
+//!
+//! Comes in: a signal of the system, or a call. Goes out: the same to every clone. Must not know what has to be
+//! stopped.
 
 use std::io;
 use std::sync::Arc;

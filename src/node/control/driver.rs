@@ -1,6 +1,8 @@
-//! The placement driver: on the node that leads the map's group, it asks the nodes how they are, has the planner decide,
-//! and writes what was decided into the map. It touches no group and asks nobody to do anything: the membership
-//! loops and the replicas follow the map by themselves, and whoever leads after a crash decides on.
+//! The placement driver: decides where replicas belong, on the node that leads the map's group.
+//!
+//! Comes in: the reports of all nodes, and how long each has been silent ([`super::suspicion`]). Goes out: what the
+//! planner decides, written into the map. It touches no group and asks nobody to do anything: the membership loops
+//! and the replicas follow the map by themselves, and whoever leads after a crash decides on.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -36,7 +38,7 @@ pub(in crate::node) struct DriverSettings {
     pub moves: usize,
 }
 
-/// What the driver needs.
+/// Decides by what the nodes say.
 pub(in crate::node) struct Driver {
     pub settings: DriverSettings,
     pub groups: Arc<LocalGroups>,

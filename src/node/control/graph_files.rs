@@ -1,7 +1,9 @@
 //! Saved graphs, one file each: `graphs/<shard>/<collection>-<vector>.graph` in the node's directory.
 //!
-//! They are derived and may be lost or stale: the engine checks what it reads, and builds anew what is missing. A file
-//! is replaced whole, so that a crash leaves the old one or the new.
+//! Comes in: the bytes of a graph. Goes out: the same bytes after a restart. Must not know what is in them.
+//!
+//! Graphs are derived and may be lost or stale: the engine checks what it reads, and builds anew what is missing. A
+//! file is replaced whole, so that a crash leaves the old one or the new.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

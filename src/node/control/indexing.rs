@@ -1,4 +1,7 @@
-//! The node's background of the engines: threads that take new vectors into graphs, repair them, and save them.
+//! The indexing threads: they take new vectors into graphs, repair the graphs, and save them.
+//!
+//! Comes in: the shards that this node holds. Goes out: graphs in the engines, and their files
+//! ([`super::graph_files`]). Must not change what a search finds in the end, only how fast.
 //!
 //! Each thread has shards of its own, so no graph waits for another thread. It works a few milliseconds at a time, and
 //! rests as long as its share of a processor asks for.

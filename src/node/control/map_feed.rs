@@ -1,7 +1,8 @@
 //! How a process comes to the newest cluster map: from its own replica of the meta group, or from nodes that have one.
 //!
-//! Comes in: maps that this node's replica has applied, and answers of other nodes over HTTP. Goes out: the newest of them in
-//! the [`MapCell`], and the route by which other processes ask for it. Must not know what anyone does with a map.
+//! Comes in: maps that this node's replica has applied, and answers of other nodes over HTTP. Goes out: the newest of
+//! them in the [`MapCell`], and the route by which other processes ask for it. Must not know what anyone does with a
+//! map.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,8 +106,8 @@ fn describe_disagreement(named: &[(&String, ClusterMap)]) -> Option<String> {
     let (other, found) = named.iter().find(|(_, found)| found.cluster != known.cluster)?;
     let name = |map: &ClusterMap| Uuid::from_bytes(map.cluster);
     Some(format!(
-        "{first} belongs to cluster {}, and {other} to {}: neither is served. A node that was started with an empty data \
-         directory may have formed a cluster of its own; stop it, or name nodes of one cluster only",
+        "{first} belongs to cluster {}, and {other} to {}: neither is served. A node that was started with an empty \
+         data directory may have formed a cluster of its own; stop it, or name nodes of one cluster only",
         name(known),
         name(found)
     ))

@@ -1,12 +1,13 @@
-//! Membership: the loop that moves the groups which this node leads to the members that the map wants, and confirms in the
-//! map that they are there.
+//! Membership: the loop that moves the groups which this node leads to the members that the map wants, and confirms
+//! in the map that they are there.
 //!
-//! Comes in: the map and the status of each group. Goes out: one member change at a time into a group's log, confirmations
-//! into the map, and leadership handed to the node that is meant to lead. Must not decide where replicas belong.
+//! Comes in: the map and the status of each group. Goes out: one member change at a time into a group's log,
+//! confirmations into the map, and leadership handed to the node that is meant to lead. Must not decide where
+//! replicas belong.
 //!
-//! Before each step the map is read as it is now, by the leader in its own term: so a later leader never goes back to an
-//! older plan. A confirmation is given only by a replica that, after it saw the members committed as planned, proved that
-//! it leads still. Then nothing but a newer plan can change them.
+//! Before each step the map is read as it is now, by the leader in its own term: so a later leader never goes back to
+//! an older plan. A confirmation is given only by a replica that, after it saw the members committed as planned,
+//! proved that it leads still. Then nothing but a newer plan can change them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

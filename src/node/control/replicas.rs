@@ -1,6 +1,9 @@
 //! This node's replicas, kept as the map says: opened where it gives one, closed and erased where it has none any more.
 //! One that is damaged stays closed, and says so, until the map lets it go: then it is erased like any other.
 //!
+//! Comes in: the map, and what this node's disk holds. Goes out: open groups in the node's list, and erased ones on
+//! its disk. Must not change who the members of a group are: [`super::membership`] does.
+//!
 //! To open is harmless whatever map it rests on: a new replica waits to be added, and votes for nobody before. To erase
 //! is not, so it rests on more: the replica is closed first, then the map is read as it is now, and only where that
 //! names the node neither as meant nor as confirmed, and the group is settled, is anything erased. Each step may be
@@ -55,8 +58,8 @@ impl Replicas {
         self.host.identity().node
     }
 
-    /// Opens this node's replica of the meta group, where its disk or the map it was formed with has one, and begins the
-    /// group on its first node. What is on disk counts: the nodes of the first map may all be gone by now.
+    /// Opens this node's replica of the meta group, where its disk or the map it was formed with has one, and begins
+    /// the group on its first node. What is on disk counts: the nodes of the first map may all be gone by now.
     pub async fn open_first_meta(&self, first: &ClusterMap) -> Option<Group<MetaMachine>> {
         let founder = !first.is_formed() && first.meta.is_founder(self.local_node());
         let stored = self.host.stored_groups([META].into_iter()).unwrap_or_default();
@@ -217,8 +220,8 @@ impl Replicas {
         Ok(())
     }
 
-    /// Lets the node have a new replica in place of an erased one. One that was damaged is replaced once in the life of a
-    /// process: a disk that damages it again would have it copied for ever.
+    /// Lets the node have a new replica in place of an erased one. One that was damaged is replaced once in the life
+    /// of a process: a disk that damages it again would have it copied for ever.
     fn allow_replacement(&self, group: GroupId) {
         if self.groups.closed(group).is_none() {
             return;

@@ -1,7 +1,9 @@
 //! How suspect a silent node is: judged from how long it has been silent, against how regularly it answered before.
 //!
-//! The measure is phi of the phi-accrual detector (Hayashibara et al., 2004) with exponential gaps, as Cassandra has it:
-//! at phi 8, a silence is by chance with a probability of 10⁻⁸. Pure: the time is passed in.
+//! Comes in: the moment of each answer. Goes out: alive, suspect or lost. Must not decide what becomes of a lost node.
+//!
+//! The measure is phi of the phi-accrual detector (Hayashibara et al., 2004) with exponential gaps, as Cassandra has
+//! it: at phi 8, a silence is by chance with a probability of 10⁻⁸. Pure: the time is passed in.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! The sweep: makes the collections of the shards that this node leads those that the map has.
 //!
-//! Comes in: the newest map, and what each shard says of its collections. Goes out: commands into the shards' logs, and the
-//! ends of drops in the map. A sweep that fails leaves the rest to the next one. Must not decide what is dropped: the map did.
+//! Comes in: the newest map, and what each shard says of its collections. Goes out: commands into the shards' logs,
+//! and the ends of drops in the map. A sweep that fails leaves the rest to the next one. Must not decide what is
+//! dropped: the map did.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -76,15 +77,15 @@ async fn write(group: &Group<Engine>, command: Command) {
     }
 }
 
-/// The collections of a shard that were dropped. One whose number this map has not given out yet is newer than the map, not
-/// dropped, so an old map drops nothing wrongly.
+/// The collections of a shard that were dropped. One whose number this map has not given out yet is newer than the
+/// map, not dropped, so an old map drops nothing wrongly.
 fn find_dropped(map: &ClusterMap, known: impl Iterator<Item = CollectionId>) -> Vec<CollectionId> {
     let there: BTreeSet<CollectionId> = map.collections.values().map(|entry| entry.id).collect();
     known.filter(|id| id.0 < map.next_collection && !there.contains(id)).collect()
 }
 
-/// The ranges of dropped collections that a shard does not know of: it could not be told, or never had any of them. Those
-/// that it still has are dropped first.
+/// The ranges of dropped collections that a shard does not know of: it could not be told, or never had any of them.
+/// Those that it still has are dropped first.
 fn find_untold_drops(map: &ClusterMap, told: &[(CollectionId, CollectionId)]) -> Vec<(CollectionId, CollectionId)> {
     let mut living: Vec<u64> = map.collections.values().map(|entry| entry.id.0).collect();
     living.sort_unstable();

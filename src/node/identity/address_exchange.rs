@@ -1,8 +1,11 @@
-//! Where other nodes are now, until the map says so: members that come back at new addresses find each other.
+//! How members that come back at new addresses find each other before the map knows where they are.
+//!
+//! Comes in: claims of other members. Goes out: this node's own claim, told until the map knows of this start. Must not
+//! judge a claim: [`super::claimed_addresses`] does.
 //!
 //! The map has the addresses of before, and changing it takes a majority that can reach each other. So a member that
-//! starts tells the nodes at its `--join` addresses where it is, and hears from them where others are. What is told of a
-//! start counts until the map knows of that start, or of a later one ([`super::claimed_addresses`]).
+//! starts tells the nodes at its `--join` addresses where it is, and hears from them where others are. What is told
+//! of a start counts until the map knows of that start, or of a later one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +66,7 @@ impl AddressExchange {
         }
     }
 
-    /// Tells the nodes at `urls`, and those that are heard of, where this one is, until the map knows.
+    /// Tells the nodes at `urls`, and those that are heard of, where this one is, until the map knows of this start.
     pub(in crate::node) async fn announce(self, urls: Vec<String>) {
         let client = match reqwest::Client::builder().no_proxy().timeout(PATIENCE).build() {
             Ok(client) => client,
@@ -83,8 +86,8 @@ impl AddressExchange {
             }
             if !answered && round.is_multiple_of(ROUNDS_PER_COMPLAINT) {
                 tracing::warn!(
-                    "no other member answers: if they are at other addresses than before, start this node with --join and \
-                     the URL of one that runs"
+                    "no other member answers: if they are at other addresses than before, start this node with --join \
+                     and the URL of one that runs"
                 );
             }
             tokio::time::sleep(PAUSE).await;

@@ -1,8 +1,8 @@
 //! Keeps in the map that this node was started, and where it listens.
 //!
-//! Comes in: the map, whenever it changes. Goes out: this start and its addresses, written into the map at each start, and
-//! again where the map says something else later because a copy of this node ran for a moment. Where the map knows of a
-//! later start, this process ends.
+//! Comes in: the map, whenever it changes. Goes out: this start and its addresses, written into the map at each
+//! start, and again where the map says something else later because a copy of this node ran for a moment. Where the
+//! map knows of a later start, this process ends.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,9 +54,9 @@ impl StartAnnouncement {
                 None => {
                     return tracing::error!(
                         node = self.node,
-                        "the cluster does not know this node any more: it was removed, or did not come up in time after it \
-                         was adopted. It holds nothing and only passes requests on; to join again, start it with an empty \
-                         --data-dir and --join"
+                        "the cluster does not know this node any more: it was removed, or did not come up in time after \
+                         it was adopted. It holds nothing and only passes requests on; to join again, start it with \
+                         an empty --data-dir and --join"
                     );
                 }
             }

@@ -1,8 +1,8 @@
 //! Addresses that members claim for themselves, for as long as they are newer than the map.
 //!
-//! Comes in: claims of members, and the map to judge them by. Goes out: where a node is, if the map does not know better. A
-//! claim is taken only from who knows the cluster's identity, the node's number and its incarnation, as every message
-//! between nodes is. Must not know how claims travel: [`super::address_exchange`] does.
+//! Comes in: claims of members, and the map to judge them by. Goes out: where a node is, if the map does not know
+//! better. A claim is taken only from who knows the cluster's identity, the node's number and its incarnation, as
+//! every message between nodes is. Must not know how claims travel: [`super::address_exchange`] does.
 
 use std::collections::BTreeMap;
 

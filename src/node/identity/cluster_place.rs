@@ -1,7 +1,8 @@
 //! How a node comes to its place in a cluster: as it was, or by forming a cluster or joining one now.
 //!
-//! Comes in: the settings of the start and the node's file. Goes out: a [`ClusterMembership`] that is on disk before anyone
-//! is told of it. Must not know how joiners and the forming node speak: [`super::join`] and [`super::formation`] do.
+//! Comes in: the settings of the start and the node's file. Goes out: a [`ClusterMembership`] that is on disk before
+//! anyone is told of it. Must not know how joiners and the forming node speak: [`super::join`] and
+//! [`super::formation`] do.
 
 use raft_groups::NodeId;
 use uuid::Uuid;

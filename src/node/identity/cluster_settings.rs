@@ -1,7 +1,7 @@
 //! Settings that belong to a cluster: what the flags of a start ask for, beside what the node's cluster has.
 //!
-//! Comes in: the settings and the node's place in a cluster. Goes out: warnings of flags that change nothing, and the timings
-//! and Raft settings that the node runs with.
+//! Comes in: the settings and the node's place in a cluster. Goes out: warnings of flags that change nothing, and the
+//! timings and Raft settings that the node runs with.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::identity_file::ClusterMembership;
 use crate::config::{Origin, ServerSettings};
 use crate::placement::RaftTimings;
 
-/// Says which settings ask for another cluster than the data directory belongs to. Equal ones pass in silence: a service
-/// is started with the same flags each time.
+/// Says which settings ask for another cluster than the data directory belongs to. Equal ones pass in silence: a
+/// service is started with the same flags each time.
 pub(in crate::node) fn warn_of_ignored_flags(settings: &ServerSettings, member: &ClusterMembership) {
     warn_of_ignored_timings(settings, member);
     let map = &member.first_map;

@@ -1,4 +1,6 @@
 //! A node's directory: one process at a time, and none that belongs to something else.
+//!
+//! Comes in: a path. Goes out: a locked directory, or why it cannot be used. Must not know what the files in it say.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -73,7 +75,10 @@ fn warn_of_readers(path: &Path) {
     let mode = fs::metadata(path).map_or(0, |found| found.permissions().mode() & 0o077);
     if mode != 0 {
         let dir = path.display();
-        tracing::warn!(%dir, "others on this machine may look into the data directory; if they should not: chmod 700 {dir}");
+        tracing::warn!(
+            %dir,
+            "others on this machine may look into the data directory; if they should not: chmod 700 {dir}"
+        );
     }
 }
 

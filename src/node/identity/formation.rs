@@ -1,6 +1,9 @@
 //! How nodes become a cluster: the forming node waits for the others, numbers them, and writes down what it decided
 //! before it tells anyone.
 //!
+//! Comes in: requests of joiners, and how many nodes there are to be. Goes out: the first map, and an answer to each
+//! joiner. Must not know how requests come: [`super::join`] does.
+//!
 //! Until that file is written nothing has happened: the joiners ask again. Afterwards nothing is decided again: each
 //! joiner gets the same answer however often it asks, whichever of the two crashed in between.
 

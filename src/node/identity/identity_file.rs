@@ -1,5 +1,8 @@
 //! Who this node is, kept in `node.json`: a checked JSON file, replaced whole and synced.
 //!
+//! Comes in: a name at the first start, and each change of the node's place in its cluster. Goes out: the same after
+//! any crash. Must not know how the place was found.
+//!
 //! It is written before the node does anything that others could remember, so that a crash at any moment leaves either
 //! a node that has done nothing yet, or one that knows who it is.
 
@@ -51,7 +54,8 @@ pub(in crate::node) struct ClusterMembership {
     /// URLs of the nodes it last knew: those of the first map may all be gone when it starts again.
     #[serde(default)]
     pub seeds: Vec<String>,
-    /// The cluster's timings as it last knew them, which it takes on when it starts; `None` where they are not the cluster's.
+    /// The cluster's timings as it last knew them, which it takes on when it starts; `None` where they are not the
+    /// cluster's.
     #[serde(default)]
     pub timings: Option<RaftTimings>,
     /// Groups that go on with this node alone, by the operator's order, and of which the map does not know it yet.

@@ -1,7 +1,7 @@
 //! Joining over HTTP: the endpoint on a node that forms a cluster or belongs to one, and the side that asks.
 //!
-//! Comes in: requests of joiners, and the URLs that a joiner was given. Goes out: the answers of [`Formation`], and a place in
-//! a cluster. Must not decide who is taken: the formation and the map do.
+//! Comes in: requests of joiners, and the URLs that a joiner was given. Goes out: the answers of [`Formation`], and a
+//! place in a cluster. Must not decide who is taken: the formation and the map do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,8 +123,8 @@ async fn answer_joiner(
     Ok(body::answer(status, &answer))
 }
 
-/// Asks the nodes at `urls`, one after the other, until one takes or refuses this one. What may pass (it is not up yet, it
-/// waits for others) is waited for without an end: nodes are started in any order.
+/// Asks the nodes at `urls`, one after the other, until one takes or refuses this one. What may pass (it is not up
+/// yet, it waits for others) is waited for without an end: nodes are started in any order.
 ///
 /// # Errors
 /// [`NodeError::Refused`] by a node, or where the nodes at `urls` belong to two clusters.
@@ -148,8 +148,8 @@ pub(in crate::node) async fn ask_to_join(urls: &[String], request: &JoinRequest)
             Ok(JoinAnswer::NotForming) if complain => {
                 tracing::warn!(
                     url,
-                    "that node belongs to no cluster yet and forms none: it waits for one, as this one does. One node must be \
-                     started with --bootstrap; give its URL, or wait until that node has joined"
+                    "that node belongs to no cluster yet and forms none: it waits for one, as this one does. One node \
+                     must be started with --bootstrap; give its URL, or wait until that node has joined"
                 );
             }
             Err(error) if complain => tracing::warn!(url, %error, "cannot reach the node to join; trying on"),

@@ -1,6 +1,7 @@
 //! The end of a process that is not the newest of its node.
 //!
-//! Comes in: what peers say of this node's starts. Goes out: nothing, or the end of the process, with the way out on stderr.
+//! Comes in: what peers say of this node's starts. Goes out: nothing, or the end of the process, with the way out on
+//! stderr. Must not be caught: a process that was overtaken must do nothing more.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Where the other nodes listen, for consensus and for routing alike.
 //!
-//! Comes in: the newest map, the map this node was formed with, and what members claim ([`super::claimed_addresses`]). Goes
-//! out: one address a node. Must not know what is sent there.
+//! Comes in: the newest map, the map this node was formed with, and what members claim
+//! ([`super::claimed_addresses`]). Goes out: one address a node. Must not know what is sent there.
 
 use parking_lot::RwLock;
 use raft_groups::NodeId;

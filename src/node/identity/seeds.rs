@@ -1,7 +1,8 @@
 //! Keeps in the node's own file where the cluster's nodes are and what its timings are.
 //!
-//! Comes in: the map, whenever it changes. Goes out: `node.json`, out of which the next start finds the other nodes and takes
-//! on the timings.
+//! Comes in: the map, whenever it changes. Goes out: `node.json`, out of which the next start finds the other nodes
+//! and takes on the timings. Must not take the timings on in a running node: its groups keep those that they were
+//! opened with.
 
 use super::identity_file::{ClusterMembership, IdentityFile};
 use crate::node::control::map_feed;

@@ -1,7 +1,8 @@
 //! Every loop that runs in the background of a process, in one list for each moment at which its loops can begin.
 //!
-//! Comes in: the parts that the loops need. Goes out: tasks that end with the process. What belongs to one part alone stays
-//! with it: a port's connections, the watch of one replica of the map's group, and the indexing threads, which are joined.
+//! Comes in: the parts that the loops need. Goes out: tasks that end with the process. What belongs to one part alone
+//! stays with it: a port's connections, the watch of one replica of the map's group, and the indexing threads, which
+//! are joined.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! How fit a node is to serve, judged from signs that others collect: pure.
 //!
-//! Comes in: [`HealthSigns`]. Goes out: a state, and the checks that explain it. Must not know where the signs come from.
+//! Comes in: [`HealthSigns`]. Goes out: a state, and the checks that explain it. Must not know where the signs come
+//! from.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +11,9 @@ use crate::api::HealthState;
 use crate::gateway::NodeHealth;
 
 /// What is said of a directory that is gone: what is written now is in no file that a later start finds.
-const LOST_DIRECTORY: &str = "the data directory is gone while the node runs: nothing that it writes outlives it. Put the \
-                              directory back and restart it; where it is lost, have the node leave and join anew with an \
-                              empty one";
+const LOST_DIRECTORY: &str = "the data directory is gone while the node runs: nothing that it writes outlives it. Put \
+                              the directory back and restart it; where it is lost, have the node leave and join anew \
+                              with an empty one";
 
 /// What a node's health is judged from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

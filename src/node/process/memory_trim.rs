@@ -2,8 +2,9 @@
 //!
 //! Comes in: what the allocator and the kernel say of this process. Goes out: freed pages. Must not know who used them.
 //!
-//! The system's allocator keeps what was freed, a crowd of large requests at once for instance, for as long as the process
-//! runs: it learns from the first large buffer that is freed to keep such buffers, and gives no holes back by itself.
+//! The system's allocator keeps what was freed, a crowd of large requests at once for instance, for as long as the
+//! process runs: it learns from the first large buffer that is freed to keep such buffers, and gives no holes back by
+//! itself.
 
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 //! ```text
 //! Starting ──the stores are open──▶ Opening ──the replicas are open──▶ Electing ──every leader is known──▶ Serving
 //! ```
-//! Comes in: one call a step, each made once and in this order. Goes out: the parts that an open node has, and how far it is.
-//! Must not know what the parts are, nor when a step is due.
+//! Comes in: one call a step, each made once and in this order. Goes out: the parts that an open node has, and how
+//! far it is. Must not know what the parts are, nor when a step is due.
 
 use parking_lot::RwLock;
 

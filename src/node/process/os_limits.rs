@@ -1,6 +1,7 @@
 //! Limits that the operating system keeps for this process: how many descriptors it has, and who may read its files.
 //!
-//! Comes in: the limits that the process was started with. Goes out: raised limits, and how many connections fit into them.
+//! Comes in: the limits that the process was started with. Goes out: raised limits, and how many connections fit into
+//! them.
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
@@ -24,8 +25,8 @@ pub(super) fn keep_files_private() {
     umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// How many connections of clients there may be, and how many of other nodes: the rest of the descriptors is for files, and
-/// for connections to others.
+/// How many connections of clients there may be, and how many of other nodes: the rest of the descriptors is for
+/// files, and for connections to others.
 pub(super) fn split_connections(descriptors: usize) -> (usize, usize) {
     (CLIENTS.min(descriptors / 3).max(8), PEERS.min(descriptors / 4).max(8))
 }

@@ -1,7 +1,7 @@
 //! What a process measures of itself, and what a node measures beside that: time, processor, disk, distances.
 //!
-//! Comes in: the clock, the kernel's counters, and the host of a node's groups. Goes out: the numbers of [`Vitals`]. Must not
-//! judge them.
+//! Comes in: the clock, the kernel's counters, and the host of a node's groups. Goes out: the numbers of [`Vitals`].
+//! Must not judge them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -71,8 +71,8 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Stops a node in the order in which others miss it least: leadership first, then the indexing threads and the stores, and
-/// the peer port last.
+/// Stops a node in the order in which others miss it least: leadership first, then the indexing threads and the
+/// stores, and the peer port last.
 async fn stop_node(node: StartedNode, served: JoinHandle<()>, peers_stop: StopSignal) {
     let StartedNode { host, peers_served, indexers } = node;
     hand_over_groups(&host, served).await;

@@ -1,6 +1,7 @@
 //! A server process as its own HTTP API shows it: its name, its health, its groups.
 //!
-//! Comes in: the parts of the node, as its start makes them. Goes out: what [`LocalNode`] asks. Must not change any of them.
+//! Comes in: the parts of the node, as its start makes them. Goes out: what [`LocalNode`] asks. Must not change any
+//! of them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,7 +42,8 @@ pub(super) struct ServerNode {
 pub(super) struct OpenNode {
     pub host: Host,
     pub service: Arc<Service>,
-    /// Keeps the recording of events on, where faults are allowed: who watches such a node misses nothing from the start on.
+    /// Keeps the recording of events on, where faults are allowed: who watches such a node misses nothing from the
+    /// start on.
     pub _recording: Option<Listener>,
 }
 

@@ -1,7 +1,7 @@
-//! Every step of a move, with each of those who take part killed at it: a node joins, a shard's replica moves to it, and
-//! at the k-th thing that changes in the cluster the driver's node, the moving shard's leader, or the joining node loses
-//! its power. Whoever it was and whenever, the move ends where it was meant to, no acknowledged write is missing, and no
-//! group was ever without the copies it needs.
+//! Every step of a move, with each of those who take part killed at it: a node joins, a shard's replica moves to it,
+//! and at the k-th thing that changes in the cluster the driver's node, the moving shard's leader, or the joining
+//! node loses its power. Whoever it was and whenever, the move ends where it was meant to, no acknowledged write is
+//! missing, and no group was ever without the copies it needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -123,8 +123,8 @@ fn moving(world: &SimulatedNodes) -> ShardId {
     moving.map_or(ShardId(0), |(shard, _)| *shard)
 }
 
-/// One life of the cluster. At the step of this number the victim loses its power, and comes back after a while. Returns
-/// how many steps there were, and whether there was anyone to kill.
+/// One life of the cluster. At the step of this number the victim loses its power, and comes back after a while.
+/// Returns how many steps there were, and whether there was anyone to kill.
 async fn life(seed: u64, kill: Option<(usize, Victim)>) -> (usize, bool) {
     let mut world = SimulatedNodes::start(seed, 2).await;
     let collection = create_collection(&world).await;
@@ -169,8 +169,8 @@ async fn life(seed: u64, kill: Option<(usize, Victim)>) -> (usize, bool) {
     (steps, killed.is_some())
 }
 
-/// What must hold in the end: three replicas of each shard, on the nodes that the map names and nowhere else, equal, with
-/// everything that was acknowledged; each node holds its share.
+/// What must hold in the end: three replicas of each shard, on the nodes that the map names and nowhere else, equal,
+/// with everything that was acknowledged; each node holds its share.
 async fn check(world: &SimulatedNodes, collection: &Collection, written: &BTreeMap<u64, (ShardId, u64)>) {
     let map = world.map();
     for (shard, entry) in &map.shards {

@@ -1,8 +1,8 @@
 //! How much memory the bodies of all requests on the peer port may take together.
 //!
-//! Comes in: a request of another node. Goes out: the same, its body whole; or a refusal, before anything of it was looked
-//! at. A small body is never refused: a heartbeat and a vote get through however many large requests come. Consensus has a
-//! budget of its own, so that it does not starve behind what clients cause.
+//! Comes in: a request of another node. Goes out: the same, its body whole; or a refusal, before anything of it was
+//! looked at. A small body is never refused: a heartbeat and a vote get through however many large requests come.
+//! Consensus has a budget of its own, so that it does not starve behind what clients cause.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -21,7 +21,8 @@ struct BodyBudget {
     limits: Limits,
 }
 
-/// `app`, whose bodies of at most `largest` bytes hold at most about `memory` bytes together, beside a small share of each.
+/// `app`, whose bodies of at most `largest` bytes hold at most about `memory` bytes together, beside a small share of
+/// each.
 pub(in crate::node::process) fn limit_body_memory(app: axum::Router, largest: usize, memory: usize) -> axum::Router {
     let limits = Limits { body_bytes: largest, drain_bytes: largest, ..Limits::default() };
     let bodies = BodyBudget { budget: Budget::new(memory), limits };

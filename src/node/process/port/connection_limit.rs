@@ -1,8 +1,9 @@
 //! The connections of a port: how many there may be, and which is closed when there are too many.
 //!
-//! Clients must never take the descriptors that peers and files need. A full port closes the connection that has been silent
-//! longest. A connection that is being served stays; where all are being served, the newcomer is refused. Many newcomers are
-//! no burden: which one has to go is known without a look at the others. Must not know what a connection carries.
+//! Clients must never take the descriptors that peers and files need. A full port closes the connection that has been
+//! silent longest. A connection that is being served stays; where all are being served, the newcomer is refused. Many
+//! newcomers are no burden: which one has to go is known without a look at the others. Must not know what a
+//! connection carries.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -60,7 +61,8 @@ impl ConnectionLimit {
         Self(Arc::new(LimitState { most: most.max(1), open: Mutex::default() }))
     }
 
-    /// Admits a connection, and closes the longest silent one if the port is full. `None` where all others are being served.
+    /// Admits a connection, and closes the longest silent one if the port is full. `None` where all others are being
+    /// served.
     pub(super) fn admit(&self) -> Option<SlotGuard> {
         let mut open = self.0.open.lock();
         if open.taken.len() >= self.0.most {

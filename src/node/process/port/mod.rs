@@ -1,10 +1,11 @@
 //! Ports: bound, served within limits, and closed in good order.
 //!
-//! Comes in: an address, an application and the signal to stop. Goes out: answers to whoever connects. Must not know what the
-//! application does.
+//! Comes in: an address, an application and the signal to stop. Goes out: answers to whoever connects. Must not know
+//! what the application does.
 //!
-//! Each connection is served by hyper under timers: one that sends no head in time is closed, whether it never began or
-//! stopped in the middle, and one that takes a long answer by drops. The [`ConnectionLimit`] decides how many there may be.
+//! Each connection is served by hyper under timers: one that sends no head in time is closed, whether it never began
+//! or stopped in the middle, and one that takes a long answer by drops. The [`ConnectionLimit`] decides how many
+//! there may be.
 
 pub(super) mod body_memory;
 pub(super) mod connection_limit;
@@ -48,15 +49,15 @@ const HEAD_WITHIN: Duration = Duration::from_secs(75);
 /// Bytes of a head, and headers in it; more is answered 431.
 const HEAD_BYTES: usize = 64 << 10;
 const HEADERS: usize = 64;
-/// An answer of more bytes is long, as each is that holds memory until its client has taken it: the client takes so many of
-/// them in each such time, and all of them in so many such times, or its connection is closed.
+/// An answer of more bytes is long, as each is that holds memory until its client has taken it: the client takes so
+/// many of them in each such time, and all of them in so many such times, or its connection is closed.
 const LONG: u64 = ANSWER_PIECE as u64;
 const LEAST: u64 = 160 << 10;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOKS: u64 = 60;
-/// After so many newcomers it is seen how long a task that is ready waits until it runs. Where that is longer than this, they
-/// wait as long in the kernel's queue: who is here already is served first, and a crowd that only comes and goes keeps
-/// nobody waiting.
+/// After so many newcomers it is seen how long a task that is ready waits until it runs. Where that is longer than
+/// this, they wait as long in the kernel's queue: who is here already is served first, and a crowd that only comes
+/// and goes keeps nobody waiting.
 const AT_ONCE: usize = 8;
 const BUSY_FROM: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
@@ -79,8 +80,8 @@ impl Port {
         Ok(Self { listener, address })
     }
 
-    /// Serves `app`, within the `limit`, until `stop`, and `linger` longer; the task ends when the requests under way have
-    /// ended, or their time has.
+    /// Serves `app`, within the `limit`, until `stop`, and `linger` longer; the task ends when the requests under way
+    /// have ended, or their time has.
     pub fn serve(self, app: Router, limit: ConnectionLimit, stop: StopSignal, linger: Duration) -> JoinHandle<()> {
         tokio::spawn(async move {
             let (mut connections, closing) = (JoinSet::new(), StopSignal::new());
@@ -185,8 +186,8 @@ fn long_size(body: &Body) -> Option<u64> {
     body.size_hint().exact().filter(|size| *size > LONG)
 }
 
-/// Counts the bytes of a long answer, and closes the connection if its client takes them too slowly: until it is taken, an
-/// answer holds memory.
+/// Counts the bytes of a long answer, and closes the connection if its client takes them too slowly: until it is
+/// taken, an answer holds memory.
 fn watch_answer(slot: Arc<ConnectionSlot>, size: u64) -> Arc<AtomicU64> {
     let least = LEAST.max(size / LOOKS);
     let sent = Arc::new(AtomicU64::new(0));

@@ -1,9 +1,12 @@
 //! Requests that did not wait for the answer before them: they take turns, a few at a time on the whole port.
 //!
-//! HTTP/1.1 lets a client send many requests at once on one connection. Each connection has one of them served at a time, and
-//! still a few dozen connections have a request of their own ready whenever one was answered: who waits for answers, as
-//! nearly every client does, would wait for all of these each time. What is read from a connection is counted: a request
-//! that was there already when the answer before it was made did not wait.
+//! Comes in: a connection, and the moments of its reads and answers. Goes out: leave to serve the next request. Must
+//! not know what a request asks.
+//!
+//! HTTP/1.1 lets a client send many requests at once on one connection. Each connection has one of them served at a
+//! time, and still a few dozen connections have a request of their own ready whenever one was answered: who waits for
+//! answers, as nearly every client does, would wait for all of these each time. What is read from a connection is
+//! counted: a request that was there already when the answer before it was made did not wait.
 
 use std::io;
 use std::pin::Pin;
@@ -17,8 +20,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
-/// How long a client may take nothing of an answer that waits for it. Such a client pays nothing for its connection, which
-/// takes a place here.
+/// How long a client may take nothing of an answer that waits for it. Such a client pays nothing for its connection,
+/// which takes a place here.
 const STALL: Duration = Duration::from_secs(30);
 /// How long a request waits for its turn at most: those whose turn it is may be long ones.
 const TURN_WITHIN: Duration = Duration::from_secs(1);
@@ -33,7 +36,8 @@ impl PipelineTurns {
         Self(Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))))
     }
 
-    /// Lets others go first, and then waits for a turn, which lasts until it is dropped. `None` where none came in time.
+    /// Lets others go first, and then waits for a turn, which lasts until it is dropped. `None` where none came in
+    /// time.
     async fn take_turn(&self) -> Option<OwnedSemaphorePermit> {
         tokio::task::yield_now().await;
         tokio::time::timeout(TURN_WITHIN, Arc::clone(&self.0).acquire_owned()).await.ok()?.ok()
