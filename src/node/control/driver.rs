@@ -53,6 +53,7 @@ impl Driver {
         let mut seen = NodeObservations::default();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
+            // Only the leader of the map's group decides.
             let Some(meta) = self.groups.meta() else { continue };
             let status = meta.status();
             if status.role != Role::Leader || !meta.machine().map().is_formed() {
@@ -62,6 +63,7 @@ impl Driver {
                 // What was seen in an earlier term is old news, and silence since then was nobody's fault.
                 (term, seen) = (status.term, NodeObservations::default());
             }
+            // The nodes are asked now and then, and decisions follow at each look.
             if seen.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
                 let overview = self.router.overview(Instant::now() + PATIENCE).await;
                 seen.note_overview(&overview, began.elapsed());
@@ -71,8 +73,10 @@ impl Driver {
         }
     }
 
+    /// Writes one decision after the other into the map, until there is nothing to decide.
     async fn decide(&self, meta: &Group<MetaMachine>, seen: &mut NodeObservations, now: Duration) {
         for _ in 0..MAX_DECISIONS {
+            // The planner is asked, unless it was asked the same before.
             let map = meta.machine().map();
             let health = seen.judge_health(&map, now, self.settings);
             if seen.at_rest.as_ref().is_some_and(|(epoch, known)| *epoch == map.epoch && *known == health) {
@@ -82,6 +86,7 @@ impl Driver {
                 seen.at_rest = Some((map.epoch, health));
                 return;
             };
+            // What it decides holds for the map that it saw, and for no other.
             let what = format!("{change:?}");
             let command = MetaCommand::Plan { epoch: map.epoch, at_ms: now_ms(), change };
             let written = meta.write(command.encode(), Instant::now() + PATIENCE).await;
@@ -108,6 +113,7 @@ struct NodeObservations {
 }
 
 impl NodeObservations {
+    /// Takes what one round of questions has brought.
     fn note_overview(&mut self, overview: &Overview, now: Duration) {
         self.detector.keep_nodes(overview.map.nodes.keys().copied(), now);
         for report in overview.reports() {
@@ -122,6 +128,7 @@ impl NodeObservations {
         self.health.shard_bytes = overview.map.shards.keys().map(|shard| (*shard, largest(*shard))).collect();
     }
 
+    /// The nodes' health as of `now`, for the planner.
     fn judge_health(&self, map: &ClusterMap, now: Duration, settings: DriverSettings) -> Health {
         let judged = |node, state| {
             let lost_after = if state == NodeState::Joining { settings.join_within } else { settings.lost_after };

@@ -33,7 +33,7 @@ const MAX_STEPS: usize = 8;
 /// restarts settle by themselves first.
 const HANDOVER_AFTER: Duration = Duration::from_secs(3);
 
-/// What the loop needs.
+/// Moves the groups that this node leads.
 #[derive(Clone)]
 pub(in crate::node) struct MembershipLoop {
     pub me: NodeId,
@@ -52,6 +52,7 @@ impl MembershipLoop {
             if !map.is_formed() {
                 continue;
             }
+            // Members first, all shards side by side.
             let shards = self.groups.shards();
             let moves = shards.iter().map(|(shard, group)| self.move_group(shard.group(), group, &map));
             join_all(moves).await;
@@ -60,6 +61,7 @@ impl MembershipLoop {
                 let successor = map.meta_heir(self.me, &meta.status().silent);
                 self.hand_over_leadership(&meta, successor, &map, &mut misplaced).await;
             }
+            // Then leaders, of groups that have all their members.
             for (shard, group) in &shards {
                 let meant = map.shards.get(shard).filter(|entry| entry.placement.settled);
                 self.hand_over_leadership(group, meant.map(|entry| entry.preferred), &map, &mut misplaced).await;
@@ -82,6 +84,7 @@ impl MembershipLoop {
     /// Takes steps until the group is there, or until it has to wait.
     async fn take_steps<M: Machine>(&self, id: GroupId, group: &Group<M>) -> Result<(), String> {
         for _ in 0..MAX_STEPS {
+            // Each step is taken by the map as it is now.
             let deadline = Instant::now() + PATIENCE;
             let map = self.router.read_map(deadline).await.map_err(|error| error.to_string())?;
             let Some(placement) = map.placement(id) else { return Ok(()) };
@@ -102,6 +105,7 @@ impl MembershipLoop {
         placement: &Placement,
         deadline: Instant,
     ) -> Result<(), String> {
+        // The members are seen, and after that the leader proves that it leads still.
         let before = group.status();
         let Some(at) = members_index(&before, placement) else { return Ok(()) };
         group.prove_leader().await.map_err(|error| error.to_string())?;
@@ -109,6 +113,7 @@ impl MembershipLoop {
         if after.role != Role::Leader || after.term != before.term || members_index(&after, placement) != Some(at) {
             return Ok(());
         }
+        // What was seen before the proof and after it is true, until a newer plan changes it.
         let (planned, members) = (placement.planned, placement.target.clone());
         let command = MetaCommand::Confirm { group: id, planned, members, at };
         self.router.change_map(command, deadline).await.map(drop).map_err(|error| error.to_string())
@@ -122,12 +127,14 @@ impl MembershipLoop {
         map: &ClusterMap,
         misplaced: &mut BTreeMap<GroupId, Instant>,
     ) {
+        // Only a leader that is not the wanted one has something to hand over.
         let id = group.id();
         let wanted = wanted.filter(|wanted| *wanted != self.me && group.status().role == Role::Leader);
         let Some(wanted) = wanted else {
             misplaced.remove(&id);
             return;
         };
+        // It waits for a while: elections and restarts settle by themselves.
         let since = *misplaced.entry(id).or_insert_with(Instant::now);
         if since.elapsed() < HANDOVER_AFTER {
             return;

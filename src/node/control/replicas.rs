@@ -54,11 +54,12 @@ pub(in crate::node) struct Replicas {
 }
 
 impl Replicas {
+    /// The number of this node.
     fn local_node(&self) -> NodeId {
         self.host.identity().node
     }
 
-    /// Opens this node's replica of the meta group, where its disk or the map it was formed with has one, and begins
+    /// Opens this node's replica of the meta group, where its disk or the map it was formed with has one, and initializes
     /// the group on its first node. What is on disk counts: the nodes of the first map may all be gone by now.
     pub async fn open_first_meta(&self, first: &ClusterMap) -> Option<Group<MetaMachine>> {
         let founder = !first.is_formed() && first.meta.is_founder(self.local_node());
@@ -73,6 +74,7 @@ impl Replicas {
         Some(meta)
     }
 
+    /// Opens the replica of the map's group, and follows it for new maps; `None` where it stays closed.
     async fn open_meta(&self, founder: bool) -> Option<Group<MetaMachine>> {
         let opened = match founder {
             true => self.host.open_group::<MetaMachine>(META, ()).await,
@@ -91,6 +93,7 @@ impl Replicas {
         }
     }
 
+    /// Opens the replica of a shard of the map. One of its first members also initializes the group.
     async fn open_shard(&self, shard: ShardId, map: &ClusterMap) {
         let Some(entry) = map.shards.get(&shard) else { return };
         let founder = entry.placement.is_founder(self.local_node());
@@ -133,10 +136,12 @@ impl Replicas {
 
     /// One look: opens, closes and erases what the map asks for.
     async fn reconcile(&self, map: &ClusterMap) {
+        // What is damaged is closed, and what the map has here is opened.
         self.close_damaged().await;
         for (group, _) in map.placements().filter(|(_, placement)| placement.is_home(self.local_node())) {
             self.open(group, map).await;
         }
+        // What the map does not have here is erased.
         let stored = self.stored_groups(map);
         // One that is damaged may have lost even the mark by which the disk is known to hold it.
         let damaged = |group: &GroupId| self.groups.closed(*group).is_some() && !self.replaced.lock().contains(group);
@@ -163,6 +168,7 @@ impl Replicas {
         }
     }
 
+    /// Opens a replica that is neither open nor known to be damaged.
     async fn open(&self, group: GroupId, map: &ClusterMap) {
         if self.is_open(group) || self.groups.closed(group).is_some() {
             return;
@@ -173,6 +179,7 @@ impl Replicas {
         }
     }
 
+    /// The groups of the map that this node's disk holds.
     fn stored_groups(&self, map: &ClusterMap) -> BTreeSet<GroupId> {
         let stored = self.host.stored_groups(map.placements().map(|(group, _)| group));
         stored.map(|stored| stored.into_iter().collect()).unwrap_or_else(|error| {
@@ -199,6 +206,7 @@ impl Replicas {
     /// is closed, for an old map must not silence a replica that others need, and after, for only a closed replica
     /// cannot become a member once more.
     async fn close_and_erase(&self, groups: &[GroupId]) -> Result<(), RouteError> {
+        // Replicas that the newest map does not want are closed.
         let now = || Instant::now() + READ_PATIENCE;
         let map = self.router.read_map(now()).await?;
         let closed: Vec<GroupId> = self.unwanted(&map).filter(|group| groups.contains(group)).collect();
@@ -206,6 +214,7 @@ impl Replicas {
             self.groups.remove(*group);
             self.host.close_group(*group).await;
         }
+        // Closed ones that it still does not want are erased.
         let map = self.router.read_map(now()).await?;
         for group in self.unwanted(&map).filter(|group| closed.contains(group)) {
             match self.host.erase_group(group).await {
@@ -286,6 +295,7 @@ async fn initialize_group<M: Machine>(group: Group<M>, voters: BTreeSet<NodeId>,
     }
 }
 
+/// Notes that a replica stays closed, and why.
 fn quarantine(groups: &LocalGroups, group: GroupId, error: &OpenError) {
     tracing::error!(%group, %error, "this replica stays closed");
     let damaged = matches!(error, OpenError::Damaged { .. });

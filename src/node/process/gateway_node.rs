@@ -39,6 +39,7 @@ impl LocalNode for GatewayNode {
         let opened = self.map.get().is_formed();
         let mut health =
             HealthSigns { stopping: self.stop.is_given(), opened, was_ready: opened, ..HealthSigns::default() }.judge();
+        // A map that nobody confirms may be an old one.
         let silence = self.map.silence().unwrap_or_default();
         if health.state == HealthState::Healthy && silence > SILENT_AFTER {
             health.state = HealthState::Degraded;

@@ -73,7 +73,7 @@ pub async fn run_server(settings: ServerSettings) -> Result<(), NodeError> {
 
 /// Stops a node in the order in which others miss it least: leadership first, then the indexing threads and the
 /// stores, and the peer port last.
-async fn stop_node(node: StartedNode, served: JoinHandle<()>, peers_stop: StopSignal) {
+pub(super) async fn stop_node(node: StartedNode, served: JoinHandle<()>, peers_stop: StopSignal) {
     let StartedNode { host, peers_served, indexers } = node;
     hand_over_groups(&host, served).await;
     let indexed = tokio::task::spawn_blocking(|| indexers.join());
@@ -93,7 +93,7 @@ async fn hand_over_groups(host: &Host, served: JoinHandle<()>) {
 }
 
 /// This node as it introduces itself: its name, and where it really listens.
-fn introduce(settings: &ServerSettings, identity: &IdentityFile, http: &Port, peers: &Port) -> JoinRequest {
+pub(super) fn introduce(settings: &ServerSettings, identity: &IdentityFile, http: &Port, peers: &Port) -> JoinRequest {
     let host = settings.advertise.clone();
     let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     // Another interface than that of clients is where other nodes are to call.

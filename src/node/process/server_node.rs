@@ -50,6 +50,7 @@ pub(super) struct OpenNode {
 impl ServerNode {
     /// What the node's health is judged from, as it is now.
     fn collect_signs(&self) -> HealthSigns {
+        // Groups that run, and those that stopped.
         let meta = self.groups.meta().map(|meta| meta.status());
         let shards = self.groups.shards().into_iter().map(|(_, group)| group.status());
         let statuses: Vec<GroupStatus> = meta.into_iter().chain(shards).collect();
@@ -96,12 +97,14 @@ impl LocalNode for ServerNode {
     }
 
     fn health(&self) -> NodeHealth {
+        // An open node also tells of its start and its disk.
         let mut health = self.collect_signs().judge();
         if let Some(host) = self.phase.read(|open| open.host.clone()) {
             health.checks.insert("life".to_owned(), serde_json::json!(host.identity().life.number));
             // How long the disk has been at the writes that it carries out now.
             let waits = host.sync_age().unwrap_or_default().as_millis() as u64;
             health.checks.insert("sync_waits_ms".to_owned(), serde_json::json!(waits));
+            // A node that the cluster removed holds nothing, and must say why.
             if self.peers.has_removed(host.identity().node) {
                 let way_out =
                     "the cluster has removed this node: stop it; to join again, start it with an empty --data-dir";

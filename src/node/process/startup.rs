@@ -262,3 +262,6 @@ impl Startup {
         ReplicaLoops { node, identity, replicas, announcement, recovery, membership, driver, router, map }
     }
 }
+
+#[cfg(test)]
+mod tests;
