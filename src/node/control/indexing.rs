@@ -79,6 +79,7 @@ impl Indexers {
     }
 }
 
+/// One thread, and what it remembers between two looks at its shards.
 struct Indexer {
     groups: Arc<LocalGroups>,
     dir: PathBuf,
@@ -95,6 +96,7 @@ struct Indexer {
 }
 
 impl Indexer {
+    /// Works until the signal to stop, and saves what is new then.
     fn run(mut self) {
         while !self.stop.is_given() {
             let began = Instant::now();
@@ -114,6 +116,7 @@ impl Indexer {
         self.save(0);
     }
 
+    /// Rests after so much work, as long as the thread's share asks for.
     fn rest(&self, worked: Duration) {
         let pause = worked.mul_f64(1.0 / self.share - 1.0);
         if !pause.is_zero() {

@@ -46,6 +46,7 @@ pub(in crate::node) fn map_router(map: MapCell) -> Router {
     Router::new().route(PATH, get(show_map)).with_state(map)
 }
 
+/// Shows the map to who has an older one.
 async fn show_map(State(map): State<MapCell>, Params(known): Params<KnownEpoch>) -> Response {
     let map = map.get();
     if map.epoch <= known.newer_than { StatusCode::NO_CONTENT.into_response() } else { answer(StatusCode::OK, &*map) }
@@ -70,6 +71,7 @@ pub(in crate::node) async fn poll_nodes(seeds: Vec<String>, map: MapCell) {
         Err(error) => return tracing::error!(%error, "no HTTP client, so the cluster map stays as it is"),
     };
     for turn in 0usize.. {
+        // With a map one answer is enough; the first one needs all.
         let sources = list_sources(&seeds, &map.get());
         match map.get().is_formed() {
             true => fetch_newer_map(&client, &sources, turn, &map).await,
@@ -131,6 +133,7 @@ async fn fetch_newer_map(client: &reqwest::Client, sources: &[String], turn: usi
     }
 }
 
+/// The map of the node at `url`; `None` where it is no newer than `newer_than`.
 async fn fetch_map(client: &reqwest::Client, url: &str, newer_than: u64) -> Result<Option<ClusterMap>, reqwest::Error> {
     let request = client.get(format!("{url}{PATH}?newer_than={newer_than}"));
     let response = request.send().await?.error_for_status()?;

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Rounds without an answer after which the log says so.
 const ROUNDS_PER_COMPLAINT: u32 = 20;
 
-/// What the endpoint needs.
+/// This node's claim, and where those of others are kept.
 #[derive(Clone)]
 pub(in crate::node) struct AddressExchange {
     pub me: AddressClaim,
@@ -41,6 +41,7 @@ pub(in crate::node) fn router(exchange: AddressExchange) -> Router {
     Router::new().route(PATH, post(take_claims)).with_state(exchange)
 }
 
+/// Takes the claims of a member of this cluster, and answers with all that are known.
 async fn take_claims(State(exchange): State<AddressExchange>, body: Bytes) -> Response {
     let Ok(claims) = serde_json::from_slice::<Vec<AddressClaim>>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
@@ -53,12 +54,14 @@ async fn take_claims(State(exchange): State<AddressExchange>, body: Bytes) -> Re
 }
 
 impl AddressExchange {
+    /// The claims of others, and that of this node.
     fn known_claims(&self) -> Vec<AddressClaim> {
         let mut claims = self.peers.claimed().all();
         claims.push(self.me.clone());
         claims
     }
 
+    /// Takes a claim of another node.
     fn take_claim(&self, claim: AddressClaim) {
         let (node, peer_addr) = (claim.node, claim.peer_addr.clone());
         if node != self.me.node && self.peers.accept(claim) {
@@ -73,9 +76,11 @@ impl AddressExchange {
             Err(error) => return tracing::error!(%error, "no HTTP client, so nobody is told where this node is"),
         };
         for round in 1u32.. {
+            // Once the map knows of this start, nobody needs the claim.
             if self.peers.map_knows(self.me.node, self.me.life) {
                 return;
             }
+            // Both sides of an exchange learn what the other knows.
             let mut answered = false;
             for peer_addr in self.list_targets(&urls).await {
                 let question = client.post(format!("http://{peer_addr}{PATH}")).json(&self.known_claims());
@@ -84,6 +89,7 @@ impl AddressExchange {
                 answered = true;
                 claims.into_iter().for_each(|claim| self.take_claim(claim));
             }
+            // Silence of everybody has a reason that the operator can remove.
             if !answered && round.is_multiple_of(ROUNDS_PER_COMPLAINT) {
                 tracing::warn!(
                     "no other member answers: if they are at other addresses than before, start this node with --join \

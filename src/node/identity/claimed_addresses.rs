@@ -26,7 +26,7 @@ pub(in crate::node) struct AddressClaim {
 
 /// What was claimed, by node.
 #[derive(Debug, Default)]
-pub(in crate::node) struct ClaimedAddresses(RwLock<BTreeMap<NodeId, AddressClaim>>);
+pub(super) struct ClaimedAddresses(RwLock<BTreeMap<NodeId, AddressClaim>>);
 
 impl ClaimedAddresses {
     /// Takes a claim that fits the map and is newer than what is known. Returns `true` if it was news.

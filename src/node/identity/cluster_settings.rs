@@ -13,7 +13,7 @@ use crate::placement::RaftTimings;
 
 /// Says which settings ask for another cluster than the data directory belongs to. Equal ones pass in silence: a
 /// service is started with the same flags each time.
-pub(in crate::node) fn warn_of_ignored_flags(settings: &ServerSettings, member: &ClusterMembership) {
+pub(super) fn warn_of_ignored_flags(settings: &ServerSettings, member: &ClusterMembership) {
     warn_of_ignored_timings(settings, member);
     let map = &member.first_map;
     let differs = |flag: &str| match flag {
@@ -38,7 +38,7 @@ pub(in crate::node) fn warn_of_ignored_flags(settings: &ServerSettings, member: 
 }
 
 /// Says which timings are asked for and are not the cluster's.
-pub(in crate::node) fn warn_of_ignored_timings(settings: &ServerSettings, member: &ClusterMembership) {
+pub(super) fn warn_of_ignored_timings(settings: &ServerSettings, member: &ClusterMembership) {
     let (Some(timings), asked) = (member.timings, read_timings(settings)) else { return };
     let differs = |flag: &str| match flag {
         "--heartbeat-ms" => asked.heartbeat_ms != timings.heartbeat_ms,

@@ -12,7 +12,7 @@ use crate::node::NodeError;
 const LOCK: &str = "lock";
 
 /// The file that says whose directory it is.
-pub(in crate::node) const IDENTITY: &str = "node.json";
+pub(super) const IDENTITY: &str = "node.json";
 
 /// The directory of the stores.
 const STORES: &str = "raft";
@@ -99,7 +99,7 @@ fn refuse_foreign(path: &Path) -> Result<(), NodeError> {
 }
 
 /// Replaces a file so that after a crash it holds either the old or the new content.
-pub(in crate::node) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("json.new");
     let mut file = File::create(&new)?;
     io::Write::write_all(&mut file, content)?;

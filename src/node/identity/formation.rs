@@ -42,7 +42,7 @@ pub(in crate::node) struct JoinRequest {
 /// no longer reads the numbers that are keys of the map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::node) enum JoinAnswer {
+pub(super) enum JoinAnswer {
     /// Ask again soon.
     Waiting,
     /// The node is a member.
@@ -77,7 +77,7 @@ impl JoinRequest {
 
 /// What a cluster is to be formed of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::node) struct FormationPlan {
+pub(super) struct FormationPlan {
     pub nodes: usize,
     pub shards: u32,
     pub replication_factor: Option<usize>,
@@ -106,7 +106,11 @@ impl Formation {
 
     /// Waits until the others are there; the first map with all of them, numbered in the order of their names after
     /// this node. That decides nothing yet: [`Formation::conclude`] does, once the map is on disk.
-    pub async fn gather_nodes(&self, me: &JoinRequest, plan: FormationPlan) -> Result<ClusterMap, FormationError> {
+    pub(super) async fn gather_nodes(
+        &self,
+        me: &JoinRequest,
+        plan: FormationPlan,
+    ) -> Result<ClusterMap, FormationError> {
         *self.phase.lock() = FormationPhase::Waiting(BTreeMap::new());
         let (mut told, mut last_told) = (None, Instant::now());
         loop {
@@ -146,7 +150,7 @@ impl Formation {
     }
 
     /// Answers a joiner. `current` is the cluster's map as it is now, where there is one.
-    pub fn answer_joiner(&self, request: JoinRequest, me: &NodeName, current: &ClusterMap) -> JoinAnswer {
+    pub(super) fn answer_joiner(&self, request: JoinRequest, me: &NodeName, current: &ClusterMap) -> JoinAnswer {
         match &mut *self.phase.lock() {
             FormationPhase::Idle => JoinAnswer::NotForming,
             FormationPhase::Waiting(_) if request.name == *me => JoinAnswer::NameTaken,

@@ -70,6 +70,7 @@ pub(in crate::node) fn router(state: JoinState) -> Router {
         .with_state(state)
 }
 
+/// Says who this node is, and to which cluster it belongs.
 async fn introduce_self(State(state): State<JoinState>) -> Response {
     let map = state.map.get();
     let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster)).or(state.belongs);
@@ -96,7 +97,7 @@ pub(in crate::node) async fn ask_introduction(host: &str, port: u16) -> Result<I
 ///
 /// # Errors
 /// Why there is no answer that makes sense.
-pub(in crate::node) async fn ask_peer_port(url: &str) -> Result<(Option<Uuid>, String), String> {
+pub(super) async fn ask_peer_port(url: &str) -> Result<(Option<Uuid>, String), String> {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
     let answer = client.get(format!("{url}{INTRODUCTION_PATH}")).send().await;
     let answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
@@ -104,6 +105,7 @@ pub(in crate::node) async fn ask_peer_port(url: &str) -> Result<(Option<Uuid>, S
     Ok((who.cluster, who.node.peer_addr))
 }
 
+/// Answers one question of a joiner.
 async fn answer_joiner(
     State(state): State<JoinState>,
     question: Result<Bytes, BytesRejection>,
@@ -128,9 +130,10 @@ async fn answer_joiner(
 ///
 /// # Errors
 /// [`NodeError::Refused`] by a node, or where the nodes at `urls` belong to two clusters.
-pub(in crate::node) async fn ask_to_join(urls: &[String], request: &JoinRequest) -> Result<JoinAnswer, NodeError> {
+pub(super) async fn ask_to_join(urls: &[String], request: &JoinRequest) -> Result<JoinAnswer, NodeError> {
     let client = reqwest::Client::builder().no_proxy().build().map_err(|e| NodeError::setup("an HTTP client", e))?;
     for question in 0u32.. {
+        // One node is asked at a time. Now and then the log says why this takes so long.
         let url = &urls[question as usize % urls.len()];
         let refused = |reason: String| NodeError::Refused { url: url.clone(), reason };
         let complain = question % QUESTIONS_PER_COMPLAINT == QUESTIONS_PER_COMPLAINT - 1;
@@ -139,6 +142,7 @@ pub(in crate::node) async fn ask_to_join(urls: &[String], request: &JoinRequest)
                 require_one_cluster(urls, Uuid::from_bytes(map.cluster), url).await?;
                 return Ok(JoinAnswer::Member { node, map });
             }
+            // What does not pass by itself ends the start; what may pass is waited for.
             Ok(JoinAnswer::NameTaken) => return Err(refused(describe_name_taken(&request.name))),
             Ok(JoinAnswer::Waiting) if complain => tracing::info!(url, "waiting for the other nodes to join"),
             Ok(JoinAnswer::Unadopted) if complain => {
@@ -173,6 +177,7 @@ async fn require_one_cluster(urls: &[String], cluster: Uuid, by: &str) -> Result
     Ok(())
 }
 
+/// Why a name cannot be had, and the ways out.
 fn describe_name_taken(name: &NodeName) -> String {
     format!(
         "it knows another node, or an earlier life of this one, as `{name}`: choose another --node-id, start with the \

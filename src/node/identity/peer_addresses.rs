@@ -35,7 +35,7 @@ impl PeerAddresses {
     }
 
     /// What other members have said of where they are.
-    pub fn claimed(&self) -> &ClaimedAddresses {
+    pub(super) fn claimed(&self) -> &ClaimedAddresses {
         &self.claimed
     }
 

@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Who is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Victim {
+enum KilledNode {
     /// The node that leads the map's group, on which the driver runs.
     Driver,
     /// The node that leads the shard that moves.
@@ -36,7 +36,7 @@ enum Victim {
 }
 
 /// Points that were acknowledged, with the least version they have had since.
-type Written = Arc<Mutex<BTreeMap<u64, (ShardId, u64)>>>;
+type WrittenPoints = Arc<Mutex<BTreeMap<u64, (ShardId, u64)>>>;
 
 /// What there is to see of a move from outside: whenever it differs, a step was taken.
 fn picture(world: &SimulatedNodes) -> String {
@@ -83,7 +83,7 @@ fn is_over(world: &SimulatedNodes) -> bool {
 }
 
 /// Writes points through any node that runs, for ever.
-async fn write_on(world: Arc<Mutex<Vec<Router>>>, collection: Collection, written: Written) {
+async fn write_on(world: Arc<Mutex<Vec<Router>>>, collection: Collection, written: WrittenPoints) {
     for number in 0_u64.. {
         let routers = world.lock().clone();
         let Some(router) = routers.get(number as usize % routers.len().max(1)) else {
@@ -125,10 +125,10 @@ fn moving(world: &SimulatedNodes) -> ShardId {
 
 /// One life of the cluster. At the step of this number the victim loses its power, and comes back after a while.
 /// Returns how many steps there were, and whether there was anyone to kill.
-async fn life(seed: u64, kill: Option<(usize, Victim)>) -> (usize, bool) {
+async fn life(seed: u64, kill: Option<(usize, KilledNode)>) -> (usize, bool) {
     let mut world = SimulatedNodes::start(seed, 2).await;
     let collection = create_collection(&world).await;
-    let (written, routers) = (Written::default(), Arc::new(Mutex::new(world.routers())));
+    let (written, routers) = (WrittenPoints::default(), Arc::new(Mutex::new(world.routers())));
     let writer = tokio::spawn(write_on(routers.clone(), collection.clone(), written.clone()));
     while written.lock().len() < 40 {
         sleep(Duration::from_millis(20)).await;
@@ -144,9 +144,9 @@ async fn life(seed: u64, kill: Option<(usize, Victim)>) -> (usize, bool) {
             (steps, seen) = (steps + 1, now);
             let due = kill.filter(|(step, _)| *step == steps && killed.is_none());
             let victim = due.and_then(|(_, victim)| match victim {
-                Victim::Driver => world.leader(None),
-                Victim::Leader => world.leader(Some(moving(&world))),
-                Victim::Joiner => Some(JOINER),
+                KilledNode::Driver => world.leader(None),
+                KilledNode::Leader => world.leader(Some(moving(&world))),
+                KilledNode::Joiner => Some(JOINER),
             });
             if let Some(victim) = victim {
                 world.crash(victim).await;
@@ -214,7 +214,7 @@ fn a_move_outlives_whoever_is_killed_at_whichever_step() {
     assert!(steps >= 8, "a move of {steps} steps is no move");
     let mut kills = 0;
     for step in 1..=steps {
-        for victim in [Victim::Driver, Victim::Leader, Victim::Joiner] {
+        for victim in [KilledNode::Driver, KilledNode::Leader, KilledNode::Joiner] {
             println!("step {step}: {victim:?}");
             kills += usize::from(simulate(life(seed + step as u64, Some((step, victim)))).1);
         }

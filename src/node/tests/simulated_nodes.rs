@@ -159,12 +159,12 @@ impl SimulatedNodes {
         let host = Host::open(identity, settings, disk, transport, Faults::default(), is_new).await;
         let host = host.expect("a crash damages nothing");
         self.net.join(host.clone());
-        let life = self.live(id, host, first);
+        let life = self.run_node(id, host, first);
         self.nodes.get_mut(&id).expect("it was just made").running = Some(life);
     }
 
     /// Sets going what a node does: what `node::process::startup` does without its ports.
-    fn live(&self, id: NodeId, host: Host, first: ClusterMap) -> RunningNode {
+    fn run_node(&self, id: NodeId, host: Host, first: ClusterMap) -> RunningNode {
         let (groups, map) = (Arc::new(LocalGroups::default()), MapCell::default());
         map.offer(Arc::new(first.clone()));
         let carrier = SimCarrier { me: id, services: self.services.clone() };
@@ -217,18 +217,18 @@ impl SimulatedNodes {
         life.host.stop().await;
     }
 
-    fn lives(&self) -> impl Iterator<Item = (NodeId, &RunningNode)> {
+    fn running(&self) -> impl Iterator<Item = (NodeId, &RunningNode)> {
         self.nodes.iter().filter_map(|(id, node)| Some((*id, node.running.as_ref()?)))
     }
 
     /// The newest map that any node has.
     pub fn map(&self) -> Arc<ClusterMap> {
-        self.lives().map(|(_, life)| life.map.get()).max_by_key(|map| map.epoch).unwrap_or_default()
+        self.running().map(|(_, life)| life.map.get()).max_by_key(|map| map.epoch).unwrap_or_default()
     }
 
     /// The way in at each node that runs.
     pub fn routers(&self) -> Vec<Router> {
-        self.lives().map(|(_, life)| life.router.clone()).collect()
+        self.running().map(|(_, life)| life.router.clone()).collect()
     }
 
     /// Every open replica's status, by node; `None` is the map's own group.
@@ -238,7 +238,7 @@ impl SimulatedNodes {
             let shards = life.groups.shards().into_iter().map(move |(shard, group)| (id, Some(shard), group.status()));
             meta.into_iter().chain(shards).collect::<Vec<_>>()
         };
-        self.lives().flat_map(of).collect()
+        self.running().flat_map(of).collect()
     }
 
     /// The node that leads a group, as the replica of the highest term that calls itself so.
@@ -249,7 +249,7 @@ impl SimulatedNodes {
 
     /// The replicas of a shard.
     pub fn groups(&self, shard: ShardId) -> BTreeMap<NodeId, raft_groups::Group<crate::engine::Engine>> {
-        self.lives().filter_map(|(id, life)| Some((id, life.groups.shard(shard)?))).collect()
+        self.running().filter_map(|(id, life)| Some((id, life.groups.shard(shard)?))).collect()
     }
 }
 

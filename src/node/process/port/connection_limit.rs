@@ -190,20 +190,20 @@ mod tests {
 
     /// What happens to a port: someone enters, or something happens to one of those who are or were here.
     #[derive(Clone, Debug)]
-    enum Turn {
+    enum ConnectionEvent {
         Enters,
         IsAsked(usize),
         IsAnswered(usize),
         Leaves(usize),
     }
 
-    fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    fn turns() -> impl Strategy<Value = Vec<ConnectionEvent>> {
         let who = 0_usize..12;
         let turn = prop_oneof![
-            Just(Turn::Enters),
-            who.clone().prop_map(Turn::IsAsked),
-            who.clone().prop_map(Turn::IsAnswered),
-            who.prop_map(Turn::Leaves),
+            Just(ConnectionEvent::Enters),
+            who.clone().prop_map(ConnectionEvent::IsAsked),
+            who.clone().prop_map(ConnectionEvent::IsAnswered),
+            who.prop_map(ConnectionEvent::Leaves),
         ];
         prop::collection::vec(turn, 0..60)
     }
@@ -222,7 +222,7 @@ mod tests {
             let (limit, mut known): (_, Vec<KnownConnection>) = (ConnectionLimit::new(most), Vec::new());
             for (now, turn) in turns.into_iter().enumerate() {
                 match turn {
-                    Turn::Enters => {
+                    ConnectionEvent::Enters => {
                         let here = || known.iter().enumerate().filter(|(_, known)| known.is_here);
                         let silent = here().filter(|(_, known)| known.requests.is_empty());
                         let longest = silent.min_by_key(|(_, known)| known.silent_since).map(|(place, _)| place);
@@ -237,13 +237,13 @@ mod tests {
                             KnownConnection { guard, requests: Vec::new(), silent_since: now, is_here: true }
                         }));
                     }
-                    Turn::IsAsked(who) => {
+                    ConnectionEvent::IsAsked(who) => {
                         if let Some(known) = known.get_mut(who) {
                             known.requests.push(known.guard.slot.begin_request());
                             prop_assert_eq!(known.guard.slot.is_serving(), known.is_here);
                         }
                     }
-                    Turn::IsAnswered(who) => {
+                    ConnectionEvent::IsAnswered(who) => {
                         if let Some(known) = known.get_mut(who) {
                             if known.requests.pop().is_some() {
                                 known.silent_since = now;
@@ -251,8 +251,8 @@ mod tests {
                             prop_assert_eq!(known.guard.slot.is_serving(), known.is_here && !known.requests.is_empty());
                         }
                     }
-                    Turn::Leaves(who) if who < known.len() => drop(known.remove(who)),
-                    Turn::Leaves(_) => {}
+                    ConnectionEvent::Leaves(who) if who < known.len() => drop(known.remove(who)),
+                    ConnectionEvent::Leaves(_) => {}
                 }
                 let held = limit.0.open.lock();
                 prop_assert_eq!(held.taken.len(), known.iter().filter(|known| known.is_here).count());

@@ -86,6 +86,7 @@ impl Port {
         tokio::spawn(async move {
             let (mut connections, closing) = (JoinSet::new(), StopSignal::new());
             let served = PortContext { app, turns: PipelineTurns::new(), closing: closing.clone() };
+            // It takes connections until the signal, and a little longer.
             let ends = async {
                 stop.wait().await;
                 tokio::time::sleep(linger).await;
@@ -94,6 +95,7 @@ impl Port {
                 () = self.accept(&served, &limit, &mut connections) => {}
                 () = ends => {}
             }
+            // Requests under way are answered, and idle connections are closed.
             closing.give();
             let drained = async { while connections.join_next().await.is_some() {} };
             if tokio::time::timeout(DRAIN, drained).await.is_err() {
@@ -113,6 +115,7 @@ impl Port {
                     continue;
                 }
             };
+            // Connections that have ended make room, and a newcomer gets a slot or is refused.
             while connections.try_join_next().is_some() {}
             let Some(guard) = limit.admit() else {
                 tracing::debug!("a connection is refused: all that there may be are served");
@@ -122,6 +125,7 @@ impl Port {
             connections.spawn(async move {
                 serve_connection(stream, served, &guard.slot).await;
             });
+            // A busy process lets newcomers wait in the kernel.
             if newcomer % AT_ONCE == 0 {
                 let asked = Instant::now();
                 tokio::task::yield_now().await;
@@ -146,11 +150,13 @@ fn pause_after(waited: Duration) -> Option<Duration> {
     (waited > BUSY_FROM).then(|| waited.min(LONGEST_PAUSE))
 }
 
+/// Serves one connection until it ends, loses its slot, or the port closes.
 async fn serve_connection(stream: TcpStream, served: PortContext, slot: &Arc<ConnectionSlot>) {
     // Nagle's delay makes large answers stall behind delayed acknowledgements.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY on a connection");
     }
+    // What the connection reads and answers is counted.
     let (progress, closing) = (ConnectionProgress::new(served.turns), served.closing);
     let service = ConnectionService {
         inner: TowerToHyperService::new(served.app),
@@ -158,6 +164,7 @@ async fn serve_connection(stream: TcpStream, served: PortContext, slot: &Arc<Con
         progress: progress.clone(),
     };
     let stream = ClientStream::new(stream, progress);
+    // Hyper serves it under timers and limits.
     let mut builder = http1::Builder::new();
     // Who sends no more may still wait for an answer.
     builder.half_close(true);
@@ -175,13 +182,14 @@ async fn serve_connection(stream: TcpStream, served: PortContext, slot: &Arc<Con
     }
 }
 
+/// Notes why a connection ended, where it did not end by itself.
 fn log_end(served: hyper::Result<()>) {
     if let Err(error) = served {
         tracing::trace!(%error, "a connection ended");
     }
 }
 
-/// The size of a body that is long.
+/// The size of a body, if it is long.
 fn long_size(body: &Body) -> Option<u64> {
     body.size_hint().exact().filter(|size| *size > LONG)
 }
