@@ -1,68 +1,41 @@
-//! The door: HTTP and JSON in, typed requests out to routing; typed answers back in, JSON out.
+//! The gateway: HTTP and JSON in, typed requests out to routing; typed answers back in, JSON out.
 //!
 //! ```text
-//! request ─▶ door (request id, books, error body) ─▶ body (parse) ─▶ a route's handler ─▶ Backend (routing)
-//!                                                                        │
-//!                                                   levels (ReadConsistency → ReadMode), error (→ status)
+//! request ─▶ http::middleware (request id, error body, metrics) ─▶ the route's layer, by its class (limits, memory)
+//!         ─▶ http::extract (parse) ─▶ a handler in native, admin or node ─▶ Backend (routing)
+//!                                                  │
+//!                        consistency (Consistency → ReadMode), http::error (→ status)
 //! ```
-//! Decided here and nowhere else: what a consistency level means ([`levels`]), which status an error has ([`error`]),
-//! what one request may ask for ([`limits`]). Not here: where a point lives, who leads, whether a write is safe to
-//! retry. Knows neither Raft nor storage, beyond the names of roles and read modes.
+//! Decided here and nowhere else: what a consistency level means ([`consistency`]), which status an error has
+//! ([`http::error`]), what one request may ask for ([`http::limits`]). Not here: where a point lives, who leads, whether a
+//! write is safe to retry. Knows neither Raft nor storage, beyond the names of roles and read modes.
 
-mod adopt;
-pub mod arrival;
-pub mod aside;
+mod admin;
 pub mod backend;
-pub mod body;
-pub mod books;
-mod browser;
-pub mod door;
-pub mod error;
-pub mod levels;
-pub mod limits;
+pub mod consistency;
+pub mod http;
+mod native;
+mod node;
 pub mod state;
-mod strict;
-
-mod cluster;
-mod collections;
-mod convert;
-pub mod departure;
-mod distance;
-mod events;
-mod faults;
-mod framing;
-mod front;
-mod groups;
-mod members;
-mod meter;
-mod operations;
-mod overview;
-mod own;
-mod payload_indexes;
-mod plain;
-mod plan;
-mod points_body;
-mod queries;
-mod reads;
-mod request;
-mod search;
-mod targets;
 #[cfg(test)]
 mod tests;
-mod timings;
-mod writes;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::middleware;
-use axum::routing::{get, post};
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
 
-use self::error::quoted;
+use self::admin::{adoption, cluster, nodes, operations, timings};
+use self::http::error::quoted;
+use self::http::middleware;
+use self::http::routes::{Class, Routes};
+use self::native::{collections, payload_indexes, reads, search, writes};
+use self::node::{events, faults, front_page, groups, reports};
 use crate::console;
 
 pub use backend::Backend;
-pub use error::ApiError;
-pub use limits::Limits;
+pub use http::error::ApiError;
+pub use http::limits::Limits;
 pub use state::{GatewayState, Introduction, LinkSwitch, LocalNode, NodeHealth};
 
 /// Every route of the native API.
@@ -70,67 +43,76 @@ pub fn router(state: GatewayState) -> Router {
     router_with(state, Router::new())
 }
 
-/// Every route of the native API, and `extra` routes of the composition root behind the same door: their bodies arrive under
-/// the same limits, their answers get a request id, their [`ApiError`]s a body.
+/// Every route of the native API, and `extra` routes of the composition root behind the same layers: their bodies arrive
+/// under the same limits, their answers get a request id, their [`ApiError`]s a body.
 pub fn router_with(state: GatewayState, extra: Router) -> Router {
-    let own = Router::new()
-        .route("/", get(front::show))
-        .route("/reference", get(front::reference))
-        .route("/health", get(own::health))
-        .route("/stats", get(own::stats))
-        .route("/shards", get(own::shards))
-        .route("/metrics", get(own::metrics))
-        .route("/quiver/v1/events", get(events::stream))
-        .route("/quiver/v1/groups/{group}/log", get(groups::log))
-        .route("/quiver/v1/groups/{group}/campaign", post(groups::campaign))
-        .route("/quiver/v1/groups/{group}/step-down", post(groups::step_down))
-        .route("/quiver/v1/faults", get(faults::show).put(faults::set).delete(faults::heal));
-    let data = data().route_layer(middleware::from_fn_with_state(state.clone(), door::data));
-    let cluster = cluster().route_layer(middleware::from_fn_with_state(state.clone(), door::cluster));
-    own.route_layer(middleware::from_fn(door::own))
-        .merge(data)
-        .merge(cluster)
+    routes(&state)
+        .into_router()
         .merge(console::console())
         .with_state(state.clone())
-        .merge(extra.layer(middleware::from_fn_with_state(state.clone(), door::elsewhere)))
+        .merge(extra.layer(from_fn_with_state(state.clone(), middleware::elsewhere)))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
-        // The extractor in `body` has its own limit, which it can name.
+        // The extractor in `http::extract` has its own limit, which it can name.
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(state, door::pass))
+        .layer(from_fn_with_state(state, middleware::pass))
 }
 
-fn data() -> Router<GatewayState> {
-    Router::new()
-        .route("/vectors", post(writes::upsert).delete(writes::delete))
-        .route("/vectors/{collection}/{id}", get(reads::get).delete(writes::delete_one))
-        .route("/search", post(search::search))
-        .route("/quiver/v1/search/batch", post(search::search_batch))
-        .route("/quiver/v1/scroll", post(reads::scroll))
-        .route("/quiver/v1/count", post(reads::count))
-}
-
-fn cluster() -> Router<GatewayState> {
-    Router::new()
-        .route("/collections", get(collections::list).post(collections::create))
-        .route("/collections/{name}", get(collections::show).delete(collections::remove))
-        .route("/collections/{name}/index", axum::routing::put(payload_indexes::create))
-        .route("/collections/{name}/index/{field}", axum::routing::delete(payload_indexes::remove))
-        .route("/cluster/status", get(cluster::status))
-        .route("/cluster/health", get(cluster::health))
-        .route("/cluster/sharding", get(cluster::sharding))
-        .route("/cluster/nodes", get(members::list).post(adopt::add))
-        .route("/cluster/nodes/{node_id}", get(members::show).delete(members::remove))
-        .route("/quiver/v1/nodes/{node_id}/drain", post(members::drain))
-        .route("/quiver/v1/nodes/{node_id}/undrain", post(members::undrain))
-        .route("/quiver/v1/nodes/{node_id}/labels", axum::routing::put(members::label))
-        .route("/quiver/v1/shards/{shard}", get(operations::shard))
-        .route("/quiver/v1/shards/{shard}/move", post(operations::move_replica))
-        .route("/quiver/v1/shards/{shard}/leader", post(operations::transfer_leader))
-        .route("/quiver/v1/rebalance", post(operations::rebalance))
-        .route("/quiver/v1/timings", get(timings::show).put(timings::set))
-        .route("/quiver/v1/operations", get(operations::list))
-        .route("/quiver/v1/operations/{operation_id}", get(operations::show).delete(operations::cancel))
+/// The one table of routes.
+fn routes(state: &GatewayState) -> Routes {
+    use Class::{Admin, Read, Search, Status, Write};
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
+    const DELETE: Method = Method::DELETE;
+    Routes::new(state)
+        .add(GET, "/", Status, front_page::show)
+        .add(GET, "/reference", Status, front_page::reference)
+        .add(GET, "/health", Status, reports::health)
+        .add(GET, "/stats", Status, reports::stats)
+        .add(GET, "/shards", Status, reports::shards)
+        .add(GET, "/metrics", Status, reports::metrics)
+        .add_with_query(GET, "/quiver/v1/events", Status, events::stream)
+        .add_with_query(GET, "/quiver/v1/groups/{group}/log", Status, groups::log)
+        .add(POST, "/quiver/v1/groups/{group}/campaign", Status, groups::campaign)
+        .add(POST, "/quiver/v1/groups/{group}/step-down", Status, groups::step_down)
+        .add(GET, "/quiver/v1/faults", Status, faults::show)
+        .add(PUT, "/quiver/v1/faults", Status, faults::set)
+        .add(DELETE, "/quiver/v1/faults", Status, faults::heal)
+        .add(POST, "/vectors", Write, writes::upsert)
+        .add(DELETE, "/vectors", Write, writes::delete)
+        .add_with_query(GET, "/vectors/{collection}/{id}", Read, reads::get)
+        .add_with_query(DELETE, "/vectors/{collection}/{id}", Write, writes::delete_one)
+        .add(POST, "/search", Search, search::search)
+        .add(POST, "/quiver/v1/search/batch", Search, search::search_batch)
+        .add(POST, "/quiver/v1/scroll", Read, reads::scroll)
+        .add(POST, "/quiver/v1/count", Read, reads::count)
+        .add(GET, "/collections", Admin, collections::list)
+        .add(POST, "/collections", Admin, collections::create)
+        .add(GET, "/collections/{name}", Admin, collections::show)
+        .add(DELETE, "/collections/{name}", Admin, collections::remove)
+        .add_with_query(PUT, "/collections/{name}/index", Admin, payload_indexes::create)
+        .add_with_query(DELETE, "/collections/{name}/index/{field}", Admin, payload_indexes::remove)
+        .add(GET, "/cluster/status", Admin, cluster::status)
+        // It says itself that there is no map yet.
+        .add(GET, "/cluster/health", Status, cluster::health)
+        .add(GET, "/cluster/sharding", Admin, cluster::sharding)
+        .add(GET, "/cluster/nodes", Admin, nodes::list)
+        .add_with_query(POST, "/cluster/nodes", Admin, adoption::add)
+        .add(GET, "/cluster/nodes/{node_id}", Admin, nodes::show)
+        .add_with_query(DELETE, "/cluster/nodes/{node_id}", Admin, nodes::remove)
+        .add_with_query(POST, "/quiver/v1/nodes/{node_id}/drain", Admin, nodes::drain)
+        .add_with_query(POST, "/quiver/v1/nodes/{node_id}/undrain", Admin, nodes::undrain)
+        .add(PUT, "/quiver/v1/nodes/{node_id}/labels", Admin, nodes::label)
+        .add(GET, "/quiver/v1/shards/{shard}", Admin, operations::shard)
+        .add_with_query(POST, "/quiver/v1/shards/{shard}/move", Admin, operations::move_replica)
+        .add(POST, "/quiver/v1/shards/{shard}/leader", Admin, operations::transfer_leader)
+        .add_with_query(POST, "/quiver/v1/rebalance", Admin, operations::rebalance)
+        .add(GET, "/quiver/v1/timings", Admin, timings::show)
+        .add(PUT, "/quiver/v1/timings", Admin, timings::set)
+        .add(GET, "/quiver/v1/operations", Admin, operations::list)
+        .add(GET, "/quiver/v1/operations/{operation_id}", Admin, operations::show)
+        .add(DELETE, "/quiver/v1/operations/{operation_id}", Admin, operations::cancel)
 }
 
 async fn unknown_path(request: Request) -> ApiError {

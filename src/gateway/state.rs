@@ -1,4 +1,4 @@
-//! What the gateway needs of the rest of the process: a way to the shards, the node it runs in, limits, books.
+//! What the gateway needs of the rest of the process: a way to the shards, the node it runs in, limits, metrics.
 //!
 //! The composition root fills this in; tests fill it in with fakes. Handlers see no more of the node than is named here.
 
@@ -13,12 +13,13 @@ use raft_groups::network::faults::LinkFaults;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::arrival::Budget;
 use super::backend::Backend;
-use super::books::{self, Books};
-use super::events::LISTENERS;
-use super::limits::Limits;
 use crate::api::HealthState;
+use crate::gateway::http::limits::Limits;
+use crate::gateway::http::metrics;
+use crate::gateway::http::metrics::Metrics;
+use crate::gateway::http::request_body::Budget;
+use crate::gateway::node::events::LISTENERS;
 use crate::placement::{ClusterMap, NodeEntry};
 use crate::routing::NodeReport;
 
@@ -36,7 +37,7 @@ pub struct Shared {
     /// What one request may ask for.
     pub limits: Limits,
     /// What was counted.
-    pub books: Arc<Books>,
+    pub metrics: Arc<Metrics>,
     /// Permits for [`Limits::in_flight`].
     pub(super) in_flight: Arc<Semaphore>,
     /// Permits for those who listen to events.
@@ -52,11 +53,11 @@ pub struct Shared {
 impl GatewayState {
     /// The state of one gateway. Starts the process's metrics recorder if it does not run yet.
     pub fn new(backend: Arc<dyn Backend>, node: Arc<dyn LocalNode>, limits: Limits) -> Self {
-        books::start();
+        metrics::start();
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
         let (budget, shown) = (Budget::new(limits.arriving_bytes), Budget::new(limits.shown_bytes));
-        let (listeners, books, hosts) = (Arc::new(Semaphore::new(LISTENERS)), Arc::default(), Vec::new());
-        Self(Arc::new(Shared { backend, node, limits, books, in_flight, listeners, budget, shown, hosts }))
+        let (listeners, metrics, hosts) = (Arc::new(Semaphore::new(LISTENERS)), Arc::default(), Vec::new());
+        Self(Arc::new(Shared { backend, node, limits, metrics, in_flight, listeners, budget, shown, hosts }))
     }
 
     /// The same, going by these names too.

@@ -83,7 +83,7 @@ pub(super) fn may_be_proposed(lifetime: Lifetime, time_ms: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::rpc::LONGEST_CALL;
+    use crate::routing::rpc::message::LONGEST_CALL;
 
     const SECOND: Duration = Duration::from_secs(1);
 

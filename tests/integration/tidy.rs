@@ -1,5 +1,5 @@
-//! The rules of the house that a test can hold: who may name what, which way imports go, headers, sizes, and what must
-//! not be left behind.
+//! The rules of the house that a test can hold: who may name what, which way imports go, headers, sizes, what must not
+//! be left behind, and where the pages for readers lead.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -52,18 +52,23 @@ fn walk(dir: &Path, suffix: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn sources() -> Vec<Source> {
+/// Every file of the project's rooms whose name ends so.
+fn files(suffix: &str) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for room in ["src", "raft-groups", "vector-index", "jepsen-lite", "tests"] {
-        walk(&root().join(room), ".rs", &mut paths);
+        walk(&root().join(room), suffix, &mut paths);
     }
     paths.sort();
+    paths
+}
+
+fn sources() -> Vec<Source> {
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).expect("the file was just listed");
         let path = path.strip_prefix(root()).expect("it was found under the root").to_string_lossy().into_owned();
         Source { path, lines: text.lines().map(str::to_owned).collect() }
     };
-    paths.into_iter().map(read).collect()
+    files(".rs").into_iter().map(read).collect()
 }
 
 /// Files that a `#[cfg(test)] mod name;` brings in.
@@ -254,4 +259,54 @@ fn a_release_has_no_mutants() {
         offences.extend(names.filter(|_| !allowed).map(|(number, line)| format!("{}:{number}: {line}", source.path)));
     }
     none("only raft-groups/src/mutants.rs asks for a bug by name", offences);
+}
+
+#[test]
+fn the_readme_is_short() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the project has a README");
+    let lines = readme.lines().count();
+    assert!(
+        lines <= 150,
+        "README.md has {lines} lines: what one reader alone needs has a page beside what it is about"
+    );
+}
+
+/// What of a page is no code.
+fn prose(page: &str) -> impl Iterator<Item = &str> {
+    page.split("```").step_by(2)
+}
+
+/// Where the links of a page lead within the tree.
+fn links(page: &str) -> Vec<&str> {
+    let targets = prose(page).flat_map(|part| part.split("](").skip(1)).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://")).collect()
+}
+
+/// Whether a page has the heading that a link names: in lower case, with dashes for spaces, without other signs.
+fn has_heading(page: &str, anchor: &str) -> bool {
+    let named = |heading: &str| -> String {
+        let kept = heading.chars().filter(|sign| sign.is_alphanumeric() || matches!(sign, ' ' | '-' | '_'));
+        kept.map(|sign| if sign == ' ' { '-' } else { sign.to_ascii_lowercase() }).collect()
+    };
+    let mut headings = prose(page).flat_map(str::lines).filter(|line| line.starts_with('#'));
+    headings.any(|line| named(line.trim_start_matches('#').trim()) == anchor)
+}
+
+#[test]
+fn links_of_the_pages_lead_somewhere() {
+    let (mut offences, mut seen) = (Vec::new(), 0);
+    for path in files(".md").into_iter().chain([root().join("README.md")]) {
+        let page = std::fs::read_to_string(&path).expect("the page was just listed");
+        for link in links(&page) {
+            seen += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
+            let has_anchor = || std::fs::read_to_string(&target).is_ok_and(|page| has_heading(&page, anchor));
+            if !target.exists() || !anchor.is_empty() && !has_anchor() {
+                offences.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 30, "only {seen} links were found");
+    none("a link leads to a file that is there, and to a heading that it has", offences);
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::stage::Refused;
-use crate::gateway::body::answer;
+use crate::gateway::http::extract::answer;
 
 /// A body of JSON.
 pub(super) struct Json<T>(pub(super) T);

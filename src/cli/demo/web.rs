@@ -22,7 +22,7 @@ use super::stage::{Refused, Stage, answered};
 use super::visitor::Wish;
 use super::{lessons, replay};
 use crate::console;
-use crate::gateway::body;
+use crate::gateway::http::extract;
 
 /// What handlers answer.
 type Answer = Result<Json<Value>, Refused>;
@@ -37,7 +37,7 @@ impl IntoResponse for Refused {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Failed(_) => StatusCode::BAD_GATEWAY,
         };
-        body::answer(status, &json!({"error": self.to_string()}))
+        extract::answer(status, &json!({"error": self.to_string()}))
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) fn guarded(app: Router, address: SocketAddr) -> Router {
             return next.run(request).await;
         }
         let error = "this is the demo's own: open its page under 127.0.0.1 or localhost";
-        body::answer(StatusCode::FORBIDDEN, &json!({"error": error}))
+        extract::answer(StatusCode::FORBIDDEN, &json!({"error": error}))
     }))
 }
 

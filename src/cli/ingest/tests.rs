@@ -5,7 +5,7 @@ use crate::api::{
     BinaryPoint, Committed, ErrorBody, ErrorStatus, POINTS_CONTENT_TYPE, PointId, PointInput, PointsHead, Upsert,
     Upserted, VectorValue, decode_points, read_head,
 };
-use crate::gateway::body::answer;
+use crate::gateway::http::extract::answer;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;

@@ -8,7 +8,7 @@ use raft_groups::{GroupStatus, NodeId, Role};
 
 use super::fake;
 use crate::api::HealthState;
-use crate::gateway::overview::{health, sharding, status};
+use crate::gateway::admin::overview::{health, sharding, status};
 use crate::placement::{self, ClusterMap, MetaCommand, RaftTimings};
 use crate::routing::{NodeOverview, NodeReport, Overview, ReplicaReport};
 

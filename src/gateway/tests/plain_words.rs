@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::gateway::front;
+use crate::gateway::node::front_page;
 
 /// Words of Rust and of its parsers, none of which means anything to a client.
 const RUST: [&str; 27] = [
@@ -200,7 +200,7 @@ async fn null_means_absent_for_every_optional_member() {
         let sent: Vec<&String> = body.as_object().unwrap().keys().collect();
         for member in known.iter().filter(|member| **member != body_path(&known)) {
             assert!(sent.iter().any(|sent| sent == member), "{method} {path} knows {member}, and the sample does not");
-            assert!(front::REFERENCE.contains(&format!("`{member}`")), "{member} is not in src/api/README.md");
+            assert!(front_page::REFERENCE.contains(&format!("`{member}`")), "{member} is not in src/api/README.md");
         }
         for member in sent.into_iter().filter(|member| !required.contains(&member.as_str())) {
             let (mut absent, mut null) = (body.clone(), body.clone());

@@ -3,24 +3,22 @@
 use super::*;
 use crate::engine::limits;
 use crate::gateway::Limits;
-use crate::gateway::front::REFERENCE;
+use crate::gateway::node::front_page::REFERENCE;
 
-/// The routes as they stand in the sources of the rooms that have some.
+/// The sources of the tables of routes: the gateway's own, and the console's.
 const SOURCES: [&str; 2] = [include_str!("../mod.rs"), include_str!("../../console/mod.rs")];
 
 /// `METHOD /path` of every route but those of the demo, which is another server.
 fn routes() -> Vec<String> {
-    let table = SOURCES.iter().flat_map(|source| source.split(".route(\"").skip(1));
-    let table = table.filter_map(|rest| rest.split_once('"')).filter(|(path, _)| !path.starts_with("/app"));
-    let each = table.flat_map(|(path, rest)| {
-        let handlers = rest.split(['\n', ';']).next().unwrap_or_default().split(".route(").next().unwrap_or_default();
-        let methods = ["get", "put", "post", "delete"].into_iter();
-        methods
-            .filter(|method| handlers.contains(&format!("{method}(")))
-            .map(|method| format!("{} {path}", method.to_uppercase()))
-            .collect::<Vec<_>>()
+    let [own, console] = SOURCES;
+    let own = own.lines().filter(|line| line.trim_start().starts_with(".add"));
+    let own = own.filter_map(|line| {
+        let (method, rest) = line.split_once('(')?.1.split_once(", \"")?;
+        Some(format!("{method} {}", rest.split_once('"')?.0))
     });
-    each.collect()
+    let console = console.split(".route(\"").skip(1).filter_map(|rest| rest.split_once('"'));
+    let console = console.filter(|(path, _)| !path.starts_with("/app")).map(|(path, _)| format!("GET {path}"));
+    own.chain(console).collect()
 }
 
 #[test]
@@ -34,7 +32,7 @@ fn every_route_is_named() {
 
 #[test]
 fn every_code_is_named() {
-    let golden = include_str!("../error/golden.txt");
+    let golden = include_str!("../http/error/golden.txt");
     for code in golden.split("\"code\":\"").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(REFERENCE.contains(&format!("`{code}`")), "{code} is not in src/api/README.md");
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::graph_files::GraphFiles;
 use crate::engine::{Engine, Graph, GraphName};
-use crate::gateway::aside::yield_to_requests;
+use crate::gateway::http::low_priority::yield_to_requests;
 use crate::node::stop_signal::StopSignal;
 use crate::placement::ShardId;
 use crate::routing::LocalGroups;

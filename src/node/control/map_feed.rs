@@ -17,7 +17,7 @@ use raft_groups::Group;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::gateway::body::{Params, answer};
+use crate::gateway::http::extract::{Params, answer};
 use crate::placement::{ClusterMap, MetaMachine};
 use crate::routing::MapCell;
 

@@ -19,7 +19,7 @@ use axum::{Router, body::Bytes};
 use super::claimed_addresses::AddressClaim;
 use super::join;
 use super::peer_addresses::PeerAddresses;
-use crate::gateway::body::answer;
+use crate::gateway::http::extract::answer;
 
 /// Path of the endpoint on the peer port.
 const PATH: &str = "/here";

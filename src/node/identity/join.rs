@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::formation::{Formation, JoinAnswer, JoinRequest};
-use crate::gateway::{ApiError, Introduction, body};
+use crate::gateway::http::extract;
+use crate::gateway::{ApiError, Introduction};
 use crate::node::NodeError;
 use crate::node::unanswered;
 use crate::placement::NodeName;
@@ -75,7 +76,7 @@ async fn introduce_self(State(state): State<JoinState>) -> Response {
     let map = state.map.get();
     let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster)).or(state.belongs);
     let taken = cluster.is_some() || !state.formation.is_idle();
-    body::answer(StatusCode::OK, &IntroductionAnswer { node: state.me, cluster, taken })
+    extract::answer(StatusCode::OK, &IntroductionAnswer { node: state.me, cluster, taken })
 }
 
 /// Asks the process at `host:port` who it is.
@@ -114,7 +115,7 @@ async fn answer_joiner(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit: MAX_BODY },
         _ => ApiError::broken_body(&rejection),
     })?;
-    let request = body::parse::<JoinRequest>(&question)?;
+    let request = extract::parse::<JoinRequest>(&question)?;
     let answer = state.formation.answer_joiner(request, &state.me.name, &state.map.get());
     let status = match answer {
         JoinAnswer::Member { .. } => StatusCode::OK,
@@ -122,7 +123,7 @@ async fn answer_joiner(
         JoinAnswer::NameTaken => StatusCode::CONFLICT,
         JoinAnswer::NotForming => StatusCode::SERVICE_UNAVAILABLE,
     };
-    Ok(body::answer(status, &answer))
+    Ok(extract::answer(status, &answer))
 }
 
 /// Asks the nodes at `urls`, one after the other, until one takes or refuses this one. What may pass (it is not up

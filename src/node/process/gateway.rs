@@ -19,7 +19,7 @@ use crate::node::NodeError;
 use crate::node::control::map_feed;
 use crate::node::identity::peer_addresses::PeerAddresses;
 use crate::node::stop_signal::StopSignal;
-use crate::routing::{MapCell, NodeCarrier, Router};
+use crate::routing::{HttpNodeClient, MapCell, Router};
 
 /// Runs a gateway until SIGTERM or Ctrl-C. Prints one line on stdout once it serves.
 ///
@@ -35,9 +35,9 @@ pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
     // The way from a request to the nodes.
     let (map, stats) = (MapCell::default(), Arc::new(ProcessStats::new()));
     let peers = Arc::new(PeerAddresses::new(map.clone()));
-    let carrier =
-        NodeCarrier::new(peers, Faults::default()).map_err(|error| NodeError::setup("an HTTP client", error))?;
-    let router = Router::new(Arc::new(carrier), map.clone());
+    let client =
+        HttpNodeClient::new(peers, Faults::default()).map_err(|error| NodeError::setup("an HTTP client", error))?;
+    let router = Router::new(Arc::new(client), map.clone());
     let node = GatewayNode { stats: Arc::clone(&stats), map: map.clone(), stop: stop.clone() };
     let state =
         GatewayState::new(Arc::new(router), Arc::new(node), settings.limits.into()).known_as(settings.hosts.clone());

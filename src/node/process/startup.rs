@@ -40,7 +40,9 @@ use crate::node::identity::join::{self, JoinState};
 use crate::node::identity::peer_addresses::PeerAddresses;
 use crate::node::recovery::RecoveryConfirmation;
 use crate::node::stop_signal::StopSignal;
-use crate::routing::{LocalGroups, MAX_RPC_BYTES, MapCell, NodeCarrier, PeerDoor, Pool, Router, Service, peer_router};
+use crate::routing::{
+    HttpNodeClient, LocalGroups, MAX_RPC_BYTES, MapCell, Pool, Router, RpcServer, Service, peer_router,
+};
 
 /// What there is of a node before it has a cluster.
 pub(super) struct Startup {
@@ -49,7 +51,7 @@ pub(super) struct Startup {
     map: MapCell,
     faults: Faults,
     peers: Arc<PeerAddresses>,
-    carrier: Arc<NodeCarrier>,
+    client: Arc<HttpNodeClient>,
     router: Router,
     formation: Arc<Formation>,
     node: Arc<ServerNode>,
@@ -71,10 +73,10 @@ impl Startup {
     pub fn new(settings: ServerSettings, me: JoinRequest, stop: StopSignal) -> Result<Self, NodeError> {
         let (map, faults) = (MapCell::default(), Faults::default());
         let peers = Arc::new(PeerAddresses::new(map.clone()));
-        let carrier = NodeCarrier::new(peers.clone(), faults.clone())
+        let client = HttpNodeClient::new(peers.clone(), faults.clone())
             .map_err(|error| NodeError::setup("an HTTP client", error))?;
-        let carrier = Arc::new(carrier);
-        let router = Router::new(carrier.clone(), map.clone());
+        let client = Arc::new(client);
+        let router = Router::new(client.clone(), map.clone());
         let node = Arc::new(ServerNode {
             name: me.name.to_string(),
             stats: Arc::new(ProcessStats::new()),
@@ -86,7 +88,7 @@ impl Startup {
             phase: PhaseCell::new(),
         });
         let formation = Arc::new(Formation::new());
-        Ok(Self { settings, me, map, faults, peers, carrier, router, formation, node })
+        Ok(Self { settings, me, map, faults, peers, client, router, formation, node })
     }
 
     /// What the process measures of itself.
@@ -180,7 +182,7 @@ impl Startup {
             pool: Pool::new().map_err(|error| NodeError::setup("the query threads", error))?,
             vitals: Arc::new(HostStats { process: self.node.stats.clone(), host: host.clone() }),
         });
-        self.carrier.serve_locally(service.clone());
+        self.client.serve_locally(service.clone());
         self.node.phase.open_stores(OpenNode { host: host.clone(), service: service.clone(), _recording: recording });
         Ok(service)
     }
@@ -200,10 +202,10 @@ impl Startup {
 
     /// The peer port's routes. Consensus has memory of its own, so that it does not starve behind what clients cause.
     fn peer_app(&self, host: &Host, service: Arc<Service>, exchange: AddressExchange) -> axum::Router {
-        let door = PeerDoor { cluster: host.identity().cluster, service, faults: self.faults.clone() };
+        let server = RpcServer { cluster: host.identity().cluster, service, faults: self.faults.clone() };
         let memory = self.settings.limits.body_memory;
         let consensus = raft_groups::network::http::router(host.clone());
-        let calls = peer_router(door).merge(address_exchange::router(exchange));
+        let calls = peer_router(server).merge(address_exchange::router(exchange));
         let consensus = limit_body_memory(consensus, MAX_READ_BYTES, memory);
         consensus.merge(limit_body_memory(calls, MAX_RPC_BYTES, memory))
     }

@@ -21,7 +21,7 @@ use crate::node::control::membership::MembershipLoop;
 use crate::node::control::replicas::{self, Replicas};
 use crate::placement::tests::{map_of, nodes};
 use crate::placement::{ClusterMap, NodeEntry, ShardId};
-use crate::routing::rpc::{Call, Carrier, RpcError, RpcResult};
+use crate::routing::rpc::{Call, NodeClient, RpcError, RpcResult};
 use crate::routing::{LocalGroups, MapCell, Pool, Router, Service, Vitals};
 
 /// How long a call between nodes takes one way, and the longest that a message of Raft and a sync do.
@@ -35,13 +35,13 @@ const MAP_EVERY: Duration = Duration::from_millis(300);
 type Services = Arc<Mutex<BTreeMap<NodeId, Arc<Service>>>>;
 
 /// Passes calls to the services of the nodes that run.
-struct SimCarrier {
+struct SimNodeClient {
     me: NodeId,
     services: Services,
 }
 
 #[async_trait]
-impl Carrier for SimCarrier {
+impl NodeClient for SimNodeClient {
     async fn call(&self, _: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
         sleep(CALL_DELAY).await;
         let service = self.services.lock().get(&to).cloned();
@@ -167,8 +167,8 @@ impl SimulatedNodes {
     fn run_node(&self, id: NodeId, host: Host, first: ClusterMap) -> RunningNode {
         let (groups, map) = (Arc::new(LocalGroups::default()), MapCell::default());
         map.offer(Arc::new(first.clone()));
-        let carrier = SimCarrier { me: id, services: self.services.clone() };
-        let router = Router::new(Arc::new(carrier), map.clone());
+        let client = SimNodeClient { me: id, services: self.services.clone() };
+        let router = Router::new(Arc::new(client), map.clone());
         let (pool, vitals) = (self.pool.clone(), Arc::new(NoStats));
         self.services.lock().insert(id, Arc::new(Service { node: id, groups: groups.clone(), pool, vitals }));
         let replicas = Replicas {

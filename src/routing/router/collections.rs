@@ -7,12 +7,12 @@ use raft_groups::NodeId;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::super::errand::Errand;
-use super::super::rpc::{Call, CallAnswer};
-use super::super::scatter::Outcome;
 use super::{Router, unfit_answer};
 use crate::engine::{CollectionConfig, CollectionId, Command, Lifetime, MadeBy, Refusal, Reply, RequestId};
 use crate::placement::{ClusterMap, CollectionEntry, META, MetaCommand, MetaReply, ShardId};
+use crate::routing::dispatch::pending_call::PendingCall;
+use crate::routing::dispatch::scatter::Outcome;
+use crate::routing::rpc::message::{Call, CallAnswer};
 use crate::routing::{Collection, Committed, Created, LogPoint, RouteError};
 
 impl Router {
@@ -190,12 +190,12 @@ impl Router {
         deadline: Instant,
     ) -> Vec<Result<LogPoint, RouteError>> {
         let command = command.encode();
-        let errand = |shard: &ShardId| {
+        let pending = |shard: &ShardId| {
             let call =
                 Call::Write { group: shard.group(), command: command.clone(), everywhere: false, lifetime: None };
-            Errand::new(Some(*shard), call)
+            PendingCall::new(Some(*shard), call)
         };
-        let outcomes = self.scatter.run(shards.iter().map(errand).collect(), deadline).await;
+        let outcomes = self.scatter.run(shards.iter().map(pending).collect(), deadline).await;
         outcomes.into_iter().map(done_at).collect()
     }
 
@@ -214,7 +214,7 @@ impl Router {
             false => (command.encode(), None),
         };
         let call = Call::Write { group: META, command: encoded, everywhere: false, lifetime };
-        let outcome = self.scatter.run_one(Errand::new(None, call), deadline).await;
+        let outcome = self.scatter.run_one(PendingCall::new(None, call), deadline).await;
         if by_request && outcome.as_ref().err().is_none_or(|error| error.committed() != Committed::No) {
             self.scatter.map.changed(command.collection());
             self.catch_up(deadline).await;

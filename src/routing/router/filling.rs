@@ -14,11 +14,11 @@ use raft_groups::recoveries;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::answer::Place;
-use super::super::rpc::{Found, Query};
 use super::reads::Asked;
 use super::{Router, unfit_answer};
 use crate::engine::{Carried, GetQuery, Hit, PayloadSelector, PointId, Record, VectorSelector};
 use crate::placement::ShardId;
+use crate::routing::rpc::message::{Found, Query};
 use crate::routing::{
     Answer, Collection, Committed, Held, LogPoint, ReadOptions, RouteError, SessionToken, ShardEvidence,
 };

@@ -2,12 +2,12 @@
 
 use tokio::time::Instant;
 
-use super::super::errand::Errand;
-use super::super::rpc::{Call, CallAnswer};
-use super::super::scatter::Outcome;
 use super::Router;
 use crate::engine::{Refusal, Reply};
 use crate::placement::{CollectionEntry, ShardId};
+use crate::routing::dispatch::pending_call::PendingCall;
+use crate::routing::dispatch::scatter::Outcome;
+use crate::routing::rpc::message::{Call, CallAnswer};
 use crate::routing::{Collection, Committed, RouteError};
 
 impl Router {
@@ -23,8 +23,8 @@ impl Router {
         calls: Vec<(ShardId, Call)>,
         deadline: Instant,
     ) -> Result<Vec<(ShardId, Outcome)>, RouteError> {
-        let errands = calls.iter().map(|(shard, call)| Errand::new(Some(*shard), call.clone())).collect();
-        let mut outcomes = self.scatter.run(errands, deadline).await;
+        let pending = calls.iter().map(|(shard, call)| PendingCall::new(Some(*shard), call.clone())).collect();
+        let mut outcomes = self.scatter.run(pending, deadline).await;
         let strangers: Vec<usize> = (0..outcomes.len()).filter(|place| is_stranger(&outcomes[*place])).collect();
         if !strangers.is_empty() {
             match self.still_there(collection, deadline).await {
@@ -66,18 +66,18 @@ impl Router {
     ) -> Vec<(usize, Outcome)> {
         let shards: Vec<ShardId> = places.iter().map(|place| calls[*place].0).collect();
         let known_from = self.introduce(&shards, entry, deadline).await;
-        let (mut cured, mut retried, mut errands) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut cured, mut retried, mut pending) = (Vec::new(), Vec::new(), Vec::new());
         for (place, point) in places.into_iter().zip(known_from) {
             let (shard, call) = &calls[place];
             match point {
                 Ok(point) => {
                     retried.push(place);
-                    errands.push(Errand::new(Some(*shard), call.clone().not_before(point)));
+                    pending.push(PendingCall::new(Some(*shard), call.clone().not_before(point)));
                 }
                 Err(error) => cured.push((place, Err(error))),
             }
         }
-        cured.extend(retried.into_iter().zip(self.scatter.run(errands, deadline).await));
+        cured.extend(retried.into_iter().zip(self.scatter.run(pending, deadline).await));
         cured
     }
 }

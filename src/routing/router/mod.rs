@@ -1,6 +1,6 @@
 //! The way in: one method per kind of request.
 //!
-//! A request becomes one call per shard; [`scatter`](super::scatter) carries the calls out, and the answers are merged
+//! A request becomes one call per shard; [`scatter`](crate::routing::dispatch::scatter) carries the calls out, and the answers are merged
 //! here. A collection may have been dropped, or replaced by one of the same name, since this process last saw the map:
 //! a shard then does not know it, the map is read afresh, and the request goes on with what is true now.
 
@@ -23,14 +23,14 @@ use raft_groups::{NodeId, ReadMode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::errand::Errand;
 use super::group_time::KnownTimes;
-use super::leader_cache::LeaderCache;
 use super::map_cell::MapCell;
-use super::rpc::{Call, CallAnswer, Carrier, Found, Query, RpcError};
-use super::scatter::Scatter;
 use super::{Collection, Committed, NodeOverview, NodeReport, Overview, RouteError};
 use crate::placement::{ClusterMap, META};
+use crate::routing::dispatch::leader_cache::LeaderCache;
+use crate::routing::dispatch::pending_call::PendingCall;
+use crate::routing::dispatch::scatter::Scatter;
+use crate::routing::rpc::message::{Call, CallAnswer, Found, NodeClient, Query, RpcError};
 
 /// A node that has not sent its report by then is shown as unreachable.
 const REPORT_PATIENCE: Duration = Duration::from_secs(1);
@@ -47,11 +47,11 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router that calls nodes through `carrier` and keeps its map in `map`.
-    pub fn new(carrier: Arc<dyn Carrier>, map: MapCell) -> Self {
+    /// A router that calls nodes through `client` and keeps its map in `map`.
+    pub fn new(client: Arc<dyn NodeClient>, map: MapCell) -> Self {
         let (leaders, times, turn) = (LeaderCache::default(), KnownTimes::default(), AtomicUsize::new(0));
         let large = Arc::new(Semaphore::new(filling::LARGE_AT_ONCE));
-        Self { scatter: Arc::new(Scatter { carrier, map, leaders, times, turn }), large }
+        Self { scatter: Arc::new(Scatter { client, map, leaders, times, turn }), large }
     }
 
     /// The newest map this process has; its epoch is 0 before the cluster is formed.
@@ -72,7 +72,7 @@ impl Router {
     }
 
     async fn report(&self, node: NodeId, cluster: [u8; 16], until: Instant) -> NodeOverview {
-        let result = self.scatter.carrier.call(cluster, node, vec![Call::Report], until).await;
+        let result = self.scatter.client.call(cluster, node, vec![Call::Report], until).await;
         let answer = result.map_err(RpcError::into_reason).map(|mut answers| answers.pop());
         let report: Result<NodeReport, String> = match answer {
             Ok(Some(Ok(CallAnswer::Report(report)))) => Ok(*report),
@@ -101,7 +101,7 @@ impl Router {
         let (mode, query) = (ReadMode::Linearizable, Arc::new(Query::Map));
         let call = Call::Read { group: META, mode, after: None, max_staleness_ms: None, query, room: None };
         let own_changes = self.scatter.map.own_changes();
-        match self.scatter.run_one(Errand::new(None, call), deadline).await? {
+        match self.scatter.run_one(PendingCall::new(None, call), deadline).await? {
             (_, CallAnswer::Read { found: Found::Map(map), .. }) => {
                 self.scatter.map.take(Arc::clone(&map), own_changes);
                 Ok(map)

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::rpc::{Found, Query};
 use super::filling::{MOST, TRIES, at_once, share};
 use super::reads::restless;
 use super::{Router, unfit_answer};
 use crate::engine::{PointId, Record, ScrollPage, ScrollQuery};
 use crate::placement::ShardId;
+use crate::routing::rpc::message::{Found, Query};
 use crate::routing::{Answer, Collection, Committed, Held, ReadOptions, Ring, RouteError, ScrollAnswer};
 
 impl Router {

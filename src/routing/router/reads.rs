@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use raft_groups::{NodeId, ReadMode, ReadPoint};
 
-use super::super::rpc::{Call, CallAnswer, Found, Query};
-use super::super::scatter::Outcome;
 use super::filling::{Filled, TRIES, at_once, not_before};
 use super::gather::in_words;
 use super::{Router, unfit_answer};
@@ -16,6 +14,8 @@ use crate::engine::{
     VectorSelector, merge_hits,
 };
 use crate::placement::{NodeName, ShardId};
+use crate::routing::dispatch::scatter::Outcome;
+use crate::routing::rpc::message::{Call, CallAnswer, Found, Query};
 use crate::routing::{
     Answer, Collection, Committed, Held, PageSearch, ReadOptions, Ring, RouteError, SearchAnswer, ShardEvidence,
 };

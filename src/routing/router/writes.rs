@@ -6,13 +6,13 @@ use bytes::Bytes;
 use raft_groups::{NodeId, ReadMode, ReadPoint, Role};
 use uuid::Uuid;
 
-use super::super::errand::names;
-use super::super::rpc::{Call, CallAnswer};
-use super::super::scatter::Outcome;
 use super::gather::in_words;
 use super::{Router, unfit_answer};
 use crate::engine::{CollectionId, Command, Lifetime, PointId, PointWrite, Refusal, Reply, RequestId, Selector};
 use crate::placement::ShardId;
+use crate::routing::dispatch::pending_call::names;
+use crate::routing::dispatch::scatter::Outcome;
+use crate::routing::rpc::message::{Call, CallAnswer};
 use crate::routing::{
     Acknowledge, CallOptions, Collection, Committed, DeleteOutcome, LogPoint, Ring, RouteError, SessionToken,
     ShardEvidence, WriteOutcome, WrittenPoint,

@@ -13,9 +13,9 @@ use crate::engine::{CollectionId, Engine, Entry, Lifetime};
 use crate::placement::tests::map_of;
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine};
 use crate::routing::group_time::may_be_proposed;
-use crate::routing::look::tests::part;
-use crate::routing::look::{parts, whole};
-use crate::routing::rpc::{Call, CallAnswer, CallError, Carrier, Found, RpcError, RpcResult};
+use crate::routing::rpc::message::{Call, CallAnswer, CallError, Found, NodeClient, RpcError, RpcResult};
+use crate::routing::serve::query::tests::part;
+use crate::routing::serve::query::{parts, whole};
 use crate::routing::{MapCell, Router};
 
 /// What happens to the next calls a node gets, beside what its state makes of them.
@@ -117,7 +117,7 @@ impl FakeCluster {
     pub fn router_over(&self, me: Option<NodeId>, newest: Arc<ClusterMap>) -> Router {
         let map = MapCell::default();
         map.offer(newest);
-        Router::new(Arc::new(FakeCarrier { cluster: self.clone(), me }), map)
+        Router::new(Arc::new(FakeNodeClient { cluster: self.clone(), me }), map)
     }
 
     pub fn map(&self) -> Arc<ClusterMap> {
@@ -182,7 +182,7 @@ impl FakeCluster {
 impl State {
     fn serve(&mut self, cluster: [u8; 16], to: NodeId, calls: &[Call]) -> RpcResult {
         if cluster != self.meta.machine.map().cluster {
-            return Err(RpcError::WrongDoor);
+            return Err(RpcError::Misdirected);
         }
         *self.requests.entry(to).or_default() += 1;
         let fault = self.faults.get_mut(&to).and_then(VecDeque::pop_front);
@@ -251,13 +251,13 @@ fn catch_up(answer: &mut Result<CallAnswer, CallError>, still: &BTreeSet<NodeId>
     }
 }
 
-struct FakeCarrier {
+struct FakeNodeClient {
     cluster: FakeCluster,
     me: Option<NodeId>,
 }
 
 #[async_trait]
-impl Carrier for FakeCarrier {
+impl NodeClient for FakeNodeClient {
     async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, deadline: Instant) -> RpcResult {
         let moment = Duration::from_millis(1);
         tokio::time::sleep(moment).await;

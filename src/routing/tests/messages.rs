@@ -13,8 +13,8 @@ use crate::engine::{
     PointId, Record, Refusal, ScrollPage, ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector,
 };
 use crate::routing::LogPoint;
-use crate::routing::rpc::{Call, CallAnswer, CallError, Found, Query, RouteRequest, RouteResponse};
-use crate::routing::wire::{decode, decode_response, encode, encode_response};
+use crate::routing::rpc::message::{Call, CallAnswer, CallError, Found, Query, RouteRequest, RouteResponse};
+use crate::routing::rpc::wire::{decode, decode_response, encode, encode_response};
 
 /// A line for each message: a word, and its bytes.
 const MESSAGES: &str = include_str!("../../../tests/data/formats/wire-1/nodes.txt");
@@ -136,8 +136,8 @@ fn responses() -> Vec<RouteResponse> {
     let point = ReadPoint { role: Role::Follower, term: 4, index: 300, leader_contact: contact };
     let read = found().map(|found| Ok(CallAnswer::Read { point: point.clone(), found }));
     let answers = [Ok(written)].into_iter().chain(read).chain(errors().into_iter().map(Err));
-    let door = RouteResponse::WrongDoor { cluster: [9; 16], node: 300 };
-    answers.map(|answer| RouteResponse::Answers(vec![answer])).chain([door]).collect()
+    let misdirected = RouteResponse::Misdirected { cluster: [9; 16], node: 300 };
+    answers.map(|answer| RouteResponse::Answers(vec![answer])).chain([misdirected]).collect()
 }
 
 fn line(word: &str, bytes: &[u8]) -> String {

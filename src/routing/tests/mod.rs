@@ -1,12 +1,12 @@
 //! The router against a cluster in memory: leaders that move, answers that get lost, maps that are old.
 
 mod batches;
-mod errands;
 mod fake;
 mod large;
 mod messages;
 mod once;
 mod payload_indexes;
+mod pending_calls;
 mod reads;
 pub(crate) mod replicas;
 mod writes;

@@ -12,7 +12,7 @@ use crate::engine::{
     CountQuery, PayloadSelector, PointId, Refusal, ScrollQuery, SearchParams, SearchQuery, Target, VectorSelector,
 };
 use crate::placement::{ClusterMap, ShardId};
-use crate::routing::rpc::CallError;
+use crate::routing::rpc::message::CallError;
 use crate::routing::{Acknowledge, Collection, LogPoint, PageSearch, ReadOptions, RouteError, Router, SessionToken};
 
 async fn filled() -> (FakeCluster, Collection) {

@@ -17,13 +17,15 @@ use tokio::time::Instant;
 use crate::engine::{Deletion, Engine, Entry, Lifetime, Matches, Meter, PointId};
 use crate::placement::tests::map_of;
 use crate::placement::{META, MetaCommand, MetaMachine};
-use crate::routing::deletion::under_way;
 use crate::routing::group_time::may_be_proposed;
-use crate::routing::look::tests::part;
-use crate::routing::look::{parts, whole};
-use crate::routing::proposal::{self, ForShard};
-use crate::routing::rpc::{Call, CallAnswer, CallError, Carrier, Found, RouteRequest, RpcError, RpcResult};
-use crate::routing::{MapCell, Router, wire};
+use crate::routing::rpc::message::{Call, CallAnswer, CallError, Found, NodeClient, RouteRequest, RpcError, RpcResult};
+use crate::routing::rpc::wire;
+use crate::routing::serve::deletion::under_way;
+use crate::routing::serve::proposal;
+use crate::routing::serve::proposal::ForShard;
+use crate::routing::serve::query::tests::part;
+use crate::routing::serve::query::{parts, whole};
+use crate::routing::{MapCell, Router};
 
 const NODES: u64 = 3;
 
@@ -332,7 +334,7 @@ struct Wire {
 }
 
 #[async_trait]
-impl Carrier for Wire {
+impl NodeClient for Wire {
     async fn call(&self, cluster: [u8; 16], to: NodeId, calls: Vec<Call>, _: Instant) -> RpcResult {
         let mut state = self.replicas.0.lock();
         let writes = calls.iter().any(|call| call.is_write() && call.group() != Some(META));

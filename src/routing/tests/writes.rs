@@ -7,7 +7,7 @@ use super::{docs, options, point, points, read, soon};
 use crate::engine::{PointId, Refusal, Selector};
 use crate::placement::tests::vectors;
 use crate::placement::{META, ShardId};
-use crate::routing::rpc::CallError;
+use crate::routing::rpc::message::CallError;
 use crate::routing::{Acknowledge, Committed, Ring, RouteError};
 use raft_groups::ReadMode;
 

@@ -11,7 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use raft_groups::network::http::{CROWDED, FREE_BODY_BYTES};
 
-use crate::gateway::arrival::{Budget, mostly_paid};
+use crate::gateway::http::request_body::{Budget, mostly_paid};
 use crate::gateway::{ApiError, Limits};
 
 /// A budget, and how large one body may be.

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 
 use self::connection_limit::{ConnectionLimit, ConnectionSlot, RequestGuard};
 use self::pipelining::{ClientStream, ConnectionProgress, PipelineTurns};
-use crate::gateway::departure::PIECE as ANSWER_PIECE;
+use crate::gateway::http::response_body::PIECE as ANSWER_PIECE;
 use crate::node::NodeError;
 use crate::node::stop_signal::StopSignal;
 

@@ -5,8 +5,8 @@ use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::gateway::arrival::Budget;
-use crate::gateway::departure;
+use crate::gateway::http::request_body::Budget;
+use crate::gateway::http::response_body;
 
 /// Far more than the buffers of a connection hold.
 const LONG_ANSWER: usize = 48 << 20;
@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(3);
 /// An answer, and what is left of the memory for it.
 fn paid(body: Vec<u8>) -> (Response<Body>, Budget) {
     let budget = Budget::new(64 << 20);
-    (departure::paid(Response::new(Body::from(body)), &budget), budget)
+    (response_body::paid(Response::new(Body::from(body)), &budget), budget)
 }
 
 async fn start(most: usize) -> (SocketAddr, StopSignal, JoinHandle<()>) {

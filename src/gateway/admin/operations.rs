@@ -1,0 +1,234 @@
+//! Operations, and what is asked of single shards: moves, leaders, a look at each replica's state.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use raft_groups::NodeId;
+
+use super::cluster;
+use crate::api::{Change, MoveReplica, OperationRow, Operations, ReplicaState, ShardDetail, TransferLeader};
+use crate::gateway::admin::forecast;
+use crate::gateway::admin::nodes::{How, ended, named, now_ms, refusal};
+use crate::gateway::http::error::ApiError;
+use crate::gateway::http::extract::{Json, Params, answer};
+use crate::gateway::http::middleware::Call;
+use crate::gateway::native::request;
+use crate::gateway::state::GatewayState;
+use crate::placement::{ClusterMap, MetaCommand, MetaReply, Operation, OperationKind, OperationState, ShardId};
+use crate::routing::Overview;
+
+/// An operation's name.
+pub(in crate::gateway) fn name(operation: u64) -> String {
+    format!("op-{operation}")
+}
+
+fn number(name: &str) -> Result<u64, ApiError> {
+    let number = name.strip_prefix("op-").unwrap_or(name).parse();
+    number.map_err(|_| ApiError::OperationNotFound { operation: name.chars().take(64).collect() })
+}
+
+pub(in crate::gateway) async fn list(State(state): State<GatewayState>, call: Call) -> Result<Response, ApiError> {
+    let map = state.backend.read_map(request::deadline(&state, &call, None)?).await?;
+    let left = left(&map, &cluster::ask(&state, &call).await);
+    let operations = map.operations.iter().map(|(id, operation)| row(&map, *id, operation, left)).collect();
+    Ok(answer(StatusCode::OK, &Operations { operations }))
+}
+
+pub(in crate::gateway) async fn show(
+    State(state): State<GatewayState>,
+    call: Call,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(id) = id?;
+    let number = number(&id)?;
+    let map = state.backend.read_map(request::deadline(&state, &call, None)?).await?;
+    let operation = map.operations.get(&number).ok_or(ApiError::OperationNotFound { operation: id })?;
+    let left = left(&map, &cluster::ask(&state, &call).await);
+    Ok(answer(StatusCode::OK, &row(&map, number, operation, left)))
+}
+
+pub(in crate::gateway) async fn cancel(
+    State(state): State<GatewayState>,
+    call: Call,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(id) = id?;
+    let operation = number(&id)?;
+    let deadline = request::deadline(&state, &call, None)?;
+    match state.backend.change_map(MetaCommand::Cancel { operation, at_ms: now_ms() }, deadline).await? {
+        MetaReply::Ended { operation } => {
+            let map = state.backend.read_map(deadline).await?;
+            let state = map.operations.get(&operation).map_or("cancelled", |operation| word(&operation.state));
+            Ok(answer(StatusCode::OK, &change(operation, state)))
+        }
+        MetaReply::NotFound => Err(ApiError::OperationNotFound { operation: id }),
+        other => refusal(&id, other),
+    }
+}
+
+pub(in crate::gateway) async fn move_replica(
+    State(state): State<GatewayState>,
+    call: Call,
+    Params(how): Params<How>,
+    shard: Result<Path<u32>, PathRejection>,
+    Json(body): Json<MoveReplica>,
+) -> Result<Response, ApiError> {
+    let shard = ShardId(shard?.0);
+    let deadline = request::deadline(&state, &call, None)?;
+    let map = state.backend.read_map(deadline).await?;
+    known(&map, shard)?;
+    let (from, to) = (named(&map, &body.from)?, named(&map, &body.to)?);
+    let command = MetaCommand::MoveReplica { shard, from, to, at_ms: now_ms() };
+    if how.dry_run {
+        let forecast = forecast::foresee(&cluster::ask(&state, &call).await, &map, Some(command));
+        return match forecast.reply {
+            MetaReply::Begun { .. } => Ok(answer(StatusCode::OK, &forecast::plan(&map, &forecast))),
+            other => refusal(&body.to, other),
+        };
+    }
+    begun(&state, &call, how, state.backend.change_map(command, deadline).await?, &body.to).await
+}
+
+pub(in crate::gateway) async fn rebalance(
+    State(state): State<GatewayState>,
+    call: Call,
+    Params(how): Params<How>,
+) -> Result<Response, ApiError> {
+    let deadline = request::deadline(&state, &call, None)?;
+    if how.dry_run {
+        let map = state.backend.read_map(deadline).await?;
+        let forecast = forecast::foresee(&cluster::ask(&state, &call).await, &map, None);
+        return Ok(answer(StatusCode::OK, &forecast::plan(&map, &forecast)));
+    }
+    let reply = state.backend.change_map(MetaCommand::Rebalance { at_ms: now_ms() }, deadline).await?;
+    begun(&state, &call, how, reply, "").await
+}
+
+async fn begun(
+    state: &GatewayState,
+    call: &Call,
+    how: How,
+    reply: MetaReply,
+    subject: &str,
+) -> Result<Response, ApiError> {
+    let MetaReply::Begun { operation, .. } = reply else { return refusal(subject, reply) };
+    let ended = if how.wait { ended(state, call, how, operation).await? } else { None };
+    match ended {
+        None => Ok(answer(StatusCode::ACCEPTED, &change(operation, "running"))),
+        Some(OperationState::Failed { reason }) => {
+            Err(ApiError::OperationFailed { operation: name(operation), reason })
+        }
+        Some(state) => Ok(answer(StatusCode::OK, &change(operation, word(&state)))),
+    }
+}
+
+pub(in crate::gateway) async fn transfer_leader(
+    State(state): State<GatewayState>,
+    call: Call,
+    shard: Result<Path<u32>, PathRejection>,
+    Json(body): Json<TransferLeader>,
+) -> Result<Response, ApiError> {
+    let shard = ShardId(shard?.0);
+    let deadline = request::deadline(&state, &call, None)?;
+    let map = state.backend.read_map(deadline).await?;
+    known(&map, shard)?;
+    let command = MetaCommand::TransferLeader { shard, to: named(&map, &body.to)? };
+    match state.backend.change_map(command, deadline).await? {
+        MetaReply::Planned => {
+            let (node_id, state) = (Some(body.to), "preferred".to_owned());
+            Ok(answer(StatusCode::ACCEPTED, &Change { operation_id: None, node_id, state, warnings: Vec::new() }))
+        }
+        other => refusal(&body.to, other),
+    }
+}
+
+pub(in crate::gateway) async fn shard(
+    State(state): State<GatewayState>,
+    call: Call,
+    shard: Result<Path<u32>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let shard = ShardId(shard?.0);
+    let overview = cluster::ask(&state, &call).await;
+    known(&overview.map, shard)?;
+    detail(&overview, shard)
+        .map(|detail| answer(StatusCode::OK, &detail))
+        .ok_or(ApiError::ShardNotFound { shard: shard.0 })
+}
+
+fn detail(overview: &Overview, shard: ShardId) -> Option<ShardDetail> {
+    let map = &overview.map;
+    let entry = map.shards.get(&shard)?;
+    let names = |nodes: &std::collections::BTreeSet<NodeId>| nodes.iter().map(|node| map.name_of(*node)).collect();
+    let replicas = overview.replicas(shard).map(|(node, replica)| ReplicaState {
+        node: map.name_of(node),
+        role: replica.status.role.into(),
+        applied: replica.status.applied,
+        state_index: replica.digest_index,
+        state_hash: format!("{:016x}", replica.digest),
+    });
+    let (first, last) = entry.range;
+    Some(ShardDetail {
+        shard: shard.0,
+        range: [format!("0x{first:016x}"), format!("0x{last:016x}")],
+        leader: overview.leader(shard).map(|(node, _)| map.name_of(node)),
+        preferred_leader: map.name_of(entry.preferred),
+        target: names(&entry.placement.target),
+        actual: names(&entry.placement.actual),
+        settled: entry.placement.settled,
+        vectors: overview.speaker(shard).map_or(0, |(_, replica)| replica.points),
+        replicas: replicas.collect(),
+    })
+}
+
+fn known(map: &ClusterMap, shard: ShardId) -> Result<(), ApiError> {
+    if map.shards.contains_key(&shard) { Ok(()) } else { Err(ApiError::ShardNotFound { shard: shard.0 }) }
+}
+
+/// What is left to be moved for everything that is under way: replicas, and bytes.
+fn left(map: &ClusterMap, overview: &Overview) -> (usize, u64) {
+    let forecast = forecast::foresee(overview, map, None);
+    (forecast.moves.len(), forecast.moves.iter().map(|planned| planned.bytes).sum())
+}
+
+fn row(map: &ClusterMap, id: u64, operation: &Operation, left: (usize, u64)) -> OperationRow {
+    let (kind, subject) = match &operation.kind {
+        OperationKind::Join(_, node) => ("join", node.to_string()),
+        OperationKind::Leave(_, node) => ("leave", node.to_string()),
+        OperationKind::Drain(_, node) => ("drain", node.to_string()),
+        OperationKind::Undrain(_, node) => ("undrain", node.to_string()),
+        OperationKind::Move(shard, from, to) => {
+            ("move", format!("shard {shard}: {} → {}", map.name_of(*from), map.name_of(*to)))
+        }
+        OperationKind::Rebalance => ("rebalance", "all shards".to_owned()),
+    };
+    let reason = match &operation.state {
+        OperationState::Failed { reason } => Some(reason.clone()),
+        _ => None,
+    };
+    let (replicas_left, bytes_left) = if operation.is_running() { left } else { (0, 0) };
+    OperationRow {
+        operation_id: name(id),
+        kind: kind.to_owned(),
+        subject,
+        state: word(&operation.state).to_owned(),
+        reason,
+        started_ms: operation.started_ms,
+        ended_ms: operation.ended_ms,
+        replicas_left,
+        bytes_left,
+    }
+}
+
+fn word(state: &OperationState) -> &'static str {
+    match state {
+        OperationState::Running => "running",
+        OperationState::Done => "done",
+        OperationState::Failed { .. } => "failed",
+        OperationState::Cancelled => "cancelled",
+    }
+}
+
+fn change(operation: u64, state: &str) -> Change {
+    Change { operation_id: Some(name(operation)), node_id: None, state: state.to_owned(), warnings: Vec::new() }
+}

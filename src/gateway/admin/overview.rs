@@ -1,0 +1,285 @@
+//! The nodes' reports summed up: status, health, sharding. Pure: an [`Overview`] in, pages out.
+//!
+//! A node that does not answer counts as lost for now; its replicas neither lead nor vote here until it answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_groups::{GroupId, GroupStatus, NodeId};
+
+use crate::api::{
+    ClusterHealth, ClusterSharding, ClusterStatus, Consistency, GroupCounts, HealthState, Issue, NodeStatus,
+    ShardReplica, ShardingRow,
+};
+use crate::gateway::admin::far_apart;
+use crate::gateway::node::reports::collections;
+use crate::placement::{META, NodeState, ShardEntry, ShardId, group_name};
+use crate::routing::{NodeOverview, Overview};
+
+/// `GET /cluster/status`.
+pub(in crate::gateway) fn status(overview: &Overview) -> ClusterStatus {
+    let map = &overview.map;
+    let nodes: Vec<NodeStatus> = overview.nodes.iter().map(|node| node_status(overview, node)).collect();
+    ClusterStatus {
+        total_nodes: map.nodes.len(),
+        healthy_nodes: nodes.iter().filter(|node| node.status == HealthState::Healthy).count(),
+        total_shards: map.shards.len(),
+        total_collections: map.collections.len(),
+        total_vectors: overview.points(),
+        replication_factor: map.replication_factor,
+        consistency_level: Consistency::default(),
+        meta_leader: overview.meta_leader().map(|node| map.name_of(node)),
+        nodes,
+    }
+}
+
+/// `GET /cluster/health`.
+pub(in crate::gateway) fn health(overview: &Overview) -> ClusterHealth {
+    let groups = groups(overview);
+    let counts = GroupCounts {
+        total: groups.len(),
+        with_leader: groups.iter().filter(|group| group.leader.is_some()).count(),
+        under_replicated: groups.iter().filter(|group| group.alive < group.wanted).count(),
+    };
+    let nodes: Vec<NodeStatus> = overview.nodes.iter().map(|node| node_status(overview, node)).collect();
+    let issues = issues(overview, &groups, &nodes);
+    let served =
+        !groups.is_empty() && groups.iter().all(|group| group.leader.is_some() && group.alive >= group.majority());
+    let status = match (overview.map.is_formed(), served, issues.is_empty()) {
+        (false, ..) => HealthState::Starting,
+        (true, false, _) => HealthState::Unavailable,
+        (true, true, false) => HealthState::Degraded,
+        (true, true, true) => HealthState::Healthy,
+    };
+    let can_lose_nodes = groups.iter().map(|group| group.alive.saturating_sub(group.majority())).min().unwrap_or(0);
+    ClusterHealth { status, can_lose_nodes, groups: counts, nodes, issues }
+}
+
+/// `GET /cluster/sharding`.
+pub(in crate::gateway) fn sharding(overview: &Overview) -> ClusterSharding {
+    let map = &overview.map;
+    ClusterSharding {
+        strategy: "consistent_hashing".to_owned(),
+        hash: "xxh3".to_owned(),
+        shard_count: map.shards.len(),
+        shards: map.shards.iter().map(|(shard, entry)| sharding_row(overview, *shard, entry)).collect(),
+        moves_in_progress: map.shards.iter().filter_map(|(shard, entry)| moving(overview, *shard, entry)).collect(),
+    }
+}
+
+/// How one node is.
+pub(super) fn node_health(overview: &Overview, node: NodeId) -> HealthState {
+    let seen = overview.nodes.iter().find(|seen| seen.node == node);
+    seen.map_or(HealthState::Unavailable, |seen| node_status(overview, seen).status)
+}
+
+fn node_status(overview: &Overview, node: &NodeOverview) -> NodeStatus {
+    let entry = overview.map.nodes.get(&node.node);
+    let (host, port) = entry.map_or_else(Default::default, |entry| (entry.host.clone(), entry.port));
+    let id = overview.map.name_of(node.node);
+    let Ok(report) = &node.report else {
+        return NodeStatus {
+            id,
+            host,
+            port,
+            status: HealthState::Unavailable,
+            load: 0.0,
+            vector_count: 0,
+            collections: Vec::new(),
+        };
+    };
+    let statuses = report.meta.iter().chain(report.replicas.iter().map(|replica| &replica.status));
+    let stopped = statuses.into_iter().any(|status| status.stopped.is_some());
+    let state = entry.map(|entry| entry.state);
+    let status = match state {
+        Some(NodeState::Joining) => HealthState::Starting,
+        Some(NodeState::Draining | NodeState::Leaving) => HealthState::Draining,
+        _ if stopped || !report.quarantined.is_empty() => HealthState::Degraded,
+        _ => HealthState::Healthy,
+    };
+    let load = f64::from(report.load).clamp(0.0, 1.0);
+    NodeStatus {
+        id,
+        host,
+        port,
+        status,
+        load,
+        vector_count: report.points(),
+        collections: collections(&overview.map, report),
+    }
+}
+
+/// A group as its live replicas tell it.
+struct GroupView {
+    group: GroupId,
+    leader: Option<NodeId>,
+    /// Members with a vote.
+    voters: BTreeSet<NodeId>,
+    /// Voters that answer and take part.
+    alive: usize,
+    /// Voters there should be.
+    wanted: usize,
+}
+
+impl GroupView {
+    fn majority(&self) -> usize {
+        self.voters.len() / 2 + 1
+    }
+}
+
+fn groups(overview: &Overview) -> Vec<GroupView> {
+    if !overview.map.is_formed() {
+        return Vec::new();
+    }
+    let metas: Vec<(NodeId, &GroupStatus)> =
+        overview.reports().filter_map(|report| report.meta.as_ref().map(|meta| (report.node, meta))).collect();
+    let meta = group_view(META, overview.meta_leader(), &overview.map.meta.target, &metas);
+    let shards = overview.map.shards.iter().map(|(shard, entry)| {
+        let replicas: Vec<_> = overview.replicas(*shard).map(|(node, replica)| (node, &replica.status)).collect();
+        group_view(shard.group(), overview.leader(*shard).map(|(node, _)| node), &entry.placement.target, &replicas)
+    });
+    std::iter::once(meta).chain(shards).collect()
+}
+
+fn group_view(
+    group: GroupId,
+    leader: Option<NodeId>,
+    target: &BTreeSet<NodeId>,
+    replicas: &[(NodeId, &GroupStatus)],
+) -> GroupView {
+    let newest = replicas.iter().max_by_key(|(_, status)| (status.term, status.applied));
+    let voters = newest.map(|(_, status)| status.voters.clone()).filter(|voters| !voters.is_empty());
+    let voters = voters.unwrap_or_else(|| target.clone());
+    let takes_part = |node: &NodeId| replicas.iter().any(|(own, status)| own == node && status.stopped.is_none());
+    let alive = voters.iter().filter(|node| takes_part(node)).count();
+    GroupView { group, leader, wanted: target.len().max(voters.len()), voters, alive }
+}
+
+fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Vec<Issue> {
+    let mut issues = Vec::new();
+    for (node, seen) in nodes.iter().zip(&overview.nodes) {
+        if let Err(reason) = &seen.report {
+            let message = format!("{} does not answer: {reason}", node.id);
+            issues.push(issue(
+                "node_unreachable",
+                "warning",
+                message,
+                "start it again, or repair the network between it and this node",
+            ));
+        }
+    }
+    for report in overview.reports() {
+        let node = overview.map.name_of(report.node);
+        for replica in &report.quarantined {
+            let message =
+                format!("{node} keeps its replica of {} closed: {}", group_name(replica.group), replica.reason);
+            let code = if replica.damaged { "replica_damaged" } else { "replica_closed" };
+            issues.push(issue(code, "warning", message, "follow the way out that the message names"));
+        }
+        // A disk takes all replicas of its node along, and one reason is said once.
+        let mut stopped: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for status in report.replicas.iter().map(|replica| &replica.status).chain(&report.meta) {
+            if let Some(reason) = &status.stopped {
+                stopped.entry(reason).or_default().push(group_name(status.group));
+            }
+        }
+        for (reason, groups) in stopped {
+            let message = format!("{node} takes no part in {}: {reason}", groups.join(", "));
+            issues.push(issue("replica_stopped", "warning", message, "follow the way out that the message names"));
+        }
+    }
+    issues.extend(far_apart::issue(overview));
+    issues.extend(overview.differing().iter().map(|(group, odd)| difference(overview, *group, odd)));
+    issues.extend(groups.iter().filter_map(|group| group_issue(overview, group)));
+    let short = groups.iter().filter(|group| group.alive < group.wanted).count();
+    if short > 0 {
+        let message = format!("{short} of {} groups have fewer live replicas than they should", groups.len());
+        issues.push(issue(
+            "under_replicated",
+            "warning",
+            message,
+            "bring back the nodes named above; replicas catch up by themselves",
+        ));
+    }
+    issues
+}
+
+fn difference(overview: &Overview, group: GroupId, odd: &BTreeSet<NodeId>) -> Issue {
+    let names: Vec<String> = odd.iter().map(|node| overview.map.name_of(*node)).collect();
+    let group = group_name(group);
+    let (message, fix) = match names.is_empty() {
+        false => (
+            format!("the state of {group} on {} differs from that of a majority", names.join(", ")),
+            "nothing: the odd replica is let go of, erased, and made anew from the others",
+        ),
+        true => (
+            format!("the replicas of {group} differ, and no majority agrees"),
+            "stop writing to it; `quiver shard verify` shows who has what: keep copies of the directories, and remove the \
+             nodes whose state is the wrong one",
+        ),
+    };
+    issue("replicas_differ", "critical", message, fix)
+}
+
+fn group_issue(overview: &Overview, group: &GroupView) -> Option<Issue> {
+    let voters: Vec<String> = group.voters.iter().map(|node| overview.map.name_of(*node)).collect();
+    let (name, voters) = (group_name(group.group), voters.join(", "));
+    if group.alive < group.majority() {
+        let message =
+            format!("{name} has no quorum: {} of its {} voters ({voters}) take part", group.alive, group.voters.len());
+        return Some(issue("no_quorum", "critical", message, "start more of its nodes"));
+    }
+    if group.leader.is_none() {
+        let message = format!("{name} has no leader among {voters}");
+        return Some(issue(
+            "no_leader",
+            "critical",
+            message,
+            "wait for the election; if it lasts, look for cut links between its nodes",
+        ));
+    }
+    None
+}
+
+fn issue(code: &str, severity: &str, message: String, fix: &str) -> Issue {
+    Issue { code: code.to_owned(), severity: severity.to_owned(), message, fix: fix.to_owned() }
+}
+
+/// Replicas of a shard on their way.
+fn moving(overview: &Overview, shard: ShardId, entry: &ShardEntry) -> Option<serde_json::Value> {
+    let placement = &entry.placement;
+    let names = |nodes: BTreeSet<NodeId>| -> Vec<String> { nodes.iter().map(|n| overview.map.name_of(*n)).collect() };
+    let (come, go) = (&placement.target - &placement.actual, &placement.actual - &placement.target);
+    (!placement.settled).then(|| serde_json::json!({"shard": shard.0, "to": names(come), "from": names(go)}))
+}
+
+fn sharding_row(overview: &Overview, shard: ShardId, entry: &ShardEntry) -> ShardingRow {
+    let speaker = overview.speaker(shard);
+    let leader = overview.leader(shard);
+    let members = speaker
+        .map(|(_, replica)| &replica.status.voters | &replica.status.learners)
+        .filter(|members| !members.is_empty());
+    let members = &members.unwrap_or_default() | &entry.placement.target;
+    let head = leader.map(|(_, replica)| replica.status.last_log);
+    let (first, last) = entry.range;
+    ShardingRow {
+        shard: shard.0,
+        range: [format!("0x{first:016x}"), format!("0x{last:016x}")],
+        leader: leader.map(|(node, _)| overview.map.name_of(node)),
+        replicas: members.iter().map(|node| replica(overview, shard, *node, head)).collect(),
+        vectors: speaker.map_or(0, |(_, replica)| replica.points),
+    }
+}
+
+/// One replica; its lag is counted to the end of the leader's log.
+fn replica(overview: &Overview, shard: ShardId, node: NodeId, head: Option<u64>) -> ShardReplica {
+    let status = overview.replicas(shard).find(|(own, _)| *own == node).map(|(_, replica)| &replica.status);
+    let state = match status {
+        None => "unreachable",
+        Some(status) if status.stopped.is_some() => "stopped",
+        Some(status) if status.catching_up => "catching_up",
+        Some(status) if status.learners.contains(&node) => "learner",
+        Some(_) => "voter",
+    };
+    let lag = status.and_then(|status| head.map(|head| head.saturating_sub(status.applied)));
+    ShardReplica { node: overview.map.name_of(node), state: state.to_owned(), lag }
+}

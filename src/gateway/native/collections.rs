@@ -1,0 +1,173 @@
+//! `GET` and `POST /collections`, `GET` and `DELETE /collections/{name}`. All but creating answer in Qdrant's envelope,
+//! since its clients use the same paths.
+
+use std::collections::BTreeMap;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::json;
+
+use super::request;
+use crate::api::{
+    CollectionConfigInfo, CollectionInfo, CollectionParams, CollectionRow, CollectionRows, Consistency,
+    CreateCollection, CreatedCollection, Envelope, FieldInfo, VectorParams, Vectors,
+};
+use crate::engine::{self, CollectionConfig, DEFAULT_VECTOR, Refusal, validate_config};
+use crate::gateway::consistency;
+use crate::gateway::http::error::ApiError;
+use crate::gateway::http::extract::{Json, answer};
+use crate::gateway::http::middleware::Call;
+use crate::gateway::state::GatewayState;
+use crate::placement::CollectionEntry;
+use crate::routing::{Created, Overview};
+
+pub(in crate::gateway) async fn create(
+    State(state): State<GatewayState>,
+    call: Call,
+    Json(body): Json<CreateCollection>,
+) -> Result<Response, ApiError> {
+    request::check_name(&body.name)?;
+    request::check_collections(&state, &body.name)?;
+    let config = config(&body)?;
+    let deadline = request::deadline(&state, &call, None)?;
+    let replicas = state.backend.map().replication_factor;
+    let level = consistency::resolve("consistency_level", body.consistency_level, Consistency::default(), replicas)?;
+    let created = state.backend.create_collection(&body.name, config, level.to_string(), deadline).await?;
+    let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
+    let map = state.backend.map();
+    let warnings = warnings(&created, map.replication_factor);
+    let body =
+        CreatedCollection { name: body.name, created: !created.existed, shards: map.shards.len() as u32, warnings };
+    Ok(answer(status, &body))
+}
+
+pub(in crate::gateway) async fn list(State(state): State<GatewayState>, call: Call) -> Result<Response, ApiError> {
+    let deadline = request::deadline(&state, &call, None)?;
+    // What another door has just made or dropped is in no older map than this.
+    state.backend.read_map(deadline).await?;
+    let overview = state.backend.overview(deadline).await;
+    let rows = overview.map.collections.iter().map(|(name, entry)| row(name, entry, &overview));
+    Ok(envelope(&call, CollectionRows { collections: rows.collect() }))
+}
+
+pub(in crate::gateway) async fn show(
+    State(state): State<GatewayState>,
+    call: Call,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(name) = name?;
+    let deadline = request::deadline(&state, &call, None)?;
+    let entry = request::collection(&state, &name, deadline).await?.entry;
+    let overview = state.backend.overview(deadline).await;
+    Ok(envelope(&call, info(&entry, &overview)))
+}
+
+pub(in crate::gateway) async fn remove(
+    State(state): State<GatewayState>,
+    call: Call,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let Path(name) = name?;
+    request::check_name(&name)?;
+    let deadline = request::deadline(&state, &call, None)?;
+    let existed = state.backend.drop_collection(&name, deadline).await?;
+    Ok(envelope(&call, existed))
+}
+
+pub(super) fn envelope<T: Serialize>(call: &Call, result: T) -> Response {
+    answer(StatusCode::OK, &Envelope { result, status: "ok".to_owned(), time: call.began.elapsed().as_secs_f64() })
+}
+
+fn config(body: &CreateCollection) -> Result<CollectionConfig, ApiError> {
+    let params = body.params().map_err(|reason| ApiError::invalid("vectors", reason))?;
+    let vectors = params.into_iter().map(|(name, params)| (name, params.into()));
+    let config = CollectionConfig { vectors: vectors.collect() };
+    validate_config(&config).map_err(|refusal| in_its_words(body, refusal))?;
+    Ok(config)
+}
+
+/// The refusal of settings, with the member that the client wrote: the engine calls each vector by its name.
+fn in_its_words(body: &CreateCollection, refusal: Refusal) -> ApiError {
+    let Refusal::Invalid { position, field, reason } = refusal else { return refusal.into() };
+    let Some(setting) = field.strip_prefix("vector.") else {
+        return Refusal::Invalid { position, field, reason }.into();
+    };
+    let field = match (&body.vectors, setting) {
+        (None, "size") => "vector_size".to_owned(),
+        (None, setting) => setting.to_owned(),
+        (Some(Vectors::One(_)), setting) => format!("vectors.{setting}"),
+        (Some(Vectors::Named(_)), setting) => format!("vectors.{setting}"),
+    };
+    ApiError::invalid(field, reason)
+}
+
+fn warnings(created: &Created, replication_factor: usize) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if replication_factor == 1 {
+        warnings
+            .push("each shard has one replica: a node that fails takes its points with it until it is back".to_owned());
+    }
+    if replication_factor == 2 {
+        warnings.push("each shard has two replicas, and a majority of two is two: no node may fail".to_owned());
+    }
+    if !created.pending.is_empty() {
+        let shards: Vec<String> = created.pending.iter().map(ToString::to_string).collect();
+        warnings.push(format!(
+            "shards {} could not be told in time and will learn of the collection with its first request there",
+            shards.join(", ")
+        ));
+    }
+    warnings
+}
+
+fn row(name: &str, entry: &CollectionEntry, overview: &Overview) -> CollectionRow {
+    let default = entry.config.vectors.get(DEFAULT_VECTOR).map(|params| VectorParams::from(*params));
+    let named = entry.config.vectors.iter().filter(|(name, _)| *name != DEFAULT_VECTOR);
+    CollectionRow {
+        name: name.to_owned(),
+        vector_size: default.map(|params| params.size),
+        distance: default.map(|params| params.distance),
+        index: default.and_then(|params| params.index),
+        quantization: default.and_then(|params| params.quantization),
+        vectors: named.map(|(name, params)| (name.clone(), (*params).into())).collect(),
+        points: overview.points_of(entry.id),
+        payload_schema: payload_schema(entry, overview),
+    }
+}
+
+fn info(entry: &CollectionEntry, overview: &Overview) -> CollectionInfo {
+    let led = overview.map.shards.keys().all(|shard| overview.leader(*shard).is_some());
+    let wire = |params: &engine::VectorParams| {
+        let mut distance = params.distance.to_string();
+        distance[..1].make_ascii_uppercase();
+        json!({"size": params.size, "distance": distance})
+    };
+    let vectors = match entry.config.vectors.get(DEFAULT_VECTOR) {
+        Some(params) => wire(params),
+        None => entry.config.vectors.iter().map(|(name, params)| (name.clone(), wire(params))).collect(),
+    };
+    let params = CollectionParams {
+        vectors,
+        shard_number: overview.map.shards.len() as u32,
+        replication_factor: overview.map.replication_factor as u32,
+        consistency_level: entry.default_consistency.clone(),
+    };
+    let each = entry.config.vectors.iter().map(|(name, params)| (name.clone(), VectorParams::from(*params)));
+    CollectionInfo {
+        status: if led { "green" } else { "red" }.to_owned(),
+        points_count: overview.points_of(entry.id),
+        config: CollectionConfigInfo { params, vectors: each.collect() },
+        payload_schema: payload_schema(entry, overview),
+    }
+}
+
+fn payload_schema(entry: &CollectionEntry, overview: &Overview) -> BTreeMap<String, FieldInfo> {
+    let field = |(name, kind): (&String, &engine::FieldType)| {
+        let points = overview.points_with(entry.id, name);
+        (name.clone(), FieldInfo { data_type: (*kind).into(), points })
+    };
+    entry.payload_schema.iter().map(field).collect()
+}

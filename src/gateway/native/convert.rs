@@ -1,0 +1,219 @@
+//! Wire types ⇄ the engine's and routing's. Dull, and nearly total: but for paths, what can be wrong is checked elsewhere.
+
+use crate::api::{self, WithPayload, WithVector};
+use crate::engine::{self, DEFAULT_VECTOR, Path, Payload, PayloadSelector, PointWrite, VectorSelector};
+use crate::gateway::http::error::ApiError;
+use crate::placement::ShardId;
+use crate::routing::ShardEvidence;
+
+impl From<api::PointId> for engine::PointId {
+    fn from(id: api::PointId) -> Self {
+        match id {
+            api::PointId::Num(number) => Self::Num(number),
+            api::PointId::Uuid(uuid) => Self::Uuid(uuid),
+        }
+    }
+}
+
+impl From<engine::PointId> for api::PointId {
+    fn from(id: engine::PointId) -> Self {
+        match id {
+            engine::PointId::Num(number) => Self::Num(number),
+            engine::PointId::Uuid(uuid) => Self::Uuid(uuid),
+        }
+    }
+}
+
+impl From<api::Distance> for engine::Distance {
+    fn from(distance: api::Distance) -> Self {
+        match distance {
+            api::Distance::Cosine => Self::Cosine,
+            api::Distance::Dot => Self::Dot,
+            api::Distance::Euclid => Self::Euclid,
+            api::Distance::Manhattan => Self::Manhattan,
+        }
+    }
+}
+
+impl From<engine::Distance> for api::Distance {
+    fn from(distance: engine::Distance) -> Self {
+        match distance {
+            engine::Distance::Cosine => Self::Cosine,
+            engine::Distance::Dot => Self::Dot,
+            engine::Distance::Euclid => Self::Euclid,
+            engine::Distance::Manhattan => Self::Manhattan,
+        }
+    }
+}
+
+impl From<engine::FieldType> for api::DataType {
+    fn from(kind: engine::FieldType) -> Self {
+        match kind {
+            engine::FieldType::Keyword => Self::Keyword,
+            engine::FieldType::Integer => Self::Integer,
+            engine::FieldType::Float => Self::Float,
+            engine::FieldType::Bool => Self::Bool,
+            engine::FieldType::Datetime => Self::Datetime,
+            engine::FieldType::Uuid => Self::Uuid,
+        }
+    }
+}
+
+impl From<api::DataType> for engine::FieldType {
+    fn from(kind: api::DataType) -> Self {
+        match kind {
+            api::DataType::Keyword => Self::Keyword,
+            api::DataType::Integer => Self::Integer,
+            api::DataType::Float => Self::Float,
+            api::DataType::Bool => Self::Bool,
+            api::DataType::Datetime => Self::Datetime,
+            api::DataType::Uuid => Self::Uuid,
+        }
+    }
+}
+
+impl From<api::VectorParams> for engine::VectorParams {
+    fn from(params: api::VectorParams) -> Self {
+        let mut engine = Self::new(params.size, params.distance.into());
+        if let Some(codes) = params.quantization {
+            engine.quantization = codes.map_or(engine::Quantization::None, Into::into);
+        }
+        let index = params.index.unwrap_or_default();
+        let usual = engine::GraphParams::default();
+        let graph = engine::GraphParams {
+            m: index.m.unwrap_or(usual.m),
+            ef_construct: index.ef_construct.unwrap_or(usual.ef_construct),
+        };
+        engine.graph = (index.kind == api::IndexKind::Hnsw).then_some(graph);
+        engine
+    }
+}
+
+impl From<engine::VectorParams> for api::VectorParams {
+    fn from(params: engine::VectorParams) -> Self {
+        let index = match params.graph {
+            None => api::Index { kind: api::IndexKind::Exact, m: None, ef_construct: None },
+            Some(engine::GraphParams { m, ef_construct }) => {
+                api::Index { kind: api::IndexKind::Hnsw, m: Some(m), ef_construct: Some(ef_construct) }
+            }
+        };
+        let quantization = match params.quantization {
+            engine::Quantization::None => None,
+            engine::Quantization::Int8 => Some(api::Quantization::Int8),
+            engine::Quantization::Binary => Some(api::Quantization::Binary),
+        };
+        let (size, distance) = (params.size, params.distance.into());
+        Self { size, distance, index: Some(index), quantization: Some(quantization) }
+    }
+}
+
+impl From<api::Quantization> for engine::Quantization {
+    fn from(quantization: api::Quantization) -> Self {
+        match quantization {
+            api::Quantization::Int8 => Self::Int8,
+            api::Quantization::Binary => Self::Binary,
+        }
+    }
+}
+
+impl From<raft_groups::Role> for api::Role {
+    fn from(role: raft_groups::Role) -> Self {
+        match role {
+            raft_groups::Role::Leader => Self::Leader,
+            raft_groups::Role::Follower => Self::Follower,
+            raft_groups::Role::Learner => Self::Learner,
+            raft_groups::Role::Candidate => Self::Candidate,
+        }
+    }
+}
+
+impl From<api::PointInput> for PointWrite {
+    fn from(point: api::PointInput) -> Self {
+        let api::PointInput { id, vector, payload, if_version } = point;
+        Self {
+            id: id.into(),
+            vectors: vector.into_named(),
+            payload: payload.as_ref().map(Payload::from).unwrap_or_default(),
+            if_version,
+        }
+    }
+}
+
+/// Which of a payload is wanted.
+///
+/// # Errors
+/// A name that is no path.
+pub(super) fn payload_selector(wanted: WithPayload) -> Result<PayloadSelector, ApiError> {
+    let paths = |member: &str, texts: Vec<String>| {
+        for (place, text) in texts.iter().enumerate() {
+            Path::parse(text).map_err(|reason| ApiError::invalid(format!("{member}[{place}]"), reason))?;
+        }
+        Ok::<_, ApiError>(texts.into_iter().collect())
+    };
+    Ok(match wanted {
+        WithPayload::All(true) => PayloadSelector::All,
+        WithPayload::All(false) => PayloadSelector::None,
+        WithPayload::Fields(texts) => PayloadSelector::Include(paths("with_payload", texts)?),
+        WithPayload::Except(texts) => PayloadSelector::Exclude(paths("with_payload.exclude", texts)?),
+    })
+}
+
+impl From<WithVector> for VectorSelector {
+    fn from(wanted: WithVector) -> Self {
+        match wanted {
+            WithVector::All(true) => Self::All,
+            WithVector::All(false) => Self::None,
+            WithVector::Names(names) => Self::Names(names.into_iter().collect()),
+        }
+    }
+}
+
+/// The name of the vector that `using` means.
+pub(super) fn vector_name(using: Option<String>) -> String {
+    using.unwrap_or_else(|| DEFAULT_VECTOR.to_owned())
+}
+
+/// A search's hit on the wire.
+pub(in crate::gateway) fn hit((shard, hit): (ShardId, engine::Hit)) -> api::Hit {
+    let engine::Hit { id, score, version, payload, vectors } = hit;
+    let (payload, vector) = (payload.map(payload_text), vectors.map(api::VectorValue::from_named));
+    api::Hit { id: id.into(), score, version, payload, vector, shard: shard.0 }
+}
+
+/// How a shard searched, on the wire.
+pub(in crate::gateway) fn explain((shard, explain): (ShardId, engine::Explain)) -> api::Explain {
+    let way = match explain.way {
+        engine::Way::Exact => api::Way::Exact,
+        engine::Way::Codes => api::Way::Codes,
+        engine::Way::Graph => api::Way::Graph,
+        engine::Way::GraphThenCodes => api::Way::GraphThenCodes,
+        engine::Way::GraphOfVectors => api::Way::GraphOfVectors,
+        engine::Way::GraphThenExact => api::Way::GraphThenExact,
+    };
+    let engine::Explain { compared, filtered, candidates, indexes, .. } = explain;
+    api::Explain { shard: shard.0, way, compared, filtered, candidates, indexes: indexes.into_iter().collect() }
+}
+
+/// A stored point on the wire.
+pub(in crate::gateway) fn record((shard, record): (ShardId, engine::Record)) -> api::Record {
+    let engine::Record { id, version, payload, vectors } = record;
+    let (payload, vector) = (payload.map(payload_text), vectors.map(api::VectorValue::from_named));
+    api::Record { id: id.into(), version, payload, vector, shard: shard.0 }
+}
+
+fn payload_text(payload: Payload) -> api::PayloadText {
+    api::PayloadText::new(payload.into_text())
+}
+
+/// Who served each shard. Only a read at ONE can be stale, so only there is the staleness told.
+pub(super) fn evidence(level: api::Consistency, shards: &[ShardEvidence]) -> Vec<api::Evidence> {
+    let row = |shard: &ShardEvidence| api::Evidence {
+        shard: shard.shard.0,
+        served_by: shard.served_by.to_string(),
+        role: shard.role.into(),
+        term: shard.term,
+        index: shard.index,
+        staleness_ms: (level == api::Consistency::One).then_some(shard.staleness_ms),
+    };
+    shards.iter().map(row).collect()
+}

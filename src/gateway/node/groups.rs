@@ -1,0 +1,114 @@
+//! `/quiver/v1/groups/{group}/…`: the end of a replica's log, and, only where the node was started with `--test-faults`,
+//! the nudges of tests and lessons: stand for election, step down.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use raft_groups::inspect::{EntryHead, EntryKind, LogTail, NudgeError};
+use raft_groups::{GroupId, Host};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::gateway::http::error::ApiError;
+use crate::gateway::http::extract::{Params, answer};
+use crate::gateway::state::GatewayState;
+use crate::placement::{ClusterMap, group_name};
+
+/// Entries shown where no number is given, and at most.
+const ENTRIES: (u64, u64) = (64, 1024);
+
+/// How much of a log is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::gateway) struct End {
+    /// Entries, counted from the end.
+    last: Option<u64>,
+}
+
+/// The replicas of this process.
+///
+/// # Errors
+/// Where it holds none, as a gateway, or none yet.
+pub(in crate::gateway) fn host(state: &GatewayState) -> Result<Host, ApiError> {
+    let reason = "this process holds no replicas (yet): ask a node that is up";
+    state.node.host().ok_or_else(|| ApiError::NotPossible { reason: reason.to_owned() })
+}
+
+/// The map to take nodes' names from: the newest, or, before there is any, that which the cluster is formed with.
+pub(in crate::gateway) fn names(state: &GatewayState) -> Arc<ClusterMap> {
+    let map = state.backend.map();
+    let first = || state.node.first_map().map(Arc::new);
+    if map.is_formed() { map } else { first().unwrap_or(map) }
+}
+
+pub(in crate::gateway) async fn log(
+    State(state): State<GatewayState>,
+    Params(end): Params<End>,
+    group: Result<Path<u64>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let group = GroupId(group?.0);
+    let last = end.last.unwrap_or(ENTRIES.0);
+    if !(1..=ENTRIES.1).contains(&last) {
+        return Err(ApiError::invalid("last", format!("must be from 1 to {}", ENTRIES.1)));
+    }
+    let host = host(&state)?;
+    // The log may have to be read from disk.
+    let tail = tokio::task::spawn_blocking(move || host.log_tail(group, last)).await;
+    let tail = tail.map_err(|error| ApiError::Internal { reason: error.to_string() })?;
+    let tail = tail.ok_or_else(|| absent(group))?;
+    let tail =
+        tail.map_err(|error| ApiError::Internal { reason: format!("the log of {}: {error}", group_name(group)) })?;
+    Ok(answer(StatusCode::OK, &shown(&names(&state), group, &tail)))
+}
+
+pub(in crate::gateway) async fn campaign(
+    State(state): State<GatewayState>,
+    group: Result<Path<u64>, PathRejection>,
+) -> Result<Response, ApiError> {
+    state.node.faults().ok_or(ApiError::FaultsOff)?;
+    let group = GroupId(group?.0);
+    host(&state)?.campaign(group).await.ok_or_else(|| absent(group))?.map_err(refused)?;
+    Ok(answer(StatusCode::OK, &json!({"group": group.0, "state": "campaigns"})))
+}
+
+pub(in crate::gateway) async fn step_down(
+    State(state): State<GatewayState>,
+    group: Result<Path<u64>, PathRejection>,
+) -> Result<Response, ApiError> {
+    state.node.faults().ok_or(ApiError::FaultsOff)?;
+    let group = GroupId(group?.0);
+    let heir = host(&state)?.step_down(group).await.ok_or_else(|| absent(group))?.map_err(refused)?;
+    let heir = names(&state).name_of(heir);
+    Ok(answer(StatusCode::OK, &json!({"group": group.0, "state": "steps_down", "asked": heir})))
+}
+
+fn absent(group: GroupId) -> ApiError {
+    ApiError::NotPossible {
+        reason: format!("this node has no open replica of {}; ask another node", group_name(group)),
+    }
+}
+
+fn refused(error: NudgeError) -> ApiError {
+    ApiError::NotPossible { reason: error.to_string() }
+}
+
+fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> Value {
+    let entry = |entry: &EntryHead| {
+        let kind = match entry.kind {
+            EntryKind::Blank => "blank",
+            EntryKind::Membership => "membership",
+            EntryKind::Command => "command",
+        };
+        json!({"index": entry.index, "term": entry.term, "kind": kind})
+    };
+    let vote =
+        tail.vote.map(|vote| json!({"term": vote.term, "for": map.name_of(vote.candidate), "committed": vote.elected}));
+    let (entries, status) = (tail.entries.iter().map(entry).collect::<Vec<_>>(), &tail.status);
+    json!({
+        "group": group.0, "entries": entries, "committed": status.committed, "applied": status.applied,
+        "snapshot": status.snapshot, "purged": status.purged, "vote": vote,
+    })
+}
