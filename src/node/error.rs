@@ -1,4 +1,7 @@
 //! Why a node cannot start, where every message names the way out; and why another process did not answer.
+//!
+//! Comes in: what the disk, the system or another node said. Goes out: a message for the operator. Must not decide what
+//! happens next: the process ends.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,8 +23,8 @@ pub enum NodeError {
     },
     /// Nothing says which cluster the node belongs to.
     #[error(
-        "{} belongs to no cluster yet, and nothing says which it is to be: form a new one with --bootstrap N, or join one \
-         with --join URL. Where this node had one, its data directory is not this, or is lost",
+        "{} belongs to no cluster yet, and nothing says which it is to be: form a new one with --bootstrap N, or join \
+         one with --join URL. Where this node had one, its data directory is not this, or is lost",
         dir.display()
     )]
     NoOrigin {
@@ -35,7 +38,10 @@ pub enum NodeError {
         dir: PathBuf,
     },
     /// The directory belongs to a node of another name.
-    #[error("{} belongs to node `{stored}`: start it with --node-id {stored}, or give `{asked}` another --data-dir", dir.display())]
+    #[error(
+        "{} belongs to node `{stored}`: start it with --node-id {stored}, or give `{asked}` another --data-dir",
+        dir.display()
+    )]
     OtherNode {
         /// The directory.
         dir: PathBuf,
@@ -45,7 +51,10 @@ pub enum NodeError {
         asked: String,
     },
     /// The directory's format is another version's.
-    #[error("{} has format {found}, and this build reads {known}: use the version of Quiver that made it", path.display())]
+    #[error(
+        "{} has format {found}, and this build reads {known}: use the version of Quiver that made it",
+        path.display()
+    )]
     OtherFormat {
         /// The file.
         path: PathBuf,
@@ -128,7 +137,8 @@ impl NodeError {
     }
 }
 
-/// Why a request over HTTP was not answered: the cause at the end of the chain, since the words before it only repeat the URL.
+/// Why a request over HTTP was not answered: the cause at the end of the chain, since the words before it only repeat
+/// the URL.
 pub fn unanswered(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();

@@ -1,47 +1,63 @@
-//! The composition root: starts and stops everything a process needs, and keeps a node's replicas as the map says.
+//! A process of Quiver, put together and taken apart: how a node starts, works and stops.
 //!
 //! ```text
-//! run_server: data directory ─▶ HTTP port ─▶ formation (number, first map) ─▶ groups ─▶ peer port ─▶ serve ─▶ stop
-//! run_gateway: HTTP port ─▶ map from the nodes ─▶ serve ─▶ stop
+//!            a start                                   the work                                     the stop
+//!
+//!  process::server                      control::map_feed ──▶ the newest ClusterMap             process::server
+//!   │ data_dir, identity_file                                   │                                │ leaders hand over
+//!   │ HTTP port: health `starting`         ┌────────────────────┼─────────────────────┐          │ HTTP port closes
+//!   ▼                                      ▼                    ▼                     ▼          │ graphs are saved
+//!  process::startup                control::replicas   control::membership     control::sweep    │ stores close
+//!   │ cluster_place ◀─ formation    opens and erases    moves led groups        drops            ▼ peer port closes
+//!   │               ◀─ join                                     │
+//!   │ stores, peer port                                         │ confirms
+//!   │ replicas                                                  ▼
+//!   └ process::background ──────▶ control::driver ──▶ what the map is to say next
+//!     (lists every loop)          (on the node that leads the map's group)
 //! ```
-//! Nothing above knows how these parts are put together, and no part below knows that this room exists.
+//!
+//! **A start.** [`process`]'s `server` limits what the process takes (`os_limits`, `memory_trim`), locks the
+//! directory (`identity::data_dir`), reads who this node is and counts the start (`identity::identity_file`), and
+//! binds both ports (`process::port`). HTTP is answered from then on, with nothing behind it. `process::startup` does
+//! the rest in order:
+//!
+//! 1. The node takes its place in a cluster (`identity::cluster_place`). It has one already, or it forms a cluster with
+//!    nodes that ask it (`identity::formation`), or it asks to join one (`identity::join`). The place is on disk before
+//!    anyone is told.
+//! 2. Its stores open, and its peer port is served within the memory that it may take (`process::port::body_memory`).
+//!    Members that came back at new addresses find each other (`identity::address_exchange`).
+//! 3. Its replicas open (`control::replicas`): that of the map's group first, since all others wait for a map.
+//! 4. Each loop begins at the moment from which it can work (`process::background` lists them all). Meanwhile
+//!    `process::node_phase` says how far the node is, and `process::health` how fit.
+//!
+//! **The work.** Nobody tells a node what to do. It follows the map, which comes to it from its own replica or from
+//! other nodes (`control::map_feed`). Replicas are opened and erased (`control::replicas`), groups that it leads are
+//! moved to their members (`control::membership`), collections that the map dropped are swept (`control::sweep`), and
+//! graphs are built and saved (`control::indexing`, `control::graph_files`). The node that leads the map's group also
+//! decides what the map is to say next (`control::driver`, by the silence that `control::suspicion` measures). The
+//! map learns of each start and its addresses (`identity::announce_start`), and the node's file learns of the map
+//! (`identity::seeds`). A process that is not the newest of its node ends (`identity::overtaken`).
+//!
+//! **The stop.** [`stop_signal`] passes SIGTERM on. The groups that the node leads are handed over while HTTP still
+//! answers; then the graphs are saved, the stores close, and the peer port is closed last.
+//!
+//! **Beside it.** A gateway is a process without replicas (`process::gateway`). [`recovery`] works on the directory
+//! of a stopped node: groups that lost their majority for good go on with what it has, and the map hears of it at the
+//! next start.
+//!
+//! No room below this one knows that it exists. Inside, imports go one way: `process` → `recovery` → `identity` →
+//! `control`.
 
-mod asked;
-mod crowd;
-mod data_dir;
-mod driver;
+mod control;
 mod error;
-mod formation;
-mod gateway;
-mod graph_files;
-mod health;
 mod identity;
-mod indexer;
-mod join;
-mod last_resort;
-mod listen;
-mod local;
-mod map_feed;
-mod memory;
-#[cfg(test)]
-mod moves;
-mod peer_bodies;
-mod peers;
-mod pipelining;
 mod process;
-mod replicas;
-mod server;
-mod shutdown;
-mod steward;
-mod suspicion;
-mod telemetry;
-mod vitals;
-mod walker;
-mod whereabouts;
+mod recovery;
+mod stop_signal;
+#[cfg(test)]
+mod tests;
 
 pub use crate::placement::Verdict;
 pub use error::{NodeError, unanswered};
-pub use gateway::run_gateway;
-pub use last_resort::{LastResort, ReplicaRow, SurvivorReport, last_resort};
-pub use server::run_server;
-pub use telemetry::start_logging;
+pub use process::{run_gateway, run_server, start_logging};
+pub use recovery::{LastResort, ReplicaRow, SurvivorReport, last_resort};

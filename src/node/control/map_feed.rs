@@ -1,0 +1,164 @@
+//! How a process comes to the newest cluster map: from its own replica of the meta group, or from nodes that have one.
+//!
+//! Comes in: maps that this node's replica has applied, and answers of other nodes over HTTP. Goes out: the newest of
+//! them in the [`MapCell`], and the route by which other processes ask for it. Must not know what anyone does with a
+//! map.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures::future::join_all;
+use raft_groups::Group;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::gateway::http::extract::{Params, answer};
+use crate::placement::{ClusterMap, MetaMachine};
+use crate::routing::MapCell;
+
+/// Path of the endpoint on the HTTP port.
+const PATH: &str = "/quiver/v1/map";
+
+/// Pause between two looks at other nodes' maps, unless someone doubts the map.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+
+/// Shortest pause between two looks: doubts come in crowds.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long one node may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the process that asks has already.
+#[derive(Debug, Serialize, Deserialize)]
+struct KnownEpoch {
+    /// Epoch of its map.
+    #[serde(default)]
+    newer_than: u64,
+}
+
+/// The route that hands out this node's map: 204 where it is no newer than `newer_than`.
+pub(in crate::node) fn map_router(map: MapCell) -> Router {
+    Router::new().route(PATH, get(show_map)).with_state(map)
+}
+
+/// Shows the map to who has an older one.
+async fn show_map(State(map): State<MapCell>, Params(known): Params<KnownEpoch>) -> Response {
+    let map = map.get();
+    if map.epoch <= known.newer_than { StatusCode::NO_CONTENT.into_response() } else { answer(StatusCode::OK, &*map) }
+}
+
+/// Passes every map of this node's meta replica on, for as long as the group runs.
+pub(in crate::node) async fn follow_replica(meta: Group<MetaMachine>, map: MapCell) {
+    let mut changes = meta.watch();
+    loop {
+        map.offer(meta.machine().map());
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Asks nodes for newer maps, for ever: those at `seeds`, and those of the map itself.
+pub(in crate::node) async fn poll_nodes(seeds: Vec<String>, map: MapCell) {
+    let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).timeout(PATIENCE).build();
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => return tracing::error!(%error, "no HTTP client, so the cluster map stays as it is"),
+    };
+    for turn in 0usize.. {
+        // With a map one answer is enough; the first one needs all.
+        let sources = list_sources(&seeds, &map.get());
+        match map.get().is_formed() {
+            true => fetch_newer_map(&client, &sources, turn, &map).await,
+            false => fetch_first_map(&client, &sources, &map).await,
+        }
+        tokio::time::sleep(SHORTEST_PAUSE).await;
+        // Without any map nothing can be served, and the first one comes from a cluster that is just starting.
+        let pause = if map.get().is_formed() { POLL_EVERY } else { SHORTEST_PAUSE };
+        let _ = tokio::time::timeout(pause, map.doubted()).await;
+    }
+}
+
+/// Asks all nodes for the first map. Where they belong to two clusters none is taken: a node that has lost its disk and
+/// formed a cluster of its own answers as fast as those that have the data.
+async fn fetch_first_map(client: &reqwest::Client, sources: &[String], map: &MapCell) {
+    let answers = join_all(sources.iter().map(|url| fetch_map(client, url, 0))).await;
+    let named = sources.iter().zip(answers).filter_map(|(url, answer)| Some((url, answer.ok()??)));
+    let named: Vec<(&String, ClusterMap)> = named.filter(|(_, found)| found.is_formed()).collect();
+    if let Some(trouble) = describe_disagreement(&named) {
+        if map.trouble().as_ref() != Some(&trouble) {
+            tracing::error!("{trouble}");
+        }
+        return map.refuse(trouble);
+    }
+    if let Some((_, newest)) = named.into_iter().max_by_key(|(_, found)| found.epoch) {
+        map.hear();
+        map.offer(Arc::new(newest));
+    }
+}
+
+/// What is wrong where not all of these are maps of one cluster.
+fn describe_disagreement(named: &[(&String, ClusterMap)]) -> Option<String> {
+    let (first, known) = named.first()?;
+    let (other, found) = named.iter().find(|(_, found)| found.cluster != known.cluster)?;
+    let name = |map: &ClusterMap| Uuid::from_bytes(map.cluster);
+    Some(format!(
+        "{first} belongs to cluster {}, and {other} to {}: neither is served. A node that was started with an empty \
+         data directory may have formed a cluster of its own; stop it, or name nodes of one cluster only",
+        name(known),
+        name(found)
+    ))
+}
+
+/// Asks the nodes one after the other, another one first each time, until one answers.
+async fn fetch_newer_map(client: &reqwest::Client, sources: &[String], turn: usize, map: &MapCell) {
+    let mut order = sources.to_vec();
+    if !order.is_empty() {
+        order.rotate_left(turn % sources.len());
+    }
+    for url in order {
+        match fetch_map(client, &url, map.get().epoch).await {
+            Ok(None) => return map.hear(),
+            Ok(Some(newer)) => match map.offer(Arc::new(newer)) {
+                true => return map.hear(),
+                false => tracing::warn!(url, "a node of another cluster answers at this address"),
+            },
+            Err(error) => tracing::debug!(url, %error, "no map from this node"),
+        }
+    }
+}
+
+/// The map of the node at `url`; `None` where it is no newer than `newer_than`.
+async fn fetch_map(client: &reqwest::Client, url: &str, newer_than: u64) -> Result<Option<ClusterMap>, reqwest::Error> {
+    let request = client.get(format!("{url}{PATH}?newer_than={newer_than}"));
+    let response = request.send().await?.error_for_status()?;
+    if response.status() == StatusCode::NO_CONTENT { Ok(None) } else { response.json().await.map(Some) }
+}
+
+/// URLs at which the map's nodes answer.
+pub(in crate::node) fn list_urls(map: &ClusterMap) -> Vec<String> {
+    map.nodes.values().map(|node| format!("http://{}:{}", node.host, node.port)).collect()
+}
+
+/// URLs to ask: the seeds and those of the map, each once.
+fn list_sources(seeds: &[String], map: &ClusterMap) -> Vec<String> {
+    let mut sources: Vec<String> = seeds.iter().cloned().chain(list_urls(map)).collect();
+    sources.sort();
+    sources.dedup();
+    sources
+}
+
+/// Waits until there is a formed map.
+pub(in crate::node) async fn wait_until_formed(map: &MapCell) -> Arc<ClusterMap> {
+    let mut changes = map.watch();
+    match changes.wait_for(|map| map.is_formed()).await {
+        Ok(map) => Arc::clone(&map),
+        // The cell holds the sender, so the channel cannot close while `map` is borrowed.
+        Err(_) => map.get(),
+    }
+}

@@ -1,0 +1,15 @@
+//! What moves this node and its groups towards the cluster map, and the map onwards: the loops between desired and
+//! actual.
+//!
+//! Comes in: the newest map ([`map_feed`]) and the state of the node's groups. Goes out: replicas that are opened and
+//! erased ([`replicas`]), members that are changed ([`membership`]), decisions and confirmations in the map
+//! ([`driver`]). Must not know ports, processes or settings of the command line.
+
+pub(super) mod driver;
+mod graph_files;
+pub(super) mod indexing;
+pub(super) mod map_feed;
+pub(super) mod membership;
+pub(super) mod replicas;
+mod suspicion;
+pub(super) mod sweep;

@@ -1,0 +1,118 @@
+//! How members that come back at new addresses find each other before the map knows where they are.
+//!
+//! Comes in: claims of other members. Goes out: this node's own claim, told until the map knows of this start. Must not
+//! judge a claim: [`super::claimed_addresses`] does.
+//!
+//! The map has the addresses of before, and changing it takes a majority that can reach each other. So a member that
+//! starts tells the nodes at its `--join` addresses where it is, and hears from them where others are. What is told
+//! of a start counts until the map knows of that start, or of a later one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Router, body::Bytes};
+
+use super::claimed_addresses::AddressClaim;
+use super::join;
+use super::peer_addresses::PeerAddresses;
+use crate::gateway::http::extract::answer;
+
+/// Path of the endpoint on the peer port.
+const PATH: &str = "/here";
+/// Pause between two rounds, and how long one question may take.
+const PAUSE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Rounds without an answer after which the log says so.
+const ROUNDS_PER_COMPLAINT: u32 = 20;
+
+/// This node's claim, and where those of others are kept.
+#[derive(Clone)]
+pub(in crate::node) struct AddressExchange {
+    pub me: AddressClaim,
+    pub peers: Arc<PeerAddresses>,
+}
+
+/// The route of the peer port at which other members say where they are.
+pub(in crate::node) fn router(exchange: AddressExchange) -> Router {
+    Router::new().route(PATH, post(take_claims)).with_state(exchange)
+}
+
+/// Takes the claims of a member of this cluster, and answers with all that are known.
+async fn take_claims(State(exchange): State<AddressExchange>, body: Bytes) -> Response {
+    let Ok(claims) = serde_json::from_slice::<Vec<AddressClaim>>(&body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    if claims.iter().any(|claim| claim.cluster != exchange.me.cluster) {
+        return StatusCode::MISDIRECTED_REQUEST.into_response();
+    }
+    claims.into_iter().for_each(|claim| exchange.take_claim(claim));
+    answer(StatusCode::OK, &exchange.known_claims())
+}
+
+impl AddressExchange {
+    /// The claims of others, and that of this node.
+    fn known_claims(&self) -> Vec<AddressClaim> {
+        let mut claims = self.peers.claimed().all();
+        claims.push(self.me.clone());
+        claims
+    }
+
+    /// Takes a claim of another node.
+    fn take_claim(&self, claim: AddressClaim) {
+        let (node, peer_addr) = (claim.node, claim.peer_addr.clone());
+        if node != self.me.node && self.peers.accept(claim) {
+            tracing::info!(node, peer_addr, "a member says where it is now; the map has yet to learn it");
+        }
+    }
+
+    /// Tells the nodes at `urls`, and those that are heard of, where this one is, until the map knows of this start.
+    pub(in crate::node) async fn announce(self, urls: Vec<String>) {
+        let client = match reqwest::Client::builder().no_proxy().timeout(PATIENCE).build() {
+            Ok(client) => client,
+            Err(error) => return tracing::error!(%error, "no HTTP client, so nobody is told where this node is"),
+        };
+        for round in 1u32.. {
+            // Once the map knows of this start, nobody needs the claim.
+            if self.peers.map_knows(self.me.node, self.me.life) {
+                return;
+            }
+            // Both sides of an exchange learn what the other knows.
+            let mut answered = false;
+            for peer_addr in self.list_targets(&urls).await {
+                let question = client.post(format!("http://{peer_addr}{PATH}")).json(&self.known_claims());
+                let Ok(answer) = question.send().await.and_then(reqwest::Response::error_for_status) else { continue };
+                let Ok(claims) = answer.json::<Vec<AddressClaim>>().await else { continue };
+                answered = true;
+                claims.into_iter().for_each(|claim| self.take_claim(claim));
+            }
+            // Silence of everybody has a reason that the operator can remove.
+            if !answered && round.is_multiple_of(ROUNDS_PER_COMPLAINT) {
+                tracing::warn!(
+                    "no other member answers: if they are at other addresses than before, start this node with --join \
+                     and the URL of one that runs"
+                );
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Where others may be: the peer ports of the nodes at `urls`, those that were heard of, and those of the map.
+    async fn list_targets(&self, urls: &[String]) -> Vec<String> {
+        let mut targets = self.peers.list_addresses();
+        for url in urls {
+            if let Ok((cluster, peer_addr)) = join::ask_peer_port(url).await
+                && cluster == Some(self.me.cluster)
+            {
+                targets.push(peer_addr);
+            }
+        }
+        targets.retain(|target| *target != self.me.peer_addr);
+        targets.sort();
+        targets.dedup();
+        targets
+    }
+}

@@ -1,0 +1,103 @@
+//! How fit a node is to serve, judged from signs that others collect: pure.
+//!
+//! Comes in: [`HealthSigns`]. Goes out: a state, and the checks that explain it. Must not know where the signs come
+//! from.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::api::HealthState;
+use crate::gateway::NodeHealth;
+
+/// What is said of a directory that is gone: what is written now is in no file that a later start finds.
+const LOST_DIRECTORY: &str = "the data directory is gone while the node runs: nothing that it writes outlives it. Put \
+                              the directory back and restart it; where it is lost, have the node leave and join anew \
+                              with an empty one";
+
+/// What a node's health is judged from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct HealthSigns {
+    /// The process is about to stop.
+    pub stopping: bool,
+    /// There is a formed map, and the replicas were opened.
+    pub opened: bool,
+    /// It was fit before.
+    pub was_ready: bool,
+    /// Groups with a replica here.
+    pub groups: usize,
+    /// Those of them whose leader is known.
+    pub with_leader: usize,
+    /// The data directory was removed, or another file system was put over it, while the process runs.
+    pub has_lost_directory: bool,
+    /// Those of them that have stopped, and why.
+    pub stopped: Vec<String>,
+    /// Replicas that stay closed, and why.
+    pub quarantined: Vec<String>,
+}
+
+impl HealthSigns {
+    /// Returns `true` if the replicas are open and every group knows its leader.
+    pub fn is_ready(&self) -> bool {
+        self.opened && self.with_leader == self.groups
+    }
+
+    /// Judges the signs. A node that was fit and has lost a leader still serves: other groups, and reads at ONE.
+    pub fn judge(&self) -> NodeHealth {
+        let state = if self.stopping {
+            HealthState::Draining
+        } else if !self.is_ready() && !self.was_ready {
+            HealthState::Starting
+        } else if !self.is_ready()
+            || self.has_lost_directory
+            || !self.stopped.is_empty()
+            || !self.quarantined.is_empty()
+        {
+            HealthState::Degraded
+        } else {
+            HealthState::Healthy
+        };
+        NodeHealth { state, checks: self.list_checks() }
+    }
+
+    fn list_checks(&self) -> BTreeMap<String, Value> {
+        let mut checks = BTreeMap::from([
+            ("formed".to_owned(), json!(self.opened)),
+            ("leaders".to_owned(), json!({ "groups": self.groups, "known": self.with_leader })),
+        ]);
+        if self.has_lost_directory {
+            checks.insert("data_dir".to_owned(), json!(LOST_DIRECTORY));
+        }
+        for (name, list) in [("stopped", &self.stopped), ("quarantined", &self.quarantined)] {
+            if !list.is_empty() {
+                checks.insert(name.to_owned(), json!(list));
+            }
+        }
+        checks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(change: impl FnOnce(&mut HealthSigns)) -> HealthState {
+        let mut signs =
+            HealthSigns { opened: true, was_ready: true, groups: 9, with_leader: 9, ..HealthSigns::default() };
+        change(&mut signs);
+        signs.judge().state
+    }
+
+    #[test]
+    fn each_sign_has_its_verdict() {
+        assert_eq!(state(|_| {}), HealthState::Healthy);
+        assert_eq!(state(|s| s.stopping = true), HealthState::Draining);
+        assert_eq!(state(|s| s.with_leader = 8), HealthState::Degraded);
+        assert_eq!(state(|s| s.quarantined = vec!["damaged".to_owned()]), HealthState::Degraded);
+        assert_eq!(state(|s| s.stopped = vec!["disk full".to_owned()]), HealthState::Degraded);
+        assert_eq!(state(|s| s.has_lost_directory = true), HealthState::Degraded);
+        let young = |s: &mut HealthSigns| (s.was_ready, s.with_leader) = (false, 8);
+        assert_eq!(state(young), HealthState::Starting);
+        assert_eq!(HealthSigns::default().judge().state, HealthState::Starting);
+    }
+}

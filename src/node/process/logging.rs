@@ -1,0 +1,23 @@
+//! Logs: to stderr, for people or for machines.
+//!
+//! Comes in: the format that was asked for, and `RUST_LOG` and `NO_COLOR`. Goes out: lines of what the process reports.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// Our own rooms speak; libraries only where something is wrong.
+const DEFAULT_FILTER: &str = "error,quiver=info,raft_groups=info";
+
+/// Starts logging. `RUST_LOG` overrides what is logged, and `NO_COLOR` keeps colours out (<https://no-color.org>).
+/// Where logging runs already, it stays as it is.
+pub fn start_logging(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = !plain && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(colours).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}

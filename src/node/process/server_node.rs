@@ -1,0 +1,154 @@
+//! A server process as its own HTTP API shows it: its name, its health, its groups.
+//!
+//! Comes in: the parts of the node, as its start makes them. Goes out: what [`LocalNode`] asks. Must not change any
+//! of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use raft_groups::events::Listener;
+use raft_groups::network::faults::{Faults, LinkFaults};
+use raft_groups::{GroupStatus, Host};
+
+use super::health::HealthSigns;
+use super::node_phase::PhaseCell;
+use super::process_stats::ProcessStats;
+use crate::api::HealthState;
+use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
+use crate::node::identity::peer_addresses::PeerAddresses;
+use crate::node::identity::{data_dir, join};
+use crate::node::stop_signal::StopSignal;
+use crate::placement::{ClusterMap, group_name};
+use crate::routing::{LocalGroups, NodeReport, Service};
+
+/// A server process.
+pub(super) struct ServerNode {
+    pub name: String,
+    pub stats: Arc<ProcessStats>,
+    pub peers: Arc<PeerAddresses>,
+    pub groups: Arc<LocalGroups>,
+    pub stop: StopSignal,
+    /// Set where `--test-faults` was given.
+    pub faults: Option<Faults>,
+    /// The directory of everything the node stores.
+    pub data_dir: PathBuf,
+    /// How far the node is, and what it has since its stores are open.
+    pub phase: PhaseCell<OpenNode>,
+}
+
+/// What a node has once its stores are open.
+pub(super) struct OpenNode {
+    pub host: Host,
+    pub service: Arc<Service>,
+    /// Keeps the recording of events on, where faults are allowed: who watches such a node misses nothing from the
+    /// start on.
+    pub _recording: Option<Listener>,
+}
+
+impl ServerNode {
+    /// What the node's health is judged from, as it is now.
+    fn collect_signs(&self) -> HealthSigns {
+        // Groups that run, and those that stopped.
+        let meta = self.groups.meta().map(|meta| meta.status());
+        let shards = self.groups.shards().into_iter().map(|(_, group)| group.status());
+        let statuses: Vec<GroupStatus> = meta.into_iter().chain(shards).collect();
+        let stopped =
+            statuses.iter().filter_map(|s| s.stopped.as_ref().map(|why| format!("{}: {why}", group_name(s.group))));
+        let opened = self.phase.has_open_replicas();
+        HealthSigns {
+            stopping: self.stop.is_given(),
+            opened,
+            was_ready: self.phase.is_serving(),
+            groups: statuses.len(),
+            with_leader: statuses.iter().filter(|status| status.leader.is_some()).count(),
+            has_lost_directory: opened && !data_dir::is_present(&self.data_dir),
+            stopped: stopped.collect(),
+            quarantined: self
+                .groups
+                .quarantined()
+                .into_iter()
+                .map(|q| format!("{}: {}", group_name(q.group), q.reason))
+                .collect(),
+        }
+    }
+}
+
+/// Pause between two looks at whether a node has become fit.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Notes when the node is fit for the first time, whether or not anyone asks for its health then.
+pub(super) async fn watch_readiness(node: Arc<ServerNode>) {
+    while !node.collect_signs().is_ready() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    node.phase.begin_serving();
+}
+
+#[async_trait]
+impl LocalNode for ServerNode {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.stats.uptime()
+    }
+
+    fn health(&self) -> NodeHealth {
+        // An open node also tells of its start and its disk.
+        let mut health = self.collect_signs().judge();
+        if let Some(host) = self.phase.read(|open| open.host.clone()) {
+            health.checks.insert("life".to_owned(), serde_json::json!(host.identity().life.number));
+            // How long the disk has been at the writes that it carries out now.
+            let waits = host.sync_age().unwrap_or_default().as_millis() as u64;
+            health.checks.insert("sync_waits_ms".to_owned(), serde_json::json!(waits));
+            // A node that the cluster removed holds nothing, and must say why.
+            if self.peers.has_removed(host.identity().node) {
+                let way_out =
+                    "the cluster has removed this node: stop it; to join again, start it with an empty --data-dir";
+                health.checks.insert("removed".to_owned(), serde_json::json!(way_out));
+                health.state = if health.state == HealthState::Healthy { HealthState::Degraded } else { health.state };
+            }
+        }
+        health
+    }
+
+    fn report(&self) -> Option<NodeReport> {
+        self.phase.read(|open| open.service.clone()).map(|service| service.report())
+    }
+
+    async fn introduction(&self, host: &str, port: u16) -> Result<Introduction, String> {
+        join::ask_introduction(host, port).await
+    }
+
+    fn faults(&self) -> Option<Arc<dyn LinkSwitch>> {
+        self.faults.clone().map(|faults| Arc::new(FaultSwitch(faults)) as Arc<dyn LinkSwitch>)
+    }
+
+    fn first_map(&self) -> Option<ClusterMap> {
+        Some(self.peers.first())
+    }
+
+    fn host(&self) -> Option<Host> {
+        self.phase.read(|open| open.host.clone())
+    }
+
+    async fn stopping(&self) {
+        self.stop.wait().await;
+    }
+}
+
+/// The faults of this node's links, as a test sets them over HTTP.
+struct FaultSwitch(Faults);
+
+impl LinkSwitch for FaultSwitch {
+    fn set(&self, faults: LinkFaults) {
+        self.0.set(faults);
+    }
+
+    fn current(&self) -> LinkFaults {
+        self.0.current()
+    }
+}

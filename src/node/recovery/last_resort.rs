@@ -1,0 +1,238 @@
+//! The recovery of last resort, on the directory of a node that does not run: its replicas of groups whose majority is
+//! lost for good go on alone, where they hold the most of all that are left. The map learns of it when the node runs.
+//!
+//! Reads the directory, has [`crate::placement`] decide, and changes one log entry a group. Must not talk to anyone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use raft_groups::mutants::{Mutant, is_planted};
+use raft_groups::{Disk, GroupId, NodeId, OpenError, StoppedNode, StoredReplica};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::node::NodeError;
+use crate::node::identity::data_dir::DataDir;
+use crate::node::identity::identity_file::{ClusterMembership, IdentityFile};
+use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine, ShardId, Survivor, Verdict, group_name, verdict};
+
+/// What the operator knows and wants.
+#[derive(Debug, Clone)]
+pub struct LastResort {
+    /// Directory of the stopped node.
+    pub data_dir: PathBuf,
+    /// Names, or numbers, of the nodes that are lost for good.
+    pub lost: Vec<String>,
+    /// What the other survivors reported.
+    pub others: Vec<SurvivorReport>,
+    /// `true` to carry out what is found, and not only to tell it.
+    pub carry_out: bool,
+}
+
+/// Version of a [`SurvivorReport`].
+const FORMAT: u32 = 2;
+
+/// What a stopped node holds, and what is to become of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SurvivorReport {
+    /// Version of the report; those of other releases are not understood.
+    pub format: u32,
+    /// The cluster.
+    pub cluster: Uuid,
+    /// The node's number.
+    pub node: NodeId,
+    /// The node's name.
+    pub name: String,
+    /// The cluster's nodes, as far as this one knows them.
+    pub known: BTreeSet<NodeId>,
+    /// Its replicas, by group.
+    pub replicas: Vec<ReplicaRow>,
+}
+
+/// One replica of a [`SurvivorReport`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReplicaRow {
+    /// Its group.
+    pub group: GroupId,
+    /// The shard that the group keeps; `None` for the cluster map's.
+    pub shard: Option<u32>,
+    /// What it knows; `None` where it is damaged and cannot speak for its group.
+    pub copy: Option<Survivor>,
+    /// What is to become of it; `None` where it is damaged.
+    #[serde(flatten)]
+    pub verdict: Option<Verdict>,
+}
+
+impl SurvivorReport {
+    /// Returns `true` if some replica goes on alone.
+    pub fn changes_something(&self) -> bool {
+        self.replicas.iter().any(|row| row.verdict == Some(Verdict::GoesOnAlone))
+    }
+}
+
+/// Looks at a stopped node's replicas, and carries out what is to become of them where that is asked for.
+///
+/// # Errors
+/// Where the directory is in use, or no node's, or damaged; where a lost node is not known; where the disk fails.
+pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError> {
+    let dir = DataDir::lock_used(&order.data_dir)?;
+    let mut identity = IdentityFile::read(dir.path())?;
+    let setup = |reason: &str| NodeError::setup("the recovery", reason);
+    let member = identity.identity.member.clone().filter(|member| member.started);
+    let member = member.ok_or_else(|| setup("this node never held anything: there is nothing to recover here"))?;
+    let who = raft_groups::Identity {
+        cluster: *member.cluster.as_bytes(),
+        node: member.node,
+        incarnation: *identity.identity.incarnation.as_bytes(),
+        life: identity.identity.life,
+    };
+    let stopped = StoppedNode::open(who, Disk::open(&dir.stores())?).await?;
+    let map = read_newest_map(&stopped, &member);
+    let lost = order.lost.iter().map(|name| find_node(&map, name)).collect::<Result<BTreeSet<_>, _>>()?;
+    if lost.contains(&member.node) {
+        return Err(setup("this node is named as lost, and its directory is here: name the other ones"));
+    }
+    check_reports(&member, &order.others)?;
+    let mut replicas = Vec::new();
+    for group in std::iter::once(META).chain(map.shards.keys().map(|shard: &ShardId| shard.group())) {
+        let copy = match stopped.replica(group).await {
+            Ok(None) => continue,
+            Ok(Some(replica)) => Some(to_survivor(replica)),
+            Err(OpenError::Damaged { .. }) => None,
+            Err(error) => return Err(name_group(group, error).into()),
+        };
+        let shard = ShardId::of_group(group).map(|shard| shard.0);
+        replicas.push(ReplicaRow { group, shard, copy, verdict: None });
+    }
+    let (name, known) = (identity.identity.name.to_string(), map.nodes.keys().copied().collect());
+    let mut report =
+        SurvivorReport { format: FORMAT, cluster: member.cluster, node: member.node, name, known, replicas };
+    let all: Vec<SurvivorReport> = order.others.iter().chain([&report]).cloned().collect();
+    let known = all.iter().flat_map(|report| report.known.iter().copied()).collect();
+    for row in report.replicas.iter_mut().filter(|row| row.copy.is_some()) {
+        row.verdict = Some(verdict(member.node, &lost, &known, &collect_copies(&all, row.group)));
+    }
+    if order.carry_out {
+        carry_out(&stopped, &mut identity, member, &report, &all).await?;
+    }
+    Ok(report)
+}
+
+/// Gives the error of a replica the name that people know its group by.
+fn name_group(group: GroupId, error: OpenError) -> OpenError {
+    match error {
+        OpenError::Io { source, .. } => OpenError::Io { what: format!("the replica of {}", group_name(group)), source },
+        other => other,
+    }
+}
+
+/// Refuses reports that cannot be of the other survivors.
+fn check_reports(member: &ClusterMembership, others: &[SurvivorReport]) -> Result<(), NodeError> {
+    if is_planted(Mutant::BelievesAnyReport) {
+        return Ok(());
+    }
+    let mut seen = BTreeSet::from([member.node]);
+    for report in others {
+        let name = &report.name;
+        let wrong = match report {
+            _ if report.format != FORMAT => {
+                format!("the report of {name} is of another release: print it again with this one")
+            }
+            _ if report.cluster != member.cluster => format!("the report of {name} is of another cluster"),
+            _ if report.node == member.node => format!("the report of {name} is this node's own: leave it out"),
+            _ if !seen.insert(report.node) => format!("there are two reports of {name}: give the newer one"),
+            _ => continue,
+        };
+        return Err(NodeError::setup("the recovery", wrong));
+    }
+    Ok(())
+}
+
+/// The groups are written down first: whatever happens then, the map is told of those that did change, and refuses
+/// what it hears of others. The map's own group learns of it by its log, before it takes any other command.
+async fn carry_out(
+    stopped: &StoppedNode,
+    identity: &mut IdentityFile,
+    member: ClusterMembership,
+    report: &SurvivorReport,
+    all: &[SurvivorReport],
+) -> Result<(), NodeError> {
+    let alone = report.replicas.iter().filter(|row| row.verdict == Some(Verdict::GoesOnAlone));
+    let alone: BTreeSet<GroupId> = alone.map(|row| row.group).collect();
+    let recovered = &member.recovered | &alone;
+    let node = member.node;
+    identity.set_member(ClusterMembership { recovered, ..member })?;
+    for group in alone {
+        let heard = collect_copies(all, group).into_values().flatten().map(|copy| copy.term).max();
+        let recover_map = |at| MetaCommand::RecoverMap { node, at }.encode();
+        let then: Option<&(dyn Fn(u64) -> Bytes + Sync)> = (group == META).then_some(&recover_map);
+        let done = stopped.become_only_voter(group, heard.unwrap_or(0), then).await;
+        done.map_err(|error| name_group(group, error))?;
+    }
+    Ok(())
+}
+
+fn to_survivor(replica: StoredReplica) -> Survivor {
+    let StoredReplica { voters, learners, last, term, .. } = replica;
+    Survivor { voters, learners, last, term }
+}
+
+/// The map as far as this node has it: names and shards do not depend on the last changes.
+fn read_newest_map(stopped: &StoppedNode, member: &ClusterMembership) -> ClusterMap {
+    let stored = stopped.machine::<MetaMachine>(META).ok().flatten();
+    let stored = stored.map(|machine| machine.map()).filter(|map| map.is_formed());
+    stored.map_or_else(|| member.first_map.clone(), |map| ClusterMap::clone(&map))
+}
+
+fn find_node(map: &ClusterMap, name: &str) -> Result<NodeId, NodeError> {
+    let unknown = || {
+        let known: Vec<String> = map.nodes.iter().map(|(id, entry)| format!("{} ({id})", entry.name)).collect();
+        let reason = format!("there is no node `{name}`; as far as this one knows there are {}", known.join(", "));
+        NodeError::setup("the recovery", reason)
+    };
+    // A node that joined later may not be in the map that this one has; then its number names it.
+    map.node_named(name).or_else(|| name.parse().ok()).ok_or_else(unknown)
+}
+
+/// What the survivors say of one group: who does not mention it holds nothing of it.
+fn collect_copies(all: &[SurvivorReport], group: GroupId) -> BTreeMap<NodeId, Option<Survivor>> {
+    let of_group = |report: &SurvivorReport| report.replicas.iter().find(|row| row.group == group)?.copy.clone();
+    all.iter().map(|report| (report.node, of_group(report))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_groups::mutants::plant;
+
+    use super::*;
+    use crate::placement::tests::map_of;
+
+    #[test]
+    fn only_reports_of_other_survivors_of_this_cluster_are_believed() {
+        let member = ClusterMembership::new(Uuid::new_v4(), 1, map_of(3, 8, 3));
+        let report = |node| SurvivorReport {
+            format: FORMAT,
+            cluster: member.cluster,
+            node,
+            name: format!("node{node}"),
+            known: BTreeSet::new(),
+            replicas: Vec::new(),
+        };
+        let other_cluster = SurvivorReport { cluster: Uuid::new_v4(), ..report(2) };
+        let other_release = SurvivorReport { format: FORMAT + 1, ..report(2) };
+        let wrong = [
+            (vec![other_cluster], "another cluster"),
+            (vec![other_release], "another release"),
+            (vec![report(2), report(1)], "this node's own"),
+            (vec![report(2), report(3), report(2)], "two reports of node2"),
+        ];
+        check_reports(&member, &[report(2), report(3)]).expect("they are the others'");
+        for (reports, why) in &wrong {
+            let error = check_reports(&member, reports).expect_err(why).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        let _planted = plant(Mutant::BelievesAnyReport);
+        assert!(wrong.iter().all(|(reports, _)| check_reports(&member, reports).is_ok()), "the bug is not planted");
+    }
+}

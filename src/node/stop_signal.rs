@@ -1,0 +1,58 @@
+//! The signal to stop: SIGTERM and Ctrl-C, passed on to whoever waits for it.
+//!
+//! Comes in: a signal of the system, or a call. Goes out: the same to every clone. Must not know what has to be
+//! stopped.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// A signal to stop; clones share it.
+#[derive(Clone)]
+pub(super) struct StopSignal {
+    given: Arc<watch::Sender<bool>>,
+}
+
+impl StopSignal {
+    /// A signal that is not given yet.
+    pub fn new() -> Self {
+        Self { given: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// A signal that is given by the first SIGTERM or Ctrl-C; a second one ends the process on the spot.
+    pub fn on_signals() -> io::Result<Self> {
+        let stop = Self::new();
+        let signal = stop.clone();
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+        tokio::spawn(async move {
+            for first in [true, false] {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+                if !first {
+                    std::process::exit(130);
+                }
+                tracing::info!("stopping");
+                signal.give();
+            }
+        });
+        Ok(stop)
+    }
+
+    /// Gives the signal.
+    pub fn give(&self) {
+        self.given.send_replace(true);
+    }
+
+    /// Returns `true` if the signal is given.
+    pub fn is_given(&self) -> bool {
+        *self.given.borrow()
+    }
+
+    /// Waits for the signal.
+    pub async fn wait(&self) {
+        let mut given = self.given.subscribe();
+        // An error would mean that the sender is gone, and `self` holds it.
+        let _ = given.wait_for(|given| *given).await;
+    }
+}
