@@ -87,7 +87,7 @@ fn refused(error: ClientWriteError<Types>) -> WriteError {
 mod tests {
     use super::*;
     use crate::mutants::plant;
-    use crate::testing::{later, settings, simulate, start, write_somewhere};
+    use crate::tests::kit::{later, settings, simulate, start, write_somewhere};
 
     /// A change that was chosen for members that have changed since; what came of it.
     async fn outdated_change() -> Result<(), WriteError> {

@@ -59,6 +59,7 @@ impl<M: Machine> Group<M> {
         &self.replica.raft
     }
 
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn replica(&self) -> &Arc<Replica<M>> {
         &self.replica
     }

@@ -41,7 +41,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Order, later, settings, simulate, start, write_somewhere};
+    use crate::tests::kit::{Order, later, settings, simulate, start, write_somewhere};
 
     #[test]
     fn what_is_handed_over_is_led_elsewhere_before_an_election_could_begin() {

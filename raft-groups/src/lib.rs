@@ -27,20 +27,15 @@ mod read;
 mod recovery;
 mod replica;
 mod runtime;
-#[cfg(test)]
-mod scenarios;
 mod settings;
+#[cfg(any(test, feature = "sim"))]
 pub mod sim;
-#[cfg(test)]
-mod simulation;
 mod status;
 pub mod storage;
 mod suspend;
 #[cfg(test)]
-mod testing;
+mod tests;
 mod types;
-#[cfg(test)]
-mod walks;
 mod watch;
 
 pub use error::{OpenError, ReadError, WriteError};

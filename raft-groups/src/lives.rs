@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::mutants::plant;
-    use crate::storage::sim_disk::SimDisk;
+    use crate::sim::disk::SimDisk;
     use crate::storage::{Disk, Stores};
 
     fn life(number: u64, start: u8) -> Life {

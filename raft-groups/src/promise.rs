@@ -110,7 +110,7 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::sim_disk::SimDisk;
+    use crate::sim::disk::SimDisk;
 
     const OWN: Duration = Duration::from_millis(400);
     const LONG: Duration = Duration::from_secs(9);

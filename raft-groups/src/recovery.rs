@@ -229,7 +229,7 @@ mod tests {
 
     use super::*;
     use crate::mutants::plant;
-    use crate::testing::{Cluster, Order, Registers, simulate, start};
+    use crate::tests::kit::{Cluster, Order, Registers, simulate, start};
     use crate::{RaftSettings, Role};
 
     /// Three nodes write; two are lost for good; the third goes on alone with all it held, and the others can join anew.

@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::RaftSettings;
-    use crate::testing::{simulate, start};
+    use crate::tests::kit::{simulate, start};
 
     #[test]
     fn who_is_kept_from_the_processor_has_not_slept() {

@@ -8,9 +8,14 @@ pub mod faults;
 mod frames;
 pub mod http;
 pub(crate) mod server;
-pub mod sim;
 pub(crate) mod throttle;
 pub(crate) mod wire;
+
+/// The simulated network, by the path and the names that the crates above use.
+#[cfg(any(test, feature = "sim"))]
+pub mod sim {
+    pub use crate::sim::{LinkConditions as Weather, SimNet};
+}
 
 use std::time::Duration;
 

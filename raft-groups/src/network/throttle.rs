@@ -41,7 +41,7 @@ mod tests {
 
     use super::*;
     use crate::sim::SimPlan;
-    use crate::testing::{Cluster, Order, simulate};
+    use crate::tests::kit::{Cluster, Order, simulate};
     use crate::{GroupStatus, RaftSettings, Role};
 
     #[test]

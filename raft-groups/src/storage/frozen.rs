@@ -152,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::storage::sim_disk::SimDisk;
+    use crate::sim::disk::SimDisk;
 
     fn batch(edits: &[(u8, Option<u8>)]) -> Batch {
         let edits = edits.iter().map(|(key, value)| (vec![*key], value.map(|value| Bytes::from(vec![value]))));

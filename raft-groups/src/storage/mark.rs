@@ -73,8 +73,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::sim::disk::SimDisk;
     use crate::storage::Disk;
-    use crate::storage::sim_disk::SimDisk;
 
     const GROUP: GroupId = GroupId(7);
 

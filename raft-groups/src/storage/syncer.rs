@@ -11,8 +11,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::store::{Batch, Store};
@@ -65,16 +63,18 @@ impl Syncer {
         Ok(syncer)
     }
 
-    /// Starts the worker as a task whose rounds take up to `max_delay()`, as `seed` decides.
+    /// Starts the worker as a task on simulated time whose rounds take up to `max_delay()`, as `seed` decides.
+    #[cfg(any(test, feature = "sim"))]
     pub fn task(
         name: &'static str,
         store: Arc<dyn Store>,
         seed: u64,
         max_delay: impl Fn() -> Duration + Send + 'static,
     ) -> Self {
+        use rand::{RngExt, SeedableRng};
         let (syncer, mut jobs) = Self::queue();
         let mut worker = Worker::new(name, store, syncer.waiting.clone());
-        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut rng = rand::rngs::SmallRng::seed_from_u64(seed);
         tokio::spawn(async move {
             while let Some(first) = jobs.recv().await {
                 worker.begin();
@@ -224,14 +224,14 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::sim_disk::{Fault, SimDisk};
+    use crate::sim::disk::{DiskFault, SimDisk};
 
     #[tokio::test]
     async fn nothing_is_acknowledged_after_a_failed_sync() {
         let disk = SimDisk::new(1);
         let syncer = Syncer::thread("test", Arc::new(disk.open())).expect("starts");
         syncer.carry_out(Batch::default(), true).await.expect("a healthy disk");
-        disk.arm(Some(Fault::SyncOnce));
+        disk.arm(Some(DiskFault::SyncOnce));
         assert!(syncer.carry_out(Batch::default(), true).await.is_err());
         // The disk itself is healthy again, but what it dropped meanwhile is not known.
         assert!(syncer.carry_out(Batch::default(), true).await.is_err());
@@ -241,7 +241,7 @@ mod tests {
     async fn a_full_disk_is_named_as_such() {
         let disk = SimDisk::new(1);
         let syncer = Syncer::thread("test", Arc::new(disk.open())).expect("starts");
-        disk.arm(Some(Fault::Full));
+        disk.arm(Some(DiskFault::Full));
         let mut batch = Batch::default();
         batch.put(vec![1], vec![1]);
         let error = syncer.carry_out(batch, false).await.expect_err("full");

@@ -8,10 +8,10 @@ use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
 
 use super::*;
 use crate::mutants::plant;
+use crate::sim::disk::SimDisk;
 use crate::storage::machine::{Applier, SnapshotData};
-use crate::storage::sim_disk::SimDisk;
 use crate::storage::{Disk, Stores};
-use crate::testing::Registers;
+use crate::tests::kit::Registers;
 use crate::types::Vote;
 
 const GROUP: GroupId = GroupId(7);

@@ -13,8 +13,9 @@ use parking_lot::{Mutex, MutexGuard};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::store::{Batch, Store, Visit};
 use crate::mutants::{Mutant, is_planted};
+use crate::storage::store::{Batch, Store, Visit};
+use crate::storage::{Delays, Disk, Workers};
 
 type Pairs = BTreeMap<Vec<u8>, Bytes>;
 
@@ -38,14 +39,14 @@ struct Inner {
     visible: Pairs,
     unsynced: Vec<Batch>,
     rng: SmallRng,
-    armed: Option<Fault>,
+    armed: Option<DiskFault>,
     slowness: Duration,
     batches_lost: u64,
 }
 
 /// What the disk does wrong next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum DiskFault {
     /// The next sync fails with EIO; some of the unsynced batches may be durable all the same.
     SyncOnce,
     /// Every write fails with ENOSPC until healed.
@@ -95,7 +96,7 @@ impl SimDisk {
     }
 
     /// Makes the disk fail as `fault` says; `None` heals it.
-    pub fn arm(&self, fault: Option<Fault>) {
+    pub fn arm(&self, fault: Option<DiskFault>) {
         self.0.lock().armed = fault;
     }
 
@@ -138,6 +139,16 @@ impl SimDisk {
         value.truncate(kept);
         inner.damage(key, value);
         true
+    }
+}
+
+impl Disk {
+    /// The present life of two simulated disks, whose syncs take up to `max_delay` of simulated time where nothing slows
+    /// them down.
+    pub fn simulated(log: &SimDisk, state: &SimDisk, seed: u64, max_delay: Duration) -> Self {
+        let delays = |disk: SimDisk| -> Delays { Box::new(move || max_delay + disk.slowness()) };
+        let workers = Workers::Tasks { seed, delays: [delays(log.clone()), delays(state.clone())] };
+        Self { log: Arc::new(log.open()), state: Arc::new(state.open()), workers }
     }
 }
 
@@ -200,7 +211,7 @@ impl Store for SimStore {
 
     fn write(&self, batch: &Batch) -> io::Result<()> {
         let mut inner = self.alive()?;
-        if inner.armed == Some(Fault::Full) {
+        if inner.armed == Some(DiskFault::Full) {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on the simulated disk"));
         }
         edit(&mut inner.visible, batch);
@@ -210,7 +221,7 @@ impl Store for SimStore {
 
     fn sync(&self) -> io::Result<()> {
         let mut inner = self.alive()?;
-        if inner.armed == Some(Fault::SyncOnce) {
+        if inner.armed == Some(DiskFault::SyncOnce) {
             inner.armed = None;
             // What a failed sync leaves is never tried again, though it can be read until the power goes.
             inner.lose_unsynced();

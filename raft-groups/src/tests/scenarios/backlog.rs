@@ -3,7 +3,7 @@
 use futures::future::join_all;
 
 use super::*;
-use crate::testing::{Cluster, snapshot_storm};
+use crate::tests::kit::{Cluster, snapshot_storm};
 
 /// Writes under way at once, and how often.
 const AT_ONCE: u64 = 64;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::membership::Step;
 use crate::mutants::{Mutant, plant};
 use crate::sim::SimPlan;
-use crate::testing::{Cluster, Order, later, simulate, snapshot_storm, soon, write_somewhere};
+use crate::tests::kit::{Cluster, Order, later, simulate, snapshot_storm, soon, write_somewhere};
 use crate::{Machine as _, NodeId, ReadMode};
 
 /// A cluster, and the last value that was acknowledged.

@@ -6,7 +6,7 @@ use super::*;
 use crate::GroupStatus;
 use crate::mutants::{Mutant, plant};
 use crate::sim::SimPlan;
-use crate::testing::{Cluster, snapshot_storm};
+use crate::tests::kit::{Cluster, snapshot_storm};
 
 /// Reads at a restarted node that nobody answers; returns how many were served and how many refused.
 async fn lonely_restart(seed: u64) -> (u32, u32) {

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use super::workload::Doors;
-use crate::testing::{Cluster, Order, soon};
+use crate::tests::kit::{Cluster, Order, soon};
 use crate::{Machine as _, NodeId};
 
 /// What is wrong, and the name of the checker that found it.

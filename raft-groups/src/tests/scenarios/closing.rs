@@ -12,13 +12,13 @@ use parking_lot::{Condvar, Mutex};
 use super::*;
 use crate::machine::{Changes, Machine, Position, StateReader};
 use crate::network::faults::Faults;
-use crate::network::sim::{SimNet, Weather};
 use crate::sim::SimPlan;
+use crate::sim::disk::SimDisk;
+use crate::sim::network::{LinkConditions, SimNet};
 use crate::storage::log::GroupLog;
-use crate::storage::sim_disk::SimDisk;
 use crate::storage::state::GroupState;
 use crate::storage::store::Store as _;
-use crate::testing::Cluster;
+use crate::tests::kit::Cluster;
 use crate::types::{Entry, LogId, SnapshotMeta, Vote};
 use crate::{BrokenInvariant, Disk, Host, Identity, Life, NodeId};
 
@@ -165,7 +165,7 @@ async fn alone() -> Host {
     let life = Life { number: 1, start: [1; 16] };
     let identity = Identity { cluster: [1; 16], node: 1, incarnation: [1; 16], life };
     let disk = Disk::simulated(&SimDisk::new(1), &SimDisk::new(2), 3, Duration::ZERO);
-    let net = SimNet::new(1, Weather { delay: Duration::ZERO, loss: 0.0, repeats: 0.0 });
+    let net = SimNet::new(1, LinkConditions { delay: Duration::ZERO, loss: 0.0, repeats: 0.0 });
     let opened = Host::open(identity, settings(), disk, net.transport(1), Faults::default(), true).await;
     opened.expect("empty disks open")
 }

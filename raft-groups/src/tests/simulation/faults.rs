@@ -8,9 +8,9 @@ use rand::seq::IndexedRandom;
 use tokio::time::sleep;
 
 use super::world::World;
+use crate::sim::disk::DiskFault;
 use crate::storage::keys::LogKey;
-use crate::storage::sim_disk::Fault as DiskFault;
-use crate::testing::{Cluster, snapshot_storm};
+use crate::tests::kit::{Cluster, snapshot_storm};
 use crate::{NodeId, OpenError, RaftSettings};
 
 /// By when a node must have learnt that its directory is an older copy.
@@ -154,8 +154,8 @@ impl World {
 
     fn slow_network(&mut self) {
         let delay = Duration::from_millis(self.rng.random_range(50..250));
-        let weather = self.cluster.net.weather();
-        self.cluster.net.set_weather(crate::network::sim::Weather { delay, ..weather });
+        let conditions = self.cluster.net.conditions();
+        self.cluster.net.set_conditions(crate::sim::network::LinkConditions { delay, ..conditions });
         self.coverage.saw("a slow network");
     }
 

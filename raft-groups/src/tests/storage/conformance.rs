@@ -9,13 +9,13 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::vote::RaftLeaderId;
 use tempfile::TempDir;
 
-use super::log::GroupLog;
-use super::machine::Applier;
-use super::sim_disk::SimDisk;
-use super::state::GroupState;
-use super::{Disk, Stores};
 use crate::GroupId;
-use crate::testing::{Order, Registers};
+use crate::sim::disk::SimDisk;
+use crate::storage::log::GroupLog;
+use crate::storage::machine::Applier;
+use crate::storage::state::GroupState;
+use crate::storage::{Disk, Stores};
+use crate::tests::kit::{Order, Registers};
 use crate::types::{Command, Entry, LogId, Types, Vote};
 
 const GROUP: GroupId = GroupId(7);

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::for_all;
 use crate::mutants::{Mutant, plant};
 use crate::sim::SimPlan;
-use crate::testing::{Cluster, Order, later, others, simulate, soon, write_somewhere};
+use crate::tests::kit::{Cluster, Order, later, others, simulate, soon, write_somewhere};
 use crate::{RaftSettings, ReadMode, Role};
 
 /// The slowest clock of a leader, against its followers' clocks, under which lease reads are never stale.

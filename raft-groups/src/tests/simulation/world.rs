@@ -15,10 +15,10 @@ use super::recorder::{Book, Recorder};
 use super::second::Second;
 use super::workload::{self, Client, Doors};
 use crate::membership::Step;
-use crate::network::sim::Weather;
 use crate::sim::SimPlan;
-use crate::storage::sim_disk::Fault as DiskFault;
-use crate::testing::{Cluster, Order, later, snapshot_storm, soon};
+use crate::sim::disk::DiskFault;
+use crate::sim::network::LinkConditions;
+use crate::tests::kit::{Cluster, Order, later, snapshot_storm, soon};
 use crate::{Group, Machine as _, NodeId, ReadMode};
 
 /// How long the group may take to be itself again after the last fault.
@@ -39,7 +39,7 @@ pub struct World {
     pub coverage: Coverage,
     /// Nodes whose disks were made to fail.
     pub failing: BTreeMap<NodeId, DiskFault>,
-    weather: Weather,
+    conditions: LinkConditions,
     second: Option<Second>,
     wanted: Wanted,
     /// Nodes that never come back.
@@ -58,11 +58,11 @@ impl World {
         let second_group = seed.is_multiple_of(3);
         let mut plan = SimPlan { spares, second_group, ..SimPlan::new(seed, founders, snapshot_storm()) };
         if seed.is_multiple_of(2) {
-            (plan.weather.loss, plan.weather.repeats) = (0.05, 0.05);
+            (plan.conditions.loss, plan.conditions.repeats) = (0.05, 0.05);
         }
         // The first writes must succeed.
-        let weather = plan.weather;
-        plan.weather.loss = 0.0;
+        let conditions = plan.conditions;
+        plan.conditions.loss = 0.0;
         let cluster = Cluster::start(plan).await.expect("empty disks open");
         let knows_members = |(id, group): (NodeId, &Group<_>)| id > founders || group.status().committed > 0;
         // Until every founder knows the members, the loss of one node's disk contents could leave no group at all.
@@ -80,7 +80,7 @@ impl World {
             rng: SmallRng::seed_from_u64(seed),
             coverage: Coverage::default(),
             failing: BTreeMap::new(),
-            weather,
+            conditions,
             second,
             wanted,
             retired: BTreeSet::new(),
@@ -95,7 +95,7 @@ impl World {
         }
         // Until those are acknowledged, too.
         sleep(Duration::from_millis(100)).await;
-        world.cluster.net.set_weather(weather);
+        world.cluster.net.set_conditions(conditions);
         world
     }
 
@@ -165,7 +165,7 @@ impl World {
     pub async fn heal(&mut self) {
         self.recorder.note("heal");
         self.cluster.net.heal();
-        self.cluster.net.set_weather(self.weather);
+        self.cluster.net.set_conditions(self.conditions);
         for id in self.cluster.ids() {
             let node = self.cluster.node(id);
             for disk in [&node.log, &node.state] {
@@ -231,8 +231,8 @@ impl World {
 
     /// After the last fault: the group comes to rest, all members agree, and everything is read once more everywhere.
     pub async fn finish(mut self) -> (Vec<(&'static str, String)>, Coverage, Cluster) {
-        let quiet = Weather { loss: 0.0, repeats: 0.0, ..self.weather };
-        self.cluster.net.set_weather(quiet);
+        let quiet = LinkConditions { loss: 0.0, repeats: 0.0, ..self.conditions };
+        self.cluster.net.set_conditions(quiet);
         let clients = self.tasks.len() - 1;
         self.tasks[..clients].iter().for_each(|client| client.abort());
         let deadline = Instant::now() + RECOVERY;
@@ -258,7 +258,7 @@ impl World {
         (self.problems, self.coverage, self.cluster)
     }
 
-    async fn come_to_rest(&self, deadline: Instant) -> Option<Vec<(NodeId, Group<crate::testing::Registers>)>> {
+    async fn come_to_rest(&self, deadline: Instant) -> Option<Vec<(NodeId, Group<crate::tests::kit::Registers>)>> {
         while Instant::now() < deadline {
             let wanted = self.wanted.lock().clone();
             if let Some(leader) = self.doors.leader()
@@ -274,7 +274,7 @@ impl World {
         None
     }
 
-    async fn read_everything(&mut self, members: &[(NodeId, Group<crate::testing::Registers>)], deadline: Instant) {
+    async fn read_everything(&mut self, members: &[(NodeId, Group<crate::tests::kit::Registers>)], deadline: Instant) {
         let digests: BTreeSet<_> = members.iter().map(|(_, group)| group.machine().digest()).collect();
         if digests.len() > 1 {
             self.problem("replicas", format!("members hold different states at rest: {digests:?}"));

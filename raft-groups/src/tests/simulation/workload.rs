@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use super::recorder::{Book, End, Pen, Recorder, TOKENLESS};
-use crate::testing::{Order, Registers};
+use crate::tests::kit::{Order, Registers};
 use crate::{Group, NodeId, ReadMode, WriteError, Written};
 
 /// Registers of one round; each round has its own, so that a search for an order of operations stays short.

@@ -11,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Lane, Transport, Unreachable};
+use crate::network::{Lane, Transport, Unreachable};
 use crate::{Host, NodeId};
 
 /// A network between simulated nodes; clones share it.
@@ -24,7 +24,7 @@ struct Inner {
     /// Directed: from, to.
     cut: BTreeSet<(NodeId, NodeId)>,
     rng: SmallRng,
-    weather: Weather,
+    conditions: LinkConditions,
     messages: Vec<Message>,
     repeated: u64,
     observer: Option<Observer>,
@@ -35,7 +35,7 @@ type Observer = Arc<dyn Fn() + Send + Sync>;
 
 /// What the links do to messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Weather {
+pub struct LinkConditions {
     /// Longest delay of a message, one way; each has its own, so they overtake each other.
     pub delay: Duration,
     /// The share of messages that is lost.
@@ -69,13 +69,13 @@ pub struct SimTransport {
 
 impl SimNet {
     /// A network whose delays and losses follow from `seed`.
-    pub fn new(seed: u64, weather: Weather) -> Self {
+    pub fn new(seed: u64, conditions: LinkConditions) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             began: Instant::now(),
             hosts: BTreeMap::new(),
             cut: BTreeSet::new(),
             rng: SmallRng::seed_from_u64(seed),
-            weather,
+            conditions,
             messages: Vec::new(),
             repeated: 0,
             observer: None,
@@ -129,13 +129,23 @@ impl SimNet {
     }
 
     /// What the links do to messages at present.
-    pub fn weather(&self) -> Weather {
-        self.0.lock().weather
+    pub fn conditions(&self) -> LinkConditions {
+        self.0.lock().conditions
     }
 
-    /// Changes it.
-    pub fn set_weather(&self, weather: Weather) {
-        self.0.lock().weather = weather;
+    /// Changes what the links do to messages from now on.
+    pub fn set_conditions(&self, conditions: LinkConditions) {
+        self.0.lock().conditions = conditions;
+    }
+
+    /// [`SimNet::conditions`], by the name that the crates above use.
+    pub fn weather(&self) -> LinkConditions {
+        self.conditions()
+    }
+
+    /// [`SimNet::set_conditions`], by the name that the crates above use.
+    pub fn set_weather(&self, conditions: LinkConditions) {
+        self.set_conditions(conditions);
     }
 
     /// How long the network has been there, as messages say it.
@@ -158,8 +168,8 @@ impl SimNet {
         let mut inner = self.0.lock();
         let (delay, lost) = (inner.rng.random::<f64>(), inner.rng.random::<f64>());
         let both_run = inner.hosts.contains_key(&from) && inner.hosts.contains_key(&to);
-        let passes = both_run && !inner.cut.contains(&(from, to)) && lost >= inner.weather.loss;
-        let delay = passes.then(|| inner.weather.delay.mul_f64(delay));
+        let passes = both_run && !inner.cut.contains(&(from, to)) && lost >= inner.conditions.loss;
+        let delay = passes.then(|| inner.conditions.delay.mul_f64(delay));
         let (at, bytes, crc) = (inner.began.elapsed(), message.len(), crc32c::crc32c(message));
         inner.messages.push(Message { at, from, to, bytes, crc, delay });
         delay
@@ -180,7 +190,7 @@ impl SimNet {
 
     fn draws_a_repeat(&self) -> bool {
         let mut inner = self.0.lock();
-        let repeats = inner.rng.random::<f64>() < inner.weather.repeats;
+        let repeats = inner.rng.random::<f64>() < inner.conditions.repeats;
         inner.repeated += u64::from(repeats);
         repeats
     }

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use openraft::EntryPayload;
 use parking_lot::Mutex;
 
-use super::machine::Applier;
-use super::sim_disk::SimDisk;
-use super::state::GroupState;
-use super::store::{Store as _, end_of_prefix};
-use super::{Disk, Stores, keys};
 use crate::machine::{Changes, Garbage, Machine, Position, StateReader};
 use crate::mutants::{Mutant, plant};
+use crate::sim::disk::SimDisk;
+use crate::storage::machine::Applier;
+use crate::storage::state::GroupState;
+use crate::storage::store::{Store as _, end_of_prefix};
+use crate::storage::{Disk, Stores, keys};
 use crate::types::{Command, Entry, LogId};
 use crate::{BrokenInvariant, GroupId};
 

@@ -23,8 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::coverage::Coverage;
 use self::recorder::Recorder;
 use self::world::World;
-use crate::network::sim::Message;
-use crate::testing::simulate;
+use crate::sim::network::Message;
+use crate::tests::kit::simulate;
 
 /// Faults of one run.
 const ROUNDS: usize = 8;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::NodeId;
 use crate::network::faults::LinkFaults;
-use crate::testing::Cluster;
+use crate::tests::kit::Cluster;
 
 /// Has every message between nodes take so long.
 fn far_apart(cluster: &Cluster, delay: Duration) {

@@ -1,12 +1,12 @@
-//! Single scenarios in simulation, each told step by step: what the random walks of `simulation.rs` meet by chance.
+//! Single scenarios in simulation, each told step by step: what the random runs of `tests::simulation` meet by chance.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use crate::mutants::{Mutant, plant};
-use crate::storage::sim_disk::Fault;
-use crate::testing::{Order, Registers, later, others, settings, simulate, soon, start, write_somewhere};
+use crate::sim::disk::DiskFault;
+use crate::tests::kit::{Order, Registers, later, others, settings, simulate, soon, start, write_somewhere};
 use crate::{Group, GroupId, Machine as _, RaftSettings, ReadError, ReadMode, Role, WriteError};
 
 mod backlog;
@@ -144,7 +144,7 @@ fn a_follower_behind_the_purged_log_catches_up_by_snapshot() {
 
 #[test]
 fn a_disk_that_fails_stops_its_replica_and_nothing_else() {
-    for fault in [Fault::SyncOnce, Fault::Full] {
+    for fault in [DiskFault::SyncOnce, DiskFault::Full] {
         simulate(async {
             let mut cluster = start(4, 3, settings()).await;
             let leader = write_somewhere(&cluster, &[], 1).await;

@@ -16,10 +16,10 @@ use openraft::vote::RaftLeaderId;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::Disk;
-use super::log::GroupLog;
-use super::sled::SledStore;
-use super::store::{Batch, Store as _};
+use crate::storage::Disk;
+use crate::storage::log::GroupLog;
+use crate::storage::sled::SledStore;
+use crate::storage::store::{Batch, Store as _};
 use crate::types::{Command as LogCommand, Entry, LogId, Vote};
 use crate::{GroupId, OpenError};
 
@@ -115,7 +115,7 @@ fn child_writes_and_never_syncs() {
 
 fn start_child(part: &str, dir: &Path, mutant: Option<&str>) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this test program"));
-    command.args(["--exact", &format!("storage::power_loss::{part}"), "--nocapture"]);
+    command.args(["--exact", &format!("tests::storage::power_loss::{part}"), "--nocapture"]);
     command.env(DIR, dir).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(mutant) = mutant {
         command.env("QUIVER_MUTANT", mutant);

@@ -9,7 +9,7 @@ use super::coverage::Coverage;
 use super::{Mischief, for_all, run};
 use crate::ReadMode;
 use crate::mutants::{Mutant, plant};
-use crate::testing::{Order, others, settings, simulate, soon, start, write_somewhere};
+use crate::tests::kit::{Order, others, settings, simulate, soon, start, write_somewhere};
 
 /// What clients see.
 const CLIENTS: [&str; 3] = ["linearizability", "set", "session"];
