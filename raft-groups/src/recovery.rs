@@ -13,18 +13,18 @@ use bytes::Bytes;
 use openraft::storage::RaftLogReader;
 use openraft::{EntryPayload, Membership};
 
+use crate::consensus::types::{Command, Entry, LogId, StoredMembership, Vote, index_of};
 use crate::error::damaged_replica;
 use crate::format::Formed as _;
-use crate::identity::claim_stores;
 use crate::mutants::{Mutant, is_planted};
+use crate::storage::claim::claim_stores;
 use crate::storage::keys::LogKey;
 use crate::storage::log::GroupLog;
-use crate::storage::mark::{self, Mark};
 use crate::storage::record::seal;
+use crate::storage::replica_record::{ReplicaRecord, read_replica_record};
 use crate::storage::state::GroupState;
 use crate::storage::store::Batch;
 use crate::storage::{Disk, Stores};
-use crate::types::{Command, Entry, LogId, StoredMembership, Vote, index_of};
 use crate::{GroupId, Identity, Machine, NodeId, OpenError};
 
 /// A node's stores while the node itself is stopped.
@@ -159,7 +159,7 @@ impl StoppedNode {
     pub async fn lose_log(&self, group: GroupId) -> io::Result<()> {
         let of_group = group.0.to_be_bytes().to_vec();
         let all = (of_group.clone(), crate::storage::store::end_of_prefix(&of_group));
-        crate::storage::state::erase_range(&*self.stores.log, &self.stores.log_syncer, all).await?;
+        crate::storage::erase::erase_range(&*self.stores.log, &self.stores.log_syncer, all).await?;
         self.stores.log_syncer.carry_out(Batch::default(), true).await
     }
 
@@ -176,8 +176,8 @@ impl StoppedNode {
 
     fn open_replica(&self, group: GroupId) -> Result<Option<(GroupLog, GroupState)>, OpenError> {
         let Stores { log, log_syncer, state, state_syncer } = self.stores.clone();
-        let mark = mark::read_mark(group, &*log).map_err(failed)?;
-        if !matches!(mark, Some(Mark::Founder | Mark::Newcomer)) {
+        let record = read_replica_record(group, &*log).map_err(failed)?;
+        if !matches!(record, Some(ReplicaRecord::Founder | ReplicaRecord::Newcomer)) {
             return Ok(None);
         }
         let log = GroupLog::open(group, log, log_syncer).map_err(failed)?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
 
+use crate::lease::promise::LONGEST_PROMISE;
 use crate::mutants::{Mutant, is_planted};
-use crate::promise;
 use crate::{GroupId, OpenError};
 
 /// The share of a lease that a leader uses.
@@ -63,7 +63,7 @@ impl RaftSettings {
         if self.election_max <= self.election_min {
             return wrong("the longest election timeout must be above the shortest; raise it");
         }
-        if self.election_max > promise::LONGEST {
+        if self.election_max > LONGEST_PROMISE {
             return wrong("the longest election timeout must not be above 60 s; lower it");
         }
         if self.snapshot_after == 0 {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Event, What};
+use super::event::{Event, What};
 use crate::GroupId;
 
 /// Events kept; a listener that is further behind has missed some.
@@ -20,9 +20,9 @@ const LINGER: Duration = Duration::from_secs(30);
 
 /// A node's events; clones share them.
 #[derive(Clone)]
-pub struct Events(Arc<Inner>);
+pub struct Events(Arc<EventsShared>);
 
-struct Inner {
+struct EventsShared {
     /// Whether events are recorded. Loaded relaxed: it carries no data, and an event lost as it turns on is nobody's.
     on: AtomicBool,
     ring: Mutex<Ring>,
@@ -67,10 +67,10 @@ impl Events {
     /// A ring of `capacity` events.
     fn with_capacity(capacity: usize) -> Self {
         let ring = Ring { events: VecDeque::new(), next: 1, capacity, listeners: 0, left: Instant::now() };
-        Self(Arc::new(Inner { on: AtomicBool::new(false), ring: Mutex::new(ring), grown: Notify::new() }))
+        Self(Arc::new(EventsShared { on: AtomicBool::new(false), ring: Mutex::new(ring), grown: Notify::new() }))
     }
 
-    /// Whether events are recorded.
+    /// Returns `true` if events are recorded.
     pub(crate) fn is_on(&self) -> bool {
         self.0.on.load(Ordering::Relaxed)
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Formed;
 use super::types::{EntryForm, LogIdForm, VoteForm};
 use crate::NodeId;
-use crate::types::{Entry, Types, Vote};
+use crate::consensus::types::{Entry, Types, Vote};
 
 /// A leader's entries, those before them, and how far its log is committed.
 #[derive(Serialize, Deserialize)]

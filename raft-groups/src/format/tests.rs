@@ -7,10 +7,10 @@ use openraft::{EntryPayload, Membership};
 use proptest::prelude::*;
 
 use super::*;
+use crate::consensus::types::{Command, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types, Vote};
 use crate::network::wire::{
     Answered, Envelope, PackedPairs, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode,
 };
-use crate::types::{Command, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types, Vote};
 use crate::{GroupId, Life, NodeId};
 
 fn log_id(term: u64, index: u64) -> LogId {

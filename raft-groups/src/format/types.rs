@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Formed;
 use crate::NodeId;
-use crate::types::{Command, Entry, LogId, Node, SnapshotMeta, StoredMembership, Vote};
+use crate::consensus::types::{Command, Entry, LogId, Node, SnapshotMeta, StoredMembership, Vote};
 
 type LeaderId = openraft::impls::leader_id_std::LeaderId<u64, NodeId>;
 

@@ -22,8 +22,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::frames::{FRAME_HEAD, MAX_FRAMES, join_frames, split_frames};
-use super::{Lane, Transport, Unreachable};
-use crate::{Host, NodeId};
+use super::transport::{AnswerRequests, Lane, Transport, Unreachable};
+use crate::NodeId;
 
 /// POSTs in flight to one node, beside snapshots.
 const MAX_IN_FLIGHT: usize = 8;
@@ -262,14 +262,18 @@ fn describe(error: &reqwest::Error) -> String {
     text
 }
 
-/// The routes of the peer port that answer for `host`.
-pub fn router(host: Host) -> axum::Router {
-    axum::Router::new().route("/raft", post(answer)).layer(DefaultBodyLimit::max(MAX_READ_BYTES)).with_state(host)
+/// The routes of the peer port that answer for `node`.
+pub fn router<N: AnswerRequests>(node: N) -> axum::Router {
+    axum::Router::new()
+        .route("/raft", post(answer_frames::<N>))
+        .layer(DefaultBodyLimit::max(MAX_READ_BYTES))
+        .with_state(node)
 }
 
-async fn answer(State(host): State<Host>, body: Bytes) -> Result<Bytes, StatusCode> {
+/// Answers all requests of one body, in their order.
+async fn answer_frames<N: AnswerRequests>(State(node): State<N>, body: Bytes) -> Result<Bytes, StatusCode> {
     let requests = split_frames(body).ok_or(StatusCode::BAD_REQUEST)?;
-    Ok(join_frames(&join_all(requests.into_iter().map(|request| host.handle(request))).await))
+    Ok(join_frames(&join_all(requests.into_iter().map(|request| node.answer_request(request))).await))
 }
 
 #[cfg(test)]

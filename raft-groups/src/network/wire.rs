@@ -12,9 +12,9 @@ use openraft::raft::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::consensus::types::{SnapshotMeta, Types, Vote};
 use crate::format::AsForm;
 use crate::mutants::{Mutant, is_planted};
-use crate::types::{SnapshotMeta, Types, Vote};
 use crate::{GroupId, Life, NodeId, ReadError};
 
 /// The version of the messages that are sent, and the only one that is read.

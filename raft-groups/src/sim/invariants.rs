@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{EntryPayload, ServerState};
 
+use crate::consensus::types::{Entry, LogId, Vote};
 use crate::format::Formed as _;
 use crate::storage::log::GroupLog;
-use crate::storage::tail::after;
-use crate::types::{Entry, LogId, Vote};
+use crate::storage::log::cached_tail::after;
 use crate::{Group, Machine, NodeId};
 
 /// What happened in a run, as far as the invariants see it.

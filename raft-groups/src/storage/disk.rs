@@ -8,8 +8,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::frozen::FreezableStore;
 use super::sled::SledStore;
+use super::state::view::FreezableStore;
 use super::store::Store;
 use super::syncer::Syncer;
 use crate::OpenError;
@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
     use crate::Identity;
-    use crate::identity::claim_stores;
+    use crate::storage::claim::claim_stores;
 
     const WHO: Identity =
         Identity { cluster: [1; 16], node: 1, incarnation: [2; 16], life: crate::Life { number: 0, start: [0; 16] } };

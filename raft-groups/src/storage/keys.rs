@@ -4,7 +4,7 @@
 //! both         "quiver identity"    whose they are
 //! log store    "quiver promise"     the longest promise of the node to a leader
 //!              "quiver lives"       the newest life seen of each node
-//!              group | 0            vote        group | 1  last purged    group | 2  mark
+//!              group | 0            vote        group | 1  last purged    group | 2  how the replica began, or that it was erased
 //!              group | 3 | index    log entry   group | 4  what damage was found
 //! state store  group | 0            applied index, membership, current generation
 //!              group | 1 | generation | the machine's own key
@@ -18,7 +18,7 @@ use crate::GroupId;
 pub enum LogKey {
     Vote,
     Purged,
-    Opened,
+    ReplicaRecord,
     Entry(u64),
     Damage,
 }
@@ -30,7 +30,7 @@ impl LogKey {
         match self {
             Self::Vote => key.push(0),
             Self::Purged => key.push(1),
-            Self::Opened => key.push(2),
+            Self::ReplicaRecord => key.push(2),
             Self::Entry(index) => {
                 key.push(3);
                 key.extend(index.to_be_bytes());

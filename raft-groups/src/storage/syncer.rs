@@ -24,6 +24,9 @@ pub const WRITE_WEIGHT: usize = 128 << 10;
 /// Bytes that may wait before [`Syncer::room`] makes writers wait.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
+/// The slowest disk that is not taken for one that hangs, in bytes a second.
+const SLOWEST_DISK: u64 = 4 << 20;
+
 type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 struct Job {
@@ -127,6 +130,13 @@ impl Syncer {
     /// How long the worker has been at what it carries out now: a disk that is slow ends one round after the other.
     pub fn busy_for(&self) -> Option<Duration> {
         self.waiting.began.lock().map(|began| began.elapsed())
+    }
+
+    /// How long the disk has been at the writes that it carries out now, where that is longer than `longest` and what their
+    /// size takes.
+    pub fn hung_for(&self, longest: Duration) -> Option<Duration> {
+        let allowed = longest + Duration::from_millis(self.waiting_bytes() as u64 * 1_000 / SLOWEST_DISK);
+        self.busy_for().filter(|age| *age > allowed && !is_planted(Mutant::HangsUnseen))
     }
 
     /// Bytes that wait, those of the round under way included.

@@ -8,19 +8,17 @@
 //!    head; from the head on the write is decided. What the record says follows, in steps; then the head is removed.
 //! 3. The removal of parts that belong to no pair any more.
 //!
-//! A step is as large as the store's [pace](super::pace) allows without a sync. An opening carries a decided write to its
+//! A step is as large as the store's [budget](super::sync_budget) allows without a sync. An opening carries a decided write to its
 //! end, and removes parts that belong to no pair.
 
 use std::io;
 
-use super::super::record::{seal, unseal};
-use super::layout::{
-    Edit, Edits, Stored, invalid, pair_key, part_of, parted, parts_of, read_stored, redo_key, redo_part_key, weight,
-};
+use super::layout::{Edit, Edits, Stored, invalid, parted, parts_of, read_stored, redo_key, redo_part_key, weight};
 use super::{SledStore, from_sled};
 use crate::mutants::{Mutant, is_planted};
+use crate::storage::record::{seal, unseal};
 
-/// Most that must be there as one and goes without a redo record, as [`weight`] counts. It is more than a pace allows, for a
+/// Most that must be there as one and goes without a redo record, as [`weight`] counts. It is more than the budget allows, for a
 /// record writes everything twice: only changes of a machine's state come to so much, and a state that a power loss has
 /// damaged is made anew. An append to a log and its purge are nothing but new parts, pairs and parts removed.
 const LARGE: usize = 1 << 20;
@@ -72,38 +70,15 @@ impl SledStore {
     }
 
     pub(super) fn apply_in_steps(&self, edits: Vec<Edit>) -> io::Result<()> {
-        let (mut step, mut pace) = (Vec::new(), self.pace.lock().synced());
+        let (mut step, mut budget) = (Vec::new(), self.budget.lock().renewed());
         for edit in edits {
-            if !step.is_empty() && pace.after([&edit]).is_used_up() {
+            if !step.is_empty() && budget.after([&edit]).is_used_up() {
                 self.apply(std::mem::take(&mut step))?;
-                pace = self.pace.lock().synced();
+                budget = self.budget.lock().renewed();
             }
-            pace.give(&edit);
+            budget.spend(&edit);
             step.push(edit);
         }
         self.apply(step)
     }
-}
-
-/// Reads all of sled's tree once, and returns the keys of parts that belong to no value.
-pub fn find_orphans(db: &sled::Db) -> sled::Result<Vec<Vec<u8>>> {
-    let mut orphans = Vec::new();
-    let (mut of, mut count) = (Vec::new(), 0);
-    for pair in db.iter() {
-        let (tree_key, _) = pair?;
-        let Some((key, part)) = part_of(&tree_key) else { continue };
-        if of != key || part == 0 {
-            of = key.to_vec();
-            count = match db.get(pair_key(key))?.as_deref().map(read_stored) {
-                Some(Ok(Stored::Parts(count))) => count,
-                // One that cannot be read is found where it is asked for.
-                Some(Err(_)) => u32::MAX,
-                Some(Ok(Stored::Whole(_))) | None => 0,
-            };
-        }
-        if part >= count {
-            orphans.push(tree_key.to_vec());
-        }
-    }
-    Ok(orphans)
 }

@@ -10,7 +10,7 @@
 
 use std::io;
 
-use super::super::store::EDIT_WEIGHT;
+use crate::storage::store::EDIT_WEIGHT;
 
 /// Largest value sled is given in one piece, in bytes. sled writes a page of up to 17 values (21 after a merge) as one
 /// record, which must stay below a quarter of its 512 KiB segments.

@@ -20,26 +20,27 @@ use parking_lot::Mutex;
 mod large;
 mod layout;
 mod lock;
-mod pace;
+mod orphans;
+mod sync_budget;
 #[cfg(test)]
 mod tests;
 
-use self::large::find_orphans;
 use self::layout::{
     Edit, Edits, PART_BYTES, Stored, invalid, pair_key, part_key, parted, parts_of, read_stored, whole,
 };
 use self::lock::wait_until_unlocked;
-use self::pace::Pace;
-use super::store::{Batch, Store, Visit};
+use self::orphans::find_orphans;
+use self::sync_budget::SyncBudget;
 use crate::OpenError;
 use crate::mutants::{Mutant, is_planted};
+use crate::storage::store::{Batch, Store, Visit};
 
 /// A sled database in one directory.
 pub struct SledStore {
     db: sled::Db,
     file: File,
     dir: PathBuf,
-    pace: Mutex<Pace>,
+    budget: Mutex<SyncBudget>,
     #[cfg(test)]
     steps: tests::Steps,
 }
@@ -81,12 +82,12 @@ impl SledStore {
             // A file whose directory entry is not durable is lost with all its synced contents.
             File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error)?;
         }
-        let pace = Mutex::new(Pace::new(PART_BYTES));
+        let budget = Mutex::new(SyncBudget::new(PART_BYTES));
         let store = Self {
             db,
             file,
             dir: dir.to_owned(),
-            pace,
+            budget,
             #[cfg(test)]
             steps: tests::Steps::default(),
         };
@@ -160,14 +161,14 @@ impl SledStore {
         }
         #[cfg(test)]
         self.steps.take()?;
-        let mut after = self.pace.lock().after(&edits);
+        let mut after = self.budget.lock().after(&edits);
         if after.is_used_up() {
             self.sync()?;
-            after = self.pace.lock().after(&edits);
+            after = self.budget.lock().after(&edits);
         }
-        debug_assert!(!after.is_used_up() || self.pace.lock().is_synced(), "too much goes without a sync");
-        let (mut batch, mut pace) = (sled::Batch::default(), self.pace.lock());
-        *pace = after;
+        debug_assert!(!after.is_used_up() || self.budget.lock().is_synced(), "too much goes without a sync");
+        let (mut batch, mut budget) = (sled::Batch::default(), self.budget.lock());
+        *budget = after;
         for (key, value) in edits {
             match value {
                 Some(value) => batch.insert(key, value),
@@ -175,8 +176,8 @@ impl SledStore {
             }
         }
         self.db.apply_batch(batch).map_err(from_sled)?;
-        let is_used_up = pace.is_used_up();
-        drop(pace);
+        let is_used_up = budget.is_used_up();
+        drop(budget);
         if is_used_up { self.sync() } else { Ok(()) }
     }
 }
@@ -202,21 +203,21 @@ impl Store for SledStore {
 
     fn write(&self, batch: &Batch) -> io::Result<()> {
         let edits = self.edits_of(batch)?;
-        let is_large = self.pace.lock().synced().after(edits.all()).is_used_up();
+        let is_large = self.budget.lock().renewed().after(edits.all()).is_used_up();
         if is_large { self.write_large(edits) } else { self.apply(edits.into_one()) }
     }
 
     fn sync(&self) -> io::Result<()> {
-        // A write that used up the pace has synced already.
-        if self.pace.lock().is_synced() {
+        // A write that used up the budget has synced already.
+        if self.budget.lock().is_synced() {
             return Ok(());
         }
         self.db.flush().map_err(from_sled)?;
         if !is_planted(Mutant::SkipsSync) {
             self.file.sync_data()?;
         }
-        let mut pace = self.pace.lock();
-        *pace = pace.synced();
+        let mut budget = self.budget.lock();
+        *budget = budget.renewed();
         Ok(())
     }
 

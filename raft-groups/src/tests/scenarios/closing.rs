@@ -10,6 +10,7 @@ use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use parking_lot::{Condvar, Mutex};
 
 use super::*;
+use crate::consensus::types::{Entry, LogId, SnapshotMeta, Vote};
 use crate::machine::{Changes, Machine, Position, StateReader};
 use crate::network::faults::Faults;
 use crate::sim::SimPlan;
@@ -19,7 +20,6 @@ use crate::storage::log::GroupLog;
 use crate::storage::state::GroupState;
 use crate::storage::store::Store as _;
 use crate::tests::kit::Cluster;
-use crate::types::{Entry, LogId, SnapshotMeta, Vote};
 use crate::{BrokenInvariant, Disk, Host, Identity, Life, NodeId};
 
 /// All that a node's disks hold, synced or not.
@@ -75,10 +75,10 @@ impl Work {
             Self::Purge => log.purge(log_id(2)).await,
             Self::NoteDamage => Err(log.note_damage("found".to_owned()).await),
             Self::Commit => state.commit(&change(2), log_id(2), None).await,
-            Self::Stage => state.stage(state.begin_stage(), vec![(vec![7], Bytes::from_static(b"v"))]).await,
+            Self::Stage => state.stage_page(state.begin_staging(), vec![(vec![7], Bytes::from_static(b"v"))]).await,
             Self::Install => {
                 let meta = SnapshotMeta { last_log_id: Some(log_id(3)), ..SnapshotMeta::default() };
-                state.install(state.begin_stage(), &meta).await
+                state.install(state.begin_staging(), &meta).await
             }
             Self::EraseKeys => state.erase_keys(vec![(vec![0], vec![0xff])]).await,
         };

@@ -104,7 +104,7 @@ async fn serves_from_sleep(seed: u64) -> bool {
     group.read(ReadMode::Lease, later()).await.expect("its lease holds");
     cluster.net.isolate(leader, others(&cluster, leader));
     // Awake, its lease would hold for a while.
-    group.replica().sleep.wake();
+    group.replica().suspension.wake();
     let served = group.read(ReadMode::Lease, soon()).await.is_ok();
     cluster.net.heal();
     write_somewhere(&cluster, &[], 2).await;

@@ -1,13 +1,10 @@
 //! Nodes that forgot how they voted: what two leaders of one term may do to a replica.
 
-use std::sync::Arc;
-
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 
 use super::*;
-use crate::network::server::Answer as _;
+use crate::consensus::types::{LogId, Vote};
 use crate::network::wire::{Refusal, Reply, Request};
-use crate::types::{LogId, Vote};
 
 /// A follower hears from a second leader of its leader's term; what it answers, and whether it goes on in a new term.
 async fn second_leader(seed: u64) -> (Reply, bool) {
@@ -18,7 +15,7 @@ async fn second_leader(seed: u64) -> (Reply, bool) {
     group.wait_applied(cluster.group(leader).expect("runs").status().applied, later()).await.expect("follows");
     let vote = Vote::new_committed(term, second);
     let rpc = AppendEntriesRequest { vote, prev_log_id: None, leader_commit: None, entries: Vec::new() };
-    let reply = Arc::clone(group.replica()).answer(Request::Append(rpc), Duration::ZERO).await;
+    let reply = group.replica().answer_peer(Request::Append(rpc), Duration::ZERO).await;
     sleep(Duration::from_secs(1)).await;
     if group.status().stopped.is_some() {
         return (reply, false);
@@ -54,7 +51,7 @@ async fn contact_with_a_new_leader(seed: u64) -> Option<Duration> {
     let (term, applied) = (group.status().term, group.status().applied);
     let (vote, committed) = (Vote::new_committed(term + 1, new), LogId::new_term_index(term, applied));
     let rpc = AppendEntriesRequest { vote, prev_log_id: None, leader_commit: Some(committed), entries: Vec::new() };
-    let reply = Arc::clone(group.replica()).answer(Request::Append(rpc), Duration::ZERO).await;
+    let reply = group.replica().answer_peer(Request::Append(rpc), Duration::ZERO).await;
     assert!(matches!(reply, Reply::Append(AppendEntriesResponse::Success)), "{reply:?}");
     group.status().leader_contact
 }

@@ -10,13 +10,13 @@ use openraft::vote::RaftLeaderId;
 use tempfile::TempDir;
 
 use crate::GroupId;
+use crate::consensus::types::{Command, Entry, LogId, Types, Vote};
 use crate::sim::disk::SimDisk;
 use crate::storage::log::GroupLog;
-use crate::storage::machine::Applier;
 use crate::storage::state::GroupState;
+use crate::storage::state::applier::Applier;
 use crate::storage::{Disk, Stores};
 use crate::tests::kit::{Order, Registers};
-use crate::types::{Command, Entry, LogId, Types, Vote};
 
 const GROUP: GroupId = GroupId(7);
 

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use openraft::EntryPayload;
 use parking_lot::Mutex;
 
+use crate::consensus::types::{Command, Entry, LogId};
 use crate::machine::{Changes, Garbage, Machine, Position, StateReader};
 use crate::mutants::{Mutant, plant};
 use crate::sim::disk::SimDisk;
-use crate::storage::machine::Applier;
 use crate::storage::state::GroupState;
+use crate::storage::state::applier::Applier;
 use crate::storage::store::{Store as _, end_of_prefix};
 use crate::storage::{Disk, Stores, keys};
-use crate::types::{Command, Entry, LogId};
 use crate::{BrokenInvariant, GroupId};
 
 const GROUP: GroupId = GroupId(7);

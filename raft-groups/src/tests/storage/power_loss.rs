@@ -16,11 +16,11 @@ use openraft::vote::RaftLeaderId;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::consensus::types::{Command as LogCommand, Entry, LogId, Vote};
 use crate::storage::Disk;
 use crate::storage::log::GroupLog;
 use crate::storage::sled::SledStore;
 use crate::storage::store::{Batch, Store as _};
-use crate::types::{Command as LogCommand, Entry, LogId, Vote};
 use crate::{GroupId, OpenError};
 
 const GROUPS: u64 = 4;

@@ -1,0 +1,31 @@
+//! Telling of one group's replica: what every part of it that has something to tell holds.
+
+use super::event::What;
+use super::ring::Events;
+use crate::GroupId;
+
+/// Tells of one group; clones share the ring.
+#[derive(Clone)]
+pub struct Recorder {
+    events: Events,
+    group: GroupId,
+}
+
+impl Recorder {
+    /// Tells of `group` in `events`.
+    pub(crate) fn new(events: Events, group: GroupId) -> Self {
+        Self { events, group }
+    }
+
+    /// Returns `true` if anyone listens, so that telling is worth some work.
+    pub(crate) fn is_on(&self) -> bool {
+        self.events.is_on()
+    }
+
+    /// Tells what `what` returns, where anyone listens; else it is not called.
+    pub(crate) fn tell(&self, term: u64, what: impl FnOnce() -> What) {
+        if self.events.is_on() {
+            self.events.tell(self.group, term, what());
+        }
+    }
+}

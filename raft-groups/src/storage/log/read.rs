@@ -1,0 +1,112 @@
+//! Reading entries: the newest from memory, older ones from the store, and never a gap.
+//!
+//! Comes in: a range and how many bytes may be given out. Goes out: entries in order. A log may be cut while its store is
+//! read; what was read then proves nothing, so it is read again.
+
+use std::io;
+use std::ops::{Bound, ControlFlow, RangeBounds};
+
+use super::GroupLog;
+use super::cached_tail::after;
+use super::recover::missing_entry;
+use crate::consensus::types::Entry;
+use crate::format::AsForm;
+use crate::storage::keys::LogKey;
+use crate::storage::record::unseal;
+
+impl GroupLog {
+    /// The last `last` entries, the newest first, each read when it is asked for. Those that are gone by then are left out.
+    pub fn newest_first(&self, last: u64) -> impl Iterator<Item = io::Result<Entry>> + '_ {
+        let end = after(self.0.known.lock().last);
+        let one = |index| self.read_range(index..=index, 1).map(|mut read| read.pop()).transpose();
+        (end.saturating_sub(last)..end).rev().filter_map(one)
+    }
+
+    /// The entries of a range, as many as fit. A cut of the log while the store is read is not damage: read again.
+    pub fn read_range(&self, range: impl RangeBounds<u64> + Clone, max_bytes: usize) -> io::Result<Vec<Entry>> {
+        loop {
+            let cuts = self.0.known.lock().cuts;
+            match self.read_once(range.clone(), max_bytes) {
+                Err(_) if self.0.known.lock().cuts != cuts => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn read_once(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> io::Result<Vec<Entry>> {
+        let (from, to, tail) = {
+            let known = self.0.known.lock();
+            let from = match range.start_bound() {
+                Bound::Included(start) => *start,
+                Bound::Excluded(start) => start + 1,
+                Bound::Unbounded => 0,
+            };
+            let to = match range.end_bound() {
+                Bound::Included(end) => end + 1,
+                Bound::Excluded(end) => *end,
+                Bound::Unbounded => u64::MAX,
+            };
+            let from = from.max(known.first);
+            let to = to.min(after(known.last));
+            if from >= to {
+                return Ok(Vec::new());
+            }
+            let mut budget = max_bytes;
+            let in_tail = known.tail.range(from..to).take_while(|(_, entry)| take(&mut budget, entry.bytes));
+            let tail: Vec<_> = in_tail.map(|(_, entry)| entry.entry.clone()).collect();
+            let in_store_to = known.tail.first_key_value().map_or(to, |(first, _)| (*first).min(to));
+            (from, in_store_to, tail)
+        };
+        if from >= to {
+            return Ok(tail);
+        }
+        let (mut entries, whole) = self.read_store(from, to, max_bytes)?;
+        if whole {
+            entries.extend(tail);
+        }
+        Ok(entries)
+    }
+
+    /// The stored entries of `from..to` that fit `max_bytes`, and whether those are all.
+    fn read_store(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<(Vec<Entry>, bool)> {
+        let group = self.0.group;
+        let (mut entries, mut damage, mut budget) = (Vec::new(), None, max_bytes);
+        let mut visit = |key: &[u8], record: &[u8]| {
+            if !take(&mut budget, record.len()) {
+                return ControlFlow::Break(());
+            }
+            match unseal::<AsForm<Entry>>(key, record).map(|entry| entry.0) {
+                Ok(entry) if entry.log_id.index == from + entries.len() as u64 => {
+                    entries.push(entry);
+                    ControlFlow::Continue(())
+                }
+                Ok(_) => {
+                    damage = Some(missing_entry(group, from + entries.len() as u64));
+                    ControlFlow::Break(())
+                }
+                Err(error) => {
+                    damage = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        self.0.store.scan(&LogKey::Entry(from).of(group), &LogKey::Entry(to).of(group), &mut visit)?;
+        match damage {
+            Some(error) => Err(error),
+            None => {
+                let whole = entries.len() as u64 == to - from;
+                if !whole && budget == max_bytes {
+                    return Err(missing_entry(group, from));
+                }
+                Ok((entries, whole))
+            }
+        }
+    }
+}
+
+/// Takes `bytes` off the budget; a first take succeeds whatever it costs.
+fn take(budget: &mut usize, bytes: usize) -> bool {
+    let within = *budget > 0;
+    *budget = budget.saturating_sub(bytes);
+    within
+}
