@@ -39,7 +39,8 @@ pub enum ReadError {
         /// The leader this replica follows, where it knows one.
         leader: Option<NodeId>,
     },
-    /// No majority confirmed the leader in time, so nothing fresh enough can be promised. Retry, or read at a lower level.
+    /// No majority confirmed the leader in time, so nothing fresh enough can be promised. Retry, or read at a lower
+    /// level.
     #[error("no majority confirmed this leader ({reason}); retry, or read at a lower level")]
     NoQuorum {
         /// What was waited for.

@@ -15,10 +15,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::consensus::fatal;
-use crate::consensus::types::{Command, Types};
+use crate::consensus::types::{CommandBytes, RaftTypes};
 use crate::events::StatusDiff;
 use crate::network::Lane;
-use crate::network::wire::{Reply, Request};
+use crate::network::wire::{PeerReply, PeerRequest};
 use crate::replica::Replica;
 use crate::replica::heartbeat::send_heartbeats;
 use crate::storage::state::applier::Applier;
@@ -55,7 +55,7 @@ impl<M: Machine> Group<M> {
         Self { replica, status }
     }
 
-    pub(crate) fn raft(&self) -> &Raft<Types, Applier<M>> {
+    pub(crate) fn raft(&self) -> &Raft<RaftTypes, Applier<M>> {
         &self.replica.raft
     }
 
@@ -116,11 +116,12 @@ impl<M: Machine> Group<M> {
         // From here on an error may hide a write that is committed later.
         let unknown = |reason: String| Err(WriteError::Indeterminate { reason });
         let late = || unknown("no answer before the deadline".to_owned());
-        let mut outcomes = match timeout_at(deadline, self.replica.raft.client_write_many([Command(command)])).await {
-            Ok(Ok(outcomes)) => outcomes,
-            Ok(Err(error)) => return unknown(fatal::explain_end(&error)),
-            Err(_) => return late(),
-        };
+        let mut outcomes =
+            match timeout_at(deadline, self.replica.raft.client_write_many([CommandBytes(command)])).await {
+                Ok(Ok(outcomes)) => outcomes,
+                Ok(Err(error)) => return unknown(fatal::explain_end(&error)),
+                Err(_) => return late(),
+            };
         match timeout_at(deadline, outcomes.next()).await {
             Ok(Some(Ok(outcome))) => write_outcome(outcome),
             Ok(Some(Err(error))) => unknown(fatal::explain_end(&error)),
@@ -172,9 +173,9 @@ impl<M: Machine> Group<M> {
             if left.is_zero() {
                 return false;
             }
-            let request = Request::AwaitApplied { index, within_ms: left.as_millis() as u64 };
+            let request = PeerRequest::AwaitApplied { index, within_ms: left.as_millis() as u64 };
             match self.replica.peers.call(node, Lane::Wait, request, left + PAUSE).await {
-                Ok(Reply::Applied(true)) => return true,
+                Ok(PeerReply::Applied(true)) => return true,
                 _ => tokio::time::sleep(PAUSE.min(left)).await,
             }
         }
@@ -216,7 +217,7 @@ async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sen
 }
 
 /// What openraft's answer to one command means to the caller.
-fn write_outcome(result: WriteResult<Types>) -> Result<Written, WriteError> {
+fn write_outcome(result: WriteResult<RaftTypes>) -> Result<Written, WriteError> {
     match result {
         Ok(response) => {
             Ok(Written { index: response.log_id.index, term: response.log_id.leader_id.term, reply: response.response })

@@ -1,7 +1,7 @@
 //! Who is who in consensus: nodes, groups, and the lives of nodes.
 //!
-//! Plain values that messages and records carry. Names, addresses and placement belong to the floors above, which may say
-//! once what people call a group.
+//! Plain values that messages and records carry. Names, addresses and placement belong to the floors above, which may
+//! say once what people call a group.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -1,10 +1,11 @@
-//! What can be seen of a replica whatever its machine: the end of its log, whom it voted for; and why a nudge did nothing.
+//! What can be seen of a replica whatever its machine: the end of its log, whom it voted for; and why a nudge did
+//! nothing.
 //!
 //! Plain values for lessons and consoles. [`Host`](crate::Host) gives them out.
 
 use openraft::EntryPayload;
 
-use crate::consensus::types::{Entry, Vote};
+use crate::consensus::types::{LogEntry, Vote};
 use crate::{GroupStatus, NodeId};
 
 /// What an entry of the log carries.
@@ -31,7 +32,7 @@ pub struct EntryHead {
 
 impl EntryHead {
     /// What `entry` says of itself.
-    pub(crate) fn of_entry(entry: &Entry) -> Self {
+    pub(crate) fn of_entry(entry: &LogEntry) -> Self {
         let kind = match entry.payload {
             EntryPayload::Blank => EntryKind::Blank,
             EntryPayload::Membership(_) => EntryKind::Membership,

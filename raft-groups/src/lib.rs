@@ -32,7 +32,9 @@ pub use host::Host;
 pub use ids::{GroupId, Identity, Life, NodeId, name_groups};
 pub use lease::promise::LONGEST_PROMISE;
 pub use machine::{BrokenInvariant, Changes, Garbage, Machine, MemoryState, Position, StateReader, Visit};
-pub use membership::{Step, next_step};
+/// [`MembershipStep`], by the name that the crates above use.
+pub use membership::MembershipStep as Step;
+pub use membership::{MembershipStep, next_step};
 pub use recovery::{StoppedNode, StoredReplica, recoveries};
 pub use settings::RaftSettings;
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};

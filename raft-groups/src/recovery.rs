@@ -1,10 +1,10 @@
 //! The stores of a node that does not run, for the recovery of last resort: what its replicas hold, and the one change
 //! that no running group allows, which is to go on without the majority that it lost.
 //!
-//! A survivor becomes the only voter of its group by a membership entry at the end of its log, in a [`recovery_term`] that
-//! no member can have reached and that no other survivor would choose. All else follows from the log as always: it elects
-//! itself, and commits what it holds. What only the lost majority had is gone. Must not know what is in a command, or
-//! which nodes are lost.
+//! A survivor becomes the only voter of its group by a membership entry at the end of its log, in a [`recovery_term`]
+//! that no member can have reached and that no other survivor would choose. All else follows from the log as always:
+//! it elects itself, and commits what it holds. What only the lost majority had is gone. Must not know what is in a
+//! command, or which nodes are lost.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use openraft::storage::RaftLogReader;
 use openraft::{EntryPayload, Membership};
 
-use crate::consensus::types::{Command, Entry, LogId, StoredMembership, Vote, index_of};
+use crate::consensus::types::{CommandBytes, LogEntry, LogId, StoredMembership, Vote, index_of};
 use crate::error::damaged_replica;
 use crate::format::Formed as _;
 use crate::mutants::{Mutant, is_planted};
@@ -23,7 +23,7 @@ use crate::storage::log::GroupLog;
 use crate::storage::record::seal;
 use crate::storage::replica_record::{ReplicaRecord, read_replica_record};
 use crate::storage::state::GroupState;
-use crate::storage::store::Batch;
+use crate::storage::store::WriteBatch;
 use crate::storage::{Disk, Stores};
 use crate::{GroupId, Identity, Machine, NodeId, OpenError};
 
@@ -117,8 +117,8 @@ impl StoppedNode {
     }
 
     /// Makes this node the only voter of a group that it holds a replica of, in a term that no survivor has heard of.
-    /// `heard` is the greatest that any of them has. `then` is a command that comes before all others from then on, made
-    /// from the log index of the new membership. Durable on return.
+    /// `heard` is the greatest that any of them has. `then` is a command that comes before all others from then on,
+    /// made from the log index of the new membership. Durable on return.
     ///
     /// # Errors
     /// [`OpenError`] where there is no sound replica, or the disk fails; then nothing has changed.
@@ -137,21 +137,21 @@ impl StoppedNode {
         let at = index_of(&last) + 1;
         let membership = Membership::new_with_defaults(vec![BTreeSet::from([me])], []);
         let mut payloads = vec![EntryPayload::Membership(membership)];
-        payloads.extend(then.map(|then| EntryPayload::Normal(Command(then(at)))));
-        let mut batch = Batch::default();
-        let vote_key = LogKey::Vote.of(group);
+        payloads.extend(then.map(|then| EntryPayload::Normal(CommandBytes(then(at)))));
+        let mut batch = WriteBatch::default();
+        let vote_key = LogKey::Vote.for_group(group);
         let vote = seal(&vote_key, &Vote::new(term, me).form());
         batch.put(vote_key, vote);
         for (index, payload) in (at..).zip(payloads) {
-            let (key, log_id) = (LogKey::Entry(index).of(group), LogId::new_term_index(term, index));
-            let record = seal(&key, &Entry { log_id, payload }.form());
+            let (key, log_id) = (LogKey::Entry(index).for_group(group), LogId::new_term_index(term, index));
+            let record = seal(&key, &LogEntry { log_id, payload }.form());
             batch.put(key, record);
         }
         self.stores.log_syncer.carry_out(batch, true).await.map_err(failed)
     }
 
-    /// Loses all that the log store holds of a group, so that tests can see a replica noticed as damaged which only its state
-    /// still tells of.
+    /// Loses all that the log store holds of a group, so that tests can see a replica noticed as damaged which only
+    /// its state still tells of.
     ///
     /// # Errors
     /// Where the disk fails.
@@ -160,7 +160,7 @@ impl StoppedNode {
         let of_group = group.0.to_be_bytes().to_vec();
         let all = (of_group.clone(), crate::storage::store::end_of_prefix(&of_group));
         crate::storage::erase::erase_range(&*self.stores.log, &self.stores.log_syncer, all).await?;
-        self.stores.log_syncer.carry_out(Batch::default(), true).await
+        self.stores.log_syncer.carry_out(WriteBatch::default(), true).await
     }
 
     /// Damages what is stored of a group's state, so that tests can see a replica noticed as damaged.
@@ -169,7 +169,7 @@ impl StoppedNode {
     /// Where the disk fails.
     #[cfg(any(test, feature = "mutants"))]
     pub async fn damage(&self, group: GroupId) -> io::Result<()> {
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         batch.put(crate::storage::keys::state_header(group), &b"noise"[..]);
         self.stores.state_syncer.carry_out(batch, true).await
     }
@@ -232,7 +232,8 @@ mod tests {
     use crate::tests::kit::{Cluster, Order, Registers, simulate, start};
     use crate::{RaftSettings, Role};
 
-    /// Three nodes write; two are lost for good; the third goes on alone with all it held, and the others can join anew.
+    /// Three nodes write; two are lost for good; the third goes on alone with all it held, and the others can join
+    /// anew.
     #[test]
     fn a_survivor_goes_on_alone() {
         simulate(async {

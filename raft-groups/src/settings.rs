@@ -11,8 +11,8 @@ use crate::{GroupId, OpenError};
 
 /// The share of a lease that a leader uses.
 const LEASE_MARGIN: f64 = 0.8;
-/// The share of the shortest election timeout in which a heartbeat must be answered. openraft wants it, a tick of 13 / 64 of
-/// it, and half an interval of heartbeats together to be shorter than that timeout.
+/// The share of the shortest election timeout in which a heartbeat must be answered. openraft wants it, a tick of 13 /
+/// 64 of it, and half an interval of heartbeats together to be shorter than that timeout.
 const ANSWER_SHARE: f64 = 0.68;
 /// After so many of the longest election timeouts a sync that has not returned counts as one that hangs.
 const HUNG_AFTER: u32 = 3;
@@ -24,7 +24,8 @@ pub struct RaftSettings {
     pub heartbeat: Duration,
     /// Shortest silence after which a follower campaigns.
     pub election_min: Duration,
-    /// Longest silence after which a follower campaigns; also the length of the promise that a leader asks of its followers.
+    /// Longest silence after which a follower campaigns; also the length of the promise that a leader asks of its
+    /// followers.
     pub election_max: Duration,
     /// A snapshot point is taken and the log purged after this many entries.
     pub snapshot_after: u64,
@@ -77,8 +78,8 @@ impl RaftSettings {
         self.election_max.mul_f64(if is_planted(Mutant::LeaseIsPromise) { 1.0 } else { LEASE_MARGIN })
     }
 
-    /// How long a follower may take over what it must store before it answers. One that syncs slowly is not a dead one; but
-    /// nothing else is sent to it meanwhile, so a lost message must not hold it up for many elections.
+    /// How long a follower may take over what it must store before it answers. One that syncs slowly is not a dead
+    /// one; but nothing else is sent to it meanwhile, so a lost message must not hold it up for many elections.
     pub(crate) fn patience(&self) -> Duration {
         self.election_max * 5
     }
@@ -88,7 +89,8 @@ impl RaftSettings {
         self.election_max * HUNG_AFTER
     }
 
-    /// How long a leader waits for the answer to a heartbeat. Messages between nodes must be there and back in this time.
+    /// How long a leader waits for the answer to a heartbeat. Messages between nodes must be there and back in this
+    /// time.
     pub fn heartbeat_patience(&self) -> Duration {
         if is_planted(Mutant::HurriesFollowers) {
             return self.heartbeat;
@@ -96,8 +98,8 @@ impl RaftSettings {
         self.election_min.mul_f64(ANSWER_SHARE)
     }
 
-    /// How many entries before the newest snapshot a follower may lack and still be sent entries. Purging alone leaves less
-    /// than a third of it in a log.
+    /// How many entries before the newest snapshot a follower may lack and still be sent entries. Purging alone leaves
+    /// less than a third of it in a log.
     pub(crate) fn backlog(&self) -> u64 {
         (self.snapshot_after + self.keep_entries).saturating_mul(4)
     }
@@ -131,8 +133,8 @@ impl RaftSettings {
             enable_pre_vote: Some(true),
             // A restarted leader that resumed without an election would still believe in its old lease.
             enable_leader_restore: Some(false),
-            // A follower whose disk lost the end of its log so that no check could see it is filled again. Otherwise its
-            // leader would count on the lost entries for ever, or end over them.
+            // A follower whose disk lost the end of its log so that no check could see it is filled again. Otherwise
+            // its leader would count on the lost entries for ever, or end over them.
             allow_log_reversion: Some(true),
             max_payload_entries: 256,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after + apart),

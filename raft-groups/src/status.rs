@@ -53,7 +53,8 @@ pub struct ReadPoint {
 pub struct GroupStatus {
     /// The group.
     pub group: GroupId,
-    /// This replica's part in it, as it believes: a leader that no majority has answered of late is one, and `leader` is none.
+    /// This replica's part in it, as it believes: a leader that no majority has answered of late is one, and `leader`
+    /// is none.
     pub role: Role,
     /// The term this replica is in.
     pub term: u64,
@@ -73,11 +74,11 @@ pub struct GroupStatus {
     pub voters: BTreeSet<NodeId>,
     /// Members without a vote.
     pub learners: BTreeSet<NodeId>,
-    /// Whether the voters are being changed: until that ends, majorities of the old and of the new ones are needed.
+    /// `true` if the voters are being changed: until that ends, majorities of the old and of the new ones are needed.
     pub joint: bool,
     /// The applied state holds everything that was committed so long ago; on the leader, when a majority last answered.
     pub leader_contact: Option<Duration>,
-    /// Whether this replica is known to miss committed entries, or is installing a snapshot.
+    /// `true` if this replica is known to miss committed entries, or is installing a snapshot.
     pub catching_up: bool,
     /// On the leader: the last log index each member is known to hold.
     pub matched: BTreeMap<NodeId, u64>,

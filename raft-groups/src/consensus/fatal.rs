@@ -1,18 +1,19 @@
 //! Why consensus in this process has ended, in words for people: openraft's own name its types and log ids.
 //!
-//! Comes in: openraft's last error. Goes out: a sentence without its end. It is the one place that looks at these texts.
+//! Comes in: openraft's last error. Goes out: a sentence without its end. It is the one place that looks at these
+//! texts.
 
 use std::error::Error as _;
 
 use openraft::errors::Fatal;
 
-use crate::consensus::types::Types;
+use crate::consensus::types::RaftTypes;
 
 /// How an error of a disk begins, when openraft has wrapped it.
 const WRAPPED: &str = "std::io::error::Error: ";
 
 /// Says what ended consensus.
-pub(crate) fn explain_end(error: &Fatal<Types>) -> String {
+pub(crate) fn explain_end(error: &Fatal<RaftTypes>) -> String {
     match error {
         Fatal::StorageError(error) => {
             let source = error.source().map(ToString::to_string).unwrap_or_default();

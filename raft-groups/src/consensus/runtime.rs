@@ -25,8 +25,8 @@ pub fn seed_this_thread(seed: u64) {
     SEED.set(Some(seed));
 }
 
-/// Returns `true` if this thread's chance follows from a seed. Then the machine's own clocks have no say here, for another
-/// run of the seed would find them different.
+/// Returns `true` if this thread's chance follows from a seed. Then the machine's own clocks have no say here, for
+/// another run of the seed would find them different.
 pub fn is_seeded() -> bool {
     SEED.get().is_some()
 }

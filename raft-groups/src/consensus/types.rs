@@ -11,15 +11,15 @@ use crate::consensus::runtime::Runtime;
 
 /// A machine's command as the log carries it. Cloning shares the bytes: replication clones entries.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Command(pub Bytes);
+pub struct CommandBytes(pub Bytes);
 
-impl fmt::Debug for Command {
+impl fmt::Debug for CommandBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Command({} B)", self.0.len())
+        write!(f, "CommandBytes({} B)", self.0.len())
     }
 }
 
-impl fmt::Display for Command {
+impl fmt::Display for CommandBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
@@ -27,8 +27,8 @@ impl fmt::Display for Command {
 
 openraft::declare_raft_types!(
     /// `leader_id_std` gives one leader per term; openraft's default lets two share one.
-    pub Types:
-        D = Command,
+    pub RaftTypes:
+        D = CommandBytes,
         R = Bytes,
         NodeId = NodeId,
         Node = EmptyNode,
@@ -37,13 +37,13 @@ openraft::declare_raft_types!(
         AsyncRuntime = Runtime,
 );
 
-pub type LogId = openraft::alias::LogIdOf<Types>;
-pub type Vote = openraft::alias::VoteOf<Types>;
-pub type Entry = openraft::alias::EntryOf<Types>;
-pub type StoredMembership = openraft::alias::StoredMembershipOf<Types>;
-pub type CommittedLeaderId = openraft::alias::CommittedLeaderIdOf<Types>;
+pub type LogId = openraft::alias::LogIdOf<RaftTypes>;
+pub type Vote = openraft::alias::VoteOf<RaftTypes>;
+pub type LogEntry = openraft::alias::EntryOf<RaftTypes>;
+pub type StoredMembership = openraft::alias::StoredMembershipOf<RaftTypes>;
+pub type CommittedLeaderId = openraft::alias::CommittedLeaderIdOf<RaftTypes>;
 pub type Node = EmptyNode;
-pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<Types>;
+pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<RaftTypes>;
 
 /// The index of a log id, 0 for none: openraft's first entry has index 0 and is the initial membership, which no
 /// client can see, so "0" and "none" mean the same to everyone above.

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// The channel as openraft's runtime has it.
 pub struct Watch;
 
-struct Shared<T> {
+struct ChannelShared<T> {
     /// Read recursively: who looks at the value twice at a time must not wait for a writer that waits for the first.
     value: RwLock<(T, u64)>,
     changed: Notify,
@@ -22,18 +22,18 @@ struct Shared<T> {
 }
 
 /// Sets the value.
-pub struct Sender<T>(Arc<Shared<T>>);
+pub struct Sender<T>(Arc<ChannelShared<T>>);
 
 /// Sees the value, and waits for changes it has not seen.
 pub struct Receiver<T> {
-    shared: Arc<Shared<T>>,
+    shared: Arc<ChannelShared<T>>,
     seen: u64,
 }
 
 /// A channel that holds `value`, which its receiver has seen.
 pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
     let (senders, receivers) = (AtomicUsize::new(1), AtomicUsize::new(1));
-    let shared = Arc::new(Shared { value: RwLock::new((value, 0)), changed: Notify::new(), senders, receivers });
+    let shared = Arc::new(ChannelShared { value: RwLock::new((value, 0)), changed: Notify::new(), senders, receivers });
     (Sender(shared.clone()), Receiver { shared, seen: 0 })
 }
 
@@ -70,7 +70,7 @@ impl<T> Receiver<T> {
         RwLockReadGuard::map(self.shared.value.read_recursive(), |value| &value.0)
     }
 
-    /// Whether all senders are gone, so that the value stays what it is.
+    /// Returns `true` if all senders are gone, so that the value stays what it is.
     pub fn has_ended(&self) -> bool {
         self.shared.senders.load(Ordering::Acquire) == 0
     }

@@ -8,7 +8,8 @@ use crate::{GroupId, GroupStatus, NodeId, ReadMode};
 /// One thing that happened in a replica.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its number among this node's events since the process started, from 1 on. Where recording was off there is a gap.
+    /// Its number among this node's events since the process started, from 1 on. Where recording was off there is a
+    /// gap.
     pub seq: u64,
     /// When, in milliseconds since 1970.
     pub at_ms: f64,
@@ -17,13 +18,13 @@ pub struct Event {
     /// The term it belongs to: that of the message where there is one, else the replica's.
     pub term: u64,
     /// What happened.
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// What can happen in a replica. `to` and `from` are the other side of a message.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the members are what the variants' own lines say")]
-pub enum What {
+pub enum EventKind {
     /// The replica's status is now this one.
     Status(Box<GroupStatus>),
     /// It asks for a vote, or in a pre-vote whether one would be given; `last_log` is term and index.

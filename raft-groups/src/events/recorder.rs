@@ -1,6 +1,6 @@
 //! Telling of one group's replica: what every part of it that has something to tell holds.
 
-use super::event::What;
+use super::event::EventKind;
 use super::ring::Events;
 use crate::GroupId;
 
@@ -23,7 +23,7 @@ impl Recorder {
     }
 
     /// Tells what `what` returns, where anyone listens; else it is not called.
-    pub(crate) fn tell(&self, term: u64, what: impl FnOnce() -> What) {
+    pub(crate) fn tell(&self, term: u64, what: impl FnOnce() -> EventKind) {
         if self.events.is_on() {
             self.events.tell(self.group, term, what());
         }

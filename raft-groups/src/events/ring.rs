@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::event::{Event, What};
+use super::event::{Event, EventKind};
 use crate::GroupId;
 
 /// Events kept; a listener that is further behind has missed some.
@@ -23,13 +23,13 @@ const LINGER: Duration = Duration::from_secs(30);
 pub struct Events(Arc<EventsShared>);
 
 struct EventsShared {
-    /// Whether events are recorded. Loaded relaxed: it carries no data, and an event lost as it turns on is nobody's.
+    /// `true` if events are recorded. Loaded relaxed: it carries no data, and an event lost as it turns on is nobody's.
     on: AtomicBool,
-    ring: Mutex<Ring>,
+    ring: Mutex<EventRing>,
     grown: Notify,
 }
 
-struct Ring {
+struct EventRing {
     /// In order and without gaps.
     events: VecDeque<Arc<Event>>,
     /// Number of the next event.
@@ -53,7 +53,7 @@ pub struct Heard {
 pub struct Listener {
     events: Events,
     next: u64,
-    /// Whether `next` is no place that this life of the node can have given.
+    /// `true` if `next` is no place that this life of the node can have given.
     foreign: bool,
 }
 
@@ -66,7 +66,7 @@ impl Default for Events {
 impl Events {
     /// A ring of `capacity` events.
     fn with_capacity(capacity: usize) -> Self {
-        let ring = Ring { events: VecDeque::new(), next: 1, capacity, listeners: 0, left: Instant::now() };
+        let ring = EventRing { events: VecDeque::new(), next: 1, capacity, listeners: 0, left: Instant::now() };
         Self(Arc::new(EventsShared { on: AtomicBool::new(false), ring: Mutex::new(ring), grown: Notify::new() }))
     }
 
@@ -76,7 +76,7 @@ impl Events {
     }
 
     /// Records an event and wakes the listeners.
-    pub(crate) fn tell(&self, group: GroupId, term: u64, what: What) {
+    pub(crate) fn tell(&self, group: GroupId, term: u64, what: EventKind) {
         let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1000.0);
         {
             let mut ring = self.0.ring.lock();
@@ -129,7 +129,7 @@ impl Listener {
         loop {
             let mut grown = std::pin::pin!(events.0.grown.notified());
             grown.as_mut().enable();
-            if let Some(heard) = self.look() {
+            if let Some(heard) = self.take_ready() {
                 return heard;
             }
             grown.await;
@@ -137,7 +137,7 @@ impl Listener {
     }
 
     /// The next events, where there are any yet.
-    fn look(&mut self) -> Option<Heard> {
+    fn take_ready(&mut self) -> Option<Heard> {
         let ring = self.events.0.ring.lock();
         let first = ring.next - ring.events.len() as u64;
         let foreign = std::mem::take(&mut self.foreign).then_some(0);
@@ -164,13 +164,13 @@ mod tests {
 
     fn tell(events: &Events, index: u64) {
         if events.is_on() {
-            events.tell(GroupId(1), 2, What::Applied { index });
+            events.tell(GroupId(1), 2, EventKind::Applied { index });
         }
     }
 
     fn indexes(heard: &Heard) -> Vec<u64> {
         let index = |event: &Arc<Event>| match event.what {
-            What::Applied { index } => index,
+            EventKind::Applied { index } => index,
             _ => panic!("nothing else was told"),
         };
         heard.events.iter().map(index).collect()

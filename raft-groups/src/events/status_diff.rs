@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::event::What;
+use super::event::EventKind;
 use super::recorder::Recorder;
 use crate::{GroupStatus, Role};
 
@@ -30,8 +30,8 @@ impl StatusDiff {
         let holds = lease_left.is_some_and(|left| !left.is_zero());
         let ms = lease.as_millis() as u64;
         match (std::mem::replace(&mut self.lease_holds, holds), holds) {
-            (false, true) => recorder.tell(term, || What::LeaseGranted { ms }),
-            (true, false) => recorder.tell(term, || What::LeaseExpired { ms }),
+            (false, true) => recorder.tell(term, || EventKind::LeaseGranted { ms }),
+            (true, false) => recorder.tell(term, || EventKind::LeaseExpired { ms }),
             _ => {}
         }
         // What changes by itself is no news.
@@ -40,7 +40,7 @@ impl StatusDiff {
         let (before, now) = (lasting(before), lasting(now));
         if before != now {
             tell_difference(recorder, &before, &now);
-            recorder.tell(term, || What::Status(Box::new(now)));
+            recorder.tell(term, || EventKind::Status(Box::new(now)));
         }
     }
 
@@ -54,12 +54,12 @@ fn tell_difference(recorder: &Recorder, before: &GroupStatus, now: &GroupStatus)
     let led = before.role == Role::Leader;
     let leads = now.role == Role::Leader;
     if led && (!leads || before.term != now.term) {
-        recorder.tell(now.term, || What::SteppedDown { leader: now.leader });
+        recorder.tell(now.term, || EventKind::SteppedDown { leader: now.leader });
     }
     if leads && (!led || before.term != now.term) {
-        recorder.tell(now.term, || What::Elected);
+        recorder.tell(now.term, || EventKind::Elected);
     }
     if now.committed > before.committed {
-        recorder.tell(now.term, || What::Committed { index: now.committed });
+        recorder.tell(now.term, || EventKind::Committed { index: now.committed });
     }
 }

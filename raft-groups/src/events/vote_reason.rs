@@ -37,13 +37,13 @@ impl VoteReason {
 /// What a candidate asks with, or what a voter answers with: its vote and its last log id.
 pub(crate) type Stand<'a> = (&'a Vote, Option<&'a LogId>);
 
-/// Why `voter` refused `candidate`; `hears_leader` says whether the voter is known to have heard a leader when it was asked,
-/// and `allowed` that this leader itself has asked for the election.
+/// Why `voter` refused `candidate`; `hears_leader` says whether the voter is known to have heard a leader when it was
+/// asked, and `allowed` that this leader itself has asked for the election.
 pub(crate) fn refusal(candidate: Stand<'_>, voter: Stand<'_>, hears_leader: bool, allowed: bool) -> VoteReason {
     let ((asked, asked_log), (own, own_log)) = (candidate, voter);
-    // A lease binds who holds the vote of an elected leader. One that heard a leader when it was asked may have stood for
-    // election itself before it answered: then it is its own vote that refuses. And where neither logs nor terms do, what
-    // is left is a lease.
+    // A lease binds who holds the vote of an elected leader. One that heard a leader when it was asked may have stood
+    // for election itself before it answered: then it is its own vote that refuses. And where neither logs nor terms
+    // do, what is left is a lease.
     let nothing_else = asked_log >= own_log && asked.leader_id.term > own.leader_id.term;
     if own.committed && !allowed && (hears_leader || nothing_else) {
         VoteReason::LeaderAlive

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Formed;
 use super::types::{EntryForm, LogIdForm, VoteForm};
 use crate::NodeId;
-use crate::consensus::types::{Entry, Types, Vote};
+use crate::consensus::types::{LogEntry, RaftTypes, Vote};
 
 /// A leader's entries, those before them, and how far its log is committed.
 #[derive(Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct AppendForm {
     committed: Option<LogIdForm>,
 }
 
-impl Formed for AppendEntriesRequest<Types> {
+impl Formed for AppendEntriesRequest<RaftTypes> {
     type Form = AppendForm;
 
     fn form(&self) -> AppendForm {
@@ -36,7 +36,7 @@ impl Formed for AppendEntriesRequest<Types> {
         Ok(Self {
             vote: Vote::of_form(form.vote)?,
             prev_log_id: Option::of_form(form.previous)?,
-            entries: form.entries.into_iter().map(Entry::of_form).collect::<Result<_, _>>()?,
+            entries: form.entries.into_iter().map(LogEntry::of_form).collect::<Result<_, _>>()?,
             leader_commit: Option::of_form(form.committed)?,
         })
     }
@@ -51,7 +51,7 @@ pub enum AppendedForm {
     HigherVote(VoteForm),
 }
 
-impl Formed for AppendEntriesResponse<Types> {
+impl Formed for AppendEntriesResponse<RaftTypes> {
     type Form = AppendedForm;
 
     fn form(&self) -> AppendedForm {
@@ -81,7 +81,7 @@ pub struct VoteRequestForm {
     transfer: bool,
 }
 
-impl Formed for VoteRequest<Types> {
+impl Formed for VoteRequest<RaftTypes> {
     type Form = VoteRequestForm;
 
     fn form(&self) -> VoteRequestForm {
@@ -102,7 +102,7 @@ pub struct VoteResponseForm {
     last: Option<LogIdForm>,
 }
 
-impl Formed for VoteResponse<Types> {
+impl Formed for VoteResponse<RaftTypes> {
     type Form = VoteResponseForm;
 
     fn form(&self) -> VoteResponseForm {
@@ -122,7 +122,7 @@ pub struct TransferForm {
     last: Option<LogIdForm>,
 }
 
-impl Formed for TransferLeaderRequest<Types> {
+impl Formed for TransferLeaderRequest<RaftTypes> {
     type Form = TransferForm;
 
     fn form(&self) -> TransferForm {
@@ -138,7 +138,7 @@ impl Formed for TransferLeaderRequest<Types> {
     }
 }
 
-/// Whether a node takes over; if not, why.
+/// `true` if a node takes over; if not, why.
 #[derive(Serialize, Deserialize)]
 pub enum TransferredForm {
     Yes,
@@ -146,7 +146,7 @@ pub enum TransferredForm {
     LogBehind { expected: Option<LogIdForm>, actual: Option<LogIdForm> },
 }
 
-impl Formed for TransferLeaderResponse<Types> {
+impl Formed for TransferLeaderResponse<RaftTypes> {
     type Form = TransferredForm;
 
     fn form(&self) -> TransferredForm {
@@ -182,7 +182,7 @@ pub struct InstalledForm {
     vote: VoteForm,
 }
 
-impl Formed for SnapshotResponse<Types> {
+impl Formed for SnapshotResponse<RaftTypes> {
     type Form = InstalledForm;
 
     fn form(&self) -> InstalledForm {

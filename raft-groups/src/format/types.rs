@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Formed;
 use crate::NodeId;
-use crate::consensus::types::{Command, Entry, LogId, Node, SnapshotMeta, StoredMembership, Vote};
+use crate::consensus::types::{CommandBytes, LogEntry, LogId, Node, SnapshotMeta, StoredMembership, Vote};
 
 type LeaderId = openraft::impls::leader_id_std::LeaderId<u64, NodeId>;
 
@@ -65,11 +65,11 @@ pub struct EntryForm {
 #[derive(Serialize, Deserialize)]
 enum PayloadForm {
     Blank,
-    Command(Command),
+    Command(CommandBytes),
     Membership(MembershipForm),
 }
 
-impl Formed for Entry {
+impl Formed for LogEntry {
     type Form = EntryForm;
 
     fn form(&self) -> EntryForm {

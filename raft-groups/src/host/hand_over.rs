@@ -14,8 +14,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 impl Host {
-    /// Has another node lead each group that this one leads, and waits until it does. Returns the groups that are still led
-    /// here at the deadline; those that nobody else can lead are not waited for, and not among them.
+    /// Has another node lead each group that this one leads, and waits until it does. Returns the groups that are
+    /// still led here at the deadline; those that nobody else can lead are not waited for, and not among them.
     pub async fn hand_over_all(&self, deadline: Instant) -> Vec<GroupId> {
         let moves = self.replicas().into_iter().map(|replica| async move {
             let group = replica.status().group;

@@ -1,8 +1,9 @@
 //! Keeps a node whose disk hangs from leading, and from passing for alive.
 //!
-//! Heartbeats need no disk, so a leader whose syncs do not return would lead for ever and commit nothing that it can show.
-//! Such a node hands its groups over, and answers no peer until its disk is back: for the others it is silent, which is
-//! what it is worth. A disk that is slow is not one that hangs: see [`RaftSettings::longest_sync`](crate::RaftSettings).
+//! Heartbeats need no disk, so a leader whose syncs do not return would lead for ever and commit nothing that it can
+//! show. Such a node hands its groups over, and answers no peer until its disk is back: for the others it is silent,
+//! which is what it is worth. A disk that is slow is not one that hangs: see
+//! [`RaftSettings::longest_sync`](crate::RaftSettings).
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! All groups of one node: one log store, one state store, one way in for the requests of peers.
 //!
 //! Comes in: the node's identity, settings, disk and transport. Goes out: [`Group`](crate::Group)s, opened, closed and
-//! erased by their numbers. [`open`] begins a replica, [`answer_peers`] finds the one that a request is for, [`hung_disk`],
-//! [`round_trips`] and [`hand_over`] look after all of them. It must not know what a machine does, nor who should be a
-//! member of what.
+//! erased by their numbers. [`open`] begins a replica, [`answer_peers`] finds the one that a request is for,
+//! [`hung_disk`], [`round_trips`] and [`hand_over`] look after all of them. It must not know what a machine does, nor
+//! who should be a member of what.
 
 mod answer_peers;
 mod hand_over;
@@ -31,7 +31,7 @@ use crate::network::throttle::Throttle;
 use crate::replica::open_replica::OpenReplica;
 use crate::storage::Stores;
 use crate::storage::replica_record::{ReplicaRecord, erase_replica, read_replica_record};
-use crate::storage::store::{Batch, Store as _};
+use crate::storage::store::{KeyValueStore as _, WriteBatch};
 use crate::{GroupId, Identity, OpenError, RaftSettings};
 
 /// A node's groups; clones share them.
@@ -72,8 +72,8 @@ impl Host {
         self.0.identity
     }
 
-    /// Waits until a peer says that this node was started later than this process, or runs twice: then this process must
-    /// not take part, and should end.
+    /// Waits until a peer says that this node was started later than this process, or runs twice: then this process
+    /// must not take part, and should end.
     pub async fn overtaken(&self) {
         self.0.lives.overtaken().await;
     }
@@ -83,7 +83,8 @@ impl Host {
         self.0.stores.log_syncer.busy_for()
     }
 
-    /// Returns `true` if this node's disk hangs: it then leads no group that another node can lead, and answers no peer.
+    /// Returns `true` if this node's disk hangs: it then leads no group that another node can lead, and answers no
+    /// peer.
     pub fn is_hung(&self) -> bool {
         self.0.hung_for().is_some()
     }
@@ -157,7 +158,7 @@ impl Host {
         let groups = std::mem::take(&mut *self.0.groups.write());
         futures::future::join_all(groups.values().map(|open| open.stop())).await;
         for syncer in [&self.0.stores.log_syncer, &self.0.stores.state_syncer] {
-            if let Err(error) = syncer.carry_out(Batch::default(), true).await {
+            if let Err(error) = syncer.carry_out(WriteBatch::default(), true).await {
                 tracing::warn!(%error, "the last sync failed; the log replays what is missing");
             }
         }

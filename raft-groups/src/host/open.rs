@@ -1,8 +1,8 @@
 //! Opening: a node's stores, and one replica after the other in them.
 //!
-//! A replica opens in four steps, each of which may end in an error that keeps it closed: what is stored is read and judged
-//! (log, state, and what the two owe each other); that it exists is recorded; the promises of an earlier life run out; and
-//! consensus starts. Until the last step nobody can be voted for.
+//! A replica opens in four steps, each of which may end in an error that keeps it closed: what is stored is read and
+//! judged (log, state, and what the two owe each other); that it exists is recorded; the promises of an earlier life
+//! run out; and consensus starts. Until the last step nobody can be voted for.
 
 use std::io;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use super::{Host, HostShared, hung_disk};
 use crate::consensus::types::index_of;
 use crate::error::damaged_replica;
 use crate::events::{Events, Recorder};
-use crate::lease::promise::{LongestPromise, Promise};
+use crate::lease::promise::{LeaderPromise, LongestPromise};
 use crate::network::Transport;
-use crate::network::client::Peers;
+use crate::network::client::PeerClient;
 use crate::network::faults::Faults;
 use crate::network::lives::Lives;
 use crate::network::throttle::Throttle;
@@ -47,9 +47,9 @@ impl Host {
     /// Takes the stores into use.
     ///
     /// `is_new` says that this node was never started before; only then may the stores be empty. On stores that are
-    /// not, no replica starts to take part before the longest promise that this node gave has passed from here: a node that
-    /// crashed has forgotten which leader it promised not to depose, and must neither vote nor campaign until that
-    /// promise has run out. What is stored can be read meanwhile.
+    /// not, no replica starts to take part before the longest promise that this node gave has passed from here: a node
+    /// that crashed has forgotten which leader it promised not to depose, and must neither vote nor campaign until
+    /// that promise has run out. What is stored can be read meanwhile.
     pub async fn open(
         identity: Identity,
         settings: RaftSettings,
@@ -100,8 +100,8 @@ impl Host {
         self.open_as(id, setup, ReplicaRecord::Founder).await
     }
 
-    /// Opens this node's replica of `id`. A new one waits to be added to a group that exists: it votes only once its own
-    /// log says that it is a member, so that it cannot help a candidate of long ago.
+    /// Opens this node's replica of `id`. A new one waits to be added to a group that exists: it votes only once its
+    /// own log says that it is a member, so that it cannot help a candidate of long ago.
     ///
     /// # Errors
     /// As for [`Host::open_group`].
@@ -176,7 +176,8 @@ impl Host {
         Ok(StoredParts { record, log, state, applier, applied })
     }
 
-    /// Makes durable that the replica exists, and how it began: as `new` where it never was here, else as it began then.
+    /// Makes durable that the replica exists, and how it began: as `new` where it never was here, else as it began
+    /// then.
     async fn record_replica(
         &self,
         id: GroupId,
@@ -192,8 +193,8 @@ impl Host {
         Ok(record)
     }
 
-    fn peers(&self, group: GroupId, events: Recorder, state: GroupState) -> Peers {
-        Peers {
+    fn peers(&self, group: GroupId, events: Recorder, state: GroupState) -> PeerClient {
+        PeerClient {
             identity: self.0.identity,
             lives: self.0.lives.clone(),
             group,
@@ -201,7 +202,7 @@ impl Host {
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
             lease_ms: self.0.settings.asks().as_millis().try_into().unwrap_or(u32::MAX),
-            promise: Promise::default(),
+            promise: LeaderPromise::default(),
             patience: self.0.settings.patience(),
             backlog: self.0.settings.backlog(),
             state,
@@ -219,8 +220,8 @@ fn failed(source: io::Error) -> OpenError {
     }
 }
 
-/// Up to which index an earlier replica of this group on this node may have shown its state: as far as its log went, but
-/// where that was another replica, which was erased, nobody here knows.
+/// Up to which index an earlier replica of this group on this node may have shown its state: as far as its log went,
+/// but where that was another replica, which was erased, nobody here knows.
 fn shown_before(node: NodeId, record: ReplicaRecord, log: &GroupLog, state: &GroupState) -> u64 {
     let header = state.header();
     let voter = header.membership.membership().voter_ids().any(|voter| voter == node);

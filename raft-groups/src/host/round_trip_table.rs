@@ -1,7 +1,7 @@
 //! How long the last answers of each node took, and which of those counts.
 //!
-//! Comes in: one measurement after another. Goes out: the least of the last few of each node, once there are enough: a busy
-//! node or a new connection only adds to it.
+//! Comes in: one measurement after another. Goes out: the least of the last few of each node, once there are enough: a
+//! busy node or a new connection only adds to it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

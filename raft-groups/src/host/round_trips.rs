@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Host;
 use crate::network::Lane;
-use crate::network::wire::{Envelope, Request, encode};
+use crate::network::wire::{PeerRequest, RequestEnvelope, encode};
 use crate::{GroupId, GroupStatus, NodeId};
 
 /// Pause between two questions to a node.
@@ -49,11 +49,11 @@ impl Host {
         if self.0.faults.loses_to(node) {
             return;
         }
-        let (request, lease_ms) = (Request::AwaitApplied { index: 0, within_ms: 0 }, 0);
+        let (request, lease_ms) = (PeerRequest::AwaitApplied { index: 0, within_ms: 0 }, 0);
         let identity = self.identity();
         let (cluster, from, to) = (identity.cluster, identity.node, node);
-        let (life, known) = (self.0.lives.own(), self.0.lives.of(node));
-        let question = encode(&Envelope { cluster, from, to, life, known, group, lease_ms, request });
+        let (life, known) = (self.0.lives.own(), self.0.lives.newest_of(node));
+        let question = encode(&RequestEnvelope { cluster, from, to, life, known, group, lease_ms, request });
         let begun = Instant::now();
         self.0.faults.delay_to(node).await;
         if self.0.transport.call(node, Lane::Wait, question, PATIENCE).await.is_ok() {

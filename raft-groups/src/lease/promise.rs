@@ -1,9 +1,10 @@
-//! The promise that a lease rests on: a follower neither votes against the leader it hears, nor stands itself, for as long
-//! as that leader asks (Ongaro's thesis, § 6.4.1).
+//! The promise that a lease rests on: a follower neither votes against the leader it hears, nor stands itself, for as
+//! long as that leader asks (Ongaro's thesis, § 6.4.1).
 //!
-//! How long is said by each message of the leader, not by the follower's own settings: nodes may have different ones, as
-//! while they are changed node by node. openraft keeps a promise of the follower's own length; this one comes beside it.
-//! A node that restarts waits out the longest that it may have given, so that length is durable before it is promised.
+//! How long is said by each message of the leader, not by the follower's own settings: nodes may have different ones,
+//! as while they are changed node by node. openraft keeps a promise of the follower's own length; this one comes
+//! beside it. A node that restarts waits out the longest that it may have given, so that length is durable before it
+//! is promised.
 
 use std::io;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::OpenError;
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::keys;
 use crate::storage::record::{seal, unseal};
-use crate::storage::store::{Batch, Store};
+use crate::storage::store::{KeyValueStore, WriteBatch};
 use crate::storage::syncer::Syncer;
 
 /// The longest promise that a leader may ask for; settings that would ask for more are refused.
@@ -25,16 +26,16 @@ pub const LONGEST_PROMISE: Duration = Duration::from_secs(60);
 
 /// What one replica has promised; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Promise(Arc<Mutex<Option<Instant>>>);
+pub struct LeaderPromise(Arc<Mutex<Option<Instant>>>);
 
-impl Promise {
+impl LeaderPromise {
     /// Promises until `until`, or as long as was promised before where that is longer.
     pub fn make(&self, until: Instant) {
         let mut held = self.0.lock();
         *held = (*held).max(Some(until));
     }
 
-    /// Whether a promise binds this replica now.
+    /// Returns `true` if a promise binds this replica now.
     pub fn binds(&self) -> bool {
         self.0.lock().is_some_and(|until| Instant::now() < until)
     }
@@ -49,12 +50,12 @@ pub struct LongestPromise {
 }
 
 impl LongestPromise {
-    /// Reads it from a node's log store, and makes durable that promises of `own` are made from now on. Returns with it what a
-    /// restart must wait for.
+    /// Reads it from a node's log store, and makes durable that promises of `own` are made from now on. Returns with
+    /// it what a restart must wait for.
     ///
     /// # Errors
     /// Where the store fails.
-    pub async fn open(store: &dyn Store, log: Syncer, own: Duration) -> Result<(Self, Duration), OpenError> {
+    pub async fn open(store: &dyn KeyValueStore, log: Syncer, own: Duration) -> Result<(Self, Duration), OpenError> {
         let failed = |source| OpenError::Io { what: "the log store's promise".to_owned(), source };
         let key = keys::promise();
         let stored = store.get(&key).and_then(|record| record.map(|record| unseal::<u64>(&key, &record)).transpose());
@@ -92,7 +93,7 @@ impl LongestPromise {
 
     async fn write(&self, longest: Duration) -> io::Result<()> {
         let key = keys::promise();
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         let record = seal(&key, &millis(longest));
         batch.put(key, record);
         // Lowered before it is written, raised after: what memory says never goes beyond what a restart will find.
@@ -141,7 +142,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_longer_of_two_promises_binds() {
-        let promise = Promise::default();
+        let promise = LeaderPromise::default();
         assert!(!promise.binds());
         promise.make(Instant::now() + LONG);
         promise.make(Instant::now() + OWN);

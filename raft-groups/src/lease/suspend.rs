@@ -1,8 +1,9 @@
-//! Whether the machine has slept: the clock that leases are counted by stands still meanwhile, and the followers' does not.
+//! Whether the machine has slept: the clock that leases are counted by stands still meanwhile, and the followers' does
+//! not.
 //!
-//! Linux has two clocks that agree but for the time in suspend. Where their difference has grown since the last look, what a
-//! leader heard before says nothing any more. A virtual machine that is paused from outside may stop both, which nothing
-//! here can see. A simulation never sleeps, and reads neither clock.
+//! Linux has two clocks that agree but for the time in suspend. Where their difference has grown since the last look,
+//! what a leader heard before says nothing any more. A virtual machine that is paused from outside may stop both,
+//! which nothing here can see. A simulation never sleeps, and reads neither clock.
 
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use crate::consensus::runtime::is_seeded;
 
 /// The clocks are not read at one moment.
 const TOLERANCE: Duration = Duration::from_millis(5);
-/// A reading that took longer than this is taken again, so many times: whoever reads may be kept from the processor between
-/// the two clocks, and that is no sleep.
+/// A reading that took longer than this is taken again, so many times: whoever reads may be kept from the processor
+/// between the two clocks, and that is no sleep.
 const QUICK: Duration = Duration::from_millis(2);
 const TRIES: usize = 16;
 
@@ -72,8 +73,8 @@ fn clocks_apart() -> Duration {
     apart(|| read(ClockId::Monotonic), || read(ClockId::Boottime))
 }
 
-/// By how much the second clock is ahead of the first: never less than it is, and more by at most [`QUICK`] unless none of
-/// the readings was quick.
+/// By how much the second clock is ahead of the first: never less than it is, and more by at most [`QUICK`] unless
+/// none of the readings was quick.
 fn apart(mut first: impl FnMut() -> Duration, mut second: impl FnMut() -> Duration) -> Duration {
     let mut ahead = Duration::ZERO;
     for _ in 0..TRIES {

@@ -1,7 +1,7 @@
 //! Taking the steps that [`next_step`] chooses, on the leader.
 //!
-//! Comes in: the wanted voters. Goes out: the step that was taken. Nothing is remembered between two calls, so whoever leads
-//! next goes on.
+//! Comes in: the wanted voters. Goes out: the step that was taken. Nothing is remembered between two calls, so whoever
+//! leads next goes on.
 
 use std::collections::BTreeSet;
 
@@ -12,20 +12,20 @@ use openraft::impls::EmptyNode;
 use openraft::raft::Precondition;
 use tokio::time::{Instant, timeout_at};
 
-use super::next_step::{Step, can_take_over, next_step};
-use crate::consensus::types::{LogId, Node, Types};
+use super::next_step::{MembershipStep, can_take_over, next_step};
+use crate::consensus::types::{LogId, Node, RaftTypes};
 use crate::mutants::{Mutant, is_planted};
 use crate::{Group, Machine, NodeId, Role, WriteError};
 
 impl<M: Machine> Group<M> {
     /// On the leader: takes the next step towards `wanted` voters and says which it was. Call it until it is
-    /// [`Step::Done`]; whoever leads after a crash goes on.
+    /// [`MembershipStep::Done`]; whoever leads after a crash goes on.
     ///
     /// A step is a compare-and-set on the membership it was chosen for, so two leaders cannot undo each other's.
     ///
     /// # Errors
     /// [`WriteError::NotLeader`] and [`WriteError::Busy`] (another change is under way) did nothing.
-    pub async fn converge(&self, wanted: &BTreeSet<NodeId>, deadline: Instant) -> Result<Step, WriteError> {
+    pub async fn converge(&self, wanted: &BTreeSet<NodeId>, deadline: Instant) -> Result<MembershipStep, WriteError> {
         // Before the status, so that a change in between is one since the membership that is asked for.
         let chosen_for = *self.raft().metrics().borrow_watched().membership_config.log_id();
         let status = self.status();
@@ -35,19 +35,21 @@ impl<M: Machine> Group<M> {
         let step = next_step(wanted, &status);
         let change = |change, retain| self.change(change, retain, chosen_for, deadline);
         match &step {
-            Step::Done | Step::AwaitLearners(_) => {}
-            Step::AddLearner(node) => {
+            MembershipStep::Done | MembershipStep::AwaitLearners(_) => {}
+            MembershipStep::AddLearner(node) => {
                 change(ChangeMembers::AddNodes([(*node, EmptyNode::new())].into()), true).await?;
             }
-            Step::TransferLeader(node) => self.transfer_leader(*node).await?,
-            Step::ChangeVoters(voters) => change(ChangeMembers::ReplaceAllVoters(voters.clone()), true).await?,
-            Step::RemoveLearners(nodes) => change(ChangeMembers::RemoveNodes(nodes.clone()), false).await?,
+            MembershipStep::TransferLeader(node) => self.transfer_leader(*node).await?,
+            MembershipStep::ChangeVoters(voters) => {
+                change(ChangeMembers::ReplaceAllVoters(voters.clone()), true).await?
+            }
+            MembershipStep::RemoveLearners(nodes) => change(ChangeMembers::RemoveNodes(nodes.clone()), false).await?,
         }
         Ok(step)
     }
 
-    /// On the leader: hands leadership to `to` where that costs next to nothing, namely where it is a voter that answers
-    /// and lacks few entries. Returns `true` if it was asked to take over.
+    /// On the leader: hands leadership to `to` where that costs next to nothing, namely where it is a voter that
+    /// answers and lacks few entries. Returns `true` if it was asked to take over.
     ///
     /// # Errors
     /// [`WriteError::Stopped`] where this replica no longer takes part.
@@ -78,7 +80,7 @@ impl<M: Machine> Group<M> {
     }
 }
 
-fn refused(error: ClientWriteError<Types>) -> WriteError {
+fn refused(error: ClientWriteError<RaftTypes>) -> WriteError {
     match error {
         ClientWriteError::ForwardToLeader(forward) => WriteError::NotLeader { leader: forward.leader_id },
         ClientWriteError::LogEntryDiscarded(_) => WriteError::Indeterminate { reason: "the leader changed".to_owned() },

@@ -12,7 +12,7 @@ const CLOSE_ENTRIES: u64 = 64;
 
 /// What the leader does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum MembershipStep {
     /// The members are as wanted.
     Done,
     /// Let this node copy the log, without a vote.
@@ -28,42 +28,42 @@ pub enum Step {
 }
 
 /// The next step towards `wanted` voters, as seen by the leader with this status.
-pub fn next_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> Step {
+pub fn next_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> MembershipStep {
     let members: BTreeSet<NodeId> = actual.voters.union(&actual.learners).copied().collect();
     if let Some(new) = wanted.difference(&members).next() {
-        return Step::AddLearner(*new);
+        return MembershipStep::AddLearner(*new);
     }
     if actual.joint || actual.voters != *wanted {
-        // A newcomer votes only once its own log says that it is a member. Given a vote before, it could be needed for an
-        // election that it takes no part in, and no leader would be left to tell it.
+        // A newcomer votes only once its own log says that it is a member. Given a vote before, it could be needed for
+        // an election that it takes no part in, and no leader would be left to tell it.
         let told_at = actual.members_at.unwrap_or(actual.last_log);
         let caught_up = |at: u64| at >= told_at && at + CLOSE_ENTRIES >= actual.last_log;
         let near = |node: &NodeId| actual.matched.get(node).is_some_and(|at| caught_up(*at));
         let close = |node: &&NodeId| near(node) && !actual.silent.contains(node);
         let behind: BTreeSet<_> = wanted.difference(&actual.voters).filter(|node| !close(node)).copied().collect();
         if !behind.is_empty() {
-            return Step::AwaitLearners(behind);
+            return MembershipStep::AwaitLearners(behind);
         }
-        return hand_over(wanted, actual).unwrap_or_else(|| Step::ChangeVoters(wanted.clone()));
+        return hand_over(wanted, actual).unwrap_or_else(|| MembershipStep::ChangeVoters(wanted.clone()));
     }
     let leftover: BTreeSet<_> = actual.learners.difference(wanted).copied().collect();
     if leftover.is_empty() {
-        return Step::Done;
+        return MembershipStep::Done;
     }
-    // A leader that lost its vote may lead on, and one that removes itself is asked for the next change as well: openraft
-    // asserts that who changes the members is one.
-    hand_over(wanted, actual).unwrap_or(Step::RemoveLearners(leftover))
+    // A leader that lost its vote may lead on, and one that removes itself is asked for the next change as well:
+    // openraft asserts that who changes the members is one.
+    hand_over(wanted, actual).unwrap_or(MembershipStep::RemoveLearners(leftover))
 }
 
 /// Where the leader itself must go: that a voter that stays takes over, if one answers.
-fn hand_over(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> Option<Step> {
+fn hand_over(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> Option<MembershipStep> {
     actual.leader.filter(|leader| !wanted.contains(leader))?;
     let candidates = wanted.intersection(&actual.voters).filter(|node| !actual.silent.contains(node));
-    candidates.max_by_key(|node| actual.matched.get(node).copied()).map(|node| Step::TransferLeader(*node))
+    candidates.max_by_key(|node| actual.matched.get(node).copied()).map(|node| MembershipStep::TransferLeader(*node))
 }
 
-/// Returns `true` if leadership can pass from the leader with this status to `node` without a pause: it votes, answers, and lacks
-/// few entries, and the members are not being changed.
+/// Returns `true` if leadership can pass from the leader with this status to `node` without a pause: it votes,
+/// answers, and lacks few entries, and the members are not being changed.
 pub fn can_take_over(node: NodeId, leader: &GroupStatus) -> bool {
     let near = leader.matched.get(&node).is_some_and(|at| at + CLOSE_ENTRIES >= leader.last_log);
     let settled = !leader.joint && leader.members_at.is_some();
@@ -103,18 +103,18 @@ mod tests {
     }
 
     /// What a group does about a step, at once.
-    fn take(step: &Step, actual: &mut GroupStatus) {
+    fn take(step: &MembershipStep, actual: &mut GroupStatus) {
         match step {
-            Step::Done => {}
-            Step::AddLearner(node) => drop(actual.learners.insert(*node)),
-            Step::AwaitLearners(nodes) => actual.matched.extend(nodes.iter().map(|node| (*node, 1000))),
-            Step::TransferLeader(node) => actual.leader = Some(*node),
-            Step::ChangeVoters(nodes) => {
+            MembershipStep::Done => {}
+            MembershipStep::AddLearner(node) => drop(actual.learners.insert(*node)),
+            MembershipStep::AwaitLearners(nodes) => actual.matched.extend(nodes.iter().map(|node| (*node, 1000))),
+            MembershipStep::TransferLeader(node) => actual.leader = Some(*node),
+            MembershipStep::ChangeVoters(nodes) => {
                 let former = std::mem::replace(&mut actual.voters, nodes.clone());
                 actual.learners.extend(former);
                 actual.learners.retain(|node| !nodes.contains(node));
             }
-            Step::RemoveLearners(nodes) => actual.learners.retain(|node| !nodes.contains(node)),
+            MembershipStep::RemoveLearners(nodes) => actual.learners.retain(|node| !nodes.contains(node)),
         }
     }
 
@@ -126,16 +126,16 @@ mod tests {
             let mut actual = status(voters, BTreeSet::new());
             for _ in 0..20 {
                 let step = next_step(&wanted, &actual);
-                if step == Step::Done {
+                if step == MembershipStep::Done {
                     break;
                 }
-                if let Step::ChangeVoters(next) = &step {
+                if let MembershipStep::ChangeVoters(next) = &step {
                     let ready = |node: &NodeId| actual.voters.contains(node) || actual.learners.contains(node);
                     prop_assert!(next.iter().all(ready), "a node is given a vote before it has the log");
                 }
                 take(&step, &mut actual);
             }
-            prop_assert_eq!(next_step(&wanted, &actual), Step::Done);
+            prop_assert_eq!(next_step(&wanted, &actual), MembershipStep::Done);
             prop_assert_eq!(&actual.voters, &wanted);
             prop_assert!(actual.learners.is_empty());
         }
@@ -146,9 +146,9 @@ mod tests {
         let mut actual = status([1, 2, 3].into(), [4].into());
         actual.matched.insert(4, 100);
         let wanted = [2, 3, 4].into();
-        assert_eq!(next_step(&wanted, &actual), Step::AwaitLearners([4].into()));
+        assert_eq!(next_step(&wanted, &actual), MembershipStep::AwaitLearners([4].into()));
         actual.matched.insert(4, 990);
-        assert_eq!(next_step(&wanted, &actual), Step::TransferLeader(3));
+        assert_eq!(next_step(&wanted, &actual), MembershipStep::TransferLeader(3));
     }
 
     #[test]
@@ -156,24 +156,24 @@ mod tests {
         let mut actual = status([1, 2, 3].into(), [4].into());
         actual.members_at = Some(980);
         actual.matched.insert(4, 979);
-        assert_eq!(next_step(&[3, 4].into(), &actual), Step::AwaitLearners([4].into()));
+        assert_eq!(next_step(&[3, 4].into(), &actual), MembershipStep::AwaitLearners([4].into()));
         actual.matched.insert(4, 980);
-        assert_eq!(next_step(&[1, 4].into(), &actual), Step::ChangeVoters([1, 4].into()));
+        assert_eq!(next_step(&[1, 4].into(), &actual), MembershipStep::ChangeVoters([1, 4].into()));
     }
 
     #[test]
     fn a_leader_without_a_vote_does_not_remove_itself() {
         let mut actual = status([1, 2].into(), [3, 4].into());
         actual.leader = Some(3);
-        assert!(matches!(next_step(&[1, 2].into(), &actual), Step::TransferLeader(1 | 2)));
+        assert!(matches!(next_step(&[1, 2].into(), &actual), MembershipStep::TransferLeader(1 | 2)));
         actual.leader = Some(1);
-        assert_eq!(next_step(&[1, 2].into(), &actual), Step::RemoveLearners([3, 4].into()));
+        assert_eq!(next_step(&[1, 2].into(), &actual), MembershipStep::RemoveLearners([3, 4].into()));
     }
 
     #[test]
     fn a_change_that_was_interrupted_is_finished() {
         let mut actual = status([1, 2, 3].into(), BTreeSet::new());
         actual.joint = true;
-        assert_eq!(next_step(&[1, 2, 3].into(), &actual), Step::ChangeVoters([1, 2, 3].into()));
+        assert_eq!(next_step(&[1, 2, 3].into(), &actual), MembershipStep::ChangeVoters([1, 2, 3].into()));
     }
 }

@@ -1,8 +1,8 @@
 //! The calling side: sends a request to one replica on another node, and says why it was not answered.
 //!
-//! Comes in: a [`Request`]. Goes out: its [`Reply`], in an envelope that names cluster, nodes, lives and group, so that no
-//! answer of another is taken for it. Faults of tests are met here, and what is lost is told as an event. It must not know
-//! what an answer means to consensus.
+//! Comes in: a [`PeerRequest`]. Goes out: its [`PeerReply`], in an envelope that names cluster, nodes, lives and
+//! group, so that no answer of another is taken for it. Faults of tests are met here, and what is lost is told as an
+//! event. It must not know what an answer means to consensus.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use super::faults::Faults;
 use super::lives::Lives;
 use super::throttle::Throttle;
 use super::transport::{Lane, Transport, Unreachable};
-use super::wire::{Answered, Envelope, Refusal, Reply, Request, decode, encode};
-use crate::events::{Recorder, What};
-use crate::lease::promise::Promise;
+use super::wire::{PeerRefusal, PeerReply, PeerRequest, ReplyEnvelope, RequestEnvelope, decode, encode};
+use crate::events::{EventKind, Recorder};
+use crate::lease::promise::LeaderPromise;
 use crate::storage::state::GroupState;
 use crate::{GroupId, Identity, NodeId};
 
@@ -22,7 +22,7 @@ const SLOWEST_LINK: u64 = 4 << 20;
 
 /// Calls replicas of one group on other nodes.
 #[derive(Clone)]
-pub struct Peers {
+pub struct PeerClient {
     pub identity: Identity,
     /// In which lives the nodes were seen.
     pub lives: Arc<Lives>,
@@ -33,7 +33,7 @@ pub struct Peers {
     /// The promise that this replica asks of its followers when it leads, in milliseconds.
     pub lease_ms: u32,
     /// What it has promised itself.
-    pub promise: Promise,
+    pub promise: LeaderPromise,
     /// How long a follower may take over entries or a chunk of a snapshot, beside what their size takes.
     pub patience: Duration,
     /// How many entries before the newest snapshot a follower may lack and still be sent entries.
@@ -50,7 +50,7 @@ pub enum PeerCallError {
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
     #[error("node {0} refused: {1}")]
-    Refused(NodeId, Refusal),
+    Refused(NodeId, PeerRefusal),
     #[error("node {0} answered something else than it was asked")]
     Nonsense(NodeId),
 }
@@ -66,33 +66,33 @@ impl PeerCallError {
     }
 
     /// Why, in a word.
-    fn word(&self) -> &'static str {
+    fn reason_name(&self) -> &'static str {
         match self {
-            Self::Refused(_, Refusal::Cut) => "cut",
+            Self::Refused(_, PeerRefusal::Cut) => "cut",
             // The transports say no more than a text of who was late.
             Self::Unreachable(error) if ["in time", "timed out"].iter().any(|late| error.reason.contains(late)) => {
                 "timeout"
             }
             Self::Unreachable(_) => "unreachable",
-            Self::Refused(_, Refusal::UnknownGroup | Refusal::NoMember) => "not_ready",
+            Self::Refused(_, PeerRefusal::UnknownGroup | PeerRefusal::NoMember) => "not_ready",
             Self::Refused(..) | Self::Nonsense(_) => "refused",
         }
     }
 }
 
-impl Peers {
+impl PeerClient {
     /// Sends `request` to `target`, waiting at most `deadline` and what its size takes.
     pub async fn call(
         &self,
         target: NodeId,
         lane: Lane,
-        request: Request,
+        request: PeerRequest,
         deadline: Duration,
-    ) -> Result<Reply, PeerCallError> {
-        let (what, term) = (request.word(), request.term());
+    ) -> Result<PeerReply, PeerCallError> {
+        let (what, term) = (request.kind_name(), request.term());
         let reply = self.call_unseen(target, lane, request, deadline).await;
         if let Err(error) = &reply {
-            self.events.tell(term, || What::MessageLost { to: target, what, reason: error.word() });
+            self.events.tell(term, || EventKind::MessageLost { to: target, what, reason: error.reason_name() });
         }
         reply
     }
@@ -101,34 +101,35 @@ impl Peers {
         &self,
         target: NodeId,
         lane: Lane,
-        request: Request,
+        request: PeerRequest,
         deadline: Duration,
-    ) -> Result<Reply, PeerCallError> {
+    ) -> Result<PeerReply, PeerCallError> {
         if self.faults.loses_to(target) {
-            return Err(PeerCallError::Refused(target, Refusal::Cut));
+            return Err(PeerCallError::Refused(target, PeerRefusal::Cut));
         }
         self.faults.delay_to(target).await;
         let Identity { cluster, node, .. } = self.identity;
         let (group, lease_ms) = (self.group, self.lease_ms);
-        let (life, known) = (self.lives.own(), self.lives.of(target));
-        let envelope = encode(&Envelope { cluster, from: node, to: target, life, known, group, lease_ms, request });
+        let (life, known) = (self.lives.own(), self.lives.newest_of(target));
+        let envelope =
+            encode(&RequestEnvelope { cluster, from: node, to: target, life, known, group, lease_ms, request });
         let deadline = deadline + Duration::from_millis(envelope.len() as u64 * 1000 / SLOWEST_LINK);
         let reply = self.transport.call(target, lane, envelope, deadline).await?;
         if self.faults.loses_from(target) {
-            return Err(PeerCallError::Refused(target, Refusal::Cut));
+            return Err(PeerCallError::Refused(target, PeerRefusal::Cut));
         }
-        let Ok(Answered { life, reply }) = decode(&reply) else { return Err(PeerCallError::Nonsense(target)) };
+        let Ok(ReplyEnvelope { life, reply }) = decode(&reply) else { return Err(PeerCallError::Nonsense(target)) };
         if !self.lives.admit(target, life) {
-            return Err(PeerCallError::Refused(target, Refusal::OlderLife { yours: false }));
+            return Err(PeerCallError::Refused(target, PeerRefusal::OlderLife { yours: false }));
         }
         match reply {
-            Reply::Refused(Refusal::OlderLife { yours }) => {
+            PeerReply::Refused(PeerRefusal::OlderLife { yours }) => {
                 if yours {
                     self.lives.note_overtaken();
                 }
-                Err(PeerCallError::Refused(target, Refusal::OlderLife { yours }))
+                Err(PeerCallError::Refused(target, PeerRefusal::OlderLife { yours }))
             }
-            Reply::Refused(refusal) => Err(PeerCallError::Refused(target, refusal)),
+            PeerReply::Refused(refusal) => Err(PeerCallError::Refused(target, refusal)),
             reply => Ok(reply),
         }
     }

@@ -1,21 +1,22 @@
-//! Which life of which node was seen: each start of a node counts one on and takes a start number at random, and both go
-//! with every request.
+//! Which life of which node was seen: each start of a node counts one on and takes a start number at random, and both
+//! go with every request.
 //!
-//! A node that is known in a later life is refused in an earlier one: that is an older copy of its data directory, which
-//! may have forgotten what it acknowledged. So is one that is known in the same life by another start: then one directory
-//! was copied and both copies run. A request also says in which life its sender knows the node it is for, so that an older
-//! copy learns of it even where it is only asked. What was seen is kept beside the logs, so a restart does not forget it.
+//! A node that is known in a later life is refused in an earlier one: that is an older copy of its data directory,
+//! which may have forgotten what it acknowledged. So is one that is known in the same life by another start: then one
+//! directory was copied and both copies run. A request also says in which life its sender knows the node it is for, so
+//! that an older copy learns of it even where it is only asked. What was seen is kept beside the logs, so a restart
+//! does not forget it.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use parking_lot::Mutex;
 
-use super::wire::{Envelope, Refusal};
+use super::wire::{PeerRefusal, RequestEnvelope};
 use crate::consensus::watch;
 use crate::storage::keys;
 use crate::storage::record::{seal, unseal};
-use crate::storage::store::{Batch, Store};
+use crate::storage::store::{KeyValueStore, WriteBatch};
 use crate::storage::syncer::Syncer;
 use crate::{Life, NodeId, OpenError};
 
@@ -24,7 +25,7 @@ pub struct Lives {
     own: Life,
     seen: Mutex<BTreeMap<NodeId, Life>>,
     log: Syncer,
-    /// Whether a peer has seen a later life of this very node.
+    /// `true` if a peer has seen a later life of this very node.
     overtaken: watch::Sender<bool>,
     overtaken_seen: watch::Receiver<bool>,
 }
@@ -34,7 +35,7 @@ impl Lives {
     ///
     /// # Errors
     /// Where the record is damaged, or cannot be read.
-    pub fn open(own: Life, store: &dyn Store, log: Syncer) -> Result<Self, OpenError> {
+    pub fn open(own: Life, store: &dyn KeyValueStore, log: Syncer) -> Result<Self, OpenError> {
         let key = keys::lives();
         let read = || store.get(&key)?.map(|record| unseal(&key, &record)).transpose();
         let failed = |source: io::Error| OpenError::Io { what: "the log store".to_owned(), source };
@@ -49,7 +50,7 @@ impl Lives {
     }
 
     /// The newest that was seen of `node`.
-    pub fn of(&self, node: NodeId) -> Life {
+    pub fn newest_of(&self, node: NodeId) -> Life {
         self.seen.lock().get(&node).copied().unwrap_or_default()
     }
 
@@ -62,7 +63,7 @@ impl Lives {
         }
         if life.number > known.number {
             seen.insert(node, life);
-            let (key, mut batch) = (keys::lives(), Batch::default());
+            let (key, mut batch) = (keys::lives(), WriteBatch::default());
             batch.put(key.clone(), seal(&key, &*seen));
             self.log.submit(batch, true, |written| {
                 if let Err(error) = written {
@@ -83,10 +84,10 @@ impl Lives {
     }
 
     /// Refuses a request that a node sends in an older life, or that finds this one in an older life.
-    pub fn check(&self, request: &Envelope) -> Result<(), Refusal> {
+    pub fn check(&self, request: &RequestEnvelope) -> Result<(), PeerRefusal> {
         let yours = !self.admit(request.from, request.life);
         match yours || !self.is_newest(request.known) {
-            true => Err(Refusal::OlderLife { yours }),
+            true => Err(PeerRefusal::OlderLife { yours }),
             false => Ok(()),
         }
     }
@@ -137,14 +138,14 @@ mod tests {
         assert!(!lives.admit(3, life(5, 1)));
         assert!(lives.admit(4, life(1, 1)), "each node has lives of its own");
         assert!(lives.admit(3, Life::default()), "who does not count is not judged");
-        assert_eq!(lives.of(3), life(6, 3));
+        assert_eq!(lives.newest_of(3), life(6, 3));
     }
 
     #[tokio::test]
     async fn what_was_seen_of_a_node_outlives_a_restart() {
         let stores = stores();
         assert!(open(&stores, life(1, 1)).admit(3, life(5, 1)));
-        stores.log_syncer.carry_out(Batch::default(), true).await.expect("syncs");
+        stores.log_syncer.carry_out(WriteBatch::default(), true).await.expect("syncs");
         let lives = open(&stores, life(2, 2));
         assert!(!lives.admit(3, life(5, 2)) && !lives.admit(3, life(4, 4)) && lives.admit(3, life(6, 6)));
     }

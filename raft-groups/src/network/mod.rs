@@ -1,11 +1,11 @@
 //! How replicas of one group talk across nodes.
 //!
 //! ```text
-//! openraft ─▶ raft_network, snapshot_sender ─▶ client (Peers) ─▶ wire ─▶ a transport ═▶ the other node's host
+//! openraft ─▶ raft_network, snapshot_sender ─▶ client (PeerClient) ─▶ wire ─▶ a transport ═▶ the other node's host
 //! ```
 //! Opaque request bytes go to a node, opaque reply bytes come back. [`wire`] says what is in them, [`Transport`] what
-//! carries them, [`lives`] whom they are taken from, [`faults`] what a test does to them, [`throttle`] how fast snapshots
-//! go. What a replica answers is up to the replica.
+//! carries them, [`lives`] whom they are taken from, [`faults`] what a test does to them, [`throttle`] how fast
+//! snapshots go. What a replica answers is up to the replica.
 
 pub(crate) mod client;
 pub mod faults;

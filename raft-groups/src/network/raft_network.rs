@@ -1,8 +1,8 @@
-//! openraft's outgoing messages, sent by way of [`Peers`].
+//! openraft's outgoing messages, sent by way of [`PeerClient`].
 //!
-//! Comes in: what consensus asks of a follower or a voter. Goes out: its answer, or a network error, which openraft tries
-//! again. Two things are decided here that openraft does not know of: a vote does not count while this replica's own promise
-//! binds it, and a follower that is too far behind gets the snapshot.
+//! Comes in: what consensus asks of a follower or a voter. Goes out: its answer, or a network error, which openraft
+//! tries again. Two things are decided here that openraft does not know of: a vote does not count while this replica's
+//! own promise binds it, and a follower that is too far behind gets the snapshot.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,30 +15,30 @@ use openraft::raft::{
 };
 use openraft::storage::Snapshot;
 
-use super::client::{PeerCallError, Peers};
+use super::client::{PeerCallError, PeerClient};
 use super::transport::Lane;
-use super::wire::{Reply, Request};
+use super::wire::{PeerReply, PeerRequest};
 use crate::NodeId;
-use crate::consensus::types::{CommittedLeaderId, Node, Types, Vote, index_of};
-use crate::events::What;
+use crate::consensus::types::{CommittedLeaderId, Node, RaftTypes, Vote, index_of};
+use crate::events::EventKind;
 use crate::events::vote_reason::refusal;
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::state::applier::SnapshotData;
 
 /// Calls one replica.
-pub struct Peer {
-    pub(super) peers: Peers,
+pub struct RaftPeer {
+    pub(super) peers: PeerClient,
     pub(super) target: NodeId,
 }
 
-impl Peer {
-    async fn call(&self, request: Request, deadline: Duration) -> Result<Reply, RPCError<Types>> {
+impl RaftPeer {
+    async fn call(&self, request: PeerRequest, deadline: Duration) -> Result<PeerReply, RPCError<RaftTypes>> {
         let reply = self.peers.call(self.target, Lane::Raft, request, deadline).await;
         // "Network" rather than "unreachable": openraft then retries soon, and a lost leader is found by elections.
         reply.map_err(|error| RPCError::Network(NetworkError::new(&error)))
     }
 
-    fn nonsense(&self) -> RPCError<Types> {
+    fn nonsense(&self) -> RPCError<RaftTypes> {
         RPCError::Network(NetworkError::new(&PeerCallError::Nonsense(self.target)))
     }
 
@@ -50,20 +50,20 @@ impl Peer {
     /// Asks for a vote, or in a pre-vote whether it would be given.
     async fn ask_vote(
         &self,
-        rpc: VoteRequest<Types>,
+        rpc: VoteRequest<RaftTypes>,
         pre: bool,
         deadline: Duration,
-    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    ) -> Result<VoteResponse<RaftTypes>, RPCError<RaftTypes>> {
         let (target, events) = (self.target, &self.peers.events);
         let (asked, term) = (rpc.clone(), rpc.vote.leader_id.term);
         let last_log = rpc.last_log_id.map_or((0, 0), |id| (id.leader_id.term, id.index));
-        events.tell(term, || What::VoteAsked { to: target, pre, last_log });
-        let request = if pre { Request::PreVote(rpc) } else { Request::Vote(rpc) };
-        let Reply::Vote(answer) = self.call(request, deadline).await? else { return Err(self.nonsense()) };
+        events.tell(term, || EventKind::VoteAsked { to: target, pre, last_log });
+        let request = if pre { PeerRequest::PreVote(rpc) } else { PeerRequest::Vote(rpc) };
+        let PeerReply::Vote(answer) = self.call(request, deadline).await? else { return Err(self.nonsense()) };
         events.tell(term, || {
             let stands = ((&asked.vote, asked.last_log_id.as_ref()), (&answer.vote, answer.last_log_id.as_ref()));
             let reason = (!answer.vote_granted).then(|| refusal(stands.0, stands.1, false, asked.leadership_transfer));
-            What::VoteAnswered { from: target, pre, reason }
+            EventKind::VoteAnswered { from: target, pre, reason }
         });
         if answer.vote_granted && self.peers.promise.binds() && !asked.leadership_transfer {
             // Its own leader counts on it as well: a vote that comes before the promise is over does not count.
@@ -74,38 +74,39 @@ impl Peer {
     }
 }
 
-impl RaftNetworkFactory<Types> for Peers {
-    type Network = Peer;
+impl RaftNetworkFactory<RaftTypes> for PeerClient {
+    type Network = RaftPeer;
 
-    async fn new_client(&mut self, target: NodeId, _: &Node) -> Peer {
-        Peer { peers: self.clone(), target }
+    async fn new_client(&mut self, target: NodeId, _: &Node) -> RaftPeer {
+        RaftPeer { peers: self.clone(), target }
     }
 }
 
-impl RaftNetworkV2<Types> for Peer {
+impl RaftNetworkV2<RaftTypes> for RaftPeer {
     type SnapshotData = SnapshotData;
 
     async fn append_entries(
         &mut self,
-        rpc: AppendEntriesRequest<Types>,
+        rpc: AppendEntriesRequest<RaftTypes>,
         option: RPCOption,
-    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+    ) -> Result<AppendEntriesResponse<RaftTypes>, RPCError<RaftTypes>> {
         // A follower that syncs slowly is not a dead one: only heartbeats have the heartbeat's deadline.
         let deadline = if rpc.entries.is_empty() { option.hard_ttl() } else { self.peers.patience };
         let (to, count, term) = (self.target, rpc.entries.len(), rpc.vote.leader_id.term);
         let (prev, commit) = (index_of(&rpc.prev_log_id), index_of(&rpc.leader_commit));
         if count > 0 && self.lacks_too_much_after(prev) {
-            // openraft purges no entry that is on its way, so a follower that answers, and stays slower than the writes, would
-            // keep the log from being cut for ever. An error takes the entries off their way: the log is purged up to near
-            // the snapshot, and the follower, for which there is nothing else left, is sent that.
-            tracing::info!(group = %self.peers.group, follower = to, prev, "too far behind for entries: comes by snapshot");
+            // openraft purges no entry that is on its way, so a follower that answers, and stays slower than the
+            // writes, would keep the log from being cut for ever. An error takes the entries off their way: the log is
+            // purged up to near the snapshot, and the follower, for which there is nothing else left, is sent that.
+            let group = self.peers.group;
+            tracing::info!(%group, follower = to, prev, "too far behind for entries: comes by snapshot");
             let reason = "it is too far behind for entries, and is to have the snapshot";
             return Err(RPCError::Network(NetworkError::from_string(reason)));
         }
         let events = self.peers.events.clone();
-        events.tell(term, || What::AppendSent { to, prev, count, commit });
-        match self.call(Request::Append(rpc), deadline).await {
-            Ok(Reply::Append(response)) => {
+        events.tell(term, || EventKind::AppendSent { to, prev, count, commit });
+        match self.call(PeerRequest::Append(rpc), deadline).await {
+            Ok(PeerReply::Append(response)) => {
                 events.tell(term, || append_answered(to, prev + count as u64, &response));
                 Ok(response)
             }
@@ -117,18 +118,18 @@ impl RaftNetworkV2<Types> for Peer {
 
     async fn vote(
         &mut self,
-        rpc: VoteRequest<Types>,
+        rpc: VoteRequest<RaftTypes>,
         option: RPCOption,
-    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    ) -> Result<VoteResponse<RaftTypes>, RPCError<RaftTypes>> {
         self.ask_vote(rpc, false, option.hard_ttl()).await
     }
 
     /// openraft's default grants without asking, which would make pre-vote a formality.
     async fn pre_vote(
         &mut self,
-        rpc: VoteRequest<Types>,
+        rpc: VoteRequest<RaftTypes>,
         option: RPCOption,
-    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    ) -> Result<VoteResponse<RaftTypes>, RPCError<RaftTypes>> {
         self.ask_vote(rpc, true, option.hard_ttl()).await
     }
 
@@ -138,7 +139,7 @@ impl RaftNetworkV2<Types> for Peer {
         snapshot: Snapshot<CommittedLeaderId, NodeId, Node, SnapshotData>,
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _: RPCOption,
-    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+    ) -> Result<SnapshotResponse<RaftTypes>, StreamingError<RaftTypes>> {
         let SnapshotData::Frozen(state) = snapshot.snapshot else {
             return Err(StreamingError::Network(NetworkError::from_string("only own snapshots are sent")));
         };
@@ -148,7 +149,7 @@ impl RaftNetworkV2<Types> for Peer {
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = self.send_snapshot(vote, state) => {
                 if sent.is_ok() {
-                    self.peers.events.tell(vote.leader_id.term, || What::SnapshotSent { to: self.target, index });
+                    self.peers.events.tell(vote.leader_id.term, || EventKind::SnapshotSent { to: self.target, index });
                 }
                 sent.map_err(|error| StreamingError::Network(NetworkError::new(&error)))
             }
@@ -157,22 +158,22 @@ impl RaftNetworkV2<Types> for Peer {
 
     async fn transfer_leader(
         &mut self,
-        req: TransferLeaderRequest<Types>,
+        req: TransferLeaderRequest<RaftTypes>,
         option: RPCOption,
-    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
-        match self.call(Request::TransferLeader(req), option.hard_ttl()).await? {
-            Reply::TransferLeader(response) => Ok(response),
+    ) -> Result<TransferLeaderResponse<RaftTypes>, RPCError<RaftTypes>> {
+        match self.call(PeerRequest::TransferLeader(req), option.hard_ttl()).await? {
+            PeerReply::TransferLeader(response) => Ok(response),
             _ => Err(self.nonsense()),
         }
     }
 }
 
 /// What a follower's answer says, where `all` is the last index it was sent.
-fn append_answered(from: NodeId, all: u64, response: &AppendEntriesResponse<Types>) -> What {
+fn append_answered(from: NodeId, all: u64, response: &AppendEntriesResponse<RaftTypes>) -> EventKind {
     match response {
-        AppendEntriesResponse::Success => What::AppendAcked { from, matched: all },
-        AppendEntriesResponse::PartialSuccess(matched) => What::AppendAcked { from, matched: index_of(matched) },
-        AppendEntriesResponse::Conflict => What::AppendRefused { from, reason: "conflict" },
-        AppendEntriesResponse::HigherVote(_) => What::AppendRefused { from, reason: "higher_term" },
+        AppendEntriesResponse::Success => EventKind::AppendAcked { from, matched: all },
+        AppendEntriesResponse::PartialSuccess(matched) => EventKind::AppendAcked { from, matched: index_of(matched) },
+        AppendEntriesResponse::Conflict => EventKind::AppendRefused { from, reason: "conflict" },
+        AppendEntriesResponse::HigherVote(_) => EventKind::AppendRefused { from, reason: "higher_term" },
     }
 }

@@ -1,30 +1,30 @@
 //! The sending side of a snapshot: the state in chunks, each repeated until it is answered.
 //!
-//! Comes in: a frozen state. Goes out: the follower's answer after it has installed all of it. The node's throttle bounds
-//! how fast chunks follow each other. What arrives, and whether it may be installed, is judged by the follower.
+//! Comes in: a frozen state. Goes out: the follower's answer after it has installed all of it. The node's throttle
+//! bounds how fast chunks follow each other. What arrives, and whether it may be installed, is judged by the follower.
 
 use std::time::Duration;
 
 use openraft::raft::SnapshotResponse;
 
 use super::client::PeerCallError;
-use super::raft_network::Peer;
+use super::raft_network::RaftPeer;
 use super::transport::Lane;
-use super::wire::{PackedPairs, Reply, Request, SnapshotAnswer, SnapshotChunk};
-use crate::consensus::types::{Types, Vote};
+use super::wire::{PackedPairs, PeerReply, PeerRequest, SnapshotAnswer, SnapshotChunk};
+use crate::consensus::types::{RaftTypes, Vote};
 use crate::storage::state::FrozenState;
 
 /// How often a chunk of a snapshot is sent.
 const CHUNK_ATTEMPTS: u32 = 5;
 const CHUNK_PAUSE: Duration = Duration::from_millis(50);
 
-impl Peer {
+impl RaftPeer {
     /// Sends the state chunk by chunk, and has it installed.
     pub(super) async fn send_snapshot(
         &self,
         vote: Vote,
         state: FrozenState,
-    ) -> Result<SnapshotResponse<Types>, SnapshotSendError> {
+    ) -> Result<SnapshotResponse<RaftTypes>, SnapshotSendError> {
         let transfer = self.send_chunk(SnapshotChunk::Begin).await?.taken()?;
         let mut chunks = 0;
         loop {
@@ -60,8 +60,8 @@ impl Peer {
     }
 
     async fn send_once(&self, chunk: SnapshotChunk) -> Result<SnapshotAnswer, SnapshotSendError> {
-        match self.peers.call(self.target, Lane::Snapshot, Request::Snapshot(chunk), self.peers.patience).await? {
-            Reply::Snapshot(answer) => Ok(answer),
+        match self.peers.call(self.target, Lane::Snapshot, PeerRequest::Snapshot(chunk), self.peers.patience).await? {
+            PeerReply::Snapshot(answer) => Ok(answer),
             _ => Err(PeerCallError::Nonsense(self.target).into()),
         }
     }

@@ -1,7 +1,7 @@
 //! What a transport is: it carries opaque bytes to a node and its answer back.
 //!
-//! HTTP does so between processes, a seeded network within a simulation. Neither knows what the bytes say, and consensus
-//! does not know which of the two it has.
+//! HTTP does so between processes, a seeded network within a simulation. Neither knows what the bytes say, and
+//! consensus does not know which of the two it has.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! Heartbeats at the pace of the settings.
 //!
-//! openraft has one number for two things: how often a leader sends heartbeats, and how long it waits for the answer to one.
-//! Where messages take longer than that, every answer comes too late, and a leader that is followed has no majority. So
-//! openraft is told the longest time that an answer may take, and the heartbeats between are asked for here.
+//! openraft has one number for two things: how often a leader sends heartbeats, and how long it waits for the answer
+//! to one. Where messages take longer than that, every answer comes too late, and a leader that is followed has no
+//! majority. So openraft is told the longest time that an answer may take, and the heartbeats between are asked for
+//! here.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use openraft::raft::SnapshotResponse;
 
-use crate::consensus::types::Types;
+use crate::consensus::types::RaftTypes;
 use crate::consensus::watch;
 use crate::storage::state::StagedGeneration;
 
@@ -22,7 +22,7 @@ pub struct IncomingSnapshot {
 }
 
 /// The outcome of an installation, once there is one.
-pub type Installation = watch::Receiver<Option<Result<SnapshotResponse<Types>, String>>>;
+pub type Installation = watch::Receiver<Option<Result<SnapshotResponse<RaftTypes>, String>>>;
 
 impl IncomingSnapshot {
     /// Returns `true` if it is not installed yet.

@@ -6,7 +6,7 @@ use openraft::EntryPayload;
 
 use super::Replica;
 use crate::consensus::fatal;
-use crate::consensus::types::Command;
+use crate::consensus::types::CommandBytes;
 use crate::inspect::{EntryHead, LogTail, NudgeError, VoteCast};
 use crate::{Machine, NodeId, Role};
 
@@ -20,7 +20,7 @@ impl<M: Machine> Replica<M> {
         for entry in self.log.newest_first(last) {
             let entry = entry?;
             entries.push(EntryHead::of_entry(&entry));
-            looked_at += if let EntryPayload::Normal(Command(bytes)) = &entry.payload { bytes.len() } else { 0 };
+            looked_at += if let EntryPayload::Normal(CommandBytes(bytes)) = &entry.payload { bytes.len() } else { 0 };
             if looked_at > TAIL_BYTES {
                 break;
             }

@@ -1,8 +1,9 @@
 //! One running replica: openraft's handle, the machine it applies to, and what is known beside.
 //!
-//! [`crate::Group`] is its public face, [`open_replica`] what its node may ask of it whatever its machine. What it does is in
-//! the file of the deed: [`answer`] and [`vote`] (its answers to peers), [`receive_snapshot`] (a leader's state comes in),
-//! [`read`] (reads at their three degrees), [`heartbeat`] (its own to its followers), [`status`] (what it says of itself).
+//! [`crate::Group`] is its public face, [`open_replica`] what its node may ask of it whatever its machine. What it
+//! does is in the file of the deed: [`answer`] and [`vote`] (its answers to peers), [`receive_snapshot`] (a leader's
+//! state comes in), [`read`] (reads at their three degrees), [`heartbeat`] (its own to its followers), [`status`]
+//! (what it says of itself).
 
 mod answer;
 pub(crate) mod confirmations;
@@ -24,12 +25,12 @@ use parking_lot::Mutex;
 
 use self::confirmations::Confirmations;
 use self::incoming_snapshot::IncomingSnapshot;
-use crate::consensus::types::Types;
+use crate::consensus::types::RaftTypes;
 use crate::consensus::{fatal, watch};
 use crate::lease::freshness::AppliedFreshness;
 use crate::lease::promise::LongestPromise;
 use crate::lease::suspend::SuspendWatch;
-use crate::network::client::Peers;
+use crate::network::client::PeerClient;
 use crate::storage::log::GroupLog;
 use crate::storage::state::GroupState;
 use crate::storage::state::applier::{AppliedState, Applier};
@@ -40,11 +41,11 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// A replica while it takes part in its group.
 pub struct Replica<M: Machine> {
-    pub raft: Raft<Types, Applier<M>>,
+    pub raft: Raft<RaftTypes, Applier<M>>,
     pub applied: AppliedState<M>,
     pub state: GroupState,
     pub log: GroupLog,
-    pub peers: Peers,
+    pub peers: PeerClient,
     pub settings: Arc<RaftSettings>,
     /// What was heard of the leader; the leader itself knows its quorum.
     pub freshness: Mutex<AppliedFreshness>,
@@ -114,15 +115,15 @@ impl<M: Machine> Replica<M> {
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(group = %self.peers.group, %error, "the group did not stop cleanly");
         }
-        // openraft does not wait for its state machine, nor does this crate for what it cleared away or received: any of
-        // it may be long work, and whoever erases this replica or opens another must not meet what it still writes.
+        // openraft does not wait for its state machine, nor does this crate for what it cleared away or received: any
+        // of it may be long work, and whoever erases this replica or opens another must not meet what it still writes.
         self.log.syncer().close();
         self.state.syncer().close();
     }
 }
 
 /// Why consensus has ended, by its own last word or by its silence.
-fn stopped(metrics: &watch::Receiver<RaftMetrics<Types>>) -> Option<String> {
+fn stopped(metrics: &watch::Receiver<RaftMetrics<RaftTypes>>) -> Option<String> {
     let way_out = "mend what failed and restart the node; the other replicas still hold the data";
     let said = metrics.borrow().running_state.as_ref().err().map(fatal::explain_end);
     // Consensus that panicked says nothing more, not even that: its last words may be that it leads.

@@ -1,7 +1,7 @@
 //! What a node may ask of an open replica, whatever its machine.
 //!
-//! The one seam between the floors that know groups by their numbers (the host, the network) and a replica that is generic
-//! over its [`Machine`]. Imports go one way through it: a replica knows neither its host nor who else is open.
+//! The one seam between the floors that know groups by their numbers (the host, the network) and a replica that is
+//! generic over its [`Machine`]. Imports go one way through it: a replica knows neither its host nor who else is open.
 
 use std::io;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use async_trait::async_trait;
 
 use super::Replica;
 use crate::inspect::{LogTail, NudgeError};
-use crate::network::wire::{Reply, Request};
+use crate::network::wire::{PeerReply, PeerRequest};
 use crate::{GroupStatus, Machine, NodeId};
 
 /// A replica of some group, open on this node.
 #[async_trait]
 pub(crate) trait OpenReplica: Send + Sync {
     /// Carries out `request` of a node that asks for a promise of `lease` where it leads.
-    async fn answer(self: Arc<Self>, request: Request, lease: Duration) -> Reply;
+    async fn answer(self: Arc<Self>, request: PeerRequest, lease: Duration) -> PeerReply;
 
     /// Its view of its group.
     fn status(&self) -> GroupStatus;
@@ -38,7 +38,7 @@ pub(crate) trait OpenReplica: Send + Sync {
 
 #[async_trait]
 impl<M: Machine> OpenReplica for Replica<M> {
-    async fn answer(self: Arc<Self>, request: Request, lease: Duration) -> Reply {
+    async fn answer(self: Arc<Self>, request: PeerRequest, lease: Duration) -> PeerReply {
         self.answer_peer(request, lease).await
     }
 

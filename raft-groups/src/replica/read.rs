@@ -2,13 +2,13 @@
 //!
 //! | mode | what is checked | cost |
 //! |---|---|---|
-//! | follower | that this replica has shown nothing newer, before its node restarted either; the answer says how old it may be | none |
+//! | follower | that this replica has shown nothing newer, in no life of its node; the answer says how old it may be | none |
 //! | lease | a majority answered this leader less than four fifths of a lease ago | none |
 //! | linearizable | a majority confirms the leader after the read began (Ongaro's thesis, § 6.4) | a round of heartbeats, shared |
 //!
 //! The lease is the promise of followers not to elect anyone for as long as the leader asks, which is its own longest
-//! election timeout (see [`crate::lease::promise`]). The leader counts it from when it *sent* what they answered and uses four
-//! fifths of it, so it is safe while no follower's clock runs more than a quarter faster than the leader's.
+//! election timeout (see [`crate::lease::promise`]). The leader counts it from when it *sent* what they answered and
+//! uses four fifths of it, so it is safe while no follower's clock runs more than a quarter faster than the leader's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Replica;
 use crate::consensus::fatal;
-use crate::consensus::types::{Types, index_of};
-use crate::events::What;
+use crate::consensus::types::{RaftTypes, index_of};
+use crate::events::EventKind;
 use crate::mutants::{Mutant, is_planted};
 use crate::network::Lane;
-use crate::network::wire::{Reply, Request};
+use crate::network::wire::{PeerReply, PeerRequest};
 use crate::{Machine, NodeId, ReadError, ReadMode, ReadPoint};
 
 impl<M: Machine> Replica<M> {
@@ -35,7 +35,7 @@ impl<M: Machine> Replica<M> {
         let events = &self.peers.events;
         if events.is_on() {
             let told = outcome.as_ref().map(|point| point.index).map_err(ToString::to_string);
-            events.tell(self.term(), || What::Read { mode, outcome: told });
+            events.tell(self.term(), || EventKind::Read { mode, outcome: told });
         }
         outcome
     }
@@ -56,9 +56,10 @@ impl<M: Machine> Replica<M> {
 
     /// The applied state, once it cannot be older than what this replica has shown before.
     ///
-    /// What is committed is not stored, so a restarted replica has applied less than it had. Whatever it showed was durable
-    /// in its log, and was committed: it is shown again once all of that log is applied, or all that a leader has
-    /// committed up to an entry of its own term. The second ends the wait where the end of the log was never committed.
+    /// What is committed is not stored, so a restarted replica has applied less than it had. Whatever it showed was
+    /// durable in its log, and was committed: it is shown again once all of that log is applied, or all that a leader
+    /// has committed up to an entry of its own term. The second ends the wait where the end of the log was never
+    /// committed.
     fn settled_point(&self) -> Result<ReadPoint, ReadError> {
         let point = self.read_point();
         let settled = point.index >= self.shown_before || point.leader_contact.is_some();
@@ -154,8 +155,8 @@ impl<M: Machine> Replica<M> {
 
     async fn confirm_through(&self, leader: NodeId) -> Result<u64, ReadError> {
         let deadline = self.settings.election_max;
-        match self.peers.call(leader, Lane::Wait, Request::ReadIndex, deadline).await {
-            Ok(Reply::ReadIndex(outcome)) => outcome,
+        match self.peers.call(leader, Lane::Wait, PeerRequest::ReadIndex, deadline).await {
+            Ok(PeerReply::ReadIndex(outcome)) => outcome,
             Ok(_) => Err(ReadError::NoQuorum { reason: "the leader gave no sensible answer".to_owned() }),
             Err(error) => {
                 Err(ReadError::NoQuorum { reason: format!("the leader cannot be asked: {}", error.reason()) })
@@ -170,7 +171,7 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    fn read_error(&self, error: RaftError<Types, LinearizableReadError<Types>>) -> ReadError {
+    fn read_error(&self, error: RaftError<RaftTypes, LinearizableReadError<RaftTypes>>) -> ReadError {
         match error {
             RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
                 let leader = forward.leader_id.filter(|leader| *leader != self.node());

@@ -1,7 +1,7 @@
 //! The receiving side of a snapshot: chunks into a generation of the state that nobody sees, then one installation.
 //!
-//! Comes in: a leader's chunks, each perhaps more than once. Goes out: how far the transfer is, or that it must start over. An
-//! installation may take long; a leader that asks meanwhile waits a while for it, and asks again.
+//! Comes in: a leader's chunks, each perhaps more than once. Goes out: how far the transfer is, or that it must start
+//! over. An installation may take long; a leader that asks meanwhile waits a while for it, and asks again.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::Machine;
 use crate::consensus::runtime::random_u64;
 use crate::consensus::types::{SnapshotMeta, Vote};
 use crate::consensus::watch;
-use crate::network::wire::{PackedPairs, Reply, SnapshotAnswer, SnapshotChunk};
+use crate::network::wire::{PackedPairs, PeerReply, SnapshotAnswer, SnapshotChunk};
 use crate::storage::state::StagedGeneration;
 use crate::storage::state::applier::SnapshotData;
 
@@ -24,7 +24,7 @@ const INSTALL_WAIT: Duration = Duration::from_secs(2);
 
 impl<M: Machine> Replica<M> {
     /// Takes one chunk of a snapshot.
-    pub(super) async fn take_chunk(self: &Arc<Self>, chunk: SnapshotChunk) -> Reply {
+    pub(super) async fn take_chunk(self: &Arc<Self>, chunk: SnapshotChunk) -> PeerReply {
         let transfer = chunk.transfer();
         let answer = match chunk {
             SnapshotChunk::Begin => self.begin().await,
@@ -32,11 +32,11 @@ impl<M: Machine> Replica<M> {
             SnapshotChunk::End { transfer, chunks, vote, meta } => self.install(transfer, chunks, vote, meta).await,
         };
         match answer {
-            Ok(answer) => Reply::Snapshot(answer),
+            Ok(answer) => PeerReply::Snapshot(answer),
             Err(error) => {
                 tracing::warn!(group = %self.peers.group, %error, "a snapshot could not be taken in");
                 self.incoming.lock().take_if(|incoming| Some(incoming.transfer) == transfer);
-                Reply::Snapshot(SnapshotAnswer::StartOver)
+                PeerReply::Snapshot(SnapshotAnswer::StartOver)
             }
         }
     }

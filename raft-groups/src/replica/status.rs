@@ -1,7 +1,7 @@
 //! What a replica says of itself: its status, and how old the state is that a read sees.
 //!
-//! Comes in: openraft's metrics, what was heard of the leader, what is applied. Goes out: [`GroupStatus`], [`ReadPoint`] and
-//! the few facts that leases rest on. Nothing is changed here.
+//! Comes in: openraft's metrics, what was heard of the leader, what is applied. Goes out: [`GroupStatus`],
+//! [`ReadPoint`] and the few facts that leases rest on. Nothing is changed here.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use openraft::{Instant as _, RaftMetrics, ServerState};
 
 use super::Replica;
 use super::incoming_snapshot::IncomingSnapshot;
-use crate::consensus::types::{Types, index_of};
+use crate::consensus::types::{RaftTypes, index_of};
 use crate::mutants::{Mutant, is_planted};
 use crate::{GroupStatus, Machine, NodeId, ReadPoint, Role};
 
@@ -39,12 +39,12 @@ impl<M: Machine> Replica<M> {
     }
 
     /// On the leader: members that have not answered for longer than a follower would wait for its leader.
-    fn silent(&self, metrics: &RaftMetrics<Types>) -> BTreeSet<NodeId> {
+    fn silent(&self, metrics: &RaftMetrics<RaftTypes>) -> BTreeSet<NodeId> {
         let answers = metrics.heartbeat.iter().flatten();
         let quiet = |(node, at): (&NodeId, &Option<_>)| {
-            let late = at
-                .as_ref()
-                .is_none_or(|at: &openraft::alias::SerdeInstantOf<Types>| at.elapsed() > self.settings.election_max);
+            let late = at.as_ref().is_none_or(|at: &openraft::alias::SerdeInstantOf<RaftTypes>| {
+                at.elapsed() > self.settings.election_max
+            });
             (late && *node != self.node()).then_some(*node)
         };
         answers.filter_map(quiet).collect()
@@ -103,8 +103,8 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Whether a leader has heard of a majority of late; true of every other replica.
-    fn has_followers(&self, metrics: &RaftMetrics<Types>) -> bool {
+    /// Returns `true` if a leader has heard of a majority of late; true of every other replica.
+    fn has_followers(&self, metrics: &RaftMetrics<RaftTypes>) -> bool {
         let alone = metrics.membership_config.voter_ids().count() == 1;
         let acked = metrics.last_quorum_acked.as_ref();
         metrics.state != ServerState::Leader
@@ -112,22 +112,23 @@ impl<M: Machine> Replica<M> {
             || acked.is_some_and(|acked| acked.elapsed() < self.settings.election_max * CONTACT)
     }
 
-    /// Whether what this replica believes of its leader rests on messages of late, and not on a vote of long ago.
-    fn has_contact(&self, metrics: &RaftMetrics<Types>) -> bool {
+    /// Returns `true` if what this replica believes of its leader rests on messages of late, and not on a vote of long
+    /// ago.
+    fn has_contact(&self, metrics: &RaftMetrics<RaftTypes>) -> bool {
         if metrics.state == ServerState::Leader {
             return self.has_followers(metrics);
         }
         self.heard_leader.lock().is_some_and(|heard| heard.elapsed() < self.settings.election_max * CONTACT)
     }
 
-    /// Whether a leader's state holds all that it and its predecessors committed.
-    fn has_applied_own_commits(&self, metrics: &RaftMetrics<Types>, applied: u64) -> bool {
+    /// Returns `true` if a leader's state holds all that it and its predecessors committed.
+    fn has_applied_own_commits(&self, metrics: &RaftMetrics<RaftTypes>, applied: u64) -> bool {
         let committed = metrics.local_committed.filter(|committed| committed.leader_id.term == metrics.current_term);
         committed.is_some_and(|committed| applied >= committed.index)
     }
 
     /// How old the state at `applied` may be.
-    fn leader_contact(&self, metrics: &RaftMetrics<Types>, applied: u64) -> Option<Duration> {
+    fn leader_contact(&self, metrics: &RaftMetrics<RaftTypes>, applied: u64) -> Option<Duration> {
         match metrics.state {
             ServerState::Leader if self.has_applied_own_commits(metrics, applied) => {
                 // Nobody else answers a lone voter, and nobody else can commit.

@@ -4,10 +4,10 @@
 //! [`Invariants`] are held against all replicas. Call it only on a current-thread runtime with a paused clock, one
 //! cluster per thread.
 //!
-//! A node's clock may run at another rate than true time ([`SimPlan::clock_rates`]). A process reads its clock for nothing but
-//! differences, and holds those against its settings; so a node on a clock of rate `r` does at every moment what a node on a
-//! true clock does whose settings are longer by `1 / r`, and that is how it is simulated. Deadlines of single calls are not
-//! scaled: they say how long an answer is waited for, and no promise rests on them.
+//! A node's clock may run at another rate than true time ([`SimPlan::clock_rates`]). A process reads its clock for
+//! nothing but differences, and holds those against its settings; so a node on a clock of rate `r` does at every
+//! moment what a node on a true clock does whose settings are longer by `1 / r`, and that is how it is simulated.
+//! Deadlines of single calls are not scaled: they say how long an answer is waited for, and no promise rests on them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub struct SimPlan {
     pub conditions: LinkConditions,
     /// How fast a node's clock runs, where it does not run at true time (1).
     pub clock_rates: BTreeMap<NodeId, f64>,
-    /// Whether the founders hold a second group beside the first, on the same disks; its members never change.
+    /// `true` if the founders hold a second group beside the first, on the same disks; its members never change.
     pub second_group: bool,
 }
 
@@ -71,7 +71,7 @@ pub struct SimCluster<M: Machine> {
     pub net: SimNet,
     plan: SimPlan,
     nodes: BTreeMap<NodeId, SimNode<M>>,
-    watched: Arc<Mutex<Watched<M>>>,
+    watched: Arc<Mutex<WatchedReplicas<M>>>,
 }
 
 /// A node: its disks outlive its crashes.
@@ -80,7 +80,7 @@ pub struct SimNode<M: Machine> {
     pub log: SimDisk,
     /// The disk of the machine's state.
     pub state: SimDisk,
-    running: Option<Running<M>>,
+    running: Option<RunningNode<M>>,
     /// How often it was started.
     starts: u64,
     /// The same as its directory has it, which may have gone back.
@@ -88,7 +88,7 @@ pub struct SimNode<M: Machine> {
 }
 
 /// What runs on a node.
-struct Running<M: Machine> {
+struct RunningNode<M: Machine> {
     host: Host,
     group: Group<M>,
     second: Option<Group<M>>,
@@ -103,19 +103,19 @@ pub struct NodeCopy {
 }
 
 /// What is looked at after every message.
-struct Watched<M: Machine> {
+struct WatchedReplicas<M: Machine> {
     groups: BTreeMap<(GroupId, NodeId), Group<M>>,
     invariants: BTreeMap<GroupId, Invariants>,
 }
 
-impl<M: Machine> Watched<M> {
-    fn look(&mut self) {
+impl<M: Machine> WatchedReplicas<M> {
+    fn check_all(&mut self) {
         for ((of, node), group) in &self.groups {
-            self.invariants.entry(*of).or_default().look(*node, group);
+            self.invariants.entry(*of).or_default().check_replica(*node, group);
         }
     }
 
-    fn add(&mut self, node: NodeId, running: &Running<M>) {
+    fn add(&mut self, node: NodeId, running: &RunningNode<M>) {
         self.groups.insert((SimCluster::<M>::GROUP, node), running.group.clone());
         if let Some(second) = &running.second {
             self.groups.insert((SimCluster::<M>::SECOND, node), second.clone());
@@ -123,7 +123,7 @@ impl<M: Machine> Watched<M> {
     }
 
     fn crashed(&mut self, node: NodeId) {
-        self.look();
+        self.check_all();
         self.groups.retain(|(_, of), _| *of != node);
         self.invariants.values_mut().for_each(|invariants| invariants.crashed(node));
     }
@@ -147,9 +147,9 @@ impl<M: Machine> SimCluster<M> {
             (id, SimNode { log: disk(0), state: disk(1), running: None, starts: 0, life: 0 })
         };
         let nodes: BTreeMap<_, _> = (1..=plan.founders + plan.spares).map(node).collect();
-        let watched = Arc::new(Mutex::new(Watched { groups: BTreeMap::new(), invariants: BTreeMap::new() }));
+        let watched = Arc::new(Mutex::new(WatchedReplicas { groups: BTreeMap::new(), invariants: BTreeMap::new() }));
         let looks_on = watched.clone();
-        net.observe(move || looks_on.lock().look());
+        net.observe(move || looks_on.lock().check_all());
         let mut cluster = Self { net, plan, nodes, watched };
         for id in cluster.ids() {
             cluster.restart(id).await?;
@@ -317,7 +317,7 @@ impl<M: Machine> SimCluster<M> {
             false => None,
         };
         self.net.join(host.clone());
-        node.running = Some(Running { host, group, second });
+        node.running = Some(RunningNode { host, group, second });
         Ok(())
     }
 }

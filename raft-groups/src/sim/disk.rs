@@ -1,4 +1,4 @@
-//! [`Store`] in memory that can lose what was not synced: the disk of simulations.
+//! [`KeyValueStore`] in memory that can lose what was not synced: the disk of simulations.
 //!
 //! A crash keeps what the last sync covered and, of the batches written since, a prefix that the seed decides, as a
 //! disk may have written them back on its own. Faults are armed by tests: the next sync or the next writes fail.
@@ -14,14 +14,14 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::mutants::{Mutant, is_planted};
-use crate::storage::store::{Batch, Store, Visit};
+use crate::storage::store::{KeyValueStore, Visit, WriteBatch};
 use crate::storage::{Delays, Disk, Workers};
 
-type Pairs = BTreeMap<Vec<u8>, Bytes>;
+type DiskPairs = BTreeMap<Vec<u8>, Bytes>;
 
 /// A disk whose bytes outlive the stores opened on it, as they outlive a process. Clones share the disk.
 #[derive(Clone)]
-pub struct SimDisk(Arc<Mutex<Inner>>);
+pub struct SimDisk(Arc<Mutex<DiskState>>);
 
 /// One life of a [`SimDisk`]: after the next crash every call on it fails.
 pub struct SimStore {
@@ -31,13 +31,13 @@ pub struct SimStore {
 
 /// What a [`SimDisk`] held at some time.
 #[derive(Debug, Clone)]
-pub struct DiskCopy(Pairs);
+pub struct DiskCopy(DiskPairs);
 
-struct Inner {
+struct DiskState {
     life: u64,
-    durable: Pairs,
-    visible: Pairs,
-    unsynced: Vec<Batch>,
+    durable: DiskPairs,
+    visible: DiskPairs,
+    unsynced: Vec<WriteBatch>,
     rng: SmallRng,
     armed: Option<DiskFault>,
     slowness: Duration,
@@ -56,10 +56,10 @@ pub enum DiskFault {
 impl SimDisk {
     /// An empty disk whose crashes follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        Self(Arc::new(Mutex::new(DiskState {
             life: 0,
-            durable: Pairs::new(),
-            visible: Pairs::new(),
+            durable: DiskPairs::new(),
+            visible: DiskPairs::new(),
             unsynced: Vec::new(),
             rng: SmallRng::seed_from_u64(seed),
             armed: None,
@@ -143,8 +143,8 @@ impl SimDisk {
 }
 
 impl Disk {
-    /// The present life of two simulated disks, whose syncs take up to `max_delay` of simulated time where nothing slows
-    /// them down.
+    /// The present life of two simulated disks, whose syncs take up to `max_delay` of simulated time where nothing
+    /// slows them down.
     pub fn simulated(log: &SimDisk, state: &SimDisk, seed: u64, max_delay: Duration) -> Self {
         let delays = |disk: SimDisk| -> Delays { Box::new(move || max_delay + disk.slowness()) };
         let workers = Workers::Tasks { seed, delays: [delays(log.clone()), delays(state.clone())] };
@@ -152,7 +152,7 @@ impl Disk {
     }
 }
 
-impl Inner {
+impl DiskState {
     /// Makes a prefix of the unsynced batches durable, as the seed decides, and the others never.
     fn lose_unsynced(&mut self) {
         let unsynced = std::mem::take(&mut self.unsynced);
@@ -175,7 +175,7 @@ impl Inner {
     }
 }
 
-fn edit(pairs: &mut Pairs, batch: &Batch) {
+fn edit(pairs: &mut DiskPairs, batch: &WriteBatch) {
     for (key, value) in &batch.edits {
         match value {
             Some(value) => pairs.insert(key.clone(), value.clone()),
@@ -185,13 +185,13 @@ fn edit(pairs: &mut Pairs, batch: &Batch) {
 }
 
 impl SimStore {
-    fn alive(&self) -> io::Result<MutexGuard<'_, Inner>> {
+    fn alive(&self) -> io::Result<MutexGuard<'_, DiskState>> {
         let inner = self.disk.0.lock();
         if inner.life == self.life { Ok(inner) } else { Err(io::Error::other("the power went off")) }
     }
 }
 
-impl Store for SimStore {
+impl KeyValueStore for SimStore {
     fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>> {
         Ok(self.alive()?.visible.get(key).cloned())
     }
@@ -209,7 +209,7 @@ impl Store for SimStore {
         Ok(())
     }
 
-    fn write(&self, batch: &Batch) -> io::Result<()> {
+    fn write(&self, batch: &WriteBatch) -> io::Result<()> {
         let mut inner = self.alive()?;
         if inner.armed == Some(DiskFault::Full) {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "no space left on the simulated disk"));
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     fn put(store: &SimStore, key: &[u8]) {
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         batch.put(key.to_vec(), Bytes::from_static(b"v"));
         store.write(&batch).expect("writes");
     }

@@ -1,15 +1,15 @@
 //! What must hold of Raft at every moment, held against all replicas after every message.
 //!
-//! Election safety, leader completeness, log matching, state machine safety (Ongaro's thesis, figure 3.2); and what those
-//! rest on: terms, votes, commits and applied indexes that never go back, votes that are kept over a crash, committed and
-//! applied entries that stay. The first violation is kept, and what else was seen is counted.
+//! Election safety, leader completeness, log matching, state machine safety (Ongaro's thesis, figure 3.2); and what
+//! those rest on: terms, votes, commits and applied indexes that never go back, votes that are kept over a crash,
+//! committed and applied entries that stay. The first violation is kept, and what else was seen is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{EntryPayload, ServerState};
 
-use crate::consensus::types::{Entry, LogId, Vote};
+use crate::consensus::types::{LogEntry, LogId, Vote};
 use crate::format::Formed as _;
 use crate::storage::log::GroupLog;
 use crate::storage::log::cached_tail::after;
@@ -46,7 +46,7 @@ pub struct Invariants {
     entries: BTreeMap<(u64, u64), (u32, Option<u64>)>,
     /// Digests of the state by the index that it reflects.
     states: BTreeMap<u64, u64>,
-    nodes: BTreeMap<NodeId, Seen>,
+    nodes: BTreeMap<NodeId, ReplicaHistory>,
     /// The newest membership's index and voters.
     members: (u64, BTreeSet<NodeId>),
     violation: Option<String>,
@@ -55,7 +55,7 @@ pub struct Invariants {
 
 /// What was last seen of a replica.
 #[derive(Default)]
-struct Seen {
+struct ReplicaHistory {
     vote: Option<Vote>,
     /// Term and checksum of the entries of its log.
     log: BTreeMap<u64, (u64, u32)>,
@@ -70,7 +70,7 @@ struct Seen {
 }
 
 /// A replica at this moment.
-struct Look<'a> {
+struct Observation<'a> {
     log: &'a GroupLog,
     vote: Vote,
     leads: bool,
@@ -90,24 +90,27 @@ impl Invariants {
         Sightings { commits: self.committed.len() as u64, elections: self.leaders.len() as u64, ..self.sightings }
     }
 
-    /// A node lost its power: what it knows to be committed and what it has applied may go back, and the log too, but not
-    /// behind what was applied.
+    /// A node lost its power: what it knows to be committed and what it has applied may go back, and the log too, but
+    /// not behind what was applied.
     pub(super) fn crashed(&mut self, node: NodeId) {
         let seen = self.nodes.entry(node).or_default();
         // A restarted leader does not take up its office again, so that its vote is one among others once more.
         let vote = seen.vote.map(|vote| Vote { committed: false, ..vote });
         let (ever_applied, installed) = (seen.ever_applied, seen.installed);
-        *seen = Seen { vote, ever_applied, installed, ..Seen::default() };
+        *seen = ReplicaHistory { vote, ever_applied, installed, ..ReplicaHistory::default() };
     }
 
     /// A replica was erased; only its vote outlives that.
     pub(super) fn erased(&mut self, node: NodeId) {
         let seen = self.nodes.entry(node).or_default();
-        *seen = Seen { vote: seen.vote.map(|vote| Vote { committed: false, ..vote }), ..Seen::default() };
+        *seen = ReplicaHistory {
+            vote: seen.vote.map(|vote| Vote { committed: false, ..vote }),
+            ..ReplicaHistory::default()
+        };
     }
 
     /// Holds one replica against all that was seen.
-    pub(super) fn look<M: Machine>(&mut self, node: NodeId, group: &Group<M>) {
+    pub(super) fn check_replica<M: Machine>(&mut self, node: NodeId, group: &Group<M>) {
         if self.violation.is_some() {
             return;
         }
@@ -121,7 +124,7 @@ impl Invariants {
             let applied = after(*replica.applied.log_id.borrow());
             // The one that is durable; openraft's metrics begin with one that nobody gave.
             let (Some(vote), _, _) = replica.log.summary() else { return };
-            Look {
+            Observation {
                 log: &replica.log,
                 vote,
                 // The vote is stored before the metrics say what came of it: a leader that has just bowed to the next
@@ -136,7 +139,7 @@ impl Invariants {
         self.violation = found.err().map(|what| format!("node {node}: {what}"));
     }
 
-    fn check(&mut self, node: NodeId, look: &Look<'_>) -> Result<(), String> {
+    fn check(&mut self, node: NodeId, look: &Observation<'_>) -> Result<(), String> {
         let mut seen = self.nodes.remove(&node).unwrap_or_default();
         let found = self.check_vote(&mut seen, look.vote).and_then(|()| {
             self.check_log(&mut seen, look)?;
@@ -148,7 +151,7 @@ impl Invariants {
     }
 
     /// Terms never go back; within a term a vote is given once, and a leader stays one.
-    fn check_vote(&self, seen: &mut Seen, vote: Vote) -> Result<(), String> {
+    fn check_vote(&self, seen: &mut ReplicaHistory, vote: Vote) -> Result<(), String> {
         let (old, new) = (seen.vote.unwrap_or(vote), vote);
         let same_term = old.leader_id.term == new.leader_id.term;
         if new.leader_id.term < old.leader_id.term {
@@ -166,7 +169,7 @@ impl Invariants {
     }
 
     /// Log matching: an entry's index and term say all of it and of those before it. What is committed stays.
-    fn check_log(&mut self, seen: &mut Seen, look: &Look<'_>) -> Result<(), String> {
+    fn check_log(&mut self, seen: &mut ReplicaHistory, look: &Observation<'_>) -> Result<(), String> {
         let (last, purged, cuts) = look.log.ends();
         if last == seen.last && cuts == seen.cuts {
             return Ok(());
@@ -193,15 +196,16 @@ impl Invariants {
     }
 
     /// What was applied stays in the log or is in a snapshot.
-    fn check_end(&self, seen: &mut Seen, end: u64, look: &Look<'_>) -> Result<(), String> {
-        // A snapshot is durable before the log is cut to it: a crash in between leaves a log that ends before the state.
+    fn check_end(&self, seen: &mut ReplicaHistory, end: u64, look: &Observation<'_>) -> Result<(), String> {
+        // A snapshot is durable before the log is cut to it: a crash in between leaves a log that ends before the
+        // state.
         let installed = after(look.installed);
         if end.max(installed) >= seen.ever_applied {
             return Ok(());
         }
-        // A log that conflicts with a leader's snapshot is given up before that is installed, as far back as this life knows
-        // of commits. Only for a snapshot are commits believed beyond the log's end. Nobody counts on what is given up: a
-        // majority without this node has the entry it conflicts with, and with it all before.
+        // A log that conflicts with a leader's snapshot is given up before that is installed, as far back as this life
+        // knows of commits. Only for a snapshot are commits believed beyond the log's end. Nobody counts on what is
+        // given up: a majority without this node has the entry it conflicts with, and with it all before.
         if look.committed >= seen.ever_applied {
             seen.ever_applied = end;
             return Ok(());
@@ -213,7 +217,7 @@ impl Invariants {
     }
 
     /// Counts the voters that the newest membership has and the one before had not, and the other way round.
-    fn note_members(&mut self, entries: &[Entry]) {
+    fn note_members(&mut self, entries: &[LogEntry]) {
         for entry in entries {
             let EntryPayload::Membership(membership) = &entry.payload else { continue };
             let (index, voters) = (entry.log_id.index, membership.voter_ids().collect::<BTreeSet<_>>());
@@ -242,7 +246,7 @@ impl Invariants {
     }
 
     /// What is committed is agreed upon, and neither it nor what is applied goes back.
-    fn check_progress(&mut self, seen: &mut Seen, look: &Look<'_>) -> Result<(), String> {
+    fn check_progress(&mut self, seen: &mut ReplicaHistory, look: &Observation<'_>) -> Result<(), String> {
         if look.committed < seen.committed {
             return Err(format!("its commits went back from {} to {}", seen.committed, look.committed));
         }
@@ -268,7 +272,7 @@ impl Invariants {
     }
 
     /// Election safety, and leader completeness when a leader is seen first.
-    fn check_leader(&mut self, node: NodeId, seen: &Seen, look: &Look<'_>) -> Result<(), String> {
+    fn check_leader(&mut self, node: NodeId, seen: &ReplicaHistory, look: &Observation<'_>) -> Result<(), String> {
         let term = look.vote.leader_id.term;
         match self.leaders.get(&term) {
             Some(leader) if *leader == node => return Ok(()),
@@ -308,7 +312,7 @@ impl Invariants {
 }
 
 /// What an entry is, beside its index.
-fn fact(entry: &Entry) -> (u64, u32) {
+fn fact(entry: &LogEntry) -> (u64, u32) {
     let said = postcard::to_allocvec(&entry.form()).expect("plain data encodes");
     (entry.log_id.leader_id.term, crc32c::crc32c(&said))
 }

@@ -1,4 +1,5 @@
-//! The transport of simulations: nodes in one process, links that delay, reorder, lose, repeat and cut as a seed decides.
+//! The transport of simulations: nodes in one process, links that delay, reorder, lose, repeat and cut as a seed
+//! decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,16 +17,16 @@ use crate::{Host, NodeId};
 
 /// A network between simulated nodes; clones share it.
 #[derive(Clone)]
-pub struct SimNet(Arc<Mutex<Inner>>);
+pub struct SimNet(Arc<Mutex<NetState>>);
 
-struct Inner {
+struct NetState {
     began: Instant,
     hosts: BTreeMap<NodeId, Host>,
     /// Directed: from, to.
     cut: BTreeSet<(NodeId, NodeId)>,
     rng: SmallRng,
     conditions: LinkConditions,
-    messages: Vec<Message>,
+    messages: Vec<SimMessage>,
     repeated: u64,
     observer: Option<Observer>,
 }
@@ -46,7 +47,7 @@ pub struct LinkConditions {
 
 /// One message, as it left.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Message {
+pub struct SimMessage {
     /// When, since the network began.
     pub at: Duration,
     /// The sender.
@@ -70,7 +71,7 @@ pub struct SimTransport {
 impl SimNet {
     /// A network whose delays and losses follow from `seed`.
     pub fn new(seed: u64, conditions: LinkConditions) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        Self(Arc::new(Mutex::new(NetState {
             began: Instant::now(),
             hosts: BTreeMap::new(),
             cut: BTreeSet::new(),
@@ -154,7 +155,7 @@ impl SimNet {
     }
 
     /// Every message so far, in order: two runs of one seed have the same.
-    pub fn messages(&self) -> Vec<Message> {
+    pub fn messages(&self) -> Vec<SimMessage> {
         self.0.lock().messages.clone()
     }
 
@@ -171,7 +172,7 @@ impl SimNet {
         let passes = both_run && !inner.cut.contains(&(from, to)) && lost >= inner.conditions.loss;
         let delay = passes.then(|| inner.conditions.delay.mul_f64(delay));
         let (at, bytes, crc) = (inner.began.elapsed(), message.len(), crc32c::crc32c(message));
-        inner.messages.push(Message { at, from, to, bytes, crc, delay });
+        inner.messages.push(SimMessage { at, from, to, bytes, crc, delay });
         delay
     }
 
@@ -182,9 +183,9 @@ impl SimNet {
             tokio::spawn(self.clone().repeat(from, to, request.clone()));
         }
         let reply = host.handle(request).await;
-        self.look();
+        self.notify_observer();
         sleep(self.passage(to, from, &reply)?).await;
-        self.look();
+        self.notify_observer();
         Some(reply)
     }
 
@@ -202,11 +203,11 @@ impl SimNet {
         let host = self.0.lock().hosts.get(&to).cloned();
         if let Some(host) = host {
             host.handle(request).await;
-            self.look();
+            self.notify_observer();
         }
     }
 
-    fn look(&self) {
+    fn notify_observer(&self) {
         let observer = self.0.lock().observer.clone();
         if let Some(observer) = observer {
             observer();

@@ -6,16 +6,16 @@
 use super::disk::Stores;
 use super::keys;
 use super::record::{seal, unseal};
-use super::store::{Batch, Store};
+use super::store::{KeyValueStore, WriteBatch};
 use crate::error::damaged;
 use crate::{Identity, NodeId, OpenError};
 
-/// Writes the node's identity into both stores, or checks that it is there; in the state store it may be missing, for that
-/// may have been set aside. Returns whether it was.
+/// Writes the node's identity into both stores, or checks that it is there; in the state store it may be missing, for
+/// that may have been set aside. Returns whether it was.
 pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
     let Identity { cluster, node, incarnation, .. } = identity;
     let key = keys::identity();
-    let is_mine = |what: &str, store: &dyn Store| {
+    let is_mine = |what: &str, store: &dyn KeyValueStore| {
         let io_error = |source| OpenError::Io { what: what.to_owned(), source };
         let Some(record) = store.get(&key).map_err(io_error)? else { return Ok(false) };
         let owner = unseal::<([u8; 16], NodeId, [u8; 16])>(&key, &record);
@@ -29,7 +29,7 @@ pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bo
         return Err(damaged("the log store".to_owned(), "it is empty although this node has run before"));
     }
     for syncer in [&stores.log_syncer, &stores.state_syncer] {
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         batch.put(key.clone(), seal(&key, &(cluster, node, incarnation)));
         let claimed = syncer.carry_out(batch, true).await;
         claimed.map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;

@@ -1,8 +1,8 @@
 //! The disk of a node: two stores and the workers that write to them.
 //!
-//! Comes in: a node's directory, or two simulated disks. Goes out: the [`Stores`] that all groups of the node share. A log
-//! store that is damaged is never opened; a state store that is damaged is set aside, since the log can bring it back. It
-//! must not know what is in a store.
+//! Comes in: a node's directory, or two simulated disks. Goes out: the [`Stores`] that all groups of the node share. A
+//! log store that is damaged is never opened; a state store that is damaged is set aside, since the log can bring it
+//! back. It must not know what is in a store.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::sled::SledStore;
 use super::state::view::FreezableStore;
-use super::store::Store;
+use super::store::KeyValueStore;
 use super::syncer::Syncer;
 use crate::OpenError;
 
@@ -20,8 +20,8 @@ const STATE_CACHE_BYTES: u64 = 32 << 20;
 
 /// The two stores of a node, and how their workers run.
 pub struct Disk {
-    pub(crate) log: Arc<dyn Store>,
-    pub(crate) state: Arc<dyn Store>,
+    pub(crate) log: Arc<dyn KeyValueStore>,
+    pub(crate) state: Arc<dyn KeyValueStore>,
     pub(crate) workers: Workers,
 }
 
@@ -41,15 +41,15 @@ pub(crate) type Delays = Box<dyn Fn() -> std::time::Duration + Send>;
 /// A [`Disk`] at work.
 #[derive(Clone)]
 pub(crate) struct Stores {
-    pub log: Arc<dyn Store>,
+    pub log: Arc<dyn KeyValueStore>,
     pub log_syncer: Syncer,
     pub state: Arc<FreezableStore>,
     pub state_syncer: Syncer,
 }
 
 impl Disk {
-    /// sled databases in `dir/log` and `dir/state`, created where absent. A state store that does not open is set aside as
-    /// `dir/state.damaged`, and the node begins with an empty one: see [`set_aside`].
+    /// sled databases in `dir/log` and `dir/state`, created where absent. A state store that does not open is set
+    /// aside as `dir/state.damaged`, and the node begins with an empty one: see [`set_aside`].
     ///
     /// # Errors
     /// [`OpenError::Damaged`] or [`OpenError::Io`], naming the store.
@@ -86,9 +86,9 @@ impl Disk {
 
 /// Keeps a damaged state store for inspection, in place of one kept earlier.
 ///
-/// That is safe, since all in it came from the log, which alone holds votes and what was acknowledged. Replicas whose log
-/// goes back to its beginning apply it again; of the others too little is left, which their opening finds, and they are
-/// made anew from other nodes.
+/// That is safe, since all in it came from the log, which alone holds votes and what was acknowledged. Replicas whose
+/// log goes back to its beginning apply it again; of the others too little is left, which their opening finds, and
+/// they are made anew from other nodes.
 fn set_aside(place: &Path, what: &str, found: &str) -> Result<(), OpenError> {
     let aside = place.with_extension("damaged");
     let moved = || {

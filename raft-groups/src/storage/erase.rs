@@ -3,16 +3,20 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use super::store::{Batch, Store};
+use super::store::{KeyValueStore, WriteBatch};
 use super::syncer::Syncer;
 
 /// Bytes of a page, about: one chunk of a snapshot, one step of an erasure.
 pub const PAGE_BYTES: usize = 128 * 1024;
 
 /// Erases the keys from the first of the two up to the second, page by page; not durable yet.
-pub async fn erase_range(store: &dyn Store, syncer: &Syncer, (mut from, to): (Vec<u8>, Vec<u8>)) -> io::Result<()> {
+pub async fn erase_range(
+    store: &dyn KeyValueStore,
+    syncer: &Syncer,
+    (mut from, to): (Vec<u8>, Vec<u8>),
+) -> io::Result<()> {
     while from < to {
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         let mut bytes = 0;
         let mut visit = |key: &[u8], value: &[u8]| {
             bytes += key.len() + value.len();

@@ -2,9 +2,10 @@
 //! their machines' state, each with one worker that writes and syncs.
 //!
 //! Two stores, because every acknowledgement waits for a sync of the log and must not wait for state as well. Who
-//! needs which promise is in the module of the promise: [`store`] (what a disk owes), [`syncer`] (order and durability),
-//! [`log`] (entries and votes), [`state`] (state and applied index as one), [`record`] (checksums), [`replica_record`] (that
-//! a replica exists, or was erased), [`claim`] (whose the stores are). [`sled`] is the store that products run on.
+//! needs which promise is in the module of the promise: [`store`] (what a disk owes), [`syncer`] (order and
+//! durability), [`log`] (entries and votes), [`state`] (state and applied index as one), [`record`] (checksums),
+//! [`replica_record`] (that a replica exists, or was erased), [`claim`] (whose the stores are). [`sled`] is the store
+//! that products run on.
 
 pub(crate) mod claim;
 mod disk;

@@ -13,7 +13,7 @@ use super::disk::Stores;
 use super::erase::erase_range;
 use super::keys::{self, LogKey};
 use super::record::{seal, unseal};
-use super::store::{Batch, Store, end_of_prefix};
+use super::store::{KeyValueStore, WriteBatch, end_of_prefix};
 use super::syncer::Syncer;
 use crate::GroupId;
 use crate::mutants::{Mutant, is_planted};
@@ -30,22 +30,23 @@ pub enum ReplicaRecord {
 }
 
 /// The record of this node's replica of `group`; `None` where there never was one.
-pub fn read_replica_record(group: GroupId, log: &dyn Store) -> io::Result<Option<ReplicaRecord>> {
-    let key = LogKey::ReplicaRecord.of(group);
+pub fn read_replica_record(group: GroupId, log: &dyn KeyValueStore) -> io::Result<Option<ReplicaRecord>> {
+    let key = LogKey::ReplicaRecord.for_group(group);
     log.get(&key)?.map(|record| unseal(&key, &record)).transpose()
 }
 
 /// Records durably that this replica exists, before it can vote: if the record is there later and the rest is not,
 /// something was lost.
 pub async fn write_replica_record(group: GroupId, log: &Syncer, record: ReplicaRecord) -> io::Result<()> {
-    let key = LogKey::ReplicaRecord.of(group);
-    let mut batch = Batch::default();
+    let key = LogKey::ReplicaRecord.for_group(group);
+    let mut batch = WriteBatch::default();
     let sealed = seal(&key, &record);
     batch.put(key, sealed);
     log.carry_out(batch, true).await
 }
 
-/// Erases a closed replica but for its record and its vote. Whenever it is interrupted, the record says that it is to go on.
+/// Erases a closed replica but for its record and its vote. Whenever it is interrupted, the record says that it is to
+/// go on.
 pub async fn erase_replica(group: GroupId, stores: &Stores) -> io::Result<()> {
     write_replica_record(group, &stores.log_syncer, ReplicaRecord::Erased).await?;
     finish_erasing(group, stores).await
@@ -56,14 +57,14 @@ pub async fn finish_erasing(group: GroupId, stores: &Stores) -> io::Result<()> {
     let end = if is_planted(Mutant::ErasesNeighbours) { u64::MAX } else { group.0 };
     let all_state = (keys::state_header(group), end_of_prefix(&end.to_be_bytes()));
     // What the closed replica applied last may still be on its way to the store: nobody looked for it there yet.
-    stores.state_syncer.carry_out(Batch::default(), false).await?;
+    stores.state_syncer.carry_out(WriteBatch::default(), false).await?;
     erase_range(&*stores.state, &stores.state_syncer, all_state).await?;
-    stores.state_syncer.carry_out(Batch::default(), true).await?;
-    let all_entries = (LogKey::Entry(0).of(group), LogKey::Entry(u64::MAX).of(group));
+    stores.state_syncer.carry_out(WriteBatch::default(), true).await?;
+    let all_entries = (LogKey::Entry(0).for_group(group), LogKey::Entry(u64::MAX).for_group(group));
     erase_range(&*stores.log, &stores.log_syncer, all_entries).await?;
-    let mut batch = Batch::default();
-    batch.delete(LogKey::Purged.of(group));
-    batch.delete(LogKey::Damage.of(group));
+    let mut batch = WriteBatch::default();
+    batch.delete(LogKey::Purged.for_group(group));
+    batch.delete(LogKey::Damage.for_group(group));
     stores.log_syncer.carry_out(batch, true).await
 }
 
@@ -84,8 +85,8 @@ mod tests {
             let disk = Disk::simulated(&SimDisk::new(1), &SimDisk::new(2), seed, Duration::from_secs(1));
             let stores = disk.start().expect("starts");
             write_replica_record(GROUP, &stores.log_syncer, ReplicaRecord::Founder).await.expect("writes");
-            let (mut entry, mut header) = (Batch::default(), Batch::default());
-            entry.put(LogKey::Entry(3).of(GROUP), vec![1]);
+            let (mut entry, mut header) = (WriteBatch::default(), WriteBatch::default());
+            entry.put(LogKey::Entry(3).for_group(GROUP), vec![1]);
             header.put(keys::state_header(GROUP), vec![1]);
             stores.log_syncer.submit(entry, true, drop);
             stores.state_syncer.submit(header, false, drop);
@@ -95,7 +96,7 @@ mod tests {
                 left += 1;
                 ControlFlow::Continue(())
             };
-            let entries = (LogKey::Entry(0).of(GROUP), LogKey::Entry(u64::MAX).of(GROUP));
+            let entries = (LogKey::Entry(0).for_group(GROUP), LogKey::Entry(u64::MAX).for_group(GROUP));
             stores.log.scan(&entries.0, &entries.1, &mut count).expect("reads");
             stores.state.scan(&[], &[0xff; 16], &mut count).expect("reads");
             assert_eq!(left, 0, "seed {seed}");

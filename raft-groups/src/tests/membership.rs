@@ -1,12 +1,12 @@
-//! Groups that walk to other members in simulation: under writes, with anyone killed at any step, and with replicas that
-//! were erased and come back.
+//! Groups that walk to other members in simulation: under writes, with anyone killed at any step, and with replicas
+//! that were erased and come back.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::membership::Step;
+use crate::MembershipStep;
 use crate::mutants::{Mutant, plant};
 use crate::sim::SimPlan;
 use crate::tests::kit::{Cluster, Order, later, simulate, snapshot_storm, soon, write_somewhere};
@@ -36,7 +36,9 @@ impl Story {
         for _ in 0..500 {
             let leader = self.write(except).await;
             let group = self.cluster.group(leader).expect("runs");
-            if matches!(group.converge(&wanted, later()).await, Ok(Step::Done)) && group.status().members_at.is_some() {
+            if matches!(group.converge(&wanted, later()).await, Ok(MembershipStep::Done))
+                && group.status().members_at.is_some()
+            {
                 return;
             }
             sleep(Duration::from_millis(20)).await;
@@ -129,8 +131,8 @@ async fn killed_at(victim: Victim, kill_at: u64) {
         }
         let group = story.cluster.group(leader).expect("runs");
         match group.converge(&wanted, soon()).await {
-            Ok(Step::Done) if group.status().members_at.is_some() => break,
-            Ok(Step::AwaitLearners(_)) | Err(_) => {}
+            Ok(MembershipStep::Done) if group.status().members_at.is_some() => break,
+            Ok(MembershipStep::AwaitLearners(_)) | Err(_) => {}
             Ok(_) => steps += 1,
         }
         if let Some((node, at)) = crashed

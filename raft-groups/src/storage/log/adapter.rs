@@ -1,8 +1,8 @@
 //! The log as openraft wants it: appends, votes, cuts and purges.
 //!
-//! Comes in: what consensus decided. Goes out: at once what a reader sees, and through a callback what is durable. Each change
-//! is made in memory first, under the log's lock, and queued for the store in the same order. An append that fails is
-//! answered as failed, and so is all that comes after it.
+//! Comes in: what consensus decided. Goes out: at once what a reader sees, and through a callback what is durable.
+//! Each change is made in memory first, under the log's lock, and queued for the store in the same order. An append
+//! that fails is answered as failed, and so is all that comes after it.
 
 use std::fmt::Debug;
 use std::io;
@@ -13,13 +13,13 @@ use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 
 use super::GroupLog;
 use super::cached_tail::{TailEntry, after};
-use crate::consensus::types::{Entry, LogId, Types, Vote};
-use crate::events::What;
+use crate::consensus::types::{LogEntry, LogId, RaftTypes, Vote};
+use crate::events::EventKind;
 use crate::format::Formed as _;
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::keys::LogKey;
 use crate::storage::record::put;
-use crate::storage::store::{Batch, EDIT_WEIGHT};
+use crate::storage::store::{EDIT_WEIGHT, WriteBatch};
 use crate::storage::syncer::WRITE_WEIGHT;
 
 /// Bytes of entries in one replication message, about; at least one entry is always sent.
@@ -28,21 +28,26 @@ const MESSAGE_BYTES: usize = 4 << 20;
 const PURGE_ENTRIES: u64 = 64;
 
 /// The membership that an entry brings, where it brings one.
-fn membership(entry: &Entry) -> Option<What> {
+fn membership(entry: &LogEntry) -> Option<EventKind> {
     let EntryPayload::Membership(members) = &entry.payload else { return None };
     let (voters, learners) = (members.voter_ids().collect(), members.learner_ids().collect());
-    Some(What::Membership { voters, learners, joint: members.get_joint_config().len() > 1, index: entry.log_id.index })
+    Some(EventKind::Membership {
+        voters,
+        learners,
+        joint: members.get_joint_config().len() > 1,
+        index: entry.log_id.index,
+    })
 }
 
-impl RaftLogReader<Types> for GroupLog {
-    async fn try_get_log_entries<RB>(&mut self, range: RB) -> io::Result<Vec<Entry>>
+impl RaftLogReader<RaftTypes> for GroupLog {
+    async fn try_get_log_entries<RB>(&mut self, range: RB) -> io::Result<Vec<LogEntry>>
     where
         RB: RangeBounds<u64> + Clone + Debug + Send,
     {
         self.read_range(range, usize::MAX)
     }
 
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
         self.read_range(start..end, MESSAGE_BYTES)
     }
 
@@ -51,15 +56,16 @@ impl RaftLogReader<Types> for GroupLog {
     }
 }
 
-impl RaftLogStorage<Types> for GroupLog {
+impl RaftLogStorage<RaftTypes> for GroupLog {
     type LogReader = Self;
 
-    async fn get_log_state(&mut self) -> io::Result<LogState<Types>> {
+    async fn get_log_state(&mut self) -> io::Result<LogState<RaftTypes>> {
         let known = self.0.known.lock();
         Ok(LogState { last_purged_log_id: known.purged, last_log_id: known.last })
     }
 
-    /// Less than was committed, and enough that openraft never takes for uncommitted what a later membership shows to be.
+    /// Less than was committed, and enough that openraft never takes for uncommitted what a later membership shows to
+    /// be.
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
         Ok(self.0.committed)
     }
@@ -69,21 +75,21 @@ impl RaftLogStorage<Types> for GroupLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         put(&mut batch, self.0.group, LogKey::Vote, &vote.form());
         self.0.syncer.carry_out(batch, true).await?;
         self.0.known.lock().vote = Some(*vote);
         Ok(())
     }
 
-    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> io::Result<()>
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<RaftTypes>) -> io::Result<()>
     where
-        I: IntoIterator<Item = Entry> + Send,
+        I: IntoIterator<Item = LogEntry> + Send,
         I::IntoIter: Send,
     {
         // Entries are written in order, so that a part of them may be there after a crash: nothing is promised of it.
-        let (mut batch, mut full, mut gathered) = (Batch::default(), Vec::new(), 0);
-        let (mut told, mut members): (Option<(u64, u64, u64)>, Vec<What>) = (None, Vec::new());
+        let (mut batch, mut full, mut gathered) = (WriteBatch::default(), Vec::new(), 0);
+        let (mut told, mut members): (Option<(u64, u64, u64)>, Vec<EventKind>) = (None, Vec::new());
         let append = {
             let mut known = self.0.known.lock();
             known.queued += 1;
@@ -112,7 +118,7 @@ impl RaftLogStorage<Types> for GroupLog {
             append
         };
         if let Some((first, last, entry_term)) = told {
-            self.tell(|| What::Appended { first, last, entry_term });
+            self.tell(|| EventKind::Appended { first, last, entry_term });
         }
         for change in members {
             self.tell(|| change);
@@ -146,13 +152,13 @@ impl RaftLogStorage<Types> for GroupLog {
         if let Some(found) = wrong {
             return Err(self.note_damage(found).await);
         }
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         {
             let mut known = self.0.known.lock();
             let first_removed = after(last);
             let end = after(known.last);
             for index in first_removed.max(known.first)..end {
-                batch.delete(LogKey::Entry(index).of(self.0.group));
+                batch.delete(LogKey::Entry(index).for_group(self.0.group));
             }
             known.drop_tail(first_removed..);
             for (_, from) in &mut known.pending {
@@ -164,7 +170,7 @@ impl RaftLogStorage<Types> for GroupLog {
             known.cuts += 1;
             self.0.durable.send_replace(Some(known.durable()));
         }
-        self.tell(|| What::Truncated { from: after(last) });
+        self.tell(|| EventKind::Truncated { from: after(last) });
         // Not awaited: the queue keeps it before the next append, whose durability covers it.
         self.0.syncer.submit(batch, false, drop);
         Ok(())
@@ -185,14 +191,14 @@ impl RaftLogStorage<Types> for GroupLog {
             self.0.durable.send_replace(Some(known.durable()));
             (from, end.min(upto.index + 1))
         };
-        self.tell(|| What::Purged { upto: upto.index });
-        let mut first = Batch::default();
+        self.tell(|| EventKind::Purged { upto: upto.index });
+        let mut first = WriteBatch::default();
         put(&mut first, self.0.group, LogKey::Purged, &upto.form());
         self.0.syncer.submit(first, false, drop);
         for start in (from..to).step_by(PURGE_ENTRIES as usize) {
-            let mut batch = Batch::default();
+            let mut batch = WriteBatch::default();
             for index in start..to.min(start + PURGE_ENTRIES) {
-                batch.delete(LogKey::Entry(index).of(self.0.group));
+                batch.delete(LogKey::Entry(index).for_group(self.0.group));
             }
             self.0.syncer.submit(batch, false, drop);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeBounds;
 
-use crate::consensus::types::{Entry, LogId, Vote};
+use crate::consensus::types::{LogEntry, LogId, Vote};
 
 /// Bytes of entries kept in memory although they are on disk.
 const TAIL_BYTES: usize = 4 << 20;
@@ -33,7 +33,7 @@ pub struct KnownLog {
 }
 
 pub struct TailEntry {
-    pub entry: Entry,
+    pub entry: LogEntry,
     pub bytes: usize,
     /// The append that queued it: until it is written the entry must stay.
     pub append: u64,

@@ -1,5 +1,5 @@
-//! What a replica has applied, or knows to be committed, is never taken back: whatever contradicts it is damage, here or
-//! elsewhere, and the replica stops before it can show two truths.
+//! What a replica has applied, or knows to be committed, is never taken back: whatever contradicts it is damage, here
+//! or elsewhere, and the replica stops before it can show two truths.
 //!
 //! Log ids are compared entry by entry. openraft takes for equal whatever lies below the committed index, and compares
 //! term first elsewhere: between sound replicas both are right, and after a disk has gone back in time neither is.
@@ -9,12 +9,12 @@ use std::io;
 
 use super::GroupLog;
 use super::cached_tail::{KnownLog, after, later};
-use crate::consensus::types::{Entry, LogId, SnapshotMeta};
+use crate::consensus::types::{LogEntry, LogId, SnapshotMeta};
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::keys::LogKey;
 use crate::storage::record::put;
 use crate::storage::state::GroupState;
-use crate::storage::store::Batch;
+use crate::storage::store::WriteBatch;
 
 /// Returns `true` if one of two log ids of one log is the later by its index and not by its term.
 fn contradict(one: &LogId, other: &LogId) -> bool {
@@ -29,7 +29,7 @@ impl GroupLog {
 
     /// Notes damage durably; returns it as an error that stops consensus.
     pub async fn note_damage(&self, found: String) -> io::Error {
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         put(&mut batch, self.0.group, LogKey::Damage, &found);
         let found = self.0.damage.get_or_init(|| found).clone();
         if let Err(error) = self.0.syncer.carry_out(batch, true).await {
@@ -46,7 +46,8 @@ impl GroupLog {
             return None;
         }
         Some(format!(
-            "a leader asks to cut this replica's log from entry {} on, and entries up to {settled} are applied or committed",
+            "a leader asks to cut this replica's log from entry {} on, and entries up to {settled} are applied or \
+             committed",
             after(last)
         ))
     }
@@ -78,7 +79,7 @@ impl GroupLog {
     }
 
     /// What the log of a leader in `term` contradicts here, of `prev` and `entries` that it sent.
-    pub fn contradiction(&self, term: u64, prev: Option<LogId>, entries: &[Entry]) -> io::Result<Option<String>> {
+    pub fn contradiction(&self, term: u64, prev: Option<LogId>, entries: &[LogEntry]) -> io::Result<Option<String>> {
         let (settled, voted) = {
             let known = self.0.known.lock();
             (known.settled(), known.vote.map_or(0, |vote| vote.leader_id.term))

@@ -5,11 +5,12 @@
 //!                           read ◀────┴───────────────────────────────────────────────────────────┘
 //! ```
 //! Everything that changes goes through the store's one [`Syncer`] in order, so completing an append implies that all
-//! before it are durable. [`cached_tail`] is what memory knows of the log, and its invariants; [`adapter`] is openraft's
-//! contract; [`read`] gives entries out; [`recover`] reads the log when it is opened; [`contradiction`] finds what must not be.
+//! before it are durable. [`cached_tail`] is what memory knows of the log, and its invariants; [`adapter`] is
+//! openraft's contract; [`read`] gives entries out; [`recover`] reads the log when it is opened; [`contradiction`]
+//! finds what must not be.
 //!
-//! What is committed is not stored: a restarted replica has its applied state and what the log itself shows, learns the rest
-//! from its leader, and shows nothing until then (see `replica/read.rs`).
+//! What is committed is not stored: a restarted replica has its applied state and what the log itself shows, learns
+//! the rest from its leader, and shows nothing until then (see `replica/read.rs`).
 
 mod adapter;
 pub(crate) mod cached_tail;
@@ -26,12 +27,12 @@ use self::cached_tail::{KnownLog, after};
 use self::recover::{check_no_damage_noted, read_stored_entries};
 use super::keys::LogKey;
 use super::record::read as read_record;
-use super::store::{Batch, Store};
+use super::store::{KeyValueStore, WriteBatch};
 use super::syncer::Syncer;
 use crate::GroupId;
 use crate::consensus::types::{LogId, Vote};
 use crate::consensus::watch;
-use crate::events::{Recorder, What};
+use crate::events::{EventKind, Recorder};
 use crate::format::AsForm;
 use crate::mutants::{Mutant, is_planted};
 
@@ -44,7 +45,7 @@ struct LogShared {
     group: GroupId,
     /// Where what happens to the log is told, once there is a listener to tell.
     recorder: OnceLock<Recorder>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn KeyValueStore>,
     syncer: Syncer,
     known: Mutex<KnownLog>,
     /// Why this replica must not take part any more, where it must not.
@@ -61,7 +62,7 @@ impl GroupLog {
     ///
     /// # Errors
     /// `InvalidData` where a record fails its check, the log has a hole, or damage was noted.
-    pub fn open(group: GroupId, store: Arc<dyn Store>, syncer: Syncer) -> io::Result<Self> {
+    pub fn open(group: GroupId, store: Arc<dyn KeyValueStore>, syncer: Syncer) -> io::Result<Self> {
         check_no_damage_noted(&*store, group)?;
         let mut known = KnownLog {
             vote: read_record::<AsForm<Vote>>(&*store, group, LogKey::Vote)?.map(|vote| vote.0),
@@ -103,7 +104,7 @@ impl GroupLog {
     }
 
     /// Tells of this group; the term is that of the vote.
-    pub fn tell(&self, what: impl FnOnce() -> What) {
+    pub fn tell(&self, what: impl FnOnce() -> EventKind) {
         if let Some(recorder) = self.0.recorder.get().filter(|recorder| recorder.is_on()) {
             let term = self.0.known.lock().vote.map_or(0, |vote| vote.leader_id.term);
             recorder.tell(term, what);
@@ -123,7 +124,7 @@ impl GroupLog {
 
     /// Makes everything done to the log so far survive a power loss.
     pub async fn sync(&self) -> io::Result<()> {
-        self.0.syncer.carry_out(Batch::default(), true).await
+        self.0.syncer.carry_out(WriteBatch::default(), true).await
     }
 
     /// The vote, the last and the last purged log id, for checks against the machine's state.

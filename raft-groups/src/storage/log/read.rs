@@ -1,7 +1,7 @@
 //! Reading entries: the newest from memory, older ones from the store, and never a gap.
 //!
-//! Comes in: a range and how many bytes may be given out. Goes out: entries in order. A log may be cut while its store is
-//! read; what was read then proves nothing, so it is read again.
+//! Comes in: a range and how many bytes may be given out. Goes out: entries in order. A log may be cut while its store
+//! is read; what was read then proves nothing, so it is read again.
 
 use std::io;
 use std::ops::{Bound, ControlFlow, RangeBounds};
@@ -9,21 +9,22 @@ use std::ops::{Bound, ControlFlow, RangeBounds};
 use super::GroupLog;
 use super::cached_tail::after;
 use super::recover::missing_entry;
-use crate::consensus::types::Entry;
+use crate::consensus::types::LogEntry;
 use crate::format::AsForm;
 use crate::storage::keys::LogKey;
 use crate::storage::record::unseal;
 
 impl GroupLog {
-    /// The last `last` entries, the newest first, each read when it is asked for. Those that are gone by then are left out.
-    pub fn newest_first(&self, last: u64) -> impl Iterator<Item = io::Result<Entry>> + '_ {
+    /// The last `last` entries, the newest first, each read when it is asked for. Those that are gone by then are left
+    /// out.
+    pub fn newest_first(&self, last: u64) -> impl Iterator<Item = io::Result<LogEntry>> + '_ {
         let end = after(self.0.known.lock().last);
         let one = |index| self.read_range(index..=index, 1).map(|mut read| read.pop()).transpose();
         (end.saturating_sub(last)..end).rev().filter_map(one)
     }
 
     /// The entries of a range, as many as fit. A cut of the log while the store is read is not damage: read again.
-    pub fn read_range(&self, range: impl RangeBounds<u64> + Clone, max_bytes: usize) -> io::Result<Vec<Entry>> {
+    pub fn read_range(&self, range: impl RangeBounds<u64> + Clone, max_bytes: usize) -> io::Result<Vec<LogEntry>> {
         loop {
             let cuts = self.0.known.lock().cuts;
             match self.read_once(range.clone(), max_bytes) {
@@ -33,7 +34,7 @@ impl GroupLog {
         }
     }
 
-    fn read_once(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> io::Result<Vec<Entry>> {
+    fn read_once(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> io::Result<Vec<LogEntry>> {
         let (from, to, tail) = {
             let known = self.0.known.lock();
             let from = match range.start_bound() {
@@ -52,7 +53,7 @@ impl GroupLog {
                 return Ok(Vec::new());
             }
             let mut budget = max_bytes;
-            let in_tail = known.tail.range(from..to).take_while(|(_, entry)| take(&mut budget, entry.bytes));
+            let in_tail = known.tail.range(from..to).take_while(|(_, entry)| spend_budget(&mut budget, entry.bytes));
             let tail: Vec<_> = in_tail.map(|(_, entry)| entry.entry.clone()).collect();
             let in_store_to = known.tail.first_key_value().map_or(to, |(first, _)| (*first).min(to));
             (from, in_store_to, tail)
@@ -68,14 +69,14 @@ impl GroupLog {
     }
 
     /// The stored entries of `from..to` that fit `max_bytes`, and whether those are all.
-    fn read_store(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<(Vec<Entry>, bool)> {
+    fn read_store(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<(Vec<LogEntry>, bool)> {
         let group = self.0.group;
         let (mut entries, mut damage, mut budget) = (Vec::new(), None, max_bytes);
         let mut visit = |key: &[u8], record: &[u8]| {
-            if !take(&mut budget, record.len()) {
+            if !spend_budget(&mut budget, record.len()) {
                 return ControlFlow::Break(());
             }
-            match unseal::<AsForm<Entry>>(key, record).map(|entry| entry.0) {
+            match unseal::<AsForm<LogEntry>>(key, record).map(|entry| entry.0) {
                 Ok(entry) if entry.log_id.index == from + entries.len() as u64 => {
                     entries.push(entry);
                     ControlFlow::Continue(())
@@ -90,7 +91,7 @@ impl GroupLog {
                 }
             }
         };
-        self.0.store.scan(&LogKey::Entry(from).of(group), &LogKey::Entry(to).of(group), &mut visit)?;
+        self.0.store.scan(&LogKey::Entry(from).for_group(group), &LogKey::Entry(to).for_group(group), &mut visit)?;
         match damage {
             Some(error) => Err(error),
             None => {
@@ -105,7 +106,7 @@ impl GroupLog {
 }
 
 /// Takes `bytes` off the budget; a first take succeeds whatever it costs.
-fn take(budget: &mut usize, bytes: usize) -> bool {
+fn spend_budget(budget: &mut usize, bytes: usize) -> bool {
     let within = *budget > 0;
     *budget = budget.saturating_sub(bytes);
     within

@@ -1,7 +1,7 @@
 //! What the stored log of a group says when it is opened: every record is looked at, and nothing is guessed.
 //!
-//! Comes in: the log store. Goes out: the last entry and one that is committed for certain, or `InvalidData` where a record
-//! fails its check, an entry is missing, or damage was noted before.
+//! Comes in: the log store. Goes out: the last entry and one that is committed for certain, or `InvalidData` where a
+//! record fails its check, an entry is missing, or damage was noted before.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -10,19 +10,19 @@ use openraft::EntryPayload;
 
 use super::cached_tail::after;
 use crate::GroupId;
-use crate::consensus::types::{Entry, LogId};
+use crate::consensus::types::{LogEntry, LogId};
 use crate::format::AsForm;
 use crate::storage::keys::{LogKey, entry_index};
 use crate::storage::record::{read, unseal};
-use crate::storage::store::Store;
+use crate::storage::store::KeyValueStore;
 
 /// The entries of a stored log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RecoveredEntries {
     /// The last one.
     pub last: Option<LogId>,
-    /// One that is committed for certain, as the log itself shows: a leader proposes a membership only once the one before
-    /// it is committed (Ongaro's thesis, § 4.1), so of the memberships here all but the last are.
+    /// One that is committed for certain, as the log itself shows: a leader proposes a membership only once the one
+    /// before it is committed (Ongaro's thesis, § 4.1), so of the memberships here all but the last are.
     pub committed: Option<LogId>,
 }
 
@@ -30,12 +30,16 @@ pub struct RecoveredEntries {
 ///
 /// # Errors
 /// `InvalidData` where a record fails its check or an entry is missing.
-pub fn read_stored_entries(store: &dyn Store, group: GroupId, purged: Option<LogId>) -> io::Result<RecoveredEntries> {
+pub fn read_stored_entries(
+    store: &dyn KeyValueStore,
+    group: GroupId,
+    purged: Option<LogId>,
+) -> io::Result<RecoveredEntries> {
     // Entries must come in order and without gaps, from the first that was not purged on.
     let mut next = after(purged);
     let (mut found, mut membership, mut damage) = (RecoveredEntries::default(), None, None);
     let mut visit = |key: &[u8], record: &[u8]| {
-        match (entry_index(key), unseal::<AsForm<Entry>>(key, record)) {
+        match (entry_index(key), unseal::<AsForm<LogEntry>>(key, record)) {
             // A purge records its end before it deletes; a crash between leaves entries that are gone already.
             (Some(index), _) if index < next && found.last.is_none() => {}
             (Some(index), Ok(AsForm(entry))) if index == next && entry.log_id.index == next => {
@@ -51,7 +55,7 @@ pub fn read_stored_entries(store: &dyn Store, group: GroupId, purged: Option<Log
         if damage.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     // Damage anywhere ends the search: what lies behind it proves nothing.
-    store.scan(&LogKey::Entry(0).of(group), &LogKey::Entry(u64::MAX).of(group), &mut visit)?;
+    store.scan(&LogKey::Entry(0).for_group(group), &LogKey::Entry(u64::MAX).for_group(group), &mut visit)?;
     damage.map_or(Ok(found), Err)
 }
 
@@ -59,7 +63,7 @@ pub fn read_stored_entries(store: &dyn Store, group: GroupId, purged: Option<Log
 ///
 /// # Errors
 /// `InvalidData` where there was.
-pub fn check_no_damage_noted(store: &dyn Store, group: GroupId) -> io::Result<()> {
+pub fn check_no_damage_noted(store: &dyn KeyValueStore, group: GroupId) -> io::Result<()> {
     let noted: Option<String> = read(store, group, LogKey::Damage)?;
     noted.map_or(Ok(()), |found| Err(io::Error::new(io::ErrorKind::InvalidData, found)))
 }

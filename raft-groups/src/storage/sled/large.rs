@@ -4,23 +4,27 @@
 //! can damage its files. So a large write goes in steps:
 //!
 //! 1. The parts of large values that are new: nobody sees them before their pairs.
-//! 2. What must be there as one. If that is more than [`LARGE`], a redo record of it comes first, part by part and then its
+//! 2. What must be there as one. If that is more than [`LARGE`], a redo record of it comes first, part by part and
+//!    then its
 //!    head; from the head on the write is decided. What the record says follows, in steps; then the head is removed.
 //! 3. The removal of parts that belong to no pair any more.
 //!
-//! A step is as large as the store's [budget](super::sync_budget) allows without a sync. An opening carries a decided write to its
-//! end, and removes parts that belong to no pair.
+//! A step is as large as the store's [budget](super::sync_budget) allows without a sync. An opening carries a decided
+//! write to its end, and removes parts that belong to no pair.
 
 use std::io;
 
-use super::layout::{Edit, Edits, Stored, invalid, parted, parts_of, read_stored, redo_key, redo_part_key, weight};
+use super::layout::{
+    Edit, Edits, StoredValue, invalid, parted, parts_of, read_stored, redo_key, redo_part_key, weight,
+};
 use super::{SledStore, from_sled};
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::record::{seal, unseal};
 
-/// Most that must be there as one and goes without a redo record, as [`weight`] counts. It is more than the budget allows, for a
-/// record writes everything twice: only changes of a machine's state come to so much, and a state that a power loss has
-/// damaged is made anew. An append to a log and its purge are nothing but new parts, pairs and parts removed.
+/// Most that must be there as one and goes without a redo record, as [`weight`] counts. It is more than the budget
+/// allows, for a record writes everything twice: only changes of a machine's state come to so much, and a state that a
+/// power loss has damaged is made anew. An append to a log and its purge are nothing but new parts, pairs and parts
+/// removed.
 const LARGE: usize = 1 << 20;
 
 impl SledStore {
@@ -50,7 +54,7 @@ impl SledStore {
             self.remove_redo_parts()?;
             return Ok(false);
         };
-        let Stored::Parts(count) = read_stored(&head)? else { return Err(invalid("redo record")) };
+        let StoredValue::Parts(count) = read_stored(&head)? else { return Err(invalid("redo record")) };
         let record = self.read_parts(count, redo_part_key)?;
         self.redo(unseal(&redo_key(), &record)?, count)?;
         Ok(true)

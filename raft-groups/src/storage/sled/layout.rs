@@ -51,7 +51,7 @@ impl Edits {
 }
 
 /// What a stored pair says of its value.
-pub enum Stored<'a> {
+pub enum StoredValue<'a> {
     /// It is here.
     Whole(&'a [u8]),
     /// It lies in so many parts.
@@ -70,7 +70,7 @@ pub fn part_key(key: &[u8], part: u32) -> Vec<u8> {
     [&[PARTS], &length[..], key, &part.to_be_bytes()].concat()
 }
 
-/// Whether a part of some value lies there.
+/// Returns `true` if a part of some value lies there.
 pub fn is_part(key: &[u8]) -> bool {
     key.first() != Some(&PAIRS)
 }
@@ -104,12 +104,12 @@ pub fn parted(count: u32) -> Vec<u8> {
 }
 
 /// Reads what [`whole`] or [`parted`] made.
-pub fn read_stored(stored: &[u8]) -> io::Result<Stored<'_>> {
+pub fn read_stored(stored: &[u8]) -> io::Result<StoredValue<'_>> {
     match stored.split_first() {
-        Some((&WHOLE, value)) => Ok(Stored::Whole(value)),
+        Some((&WHOLE, value)) => Ok(StoredValue::Whole(value)),
         Some((&PARTED, count)) => {
             let count = count.try_into().map_err(|_| invalid("part count"))?;
-            Ok(Stored::Parts(u32::from_be_bytes(count)))
+            Ok(StoredValue::Parts(u32::from_be_bytes(count)))
         }
         _ => Err(invalid("value header")),
     }

@@ -1,6 +1,6 @@
 //! Parts of large values that belong to no value: what a write leaves that a crash interrupted.
 
-use super::layout::{Stored, pair_key, part_of, read_stored};
+use super::layout::{StoredValue, pair_key, part_of, read_stored};
 
 /// Reads all of sled's tree once, and returns the keys of parts that belong to no value.
 pub fn find_orphans(db: &sled::Db) -> sled::Result<Vec<Vec<u8>>> {
@@ -12,10 +12,10 @@ pub fn find_orphans(db: &sled::Db) -> sled::Result<Vec<Vec<u8>>> {
         if of != key || part == 0 {
             of = key.to_vec();
             count = match db.get(pair_key(key))?.as_deref().map(read_stored) {
-                Some(Ok(Stored::Parts(count))) => count,
+                Some(Ok(StoredValue::Parts(count))) => count,
                 // One that cannot be read is found where it is asked for.
                 Some(Err(_)) => u32::MAX,
-                Some(Ok(Stored::Whole(_))) | None => 0,
+                Some(Ok(StoredValue::Whole(_))) | None => 0,
             };
         }
         if part >= count {

@@ -2,14 +2,15 @@
 
 use super::layout::{Edit, PART_BYTES, is_part};
 
-/// Most that may be written between two syncs, in bytes. sled writes a segment anew when all its pages are elsewhere and a
-/// whole further segment, 512 KiB, has been written since (`SegmentAccountant::stabilize`); below that, for it is estimated.
+/// Most that may be written between two syncs, in bytes. sled writes a segment anew when all its pages are elsewhere
+/// and a whole further segment, 512 KiB, has been written since (`SegmentAccountant::stabilize`); below that, for it
+/// is estimated.
 const UNSYNCED_BYTES: f64 = 384.0 * 1024.0;
-/// sled keeps up to 17 values in a page. It writes the page anew after every 10 edits of it, where a new value splits it, and
-/// where a removed one lets it be merged.
+/// sled keeps up to 17 values in a page. It writes the page anew after every 10 edits of it, where a new value splits
+/// it, and where a removed one lets it be merged.
 const VALUES_REWRITTEN: f64 = 1.9;
-/// Bytes of an edit beside key and value: the head of its message, and its part of the parent page, up to 256 keys, that is
-/// written anew at each split and merge.
+/// Bytes of an edit beside key and value: the head of its message, and its part of the parent page, up to 256 keys,
+/// that is written anew at each split and merge.
 const EDIT_BYTES: usize = 300;
 /// Over how many values the size of one that lies beside is forgotten, about.
 const MEMORY: f64 = 4096.0;
@@ -18,9 +19,10 @@ const MEMORY: f64 = 4096.0;
 #[derive(Debug, Clone)]
 pub struct SyncBudget {
     unsynced: f64,
-    /// Whether nothing was given since the last sync.
+    /// `true` if nothing was given since the last sync.
     is_synced: bool,
-    /// Size of a value that lies beside an edit, in bytes: that of large ones counts at once, that of small ones by and by.
+    /// Size of a value that lies beside an edit, in bytes: that of large ones counts at once, that of small ones by
+    /// and by.
     beside: f64,
 }
 
@@ -54,12 +56,12 @@ impl SyncBudget {
         self.unsynced += (EDIT_BYTES + key.len() + bytes) as f64 + VALUES_REWRITTEN * beside;
     }
 
-    /// Whether a sync would find nothing to do. Not of a store that was just opened: sled may have written.
+    /// Returns `true` if a sync would find nothing to do. Not of a store that was just opened: sled may have written.
     pub fn is_synced(&self) -> bool {
         self.is_synced
     }
 
-    /// Whether more was written than may be between two syncs.
+    /// Returns `true` if more was written than may be between two syncs.
     pub fn is_used_up(&self) -> bool {
         self.unsynced > UNSYNCED_BYTES
     }
@@ -104,8 +106,8 @@ mod tests {
         }
     }
 
-    /// sled 0.34.7 writes of a new value: itself, some 2 of those beside it, and some 280 bytes of heads, keys and parents. The
-    /// end of a segment of 512 KiB stays empty where a page of 17 values does not fit.
+    /// sled 0.34.7 writes of a new value: itself, some 2 of those beside it, and some 280 bytes of heads, keys and
+    /// parents. The end of a segment of 512 KiB stays empty where a page of 17 values does not fit.
     #[test]
     fn whatever_the_size_less_than_a_segment_is_written_between_two_syncs() {
         for bytes in [1, 30, 100, 300, 500, 1_500, PART_BYTES] {

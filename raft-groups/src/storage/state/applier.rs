@@ -12,9 +12,11 @@ use parking_lot::RwLock;
 
 use super::digests::Digests;
 use super::{FrozenState, GroupState, StagedGeneration};
-use crate::consensus::types::{CommittedLeaderId, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types, index_of};
+use crate::consensus::types::{
+    CommittedLeaderId, LogEntry, LogId, Node, RaftTypes, SnapshotMeta, StoredMembership, index_of,
+};
 use crate::consensus::watch;
-use crate::events::What;
+use crate::events::EventKind;
 use crate::machine::{Changes, Garbage, Machine, Position};
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::log::GroupLog;
@@ -70,13 +72,14 @@ impl<M: Machine> Applier<M> {
         &self.state
     }
 
-    fn tell(&self, what: impl FnOnce() -> What) {
+    fn tell(&self, what: impl FnOnce() -> EventKind) {
         if let Some(log) = &self.log {
             log.tell(what);
         }
     }
 
-    /// Has what `machine` left cleared away beside all that comes. A crash on the way leaves the rest to the next start.
+    /// Has what `machine` left cleared away beside all that comes. A crash on the way leaves the rest to the next
+    /// start.
     fn clear_away(&self, machine: &M) {
         let Garbage { keys, memory } = machine.take_garbage();
         if !memory.is_empty() {
@@ -93,7 +96,7 @@ impl<M: Machine> Applier<M> {
     }
 
     /// Applies one entry to the machine in memory.
-    fn apply_entry(&self, machine: &M, entry: &Entry, chunk: &mut AppliedChunk) -> io::Result<Bytes> {
+    fn apply_entry(&self, machine: &M, entry: &LogEntry, chunk: &mut AppliedChunk) -> io::Result<Bytes> {
         chunk.applied = Some(entry.log_id);
         let reply = match &entry.payload {
             EntryPayload::Blank => Ok(Bytes::new()),
@@ -129,7 +132,7 @@ struct AppliedChunk {
     membership: Option<StoredMembership>,
 }
 
-impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
+impl<M: Machine> RaftStateMachine<RaftTypes> for Applier<M> {
     type SnapshotData = SnapshotData;
     type SnapshotBuilder = SnapshotBuilder;
 
@@ -140,7 +143,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
 
     async fn apply<S>(&mut self, entries: S) -> io::Result<()>
     where
-        S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + Send,
+        S: Stream<Item = io::Result<EntryResponder<RaftTypes>>> + Unpin + Send,
     {
         let mut chunks = entries.ready_chunks(APPLY_ENTRIES);
         while let Some(entries) = chunks.next().await {
@@ -154,7 +157,8 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
             while !entries.is_empty() {
                 let mut chunk = AppliedChunk::default();
                 let mut replies = Vec::with_capacity(entries.len());
-                // A machine waits for its readers, and its commands may be long work: the tasks of this thread go elsewhere.
+                // A machine waits for its readers, and its commands may be long work: the tasks of this thread go
+                // elsewhere.
                 run_blocking(|| {
                     while chunk.changes.bytes_given() < WRITE_WEIGHT
                         && let Some((entry, responder)) = entries.pop_front()
@@ -170,7 +174,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
                 if let Some(applied) = chunk.applied {
                     self.state.commit(&chunk.changes, applied, chunk.membership).await?;
                     self.applied.send_replace(Some(applied));
-                    self.tell(|| What::Applied { index: applied.index });
+                    self.tell(|| EventKind::Applied { index: applied.index });
                     self.clear_away(&machine);
                 }
                 for (responder, reply) in replies {
@@ -203,7 +207,7 @@ impl<M: Machine> RaftStateMachine<Types> for Applier<M> {
             log.note_applied(meta.last_log_id);
         }
         self.applied.send_replace(meta.last_log_id);
-        self.tell(|| What::SnapshotInstalled { index: index_of(&meta.last_log_id) });
+        self.tell(|| EventKind::SnapshotInstalled { index: index_of(&meta.last_log_id) });
         let state = self.state.clone();
         tokio::spawn(async move {
             if let Err(error) = state.erase_below_current().await {
@@ -228,7 +232,7 @@ pub struct SnapshotBuilder {
     state: GroupState,
 }
 
-impl RaftSnapshotBuilder<Types> for SnapshotBuilder {
+impl RaftSnapshotBuilder<RaftTypes> for SnapshotBuilder {
     type SnapshotData = SnapshotData;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot<CommittedLeaderId, u64, Node, SnapshotData>> {

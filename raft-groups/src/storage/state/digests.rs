@@ -1,9 +1,9 @@
 //! Digests of one replica's state after certain log entries, for others to compare with their own.
 //!
-//! Replicas are never looked at in the same moment, and while a group is written to they are rarely equally far. So each
-//! keeps what its state came to after every [`EVERY`]th entry, for the last few of those, beside its present one: two
-//! replicas that are not more than that apart have one in common. A snapshot that is installed replaces the state, and
-//! with it all that was kept. Nothing here is stored; a restart begins with the present state.
+//! Replicas are never looked at in the same moment, and while a group is written to they are rarely equally far. So
+//! each keeps what its state came to after every [`EVERY`]th entry, for the last few of those, beside its present one:
+//! two replicas that are not more than that apart have one in common. A snapshot that is installed replaces the state,
+//! and with it all that was kept. Nothing here is stored; a restart begins with the present state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ const KEPT: usize = 16;
 
 /// The digests of one replica by log index; clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Digests(Arc<Mutex<Kept>>);
+pub struct Digests(Arc<Mutex<KeptDigests>>);
 
 /// Invariant: `regular` has at most [`KEPT`] digests, each at a multiple of [`EVERY`].
 #[derive(Debug, Default)]
-struct Kept {
+struct KeptDigests {
     regular: BTreeMap<u64, u64>,
     present: Option<(u64, u64)>,
 }
@@ -49,7 +49,7 @@ impl Digests {
 
     /// Forgets all but the digest of the present state: another has taken the place of the one that the others are of.
     pub fn replace(&self, index: u64, digest: u64) {
-        *self.0.lock() = Kept { regular: BTreeMap::new(), present: Some((index, digest)) };
+        *self.0.lock() = KeptDigests { regular: BTreeMap::new(), present: Some((index, digest)) };
     }
 
     /// All of them, by log index.

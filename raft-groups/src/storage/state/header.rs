@@ -9,7 +9,7 @@ use crate::consensus::types::{LogId, StoredMembership};
 use crate::format::AsForm;
 use crate::storage::keys;
 use crate::storage::record::{seal, unseal};
-use crate::storage::store::{Batch, Store};
+use crate::storage::store::{KeyValueStore, WriteBatch};
 
 /// What is known of the stored state; one record, written with every commit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -28,13 +28,13 @@ pub struct StateHeader {
 }
 
 /// The stored header of `group`; `None` before the first commit.
-pub fn read_header(group: GroupId, store: &dyn Store) -> io::Result<Option<StateHeader>> {
+pub fn read_header(group: GroupId, store: &dyn KeyValueStore) -> io::Result<Option<StateHeader>> {
     let key = keys::state_header(group);
     store.get(&key)?.map(|record| unseal(&key, &record)).transpose()
 }
 
 /// Adds the header of `group` to `batch`.
-pub fn put_header(group: GroupId, header: &StateHeader, batch: &mut Batch) {
+pub fn put_header(group: GroupId, header: &StateHeader, batch: &mut WriteBatch) {
     let key = keys::state_header(group);
     let record = seal(&key, header);
     batch.put(key, record);

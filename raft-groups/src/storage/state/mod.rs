@@ -4,8 +4,8 @@
 //! synced: the log is durable and replays. A snapshot is received into a *generation* of its own, which one durable
 //! write of the header makes current; a half-received one is invisible, and what is no longer current is erased.
 //!
-//! [`applier`] carries commands out and is what openraft calls, [`header`] says how far the state is, [`view`] holds one moment
-//! still while writes go on, [`pages`] reads it, [`digests`] is what other replicas compare with their own.
+//! [`applier`] carries commands out and is what openraft calls, [`header`] says how far the state is, [`view`] holds
+//! one moment still while writes go on, [`pages`] reads it, [`digests`] is what other replicas compare with their own.
 
 pub(crate) mod applier;
 pub(crate) mod digests;
@@ -24,11 +24,11 @@ pub use self::header::StateHeader;
 use self::header::{put_header, read_header};
 pub use self::pages::FrozenState;
 use self::pages::GenerationReader;
-use self::view::{FreezableStore, Page};
+use self::view::{FreezableStore, StatePage};
 use super::erase::erase_range;
 use super::keys;
 use super::record::{seal, unseal};
-use super::store::{Batch, end_of_prefix};
+use super::store::{WriteBatch, end_of_prefix};
 use super::syncer::Syncer;
 use crate::GroupId;
 use crate::consensus::types::{LogId, SnapshotMeta, StoredMembership};
@@ -109,14 +109,14 @@ impl GroupState {
         if let Some((kind, message)) = self.0.failure.lock().clone() {
             return Err(io::Error::new(kind, message));
         }
-        self.0.syncer.room().await;
+        self.0.syncer.wait_for_room().await;
         let mut header = self.0.header.lock();
         header.applied = Some(applied);
         if let Some(membership) = membership {
             header.membership = membership;
         }
         let prefix = keys::state_prefix(self.0.group, header.generation);
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         let loses_deletes = is_planted(Mutant::LosesDeletes);
         for (key, value) in changes.iter().filter(|(_, value)| value.is_some() || !loses_deletes) {
             let value = value.map(|value| seal(key, value));
@@ -134,12 +134,12 @@ impl GroupState {
 
     /// Makes every commit so far survive a power loss.
     pub async fn sync(&self) -> io::Result<()> {
-        self.0.syncer.carry_out(Batch::default(), true).await
+        self.0.syncer.carry_out(WriteBatch::default(), true).await
     }
 
     /// Freezes the state as of the last commit.
     pub async fn freeze(&self) -> io::Result<FrozenState> {
-        self.0.syncer.carry_out(Batch::default(), false).await?;
+        self.0.syncer.carry_out(WriteBatch::default(), false).await?;
         let group = self.0.group;
         loop {
             let Some(before) = read_header(group, &*self.0.store)? else { return Ok(FrozenState::empty()) };
@@ -166,11 +166,11 @@ impl GroupState {
     }
 
     /// Stores one page of a snapshot, out of sight.
-    pub async fn stage_page(&self, staged: StagedGeneration, page: Page) -> io::Result<()> {
-        self.0.syncer.room().await;
+    pub async fn stage_page(&self, staged: StagedGeneration, page: StatePage) -> io::Result<()> {
+        self.0.syncer.wait_for_room().await;
         let prefix = keys::state_prefix(self.0.group, staged.generation);
         let edits = page.into_iter().map(|(key, value)| ([&prefix[..], &key].concat(), Some(value)));
-        self.0.syncer.carry_out(Batch { edits: edits.collect() }, false).await
+        self.0.syncer.carry_out(WriteBatch { edits: edits.collect() }, false).await
     }
 
     /// Makes a staged snapshot the state, at once and durably.
@@ -184,7 +184,7 @@ impl GroupState {
             membership: meta.last_membership.clone(),
             installed: meta.last_log_id,
         };
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         put_header(self.0.group, &header, &mut batch);
         self.0.syncer.carry_out(batch, true).await?;
         *self.0.header.lock() = header;
@@ -207,7 +207,7 @@ impl GroupState {
     /// Erases ranges of the machine's own keys, a page at a time.
     pub async fn erase_keys(&self, ranges: Vec<(Vec<u8>, Vec<u8>)>) -> io::Result<()> {
         // What was committed may still be on its way to the store.
-        self.0.syncer.carry_out(Batch::default(), false).await?;
+        self.0.syncer.carry_out(WriteBatch::default(), false).await?;
         let prefix = keys::state_prefix(self.0.group, self.header().generation);
         for (from, to) in ranges {
             self.erase([&prefix[..], &from].concat(), [&prefix[..], &to].concat()).await?;

@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::view::{FreezableStore, Page, View};
+use super::view::{FreezableStore, FrozenView, StatePage};
 use crate::consensus::types::SnapshotMeta;
 use crate::machine::{StateReader, Visit};
 use crate::storage::erase::PAGE_BYTES;
 use crate::storage::record::unseal;
-use crate::storage::store::{Store, end_of_prefix};
+use crate::storage::store::{KeyValueStore, end_of_prefix};
 
 /// State at one log index, read page by page.
 pub struct FrozenState {
     /// The log index and the membership.
     pub meta: SnapshotMeta,
     /// The pairs, and the length of the prefix they have in the store; nothing before the first commit.
-    pub(super) pairs: Option<(View, usize)>,
+    pub(super) pairs: Option<(FrozenView, usize)>,
 }
 
 impl FrozenState {
@@ -28,8 +28,8 @@ impl FrozenState {
     }
 
     /// The next pairs, with the machine's own keys and sealed values; empty at the end.
-    pub fn next_page(&self) -> io::Result<Page> {
-        let Some((view, prefix_bytes)) = &self.pairs else { return Ok(Page::new()) };
+    pub fn next_page(&self) -> io::Result<StatePage> {
+        let Some((view, prefix_bytes)) = &self.pairs else { return Ok(StatePage::new()) };
         let mut page = view.next_page(PAGE_BYTES)?;
         for (key, _) in &mut page {
             key.drain(..prefix_bytes);

@@ -1,6 +1,6 @@
 //! A store's contents at one moment, read page by page while writes go on.
 //!
-//! sled has no snapshots, and copying the state first would stop writes for as long. So while a [`View`] is open,
+//! sled has no snapshots, and copying the state first would stop writes for as long. So while a [`FrozenView`] is open,
 //! each write first saves the old value of what it changes ahead of the view's cursor (copy on write); a page then
 //! is what the store holds, put back to the old values. A view costs memory only for what changed since.
 
@@ -12,22 +12,22 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::storage::store::{Batch, Store, Visit};
+use crate::storage::store::{KeyValueStore, Visit, WriteBatch};
 
-/// A [`Store`] that can be frozen; all writes must go through it.
+/// A [`KeyValueStore`] that can be frozen; all writes must go through it.
 pub struct FreezableStore {
-    store: Arc<dyn Store>,
+    store: Arc<dyn KeyValueStore>,
     /// Held over every write and every page, so that a page is read between two writes.
-    views: Mutex<Vec<Weak<Mutex<Overlay>>>>,
+    views: Mutex<Vec<Weak<Mutex<ViewOverlay>>>>,
 }
 
 /// The contents of a key range at the moment of [`FreezableStore::freeze`].
-pub struct View {
+pub struct FrozenView {
     store: Arc<FreezableStore>,
-    overlay: Arc<Mutex<Overlay>>,
+    overlay: Arc<Mutex<ViewOverlay>>,
 }
 
-struct Overlay {
+struct ViewOverlay {
     /// Keys below were handed out; their changes no longer matter.
     cursor: Vec<u8>,
     end: Vec<u8>,
@@ -36,25 +36,25 @@ struct Overlay {
 }
 
 /// Pairs in key order.
-pub type Page = Vec<(Vec<u8>, Bytes)>;
+pub type StatePage = Vec<(Vec<u8>, Bytes)>;
 
 impl FreezableStore {
     /// Wraps `store`.
-    pub fn new(store: Arc<dyn Store>) -> Arc<Self> {
+    pub fn new(store: Arc<dyn KeyValueStore>) -> Arc<Self> {
         Arc::new(Self { store, views: Mutex::default() })
     }
 
     /// Freezes the keys with `from <= key < to` as they are now.
-    pub fn freeze(self: &Arc<Self>, from: Vec<u8>, to: Vec<u8>) -> View {
-        let overlay = Arc::new(Mutex::new(Overlay { cursor: from, end: to, old: BTreeMap::new() }));
+    pub fn freeze(self: &Arc<Self>, from: Vec<u8>, to: Vec<u8>) -> FrozenView {
+        let overlay = Arc::new(Mutex::new(ViewOverlay { cursor: from, end: to, old: BTreeMap::new() }));
         self.views.lock().push(Arc::downgrade(&overlay));
-        View { store: self.clone(), overlay }
+        FrozenView { store: self.clone(), overlay }
     }
 }
 
-impl View {
+impl FrozenView {
     /// The next pairs, at least one and then up to about `max_bytes`; empty at the end.
-    pub fn next_page(&self, max_bytes: usize) -> io::Result<Page> {
+    pub fn next_page(&self, max_bytes: usize) -> io::Result<StatePage> {
         let _no_writes = self.store.views.lock();
         let mut overlay = self.overlay.lock();
         loop {
@@ -69,7 +69,7 @@ impl View {
     }
 }
 
-impl View {
+impl FrozenView {
     /// Moves on to `key`, leaving out what lies before it.
     pub fn skip_to(&self, key: Vec<u8>) {
         let _no_writes = self.store.views.lock();
@@ -80,9 +80,9 @@ impl View {
     }
 }
 
-impl Overlay {
+impl ViewOverlay {
     /// The page at the cursor, and where the next one starts.
-    fn read_page(&self, store: &dyn Store, max_bytes: usize) -> io::Result<(Page, Vec<u8>)> {
+    fn read_page(&self, store: &dyn KeyValueStore, max_bytes: usize) -> io::Result<(StatePage, Vec<u8>)> {
         let mut pairs = BTreeMap::new();
         let (mut bytes, mut next) = (0, self.end.clone());
         let mut visit = |key: &[u8], value: &[u8]| {
@@ -109,7 +109,7 @@ impl Overlay {
         self.cursor = next;
     }
 
-    fn save_old_values(&mut self, store: &dyn Store, batch: &Batch) -> io::Result<()> {
+    fn save_old_values(&mut self, store: &dyn KeyValueStore, batch: &WriteBatch) -> io::Result<()> {
         for (key, _) in &batch.edits {
             if *key >= self.cursor && *key < self.end && !self.old.contains_key(key) {
                 let old = store.get(key)?;
@@ -120,7 +120,7 @@ impl Overlay {
     }
 }
 
-impl Store for FreezableStore {
+impl KeyValueStore for FreezableStore {
     fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>> {
         self.store.get(key)
     }
@@ -129,7 +129,7 @@ impl Store for FreezableStore {
         self.store.scan(from, to, visit)
     }
 
-    fn write(&self, batch: &Batch) -> io::Result<()> {
+    fn write(&self, batch: &WriteBatch) -> io::Result<()> {
         let mut views = self.views.lock();
         views.retain(|view| view.strong_count() > 0);
         for overlay in views.iter().filter_map(Weak::upgrade) {
@@ -154,9 +154,9 @@ mod tests {
     use super::*;
     use crate::sim::disk::SimDisk;
 
-    fn batch(edits: &[(u8, Option<u8>)]) -> Batch {
+    fn batch(edits: &[(u8, Option<u8>)]) -> WriteBatch {
         let edits = edits.iter().map(|(key, value)| (vec![*key], value.map(|value| Bytes::from(vec![value]))));
-        Batch { edits: edits.collect() }
+        WriteBatch { edits: edits.collect() }
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! A follower that answers and is slower than the writes: its leader's log is cut all the same, and it follows by snapshots.
+//! A follower that answers and is slower than the writes: its leader's log is cut all the same, and it follows by
+//! snapshots.
 
 use futures::future::join_all;
 

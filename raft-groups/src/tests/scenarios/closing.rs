@@ -10,7 +10,7 @@ use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
 use parking_lot::{Condvar, Mutex};
 
 use super::*;
-use crate::consensus::types::{Entry, LogId, SnapshotMeta, Vote};
+use crate::consensus::types::{LogEntry, LogId, SnapshotMeta, Vote};
 use crate::machine::{Changes, Machine, Position, StateReader};
 use crate::network::faults::Faults;
 use crate::sim::SimPlan;
@@ -18,7 +18,7 @@ use crate::sim::disk::SimDisk;
 use crate::sim::network::{LinkConditions, SimNet};
 use crate::storage::log::GroupLog;
 use crate::storage::state::GroupState;
-use crate::storage::store::Store as _;
+use crate::storage::store::KeyValueStore as _;
 use crate::tests::kit::Cluster;
 use crate::{BrokenInvariant, Disk, Host, Identity, Life, NodeId};
 
@@ -85,8 +85,8 @@ impl Work {
     }
 }
 
-fn entries(indexes: std::ops::Range<u64>) -> Vec<Entry> {
-    indexes.map(|index| Entry { log_id: log_id(index), payload: EntryPayload::Blank }).collect()
+fn entries(indexes: std::ops::Range<u64>) -> Vec<LogEntry> {
+    indexes.map(|index| LogEntry { log_id: log_id(index), payload: EntryPayload::Blank }).collect()
 }
 
 fn change(value: u8) -> Changes {

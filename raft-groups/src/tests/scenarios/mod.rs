@@ -73,8 +73,9 @@ fn every_replica_serves_linearizable_reads() {
     });
 }
 
-/// The leader and one follower lose sight of each other, then the leader and the other, just as that one loses its power
-/// and restarts: it has forgotten its promise to the leader. Returns how many lease reads of the old leader were stale.
+/// The leader and one follower lose sight of each other, then the leader and the other, just as that one loses its
+/// power and restarts: it has forgotten its promise to the leader. Returns how many lease reads of the old leader were
+/// stale.
 async fn forgotten_promise(seed: u64) -> usize {
     let mut cluster = start(seed, 3, settings()).await;
     let old = write_somewhere(&cluster, &[], 1).await;

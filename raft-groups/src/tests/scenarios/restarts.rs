@@ -84,8 +84,8 @@ fn a_log_whose_end_was_never_committed_does_not_keep_its_replica_silent() {
     }
 }
 
-/// A follower whose disk lost what it had acknowledged, without a check that could see it: its leader fills it again. Returns
-/// whether entries were lost at all.
+/// A follower whose disk lost what it had acknowledged, without a check that could see it: its leader fills it again.
+/// Returns whether entries were lost at all.
 async fn unseen_loss(seed: u64) -> bool {
     let mut cluster = start(seed, 3, settings()).await;
     let leader = write_somewhere(&cluster, &[], 1).await;
@@ -120,9 +120,9 @@ fn a_loss_that_no_check_sees_does_not_take_the_leader_along() {
     println!("{lost} of 20 followers lost entries unseen");
 }
 
-/// A leader that is cut off with entries nobody has, loses its power, and comes back to others whose logs are purged beyond
-/// what it shares with them: what it has conflicts with their snapshot. Its last memberships were committed; returns whether
-/// its stored state still knew.
+/// A leader that is cut off with entries nobody has, loses its power, and comes back to others whose logs are purged
+/// beyond what it shares with them: what it has conflicts with their snapshot. Its last memberships were committed;
+/// returns whether its stored state still knew.
 async fn conflict_with_a_snapshot(seed: u64) -> bool {
     let plan = SimPlan { spares: 1, ..SimPlan::new(seed, 3, snapshot_storm()) };
     let mut cluster = Cluster::start(plan).await.expect("empty disks open");

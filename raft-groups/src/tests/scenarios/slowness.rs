@@ -95,7 +95,7 @@ fn nobody_believes_in_a_leader_without_a_majority_not_even_itself() {
     });
 }
 
-/// Whether a leader that nobody hears serves a read right after its machine has slept.
+/// Returns `true` if a leader that nobody hears serves a read right after its machine has slept.
 async fn serves_from_sleep(seed: u64) -> bool {
     let cluster = start(seed, 3, settings()).await;
     let leader = write_somewhere(&cluster, &[], 1).await;

@@ -4,10 +4,10 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 
 use super::*;
 use crate::consensus::types::{LogId, Vote};
-use crate::network::wire::{Refusal, Reply, Request};
+use crate::network::wire::{PeerRefusal, PeerReply, PeerRequest};
 
 /// A follower hears from a second leader of its leader's term; what it answers, and whether it goes on in a new term.
-async fn second_leader(seed: u64) -> (Reply, bool) {
+async fn second_leader(seed: u64) -> (PeerReply, bool) {
     let cluster = start(seed, 3, settings()).await;
     let leader = write_somewhere(&cluster, &[], 1).await;
     let [follower, second] = others(&cluster, leader)[..] else { panic!("three nodes") };
@@ -15,7 +15,7 @@ async fn second_leader(seed: u64) -> (Reply, bool) {
     group.wait_applied(cluster.group(leader).expect("runs").status().applied, later()).await.expect("follows");
     let vote = Vote::new_committed(term, second);
     let rpc = AppendEntriesRequest { vote, prev_log_id: None, leader_commit: None, entries: Vec::new() };
-    let reply = group.replica().answer_peer(Request::Append(rpc), Duration::ZERO).await;
+    let reply = group.replica().answer_peer(PeerRequest::Append(rpc), Duration::ZERO).await;
     sleep(Duration::from_secs(1)).await;
     if group.status().stopped.is_some() {
         return (reply, false);
@@ -29,11 +29,11 @@ async fn second_leader(seed: u64) -> (Reply, bool) {
 fn nothing_is_taken_from_a_second_leader_of_one_term_and_a_new_term_begins() {
     for seed in 0..10 {
         let (reply, goes_on) = simulate(second_leader(seed));
-        assert!(matches!(reply, Reply::Refused(Refusal::OtherLeader { .. })), "{reply:?}");
+        assert!(matches!(reply, PeerReply::Refused(PeerRefusal::OtherLeader { .. })), "{reply:?}");
         assert!(goes_on, "the follower has stopped, or goes on in the term in which two lead");
     }
     let _planted = plant(Mutant::FollowsTwoLeaders);
-    let is_refused = |reply: &Reply| matches!(reply, Reply::Refused(Refusal::OtherLeader { .. }));
+    let is_refused = |reply: &PeerReply| matches!(reply, PeerReply::Refused(PeerRefusal::OtherLeader { .. }));
     let is_unseen = |seed| matches!(simulate(second_leader(seed)), (reply, false) if !is_refused(&reply));
     assert!((0..10).all(is_unseen), "the planted bug is not to be seen");
 }
@@ -51,8 +51,8 @@ async fn contact_with_a_new_leader(seed: u64) -> Option<Duration> {
     let (term, applied) = (group.status().term, group.status().applied);
     let (vote, committed) = (Vote::new_committed(term + 1, new), LogId::new_term_index(term, applied));
     let rpc = AppendEntriesRequest { vote, prev_log_id: None, leader_commit: Some(committed), entries: Vec::new() };
-    let reply = group.replica().answer_peer(Request::Append(rpc), Duration::ZERO).await;
-    assert!(matches!(reply, Reply::Append(AppendEntriesResponse::Success)), "{reply:?}");
+    let reply = group.replica().answer_peer(PeerRequest::Append(rpc), Duration::ZERO).await;
+    assert!(matches!(reply, PeerReply::Append(AppendEntriesResponse::Success)), "{reply:?}");
     group.status().leader_contact
 }
 

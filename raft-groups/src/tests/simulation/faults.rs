@@ -183,12 +183,12 @@ impl World {
         let Some(spare) = self.replacement(victim) else { return };
         self.crash(&[victim]).await;
         let log = &self.cluster.node(victim).log;
-        let entries = LogKey::Entry(0).of(Cluster::GROUP);
+        let entries = LogKey::Entry(0).for_group(Cluster::GROUP);
         let entries = &entries[..entries.len() - size_of::<u64>()];
         let (what, done) = match fault {
             Fault::TornTail => ("a torn tail refused", log.tear_the_tail(entries)),
             // The vote, of which there is always one. Any entry may be one that is to be erased.
-            _ => ("a flipped bit refused", log.flip_a_bit(&LogKey::Vote.of(Cluster::GROUP))),
+            _ => ("a flipped bit refused", log.flip_a_bit(&LogKey::Vote.for_group(Cluster::GROUP))),
         };
         if !done {
             return;
@@ -203,8 +203,9 @@ impl World {
         self.retire(victim, spare);
     }
 
-    /// Starts a node on an older copy of its directory. The others have seen a later life of it, so it must learn that it is
-    /// overtaken, and take no part until it is stopped. Nobody reads from it: before it learns of it, it cannot know better.
+    /// Starts a node on an older copy of its directory. The others have seen a later life of it, so it must learn that
+    /// it is overtaken, and take no part until it is stopped. Nobody reads from it: before it learns of it, it cannot
+    /// know better.
     async fn roll_back(&mut self, victim: NodeId) {
         let Some(spare) = self.replacement(victim) else { return };
         self.crash(&[victim]).await;

@@ -3,8 +3,8 @@
 //! A leader uses four fifths of the lease that its followers grant, so no follower's clock may run more than a quarter
 //! faster than the leader's: at rates of 0.8 and above no lease read can be stale however the elections fall.
 //!
-//! The same under nodes of different settings, which is what a cluster is while they are changed node by node: a follower
-//! promises what its leader asks, and a restart waits out what was promised before.
+//! The same under nodes of different settings, which is what a cluster is while they are changed node by node: a
+//! follower promises what its leader asks, and a restart waits out what was promised before.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ fn settings() -> RaftSettings {
     }
 }
 
-/// As [`settings`], and followers stand as soon after their promise as any may: nothing but the promise is between the old
-/// leader's reads and a new leader's writes.
+/// As [`settings`], and followers stand as soon after their promise as any may: nothing but the promise is between the
+/// old leader's reads and a new leader's writes.
 fn eager_settings() -> RaftSettings {
     RaftSettings { heartbeat: Duration::from_millis(10), election_min: Duration::from_millis(30), ..settings() }
 }
@@ -44,8 +44,8 @@ async fn stale_reads(seed: u64, rate: f64) -> usize {
     stale_at_first(&cluster, seed, settings().election_max * 4).await
 }
 
-/// The first node leads, is cut off, and the others elect another within `patience`, who writes; how many of the old leader's
-/// lease reads are stale.
+/// The first node leads, is cut off, and the others elect another within `patience`, who writes; how many of the old
+/// leader's lease reads are stale.
 async fn stale_at_first(cluster: &Cluster, seed: u64, patience: Duration) -> usize {
     let slow = cluster.group(1).expect("runs");
     while write_somewhere(cluster, &[], 1).await != 1 {

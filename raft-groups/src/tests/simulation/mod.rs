@@ -1,5 +1,5 @@
-//! Deterministic simulation of one group: three to five nodes under load through every shape of fault, with invariants held
-//! after every message and the clients' histories judged by `jepsen-lite`'s checkers.
+//! Deterministic simulation of one group: three to five nodes under load through every shape of fault, with invariants
+//! held after every message and the clients' histories judged by `jepsen-lite`'s checkers.
 //!
 //! Each seed runs twice and must leave the same messages. `QUIVER_SEED` chooses the first seed and `QUIVER_SEEDS` their
 //! number; a seed that fails leaves its histories and its messages in a file whose path is printed.
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use self::coverage::Coverage;
 use self::recorder::Recorder;
 use self::world::World;
-use crate::sim::network::Message;
+use crate::sim::network::SimMessage;
 use crate::tests::kit::simulate;
 
 /// Faults of one run.
@@ -45,7 +45,7 @@ struct Outcome {
     /// What is wrong, each with the name of the checker that found it.
     problems: Vec<(&'static str, String)>,
     coverage: Coverage,
-    messages: Vec<Message>,
+    messages: Vec<SimMessage>,
     recorder: Recorder,
 }
 
@@ -71,7 +71,7 @@ impl Outcome {
             let _ = writeln!(text, "// {checker}: {what}");
         }
         text += &self.recorder.lines();
-        for Message { at, from, to, bytes, crc, delay } in &self.messages {
+        for SimMessage { at, from, to, bytes, crc, delay } in &self.messages {
             let _ = writeln!(text, "// {at:?} {from} -> {to}: {bytes} B, {crc:08x}, {delay:?}");
         }
         let written = std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(&path, text));

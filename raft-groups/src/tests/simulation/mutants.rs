@@ -66,7 +66,8 @@ fn commits_by_a_minority() {
     must_be_caught(Mutant::SilenceIsConsent, 60, &["invariant", "stop"]);
 }
 
-/// What an older copy has forgotten is voted for, acknowledged or shown anew; or it is not refused, which is wrong by itself.
+/// What an older copy has forgotten is voted for, acknowledged or shown anew; or it is not refused, which is wrong by
+/// itself.
 #[test]
 fn older_copies_that_take_part() {
     must_be_caught(Mutant::IgnoresLives, 100, &["lives", "invariant", "linearizability", "session"]);
@@ -78,7 +79,7 @@ fn forgotten_votes() {
 }
 
 /// Both followers' disks are slow as a write comes, and they lose their power soon after, while the leader is cut off.
-/// Whether the write was acknowledged and is gone.
+/// Returns `true` if the write was acknowledged and is gone.
 async fn acknowledged_and_lost(seed: u64) -> bool {
     let mut cluster = start(seed, 3, settings()).await;
     let leader = write_somewhere(&cluster, &[], 1).await;

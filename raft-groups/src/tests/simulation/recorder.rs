@@ -1,7 +1,7 @@
 //! What clients saw, in Jepsen's words, and the judgement of `jepsen-lite`'s checkers on it.
 //!
-//! Registers, the set and the reads of followers are three histories, since each has a model of its own. An outcome that is
-//! not known is `info`, and its client's process is retired.
+//! Registers, the set and the reads of followers are three histories, since each has a model of its own. An outcome
+//! that is not known is `info`, and its client's process is retired.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The second group of a run: other replicas on the same disks, written all the while, that no fault of the first may reach.
+//! The second group of a run: other replicas on the same disks, written all the while, that no fault of the first may
+//! reach.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -23,8 +23,8 @@ pub const SESSION_REGISTERS: u64 = 2;
 /// The register of the client that passes tokens.
 const OWN: &str = "own";
 
-/// Registers that must be written before the first fault: without one write that says its version, the order of later ones
-/// of unknown fate might not be known.
+/// Registers that must be written before the first fault: without one write that says its version, the order of later
+/// ones of unknown fate might not be known.
 pub fn first_registers() -> impl Iterator<Item = String> {
     (0..SESSION_REGISTERS).map(session_register).chain([OWN.to_owned()])
 }

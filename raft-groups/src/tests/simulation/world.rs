@@ -14,7 +14,7 @@ use super::coverage::Coverage;
 use super::recorder::{Book, Recorder};
 use super::second::Second;
 use super::workload::{self, Client, Doors};
-use crate::membership::Step;
+use crate::MembershipStep;
 use crate::sim::SimPlan;
 use crate::sim::disk::DiskFault;
 use crate::sim::network::LinkConditions;
@@ -28,7 +28,7 @@ const RECOVERY: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// The members that the group should have; the steward walks it there.
-type Wanted = Arc<Mutex<BTreeSet<NodeId>>>;
+type WantedMembers = Arc<Mutex<BTreeSet<NodeId>>>;
 
 /// A run.
 pub struct World {
@@ -41,7 +41,7 @@ pub struct World {
     pub failing: BTreeMap<NodeId, DiskFault>,
     conditions: LinkConditions,
     second: Option<Second>,
-    wanted: Wanted,
+    wanted: WantedMembers,
     /// Nodes that never come back.
     retired: BTreeSet<NodeId>,
     /// Nodes that may hold a replica which is to be erased once they are no members.
@@ -116,7 +116,7 @@ impl World {
         self.problems.push((checker, what));
     }
 
-    /// Whether going on could tell nothing new.
+    /// Returns `true` if going on could tell nothing new.
     pub fn is_over(&self) -> bool {
         !self.problems.is_empty() || self.cluster.violation().is_some()
     }
@@ -333,7 +333,7 @@ impl World {
     }
 }
 
-/// Whether there is time to ask a node again; it counts as silent where there is none.
+/// Returns `true` if there is time to ask a node again; it counts as silent where there is none.
 fn within(deadline: Instant, silent: &mut BTreeSet<NodeId>, node: NodeId) -> bool {
     let late = Instant::now() >= deadline;
     if late {
@@ -343,14 +343,16 @@ fn within(deadline: Instant, silent: &mut BTreeSet<NodeId>, node: NodeId) -> boo
 }
 
 /// Walks the group towards the members that are wanted, through whoever leads, for ever.
-async fn steward(doors: Doors, wanted: Wanted) {
+async fn steward(doors: Doors, wanted: WantedMembers) {
     loop {
         sleep(Duration::from_millis(50)).await;
         let Some(leader) = doors.leader() else { continue };
         let target = wanted.lock().clone();
         for _ in 0..4 {
             match leader.converge(&target, soon()).await {
-                Ok(Step::AddLearner(_) | Step::ChangeVoters(_) | Step::RemoveLearners(_)) => {}
+                Ok(
+                    MembershipStep::AddLearner(_) | MembershipStep::ChangeVoters(_) | MembershipStep::RemoveLearners(_),
+                ) => {}
                 _ => break,
             }
         }

@@ -10,7 +10,7 @@ use openraft::vote::RaftLeaderId;
 use tempfile::TempDir;
 
 use crate::GroupId;
-use crate::consensus::types::{Command, Entry, LogId, Types, Vote};
+use crate::consensus::types::{CommandBytes, LogEntry, LogId, RaftTypes, Vote};
 use crate::sim::disk::SimDisk;
 use crate::storage::log::GroupLog;
 use crate::storage::state::GroupState;
@@ -28,8 +28,8 @@ fn open(stores: &Stores) -> std::io::Result<(GroupLog, Applier<Registers>)> {
 
 struct OnSled;
 
-impl StoreBuilder<Types, GroupLog, Applier<Registers>, TempDir> for OnSled {
-    async fn build(&self) -> Result<(TempDir, GroupLog, Applier<Registers>), StorageError<Types>> {
+impl StoreBuilder<RaftTypes, GroupLog, Applier<Registers>, TempDir> for OnSled {
+    async fn build(&self) -> Result<(TempDir, GroupLog, Applier<Registers>), StorageError<RaftTypes>> {
         let dir = tempfile::tempdir().expect("temp dir");
         let stores = Disk::open(dir.path()).expect("opens").start().expect("starts");
         let (log, machine) = open(&stores).expect("opens");
@@ -39,8 +39,8 @@ impl StoreBuilder<Types, GroupLog, Applier<Registers>, TempDir> for OnSled {
 
 struct OnSimulatedDisk;
 
-impl StoreBuilder<Types, GroupLog, Applier<Registers>, ()> for OnSimulatedDisk {
-    async fn build(&self) -> Result<((), GroupLog, Applier<Registers>), StorageError<Types>> {
+impl StoreBuilder<RaftTypes, GroupLog, Applier<Registers>, ()> for OnSimulatedDisk {
+    async fn build(&self) -> Result<((), GroupLog, Applier<Registers>), StorageError<RaftTypes>> {
         let disk = Disk::simulated(&SimDisk::new(1), &SimDisk::new(2), 3, Duration::from_millis(1));
         let (log, machine) = open(&disk.start().expect("starts")).expect("opens");
         Ok(((), log, machine))
@@ -49,19 +49,19 @@ impl StoreBuilder<Types, GroupLog, Applier<Registers>, ()> for OnSimulatedDisk {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openraft_suite_passes_on_sled() {
-    Suite::<Types, GroupLog, Applier<Registers>, OnSled, TempDir>::test_all(OnSled).await.expect("conforms");
+    Suite::<RaftTypes, GroupLog, Applier<Registers>, OnSled, TempDir>::test_all(OnSled).await.expect("conforms");
 }
 
 #[tokio::test]
 async fn openraft_suite_passes_on_the_simulated_disk() {
     let builder = OnSimulatedDisk;
-    Suite::<Types, GroupLog, Applier<Registers>, OnSimulatedDisk, ()>::test_all(builder).await.expect("conforms");
+    Suite::<RaftTypes, GroupLog, Applier<Registers>, OnSimulatedDisk, ()>::test_all(builder).await.expect("conforms");
 }
 
-fn entry(index: u64, bytes: usize) -> Entry {
+fn entry(index: u64, bytes: usize) -> LogEntry {
     let order = Order::Set { register: "r".to_owned(), value: index, ballast: vec![1; bytes] };
-    let command = Command(order.encode());
-    Entry { log_id: log_id(index), payload: openraft::EntryPayload::Normal(command) }
+    let command = CommandBytes(order.encode());
+    LogEntry { log_id: log_id(index), payload: openraft::EntryPayload::Normal(command) }
 }
 
 fn log_id(index: u64) -> LogId {

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use openraft::EntryPayload;
 use parking_lot::Mutex;
 
-use crate::consensus::types::{Command, Entry, LogId};
+use crate::consensus::types::{CommandBytes, LogEntry, LogId};
 use crate::machine::{Changes, Garbage, Machine, Position, StateReader};
 use crate::mutants::{Mutant, plant};
 use crate::sim::disk::SimDisk;
 use crate::storage::state::GroupState;
 use crate::storage::state::applier::Applier;
-use crate::storage::store::{Store as _, end_of_prefix};
+use crate::storage::store::{KeyValueStore as _, end_of_prefix};
 use crate::storage::{Disk, Stores, keys};
 use crate::{BrokenInvariant, GroupId};
 
@@ -65,7 +65,7 @@ fn stored(stores: &Stores) -> usize {
 
 async fn apply(applier: &mut Applier<Hoarder>, index: u64) {
     let log_id = LogId::new_term_index(1, index);
-    let entry = Entry { log_id, payload: EntryPayload::Normal(Command(Bytes::new())) };
+    let entry = LogEntry { log_id, payload: EntryPayload::Normal(CommandBytes(Bytes::new())) };
     openraft::storage::RaftStateMachine::apply(applier, futures::stream::iter([Ok((entry, None))]))
         .await
         .expect("applies");
@@ -76,7 +76,7 @@ fn open(stores: &Stores) -> Applier<Hoarder> {
     Applier::open((), state, None).expect("opens").0
 }
 
-/// Whether only the pairs of the newest command are left, by and by.
+/// Returns `true` if only the pairs of the newest command are left, by and by.
 async fn is_cleared_away(stores: &Stores) -> bool {
     for _ in 0..2_000 {
         if stored(stores) == 1000 {

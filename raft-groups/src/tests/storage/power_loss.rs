@@ -1,6 +1,6 @@
-//! The stores under real power loss, on a loop-mounted ext4 whose power is cut over and over. A child process appends to
-//! logs and votes; what it had acknowledged must be there. Another writes to a store that it never syncs, as a state is
-//! written; that may be old afterwards and must open. A disk that skips its syncs must be caught by both.
+//! The stores under real power loss, on a loop-mounted ext4 whose power is cut over and over. A child process appends
+//! to logs and votes; what it had acknowledged must be there. Another writes to a store that it never syncs, as a
+//! state is written; that may be old afterwards and must open. A disk that skips its syncs must be caught by both.
 //!
 //! Root only, with a loud skip otherwise; the simulated disk is tested everywhere.
 
@@ -16,11 +16,11 @@ use openraft::vote::RaftLeaderId;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::consensus::types::{Command as LogCommand, Entry, LogId, Vote};
+use crate::consensus::types::{CommandBytes as LogCommand, LogEntry, LogId, Vote};
 use crate::storage::Disk;
 use crate::storage::log::GroupLog;
 use crate::storage::sled::SledStore;
-use crate::storage::store::{Batch, Store as _};
+use crate::storage::store::{KeyValueStore as _, WriteBatch};
 use crate::{GroupId, OpenError};
 
 const GROUPS: u64 = 4;
@@ -85,10 +85,10 @@ fn say(line: &str) {
     let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
 }
 
-fn entry(index: u64, bytes: usize) -> Entry {
+fn entry(index: u64, bytes: usize) -> LogEntry {
     let leader = openraft::impls::leader_id_std::LeaderId::new(1, 1);
     let command = LogCommand(vec![index as u8; bytes].into());
-    Entry { log_id: LogId::new(leader.to_committed(), index), payload: openraft::EntryPayload::Normal(command) }
+    LogEntry { log_id: LogId::new(leader.to_committed(), index), payload: openraft::EntryPayload::Normal(command) }
 }
 
 /// The other child's part: writes pairs anew, all over the store, and never syncs them.
@@ -99,7 +99,7 @@ fn child_writes_and_never_syncs() {
     let mut rng = SmallRng::seed_from_u64(std::process::id().into());
     say("index 0 0");
     loop {
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         // One command of thousands of points is one batch.
         let edits = if rng.random_bool(0.01) { 2000 } else { rng.random_range(1..8) };
         for _ in 0..edits {

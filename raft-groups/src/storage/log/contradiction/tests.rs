@@ -21,8 +21,8 @@ fn id(term: u64, index: u64) -> LogId {
     LogId::new_term_index(term, index)
 }
 
-fn entry(term: u64, index: u64) -> Entry {
-    Entry { log_id: id(term, index), payload: EntryPayload::Blank }
+fn entry(term: u64, index: u64) -> LogEntry {
+    LogEntry { log_id: id(term, index), payload: EntryPayload::Blank }
 }
 
 fn stores() -> Stores {
@@ -37,7 +37,7 @@ fn open(stores: &Stores) -> io::Result<(GroupLog, GroupState, Applier<Registers>
     Ok((log, state, applier))
 }
 
-async fn apply(applier: &mut Applier<Registers>, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
+async fn apply(applier: &mut Applier<Registers>, entries: impl IntoIterator<Item = LogEntry>) -> io::Result<()> {
     let entries: Vec<_> = entries.into_iter().map(|entry| Ok((entry, None))).collect();
     applier.apply(stream::iter(entries)).await
 }
@@ -85,7 +85,7 @@ async fn a_planted_cut_of_what_is_applied_goes_unseen() {
 #[tokio::test]
 async fn a_leaders_entries_are_compared_one_by_one_with_what_is_applied() {
     let (log, _) = half_applied(&stores()).await;
-    let contradicts = |term, prev, sent: &[Entry]| log.contradiction(term, prev, sent).expect("reads").is_some();
+    let contradicts = |term, prev, sent: &[LogEntry]| log.contradiction(term, prev, sent).expect("reads").is_some();
     assert!(!contradicts(3, Some(id(2, 5)), &[entry(3, 6)]), "6 is not applied, and may be replaced");
     assert!(!contradicts(3, Some(id(2, 3)), &[entry(2, 4), entry(2, 5)]));
     assert!(contradicts(3, Some(id(2, 4)), &[entry(3, 5)]), "a later term does not make it equal");
@@ -141,7 +141,7 @@ async fn a_log_that_was_lost_under_its_state_is_found_and_so_is_a_lost_vote() {
     assert_eq!(check_together(false, &lost, state), Ok(()), "the planted bug opens them");
 }
 
-/// Whether entries that were cut off before a snapshot was installed are back after a power loss.
+/// Returns `true` if entries that were cut off before a snapshot was installed are back after a power loss.
 async fn come_back(seed: u64) -> bool {
     let disks = [SimDisk::new(seed), SimDisk::new(seed + 1)];
     let stores = Disk::simulated(&disks[0], &disks[1], seed, Duration::ZERO).start().expect("starts");
