@@ -1,4 +1,8 @@
 //! One replica of one Raft group, as the floors above see it.
+//!
+//! Comes in: commands, reads, members. Goes out: what became of them, and the replica's status, published as it
+//! changes. What is done is done in [`replica`](crate::replica); here it gets its public form. It must not know who
+//! else is open on the node.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -109,7 +113,7 @@ impl<M: Machine> Group<M> {
     /// # Errors
     /// [`WriteError`], by what is known of the write's fate and what may be done next.
     pub async fn write(&self, command: Bytes, deadline: Instant) -> Result<Written, WriteError> {
-        if let Some(reason) = self.replica.stopped() {
+        if let Some(reason) = self.replica.stop_reason() {
             return Err(WriteError::Stopped { reason });
         }
         let Some(_admission) = self.replica.admit(command.len()) else { return Err(WriteError::Busy) };

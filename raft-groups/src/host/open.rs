@@ -24,13 +24,13 @@ use crate::network::faults::Faults;
 use crate::network::lives::Lives;
 use crate::network::throttle::Throttle;
 use crate::replica::Replica;
+use crate::storage::Disk;
 use crate::storage::claim::claim_stores;
 use crate::storage::log::GroupLog;
 use crate::storage::log::contradiction::check_together;
 use crate::storage::replica_record::{ReplicaRecord, finish_erasing, read_replica_record, write_replica_record};
 use crate::storage::state::GroupState;
 use crate::storage::state::applier::{AppliedState, Applier, run_blocking};
-use crate::storage::{Disk, Stores};
 use crate::{Group, GroupId, Identity, Machine, NodeId, OpenError, RaftSettings};
 
 /// What is stored of a replica, read and found to be sound.
@@ -148,7 +148,9 @@ impl Host {
             shown_before,
             founder: record == ReplicaRecord::Founder,
         });
-        self.0.groups.write().insert(id, replica.clone());
+        // Two replicas over one log would each vote without the other's knowledge.
+        let other = self.0.groups.write().insert(id, replica.clone());
+        assert!(other.is_none(), "{id} is opened while it is open");
         Ok(Group::new(replica))
     }
 
@@ -159,14 +161,14 @@ impl Host {
         setup: M::Setup,
         recorder: Recorder,
     ) -> io::Result<StoredParts<M>> {
-        let Stores { log, log_syncer, state, state_syncer } = self.0.stores.clone();
-        let record = read_replica_record(id, &*log)?;
+        let stores = &self.0.stores;
+        let record = read_replica_record(id, &*stores.log)?;
         if record == Some(ReplicaRecord::Erased) {
-            finish_erasing(id, &self.0.stores).await?;
+            finish_erasing(id, stores).await?;
         }
-        let log = GroupLog::open(id, log, log_syncer)?;
+        let log = GroupLog::open(id, stores.log_of(id))?;
         log.report_to(recorder);
-        let state = GroupState::open(id, state, state_syncer)?;
+        let state = GroupState::open(id, stores.state.clone(), stores.state_syncer.clone())?;
         let damaged = |found| io::Error::new(io::ErrorKind::InvalidData, found);
         check_together(record.is_some(), &log, &state).map_err(damaged)?;
         state.erase_leftovers().await?;

@@ -1,4 +1,6 @@
 //! The reads that wait for a leader to be confirmed, and share its next round.
+//!
+//! Who runs the rounds is in [`super::read`].
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;

@@ -1,4 +1,6 @@
 //! A snapshot on its way in: how much of it is here, and what came of its installation.
+//!
+//! Plain bookkeeping; who fills it is in [`super::receive_snapshot`].
 
 use openraft::raft::SnapshotResponse;
 
@@ -6,10 +8,8 @@ use crate::consensus::types::RaftTypes;
 use crate::consensus::watch;
 use crate::storage::state::StagedGeneration;
 
-/// A snapshot that a leader sends, chunk by chunk.
-///
-/// - `chunks` chunks, numbered from 0, are stored in the generation of `staged`.
-/// - Once there is an installation, no chunk is taken any more.
+/// A snapshot that a leader sends, chunk by chunk. Invariant: the first `chunks` chunks are stored in the
+/// generation of `staged`.
 pub struct IncomingSnapshot {
     /// Its number, by which the leader names it.
     pub transfer: u64,

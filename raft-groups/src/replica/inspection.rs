@@ -1,4 +1,6 @@
 //! What lessons and consoles see of a replica, and the two nudges that they give it: stand for election, step down.
+//!
+//! Nothing in consensus rests on what is seen here. A nudge asks for no more than the protocol allows anyway.
 
 use std::io;
 

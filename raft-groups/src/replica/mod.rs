@@ -73,7 +73,8 @@ pub struct Admission<'a> {
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
-        self.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+        let waiting = self.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+        assert!(waiting >= self.bytes, "a write gives back more room than was taken");
     }
 }
 
@@ -101,13 +102,13 @@ impl<M: Machine> Replica<M> {
     }
 
     /// Why this replica no longer takes part, with the way out.
-    pub fn stopped(&self) -> Option<String> {
-        self.log.damage().map(str::to_owned).or_else(|| stopped(&self.raft.metrics()))
+    pub fn stop_reason(&self) -> Option<String> {
+        self.log.damage().map(str::to_owned).or_else(|| end_reason(&self.raft.metrics()))
     }
 
     /// An error if this replica no longer takes part.
     pub fn check_running(&self) -> Result<(), ReadError> {
-        self.stopped().map_or(Ok(()), |reason| Err(ReadError::Stopped { reason }))
+        self.stop_reason().map_or(Ok(()), |reason| Err(ReadError::Stopped { reason }))
     }
 
     /// Stops taking part; the data stays, and nothing reaches it any more.
@@ -117,13 +118,13 @@ impl<M: Machine> Replica<M> {
         }
         // openraft does not wait for its state machine, nor does this crate for what it cleared away or received: any
         // of it may be long work, and whoever erases this replica or opens another must not meet what it still writes.
-        self.log.syncer().close();
+        self.log.close();
         self.state.syncer().close();
     }
 }
 
 /// Why consensus has ended, by its own last word or by its silence.
-fn stopped(metrics: &watch::Receiver<RaftMetrics<RaftTypes>>) -> Option<String> {
+fn end_reason(metrics: &watch::Receiver<RaftMetrics<RaftTypes>>) -> Option<String> {
     let way_out = "mend what failed and restart the node; the other replicas still hold the data";
     let said = metrics.borrow().running_state.as_ref().err().map(fatal::explain_end);
     // Consensus that panicked says nothing more, not even that: its last words may be that it leads.

@@ -70,7 +70,11 @@ impl<M: Machine> Replica<M> {
     pub async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<ReadPoint, ReadError> {
         let mut applied = self.applied.log_id.clone();
         match timeout_at(deadline, applied.wait_for(|applied| index_of(applied) >= index)).await {
-            Ok(Ok(_)) => Ok(self.read_point()),
+            Ok(Ok(_)) => {
+                let point = self.read_point();
+                assert!(point.index >= index, "the state went back to {} under a read at {index}", point.index);
+                Ok(point)
+            }
             Ok(Err(_)) => Err(ReadError::Stopped { reason: "its state machine has ended".to_owned() }),
             Err(_) => Err(ReadError::Deadline),
         }
@@ -107,8 +111,10 @@ impl<M: Machine> Replica<M> {
     /// Runs rounds as long as reads wait. Only reads that waited when a round began share its outcome.
     async fn confirm_rounds(self: Arc<Self>) {
         loop {
+            // Only those that wait by now: a later one must not be confirmed by what was sent before it came.
             let reads = {
                 let mut waiting = self.confirmations.0.lock();
+                debug_assert!(waiting.running, "two loops confirm reads, or none that is counted");
                 waiting.running = !waiting.reads.is_empty();
                 std::mem::take(&mut waiting.reads)
             };

@@ -27,9 +27,11 @@ impl<M: Machine> Replica<M> {
     pub(super) async fn take_chunk(self: &Arc<Self>, chunk: SnapshotChunk) -> PeerReply {
         let transfer = chunk.transfer();
         let answer = match chunk {
-            SnapshotChunk::Begin => self.begin().await,
+            SnapshotChunk::Begin => self.begin_transfer().await,
             SnapshotChunk::Pairs { transfer, number, pairs } => self.take_pairs(transfer, number, &pairs).await,
-            SnapshotChunk::End { transfer, chunks, vote, meta } => self.install(transfer, chunks, vote, meta).await,
+            SnapshotChunk::End { transfer, chunks, vote, meta } => {
+                self.install_transfer(transfer, chunks, vote, meta).await
+            }
         };
         match answer {
             Ok(answer) => PeerReply::Snapshot(answer),
@@ -41,7 +43,8 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    async fn begin(&self) -> io::Result<SnapshotAnswer> {
+    /// Begins a transfer, in place of one before it that is not being installed.
+    async fn begin_transfer(&self) -> io::Result<SnapshotAnswer> {
         let transfer = random_u64();
         let stage = {
             let mut incoming = self.incoming.lock();
@@ -56,6 +59,8 @@ impl<M: Machine> Replica<M> {
         Ok(SnapshotAnswer::Taken(transfer))
     }
 
+    /// Stores the pairs of one chunk. One that was taken already is taken to be so; another than the next starts all
+    /// over.
     async fn take_pairs(&self, transfer: u64, number: u64, pairs: &PackedPairs) -> io::Result<SnapshotAnswer> {
         let was_taken = |incoming: &IncomingSnapshot| incoming.transfer == transfer && incoming.chunks == number + 1;
         if self.incoming.lock().as_ref().is_some_and(was_taken) {
@@ -74,7 +79,7 @@ impl<M: Machine> Replica<M> {
     }
 
     /// Installs a whole transfer, or waits a while for the installation under way; the leader asks until it is done.
-    async fn install(
+    async fn install_transfer(
         self: &Arc<Self>,
         transfer: u64,
         chunks: u64,
@@ -84,14 +89,15 @@ impl<M: Machine> Replica<M> {
         if let Some(found) = self.log.contradicted_by(vote.leader_id.term, &meta) {
             return Err(self.stop_as_damaged(found).await);
         }
-        let installation = {
+        // Only a whole transfer is installed, and only once.
+        let mut installation = {
             let mut incoming = self.incoming.lock();
             let whole = |incoming: &&mut IncomingSnapshot| incoming.transfer == transfer && incoming.chunks == chunks;
             let Some(incoming) = incoming.as_mut().filter(whole) else { return Ok(SnapshotAnswer::StartOver) };
             let start = || self.start_installation(incoming.staged, vote, meta);
             incoming.installation.get_or_insert_with(start).clone()
         };
-        let mut installation = installation;
+        // It may take longer than a request may wait.
         if tokio::time::timeout(INSTALL_WAIT, installation.wait_for(Option::is_some)).await.is_err() {
             return Ok(SnapshotAnswer::Taken(transfer));
         }
@@ -103,6 +109,7 @@ impl<M: Machine> Replica<M> {
         }
     }
 
+    /// Starts an installation, which goes on whoever waits for it.
     fn start_installation(self: &Arc<Self>, staged: StagedGeneration, vote: Vote, meta: SnapshotMeta) -> Installation {
         let (outcome, installation) = watch::channel(None);
         let replica = self.clone();

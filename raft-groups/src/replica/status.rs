@@ -21,7 +21,7 @@ const CONTACT: u32 = 2;
 const LAG_ENTRIES: u64 = 256;
 
 impl<M: Machine> Replica<M> {
-    /// On the leader: whether a majority has answered since the machine last slept, if it did.
+    /// Returns `true` if, on the leader, a majority has answered since the machine last slept.
     pub fn was_heard_awake(&self) -> bool {
         let Some(woke) = self.suspension.woke().filter(|_| !is_planted(Mutant::SleepsOnLease)) else { return true };
         let metrics = self.raft.metrics();
@@ -39,7 +39,7 @@ impl<M: Machine> Replica<M> {
     }
 
     /// On the leader: members that have not answered for longer than a follower would wait for its leader.
-    fn silent(&self, metrics: &RaftMetrics<RaftTypes>) -> BTreeSet<NodeId> {
+    fn silent_members(&self, metrics: &RaftMetrics<RaftTypes>) -> BTreeSet<NodeId> {
         let answers = metrics.heartbeat.iter().flatten();
         let quiet = |(node, at): (&NodeId, &Option<_>)| {
             let late = at.as_ref().is_none_or(|at: &openraft::alias::SerdeInstantOf<RaftTypes>| {
@@ -51,8 +51,8 @@ impl<M: Machine> Replica<M> {
     }
 
     /// Why this replica takes no part at the moment, where its node's disk hangs.
-    fn hung(&self) -> Option<String> {
-        let age = self.log.syncer().hung_for(self.settings.longest_sync())?;
+    fn hang_reason(&self) -> Option<String> {
+        let age = self.log.hung_for(self.settings.longest_sync())?;
         Some(format!(
             "the disk has not synced for {} s; look at the disk: it goes on as soon as that does",
             age.as_secs()
@@ -66,13 +66,13 @@ impl<M: Machine> Replica<M> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let leader_contact = self.leader_contact(&metrics, index);
-        ReadPoint { role: role(metrics.state), term: metrics.current_term, index, leader_contact }
+        ReadPoint { role: role_in(metrics.state), term: metrics.current_term, index, leader_contact }
     }
 
     /// This replica's view of its group.
     pub fn status(&self) -> GroupStatus {
         let receiver = self.raft.metrics();
-        let stopped = self.stopped();
+        let stopped = self.stop_reason();
         let metrics = receiver.borrow_watched();
         let membership = metrics.membership_config.membership();
         let committed = index_of(&metrics.local_committed);
@@ -80,7 +80,7 @@ impl<M: Machine> Replica<M> {
         let matched = metrics.replication.iter().flatten();
         GroupStatus {
             group: self.peers.group,
-            role: if stopped.is_some() { Role::Follower } else { role(metrics.state) },
+            role: if stopped.is_some() { Role::Follower } else { role_in(metrics.state) },
             term: metrics.current_term,
             leader: metrics.current_leader.filter(|_| self.has_contact(&metrics)),
             last_log: metrics.last_log_index.unwrap_or(0),
@@ -96,9 +96,9 @@ impl<M: Machine> Replica<M> {
                 || committed > applied + LAG_ENTRIES,
             members_at: (metrics.membership_config.log_id() == metrics.committed_membership_config.log_id())
                 .then(|| index_of(metrics.membership_config.log_id())),
-            silent: self.silent(&metrics),
+            silent: self.silent_members(&metrics),
             matched: matched.map(|(node, log_id)| (*node, index_of(log_id))).collect(),
-            stopped: stopped.or_else(|| self.hung()),
+            stopped: stopped.or_else(|| self.hang_reason()),
             digests: self.applied.digests.all(),
         }
     }
@@ -141,7 +141,7 @@ impl<M: Machine> Replica<M> {
     }
 }
 
-fn role(state: ServerState) -> Role {
+fn role_in(state: ServerState) -> Role {
     match state {
         ServerState::Leader => Role::Leader,
         ServerState::Candidate => Role::Candidate,

@@ -12,7 +12,7 @@ use openraft::{EntryPayload, ServerState};
 use crate::consensus::types::{LogEntry, LogId, Vote};
 use crate::format::Formed as _;
 use crate::storage::log::GroupLog;
-use crate::storage::log::cached_tail::after;
+use crate::storage::log::known_log::next_index;
 use crate::{Group, Machine, NodeId};
 
 /// What happened in a run, as far as the invariants see it.
@@ -121,7 +121,7 @@ impl Invariants {
             if metrics.running_state.is_err() {
                 return;
             }
-            let applied = after(*replica.applied.log_id.borrow());
+            let applied = next_index(*replica.applied.log_id.borrow());
             // The one that is durable; openraft's metrics begin with one that nobody gave.
             let (Some(vote), _, _) = replica.log.summary() else { return };
             Observation {
@@ -130,7 +130,7 @@ impl Invariants {
                 // The vote is stored before the metrics say what came of it: a leader that has just bowed to the next
                 // term is still shown as one.
                 leads: metrics.state == ServerState::Leader && metrics.current_term == vote.leader_id.term,
-                committed: after(metrics.local_committed),
+                committed: next_index(metrics.local_committed),
                 applied,
                 installed: replica.state.header().installed,
             }
@@ -174,9 +174,9 @@ impl Invariants {
         if last == seen.last && cuts == seen.cuts {
             return Ok(());
         }
-        let (first, end) = (after(purged), after(last));
+        let (first, end) = (next_index(purged), next_index(last));
         self.check_end(seen, end, look)?;
-        let from = if cuts == seen.cuts { after(seen.last).max(first) } else { first };
+        let from = if cuts == seen.cuts { next_index(seen.last).max(first) } else { first };
         // A node that is about to stop may not be able to read any more; it says so itself.
         let Ok(entries) = look.log.read_range(from..end, usize::MAX) else { return Ok(()) };
         for entry in &entries {
@@ -199,7 +199,7 @@ impl Invariants {
     fn check_end(&self, seen: &mut ReplicaHistory, end: u64, look: &Observation<'_>) -> Result<(), String> {
         // A snapshot is durable before the log is cut to it: a crash in between leaves a log that ends before the
         // state.
-        let installed = after(look.installed);
+        let installed = next_index(look.installed);
         if end.max(installed) >= seen.ever_applied {
             return Ok(());
         }
@@ -254,7 +254,8 @@ impl Invariants {
             return Err(format!("its applied index went back from {} to {}", seen.applied, look.applied));
         }
         // A snapshot that is being installed is committed, and the log before it may be another one still.
-        let committed = look.committed.min(if look.committed > after(seen.last) { seen.committed } else { u64::MAX });
+        let committed =
+            look.committed.min(if look.committed > next_index(seen.last) { seen.committed } else { u64::MAX });
         for (index, fact) in seen.log.range(seen.committed..committed) {
             let agreed = *self.committed.entry(*index).or_insert(*fact);
             if agreed != *fact {
@@ -280,12 +281,12 @@ impl Invariants {
             None => self.leaders.insert(term, node),
         };
         let (last, purged, _) = look.log.ends();
-        for (index, fact) in self.committed.range(after(purged)..).filter(|(_, (of, _))| *of < term) {
+        for (index, fact) in self.committed.range(next_index(purged)..).filter(|(_, (of, _))| *of < term) {
             if seen.log.get(index) != Some(fact) {
                 let here = seen.log.get(index);
                 return Err(format!(
                     "it leads term {term} without the committed entry {index} ({fact:?}); it has {here:?} there and ends at {}",
-                    after(last)
+                    next_index(last)
                 ));
             }
         }

@@ -8,11 +8,13 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::log::key_value_log::KeyValueLog;
+use super::log::log_store::LogStore;
 use super::sled::SledStore;
 use super::state::view::FreezableStore;
 use super::store::KeyValueStore;
 use super::syncer::Syncer;
-use crate::OpenError;
+use crate::{GroupId, OpenError};
 
 /// sled's page cache in bytes; it takes about three times as much memory.
 const LOG_CACHE_BYTES: u64 = 16 << 20;
@@ -45,6 +47,13 @@ pub(crate) struct Stores {
     pub log_syncer: Syncer,
     pub state: Arc<FreezableStore>,
     pub state_syncer: Syncer,
+}
+
+impl Stores {
+    /// Where the log of `group` is kept.
+    pub fn log_of(&self, group: GroupId) -> Arc<dyn LogStore> {
+        Arc::new(KeyValueLog::new(group, self.log.clone(), &self.log_syncer))
+    }
 }
 
 impl Disk {

@@ -60,12 +60,7 @@ pub async fn finish_erasing(group: GroupId, stores: &Stores) -> io::Result<()> {
     stores.state_syncer.carry_out(WriteBatch::default(), false).await?;
     erase_range(&*stores.state, &stores.state_syncer, all_state).await?;
     stores.state_syncer.carry_out(WriteBatch::default(), true).await?;
-    let all_entries = (LogKey::Entry(0).for_group(group), LogKey::Entry(u64::MAX).for_group(group));
-    erase_range(&*stores.log, &stores.log_syncer, all_entries).await?;
-    let mut batch = WriteBatch::default();
-    batch.delete(LogKey::Purged.for_group(group));
-    batch.delete(LogKey::Damage.for_group(group));
-    stores.log_syncer.carry_out(batch, true).await
+    stores.log_of(group).erase().await
 }
 
 #[cfg(test)]

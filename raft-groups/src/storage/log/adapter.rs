@@ -12,23 +12,17 @@ use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 
 use super::GroupLog;
-use super::cached_tail::{TailEntry, after};
+use super::known_log::next_index;
+use super::log_store::SealedEntry;
 use crate::consensus::types::{LogEntry, LogId, RaftTypes, Vote};
 use crate::events::EventKind;
-use crate::format::Formed as _;
 use crate::mutants::{Mutant, is_planted};
-use crate::storage::keys::LogKey;
-use crate::storage::record::put;
-use crate::storage::store::{EDIT_WEIGHT, WriteBatch};
-use crate::storage::syncer::WRITE_WEIGHT;
 
 /// Bytes of entries in one replication message, about; at least one entry is always sent.
 const MESSAGE_BYTES: usize = 4 << 20;
-/// Entries purged in one batch.
-const PURGE_ENTRIES: u64 = 64;
 
 /// The membership that an entry brings, where it brings one.
-fn membership(entry: &LogEntry) -> Option<EventKind> {
+fn membership_event(entry: &LogEntry) -> Option<EventKind> {
     let EntryPayload::Membership(members) = &entry.payload else { return None };
     let (voters, learners) = (members.voter_ids().collect(), members.learner_ids().collect());
     Some(EventKind::Membership {
@@ -75,9 +69,7 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        let mut batch = WriteBatch::default();
-        put(&mut batch, self.0.group, LogKey::Vote, &vote.form());
-        self.0.syncer.carry_out(batch, true).await?;
+        self.0.store.save_vote(vote).await?;
         self.0.known.lock().vote = Some(*vote);
         Ok(())
     }
@@ -87,63 +79,37 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
         I: IntoIterator<Item = LogEntry> + Send,
         I::IntoIter: Send,
     {
-        // Entries are written in order, so that a part of them may be there after a crash: nothing is promised of it.
-        let (mut batch, mut full, mut gathered) = (WriteBatch::default(), Vec::new(), 0);
-        let (mut told, mut members): (Option<(u64, u64, u64)>, Vec<EventKind>) = (None, Vec::new());
-        let append = {
-            let mut known = self.0.known.lock();
-            known.queued += 1;
-            let append = known.queued;
-            let from = after(known.last);
-            known.pending.push_back((append, from));
-            for entry in entries {
-                let index = entry.log_id.index;
-                if known.last == known.purged {
-                    known.first = index;
-                }
-                told = Some((told.map_or(index, |(first, _, _)| first), index, entry.log_id.leader_id.term));
-                members.extend(membership(&entry));
-                if gathered > WRITE_WEIGHT {
-                    full.push(std::mem::take(&mut batch));
-                    gathered = 0;
-                }
-                let bytes = put(&mut batch, self.0.group, LogKey::Entry(index), &entry.form());
-                gathered += bytes + EDIT_WEIGHT;
-                known.last = Some(entry.log_id);
-                known.tail_bytes += bytes;
-                if let Some(replaced) = known.tail.insert(index, TailEntry { entry, bytes, append }) {
-                    known.tail_bytes -= replaced.bytes;
-                }
-            }
-            append
-        };
-        if let Some((first, last, entry_term)) = told {
+        // What will be stored, and what is told of it.
+        let (mut sealed, mut taken, mut members) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in entries {
+            let stored = SealedEntry::seal(self.0.group, &entry);
+            members.extend(membership_event(&entry));
+            taken.push((entry, stored.record.len()));
+            sealed.push(stored);
+        }
+        let ends = taken.first().zip(taken.last()).map(|((first, _), (last, _))| (first.log_id, last.log_id));
+        // In memory first: an entry is readable when this returns.
+        let append = self.0.known.lock().append(taken);
+        if let Some((first, last)) = ends {
+            let (first, last, entry_term) = (first.index, last.index, last.leader_id.term);
             self.tell(|| EventKind::Appended { first, last, entry_term });
         }
         for change in members {
             self.tell(|| change);
         }
-        let inner = self.0.clone();
+        // Then on disk, and consensus learns of it from there.
         let mut callback = Some(callback);
         if is_planted(Mutant::AcksTooEarly) {
             callback.take().into_iter().for_each(|callback| callback.io_completed(Ok(())));
         }
-        for batch in full {
-            // Should it fail, so does what comes after it.
-            self.0.syncer.submit(batch, false, drop);
-        }
-        self.0.syncer.submit(batch, true, move |result| {
-            {
-                let mut known = inner.known.lock();
-                if result.is_ok() {
-                    known.complete(append);
-                }
-                inner.durable.send_replace(result.is_ok().then(|| known.durable()));
-            }
+        let shared = self.0.clone();
+        let done = move |result: io::Result<()>| {
+            shared.note_append_ended(append, result.is_ok());
             if let Some(callback) = callback {
                 callback.io_completed(result);
             }
-        });
+        };
+        self.0.store.append(sealed, Box::new(done));
         Ok(())
     }
 
@@ -152,56 +118,26 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
         if let Some(found) = wrong {
             return Err(self.note_damage(found).await);
         }
-        let mut batch = WriteBatch::default();
-        {
+        let removed = {
             let mut known = self.0.known.lock();
-            let first_removed = after(last);
-            let end = after(known.last);
-            for index in first_removed.max(known.first)..end {
-                batch.delete(LogKey::Entry(index).for_group(self.0.group));
-            }
-            known.drop_tail(first_removed..);
-            for (_, from) in &mut known.pending {
-                *from = first_removed.min(*from);
-            }
-            if end > first_removed {
-                known.last = last.max(known.purged);
-            }
-            known.cuts += 1;
+            let removed = known.truncate_after(last);
             self.0.durable.send_replace(Some(known.durable()));
-        }
-        self.tell(|| EventKind::Truncated { from: after(last) });
-        // Not awaited: the queue keeps it before the next append, whose durability covers it.
-        self.0.syncer.submit(batch, false, drop);
+            removed
+        };
+        self.tell(|| EventKind::Truncated { from: next_index(last) });
+        self.0.store.cut(removed);
         Ok(())
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
-        let (from, to) = {
+        let removed = {
             let mut known = self.0.known.lock();
-            if Some(upto) <= known.purged {
-                return Ok(());
-            }
-            let (from, end) = (known.first, after(known.last));
-            known.purged = Some(upto);
-            known.first = upto.index + 1;
-            known.last = known.last.max(Some(upto));
-            known.drop_tail(..=upto.index);
-            known.cuts += 1;
+            let Some(removed) = known.purge(upto) else { return Ok(()) };
             self.0.durable.send_replace(Some(known.durable()));
-            (from, end.min(upto.index + 1))
+            removed
         };
         self.tell(|| EventKind::Purged { upto: upto.index });
-        let mut first = WriteBatch::default();
-        put(&mut first, self.0.group, LogKey::Purged, &upto.form());
-        self.0.syncer.submit(first, false, drop);
-        for start in (from..to).step_by(PURGE_ENTRIES as usize) {
-            let mut batch = WriteBatch::default();
-            for index in start..to.min(start + PURGE_ENTRIES) {
-                batch.delete(LogKey::Entry(index).for_group(self.0.group));
-            }
-            self.0.syncer.submit(batch, false, drop);
-        }
+        self.0.store.purge(upto, removed);
         Ok(())
     }
 }

@@ -8,13 +8,10 @@
 use std::io;
 
 use super::GroupLog;
-use super::cached_tail::{KnownLog, after, later};
+use super::known_log::{KnownLog, next_index};
 use crate::consensus::types::{LogEntry, LogId, SnapshotMeta};
 use crate::mutants::{Mutant, is_planted};
-use crate::storage::keys::LogKey;
-use crate::storage::record::put;
 use crate::storage::state::GroupState;
-use crate::storage::store::WriteBatch;
 
 /// Returns `true` if one of two log ids of one log is the later by its index and not by its term.
 fn contradict(one: &LogId, other: &LogId) -> bool {
@@ -29,10 +26,11 @@ impl GroupLog {
 
     /// Notes damage durably; returns it as an error that stops consensus.
     pub async fn note_damage(&self, found: String) -> io::Error {
-        let mut batch = WriteBatch::default();
-        put(&mut batch, self.0.group, LogKey::Damage, &found);
+        // The first that was found counts: what is found later may follow from it.
+        self.0.damage.get_or_init(|| found.clone());
+        let noted = self.0.store.note_damage(&found).await;
         let found = self.0.damage.get_or_init(|| found).clone();
-        if let Err(error) = self.0.syncer.carry_out(batch, true).await {
+        if let Err(error) = noted {
             tracing::error!(%error, "that a replica is damaged could not be noted; the next start looks anew");
         }
         tracing::error!(group = %self.0.group, found, "this replica is damaged and stops");
@@ -42,28 +40,24 @@ impl GroupLog {
     /// What is wrong with cutting off all entries behind `last`, if anything is.
     pub(super) fn wrong_cut(&self, last: Option<LogId>, known: &KnownLog) -> Option<String> {
         let settled = known.settled()?;
-        if after(last) > settled.index || is_planted(Mutant::CutsApplied) {
+        if next_index(last) > settled.index || is_planted(Mutant::CutsApplied) {
             return None;
         }
         Some(format!(
             "a leader asks to cut this replica's log from entry {} on, and entries up to {settled} are applied or \
              committed",
-            after(last)
+            next_index(last)
         ))
     }
 
     /// Notes that the state is as of `applied`: no entry up to there may be taken back from now on.
     pub fn note_applied(&self, applied: Option<LogId>) {
-        let mut known = self.0.known.lock();
-        known.applied = later(known.applied, applied);
+        self.0.known.lock().note_applied(applied);
     }
 
     /// Notes that `committed`, which lies within what was just compared with the leader's log, is committed.
     pub fn note_committed(&self, committed: LogId) {
-        let mut known = self.0.known.lock();
-        if known.last.is_some_and(|last| committed.index <= last.index) {
-            known.committed = later(known.committed, Some(committed));
-        }
+        self.0.known.lock().note_committed(committed);
     }
 
     /// The log id at `index`, where the log still tells.
@@ -113,7 +107,7 @@ impl GroupLog {
 
     /// Checks that entries `first..=last` follow directly what is applied, and claims them as applied.
     pub async fn claim(&self, applied: Option<LogId>, first: LogId, last: LogId) -> io::Result<()> {
-        let gap = first.index != after(applied) || applied.is_some_and(|applied| contradict(&applied, &first));
+        let gap = first.index != next_index(applied) || applied.is_some_and(|applied| contradict(&applied, &first));
         if gap && !is_planted(Mutant::AppliesWithGaps) {
             let applied = applied.map_or_else(|| "nothing".to_owned(), |applied| applied.to_string());
             return Err(self.note_damage(format!("{first} is to be applied, and the state is as of {applied}")).await);
@@ -125,12 +119,12 @@ impl GroupLog {
     /// Compares the log with a state as of `applied`, which a snapshot as of `installed` may have brought.
     pub fn check_under(&self, applied: Option<LogId>, installed: Option<LogId>) -> Result<(), String> {
         let (last, purged, _) = self.ends();
-        if after(purged) > after(applied) {
+        if next_index(purged) > next_index(applied) {
             return Err("its log was purged beyond its state, so state was lost".to_owned());
         }
         let Some(applied) = applied else { return Ok(()) };
         let by_term = is_planted(Mutant::ComparesTermFirst);
-        let ends_before = if by_term { last < Some(applied) } else { after(last) < after(Some(applied)) };
+        let ends_before = if by_term { last < Some(applied) } else { next_index(last) < next_index(Some(applied)) };
         // Entries are applied once they are durable here, so only a snapshot just installed can be ahead of the log.
         if ends_before && Some(applied) != installed {
             return Err("its log ends before its state, so entries were lost".to_owned());

@@ -1,39 +1,39 @@
 //! One group's Raft log and vote, kept in the node's log store.
 //!
 //! ```text
-//! openraft ─▶ adapter ─▶ GroupLog ─▶ KnownLog (memory: ends, vote, newest entries) ─▶ Syncer ─▶ the node's log store
-//!                           read ◀────┴───────────────────────────────────────────────────────────┘
+//! openraft ─▶ adapter ─▶ GroupLog ─▶ KnownLog (memory: ends, vote, newest entries) ─▶ LogStore ─▶ Syncer ─▶ disk
+//!                           read ◀────┴─────────────────────────────────────────────────┘
 //! ```
-//! Everything that changes goes through the store's one [`Syncer`] in order, so completing an append implies that all
-//! before it are durable. [`cached_tail`] is what memory knows of the log, and its invariants; [`adapter`] is
-//! openraft's contract; [`read`] gives entries out; [`recover`] reads the log when it is opened; [`contradiction`]
-//! finds what must not be.
+//! Everything that changes is done in memory and then asked of the [`LogStore`], in one order, so the end of an append
+//! implies that all before it are durable. [`known_log`] is what memory knows, with its invariants, and [`cached_tail`]
+//! the entries it keeps; [`adapter`] is openraft's contract; [`read`] gives entries out; [`recover`] reads the log when
+//! it is opened; [`contradiction`] finds what must not be; [`key_value_log`] is where it is kept today.
 //!
 //! What is committed is not stored: a restarted replica has its applied state and what the log itself shows, learns
 //! the rest from its leader, and shows nothing until then (see `replica/read.rs`).
 
 mod adapter;
-pub(crate) mod cached_tail;
+mod cached_tail;
 pub(crate) mod contradiction;
+pub(crate) mod key_value_log;
+pub(crate) mod known_log;
+pub(crate) mod log_store;
 mod read;
 mod recover;
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use self::cached_tail::{KnownLog, after};
-use self::recover::{check_no_damage_noted, read_stored_entries};
-use super::keys::LogKey;
-use super::record::read as read_record;
-use super::store::{KeyValueStore, WriteBatch};
-use super::syncer::Syncer;
+use self::known_log::{KnownLog, next_index};
+use self::log_store::LogStore;
+use self::recover::read_stored_entries;
 use crate::GroupId;
 use crate::consensus::types::{LogId, Vote};
 use crate::consensus::watch;
 use crate::events::{EventKind, Recorder};
-use crate::format::AsForm;
 use crate::mutants::{Mutant, is_planted};
 
 /// The log of one group; clones share it.
@@ -45,8 +45,7 @@ struct LogShared {
     group: GroupId,
     /// Where what happens to the log is told, once there is a listener to tell.
     recorder: OnceLock<Recorder>,
-    store: Arc<dyn KeyValueStore>,
-    syncer: Syncer,
+    store: Arc<dyn LogStore>,
     known: Mutex<KnownLog>,
     /// Why this replica must not take part any more, where it must not.
     damage: OnceLock<String>,
@@ -58,44 +57,44 @@ struct LogShared {
 }
 
 impl GroupLog {
-    /// Opens the stored log of `group`, or an empty one, and checks every record of it.
+    /// Opens the log of `group` that `store` keeps, or an empty one, and checks every record of it.
     ///
     /// # Errors
     /// `InvalidData` where a record fails its check, the log has a hole, or damage was noted.
-    pub fn open(group: GroupId, store: Arc<dyn KeyValueStore>, syncer: Syncer) -> io::Result<Self> {
-        check_no_damage_noted(&*store, group)?;
-        let mut known = KnownLog {
-            vote: read_record::<AsForm<Vote>>(&*store, group, LogKey::Vote)?.map(|vote| vote.0),
-            purged: read_record::<AsForm<LogId>>(&*store, group, LogKey::Purged)?.map(|purged| purged.0),
-            ..KnownLog::default()
-        };
-        let recovered = read_stored_entries(&*store, group, known.purged)?;
-        known.last = recovered.last.or(known.purged);
-        known.first = after(known.purged);
-        known.committed = recovered.committed;
-        if is_planted(Mutant::ForgetsVotes) {
-            let terms = known.last.map_or(0, |last| last.leader_id.term);
-            known.vote = known.vote.map(|vote| Vote::new(vote.leader_id.term.min(terms), vote.leader_id.voted_for));
+    pub fn open(group: GroupId, store: Arc<dyn LogStore>) -> io::Result<Self> {
+        // Of a replica that was found damaged nothing is believed.
+        if let Some(found) = store.noted_damage()? {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, found));
         }
-        let (durable, durable_seen) = watch::channel(Some(after(known.last)));
-        let (recorder, damage, committed) = (OnceLock::new(), OnceLock::new(), recovered.committed);
-        let (known, syncer) = (Mutex::new(known), syncer.for_owner());
+        let (mut vote, purged) = (store.vote()?, store.purged()?);
+        let recovered = read_stored_entries(&*store, group, purged)?;
+        if is_planted(Mutant::ForgetsVotes) {
+            let terms = recovered.last.or(purged).map_or(0, |last| last.leader_id.term);
+            vote = vote.map(|vote| Vote::new(vote.leader_id.term.min(terms), vote.leader_id.voted_for));
+        }
+        // All that was read is durable: it came from the disk.
+        let known = KnownLog::of_stored(vote, purged, recovered.last, recovered.committed);
+        let (durable, durable_seen) = watch::channel(Some(next_index(known.last)));
         Ok(Self(Arc::new(LogShared {
             group,
-            recorder,
+            recorder: OnceLock::new(),
             store,
-            syncer,
-            known,
-            damage,
-            committed,
+            known: Mutex::new(known),
+            damage: OnceLock::new(),
+            committed: recovered.committed,
             durable,
             durable_seen,
         })))
     }
 
-    /// The queue in front of its store.
-    pub fn syncer(&self) -> &Syncer {
-        &self.0.syncer
+    /// Takes nothing more. What was given before comes before all that anyone gives the disk now.
+    pub fn close(&self) {
+        self.0.store.close();
+    }
+
+    /// How long the disk has been at its writes, where that is longer than `longest` and what their size takes.
+    pub fn hung_for(&self, longest: Duration) -> Option<Duration> {
+        self.0.store.hung_for(longest)
     }
 
     /// From now on what happens to this log is told to `recorder`.
@@ -124,7 +123,7 @@ impl GroupLog {
 
     /// Makes everything done to the log so far survive a power loss.
     pub async fn sync(&self) -> io::Result<()> {
-        self.0.syncer.carry_out(WriteBatch::default(), true).await
+        self.0.store.sync().await
     }
 
     /// The vote, the last and the last purged log id, for checks against the machine's state.
@@ -137,5 +136,16 @@ impl GroupLog {
     pub fn ends(&self) -> (Option<LogId>, Option<LogId>, u64) {
         let known = self.0.known.lock();
         (known.last, known.purged, known.cuts)
+    }
+}
+
+impl LogShared {
+    /// Notes that an append has ended, and tells who waits how much is durable now. After a failure nothing is.
+    fn note_append_ended(&self, append: u64, succeeded: bool) {
+        let mut known = self.known.lock();
+        if succeeded {
+            known.complete(append);
+        }
+        self.durable.send_replace(succeeded.then(|| known.durable()));
     }
 }

@@ -7,18 +7,16 @@ use std::io;
 use std::ops::{Bound, ControlFlow, RangeBounds};
 
 use super::GroupLog;
-use super::cached_tail::after;
+use super::known_log::next_index;
+use super::log_store::StoredEntry;
 use super::recover::missing_entry;
 use crate::consensus::types::LogEntry;
-use crate::format::AsForm;
-use crate::storage::keys::LogKey;
-use crate::storage::record::unseal;
 
 impl GroupLog {
     /// The last `last` entries, the newest first, each read when it is asked for. Those that are gone by then are left
     /// out.
     pub fn newest_first(&self, last: u64) -> impl Iterator<Item = io::Result<LogEntry>> + '_ {
-        let end = after(self.0.known.lock().last);
+        let end = next_index(self.0.known.lock().last);
         let one = |index| self.read_range(index..=index, 1).map(|mut read| read.pop()).transpose();
         (end.saturating_sub(last)..end).rev().filter_map(one)
     }
@@ -34,7 +32,9 @@ impl GroupLog {
         }
     }
 
+    /// The entries of a range as memory and store have them by now; an error may come of a cut meanwhile.
     fn read_once(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> io::Result<Vec<LogEntry>> {
+        // The range within the log, and what of it memory has.
         let (from, to, tail) = {
             let known = self.0.known.lock();
             let from = match range.start_bound() {
@@ -48,16 +48,17 @@ impl GroupLog {
                 Bound::Unbounded => u64::MAX,
             };
             let from = from.max(known.first);
-            let to = to.min(after(known.last));
+            let to = to.min(next_index(known.last));
             if from >= to {
                 return Ok(Vec::new());
             }
             let mut budget = max_bytes;
-            let in_tail = known.tail.range(from..to).take_while(|(_, entry)| spend_budget(&mut budget, entry.bytes));
-            let tail: Vec<_> = in_tail.map(|(_, entry)| entry.entry.clone()).collect();
-            let in_store_to = known.tail.first_key_value().map_or(to, |(first, _)| (*first).min(to));
+            let in_tail = known.tail.range(from..to).take_while(|entry| spend_budget(&mut budget, entry.bytes));
+            let tail: Vec<_> = in_tail.map(|entry| entry.entry.clone()).collect();
+            let in_store_to = known.tail.first_index().map_or(to, |first| first.min(to));
             (from, in_store_to, tail)
         };
+        // What the tail begins after is in the store.
         if from >= to {
             return Ok(tail);
         }
@@ -72,11 +73,11 @@ impl GroupLog {
     fn read_store(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<(Vec<LogEntry>, bool)> {
         let group = self.0.group;
         let (mut entries, mut damage, mut budget) = (Vec::new(), None, max_bytes);
-        let mut visit = |key: &[u8], record: &[u8]| {
-            if !spend_budget(&mut budget, record.len()) {
+        let mut visit = |stored: &StoredEntry<'_>| {
+            if !spend_budget(&mut budget, stored.record.len()) {
                 return ControlFlow::Break(());
             }
-            match unseal::<AsForm<LogEntry>>(key, record).map(|entry| entry.0) {
+            match stored.unseal() {
                 Ok(entry) if entry.log_id.index == from + entries.len() as u64 => {
                     entries.push(entry);
                     ControlFlow::Continue(())
@@ -91,7 +92,7 @@ impl GroupLog {
                 }
             }
         };
-        self.0.store.scan(&LogKey::Entry(from).for_group(group), &LogKey::Entry(to).for_group(group), &mut visit)?;
+        self.0.store.scan(from..to, &mut visit)?;
         match damage {
             Some(error) => Err(error),
             None => {

@@ -1,4 +1,4 @@
-//! One run's cluster with its clients, its steward and what has become of its nodes.
+//! One run's cluster, with its clients, the loop that moves its members, and what has become of its nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -173,7 +173,7 @@ impl World {
                 disk.arm(None);
             }
             let replicas = [self.cluster.group(id), self.cluster.second(id)].into_iter().flatten();
-            if let Some(reason) = replicas.filter_map(|replica| replica.replica().stopped()).next() {
+            if let Some(reason) = replicas.filter_map(|replica| replica.replica().stop_reason()).next() {
                 match self.failing.get(&id) {
                     Some(DiskFault::Full) => self.coverage.saw("a full disk freed"),
                     Some(DiskFault::SyncOnce) => self.coverage.saw("a node stopped by its disk"),

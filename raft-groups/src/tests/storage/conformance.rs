@@ -21,7 +21,7 @@ use crate::tests::kit::{Order, Registers};
 const GROUP: GroupId = GroupId(7);
 
 fn open(stores: &Stores) -> std::io::Result<(GroupLog, Applier<Registers>)> {
-    let log = GroupLog::open(GROUP, stores.log.clone(), stores.log_syncer.clone())?;
+    let log = GroupLog::open(GROUP, stores.log_of(GROUP))?;
     let state = GroupState::open(GROUP, stores.state.clone(), stores.state_syncer.clone())?;
     Ok((log, Applier::open((), state, None)?.0))
 }

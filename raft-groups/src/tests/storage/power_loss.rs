@@ -36,7 +36,7 @@ struct Promises {
 
 fn open(dir: &Path) -> BTreeMap<u64, GroupLog> {
     let stores = Disk::open(dir).expect("the store opens").start().expect("starts");
-    let open = |id| GroupLog::open(GroupId(id), stores.log.clone(), stores.log_syncer.clone()).expect("an intact log");
+    let open = |id| GroupLog::open(GroupId(id), stores.log_of(GroupId(id))).expect("an intact log");
     (0..GROUPS).map(|id| (id, open(id))).collect()
 }
 

@@ -31,7 +31,7 @@ fn stores() -> Stores {
 }
 
 fn open(stores: &Stores) -> io::Result<(GroupLog, GroupState, Applier<Registers>)> {
-    let log = GroupLog::open(GROUP, stores.log.clone(), stores.log_syncer.clone())?;
+    let log = GroupLog::open(GROUP, stores.log_of(GROUP))?;
     let state = GroupState::open(GROUP, stores.state.clone(), stores.state_syncer.clone())?;
     let applier = Applier::open((), state.clone(), Some(log.clone()))?.0;
     Ok((log, state, applier))
