@@ -1,4 +1,8 @@
 //! What can go wrong, by what the caller may do next.
+//!
+//! Three small enums, one for each thing that is asked of this crate: a write, a read, an opening. What is known of a
+//! write that failed is in its variant. Errors of the disk and of openraft are told in words, which nothing decides
+//! by.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,8 @@
 //! Timing and size limits of Raft.
+//!
+//! Comes in: what an operator set. Goes out: openraft's configuration and the times that follow from the settings
+//! (lease, patience, restart wait), each defined once. Settings under which leaders would be deposed for no reason are
+//! refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +20,9 @@ const LEASE_MARGIN: f64 = 0.8;
 const ANSWER_SHARE: f64 = 0.68;
 /// After so many of the longest election timeouts a sync that has not returned counts as one that hangs.
 const HUNG_AFTER: u32 = 3;
+
+// A leader stops before its followers' promise ends, and an answer is there before an election begins.
+const _: () = assert!(LEASE_MARGIN < 1.0 && ANSWER_SHARE + 13.0 / 64.0 < 1.0);
 
 /// Timing and size limits of every group of a node.
 #[derive(Debug, Clone)]

@@ -1,4 +1,7 @@
 //! What a replica knows of itself and its group at this moment.
+//!
+//! Plain values, on the wire as well: the role of the moment, the modes of a read, and all that one replica can say of
+//! its group. What it says is gathered in `replica/status.rs`; nothing here asks anyone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

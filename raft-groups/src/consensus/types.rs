@@ -1,4 +1,7 @@
 //! openraft's types, fixed once for every group: commands and replies are opaque bytes.
+//!
+//! What a type of openraft's is called in this crate is decided here alone. An index of 0 means none to everyone
+//! above, see [`index_of`].
 
 use std::fmt;
 

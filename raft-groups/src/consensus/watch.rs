@@ -87,6 +87,7 @@ impl<T> Receiver<T> {
             // In this order: a sender sets the value before it goes.
             let closed = shared.senders.load(Ordering::Acquire) == 0;
             let version = shared.value.read().1;
+            debug_assert!(version >= self.seen, "a change was seen before it was made");
             if version != self.seen {
                 self.seen = version;
                 return Ok(());
@@ -119,7 +120,9 @@ impl<T> Clone for Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        if self.0.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let senders = self.0.senders.fetch_sub(1, Ordering::AcqRel);
+        debug_assert!(senders > 0, "a sender goes that nobody has counted");
+        if senders == 1 {
             self.0.changed.notify_waiters();
         }
     }

@@ -1,4 +1,6 @@
 //! The kinds of events. How they look to people and programs outside is decided above.
+//!
+//! An event is told where it happens, by a [`Recorder`](super::Recorder); here it is a plain value.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,7 @@
 //! Telling of one group's replica: what every part of it that has something to tell holds.
+//!
+//! Comes in: a closure that makes an event. Goes out: the event, to the node's ring, where anyone listens; else the
+//! closure is not even called.
 
 use super::event::EventKind;
 use super::ring::Events;

@@ -1,4 +1,7 @@
 //! The ring that holds a node's latest events, and the listeners' places in it.
+//!
+//! Comes in: events, one after the other. Goes out: to each listener what comes after its place, and how much it has
+//! missed. Memory is bounded whatever a listener does; it holds nobody up.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,6 +32,8 @@ struct EventsShared {
     grown: Notify,
 }
 
+/// Invariants, held by [`EventRing::check`]: there are at most `capacity` events, without gaps, and the last of them
+/// is the one before `next`.
 struct EventRing {
     /// In order and without gaps.
     events: VecDeque<Arc<Event>>,
@@ -55,6 +60,24 @@ pub struct Listener {
     next: u64,
     /// `true` if `next` is no place that this life of the node can have given.
     foreign: bool,
+}
+
+impl EventRing {
+    /// Number of the first event that is still here, or of the next one.
+    fn first(&self) -> u64 {
+        self.next - self.events.len() as u64
+    }
+
+    /// Says which invariant does not hold, if one does not.
+    fn check(&self) -> Result<(), String> {
+        if self.events.len() > self.capacity {
+            return Err(format!("{} events are kept, of {} at most", self.events.len(), self.capacity));
+        }
+        match self.events.front() {
+            Some(front) if front.seq != self.first() => Err(format!("{} is not {}", front.seq, self.first())),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for Events {
@@ -90,6 +113,7 @@ impl Events {
                 ring.events.pop_front();
             }
             ring.events.push_back(Arc::new(Event { seq, at_ms, group, term, what }));
+            debug_assert_eq!(ring.check(), Ok(()));
         }
         self.0.grown.notify_waiters();
     }
@@ -109,7 +133,7 @@ impl Events {
         let foreign = after.is_some_and(|after| after >= ring.next);
         let next = match after {
             Some(after) if !foreign => after + 1,
-            Some(_) => ring.next - ring.events.len() as u64,
+            Some(_) => ring.first(),
             None => ring.next,
         };
         drop(ring);
@@ -139,13 +163,14 @@ impl Listener {
     /// The next events, where there are any yet.
     fn take_ready(&mut self) -> Option<Heard> {
         let ring = self.events.0.ring.lock();
-        let first = ring.next - ring.events.len() as u64;
+        let first = ring.first();
         let foreign = std::mem::take(&mut self.foreign).then_some(0);
         let missed = foreign.or((self.next < first).then(|| first - self.next));
         self.next = self.next.max(first);
         let from = (self.next - first) as usize;
         let events: Vec<_> = ring.events.range(from..).take(BATCH).cloned().collect();
         self.next += events.len() as u64;
+        assert!(self.next <= ring.next, "a listener's place is beyond the events that there were");
         (missed.is_some() || !events.is_empty()).then_some(Heard { missed, events })
     }
 }
@@ -153,6 +178,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut ring = self.events.0.ring.lock();
+        debug_assert!(ring.listeners > 0, "a listener leaves whom nobody has counted");
         ring.listeners -= 1;
         ring.left = Instant::now();
     }

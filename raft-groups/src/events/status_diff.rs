@@ -1,4 +1,7 @@
 //! From one status of a replica to the next: what must have happened in between.
+//!
+//! Comes in: two statuses and how long the lease still holds. Goes out: the events that lie between. It must not ask
+//! the replica for anything.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

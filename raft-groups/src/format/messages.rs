@@ -1,4 +1,6 @@
 //! Version 1 of what replicas ask and answer: the requests and responses of consensus.
+//!
+//! Each form is the bytes of one message, and never changes. [`super::types`] has what records hold as well.
 
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError, TransferLeaderRequest,

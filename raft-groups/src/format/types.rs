@@ -1,4 +1,6 @@
 //! Version 1 of what both messages and records hold: votes, log ids, entries, memberships.
+//!
+//! Each form is the bytes of one value, and never changes: directories of every earlier release hold them.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,7 @@
 //! Handing over all that a node leads, before it stops: a planned failover, which costs no election timeout.
+//!
+//! Comes in: a deadline. Goes out: the groups that are still led here. Who leads next is up to each replica, which
+//! asks its most advanced voter.
 
 use std::time::Duration;
 

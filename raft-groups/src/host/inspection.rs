@@ -1,4 +1,6 @@
 //! Looks into this node's replicas, whatever their machines, and the two nudges that a lesson gives.
+//!
+//! Comes in: a group's number. Goes out: what its replica here says, or `None` where none is open.
 
 use std::io;
 

@@ -14,6 +14,8 @@ use crate::{GroupId, NodeId};
 const REMEMBERED: usize = 8;
 const NEEDED: usize = 3;
 
+const _: () = assert!(0 < NEEDED && NEEDED <= REMEMBERED);
+
 /// How long the last answers of each node took.
 #[derive(Default)]
 pub(crate) struct RoundTripTable(Mutex<BTreeMap<NodeId, VecDeque<Duration>>>);
@@ -27,6 +29,7 @@ impl RoundTripTable {
         if last.len() > REMEMBERED {
             last.pop_front();
         }
+        debug_assert!(last.len() <= REMEMBERED, "more answers of node {node} are kept than count");
     }
 
     /// Forgets all nodes but these.

@@ -18,6 +18,7 @@ use crate::{GroupId, GroupStatus, NodeId};
 const ASK_EVERY: Duration = Duration::from_secs(5);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
 impl Host {
     /// How long a message to each peer and its answer take, where enough were answered lately.
     pub fn round_trips(&self) -> BTreeMap<NodeId, Duration> {

@@ -75,7 +75,12 @@ impl LongestPromise {
             return Ok(());
         }
         let _one = self.raising.lock().await;
-        if self.covers(asked) { Ok(()) } else { self.write(asked).await }
+        if !self.covers(asked) {
+            self.write(asked).await?;
+        }
+        // Whoever promises more than a restart waits for lets two leaders serve reads.
+        assert!(self.covers(asked), "a promise is given that a restart would not wait for");
+        Ok(())
     }
 
     /// All promises of before have run out: a restart need not wait longer than for `own` any more.

@@ -29,6 +29,27 @@ pub enum MembershipStep {
 
 /// The next step towards `wanted` voters, as seen by the leader with this status.
 pub fn next_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> MembershipStep {
+    let step = choose_step(wanted, actual);
+    debug_assert_eq!(check_step(&step, actual), Ok(()));
+    step
+}
+
+/// Says what would be unsafe about a step, if anything is: whatever is wanted, these hold of every step.
+fn check_step(step: &MembershipStep, actual: &GroupStatus) -> Result<(), String> {
+    let is_member = |node: &NodeId| actual.voters.contains(node) || actual.learners.contains(node);
+    let holds = match step {
+        MembershipStep::Done => true,
+        MembershipStep::AddLearner(node) => !is_member(node),
+        // A vote is given to members alone, which have been copying the log.
+        MembershipStep::AwaitLearners(nodes) | MembershipStep::ChangeVoters(nodes) => nodes.iter().all(is_member),
+        MembershipStep::TransferLeader(node) => actual.voters.contains(node) && actual.leader != Some(*node),
+        // Nobody who votes is let go.
+        MembershipStep::RemoveLearners(nodes) => nodes.iter().all(|node| !actual.voters.contains(node)),
+    };
+    if holds { Ok(()) } else { Err(format!("{step:?} of {:?} and {:?}", actual.voters, actual.learners)) }
+}
+
+fn choose_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> MembershipStep {
     let members: BTreeSet<NodeId> = actual.voters.union(&actual.learners).copied().collect();
     if let Some(new) = wanted.difference(&members).next() {
         return MembershipStep::AddLearner(*new);

@@ -45,6 +45,10 @@ const UNKNOWN_ADDRESS: &str = "its address is not known";
 /// How long connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_millis(1000);
 
+// A body that is always taken is smaller than one that is filled, which is smaller than the largest that is read; and
+// what may wait fits into one body.
+const _: () = assert!(FREE_BODY_BYTES < MAX_BODY_BYTES && MAX_BODY_BYTES < MAX_READ_BYTES && MAX_WAITING <= MAX_FRAMES);
+
 /// Where a node listens for its peers.
 pub trait AddressBook: Send + Sync + 'static {
     /// `http://host:port` of a node's peer port; `None` where it is not known.
@@ -60,7 +64,8 @@ pub struct HttpTransport {
     queues: Mutex<BTreeMap<NodeId, Arc<Mutex<NodeQueue>>>>,
 }
 
-/// What waits for one node.
+/// What waits for one node. Invariants, held by [`NodeQueue::check`]: at most [`MAX_WAITING`] requests wait, and at
+/// most [`MAX_IN_FLIGHT`] POSTs are on their way.
 #[derive(Default)]
 struct NodeQueue {
     waiting: VecDeque<QueuedRequest>,
@@ -100,6 +105,7 @@ impl HttpTransport {
                 return;
             }
             queue.in_flight += 1;
+            debug_assert_eq!(queue.check(), Ok(()));
         }
         tokio::spawn(send_waiting(self.raft.clone(), self.addresses.clone(), to, queue));
     }
@@ -143,6 +149,7 @@ async fn send_waiting(
             let mut queue = queue.lock();
             let batch = queue.take_batch();
             if batch.is_empty() {
+                assert!(queue.in_flight > 0, "a sender ends that nobody has counted");
                 queue.in_flight -= 1;
                 return;
             }
@@ -162,6 +169,15 @@ async fn send_waiting(
 }
 
 impl NodeQueue {
+    /// Says which invariant does not hold, if one does not.
+    fn check(&self) -> Result<(), String> {
+        match (self.waiting.len(), self.in_flight) {
+            (waiting, _) if waiting > MAX_WAITING => Err(format!("{waiting} requests wait for one node")),
+            (_, in_flight) if in_flight > MAX_IN_FLIGHT => Err(format!("{in_flight} POSTs are on their way to it")),
+            _ => Ok(()),
+        }
+    }
+
     /// The requests of the next POST; those nobody waits for any more are dropped.
     fn take_batch(&mut self) -> Vec<QueuedRequest> {
         let (mut batch, mut bytes) = (Vec::new(), 0);

@@ -62,7 +62,11 @@ impl Lives {
             return false;
         }
         if life.number > known.number {
-            seen.insert(node, life);
+            let before = seen.insert(node, life);
+            assert!(
+                before.is_none_or(|before| before.number < life.number),
+                "a later life of node {node} is forgotten"
+            );
             let (key, mut batch) = (keys::lives(), WriteBatch::default());
             batch.put(key.clone(), seal(&key, &*seen));
             self.log.submit(batch, true, |written| {

@@ -32,12 +32,14 @@ pub struct RaftPeer {
 }
 
 impl RaftPeer {
+    /// Sends a request that is small and urgent.
     async fn call(&self, request: PeerRequest, deadline: Duration) -> Result<PeerReply, RPCError<RaftTypes>> {
         let reply = self.peers.call(self.target, Lane::Raft, request, deadline).await;
         // "Network" rather than "unreachable": openraft then retries soon, and a lost leader is found by elections.
         reply.map_err(|error| RPCError::Network(NetworkError::new(&error)))
     }
 
+    /// The error for an answer to something else.
     fn nonsense(&self) -> RPCError<RaftTypes> {
         RPCError::Network(NetworkError::new(&PeerCallError::Nonsense(self.target)))
     }

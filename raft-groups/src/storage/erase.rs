@@ -1,4 +1,6 @@
 //! Erasing a range of keys, a page at a time, so that other writes come in between.
+//!
+//! Comes in: a range of keys. Goes out: nothing of it is left, though it is not durable yet that it is gone.
 
 use std::io;
 use std::ops::ControlFlow;

@@ -1,4 +1,7 @@
 //! What consensus asks of a disk: an ordered key-value store with atomic batches and an honest sync.
+//!
+//! The contract that sled and the simulated disk keep, and that the log and the state rest on. It must not know what
+//! is stored.
 
 use std::io;
 

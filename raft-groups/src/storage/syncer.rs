@@ -179,6 +179,7 @@ impl SyncWorker {
 
     /// Begins a round.
     fn begin(&self) {
+        debug_assert!(self.waiting.began.lock().is_none(), "a round begins before the one before it has ended");
         *self.waiting.began.lock() = Some(tokio::time::Instant::now());
     }
 
@@ -201,7 +202,8 @@ impl SyncWorker {
         }
         let result = self.write(&batch, durable);
         *self.waiting.began.lock() = None;
-        self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let waited = self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        assert!(waited >= bytes, "more bytes were carried out than had waited");
         self.waiting.less.notify_waiters();
         if durable {
             metrics::counter!("quiver_store_syncs_total", "store" => self.name).increment(1);

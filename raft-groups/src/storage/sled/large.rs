@@ -61,6 +61,7 @@ impl SledStore {
     }
 
     fn redo(&self, edits: Vec<Edit>, count: u32) -> io::Result<()> {
+        assert!(count > 0, "a decided write without a record of it");
         self.apply_in_steps(edits)?;
         self.apply(vec![(redo_key(), None)])?;
         self.apply_in_steps((0..count).map(|part| (redo_part_key(part), None)).collect())

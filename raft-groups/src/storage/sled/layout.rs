@@ -15,6 +15,8 @@ use crate::storage::store::EDIT_WEIGHT;
 /// Largest value sled is given in one piece, in bytes. sled writes a page of up to 17 values (21 after a merge) as one
 /// record, which must stay below a quarter of its 512 KiB segments.
 pub const PART_BYTES: usize = 4096;
+// A page after a merge, of the largest values.
+const _: () = assert!(21 * PART_BYTES < 512 * 1024 / 4);
 const WHOLE: u8 = 0;
 const PARTED: u8 = 1;
 const PAIRS: u8 = 0;

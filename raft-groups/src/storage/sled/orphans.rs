@@ -1,4 +1,7 @@
 //! Parts of large values that belong to no value: what a write leaves that a crash interrupted.
+//!
+//! Comes in: sled's tree. Goes out: the keys of such parts, which may then be removed. It reads everything once, so
+//! damage anywhere in the tree is found as well.
 
 use super::layout::{StoredValue, pair_key, part_of, read_stored};
 

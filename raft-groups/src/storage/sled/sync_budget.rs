@@ -1,4 +1,7 @@
 //! How much sled has written since the last sync, which it does not say: estimated from the edits it was given.
+//!
+//! Comes in: the edits that sled is given. Goes out: whether another one may be given before a sync. The numbers are
+//! measured on sled 0.34.7; too high an estimate costs syncs, too low a one the files at a power loss.
 
 use super::layout::{Edit, PART_BYTES, is_part};
 
@@ -14,6 +17,9 @@ const VALUES_REWRITTEN: f64 = 1.9;
 const EDIT_BYTES: usize = 300;
 /// Over how many values the size of one that lies beside is forgotten, about.
 const MEMORY: f64 = 4096.0;
+
+// One edit, whatever it is, must leave room for another before a sync is due.
+const _: () = assert!(((EDIT_BYTES + PART_BYTES) as f64 + VALUES_REWRITTEN * PART_BYTES as f64) * 2.0 < UNSYNCED_BYTES);
 
 /// What was written since the last sync.
 #[derive(Debug, Clone)]
@@ -53,7 +59,9 @@ impl SyncBudget {
         }
         // Parts lie beside parts, and all but the last of a value are as large as can be.
         let beside = if is_part(key) { PART_BYTES as f64 } else { self.beside };
+        let before = self.unsynced;
         self.unsynced += (EDIT_BYTES + key.len() + bytes) as f64 + VALUES_REWRITTEN * beside;
+        debug_assert!(self.unsynced > before, "an edit that costs nothing, so that a sync may never come");
     }
 
     /// Returns `true` if a sync would find nothing to do. Not of a store that was just opened: sled may have written.

@@ -1,4 +1,8 @@
 //! A [`Machine`] as the state machine openraft wants: applies committed entries, takes and installs snapshots.
+//!
+//! Comes in: committed entries in order, snapshots to be taken or installed. Goes out: the machine's replies, and its
+//! changes with the applied index as one. What is applied is durable in the log first. It must not know what is in a
+//! command.
 
 use std::collections::VecDeque;
 use std::io;
@@ -151,6 +155,9 @@ impl<M: Machine> RaftStateMachine<RaftTypes> for Applier<M> {
             self.clear_away(&machine);
             let mut entries = entries.into_iter().collect::<io::Result<VecDeque<_>>>()?;
             if let (Some(log), Some((first, _)), Some((last, _))) = (&self.log, entries.front(), entries.back()) {
+                // Nothing is shown that a power loss could take back.
+                let claimed = last.log_id.index + 1 - first.log_id.index;
+                assert_eq!(claimed, entries.len() as u64, "entries are missing between those to be applied");
                 log.claim(self.state.applied(), first.log_id, last.log_id).await?;
                 log.wait_durable(last.log_id.index).await?;
             }
@@ -171,6 +178,7 @@ impl<M: Machine> RaftStateMachine<RaftTypes> for Applier<M> {
                     }
                     io::Result::Ok(())
                 })?;
+                // Readers see it from here on, and only then are its writers answered.
                 if let Some(applied) = chunk.applied {
                     self.state.commit(&chunk.changes, applied, chunk.membership).await?;
                     self.applied.send_replace(Some(applied));

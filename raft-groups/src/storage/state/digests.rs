@@ -19,11 +19,24 @@ const KEPT: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub struct Digests(Arc<Mutex<KeptDigests>>);
 
-/// Invariant: `regular` has at most [`KEPT`] digests, each at a multiple of [`EVERY`].
+/// Invariants, held by [`KeptDigests::check`]: `regular` has at most [`KEPT`] digests, each at a multiple of [`EVERY`].
 #[derive(Debug, Default)]
 struct KeptDigests {
     regular: BTreeMap<u64, u64>,
     present: Option<(u64, u64)>,
+}
+
+impl KeptDigests {
+    /// Says which invariant does not hold, if one does not.
+    fn check(&self) -> Result<(), String> {
+        if self.regular.len() > KEPT {
+            return Err(format!("{} digests are kept", self.regular.len()));
+        }
+        match self.regular.keys().find(|index| !Digests::is_due(**index)) {
+            Some(index) => Err(format!("a digest at {index} that no other replica keeps")),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Digests {
@@ -34,12 +47,12 @@ impl Digests {
 
     /// Keeps the digest of the state after the entry at `index`.
     pub fn keep(&self, index: u64, digest: u64) {
-        debug_assert!(Self::is_due(index), "a digest at {index} that no other replica keeps");
         let mut kept = self.0.lock();
         kept.regular.insert(index, digest);
         if kept.regular.len() > KEPT {
             kept.regular.pop_first();
         }
+        debug_assert_eq!(kept.check(), Ok(()));
     }
 
     /// Sets the digest of the present state, which is that after the entry at `index`.

@@ -1,4 +1,6 @@
 //! The header of a group's stored state: which generation of keys it is, and how far it is.
+//!
+//! It is one record, written with every commit, so that state and applied index never disagree.
 
 use std::io;
 

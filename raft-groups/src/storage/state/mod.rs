@@ -40,6 +40,9 @@ use crate::mutants::{Mutant, is_planted};
 pub struct GroupState(Arc<StateShared>);
 
 /// What the handles of one state share.
+///
+/// Invariants, each asserted where it could break: the applied index never goes back but for a snapshot that is
+/// installed; a snapshot is received in a generation after the current one; the current generation never goes back.
 struct StateShared {
     group: GroupId,
     store: Arc<FreezableStore>,
@@ -111,6 +114,8 @@ impl GroupState {
         }
         self.0.syncer.wait_for_room().await;
         let mut header = self.0.header.lock();
+        // Going back would undo what a reader has seen, and apply entries twice after a restart.
+        assert!(header.applied.is_none_or(|before| before.index <= applied.index), "the state goes back to {applied}");
         header.applied = Some(applied);
         if let Some(membership) = membership {
             header.membership = membership;
@@ -162,6 +167,10 @@ impl GroupState {
     pub fn begin_staging(&self) -> StagedGeneration {
         let mut newest = self.0.newest_staged.lock();
         *newest = if is_planted(Mutant::KeepsOldKeys) { self.header().generation } else { *newest + 1 };
+        debug_assert!(
+            *newest > self.header().generation || is_planted(Mutant::KeepsOldKeys),
+            "a snapshot would be received over the state that is shown"
+        );
         StagedGeneration { generation: *newest }
     }
 
@@ -178,6 +187,7 @@ impl GroupState {
         if staged.generation != *self.0.newest_staged.lock() {
             return Err(io::Error::other("a newer snapshot is being received"));
         }
+        assert!(staged.generation >= self.header().generation, "a generation would come back that was erased");
         let header = StateHeader {
             generation: staged.generation,
             applied: meta.last_log_id,

@@ -1,4 +1,7 @@
 //! Reading a stored state: page by page as of one moment, or by the machine's own keys as it is now.
+//!
+//! Comes in: a view or a prefix of keys. Goes out: the machine's own keys; sealed values where they are sent on,
+//! checked ones where the machine reads them.
 
 use std::io;
 use std::ops::ControlFlow;

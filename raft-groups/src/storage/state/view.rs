@@ -27,6 +27,8 @@ pub struct FrozenView {
     overlay: Arc<Mutex<ViewOverlay>>,
 }
 
+/// Invariants, held by [`ViewOverlay::check`]: the cursor never goes back nor beyond the end, and old values are kept
+/// of keys from the cursor up to the end alone.
 struct ViewOverlay {
     /// Keys below were handed out; their changes no longer matter.
     cursor: Vec<u8>,
@@ -104,9 +106,22 @@ impl ViewOverlay {
         Ok((pairs.into_iter().collect(), next))
     }
 
+    /// Hands out what lies before `next`.
     fn advance(&mut self, next: Vec<u8>) {
+        assert!(self.cursor <= next && next <= self.end, "a view goes back, or beyond its end");
         self.old = self.old.split_off(&next);
         self.cursor = next;
+        debug_assert_eq!(self.check(), Ok(()));
+    }
+
+    /// Says which invariant does not hold, if one does not.
+    fn check(&self) -> Result<(), String> {
+        let outside = |key: &Vec<u8>| *key < self.cursor || *key >= self.end;
+        let ends = [self.old.first_key_value(), self.old.last_key_value()];
+        match ends.into_iter().flatten().find(|(key, _)| outside(key)) {
+            Some((key, _)) => Err(format!("an old value is kept of a key that is not read any more: {key:?}")),
+            None => Ok(()),
+        }
     }
 
     fn save_old_values(&mut self, store: &dyn KeyValueStore, batch: &WriteBatch) -> io::Result<()> {
@@ -116,6 +131,7 @@ impl ViewOverlay {
                 self.old.insert(key.clone(), old);
             }
         }
+        debug_assert_eq!(self.check(), Ok(()));
         Ok(())
     }
 }
