@@ -21,72 +21,53 @@
 //!
 //! # A write
 //! 1. [`Group::write`] (`group.rs`) takes room for the command, or says [`WriteError::Busy`] (`replica/mod.rs`,
-//!    `admit`), and
-//!    hands it to openraft. A replica that does not lead answers [`WriteError::NotLeader`].
+//!    `admit`), and hands it to openraft. A replica that does not lead answers [`WriteError::NotLeader`].
 //! 2. openraft appends: `storage/log/adapter.rs` puts the entry into `known_log.rs`, where it can be read at once, and
-//!    asks
-//! the `log_store.rs` for it (`key_value_log.rs`). The store's one worker (`storage/syncer.rs`) writes what all groups
-//! of the
-//!    node wait for, and one sync (`storage/sled/`) makes it durable.
+//!    asks the `log_store.rs` for it (`key_value_log.rs`). The store's one worker (`storage/syncer.rs`) writes what
+//!    all groups of the node wait for, and one sync (`storage/sled/`) makes it durable.
 //! 3. Meanwhile the entry goes to the followers: `network/raft_network.rs` (AppendEntries), `client.rs` (whom, by
-//!    when, in
-//!    which life), `wire.rs` (bytes), and a transport (`http.rs`; `sim/network.rs` in simulation).
+//!    when, in which life), `wire.rs` (bytes), and a transport (`http.rs`; `sim/network.rs` in simulation).
 //! 4. A follower's node finds the replica that is meant (`host/answer_peers.rs`), and that replica
-//!    (`replica/answer.rs`) makes its
-//! promise, compares the entries with what it has applied (`storage/log/contradiction.rs`), and appends as in step 2.
-//! It
-//!    answers once the entries are durable.
+//!    (`replica/answer.rs`) makes its promise, compares the entries with what it has applied
+//!    (`storage/log/contradiction.rs`), and appends as in step 2. It answers once the entries are durable.
 //! 5. Durable on a majority is committed. openraft hands the entry to `storage/state/applier.rs`, which waits until it
-//!    is
-//! durable here too, has the machine carry it out, and queues changes and applied index as one
-//! (`storage/state/mod.rs`). No
-//!    sync: after a crash the log repeats them.
+//!    is durable here too, has the machine carry it out, and queues changes and applied index as one
+//!    (`storage/state/mod.rs`). No sync: after a crash the log repeats them.
 //! 6. The machine's reply travels back as [`Written`]. Where it cannot be known whether the entry is committed, the
-//!    writer is
-//!    told so: [`WriteError::Indeterminate`].
+//!    writer is told so: [`WriteError::Indeterminate`].
 //!
 //! # A read
 //! [`Group::read`] says when [`Group::machine`] may be looked at, and as of which index ([`ReadPoint`]);
 //! `replica/read.rs`.
 //! - [`ReadMode::Follower`]: at once, unless this replica may have shown something newer before its node restarted.
-//!   How old
-//!   the state may be is kept in `lease/freshness.rs`.
+//!   How old the state may be is kept in `lease/freshness.rs`.
 //! - [`ReadMode::Lease`]: on the leader, while a majority answered less than four fifths of a promise ago (the thesis,
-//!   § 6.4.1).
-//! `lease/promise.rs` is the follower's side of it, and outlives restarts; `lease/suspend.rs` ends a lease over which
-//! the
-//!   machine has slept.
-//! - [`ReadMode::Linearizable`]: on any replica, after a round of heartbeats that began after the read (ReadIndex, §
-//!   6.4). Reads
-//!   that wait share the next round (`replica/confirmations.rs`), and a follower asks its leader for one.
+//!   § 6.4.1). `lease/promise.rs` is the follower's side of it, and outlives restarts; `lease/suspend.rs` ends a lease
+//!   over which the machine has slept.
+//! - [`ReadMode::Linearizable`]: on any replica, after a round of heartbeats that began after the read (ReadIndex,
+//!   § 6.4). Reads that wait share the next round (`replica/confirmations.rs`); a follower asks its leader for one.
 //!
 //! # An election
 //! 1. Heartbeats are asked for in `replica/heartbeat.rs`. A follower that hears none for its election timeout
-//! ([`RaftSettings`]) first asks whether it would be elected (pre-vote, § 9.6), and then for votes:
-//! `network/raft_network.rs`
-//!    (`ask_vote`), `replica/vote.rs` on the other side.
-//! 2. A vote is refused by who has promised a living leader not to depose it, by a replica that does not know itself
-//!    as a
-//! member (`storage/replica_record.rs`), and by all of a node that has just restarted, until what it promised before
-//! has run
-//! out (`host/open.rs`, `silent_until`). For the rest it is Raft's own rule: term, then the newer log, one vote a
-//! term.
+//!    ([`RaftSettings`]) first asks whether it would be elected (pre-vote, § 9.6), and then for votes:
+//!    `network/raft_network.rs` (`ask_vote`), `replica/vote.rs` on the other side.
+//! 2. Three voters refuse whatever they are asked: one that has promised a living leader not to depose it, one that
+//!    does not know itself as a member (`storage/replica_record.rs`), and one whose node has just restarted, until
+//!    what it promised before has run out (`host/open.rs`, `silent_until`). For the rest it is Raft's own rule: term,
+//!    then the newer log, one vote a term.
 //! 3. The vote is durable before it is given (`storage/log/adapter.rs`, `save_vote`). A node whose directory is an
-//!    older copy may
-//!    have forgotten one: `network/lives.rs` keeps it out.
+//!    older copy may have forgotten one: `network/lives.rs` keeps it out.
 //! 4. A leader gives its office up on request (leader transfer, § 3.10): `host/hand_over.rs` before a node stops,
 //!    `host/hung_disk.rs` where its disk hangs, `membership/converge.rs` before it leaves the group.
 //!
 //! # A snapshot
 //! 1. After so many entries openraft asks for one. The stored state *is* it: `storage/state/view.rs` holds one moment
-//!    of it
-//!    still (copy on write), so it costs a sync and no copy. Then the log is purged up to near it.
+//!    of it still (copy on write), so it costs a sync and no copy. Then the log is purged up to near it.
 //! 2. A follower that lacks purged entries, or too many (`network/raft_network.rs`), is sent the state page by page
 //!    (`network/snapshot_sender.rs`), at the rate that the node allows (`network/throttle.rs`).
 //! 3. The follower stores the pages in a *generation* of keys that nobody sees (`replica/receive_snapshot.rs`,
-//! `storage/state/mod.rs`). One durable write of the header (`storage/state/header.rs`) makes it the state; the
-//! machine is
-//!    opened anew, and the former generation is erased (`storage/erase.rs`).
+//!    `storage/state/mod.rs`). One durable write of the header (`storage/state/header.rs`) makes it the state; the
+//!    machine is opened anew, and the former generation is erased (`storage/erase.rs`).
 //!
 //! # Members
 //! `membership/next_step.rs` chooses one safe step towards the wanted voters: add a learner, wait for it, change the

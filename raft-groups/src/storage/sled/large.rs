@@ -5,8 +5,8 @@
 //!
 //! 1. The parts of large values that are new: nobody sees them before their pairs.
 //! 2. What must be there as one. If that is more than [`LARGE`], a redo record of it comes first, part by part and
-//!    then its
-//!    head; from the head on the write is decided. What the record says follows, in steps; then the head is removed.
+//!    then its head; from the head on the write is decided. What the record says follows, in steps; then the head is
+//!    removed.
 //! 3. The removal of parts that belong to no pair any more.
 //!
 //! A step is as large as the store's [budget](super::sync_budget) allows without a sync. An opening carries a decided
