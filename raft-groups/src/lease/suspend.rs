@@ -1,5 +1,5 @@
-//! Whether the machine has slept: the clock that leases are counted by stands still meanwhile, and the followers' does
-//! not.
+//! Notices that the machine has slept: the clock that leases are counted by stands still meanwhile, and the followers'
+//! does not.
 //!
 //! Linux has two clocks that agree but for the time in suspend. Where their difference has grown since the last look,
 //! what a leader heard before says nothing any more. A virtual machine that is paused from outside may stop both,

@@ -97,6 +97,7 @@ impl PeerClient {
         reply
     }
 
+    /// Sends a request and judges what comes back, without telling of it.
     async fn call_unseen(
         &self,
         target: NodeId,
@@ -104,6 +105,7 @@ impl PeerClient {
         request: PeerRequest,
         deadline: Duration,
     ) -> Result<PeerReply, PeerCallError> {
+        // The way there, as a fault test has it.
         if self.faults.loses_to(target) {
             return Err(PeerCallError::Refused(target, PeerRefusal::Cut));
         }
@@ -118,10 +120,12 @@ impl PeerClient {
         if self.faults.loses_from(target) {
             return Err(PeerCallError::Refused(target, PeerRefusal::Cut));
         }
+        // An answer from an earlier life of the node is none.
         let Ok(ReplyEnvelope { life, reply }) = decode(&reply) else { return Err(PeerCallError::Nonsense(target)) };
         if !self.lives.admit(target, life) {
             return Err(PeerCallError::Refused(target, PeerRefusal::OlderLife { yours: false }));
         }
+        // What it refuses for may say something of this node: that it was started again since.
         match reply {
             PeerReply::Refused(PeerRefusal::OlderLife { yours }) => {
                 if yours {

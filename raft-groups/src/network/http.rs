@@ -145,6 +145,7 @@ async fn send_waiting(
     queue: Arc<Mutex<NodeQueue>>,
 ) {
     loop {
+        // What waits by now goes together; the sender ends under the lock, so that none waits without one.
         let batch = {
             let mut queue = queue.lock();
             let batch = queue.take_batch();
@@ -155,12 +156,14 @@ async fn send_waiting(
             }
             batch
         };
+        // Each caller has its own timer; the POST as a whole may take as long as the most patient one waits.
         let deadline = batch.iter().map(|waiting| waiting.deadline).max().unwrap_or_default();
         let (requests, senders): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.request, w.reply)).unzip();
         let sent = match addresses.peer_url(to) {
             Some(url) => post_batch(&client, &url, &requests, deadline).await,
             None => Err(UNKNOWN_ADDRESS.to_owned()),
         };
+        // One that was not answered fails all that was in it.
         let replies = sent.unwrap_or_else(|reason| vec![Err(reason); senders.len()]);
         for (sender, reply) in senders.into_iter().zip(replies) {
             let _ = sender.send(reply);

@@ -26,6 +26,7 @@ impl RaftPeer {
         state: FrozenState,
     ) -> Result<SnapshotResponse<RaftTypes>, SnapshotSendError> {
         let transfer = self.send_chunk(SnapshotChunk::Begin).await?.taken()?;
+        // Page after page, no faster than the node may send.
         let mut chunks = 0;
         loop {
             let page = state.next_page()?;
@@ -38,6 +39,7 @@ impl RaftPeer {
             chunks += 1;
             self.peers.throttle.pay(bytes).await;
         }
+        // The follower is asked until it has installed all of it.
         let end = SnapshotChunk::End { transfer, chunks, vote, meta: state.meta.clone() };
         loop {
             match self.send_chunk(end.clone()).await? {

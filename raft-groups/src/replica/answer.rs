@@ -19,11 +19,13 @@ use crate::{Machine, NodeId};
 impl<M: Machine> Replica<M> {
     /// Answers a peer's request; `lease` is the promise that it asks for where it leads.
     pub async fn answer_peer(self: &Arc<Self>, request: PeerRequest, lease: Duration) -> PeerReply {
+        // One that was found damaged says nothing more.
         let raft = &self.raft;
         let stopped = || PeerReply::Refused(PeerRefusal::Stopped);
         if self.log.damage().is_some() {
             return stopped();
         }
+        // A leader is promised its lease before its message is looked at.
         if let Some(leader) = request.leader() {
             if let Some(other) = self.other_leader(leader) {
                 return self.refuse_second_leader(leader, other).await;

@@ -71,6 +71,7 @@ impl<M: Machine> Replica<M> {
 
     /// This replica's view of its group.
     pub fn status(&self) -> GroupStatus {
+        // Committed before applied: what is read later can only be further on.
         let receiver = self.raft.metrics();
         let stopped = self.stop_reason();
         let metrics = receiver.borrow_watched();
@@ -141,6 +142,7 @@ impl<M: Machine> Replica<M> {
     }
 }
 
+/// The role that openraft's state means.
 fn role_in(state: ServerState) -> Role {
     match state {
         ServerState::Leader => Role::Leader,

@@ -115,7 +115,8 @@ impl SimDisk {
         self.0.lock().batches_lost
     }
 
-    /// Flips one bit of a value that the seed picks among those whose key starts with `prefix`. Whether there was one.
+    /// Flips one bit of a value that the seed picks among those whose key starts with `prefix`. Returns `true` if there
+    /// was one.
     pub fn flip_a_bit(&self, prefix: &[u8]) -> bool {
         let mut inner = self.0.lock();
         let keys: Vec<_> = inner.with_prefix(prefix).cloned().collect();
@@ -130,7 +131,8 @@ impl SimDisk {
         true
     }
 
-    /// Cuts off the end of the last value whose key starts with `prefix`, as a torn write does. Whether there was one.
+    /// Cuts off the end of the last value whose key starts with `prefix`, as a torn write does. Returns
+    /// `true` if there was one.
     pub fn tear_the_tail(&self, prefix: &[u8]) -> bool {
         let mut inner = self.0.lock();
         let Some(key) = inner.with_prefix(prefix).last().cloned() else { return false };

@@ -71,6 +71,7 @@ impl GroupLog {
 
     /// The stored entries of `from..to` that fit `max_bytes`, and whether those are all.
     fn read_store(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<(Vec<LogEntry>, bool)> {
+        // In order and without gaps, until the budget is spent or something is wrong.
         let group = self.0.group;
         let (mut entries, mut damage, mut budget) = (Vec::new(), None, max_bytes);
         let mut visit = |stored: &StoredEntry<'_>| {
@@ -93,6 +94,7 @@ impl GroupLog {
             }
         };
         self.0.store.scan(from..to, &mut visit)?;
+        // That fewer came than asked for is right only where the budget ended it.
         match damage {
             Some(error) => Err(error),
             None => {
