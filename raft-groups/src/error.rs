@@ -1,4 +1,8 @@
 //! What can go wrong, by what the caller may do next.
+//!
+//! Three small enums, one for each thing that is asked of this crate: a write, a read, an opening. What is known of a
+//! write that failed is in its variant. Errors of the disk and of openraft are told in words, which nothing decides
+//! by.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +43,8 @@ pub enum ReadError {
         /// The leader this replica follows, where it knows one.
         leader: Option<NodeId>,
     },
-    /// No majority confirmed the leader in time, so nothing fresh enough can be promised. Retry, or read at a lower level.
+    /// No majority confirmed the leader in time, so nothing fresh enough can be promised. Retry, or read at a lower
+    /// level.
     #[error("no majority confirmed this leader ({reason}); retry, or read at a lower level")]
     NoQuorum {
         /// What was waited for.

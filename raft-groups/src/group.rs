@@ -1,27 +1,31 @@
 //! One replica of one Raft group, as the floors above see it.
+//!
+//! Comes in: commands, reads, members. Goes out: what became of them, and the replica's status, published as it
+//! changes. What is done is done in [`replica`](crate::replica); here it gets its public form. It must not know who
+//! else is open on the node.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::future::join_all;
-use futures::{StreamExt, TryStreamExt};
 use openraft::Raft;
-use openraft::errors::{ClientWriteError, Fatal, ForwardReason, InitializeError, RaftError};
+use openraft::errors::{ClientWriteError, ForwardReason, InitializeError, RaftError};
 use openraft::impls::EmptyNode;
 use openraft::raft::WriteResult;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::events::Seen;
-use crate::fatal;
+use crate::consensus::fatal;
+use crate::consensus::types::{CommandBytes, RaftTypes};
+use crate::events::StatusDiff;
 use crate::network::Lane;
-use crate::network::wire::{Reply, Request};
-use crate::pace;
+use crate::network::wire::{PeerReply, PeerRequest};
 use crate::replica::Replica;
-use crate::storage::machine::Applier;
-use crate::types::{Command, Types};
+use crate::replica::heartbeat::send_heartbeats;
+use crate::storage::state::applier::Applier;
 use crate::{GroupId, GroupStatus, Machine, NodeId, ReadError, ReadMode, ReadPoint, WriteError};
 
 /// An acknowledged write: fsynced by a majority and applied here.
@@ -51,14 +55,15 @@ impl<M: Machine> Group<M> {
     pub(crate) fn new(replica: Arc<Replica<M>>) -> Self {
         let (sender, status) = watch::channel(replica.status());
         tokio::spawn(publish_status(replica.clone(), sender));
-        tokio::spawn(pace::keep(replica.clone()));
+        tokio::spawn(send_heartbeats(replica.clone()));
         Self { replica, status }
     }
 
-    pub(crate) fn raft(&self) -> &Raft<Types, Applier<M>> {
+    pub(crate) fn raft(&self) -> &Raft<RaftTypes, Applier<M>> {
         &self.replica.raft
     }
 
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn replica(&self) -> &Arc<Replica<M>> {
         &self.replica
     }
@@ -99,35 +104,34 @@ impl<M: Machine> Group<M> {
             Err(RaftError::APIError(InitializeError::NotInMembers(_))) => {
                 Err(WriteError::Stopped { reason: "it is none of the group's first members".to_owned() })
             }
-            Err(RaftError::Fatal(error)) => Err(WriteError::Stopped { reason: fatal::told(&error) }),
+            Err(RaftError::Fatal(error)) => Err(WriteError::Stopped { reason: fatal::explain_end(&error) }),
         }
     }
 
     /// Commits and applies one command. Concurrent calls share appends, syncs and messages.
+    ///
+    /// # Errors
+    /// [`WriteError`], by what is known of the write's fate and what may be done next.
     pub async fn write(&self, command: Bytes, deadline: Instant) -> Result<Written, WriteError> {
-        let mut outcomes = self.write_many(vec![command], deadline).await;
-        outcomes.pop().expect("one outcome for one command")
-    }
-
-    /// Commits several commands in order, appended together; each has its own outcome.
-    pub async fn write_many(&self, commands: Vec<Bytes>, deadline: Instant) -> Vec<Result<Written, WriteError>> {
-        let count = commands.len();
-        if let Some(reason) = self.replica.stopped() {
-            return vec![Err(WriteError::Stopped { reason }); count];
+        if let Some(reason) = self.replica.stop_reason() {
+            return Err(WriteError::Stopped { reason });
         }
-        let bytes = commands.iter().map(Bytes::len).sum();
-        let Some(_admission) = self.replica.admit(bytes) else { return vec![Err(WriteError::Busy); count] };
-        let mut outcomes = Vec::with_capacity(count);
-        let late = "no answer before the deadline".to_owned();
-        let fate =
-            match timeout_at(deadline, self.replica.raft.client_write_many(commands.into_iter().map(Command))).await {
-                Ok(Ok(stream)) => collect(stream.map_ok(written), deadline, &mut outcomes).await,
-                Ok(Err(error)) => Some(fatal::told(&error)),
-                Err(_) => Some(late.clone()),
+        let Some(_admission) = self.replica.admit(command.len()) else { return Err(WriteError::Busy) };
+        // From here on an error may hide a write that is committed later.
+        let unknown = |reason: String| Err(WriteError::Indeterminate { reason });
+        let late = || unknown("no answer before the deadline".to_owned());
+        let mut outcomes =
+            match timeout_at(deadline, self.replica.raft.client_write_many([CommandBytes(command)])).await {
+                Ok(Ok(outcomes)) => outcomes,
+                Ok(Err(error)) => return unknown(fatal::explain_end(&error)),
+                Err(_) => return late(),
             };
-        let reason = fate.unwrap_or(late);
-        outcomes.resize(count, Err(WriteError::Indeterminate { reason }));
-        outcomes
+        match timeout_at(deadline, outcomes.next()).await {
+            Ok(Some(Ok(outcome))) => write_outcome(outcome),
+            Ok(Some(Err(error))) => unknown(fatal::explain_end(&error)),
+            Ok(None) => unknown("the replica stopped".to_owned()),
+            Err(_) => late(),
+        }
     }
 
     /// Waits until a read of `mode` may look at [`Group::machine`].
@@ -173,9 +177,9 @@ impl<M: Machine> Group<M> {
             if left.is_zero() {
                 return false;
             }
-            let request = Request::AwaitApplied { index, within_ms: left.as_millis() as u64 };
+            let request = PeerRequest::AwaitApplied { index, within_ms: left.as_millis() as u64 };
             match self.replica.peers.call(node, Lane::Wait, request, left + PAUSE).await {
-                Ok(Reply::Applied(true)) => return true,
+                Ok(PeerReply::Applied(true)) => return true,
                 _ => tokio::time::sleep(PAUSE.min(left)).await,
             }
         }
@@ -184,18 +188,12 @@ impl<M: Machine> Group<M> {
     /// Hands leadership to `to`, which should hold the whole log. Only asks for it: watch [`Group::status`].
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), WriteError> {
         let asked = self.replica.raft.trigger().transfer_leader(to).await;
-        asked.map_err(|error| WriteError::Stopped { reason: fatal::told(&error) })
+        asked.map_err(|error| WriteError::Stopped { reason: fatal::explain_end(&error) })
     }
 
     /// Stops taking part; the data stays, and nothing reaches it any more.
     pub async fn stop(&self) {
-        if let Err(error) = self.replica.raft.shutdown().await {
-            tracing::warn!(group = %self.id(), %error, "the group did not stop cleanly");
-        }
-        // openraft does not wait for its state machine, nor does this crate for what it cleared away or received: any of
-        // it may be long work, and whoever erases this replica or opens another must not meet what it still writes.
-        self.replica.log.syncer().close();
-        self.replica.state.syncer().close();
+        self.replica.stop().await;
     }
 }
 
@@ -204,9 +202,9 @@ pub const STATUS_PAUSE: Duration = Duration::from_millis(20);
 
 async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sender<GroupStatus>) {
     let mut metrics = replica.raft.metrics();
-    let (mut seen, events) = (Seen::default(), &replica.peers.events);
+    let (mut diff, events) = (StatusDiff::default(), &replica.peers.events);
     loop {
-        let changed = match seen.wake_after(|| replica.lease_left()) {
+        let changed = match diff.wake_after(|| replica.lease_left()) {
             Some(wake) => tokio::time::timeout(wake, metrics.changed()).await.unwrap_or(Ok(())),
             None => metrics.changed().await,
         };
@@ -214,35 +212,16 @@ async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sen
             break;
         }
         let status = replica.status();
-        let heard = events.is_on().then(|| (status.clone(), replica.lease_left()));
+        let listened = events.is_on().then(|| (status.clone(), replica.lease_left()));
         let before = sender.send_replace(status);
-        seen.look(events, heard.map(|(now, left)| (before, now, left)), replica.settings.lease());
-        if sender.is_closed() {
-            return;
-        }
+        diff.tell_changes(events, listened.map(|(now, left)| (before, now, left)), replica.settings.lease());
         tokio::time::sleep(STATUS_PAUSE).await;
     }
     sender.send_replace(replica.status());
 }
 
-/// Collects outcomes until the stream ends, fails or the deadline passes; says why it ended early.
-async fn collect(
-    mut outcomes: impl futures::Stream<Item = Result<Result<Written, WriteError>, Fatal<Types>>> + Unpin,
-    deadline: Instant,
-    into: &mut Vec<Result<Written, WriteError>>,
-) -> Option<String> {
-    loop {
-        match timeout_at(deadline, outcomes.next()).await {
-            Ok(Some(Ok(outcome))) => into.push(outcome),
-            Ok(Some(Err(error))) => return Some(fatal::told(&error)),
-            Ok(None) => return Some("the replica stopped".to_owned()),
-            Err(_) => return Some("no answer before the deadline".to_owned()),
-        }
-    }
-}
-
 /// What openraft's answer to one command means to the caller.
-fn written(result: WriteResult<Types>) -> Result<Written, WriteError> {
+fn write_outcome(result: WriteResult<RaftTypes>) -> Result<Written, WriteError> {
     match result {
         Ok(response) => {
             Ok(Written { index: response.log_id.index, term: response.log_id.leader_id.term, reply: response.response })

@@ -1,17 +1,12 @@
-//! A look into this node's replicas, whatever their machines: status, the end of the log, who was voted for. And the two
-//! nudges that a lesson gives: stand for election now, step down now.
+//! What can be seen of a replica whatever its machine: the end of its log, whom it voted for; and why a nudge did
+//! nothing.
+//!
+//! Plain values for lessons and consoles. [`Host`](crate::Host) gives them out.
 
-use std::io;
-
-use async_trait::async_trait;
 use openraft::EntryPayload;
 
-use crate::replica::Replica;
-use crate::types::{Command, Entry};
-use crate::{GroupId, GroupStatus, Host, Machine, NodeId, Role};
-
-/// Bytes of commands that are read at most to show the end of a log.
-const TAIL_BYTES: usize = 4 << 20;
+use crate::consensus::types::{LogEntry, Vote};
+use crate::{GroupStatus, NodeId};
 
 /// What an entry of the log carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +31,8 @@ pub struct EntryHead {
 }
 
 impl EntryHead {
-    fn of(entry: &Entry) -> Self {
+    /// What `entry` says of itself.
+    pub(crate) fn of_entry(entry: &LogEntry) -> Self {
         let kind = match entry.payload {
             EntryPayload::Blank => EntryKind::Blank,
             EntryPayload::Membership(_) => EntryKind::Membership,
@@ -53,8 +49,15 @@ pub struct VoteCast {
     pub term: u64,
     /// The candidate.
     pub candidate: NodeId,
-    /// Whether the candidate was elected.
+    /// `true` if the candidate was elected.
     pub elected: bool,
+}
+
+impl VoteCast {
+    /// What `vote` says.
+    pub(crate) fn of_vote(vote: &Vote) -> Self {
+        Self { term: vote.leader_id.term, candidate: vote.leader_id.voted_for, elected: vote.committed }
+    }
 }
 
 /// The end of a replica's log, and how far the replica is.
@@ -80,96 +83,4 @@ pub enum NudgeError {
     /// The replica no longer takes part.
     #[error("this replica has stopped: {0}")]
     Stopped(String),
-}
-
-/// What can be seen of a replica without knowing its machine.
-#[async_trait]
-pub(crate) trait Inspect: Send + Sync {
-    fn status(&self) -> GroupStatus;
-
-    fn log_tail(&self, last: u64) -> io::Result<LogTail>;
-
-    async fn campaign(&self) -> Result<(), NudgeError>;
-
-    async fn step_down(&self) -> Result<NodeId, NudgeError>;
-}
-
-#[async_trait]
-impl<M: Machine> Inspect for Replica<M> {
-    fn status(&self) -> GroupStatus {
-        Replica::status(self)
-    }
-
-    fn log_tail(&self, last: u64) -> io::Result<LogTail> {
-        let (mut entries, mut looked_at) = (Vec::new(), 0);
-        for entry in self.log.newest_first(last) {
-            let entry = entry?;
-            entries.push(EntryHead::of(&entry));
-            looked_at += if let EntryPayload::Normal(Command(bytes)) = &entry.payload { bytes.len() } else { 0 };
-            if looked_at > TAIL_BYTES {
-                break;
-            }
-        }
-        entries.reverse();
-        let vote = self.log.summary().0.map(|vote| {
-            let (term, candidate) = (vote.leader_id.term, vote.leader_id.voted_for);
-            VoteCast { term, candidate, elected: vote.committed }
-        });
-        Ok(LogTail { entries, vote, status: Replica::status(self) })
-    }
-
-    /// A real election, without the pre-vote that would spare a living leader.
-    async fn campaign(&self) -> Result<(), NudgeError> {
-        self.raft.trigger().elect(false).await.map_err(|error| NudgeError::Stopped(crate::fatal::told(&error)))
-    }
-
-    async fn step_down(&self) -> Result<NodeId, NudgeError> {
-        let status = Replica::status(self);
-        if status.role != Role::Leader {
-            return Err(NudgeError::NotLeader);
-        }
-        let me = self.node();
-        let fit =
-            |(node, _): &(&NodeId, &u64)| **node != me && status.voters.contains(node) && !status.silent.contains(node);
-        let heir = status.matched.iter().filter(fit).max_by_key(|(_, matched)| **matched);
-        let (heir, _) = heir.ok_or(NudgeError::NobodyElse)?;
-        let asked = self.raft.trigger().transfer_leader(*heir).await;
-        asked.map_err(|error| NudgeError::Stopped(crate::fatal::told(&error)))?;
-        Ok(*heir)
-    }
-}
-
-impl Host {
-    /// The status of each open replica.
-    pub fn statuses(&self) -> Vec<GroupStatus> {
-        self.inspected().iter().map(|replica| replica.status()).collect()
-    }
-
-    /// The last `last` entries of a replica's log; `None` where none is open here.
-    ///
-    /// # Errors
-    /// Where the log cannot be read.
-    pub fn log_tail(&self, group: GroupId, last: u64) -> Option<io::Result<LogTail>> {
-        self.inspect(group).map(|replica| replica.log_tail(last))
-    }
-
-    /// Has a replica stand for election at once, even against a living leader; `None` where none is open here. For
-    /// tests and lessons.
-    ///
-    /// # Errors
-    /// Where the replica has stopped.
-    pub async fn campaign(&self, group: GroupId) -> Option<Result<(), NudgeError>> {
-        let replica = self.inspect(group)?;
-        Some(replica.campaign().await)
-    }
-
-    /// Has a leader ask its most advanced voter to take over; who that is, or `None` where no replica is open here. For
-    /// tests and lessons.
-    ///
-    /// # Errors
-    /// Where the replica does not lead, or nobody could take over.
-    pub async fn step_down(&self, group: GroupId) -> Option<Result<NodeId, NudgeError>> {
-        let replica = self.inspect(group)?;
-        Some(replica.step_down().await)
-    }
 }

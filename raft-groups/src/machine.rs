@@ -64,7 +64,8 @@ pub struct Garbage {
     pub memory: Vec<Box<dyn Send>>,
 }
 
-/// The machine met a state that its own commands cannot have produced, or a command of a later release. Says the way out.
+/// The machine met a state that its own commands cannot have produced, or a command of a later release. Says the way
+/// out.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the state machine cannot go on, so this replica stops: {0}")]
 pub struct BrokenInvariant(pub String);
@@ -111,7 +112,7 @@ impl Changes {
         self.given
     }
 
-    /// Whether nothing was changed.
+    /// Returns `true` if nothing was changed.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
     }

@@ -1,9 +1,9 @@
 //! Bugs that tests plant on purpose, to see that a checker finds them.
 //!
-//! A fault test is worth what it catches. Each [`Mutant`] is a mistake that consensus, or a machine under it, is known to be
-//! written with; the simulation plants one on its own thread (`plant`), a real process takes the one that `QUIVER_MUTANT`
-//! names. A build without tests has none: there [`is_planted`] is a constant, and the name of that variable, which tests look
-//! for in the binary, is not in it.
+//! A fault test is worth what it catches. Each [`Mutant`] is a mistake that consensus, or a machine under it, is known
+//! to be written with; the simulation plants one on its own thread (`plant`), a real process takes the one that
+//! `QUIVER_MUTANT` names. A build without tests has none: there [`is_planted`] is a constant, and the name of that
+//! variable, which tests look for in the binary, is not in it.
 
 /// A bug, by what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub enum Mutant {
     IndexMissesRow,
 }
 
-/// Whether the bug is planted: never, in a build without tests.
+/// Returns `true` if the bug is planted: never, in a build without tests.
 #[cfg(not(any(test, feature = "mutants")))]
 pub const fn is_planted(_: Mutant) -> bool {
     false
@@ -174,7 +174,7 @@ mod planted {
         Planted(())
     }
 
-    /// Whether the bug is planted: on this thread, or in this process by `QUIVER_MUTANT`.
+    /// Returns `true` if the bug is planted: on this thread, or in this process by `QUIVER_MUTANT`.
     pub fn is_planted(mutant: Mutant) -> bool {
         static EVERYWHERE: OnceLock<Option<Mutant>> = OnceLock::new();
         HERE.get() == Some(mutant) || *EVERYWHERE.get_or_init(named) == Some(mutant)

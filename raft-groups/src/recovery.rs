@@ -1,10 +1,10 @@
 //! The stores of a node that does not run, for the recovery of last resort: what its replicas hold, and the one change
 //! that no running group allows, which is to go on without the majority that it lost.
 //!
-//! A survivor becomes the only voter of its group by a membership entry at the end of its log, in a [`recovery_term`] that
-//! no member can have reached and that no other survivor would choose. All else follows from the log as always: it elects
-//! itself, and commits what it holds. What only the lost majority had is gone. Must not know what is in a command, or
-//! which nodes are lost.
+//! A survivor becomes the only voter of its group by a membership entry at the end of its log, in a [`recovery_term`]
+//! that no member can have reached and that no other survivor would choose. All else follows from the log as always:
+//! it elects itself, and commits what it holds. What only the lost majority had is gone. Must not know what is in a
+//! command, or which nodes are lost.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,18 +13,15 @@ use bytes::Bytes;
 use openraft::storage::RaftLogReader;
 use openraft::{EntryPayload, Membership};
 
+use crate::consensus::types::{CommandBytes, LogEntry, LogId, StoredMembership, Vote, index_of};
 use crate::error::damaged_replica;
-use crate::format::Formed as _;
-use crate::identity::claim_stores;
 use crate::mutants::{Mutant, is_planted};
-use crate::storage::keys::LogKey;
+use crate::storage::claim::claim_stores;
 use crate::storage::log::GroupLog;
-use crate::storage::mark::{self, Mark};
-use crate::storage::record::seal;
+use crate::storage::log::log_store::SealedEntry;
+use crate::storage::replica_record::{ReplicaRecord, read_replica_record};
 use crate::storage::state::GroupState;
-use crate::storage::store::Batch;
 use crate::storage::{Disk, Stores};
-use crate::types::{Command, Entry, LogId, StoredMembership, Vote, index_of};
 use crate::{GroupId, Identity, Machine, NodeId, OpenError};
 
 /// A node's stores while the node itself is stopped.
@@ -57,6 +54,8 @@ const RECOVERY_BITS: u32 = 40;
 /// Bits for the elections that follow a recovery, before they could reach the term of another survivor's.
 const ELECTION_BITS: u32 = 16;
 
+const _: () = assert!(ELECTION_BITS < RECOVERY_BITS && RECOVERY_BITS < u64::BITS);
+
 /// How often the group was recovered up to `term`. What was acknowledged under a lower number may be gone.
 pub fn recoveries(term: u64) -> u64 {
     term >> RECOVERY_BITS
@@ -71,7 +70,10 @@ pub fn recovery_term(heard: u64, node: NodeId) -> u64 {
     let node = if is_planted(Mutant::SharesRecoveryTerms) { 0 } else { node };
     // Numbers of nodes grow by 2^32 with each recovery of the map.
     let folded = (node ^ node >> bits ^ node >> (2 * bits)) & ((1 << bits) - 1);
-    (recoveries(heard) + 1) << RECOVERY_BITS | folded << ELECTION_BITS
+    let term = (recoveries(heard) + 1) << RECOVERY_BITS | folded << ELECTION_BITS;
+    // One that a lost member could have reached would let two leaders share it.
+    assert!(term > heard && recoveries(term) == recoveries(heard) + 1, "no term is left after {heard}");
+    term
 }
 
 impl StoppedNode {
@@ -117,8 +119,8 @@ impl StoppedNode {
     }
 
     /// Makes this node the only voter of a group that it holds a replica of, in a term that no survivor has heard of.
-    /// `heard` is the greatest that any of them has. `then` is a command that comes before all others from then on, made
-    /// from the log index of the new membership. Durable on return.
+    /// `heard` is the greatest that any of them has. `then` is a command that comes before all others from then on,
+    /// made from the log index of the new membership. Durable on return.
     ///
     /// # Errors
     /// [`OpenError`] where there is no sound replica, or the disk fails; then nothing has changed.
@@ -137,21 +139,17 @@ impl StoppedNode {
         let at = index_of(&last) + 1;
         let membership = Membership::new_with_defaults(vec![BTreeSet::from([me])], []);
         let mut payloads = vec![EntryPayload::Membership(membership)];
-        payloads.extend(then.map(|then| EntryPayload::Normal(Command(then(at)))));
-        let mut batch = Batch::default();
-        let vote_key = LogKey::Vote.of(group);
-        let vote = seal(&vote_key, &Vote::new(term, me).form());
-        batch.put(vote_key, vote);
-        for (index, payload) in (at..).zip(payloads) {
-            let (key, log_id) = (LogKey::Entry(index).of(group), LogId::new_term_index(term, index));
-            let record = seal(&key, &Entry { log_id, payload }.form());
-            batch.put(key, record);
-        }
-        self.stores.log_syncer.carry_out(batch, true).await.map_err(failed)
+        payloads.extend(then.map(|then| EntryPayload::Normal(CommandBytes(then(at)))));
+        let entries = (at..).zip(payloads).map(|(index, payload)| {
+            let entry = LogEntry { log_id: LogId::new_term_index(term, index), payload };
+            SealedEntry::seal(group, &entry)
+        });
+        let (vote, entries) = (Vote::new(term, me), entries.collect());
+        self.stores.log_of(group).save_vote_and_entries(&vote, entries).await.map_err(failed)
     }
 
-    /// Loses all that the log store holds of a group, so that tests can see a replica noticed as damaged which only its state
-    /// still tells of.
+    /// Loses all that the log store holds of a group, so that tests can see a replica noticed as damaged which only
+    /// its state still tells of.
     ///
     /// # Errors
     /// Where the disk fails.
@@ -159,8 +157,8 @@ impl StoppedNode {
     pub async fn lose_log(&self, group: GroupId) -> io::Result<()> {
         let of_group = group.0.to_be_bytes().to_vec();
         let all = (of_group.clone(), crate::storage::store::end_of_prefix(&of_group));
-        crate::storage::state::erase_range(&*self.stores.log, &self.stores.log_syncer, all).await?;
-        self.stores.log_syncer.carry_out(Batch::default(), true).await
+        crate::storage::erase::erase_range(&*self.stores.log, &self.stores.log_syncer, all).await?;
+        self.stores.log_syncer.carry_out(crate::storage::store::WriteBatch::default(), true).await
     }
 
     /// Damages what is stored of a group's state, so that tests can see a replica noticed as damaged.
@@ -169,18 +167,18 @@ impl StoppedNode {
     /// Where the disk fails.
     #[cfg(any(test, feature = "mutants"))]
     pub async fn damage(&self, group: GroupId) -> io::Result<()> {
-        let mut batch = Batch::default();
+        let mut batch = crate::storage::store::WriteBatch::default();
         batch.put(crate::storage::keys::state_header(group), &b"noise"[..]);
         self.stores.state_syncer.carry_out(batch, true).await
     }
 
     fn open_replica(&self, group: GroupId) -> Result<Option<(GroupLog, GroupState)>, OpenError> {
-        let Stores { log, log_syncer, state, state_syncer } = self.stores.clone();
-        let mark = mark::read_mark(group, &*log).map_err(failed)?;
-        if !matches!(mark, Some(Mark::Founder | Mark::Newcomer)) {
+        let Stores { log, state, state_syncer, .. } = self.stores.clone();
+        let record = read_replica_record(group, &*log).map_err(failed)?;
+        if !matches!(record, Some(ReplicaRecord::Founder | ReplicaRecord::Newcomer)) {
             return Ok(None);
         }
-        let log = GroupLog::open(group, log, log_syncer).map_err(failed)?;
+        let log = GroupLog::open(group, self.stores.log_of(group)).map_err(failed)?;
         let state = GroupState::open(group, state, state_syncer).map_err(failed)?;
         Ok(Some((log, state)))
     }
@@ -229,10 +227,11 @@ mod tests {
 
     use super::*;
     use crate::mutants::plant;
-    use crate::testing::{Cluster, Order, Registers, simulate, start};
+    use crate::tests::kit::{Cluster, Order, Registers, simulate, start};
     use crate::{RaftSettings, Role};
 
-    /// Three nodes write; two are lost for good; the third goes on alone with all it held, and the others can join anew.
+    /// Three nodes write; two are lost for good; the third goes on alone with all it held, and the others can join
+    /// anew.
     #[test]
     fn a_survivor_goes_on_alone() {
         simulate(async {

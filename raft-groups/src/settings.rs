@@ -1,21 +1,28 @@
 //! Timing and size limits of Raft.
+//!
+//! Comes in: what an operator set. Goes out: openraft's configuration and the times that follow from the settings
+//! (lease, patience, restart wait), each defined once. Settings under which leaders would be deposed for no reason are
+//! refused.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
 
+use crate::lease::promise::LONGEST_PROMISE;
 use crate::mutants::{Mutant, is_planted};
-use crate::promise;
 use crate::{GroupId, OpenError};
 
 /// The share of a lease that a leader uses.
 const LEASE_MARGIN: f64 = 0.8;
-/// The share of the shortest election timeout in which a heartbeat must be answered. openraft wants it, a tick of 13 / 64 of
-/// it, and half an interval of heartbeats together to be shorter than that timeout.
+/// The share of the shortest election timeout in which a heartbeat must be answered. openraft wants it, a tick of 13 /
+/// 64 of it, and half an interval of heartbeats together to be shorter than that timeout.
 const ANSWER_SHARE: f64 = 0.68;
 /// After so many of the longest election timeouts a sync that has not returned counts as one that hangs.
 const HUNG_AFTER: u32 = 3;
+
+// A leader stops before its followers' promise ends, and an answer is there before an election begins.
+const _: () = assert!(LEASE_MARGIN < 1.0 && ANSWER_SHARE + 13.0 / 64.0 < 1.0);
 
 /// Timing and size limits of every group of a node.
 #[derive(Debug, Clone)]
@@ -24,7 +31,8 @@ pub struct RaftSettings {
     pub heartbeat: Duration,
     /// Shortest silence after which a follower campaigns.
     pub election_min: Duration,
-    /// Longest silence after which a follower campaigns; also the length of the promise that a leader asks of its followers.
+    /// Longest silence after which a follower campaigns; also the length of the promise that a leader asks of its
+    /// followers.
     pub election_max: Duration,
     /// A snapshot point is taken and the log purged after this many entries.
     pub snapshot_after: u64,
@@ -63,7 +71,7 @@ impl RaftSettings {
         if self.election_max <= self.election_min {
             return wrong("the longest election timeout must be above the shortest; raise it");
         }
-        if self.election_max > promise::LONGEST {
+        if self.election_max > LONGEST_PROMISE {
             return wrong("the longest election timeout must not be above 60 s; lower it");
         }
         if self.snapshot_after == 0 {
@@ -77,8 +85,8 @@ impl RaftSettings {
         self.election_max.mul_f64(if is_planted(Mutant::LeaseIsPromise) { 1.0 } else { LEASE_MARGIN })
     }
 
-    /// How long a follower may take over what it must store before it answers. One that syncs slowly is not a dead one; but
-    /// nothing else is sent to it meanwhile, so a lost message must not hold it up for many elections.
+    /// How long a follower may take over what it must store before it answers. One that syncs slowly is not a dead
+    /// one; but nothing else is sent to it meanwhile, so a lost message must not hold it up for many elections.
     pub(crate) fn patience(&self) -> Duration {
         self.election_max * 5
     }
@@ -88,7 +96,8 @@ impl RaftSettings {
         self.election_max * HUNG_AFTER
     }
 
-    /// How long a leader waits for the answer to a heartbeat. Messages between nodes must be there and back in this time.
+    /// How long a leader waits for the answer to a heartbeat. Messages between nodes must be there and back in this
+    /// time.
     pub fn heartbeat_patience(&self) -> Duration {
         if is_planted(Mutant::HurriesFollowers) {
             return self.heartbeat;
@@ -96,8 +105,8 @@ impl RaftSettings {
         self.election_min.mul_f64(ANSWER_SHARE)
     }
 
-    /// How many entries before the newest snapshot a follower may lack and still be sent entries. Purging alone leaves less
-    /// than a third of it in a log.
+    /// How many entries before the newest snapshot a follower may lack and still be sent entries. Purging alone leaves
+    /// less than a third of it in a log.
     pub(crate) fn backlog(&self) -> u64 {
         (self.snapshot_after + self.keep_entries).saturating_mul(4)
     }
@@ -131,8 +140,8 @@ impl RaftSettings {
             enable_pre_vote: Some(true),
             // A restarted leader that resumed without an election would still believe in its old lease.
             enable_leader_restore: Some(false),
-            // A follower whose disk lost the end of its log so that no check could see it is filled again. Otherwise its
-            // leader would count on the lost entries for ever, or end over them.
+            // A follower whose disk lost the end of its log so that no check could see it is filled again. Otherwise
+            // its leader would count on the lost entries for ever, or end over them.
             allow_log_reversion: Some(true),
             max_payload_entries: 256,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after + apart),

@@ -1,4 +1,7 @@
 //! What a replica knows of itself and its group at this moment.
+//!
+//! Plain values, on the wire as well: the role of the moment, the modes of a read, and all that one replica can say of
+//! its group. What it says is gathered in `replica/status.rs`; nothing here asks anyone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -65,7 +68,8 @@ pub struct ReadPoint {
 pub struct GroupStatus {
     /// The group.
     pub group: GroupId,
-    /// This replica's part in it, as it believes: a leader that no majority has answered of late is one, and `leader` is none.
+    /// This replica's part in it, as it believes: a leader that no majority has answered of late is one, and `leader`
+    /// is none.
     pub role: Role,
     /// The term this replica is in.
     pub term: u64,
@@ -85,11 +89,11 @@ pub struct GroupStatus {
     pub voters: BTreeSet<NodeId>,
     /// Members without a vote.
     pub learners: BTreeSet<NodeId>,
-    /// Whether the voters are being changed: until that ends, majorities of the old and of the new ones are needed.
+    /// `true` if the voters are being changed: until that ends, majorities of the old and of the new ones are needed.
     pub joint: bool,
     /// The applied state holds everything that was committed so long ago; on the leader, when a majority last answered.
     pub leader_contact: Option<Duration>,
-    /// Whether this replica is known to miss committed entries, or is installing a snapshot.
+    /// `true` if this replica is known to miss committed entries, or is installing a snapshot.
     pub catching_up: bool,
     /// On the leader: the last log index each member is known to hold.
     pub matched: BTreeMap<NodeId, u64>,

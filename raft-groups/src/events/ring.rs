@@ -1,4 +1,7 @@
 //! The ring that holds a node's latest events, and the listeners' places in it.
+//!
+//! Comes in: events, one after the other. Goes out: to each listener what comes after its place, and how much it has
+//! missed. Memory is bounded whatever a listener does; it holds nobody up.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Event, What};
+use super::event::{Event, EventKind};
 use crate::GroupId;
 
 /// Events kept; a listener that is further behind has missed some.
@@ -20,16 +23,18 @@ const LINGER: Duration = Duration::from_secs(30);
 
 /// A node's events; clones share them.
 #[derive(Clone)]
-pub struct Events(Arc<Inner>);
+pub struct Events(Arc<EventsShared>);
 
-struct Inner {
-    /// Whether events are recorded. Loaded relaxed: it carries no data, and an event lost as it turns on is nobody's.
+struct EventsShared {
+    /// `true` if events are recorded. Loaded relaxed: it carries no data, and an event lost as it turns on is nobody's.
     on: AtomicBool,
-    ring: Mutex<Ring>,
+    ring: Mutex<EventRing>,
     grown: Notify,
 }
 
-struct Ring {
+/// Invariants, held by [`EventRing::check`]: there are at most `capacity` events, without gaps, and the last of them
+/// is the one before `next`.
+struct EventRing {
     /// In order and without gaps.
     events: VecDeque<Arc<Event>>,
     /// Number of the next event.
@@ -53,8 +58,26 @@ pub struct Heard {
 pub struct Listener {
     events: Events,
     next: u64,
-    /// Whether `next` is no place that this life of the node can have given.
+    /// `true` if `next` is no place that this life of the node can have given.
     foreign: bool,
+}
+
+impl EventRing {
+    /// Number of the first event that is still here, or of the next one.
+    fn first(&self) -> u64 {
+        self.next - self.events.len() as u64
+    }
+
+    /// Says which invariant does not hold, if one does not.
+    fn check(&self) -> Result<(), String> {
+        if self.events.len() > self.capacity {
+            return Err(format!("{} events are kept, of {} at most", self.events.len(), self.capacity));
+        }
+        match self.events.front() {
+            Some(front) if front.seq != self.first() => Err(format!("{} is not {}", front.seq, self.first())),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for Events {
@@ -66,17 +89,17 @@ impl Default for Events {
 impl Events {
     /// A ring of `capacity` events.
     fn with_capacity(capacity: usize) -> Self {
-        let ring = Ring { events: VecDeque::new(), next: 1, capacity, listeners: 0, left: Instant::now() };
-        Self(Arc::new(Inner { on: AtomicBool::new(false), ring: Mutex::new(ring), grown: Notify::new() }))
+        let ring = EventRing { events: VecDeque::new(), next: 1, capacity, listeners: 0, left: Instant::now() };
+        Self(Arc::new(EventsShared { on: AtomicBool::new(false), ring: Mutex::new(ring), grown: Notify::new() }))
     }
 
-    /// Whether events are recorded.
+    /// Returns `true` if events are recorded.
     pub(crate) fn is_on(&self) -> bool {
         self.0.on.load(Ordering::Relaxed)
     }
 
     /// Records an event and wakes the listeners.
-    pub(crate) fn tell(&self, group: GroupId, term: u64, what: What) {
+    pub(crate) fn tell(&self, group: GroupId, term: u64, what: EventKind) {
         let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1000.0);
         {
             let mut ring = self.0.ring.lock();
@@ -90,6 +113,7 @@ impl Events {
                 ring.events.pop_front();
             }
             ring.events.push_back(Arc::new(Event { seq, at_ms, group, term, what }));
+            debug_assert_eq!(ring.check(), Ok(()));
         }
         self.0.grown.notify_waiters();
     }
@@ -109,7 +133,7 @@ impl Events {
         let foreign = after.is_some_and(|after| after >= ring.next);
         let next = match after {
             Some(after) if !foreign => after + 1,
-            Some(_) => ring.next - ring.events.len() as u64,
+            Some(_) => ring.first(),
             None => ring.next,
         };
         drop(ring);
@@ -129,7 +153,7 @@ impl Listener {
         loop {
             let mut grown = std::pin::pin!(events.0.grown.notified());
             grown.as_mut().enable();
-            if let Some(heard) = self.look() {
+            if let Some(heard) = self.take_ready() {
                 return heard;
             }
             grown.await;
@@ -137,15 +161,16 @@ impl Listener {
     }
 
     /// The next events, where there are any yet.
-    fn look(&mut self) -> Option<Heard> {
+    fn take_ready(&mut self) -> Option<Heard> {
         let ring = self.events.0.ring.lock();
-        let first = ring.next - ring.events.len() as u64;
+        let first = ring.first();
         let foreign = std::mem::take(&mut self.foreign).then_some(0);
         let missed = foreign.or((self.next < first).then(|| first - self.next));
         self.next = self.next.max(first);
         let from = (self.next - first) as usize;
         let events: Vec<_> = ring.events.range(from..).take(BATCH).cloned().collect();
         self.next += events.len() as u64;
+        assert!(self.next <= ring.next, "a listener's place is beyond the events that there were");
         (missed.is_some() || !events.is_empty()).then_some(Heard { missed, events })
     }
 }
@@ -153,6 +178,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut ring = self.events.0.ring.lock();
+        debug_assert!(ring.listeners > 0, "a listener leaves whom nobody has counted");
         ring.listeners -= 1;
         ring.left = Instant::now();
     }
@@ -164,13 +190,13 @@ mod tests {
 
     fn tell(events: &Events, index: u64) {
         if events.is_on() {
-            events.tell(GroupId(1), 2, What::Applied { index });
+            events.tell(GroupId(1), 2, EventKind::Applied { index });
         }
     }
 
     fn indexes(heard: &Heard) -> Vec<u64> {
         let index = |event: &Arc<Event>| match event.what {
-            What::Applied { index } => index,
+            EventKind::Applied { index } => index,
             _ => panic!("nothing else was told"),
         };
         heard.events.iter().map(index).collect()

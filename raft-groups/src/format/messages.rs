@@ -1,4 +1,6 @@
 //! Version 1 of what replicas ask and answer: the requests and responses of consensus.
+//!
+//! Each form is the bytes of one message, and never changes. [`super::types`] has what records hold as well.
 
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError, TransferLeaderRequest,
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Formed;
 use super::types::{EntryForm, LogIdForm, VoteForm};
 use crate::NodeId;
-use crate::types::{Entry, Types, Vote};
+use crate::consensus::types::{LogEntry, RaftTypes, Vote};
 
 /// A leader's entries, those before them, and how far its log is committed.
 #[derive(Serialize, Deserialize)]
@@ -20,7 +22,7 @@ pub struct AppendForm {
     committed: Option<LogIdForm>,
 }
 
-impl Formed for AppendEntriesRequest<Types> {
+impl Formed for AppendEntriesRequest<RaftTypes> {
     type Form = AppendForm;
 
     fn form(&self) -> AppendForm {
@@ -36,7 +38,7 @@ impl Formed for AppendEntriesRequest<Types> {
         Ok(Self {
             vote: Vote::of_form(form.vote)?,
             prev_log_id: Option::of_form(form.previous)?,
-            entries: form.entries.into_iter().map(Entry::of_form).collect::<Result<_, _>>()?,
+            entries: form.entries.into_iter().map(LogEntry::of_form).collect::<Result<_, _>>()?,
             leader_commit: Option::of_form(form.committed)?,
         })
     }
@@ -51,7 +53,7 @@ pub enum AppendedForm {
     HigherVote(VoteForm),
 }
 
-impl Formed for AppendEntriesResponse<Types> {
+impl Formed for AppendEntriesResponse<RaftTypes> {
     type Form = AppendedForm;
 
     fn form(&self) -> AppendedForm {
@@ -81,7 +83,7 @@ pub struct VoteRequestForm {
     transfer: bool,
 }
 
-impl Formed for VoteRequest<Types> {
+impl Formed for VoteRequest<RaftTypes> {
     type Form = VoteRequestForm;
 
     fn form(&self) -> VoteRequestForm {
@@ -102,7 +104,7 @@ pub struct VoteResponseForm {
     last: Option<LogIdForm>,
 }
 
-impl Formed for VoteResponse<Types> {
+impl Formed for VoteResponse<RaftTypes> {
     type Form = VoteResponseForm;
 
     fn form(&self) -> VoteResponseForm {
@@ -122,7 +124,7 @@ pub struct TransferForm {
     last: Option<LogIdForm>,
 }
 
-impl Formed for TransferLeaderRequest<Types> {
+impl Formed for TransferLeaderRequest<RaftTypes> {
     type Form = TransferForm;
 
     fn form(&self) -> TransferForm {
@@ -138,7 +140,7 @@ impl Formed for TransferLeaderRequest<Types> {
     }
 }
 
-/// Whether a node takes over; if not, why.
+/// `true` if a node takes over; if not, why.
 #[derive(Serialize, Deserialize)]
 pub enum TransferredForm {
     Yes,
@@ -146,7 +148,7 @@ pub enum TransferredForm {
     LogBehind { expected: Option<LogIdForm>, actual: Option<LogIdForm> },
 }
 
-impl Formed for TransferLeaderResponse<Types> {
+impl Formed for TransferLeaderResponse<RaftTypes> {
     type Form = TransferredForm;
 
     fn form(&self) -> TransferredForm {
@@ -182,7 +184,7 @@ pub struct InstalledForm {
     vote: VoteForm,
 }
 
-impl Formed for SnapshotResponse<Types> {
+impl Formed for SnapshotResponse<RaftTypes> {
     type Form = InstalledForm;
 
     fn form(&self) -> InstalledForm {

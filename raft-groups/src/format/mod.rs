@@ -1,10 +1,12 @@
-//! The bytes of what consensus says and stores: forms of our own for openraft's types, which never pass under its serde.
+//! The bytes of what consensus says and stores: forms of our own for openraft's types, which never pass under its
+//! serde.
 //!
-//! openraft is an alpha, and postcard has no names of fields: a member that a new version of it adds would change every
-//! message and record without a line of ours. So its serde is not even compiled in; each of its types has a *form* here,
-//! and [`AsForm`] encodes and decodes it. A form's encoding never changes. What must change gets a new form beside it,
-//! under the version byte of the message ([`crate::network::wire`]) or record ([`crate::storage::record`]) that it is in.
-//! A message or record may end in a tail that this release does not know: it is skipped.
+//! openraft is an alpha, and postcard has no names of fields: a member that a new version of it adds would change
+//! every message and record without a line of ours. So its serde is not even compiled in; each of its types has a
+//! *form* here, and [`AsForm`] encodes and decodes it. A form's encoding never changes. What must change gets a new
+//! form beside it, under the version byte of the message ([`crate::network::wire`]) or record
+//! ([`crate::storage::record`]) that it is in. A message or record may end in a tail that this release does not know:
+//! it is skipped.
 //!
 //! The forms of version 1 have the layout that openraft 0.10.0-alpha.37 gave its own types, so directories that were
 //! written under that need no second decoder.

@@ -7,10 +7,10 @@ use openraft::{EntryPayload, Membership};
 use proptest::prelude::*;
 
 use super::*;
+use crate::consensus::types::{CommandBytes, LogEntry, LogId, Node, RaftTypes, SnapshotMeta, StoredMembership, Vote};
 use crate::network::wire::{
-    Answered, Envelope, PackedPairs, Reply, Request, SnapshotAnswer, SnapshotChunk, decode, encode,
+    PackedPairs, PeerReply, PeerRequest, ReplyEnvelope, RequestEnvelope, SnapshotAnswer, SnapshotChunk, decode, encode,
 };
-use crate::types::{Command, Entry, LogId, Node, SnapshotMeta, StoredMembership, Types, Vote};
 use crate::{GroupId, Life, NodeId};
 
 fn log_id(term: u64, index: u64) -> LogId {
@@ -26,8 +26,8 @@ fn stored() -> StoredMembership {
     StoredMembership::new(Some(log_id(3, 7)), joint())
 }
 
-fn entry(payload: EntryPayload<Command, NodeId, Node>) -> Entry {
-    Entry { log_id: log_id(2, 9), payload }
+fn entry(payload: EntryPayload<CommandBytes, NodeId, Node>) -> LogEntry {
+    LogEntry { log_id: log_id(2, 9), payload }
 }
 
 fn check<T: Formed + std::fmt::Debug + PartialEq>(value: T, hex: &str) {
@@ -43,7 +43,7 @@ fn forms_have_the_bytes_that_older_directories_hold() {
     check(log_id(300, 70000), "ac02f0a204");
     check(None::<LogId>, "00");
     check(entry(EntryPayload::Blank), "020900");
-    check(entry(EntryPayload::Normal(Command(bytes::Bytes::from_static(b"hello")))), "0209010568656c6c6f");
+    check(entry(EntryPayload::Normal(CommandBytes(bytes::Bytes::from_static(b"hello")))), "0209010568656c6c6f");
     check(entry(EntryPayload::Membership(joint())), "020902020201020202ac0204010204ac02");
     check(stored(), "010307020201020202ac0204010204ac02");
     check(StoredMembership::default(), "000000");
@@ -63,30 +63,30 @@ fn pairs() -> PackedPairs {
 }
 
 /// One request of each kind.
-fn requests() -> Vec<Request> {
+fn requests() -> Vec<PeerRequest> {
     let (vote, last) = (Vote::new_committed(7, 300), Some(log_id(6, 5)));
     let entries = vec![entry(EntryPayload::Blank), entry(EntryPayload::Membership(joint()))];
     let append = AppendEntriesRequest { vote, prev_log_id: last, leader_commit: None, entries };
     let asks = VoteRequest { leadership_transfer: true, ..VoteRequest::new(vote, last) };
     let meta = SnapshotMeta { last_log_id: last, last_membership: stored() };
     vec![
-        Request::Append(append),
-        Request::Vote(asks.clone()),
-        Request::PreVote(asks),
-        Request::TransferLeader(openraft::raft::TransferLeaderRequest::new(vote, 2, last)),
-        Request::ReadIndex,
-        Request::AwaitApplied { index: 300, within_ms: 1000 },
-        Request::Snapshot(SnapshotChunk::Begin),
-        Request::Snapshot(SnapshotChunk::Pairs { transfer: 1, number: 2, pairs: pairs() }),
-        Request::Snapshot(SnapshotChunk::End { transfer: 1, chunks: 2, vote, meta }),
+        PeerRequest::Append(append),
+        PeerRequest::Vote(asks.clone()),
+        PeerRequest::PreVote(asks),
+        PeerRequest::TransferLeader(openraft::raft::TransferLeaderRequest::new(vote, 2, last)),
+        PeerRequest::ReadIndex,
+        PeerRequest::AwaitApplied { index: 300, within_ms: 1000 },
+        PeerRequest::Snapshot(SnapshotChunk::Begin),
+        PeerRequest::Snapshot(SnapshotChunk::Pairs { transfer: 1, number: 2, pairs: pairs() }),
+        PeerRequest::Snapshot(SnapshotChunk::End { transfer: 1, chunks: 2, vote, meta }),
     ]
 }
 
 /// One reply of each kind.
-fn replies() -> Vec<Reply> {
+fn replies() -> Vec<PeerReply> {
     let (vote, last) = (Vote::new(7, 300), Some(log_id(6, 5)));
     let appended = [
-        AppendEntriesResponse::<Types>::Success,
+        AppendEntriesResponse::<RaftTypes>::Success,
         AppendEntriesResponse::PartialSuccess(last),
         AppendEntriesResponse::Conflict,
         AppendEntriesResponse::HigherVote(vote),
@@ -97,17 +97,22 @@ fn replies() -> Vec<Reply> {
         Err(TransferLeaderError::LogNotFlushed { expected: last, actual: None }),
     ];
     let others = [
-        Reply::Vote(VoteResponse::new(vote, last, true)),
-        Reply::ReadIndex(Ok(7)),
-        Reply::Applied(true),
-        Reply::Snapshot(SnapshotAnswer::Installed(openraft::raft::SnapshotResponse::new(vote))),
+        PeerReply::Vote(VoteResponse::new(vote, last, true)),
+        PeerReply::ReadIndex(Ok(7)),
+        PeerReply::Applied(true),
+        PeerReply::Snapshot(SnapshotAnswer::Installed(openraft::raft::SnapshotResponse::new(vote))),
     ];
-    appended.map(Reply::Append).into_iter().chain(transferred.map(Reply::TransferLeader)).chain(others).collect()
+    appended
+        .map(PeerReply::Append)
+        .into_iter()
+        .chain(transferred.map(PeerReply::TransferLeader))
+        .chain(others)
+        .collect()
 }
 
-fn envelope(request: Request) -> Envelope {
+fn envelope(request: PeerRequest) -> RequestEnvelope {
     let life = Life { number: 3, start: [5; 16] };
-    Envelope { cluster: [7; 16], from: 1, to: 2, life, known: life, group: GroupId(4), lease_ms: 900, request }
+    RequestEnvelope { cluster: [7; 16], from: 1, to: 2, life, known: life, group: GroupId(4), lease_ms: 900, request }
 }
 
 #[test]
@@ -115,12 +120,12 @@ fn every_message_comes_back_whatever_a_later_release_adds_behind_it() {
     for request in requests() {
         let said = format!("{request:?}");
         let bytes = [&encode(&envelope(request))[..], b"a later member"].concat();
-        assert_eq!(format!("{:?}", decode::<Envelope>(&bytes).expect("decodes").request), said);
+        assert_eq!(format!("{:?}", decode::<RequestEnvelope>(&bytes).expect("decodes").request), said);
     }
     for reply in replies() {
         let said = format!("{reply:?}");
-        let bytes = [&encode(&Answered { life: Life::default(), reply })[..], b"a later member"].concat();
-        assert_eq!(format!("{:?}", decode::<Answered>(&bytes).expect("decodes").reply), said);
+        let bytes = [&encode(&ReplyEnvelope { life: Life::default(), reply })[..], b"a later member"].concat();
+        assert_eq!(format!("{:?}", decode::<ReplyEnvelope>(&bytes).expect("decodes").reply), said);
     }
 }
 
@@ -130,8 +135,8 @@ const MESSAGES: &str = include_str!("../../../tests/data/formats/wire-1/replicas
 /// The messages that this build sends.
 fn lines() -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let requests = requests().into_iter().map(|request| (request.word(), encode(&envelope(request))));
-    let answered = |reply| ("reply", encode(&Answered { life: Life { number: 3, start: [5; 16] }, reply }));
+    let requests = requests().into_iter().map(|request| (request.kind_name(), encode(&envelope(request))));
+    let answered = |reply| ("reply", encode(&ReplyEnvelope { life: Life { number: 3, start: [5; 16] }, reply }));
     let lines = requests.chain(replies().into_iter().map(answered));
     lines.map(|(word, bytes)| format!("{word} {}\n", hex(&bytes))).collect()
 }
@@ -145,18 +150,18 @@ fn messages_of_earlier_releases_are_read_and_this_one_sends_the_same() {
     let lines = MESSAGES.lines().map(|line| bytes(line.split_once(' ').expect("a word and bytes").1));
     let (sent, answered): (Vec<_>, Vec<_>) = lines.enumerate().partition(|(at, _)| *at < requests().len());
     for ((_, bytes), request) in sent.iter().zip(requests()) {
-        assert_eq!(format!("{:?}", decode::<Envelope>(bytes).expect("decodes").request), format!("{request:?}"));
+        assert_eq!(format!("{:?}", decode::<RequestEnvelope>(bytes).expect("decodes").request), format!("{request:?}"));
     }
     for ((_, bytes), reply) in answered.iter().zip(replies()) {
-        assert_eq!(format!("{:?}", decode::<Answered>(bytes).expect("decodes").reply), format!("{reply:?}"));
+        assert_eq!(format!("{:?}", decode::<ReplyEnvelope>(bytes).expect("decodes").reply), format!("{reply:?}"));
     }
 }
 
 #[test]
 fn a_message_of_another_version_is_named_as_such() {
-    let mut bytes = encode(&envelope(Request::ReadIndex)).to_vec();
+    let mut bytes = encode(&envelope(PeerRequest::ReadIndex)).to_vec();
     bytes[0] += 1;
-    assert_eq!(decode::<Envelope>(&bytes).err(), Some(crate::network::wire::Unreadable::OtherVersion));
+    assert_eq!(decode::<RequestEnvelope>(&bytes).err(), Some(crate::network::wire::Unreadable::OtherVersion));
 }
 
 proptest! {
@@ -168,13 +173,13 @@ proptest! {
         let mut bytes = encode(&envelope(requests.swap_remove(which.index(requests.len())))).to_vec();
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        let _ = decode::<Envelope>(&bytes);
-        let _ = decode::<Envelope>(&bytes[..cut.index(bytes.len())]);
+        let _ = decode::<RequestEnvelope>(&bytes);
+        let _ = decode::<RequestEnvelope>(&bytes[..cut.index(bytes.len())]);
         let mut replies = replies();
         let reply = replies.swap_remove(which.index(replies.len()));
-        let mut bytes = encode(&Answered { life: Life::default(), reply }).to_vec();
+        let mut bytes = encode(&ReplyEnvelope { life: Life::default(), reply }).to_vec();
         let at = at.min(bytes.len() - 1);
         bytes[at] = byte;
-        let _ = decode::<Answered>(&bytes);
+        let _ = decode::<ReplyEnvelope>(&bytes);
     }
 }

@@ -1,4 +1,6 @@
 //! Version 1 of what both messages and records hold: votes, log ids, entries, memberships.
+//!
+//! Each form is the bytes of one value, and never changes: directories of every earlier release hold them.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Formed;
 use crate::NodeId;
-use crate::types::{Command, Entry, LogId, Node, SnapshotMeta, StoredMembership, Vote};
+use crate::consensus::types::{CommandBytes, LogEntry, LogId, Node, SnapshotMeta, StoredMembership, Vote};
 
 type LeaderId = openraft::impls::leader_id_std::LeaderId<u64, NodeId>;
 
@@ -65,11 +67,11 @@ pub struct EntryForm {
 #[derive(Serialize, Deserialize)]
 enum PayloadForm {
     Blank,
-    Command(Command),
+    Command(CommandBytes),
     Membership(MembershipForm),
 }
 
-impl Formed for Entry {
+impl Formed for LogEntry {
     type Form = EntryForm;
 
     fn form(&self) -> EntryForm {

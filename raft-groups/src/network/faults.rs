@@ -38,12 +38,12 @@ impl Faults {
         self.0.read().clone()
     }
 
-    /// Whether what this node sends to `node` is lost.
+    /// Returns `true` if what this node sends to `node` is lost.
     pub fn loses_to(&self, node: NodeId) -> bool {
         self.0.read().lost_to.contains(&node)
     }
 
-    /// Whether what `node` sends to this node is lost.
+    /// Returns `true` if what `node` sends to this node is lost.
     pub fn loses_from(&self, node: NodeId) -> bool {
         self.0.read().lost_from.contains(&node)
     }

@@ -1,4 +1,7 @@
 //! Several requests, or their answers, in one body: each a length (u32, little-endian) and so many bytes.
+//!
+//! Comes in: requests, or replies in the same order. Goes out: a body, and the frames of one. A body of more frames
+//! than any sender has waiting is nobody's, and is refused before it costs memory.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -9,6 +12,7 @@ pub(super) const MAX_FRAMES: usize = 4096;
 /// Bytes of a frame beside those of its request.
 pub(super) const FRAME_HEAD: usize = 4;
 
+/// Joins frames into one body.
 pub(super) fn join_frames(frames: &[Bytes]) -> Bytes {
     let mut body = BytesMut::with_capacity(frames.iter().map(|frame| frame.len() + FRAME_HEAD).sum());
     for frame in frames {

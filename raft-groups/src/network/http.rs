@@ -5,8 +5,8 @@
 //! answer waits for something, have connections of their own. Serve the
 //! [`router`] with TCP_NODELAY, as this client connects: without it on both sides large bodies stall.
 //!
-//! A body is a sequence of frames; replies come in the order of their requests. Where the other side has no memory for a
-//! body ([`CROWDED`]), what is small in it goes again alone: a heartbeat does not share the fate of a large append.
+//! A body is a sequence of frames; replies come in the order of their requests. Where the other side has no memory for
+//! a body ([`CROWDED`]), what is small in it goes again alone: a heartbeat does not share the fate of a large append.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,8 +22,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::frames::{FRAME_HEAD, MAX_FRAMES, join_frames, split_frames};
-use super::{Lane, Transport, Unreachable};
-use crate::{Host, NodeId};
+use super::transport::{AnswerRequests, Lane, Transport, Unreachable};
+use crate::NodeId;
 
 /// POSTs in flight to one node, beside snapshots.
 const MAX_IN_FLIGHT: usize = 8;
@@ -33,17 +33,21 @@ const MAX_WAITING: usize = MAX_FRAMES;
 const MAX_BODY_BYTES: usize = 8 << 20;
 /// Bytes of a body that are read at all: the largest entry a client can cause, and ample room.
 pub const MAX_READ_BYTES: usize = 256 << 20;
-/// Bytes of a body that is taken however little memory there is. Whoever bounds the bodies of the [`router`] must take these:
-/// heartbeats and votes are in them, if need be without the larger requests beside them.
+/// Bytes of a body that is taken however little memory there is. Whoever bounds the bodies of the [`router`] must take
+/// these: heartbeats and votes are in them, if need be without the larger requests beside them.
 pub const FREE_BODY_BYTES: usize = 64 << 10;
 /// What whoever bounds the bodies answers where there is no memory for one; nothing of it was looked at.
 pub const CROWDED: StatusCode = StatusCode::TOO_MANY_REQUESTS;
-/// How long a connection is kept that nothing is sent on: shorter than the other side keeps it, so that no request meets
-/// its end.
+/// How long a connection is kept that nothing is sent on: shorter than the other side keeps it, so that no request
+/// meets its end.
 const IDLE: Duration = Duration::from_secs(30);
 const UNKNOWN_ADDRESS: &str = "its address is not known";
 /// How long connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_millis(1000);
+
+// A body that is always taken is smaller than one that is filled, which is smaller than the largest that is read; and
+// what may wait fits into one body.
+const _: () = assert!(FREE_BODY_BYTES < MAX_BODY_BYTES && MAX_BODY_BYTES < MAX_READ_BYTES && MAX_WAITING <= MAX_FRAMES);
 
 /// Where a node listens for its peers.
 pub trait AddressBook: Send + Sync + 'static {
@@ -57,17 +61,18 @@ pub struct HttpTransport {
     raft: reqwest::Client,
     waits: reqwest::Client,
     snapshots: reqwest::Client,
-    queues: Mutex<BTreeMap<NodeId, Arc<Mutex<Queue>>>>,
+    queues: Mutex<BTreeMap<NodeId, Arc<Mutex<NodeQueue>>>>,
 }
 
-/// What waits for one node.
+/// What waits for one node. Invariants, held by [`NodeQueue::check`]: at most [`MAX_WAITING`] requests wait, and at
+/// most [`MAX_IN_FLIGHT`] POSTs are on their way.
 #[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
+struct NodeQueue {
+    waiting: VecDeque<QueuedRequest>,
     in_flight: usize,
 }
 
-struct Waiting {
+struct QueuedRequest {
     request: Bytes,
     deadline: Duration,
     reply: oneshot::Sender<Result<Bytes, String>>,
@@ -87,7 +92,7 @@ impl HttpTransport {
     }
 
     /// Queues a request, and sends what waits unless enough is on its way already.
-    fn enqueue(&self, to: NodeId, waiting: Waiting) {
+    fn enqueue(&self, to: NodeId, waiting: QueuedRequest) {
         let queue = self.queues.lock().entry(to).or_default().clone();
         {
             let mut queue = queue.lock();
@@ -100,6 +105,7 @@ impl HttpTransport {
                 return;
             }
             queue.in_flight += 1;
+            debug_assert_eq!(queue.check(), Ok(()));
         }
         tokio::spawn(send_waiting(self.raft.clone(), self.addresses.clone(), to, queue));
     }
@@ -123,7 +129,7 @@ impl Transport for HttpTransport {
             return Ok(replies.pop().expect("one reply for one request"));
         }
         let (reply, received) = oneshot::channel();
-        self.enqueue(to, Waiting { request, deadline, reply });
+        self.enqueue(to, QueuedRequest { request, deadline, reply });
         match tokio::time::timeout(deadline, received).await {
             Ok(Ok(reply)) => reply.map_err(unreachable),
             Ok(Err(_)) | Err(_) => Err(unreachable("no reply in time".to_owned())),
@@ -132,23 +138,32 @@ impl Transport for HttpTransport {
 }
 
 /// Sends POST after POST until nothing waits, each to where the peer is by then.
-async fn send_waiting(client: reqwest::Client, addresses: Arc<dyn AddressBook>, to: NodeId, queue: Arc<Mutex<Queue>>) {
+async fn send_waiting(
+    client: reqwest::Client,
+    addresses: Arc<dyn AddressBook>,
+    to: NodeId,
+    queue: Arc<Mutex<NodeQueue>>,
+) {
     loop {
+        // What waits by now goes together; the sender ends under the lock, so that none waits without one.
         let batch = {
             let mut queue = queue.lock();
             let batch = queue.take_batch();
             if batch.is_empty() {
+                assert!(queue.in_flight > 0, "a sender ends that nobody has counted");
                 queue.in_flight -= 1;
                 return;
             }
             batch
         };
+        // Each caller has its own timer; the POST as a whole may take as long as the most patient one waits.
         let deadline = batch.iter().map(|waiting| waiting.deadline).max().unwrap_or_default();
         let (requests, senders): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.request, w.reply)).unzip();
         let sent = match addresses.peer_url(to) {
             Some(url) => post_batch(&client, &url, &requests, deadline).await,
             None => Err(UNKNOWN_ADDRESS.to_owned()),
         };
+        // One that was not answered fails all that was in it.
         let replies = sent.unwrap_or_else(|reason| vec![Err(reason); senders.len()]);
         for (sender, reply) in senders.into_iter().zip(replies) {
             let _ = sender.send(reply);
@@ -156,9 +171,18 @@ async fn send_waiting(client: reqwest::Client, addresses: Arc<dyn AddressBook>, 
     }
 }
 
-impl Queue {
+impl NodeQueue {
+    /// Says which invariant does not hold, if one does not.
+    fn check(&self) -> Result<(), String> {
+        match (self.waiting.len(), self.in_flight) {
+            (waiting, _) if waiting > MAX_WAITING => Err(format!("{waiting} requests wait for one node")),
+            (_, in_flight) if in_flight > MAX_IN_FLIGHT => Err(format!("{in_flight} POSTs are on their way to it")),
+            _ => Ok(()),
+        }
+    }
+
     /// The requests of the next POST; those nobody waits for any more are dropped.
-    fn take_batch(&mut self) -> Vec<Waiting> {
+    fn take_batch(&mut self) -> Vec<QueuedRequest> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(next) = self.waiting.front() {
             if !batch.is_empty() && bytes + next.request.len() > MAX_BODY_BYTES {
@@ -173,9 +197,9 @@ impl Queue {
 
 /// A POST that was not answered.
 #[derive(Debug)]
-struct Lost {
+struct FailedPost {
     reason: String,
-    /// Whether the other side has no memory for it.
+    /// `true` if the other side has no memory for it.
     crowded: bool,
 }
 
@@ -198,13 +222,13 @@ async fn post_frames(
     url: &str,
     requests: &[Bytes],
     deadline: Duration,
-) -> Result<Vec<Bytes>, Lost> {
-    let lost = |reason: String| Lost { reason, crowded: false };
+) -> Result<Vec<Bytes>, FailedPost> {
+    let lost = |reason: String| FailedPost { reason, crowded: false };
     let sent = client.post(format!("{url}/raft")).timeout(deadline).body(join_frames(requests)).send().await;
     let response = sent.map_err(|error| lost(describe(&error)))?;
     match response.status() {
         StatusCode::OK => {}
-        CROWDED => return Err(Lost { reason: "it has no memory for the request now".to_owned(), crowded: true }),
+        CROWDED => return Err(FailedPost { reason: "it has no memory for the request now".to_owned(), crowded: true }),
         other => return Err(lost(format!("it answered {other}"))),
     }
     let body = response.bytes().await.map_err(|error| lost(describe(&error)))?;
@@ -212,8 +236,8 @@ async fn post_frames(
     replies.ok_or_else(|| lost("its reply is cut short".to_owned()))
 }
 
-/// Sends again what was in a body that the other side has no memory for, but for what is large: that is refused for `reason`,
-/// and whoever sent it tries again later.
+/// Sends again what was in a body that the other side has no memory for, but for what is large: that is refused for
+/// `reason`, and whoever sent it tries again later.
 async fn post_small(
     client: &reqwest::Client,
     url: &str,
@@ -232,8 +256,8 @@ async fn post_small(
     replies
 }
 
-/// The places of the requests that fit into a body which is always taken, by such bodies; not those that fit into none, and
-/// none where all were in such a body already.
+/// The places of the requests that fit into a body which is always taken, by such bodies; not those that fit into
+/// none, and none where all were in such a body already.
 fn small_bodies(requests: &[Bytes]) -> Vec<Vec<usize>> {
     let (mut bodies, mut room) = (Vec::<Vec<usize>>::new(), 0);
     let frame = |request: &Bytes| request.len() + FRAME_HEAD;
@@ -262,14 +286,18 @@ fn describe(error: &reqwest::Error) -> String {
     text
 }
 
-/// The routes of the peer port that answer for `host`.
-pub fn router(host: Host) -> axum::Router {
-    axum::Router::new().route("/raft", post(answer)).layer(DefaultBodyLimit::max(MAX_READ_BYTES)).with_state(host)
+/// The routes of the peer port that answer for `node`.
+pub fn router<N: AnswerRequests>(node: N) -> axum::Router {
+    axum::Router::new()
+        .route("/raft", post(answer_frames::<N>))
+        .layer(DefaultBodyLimit::max(MAX_READ_BYTES))
+        .with_state(node)
 }
 
-async fn answer(State(host): State<Host>, body: Bytes) -> Result<Bytes, StatusCode> {
+/// Answers all requests of one body, in their order.
+async fn answer_frames<N: AnswerRequests>(State(node): State<N>, body: Bytes) -> Result<Bytes, StatusCode> {
     let requests = split_frames(body).ok_or(StatusCode::BAD_REQUEST)?;
-    Ok(join_frames(&join_all(requests.into_iter().map(|request| host.handle(request))).await))
+    Ok(join_frames(&join_all(requests.into_iter().map(|request| node.answer_request(request))).await))
 }
 
 #[cfg(test)]
@@ -364,7 +392,7 @@ mod tests {
         };
         // Each is on its way to where nobody answers, so what comes next has to wait.
         let queued = |in_flight: usize, waiting: usize| {
-            let is_so = move |queue: &Queue| queue.in_flight == in_flight && queue.waiting.len() == waiting;
+            let is_so = move |queue: &NodeQueue| queue.in_flight == in_flight && queue.waiting.len() == waiting;
             transport.queues.lock().get(&2).is_some_and(|queue| is_so(&queue.lock()))
         };
         let mut lost = Vec::new();

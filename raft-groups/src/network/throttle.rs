@@ -1,4 +1,7 @@
 //! A bound on the bytes a second of all snapshots that a node sends, however many it sends at once.
+//!
+//! Whoever has sent something waits for its turn, which comes when all before it is paid for. It must not know what is
+//! sent.
 
 use std::time::Duration;
 
@@ -26,6 +29,7 @@ impl Throttle {
             let now = Instant::now();
             let from = paid_at.map_or(now, |paid_at| paid_at.max(now));
             let until = from + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+            assert!(until >= from, "a sender gets ahead of those before it");
             *paid_at = Some(until);
             until
         };
@@ -41,7 +45,7 @@ mod tests {
 
     use super::*;
     use crate::sim::SimPlan;
-    use crate::testing::{Cluster, Order, simulate};
+    use crate::tests::kit::{Cluster, Order, simulate};
     use crate::{GroupStatus, RaftSettings, Role};
 
     #[test]

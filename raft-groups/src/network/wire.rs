@@ -12,9 +12,9 @@ use openraft::raft::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::consensus::types::{RaftTypes, SnapshotMeta, Vote};
 use crate::format::AsForm;
 use crate::mutants::{Mutant, is_planted};
-use crate::types::{SnapshotMeta, Types, Vote};
 use crate::{GroupId, Life, NodeId, ReadError};
 
 /// The version of the messages that are sent, and the only one that is read.
@@ -22,7 +22,7 @@ const VERSION: u8 = 1;
 
 /// A request, and between whom it is: a cluster, a node and a life of that node are never taken for another.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Envelope {
+pub struct RequestEnvelope {
     pub cluster: [u8; 16],
     pub from: NodeId,
     pub to: NodeId,
@@ -33,16 +33,16 @@ pub struct Envelope {
     pub group: GroupId,
     /// For how many milliseconds the sender, where it leads, asks not to be deposed: its lease rests on it.
     pub lease_ms: u32,
-    pub request: Request,
+    pub request: PeerRequest,
 }
 
 /// What one replica asks of another.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Request {
-    Append(#[serde(with = "AsForm")] AppendEntriesRequest<Types>),
-    Vote(#[serde(with = "AsForm")] VoteRequest<Types>),
-    PreVote(#[serde(with = "AsForm")] VoteRequest<Types>),
-    TransferLeader(#[serde(with = "AsForm")] TransferLeaderRequest<Types>),
+pub enum PeerRequest {
+    Append(#[serde(with = "AsForm")] AppendEntriesRequest<RaftTypes>),
+    Vote(#[serde(with = "AsForm")] VoteRequest<RaftTypes>),
+    PreVote(#[serde(with = "AsForm")] VoteRequest<RaftTypes>),
+    TransferLeader(#[serde(with = "AsForm")] TransferLeaderRequest<RaftTypes>),
     /// Asks the leader to confirm itself and for the index a linearizable read must wait for.
     ReadIndex,
     /// Asks to be answered when `index` is applied, or after so many milliseconds.
@@ -53,9 +53,9 @@ pub enum Request {
     Snapshot(SnapshotChunk),
 }
 
-impl Request {
+impl PeerRequest {
     /// What it is, in a word.
-    pub fn word(&self) -> &'static str {
+    pub fn kind_name(&self) -> &'static str {
         match self {
             Self::Append(rpc) if rpc.entries.is_empty() => "heartbeat",
             Self::Append(_) => "append",
@@ -162,23 +162,23 @@ impl PackedPairs {
 
 /// A reply, and the life of the node that gives it.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Answered {
+pub struct ReplyEnvelope {
     pub life: Life,
-    pub reply: Reply,
+    pub reply: PeerReply,
 }
 
-/// The answer to a [`Request`].
+/// The answer to a [`PeerRequest`].
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Reply {
-    Append(#[serde(with = "AsForm")] AppendEntriesResponse<Types>),
-    Vote(#[serde(with = "AsForm")] VoteResponse<Types>),
-    TransferLeader(#[serde(with = "AsForm")] TransferLeaderResponse<Types>),
+pub enum PeerReply {
+    Append(#[serde(with = "AsForm")] AppendEntriesResponse<RaftTypes>),
+    Vote(#[serde(with = "AsForm")] VoteResponse<RaftTypes>),
+    TransferLeader(#[serde(with = "AsForm")] TransferLeaderResponse<RaftTypes>),
     ReadIndex(Result<u64, ReadError>),
-    /// Whether the index is applied.
+    /// `true` if the index is applied.
     Applied(bool),
     Snapshot(SnapshotAnswer),
     /// Nothing was done.
-    Refused(Refusal),
+    Refused(PeerRefusal),
 }
 
 /// The answer to a [`SnapshotChunk`].
@@ -188,12 +188,12 @@ pub enum SnapshotAnswer {
     Taken(u64),
     /// The transfer is not known (any more), or a chunk is missing or damaged: begin again.
     StartOver,
-    Installed(#[serde(with = "AsForm")] SnapshotResponse<Types>),
+    Installed(#[serde(with = "AsForm")] SnapshotResponse<RaftTypes>),
 }
 
 /// Why a node did nothing about a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum Refusal {
+pub enum PeerRefusal {
     #[error("it belongs to another cluster")]
     OtherCluster,
     #[error("it is another node than the one that was meant")]
@@ -210,7 +210,7 @@ pub enum Refusal {
     Unreadable,
     #[error("a node has been started again since, or its directory runs twice (the sender's: {yours})")]
     OlderLife {
-        /// Whether it is the sender that takes part in a life which is not its newest.
+        /// `true` if it is the sender that takes part in a life which is not its newest.
         yours: bool,
     },
     #[error("it follows another leader of the same term, node {leader}: a node has forgotten how it voted")]
@@ -233,7 +233,7 @@ pub enum Unreadable {
     Garbage,
 }
 
-impl From<Unreadable> for Refusal {
+impl From<Unreadable> for PeerRefusal {
     fn from(unreadable: Unreadable) -> Self {
         match unreadable {
             Unreadable::OtherVersion => Self::OtherVersion,
@@ -284,8 +284,8 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = decode::<Envelope>(&bytes);
-            let _ = decode::<Answered>(&bytes);
+            let _ = decode::<RequestEnvelope>(&bytes);
+            let _ = decode::<ReplyEnvelope>(&bytes);
         }
 
         #[test]

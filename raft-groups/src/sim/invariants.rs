@@ -1,18 +1,18 @@
 //! What must hold of Raft at every moment, held against all replicas after every message.
 //!
-//! Election safety, leader completeness, log matching, state machine safety (Ongaro's thesis, figure 3.2); and what those
-//! rest on: terms, votes, commits and applied indexes that never go back, votes that are kept over a crash, committed and
-//! applied entries that stay. The first violation is kept, and what else was seen is counted.
+//! Election safety, leader completeness, log matching, state machine safety (Ongaro's thesis, figure 3.2); and what
+//! those rest on: terms, votes, commits and applied indexes that never go back, votes that are kept over a crash,
+//! committed and applied entries that stay. The first violation is kept, and what else was seen is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{EntryPayload, ServerState};
 
+use crate::consensus::types::{LogEntry, LogId, Vote};
 use crate::format::Formed as _;
 use crate::storage::log::GroupLog;
-use crate::storage::tail::after;
-use crate::types::{Entry, LogId, Vote};
+use crate::storage::log::known_log::next_index;
 use crate::{Group, Machine, NodeId};
 
 /// What happened in a run, as far as the invariants see it.
@@ -46,7 +46,7 @@ pub struct Invariants {
     entries: BTreeMap<(u64, u64), (u32, Option<u64>)>,
     /// Digests of the state by the index that it reflects.
     states: BTreeMap<u64, u64>,
-    nodes: BTreeMap<NodeId, Seen>,
+    nodes: BTreeMap<NodeId, ReplicaHistory>,
     /// The newest membership's index and voters.
     members: (u64, BTreeSet<NodeId>),
     violation: Option<String>,
@@ -55,7 +55,7 @@ pub struct Invariants {
 
 /// What was last seen of a replica.
 #[derive(Default)]
-struct Seen {
+struct ReplicaHistory {
     vote: Option<Vote>,
     /// Term and checksum of the entries of its log.
     log: BTreeMap<u64, (u64, u32)>,
@@ -70,7 +70,7 @@ struct Seen {
 }
 
 /// A replica at this moment.
-struct Look<'a> {
+struct Observation<'a> {
     log: &'a GroupLog,
     vote: Vote,
     leads: bool,
@@ -90,24 +90,27 @@ impl Invariants {
         Sightings { commits: self.committed.len() as u64, elections: self.leaders.len() as u64, ..self.sightings }
     }
 
-    /// A node lost its power: what it knows to be committed and what it has applied may go back, and the log too, but not
-    /// behind what was applied.
+    /// A node lost its power: what it knows to be committed and what it has applied may go back, and the log too, but
+    /// not behind what was applied.
     pub(super) fn crashed(&mut self, node: NodeId) {
         let seen = self.nodes.entry(node).or_default();
         // A restarted leader does not take up its office again, so that its vote is one among others once more.
         let vote = seen.vote.map(|vote| Vote { committed: false, ..vote });
         let (ever_applied, installed) = (seen.ever_applied, seen.installed);
-        *seen = Seen { vote, ever_applied, installed, ..Seen::default() };
+        *seen = ReplicaHistory { vote, ever_applied, installed, ..ReplicaHistory::default() };
     }
 
     /// A replica was erased; only its vote outlives that.
     pub(super) fn erased(&mut self, node: NodeId) {
         let seen = self.nodes.entry(node).or_default();
-        *seen = Seen { vote: seen.vote.map(|vote| Vote { committed: false, ..vote }), ..Seen::default() };
+        *seen = ReplicaHistory {
+            vote: seen.vote.map(|vote| Vote { committed: false, ..vote }),
+            ..ReplicaHistory::default()
+        };
     }
 
     /// Holds one replica against all that was seen.
-    pub(super) fn look<M: Machine>(&mut self, node: NodeId, group: &Group<M>) {
+    pub(super) fn check_replica<M: Machine>(&mut self, node: NodeId, group: &Group<M>) {
         if self.violation.is_some() {
             return;
         }
@@ -118,16 +121,16 @@ impl Invariants {
             if metrics.running_state.is_err() {
                 return;
             }
-            let applied = after(*replica.applied.log_id.borrow());
+            let applied = next_index(*replica.applied.log_id.borrow());
             // The one that is durable; openraft's metrics begin with one that nobody gave.
             let (Some(vote), _, _) = replica.log.summary() else { return };
-            Look {
+            Observation {
                 log: &replica.log,
                 vote,
                 // The vote is stored before the metrics say what came of it: a leader that has just bowed to the next
                 // term is still shown as one.
                 leads: metrics.state == ServerState::Leader && metrics.current_term == vote.leader_id.term,
-                committed: after(metrics.local_committed),
+                committed: next_index(metrics.local_committed),
                 applied,
                 installed: replica.state.header().installed,
             }
@@ -136,7 +139,7 @@ impl Invariants {
         self.violation = found.err().map(|what| format!("node {node}: {what}"));
     }
 
-    fn check(&mut self, node: NodeId, look: &Look<'_>) -> Result<(), String> {
+    fn check(&mut self, node: NodeId, look: &Observation<'_>) -> Result<(), String> {
         let mut seen = self.nodes.remove(&node).unwrap_or_default();
         let found = self.check_vote(&mut seen, look.vote).and_then(|()| {
             self.check_log(&mut seen, look)?;
@@ -148,7 +151,7 @@ impl Invariants {
     }
 
     /// Terms never go back; within a term a vote is given once, and a leader stays one.
-    fn check_vote(&self, seen: &mut Seen, vote: Vote) -> Result<(), String> {
+    fn check_vote(&self, seen: &mut ReplicaHistory, vote: Vote) -> Result<(), String> {
         let (old, new) = (seen.vote.unwrap_or(vote), vote);
         let same_term = old.leader_id.term == new.leader_id.term;
         if new.leader_id.term < old.leader_id.term {
@@ -166,14 +169,14 @@ impl Invariants {
     }
 
     /// Log matching: an entry's index and term say all of it and of those before it. What is committed stays.
-    fn check_log(&mut self, seen: &mut Seen, look: &Look<'_>) -> Result<(), String> {
+    fn check_log(&mut self, seen: &mut ReplicaHistory, look: &Observation<'_>) -> Result<(), String> {
         let (last, purged, cuts) = look.log.ends();
         if last == seen.last && cuts == seen.cuts {
             return Ok(());
         }
-        let (first, end) = (after(purged), after(last));
+        let (first, end) = (next_index(purged), next_index(last));
         self.check_end(seen, end, look)?;
-        let from = if cuts == seen.cuts { after(seen.last).max(first) } else { first };
+        let from = if cuts == seen.cuts { next_index(seen.last).max(first) } else { first };
         // A node that is about to stop may not be able to read any more; it says so itself.
         let Ok(entries) = look.log.read_range(from..end, usize::MAX) else { return Ok(()) };
         for entry in &entries {
@@ -193,15 +196,16 @@ impl Invariants {
     }
 
     /// What was applied stays in the log or is in a snapshot.
-    fn check_end(&self, seen: &mut Seen, end: u64, look: &Look<'_>) -> Result<(), String> {
-        // A snapshot is durable before the log is cut to it: a crash in between leaves a log that ends before the state.
-        let installed = after(look.installed);
+    fn check_end(&self, seen: &mut ReplicaHistory, end: u64, look: &Observation<'_>) -> Result<(), String> {
+        // A snapshot is durable before the log is cut to it: a crash in between leaves a log that ends before the
+        // state.
+        let installed = next_index(look.installed);
         if end.max(installed) >= seen.ever_applied {
             return Ok(());
         }
-        // A log that conflicts with a leader's snapshot is given up before that is installed, as far back as this life knows
-        // of commits. Only for a snapshot are commits believed beyond the log's end. Nobody counts on what is given up: a
-        // majority without this node has the entry it conflicts with, and with it all before.
+        // A log that conflicts with a leader's snapshot is given up before that is installed, as far back as this life
+        // knows of commits. Only for a snapshot are commits believed beyond the log's end. Nobody counts on what is
+        // given up: a majority without this node has the entry it conflicts with, and with it all before.
         if look.committed >= seen.ever_applied {
             seen.ever_applied = end;
             return Ok(());
@@ -213,7 +217,7 @@ impl Invariants {
     }
 
     /// Counts the voters that the newest membership has and the one before had not, and the other way round.
-    fn note_members(&mut self, entries: &[Entry]) {
+    fn note_members(&mut self, entries: &[LogEntry]) {
         for entry in entries {
             let EntryPayload::Membership(membership) = &entry.payload else { continue };
             let (index, voters) = (entry.log_id.index, membership.voter_ids().collect::<BTreeSet<_>>());
@@ -242,7 +246,7 @@ impl Invariants {
     }
 
     /// What is committed is agreed upon, and neither it nor what is applied goes back.
-    fn check_progress(&mut self, seen: &mut Seen, look: &Look<'_>) -> Result<(), String> {
+    fn check_progress(&mut self, seen: &mut ReplicaHistory, look: &Observation<'_>) -> Result<(), String> {
         if look.committed < seen.committed {
             return Err(format!("its commits went back from {} to {}", seen.committed, look.committed));
         }
@@ -250,7 +254,8 @@ impl Invariants {
             return Err(format!("its applied index went back from {} to {}", seen.applied, look.applied));
         }
         // A snapshot that is being installed is committed, and the log before it may be another one still.
-        let committed = look.committed.min(if look.committed > after(seen.last) { seen.committed } else { u64::MAX });
+        let committed =
+            look.committed.min(if look.committed > next_index(seen.last) { seen.committed } else { u64::MAX });
         for (index, fact) in seen.log.range(seen.committed..committed) {
             let agreed = *self.committed.entry(*index).or_insert(*fact);
             if agreed != *fact {
@@ -268,7 +273,7 @@ impl Invariants {
     }
 
     /// Election safety, and leader completeness when a leader is seen first.
-    fn check_leader(&mut self, node: NodeId, seen: &Seen, look: &Look<'_>) -> Result<(), String> {
+    fn check_leader(&mut self, node: NodeId, seen: &ReplicaHistory, look: &Observation<'_>) -> Result<(), String> {
         let term = look.vote.leader_id.term;
         match self.leaders.get(&term) {
             Some(leader) if *leader == node => return Ok(()),
@@ -276,12 +281,12 @@ impl Invariants {
             None => self.leaders.insert(term, node),
         };
         let (last, purged, _) = look.log.ends();
-        for (index, fact) in self.committed.range(after(purged)..).filter(|(_, (of, _))| *of < term) {
+        for (index, fact) in self.committed.range(next_index(purged)..).filter(|(_, (of, _))| *of < term) {
             if seen.log.get(index) != Some(fact) {
                 let here = seen.log.get(index);
                 return Err(format!(
                     "it leads term {term} without the committed entry {index} ({fact:?}); it has {here:?} there and ends at {}",
-                    after(last)
+                    next_index(last)
                 ));
             }
         }
@@ -308,7 +313,7 @@ impl Invariants {
 }
 
 /// What an entry is, beside its index.
-fn fact(entry: &Entry) -> (u64, u32) {
+fn fact(entry: &LogEntry) -> (u64, u32) {
     let said = postcard::to_allocvec(&entry.form()).expect("plain data encodes");
     (entry.log_id.leader_id.term, crc32c::crc32c(&said))
 }

@@ -4,7 +4,7 @@
 //! both         "quiver identity"    whose they are
 //! log store    "quiver promise"     the longest promise of the node to a leader
 //!              "quiver lives"       the newest life seen of each node
-//!              group | 0            vote        group | 1  last purged    group | 2  mark
+//!              group | 0            vote        group | 1  last purged    group | 2  the replica's record
 //!              group | 3 | index    log entry   group | 4  what damage was found
 //! state store  group | 0            applied index, membership, current generation
 //!              group | 1 | generation | the machine's own key
@@ -18,19 +18,19 @@ use crate::GroupId;
 pub enum LogKey {
     Vote,
     Purged,
-    Opened,
+    ReplicaRecord,
     Entry(u64),
     Damage,
 }
 
 impl LogKey {
     /// The key's bytes.
-    pub fn of(self, group: GroupId) -> Vec<u8> {
+    pub fn for_group(self, group: GroupId) -> Vec<u8> {
         let mut key = group.0.to_be_bytes().to_vec();
         match self {
             Self::Vote => key.push(0),
             Self::Purged => key.push(1),
-            Self::Opened => key.push(2),
+            Self::ReplicaRecord => key.push(2),
             Self::Entry(index) => {
                 key.push(3);
                 key.extend(index.to_be_bytes());

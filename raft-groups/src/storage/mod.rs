@@ -2,174 +2,30 @@
 //! their machines' state, each with one worker that writes and syncs.
 //!
 //! Two stores, because every acknowledgement waits for a sync of the log and must not wait for state as well. Who
-//! needs which promise is in the module of the promise: [`syncer`] (order and durability), [`log`] (openraft's log
-//! contract), [`state`] (state and applied index as one), [`frozen`] (one moment's contents while writes go on).
+//! needs which promise is in the module of the promise: [`store`] (what a disk owes), [`syncer`] (order and
+//! durability), [`log`] (entries and votes), [`state`] (state and applied index as one), [`record`] (checksums),
+//! [`replica_record`] (that a replica exists, or was erased), [`claim`] (whose the stores are). [`sled`] is the store
+//! that products run on.
 
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-
-#[cfg(test)]
-mod conformance;
-pub(crate) mod contradiction;
-pub(crate) mod digests;
-pub(crate) mod found;
-pub(crate) mod frozen;
-#[cfg(test)]
-mod garbage;
+pub(crate) mod claim;
+mod disk;
+pub(crate) mod erase;
 pub(crate) mod keys;
 pub(crate) mod log;
-pub(crate) mod machine;
-pub(crate) mod mark;
-#[cfg(test)]
-mod power_loss;
 pub(crate) mod record;
-pub mod sim_disk;
+pub(crate) mod replica_record;
 pub(crate) mod sled;
 pub(crate) mod state;
 pub(crate) mod store;
 pub(crate) mod syncer;
-pub(crate) mod tail;
 
-use self::frozen::FreezableStore;
-use self::sim_disk::SimDisk;
-use self::sled::SledStore;
-use self::store::Store;
-use self::syncer::Syncer;
-use crate::OpenError;
+pub use self::disk::Disk;
+pub(crate) use self::disk::Stores;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use self::disk::{Delays, Workers};
 
-/// sled's page cache in bytes; it takes about three times as much memory.
-const LOG_CACHE_BYTES: u64 = 16 << 20;
-const STATE_CACHE_BYTES: u64 = 32 << 20;
-
-/// The two stores of a node, and how their workers run.
-pub struct Disk {
-    log: Arc<dyn Store>,
-    state: Arc<dyn Store>,
-    workers: Workers,
-}
-
-enum Workers {
-    Threads,
-    Tasks { seed: u64, max_delay: Duration, disks: [SimDisk; 2] },
-}
-
-/// A [`Disk`] at work.
-#[derive(Clone)]
-pub(crate) struct Stores {
-    pub log: Arc<dyn Store>,
-    pub log_syncer: Syncer,
-    pub state: Arc<FreezableStore>,
-    pub state_syncer: Syncer,
-}
-
-impl Disk {
-    /// sled databases in `dir/log` and `dir/state`, created where absent. A state store that does not open is set aside as
-    /// `dir/state.damaged`, and the node begins with an empty one: see [`set_aside`].
-    ///
-    /// # Errors
-    /// [`OpenError::Damaged`] or [`OpenError::Io`], naming the store.
-    pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        // The log first: while it does not open nothing is touched.
-        let log = Arc::new(SledStore::open(&dir.join("log"), LOG_CACHE_BYTES)?);
-        let place = dir.join("state");
-        let state = match SledStore::open(&place, STATE_CACHE_BYTES) {
-            Err(OpenError::Damaged { what, found, .. }) => {
-                set_aside(&place, &what, &found)?;
-                SledStore::open(&place, STATE_CACHE_BYTES)?
-            }
-            opened => opened?,
-        };
-        Ok(Self { log, state: Arc::new(state), workers: Workers::Threads })
-    }
-
-    /// The present life of two simulated disks, whose syncs take up to `max_delay` of simulated time where nothing slows
-    /// them down.
-    pub fn simulated(log: &SimDisk, state: &SimDisk, seed: u64, max_delay: Duration) -> Self {
-        let workers = Workers::Tasks { seed, max_delay, disks: [log.clone(), state.clone()] };
-        Self { log: Arc::new(log.open()), state: Arc::new(state.open()), workers }
-    }
-
-    /// Starts the workers.
-    pub(crate) fn start(self) -> io::Result<Stores> {
-        let state = FreezableStore::new(self.state);
-        let (log_syncer, state_syncer) = match self.workers {
-            Workers::Threads => {
-                (Syncer::thread("quiver-log", self.log.clone())?, Syncer::thread("quiver-state", state.clone())?)
-            }
-            Workers::Tasks { seed, max_delay, disks: [log_disk, state_disk] } => (
-                Syncer::task("quiver-log", self.log.clone(), seed, move || max_delay + log_disk.slowness()),
-                Syncer::task("quiver-state", state.clone(), seed.wrapping_add(1), move || {
-                    max_delay + state_disk.slowness()
-                }),
-            ),
-        };
-        Ok(Stores { log: self.log, log_syncer, state, state_syncer })
-    }
-}
-
-/// Keeps a damaged state store for inspection, in place of one kept earlier.
-///
-/// That is safe, since all in it came from the log, which alone holds votes and what was acknowledged. Replicas whose log
-/// goes back to its beginning apply it again; of the others too little is left, which their opening finds, and they are
-/// made anew from other nodes.
-fn set_aside(place: &Path, what: &str, found: &str) -> Result<(), OpenError> {
-    let aside = place.with_extension("damaged");
-    let moved = || {
-        if aside.exists() {
-            std::fs::remove_dir_all(&aside)?;
-        }
-        std::fs::rename(place, &aside)
-    };
-    moved().map_err(|source| OpenError::Io { what: format!("{what}, which is damaged,"), source })?;
-    tracing::error!(
-        found,
-        "{what} is damaged; it is kept in {} for inspection, and this node's replicas are had back from their logs or from \
-         other nodes",
-        aside.display()
-    );
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Identity;
-    use crate::identity::claim_stores;
-
-    const WHO: Identity =
-        Identity { cluster: [1; 16], node: 1, incarnation: [2; 16], life: crate::Life { number: 0, start: [0; 16] } };
-
-    /// Overwrites the file of one store of a node that has run.
-    async fn garbled(store: &str) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().expect("a directory");
-        let stores = Disk::open(dir.path()).expect("opens").start().expect("starts");
-        claim_stores(&stores, WHO, true).await.expect("is new");
-        drop(stores);
-        let file = dir.path().join(store).join("db");
-        // The workers end a moment after their stores are let go of.
-        while Disk::open(dir.path()).is_err() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        // Not the header of its one segment, of which sled makes an empty store.
-        let mut bytes = std::fs::read(&file).expect("reads");
-        bytes[64..].fill(0xa5);
-        std::fs::write(&file, bytes).expect("writes");
-        dir
-    }
-
-    #[tokio::test]
-    async fn a_damaged_state_store_is_set_aside_and_a_damaged_log_is_not() {
-        let dir = garbled("state").await;
-        let stores = Disk::open(dir.path()).expect("opens without the state").start().expect("starts");
-        assert!(dir.path().join("state.damaged/db").exists(), "nothing is kept for inspection");
-        assert!(claim_stores(&stores, WHO, false).await.expect("the log says whose it is"));
-        let stranger = Identity { node: 2, ..WHO };
-        assert!(claim_stores(&stores, stranger, false).await.is_err());
-
-        let dir = garbled("log").await;
-        assert!(matches!(Disk::open(dir.path()), Err(OpenError::Damaged { .. })));
-        assert!(dir.path().join("log/db").exists() && !dir.path().join("log.damaged").exists());
-    }
+/// Simulated disks, by the path that the crates above use.
+#[cfg(any(test, feature = "sim"))]
+pub mod sim_disk {
+    pub use crate::sim::SimDisk;
 }

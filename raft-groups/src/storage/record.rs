@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::keys::LogKey;
-use super::store::{Batch, Store};
+use super::store::{KeyValueStore, WriteBatch};
 use crate::GroupId;
 use crate::mutants::{Mutant, is_planted};
 
@@ -34,8 +34,8 @@ pub fn seal<T: Serialize>(key: &[u8], value: &T) -> Bytes {
 /// The value in the record of `key`.
 ///
 /// # Errors
-/// `InvalidData` where the record is not what [`seal`], of this release or an earlier one, made of some value under this
-/// very key; `Unsupported` where a later release wrote it.
+/// `InvalidData` where the record is not what [`seal`], of this release or an earlier one, made of some value under
+/// this very key; `Unsupported` where a later release wrote it.
 pub fn unseal<T: DeserializeOwned>(key: &[u8], record: &[u8]) -> io::Result<T> {
     let damaged = |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("a record fails its check: {why}"));
     let (crc, encoded) = record.split_at_checked(CRC_BYTES).ok_or_else(|| damaged("too short"))?;
@@ -67,14 +67,14 @@ fn checksum(key: &[u8], encoded: &[u8]) -> u32 {
 }
 
 /// The record of `group` under `key`, where there is one.
-pub fn read<T: DeserializeOwned>(store: &dyn Store, group: GroupId, key: LogKey) -> io::Result<Option<T>> {
-    let key = key.of(group);
+pub fn read<T: DeserializeOwned>(store: &dyn KeyValueStore, group: GroupId, key: LogKey) -> io::Result<Option<T>> {
+    let key = key.for_group(group);
     store.get(&key)?.map(|record| unseal(&key, &record)).transpose()
 }
 
 /// Adds a record of `group` to `batch`; returns its bytes.
-pub fn put<T: Serialize>(batch: &mut Batch, group: GroupId, key: LogKey, value: &T) -> usize {
-    let key = key.of(group);
+pub fn put<T: Serialize>(batch: &mut WriteBatch, group: GroupId, key: LogKey, value: &T) -> usize {
+    let key = key.for_group(group);
     let record = seal(&key, value);
     let bytes = record.len();
     batch.put(key, record);

@@ -1,4 +1,7 @@
 //! What consensus asks of a disk: an ordered key-value store with atomic batches and an honest sync.
+//!
+//! The contract that sled and the simulated disk keep, and that the log and the state rest on. It must not know what
+//! is stored.
 
 use std::io;
 
@@ -7,7 +10,7 @@ use bytes::Bytes;
 pub use crate::machine::Visit;
 
 /// An ordered key-value store. All calls may block; only the sync thread calls `write` and `sync`.
-pub trait Store: Send + Sync + 'static {
+pub trait KeyValueStore: Send + Sync + 'static {
     /// The value of one key.
     fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>>;
 
@@ -16,7 +19,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Carries out a batch as one: after a crash either whole or absent, and never there without the batches written
     /// before it. Visible to readers on return; one that reads meanwhile may see some of its edits. Not durable yet.
-    fn write(&self, batch: &Batch) -> io::Result<()>;
+    fn write(&self, batch: &WriteBatch) -> io::Result<()>;
 
     /// Makes every batch written before this call survive a power loss.
     ///
@@ -27,16 +30,16 @@ pub trait Store: Send + Sync + 'static {
     fn size_on_disk(&self) -> u64;
 }
 
-/// What an edit of a [`Batch`] costs beside its bytes, about: a store writes what is around it too.
+/// What an edit of a [`WriteBatch`] costs beside its bytes, about: a store writes what is around it too.
 pub const EDIT_WEIGHT: usize = 1024;
 
 /// Edits to be carried out as one, in order; `None` removes.
 #[derive(Debug, Default, Clone)]
-pub struct Batch {
+pub struct WriteBatch {
     pub edits: Vec<(Vec<u8>, Option<Bytes>)>,
 }
 
-impl Batch {
+impl WriteBatch {
     /// Sets `key` to `value`.
     pub fn put(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
         self.edits.push((key, Some(value.into())));

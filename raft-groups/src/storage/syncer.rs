@@ -11,40 +11,41 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
-use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::store::{Batch, Store};
+use super::store::{KeyValueStore, WriteBatch};
 use crate::mutants::{Mutant, is_planted};
 
 /// Jobs carried out between two syncs, at most.
 const MAX_JOBS: usize = 4096;
-/// Most that is written as one, as a batch weighs, where one job is not heavier by itself: a power loss can damage sled's
-/// files while it writes more than a segment without a sync in between.
+/// Most that is written as one, as a batch weighs, where one job is not heavier by itself: a power loss can damage
+/// sled's files while it writes more than a segment without a sync in between.
 pub const WRITE_WEIGHT: usize = 128 << 10;
-/// Bytes that may wait before [`Syncer::room`] makes writers wait.
+/// Bytes that may wait before [`Syncer::wait_for_room`] makes writers wait.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
-type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
+/// The slowest disk that is not taken for one that hangs, in bytes a second.
+const SLOWEST_DISK: u64 = 4 << 20;
 
-struct Job {
-    batch: Batch,
+type JobDone = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+struct WriteJob {
+    batch: WriteBatch,
     durable: bool,
-    done: Done,
+    done: JobDone,
 }
 
 /// The queue in front of one store; clones share it.
 #[derive(Clone)]
 pub struct Syncer {
-    jobs: mpsc::UnboundedSender<Job>,
-    waiting: Arc<Waiting>,
-    /// Whether this handle's owner was shut out. Held while a job is queued, so that none is queued after that.
+    jobs: mpsc::UnboundedSender<WriteJob>,
+    waiting: Arc<QueueLoad>,
+    /// `true` if this handle's owner was shut out. Held while a job is queued, so that none is queued after that.
     closed: Arc<RwLock<bool>>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct QueueLoad {
     bytes: AtomicUsize,
     less: Notify,
     /// When the round under way began.
@@ -53,9 +54,9 @@ struct Waiting {
 
 impl Syncer {
     /// Starts the worker as a thread called `name`; it ends when the last handle is gone.
-    pub fn thread(name: &'static str, store: Arc<dyn Store>) -> io::Result<Self> {
+    pub fn thread(name: &'static str, store: Arc<dyn KeyValueStore>) -> io::Result<Self> {
         let (syncer, mut jobs) = Self::queue();
-        let mut worker = Worker::new(name, store, syncer.waiting.clone());
+        let mut worker = SyncWorker::new(name, store, syncer.waiting.clone());
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Some(first) = jobs.blocking_recv() {
                 worker.begin();
@@ -65,16 +66,18 @@ impl Syncer {
         Ok(syncer)
     }
 
-    /// Starts the worker as a task whose rounds take up to `max_delay()`, as `seed` decides.
+    /// Starts the worker as a task on simulated time whose rounds take up to `max_delay()`, as `seed` decides.
+    #[cfg(any(test, feature = "sim"))]
     pub fn task(
         name: &'static str,
-        store: Arc<dyn Store>,
+        store: Arc<dyn KeyValueStore>,
         seed: u64,
         max_delay: impl Fn() -> Duration + Send + 'static,
     ) -> Self {
+        use rand::{RngExt, SeedableRng};
         let (syncer, mut jobs) = Self::queue();
-        let mut worker = Worker::new(name, store, syncer.waiting.clone());
-        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut worker = SyncWorker::new(name, store, syncer.waiting.clone());
+        let mut rng = rand::rngs::SmallRng::seed_from_u64(seed);
         tokio::spawn(async move {
             while let Some(first) = jobs.recv().await {
                 worker.begin();
@@ -85,7 +88,7 @@ impl Syncer {
         syncer
     }
 
-    fn queue() -> (Self, mpsc::UnboundedReceiver<Job>) {
+    fn queue() -> (Self, mpsc::UnboundedReceiver<WriteJob>) {
         let (jobs, receiver) = mpsc::unbounded_channel();
         (Self { jobs, waiting: Arc::default(), closed: Arc::default() }, receiver)
     }
@@ -103,14 +106,14 @@ impl Syncer {
     /// Queues a batch. `done` is told, in queue order, once it is visible, or, if `durable`, once it is synced.
     ///
     /// After the first failure every later job fails too: a store that failed once is not believed again.
-    pub fn submit(&self, batch: Batch, durable: bool, done: impl FnOnce(io::Result<()>) + Send + 'static) {
+    pub fn submit(&self, batch: WriteBatch, durable: bool, done: impl FnOnce(io::Result<()>) + Send + 'static) {
         let closed = self.closed.read();
         if *closed {
             drop(closed);
             return done(Err(io::Error::other("this replica was closed")));
         }
         self.waiting.bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
-        let sent = self.jobs.send(Job { batch, durable, done: Box::new(done) });
+        let sent = self.jobs.send(WriteJob { batch, durable, done: Box::new(done) });
         drop(closed);
         if let Err(mpsc::error::SendError(job)) = sent {
             (job.done)(Err(io::Error::other("the store's worker has ended")));
@@ -118,7 +121,7 @@ impl Syncer {
     }
 
     /// [`Syncer::submit`], and waits for its end.
-    pub async fn carry_out(&self, batch: Batch, durable: bool) -> io::Result<()> {
+    pub async fn carry_out(&self, batch: WriteBatch, durable: bool) -> io::Result<()> {
         let (done, end) = oneshot::channel();
         self.submit(batch, durable, move |result| drop(done.send(result)));
         end.await.unwrap_or_else(|_| Err(io::Error::other("the store's worker has ended")))
@@ -129,13 +132,20 @@ impl Syncer {
         self.waiting.began.lock().map(|began| began.elapsed())
     }
 
+    /// How long the disk has been at the writes that it carries out now, where that is longer than `longest` and what
+    /// their size takes.
+    pub fn hung_for(&self, longest: Duration) -> Option<Duration> {
+        let allowed = longest + Duration::from_millis(self.waiting_bytes() as u64 * 1_000 / SLOWEST_DISK);
+        self.busy_for().filter(|age| *age > allowed && !is_planted(Mutant::HangsUnseen))
+    }
+
     /// Bytes that wait, those of the round under way included.
     pub fn waiting_bytes(&self) -> usize {
         self.waiting.bytes.load(Ordering::Relaxed)
     }
 
     /// Waits until the queue is short enough to take more.
-    pub async fn room(&self) {
+    pub async fn wait_for_room(&self) {
         while self.waiting.bytes.load(Ordering::Relaxed) > MAX_WAITING_BYTES {
             let less = self.waiting.less.notified();
             if self.waiting.bytes.load(Ordering::Relaxed) > MAX_WAITING_BYTES {
@@ -145,7 +155,7 @@ impl Syncer {
     }
 }
 
-fn collect(first: Job, jobs: &mut mpsc::UnboundedReceiver<Job>) -> Vec<Job> {
+fn collect(first: WriteJob, jobs: &mut mpsc::UnboundedReceiver<WriteJob>) -> Vec<WriteJob> {
     let mut round = vec![first];
     while round.len() < MAX_JOBS
         && let Ok(job) = jobs.try_recv()
@@ -155,28 +165,29 @@ fn collect(first: Job, jobs: &mut mpsc::UnboundedReceiver<Job>) -> Vec<Job> {
     round
 }
 
-struct Worker {
+struct SyncWorker {
     name: &'static str,
-    store: Arc<dyn Store>,
-    waiting: Arc<Waiting>,
+    store: Arc<dyn KeyValueStore>,
+    waiting: Arc<QueueLoad>,
     failed: Option<(io::ErrorKind, String)>,
 }
 
-impl Worker {
-    fn new(name: &'static str, store: Arc<dyn Store>, waiting: Arc<Waiting>) -> Self {
+impl SyncWorker {
+    fn new(name: &'static str, store: Arc<dyn KeyValueStore>, waiting: Arc<QueueLoad>) -> Self {
         Self { name, store, waiting, failed: None }
     }
 
     /// Begins a round.
     fn begin(&self) {
+        debug_assert!(self.waiting.began.lock().is_none(), "a round begins before the one before it has ended");
         *self.waiting.began.lock() = Some(tokio::time::Instant::now());
     }
 
     /// Writes the batches of a round, many as one, syncs once if any of them must be durable, and tells everyone.
-    fn carry_out(&mut self, round: Vec<Job>) {
+    fn carry_out(&mut self, round: Vec<WriteJob>) {
         let started = Instant::now();
         let durable = round.iter().any(|job| job.durable);
-        let (mut batch, mut gathered, mut bytes) = (Batch::default(), 0, 0);
+        let (mut batch, mut gathered, mut bytes) = (WriteBatch::default(), 0, 0);
         let mut dones = Vec::with_capacity(round.len());
         for mut job in round {
             let (weight, more) = (job.batch.weight(), job.batch.bytes());
@@ -191,7 +202,8 @@ impl Worker {
         }
         let result = self.write(&batch, durable);
         *self.waiting.began.lock() = None;
-        self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let waited = self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        assert!(waited >= bytes, "more bytes were carried out than had waited");
         self.waiting.less.notify_waiters();
         if durable {
             metrics::counter!("quiver_store_syncs_total", "store" => self.name).increment(1);
@@ -203,7 +215,7 @@ impl Worker {
         }
     }
 
-    fn write(&mut self, batch: &Batch, durable: bool) -> Result<(), (io::ErrorKind, String)> {
+    fn write(&mut self, batch: &WriteBatch, durable: bool) -> Result<(), (io::ErrorKind, String)> {
         if let Some(failure) = self.failed.as_ref().filter(|_| !is_planted(Mutant::BelievesFailedStores)) {
             return Err(failure.clone());
         }
@@ -224,25 +236,25 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::sim_disk::{Fault, SimDisk};
+    use crate::sim::disk::{DiskFault, SimDisk};
 
     #[tokio::test]
     async fn nothing_is_acknowledged_after_a_failed_sync() {
         let disk = SimDisk::new(1);
         let syncer = Syncer::thread("test", Arc::new(disk.open())).expect("starts");
-        syncer.carry_out(Batch::default(), true).await.expect("a healthy disk");
-        disk.arm(Some(Fault::SyncOnce));
-        assert!(syncer.carry_out(Batch::default(), true).await.is_err());
+        syncer.carry_out(WriteBatch::default(), true).await.expect("a healthy disk");
+        disk.arm(Some(DiskFault::SyncOnce));
+        assert!(syncer.carry_out(WriteBatch::default(), true).await.is_err());
         // The disk itself is healthy again, but what it dropped meanwhile is not known.
-        assert!(syncer.carry_out(Batch::default(), true).await.is_err());
+        assert!(syncer.carry_out(WriteBatch::default(), true).await.is_err());
     }
 
     #[tokio::test]
     async fn a_full_disk_is_named_as_such() {
         let disk = SimDisk::new(1);
         let syncer = Syncer::thread("test", Arc::new(disk.open())).expect("starts");
-        disk.arm(Some(Fault::Full));
-        let mut batch = Batch::default();
+        disk.arm(Some(DiskFault::Full));
+        let mut batch = WriteBatch::default();
         batch.put(vec![1], vec![1]);
         let error = syncer.carry_out(batch, false).await.expect_err("full");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);

@@ -4,25 +4,27 @@
 //! can damage its files. So a large write goes in steps:
 //!
 //! 1. The parts of large values that are new: nobody sees them before their pairs.
-//! 2. What must be there as one. If that is more than [`LARGE`], a redo record of it comes first, part by part and then its
-//!    head; from the head on the write is decided. What the record says follows, in steps; then the head is removed.
+//! 2. What must be there as one. If that is more than [`LARGE`], a redo record of it comes first, part by part and
+//!    then its head; from the head on the write is decided. What the record says follows, in steps; then the head is
+//!    removed.
 //! 3. The removal of parts that belong to no pair any more.
 //!
-//! A step is as large as the store's [pace](super::pace) allows without a sync. An opening carries a decided write to its
-//! end, and removes parts that belong to no pair.
+//! A step is as large as the store's [budget](super::sync_budget) allows without a sync. An opening carries a decided
+//! write to its end, and removes parts that belong to no pair.
 
 use std::io;
 
-use super::super::record::{seal, unseal};
 use super::layout::{
-    Edit, Edits, Stored, invalid, pair_key, part_of, parted, parts_of, read_stored, redo_key, redo_part_key, weight,
+    Edit, Edits, StoredValue, invalid, parted, parts_of, read_stored, redo_key, redo_part_key, weight,
 };
 use super::{SledStore, from_sled};
 use crate::mutants::{Mutant, is_planted};
+use crate::storage::record::{seal, unseal};
 
-/// Most that must be there as one and goes without a redo record, as [`weight`] counts. It is more than a pace allows, for a
-/// record writes everything twice: only changes of a machine's state come to so much, and a state that a power loss has
-/// damaged is made anew. An append to a log and its purge are nothing but new parts, pairs and parts removed.
+/// Most that must be there as one and goes without a redo record, as [`weight`] counts. It is more than the budget
+/// allows, for a record writes everything twice: only changes of a machine's state come to so much, and a state that a
+/// power loss has damaged is made anew. An append to a log and its purge are nothing but new parts, pairs and parts
+/// removed.
 const LARGE: usize = 1 << 20;
 
 impl SledStore {
@@ -52,13 +54,14 @@ impl SledStore {
             self.remove_redo_parts()?;
             return Ok(false);
         };
-        let Stored::Parts(count) = read_stored(&head)? else { return Err(invalid("redo record")) };
+        let StoredValue::Parts(count) = read_stored(&head)? else { return Err(invalid("redo record")) };
         let record = self.read_parts(count, redo_part_key)?;
         self.redo(unseal(&redo_key(), &record)?, count)?;
         Ok(true)
     }
 
     fn redo(&self, edits: Vec<Edit>, count: u32) -> io::Result<()> {
+        assert!(count > 0, "a decided write without a record of it");
         self.apply_in_steps(edits)?;
         self.apply(vec![(redo_key(), None)])?;
         self.apply_in_steps((0..count).map(|part| (redo_part_key(part), None)).collect())
@@ -72,38 +75,15 @@ impl SledStore {
     }
 
     pub(super) fn apply_in_steps(&self, edits: Vec<Edit>) -> io::Result<()> {
-        let (mut step, mut pace) = (Vec::new(), self.pace.lock().synced());
+        let (mut step, mut budget) = (Vec::new(), self.budget.lock().renewed());
         for edit in edits {
-            if !step.is_empty() && pace.after([&edit]).is_used_up() {
+            if !step.is_empty() && budget.after([&edit]).is_used_up() {
                 self.apply(std::mem::take(&mut step))?;
-                pace = self.pace.lock().synced();
+                budget = self.budget.lock().renewed();
             }
-            pace.give(&edit);
+            budget.spend(&edit);
             step.push(edit);
         }
         self.apply(step)
     }
-}
-
-/// Reads all of sled's tree once, and returns the keys of parts that belong to no value.
-pub fn find_orphans(db: &sled::Db) -> sled::Result<Vec<Vec<u8>>> {
-    let mut orphans = Vec::new();
-    let (mut of, mut count) = (Vec::new(), 0);
-    for pair in db.iter() {
-        let (tree_key, _) = pair?;
-        let Some((key, part)) = part_of(&tree_key) else { continue };
-        if of != key || part == 0 {
-            of = key.to_vec();
-            count = match db.get(pair_key(key))?.as_deref().map(read_stored) {
-                Some(Ok(Stored::Parts(count))) => count,
-                // One that cannot be read is found where it is asked for.
-                Some(Err(_)) => u32::MAX,
-                Some(Ok(Stored::Whole(_))) | None => 0,
-            };
-        }
-        if part >= count {
-            orphans.push(tree_key.to_vec());
-        }
-    }
-    Ok(orphans)
 }

@@ -10,11 +10,13 @@
 
 use std::io;
 
-use super::super::store::EDIT_WEIGHT;
+use crate::storage::store::EDIT_WEIGHT;
 
 /// Largest value sled is given in one piece, in bytes. sled writes a page of up to 17 values (21 after a merge) as one
 /// record, which must stay below a quarter of its 512 KiB segments.
 pub const PART_BYTES: usize = 4096;
+// A page after a merge, of the largest values.
+const _: () = assert!(21 * PART_BYTES < 512 * 1024 / 4);
 const WHOLE: u8 = 0;
 const PARTED: u8 = 1;
 const PAIRS: u8 = 0;
@@ -51,7 +53,7 @@ impl Edits {
 }
 
 /// What a stored pair says of its value.
-pub enum Stored<'a> {
+pub enum StoredValue<'a> {
     /// It is here.
     Whole(&'a [u8]),
     /// It lies in so many parts.
@@ -70,7 +72,7 @@ pub fn part_key(key: &[u8], part: u32) -> Vec<u8> {
     [&[PARTS], &length[..], key, &part.to_be_bytes()].concat()
 }
 
-/// Whether a part of some value lies there.
+/// Returns `true` if a part of some value lies there.
 pub fn is_part(key: &[u8]) -> bool {
     key.first() != Some(&PAIRS)
 }
@@ -104,12 +106,12 @@ pub fn parted(count: u32) -> Vec<u8> {
 }
 
 /// Reads what [`whole`] or [`parted`] made.
-pub fn read_stored(stored: &[u8]) -> io::Result<Stored<'_>> {
+pub fn read_stored(stored: &[u8]) -> io::Result<StoredValue<'_>> {
     match stored.split_first() {
-        Some((&WHOLE, value)) => Ok(Stored::Whole(value)),
+        Some((&WHOLE, value)) => Ok(StoredValue::Whole(value)),
         Some((&PARTED, count)) => {
             let count = count.try_into().map_err(|_| invalid("part count"))?;
-            Ok(Stored::Parts(u32::from_be_bytes(count)))
+            Ok(StoredValue::Parts(u32::from_be_bytes(count)))
         }
         _ => Err(invalid("value header")),
     }

@@ -1,4 +1,6 @@
 //! sled's lock on its file, which it tries once and tells of by text alone.
+//!
+//! It is waited for here, before sled is asked: what still holds it is as a rule about to let go.
 
 use std::fs::{File, TryLockError};
 use std::io;

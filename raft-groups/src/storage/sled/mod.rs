@@ -1,12 +1,13 @@
-//! [`Store`] on sled 0.34.7, with the durability that sled itself does not give on Linux.
+//! [`KeyValueStore`] on sled 0.34.7, with the durability that sled itself does not give on Linux.
 //!
 //! Its `flush` ends in `sync_file_range`, which syncs neither the file's size nor its extents: after a power loss
-//! acknowledged writes are gone. So [`Store::sync`] adds an fdatasync of sled's file. For the same reason a store that is
-//! never synced is not merely old after a power loss but damaged: sled writes a segment anew once the pages that were in
-//! it are elsewhere, which they then are not. So a write syncs by itself before sled can have gone so far. What takes a
-//! quarter segment or more goes to blob files that sled never syncs, and that can be a whole tree page of well-behaved
-//! values; so larger values are kept here as small parts. A damaged file can make sled panic while it opens: that is caught and reported. And
-//! it finds damage in a page only where it reads that: so all is read once before anything is trusted.
+//! acknowledged writes are gone. So [`KeyValueStore::sync`] adds an fdatasync of sled's file. For the same reason a
+//! store that is never synced is not merely old after a power loss but damaged: sled writes a segment anew once the
+//! pages that were in it are elsewhere, which they then are not. So a write syncs by itself before sled can have gone
+//! so far. What takes a quarter segment or more goes to blob files that sled never syncs, and that can be a whole tree
+//! page of well-behaved values; so larger values are kept here as small parts. A damaged file can make sled panic
+//! while it opens: that is caught and reported. And it finds damage in a page only where it reads that: so all is read
+//! once before anything is trusted.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,26 +21,27 @@ use parking_lot::Mutex;
 mod large;
 mod layout;
 mod lock;
-mod pace;
+mod orphans;
+mod sync_budget;
 #[cfg(test)]
 mod tests;
 
-use self::large::find_orphans;
 use self::layout::{
-    Edit, Edits, PART_BYTES, Stored, invalid, pair_key, part_key, parted, parts_of, read_stored, whole,
+    Edit, Edits, PART_BYTES, StoredValue, invalid, pair_key, part_key, parted, parts_of, read_stored, whole,
 };
 use self::lock::wait_until_unlocked;
-use self::pace::Pace;
-use super::store::{Batch, Store, Visit};
+use self::orphans::find_orphans;
+use self::sync_budget::SyncBudget;
 use crate::OpenError;
 use crate::mutants::{Mutant, is_planted};
+use crate::storage::store::{KeyValueStore, Visit, WriteBatch};
 
 /// A sled database in one directory.
 pub struct SledStore {
     db: sled::Db,
     file: File,
     dir: PathBuf,
-    pace: Mutex<Pace>,
+    budget: Mutex<SyncBudget>,
     #[cfg(test)]
     steps: tests::Steps,
 }
@@ -67,8 +69,8 @@ impl SledStore {
                       Keep the directory for inspection; the other replicas still hold the data"
                 .to_owned(),
         };
-        // One that is damaged in one place cannot be mended from within: what touches that page fails, an erasure too, and sled
-        // then fails in all that comes after.
+        // One that is damaged in one place cannot be mended from within: what touches that page fails, an erasure too,
+        // and sled then fails in all that comes after.
         let whole = || config.open().and_then(|db| find_orphans(&db).map(|orphans| (db, orphans)));
         let (db, orphans) = match catch_unwind(AssertUnwindSafe(whole)) {
             Ok(Ok(found)) => found,
@@ -81,12 +83,12 @@ impl SledStore {
             // A file whose directory entry is not durable is lost with all its synced contents.
             File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error)?;
         }
-        let pace = Mutex::new(Pace::new(PART_BYTES));
+        let budget = Mutex::new(SyncBudget::new(PART_BYTES));
         let store = Self {
             db,
             file,
             dir: dir.to_owned(),
-            pace,
+            budget,
             #[cfg(test)]
             steps: tests::Steps::default(),
         };
@@ -109,8 +111,8 @@ impl SledStore {
 
     fn read_value(&self, key: &[u8], stored: &[u8]) -> io::Result<Bytes> {
         match read_stored(stored)? {
-            Stored::Whole(value) => Ok(Bytes::copy_from_slice(value)),
-            Stored::Parts(count) => self.read_parts(count, |part| part_key(key, part)),
+            StoredValue::Whole(value) => Ok(Bytes::copy_from_slice(value)),
+            StoredValue::Parts(count) => self.read_parts(count, |part| part_key(key, part)),
         }
     }
 
@@ -124,15 +126,15 @@ impl SledStore {
     }
 
     /// What `batch` changes in sled's tree.
-    fn edits_of(&self, batch: &Batch) -> io::Result<Edits> {
+    fn edits_of(&self, batch: &WriteBatch) -> io::Result<Edits> {
         // Only the last edit of a key counts; sled must not be given the parts of an earlier one.
         let last: BTreeMap<_, _> = batch.edits.iter().map(|(key, value)| (key, value)).collect();
         let mut edits = Edits::default();
         for (key, value) in last {
             let before = self.db.get(pair_key(key)).map_err(from_sled)?;
             let parts_before = match before.as_deref().map(read_stored).transpose()? {
-                Some(Stored::Parts(count)) => count,
-                Some(Stored::Whole(_)) | None => 0,
+                Some(StoredValue::Parts(count)) => count,
+                Some(StoredValue::Whole(_)) | None => 0,
             };
             let mut parts_now = 0;
             let pair = match value {
@@ -152,22 +154,22 @@ impl SledStore {
         Ok(edits)
     }
 
-    /// Gives sled one batch. Syncs before it where it would be too much together with what is not synced yet, and after it
-    /// where it is too much by itself.
+    /// Gives sled one batch. Syncs before it where it would be too much together with what is not synced yet, and
+    /// after it where it is too much by itself.
     fn apply(&self, edits: Vec<Edit>) -> io::Result<()> {
         if edits.is_empty() {
             return Ok(());
         }
         #[cfg(test)]
         self.steps.take()?;
-        let mut after = self.pace.lock().after(&edits);
+        let mut after = self.budget.lock().after(&edits);
         if after.is_used_up() {
             self.sync()?;
-            after = self.pace.lock().after(&edits);
+            after = self.budget.lock().after(&edits);
         }
-        debug_assert!(!after.is_used_up() || self.pace.lock().is_synced(), "too much goes without a sync");
-        let (mut batch, mut pace) = (sled::Batch::default(), self.pace.lock());
-        *pace = after;
+        debug_assert!(!after.is_used_up() || self.budget.lock().is_synced(), "too much goes without a sync");
+        let (mut batch, mut budget) = (sled::Batch::default(), self.budget.lock());
+        *budget = after;
         for (key, value) in edits {
             match value {
                 Some(value) => batch.insert(key, value),
@@ -175,13 +177,13 @@ impl SledStore {
             }
         }
         self.db.apply_batch(batch).map_err(from_sled)?;
-        let is_used_up = pace.is_used_up();
-        drop(pace);
+        let is_used_up = budget.is_used_up();
+        drop(budget);
         if is_used_up { self.sync() } else { Ok(()) }
     }
 }
 
-impl Store for SledStore {
+impl KeyValueStore for SledStore {
     fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>> {
         match self.db.get(pair_key(key)).map_err(from_sled)? {
             Some(stored) => self.read_value(key, &stored).map(Some),
@@ -200,23 +202,23 @@ impl Store for SledStore {
         Ok(())
     }
 
-    fn write(&self, batch: &Batch) -> io::Result<()> {
+    fn write(&self, batch: &WriteBatch) -> io::Result<()> {
         let edits = self.edits_of(batch)?;
-        let is_large = self.pace.lock().synced().after(edits.all()).is_used_up();
+        let is_large = self.budget.lock().renewed().after(edits.all()).is_used_up();
         if is_large { self.write_large(edits) } else { self.apply(edits.into_one()) }
     }
 
     fn sync(&self) -> io::Result<()> {
-        // A write that used up the pace has synced already.
-        if self.pace.lock().is_synced() {
+        // A write that used up the budget has synced already.
+        if self.budget.lock().is_synced() {
             return Ok(());
         }
         self.db.flush().map_err(from_sled)?;
         if !is_planted(Mutant::SkipsSync) {
             self.file.sync_data()?;
         }
-        let mut pace = self.pace.lock();
-        *pace = pace.synced();
+        let mut budget = self.budget.lock();
+        *budget = budget.renewed();
         Ok(())
     }
 

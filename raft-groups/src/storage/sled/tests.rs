@@ -34,23 +34,23 @@ fn all(store: &SledStore) -> Pairs {
     pairs
 }
 
-fn put(batch: &mut Batch, keys: std::ops::Range<u16>, bytes: usize, fill: u8) {
+fn put(batch: &mut WriteBatch, keys: std::ops::Range<u16>, bytes: usize, fill: u8) {
     for key in keys {
         batch.put(key.to_be_bytes().to_vec(), vec![fill; bytes]);
     }
 }
 
 /// What a large write finds: keys 0 to 99 have small values, 100 to 119 large ones.
-fn found() -> Batch {
-    let mut batch = Batch::default();
+fn found() -> WriteBatch {
+    let mut batch = WriteBatch::default();
     put(&mut batch, 0..100, 20, 1);
     put(&mut batch, 100..120, 10_000, 1);
     batch
 }
 
 /// A large write: small ones become large and large ones small, some go, some come.
-fn change() -> Batch {
-    let mut batch = Batch::default();
+fn change() -> WriteBatch {
+    let mut batch = WriteBatch::default();
     put(&mut batch, 0..20, 9_000, 2);
     put(&mut batch, 20..90, 30, 2);
     put(&mut batch, 100..105, 40, 2);
@@ -63,14 +63,15 @@ fn change() -> Batch {
 }
 
 /// New large values alone.
-fn values() -> Batch {
-    let mut batch = Batch::default();
+fn values() -> WriteBatch {
+    let mut batch = WriteBatch::default();
     put(&mut batch, 500..504, 400_000, 2);
     batch
 }
 
-/// Stops a write after each number of steps and opens the store again; what went wrong, or in how many steps it is done.
-fn stop_everywhere(write: &Batch) -> Result<u32, String> {
+/// Stops a write after each number of steps and opens the store again; what went wrong, or in how many steps it is
+/// done.
+fn stop_everywhere(write: &WriteBatch) -> Result<u32, String> {
     for steps in 0.. {
         let dir = tempfile::tempdir().expect("temp dir");
         let store = SledStore::open(dir.path(), 1 << 20).expect("opens");
@@ -135,14 +136,14 @@ fn large_values_come_back_whole_and_leave_nothing_behind() {
     let store = SledStore::open(dir.path(), 1 << 20).expect("opens");
     let value = |bytes: usize, fill: u8| Bytes::from(vec![fill; bytes]);
     for bytes in [0, 1, PART_BYTES, PART_BYTES + 1, 1 << 20] {
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         batch.put(b"k".to_vec(), value(bytes, 7));
         batch.put(b"kk".to_vec(), value(bytes, 8));
         store.write(&batch).expect("writes");
         assert_eq!(store.get(b"k").expect("reads"), Some(value(bytes, 7)), "{bytes} bytes");
         assert_eq!(store.get(b"kk").expect("reads"), Some(value(bytes, 8)), "{bytes} bytes");
     }
-    let mut batch = Batch::default();
+    let mut batch = WriteBatch::default();
     batch.delete(b"k".to_vec());
     batch.delete(b"kk".to_vec());
     store.write(&batch).expect("writes");
@@ -156,7 +157,7 @@ fn large_values_come_back_whole_and_leave_nothing_behind() {
 fn a_scan_is_ordered_and_half_open() {
     let dir = tempfile::tempdir().expect("temp dir");
     let store = SledStore::open(dir.path(), 1 << 20).expect("opens");
-    let mut batch = Batch::default();
+    let mut batch = WriteBatch::default();
     for key in [b"a".to_vec(), b"b1".to_vec(), b"b2".to_vec(), b"c".to_vec()] {
         batch.put(key, Bytes::new());
     }
@@ -175,7 +176,7 @@ fn a_bad_page_is_found_before_anything_is_read() {
     let dir = tempfile::tempdir().expect("temp dir");
     let store = SledStore::open(dir.path(), 1 << 20).expect("opens");
     for i in 0..2000u32 {
-        let mut batch = Batch::default();
+        let mut batch = WriteBatch::default();
         batch.put(i.to_be_bytes().to_vec(), vec![1u8; 1000]);
         store.write(&batch).expect("writes");
     }
@@ -224,7 +225,7 @@ fn damage_is_an_error_or_a_survivor_but_never_a_panic() {
         let dir = tempfile::tempdir().expect("temp dir");
         let store = SledStore::open(dir.path(), 1 << 20).expect("opens");
         for i in 0..500u32 {
-            let mut batch = Batch::default();
+            let mut batch = WriteBatch::default();
             batch.put(i.to_be_bytes().to_vec(), vec![1u8; 1000]);
             store.write(&batch).expect("writes");
         }

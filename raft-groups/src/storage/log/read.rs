@@ -1,0 +1,116 @@
+//! Reading entries: the newest from memory, older ones from the store, and never a gap.
+//!
+//! Comes in: a range and how many bytes may be given out. Goes out: entries in order. A log may be cut while its store
+//! is read; what was read then proves nothing, so it is read again.
+
+use std::io;
+use std::ops::{Bound, ControlFlow, RangeBounds};
+
+use super::GroupLog;
+use super::known_log::next_index;
+use super::log_store::StoredEntry;
+use super::recover::missing_entry;
+use crate::consensus::types::LogEntry;
+
+impl GroupLog {
+    /// The last `last` entries, the newest first, each read when it is asked for. Those that are gone by then are left
+    /// out.
+    pub fn newest_first(&self, last: u64) -> impl Iterator<Item = io::Result<LogEntry>> + '_ {
+        let end = next_index(self.0.known.lock().last);
+        let one = |index| self.read_range(index..=index, 1).map(|mut read| read.pop()).transpose();
+        (end.saturating_sub(last)..end).rev().filter_map(one)
+    }
+
+    /// The entries of a range, as many as fit. A cut of the log while the store is read is not damage: read again.
+    pub fn read_range(&self, range: impl RangeBounds<u64> + Clone, max_bytes: usize) -> io::Result<Vec<LogEntry>> {
+        loop {
+            let cuts = self.0.known.lock().cuts;
+            match self.read_once(range.clone(), max_bytes) {
+                Err(_) if self.0.known.lock().cuts != cuts => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The entries of a range as memory and store have them by now; an error may come of a cut meanwhile.
+    fn read_once(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> io::Result<Vec<LogEntry>> {
+        // The range within the log, and what of it memory has.
+        let (from, to, tail) = {
+            let known = self.0.known.lock();
+            let from = match range.start_bound() {
+                Bound::Included(start) => *start,
+                Bound::Excluded(start) => start + 1,
+                Bound::Unbounded => 0,
+            };
+            let to = match range.end_bound() {
+                Bound::Included(end) => end + 1,
+                Bound::Excluded(end) => *end,
+                Bound::Unbounded => u64::MAX,
+            };
+            let from = from.max(known.first);
+            let to = to.min(next_index(known.last));
+            if from >= to {
+                return Ok(Vec::new());
+            }
+            let mut budget = max_bytes;
+            let in_tail = known.tail.range(from..to).take_while(|entry| spend_budget(&mut budget, entry.bytes));
+            let tail: Vec<_> = in_tail.map(|entry| entry.entry.clone()).collect();
+            let in_store_to = known.tail.first_index().map_or(to, |first| first.min(to));
+            (from, in_store_to, tail)
+        };
+        // What the tail begins after is in the store.
+        if from >= to {
+            return Ok(tail);
+        }
+        let (mut entries, whole) = self.read_store(from, to, max_bytes)?;
+        if whole {
+            entries.extend(tail);
+        }
+        Ok(entries)
+    }
+
+    /// The stored entries of `from..to` that fit `max_bytes`, and whether those are all.
+    fn read_store(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<(Vec<LogEntry>, bool)> {
+        // In order and without gaps, until the budget is spent or something is wrong.
+        let group = self.0.group;
+        let (mut entries, mut damage, mut budget) = (Vec::new(), None, max_bytes);
+        let mut visit = |stored: &StoredEntry<'_>| {
+            if !spend_budget(&mut budget, stored.record.len()) {
+                return ControlFlow::Break(());
+            }
+            match stored.unseal() {
+                Ok(entry) if entry.log_id.index == from + entries.len() as u64 => {
+                    entries.push(entry);
+                    ControlFlow::Continue(())
+                }
+                Ok(_) => {
+                    damage = Some(missing_entry(group, from + entries.len() as u64));
+                    ControlFlow::Break(())
+                }
+                Err(error) => {
+                    damage = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        self.0.store.scan(from..to, &mut visit)?;
+        // That fewer came than asked for is right only where the budget ended it.
+        match damage {
+            Some(error) => Err(error),
+            None => {
+                let whole = entries.len() as u64 == to - from;
+                if !whole && budget == max_bytes {
+                    return Err(missing_entry(group, from));
+                }
+                Ok((entries, whole))
+            }
+        }
+    }
+}
+
+/// Takes `bytes` off the budget; a first take succeeds whatever it costs.
+fn spend_budget(budget: &mut usize, bytes: usize) -> bool {
+    let within = *budget > 0;
+    *budget = budget.saturating_sub(bytes);
+    within
+}

@@ -1,0 +1,152 @@
+//! Deterministic simulation of one group: three to five nodes under load through every shape of fault, with invariants
+//! held after every message and the clients' histories judged by `jepsen-lite`'s checkers.
+//!
+//! Each seed runs twice and must leave the same messages. `QUIVER_SEED` chooses the first seed and `QUIVER_SEEDS` their
+//! number; a seed that fails leaves its histories and its messages in a file whose path is printed.
+
+mod coverage;
+mod faults;
+mod leases;
+mod mutants;
+mod recorder;
+mod second;
+mod workload;
+mod world;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::coverage::Coverage;
+use self::recorder::Recorder;
+use self::world::World;
+use crate::sim::network::SimMessage;
+use crate::tests::kit::simulate;
+
+/// Faults of one run.
+const ROUNDS: usize = 8;
+/// Seeds of the gate.
+const SEEDS: u64 = 300;
+
+/// How a run is made worse than its seed makes it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mischief {
+    /// The harness writes unknown outcomes down as failures.
+    lies: bool,
+    /// The nemesis does nothing.
+    idle: bool,
+}
+
+/// What came of a run.
+struct Outcome {
+    /// What is wrong, each with the name of the checker that found it.
+    problems: Vec<(&'static str, String)>,
+    coverage: Coverage,
+    messages: Vec<SimMessage>,
+    recorder: Recorder,
+}
+
+impl Outcome {
+    /// A hash of everything the nodes said to each other, and when.
+    fn trace_hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.messages.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn judged(mut self) -> Self {
+        self.problems.extend(self.recorder.judge());
+        self
+    }
+
+    /// Writes down what can be learnt from; the path.
+    fn keep(&self, seed: u64) -> PathBuf {
+        let dir = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/simulation"));
+        let path = dir.join(format!("seed-{seed}.txt"));
+        let mut text = String::new();
+        for (checker, what) in &self.problems {
+            let _ = writeln!(text, "// {checker}: {what}");
+        }
+        text += &self.recorder.lines();
+        for SimMessage { at, from, to, bytes, crc, delay } in &self.messages {
+            let _ = writeln!(text, "// {at:?} {from} -> {to}: {bytes} B, {crc:08x}, {delay:?}");
+        }
+        let written = std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(&path, text));
+        written.unwrap_or_else(|error| println!("{}: {error}", path.display()));
+        path
+    }
+}
+
+/// One run of a seed.
+fn run(seed: u64, mischief: Mischief) -> Outcome {
+    simulate(async move {
+        let recorder = Recorder::new(mischief.lies);
+        let mut world = World::start(seed, recorder.clone()).await;
+        for _ in 0..ROUNDS {
+            if !mischief.idle && !world.is_over() {
+                world.one_fault().await;
+            }
+            if !world.is_over() {
+                world.heal().await;
+            }
+        }
+        let (problems, coverage, cluster) = world.finish().await;
+        Outcome { problems, coverage, messages: cluster.net.messages(), recorder }
+    })
+}
+
+/// The seeds asked for.
+fn seeds(count: u64) -> std::ops::Range<u64> {
+    let variable = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    let first = variable("QUIVER_SEED").unwrap_or(1);
+    let count = variable("QUIVER_SEEDS").unwrap_or(count);
+    println!("seeds {first}..{} (QUIVER_SEED, QUIVER_SEEDS)", first + count);
+    first..first + count
+}
+
+/// Does `work` for every seed, each cluster on one thread of its own choosing, and gathers what it returns.
+fn for_all<T: Send>(seeds: std::ops::Range<u64>, work: impl Fn(u64) -> T + Sync) -> BTreeMap<u64, T> {
+    let (next, done) = (AtomicU64::new(seeds.start), Mutex::new(BTreeMap::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds.end) {
+                    let outcome = work(seed);
+                    done.lock().expect("nobody panics with it").insert(seed, outcome);
+                }
+            });
+        }
+    });
+    done.into_inner().expect("nobody panics with it")
+}
+
+/// Runs a seed twice; what is wrong with it, and what was covered.
+fn twice(seed: u64) -> (Option<String>, Coverage) {
+    let (first, second) = (run(seed, Mischief::default()).judged(), run(seed, Mischief::default()));
+    if first.trace_hash() != second.trace_hash() {
+        let parted = first.messages.iter().zip(&second.messages).find(|(one, other)| one != other);
+        return (Some(format!("seed {seed}: two runs of it part at {parted:?}")), first.coverage);
+    }
+    let told = |(checker, what): &(&str, String)| format!("{checker}: {what}");
+    let problems: Vec<_> = first.problems.iter().map(told).collect();
+    let wrong = (!problems.is_empty())
+        .then(|| format!("seed {seed}: {}; see {}", problems.join("; "), first.keep(seed).display()));
+    (wrong, first.coverage)
+}
+
+#[test]
+fn no_anomaly_under_any_fault_and_one_trace_for_a_seed() {
+    let outcomes = for_all(seeds(SEEDS), twice);
+    let mut coverage = Coverage::default();
+    outcomes.values().for_each(|(_, seen)| coverage.merge(seen));
+    println!("{coverage:#?}");
+    let wrong: Vec<_> = outcomes.into_values().filter_map(|(wrong, _)| wrong).collect();
+    assert!(wrong.is_empty(), "{} seeds show something wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(coverage.missing().is_empty(), "never seen, so never tested: {:?}", coverage.missing());
+    let (ok, all) = (coverage.times("operations done"), coverage.times("operations"));
+    assert!(ok * 10 >= all * 3, "of {all} operations only {ok} were done: the faults leave nothing to judge");
+}

@@ -1,0 +1,177 @@
+//! What clients saw, in Jepsen's words, and the judgement of `jepsen-lite`'s checkers on it.
+//!
+//! Registers, the set and the reads of followers are three histories, since each has a model of its own. An outcome
+//! that is not known is `info`, and its client's process is retired.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jepsen_lite::check::{Limits, Model, Verdict, check};
+use jepsen_lite::history::edn::Edn;
+use jepsen_lite::history::{Event, History, Process, Type};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::coverage::Coverage;
+
+/// Process numbers of a client's successive lives are so far apart.
+const LIVES_APART: i64 = 100;
+/// The number from which on clients of the session's history pass no tokens, and are promised less.
+pub const TOKENLESS: i64 = 50;
+
+/// Which history something belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Book {
+    Registers,
+    Set,
+    Sessions,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    Ok(Edn),
+    /// Certainly not done; a comparison that failed says so.
+    Fail(&'static str),
+    Unknown,
+}
+
+/// The histories of a run; clones share them.
+#[derive(Clone)]
+pub struct Recorder(Arc<Mutex<Inner>>);
+
+struct Inner {
+    began: Instant,
+    histories: BTreeMap<Book, History>,
+    /// How operations ended, by what they were.
+    ends: BTreeMap<(&'static str, String, &'static str), u64>,
+    /// The mutant of the harness itself: an unknown outcome is written down as a failure.
+    lies: bool,
+}
+
+/// A client's pen: one operation at a time.
+pub struct Pen {
+    recorder: Recorder,
+    book: Book,
+    process: i64,
+}
+
+impl Recorder {
+    pub fn new(lies: bool) -> Self {
+        let (histories, ends) = (BTreeMap::new(), BTreeMap::new());
+        Self(Arc::new(Mutex::new(Inner { began: Instant::now(), histories, ends, lies })))
+    }
+
+    /// The pen of client number `client`, which is below [`LIVES_APART`].
+    pub fn pen(&self, book: Book, client: i64) -> Pen {
+        Pen { recorder: self.clone(), book, process: client }
+    }
+
+    fn write(&self, book: Book, event: Event) {
+        let mut inner = self.0.lock();
+        let now = inner.began.elapsed().as_nanos() as i64;
+        inner.histories.entry(book).or_default().events.push(event.at(now));
+    }
+
+    /// What the nemesis did.
+    pub fn note(&self, what: &str) {
+        for book in [Book::Registers, Book::Set, Book::Sessions] {
+            let mut event = Event::new(0, Type::Info, "nemesis", Edn::Str(what.to_owned()));
+            event.process = Process::Named("nemesis".to_owned());
+            self.write(book, event);
+        }
+    }
+
+    /// How operations ended.
+    pub fn count(&self, coverage: &mut Coverage) {
+        for ((f, level, how), times) in &self.0.lock().ends {
+            coverage.add("operations", *times);
+            coverage.add("operations done", if *how == "ok" { *times } else { 0 });
+            let what = match (*f, level.as_str(), *how) {
+                ("read", ":quorum", "ok") => "a lease read served",
+                ("read", ":quorum", _) => "a lease read refused",
+                ("read", ":all", "fail") => "a linearizable read refused",
+                ("read", ":one", "ok") => "a follower read served",
+                (_, _, "info") => "a write of unknown fate",
+                ("cas", _, "mismatch") => "a comparison that failed",
+                _ => continue,
+            };
+            coverage.add(what, *times);
+        }
+    }
+
+    /// All histories as lines of JSON.
+    pub fn lines(&self) -> String {
+        let inner = self.0.lock();
+        inner.histories.iter().map(|(book, history)| format!("// {book:?}\n{}", history.to_jsonl())).collect()
+    }
+
+    /// What the checkers find wrong, each with the checker's name.
+    pub fn judge(&self) -> Vec<(&'static str, String)> {
+        let inner = self.0.lock();
+        let of = |book| inner.histories.get(&book).cloned().unwrap_or_default();
+        let sessions = of(Book::Sessions);
+        let mut with_tokens = sessions.clone();
+        with_tokens.events.retain(|event| match event.process {
+            Process::Client(process) => event.f != "read" || process % LIVES_APART < TOKENLESS,
+            Process::Named(_) => false,
+        });
+        let judgements = [
+            ("linearizability", of(Book::Registers), Model::CasRegister),
+            ("set", of(Book::Set), Model::Set),
+            ("session", with_tokens, Model::Session),
+            ("node session", sessions, Model::NodeSession),
+        ];
+        let found = judgements.into_iter().map(|(name, history, model)| {
+            let verdict = check(&history, model, Limits::default()).map_err(|error| error.to_string());
+            (name, verdict)
+        });
+        found.filter_map(|(name, verdict)| Some((name, wrong(verdict)?))).collect()
+    }
+}
+
+fn wrong(verdict: Result<Verdict, String>) -> Option<String> {
+    match verdict {
+        Ok(Verdict::Ok) => None,
+        Ok(Verdict::Illegal(violation)) => Some(format!("{}: {}", violation.class, violation.cause)),
+        Ok(Verdict::Unknown(why)) | Err(why) => Some(format!("no verdict: {why}")),
+    }
+}
+
+impl Pen {
+    /// The client's number.
+    pub fn number(&self) -> u64 {
+        (self.process % LIVES_APART) as u64
+    }
+
+    /// An operation begins, at the replica of this name.
+    pub fn begin(&self, f: &'static str, value: Edn, node: String) {
+        let event = Event::new(self.process, Type::Invoke, f, value);
+        self.recorder.write(self.book, event.with("node", Edn::Str(node)));
+    }
+
+    /// It ends; `members` say more of it.
+    pub fn end(&mut self, f: &'static str, value: Edn, end: End, members: &[(&str, Edn)]) {
+        let lies = self.recorder.0.lock().lies;
+        let (kind, value, error) = match end {
+            End::Ok(output) => (Type::Ok, output, None),
+            End::Fail(error) => (Type::Fail, value, Some(error)),
+            End::Unknown if lies => (Type::Fail, value, Some("lost")),
+            End::Unknown => (Type::Info, value, None),
+        };
+        let mut event = Event::new(self.process, kind, f, value);
+        for (name, value) in members {
+            event = event.with(name, value.clone());
+        }
+        if let Some(error) = error {
+            event = event.with("error", Edn::keyword(error));
+        }
+        self.recorder.write(self.book, event);
+        let level = members.iter().find(|(name, _)| *name == "level").map(|(_, level)| level.to_string());
+        let how = error.filter(|error| *error == "mismatch").unwrap_or(kind.name());
+        *self.recorder.0.lock().ends.entry((f, level.unwrap_or_default(), how)).or_default() += 1;
+        if kind == Type::Info {
+            self.process += LIVES_APART;
+        }
+    }
+}
