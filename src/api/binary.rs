@@ -131,7 +131,7 @@ pub fn decode_points(
     body: &[u8],
     read_head: impl FnOnce(&[u8]) -> Result<PointsHead, String>,
 ) -> Result<(PointsHead, Vec<BinaryPoint<'_>>), BadPoints> {
-    let mut reader = Reader { body, at: 0 };
+    let mut reader = ByteReader { body, at: 0 };
     let start = reader.take(8, "body", None)?;
     if !start.starts_with(MAGIC) {
         return Err(wrong(None, "body", 0, "does not start with `QVPT`"));
@@ -186,12 +186,12 @@ fn id(bytes: &[u8]) -> Result<PointId, String> {
     }
 }
 
-struct Reader<'a> {
+struct ByteReader<'a> {
     body: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ByteReader<'a> {
     fn take(&mut self, bytes: usize, field: &'static str, position: Option<usize>) -> Result<&'a [u8], BadPoints> {
         let left = &self.body[self.at..];
         let Some(taken) = left.get(..bytes) else {

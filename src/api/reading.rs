@@ -26,8 +26,8 @@ pub(super) fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer:
 
 /// Reads a UUID, or `null` for none.
 pub(super) fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uuid>, D::Error> {
-    struct Text(Uuid);
-    impl<'de> Deserialize<'de> for Text {
+    struct UuidText(Uuid);
+    impl<'de> Deserialize<'de> for UuidText {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
             deserializer.deserialize_any(TextVisitor).map(Self)
         }
@@ -44,18 +44,18 @@ pub(super) fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
             text.parse().map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
         }
     }
-    Option::<Text>::deserialize(deserializer).map(|text| text.map(|Text(uuid)| uuid))
+    Option::<UuidText>::deserialize(deserializer).map(|text| text.map(|UuidText(uuid)| uuid))
 }
 
 /// Reads a word, or `null` for none.
 pub(super) fn optional_word<'de, T: Words, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    struct Word<T>(T);
-    impl<'de, T: Words> Deserialize<'de> for Word<T> {
+    struct WordValue<T>(T);
+    impl<'de, T: Words> Deserialize<'de> for WordValue<T> {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
             word(deserializer).map(Self)
         }
     }
-    Option::<Word<T>>::deserialize(deserializer).map(|word| word.map(|Word(value)| value))
+    Option::<WordValue<T>>::deserialize(deserializer).map(|word| word.map(|WordValue(value)| value))
 }
 
 /// Reads a word whose `null` means what its absence means: the type's default.

@@ -11,8 +11,8 @@ use raft_groups::{BrokenInvariant, Changes, Garbage, Machine, Position, StateRea
 use super::ids::CollectionId;
 use super::indexing::GraphName;
 use super::state::{State, points_of, rebuild};
-use super::stats::Stats;
-use crate::engine::commands::apply::{Plan, plan};
+use super::stats::StateCounts;
+use crate::engine::commands::apply::{ApplyPlan, plan};
 use crate::engine::commands::entry::{Entry, written_by_newer};
 use crate::engine::commands::guarded::guarded;
 use crate::engine::commands::reply::Refusal;
@@ -35,7 +35,7 @@ pub struct Engine {
     /// What is counted of the state, under a lock that is never held for long: the state's own may be waited for as
     /// long as the longest search, and a report is asked for on threads that must not wait. Changed by
     /// `apply` and `index` alone, before the state's lock is given up.
-    pub(super) stats: Mutex<Stats>,
+    pub(super) stats: Mutex<StateCounts>,
     /// Which graph was worked on last.
     pub(super) turn: Mutex<Option<GraphName>>,
 }
@@ -175,7 +175,7 @@ impl Machine for Engine {
 
     fn open(setup: &Setup, state: &dyn StateReader) -> io::Result<Self> {
         let state = rebuild(setup, state)?;
-        let stats = Mutex::new(Stats::of(&state));
+        let stats = Mutex::new(StateCounts::of(&state));
         Ok(Self { state: RwLock::new(state), stats, turn: Mutex::default() })
     }
 
@@ -189,7 +189,7 @@ impl Machine for Engine {
             return Err(BrokenInvariant(format!("a command at index {} came after that at {reflected}", at.index)));
         }
         let plan = guarded("shard", at, command, || plan(&state, at.index, command));
-        let plan = plan.unwrap_or_else(|| Plan::undecided(&state));
+        let plan = plan.unwrap_or_else(|| ApplyPlan::undecided(&state));
         let touched = plan.touches();
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         // Everything that can fail was decided. Should carrying out fail all the same, memory is half changed: the group

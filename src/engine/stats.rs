@@ -13,7 +13,7 @@ use crate::engine::queries::query::{CollectionStats, FieldStats};
 
 /// The counts after some command.
 #[derive(Debug, Default)]
-pub(super) struct Stats {
+pub(super) struct StateCounts {
     index: u64,
     digest: u64,
     time_ms: u64,
@@ -34,7 +34,7 @@ struct TableStats {
     fields: BTreeMap<String, FieldStats>,
 }
 
-impl Stats {
+impl StateCounts {
     /// Counts everything.
     pub(super) fn of(state: &State) -> Self {
         let mut stats = Self::default();

@@ -16,7 +16,7 @@ use crate::routing::{
 };
 
 /// An answer whose rows each name their shard.
-pub type Rows<T> = Result<Answer<Vec<(ShardId, T)>>, RouteError>;
+pub type ShardRows<T> = Result<Answer<Vec<(ShardId, T)>>, RouteError>;
 
 /// Carries out typed requests somewhere in the cluster.
 #[async_trait]
@@ -61,7 +61,7 @@ pub trait Backend: Send + Sync + 'static {
         options: CallOptions,
     ) -> Result<DeleteOutcome, RouteError>;
     /// Reads points by id.
-    async fn get(&self, collection: &Collection, query: GetQuery, options: ReadOptions) -> Rows<Record>;
+    async fn get(&self, collection: &Collection, query: GetQuery, options: ReadOptions) -> ShardRows<Record>;
     /// Finds the nearest points for each search.
     async fn search(
         &self,
@@ -146,7 +146,7 @@ impl Backend for Router {
         Self::delete(self, collection, selector, ack, options).await
     }
 
-    async fn get(&self, collection: &Collection, query: GetQuery, options: ReadOptions) -> Rows<Record> {
+    async fn get(&self, collection: &Collection, query: GetQuery, options: ReadOptions) -> ShardRows<Record> {
         let GetQuery { collection: _, ids, with_payload, with_vector } = query;
         Self::get(self, collection, ids, with_payload, with_vector, options).await
     }

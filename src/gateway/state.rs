@@ -25,11 +25,11 @@ use crate::routing::NodeReport;
 
 /// Everything a handler can reach. Clones share it, and cost little: each layer and each handler of a request has its own.
 #[derive(Clone)]
-pub struct GatewayState(Arc<Shared>);
+pub struct GatewayState(Arc<GatewayParts>);
 
 /// What all clones of a [`GatewayState`] share.
 #[derive(Clone)]
-pub struct Shared {
+pub struct GatewayParts {
     /// The way to the shards and to the cluster map.
     pub backend: Arc<dyn Backend>,
     /// The node this gateway runs in.
@@ -57,19 +57,19 @@ impl GatewayState {
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
         let (budget, shown) = (Budget::new(limits.arriving_bytes), Budget::new(limits.shown_bytes));
         let (listeners, metrics, hosts) = (Arc::new(Semaphore::new(LISTENERS)), Arc::default(), Vec::new());
-        Self(Arc::new(Shared { backend, node, limits, metrics, in_flight, listeners, budget, shown, hosts }))
+        Self(Arc::new(GatewayParts { backend, node, limits, metrics, in_flight, listeners, budget, shown, hosts }))
     }
 
     /// The same, going by these names too.
     pub fn known_as(self, hosts: impl IntoIterator<Item = String>) -> Self {
-        Self(Arc::new(Shared { hosts: hosts.into_iter().collect(), ..Arc::unwrap_or_clone(self.0) }))
+        Self(Arc::new(GatewayParts { hosts: hosts.into_iter().collect(), ..Arc::unwrap_or_clone(self.0) }))
     }
 }
 
 impl Deref for GatewayState {
-    type Target = Shared;
+    type Target = GatewayParts;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &GatewayParts {
         &self.0
     }
 }

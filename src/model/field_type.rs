@@ -34,7 +34,7 @@ words!(FieldType, "type of an index", [
 /// The variants by their numbers.
 #[derive(Deserialize)]
 #[serde(remote = "FieldType")]
-enum Binary {
+enum FieldTypeNumber {
     Keyword,
     Integer,
     Float,
@@ -45,7 +45,7 @@ enum Binary {
 
 impl<'de> Deserialize<'de> for FieldType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() { word(deserializer) } else { Binary::deserialize(deserializer) }
+        if deserializer.is_human_readable() { word(deserializer) } else { FieldTypeNumber::deserialize(deserializer) }
     }
 }
 

@@ -78,7 +78,7 @@ impl From<Uuid> for PointId {
 
 /// The binary form of [`PointId`].
 #[derive(Serialize, Deserialize)]
-enum Binary {
+enum BinaryPointId {
     Num(u64),
     Uuid(Uuid),
 }
@@ -88,8 +88,8 @@ impl Serialize for PointId {
         match (*self, serializer.is_human_readable()) {
             (Self::Num(number), true) => serializer.serialize_u64(number),
             (Self::Uuid(uuid), true) => serializer.collect_str(&uuid),
-            (Self::Num(number), false) => Binary::Num(number).serialize(serializer),
-            (Self::Uuid(uuid), false) => Binary::Uuid(uuid).serialize(serializer),
+            (Self::Num(number), false) => BinaryPointId::Num(number).serialize(serializer),
+            (Self::Uuid(uuid), false) => BinaryPointId::Uuid(uuid).serialize(serializer),
         }
     }
 }
@@ -99,9 +99,9 @@ impl<'de> Deserialize<'de> for PointId {
         if deserializer.is_human_readable() {
             return deserializer.deserialize_any(Readable);
         }
-        Ok(match Binary::deserialize(deserializer)? {
-            Binary::Num(number) => Self::Num(number),
-            Binary::Uuid(uuid) => Self::Uuid(uuid),
+        Ok(match BinaryPointId::deserialize(deserializer)? {
+            BinaryPointId::Num(number) => Self::Num(number),
+            BinaryPointId::Uuid(uuid) => Self::Uuid(uuid),
         })
     }
 }

@@ -43,11 +43,11 @@ const CHANGE: &[u8] = b"change/";
 
 /// The cluster map as agreed by the meta group.
 pub struct MetaMachine {
-    state: RwLock<State>,
+    state: RwLock<MetaState>,
 }
 
 #[derive(Default)]
-struct State {
+struct MetaState {
     map: Arc<ClusterMap>,
     /// Log index of the last command that changed the map, or what is remembered.
     index: u64,
@@ -57,7 +57,7 @@ struct State {
 }
 
 /// A command with its name, where it has one.
-struct Named {
+struct NamedChange {
     request: Option<(RequestId, Bytes)>,
     command: MetaCommand,
 }
@@ -93,14 +93,14 @@ impl Machine for MetaMachine {
             (None, None) => None,
         };
         let Some(Head { mut map, index }) = head else {
-            return Ok(Self { state: RwLock::new(State { kept, time_ms, ..State::default() }) });
+            return Ok(Self { state: RwLock::new(MetaState { kept, time_ms, ..MetaState::default() }) });
         };
         map.collections = read_collections(state)?;
-        Ok(Self { state: RwLock::new(State { map: Arc::new(map), index, time_ms, kept }) })
+        Ok(Self { state: RwLock::new(MetaState { map: Arc::new(map), index, time_ms, kept }) })
     }
 
     fn apply(&self, at: Position, bytes: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
-        let (entry, Named { request, command }) = match guarded("map", at, bytes, || read_entry(bytes)) {
+        let (entry, NamedChange { request, command }) = match guarded("map", at, bytes, || read_entry(bytes)) {
             Some(Ok(read)) => read,
             Some(Err(Unread::Newer)) => return Err(written_by_newer(at.index)),
             Some(Err(Unread::Garbage(reason))) => return Ok(MetaReply::Undecodable { reason }.encode()),
@@ -161,7 +161,7 @@ impl Decided {
 
 /// Decides what a command does to the map, and what is answered.
 fn decide(
-    state: &State,
+    state: &MetaState,
     request: Option<&(RequestId, Bytes)>,
     lifetime: Option<Lifetime>,
     command: MetaCommand,
@@ -188,14 +188,14 @@ enum Unread {
 }
 
 /// Reads an entry, and the command inside the command where it is a named one.
-fn read_entry(bytes: &[u8]) -> Result<(Entry<'_>, Named), Unread> {
+fn read_entry(bytes: &[u8]) -> Result<(Entry<'_>, NamedChange), Unread> {
     let entry = Entry::decode(bytes).map_err(|error| Unread::Garbage(error.to_string()))?;
     Ok(match read_command(entry.command)? {
         MetaCommand::Once { request, change } => {
             let command = read_command(&change)?;
-            (entry, Named { request: Some((request, change)), command })
+            (entry, NamedChange { request: Some((request, change)), command })
         }
-        command => (entry, Named { request: None, command }),
+        command => (entry, NamedChange { request: None, command }),
     })
 }
 

@@ -25,11 +25,11 @@ pub struct Answer<T> {
 
 /// The place of a large answer, of which few are put together at once; nothing for others.
 #[derive(Debug, Clone, Default)]
-pub struct Held(pub(super) Option<Place>);
+pub struct Held(pub(super) Option<AnswerPlace>);
 
 /// A place among the large answers.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct AnswerPlace {
     pub _permit: Arc<OwnedSemaphorePermit>,
     /// By when the shards must have given all that the answer shows.
     pub until: Instant,

@@ -49,7 +49,7 @@ pub struct Index {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Object {
+struct IndexObject {
     #[serde(rename = "type", default, deserialize_with = "null_is_absent")]
     kind: IndexKind,
     #[serde(default)]
@@ -79,7 +79,7 @@ impl<'de> Visitor<'de> for KindOrObject {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Index, A::Error> {
-        let Object { kind, m, ef_construct } = Object::deserialize(MapAccessDeserializer::new(map))?;
+        let IndexObject { kind, m, ef_construct } = IndexObject::deserialize(MapAccessDeserializer::new(map))?;
         Ok(Index { kind, m, ef_construct })
     }
 }

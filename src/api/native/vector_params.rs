@@ -63,15 +63,15 @@ impl<'de> Visitor<'de> for VectorsVisitor {
             if one.size.is_some() && !SETTINGS.contains(&name.as_str()) {
                 return Err(A::Error::unknown_field(&name, SETTINGS));
             }
-            match map.next_value_seed(Member(&name))? {
-                Part::Named(params) => {
+            match map.next_value_seed(VectorsMember(&name))? {
+                VectorsPart::Named(params) => {
                     named.insert(name, params);
                     continue;
                 }
-                Part::Size(size) => one.size = size,
-                Part::Distance(distance) => one.distance = distance,
-                Part::Index(index) => one.index = index,
-                Part::Quantization(codes) => one.quantization = Some(codes),
+                VectorsPart::Size(size) => one.size = size,
+                VectorsPart::Distance(distance) => one.distance = distance,
+                VectorsPart::Index(index) => one.index = index,
+                VectorsPart::Quantization(codes) => one.quantization = Some(codes),
             }
             is_one = true;
         }
@@ -90,7 +90,7 @@ impl<'de> Visitor<'de> for VectorsVisitor {
 }
 
 /// What one member of `vectors` says.
-enum Part {
+enum VectorsPart {
     Named(VectorParams),
     Size(Option<usize>),
     Distance(Option<Distance>),
@@ -99,18 +99,18 @@ enum Part {
 }
 
 /// Reads the member of this name.
-struct Member<'n>(&'n str);
+struct VectorsMember<'n>(&'n str);
 
-impl<'de> DeserializeSeed<'de> for Member<'_> {
-    type Value = Part;
+impl<'de> DeserializeSeed<'de> for VectorsMember<'_> {
+    type Value = VectorsPart;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Part, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<VectorsPart, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Member<'_> {
-    type Value = Part;
+impl<'de> Visitor<'de> for VectorsMember<'_> {
+    type Value = VectorsPart;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self.0 {
@@ -121,36 +121,37 @@ impl<'de> Visitor<'de> for Member<'_> {
         })
     }
 
-    fn visit_u64<E: Error>(self, size: u64) -> Result<Part, E> {
+    fn visit_u64<E: Error>(self, size: u64) -> Result<VectorsPart, E> {
         let size = usize::try_from(size).ok().filter(|_| self.0 == "size");
-        size.map(|size| Part::Size(Some(size))).ok_or_else(|| E::invalid_type(Unexpected::Other("a number"), &self))
+        size.map(|size| VectorsPart::Size(Some(size)))
+            .ok_or_else(|| E::invalid_type(Unexpected::Other("a number"), &self))
     }
 
-    fn visit_str<E: Error>(self, word: &str) -> Result<Part, E> {
-        let kind = |kind: IndexKind| Part::Index(Some(Index { kind, ..Index::default() }));
+    fn visit_str<E: Error>(self, word: &str) -> Result<VectorsPart, E> {
+        let kind = |kind: IndexKind| VectorsPart::Index(Some(Index { kind, ..Index::default() }));
         let part = match self.0 {
-            "distance" => Distance::of(word).map(|distance| Part::Distance(Some(distance))),
+            "distance" => Distance::of(word).map(|distance| VectorsPart::Distance(Some(distance))),
             "index" => word.parse().map(kind),
-            "quantization" => word.parse().map(|codes| Part::Quantization(Some(codes))),
+            "quantization" => word.parse().map(|codes| VectorsPart::Quantization(Some(codes))),
             _ => return Err(E::invalid_type(Unexpected::Str(word), &self)),
         };
         part.map_err(E::custom)
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Part, E> {
+    fn visit_unit<E: Error>(self) -> Result<VectorsPart, E> {
         match self.0 {
-            "size" => Ok(Part::Size(None)),
-            "distance" => Ok(Part::Distance(None)),
-            "index" => Ok(Part::Index(None)),
-            "quantization" => Ok(Part::Quantization(None)),
+            "size" => Ok(VectorsPart::Size(None)),
+            "distance" => Ok(VectorsPart::Distance(None)),
+            "index" => Ok(VectorsPart::Index(None)),
+            "quantization" => Ok(VectorsPart::Quantization(None)),
             _ => Err(E::invalid_type(Unexpected::Unit, &self)),
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Part, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<VectorsPart, A::Error> {
         let map = MapAccessDeserializer::new(map);
         if self.0 != "index" {
-            return VectorParams::deserialize(map).map(Part::Named);
+            return VectorParams::deserialize(map).map(VectorsPart::Named);
         }
         // Settings of the index, or of a vector of that name.
         let Settings { size, distance, index, quantization, kind, m, ef_construct } = Settings::deserialize(map)?;
@@ -160,11 +161,14 @@ impl<'de> Visitor<'de> for Member<'_> {
             _ if of_vector && of_index => {
                 Err(A::Error::custom("settings of a vector and of an index stand side by side"))
             }
-            Some(size) => {
-                Ok(Part::Named(VectorParams { size, distance: distance.unwrap_or_default(), index, quantization }))
-            }
+            Some(size) => Ok(VectorsPart::Named(VectorParams {
+                size,
+                distance: distance.unwrap_or_default(),
+                index,
+                quantization,
+            })),
             None if of_vector => Err(A::Error::missing_field("size")),
-            None => Ok(Part::Index(Some(Index { kind: kind.unwrap_or_default(), m, ef_construct }))),
+            None => Ok(VectorsPart::Index(Some(Index { kind: kind.unwrap_or_default(), m, ef_construct }))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What each command does to the state. Deterministic: nothing but the state, the position and the command decides.
 //!
-//! A command is looked at first, while searches go on, and becomes an [`Action`] or a refusal; then the action, which
+//! A command is looked at first, while searches go on, and becomes an [`StateChange`] or a refusal; then the action, which
 //! cannot fail, is carried out in one step that no search sees half of.
 
 use std::sync::Arc;
@@ -18,22 +18,22 @@ use crate::engine::point::PointWrite;
 use crate::engine::queries::read::matching;
 use crate::engine::queries::work_budget::Meter;
 use crate::engine::state::{
-    Kept, Outcome, Prepared, PreparedSchema, Remembered, State, fingerprint, is_too_late, remembered_until,
+    Kept, Prepared, PreparedSchema, Remembered, RequestOutcome, State, fingerprint, is_too_late, remembered_until,
 };
 use crate::model::PointId;
 use raft_groups::Changes;
 use raft_groups::mutants::{Mutant, is_planted};
 
 /// What a command comes to: a change, what to remember of it, and the reply.
-pub(in crate::engine) struct Plan {
-    action: Action,
+pub(in crate::engine) struct ApplyPlan {
+    action: StateChange,
     remember: Option<(RequestId, Kept)>,
     /// The shard's time from now on.
     time_ms: u64,
     pub(in crate::engine) reply: Reply,
 }
 
-enum Action {
+enum StateChange {
     Nothing,
     Create(CollectionId, CollectionConfig),
     Drop(CollectionId),
@@ -44,10 +44,10 @@ enum Action {
 }
 
 /// Decides what the entry at log index `index` does.
-pub(in crate::engine) fn plan(state: &State, index: u64, entry: &[u8]) -> Plan {
+pub(in crate::engine) fn plan(state: &State, index: u64, entry: &[u8]) -> ApplyPlan {
     let refused = |time_ms, reason: String| {
         let reply = Reply::Refused(Refusal::Undecodable { reason });
-        Plan { action: Action::Nothing, remember: None, time_ms, reply }
+        ApplyPlan { action: StateChange::Nothing, remember: None, time_ms, reply }
     };
     let entry = match Entry::decode(entry) {
         Ok(entry) => entry,
@@ -65,28 +65,30 @@ pub(in crate::engine) fn plan(state: &State, index: u64, entry: &[u8]) -> Plan {
         return sliced(state, (index, time_ms), collection, request, slice);
     }
     match command.request() {
-        Some(id) => once(state, index, Named { id, entry, time_ms }, command),
+        Some(id) => once(state, index, NamedCommand { id, entry, time_ms }, command),
         None => {
             let (action, reply) = decided(state, index, command);
-            Plan { action, remember: None, time_ms, reply }
+            ApplyPlan { action, remember: None, time_ms, reply }
         }
     }
 }
 
 /// Decides what a slice of a deletion does.
-fn sliced(state: &State, at: (u64, u64), collection: CollectionId, request: RequestId, slice: Slice) -> Plan {
+fn sliced(state: &State, at: (u64, u64), collection: CollectionId, request: RequestId, slice: Slice) -> ApplyPlan {
     let (_, time_ms) = at;
     match decide_slice(state, at, collection, request, slice) {
         Ok(Sliced { ids, keep, reply }) => {
             let remember = keep.map(|kept| (request, kept));
-            Plan { action: Action::Delete(collection, ids), remember, time_ms, reply }
+            ApplyPlan { action: StateChange::Delete(collection, ids), remember, time_ms, reply }
         }
-        Err(refusal) => Plan { action: Action::Nothing, remember: None, time_ms, reply: Reply::Refused(refusal) },
+        Err(refusal) => {
+            ApplyPlan { action: StateChange::Nothing, remember: None, time_ms, reply: Reply::Refused(refusal) }
+        }
     }
 }
 
 /// What is known of a command that has a name.
-struct Named<'a> {
+struct NamedCommand<'a> {
     id: RequestId,
     entry: Entry<'a>,
     time_ms: u64,
@@ -94,9 +96,9 @@ struct Named<'a> {
 
 /// Decides what a named command does: what it did, if that is remembered; nothing, if it comes so late that what it did
 /// may be forgotten; else what it says.
-fn once(state: &State, index: u64, named: Named<'_>, command: Command) -> Plan {
-    let Named { id, entry: Entry { lifetime, command: encoded, .. }, time_ms } = named;
-    let nothing = |reply| Plan { action: Action::Nothing, remember: None, time_ms, reply };
+fn once(state: &State, index: u64, named: NamedCommand<'_>, command: Command) -> ApplyPlan {
+    let NamedCommand { id, entry: Entry { lifetime, command: encoded, .. }, time_ms } = named;
+    let nothing = |reply| ApplyPlan { action: StateChange::Nothing, remember: None, time_ms, reply };
     let fingerprint = match &command {
         // That of the command which asked for it, as it was once applied itself.
         Command::BeginDeletion { fingerprint, .. } => *fingerprint,
@@ -105,7 +107,7 @@ fn once(state: &State, index: u64, named: Named<'_>, command: Command) -> Plan {
     match state.requests.look_up(id, fingerprint, time_ms) {
         Some(Remembered::Same(kept)) => {
             let remember = outlasting(kept, lifetime).map(|kept| (id, kept));
-            return Plan { remember, ..nothing(kept.outcome.reply(&command)) };
+            return ApplyPlan { remember, ..nothing(kept.outcome.reply(&command)) };
         }
         Some(Remembered::Reused) => return nothing(Reply::Refused(Refusal::RequestReused)),
         None if is_too_late(lifetime, time_ms) => return nothing(Reply::Refused(Refusal::RequestExpired)),
@@ -117,11 +119,11 @@ fn once(state: &State, index: u64, named: Named<'_>, command: Command) -> Plan {
         return nothing(Reply::Refused(Refusal::TooManyRequestIds { limit }));
     }
     let (action, reply) = decided(state, index, command);
-    let remember = Outcome::of(&reply, index).map(|outcome| {
+    let remember = RequestOutcome::of(&reply, index).map(|outcome| {
         let until_ms = remembered_until(lifetime, time_ms);
         (id, Kept { until_ms, made_by, fingerprint, outcome })
     });
-    Plan { action, remember, time_ms, reply }
+    ApplyPlan { action, remember, time_ms, reply }
 }
 
 /// What is to be kept of a request that has come again with a later end than it is remembered for.
@@ -130,39 +132,39 @@ fn outlasting(kept: &Kept, lifetime: Option<Lifetime>) -> Option<Kept> {
     Some(Kept { until_ms, ..kept.clone() })
 }
 
-fn decided(state: &State, index: u64, command: Command) -> (Action, Reply) {
-    decide(state, index, command).unwrap_or_else(|refusal| (Action::Nothing, Reply::Refused(refusal)))
+fn decided(state: &State, index: u64, command: Command) -> (StateChange, Reply) {
+    decide(state, index, command).unwrap_or_else(|refusal| (StateChange::Nothing, Reply::Refused(refusal)))
 }
 
-impl Plan {
+impl ApplyPlan {
     /// What a command comes to where deciding it failed.
     pub(in crate::engine) fn undecided(state: &State) -> Self {
         let reply = Reply::Refused(Refusal::Undecided);
-        Self { action: Action::Nothing, remember: None, time_ms: state.time_ms, reply }
+        Self { action: StateChange::Nothing, remember: None, time_ms: state.time_ms, reply }
     }
 
     /// The collection that carrying it out changes.
     pub(in crate::engine) fn touches(&self) -> Option<CollectionId> {
         match self.action {
-            Action::Nothing | Action::Retire(..) => None,
-            Action::Create(collection, _)
-            | Action::Drop(collection)
-            | Action::Upsert(collection, _)
-            | Action::Delete(collection, _)
-            | Action::SetSchema(collection, _) => Some(collection),
+            StateChange::Nothing | StateChange::Retire(..) => None,
+            StateChange::Create(collection, _)
+            | StateChange::Drop(collection)
+            | StateChange::Upsert(collection, _)
+            | StateChange::Delete(collection, _)
+            | StateChange::SetSchema(collection, _) => Some(collection),
         }
     }
 
     /// Carries the plan out; its reply.
     pub(in crate::engine) fn carry_out(self, state: &mut State, index: u64, changes: &mut Changes) -> Reply {
         match self.action {
-            Action::Nothing => {}
-            Action::Create(collection, config) => state.create(collection, config, changes),
-            Action::Drop(collection) => state.drop_collection(collection, changes),
-            Action::Upsert(collection, points) => state.upsert(collection, points, changes),
-            Action::Delete(collection, ids) => state.delete(collection, &ids, changes),
-            Action::SetSchema(collection, prepared) => state.set_schema(collection, prepared, changes),
-            Action::Retire(first, last) => state.retire(first, last, changes),
+            StateChange::Nothing => {}
+            StateChange::Create(collection, config) => state.create(collection, config, changes),
+            StateChange::Drop(collection) => state.drop_collection(collection, changes),
+            StateChange::Upsert(collection, points) => state.upsert(collection, points, changes),
+            StateChange::Delete(collection, ids) => state.delete(collection, &ids, changes),
+            StateChange::SetSchema(collection, prepared) => state.set_schema(collection, prepared, changes),
+            StateChange::Retire(first, last) => state.retire(first, last, changes),
         }
         if let Some((id, kept)) = self.remember {
             state.remember(id, kept, changes);
@@ -172,48 +174,48 @@ impl Plan {
     }
 }
 
-fn decide(state: &State, index: u64, command: Command) -> Result<(Action, Reply), Refusal> {
+fn decide(state: &State, index: u64, command: Command) -> Result<(StateChange, Reply), Refusal> {
     match command {
         Command::CreateCollection { collection, config } => create(state, collection, config),
-        Command::DropCollection { collection } => Ok((Action::Drop(collection), Reply::Dropped)),
+        Command::DropCollection { collection } => Ok((StateChange::Drop(collection), Reply::Dropped)),
         Command::Upsert { collection, points, .. } => upsert(state, index, collection, points),
         Command::Delete { collection, selector, .. } => {
             let ids = select(state, collection, selector)?;
             let count = ids.len() as u64;
-            Ok((Action::Delete(collection, ids), Reply::Deleted { count, version: index }))
+            Ok((StateChange::Delete(collection, ids), Reply::Deleted { count, version: index }))
         }
         Command::SetPayloadSchema { collection, version, schema } => set_schema(state, collection, version, schema),
         Command::RetireCollections { first, last } => retire(state, first, last),
         Command::BeginDeletion { collection, .. } => {
             state.table(collection)?;
             let progress = Progress { begin: index, count: 0, from: None };
-            Ok((Action::Nothing, Reply::from(progress)))
+            Ok((StateChange::Nothing, Reply::from(progress)))
         }
         // Decided where its request is looked up.
         Command::DeleteSlice { .. } => Err(Refusal::RequestExpired),
     }
 }
 
-fn create(state: &State, collection: CollectionId, config: CollectionConfig) -> Result<(Action, Reply), Refusal> {
+fn create(state: &State, collection: CollectionId, config: CollectionConfig) -> Result<(StateChange, Reply), Refusal> {
     validate_config(&config)?;
     match state.tables.get(&collection) {
         None if state.dropped.contains(collection.0) && !is_planted(Mutant::ForgetsDrops) => {
             Err(Refusal::CollectionDropped { collection })
         }
-        None => Ok((Action::Create(collection, config), Reply::Created)),
-        Some(table) if *table.config() == config => Ok((Action::Nothing, Reply::Created)),
+        None => Ok((StateChange::Create(collection, config), Reply::Created)),
+        Some(table) if *table.config() == config => Ok((StateChange::Nothing, Reply::Created)),
         Some(_) => Err(Refusal::CollectionDiffers { collection }),
     }
 }
 
 /// Only of collections that are not here: one that is, is dropped as one.
-fn retire(state: &State, first: CollectionId, last: CollectionId) -> Result<(Action, Reply), Refusal> {
+fn retire(state: &State, first: CollectionId, last: CollectionId) -> Result<(StateChange, Reply), Refusal> {
     if first > last {
         return Err(Refusal::invalid("last", "comes before the first"));
     }
     match state.tables.range(first..=last).next() {
         Some((collection, _)) => Err(Refusal::CollectionDiffers { collection: *collection }),
-        None => Ok((Action::Retire(first, last), Reply::Dropped)),
+        None => Ok((StateChange::Retire(first, last), Reply::Dropped)),
     }
 }
 
@@ -222,14 +224,14 @@ fn set_schema(
     collection: CollectionId,
     version: u64,
     schema: PayloadSchema,
-) -> Result<(Action, Reply), Refusal> {
+) -> Result<(StateChange, Reply), Refusal> {
     let table = state.table(collection)?;
     // Version 0 is that of a shard which was told nothing yet.
     if version <= table.schema_version() {
-        return Ok((Action::Nothing, Reply::SchemaSet));
+        return Ok((StateChange::Nothing, Reply::SchemaSet));
     }
     let indexes = table.begin_indexes(&schema)?;
-    Ok((Action::SetSchema(collection, PreparedSchema { version, schema, indexes }), Reply::SchemaSet))
+    Ok((StateChange::SetSchema(collection, PreparedSchema { version, schema, indexes }), Reply::SchemaSet))
 }
 
 fn upsert(
@@ -237,7 +239,7 @@ fn upsert(
     index: u64,
     collection: CollectionId,
     points: Vec<PointWrite>,
-) -> Result<(Action, Reply), Refusal> {
+) -> Result<(StateChange, Reply), Refusal> {
     let table = state.table(collection)?;
     validate(table.config(), &points)?;
     for (position, point) in points.iter().enumerate() {
@@ -251,7 +253,7 @@ fn upsert(
         let reindex = table.reindex(point.id, &text);
         Prepared::new(collection, point.id, index, text, point.vectors, reindex)
     };
-    Ok((Action::Upsert(collection, points.into_iter().map(prepare).collect()), Reply::Upserted(versions)))
+    Ok((StateChange::Upsert(collection, points.into_iter().map(prepare).collect()), Reply::Upserted(versions)))
 }
 
 /// The points that exist and that a deletion means.

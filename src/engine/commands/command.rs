@@ -113,7 +113,7 @@ pub struct CodecError(pub String);
 /// [`Command::Upsert`] of points that stay where they are; its place among the variants must be the same.
 #[derive(Serialize)]
 #[expect(dead_code, reason = "the first variants only take their places")]
-enum Lent<'a> {
+enum BorrowedCommand<'a> {
     CreateCollection,
     DropCollection,
     Upsert { collection: CollectionId, request: Option<RequestId>, points: &'a [&'a PointWrite] },
@@ -122,7 +122,7 @@ enum Lent<'a> {
 impl Command {
     /// The binary form of a [`Command::Upsert`] of these points, without a copy of them.
     pub fn encode_upsert(collection: CollectionId, request: Option<RequestId>, points: &[&PointWrite]) -> Bytes {
-        encode(COMMAND_FORMAT, &Lent::Upsert { collection, request, points })
+        encode(COMMAND_FORMAT, &BorrowedCommand::Upsert { collection, request, points })
     }
 
     /// The binary form.

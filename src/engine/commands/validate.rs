@@ -23,7 +23,7 @@ pub fn validate(config: &CollectionConfig, points: &[PointWrite]) -> Result<(), 
     for (position, point) in points.iter().enumerate() {
         vectors(config, point)
             .and_then(|()| payload(&point.payload))
-            .map_err(|Wrong { field, reason }| Refusal::invalid_at(position, field, reason))?;
+            .map_err(|InvalidMember { field, reason }| Refusal::invalid_at(position, field, reason))?;
     }
     Ok(())
 }
@@ -101,22 +101,22 @@ fn no_id_twice(ids: impl Iterator<Item = PointId>) -> Result<(), Refusal> {
     Ok(())
 }
 
-struct Wrong {
+struct InvalidMember {
     field: String,
     reason: String,
 }
 
-fn vectors(config: &CollectionConfig, point: &PointWrite) -> Result<(), Wrong> {
+fn vectors(config: &CollectionConfig, point: &PointWrite) -> Result<(), InvalidMember> {
     for (name, vector) in &point.vectors {
         let Some(params) = config.vectors.get(name) else {
-            return Err(Wrong { field: member(name, ""), reason: unknown_vector(config, name) });
+            return Err(InvalidMember { field: member(name, ""), reason: unknown_vector(config, name) });
         };
-        components(*params, vector).map_err(|reason| Wrong { field: member(name, ""), reason })?;
+        components(*params, vector).map_err(|reason| InvalidMember { field: member(name, ""), reason })?;
     }
     if point.vectors.is_empty() {
         let names: Vec<&str> = config.vectors.keys().map(String::as_str).filter(|name| !name.is_empty()).collect();
         let hint = if names.is_empty() { String::new() } else { format!("; the collection has {}", names.join(", ")) };
-        return Err(Wrong { field: "vector".to_owned(), reason: format!("the vector is missing{hint}") });
+        return Err(InvalidMember { field: "vector".to_owned(), reason: format!("the vector is missing{hint}") });
     }
     Ok(())
 }
@@ -148,8 +148,8 @@ fn components(params: VectorParams, vector: &[f32]) -> Result<(), String> {
     Ok(())
 }
 
-fn payload(payload: &Payload) -> Result<(), Wrong> {
-    let wrong = |reason| Err(Wrong { field: "payload".to_owned(), reason });
+fn payload(payload: &Payload) -> Result<(), InvalidMember> {
+    let wrong = |reason| Err(InvalidMember { field: "payload".to_owned(), reason });
     let bytes = payload.text().len();
     if bytes > MAX_PAYLOAD_BYTES {
         return wrong(format!("{bytes} bytes as compact JSON, the limit is {MAX_PAYLOAD_BYTES}"));

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::Filter;
 use super::ids::{CollectionId, RequestId};
-use super::state::{Kept, Outcome, State, fingerprint};
+use super::state::{Kept, RequestOutcome, State, fingerprint};
 use crate::engine::commands::command::{Command, Selector};
 use crate::engine::commands::reply::{Refusal, Reply};
 use crate::engine::commands::validate::batch_size;
@@ -115,9 +115,9 @@ pub(super) fn decide_slice(
     // What is not remembered any more was not waited for any more: its slices come too late.
     let kept = state.requests.find(request, time_ms).ok_or(Refusal::RequestExpired)?;
     let (count, reached) = match kept.outcome {
-        Outcome::Deleting(Progress { begin: begun, count, from }) if begun == begin => (count, from),
+        RequestOutcome::Deleting(Progress { begin: begun, count, from }) if begun == begin => (count, from),
         // A repetition has ended it, and found whatever this slice is about.
-        Outcome::Deleted { count, version } => {
+        RequestOutcome::Deleted { count, version } => {
             return Ok(Sliced { ids: Vec::new(), keep: None, reply: Reply::Deleted { count, version } });
         }
         _ => return Err(Refusal::RequestReused),
@@ -130,11 +130,13 @@ pub(super) fn decide_slice(
     // A slice that begins beyond what is reached leaves a gap, which another has to fill.
     let adjoins = from <= reached;
     let (outcome, reply) = match next {
-        None if adjoins => (Outcome::Deleted { count, version: index }, Reply::Deleted { count, version: index }),
+        None if adjoins => {
+            (RequestOutcome::Deleted { count, version: index }, Reply::Deleted { count, version: index })
+        }
         next => {
             let from = if adjoins { reached.max(next) } else { reached };
             let progress = Progress { begin, count, from };
-            (Outcome::Deleting(progress), Reply::from(progress))
+            (RequestOutcome::Deleting(progress), Reply::from(progress))
         }
     };
     Ok(Sliced { ids, keep: Some(Kept { outcome, ..kept.clone() }), reply })

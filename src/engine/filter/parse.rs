@@ -45,15 +45,15 @@ impl Filter {
         Self::within(value, &INSIDE)
     }
 
-    fn within(value: &Value, limits: &'static Limits) -> Result<Self, FilterError> {
+    fn within(value: &Value, limits: &'static FilterSize) -> Result<Self, FilterError> {
         let mut conditions = 0;
-        let place = Place { path: "filter".to_owned(), depth: 0, nested: false, limits };
+        let place = ParserPlace { path: "filter".to_owned(), depth: 0, nested: false, limits };
         place.filter(value, &mut conditions)
     }
 }
 
 /// How large a filter may be.
-struct Limits {
+struct FilterSize {
     depth: usize,
     conditions: usize,
     values: usize,
@@ -61,7 +61,7 @@ struct Limits {
 }
 
 /// What a client may send.
-const AT_THE_DOOR: Limits = Limits {
+const AT_THE_DOOR: FilterSize = FilterSize {
     depth: MAX_FILTER_DEPTH,
     conditions: MAX_FILTER_CONDITIONS,
     values: MAX_FILTER_VALUES,
@@ -71,7 +71,7 @@ const AT_THE_DOOR: Limits = Limits {
 /// What a filter may be inside the cluster: a printed filter is larger than the one that was sent, since `is_empty: false`
 /// is printed as a filter of its own, and the key of `nested` with brackets. So whatever passed the door passes here, with
 /// much room to spare; the limits only keep what is no filter of Quiver's from taking all memory or stack.
-const INSIDE: Limits = Limits {
+const INSIDE: FilterSize = FilterSize {
     depth: 2 * MAX_FILTER_DEPTH,
     conditions: 4 * MAX_FILTER_CONDITIONS,
     values: 2 * MAX_FILTER_VALUES,
@@ -79,17 +79,17 @@ const INSIDE: Limits = Limits {
 };
 
 /// Where the parser stands; a small value that is made anew for each step inward.
-struct Place {
+struct ParserPlace {
     path: String,
     depth: usize,
     /// Inside a `nested` condition, where elements have no id.
     nested: bool,
-    limits: &'static Limits,
+    limits: &'static FilterSize,
 }
 
 type Parsed<T> = Result<T, FilterError>;
 
-impl Place {
+impl ParserPlace {
     fn at(&self, member: &str) -> Self {
         Self { path: format!("{}.{member}", self.path), ..*self }
     }

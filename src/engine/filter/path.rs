@@ -13,12 +13,12 @@ use crate::engine::limits::MAX_PATH_BYTES;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path {
     text: String,
-    parts: Vec<Part>,
+    parts: Vec<PathPart>,
 }
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(super) enum PathPart {
     Key(String),
     Index(usize),
     Every,
@@ -43,14 +43,16 @@ impl Path {
         loop {
             let (key, after) =
                 take_key(rest).ok_or_else(|| format!("`{text}` is not a key path like a.b, a[].b or a[0]"))?;
-            parts.push(Part::Key(key));
+            parts.push(PathPart::Key(key));
             rest = after;
             while let Some(bracket) = rest.strip_prefix('[') {
                 let (inside, after) =
                     bracket.split_once(']').ok_or_else(|| format!("`{text}` has a [ without its ]"))?;
                 parts.push(match inside {
-                    "" => Part::Every,
-                    index => Part::Index(index.parse().map_err(|_| format!("`{text}`: [{index}] is not an index"))?),
+                    "" => PathPart::Every,
+                    index => {
+                        PathPart::Index(index.parse().map_err(|_| format!("`{text}`: [{index}] is not an index"))?)
+                    }
                 });
                 rest = after;
             }
@@ -63,7 +65,7 @@ impl Path {
 
     /// The same path without one `[]` at its end: the array itself, where the path leads to its elements.
     pub(super) fn without_last_every(mut self) -> Self {
-        if self.parts.pop_if(|part| *part == Part::Every).is_some() {
+        if self.parts.pop_if(|part| *part == PathPart::Every).is_some() {
             self.text.truncate(self.text.len() - "[]".len());
         }
         self
@@ -76,32 +78,32 @@ impl Path {
 
     /// The path from the payload to what `inner` leads to in each element of the array at this path.
     pub(in crate::engine) fn in_each(&self, inner: &Self) -> Self {
-        let parts = self.parts.iter().cloned().chain([Part::Every]).chain(inner.parts.iter().cloned());
+        let parts = self.parts.iter().cloned().chain([PathPart::Every]).chain(inner.parts.iter().cloned());
         Self { text: format!("{}[].{}", self.text, inner.text), parts: parts.collect() }
     }
 
     /// Its steps.
-    pub(super) fn parts(&self) -> &[Part] {
+    pub(super) fn parts(&self) -> &[PathPart] {
         &self.parts
     }
 
     /// The key of the payload object that the path starts with.
     pub fn first_key(&self) -> &str {
         match self.parts.first() {
-            Some(Part::Key(key)) => key,
+            Some(PathPart::Key(key)) => key,
             _ => "",
         }
     }
 
     /// Every value the path leads to, in order; none if it leads nowhere.
     pub fn values<'a>(&self, object: &'a Map<String, Value>) -> Vec<&'a Value> {
-        let Some((Part::Key(key), rest)) = self.parts.split_first() else { return Vec::new() };
+        let Some((PathPart::Key(key), rest)) = self.parts.split_first() else { return Vec::new() };
         let mut found: Vec<&Value> = object.get(key).into_iter().collect();
         for part in rest {
             found = match part {
-                Part::Key(key) => found.into_iter().filter_map(|value| value.as_object()?.get(key)).collect(),
-                Part::Index(index) => found.into_iter().filter_map(|value| value.as_array()?.get(*index)).collect(),
-                Part::Every => found.into_iter().filter_map(Value::as_array).flatten().collect(),
+                PathPart::Key(key) => found.into_iter().filter_map(|value| value.as_object()?.get(key)).collect(),
+                PathPart::Index(index) => found.into_iter().filter_map(|value| value.as_array()?.get(*index)).collect(),
+                PathPart::Every => found.into_iter().filter_map(Value::as_array).flatten().collect(),
             };
         }
         found

@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use super::path::{Part, Path};
+use super::path::{Path, PathPart};
 
-type Ways<'p> = Vec<&'p [Part]>;
+type Ways<'p> = Vec<&'p [PathPart]>;
 
 /// What the paths lead to.
 pub(in crate::engine) fn only(members: Map<String, Value>, paths: &[Path]) -> Map<String, Value> {
@@ -70,19 +70,19 @@ fn leave(value: Value, ways: &Ways<'_>) -> Option<Value> {
 }
 
 /// The rest of the ways whose next part leads here.
-fn onward<'p>(ways: &Ways<'p>, leads_here: impl Fn(&Part) -> bool) -> Ways<'p> {
+fn onward<'p>(ways: &Ways<'p>, leads_here: impl Fn(&PathPart) -> bool) -> Ways<'p> {
     ways.iter().filter_map(|way| way.split_first()).filter(|(part, _)| leads_here(part)).map(|(_, rest)| rest).collect()
 }
 
-fn is_key(part: &Part, key: &str) -> bool {
-    matches!(part, Part::Key(wanted) if wanted == key)
+fn is_key(part: &PathPart, key: &str) -> bool {
+    matches!(part, PathPart::Key(wanted) if wanted == key)
 }
 
-fn is_place(part: &Part, place: usize) -> bool {
+fn is_place(part: &PathPart, place: usize) -> bool {
     match part {
-        Part::Every => true,
-        Part::Index(index) => *index == place,
-        Part::Key(_) => false,
+        PathPart::Every => true,
+        PathPart::Index(index) => *index == place,
+        PathPart::Key(_) => false,
     }
 }
 

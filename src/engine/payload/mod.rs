@@ -108,7 +108,7 @@ pub(super) fn stored_members(text: &str, wanted: impl Fn(&str) -> bool) -> Map<S
 /// Walks the text of a JSON object from end to end, and keeps what `K` keeps of the members that are `wanted`.
 fn read<K: Keep>(text: &str, wanted: impl Fn(&str) -> bool) -> Result<K::Members, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let members = reader.deserialize_map(Object { wanted, kept: PhantomData::<K> })?;
+    let members = reader.deserialize_map(OuterObject { wanted, kept: PhantomData::<K> })?;
     reader.end().map(|()| members)
 }
 
@@ -217,12 +217,12 @@ impl Keep for Depth {
 }
 
 /// The outermost object.
-struct Object<K, F> {
+struct OuterObject<K, F> {
     wanted: F,
     kept: PhantomData<K>,
 }
 
-impl<'de, K: Keep, F: Fn(&str) -> bool> Visitor<'de> for Object<K, F> {
+impl<'de, K: Keep, F: Fn(&str) -> bool> Visitor<'de> for OuterObject<K, F> {
     type Value = K::Members;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -315,7 +315,7 @@ impl<'de, K: Keep> Visitor<'de> for Any<K> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, from: A) -> Result<K, A::Error> {
-        Object { wanted: |_: &str| true, kept: PhantomData::<K> }.visit_map(from).map(K::object)
+        OuterObject { wanted: |_: &str| true, kept: PhantomData::<K> }.visit_map(from).map(K::object)
     }
 }
 

@@ -1,7 +1,7 @@
 //! About how many rows a condition leaves, before any rows are brought together: which one to meet first.
 
 use super::field::{Field, Posting};
-use super::key::Key;
+use super::key::IndexKey;
 use super::narrow::{Clause, Inside, Narrower, clauses, within};
 use crate::engine::filter::{Condition, Filter, Scalar, Test};
 
@@ -43,7 +43,7 @@ impl Narrower<'_> {
 
     fn rows_passing(&self, field: &Field, test: &Test) -> Option<u64> {
         let of = |wanted: &Scalar| {
-            let key = Key::of_scalar(field.kind, wanted)?;
+            let key = IndexKey::of_scalar(field.kind, wanted)?;
             Some(field.posting(&key).map_or(0, Posting::len))
         };
         match test {
@@ -54,7 +54,7 @@ impl Narrower<'_> {
             }
             Test::Except(_) => Some(field.indexed.len() + field.other.len()),
             Test::Range(range) => {
-                let mut postings = field.postings(Key::range(field.kind, range)?);
+                let mut postings = field.postings(IndexKey::range(field.kind, range)?);
                 let counted = postings.by_ref().take(VALUES_COUNTED).map(Posting::len).sum();
                 Some(if postings.next().is_some() { field.indexed.len().max(counted) } else { counted })
             }

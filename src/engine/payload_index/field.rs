@@ -7,7 +7,7 @@ use raft_groups::mutants::{Mutant, is_planted};
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 
-use super::key::Key;
+use super::key::IndexKey;
 use crate::engine::filter::Path;
 use crate::model::FieldType;
 
@@ -28,7 +28,7 @@ pub(super) enum Posting {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Terms {
     /// The indexed values, each once.
-    keys: Vec<Key>,
+    keys: Vec<IndexKey>,
     /// Whether it holds a value, not null, that is of no kind for this index.
     other: bool,
     /// Whether it holds a null.
@@ -43,7 +43,7 @@ pub(in crate::engine) struct Field {
     pub(super) name: String,
     pub(super) path: Path,
     pub(super) kind: FieldType,
-    postings: BTreeMap<Key, Posting>,
+    postings: BTreeMap<IndexKey, Posting>,
     /// Rows with an indexed value.
     pub(super) indexed: RoaringBitmap,
     /// Rows with two indexed values or more.
@@ -181,11 +181,11 @@ impl Field {
         ]
     }
 
-    pub(super) fn posting(&self, key: &Key) -> Option<&Posting> {
+    pub(super) fn posting(&self, key: &IndexKey) -> Option<&Posting> {
         self.postings.get(key)
     }
 
-    pub(super) fn postings(&self, keys: Range<Key>) -> impl Iterator<Item = &Posting> {
+    pub(super) fn postings(&self, keys: Range<IndexKey>) -> impl Iterator<Item = &Posting> {
         self.postings.range(keys).map(|(_, posting)| posting)
     }
 
@@ -197,7 +197,7 @@ impl Field {
 
 impl Terms {
     fn take(&mut self, kind: FieldType, value: &Value) {
-        match Key::of_value(kind, value) {
+        match IndexKey::of_value(kind, value) {
             Some(key) => self.keys.push(key),
             None if value.is_null() => self.null = true,
             None => self.other = true,

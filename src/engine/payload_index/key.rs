@@ -10,7 +10,7 @@ use crate::model::FieldType;
 
 /// An indexed value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
+pub(super) enum IndexKey {
     Bool(bool),
     /// By its value, whichever way it is written.
     Number(Number),
@@ -21,7 +21,7 @@ pub(super) enum Key {
     Text(Box<str>),
 }
 
-impl Key {
+impl IndexKey {
     /// Where an index of this type files one value, not an array; `None` if it does not.
     pub(super) fn of_value(kind: FieldType, value: &Value) -> Option<Self> {
         match (kind, value) {

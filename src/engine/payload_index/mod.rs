@@ -1,6 +1,6 @@
 //! Indexes over payload fields: which rows can satisfy a filter, without a look at their payloads.
 //!
-//! Derived from the points and never stored: only the [`PayloadSchema`] is. Rows come in as they are put and removed; a
+//! Derived from the points and never stored: only the [`PayloadSchema`] is. RowSource come in as they are put and removed; a
 //! filter comes in and [`Narrowed`] goes out, a set of rows that misses none of those that match. The meaning of a
 //! filter is that of [`filter`](super::filter), exactly: where an index cannot tell, it says so instead of guessing.
 //! Nothing here knows vectors, versions or records.
@@ -24,7 +24,7 @@ use crate::engine::commands::reply::Refusal;
 
 pub use crate::model::FieldType;
 pub(super) use building::Building;
-pub(super) use narrow::{Narrowed, Rows, STEPS_PER_TEST, narrow};
+pub(super) use narrow::{Narrowed, RowSource, STEPS_PER_TEST, narrow};
 pub use schema::{PayloadSchema, validate_schema};
 
 /// The indexes of one collection in one shard.

@@ -10,7 +10,7 @@ use roaring::RoaringBitmap;
 
 use super::PayloadIndexes;
 use super::field::{Field, Posting};
-use super::key::Key;
+use super::key::IndexKey;
 use crate::engine::filter::{Condition, Filter, MinShould, Path, Scalar, Test};
 use crate::engine::queries::work_budget::Meter;
 use crate::model::PointId;
@@ -25,7 +25,7 @@ const MAX_LEAST_STEPS: usize = 1_024;
 const ROWS_PER_STEP: u64 = 64;
 
 /// Where rows come from, beside the indexes.
-pub(in crate::engine) struct Rows<'a> {
+pub(in crate::engine) struct RowSource<'a> {
     /// Every row that holds a point.
     pub(in crate::engine) live: &'a RoaringBitmap,
     /// The row of a point, if it exists.
@@ -49,13 +49,13 @@ pub(in crate::engine) struct Narrowed {
 /// had no index. Once `meter` has ended, nothing is told.
 pub(in crate::engine) fn narrow(
     indexes: &PayloadIndexes,
-    rows: &Rows<'_>,
+    rows: &RowSource<'_>,
     filter: &Filter,
     steps: u64,
     meter: &Meter<'_>,
 ) -> Option<Narrowed> {
     let mut narrower = Narrower { indexes, rows, left: steps, meter };
-    let Found { rows, exact, fields } = narrower.filter(filter, None, steps)?;
+    let NarrowedRows { rows, exact, fields } = narrower.filter(filter, None, steps)?;
     let fields = fields.into_iter().map(str::to_owned).collect();
     (!meter.ended()).then_some(Narrowed { rows, exact, fields })
 }
@@ -69,7 +69,7 @@ pub(super) enum Clause<'f> {
     Least(&'f MinShould),
 }
 
-struct Found<'a> {
+struct NarrowedRows<'a> {
     rows: RoaringBitmap,
     exact: bool,
     fields: BTreeSet<&'a str>,
@@ -77,7 +77,7 @@ struct Found<'a> {
 
 pub(super) struct Narrower<'a> {
     indexes: &'a PayloadIndexes,
-    pub(super) rows: &'a Rows<'a>,
+    pub(super) rows: &'a RowSource<'a>,
     /// Steps that may still be taken.
     left: u64,
     /// Where they are counted, and the looks before them.
@@ -88,15 +88,15 @@ pub(super) struct Narrower<'a> {
 pub(super) type Inside<'p> = Option<&'p Path>;
 
 impl<'a> Narrower<'a> {
-    fn filter(&mut self, filter: &Filter, inside: Inside<'_>, steps: u64) -> Option<Found<'a>> {
+    fn filter(&mut self, filter: &Filter, inside: Inside<'_>, steps: u64) -> Option<NarrowedRows<'a>> {
         let clauses = clauses(filter);
         if clauses.is_empty() && inside.is_none() {
-            return Some(Found::of(self.rows.live.clone()));
+            return Some(NarrowedRows::of(self.rows.live.clone()));
         }
         let estimates = clauses.iter().map(|clause| Some((self.estimate(*clause, inside)?, *clause)));
         let mut known: Vec<_> = estimates.flatten().collect();
         known.sort_by_key(|(rows, _)| *rows);
-        let (mut met, mut bounding): (Option<Found<'a>>, usize) = (None, 0);
+        let (mut met, mut bounding): (Option<NarrowedRows<'a>>, usize) = (None, 0);
         for (_, clause) in known {
             // Past this, testing what is left is cheaper.
             let worth = met.as_ref().map_or(steps, |met| steps.min(met.rows.len().saturating_mul(STEPS_PER_TEST)));
@@ -110,44 +110,47 @@ impl<'a> Narrower<'a> {
         }
         let all = bounding == clauses.len() && (inside.is_none() || bounding == 1);
         // Nothing is left to test where nothing is left.
-        met.map(|met| Found { exact: met.exact && all || met.rows.is_empty(), ..met })
+        met.map(|met| NarrowedRows { exact: met.exact && all || met.rows.is_empty(), ..met })
     }
 
-    fn clause(&mut self, clause: Clause<'_>, inside: Inside<'_>, steps: u64) -> Option<Found<'a>> {
+    fn clause(&mut self, clause: Clause<'_>, inside: Inside<'_>, steps: u64) -> Option<NarrowedRows<'a>> {
         match clause {
             Clause::Holds(condition) => self.condition(condition, inside, steps),
             // That no element satisfies it does not follow from one that does not, nor the reverse.
             Clause::Fails(_) if inside.is_some() => None,
             Clause::Fails(condition) => {
                 let found = self.condition(condition, inside, steps)?;
-                found.exact.then(|| Found { rows: self.rows.live - &found.rows, ..found })
+                found.exact.then(|| NarrowedRows { rows: self.rows.live - &found.rows, ..found })
             }
             Clause::Any(conditions) => self.any(conditions, inside, steps),
             Clause::Least(clause) => self.least(clause, inside, steps),
         }
     }
 
-    fn condition(&mut self, condition: &Condition, inside: Inside<'_>, steps: u64) -> Option<Found<'a>> {
+    fn condition(&mut self, condition: &Condition, inside: Inside<'_>, steps: u64) -> Option<NarrowedRows<'a>> {
         match condition {
             Condition::Field(path, test) => {
                 let field = self.field(path, inside)?;
                 let (rows, exact) = self.test(field, test, steps)?;
-                Some(Found { rows, exact, fields: BTreeSet::from([field.name.as_str()]) })
+                Some(NarrowedRows { rows, exact, fields: BTreeSet::from([field.name.as_str()]) })
             }
             Condition::IsNull(path) => {
                 let field = self.field(path, inside)?;
-                Some(Found { fields: BTreeSet::from([field.name.as_str()]), ..Found::of(field.null.clone()) })
+                Some(NarrowedRows {
+                    fields: BTreeSet::from([field.name.as_str()]),
+                    ..NarrowedRows::of(field.null.clone())
+                })
             }
             Condition::IsEmpty(_) if inside.is_some() => None,
             Condition::IsEmpty(path) => {
                 let field = self.field(path, inside)?;
                 let rows = self.rows.live - &field.filled;
-                Some(Found { fields: BTreeSet::from([field.name.as_str()]), ..Found::of(rows) })
+                Some(NarrowedRows { fields: BTreeSet::from([field.name.as_str()]), ..NarrowedRows::of(rows) })
             }
             Condition::HasId(ids) => {
                 self.meter.spend(ids.len() as u64);
                 let rows: RoaringBitmap = ids.iter().filter_map(|id| (self.rows.row)(*id)).collect();
-                Some(Found { exact: inside.is_none(), ..Found::of(rows) })
+                Some(NarrowedRows { exact: inside.is_none(), ..NarrowedRows::of(rows) })
             }
             Condition::Nested(path, filter) => {
                 let path = within(path, inside);
@@ -158,8 +161,8 @@ impl<'a> Narrower<'a> {
     }
 
     /// At least one holds: known only if each is.
-    fn any(&mut self, conditions: &[Condition], inside: Inside<'_>, steps: u64) -> Option<Found<'a>> {
-        let mut met = Found::of(RoaringBitmap::new());
+    fn any(&mut self, conditions: &[Condition], inside: Inside<'_>, steps: u64) -> Option<NarrowedRows<'a>> {
+        let mut met = NarrowedRows::of(RoaringBitmap::new());
         for condition in conditions {
             met = met.or(self.condition(condition, inside, steps)?);
         }
@@ -167,12 +170,12 @@ impl<'a> Narrower<'a> {
     }
 
     /// At least so many hold. Those that are not known may all hold.
-    fn least(&mut self, clause: &MinShould, inside: Inside<'_>, steps: u64) -> Option<Found<'a>> {
+    fn least(&mut self, clause: &MinShould, inside: Inside<'_>, steps: u64) -> Option<NarrowedRows<'a>> {
         let MinShould { conditions, min_count } = clause;
         if *min_count > conditions.len() {
-            return Some(Found::of(RoaringBitmap::new()));
+            return Some(NarrowedRows::of(RoaringBitmap::new()));
         }
-        let found: Vec<Found<'a>> =
+        let found: Vec<NarrowedRows<'a>> =
             conditions.iter().filter_map(|condition| self.condition(condition, inside, steps)).collect();
         let needed = min_count.saturating_sub(conditions.len() - found.len());
         if needed == 0 {
@@ -180,8 +183,8 @@ impl<'a> Narrower<'a> {
         }
         let all = found.len() == conditions.len() && (inside.is_none() || *min_count == 1);
         if found.len().saturating_mul(needed) > MAX_LEAST_STEPS {
-            let bound = found.into_iter().fold(Found::of(RoaringBitmap::new()), Found::or);
-            return Some(Found { exact: false, ..bound });
+            let bound = found.into_iter().fold(NarrowedRows::of(RoaringBitmap::new()), NarrowedRows::or);
+            return Some(NarrowedRows { exact: false, ..bound });
         }
         // What at least i + 1 of those looked at so far hold.
         let mut at_least = vec![RoaringBitmap::new(); needed];
@@ -198,14 +201,14 @@ impl<'a> Narrower<'a> {
             exact &= one.exact;
             fields.extend(one.fields);
         }
-        Some(Found { rows: at_least.pop()?, exact, fields })
+        Some(NarrowedRows { rows: at_least.pop()?, exact, fields })
     }
 
     /// The rows whose values at a field pass the test, and whether each of them does.
     fn test(&mut self, field: &Field, test: &Test, steps: u64) -> Option<(RoaringBitmap, bool)> {
         match test {
             Test::Value(wanted) => {
-                let key = Key::of_scalar(field.kind, wanted)?;
+                let key = IndexKey::of_scalar(field.kind, wanted)?;
                 self.unite(field.posting(&key).into_iter(), steps).map(|rows| (rows, true))
             }
             Test::Any(list) => self.listed(field, list, steps).map(|rows| (rows, true)),
@@ -217,7 +220,7 @@ impl<'a> Narrower<'a> {
                 Some((&(&field.indexed | &field.other) - &closed, open.is_empty()))
             }
             Test::Range(range) => {
-                let keys = Key::range(field.kind, range)?;
+                let keys = IndexKey::range(field.kind, range)?;
                 self.unite(field.postings(keys), steps).map(|rows| (rows, true))
             }
             Test::Count(_) => None,
@@ -225,7 +228,7 @@ impl<'a> Narrower<'a> {
     }
 
     fn listed(&mut self, field: &Field, list: &BTreeSet<Scalar>, steps: u64) -> Option<RoaringBitmap> {
-        let keys = list.iter().map(|wanted| Key::of_scalar(field.kind, wanted)).collect::<Option<Vec<_>>>()?;
+        let keys = list.iter().map(|wanted| IndexKey::of_scalar(field.kind, wanted)).collect::<Option<Vec<_>>>()?;
         self.unite(keys.iter().filter_map(|key| field.posting(key)), steps)
     }
 
@@ -254,7 +257,7 @@ impl<'a> Narrower<'a> {
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> NarrowedRows<'a> {
     /// Rows that no index was asked for.
     fn of(rows: RoaringBitmap) -> Self {
         Self { rows, exact: true, fields: BTreeSet::new() }

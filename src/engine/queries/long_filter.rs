@@ -28,24 +28,28 @@ pub(super) const STEPS_BESIDE_STATE: u64 = 1 << 18;
 const TESTED_AT_THE_END: usize = 256;
 
 /// What is needed of a point to test it.
-struct Candidate {
+struct FilterCandidate {
     row: Row,
     id: PointId,
     version: u64,
     payload: Arc<str>,
 }
 
-impl Candidate {
+impl FilterCandidate {
     fn of((row, point): (Row, &Point)) -> Self {
         Self { row, id: point.id, version: point.version, payload: point.payload.clone() }
     }
 }
 
 /// The points from `first` on that can match, in the order of their ids, and what they still have to be tested for.
-fn taken<'a>(table: &Table, filter: Option<&'a Filter>, first: Option<PointId>) -> (Vec<Candidate>, Option<Sieve<'a>>) {
+fn taken<'a>(
+    table: &Table,
+    filter: Option<&'a Filter>,
+    first: Option<PointId>,
+) -> (Vec<FilterCandidate>, Option<Sieve<'a>>) {
     let brief = Meter::new(STEPS_BESIDE_STATE, &|| true);
     let (rows, sieve) = sift(table, filter, u64::MAX, &brief);
-    (candidates(table, rows, first).map(Candidate::of).collect(), sieve)
+    (candidates(table, rows, first).map(FilterCandidate::of).collect(), sieve)
 }
 
 impl Engine {
@@ -58,7 +62,7 @@ impl Engine {
         let (candidates, sieve) = taken(state.table(query.collection)?, query.filter.as_ref(), None);
         drop(state);
         let Some(sieve) = sieve else { return Ok(Some(candidates.len() as u64)) };
-        let matches = |one: &&Candidate| sieve.matches(one.id, &one.payload, meter);
+        let matches = |one: &&FilterCandidate| sieve.matches(one.id, &one.payload, meter);
         let count = candidates.iter().take_while(|_| !meter.ended()).filter(matches).count();
         Ok((!meter.ended()).then_some(count as u64))
     }
@@ -80,9 +84,9 @@ impl Engine {
             let (candidates, sieve) = taken(table, query.filter.as_ref(), query.offset);
             drop(state);
             let matches =
-                |one: &Candidate| sieve.as_ref().is_none_or(|sieve| sieve.matches(one.id, &one.payload, meter));
+                |one: &FilterCandidate| sieve.as_ref().is_none_or(|sieve| sieve.matches(one.id, &one.payload, meter));
             let mut found = candidates.into_iter().take_while(|_| !meter.ended()).filter(matches);
-            let page: Vec<Candidate> = found.by_ref().take(query.limit).collect();
+            let page: Vec<FilterCandidate> = found.by_ref().take(query.limit).collect();
             let next = found.next().map(|one| one.id);
             if meter.ended() {
                 return Ok(None);
@@ -97,10 +101,15 @@ impl Engine {
 
     /// The records of a page, as many as the room holds; `None` where its vectors are wanted, and not all of its points
     /// are as they were.
-    fn records(&self, query: &ScrollQuery, page: &[Candidate], room: &Room) -> Result<Option<Vec<Record>>, Refusal> {
+    fn records(
+        &self,
+        query: &ScrollQuery,
+        page: &[FilterCandidate],
+        room: &Room,
+    ) -> Result<Option<Vec<Record>>, Refusal> {
         let fits = |record: &Record| room.take(record.weight());
         if query.with_vector == VectorSelector::None {
-            let record = |one: &Candidate| {
+            let record = |one: &FilterCandidate| {
                 let payload = select_payload(&one.payload, &query.with_payload);
                 Record { id: one.id, version: one.version, payload, vectors: None }
             };
@@ -108,7 +117,7 @@ impl Engine {
         }
         let state = self.state.read();
         let table = state.table(query.collection)?;
-        let same = |one: &Candidate| table.find(one.id).filter(|(_, point)| point.version == one.version);
+        let same = |one: &FilterCandidate| table.find(one.id).filter(|(_, point)| point.version == one.version);
         let points: Option<Vec<_>> = page.iter().map(same).collect();
         let record = |(row, point)| record(table, row, point, (&query.with_payload, &query.with_vector));
         Ok(points.map(|points| points.into_iter().map(record).take_while(fits).collect()))
@@ -120,7 +129,7 @@ impl Engine {
     /// As [`find`](Engine::find).
     pub fn find_apart(&self, query: &SearchQuery, meter: &Meter<'_>, room: &Room) -> Result<Option<Found>, Refusal> {
         let Some(filter) = &query.filter else { return self.find_within(query, room).map(Some) };
-        let (mut judged, sieve) = (Judged::default(), Sieve::new(filter));
+        let (mut judged, sieve) = (TestedRows::default(), Sieve::new(filter));
         loop {
             let state = self.state.read();
             let table = state.table(query.collection)?;
@@ -154,16 +163,16 @@ impl Tested {
 
 /// Which points a search has tested, and which of them match. Invariant: a row that matches was tested.
 #[derive(Default)]
-struct Judged {
+struct TestedRows {
     /// By row: the point that was tested.
     seen: Vec<Option<(PointId, u64)>>,
     matching: RoaringBitmap,
     tested: Tested,
 }
 
-impl Judged {
+impl TestedRows {
     /// The points that were not tested as they are now. What they, and points that are gone, were before is forgotten.
-    fn news(&mut self, table: &Table) -> Vec<Candidate> {
+    fn news(&mut self, table: &Table) -> Vec<FilterCandidate> {
         let now = |row: u32| table.get(Row(row)).map(|point| (point.id, point.version));
         let seen = |row: u32| self.seen.get(row as usize).copied().flatten();
         let outdated: RoaringBitmap = self.matching.iter().filter(|row| now(*row) != seen(*row)).collect();
@@ -171,12 +180,12 @@ impl Judged {
         let is_new = |(row, point): &(Row, &Point)| {
             self.seen.get(row.0 as usize).copied().flatten() != Some((point.id, point.version))
         };
-        table.points_from(None).filter(is_new).map(Candidate::of).collect()
+        table.points_from(None).filter(is_new).map(FilterCandidate::of).collect()
     }
 
     /// Tests these points; `false` where the meter ended first.
-    fn test(&mut self, news: Vec<Candidate>, sieve: &Sieve<'_>, meter: &Meter<'_>) -> bool {
-        for Candidate { row, id, version, payload } in news {
+    fn test(&mut self, news: Vec<FilterCandidate>, sieve: &Sieve<'_>, meter: &Meter<'_>) -> bool {
+        for FilterCandidate { row, id, version, payload } in news {
             let matches = sieve.matches(id, &payload, meter);
             if meter.ended() {
                 return false;

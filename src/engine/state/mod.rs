@@ -14,7 +14,7 @@ mod table;
 pub(super) use dropped::Dropped;
 pub(super) use rebuild::rebuild;
 pub(super) use record::points_of;
-pub(super) use requests::{Kept, Outcome, Remembered, Requests, fingerprint, is_too_late, remembered_until};
+pub(super) use requests::{Kept, Remembered, RequestOutcome, Requests, fingerprint, is_too_late, remembered_until};
 pub(super) use table::{Point, Reindex, Table};
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use bytes::Bytes;
 use raft_groups::Changes;
 use vector_index::Space;
 
-use self::record::{Key, StoredIndex, StoredSchema, hash};
+use self::record::{RecordKey, StoredIndex, StoredSchema, hash};
 use self::requests::RecordKind;
 use super::collection::CollectionConfig;
 use super::ids::{CollectionId, RequestId};
@@ -76,7 +76,7 @@ impl Prepared {
         vectors: BTreeMap<String, Vec<f32>>,
         reindex: Reindex,
     ) -> Self {
-        let key = Key::Point(collection, id).encode();
+        let key = RecordKey::Point(collection, id).encode();
         let record = record::encode_point(&key, version, &payload, &vectors);
         let point = Point { id, version, payload, hash: hash(&key, &record) };
         Self { point, vectors, key, record, reindex }
@@ -98,7 +98,7 @@ impl State {
 
     /// Notes that the command at `index` was looked at, whatever it did, and that the shard's time is `time_ms`.
     pub(super) fn advance(&mut self, index: u64, time_ms: u64, changes: &mut Changes) {
-        let key = Key::Index.encode();
+        let key = RecordKey::Index.encode();
         let record = record::encode(&key, &StoredIndex { index, time_ms });
         changes.put(key, record);
         (self.index, self.time_ms) = (index, time_ms);
@@ -109,7 +109,7 @@ impl State {
     }
 
     pub(super) fn create(&mut self, collection: CollectionId, config: CollectionConfig, changes: &mut Changes) {
-        let key = Key::Collection(collection).encode();
+        let key = RecordKey::Collection(collection).encode();
         let record = record::encode(&key, &config);
         let hash = hash(&key, &record);
         self.digest = self.digest.wrapping_add(hash);
@@ -122,10 +122,10 @@ impl State {
         self.retire(collection, collection, changes);
         let Some(table) = self.tables.remove(&collection) else { return };
         self.digest = self.digest.wrapping_sub(table.config_hash());
-        changes.delete(Key::Collection(collection).encode());
+        changes.delete(RecordKey::Collection(collection).encode());
         if table.schema_version() > 0 {
             self.digest = self.digest.wrapping_sub(table.schema_hash());
-            changes.delete(Key::Schema(collection).encode());
+            changes.delete(RecordKey::Schema(collection).encode());
         }
         // The points may be many: their records are erased, and their memory is given back, beside the commands that follow.
         self.digest = self.digest.wrapping_sub(table.points_hash());
@@ -137,11 +137,11 @@ impl State {
     pub(super) fn retire(&mut self, first: CollectionId, last: CollectionId, changes: &mut Changes) {
         let Some((merged, (first, last))) = self.dropped.add(first.0, last.0) else { return };
         for (first, last) in merged {
-            let key = Key::Dropped(CollectionId(first)).encode();
+            let key = RecordKey::Dropped(CollectionId(first)).encode();
             self.digest = self.digest.wrapping_sub(hash(&key, &record::encode(&key, &last)));
             changes.delete(key);
         }
-        let key = Key::Dropped(CollectionId(first)).encode();
+        let key = RecordKey::Dropped(CollectionId(first)).encode();
         let record = record::encode(&key, &last);
         self.digest = self.digest.wrapping_add(hash(&key, &record));
         changes.put(key, record);
@@ -151,7 +151,7 @@ impl State {
     pub(super) fn set_schema(&mut self, collection: CollectionId, prepared: PreparedSchema, changes: &mut Changes) {
         let Some(table) = self.tables.get_mut(&collection) else { return };
         let PreparedSchema { version, schema, indexes } = prepared;
-        let key = Key::Schema(collection).encode();
+        let key = RecordKey::Schema(collection).encode();
         let stored = StoredSchema { version, schema };
         let record = record::encode(&key, &stored);
         let hash = hash(&key, &record);
@@ -178,14 +178,14 @@ impl State {
         for id in ids {
             if let Some(removed) = table.remove(*id) {
                 self.digest = self.digest.wrapping_sub(removed);
-                changes.delete(Key::Point(collection, *id).encode());
+                changes.delete(RecordKey::Point(collection, *id).encode());
             }
         }
     }
 
     /// Remembers what came of a request.
     pub(super) fn remember(&mut self, id: RequestId, kept: Kept, changes: &mut Changes) {
-        let key = Key::Remembered(id).encode();
+        let key = RecordKey::Remembered(id).encode();
         let record = record::encode(&key, &kept);
         let hash = hash(&key, &record);
         if let Some(replaced) = self.requests.insert(id, kept, hash, RecordKind::Timed) {

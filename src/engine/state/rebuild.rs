@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use raft_groups::StateReader;
 use raft_groups::mutants::{Mutant, is_planted};
 
-use super::record::{self, Key, StoredIndex, StoredPoint, StoredRequest, StoredSchema, StoredVector, hash};
+use super::record::{self, RecordKey, StoredIndex, StoredPoint, StoredRequest, StoredSchema, StoredVector, hash};
 use super::requests::{Kept, RecordKind};
 use super::{Point, State, Table};
 use crate::engine::collection::CollectionConfig;
@@ -39,48 +39,48 @@ pub(in crate::engine) fn rebuild(setup: &Setup, reader: &dyn StateReader) -> io:
 
 impl State {
     fn load(&mut self, setup: &Setup, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let kind = Key::decode(key).ok_or_else(|| format!("a record has the unknown key {}", hex(key)))?;
+        let kind = RecordKey::decode(key).ok_or_else(|| format!("a record has the unknown key {}", hex(key)))?;
         self.load_kind(setup, kind, key, value)
             .map_err(|damage| format!("the {} record {} {damage}", kind.kind(), hex(key)))
     }
 
-    fn load_kind(&mut self, setup: &Setup, kind: Key, key: &[u8], value: &[u8]) -> Result<(), String> {
+    fn load_kind(&mut self, setup: &Setup, kind: RecordKey, key: &[u8], value: &[u8]) -> Result<(), String> {
         let hash = hash(key, value);
         match kind {
-            Key::Index => {
+            RecordKey::Index => {
                 let StoredIndex { index, time_ms } = record::decode_index(key, value)?;
                 (self.index, self.time_ms) = (index, time_ms);
                 return Ok(());
             }
-            Key::Collection(collection) => {
+            RecordKey::Collection(collection) => {
                 let config: CollectionConfig = record::decode(key, value)?;
                 let space = |name: &str, params| setup.space(collection, name, params);
                 self.tables.insert(collection, Table::new(config, hash, space));
             }
-            Key::Schema(collection) => {
+            RecordKey::Schema(collection) => {
                 let stored: StoredSchema = record::decode(key, value)?;
                 let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
                 let indexes = table.begin_indexes(&stored.schema).map_err(|refusal| refusal.to_string())?;
                 table.set_schema(&stored.schema, stored.version, indexes, hash);
             }
-            Key::Point(collection, _) if self.dropped.contains(collection.0) => {
+            RecordKey::Point(collection, _) if self.dropped.contains(collection.0) => {
                 self.discarded.entry(collection).or_default();
                 return Ok(());
             }
-            Key::Point(collection, id) => self.load_point(collection, id, key, value, hash)?,
-            Key::Request(_) | Key::Remembered(_) if is_planted(Mutant::ForgetsRequests) => {}
-            Key::Request(id) => {
+            RecordKey::Point(collection, id) => self.load_point(collection, id, key, value, hash)?,
+            RecordKey::Request(_) | RecordKey::Remembered(_) if is_planted(Mutant::ForgetsRequests) => {}
+            RecordKey::Request(id) => {
                 // It was kept by a release that counted no time: from the first moment that is counted.
                 let StoredRequest { fingerprint, outcome, .. } = record::decode(key, value)?;
                 let (until_ms, made_by) = (REMEMBERED_MS, MadeBy::Client);
                 let kept = Kept { until_ms, made_by, fingerprint, outcome };
                 self.requests.insert(id, kept, hash, RecordKind::Timeless);
             }
-            Key::Remembered(id) => {
+            RecordKey::Remembered(id) => {
                 let kept: Kept = record::decode(key, value)?;
                 self.requests.insert(id, kept, hash, RecordKind::Timed);
             }
-            Key::Dropped(CollectionId(first)) => self.dropped.restore(first, record::decode(key, value)?)?,
+            RecordKey::Dropped(CollectionId(first)) => self.dropped.restore(first, record::decode(key, value)?)?,
         }
         self.digest = self.digest.wrapping_add(hash);
         Ok(())

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::requests::Outcome;
+use super::requests::RequestOutcome;
 use crate::engine::floats::Out;
 use crate::engine::ids::{CollectionId, RequestId};
 use crate::engine::payload_index::PayloadSchema;
@@ -23,7 +23,7 @@ const CRC_BYTES: usize = 4;
 
 /// What a record is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
+pub(super) enum RecordKey {
     /// Log index of the last command.
     Index,
     Collection(CollectionId),
@@ -38,7 +38,7 @@ pub(super) enum Key {
     Dropped(CollectionId),
 }
 
-impl Key {
+impl RecordKey {
     pub(super) fn encode(self) -> Vec<u8> {
         match self {
             Self::Index => vec![b'i'],
@@ -101,7 +101,7 @@ fn number(bytes: &[u8]) -> Option<u64> {
 pub(super) struct StoredRequest {
     pub(super) sequence: u64,
     pub(super) fingerprint: u128,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: RequestOutcome,
 }
 
 /// The log index of the last command, and the shard's time after it.
@@ -190,29 +190,32 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn key() -> impl Strategy<Value = Key> {
+    fn key() -> impl Strategy<Value = RecordKey> {
         prop_oneof![
-            Just(Key::Index),
-            any::<u64>().prop_map(|number| Key::Collection(CollectionId(number))),
-            any::<u64>().prop_map(|number| Key::Schema(CollectionId(number))),
-            any::<(u64, u64)>().prop_map(|(collection, id)| Key::Point(CollectionId(collection), PointId::Num(id))),
-            any::<(u64, u128)>()
-                .prop_map(|(collection, id)| Key::Point(CollectionId(collection), PointId::Uuid(Uuid::from_u128(id)))),
-            any::<u128>().prop_map(|id| Key::Request(RequestId(Uuid::from_u128(id)))),
-            any::<u128>().prop_map(|id| Key::Remembered(RequestId(Uuid::from_u128(id)))),
-            any::<u64>().prop_map(|number| Key::Dropped(CollectionId(number))),
+            Just(RecordKey::Index),
+            any::<u64>().prop_map(|number| RecordKey::Collection(CollectionId(number))),
+            any::<u64>().prop_map(|number| RecordKey::Schema(CollectionId(number))),
+            any::<(u64, u64)>()
+                .prop_map(|(collection, id)| RecordKey::Point(CollectionId(collection), PointId::Num(id))),
+            any::<(u64, u128)>().prop_map(|(collection, id)| RecordKey::Point(
+                CollectionId(collection),
+                PointId::Uuid(Uuid::from_u128(id))
+            )),
+            any::<u128>().prop_map(|id| RecordKey::Request(RequestId(Uuid::from_u128(id)))),
+            any::<u128>().prop_map(|id| RecordKey::Remembered(RequestId(Uuid::from_u128(id)))),
+            any::<u64>().prop_map(|number| RecordKey::Dropped(CollectionId(number))),
         ]
     }
 
     proptest! {
         #[test]
         fn keys_round_trip(key in key()) {
-            prop_assert_eq!(Key::decode(&key.encode()), Some(key));
+            prop_assert_eq!(RecordKey::decode(&key.encode()), Some(key));
         }
 
         #[test]
         fn any_flipped_bit_is_found(body in any::<(u64, String)>(), bit in any::<prop::sample::Index>()) {
-            let key = Key::Index.encode();
+            let key = RecordKey::Index.encode();
             let mut value = encode(&key, &body).to_vec();
             prop_assert_eq!(decode::<(u64, String)>(&key, &value), Ok(body));
             prop_assert!(decode::<(u64, String)>(b"j", &value).is_err(), "under another key");
@@ -223,7 +226,7 @@ mod tests {
 
         #[test]
         fn garbage_is_refused_without_a_panic(key in prop::collection::vec(any::<u8>(), 0..30), value in prop::collection::vec(any::<u8>(), 0..60)) {
-            let _ = Key::decode(&key);
+            let _ = RecordKey::decode(&key);
             let mut sealed = value.clone();
             sealed.extend_from_slice(&checksum(&key, &value).to_le_bytes());
             for value in [value, sealed] {

@@ -1,6 +1,6 @@
 //! Which requests a shard has carried out, so that a repeated one is answered and not carried out again.
 //!
-//! A request is remembered by the shard's own time ([`Entry::time_ms`](crate::engine::Entry)), and forgotten for no other
+//! A request is remembered by the shard's own time ([`RememberedRequest::time_ms`](crate::engine::RememberedRequest)), and forgotten for no other
 //! reason: one that a client named for [`REMEMBERED_MS`], one that a gateway named until no copy of it may be applied any
 //! more. A copy that comes after its [`Lifetime`] is refused. So for each copy of a write one of both holds: what came of
 //! it is remembered, or it is refused.
@@ -15,7 +15,7 @@ use raft_groups::mutants::{Mutant, is_planted};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::record::Key;
+use super::record::RecordKey;
 use crate::engine::commands::command::Command;
 use crate::engine::commands::entry::{Lifetime, MadeBy};
 use crate::engine::commands::reply::{Refusal, Reply};
@@ -26,7 +26,7 @@ use crate::model::PointId;
 
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) enum Outcome {
+pub(in crate::engine) enum RequestOutcome {
     Upserted {
         version: u64,
     },
@@ -55,7 +55,7 @@ pub(in crate::engine) struct Kept {
     pub(in crate::engine) until_ms: u64,
     pub(in crate::engine) made_by: MadeBy,
     pub(in crate::engine) fingerprint: u128,
-    pub(in crate::engine) outcome: Outcome,
+    pub(in crate::engine) outcome: RequestOutcome,
 }
 
 /// What is known of a request id.
@@ -70,14 +70,14 @@ pub(in crate::engine) enum Remembered<'a> {
 /// The table of remembered requests. Every replica forgets the same at the same command.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Requests {
-    entries: BTreeMap<RequestId, Entry>,
+    entries: BTreeMap<RequestId, RememberedRequest>,
     by_end: BTreeSet<(u64, RequestId)>,
     /// How many of them gateways have named.
     of_gateways: usize,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RememberedRequest {
     kept: Kept,
     hash: u64,
     /// Where its record is.
@@ -95,7 +95,7 @@ pub(super) enum RecordKind {
 
 /// A request that is not remembered any more: its record's key, and the record's part of the digest.
 pub(super) struct Forgotten {
-    pub(super) key: Key,
+    pub(super) key: RecordKey,
     pub(super) hash: u64,
 }
 
@@ -147,7 +147,7 @@ impl Requests {
         let replaced = self.remove(id);
         self.by_end.insert((kept.until_ms, id));
         self.of_gateways += usize::from(kept.made_by == MadeBy::Gateway);
-        self.entries.insert(id, Entry { kept, hash, key });
+        self.entries.insert(id, RememberedRequest { kept, hash, key });
         replaced
     }
 
@@ -163,19 +163,19 @@ impl Requests {
         self.by_end.remove(&(entry.kept.until_ms, id));
         self.of_gateways -= usize::from(entry.kept.made_by == MadeBy::Gateway);
         let key = match entry.key {
-            RecordKind::Timeless => Key::Request(id),
-            RecordKind::Timed => Key::Remembered(id),
+            RecordKind::Timeless => RecordKey::Request(id),
+            RecordKind::Timed => RecordKey::Remembered(id),
         };
         Some(Forgotten { key, hash: entry.hash })
     }
 
     pub(in crate::engine) fn memory_bytes(&self) -> usize {
         // Both trees, their nodes about two thirds full.
-        self.entries.len() * (size_of::<(RequestId, Entry)>() + size_of::<(u64, RequestId)>()) * 3 / 2
+        self.entries.len() * (size_of::<(RequestId, RememberedRequest)>() + size_of::<(u64, RequestId)>()) * 3 / 2
     }
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// What `reply` leaves behind; nothing for an answer that may be another one tomorrow.
     pub(in crate::engine) fn of(reply: &Reply, version: u64) -> Option<Self> {
         match reply {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn kept(until_ms: u64, made_by: MadeBy) -> Kept {
-        Kept { until_ms, made_by, fingerprint: 7, outcome: Outcome::Upserted { version: 1 } }
+        Kept { until_ms, made_by, fingerprint: 7, outcome: RequestOutcome::Upserted { version: 1 } }
     }
 
     /// What a shard without collections says to a write of this name.
@@ -270,8 +270,8 @@ mod tests {
 
     #[test]
     fn what_an_older_release_remembered_is_remembered_from_the_first_moment_that_is_counted() {
-        let (index, old) = (Key::Index.encode(), Key::Request(id(7)).encode());
-        let stored = StoredRequest { sequence: 3, fingerprint: 7, outcome: Outcome::Upserted { version: 4 } };
+        let (index, old) = (RecordKey::Index.encode(), RecordKey::Request(id(7)).encode());
+        let stored = StoredRequest { sequence: 3, fingerprint: 7, outcome: RequestOutcome::Upserted { version: 4 } };
         let (mut records, mut changes) = (MemoryState::default(), Changes::default());
         changes.put(index.clone(), record::encode(&index, &9u64));
         changes.put(old.clone(), record::encode(&old, &stored));

@@ -11,7 +11,7 @@ use crate::engine::collection::{CollectionConfig, VectorParams};
 use crate::engine::commands::reply::Refusal;
 use crate::engine::filter::Filter;
 use crate::engine::payload::stored_members;
-use crate::engine::payload_index::{self, Building, Narrowed, PayloadIndexes, PayloadSchema, RowTerms, Rows};
+use crate::engine::payload_index::{self, Building, Narrowed, PayloadIndexes, PayloadSchema, RowSource, RowTerms};
 use crate::engine::queries::work_budget::Meter;
 use crate::model::PointId;
 
@@ -51,7 +51,7 @@ pub(in crate::engine) struct Table {
     payload_bytes: usize,
     /// Sum of the hashes of all points.
     points_hash: u64,
-    /// Rows that hold a point.
+    /// RowSource that hold a point.
     live: RoaringBitmap,
     indexes: PayloadIndexes,
     /// Indexes that are asked for and not complete yet.
@@ -69,7 +69,7 @@ pub(in crate::engine) struct Reindex {
     building: Option<(RowTerms, RowTerms)>,
 }
 
-/// Rows that a step of building has read, and the first that it has not.
+/// RowSource that a step of building has read, and the first that it has not.
 pub(in crate::engine) struct BuildStep {
     rows: Vec<(u32, RowTerms)>,
     next: u32,
@@ -261,7 +261,7 @@ impl Table {
     /// The rows that can satisfy `filter`, as [`payload_index::narrow`].
     pub(in crate::engine) fn narrow(&self, filter: &Filter, steps: u64, meter: &Meter<'_>) -> Option<Narrowed> {
         let row = |id: PointId| self.rows.get(&id).map(|row| row.0);
-        payload_index::narrow(&self.indexes, &Rows { live: &self.live, row: &row }, filter, steps, meter)
+        payload_index::narrow(&self.indexes, &RowSource { live: &self.live, row: &row }, filter, steps, meter)
     }
 
     pub(in crate::engine) fn len(&self) -> usize {

@@ -11,18 +11,18 @@ use super::{cluster, operations};
 use crate::api::AddNode;
 use crate::gateway::Introduction;
 use crate::gateway::admin::forecast;
-use crate::gateway::admin::nodes::{How, begun, member_already, now_ms, unfit, word};
+use crate::gateway::admin::nodes::{ChangeOptions, begun, member_already, now_ms, unfit, word};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, Params, answer};
-use crate::gateway::http::middleware::Call;
+use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::native::request;
 use crate::gateway::state::GatewayState;
 use crate::placement::{ClusterMap, MetaCommand, MetaReply, NodeState};
 
 pub(in crate::gateway) async fn add(
     State(state): State<GatewayState>,
-    call: Call,
-    Params(how): Params<How>,
+    call: RequestContext,
+    Params(how): Params<ChangeOptions>,
     Json(body): Json<AddNode>,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
@@ -97,8 +97,8 @@ fn check(map: &ClusterMap, introduction: &Introduction) -> Result<(), String> {
 /// first.
 async fn silent(
     state: &GatewayState,
-    call: &Call,
-    how: How,
+    call: &RequestContext,
+    how: ChangeOptions,
     map: &ClusterMap,
     (body, reason): (AddNode, String),
 ) -> Result<Response, ApiError> {

@@ -1,4 +1,4 @@
-//! `/cluster/nodes` and what else is asked of single nodes: they leave, drain, and carry labels. How they join is told in
+//! `/cluster/nodes` and what else is asked of single nodes: they leave, drain, and carry labels. ChangeOptions they join is told in
 //! [`adoption`](crate::gateway::admin::adoption).
 //!
 //! Here only the question is checked and the wish written into the map; the placement driver does the rest, however long
@@ -19,7 +19,7 @@ use crate::api::{Change, Member, Members, SetLabels};
 use crate::gateway::admin::forecast;
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, Params, answer};
-use crate::gateway::http::middleware::Call;
+use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::native::request;
 use crate::gateway::state::GatewayState;
 use crate::placement::{ClusterMap, MetaCommand, MetaReply, NodeState, OperationState};
@@ -34,7 +34,7 @@ const FRESH_PATIENCE: Duration = Duration::from_secs(1);
 /// How a change is asked for.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(in crate::gateway) struct How {
+pub(in crate::gateway) struct ChangeOptions {
     /// Answer when it is done.
     pub wait: bool,
     /// Only say what would be done.
@@ -52,8 +52,8 @@ pub(super) fn member_already(map: &ClusterMap, name: &str) -> Change {
 
 pub(in crate::gateway) async fn remove(
     State(state): State<GatewayState>,
-    call: Call,
-    Params(how): Params<How>,
+    call: RequestContext,
+    Params(how): Params<ChangeOptions>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let command = |node| MetaCommand::RemoveNode { node, at_ms: now_ms() };
@@ -62,8 +62,8 @@ pub(in crate::gateway) async fn remove(
 
 pub(in crate::gateway) async fn drain(
     State(state): State<GatewayState>,
-    call: Call,
-    Params(how): Params<How>,
+    call: RequestContext,
+    Params(how): Params<ChangeOptions>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let command = |node| MetaCommand::SetDraining { node, draining: true, at_ms: now_ms() };
@@ -73,8 +73,8 @@ pub(in crate::gateway) async fn drain(
 /// Whatever takes a node's replicas away.
 async fn depart(
     state: GatewayState,
-    call: Call,
-    how: How,
+    call: RequestContext,
+    how: ChangeOptions,
     name: Result<Path<String>, PathRejection>,
     command: impl Fn(NodeId) -> MetaCommand,
     words: (&str, &str),
@@ -106,8 +106,8 @@ async fn depart(
 
 pub(in crate::gateway) async fn undrain(
     State(state): State<GatewayState>,
-    call: Call,
-    Params(how): Params<How>,
+    call: RequestContext,
+    Params(how): Params<ChangeOptions>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(name) = name?;
@@ -129,7 +129,7 @@ pub(in crate::gateway) async fn undrain(
 
 pub(in crate::gateway) async fn label(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     name: Result<Path<String>, PathRejection>,
     Json(body): Json<SetLabels>,
 ) -> Result<Response, ApiError> {
@@ -145,14 +145,14 @@ pub(in crate::gateway) async fn label(
 
 /// The nodes' reports over the map as it certainly is now, where its group answers: who has just changed it wants to see
 /// that. Else over the newest map there is.
-async fn seen(state: &GatewayState, call: &Call) -> Overview {
+async fn seen(state: &GatewayState, call: &RequestContext) -> Overview {
     if let Err(error) = state.backend.read_map(call.began + FRESH_PATIENCE).await {
         tracing::debug!(%error, "the cluster map may be an old one");
     }
     cluster::ask(state, call).await
 }
 
-pub(in crate::gateway) async fn list(State(state): State<GatewayState>, call: Call) -> Response {
+pub(in crate::gateway) async fn list(State(state): State<GatewayState>, call: RequestContext) -> Response {
     let overview = seen(&state, &call).await;
     let nodes = overview.map.nodes.keys().map(|node| member(&overview, *node)).collect();
     answer(StatusCode::OK, &Members { nodes })
@@ -160,7 +160,7 @@ pub(in crate::gateway) async fn list(State(state): State<GatewayState>, call: Ca
 
 pub(in crate::gateway) async fn show(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(name) = name?;
@@ -211,8 +211,8 @@ pub(in crate::gateway) fn named(map: &ClusterMap, name: &str) -> Result<NodeId, 
 /// node's name and its state before and after.
 pub(in crate::gateway) async fn begun(
     state: &GatewayState,
-    call: &Call,
-    how: How,
+    call: &RequestContext,
+    how: ChangeOptions,
     operation: u64,
     words: (&str, &str, &str),
     warnings: Vec<String>,
@@ -234,8 +234,8 @@ pub(in crate::gateway) async fn begun(
 /// Waits until an operation has ended; how, or `None` where time ran out first.
 pub(in crate::gateway) async fn ended(
     state: &GatewayState,
-    call: &Call,
-    how: How,
+    call: &RequestContext,
+    how: ChangeOptions,
     operation: u64,
 ) -> Result<Option<OperationState>, ApiError> {
     let longest = call.began + state.limits.max_timeout;

@@ -9,10 +9,10 @@ use raft_groups::NodeId;
 use super::cluster;
 use crate::api::{Change, MoveReplica, OperationRow, Operations, ReplicaState, ShardDetail, TransferLeader};
 use crate::gateway::admin::forecast;
-use crate::gateway::admin::nodes::{How, ended, named, now_ms, refusal};
+use crate::gateway::admin::nodes::{ChangeOptions, ended, named, now_ms, refusal};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, Params, answer};
-use crate::gateway::http::middleware::Call;
+use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::native::request;
 use crate::gateway::state::GatewayState;
 use crate::placement::{ClusterMap, MetaCommand, MetaReply, Operation, OperationKind, OperationState, ShardId};
@@ -28,7 +28,10 @@ fn number(name: &str) -> Result<u64, ApiError> {
     number.map_err(|_| ApiError::OperationNotFound { operation: name.chars().take(64).collect() })
 }
 
-pub(in crate::gateway) async fn list(State(state): State<GatewayState>, call: Call) -> Result<Response, ApiError> {
+pub(in crate::gateway) async fn list(
+    State(state): State<GatewayState>,
+    call: RequestContext,
+) -> Result<Response, ApiError> {
     let map = state.backend.read_map(request::deadline(&state, &call, None)?).await?;
     let left = left(&map, &cluster::ask(&state, &call).await);
     let operations = map.operations.iter().map(|(id, operation)| row(&map, *id, operation, left)).collect();
@@ -37,7 +40,7 @@ pub(in crate::gateway) async fn list(State(state): State<GatewayState>, call: Ca
 
 pub(in crate::gateway) async fn show(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(id) = id?;
@@ -50,7 +53,7 @@ pub(in crate::gateway) async fn show(
 
 pub(in crate::gateway) async fn cancel(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(id) = id?;
@@ -69,8 +72,8 @@ pub(in crate::gateway) async fn cancel(
 
 pub(in crate::gateway) async fn move_replica(
     State(state): State<GatewayState>,
-    call: Call,
-    Params(how): Params<How>,
+    call: RequestContext,
+    Params(how): Params<ChangeOptions>,
     shard: Result<Path<u32>, PathRejection>,
     Json(body): Json<MoveReplica>,
 ) -> Result<Response, ApiError> {
@@ -92,8 +95,8 @@ pub(in crate::gateway) async fn move_replica(
 
 pub(in crate::gateway) async fn rebalance(
     State(state): State<GatewayState>,
-    call: Call,
-    Params(how): Params<How>,
+    call: RequestContext,
+    Params(how): Params<ChangeOptions>,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
     if how.dry_run {
@@ -107,8 +110,8 @@ pub(in crate::gateway) async fn rebalance(
 
 async fn begun(
     state: &GatewayState,
-    call: &Call,
-    how: How,
+    call: &RequestContext,
+    how: ChangeOptions,
     reply: MetaReply,
     subject: &str,
 ) -> Result<Response, ApiError> {
@@ -125,7 +128,7 @@ async fn begun(
 
 pub(in crate::gateway) async fn transfer_leader(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     shard: Result<Path<u32>, PathRejection>,
     Json(body): Json<TransferLeader>,
 ) -> Result<Response, ApiError> {
@@ -145,7 +148,7 @@ pub(in crate::gateway) async fn transfer_leader(
 
 pub(in crate::gateway) async fn shard(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     shard: Result<Path<u32>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let shard = ShardId(shard?.0);

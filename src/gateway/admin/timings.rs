@@ -8,12 +8,15 @@ use crate::api::{SetTimings, Timings};
 use crate::gateway::admin::nodes;
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, answer};
-use crate::gateway::http::middleware::Call;
+use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::native::request;
 use crate::gateway::state::GatewayState;
 use crate::placement::{MetaCommand, MetaReply, RaftTimings};
 
-pub(in crate::gateway) async fn show(State(state): State<GatewayState>, call: Call) -> Result<Response, ApiError> {
+pub(in crate::gateway) async fn show(
+    State(state): State<GatewayState>,
+    call: RequestContext,
+) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
     let timings = state.backend.read_map(deadline).await?.timings;
     let reason = "this cluster is older than the timings of clusters: each node has those that it was started with, until \
@@ -24,7 +27,7 @@ pub(in crate::gateway) async fn show(State(state): State<GatewayState>, call: Ca
 
 pub(in crate::gateway) async fn set(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     Json(body): Json<SetTimings>,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;

@@ -32,14 +32,14 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// One request on its way through.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct RequestContext {
     /// The client's `X-Request-Id`, or one made here.
     pub id: Arc<str>,
     /// When it came in.
     pub began: Instant,
 }
 
-impl Call {
+impl RequestContext {
     /// Reads the client's id: 1 to 128 visible ASCII characters. Anything else is replaced, not refused, since the id
     /// is for finding a request in logs and never changes what it does.
     fn begin(headers: &HeaderMap) -> Self {
@@ -56,7 +56,7 @@ impl Call {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Call {
+impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
@@ -66,7 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Call {
 
 /// The layer in front of every route.
 pub async fn pass(State(state): State<GatewayState>, mut request: Request, next: Next) -> Response {
-    let call = Call::begin(request.headers());
+    let call = RequestContext::begin(request.headers());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(call.clone());
@@ -149,7 +149,7 @@ pub async fn elsewhere(State(state): State<GatewayState>, request: Request, next
 }
 
 /// Writes the error body, where there is one to write, and the request id.
-fn finish(call: &Call, mut response: Response) -> Response {
+fn finish(call: &RequestContext, mut response: Response) -> Response {
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
         let told = answer(response.status(), &error.body(call.id.as_ref(), call.began.elapsed()));
         response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -167,7 +167,7 @@ fn finish(call: &Call, mut response: Response) -> Response {
     response
 }
 
-fn record(state: &GatewayState, call: &Call, method: &Method, route: &str, response: &Response) {
+fn record(state: &GatewayState, call: &RequestContext, method: &Method, route: &str, response: &Response) {
     let took: Duration = call.began.elapsed();
     let status = response.status();
     state.metrics.count(response.extensions().get::<Class>().copied(), method, route, status, took);

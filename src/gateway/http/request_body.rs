@@ -37,7 +37,7 @@ pub struct Budget {
 
 /// Memory that is taken until it is dropped.
 #[derive(Debug, Default)]
-pub struct Taken(Vec<OwnedSemaphorePermit>);
+pub struct HeldMemory(Vec<OwnedSemaphorePermit>);
 
 impl Budget {
     /// So many bytes.
@@ -55,14 +55,14 @@ impl Budget {
     ///
     /// # Errors
     /// [`ApiError::MemoryBudget`] where it is not there.
-    pub fn taken(&self, bytes: usize) -> Result<Taken, ApiError> {
-        let mut taken = Taken::default();
+    pub fn taken(&self, bytes: usize) -> Result<HeldMemory, ApiError> {
+        let mut taken = HeldMemory::default();
         self.take(&mut taken, 0, bytes)?;
         Ok(taken)
     }
 
     /// Takes what `more` bytes need beyond those that are `paid` for in `taken` already.
-    fn take(&self, taken: &mut Taken, paid: usize, more: usize) -> Result<(), ApiError> {
+    fn take(&self, taken: &mut HeldMemory, paid: usize, more: usize) -> Result<(), ApiError> {
         let pieces = (paid + more).div_ceil(PIECE) - paid.div_ceil(PIECE);
         if pieces > 0 {
             let permit = Arc::clone(&self.left).try_acquire_many_owned(pieces.try_into().unwrap_or(u32::MAX));
@@ -80,7 +80,7 @@ struct Arrived;
 ///
 /// # Errors
 /// Where it is too large, does not arrive whole in time, or there is no memory for it.
-pub async fn whole(request: Request, limits: &Limits, budget: &Budget) -> Result<(Bytes, Taken), ApiError> {
+pub async fn whole(request: Request, limits: &Limits, budget: &Budget) -> Result<(Bytes, HeldMemory), ApiError> {
     if request.extensions().get::<Arrived>().is_some() {
         return read(request.into_body(), limits, None).await;
     }
@@ -98,7 +98,7 @@ pub async fn mostly_paid(
     limits: &Limits,
     budget: &Budget,
     free: usize,
-) -> Result<(Bytes, Taken), ApiError> {
+) -> Result<(Bytes, HeldMemory), ApiError> {
     read(body, limits, Some(Price { budget, free, most: budget.all })).await
 }
 
@@ -119,7 +119,7 @@ impl<'a> Price<'a> {
     }
 
     /// Pays for what has come, where so much is paid for already.
-    fn pay(self, taken: &mut Taken, before: usize, more: usize) -> Result<(), ApiError> {
+    fn pay(self, taken: &mut HeldMemory, before: usize, more: usize) -> Result<(), ApiError> {
         let cost = |bytes: usize| bytes.saturating_sub(self.free).min(self.most);
         self.budget.take(taken, cost(before), cost(before + more) - cost(before))
     }
@@ -129,7 +129,7 @@ impl<'a> Price<'a> {
 ///
 /// # Errors
 /// As [`whole`].
-pub async fn arrived(request: Request, limits: &Limits, budget: &Budget) -> Result<(Request, Taken), ApiError> {
+pub async fn arrived(request: Request, limits: &Limits, budget: &Budget) -> Result<(Request, HeldMemory), ApiError> {
     refuse_unsent(request.headers(), limits)?;
     let (mut parts, body) = request.into_parts();
     let (bytes, taken) = read(body, limits, Some(Price::of_all(budget))).await?;
@@ -154,10 +154,10 @@ fn announced(headers: &HeaderMap) -> u64 {
     length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }
 
-async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(Bytes, Taken), ApiError> {
+async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(Bytes, HeldMemory), ApiError> {
     let mut gathered = Gathered::of(body.size_hint().exact());
     let (mut stream, began) = (body.into_data_stream(), Instant::now());
-    let (mut total, mut taken) = (0, Taken::default());
+    let (mut total, mut taken) = (0, HeldMemory::default());
     let (mut refusal, mut thrown) = (None, 0);
     while let Ok(next) = timeout_at(due(began, total, limits), stream.next()).await {
         let Some(chunk) = next else {
@@ -181,7 +181,7 @@ async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(
             continue;
         };
         // What is refused is read for a while, and thrown away, so that the client gets to the answer.
-        (gathered, taken) = (Gathered::default(), Taken::default());
+        (gathered, taken) = (Gathered::default(), HeldMemory::default());
         thrown += chunk.len();
         if thrown > limits.drain_bytes {
             return Err(error.clone());

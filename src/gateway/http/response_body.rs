@@ -11,7 +11,7 @@ use hyper::body::{Frame, SizeHint};
 use raft_groups::mutants::{Mutant, is_planted};
 
 use super::error::ApiError;
-use crate::gateway::http::request_body::{Budget, Taken};
+use crate::gateway::http::request_body::{Budget, HeldMemory};
 use crate::routing::RouteError;
 
 /// Bytes that are handed on at once. Answers that are no longer are not worth the trouble.
@@ -50,7 +50,7 @@ struct Departing {
     body: Body,
     /// What the body has given and is not handed on yet.
     rest: Bytes,
-    _taken: Taken,
+    _taken: HeldMemory,
 }
 
 impl HttpBody for Departing {

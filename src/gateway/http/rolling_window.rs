@@ -15,7 +15,7 @@ const BUCKETS: usize = 96;
 const SMALLEST_MICROS: f64 = 16.0;
 
 #[derive(Clone)]
-struct Slot {
+struct OneSecond {
     /// Number of slots between the meter's birth and this one; 0 marks a slot never used.
     number: u64,
     buckets: [u32; BUCKETS],
@@ -24,7 +24,7 @@ struct Slot {
 /// Counts what happens now in one slot and forgets the oldest.
 pub struct RollingWindow {
     born: Instant,
-    slots: Mutex<Vec<Slot>>,
+    slots: Mutex<Vec<OneSecond>>,
 }
 
 /// What a [`RollingWindow`] has seen in the last minute.
@@ -40,7 +40,7 @@ pub struct Summary {
 
 impl Default for RollingWindow {
     fn default() -> Self {
-        Self { born: Instant::now(), slots: Mutex::new(vec![Slot { number: 0, buckets: [0; BUCKETS] }; SLOTS]) }
+        Self { born: Instant::now(), slots: Mutex::new(vec![OneSecond { number: 0, buckets: [0; BUCKETS] }; SLOTS]) }
     }
 }
 
@@ -60,7 +60,7 @@ impl RollingWindow {
         let mut slots = self.slots.lock();
         let slot = &mut slots[number as usize % SLOTS];
         if slot.number != number {
-            *slot = Slot { number, buckets: [0; BUCKETS] };
+            *slot = OneSecond { number, buckets: [0; BUCKETS] };
         }
         slot.buckets[bucket(took)] += 1;
     }

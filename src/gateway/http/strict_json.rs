@@ -13,12 +13,12 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Seq
 pub struct Strict<T> {
     inner: T,
     /// What an object is read as.
-    object: Object,
+    object: ObjectRule,
 }
 
 /// What becomes of an object where one comes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Object {
+enum ObjectRule {
     /// A type with members of its own, which refuses a second of one name; an array is none.
     Struct,
     /// Members of any name.
@@ -28,7 +28,7 @@ enum Object {
 impl<T> Strict<T> {
     /// The strict reading of `inner`.
     pub fn new(inner: T) -> Self {
-        Self { inner, object: Object::Map }
+        Self { inner, object: ObjectRule::Map }
     }
 }
 
@@ -62,7 +62,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_struct(name, fields, Strict { inner: visitor, object: Object::Struct })
+        self.inner.deserialize_struct(name, fields, Strict { inner: visitor, object: ObjectRule::Struct })
     }
 
     fn is_human_readable(&self) -> bool {
@@ -112,15 +112,15 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
         match self.object {
-            Object::Struct => Err(A::Error::invalid_type(Unexpected::Other("an array"), &"an object")),
-            Object::Map => self.inner.visit_seq(Strict::new(seq)),
+            ObjectRule::Struct => Err(A::Error::invalid_type(Unexpected::Other("an array"), &"an object")),
+            ObjectRule::Map => self.inner.visit_seq(Strict::new(seq)),
         }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
         match self.object {
-            Object::Struct => self.inner.visit_map(Strict { inner: map, object: Object::Struct }),
-            Object::Map => self.inner.visit_map(Distinct { map, seen: BTreeSet::new() }),
+            ObjectRule::Struct => self.inner.visit_map(Strict { inner: map, object: ObjectRule::Struct }),
+            ObjectRule::Map => self.inner.visit_map(Distinct { map, seen: BTreeSet::new() }),
         }
     }
 
@@ -177,7 +177,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Distinct<A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        self.map.next_key_seed(Name { seed, seen: &mut self.seen })
+        self.map.next_key_seed(NameSeed { seed, seen: &mut self.seen })
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
@@ -190,17 +190,17 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Distinct<A> {
 }
 
 /// A member's name, on its way to whoever reads it.
-struct Name<'s, S> {
+struct NameSeed<'s, S> {
     seed: S,
     seen: &'s mut BTreeSet<Box<str>>,
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Name<'_, S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NameSeed<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
+        struct NameText;
+        impl Visitor<'_> for NameText {
             type Value = Box<str>;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -211,7 +211,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Name<'_, S> {
                 Ok(name.into())
             }
         }
-        let name = deserializer.deserialize_str(Text)?;
+        let name = deserializer.deserialize_str(NameText)?;
         if self.seen.contains(&name) {
             return Err(D::Error::custom(format_args!("`{name}` stands twice in one object")));
         }

@@ -19,14 +19,14 @@ use crate::engine::{self, CollectionConfig, DEFAULT_VECTOR, Refusal, validate_co
 use crate::gateway::consistency;
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, answer};
-use crate::gateway::http::middleware::Call;
+use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::state::GatewayState;
 use crate::placement::CollectionEntry;
 use crate::routing::{Created, Overview};
 
 pub(in crate::gateway) async fn create(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     Json(body): Json<CreateCollection>,
 ) -> Result<Response, ApiError> {
     request::check_name(&body.name)?;
@@ -44,7 +44,10 @@ pub(in crate::gateway) async fn create(
     Ok(answer(status, &body))
 }
 
-pub(in crate::gateway) async fn list(State(state): State<GatewayState>, call: Call) -> Result<Response, ApiError> {
+pub(in crate::gateway) async fn list(
+    State(state): State<GatewayState>,
+    call: RequestContext,
+) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
     // What another door has just made or dropped is in no older map than this.
     state.backend.read_map(deadline).await?;
@@ -55,7 +58,7 @@ pub(in crate::gateway) async fn list(State(state): State<GatewayState>, call: Ca
 
 pub(in crate::gateway) async fn show(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(name) = name?;
@@ -67,7 +70,7 @@ pub(in crate::gateway) async fn show(
 
 pub(in crate::gateway) async fn remove(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(name) = name?;
@@ -77,7 +80,7 @@ pub(in crate::gateway) async fn remove(
     Ok(envelope(&call, existed))
 }
 
-pub(super) fn envelope<T: Serialize>(call: &Call, result: T) -> Response {
+pub(super) fn envelope<T: Serialize>(call: &RequestContext, result: T) -> Response {
     answer(StatusCode::OK, &Envelope { result, status: "ok".to_owned(), time: call.began.elapsed().as_secs_f64() })
 }
 

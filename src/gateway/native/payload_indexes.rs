@@ -14,13 +14,13 @@ use crate::api::{CreateFieldIndex, IndexOptions, UpdateResult};
 use crate::engine::{FieldType, PayloadSchema, validate_schema};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, Params};
-use crate::gateway::http::middleware::Call;
+use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::state::GatewayState;
 use crate::routing::Collection;
 
 pub(in crate::gateway) async fn create(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     name: Result<Path<String>, PathRejection>,
     Params(options): Params<IndexOptions>,
     Json(body): Json<CreateFieldIndex>,
@@ -32,7 +32,7 @@ pub(in crate::gateway) async fn create(
 
 pub(in crate::gateway) async fn remove(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     names: Result<Path<(String, String)>, PathRejection>,
     Params(options): Params<IndexOptions>,
 ) -> Result<Response, ApiError> {
@@ -42,7 +42,7 @@ pub(in crate::gateway) async fn remove(
 
 async fn set(
     state: &GatewayState,
-    call: &Call,
+    call: &RequestContext,
     name: &str,
     field: String,
     kind: Option<FieldType>,

@@ -12,7 +12,7 @@ use crate::engine::{CountQuery, Filter, GetQuery, PointId, ScrollQuery};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract;
 use crate::gateway::http::extract::{Json, Params, answer};
-use crate::gateway::http::middleware::Call;
+use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::state::GatewayState;
 use crate::placement::ShardId;
 use crate::routing::Answer;
@@ -21,7 +21,7 @@ type Segments = Result<Path<(String, String)>, PathRejection>;
 
 pub(in crate::gateway) async fn get(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     segments: Segments,
     Params(params): Params<GetOptions>,
 ) -> Result<Response, ApiError> {
@@ -63,7 +63,7 @@ pub(in crate::gateway) async fn get(
 
 pub(in crate::gateway) async fn scroll(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     Json(asked): Json<Scroll>,
 ) -> Result<Response, ApiError> {
     request::check_page(&state, asked.limit, 0, false)?;
@@ -95,7 +95,7 @@ pub(in crate::gateway) async fn scroll(
 
 pub(in crate::gateway) async fn count(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     Json(body): Json<Count>,
 ) -> Result<Response, ApiError> {
     let filter = body.filter.as_ref().map(Filter::parse).transpose()?;

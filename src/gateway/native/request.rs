@@ -11,7 +11,7 @@ use crate::engine::{MadeBy, RequestId};
 use crate::gateway::consistency;
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::limits::LimitName;
-use crate::gateway::http::middleware::Call;
+use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::state::GatewayState;
 use crate::placement::check_collection_name;
 use crate::routing::{CallOptions, Collection, ReadOptions, RouteError};
@@ -22,7 +22,7 @@ use crate::routing::{CallOptions, Collection, ReadOptions, RouteError};
 /// A `timeout_ms` of 0 or beyond the limit.
 pub(in crate::gateway) fn deadline(
     state: &GatewayState,
-    call: &Call,
+    call: &RequestContext,
     timeout_ms: Option<u64>,
 ) -> Result<Instant, ApiError> {
     let allowed = state.limits.max_timeout.as_millis() as u64;

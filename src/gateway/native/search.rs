@@ -8,26 +8,26 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::request::{self, Freshness};
-use super::targets::{self, Target};
+use super::targets::{self, SearchTarget};
 use super::{convert, reads};
 use crate::api::{self, BatchSearched, Consistency, Hits, Search, SearchBatch, Searched};
 use crate::engine::{self, Filter, SearchQuery};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract;
 use crate::gateway::http::extract::{Json, answer};
-use crate::gateway::http::middleware::Call;
+use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::state::GatewayState;
 use crate::routing::{Answer, Collection, PageSearch, ReadOptions, SearchAnswer};
 
 /// What all searches of a request share.
-struct Shared {
+struct SharedOptions {
     collection: Collection,
     options: ReadOptions,
 }
 
 pub(in crate::gateway) async fn search(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     Json(asked): Json<Search>,
 ) -> Result<Response, ApiError> {
     let batch = alone(asked);
@@ -46,7 +46,7 @@ pub(in crate::gateway) async fn search(
 
 pub(in crate::gateway) async fn search_batch(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     Json(asked): Json<SearchBatch>,
 ) -> Result<Response, ApiError> {
     request::check_searches(&state, asked.searches.len())?;
@@ -109,7 +109,7 @@ fn check_pages(state: &GatewayState, searches: &[api::SearchItem]) -> Result<(),
 /// The page of each search.
 async fn find(
     state: &GatewayState,
-    call: &Call,
+    call: &RequestContext,
     batch: SearchBatch,
 ) -> Result<(Consistency, Answer<Vec<SearchAnswer>>), ApiError> {
     let deadline = request::deadline(state, call, batch.timeout_ms)?;
@@ -124,7 +124,7 @@ async fn find(
     let freshness =
         Freshness { after: batch.after, max_staleness_ms: batch.max_staleness_ms, allow_partial: batch.allow_partial };
     let options = freshness.options(level, deadline)?;
-    let shared = Shared { collection, options };
+    let shared = SharedOptions { collection, options };
     match check_all(state, &shared, batch.searches, filters).await {
         Ok(checked) => Ok((level, state.backend.search(&shared.collection, checked, shared.options).await?)),
         // It was decided by what this process knows of the collection.
@@ -138,7 +138,7 @@ async fn find(
 /// Checks each search against the collection, and reads the vectors of those by id.
 async fn check_all(
     state: &GatewayState,
-    shared: &Shared,
+    shared: &SharedOptions,
     mut searches: Vec<api::SearchItem>,
     filters: Vec<Option<Filter>>,
 ) -> Result<Vec<PageSearch>, ApiError> {
@@ -158,7 +158,7 @@ fn check(
     collection: &Collection,
     search: api::SearchItem,
     filter: Option<Filter>,
-    (target, vector): (Target, Vec<f32>),
+    (target, vector): (SearchTarget, Vec<f32>),
 ) -> Result<PageSearch, ApiError> {
     engine::validate_target(target.params, &vector)?;
     let left_out = target.id();

@@ -10,7 +10,7 @@ use crate::gateway::state::GatewayState;
 use crate::routing::{Collection, MAX_ANSWER_BYTES, ReadOptions};
 
 /// What one search looks for.
-pub(in crate::gateway) struct Target {
+pub(in crate::gateway) struct SearchTarget {
     /// Which of the points' vectors it compares with.
     pub(in crate::gateway) name: String,
     /// That vector's settings.
@@ -23,7 +23,7 @@ enum By {
     Point(PointId),
 }
 
-impl Target {
+impl SearchTarget {
     /// The point whose vector it uses, unless the vector was given.
     pub(in crate::gateway) fn id(&self) -> Option<PointId> {
         match self.by {
@@ -37,12 +37,15 @@ impl Target {
 ///
 /// # Errors
 /// None, or two; a vector that the collection does not have.
-pub(in crate::gateway) fn target(collection: &Collection, search: &mut api::SearchItem) -> Result<Target, ApiError> {
+pub(in crate::gateway) fn target(
+    collection: &Collection,
+    search: &mut api::SearchItem,
+) -> Result<SearchTarget, ApiError> {
     let name = convert::vector_name(search.using.clone());
     let params = vector_params(collection, &name)?;
     match (search.vector.take(), search.id) {
-        (Some(vector), None) => Ok(Target { name, params, by: By::Vector(vector) }),
-        (None, Some(id)) => Ok(Target { name, params, by: By::Point(id.into()) }),
+        (Some(vector), None) => Ok(SearchTarget { name, params, by: By::Vector(vector) }),
+        (None, Some(id)) => Ok(SearchTarget { name, params, by: By::Point(id.into()) }),
         (Some(_), Some(_)) => Err(ApiError::invalid("id", "give either `vector` or `id`, not both")),
         (None, None) => Err(ApiError::invalid("vector", "give either `vector` or `id`")),
     }
@@ -55,12 +58,12 @@ pub(in crate::gateway) fn target(collection: &Collection, search: &mut api::Sear
 pub(in crate::gateway) async fn vectors(
     state: &GatewayState,
     collection: &Collection,
-    targets: Vec<Target>,
+    targets: Vec<SearchTarget>,
     options: &ReadOptions,
-) -> Result<Vec<(Target, Vec<f32>)>, ApiError> {
+) -> Result<Vec<(SearchTarget, Vec<f32>)>, ApiError> {
     let stored = stored(state, collection, &targets, options).await?;
     let count = targets.len();
-    let vector = |(place, mut target): (usize, Target)| {
+    let vector = |(place, mut target): (usize, SearchTarget)| {
         let vector = match &mut target.by {
             By::Vector(vector) => std::mem::take(vector),
             By::Point(id) => {
@@ -81,7 +84,7 @@ pub(in crate::gateway) async fn vectors(
 async fn stored(
     state: &GatewayState,
     collection: &Collection,
-    targets: &[Target],
+    targets: &[SearchTarget],
     options: &ReadOptions,
 ) -> Result<BTreeMap<PointId, BTreeMap<String, Vec<f32>>>, ApiError> {
     let options = ReadOptions { allow_partial: false, ..options.clone() };
@@ -98,7 +101,7 @@ async fn stored(
 }
 
 /// Which vectors of which points are read together, so that each part has no more than so many bytes, or one vector.
-fn parts(targets: &[Target], most: usize) -> Vec<(BTreeSet<String>, Vec<PointId>)> {
+fn parts(targets: &[SearchTarget], most: usize) -> Vec<(BTreeSet<String>, Vec<PointId>)> {
     let mut wanted = BTreeMap::<&str, (usize, BTreeSet<PointId>)>::new();
     for (target, id) in targets.iter().filter_map(|target| Some((target, target.id()?))) {
         let bytes = target.name.len() + target.params.size * size_of::<f32>();
@@ -158,12 +161,12 @@ mod tests {
             wanted in prop::collection::vec((0_usize..3, 0_u64..20, any::<bool>()), 0..60),
             most in 8_usize..2_000,
         ) {
-            let target = |(name, id, by_id): (usize, u64, bool)| Target {
+            let target = |(name, id, by_id): (usize, u64, bool)| SearchTarget {
                 name: ["", "a", "bc"][name].to_owned(),
                 params: VectorParams::new(1 + 10 * name, Distance::Dot),
                 by: if by_id { By::Point(PointId::Num(id)) } else { By::Vector(Vec::new()) },
             };
-            let targets: Vec<Target> = wanted.into_iter().map(target).collect();
+            let targets: Vec<SearchTarget> = wanted.into_iter().map(target).collect();
             let parts = parts(&targets, most);
             for target in targets.iter().filter(|target| target.id().is_some()) {
                 let id = target.id().unwrap();

@@ -17,13 +17,13 @@ use crate::engine::{Filter, PointId, Selector};
 use crate::gateway::consistency;
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, Params, answer};
-use crate::gateway::http::middleware::Call;
+use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::state::GatewayState;
 use crate::routing::{Collection, WrittenPoint};
 
 pub(in crate::gateway) async fn upsert(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     body: PointsBody,
 ) -> Result<Response, ApiError> {
     let PointsBody { head: body, points } = body;
@@ -46,7 +46,7 @@ pub(in crate::gateway) async fn upsert(
 
 pub(in crate::gateway) async fn delete(
     State(state): State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     Json(body): Json<Delete>,
 ) -> Result<Response, ApiError> {
     let selector = selector(&state, &body)?;
@@ -64,7 +64,7 @@ pub(in crate::gateway) async fn delete(
 /// One point by its id; that it was not there is no error, and `deleted` says so.
 pub(in crate::gateway) async fn delete_one(
     state: State<GatewayState>,
-    call: Call,
+    call: RequestContext,
     segments: Result<Path<(String, String)>, PathRejection>,
     Params(options): Params<DeleteOptions>,
 ) -> Result<Response, ApiError> {

@@ -32,12 +32,12 @@ pub(in crate::gateway) const LISTENERS: usize = 64;
 /// Which events are asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(in crate::gateway) struct Wanted {
+pub(in crate::gateway) struct EventFilter {
     /// Groups, by number, with commas between; absent means all.
     groups: Option<String>,
 }
 
-impl Wanted {
+impl EventFilter {
     fn groups(&self) -> Result<Option<BTreeSet<GroupId>>, ApiError> {
         let number = |text: &str| {
             let wrong = |_| ApiError::invalid("groups", format!("`{text}` is no group: give numbers, as in 0,1"));
@@ -59,7 +59,7 @@ struct Feed {
 
 pub(in crate::gateway) async fn stream(
     State(state): State<GatewayState>,
-    Params(wanted): Params<Wanted>,
+    Params(wanted): Params<EventFilter>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let host = host(&state)?;
@@ -215,9 +215,9 @@ mod tests {
 
     #[test]
     fn groups_are_numbers() {
-        let wanted = |text: &str| Wanted { groups: Some(text.to_owned()) }.groups();
+        let wanted = |text: &str| EventFilter { groups: Some(text.to_owned()) }.groups();
         assert_eq!(wanted("0, 3").unwrap(), Some(BTreeSet::from([GroupId(0), GroupId(3)])));
         assert!(wanted("shard0").is_err());
-        assert_eq!(Wanted::default().groups().unwrap(), None);
+        assert_eq!(EventFilter::default().groups().unwrap(), None);
     }
 }

@@ -23,7 +23,7 @@ const ENTRIES: (u64, u64) = (64, 1024);
 /// How much of a log is asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(in crate::gateway) struct End {
+pub(in crate::gateway) struct TailOptions {
     /// Entries, counted from the end.
     last: Option<u64>,
 }
@@ -46,7 +46,7 @@ pub(in crate::gateway) fn names(state: &GatewayState) -> Arc<ClusterMap> {
 
 pub(in crate::gateway) async fn log(
     State(state): State<GatewayState>,
-    Params(end): Params<End>,
+    Params(end): Params<TailOptions>,
     group: Result<Path<u64>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let group = GroupId(group?.0);

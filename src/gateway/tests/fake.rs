@@ -17,7 +17,7 @@ use crate::engine::{
     CollectionConfig, Command, CountQuery, Engine, FieldType, GetQuery, PointWrite, Record, Reply, ScrollQuery,
     SearchQuery, Selector,
 };
-use crate::gateway::backend::{Backend, Rows};
+use crate::gateway::backend::{Backend, ShardRows};
 use crate::gateway::{GatewayState, Introduction, Limits, LinkSwitch, LocalNode, NodeHealth, router};
 use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, NodeState, ShardId};
 use crate::routing::{
@@ -218,7 +218,7 @@ impl Backend for FakeCluster {
         Ok(DeleteOutcome { deleted: count, token: self.token(), shards: Vec::new() })
     }
 
-    async fn get(&self, _: &Collection, query: GetQuery, options: ReadOptions) -> Rows<Record> {
+    async fn get(&self, _: &Collection, query: GetQuery, options: ReadOptions) -> ShardRows<Record> {
         let records = self.engine.get(&query).map_err(refused)?;
         self.answer(records.into_iter().map(|record| (SHARD, record)).collect(), options)
     }

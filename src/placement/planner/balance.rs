@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use raft_groups::NodeId;
 
 use super::mend::place;
-use super::view::{View, with, without};
+use super::view::{PlannerView, with, without};
 use crate::placement::{Change, OperationKind, ShardEntry, ShardId};
 
 /// Moves a replica out of a crowded zone, or from a full node to an empty one. Waits while a node is in doubt: it may
 /// be back in a moment, and then whatever was moved for its sake would move twice.
-pub(super) fn replicas(view: &View<'_>) -> Option<Change> {
+pub(super) fn replicas(view: &PlannerView<'_>) -> Option<Change> {
     let doubtful =
         view.map.nodes.keys().any(|node| view.is_member(*node) && !view.answers(*node) && !view.is_lost(*node));
     if doubtful {
@@ -19,12 +19,12 @@ pub(super) fn replicas(view: &View<'_>) -> Option<Change> {
     zones(view).or_else(|| counts(view))
 }
 
-fn settled<'a>(view: &'a View<'_>) -> impl Iterator<Item = (ShardId, &'a ShardEntry)> {
+fn settled<'a>(view: &'a PlannerView<'_>) -> impl Iterator<Item = (ShardId, &'a ShardEntry)> {
     view.map.shards.iter().filter(|(_, entry)| entry.placement.settled).map(|(shard, entry)| (*shard, entry))
 }
 
 /// The swap that takes most pairs of replicas out of a common zone.
-fn zones(view: &View<'_>) -> Option<Change> {
+fn zones(view: &PlannerView<'_>) -> Option<Change> {
     settled(view).find_map(|(shard, entry)| {
         let target = &entry.placement.target;
         let before = view.conflicts(target);
@@ -40,7 +40,7 @@ fn zones(view: &View<'_>) -> Option<Change> {
 }
 
 /// From the fullest node to the emptiest, where they differ by more than one replica.
-fn counts(view: &View<'_>) -> Option<Change> {
+fn counts(view: &PlannerView<'_>) -> Option<Change> {
     let mut nodes: Vec<NodeId> = view.fit.iter().copied().collect();
     nodes.sort_by_key(|node| (view.fill(*node), *node));
     for from in nodes.iter().rev() {
@@ -54,13 +54,13 @@ fn counts(view: &View<'_>) -> Option<Change> {
 }
 
 /// Whether an operator is moving it: what was asked for is not undone for the sake of balance, others move instead.
-fn is_moved_by_hand(view: &View<'_>, shard: ShardId) -> bool {
+fn is_moved_by_hand(view: &PlannerView<'_>, shard: ShardId) -> bool {
     let mut running = view.map.operations.values().filter(|operation| operation.is_running());
     running.any(|operation| matches!(operation.kind, OperationKind::Move(moved, ..) if moved == shard))
 }
 
 /// The shard whose move costs least: one that `from` does not lead, of the size that brings the two nodes closest.
-fn one_move(view: &View<'_>, from: NodeId, to: NodeId) -> Option<Change> {
+fn one_move(view: &PlannerView<'_>, from: NodeId, to: NodeId) -> Option<Change> {
     let gap = view.fill(from).1.saturating_sub(view.fill(to).1) / 2;
     let movable = settled(view).filter(|(shard, entry)| {
         let target = &entry.placement.target;
@@ -76,7 +76,7 @@ fn one_move(view: &View<'_>, from: NodeId, to: NodeId) -> Option<Change> {
 }
 
 /// A leader for each shard that can lead it: a member that holds, and goes on holding, a replica.
-pub(super) fn fit_leader(view: &View<'_>) -> Option<Change> {
+pub(super) fn fit_leader(view: &PlannerView<'_>) -> Option<Change> {
     let leads = leads(view);
     view.map.shards.iter().find_map(|(shard, entry)| {
         let target = &entry.placement.target;
@@ -91,7 +91,7 @@ pub(super) fn fit_leader(view: &View<'_>) -> Option<Change> {
     })
 }
 
-fn leads(view: &View<'_>) -> BTreeMap<NodeId, usize> {
+fn leads(view: &PlannerView<'_>) -> BTreeMap<NodeId, usize> {
     let able = view.fit.iter().filter(|node| view.may_lead(**node));
     let mut leads: BTreeMap<NodeId, usize> = able.map(|node| (*node, 0)).collect();
     for entry in view.map.shards.values() {
@@ -104,7 +104,7 @@ fn leads(view: &View<'_>) -> BTreeMap<NodeId, usize> {
 
 /// One step towards leaders that are spread evenly, where each node may only lead what it holds: along the shortest
 /// chain from the node that leads most to one that leads at least two fewer, its last link first.
-pub(super) fn leaders(view: &View<'_>) -> Option<Change> {
+pub(super) fn leaders(view: &PlannerView<'_>) -> Option<Change> {
     let leads = leads(view);
     let most = leads.iter().max_by_key(|(node, count)| (**count, std::cmp::Reverse(**node))).map(|(node, _)| *node)?;
     let mut reached: BTreeMap<NodeId, (NodeId, ShardId)> = BTreeMap::new();

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use raft_groups::{GroupId, NodeId};
 
-use super::view::{View, with, without};
+use super::view::{PlannerView, with, without};
 use crate::placement::{Change, META, Placement, ShardId, meta_voters};
 
 /// A plan that leads to a node that is gone, or may hold nothing any more, is made anew: nobody else can end it. What is
 /// confirmed comes first, since going back costs nothing.
-pub(super) fn dead_end(view: &View<'_>) -> Option<Change> {
+pub(super) fn dead_end(view: &PlannerView<'_>) -> Option<Change> {
     let unsettled = view.map.placements().filter(|(_, placement)| !placement.settled);
     unsettled.into_iter().find_map(|(group, placement)| {
         let new = placement.target.difference(&placement.actual).copied();
@@ -25,14 +25,14 @@ pub(super) fn dead_end(view: &View<'_>) -> Option<Change> {
 }
 
 /// The map's own group.
-pub(super) fn meta(view: &View<'_>) -> Option<Change> {
+pub(super) fn meta(view: &PlannerView<'_>) -> Option<Change> {
     let wanted = meta_voters(view.map.members());
     let placement = settled(&view.map.meta)?;
     place(view, META, mended(view, META, &placement.target, wanted, None)?)
 }
 
 /// The most urgent shard: first those that lost a replica, then those that lack one, then the rest.
-pub(super) fn shards(view: &View<'_>) -> Option<Change> {
+pub(super) fn shards(view: &PlannerView<'_>) -> Option<Change> {
     let urgency = |shard: ShardId, target: &BTreeSet<NodeId>| {
         let lost = target.iter().any(|node| view.has_lost(shard.group(), *node));
         (!lost, target.len() >= view.map.replication_factor)
@@ -54,7 +54,7 @@ fn settled(placement: &Placement) -> Option<&Placement> {
 /// A damaged replica is let go of even where no other node could take its place: only then is it erased, and its node
 /// can be given a new one. A lost node keeps its place until there is another: it may come back.
 fn mended(
-    view: &View<'_>,
+    view: &PlannerView<'_>,
     group: GroupId,
     target: &BTreeSet<NodeId>,
     wanted: usize,
@@ -92,7 +92,7 @@ fn mended(
 
 /// The change, unless it would leave the group without a majority that answers, or cannot be carried out by one, or might
 /// erase the only right state.
-pub(super) fn place(view: &View<'_>, group: GroupId, target: BTreeSet<NodeId>) -> Option<Change> {
+pub(super) fn place(view: &PlannerView<'_>, group: GroupId, target: BTreeSet<NodeId>) -> Option<Change> {
     let placement = view.map.placement(group)?;
     let taken = target.difference(&placement.target).any(|new| view.is_damaged(group, *new));
     let sound = !taken

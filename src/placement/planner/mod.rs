@@ -23,7 +23,7 @@ use raft_groups::{GroupId, NodeId};
 
 pub use forecast::{Forecast, Move, Obstacle, forecast};
 
-use self::view::View;
+use self::view::PlannerView;
 use super::{Change, ClusterMap, NodeState, OperationKind, OperationState, ShardId};
 
 /// Whether a node answers, as the driver sees it.
@@ -70,7 +70,7 @@ pub fn next(map: &ClusterMap, health: &Health, limits: PlanLimits) -> Option<Cha
     if !map.is_formed() {
         return None;
     }
-    let view = View::new(map, health);
+    let view = PlannerView::new(map, health);
     node_change(&view)
         .or_else(|| mend::dead_end(&view))
         .or_else(|| mend::meta(&view))
@@ -82,7 +82,7 @@ pub fn next(map: &ClusterMap, health: &Health, limits: PlanLimits) -> Option<Cha
 }
 
 /// Takes in nodes that have come, and lets go of those that are done or never came.
-fn node_change(view: &View<'_>) -> Option<Change> {
+fn node_change(view: &PlannerView<'_>) -> Option<Change> {
     view.map.nodes.iter().find_map(|(node, entry)| match (entry.state, view.liveness(*node)) {
         (NodeState::Joining, Liveness::Alive) => Some(Change::Welcome { node: *node }),
         (NodeState::Joining, Liveness::Lost) => Some(give_up(view, *node)),
@@ -92,7 +92,7 @@ fn node_change(view: &View<'_>) -> Option<Change> {
 }
 
 /// Lets go of a node that was adopted and did not come.
-fn give_up(view: &View<'_>, node: NodeId) -> Change {
+fn give_up(view: &PlannerView<'_>, node: NodeId) -> Change {
     let reason = format!(
         "{} did not answer within {} ms of being adopted (--join-within-ms): look at its log and at the network between it \
          and the others, then start it again and ask anew",
@@ -103,7 +103,7 @@ fn give_up(view: &View<'_>, node: NodeId) -> Change {
 }
 
 /// Ends an operation whose end has come. Asked last: then nothing else is left to decide.
-fn ended(view: &View<'_>) -> Option<Change> {
+fn ended(view: &PlannerView<'_>) -> Option<Change> {
     let map = view.map;
     let at_rest = map.placements().all(|(_, placement)| placement.settled);
     map.operations.iter().filter(|(_, operation)| operation.is_running()).find_map(|(id, operation)| {
@@ -120,7 +120,7 @@ fn ended(view: &View<'_>) -> Option<Change> {
     })
 }
 
-fn moved(view: &View<'_>, shard: ShardId, from: NodeId, to: NodeId) -> Option<OperationState> {
+fn moved(view: &PlannerView<'_>, shard: ShardId, from: NodeId, to: NodeId) -> Option<OperationState> {
     let placement = &view.map.shards.get(&shard)?.placement;
     if !placement.settled {
         return None;

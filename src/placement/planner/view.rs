@@ -11,7 +11,7 @@ use crate::placement::{ClusterMap, NodeState, ShardId};
 /// The label that names what fails together.
 const ZONE: &str = "zone";
 
-pub(super) struct View<'a> {
+pub(super) struct PlannerView<'a> {
     pub map: &'a ClusterMap,
     health: &'a Health,
     /// Members that answer: who may receive replicas.
@@ -22,7 +22,7 @@ pub(super) struct View<'a> {
     bytes: BTreeMap<NodeId, u64>,
 }
 
-impl<'a> View<'a> {
+impl<'a> PlannerView<'a> {
     pub fn new(map: &'a ClusterMap, health: &'a Health) -> Self {
         let mut view = Self { map, health, fit: BTreeSet::new(), counts: BTreeMap::new(), bytes: BTreeMap::new() };
         view.fit = map.nodes.keys().copied().filter(|node| view.is_member(*node) && view.answers(*node)).collect();

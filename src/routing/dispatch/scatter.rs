@@ -21,7 +21,7 @@ use crate::routing::map_cell::MapCell;
 use crate::routing::rpc::message::{Call, CallAnswer, CallError, NodeClient, RpcError, RpcResult};
 
 /// An call's end: who carried it out, and the answer.
-pub(in crate::routing) type Outcome = Result<(NodeId, CallAnswer), RouteError>;
+pub(in crate::routing) type CallOutcome = Result<(NodeId, CallAnswer), RouteError>;
 
 /// Sends calls out and waits for them.
 pub(in crate::routing) struct Scatter {
@@ -37,14 +37,14 @@ pub(in crate::routing) struct Scatter {
 struct Run<'a> {
     scatter: &'a Scatter,
     pending: Vec<Option<PendingCall>>,
-    outcomes: Vec<Option<Outcome>>,
-    under_way: FuturesUnordered<Step>,
+    outcomes: Vec<Option<CallOutcome>>,
+    under_way: FuturesUnordered<ScatterFuture>,
     deadline: Instant,
 }
 
-type Step = Pin<Box<dyn Future<Output = Event> + Send>>;
+type ScatterFuture = Pin<Box<dyn Future<Output = ScatterEvent> + Send>>;
 
-enum Event {
+enum ScatterEvent {
     /// A pause is over.
     Rested(Vec<usize>),
     /// A node answered, or did not.
@@ -53,7 +53,7 @@ enum Event {
 
 impl Scatter {
     /// Carries out all calls; the outcomes are in their order.
-    pub async fn run(&self, pending: Vec<PendingCall>, deadline: Instant) -> Vec<Outcome> {
+    pub async fn run(&self, pending: Vec<PendingCall>, deadline: Instant) -> Vec<CallOutcome> {
         let mut run = Run {
             scatter: self,
             outcomes: pending.iter().map(|_| None).collect(),
@@ -73,7 +73,7 @@ impl Scatter {
     }
 
     /// Carries out one call.
-    pub async fn run_one(&self, pending: PendingCall, deadline: Instant) -> Outcome {
+    pub async fn run_one(&self, pending: PendingCall, deadline: Instant) -> CallOutcome {
         let lost = RouteError::Internal {
             reason: "a call had no end".to_owned(),
             committed: crate::routing::Committed::Unknown,
@@ -109,10 +109,10 @@ impl Scatter {
 }
 
 impl Run<'_> {
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: ScatterEvent) {
         match event {
-            Event::Rested(places) => self.send(places),
-            Event::Answered(from, places, result) => {
+            ScatterEvent::Rested(places) => self.send(places),
+            ScatterEvent::Answered(from, places, result) => {
                 let (again, later) = self.settle(from, places, result);
                 self.send(again);
                 self.rest(later);
@@ -162,7 +162,7 @@ impl Run<'_> {
         self.under_way.push(Box::pin(async move {
             let asked = calls.len();
             let result = client.call(cluster, node, calls, until).await;
-            Event::Answered(node, places, checked(result, asked))
+            ScatterEvent::Answered(node, places, checked(result, asked))
         }));
     }
 
@@ -216,7 +216,7 @@ impl Run<'_> {
         Some(pending.unanswered(from, error, map))
     }
 
-    fn end(&mut self, place: usize, outcome: Outcome) {
+    fn end(&mut self, place: usize, outcome: CallOutcome) {
         self.pending[place] = None;
         self.outcomes[place] = Some(outcome);
     }
@@ -234,7 +234,7 @@ impl Run<'_> {
         let until = (Instant::now() + retry::pause(rounds, rand::random())).min(self.deadline);
         self.under_way.push(Box::pin(async move {
             tokio::time::sleep_until(until).await;
-            Event::Rested(places)
+            ScatterEvent::Rested(places)
         }));
     }
 }

@@ -12,7 +12,7 @@ use super::{Router, unfit_answer};
 use crate::engine::{CollectionConfig, CollectionId, Command, Lifetime, MadeBy, Refusal, Reply, RequestId};
 use crate::placement::{ClusterMap, CollectionEntry, META, MetaCommand, MetaReply, ShardId};
 use crate::routing::dispatch::pending_call::PendingCall;
-use crate::routing::dispatch::scatter::Outcome;
+use crate::routing::dispatch::scatter::CallOutcome;
 use crate::routing::rpc::message::{Call, CallAnswer};
 use crate::routing::{Collection, Committed, Created, LogPoint, RouteError};
 
@@ -233,7 +233,7 @@ impl Router {
     }
 }
 
-fn done_at(outcome: Outcome) -> Result<LogPoint, RouteError> {
+fn done_at(outcome: CallOutcome) -> Result<LogPoint, RouteError> {
     let (_, CallAnswer::Written { index, term, reply, .. }) = outcome? else {
         return Err(unfit_answer(Committed::Unknown));
     };

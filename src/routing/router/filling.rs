@@ -13,12 +13,12 @@ use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::recoveries;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::answer::Place;
-use super::reads::Asked;
+use super::super::answer::AnswerPlace;
+use super::reads::ShardQuestion;
 use super::{Router, unfit_answer};
 use crate::engine::{Carried, GetQuery, Hit, PayloadSelector, PointId, Record, VectorSelector};
 use crate::placement::ShardId;
-use crate::routing::rpc::message::{Found, Query};
+use crate::routing::rpc::message::{Query, QueryAnswer};
 use crate::routing::{
     Answer, Collection, Committed, Held, LogPoint, ReadOptions, RouteError, SessionToken, ShardEvidence,
 };
@@ -147,10 +147,13 @@ impl Router {
 struct Fetched(HashMap<PointId, (Record, usize)>);
 
 impl Fetched {
-    fn of<T: Shown>(answer: Answer<Vec<(ShardId, Found)>>, shown: &[(ShardId, &mut T)]) -> Result<Self, RouteError> {
+    fn of<T: Shown>(
+        answer: Answer<Vec<(ShardId, QueryAnswer)>>,
+        shown: &[(ShardId, &mut T)],
+    ) -> Result<Self, RouteError> {
         let mut found = HashMap::new();
         for (_, part) in answer.value {
-            let Found::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
+            let QueryAnswer::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
             found.extend(records.into_iter().map(|record| (record.id, (record, 0))));
         }
         for (_, point) in shown {
@@ -179,7 +182,7 @@ impl Router {
                 let place = timeout_at(options.deadline, Arc::clone(&self.large).acquire_owned()).await;
                 let Ok(Ok(permit)) = place else { return Err(too_many_large()) };
                 let until = options.deadline.min(Instant::now() + LARGE_WITHIN);
-                held.0 = Some(Place { _permit: Arc::new(permit), until });
+                held.0 = Some(AnswerPlace { _permit: Arc::new(permit), until });
                 until
             }
         };
@@ -198,7 +201,7 @@ fn asked<T: Shown>(
     bare: &[(ShardId, &mut T)],
     (payload, vector): Carried<'_>,
     room: u64,
-) -> Vec<Asked> {
+) -> Vec<ShardQuestion> {
     let mut by_shard = BTreeMap::<ShardId, BTreeSet<PointId>>::new();
     for (shard, point) in bare {
         by_shard.entry(*shard).or_default().insert(point.id());
@@ -208,7 +211,7 @@ fn asked<T: Shown>(
         let room = (room * ids.len() as u64).div_ceil(all as u64);
         let (ids, with_payload, with_vector) = (ids.into_iter().collect(), payload.clone(), vector.clone());
         let query = GetQuery { collection: collection.entry.id, ids, with_payload, with_vector };
-        Asked { shard, query: Query::Get(query).into(), room: Some(room) }
+        ShardQuestion { shard, query: Query::Get(query).into(), room: Some(room) }
     };
     by_shard.into_iter().map(of_shard).collect()
 }

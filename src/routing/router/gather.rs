@@ -6,7 +6,7 @@ use super::Router;
 use crate::engine::{Refusal, Reply};
 use crate::placement::{CollectionEntry, ShardId};
 use crate::routing::dispatch::pending_call::PendingCall;
-use crate::routing::dispatch::scatter::Outcome;
+use crate::routing::dispatch::scatter::CallOutcome;
 use crate::routing::rpc::message::{Call, CallAnswer};
 use crate::routing::{Collection, Committed, RouteError};
 
@@ -22,7 +22,7 @@ impl Router {
         collection: &Collection,
         calls: Vec<(ShardId, Call)>,
         deadline: Instant,
-    ) -> Result<Vec<(ShardId, Outcome)>, RouteError> {
+    ) -> Result<Vec<(ShardId, CallOutcome)>, RouteError> {
         let pending = calls.iter().map(|(shard, call)| PendingCall::new(Some(*shard), call.clone())).collect();
         let mut outcomes = self.scatter.run(pending, deadline).await;
         let strangers: Vec<usize> = (0..outcomes.len()).filter(|place| is_stranger(&outcomes[*place])).collect();
@@ -63,7 +63,7 @@ impl Router {
         calls: &[(ShardId, Call)],
         places: Vec<usize>,
         deadline: Instant,
-    ) -> Vec<(usize, Outcome)> {
+    ) -> Vec<(usize, CallOutcome)> {
         let shards: Vec<ShardId> = places.iter().map(|place| calls[*place].0).collect();
         let known_from = self.introduce(&shards, entry, deadline).await;
         let (mut cured, mut retried, mut pending) = (Vec::new(), Vec::new(), Vec::new());
@@ -83,7 +83,7 @@ impl Router {
 }
 
 /// Whether the shard answered that it does not know the collection.
-fn is_stranger(outcome: &Outcome) -> bool {
+fn is_stranger(outcome: &CallOutcome) -> bool {
     match outcome {
         Err(RouteError::Refused { refusal }) => matches!(refusal, Refusal::CollectionNotFound { .. }),
         Ok((_, CallAnswer::Written { reply, .. })) => {
@@ -94,7 +94,7 @@ fn is_stranger(outcome: &Outcome) -> bool {
 }
 
 /// Whether the shard has given nothing and certainly changed nothing.
-fn is_certainly_undone(outcome: &Outcome) -> bool {
+fn is_certainly_undone(outcome: &CallOutcome) -> bool {
     match outcome {
         Err(error) => error.committed() == Committed::No,
         Ok((_, CallAnswer::Written { reply, .. })) => matches!(Reply::decode(reply), Ok(Reply::Refused(_))),

@@ -30,7 +30,7 @@ use crate::placement::{ClusterMap, META};
 use crate::routing::dispatch::leader_cache::LeaderCache;
 use crate::routing::dispatch::pending_call::PendingCall;
 use crate::routing::dispatch::scatter::Scatter;
-use crate::routing::rpc::message::{Call, CallAnswer, Found, NodeClient, Query, RpcError};
+use crate::routing::rpc::message::{Call, CallAnswer, NodeClient, Query, QueryAnswer, RpcError};
 
 /// A node that has not sent its report by then is shown as unreachable.
 const REPORT_PATIENCE: Duration = Duration::from_secs(1);
@@ -102,7 +102,7 @@ impl Router {
         let call = Call::Read { group: META, mode, after: None, max_staleness_ms: None, query, room: None };
         let own_changes = self.scatter.map.own_changes();
         match self.scatter.run_one(PendingCall::new(None, call), deadline).await? {
-            (_, CallAnswer::Read { found: Found::Map(map), .. }) => {
+            (_, CallAnswer::Read { found: QueryAnswer::Map(map), .. }) => {
                 self.scatter.map.take(Arc::clone(&map), own_changes);
                 Ok(map)
             }

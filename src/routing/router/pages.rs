@@ -7,7 +7,7 @@ use super::reads::restless;
 use super::{Router, unfit_answer};
 use crate::engine::{PointId, Record, ScrollPage, ScrollQuery};
 use crate::placement::ShardId;
-use crate::routing::rpc::message::{Found, Query};
+use crate::routing::rpc::message::{Query, QueryAnswer};
 use crate::routing::{Answer, Collection, Committed, Held, ReadOptions, Ring, RouteError, ScrollAnswer};
 
 impl Router {
@@ -70,7 +70,7 @@ impl Router {
         let answer = self.read(collection, asked, options).await?;
         let mut pages = Vec::new();
         for (shard, part) in answer.value {
-            let Found::Page(page) = part else { return Err(unfit_answer(Committed::No)) };
+            let QueryAnswer::Page(page) = part else { return Err(unfit_answer(Committed::No)) };
             pages.push((shard, page));
         }
         let value = one_page(pages, query.limit);

@@ -14,8 +14,8 @@ use crate::engine::{
     VectorSelector, merge_hits,
 };
 use crate::placement::{NodeName, ShardId};
-use crate::routing::dispatch::scatter::Outcome;
-use crate::routing::rpc::message::{Call, CallAnswer, Found, Query};
+use crate::routing::dispatch::scatter::CallOutcome;
+use crate::routing::rpc::message::{Call, CallAnswer, Query, QueryAnswer};
 use crate::routing::{
     Answer, Collection, Committed, Held, PageSearch, ReadOptions, Ring, RouteError, SearchAnswer, ShardEvidence,
 };
@@ -93,11 +93,11 @@ impl Router {
             with_vector: query.with_vector.clone(),
         };
         let room = Some(at_once(self.formed()?.shards.len(), 0));
-        let asked: Vec<Asked> = split
+        let asked: Vec<ShardQuestion> = split
             .into_iter()
             .map(|(shard, places)| {
                 let query = Arc::new(Query::Get(of_shard(places)));
-                Asked { shard, query, room }
+                ShardQuestion { shard, query, room }
             })
             .collect();
         let wanted = (&query.with_payload, &query.with_vector);
@@ -106,7 +106,7 @@ impl Router {
             let answer = self.read(collection, asked.clone(), options).await?;
             let mut found = HashMap::new();
             for (shard, part) in answer.value {
-                let Found::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
+                let QueryAnswer::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
                 found.extend(records.into_iter().map(|record| (record.id, (shard, record))));
             }
             let mut value: Vec<(ShardId, Record)> = query.ids.iter().filter_map(|id| found.remove(id)).collect();
@@ -192,7 +192,7 @@ impl Router {
         let answer = self.read(collection, asked, options).await?;
         let mut value = 0;
         for (_, part) in answer.value {
-            let Found::Count(count) = part else { return Err(unfit_answer(Committed::No)) };
+            let QueryAnswer::Count(count) = part else { return Err(unfit_answer(Committed::No)) };
             value += count;
         }
         Ok(Answer { value, shards: answer.shards, missing: answer.missing, held: answer.held })
@@ -203,17 +203,17 @@ impl Router {
         &self,
         query: &Arc<Query>,
         room: impl Fn(ShardId) -> Option<u64>,
-    ) -> Result<Vec<Asked>, RouteError> {
-        let asked = |shard: &ShardId| Asked { shard: *shard, query: query.clone(), room: room(*shard) };
+    ) -> Result<Vec<ShardQuestion>, RouteError> {
+        let asked = |shard: &ShardId| ShardQuestion { shard: *shard, query: query.clone(), room: room(*shard) };
         Ok(self.formed()?.shards.keys().map(asked).collect())
     }
 
     pub(super) async fn read(
         &self,
         collection: &Collection,
-        asked: Vec<Asked>,
+        asked: Vec<ShardQuestion>,
         options: &ReadOptions,
-    ) -> Result<Answer<Vec<(ShardId, Found)>>, RouteError> {
+    ) -> Result<Answer<Vec<(ShardId, QueryAnswer)>>, RouteError> {
         let calls = asked.into_iter().map(|asked| (asked.shard, call(asked, options))).collect();
         let mut answer = Answer { value: Vec::new(), shards: Vec::new(), missing: Vec::new(), held: Held::default() };
         let mut first_error = None;
@@ -239,7 +239,12 @@ impl Router {
         }
     }
 
-    fn part(&self, shard: ShardId, outcome: Outcome, mode: ReadMode) -> Result<(ShardEvidence, Found), RouteError> {
+    fn part(
+        &self,
+        shard: ShardId,
+        outcome: CallOutcome,
+        mode: ReadMode,
+    ) -> Result<(ShardEvidence, QueryAnswer), RouteError> {
         match outcome? {
             (node, CallAnswer::Read { point, found }) => Ok((self.evidence(shard, node, &point, mode), found)),
             _ => Err(unfit_answer(Committed::No)),
@@ -260,14 +265,14 @@ impl Router {
 
 /// What a shard is asked.
 #[derive(Clone)]
-pub(super) struct Asked {
+pub(super) struct ShardQuestion {
     pub(super) shard: ShardId,
     pub(super) query: Arc<Query>,
     /// Bytes of payloads and vectors that the answer may carry.
     pub(super) room: Option<u64>,
 }
 
-fn call(Asked { shard, query, room }: Asked, options: &ReadOptions) -> Call {
+fn call(ShardQuestion { shard, query, room }: ShardQuestion, options: &ReadOptions) -> Call {
     let after = options.after.as_ref().and_then(|token| token.0.get(&shard)).copied();
     let max_staleness_ms = options.max_staleness.map(millis);
     Call::Read { group: shard.group(), mode: options.mode, after, max_staleness_ms, query, room }
@@ -275,7 +280,7 @@ fn call(Asked { shard, query, room }: Asked, options: &ReadOptions) -> Call {
 
 /// The page of each search: of the hits of all shards the best.
 fn pages(
-    answer: Answer<Vec<(ShardId, Found)>>,
+    answer: Answer<Vec<(ShardId, QueryAnswer)>>,
     searches: &[PageSearch],
     distances: &[Distance],
     ring: &Ring,
@@ -283,7 +288,7 @@ fn pages(
 ) -> Result<Vec<SearchAnswer>, RouteError> {
     let mut by_search: Vec<(Vec<Vec<Hit>>, SearchAnswer)> = searches.iter().map(|_| Default::default()).collect();
     for (shard, part) in answer.value {
-        let Found::Hits(parts) = part else { return Err(unfit_answer(Committed::No)) };
+        let QueryAnswer::Hits(parts) = part else { return Err(unfit_answer(Committed::No)) };
         if parts.len() != searches.len() {
             return Err(unfit_answer(Committed::No));
         }

@@ -11,7 +11,7 @@ use super::{Router, unfit_answer};
 use crate::engine::{CollectionId, Command, Lifetime, PointId, PointWrite, Refusal, Reply, RequestId, Selector};
 use crate::placement::ShardId;
 use crate::routing::dispatch::pending_call::names;
-use crate::routing::dispatch::scatter::Outcome;
+use crate::routing::dispatch::scatter::CallOutcome;
 use crate::routing::rpc::message::{Call, CallAnswer};
 use crate::routing::{
     Acknowledge, CallOptions, Collection, Committed, DeleteOutcome, LogPoint, Ring, RouteError, SessionToken,
@@ -19,14 +19,14 @@ use crate::routing::{
 };
 
 /// One shard's part of a write, and the places of its items in the request.
-struct Part {
+struct ShardWrite {
     command: Bytes,
     places: Vec<usize>,
 }
 
 /// What the shards made of a write.
 #[derive(Default)]
-struct Tally {
+struct WriteTally {
     /// Written points with their places in the request.
     points: Vec<(usize, WrittenPoint)>,
     deleted: u64,
@@ -90,8 +90,10 @@ impl Router {
             let points: Vec<&PointWrite> = places.iter().map(|place| &points[*place]).collect();
             Command::encode_upsert(id, request, &points)
         };
-        let parts =
-            split.into_iter().map(|(shard, places)| (shard, Part { command: command(&places), places })).collect();
+        let parts = split
+            .into_iter()
+            .map(|(shard, places)| (shard, ShardWrite { command: command(&places), places }))
+            .collect();
         let mut tally = self.write(collection, parts, acknowledge, options).await?;
         tally.points.sort_by_key(|(place, _)| *place);
         let results = tally.points.into_iter().map(|(_, point)| point).collect();
@@ -109,7 +111,7 @@ impl Router {
         let request = Some(scoped(options.request_id, id));
         let part = |selector, places| {
             let command = Command::Delete { collection: id, request, selector }.encode();
-            Part { command, places }
+            ShardWrite { command, places }
         };
         let parts = match selector {
             Selector::Ids(ids) => {
@@ -148,19 +150,19 @@ impl Router {
     async fn write(
         &self,
         collection: &Collection,
-        parts: BTreeMap<ShardId, Part>,
+        parts: BTreeMap<ShardId, ShardWrite>,
         acknowledge: Acknowledge,
         options: CallOptions,
-    ) -> Result<Tally, RouteError> {
+    ) -> Result<WriteTally, RouteError> {
         let everywhere = acknowledge == Acknowledge::AppliedEverywhere;
-        let call = |shard: &ShardId, part: &Part| Call::Write {
+        let call = |shard: &ShardId, part: &ShardWrite| Call::Write {
             group: shard.group(),
             command: part.command.clone(),
             everywhere,
             lifetime: Some(Lifetime::unborn(options.made_by)),
         };
         let calls = parts.iter().map(|(shard, part)| (*shard, call(shard, part))).collect();
-        let mut tally = Tally::default();
+        let mut tally = WriteTally::default();
         for (shard, outcome) in self.on_shards(collection, calls, options.deadline).await? {
             let places = parts.get(&shard).map_or(&[][..], |part| &part.places);
             tally.take(shard, places, outcome, collection);
@@ -177,14 +179,14 @@ impl Router {
     }
 }
 
-impl Tally {
-    fn take(&mut self, shard: ShardId, places: &[usize], outcome: Outcome, collection: &Collection) {
+impl WriteTally {
+    fn take(&mut self, shard: ShardId, places: &[usize], outcome: CallOutcome, collection: &Collection) {
         if let Err(error) = self.count(shard, places, outcome) {
             self.failed.push((shard, Box::new(in_words(error, collection))));
         }
     }
 
-    fn count(&mut self, shard: ShardId, places: &[usize], outcome: Outcome) -> Result<(), RouteError> {
+    fn count(&mut self, shard: ShardId, places: &[usize], outcome: CallOutcome) -> Result<(), RouteError> {
         let (leader, CallAnswer::Written { index, term, reply, lagging, .. }) = outcome? else {
             return Err(unfit_answer(Committed::Unknown));
         };

@@ -22,11 +22,11 @@ pub const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 /// What is known of one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Breaker {
-    state: State,
+    state: BreakerState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum BreakerState {
     /// Calls pass; so many failed in a row.
     Closed { failures: u32 },
     /// Calls fail at once until `until`; the next pause is known by the last one.
@@ -35,7 +35,7 @@ enum State {
     Probing { until: Instant, pause: Duration },
 }
 
-impl Default for State {
+impl Default for BreakerState {
     fn default() -> Self {
         Self::Closed { failures: 0 }
     }
@@ -45,42 +45,44 @@ impl Breaker {
     /// Whether a call may be tried now. A `true` out of an open circuit makes that call the probe.
     pub fn admit(&mut self, now: Instant) -> bool {
         match self.state {
-            State::Closed { .. } => true,
-            State::Open { until, pause } | State::Probing { until, pause } if now >= until => {
-                self.state = State::Probing { until: now + PROBE_PATIENCE, pause };
+            BreakerState::Closed { .. } => true,
+            BreakerState::Open { until, pause } | BreakerState::Probing { until, pause } if now >= until => {
+                self.state = BreakerState::Probing { until: now + PROBE_PATIENCE, pause };
                 true
             }
-            State::Open { .. } | State::Probing { .. } => false,
+            BreakerState::Open { .. } | BreakerState::Probing { .. } => false,
         }
     }
 
     /// The peer answered.
     pub fn succeeded(&mut self) {
-        self.state = State::default();
+        self.state = BreakerState::default();
     }
 
     /// The peer did not answer.
     pub fn failed(&mut self, now: Instant) {
-        let open = |pause: Duration| State::Open { until: now + pause, pause };
+        let open = |pause: Duration| BreakerState::Open { until: now + pause, pause };
         self.state = match self.state {
-            State::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => State::Closed { failures: failures + 1 },
-            State::Closed { .. } => open(FIRST_PAUSE),
-            State::Probing { pause, .. } => open((pause * 2).min(LONGEST_PAUSE)),
+            BreakerState::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
+                BreakerState::Closed { failures: failures + 1 }
+            }
+            BreakerState::Closed { .. } => open(FIRST_PAUSE),
+            BreakerState::Probing { pause, .. } => open((pause * 2).min(LONGEST_PAUSE)),
             // The failure of a call that was under way when the circuit opened says nothing new.
-            opened @ State::Open { .. } => opened,
+            opened @ BreakerState::Open { .. } => opened,
         };
     }
 
     /// The call ended without a word on whether the peer is there: where it was the probe, the next call is.
     pub fn undecided(&mut self, now: Instant) {
-        if let State::Probing { pause, .. } = self.state {
-            self.state = State::Open { until: now, pause };
+        if let BreakerState::Probing { pause, .. } = self.state {
+            self.state = BreakerState::Open { until: now, pause };
         }
     }
 
     /// Whether the last call did not fail.
     pub fn looks_alive(&self) -> bool {
-        matches!(self.state, State::Closed { failures: 0 })
+        matches!(self.state, BreakerState::Closed { failures: 0 })
     }
 }
 

@@ -129,7 +129,7 @@ mod map_as_json {
 
 /// What a [`Query`] found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Found {
+pub enum QueryAnswer {
     /// Nearest points, and how they were found, for each search in order.
     Hits(Vec<engine::Found>),
     /// Points.
@@ -163,7 +163,7 @@ pub enum CallAnswer {
         /// The state it looked at.
         point: ReadPoint,
         /// What it found.
-        found: Found,
+        found: QueryAnswer,
     },
     /// The node's report.
     Report(Box<NodeReport>),

@@ -13,13 +13,13 @@ use crate::routing::LogPoint;
 use crate::routing::rpc::message::CallError;
 
 /// How fresh a replica must be for a read.
-pub(super) struct Wanted {
+pub(super) struct Freshness {
     pub(in crate::routing) mode: ReadMode,
     pub(in crate::routing) after: Option<LogPoint>,
     pub(in crate::routing) max_staleness_ms: Option<u64>,
 }
 
-impl Wanted {
+impl Freshness {
     /// Waits until `replica` is as fresh; what it can say of itself then.
     ///
     /// # Errors

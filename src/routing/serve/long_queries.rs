@@ -25,18 +25,18 @@ const TURN: Duration = Duration::from_millis(10);
 
 /// Runs long queries; clones share the turns.
 #[derive(Clone)]
-pub struct LongQueries(Arc<Turns>);
+pub struct LongQueries(Arc<QueryTurns>);
 
-struct Turns {
+struct QueryTurns {
     /// How many have a turn at once.
     at_once: usize,
-    state: Mutex<State>,
+    state: Mutex<TurnState>,
     changed: Condvar,
 }
 
 /// Invariant: at most `at_once` have a turn, and at most [`MAX_LONG_QUERIES`] are there.
 #[derive(Default)]
-struct State {
+struct TurnState {
     there: usize,
     having: usize,
     /// Who waits, by a number that is drawn.
@@ -49,7 +49,7 @@ impl LongQueries {
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let at_once = (cores / 2).max(1);
-        Self(Arc::new(Turns { at_once, state: Mutex::default(), changed: Condvar::new() }))
+        Self(Arc::new(QueryTurns { at_once, state: Mutex::default(), changed: Condvar::new() }))
     }
 
     /// Runs `query` until it ends, its deadline passes, or the returned future is dropped. `None` of the query is its own
@@ -62,11 +62,11 @@ impl LongQueries {
         deadline: Instant,
         query: impl FnOnce(&Meter<'_>) -> Option<T> + Send + 'static,
     ) -> Result<T, Full> {
-        let place = Place::take(&self.0).ok_or(Full::Long)?;
+        let place = QueryPlace::take(&self.0).ok_or(Full::Long)?;
         let (done, result) = oneshot::channel();
         let work = move || {
             let gone = || done.is_closed() || Instant::now() >= deadline;
-            let Some(turn) = Turn::take(&place.0, deadline) else { return };
+            let Some(turn) = QueryTurn::take(&place.0, deadline) else { return };
             let meter_says = || !gone() && turn.goes_on(deadline);
             let meter = Meter::new(u64::MAX, &meter_says);
             let found = std::panic::catch_unwind(AssertUnwindSafe(|| query(&meter)));
@@ -83,10 +83,10 @@ impl LongQueries {
 }
 
 /// One of the places there are.
-struct Place(Arc<Turns>);
+struct QueryPlace(Arc<QueryTurns>);
 
-impl Place {
-    fn take(turns: &Arc<Turns>) -> Option<Self> {
+impl QueryPlace {
+    fn take(turns: &Arc<QueryTurns>) -> Option<Self> {
         let mut state = turns.state.lock();
         if state.there >= MAX_LONG_QUERIES {
             return None;
@@ -96,21 +96,21 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for QueryPlace {
     fn drop(&mut self) {
         self.0.state.lock().there -= 1;
     }
 }
 
-/// A turn, given away and taken again by [`goes_on`](Turn::goes_on).
-struct Turn<'a> {
-    turns: &'a Turns,
+/// A turn, given away and taken again by [`goes_on`](QueryTurn::goes_on).
+struct QueryTurn<'a> {
+    turns: &'a QueryTurns,
     since: Cell<Instant>,
     has: Cell<bool>,
 }
 
-impl<'a> Turn<'a> {
-    fn take(turns: &'a Turns, deadline: Instant) -> Option<Self> {
+impl<'a> QueryTurn<'a> {
+    fn take(turns: &'a QueryTurns, deadline: Instant) -> Option<Self> {
         let turn = Self { turns, since: Cell::new(Instant::now()), has: Cell::new(false) };
         turn.wait(deadline).then_some(turn)
     }
@@ -159,7 +159,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for QueryTurn<'_> {
     fn drop(&mut self) {
         self.give_up();
     }
@@ -218,7 +218,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn there_is_a_limit_to_them() {
         let long = LongQueries::new();
-        let places: Vec<_> = (0..MAX_LONG_QUERIES).map(|_| Place::take(&long.0).expect("there is room")).collect();
+        let places: Vec<_> = (0..MAX_LONG_QUERIES).map(|_| QueryPlace::take(&long.0).expect("there is room")).collect();
         assert_eq!(long.run(soon(), |_| Some(1)).await, Err(Full::Long));
         drop(places);
         assert_eq!(long.run(soon(), |_| Some(1)).await, Ok(1));

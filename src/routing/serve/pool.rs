@@ -28,9 +28,9 @@ const WEIGHT: u64 = 8;
 
 /// Runs queries on threads of its own; clones share them.
 #[derive(Clone)]
-pub struct Pool(Arc<Shared>);
+pub struct Pool(Arc<PoolState>);
 
-struct Shared {
+struct PoolState {
     queue: Arc<Queue>,
     threads: usize,
     places: Arc<Semaphore>,
@@ -77,7 +77,7 @@ impl Pool {
     pub fn new() -> std::io::Result<Self> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let queue = Arc::<Queue>::default();
-        let shared = Shared {
+        let shared = PoolState {
             queue: queue.clone(),
             threads,
             places: Arc::new(Semaphore::new(MAX_QUERIES)),
@@ -156,7 +156,7 @@ impl Pool {
     }
 }
 
-impl Shared {
+impl PoolState {
     fn carry_out<T>(
         &self,
         place: OwnedSemaphorePermit,
@@ -204,7 +204,7 @@ impl Queue {
     }
 }
 
-impl Drop for Shared {
+impl Drop for PoolState {
     fn drop(&mut self) {
         self.queue.jobs.lock().closed = true;
         self.queue.more.notify_all();

@@ -4,18 +4,18 @@
 //! carried out again beside the state.
 
 use crate::engine::{self, Engine, Meter, Refusal, Room, SearchQuery};
-use crate::routing::rpc::message::{CallError, Found, Query};
+use crate::routing::rpc::message::{CallError, Query, QueryAnswer};
 
 /// Steps of a part that is tried: some ten milliseconds.
 const STEPS_TO_TRY: u64 = 1 << 18;
 
 /// What one part of a query found.
 #[derive(Debug)]
-pub(in crate::routing) enum Part {
+pub(in crate::routing) enum PartAnswer {
     /// What one search among several found.
     Hits(engine::Found),
     /// All there is to find.
-    Whole(Found),
+    Whole(QueryAnswer),
 }
 
 /// How many parts a query has.
@@ -30,16 +30,21 @@ pub(in crate::routing) fn parts(query: &Query) -> usize {
 ///
 /// # Errors
 /// What the machine refuses, under the place of its search where there are several.
-pub(super) fn try_part(machine: &Engine, query: &Query, place: usize, room: usize) -> Result<Option<Part>, CallError> {
+pub(super) fn try_part(
+    machine: &Engine,
+    query: &Query,
+    place: usize,
+    room: usize,
+) -> Result<Option<PartAnswer>, CallError> {
     let (meter, room) = (Meter::new(STEPS_TO_TRY, &|| true), Room::of(room / parts(query).max(1)));
     let whole = match query {
         Query::Search(searches) => return one_of(searches, place, |search| machine.try_find(search, &meter, &room)),
-        Query::Get(query) => machine.get_within(query, &room).map(Found::Records).map(Some),
-        Query::Scroll(query) => machine.try_scroll(query, &meter, &room).map(|page| page.map(Found::Page)),
-        Query::Count(query) => machine.try_count(query, &meter).map(|count| count.map(Found::Count)),
+        Query::Get(query) => machine.get_within(query, &room).map(QueryAnswer::Records).map(Some),
+        Query::Scroll(query) => machine.try_scroll(query, &meter, &room).map(|page| page.map(QueryAnswer::Page)),
+        Query::Count(query) => machine.try_count(query, &meter).map(|count| count.map(QueryAnswer::Count)),
         Query::Map => return Err(unfit("only the meta group holds the map")),
     };
-    whole.map(|found| found.map(Part::Whole)).map_err(CallError::Refused)
+    whole.map(|found| found.map(PartAnswer::Whole)).map_err(CallError::Refused)
 }
 
 /// Carries out the part at `place` that is long; `None` where the meter ended first.
@@ -52,15 +57,15 @@ pub(super) fn long_part(
     place: usize,
     meter: &Meter<'_>,
     room: usize,
-) -> Result<Option<Part>, CallError> {
+) -> Result<Option<PartAnswer>, CallError> {
     let share = Room::of(room / parts(query).max(1));
     let whole = match query {
         Query::Search(searches) => return one_of(searches, place, |search| machine.find_apart(search, meter, &share)),
-        Query::Scroll(query) => machine.scroll_apart(query, meter, room).map(|page| page.map(Found::Page)),
-        Query::Count(query) => machine.count_apart(query, meter).map(|count| count.map(Found::Count)),
+        Query::Scroll(query) => machine.scroll_apart(query, meter, room).map(|page| page.map(QueryAnswer::Page)),
+        Query::Count(query) => machine.count_apart(query, meter).map(|count| count.map(QueryAnswer::Count)),
         Query::Get(_) | Query::Map => return try_part(machine, query, place, room),
     };
-    whole.map(|found| found.map(Part::Whole)).map_err(CallError::Refused)
+    whole.map(|found| found.map(PartAnswer::Whole)).map_err(CallError::Refused)
 }
 
 /// One of several searches.
@@ -68,25 +73,27 @@ fn one_of(
     searches: &[SearchQuery],
     place: usize,
     find: impl FnOnce(&SearchQuery) -> Result<Option<engine::Found>, Refusal>,
-) -> Result<Option<Part>, CallError> {
+) -> Result<Option<PartAnswer>, CallError> {
     let search = searches.get(place).ok_or_else(|| unfit("there are fewer searches"))?;
     let found = find(search).map_err(|refusal| CallError::Refused(at(refusal, place, searches.len())))?;
-    Ok(found.map(Part::Hits))
+    Ok(found.map(PartAnswer::Hits))
 }
 
 /// What all parts found, in their order.
 ///
 /// # Errors
 /// That of the first part that failed.
-pub(in crate::routing) fn whole(parts: impl Iterator<Item = Result<Part, CallError>>) -> Result<Found, CallError> {
+pub(in crate::routing) fn whole(
+    parts: impl Iterator<Item = Result<PartAnswer, CallError>>,
+) -> Result<QueryAnswer, CallError> {
     let mut hits = Vec::new();
     for part in parts {
         match part? {
-            Part::Hits(of_one) => hits.push(of_one),
-            Part::Whole(found) => return Ok(found),
+            PartAnswer::Hits(of_one) => hits.push(of_one),
+            PartAnswer::Whole(found) => return Ok(found),
         }
     }
-    Ok(Found::Hits(hits))
+    Ok(QueryAnswer::Hits(hits))
 }
 
 fn unfit(reason: &str) -> CallError {
@@ -109,15 +116,15 @@ pub(in crate::routing) mod tests {
     use super::*;
 
     /// Carries the part at `place` out as one that is tried and as one that is long; they must come to the same.
-    pub fn part(machine: &Engine, query: &Query, place: usize, room: usize) -> Result<Part, CallError> {
+    pub fn part(machine: &Engine, query: &Query, place: usize, room: usize) -> Result<PartAnswer, CallError> {
         let long = long_part(machine, query, place, &Meter::unlimited(), room);
         let tried = try_part(machine, query, place, room);
         match (&tried, &long) {
-            (Ok(Some(Part::Hits(one))), Ok(Some(Part::Hits(other)))) => {
+            (Ok(Some(PartAnswer::Hits(one))), Ok(Some(PartAnswer::Hits(other)))) => {
                 let exact = [one, other].iter().all(|found| found.explain.way == Way::Exact);
                 assert!(!exact || one.hits == other.hits, "{one:?} {other:?}");
             }
-            (Ok(Some(Part::Whole(one))), Ok(Some(Part::Whole(other)))) => assert_eq!(one, other),
+            (Ok(Some(PartAnswer::Whole(one))), Ok(Some(PartAnswer::Whole(other)))) => assert_eq!(one, other),
             (Err(one), Err(other)) => assert_eq!(one, other),
             // What is long has nothing to be held against.
             (Ok(None), Ok(Some(_))) => {}

@@ -14,7 +14,7 @@ use futures::{Stream, StreamExt as _};
 use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoint, Role, WriteError};
 use tokio::time::Instant;
 
-use super::freshness::Wanted;
+use super::freshness::Freshness;
 use super::pool::{Full, Pool};
 use super::proposal::ForShard;
 use super::{proposal, report};
@@ -22,9 +22,9 @@ use crate::engine::{Engine, Entry, Lifetime, Meter};
 use crate::placement::{META, MetaMachine, ShardId, group_name};
 use crate::routing::NodeReport;
 use crate::routing::group_time::may_be_proposed;
-use crate::routing::rpc::message::{Call, CallAnswer, CallError, Found, MAX_CALLS, Query};
+use crate::routing::rpc::message::{Call, CallAnswer, CallError, MAX_CALLS, Query, QueryAnswer};
 use crate::routing::serve::local_groups::LocalGroups;
-use crate::routing::serve::query::{Part, long_part, parts, try_part, whole};
+use crate::routing::serve::query::{PartAnswer, long_part, parts, try_part, whole};
 
 /// How long calls of one request wait for each other before they go to the query threads.
 const SETTLE: Duration = Duration::from_millis(1);
@@ -83,14 +83,16 @@ impl Service {
     }
 
     /// Goes with a call as far as it goes without a query thread.
-    async fn begin(&self, call: Call, deadline: Instant) -> Step {
+    async fn begin(&self, call: Call, deadline: Instant) -> CallStep {
         match call {
             Call::Read { group, mode, after, max_staleness_ms, query, room } if group != META => {
-                let wanted = Wanted { mode, after, max_staleness_ms };
+                let wanted = Freshness { mode, after, max_staleness_ms };
                 let query = Bounded { query, room: room.and_then(|room| room.try_into().ok()).unwrap_or(usize::MAX) };
-                self.fresh(group, wanted, query, deadline).await.map_or_else(|error| Step::Done(Err(error)), Step::Look)
+                self.fresh(group, wanted, query, deadline)
+                    .await
+                    .map_or_else(|error| CallStep::Done(Err(error)), CallStep::FreshMachine)
             }
-            call => Step::Done(self.one(call, deadline).await),
+            call => CallStep::Done(self.one(call, deadline).await),
         }
     }
 
@@ -124,7 +126,7 @@ impl Service {
     }
 
     /// Has a group this node leads commit a command, with the group's time.
-    pub(in crate::routing) async fn write<M: Timed>(
+    pub(in crate::routing) async fn write<M: TimedMachine>(
         &self,
         group: &Group<M>,
         proposal: Proposal,
@@ -154,29 +156,29 @@ impl Service {
     async fn read_map(&self, mode: ReadMode, deadline: Instant) -> Result<CallAnswer, CallError> {
         let meta = self.meta()?;
         let point = meta.read(mode, deadline).await.map_err(|error| read_error(error, &meta))?;
-        Ok(CallAnswer::Read { point, found: Found::Map(meta.machine().map()) })
+        Ok(CallAnswer::Read { point, found: QueryAnswer::Map(meta.machine().map()) })
     }
 
     /// Waits until the replica of `group` is as fresh as wanted.
     async fn fresh(
         &self,
         group: GroupId,
-        wanted: Wanted,
+        wanted: Freshness,
         query: Bounded,
         deadline: Instant,
-    ) -> Result<Look, CallError> {
+    ) -> Result<FreshMachine, CallError> {
         let (_, replica) = self.shard(group)?;
         let point = wanted.wait(&replica, deadline).await?;
-        Ok(Look { point, machine: replica.machine(), query })
+        Ok(FreshMachine { point, machine: replica.machine(), query })
     }
 
     /// Looks at all machines that are ready, side by side where the pool finds it worthwhile.
-    async fn look_at(&self, steps: Vec<(usize, Step)>, deadline: Instant) -> Vec<(usize, CallResult)> {
+    async fn look_at(&self, steps: Vec<(usize, CallStep)>, deadline: Instant) -> Vec<(usize, CallResult)> {
         let (mut answers, mut looks) = (Vec::new(), Vec::new());
         for (place, step) in steps {
             match step {
-                Step::Done(answer) => answers.push((place, answer)),
-                Step::Look(look) => looks.push((place, look)),
+                CallStep::Done(answer) => answers.push((place, answer)),
+                CallStep::FreshMachine(look) => looks.push((place, look)),
             }
         }
         if looks.is_empty() {
@@ -187,7 +189,7 @@ impl Service {
         let tried = self.pool.each(deadline, units.clone(), work).await;
         let found = units.into_iter().zip(tried).map(|(unit, tried)| self.at_length(unit, tried, deadline));
         let mut found = join_all(found).await.into_iter();
-        for (place, Look { point, query, .. }) in looks {
+        for (place, FreshMachine { point, query, .. }) in looks {
             // All of them are taken, whatever the first of them says: the next look's begin behind.
             let parts: Vec<_> = found.by_ref().take(parts(&query.query)).collect();
             answers.push((place, whole(parts.into_iter()).map(|found| CallAnswer::Read { point, found })));
@@ -199,9 +201,9 @@ impl Service {
     async fn at_length(
         &self,
         (machine, bounded, place): Unit,
-        tried: Result<Result<Option<Part>, CallError>, Full>,
+        tried: Result<Result<Option<PartAnswer>, CallError>, Full>,
         deadline: Instant,
-    ) -> Result<Part, CallError> {
+    ) -> Result<PartAnswer, CallError> {
         if let Some(part) = tried.map_err(not_run)?? {
             return Ok(part);
         }
@@ -235,35 +237,35 @@ pub(in crate::routing) struct Proposal {
 }
 
 /// A machine that counts its group's time.
-pub(in crate::routing) trait Timed: Machine {
+pub(in crate::routing) trait TimedMachine: Machine {
     /// The greatest time that a command has carried.
     fn time_ms(&self) -> u64;
 }
 
-impl Timed for Engine {
+impl TimedMachine for Engine {
     fn time_ms(&self) -> u64 {
         Engine::time_ms(self)
     }
 }
 
-impl Timed for MetaMachine {
+impl TimedMachine for MetaMachine {
     fn time_ms(&self) -> u64 {
         MetaMachine::time_ms(self)
     }
 }
 
 /// A call on its way.
-enum Step {
+enum CallStep {
     /// It is at its end.
     Done(CallResult),
     /// Its replica is ready.
-    Look(Look),
+    FreshMachine(FreshMachine),
 }
 
 type CallResult = Result<CallAnswer, CallError>;
 
 /// A machine fresh enough to be looked at.
-struct Look {
+struct FreshMachine {
     point: ReadPoint,
     machine: Arc<Engine>,
     query: Bounded,
@@ -279,7 +281,7 @@ struct Bounded {
 /// One part of a look.
 type Unit = (Arc<Engine>, Bounded, usize);
 
-impl Look {
+impl FreshMachine {
     fn units(&self) -> impl Iterator<Item = Unit> {
         (0..parts(&self.query.query)).map(|place| (self.machine.clone(), self.query.clone(), place))
     }

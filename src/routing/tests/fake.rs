@@ -13,7 +13,7 @@ use crate::engine::{CollectionId, Engine, Entry, Lifetime};
 use crate::placement::tests::map_of;
 use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine};
 use crate::routing::group_time::may_be_proposed;
-use crate::routing::rpc::message::{Call, CallAnswer, CallError, Found, NodeClient, RpcError, RpcResult};
+use crate::routing::rpc::message::{Call, CallAnswer, CallError, NodeClient, QueryAnswer, RpcError, RpcResult};
 use crate::routing::serve::query::tests::part;
 use crate::routing::serve::query::{parts, whole};
 use crate::routing::{MapCell, Router};
@@ -221,7 +221,7 @@ impl State {
             }
             Call::Read { group: META, mode, .. } => {
                 let point = self.meta.point(me, *mode, staleness)?;
-                Ok(CallAnswer::Read { point, found: Found::Map(self.meta.machine.map()) })
+                Ok(CallAnswer::Read { point, found: QueryAnswer::Map(self.meta.machine.map()) })
             }
             Call::Read { group, mode, after, max_staleness_ms, query, room } => {
                 let group = &self.shards[group];

@@ -14,7 +14,7 @@ use crate::engine::{
 };
 use crate::model::SearchParams;
 use crate::routing::LogPoint;
-use crate::routing::rpc::message::{Call, CallAnswer, CallError, Found, Query, RouteRequest, RouteResponse};
+use crate::routing::rpc::message::{Call, CallAnswer, CallError, Query, QueryAnswer, RouteRequest, RouteResponse};
 use crate::routing::rpc::wire::{decode, decode_response, encode, encode_response};
 
 /// A line for each message: a word, and its bytes.
@@ -97,15 +97,15 @@ fn requests() -> Vec<RouteRequest> {
         .collect()
 }
 
-fn found() -> [Found; 4] {
+fn found() -> [QueryAnswer; 4] {
     let payload = || Some(Payload::from_text(r#"{"a":1}"#));
     let hit = Hit { id: uuid(), score: 0.75, version: 9, payload: payload(), vectors: vectors() };
     let record = Record { id: PointId::Num(7), version: 300, payload: payload(), vectors: None };
     [
-        Found::Hits(vec![engine::Found { hits: vec![hit], explain: Explain::default() }]),
-        Found::Records(vec![record.clone()]),
-        Found::Page(ScrollPage { records: vec![record], next: Some(uuid()) }),
-        Found::Count(70_000),
+        QueryAnswer::Hits(vec![engine::Found { hits: vec![hit], explain: Explain::default() }]),
+        QueryAnswer::Records(vec![record.clone()]),
+        QueryAnswer::Page(ScrollPage { records: vec![record], next: Some(uuid()) }),
+        QueryAnswer::Count(70_000),
     ]
 }
 

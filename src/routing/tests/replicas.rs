@@ -18,7 +18,9 @@ use crate::engine::{Deletion, Engine, Entry, Lifetime, Matches, Meter, PointId};
 use crate::placement::tests::map_of;
 use crate::placement::{META, MetaCommand, MetaMachine};
 use crate::routing::group_time::may_be_proposed;
-use crate::routing::rpc::message::{Call, CallAnswer, CallError, Found, NodeClient, RouteRequest, RpcError, RpcResult};
+use crate::routing::rpc::message::{
+    Call, CallAnswer, CallError, NodeClient, QueryAnswer, RouteRequest, RpcError, RpcResult,
+};
 use crate::routing::rpc::wire;
 use crate::routing::serve::deletion::under_way;
 use crate::routing::serve::proposal;
@@ -307,7 +309,7 @@ impl State {
             }
             Call::Read { group: META, mode, .. } => {
                 let point = self.meta.point(me, mode)?;
-                Ok(CallAnswer::Read { point, found: Found::Map(self.meta.replicas[&me].machine.map()) })
+                Ok(CallAnswer::Read { point, found: QueryAnswer::Map(self.meta.replicas[&me].machine.map()) })
             }
             Call::Read { group, mode, after, query, .. } => {
                 let Some(shard) = self.shards.get(&group) else { return Err(not_here()) };

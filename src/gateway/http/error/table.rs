@@ -12,7 +12,7 @@ use crate::engine::Refusal;
 use crate::routing::{self, RouteError};
 
 /// One row.
-pub(super) struct Row {
+pub(super) struct ErrorRow {
     pub status: StatusCode,
     pub code: &'static str,
     pub retryable: bool,
@@ -30,7 +30,7 @@ const TOO_MANY: &str = "Too many requests";
 const TIMEOUT: &str = "Timeout";
 const INTERNAL: &str = "Service internal error";
 
-pub(super) fn row(error: &ApiError) -> Row {
+pub(super) fn row(error: &ApiError) -> ErrorRow {
     match error {
         ApiError::Malformed { .. } => input(StatusCode::BAD_REQUEST, "malformed_json", WRONG_INPUT),
         ApiError::Misfit { unknown: true, .. } => input(StatusCode::BAD_REQUEST, "unknown_field", WRONG_INPUT),
@@ -67,7 +67,7 @@ pub(super) fn row(error: &ApiError) -> Row {
 }
 
 /// The row of an error of routing.
-pub(super) fn routed(error: &RouteError) -> Row {
+pub(super) fn routed(error: &RouteError) -> ErrorRow {
     let row = match error {
         RouteError::CollectionNotFound { .. } => input(StatusCode::NOT_FOUND, "collection_not_found", NOT_FOUND),
         RouteError::CollectionReplaced { .. } => retry(StatusCode::CONFLICT, "collection_replaced", CONFLICT),
@@ -97,7 +97,7 @@ pub(super) fn routed(error: &RouteError) -> Row {
     })
 }
 
-fn refused(refusal: &Refusal) -> Row {
+fn refused(refusal: &Refusal) -> ErrorRow {
     match refusal {
         Refusal::CollectionNotFound { .. } | Refusal::CollectionDropped { .. } => {
             input(StatusCode::NOT_FOUND, "collection_not_found", NOT_FOUND)
@@ -117,21 +117,21 @@ fn refused(refusal: &Refusal) -> Row {
 
 /// One status for whatever the parts failed of: a 4xx of one part would say that nothing was written. A retry under the
 /// same request id completes the parts that may still succeed; without any, the rest is refused for good.
-fn partial<'a>(failed: impl Iterator<Item = &'a RouteError>) -> Row {
+fn partial<'a>(failed: impl Iterator<Item = &'a RouteError>) -> ErrorRow {
     let retryable = failed.map(routed).any(|row| row.retryable);
     let status = if retryable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::CONFLICT };
-    Row { retryable, ..input(status, "partial_write", "Partial write") }
+    ErrorRow { retryable, ..input(status, "partial_write", "Partial write") }
 }
 
-fn input(status: StatusCode, code: &'static str, class: &'static str) -> Row {
-    Row { status, code, retryable: false, committed: Committed::No, class }
+fn input(status: StatusCode, code: &'static str, class: &'static str) -> ErrorRow {
+    ErrorRow { status, code, retryable: false, committed: Committed::No, class }
 }
 
-fn retry(status: StatusCode, code: &'static str, class: &'static str) -> Row {
-    Row { retryable: true, ..input(status, code, class) }
+fn retry(status: StatusCode, code: &'static str, class: &'static str) -> ErrorRow {
+    ErrorRow { retryable: true, ..input(status, code, class) }
 }
 
-impl Row {
+impl ErrorRow {
     fn fate(self, committed: Committed) -> Self {
         Self { committed, ..self }
     }

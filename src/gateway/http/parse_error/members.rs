@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-use super::reader::{Context, Reader};
-use super::wrong::{Wrong, short};
+use super::reader::{Context, ExplainingReader};
+use super::wrong::{ReadFailure, short};
 
 /// The items of an array.
 pub(super) struct Items<'c, A> {
@@ -22,10 +22,10 @@ impl<'c, A> Items<'c, A> {
 }
 
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
-    type Error = Wrong;
+    type Error = ReadFailure;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
-        let read = self.inner.next_element_seed(Reader::new(seed, self.context));
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ReadFailure> {
+        let read = self.inner.next_element_seed(ExplainingReader::new(seed, self.context));
         let read = read.map_err(|error| self.context.met(&error).inside(format!("[{}]", self.next)));
         self.next += 1;
         read
@@ -33,25 +33,25 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
 }
 
 /// The members of an object.
-pub(super) struct Members<'c, A> {
+pub(super) struct NamedMembers<'c, A> {
     inner: A,
     context: &'c Context,
     /// The member that was begun last.
     name: String,
 }
 
-impl<'c, A> Members<'c, A> {
+impl<'c, A> NamedMembers<'c, A> {
     pub(super) fn new(inner: A, context: &'c Context) -> Self {
         Self { inner, context, name: String::new() }
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
-    type Error = Wrong;
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for NamedMembers<'_, A> {
+    type Error = ReadFailure;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Wrong> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ReadFailure> {
         self.name.clear();
-        let seed = Named { seed: Reader::new(seed, self.context), name: &mut self.name };
+        let seed = NotedName { seed: ExplainingReader::new(seed, self.context), name: &mut self.name };
         let read = self.inner.next_key_seed(seed);
         read.map_err(|error| {
             let wrong = self.context.met(&error);
@@ -59,19 +59,19 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
         })
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Wrong> {
-        let read = self.inner.next_value_seed(Reader::new(seed, self.context));
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadFailure> {
+        let read = self.inner.next_value_seed(ExplainingReader::new(seed, self.context));
         read.map_err(|error| self.context.met(&error).inside(short(&self.name)))
     }
 }
 
 /// A member's name, noted on its way to whoever reads it.
-struct Named<'n, S> {
+struct NotedName<'n, S> {
     seed: S,
     name: &'n mut String,
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Named<'_, S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NotedName<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {

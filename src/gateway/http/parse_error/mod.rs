@@ -17,13 +17,13 @@ use serde::de::value::MapDeserializer;
 
 use super::error::ApiError;
 use crate::gateway::http::strict_json::Strict;
-use reader::{Context, Reader};
+use reader::{Context, ExplainingReader};
 
 /// What is wrong with a body that failed with `error`.
 pub(in crate::gateway) fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiError {
     let mut parser = serde_json::Deserializer::from_slice(body);
     let context = Context::of_json();
-    let read = T::deserialize(Strict::new(Reader::new(&mut parser, &context)));
+    let read = T::deserialize(Strict::new(ExplainingReader::new(&mut parser, &context)));
     let (line, column) = (error.line(), error.column());
     let Err(wrong) = read else {
         // Only what follows its end is wrong.
@@ -44,7 +44,7 @@ pub(in crate::gateway) fn explain<T: DeserializeOwned>(body: &[u8], error: &serd
 pub(in crate::gateway) fn query<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, ApiError> {
     let context = Context::of_query();
     let pairs = MapDeserializer::<_, serde::de::value::Error>::new(pairs.into_iter());
-    T::deserialize(Strict::new(Reader::new(pairs, &context))).map_err(|wrong| {
+    T::deserialize(Strict::new(ExplainingReader::new(pairs, &context))).map_err(|wrong| {
         let (path, reason) = (wrong.path(), wrong.reason());
         let is_told = path.is_empty() || wrong.is_unknown_member();
         ApiError::invalid("query string", if is_told { reason } else { format!("`{path}`: {reason}") })

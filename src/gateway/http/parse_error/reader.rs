@@ -10,14 +10,14 @@ use std::fmt;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::members::{Items, Members};
-use super::wanted::Wanted;
-use super::wrong::Wrong;
+use super::members::{Items, NamedMembers};
+use super::wanted::ExpectedValue;
+use super::wrong::ReadFailure;
 
 /// What all steps of one reading share.
 pub(super) struct Context {
     /// What was found wrong, on its way out.
-    found: RefCell<Option<Wrong>>,
+    found: RefCell<Option<ReadFailure>>,
     /// Numbers and truth come as texts, as in a query string.
     only_texts: bool,
 }
@@ -34,36 +34,36 @@ impl Context {
     }
 
     /// Lets `wrong` wait, and gives the error that stands for it.
-    fn wait<E: Error>(&self, wrong: Wrong) -> E {
+    fn wait<E: Error>(&self, wrong: ReadFailure) -> E {
         self.found.replace(Some(wrong));
         E::custom("see the context")
     }
 
     /// What waits; or else what the parser inside says.
-    pub(super) fn met<E: Error>(&self, error: &E) -> Wrong {
-        self.found.take().unwrap_or_else(|| Wrong::from_parser(&error.to_string()))
+    pub(super) fn met<E: Error>(&self, error: &E) -> ReadFailure {
+        self.found.take().unwrap_or_else(|| ReadFailure::from_parser(&error.to_string()))
     }
 }
 
 /// A deserializer, a visitor, a seed or an access that says what is wrong.
-pub(super) struct Reader<'c, T> {
+pub(super) struct ExplainingReader<'c, T> {
     inner: T,
     context: &'c Context,
 }
 
-impl<'c, T> Reader<'c, T> {
+impl<'c, T> ExplainingReader<'c, T> {
     /// Around `inner`.
     pub(super) fn new(inner: T, context: &'c Context) -> Self {
         Self { inner, context }
     }
 }
 
-impl<'c, 'de, D: Deserializer<'de>> Reader<'c, D> {
-    fn ask<V: Visitor<'de>>(self, wanted: Wanted, visitor: V) -> Result<V::Value, Wrong> {
+impl<'c, 'de, D: Deserializer<'de>> ExplainingReader<'c, D> {
+    fn ask<V: Visitor<'de>>(self, wanted: ExpectedValue, visitor: V) -> Result<V::Value, ReadFailure> {
         let Self { inner, context } = self;
-        let visitor = Judge { visitor, wanted, context };
+        let visitor = ExpectationVisitor { visitor, wanted, context };
         let read = match wanted {
-            Wanted::Optional => inner.deserialize_option(visitor),
+            ExpectedValue::Optional => inner.deserialize_option(visitor),
             _ => inner.deserialize_any(visitor),
         };
         read.map_err(|error| context.met(&error))
@@ -73,90 +73,90 @@ impl<'c, 'de, D: Deserializer<'de>> Reader<'c, D> {
 /// Asks for what each method wants.
 macro_rules! ask {
     ($($method:ident($($argument:ident: $type:ty),*) => $wanted:expr;)*) => {
-        $(fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Wrong> {
+        $(fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, ReadFailure> {
             $(let _ = $argument;)*
             self.ask($wanted, visitor)
         })*
     };
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Reader<'_, D> {
-    type Error = Wrong;
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for ExplainingReader<'_, D> {
+    type Error = ReadFailure;
 
     ask! {
-        deserialize_any() => Wanted::Anything;
-        deserialize_ignored_any() => Wanted::Anything;
-        deserialize_bool() => Wanted::Truth;
-        deserialize_i8() => Wanted::Whole(i8::MIN.into(), i8::MAX.into());
-        deserialize_i16() => Wanted::Whole(i16::MIN.into(), i16::MAX.into());
-        deserialize_i32() => Wanted::Whole(i32::MIN.into(), i32::MAX.into());
-        deserialize_i64() => Wanted::Whole(i64::MIN.into(), i64::MAX.into());
-        deserialize_u8() => Wanted::Whole(0, u8::MAX.into());
-        deserialize_u16() => Wanted::Whole(0, u16::MAX.into());
-        deserialize_u32() => Wanted::Whole(0, u32::MAX.into());
-        deserialize_u64() => Wanted::Whole(0, u64::MAX.into());
-        deserialize_f32() => Wanted::Number(f32::MAX.into());
-        deserialize_f64() => Wanted::Number(f64::MAX);
-        deserialize_char() => Wanted::Text;
-        deserialize_str() => Wanted::Text;
-        deserialize_string() => Wanted::Text;
-        deserialize_bytes() => Wanted::Text;
-        deserialize_byte_buf() => Wanted::Text;
-        deserialize_identifier() => Wanted::Text;
-        deserialize_option() => Wanted::Optional;
-        deserialize_unit() => Wanted::Nothing;
-        deserialize_unit_struct(name: &'static str) => Wanted::Nothing;
-        deserialize_seq() => Wanted::List;
-        deserialize_tuple(length: usize) => Wanted::List;
-        deserialize_tuple_struct(name: &'static str, length: usize) => Wanted::List;
-        deserialize_map() => Wanted::Object;
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]) => Wanted::Object;
-        deserialize_enum(name: &'static str, words: &'static [&'static str]) => Wanted::Word;
+        deserialize_any() => ExpectedValue::Anything;
+        deserialize_ignored_any() => ExpectedValue::Anything;
+        deserialize_bool() => ExpectedValue::Truth;
+        deserialize_i8() => ExpectedValue::Whole(i8::MIN.into(), i8::MAX.into());
+        deserialize_i16() => ExpectedValue::Whole(i16::MIN.into(), i16::MAX.into());
+        deserialize_i32() => ExpectedValue::Whole(i32::MIN.into(), i32::MAX.into());
+        deserialize_i64() => ExpectedValue::Whole(i64::MIN.into(), i64::MAX.into());
+        deserialize_u8() => ExpectedValue::Whole(0, u8::MAX.into());
+        deserialize_u16() => ExpectedValue::Whole(0, u16::MAX.into());
+        deserialize_u32() => ExpectedValue::Whole(0, u32::MAX.into());
+        deserialize_u64() => ExpectedValue::Whole(0, u64::MAX.into());
+        deserialize_f32() => ExpectedValue::Number(f32::MAX.into());
+        deserialize_f64() => ExpectedValue::Number(f64::MAX);
+        deserialize_char() => ExpectedValue::Text;
+        deserialize_str() => ExpectedValue::Text;
+        deserialize_string() => ExpectedValue::Text;
+        deserialize_bytes() => ExpectedValue::Text;
+        deserialize_byte_buf() => ExpectedValue::Text;
+        deserialize_identifier() => ExpectedValue::Text;
+        deserialize_option() => ExpectedValue::Optional;
+        deserialize_unit() => ExpectedValue::Nothing;
+        deserialize_unit_struct(name: &'static str) => ExpectedValue::Nothing;
+        deserialize_seq() => ExpectedValue::List;
+        deserialize_tuple(length: usize) => ExpectedValue::List;
+        deserialize_tuple_struct(name: &'static str, length: usize) => ExpectedValue::List;
+        deserialize_map() => ExpectedValue::Object;
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]) => ExpectedValue::Object;
+        deserialize_enum(name: &'static str, words: &'static [&'static str]) => ExpectedValue::Word;
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, ReadFailure> {
         visitor.visit_newtype_struct(self)
     }
 }
 
 /// A visitor that first compares what comes with what is wanted.
-struct Judge<'c, V> {
+struct ExpectationVisitor<'c, V> {
     visitor: V,
-    wanted: Wanted,
+    wanted: ExpectedValue,
     context: &'c Context,
 }
 
-impl<'c, V> Judge<'c, V> {
+impl<'c, V> ExpectationVisitor<'c, V> {
     /// Lets what is wrong wait.
-    fn tell<T, E: Error>(context: &'c Context, judged: Result<T, Wrong>) -> Result<T, E> {
+    fn tell<T, E: Error>(context: &'c Context, judged: Result<T, ReadFailure>) -> Result<T, E> {
         judged.map_err(|wrong| context.wait(wrong))
     }
 
     fn refuse<T, E: Error>(&self, given: Unexpected<'_>) -> Result<T, E> {
-        Err(self.context.wait(Wrong::given(&self.wanted.words(), given)))
+        Err(self.context.wait(ReadFailure::given(&self.wanted.words(), given)))
     }
 }
 
-impl<'de, V: Visitor<'de>> Judge<'_, V> {
+impl<'de, V: Visitor<'de>> ExpectationVisitor<'_, V> {
     /// A number, truth or null that came as a text.
     fn read_text<E: Error>(self, text: &str) -> Result<V::Value, E> {
         let given = Unexpected::Str(text);
         match self.wanted {
-            Wanted::Optional => {
-                let text: StrDeserializer<'_, Wrong> = text.into_deserializer();
-                let read = self.visitor.visit_some(Reader::new(text, self.context));
+            ExpectedValue::Optional => {
+                let text: StrDeserializer<'_, ReadFailure> = text.into_deserializer();
+                let read = self.visitor.visit_some(ExplainingReader::new(text, self.context));
                 Self::tell(self.context, read)
             }
-            Wanted::Truth => match text.parse() {
+            ExpectedValue::Truth => match text.parse() {
                 Ok(value) => self.visit_bool(value),
                 Err(_) => self.refuse(given),
             },
-            Wanted::Whole(..) => match (text.parse(), text.parse()) {
+            ExpectedValue::Whole(..) => match (text.parse(), text.parse()) {
                 (Ok(number), _) => self.visit_u64(number),
                 (_, Ok(number)) => self.visit_i64(number),
                 _ => self.refuse(given),
             },
-            Wanted::Number(_) => match text.parse() {
+            ExpectedValue::Number(_) => match text.parse() {
                 Ok(number) => self.visit_f64(number),
                 Err(_) => self.refuse(given),
             },
@@ -165,7 +165,7 @@ impl<'de, V: Visitor<'de>> Judge<'_, V> {
     }
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Judge<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for ExpectationVisitor<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -174,17 +174,17 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Judge<'_, V> {
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<V::Value, E> {
         match self.wanted {
-            Wanted::Anything | Wanted::Truth => Self::tell(self.context, self.visitor.visit_bool(value)),
+            ExpectedValue::Anything | ExpectedValue::Truth => Self::tell(self.context, self.visitor.visit_bool(value)),
             _ => self.refuse(Unexpected::Bool(value)),
         }
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<V::Value, E> {
         match self.wanted {
-            Wanted::Whole(least, most) if !(least..=most).contains(&number.into()) => {
+            ExpectedValue::Whole(least, most) if !(least..=most).contains(&number.into()) => {
                 self.refuse(Unexpected::Signed(number))
             }
-            Wanted::Anything | Wanted::Whole(..) | Wanted::Number(_) => {
+            ExpectedValue::Anything | ExpectedValue::Whole(..) | ExpectedValue::Number(_) => {
                 Self::tell(self.context, self.visitor.visit_i64(number))
             }
             _ => self.refuse(Unexpected::Signed(number)),
@@ -193,10 +193,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Judge<'_, V> {
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<V::Value, E> {
         match self.wanted {
-            Wanted::Whole(least, most) if !(least..=most).contains(&number.into()) => {
+            ExpectedValue::Whole(least, most) if !(least..=most).contains(&number.into()) => {
                 self.refuse(Unexpected::Unsigned(number))
             }
-            Wanted::Anything | Wanted::Whole(..) | Wanted::Number(_) => {
+            ExpectedValue::Anything | ExpectedValue::Whole(..) | ExpectedValue::Number(_) => {
                 Self::tell(self.context, self.visitor.visit_u64(number))
             }
             _ => self.refuse(Unexpected::Unsigned(number)),
@@ -205,20 +205,22 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Judge<'_, V> {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<V::Value, E> {
         match self.wanted {
-            Wanted::Number(most) if number.abs() > most => {
+            ExpectedValue::Number(most) if number.abs() > most => {
                 let given = format!("{number:e}, which is out of range,");
                 self.refuse(Unexpected::Other(&given))
             }
-            Wanted::Anything | Wanted::Number(_) => Self::tell(self.context, self.visitor.visit_f64(number)),
+            ExpectedValue::Anything | ExpectedValue::Number(_) => {
+                Self::tell(self.context, self.visitor.visit_f64(number))
+            }
             _ => self.refuse(Unexpected::Float(number)),
         }
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<V::Value, E> {
         match self.wanted {
-            Wanted::Anything | Wanted::Text => Self::tell(self.context, self.visitor.visit_str(text)),
-            Wanted::Word => {
-                let word: StrDeserializer<'_, Wrong> = text.into_deserializer();
+            ExpectedValue::Anything | ExpectedValue::Text => Self::tell(self.context, self.visitor.visit_str(text)),
+            ExpectedValue::Word => {
+                let word: StrDeserializer<'_, ReadFailure> = text.into_deserializer();
                 Self::tell(self.context, self.visitor.visit_enum(word))
             }
             _ if self.context.only_texts => self.read_text(text),
@@ -228,8 +230,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Judge<'_, V> {
 
     fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
         match self.wanted {
-            Wanted::Anything | Wanted::Nothing => Self::tell(self.context, self.visitor.visit_unit()),
-            Wanted::Optional => self.visit_none(),
+            ExpectedValue::Anything | ExpectedValue::Nothing => Self::tell(self.context, self.visitor.visit_unit()),
+            ExpectedValue::Optional => self.visit_none(),
             _ => self.refuse(Unexpected::Unit),
         }
     }
@@ -239,12 +241,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Judge<'_, V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        Self::tell(self.context, self.visitor.visit_some(Reader::new(deserializer, self.context)))
+        Self::tell(self.context, self.visitor.visit_some(ExplainingReader::new(deserializer, self.context)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         match self.wanted {
-            Wanted::Anything | Wanted::List => {
+            ExpectedValue::Anything | ExpectedValue::List => {
                 Self::tell(self.context, self.visitor.visit_seq(Items::new(inner, self.context)))
             }
             _ => self.refuse(Unexpected::Seq),
@@ -253,19 +255,19 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Judge<'_, V> {
 
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         match self.wanted {
-            Wanted::Anything | Wanted::Object => {
-                Self::tell(self.context, self.visitor.visit_map(Members::new(inner, self.context)))
+            ExpectedValue::Anything | ExpectedValue::Object => {
+                Self::tell(self.context, self.visitor.visit_map(NamedMembers::new(inner, self.context)))
             }
             _ => self.refuse(Unexpected::Map),
         }
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Reader<'_, S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for ExplainingReader<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
-        let read = self.inner.deserialize(Reader::new(deserializer, self.context));
+        let read = self.inner.deserialize(ExplainingReader::new(deserializer, self.context));
         read.map_err(|wrong| self.context.wait(wrong))
     }
 }

@@ -2,7 +2,7 @@
 
 /// What a type asks for.
 #[derive(Clone, Copy)]
-pub(super) enum Wanted {
+pub(super) enum ExpectedValue {
     Anything,
     Optional,
     Truth,
@@ -17,7 +17,7 @@ pub(super) enum Wanted {
     Nothing,
 }
 
-impl Wanted {
+impl ExpectedValue {
     /// In words for people.
     pub(super) fn words(self) -> String {
         match self {

@@ -14,15 +14,15 @@ const STEPS: usize = 16;
 
 /// What stopped the reading of a request.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct ReadFailure {
     /// The way to the member, from the inside out.
     steps: Vec<String>,
     reason: String,
-    kind: Kind,
+    kind: FailureKind,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
+enum FailureKind {
     /// The body is no JSON.
     Syntax,
     /// A member that the request does not have.
@@ -30,19 +30,19 @@ enum Kind {
     Other,
 }
 
-impl Wrong {
-    fn new(kind: Kind, reason: String) -> Self {
+impl ReadFailure {
+    fn new(kind: FailureKind, reason: String) -> Self {
         Self { steps: Vec::new(), reason, kind }
     }
 
     /// The value is of another kind than is wanted.
     pub(super) fn given(wanted: &str, given: Unexpected<'_>) -> Self {
-        Self::new(Kind::Other, format!("{wanted} is wanted, {} was given", noun(given)))
+        Self::new(FailureKind::Other, format!("{wanted} is wanted, {} was given", noun(given)))
     }
 
     /// The parser of JSON stopped by itself, with this message.
     pub(super) fn from_parser(message: &str) -> Self {
-        let kind = if syntax::is_json(message) { Kind::Other } else { Kind::Syntax };
+        let kind = if syntax::is_json(message) { FailureKind::Other } else { FailureKind::Syntax };
         Self::new(kind, syntax::plain(message))
     }
 
@@ -75,12 +75,12 @@ impl Wrong {
 
     /// Returns `true` if the body is no JSON at all.
     pub(super) fn is_syntax(&self) -> bool {
-        self.kind == Kind::Syntax
+        self.kind == FailureKind::Syntax
     }
 
     /// Returns `true` if a member stands there that the request does not have.
     pub(super) fn is_unknown_member(&self) -> bool {
-        self.kind == Kind::Unknown
+        self.kind == FailureKind::Unknown
     }
 }
 
@@ -112,17 +112,17 @@ fn listed(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for ReadFailure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.reason)
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for ReadFailure {}
 
-impl de::Error for Wrong {
+impl de::Error for ReadFailure {
     fn custom<T: fmt::Display>(reason: T) -> Self {
-        Self::new(Kind::Other, reason.to_string())
+        Self::new(FailureKind::Other, reason.to_string())
     }
 
     fn invalid_type(given: Unexpected<'_>, wanted: &dyn Expected) -> Self {
@@ -134,23 +134,23 @@ impl de::Error for Wrong {
     }
 
     fn invalid_length(length: usize, wanted: &dyn Expected) -> Self {
-        Self::new(Kind::Other, format!("{wanted} is wanted, {length} values were given"))
+        Self::new(FailureKind::Other, format!("{wanted} is wanted, {length} values were given"))
     }
 
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
-        Self::new(Kind::Other, format!("unknown word `{}`; known here are {}", short(word), listed(known)))
+        Self::new(FailureKind::Other, format!("unknown word `{}`; known here are {}", short(word), listed(known)))
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
         let known = if known.is_empty() { "none is known here".to_owned() } else { listed(known) };
-        Self::new(Kind::Unknown, format!("unknown field `{}`; known here are {known}", short(field)))
+        Self::new(FailureKind::Unknown, format!("unknown field `{}`; known here are {known}", short(field)))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(Kind::Other, format!("missing field `{field}`"))
+        Self::new(FailureKind::Other, format!("missing field `{field}`"))
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new(Kind::Other, format!("`{field}` stands twice in one object"))
+        Self::new(FailureKind::Other, format!("`{field}` stands twice in one object"))
     }
 }
