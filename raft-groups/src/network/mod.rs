@@ -11,6 +11,7 @@ pub(crate) mod client;
 pub mod faults;
 mod frames;
 pub mod http;
+mod http_post;
 pub(crate) mod lives;
 mod raft_network;
 mod snapshot_sender;
