@@ -7,10 +7,14 @@
 
 pub mod api;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod console;
+mod demo;
+pub mod dev;
 pub mod engine;
 pub mod gateway;
 pub mod node;
+pub mod output;
 pub mod placement;
 pub mod routing;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::NodeError;
-use super::error::unanswered;
 use super::formation::{Formation, JoinAnswer, JoinRequest};
+use crate::client::unanswered;
 use crate::gateway::http::extract;
 use crate::gateway::{ApiError, Introduction};
 use crate::placement::NodeName;

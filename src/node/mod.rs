@@ -40,7 +40,7 @@ mod walker;
 mod whereabouts;
 
 pub use crate::placement::Verdict;
-pub use error::{NodeError, unanswered};
+pub use error::NodeError;
 pub use gateway::run_gateway;
 pub use last_resort::{LastResort, ReplicaRow, SurvivorReport, last_resort};
 pub use server::run_server;

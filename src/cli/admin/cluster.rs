@@ -8,7 +8,7 @@ use super::{Ask, How, nothing, print};
 use crate::api::{ClusterHealth, ClusterSharding, HealthState, Members, SetTimings, Timings};
 use crate::cli::exit::Exit;
 use crate::cli::status::{self, StatusArgs};
-use crate::cli::table::Table;
+use crate::output::table::Table;
 
 /// Arguments of `quiver cluster`.
 #[derive(clap::Args)]

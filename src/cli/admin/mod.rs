@@ -21,10 +21,11 @@ pub(crate) use op::{OpArgs, run as run_op};
 pub(crate) use shard::{ShardArgs, run as run_shard};
 
 use self::print::Format;
-use super::client::{Client, Target};
 use super::confirm::{self, Consent};
 use super::exit::Exit;
+use super::target::Target;
 use crate::api::{Change, Plan};
+use crate::client::Client;
 
 /// How an admin verb finds its cluster, and how it prints.
 #[derive(clap::Args, Clone, Debug)]
@@ -38,7 +39,7 @@ pub(super) struct Ask {
 
 impl Ask {
     pub(super) fn client(&self) -> anyhow::Result<Client> {
-        Client::of(&self.target)
+        self.target.client()
     }
 }
 

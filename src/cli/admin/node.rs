@@ -7,10 +7,11 @@ use reqwest::Method;
 
 use super::{Ask, How, leaders, nothing, print};
 use crate::api::{AddNode, Change, Member, Members, OperationRow, SetLabels};
-use crate::cli::client::{Client, Failure, seconds};
 use crate::cli::exit::{Exit, Usage};
-use crate::cli::path::path;
-use crate::cli::table::{Table, thousands};
+use crate::cli::target::seconds;
+use crate::client::path;
+use crate::client::{Client, Failure};
+use crate::output::table::{Table, thousands};
 
 /// Arguments of `quiver node`.
 #[derive(clap::Args)]

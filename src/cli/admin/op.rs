@@ -6,8 +6,8 @@ use super::{Ask, nothing, print, watch};
 use crate::api::{Change, OperationRow, Operations};
 use crate::cli::confirm::Consent;
 use crate::cli::exit::Exit;
-use crate::cli::path::path;
-use crate::cli::table::Table;
+use crate::client::path;
+use crate::output::table::Table;
 
 /// Arguments of `quiver op`.
 #[derive(clap::Args)]

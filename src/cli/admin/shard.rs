@@ -7,9 +7,9 @@ use reqwest::Method;
 
 use super::{Ask, How, print};
 use crate::api::{ClusterSharding, MoveReplica, ShardDetail, TransferLeader};
-use crate::cli::client::Client;
 use crate::cli::exit::Exit;
-use crate::cli::table::{Table, thousands};
+use crate::client::Client;
+use crate::output::table::{Table, thousands};
 
 /// Arguments of `quiver shard`.
 #[derive(clap::Args)]

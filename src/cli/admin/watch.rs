@@ -7,9 +7,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::print::{self, Format, bytes};
 use crate::api::OperationRow;
-use crate::cli::client::Client;
 use crate::cli::exit::Exit;
-use crate::cli::path::path;
+use crate::client::Client;
+use crate::client::path;
 
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);

@@ -8,8 +8,8 @@ use crate::api::{CollectionRow, CollectionRows, CreateCollection, CreatedCollect
 use crate::api::{Index, Level, Quantization, UpdateResult};
 use crate::cli::admin::print;
 use crate::cli::exit::{Exit, Usage};
-use crate::cli::path::path;
-use crate::cli::table::{Table, thousands};
+use crate::client::path;
+use crate::output::table::{Table, thousands};
 
 /// Arguments of `quiver collection`.
 #[derive(clap::Args)]

@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::{Ask, Consent, filter};
 use crate::api::{Consistency, Count, Counted, Delete, Deleted, PointId, Record, Scrolled};
 use crate::cli::admin::print;
-use crate::cli::client::{Client, Failure};
 use crate::cli::exit::Exit;
-use crate::cli::path::path;
-use crate::cli::table::{Table, thousands};
+use crate::client::path;
+use crate::client::{Client, Failure};
+use crate::output::table::{Table, thousands};
 
 /// Arguments of `quiver point`.
 #[derive(clap::Args)]
