@@ -1,4 +1,6 @@
 //! Shell completions and man pages, made from the command tree itself.
+//!
+//! In: the command tree. Out: text on stdout, or a directory of pages. Knows no verb by name.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,6 @@
 //! `quiver search`: finds what is near a stored point or a given vector and prints it as a table or as JSON.
+//!
+//! In: a target, a filter, a level. Out: one request of the API and its hits. Knows no shard.
 
 use super::exit::{Exit, Usage};
 use super::target::Target;

@@ -1,4 +1,6 @@
 //! How a verb finds its cluster: `--url`, `--timeout`, and the bounds of every number of seconds on the command line.
+//!
+//! In: flags and the variable `QUIVER_URL`. Out: a [`Client`]. Sends nothing.
 
 use crate::client::Client;
 use clap::builder::RangedU64ValueParser;

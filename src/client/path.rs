@@ -1,4 +1,6 @@
 //! Paths of requests: names go in as one segment each, whatever they are made of.
+//!
+//! In: segments, some of them names that people chose. Out: a path, or [`UnusableInput`]. Pure.
 
 use crate::client::UnusableInput;
 

@@ -1,4 +1,6 @@
 //! One child process of this binary: started with a clean environment, logged to a file, never left behind.
+//!
+//! In: arguments and the path of a log. Out: a child to signal, to wait for and to start again. Knows no cluster.
 
 use anyhow::Context;
 use std::fs::File;

@@ -1,4 +1,6 @@
 //! Parts of an answer in words: a payload's value, and which replicas were read.
+//!
+//! In: parts of wire types. Out: text without an end of line. Pure.
 
 use super::table::thousands;
 use crate::api::Evidence;

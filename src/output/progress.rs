@@ -1,4 +1,6 @@
 //! How far a long piece of work is: a bar with rate and time left on a terminal, a plain line now and then elsewhere.
+//!
+//! In: points done, and the fraction of the whole where it is known. Out: stderr, so that stdout stays for results.
 
 use super::table::thousands;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

@@ -1,4 +1,6 @@
 //! The one way to stdout: a reader that leaves ends a verb without a word, and a full device is an error.
+//!
+//! In: text. Out: the text, or an error that says whether anyone still reads.
 
 use std::io::{self, Write as _};
 

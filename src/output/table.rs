@@ -1,4 +1,6 @@
 //! A plain table for terminals: columns as wide as their widest cell, two spaces between, numbers to the right.
+//!
+//! In: cells. Out: text; on a terminal no line is wider than it.
 
 use std::io::IsTerminal;
 

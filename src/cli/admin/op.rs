@@ -1,4 +1,6 @@
 //! `quiver op`: long work, which goes on whether or not anyone watches it.
+//!
+//! In: the number of an operation. Out: its rows, or a request to cancel it. Knows no kind of operation by name.
 
 use reqwest::Method;
 

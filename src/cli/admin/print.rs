@@ -1,4 +1,6 @@
 //! Answers as tables, as JSON, or as one JSON object a line.
+//!
+//! In: wire types and a format. Out: text on stdout. Asks nobody anything.
 
 use serde::Serialize;
 

@@ -1,4 +1,6 @@
 //! Watching an operation: a bar on a terminal, a line now and then elsewhere.
+//!
+//! In: the number of an operation. Out: its progress on stderr until it ends, and how it ended. Changes nothing.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

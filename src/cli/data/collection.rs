@@ -1,4 +1,6 @@
 //! `quiver collection`: what collections there are, and what becomes of them.
+//!
+//! In: a name and its settings. Out: one request of the API each, and a table. Knows no shard.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,6 @@
 //! The verbs about data: `quiver collection` and `quiver point`. Each is one request of the API, and prints its answer.
+//!
+//! What both need is here: the filter of a command line, and who is asked. Loading files is `quiver ingest`.
 
 mod collection;
 mod point;

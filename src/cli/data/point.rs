@@ -1,4 +1,6 @@
 //! `quiver point`: points by id or filter.
+//!
+//! In: a collection, ids or a filter. Out: one request of the API each, and a table or JSON. Knows no shard.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,7 @@
 //! The actions of lessons: what each does to the cluster, said in words as it is done.
+//!
+//! In: an action of the script, and who has which role. Out: orders to the supervisor, and answers of reads and writes.
+//! Judges nothing: that is the checks' business.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

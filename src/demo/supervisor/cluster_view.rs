@@ -1,4 +1,6 @@
 //! What the nodes last said of themselves, put together from their `status` events.
+//!
+//! In: events. Out: each replica as it was last shown, and who leads. Pure; asks no node.
 
 use std::collections::{BTreeMap, BTreeSet};
 

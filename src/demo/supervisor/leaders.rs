@@ -1,4 +1,6 @@
 //! Who is meant to lead: lessons move leaders about, and the cluster would move them back in the middle of one.
+//!
+//! In: a group and a node. Out: requests of the nodes' own API that move a leader and keep it there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! Nodes that leave the cluster and come back as new ones, by the same API as an operator's.
+//!
+//! In: the name of a node. Out: requests of the API, watched until their operation ends. Moves no replica itself.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,6 @@
 //! A moment as a picture in a terminal: nodes above, their logs in the middle, events below. Knows no cluster.
+//!
+//! In: a [`Screen`]. Out: widgets.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};

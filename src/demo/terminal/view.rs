@@ -1,4 +1,6 @@
 //! What the terminal shows at one moment, gathered from the supervisor.
+//!
+//! In: the supervisor, and what is chosen. Out: a [`Screen`] that needs nothing more to be drawn.
 
 use std::time::Duration;
 

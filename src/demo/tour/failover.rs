@@ -1,4 +1,6 @@
 //! The tour's last act: a leader is killed with -9, the same searches are answered again, the victim comes back.
+//!
+//! In: the running cluster, and the answers from before. Out: lines on stdout, or an error where a claim does not hold.
 
 use super::Example;
 use super::searches::{ask, ask_all, ids};

@@ -1,4 +1,6 @@
 //! The tour's searches: shown with their texts and their evidence at every level, and judged against exact answers.
+//!
+//! In: the sample's queries with their exact answers. Out: lines on stdout, or an error where recall is too low.
 
 use super::{COLLECTION, Example};
 use crate::api::{Consistency, Hit, PayloadText, PointId, Search, SearchParams, Searched, WithPayload, WithVector};

@@ -1,4 +1,6 @@
 //! `--replay FILE`: the page over a recording, without a cluster.
+//!
+//! In: a file that the page saved. Out: the same routes as the demo's that only show.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,4 +1,6 @@
 //! How far the replicas' indexing is, as each node tells of its own.
+//!
+//! In: nodes. Out: sums over their replicas, and a wait until nothing is left to index.
 
 use crate::cluster::{BenchCluster, Node};
 use anyhow::ensure;

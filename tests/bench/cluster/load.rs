@@ -1,4 +1,6 @@
 //! Clients in a closed loop: each sends its next request when the last is answered, spread over all nodes.
+//!
+//! In: how many clients, for how long, and what each does. Out: a time for each operation, and what the servers spent.
 
 use crate::cluster::BenchCluster;
 use crate::report::times::Times;

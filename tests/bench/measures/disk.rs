@@ -1,4 +1,6 @@
 //! What the disk itself can do, and what lies on it.
+//!
+//! In: a directory. Out: times of writes that are synced, one after the other; bytes of files.
 
 use crate::report::times::Times;
 use anyhow::Context;

@@ -1,4 +1,6 @@
 //! Leaders killed with -9 under writes: how long until a survivor acknowledges, and until the victim is level again.
+//!
+//! In: the cluster, and how many rounds. Out: one row for the outages and one for the restarts.
 
 use super::writes::upsert;
 use crate::cluster::{BenchCluster, NODES, WRITES, elections};

@@ -1,4 +1,6 @@
 //! A fourth node joins while points come in: what searches feel of it, and how long it takes.
+//!
+//! In: a cluster of three with points on it. Out: one row, of searches before and meanwhile.
 
 use super::writes::upsert;
 use crate::cluster::{BenchCluster, COLLECTION};

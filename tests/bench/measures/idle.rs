@@ -1,4 +1,6 @@
 //! What a cluster costs that does nothing: processor and memory by the number of its groups.
+//!
+//! In: numbers of shards. Out: one row each, of a cluster of its own.
 
 use crate::cluster::process_stats;
 use crate::cluster::{BenchCluster, NODES};

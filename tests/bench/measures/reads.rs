@@ -1,4 +1,6 @@
 //! Gets and searches at each level, and how right the searches are.
+//!
+//! In: a cluster with points on it. Out: rows by level, and the share of right hits.
 
 use super::writes::people;
 use crate::cluster::load::{Taken, Until, encoded, run};

@@ -1,4 +1,6 @@
 //! A node that holds all points, ended and started again: when it answers by itself, and when all is indexed as before.
+//!
+//! In: a cluster with points on it. Out: rows for an end that was asked for, and for kill -9.
 
 use super::reads::numbers;
 use crate::cluster::indexing::Extent;

@@ -1,4 +1,6 @@
 //! Searches over HTTP by the index: what recall costs all the servers, and how many are answered.
+//!
+//! In: a cluster whose points are indexed. Out: rows by recall and clients, and among the points of a filter.
 
 use super::reads::{numbers, searches};
 use super::writes::people;

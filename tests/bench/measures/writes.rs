@@ -1,4 +1,6 @@
 //! Ingest in batches, single writes one after the other, single writes of many clients at once.
+//!
+//! In: a cluster and points. Out: rows, each held against what the disk alone can do; the points stay.
 
 use super::disk;
 use crate::cluster::indexing;

@@ -1,4 +1,6 @@
 //! What was measured: one row a measure, as a table for people and as JSON for programs.
+//!
+//! In: figures with their units, and the bars that they are held against. Out: text. Measures nothing.
 
 pub(crate) mod chart;
 pub(crate) mod times;

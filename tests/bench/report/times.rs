@@ -1,4 +1,6 @@
 //! Times of many operations, boiled down: percentiles, median, best. Pure.
+//!
+//! In: durations. Out: figures in milliseconds, and numbers with as many digits as they deserve.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! Elections: the first one, one after a crash, one that nobody wins; and what cannot be done without a majority.
+//!
+//! Data alone: what is said, asked, done and checked, in order.
 
 use crate::demo::lessons::script::RequestOutcome::{Done, Fresh, Refused};
 use crate::demo::lessons::script::RoleName::{First, Leader, Present, Second};

@@ -1,4 +1,6 @@
 //! Logs: what a leader that was cut off still believes, how logs are mended, and why voters compare them.
+//!
+//! Data alone: what is said, asked, done and checked, in order.
 
 use crate::demo::lessons::script::RequestOutcome::{Done, Fresh, Refused, Stale};
 use crate::demo::lessons::script::RoleName::{First, Leader, Present, Second};

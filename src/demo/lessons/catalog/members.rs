@@ -1,4 +1,6 @@
 //! Members: nodes that leave and join, and a follower that missed too much for the log.
+//!
+//! Data alone: what is said, asked, done and checked, in order.
 
 use crate::demo::lessons::script::RoleName::{First, Leader, Second};
 use crate::demo::lessons::script::{Check, Lesson, LessonAction, LessonStep, Question};

@@ -1,4 +1,6 @@
 //! Reads and links: three ways to read, a link that is broken one way, and many groups side by side.
+//!
+//! Data alone: what is said, asked, done and checked, in order.
 
 use crate::demo::lessons::script::RequestOutcome::{Done, Fresh, Refused, Stale};
 use crate::demo::lessons::script::RoleName::{First, Leader, Present, Second};

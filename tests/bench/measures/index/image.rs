@@ -1,4 +1,6 @@
 //! The graph over a restart: to bytes and back, without building it anew.
+//!
+//! In: a full index. Out: one row, and an error where the graph that comes back finds something else.
 
 use super::{Outcome, Rig, Rows, row_number};
 use crate::cluster::process_stats;

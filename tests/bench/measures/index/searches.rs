@@ -1,4 +1,6 @@
 //! Searches in the index alone: recall against speed at many breadths, and among the rows that a filter leaves.
+//!
+//! In: a full index and exact answers. Out: the rungs of a ladder of breadths, and a row for each filter.
 
 use super::{Outcome, Rig, per_cpu};
 use crate::data::parts::PARTS;

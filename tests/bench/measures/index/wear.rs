@@ -1,4 +1,6 @@
 //! What two overwrites of every point leave of recall and memory.
+//!
+//! In: a full index. Out: rows, after every point was overwritten with another's vector and then with its own.
 
 use super::{Outcome, Rig, row_number};
 use crate::cluster::process_stats;
