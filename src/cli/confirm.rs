@@ -1,5 +1,5 @@
-//! The one way to a yes: whatever takes much to undo is said with `--yes`, or confirmed at a terminal. Where there is no
-//! terminal nobody can be asked, and nothing is done.
+//! The one way to a yes: whatever takes much to undo is said with `--yes`, or confirmed at a terminal. Where there is
+//! no terminal nobody can be asked, and nothing is done.
 
 use std::io::{IsTerminal as _, Write as _};
 

@@ -1,6 +1,7 @@
 //! Exit codes: what each means, and the one place where an error is mapped to one.
 //!
-//! In: any error of a verb, whose chain is searched for one that stands for a code. Out: that code, and the error on stderr.
+//! In: any error of a verb, whose chain is searched for one that stands for a code. Out: that code, and the error on
+//! stderr.
 
 use crate::api::Committed;
 use crate::client::{Failure, UnusableInput};

@@ -1,6 +1,7 @@
 //! `quiver status`: nodes, shards and leaders as the cluster sees them, and an exit code that monitoring can use.
 //!
-//! In: three answers of the API, taken one after the other. Out: tables or JSON; the code says healthy, degraded or unavailable.
+//! In: three answers of the API, taken one after the other. Out: tables or JSON; the code says healthy, degraded or
+//! unavailable.
 
 use super::admin::print::{self, Format};
 use super::exit::Exit;

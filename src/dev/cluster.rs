@@ -1,7 +1,8 @@
-//! A gateway and some nodes as child processes: ports checked first, started together, watched, hurt, stopped together.
+//! A gateway and some nodes as child processes: ports checked first, started together, watched, hurt, stopped
+//! together.
 //!
-//! In: ports, a directory, arguments of the nodes. Out: processes to kill and start again, and what to say of those that end.
-//! Speaks to `/health` alone.
+//! In: ports, a directory, arguments of the nodes. Out: processes to kill and start again, and what to say of those
+//! that end. Speaks to `/health` alone.
 
 use super::process::ChildProcess;
 use anyhow::{Context, bail};

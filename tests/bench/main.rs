@@ -1,8 +1,9 @@
 //! `scripts/bench`: what the store does, in figures, beside what the machine under it could do.
 //!
-//! In: three nodes of the `quiver` binary beside this one, durable, every shard on each; vectors of a directory or the sample
-//! in `tests/data`. Out: one table, the same as JSON, and no process left behind; of a failed run the nodes' logs stay. All but the index and the engine alone
-//! goes through the HTTP API. Clients and servers share the machine, so the figures are those of a whole cluster on it.
+//! In: three nodes of the `quiver` binary beside this one, durable, every shard on each; vectors of a directory or the
+//! sample in `tests/data`. Out: one table, the same as JSON, and no process left behind; of a failed run the nodes'
+//! logs stay. All but the index and the engine alone goes through the HTTP API. Clients and servers share the machine,
+//! so the figures are those of a whole cluster on it.
 
 mod cluster;
 mod data;

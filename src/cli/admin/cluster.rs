@@ -1,6 +1,7 @@
 //! `quiver cluster`: how the whole is, and where everything lies.
 //!
-//! In: flags, and what the API says of the cluster. Out: a table or JSON, and an exit code. Decides nothing about nodes.
+//! In: flags, and what the API says of the cluster. Out: a table or JSON, and an exit code. Decides nothing about
+//! nodes.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! `quiver node`: nodes that come, go, rest and are told apart.
 //!
-//! In: names and addresses of nodes. Out: one request of the API, its plan or its operation on the screen. Moves no replica itself.
+//! In: names and addresses of nodes. Out: one request of the API, its plan or its operation on the screen. Moves no
+//! replica itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

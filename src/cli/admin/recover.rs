@@ -1,7 +1,7 @@
 //! `quiver cluster unsafe-recover`: the recovery of last resort, on the directory of a stopped node.
 //!
-//! In: the directory, the nodes that are lost, reports of the other survivors. Out: a report, or a directory that is repaired.
-//! Speaks no HTTP: what it repairs does not run.
+//! In: the directory, the nodes that are lost, reports of the other survivors. Out: a report, or a directory that is
+//! repaired. Speaks no HTTP: what it repairs does not run.
 
 use std::path::PathBuf;
 

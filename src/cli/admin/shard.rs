@@ -1,6 +1,7 @@
 //! `quiver shard`: where shards are, and whether their replicas agree.
 //!
-//! In: numbers of shards, names of nodes. Out: one request of the API, and a table. Compares hashes, and reads no data itself.
+//! In: numbers of shards, names of nodes. Out: one request of the API, and a table. Compares hashes, and reads no data
+//! itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Where the account of an ingest is kept: on the screen, in the checkpoint, in the list of rejects.
 //!
-//! In: the account as it grows, and rejected rows. Out: progress, a checkpoint file, a list of rejects, and a summary at the
-//! end. Sends nothing.
+//! In: the account as it grows, and rejected rows. Out: progress, a checkpoint file, a list of rejects, and a summary
+//! at the end. Sends nothing.
 
 use super::checkpoint::Checkpoint;
 use crate::cli::exit::Exit;

@@ -1,6 +1,7 @@
 //! The body of one batch: the compact form where the points allow it, else JSON.
 //!
-//! In: points with the numbers of their rows. Out: bytes and their content type. Pure; validates nothing, since the server does.
+//! In: points with the numbers of their rows. Out: bytes and their content type. Pure; validates nothing, since the
+//! server does.
 
 use crate::api::{POINTS_CONTENT_TYPE, PointInput, PointsHead, Upsert, VectorValue, encode_points};
 use crate::client::Body;

@@ -1,7 +1,8 @@
 //! A reader of `.npy`, NumPy's array format, for the one shape vectors come in: two dimensions, C order, little-endian
 //! f32, f16 or i8 (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>, versions 1 to 3).
 //!
-//! Own code because the header is one line of a fixed grammar, and rows must be reachable by number to resume an ingest.
+//! Own code because the header is one line of a fixed grammar, and rows must be reachable by number to resume an
+//! ingest.
 
 use anyhow::{Context, bail, ensure};
 use half::f16;

@@ -1,5 +1,5 @@
-//! Rows of one id are written in the order of the input, so that the last one stays, however many rows are in a request and
-//! however many requests are under way. Pure, but for the waiting.
+//! Rows of one id are written in the order of the input, so that the last one stays, however many rows are in a
+//! request and however many requests are under way. Pure, but for the waiting.
 
 use crate::api::PointId;
 use parking_lot::Mutex;

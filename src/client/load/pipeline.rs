@@ -1,10 +1,11 @@
 //! The pipeline of an ingest: a thread reads rows, a few clients send batches, one place keeps the account.
 //!
-//! Rows of one id are written in their order: a batch ends before an id that it holds, and waits for earlier ones that hold
-//! one of its ids.
+//! Rows of one id are written in their order: a batch ends before an id that it holds, and waits for earlier ones that
+//! hold one of its ids.
 //!
-//! A batch carries one `request_id` through all its retries, so an outcome that stayed unknown cannot apply it twice. The
-//! server validates a batch whole: the item it blames is set aside as rejected and the rest is sent as a new batch.
+//! A batch carries one `request_id` through all its retries, so an outcome that stayed unknown cannot apply it twice.
+//! The server validates a batch whole: the item it blames is set aside as rejected and the rest is sent as a new
+//! batch.
 
 use super::body;
 use super::order::{Repeats, Turns};

@@ -1,7 +1,7 @@
 //! Where points come from: NDJSON, or a matrix of vectors beside a file of payloads. Both become one stream of rows.
 //!
-//! In: readers, and the number of the first row that is wanted. Out: [`InputRows`], read as they are asked for, with the reason
-//! beside each row that is no point. Knows no cluster.
+//! In: readers, and the number of the first row that is wanted. Out: [`InputRows`], read as they are asked for, with
+//! the reason beside each row that is no point. Knows no cluster.
 
 use super::npy::Npy;
 use super::payload::Payloads;

@@ -1,7 +1,8 @@
-//! The checks of lessons: what each announces, and whether it holds by now, from the event log and from what the nodes show.
+//! The checks of lessons: what each announces, and whether it holds by now, from the event log and from what the nodes
+//! show.
 //!
-//! In: a check of the script, the events since the step began, and what nodes last said. Out: whether it holds, and what was
-//! seen instead. Does nothing to the cluster.
+//! In: a check of the script, the events since the step began, and what nodes last said. Out: whether it holds, and
+//! what was seen instead. Does nothing to the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

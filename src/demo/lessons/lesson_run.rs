@@ -1,7 +1,7 @@
 //! A lesson being played: who has which part, which step it is at, what was done and what came of it.
 //!
-//! In: answers of the reader, and the wish to go on. Out: what the page shows; actions are performed and checks tested in the
-//! order of the script. Knows no lesson by name.
+//! In: answers of the reader, and the wish to go on. Out: what the page shows; actions are performed and checks tested
+//! in the order of the script. Knows no lesson by name.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
-//! The lessons: each a short play on the real cluster, with a question before each step, and checks that a machine holds.
-//! So a lesson is a test as well.
+//! The lessons: each a short play on the real cluster, with a question before each step, and checks that a machine
+//! holds. So a lesson is a test as well.
 //!
-//! A lesson begins on a whole cluster: every node up, every link whole, one leader known to all. It gives out its roles,
-//! then goes step by step: [`actions`] does, [`checks`] looks until what was announced holds, or patience ends.
+//! A lesson begins on a whole cluster: every node up, every link whole, one leader known to all. It gives out its
+//! roles, then goes step by step: [`actions`] does, [`checks`] looks until what was announced holds, or patience ends.
 
 mod actions;
 mod catalog;

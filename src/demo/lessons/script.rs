@@ -1,5 +1,6 @@
-//! The language that lessons are written in: steps of something to say, a question, actions, and checks. A lesson is data;
-//! what an action does is in [`actions`](crate::demo::lessons::actions), what a check looks at in [`checks`](super::checks).
+//! The language that lessons are written in: steps of something to say, a question, actions, and checks. A lesson is
+//! data; what an action does is in [`actions`](crate::demo::lessons::actions), what a check looks at in
+//! [`checks`](super::checks).
 
 /// A lesson.
 pub(super) struct Lesson {

@@ -1,7 +1,7 @@
 //! The demo's own page at `/`, with the scripts below `/app` that it alone loads: embedded, and served as they are.
 //!
-//! `model.js` and `explain.js` are pure, `net.js` is the only one that asks the supervisor. Style and `dom.js` are those of
-//! the operators' page. Knows nothing of the supervisor's routes.
+//! `model.js` and `explain.js` are pure, `net.js` is the only one that asks the supervisor. Style and `dom.js` are
+//! those of the operators' page. Knows nothing of the supervisor's routes.
 
 use axum::Router;
 use axum::extract::Path;

@@ -1,5 +1,5 @@
-//! Everything that happened, in one order: the nodes' events merged, and the supervisor's own. Bounded; every consumer has
-//! its own place in it, so one that stalls holds up nobody.
+//! Everything that happened, in one order: the nodes' events merged, and the supervisor's own. Bounded; every consumer
+//! has its own place in it, so one that stalls holds up nobody.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

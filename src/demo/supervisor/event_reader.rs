@@ -1,4 +1,5 @@
-//! One node's events, into the event log: asked for anew whenever the node comes back, from where they ended if it never went.
+//! One node's events, into the event log: asked for anew whenever the node comes back, from where they ended if it
+//! never went.
 //!
 //! In: the stream of `/quiver/v1/events`. Out: events, and a word where some were missed. Understands none of them.
 

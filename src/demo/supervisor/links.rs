@@ -1,7 +1,8 @@
-//! The links between nodes: which are cut, which are slow. Each node is told its part of it, again whenever it comes back.
+//! The links between nodes: which are cut, which are slow. Each node is told its part of it, again whenever it comes
+//! back.
 //!
-//! In: pairs of nodes, and what is to become of the way from one to the other. Out: requests to the nodes' own links, and events
-//! of what changed.
+//! In: pairs of nodes, and what is to become of the way from one to the other. Out: requests to the nodes' own links,
+//! and events of what changed.
 
 use std::collections::BTreeMap;
 

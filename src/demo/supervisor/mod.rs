@@ -1,8 +1,9 @@
-//! What the supervisor knows, and what it can do: nodes up, down or paused, links, the event log, the lesson that is on.
+//! What the supervisor knows, and what it can do: nodes up, down or paused, links, the event log, the lesson that is
+//! on.
 //!
-//! In: wishes of the page, the terminal and the lessons; events of the nodes ([`event_reader`]). Out: orders to the nodes'
-//! processes ([`processes`]) and requests to the nodes' own API. Everything that is done to a node is done here, and told in
-//! the [`event_log`]. Knows nothing of HTTP pages or of the terminal.
+//! In: wishes of the page, the terminal and the lessons; events of the nodes ([`event_reader`]). Out: orders to the
+//! nodes' processes ([`processes`]) and requests to the nodes' own API. Everything that is done to a node is done
+//! here, and told in the [`event_log`]. Knows nothing of HTTP pages or of the terminal.
 
 pub(super) mod cluster_view;
 pub(super) mod demo_client;

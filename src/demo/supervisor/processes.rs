@@ -1,5 +1,5 @@
-//! The nodes' processes. They are started on the main thread, which lives as long as they may (see [`ChildProcess`]), so
-//! everybody else sends orders here.
+//! The nodes' processes. They are started on the main thread, which lives as long as they may (see [`ChildProcess`]),
+//! so everybody else sends orders here.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};

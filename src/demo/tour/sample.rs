@@ -1,6 +1,7 @@
 //! The bundled sample: 5,000 WordNet synsets as real sentence embeddings, 100 queries with their exact answers.
 //!
-//! Compiled into the binary (2.9 MB), so that the tour works wherever the binary is. Licence: `tests/data/wordnet-5k/NOTICE`.
+//! Compiled into the binary (2.9 MB), so that the tour works wherever the binary is. Licence:
+//! `tests/data/wordnet-5k/NOTICE`.
 
 use crate::client::load::{InputRows, Matrix, Npy, Payloads};
 use anyhow::Context;

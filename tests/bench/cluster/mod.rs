@@ -1,7 +1,8 @@
-//! The cluster under measurement: three nodes of the `quiver` binary on free ports, and what can be seen of them from outside.
+//! The cluster under measurement: three nodes of the `quiver` binary on free ports, and what can be seen of them from
+//! outside.
 //!
-//! In: a directory, and further arguments of the nodes. Out: nodes to kill and start again, clients, terms, processor time.
-//! Says nothing of its own accord and judges nothing: that is the measures' business.
+//! In: a directory, and further arguments of the nodes. Out: nodes to kill and start again, clients, terms, processor
+//! time. Says nothing of its own accord and judges nothing: that is the measures' business.
 
 pub(crate) mod indexing;
 pub(crate) mod load;

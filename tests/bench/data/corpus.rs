@@ -1,4 +1,5 @@
-//! Vectors, labels, queries and exact answers: the files of `--data`, or the sample in `tests/data` repeated under new ids.
+//! Vectors, labels, queries and exact answers: the files of `--data`, or the sample in `tests/data` repeated under new
+//! ids.
 //!
 //! In: a directory. Out: points, searches, and the exact answers among any number of first points. Sends nothing.
 

@@ -1,7 +1,7 @@
 //! The filters of the data set: which points each leaves, and how it is asked for.
 //!
-//! Two follow the vectors (a category is a region of meaning), one does not (a bucket is a hash), so that an index cannot
-//! be good at one kind alone.
+//! Two follow the vectors (a category is a region of meaning), one does not (a bucket is a hash), so that an index
+//! cannot be good at one kind alone.
 
 use anyhow::Context;
 use flate2::read::GzDecoder;

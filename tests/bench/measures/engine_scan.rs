@@ -1,6 +1,7 @@
 //! The engine alone, in this process on one thread: how near an exact search comes to reading memory.
 //!
-//! In: the points. Out: rows of the search, of a plain read of the same bytes, and of their ratio. No Raft, no HTTP, no disk.
+//! In: the points. Out: rows of the search, of a plain read of the same bytes, and of their ratio. No Raft, no HTTP,
+//! no disk.
 
 use crate::data::corpus::Corpus;
 use crate::data::truth::TOP;

@@ -1,5 +1,5 @@
-//! A node that was killed and missed writes comes back under more of them: how soon it is level, and what the writers of
-//! the others feel of it.
+//! A node that was killed and missed writes comes back under more of them: how soon it is level, and what the writers
+//! of the others feel of it.
 
 use super::failover;
 use super::writes::upsert;

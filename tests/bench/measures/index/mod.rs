@@ -1,7 +1,7 @@
 //! The vector index alone, in this process on one thread: what it takes to build, keep, search, wear and bring back.
 //!
-//! Every rate is by processor time, not by the clock on the wall, so that a busy machine disturbs it little. The bars are
-//! those of the 100,000 vectors of the data set; over fewer, the figures are shown without.
+//! Every rate is by processor time, not by the clock on the wall, so that a busy machine disturbs it little. The bars
+//! are those of the 100,000 vectors of the data set; over fewer, the figures are shown without.
 
 mod image;
 mod searches;
