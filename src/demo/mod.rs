@@ -23,8 +23,10 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 
+use crate::demo::lessons::Lessons;
+use crate::demo::supervisor::Supervisor;
 use crate::demo::supervisor::processes::Processes;
-use crate::demo::supervisor::{DemoTimings, Supervisor};
+use crate::demo::supervisor::timings::DemoTimings;
 use crate::demo::supervisor::{demo_client, event_reader};
 use crate::dev::{Home, Stop};
 
@@ -95,10 +97,11 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     for name in processes.names() {
         tokio::spawn(event_reader::follow(supervisor.clone(), name));
     }
+    let lessons = Arc::new(Lessons::new(supervisor.clone()));
     println!("quiver demo: open http://{address}");
-    let app = web::router(supervisor.clone(), address);
+    let app = web::router(web::Demo { supervisor: supervisor.clone(), lessons: lessons.clone() }, address);
     let served = tokio::spawn(async move { axum::serve(listener, app).await });
-    tokio::spawn(opening(supervisor.clone(), args.lesson));
+    tokio::spawn(opening(supervisor.clone(), lessons, args.lesson));
     let lived = tokio::select! {
         lived = live(&mut processes, &supervisor) => lived,
         shown = terminal::show(supervisor.clone()), if args.tui => shown,
@@ -111,13 +114,13 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
 }
 
 /// Makes the collection of the demo's client, then begins the lesson that was asked for.
-async fn opening(supervisor: Arc<Supervisor>, lesson: Option<String>) {
+async fn opening(supervisor: Arc<Supervisor>, lessons: Arc<Lessons>, lesson: Option<String>) {
     if let Err(error) = demo_client::settle_in(&supervisor).await {
         eprintln!("quiver demo: reads and writes are not possible: {error:#}");
         return;
     }
     if let Some(lesson) = lesson
-        && let Err(error) = lessons::start(&supervisor, &lesson).await
+        && let Err(error) = lessons.start(&lesson).await
     {
         eprintln!("quiver demo: the lesson did not begin: {error:#}");
     }

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
+use super::roles::{GROUP, Roles};
 use super::script::{LessonAction, RoleName};
-use crate::demo::lessons::lesson_run::{GROUP, Roles};
 use crate::demo::supervisor::demo_client::{ClientRequest, RequestKind};
 use crate::demo::supervisor::links::Change;
-use crate::demo::supervisor::{ProcessState, Refused, Supervisor};
+use crate::demo::supervisor::refused::Refused;
+use crate::demo::supervisor::{ProcessState, Supervisor};
 
 /// How long a write of a lesson is tried again, where all that is wrong is that leaders have just changed.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);

@@ -6,15 +6,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::Value;
 
 use super::membership_walk::{MembershipWalk, memberships};
+use super::roles::{GROUP, Roles};
 use super::script::{Check, RequestOutcome, RoleName};
 use crate::demo::SHARDS;
-use crate::demo::lessons::lesson_run::{GROUP, Roles, StepStart};
 use crate::demo::supervisor::Supervisor;
 use crate::demo::supervisor::cluster_view::ReplicaStatus;
+
+/// What a step starts from, for its checks.
+#[derive(Debug, Clone)]
+pub(super) struct StepStart {
+    /// The last event before the lesson, and before the step.
+    pub lesson: u64,
+    pub step: u64,
+    pub when: Instant,
+    /// The leader of each group, with its term.
+    pub leaders: Vec<(u64, String, u64)>,
+}
+
+impl StepStart {
+    /// A step that starts now, in a lesson that starts with it.
+    pub fn now(supervisor: &Supervisor) -> Self {
+        let view = supervisor.view.lock();
+        let led = |group| view.leader(group).map(|(node, term)| (group, node, term));
+        let leaders = (0..=u64::from(SHARDS)).filter_map(led).collect();
+        let last = supervisor.events.last();
+        Self { lesson: last, step: last, when: Instant::now(), leaders }
+    }
+}
 
 /// What came of testing a check.
 pub(super) struct Finding {

@@ -9,16 +9,24 @@ mod catalog;
 mod checks;
 mod lesson_run;
 mod membership_walk;
+mod roles;
 mod script;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use self::script::Lesson;
-use crate::demo::lessons::lesson_run::LessonRun;
-use crate::demo::supervisor::{Refused, Supervisor};
+use self::checks::StepStart;
+use self::lesson_run::LessonRun;
+use self::roles::Roles;
+use self::script::{Lesson, LessonStep};
+use crate::demo::supervisor::Supervisor;
+use crate::demo::supervisor::refused::Refused;
+
+/// How long a check may take to hold, beside what elections take.
+const CHECK_PATIENCE: Duration = Duration::from_secs(45);
 
 /// Every lesson, in the order in which they build on each other.
 fn all() -> impl Iterator<Item = &'static Lesson> {
@@ -36,15 +44,20 @@ pub(super) fn list() -> Value {
     all().map(row).collect()
 }
 
-/// The lesson that is on.
-#[derive(Default)]
+/// The lessons, and the one that is on.
 pub(super) struct Lessons {
+    supervisor: Arc<Supervisor>,
     run: Mutex<Option<LessonRun>>,
     /// Held while a lesson begins, or a step is performed: one at a time.
     busy: tokio::sync::Mutex<()>,
 }
 
 impl Lessons {
+    /// No lesson is on yet.
+    pub fn new(supervisor: Arc<Supervisor>) -> Self {
+        Self { supervisor, run: Mutex::default(), busy: tokio::sync::Mutex::default() }
+    }
+
     /// The name of the lesson that is on.
     pub fn name(&self) -> Option<&'static str> {
         self.run.lock().as_ref().map(|run| run.lesson.name)
@@ -53,6 +66,103 @@ impl Lessons {
     /// The state of the lesson that is on, or null.
     pub fn state(&self) -> Value {
         self.run.lock().as_ref().map_or(Value::Null, LessonRun::shown)
+    }
+
+    /// Makes the cluster whole and begins a lesson.
+    pub async fn start(&self, name: &str) -> Result<Value, Refused> {
+        let lesson = all().find(|lesson| lesson.name == name);
+        let lesson = lesson.ok_or_else(|| Refused::Unknown(format!("there is no lesson `{name}`")))?;
+        let _busy = self.reserve()?;
+        *self.run.lock() = None;
+        let roles = roles::settle(&self.supervisor).await?;
+        let run = LessonRun::new(lesson, roles, self.supervisor.events.last());
+        let shown = run.shown();
+        *self.run.lock() = Some(run);
+        self.supervisor.tell(json!({"kind": "lesson", "name": name, "step": 1, "state": "started"}));
+        Ok(shown)
+    }
+
+    /// Takes in the answer to a step's question.
+    pub fn answer(&self, name: &str, choice: usize) -> Result<Value, Refused> {
+        self.with(name, |run| {
+            run.answer(choice)?;
+            Ok(run.shown())
+        })
+    }
+
+    /// Performs the step, or goes on to the next where it was performed.
+    pub async fn next(&self, name: &str) -> Result<Value, Refused> {
+        let _busy = self.reserve()?;
+        let turned = self.with(name, |run| Ok(run.turn_page()))?;
+        if !turned {
+            self.perform(name).await?;
+        }
+        self.with(name, |run| Ok(run.shown()))
+    }
+
+    /// Ends the lesson and makes the cluster whole.
+    pub async fn stop(&self) -> Result<Value, Refused> {
+        let _busy = self.reserve()?;
+        let run = self.run.lock().take();
+        if let Some(run) = run {
+            let (name, step) = (run.lesson.name, run.number());
+            self.supervisor.tell(json!({"kind": "lesson", "name": name, "step": step, "state": "stopped"}));
+            roles::settle(&self.supervisor).await?;
+        }
+        Ok(Value::Null)
+    }
+
+    /// Performs the step that the lesson is at: its actions, then its checks.
+    async fn perform(&self, name: &str) -> Result<(), Refused> {
+        let (step, roles, number, began) = self.with(name, |run| {
+            run.begin_step();
+            Ok((run.step(), run.roles.clone(), run.number(), run.began))
+        })?;
+        let before = StepStart { lesson: began, ..StepStart::now(&self.supervisor) };
+        self.supervisor.tell(json!({"kind": "lesson", "name": name, "step": number, "state": "performing"}));
+        let performed = self.act_and_check(name, step, &roles, &before).await;
+        // A step that failed is over, too.
+        self.with(name, |run| {
+            run.end_step();
+            Ok(())
+        })?;
+        self.supervisor.tell(json!({"kind": "lesson", "name": name, "step": number, "state": "performed"}));
+        performed
+    }
+
+    /// Does all actions, then tests each check until it holds or patience ends.
+    async fn act_and_check(
+        &self,
+        name: &str,
+        step: &LessonStep,
+        roles: &Roles,
+        before: &StepStart,
+    ) -> Result<(), Refused> {
+        let (mut did, mut answers) = (Vec::new(), Vec::new());
+        for action in step.actions {
+            did.push(actions::perform(&self.supervisor, roles, action, &mut answers).await?);
+            self.with(name, |run| {
+                run.note_done(did.join("; "));
+                Ok(())
+            })?;
+        }
+        let patience = CHECK_PATIENCE + self.supervisor.timings.election_max() * 8;
+        for (number, check) in step.checks.iter().enumerate() {
+            let until = Instant::now() + patience;
+            loop {
+                let found = checks::test(&self.supervisor, roles, check, before, &answers);
+                let is_decided = found.holds || found.is_final || Instant::now() > until;
+                self.with(name, |run| {
+                    run.note_finding(number, &found, is_decided);
+                    Ok(())
+                })?;
+                if is_decided {
+                    break;
+                }
+                self.supervisor.events.more().await;
+            }
+        }
+        Ok(())
     }
 
     /// Looks at, or changes, the lesson that is on.
@@ -68,49 +178,6 @@ impl Lessons {
         let busy = || Refused::Conflict("a lesson is being played: wait until this step is done".to_owned());
         self.busy.try_lock().map_err(|_| busy())
     }
-}
-
-/// Makes the cluster whole and begins a lesson.
-pub(super) async fn start(supervisor: &Arc<Supervisor>, name: &str) -> Result<Value, Refused> {
-    let lesson = all().find(|lesson| lesson.name == name);
-    let lesson = lesson.ok_or_else(|| Refused::Unknown(format!("there is no lesson `{name}`")))?;
-    let _busy = supervisor.lessons.reserve()?;
-    *supervisor.lessons.run.lock() = None;
-    let roles = lesson_run::settle(supervisor).await?;
-    let run = LessonRun::new(lesson, roles, supervisor.events.last());
-    let shown = run.shown();
-    *supervisor.lessons.run.lock() = Some(run);
-    supervisor.tell(json!({"kind": "lesson", "name": name, "step": 1, "state": "started"}));
-    Ok(shown)
-}
-
-/// Takes in the answer to a step's question.
-pub(super) fn answer(supervisor: &Supervisor, name: &str, choice: usize) -> Result<Value, Refused> {
-    supervisor.lessons.with(name, |run| {
-        run.answer(choice)?;
-        Ok(run.shown())
-    })
-}
-
-/// Performs the step, or goes on to the next where it was performed.
-pub(super) async fn next(supervisor: &Arc<Supervisor>, name: &str) -> Result<Value, Refused> {
-    let _busy = supervisor.lessons.reserve()?;
-    let turned = supervisor.lessons.with(name, |run| Ok(run.turn_page()))?;
-    if !turned {
-        lesson_run::perform(supervisor, name).await?;
-    }
-    supervisor.lessons.with(name, |run| Ok(run.shown()))
-}
-
-/// Ends the lesson and makes the cluster whole.
-pub(super) async fn stop(supervisor: &Arc<Supervisor>) -> Result<Value, Refused> {
-    let _busy = supervisor.lessons.reserve()?;
-    let run = supervisor.lessons.run.lock().take();
-    if let Some(run) = run {
-        supervisor.tell(json!({"kind": "lesson", "name": run.lesson.name, "step": run.number(), "state": "stopped"}));
-        lesson_run::settle(supervisor).await?;
-    }
-    Ok(Value::Null)
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::demo::supervisor::{ProcessState, Refused, Supervisor, answered};
+use crate::demo::supervisor::refused::{Refused, answered};
+use crate::demo::supervisor::{ProcessState, Supervisor};
 
 /// The collection of the demo's own client.
 pub(in crate::demo) const COLLECTION: &str = "demo";

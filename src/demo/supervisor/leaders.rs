@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::demo::supervisor::{Supervisor, answered};
+use crate::demo::supervisor::Supervisor;
+use crate::demo::supervisor::refused::answered;
 
 /// How long such a wish may take; where nobody answers, nobody moves leaders either.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::demo::supervisor::{ProcessState, Refused, Supervisor};
+use crate::demo::supervisor::refused::Refused;
+use crate::demo::supervisor::{ProcessState, Supervisor};
 
 /// What is wrong with the way from one node to another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

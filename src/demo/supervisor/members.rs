@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::demo::supervisor::{ProcessState, Refused, Supervisor, answered};
+use crate::demo::supervisor::refused::{Refused, answered};
+use crate::demo::supervisor::{ProcessState, Supervisor};
 
 /// How long a node may take to leave or to join.
 const PATIENCE: Duration = Duration::from_secs(120);

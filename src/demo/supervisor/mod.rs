@@ -1,9 +1,8 @@
-//! What the supervisor knows, and what it can do: nodes up, down or paused, links, the event log, the lesson that is
-//! on.
+//! What the supervisor knows, and what it can do: nodes up, down or paused, links, the event log.
 //!
 //! In: wishes of the page, the terminal and the lessons; events of the nodes ([`event_reader`]). Out: orders to the
 //! nodes' processes ([`processes`]) and requests to the nodes' own API. Everything that is done to a node is done
-//! here, and told in the [`event_log`]. Knows nothing of HTTP pages or of the terminal.
+//! here, and told in the [`event_log`]. Knows nothing of HTTP pages of lessons or of the terminal.
 
 pub(super) mod cluster_view;
 pub(super) mod demo_client;
@@ -13,6 +12,8 @@ mod leaders;
 pub(super) mod links;
 mod members;
 pub(super) mod processes;
+pub(super) mod refused;
+pub(super) mod timings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,59 +25,13 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::SHARDS;
-use super::lessons::Lessons;
 use crate::demo::supervisor::cluster_view::ClusterView;
 use crate::demo::supervisor::demo_client::DemoClient;
 use crate::demo::supervisor::event_log::EventLog;
 use crate::demo::supervisor::links::Links;
 use crate::demo::supervisor::processes::{ProcessCommand, ProcessOrder, Processes};
-
-/// Why something was not done: said to whoever asked.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
-    /// There is no such thing.
-    #[error("{0}")]
-    Unknown(String),
-    /// It is not possible as things are.
-    #[error("{0}")]
-    Conflict(String),
-    /// It was tried and failed.
-    #[error("{0:#}")]
-    Failed(#[from] anyhow::Error),
-}
-
-impl From<reqwest::Error> for Refused {
-    fn from(error: reqwest::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// The timings that every node runs with, in milliseconds.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct DemoTimings {
-    pub heartbeat_ms: u64,
-    pub election_min_ms: u64,
-    pub election_max_ms: u64,
-    /// How long a leader's lease holds after a majority's answer: four fifths of the promise.
-    pub lease_ms: u64,
-    #[serde(skip)]
-    pub slow: f64,
-}
-
-impl DemoTimings {
-    /// A node's usual timings, so many times slower.
-    pub fn slowed(slow: f64) -> Self {
-        let ms = |usual: f64| (usual * slow).round() as u64;
-        let election_max_ms = ms(1000.0);
-        let lease_ms = election_max_ms * 4 / 5;
-        Self { heartbeat_ms: ms(150.0), election_min_ms: ms(500.0), election_max_ms, lease_ms, slow }
-    }
-
-    /// The longest silence after which a follower stands for election.
-    pub fn election_max(&self) -> Duration {
-        Duration::from_millis(self.election_max_ms)
-    }
-}
+use crate::demo::supervisor::refused::{Refused, answered};
+use crate::demo::supervisor::timings::DemoTimings;
 
 /// How a node's process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -104,7 +59,6 @@ pub(super) struct Supervisor {
     pub timings: DemoTimings,
     pub links: Mutex<Links>,
     pub client: DemoClient,
-    pub lessons: Lessons,
     /// For requests that are answered.
     pub http: reqwest::Client,
     /// For streams that never end.
@@ -126,7 +80,6 @@ impl Supervisor {
             view: Mutex::default(),
             links: Mutex::default(),
             client: DemoClient::default(),
-            lessons: Lessons::default(),
             http: built(client().timeout(timings.election_max() * 4 + Duration::from_secs(20))),
             streams: built(client()),
             nodes: Mutex::new(nodes),
@@ -252,7 +205,7 @@ impl Supervisor {
         Ok(format!("{name} {done} group {group}"))
     }
 
-    /// What `/api/state` shows.
+    /// What `/api/state` shows, but for the lesson.
     pub fn state(&self) -> Value {
         let nodes = self.nodes();
         let nodes = nodes
@@ -263,7 +216,7 @@ impl Supervisor {
         json!({
             "nodes": nodes.collect::<Vec<_>>(), "links": self.links.lock().shown(),
             "groups": groups.collect::<Vec<_>>(), "timings": self.timings, "slow": self.timings.slow,
-            "collection": crate::demo::supervisor::demo_client::COLLECTION, "lesson": self.lessons.name(), "replay": false,
+            "collection": crate::demo::supervisor::demo_client::COLLECTION, "lesson": null, "replay": false,
             "seq": self.events.last(),
         })
     }
@@ -285,18 +238,4 @@ impl Supervisor {
             }
         }
     }
-}
-
-/// A node's answer as JSON.
-///
-/// # Errors
-/// What it says where it refuses.
-pub(super) async fn answered(response: reqwest::Response) -> Result<Value, Refused> {
-    let status = response.status();
-    let body: Value = response.json().await?;
-    if status.is_success() {
-        return Ok(body);
-    }
-    let said = body["status"]["error"].as_str().unwrap_or("the node refused without a reason").to_owned();
-    Err(Refused::Conflict(said))
 }

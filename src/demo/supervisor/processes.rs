@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::demo::supervisor::DemoTimings;
+use crate::demo::supervisor::timings::DemoTimings;
 use crate::dev::ChildProcess;
 
 /// Longest wait for the nodes to end when they are asked to.

@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 
 use super::SHARDS;
 use crate::demo::supervisor::demo_client::{ClientRequest, RequestKind};
-use crate::demo::supervisor::{ProcessState, Refused, Supervisor};
+use crate::demo::supervisor::refused::Refused;
+use crate::demo::supervisor::{ProcessState, Supervisor};
 use crate::demo::terminal::view::Screen;
 
 /// Pause between two pictures.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::demo::supervisor::Refused;
+use crate::demo::supervisor::refused::Refused;
 use crate::gateway::http::extract::answer;
 
 /// A body of JSON.

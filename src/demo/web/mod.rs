@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{FromRef, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{self, KeepAlive, Sse};
@@ -19,11 +19,13 @@ use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::demo::lessons::{self, Lessons};
+use crate::demo::page;
+use crate::demo::supervisor::Supervisor;
 use crate::demo::supervisor::demo_client::ClientRequest;
 use crate::demo::supervisor::links::Change;
-use crate::demo::supervisor::{Refused, Supervisor, answered};
+use crate::demo::supervisor::refused::{Refused, answered};
 use crate::demo::web::json::Json;
-use crate::demo::{lessons, page};
 use crate::gateway::http::extract;
 
 /// What handlers answer.
@@ -43,10 +45,40 @@ impl IntoResponse for Refused {
     }
 }
 
+/// What the page is shown, and what its strings pull.
+#[derive(Clone)]
+pub(super) struct Demo {
+    /// The nodes.
+    pub supervisor: Arc<Supervisor>,
+    /// The lessons on them.
+    pub lessons: Arc<Lessons>,
+}
+
+impl Demo {
+    /// What `/api/state` shows.
+    fn state(&self) -> Value {
+        let mut state = self.supervisor.state();
+        state["lesson"] = self.lessons.name().into();
+        state
+    }
+}
+
+impl FromRef<Demo> for Arc<Supervisor> {
+    fn from_ref(demo: &Demo) -> Self {
+        demo.supervisor.clone()
+    }
+}
+
+impl FromRef<Demo> for Arc<Lessons> {
+    fn from_ref(demo: &Demo) -> Self {
+        demo.lessons.clone()
+    }
+}
+
 /// All routes.
-pub(super) fn router(supervisor: Arc<Supervisor>, address: SocketAddr) -> Router {
+pub(super) fn router(demo: Demo, address: SocketAddr) -> Router {
     let api = Router::new()
-        .route("/api/state", get(|State(supervisor): State<Arc<Supervisor>>| async move { Json(supervisor.state()) }))
+        .route("/api/state", get(async |State(demo): State<Demo>| Json(demo.state())))
         .route("/api/events", get(events))
         .route("/api/log", get(log))
         .route("/api/recording", get(recording))
@@ -54,16 +86,13 @@ pub(super) fn router(supervisor: Arc<Supervisor>, address: SocketAddr) -> Router
         .route("/api/links", post(links))
         .route("/api/heal", post(heal))
         .route("/api/client", post(client))
-        .route("/api/lessons", get(|| async { Json(lessons::list()) }))
-        .route(
-            "/api/lesson",
-            get(|State(supervisor): State<Arc<Supervisor>>| async move { Json(supervisor.lessons.state()) }),
-        )
+        .route("/api/lessons", get(async || Json(lessons::list())))
+        .route("/api/lesson", get(async |State(lessons): State<Arc<Lessons>>| Json(lessons.state())))
         .route("/api/lessons/{name}/start", post(start))
         .route("/api/lessons/{name}/answer", post(answer))
         .route("/api/lessons/{name}/next", post(next))
         .route("/api/lessons/stop", post(stop));
-    guarded(page::router().merge(api).with_state(supervisor), address)
+    guarded(page::router().merge(api).with_state(demo), address)
 }
 
 /// The routes behind the guard against other sites.
@@ -126,9 +155,9 @@ async fn log(State(supervisor): State<Arc<Supervisor>>, Query(log): Query<Log>) 
     answered(supervisor.http.get(url).send().await?).await.map(Json)
 }
 
-async fn recording(State(supervisor): State<Arc<Supervisor>>) -> Response {
-    let (cut, lines) = supervisor.events.recording();
-    let mut text = json!({"recording": 1, "state": supervisor.state(), "cut": cut}).to_string();
+async fn recording(State(demo): State<Demo>) -> Response {
+    let (cut, lines) = demo.supervisor.events.recording();
+    let mut text = json!({"recording": 1, "state": demo.state(), "cut": cut}).to_string();
     for line in lines {
         text.push('\n');
         text.push_str(&line);
@@ -195,8 +224,8 @@ async fn client(State(supervisor): State<Arc<Supervisor>>, body: Body<ClientRequ
     supervisor.visit(&request).await.map(Json)
 }
 
-async fn start(State(supervisor): State<Arc<Supervisor>>, Path(name): Path<String>) -> Answer {
-    to_its_end(async move { lessons::start(&supervisor, &name).await }).await
+async fn start(State(lessons): State<Arc<Lessons>>, Path(name): Path<String>) -> Answer {
+    to_its_end(async move { lessons.start(&name).await }).await
 }
 
 /// What was chosen as the answer to a step's question.
@@ -205,17 +234,17 @@ struct Choice {
     choice: usize,
 }
 
-async fn answer(State(supervisor): State<Arc<Supervisor>>, Path(name): Path<String>, body: Body<Choice>) -> Answer {
+async fn answer(State(lessons): State<Arc<Lessons>>, Path(name): Path<String>, body: Body<Choice>) -> Answer {
     let Json(Choice { choice }) = body?;
-    lessons::answer(&supervisor, &name, choice).map(Json)
+    lessons.answer(&name, choice).map(Json)
 }
 
-async fn next(State(supervisor): State<Arc<Supervisor>>, Path(name): Path<String>) -> Answer {
-    to_its_end(async move { lessons::next(&supervisor, &name).await }).await
+async fn next(State(lessons): State<Arc<Lessons>>, Path(name): Path<String>) -> Answer {
+    to_its_end(async move { lessons.next(&name).await }).await
 }
 
-async fn stop(State(supervisor): State<Arc<Supervisor>>) -> Answer {
-    to_its_end(async move { lessons::stop(&supervisor).await }).await
+async fn stop(State(lessons): State<Arc<Lessons>>) -> Answer {
+    to_its_end(async move { lessons.stop().await }).await
 }
 
 #[cfg(test)]
