@@ -14,7 +14,7 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
-    /// Whether somebody is still to be asked.
+    /// Returns `true` if somebody is still to be asked.
     ///
     /// # Errors
     /// [`Usage`] where somebody is, and nobody can be.

@@ -27,7 +27,7 @@ pub enum Failure {
         tried: String,
         /// Why the last of them did not answer.
         reason: String,
-        /// Whether the request may have arrived.
+        /// `true` if the request may have arrived.
         sent: bool,
     },
     /// Something else than Quiver answered.
@@ -57,7 +57,7 @@ pub enum Failure {
     GaveUp {
         /// How often it was tried.
         attempts: u32,
-        /// Whether any of the attempts may have happened.
+        /// `true` if any of the attempts may have happened.
         unknown: bool,
         /// What the last one came to.
         last: Box<Failure>,
@@ -87,7 +87,8 @@ impl Failure {
     }
 }
 
-/// Why a request over HTTP was not answered: the cause at the end of the chain, since the words before it only repeat the URL.
+/// Why a request over HTTP was not answered: the cause at the end of the chain, since the words before it only repeat
+/// the URL.
 pub fn unanswered(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();

@@ -1,7 +1,8 @@
 //! Requests to one cluster: several URLs, tried in turn; retries only where they are safe.
 //!
 //! Every request made here may be repeated: reads by nature, writes because they carry a `request_id` or are idempotent
-//! (creating a collection). Whether a failed write may have happened is remembered across attempts.
+//! (creating a collection). The client remembers across attempts whether a failed write
+//! may have happened.
 
 use super::failure::{Failure, UnusableInput, unanswered};
 use crate::api::ErrorBody;
@@ -52,6 +53,9 @@ pub struct Client {
 
 impl Client {
     /// A client of the cluster behind these URLs.
+    ///
+    /// # Errors
+    /// [`UnusableInput`] for what is no URL.
     pub fn new(urls: &[String]) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
         let urls = urls.iter().map(|url| whole(url)).collect::<Result<_, _>>()?;
@@ -64,7 +68,11 @@ impl Client {
         Self { look_timeout, ..self }
     }
 
-    /// Makes sure that all endpoints that answer lead to one cluster: whoever answers first is not always the right one.
+    /// Makes sure that all endpoints that answer lead to one cluster: the first answer may
+    /// come from the wrong one.
+    ///
+    /// # Errors
+    /// [`Failure::TwoClusters`].
     pub async fn check_agreement(&self) -> Result<(), Failure> {
         let mut first: Option<(&String, String)> = None;
         for (endpoint, url) in self.urls.iter().enumerate().filter(|_| self.urls.len() > 1) {

@@ -2,7 +2,7 @@
 //!
 //! In: segments, some of them names that people chose. Out: a path, or [`UnusableInput`]. Pure.
 
-use crate::client::UnusableInput;
+use super::failure::UnusableInput;
 
 /// The path of these segments, each percent-encoded (RFC 3986, § 2.3).
 ///

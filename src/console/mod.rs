@@ -1,7 +1,8 @@
 //! The operators' page at `/console` on every node: files that are embedded in the binary and served as they are.
 //!
-//! The page's script asks the API of whoever serves it, and needs nothing from elsewhere. The demo's page is beside the demo;
-//! it borrows from here how files are served, and the two files that both pages load. Knows no node, no cluster, no state.
+//! The page's script asks the API of whoever serves it, and needs nothing from elsewhere. The demo's page is beside the
+//! demo; it borrows from here how files are served, and the two files that both pages load. Knows no node, no cluster, no
+//! state.
 
 use axum::Router;
 use axum::extract::Path;

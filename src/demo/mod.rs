@@ -26,12 +26,10 @@ use clap::builder::PossibleValuesParser;
 use crate::demo::lessons::Lessons;
 use crate::demo::supervisor::Supervisor;
 use crate::demo::supervisor::processes::Processes;
-use crate::demo::supervisor::timings::DemoTimings;
-use crate::demo::supervisor::{demo_client, event_reader};
+use crate::demo::supervisor::settings::{DemoTimings, SHARDS};
+use crate::demo::supervisor::{client_requests, event_reader};
 use crate::dev::{Home, Stop};
 
-/// Shards of the demo's cluster: the last lesson looks at all of them, the others at one.
-const SHARDS: u32 = 8;
 /// How often the supervisor looks whether a node has ended by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -115,7 +113,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
 
 /// Makes the collection of the demo's client, then begins the lesson that was asked for.
 async fn opening(supervisor: Arc<Supervisor>, lessons: Arc<Lessons>, lesson: Option<String>) {
-    if let Err(error) = demo_client::settle_in(&supervisor).await {
+    if let Err(error) = client_requests::settle_in(&supervisor).await {
         eprintln!("quiver demo: reads and writes are not possible: {error:#}");
         return;
     }

@@ -138,7 +138,7 @@ impl DevCluster {
         told.collect()
     }
 
-    /// Whether any process is left.
+    /// Returns `true` if any process is left.
     pub(crate) fn any_alive(&mut self) -> bool {
         self.members.iter_mut().any(|member| member.process.ended().is_none())
     }

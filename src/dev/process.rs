@@ -14,7 +14,7 @@ pub(crate) struct ChildProcess {
     args: Vec<String>,
     log: PathBuf,
     child: Child,
-    /// Whether its end is known to have been ours, or has been reported.
+    /// `true` once its end was our doing, or has been reported.
     settled: bool,
 }
 

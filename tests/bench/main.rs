@@ -17,7 +17,7 @@ use data::corpus::Corpus;
 use measures::writes::Ingest;
 use measures::{engine_scan, events, failover, fourth_node, idle, index, reads, rejoin, restart, searches, writes};
 use quiver::dev::Stop;
-use report::{Report, Row, chart};
+use report::{Report, ReportRow, chart};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,12 +48,12 @@ struct BenchArgs {
     kills: Option<usize>,
     /// Measure only these parts [default: all].
     #[arg(long, value_delimiter = ',', value_name = "PART,…")]
-    only: Vec<Part>,
+    only: Vec<BenchPart>,
 }
 
 /// What can be measured by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Part {
+enum BenchPart {
     /// The index and the engine, in this process.
     Index,
     /// Ingest, reads, searches and single writes on three nodes.
@@ -71,8 +71,9 @@ enum Part {
 }
 
 /// The parts that share one cluster, and those of them that need points on it.
-const STAGED: [Part; 5] = [Part::Serving, Part::Events, Part::Restarts, Part::Failover, Part::Moving];
-const POINTED: [Part; 3] = [Part::Restarts, Part::Failover, Part::Moving];
+const STAGED: [BenchPart; 5] =
+    [BenchPart::Serving, BenchPart::Events, BenchPart::Restarts, BenchPart::Failover, BenchPart::Moving];
+const POINTED: [BenchPart; 3] = [BenchPart::Restarts, BenchPart::Failover, BenchPart::Moving];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,7 +86,7 @@ Measure a release build on a machine that does nothing else. Exit code 1: it did
 
 /// How much is done.
 struct Scale {
-    /// Whether the figures are of what the bars were set for.
+    /// `true` if the figures are of what the bars were set for.
     is_full: bool,
     /// Points of the first ingest; two more bring as many together.
     ingest: u64,
@@ -104,7 +105,7 @@ struct Scale {
 }
 
 impl BenchArgs {
-    fn wants(&self, part: Part) -> bool {
+    fn wants(&self, part: BenchPart) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
 
@@ -167,7 +168,7 @@ async fn measured(report: &mut Report, args: &BenchArgs, home: &Path) -> anyhow:
     let scale = args.scale();
     let corpus = Arc::new(args.data.as_deref().map_or_else(Corpus::sample, Corpus::read)?);
     report.add(setting(&corpus, &scale));
-    if args.wants(Part::Index) {
+    if args.wants(BenchPart::Index) {
         step("the index, alone");
         index_alone(report, args, &corpus, &scale).await?;
         step("the engine, alone");
@@ -181,7 +182,7 @@ async fn measured(report: &mut Report, args: &BenchArgs, home: &Path) -> anyhow:
         cluster.all_alive().and(outcome)?;
         cluster.stop().await?;
     }
-    if !args.wants(Part::Idle) {
+    if !args.wants(BenchPart::Idle) {
         return Ok(());
     }
     step("idle clusters");
@@ -198,27 +199,27 @@ async fn on_cluster(
 ) -> anyhow::Result<()> {
     let scale = args.scale();
     let (points, is_full) = (2 * scale.ingest, scale.is_full);
-    if args.wants(Part::Serving) {
+    if args.wants(BenchPart::Serving) {
         serving(report, cluster, corpus, &scale, home).await?;
     } else if POINTED.into_iter().any(|part| args.wants(part)) {
         step("ingest");
         writes::ingest(report, cluster, corpus, 0..points, Ingest { clients: 8, compact: true, is_full }).await?;
     }
-    if args.wants(Part::Events) {
+    if args.wants(BenchPart::Events) {
         step("events");
         events::measure(report, cluster, corpus, scale.load).await?;
     }
-    if args.wants(Part::Restarts) {
+    if args.wants(BenchPart::Restarts) {
         step("restarts");
         restart::measure(report, cluster, corpus, (points, is_full)).await?;
         rejoin::measure(report, cluster, corpus, (scale.missed, is_full)).await?;
     }
     // No kills, no row: a bar over nothing would count as met.
-    if args.wants(Part::Failover) && scale.kills > 0 {
+    if args.wants(BenchPart::Failover) && scale.kills > 0 {
         step("failover");
         failover::measure(report, cluster, corpus, scale.kills).await?;
     }
-    if args.wants(Part::Moving) {
+    if args.wants(BenchPart::Moving) {
         cluster.healthy().await?;
         step("a fourth node");
         fourth_node::measure(report, cluster, corpus.clone(), points, scale.load).await?;
@@ -257,16 +258,17 @@ async fn serving(
     writes::single(report, cluster, corpus, syncs, scale.load).await?;
     memory(report, cluster)?;
     let held = elections(&terms, &cluster.terms().await?);
-    let row = Row::new("elections during all that", held.to_string()).detail("terms passed, over all shards");
+    let row = ReportRow::new("elections during all that", held.to_string()).detail("terms passed, over all shards");
     report.add(row.bar("0", held == 0).number("elections", held as f64));
     Ok(())
 }
 
 /// What the figures are of.
-fn setting(corpus: &Corpus, scale: &Scale) -> Row {
+fn setting(corpus: &Corpus, scale: &Scale) -> ReportRow {
     let build = if cfg!(debug_assertions) { "a debug build: no real figures" } else { "release build" };
     let points = format!("{} points", 2 * scale.ingest);
-    Row::new(format!("{NODES} nodes, each shard on all, durable"), points).detail(format!("{build}; {}", corpus.name))
+    ReportRow::new(format!("{NODES} nodes, each shard on all, durable"), points)
+        .detail(format!("{build}; {}", corpus.name))
 }
 
 /// Measures the index, and draws it where that is asked for.
@@ -279,14 +281,14 @@ async fn index_alone(report: &mut Report, args: &BenchArgs, corpus: &Arc<Corpus>
     std::fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))
 }
 
-async fn scanned(corpus: &Arc<Corpus>, scale: &Scale) -> anyhow::Result<Vec<Row>> {
+async fn scanned(corpus: &Arc<Corpus>, scale: &Scale) -> anyhow::Result<Vec<ReportRow>> {
     let (corpus, points, rounds) = (corpus.clone(), 2 * scale.ingest, scale.scans);
     tokio::task::spawn_blocking(move || engine_scan::measure(&corpus, points, rounds)).await?
 }
 
 /// Resident memory of each node.
 fn memory(report: &mut Report, cluster: &BenchCluster) -> anyhow::Result<()> {
-    let mut row = Row::new("memory of a node, resident", "");
+    let mut row = ReportRow::new("memory of a node, resident", "");
     let (mut now, mut most) = (Vec::new(), Vec::new());
     for node in cluster.nodes() {
         let (resident, peak) = process_stats::resident_bytes(node.pid)?;

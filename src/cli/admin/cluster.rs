@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use reqwest::Method;
 
-use super::{Ask, How, nothing, print};
+use super::ask::{Ask, How, nothing};
+use super::print;
 use crate::api::{ClusterHealth, ClusterSharding, HealthState, Members, SetTimings, Timings};
 use crate::cli::exit::Exit;
 use crate::cli::status::{self, StatusArgs};

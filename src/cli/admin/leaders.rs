@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
-use super::{Ask, print};
+use super::ask::Ask;
+use super::print;
 use crate::api::{Change, ClusterSharding, ClusterStatus, SetLabels};
 use crate::cli::exit::Exit;
 use crate::client::path;

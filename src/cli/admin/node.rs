@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::{Ask, How, leaders, nothing, print};
+use super::ask::{Ask, How, nothing};
+use super::{leaders, print};
 use crate::api::{AddNode, Change, Member, Members, OperationRow, SetLabels};
 use crate::cli::exit::{Exit, Usage};
 use crate::cli::target::seconds;

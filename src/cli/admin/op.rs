@@ -4,7 +4,8 @@
 
 use reqwest::Method;
 
-use super::{Ask, nothing, print, watch};
+use super::ask::{Ask, nothing};
+use super::{print, watch};
 use crate::api::{Change, OperationRow, Operations};
 use crate::cli::confirm::Consent;
 use crate::cli::exit::Exit;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
-use super::{Ask, How, print};
+use super::ask::{Ask, How};
+use super::print;
 use crate::api::{ClusterSharding, MoveReplica, ShardDetail, TransferLeader};
 use crate::cli::exit::Exit;
 use crate::client::Client;

@@ -5,10 +5,11 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Ask, Consent};
 use crate::api::{CollectionRow, CollectionRows, CreateCollection, CreatedCollection, DataType, Distance, Envelope};
 use crate::api::{Index, Level, Quantization, UpdateResult};
+use crate::cli::admin::ask::Ask;
 use crate::cli::admin::print;
+use crate::cli::confirm::Consent;
 use crate::cli::exit::{Exit, Usage};
 use crate::client::path;
 use crate::output::table::{Table, thousands};

@@ -66,7 +66,7 @@ pub struct Account {
     pub retries: u64,
     /// Ids that came more than once in this run; of each the last row counts.
     pub repeated: u64,
-    /// Whether there may be more of those: not all ids could be remembered.
+    /// `true` if there may be more of those: not all ids could be remembered.
     pub repeated_at_least: bool,
 }
 

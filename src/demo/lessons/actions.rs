@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::roles::{GROUP, Roles};
 use super::script::{LessonAction, RoleName};
 use crate::demo::supervisor::demo_client::{ClientRequest, RequestKind};
-use crate::demo::supervisor::links::Change;
+use crate::demo::supervisor::links::LinkChange;
 use crate::demo::supervisor::refused::Refused;
 use crate::demo::supervisor::{ProcessState, Supervisor};
 
@@ -49,10 +49,12 @@ pub(super) async fn perform(
         }
         LessonAction::Isolate(who) => supervisor.isolate(&node(who)?, true).await,
         LessonAction::Cut(from, to) => {
-            supervisor.change_link(&Change { from: node(from)?, to: node(to)?, cut: true, ..Change::default() }).await
+            supervisor
+                .change_link(&LinkChange { from: node(from)?, to: node(to)?, cut: true, ..LinkChange::default() })
+                .await
         }
         LessonAction::Mend(from, to) => {
-            supervisor.change_link(&Change { from: node(from)?, to: node(to)?, ..Change::default() }).await
+            supervisor.change_link(&LinkChange { from: node(from)?, to: node(to)?, ..LinkChange::default() }).await
         }
         LessonAction::Spread => spread(supervisor).await,
         LessonAction::Heal => {
@@ -62,13 +64,13 @@ pub(super) async fn perform(
         LessonAction::Campaign(candidates) => campaign(supervisor, roles, candidates).await,
         LessonAction::Write(who, key, value) => {
             let request = request(RequestKind::Write, node(who)?, "quorum", key, value);
-            answers.push(supervisor.visit(&request).await?);
+            answers.push(supervisor.request_as_client(&request).await?);
             Ok(format!("key {key} = {value} is written through {}", request.via))
         }
         LessonAction::WriteMany(who, count) => write_many(supervisor, &node(who)?, count).await,
         LessonAction::Read(who, level, key) => {
             let request = request(RequestKind::Read, node(who)?, level, key, "");
-            answers.push(supervisor.visit(&request).await?);
+            answers.push(supervisor.request_as_client(&request).await?);
             Ok(format!("key {key} is read through {} at {}", request.via, level.to_uppercase()))
         }
         LessonAction::Outwait => {
@@ -120,7 +122,7 @@ async fn write_many(supervisor: &Supervisor, via: &str, count: usize) -> Result<
     let until = Instant::now() + WRITE_PATIENCE + supervisor.timings.election_max() * 4;
     let write = |number: usize| async move {
         let request = request(RequestKind::Write, via.to_owned(), "quorum", 2, &format!("number {number}"));
-        while supervisor.visit(&request).await?["ok"] != true {
+        while supervisor.request_as_client(&request).await?["ok"] != true {
             if Instant::now() > until {
                 return Err(Refused::Conflict(format!("write {number} of {count} was not acknowledged")));
             }

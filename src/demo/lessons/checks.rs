@@ -13,9 +13,9 @@ use serde_json::Value;
 use super::membership_walk::{MembershipWalk, memberships};
 use super::roles::{GROUP, Roles};
 use super::script::{Check, RequestOutcome, RoleName};
-use crate::demo::SHARDS;
 use crate::demo::supervisor::Supervisor;
 use crate::demo::supervisor::cluster_view::ReplicaStatus;
+use crate::demo::supervisor::settings::SHARDS;
 
 /// What a step starts from, for its checks.
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ fn outcome_word(outcome: &str) -> &str {
     if outcome == "ok" { "served" } else { outcome }
 }
 
-/// Whether a check holds by now.
+/// Says whether a check holds by now, and what was seen.
 pub(super) fn test(
     supervisor: &Supervisor,
     roles: &Roles,
@@ -297,7 +297,7 @@ impl CheckInput<'_> {
         seen(!leader.joint && !leader.voters.contains(name) && !leader.learners.contains(name), saw)
     }
 
-    /// Whether the node went a way in some group, and in every group that it votes in now.
+    /// Says whether the node went this way in some group, and in every group that it votes in now.
     fn walked(&self, name: &str, way: impl Fn(MembershipWalk) -> BTreeSet<u64>) -> Finding {
         let went = way(MembershipWalk::of(self.since.iter().map(AsRef::as_ref), name));
         let votes = self.memberships(name).into_iter().filter(|(_, votes)| *votes);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::script::RoleName;
-use crate::demo::SHARDS;
 use crate::demo::supervisor::refused::Refused;
+use crate::demo::supervisor::settings::SHARDS;
 use crate::demo::supervisor::{ProcessState, Supervisor};
 
 /// The group that lessons are about: the first shard.

@@ -10,7 +10,7 @@ use serde_json::Value;
 /// One replica as its node last showed it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(in crate::demo) struct ReplicaStatus {
+pub(crate) struct ReplicaStatus {
     pub role: String,
     pub term: u64,
     pub leader: Option<String>,
@@ -26,7 +26,7 @@ pub(in crate::demo) struct ReplicaStatus {
 
 /// Every replica of every node that is up.
 #[derive(Debug, Default)]
-pub(in crate::demo) struct ClusterView(BTreeMap<(u64, String), ReplicaStatus>, BTreeMap<(u64, String), Value>);
+pub(crate) struct ClusterView(BTreeMap<(u64, String), ReplicaStatus>, BTreeMap<(u64, String), Value>);
 
 impl ClusterView {
     /// Takes in an event of a node.

@@ -18,7 +18,7 @@ const PLENTIFUL: [&str; 6] = ["append_sent", "append_acked", "message_lost", "st
 
 /// The events, in the order in which they came.
 #[derive(Default)]
-pub(in crate::demo) struct EventLog {
+pub(crate) struct EventLog {
     inner: Mutex<Inner>,
     grown: Notify,
 }

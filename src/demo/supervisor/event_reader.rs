@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const SILENCE: Duration = Duration::from_secs(40);
 
 /// Follows a node's events for ever.
-pub(in crate::demo) async fn follow(supervisor: Arc<Supervisor>, name: String) {
+pub(crate) async fn follow(supervisor: Arc<Supervisor>, name: String) {
     let mut place = (0, None);
     loop {
         let life = supervisor.node(&name).map_or(0, |node| node.life);

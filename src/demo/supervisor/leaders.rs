@@ -26,7 +26,7 @@ impl Supervisor {
         }
     }
 
-    /// Whether every shard is led by the node that is meant to lead it.
+    /// Returns `true` if every shard is led by the node that is meant to lead it.
     pub async fn leaders_are_at_home(&self) -> bool {
         let Some(preferred) = self.preferred().await else { return false };
         let view = self.view.lock();

@@ -4,16 +4,18 @@
 //! nodes' processes ([`processes`]) and requests to the nodes' own API. Everything that is done to a node is done
 //! here, and told in the [`event_log`]. Knows nothing of HTTP pages of lessons or of the terminal.
 
+pub(super) mod client_requests;
 pub(super) mod cluster_view;
 pub(super) mod demo_client;
 mod event_log;
 pub(super) mod event_reader;
 mod leaders;
+mod link_changes;
 pub(super) mod links;
 mod members;
 pub(super) mod processes;
 pub(super) mod refused;
-pub(super) mod timings;
+pub(super) mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,14 +26,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::SHARDS;
 use crate::demo::supervisor::cluster_view::ClusterView;
 use crate::demo::supervisor::demo_client::DemoClient;
 use crate::demo::supervisor::event_log::EventLog;
 use crate::demo::supervisor::links::Links;
 use crate::demo::supervisor::processes::{ProcessCommand, ProcessOrder, Processes};
 use crate::demo::supervisor::refused::{Refused, answered};
-use crate::demo::supervisor::timings::DemoTimings;
+use crate::demo::supervisor::settings::DemoTimings;
+use crate::demo::supervisor::settings::SHARDS;
 
 /// How a node's process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::demo::supervisor::timings::DemoTimings;
+use crate::demo::supervisor::settings::DemoTimings;
 use crate::dev::ChildProcess;
 
 /// Longest wait for the nodes to end when they are asked to.
@@ -18,7 +18,7 @@ const SNAPSHOT_AFTER: (u32, u32) = (64, 16);
 
 /// What is to be done with a node's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::demo) enum ProcessCommand {
+pub(crate) enum ProcessCommand {
     Kill,
     Pause,
     Resume,
@@ -29,7 +29,7 @@ pub(in crate::demo) enum ProcessCommand {
 }
 
 /// An order, and where its outcome goes: the process id it has now.
-pub(in crate::demo) struct ProcessOrder {
+pub(crate) struct ProcessOrder {
     pub name: String,
     pub command: ProcessCommand,
     /// A node that is up, for one that joins anew.
@@ -38,7 +38,7 @@ pub(in crate::demo) struct ProcessOrder {
 }
 
 /// A node that ended by itself.
-pub(in crate::demo) struct ProcessEnd {
+pub(crate) struct ProcessEnd {
     pub name: String,
     pub reason: String,
 }
@@ -55,7 +55,7 @@ struct NodeProcess {
 }
 
 /// All processes; killed when this is dropped.
-pub(in crate::demo) struct Processes {
+pub(crate) struct Processes {
     members: Vec<NodeProcess>,
     orders: mpsc::UnboundedReceiver<ProcessOrder>,
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Why something was not done: said to whoever asked.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::demo) enum Refused {
+pub(crate) enum Refused {
     /// There is no such thing.
     #[error("{0}")]
     Unknown(String),
@@ -28,7 +28,7 @@ impl From<reqwest::Error> for Refused {
 ///
 /// # Errors
 /// What it says where it refuses.
-pub(in crate::demo) async fn answered(response: reqwest::Response) -> Result<Value, Refused> {
+pub(crate) async fn answered(response: reqwest::Response) -> Result<Value, Refused> {
     let status = response.status();
     let body: Value = response.json().await?;
     if status.is_success() {

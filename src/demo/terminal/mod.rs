@@ -12,9 +12,9 @@ use std::time::Duration;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc;
 
-use super::SHARDS;
 use crate::demo::supervisor::demo_client::{ClientRequest, RequestKind};
 use crate::demo::supervisor::refused::Refused;
+use crate::demo::supervisor::settings::SHARDS;
 use crate::demo::supervisor::{ProcessState, Supervisor};
 use crate::demo::terminal::view::Screen;
 
@@ -120,18 +120,18 @@ impl Chosen {
             'h' => supervisor.heal().await,
             'c' => supervisor.nudge(name, self.group, "campaign").await,
             'd' => supervisor.nudge(name, self.group, "step-down").await,
-            'w' => self.visit(supervisor, RequestKind::Write),
-            'e' => self.visit(supervisor, RequestKind::Read),
+            'w' => self.request_as_client(supervisor, RequestKind::Write),
+            'e' => self.request_as_client(supervisor, RequestKind::Read),
             _ => Ok("no such key".to_owned()),
         }
     }
 
     /// Writes or reads beside the pictures: without a majority that takes a while. The event list shows the answer.
-    fn visit(&self, supervisor: &Arc<Supervisor>, op: RequestKind) -> Result<String, Refused> {
+    fn request_as_client(&self, supervisor: &Arc<Supervisor>, op: RequestKind) -> Result<String, Refused> {
         let value = supervisor.events.last().to_string().into();
         let request = ClientRequest { op, via: self.node.clone(), level: "quorum".to_owned(), key: 1, value };
         let (supervisor, via) = (supervisor.clone(), self.node.clone());
-        tokio::spawn(async move { supervisor.visit(&request).await.map(drop) });
+        tokio::spawn(async move { supervisor.request_as_client(&request).await.map(drop) });
         Ok(format!("asked {via}; the answer comes in the list"))
     }
 }

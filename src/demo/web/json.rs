@@ -13,7 +13,7 @@ use crate::demo::supervisor::refused::Refused;
 use crate::gateway::http::extract::answer;
 
 /// A body of JSON.
-pub(in crate::demo) struct Json<T>(pub(in crate::demo) T);
+pub(crate) struct Json<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Refused;

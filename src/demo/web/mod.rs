@@ -23,7 +23,7 @@ use crate::demo::lessons::{self, Lessons};
 use crate::demo::page;
 use crate::demo::supervisor::Supervisor;
 use crate::demo::supervisor::demo_client::ClientRequest;
-use crate::demo::supervisor::links::Change;
+use crate::demo::supervisor::links::LinkChange;
 use crate::demo::supervisor::refused::{Refused, answered};
 use crate::demo::web::json::Json;
 use crate::gateway::http::extract;
@@ -106,7 +106,7 @@ pub(super) fn guarded(app: Router, address: SocketAddr) -> Router {
     }))
 }
 
-/// Whether a request is meant for this address, and not sent by a page of another site.
+/// Returns `true` if a request is meant for this address, and was not sent by a page of another site.
 fn is_ours(headers: &HeaderMap, port: u16) -> bool {
     let hosts = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
     let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"));
@@ -210,7 +210,7 @@ async fn to_its_end(work: impl Future<Output = Result<Value, Refused>> + Send + 
     tokio::spawn(work).await.unwrap_or_else(|broken| Err(Refused::Failed(broken.into()))).map(Json)
 }
 
-async fn links(State(supervisor): State<Arc<Supervisor>>, body: Body<Change>) -> Answer {
+async fn links(State(supervisor): State<Arc<Supervisor>>, body: Body<LinkChange>) -> Answer {
     let Json(change) = body?;
     supervisor.change_link(&change).await.map(|done| Json(json!({"done": done})))
 }
@@ -221,7 +221,7 @@ async fn heal(State(supervisor): State<Arc<Supervisor>>) -> Answer {
 
 async fn client(State(supervisor): State<Arc<Supervisor>>, body: Body<ClientRequest>) -> Answer {
     let Json(request) = body?;
-    supervisor.visit(&request).await.map(Json)
+    supervisor.request_as_client(&request).await.map(Json)
 }
 
 async fn start(State(lessons): State<Arc<Lessons>>, Path(name): Path<String>) -> Answer {

@@ -20,7 +20,7 @@ use crate::demo::web::guarded;
 ///
 /// # Errors
 /// Where the file cannot be read, or is no recording.
-pub(in crate::demo) fn router(file: &Path, address: SocketAddr) -> anyhow::Result<Router> {
+pub(crate) fn router(file: &Path, address: SocketAddr) -> anyhow::Result<Router> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let head = text.lines().next().and_then(|line| serde_json::from_str::<Value>(line).ok()).unwrap_or_default();
     anyhow::ensure!(
@@ -37,7 +37,7 @@ pub(in crate::demo) fn router(file: &Path, address: SocketAddr) -> anyhow::Resul
 }
 
 /// Lines of JSON, as a file to keep.
-pub(in crate::demo) fn ndjson(text: String) -> Response {
+pub(crate) fn ndjson(text: String) -> Response {
     let name = "attachment; filename=\"quiver-demo.ndjson\"";
     ([(header::CONTENT_TYPE, "application/x-ndjson"), (header::CONTENT_DISPOSITION, name)], text).into_response()
 }

@@ -51,7 +51,7 @@ pub(crate) const PARTS: [Part; 3] = [
 pub(crate) const FIELDS: [(&str, &str); 2] = [("category", "keyword"), ("bucket", "integer")];
 
 impl Part {
-    /// Whether a point of this label is in it.
+    /// Returns `true` if a point of this label is in it.
     pub(crate) fn has(&self, label: &Label) -> bool {
         self.category.map_or(label.bucket == 0, |category| label.category == category)
     }

@@ -6,7 +6,7 @@
 use crate::data::corpus::Corpus;
 use crate::data::truth::TOP;
 use crate::report::times::{Times, digits};
-use crate::report::{Report, Row};
+use crate::report::{Report, ReportRow};
 use anyhow::{Context, ensure};
 use quiver::engine::{
     CollectionConfig, CollectionId, Command, DEFAULT_VECTOR, Distance, Engine, Payload, PayloadSelector, PointId,
@@ -26,7 +26,7 @@ const BATCH: u64 = 1_000;
 const BAR: f64 = 0.60;
 
 /// Measures searches over the points 0 to `points`, each beside a plain read of the same bytes.
-pub(crate) fn measure(corpus: &Corpus, points: u64, rounds: u64) -> anyhow::Result<Vec<Row>> {
+pub(crate) fn measure(corpus: &Corpus, points: u64, rounds: u64) -> anyhow::Result<Vec<ReportRow>> {
     let engine = filled(corpus, points)?;
     // A second opinion on what reading costs: memory and loop of our own, nothing of the engine's.
     let own = vec![3_u64; points as usize * corpus.columns / 2];
@@ -57,11 +57,11 @@ pub(crate) fn measure(corpus: &Corpus, points: u64, rounds: u64) -> anyhow::Resu
     Ok(rows(&format!("{points} x {}", corpus.columns), (&searches, bytes), (&reads, bytes), (&own_reads, own_bytes)))
 }
 
-fn rows(size: &str, searches: (&Times, u64), reads: (&Times, u64), own_reads: (&Times, u64)) -> Vec<Row> {
+fn rows(size: &str, searches: (&Times, u64), reads: (&Times, u64), own_reads: (&Times, u64)) -> Vec<ReportRow> {
     let speed = |bytes: u64, ms: f64| bytes as f64 / ms / 1e6;
     let line = |name: &str, (times, bytes): (&Times, u64)| {
         let (best, median) = (speed(bytes, times.best()), speed(bytes, times.p50()));
-        let row = Row::new(name, format!("{} GB/s", digits(best)));
+        let row = ReportRow::new(name, format!("{} GB/s", digits(best)));
         let detail = format!("best of {}; median {} GB/s, {}", times.len(), digits(median), times.summary());
         let row = row.detail(detail).number("best_gb_per_second", best).number("median_gb_per_second", median);
         row.number("p50_ms", times.p50())
@@ -72,7 +72,7 @@ fn rows(size: &str, searches: (&Times, u64), reads: (&Times, u64), own_reads: (&
     let (best, median) = (share(reads, Times::best), share(reads, Times::p50));
     let own = share(own_reads, Times::best);
     let detail = format!("of the best round; {:.0} % of the median, {:.0} % of our own loop", median * 1e2, own * 1e2);
-    let ratio = Row::new("search over plain read", format!("{:.0} %", best * 1e2)).detail(detail);
+    let ratio = ReportRow::new("search over plain read", format!("{:.0} %", best * 1e2)).detail(detail);
     let ratio = ratio.bar(format!(">= {:.0} %", BAR * 1e2), best >= BAR).number("best_share", best);
     vec![
         line(&format!("exact search in process, 1 thread, {size}"), searches),
@@ -83,7 +83,7 @@ fn rows(size: &str, searches: (&Times, u64), reads: (&Times, u64), own_reads: (&
 }
 
 /// Adds the rows of [`measure`].
-pub(crate) fn add(report: &mut Report, rows: Vec<Row>) {
+pub(crate) fn add(report: &mut Report, rows: Vec<ReportRow>) {
     rows.into_iter().for_each(|row| report.add(row));
 }
 

@@ -6,7 +6,7 @@ use crate::cluster::load::{Taken, Until, encoded, run};
 use crate::cluster::{BenchCluster, WRITES};
 use crate::data::corpus::Corpus;
 use crate::report::times::digits;
-use crate::report::{Report, Row};
+use crate::report::{Report, ReportRow};
 use futures::StreamExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,9 +47,9 @@ impl Sum {
         self.processor_ms / self.writes.max(1.0)
     }
 
-    fn row(&self, name: &str, detail: String) -> Row {
+    fn row(&self, name: &str, detail: String) -> ReportRow {
         let cpu = self.processor_ms_per_write();
-        let row = Row::new(name, format!("{} ms CPU a write", digits(cpu))).detail(detail);
+        let row = ReportRow::new(name, format!("{} ms CPU a write", digits(cpu))).detail(detail);
         row.number("cpu_ms_per_write", cpu).number("writes_per_second", self.rate())
     }
 }

@@ -6,7 +6,7 @@ use super::writes::upsert;
 use crate::cluster::{BenchCluster, NODES, WRITES, elections};
 use crate::data::corpus::Corpus;
 use crate::report::times::{Times, digits, millis};
-use crate::report::{Report, Row};
+use crate::report::{Report, ReportRow};
 use anyhow::{Context, ensure};
 use quiver::api::{PointId, Upserted};
 use quiver::client::Client;
@@ -170,7 +170,7 @@ fn bars_ms() -> (f64, f64) {
 fn add(report: &mut Report, toll: Toll) {
     let (outages, restarts) = (Times::new(toll.outages), Times::new(toll.restarts));
     let (least, bar) = bars_ms();
-    let row = Row::new(format!("failover, {} kills of a leader", outages.len()), millis(outages.p50()));
+    let row = ReportRow::new(format!("failover, {} kills of a leader", outages.len()), millis(outages.p50()));
     let row = row.detail(format!(
         "p50; p99 {}, max {}; 3 x the election timeout is {:.0} to {:.0} ms; {} terms a lost leader",
         millis(outages.p99()),
@@ -181,7 +181,7 @@ fn add(report: &mut Report, toll: Toll) {
     ));
     let row = row.bar(format!("p99 < {bar:.0} ms"), outages.p99() < bar);
     report.add(row.number("p50_ms", outages.p50()).number("p99_ms", outages.p99()).number("max_ms", outages.worst()));
-    let row = Row::new("restart until healthy and level", millis(restarts.p50()));
+    let row = ReportRow::new("restart until healthy and level", millis(restarts.p50()));
     let row = row.detail(format!("p50; p99 {}, max {}", millis(restarts.p99()), millis(restarts.worst())));
     report.add(row.number("p50_ms", restarts.p50()).number("max_ms", restarts.worst()));
 }

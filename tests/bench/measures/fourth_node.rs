@@ -6,7 +6,7 @@ use super::writes::upsert;
 use crate::cluster::{BenchCluster, COLLECTION};
 use crate::data::corpus::Corpus;
 use crate::report::times::{Times, digits, millis};
-use crate::report::{Report, Row};
+use crate::report::{Report, ReportRow};
 use anyhow::{Context, ensure};
 use quiver::api::{AddNode, Change, OperationRow, Searched, Upserted};
 use quiver::client::Client;
@@ -33,7 +33,7 @@ pub(crate) async fn measure(
     time: Duration,
 ) -> anyhow::Result<()> {
     let client = cluster.client(0)?;
-    let ingest = Ingest::start(Arc::new(cluster.client(1)?), corpus.clone(), first);
+    let ingest = BackgroundIngest::start(Arc::new(cluster.client(1)?), corpus.clone(), first);
     let before = searched(&client, &corpus, |began| std::future::ready(Ok(began.elapsed() < time))).await?;
     let (name, host, port) = cluster.join().await?;
     let began = Instant::now();
@@ -52,7 +52,7 @@ pub(crate) async fn measure(
     let during = searched(&client, &corpus, moving).await?;
     let (took, written) = (began.elapsed(), ingest.stop().await);
     let factor = during.p99() / before.p99();
-    let row = Row::new("search while a fourth node is filled", format!("p99 {}", millis(during.p99())));
+    let row = ReportRow::new("search while a fourth node is filled", format!("p99 {}", millis(during.p99())));
     let detail = format!(
         "{} before, under the same ingest; {} times as long; the join took {:.1} s; {written} points came in meanwhile",
         millis(before.p99()),
@@ -83,13 +83,13 @@ where
 }
 
 /// One client that writes batch after batch.
-struct Ingest {
+struct BackgroundIngest {
     stop: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Ingest {
+impl BackgroundIngest {
     fn start(client: Arc<Client>, corpus: Arc<Corpus>, first: u64) -> Self {
         let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (ends, counts) = (stop.clone(), written.clone());

@@ -5,7 +5,7 @@
 use crate::cluster::process_stats;
 use crate::cluster::{BenchCluster, NODES};
 use crate::report::times::digits;
-use crate::report::{Report, Row};
+use crate::report::{Report, ReportRow};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,10 @@ pub(crate) async fn measure(report: &mut Report, home: &Path, shards: &[u32], ti
         let resident = nodes.iter().map(|node| process_stats::resident_bytes(node.pid).map(|(now, _)| now));
         let resident: Vec<u64> = resident.collect::<anyhow::Result<_>>()?;
         let most = resident.iter().max().copied().unwrap_or(0);
-        let row =
-            Row::new(format!("idle, {NODES} nodes, {shards} shards"), format!("{} % of a core", digits(used * 1e2)));
+        let row = ReportRow::new(
+            format!("idle, {NODES} nodes, {shards} shards"),
+            format!("{} % of a core", digits(used * 1e2)),
+        );
         let row = row.detail(format!("all nodes together; {} MiB resident on each", most >> 20));
         report.add(row.number("core_share", used).number("resident_bytes", most as f64));
         cluster.stop().await?;

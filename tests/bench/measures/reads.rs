@@ -8,7 +8,7 @@ use crate::cluster::{BenchCluster, COLLECTION};
 use crate::data::corpus::Corpus;
 use crate::data::truth::{TOP, right};
 use crate::report::times::digits;
-use crate::report::{Report, Row};
+use crate::report::{Report, ReportRow};
 use anyhow::ensure;
 use quiver::api::{Consistency, Found, PointId, Search, SearchParams, Searched};
 use quiver::client::Body;
@@ -82,10 +82,10 @@ fn at(search: Search, level: Consistency) -> Search {
     Search { consistency: Some(level.into()), ..search }
 }
 
-fn row(what: &str, level: Consistency, clients: usize, taken: &Taken) -> Row {
+fn row(what: &str, level: Consistency, clients: usize, taken: &Taken) -> ReportRow {
     let cpu = taken.processor_ms_per(1.0);
     let name = format!("{what} at {}, {}", level.to_string().to_uppercase(), people(clients));
-    let row = Row::new(name, format!("{}/s", digits(taken.rate())));
+    let row = ReportRow::new(name, format!("{}/s", digits(taken.rate())));
     let row = row.detail(format!("{}; {} ms CPU each", taken.times.summary(), digits(cpu)));
     let row = row.number("per_second", taken.rate()).number("cpu_ms", cpu);
     row.number("p50_ms", taken.times.p50()).number("p99_ms", taken.times.p99())
@@ -111,10 +111,11 @@ pub(crate) async fn recall(
     let times = crate::report::times::Times::new(times);
     let recall = correct as f64 / (truth.0.len() * TOP) as f64;
     let size = format!("{points} x {}", corpus.columns);
-    let row = Row::new(format!("exact search over HTTP, {size}"), format!("{} ms", digits(times.p50())));
+    let row = ReportRow::new(format!("exact search over HTTP, {size}"), format!("{} ms", digits(times.p50())));
     let row = row.detail(format!("{} over {} queries at QUORUM, 1 client", times.summary(), times.len()));
     report.add(row.number("p50_ms", times.p50()).number("p99_ms", times.p99()));
-    let row = Row::new("recall@10 of those, by score", format!("{recall:.4}")).detail(format!("answers: {source}"));
+    let row =
+        ReportRow::new("recall@10 of those, by score", format!("{recall:.4}")).detail(format!("answers: {source}"));
     report.add(row.bar("1", correct == truth.0.len() * TOP).number("recall", recall));
     Ok(())
 }

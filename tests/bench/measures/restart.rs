@@ -8,7 +8,7 @@ use crate::cluster::{BenchCluster, COLLECTION, Node};
 use crate::data::corpus::Corpus;
 use crate::data::truth::{TOP, Truth, right};
 use crate::report::times::digits;
-use crate::report::{Report, Row};
+use crate::report::{Report, ReportRow};
 use anyhow::{Context, ensure};
 use quiver::api::{Consistency, Search, SearchParams, Searched};
 use quiver::client::Client;
@@ -44,7 +44,7 @@ pub(crate) async fn measure(
         for (what, seconds, bar) in [("first right answer", answered, ANSWER_BAR), ("all indexed", indexed, INDEX_BAR)]
         {
             let name = format!("restart after {how}, {points} points: {what}");
-            let row = Row::new(name, format!("{} s", digits(seconds))).detail("from the start of the process");
+            let row = ReportRow::new(name, format!("{} s", digits(seconds))).detail("from the start of the process");
             report.add(row.bar_where(is_full, format!("<= {bar} s"), seconds <= bar).number("seconds", seconds));
         }
     }

@@ -10,7 +10,7 @@ use crate::data::corpus::Corpus;
 use crate::data::parts::{FIELDS, PARTS, Part};
 use crate::data::truth::{TOP, Truth, right};
 use crate::report::times::digits;
-use crate::report::{Report, Row};
+use crate::report::{Report, ReportRow};
 use parking_lot::Mutex;
 use quiver::api::{Consistency, Search, SearchParams, Searched};
 use reqwest::Method;
@@ -78,7 +78,7 @@ pub(crate) async fn ladder(
     let mut loads = BTreeMap::new();
     for goal in GOALS {
         let Some((style, ef, recall)) = reached.iter().find(|(_, _, recall)| *recall >= goal) else {
-            report.add(Row::new(format!("search over HTTP at recall@10 >= {goal}"), "not reached"));
+            report.add(ReportRow::new(format!("search over HTTP at recall@10 >= {goal}"), "not reached"));
             continue;
         };
         // One breadth may reach several goals.
@@ -160,9 +160,9 @@ async fn load(
     searches(cluster, bodies, clients, time).await
 }
 
-fn row(name: String, taken: &Taken, recall: f64, how: &str) -> Row {
+fn row(name: String, taken: &Taken, recall: f64, how: &str) -> ReportRow {
     let cpu = taken.processor_ms_per(1.0);
-    let row = Row::new(name, format!("{} ms CPU", digits(cpu)));
+    let row = ReportRow::new(name, format!("{} ms CPU", digits(cpu)));
     let row = row.detail(format!("{}/s, {}; recall {recall:.4}, {how}", digits(taken.rate()), taken.times.summary()));
     let row = row.number("cpu_ms", cpu).number("per_second", taken.rate()).number("recall", recall);
     row.number("p50_ms", taken.times.p50()).number("p99_ms", taken.times.p99())

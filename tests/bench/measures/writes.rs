@@ -8,7 +8,7 @@ use crate::cluster::load::{Taken, Until, encoded, run};
 use crate::cluster::{BenchCluster, COLLECTION, NODES, WRITES};
 use crate::data::corpus::Corpus;
 use crate::report::times::{Times, digits};
-use crate::report::{Report, Row};
+use crate::report::{Report, ReportRow};
 use quiver::api::{Consistency, PointsHead, Upsert};
 use quiver::client::Body;
 use quiver::client::load::body_of;
@@ -44,7 +44,7 @@ pub(crate) struct Syncs {
 pub(crate) fn disk(report: &mut Report, name: &str, dir: &Path, time: Duration) -> anyhow::Result<Syncs> {
     let times = disk::sync_times(dir, time)?;
     let rate = rate(&times, time);
-    let row = Row::new(format!("disk, 2 KiB append + fdatasync, {name}"), format!("{}/s", digits(rate)));
+    let row = ReportRow::new(format!("disk, 2 KiB append + fdatasync, {name}"), format!("{}/s", digits(rate)));
     let row = row.detail(times.summary()).number("per_second", rate);
     report.add(row.number("p50_ms", times.p50()).number("p99_ms", times.p99()));
     Ok(Syncs { rate, p50_ms: times.p50() })
@@ -59,9 +59,9 @@ fn rate(times: &Times, time: Duration) -> f64 {
 pub(crate) struct Ingest {
     /// Clients at once.
     pub(crate) clients: usize,
-    /// Whether bodies are of the compact form, as those of `quiver ingest`; otherwise they are JSON.
+    /// `true` for bodies of the compact form, as those of `quiver ingest`; otherwise they are JSON.
     pub(crate) compact: bool,
-    /// Whether the bars apply.
+    /// `true` where the bars apply.
     pub(crate) is_full: bool,
 }
 
@@ -108,12 +108,12 @@ pub(crate) async fn ingest(
         digits(beside),
         taken.mishaps()
     );
-    let row = Row::new(how.name(), format!("{} vectors/s", digits(rate))).detail(detail);
+    let row = ReportRow::new(how.name(), format!("{} vectors/s", digits(rate))).detail(detail);
     let row = row.bar_where(how.is_full, format!("<= {} ms CPU", INGEST_BARS.0), cpu <= INGEST_BARS.0);
     report.add(numbers(row, &taken).number("vectors_per_second", rate).number("cpu_ms_per_vector", cpu));
     indexing::everywhere(cluster).await?;
     let (all, seconds) = (each(cluster.processor_ms()? - processor), started.elapsed().as_secs_f64());
-    let row = Row::new(format!("{}, until indexed", how.name()), format!("{} ms CPU a vector", digits(all)));
+    let row = ReportRow::new(format!("{}, until indexed", how.name()), format!("{} ms CPU a vector", digits(all)));
     let row = row.detail(format!("in all {NODES} replicas, after {} s", digits(seconds)));
     let row = row.bar_where(how.is_full, format!("<= {} ms CPU", INGEST_BARS.1), all <= INGEST_BARS.1);
     report.add(row.number("cpu_ms_per_vector", all).number("seconds", seconds));
@@ -138,7 +138,7 @@ pub(crate) async fn single(
     for (against, rate) in [("one fdatasync a write", syncs.rate), ("one client", alone.rate())] {
         let ratio = crowd.rate() / rate;
         let detail = format!("{}/s over {}/s", digits(crowd.rate()), digits(rate));
-        let row = Row::new(format!("group commit over {against}"), format!("{} x", digits(ratio)));
+        let row = ReportRow::new(format!("group commit over {against}"), format!("{} x", digits(ratio)));
         let row = row.detail(detail).bar(format!(">= {GROUP_COMMIT_BAR} x"), ratio >= GROUP_COMMIT_BAR);
         report.add(row.number("ratio", ratio));
     }
@@ -155,14 +155,14 @@ async fn singles(cluster: &BenchCluster, corpus: &Corpus, clients: usize, time: 
     .await
 }
 
-fn single_row(name: &str, taken: &Taken) -> Row {
+fn single_row(name: &str, taken: &Taken) -> ReportRow {
     let cpu = taken.processor_ms_per(1.0);
     let detail = format!("{}; {} ms CPU a write{}", taken.times.summary(), digits(cpu), taken.mishaps());
-    let row = Row::new(name, format!("{} writes/s", digits(taken.rate()))).detail(detail);
+    let row = ReportRow::new(name, format!("{} writes/s", digits(taken.rate()))).detail(detail);
     numbers(row, taken).number("writes_per_second", taken.rate()).number("cpu_ms_per_write", cpu)
 }
 
-fn numbers(row: Row, taken: &Taken) -> Row {
+fn numbers(row: ReportRow, taken: &Taken) -> ReportRow {
     let row = row.number("p50_ms", taken.times.p50()).number("p99_ms", taken.times.p99());
     row.number("operations", taken.times.len() as f64).number("retries", taken.retries as f64)
 }
@@ -202,7 +202,7 @@ pub(crate) async fn footprint(
         taken += disk::bytes_under(&node.dir)?;
     }
     let each = |bytes: u64| bytes as f64 / points as f64 / NODES as f64;
-    let row = Row::new("disk after the ingest, a vector and copy", format!("{} bytes", digits(each(taken))));
+    let row = ReportRow::new("disk after the ingest, a vector and copy", format!("{} bytes", digits(each(taken))));
     let detail = format!(
         "{} by /stats; a raw vector has {}; {} MiB on {NODES} nodes",
         digits(each(claimed)),

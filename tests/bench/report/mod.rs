@@ -9,7 +9,7 @@ use quiver::output::table::Table;
 use serde_json::{Map, Value, json};
 
 /// One measure.
-pub(crate) struct Row {
+pub(crate) struct ReportRow {
     name: String,
     figure: String,
     detail: String,
@@ -18,7 +18,7 @@ pub(crate) struct Row {
     numbers: Map<String, Value>,
 }
 
-impl Row {
+impl ReportRow {
     /// A measure and its figure, unit included.
     pub(crate) fn new(name: impl Into<String>, figure: impl Into<String>) -> Self {
         Self { name: name.into(), figure: figure.into(), detail: String::new(), bar: None, numbers: Map::new() }
@@ -65,12 +65,12 @@ impl Row {
 /// All measures of a run, in order.
 #[derive(Default)]
 pub(crate) struct Report {
-    rows: Vec<Row>,
+    rows: Vec<ReportRow>,
 }
 
 impl Report {
     /// Adds a measure.
-    pub(crate) fn add(&mut self, row: Row) {
+    pub(crate) fn add(&mut self, row: ReportRow) {
         self.rows.push(row);
     }
 
@@ -106,9 +106,9 @@ mod tests {
     #[test]
     fn a_row_shows_its_bar_and_keeps_its_numbers() {
         let mut report = Report::default();
-        report.add(Row::new("disk", "900/s").detail("p50 1 ms").number("per_second", 900.0));
-        report.add(Row::new("group commit", "5.0 x").bar(">= 5 x", true));
-        report.add(Row::new("elections", "2").bar("0", false).bar_where(false, ">= 2", true));
+        report.add(ReportRow::new("disk", "900/s").detail("p50 1 ms").number("per_second", 900.0));
+        report.add(ReportRow::new("group commit", "5.0 x").bar(">= 5 x", true));
+        report.add(ReportRow::new("elections", "2").bar("0", false).bar_where(false, ">= 2", true));
         let lines: Vec<String> = report.render().lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), 4);
         assert!(lines[1].starts_with("disk") && lines[1].ends_with("p50 1 ms"), "{}", lines[1]);

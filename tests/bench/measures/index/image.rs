@@ -2,16 +2,16 @@
 //!
 //! In: a full index. Out: one row, and an error where the graph that comes back finds something else.
 
-use super::{Outcome, Rig, Rows, row_number};
+use super::{JudgedSearches, Rig, Rows, row_number};
 use crate::cluster::process_stats;
 use crate::data::truth::Truth;
-use crate::report::Row;
+use crate::report::ReportRow;
 use crate::report::times::digits;
 use anyhow::ensure;
 use vector_index::{Image, Points, Space, Wanted};
 
 /// Takes an image of the space, and brings the space back from it.
-pub(crate) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &Outcome) -> anyhow::Result<Row> {
+pub(crate) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> anyhow::Result<ReportRow> {
     let start = process_stats::own_processor_time()?;
     let bytes = rig.space.image(|row| Rows.key(row)).encode();
     let saved = process_stats::own_processor_time()?;
@@ -25,7 +25,7 @@ pub(crate) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &Outcome) -> anyhow::Resu
     ensure!(linked == rig.space.progress().linked, "{linked} of {} vectors came back linked", rig.points);
     let again = Rig { space, ..*rig }.judged(truth, &Wanted::default())?;
     let (save, load) = ((saved - start).as_secs_f64(), (restored - saved).as_secs_f64());
-    let row = Row::new("index alone, back from its image", format!("{} s CPU", digits(load)));
+    let row = ReportRow::new("index alone, back from its image", format!("{} s CPU", digits(load)));
     let row = row.detail(format!(
         "saved in {} s CPU as {} bytes a vector; recall {:.4} before, {:.4} after",
         digits(save),

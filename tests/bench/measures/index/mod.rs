@@ -10,7 +10,7 @@ mod wear;
 use crate::cluster::process_stats;
 use crate::data::corpus::Corpus;
 use crate::data::truth::{TOP, Truth, right};
-use crate::report::Row;
+use crate::report::ReportRow;
 use crate::report::chart::Rung;
 use crate::report::times::digits;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const BUILD_BAR: f64 = 4_500.0;
 const MEMORY_BAR: f64 = 1_400.0;
 
 /// Measures the index over the points 0 to `points`; each rate over `time` of searching at least.
-pub(crate) fn measure(corpus: &Corpus, points: u64, time: Duration) -> anyhow::Result<(Vec<Row>, Vec<Rung>)> {
+pub(crate) fn measure(corpus: &Corpus, points: u64, time: Duration) -> anyhow::Result<(Vec<ReportRow>, Vec<Rung>)> {
     let mut rig = Rig { corpus, points, shift: 0, time, space: space(corpus) };
     let (truth, source) = corpus.truth(points, None);
     let mut rows = build(&mut rig)?;
@@ -53,13 +53,13 @@ struct Rig<'a> {
 
 /// How right searches were, and how many of them a second of processor time is enough for.
 #[derive(Clone, Copy, Debug)]
-struct Outcome {
+struct JudgedSearches {
     recall: f64,
     rate: f64,
 }
 
 impl Rig<'_> {
-    /// Whether this is the size for which the bars were set.
+    /// Returns `true` if this is the size for which the bars were set.
     fn is_full(&self) -> bool {
         self.points == FULL
     }
@@ -82,7 +82,7 @@ impl Rig<'_> {
     }
 
     /// Searches for every query that has an answer, again and again until that took some time.
-    fn judged(&self, truth: &Truth, wanted: &Wanted<'_>) -> anyhow::Result<Outcome> {
+    fn judged(&self, truth: &Truth, wanted: &Wanted<'_>) -> anyhow::Result<JudgedSearches> {
         let queries = truth.0.len() as u64;
         let start = process_stats::own_processor_time()?;
         let found: Vec<Vec<u64>> = (0..queries).map(|number| self.find(number, wanted)).collect();
@@ -99,7 +99,7 @@ impl Rig<'_> {
         // A part of the points may have fewer than ten.
         let all: usize = truth.0.iter().map(|exact| exact.len().min(TOP)).sum();
         let recall = correct.sum::<usize>() as f64 / all.max(1) as f64;
-        Ok(Outcome { recall, rate: searches as f64 / used.as_secs_f64() })
+        Ok(JudgedSearches { recall, rate: searches as f64 / used.as_secs_f64() })
     }
 
     /// The ids that a query finds.
@@ -129,7 +129,7 @@ fn row_number(row: u64) -> vector_index::Row {
 }
 
 /// Fills the space and links all of it.
-fn build(rig: &mut Rig<'_>) -> anyhow::Result<Vec<Row>> {
+fn build(rig: &mut Rig<'_>) -> anyhow::Result<Vec<ReportRow>> {
     let own = std::process::id();
     let (before, start) = (process_stats::resident_bytes(own)?.0, process_stats::own_processor_time()?);
     for row in 0..rig.points {
@@ -140,14 +140,14 @@ fn build(rig: &mut Rig<'_>) -> anyhow::Result<Vec<Row>> {
     let used = (process_stats::own_processor_time()? - start).as_secs_f64();
     let resident = process_stats::resident_bytes(own)?.0.saturating_sub(before);
     let rate = rig.points as f64 / used;
-    let built = Row::new(format!("index alone, build, {} x {}", rig.points, rig.corpus.columns), per_cpu(rate));
+    let built = ReportRow::new(format!("index alone, build, {} x {}", rig.points, rig.corpus.columns), per_cpu(rate));
     let built = built.detail(format!("{} s CPU for all; put, then linked", digits(used)));
     let built = built.bar_where(rig.is_full(), format!(">= {BUILD_BAR}/CPU-s"), rate >= BUILD_BAR);
     // The process may have had pages to spare, and the allocator may keep some: the greater of the two is taken.
     let each = |bytes: u64| bytes as f64 / rig.points as f64;
     let (counted, resident) = (each(rig.space.memory_bytes() as u64), each(resident));
     let most = counted.max(resident);
-    let memory = Row::new("index alone, memory a vector", format!("{} bytes", digits(most)));
+    let memory = ReportRow::new("index alone, memory a vector", format!("{} bytes", digits(most)));
     let memory = memory.detail(format!("{} by its own count, {} resident", digits(counted), digits(resident)));
     let memory = memory.bar_where(rig.is_full(), format!("<= {MEMORY_BAR} bytes"), most <= MEMORY_BAR);
     let memory = memory.number("bytes_per_vector", most).number("counted_bytes_per_vector", counted);

@@ -2,10 +2,10 @@
 //!
 //! In: a full index and exact answers. Out: the rungs of a ladder of breadths, and a row for each filter.
 
-use super::{Outcome, Rig, per_cpu};
+use super::{JudgedSearches, Rig, per_cpu};
 use crate::data::parts::PARTS;
 use crate::data::truth::{TOP, Truth};
-use crate::report::Row;
+use crate::report::ReportRow;
 use crate::report::chart::Rung;
 use roaring::RoaringBitmap;
 use vector_index::{Among, Wanted, default_ef};
@@ -23,7 +23,7 @@ const FILTERED_RECALL_BAR: f64 = 0.99;
 pub(crate) fn ladder(rig: &Rig<'_>, truth: &Truth) -> anyhow::Result<Vec<Rung>> {
     let mut curve = Vec::new();
     for ef in LADDER {
-        let Outcome { recall, rate } = rig.judged(truth, &Wanted { ef: Some(ef), ..Wanted::default() })?;
+        let JudgedSearches { recall, rate } = rig.judged(truth, &Wanted { ef: Some(ef), ..Wanted::default() })?;
         curve.push(Rung { ef, recall, rate });
         if recall >= ENOUGH {
             break;
@@ -33,13 +33,13 @@ pub(crate) fn ladder(rig: &Rig<'_>, truth: &Truth) -> anyhow::Result<Vec<Rung>> 
 }
 
 /// For each goal the narrowest breadth that reaches it, and all that was measured.
-pub(crate) fn rows(rig: &Rig<'_>, curve: &[Rung], source: &str) -> Vec<Row> {
+pub(crate) fn rows(rig: &Rig<'_>, curve: &[Rung], source: &str) -> Vec<ReportRow> {
     let goals = GOALS.iter().map(|(goal, bar)| {
         let name = format!("index alone, search at recall@10 >= {goal}");
         let reached = curve.iter().find(|rung| rung.recall >= *goal);
         let row = match reached {
-            Some(rung) => at(Row::new(name, per_cpu(rung.rate)), rung, source),
-            None => Row::new(name, "not reached").detail(format!("answers: {source}")),
+            Some(rung) => at(ReportRow::new(name, per_cpu(rung.rate)), rung, source),
+            None => ReportRow::new(name, "not reached").detail(format!("answers: {source}")),
         };
         let bar = bar.unwrap_or_default();
         let is_met = reached.is_some_and(|rung| rung.rate >= bar);
@@ -48,16 +48,17 @@ pub(crate) fn rows(rig: &Rig<'_>, curve: &[Rung], source: &str) -> Vec<Row> {
     goals.chain([whole(curve)]).collect()
 }
 
-fn at(row: Row, rung: &Rung, source: &str) -> Row {
+fn at(row: ReportRow, rung: &Rung, source: &str) -> ReportRow {
     let default = default_ef(TOP, 1);
     let row = row.detail(format!("ef {}, recall {:.4}; answers: {source}; default ef {default}", rung.ef, rung.recall));
     row.number("per_cpu_second", rung.rate).number("recall", rung.recall).number("ef", rung.ef as f64)
 }
 
-fn whole(curve: &[Rung]) -> Row {
+fn whole(curve: &[Rung]) -> ReportRow {
     let best = curve.iter().map(|rung| rung.recall).fold(0.0, f64::max);
     let efs = format!("{} to {}", LADDER[0], curve.last().map_or(0, |rung| rung.ef));
-    let row = Row::new("index alone, best recall@10 of those tried", format!("{best:.4}")).detail(format!("ef {efs}"));
+    let row =
+        ReportRow::new("index alone, best recall@10 of those tried", format!("{best:.4}")).detail(format!("ef {efs}"));
     curve.iter().fold(row, |row, rung| {
         let name = |what| format!("ef_{}_{what}", rung.ef);
         row.number(&name("recall"), rung.recall).number(&name("per_cpu_second"), rung.rate)
@@ -65,7 +66,7 @@ fn whole(curve: &[Rung]) -> Row {
 }
 
 /// Among the rows of each part, as an index of payloads would give them.
-pub(crate) fn filtered(rig: &Rig<'_>) -> anyhow::Result<Vec<Row>> {
+pub(crate) fn filtered(rig: &Rig<'_>) -> anyhow::Result<Vec<ReportRow>> {
     let mut rows = Vec::new();
     for part in &PARTS {
         let chosen: RoaringBitmap = rig.corpus.ids(rig.points, Some(part)).map(|id| id as u32).collect();
@@ -73,7 +74,7 @@ pub(crate) fn filtered(rig: &Rig<'_>) -> anyhow::Result<Vec<Row>> {
         let (truth, source) = rig.corpus.truth(rig.points, Some(part));
         let among = Some(Among { rows: &chosen, certain: true });
         let outcome = rig.judged(&truth, &Wanted { among, ..Wanted::default() })?;
-        let row = Row::new(format!("index alone, among {} ({share:.1} %)", part.name), per_cpu(outcome.rate));
+        let row = ReportRow::new(format!("index alone, among {} ({share:.1} %)", part.name), per_cpu(outcome.rate));
         let row = row.detail(format!("recall {:.4}; answers: {source}", outcome.recall));
         let is_met = outcome.rate >= part.bar && outcome.recall >= FILTERED_RECALL_BAR;
         let bar = format!(">= {}/CPU-s, recall >= {FILTERED_RECALL_BAR}", part.bar);

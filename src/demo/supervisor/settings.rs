@@ -1,12 +1,18 @@
-//! The timings of the demo's nodes: a node's usual ones, so many times slower that people can follow.
+//! What the demo's cluster is like: its shards, and timings that are a node's usual ones, so many times slower that people
+//! can follow.
+//!
+//! In: how much slower. Out: milliseconds, as the page and the nodes' flags take them.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
+/// Shards of the cluster: the last lesson looks at all of them, the others at one.
+pub(crate) const SHARDS: u32 = 8;
+
 /// The timings that every node runs with, in milliseconds.
 #[derive(Debug, Clone, Serialize)]
-pub(in crate::demo) struct DemoTimings {
+pub(crate) struct DemoTimings {
     pub heartbeat_ms: u64,
     pub election_min_ms: u64,
     pub election_max_ms: u64,
