@@ -132,7 +132,7 @@ async fn live(processes: &mut Processes, supervisor: &Supervisor) -> anyhow::Res
             () = processes.serve() => {}
             _ = looks.tick() => {
                 for end in processes.died() {
-                    supervisor.buried(&end.name, &end.reason);
+                    supervisor.note_end(&end.name, &end.reason);
                 }
             }
         }

@@ -47,12 +47,12 @@ pub(super) struct Finding {
     pub is_final: bool,
 }
 
-fn seen(holds: bool, saw: impl Into<String>) -> Finding {
+fn finding(holds: bool, saw: impl Into<String>) -> Finding {
     Finding { holds, saw: saw.into(), is_final: false }
 }
 
 /// What a check announces.
-pub(super) fn says(check: &Check, roles: &Roles) -> String {
+pub(super) fn announcement(check: &Check, roles: &Roles) -> String {
     let name = |who: RoleName| match who {
         RoleName::Leader => roles.leader.as_str(),
         RoleName::First => roles.first.as_str(),
@@ -160,14 +160,14 @@ impl CheckInput<'_> {
 
     fn happened(&self, kind: &str, node: &str) -> Finding {
         match self.events(kind).rfind(|event| event["node"] == node) {
-            Some(event) => seen(true, told(event)),
-            None => seen(false, "not yet"),
+            Some(event) => finding(true, in_words(event)),
+            None => finding(false, "not yet"),
         }
     }
 
     fn elected(&self, but: Option<String>) -> Finding {
         let elected = self.events("elected").rfind(|event| but.as_ref().is_none_or(|but| event["node"] != *but));
-        elected.map_or_else(|| seen(false, "nobody yet"), |event| seen(true, told(event)))
+        elected.map_or_else(|| finding(false, "nobody yet"), |event| finding(true, in_words(event)))
     }
 
     fn one_leader_per_term(&self) -> Finding {
@@ -179,14 +179,14 @@ impl CheckInput<'_> {
         let twice = terms.iter().find(|(_, leaders)| leaders.len() > 1);
         match twice {
             Some((term, leaders)) => {
-                Finding { is_final: true, ..seen(false, format!("term {term} has {}", listed(leaders))) }
+                Finding { is_final: true, ..finding(false, format!("term {term} has {}", listed(leaders))) }
             }
-            None => seen(true, format!("terms with a leader: {}", listed(terms.keys()))),
+            None => finding(true, format!("terms with a leader: {}", listed(terms.keys()))),
         }
     }
 
     fn majority(&self) -> Finding {
-        let Some(elected) = self.events("elected").next_back() else { return seen(false, "nobody is elected yet") };
+        let Some(elected) = self.events("elected").next_back() else { return finding(false, "nobody is elected yet") };
         let granted = |event: &&Value| {
             event["term"] == elected["term"] && event["candidate"] == elected["node"] && event["pre"] == false
         };
@@ -194,23 +194,23 @@ impl CheckInput<'_> {
             self.events("vote_granted").filter(granted).filter_map(|event| event["node"].as_str()).collect();
         let own = elected["node"].as_str().unwrap_or("?");
         let names: Vec<&str> = voters.iter().copied().chain([own]).collect();
-        seen(names.len() >= 2, format!("votes of {} in term {}", names.join(", "), elected["term"]))
+        finding(names.len() >= 2, format!("votes of {} in term {}", names.join(", "), elected["term"]))
     }
 
     fn nobody_elected(&self) -> Finding {
         if let Some(event) = self.events("elected").next() {
-            return Finding { is_final: true, ..seen(false, told(event)) };
+            return Finding { is_final: true, ..finding(false, in_words(event)) };
         }
         let tried = self.events("vote_refused").count() + self.events("vote_answered").count();
         let over = self.before.when.elapsed() > self.supervisor.timings.election_max() * 2;
-        seen(over, format!("nobody is elected; {tried} votes were answered"))
+        finding(over, format!("nobody is elected; {tried} votes were answered"))
     }
 
     fn refused(&self, voter: &str, pre: bool, reason: &str) -> Finding {
         let refused = |event: &&Value| event["node"] == voter && event["pre"] == pre && event["reason"] == reason;
         match self.events("vote_refused").rfind(refused) {
-            Some(event) => seen(true, format!("{} asked in term {}", text(&event["candidate"]), event["term"])),
-            None => seen(false, "not yet"),
+            Some(event) => finding(true, format!("{} asked in term {}", text(&event["candidate"]), event["term"])),
+            None => finding(false, "not yet"),
         }
     }
 
@@ -224,8 +224,8 @@ impl CheckInput<'_> {
         }
         let led: BTreeSet<u64> = self.events("elected").filter_map(|event| event["term"].as_u64()).collect();
         match stood.iter().find(|(term, both)| both.len() > 1 && !led.contains(term)) {
-            Some((term, both)) => seen(true, format!("{} in term {term}", listed(both))),
-            None => seen(false, "not yet"),
+            Some((term, both)) => finding(true, format!("{} in term {term}", listed(both))),
+            None => finding(false, "not yet"),
         }
     }
 
@@ -238,7 +238,7 @@ impl CheckInput<'_> {
             Some((last, applied)) => format!("{name} {applied}/{last}"),
             None => format!("{name} is down"),
         });
-        seen(same, said.collect::<Vec<_>>().join(", "))
+        finding(same, said.collect::<Vec<_>>().join(", "))
     }
 
     fn replica(&self, name: &str) -> Option<ReplicaStatus> {
@@ -250,9 +250,9 @@ impl CheckInput<'_> {
             Some(replica) => {
                 let saw =
                     format!("{name} holds entries up to {}, committed up to {}", replica.last_log, replica.committed);
-                seen(replica.last_log > replica.committed, saw)
+                finding(replica.last_log > replica.committed, saw)
             }
-            None => seen(false, format!("{name} shows nothing")),
+            None => finding(false, format!("{name} shows nothing")),
         }
     }
 
@@ -265,7 +265,7 @@ impl CheckInput<'_> {
     fn behind(&self, name: &str, other: &str) -> Finding {
         let last = |name: &str| self.replica(name).map_or(0, |replica| replica.last_log);
         let (short, long) = (last(name), last(other));
-        seen(short < long, format!("{name} ends at {short}, {other} at {long}"))
+        finding(short < long, format!("{name} ends at {short}, {other} at {long}"))
     }
 
     fn same_leader(&self) -> Finding {
@@ -274,7 +274,7 @@ impl CheckInput<'_> {
         let same = now.as_ref().zip(then).is_some_and(|(now, then)| (&now.0, now.1) == (&then.1, then.2));
         let elected = self.events("elected").next().is_some();
         let saw = now.map_or_else(|| "nobody leads".to_owned(), |(node, term)| format!("{node} in term {term}"));
-        seen(same && !elected, saw)
+        finding(same && !elected, saw)
     }
 
     /// The groups that the node is a member of, and whether it is a voter there.
@@ -286,15 +286,15 @@ impl CheckInput<'_> {
         let groups = self.memberships(name);
         let (votes, not_yet): (Vec<u64>, Vec<u64>) = groups.keys().partition(|group| groups[group]);
         let saw = format!("{name} votes in groups {}, has no vote yet in {}", listed(&votes), listed(&not_yet));
-        seen(not_yet.is_empty() && !votes.is_empty(), saw)
+        finding(not_yet.is_empty() && !votes.is_empty(), saw)
     }
 
     fn no_member(&self, name: &str) -> Finding {
         let view = self.supervisor.view.lock();
         let leader = view.leader(GROUP).and_then(|(leader, _)| view.replica(GROUP, &leader));
-        let Some(leader) = leader else { return seen(false, "nobody leads") };
+        let Some(leader) = leader else { return finding(false, "nobody leads") };
         let saw = format!("voters {}, learners {}", listed(&leader.voters), listed(&leader.learners));
-        seen(!leader.joint && !leader.voters.contains(name) && !leader.learners.contains(name), saw)
+        finding(!leader.joint && !leader.voters.contains(name) && !leader.learners.contains(name), saw)
     }
 
     /// Says whether the node went this way in some group, and in every group that it votes in now.
@@ -306,15 +306,15 @@ impl CheckInput<'_> {
             true => format!("in groups {}", listed(&went)),
             false => format!("in groups {}, but not in {}", listed(&went), listed(&missing)),
         };
-        seen(!went.is_empty() && missing.is_empty(), saw)
+        finding(!went.is_empty() && missing.is_empty(), saw)
     }
 
     fn read(&self, node: &str, mode: &str, outcome: &str) -> Finding {
         let fits = |event: &&Value| event["node"] == node && event["mode"] == mode && event["outcome"] == outcome;
         match self.events("read").rfind(fits) {
-            Some(event) if outcome == "ok" => seen(true, format!("at index {}", event["index"])),
-            Some(event) => seen(true, text(&event["reason"])),
-            None => seen(false, "not seen"),
+            Some(event) if outcome == "ok" => finding(true, format!("at index {}", event["index"])),
+            Some(event) => finding(true, text(&event["reason"])),
+            None => finding(false, "not seen"),
         }
     }
 
@@ -324,7 +324,7 @@ impl CheckInput<'_> {
         for leader in leaders.values() {
             *count.entry(leader).or_default() += 1;
         }
-        seen(
+        finding(
             fits(&leaders),
             count.iter().map(|(name, led)| format!("{name} leads {led}")).collect::<Vec<_>>().join(", "),
         )
@@ -344,12 +344,12 @@ impl CheckInput<'_> {
         let elected: BTreeSet<u64> =
             elected.filter_map(|event| event["group"].as_u64()).filter(|group| shards.contains(group)).collect();
         let saw = format!("led groups {}, elections in {}", listed(&orphans), listed(&elected));
-        Finding { is_final: !elected.is_subset(&orphans), ..seen(orphans == elected, saw) }
+        Finding { is_final: !elected.is_subset(&orphans), ..finding(orphans == elected, saw) }
     }
 }
 
 fn outcome_of(answer: Option<&Value>, wanted: RequestOutcome) -> Finding {
-    let Some(answer) = answer else { return Finding { is_final: true, ..seen(false, "there was no such request") } };
+    let Some(answer) = answer else { return Finding { is_final: true, ..finding(false, "there was no such request") } };
     let (ok, stale) = (answer["ok"] == true, answer["stale"] == true);
     let holds = match wanted {
         RequestOutcome::Done => ok,
@@ -363,7 +363,7 @@ fn outcome_of(answer: Option<&Value>, wanted: RequestOutcome) -> Finding {
         }
         false => text(&answer["error"]),
     };
-    Finding { is_final: true, ..seen(holds, saw) }
+    Finding { is_final: true, ..finding(holds, saw) }
 }
 
 /// What there is, with commas between.
@@ -372,7 +372,7 @@ fn listed(all: impl IntoIterator<Item = impl ToString>) -> String {
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
 
-fn told(event: &Value) -> String {
+fn in_words(event: &Value) -> String {
     format!("{} in term {}", text(&event["node"]), event["term"])
 }
 

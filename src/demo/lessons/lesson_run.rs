@@ -76,7 +76,8 @@ impl LessonRun {
     /// Notes that the step is being performed: nothing is known of its checks yet.
     pub fn begin_step(&mut self) {
         self.performing = true;
-        let open = |check| CheckResult { says: checks::says(check, &self.roles), holds: None, saw: String::new() };
+        let open =
+            |check| CheckResult { says: checks::announcement(check, &self.roles), holds: None, saw: String::new() };
         self.results = self.step().checks.iter().map(open).collect();
     }
 
@@ -103,7 +104,7 @@ impl LessonRun {
     }
 
     /// What the page is shown.
-    pub fn shown(&self) -> Value {
+    pub fn as_json(&self) -> Value {
         let (step, lesson) = (self.step(), self.lesson);
         let told = self.chosen.is_some() || self.did.is_some();
         let choices: Vec<String> = step.question.choices.iter().map(|choice| self.in_names(choice)).collect();

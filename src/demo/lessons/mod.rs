@@ -65,7 +65,7 @@ impl Lessons {
 
     /// The state of the lesson that is on, or null.
     pub fn state(&self) -> Value {
-        self.run.lock().as_ref().map_or(Value::Null, LessonRun::shown)
+        self.run.lock().as_ref().map_or(Value::Null, LessonRun::as_json)
     }
 
     /// Makes the cluster whole and begins a lesson.
@@ -76,7 +76,7 @@ impl Lessons {
         *self.run.lock() = None;
         let roles = roles::settle(&self.supervisor).await?;
         let run = LessonRun::new(lesson, roles, self.supervisor.events.last());
-        let shown = run.shown();
+        let shown = run.as_json();
         *self.run.lock() = Some(run);
         self.supervisor.tell(json!({"kind": "lesson", "name": name, "step": 1, "state": "started"}));
         Ok(shown)
@@ -86,7 +86,7 @@ impl Lessons {
     pub fn answer(&self, name: &str, choice: usize) -> Result<Value, Refused> {
         self.with(name, |run| {
             run.answer(choice)?;
-            Ok(run.shown())
+            Ok(run.as_json())
         })
     }
 
@@ -97,7 +97,7 @@ impl Lessons {
         if !turned {
             self.perform(name).await?;
         }
-        self.with(name, |run| Ok(run.shown()))
+        self.with(name, |run| Ok(run.as_json()))
     }
 
     /// Ends the lesson and makes the cluster whole.

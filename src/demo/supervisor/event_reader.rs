@@ -50,7 +50,7 @@ async fn read(supervisor: &Supervisor, name: &str, last: &mut Option<u64>) -> an
             }
             match message.event.as_str() {
                 "gap" => supervisor.tell(json!({"kind": "gap", "node": name, "missed": message.data["missed"]})),
-                _ => supervisor.heard(message.data),
+                _ => supervisor.add_node_event(message.data),
             }
         }
     }

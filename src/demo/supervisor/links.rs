@@ -33,7 +33,7 @@ pub(crate) struct LinkChange {
 
 impl Links {
     /// As `/api/state` shows them: those with which something is wrong.
-    pub fn shown(&self) -> Vec<Value> {
+    pub fn as_json(&self) -> Vec<Value> {
         let link = |((from, to), link): (&(String, String), &Link)| json!({"from": from, "to": to, "cut": link.cut, "delay_ms": link.delay_ms});
         self.0.iter().map(link).collect()
     }
@@ -90,6 +90,6 @@ mod tests {
         assert_eq!(links.set("node1", "node2", cut), Vec::<Value>::new());
         let healed = links.set("node1", "node2", Link::default());
         assert_eq!(healed, [json!({"kind": "link_healed", "from": "node1", "to": "node2"})]);
-        assert_eq!(links.shown().len(), 1);
+        assert_eq!(links.as_json().len(), 1);
     }
 }

@@ -101,7 +101,7 @@ impl Supervisor {
     }
 
     /// Adds an event of a node to the event log.
-    pub fn heard(&self, event: Value) {
+    pub fn add_node_event(&self, event: Value) {
         self.view.lock().see(&event);
         self.events.add(event);
     }
@@ -193,7 +193,7 @@ impl Supervisor {
     }
 
     /// Notes that a node ended by itself.
-    pub fn buried(&self, name: &str, reason: &str) {
+    pub fn note_end(&self, name: &str, reason: &str) {
         self.now_is(name, ProcessState::Down, None);
         self.view.lock().forget(name);
         self.tell(json!({"kind": "node_died", "node": name, "reason": reason}));
@@ -216,7 +216,7 @@ impl Supervisor {
         let shards = (0..u64::from(SHARDS)).map(|shard| json!({"group": shard + 1, "label": format!("shard {shard}")}));
         let groups = std::iter::once(json!({"group": 0, "label": "cluster map"})).chain(shards);
         json!({
-            "nodes": nodes.collect::<Vec<_>>(), "links": self.links.lock().shown(),
+            "nodes": nodes.collect::<Vec<_>>(), "links": self.links.lock().as_json(),
             "groups": groups.collect::<Vec<_>>(), "timings": self.timings, "slow": self.timings.slow,
             "collection": crate::demo::supervisor::demo_client::COLLECTION, "lesson": null, "replay": false,
             "seq": self.events.last(),
