@@ -30,12 +30,7 @@ pub(super) async fn perform(
     action: &LessonAction,
     answers: &mut Vec<Value>,
 ) -> Result<String, Refused> {
-    if matches!(
-        action,
-        LessonAction::Write(RoleName::Present, ..)
-            | LessonAction::WriteMany(RoleName::Present, _)
-            | LessonAction::Read(RoleName::Present, ..)
-    ) {
+    if needs_leader(action) {
         await_leader(supervisor, None).await?;
     }
     let node = |who: RoleName| roles.node(supervisor, who);
@@ -48,14 +43,8 @@ pub(super) async fn perform(
             supervisor.restart(&node(who)?).await
         }
         LessonAction::Isolate(who) => supervisor.isolate(&node(who)?, true).await,
-        LessonAction::Cut(from, to) => {
-            supervisor
-                .change_link(&LinkChange { from: node(from)?, to: node(to)?, cut: true, ..LinkChange::default() })
-                .await
-        }
-        LessonAction::Mend(from, to) => {
-            supervisor.change_link(&LinkChange { from: node(from)?, to: node(to)?, ..LinkChange::default() }).await
-        }
+        LessonAction::Cut(from, to) => supervisor.change_link(&link(node(from)?, node(to)?, true)).await,
+        LessonAction::Mend(from, to) => supervisor.change_link(&link(node(from)?, node(to)?, false)).await,
         LessonAction::Spread => spread(supervisor).await,
         LessonAction::Heal => {
             supervisor.pin_leader().await;
@@ -90,11 +79,23 @@ pub(super) async fn perform(
     }
 }
 
+/// Returns `true` for what is asked of whoever leads at the moment: somebody must.
+fn needs_leader(action: &LessonAction) -> bool {
+    let (LessonAction::Write(who, ..) | LessonAction::WriteMany(who, _) | LessonAction::Read(who, ..)) = action else {
+        return false;
+    };
+    *who == RoleName::Present
+}
+
+fn link(from: String, to: String, cut: bool) -> LinkChange {
+    LinkChange { from, to, cut, ..LinkChange::default() }
+}
+
 fn request(op: RequestKind, via: String, level: &str, key: usize, value: &str) -> ClientRequest {
     ClientRequest { op, via, level: level.to_owned(), key, value: value.into() }
 }
 
-/// Kills, or starts, every node that is in a condition.
+/// Kills, or starts, every node whose process is in this state.
 async fn all(supervisor: &Supervisor, found: ProcessState, start: bool) -> Result<String, Refused> {
     let nodes: Vec<String> =
         supervisor.nodes().into_iter().filter(|(_, node)| node.state == found).map(|(name, _)| name).collect();

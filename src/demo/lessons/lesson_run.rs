@@ -1,4 +1,4 @@
-//! A lesson being played: who has which part, which step it is at, what was done and what came of it.
+//! A lesson being played: who has which role, which step it is at, what was done and what came of it.
 //!
 //! In: answers of the reader, and what actions and checks came to. Out: what the page shows. Does nothing by itself, and
 //! knows no lesson by name.
@@ -124,7 +124,7 @@ impl LessonRun {
         })
     }
 
-    /// A text with the parts' names in place of their words.
+    /// A text with the names of nodes in place of their roles.
     fn in_names(&self, text: &str) -> String {
         let Roles { leader, first, second } = &self.roles;
         text.replace("{leader}", leader).replace("{first}", first).replace("{second}", second)

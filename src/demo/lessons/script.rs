@@ -27,7 +27,7 @@ pub(super) struct Question {
     pub because: &'static str,
 }
 
-/// The parts are given out when a lesson begins, and kept: whoever led then is "the leader" to its end.
+/// The roles are given out when a lesson begins, and kept: whoever led then is "the leader" to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RoleName {
     /// Who led the group when the lesson began.
