@@ -20,7 +20,7 @@ pub(crate) fn print(text: impl AsRef<str>) -> anyhow::Result<()> {
 /// Prints `text` and ends the line.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn line(text: impl AsRef<str>) -> anyhow::Result<()> {
     print(format!("{}\n", text.as_ref()))
 }
@@ -28,7 +28,7 @@ pub(crate) fn line(text: impl AsRef<str>) -> anyhow::Result<()> {
 /// Sends on what is still held back.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn flush() -> anyhow::Result<()> {
     written(io::stdout().lock().flush())
 }

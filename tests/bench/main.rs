@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 /// Benchmark this machine: three durable nodes, writes, reads, exact search, failover, as one table.
 #[derive(Parser)]
-#[command(name = "scripts/bench", version, after_help = EXAMPLES)]
+#[command(name = "scripts/bench", bin_name = "scripts/bench", version, after_help = EXAMPLES)]
 struct BenchArgs {
     /// Vectors, labels, queries and exact answers (wordnet-100k.f16.npy and .tsv.gz, queries-1k.f16.npy, groundtruth-1k.npy and those of the filters) [default: the bundled sample, repeated].
     #[arg(long, value_name = "DIR")]
