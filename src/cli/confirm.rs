@@ -1,5 +1,5 @@
-//! The one way to a yes: whatever takes much to undo is said with `--yes`, or confirmed at a terminal. Where there is no
-//! terminal nobody can be asked, and nothing is done.
+//! The one way to a yes: whatever takes much to undo is said with `--yes`, or confirmed at a terminal. Where there is
+//! no terminal nobody can be asked, and nothing is done.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -14,7 +14,7 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
-    /// Whether somebody is still to be asked.
+    /// Returns `true` if somebody is still to be asked.
     ///
     /// # Errors
     /// [`Usage`] where somebody is, and nobody can be.

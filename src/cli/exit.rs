@@ -1,9 +1,13 @@
 //! Exit codes: what each means, and the one place where an error is mapped to one.
+//!
+//! In: any error of a verb, whose chain is searched for one that stands for a code. Out: that code, and the error on
+//! stderr.
 
-use super::client::Failure;
-use super::out::ReaderGone;
+use crate::api::Committed;
+use crate::client::{Failure, UnusableInput};
 use crate::config::ConfigError;
 use crate::node::NodeError;
+use crate::output::stdout::ReaderGone;
 use std::process::ExitCode;
 
 /// What the process tells its caller.
@@ -42,16 +46,33 @@ impl From<Exit> for ExitCode {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
+/// The exit code that a failed request stands for.
+fn exit_of(failure: &Failure) -> Exit {
+    match failure {
+        Failure::GaveUp { unknown: true, .. } => Exit::Unknown,
+        Failure::GaveUp { last, .. } => exit_of(last),
+        Failure::Refused { status, .. } if status.committed == Committed::Unknown => Exit::Unknown,
+        Failure::Refused { status, .. } if status.code.starts_with("would_lose") => Exit::Guarded,
+        Failure::Refused { http: 404, .. } => Exit::NotFound,
+        Failure::Refused { http: 409 | 412, .. } => Exit::Conflict,
+        Failure::Refused { http: 408 | 429 | 502 | 503 | 507, .. } => Exit::Unavailable,
+        Failure::Refused { .. } => Exit::Failed,
+        Failure::Unreachable { sent: true, .. } => Exit::Unknown,
+        Failure::Unreachable { .. } | Failure::TwoClusters { .. } => Exit::Unavailable,
+        Failure::Foreign { .. } => Exit::Failed,
+    }
+}
+
 /// The code an error stands for: the first link of its chain that knows decides.
 pub(crate) fn code_of(error: &anyhow::Error) -> Exit {
     let known = |cause: &(dyn std::error::Error + 'static)| {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
-            return Some(failure.exit());
+            return Some(exit_of(failure));
         }
         if let Some(NodeError::Formation(_) | NodeError::Name(_) | NodeError::NoOrigin { .. }) = cause.downcast_ref() {
             return Some(Exit::Usage);
         }
-        (cause.is::<Usage>() || cause.is::<ConfigError>()).then_some(Exit::Usage)
+        (cause.is::<Usage>() || cause.is::<UnusableInput>() || cause.is::<ConfigError>()).then_some(Exit::Usage)
     };
     error.chain().find_map(known).unwrap_or(Exit::Failed)
 }

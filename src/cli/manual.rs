@@ -1,4 +1,6 @@
 //! Shell completions and man pages, made from the command tree itself.
+//!
+//! In: the command tree. Out: text on stdout, or a directory of pages. Knows no verb by name.
 
 use std::path::PathBuf;
 
@@ -6,7 +8,7 @@ use anyhow::Context;
 use clap::Command;
 
 use super::exit::Exit;
-use super::out;
+use crate::output::stdout;
 
 /// Arguments of `quiver completions`.
 #[derive(clap::Args)]
@@ -26,7 +28,7 @@ pub(crate) struct ManArgs {
 pub(crate) fn completions(args: &CompletionsArgs, mut tree: Command) -> anyhow::Result<Exit> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut tree, "quiver", &mut text);
-    out::print(String::from_utf8_lossy(&text))?;
+    stdout::print(String::from_utf8_lossy(&text))?;
     Ok(Exit::Ok)
 }
 

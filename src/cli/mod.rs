@@ -4,25 +4,20 @@
 //! processes of this same binary and then speaks HTTP. Nothing here reads a data directory or knows what Raft is.
 
 mod admin;
-mod bench;
-mod client;
 mod confirm;
 mod data;
-mod demo;
-mod dev;
 mod exit;
 mod ingest;
 mod manual;
-mod out;
-mod path;
-mod progress;
 mod search;
 mod status;
-mod table;
-mod tour;
+mod target;
 
 use crate::config::{GatewayArgs, ServerArgs, without_empty_variables};
+use crate::demo::{self, tour};
+use crate::dev;
 use crate::node::{self, NodeError};
+use crate::output::stdout;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use exit::Exit;
 use std::process::ExitCode;
@@ -64,8 +59,6 @@ enum Verb {
     Tour(tour::TourArgs),
     /// Watch a real cluster elect its leader: a page, real nodes, twelve lessons, and buttons that break things.
     Demo(demo::DemoArgs),
-    /// Benchmark this machine: three durable nodes, writes, reads, exact search, failover, as one table.
-    Bench(bench::BenchArgs),
     /// Load points from NDJSON or .npy.
     Ingest(ingest::IngestArgs),
     /// Search a collection.
@@ -114,7 +107,7 @@ pub fn main() -> ExitCode {
             return exit::report(&anyhow::Error::new(error).context("cannot start threads"));
         }
     };
-    match runtime.block_on(run(cli.verb)).and_then(out::end) {
+    match runtime.block_on(run(cli.verb)).and_then(|exit| stdout::flush().map(|()| exit)) {
         Ok(exit) => exit.into(),
         Err(error) => exit::report(&error),
     }
@@ -134,10 +127,9 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
     match verb {
         Verb::Server(args) => stopped(node::run_server(args.settle()?).await),
         Verb::Gateway(args) => stopped(node::run_gateway(args.settle()?).await),
-        Verb::Dev(args) => dev::run(args).await,
-        Verb::Tour(args) => tour::run(args).await,
-        Verb::Demo(args) => demo::run(args).await,
-        Verb::Bench(args) => bench::run(args).await,
+        Verb::Dev(args) => dev::run(args).await.map(|()| Exit::Ok),
+        Verb::Tour(args) => tour::run(args).await.map(|()| Exit::Ok),
+        Verb::Demo(args) => demo::run(args).await.map(|()| Exit::Ok),
         Verb::Ingest(args) => ingest::run(args).await,
         Verb::Search(args) => search::run(args).await,
         Verb::Collection(args) => data::run_collection(args).await,

@@ -1,11 +1,14 @@
 //! `quiver search`: finds what is near a stored point or a given vector and prints it as a table or as JSON.
+//!
+//! In: a target, a filter, a level. Out: one request of the API and its hits. Knows no shard.
 
-use super::client::{Client, Target};
 use super::exit::{Exit, Usage};
-use super::ingest::open_npy;
-use super::out;
-use super::table::{Table, thousands};
-use crate::api::{Consistency, Evidence, Hit, PointId, Search, SearchParams, Searched, WithPayload, WithVector};
+use super::target::Target;
+use crate::api::{Consistency, Hit, PointId, Search, SearchParams, Searched, WithPayload, WithVector};
+use crate::client::load::open_npy;
+use crate::output::answers::{evidence, plain_text};
+use crate::output::stdout;
+use crate::output::table::Table;
 use anyhow::Context;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -88,16 +91,16 @@ Examples:
 
 /// Runs the verb.
 pub(crate) async fn run(args: SearchArgs) -> anyhow::Result<Exit> {
-    let client = Client::of(&args.target)?;
+    let client = args.target.client()?;
     let (output, search) = (args.output, args.search()?);
     if output == Output::Json {
         let answer: Value = client.ask("/search", &search).await?;
-        out::line(serde_json::to_string_pretty(&answer)?)?;
+        stdout::line(serde_json::to_string_pretty(&answer)?)?;
         return Ok(Exit::Ok);
     }
     let answer: Searched = client.ask("/search", &search).await?;
-    out::print(results(&answer.results).render(0))?;
-    out::line(format!(
+    stdout::print(results(&answer.results).render(0))?;
+    stdout::line(format!(
         "{} results at {} in {:.1} ms; {}",
         answer.results.len(),
         answer.consistency,
@@ -179,28 +182,6 @@ pub(crate) fn results(hits: &[Hit]) -> Table {
 
 /// A payload for people: `gloss: a small dog · lemmas: puppy, whelp`.
 fn one_line(payload: &Map<String, Value>) -> String {
-    let members: Vec<String> = payload.iter().map(|(key, value)| format!("{key}: {}", text(value))).collect();
+    let members: Vec<String> = payload.iter().map(|(key, value)| format!("{key}: {}", plain_text(value))).collect();
     members.join(" · ")
-}
-
-/// A value for people: strings without quotes, arrays of them with commas, the rest as JSON.
-pub(crate) fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
-    }
-}
-
-/// Who answered, on one line: `node1 leader of 3 shards, node2 follower of 5, up to 120 ms behind`.
-pub(crate) fn evidence(shards: &[Evidence]) -> String {
-    let mut served = std::collections::BTreeMap::<_, usize>::new();
-    for row in shards {
-        *served.entry((row.served_by.as_str(), row.role.to_string())).or_default() += 1;
-    }
-    let parts: Vec<String> =
-        served.iter().map(|((node, role), shards)| format!("{node} as {role} of {shards}")).collect();
-    let stale = shards.iter().filter_map(|row| row.staleness_ms.flatten()).max();
-    let stale = stale.map(|ms| format!("; at most {} ms stale", thousands(ms))).unwrap_or_default();
-    format!("served by {}{stale}", parts.join(", "))
 }

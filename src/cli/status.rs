@@ -1,11 +1,14 @@
 //! `quiver status`: nodes, shards and leaders as the cluster sees them, and an exit code that monitoring can use.
+//!
+//! In: three answers of the API, taken one after the other. Out: tables or JSON; the code says healthy, degraded or
+//! unavailable.
 
 use super::admin::print::{self, Format};
-use super::client::{Client, Target};
 use super::exit::Exit;
-use super::out;
-use super::table::{Table, thousands};
+use super::target::Target;
 use crate::api::{ClusterHealth, ClusterSharding, ClusterStatus, HealthState};
+use crate::output::stdout;
+use crate::output::table::{Table, thousands};
 use serde_json::json;
 
 /// Arguments of `quiver status`.
@@ -28,7 +31,7 @@ Exit codes: 0 healthy, 3 degraded, 7 unavailable or no answer.";
 
 /// Runs the verb.
 pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
-    let client = Client::of(&args.target)?;
+    let client = args.target.client()?;
     client.check_agreement().await?;
     let status: ClusterStatus = client.get("/cluster/status").await?;
     let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
@@ -37,12 +40,12 @@ pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
         let both = json!({ "status": verdict, "cluster": status, "sharding": sharding });
         print::one(&both, args.output, ToString::to_string)?;
     } else {
-        out::print(render(&status, &sharding, verdict))?;
+        stdout::print(render(&status, &sharding, verdict))?;
         // What is wrong and what to do is the cluster's own word; an unavailable one answers with an error, which the
         // tables above have shown already.
         if let Ok(health) = client.get::<ClusterHealth>("/cluster/health").await {
             for issue in health.issues {
-                out::line(format!("{}: {}; {}", issue.severity, issue.message, issue.fix))?;
+                stdout::line(format!("{}: {}; {}", issue.severity, issue.message, issue.fix))?;
             }
         }
     }

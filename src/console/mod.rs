@@ -1,7 +1,8 @@
-//! The web pages: `/console` on every node for operators, and the page of `quiver demo`. Files that are embedded in the
-//! binary and served as they are; no page needs anything from elsewhere.
+//! The operators' page at `/console` on every node: files that are embedded in the binary and served as they are.
 //!
-//! A page's script asks the API of whoever serves it. Knows no node, no cluster and no state.
+//! The page's script asks the API of whoever serves it, and needs nothing from elsewhere. The demo's page is beside the
+//! demo; it borrows from here how files are served, and the two files that both pages load. Knows no node, no cluster, no
+//! state.
 
 use axum::Router;
 use axum::extract::Path;
@@ -9,55 +10,37 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-/// Most that all files weigh together, in bytes.
-#[cfg(test)]
-const BUDGET: usize = 150_000;
+/// A file of a page: its name and its text.
+pub type PageFile = (&'static str, &'static str);
 
-macro_rules! assets {
-    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("page/", $name)))),*] };
-}
+/// What this page alone loads.
+const OWN: [PageFile; 2] =
+    [("console.html", include_str!("page/console.html")), ("console.js", include_str!("page/console.js"))];
 
-/// Every file, by name.
-const ASSETS: &[(&str, &str)] = assets![
-    "app.js",
-    "client.js",
-    "console.html",
-    "console.js",
-    "controls.js",
-    "dom.js",
-    "explain.js",
-    "history.js",
-    "index.html",
-    "lessons.js",
-    "log.js",
-    "model.js",
-    "net.js",
-    "ring.js",
-    "story.js",
-    "style.css",
-    "timeline.js",
-];
+/// What both pages load.
+pub const SHARED: [PageFile; 2] =
+    [("dom.js", include_str!("page/dom.js")), ("style.css", include_str!("page/style.css"))];
 
 /// The operators' page at `/console`, with what it loads below.
 pub fn console<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/console", get(|| served("console.html"))).route("/console/{file}", get(file))
-}
-
-/// The demo's page at `/`, with what it loads below `/app`.
-pub fn demo<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/", get(|| served("index.html"))).route("/app/{file}", get(file))
+    Router::new().route("/console", get(|| own("console.html"))).route("/console/{file}", get(file))
 }
 
 async fn file(Path(name): Path<String>) -> Response {
-    served(&name).await
+    own(&name).await
 }
 
-async fn served(name: &str) -> Response {
-    let Some((name, text)) = ASSETS.iter().find(|(known, _)| *known == name) else {
+async fn own(name: &str) -> Response {
+    served(name, &OWN)
+}
+
+/// The file of this name, which is one of `files` or of [`SHARED`].
+pub fn served(name: &str, files: &[PageFile]) -> Response {
+    let Some((name, text)) = files.iter().chain(&SHARED).find(|(known, _)| *known == name) else {
         return (StatusCode::NOT_FOUND, "there is no such file").into_response();
     };
     let headers = [
-        (header::CONTENT_TYPE, kind(name)),
+        (header::CONTENT_TYPE, content_type(name)),
         (header::CACHE_CONTROL, "no-cache"),
         // Scripts and styles of ours alone, and requests to nobody else.
         (header::CONTENT_SECURITY_POLICY, "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"),
@@ -65,7 +48,7 @@ async fn served(name: &str) -> Response {
     (headers, *text).into_response()
 }
 
-fn kind(name: &str) -> &'static str {
+fn content_type(name: &str) -> &'static str {
     match name.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
@@ -75,20 +58,30 @@ fn kind(name: &str) -> &'static str {
     }
 }
 
+/// What all files of this page weigh, in bytes.
+#[cfg(test)]
+pub(crate) fn console_bytes() -> usize {
+    OWN.iter().chain(&SHARED).map(|(_, text)| text.len()).sum()
+}
+
+/// The names of the files in a directory of the source tree, in order.
+#[cfg(test)]
+pub(crate) fn names_in(dir: &str) -> Vec<String> {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
+    let entries = std::fs::read_dir(dir).expect("a directory of the source tree");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_pages_are_light_and_whole() {
-        let bytes: usize = ASSETS.iter().map(|(_, text)| text.len()).sum();
-        assert!(bytes <= BUDGET, "the pages weigh {bytes} bytes, {BUDGET} are allowed");
-        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console/page");
-        let mut there: Vec<String> = std::fs::read_dir(dir)
-            .expect("the directory of the files above")
-            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-            .collect();
-        there.sort();
-        assert_eq!(there, ASSETS.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "each file is embedded, in order");
+    fn each_file_of_the_page_is_embedded() {
+        let embedded: Vec<&str> = OWN.iter().chain(&SHARED).map(|(name, _)| *name).collect();
+        assert_eq!(names_in("src/console/page"), embedded);
     }
 }

@@ -136,16 +136,3 @@ impl NodeError {
         Self::Setup { what, reason: reason.to_string() }
     }
 }
-
-/// Why a request over HTTP was not answered: the cause at the end of the chain, since the words before it only repeat
-/// the URL.
-pub fn unanswered(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
-}

@@ -58,6 +58,6 @@ mod stop_signal;
 mod tests;
 
 pub use crate::placement::Verdict;
-pub use error::{NodeError, unanswered};
+pub use error::NodeError;
 pub use process::{run_gateway, run_server, start_logging};
 pub use recovery::{LastResort, ReplicaRow, SurvivorReport, last_resort};

@@ -102,7 +102,7 @@ fn only_raft_groups_names_openraft_or_sled() {
             .filter(|(_, line)| line.contains("openraft") || line.contains("sled::") || line.contains("use sled"));
         offences.extend(named.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
     }
-    for manifest in ["Cargo.toml", "jepsen-lite/Cargo.toml", "vector-index/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "jepsen-lite/Cargo.toml", "vector-index/Cargo.toml", "tests/bench/Cargo.toml"] {
         let text = std::fs::read_to_string(root().join(manifest)).expect("every crate has a manifest");
         // The workspace's table of versions is where the pins stand; depending on one is another thing.
         let own = text.split("\n[dependencies]").nth(1).unwrap_or_default();
@@ -140,8 +140,9 @@ fn the_crates_below_import_nothing_of_ours() {
     none("vector-index knows vectors only", below("vector-index/src/", &["quiver", "raft_groups"]));
 }
 
-/// Which rooms of `src/` each may import, beside `model`, whose words all share.
-const STAIRS: [(&str, &[&str]); 11] = [
+/// Which rooms of `src/` each may import, beside `model`, whose words all share. A node that joins is a client of those it
+/// joins.
+const STAIRS: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("api", &[]),
     ("config", &[]),
@@ -150,9 +151,13 @@ const STAIRS: [(&str, &[&str]); 11] = [
     ("placement", &["engine"]),
     ("routing", &["engine", "placement"]),
     ("gateway", &["api", "config", "console", "engine", "placement", "routing"]),
-    ("node", &["api", "config", "engine", "placement", "routing", "gateway"]),
-    ("cli", &["api", "config", "console", "engine", "node", "gateway"]),
-    ("main", &["api", "config", "cli", "node"]),
+    ("client", &["api"]),
+    ("output", &["api"]),
+    ("node", &["api", "client", "config", "engine", "placement", "routing", "gateway"]),
+    ("dev", &["client", "output"]),
+    ("demo", &["api", "client", "console", "dev", "gateway", "output"]),
+    ("cli", &["api", "client", "config", "demo", "dev", "engine", "gateway", "node", "output"]),
+    ("main", &["cli"]),
 ];
 
 #[test]
@@ -178,7 +183,10 @@ fn imports_go_down_the_stairs() {
             }
         }
     }
-    none("imports go main → cli → node → gateway → routing → {placement, engine}, never up", offences);
+    none(
+        "imports go main → cli → {demo → {dev, console}, node} → client, node → gateway → routing → {placement, engine}, never up",
+        offences,
+    );
 }
 
 #[test]
@@ -240,12 +248,14 @@ fn pure_files_are_pure() {
     none("pure files know no clock, chance, runtime or I/O", offences);
 }
 
-/// Bugs are planted in builds of tests alone: what is built of the normal dependencies must not have the feature, and
+/// Bugs are planted in builds of tests alone: what is built of the normal dependencies, the benchmark included, must not
+/// have the feature, and
 /// without it the answer to whether a bug is planted is a constant.
 #[test]
 fn a_release_has_no_mutants() {
     let cargo = std::process::Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--offline", "-p", "quiver", "-e", "normal,build,features", "-i", "raft-groups"])
+        .args(["tree", "--locked", "--offline", "-p", "quiver", "-p", "quiver-bench"])
+        .args(["-e", "normal,build,features", "-i", "raft-groups"])
         .current_dir(root())
         .output()
         .expect("cargo runs, since it runs this");

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { explain, headline } from '../../src/console/page/explain.js';
-import { History } from '../../src/console/page/history.js';
+import { explain, headline } from '../../src/demo/page/explain.js';
+import { History } from '../../src/demo/page/history.js';
 import {
   GHOST_MS,
   LOG_KEPT,
@@ -13,8 +13,8 @@ import {
   logEnd,
   newWorld,
   replicaOf,
-} from '../../src/console/page/model.js';
-import { joinPast, readRecording } from '../../src/console/page/net.js';
+} from '../../src/demo/page/model.js';
+import { joinPast, readRecording } from '../../src/demo/page/net.js';
 
 const names = ['node1', 'node2', 'node3'];
 const base = () =>

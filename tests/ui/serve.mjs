@@ -6,22 +6,22 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const page = fileURLToPath(new URL('../../src/console/page/', import.meta.url));
+const pages = ['demo', 'console'].map((room) => fileURLToPath(new URL(`../../src/${room}/page/`, import.meta.url)));
 const types = { html: 'text/html', js: 'text/javascript', css: 'text/css' };
 
-/** The file of the page that a path means, or undefined. */
+/** Where the file is that a path means, or undefined. */
 function asset(path) {
   const name =
     { '/': 'index.html', '/console': 'console.html' }[path] ?? path.match(/^\/(?:app|console)\/([\w.]+)$/)?.[1];
-  return name && existsSync(join(page, name)) ? name : undefined;
+  return name && pages.map((page) => join(page, name)).find(existsSync);
 }
 
 /** Answers with a file of the page where the path means one, and says whether it did. */
 export function serveAsset(path, response) {
-  const name = asset(path);
-  if (!name) return false;
-  response.setHeader('content-type', types[name.split('.').at(-1)]);
-  response.end(readFileSync(join(page, name)));
+  const file = asset(path);
+  if (!file) return false;
+  response.setHeader('content-type', types[file.split('.').at(-1)]);
+  response.end(readFileSync(file));
   return true;
 }
 

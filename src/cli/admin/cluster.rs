@@ -1,14 +1,18 @@
 //! `quiver cluster`: how the whole is, and where everything lies.
+//!
+//! In: flags, and what the API says of the cluster. Out: a table or JSON, and an exit code. Decides nothing about
+//! nodes.
 
 use std::collections::BTreeMap;
 
 use reqwest::Method;
 
-use super::{Ask, How, nothing, print};
+use super::ask::{Ask, How, nothing};
+use super::print;
 use crate::api::{ClusterHealth, ClusterSharding, HealthState, Members, SetTimings, Timings};
 use crate::cli::exit::Exit;
 use crate::cli::status::{self, StatusArgs};
-use crate::cli::table::Table;
+use crate::output::table::Table;
 
 /// Arguments of `quiver cluster`.
 #[derive(clap::Args)]

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
-use super::{Ask, print};
+use super::ask::Ask;
+use super::print;
 use crate::api::{Change, ClusterSharding, ClusterStatus, SetLabels};
-use crate::cli::client::{Client, Failure};
 use crate::cli::exit::Exit;
-use crate::cli::path::path;
+use crate::client::path;
+use crate::client::{Client, Failure};
 
 /// How long a hand-over may take where nothing else is said.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,16 +1,21 @@
 //! `quiver node`: nodes that come, go, rest and are told apart.
+//!
+//! In: names and addresses of nodes. Out: one request of the API, its plan or its operation on the screen. Moves no
+//! replica itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::Method;
 
-use super::{Ask, How, leaders, nothing, print};
+use super::ask::{Ask, How, nothing};
+use super::{leaders, print};
 use crate::api::{AddNode, Change, Member, Members, OperationRow, SetLabels};
-use crate::cli::client::{Client, Failure, seconds};
 use crate::cli::exit::{Exit, Usage};
-use crate::cli::path::path;
-use crate::cli::table::{Table, thousands};
+use crate::cli::target::seconds;
+use crate::client::path;
+use crate::client::{Client, Failure};
+use crate::output::table::{Table, thousands};
 
 /// Arguments of `quiver node`.
 #[derive(clap::Args)]

@@ -1,13 +1,16 @@
 //! `quiver op`: long work, which goes on whether or not anyone watches it.
+//!
+//! In: the number of an operation. Out: its rows, or a request to cancel it. Knows no kind of operation by name.
 
 use reqwest::Method;
 
-use super::{Ask, nothing, print, watch};
+use super::ask::{Ask, nothing};
+use super::{print, watch};
 use crate::api::{Change, OperationRow, Operations};
 use crate::cli::confirm::Consent;
 use crate::cli::exit::Exit;
-use crate::cli::path::path;
-use crate::cli::table::Table;
+use crate::client::path;
+use crate::output::table::Table;
 
 /// Arguments of `quiver op`.
 #[derive(clap::Args)]

@@ -1,10 +1,12 @@
 //! Answers as tables, as JSON, or as one JSON object a line.
+//!
+//! In: wire types and a format. Out: text on stdout. Asks nobody anything.
 
 use serde::Serialize;
 
 use crate::api::{Change, Plan};
-use crate::cli::out;
-use crate::cli::table::{Table, thousands};
+use crate::output::stdout;
+use crate::output::table::{Table, thousands};
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -25,18 +27,18 @@ pub(in crate::cli) fn rows<T: Serialize>(
     table: impl Fn(&[T]) -> Table,
 ) -> anyhow::Result<()> {
     match format {
-        Format::Table => out::print(table(rows).render(0)),
-        Format::Json => out::line(serde_json::to_string_pretty(rows)?),
-        Format::Ndjson => rows.iter().try_for_each(|row| out::line(serde_json::to_string(row)?)),
+        Format::Table => stdout::print(table(rows).render(0)),
+        Format::Json => stdout::line(serde_json::to_string_pretty(rows)?),
+        Format::Ndjson => rows.iter().try_for_each(|row| stdout::line(serde_json::to_string(row)?)),
     }
 }
 
 /// Prints one thing: as the text that `text` makes, or as it is.
 pub(in crate::cli) fn one<T: Serialize>(value: &T, format: Format, text: impl Fn(&T) -> String) -> anyhow::Result<()> {
     match format {
-        Format::Table => out::line(text(value)),
-        Format::Json => out::line(serde_json::to_string_pretty(value)?),
-        Format::Ndjson => out::line(serde_json::to_string(value)?),
+        Format::Table => stdout::line(text(value)),
+        Format::Json => stdout::line(serde_json::to_string_pretty(value)?),
+        Format::Ndjson => stdout::line(serde_json::to_string(value)?),
     }
 }
 
@@ -60,9 +62,9 @@ pub(super) fn plan(plan: &Plan, format: Format) -> anyhow::Result<()> {
                 table.row([shard, name(&planned.from), name(&planned.to), bytes(planned.bytes)]);
             }
             if !plan.moves.is_empty() {
-                out::print(table.render(0))?;
+                stdout::print(table.render(0))?;
             }
-            out::print(summary(plan))
+            stdout::print(summary(plan))
         }
         Format::Ndjson => rows(&plan.moves, format, |_| Table::new([""])),
         Format::Json => one(plan, format, |_| String::new()),

@@ -1,4 +1,7 @@
 //! `quiver cluster unsafe-recover`: the recovery of last resort, on the directory of a stopped node.
+//!
+//! In: the directory, the nodes that are lost, reports of the other survivors. Out: a report, or a directory that is
+//! repaired. Speaks no HTTP: what it repairs does not run.
 
 use std::path::PathBuf;
 
@@ -7,9 +10,9 @@ use raft_groups::NodeId;
 
 use super::print::{self, Format};
 use crate::cli::exit::Exit;
-use crate::cli::out;
-use crate::cli::table::Table;
 use crate::node::{LastResort, ReplicaRow, SurvivorReport, Verdict, last_resort};
+use crate::output::stdout;
+use crate::output::table::Table;
 
 /// The steps, under `--help`.
 pub(super) const RUNBOOK: &str = "\
@@ -57,8 +60,8 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<Exit> {
     let order = LastResort { data_dir: args.data_dir, lost: args.lost, others, carry_out: args.yes };
     let report = last_resort(&order).await?;
     match args.output {
-        Format::Table => out::print(told(&report, args.yes))?,
-        Format::Json => out::line(serde_json::to_string_pretty(&report)?)?,
+        Format::Table => stdout::print(told(&report, args.yes))?,
+        Format::Json => stdout::line(serde_json::to_string_pretty(&report)?)?,
         Format::Ndjson => print::rows(&report.replicas, Format::Ndjson, |_| Table::new([""]))?,
     }
     Ok(match (report.changes_something(), args.yes) {

@@ -1,15 +1,19 @@
 //! `quiver shard`: where shards are, and whether their replicas agree.
+//!
+//! In: numbers of shards, names of nodes. Out: one request of the API, and a table. Compares hashes, and reads no data
+//! itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
-use super::{Ask, How, print};
+use super::ask::{Ask, How};
+use super::print;
 use crate::api::{ClusterSharding, MoveReplica, ShardDetail, TransferLeader};
-use crate::cli::client::Client;
 use crate::cli::exit::Exit;
-use crate::cli::table::{Table, thousands};
+use crate::client::Client;
+use crate::output::table::{Table, thousands};
 
 /// Arguments of `quiver shard`.
 #[derive(clap::Args)]

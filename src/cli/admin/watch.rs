@@ -1,4 +1,6 @@
 //! Watching an operation: a bar on a terminal, a line now and then elsewhere.
+//!
+//! In: the number of an operation. Out: its progress on stderr until it ends, and how it ended. Changes nothing.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -7,9 +9,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::print::{self, Format, bytes};
 use crate::api::OperationRow;
-use crate::cli::client::Client;
 use crate::cli::exit::Exit;
-use crate::cli::path::path;
+use crate::client::Client;
+use crate::client::path;
 
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);

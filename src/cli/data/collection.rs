@@ -1,16 +1,19 @@
 //! `quiver collection`: what collections there are, and what becomes of them.
+//!
+//! In: a name and its settings. Out: one request of the API each, and a table. Knows no shard.
 
 use crate::model::words;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Ask, Consent};
 use crate::api::{CollectionRow, CollectionRows, CreateCollection, CreatedCollection, Distance, Envelope, FieldType};
 use crate::api::{Index, Level, Quantization, UpdateResult};
+use crate::cli::admin::ask::Ask;
 use crate::cli::admin::print;
+use crate::cli::confirm::Consent;
 use crate::cli::exit::{Exit, Usage};
-use crate::cli::path::path;
-use crate::cli::table::{Table, thousands};
+use crate::client::path;
+use crate::output::table::{Table, thousands};
 
 /// Arguments of `quiver collection`.
 #[derive(clap::Args)]

@@ -1,16 +1,20 @@
 //! `quiver point`: points by id or filter.
+//!
+//! In: a collection, ids or a filter. Out: one request of the API each, and a table or JSON. Knows no shard.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Ask, Consent, filter};
+use super::filter::parse_filter;
 use crate::api::{Consistency, Count, Counted, Delete, Deleted, PointId, Record, Scrolled};
+use crate::cli::admin::ask::Ask;
 use crate::cli::admin::print;
-use crate::cli::client::{Client, Failure};
+use crate::cli::confirm::Consent;
 use crate::cli::exit::Exit;
-use crate::cli::path::path;
-use crate::cli::table::{Table, thousands};
+use crate::client::path;
+use crate::client::{Client, Failure};
+use crate::output::table::{Table, thousands};
 
 /// Arguments of `quiver point`.
 #[derive(clap::Args)]
@@ -99,7 +103,7 @@ pub(crate) async fn run(args: PointArgs) -> anyhow::Result<Exit> {
     match args.verb {
         Verb::Get { collection, ids, consistency, ask } => get(&collection, &ids, consistency, &ask).await,
         Verb::Delete { collection, ids, filter, all, consent, ask } => {
-            let filter = super::filter(filter.as_deref())?;
+            let filter = parse_filter(filter.as_deref())?;
             let ids = filter.is_none().then_some(ids);
             let what = ids.as_ref().map_or_else(|| "all that pass".to_owned(), |ids| thousands(ids.len() as u64));
             consent.make_sure(&format!("Delete {what} points of {collection}?"))?;
@@ -110,13 +114,13 @@ pub(crate) async fn run(args: PointArgs) -> anyhow::Result<Exit> {
             Ok(Exit::Ok)
         }
         Verb::Count { collection, filter: text, ask } => {
-            let body = Count { collection, filter: filter(text.as_deref())?, ..Count::default() };
+            let body = Count { collection, filter: parse_filter(text.as_deref())?, ..Count::default() };
             let counted: Counted = ask.client()?.ask("/quiver/v1/count", &body).await?;
             print::one(&counted, ask.output, |counted| counted.count.to_string())?;
             Ok(Exit::Ok)
         }
         Verb::Scroll { collection, filter: text, limit, offset, vectors, ask } => {
-            let filter = filter(text.as_deref())?;
+            let filter = parse_filter(text.as_deref())?;
             let body = json!({"collection": collection, "filter": filter, "limit": limit, "offset": offset, "with_vector": vectors});
             let page: Scrolled = ask.client()?.ask("/quiver/v1/scroll", &body).await?;
             print::rows(&page.points, ask.output, table)?;

@@ -1,8 +1,9 @@
-//! How far an ingest came, in a small JSON file, so that the same command run again goes on where the last one stopped.
+//! How far an ingest came, in a small JSON file, so that the same command run again goes on where the last one
+//! stopped.
 //!
-//! The file holds the number of rows that are all done from the first on, and a fingerprint of the input. It may lag what
-//! the cluster has (rows done out of order, a kill between two saves): those rows are then written again, which changes
-//! nothing but their versions. It never runs ahead. It is removed when the ingest is complete.
+//! The file holds the number of rows that are all done from the first on, and a fingerprint of the input. It may lag
+//! what the cluster has (rows done out of order, a kill between two saves): those rows are then written again, which
+//! changes nothing but their versions. It never runs ahead. It is removed when the ingest is complete.
 
 use super::super::exit::Usage;
 use anyhow::Context;

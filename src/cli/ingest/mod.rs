@@ -3,31 +3,21 @@
 //! In: NDJSON (`{"id", "vector", "payload"}` a line) or `.npy` with a file of payloads beside it. Out: points in the
 //! cluster, a summary, a list of rejects, and while it runs a checkpoint file.
 
-mod body;
 mod checkpoint;
-mod desk;
-mod load;
-mod npy;
-mod order;
-mod payload;
-mod source;
+mod run_journal;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use body::of as body_of;
-pub(crate) use load::{Account, Journal, Load, Reject, load};
-pub(crate) use npy::Npy;
-pub(crate) use payload::Payloads;
-pub(crate) use source::{Matrix, Rows, open_npy};
-
-use super::client::{Client, Target, seconds};
 use super::exit::{Exit, Usage};
-use super::table::thousands;
-use crate::api::{Consistency, CreateCollection, CreatedCollection, Distance};
+use super::target::{Target, seconds};
+use crate::api::{Consistency, Distance};
+use crate::client::Client;
+use crate::client::load::{InputRows, LoadPlan, Matrix, Payloads, create, load, ndjson, open_npy};
 use crate::model::words;
+use crate::output::table::thousands;
 use anyhow::Context;
 use checkpoint::{Checkpoint, fingerprint};
-use desk::Desk;
+use run_journal::RunJournal;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -107,27 +97,14 @@ pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<Exit> {
         eprintln!("ingest: going on after row {}", thousands(done_before));
     }
     let rejects = args.rejects.as_deref().map(|path| open_rejects(path, done_before > 0)).transpose()?;
-    let mut desk = Desk::new(checkpoint, rejects);
+    let mut journal = RunJournal::new(checkpoint, rejects);
     let started = Instant::now();
-    let loading = load(client, args.load(), rows, &mut desk);
+    let loading = load(client, args.load(), rows, &mut journal);
     let outcome = tokio::select! {
         outcome = loading => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
-    desk.close(outcome, &args.collection, started.elapsed())
-}
-
-/// Creates a collection with one default vector; the very same one may exist.
-pub(crate) async fn create(
-    client: &Client,
-    name: &str,
-    size: Option<usize>,
-    distance: Option<Distance>,
-    patience: Duration,
-) -> anyhow::Result<CreatedCollection> {
-    let create = CreateCollection { name: name.into(), vector_size: size, distance, ..Default::default() };
-    let created: Result<CreatedCollection, _> = client.write("/collections", &create, patience, |_| {}).await;
-    created.with_context(|| format!("cannot create the collection `{name}`"))
+    journal.close(outcome, &args.collection, started.elapsed())
 }
 
 impl IngestArgs {
@@ -152,7 +129,7 @@ impl IngestArgs {
     }
 
     /// The rows from `skip` on and, where the file says so, the components of a vector.
-    fn rows(&self, skip: u64) -> anyhow::Result<(Rows, Option<usize>)> {
+    fn rows(&self, skip: u64) -> anyhow::Result<(InputRows, Option<usize>)> {
         if self.is_npy() {
             let vectors = open_npy(&self.input)?;
             let columns = vectors.columns;
@@ -163,17 +140,17 @@ impl IngestArgs {
             return Err(Usage("--payload and --id-offset go with .npy: lines of NDJSON carry their own".into()).into());
         }
         if self.is_stdin() {
-            return Ok((source::ndjson(std::io::BufReader::new(std::io::stdin()), None, 0)?, None));
+            return Ok((ndjson(std::io::BufReader::new(std::io::stdin()), None, 0)?, None));
         }
         let file = File::open(&self.input).with_context(|| format!("cannot open {}", self.input.display()))?;
         let bytes = file.metadata()?.len();
         let reader = std::io::BufReader::with_capacity(1 << 20, file);
-        let rows = source::ndjson(reader, Some(bytes), skip);
+        let rows = ndjson(reader, Some(bytes), skip);
         Ok((rows.with_context(|| self.input.display().to_string())?, None))
     }
 
-    fn load(&self) -> Load {
-        Load {
+    fn load(&self) -> LoadPlan {
+        LoadPlan {
             collection: self.collection.clone(),
             batch: self.batch.into(),
             clients: self.clients.into(),

@@ -1,4 +1,6 @@
 //! The pipeline against a scripted server: retries keep their request id, blamed rows are set aside, an ingest resumes.
+//!
+//! The server is a script of refusals, so that each failure happens at a request of the test's choice.
 
 use super::*;
 use crate::api::{
@@ -146,7 +148,7 @@ async fn an_unknown_outcome_has_an_exit_code_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_shut_door_is_passed_by() {
+async fn a_silent_endpoint_is_passed_by() {
     let (url, seen) = server(|_, _| None).await;
     assert_eq!(ingest(&input(5), "http://127.0.0.1:1", &["--url", &url]).await.unwrap(), Exit::Ok);
     assert_eq!(seen.lock().stored.len(), 5);
@@ -174,7 +176,7 @@ async fn of_rows_with_one_id_the_last_counts_however_they_are_sent() {
         let path = dir.path().join("in.ndjson");
         let client = Arc::new(Client::new(&[url.to_owned()]).unwrap());
         let reader = std::io::BufReader::new(File::open(path).unwrap());
-        let load = Load {
+        let plan = LoadPlan {
             collection: "docs".to_owned(),
             batch: batch.parse().unwrap(),
             clients: clients.parse().unwrap(),
@@ -182,8 +184,9 @@ async fn of_rows_with_one_id_the_last_counts_however_they_are_sent() {
             patience: Duration::from_secs(30),
             max_rejects: 0,
         };
-        let mut desk = Desk::new(None, None);
-        let account = super::load(client, load, source::ndjson(reader, None, 0).unwrap(), &mut desk).await.unwrap();
+        let mut journal = RunJournal::new(None, None);
+        let rows_of_file = ndjson(reader, None, 0).unwrap();
+        let account = load(client, plan, rows_of_file, &mut journal).await.unwrap();
         assert_eq!((account.points, account.rejected), (rows.len() as u64, 0), "{batch} {clients}");
         let again = last.keys().filter(|id| rows.iter().filter(|(other, _)| other == *id).count() > 1).count();
         assert_eq!(account.repeated, again as u64);

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::formation::{Formation, JoinAnswer, JoinRequest};
+use crate::client::unanswered;
 use crate::gateway::http::extract;
 use crate::gateway::{ApiError, Introduction};
 use crate::node::NodeError;
-use crate::node::unanswered;
 use crate::placement::NodeName;
 use crate::routing::MapCell;
 

@@ -1,0 +1,101 @@
+//! Where the account of an ingest is kept: on the screen, in the checkpoint, in the list of rejects.
+//!
+//! In: the account as it grows, and rejected rows. Out: progress, a checkpoint file, a list of rejects, and a summary
+//! at the end. Sends nothing.
+
+use super::checkpoint::Checkpoint;
+use crate::cli::exit::Exit;
+use crate::client::load::{Account, Journal, Reject};
+use crate::output::progress::LoadProgress;
+use crate::output::table::thousands;
+use anyhow::Context;
+use std::fs::File;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// Time between two saves of the checkpoint.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// Rejects shown on the screen; the rest is in the file that `--rejects` names.
+const REJECTS_SHOWN: u64 = 10;
+
+/// Where the account of a run is kept: on the screen, in the checkpoint, in the list of rejects.
+pub(crate) struct RunJournal {
+    progress: LoadProgress,
+    checkpoint: Option<Checkpoint>,
+    rejects: Option<File>,
+    account: Account,
+    before: (u64, u64),
+    saved: Instant,
+}
+
+impl RunJournal {
+    /// An empty account, at the start of a run.
+    pub(crate) fn new(checkpoint: Option<Checkpoint>, rejects: Option<File>) -> Self {
+        let before = checkpoint.as_ref().map_or((0, 0), |checkpoint| (checkpoint.rows_done(), checkpoint.rejected()));
+        let progress = LoadProgress::start("ingest");
+        Self { progress, checkpoint, rejects, account: Account::default(), before, saved: Instant::now() }
+    }
+
+    fn save(&mut self) -> anyhow::Result<()> {
+        self.saved = Instant::now();
+        let (rows, rejected) = (self.account.rows_done.max(self.before.0), self.before.1 + self.account.rejected);
+        self.checkpoint.as_mut().map_or(Ok(()), |checkpoint| checkpoint.save(rows, rejected))
+    }
+
+    /// Saves or removes the checkpoint and says how it went.
+    pub(crate) fn close(
+        mut self,
+        outcome: anyhow::Result<Account>,
+        collection: &str,
+        elapsed: Duration,
+    ) -> anyhow::Result<Exit> {
+        let saved = if outcome.is_err() { self.save() } else { Ok(()) };
+        let Self { progress, checkpoint, account, before, .. } = self;
+        progress.finish();
+        let (points, rejected, retries) = (account.points, before.1 + account.rejected, account.retries);
+        let rate = (points as f64 / elapsed.as_secs_f64().max(1e-3)) as u64;
+        let repeated = match (account.repeated, account.repeated_at_least) {
+            (0, _) => String::new(),
+            (1, false) => ", 1 id more than once (its last row counts)".to_owned(),
+            (ids, at_least) => {
+                let at_least = if at_least { "at least " } else { "" };
+                format!(", {at_least}{} ids more than once (of each the last row counts)", thousands(ids))
+            }
+        };
+        println!(
+            "{} points into `{collection}` in {:.1} s ({}/s), {} rejected, {} retries{repeated}",
+            thousands(points),
+            elapsed.as_secs_f64(),
+            thousands(rate),
+            thousands(rejected),
+            thousands(retries)
+        );
+        saved?;
+        outcome.with_context(|| match &checkpoint {
+            Some(_) => {
+                format!("stopped after row {}; run it again to go on", thousands(account.rows_done.max(before.0)))
+            }
+            None => "stopped".into(),
+        })?;
+        if let Some(checkpoint) = checkpoint {
+            checkpoint.remove();
+        }
+        Ok(if rejected > 0 { Exit::Failed } else { Exit::Ok })
+    }
+}
+
+impl Journal for RunJournal {
+    fn update(&mut self, account: &Account, rejects: &[Reject]) -> anyhow::Result<()> {
+        for (shown, reject) in (self.account.rejected..).zip(rejects) {
+            if shown < REJECTS_SHOWN {
+                self.progress.note(&format!("rejected row {}: {}", reject.row, reject.reason));
+            }
+            if let Some(file) = &mut self.rejects {
+                writeln!(file, "{}", serde_json::to_string(reject)?).context("cannot write the list of rejects")?;
+            }
+        }
+        self.account = *account;
+        self.progress.show(account.points, account.fraction);
+        if self.saved.elapsed() >= SAVE_EVERY { self.save() } else { Ok(()) }
+    }
+}

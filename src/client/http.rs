@@ -1,0 +1,283 @@
+//! Requests to one cluster: several URLs, tried in turn; retries only where they are safe.
+//!
+//! Every request made here may be repeated: reads by nature, writes because they carry a `request_id` or are idempotent
+//! (creating a collection). The client remembers across attempts whether a failed write
+//! may have happened.
+
+use super::failure::{Failure, UnusableInput, unanswered};
+use crate::api::ErrorBody;
+use bytes::Bytes;
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest wait for an answer; beyond any deadline a server keeps by default.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// First and longest pause between attempts; each pause doubles, with jitter.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// A request's body and its type.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// The `Content-Type`.
+    pub content_type: &'static str,
+    /// What is sent; nothing for a request without a body.
+    pub bytes: Bytes,
+}
+
+impl Body {
+    /// `value` as JSON.
+    pub fn json(value: &impl Serialize) -> Self {
+        let bytes = serde_json::to_vec(value).expect("wire types have string keys and no failing serializer").into();
+        Self { content_type: "application/json", bytes }
+    }
+
+    fn none() -> Self {
+        Self { content_type: "application/json", bytes: Bytes::new() }
+    }
+}
+
+/// A cluster, as seen from its endpoints.
+pub struct Client {
+    http: reqwest::Client,
+    urls: Vec<String>,
+    /// Longest wait of one endpoint for the answer to a `GET`.
+    look_timeout: Duration,
+    /// The endpoint that answered last.
+    preferred: AtomicUsize,
+}
+
+impl Client {
+    /// A client of the cluster behind these URLs.
+    ///
+    /// # Errors
+    /// [`UnusableInput`] for what is no URL.
+    pub fn new(urls: &[String]) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
+        let urls = urls.iter().map(|url| whole(url)).collect::<Result<_, _>>()?;
+        Ok(Self { http, urls, look_timeout: ANSWER_TIMEOUT, preferred: AtomicUsize::new(0) })
+    }
+
+    /// The same client, which waits no longer than this for the answer of one endpoint to a `GET`.
+    #[must_use]
+    pub fn with_look_timeout(self, look_timeout: Duration) -> Self {
+        Self { look_timeout, ..self }
+    }
+
+    /// Makes sure that all endpoints that answer lead to one cluster: the first answer may
+    /// come from the wrong one.
+    ///
+    /// # Errors
+    /// [`Failure::TwoClusters`].
+    pub async fn check_agreement(&self) -> Result<(), Failure> {
+        let mut first: Option<(&String, String)> = None;
+        for (endpoint, url) in self.urls.iter().enumerate().filter(|_| self.urls.len() > 1) {
+            let Ok((200, text)) = self.fetch(endpoint, &Method::GET, "/quiver/v1/introduction", Body::none()).await
+            else {
+                continue;
+            };
+            let Ok(who) = serde_json::from_slice::<serde_json::Value>(&text) else { continue };
+            let Some(found) = who["cluster"].as_str() else { continue };
+            let (first, known) = first.get_or_insert_with(|| (url, found.to_owned()));
+            if known != found {
+                let (first, known) = ((*first).clone(), known.clone());
+                return Err(Failure::TwoClusters { first, known, other: url.clone(), found: found.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads: a `GET`.
+    pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
+        self.call(&Method::GET, path, Body::none()).await.map_err(as_read)
+    }
+
+    /// Reads: a `POST` that changes nothing, such as a search.
+    pub async fn ask<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Failure> {
+        self.ask_body(path, Body::json(body)).await
+    }
+
+    /// Reads, as [`Client::ask`] does, with a body that is made already.
+    pub async fn ask_body<A: DeserializeOwned>(&self, path: &str, body: Body) -> Result<A, Failure> {
+        self.call(&Method::POST, path, body).await.map_err(as_read)
+    }
+
+    /// Changes something, on one pass over the endpoints; what is asked for twice is done once.
+    pub async fn change<A: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<A, Failure> {
+        self.call(method, path, Body::json(body)).await
+    }
+
+    /// Reads a page that answers with its own body whatever its status, such as that of the cluster's health.
+    pub async fn page<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
+        let mut last = None;
+        for endpoint in 0..self.urls.len() {
+            match self.fetch(endpoint, &Method::GET, path, Body::none()).await {
+                Ok((http, text)) => {
+                    let foreign =
+                        |_| Failure::Foreign { url: self.urls[endpoint].clone(), http, text: start_of(&text) };
+                    return serde_json::from_slice(&text).map_err(foreign);
+                }
+                Err(failure) => last = Some(as_read(failure)),
+            }
+        }
+        let nowhere = || Failure::Unreachable { tried: String::new(), reason: "no URL was given".into(), sent: false };
+        Err(last.unwrap_or_else(nowhere))
+    }
+
+    /// Writes JSON, as [`Client::write_body`] does.
+    pub async fn write<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        patience: Duration,
+        on_retry: impl Fn(&Failure),
+    ) -> Result<A, Failure> {
+        self.write_body(path, Body::json(body), patience, on_retry).await
+    }
+
+    /// Writes, and repeats what may succeed later until `patience` is over. `on_retry` hears of each repetition.
+    pub async fn write_body<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Body,
+        patience: Duration,
+        on_retry: impl Fn(&Failure),
+    ) -> Result<A, Failure> {
+        let until = Instant::now() + patience;
+        let (mut attempts, mut unknown, mut pause) = (0, false, PAUSES.0);
+        loop {
+            attempts += 1;
+            let failure = match self.call(&Method::POST, path, body.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            unknown |= failure.outcome_unknown();
+            if !failure.retryable() && !unknown {
+                return Err(failure);
+            }
+            if !failure.retryable() || Instant::now() + pause > until {
+                return Err(Failure::GaveUp { attempts, unknown, last: Box::new(failure) });
+            }
+            on_retry(&failure);
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// One pass over the endpoints: goes on to the next where one is silent or says "later".
+    async fn call<A: DeserializeOwned>(&self, method: &Method, path: &str, body: Body) -> Result<A, Failure> {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let (mut answered, mut silent, mut sent_somewhere) = (None, None, false);
+        for turn in 0..self.urls.len() {
+            let endpoint = (first + turn) % self.urls.len();
+            match self.call_endpoint(endpoint, method, path, body.clone()).await {
+                Ok(answer) => {
+                    self.preferred.store(endpoint, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(failure) if !failure.retryable() => return Err(failure),
+                Err(Failure::Unreachable { reason, sent, .. }) => {
+                    sent_somewhere |= sent;
+                    silent = Some(reason);
+                }
+                Err(failure) => answered = Some(failure),
+            }
+        }
+        if let (Some(failure), false) = (answered, sent_somewhere) {
+            return Err(failure);
+        }
+        let reason = silent.unwrap_or_else(|| "no URL was given".into());
+        Err(Failure::Unreachable { tried: self.urls.join(", "), reason, sent: sent_somewhere })
+    }
+
+    async fn call_endpoint<A: DeserializeOwned>(
+        &self,
+        endpoint: usize,
+        method: &Method,
+        path: &str,
+        body: Body,
+    ) -> Result<A, Failure> {
+        let (http, text) = self.fetch(endpoint, method, path, body).await?;
+        let foreign = || Failure::Foreign { url: self.urls[endpoint].clone(), http, text: start_of(&text) };
+        if (200..300).contains(&http) {
+            return serde_json::from_slice(&text).map_err(|_| foreign());
+        }
+        let body: ErrorBody = serde_json::from_slice(&text).map_err(|_| foreign())?;
+        Err(Failure::Refused { http, status: Box::new(body.status) })
+    }
+
+    /// One answer of one endpoint, whatever it says.
+    async fn fetch(&self, endpoint: usize, method: &Method, path: &str, body: Body) -> Result<(u16, Bytes), Failure> {
+        let url = &self.urls[endpoint];
+        let mut request = self.http.request(method.clone(), format!("{url}{path}"));
+        if *method == Method::GET {
+            request = request.timeout(self.look_timeout);
+        }
+        if !body.bytes.is_empty() {
+            request = request.header("content-type", body.content_type).body(body.bytes);
+        }
+        let silent = |error: reqwest::Error| Failure::Unreachable {
+            tried: url.clone(),
+            sent: !error.is_connect() && !error.is_builder(),
+            reason: unanswered(&error),
+        };
+        let response = request.send().await.map_err(silent)?;
+        let http = response.status().as_u16();
+        Ok((http, response.bytes().await.map_err(silent)?))
+    }
+}
+
+/// A read that was sent and not answered leaves nothing unknown behind.
+fn as_read(failure: Failure) -> Failure {
+    match failure {
+        Failure::Unreachable { tried, reason, .. } => Failure::Unreachable { tried, reason, sent: false },
+        other => other,
+    }
+}
+
+/// A URL as requests need it: `127.0.0.1:8001` means that by HTTP.
+fn whole(url: &str) -> Result<String, UnusableInput> {
+    let bare = url.trim();
+    let whole = if bare.contains("://") { bare.to_owned() } else { format!("http://{bare}") };
+    let is_one = reqwest::Url::parse(&whole).is_ok_and(|url| ["http", "https"].contains(&url.scheme()));
+    if is_one {
+        Ok(whole.trim_end_matches('/').to_owned())
+    } else {
+        Err(UnusableInput(format!("--url: `{url}` is no address: write http://HOST:PORT")))
+    }
+}
+
+fn start_of(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_called_is_an_error_of_the_command_line() {
+        for (url, wanted) in [
+            ("127.0.0.1:8001", Some("http://127.0.0.1:8001")),
+            (" http://a:1/ ", Some("http://a:1")),
+            ("node1", Some("http://node1")),
+            ("http://", None),
+            ("", None),
+            ("ftp://a:1", None),
+            ("http://a:port", None),
+        ] {
+            assert_eq!(whole(url).ok().as_deref(), wanted, "{url}");
+        }
+        let error = Client::new(&["http://".to_owned()]).err().expect("no address");
+        assert!(error.is::<UnusableInput>(), "{error}");
+    }
+}

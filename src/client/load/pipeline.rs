@@ -1,0 +1,249 @@
+//! The pipeline of an ingest: a thread reads rows, a few clients send batches, one place keeps the account.
+//!
+//! Rows of one id are written in their order: a batch ends before an id that it holds, and waits for earlier ones that
+//! hold one of its ids.
+//!
+//! A batch carries one `request_id` through all its retries, so an outcome that stayed unknown cannot apply it twice.
+//! The server validates a batch whole: the item it blames is set aside as rejected and the rest is sent as a new
+//! batch.
+
+use super::body;
+use super::order::{Repeats, Turns};
+use super::source::{InputRow, InputRows};
+use crate::api::{Consistency, PointId, PointInput, PointsHead, Upserted};
+use crate::client::{Client, Failure};
+use anyhow::{Context, bail};
+use futures::StreamExt;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+use std::iter::Peekable;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// What to load into, and how.
+#[derive(Clone)]
+pub struct LoadPlan {
+    /// The collection.
+    pub collection: String,
+    /// Points of one request.
+    pub batch: usize,
+    /// Requests in flight.
+    pub clients: usize,
+    /// Level of the writes; `None` for the collection's default.
+    pub consistency: Option<Consistency>,
+    /// How long one batch is retried.
+    pub patience: Duration,
+    /// Rejects after which to stop.
+    pub max_rejects: u64,
+}
+
+/// A row that was not stored, and why.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reject {
+    /// Its number, from 0.
+    pub row: u64,
+    /// Its id, where it had one.
+    pub id: Option<crate::api::PointId>,
+    /// Why.
+    pub reason: String,
+}
+
+/// The account so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Account {
+    /// Rows all done, from the input's first on.
+    pub rows_done: u64,
+    /// How much of the input that is, 0 to 1, where known.
+    pub fraction: Option<f64>,
+    /// Points stored in this run.
+    pub points: u64,
+    /// Rows rejected in this run.
+    pub rejected: u64,
+    /// Requests repeated in this run.
+    pub retries: u64,
+    /// Ids that came more than once in this run; of each the last row counts.
+    pub repeated: u64,
+    /// `true` if there may be more of those: not all ids could be remembered.
+    pub repeated_at_least: bool,
+}
+
+/// Who is told about the account.
+pub trait Journal {
+    /// The account has grown, by these rejects among others.
+    fn update(&mut self, account: &Account, rejects: &[Reject]) -> anyhow::Result<()>;
+}
+
+struct Batch {
+    number: u64,
+    rows_end: u64,
+    fraction: Option<f64>,
+    points: Vec<(u64, PointInput)>,
+    rejects: Vec<Reject>,
+    /// Ids that came for the second time, and whether there may be more.
+    repeated: (u64, bool),
+}
+
+struct Sent {
+    number: u64,
+    rows_end: u64,
+    fraction: Option<f64>,
+    points: u64,
+    rejects: Vec<Reject>,
+    repeated: (u64, bool),
+}
+
+/// Sends all `rows`.
+///
+/// # Errors
+/// The first failure that neither waiting nor setting a row aside can cure.
+pub async fn load(
+    client: Arc<Client>,
+    load: LoadPlan,
+    rows: InputRows,
+    journal: &mut impl Journal,
+) -> anyhow::Result<Account> {
+    let retries = Arc::new(AtomicU64::new(0));
+    let (clients, max_rejects) = (load.clients, load.max_rejects);
+    let batches = futures::stream::unfold(read_ahead(rows, load.batch, clients), async |mut queue| {
+        Some((queue.recv().await?, queue))
+    });
+    let turns = Turns::default();
+    let sending = batches.map(|batch: anyhow::Result<Batch>| {
+        let (client, load, retries) = (client.clone(), load.clone(), retries.clone());
+        let ids = |batch: &Batch| turns.take(batch.number, batch.points.iter().map(|(_, point)| point.id));
+        let batch = batch.map(|batch| (ids(&batch), batch));
+        async move {
+            let (turn, batch) = batch?;
+            turn.comes().await;
+            let rows_end = batch.rows_end;
+            // A task of its own, so that batches are encoded on all cores.
+            let sent = tokio::spawn(async move { send(&client, &load, &retries, batch).await }).await?;
+            sent.with_context(|| format!("a batch that ends before row {rows_end} failed"))
+        }
+    });
+    let mut sending = std::pin::pin!(sending.buffer_unordered(clients));
+    let (mut account, mut early, mut next) = (Account::default(), BTreeMap::new(), 0);
+    while let Some(sent) = sending.next().await {
+        let sent = sent?;
+        account.points += sent.points;
+        account.rejected += sent.rejects.len() as u64;
+        account.repeated += sent.repeated.0;
+        account.repeated_at_least |= sent.repeated.1;
+        account.retries = retries.load(Ordering::Relaxed);
+        early.insert(sent.number, (sent.rows_end, sent.fraction));
+        while let Some((rows_end, fraction)) = early.remove(&next) {
+            (account.rows_done, account.fraction) = (rows_end, fraction);
+            next += 1;
+        }
+        journal.update(&account, &sent.rejects)?;
+        if account.rejected > max_rejects {
+            bail!("more than {max_rejects} rows were rejected: see their reasons, or raise --max-rejects");
+        }
+    }
+    Ok(account)
+}
+
+/// Reads and parses on a thread of its own, a few batches ahead.
+fn read_ahead(rows: InputRows, size: usize, clients: usize) -> mpsc::Receiver<anyhow::Result<Batch>> {
+    let (queue, batches) = mpsc::channel(clients * 2);
+    std::thread::spawn(move || {
+        let mut rows = rows.peekable();
+        let (mut number, mut repeats) = (0, Repeats::default());
+        while rows.peek().is_some() {
+            let batch = gather(number, size, &mut rows, &mut repeats);
+            let last = batch.is_err();
+            if queue.blocking_send(batch).is_err() || last {
+                return;
+            }
+            number += 1;
+        }
+    });
+    batches
+}
+
+/// The next rows, up to `size` and none with an id that is among them already: one request cannot write a point twice.
+fn gather(number: u64, size: usize, rows: &mut Peekable<InputRows>, repeats: &mut Repeats) -> anyhow::Result<Batch> {
+    let (points, rejects) = (Vec::new(), Vec::new());
+    let mut batch = Batch { number, rows_end: 0, fraction: None, points, rejects, repeated: (0, false) };
+    let mut ids = HashSet::new();
+    let fits = |row: &anyhow::Result<InputRow>, ids: &mut HashSet<PointId>| match row {
+        Ok(InputRow { point: Ok(point), .. }) => ids.insert(point.id),
+        Ok(_) | Err(_) => true,
+    };
+    for _ in 0..size {
+        let Some(row) = rows.next_if(|row| fits(row, &mut ids)) else { break };
+        let row = row?;
+        (batch.rows_end, batch.fraction) = (row.number + 1, row.fraction);
+        match row.point {
+            Ok(point) => {
+                batch.repeated.0 += u64::from(repeats.comes_again(point.id));
+                batch.points.push((row.number, point));
+            }
+            Err(reason) => batch.rejects.push(Reject { row: row.number, id: None, reason }),
+        }
+    }
+    batch.repeated.1 = repeats.misses_some;
+    Ok(batch)
+}
+
+/// Sends one batch, less the points that the server blames.
+async fn send(client: &Client, load: &LoadPlan, retries: &AtomicU64, batch: Batch) -> Result<Sent, Failure> {
+    let Batch { number, rows_end, fraction, points, rejects, repeated } = batch;
+    let mut sent = Sent { number, rows_end, fraction, points: 0, rejects, repeated };
+    let mut pending = vec![points];
+    while let Some(mut points) = pending.pop() {
+        if points.is_empty() {
+            continue;
+        }
+        let head = PointsHead {
+            collection: load.collection.clone(),
+            using: None,
+            consistency: load.consistency.map(Into::into),
+            request_id: Some(Uuid::new_v4()),
+            timeout_ms: None,
+        };
+        let body = body::of(head, &points);
+        let count = |_: &Failure| {
+            retries.fetch_add(1, Ordering::Relaxed);
+        };
+        let answer: Result<Upserted, _> = client.write_body("/vectors", body, load.patience, count).await;
+        match answer.map_err(|failure| (blamed(&failure, points.len()), failure)) {
+            Ok(_) => sent.points += points.len() as u64,
+            Err((Blame::Nobody, failure)) => return Err(failure),
+            Err((Blame::Item(position), failure)) => {
+                let (row, point) = points.remove(position);
+                sent.rejects.push(Reject { row, id: Some(point.id), reason: failure.to_string() });
+                pending.push(points);
+            }
+            Err((Blame::SomeItem, _)) => {
+                let half = points.split_off(points.len() / 2);
+                pending.extend([half, points]);
+            }
+        }
+    }
+    Ok(sent)
+}
+
+enum Blame {
+    /// The request as such failed.
+    Nobody,
+    /// This item is at fault.
+    Item(usize),
+    /// Some item is at fault, or all together are too big: halves will tell.
+    SomeItem,
+}
+
+fn blamed(failure: &Failure, items: usize) -> Blame {
+    let Failure::Refused { http: 400 | 412 | 413 | 422, status } = failure else {
+        return Blame::Nobody;
+    };
+    let position = status.details.get("position").and_then(serde_json::Value::as_u64);
+    match position.and_then(|position| usize::try_from(position).ok()) {
+        Some(position) if position < items => Blame::Item(position),
+        _ if items == 1 => Blame::Item(0),
+        _ => Blame::SomeItem,
+    }
+}

@@ -1,0 +1,108 @@
+//! One node's events, into the event log: asked for anew whenever the node comes back, from where they ended if it
+//! never went.
+//!
+//! In: the stream of `/quiver/v1/events`. Out: events, and a word where some were missed. Understands none of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+
+use crate::demo::supervisor::Supervisor;
+
+/// Pause before a node that does not answer is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
+/// A stream that brings nothing for so long is given up; the server says something every 15 seconds.
+const SILENCE: Duration = Duration::from_secs(40);
+
+/// Follows a node's events for ever.
+pub(crate) async fn follow(supervisor: Arc<Supervisor>, name: String) {
+    let mut place = (0, None);
+    loop {
+        let life = supervisor.node(&name).map_or(0, |node| node.life);
+        if place.0 != life {
+            place = (life, None);
+        }
+        // Whatever ended it: what counts is whether the node is there when it is asked again.
+        let _ = read(&supervisor, &name, &mut place.1).await;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Reads one stream until it ends; `last` is the number of the last event read.
+async fn read(supervisor: &Supervisor, name: &str, last: &mut Option<u64>) -> anyhow::Result<()> {
+    let node = supervisor.node(name).ok_or_else(|| anyhow::anyhow!("there is no {name}"))?;
+    // From its very first event on: a node that has just started may vote before it is asked.
+    let request = supervisor.streams.get(format!("{}/quiver/v1/events", node.url));
+    let request = request.header("last-event-id", last.unwrap_or(0).to_string());
+    let response = request.send().await?.error_for_status()?;
+    if last.is_none() {
+        supervisor.tell(json!({"kind": "node_up", "node": name}));
+        supervisor.reapply(name);
+    }
+    let mut body = response.bytes_stream();
+    let mut lines = Lines::default();
+    while let Some(chunk) = tokio::time::timeout(SILENCE, body.next()).await? {
+        for message in lines.take(&chunk?) {
+            if let Some(seq) = message.data["seq"].as_u64() {
+                *last = Some(seq);
+            }
+            match message.event.as_str() {
+                "gap" => supervisor.tell(json!({"kind": "gap", "node": name, "missed": message.data["missed"]})),
+                _ => supervisor.add_node_event(message.data),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A server-sent event whose data is JSON.
+#[derive(Debug, Default, PartialEq)]
+struct Message {
+    event: String,
+    data: Value,
+}
+
+/// Cuts a byte stream into messages.
+#[derive(Default)]
+struct Lines {
+    rest: Vec<u8>,
+    message: Message,
+}
+
+impl Lines {
+    fn take(&mut self, chunk: &[u8]) -> Vec<Message> {
+        self.rest.extend_from_slice(chunk);
+        let mut messages = Vec::new();
+        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return messages };
+        let whole: Vec<u8> = self.rest.drain(..=end).collect();
+        for line in String::from_utf8_lossy(&whole).lines() {
+            match line.split_once(": ") {
+                Some(("event", event)) => self.message.event = event.to_owned(),
+                Some(("data", data)) => self.message.data = serde_json::from_str(data).unwrap_or_default(),
+                _ if line.is_empty() && !self.message.data.is_null() => {
+                    messages.push(std::mem::take(&mut self.message))
+                }
+                _ => {}
+            }
+        }
+        messages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_put_together_from_whatever_pieces_they_come_in() {
+        let text = b": hello\n\nid: 4\ndata: {\"seq\":4}\n\nevent: gap\ndata: {\"missed\":2}\n\ndata: {\"seq\":9";
+        for size in [1, 3, 7, text.len()] {
+            let mut lines = Lines::default();
+            let messages: Vec<Message> = text.chunks(size).flat_map(|piece| lines.take(piece)).collect();
+            let gap = Message { event: "gap".to_owned(), data: json!({"missed": 2}) };
+            assert_eq!(messages, [Message { event: String::new(), data: json!({"seq": 4}) }, gap], "pieces of {size}");
+        }
+    }
+}

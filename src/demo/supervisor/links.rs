@@ -1,0 +1,95 @@
+//! The links between nodes: which are cut, which are slow.
+//!
+//! In: pairs of nodes, and what is to become of the way from one to the other. Out: each node's part of it, and events of
+//! what changed. Pure; tells no node.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What is wrong with the way from one node to another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Link {
+    pub cut: bool,
+    pub delay_ms: u64,
+}
+
+/// All links with which something is wrong, by their two ends.
+#[derive(Debug, Default)]
+pub(crate) struct Links(BTreeMap<(String, String), Link>);
+
+/// What `POST /api/links` asks for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LinkChange {
+    pub from: String,
+    pub to: String,
+    pub cut: bool,
+    /// The other way too.
+    pub both: bool,
+    pub delay_ms: u64,
+}
+
+impl Links {
+    /// As `/api/state` shows them: those with which something is wrong.
+    pub fn as_json(&self) -> Vec<Value> {
+        let link = |((from, to), link): (&(String, String), &Link)| json!({"from": from, "to": to, "cut": link.cut, "delay_ms": link.delay_ms});
+        self.0.iter().map(link).collect()
+    }
+
+    /// The ends of all links with which something is wrong.
+    pub(super) fn ends(&self) -> Vec<(String, String)> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// A node's part of it, as the node wants to be told.
+    pub(super) fn part_of(&self, node: &str) -> Value {
+        let cut = |end: fn(&(String, String)) -> (&String, &String)| -> Vec<String> {
+            let mine = self.0.iter().filter(|(key, link)| link.cut && end(key).0 == node);
+            mine.map(|(key, _)| end(key).1.clone()).collect()
+        };
+        let slow = self.0.iter().filter(|((from, _), link)| from == node && link.delay_ms > 0);
+        let delays: BTreeMap<&String, u64> = slow.map(|((_, to), link)| (to, link.delay_ms)).collect();
+        json!({"cut_to": cut(|(from, to)| (from, to)), "cut_from": cut(|(from, to)| (to, from)), "delay_ms": delays})
+    }
+
+    /// Sets a link; the events that tell of what has changed.
+    pub(super) fn set(&mut self, from: &str, to: &str, link: Link) -> Vec<Value> {
+        let key = (from.to_owned(), to.to_owned());
+        let before = self.0.get(&key).copied().unwrap_or_default();
+        if link == Link::default() {
+            self.0.remove(&key)
+        } else {
+            self.0.insert(key, link)
+        };
+        let mut events = Vec::new();
+        if before.cut != link.cut {
+            events.push(json!({"kind": if link.cut { "link_cut" } else { "link_healed" }, "from": from, "to": to}));
+        }
+        if before.delay_ms != link.delay_ms {
+            events.push(json!({"kind": "link_delayed", "from": from, "to": to, "delay_ms": link.delay_ms}));
+        }
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_node_is_told_its_side_of_a_cut() {
+        let mut links = Links::default();
+        let cut = Link { cut: true, delay_ms: 0 };
+        assert_eq!(links.set("node1", "node2", cut), [json!({"kind": "link_cut", "from": "node1", "to": "node2"})]);
+        links.set("node1", "node3", Link { cut: false, delay_ms: 40 });
+        let one = json!({"cut_to": ["node2"], "cut_from": [], "delay_ms": {"node3": 40}});
+        assert_eq!(links.part_of("node1"), one);
+        assert_eq!(links.part_of("node2"), json!({"cut_to": [], "cut_from": ["node1"], "delay_ms": {}}));
+        assert_eq!(links.set("node1", "node2", cut), Vec::<Value>::new());
+        let healed = links.set("node1", "node2", Link::default());
+        assert_eq!(healed, [json!({"kind": "link_healed", "from": "node1", "to": "node2"})]);
+        assert_eq!(links.as_json().len(), 1);
+    }
+}

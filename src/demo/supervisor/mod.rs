@@ -1,0 +1,243 @@
+//! What the supervisor knows, and what it can do: nodes up, down or paused, links, the event log.
+//!
+//! In: wishes of the page, the terminal and the lessons; events of the nodes ([`event_reader`]). Out: orders to the
+//! nodes' processes ([`processes`]) and requests to the nodes' own API. Everything that is done to a node is done
+//! here, and told in the [`event_log`]. Knows nothing of HTTP pages of lessons or of the terminal.
+
+pub(super) mod client_requests;
+pub(super) mod cluster_view;
+pub(super) mod demo_client;
+mod event_log;
+pub(super) mod event_reader;
+mod leaders;
+mod link_changes;
+pub(super) mod links;
+mod members;
+pub(super) mod processes;
+pub(super) mod refused;
+pub(super) mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::demo::supervisor::cluster_view::ClusterView;
+use crate::demo::supervisor::demo_client::DemoClient;
+use crate::demo::supervisor::event_log::EventLog;
+use crate::demo::supervisor::links::Links;
+use crate::demo::supervisor::processes::{ProcessCommand, ProcessOrder, Processes};
+use crate::demo::supervisor::refused::{Refused, answered};
+use crate::demo::supervisor::settings::DemoTimings;
+use crate::demo::supervisor::settings::SHARDS;
+
+/// How a node's process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ProcessState {
+    Up,
+    Down,
+    Paused,
+}
+
+/// A node as the supervisor knows it.
+#[derive(Debug, Clone)]
+pub(super) struct DemoNode {
+    pub url: String,
+    pub pid: u32,
+    pub state: ProcessState,
+    /// How often it was started.
+    pub life: u64,
+}
+
+/// The supervisor's state.
+pub(super) struct Supervisor {
+    pub events: EventLog,
+    pub view: Mutex<ClusterView>,
+    pub timings: DemoTimings,
+    pub links: Mutex<Links>,
+    pub client: DemoClient,
+    /// For requests that are answered.
+    pub http: reqwest::Client,
+    /// For streams that never end.
+    pub streams: reqwest::Client,
+    nodes: Mutex<BTreeMap<String, DemoNode>>,
+    orders: mpsc::UnboundedSender<ProcessOrder>,
+}
+
+impl Supervisor {
+    /// The supervisor of these nodes, which have just been started.
+    pub fn new(processes: &Processes, orders: mpsc::UnboundedSender<ProcessOrder>, timings: DemoTimings) -> Arc<Self> {
+        let node = |url: &str, pid| DemoNode { url: url.to_owned(), pid, state: ProcessState::Up, life: 1 };
+        let nodes: BTreeMap<_, _> =
+            processes.members().map(|(name, url, pid)| (name.to_owned(), node(url, pid))).collect();
+        let client = || reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(1));
+        let built = |client: reqwest::ClientBuilder| client.build().expect("a client of nothing but HTTP");
+        Arc::new(Self {
+            events: EventLog::default(),
+            view: Mutex::default(),
+            links: Mutex::default(),
+            client: DemoClient::default(),
+            http: built(client().timeout(timings.election_max() * 4 + Duration::from_secs(20))),
+            streams: built(client()),
+            nodes: Mutex::new(nodes),
+            orders,
+            timings,
+        })
+    }
+
+    /// Adds an event of the supervisor to the event log.
+    pub fn tell(&self, mut event: Value) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1000.0);
+        event["at"] = ((now * 1000.0).round() / 1000.0).into();
+        if event.get("node").is_none() {
+            event["node"] = Value::Null;
+        }
+        self.events.add(event);
+    }
+
+    /// Adds an event of a node to the event log.
+    pub fn add_node_event(&self, event: Value) {
+        self.view.lock().see(&event);
+        self.events.add(event);
+    }
+
+    /// All nodes, by name.
+    pub fn nodes(&self) -> BTreeMap<String, DemoNode> {
+        self.nodes.lock().clone()
+    }
+
+    /// A node.
+    pub fn node(&self, name: &str) -> Option<DemoNode> {
+        self.nodes.lock().get(name).cloned()
+    }
+
+    /// A node that there is.
+    pub fn known(&self, name: &str) -> Result<DemoNode, Refused> {
+        self.node(name).ok_or_else(|| Refused::Unknown(format!("there is no node `{name}`")))
+    }
+
+    /// A node that is up.
+    pub fn up(&self, name: &str) -> Result<DemoNode, Refused> {
+        let node = self.known(name)?;
+        match node.state {
+            ProcessState::Up => Ok(node),
+            ProcessState::Down => Err(Refused::Conflict(format!("{name} is down: restart it first"))),
+            ProcessState::Paused => Err(Refused::Conflict(format!("{name} is paused: resume it first"))),
+        }
+    }
+
+    /// Some node that is up, other than `but`, one that leads the cluster map where it is known.
+    pub fn another(&self, but: &str) -> Result<(String, DemoNode), Refused> {
+        let leader = self.view.lock().leader(0).map(|(node, _)| node);
+        let mut up: Vec<_> =
+            self.nodes().into_iter().filter(|(name, node)| name != but && node.state == ProcessState::Up).collect();
+        up.sort_by_key(|(name, _)| Some(name) != leader.as_ref());
+        up.into_iter().next().ok_or_else(|| Refused::Conflict("no other node is up: restart one first".to_owned()))
+    }
+
+    /// Kills a node with -9.
+    pub async fn kill(&self, name: &str) -> Result<String, Refused> {
+        if self.known(name)?.state == ProcessState::Down {
+            return Err(Refused::Conflict(format!("{name} is down already")));
+        }
+        self.order(name, ProcessCommand::Kill, None).await?;
+        self.now_is(name, ProcessState::Down, None);
+        self.view.lock().forget(name);
+        self.tell(json!({"kind": "node_killed", "node": name}));
+        Ok(format!("{name} is killed"))
+    }
+
+    /// Stops a node in its tracks.
+    pub async fn pause(&self, name: &str) -> Result<String, Refused> {
+        self.up(name)?;
+        self.order(name, ProcessCommand::Pause, None).await?;
+        self.now_is(name, ProcessState::Paused, None);
+        self.tell(json!({"kind": "node_paused", "node": name}));
+        Ok(format!("{name} is paused"))
+    }
+
+    /// Lets a paused node go on.
+    pub async fn resume(&self, name: &str) -> Result<String, Refused> {
+        if self.known(name)?.state != ProcessState::Paused {
+            return Err(Refused::Conflict(format!("{name} is not paused")));
+        }
+        self.order(name, ProcessCommand::Resume, None).await?;
+        self.now_is(name, ProcessState::Up, None);
+        self.tell(json!({"kind": "node_resumed", "node": name}));
+        self.reapply(name);
+        Ok(format!("{name} goes on"))
+    }
+
+    /// Starts a node again on its data; one that is up is killed first.
+    pub async fn restart(&self, name: &str) -> Result<String, Refused> {
+        self.known(name)?;
+        let pid = self.order(name, ProcessCommand::Restart, None).await?;
+        self.view.lock().forget(name);
+        self.now_is(name, ProcessState::Up, Some(pid));
+        self.tell(json!({"kind": "node_restarted", "node": name}));
+        Ok(format!("{name} is started again on its data"))
+    }
+
+    /// Starts a node that ended, without its data, as one that waits to be adopted.
+    pub async fn renew(&self, name: &str, join: String) -> Result<(), Refused> {
+        let pid = self.order(name, ProcessCommand::Renew, Some(join)).await?;
+        self.view.lock().forget(name);
+        self.now_is(name, ProcessState::Up, Some(pid));
+        self.tell(json!({"kind": "node_wiped", "node": name}));
+        Ok(())
+    }
+
+    /// Notes that a node ended by itself.
+    pub fn note_end(&self, name: &str, reason: &str) {
+        self.now_is(name, ProcessState::Down, None);
+        self.view.lock().forget(name);
+        self.tell(json!({"kind": "node_died", "node": name, "reason": reason}));
+    }
+
+    /// Has a node's replica stand for election at once, or step down.
+    pub async fn nudge(&self, name: &str, group: u64, what: &str) -> Result<String, Refused> {
+        let url = format!("{}/quiver/v1/groups/{group}/{what}", self.up(name)?.url);
+        answered(self.http.post(url).send().await?).await?;
+        let done = if what == "campaign" { "stands for election in" } else { "is asked to step down from" };
+        Ok(format!("{name} {done} group {group}"))
+    }
+
+    /// What `/api/state` shows, but for the lesson.
+    pub fn state(&self) -> Value {
+        let nodes = self.nodes();
+        let nodes = nodes
+            .iter()
+            .map(|(name, node)| json!({"name": name, "url": node.url, "pid": node.pid, "state": node.state}));
+        let shards = (0..u64::from(SHARDS)).map(|shard| json!({"group": shard + 1, "label": format!("shard {shard}")}));
+        let groups = std::iter::once(json!({"group": 0, "label": "cluster map"})).chain(shards);
+        json!({
+            "nodes": nodes.collect::<Vec<_>>(), "links": self.links.lock().as_json(),
+            "groups": groups.collect::<Vec<_>>(), "timings": self.timings, "slow": self.timings.slow,
+            "collection": crate::demo::supervisor::demo_client::COLLECTION, "lesson": null, "replay": false,
+            "seq": self.events.last(),
+        })
+    }
+
+    async fn order(&self, name: &str, command: ProcessCommand, join: Option<String>) -> anyhow::Result<u32> {
+        let (done, outcome) = oneshot::channel();
+        let order = ProcessOrder { name: name.to_owned(), command, join, done };
+        let ending = || anyhow::anyhow!("the demo is ending");
+        self.orders.send(order).map_err(|_| ending())?;
+        outcome.await.map_err(|_| ending())?
+    }
+
+    fn now_is(&self, name: &str, state: ProcessState, started: Option<u32>) {
+        if let Some(node) = self.nodes.lock().get_mut(name) {
+            node.state = state;
+            if let Some(pid) = started {
+                node.pid = pid;
+                node.life += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `--tui`: the demo in a terminal. Nodes, the ends of their logs, what happened; keys pull the strings of the page.
+//!
+//! [`view`] gathers what there is to show, [`draw`] shows it and knows no cluster, this file reads keys and acts.
+
+mod draw;
+mod view;
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use tokio::sync::mpsc;
+
+use crate::demo::supervisor::demo_client::{ClientRequest, RequestKind};
+use crate::demo::supervisor::refused::Refused;
+use crate::demo::supervisor::settings::SHARDS;
+use crate::demo::supervisor::{ProcessState, Supervisor};
+use crate::demo::terminal::view::Screen;
+
+/// Pause between two pictures.
+const FRAME: Duration = Duration::from_millis(100);
+/// How long the thread that reads keys waits before it looks whether it is to end.
+const KEY_WAIT: Duration = Duration::from_millis(100);
+
+/// What is chosen, and what the last key came to.
+struct Chosen {
+    node: String,
+    group: u64,
+    said: String,
+}
+
+/// Shows the demo until `q` or Ctrl-C. The terminal is as before when this returns or is dropped.
+///
+/// # Errors
+/// Where there is no terminal.
+pub(super) async fn show(supervisor: Arc<Supervisor>) -> anyhow::Result<()> {
+    anyhow::ensure!(std::io::stdout().is_terminal(), "--tui needs a terminal: leave it out and open the page instead");
+    let mut terminal = ratatui::try_init()?;
+    let _restores = Restores;
+    let (keys, mut pressed) = mpsc::unbounded_channel();
+    std::thread::spawn(move || read_keys(&keys));
+    let node = supervisor.nodes().into_keys().next().unwrap_or_default();
+    let mut chosen = Chosen { node, group: 1, said: String::new() };
+    let mut frames = tokio::time::interval(FRAME);
+    loop {
+        tokio::select! {
+            key = pressed.recv() => match key {
+                None | Some(KeyCode::Char('q')) => return Ok(()),
+                Some(key) => chosen.press(&supervisor, key).await,
+            },
+            _ = frames.tick() => {
+                let view = Screen::of(&supervisor, &chosen.node, chosen.group, &chosen.said).await;
+                terminal.draw(|frame| draw::draw(frame, &view))?;
+            }
+        }
+    }
+}
+
+/// Gives the terminal back, whatever ends the pictures.
+struct Restores;
+
+impl Drop for Restores {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+/// Reads keys until nobody wants them any more. In raw mode Ctrl-C is a key as well.
+fn read_keys(keys: &mpsc::UnboundedSender<KeyCode>) {
+    while !keys.is_closed() {
+        match event::poll(KEY_WAIT) {
+            Ok(false) => continue,
+            Ok(true) => {}
+            Err(_) => return,
+        }
+        let Ok(Event::Key(key)) = event::read() else { continue };
+        let code = match (key.code, key.modifiers.contains(KeyModifiers::CONTROL)) {
+            (KeyCode::Char('c'), true) => KeyCode::Char('q'),
+            // A line feed, which some terminals send for Enter, comes as Ctrl-J.
+            (_, true) => continue,
+            (code, false) => code,
+        };
+        if key.kind == KeyEventKind::Press && keys.send(code).is_err() {
+            return;
+        }
+    }
+}
+
+impl Chosen {
+    async fn press(&mut self, supervisor: &Arc<Supervisor>, key: KeyCode) {
+        let outcome = match key {
+            KeyCode::Char(digit @ '1'..='7') => {
+                let place = digit as usize - '1' as usize;
+                match supervisor.nodes().into_keys().nth(place) {
+                    Some(name) => self.node = name,
+                    None => return,
+                }
+                Ok(format!("{} is chosen", self.node))
+            }
+            KeyCode::Char('g') => {
+                self.group = (self.group + 1) % (u64::from(SHARDS) + 1);
+                Ok(String::new())
+            }
+            KeyCode::Char(letter) => self.action(supervisor, letter).await,
+            _ => return,
+        };
+        self.said = outcome.unwrap_or_else(|refused| refused.to_string());
+    }
+
+    async fn action(&self, supervisor: &Arc<Supervisor>, letter: char) -> Result<String, Refused> {
+        let name = &self.node;
+        match letter {
+            'k' => supervisor.kill(name).await,
+            'r' => supervisor.restart(name).await,
+            'p' if supervisor.known(name)?.state == ProcessState::Paused => supervisor.resume(name).await,
+            'p' => supervisor.pause(name).await,
+            'i' => supervisor.isolate(name, true).await,
+            'j' => supervisor.isolate(name, false).await,
+            'h' => supervisor.heal().await,
+            'c' => supervisor.nudge(name, self.group, "campaign").await,
+            'd' => supervisor.nudge(name, self.group, "step-down").await,
+            'w' => self.request_as_client(supervisor, RequestKind::Write),
+            'e' => self.request_as_client(supervisor, RequestKind::Read),
+            _ => Ok("no such key".to_owned()),
+        }
+    }
+
+    /// Writes or reads beside the pictures: without a majority that takes a while. The event list shows the answer.
+    fn request_as_client(&self, supervisor: &Arc<Supervisor>, op: RequestKind) -> Result<String, Refused> {
+        let value = supervisor.events.last().to_string().into();
+        let request = ClientRequest { op, via: self.node.clone(), level: "quorum".to_owned(), key: 1, value };
+        let (supervisor, via) = (supervisor.clone(), self.node.clone());
+        tokio::spawn(async move { supervisor.request_as_client(&request).await.map(drop) });
+        Ok(format!("asked {via}; the answer comes in the list"))
+    }
+}

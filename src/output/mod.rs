@@ -1,0 +1,8 @@
+//! What the verbs, `dev` and the demo print on a terminal: text, tables, progress, answers in words.
+//!
+//! In: strings, counts and wire types of [`crate::api`]. Out: stdout, and stderr for progress. Asks nobody anything.
+
+pub(crate) mod answers;
+pub(crate) mod progress;
+pub(crate) mod stdout;
+pub mod table;

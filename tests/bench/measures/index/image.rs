@@ -1,0 +1,38 @@
+//! The graph over a restart: to bytes and back, without building it anew.
+//!
+//! In: a full index. Out: one row, and an error where the graph that comes back finds something else.
+
+use super::{JudgedSearches, Rig, Rows, row_number};
+use crate::cluster::process_stats;
+use crate::data::truth::Truth;
+use crate::report::ReportRow;
+use crate::report::times::digits;
+use anyhow::ensure;
+use vector_index::{Image, Points, Space, Wanted};
+
+/// Takes an image of the space, and brings the space back from it.
+pub(crate) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> anyhow::Result<ReportRow> {
+    let start = process_stats::own_processor_time()?;
+    let bytes = rig.space.image(|row| Rows.key(row)).encode();
+    let saved = process_stats::own_processor_time()?;
+    let mut space = Space::from_image(rig.space.params(), &Image::decode(&bytes)?)?;
+    for row in 0..rig.points {
+        space.restore(row_number(row), Rows.key(row_number(row)), rig.vector(row));
+    }
+    space.restored();
+    let restored = process_stats::own_processor_time()?;
+    let linked = space.progress().linked;
+    ensure!(linked == rig.space.progress().linked, "{linked} of {} vectors came back linked", rig.points);
+    let again = Rig { space, ..*rig }.judged(truth, &Wanted::default())?;
+    let (save, load) = ((saved - start).as_secs_f64(), (restored - saved).as_secs_f64());
+    let row = ReportRow::new("index alone, back from its image", format!("{} s CPU", digits(load)));
+    let row = row.detail(format!(
+        "saved in {} s CPU as {} bytes a vector; recall {:.4} before, {:.4} after",
+        digits(save),
+        digits(bytes.len() as f64 / rig.points as f64),
+        fresh.recall,
+        again.recall
+    ));
+    let row = row.number("load_cpu_seconds", load).number("save_cpu_seconds", save);
+    Ok(row.number("image_bytes", bytes.len() as f64).number("recall", again.recall))
+}
