@@ -116,8 +116,6 @@ pub use host::Host;
 pub use ids::{GroupId, Identity, Life, NodeId, name_groups};
 pub use lease::promise::LONGEST_PROMISE;
 pub use machine::{BrokenInvariant, Changes, Garbage, Machine, MemoryState, Position, StateReader, Visit};
-/// [`MembershipStep`], by the name that the crates above use.
-pub use membership::MembershipStep as Step;
 pub use membership::{MembershipStep, next_step};
 pub use recovery::{StoppedNode, StoredReplica, recoveries};
 pub use settings::RaftSettings;

@@ -13,8 +13,6 @@ mod ring;
 mod status_diff;
 pub(crate) mod vote_reason;
 
-/// [`EventKind`], by the name that the crates above use.
-pub use event::EventKind as What;
 pub use event::{Event, EventKind};
 pub use recorder::Recorder;
 pub use ring::{Events, Heard, Listener};

@@ -20,9 +20,3 @@ mod transport;
 pub(crate) mod wire;
 
 pub use self::transport::{AnswerRequests, Lane, Transport, Unreachable};
-
-/// The simulated network, by the path and the names that the crates above use.
-#[cfg(any(test, feature = "sim"))]
-pub mod sim {
-    pub use crate::sim::{LinkConditions as Weather, SimNet};
-}

@@ -139,16 +139,6 @@ impl SimNet {
         self.0.lock().conditions = conditions;
     }
 
-    /// [`SimNet::conditions`], by the name that the crates above use.
-    pub fn weather(&self) -> LinkConditions {
-        self.conditions()
-    }
-
-    /// [`SimNet::set_conditions`], by the name that the crates above use.
-    pub fn set_weather(&self, conditions: LinkConditions) {
-        self.set_conditions(conditions);
-    }
-
     /// How long the network has been there, as messages say it.
     pub fn now(&self) -> Duration {
         self.0.lock().began.elapsed()

@@ -23,9 +23,3 @@ pub use self::disk::Disk;
 pub(crate) use self::disk::Stores;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use self::disk::{Delays, Workers};
-
-/// Simulated disks, by the path that the crates above use.
-#[cfg(any(test, feature = "sim"))]
-pub mod sim_disk {
-    pub use crate::sim::SimDisk;
-}

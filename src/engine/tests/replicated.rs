@@ -272,8 +272,8 @@ async fn story(seed: u64) -> Outcome {
         (Some(Reply::Created), _)
     ));
     // From now on some answers are lost, so that clients have reason to repeat themselves.
-    let weather = raft_groups::network::sim::Weather { loss: 0.03, repeats: 0.03, ..cluster.net.weather() };
-    cluster.net.set_weather(weather);
+    let conditions = raft_groups::sim::LinkConditions { loss: 0.03, repeats: 0.03, ..cluster.net.conditions() };
+    cluster.net.set_conditions(conditions);
     let clients: Vec<_> = (0..CLIENTS).map(|number| tokio::spawn(Client::new(&shared, seed, number).work())).collect();
     for _ in 0..ROUNDS {
         away_and_back(&mut cluster, &shared, &mut rng).await;

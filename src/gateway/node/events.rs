@@ -13,7 +13,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt as _, stream};
-use raft_groups::events::{Event, Listener, What};
+use raft_groups::events::{Event, EventKind, Listener};
 use raft_groups::{GroupId, GroupStatus, NodeId, ReadMode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -90,7 +90,7 @@ impl Feed {
         let seq = self.listener.at();
         let event = |status: GroupStatus| {
             let (group, term) = (status.group, status.term);
-            Event { seq, at_ms, group, term, what: What::Status(Box::new(status)) }
+            Event { seq, at_ms, group, term, what: EventKind::Status(Box::new(status)) }
         };
         statuses.into_iter().map(event).filter_map(|event| self.message(&event)).collect()
     }
@@ -133,49 +133,51 @@ fn shown(node: &str, map: &ClusterMap, event: &Event) -> Value {
 }
 
 /// The kind of an event and its own members.
-fn members(map: &ClusterMap, what: &What) -> (&'static str, Value) {
+fn members(map: &ClusterMap, what: &EventKind) -> (&'static str, Value) {
     let name = |node: &NodeId| map.name_of(*node);
     let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(name).collect::<Vec<_>>();
     match what {
-        What::Status(status) => ("status", self::status(map, status)),
-        What::VoteAsked { to, pre, last_log: (term, index) } => {
+        EventKind::Status(status) => ("status", self::status(map, status)),
+        EventKind::VoteAsked { to, pre, last_log: (term, index) } => {
             ("vote_asked", json!({"to": name(to), "pre": pre, "last_log": {"term": term, "index": index}}))
         }
-        What::VoteAnswered { from, pre, reason } => {
+        EventKind::VoteAnswered { from, pre, reason } => {
             let granted = reason.is_none();
             let reason = reason.map(|reason| reason.word());
             ("vote_answered", json!({"from": name(from), "pre": pre, "granted": granted, "reason": reason}))
         }
-        What::VoteGranted { candidate, pre } => ("vote_granted", json!({"candidate": name(candidate), "pre": pre})),
-        What::VoteRefused { candidate, pre, reason } => {
+        EventKind::VoteGranted { candidate, pre } => {
+            ("vote_granted", json!({"candidate": name(candidate), "pre": pre}))
+        }
+        EventKind::VoteRefused { candidate, pre, reason } => {
             ("vote_refused", json!({"candidate": name(candidate), "pre": pre, "reason": reason.word()}))
         }
-        What::AppendSent { to, prev, count, commit } => {
+        EventKind::AppendSent { to, prev, count, commit } => {
             ("append_sent", json!({"to": name(to), "prev": prev, "count": count, "commit": commit}))
         }
-        What::AppendAcked { from, matched } => ("append_acked", json!({"from": name(from), "matched": matched})),
-        What::AppendRefused { from, reason } => ("append_refused", json!({"from": name(from), "reason": reason})),
-        What::MessageLost { to, what, reason } => {
+        EventKind::AppendAcked { from, matched } => ("append_acked", json!({"from": name(from), "matched": matched})),
+        EventKind::AppendRefused { from, reason } => ("append_refused", json!({"from": name(from), "reason": reason})),
+        EventKind::MessageLost { to, what, reason } => {
             ("message_lost", json!({"to": name(to), "what": what, "reason": reason}))
         }
-        What::Appended { first, last, entry_term } => {
+        EventKind::Appended { first, last, entry_term } => {
             ("appended", json!({"first": first, "last": last, "entry_term": entry_term}))
         }
-        What::Truncated { from } => ("truncated", json!({"from": from})),
-        What::Purged { upto } => ("purged", json!({"upto": upto})),
-        What::Committed { index } => ("committed", json!({"index": index})),
-        What::Applied { index } => ("applied", json!({"index": index})),
-        What::SnapshotSent { to, index } => ("snapshot_sent", json!({"to": name(to), "index": index})),
-        What::SnapshotInstalled { index } => ("snapshot_installed", json!({"index": index})),
-        What::Membership { voters, learners, joint, index } => (
+        EventKind::Truncated { from } => ("truncated", json!({"from": from})),
+        EventKind::Purged { upto } => ("purged", json!({"upto": upto})),
+        EventKind::Committed { index } => ("committed", json!({"index": index})),
+        EventKind::Applied { index } => ("applied", json!({"index": index})),
+        EventKind::SnapshotSent { to, index } => ("snapshot_sent", json!({"to": name(to), "index": index})),
+        EventKind::SnapshotInstalled { index } => ("snapshot_installed", json!({"index": index})),
+        EventKind::Membership { voters, learners, joint, index } => (
             "membership",
             json!({"voters": names(voters), "learners": names(learners), "joint": joint, "index": index}),
         ),
-        What::Elected => ("elected", json!({})),
-        What::SteppedDown { leader } => ("stepped_down", json!({"leader": leader.as_ref().map(name)})),
-        What::LeaseGranted { ms } => ("lease_granted", json!({"ms": ms})),
-        What::LeaseExpired { ms } => ("lease_expired", json!({"ms": ms})),
-        What::Read { mode, outcome } => ("read", read(*mode, outcome)),
+        EventKind::Elected => ("elected", json!({})),
+        EventKind::SteppedDown { leader } => ("stepped_down", json!({"leader": leader.as_ref().map(name)})),
+        EventKind::LeaseGranted { ms } => ("lease_granted", json!({"ms": ms})),
+        EventKind::LeaseExpired { ms } => ("lease_expired", json!({"ms": ms})),
+        EventKind::Read { mode, outcome } => ("read", read(*mode, outcome)),
     }
 }
 
@@ -205,7 +207,7 @@ mod tests {
     #[test]
     fn an_event_goes_out_with_names() {
         let map = crate::placement::tests::map_of(3, 8, 3);
-        let what = What::VoteRefused { candidate: 2, pre: true, reason: VoteReason::LeaderAlive };
+        let what = EventKind::VoteRefused { candidate: 2, pre: true, reason: VoteReason::LeaderAlive };
         let event = Event { seq: 7, at_ms: 1.5, group: GroupId(1), term: 4, what };
         let json = shown("node1", &map, &event);
         let expected = json!({"seq": 7, "at": 1.5, "node": "node1", "group": 1, "term": 4, "kind": "vote_refused",

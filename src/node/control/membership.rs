@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use raft_groups::{Group, GroupId, GroupStatus, Machine, NodeId, Role, Step};
+use raft_groups::{Group, GroupId, GroupStatus, Machine, MembershipStep, NodeId, Role};
 use tokio::time::Instant;
 
 use crate::placement::{ClusterMap, MetaCommand, Placement, group_name};
@@ -89,8 +89,8 @@ impl MembershipLoop {
             let map = self.router.read_map(deadline).await.map_err(|error| error.to_string())?;
             let Some(placement) = map.placement(id) else { return Ok(()) };
             match group.converge(&placement.target, deadline).await.map_err(|error| error.to_string())? {
-                Step::Done => return self.confirm(id, group, placement, deadline).await,
-                Step::AwaitLearners(_) | Step::TransferLeader(_) => return Ok(()),
+                MembershipStep::Done => return self.confirm(id, group, placement, deadline).await,
+                MembershipStep::AwaitLearners(_) | MembershipStep::TransferLeader(_) => return Ok(()),
                 step => tracing::info!(group = %id, ?step, "a step towards {:?} is taken", placement.target),
             }
         }

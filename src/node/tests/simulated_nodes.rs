@@ -9,8 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use raft_groups::network::faults::Faults;
-use raft_groups::network::sim::{SimNet, Weather};
-use raft_groups::storage::sim_disk::SimDisk;
+use raft_groups::sim::{LinkConditions, SimDisk, SimNet};
 use raft_groups::{Disk, GroupStatus, Host, Identity, NodeId, RaftSettings, Role, seed_this_thread};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -119,7 +118,7 @@ impl SimulatedNodes {
     pub async fn start(seed: u64, shards: u32) -> Self {
         seed_this_thread(seed);
         let mut world = Self {
-            net: SimNet::new(seed, Weather { delay: MESSAGE_DELAY, loss: 0.0, repeats: 0.0 }),
+            net: SimNet::new(seed, LinkConditions { delay: MESSAGE_DELAY, loss: 0.0, repeats: 0.0 }),
             services: Services::default(),
             nodes: BTreeMap::new(),
             seed,
