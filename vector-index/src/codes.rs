@@ -30,7 +30,7 @@ const WILD: f32 = 1e15;
 const NOTHING: f32 = 1e-15;
 
 #[derive(Debug)]
-pub(crate) struct Codes {
+pub(crate) struct VectorCodes {
     distance: Distance,
     size: usize,
     frame: Frame,
@@ -73,7 +73,7 @@ pub(crate) struct CodedProbe {
     term: Term,
 }
 
-impl Codes {
+impl VectorCodes {
     /// Whether vectors of this kind have codes.
     pub(crate) fn are_wanted(params: SpaceParams) -> bool {
         params.quantization != Quantization::None && params.size > SHORT
@@ -252,8 +252,8 @@ fn bits(seen: &[f32]) -> Code {
 mod tests {
     use super::*;
 
-    fn codes(size: usize, distance: Distance, quantization: Quantization) -> Codes {
-        Codes::new(SpaceParams { size, distance, quantization, graph: None }, Frame::plain(size))
+    fn codes(size: usize, distance: Distance, quantization: Quantization) -> VectorCodes {
+        VectorCodes::new(SpaceParams { size, distance, quantization, graph: None }, Frame::plain(size))
     }
 
     #[test]
@@ -332,7 +332,7 @@ mod tests {
         for distance in [Distance::Dot, Distance::Cosine, Distance::Euclid] {
             let params = SpaceParams { quantization: Quantization::Int8, ..SpaceParams::new(40, distance) };
             let frame = Frame::of(params, vectors.len(), |number| vectors[number].clone());
-            let mut codes = Codes::new(params, frame);
+            let mut codes = VectorCodes::new(params, frame);
             for (slot, vector) in vectors.iter().enumerate() {
                 assert!(codes.put(slot, vector));
             }

@@ -13,7 +13,7 @@ use crate::Row;
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Condition {
+pub(crate) enum SlotState {
     Free,
     Tail,
     Linked,
@@ -23,7 +23,7 @@ pub(crate) enum Condition {
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     /// By slot.
-    conditions: Vec<Condition>,
+    conditions: Vec<SlotState>,
     /// Which row each slot belongs to, or did.
     rows: Vec<Row>,
     /// Which slot each row has, or [`NONE`].
@@ -47,24 +47,24 @@ impl Slots {
     }
 
     #[inline]
-    pub(crate) fn condition(&self, slot: u32) -> Condition {
+    pub(crate) fn condition(&self, slot: u32) -> SlotState {
         self.conditions[slot as usize]
     }
 
     /// Whether a search may find it.
     #[inline]
     pub(crate) fn is_live(&self, slot: u32) -> bool {
-        matches!(self.condition(slot), Condition::Tail | Condition::Linked)
+        matches!(self.condition(slot), SlotState::Tail | SlotState::Linked)
     }
 
     /// Gives `row`, which has none, a slot in the tail: a free one, or a new one at the end.
     pub(crate) fn take(&mut self, row: Row) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.conditions.push(Condition::Free);
+            self.conditions.push(SlotState::Free);
             self.rows.push(row);
             (self.rows.len() - 1) as u32
         });
-        self.conditions[slot as usize] = Condition::Tail;
+        self.conditions[slot as usize] = SlotState::Tail;
         self.tail.insert(slot);
         self.assign(row, slot);
         slot
@@ -74,11 +74,11 @@ impl Slots {
     pub(crate) fn leave(&mut self, row: Row) {
         let Some(slot) = self.of(row) else { return };
         self.slots[row.0 as usize] = NONE;
-        if self.condition(slot) == Condition::Tail {
+        if self.condition(slot) == SlotState::Tail {
             self.tail.remove(slot);
             self.set_free(slot);
         } else {
-            self.conditions[slot as usize] = Condition::Dead;
+            self.conditions[slot as usize] = SlotState::Dead;
             self.linked -= 1;
             self.dead += 1;
         }
@@ -87,18 +87,18 @@ impl Slots {
     /// Makes the first slots, of none yet: those that are `known` are dead until their rows come back.
     pub(crate) fn reserve(&mut self, slots: u32, known: impl Iterator<Item = u32>) {
         self.rows = vec![Row(NONE); slots as usize];
-        self.conditions = vec![Condition::Free; slots as usize];
+        self.conditions = vec![SlotState::Free; slots as usize];
         for slot in known {
-            self.conditions[slot as usize] = Condition::Dead;
+            self.conditions[slot as usize] = SlotState::Dead;
             self.dead += 1;
         }
-        self.free = (0..slots).rev().filter(|slot| self.condition(*slot) == Condition::Free).collect();
+        self.free = (0..slots).rev().filter(|slot| self.condition(*slot) == SlotState::Free).collect();
     }
 
     /// Gives a dead slot to the row whose vector it had.
     pub(crate) fn come_back(&mut self, row: Row, slot: u32) {
-        debug_assert_eq!(self.condition(slot), Condition::Dead);
-        self.conditions[slot as usize] = Condition::Linked;
+        debug_assert_eq!(self.condition(slot), SlotState::Dead);
+        self.conditions[slot as usize] = SlotState::Linked;
         self.dead -= 1;
         self.linked += 1;
         self.assign(row, slot);
@@ -115,9 +115,9 @@ impl Slots {
     /// Moves slots of the tail, which are in the graph now, out of it.
     pub(crate) fn link(&mut self, slots: &[u32]) {
         for slot in slots {
-            debug_assert_eq!(self.condition(*slot), Condition::Tail);
+            debug_assert_eq!(self.condition(*slot), SlotState::Tail);
             self.tail.remove(*slot);
-            self.conditions[*slot as usize] = Condition::Linked;
+            self.conditions[*slot as usize] = SlotState::Linked;
             self.linked += 1;
         }
     }
@@ -126,12 +126,12 @@ impl Slots {
     pub(crate) fn unlink_all(&mut self) {
         for slot in 0..self.len() as u32 {
             match self.condition(slot) {
-                Condition::Linked => {
-                    self.conditions[slot as usize] = Condition::Tail;
+                SlotState::Linked => {
+                    self.conditions[slot as usize] = SlotState::Tail;
                     self.tail.insert(slot);
                 }
-                Condition::Dead => self.set_free(slot),
-                Condition::Free | Condition::Tail => {}
+                SlotState::Dead => self.set_free(slot),
+                SlotState::Free | SlotState::Tail => {}
             }
         }
         (self.linked, self.dead) = (0, 0);
@@ -140,14 +140,14 @@ impl Slots {
     /// Frees dead slots that nothing leads to any more.
     pub(crate) fn bury(&mut self, slots: &RoaringBitmap) {
         for slot in slots {
-            debug_assert_eq!(self.condition(slot), Condition::Dead);
+            debug_assert_eq!(self.condition(slot), SlotState::Dead);
             self.dead -= 1;
             self.set_free(slot);
         }
     }
 
     fn set_free(&mut self, slot: u32) {
-        self.conditions[slot as usize] = Condition::Free;
+        self.conditions[slot as usize] = SlotState::Free;
         self.free.push(slot);
     }
 
@@ -185,11 +185,11 @@ impl Slots {
 
     /// The dead slots.
     pub(crate) fn all_dead(&self) -> RoaringBitmap {
-        (0..self.len() as u32).filter(|slot| self.condition(*slot) == Condition::Dead).collect()
+        (0..self.len() as u32).filter(|slot| self.condition(*slot) == SlotState::Dead).collect()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
         let words = self.rows.capacity() + self.slots.capacity() + self.free.capacity();
-        words * size_of::<u32>() + self.conditions.capacity() * size_of::<Condition>() + self.tail.serialized_size()
+        words * size_of::<u32>() + self.conditions.capacity() * size_of::<SlotState>() + self.tail.serialized_size()
     }
 }

@@ -9,7 +9,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::codes::Codes;
+use crate::codes::VectorCodes;
 use crate::codes::frame::Frame;
 use crate::plan::{GRAPH_FROM, LEAST};
 use crate::slots::Slots;
@@ -114,7 +114,7 @@ impl Store {
     }
 
     /// The share of the nearest to some vectors that codes rank among the best, as far as those of `among` tell.
-    fn told(&self, codes: &Codes, targets: &[u32], among: &[u32]) -> f64 {
+    fn told(&self, codes: &VectorCodes, targets: &[u32], among: &[u32]) -> f64 {
         let trusted = LEAST * codes.spare();
         // There will be twice as many vectors, and twice as many beside the nearest, before they are taken anew.
         let best = if self.vectors().len() < self.last_coding() { trusted / 2 } else { trusted };
@@ -126,7 +126,7 @@ impl Store {
     }
 
     /// Of the [`NEAREST`] to `slot` among these slots, which are no fewer, how many are among the `best` by code.
-    pub(crate) fn nearest_told(&self, codes: &Codes, slot: u32, among: &[u32], best: usize) -> usize {
+    pub(crate) fn nearest_told(&self, codes: &VectorCodes, slot: u32, among: &[u32], best: usize) -> usize {
         let nearness = self.nearness_to(slot, among);
         let mut nearest = nearness.clone();
         let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));

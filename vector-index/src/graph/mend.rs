@@ -6,10 +6,10 @@ use std::cmp::Reverse;
 use roaring::RoaringBitmap;
 
 use super::link::choose;
-use super::{Graph, NONE, Near, Scratch};
+use super::{HnswGraph, NONE, Near, WalkScratch};
 use crate::nearness::Pairs;
 
-impl Graph {
+impl HnswGraph {
     /// Leads the links of `slot` around the `doomed`. `is_linked` says which slots may become neighbours; a slot that
     /// is not itself only loses links. Only the one writer calls this, while searches may walk.
     pub(crate) fn bypass<P: Pairs>(
@@ -67,7 +67,7 @@ impl Graph {
         &self,
         pairs: &P,
         slot: u32,
-        scratch: &mut Scratch,
+        scratch: &mut WalkScratch,
         is_linked: impl FnMut(u32) -> bool,
     ) {
         if !self.is_lost(slot) {

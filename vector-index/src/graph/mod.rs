@@ -11,8 +11,8 @@ mod mend;
 mod near;
 mod walk;
 
-pub(crate) use near::{Near, Scratch};
-pub(crate) use walk::Walk;
+pub(crate) use near::{Near, WalkScratch};
+pub(crate) use walk::WalkLimits;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -26,7 +26,7 @@ const NONE: u32 = u32::MAX;
 const MAX_LEVEL: u32 = 8;
 
 #[derive(Debug)]
-pub(crate) struct Graph {
+pub(crate) struct HnswGraph {
     params: GraphParams,
     /// Where every walk begins: level and slot, or [`NO_ENTRY`].
     entry: AtomicU64,
@@ -42,7 +42,7 @@ pub(crate) struct Graph {
 
 const NO_ENTRY: u64 = u64::MAX;
 
-impl Graph {
+impl HnswGraph {
     pub(crate) fn new(params: GraphParams) -> Self {
         Self {
             params,
@@ -157,7 +157,7 @@ impl Graph {
 }
 
 /// To and from an [`Image`](crate::image::Image).
-impl Graph {
+impl HnswGraph {
     pub(crate) fn links_by_level(&self, slot: u32) -> Vec<Vec<u32>> {
         (0..=self.level(slot)).map(|level| self.links(slot, level).collect()).collect()
     }

@@ -5,7 +5,7 @@ use roaring::RoaringBitmap;
 use super::Space;
 use super::agreement::Agreement;
 use super::breadth::Breadth;
-use crate::graph::Scratch;
+use crate::graph::WalkScratch;
 use crate::nearness::{ByCodes, ByVectors, Pairs};
 
 /// The tail is linked once it has this many vectors; until then comparing them costs next to nothing.
@@ -23,10 +23,10 @@ pub(super) enum Mending {
 /// The outcome of a piece of work, to be [settled](Space::settle).
 #[derive(Debug)]
 #[must_use]
-pub struct Step(Outcome);
+pub struct IndexingStep(IndexingOutcome);
 
 #[derive(Debug)]
-enum Outcome {
+enum IndexingOutcome {
     Linked { slots: Vec<u32>, agreement: Agreement, breadth: Breadth },
     Mended { next: u32 },
     Attached(usize),
@@ -34,7 +34,7 @@ enum Outcome {
 
 /// How far the background is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
+pub struct IndexingProgress {
     /// Vectors that can be found through the graph.
     pub linked: u64,
     /// Vectors that wait to be linked, and are compared one by one until then.
@@ -45,8 +45,8 @@ pub struct Progress {
 
 impl Space {
     /// How far the background is.
-    pub fn progress(&self) -> Progress {
-        Progress {
+    pub fn progress(&self) -> IndexingProgress {
+        IndexingProgress {
             linked: self.slots.linked() as u64,
             tail: if self.is_worth_a_graph() { self.unlinked() } else { 0 },
             dead: self.slots.dead() as u64,
@@ -75,19 +75,19 @@ impl Space {
     }
 
     /// Does a piece of the work: at most `most` slots are linked or mended. Nothing of it counts until it is settled.
-    pub fn step(&self, most: usize) -> Step {
-        Scratch::with(|scratch| match self.fine_codes() {
+    pub fn step(&self, most: usize) -> IndexingStep {
+        WalkScratch::with(|scratch| match self.fine_codes() {
             Some(codes) => self.step_by(&ByCodes(codes), most, scratch),
             None => self.step_by(&ByVectors(&self.store), most, scratch),
         })
     }
 
     /// Makes a step's outcome count.
-    pub fn settle(&mut self, step: Step) {
+    pub fn settle(&mut self, step: IndexingStep) {
         // In turn, so that neither starves the other.
-        self.mends_next = matches!(step.0, Outcome::Linked { .. });
+        self.mends_next = matches!(step.0, IndexingOutcome::Linked { .. });
         match step.0 {
-            Outcome::Linked { slots, agreement, breadth } => {
+            IndexingOutcome::Linked { slots, agreement, breadth } => {
                 self.changes += slots.len() as u64;
                 self.slots.link(&slots);
                 (self.agreement, self.breadth) = (agreement, breadth);
@@ -95,8 +95,8 @@ impl Space {
                     self.leave_codes();
                 }
             }
-            Outcome::Mended { next } => self.advance(next),
-            Outcome::Attached(count) => {
+            IndexingOutcome::Mended { next } => self.advance(next),
+            IndexingOutcome::Attached(count) => {
                 if let Some(Mending::Lost(lost)) = &mut self.mending {
                     lost.truncate(lost.len() - count);
                     self.changes += count as u64;
@@ -119,14 +119,14 @@ impl Space {
         dead > 0 && dead as f64 >= DEAD_SHARE * (dead + self.slots.linked()) as f64
     }
 
-    fn step_by<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
+    fn step_by<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut WalkScratch) -> IndexingStep {
         match &self.mending {
             Some(mending) if self.mends_next || self.unlinked() < TAIL => self.mend(mending, pairs, most, scratch),
             _ => self.link(pairs, most, scratch),
         }
     }
 
-    fn link<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
+    fn link<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut WalkScratch) -> IndexingStep {
         let slots: Vec<u32> = match self.is_worth_a_graph() {
             true => self.slots.tail().iter().filter(|slot| !self.store.is_wild(*slot)).take(most).collect(),
             false => Vec::new(),
@@ -140,10 +140,10 @@ impl Space {
             let found = self.graph.link(pairs, *slot, scratch, linked);
             self.measure_codes((*slot, before), &found, &mut agreement, scratch);
         }
-        Step(Outcome::Linked { slots, agreement, breadth })
+        IndexingStep(IndexingOutcome::Linked { slots, agreement, breadth })
     }
 
-    fn mend<P: Pairs>(&self, mending: &Mending, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
+    fn mend<P: Pairs>(&self, mending: &Mending, pairs: &P, most: usize, scratch: &mut WalkScratch) -> IndexingStep {
         let linked = |slot| self.is_linked(slot);
         match mending {
             Mending::Around { doomed, next } => {
@@ -151,14 +151,14 @@ impl Space {
                 for slot in (*next..end).filter(|slot| !doomed.contains(*slot)) {
                     self.graph.bypass(pairs, slot, doomed, linked);
                 }
-                Step(Outcome::Mended { next: end })
+                IndexingStep(IndexingOutcome::Mended { next: end })
             }
             Mending::Lost(lost) => {
                 let here = &lost[lost.len().saturating_sub(most)..];
                 for slot in here.iter().filter(|slot| self.is_linked(**slot)) {
                     self.graph.reattach(pairs, *slot, scratch, linked);
                 }
-                Step(Outcome::Attached(here.len()))
+                IndexingStep(IndexingOutcome::Attached(here.len()))
             }
         }
     }

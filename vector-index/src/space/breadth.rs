@@ -6,7 +6,7 @@
 //! wider; where none is wide enough, searches do not walk.
 
 use super::Space;
-use crate::graph::{Near, Scratch, Walk};
+use crate::graph::{Near, WalkLimits, WalkScratch};
 use crate::nearness::{ByCodes, ByVectors, Pairs};
 use crate::plan::default_ef;
 
@@ -88,7 +88,7 @@ struct Measured {
 
 impl Space {
     /// Measures with `slot`, the next to be linked after so many, if it is time to.
-    pub(super) fn measure_breadth(&self, slot: u32, linked: usize, breadth: &mut Breadth, scratch: &mut Scratch) {
+    pub(super) fn measure_breadth(&self, slot: u32, linked: usize, breadth: &mut Breadth, scratch: &mut WalkScratch) {
         let Some(ef) = breadth.of(default_ef(NEAREST, 1)).filter(|_| breadth.is_due(linked)) else { return };
         let (mut nearest, found) = (self.nearest(slot, scratch), self.walked(slot, ef, scratch));
         if nearest.len() >= NEAREST {
@@ -101,14 +101,14 @@ impl Space {
 
     /// How near the nearest linked ones are, and others: of all of them, or of those that a very wide walk leads to. By
     /// codes where there are any, as a walk sees them: how many of the nearest these tell is measured by itself.
-    fn nearest(&self, slot: u32, scratch: &mut Scratch) -> Vec<f32> {
+    fn nearest(&self, slot: u32, scratch: &mut WalkScratch) -> Vec<f32> {
         match self.store.codes() {
             Some(codes) => self.nearest_by(&ByCodes(codes), slot, scratch),
             None => self.nearest_by(&ByVectors(&self.store), slot, scratch),
         }
     }
 
-    fn nearest_by<P: Pairs>(&self, pairs: &P, slot: u32, scratch: &mut Scratch) -> Vec<f32> {
+    fn nearest_by<P: Pairs>(&self, pairs: &P, slot: u32, scratch: &mut WalkScratch) -> Vec<f32> {
         if self.slots.linked() > ALL {
             return self.walk_by(pairs, slot, WIDE, scratch);
         }
@@ -118,15 +118,15 @@ impl Space {
     }
 
     /// How near those are that a search finds.
-    fn walked(&self, slot: u32, ef: usize, scratch: &mut Scratch) -> Vec<f32> {
+    fn walked(&self, slot: u32, ef: usize, scratch: &mut WalkScratch) -> Vec<f32> {
         match self.store.codes() {
             Some(codes) => self.walk_by(&ByCodes(codes), slot, ef * codes.spare(), scratch),
             None => self.walk_by(&ByVectors(&self.store), slot, ef, scratch),
         }
     }
 
-    fn walk_by<P: Pairs>(&self, pairs: &P, slot: u32, ef: usize, scratch: &mut Scratch) -> Vec<f32> {
-        let (walk, target) = (Walk { ef, budget: u64::MAX }, pairs.target(slot));
+    fn walk_by<P: Pairs>(&self, pairs: &P, slot: u32, ef: usize, scratch: &mut WalkScratch) -> Vec<f32> {
+        let (walk, target) = (WalkLimits { ef, budget: u64::MAX }, pairs.target(slot));
         let walked = self.graph.search(pairs, &target, &walk, scratch, |other| self.is_linked(other));
         walked.found.into_iter().map(Near::nearness).collect()
     }

@@ -11,18 +11,18 @@ mod breadth;
 mod restore;
 mod search;
 
-pub use background::{Progress, Step};
+pub use background::{IndexingProgress, IndexingStep};
 
 use std::collections::HashMap;
 
 use self::agreement::Agreement;
 use self::background::Mending;
 use self::breadth::Breadth;
-use crate::codes::Codes;
-use crate::graph::Graph;
-use crate::kernel::{Lane, Metric, RUN, compare};
+use crate::codes::VectorCodes;
+use crate::graph::HnswGraph;
+use crate::kernel::{FloatLane, Metric, RUN, compare};
 use crate::plan::GRAPH_FROM;
-use crate::slots::{Condition, Slots};
+use crate::slots::{SlotState, Slots};
 use crate::store::Store;
 use crate::{Key, Row, SpaceParams};
 
@@ -32,7 +32,7 @@ pub struct Space {
     params: SpaceParams,
     store: Store,
     slots: Slots,
-    graph: Graph,
+    graph: HnswGraph,
     mending: Option<Mending>,
     /// How well codes tell the nearest.
     agreement: Agreement,
@@ -50,7 +50,7 @@ impl Space {
     /// None yet.
     pub fn new(params: SpaceParams) -> Self {
         let (store, slots, graph) =
-            (Store::new(params), Slots::default(), Graph::new(params.graph.unwrap_or_default()));
+            (Store::new(params), Slots::default(), HnswGraph::new(params.graph.unwrap_or_default()));
         Self {
             params,
             store,
@@ -105,7 +105,7 @@ impl Space {
 
     /// Reads every vector once and does nearly nothing with it: bytes read, and a sum that keeps the loop alive.
     pub fn read_all(&self) -> (u64, f32) {
-        let query = vec![Lane::ZERO; self.store.vectors().stride()];
+        let query = vec![FloatLane::ZERO; self.store.vectors().stride()];
         let (mut bytes, mut total) = (0, 0.0);
         let mut sums = [0.0; RUN];
         for (_, rows) in self.store.vectors().runs(RUN) {
@@ -132,7 +132,7 @@ impl Space {
 
     /// Whether a walk may find this slot, and the graph lead to it anew.
     fn is_linked(&self, slot: u32) -> bool {
-        self.slots.condition(slot) == Condition::Linked
+        self.slots.condition(slot) == SlotState::Linked
     }
 
     /// Whether there are enough vectors for a graph; what is linked once stays so.
@@ -141,7 +141,7 @@ impl Space {
     }
 
     /// The codes, where they say enough to lay out a graph by. Signs are enough to find the way by, no more.
-    fn fine_codes(&self) -> Option<&Codes> {
+    fn fine_codes(&self) -> Option<&VectorCodes> {
         self.store.codes().filter(|codes| !codes.is_coarse())
     }
 }

@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::breadth::Breadth;
 use super::{Mending, Space};
-use crate::image::{Image, ImageError, Node};
-use crate::slots::Condition;
+use crate::image::{GraphNode, Image, ImageError};
+use crate::slots::SlotState;
 use crate::{Key, Row, SpaceParams};
 
 impl Space {
@@ -16,11 +16,11 @@ impl Space {
     pub fn image(&self, name: impl Fn(Row) -> Key) -> Image {
         let node = |slot| {
             let point = match self.slots.condition(slot) {
-                Condition::Linked => Some((name(self.slots.row(slot)), hash(&self.store.get(slot)))),
-                Condition::Dead => None,
-                Condition::Free | Condition::Tail => return None,
+                SlotState::Linked => Some((name(self.slots.row(slot)), hash(&self.store.get(slot)))),
+                SlotState::Dead => None,
+                SlotState::Free | SlotState::Tail => return None,
             };
-            Some(Node { slot, point, links: self.graph.links_by_level(slot) })
+            Some(GraphNode { slot, point, links: self.graph.links_by_level(slot) })
         };
         let nodes = (0..self.slots.len() as u32).filter_map(node).collect();
         let frame = self.store.codes().map(|codes| codes.frame().clone());

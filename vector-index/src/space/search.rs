@@ -2,14 +2,14 @@
 
 use super::Space;
 use super::best::Best;
-use crate::codes::Codes;
-use crate::graph::{Near, Scratch, Walk};
+use crate::codes::VectorCodes;
+use crate::graph::{Near, WalkLimits, WalkScratch};
 use crate::kernel::RUN;
 use crate::nearness::{ByCodes, ByVectors, CodeTarget, Pairs};
-use crate::plan::{LEAST, Plan, Report, Situation, Wanted, Way, default_ef};
-use crate::probe::Probe;
-use crate::top::{Candidate, Top};
-use crate::{Key, Points, Row};
+use crate::plan::{LEAST, SearchOptions, SearchPlan, SearchReport, Situation, Way, default_ef};
+use crate::probe::ProbeVector;
+use crate::top::{ScoredRow, Top};
+use crate::{Key, PointLookup, Row};
 
 /// A scan trusts codes to have the best among so many times the hits wanted, and never among fewer than [`LEAST`].
 const SPARE: usize = 3;
@@ -17,18 +17,24 @@ const SPARE: usize = 3;
 const AHEAD: usize = 4;
 
 /// A search under way.
-struct Search<'a> {
+struct SpaceSearch<'a> {
     space: &'a Space,
-    wanted: &'a Wanted<'a>,
-    points: &'a mut dyn Points,
-    report: Report,
+    wanted: &'a SearchOptions<'a>,
+    points: &'a mut dyn PointLookup,
+    report: SearchReport,
 }
 
 impl Space {
     /// Offers to `top` the points nearest to `vector` that `points` accepts.
     ///
     /// `vector` has the space's size, is finite, and is not all zeros if the distance is cosine.
-    pub fn search(&self, vector: &[f32], points: &mut dyn Points, top: &mut Top, wanted: &Wanted<'_>) -> Report {
+    pub fn search(
+        &self,
+        vector: &[f32],
+        points: &mut dyn PointLookup,
+        top: &mut Top,
+        wanted: &SearchOptions<'_>,
+    ) -> SearchReport {
         let usual = wanted.ef.map_or_else(|| default_ef(top.limit(), 1), |ef| ef.max(top.limit()));
         let breadth = self.breadth.of(usual);
         let ef = breadth.unwrap_or(usual);
@@ -45,22 +51,23 @@ impl Space {
             walks: breadth.is_some(),
             ef,
         };
-        let probe = Probe::new(self.params.distance, vector);
-        let mut search = Search { space: self, wanted, points, report: Report::default() };
+        let probe = ProbeVector::new(self.params.distance, vector);
+        let mut search = SpaceSearch { space: self, wanted, points, report: SearchReport::default() };
         match (situation.plan(), coded) {
-            (Plan::Graph { budget }, Some((codes, target))) => {
+            (SearchPlan::Graph { budget }, Some((codes, target))) => {
                 search.report.way = Way::Graph;
                 let keep = search.keep(LEAST.max(SPARE * top.limit()));
-                let walk = Walk { ef: search.keep(ef), budget };
+                let walk = WalkLimits { ef: search.keep(ef), budget };
                 let found = search.walk(&ByCodes(codes), &target, walk, top.limit(), keep);
                 search.decide(&probe, found, top);
             }
-            (Plan::Graph { budget }, None) => {
+            (SearchPlan::Graph { budget }, None) => {
                 search.report.way = Way::GraphOfVectors;
-                let found = search.walk(&ByVectors(&self.store), &probe, Walk { ef, budget }, top.limit(), top.limit());
+                let found =
+                    search.walk(&ByVectors(&self.store), &probe, WalkLimits { ef, budget }, top.limit(), top.limit());
                 search.decide(&probe, found, top);
             }
-            (Plan::Codes, Some((codes, target))) => {
+            (SearchPlan::Codes, Some((codes, target))) => {
                 search.report.way = Way::Codes;
                 let keep = search.keep(LEAST.max(SPARE * top.limit()));
                 let found = search.scan(&ByCodes(codes), &target, keep);
@@ -72,10 +79,10 @@ impl Space {
     }
 }
 
-impl Search<'_> {
+impl SpaceSearch<'_> {
     /// How many of the best by code are compared in the end.
     fn keep(&self, usual: usize) -> usize {
-        usual * self.space.store.codes().map_or(1, Codes::spare)
+        usual * self.space.store.codes().map_or(1, VectorCodes::spare)
     }
 
     /// Whether the point at `slot` may be an answer.
@@ -97,9 +104,16 @@ impl Search<'_> {
 
     /// The nearest by the graph and the tail, of which `limit` are wanted and `keep` are returned; by a scan, where the
     /// graph does not lead to enough of them in time.
-    fn walk<P: Pairs>(&mut self, pairs: &P, target: &P::Target, walk: Walk, limit: usize, keep: usize) -> Vec<u32> {
+    fn walk<P: Pairs>(
+        &mut self,
+        pairs: &P,
+        target: &P::Target,
+        walk: WalkLimits,
+        limit: usize,
+        keep: usize,
+    ) -> Vec<u32> {
         let space = self.space;
-        let walked = Scratch::with(|scratch| {
+        let walked = WalkScratch::with(|scratch| {
             space.graph.search(pairs, target, &walk, scratch, |slot| space.is_linked(slot) && self.accepts(slot))
         });
         self.report.compared += walked.compared;
@@ -163,7 +177,7 @@ impl Search<'_> {
     }
 
     /// Lets the vectors themselves decide among `found`, all of which were accepted, and those that have no code.
-    fn decide(&mut self, probe: &Probe, mut found: Vec<u32>, top: &mut Top) {
+    fn decide(&mut self, probe: &ProbeVector, mut found: Vec<u32>, top: &mut Top) {
         let space = self.space;
         if !space.store.wild().is_empty() {
             found.retain(|slot| !space.store.is_wild(*slot));
@@ -183,7 +197,7 @@ impl Search<'_> {
     }
 
     /// Compares the vectors of all candidates.
-    fn compare_all(&mut self, probe: &Probe, top: &mut Top) {
+    fn compare_all(&mut self, probe: &ProbeVector, top: &mut Top) {
         self.report.way = Way::Exact;
         let space = self.space;
         if let Some(among) = self.wanted.among {
@@ -213,7 +227,7 @@ impl Search<'_> {
         if !top.admits(score) {
             return;
         }
-        let candidate = Candidate { score, key: self.points.key(row), row };
+        let candidate = ScoredRow { score, key: self.points.key(row), row };
         if top.wants(&candidate) && accepts(self, slot) {
             top.push(candidate);
         }

@@ -6,7 +6,7 @@ use super::super::truth::Truth;
 use super::super::vitals;
 use super::{Outcome, Rig, Rows, row_number};
 use anyhow::ensure;
-use vector_index::{Image, Points, Space, Wanted};
+use vector_index::{Image, PointLookup, SearchOptions, Space};
 
 /// Takes an image of the space, and brings the space back from it.
 pub(super) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &Outcome) -> anyhow::Result<Row> {
@@ -21,7 +21,7 @@ pub(super) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &Outcome) -> anyhow::Resu
     let restored = vitals::own_processor_time()?;
     let linked = space.progress().linked;
     ensure!(linked == rig.space.progress().linked, "{linked} of {} vectors came back linked", rig.points);
-    let again = Rig { space, ..*rig }.judged(truth, &Wanted::default())?;
+    let again = Rig { space, ..*rig }.judged(truth, &SearchOptions::default())?;
     let (save, load) = ((saved - start).as_secs_f64(), (restored - saved).as_secs_f64());
     let row = Row::new("index alone, back from its image", format!("{} s CPU", digits(load)));
     let row = row.detail(format!(

@@ -15,7 +15,7 @@ use super::stats::digits;
 use super::truth::{TOP, Truth, right};
 use super::vitals;
 use std::time::Duration;
-use vector_index::{Distance, Key, Points, Space, SpaceParams, Top, Wanted};
+use vector_index::{Distance, Key, PointLookup, SearchOptions, Space, SpaceParams, Top};
 
 /// Slots of one step of the background's work.
 const STEP: usize = 64;
@@ -33,7 +33,7 @@ pub(super) fn measure(corpus: &Corpus, points: u64, time: Duration) -> anyhow::R
     let curve = searches::ladder(&rig, &truth)?;
     rows.extend(searches::rows(&rig, &curve, source));
     rows.extend(searches::filtered(&rig)?);
-    let fresh = rig.judged(&truth, &Wanted::default())?;
+    let fresh = rig.judged(&truth, &SearchOptions::default())?;
     rows.push(image::row(&rig, &truth, &fresh)?);
     rows.extend(wear::rows(&mut rig, &truth, &fresh)?);
     Ok((rows, curve))
@@ -83,7 +83,7 @@ impl Rig<'_> {
     }
 
     /// Searches for every query that has an answer, again and again until that took some time.
-    fn judged(&self, truth: &Truth, wanted: &Wanted<'_>) -> anyhow::Result<Outcome> {
+    fn judged(&self, truth: &Truth, wanted: &SearchOptions<'_>) -> anyhow::Result<Outcome> {
         let queries = truth.0.len() as u64;
         let start = vitals::own_processor_time()?;
         let found: Vec<Vec<u64>> = (0..queries).map(|number| self.find(number, wanted)).collect();
@@ -104,7 +104,7 @@ impl Rig<'_> {
     }
 
     /// The ids that a query finds.
-    fn find(&self, number: u64, wanted: &Wanted<'_>) -> Vec<u64> {
+    fn find(&self, number: u64, wanted: &SearchOptions<'_>) -> Vec<u64> {
         let mut top = Top::new(Distance::Cosine, TOP, None);
         self.space.search(self.corpus.query(number), &mut Rows, &mut top, wanted);
         let id = |row: u32| (u64::from(row) + self.shift) % self.points;
@@ -115,7 +115,7 @@ impl Rig<'_> {
 /// The points behind the rows: each is named by its row, none is refused.
 struct Rows;
 
-impl Points for Rows {
+impl PointLookup for Rows {
     fn key(&self, row: vector_index::Row) -> Key {
         Key(0, u128::from(row.0))
     }

@@ -5,7 +5,7 @@ use super::super::stats::digits;
 use super::super::truth::Truth;
 use super::super::vitals;
 use super::{Outcome, Rig, row_number};
-use vector_index::Wanted;
+use vector_index::SearchOptions;
 
 /// Times that every point is overwritten.
 const ROUNDS: u64 = 2;
@@ -32,7 +32,7 @@ pub(super) fn rows(rig: &mut Rig<'_>, truth: &Truth, fresh: &Outcome) -> anyhow:
     }
     rig.work_through();
     let used = (vitals::own_processor_time()? - start).as_secs_f64();
-    let again = rig.judged(truth, &Wanted::default())?;
+    let again = rig.judged(truth, &SearchOptions::default())?;
     let (lost, growth) = (fresh.recall - again.recall, rig.space.memory_bytes() as f64 / memory - 1.0);
     let recall = Row::new("index alone, recall@10 after two overwrites", format!("{:.4}", again.recall));
     let recall = recall.detail(format!(
