@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::rig::Rig;
-use super::workload::{Shared, Worker};
-use super::{CLIENTS, Plan};
-use crate::judge::check::Verdict;
+use super::rig::TestEnvironment;
+use super::workload::{Worker, WorkloadState};
+use super::{CLIENTS, RunPlan};
+use crate::judge::check::HistoryVerdict;
 
 /// How long replicas may take until they have come equally far.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,7 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// A node that does not answer, or replicas that never come equally far.
-pub(super) async fn all(plan: &Plan, rig: &mut Rig, shared: &Arc<Shared>) -> Result<Verdict> {
+pub(super) async fn all(
+    plan: &RunPlan,
+    rig: &mut TestEnvironment,
+    shared: &Arc<WorkloadState>,
+) -> Result<HistoryVerdict> {
     rig.cluster.wait_healthy().await?;
     for number in 0..shared.doors.all().len() {
         let mut worker = Worker::new(shared.clone(), plan.seed ^ CLIENTS as u64, number);
@@ -27,7 +31,7 @@ pub(super) async fn all(plan: &Plan, rig: &mut Rig, shared: &Arc<Shared>) -> Res
     equal_replicas(rig).await
 }
 
-async fn equal_replicas(rig: &Rig) -> Result<Verdict> {
+async fn equal_replicas(rig: &TestEnvironment) -> Result<HistoryVerdict> {
     let start = Instant::now();
     loop {
         // By shard and index, the hashes of the states.
@@ -44,11 +48,11 @@ async fn equal_replicas(rig: &Rig) -> Result<Verdict> {
         for (shard, by_index) in &seen {
             if let Some((index, hashes)) = by_index.iter().find(|(_, hashes)| hashes.len() > 1) {
                 let cause = format!("replicas of shard {shard} differ at index {index}: {hashes:?}");
-                return Ok(Verdict::illegal("replicas differ", cause, Vec::new()));
+                return Ok(HistoryVerdict::illegal("replicas differ", cause, Vec::new()));
             }
         }
         if !seen.is_empty() && seen.values().all(|by_index| by_index.len() == 1) {
-            return Ok(Verdict::Ok);
+            return Ok(HistoryVerdict::Ok);
         }
         ensure!(start.elapsed() < PATIENCE, "replicas never came to the same index: {seen:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::recorder::Recorder;
-use super::workload::Doors;
+use super::recorder::HistoryRecorder;
+use super::workload::Endpoints;
 use crate::judge::history::edn::Edn;
 
 /// Between two rounds.
@@ -15,22 +15,22 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// A task that watches until it is dropped.
 #[derive(Debug)]
-pub struct Watch(JoinHandle<()>);
+pub struct LeaderWatch(JoinHandle<()>);
 
-impl Watch {
+impl LeaderWatch {
     /// Begins to watch.
-    pub fn start(doors: Doors, recorder: Recorder) -> Self {
+    pub fn start(doors: Endpoints, recorder: HistoryRecorder) -> Self {
         Self(tokio::spawn(watch(doors, recorder)))
     }
 }
 
-impl Drop for Watch {
+impl Drop for LeaderWatch {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-async fn watch(doors: Doors, recorder: Recorder) {
+async fn watch(doors: Endpoints, recorder: HistoryRecorder) {
     // By shard, the highest term and who led in it.
     let mut known: BTreeMap<u64, (u64, String)> = BTreeMap::new();
     loop {

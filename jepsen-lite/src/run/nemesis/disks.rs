@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::Nemesis;
-use crate::harness::client::Client;
+use crate::harness::client::ApiClient;
 
 /// How long a node may go on before it has met the fault of its disk.
 const NOTICES_WITHIN: Duration = Duration::from_secs(30);
@@ -72,7 +72,7 @@ impl Nemesis<'_> {
 }
 
 /// Overwrites one large point again and again; who answers is all the same.
-async fn write_ballast(by: Vec<Client>) {
+async fn write_ballast(by: Vec<ApiClient>) {
     let text = "x".repeat(BALLAST_BYTES);
     for turn in 0.. {
         let point = json!({"id": 1, "vector": [1], "payload": {"ballast": text}});

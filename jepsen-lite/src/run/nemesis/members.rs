@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Nemesis;
-use crate::harness::client::{Client, operation_done};
+use crate::harness::client::{ApiClient, operation_done};
 use crate::judge::history::edn::Edn;
 
 /// How long a change of members, and a purge, may take under load.
@@ -153,7 +153,7 @@ impl Nemesis<'_> {
 
 /// The least of what these nodes say of their replicas of a shard: any of those that have one may lead it. `None` where none
 /// has.
-async fn least(clients: &[Client], shard: u64, member: &str) -> Option<u64> {
+async fn least(clients: &[ApiClient], shard: u64, member: &str) -> Option<u64> {
     let mut said = None;
     for client in clients {
         let row = row(client, shard, member).await;
@@ -163,7 +163,7 @@ async fn least(clients: &[Client], shard: u64, member: &str) -> Option<u64> {
 }
 
 /// What a node says of its replica of a shard; `None` where it has none, or does not answer.
-async fn row(client: &Client, shard: u64, member: &str) -> Option<u64> {
+async fn row(client: &ApiClient, shard: u64, member: &str) -> Option<u64> {
     let shards = client.with_deadline(GLANCE).shards().await.ok().ok()?;
     let mut rows = shards["shards"].as_array()?.iter();
     rows.find(|row| row["shard"] == shard)?[member].as_u64()

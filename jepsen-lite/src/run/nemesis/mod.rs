@@ -20,10 +20,10 @@ use anyhow::{Context, Result};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::recorder::Recorder;
-use super::rig::Rig;
-use super::workload::Doors;
-use crate::harness::client::Client;
+use super::recorder::HistoryRecorder;
+use super::rig::TestEnvironment;
+use super::workload::Endpoints;
+use crate::harness::client::ApiClient;
 use crate::harness::clock;
 use crate::judge::history::edn::Edn;
 pub use fault::{Fault, Need};
@@ -31,11 +31,11 @@ pub use fault::{Fault, Need};
 /// Hurts a cluster.
 pub struct Nemesis<'a> {
     /// Whom.
-    pub rig: &'a mut Rig,
+    pub rig: &'a mut TestEnvironment,
     /// Where clients go, kept true as nodes come and go.
-    pub doors: Doors,
+    pub doors: Endpoints,
     /// Where it is written down.
-    pub recorder: &'a Recorder,
+    pub recorder: &'a HistoryRecorder,
     /// Of all choices.
     pub rng: StdRng,
 }
@@ -112,12 +112,12 @@ impl Nemesis<'_> {
         self.rig.cluster.nodes()[index].name().to_owned()
     }
 
-    fn client(&self, index: usize) -> Client {
+    fn client(&self, index: usize) -> ApiClient {
         self.rig.cluster.client(index)
     }
 
     /// Clients of the members but for some.
-    fn clients_but(&self, but: &[usize]) -> Vec<Client> {
+    fn clients_but(&self, but: &[usize]) -> Vec<ApiClient> {
         self.rig.members.iter().filter(|index| !but.contains(index)).map(|index| self.client(*index)).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::Worker;
-use crate::harness::client::{Answer, Class};
+use crate::harness::client::{AnswerClass, ApiAnswer};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 
@@ -27,7 +27,7 @@ impl Worker {
     }
 
     /// Ends the operations of a read that was not answered.
-    pub(super) fn refuse_parts(&mut self, f: &str, values: Vec<Edn>, answer: &Answer) -> bool {
+    pub(super) fn refuse_parts(&mut self, f: &str, values: Vec<Edn>, answer: &ApiAnswer) -> bool {
         for (place, value) in values.into_iter().enumerate() {
             self.as_part(place, |part| part.refused(f, value, answer));
         }
@@ -36,9 +36,9 @@ impl Worker {
 
     /// Ends the operations of a write. What one answer says of all of them it says of each: a part of a write that failed
     /// in part may have been done.
-    pub(super) fn end_write_parts(&mut self, f: &str, values: Vec<Edn>, answer: &Answer) -> bool {
-        let class = if answer.code() == "partial_write" { Class::Unknown } else { answer.class };
-        let of_each = Answer { class, ..answer.clone() };
+    pub(super) fn end_write_parts(&mut self, f: &str, values: Vec<Edn>, answer: &ApiAnswer) -> bool {
+        let class = if answer.code() == "partial_write" { AnswerClass::Unknown } else { answer.class };
+        let of_each = ApiAnswer { class, ..answer.clone() };
         for (place, value) in values.into_iter().enumerate() {
             self.as_part(place, |part| part.end_write(f, value, &of_each));
         }

@@ -22,8 +22,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use super::Workload;
-use super::recorder::Recorder;
-use crate::harness::client::{Answer, Class, Client};
+use super::recorder::HistoryRecorder;
+use crate::harness::client::{AnswerClass, ApiAnswer, ApiClient};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 
@@ -35,27 +35,27 @@ const DEADLINE: Duration = Duration::from_secs(3);
 
 /// Where a node, or a gateway, is reached.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct Endpoint {
     /// Its name.
     pub name: String,
     /// By which it is asked.
-    pub client: Client,
+    pub client: ApiClient,
 }
 
 /// Where clients go at the moment, and where each member is reached by itself.
 #[derive(Clone, Debug)]
 pub struct Entries {
     /// For clients: the members, or the gateway in front of them.
-    pub clients: Vec<Door>,
+    pub clients: Vec<Endpoint>,
     /// The members.
-    pub members: Vec<Door>,
+    pub members: Vec<Endpoint>,
 }
 
 /// The entries of the moment. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Doors(Arc<RwLock<Entries>>);
+pub struct Endpoints(Arc<RwLock<Entries>>);
 
-impl Doors {
+impl Endpoints {
     /// These.
     pub fn new(entries: Entries) -> Self {
         Self(Arc::new(RwLock::new(entries)))
@@ -67,26 +67,26 @@ impl Doors {
     }
 
     /// All that clients know.
-    pub fn all(&self) -> Vec<Door> {
+    pub fn all(&self) -> Vec<Endpoint> {
         self.0.read().expect("nothing under the lock panics").clients.clone()
     }
 
     /// The members, each by itself.
-    pub fn members(&self) -> Vec<Door> {
+    pub fn members(&self) -> Vec<Endpoint> {
         self.0.read().expect("nothing under the lock panics").members.clone()
     }
 }
 
 /// What all clients of a run share.
-pub struct Shared {
+pub struct WorkloadState {
     /// What they do.
     pub workload: Workload,
     /// The read level, and that of writes.
     pub level: String,
     /// Where all is written down.
-    pub recorder: Recorder,
+    pub recorder: HistoryRecorder,
     /// Of the nodes.
-    pub doors: Doors,
+    pub doors: Endpoints,
     /// Ends them.
     pub stop: AtomicBool,
     /// Elements that were added and that nobody tried to remove.
@@ -97,9 +97,9 @@ pub struct Shared {
     again: Mutex<Vec<retries::Answered>>,
 }
 
-impl Shared {
+impl WorkloadState {
     /// For clients of these nodes.
-    pub fn new(workload: Workload, level: &str, recorder: Recorder, doors: Doors) -> Self {
+    pub fn new(workload: Workload, level: &str, recorder: HistoryRecorder, doors: Endpoints) -> Self {
         let (counter, processes) = (AtomicI64::new(1), AtomicI64::new(0));
         let (level, stop, present) = (level.to_owned(), AtomicBool::new(false), Mutex::default());
         Self { workload, level, recorder, doors, stop, present, counter, processes, again: Mutex::default() }
@@ -129,10 +129,10 @@ fn keyed(key: i64, value: Edn) -> Edn {
 
 /// One client.
 pub struct Worker {
-    shared: Arc<Shared>,
+    shared: Arc<WorkloadState>,
     rng: StdRng,
     process: i64,
-    door: Door,
+    door: Endpoint,
     /// The last version and value read of a key, for compare-and-set.
     known: Option<(i64, u64, Edn)>,
     /// How far each shard's log was when this session last saw or wrote it.
@@ -143,7 +143,7 @@ pub struct Worker {
 
 impl Worker {
     /// The client of this number.
-    pub fn new(shared: Arc<Shared>, seed: u64, number: usize) -> Self {
+    pub fn new(shared: Arc<WorkloadState>, seed: u64, number: usize) -> Self {
         let process = shared.processes.fetch_add(1, Ordering::Relaxed);
         let doors = shared.doors.all();
         let door = doors[number % doors.len()].clone();
@@ -205,7 +205,7 @@ impl Worker {
         self.door = doors[self.rng.random_range(0..doors.len())].clone();
     }
 
-    fn client(&self) -> Client {
+    fn client(&self) -> ApiClient {
         self.door.client.with_deadline(DEADLINE)
     }
 
@@ -226,18 +226,18 @@ impl Worker {
     }
 
     /// Ends a read that was not answered.
-    fn refused(&mut self, f: &str, value: Edn, answer: &Answer) -> bool {
+    fn refused(&mut self, f: &str, value: Edn, answer: &ApiAnswer) -> bool {
         self.end(Type::Fail, f, value, vec![("error".to_owned(), problem(answer))])
     }
 
     /// Ends a mutation by what its answer says of it.
-    fn end_write(&mut self, f: &str, value: Edn, answer: &Answer) -> bool {
+    fn end_write(&mut self, f: &str, value: Edn, answer: &ApiAnswer) -> bool {
         let version = answer.body["results"][0]["version"].as_i64().or_else(|| deleted_at(answer));
         let mut extra: Vec<_> = version.map(|version| ("version".to_owned(), Edn::Int(version))).into_iter().collect();
         let kind = match answer.class {
-            Class::Ok => Type::Ok,
-            Class::Fail => Type::Fail,
-            Class::Unknown => Type::Info,
+            AnswerClass::Ok => Type::Ok,
+            AnswerClass::Fail => Type::Fail,
+            AnswerClass::Unknown => Type::Info,
         };
         if answer.status == Some(412) && answer.code() == "version_mismatch" {
             extra.push(("error".to_owned(), Edn::keyword("mismatch")));
@@ -253,14 +253,14 @@ impl Worker {
 }
 
 /// The version at which a deletion in one shard was carried out: the only index in its token.
-fn deleted_at(answer: &Answer) -> Option<i64> {
+fn deleted_at(answer: &ApiAnswer) -> Option<i64> {
     answer.body["deleted"].as_u64()?;
     let (version, part) = answer.body["token"].as_str()?.split_once('.')?;
     let (_, index) = part.split_once('-').filter(|_| version == "s1" && !part.contains('.'))?;
     i64::from_str_radix(index, 16).ok()
 }
 
-fn problem(answer: &Answer) -> Edn {
+fn problem(answer: &ApiAnswer) -> Edn {
     Edn::Str(answer.problem.chars().take(160).collect())
 }
 

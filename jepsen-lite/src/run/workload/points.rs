@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use rand::Rng;
 use serde_json::{Value, json};
 
-use super::{COLLECTION, Shared, Worker, Workload, keyed, payload_of, point, vector_of};
-use crate::harness::client::Answer;
+use super::{COLLECTION, Worker, Workload, WorkloadState, keyed, payload_of, point, vector_of};
+use crate::harness::client::ApiAnswer;
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 use crate::judge::synth::query_of;
@@ -24,7 +24,7 @@ const SEARCHES: usize = 3;
 /// Points that are loaded together.
 const LOAD: i64 = 250;
 
-impl Shared {
+impl WorkloadState {
     /// Puts there what clients need to begin with.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl Worker {
         self.end_parts("search", found.iter().map(hits).collect())
     }
 
-    pub(super) async fn search(&mut self, query: [f32; 2], limit: usize, whole: bool) -> Answer {
+    pub(super) async fn search(&mut self, query: [f32; 2], limit: usize, whole: bool) -> ApiAnswer {
         let more = json!({"consistency": self.shared.level, "params": {"exact": self.is_exact()},
             "with_payload": whole, "with_vector": whole, "timeout_ms": 2500});
         self.client().search(COLLECTION, &query, limit, more).await

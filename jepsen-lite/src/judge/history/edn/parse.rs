@@ -12,7 +12,7 @@ pub const DEPTH: usize = 128;
 
 /// All top-level values of `text`.
 pub fn all(text: &str) -> Result<Vec<Edn>> {
-    let mut reader = Reader { text, at: 0, depth: 0 };
+    let mut reader = EdnParser { text, at: 0, depth: 0 };
     let mut values = Vec::new();
     while reader.skip_blank()? {
         let value = reader.value().with_context(|| {
@@ -31,13 +31,13 @@ pub fn one(text: &str) -> Result<Edn> {
     Ok(values.remove(0))
 }
 
-struct Reader<'a> {
+struct EdnParser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
 }
 
-impl Reader<'_> {
+impl EdnParser<'_> {
     fn peek(&self) -> Option<char> {
         self.text[self.at..].chars().next()
     }
