@@ -36,8 +36,8 @@ impl Pairs for ByCodes<'_> {
     #[inline]
     fn nearness(&self, target: &CodeTarget, slot: u32) -> f32 {
         match target {
-            CodeTarget::Probe(probe) => self.0.to(probe, slot as usize),
-            CodeTarget::Slot(other) => self.0.between(*other as usize, slot as usize),
+            CodeTarget::Probe(probe) => self.0.nearness_to(probe, slot as usize),
+            CodeTarget::Slot(other) => self.0.nearness_between(*other as usize, slot as usize),
         }
     }
 

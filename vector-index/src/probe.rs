@@ -39,10 +39,10 @@ impl ProbeVector {
         }
         // Components near the ends of what f32 holds overflow its sums: then, and only then, f64.
         if scores.iter().fold(0.0, |sum, score| sum + score * 0.0) != 0.0_f32 {
-            self.mend(rows, scores, |score| !score.is_finite());
+            self.rescore(rows, scores, |score| !score.is_finite());
         }
         if self.distance == Distance::Euclid && scores.iter().any(|score| *score < SHORT) {
-            self.mend(rows, scores, |score| score < SHORT);
+            self.rescore(rows, scores, |score| score < SHORT);
         }
         let (least, most) = if self.distance == Distance::Cosine { (-1.0, 1.0) } else { (f32::MIN, f32::MAX) };
         scores.iter_mut().for_each(|score| *score = score.clamp(least, most) + 0.0);
@@ -50,7 +50,7 @@ impl ProbeVector {
 
     /// Scores anew, in f64, where `is_lost` says that f32 has lost the score.
     #[cold]
-    fn mend(&self, rows: VectorRows<'_>, scores: &mut [f32], is_lost: impl Fn(f32) -> bool) {
+    fn rescore(&self, rows: VectorRows<'_>, scores: &mut [f32], is_lost: impl Fn(f32) -> bool) {
         let lanes = self.lanes.len();
         for (place, score) in scores.iter_mut().enumerate().filter(|(_, score)| is_lost(**score)) {
             *score = self.score_wide(&rows.part(place * lanes, (place + 1) * lanes).widened());

@@ -4,7 +4,7 @@
 use roaring::RoaringBitmap;
 
 use crate::codes::VectorCodes;
-use crate::codes::coding::Strangers;
+use crate::codes::coding::UncodedSlots;
 use crate::codes::frame::Frame;
 use crate::kernel::{RUN, VectorRows, prefetch};
 use crate::matrix::VectorMatrix;
@@ -27,7 +27,7 @@ pub(crate) struct Store {
     codes: Option<VectorCodes>,
     /// Whether codes are neither taken nor taken anew: vectors of this kind have none, or they were given up.
     codes_stay: bool,
-    pub(crate) strangers: Strangers,
+    pub(crate) uncoded: UncodedSlots,
     /// Slots whose last vector codes cannot stand for.
     wild: RoaringBitmap,
 }
@@ -35,8 +35,8 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(params: SpaceParams) -> Self {
         let (vectors, inverse_norms, wild) = (VectorMatrix::new(params.size), Vec::new(), RoaringBitmap::new());
-        let (codes_stay, strangers) = (!VectorCodes::are_wanted(params), Strangers::default());
-        Self { params, vectors, inverse_norms, codes: None, codes_stay, strangers, wild }
+        let (codes_stay, uncoded) = (!VectorCodes::are_wanted(params), UncodedSlots::default());
+        Self { params, vectors, inverse_norms, codes: None, codes_stay, uncoded, wild }
     }
 
     /// Sets the vector of `slot`, which is an old one or the next, and one of those that `slots` has as live.

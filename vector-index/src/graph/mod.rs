@@ -7,8 +7,8 @@
 //! the same changes give the same graph.
 
 mod link;
-mod mend;
 mod near;
+mod repair;
 mod walk;
 
 pub(crate) use near::{Near, WalkScratch};
@@ -111,7 +111,7 @@ impl HnswGraph {
     }
 
     #[inline]
-    fn row(&self, slot: u32, level: u32) -> &[AtomicU32] {
+    fn link_row(&self, slot: u32, level: u32) -> &[AtomicU32] {
         match level {
             0 => self.bottom.row(slot as usize),
             _ => self.upper.row((self.upper_at[slot as usize] + level - 1) as usize),
@@ -121,7 +121,7 @@ impl HnswGraph {
     /// Where the links of `slot` lead.
     #[inline]
     fn links(&self, slot: u32, level: u32) -> impl Iterator<Item = u32> {
-        self.row(slot, level).iter().map(|link| link.load(Ordering::Acquire)).take_while(|link| *link != NONE)
+        self.link_row(slot, level).iter().map(|link| link.load(Ordering::Acquire)).take_while(|link| *link != NONE)
     }
 
     #[inline]
@@ -140,7 +140,7 @@ impl HnswGraph {
                 self.incoming[link as usize].fetch_sub(1, Ordering::Relaxed);
             }
         }
-        let row = self.row(slot, level);
+        let row = self.link_row(slot, level);
         for (place, cell) in row.iter().enumerate() {
             cell.store(links.get(place).copied().unwrap_or(NONE), Ordering::Release);
         }

@@ -97,7 +97,7 @@ impl HnswGraph {
         }
         let (mut compared, mut gave_up, mut lost) = (0, false, None);
         let mut fresh = std::mem::take(&mut scratch.fresh);
-        fresh.resize(from.first().map_or(0, |near| self.row(near.slot(), level).len()), 0);
+        fresh.resize(from.first().map_or(0, |near| self.link_row(near.slot(), level).len()), 0);
         while let Some(near) = scratch.ahead.pop() {
             let mut worst = scratch.found.peek().filter(|_| scratch.found.len() >= walk.ef).map(|worst| worst.0);
             if let Some(worst) = worst.filter(|worst| near < *worst) {

@@ -110,7 +110,7 @@ impl Space {
         (self.agreement, self.breadth) = (Agreement::default(), Breadth::default());
         self.slots.unlink_all();
         self.graph.clear();
-        self.mending = None;
+        self.repair = None;
     }
 }
 

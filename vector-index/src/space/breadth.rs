@@ -42,7 +42,7 @@ pub(super) struct Breadth {
 
 impl Breadth {
     /// As it was when an image was taken.
-    pub(super) fn at(step: u8) -> Self {
+    pub(super) fn from_step(step: u8) -> Self {
         Self { step: usize::from(step).min(QUARTERS.len()), ..Self::default() }
     }
 
@@ -52,7 +52,7 @@ impl Breadth {
     }
 
     /// The breadth of a walk that would usually look at `ef`; `None` if no walk finds enough.
-    pub(super) fn of(self, ef: usize) -> Option<usize> {
+    pub(super) fn widen(self, ef: usize) -> Option<usize> {
         QUARTERS.get(self.step).map(|quarters| ef.saturating_mul(*quarters) / 4)
     }
 
@@ -89,7 +89,7 @@ struct Measured {
 impl Space {
     /// Measures with `slot`, the next to be linked after so many, if it is time to.
     pub(super) fn measure_breadth(&self, slot: u32, linked: usize, breadth: &mut Breadth, scratch: &mut WalkScratch) {
-        let Some(ef) = breadth.of(default_ef(NEAREST, 1)).filter(|_| breadth.is_due(linked)) else { return };
+        let Some(ef) = breadth.widen(default_ef(NEAREST, 1)).filter(|_| breadth.is_due(linked)) else { return };
         let (mut nearest, found) = (self.nearest(slot, scratch), self.walked(slot, ef, scratch));
         if nearest.len() >= NEAREST {
             let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
@@ -139,17 +139,17 @@ mod tests {
     #[test]
     fn walks_widen_until_none_is_wide_enough() {
         let mut breadth = Breadth::default();
-        let mut widths = vec![breadth.of(64)];
+        let mut widths = vec![breadth.widen(64)];
         for _ in 0..1_000 {
             breadth.add(Measured { sought: 10, found: 5 }, 1_000);
-            if widths.last() != Some(&breadth.of(64)) {
-                widths.push(breadth.of(64));
+            if widths.last() != Some(&breadth.widen(64)) {
+                widths.push(breadth.widen(64));
             }
         }
         assert_eq!(widths.len(), QUARTERS.len() + 1);
         assert!(widths.windows(2).all(|pair| pair[1].is_none() || pair[0] < pair[1]), "{widths:?}");
         assert_eq!((widths[0], widths[10]), (Some(64), None));
-        assert_eq!(Breadth::at(breadth.step()).of(64), None);
+        assert_eq!(Breadth::from_step(breadth.step()).widen(64), None);
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         for number in 0..10_000 {
             breadth.add(Measured { sought: 10, found: if number % 6 == 0 { 9 } else { 10 } }, 1_000);
         }
-        assert_eq!(breadth.of(64), Some(64));
-        assert_eq!(Breadth::at(u8::MAX).of(64), None);
+        assert_eq!(breadth.widen(64), Some(64));
+        assert_eq!(Breadth::from_step(u8::MAX).widen(64), None);
     }
 }

@@ -16,7 +16,7 @@ pub use background::{IndexingProgress, IndexingStep};
 use std::collections::HashMap;
 
 use self::agreement::Agreement;
-use self::background::Mending;
+use self::background::GraphRepair;
 use self::breadth::Breadth;
 use crate::codes::VectorCodes;
 use crate::graph::HnswGraph;
@@ -33,14 +33,14 @@ pub struct Space {
     store: Store,
     slots: Slots,
     graph: HnswGraph,
-    mending: Option<Mending>,
+    repair: Option<GraphRepair>,
     /// How well codes tell the nearest.
     agreement: Agreement,
     /// How widely walks look.
     breadth: Breadth,
-    /// Whether the next step mends, if there is something to mend.
-    mends_next: bool,
-    /// Slots linked and mended so far.
+    /// Whether the next step repairs, if there is something to repair.
+    repairs_next: bool,
+    /// Slots linked and repaired so far.
     changes: u64,
     /// While it is restored: hash of the vector and slot, by key, of those that the graph knows and that have not come back yet.
     expected: HashMap<Key, (u64, u32)>,
@@ -56,10 +56,10 @@ impl Space {
             store,
             slots,
             graph,
-            mending: None,
+            repair: None,
             agreement: Agreement::default(),
             breadth: Breadth::default(),
-            mends_next: true,
+            repairs_next: true,
             changes: 0,
             expected: HashMap::new(),
         }
@@ -72,25 +72,25 @@ impl Space {
 
     /// Sets the vector of the point at `row`; it can be found at once.
     pub fn put(&mut self, row: Row, vector: &[f32]) {
-        if let Some(slot) = self.slots.of(row) {
+        if let Some(slot) = self.slots.slot_of(row) {
             // Many writes change a payload only, and their points need no new place.
             if same_bits(&self.store.get(slot), vector) {
                 return;
             }
         }
-        self.slots.leave(row);
-        let slot = self.slots.take(row);
+        self.slots.release_slot(row);
+        let slot = self.slots.take_slot(row);
         self.fill(slot, vector);
     }
 
     /// Forgets the vector of the point at `row`, if it has one.
     pub fn remove(&mut self, row: Row) {
-        self.slots.leave(row);
+        self.slots.release_slot(row);
     }
 
     /// The vector of the point at `row`, bit for bit as it was put.
     pub fn get(&self, row: Row) -> Option<Vec<f32>> {
-        self.slots.of(row).map(|slot| self.store.get(slot))
+        self.slots.slot_of(row).map(|slot| self.store.get(slot))
     }
 
     /// Points that have a vector.
@@ -132,7 +132,7 @@ impl Space {
 
     /// Whether a walk may find this slot, and the graph lead to it anew.
     fn is_linked(&self, slot: u32) -> bool {
-        self.slots.condition(slot) == SlotState::Linked
+        self.slots.state_of(slot) == SlotState::Linked
     }
 
     /// Whether there are enough vectors for a graph; what is linked once stays so.

@@ -19,7 +19,7 @@ const AHEAD: usize = 4;
 /// A search under way.
 struct SpaceSearch<'a> {
     space: &'a Space,
-    wanted: &'a SearchOptions<'a>,
+    options: &'a SearchOptions<'a>,
     points: &'a mut dyn PointLookup,
     report: SearchReport,
 }
@@ -33,10 +33,10 @@ impl Space {
         vector: &[f32],
         points: &mut dyn PointLookup,
         top: &mut Top,
-        wanted: &SearchOptions<'_>,
+        options: &SearchOptions<'_>,
     ) -> SearchReport {
-        let usual = wanted.ef.map_or_else(|| default_ef(top.limit(), 1), |ef| ef.max(top.limit()));
-        let breadth = self.breadth.of(usual);
+        let usual = options.ef.map_or_else(|| default_ef(top.limit(), 1), |ef| ef.max(top.limit()));
+        let breadth = self.breadth.widen(usual);
         let ef = breadth.unwrap_or(usual);
         // What codes cannot stand for is compared itself, with everything.
         let coded = self.store.codes().and_then(|codes| Some((codes, CodeTarget::Probe(codes.probe(vector)?))));
@@ -45,19 +45,19 @@ impl Space {
             live: self.slots.live(),
             linked: self.slots.linked(),
             dead: self.slots.dead(),
-            among: wanted.among.map(|among| among.rows.len() as usize),
-            exact: wanted.exact || has_codes && coded.is_none(),
+            among: options.among.map(|among| among.rows.len() as usize),
+            exact: options.exact || has_codes && coded.is_none(),
             has_codes,
             walks: breadth.is_some(),
             ef,
         };
         let probe = ProbeVector::new(self.params.distance, vector);
-        let mut search = SpaceSearch { space: self, wanted, points, report: SearchReport::default() };
+        let mut search = SpaceSearch { space: self, options, points, report: SearchReport::default() };
         match (situation.plan(), coded) {
             (SearchPlan::Graph { budget }, Some((codes, target))) => {
                 search.report.way = Way::Graph;
-                let keep = search.keep(LEAST.max(SPARE * top.limit()));
-                let walk = WalkLimits { ef: search.keep(ef), budget };
+                let keep = search.candidates_to_keep(LEAST.max(SPARE * top.limit()));
+                let walk = WalkLimits { ef: search.candidates_to_keep(ef), budget };
                 let found = search.walk(&ByCodes(codes), &target, walk, top.limit(), keep);
                 search.decide(&probe, found, top);
             }
@@ -69,7 +69,7 @@ impl Space {
             }
             (SearchPlan::Codes, Some((codes, target))) => {
                 search.report.way = Way::Codes;
-                let keep = search.keep(LEAST.max(SPARE * top.limit()));
+                let keep = search.candidates_to_keep(LEAST.max(SPARE * top.limit()));
                 let found = search.scan(&ByCodes(codes), &target, keep);
                 search.decide(&probe, found, top);
             }
@@ -81,25 +81,25 @@ impl Space {
 
 impl SpaceSearch<'_> {
     /// How many of the best by code are compared in the end.
-    fn keep(&self, usual: usize) -> usize {
+    fn candidates_to_keep(&self, usual: usize) -> usize {
         usual * self.space.store.codes().map_or(1, VectorCodes::spare)
     }
 
     /// Whether the point at `slot` may be an answer.
     #[inline]
     fn accepts(&mut self, slot: u32) -> bool {
-        match self.wanted.among {
-            None if !self.wanted.filtered => true,
-            None => self.points.accepts(self.space.slots.row(slot)),
+        match self.options.among {
+            None if !self.options.filtered => true,
+            None => self.points.accepts(self.space.slots.row_of(slot)),
             Some(among) => {
-                let row = self.space.slots.row(slot);
+                let row = self.space.slots.row_of(slot);
                 among.rows.contains(row.0) && (among.certain || self.points.accepts(row))
             }
         }
     }
 
     fn key(&self, slot: u32) -> Key {
-        self.points.key(self.space.slots.row(slot))
+        self.points.key(self.space.slots.row_of(slot))
     }
 
     /// The nearest by the graph and the tail, of which `limit` are wanted and `keep` are returned; by a scan, where the
@@ -117,7 +117,7 @@ impl SpaceSearch<'_> {
             space.graph.search(pairs, target, &walk, scratch, |slot| space.is_linked(slot) && self.accepts(slot))
         });
         self.report.compared += walked.compared;
-        // Too few: of those that match, or since a graph that is being mended is in pieces. Or so many that are equally
+        // Too few: of those that match, or since a graph that is being repaired is in pieces. Or so many that are equally
         // near that which of them are the answer was left to chance.
         let is_short = walked.found.len() < walk.ef.min(space.slots.linked());
         if walked.gave_up || is_short || walked.lost_equals && is_level(&walked.found[limit.min(walk.ef) - 1..]) {
@@ -140,9 +140,9 @@ impl SpaceSearch<'_> {
     /// The nearest of all candidates.
     fn scan<P: Pairs>(&mut self, pairs: &P, target: &P::Target, keep: usize) -> Vec<u32> {
         let (space, mut best) = (self.space, Best::new(keep));
-        match self.wanted.among {
+        match self.options.among {
             Some(among) => {
-                let slots = among.rows.iter().filter_map(|row| space.slots.of(Row(row)));
+                let slots = among.rows.iter().filter_map(|row| space.slots.slot_of(Row(row)));
                 self.offer_all(pairs, target, slots, &mut best);
             }
             None => {
@@ -200,8 +200,8 @@ impl SpaceSearch<'_> {
     fn compare_all(&mut self, probe: &ProbeVector, top: &mut Top) {
         self.report.way = Way::Exact;
         let space = self.space;
-        if let Some(among) = self.wanted.among {
-            for slot in among.rows.iter().filter_map(|row| space.slots.of(Row(row))) {
+        if let Some(among) = self.options.among {
+            for slot in among.rows.iter().filter_map(|row| space.slots.slot_of(Row(row))) {
                 self.report.compared += 1;
                 let score = space.store.score(probe, slot);
                 self.offer(slot, score, top, Self::accepts);
@@ -223,7 +223,7 @@ impl SpaceSearch<'_> {
     }
 
     fn offer(&mut self, slot: u32, score: f32, top: &mut Top, accepts: impl Fn(&mut Self, u32) -> bool) {
-        let row = self.space.slots.row(slot);
+        let row = self.space.slots.row_of(slot);
         if !top.admits(score) {
             return;
         }

@@ -69,8 +69,8 @@ proptest! {
         let rows = bitmap(pair.model.keys().copied().filter(|row| matches(*row) || !certain && row % 7 == 0));
         for among in [None, Some(Among { rows: &rows, certain })] {
             let target = numbers.vector(params.size);
-            let wanted = SearchOptions { among, filtered: true, ..SearchOptions::default() };
-            let (hits, report) = find(&pair.space, &target, 20, &mut All(|row| !matches(row)), &wanted);
+            let options = SearchOptions { among, filtered: true, ..SearchOptions::default() };
+            let (hits, report) = find(&pair.space, &target, 20, &mut All(|row| !matches(row)), &options);
             pair.check(&target, &hits);
             prop_assert!(hits.iter().all(|hit| matches(hit.row.0)));
             prop_assert_eq!(hits.len(), expected.min(20), "{:?}", report);
@@ -87,10 +87,10 @@ fn every_point_is_found_by_its_own_vector() {
         let progress = pair.space.progress();
         assert_eq!((progress.linked as usize, progress.tail), (pair.model.len(), 0));
         // Two hundred around one centre, all nearer to it than to one another, are as hard as it gets.
-        let wanted = SearchOptions { ef: Some(128), ..SearchOptions::default() };
+        let options = SearchOptions { ef: Some(128), ..SearchOptions::default() };
         for (row, vector) in &pair.model {
             let own = score(params.distance, vector, vector);
-            let (hits, _) = find(&pair.space, vector, 10, &mut accept_all(), &wanted);
+            let (hits, _) = find(&pair.space, vector, 10, &mut accept_all(), &options);
             // Of twins, some of the others will do: they are all as near.
             let as_near = hits.iter().all(|hit| (f64::from(hit.score) - own).abs() < 1e-5);
             assert!(as_near || hits.iter().any(|hit| hit.row.0 == *row), "{params:?} {row} {hits:?}");

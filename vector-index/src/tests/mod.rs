@@ -89,16 +89,16 @@ fn find(
     vector: &[f32],
     limit: usize,
     points: &mut dyn PointLookup,
-    wanted: &SearchOptions<'_>,
+    options: &SearchOptions<'_>,
 ) -> (Vec<ScoredRow>, SearchReport) {
     let mut top = Top::new(space.params().distance, limit, None);
-    let report = space.search(vector, points, &mut top, wanted);
+    let report = space.search(vector, points, &mut top, options);
     (top.into_sorted(), report)
 }
 
 fn nearest(space: &Space, vector: &[f32], limit: usize, exact: bool) -> Vec<u32> {
-    let wanted = SearchOptions { exact, ..SearchOptions::default() };
-    find(space, vector, limit, &mut accept_all(), &wanted).0.into_iter().map(|hit| hit.row.0).collect()
+    let options = SearchOptions { exact, ..SearchOptions::default() };
+    find(space, vector, limit, &mut accept_all(), &options).0.into_iter().map(|hit| hit.row.0).collect()
 }
 
 /// The score, in f64 and the long way.

@@ -14,10 +14,10 @@ fn rows(file: &str) -> Vec<Vec<f32>> {
 /// Recall@10 of all sample queries at `ef`, over the rows as the space numbers them.
 fn recall(space: &Space, ef: usize) -> f64 {
     let queries = rows("small-5k.queries.i8.npy");
-    let wanted = SearchOptions { ef: Some(ef), ..SearchOptions::default() };
+    let options = SearchOptions { ef: Some(ef), ..SearchOptions::default() };
     let found = queries.iter().map(|query| {
         let expected = nearest(space, query, 10, true);
-        let (hits, _) = find(space, query, 10, &mut accept_all(), &wanted);
+        let (hits, _) = find(space, query, 10, &mut accept_all(), &options);
         hits.iter().filter(|hit| expected.contains(&hit.row.0)).count()
     });
     found.sum::<usize>() as f64 / (10 * queries.len()) as f64

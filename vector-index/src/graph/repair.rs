@@ -38,7 +38,7 @@ impl HnswGraph {
                 sorted.sort_unstable_by_key(|near| Reverse(*near));
                 let most = (kept.len() + lost.len()).min(self.room(level));
                 kept = choose(pairs, slot, &sorted, most, kept);
-                // Lists that only diversity may fill get shorter with each mending, and recall falls with them.
+                // Lists that only diversity may fill get shorter with each repair, and recall falls with them.
                 let spare: Vec<u32> =
                     sorted.iter().map(|near| near.slot()).filter(|other| !kept.contains(other)).collect();
                 kept.extend(spare.into_iter().take(most - kept.len()));
@@ -73,7 +73,7 @@ impl HnswGraph {
         if !self.is_lost(slot) {
             return;
         }
-        if self.row(slot, 0)[0].load(std::sync::atomic::Ordering::Relaxed) == NONE {
+        if self.link_row(slot, 0)[0].load(std::sync::atomic::Ordering::Relaxed) == NONE {
             self.link(pairs, slot, scratch, is_linked);
         } else {
             self.attach(pairs, slot);
