@@ -51,14 +51,14 @@ async fn no_attack_keeps_a_good_client_out_or_brings_about_an_election() -> Resu
 async fn withstood(cluster: &TestCluster, attack: &Attack) -> Result<()> {
     let moves = attack.moves.len();
     let crowd = if attack.lasting { LASTING } else { moves };
-    let witness = GoodClient::start(cluster.client(0));
+    let good_client = GoodClient::start(cluster.client(0));
     let assault = Assault::start(attack, cluster.nodes()[0].address(), crowd);
     if !attack.lasting {
         assault.progress(moves as u64 * 2, 3 * PATIENCE).await?;
     }
-    witness.progress(ANSWERS, PATIENCE).await?;
+    good_client.progress(ANSWERS, PATIENCE).await?;
     let (made, wrong) = (assault.made(), assault.stop().await);
-    let seen = witness.seen();
+    let seen = good_client.seen();
     println!("  {}: {made} moves ended, {} answers beside them", attack.name, seen.took.len());
     ensure!(wrong.told.is_empty(), "{} wrong answers: {:#?}", wrong.count, wrong.told);
     ensure!(seen.refused.is_empty(), "a good client was refused: {:#?}", seen.refused);

@@ -34,7 +34,7 @@ async fn judged_through(
         println!("  SKIPPED, NOT TESTED: {}: {why}", fault.name());
     }
     if outcome.verdict != HistoryVerdict::Ok {
-        return Err(failed(name, &outcome, outcome.verdict.told(&outcome.history)?));
+        return Err(failed(name, &outcome, outcome.verdict.describe(&outcome.history)?));
     }
     println!("  {} faults, {} events", outcome.faults(), outcome.history.events.len());
     Ok(outcome)
@@ -123,7 +123,7 @@ async fn reads_at_one_never_go_back_on_a_node_and_a_stale_read_is_seen_by_the_st
     let writes = without_reads(&outcome.history);
     let verdict = strictly(&writes)?;
     if verdict != HistoryVerdict::Ok {
-        return Err(failed(name, &outcome, verdict.told(&writes)?));
+        return Err(failed(name, &outcome, verdict.describe(&writes)?));
     }
     let Some(stale) = with_a_stale_read(&writes)? else {
         return Err(failed(name, &outcome, "no register was written twice, so nothing was tested".to_owned()));

@@ -161,7 +161,7 @@ fn execute(verb: JepsenCommand) -> Result<u8> {
         JepsenCommand::Check { file, judged } => {
             let history = read(&file)?;
             let verdict = check::check(&history, judged.model.model(), judged.limits())?;
-            say(&verdict.told(&history)?);
+            say(&verdict.describe(&history)?);
             Ok(verdict.exit_code())
         }
         JepsenCommand::Shrink { file, judged, out } => shrunk(&file, judged, out.as_deref()),
@@ -183,10 +183,10 @@ fn shrunk(file: &Path, judged: JudgeOptions, out: Option<&Path>) -> Result<u8> {
     let history = read(file)?;
     let Some((small, verdict)) = shrink::shrink(&history, judged.model.model(), judged.limits())? else {
         let verdict = check::check(&history, judged.model.model(), judged.limits())?;
-        eprintln!("nothing to make small: {}", verdict.told(&history)?);
+        eprintln!("nothing to make small: {}", verdict.describe(&history)?);
         return Ok(verdict.exit_code());
     };
-    eprintln!("{}", verdict.told(&small)?);
+    eprintln!("{}", verdict.describe(&small)?);
     match out {
         Some(out) => std::fs::write(out, small.to_edn()).with_context(|| format!("writing {}", out.display()))?,
         None => say(small.to_edn().trim_end()),
@@ -202,7 +202,7 @@ fn view(file: &Path, judged: JudgeOptions, out: &Path) -> Result<u8> {
     let replay = format!("jepsen-lite check {title} --model {model}");
     let page = Page { title: &title, history: &history, verdict: &verdict, small: small.as_ref(), replay: &replay };
     std::fs::write(out, report::page(&page)?).with_context(|| format!("writing {}", out.display()))?;
-    say(&verdict.told(&history)?);
+    say(&verdict.describe(&history)?);
     Ok(verdict.exit_code())
 }
 

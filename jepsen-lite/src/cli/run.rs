@@ -144,7 +144,7 @@ fn once(args: &RunArgs, seed: u64, out: &Path) -> Result<u8> {
     }
     outcome.keep(out)?;
     std::fs::write(out.join("summary.md"), summary(&plan, &outcome, start.elapsed())?)?;
-    super::say(&outcome.verdict.told(&outcome.history)?);
+    super::say(&outcome.verdict.describe(&outcome.history)?);
     super::say(&format!("  {} and {}", out.join("history.edn").display(), out.join("report.html").display()));
     if !args.nemesis.is_empty() && outcome.skipped.len() == args.nemesis.len() {
         return Ok(super::SKIPPED);

@@ -58,7 +58,7 @@ const HEAD: &str = "The attackers have the lowest CPU priority (nice 19, idle po
                     |---|---|---|---|---|---|---|---|---|---|---|---|";
 
 impl AttackMeasurement {
-    fn told(&self) -> String {
+    fn describe(&self) -> String {
         let ms =
             |seen: &RequestOutcomes, share| seen.percentile(share).map_or(f64::NAN, |took| took.as_secs_f64() * 1000.0);
         let both = |seen: &RequestOutcomes| format!("{:.1} / {:.1}", ms(seen, 0.5), ms(seen, 0.99));
@@ -96,7 +96,7 @@ pub async fn run(plan: &AttackPlan) -> Result<()> {
         if plan.only.is_empty() || plan.only.iter().any(|part| attack.name.contains(part.as_str())) {
             let crowd = attack.crowd.min(most);
             let row = measured(plan, &cluster, &attack, crowd).await.with_context(|| attack.name)?;
-            println!("{}", row.told());
+            println!("{}", row.describe());
             let told = row.done.wrong.told.iter().take(3).chain(row.during.refused.iter().take(3));
             told.for_each(|said| println!("<!-- {said} -->"));
         }
@@ -115,18 +115,18 @@ async fn measured(
     let quiet = seen_for(cluster, plan.time).await;
     let mut memory = [resident(cluster)?; 3];
     // It has its connection already when the others come.
-    let witness = GoodClient::start(cluster.client(0));
-    witness.progress(2, CALM_WITHIN).await?;
+    let good_client = GoodClient::start(cluster.client(0));
+    good_client.progress(2, CALM_WITHIN).await?;
     let (name, address, node) = (attack.name, cluster.nodes()[0].address(), cluster.nodes()[0].pid());
     let attackers = tokio::task::spawn_blocking(move || Apart::start(name, address, crowd)).await??;
-    let (began, before_it) = (Instant::now(), witness.seen());
+    let (began, before_it) = (Instant::now(), good_client.seen());
     let cpu_before = cpu_seconds(node)?;
     while began.elapsed() < plan.time {
         memory[1] = memory[1].max(resident(cluster)?);
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    let (during, cpu) = (witness.seen().since(&before_it), cpu_seconds(node)? - cpu_before);
-    drop(witness);
+    let (during, cpu) = (good_client.seen().since(&before_it), cpu_seconds(node)? - cpu_before);
+    drop(good_client);
     let done = tokio::task::spawn_blocking(|| attackers.stop()).await??;
     tokio::time::sleep(plan.after).await;
     memory[2] = resident(cluster)?;
@@ -136,9 +136,9 @@ async fn measured(
 }
 
 async fn seen_for(cluster: &TestCluster, time: Duration) -> RequestOutcomes {
-    let witness = GoodClient::start(cluster.client(0));
+    let good_client = GoodClient::start(cluster.client(0));
     tokio::time::sleep(time).await;
-    witness.seen()
+    good_client.seen()
 }
 
 /// The terms, once they have not changed for a while: leaders that are handed over after a start are no elections that an

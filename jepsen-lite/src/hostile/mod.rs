@@ -8,9 +8,9 @@
 pub mod apart;
 mod assault;
 mod exchange;
+mod good_client;
 pub mod measure;
 pub mod moves;
-mod witness;
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::harness::client::ApiClient;
 
 pub use assault::{Assault, WrongAnswers};
 pub use exchange::{AttackMove, Counters, Owed, Then, Traffic};
-pub use witness::{GoodClient, RequestOutcomes};
+pub use good_client::{GoodClient, RequestOutcomes};
 
 /// The collection that is asked for.
 pub const COLLECTION: &str = "docs";

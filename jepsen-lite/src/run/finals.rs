@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::rig::TestEnvironment;
+use super::environment::TestEnvironment;
 use super::workload::{Worker, WorkloadState};
 use super::{CLIENTS, RunPlan};
 use crate::judge::check::HistoryVerdict;
@@ -20,24 +20,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A node that does not answer, or replicas that never come equally far.
 pub(super) async fn all(
     plan: &RunPlan,
-    rig: &mut TestEnvironment,
+    environment: &mut TestEnvironment,
     shared: &Arc<WorkloadState>,
 ) -> Result<HistoryVerdict> {
-    rig.cluster.wait_healthy().await?;
-    for number in 0..shared.doors.all().len() {
+    environment.cluster.wait_healthy().await?;
+    for number in 0..shared.endpoints.all().len() {
         let mut worker = Worker::new(shared.clone(), plan.seed ^ CLIENTS as u64, number);
         worker.last_reads().await?;
     }
-    equal_replicas(rig).await
+    equal_replicas(environment).await
 }
 
-async fn equal_replicas(rig: &TestEnvironment) -> Result<HistoryVerdict> {
+async fn equal_replicas(environment: &TestEnvironment) -> Result<HistoryVerdict> {
     let start = Instant::now();
     loop {
         // By shard and index, the hashes of the states.
         let mut seen: BTreeMap<u64, BTreeMap<u64, BTreeSet<String>>> = BTreeMap::new();
-        for index in &rig.members {
-            let answer = rig.cluster.client(*index).shards().await.ok()?;
+        for index in &environment.members {
+            let answer = environment.cluster.client(*index).shards().await.ok()?;
             for row in answer["shards"].as_array().context("no `shards`")? {
                 let (shard, index) = (row["shard"].as_u64(), row["state_index"].as_u64());
                 let key = shard.zip(index).context("no `state_index`")?;

@@ -27,7 +27,7 @@ impl RunOutcome {
             std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
         }
         write("history.edn", self.history.to_edn())?;
-        write("verdict.txt", format!("{}\n{}\n", self.replay, self.verdict.told(&self.history)?))?;
+        write("verdict.txt", format!("{}\n{}\n", self.replay, self.verdict.describe(&self.history)?))?;
         let small = match self.verdict {
             HistoryVerdict::Illegal(_) => shrink::shrink(&self.history, self.model, CheckLimits::default())?,
             _ => None,

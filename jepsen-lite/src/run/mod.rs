@@ -6,12 +6,12 @@
 //! whose clients got nothing done, is *unknown*, not ok.
 
 mod coverage;
+mod environment;
 mod finals;
 mod keep;
 pub mod nemesis;
 mod plan;
 mod recorder;
-mod rig;
 mod watch;
 mod workload;
 
@@ -28,10 +28,10 @@ use tokio::task::JoinSet;
 use crate::judge::check;
 use crate::judge::check::{CheckLimits, ConsistencyModel, HistoryVerdict};
 use crate::judge::history::History;
+use environment::TestEnvironment;
 use nemesis::{Fault, Nemesis};
 pub use plan::{MUTANT, RunPlan, Through, Workload};
 use recorder::HistoryRecorder;
-use rig::TestEnvironment;
 use watch::LeaderWatch;
 use workload::{COLLECTION, Endpoints, Worker, WorkloadState};
 
@@ -67,14 +67,15 @@ impl RunOutcome {
 /// # Errors
 /// What keeps a run from being one: nodes that do not start.
 pub async fn run(plan: &RunPlan) -> Result<RunOutcome> {
-    let mut rig = TestEnvironment::start(plan).await?;
-    let made = rig.cluster.client(0).create_collection(COLLECTION, 2, "euclid").await;
+    let mut environment = TestEnvironment::start(plan).await?;
+    let made = environment.cluster.client(0).create_collection(COLLECTION, 2, "euclid").await;
     ensure!(made.status == Some(201), "making the collection: {}", made.problem);
-    let recorder = HistoryRecorder::start(plan.header(&rig.faults), &rig.cluster.logs().join("history.edn"))?;
-    let doors = Endpoints::new(rig.entries()?);
-    let shared = Arc::new(WorkloadState::new(plan.workload, &plan.level, recorder.clone(), doors.clone()));
+    let recorder =
+        HistoryRecorder::start(plan.header(&environment.faults), &environment.cluster.logs().join("history.edn"))?;
+    let endpoints = Endpoints::new(environment.entries()?);
+    let shared = Arc::new(WorkloadState::new(plan.workload, &plan.level, recorder.clone(), endpoints.clone()));
     shared.prepare().await?;
-    let watch = LeaderWatch::start(doors.clone(), recorder.clone());
+    let watch = LeaderWatch::start(endpoints.clone(), recorder.clone());
     let mut workers = JoinSet::new();
     for number in 0..CLIENTS {
         workers.spawn(Worker::new(shared.clone(), plan.seed, number).run());
@@ -82,21 +83,24 @@ pub async fn run(plan: &RunPlan) -> Result<RunOutcome> {
     if plan.workload == Workload::Retry {
         shared.load();
     }
-    let struck = strike(plan, &mut rig, doors, &recorder).await;
+    let struck = strike(plan, &mut environment, endpoints, &recorder).await;
     shared.stop.store(true, Ordering::SeqCst);
     while workers.join_next().await.is_some() {}
     let finals = match struck {
-        Ok(()) => finals::all(plan, &mut rig, &shared).await,
+        Ok(()) => finals::all(plan, &mut environment, &shared).await,
         failed => failed.map(|()| HistoryVerdict::Ok),
     };
     drop(watch);
     let history = recorder.history();
     let verdict = check::check(&history, plan.model(), CheckLimits::default())?;
     let verdict = verdict.and(|| finals.unwrap_or_else(|error| HistoryVerdict::Unknown(format!("{error:#}"))));
-    let verdict = verdict.and(|| coverage::check(plan, &rig.faults, &history));
-    let (skipped, logs) = (std::mem::take(&mut rig.skipped), rig.cluster.logs());
+    let verdict = verdict.and(|| coverage::check(plan, &environment.faults, &history));
+    let (skipped, logs) = (std::mem::take(&mut environment.skipped), environment.cluster.logs());
     let verdict = if verdict == HistoryVerdict::Ok {
-        rig.cluster.finish().map_or_else(|error| HistoryVerdict::Unknown(format!("{error:#}")), |()| HistoryVerdict::Ok)
+        environment
+            .cluster
+            .finish()
+            .map_or_else(|error| HistoryVerdict::Unknown(format!("{error:#}")), |()| HistoryVerdict::Ok)
     } else {
         verdict
     };
@@ -104,10 +108,15 @@ pub async fn run(plan: &RunPlan) -> Result<RunOutcome> {
     Ok(RunOutcome { history, model: plan.model(), verdict, skipped, logs, replay: plan.replay() })
 }
 
-async fn strike(plan: &RunPlan, rig: &mut TestEnvironment, doors: Endpoints, recorder: &HistoryRecorder) -> Result<()> {
+async fn strike(
+    plan: &RunPlan,
+    environment: &mut TestEnvironment,
+    endpoints: Endpoints,
+    recorder: &HistoryRecorder,
+) -> Result<()> {
     let start = Instant::now();
-    let faults = rig.faults.clone();
-    let mut nemesis = Nemesis { rig, doors, recorder, rng: StdRng::seed_from_u64(plan.seed) };
+    let faults = environment.faults.clone();
+    let mut nemesis = Nemesis { environment, endpoints, recorder, rng: StdRng::seed_from_u64(plan.seed) };
     for turn in 0.. {
         let quiet = Duration::from_millis(nemesis.rng.random_range(800..2500));
         let all_had_their_turn = turn >= faults.len();

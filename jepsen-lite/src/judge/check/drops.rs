@@ -62,7 +62,7 @@ fn two(value: &Edn) -> Option<[&Edn; 2]> {
     Some([name, rest])
 }
 
-fn told(op: &HistoryOperation) -> String {
+fn describe(op: &HistoryOperation) -> String {
     format!("a {} by process {}{}", op.f, op.process, circumstances(op))
 }
 
@@ -84,7 +84,7 @@ impl<'a> CollectionHistory<'a> {
         self.adds.values().filter(|add| add.ok()).find_map(|add| {
             let drop = self.certainly_gone(add)?;
             let ago = gap(drop.returned_at, add.called_at);
-            let cause = format!("{} was acknowledged although the collection was dropped {ago}before", told(add));
+            let cause = format!("{} was acknowledged although the collection was dropped {ago}before", describe(add));
             Some(HistoryVerdict::illegal("written to nothing", cause, events_of([*add, drop])))
         })
     }
@@ -102,28 +102,31 @@ impl<'a> CollectionHistory<'a> {
         let known = self.creates.iter().chain(self.adds.values());
         let before = known.filter(|op| op.ok() && op.ret < read.call).find(|op| !self.may_be_dropped(op, read))?;
         let ago = gap(before.returned_at, read.called_at);
-        let cause =
-            format!("{} finds no collection although {} was acknowledged {ago}before", told(read), told(before));
+        let cause = format!(
+            "{} finds no collection although {} was acknowledged {ago}before",
+            describe(read),
+            describe(before)
+        );
         Some(HistoryVerdict::illegal("lost collection", cause, events_of([read, *before])))
     }
 
     fn zombie(&self, read: &HistoryOperation) -> Option<HistoryVerdict> {
         let drop = self.certainly_gone(read)?;
         let ago = gap(drop.returned_at, read.called_at);
-        let cause = format!("{} shows the collection although it was dropped {ago}before", told(read));
+        let cause = format!("{} shows the collection although it was dropped {ago}before", describe(read));
         Some(HistoryVerdict::illegal("resurrected", cause, events_of([read, drop])))
     }
 
     fn wrongly_shown(&self, read: &HistoryOperation, shown: &[String]) -> Option<HistoryVerdict> {
         shown.iter().find_map(|element| {
             let Some(add) = self.adds.get(element).filter(|add| add.call < read.ret) else {
-                let cause = format!("{} shows {element}, which nobody had begun to add", told(read));
+                let cause = format!("{} shows {element}, which nobody had begun to add", describe(read));
                 return Some(HistoryVerdict::illegal("phantom", cause, events_of([read])));
             };
             let took = |drop: &&&HistoryOperation| drop.ok() && drop.call > add.ret && drop.ret < read.call;
             let drop = self.drops.iter().find(took)?;
             let ago = gap(drop.returned_at, read.called_at);
-            let cause = format!("{} shows {element} although a drop took it {ago}before", told(read));
+            let cause = format!("{} shows {element} although a drop took it {ago}before", describe(read));
             Some(HistoryVerdict::illegal("resurrected", cause, events_of([read, *add, *drop])))
         })
     }
@@ -133,7 +136,7 @@ impl<'a> CollectionHistory<'a> {
         let mut due = due.filter(|(_, add)| !self.may_be_dropped(add, read));
         let (element, add) = due.find(|(element, _)| !shown.contains(element))?;
         let ago = gap(add.returned_at, read.called_at);
-        let cause = format!("{} lacks {element} although it was acknowledged {ago}before it began", told(read));
+        let cause = format!("{} lacks {element} although it was acknowledged {ago}before it began", describe(read));
         Some(HistoryVerdict::illegal("lost", cause, events_of([read, *add])))
     }
 }

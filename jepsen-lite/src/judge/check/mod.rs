@@ -60,7 +60,7 @@ impl HistoryVerdict {
     ///
     /// # Errors
     /// A history that is none.
-    pub fn told(&self, history: &History) -> Result<String> {
+    pub fn describe(&self, history: &History) -> Result<String> {
         let ops = pair(history)?;
         let counted = format!("{} operations", ops.ops.len());
         let by_lines = if ops.by_lines.is_empty() || history.events.is_empty() {

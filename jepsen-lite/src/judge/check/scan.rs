@@ -62,7 +62,7 @@ pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
         let elements: BTreeSet<String> = items.iter().map(Edn::to_string).collect();
         if elements.len() < items.len() {
             let twice = items.iter().find(|item| items.iter().filter(|other| other == item).count() > 1);
-            let cause = format!("{} shows {} twice", told(op), twice.unwrap_or(&Edn::Nil));
+            let cause = format!("{} shows {} twice", describe(op), twice.unwrap_or(&Edn::Nil));
             return Ok(HistoryVerdict::illegal("duplicate", cause, events_of([op])));
         }
         scans.push(SetScan { op, elements });
@@ -112,7 +112,7 @@ fn lives(ops: &[HistoryOperation]) -> Result<BTreeMap<String, ElementLifetime<'_
     Ok(lives)
 }
 
-fn told(op: &HistoryOperation) -> String {
+fn describe(op: &HistoryOperation) -> String {
     format!("a {} by process {}{}", op.f, op.process, circumstances(op))
 }
 
@@ -120,7 +120,7 @@ fn told(op: &HistoryOperation) -> String {
 fn shown(scan: &SetScan<'_>, lives: &BTreeMap<String, ElementLifetime<'_>>) -> Option<HistoryVerdict> {
     for element in &scan.elements {
         let Some(life) = lives.get(element) else {
-            let cause = format!("{} shows {element}, which nobody added", told(scan.op));
+            let cause = format!("{} shows {element}, which nobody added", describe(scan.op));
             return Some(HistoryVerdict::illegal("phantom", cause, events_of([scan.op])));
         };
         if life.may_be_in(scan.op) {
@@ -136,7 +136,7 @@ fn shown(scan: &SetScan<'_>, lives: &BTreeMap<String, ElementLifetime<'_>>) -> O
                 ("phantom", life.add, format!("whose add began only {later}after it had ended"))
             }
         };
-        let cause = format!("{} shows {element} {what}", told(scan.op));
+        let cause = format!("{} shows {element} {what}", describe(scan.op));
         return Some(HistoryVerdict::illegal(class, cause, events_of([scan.op, other])));
     }
     None
@@ -155,7 +155,7 @@ fn missing(
     let later = scans.iter().any(|other| other.op.call > scan.op.call && other.elements.contains(element));
     let class = if later { "stale read" } else { "lost" };
     let ago = gap(life.add.returned_at, scan.op.called_at);
-    let cause = format!("{} lacks {element} although it was acknowledged {ago}before it began", told(scan.op));
+    let cause = format!("{} lacks {element} although it was acknowledged {ago}before it began", describe(scan.op));
     Some(HistoryVerdict::illegal(class, cause, events_of([scan.op, life.add])))
 }
 
@@ -166,7 +166,7 @@ fn counted(op: &HistoryOperation, lives: &BTreeMap<String, ElementLifetime<'_>>)
     if (least..=most).contains(&count) {
         return Ok(None);
     }
-    let cause = format!("{} is {count}, and at least {least} and at most {most} elements were there", told(op));
+    let cause = format!("{} is {count}, and at least {least} and at most {most} elements were there", describe(op));
     Ok(Some(HistoryVerdict::illegal("wrong count", cause, events_of([op]))))
 }
 

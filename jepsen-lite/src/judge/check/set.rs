@@ -56,13 +56,13 @@ pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
     Ok(elements(&reads, &adds).or_else(|| chain(&reads)).or_else(|| order(&reads, adds)).unwrap_or(HistoryVerdict::Ok))
 }
 
-fn told(op: &HistoryOperation) -> String {
+fn describe(op: &HistoryOperation) -> String {
     format!("a read by process {}{}", op.process, circumstances(op))
 }
 
 fn duplicate(op: &HistoryOperation, items: &[Edn]) -> HistoryVerdict {
     let twice = items.iter().find(|item| items.iter().filter(|other| other == item).count() > 1);
-    let cause = format!("{} shows {} twice", told(op), twice.unwrap_or(&Edn::Nil));
+    let cause = format!("{} shows {} twice", describe(op), twice.unwrap_or(&Edn::Nil));
     HistoryVerdict::illegal("duplicate", cause, events_of([op]))
 }
 
@@ -71,12 +71,12 @@ fn elements(reads: &[Read<'_>], adds: &HashMap<String, Adds<'_>>) -> Option<Hist
     for read in reads {
         for element in &read.elements {
             let Some(add) = adds.get(element) else {
-                let cause = format!("{} shows {element}, which nobody added", told(read.op));
+                let cause = format!("{} shows {element}, which nobody added", describe(read.op));
                 return Some(HistoryVerdict::illegal("phantom", cause, events_of([read.op])));
             };
             if read.op.ret < add.op.call {
                 let before = gap(read.op.returned_at, add.op.called_at);
-                let cause = format!("{} shows {element}, whose add began only {before}later", told(read.op));
+                let cause = format!("{} shows {element}, whose add began only {before}later", describe(read.op));
                 return Some(HistoryVerdict::illegal("phantom", cause, events_of([read.op, add.op])));
             }
         }
@@ -92,7 +92,7 @@ fn elements(reads: &[Read<'_>], adds: &HashMap<String, Adds<'_>>) -> Option<Hist
         let later = reads.iter().any(|other| other.op.call > read.op.call && other.elements.contains(*element));
         let class = if later { "stale read" } else { "lost" };
         let ago = gap(add.op.returned_at, read.op.called_at);
-        let cause = format!("{} lacks {element} although it was acknowledged {ago}before it began", told(read.op));
+        let cause = format!("{} lacks {element} although it was acknowledged {ago}before it began", describe(read.op));
         return Some(HistoryVerdict::illegal(class, cause, events_of([read.op, add.op])));
     }
     None
@@ -105,8 +105,8 @@ fn chain(reads: &[Read<'_>]) -> Option<HistoryVerdict> {
         let extra = pair[1].elements.difference(&pair[0].elements).next()?;
         let cause = format!(
             "{} shows {lacking} and not {extra}, and {} shows {extra} and not {lacking}",
-            told(pair[0].op),
-            told(pair[1].op)
+            describe(pair[0].op),
+            describe(pair[1].op)
         );
         Some(HistoryVerdict::illegal("non-linearizable", cause, events_of([pair[0].op, pair[1].op])))
     })
@@ -139,7 +139,7 @@ fn order<'a>(reads: &[Read<'a>], mut adds: HashMap<String, Adds<'a>>) -> Option<
         {
             let name = |op: &HistoryOperation| match op.f.as_str() {
                 "add" => format!("the add of {}", op.input),
-                _ => told(op),
+                _ => describe(op),
             };
             let cause = format!(
                 "{} took effect before {}, which had ended {}before it began",

@@ -116,7 +116,7 @@ impl Bits {
     }
 
     /// The 64 bits from `bit` on.
-    fn word(&self, bit: usize) -> u64 {
+    fn bits_from(&self, bit: usize) -> u64 {
         let (word, shift) = (bit / 64, bit % 64);
         let low = self.0.get(word).copied().unwrap_or(0) >> shift;
         let high = if shift == 0 { 0 } else { self.0.get(word + 1).copied().unwrap_or(0) << (64 - shift) };
@@ -270,14 +270,14 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
     /// Remembers where the search stands; whether it had not stood there before.
     fn is_new(&mut self, state: u32) -> bool {
         let words = |bits: &Bits, from: usize, to: usize| -> Vec<u64> {
-            let mut words: Vec<u64> = (from..to).step_by(64).map(|bit| bits.word(bit)).collect();
+            let mut words: Vec<u64> = (from..to).step_by(64).map(|bit| bits.bits_from(bit)).collect();
             words.truncate(words.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1));
             words
         };
         let configuration = Configuration {
             low: self.low as u32,
             state,
-            bits: self.placed.word(self.low),
+            bits: self.placed.bits_from(self.low),
             rest: words(&self.placed, self.low + 64, self.top),
             pending: words(&self.pending, 0, self.pending_top),
         };

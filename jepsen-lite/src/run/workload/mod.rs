@@ -5,9 +5,9 @@
 //! that nothing was applied; a mutation whose fate is unknown is *info*, and its process is not heard of again.
 
 mod collections;
-mod crew;
 mod points;
 mod registers;
+mod request_parts;
 mod retries;
 mod sets;
 
@@ -86,7 +86,7 @@ pub struct WorkloadState {
     /// Where all is written down.
     pub recorder: HistoryRecorder,
     /// Of the nodes.
-    pub doors: Endpoints,
+    pub endpoints: Endpoints,
     /// Ends them.
     pub stop: AtomicBool,
     /// Elements that were added and that nobody tried to remove.
@@ -99,10 +99,10 @@ pub struct WorkloadState {
 
 impl WorkloadState {
     /// For clients of these nodes.
-    pub fn new(workload: Workload, level: &str, recorder: HistoryRecorder, doors: Endpoints) -> Self {
+    pub fn new(workload: Workload, level: &str, recorder: HistoryRecorder, endpoints: Endpoints) -> Self {
         let (counter, processes) = (AtomicI64::new(1), AtomicI64::new(0));
         let (level, stop, present) = (level.to_owned(), AtomicBool::new(false), Mutex::default());
-        Self { workload, level, recorder, doors, stop, present, counter, processes, again: Mutex::default() }
+        Self { workload, level, recorder, endpoints, stop, present, counter, processes, again: Mutex::default() }
     }
 
     fn next(&self) -> i64 {
@@ -132,23 +132,23 @@ pub struct Worker {
     shared: Arc<WorkloadState>,
     rng: StdRng,
     process: i64,
-    door: Endpoint,
+    endpoint: Endpoint,
     /// The last version and value read of a key, for compare-and-set.
     known: Option<(i64, u64, Edn)>,
     /// How far each shard's log was when this session last saw or wrote it.
     session: BTreeMap<u64, u64>,
     /// Processes that do parts of one request.
-    crew: Vec<i64>,
+    part_processes: Vec<i64>,
 }
 
 impl Worker {
     /// The client of this number.
     pub fn new(shared: Arc<WorkloadState>, seed: u64, number: usize) -> Self {
         let process = shared.processes.fetch_add(1, Ordering::Relaxed);
-        let doors = shared.doors.all();
-        let door = doors[number % doors.len()].clone();
+        let endpoints = shared.endpoints.all();
+        let endpoint = endpoints[number % endpoints.len()].clone();
         let rng = StdRng::seed_from_u64(seed ^ ((number as u64 + 1) << 32));
-        Self { shared, rng, process, door, known: None, session: BTreeMap::new(), crew: Vec::new() }
+        Self { shared, rng, process, endpoint, known: None, session: BTreeMap::new(), part_processes: Vec::new() }
     }
 
     /// Works until it is told to stop.
@@ -196,17 +196,17 @@ impl Worker {
                 self.read_registers().await
             }
         };
-        ensure!(good, "{} did not answer a last read although all faults were undone", self.door.name);
+        ensure!(good, "{} did not answer a last read although all faults were undone", self.endpoint.name);
         Ok(())
     }
 
     fn elsewhere(&mut self) {
-        let doors = self.shared.doors.all();
-        self.door = doors[self.rng.random_range(0..doors.len())].clone();
+        let endpoints = self.shared.endpoints.all();
+        self.endpoint = endpoints[self.rng.random_range(0..endpoints.len())].clone();
     }
 
     fn client(&self) -> ApiClient {
-        self.door.client.with_deadline(DEADLINE)
+        self.endpoint.client.with_deadline(DEADLINE)
     }
 
     fn begin(&self, f: &str, value: &Edn) {
@@ -216,7 +216,7 @@ impl Worker {
 
     fn end(&mut self, kind: Type, f: &str, value: Edn, mut extra: Vec<(String, Edn)>) -> bool {
         if !extra.iter().any(|(name, _)| name == "node") {
-            extra.push(("node".to_owned(), Edn::Str(self.door.name.clone())));
+            extra.push(("node".to_owned(), Edn::Str(self.endpoint.name.clone())));
         }
         self.shared.recorder.client(self.process, kind, f, value, extra);
         if kind == Type::Info {

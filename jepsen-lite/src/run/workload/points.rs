@@ -33,12 +33,12 @@ impl WorkloadState {
         if self.workload != Workload::Approximate {
             return Ok(());
         }
-        let door = &self.doors.all()[0];
+        let endpoint = &self.endpoints.all()[0];
         let process = self.processes.fetch_add(1, Ordering::Relaxed);
         for first in (0..MANY).step_by(LOAD as usize) {
             let writes: Vec<(i64, i64)> = (first..first + LOAD).map(|id| (id, self.next())).collect();
             let points = writes.iter().map(|(id, write)| point(*id, *write)).collect();
-            let answer = door.client.upsert(COLLECTION, points, json!({"consistency": self.level})).await;
+            let answer = endpoint.client.upsert(COLLECTION, points, json!({"consistency": self.level})).await;
             ensure!(answer.success(), "loading: {}", answer.problem);
             // Nobody searches yet, so it makes no difference that they are written down one after the other.
             for (id, write) in writes {

@@ -138,7 +138,7 @@ impl Worker {
         for part in token.split('.').skip(1) {
             let pair = part.split_once('-').and_then(|(shard, index)| Some((hex(shard)?, hex(index)?)));
             if let Some((shard, index)) = pair {
-                self.seen(shard, index);
+                self.raise_token(shard, index);
             }
         }
         self.end_write("write", value, &answer)
@@ -167,10 +167,10 @@ impl Worker {
         if !answer.success() {
             return self.refused("read", keyed(key, Edn::Nil), &answer);
         }
-        self.see(&answer);
+        self.take_token(&answer);
         // What is shown may be newer than the evidence says, which is a lower bound; no session may forget it.
         if let (Some(shard), Some(version)) = (answer.body["shard"].as_u64(), answer.body["version"].as_u64()) {
-            self.seen(shard, version);
+            self.raise_token(shard, version);
         }
         let shown = shown(&answer.body);
         let version = answer.body["version"].as_u64();
@@ -192,7 +192,7 @@ impl Worker {
             extra.extend(row["index"].as_i64().map(|index| ("version".to_owned(), Edn::Int(index))));
         }
         if let (Some(shard), Some(index)) = (row["shard"].as_u64(), row["index"].as_u64()) {
-            self.seen(shard, index);
+            self.raise_token(shard, index);
         }
         self.end(Type::Ok, "read", keyed(key, Edn::Nil), extra)
     }
@@ -227,15 +227,15 @@ impl Worker {
         token
     }
 
-    fn see(&mut self, answer: &ApiAnswer) {
+    fn take_token(&mut self, answer: &ApiAnswer) {
         for row in answer.body["shards"].as_array().into_iter().flatten() {
             if let (Some(shard), Some(index)) = (row["shard"].as_u64(), row["index"].as_u64()) {
-                self.seen(shard, index);
+                self.raise_token(shard, index);
             }
         }
     }
 
-    fn seen(&mut self, shard: u64, index: u64) {
+    fn raise_token(&mut self, shard: u64, index: u64) {
         let known = self.session.entry(shard).or_default();
         *known = index.max(*known);
     }

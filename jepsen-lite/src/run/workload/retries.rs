@@ -96,8 +96,8 @@ impl WorkloadState {
         for number in 0..LOADERS {
             let shared = self.clone();
             tokio::spawn(async move {
-                let doors = shared.doors.all();
-                let client = doors[number as usize % doors.len()].client.with_deadline(super::DEADLINE);
+                let endpoints = shared.endpoints.all();
+                let client = endpoints[number as usize % endpoints.len()].client.with_deadline(super::DEADLINE);
                 for turn in 0.. {
                     if shared.stop.load(Ordering::SeqCst) {
                         break;

@@ -22,14 +22,14 @@ pub fn check(ops: &[HistoryOperation], points: &PointHistory) -> HistoryVerdict 
 }
 
 impl SearchChecker<'_> {
-    fn told(&self, asked: &AnsweredSearch) -> String {
+    fn describe(&self, asked: &AnsweredSearch) -> String {
         let op = &self.ops[asked.source];
         format!("a search by process {}{}", op.process, circumstances(op))
     }
 
     fn illegal(&self, class: &str, asked: &AnsweredSearch, what: String, writes: &[&Write]) -> Option<HistoryVerdict> {
         let shown = writes.iter().map(|write| &self.ops[write.source]).chain([&self.ops[asked.source]]);
-        Some(HistoryVerdict::illegal(class, format!("{} {what}", self.told(asked)), events_of(shown)))
+        Some(HistoryVerdict::illegal(class, format!("{} {what}", self.describe(asked)), events_of(shown)))
     }
 
     fn hits(&self, asked: &AnsweredSearch) -> Option<HistoryVerdict> {

@@ -95,7 +95,7 @@ impl TestEnvironment {
         let (members, by_proxy) = ((0..plan.nodes).collect(), needs(Need::ClientProxies));
         let fresh_level = if plan.level == "one" { "quorum".to_owned() } else { plan.level.clone() };
         let client_proxies = Vec::new();
-        let rig = Self {
+        let environment = Self {
             gateway,
             cluster,
             members,
@@ -108,7 +108,7 @@ impl TestEnvironment {
             client_proxies,
             by_proxy,
         };
-        Ok(rig)
+        Ok(environment)
     }
 
     /// Where clients go, and where the members are.
@@ -122,15 +122,15 @@ impl TestEnvironment {
             let at = SocketAddr::from(([127, 0, 0, 1], lease.port()));
             self.client_proxies.push((Proxy::start(at, target, index as u64)?, lease));
         }
-        let door = |index: usize, client| Endpoint { name: self.cluster.nodes()[index].name().to_owned(), client };
+        let endpoint = |index: usize, client| Endpoint { name: self.cluster.nodes()[index].name().to_owned(), client };
         let proxied = |index: usize| match self.client_proxies.get(index) {
             Some((_, lease)) => ApiClient::new(&format!("http://127.0.0.1:{}", lease.port())),
             None => self.cluster.client(index),
         };
-        let members = self.members.iter().map(|index| door(*index, self.cluster.client(*index))).collect();
+        let members = self.members.iter().map(|index| endpoint(*index, self.cluster.client(*index))).collect();
         let clients = match &self.gateway {
             Some(gateway) => vec![Endpoint { name: "gateway".to_owned(), client: gateway.client() }],
-            None => self.members.iter().map(|index| door(*index, proxied(*index))).collect(),
+            None => self.members.iter().map(|index| endpoint(*index, proxied(*index))).collect(),
         };
         Ok(Entries { clients, members })
     }
@@ -138,7 +138,7 @@ impl TestEnvironment {
     /// Starts the gateway again, with the members of now as its seeds, and waits until it serves.
     ///
     /// # Errors
-    /// One that does not come up, or that this rig does not have.
+    /// One that does not come up, or that this environment does not have.
     pub async fn restart_gateway(&mut self) -> Result<()> {
         let gateway = self.gateway.as_mut().context("there is no gateway")?;
         self.cluster.start_gateway(gateway, &self.members)?;

@@ -12,7 +12,7 @@ use crate::harness::client::ApiClient;
 /// Between two requests.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A client at work; it ends when this is dropped.
+/// The good client at work; it ends when this is dropped.
 #[derive(Debug)]
 pub struct GoodClient {
     task: JoinHandle<()>,

@@ -10,8 +10,8 @@ use crate::judge::history::edn::Edn;
 impl Worker {
     /// Begins one operation for each of these values.
     pub(super) fn begin_parts(&mut self, f: &str, values: &[Edn]) {
-        while self.crew.len() < values.len() {
-            self.crew.push(self.shared.processes.fetch_add(1, Ordering::Relaxed));
+        while self.part_processes.len() < values.len() {
+            self.part_processes.push(self.shared.processes.fetch_add(1, Ordering::Relaxed));
         }
         for (place, value) in values.iter().enumerate() {
             self.as_part(place, |part| part.begin(f, value));
@@ -47,9 +47,9 @@ impl Worker {
 
     /// Does something as the process of a part, which keeps its number as long as its operations end.
     fn as_part<T>(&mut self, place: usize, act: impl FnOnce(&mut Self) -> T) -> T {
-        std::mem::swap(&mut self.process, &mut self.crew[place]);
+        std::mem::swap(&mut self.process, &mut self.part_processes[place]);
         let done = act(self);
-        std::mem::swap(&mut self.process, &mut self.crew[place]);
+        std::mem::swap(&mut self.process, &mut self.part_processes[place]);
         done
     }
 }
