@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Error, Result};
 use jepsen_lite::check::{CheckLimits, ConsistencyModel, HistoryVerdict, check};
 use jepsen_lite::history::edn::Edn;
-use jepsen_lite::history::ops::{Operation, pair};
+use jepsen_lite::history::ops::{HistoryOperation, pair};
 use jepsen_lite::history::{History, HistoryEvent, HistoryProcess, Type};
 use jepsen_lite::run::nemesis::Fault;
 use jepsen_lite::run::{RunOutcome, RunPlan, Through, Workload, run};
@@ -94,7 +94,7 @@ fn without_reads(history: &History) -> History {
 fn with_a_stale_read(history: &History) -> Result<Option<History>> {
     let ops = pair(history)?.ops;
     let written: Vec<_> = ops.iter().filter(|op| op.ok() && op.f == "write").collect();
-    let key = |op: &Operation| op.input.items().and_then(|items| items.first().cloned());
+    let key = |op: &HistoryOperation| op.input.items().and_then(|items| items.first().cloned());
     let overwritten = written.iter().find(|old| written.iter().any(|new| old.ret < new.call && key(old) == key(new)));
     let Some((old, key)) = overwritten.and_then(|old| Some((old, key(old)?))) else { return Ok(None) };
     let clients = history.events.iter().filter_map(|event| match event.process {
