@@ -278,12 +278,8 @@ mod tests {
             let probe = codes.probe(&left).unwrap();
             if distance == Distance::Dot {
                 // A search's vector has the length that suits the codes: its estimates keep their order, not their size.
-                assert!(
-                    (codes.nearness_to(&probe, 0) * codes.nearness_between(1, 1) / codes.nearness_to(&probe, 1)
-                        - found)
-                        .abs()
-                        < 0.02
-                );
+                let (to_right, to_itself) = (codes.nearness_to(&probe, 0), codes.nearness_to(&probe, 1));
+                assert!((to_right * codes.nearness_between(1, 1) / to_itself - found).abs() < 0.02);
             } else {
                 assert_eq!(found, codes.nearness_to(&probe, 0));
             }

@@ -41,7 +41,8 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// Data directories, one a node, where they are not to be in the run's own directory (disks of their own).
     pub data_dirs: Vec<PathBuf>,
-    /// Whether nodes reach each other only through proxies, which [`ClusterNode::treat_callers`] makes unkind. Needs a runtime.
+    /// Whether nodes reach each other only through proxies, which [`ClusterNode::treat_callers`] makes unkind. Needs a
+    /// runtime.
     pub peers_by_proxy: bool,
     /// The network of namespaces that the nodes are in, where they are not all on the loopback interface.
     pub lan: Option<Arc<Lan>>,

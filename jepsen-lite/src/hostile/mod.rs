@@ -1,9 +1,9 @@
 //! What strangers do to a port: they send nothing, or slowly, or too much, or what no proper client sends, and they do not
 //! read. Only ever at processes that this harness has started itself.
 //!
-//! An [`Attack`] is a crowd of connections that make [`AttackMove`]s in turn ([`moves`] has the list); each move knows what the
-//! node owes its sender. [`Assault`] keeps a crowd going, [`apart`] in a process of its own that takes no CPU time from
-//! anyone, [`GoodClient`] is the good client beside it, and [`measure`] prints what each attack costs.
+//! An [`Attack`] is a crowd of connections that make [`AttackMove`]s in turn ([`moves`] has the list); each move knows
+//! what the node owes its sender. [`Assault`] keeps a crowd going, [`apart`] in a process of its own that takes no CPU time
+//! from anyone, [`GoodClient`] is the good client beside it, and [`measure`] prints what each attack costs.
 
 pub mod apart;
 mod assault;

@@ -37,7 +37,8 @@ proptest! {
                 prop_assert_eq!(pair.space.len(), pair.model.len());
                 let target = numbers.vector(params.size);
                 for limit in [1, 10, 300] {
-                    let (exact, report) = find(&pair.space, &target, limit, &mut accept_all(), &SearchOptions { exact: true, ..SearchOptions::default() });
+                    let options = SearchOptions { exact: true, ..SearchOptions::default() };
+                    let (exact, report) = find(&pair.space, &target, limit, &mut accept_all(), &options);
                     prop_assert_eq!(report.way, Way::Exact);
                     pair.check(&target, &exact);
                     prop_assert_eq!(exact.len(), limit.min(pair.model.len()));
