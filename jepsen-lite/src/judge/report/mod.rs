@@ -140,7 +140,7 @@ mod tests {
         let made = page(&made).unwrap();
         assert!(made.contains("read 5 at ALL although 7 was acknowledged 40 ms before it began"));
         assert!(!made.contains("<&>"), "what is not escaped is markup");
-        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/report/golden.html");
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/judge/report/golden.html");
         if std::env::var_os("JEPSEN_LITE_BLESS").is_some() {
             std::fs::write(golden, &made).unwrap();
         }
