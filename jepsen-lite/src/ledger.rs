@@ -22,12 +22,12 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-pub use content::{Seen, content};
-pub use report::{Problem, Report, Trouble};
+pub use content::{ShownPoint, content};
+pub use report::{LedgerReport, Problem, Trouble};
 
 /// What an operation does to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Kind {
+pub enum WriteKind {
     /// Puts the content of this write there.
     Put(u64),
     /// Removes the key.
@@ -49,11 +49,11 @@ pub enum Fate {
 
 /// One write or delete.
 #[derive(Clone, Debug, Serialize)]
-pub struct Op {
+pub struct LedgerOperation {
     /// The id of the point.
     pub key: u64,
     /// What it does.
-    pub kind: Kind,
+    pub kind: WriteKind,
     /// When it was asked for.
     pub invoked: u64,
     /// When its fate was known.
@@ -64,7 +64,7 @@ pub struct Op {
     pub note: String,
 }
 
-impl Op {
+impl LedgerOperation {
     /// The last moment at which it may have taken effect.
     fn last_effect(&self) -> u64 {
         match self.fate {
@@ -87,8 +87,8 @@ pub struct Ticket {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    ops: Vec<Op>,
+struct LedgerState {
+    ops: Vec<LedgerOperation>,
     by_key: BTreeMap<u64, Vec<usize>>,
     by_write: BTreeMap<u64, usize>,
     /// When each operation finished: by the clock, and the moment.
@@ -100,7 +100,7 @@ struct State {
 pub struct Ledger {
     size: usize,
     clock: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<LedgerState>,
 }
 
 impl Ledger {
@@ -119,7 +119,7 @@ impl Ledger {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LedgerState> {
         self.state.lock().expect("nothing under the lock panics")
     }
 
@@ -127,26 +127,26 @@ impl Ledger {
     pub fn begin_put(&self, key: u64) -> Ticket {
         let mut state = self.lock();
         let write = state.by_write.len() as u64 + 1;
-        self.begin(&mut state, key, Kind::Put(write))
+        self.begin(&mut state, key, WriteKind::Put(write))
     }
 
     /// Records that `key` is about to be deleted.
     pub fn begin_delete(&self, key: u64) -> Ticket {
-        self.begin(&mut self.lock(), key, Kind::Delete)
+        self.begin(&mut self.lock(), key, WriteKind::Delete)
     }
 
-    fn begin(&self, state: &mut State, key: u64, kind: Kind) -> Ticket {
+    fn begin(&self, state: &mut LedgerState, key: u64, kind: WriteKind) -> Ticket {
         let index = state.ops.len();
         state.by_key.entry(key).or_default().push(index);
         let write = match kind {
-            Kind::Put(write) => write,
-            Kind::Delete => 0,
+            WriteKind::Put(write) => write,
+            WriteKind::Delete => 0,
         };
         if write > 0 {
             state.by_write.insert(write, index);
         }
         let (invoked, note) = (self.now(), String::new());
-        state.ops.push(Op { key, kind, invoked, finished: None, fate: Fate::Pending, note });
+        state.ops.push(LedgerOperation { key, kind, invoked, finished: None, fate: Fate::Pending, note });
         Ticket { index, write }
     }
 
@@ -171,9 +171,9 @@ impl Ledger {
     /// How many operations were acknowledged, refused, and left unknown.
     pub fn counts(&self) -> (usize, usize, usize) {
         let state = self.lock();
-        let count = |wanted: fn(&Op) -> bool| state.ops.iter().filter(|op| wanted(op)).count();
+        let count = |wanted: fn(&LedgerOperation) -> bool| state.ops.iter().filter(|op| wanted(op)).count();
         (
-            count(Op::acknowledged),
+            count(LedgerOperation::acknowledged),
             count(|op| op.fate == Fate::Fail),
             count(|op| !op.acknowledged() && op.fate != Fate::Fail),
         )
@@ -185,14 +185,14 @@ impl Ledger {
     }
 
     /// Judges one key as read between two moments; `None` is a key that was not there.
-    pub fn judge(&self, key: u64, started: u64, ended: u64, seen: Option<&Seen>) -> Option<Problem> {
+    pub fn judge(&self, key: u64, started: u64, ended: u64, seen: Option<&ShownPoint>) -> Option<Problem> {
         let state = self.lock();
         verdict::judge(&state, self.size, key, (started, ended), seen)
     }
 
     /// Judges everything a complete read that began at `started` showed: each acknowledged write there or overwritten,
     /// nothing invented, no half-written point.
-    pub fn check(&self, started: u64, shown: &BTreeMap<u64, Seen>) -> Report {
+    pub fn check(&self, started: u64, shown: &BTreeMap<u64, ShownPoint>) -> LedgerReport {
         let ended = self.now();
         let mut keys = self.keys();
         keys.extend(shown.keys());
@@ -200,7 +200,7 @@ impl Ledger {
         keys.dedup();
         let problems = keys.iter().filter_map(|key| self.judge(*key, started, ended, shown.get(key))).collect();
         let (acknowledged, refused, unknown) = self.counts();
-        Report { acknowledged, refused, unknown, keys: keys.len(), problems }
+        LedgerReport { acknowledged, refused, unknown, keys: keys.len(), problems }
     }
 
     /// Writes the history, one JSON object a line.

@@ -15,8 +15,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::harness::client::{Answer, Class, Client};
-use crate::ledger::{Fate, Ledger, Problem, Seen, Ticket, content};
+use crate::harness::client::{AnswerClass, ApiAnswer, ApiClient};
+use crate::ledger::{Fate, Ledger, Problem, ShownPoint, Ticket, content};
 
 /// The least pause of a writer after a refusal.
 const REFUSED_PAUSE: Duration = Duration::from_millis(40);
@@ -27,7 +27,7 @@ const CLAIM_SLACK: Duration = Duration::from_millis(250);
 
 /// What the load does.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct LoadPlan {
     /// The collection, of distance `euclid` or `dot` (others may change the vectors they keep).
     pub collection: String,
     /// How many points there are to fight over.
@@ -46,7 +46,7 @@ pub struct Plan {
     pub seed: u64,
 }
 
-impl Plan {
+impl LoadPlan {
     /// Six writers and two searchers on 48 keys of `collection`.
     pub fn new(collection: &str, seed: u64) -> Self {
         Self {
@@ -62,9 +62,9 @@ impl Plan {
     }
 }
 
-struct Shared {
-    plan: Plan,
-    clients: Vec<Client>,
+struct LoadState {
+    plan: LoadPlan,
+    clients: Vec<ApiClient>,
     ledger: Arc<Ledger>,
     stop: AtomicBool,
     searches: AtomicU64,
@@ -76,7 +76,7 @@ struct Shared {
 /// Most refusals that are kept to be told.
 const MAX_TOLD: usize = 20;
 
-impl Shared {
+impl LoadState {
     /// Keeps what a client may not simply ask again.
     fn refused(&self, problem: &str) {
         if problem.contains("\"retryable\":false") {
@@ -117,16 +117,16 @@ impl Observed {
     }
 }
 
-/// A load under way; it ends when this is dropped or [`Load::stop`]ped.
-pub struct Load {
-    shared: Arc<Shared>,
+/// A load under way; it ends when this is dropped or [`LoadGenerator::stop`]ped.
+pub struct LoadGenerator {
+    shared: Arc<LoadState>,
     tasks: JoinSet<()>,
 }
 
-impl Load {
+impl LoadGenerator {
     /// Starts writers and searchers over all `clients`.
-    pub fn start(plan: Plan, clients: Vec<Client>, ledger: Arc<Ledger>) -> Self {
-        let shared = Arc::new(Shared {
+    pub fn start(plan: LoadPlan, clients: Vec<ApiClient>, ledger: Arc<Ledger>) -> Self {
+        let shared = Arc::new(LoadState {
             plan,
             clients,
             ledger,
@@ -177,7 +177,7 @@ impl Load {
     }
 }
 
-async fn write_on(shared: Arc<Shared>, number: usize) {
+async fn write_on(shared: Arc<LoadState>, number: usize) {
     let mut rng = StdRng::seed_from_u64(shared.plan.seed ^ ((number as u64) << 32));
     let mut gateway = number;
     while !shared.stop.load(Ordering::SeqCst) {
@@ -190,21 +190,21 @@ async fn write_on(shared: Arc<Shared>, number: usize) {
         shared.refused(&answer.problem);
         shared.ledger.finish(ticket, fate, &answer.problem);
         // Where nobody listens, refusals come by the thousand and say nothing new.
-        let pause = if class == Class::Fail { REFUSED_PAUSE.max(shared.plan.pause) } else { shared.plan.pause };
+        let pause = if class == AnswerClass::Fail { REFUSED_PAUSE.max(shared.plan.pause) } else { shared.plan.pause };
         tokio::time::sleep(pause).await;
     }
 }
 
-fn fate(class: Class, answer: &Answer) -> Fate {
+fn fate(class: AnswerClass, answer: &ApiAnswer) -> Fate {
     match class {
-        Class::Ok => Fate::Ok(answer.body["results"][0]["version"].as_u64()),
-        Class::Fail => Fate::Fail,
-        Class::Unknown => Fate::Unknown,
+        AnswerClass::Ok => Fate::Ok(answer.body["results"][0]["version"].as_u64()),
+        AnswerClass::Fail => Fate::Fail,
+        AnswerClass::Unknown => Fate::Unknown,
     }
 }
 
 /// One attempt to write `key`, entered in the ledger; the answer. For tests that follow single writes.
-pub async fn put(client: &Client, collection: &str, ledger: &Ledger, key: u64) -> Answer {
+pub async fn put(client: &ApiClient, collection: &str, ledger: &Ledger, key: u64) -> ApiAnswer {
     let ticket = ledger.begin_put(key);
     let (vector, payload) = content(key, ticket.write, ledger.size());
     let point = json!({"id": key, "vector": vector, "payload": payload});
@@ -215,26 +215,32 @@ pub async fn put(client: &Client, collection: &str, ledger: &Ledger, key: u64) -
 
 /// Sends the operation until its fate is known or patience ends. Once unknown, a later failure proves nothing about the
 /// first attempt.
-async fn insist(shared: &Shared, gateway: &mut usize, key: u64, ticket: &Ticket, request: &str) -> (Class, Answer) {
+async fn insist(
+    shared: &LoadState,
+    gateway: &mut usize,
+    key: u64,
+    ticket: &Ticket,
+    request: &str,
+) -> (AnswerClass, ApiAnswer) {
     let start = Instant::now();
-    let mut class = Class::Fail;
+    let mut class = AnswerClass::Fail;
     loop {
         let client = shared.clients[*gateway % shared.clients.len()].with_deadline(Duration::from_secs(4));
         let answer = operate(&client, shared, key, ticket, request).await;
         match answer.class {
-            Class::Ok => return (Class::Ok, answer),
-            Class::Unknown => class = Class::Unknown,
-            Class::Fail => {}
+            AnswerClass::Ok => return (AnswerClass::Ok, answer),
+            AnswerClass::Unknown => class = AnswerClass::Unknown,
+            AnswerClass::Fail => {}
         }
         *gateway += 1;
-        if class == Class::Fail || start.elapsed() > shared.plan.insist {
+        if class == AnswerClass::Fail || start.elapsed() > shared.plan.insist {
             return (class, answer);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-async fn operate(client: &Client, shared: &Shared, key: u64, ticket: &Ticket, request: &str) -> Answer {
+async fn operate(client: &ApiClient, shared: &LoadState, key: u64, ticket: &Ticket, request: &str) -> ApiAnswer {
     let more = json!({"request_id": request});
     if ticket.write == 0 {
         return client.delete(&shared.plan.collection, vec![json!(key)], more).await;
@@ -244,7 +250,7 @@ async fn operate(client: &Client, shared: &Shared, key: u64, ticket: &Ticket, re
     client.upsert(&shared.plan.collection, vec![point], more).await
 }
 
-async fn search_on(shared: Arc<Shared>, number: usize) {
+async fn search_on(shared: Arc<LoadState>, number: usize) {
     let mut turn = number;
     while !shared.stop.load(Ordering::SeqCst) {
         let client = shared.clients[turn % shared.clients.len()].with_deadline(Duration::from_secs(4));
@@ -266,7 +272,7 @@ async fn search_on(shared: Arc<Shared>, number: usize) {
 
 /// Reads everything and judges it: at QUORUM and ALL as of the moment of asking, at ONE as of what the answer claims
 /// (`staleness_ms`).
-async fn judged_search(client: &Client, shared: &Shared, level: &str) -> anyhow::Result<Vec<Problem>> {
+async fn judged_search(client: &ApiClient, shared: &LoadState, level: &str) -> anyhow::Result<Vec<Problem>> {
     let (plan, ledger) = (&shared.plan, &shared.ledger);
     let (mut started, asked) = (ledger.now(), Instant::now());
     let (shown, body) = search_all(client, &plan.collection, ledger.size(), plan.keys as usize, level).await?;
@@ -284,27 +290,27 @@ async fn judged_search(client: &Client, shared: &Shared, level: &str) -> anyhow:
 
 /// Everything a collection holds, by one exact search that asks for more than there can be.
 pub async fn read_everything(
-    client: &Client,
+    client: &ApiClient,
     collection: &str,
     size: usize,
     at_most: usize,
     level: &str,
-) -> anyhow::Result<BTreeMap<u64, Seen>> {
+) -> anyhow::Result<BTreeMap<u64, ShownPoint>> {
     search_all(client, collection, size, at_most, level).await.map(|(shown, _)| shown)
 }
 
 async fn search_all(
-    client: &Client,
+    client: &ApiClient,
     collection: &str,
     size: usize,
     at_most: usize,
     level: &str,
-) -> anyhow::Result<(BTreeMap<u64, Seen>, Value)> {
+) -> anyhow::Result<(BTreeMap<u64, ShownPoint>, Value)> {
     let query = vec![1.0; size];
     let more = json!({"consistency": level, "with_payload": true, "with_vector": true, "params": {"exact": true}});
     let body = client.search(collection, &query, at_most + 100, more).await.ok()?;
     let results = body["results"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let shown: BTreeMap<_, _> = results.iter().filter_map(Seen::from_record).collect();
+    let shown: BTreeMap<_, _> = results.iter().filter_map(ShownPoint::from_record).collect();
     anyhow::ensure!(shown.len() == results.len(), "a search showed an id twice or no number as id: {body}");
     Ok((shown, body))
 }

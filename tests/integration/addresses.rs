@@ -4,26 +4,26 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::ledger::Ledger;
-use jepsen_lite::process::{Process, run};
+use jepsen_lite::process::{ChildProcess, run};
 use jepsen_lite::seed::seed;
 
 use crate::support::{PATIENCE, SIZE, ledger_collection, options, place, put_until_acknowledged, single};
 
 /// A node that is started by hand, on ports that the system gives it.
 struct Elsewhere {
-    _process: Process,
+    _process: ChildProcess,
     url: String,
 }
 
-async fn start(cluster: &Cluster, name: &str, data: &Path, more: &[&str]) -> Result<Elsewhere> {
+async fn start(cluster: &TestCluster, name: &str, data: &Path, more: &[&str]) -> Result<Elsewhere> {
     let mut command = cluster.verb(&["server", "--node-id", name, "--listen", "127.0.0.1:0"]);
     command.args(["--peer-listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(more);
     let log = cluster.logs().join(format!("{name}-elsewhere.log"));
     let out = log.with_extension("out");
-    let process = Process::start(command, &out, &log)?;
+    let process = ChildProcess::start(command, &out, &log)?;
     let began = Instant::now();
     loop {
         let said = std::fs::read_to_string(&out).unwrap_or_default();
@@ -40,7 +40,7 @@ async fn start(cluster: &Cluster, name: &str, data: &Path, more: &[&str]) -> Res
 async fn members_that_all_come_back_at_other_addresses_find_each_other() -> Result<()> {
     let _place = place().await;
     seed("new-addresses");
-    let mut cluster = Cluster::start(options("new-addresses").args(&["--shards", "3"])).await?;
+    let mut cluster = TestCluster::start(options("new-addresses").args(&["--shards", "3"])).await?;
     ledger_collection(&cluster.client(0), "d").await?;
     let ledger = Ledger::new(SIZE);
     for key in 0..20 {
@@ -53,18 +53,18 @@ async fn members_that_all_come_back_at_other_addresses_find_each_other() -> Resu
     // The third knows the second alone, and hears of the first.
     let third = start(&cluster, "node3", &data[2], &["--join", &second.url]).await?;
     for url in [&first.url, &second.url, &third.url] {
-        let client = Client::new(url);
+        let client = ApiClient::new(url);
         let began = Instant::now();
         while !client.scroll("d", 100, serde_json::json!({"consistency": "all"})).await.success() {
             ensure!(began.elapsed() < PATIENCE, "{url} does not serve");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-    put_until_acknowledged(&Client::new(&third.url), "d", &ledger, 20).await?;
+    put_until_acknowledged(&ApiClient::new(&third.url), "d", &ledger, 20).await?;
     // What the map says is where they are: whoever starts next finds them there.
     let began = Instant::now();
     loop {
-        let nodes = Client::new(&first.url).get("/cluster/nodes").await.ok()?.to_string();
+        let nodes = ApiClient::new(&first.url).get("/cluster/nodes").await.ok()?.to_string();
         let port = |url: &str| url.rsplit(':').next().map(str::to_owned).context("a URL has a port");
         if [&first.url, &second.url, &third.url].iter().all(|url| port(url).is_ok_and(|port| nodes.contains(&port))) {
             break;
@@ -79,14 +79,14 @@ async fn members_that_all_come_back_at_other_addresses_find_each_other() -> Resu
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_nothing_is_said_to_forms_a_cluster_where_nobody_calls_it_and_nowhere_else() -> Result<()> {
     let _place = place().await;
-    let cluster = Cluster::prepare(single("unsaid"))?;
+    let cluster = TestCluster::prepare(single("unsaid"))?;
     let data = cluster.logs().join("unsaid");
     let mut command = cluster.verb(&["server", "--listen", "0.0.0.0:0", "--advertise", "127.0.0.1", "--data-dir"]);
     command.arg(&data);
     let refused = run(command, PATIENCE).await?;
     ensure!(refused.code == Some(2) && refused.stderr.contains("--bootstrap N"), "{refused:?}");
     let alone = start(&cluster, "node1", &cluster.logs().join("alone"), &[]).await?;
-    let client = Client::new(&alone.url);
+    let client = ApiClient::new(&alone.url);
     let began = Instant::now();
     while client.health().await.status != Some(200) {
         ensure!(began.elapsed() < PATIENCE, "it does not serve");
@@ -101,9 +101,9 @@ async fn a_node_that_nothing_is_said_to_forms_a_cluster_where_nobody_calls_it_an
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn before_there_is_a_map_nobody_is_told_that_something_is_not_there() -> Result<()> {
     let _place = place().await;
-    let cluster = Cluster::prepare(single("no-map"))?;
+    let cluster = TestCluster::prepare(single("no-map"))?;
     let waits = start(&cluster, "node1", &cluster.logs().join("waits"), &["--bootstrap", "3"]).await?;
-    let client = Client::new(&waits.url);
+    let client = ApiClient::new(&waits.url);
     for path in [
         "/collections",
         "/collections/x",
@@ -131,13 +131,13 @@ async fn before_there_is_a_map_nobody_is_told_that_something_is_not_there() -> R
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_serves_no_cluster_that_its_seeds_do_not_agree_on() -> Result<()> {
     let _place = place().await;
-    let cluster = Cluster::prepare(single("two-clusters"))?;
+    let cluster = TestCluster::prepare(single("two-clusters"))?;
     // As a node that has lost its disk, and one that has not.
     let first = start(&cluster, "node1", &cluster.logs().join("first"), &["--bootstrap", "1"]).await?;
     let second = start(&cluster, "node2", &cluster.logs().join("second"), &["--bootstrap", "1"]).await?;
     for url in [&first.url, &second.url] {
         let began = Instant::now();
-        while Client::new(url).health().await.status != Some(200) {
+        while ApiClient::new(url).health().await.status != Some(200) {
             ensure!(began.elapsed() < PATIENCE, "{url} does not serve");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -146,7 +146,7 @@ async fn a_gateway_serves_no_cluster_that_its_seeds_do_not_agree_on() -> Result<
     let mut command = cluster.verb(&["gateway", "--listen", "127.0.0.1:0", "--cluster", &both]);
     command.env("QUIVER_LOG_FORMAT", "text");
     let log = cluster.logs().join("gateway.log");
-    let _gateway = Process::start(command, &log.with_extension("out"), &log)?;
+    let _gateway = ChildProcess::start(command, &log.with_extension("out"), &log)?;
     let began = Instant::now();
     while !std::fs::read_to_string(&log)?.contains("neither is served") {
         ensure!(began.elapsed() < PATIENCE, "it says nothing: {}", std::fs::read_to_string(&log)?);
@@ -154,7 +154,7 @@ async fn a_gateway_serves_no_cluster_that_its_seeds_do_not_agree_on() -> Result<
     }
     let said = std::fs::read_to_string(log.with_extension("out"))?;
     let url = said.split("serving ").nth(1).and_then(|rest| rest.split_whitespace().next()).context("it has a port")?;
-    let client = Client::new(url);
+    let client = ApiClient::new(url);
     let listed = client.get("/collections").await;
     ensure!(listed.status == Some(503) && listed.code() == "starting", "{listed:?}");
     ensure!(client.create_collection("docs", 2, "dot").await.status == Some(503), "nothing is made in either");

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::process::{Finished, run};
 use jepsen_lite::seed::seed;
 use reqwest::Method;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::terminal::Terminal;
 use crate::support::{PATIENCE, options, place, single};
 
-async fn verb(cluster: &Cluster, args: &str, code: i32) -> Result<Finished> {
+async fn verb(cluster: &TestCluster, args: &str, code: i32) -> Result<Finished> {
     let url = cluster.nodes()[0].url();
     let args: Vec<&str> = args.split(' ').chain(["--url", &url]).collect();
     let finished = run(cluster.verb(&args), 2 * PATIENCE).await?;
@@ -28,7 +28,7 @@ fn json_of(finished: &Finished) -> Result<Value> {
 async fn nodes_shards_and_operations_by_hand() -> Result<()> {
     let _place = place().await;
     seed("admin");
-    let mut cluster = Cluster::start(options("admin").args(&["--shards", "4"])).await?;
+    let mut cluster = TestCluster::start(options("admin").args(&["--shards", "4"])).await?;
     let client = cluster.client(0);
     client.create_collection("docs", 4, "cosine").await.ok()?;
     let points = (1..=40).map(|id| json!({"id": id, "vector": [1, 2, 3, id]})).collect();
@@ -146,7 +146,7 @@ async fn nodes_shards_and_operations_by_hand() -> Result<()> {
 }
 
 /// At a terminal the plan is shown and a yes is asked for; anything else changes nothing. The wait has a bar.
-async fn asked_at_a_terminal(cluster: &Cluster) -> Result<()> {
+async fn asked_at_a_terminal(cluster: &TestCluster) -> Result<()> {
     let url = cluster.nodes()[0].url();
     let drain = || Terminal::start(cluster.verb(&["node", "drain", "node4", "--wait", "--url", &url]));
     for (answer, code) in [("n", 2), ("", 2), ("y", 0)] {
@@ -169,7 +169,7 @@ async fn asked_at_a_terminal(cluster: &Cluster) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn completions_and_manual() -> Result<()> {
-    let cluster = Cluster::prepare(options("manual"))?;
+    let cluster = TestCluster::prepare(options("manual"))?;
     for shell in ["bash", "zsh", "fish"] {
         let printed = run(cluster.verb(&["completions", shell]), PATIENCE).await?;
         ensure!(printed.code == Some(0) && printed.stdout.contains("drain"), "{shell}: {printed:?}");
@@ -187,7 +187,7 @@ async fn completions_and_manual() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timings_are_the_clusters_whatever_a_node_is_started_with() -> Result<()> {
     let _place = place().await;
-    let mut cluster = Cluster::start(single("timings").args(&["--election-max-ms", "1500"])).await?;
+    let mut cluster = TestCluster::start(single("timings").args(&["--election-max-ms", "1500"])).await?;
     let client = cluster.client(0);
     let timings = client.get("/quiver/v1/timings").await.ok()?;
     ensure!(timings == json!({"heartbeat_ms": 150, "election_min_ms": 500, "election_max_ms": 1500}), "{timings}");

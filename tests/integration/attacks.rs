@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::join_all;
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::crowd::Crowd;
 use jepsen_lite::hostile::measure::{calm, terms};
-use jepsen_lite::hostile::{Assault, Attack, Counters, Witness, moves, prepare};
+use jepsen_lite::hostile::{Assault, Attack, Counters, GoodClient, moves, prepare};
 use jepsen_lite::ledger::Ledger;
 use jepsen_lite::seed::seed;
 
@@ -33,7 +33,7 @@ const PATIENT: [&str; 8] =
 async fn no_attack_keeps_a_good_client_out_or_brings_about_an_election() -> Result<()> {
     let _place = place().await;
     seed("attacks");
-    let mut cluster = Cluster::start(options("attacks").args(&PATIENT)).await?;
+    let mut cluster = TestCluster::start(options("attacks").args(&PATIENT)).await?;
     prepare(&cluster.client(0)).await?;
     let before = calm(&cluster).await?;
     for attack in moves::attacks(cluster.nodes()[0].address()) {
@@ -48,17 +48,17 @@ async fn no_attack_keeps_a_good_client_out_or_brings_about_an_election() -> Resu
 }
 
 /// Each move is made at least once, but for those that last, and a good client is answered meanwhile.
-async fn withstood(cluster: &Cluster, attack: &Attack) -> Result<()> {
+async fn withstood(cluster: &TestCluster, attack: &Attack) -> Result<()> {
     let moves = attack.moves.len();
     let crowd = if attack.lasting { LASTING } else { moves };
-    let witness = Witness::start(cluster.client(0));
+    let good_client = GoodClient::start(cluster.client(0));
     let assault = Assault::start(attack, cluster.nodes()[0].address(), crowd);
     if !attack.lasting {
         assault.progress(moves as u64 * 2, 3 * PATIENCE).await?;
     }
-    witness.progress(ANSWERS, PATIENCE).await?;
+    good_client.progress(ANSWERS, PATIENCE).await?;
     let (made, wrong) = (assault.made(), assault.stop().await);
-    let seen = witness.seen();
+    let seen = good_client.seen();
     println!("  {}: {made} moves ended, {} answers beside them", attack.name, seen.took.len());
     ensure!(wrong.told.is_empty(), "{} wrong answers: {:#?}", wrong.count, wrong.told);
     ensure!(seen.refused.is_empty(), "a good client was refused: {:#?}", seen.refused);
@@ -69,7 +69,7 @@ async fn withstood(cluster: &Cluster, attack: &Attack) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_sends_no_head_is_let_go() -> Result<()> {
     let waits_for_a_place = place().await;
-    let cluster = Cluster::start(single("no-head")).await?;
+    let cluster = TestCluster::start(single("no-head")).await?;
     // What follows is waiting.
     drop(waits_for_a_place);
     let address = cluster.nodes()[0].address();
@@ -90,7 +90,7 @@ async fn who_sends_no_head_is_let_go() -> Result<()> {
 async fn idle_clients_take_no_shard_from_the_others() -> Result<()> {
     let _place = place().await;
     seed("few-descriptors");
-    let mut cluster = Cluster::start(options("few-descriptors").args(&["--shards", "6"])).await?;
+    let mut cluster = TestCluster::start(options("few-descriptors").args(&["--shards", "6"])).await?;
     ledger_collection(&cluster.client(0), "d").await?;
     let ledger = Ledger::new(SIZE);
     cluster.node(0).set_descriptors(Some(DESCRIPTORS));

@@ -2,8 +2,8 @@
 //! well as before.
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::{Answer, Class, Client};
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::{AnswerClass, ApiAnswer, ApiClient};
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::seed::seed;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -223,7 +223,7 @@ fn others() -> Vec<Case> {
 async fn bad_input_is_refused_by_name_and_changes_nothing() -> Result<()> {
     let _place = place().await;
     seed("bad_input");
-    let cluster = Cluster::start(single("bad-input")).await?;
+    let cluster = TestCluster::start(single("bad-input")).await?;
     let client = cluster.client(0);
     client.create_collection("c", 4, "cosine").await.ok()?;
     client
@@ -249,14 +249,14 @@ async fn bad_input_is_refused_by_name_and_changes_nothing() -> Result<()> {
 }
 
 /// Everything there is to change.
-async fn state(client: &Client) -> Result<Value> {
+async fn state(client: &ApiClient) -> Result<Value> {
     let more = json!({"consistency": "all", "with_vector": true});
     let points = client.search("c", &[1.0, 1.0, 1.0, 1.0], 100, more).await.ok()?["results"].clone();
     let collections = client.get("/collections").await.ok()?["result"].clone();
     Ok(json!({"points": points, "collections": collections}))
 }
 
-fn judge(case: &Case, answer: &Answer) -> Result<()> {
+fn judge(case: &Case, answer: &ApiAnswer) -> Result<()> {
     let status = answer.status.with_context(|| format!("no answer: {}", answer.problem))?;
     // A guard that fails is 412, whatever else is allowed; it stands in the table for the position of the item.
     let allowed = case.statuses.contains(&status) || (status == 412 && case.name.contains("version"));
@@ -284,11 +284,11 @@ fn judge(case: &Case, answer: &Answer) -> Result<()> {
 }
 
 /// Bodies over 32 MiB, announced and endless: refused, with the limit named where the answer can still be read.
-async fn huge_bodies(client: &Client) -> Result<()> {
+async fn huge_bodies(client: &ApiClient) -> Result<()> {
     let mut body = br#"{"collection":"c","vectors":[],"x":""#.to_vec();
     body.resize((32 << 20) + 10, b'a');
     let answer = client.send_raw(Method::POST, "/vectors", Some("application/json"), body).await;
-    ensure!(answer.status == Some(413) && answer.class == Class::Fail, "{}", answer.problem);
+    ensure!(answer.status == Some(413) && answer.class == AnswerClass::Fail, "{}", answer.problem);
     ensure!(answer.body.to_string().contains("33554432"), "the limit is not named: {}", answer.body);
     let many: Vec<_> = (0..10_001).map(|id| json!({"id": id, "vector": [1, 2, 3, 4]})).collect();
     let answer = client.upsert("c", many, json!({})).await;
@@ -298,11 +298,11 @@ async fn huge_bodies(client: &Client) -> Result<()> {
 }
 
 /// 412 with the current version, and nothing of the batch applied.
-async fn version_mismatch(client: &Client) -> Result<()> {
+async fn version_mismatch(client: &ApiClient) -> Result<()> {
     let version = client.point("c", "1", "").await.ok()?["version"].as_u64().context("no version")?;
     let points = vec![json!({"id": 1, "vector": [4, 3, 2, 1], "if_version": version + 1})];
     let answer = client.upsert("c", points, json!({})).await;
-    ensure!(answer.status == Some(412) && answer.class == Class::Fail, "{answer:?}");
+    ensure!(answer.status == Some(412) && answer.class == AnswerClass::Fail, "{answer:?}");
     ensure!(
         answer.body["status"]["details"].to_string().contains(&version.to_string()),
         "the current version is not given: {}",

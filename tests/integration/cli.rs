@@ -3,21 +3,21 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::ports::PortLease;
-use jepsen_lite::process::{Finished, Process, run};
+use jepsen_lite::process::{ChildProcess, Finished, run};
 use jepsen_lite::seed::seed;
 use serde_json::json;
 
 use crate::support::{PATIENCE, place, single};
 
-async fn verb(cluster: &Cluster, args: &[&str]) -> Result<Finished> {
+async fn verb(cluster: &TestCluster, args: &[&str]) -> Result<Finished> {
     run(cluster.verb(args), PATIENCE).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn help_and_usage_errors() -> Result<()> {
-    let cluster = Cluster::prepare(single("cli-help"))?;
+    let cluster = TestCluster::prepare(single("cli-help"))?;
     for verbs in [
         &["--help"][..],
         &["server", "--help"],
@@ -56,7 +56,7 @@ async fn help_and_usage_errors() -> Result<()> {
 async fn a_node_a_gateway_and_the_thin_clients() -> Result<()> {
     let _place = place().await;
     seed("cli");
-    let mut cluster = Cluster::start(single("cli")).await?;
+    let mut cluster = TestCluster::start(single("cli")).await?;
     let (client, url) = (cluster.client(0), cluster.nodes()[0].url());
     let printed = cluster.node(0).out();
     let line = format!("quiver: node1 serving {url} (peers 127.0.0.1:");
@@ -84,7 +84,7 @@ async fn a_node_a_gateway_and_the_thin_clients() -> Result<()> {
 }
 
 /// A port and a directory that another node uses: clear errors, named, and the other node none the worse.
-async fn used_places(cluster: &Cluster) -> Result<()> {
+async fn used_places(cluster: &TestCluster) -> Result<()> {
     let node = &cluster.nodes()[0];
     let (port, data) = (node.port().to_string(), node.data().to_string_lossy().into_owned());
     let other = cluster.logs().join("other-data").to_string_lossy().into_owned();
@@ -106,7 +106,7 @@ async fn used_places(cluster: &Cluster) -> Result<()> {
 /// Starts a server and returns the port that it says it serves on.
 async fn serves_on(command: Command, dir: &std::path::Path, name: &str) -> Result<u16> {
     let (out, err) = (dir.join(format!("{name}.out")), dir.join(format!("{name}.log")));
-    let mut process = Process::start(command, &out, &err)?;
+    let mut process = ChildProcess::start(command, &out, &err)?;
     let start = std::time::Instant::now();
     loop {
         let printed = std::fs::read_to_string(&out)?;
@@ -122,7 +122,7 @@ async fn serves_on(command: Command, dir: &std::path::Path, name: &str) -> Resul
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flag_beats_the_environment_beats_the_file() -> Result<()> {
     let _place = place().await;
-    let cluster = Cluster::prepare(single("cli-precedence"))?;
+    let cluster = TestCluster::prepare(single("cli-precedence"))?;
     let ports = [PortLease::take()?, PortLease::take()?, PortLease::take()?];
     let address = |index: usize| format!("127.0.0.1:{}", ports[index].port());
     let dir = cluster.logs();

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::process::run;
 use jepsen_lite::seed::seed;
 use serde_json::json;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{PATIENCE, place, single};
 
 /// A shell session with one node.
-struct Shell(Cluster);
+struct Shell(TestCluster);
 
 impl Shell {
     fn command(&self, args: &[&str]) -> Command {
@@ -32,7 +32,7 @@ impl Shell {
 async fn collections_and_points_from_a_shell() -> Result<()> {
     let _place = place().await;
     seed("cli-data");
-    let shell = Shell(Cluster::start(single("cli-data")).await?);
+    let shell = Shell(TestCluster::start(single("cli-data")).await?);
     let make = ["collection", "create", "docs", "--size", "2", "--distance", "euclid"];
     ensure!(shell.says(0, &make).await?.contains("docs made"));
     ensure!(shell.says(0, &make).await?.contains("was there already"));
@@ -71,7 +71,7 @@ async fn collections_and_points_from_a_shell() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_leaves_and_a_device_that_is_full() -> Result<()> {
     let _place = place().await;
-    let shell = Shell(Cluster::start(single("cli-out")).await?);
+    let shell = Shell(TestCluster::start(single("cli-out")).await?);
     let completions = || shell.0.verb(&["completions", "bash"]);
     for mut command in [shell.command(&["node", "list"]), shell.command(&["status"]), completions()] {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;

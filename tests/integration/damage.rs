@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::ledger::Ledger;
-use jepsen_lite::load::{Load, Plan};
+use jepsen_lite::load::{LoadGenerator, LoadPlan};
 use jepsen_lite::process::run;
 use jepsen_lite::seed::{mix, seed};
 
@@ -96,10 +96,10 @@ fn damage(kind: usize, data: &Path, seed: u64) -> Result<String> {
 async fn damaged(name: &str, kind: usize) -> Result<()> {
     let _place = place().await;
     let seed = seed(name);
-    let mut cluster = Cluster::start(options(name).args(&["--shards", "2"])).await?;
+    let mut cluster = TestCluster::start(options(name).args(&["--shards", "2"])).await?;
     ledger_collection(&cluster.client(0), "d").await?;
     let ledger = Arc::new(Ledger::new(SIZE));
-    let load = Load::start(Plan::new("d", seed), cluster.clients(), ledger.clone());
+    let load = LoadGenerator::start(LoadPlan::new("d", seed), cluster.clients(), ledger.clone());
     load.progress(300, PATIENCE).await?;
     let victim = seed as usize % 3;
     let observed = load.stop().await;
@@ -126,7 +126,8 @@ async fn damaged(name: &str, kind: usize) -> Result<()> {
         ensure!(report.holds(), "{report}");
     }
     let survivor = cluster.client((victim + 1) % 3);
-    let load = Load::start(Plan { seed: seed + 1, ..Plan::new("d", seed) }, vec![survivor], ledger.clone());
+    let load =
+        LoadGenerator::start(LoadPlan { seed: seed + 1, ..LoadPlan::new("d", seed) }, vec![survivor], ledger.clone());
     load.progress(50, PATIENCE).await?;
     load.stop().await.fresh()?;
     if noticed && !cluster.node(victim).running() {
@@ -142,7 +143,7 @@ async fn damaged(name: &str, kind: usize) -> Result<()> {
 }
 
 /// Whether the node noticed the damage: it ended with exit code 1, or runs and says so. Undamaged it gets healthy.
-async fn notices(cluster: &mut Cluster, victim: usize, before: usize) -> Result<bool> {
+async fn notices(cluster: &mut TestCluster, victim: usize, before: usize) -> Result<bool> {
     let start = Instant::now();
     loop {
         let node = cluster.node(victim);
@@ -185,7 +186,7 @@ async fn a_deleted_log_is_not_an_empty_start() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreign_directory_is_refused_and_left_alone() -> Result<()> {
     let _place = place().await;
-    let mut cluster = Cluster::prepare(options("foreign"))?;
+    let mut cluster = TestCluster::prepare(options("foreign"))?;
     let foreign = cluster.logs().join("foreign");
     std::fs::create_dir_all(&foreign)?;
     std::fs::write(foreign.join("thesis.tex"), "mine")?;

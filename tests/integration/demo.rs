@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::Cluster;
-use jepsen_lite::process::{Process, clean_command};
-use jepsen_lite::scratch::Scratch;
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::TestCluster;
+use jepsen_lite::process::{ChildProcess, clean_command};
+use jepsen_lite::scratch::ScratchDirectory;
 use jepsen_lite::seed::seed;
 use serde_json::{Value, json};
 
@@ -20,24 +20,24 @@ const STEP_PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running demo.
 struct Demo {
-    process: Process,
-    client: Client,
-    scratch: Scratch,
+    process: ChildProcess,
+    client: ApiClient,
+    scratch: ScratchDirectory,
 }
 
 impl Demo {
     async fn start(name: &str, args: &[&str]) -> Result<Self> {
-        let scratch = Scratch::new(name)?;
+        let scratch = ScratchDirectory::new(name)?;
         let (out, err, temp) = (scratch.logs().join("out"), scratch.logs().join("err"), scratch.root().join("temp"));
         std::fs::create_dir(&temp)?;
         let mut command = clean_command(&binary());
         command.args(["demo", "--port", "0"]).args(args).env("TMPDIR", &temp);
-        let mut process = Process::start(command, &out, &err)?;
+        let mut process = ChildProcess::start(command, &out, &err)?;
         let start = Instant::now();
         loop {
             let said = std::fs::read_to_string(&out)?;
             if let Some(url) = said.split_whitespace().find(|word| word.starts_with("http://")) {
-                let client = Client::new(url).with_deadline(STEP_PATIENCE);
+                let client = ApiClient::new(url).with_deadline(STEP_PATIENCE);
                 return Ok(Self { process, client, scratch });
             }
             ensure!(process.ended().is_none(), "it ended: {said}{}", std::fs::read_to_string(&err)?);
@@ -201,7 +201,7 @@ async fn a_killed_leader_is_followed_by_another_on_the_page() -> Result<()> {
 async fn the_terminal_shows_and_acts() -> Result<()> {
     let _place = place().await;
     seed("demo_terminal");
-    let mut scratch = Scratch::new("demo-terminal")?;
+    let mut scratch = ScratchDirectory::new("demo-terminal")?;
     let temp = scratch.root().join("temp");
     std::fs::create_dir(&temp)?;
     let mut command = clean_command(&binary());
@@ -233,7 +233,8 @@ fn events(recording: &str) -> Result<Vec<Value>> {
 async fn a_plain_server_shows_its_events_and_takes_no_faults() -> Result<()> {
     let _place = place().await;
     seed("demo_plain");
-    let cluster = Cluster::start(jepsen_lite::cluster::Options { args: Vec::new(), ..single("demo-plain") }).await?;
+    let cluster =
+        TestCluster::start(jepsen_lite::cluster::Options { args: Vec::new(), ..single("demo-plain") }).await?;
     let client = cluster.client(0);
     for path in ["/quiver/v1/groups/1/campaign", "/quiver/v1/groups/1/step-down"] {
         let refused = client.post(path, &json!({})).await;

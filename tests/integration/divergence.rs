@@ -5,9 +5,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use jepsen_lite::cluster::{Cluster, Options};
+use jepsen_lite::cluster::{Options, TestCluster};
 use jepsen_lite::ledger::Ledger;
-use jepsen_lite::process::Process;
+use jepsen_lite::process::ChildProcess;
 
 use crate::support::{PATIENCE, SIZE, ledger_collection, options, place, put_until_acknowledged, same_state, settle};
 
@@ -20,8 +20,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Nodes 2 and 3 acknowledge writes without node 1; then node 3 comes back from an older copy, beside node 1.
-async fn go_back_in_time(options: Options) -> Result<(Cluster, Ledger)> {
-    let mut cluster = Cluster::start(options.args(&ARGS)).await?;
+async fn go_back_in_time(options: Options) -> Result<(TestCluster, Ledger)> {
+    let mut cluster = TestCluster::start(options.args(&ARGS)).await?;
     ledger_collection(&cluster.client(0), "d").await?;
     let ledger = Ledger::new(SIZE);
     for key in 0..40 {
@@ -94,7 +94,7 @@ async fn where_an_older_copy_takes_part_the_contradicted_replicas_are_made_anew(
 }
 
 /// Has nodes 1 and 3 follow each other as leaders of a group until its term is beyond what node 2 can have seen.
-async fn lift_term(cluster: &Cluster, group: u64) -> Result<()> {
+async fn lift_term(cluster: &TestCluster, group: u64) -> Result<()> {
     const BEYOND: u64 = 7;
     let path = format!("/quiver/v1/groups/{group}/campaign");
     for turn in 0..40 {
@@ -116,7 +116,7 @@ async fn lift_term(cluster: &Cluster, group: u64) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_that_runs_twice_is_refused_the_second_time() -> Result<()> {
     let _place = place().await;
-    let mut cluster = Cluster::start(options("runs-twice").args(&ARGS)).await?;
+    let mut cluster = TestCluster::start(options("runs-twice").args(&ARGS)).await?;
     ledger_collection(&cluster.client(0), "d").await?;
     let ledger = Ledger::new(SIZE);
     ensure!(cluster.terminate(2).await? == Some(0), "a clean stop");
@@ -127,7 +127,7 @@ async fn a_directory_that_runs_twice_is_refused_the_second_time() -> Result<()> 
     let mut command = cluster.verb(&["server", "--node-id", "node3", "--listen", "127.0.0.1:0"]);
     command.args(["--peer-listen", "127.0.0.1:0", "--data-dir"]).arg(&twin);
     let log = cluster.logs().join("twin.log");
-    let mut second = Process::start(command, &log.with_extension("out"), &log)?;
+    let mut second = ChildProcess::start(command, &log.with_extension("out"), &log)?;
     let ended = second.wait(PATIENCE).await.context("the twin goes on")?;
     let said = std::fs::read_to_string(&log)?;
     ensure!(ended.code() == Some(1) && said.contains("cannot take part"), "{ended}:\n{said}");

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::ledger::Ledger;
-use jepsen_lite::load::{Load, Plan};
+use jepsen_lite::load::{LoadGenerator, LoadPlan};
 use jepsen_lite::seed::seed;
 use serde_json::Value;
 
@@ -25,10 +25,10 @@ const PROBES: std::ops::Range<u64> = 1_000..1_024;
 async fn any_node_may_be_killed_under_load() -> Result<()> {
     let _place = place().await;
     let seed = seed("failover");
-    let mut cluster = Cluster::start(options("failover").args(&["--shards", "4"])).await?;
+    let mut cluster = TestCluster::start(options("failover").args(&["--shards", "4"])).await?;
     ledger_collection(&cluster.client(0), "load").await?;
     let ledger = Arc::new(Ledger::new(SIZE));
-    let load = Load::start(Plan::new("load", seed), cluster.clients(), ledger.clone());
+    let load = LoadGenerator::start(LoadPlan::new("load", seed), cluster.clients(), ledger.clone());
     for round in 0..rounds(1) {
         for turn in 0..3 {
             let victim = (seed as usize + turn) % 3;
@@ -63,7 +63,7 @@ async fn any_node_may_be_killed_under_load() -> Result<()> {
 
 /// Writes all probe keys through one node, at once, until each is acknowledged: then that node reaches the leader of
 /// every shard. Returns how long after `killed` that was.
-async fn probe_all(client: Client, ledger: Arc<Ledger>, killed: Instant) -> Result<Duration> {
+async fn probe_all(client: ApiClient, ledger: Arc<Ledger>, killed: Instant) -> Result<Duration> {
     let probes: Vec<_> = PROBES.map(|key| tokio::spawn(probe(client.clone(), ledger.clone(), key))).collect();
     for probe in probes {
         probe.await??;
@@ -71,12 +71,12 @@ async fn probe_all(client: Client, ledger: Arc<Ledger>, killed: Instant) -> Resu
     Ok(killed.elapsed())
 }
 
-async fn probe(client: Client, ledger: Arc<Ledger>, key: u64) -> Result<Value> {
+async fn probe(client: ApiClient, ledger: Arc<Ledger>, key: u64) -> Result<Value> {
     put_until_acknowledged(&client, "load", &ledger, key).await
 }
 
 /// Waits until every replica of a node has applied what its leader had committed when this began.
-async fn caught_up(cluster: &Cluster, node: usize) -> Result<()> {
+async fn caught_up(cluster: &TestCluster, node: usize) -> Result<()> {
     let mut wanted = Vec::new();
     for (shard, leader) in leaders(cluster, shards(&cluster.client(node)).await?.len()).await? {
         let rows = shards(&cluster.client(leader)).await?;
@@ -99,10 +99,10 @@ async fn a_node_that_missed_what_was_purged_catches_up_by_snapshot() -> Result<(
     let _place = place().await;
     let seed = seed("catch_up_by_snapshot");
     let args = ["--shards", "2", "--snapshot-after", "40", "--keep-entries", "10"];
-    let mut cluster = Cluster::start(options("snapshot").args(&args)).await?;
+    let mut cluster = TestCluster::start(options("snapshot").args(&args)).await?;
     ledger_collection(&cluster.client(0), "load").await?;
     let ledger = Arc::new(Ledger::new(SIZE));
-    let load = Load::start(Plan::new("load", seed), cluster.clients(), ledger.clone());
+    let load = LoadGenerator::start(LoadPlan::new("load", seed), cluster.clients(), ledger.clone());
     load.progress(60, PATIENCE).await?;
     let victim = seed as usize % 3;
     let before = shards(&cluster.client(victim)).await?;

@@ -2,8 +2,8 @@
 //! name, and after a restart of everything it is all still there.
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::seed::seed;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::support::{leaders, options, place, same_state};
 async fn real_vectors_are_stored_found_and_kept() -> Result<()> {
     let _place = place().await;
     seed("first_light");
-    let mut cluster = Cluster::start(options("first-light").args(&["--shards", "4"])).await?;
+    let mut cluster = TestCluster::start(options("first-light").args(&["--shards", "4"])).await?;
     let created = cluster.client(1).create_collection("words", DIMENSION, "cosine").await;
     ensure!(created.status == Some(201), "{}", created.problem);
     ensure!(created.body["shards"] == 4, "{}", created.body);
@@ -55,7 +55,7 @@ async fn real_vectors_are_stored_found_and_kept() -> Result<()> {
 }
 
 /// Every node at every level: recall against the exact answers, and evidence of who answered.
-async fn searches(cluster: &Cluster, queries: &[Query]) -> Result<()> {
+async fn searches(cluster: &TestCluster, queries: &[Query]) -> Result<()> {
     for level in ["one", "quorum", "all"] {
         let mut found = 0;
         for (number, query) in queries.iter().enumerate() {
@@ -101,7 +101,7 @@ fn evidence(body: &Value, level: &str) -> Result<()> {
 }
 
 /// Many searches in one request find what each finds alone, at every node.
-async fn batch(cluster: &Cluster, queries: &[Query]) -> Result<()> {
+async fn batch(cluster: &TestCluster, queries: &[Query]) -> Result<()> {
     let exact = json!({"exact": true});
     let mut searches: Vec<Value> =
         queries.iter().map(|query| json!({"vector": query.vector, "limit": 10, "params": exact})).collect();
@@ -120,7 +120,7 @@ async fn batch(cluster: &Cluster, queries: &[Query]) -> Result<()> {
     Ok(())
 }
 
-async fn status(cluster: &Cluster, points: usize) -> Result<()> {
+async fn status(cluster: &TestCluster, points: usize) -> Result<()> {
     for client in cluster.clients() {
         let body = client.cluster_status().await.ok()?;
         let expected = [
@@ -141,7 +141,7 @@ async fn status(cluster: &Cluster, points: usize) -> Result<()> {
     Ok(())
 }
 
-async fn one_point(client: &Client, point: &Value) -> Result<()> {
+async fn one_point(client: &ApiClient, point: &Value) -> Result<()> {
     let body = client.point("words", &point["id"].to_string(), "?consistency=all").await.ok()?;
     ensure!(body["payload"] == point["payload"] && body["version"].as_u64() > Some(0), "{body}");
     let absent = client.point("words", "999999", "").await;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::{Cluster, Options};
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::{Options, TestCluster};
 use serde_json::{Value, json};
 
 use crate::support::{PATIENCE, place, shards, single};
@@ -33,7 +33,7 @@ fn run(command: &mut Command) -> Result<()> {
 }
 
 /// One write under a request id, with what was answered.
-async fn write(client: &Client, number: u64, rows: &mut Vec<Value>) -> Result<()> {
+async fn write(client: &ApiClient, number: u64, rows: &mut Vec<Value>) -> Result<()> {
     let request = format!("00000000-0000-4000-8000-{number:012x}");
     let lang = ["en", "de", "fr"][number as usize % 3];
     let payload = json!({"lang": lang, "number": number, "deep": {"list": [1, "two", null]}});
@@ -45,7 +45,7 @@ async fn write(client: &Client, number: u64, rows: &mut Vec<Value>) -> Result<()
 
 /// Everything a node stores: points, remembered requests, deletions, payload indexes, a drop, snapshots, purged logs, and
 /// last a point whose payload may stop a shard of an old release.
-async fn fill(client: &Client) -> Result<Value> {
+async fn fill(client: &ApiClient) -> Result<Value> {
     let mut rows = Vec::new();
     client.create_collection("docs", 4, "cosine").await.ok()?;
     client.create_collection("gone", 2, "dot").await.ok()?;
@@ -78,7 +78,7 @@ async fn fill(client: &Client) -> Result<Value> {
 }
 
 /// All points of the collection, by id.
-async fn everything(client: &Client) -> Result<BTreeMap<String, Value>> {
+async fn everything(client: &ApiClient) -> Result<BTreeMap<String, Value>> {
     let page = client.scroll("docs", 1000, json!({"with_vector": true, "consistency": "all"})).await.ok()?;
     let points = page["points"].as_array().context("no points")?;
     Ok(points.iter().map(|point| (point["id"].to_string(), point.clone())).collect())
@@ -89,7 +89,7 @@ async fn everything(client: &Client) -> Result<BTreeMap<String, Value>> {
 #[ignore = "writes into the tree: run by hand at a release"]
 async fn write_a_directory() -> Result<()> {
     let name = std::env::var("QUIVER_CORPUS").context("QUIVER_CORPUS names no file")?;
-    let mut cluster = Cluster::start(small("corpus")).await?;
+    let mut cluster = TestCluster::start(small("corpus")).await?;
     let said = fill(&cluster.client(0)).await?;
     cluster.kill(0);
     let data = cluster.node(0).data().to_owned();
@@ -122,7 +122,7 @@ async fn a_directory_of_each_format_opens_and_holds_what_was_written() -> Result
 async fn opens(name: &str) -> Result<()> {
     let _place = place().await;
     let said: Value = serde_json::from_slice(&std::fs::read(corpus().join(format!("{name}.json")))?)?;
-    let mut cluster = Cluster::prepare(small(name))?;
+    let mut cluster = TestCluster::prepare(small(name))?;
     let data = cluster.node(0).data().to_owned();
     std::fs::create_dir_all(&data)?;
     run(Command::new("tar").arg("-xzf").arg(corpus().join(format!("{name}.tar.gz"))).arg("-C").arg(&data))?;
@@ -143,14 +143,14 @@ async fn opens(name: &str) -> Result<()> {
 }
 
 /// What the states of the node's shards come to, once each has applied all that its log holds: a node answers before.
-async fn digests(client: &Client) -> Result<BTreeMap<String, String>> {
+async fn digests(client: &ApiClient) -> Result<BTreeMap<String, String>> {
     everything(&client.with_deadline(PATIENCE)).await?;
     let hash = |row: &Value| row["state_hash"].as_str().map(str::to_owned).context("no hash");
     shards(client).await?.into_iter().map(|(shard, row)| Ok((shard.to_string(), hash(&row)?))).collect()
 }
 
 /// Holds what the node shows against what was written.
-async fn holds(client: &Client, said: &Value) -> Result<()> {
+async fn holds(client: &ApiClient, said: &Value) -> Result<()> {
     let client = client.with_deadline(PATIENCE);
     ensure!(json!(everything(&client).await?) == said["points"], "other points than were written");
     let poisoned = client.point("poisoned", "1", "?consistency=all").await.ok()?;

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::seed::seed;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 1_024;
 const LISTENERS: usize = 64;
 
 /// Sends these bytes on a connection of their own, and gives the status of the answer.
-async fn raw(cluster: &Cluster, text: &str) -> Result<String> {
+async fn raw(cluster: &TestCluster, text: &str) -> Result<String> {
     let mut stream = TcpStream::connect(cluster.nodes()[0].address()).await?;
     stream.write_all(text.as_bytes()).await?;
     let mut answer = vec![0; 4_096];
@@ -37,7 +37,7 @@ fn post(headers: &[&str], body: &str) -> String {
 async fn pages_of_other_sites_and_foreign_names_are_refused() -> Result<()> {
     let _place = place().await;
     seed("hostile-browser");
-    let cluster = Cluster::start(single("hostile-browser")).await?;
+    let cluster = TestCluster::start(single("hostile-browser")).await?;
     let body = json!({"name": "planted", "vector_size": 2}).to_string();
     let own = cluster.nodes()[0].address();
     let (host, origin) = (format!("host: {own}"), "origin: http://evil.example");
@@ -71,7 +71,7 @@ async fn pages_of_other_sites_and_foreign_names_are_refused() -> Result<()> {
 async fn a_crowd_that_listens_has_so_many_places_and_no_more() -> Result<()> {
     let _place = place().await;
     seed("hostile-listeners");
-    let cluster = Cluster::start(single("hostile-listeners")).await?;
+    let cluster = TestCluster::start(single("hostile-listeners")).await?;
     let stream = reqwest::Client::builder().no_proxy().build()?;
     let listen = || stream.get(format!("{}/quiver/v1/events", cluster.client(0).base())).send();
     let mut crowd = Vec::new();
@@ -94,7 +94,7 @@ async fn a_crowd_that_listens_has_so_many_places_and_no_more() -> Result<()> {
 async fn bodies_that_do_not_come_keep_nobody_out() -> Result<()> {
     let _place = place().await;
     seed("hostile-bodies");
-    let cluster = Cluster::start(single("hostile-bodies")).await?;
+    let cluster = TestCluster::start(single("hostile-bodies")).await?;
     let (client, address) = (cluster.client(0), cluster.nodes()[0].address());
     client.create_collection("docs", 2, "dot").await.ok()?;
     let head = format!("POST /vectors HTTP/1.1\r\nhost: {address}\r\ncontent-length: 33554432\r\n\r\n{{");
@@ -114,7 +114,7 @@ async fn bodies_that_do_not_come_keep_nobody_out() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_else_reads_what_a_node_writes() -> Result<()> {
     let _place = place().await;
-    let cluster = Cluster::start(single("hostile-files")).await?;
+    let cluster = TestCluster::start(single("hostile-files")).await?;
     let data = cluster.nodes()[0].data();
     for name in ["node.json", "raft"] {
         let mode = std::fs::metadata(data.join(name))?.permissions().mode();
@@ -147,7 +147,7 @@ async fn what_comes_from_peers_takes_no_more_memory_than_it_may_and_keeps_no_hea
     let _place = place().await;
     let memory = MEMORY.to_string();
     let args = ["--max-body-bytes", "1048576", "--body-memory", memory.as_str()];
-    let cluster = Cluster::start(single("hostile-peers").args(&args)).await?;
+    let cluster = TestCluster::start(single("hostile-peers").args(&args)).await?;
     let told = cluster.nodes()[0].out();
     let peers = told.rsplit_once("(peers ").and_then(|(_, rest)| rest.split_once(')')).map(|(address, _)| address);
     let peers = peers.context("the node says where its peer port is")?;

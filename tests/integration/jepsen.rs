@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 use anyhow::{Error, Result};
-use jepsen_lite::check::{Limits, Model, Verdict, check};
+use jepsen_lite::check::{CheckLimits, ConsistencyModel, HistoryVerdict, check};
 use jepsen_lite::history::edn::Edn;
-use jepsen_lite::history::ops::{Operation, pair};
-use jepsen_lite::history::{Event, History, Process, Type};
+use jepsen_lite::history::ops::{HistoryOperation, pair};
+use jepsen_lite::history::{History, HistoryEvent, HistoryProcess, Type};
 use jepsen_lite::run::nemesis::Fault;
-use jepsen_lite::run::{Outcome, Plan, Through, Workload, run};
-use jepsen_lite::scratch::Scratch;
+use jepsen_lite::run::{RunOutcome, RunPlan, Through, Workload, run};
+use jepsen_lite::scratch::ScratchDirectory;
 use jepsen_lite::seed::{from_env, seed};
 
 use crate::support::{binary, place};
 
-async fn judged(name: &str, workload: Workload, level: &str, faults: &[Fault]) -> Result<Outcome> {
+async fn judged(name: &str, workload: Workload, level: &str, faults: &[Fault]) -> Result<RunOutcome> {
     judged_through(Through::Nodes, name, workload, level, faults).await
 }
 
@@ -25,23 +25,24 @@ async fn judged_through(
     workload: Workload,
     level: &str,
     faults: &[Fault],
-) -> Result<Outcome> {
+) -> Result<RunOutcome> {
     let _place = place().await;
     let time = Duration::from_secs(from_env("QUIVER_JEPSEN_SECONDS").unwrap_or(30));
-    let outcome = run(&Plan { through, ..Plan::new(binary(), workload, level, faults, seed(name), time) }).await?;
+    let outcome =
+        run(&RunPlan { through, ..RunPlan::new(binary(), workload, level, faults, seed(name), time) }).await?;
     for (fault, why) in &outcome.skipped {
         println!("  SKIPPED, NOT TESTED: {}: {why}", fault.name());
     }
-    if outcome.verdict != Verdict::Ok {
-        return Err(failed(name, &outcome, outcome.verdict.told(&outcome.history)?));
+    if outcome.verdict != HistoryVerdict::Ok {
+        return Err(failed(name, &outcome, outcome.verdict.describe(&outcome.history)?));
     }
     println!("  {} faults, {} events", outcome.faults(), outcome.history.events.len());
     Ok(outcome)
 }
 
 /// Keeps what shows the failure, where the gate looks for it, and says where.
-fn failed(name: &str, outcome: &Outcome, why: String) -> Error {
-    let kept = Scratch::new(name).and_then(|kept| outcome.keep(&kept.logs()));
+fn failed(name: &str, outcome: &RunOutcome, why: String) -> Error {
+    let kept = ScratchDirectory::new(name).and_then(|kept| outcome.keep(&kept.logs()));
     let unkept = kept.err().map_or(String::new(), |error| format!("; nothing could be kept of it: {error:#}"));
     Error::msg(format!("{name}: {why}{unkept}"))
 }
@@ -93,18 +94,18 @@ fn without_reads(history: &History) -> History {
 fn with_a_stale_read(history: &History) -> Result<Option<History>> {
     let ops = pair(history)?.ops;
     let written: Vec<_> = ops.iter().filter(|op| op.ok() && op.f == "write").collect();
-    let key = |op: &Operation| op.input.items().and_then(|items| items.first().cloned());
+    let key = |op: &HistoryOperation| op.input.items().and_then(|items| items.first().cloned());
     let overwritten = written.iter().find(|old| written.iter().any(|new| old.ret < new.call && key(old) == key(new)));
     let Some((old, key)) = overwritten.and_then(|old| Some((old, key(old)?))) else { return Ok(None) };
     let clients = history.events.iter().filter_map(|event| match event.process {
-        Process::Client(number) => Some(number),
-        Process::Named(_) => None,
+        HistoryProcess::Client(number) => Some(number),
+        HistoryProcess::Named(_) => None,
     });
     let reader = clients.max().unwrap_or_default() + 1;
     let end = history.events.iter().filter_map(|event| event.time).max().unwrap_or_default();
     let mut stale = history.clone();
-    stale.events.push(Event::new(reader, Type::Invoke, "read", Edn::Vector(vec![key, Edn::Nil])).at(end + 1));
-    stale.events.push(Event::new(reader, Type::Ok, "read", old.input.clone()).at(end + 2));
+    stale.events.push(HistoryEvent::new(reader, Type::Invoke, "read", Edn::Vector(vec![key, Edn::Nil])).at(end + 1));
+    stale.events.push(HistoryEvent::new(reader, Type::Ok, "read", old.input.clone()).at(end + 2));
     Ok(Some(stale))
 }
 
@@ -115,20 +116,20 @@ fn with_a_stale_read(history: &History) -> Result<Option<History>> {
 async fn reads_at_one_never_go_back_on_a_node_and_a_stale_read_is_seen_by_the_stricter_judge() -> Result<()> {
     let name = "jepsen_register_one";
     let outcome = judged(name, Workload::Register, "one", &[Fault::Partition, Fault::KillAll]).await?;
-    let strictly = |history: &History| check(history, Model::CasRegister, Limits::default());
-    let by_chance = matches!(strictly(&outcome.history)?, Verdict::Illegal(_));
+    let strictly = |history: &History| check(history, ConsistencyModel::CasRegister, CheckLimits::default());
+    let by_chance = matches!(strictly(&outcome.history)?, HistoryVerdict::Illegal(_));
     println!("  a read at ONE was {}stale in this run", if by_chance { "" } else { "never " });
 
     let writes = without_reads(&outcome.history);
     let verdict = strictly(&writes)?;
-    if verdict != Verdict::Ok {
-        return Err(failed(name, &outcome, verdict.told(&writes)?));
+    if verdict != HistoryVerdict::Ok {
+        return Err(failed(name, &outcome, verdict.describe(&writes)?));
     }
     let Some(stale) = with_a_stale_read(&writes)? else {
         return Err(failed(name, &outcome, "no register was written twice, so nothing was tested".to_owned()));
     };
     let verdict = strictly(&stale)?;
-    if !matches!(verdict, Verdict::Illegal(_)) {
+    if !matches!(verdict, HistoryVerdict::Illegal(_)) {
         return Err(failed(name, &outcome, format!("a stale read passes for linearizable: {verdict:?}")));
     }
     Ok(())

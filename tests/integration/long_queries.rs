@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::TestCluster;
 use serde_json::{Value, json};
 
 use crate::support::{place, single};
 
 /// Points with long arrays, which a filter of many conditions compares element by element.
-async fn fill(client: &Client) -> Result<()> {
+async fn fill(client: &ApiClient) -> Result<()> {
     client.create_collection("long", 2, "euclid").await.ok()?;
     for id in 0..8 {
         let payload = json!({"a": (0..100_000).collect::<Vec<u64>>()});
@@ -29,7 +29,7 @@ fn endless() -> Value {
 }
 
 /// What must go on: reads by id at each level, writes, searches and small counts, on the same shards too.
-async fn others_go_on(client: &Client, round: u64) -> Result<()> {
+async fn others_go_on(client: &ApiClient, round: u64) -> Result<()> {
     for level in ["one", "quorum", "all"] {
         client.point("long", "1", &format!("?consistency={level}")).await.ok().context("a point of the same shards")?;
     }
@@ -45,7 +45,7 @@ async fn others_go_on(client: &Client, round: u64) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endless_queries_end_at_their_deadlines_and_stop_nobody_else() -> Result<()> {
     let _place = place().await;
-    let cluster = Cluster::start(single("long-queries").args(&["--shards", "2"])).await?;
+    let cluster = TestCluster::start(single("long-queries").args(&["--shards", "2"])).await?;
     let client = cluster.client(0);
     fill(&client).await?;
     let more = json!({"filter": endless(), "timeout_ms": 6000});

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::ledger::Ledger;
-use jepsen_lite::load::{Load, Plan};
+use jepsen_lite::load::{LoadGenerator, LoadPlan};
 use jepsen_lite::seed::seed;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,7 +22,7 @@ const ARGS: [&str; 8] =
     ["--shards", "4", "--snapshot-after", "80", "--keep-entries", "20", "--node-lost-after-ms", "4000"];
 
 /// Waits until every shard is led by the node that is meant to, and no node is meant to lead many more than another.
-async fn led_as_meant(by: &Client, shards: u32) -> Result<()> {
+async fn led_as_meant(by: &ApiClient, shards: u32) -> Result<()> {
     let start = Instant::now();
     loop {
         let (mut led, mut meant) = (Vec::new(), Vec::new());
@@ -41,7 +41,7 @@ async fn led_as_meant(by: &Client, shards: u32) -> Result<()> {
 }
 
 /// Has the second or third node lead the map's group, by killing whoever else does, and says which it is.
-async fn lead_among_the_first(cluster: &mut Cluster, load: &Load) -> Result<usize> {
+async fn lead_among_the_first(cluster: &mut TestCluster, load: &LoadGenerator) -> Result<usize> {
     let start = Instant::now();
     loop {
         let now = status(&cluster.client(4)).await.or(status(&cluster.client(3)).await)?;
@@ -67,14 +67,14 @@ async fn lead_among_the_first(cluster: &mut Cluster, load: &Load) -> Result<usiz
 async fn a_cluster_grows_shrinks_and_heals_under_load() -> Result<()> {
     let _place = place().await;
     let seed = seed("membership");
-    let mut cluster = Cluster::start(options("membership").args(&ARGS)).await?;
+    let mut cluster = TestCluster::start(options("membership").args(&ARGS)).await?;
     for _ in 0..2 {
         let joiner = cluster.start_joiner(1)?;
         cluster.wait_answers(joiner).await?;
     }
     ledger_collection(&cluster.client(0), "load").await?;
     let ledger = Arc::new(Ledger::new(SIZE));
-    let load = Load::start(Plan::new("load", seed), cluster.clients(), ledger.clone());
+    let load = LoadGenerator::start(LoadPlan::new("load", seed), cluster.clients(), ledger.clone());
     load.progress(60, PATIENCE).await?;
 
     // Two joins at once, asked of different nodes.
@@ -156,12 +156,12 @@ async fn a_join_outlives_whoever_is_killed_in_it() -> Result<()> {
     let seed = seed("killed_in_a_join");
     // Slow enough that there is a middle.
     let args = [&ARGS[..4], &["--keep-entries", "0", "--max-moves", "1", "--move-rate-bytes", "65536"]].concat();
-    let mut cluster = Cluster::start(options("killed-in-a-join").args(&args)).await?;
+    let mut cluster = TestCluster::start(options("killed-in-a-join").args(&args)).await?;
     ledger_collection(&cluster.client(0), "load").await?;
     let joiner = cluster.start_joiner(0)?;
     cluster.wait_answers(joiner).await?;
     let ledger = Arc::new(Ledger::new(SIZE));
-    let load = Load::start(Plan::new("load", seed), cluster.clients(), ledger.clone());
+    let load = LoadGenerator::start(LoadPlan::new("load", seed), cluster.clients(), ledger.clone());
     load.progress(400, 2 * PATIENCE).await?;
     let joined = operation_of(adopt(&cluster.client(1), &cluster, joiner).await)?;
     for round in 0..4 {
@@ -197,7 +197,7 @@ async fn a_join_outlives_whoever_is_killed_in_it() -> Result<()> {
 async fn from_one_node_to_three_and_back_to_another_one() -> Result<()> {
     let _place = place().await;
     seed("one_three_one");
-    let mut cluster = Cluster::start(single("one-three-one").args(&ARGS)).await?;
+    let mut cluster = TestCluster::start(single("one-three-one").args(&ARGS)).await?;
     ledger_collection(&cluster.client(0), "load").await?;
     let ledger = Ledger::new(SIZE);
     for key in 0..40 {
@@ -251,7 +251,7 @@ async fn who_never_comes_and_who_was_wiped() -> Result<()> {
     let _place = place().await;
     seed("never_comes");
     let args = ["--shards", "2", "--join-within-ms", "2000"];
-    let mut cluster = Cluster::start(options("never-comes").args(&args)).await?;
+    let mut cluster = TestCluster::start(options("never-comes").args(&args)).await?;
     let before = cluster.client(0).get("/cluster/nodes").await.ok()?;
 
     // Somebody who can only introduce himself.

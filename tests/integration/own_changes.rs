@@ -1,8 +1,8 @@
 //! What a door has said is done holds for the next request at it: a collection made anew is the new one at once.
 
 use anyhow::{Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::seed::seed;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::support::{options, place, rounds};
 async fn a_collection_made_anew_takes_the_next_requests_at_the_same_door() -> Result<()> {
     let _place = place().await;
     seed("own-changes");
-    let cluster = Cluster::start(options("own-changes").args(&["--shards", "2"])).await?;
+    let cluster = TestCluster::start(options("own-changes").args(&["--shards", "2"])).await?;
     let gateway = cluster.gateway().await?;
     let through = gateway.client();
     through.create_collection("rc", 2, "cosine").await.ok()?;
@@ -26,7 +26,7 @@ async fn a_collection_made_anew_takes_the_next_requests_at_the_same_door() -> Re
 }
 
 /// Drops `rc` and makes it with vectors of `size`, another distance and another level; then each kind of request.
-async fn made_anew(door: &Client, size: u64) -> Result<()> {
+async fn made_anew(door: &ApiClient, size: u64) -> Result<()> {
     door.drop_collection("rc").await.ok()?;
     let gone = door.get("/collections/rc").await;
     ensure!(gone.status == Some(404), "dropped, and still shown: {gone:?}");

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::seed::seed;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ const POINTS: u64 = 600;
 async fn indexed_or_not_the_answers_are_the_same() -> Result<()> {
     let _place = place().await;
     let seed = seed("payload_indexes");
-    let mut cluster = Cluster::start(options("payload-indexes").args(&["--shards", "4"])).await?;
+    let mut cluster = TestCluster::start(options("payload-indexes").args(&["--shards", "4"])).await?;
     let client = cluster.client(0);
     ensure!(client.create_collection("docs", 2, "dot").await.status == Some(201), "not created");
     index(&client, "lang", "keyword").await?;
@@ -74,7 +74,7 @@ fn point(id: u64, seed: u64) -> Value {
     json!({"id": id, "vector": [1.0, id], "payload": payload})
 }
 
-async fn index(client: &Client, field: &str, kind: &str) -> Result<()> {
+async fn index(client: &ApiClient, field: &str, kind: &str) -> Result<()> {
     let body = json!({"field_name": field, "field_schema": kind});
     let start = Instant::now();
     loop {
@@ -89,13 +89,13 @@ async fn index(client: &Client, field: &str, kind: &str) -> Result<()> {
 }
 
 /// What the collection says of its indexed fields.
-async fn schema(client: &Client) -> Result<Value> {
+async fn schema(client: &ApiClient) -> Result<Value> {
     let shown = client.get("/collections/docs").await.ok()?;
     Ok(shown["result"]["payload_schema"].clone())
 }
 
 /// The same once every shard has built every index: counts come from the shards' leaders, which may still be elected.
-async fn indexed(client: &Client) -> Result<Value> {
+async fn indexed(client: &ApiClient) -> Result<Value> {
     let start = Instant::now();
     loop {
         let schema = schema(client).await?;
@@ -109,7 +109,7 @@ async fn indexed(client: &Client) -> Result<Value> {
 }
 
 /// What several filters find, by count, by page and by search, at ALL.
-async fn answers(client: &Client) -> Result<Vec<Value>> {
+async fn answers(client: &ApiClient) -> Result<Vec<Value>> {
     let field = |key: &str, test: Value| json!({"key": key, "match": test});
     let filters = [
         json!({"must": [field("lang", json!({"value": "de"}))]}),

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use jepsen_lite::cluster::{Cluster, Options};
+use jepsen_lite::cluster::{Options, TestCluster};
 use jepsen_lite::disk::{LoopDisk, NoDisk};
 use jepsen_lite::ledger::Ledger;
-use jepsen_lite::load::{Load, Plan};
+use jepsen_lite::load::{LoadGenerator, LoadPlan};
 use jepsen_lite::seed::seed;
 
 use crate::support::{PATIENCE, SIZE, final_check, leaders, ledger_collection, options, place, rounds, settle};
@@ -39,12 +39,12 @@ fn on(disks: &[LoopDisk], name: &str) -> Options {
     Options { data_dirs, ..options(name).args(&["--shards", "2"]) }
 }
 
-fn plan(seed: u64) -> Plan {
-    Plan { writers: 8, pause: Duration::from_millis(2), insist: Duration::from_secs(3), ..Plan::new("p", seed) }
+fn plan(seed: u64) -> LoadPlan {
+    LoadPlan { writers: 8, pause: Duration::from_millis(2), insist: Duration::from_secs(3), ..LoadPlan::new("p", seed) }
 }
 
 /// The power of every disk goes, then every process.
-fn cut_all(cluster: &mut Cluster, disks: &[LoopDisk]) -> Result<()> {
+fn cut_all(cluster: &mut TestCluster, disks: &[LoopDisk]) -> Result<()> {
     for disk in disks {
         disk.cut_power()?;
     }
@@ -54,7 +54,7 @@ fn cut_all(cluster: &mut Cluster, disks: &[LoopDisk]) -> Result<()> {
     Ok(())
 }
 
-fn restore_all(cluster: &mut Cluster, disks: &mut [LoopDisk]) -> Result<()> {
+fn restore_all(cluster: &mut TestCluster, disks: &mut [LoopDisk]) -> Result<()> {
     for disk in disks.iter_mut() {
         disk.restore_power()?;
     }
@@ -72,11 +72,11 @@ async fn nothing_acknowledged_is_lost_with_the_power() -> Result<()> {
     let Some(mut disks) = disks()? else {
         return Ok(());
     };
-    let mut cluster = Cluster::start(on(&disks, "power-loss")).await?;
+    let mut cluster = TestCluster::start(on(&disks, "power-loss")).await?;
     ledger_collection(&cluster.client(0), "p").await?;
     let ledger = Arc::new(Ledger::new(SIZE));
     for crash in 0..rounds(3) {
-        let load = Load::start(plan(seed ^ crash), cluster.clients(), ledger.clone());
+        let load = LoadGenerator::start(plan(seed ^ crash), cluster.clients(), ledger.clone());
         load.progress(150, PATIENCE).await?;
         cut_all(&mut cluster, &disks)?;
         let observed = load.stop().await;
@@ -102,10 +102,10 @@ async fn a_store_that_skips_its_syncs_is_caught() -> Result<()> {
     };
     let mut options = on(&disks, "skip-sync").env("QUIVER_MUTANT", "skip-sync");
     options.patience = Duration::from_secs(20);
-    let mut cluster = Cluster::start(options).await?;
+    let mut cluster = TestCluster::start(options).await?;
     ledger_collection(&cluster.client(0), "p").await?;
     let ledger = Arc::new(Ledger::new(SIZE));
-    let load = Load::start(plan(seed), cluster.clients(), ledger.clone());
+    let load = LoadGenerator::start(plan(seed), cluster.clients(), ledger.clone());
     load.progress(150, PATIENCE).await?;
     cut_all(&mut cluster, &disks)?;
     load.stop().await;

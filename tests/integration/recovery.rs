@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::cluster::{Cluster, Options};
+use jepsen_lite::cluster::{Options, TestCluster};
 use jepsen_lite::ledger::Ledger;
 use jepsen_lite::process::{Finished, run};
 use jepsen_lite::seed::seed;
@@ -56,7 +56,7 @@ async fn damage(data: &Path, group: GroupId, log: bool) -> Result<()> {
 async fn a_damaged_replica_is_made_anew_by_itself() -> Result<()> {
     let _place = place().await;
     let seed = seed("made-anew");
-    let mut cluster = Cluster::start(options("made-anew").args(&ARGS)).await?;
+    let mut cluster = TestCluster::start(options("made-anew").args(&ARGS)).await?;
     ledger_collection(&cluster.client(0), "d").await?;
     let ledger = Ledger::new(SIZE);
     for key in 0..60 {
@@ -103,7 +103,7 @@ async fn a_node_that_lost_its_state_has_it_back() -> Result<()> {
     let seed = seed("lost-state");
     // Of the map the log goes back to its beginning, of the shards it does not.
     let args = [&ARGS[..], &["--snapshot-after", "30", "--keep-entries", "5"]].concat();
-    let mut cluster = Cluster::start(options("lost-state").args(&args)).await?;
+    let mut cluster = TestCluster::start(options("lost-state").args(&args)).await?;
     ledger_collection(&cluster.client(0), "d").await?;
     let ledger = Ledger::new(SIZE);
     for key in 0..200 {
@@ -134,7 +134,7 @@ async fn a_node_that_lost_its_state_has_it_back() -> Result<()> {
 }
 
 /// Lets a lost node leave, as soon as the map knows that the groups go on without it.
-async fn bury(cluster: &Cluster, by: usize, name: &str) -> Result<()> {
+async fn bury(cluster: &TestCluster, by: usize, name: &str) -> Result<()> {
     let start = Instant::now();
     loop {
         let left = delete(&cluster.client(by), &format!("/cluster/nodes/{name}")).await;
@@ -147,7 +147,7 @@ async fn bury(cluster: &Cluster, by: usize, name: &str) -> Result<()> {
 }
 
 /// Runs the verb on a node's directory.
-async fn recover(cluster: &mut Cluster, index: usize, more: &[&str]) -> Result<Finished> {
+async fn recover(cluster: &mut TestCluster, index: usize, more: &[&str]) -> Result<Finished> {
     let data = cluster.node(index).data().to_string_lossy().into_owned();
     let args = [&["cluster", "unsafe-recover", "--data-dir", &data], more].concat();
     run(cluster.verb(&args), PATIENCE).await
@@ -157,7 +157,7 @@ async fn recover(cluster: &mut Cluster, index: usize, more: &[&str]) -> Result<F
 async fn the_last_of_three_goes_on_and_gets_new_companions() -> Result<()> {
     let _place = place().await;
     let seed = seed("last-of-three");
-    let mut cluster = Cluster::start(options("last-of-three").args(&ARGS)).await?;
+    let mut cluster = TestCluster::start(options("last-of-three").args(&ARGS)).await?;
     ledger_collection(&cluster.client(0), "d").await?;
     let ledger = Ledger::new(SIZE);
     for key in 0..60 {
@@ -212,7 +212,7 @@ async fn of_two_survivors_the_one_that_holds_more_goes_on() -> Result<()> {
     let _place = place().await;
     seed("two-of-five");
     let args = ["--shards", "2", "--replication-factor", "5", "--node-lost-after-ms", "4000"];
-    let mut cluster = Cluster::start(Options { nodes: 5, ..options("two-of-five").args(&args) }).await?;
+    let mut cluster = TestCluster::start(Options { nodes: 5, ..options("two-of-five").args(&args) }).await?;
     ledger_collection(&cluster.client(0), "d").await?;
     let ledger = Ledger::new(SIZE);
     for key in 0..30 {
@@ -271,7 +271,7 @@ async fn a_survivor_that_was_replaced_does_not_found_a_second_group() -> Result<
     let _place = place().await;
     seed("one-was-replaced");
     let args = ["--shards", "1", "--node-lost-after-ms", "600000"];
-    let mut cluster = Cluster::start(options("one-was-replaced").args(&args)).await?;
+    let mut cluster = TestCluster::start(options("one-was-replaced").args(&args)).await?;
     ledger_collection(&cluster.client(0), "d").await?;
     let ledger = Ledger::new(SIZE);
     for key in 0..10 {

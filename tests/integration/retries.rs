@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::{Class, Client};
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::{AnswerClass, ApiClient};
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::load::request_id;
 use jepsen_lite::seed::seed;
 use rand::SeedableRng;
@@ -23,7 +23,7 @@ async fn a_retried_write_applies_once_and_a_guarded_one_wins_once() -> Result<()
     let _place = place().await;
     let seed = seed("retries");
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut cluster = Cluster::start(options("retries").args(&["--shards", "4"])).await?;
+    let mut cluster = TestCluster::start(options("retries").args(&["--shards", "4"])).await?;
     cluster.client(0).create_collection("r", 4, "euclid").await.ok()?;
 
     same_request_twice(&cluster.clients(), &request_id(&mut rng)).await?;
@@ -54,7 +54,7 @@ async fn a_retried_write_applies_once_and_a_guarded_one_wins_once() -> Result<()
     cluster.finish()
 }
 
-async fn same_request_twice(clients: &[Client], request: &str) -> Result<()> {
+async fn same_request_twice(clients: &[ApiClient], request: &str) -> Result<()> {
     let more = json!({"request_id": request});
     let batch: Vec<_> = (1..9).map(|id| point(id, 1)).collect();
     let first = clients[0].upsert("r", batch.clone(), more.clone()).await.ok()?;
@@ -70,16 +70,16 @@ async fn same_request_twice(clients: &[Client], request: &str) -> Result<()> {
     Ok(())
 }
 
-async fn other_content(client: &Client, request: &str) -> Result<()> {
+async fn other_content(client: &ApiClient, request: &str) -> Result<()> {
     let more = json!({"request_id": request});
     client.upsert("r", vec![point(20, 1)], more.clone()).await.ok()?;
     let other = client.upsert("r", vec![point(20, 2)], more).await;
-    ensure!(matches!(other.status, Some(400 | 409 | 422)) && other.class == Class::Fail, "{other:?}");
+    ensure!(matches!(other.status, Some(400 | 409 | 422)) && other.class == AnswerClass::Fail, "{other:?}");
     ensure!(client.point("r", "20", "?consistency=all").await.ok()?["payload"]["tag"] == 1, "refused and yet applied");
     Ok(())
 }
 
-async fn deletes(client: &Client, request: &str) -> Result<()> {
+async fn deletes(client: &ApiClient, request: &str) -> Result<()> {
     let more = json!({"request_id": request});
     client.upsert("r", vec![point(30, 1)], json!({})).await.ok()?;
     let first = client.delete("r", vec![json!(30)], more.clone()).await.ok()?;
@@ -94,7 +94,7 @@ async fn deletes(client: &Client, request: &str) -> Result<()> {
 }
 
 /// Twelve compare-and-sets from the same version, through all nodes at once.
-async fn one_winner(clients: &[Client], id: u64) -> Result<()> {
+async fn one_winner(clients: &[ApiClient], id: u64) -> Result<()> {
     let created = clients[0].upsert("r", vec![point(id, 0)], json!({})).await.ok()?;
     let version = created["results"][0]["version"].as_u64().context("no version")?;
     let contenders = (1..=12).map(|tag| {
@@ -120,7 +120,7 @@ async fn one_winner(clients: &[Client], id: u64) -> Result<()> {
     Ok(())
 }
 
-async fn eventually(client: &Client, batch: Vec<Value>, more: &Value) -> Result<Value> {
+async fn eventually(client: &ApiClient, batch: Vec<Value>, more: &Value) -> Result<Value> {
     let start = Instant::now();
     loop {
         let answer = client.upsert("r", batch.clone(), more.clone()).await;

@@ -2,7 +2,7 @@
 //! is none. Each command ends at a setting that cannot be, after all others were read.
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::process::{Finished, run};
 
 use crate::support::{PATIENCE, single};
@@ -24,7 +24,7 @@ fn settings(help: &str) -> Vec<Setting> {
     found
 }
 
-async fn with(cluster: &Cluster, args: &[&str], variables: &[(&str, &str)]) -> Result<Finished> {
+async fn with(cluster: &TestCluster, args: &[&str], variables: &[(&str, &str)]) -> Result<Finished> {
     let mut command = cluster.verb(args);
     command.envs(variables.iter().copied());
     let finished = run(command, PATIENCE).await?;
@@ -34,7 +34,7 @@ async fn with(cluster: &Cluster, args: &[&str], variables: &[(&str, &str)]) -> R
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_flag_goes_over_its_variable_and_every_empty_variable_is_none() -> Result<()> {
-    let cluster = Cluster::prepare(single("settings"))?;
+    let cluster = TestCluster::prepare(single("settings"))?;
     for (verb, least, (flag, wrong)) in [("server", 25, ("--shards", "0")), ("gateway", 9, ("--max-batch", "0"))] {
         let help = run(cluster.verb(&[verb, "--help"]), PATIENCE).await?;
         let settings = settings(&help.stdout);
@@ -64,7 +64,7 @@ async fn every_flag_goes_over_its_variable_and_every_empty_variable_is_none() ->
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_forms_or_joins_is_said_by_the_highest_that_says_it() -> Result<()> {
-    let cluster = Cluster::prepare(single("origin"))?;
+    let cluster = TestCluster::prepare(single("origin"))?;
     let file = cluster.logs().join("joins.toml");
     std::fs::write(&file, "join = [\"in the file\"]\n").context("the file")?;
     let file = file.to_string_lossy().into_owned();

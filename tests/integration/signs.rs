@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::seed::seed;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::support::members::{adopt, delete, done, operation_of};
 use crate::support::{PATIENCE, options, place, single};
 
 /// Waits until a page of a node says what is wanted.
-async fn says(client: &Client, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+async fn says(client: &ApiClient, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
     let start = Instant::now();
     loop {
         let page = client.get(path).await.body;
@@ -34,7 +34,7 @@ fn issue(health: &Value) -> Option<&Value> {
 async fn nodes_too_far_apart_are_named_until_the_timings_bear_it() -> Result<()> {
     let _place = place().await;
     seed("far");
-    let cluster = Cluster::start(options("far").args(&["--shards", "2"])).await?;
+    let cluster = TestCluster::start(options("far").args(&["--shards", "2"])).await?;
     let (first, other) = (cluster.client(0), cluster.client(1));
     first.fault_links(&json!({"delay_ms": {"node3": 450}})).await.ok()?;
     let health = says(&other, "/cluster/health", |health| issue(health).is_some()).await?;
@@ -51,7 +51,7 @@ async fn nodes_too_far_apart_are_named_until_the_timings_bear_it() -> Result<()>
 async fn a_data_directory_that_is_taken_away_is_noticed() -> Result<()> {
     let _place = place().await;
     seed("taken_away");
-    let mut cluster = Cluster::start(single("taken-away")).await?;
+    let mut cluster = TestCluster::start(single("taken-away")).await?;
     let (client, dir) = (cluster.client(0), cluster.nodes()[0].data().to_owned());
     let aside = dir.with_extension("aside");
     std::fs::rename(&dir, &aside)?;
@@ -67,7 +67,7 @@ async fn a_data_directory_that_is_taken_away_is_noticed() -> Result<()> {
 async fn a_node_that_was_removed_and_runs_on_says_so() -> Result<()> {
     let _place = place().await;
     seed("runs_on");
-    let mut cluster = Cluster::start(options("runs-on").args(&["--shards", "2"])).await?;
+    let mut cluster = TestCluster::start(options("runs-on").args(&["--shards", "2"])).await?;
     let joiner = cluster.start_joiner(0)?;
     cluster.wait_answers(joiner).await?;
     let by = cluster.client(0);

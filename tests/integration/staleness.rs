@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::{Answer, Client};
-use jepsen_lite::cluster::{Cluster, Options};
-use jepsen_lite::ledger::{Ledger, Seen};
-use jepsen_lite::load::{Load, Plan};
+use jepsen_lite::client::{ApiAnswer, ApiClient};
+use jepsen_lite::cluster::{Options, TestCluster};
+use jepsen_lite::ledger::{Ledger, ShownPoint};
+use jepsen_lite::load::{LoadGenerator, LoadPlan};
 use jepsen_lite::seed::seed;
 use serde_json::{Value, json};
 
@@ -22,12 +22,12 @@ fn one_shard(name: &str) -> Options {
     options(name).args(&["--shards", "1"])
 }
 
-async fn write(client: &Client, ledger: &Ledger) -> Result<Value> {
+async fn write(client: &ApiClient, ledger: &Ledger) -> Result<Value> {
     put_until_acknowledged(client, "s", ledger, KEY).await
 }
 
 /// Reads [`KEY`] by a search, with more members in the request.
-async fn read(client: &Client, level: &str, more: Value) -> Answer {
+async fn read(client: &ApiClient, level: &str, more: Value) -> ApiAnswer {
     let mut body = json!({"consistency": level, "with_vector": true, "params": {"exact": true}, "timeout_ms": 1500});
     if let (Value::Object(body), Value::Object(more)) = (&mut body, more) {
         body.extend(more);
@@ -35,13 +35,13 @@ async fn read(client: &Client, level: &str, more: Value) -> Answer {
     client.search("s", &[1.0; SIZE], 100, body).await
 }
 
-fn shown(answer: &Answer) -> Option<Seen> {
+fn shown(answer: &ApiAnswer) -> Option<ShownPoint> {
     let results = answer.body["results"].as_array()?;
-    results.iter().filter_map(Seen::from_record).find(|(id, _)| *id == KEY).map(|(_, seen)| seen)
+    results.iter().filter_map(ShownPoint::from_record).find(|(id, _)| *id == KEY).map(|(_, seen)| seen)
 }
 
 /// Reads at a level that must be fresh. An answer is judged; a refusal is returned as `None`.
-async fn fresh(client: &Client, level: &str, ledger: &Ledger) -> Result<Option<Seen>> {
+async fn fresh(client: &ApiClient, level: &str, ledger: &Ledger) -> Result<Option<ShownPoint>> {
     let started = ledger.now();
     let answer = read(client, level, json!({})).await;
     if !answer.success() {
@@ -55,7 +55,7 @@ async fn fresh(client: &Client, level: &str, ledger: &Ledger) -> Result<Option<S
 }
 
 /// Waits until a read at this level is answered (freshly).
-async fn serves(client: &Client, level: &str, ledger: &Ledger) -> Result<()> {
+async fn serves(client: &ApiClient, level: &str, ledger: &Ledger) -> Result<()> {
     let start = Instant::now();
     while fresh(client, level, ledger).await?.is_none() {
         ensure!(start.elapsed() < PATIENCE, "{} never serves {level}", client.base());
@@ -66,7 +66,7 @@ async fn serves(client: &Client, level: &str, ledger: &Ledger) -> Result<()> {
 
 /// The stale answer of a node that is cut off: it must say how stale, be refused to who bounds it, and wait for a
 /// session's own write.
-async fn stale_and_says_so(client: &Client, ledger: &Ledger, token: &Value, acknowledged: Instant) -> Result<()> {
+async fn stale_and_says_so(client: &ApiClient, ledger: &Ledger, token: &Value, acknowledged: Instant) -> Result<()> {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let (known, started) = (acknowledged.elapsed().as_millis() as u64, ledger.now());
     let answer = read(client, "one", json!({})).await;
@@ -91,13 +91,13 @@ async fn stale_and_says_so(client: &Client, ledger: &Ledger, token: &Value, ackn
 async fn a_leader_that_is_cut_off_refuses_and_the_majority_serves() -> Result<()> {
     let _place = place().await;
     let seed = seed("cut_off_leader");
-    let cluster = Cluster::start(one_shard("staleness")).await?;
+    let cluster = TestCluster::start(one_shard("staleness")).await?;
     ledger_collection(&cluster.client(0), "s").await?;
     let ledger = Arc::new(Ledger::new(SIZE));
     write(&cluster.client(0), &ledger).await?;
     // Beside the scripted reads, a load on other keys whose searches are all judged, through every node.
-    let plan = Plan { keys: 6, writers: 3, insist: Duration::from_secs(2), ..Plan::new("s", seed) };
-    let load = Load::start(plan, cluster.clients(), ledger.clone());
+    let plan = LoadPlan { keys: 6, writers: 3, insist: Duration::from_secs(2), ..LoadPlan::new("s", seed) };
+    let load = LoadGenerator::start(plan, cluster.clients(), ledger.clone());
 
     let leader = leaders(&cluster, 1).await?[&0];
     let (old, other) = (cluster.client(leader), cluster.client((leader + 1) % 3));
@@ -156,7 +156,7 @@ async fn a_leader_that_is_cut_off_refuses_and_the_majority_serves() -> Result<()
 async fn a_lagging_follower_is_stale_and_says_so() -> Result<()> {
     let _place = place().await;
     seed("lagging_follower");
-    let cluster = Cluster::start(one_shard("lagging")).await?;
+    let cluster = TestCluster::start(one_shard("lagging")).await?;
     ledger_collection(&cluster.client(0), "s").await?;
     let ledger = Ledger::new(SIZE);
     write(&cluster.client(0), &ledger).await?;
@@ -192,7 +192,7 @@ const SLEEPS: usize = 5;
 
 /// Puts the leader to sleep, writes past it, and lets it wake to reads that waited for it meanwhile; how many of these it
 /// answers, freshly. It may refuse any of them.
-async fn reads_after_a_sleep(cluster: &mut Cluster, ledger: &Arc<Ledger>) -> Result<usize> {
+async fn reads_after_a_sleep(cluster: &mut TestCluster, ledger: &Arc<Ledger>) -> Result<usize> {
     let leader = leaders(cluster, 1).await?[&0];
     let asleep = cluster.client(leader);
     serves(&asleep, "quorum", ledger).await?;
@@ -219,7 +219,7 @@ async fn reads_after_a_sleep(cluster: &mut Cluster, ledger: &Arc<Ledger>) -> Res
 async fn a_leader_that_slept_does_not_answer_from_before_its_sleep() -> Result<()> {
     let _place = place().await;
     seed("sleeping_leader");
-    let mut cluster = Cluster::start(one_shard("asleep")).await?;
+    let mut cluster = TestCluster::start(one_shard("asleep")).await?;
     ledger_collection(&cluster.client(0), "s").await?;
     let ledger = Arc::new(Ledger::new(SIZE));
     write(&cluster.client(0), &ledger).await?;

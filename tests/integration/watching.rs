@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::seed::seed;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -34,7 +34,7 @@ const KEPT: u64 = 8192;
 async fn a_stalled_consumer_costs_the_node_a_bounded_buffer() -> Result<()> {
     let _place = place().await;
     seed("watching_stalled");
-    let cluster = Cluster::start(single("watching-stalled")).await?;
+    let cluster = TestCluster::start(single("watching-stalled")).await?;
     let (client, node) = (cluster.client(0), &cluster.nodes()[0]);
     let created = client.create_collection("watched", 4, "euclid").await;
     ensure!(created.success(), "{}", created.problem);
@@ -68,7 +68,7 @@ async fn a_stalled_consumer_costs_the_node_a_bounded_buffer() -> Result<()> {
 }
 
 /// Writes the same points from several clients at once, each until it has written enough; every write is acknowledged.
-async fn write(client: &Client, is_enough: impl Fn(usize) -> bool + Clone + Send + 'static) -> Result<()> {
+async fn write(client: &ApiClient, is_enough: impl Fn(usize) -> bool + Clone + Send + 'static) -> Result<()> {
     let points: Vec<Value> = (0..POINTS).map(|id| json!({"id": id, "vector": [id as f32, 1.0, 2.0, 3.0]})).collect();
     let writers = (0..WRITERS).map(|_| {
         let (client, points, is_enough) = (client.clone(), points.clone(), is_enough.clone());

@@ -30,7 +30,7 @@ const WILD: f32 = 1e15;
 const NOTHING: f32 = 1e-15;
 
 #[derive(Debug)]
-pub(crate) struct Codes {
+pub(crate) struct VectorCodes {
     distance: Distance,
     size: usize,
     frame: Frame,
@@ -73,7 +73,7 @@ pub(crate) struct CodedProbe {
     term: Term,
 }
 
-impl Codes {
+impl VectorCodes {
     /// Whether vectors of this kind have codes.
     pub(crate) fn are_wanted(params: SpaceParams) -> bool {
         params.quantization != Quantization::None && params.size > SHORT
@@ -138,7 +138,7 @@ impl Codes {
 
     /// How near two stored vectors are, as far as codes tell; more is nearer.
     #[inline]
-    pub(crate) fn between(&self, left: usize, right: usize) -> f32 {
+    pub(crate) fn nearness_between(&self, left: usize, right: usize) -> f32 {
         let sum = match &self.rows {
             CodeRows::Int8(rows) => dot(rows.row(left), rows.row(right)) as f32,
             CodeRows::Binary(rows) => self.angle(differing_bits(rows.row(left), rows.row(right))),
@@ -148,7 +148,7 @@ impl Codes {
 
     /// How near `slot` is to the probe, as far as codes tell; more is nearer.
     #[inline]
-    pub(crate) fn to(&self, probe: &CodedProbe, slot: usize) -> f32 {
+    pub(crate) fn nearness_to(&self, probe: &CodedProbe, slot: usize) -> f32 {
         let sum = match (&self.rows, &probe.code) {
             (CodeRows::Int8(rows), Code::Int8(code)) => dot(code, rows.row(slot)) as f32,
             (CodeRows::Binary(rows), Code::Binary(code)) => self.angle(differing_bits(code, rows.row(slot))),
@@ -204,7 +204,7 @@ impl Codes {
     }
 
     fn encode(&self, vector: &[f32]) -> (Code, Term) {
-        let seen = self.frame.see(self.distance, vector);
+        let seen = self.frame.transform(self.distance, vector);
         let largest = largest(&seen);
         let (code, factor) = self.code(&seen, largest);
         if largest > WILD {
@@ -252,8 +252,8 @@ fn bits(seen: &[f32]) -> Code {
 mod tests {
     use super::*;
 
-    fn codes(size: usize, distance: Distance, quantization: Quantization) -> Codes {
-        Codes::new(SpaceParams { size, distance, quantization, graph: None }, Frame::plain(size))
+    fn codes(size: usize, distance: Distance, quantization: Quantization) -> VectorCodes {
+        VectorCodes::new(SpaceParams { size, distance, quantization, graph: None }, Frame::plain(size))
     }
 
     #[test]
@@ -272,15 +272,16 @@ mod tests {
             let mut codes = codes(100, distance, Quantization::Int8);
             codes.put(0, &right);
             codes.put(1, &left);
-            let found = codes.between(0, 1);
+            let found = codes.nearness_between(0, 1);
             assert!((found - expected).abs() < 0.02 * expected.abs().max(1.0), "{distance}: {found} {expected}");
-            assert_eq!(found, codes.between(1, 0));
+            assert_eq!(found, codes.nearness_between(1, 0));
             let probe = codes.probe(&left).unwrap();
             if distance == Distance::Dot {
                 // A search's vector has the length that suits the codes: its estimates keep their order, not their size.
-                assert!((codes.to(&probe, 0) * codes.between(1, 1) / codes.to(&probe, 1) - found).abs() < 0.02);
+                let (to_right, to_itself) = (codes.nearness_to(&probe, 0), codes.nearness_to(&probe, 1));
+                assert!((to_right * codes.nearness_between(1, 1) / to_itself - found).abs() < 0.02);
             } else {
-                assert_eq!(found, codes.to(&probe, 0));
+                assert_eq!(found, codes.nearness_to(&probe, 0));
             }
         }
     }
@@ -294,7 +295,7 @@ mod tests {
             codes.put(0, &vector);
             codes.put(1, &opposite);
             let probe = codes.probe(&vector).unwrap();
-            assert!(codes.to(&probe, 0) > codes.to(&probe, 1), "{distance}");
+            assert!(codes.nearness_to(&probe, 0) > codes.nearness_to(&probe, 1), "{distance}");
         }
     }
 
@@ -302,8 +303,8 @@ mod tests {
     fn zeros_have_codes_too() {
         let mut codes = codes(3, Distance::Euclid, Quantization::Int8);
         assert!(codes.put(0, &[0.0; 3]) && codes.put(1, &[1e-45; 3]));
-        assert_eq!(codes.to(&codes.probe(&[0.0; 3]).unwrap(), 0), 0.0);
-        assert!(codes.to(&codes.probe(&[1.0; 3]).unwrap(), 1).is_finite());
+        assert_eq!(codes.nearness_to(&codes.probe(&[0.0; 3]).unwrap(), 0), 0.0);
+        assert!(codes.nearness_to(&codes.probe(&[1.0; 3]).unwrap(), 1).is_finite());
     }
 
     #[test]
@@ -315,10 +316,10 @@ mod tests {
                 let stands = codes.put(1, &[big, big, 1e-45]);
                 assert_eq!(stands, distance == Distance::Cosine || big.abs() < 1.0, "{distance} {big}");
                 if !stands {
-                    assert_eq!(codes.between(0, 1), f32::NEG_INFINITY);
-                    assert_eq!(codes.between(1, 1), f32::NEG_INFINITY);
+                    assert_eq!(codes.nearness_between(0, 1), f32::NEG_INFINITY);
+                    assert_eq!(codes.nearness_between(1, 1), f32::NEG_INFINITY);
                 }
-                assert!(!codes.between(0, 1).is_nan());
+                assert!(!codes.nearness_between(0, 1).is_nan());
             }
         }
     }
@@ -331,8 +332,8 @@ mod tests {
             .collect();
         for distance in [Distance::Dot, Distance::Cosine, Distance::Euclid] {
             let params = SpaceParams { quantization: Quantization::Int8, ..SpaceParams::new(40, distance) };
-            let frame = Frame::of(params, vectors.len(), |number| vectors[number].clone());
-            let mut codes = Codes::new(params, frame);
+            let frame = Frame::fit_to(params, vectors.len(), |number| vectors[number].clone());
+            let mut codes = VectorCodes::new(params, frame);
             for (slot, vector) in vectors.iter().enumerate() {
                 assert!(codes.put(slot, vector));
             }
@@ -355,7 +356,7 @@ mod tests {
             };
             let truth = by(&|slot| exact(&vectors[0], &vectors[slot]));
             let probe = codes.probe(&vectors[0]).unwrap();
-            let found = by(&|slot| f64::from(codes.to(&probe, slot)));
+            let found = by(&|slot| f64::from(codes.nearness_to(&probe, slot)));
             assert!(truth[..10].iter().all(|slot| found[..30].contains(slot)), "{distance} {truth:?} {found:?}");
         }
     }

@@ -26,12 +26,12 @@ pub struct Image {
     /// Slots there were; those without a node were free or in the tail.
     pub(crate) slots: u32,
     /// By slot.
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<GraphNode>,
 }
 
 /// One vector of the graph.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Node {
+pub(crate) struct GraphNode {
     pub(crate) slot: u32,
     /// Its point, and the hash of its vector; nothing of one that was dead already.
     pub(crate) point: Option<(Key, u64)>,
@@ -93,7 +93,7 @@ impl Image {
         for node in &self.nodes {
             levels[node.slot as usize] = node.links.len();
         }
-        let leads = |node: &Node, level: usize, link: u32| {
+        let leads = |node: &GraphNode, level: usize, link: u32| {
             link != node.slot && levels.get(link as usize).is_some_and(|levels| *levels > level)
         };
         self.nodes.iter().all(|node| {

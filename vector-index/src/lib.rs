@@ -31,10 +31,10 @@ mod top;
 
 pub use distance::{Distance, GraphParams, Quantization, SpaceParams};
 pub use image::{Image, ImageError};
-pub use plan::{Among, Report, Wanted, Way, default_ef};
-pub use probe::Probe;
-pub use space::{Progress, Space, Step};
-pub use top::{Candidate, Top};
+pub use plan::{Among, SearchOptions, SearchReport, Way, default_ef};
+pub use probe::ProbeVector;
+pub use space::{IndexingProgress, IndexingStep, Space};
+pub use top::{ScoredRow, Top};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ pub struct Row(pub u32);
 pub struct Key(pub u8, pub u128);
 
 /// What a search asks about the points behind the rows it has found.
-pub trait Points {
+pub trait PointLookup {
     /// The key of the point at `row`.
     fn key(&self, row: Row) -> Key;
     /// Whether the search wants this point. Asked only of rows near enough to matter, since a filter costs more than a

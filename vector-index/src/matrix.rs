@@ -4,11 +4,11 @@
 //! out of models, and files, in 16 bits), and in 32 from the first one on that would. Scores do not depend on which:
 //! see the kernel.
 
-use crate::kernel::{HalfLane, Lane, Rows};
+use crate::kernel::{FloatLane, HalfLane, VectorRows};
 use crate::strided::Grid;
 
 #[derive(Debug)]
-pub(crate) struct Matrix {
+pub(crate) struct VectorMatrix {
     size: usize,
     grid: Grid,
     chunks: Vec<Chunk>,
@@ -17,19 +17,19 @@ pub(crate) struct Matrix {
 
 #[derive(Debug)]
 enum Chunk {
-    Whole(Vec<Lane>),
+    Whole(Vec<FloatLane>),
     Half(Vec<HalfLane>),
 }
 
-impl Matrix {
+impl VectorMatrix {
     pub(crate) fn new(size: usize) -> Self {
-        Self { size, grid: Grid::new(Lane::count(size), size_of::<Lane>()), chunks: Vec::new(), rows: 0 }
+        Self { size, grid: Grid::new(FloatLane::count(size), size_of::<FloatLane>()), chunks: Vec::new(), rows: 0 }
     }
 
     /// Sets the vector of `slot`, which is an old one or the next.
     pub(crate) fn put(&mut self, slot: usize, vector: &[f32]) {
-        let mut lanes = vec![Lane::ZERO; self.grid.stride];
-        Lane::fill(&mut lanes, vector);
+        let mut lanes = vec![FloatLane::ZERO; self.grid.stride];
+        FloatLane::fill(&mut lanes, vector);
         let (number, start) = self.grid.place(slot);
         if number == self.chunks.len() {
             self.chunks.push(Chunk::Half(Vec::new()));
@@ -47,7 +47,7 @@ impl Matrix {
             *chunk = Chunk::Whole(whole);
         }
         if let Chunk::Whole(whole) = chunk {
-            set(self.grid, whole, start, &lanes, Lane::ZERO);
+            set(self.grid, whole, start, &lanes, FloatLane::ZERO);
         }
     }
 
@@ -79,13 +79,13 @@ impl Matrix {
     }
 
     #[inline]
-    pub(crate) fn row(&self, slot: usize) -> Rows<'_> {
+    pub(crate) fn row(&self, slot: usize) -> VectorRows<'_> {
         let (chunk, start) = self.grid.place(slot);
         self.chunks[chunk].rows().part(start, start + self.grid.stride)
     }
 
     /// The vectors in runs of at most `most`: the first slot of the run, and its rows.
-    pub(crate) fn runs(&self, most: usize) -> impl Iterator<Item = (usize, Rows<'_>)> {
+    pub(crate) fn runs(&self, most: usize) -> impl Iterator<Item = (usize, VectorRows<'_>)> {
         self.chunks.iter().enumerate().flat_map(move |(number, chunk)| {
             let (rows, stride) = (chunk.rows(), self.grid.stride);
             let run = most * stride;
@@ -98,7 +98,7 @@ impl Matrix {
 
     pub(crate) fn memory_bytes(&self) -> usize {
         let bytes = |chunk: &Chunk| match chunk {
-            Chunk::Whole(lanes) => lanes.capacity() * size_of::<Lane>(),
+            Chunk::Whole(lanes) => lanes.capacity() * size_of::<FloatLane>(),
             Chunk::Half(lanes) => lanes.capacity() * size_of::<HalfLane>(),
         };
         self.chunks.iter().map(bytes).sum()
@@ -107,10 +107,10 @@ impl Matrix {
 
 impl Chunk {
     #[inline]
-    fn rows(&self) -> Rows<'_> {
+    fn rows(&self) -> VectorRows<'_> {
         match self {
-            Self::Whole(lanes) => Rows::Whole(lanes),
-            Self::Half(lanes) => Rows::Half(lanes),
+            Self::Whole(lanes) => VectorRows::Whole(lanes),
+            Self::Half(lanes) => VectorRows::Half(lanes),
         }
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     proptest! {
         #[test]
         fn gives_back_every_bit(size in prop_oneof![1usize..40, Just(50_000)], edits in prop::collection::vec((0usize..30, prop_oneof![(-8i16..8).prop_map(f32::from), any::<f32>()]), 0..150)) {
-            let (mut matrix, mut model) = (Matrix::new(size), Vec::new());
+            let (mut matrix, mut model) = (VectorMatrix::new(size), Vec::new());
             for (slot, value) in edits {
                 let slot = slot.min(model.len());
                 if slot == model.len() {
@@ -160,14 +160,14 @@ mod tests {
 
     #[test]
     fn one_long_component_widens_one_chunk() {
-        let mut matrix = Matrix::new(16);
+        let mut matrix = VectorMatrix::new(16);
         let per_chunk = matrix.grid.per_chunk();
         for slot in 0..per_chunk + 1 {
             matrix.put(slot, &[1.5; 16]);
         }
         let before = matrix.memory_bytes();
         matrix.put(per_chunk, &[0.1; 16]);
-        assert!(matches!(matrix.row(0), Rows::Half(_)) && matches!(matrix.row(per_chunk), Rows::Whole(_)));
+        assert!(matches!(matrix.row(0), VectorRows::Half(_)) && matches!(matrix.row(per_chunk), VectorRows::Whole(_)));
         assert!(matrix.memory_bytes() < before + before / 100);
     }
 }

@@ -1,8 +1,8 @@
 //! How near vectors are while a graph is walked or built: by their codes, or, where a collection has none, by the
 //! vectors themselves. More is nearer, whatever the distance.
 
-use crate::codes::{CodedProbe, Codes};
-use crate::probe::Probe;
+use crate::codes::{CodedProbe, VectorCodes};
+use crate::probe::ProbeVector;
 use crate::store::Store;
 
 /// Stored vectors as a graph sees them: pairs that are more or less near.
@@ -18,7 +18,7 @@ pub(crate) trait Pairs {
 }
 
 /// By codes.
-pub(crate) struct ByCodes<'a>(pub(crate) &'a Codes);
+pub(crate) struct ByCodes<'a>(pub(crate) &'a VectorCodes);
 
 /// What codes are compared with: a search's vector, or a stored one.
 pub(crate) enum CodeTarget {
@@ -36,8 +36,8 @@ impl Pairs for ByCodes<'_> {
     #[inline]
     fn nearness(&self, target: &CodeTarget, slot: u32) -> f32 {
         match target {
-            CodeTarget::Probe(probe) => self.0.to(probe, slot as usize),
-            CodeTarget::Slot(other) => self.0.between(*other as usize, slot as usize),
+            CodeTarget::Probe(probe) => self.0.nearness_to(probe, slot as usize),
+            CodeTarget::Slot(other) => self.0.nearness_between(*other as usize, slot as usize),
         }
     }
 
@@ -51,13 +51,13 @@ impl Pairs for ByCodes<'_> {
 pub(crate) struct ByVectors<'a>(pub(crate) &'a Store);
 
 impl Pairs for ByVectors<'_> {
-    type Target = Probe;
+    type Target = ProbeVector;
 
-    fn target(&self, slot: u32) -> Probe {
+    fn target(&self, slot: u32) -> ProbeVector {
         self.0.probe_of(slot)
     }
 
-    fn nearness(&self, target: &Probe, slot: u32) -> f32 {
+    fn nearness(&self, target: &ProbeVector, slot: u32) -> f32 {
         let score = self.0.score(target, slot);
         if self.0.distance().more_is_nearer() { score } else { -score }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a search asks for, beside its vector.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wanted<'a> {
+pub struct SearchOptions<'a> {
     /// How widely a walk looks in data that are as most are; absent means [`default_ef`]. In data that a space has found
     /// to need more, it looks more widely than that.
     pub ef: Option<usize>,
@@ -47,7 +47,7 @@ pub enum Way {
 
 /// What a search did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Report {
+pub struct SearchReport {
     /// The way it went.
     pub way: Way,
     /// Vectors and codes that were compared.
@@ -101,19 +101,19 @@ pub(crate) struct Situation {
 
 /// A way, and for a walk how many comparisons it is given before the next way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Plan {
+pub(crate) enum SearchPlan {
     Exact,
     Codes,
     Graph { budget: u64 },
 }
 
 impl Situation {
-    pub(crate) fn plan(self) -> Plan {
+    pub(crate) fn plan(self) -> SearchPlan {
         let candidates = self.among.unwrap_or(self.live);
         if self.exact || candidates <= FEW {
-            return Plan::Exact;
+            return SearchPlan::Exact;
         }
-        let scan = if self.has_codes { Plan::Codes } else { Plan::Exact };
+        let scan = if self.has_codes { SearchPlan::Codes } else { SearchPlan::Exact };
         let scan_ns = candidates as f64 * SCAN_NS;
         // A walk meets a candidate as often as there are candidates, and the tail is scanned beside it.
         let share = candidates as f64 / self.live.max(1) as f64;
@@ -125,7 +125,7 @@ impl Situation {
         }
         // What a scan would cost, but never so little that a walk of the usual length does not end.
         let budget = (scan_ns / WALK_NS).max(2.0 * self.ef as f64 * SPREAD);
-        Plan::Graph { budget: budget as u64 }
+        SearchPlan::Graph { budget: budget as u64 }
     }
 }
 
@@ -133,18 +133,18 @@ impl Situation {
 mod tests {
     use super::*;
 
-    fn plan(live: usize, among: Option<usize>) -> Plan {
+    fn plan(live: usize, among: Option<usize>) -> SearchPlan {
         Situation { live, linked: live, dead: 0, among, exact: false, has_codes: true, walks: true, ef: 64 }.plan()
     }
 
     #[test]
     fn few_are_scanned_and_many_walked() {
-        assert_eq!(plan(100, None), Plan::Exact);
-        assert_eq!(plan(1_500, None), Plan::Codes);
-        assert!(matches!(plan(100_000, None), Plan::Graph { .. }));
-        assert_eq!(plan(100_000, Some(922)), Plan::Codes);
-        assert_eq!(plan(100_000, Some(6_383)), Plan::Codes);
-        assert!(matches!(plan(100_000, Some(50_000)), Plan::Graph { .. }));
+        assert_eq!(plan(100, None), SearchPlan::Exact);
+        assert_eq!(plan(1_500, None), SearchPlan::Codes);
+        assert!(matches!(plan(100_000, None), SearchPlan::Graph { .. }));
+        assert_eq!(plan(100_000, Some(922)), SearchPlan::Codes);
+        assert_eq!(plan(100_000, Some(6_383)), SearchPlan::Codes);
+        assert!(matches!(plan(100_000, Some(50_000)), SearchPlan::Graph { .. }));
         let exact = Situation {
             live: 100_000,
             linked: 100_000,
@@ -155,11 +155,11 @@ mod tests {
             walks: true,
             ef: 64,
         };
-        assert_eq!(exact.plan(), Plan::Exact);
-        assert_eq!(Situation { exact: false, linked: 0, ..exact }.plan(), Plan::Codes);
-        assert_eq!(Situation { exact: false, walks: false, ..exact }.plan(), Plan::Codes);
-        assert_eq!(Situation { exact: false, dead: 100_000, ..exact }.plan(), Plan::Codes);
-        assert_eq!(Situation { exact: false, linked: 0, has_codes: false, ..exact }.plan(), Plan::Exact);
+        assert_eq!(exact.plan(), SearchPlan::Exact);
+        assert_eq!(Situation { exact: false, linked: 0, ..exact }.plan(), SearchPlan::Codes);
+        assert_eq!(Situation { exact: false, walks: false, ..exact }.plan(), SearchPlan::Codes);
+        assert_eq!(Situation { exact: false, dead: 100_000, ..exact }.plan(), SearchPlan::Codes);
+        assert_eq!(Situation { exact: false, linked: 0, has_codes: false, ..exact }.plan(), SearchPlan::Exact);
     }
 
     #[test]

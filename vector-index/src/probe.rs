@@ -1,7 +1,7 @@
 //! The vector a search starts from, made ready once.
 
 use crate::Distance;
-use crate::kernel::{Lane, Metric, Rows, compare};
+use crate::kernel::{FloatLane, Metric, VectorRows, compare};
 use crate::sums::squares;
 
 /// A shorter difference than this has squares that f32 holds in part, or not at all.
@@ -9,28 +9,28 @@ const SHORT: f32 = 1e-14;
 
 /// A search's vector, its lanes filled, of length one if the distance is cosine.
 #[derive(Debug)]
-pub struct Probe {
+pub struct ProbeVector {
     distance: Distance,
-    lanes: Vec<Lane>,
+    lanes: Vec<FloatLane>,
 }
 
-impl Probe {
+impl ProbeVector {
     /// Makes `vector` ready; it is finite, and not all zeros if the distance is cosine.
     pub fn new(distance: Distance, vector: &[f32]) -> Self {
-        let mut lanes = vec![Lane::ZERO; Lane::count(vector.len())];
+        let mut lanes = vec![FloatLane::ZERO; FloatLane::count(vector.len())];
         if distance == Distance::Cosine {
             let norm = norm(vector);
             let unit: Vec<f32> = vector.iter().map(|part| (f64::from(*part) / norm) as f32).collect();
-            Lane::fill(&mut lanes, &unit);
+            FloatLane::fill(&mut lanes, &unit);
         } else {
-            Lane::fill(&mut lanes, vector);
+            FloatLane::fill(&mut lanes, vector);
         }
         Self { distance, lanes }
     }
 
     /// The scores of rows that lie side by side; `inverse_norms` of the same rows if the distance is cosine. Always
     /// finite, and never the negative zero, which JSON would show.
-    pub(crate) fn score(&self, rows: Rows<'_>, inverse_norms: &[f32], scores: &mut [f32]) {
+    pub(crate) fn score(&self, rows: VectorRows<'_>, inverse_norms: &[f32], scores: &mut [f32]) {
         compare(metric(self.distance), &self.lanes, rows, scores);
         match self.distance {
             Distance::Cosine => scores.iter_mut().zip(inverse_norms).for_each(|(score, norm)| *score *= norm),
@@ -39,10 +39,10 @@ impl Probe {
         }
         // Components near the ends of what f32 holds overflow its sums: then, and only then, f64.
         if scores.iter().fold(0.0, |sum, score| sum + score * 0.0) != 0.0_f32 {
-            self.mend(rows, scores, |score| !score.is_finite());
+            self.rescore(rows, scores, |score| !score.is_finite());
         }
         if self.distance == Distance::Euclid && scores.iter().any(|score| *score < SHORT) {
-            self.mend(rows, scores, |score| score < SHORT);
+            self.rescore(rows, scores, |score| score < SHORT);
         }
         let (least, most) = if self.distance == Distance::Cosine { (-1.0, 1.0) } else { (f32::MIN, f32::MAX) };
         scores.iter_mut().for_each(|score| *score = score.clamp(least, most) + 0.0);
@@ -50,15 +50,15 @@ impl Probe {
 
     /// Scores anew, in f64, where `is_lost` says that f32 has lost the score.
     #[cold]
-    fn mend(&self, rows: Rows<'_>, scores: &mut [f32], is_lost: impl Fn(f32) -> bool) {
+    fn rescore(&self, rows: VectorRows<'_>, scores: &mut [f32], is_lost: impl Fn(f32) -> bool) {
         let lanes = self.lanes.len();
         for (place, score) in scores.iter_mut().enumerate().filter(|(_, score)| is_lost(**score)) {
             *score = self.score_wide(&rows.part(place * lanes, (place + 1) * lanes).widened());
         }
     }
 
-    fn score_wide(&self, row: &[Lane]) -> f32 {
-        let components = |lanes: &[Lane]| lanes.iter().flat_map(|lane| lane.0).map(f64::from).collect::<Vec<_>>();
+    fn score_wide(&self, row: &[FloatLane]) -> f32 {
+        let components = |lanes: &[FloatLane]| lanes.iter().flat_map(|lane| lane.0).map(f64::from).collect::<Vec<_>>();
         let (probe, row) = (components(&self.lanes), components(row));
         let pairs = || probe.iter().zip(&row);
         let dot = || pairs().map(|(left, right)| left * right).sum::<f64>();
@@ -96,10 +96,10 @@ mod tests {
     use super::*;
 
     fn score(distance: Distance, left: &[f32], right: &[f32]) -> f32 {
-        let mut row = vec![Lane::ZERO; Lane::count(right.len())];
-        Lane::fill(&mut row, right);
+        let mut row = vec![FloatLane::ZERO; FloatLane::count(right.len())];
+        FloatLane::fill(&mut row, right);
         let mut scores = [0.0];
-        Probe::new(distance, left).score(Rows::Whole(&row), &[inverse_norm(right)], &mut scores);
+        ProbeVector::new(distance, left).score(VectorRows::Whole(&row), &[inverse_norm(right)], &mut scores);
         scores[0]
     }
 

@@ -3,7 +3,7 @@
 //! Each vector that was put has a *slot*; a point's new vector gets a new slot, since the links of the old one lead
 //! elsewhere. A slot is free, in the *tail* (compared one by one), *linked* (in the graph), or *dead*: still linked,
 //! but its vector was replaced or removed. A dead slot is walked through and never found, until the graph has been
-//! mended around it.
+//! repaired around it.
 
 use roaring::RoaringBitmap;
 
@@ -13,7 +13,7 @@ use crate::Row;
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Condition {
+pub(crate) enum SlotState {
     Free,
     Tail,
     Linked,
@@ -23,7 +23,7 @@ pub(crate) enum Condition {
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     /// By slot.
-    conditions: Vec<Condition>,
+    states: Vec<SlotState>,
     /// Which row each slot belongs to, or did.
     rows: Vec<Row>,
     /// Which slot each row has, or [`NONE`].
@@ -37,48 +37,48 @@ pub(crate) struct Slots {
 impl Slots {
     /// The slot of `row`'s vector.
     #[inline]
-    pub(crate) fn of(&self, row: Row) -> Option<u32> {
+    pub(crate) fn slot_of(&self, row: Row) -> Option<u32> {
         self.slots.get(row.0 as usize).copied().filter(|slot| *slot != NONE)
     }
 
     #[inline]
-    pub(crate) fn row(&self, slot: u32) -> Row {
+    pub(crate) fn row_of(&self, slot: u32) -> Row {
         self.rows[slot as usize]
     }
 
     #[inline]
-    pub(crate) fn condition(&self, slot: u32) -> Condition {
-        self.conditions[slot as usize]
+    pub(crate) fn state_of(&self, slot: u32) -> SlotState {
+        self.states[slot as usize]
     }
 
     /// Whether a search may find it.
     #[inline]
     pub(crate) fn is_live(&self, slot: u32) -> bool {
-        matches!(self.condition(slot), Condition::Tail | Condition::Linked)
+        matches!(self.state_of(slot), SlotState::Tail | SlotState::Linked)
     }
 
     /// Gives `row`, which has none, a slot in the tail: a free one, or a new one at the end.
-    pub(crate) fn take(&mut self, row: Row) -> u32 {
+    pub(crate) fn take_slot(&mut self, row: Row) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.conditions.push(Condition::Free);
+            self.states.push(SlotState::Free);
             self.rows.push(row);
             (self.rows.len() - 1) as u32
         });
-        self.conditions[slot as usize] = Condition::Tail;
+        self.states[slot as usize] = SlotState::Tail;
         self.tail.insert(slot);
         self.assign(row, slot);
         slot
     }
 
     /// Takes `row`'s slot away.
-    pub(crate) fn leave(&mut self, row: Row) {
-        let Some(slot) = self.of(row) else { return };
+    pub(crate) fn release_slot(&mut self, row: Row) {
+        let Some(slot) = self.slot_of(row) else { return };
         self.slots[row.0 as usize] = NONE;
-        if self.condition(slot) == Condition::Tail {
+        if self.state_of(slot) == SlotState::Tail {
             self.tail.remove(slot);
             self.set_free(slot);
         } else {
-            self.conditions[slot as usize] = Condition::Dead;
+            self.states[slot as usize] = SlotState::Dead;
             self.linked -= 1;
             self.dead += 1;
         }
@@ -87,18 +87,18 @@ impl Slots {
     /// Makes the first slots, of none yet: those that are `known` are dead until their rows come back.
     pub(crate) fn reserve(&mut self, slots: u32, known: impl Iterator<Item = u32>) {
         self.rows = vec![Row(NONE); slots as usize];
-        self.conditions = vec![Condition::Free; slots as usize];
+        self.states = vec![SlotState::Free; slots as usize];
         for slot in known {
-            self.conditions[slot as usize] = Condition::Dead;
+            self.states[slot as usize] = SlotState::Dead;
             self.dead += 1;
         }
-        self.free = (0..slots).rev().filter(|slot| self.condition(*slot) == Condition::Free).collect();
+        self.free = (0..slots).rev().filter(|slot| self.state_of(*slot) == SlotState::Free).collect();
     }
 
     /// Gives a dead slot to the row whose vector it had.
     pub(crate) fn come_back(&mut self, row: Row, slot: u32) {
-        debug_assert_eq!(self.condition(slot), Condition::Dead);
-        self.conditions[slot as usize] = Condition::Linked;
+        debug_assert_eq!(self.state_of(slot), SlotState::Dead);
+        self.states[slot as usize] = SlotState::Linked;
         self.dead -= 1;
         self.linked += 1;
         self.assign(row, slot);
@@ -115,9 +115,9 @@ impl Slots {
     /// Moves slots of the tail, which are in the graph now, out of it.
     pub(crate) fn link(&mut self, slots: &[u32]) {
         for slot in slots {
-            debug_assert_eq!(self.condition(*slot), Condition::Tail);
+            debug_assert_eq!(self.state_of(*slot), SlotState::Tail);
             self.tail.remove(*slot);
-            self.conditions[*slot as usize] = Condition::Linked;
+            self.states[*slot as usize] = SlotState::Linked;
             self.linked += 1;
         }
     }
@@ -125,13 +125,13 @@ impl Slots {
     /// Moves what is linked back to the tail and frees the dead, for a graph that begins anew.
     pub(crate) fn unlink_all(&mut self) {
         for slot in 0..self.len() as u32 {
-            match self.condition(slot) {
-                Condition::Linked => {
-                    self.conditions[slot as usize] = Condition::Tail;
+            match self.state_of(slot) {
+                SlotState::Linked => {
+                    self.states[slot as usize] = SlotState::Tail;
                     self.tail.insert(slot);
                 }
-                Condition::Dead => self.set_free(slot),
-                Condition::Free | Condition::Tail => {}
+                SlotState::Dead => self.set_free(slot),
+                SlotState::Free | SlotState::Tail => {}
             }
         }
         (self.linked, self.dead) = (0, 0);
@@ -140,18 +140,18 @@ impl Slots {
     /// Frees dead slots that nothing leads to any more.
     pub(crate) fn bury(&mut self, slots: &RoaringBitmap) {
         for slot in slots {
-            debug_assert_eq!(self.condition(slot), Condition::Dead);
+            debug_assert_eq!(self.state_of(slot), SlotState::Dead);
             self.dead -= 1;
             self.set_free(slot);
         }
     }
 
     fn set_free(&mut self, slot: u32) {
-        self.conditions[slot as usize] = Condition::Free;
+        self.states[slot as usize] = SlotState::Free;
         self.free.push(slot);
     }
 
-    /// Slots there are, whatever their condition.
+    /// Slots there are, whatever their state.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -185,11 +185,11 @@ impl Slots {
 
     /// The dead slots.
     pub(crate) fn all_dead(&self) -> RoaringBitmap {
-        (0..self.len() as u32).filter(|slot| self.condition(*slot) == Condition::Dead).collect()
+        (0..self.len() as u32).filter(|slot| self.state_of(*slot) == SlotState::Dead).collect()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
         let words = self.rows.capacity() + self.slots.capacity() + self.free.capacity();
-        words * size_of::<u32>() + self.conditions.capacity() * size_of::<Condition>() + self.tail.serialized_size()
+        words * size_of::<u32>() + self.states.capacity() * size_of::<SlotState>() + self.tail.serialized_size()
     }
 }

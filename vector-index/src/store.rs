@@ -3,13 +3,13 @@
 
 use roaring::RoaringBitmap;
 
-use crate::codes::Codes;
-use crate::codes::coding::Strangers;
+use crate::codes::VectorCodes;
+use crate::codes::coding::UncodedSlots;
 use crate::codes::frame::Frame;
-use crate::kernel::{RUN, Rows, prefetch};
-use crate::matrix::Matrix;
+use crate::kernel::{RUN, VectorRows, prefetch};
+use crate::matrix::VectorMatrix;
 use crate::nearness::{ByVectors, Pairs as _};
-use crate::probe::{Probe, inverse_norm};
+use crate::probe::{ProbeVector, inverse_norm};
 use crate::slots::Slots;
 use crate::{Distance, SpaceParams};
 
@@ -19,24 +19,24 @@ const WILD: u64 = 256;
 #[derive(Debug)]
 pub(crate) struct Store {
     params: SpaceParams,
-    vectors: Matrix,
+    vectors: VectorMatrix,
     /// One over each vector's length, by slot; empty unless the distance is cosine. The vectors themselves stay as they
     /// were written, since they are given back bit for bit.
     inverse_norms: Vec<f32>,
     /// None of vectors like these, or not yet, or where they tell too little.
-    codes: Option<Codes>,
+    codes: Option<VectorCodes>,
     /// Whether codes are neither taken nor taken anew: vectors of this kind have none, or they were given up.
     codes_stay: bool,
-    pub(crate) strangers: Strangers,
+    pub(crate) uncoded: UncodedSlots,
     /// Slots whose last vector codes cannot stand for.
     wild: RoaringBitmap,
 }
 
 impl Store {
     pub(crate) fn new(params: SpaceParams) -> Self {
-        let (vectors, inverse_norms, wild) = (Matrix::new(params.size), Vec::new(), RoaringBitmap::new());
-        let (codes_stay, strangers) = (!Codes::are_wanted(params), Strangers::default());
-        Self { params, vectors, inverse_norms, codes: None, codes_stay, strangers, wild }
+        let (vectors, inverse_norms, wild) = (VectorMatrix::new(params.size), Vec::new(), RoaringBitmap::new());
+        let (codes_stay, uncoded) = (!VectorCodes::are_wanted(params), UncodedSlots::default());
+        Self { params, vectors, inverse_norms, codes: None, codes_stay, uncoded, wild }
     }
 
     /// Sets the vector of `slot`, which is an old one or the next, and one of those that `slots` has as live.
@@ -59,15 +59,15 @@ impl Store {
     }
 
     /// Codes of all vectors, and the slots for whose they cannot stand.
-    pub(crate) fn coded(&self, frame: Frame) -> (Codes, RoaringBitmap) {
-        let mut codes = Codes::new(self.params, frame);
+    pub(crate) fn coded(&self, frame: Frame) -> (VectorCodes, RoaringBitmap) {
+        let mut codes = VectorCodes::new(self.params, frame);
         let slots = 0..self.vectors.len();
         let wild = slots.filter(|slot| !codes.put(*slot, &self.vectors.get(*slot))).map(|slot| slot as u32).collect();
         (codes, wild)
     }
 
     /// From now on uses these codes, or none for the time being.
-    pub(crate) fn set_codes(&mut self, codes: Option<(Codes, RoaringBitmap)>) {
+    pub(crate) fn set_codes(&mut self, codes: Option<(VectorCodes, RoaringBitmap)>) {
         (self.codes, self.wild) = codes.map_or_else(Default::default, |(codes, wild)| (Some(codes), wild));
     }
 
@@ -121,8 +121,8 @@ impl Store {
         if self.params.distance == Distance::Cosine {
             self.inverse_norms.resize(slots, 0.0);
         }
-        self.codes = frame.filter(|_| Codes::are_wanted(self.params)).map(|frame| {
-            let mut codes = Codes::new(self.params, frame);
+        self.codes = frame.filter(|_| VectorCodes::are_wanted(self.params)).map(|frame| {
+            let mut codes = VectorCodes::new(self.params, frame);
             codes.reserve(slots);
             codes
         });
@@ -145,7 +145,7 @@ impl Store {
     }
 
     #[inline]
-    pub(crate) fn row(&self, slot: u32) -> Rows<'_> {
+    pub(crate) fn row(&self, slot: u32) -> VectorRows<'_> {
         self.vectors.row(slot as usize)
     }
 
@@ -153,41 +153,41 @@ impl Store {
     #[inline]
     pub(crate) fn prefetch(&self, slot: u32) {
         match self.row(slot) {
-            Rows::Whole(lanes) => prefetch(lanes),
-            Rows::Half(lanes) => prefetch(lanes),
+            VectorRows::Whole(lanes) => prefetch(lanes),
+            VectorRows::Half(lanes) => prefetch(lanes),
         }
     }
 
     /// What others are compared with to be near the vector of `slot`.
-    pub(crate) fn probe_of(&self, slot: u32) -> Probe {
-        Probe::new(self.params.distance, &self.get(slot))
+    pub(crate) fn probe_of(&self, slot: u32) -> ProbeVector {
+        ProbeVector::new(self.params.distance, &self.get(slot))
     }
 
     /// The score of one vector.
     #[inline]
-    pub(crate) fn score(&self, probe: &Probe, slot: u32) -> f32 {
+    pub(crate) fn score(&self, probe: &ProbeVector, slot: u32) -> f32 {
         let mut score = [0.0];
         self.scores(probe, slot as usize, self.row(slot), &mut score);
         score[0]
     }
 
     /// The scores of the vectors from slot `first` on, which `rows` are.
-    pub(crate) fn scores(&self, probe: &Probe, first: usize, rows: Rows<'_>, scores: &mut [f32]) {
+    pub(crate) fn scores(&self, probe: &ProbeVector, first: usize, rows: VectorRows<'_>, scores: &mut [f32]) {
         let inverse_norms = self.inverse_norms.get(first..first + scores.len()).unwrap_or_default();
         probe.score(rows, inverse_norms, scores);
     }
 
-    pub(crate) fn vectors(&self) -> &Matrix {
+    pub(crate) fn vectors(&self) -> &VectorMatrix {
         &self.vectors
     }
 
     /// The codes, where there are any.
-    pub(crate) fn codes(&self) -> Option<&Codes> {
+    pub(crate) fn codes(&self) -> Option<&VectorCodes> {
         self.codes.as_ref()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let codes = self.codes().map_or(0, Codes::memory_bytes);
+        let codes = self.codes().map_or(0, VectorCodes::memory_bytes);
         self.vectors.memory_bytes() + self.inverse_norms.capacity() * size_of::<f32>() + codes
     }
 }

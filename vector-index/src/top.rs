@@ -7,7 +7,7 @@ use crate::{Distance, Key, Row};
 
 /// A row that is among the best so far.
 #[derive(Debug, Clone, Copy)]
-pub struct Candidate {
+pub struct ScoredRow {
     /// As the distance says.
     pub score: f32,
     /// Ranks it among equal scores.
@@ -31,7 +31,7 @@ pub struct Top {
 #[derive(Debug)]
 struct Ranked {
     distance: Distance,
-    candidate: Candidate,
+    candidate: ScoredRow,
 }
 
 impl Top {
@@ -53,13 +53,13 @@ impl Top {
     }
 
     /// Whether `candidate`, which [`admits`](Self::admits) has let pass, is better than the worst kept.
-    pub(crate) fn wants(&self, candidate: &Candidate) -> bool {
+    pub(crate) fn wants(&self, candidate: &ScoredRow) -> bool {
         let rank = |worst: &Ranked| rank(self.distance, candidate, &worst.candidate);
         self.heap.len() < self.limit || self.heap.peek().is_some_and(|worst| rank(worst) == Ordering::Less)
     }
 
     /// Takes `candidate` in; the worst leaves if there are too many.
-    pub(crate) fn push(&mut self, candidate: Candidate) {
+    pub(crate) fn push(&mut self, candidate: ScoredRow) {
         self.heap.push(Ranked { distance: self.distance, candidate });
         if self.heap.len() > self.limit {
             self.heap.pop();
@@ -70,12 +70,12 @@ impl Top {
     }
 
     /// The candidates, best first.
-    pub fn into_sorted(self) -> Vec<Candidate> {
+    pub fn into_sorted(self) -> Vec<ScoredRow> {
         self.heap.into_sorted_vec().into_iter().map(|ranked| ranked.candidate).collect()
     }
 }
 
-fn rank(distance: Distance, left: &Candidate, right: &Candidate) -> Ordering {
+fn rank(distance: Distance, left: &ScoredRow, right: &ScoredRow) -> Ordering {
     distance.rank(left.score, right.score).then(left.key.cmp(&right.key))
 }
 

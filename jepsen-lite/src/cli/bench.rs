@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::judge::check::register::{Register, Registers};
-use crate::judge::check::wgl::{Found, search};
-use crate::judge::check::{Limits, elle, zones};
+use crate::judge::check::wgl::{LinearizationResult, search};
+use crate::judge::check::{CheckLimits, elle, zones};
 use crate::judge::history::ops::pair;
 use crate::judge::synth;
 use crate::judge::synth::Shape;
@@ -38,7 +38,7 @@ fn wgl() -> Result<bool> {
     measure("wgl: 10,000 operations by 10 clients on one register", Duration::from_millis(500), || {
         for timed in registers.keys.values() {
             ensure!(
-                matches!(search(&Register, timed, Limits::default()), Found::Order(_)),
+                matches!(search(&Register, timed, CheckLimits::default()), LinearizationResult::Order(_)),
                 "a right history was refused"
             );
         }

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::hostile::apart;
-use crate::hostile::measure::{self, Plan};
+use crate::hostile::measure::{self, AttackPlan};
 
 /// What is measured.
 #[derive(Clone, Debug, Args)]
@@ -32,7 +32,7 @@ pub(super) fn run(args: &HostileArgs) -> Result<u8> {
     ensure!(args.binary.is_file(), "{} is no file; name a binary with --binary", args.binary.display());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (time, after) = (Duration::from_secs(args.seconds), Duration::from_secs(args.after));
-    let plan = Plan { binary: args.binary.clone(), only: args.only.clone(), time, after };
+    let plan = AttackPlan { binary: args.binary.clone(), only: args.only.clone(), time, after };
     runtime.block_on(measure::run(&plan)).map(|()| 0)
 }
 

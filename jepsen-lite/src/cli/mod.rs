@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::hostile::apart;
 use crate::judge::check;
-use crate::judge::check::Limits;
+use crate::judge::check::CheckLimits;
 use crate::judge::history::History;
 use crate::judge::report;
 use crate::judge::report::Page;
@@ -34,26 +34,26 @@ const SKIPPED: u8 = 4;
 
 #[derive(Debug, Parser)]
 #[command(name = "jepsen-lite", version, about = "Judges what a store did to its clients")]
-struct Cli {
+struct JepsenCli {
     #[command(subcommand)]
-    verb: Verb,
+    verb: JepsenCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum JepsenCommand {
     /// Judge a history: JSON lines, Jepsen's EDN or its text log, told apart by content.
     Check {
         /// The history.
         file: PathBuf,
         #[command(flatten)]
-        judged: Judged,
+        judged: JudgeOptions,
     },
     /// Make an illegal history as small as it can be while still illegal in the same class.
     Shrink {
         /// The history.
         file: PathBuf,
         #[command(flatten)]
-        judged: Judged,
+        judged: JudgeOptions,
         /// Where the small history goes, in EDN; to standard output without it.
         #[arg(long)]
         out: Option<PathBuf>,
@@ -63,7 +63,7 @@ enum Verb {
         /// The history.
         file: PathBuf,
         #[command(flatten)]
-        judged: Judged,
+        judged: JudgeOptions,
         /// Where the page goes.
         #[arg(long)]
         out: PathBuf,
@@ -89,21 +89,21 @@ enum Verb {
 
 /// Against what, and at what cost.
 #[derive(Clone, Copy, Debug, Args)]
-struct Judged {
+struct JudgeOptions {
     /// What the history is a history of.
     #[arg(long)]
     model: ModelName,
     /// Steps that the search for a linearization may take, for each key.
-    #[arg(long, default_value_t = Limits::default().steps)]
+    #[arg(long, default_value_t = CheckLimits::default().steps)]
     max_steps: u64,
     /// MiB that the search may remember, for each key.
-    #[arg(long, default_value_t = Limits::default().memory >> 20)]
+    #[arg(long, default_value_t = CheckLimits::default().memory >> 20)]
     max_memory: usize,
 }
 
-impl Judged {
-    fn limits(self) -> Limits {
-        Limits { steps: self.max_steps, memory: self.max_memory << 20 }
+impl JudgeOptions {
+    fn limits(self) -> CheckLimits {
+        CheckLimits { steps: self.max_steps, memory: self.max_memory << 20 }
     }
 }
 
@@ -122,24 +122,24 @@ enum ModelName {
 }
 
 impl ModelName {
-    fn model(self) -> check::Model {
+    fn model(self) -> check::ConsistencyModel {
         match self {
-            Self::Register => check::Model::Register,
-            Self::CasRegister => check::Model::CasRegister,
-            Self::Set => check::Model::Set,
-            Self::Scan => check::Model::Scan,
-            Self::Drops => check::Model::Drops,
-            Self::Append => check::Model::Append,
-            Self::Search => check::Model::Search,
-            Self::Session => check::Model::Session,
-            Self::NodeSession => check::Model::NodeSession,
+            Self::Register => check::ConsistencyModel::Register,
+            Self::CasRegister => check::ConsistencyModel::CasRegister,
+            Self::Set => check::ConsistencyModel::Set,
+            Self::Scan => check::ConsistencyModel::Scan,
+            Self::Drops => check::ConsistencyModel::Drops,
+            Self::Append => check::ConsistencyModel::Append,
+            Self::Search => check::ConsistencyModel::Search,
+            Self::Session => check::ConsistencyModel::Session,
+            Self::NodeSession => check::ConsistencyModel::NodeSession,
         }
     }
 }
 
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match JepsenCli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -156,21 +156,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn execute(verb: Verb) -> Result<u8> {
+fn execute(verb: JepsenCommand) -> Result<u8> {
     match verb {
-        Verb::Check { file, judged } => {
+        JepsenCommand::Check { file, judged } => {
             let history = read(&file)?;
             let verdict = check::check(&history, judged.model.model(), judged.limits())?;
-            say(&verdict.told(&history)?);
+            say(&verdict.describe(&history)?);
             Ok(verdict.exit_code())
         }
-        Verb::Shrink { file, judged, out } => shrunk(&file, judged, out.as_deref()),
-        Verb::View { file, judged, out } => view(&file, judged, &out),
-        Verb::Run(args) => run::run(&args),
-        Verb::Soak { args, hours } => run::soak(&args, hours),
-        Verb::Bench => bench::run(),
-        Verb::Hostile(args) => hostile::run(&args),
-        Verb::Attackers(args) => hostile::attackers(&args),
+        JepsenCommand::Shrink { file, judged, out } => shrunk(&file, judged, out.as_deref()),
+        JepsenCommand::View { file, judged, out } => view(&file, judged, &out),
+        JepsenCommand::Run(args) => run::run(&args),
+        JepsenCommand::Soak { args, hours } => run::soak(&args, hours),
+        JepsenCommand::Bench => bench::run(),
+        JepsenCommand::Hostile(args) => hostile::run(&args),
+        JepsenCommand::Attackers(args) => hostile::attackers(&args),
     }
 }
 
@@ -179,14 +179,14 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-fn shrunk(file: &Path, judged: Judged, out: Option<&Path>) -> Result<u8> {
+fn shrunk(file: &Path, judged: JudgeOptions, out: Option<&Path>) -> Result<u8> {
     let history = read(file)?;
     let Some((small, verdict)) = shrink::shrink(&history, judged.model.model(), judged.limits())? else {
         let verdict = check::check(&history, judged.model.model(), judged.limits())?;
-        eprintln!("nothing to make small: {}", verdict.told(&history)?);
+        eprintln!("nothing to make small: {}", verdict.describe(&history)?);
         return Ok(verdict.exit_code());
     };
-    eprintln!("{}", verdict.told(&small)?);
+    eprintln!("{}", verdict.describe(&small)?);
     match out {
         Some(out) => std::fs::write(out, small.to_edn()).with_context(|| format!("writing {}", out.display()))?,
         None => say(small.to_edn().trim_end()),
@@ -194,7 +194,7 @@ fn shrunk(file: &Path, judged: Judged, out: Option<&Path>) -> Result<u8> {
     Ok(verdict.exit_code())
 }
 
-fn view(file: &Path, judged: Judged, out: &Path) -> Result<u8> {
+fn view(file: &Path, judged: JudgeOptions, out: &Path) -> Result<u8> {
     let history = read(file)?;
     let verdict = check::check(&history, judged.model.model(), judged.limits())?;
     let small = shrink::shrink(&history, judged.model.model(), judged.limits())?;
@@ -202,7 +202,7 @@ fn view(file: &Path, judged: Judged, out: &Path) -> Result<u8> {
     let replay = format!("jepsen-lite check {title} --model {model}");
     let page = Page { title: &title, history: &history, verdict: &verdict, small: small.as_ref(), replay: &replay };
     std::fs::write(out, report::page(&page)?).with_context(|| format!("writing {}", out.display()))?;
-    say(&verdict.told(&history)?);
+    say(&verdict.describe(&history)?);
     Ok(verdict.exit_code())
 }
 

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::harness::{netns, seed};
-use crate::judge::check::Verdict;
+use crate::judge::check::HistoryVerdict;
 use crate::run::nemesis::{Fault, Need};
-use crate::run::{self, Outcome, Plan, Through, Workload};
+use crate::run::{self, RunOutcome, RunPlan, Through, Workload};
 
 /// How a run is.
 #[derive(Clone, Debug, Args)]
@@ -25,7 +25,7 @@ pub(super) struct RunArgs {
     nemesis: Vec<Fault>,
     /// The level of reads and writes.
     #[arg(long, default_value = "quorum")]
-    level: Level,
+    level: ConsistencyLevel,
     /// Of all choices; drawn and printed where it is not given.
     #[arg(long)]
     seed: Option<u64>,
@@ -51,25 +51,25 @@ pub(super) struct RunArgs {
 
 /// The levels by their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Level {
+enum ConsistencyLevel {
     One,
     Quorum,
     All,
 }
 
 impl RunArgs {
-    fn plan(&self, seed: u64) -> Result<Plan> {
+    fn plan(&self, seed: u64) -> Result<RunPlan> {
         let sessions = matches!(self.workload, Workload::Register | Workload::Session);
         ensure!(
-            self.level != Level::One || sessions,
+            self.level != ConsistencyLevel::One || sessions,
             "at ONE only the register and session workloads have a promise to be judged by"
         );
         ensure!(
-            self.level == Level::One || self.workload != Workload::Session,
+            self.level == ConsistencyLevel::One || self.workload != Workload::Session,
             "a session is what reads at ONE can have: run it with --level one"
         );
         ensure!(
-            self.level == Level::All || !self.nemesis.contains(&Fault::ClockRate),
+            self.level == ConsistencyLevel::All || !self.nemesis.contains(&Fault::ClockRate),
             "only ALL promises anything where a clock runs at half the rate: run it with --level all"
         );
         ensure!(
@@ -80,18 +80,18 @@ impl RunArgs {
         let level = self.level.name();
         let time = Duration::from_secs(self.seconds);
         let env = self.mutant.iter().map(|mutant| (run::MUTANT.to_owned(), mutant.clone())).collect();
-        let plan = Plan {
+        let plan = RunPlan {
             nodes: usize::from(self.nodes),
             through: self.through,
             snapshot_after: self.snapshot_after,
             env,
-            ..Plan::new(self.binary.clone(), self.workload, level, &self.nemesis, seed, time)
+            ..RunPlan::new(self.binary.clone(), self.workload, level, &self.nemesis, seed, time)
         };
         plan.fits().map(|()| plan)
     }
 }
 
-impl Level {
+impl ConsistencyLevel {
     fn name(self) -> &'static str {
         match self {
             Self::One => "one",
@@ -144,7 +144,7 @@ fn once(args: &RunArgs, seed: u64, out: &Path) -> Result<u8> {
     }
     outcome.keep(out)?;
     std::fs::write(out.join("summary.md"), summary(&plan, &outcome, start.elapsed())?)?;
-    super::say(&outcome.verdict.told(&outcome.history)?);
+    super::say(&outcome.verdict.describe(&outcome.history)?);
     super::say(&format!("  {} and {}", out.join("history.edn").display(), out.join("report.html").display()));
     if !args.nemesis.is_empty() && outcome.skipped.len() == args.nemesis.len() {
         return Ok(super::SKIPPED);
@@ -153,7 +153,7 @@ fn once(args: &RunArgs, seed: u64, out: &Path) -> Result<u8> {
 }
 
 /// Gives up where a person or a script says so, in a way that lets every fault be undone.
-async fn interruptible(run: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
+async fn interruptible(run: impl Future<Output = Result<RunOutcome>>) -> Result<RunOutcome> {
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         outcome = run => outcome,
@@ -163,14 +163,14 @@ async fn interruptible(run: impl Future<Output = Result<Outcome>>) -> Result<Out
 }
 
 /// A row of a table: workload and level, faults, seed and seconds, operations, faults done, verdict.
-fn summary(plan: &Plan, outcome: &Outcome, took: Duration) -> Result<String> {
+fn summary(plan: &RunPlan, outcome: &RunOutcome, took: Duration) -> Result<String> {
     let ops = crate::judge::history::ops::pair(&outcome.history)?.ops;
     let skipped: Vec<&str> = outcome.skipped.iter().map(|(fault, _)| fault.name()).collect();
     let skipped = if skipped.is_empty() { String::new() } else { format!("; SKIPPED {}", skipped.join(", ")) };
     let verdict = match &outcome.verdict {
-        Verdict::Ok => "ok".to_owned(),
-        Verdict::Illegal(violation) => format!("**illegal**: {} ({})", violation.cause, violation.class),
-        Verdict::Unknown(why) => format!("**unknown**: {why}"),
+        HistoryVerdict::Ok => "ok".to_owned(),
+        HistoryVerdict::Illegal(violation) => format!("**illegal**: {} ({})", violation.cause, violation.class),
+        HistoryVerdict::Unknown(why) => format!("**unknown**: {why}"),
     };
     Ok(format!(
         "| {}, {}{} | {} | {}, {} | {} | {} | {}{skipped} |\n",

@@ -2,11 +2,11 @@
 
 use clap::Parser;
 
-use super::{Cli, execute};
+use super::{JepsenCli, execute};
 
 /// The exit code of a command.
 fn code(args: &[&str]) -> u8 {
-    let Ok(cli) = Cli::try_parse_from([&["jepsen-lite"], args].concat()) else { return super::USAGE };
+    let Ok(cli) = JepsenCli::try_parse_from([&["jepsen-lite"], args].concat()) else { return super::USAGE };
     execute(cli.verb).unwrap_or(super::USAGE)
 }
 

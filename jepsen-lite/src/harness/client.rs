@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 /// What is known of a request after its answer, or after the lack of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum AnswerClass {
     /// Done. For a write: acknowledged, or refused in form but declared committed.
     Ok,
     /// Certainly not applied.
@@ -24,21 +24,21 @@ pub enum Class {
 
 /// An answer, with the error body of the contract taken apart.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ApiAnswer {
     /// The HTTP status; `None` when no answer came.
     pub status: Option<u16>,
     /// The body as JSON; a string when it was not JSON; null when none came.
     pub body: Value,
     /// What is known of the request.
-    pub class: Class,
+    pub class: AnswerClass,
     /// What went wrong, for people. Empty when nothing did.
     pub problem: String,
 }
 
-impl Answer {
+impl ApiAnswer {
     fn unanswered(error: &reqwest::Error) -> Self {
         // Refused while connecting: not a byte of the request was sent.
-        let class = if error.is_connect() && !error.is_timeout() { Class::Fail } else { Class::Unknown };
+        let class = if error.is_connect() && !error.is_timeout() { AnswerClass::Fail } else { AnswerClass::Unknown };
         let mut problem = error.to_string();
         let mut cause = std::error::Error::source(error);
         while let Some(error) = cause {
@@ -52,11 +52,11 @@ impl Answer {
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         let committed = body["status"]["committed"].as_str();
         let class = match (status, committed) {
-            (200..300, _) | (_, Some("yes")) => Class::Ok,
-            (_, Some("no")) => Class::Fail,
-            (_, Some("unknown")) => Class::Unknown,
-            (400..500, _) => Class::Fail,
-            _ => Class::Unknown,
+            (200..300, _) | (_, Some("yes")) => AnswerClass::Ok,
+            (_, Some("no")) => AnswerClass::Fail,
+            (_, Some("unknown")) => AnswerClass::Unknown,
+            (400..500, _) => AnswerClass::Fail,
+            _ => AnswerClass::Unknown,
         };
         let problem = if (200..300).contains(&status) { String::new() } else { format!("{status} {body}") };
         Self { status: Some(status), body, class, problem }
@@ -88,13 +88,13 @@ impl Answer {
 
 /// A client of one gateway or node.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct ApiClient {
     http: reqwest::Client,
     base: String,
     deadline: Duration,
 }
 
-impl Client {
+impl ApiClient {
     /// A client of `http://host:port` with a deadline of ten seconds.
     pub fn new(base: &str) -> Self {
         let http = reqwest::Client::builder()
@@ -117,97 +117,97 @@ impl Client {
     }
 
     /// Sends one request with a JSON body.
-    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> ApiAnswer {
         let bytes = body.map(|value| value.to_string().into_bytes());
         self.send_raw(method, path, body.map(|_| "application/json"), bytes.unwrap_or_default()).await
     }
 
     /// Sends one request with a body as it is, for what a proper client would never send.
-    pub async fn send_raw(&self, method: Method, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Answer {
+    pub async fn send_raw(&self, method: Method, path: &str, content_type: Option<&str>, body: Vec<u8>) -> ApiAnswer {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).timeout(self.deadline);
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
         let response = match request.body(body).send().await {
             Ok(response) => response,
-            Err(error) => return Answer::unanswered(&error),
+            Err(error) => return ApiAnswer::unanswered(&error),
         };
         let status = response.status().as_u16();
         match response.text().await {
-            Ok(text) => Answer::answered(status, text),
-            Err(error) => Answer { class: Class::Unknown, ..Answer::unanswered(&error) },
+            Ok(text) => ApiAnswer::answered(status, text),
+            Err(error) => ApiAnswer { class: AnswerClass::Unknown, ..ApiAnswer::unanswered(&error) },
         }
     }
 
     /// `GET` of any path.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> ApiAnswer {
         self.send(Method::GET, path, None).await
     }
 
     /// `POST` of any path.
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub async fn post(&self, path: &str, body: &Value) -> ApiAnswer {
         self.send(Method::POST, path, Some(body)).await
     }
 
     /// `GET /health`.
-    pub async fn health(&self) -> Answer {
+    pub async fn health(&self) -> ApiAnswer {
         self.get("/health").await
     }
 
     /// `GET /shards`: this node's replicas.
-    pub async fn shards(&self) -> Answer {
+    pub async fn shards(&self) -> ApiAnswer {
         self.get("/shards").await
     }
 
     /// `GET /cluster/status`.
-    pub async fn cluster_status(&self) -> Answer {
+    pub async fn cluster_status(&self) -> ApiAnswer {
         self.get("/cluster/status").await
     }
 
     /// `GET /cluster/sharding`: leaders and replicas of every shard.
-    pub async fn sharding(&self) -> Answer {
+    pub async fn sharding(&self) -> ApiAnswer {
         self.get("/cluster/sharding").await
     }
 
     /// `POST /collections`.
-    pub async fn create_collection(&self, name: &str, size: usize, distance: &str) -> Answer {
+    pub async fn create_collection(&self, name: &str, size: usize, distance: &str) -> ApiAnswer {
         self.post("/collections", &json!({"name": name, "vector_size": size, "distance": distance})).await
     }
 
     /// `DELETE /collections/{name}`.
-    pub async fn drop_collection(&self, name: &str) -> Answer {
+    pub async fn drop_collection(&self, name: &str) -> ApiAnswer {
         self.send(Method::DELETE, &format!("/collections/{name}"), None).await
     }
 
     /// `POST /vectors`; `points` are `{"id", "vector", "payload", "if_version"}`, `more` is merged into the body
     /// (consistency, request_id).
-    pub async fn upsert(&self, collection: &str, points: Vec<Value>, more: Value) -> Answer {
+    pub async fn upsert(&self, collection: &str, points: Vec<Value>, more: Value) -> ApiAnswer {
         self.post("/vectors", &merged(json!({"collection": collection, "vectors": points}), more)).await
     }
 
     /// `DELETE /vectors` by ids, `more` merged into the body.
-    pub async fn delete(&self, collection: &str, ids: Vec<Value>, more: Value) -> Answer {
+    pub async fn delete(&self, collection: &str, ids: Vec<Value>, more: Value) -> ApiAnswer {
         let body = merged(json!({"collection": collection, "ids": ids}), more);
         self.send(Method::DELETE, "/vectors", Some(&body)).await
     }
 
     /// `GET /vectors/{collection}/{id}`; `query` is e.g. `?consistency=all`.
-    pub async fn point(&self, collection: &str, id: &str, query: &str) -> Answer {
+    pub async fn point(&self, collection: &str, id: &str, query: &str) -> ApiAnswer {
         self.get(&format!("/vectors/{collection}/{id}{query}")).await
     }
 
     /// `POST /search`, `more` merged into the body.
-    pub async fn search(&self, collection: &str, vector: &[f32], limit: usize, more: Value) -> Answer {
+    pub async fn search(&self, collection: &str, vector: &[f32], limit: usize, more: Value) -> ApiAnswer {
         self.post("/search", &merged(json!({"collection": collection, "vector": vector, "limit": limit}), more)).await
     }
 
     /// `POST /quiver/v1/scroll`, `more` merged into the body.
-    pub async fn scroll(&self, collection: &str, limit: usize, more: Value) -> Answer {
+    pub async fn scroll(&self, collection: &str, limit: usize, more: Value) -> ApiAnswer {
         self.post("/quiver/v1/scroll", &merged(json!({"collection": collection, "limit": limit}), more)).await
     }
 
     /// `POST /quiver/v1/count`, `more` merged into the body.
-    pub async fn count(&self, collection: &str, more: Value) -> Answer {
+    pub async fn count(&self, collection: &str, more: Value) -> ApiAnswer {
         self.post("/quiver/v1/count", &merged(json!({"collection": collection}), more)).await
     }
 
@@ -225,17 +225,17 @@ impl Client {
     }
 
     /// Cuts this node's peer traffic with the named nodes, in both directions at this node.
-    pub async fn cut(&self, nodes: &[String]) -> Answer {
+    pub async fn cut(&self, nodes: &[String]) -> ApiAnswer {
         self.send(Method::PUT, "/quiver/v1/faults", Some(&json!({"cut": nodes}))).await
     }
 
     /// Sets this node's link faults: what it loses `cut`, `cut_to` and `cut_from` whom, and `delay_ms`.
-    pub async fn fault_links(&self, faults: &Value) -> Answer {
+    pub async fn fault_links(&self, faults: &Value) -> ApiAnswer {
         self.send(Method::PUT, "/quiver/v1/faults", Some(faults)).await
     }
 
-    /// Heals what [`Client::cut`] cut and [`Client::fault_links`] set.
-    pub async fn heal(&self) -> Answer {
+    /// Heals what [`ApiClient::cut`] cut and [`ApiClient::fault_links`] set.
+    pub async fn heal(&self) -> ApiAnswer {
         self.send(Method::DELETE, "/quiver/v1/faults", None).await
     }
 }
@@ -251,7 +251,7 @@ fn merged(mut body: Value, more: Value) -> Value {
 ///
 /// # Errors
 /// An operation that failed, or does not end within `patience`.
-pub async fn operation_done(by: &[Client], operation: &str, patience: Duration) -> Result<()> {
+pub async fn operation_done(by: &[ApiClient], operation: &str, patience: Duration) -> Result<()> {
     let start = Instant::now();
     let mut last = String::new();
     while start.elapsed() < patience {
@@ -276,24 +276,27 @@ mod tests {
     #[test]
     fn a_failed_write_is_judged_by_what_the_store_says_of_it() {
         let answered = |status, committed: &str| {
-            Answer::answered(status, json!({"status": {"error": "e", "code": "c", "committed": committed}}).to_string())
-                .class
+            ApiAnswer::answered(
+                status,
+                json!({"status": {"error": "e", "code": "c", "committed": committed}}).to_string(),
+            )
+            .class
         };
-        assert_eq!(answered(503, "no"), Class::Fail);
-        assert_eq!(answered(503, "yes"), Class::Ok);
-        assert_eq!(answered(503, "unknown"), Class::Unknown);
-        assert_eq!(answered(408, "unknown"), Class::Unknown);
-        assert_eq!(Answer::answered(500, "oops".into()).class, Class::Unknown);
-        assert_eq!(Answer::answered(404, "{}".into()).class, Class::Fail);
-        assert_eq!(Answer::answered(201, "{}".into()).class, Class::Ok);
+        assert_eq!(answered(503, "no"), AnswerClass::Fail);
+        assert_eq!(answered(503, "yes"), AnswerClass::Ok);
+        assert_eq!(answered(503, "unknown"), AnswerClass::Unknown);
+        assert_eq!(answered(408, "unknown"), AnswerClass::Unknown);
+        assert_eq!(ApiAnswer::answered(500, "oops".into()).class, AnswerClass::Unknown);
+        assert_eq!(ApiAnswer::answered(404, "{}".into()).class, AnswerClass::Fail);
+        assert_eq!(ApiAnswer::answered(201, "{}".into()).class, AnswerClass::Ok);
     }
 
     #[tokio::test]
     async fn a_refused_connection_is_a_failure_and_a_lost_answer_is_unknown() {
         let lease = crate::harness::ports::PortLease::take().unwrap();
         let client =
-            Client::new(&format!("http://127.0.0.1:{}", lease.port())).with_deadline(Duration::from_millis(500));
-        assert_eq!(client.health().await.class, Class::Fail);
+            ApiClient::new(&format!("http://127.0.0.1:{}", lease.port())).with_deadline(Duration::from_millis(500));
+        assert_eq!(client.health().await.class, AnswerClass::Fail);
 
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", lease.port())).await.unwrap();
         tokio::spawn(async move {
@@ -305,7 +308,7 @@ mod tests {
             let _ = second.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n").await;
             std::future::pending::<()>().await;
         });
-        assert_eq!(client.post("/vectors", &json!({})).await.class, Class::Unknown);
-        assert_eq!(client.post("/vectors", &json!({})).await.class, Class::Unknown);
+        assert_eq!(client.post("/vectors", &json!({})).await.class, AnswerClass::Unknown);
+        assert_eq!(client.post("/vectors", &json!({})).await.class, AnswerClass::Unknown);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Node 1 is started with `--bootstrap N`, the others with `--join`; a restart gives the same directory and the same
 //! ports and neither flag. All processes are killed when the cluster is dropped, on a panic too; the logs stay unless
-//! [`Cluster::finish`] was reached.
+//! [`TestCluster::finish`] was reached.
 
 mod gateway;
 mod joiners;
@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::harness::client::Client;
+use crate::harness::client::ApiClient;
 use crate::harness::netns::Lan;
-use crate::harness::process::{Process, clean_command, limit_descriptors};
-use crate::harness::scratch::Scratch;
+use crate::harness::process::{ChildProcess, clean_command, limit_descriptors};
+use crate::harness::scratch::ScratchDirectory;
 pub use gateway::Gateway;
-pub use node::Node;
+pub use node::ClusterNode;
 pub use twin::Twin;
 
 /// What to start.
@@ -41,7 +41,8 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// Data directories, one a node, where they are not to be in the run's own directory (disks of their own).
     pub data_dirs: Vec<PathBuf>,
-    /// Whether nodes reach each other only through proxies, which [`Node::treat_callers`] makes unkind. Needs a runtime.
+    /// Whether nodes reach each other only through proxies, which [`ClusterNode::treat_callers`] makes unkind. Needs a
+    /// runtime.
     pub peers_by_proxy: bool,
     /// The network of namespaces that the nodes are in, where they are not all on the loopback interface.
     pub lan: Option<Arc<Lan>>,
@@ -80,14 +81,14 @@ impl Options {
 
 /// The cluster. Nodes are numbered from 0; node 0 is `node1`.
 #[derive(Debug)]
-pub struct Cluster {
+pub struct TestCluster {
     options: Options,
     // Dropped first: a process must be gone before its directory is.
-    nodes: Vec<Node>,
-    scratch: Scratch,
+    nodes: Vec<ClusterNode>,
+    scratch: ScratchDirectory,
 }
 
-impl Cluster {
+impl TestCluster {
     /// Starts all nodes and waits until each is healthy.
     pub async fn start(options: Options) -> Result<Self> {
         let mut cluster = Self::prepare(options)?;
@@ -95,7 +96,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts all nodes of what [`Cluster::prepare`] made, and waits until each is healthy.
+    /// Starts all nodes of what [`TestCluster::prepare`] made, and waits until each is healthy.
     pub async fn form(&mut self) -> Result<()> {
         for index in 0..self.nodes.len() {
             let (nodes, first) = (self.nodes.len(), self.nodes[0].url());
@@ -108,8 +109,9 @@ impl Cluster {
 
     /// Leases ports and makes directories, and starts nothing.
     pub fn prepare(options: Options) -> Result<Self> {
-        let scratch = Scratch::new(&options.name)?;
-        let nodes = (0..options.nodes).map(|index| Node::new(&options, &scratch, index)).collect::<Result<_>>()?;
+        let scratch = ScratchDirectory::new(&options.name)?;
+        let nodes =
+            (0..options.nodes).map(|index| ClusterNode::new(&options, &scratch, index)).collect::<Result<_>>()?;
         Ok(Self { options, nodes, scratch })
     }
 
@@ -124,7 +126,7 @@ impl Cluster {
         let node = &self.nodes[index];
         let mut command = self.server(index, [node.http.port(), node.peer.port()], &node.data);
         command.args(more);
-        let process = Process::start(command, &node.out, &node.log)?;
+        let process = ChildProcess::start(command, &node.out, &node.log)?;
         self.nodes[index].process = Some(process);
         Ok(())
     }
@@ -151,12 +153,12 @@ impl Cluster {
     }
 
     /// All nodes.
-    pub fn nodes(&self) -> &[Node] {
+    pub fn nodes(&self) -> &[ClusterNode] {
         &self.nodes
     }
 
     /// One node.
-    pub fn node(&mut self, index: usize) -> &mut Node {
+    pub fn node(&mut self, index: usize) -> &mut ClusterNode {
         &mut self.nodes[index]
     }
 
@@ -166,17 +168,17 @@ impl Cluster {
     }
 
     /// A client of one node.
-    pub fn client(&self, index: usize) -> Client {
-        Client::new(&self.nodes[index].url())
+    pub fn client(&self, index: usize) -> ApiClient {
+        ApiClient::new(&self.nodes[index].url())
     }
 
     /// Clients of all nodes, in order.
-    pub fn clients(&self) -> Vec<Client> {
+    pub fn clients(&self) -> Vec<ApiClient> {
         (0..self.nodes.len()).map(|index| self.client(index)).collect()
     }
 
     /// Clients of the nodes whose processes were not stopped.
-    pub fn running_clients(&self) -> Vec<Client> {
+    pub fn running_clients(&self) -> Vec<ApiClient> {
         let running = (0..self.nodes.len()).filter(|index| self.nodes[*index].process.is_some());
         running.map(|index| self.client(index)).collect()
     }
@@ -243,7 +245,7 @@ impl Cluster {
             }
             let node = &mut self.nodes[index];
             if !node.running() {
-                let how = node.process.as_mut().and_then(Process::ended);
+                let how = node.process.as_mut().and_then(ChildProcess::ended);
                 bail!("{} ended ({how:?}) instead of getting healthy:\n{}", node.name, node.tail());
             }
             if start.elapsed() > self.options.patience {

@@ -109,7 +109,7 @@ impl Lan {
     ///
     /// # Errors
     /// Where the kernel does not take it.
-    pub fn mend(&self) -> Result<()> {
+    pub fn heal(&self) -> Result<()> {
         let lost = std::mem::take(&mut *self.lost.lock().expect("nobody panics with it"));
         lost.into_iter()
             .try_for_each(|(from, to)| self.ip(from, &["neigh", "del", &address_of(to).to_string(), "dev", INTERFACE]))
@@ -188,7 +188,7 @@ mod tests {
     use std::time::Duration;
 
     /// What `work` returns, done in a node's namespace.
-    fn from<T: Send>(lan: &Lan, index: usize, work: impl FnOnce() -> T + Send) -> T {
+    fn run_in_namespace<T: Send>(lan: &Lan, index: usize, work: impl FnOnce() -> T + Send) -> T {
         let space = lan.spaces.lock().unwrap()[index].as_raw_fd();
         std::thread::scope(|scope| {
             let thread = scope.spawn(move || {
@@ -206,16 +206,16 @@ mod tests {
         let reaches = |by: usize, to: usize| {
             let target = (address_of(to), 1).into();
             // Nobody listens, and is refused at once where the refusal gets through.
-            let answer = from(&lan, by, || TcpStream::connect_timeout(&target, Duration::from_secs(3)));
+            let answer = run_in_namespace(&lan, by, || TcpStream::connect_timeout(&target, Duration::from_secs(3)));
             answer.unwrap_err().kind() == io::ErrorKind::ConnectionRefused
         };
         assert!(reaches(0, 1) && reaches(1, 0));
         lan.lose(0, 1).unwrap();
         assert!(!reaches(0, 1), "what is sent is lost");
         assert!(!reaches(1, 0), "what is answered is lost");
-        lan.mend().unwrap();
+        lan.heal().unwrap();
         assert!(reaches(0, 1) && reaches(1, 0));
-        let server = from(&lan, 0, || TcpListener::bind((address_of(0), 0)).unwrap());
+        let server = run_in_namespace(&lan, 0, || TcpListener::bind((address_of(0), 0)).unwrap());
         lan.lose(0, 1).unwrap();
         let hub = TcpStream::connect_timeout(&server.local_addr().unwrap(), Duration::from_secs(3));
         assert!(hub.is_ok(), "clients reach a node that is cut off from others: {hub:?}");

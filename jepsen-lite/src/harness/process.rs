@@ -82,13 +82,13 @@ pub fn limit_descriptors(command: &mut Command, most: u64) {
 
 /// A running child, killed and reaped when this is dropped.
 #[derive(Debug)]
-pub struct Process {
+pub struct ChildProcess {
     child: Child,
     /// Whether it runs on a clock that was made for it.
     has_clock: bool,
 }
 
-impl Process {
+impl ChildProcess {
     /// Starts `command`, its standard output and error appended to two files.
     pub fn start(mut command: Command, stdout: &Path, stderr: &Path) -> Result<Self> {
         let append = |path: &Path| File::options().create(true).append(true).open(path);
@@ -140,7 +140,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.kill();
     }
@@ -163,7 +163,7 @@ pub struct Finished {
 pub async fn run(command: Command, patience: Duration) -> Result<Finished> {
     let dir = tempfile::Builder::new().prefix("quiver-verb-").tempdir()?;
     let (out, err) = (dir.path().join("out"), dir.path().join("err"));
-    let mut process = Process::start(command, &out, &err)?;
+    let mut process = ChildProcess::start(command, &out, &err)?;
     let status = process.wait(patience).await;
     process.kill();
     let read = |path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -204,7 +204,8 @@ mod tests {
     #[tokio::test]
     async fn a_paused_process_does_not_end_and_a_resumed_one_does() {
         let dir = tempfile::tempdir().unwrap();
-        let mut process = Process::start(shell("sleep 0.2"), &dir.path().join("o"), &dir.path().join("e")).unwrap();
+        let mut process =
+            ChildProcess::start(shell("sleep 0.2"), &dir.path().join("o"), &dir.path().join("e")).unwrap();
         process.signal(libc::SIGSTOP);
         assert!(process.wait(Duration::from_millis(500)).await.is_err());
         process.signal(libc::SIGCONT);

@@ -10,12 +10,12 @@ use anyhow::{Context, Result};
 
 /// A directory that cleans up after itself.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct ScratchDirectory {
     root: PathBuf,
     ended_well: bool,
 }
 
-impl Scratch {
+impl ScratchDirectory {
     /// Creates `<temp>/quiver-<name>-<pid>-<n>` with a `logs` directory in it.
     pub fn new(name: &str) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -50,7 +50,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for ScratchDirectory {
     fn drop(&mut self) {
         if std::env::var("QUIVER_KEEP").is_ok_and(|value| value == "1") {
             println!("kept on request: {}", self.root.display());
@@ -69,8 +69,8 @@ mod tests {
 
     #[test]
     fn a_good_end_leaves_nothing_and_a_bad_one_leaves_the_logs() {
-        let mut good = Scratch::new("scratch-test").unwrap();
-        let bad = Scratch::new("scratch-test").unwrap();
+        let mut good = ScratchDirectory::new("scratch-test").unwrap();
+        let bad = ScratchDirectory::new("scratch-test").unwrap();
         for scratch in [&good, &bad] {
             std::fs::write(scratch.logs().join("node1.log"), "line").unwrap();
             std::fs::create_dir(scratch.root().join("node1")).unwrap();

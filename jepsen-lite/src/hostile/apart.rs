@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::{Assault, Traffic, Wrong, moves};
+use super::{Assault, Traffic, WrongAnswers, moves};
 
 /// The name of the hidden verb.
 pub const VERB: &str = "attackers";
@@ -23,7 +23,7 @@ const BEGINS_WITHIN: Duration = Duration::from_secs(60);
 
 /// What attackers did.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Done {
+pub struct AttackOutcome {
     /// Moves that came to their end.
     pub moves: u64,
     /// Connections, and bytes there and back.
@@ -31,7 +31,7 @@ pub struct Done {
     /// CPU time that they had, in seconds.
     pub cpu: f64,
     /// What the node did not give that it owes.
-    pub wrong: Wrong,
+    pub wrong: WrongAnswers,
 }
 
 /// An attack by another process; it ends when this is dropped.
@@ -64,7 +64,7 @@ impl Apart {
     ///
     /// # Errors
     /// A process that ended by itself.
-    pub fn stop(mut self) -> Result<Done> {
+    pub fn stop(mut self) -> Result<AttackOutcome> {
         drop(self.child.stdin.take());
         let mut line = String::new();
         self.told.read_line(&mut line).context("listening to the attackers")?;
@@ -94,7 +94,7 @@ pub fn attack(name: &str, address: SocketAddr, crowd: usize) -> Result<()> {
     let _end = std::io::stdin().read_to_end(&mut Vec::new());
     let (moves, traffic) = (assault.made(), assault.traffic());
     let wrong = runtime.block_on(assault.stop());
-    let done = Done { moves, traffic, cpu: cpu_seconds(), wrong };
+    let done = AttackOutcome { moves, traffic, cpu: cpu_seconds(), wrong };
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::to_string(&done)?)?;
     Ok(out.flush()?)

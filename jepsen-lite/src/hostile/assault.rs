@@ -18,19 +18,19 @@ const MAX_TOLD: usize = 10;
 #[derive(Debug)]
 pub struct Assault {
     tasks: JoinSet<()>,
-    tally: Arc<Tally>,
+    tally: Arc<AttackTally>,
 }
 
 #[derive(Debug, Default)]
-struct Tally {
+struct AttackTally {
     made: AtomicU64,
     counters: Counters,
-    wrong: Mutex<Wrong>,
+    wrong: Mutex<WrongAnswers>,
 }
 
 /// What a node did not give that it owes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Wrong {
+pub struct WrongAnswers {
     /// Moves that were answered wrongly.
     pub count: u64,
     /// What is to be told of the first of them.
@@ -40,7 +40,7 @@ pub struct Wrong {
 impl Assault {
     /// Begins with `crowd` connections at a time. Needs a runtime.
     pub fn start(attack: &Attack, address: SocketAddr, crowd: usize) -> Self {
-        let (mut tasks, tally) = (JoinSet::new(), Arc::new(Tally::default()));
+        let (mut tasks, tally) = (JoinSet::new(), Arc::new(AttackTally::default()));
         for number in 0..crowd {
             let (moves, rest, tally) = (attack.moves.clone(), attack.rest, tally.clone());
             tasks.spawn(async move {
@@ -85,7 +85,7 @@ impl Assault {
     }
 
     /// Ends it; what the node did not give that it owes.
-    pub async fn stop(mut self) -> Wrong {
+    pub async fn stop(mut self) -> WrongAnswers {
         self.tasks.shutdown().await;
         std::mem::take(&mut *self.tally.wrong.lock().expect("nothing under the lock panics"))
     }

@@ -20,7 +20,7 @@ const DROP_EVERY: Duration = Duration::from_millis(500);
 
 /// What an attacker does on one connection.
 #[derive(Clone, Debug)]
-pub struct Move {
+pub struct AttackMove {
     /// For people.
     pub name: &'static str,
     /// What is sent first.
@@ -84,7 +84,7 @@ impl Counters {
     }
 }
 
-impl Move {
+impl AttackMove {
     /// Makes the move; returns when the node has closed the connection, or never where the answer is ignored.
     ///
     /// # Errors

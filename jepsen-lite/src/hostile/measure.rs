@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::apart::{Apart, Done};
-use super::{Attack, Seen, Witness, moves, prepare};
-use crate::harness::cluster::{Cluster, Options};
+use super::apart::{Apart, AttackOutcome};
+use super::{Attack, GoodClient, RequestOutcomes, moves, prepare};
+use crate::harness::cluster::{Options, TestCluster};
 
 /// Between two looks at a node's memory.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -23,7 +23,7 @@ const CALM_WITHIN: Duration = Duration::from_secs(90);
 
 /// How the attacks are measured.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct AttackPlan {
     /// The `quiver` binary.
     pub binary: PathBuf,
     /// Parts of the names of the attacks; all without any.
@@ -35,14 +35,14 @@ pub struct Plan {
 }
 
 /// What one attack cost.
-struct Row {
+struct AttackMeasurement {
     name: &'static str,
     crowd: usize,
-    done: Done,
+    done: AttackOutcome,
     /// CPU time that the node had during it, in seconds.
     cpu: f64,
-    quiet: Seen,
-    during: Seen,
+    quiet: RequestOutcomes,
+    during: RequestOutcomes,
     /// MB before it, at most during it, and after it.
     memory: [u64; 3],
     /// Sums of the terms of all replicas, before and after.
@@ -57,12 +57,13 @@ const HEAD: &str = "The attackers have the lowest CPU priority (nice 19, idle po
                     | terms before, after | wrong answers |\n\
                     |---|---|---|---|---|---|---|---|---|---|---|---|";
 
-impl Row {
-    fn told(&self) -> String {
-        let ms = |seen: &Seen, share| seen.percentile(share).map_or(f64::NAN, |took| took.as_secs_f64() * 1000.0);
-        let both = |seen: &Seen| format!("{:.1} / {:.1}", ms(seen, 0.5), ms(seen, 0.99));
+impl AttackMeasurement {
+    fn describe(&self) -> String {
+        let ms =
+            |seen: &RequestOutcomes, share| seen.percentile(share).map_or(f64::NAN, |took| took.as_secs_f64() * 1000.0);
+        let both = |seen: &RequestOutcomes| format!("{:.1} / {:.1}", ms(seen, 0.5), ms(seen, 0.99));
         let ([quiet, peak, after], [before, then]) = (self.memory, self.terms);
-        let Done { moves, traffic, cpu, ref wrong } = self.done;
+        let AttackOutcome { moves, traffic, cpu, ref wrong } = self.done;
         let mb = |bytes: u64| bytes as f64 / 1e6;
         let columns = [
             self.name.to_owned(),
@@ -86,16 +87,16 @@ impl Row {
 ///
 /// # Errors
 /// A cluster that does not start, a node that ends, or a machine that does not tell its memory.
-pub async fn run(plan: &Plan) -> Result<()> {
+pub async fn run(plan: &AttackPlan) -> Result<()> {
     let most = raise_descriptors();
-    let mut cluster = Cluster::start(Options::new("hostile", &plan.binary)).await?;
+    let mut cluster = TestCluster::start(Options::new("hostile", &plan.binary)).await?;
     prepare(&cluster.client(0)).await?;
     println!("{HEAD}");
     for attack in moves::attacks(cluster.nodes()[0].address()) {
         if plan.only.is_empty() || plan.only.iter().any(|part| attack.name.contains(part.as_str())) {
             let crowd = attack.crowd.min(most);
             let row = measured(plan, &cluster, &attack, crowd).await.with_context(|| attack.name)?;
-            println!("{}", row.told());
+            println!("{}", row.describe());
             let told = row.done.wrong.told.iter().take(3).chain(row.during.refused.iter().take(3));
             told.for_each(|said| println!("<!-- {said} -->"));
         }
@@ -104,40 +105,45 @@ pub async fn run(plan: &Plan) -> Result<()> {
     cluster.finish()
 }
 
-async fn measured(plan: &Plan, cluster: &Cluster, attack: &Attack, crowd: usize) -> Result<Row> {
+async fn measured(
+    plan: &AttackPlan,
+    cluster: &TestCluster,
+    attack: &Attack,
+    crowd: usize,
+) -> Result<AttackMeasurement> {
     let before = calm(cluster).await?;
     let quiet = seen_for(cluster, plan.time).await;
     let mut memory = [resident(cluster)?; 3];
     // It has its connection already when the others come.
-    let witness = Witness::start(cluster.client(0));
-    witness.progress(2, CALM_WITHIN).await?;
+    let good_client = GoodClient::start(cluster.client(0));
+    good_client.progress(2, CALM_WITHIN).await?;
     let (name, address, node) = (attack.name, cluster.nodes()[0].address(), cluster.nodes()[0].pid());
     let attackers = tokio::task::spawn_blocking(move || Apart::start(name, address, crowd)).await??;
-    let (began, before_it) = (Instant::now(), witness.seen());
+    let (began, before_it) = (Instant::now(), good_client.seen());
     let cpu_before = cpu_seconds(node)?;
     while began.elapsed() < plan.time {
         memory[1] = memory[1].max(resident(cluster)?);
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    let (during, cpu) = (witness.seen().since(&before_it), cpu_seconds(node)? - cpu_before);
-    drop(witness);
+    let (during, cpu) = (good_client.seen().since(&before_it), cpu_seconds(node)? - cpu_before);
+    drop(good_client);
     let done = tokio::task::spawn_blocking(|| attackers.stop()).await??;
     tokio::time::sleep(plan.after).await;
     memory[2] = resident(cluster)?;
     // No election is undone: what there was during the attack is still seen.
     let then = terms(cluster).await;
-    Ok(Row { name, crowd, done, cpu, quiet, during, memory, terms: [before, then] })
+    Ok(AttackMeasurement { name, crowd, done, cpu, quiet, during, memory, terms: [before, then] })
 }
 
-async fn seen_for(cluster: &Cluster, time: Duration) -> Seen {
-    let witness = Witness::start(cluster.client(0));
+async fn seen_for(cluster: &TestCluster, time: Duration) -> RequestOutcomes {
+    let good_client = GoodClient::start(cluster.client(0));
     tokio::time::sleep(time).await;
-    witness.seen()
+    good_client.seen()
 }
 
 /// The terms, once they have not changed for a while: leaders that are handed over after a start are no elections that an
 /// attack brought about.
-pub async fn calm(cluster: &Cluster) -> Result<u64> {
+pub async fn calm(cluster: &TestCluster) -> Result<u64> {
     let start = Instant::now();
     let (mut known, mut since) = (terms(cluster).await, Instant::now());
     while since.elapsed() < CALM {
@@ -152,7 +158,7 @@ pub async fn calm(cluster: &Cluster) -> Result<u64> {
 }
 
 /// The sum of the terms of all replicas that are shown; 0 if a node shows none, so that it can be told from a sum.
-pub async fn terms(cluster: &Cluster) -> u64 {
+pub async fn terms(cluster: &TestCluster) -> u64 {
     let mut sum = 0;
     for client in cluster.clients() {
         let answer = client.shards().await;
@@ -166,7 +172,7 @@ pub async fn terms(cluster: &Cluster) -> u64 {
 }
 
 /// MB that the attacked node has in memory.
-fn resident(cluster: &Cluster) -> Result<u64> {
+fn resident(cluster: &TestCluster) -> Result<u64> {
     let pid = cluster.nodes()[0].pid().context("the attacked node was stopped")?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the attacked node ended")?;
     let kib =

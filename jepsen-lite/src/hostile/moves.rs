@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::exchange::{Move, Owed, Then};
+use super::exchange::{AttackMove, Owed, Then};
 use super::{Attack, COLLECTION, POINTS, SIZE};
 
 use Owed::{Answers, End, Nothing, Refusal};
@@ -19,8 +19,8 @@ const SHORT: Duration = Duration::from_millis(5);
 const AGAIN: Duration = Duration::from_secs(1);
 const FOR_GOOD: Duration = Duration::from_secs(3_600);
 
-fn make(name: &'static str, bytes: impl Into<Vec<u8>>, then: Then, owed: Owed) -> Move {
-    Move { name, bytes: bytes.into(), then, owed }
+fn make(name: &'static str, bytes: impl Into<Vec<u8>>, then: Then, owed: Owed) -> AttackMove {
+    AttackMove { name, bytes: bytes.into(), then, owed }
 }
 
 /// A request without a body, the last of its connection.
@@ -77,11 +77,11 @@ pub fn attacks(host: SocketAddr) -> Vec<Attack> {
     ]
 }
 
-fn silent() -> Vec<Move> {
+fn silent() -> Vec<AttackMove> {
     vec![make("a socket that says nothing", "", Reads, End)]
 }
 
-fn slow_heads(host: SocketAddr) -> Vec<Move> {
+fn slow_heads(host: SocketAddr) -> Vec<AttackMove> {
     let started = format!("GET /health HTTP/1.1\r\nhost: {host}\r\n");
     vec![
         make("a head that stops", started.clone(), Reads, End),
@@ -90,7 +90,7 @@ fn slow_heads(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn slow_bodies(host: SocketAddr) -> Vec<Move> {
+fn slow_bodies(host: SocketAddr) -> Vec<AttackMove> {
     let headers = "content-type: application/json\r\nconnection: close\r\ncontent-length: 33554432\r\n";
     let head = format!("POST /search HTTP/1.1\r\nhost: {host}\r\n{headers}\r\n{{");
     let pieces = chunked(host, "", "1\r\n{\r\n");
@@ -102,7 +102,7 @@ fn slow_bodies(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn announced(host: SocketAddr) -> Vec<Move> {
+fn announced(host: SocketAddr) -> Vec<AttackMove> {
     let head = |more: &str| {
         format!(
             "POST /vectors HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{more}connection: close\r\n\
@@ -116,12 +116,12 @@ fn announced(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn unread(host: SocketAddr) -> Vec<Move> {
+fn unread(host: SocketAddr) -> Vec<AttackMove> {
     let all = json!({"collection": COLLECTION, "vector": vec![1; SIZE], "limit": POINTS, "with_vector": true});
     vec![make("an answer that is not read", post(host, "/search", "", all.to_string().as_bytes()), Ignores, Nothing)]
 }
 
-fn half_closed(host: SocketAddr) -> Vec<Move> {
+fn half_closed(host: SocketAddr) -> Vec<AttackMove> {
     let whole = post(host, "/search", "", search().as_bytes());
     let part = whole[..whole.len() - 5].to_vec();
     vec![
@@ -132,7 +132,7 @@ fn half_closed(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn floods(host: SocketAddr) -> Vec<Move> {
+fn floods(host: SocketAddr) -> Vec<AttackMove> {
     let many: String = (0..1_000).map(|number| format!("x-{number}: y\r\n")).collect();
     let long = "y".repeat(1 << 20);
     vec![
@@ -143,7 +143,7 @@ fn floods(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn pipelines(host: SocketAddr) -> Vec<Move> {
+fn pipelines(host: SocketAddr) -> Vec<AttackMove> {
     let open = format!("GET /health HTTP/1.1\r\nhost: {host}\r\n\r\n");
     let many = |count: usize| [open.repeat(count - 1).into_bytes(), get(host, "/health", "")].concat();
     let found = search();
@@ -156,7 +156,7 @@ fn pipelines(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn extensions(host: SocketAddr) -> Vec<Move> {
+fn extensions(host: SocketAddr) -> Vec<AttackMove> {
     let body = search();
     let few = format!("{:x};name=value\r\n{body}\r\n0;last\r\n\r\n", body.len());
     let long = format!("1;{}\r\n \r\n0\r\n\r\n", "a".repeat(1 << 20));
@@ -177,7 +177,7 @@ fn extensions(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn lengths(host: SocketAddr) -> Vec<Move> {
+fn lengths(host: SocketAddr) -> Vec<AttackMove> {
     let second = String::from_utf8_lossy(&get(host, "/health", "")).into_owned();
     let body = search();
     let pieces = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
@@ -213,7 +213,7 @@ fn lengths(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn no_text(host: SocketAddr) -> Vec<Move> {
+fn no_text(host: SocketAddr) -> Vec<AttackMove> {
     let (path, query) = (get(host, "/collections/~", ""), get(host, "/vectors/docs/1?consistency=~", ""));
     let (value, name) = (get(host, "/health", "x: ~\r\n"), get(host, "/health", "x~: y\r\n"));
     let kind = post(host, "/search", "content-type: ~\r\n", b"{}");
@@ -247,7 +247,7 @@ fn no_text(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn deep(host: SocketAddr) -> Vec<Move> {
+fn deep(host: SocketAddr) -> Vec<AttackMove> {
     let (lists, objects) = ("[".repeat(1_000_000), "{\"a\":".repeat(200_000));
     let payload = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let point = format!(r#"{{"collection":"docs","vectors":[{{"id":1,"vector":[1],"payload":{{"a":{payload}}}}}]}}"#);
@@ -261,7 +261,7 @@ fn deep(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn coded(host: SocketAddr) -> Vec<Move> {
+fn coded(host: SocketAddr) -> Vec<AttackMove> {
     let zipped = [b"\x1f\x8b\x08\0\0\0\0\0\0\x03".as_slice(), &vec![0; 1 << 16]].concat();
     let with = |coding: &str| post(host, "/vectors", &format!("content-encoding: {coding}\r\n"), &zipped);
     vec![
@@ -271,7 +271,7 @@ fn coded(host: SocketAddr) -> Vec<Move> {
     ]
 }
 
-fn foreign(host: SocketAddr) -> Vec<Move> {
+fn foreign(host: SocketAddr) -> Vec<AttackMove> {
     let planted = json!({"name": "planted", "vector_size": 2}).to_string();
     let by = |headers: &str| post(host, "/collections", headers, planted.as_bytes());
     let rebound = "GET /collections HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n";

@@ -8,17 +8,17 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::judge::check::{Limits, Model, Verdict, check};
+use crate::judge::check::{CheckLimits, ConsistencyModel, HistoryVerdict, check};
 use crate::judge::history::ops::pair;
-use crate::judge::history::{History, Process};
+use crate::judge::history::{History, HistoryProcess};
 
 /// How often a history is judged again at most; what is small by then is what comes out.
 const TRIES: usize = 3_000;
 
 struct Shrinking<'a> {
     history: &'a History,
-    model: Model,
-    limits: Limits,
+    model: ConsistencyModel,
+    limits: CheckLimits,
     class: String,
     tries: usize,
     /// Which events are left.
@@ -29,8 +29,12 @@ struct Shrinking<'a> {
 ///
 /// # Errors
 /// A history that is not well formed, or holds operations that the model does not know.
-pub fn shrink(history: &History, model: Model, limits: Limits) -> Result<Option<(History, Verdict)>> {
-    let Verdict::Illegal(violation) = check(history, model, limits)? else { return Ok(None) };
+pub fn shrink(
+    history: &History,
+    model: ConsistencyModel,
+    limits: CheckLimits,
+) -> Result<Option<(History, HistoryVerdict)>> {
+    let HistoryVerdict::Illegal(violation) = check(history, model, limits)? else { return Ok(None) };
     let left = vec![true; history.events.len()];
     let mut shrinking = Shrinking { history, model, limits, class: violation.class, tries: 0, left };
     for group in [by_key, by_process, by_operation] {
@@ -46,7 +50,7 @@ type Units = Vec<Vec<usize>>;
 
 fn grouped(
     shrinking: &Shrinking<'_>,
-    key: impl Fn(usize, &crate::judge::history::ops::Operation) -> String,
+    key: impl Fn(usize, &crate::judge::history::ops::HistoryOperation) -> String,
 ) -> Result<Units> {
     let mut units: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (number, op) in pair(shrinking.history)?.ops.iter().enumerate() {
@@ -57,7 +61,13 @@ fn grouped(
 }
 
 fn by_key(shrinking: &Shrinking<'_>) -> Result<Units> {
-    if !matches!(shrinking.model, Model::Register | Model::CasRegister | Model::Session | Model::NodeSession) {
+    if !matches!(
+        shrinking.model,
+        ConsistencyModel::Register
+            | ConsistencyModel::CasRegister
+            | ConsistencyModel::Session
+            | ConsistencyModel::NodeSession
+    ) {
         return Ok(Vec::new());
     }
     grouped(shrinking, |_, op| match op.input.items() {
@@ -86,7 +96,7 @@ impl Shrinking<'_> {
         let mut left = self.left.clone();
         units.iter().flatten().for_each(|event| left[*event] = false);
         let verdict = check(&self.part(&left), self.model, self.limits);
-        let still = matches!(&verdict, Ok(Verdict::Illegal(violation)) if violation.class == self.class);
+        let still = matches!(&verdict, Ok(HistoryVerdict::Illegal(violation)) if violation.class == self.class);
         if still {
             self.left = left;
         }
@@ -113,15 +123,15 @@ impl Shrinking<'_> {
     }
 }
 
-fn is_client(process: &Process) -> bool {
-    matches!(process, Process::Client(_))
+fn is_client(process: &HistoryProcess) -> bool {
+    matches!(process, HistoryProcess::Client(_))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::judge::history::edn::Edn;
-    use crate::judge::history::{Event, Type};
+    use crate::judge::history::{HistoryEvent, Type};
     use crate::judge::synth::{Shape, registers};
 
     #[test]
@@ -138,24 +148,23 @@ mod tests {
         ] {
             for (kind, shown) in [(Type::Invoke, asked), (Type::Ok, shown)] {
                 time += 1;
-                history.events.push(Event::new(999, kind, f, value(shown)).at(time));
+                history.events.push(HistoryEvent::new(999, kind, f, value(shown)).at(time));
             }
         }
-        history.events.push(Event {
-            process: Process::Named("nemesis".into()),
-            ..Event::new(0, Type::Info, "kill", Edn::Nil).at(end)
+        history.events.push(HistoryEvent {
+            process: HistoryProcess::Named("nemesis".into()),
+            ..HistoryEvent::new(0, Type::Info, "kill", Edn::Nil).at(end)
         });
-        let (small, verdict) = shrink(&history, Model::Register, Limits::default()).unwrap().unwrap();
+        let (small, verdict) = shrink(&history, ConsistencyModel::Register, CheckLimits::default()).unwrap().unwrap();
         assert_eq!(pair(&small).unwrap().ops.len(), 3, "{}", small.to_edn());
         assert_eq!(small.events.len(), 7, "the nemesis stays");
-        assert!(
-            matches!(verdict, Verdict::Illegal(violation) if violation.cause.contains("read -5 although -7 was acknowledged"))
-        );
+        let HistoryVerdict::Illegal(violation) = verdict else { panic!("{verdict:?}") };
+        assert!(violation.cause.contains("read -5 although -7 was acknowledged"), "{}", violation.cause);
     }
 
     #[test]
     fn what_is_not_illegal_is_not_made_small() {
         let history = registers(Shape { seed: 4, clients: 5, operations: 40, keys: 3, unknown_one_in: 0 }, false);
-        assert_eq!(shrink(&history, Model::Register, Limits::default()).unwrap(), None);
+        assert_eq!(shrink(&history, ConsistencyModel::Register, CheckLimits::default()).unwrap(), None);
     }
 }

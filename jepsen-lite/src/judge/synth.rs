@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::judge::history::edn::Edn;
-use crate::judge::history::{Event, History, Process, Type};
+use crate::judge::history::{History, HistoryEvent, HistoryProcess, Type};
 
 /// How large a history is, and of what.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub struct Shape {
 }
 
 /// An operation before anyone knows what it is.
-struct Slot {
+struct OperationSchedule {
     process: i64,
     call: i64,
     effect: i64,
@@ -37,7 +37,7 @@ struct Slot {
     happens: bool,
 }
 
-fn slots(shape: Shape, rng: &mut StdRng) -> Vec<Slot> {
+fn slots(shape: Shape, rng: &mut StdRng) -> Vec<OperationSchedule> {
     let mut slots = Vec::with_capacity(shape.operations);
     let mut clients: Vec<(i64, i64)> = (0..shape.clients as i64).map(|client| (client, 0)).collect();
     for number in 0..shape.operations {
@@ -46,7 +46,7 @@ fn slots(shape: Shape, rng: &mut StdRng) -> Vec<Slot> {
         let effect = call + rng.random_range(1..1000);
         let ret = effect + rng.random_range(1..1000);
         let known = shape.unknown_one_in == 0 || !rng.random_ratio(1, shape.unknown_one_in);
-        slots.push(Slot { process: client.0, call, effect, ret, known, happens: known || rng.random() });
+        slots.push(OperationSchedule { process: client.0, call, effect, ret, known, happens: known || rng.random() });
         // A client that does not know what became of its operation is never heard of again.
         *client = (if known { client.0 } else { client.0 + shape.clients as i64 }, ret);
     }
@@ -55,21 +55,21 @@ fn slots(shape: Shape, rng: &mut StdRng) -> Vec<Slot> {
 }
 
 /// What an operation is: its name, what it is asked with, what comes of it (`None`: it fails) and further members.
-struct Done {
+struct OperationContent {
     f: &'static str,
     input: Edn,
     output: Option<Edn>,
 }
 
-fn history(shape: Shape, mut apply: impl FnMut(&mut StdRng, usize, bool) -> Done) -> History {
+fn history(shape: Shape, mut apply: impl FnMut(&mut StdRng, usize, bool) -> OperationContent) -> History {
     let mut rng = StdRng::seed_from_u64(shape.seed);
     let slots = slots(shape, &mut rng);
     let mut events = Vec::with_capacity(2 * slots.len());
     for (number, slot) in slots.iter().enumerate() {
         let done = apply(&mut rng, number, slot.happens);
-        let event = |kind, value, time| Event {
-            process: Process::Client(slot.process),
-            ..Event::new(0, kind, done.f, value).at(time)
+        let event = |kind, value, time| HistoryEvent {
+            process: HistoryProcess::Client(slot.process),
+            ..HistoryEvent::new(0, kind, done.f, value).at(time)
         };
         let (kind, value) = match (slot.known, &done.output) {
             (false, _) => (Type::Info, done.input.clone()),
@@ -82,7 +82,8 @@ fn history(shape: Shape, mut apply: impl FnMut(&mut StdRng, usize, bool) -> Done
         events.push(if mismatch { ended.with("error", Edn::keyword("mismatch")) } else { ended });
     }
     events.sort_by_key(|event| (event.time, event.kind != Type::Invoke));
-    let numbered = events.into_iter().enumerate().map(|(index, event)| Event { index: Some(index as i64), ..event });
+    let numbered =
+        events.into_iter().enumerate().map(|(index, event)| HistoryEvent { index: Some(index as i64), ..event });
     History::new(numbered.collect())
 }
 
@@ -97,18 +98,20 @@ pub fn registers(shape: Shape, cas: bool) -> History {
         let key = rng.random_range(0..shape.keys);
         let value = Edn::Int(number as i64 + 1);
         match rng.random_range(0..if cas { 10 } else { 6 }) {
-            0..3 => Done { f: "read", input: pair(key, Edn::Nil), output: Some(pair(key, state[key].clone())) },
+            0..3 => {
+                OperationContent { f: "read", input: pair(key, Edn::Nil), output: Some(pair(key, state[key].clone())) }
+            }
             3..6 => {
                 if happens {
                     state[key] = value.clone();
                 }
-                Done { f: "write", input: pair(key, value.clone()), output: Some(pair(key, value)) }
+                OperationContent { f: "write", input: pair(key, value.clone()), output: Some(pair(key, value)) }
             }
             6 => {
                 if happens {
                     state[key] = Edn::Nil;
                 }
-                Done { f: "delete", input: pair(key, Edn::Nil), output: Some(pair(key, Edn::Nil)) }
+                OperationContent { f: "delete", input: pair(key, Edn::Nil), output: Some(pair(key, Edn::Nil)) }
             }
             _ => {
                 let from =
@@ -118,7 +121,7 @@ pub fn registers(shape: Shape, cas: bool) -> History {
                 if matches && happens {
                     state[key] = value;
                 }
-                Done { f: "cas", input: input.clone(), output: matches.then_some(input) }
+                OperationContent { f: "cas", input: input.clone(), output: matches.then_some(input) }
             }
         }
     })
@@ -129,13 +132,13 @@ pub fn sets(shape: Shape) -> History {
     let mut state = Vec::new();
     history(shape, |rng, number, happens| {
         if rng.random_ratio(1, 5) {
-            return Done { f: "read", input: Edn::Nil, output: Some(Edn::Vector(state.clone())) };
+            return OperationContent { f: "read", input: Edn::Nil, output: Some(Edn::Vector(state.clone())) };
         }
         let element = Edn::Int(number as i64);
         if happens {
             state.push(element.clone());
         }
-        Done { f: "add", input: element.clone(), output: Some(element) }
+        OperationContent { f: "add", input: element.clone(), output: Some(element) }
     })
 }
 
@@ -168,7 +171,7 @@ pub fn appends(shape: Shape) -> History {
             lists.extend(scratch);
             lists.retain(|key, _| hot.contains(key));
         }
-        Done { f: "txn", input: Edn::Vector(asked), output: Some(Edn::Vector(shown)) }
+        OperationContent { f: "txn", input: Edn::Vector(asked), output: Some(Edn::Vector(shown)) }
     })
 }
 
@@ -190,13 +193,17 @@ pub fn searches(shape: Shape) -> History {
                 hits.sort_by(|left, right| left.0.total_cmp(&right.0));
                 hits.truncate(5);
                 let hits = hits.into_iter().map(|(score, key)| pair(key, Edn::Float(score)));
-                Done { f: "search", input: query_of(&query, 5, true), output: Some(Edn::Vector(hits.collect())) }
+                OperationContent {
+                    f: "search",
+                    input: query_of(&query, 5, true),
+                    output: Some(Edn::Vector(hits.collect())),
+                }
             }
             3 => {
                 if happens {
                     live.remove(&key);
                 }
-                Done { f: "delete", input: id.clone(), output: Some(id) }
+                OperationContent { f: "delete", input: id.clone(), output: Some(id) }
             }
             _ => {
                 let at = [(number * 7 % 101) as f64, number as f64 / 64.0];
@@ -204,7 +211,7 @@ pub fn searches(shape: Shape) -> History {
                     live.insert(key, at);
                 }
                 let input = pair(key, Edn::Vector(at.iter().map(|part| Edn::Float(*part)).collect()));
-                Done { f: "upsert", input: input.clone(), output: Some(input) }
+                OperationContent { f: "upsert", input: input.clone(), output: Some(input) }
             }
         }
     })

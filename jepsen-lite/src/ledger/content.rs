@@ -18,7 +18,7 @@ pub fn content(key: u64, write: u64, size: usize) -> (Vec<f32>, Value) {
 
 /// A point as the store showed it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct ShownPoint {
     /// Its version, where the store told.
     pub version: Option<u64>,
     /// Its default vector, where it was asked for.
@@ -27,7 +27,7 @@ pub struct Seen {
     pub payload: Value,
 }
 
-impl Seen {
+impl ShownPoint {
     /// Reads a record of the native API: `{"id", "version", "vector", "payload"}`. Returns the id as well.
     pub fn from_record(record: &Value) -> Option<(u64, Self)> {
         let vector = record["vector"].as_array().map(|components| {

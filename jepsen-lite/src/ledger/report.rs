@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Fate, Kind, Op};
+use super::{Fate, LedgerOperation, WriteKind};
 
 /// How a key contradicts the record.
 #[derive(Clone, Debug)]
@@ -12,16 +12,16 @@ pub enum Trouble {
     /// An acknowledged write is gone: the key is absent, or shows what was there before it.
     Lost {
         /// The acknowledged write.
-        write: Op,
+        write: LedgerOperation,
         /// The write that is shown instead.
-        shown: Option<Op>,
+        shown: Option<LedgerOperation>,
     },
     /// A point is there that an acknowledged delete removed.
     Resurrected {
         /// The acknowledged delete.
-        delete: Op,
+        delete: LedgerOperation,
         /// The write that is shown.
-        shown: Op,
+        shown: LedgerOperation,
     },
     /// A point is there that nobody had written to this key by then.
     Invented {
@@ -31,7 +31,7 @@ pub enum Trouble {
     /// A write is there that the store had declared as certainly not applied.
     Refused {
         /// The refused write.
-        write: Op,
+        write: LedgerOperation,
     },
     /// Vector and payload do not belong together.
     HalfWritten {
@@ -43,7 +43,7 @@ pub enum Trouble {
     /// The version is not the one the write was acknowledged with: it was applied again, or the answer was wrong.
     OtherVersion {
         /// The write.
-        write: Op,
+        write: LedgerOperation,
         /// The version shown.
         shown: u64,
     },
@@ -60,11 +60,11 @@ pub struct Problem {
     pub window: (u64, u64),
 }
 
-impl fmt::Display for Op {
+impl fmt::Display for LedgerOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Put(write) => write!(f, "write {write}")?,
-            Kind::Delete => write!(f, "a delete")?,
+            WriteKind::Put(write) => write!(f, "write {write}")?,
+            WriteKind::Delete => write!(f, "a delete")?,
         }
         let fate = match self.fate {
             Fate::Ok(Some(version)) => format!("acknowledged as version {version}"),
@@ -98,7 +98,7 @@ impl fmt::Display for Problem {
 
 /// The outcome of a complete check.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct LedgerReport {
     /// Acknowledged operations.
     pub acknowledged: usize,
     /// Operations that were certainly not applied.
@@ -111,7 +111,7 @@ pub struct Report {
     pub problems: Vec<Problem>,
 }
 
-impl Report {
+impl LedgerReport {
     /// Whether everything can be explained, and there was something to explain: a run without acknowledged writes shows
     /// nothing.
     pub fn holds(&self) -> bool {
@@ -125,7 +125,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for LedgerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { acknowledged, refused, unknown, keys, problems } = self;
         write!(

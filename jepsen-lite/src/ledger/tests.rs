@@ -7,7 +7,7 @@ const SIZE: usize = 8;
 /// A store that does what it is told, so that tests can make it lie.
 #[derive(Default)]
 struct Model {
-    points: BTreeMap<u64, Seen>,
+    points: BTreeMap<u64, ShownPoint>,
     version: u64,
 }
 
@@ -29,16 +29,16 @@ impl Model {
     }
 }
 
-fn seen(key: u64, write: u64, version: Option<u64>) -> Seen {
+fn seen(key: u64, write: u64, version: Option<u64>) -> ShownPoint {
     let (vector, payload) = content(key, write, SIZE);
-    Seen { version, vector: Some(vector), payload }
+    ShownPoint { version, vector: Some(vector), payload }
 }
 
-fn check(ledger: &Ledger, model: &Model) -> Report {
+fn check(ledger: &Ledger, model: &Model) -> LedgerReport {
     ledger.check(ledger.now(), &model.points)
 }
 
-fn only(report: &Report) -> &Trouble {
+fn only(report: &LedgerReport) -> &Trouble {
     assert_eq!(report.problems.len(), 1, "{report}");
     &report.problems[0].trouble
 }
@@ -66,7 +66,10 @@ fn a_lost_write_is_found_absent_or_rolled_back() {
     model.put(&ledger, 1);
     model.points = before;
     let report = check(&ledger, &model);
-    assert!(matches!(only(&report), Trouble::Lost { shown: Some(op), .. } if op.kind == Kind::Put(first)), "{report}");
+    assert!(
+        matches!(only(&report), Trouble::Lost { shown: Some(op), .. } if op.kind == WriteKind::Put(first)),
+        "{report}"
+    );
     model.points.clear();
     let report = check(&ledger, &model);
     assert!(matches!(only(&report), Trouble::Lost { shown: None, .. }), "{report}");
@@ -113,11 +116,11 @@ fn a_half_written_point_is_found_in_vector_and_in_payload() {
     let write = model.put(&ledger, 1);
     let whole = model.points[&1].clone();
     let (other, _) = content(1, write + 1, SIZE);
-    model.points.insert(1, Seen { vector: Some(other), ..whole.clone() });
+    model.points.insert(1, ShownPoint { vector: Some(other), ..whole.clone() });
     assert!(matches!(only(&check(&ledger, &model)), Trouble::HalfWritten { .. }));
-    model.points.insert(1, Seen { payload: serde_json::json!({"write": write}), ..whole.clone() });
+    model.points.insert(1, ShownPoint { payload: serde_json::json!({"write": write}), ..whole.clone() });
     assert!(matches!(only(&check(&ledger, &model)), Trouble::HalfWritten { .. }));
-    model.points.insert(1, Seen { vector: Some(vec![1.0]), ..whole });
+    model.points.insert(1, ShownPoint { vector: Some(vec![1.0]), ..whole });
     assert!(matches!(only(&check(&ledger, &model)), Trouble::HalfWritten { .. }));
 }
 

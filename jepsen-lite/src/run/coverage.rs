@@ -3,26 +3,26 @@
 //! and answered otherwise makes it *illegal*. Pure.
 
 use super::nemesis::Fault;
-use super::{Plan, Workload};
-use crate::judge::check::Verdict;
-use crate::judge::history::{Event, History, Process, Type};
+use super::{RunPlan, Workload};
+use crate::judge::check::HistoryVerdict;
+use crate::judge::history::{History, HistoryEvent, HistoryProcess, Type};
 
 /// Of operations that end while a fault lasts that spares a majority, the share that must be acknowledged.
 const SERVED_UNDER_FAULTS: f64 = 0.3;
 
 /// Holds a history against what its run was for.
-pub(super) fn check(plan: &Plan, faults: &[Fault], history: &History) -> Verdict {
+pub(super) fn check(plan: &RunPlan, faults: &[Fault], history: &History) -> HistoryVerdict {
     if let Some(place) = history.events.iter().position(|event| event.f == "answered-otherwise") {
         let cause = format!("a write that was sent again was answered otherwise: {}", history.events[place].value);
-        return Verdict::illegal("applied twice", cause, vec![place]);
+        return HistoryVerdict::illegal("applied twice", cause, vec![place]);
     }
     match missing(plan, faults, history) {
-        Some(what) => Verdict::Unknown(what),
-        None => Verdict::Ok,
+        Some(what) => HistoryVerdict::Unknown(what),
+        None => HistoryVerdict::Ok,
     }
 }
 
-fn missing(plan: &Plan, faults: &[Fault], history: &History) -> Option<String> {
+fn missing(plan: &RunPlan, faults: &[Fault], history: &History) -> Option<String> {
     let named = |name: &str| history.events.iter().any(|event| event.f == name && !is_client(event));
     if let Some(fault) = faults.iter().find(|fault| !named(&format!("end-{}", fault.name()))) {
         return Some(format!("the fault {} was not done and undone", fault.name()));
@@ -69,15 +69,15 @@ fn operations(workload: Workload) -> &'static [&'static str] {
     }
 }
 
-fn is_client(event: &Event) -> bool {
-    matches!(event.process, Process::Client(_))
+fn is_client(event: &HistoryEvent) -> bool {
+    matches!(event.process, HistoryProcess::Client(_))
 }
 
 /// Each event of a client that ends an operation, with the fault that lasts then.
-fn ended(history: &History) -> impl Iterator<Item = (&Event, Option<&str>)> {
+fn ended(history: &History) -> impl Iterator<Item = (&HistoryEvent, Option<&str>)> {
     let mut lasting = None;
     history.events.iter().filter_map(move |event| {
-        if event.process == Process::Named("nemesis".to_owned()) {
+        if event.process == HistoryProcess::Named("nemesis".to_owned()) {
             lasting = (!event.f.starts_with("end-")).then_some(event.f.as_str());
         }
         (is_client(event) && event.kind != Type::Invoke).then_some((event, lasting))
@@ -100,20 +100,20 @@ mod tests {
     #[test]
     fn a_run_that_did_nothing_is_unknown() {
         let plan = |level, faults: &[Fault]| {
-            Plan::new("quiver".into(), Workload::Set, level, faults, 1, Duration::from_secs(1))
+            RunPlan::new("quiver".into(), Workload::Set, level, faults, 1, Duration::from_secs(1))
         };
-        let judge = |plan: &Plan, events: &[Event]| check(plan, &plan.faults, &History::new(events.to_vec()));
+        let judge = |plan: &RunPlan, events: &[HistoryEvent]| check(plan, &plan.faults, &History::new(events.to_vec()));
         let kill = plan("all", &[Fault::Kill]);
-        let unknown = |plan: &Plan, events: &[Event], told: &str| {
+        let unknown = |plan: &RunPlan, events: &[HistoryEvent], told: &str| {
             let verdict = judge(plan, events);
-            assert!(matches!(&verdict, Verdict::Unknown(why) if why.contains(told)), "{verdict:?}");
+            assert!(matches!(&verdict, HistoryVerdict::Unknown(why) if why.contains(told)), "{verdict:?}");
         };
-        let note = |who: &str, f: &str| Event {
-            process: Process::Named(who.into()),
-            ..Event::new(0, Type::Info, f, Edn::Nil)
+        let note = |who: &str, f: &str| HistoryEvent {
+            process: HistoryProcess::Named(who.into()),
+            ..HistoryEvent::new(0, Type::Info, f, Edn::Nil)
         };
         let nemesis = |f: &str| note("nemesis", f);
-        let ended = |kind, f: &str| Event::new(1, kind, f, Edn::Nil);
+        let ended = |kind, f: &str| HistoryEvent::new(1, kind, f, Edn::Nil);
         let ok = |f: &str| ended(Type::Ok, f);
         let leaders = vec![note("leader", "leader"); 2];
         unknown(&kill, &[ok("add"), ok("read")], "kill was not done");
@@ -121,12 +121,15 @@ mod tests {
         let quiet = [vec![nemesis("kill"), nemesis("end-kill")], vec![ok("add"), ok("read")]].concat();
         unknown(&kill, &quiet, "no leader ever changed");
         unknown(&kill, &[leaders.clone(), quiet].concat(), "only 0 of 0");
-        let with = |during: Vec<Event>| {
+        let with = |during: Vec<HistoryEvent>| {
             let rest = vec![nemesis("end-kill"), ok("add"), ok("read")];
             [leaders.clone(), vec![nemesis("kill")], during, rest].concat()
         };
         unknown(&kill, &with([vec![ok("add"); 2], vec![ended(Type::Fail, "add"); 8]].concat()), "only 2 of 10");
-        assert_eq!(judge(&kill, &with([vec![ok("add"); 3], vec![ended(Type::Info, "add"); 7]].concat())), Verdict::Ok);
+        assert_eq!(
+            judge(&kill, &with([vec![ok("add"); 3], vec![ended(Type::Info, "add"); 7]].concat())),
+            HistoryVerdict::Ok
+        );
 
         let cut = plan("quorum", &[Fault::Partition]);
         let probed = |said: &[&str]| {
@@ -136,21 +139,21 @@ mod tests {
         };
         unknown(&cut, &probed(&[]), "did not refuse");
         unknown(&cut, &probed(&["refused", "served"]), "did not refuse");
-        assert_eq!(judge(&cut, &probed(&["refused"])), Verdict::Ok);
+        assert_eq!(judge(&cut, &probed(&["refused"])), HistoryVerdict::Ok);
     }
 
     #[test]
     fn a_write_that_is_answered_otherwise_when_it_is_sent_again_is_illegal() {
-        let plan = Plan::new("quiver".into(), Workload::Retry, "all", &[], 1, Duration::from_secs(1));
-        let note = |f: &str| Event {
-            process: Process::Named("late copy".into()),
-            ..Event::new(0, Type::Info, f, Edn::Str("1: version 3, then 4".into()))
+        let plan = RunPlan::new("quiver".into(), Workload::Retry, "all", &[], 1, Duration::from_secs(1));
+        let note = |f: &str| HistoryEvent {
+            process: HistoryProcess::Named("late copy".into()),
+            ..HistoryEvent::new(0, Type::Info, f, Edn::Str("1: version 3, then 4".into()))
         };
-        let ok = |f: &str| Event::new(1, Type::Ok, f, Edn::Nil);
-        let judge = |events: Vec<Event>| check(&plan, &[], &History::new(events));
-        assert_eq!(judge(vec![ok("read"), ok("write"), note("answered-again")]), Verdict::Ok);
-        assert!(matches!(judge(vec![ok("read"), ok("write")]), Verdict::Unknown(_)));
+        let ok = |f: &str| HistoryEvent::new(1, Type::Ok, f, Edn::Nil);
+        let judge = |events: Vec<HistoryEvent>| check(&plan, &[], &History::new(events));
+        assert_eq!(judge(vec![ok("read"), ok("write"), note("answered-again")]), HistoryVerdict::Ok);
+        assert!(matches!(judge(vec![ok("read"), ok("write")]), HistoryVerdict::Unknown(_)));
         let otherwise = judge(vec![ok("read"), ok("write"), note("answered-again"), note("answered-otherwise")]);
-        assert!(matches!(otherwise, Verdict::Illegal(_)), "{otherwise:?}");
+        assert!(matches!(otherwise, HistoryVerdict::Illegal(_)), "{otherwise:?}");
     }
 }

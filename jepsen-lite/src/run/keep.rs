@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Outcome;
-use crate::judge::check::{Limits, Verdict};
+use super::RunOutcome;
+use crate::judge::check::{CheckLimits, HistoryVerdict};
 use crate::judge::report;
 use crate::judge::report::Page;
 use crate::judge::shrink;
 
-impl Outcome {
+impl RunOutcome {
     /// Writes `history.edn`, `report.html`, `verdict.txt` and, of a run that is not ok, the nodes' logs into `out`.
     ///
     /// # Errors
@@ -27,9 +27,9 @@ impl Outcome {
             std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
         }
         write("history.edn", self.history.to_edn())?;
-        write("verdict.txt", format!("{}\n{}\n", self.replay, self.verdict.told(&self.history)?))?;
+        write("verdict.txt", format!("{}\n{}\n", self.replay, self.verdict.describe(&self.history)?))?;
         let small = match self.verdict {
-            Verdict::Illegal(_) => shrink::shrink(&self.history, self.model, Limits::default())?,
+            HistoryVerdict::Illegal(_) => shrink::shrink(&self.history, self.model, CheckLimits::default())?,
             _ => None,
         };
         let (title, replay) = (&self.replay, &self.replay);

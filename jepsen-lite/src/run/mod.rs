@@ -6,12 +6,12 @@
 //! whose clients got nothing done, is *unknown*, not ok.
 
 mod coverage;
+mod environment;
 mod finals;
 mod keep;
 pub mod nemesis;
 mod plan;
 mod recorder;
-mod rig;
 mod watch;
 mod workload;
 
@@ -26,27 +26,27 @@ use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 
 use crate::judge::check;
-use crate::judge::check::{Limits, Model, Verdict};
+use crate::judge::check::{CheckLimits, ConsistencyModel, HistoryVerdict};
 use crate::judge::history::History;
+use environment::TestEnvironment;
 use nemesis::{Fault, Nemesis};
-pub use plan::{MUTANT, Plan, Through, Workload};
-use recorder::Recorder;
-use rig::Rig;
-use watch::Watch;
-use workload::{COLLECTION, Doors, Shared, Worker};
+pub use plan::{MUTANT, RunPlan, Through, Workload};
+use recorder::HistoryRecorder;
+use watch::LeaderWatch;
+use workload::{COLLECTION, Endpoints, Worker, WorkloadState};
 
 /// How many clients work at once.
 const CLIENTS: usize = 6;
 
 /// What came of a run.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// All that happened.
     pub history: History,
     /// What the history is judged against.
-    pub model: Model,
+    pub model: ConsistencyModel,
     /// What the judge says.
-    pub verdict: Verdict,
+    pub verdict: HistoryVerdict,
     /// Faults that this machine has no means for, and why.
     pub skipped: Vec<(Fault, String)>,
     /// Where the nodes' logs are, where the verdict is not ok.
@@ -55,7 +55,7 @@ pub struct Outcome {
     pub replay: String,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// How many faults were done and undone.
     pub fn faults(&self) -> usize {
         self.history.events.iter().filter(|event| event.f.starts_with("end-")).count()
@@ -66,15 +66,16 @@ impl Outcome {
 ///
 /// # Errors
 /// What keeps a run from being one: nodes that do not start.
-pub async fn run(plan: &Plan) -> Result<Outcome> {
-    let mut rig = Rig::start(plan).await?;
-    let made = rig.cluster.client(0).create_collection(COLLECTION, 2, "euclid").await;
+pub async fn run(plan: &RunPlan) -> Result<RunOutcome> {
+    let mut environment = TestEnvironment::start(plan).await?;
+    let made = environment.cluster.client(0).create_collection(COLLECTION, 2, "euclid").await;
     ensure!(made.status == Some(201), "making the collection: {}", made.problem);
-    let recorder = Recorder::start(plan.header(&rig.faults), &rig.cluster.logs().join("history.edn"))?;
-    let doors = Doors::new(rig.entries()?);
-    let shared = Arc::new(Shared::new(plan.workload, &plan.level, recorder.clone(), doors.clone()));
+    let recorder =
+        HistoryRecorder::start(plan.header(&environment.faults), &environment.cluster.logs().join("history.edn"))?;
+    let endpoints = Endpoints::new(environment.entries()?);
+    let shared = Arc::new(WorkloadState::new(plan.workload, &plan.level, recorder.clone(), endpoints.clone()));
     shared.prepare().await?;
-    let watch = Watch::start(doors.clone(), recorder.clone());
+    let watch = LeaderWatch::start(endpoints.clone(), recorder.clone());
     let mut workers = JoinSet::new();
     for number in 0..CLIENTS {
         workers.spawn(Worker::new(shared.clone(), plan.seed, number).run());
@@ -82,32 +83,40 @@ pub async fn run(plan: &Plan) -> Result<Outcome> {
     if plan.workload == Workload::Retry {
         shared.load();
     }
-    let struck = strike(plan, &mut rig, doors, &recorder).await;
+    let struck = strike(plan, &mut environment, endpoints, &recorder).await;
     shared.stop.store(true, Ordering::SeqCst);
     while workers.join_next().await.is_some() {}
     let finals = match struck {
-        Ok(()) => finals::all(plan, &mut rig, &shared).await,
-        failed => failed.map(|()| Verdict::Ok),
+        Ok(()) => finals::all(plan, &mut environment, &shared).await,
+        failed => failed.map(|()| HistoryVerdict::Ok),
     };
     drop(watch);
     let history = recorder.history();
-    let verdict = check::check(&history, plan.model(), Limits::default())?;
-    let verdict = verdict.and(|| finals.unwrap_or_else(|error| Verdict::Unknown(format!("{error:#}"))));
-    let verdict = verdict.and(|| coverage::check(plan, &rig.faults, &history));
-    let (skipped, logs) = (std::mem::take(&mut rig.skipped), rig.cluster.logs());
-    let verdict = if verdict == Verdict::Ok {
-        rig.cluster.finish().map_or_else(|error| Verdict::Unknown(format!("{error:#}")), |()| Verdict::Ok)
+    let verdict = check::check(&history, plan.model(), CheckLimits::default())?;
+    let verdict = verdict.and(|| finals.unwrap_or_else(|error| HistoryVerdict::Unknown(format!("{error:#}"))));
+    let verdict = verdict.and(|| coverage::check(plan, &environment.faults, &history));
+    let (skipped, logs) = (std::mem::take(&mut environment.skipped), environment.cluster.logs());
+    let verdict = if verdict == HistoryVerdict::Ok {
+        environment
+            .cluster
+            .finish()
+            .map_or_else(|error| HistoryVerdict::Unknown(format!("{error:#}")), |()| HistoryVerdict::Ok)
     } else {
         verdict
     };
-    let logs = (verdict != Verdict::Ok).then_some(logs);
-    Ok(Outcome { history, model: plan.model(), verdict, skipped, logs, replay: plan.replay() })
+    let logs = (verdict != HistoryVerdict::Ok).then_some(logs);
+    Ok(RunOutcome { history, model: plan.model(), verdict, skipped, logs, replay: plan.replay() })
 }
 
-async fn strike(plan: &Plan, rig: &mut Rig, doors: Doors, recorder: &Recorder) -> Result<()> {
+async fn strike(
+    plan: &RunPlan,
+    environment: &mut TestEnvironment,
+    endpoints: Endpoints,
+    recorder: &HistoryRecorder,
+) -> Result<()> {
     let start = Instant::now();
-    let faults = rig.faults.clone();
-    let mut nemesis = Nemesis { rig, doors, recorder, rng: StdRng::seed_from_u64(plan.seed) };
+    let faults = environment.faults.clone();
+    let mut nemesis = Nemesis { environment, endpoints, recorder, rng: StdRng::seed_from_u64(plan.seed) };
     for turn in 0.. {
         let quiet = Duration::from_millis(nemesis.rng.random_range(800..2500));
         let all_had_their_turn = turn >= faults.len();

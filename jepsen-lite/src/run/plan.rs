@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::nemesis::{Fault, Need};
-use crate::judge::check::Model;
+use crate::judge::check::ConsistencyModel;
 use crate::judge::history::edn::Edn;
 
 /// Tells a node, by its environment, which bug to have. In force only where the binary has bugs to choose from.
@@ -85,7 +85,7 @@ pub enum Through {
 
 /// How a run is.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct RunPlan {
     /// The `quiver` binary.
     pub binary: PathBuf,
     /// What clients do.
@@ -108,7 +108,7 @@ pub struct Plan {
     pub env: Vec<(String, String)>,
 }
 
-impl Plan {
+impl RunPlan {
     /// A run of three nodes.
     pub fn new(binary: PathBuf, workload: Workload, level: &str, faults: &[Fault], seed: u64, time: Duration) -> Self {
         let (faults, level, env) = (faults.to_vec(), level.to_owned(), Vec::new());
@@ -156,16 +156,16 @@ impl Plan {
         args
     }
 
-    pub(super) fn model(&self) -> Model {
+    pub(super) fn model(&self) -> ConsistencyModel {
         match self.workload {
             // A client asks every node in turn, so the session whose reads may not go back is the node's.
-            Workload::Register if self.level == "one" => Model::NodeSession,
-            Workload::Register | Workload::Batch | Workload::Retry | Workload::Spread => Model::CasRegister,
-            Workload::Session => Model::Session,
-            Workload::Set => Model::Set,
-            Workload::Scan | Workload::Sweep | Workload::Indexed => Model::Scan,
-            Workload::Drops => Model::Drops,
-            Workload::Search | Workload::SearchBatch | Workload::Approximate => Model::Search,
+            Workload::Register if self.level == "one" => ConsistencyModel::NodeSession,
+            Workload::Register | Workload::Batch | Workload::Retry | Workload::Spread => ConsistencyModel::CasRegister,
+            Workload::Session => ConsistencyModel::Session,
+            Workload::Set => ConsistencyModel::Set,
+            Workload::Scan | Workload::Sweep | Workload::Indexed => ConsistencyModel::Scan,
+            Workload::Drops => ConsistencyModel::Drops,
+            Workload::Search | Workload::SearchBatch | Workload::Approximate => ConsistencyModel::Search,
         }
     }
 

@@ -11,11 +11,11 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::judge::history::edn::Edn;
-use crate::judge::history::{Event, History, Process, Type};
+use crate::judge::history::{History, HistoryEvent, HistoryProcess, Type};
 
 /// Writes down what happens. Clones write to the same list.
 #[derive(Clone, Debug)]
-pub struct Recorder {
+pub struct HistoryRecorder {
     start: Instant,
     book: Arc<Mutex<Book>>,
 }
@@ -27,7 +27,7 @@ struct Book {
     file: Option<File>,
 }
 
-impl Recorder {
+impl HistoryRecorder {
     /// Begins the history of this header, and the file of it.
     ///
     /// # Errors
@@ -45,21 +45,21 @@ impl Recorder {
 
     /// An event of a client; its time is taken here.
     pub fn client(&self, process: i64, kind: Type, f: &str, value: Edn, extra: Vec<(String, Edn)>) {
-        self.push(Process::Client(process), kind, f, value, extra);
+        self.push(HistoryProcess::Client(process), kind, f, value, extra);
     }
 
     /// Something that was done to the cluster, or seen of it.
     pub fn note(&self, who: &str, f: &str, value: Edn) {
-        self.push(Process::Named(who.to_owned()), Type::Info, f, value, Vec::new());
+        self.push(HistoryProcess::Named(who.to_owned()), Type::Info, f, value, Vec::new());
     }
 
-    fn push(&self, process: Process, kind: Type, f: &str, value: Edn, mut extra: Vec<(String, Edn)>) {
+    fn push(&self, process: HistoryProcess, kind: Type, f: &str, value: Edn, mut extra: Vec<(String, Edn)>) {
         extra.sort_by(|left, right| left.0.cmp(&right.0));
         let mut book = self.book.lock().expect("nothing under the lock panics");
         // Under the lock, so that times and lines agree.
         let time = Some(self.start.elapsed().as_nanos() as i64);
         let index = Some(book.history.events.len() as i64);
-        let event = Event { index, time, process, kind, f: f.to_owned(), value, extra };
+        let event = HistoryEvent { index, time, process, kind, f: f.to_owned(), value, extra };
         // One write a line, so that no line is cut off.
         let line = format!("{}\n", event.to_edn());
         let written = book.file.as_mut().map_or(Ok(()), |file| file.write_all(line.as_bytes()));
@@ -84,7 +84,7 @@ mod tests {
     fn what_was_seen_is_in_the_file_at_every_moment() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("history.edn");
-        let recorder = Recorder::start(vec![("seed".to_owned(), Edn::Int(7))], &path).unwrap();
+        let recorder = HistoryRecorder::start(vec![("seed".to_owned(), Edn::Int(7))], &path).unwrap();
         for number in 0..3 {
             recorder.client(number, Type::Invoke, "write", Edn::Int(number), vec![("node".to_owned(), Edn::Int(1))]);
             recorder.note("nemesis", "kill", Edn::Str("node1".to_owned()));

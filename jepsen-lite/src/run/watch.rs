@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::recorder::Recorder;
-use super::workload::Doors;
+use super::recorder::HistoryRecorder;
+use super::workload::Endpoints;
 use crate::judge::history::edn::Edn;
 
 /// Between two rounds.
@@ -15,45 +15,45 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// A task that watches until it is dropped.
 #[derive(Debug)]
-pub struct Watch(JoinHandle<()>);
+pub struct LeaderWatch(JoinHandle<()>);
 
-impl Watch {
+impl LeaderWatch {
     /// Begins to watch.
-    pub fn start(doors: Doors, recorder: Recorder) -> Self {
-        Self(tokio::spawn(watch(doors, recorder)))
+    pub fn start(endpoints: Endpoints, recorder: HistoryRecorder) -> Self {
+        Self(tokio::spawn(watch(endpoints, recorder)))
     }
 }
 
-impl Drop for Watch {
+impl Drop for LeaderWatch {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-async fn watch(doors: Doors, recorder: Recorder) {
+async fn watch(endpoints: Endpoints, recorder: HistoryRecorder) {
     // By shard, the highest term and who led in it.
     let mut known: BTreeMap<u64, (u64, String)> = BTreeMap::new();
     loop {
         let before = known.clone();
-        for door in doors.members() {
-            let answer = door.client.with_deadline(Duration::from_millis(300)).shards().await;
+        for endpoint in endpoints.members() {
+            let answer = endpoint.client.with_deadline(Duration::from_millis(300)).shards().await;
             for row in answer.body["shards"].as_array().into_iter().flatten().filter(|row| row["role"] == "leader") {
                 if let (Some(shard), Some(term)) = (row["shard"].as_u64(), row["term"].as_u64())
                     && known.get(&shard).is_none_or(|(newest, _)| *newest < term)
                 {
-                    known.insert(shard, (term, door.name.clone()));
+                    known.insert(shard, (term, endpoint.name.clone()));
                 }
             }
         }
         if known != before {
-            recorder.note("leader", "leader", Edn::Str(told(&known)));
+            recorder.note("leader", "leader", Edn::Str(describe(&known)));
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 /// Such as `0: node2 in term 4, 1: node1 in term 2`.
-fn told(known: &BTreeMap<u64, (u64, String)>) -> String {
+fn describe(known: &BTreeMap<u64, (u64, String)>) -> String {
     let mut text = String::new();
     for (shard, (term, node)) in known {
         let comma = if text.is_empty() { "" } else { ", " };

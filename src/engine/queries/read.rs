@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
 use serde_json::Map;
-use vector_index::{Among, Key, Points, Row, Top, Wanted};
+use vector_index::{Among, Key, PointLookup, Row, SearchOptions, Top};
 
 use super::query::{
     Carried, Explain, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery, Target, VectorSelector,
@@ -140,7 +140,7 @@ struct Sifted<'a> {
     meter: &'a Meter<'a>,
 }
 
-impl Points for Sifted<'_> {
+impl PointLookup for Sifted<'_> {
     fn key(&self, row: Row) -> Key {
         self.table.at(row).id.into()
     }
@@ -193,7 +193,7 @@ fn nearest(
     let space = table.space(&query.vector_name).ok_or_else(|| no_vector(table, &query.vector_name))?;
     let among = narrowed.as_ref().map(|narrowed| Among { rows: &narrowed.rows, certain: narrowed.exact });
     let SearchParams { ef, exact } = query.params;
-    let wanted = Wanted { ef, exact, among, filtered: points.sieve.is_some() };
+    let wanted = SearchOptions { ef, exact, among, filtered: points.sieve.is_some() };
     let report = space.search(vector, &mut points, &mut top, &wanted);
     let explain = Explain {
         way: report.way,

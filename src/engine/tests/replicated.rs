@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jepsen_lite::check::{Limits, Model, Verdict, check};
+use jepsen_lite::check::{CheckLimits, ConsistencyModel, HistoryVerdict, check};
 use jepsen_lite::history::edn::Edn;
-use jepsen_lite::history::{Event, History, Type};
+use jepsen_lite::history::{History, HistoryEvent, Type};
 use parking_lot::Mutex;
 use raft_groups::mutants::{Mutant, plant};
 use raft_groups::sim::{SimCluster, SimPlan};
@@ -144,7 +144,7 @@ impl Client {
 
     fn note(&mut self, kind: Type, f: &str, id: u64, value: Edn) {
         let now = self.shared.began.elapsed().as_nanos() as i64;
-        let event = Event::new(self.process, kind, f, Edn::Vector(vec![number(id), value]));
+        let event = HistoryEvent::new(self.process, kind, f, Edn::Vector(vec![number(id), value]));
         self.shared.history.lock().events.push(event.at(now));
         if kind == Type::Info {
             self.process += LIVES_APART;
@@ -241,7 +241,7 @@ fn shown(group: &Group<Engine>, id: u64) -> Option<(u64, u64)> {
 
 /// What came of a run.
 struct Outcome {
-    verdict: Verdict,
+    verdict: HistoryVerdict,
     violation: Option<String>,
     nonsense: Vec<Reply>,
     /// Snapshots installed, late copies answered, and copies that came too late.
@@ -285,7 +285,7 @@ async fn story(seed: u64) -> Outcome {
     last_reads(&cluster, &shared, seed).await;
     let history = shared.history.lock().clone();
     Outcome {
-        verdict: check(&history, Model::CasRegister, Limits::default()).unwrap(),
+        verdict: check(&history, ConsistencyModel::CasRegister, CheckLimits::default()).unwrap(),
         violation: cluster.violation(),
         nonsense: shared.nonsense.lock().clone(),
         seen: (
@@ -341,7 +341,7 @@ fn repeated_requests_are_carried_out_once_whoever_leads() {
     let mut seen = (0, 0, 0);
     for seed in 1..=10 {
         let outcome = run(seed);
-        assert_eq!(outcome.verdict, Verdict::Ok, "seed {seed}");
+        assert_eq!(outcome.verdict, HistoryVerdict::Ok, "seed {seed}");
         assert_eq!((outcome.violation, outcome.nonsense), (None, Vec::new()), "seed {seed}");
         seen = (seen.0 + outcome.seen.0, seen.1 + outcome.seen.1, seen.2 + outcome.seen.2);
     }
@@ -353,7 +353,7 @@ fn repeated_requests_are_carried_out_once_whoever_leads() {
 fn must_be_caught(mutant: Mutant, seeds: u64) {
     let caught = (1..=seeds).find(|seed| {
         let _planted = plant(mutant);
-        matches!(run(*seed).verdict, Verdict::Illegal(_))
+        matches!(run(*seed).verdict, HistoryVerdict::Illegal(_))
     });
     println!("{mutant:?}: caught at seed {caught:?} of {seeds} by linearizability");
     assert!(caught.is_some(), "{mutant:?} is not caught in {seeds} seeds");

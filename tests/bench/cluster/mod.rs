@@ -9,7 +9,7 @@ pub(crate) mod load;
 pub(crate) mod process_stats;
 
 use anyhow::{Context, bail, ensure};
-use jepsen_lite::cluster::{Cluster, Options};
+use jepsen_lite::cluster::{Options, TestCluster};
 use quiver::api::{ClusterHealth, ClusterSharding, HealthState, Shards};
 use quiver::client::Client;
 use quiver::client::load::create;
@@ -44,7 +44,7 @@ pub(crate) struct Node {
 
 /// The running cluster.
 pub(crate) struct BenchCluster {
-    processes: Cluster,
+    processes: TestCluster,
 }
 
 impl BenchCluster {
@@ -63,7 +63,7 @@ impl BenchCluster {
         // One directory more than nodes: that of the node which joins.
         let data_dirs = (1..=NODES + 1).map(|number| dir.join(format!("node{number}"))).collect();
         let options = Options { nodes: NODES, args, data_dirs, patience: PATIENCE, ..Options::new("bench", binary()?) };
-        let cluster = Self { processes: Cluster::start(options).await? };
+        let cluster = Self { processes: TestCluster::start(options).await? };
         cluster.healthy().await?;
         Ok(cluster)
     }
@@ -79,7 +79,7 @@ impl BenchCluster {
     /// The nodes that run, in order.
     pub(crate) fn nodes(&self) -> Vec<Node> {
         let running = self.processes.nodes().iter().filter_map(|node| Some((node, node.pid()?)));
-        let node = |(node, pid): (&jepsen_lite::cluster::Node, u32)| Node {
+        let node = |(node, pid): (&jepsen_lite::cluster::ClusterNode, u32)| Node {
             name: node.name().to_owned(),
             url: node.url(),
             pid,

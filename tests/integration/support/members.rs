@@ -3,38 +3,38 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use jepsen_lite::client::{Answer, Client, operation_done};
-use jepsen_lite::cluster::Cluster;
+use jepsen_lite::client::{ApiAnswer, ApiClient, operation_done};
+use jepsen_lite::cluster::TestCluster;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::PATIENCE;
 
 /// Asks for a node to be adopted.
-pub async fn adopt(by: &Client, cluster: &Cluster, index: usize) -> Answer {
+pub async fn adopt(by: &ApiClient, cluster: &TestCluster, index: usize) -> ApiAnswer {
     let node = &cluster.nodes()[index];
     let body = json!({"node_id": node.name(), "host": "127.0.0.1", "port": node.port()});
     by.post("/cluster/nodes", &body).await
 }
 
 /// The operation that an accepted change began.
-pub fn operation_of(answer: Answer) -> Result<String> {
+pub fn operation_of(answer: ApiAnswer) -> Result<String> {
     ensure!(answer.status == Some(202), "{} {}", answer.problem, answer.body);
     Ok(answer.body["operation_id"].as_str().context("no `operation_id`")?.to_owned())
 }
 
 /// Waits until an operation is done.
-pub async fn done(by: &[Client], operation: &str) -> Result<()> {
+pub async fn done(by: &[ApiClient], operation: &str) -> Result<()> {
     operation_done(by, operation, 2 * PATIENCE).await
 }
 
 /// What `GET /cluster/status` says.
-pub async fn status(by: &Client) -> Result<Value> {
+pub async fn status(by: &ApiClient) -> Result<Value> {
     by.cluster_status().await.ok()
 }
 
 /// Waits until every shard is on `copies` of these nodes only, with all replicas voting and nothing on its way.
-pub async fn at_home(by: &Client, nodes: &[&str], copies: usize) -> Result<()> {
+pub async fn at_home(by: &ApiClient, nodes: &[&str], copies: usize) -> Result<()> {
     let start = Instant::now();
     loop {
         let sharding = by.sharding().await;
@@ -56,7 +56,7 @@ pub async fn at_home(by: &Client, nodes: &[&str], copies: usize) -> Result<()> {
 }
 
 /// Waits until the cluster says that it can lose a node: what comes next may take one.
-pub async fn can_lose_one(by: &Client) -> Result<()> {
+pub async fn can_lose_one(by: &ApiClient) -> Result<()> {
     let start = Instant::now();
     while let Err(health) = by.can_lose_one().await {
         ensure!(start.elapsed() < 2 * PATIENCE, "no node can be done without: {health}");
@@ -66,6 +66,6 @@ pub async fn can_lose_one(by: &Client) -> Result<()> {
 }
 
 /// A DELETE without a body.
-pub async fn delete(by: &Client, path: &str) -> Answer {
+pub async fn delete(by: &ApiClient, path: &str) -> ApiAnswer {
     by.send(Method::DELETE, path, None).await
 }

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use jepsen_lite::client::Client;
-use jepsen_lite::cluster::{Cluster, Options};
-use jepsen_lite::ledger::{Ledger, Report};
+use jepsen_lite::client::ApiClient;
+use jepsen_lite::cluster::{Options, TestCluster};
+use jepsen_lite::ledger::{Ledger, LedgerReport};
 use jepsen_lite::load::{put, read_everything};
 use jepsen_lite::seed::from_env;
 use serde_json::Value;
@@ -52,14 +52,14 @@ pub fn single(name: &str) -> Options {
 }
 
 /// Makes the collection that ledgers write to.
-pub async fn ledger_collection(client: &Client, name: &str) -> Result<()> {
+pub async fn ledger_collection(client: &ApiClient, name: &str) -> Result<()> {
     let answer = client.create_collection(name, SIZE, "euclid").await;
     ensure!(answer.status == Some(201), "{}", answer.problem);
     Ok(())
 }
 
 /// The rows of `GET /shards` of one node, by shard.
-pub async fn shards(client: &Client) -> Result<BTreeMap<u64, Value>> {
+pub async fn shards(client: &ApiClient) -> Result<BTreeMap<u64, Value>> {
     let body = client.shards().await.ok()?;
     let rows = body["shards"].as_array().context("no `shards`")?;
     let keyed = rows.iter().map(|row| Ok((row["shard"].as_u64().context("no `shard`")?, row.clone())));
@@ -67,7 +67,7 @@ pub async fn shards(client: &Client) -> Result<BTreeMap<u64, Value>> {
 }
 
 /// Which node leads each shard, asked of every node that answers, until each shard of the cluster has a leader.
-pub async fn leaders(cluster: &Cluster, count: usize) -> Result<BTreeMap<u64, usize>> {
+pub async fn leaders(cluster: &TestCluster, count: usize) -> Result<BTreeMap<u64, usize>> {
     let start = Instant::now();
     loop {
         let mut found: BTreeMap<u64, (u64, usize)> = BTreeMap::new();
@@ -91,7 +91,7 @@ pub async fn leaders(cluster: &Cluster, count: usize) -> Result<BTreeMap<u64, us
 
 /// Waits until the replicas of every shard have applied the same index, and holds their state hashes against each
 /// other. Hashes that differ at an equal index are an error at once.
-pub async fn same_state(cluster: &Cluster) -> Result<()> {
+pub async fn same_state(cluster: &TestCluster) -> Result<()> {
     let start = Instant::now();
     loop {
         let mut seen: BTreeMap<u64, BTreeMap<u64, BTreeSet<String>>> = BTreeMap::new();
@@ -117,7 +117,7 @@ pub async fn same_state(cluster: &Cluster) -> Result<()> {
 }
 
 /// Reads everything at ALL, as soon as the cluster answers at that level, and judges it.
-pub async fn final_check(client: &Client, collection: &str, ledger: &Ledger) -> Result<Report> {
+pub async fn final_check(client: &ApiClient, collection: &str, ledger: &Ledger) -> Result<LedgerReport> {
     let start = Instant::now();
     loop {
         let (began, keys) = (ledger.now(), ledger.keys().len());
@@ -133,7 +133,7 @@ pub async fn final_check(client: &Client, collection: &str, ledger: &Ledger) -> 
 
 /// The end of a fault test: every node shows what the ledger can explain, and replicas agree. The history is saved
 /// first.
-pub async fn settle(cluster: &Cluster, collection: &str, ledger: &Ledger) -> Result<()> {
+pub async fn settle(cluster: &TestCluster, collection: &str, ledger: &Ledger) -> Result<()> {
     ledger.save(&cluster.logs().join("history.jsonl"))?;
     for client in cluster.running_clients() {
         let report = final_check(&client, collection, ledger).await?;
@@ -144,7 +144,7 @@ pub async fn settle(cluster: &Cluster, collection: &str, ledger: &Ledger) -> Res
 }
 
 /// Writes `key` through one node, again and again until it is acknowledged; the answer's body.
-pub async fn put_until_acknowledged(client: &Client, collection: &str, ledger: &Ledger, key: u64) -> Result<Value> {
+pub async fn put_until_acknowledged(client: &ApiClient, collection: &str, ledger: &Ledger, key: u64) -> Result<Value> {
     let start = Instant::now();
     loop {
         let answer = put(client, collection, ledger, key).await;

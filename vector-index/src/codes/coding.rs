@@ -9,7 +9,7 @@
 
 use roaring::RoaringBitmap;
 
-use crate::codes::Codes;
+use crate::codes::VectorCodes;
 use crate::codes::frame::Frame;
 use crate::plan::{GRAPH_FROM, LEAST};
 use crate::slots::Slots;
@@ -43,7 +43,7 @@ const NEWS: (usize, usize) = (16, 1_024);
 
 /// What codes were not taken of.
 #[derive(Debug, Default)]
-pub(crate) struct Strangers {
+pub(crate) struct UncodedSlots {
     /// Slots that were put since codes were last taken anew, or last found to tell enough of all slots.
     all: RoaringBitmap,
     /// Those of them that codes were not tried for yet.
@@ -58,53 +58,53 @@ impl Store {
         if self.codes_stay() || slots.is_laid() {
             return;
         }
-        self.strangers.all.insert(slot);
-        self.strangers.newest.insert(slot);
+        self.uncoded.all.insert(slot);
+        self.uncoded.newest.insert(slot);
         let live = slots.live();
         if live < CODES_FROM {
             return;
         }
         // Those with which taking them anew ends are seen whole.
         let is_last = is_new && slots.len() == self.last_coding();
-        let is_due = is_last || 2 * self.strangers.all.len() >= live as u64;
+        let is_due = is_last || 2 * self.uncoded.all.len() >= live as u64;
         if is_due || self.surprised(live, slots) {
-            let may_stay = is_due && !is_last && slots.len() < 2 * self.strangers.coded;
+            let may_stay = is_due && !is_last && slots.len() < 2 * self.uncoded.coded;
             self.decide_on_codes(&slots.live_slots().collect::<Vec<_>>(), may_stay);
         }
     }
 
     /// Whether codes tell too little of the newest vectors, where these are enough to ask.
     fn surprised(&mut self, live: usize, slots: &Slots) -> bool {
-        if self.strangers.newest.len() < (live / NEWS_SHARE).clamp(NEWS.0, NEWS.1) as u64 {
+        if self.uncoded.newest.len() < (live / NEWS_SHARE).clamp(NEWS.0, NEWS.1) as u64 {
             return false;
         }
         let newest: Vec<u32> =
-            std::mem::take(&mut self.strangers.newest).iter().filter(|slot| slots.is_live(*slot)).collect();
+            std::mem::take(&mut self.uncoded.newest).iter().filter(|slot| slots.is_live(*slot)).collect();
         let Some(codes) = self.codes() else { return false };
         let all: Vec<u32> = slots.live_slots().collect();
-        self.told(codes, &spread(&newest, NEWEST_TRIED), &spread(&all, NEWEST_AMONG)) < TOO_FEW_TOLD
+        self.share_told(codes, &spread(&newest, NEWEST_TRIED), &spread(&all, NEWEST_AMONG)) < TOO_FEW_TOLD
     }
 
     /// Takes codes of all vectors there are, or leaves them as they are where that takes long, and keeps them if they tell
     /// enough of those that are `live`. Those that tell enough of them already are not taken anew if they `may_stay`.
     fn decide_on_codes(&mut self, live: &[u32], may_stay: bool) {
-        self.strangers = Strangers { coded: self.strangers.coded, ..Strangers::default() };
+        self.uncoded = UncodedSlots { coded: self.uncoded.coded, ..UncodedSlots::default() };
         let targets = (TRIED_COMPONENTS / (live.len() * self.size())).clamp(TRIED_AT_LEAST, TRIED);
         let (targets, among) = (spread(live, targets), spread(live, AMONG));
         let last = self.last_coding();
         let enough = if self.vectors().len() < last { ENOUGH_TOLD } else { TOO_FEW_TOLD };
-        if may_stay && self.codes().is_some_and(|codes| self.told(codes, &targets, &among) >= enough) {
+        if may_stay && self.codes().is_some_and(|codes| self.share_told(codes, &targets, &among) >= enough) {
             return;
         }
         if self.vectors().len() <= last {
-            self.strangers.coded = self.vectors().len();
-            let frame = Frame::of(self.params(), live.len(), |number| self.get(live[number]));
+            self.uncoded.coded = self.vectors().len();
+            let frame = Frame::fit_to(self.params(), live.len(), |number| self.get(live[number]));
             let (codes, wild) = self.coded(frame);
             // What told enough goes on to, where a graph begins now and measures it from now on.
             let is_measured = live.len() >= GRAPH_FROM && self.codes().is_some() && self.params().graph.is_some();
-            let is_enough = is_measured || self.told(&codes, &targets, &among) >= enough;
+            let is_enough = is_measured || self.share_told(&codes, &targets, &among) >= enough;
             self.set_codes(is_enough.then_some((codes, wild)));
-        } else if self.codes().is_some_and(|codes| self.told(codes, &targets, &among) < enough) {
+        } else if self.codes().is_some_and(|codes| self.share_told(codes, &targets, &among) < enough) {
             self.leave_codes();
         }
     }
@@ -114,7 +114,7 @@ impl Store {
     }
 
     /// The share of the nearest to some vectors that codes rank among the best, as far as those of `among` tell.
-    fn told(&self, codes: &Codes, targets: &[u32], among: &[u32]) -> f64 {
+    fn share_told(&self, codes: &VectorCodes, targets: &[u32], among: &[u32]) -> f64 {
         let trusted = LEAST * codes.spare();
         // There will be twice as many vectors, and twice as many beside the nearest, before they are taken anew.
         let best = if self.vectors().len() < self.last_coding() { trusted / 2 } else { trusted };
@@ -126,12 +126,12 @@ impl Store {
     }
 
     /// Of the [`NEAREST`] to `slot` among these slots, which are no fewer, how many are among the `best` by code.
-    pub(crate) fn nearest_told(&self, codes: &Codes, slot: u32, among: &[u32], best: usize) -> usize {
+    pub(crate) fn nearest_told(&self, codes: &VectorCodes, slot: u32, among: &[u32], best: usize) -> usize {
         let nearness = self.nearness_to(slot, among);
         let mut nearest = nearness.clone();
         let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
         let mut order: Vec<(f32, usize)> =
-            among.iter().map(|other| codes.between(slot as usize, *other as usize)).zip(0..).collect();
+            among.iter().map(|other| codes.nearness_between(slot as usize, *other as usize)).zip(0..).collect();
         order.select_nth_unstable_by(best.min(among.len()) - 1, |left, right| right.0.total_cmp(&left.0));
         // As near as the last of the nearest is near enough: of equals, any will do.
         order.iter().take(best).filter(|(_, place)| nearness[*place] >= *last).count().min(NEAREST)

@@ -24,7 +24,7 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// The frame of vectors like these, of which there is one at least: `get` gives them by number, `count` of them.
-    pub(crate) fn of(params: SpaceParams, count: usize, get: impl Fn(usize) -> Vec<f32>) -> Self {
+    pub(crate) fn fit_to(params: SpaceParams, count: usize, get: impl Fn(usize) -> Vec<f32>) -> Self {
         let taken = count.min(SAMPLE);
         let directed = |vector: Vec<f32>| {
             let length = length(params.distance, &vector);
@@ -58,7 +58,7 @@ impl Frame {
     }
 
     /// `vector` as it is seen from here: of cosines, its direction. What is too far away is infinite.
-    pub(crate) fn see(&self, distance: Distance, vector: &[f32]) -> Vec<f32> {
+    pub(crate) fn transform(&self, distance: Distance, vector: &[f32]) -> Vec<f32> {
         let unit = 1.0 / length(distance, vector);
         let see = |(part, centre): (&f32, &f32)| ((f64::from(*part) * unit - f64::from(*centre)) * self.scale) as f32;
         vector.iter().zip(&self.centre).map(see).collect()
@@ -100,7 +100,7 @@ mod tests {
 
     fn frame(distance: Distance, vectors: &[Vec<f32>]) -> Frame {
         let params = SpaceParams::new(vectors[0].len(), distance);
-        Frame::of(params, vectors.len(), |number| vectors[number].clone())
+        Frame::fit_to(params, vectors.len(), |number| vectors[number].clone())
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         let vectors: Vec<Vec<f32>> = (0..1_000).map(|number| vec![1e6 + (number % 100) as f32, 3.0]).collect();
         let frame = frame(Distance::Euclid, &vectors);
         assert!((frame.centre[0] - 1e6 - 50.0).abs() < 25.0, "{frame:?}");
-        let reaches = vectors.iter().map(|vector| largest(&frame.see(Distance::Euclid, vector)));
+        let reaches = vectors.iter().map(|vector| largest(&frame.transform(Distance::Euclid, vector)));
         assert!(reaches.fold(0.0, f32::max) < 8.0);
     }
 

@@ -5,17 +5,17 @@
 
 use std::cmp::Reverse;
 
-use super::{Graph, Near, Scratch, Walk};
+use super::{HnswGraph, Near, WalkLimits, WalkScratch};
 use crate::nearness::Pairs;
 
-impl Graph {
+impl HnswGraph {
     /// Links `slot`, which is not linked yet. Only slots that `is_linked` accepts become its neighbours. Only the one
     /// writer calls this, while searches may walk. Returns the `ef_construct` nearest that its walk found, nearest first.
     pub(crate) fn link<P: Pairs>(
         &self,
         pairs: &P,
         slot: u32,
-        scratch: &mut Scratch,
+        scratch: &mut WalkScratch,
         mut is_linked: impl FnMut(u32) -> bool,
     ) -> Vec<Near> {
         let target = pairs.target(slot);
@@ -48,13 +48,13 @@ impl Graph {
         pairs: &P,
         slot: u32,
         at: Near,
-        scratch: &mut Scratch,
+        scratch: &mut WalkScratch,
         is_linked: &mut impl FnMut(u32) -> bool,
     ) -> Option<Vec<Near>> {
         let (level, target) = (self.level(slot), pairs.target(slot));
         let (top, _) = self.entry()?;
         let mut from = vec![at];
-        let walk = Walk { ef: self.params.ef_construct, budget: u64::MAX };
+        let walk = WalkLimits { ef: self.params.ef_construct, budget: u64::MAX };
         for level in (0..=level.min(top)).rev() {
             let accepts = |other| other != slot && is_linked(other);
             let found = self.spread(pairs, &target, &from, level, &walk, scratch, accepts).found;

@@ -7,12 +7,12 @@
 //! the same changes give the same graph.
 
 mod link;
-mod mend;
 mod near;
+mod repair;
 mod walk;
 
-pub(crate) use near::{Near, Scratch};
-pub(crate) use walk::Walk;
+pub(crate) use near::{Near, WalkScratch};
+pub(crate) use walk::WalkLimits;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -26,7 +26,7 @@ const NONE: u32 = u32::MAX;
 const MAX_LEVEL: u32 = 8;
 
 #[derive(Debug)]
-pub(crate) struct Graph {
+pub(crate) struct HnswGraph {
     params: GraphParams,
     /// Where every walk begins: level and slot, or [`NO_ENTRY`].
     entry: AtomicU64,
@@ -42,7 +42,7 @@ pub(crate) struct Graph {
 
 const NO_ENTRY: u64 = u64::MAX;
 
-impl Graph {
+impl HnswGraph {
     pub(crate) fn new(params: GraphParams) -> Self {
         Self {
             params,
@@ -111,7 +111,7 @@ impl Graph {
     }
 
     #[inline]
-    fn row(&self, slot: u32, level: u32) -> &[AtomicU32] {
+    fn link_row(&self, slot: u32, level: u32) -> &[AtomicU32] {
         match level {
             0 => self.bottom.row(slot as usize),
             _ => self.upper.row((self.upper_at[slot as usize] + level - 1) as usize),
@@ -121,7 +121,7 @@ impl Graph {
     /// Where the links of `slot` lead.
     #[inline]
     fn links(&self, slot: u32, level: u32) -> impl Iterator<Item = u32> {
-        self.row(slot, level).iter().map(|link| link.load(Ordering::Acquire)).take_while(|link| *link != NONE)
+        self.link_row(slot, level).iter().map(|link| link.load(Ordering::Acquire)).take_while(|link| *link != NONE)
     }
 
     #[inline]
@@ -140,7 +140,7 @@ impl Graph {
                 self.incoming[link as usize].fetch_sub(1, Ordering::Relaxed);
             }
         }
-        let row = self.row(slot, level);
+        let row = self.link_row(slot, level);
         for (place, cell) in row.iter().enumerate() {
             cell.store(links.get(place).copied().unwrap_or(NONE), Ordering::Release);
         }
@@ -157,7 +157,7 @@ impl Graph {
 }
 
 /// To and from an [`Image`](crate::image::Image).
-impl Graph {
+impl HnswGraph {
     pub(crate) fn links_by_level(&self, slot: u32) -> Vec<Vec<u32>> {
         (0..=self.level(slot)).map(|level| self.links(slot, level).collect()).collect()
     }

@@ -37,7 +37,7 @@ impl Near {
 
 /// The memory of a walk.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch {
+pub(crate) struct WalkScratch {
     /// One bit a slot: all of them lie in the nearest cache for any number of slots that one shard has.
     visited: Vec<u64>,
     pub(super) ahead: BinaryHeap<Near>,
@@ -46,10 +46,10 @@ pub(crate) struct Scratch {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static SCRATCH: RefCell<WalkScratch> = RefCell::default();
 }
 
-impl Scratch {
+impl WalkScratch {
     /// Lends this thread's memory, so that a search allocates none. Not to be asked for again inside.
     pub(crate) fn with<R>(use_it: impl FnOnce(&mut Self) -> R) -> R {
         SCRATCH.with_borrow_mut(use_it)

@@ -2,14 +2,14 @@
 
 use std::cmp::Reverse;
 
-use super::{Graph, Near, Scratch};
+use super::{HnswGraph, Near, WalkScratch};
 use crate::nearness::Pairs;
 
 /// Vectors asked for ahead of the one that is compared: as many as memory brings at once.
 const AHEAD: usize = 6;
 
 /// How a walk over the lowest level goes about it.
-pub(crate) struct Walk {
+pub(crate) struct WalkLimits {
     /// How many of the nearest accepted slots it keeps; it ends when none ahead is nearer than the worst of them.
     pub(crate) ef: usize,
     /// Comparisons after which it gives up.
@@ -28,14 +28,14 @@ pub(crate) struct Walked {
     pub(crate) lost_equals: bool,
 }
 
-impl Graph {
+impl HnswGraph {
     /// The slots near `target` that `accepts` takes, by a walk from the top.
     pub(crate) fn search<P: Pairs>(
         &self,
         pairs: &P,
         target: &P::Target,
-        walk: &Walk,
-        scratch: &mut Scratch,
+        walk: &WalkLimits,
+        scratch: &mut WalkScratch,
         accepts: impl FnMut(u32) -> bool,
     ) -> Walked {
         let Some((top, slot)) = self.entry() else {
@@ -83,8 +83,8 @@ impl Graph {
         target: &P::Target,
         from: &[Near],
         level: u32,
-        walk: &Walk,
-        scratch: &mut Scratch,
+        walk: &WalkLimits,
+        scratch: &mut WalkScratch,
         mut accepts: impl FnMut(u32) -> bool,
     ) -> Walked {
         scratch.reset(self.upper_at.len());
@@ -97,7 +97,7 @@ impl Graph {
         }
         let (mut compared, mut gave_up, mut lost) = (0, false, None);
         let mut fresh = std::mem::take(&mut scratch.fresh);
-        fresh.resize(from.first().map_or(0, |near| self.row(near.slot(), level).len()), 0);
+        fresh.resize(from.first().map_or(0, |near| self.link_row(near.slot(), level).len()), 0);
         while let Some(near) = scratch.ahead.pop() {
             let mut worst = scratch.found.peek().filter(|_| scratch.found.len() >= walk.ef).map(|worst| worst.0);
             if let Some(worst) = worst.filter(|worst| near < *worst) {

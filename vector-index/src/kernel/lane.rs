@@ -7,9 +7,9 @@ use half::slice::HalfFloatSliceExt as _;
 /// which changes no distance and leaves the loop without a tail.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub(crate) struct Lane(pub(crate) [f32; Lane::WIDTH]);
+pub(crate) struct FloatLane(pub(crate) [f32; FloatLane::WIDTH]);
 
-impl Lane {
+impl FloatLane {
     pub(crate) const WIDTH: usize = 16;
     pub(crate) const ZERO: Self = Self([0.0; Self::WIDTH]);
 
@@ -30,13 +30,13 @@ impl Lane {
 /// A lane whose components 16 bits hold without loss.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(32))]
-pub(crate) struct HalfLane(pub(crate) [f16; Lane::WIDTH]);
+pub(crate) struct HalfLane(pub(crate) [f16; FloatLane::WIDTH]);
 
 impl HalfLane {
-    pub(crate) const ZERO: Self = Self([f16::ZERO; Lane::WIDTH]);
+    pub(crate) const ZERO: Self = Self([f16::ZERO; FloatLane::WIDTH]);
 
     /// The lane in half its size, if nothing is lost.
-    pub(crate) fn exactly(lane: &Lane) -> Option<Self> {
+    pub(crate) fn exactly(lane: &FloatLane) -> Option<Self> {
         let mut half = Self::ZERO;
         half.0.convert_from_f32_slice(&lane.0);
         let back = half.widen();
@@ -45,8 +45,8 @@ impl HalfLane {
     }
 
     /// The same components in 32 bits.
-    pub(crate) fn widen(&self) -> Lane {
-        let mut lane = Lane::ZERO;
+    pub(crate) fn widen(&self) -> FloatLane {
+        let mut lane = FloatLane::ZERO;
         self.0.convert_to_f32_slice(&mut lane.0);
         lane
     }

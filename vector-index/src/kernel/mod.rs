@@ -13,7 +13,7 @@ mod memory;
 mod x86;
 
 pub(crate) use codes::{differing_bits, dot};
-pub(crate) use lane::{Block, HalfLane, Lane};
+pub(crate) use lane::{Block, FloatLane, HalfLane};
 pub(crate) use memory::{prefer_large, prefetch};
 
 /// Rows that are best compared at once: their sums stay in the first-level cache.
@@ -34,12 +34,12 @@ pub(crate) enum Metric {
 
 /// Rows that follow one another, in whole lanes or in half ones.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Rows<'a> {
-    Whole(&'a [Lane]),
+pub(crate) enum VectorRows<'a> {
+    Whole(&'a [FloatLane]),
     Half(&'a [HalfLane]),
 }
 
-impl<'a> Rows<'a> {
+impl<'a> VectorRows<'a> {
     pub(crate) fn lanes(&self) -> usize {
         match self {
             Self::Whole(lanes) => lanes.len(),
@@ -54,7 +54,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    pub(crate) fn part(&self, from: usize, to: usize) -> Rows<'a> {
+    pub(crate) fn part(&self, from: usize, to: usize) -> VectorRows<'a> {
         match self {
             Self::Whole(lanes) => Self::Whole(&lanes[from..to]),
             Self::Half(lanes) => Self::Half(&lanes[from..to]),
@@ -62,7 +62,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The components, in 32 bits.
-    pub(crate) fn widened(&self) -> Vec<Lane> {
+    pub(crate) fn widened(&self) -> Vec<FloatLane> {
         match self {
             Self::Whole(lanes) => lanes.to_vec(),
             Self::Half(lanes) => lanes.iter().map(HalfLane::widen).collect(),
@@ -71,9 +71,9 @@ impl<'a> Rows<'a> {
 }
 
 /// Compares `query` with each of the rows; `out` has one place for each row.
-pub(crate) fn compare(metric: Metric, query: &[Lane], rows: Rows<'_>, out: &mut [f32]) {
+pub(crate) fn compare(metric: Metric, query: &[FloatLane], rows: VectorRows<'_>, out: &mut [f32]) {
     debug_assert_eq!(rows.lanes(), query.len() * out.len());
-    let mut partial = [Lane::ZERO; RUN];
+    let mut partial = [FloatLane::ZERO; RUN];
     let run = query.len() * RUN;
     for (number, out) in out.chunks_mut(RUN).enumerate() {
         let rows = rows.part(number * run, number * run + out.len() * query.len());
@@ -85,7 +85,7 @@ pub(crate) fn compare(metric: Metric, query: &[Lane], rows: Rows<'_>, out: &mut 
 }
 
 /// Adds each of at most [`RUN`] rows up to a lane of `partial`.
-fn add_up(metric: Metric, query: &[Lane], rows: Rows<'_>, partial: &mut [Lane; RUN]) {
+fn add_up(metric: Metric, query: &[FloatLane], rows: VectorRows<'_>, partial: &mut [FloatLane; RUN]) {
     #[cfg(target_arch = "x86_64")]
     if x86::add_up(metric, query, rows, partial) {
         return;
@@ -93,19 +93,19 @@ fn add_up(metric: Metric, query: &[Lane], rows: Rows<'_>, partial: &mut [Lane; R
     add_up_portable(metric, query, rows, partial);
 }
 
-fn add_up_portable(metric: Metric, query: &[Lane], rows: Rows<'_>, partial: &mut [Lane; RUN]) {
+fn add_up_portable(metric: Metric, query: &[FloatLane], rows: VectorRows<'_>, partial: &mut [FloatLane; RUN]) {
     match rows {
-        Rows::Whole(rows) => by_metric(metric, query, rows, |lane| *lane, partial),
-        Rows::Half(rows) => by_metric(metric, query, rows, HalfLane::widen, partial),
+        VectorRows::Whole(rows) => by_metric(metric, query, rows, |lane| *lane, partial),
+        VectorRows::Half(rows) => by_metric(metric, query, rows, HalfLane::widen, partial),
     }
 }
 
 fn by_metric<T>(
     metric: Metric,
-    query: &[Lane],
+    query: &[FloatLane],
     rows: &[T],
-    load: impl Fn(&T) -> Lane + Copy,
-    partial: &mut [Lane; RUN],
+    load: impl Fn(&T) -> FloatLane + Copy,
+    partial: &mut [FloatLane; RUN],
 ) {
     match metric {
         Metric::Dot => each_row(query, rows, partial, load, |left, right| left * right),
@@ -117,14 +117,14 @@ fn by_metric<T>(
 
 /// Two lanes of sums run beside one another, so that an addition need not wait for the one before it.
 fn each_row<T>(
-    query: &[Lane],
+    query: &[FloatLane],
     rows: &[T],
-    partial: &mut [Lane; RUN],
-    load: impl Fn(&T) -> Lane + Copy,
+    partial: &mut [FloatLane; RUN],
+    load: impl Fn(&T) -> FloatLane + Copy,
     term: impl Fn(f32, f32) -> f32 + Copy,
 ) {
     for (row, partial) in rows.chunks_exact(query.len()).zip(partial) {
-        let mut sums = [Lane::ZERO; 2];
+        let mut sums = [FloatLane::ZERO; 2];
         for (place, (query, row)) in query.iter().zip(row).enumerate() {
             add(&mut sums[place % 2], query, &load(row), term);
         }
@@ -137,16 +137,16 @@ fn each_row<T>(
 }
 
 #[inline]
-fn add(sum: &mut Lane, query: &Lane, row: &Lane, term: impl Fn(f32, f32) -> f32) {
-    for place in 0..Lane::WIDTH {
+fn add(sum: &mut FloatLane, query: &FloatLane, row: &FloatLane, term: impl Fn(f32, f32) -> f32) {
+    for place in 0..FloatLane::WIDTH {
         sum.0[place] += term(query.0[place], row.0[place]);
     }
 }
 
 /// The sum of a lane, by halves.
-fn fold(lane: &Lane) -> f32 {
+fn fold(lane: &FloatLane) -> f32 {
     let mut sums = lane.0;
-    let mut width = Lane::WIDTH;
+    let mut width = FloatLane::WIDTH;
     while width > 1 {
         width /= 2;
         for place in 0..width {
@@ -161,9 +161,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn lanes(vector: &[f32]) -> Vec<Lane> {
-        let mut lanes = vec![Lane::ZERO; Lane::count(vector.len())];
-        Lane::fill(&mut lanes, vector);
+    fn lanes(vector: &[f32]) -> Vec<FloatLane> {
+        let mut lanes = vec![FloatLane::ZERO; FloatLane::count(vector.len())];
+        FloatLane::fill(&mut lanes, vector);
         lanes
     }
 
@@ -181,7 +181,7 @@ mod tests {
         prop::collection::vec((-10.0f32..10.0, -10.0f32..10.0), 1..200)
     }
 
-    pub(super) type Path = fn(Metric, &[Lane], Rows<'_>, &mut [Lane; RUN]);
+    pub(super) type Path = fn(Metric, &[FloatLane], VectorRows<'_>, &mut [FloatLane; RUN]);
 
     fn paths() -> Vec<Path> {
         let mut paths: Vec<Path> = vec![add_up_portable, add_up];
@@ -200,17 +200,17 @@ mod tests {
             let rows = lanes(&right).repeat(count);
             let halves: Vec<HalfLane> = rows.iter().filter_map(HalfLane::exactly).collect();
             prop_assert!(!halved || halves.len() == rows.len());
-            let rows = if halved { Rows::Half(&halves) } else { Rows::Whole(&rows) };
+            let rows = if halved { VectorRows::Half(&halves) } else { VectorRows::Whole(&rows) };
             for metric in [Metric::Dot, Metric::Squares, Metric::Absolutes, Metric::Read] {
-                let mut expected = [Lane::ZERO; RUN];
-                add_up_portable(metric, &lanes(&left), Rows::Whole(&rows.widened()), &mut expected);
+                let mut expected = [FloatLane::ZERO; RUN];
+                add_up_portable(metric, &lanes(&left), VectorRows::Whole(&rows.widened()), &mut expected);
                 for path in paths() {
-                    let mut partial = [Lane::ZERO; RUN];
+                    let mut partial = [FloatLane::ZERO; RUN];
                     path(metric, &lanes(&left), rows, &mut partial);
                     prop_assert_eq!(partial.map(|lane| lane.0.map(f32::to_bits)), expected.map(|lane| lane.0.map(f32::to_bits)));
                 }
                 let mut out = vec![0.0; 3 * count];
-                compare(metric, &lanes(&left), Rows::Whole(&rows.widened().repeat(3)), &mut out);
+                compare(metric, &lanes(&left), VectorRows::Whole(&rows.widened().repeat(3)), &mut out);
                 let expected = naive(metric, &left, &right);
                 prop_assert!(out.iter().all(|sum| (f64::from(*sum) - expected).abs() < 1e-2), "{:?} {}", out, expected);
             }

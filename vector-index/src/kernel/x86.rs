@@ -13,10 +13,15 @@ use std::arch::x86_64::{
 };
 
 use super::codes::differing_bits_portable;
-use super::{Block, HalfLane, Lane, Metric, RUN, Rows};
+use super::{Block, FloatLane, HalfLane, Metric, RUN, VectorRows};
 
 /// Does the work if the processor can; otherwise changes nothing and returns false.
-pub(super) fn add_up(metric: Metric, query: &[Lane], rows: Rows<'_>, partial: &mut [Lane; RUN]) -> bool {
+pub(super) fn add_up(
+    metric: Metric,
+    query: &[FloatLane],
+    rows: VectorRows<'_>,
+    partial: &mut [FloatLane; RUN],
+) -> bool {
     let able = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c");
     if able {
         // SAFETY: the processor has AVX2 and F16C, the function's only demands.
@@ -76,10 +81,10 @@ fn load_block(block: &Block) -> [__m256i; 2] {
 }
 
 #[target_feature(enable = "avx2,f16c")]
-fn add_up_256(metric: Metric, query: &[Lane], rows: Rows<'_>, partial: &mut [Lane; RUN]) {
+fn add_up_256(metric: Metric, query: &[FloatLane], rows: VectorRows<'_>, partial: &mut [FloatLane; RUN]) {
     match rows {
-        Rows::Whole(rows) => by_metric_256(metric, query, rows, |lane| load_256(lane), partial),
-        Rows::Half(rows) => by_metric_256(metric, query, rows, |lane| load_half_256(lane), partial),
+        VectorRows::Whole(rows) => by_metric_256(metric, query, rows, |lane| load_256(lane), partial),
+        VectorRows::Half(rows) => by_metric_256(metric, query, rows, |lane| load_half_256(lane), partial),
     }
 }
 
@@ -87,10 +92,10 @@ fn add_up_256(metric: Metric, query: &[Lane], rows: Rows<'_>, partial: &mut [Lan
 #[target_feature(enable = "avx2,f16c")]
 fn by_metric_256<T>(
     metric: Metric,
-    query: &[Lane],
+    query: &[FloatLane],
     rows: &[T],
     load: impl Fn(&T) -> [__m256; 2],
-    partial: &mut [Lane; RUN],
+    partial: &mut [FloatLane; RUN],
 ) {
     match metric {
         Metric::Dot => each_row_256(query, rows, partial, load, |left, right| _mm256_mul_ps(left, right)),
@@ -108,9 +113,9 @@ fn by_metric_256<T>(
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
 fn each_row_256<T>(
-    query: &[Lane],
+    query: &[FloatLane],
     rows: &[T],
-    partial: &mut [Lane; RUN],
+    partial: &mut [FloatLane; RUN],
     load: impl Fn(&T) -> [__m256; 2],
     term: impl Fn(__m256, __m256) -> __m256,
 ) {
@@ -118,7 +123,7 @@ fn each_row_256<T>(
         let mut sums = [[_mm256_setzero_ps(); 2]; 2];
         let (query_pairs, query_last) = query.as_chunks::<2>();
         let (row_pairs, row_last) = row.as_chunks::<2>();
-        let mut add = |place: usize, query: &Lane, row: &T| {
+        let mut add = |place: usize, query: &FloatLane, row: &T| {
             let (query, row) = (load_256(query), load(row));
             for half in 0..2 {
                 sums[place][half] = _mm256_add_ps(sums[place][half], term(query[half], row[half]));
@@ -143,7 +148,7 @@ fn each_row_256<T>(
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_256(lane: &Lane) -> [__m256; 2] {
+fn load_256(lane: &FloatLane) -> [__m256; 2] {
     let start = lane.0.as_ptr();
     // SAFETY: a lane is sixteen floats on a boundary of 64 bytes, borrowed; both halves lie in it, on 32 bytes.
     unsafe { [_mm256_load_ps(start), _mm256_load_ps(start.add(8))] }

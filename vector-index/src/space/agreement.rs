@@ -8,9 +8,9 @@
 
 use super::Space;
 use super::breadth::Breadth;
-use crate::codes::Codes;
+use crate::codes::VectorCodes;
 use crate::codes::coding::NEAREST;
-use crate::graph::{Near, Scratch, Walk};
+use crate::graph::{Near, WalkLimits, WalkScratch};
 use crate::nearness::{ByCodes, CodeTarget};
 use crate::plan::LEAST;
 
@@ -71,13 +71,13 @@ impl Space {
         (slot, linked): (u32, usize),
         found: &[Near],
         agreement: &mut Agreement,
-        scratch: &mut Scratch,
+        scratch: &mut WalkScratch,
     ) {
         let Some(codes) = self.store.codes().filter(|_| agreement.is_due(linked)) else { return };
         let agreed = if !codes.is_coarse() && found.len() >= AROUND {
             self.agreed(codes, slot, &found[..AROUND])
         } else {
-            let walk = Walk { ef: AROUND * codes.spare(), budget: u64::MAX };
+            let walk = WalkLimits { ef: AROUND * codes.spare(), budget: u64::MAX };
             let (target, accepts) = (CodeTarget::Slot(slot), |other| other != slot && self.is_linked(other));
             let walked = self.graph.search(&ByCodes(codes), &target, &walk, scratch, accepts);
             self.agreed(codes, slot, &walked.found)
@@ -90,7 +90,7 @@ impl Space {
     /// Of those that are nearest to `slot` by code and some of all others, how many of the nearest are among those that
     /// codes are trusted to have. Without the others, codes that tell nothing at all would be asked only about what
     /// they have led to. `None` where they are too few to tell.
-    fn agreed(&self, codes: &Codes, slot: u32, by_code: &[Near]) -> Option<usize> {
+    fn agreed(&self, codes: &VectorCodes, slot: u32, by_code: &[Near]) -> Option<usize> {
         let (trusted, slots) = (LEAST * codes.spare(), self.slots.len());
         if by_code.len() <= trusted {
             return None;
@@ -110,7 +110,7 @@ impl Space {
         (self.agreement, self.breadth) = (Agreement::default(), Breadth::default());
         self.slots.unlink_all();
         self.graph.clear();
-        self.mending = None;
+        self.repair = None;
     }
 }
 

@@ -1,11 +1,11 @@
-//! The background's work: linking the tail, and mending the graph around the dead.
+//! The background's work: linking the tail, and repairing the graph around the dead.
 
 use roaring::RoaringBitmap;
 
 use super::Space;
 use super::agreement::Agreement;
 use super::breadth::Breadth;
-use crate::graph::Scratch;
+use crate::graph::WalkScratch;
 use crate::nearness::{ByCodes, ByVectors, Pairs};
 
 /// The tail is linked once it has this many vectors; until then comparing them costs next to nothing.
@@ -13,9 +13,9 @@ const TAIL: u64 = 64;
 /// The dead are cut out once they are this share of the graph: each of them lengthens every walk that meets it.
 const DEAD_SHARE: f64 = 0.1;
 
-/// A mending under way: first around the doomed, slot by slot, then of those that only they led to.
+/// A repair under way: first around the doomed, slot by slot, then of those that only they led to.
 #[derive(Debug)]
-pub(super) enum Mending {
+pub(super) enum GraphRepair {
     Around { doomed: RoaringBitmap, next: u32 },
     Lost(Vec<u32>),
 }
@@ -23,30 +23,30 @@ pub(super) enum Mending {
 /// The outcome of a piece of work, to be [settled](Space::settle).
 #[derive(Debug)]
 #[must_use]
-pub struct Step(Outcome);
+pub struct IndexingStep(IndexingOutcome);
 
 #[derive(Debug)]
-enum Outcome {
+enum IndexingOutcome {
     Linked { slots: Vec<u32>, agreement: Agreement, breadth: Breadth },
-    Mended { next: u32 },
+    Repaired { next: u32 },
     Attached(usize),
 }
 
 /// How far the background is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
+pub struct IndexingProgress {
     /// Vectors that can be found through the graph.
     pub linked: u64,
     /// Vectors that wait to be linked, and are compared one by one until then.
     pub tail: u64,
-    /// Replaced and removed vectors that the graph has not been mended around yet.
+    /// Replaced and removed vectors that the graph has not been repaired around yet.
     pub dead: u64,
 }
 
 impl Space {
     /// How far the background is.
-    pub fn progress(&self) -> Progress {
-        Progress {
+    pub fn progress(&self) -> IndexingProgress {
+        IndexingProgress {
             linked: self.slots.linked() as u64,
             tail: if self.is_worth_a_graph() { self.unlinked() } else { 0 },
             dead: self.slots.dead() as u64,
@@ -56,38 +56,38 @@ impl Space {
     /// Whether there is work that is worth its while; `all` also of that which is not.
     pub fn has_work(&self, all: bool) -> bool {
         let least = if all { 1 } else { TAIL };
-        self.must_prepare() || self.mending.is_some() || self.is_worth_a_graph() && self.unlinked() >= least
+        self.must_prepare() || self.repair.is_some() || self.is_worth_a_graph() && self.unlinked() >= least
     }
 
-    /// Begins to mend, or to do without codes, if it is time to.
+    /// Begins a repair, or does without codes from now on, if it is time to.
     pub fn prepare(&mut self) {
         if self.store.is_too_wild() {
             self.leave_codes();
         }
-        if self.mending.is_none() && self.needs_mending() {
-            self.mending = Some(Mending::Around { doomed: self.slots.all_dead(), next: 0 });
+        if self.repair.is_none() && self.needs_repair() {
+            self.repair = Some(GraphRepair::Around { doomed: self.slots.all_dead(), next: 0 });
         }
     }
 
     /// Whether [`prepare`](Self::prepare) would do anything.
     pub fn must_prepare(&self) -> bool {
-        self.mending.is_none() && self.needs_mending() || self.store.is_too_wild()
+        self.repair.is_none() && self.needs_repair() || self.store.is_too_wild()
     }
 
-    /// Does a piece of the work: at most `most` slots are linked or mended. Nothing of it counts until it is settled.
-    pub fn step(&self, most: usize) -> Step {
-        Scratch::with(|scratch| match self.fine_codes() {
+    /// Does a piece of the work: at most `most` slots are linked or repaired. Nothing of it counts until it is settled.
+    pub fn step(&self, most: usize) -> IndexingStep {
+        WalkScratch::with(|scratch| match self.fine_codes() {
             Some(codes) => self.step_by(&ByCodes(codes), most, scratch),
             None => self.step_by(&ByVectors(&self.store), most, scratch),
         })
     }
 
     /// Makes a step's outcome count.
-    pub fn settle(&mut self, step: Step) {
+    pub fn settle(&mut self, step: IndexingStep) {
         // In turn, so that neither starves the other.
-        self.mends_next = matches!(step.0, Outcome::Linked { .. });
+        self.repairs_next = matches!(step.0, IndexingOutcome::Linked { .. });
         match step.0 {
-            Outcome::Linked { slots, agreement, breadth } => {
+            IndexingOutcome::Linked { slots, agreement, breadth } => {
                 self.changes += slots.len() as u64;
                 self.slots.link(&slots);
                 (self.agreement, self.breadth) = (agreement, breadth);
@@ -95,13 +95,13 @@ impl Space {
                     self.leave_codes();
                 }
             }
-            Outcome::Mended { next } => self.advance(next),
-            Outcome::Attached(count) => {
-                if let Some(Mending::Lost(lost)) = &mut self.mending {
+            IndexingOutcome::Repaired { next } => self.advance(next),
+            IndexingOutcome::Attached(count) => {
+                if let Some(GraphRepair::Lost(lost)) = &mut self.repair {
                     lost.truncate(lost.len() - count);
                     self.changes += count as u64;
                     if lost.is_empty() {
-                        self.mending = None;
+                        self.repair = None;
                     }
                 }
             }
@@ -114,19 +114,19 @@ impl Space {
         tail.len() - tail.intersection_len(self.store.wild())
     }
 
-    fn needs_mending(&self) -> bool {
+    fn needs_repair(&self) -> bool {
         let dead = self.slots.dead();
         dead > 0 && dead as f64 >= DEAD_SHARE * (dead + self.slots.linked()) as f64
     }
 
-    fn step_by<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
-        match &self.mending {
-            Some(mending) if self.mends_next || self.unlinked() < TAIL => self.mend(mending, pairs, most, scratch),
+    fn step_by<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut WalkScratch) -> IndexingStep {
+        match &self.repair {
+            Some(repair) if self.repairs_next || self.unlinked() < TAIL => self.repair(repair, pairs, most, scratch),
             _ => self.link(pairs, most, scratch),
         }
     }
 
-    fn link<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
+    fn link<P: Pairs>(&self, pairs: &P, most: usize, scratch: &mut WalkScratch) -> IndexingStep {
         let slots: Vec<u32> = match self.is_worth_a_graph() {
             true => self.slots.tail().iter().filter(|slot| !self.store.is_wild(*slot)).take(most).collect(),
             false => Vec::new(),
@@ -140,31 +140,37 @@ impl Space {
             let found = self.graph.link(pairs, *slot, scratch, linked);
             self.measure_codes((*slot, before), &found, &mut agreement, scratch);
         }
-        Step(Outcome::Linked { slots, agreement, breadth })
+        IndexingStep(IndexingOutcome::Linked { slots, agreement, breadth })
     }
 
-    fn mend<P: Pairs>(&self, mending: &Mending, pairs: &P, most: usize, scratch: &mut Scratch) -> Step {
+    fn repair<P: Pairs>(
+        &self,
+        repair: &GraphRepair,
+        pairs: &P,
+        most: usize,
+        scratch: &mut WalkScratch,
+    ) -> IndexingStep {
         let linked = |slot| self.is_linked(slot);
-        match mending {
-            Mending::Around { doomed, next } => {
+        match repair {
+            GraphRepair::Around { doomed, next } => {
                 let end = (*next as usize + most).min(self.slots.len()) as u32;
                 for slot in (*next..end).filter(|slot| !doomed.contains(*slot)) {
                     self.graph.bypass(pairs, slot, doomed, linked);
                 }
-                Step(Outcome::Mended { next: end })
+                IndexingStep(IndexingOutcome::Repaired { next: end })
             }
-            Mending::Lost(lost) => {
+            GraphRepair::Lost(lost) => {
                 let here = &lost[lost.len().saturating_sub(most)..];
                 for slot in here.iter().filter(|slot| self.is_linked(**slot)) {
                     self.graph.reattach(pairs, *slot, scratch, linked);
                 }
-                Step(Outcome::Attached(here.len()))
+                IndexingStep(IndexingOutcome::Attached(here.len()))
             }
         }
     }
 
     fn advance(&mut self, to: u32) {
-        let Some(Mending::Around { doomed, next }) = &mut self.mending else { return };
+        let Some(GraphRepair::Around { doomed, next }) = &mut self.repair else { return };
         self.changes += u64::from(to - *next);
         *next = to;
         if (to as usize) < self.slots.len() {
@@ -180,6 +186,6 @@ impl Space {
     pub(super) fn seek_lost(&mut self) {
         let all = 0..self.slots.len() as u32;
         let lost: Vec<u32> = all.filter(|slot| self.is_linked(*slot) && self.graph.is_lost(*slot)).collect();
-        self.mending = (!lost.is_empty()).then_some(Mending::Lost(lost));
+        self.repair = (!lost.is_empty()).then_some(GraphRepair::Lost(lost));
     }
 }

@@ -6,7 +6,7 @@
 //! wider; where none is wide enough, searches do not walk.
 
 use super::Space;
-use crate::graph::{Near, Scratch, Walk};
+use crate::graph::{Near, WalkLimits, WalkScratch};
 use crate::nearness::{ByCodes, ByVectors, Pairs};
 use crate::plan::default_ef;
 
@@ -42,7 +42,7 @@ pub(super) struct Breadth {
 
 impl Breadth {
     /// As it was when an image was taken.
-    pub(super) fn at(step: u8) -> Self {
+    pub(super) fn from_step(step: u8) -> Self {
         Self { step: usize::from(step).min(QUARTERS.len()), ..Self::default() }
     }
 
@@ -52,7 +52,7 @@ impl Breadth {
     }
 
     /// The breadth of a walk that would usually look at `ef`; `None` if no walk finds enough.
-    pub(super) fn of(self, ef: usize) -> Option<usize> {
+    pub(super) fn widen(self, ef: usize) -> Option<usize> {
         QUARTERS.get(self.step).map(|quarters| ef.saturating_mul(*quarters) / 4)
     }
 
@@ -88,8 +88,8 @@ struct Measured {
 
 impl Space {
     /// Measures with `slot`, the next to be linked after so many, if it is time to.
-    pub(super) fn measure_breadth(&self, slot: u32, linked: usize, breadth: &mut Breadth, scratch: &mut Scratch) {
-        let Some(ef) = breadth.of(default_ef(NEAREST, 1)).filter(|_| breadth.is_due(linked)) else { return };
+    pub(super) fn measure_breadth(&self, slot: u32, linked: usize, breadth: &mut Breadth, scratch: &mut WalkScratch) {
+        let Some(ef) = breadth.widen(default_ef(NEAREST, 1)).filter(|_| breadth.is_due(linked)) else { return };
         let (mut nearest, found) = (self.nearest(slot, scratch), self.walked(slot, ef, scratch));
         if nearest.len() >= NEAREST {
             let (_, last, _) = nearest.select_nth_unstable_by(NEAREST - 1, |left, right| right.total_cmp(left));
@@ -101,14 +101,14 @@ impl Space {
 
     /// How near the nearest linked ones are, and others: of all of them, or of those that a very wide walk leads to. By
     /// codes where there are any, as a walk sees them: how many of the nearest these tell is measured by itself.
-    fn nearest(&self, slot: u32, scratch: &mut Scratch) -> Vec<f32> {
+    fn nearest(&self, slot: u32, scratch: &mut WalkScratch) -> Vec<f32> {
         match self.store.codes() {
             Some(codes) => self.nearest_by(&ByCodes(codes), slot, scratch),
             None => self.nearest_by(&ByVectors(&self.store), slot, scratch),
         }
     }
 
-    fn nearest_by<P: Pairs>(&self, pairs: &P, slot: u32, scratch: &mut Scratch) -> Vec<f32> {
+    fn nearest_by<P: Pairs>(&self, pairs: &P, slot: u32, scratch: &mut WalkScratch) -> Vec<f32> {
         if self.slots.linked() > ALL {
             return self.walk_by(pairs, slot, WIDE, scratch);
         }
@@ -118,15 +118,15 @@ impl Space {
     }
 
     /// How near those are that a search finds.
-    fn walked(&self, slot: u32, ef: usize, scratch: &mut Scratch) -> Vec<f32> {
+    fn walked(&self, slot: u32, ef: usize, scratch: &mut WalkScratch) -> Vec<f32> {
         match self.store.codes() {
             Some(codes) => self.walk_by(&ByCodes(codes), slot, ef * codes.spare(), scratch),
             None => self.walk_by(&ByVectors(&self.store), slot, ef, scratch),
         }
     }
 
-    fn walk_by<P: Pairs>(&self, pairs: &P, slot: u32, ef: usize, scratch: &mut Scratch) -> Vec<f32> {
-        let (walk, target) = (Walk { ef, budget: u64::MAX }, pairs.target(slot));
+    fn walk_by<P: Pairs>(&self, pairs: &P, slot: u32, ef: usize, scratch: &mut WalkScratch) -> Vec<f32> {
+        let (walk, target) = (WalkLimits { ef, budget: u64::MAX }, pairs.target(slot));
         let walked = self.graph.search(pairs, &target, &walk, scratch, |other| self.is_linked(other));
         walked.found.into_iter().map(Near::nearness).collect()
     }
@@ -139,17 +139,17 @@ mod tests {
     #[test]
     fn walks_widen_until_none_is_wide_enough() {
         let mut breadth = Breadth::default();
-        let mut widths = vec![breadth.of(64)];
+        let mut widths = vec![breadth.widen(64)];
         for _ in 0..1_000 {
             breadth.add(Measured { sought: 10, found: 5 }, 1_000);
-            if widths.last() != Some(&breadth.of(64)) {
-                widths.push(breadth.of(64));
+            if widths.last() != Some(&breadth.widen(64)) {
+                widths.push(breadth.widen(64));
             }
         }
         assert_eq!(widths.len(), QUARTERS.len() + 1);
         assert!(widths.windows(2).all(|pair| pair[1].is_none() || pair[0] < pair[1]), "{widths:?}");
         assert_eq!((widths[0], widths[10]), (Some(64), None));
-        assert_eq!(Breadth::at(breadth.step()).of(64), None);
+        assert_eq!(Breadth::from_step(breadth.step()).widen(64), None);
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         for number in 0..10_000 {
             breadth.add(Measured { sought: 10, found: if number % 6 == 0 { 9 } else { 10 } }, 1_000);
         }
-        assert_eq!(breadth.of(64), Some(64));
-        assert_eq!(Breadth::at(u8::MAX).of(64), None);
+        assert_eq!(breadth.widen(64), Some(64));
+        assert_eq!(Breadth::from_step(u8::MAX).widen(64), None);
     }
 }

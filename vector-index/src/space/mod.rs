@@ -11,18 +11,18 @@ mod breadth;
 mod restore;
 mod search;
 
-pub use background::{Progress, Step};
+pub use background::{IndexingProgress, IndexingStep};
 
 use std::collections::HashMap;
 
 use self::agreement::Agreement;
-use self::background::Mending;
+use self::background::GraphRepair;
 use self::breadth::Breadth;
-use crate::codes::Codes;
-use crate::graph::Graph;
-use crate::kernel::{Lane, Metric, RUN, compare};
+use crate::codes::VectorCodes;
+use crate::graph::HnswGraph;
+use crate::kernel::{FloatLane, Metric, RUN, compare};
 use crate::plan::GRAPH_FROM;
-use crate::slots::{Condition, Slots};
+use crate::slots::{SlotState, Slots};
 use crate::store::Store;
 use crate::{Key, Row, SpaceParams};
 
@@ -32,15 +32,15 @@ pub struct Space {
     params: SpaceParams,
     store: Store,
     slots: Slots,
-    graph: Graph,
-    mending: Option<Mending>,
+    graph: HnswGraph,
+    repair: Option<GraphRepair>,
     /// How well codes tell the nearest.
     agreement: Agreement,
     /// How widely walks look.
     breadth: Breadth,
-    /// Whether the next step mends, if there is something to mend.
-    mends_next: bool,
-    /// Slots linked and mended so far.
+    /// Whether the next step repairs, if there is something to repair.
+    repairs_next: bool,
+    /// Slots linked and repaired so far.
     changes: u64,
     /// While it is restored: hash of the vector and slot, by key, of those that the graph knows and that have not come back yet.
     expected: HashMap<Key, (u64, u32)>,
@@ -50,16 +50,16 @@ impl Space {
     /// None yet.
     pub fn new(params: SpaceParams) -> Self {
         let (store, slots, graph) =
-            (Store::new(params), Slots::default(), Graph::new(params.graph.unwrap_or_default()));
+            (Store::new(params), Slots::default(), HnswGraph::new(params.graph.unwrap_or_default()));
         Self {
             params,
             store,
             slots,
             graph,
-            mending: None,
+            repair: None,
             agreement: Agreement::default(),
             breadth: Breadth::default(),
-            mends_next: true,
+            repairs_next: true,
             changes: 0,
             expected: HashMap::new(),
         }
@@ -72,25 +72,25 @@ impl Space {
 
     /// Sets the vector of the point at `row`; it can be found at once.
     pub fn put(&mut self, row: Row, vector: &[f32]) {
-        if let Some(slot) = self.slots.of(row) {
+        if let Some(slot) = self.slots.slot_of(row) {
             // Many writes change a payload only, and their points need no new place.
             if same_bits(&self.store.get(slot), vector) {
                 return;
             }
         }
-        self.slots.leave(row);
-        let slot = self.slots.take(row);
+        self.slots.release_slot(row);
+        let slot = self.slots.take_slot(row);
         self.fill(slot, vector);
     }
 
     /// Forgets the vector of the point at `row`, if it has one.
     pub fn remove(&mut self, row: Row) {
-        self.slots.leave(row);
+        self.slots.release_slot(row);
     }
 
     /// The vector of the point at `row`, bit for bit as it was put.
     pub fn get(&self, row: Row) -> Option<Vec<f32>> {
-        self.slots.of(row).map(|slot| self.store.get(slot))
+        self.slots.slot_of(row).map(|slot| self.store.get(slot))
     }
 
     /// Points that have a vector.
@@ -105,7 +105,7 @@ impl Space {
 
     /// Reads every vector once and does nearly nothing with it: bytes read, and a sum that keeps the loop alive.
     pub fn read_all(&self) -> (u64, f32) {
-        let query = vec![Lane::ZERO; self.store.vectors().stride()];
+        let query = vec![FloatLane::ZERO; self.store.vectors().stride()];
         let (mut bytes, mut total) = (0, 0.0);
         let mut sums = [0.0; RUN];
         for (_, rows) in self.store.vectors().runs(RUN) {
@@ -132,7 +132,7 @@ impl Space {
 
     /// Whether a walk may find this slot, and the graph lead to it anew.
     fn is_linked(&self, slot: u32) -> bool {
-        self.slots.condition(slot) == Condition::Linked
+        self.slots.state_of(slot) == SlotState::Linked
     }
 
     /// Whether there are enough vectors for a graph; what is linked once stays so.
@@ -141,7 +141,7 @@ impl Space {
     }
 
     /// The codes, where they say enough to lay out a graph by. Signs are enough to find the way by, no more.
-    fn fine_codes(&self) -> Option<&Codes> {
+    fn fine_codes(&self) -> Option<&VectorCodes> {
         self.store.codes().filter(|codes| !codes.is_coarse())
     }
 }

@@ -6,21 +6,21 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::breadth::Breadth;
-use super::{Mending, Space};
-use crate::image::{Image, ImageError, Node};
-use crate::slots::Condition;
+use super::{GraphRepair, Space};
+use crate::image::{GraphNode, Image, ImageError};
+use crate::slots::SlotState;
 use crate::{Key, Row, SpaceParams};
 
 impl Space {
     /// The graph as it is. `name` gives the key of the point at a row.
     pub fn image(&self, name: impl Fn(Row) -> Key) -> Image {
         let node = |slot| {
-            let point = match self.slots.condition(slot) {
-                Condition::Linked => Some((name(self.slots.row(slot)), hash(&self.store.get(slot)))),
-                Condition::Dead => None,
-                Condition::Free | Condition::Tail => return None,
+            let point = match self.slots.state_of(slot) {
+                SlotState::Linked => Some((name(self.slots.row_of(slot)), hash(&self.store.get(slot)))),
+                SlotState::Dead => None,
+                SlotState::Free | SlotState::Tail => return None,
             };
-            Some(Node { slot, point, links: self.graph.links_by_level(slot) })
+            Some(GraphNode { slot, point, links: self.graph.links_by_level(slot) })
         };
         let nodes = (0..self.slots.len() as u32).filter_map(node).collect();
         let frame = self.store.codes().map(|codes| codes.frame().clone());
@@ -28,7 +28,7 @@ impl Space {
         Image { params: self.params, frame, breadth, slots, nodes }
     }
 
-    /// Slots linked and mended so far: what an image that was taken then does not have.
+    /// Slots linked and repaired so far: what an image that was taken then does not have.
     pub fn changes(&self) -> u64 {
         self.changes
     }
@@ -45,8 +45,8 @@ impl Space {
         if image.nodes.len() * 2 < image.slots as usize {
             return Err(ImageError("most of its places are empty"));
         }
-        // Who does not come back is near nothing, and is walked through until the graph is mended.
-        space.breadth = Breadth::at(image.breadth);
+        // Who does not come back is near nothing, and is walked through until the graph is repaired.
+        space.breadth = Breadth::from_step(image.breadth);
         space.store.reserve(image.slots as usize, image.frame.clone());
         for _ in 0..image.slots {
             space.graph.grow();
@@ -76,11 +76,11 @@ impl Space {
         }
     }
 
-    /// Ends the restoring: every point has come back that will. The graph is mended around the others.
+    /// Ends the restoring: every point has come back that will. The graph is repaired around the others.
     pub fn restored(&mut self) {
         self.expected = HashMap::new();
         if self.slots.dead() > 0 {
-            self.mending = Some(Mending::Around { doomed: self.slots.all_dead(), next: 0 });
+            self.repair = Some(GraphRepair::Around { doomed: self.slots.all_dead(), next: 0 });
         } else {
             self.seek_lost();
         }

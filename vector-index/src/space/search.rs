@@ -2,14 +2,14 @@
 
 use super::Space;
 use super::best::Best;
-use crate::codes::Codes;
-use crate::graph::{Near, Scratch, Walk};
+use crate::codes::VectorCodes;
+use crate::graph::{Near, WalkLimits, WalkScratch};
 use crate::kernel::RUN;
 use crate::nearness::{ByCodes, ByVectors, CodeTarget, Pairs};
-use crate::plan::{LEAST, Plan, Report, Situation, Wanted, Way, default_ef};
-use crate::probe::Probe;
-use crate::top::{Candidate, Top};
-use crate::{Key, Points, Row};
+use crate::plan::{LEAST, SearchOptions, SearchPlan, SearchReport, Situation, Way, default_ef};
+use crate::probe::ProbeVector;
+use crate::top::{ScoredRow, Top};
+use crate::{Key, PointLookup, Row};
 
 /// A scan trusts codes to have the best among so many times the hits wanted, and never among fewer than [`LEAST`].
 const SPARE: usize = 3;
@@ -17,20 +17,26 @@ const SPARE: usize = 3;
 const AHEAD: usize = 4;
 
 /// A search under way.
-struct Search<'a> {
+struct SpaceSearch<'a> {
     space: &'a Space,
-    wanted: &'a Wanted<'a>,
-    points: &'a mut dyn Points,
-    report: Report,
+    options: &'a SearchOptions<'a>,
+    points: &'a mut dyn PointLookup,
+    report: SearchReport,
 }
 
 impl Space {
     /// Offers to `top` the points nearest to `vector` that `points` accepts.
     ///
     /// `vector` has the space's size, is finite, and is not all zeros if the distance is cosine.
-    pub fn search(&self, vector: &[f32], points: &mut dyn Points, top: &mut Top, wanted: &Wanted<'_>) -> Report {
-        let usual = wanted.ef.map_or_else(|| default_ef(top.limit(), 1), |ef| ef.max(top.limit()));
-        let breadth = self.breadth.of(usual);
+    pub fn search(
+        &self,
+        vector: &[f32],
+        points: &mut dyn PointLookup,
+        top: &mut Top,
+        options: &SearchOptions<'_>,
+    ) -> SearchReport {
+        let usual = options.ef.map_or_else(|| default_ef(top.limit(), 1), |ef| ef.max(top.limit()));
+        let breadth = self.breadth.widen(usual);
         let ef = breadth.unwrap_or(usual);
         // What codes cannot stand for is compared itself, with everything.
         let coded = self.store.codes().and_then(|codes| Some((codes, CodeTarget::Probe(codes.probe(vector)?))));
@@ -39,30 +45,31 @@ impl Space {
             live: self.slots.live(),
             linked: self.slots.linked(),
             dead: self.slots.dead(),
-            among: wanted.among.map(|among| among.rows.len() as usize),
-            exact: wanted.exact || has_codes && coded.is_none(),
+            among: options.among.map(|among| among.rows.len() as usize),
+            exact: options.exact || has_codes && coded.is_none(),
             has_codes,
             walks: breadth.is_some(),
             ef,
         };
-        let probe = Probe::new(self.params.distance, vector);
-        let mut search = Search { space: self, wanted, points, report: Report::default() };
+        let probe = ProbeVector::new(self.params.distance, vector);
+        let mut search = SpaceSearch { space: self, options, points, report: SearchReport::default() };
         match (situation.plan(), coded) {
-            (Plan::Graph { budget }, Some((codes, target))) => {
+            (SearchPlan::Graph { budget }, Some((codes, target))) => {
                 search.report.way = Way::Graph;
-                let keep = search.keep(LEAST.max(SPARE * top.limit()));
-                let walk = Walk { ef: search.keep(ef), budget };
+                let keep = search.candidates_to_keep(LEAST.max(SPARE * top.limit()));
+                let walk = WalkLimits { ef: search.candidates_to_keep(ef), budget };
                 let found = search.walk(&ByCodes(codes), &target, walk, top.limit(), keep);
                 search.decide(&probe, found, top);
             }
-            (Plan::Graph { budget }, None) => {
+            (SearchPlan::Graph { budget }, None) => {
                 search.report.way = Way::GraphOfVectors;
-                let found = search.walk(&ByVectors(&self.store), &probe, Walk { ef, budget }, top.limit(), top.limit());
+                let found =
+                    search.walk(&ByVectors(&self.store), &probe, WalkLimits { ef, budget }, top.limit(), top.limit());
                 search.decide(&probe, found, top);
             }
-            (Plan::Codes, Some((codes, target))) => {
+            (SearchPlan::Codes, Some((codes, target))) => {
                 search.report.way = Way::Codes;
-                let keep = search.keep(LEAST.max(SPARE * top.limit()));
+                let keep = search.candidates_to_keep(LEAST.max(SPARE * top.limit()));
                 let found = search.scan(&ByCodes(codes), &target, keep);
                 search.decide(&probe, found, top);
             }
@@ -72,38 +79,45 @@ impl Space {
     }
 }
 
-impl Search<'_> {
+impl SpaceSearch<'_> {
     /// How many of the best by code are compared in the end.
-    fn keep(&self, usual: usize) -> usize {
-        usual * self.space.store.codes().map_or(1, Codes::spare)
+    fn candidates_to_keep(&self, usual: usize) -> usize {
+        usual * self.space.store.codes().map_or(1, VectorCodes::spare)
     }
 
     /// Whether the point at `slot` may be an answer.
     #[inline]
     fn accepts(&mut self, slot: u32) -> bool {
-        match self.wanted.among {
-            None if !self.wanted.filtered => true,
-            None => self.points.accepts(self.space.slots.row(slot)),
+        match self.options.among {
+            None if !self.options.filtered => true,
+            None => self.points.accepts(self.space.slots.row_of(slot)),
             Some(among) => {
-                let row = self.space.slots.row(slot);
+                let row = self.space.slots.row_of(slot);
                 among.rows.contains(row.0) && (among.certain || self.points.accepts(row))
             }
         }
     }
 
     fn key(&self, slot: u32) -> Key {
-        self.points.key(self.space.slots.row(slot))
+        self.points.key(self.space.slots.row_of(slot))
     }
 
     /// The nearest by the graph and the tail, of which `limit` are wanted and `keep` are returned; by a scan, where the
     /// graph does not lead to enough of them in time.
-    fn walk<P: Pairs>(&mut self, pairs: &P, target: &P::Target, walk: Walk, limit: usize, keep: usize) -> Vec<u32> {
+    fn walk<P: Pairs>(
+        &mut self,
+        pairs: &P,
+        target: &P::Target,
+        walk: WalkLimits,
+        limit: usize,
+        keep: usize,
+    ) -> Vec<u32> {
         let space = self.space;
-        let walked = Scratch::with(|scratch| {
+        let walked = WalkScratch::with(|scratch| {
             space.graph.search(pairs, target, &walk, scratch, |slot| space.is_linked(slot) && self.accepts(slot))
         });
         self.report.compared += walked.compared;
-        // Too few: of those that match, or since a graph that is being mended is in pieces. Or so many that are equally
+        // Too few: of those that match, or since a graph that is being repaired is in pieces. Or so many that are equally
         // near that which of them are the answer was left to chance.
         let is_short = walked.found.len() < walk.ef.min(space.slots.linked());
         if walked.gave_up || is_short || walked.lost_equals && is_level(&walked.found[limit.min(walk.ef) - 1..]) {
@@ -126,9 +140,9 @@ impl Search<'_> {
     /// The nearest of all candidates.
     fn scan<P: Pairs>(&mut self, pairs: &P, target: &P::Target, keep: usize) -> Vec<u32> {
         let (space, mut best) = (self.space, Best::new(keep));
-        match self.wanted.among {
+        match self.options.among {
             Some(among) => {
-                let slots = among.rows.iter().filter_map(|row| space.slots.of(Row(row)));
+                let slots = among.rows.iter().filter_map(|row| space.slots.slot_of(Row(row)));
                 self.offer_all(pairs, target, slots, &mut best);
             }
             None => {
@@ -163,7 +177,7 @@ impl Search<'_> {
     }
 
     /// Lets the vectors themselves decide among `found`, all of which were accepted, and those that have no code.
-    fn decide(&mut self, probe: &Probe, mut found: Vec<u32>, top: &mut Top) {
+    fn decide(&mut self, probe: &ProbeVector, mut found: Vec<u32>, top: &mut Top) {
         let space = self.space;
         if !space.store.wild().is_empty() {
             found.retain(|slot| !space.store.is_wild(*slot));
@@ -183,11 +197,11 @@ impl Search<'_> {
     }
 
     /// Compares the vectors of all candidates.
-    fn compare_all(&mut self, probe: &Probe, top: &mut Top) {
+    fn compare_all(&mut self, probe: &ProbeVector, top: &mut Top) {
         self.report.way = Way::Exact;
         let space = self.space;
-        if let Some(among) = self.wanted.among {
-            for slot in among.rows.iter().filter_map(|row| space.slots.of(Row(row))) {
+        if let Some(among) = self.options.among {
+            for slot in among.rows.iter().filter_map(|row| space.slots.slot_of(Row(row))) {
                 self.report.compared += 1;
                 let score = space.store.score(probe, slot);
                 self.offer(slot, score, top, Self::accepts);
@@ -209,11 +223,11 @@ impl Search<'_> {
     }
 
     fn offer(&mut self, slot: u32, score: f32, top: &mut Top, accepts: impl Fn(&mut Self, u32) -> bool) {
-        let row = self.space.slots.row(slot);
+        let row = self.space.slots.row_of(slot);
         if !top.admits(score) {
             return;
         }
-        let candidate = Candidate { score, key: self.points.key(row), row };
+        let candidate = ScoredRow { score, key: self.points.key(row), row };
         if top.wants(&candidate) && accepts(self, slot) {
             top.push(candidate);
         }

@@ -37,7 +37,8 @@ proptest! {
                 prop_assert_eq!(pair.space.len(), pair.model.len());
                 let target = numbers.vector(params.size);
                 for limit in [1, 10, 300] {
-                    let (exact, report) = find(&pair.space, &target, limit, &mut accept_all(), &Wanted { exact: true, ..Wanted::default() });
+                    let options = SearchOptions { exact: true, ..SearchOptions::default() };
+                    let (exact, report) = find(&pair.space, &target, limit, &mut accept_all(), &options);
                     prop_assert_eq!(report.way, Way::Exact);
                     pair.check(&target, &exact);
                     prop_assert_eq!(exact.len(), limit.min(pair.model.len()));
@@ -47,7 +48,7 @@ proptest! {
                         if params.distance.more_is_nearer() { score > worst + 1e-4 } else { score < worst - 1e-4 }
                     });
                     prop_assert!(better.count() < limit);
-                    let (hits, _) = find(&pair.space, &target, limit, &mut accept_all(), &Wanted::default());
+                    let (hits, _) = find(&pair.space, &target, limit, &mut accept_all(), &SearchOptions::default());
                     pair.check(&target, &hits);
                     prop_assert_eq!(hits.len(), exact.len());
                 }
@@ -69,8 +70,8 @@ proptest! {
         let rows = bitmap(pair.model.keys().copied().filter(|row| matches(*row) || !certain && row % 7 == 0));
         for among in [None, Some(Among { rows: &rows, certain })] {
             let target = numbers.vector(params.size);
-            let wanted = Wanted { among, filtered: true, ..Wanted::default() };
-            let (hits, report) = find(&pair.space, &target, 20, &mut All(|row| !matches(row)), &wanted);
+            let options = SearchOptions { among, filtered: true, ..SearchOptions::default() };
+            let (hits, report) = find(&pair.space, &target, 20, &mut All(|row| !matches(row)), &options);
             pair.check(&target, &hits);
             prop_assert!(hits.iter().all(|hit| matches(hit.row.0)));
             prop_assert_eq!(hits.len(), expected.min(20), "{:?}", report);
@@ -87,10 +88,10 @@ fn every_point_is_found_by_its_own_vector() {
         let progress = pair.space.progress();
         assert_eq!((progress.linked as usize, progress.tail), (pair.model.len(), 0));
         // Two hundred around one centre, all nearer to it than to one another, are as hard as it gets.
-        let wanted = Wanted { ef: Some(128), ..Wanted::default() };
+        let options = SearchOptions { ef: Some(128), ..SearchOptions::default() };
         for (row, vector) in &pair.model {
             let own = score(params.distance, vector, vector);
-            let (hits, _) = find(&pair.space, vector, 10, &mut accept_all(), &wanted);
+            let (hits, _) = find(&pair.space, vector, 10, &mut accept_all(), &options);
             // Of twins, some of the others will do: they are all as near.
             let as_near = hits.iter().all(|hit| (f64::from(hit.score) - own).abs() < 1e-5);
             assert!(as_near || hits.iter().any(|hit| hit.row.0 == *row), "{params:?} {row} {hits:?}");
@@ -107,7 +108,7 @@ fn a_walk_finds_nearly_what_a_scan_finds() {
         }
         work_through(&mut pair.space);
         let target = numbers.vector(params.size);
-        let (_, report) = find(&pair.space, &target, 10, &mut accept_all(), &Wanted::default());
+        let (_, report) = find(&pair.space, &target, 10, &mut accept_all(), &SearchOptions::default());
         // Groups in more dimensions lie so far apart that a walk may not be worth its while.
         let walked = matches!(report.way, Way::Graph | Way::GraphOfVectors) && report.compared < 4_000;
         assert!(walked || params.size > 24, "{params:?} {report:?}");
@@ -129,7 +130,7 @@ fn what_is_put_is_found_before_it_is_linked() {
     for row in 0..300 {
         let vector = numbers.vector(40);
         pair.put(row, vector.clone());
-        let (hits, report) = find(&pair.space, &vector, 1, &mut accept_all(), &Wanted::default());
+        let (hits, report) = find(&pair.space, &vector, 1, &mut accept_all(), &SearchOptions::default());
         assert!(hits[0].score == 0.0 && report.way != Way::Exact, "{report:?}");
     }
     assert_eq!(pair.space.progress().tail, 300);
@@ -145,7 +146,7 @@ fn a_payload_that_changes_leaves_the_vector_in_its_place() {
     for (row, vector) in pair.model.clone() {
         pair.put(row, vector);
     }
-    assert_eq!(pair.space.progress(), Progress { linked: 2_500, tail: 0, dead: 0 });
+    assert_eq!(pair.space.progress(), IndexingProgress { linked: 2_500, tail: 0, dead: 0 });
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn a_graph_outlives_the_removal_of_everything() {
             pair.remove(row);
         }
         work_through(&mut pair.space);
-        assert_eq!(pair.space.progress(), Progress::default());
+        assert_eq!(pair.space.progress(), IndexingProgress::default());
         assert_eq!(nearest(&pair.space, &[1.0; 8], 10, false), [0_u32; 0]);
     }
 }
@@ -203,7 +204,7 @@ fn vectors_of_any_length_are_found() {
         assert_eq!(nearest(&pair.space, &[3e38; 40], 1, false), [2_500], "{distance}");
         // One vector far off changes nothing for the others, and leaves no trace.
         let target = numbers.vector(40);
-        let way = |space: &Space| find(space, &target, 10, &mut accept_all(), &Wanted::default()).1.way;
+        let way = |space: &Space| find(space, &target, 10, &mut accept_all(), &SearchOptions::default()).1.way;
         assert_ne!(way(&pair.space), Way::Exact, "{distance}");
         pair.remove(2_500);
         pair.remove(2_501);
@@ -220,7 +221,7 @@ fn without_a_graph_every_vector_is_compared() {
         pair.put(row, numbers.vector(8));
     }
     assert!(!pair.space.has_work(true));
-    let (hits, report) = find(&pair.space, &[1.0; 8], 10, &mut accept_all(), &Wanted::default());
+    let (hits, report) = find(&pair.space, &[1.0; 8], 10, &mut accept_all(), &SearchOptions::default());
     pair.check(&[1.0; 8], &hits);
     assert_eq!((report.way, report.compared), (Way::Exact, 5_000));
 }

@@ -41,7 +41,7 @@ fn a_graph_comes_back_whole() {
         let target = numbers.vector(40);
         // Rows, and with them the order of those that are equally near, are others now.
         let scores = |space| {
-            let (hits, report) = find(space, &target, 10, &mut accept_all(), &Wanted::default());
+            let (hits, report) = find(space, &target, 10, &mut accept_all(), &SearchOptions::default());
             (hits.iter().map(|hit| hit.score).collect::<Vec<_>>(), report)
         };
         assert_eq!(scores(&pair.space), scores(&again.space));
@@ -63,10 +63,10 @@ fn what_changed_since_is_taken_in_again() {
         pair.put(row, numbers.vector(40));
     }
     let mut again = restart(&image, &pair.model);
-    assert_eq!(again.space.progress(), Progress { linked: 3_500, tail: 1_300, dead: 1_500 });
+    assert_eq!(again.space.progress(), IndexingProgress { linked: 3_500, tail: 1_300, dead: 1_500 });
     again.recall(&mut numbers, 10);
     work_through(&mut again.space);
-    assert_eq!(again.space.progress(), Progress { linked: 4_800, tail: 0, dead: 0 });
+    assert_eq!(again.space.progress(), IndexingProgress { linked: 4_800, tail: 0, dead: 0 });
     assert!(again.recall(&mut numbers, 10) > 0.95);
 }
 

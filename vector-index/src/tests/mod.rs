@@ -46,7 +46,7 @@ impl Numbers {
 /// Every point is accepted but those whose row `refuses`.
 struct All<F>(F);
 
-impl<F: Fn(u32) -> bool> Points for All<F> {
+impl<F: Fn(u32) -> bool> PointLookup for All<F> {
     fn key(&self, row: Row) -> Key {
         key(row)
     }
@@ -88,17 +88,17 @@ fn find(
     space: &Space,
     vector: &[f32],
     limit: usize,
-    points: &mut dyn Points,
-    wanted: &Wanted<'_>,
-) -> (Vec<Candidate>, Report) {
+    points: &mut dyn PointLookup,
+    options: &SearchOptions<'_>,
+) -> (Vec<ScoredRow>, SearchReport) {
     let mut top = Top::new(space.params().distance, limit, None);
-    let report = space.search(vector, points, &mut top, wanted);
+    let report = space.search(vector, points, &mut top, options);
     (top.into_sorted(), report)
 }
 
 fn nearest(space: &Space, vector: &[f32], limit: usize, exact: bool) -> Vec<u32> {
-    let wanted = Wanted { exact, ..Wanted::default() };
-    find(space, vector, limit, &mut accept_all(), &wanted).0.into_iter().map(|hit| hit.row.0).collect()
+    let options = SearchOptions { exact, ..SearchOptions::default() };
+    find(space, vector, limit, &mut accept_all(), &options).0.into_iter().map(|hit| hit.row.0).collect()
 }
 
 /// The score, in f64 and the long way.
@@ -136,7 +136,7 @@ impl Pair {
     }
 
     /// Whether `hits` are points that are there, with their scores, in order, each once.
-    fn check(&self, target: &[f32], hits: &[Candidate]) {
+    fn check(&self, target: &[f32], hits: &[ScoredRow]) {
         let distance = self.space.params().distance;
         for hit in hits {
             let expected = score(distance, target, &self.model[&hit.row.0]);

@@ -76,9 +76,9 @@ fn groups() -> Vec<(&'static str, usize, DrawInGroup)> {
 fn recall(space: &Space, targets: &[Vec<f32>]) -> (f64, Way) {
     let (mut found, mut way) = (0, Way::Exact);
     for target in targets {
-        let exact = Wanted { exact: true, ..Wanted::default() };
+        let exact = SearchOptions { exact: true, ..SearchOptions::default() };
         let (truth, _) = find(space, target, 10, &mut accept_all(), &exact);
-        let (hits, report) = find(space, target, 10, &mut accept_all(), &Wanted::default());
+        let (hits, report) = find(space, target, 10, &mut accept_all(), &SearchOptions::default());
         let last = truth.last().expect("there are more than ten").score;
         let distance = space.params().distance;
         found += hits.iter().filter(|hit| distance.rank(hit.score, last).is_le()).count();

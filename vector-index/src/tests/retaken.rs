@@ -48,9 +48,9 @@ impl Kind {
 /// The share of the nearest ten that is found; of equally far ones any is right.
 fn recall(space: &Space, targets: &[Vec<f32>]) -> f64 {
     let found = targets.iter().map(|target| {
-        let exact = Wanted { exact: true, ..Wanted::default() };
+        let exact = SearchOptions { exact: true, ..SearchOptions::default() };
         let (truth, _) = find(space, target, 10, &mut accept_all(), &exact);
-        let (hits, _) = find(space, target, 10, &mut accept_all(), &Wanted::default());
+        let (hits, _) = find(space, target, 10, &mut accept_all(), &SearchOptions::default());
         let distance = space.params().distance;
         let Some(last) = truth.last() else { return 10 };
         hits.iter().filter(|hit| distance.rank(hit.score, last.score).is_le()).count() + 10 - truth.len()

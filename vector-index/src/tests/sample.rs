@@ -14,10 +14,10 @@ fn rows(file: &str) -> Vec<Vec<f32>> {
 /// Recall@10 of all sample queries at `ef`, over the rows as the space numbers them.
 fn recall(space: &Space, ef: usize) -> f64 {
     let queries = rows("small-5k.queries.i8.npy");
-    let wanted = Wanted { ef: Some(ef), ..Wanted::default() };
+    let options = SearchOptions { ef: Some(ef), ..SearchOptions::default() };
     let found = queries.iter().map(|query| {
         let expected = nearest(space, query, 10, true);
-        let (hits, _) = find(space, query, 10, &mut accept_all(), &wanted);
+        let (hits, _) = find(space, query, 10, &mut accept_all(), &options);
         hits.iter().filter(|hit| expected.contains(&hit.row.0)).count()
     });
     found.sum::<usize>() as f64 / (10 * queries.len()) as f64
@@ -55,7 +55,7 @@ fn recall_is_high_and_survives_two_overwrites_of_every_point() {
     assert!(again >= fresh - 0.01, "{fresh} {again}");
     for row in 0..vectors.len() as u32 {
         let own = space.get(Row(row)).unwrap();
-        let (hits, _) = find(&space, &own, 10, &mut accept_all(), &Wanted::default());
+        let (hits, _) = find(&space, &own, 10, &mut accept_all(), &SearchOptions::default());
         assert!(hits.iter().any(|hit| hit.row.0 == row || hit.score > 0.999_999), "{row}");
     }
     let growth = space.memory_bytes() as f64 / memory as f64;

@@ -37,8 +37,8 @@ proptest! {
                         prop_assert_eq!(&default[..expected.len()], &expected[..], "{:?} {}", params, limit);
                     }
                     let odd: Vec<u32> = equals.iter().copied().filter(|row| row % 2 == 1).take(limit).collect();
-                    let wanted = Wanted { filtered: true, ..Wanted::default() };
-                    let (hits, _) = find(&pair.space, &target, limit, &mut All(|row: u32| row.is_multiple_of(2)), &wanted);
+                    let options = SearchOptions { filtered: true, ..SearchOptions::default() };
+                    let (hits, _) = find(&pair.space, &target, limit, &mut All(|row: u32| row.is_multiple_of(2)), &options);
                     if params.distance != Distance::Dot {
                         let hits: Vec<u32> = hits.iter().map(|hit| hit.row.0).collect();
                         prop_assert_eq!(&hits[..odd.len()], &odd[..], "filtered {:?} {}", params, limit);

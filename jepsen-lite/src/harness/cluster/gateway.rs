@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::Cluster;
-use crate::harness::client::Client;
+use super::TestCluster;
+use crate::harness::client::ApiClient;
 use crate::harness::ports::PortLease;
-use crate::harness::process::Process;
+use crate::harness::process::ChildProcess;
 
 /// A gateway, running or not; its process is killed when this is dropped.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Gateway {
     lease: PortLease,
     out: PathBuf,
     log: PathBuf,
-    process: Option<Process>,
+    process: Option<ChildProcess>,
 }
 
 impl Gateway {
@@ -27,8 +27,8 @@ impl Gateway {
     }
 
     /// A client of it.
-    pub fn client(&self) -> Client {
-        Client::new(&format!("http://{}", self.address()))
+    pub fn client(&self) -> ApiClient {
+        ApiClient::new(&format!("http://{}", self.address()))
     }
 
     /// SIGKILL; returns when the process is gone.
@@ -56,11 +56,11 @@ impl Gateway {
 
     /// The process id, while it was not stopped.
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::pid)
+        self.process.as_ref().map(ChildProcess::pid)
     }
 }
 
-impl Cluster {
+impl TestCluster {
     /// A gateway that knows all nodes, once it answers.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Cluster {
         let urls: Vec<_> = seeds.iter().map(|index| self.nodes[*index].url()).collect();
         let listen = gateway.address().to_string();
         let command = self.verb(&["gateway", "--listen", &listen, "--cluster", &urls.join(",")]);
-        gateway.process = Some(Process::start(command, &gateway.out, &gateway.log)?);
+        gateway.process = Some(ChildProcess::start(command, &gateway.out, &gateway.log)?);
         Ok(())
     }
 

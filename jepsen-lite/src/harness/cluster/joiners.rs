@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Cluster, Node};
+use super::{ClusterNode, TestCluster};
 
-impl Cluster {
+impl TestCluster {
     /// Starts one more node, called after its place, which waits to be adopted by the cluster that the node `by` belongs
     /// to; its index. Does not wait for anything.
     pub fn start_joiner(&mut self, by: usize) -> Result<usize> {
         let index = self.nodes.len();
-        self.nodes.push(Node::new(&self.options, &self.scratch, index)?);
+        self.nodes.push(ClusterNode::new(&self.options, &self.scratch, index)?);
         self.start_anew(index, by)?;
         Ok(index)
     }

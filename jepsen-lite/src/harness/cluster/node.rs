@@ -7,13 +7,13 @@ use anyhow::{Context, Result};
 
 use super::Options;
 use crate::harness::ports::PortLease;
-use crate::harness::process::Process;
+use crate::harness::process::ChildProcess;
 use crate::harness::proxy::{Manner, Proxy};
-use crate::harness::scratch::Scratch;
+use crate::harness::scratch::ScratchDirectory;
 
 /// One node, running or not.
 #[derive(Debug)]
-pub struct Node {
+pub struct ClusterNode {
     pub(super) name: String,
     pub(super) http: PortLease,
     pub(super) peer: PortLease,
@@ -27,12 +27,12 @@ pub struct Node {
     pub(super) data: PathBuf,
     pub(super) out: PathBuf,
     pub(super) log: PathBuf,
-    pub(super) process: Option<Process>,
+    pub(super) process: Option<ChildProcess>,
 }
 
-impl Node {
+impl ClusterNode {
     /// One that does not run yet.
-    pub(super) fn new(options: &Options, scratch: &Scratch, index: usize) -> Result<Self> {
+    pub(super) fn new(options: &Options, scratch: &ScratchDirectory, index: usize) -> Result<Self> {
         let name = format!("node{}", index + 1);
         let (http, peer) = (PortLease::take()?, PortLease::take()?);
         // The same ports of another address of this machine.
@@ -122,7 +122,7 @@ impl Node {
 
     /// The process id, while it was not stopped.
     pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::pid)
+        self.process.as_ref().map(ChildProcess::pid)
     }
 
     /// The end of its log, for the message of an error.

@@ -15,7 +15,7 @@ fn script(dir: &Path, lines: &str) -> PathBuf {
 async fn a_node_that_ends_at_once_is_told_with_its_last_words() {
     let dir = tempfile::tempdir().unwrap();
     let binary = script(dir.path(), "echo \"no room for $3\" >&2; exit 1");
-    let mut cluster = Cluster::prepare(Options::new("cluster-test", binary)).unwrap();
+    let mut cluster = TestCluster::prepare(Options::new("cluster-test", binary)).unwrap();
     cluster.launch(0, &[]).unwrap();
     let text = format!("{:#}", cluster.wait_healthy().await.unwrap_err());
     assert!(text.contains("node1 ended") && text.contains("no room for node1"), "{text}");
@@ -27,7 +27,7 @@ async fn dropping_a_cluster_kills_its_nodes_and_a_panic_in_a_log_fails_it() {
     let dir = tempfile::tempdir().unwrap();
     let binary = script(dir.path(), "echo 'thread main panicked at src' >&2; exec sleep 600");
     let options = Options { patience: Duration::from_millis(300), ..Options::new("cluster-test", binary) };
-    let mut cluster = Cluster::prepare(options).unwrap();
+    let mut cluster = TestCluster::prepare(options).unwrap();
     cluster.launch(0, &[]).unwrap();
     assert!(cluster.wait_healthy().await.unwrap_err().to_string().contains("not healthy"));
     let pid = cluster.nodes[0].process.as_ref().unwrap().pid();

@@ -4,20 +4,20 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::Cluster;
+use super::TestCluster;
 use crate::harness::ports::PortLease;
-use crate::harness::process::Process;
+use crate::harness::process::ChildProcess;
 
 /// The process of the copy; killed when this is dropped.
 #[derive(Debug)]
 pub struct Twin {
     /// It may end by itself.
-    pub process: Process,
+    pub process: ChildProcess,
     /// Its own ports.
     _leases: [PortLease; 2],
 }
 
-impl Cluster {
+impl TestCluster {
     /// Starts a process in `data`, a copy of the directory of a node, under the node's name and on other ports.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ impl Cluster {
         let leases = [PortLease::take()?, PortLease::take()?];
         let command = self.server(index, leases.each_ref().map(PortLease::port), data);
         let log = self.logs().join(format!("{}-twin.log", self.nodes[index].name));
-        let process = Process::start(command, &log.with_extension("out"), &log).context("starting the copy")?;
+        let process = ChildProcess::start(command, &log.with_extension("out"), &log).context("starting the copy")?;
         Ok(Twin { process, _leases: leases })
     }
 }

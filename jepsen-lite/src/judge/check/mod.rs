@@ -1,8 +1,8 @@
 //! The judges. What comes in is a history; what goes out is one of three verdicts, with its cause in one sentence.
 //!
-//! [`wgl`] searches for a linearization of any [`wgl::Model`]; [`zones`] decides registers of unique values in one pass;
-//! [`register`] chooses between them, key by key. [`set`], [`scan`], [`drops`], [`session`], [`replica`], [`search`] and [`elle`] judge what their
-//! names say. All are pure: no clock, no chance, no input or output. *Unknown* is a failed run and never a pass.
+//! [`wgl`] searches for a linearization of any [`wgl::SequentialModel`]; [`zones`] decides registers of unique values in
+//! one pass; [`register`] chooses between them, key by key. [`set`], [`scan`], [`drops`], [`session`], [`replica`],
+//! [`search`] and [`elle`] judge what their names say. All are pure: no clock, no chance, no input or output. *Unknown* is a failed run and never a pass.
 
 pub mod drops;
 pub mod elle;
@@ -21,11 +21,11 @@ mod tests;
 use anyhow::Result;
 
 use crate::judge::history::History;
-use crate::judge::history::ops::{Operation, pair};
+use crate::judge::history::ops::{HistoryOperation, pair};
 
 /// What a judge says.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum HistoryVerdict {
     /// The history is what the model allows.
     Ok,
     /// It is not.
@@ -34,23 +34,23 @@ pub enum Verdict {
     Unknown(String),
 }
 
-impl Verdict {
+impl HistoryVerdict {
     /// The exit code of the command: 0, 1 or 3.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Verdict::Ok => 0,
-            Verdict::Illegal(_) => 1,
-            Verdict::Unknown(_) => 3,
+            HistoryVerdict::Ok => 0,
+            HistoryVerdict::Illegal(_) => 1,
+            HistoryVerdict::Unknown(_) => 3,
         }
     }
 
     /// The worse of two: illegal, then unknown, then ok; of equals the first.
-    pub fn and(self, other: impl FnOnce() -> Verdict) -> Verdict {
+    pub fn and(self, other: impl FnOnce() -> HistoryVerdict) -> HistoryVerdict {
         match self {
-            Verdict::Illegal(_) => self,
-            Verdict::Ok => other(),
-            Verdict::Unknown(_) => match other() {
-                Verdict::Illegal(violation) => Verdict::Illegal(violation),
+            HistoryVerdict::Illegal(_) => self,
+            HistoryVerdict::Ok => other(),
+            HistoryVerdict::Unknown(_) => match other() {
+                HistoryVerdict::Illegal(violation) => HistoryVerdict::Illegal(violation),
                 _ => self,
             },
         }
@@ -60,7 +60,7 @@ impl Verdict {
     ///
     /// # Errors
     /// A history that is none.
-    pub fn told(&self, history: &History) -> Result<String> {
+    pub fn describe(&self, history: &History) -> Result<String> {
         let ops = pair(history)?;
         let counted = format!("{} operations", ops.ops.len());
         let by_lines = if ops.by_lines.is_empty() || history.events.is_empty() {
@@ -69,9 +69,9 @@ impl Verdict {
             format!("\nthe order is that of lines: {}", ops.by_lines)
         };
         Ok(match self {
-            Verdict::Ok => format!("ok: {counted}{by_lines}"),
-            Verdict::Unknown(why) => format!("unknown: {why} ({counted}){by_lines}"),
-            Verdict::Illegal(violation) => {
+            HistoryVerdict::Ok => format!("ok: {counted}{by_lines}"),
+            HistoryVerdict::Unknown(why) => format!("unknown: {why} ({counted}){by_lines}"),
+            HistoryVerdict::Illegal(violation) => {
                 let lines = violation.events.iter().filter_map(|index| history.events.get(*index)).take(20);
                 let lines: String = lines.map(|event| format!("\n  {}", event.to_edn())).collect();
                 format!("illegal: {} ({}, {counted}){by_lines}{lines}", violation.cause, violation.class)
@@ -79,8 +79,8 @@ impl Verdict {
         })
     }
 
-    pub(crate) fn illegal(class: &str, cause: impl Into<String>, events: Vec<usize>) -> Verdict {
-        Verdict::Illegal(Violation { class: class.to_owned(), cause: cause.into(), events })
+    pub(crate) fn illegal(class: &str, cause: impl Into<String>, events: Vec<usize>) -> HistoryVerdict {
+        HistoryVerdict::Illegal(Violation { class: class.to_owned(), cause: cause.into(), events })
     }
 }
 
@@ -97,14 +97,14 @@ pub struct Violation {
 
 /// How much a search for a linearization may cost, for each key.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct CheckLimits {
     /// Steps of the search.
     pub steps: u64,
     /// Bytes of remembered configurations, about.
     pub memory: usize,
 }
 
-impl Default for Limits {
+impl Default for CheckLimits {
     fn default() -> Self {
         Self { steps: 50_000_000, memory: 1 << 30 }
     }
@@ -112,7 +112,7 @@ impl Default for Limits {
 
 /// What a history is judged against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Model {
+pub enum ConsistencyModel {
     /// Linearizable registers: `read`, `write`, `delete`.
     Register,
     /// The same with `cas`.
@@ -133,19 +133,19 @@ pub enum Model {
     NodeSession,
 }
 
-impl Model {
+impl ConsistencyModel {
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
-            Model::Register => "register",
-            Model::CasRegister => "cas-register",
-            Model::Set => "set",
-            Model::Scan => "scan",
-            Model::Drops => "drops",
-            Model::Append => "append",
-            Model::Search => "search",
-            Model::Session => "session",
-            Model::NodeSession => "node-session",
+            ConsistencyModel::Register => "register",
+            ConsistencyModel::CasRegister => "cas-register",
+            ConsistencyModel::Set => "set",
+            ConsistencyModel::Scan => "scan",
+            ConsistencyModel::Drops => "drops",
+            ConsistencyModel::Append => "append",
+            ConsistencyModel::Search => "search",
+            ConsistencyModel::Session => "session",
+            ConsistencyModel::NodeSession => "node-session",
         }
     }
 }
@@ -154,18 +154,20 @@ impl Model {
 ///
 /// # Errors
 /// A history that is not well formed, or holds operations that the model does not know.
-pub fn check(history: &History, model: Model, limits: Limits) -> Result<Verdict> {
+pub fn check(history: &History, model: ConsistencyModel, limits: CheckLimits) -> Result<HistoryVerdict> {
     let ops = pair(history)?.ops;
     match model {
-        Model::Register => register::check(&ops, false, limits),
-        Model::CasRegister => register::check(&ops, true, limits),
-        Model::Set => set::check(&ops),
-        Model::Scan => scan::check(&ops),
-        Model::Drops => drops::check(&ops),
-        Model::Append => elle::check(&ops),
-        Model::Search => search::check(&ops, limits),
-        Model::Session => session::check(&ops, session::Promise::default()),
-        Model::NodeSession => session::check(&ops, session::Promise { per_node: true, read_your_writes: false }),
+        ConsistencyModel::Register => register::check(&ops, false, limits),
+        ConsistencyModel::CasRegister => register::check(&ops, true, limits),
+        ConsistencyModel::Set => set::check(&ops),
+        ConsistencyModel::Scan => scan::check(&ops),
+        ConsistencyModel::Drops => drops::check(&ops),
+        ConsistencyModel::Append => elle::check(&ops),
+        ConsistencyModel::Search => search::check(&ops, limits),
+        ConsistencyModel::Session => session::check(&ops, session::Promise::default()),
+        ConsistencyModel::NodeSession => {
+            session::check(&ops, session::Promise { per_node: true, read_your_writes: false })
+        }
     }
 }
 
@@ -183,14 +185,14 @@ pub(crate) fn gap(earlier: Option<i64>, later: Option<i64>) -> String {
 }
 
 /// ` at ALL`, where an operation says its level, and ` on node1` where it says its node.
-pub(crate) fn circumstances(op: &Operation) -> String {
+pub(crate) fn circumstances(op: &HistoryOperation) -> String {
     let level = op.get("level").and_then(|level| level.name()).map(|level| format!(" at {}", level.to_uppercase()));
     let node = op.get("node").and_then(|node| node.name()).map(|node| format!(" on {node}"));
     format!("{}{}", level.unwrap_or_default(), node.unwrap_or_default())
 }
 
 /// The positions of the events of an operation.
-pub(crate) fn events_of<'a>(ops: impl IntoIterator<Item = &'a Operation>) -> Vec<usize> {
+pub(crate) fn events_of<'a>(ops: impl IntoIterator<Item = &'a HistoryOperation>) -> Vec<usize> {
     let mut events: Vec<usize> = ops.into_iter().flat_map(|op| [Some(op.events.0), op.events.1]).flatten().collect();
     events.sort_unstable();
     events.dedup();

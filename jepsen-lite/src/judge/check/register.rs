@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::wgl::{self, Found, Model, Timed};
-use super::{Limits, Verdict, zones};
+use super::wgl::{self, LinearizationResult, SequentialModel, TimedOperation};
+use super::{CheckLimits, HistoryVerdict, zones};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
-use crate::judge::history::ops::{NEVER, Operation};
+use crate::judge::history::ops::{HistoryOperation, NEVER};
 
 /// A value by its number.
 pub type Value = u32;
@@ -25,7 +25,7 @@ pub const NIL: Value = 0;
 
 /// What was done to a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum RegisterOperation {
     /// It showed this value; `None` where nobody knows which.
     Read(Option<Value>),
     /// It was set. A delete sets [`NIL`].
@@ -45,20 +45,20 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Register;
 
-impl Model for Register {
+impl SequentialModel for Register {
     type State = Value;
-    type Op = Action;
+    type Op = RegisterOperation;
 
     fn init(&self) -> Value {
         NIL
     }
 
-    fn step(&self, state: &Value, op: &Action) -> Option<Value> {
+    fn step(&self, state: &Value, op: &RegisterOperation) -> Option<Value> {
         match *op {
-            Action::Read(None) => Some(*state),
-            Action::Read(Some(value)) => (value == *state).then_some(*state),
-            Action::Write(value) => Some(value),
-            Action::Cas { from, to, done } => {
+            RegisterOperation::Read(None) => Some(*state),
+            RegisterOperation::Read(Some(value)) => (value == *state).then_some(*state),
+            RegisterOperation::Write(value) => Some(value),
+            RegisterOperation::Cas { from, to, done } => {
                 let matches = from == *state;
                 (done.is_none() || done == Some(matches)).then_some(if matches { to } else { *state })
             }
@@ -67,14 +67,14 @@ impl Model for Register {
 }
 
 /// Whether an order exists, for the operations on one register, sorted by call.
-pub fn linearizable(ops: &[Timed<Action>], limits: Limits) -> Option<bool> {
+pub fn linearizable(ops: &[TimedOperation<RegisterOperation>], limits: CheckLimits) -> Option<bool> {
     if zones::applies(ops) {
         return Some(zones::conflict(ops).is_none());
     }
     match wgl::search(&Register, &prune(ops), limits) {
-        Found::Order(_) => Some(true),
-        Found::Stuck { .. } => Some(false),
-        Found::Limit => None,
+        LinearizationResult::Order(_) => Some(true),
+        LinearizationResult::Stuck { .. } => Some(false),
+        LinearizationResult::Limit => None,
     }
 }
 
@@ -84,28 +84,29 @@ pub const UNSEEN: Value = Value::MAX;
 /// The same question with less to search. All values that nobody read or compared with become one: no operation can tell
 /// them apart. And where no comparison failed or stayed unknown, writes of unknown end of such values are left out: they
 /// may never have been, and nothing can stand between them and the next write.
-pub fn prune(ops: &[Timed<Action>]) -> Vec<Timed<Action>> {
+pub fn prune(ops: &[TimedOperation<RegisterOperation>]) -> Vec<TimedOperation<RegisterOperation>> {
     let mut seen = HashSet::from([NIL]);
     let mut compared = false;
     for timed in ops {
         match timed.op {
-            Action::Read(value) => seen.extend(value),
-            Action::Write(_) => {}
-            Action::Cas { from, done, .. } => {
+            RegisterOperation::Read(value) => seen.extend(value),
+            RegisterOperation::Write(_) => {}
+            RegisterOperation::Cas { from, done, .. } => {
                 seen.insert(from);
                 compared = compared || done != Some(true);
             }
         }
     }
     let merged = |value: Value| if seen.contains(&value) { value } else { UNSEEN };
-    let smaller = |timed: &Timed<Action>| {
+    let smaller = |timed: &TimedOperation<RegisterOperation>| {
         let op = match timed.op {
-            Action::Read(value) => Action::Read(value),
-            Action::Write(value) => Action::Write(merged(value)),
-            Action::Cas { from, to, done } => Action::Cas { from, to: merged(to), done },
+            RegisterOperation::Read(value) => RegisterOperation::Read(value),
+            RegisterOperation::Write(value) => RegisterOperation::Write(merged(value)),
+            RegisterOperation::Cas { from, to, done } => RegisterOperation::Cas { from, to: merged(to), done },
         };
-        let needless = timed.ret == NEVER && (op == Action::Read(None) || (!compared && op == Action::Write(UNSEEN)));
-        (!needless).then(|| Timed { op, ..timed.clone() })
+        let needless = timed.ret == NEVER
+            && (op == RegisterOperation::Read(None) || (!compared && op == RegisterOperation::Write(UNSEEN)));
+        (!needless).then(|| TimedOperation { op, ..timed.clone() })
     };
     ops.iter().filter_map(smaller).collect()
 }
@@ -114,7 +115,7 @@ pub fn prune(ops: &[Timed<Action>]) -> Vec<Timed<Action>> {
 #[derive(Debug, Default)]
 pub struct Registers {
     /// The operations on each key, by call.
-    pub keys: BTreeMap<String, Vec<Timed<Action>>>,
+    pub keys: BTreeMap<String, Vec<TimedOperation<RegisterOperation>>>,
     /// The text of each value.
     pub values: Vec<String>,
 }
@@ -124,7 +125,7 @@ impl Registers {
     ///
     /// # Errors
     /// Operations that are not a register's.
-    pub fn new(ops: &[Operation], with_cas: bool) -> Result<Self> {
+    pub fn new(ops: &[HistoryOperation], with_cas: bool) -> Result<Self> {
         let keyed = is_keyed(ops);
         let mut registers = Self { keys: BTreeMap::new(), values: vec!["nothing".to_owned()] };
         let mut numbers: HashMap<String, Value> = HashMap::new();
@@ -142,23 +143,27 @@ impl Registers {
             let told = |value| split(value, keyed).with_context(|| format!("event {}", op.events.0));
             let ((key, input), (_, output)) = (told(&op.input)?, told(&op.output)?);
             let action = match op.f.as_str() {
-                "read" => op.ok().then(|| Action::Read(Some(number(output)))),
-                "write" | "upsert" => (op.outcome != Type::Fail).then(|| Action::Write(number(input))),
-                "delete" => (op.outcome != Type::Fail).then_some(Action::Write(NIL)),
+                "read" => op.ok().then(|| RegisterOperation::Read(Some(number(output)))),
+                "write" | "upsert" => (op.outcome != Type::Fail).then(|| RegisterOperation::Write(number(input))),
+                "delete" => (op.outcome != Type::Fail).then_some(RegisterOperation::Write(NIL)),
                 "cas" => {
                     ensure!(with_cas, "event {}: a `cas`; its model is cas-register", op.events.0);
                     compared(op, input, &mut number)?
                 }
                 other => bail!("event {}: a register knows no `{other}`", op.events.0),
             };
-            let timed = action.map(|action| Timed { call: op.call, ret: op.ret, op: action, source });
+            let timed = action.map(|action| TimedOperation { call: op.call, ret: op.ret, op: action, source });
             registers.keys.entry(key.to_string()).or_default().extend(timed);
         }
         Ok(registers)
     }
 }
 
-fn compared(op: &Operation, input: &Edn, number: &mut impl FnMut(&Edn) -> Value) -> Result<Option<Action>> {
+fn compared(
+    op: &HistoryOperation,
+    input: &Edn,
+    number: &mut impl FnMut(&Edn) -> Value,
+) -> Result<Option<RegisterOperation>> {
     let Some([from, to]) = input.items() else { bail!("event {}: a `cas` is of `[from to]`", op.events.0) };
     let mismatch = op.get("error").and_then(Edn::name) == Some("mismatch");
     let done = match op.outcome {
@@ -167,12 +172,12 @@ fn compared(op: &Operation, input: &Edn, number: &mut impl FnMut(&Edn) -> Value)
         Type::Fail => return Ok(None),
         _ => None,
     };
-    Ok(Some(Action::Cas { from: number(from), to: number(to), done }))
+    Ok(Some(RegisterOperation::Cas { from: number(from), to: number(to), done }))
 }
 
 /// Whether values are `[key value]`. What is written says so; a value of two items in a history of one register is only
 /// possible where nothing else is written.
-fn is_keyed(ops: &[Operation]) -> bool {
+fn is_keyed(ops: &[HistoryOperation]) -> bool {
     let pair = |value: &Edn| value.items().is_some_and(|items| items.len() == 2);
     ops.iter().any(|op| match op.f.as_str() {
         "cas" => op.input.items().is_some_and(|items| items.len() == 2 && pair(&items[1])),
@@ -194,20 +199,23 @@ fn split(value: &Edn, keyed: bool) -> Result<(&Edn, &Edn)> {
 ///
 /// # Errors
 /// Operations that are not a register's.
-pub fn check(ops: &[Operation], with_cas: bool, limits: Limits) -> Result<Verdict> {
+pub fn check(ops: &[HistoryOperation], with_cas: bool, limits: CheckLimits) -> Result<HistoryVerdict> {
     let registers = Registers::new(ops, with_cas)?;
-    let mut verdict = Verdict::Ok;
+    let mut verdict = HistoryVerdict::Ok;
     for (key, timed) in &registers.keys {
         let case = cause::Case::new(ops, key, timed, &registers.values);
         // With many unknown outcomes the search may be long where a proof by two operations is short.
         let proof = || if zones::applies(timed) { None } else { case.of_one_read() };
         verdict = verdict.and(|| {
             proof().unwrap_or_else(|| match linearizable(timed, limits) {
-                Some(true) => Verdict::Ok,
+                Some(true) => HistoryVerdict::Ok,
                 Some(false) => case.explain(limits),
                 None => {
                     let of = if key == "nil" { String::new() } else { format!(" on key {key}") };
-                    Verdict::Unknown(format!("the {} operations{of} needed more than the search may cost", timed.len()))
+                    HistoryVerdict::Unknown(format!(
+                        "the {} operations{of} needed more than the search may cost",
+                        timed.len()
+                    ))
                 }
             })
         });

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-use super::{Verdict, events_of};
+use super::{HistoryVerdict, events_of};
 use crate::judge::history::edn::Edn;
-use crate::judge::history::ops::Operation;
+use crate::judge::history::ops::HistoryOperation;
 
 /// What a replica held.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +41,8 @@ pub fn difference(one: &Dump, other: &Dump) -> Option<String> {
 ///
 /// # Errors
 /// A dump that is not what it should be.
-pub fn check(ops: &[Operation]) -> Result<Verdict> {
-    let mut dumps: BTreeMap<(String, i64), Vec<(Dump, &Operation)>> = BTreeMap::new();
+pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
+    let mut dumps: BTreeMap<(String, i64), Vec<(Dump, &HistoryOperation)>> = BTreeMap::new();
     for op in ops.iter().filter(|op| op.f == "dump" && op.ok()) {
         let dump = read(op).with_context(|| format!("event {}", op.events.0))?;
         dumps.entry((dump.shard.clone(), dump.applied)).or_default().push((dump, op));
@@ -52,15 +52,15 @@ pub fn check(ops: &[Operation]) -> Result<Verdict> {
         for pair in same.windows(2) {
             compared = compared || pair[0].0.node != pair[1].0.node;
             if let Some(cause) = difference(&pair[0].0, &pair[1].0) {
-                return Ok(Verdict::illegal("divergence", cause, events_of([pair[0].1, pair[1].1])));
+                return Ok(HistoryVerdict::illegal("divergence", cause, events_of([pair[0].1, pair[1].1])));
             }
         }
     }
     let nothing = "no two replicas were seen at the same applied index";
-    Ok(if compared { Verdict::Ok } else { Verdict::Unknown(nothing.to_owned()) })
+    Ok(if compared { HistoryVerdict::Ok } else { HistoryVerdict::Unknown(nothing.to_owned()) })
 }
 
-fn read(op: &Operation) -> Result<Dump> {
+fn read(op: &HistoryOperation) -> Result<Dump> {
     let Some(Edn::Map(points)) = op.output.get("points") else { anyhow::bail!("a dump without `points`") };
     Ok(Dump {
         node: op.get("node").and_then(Edn::name).context("a dump that does not say its `node`")?.to_owned(),

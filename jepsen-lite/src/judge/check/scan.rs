@@ -11,42 +11,42 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Verdict, circumstances, events_of, gap};
+use super::{HistoryVerdict, circumstances, events_of, gap};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
-use crate::judge::history::ops::Operation;
+use crate::judge::history::ops::HistoryOperation;
 
 #[cfg(test)]
 mod tests;
 
 /// The life of one element.
-struct Life<'a> {
-    add: &'a Operation,
+struct ElementLifetime<'a> {
+    add: &'a HistoryOperation,
     /// What may have removed it.
-    removes: Vec<&'a Operation>,
+    removes: Vec<&'a HistoryOperation>,
 }
 
-impl<'a> Life<'a> {
+impl<'a> ElementLifetime<'a> {
     /// Whether it is there through all of `op`.
-    fn must_be_in(&self, op: &Operation) -> bool {
-        let spared = |remove: &&Operation| remove.call > op.ret || remove.ret < self.add.call;
+    fn must_be_in(&self, op: &HistoryOperation) -> bool {
+        let spared = |remove: &&HistoryOperation| remove.call > op.ret || remove.ret < self.add.call;
         self.add.ok() && self.add.ret < op.call && self.removes.iter().all(spared)
     }
 
     /// Whether it is there at some moment of `op`.
-    fn may_be_in(&self, op: &Operation) -> bool {
+    fn may_be_in(&self, op: &HistoryOperation) -> bool {
         self.add.call < op.ret && self.gone_before(op).is_none()
     }
 
     /// What has certainly removed it before `op`.
-    fn gone_before(&self, op: &Operation) -> Option<&'a Operation> {
-        let certain = |remove: &&&Operation| remove.ok() && remove.ret < op.call && remove.call > self.add.ret;
+    fn gone_before(&self, op: &HistoryOperation) -> Option<&'a HistoryOperation> {
+        let certain = |remove: &&&HistoryOperation| remove.ok() && remove.ret < op.call && remove.call > self.add.ret;
         self.removes.iter().find(certain).copied()
     }
 }
 
-struct Scan<'a> {
-    op: &'a Operation,
+struct SetScan<'a> {
+    op: &'a HistoryOperation,
     elements: BTreeSet<String>,
 }
 
@@ -54,7 +54,7 @@ struct Scan<'a> {
 ///
 /// # Errors
 /// Operations that this set does not know, and elements that are added or removed twice.
-pub fn check(ops: &[Operation]) -> Result<Verdict> {
+pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
     let lives = lives(ops)?;
     let mut scans = Vec::new();
     for op in ops.iter().filter(|op| op.f == "scan" && op.ok()) {
@@ -62,10 +62,10 @@ pub fn check(ops: &[Operation]) -> Result<Verdict> {
         let elements: BTreeSet<String> = items.iter().map(Edn::to_string).collect();
         if elements.len() < items.len() {
             let twice = items.iter().find(|item| items.iter().filter(|other| other == item).count() > 1);
-            let cause = format!("{} shows {} twice", told(op), twice.unwrap_or(&Edn::Nil));
-            return Ok(Verdict::illegal("duplicate", cause, events_of([op])));
+            let cause = format!("{} shows {} twice", describe(op), twice.unwrap_or(&Edn::Nil));
+            return Ok(HistoryVerdict::illegal("duplicate", cause, events_of([op])));
         }
-        scans.push(Scan { op, elements });
+        scans.push(SetScan { op, elements });
     }
     let wrong = scans.iter().find_map(|scan| shown(scan, &lives).or_else(|| missing(scan, &scans, &lives)));
     if let Some(wrong) = wrong {
@@ -79,11 +79,11 @@ pub fn check(ops: &[Operation]) -> Result<Verdict> {
     Ok(never_read(&scans, &lives))
 }
 
-fn lives(ops: &[Operation]) -> Result<BTreeMap<String, Life<'_>>> {
+fn lives(ops: &[HistoryOperation]) -> Result<BTreeMap<String, ElementLifetime<'_>>> {
     let mut lives = BTreeMap::new();
     let happened = || ops.iter().filter(|op| op.outcome != Type::Fail);
     for op in happened().filter(|op| op.f == "add") {
-        if lives.insert(op.input.to_string(), Life { add: op, removes: Vec::new() }).is_some() {
+        if lives.insert(op.input.to_string(), ElementLifetime { add: op, removes: Vec::new() }).is_some() {
             bail!("event {}: {} is added twice, so a scan cannot tell which it shows", op.events.0, op.input);
         }
     }
@@ -100,8 +100,9 @@ fn lives(ops: &[Operation]) -> Result<BTreeMap<String, Life<'_>>> {
             "sweep" => {
                 let ends = op.input.items().map(|ends| ends.iter().filter_map(Edn::int).collect::<Vec<_>>());
                 let Some(&[from, to]) = ends.as_deref() else { bail!("event {}: a sweep of no range", op.events.0) };
-                let meant =
-                    |life: &&mut Life<'_>| life.add.input.int().is_some_and(|element| (from..to).contains(&element));
+                let meant = |life: &&mut ElementLifetime<'_>| {
+                    life.add.input.int().is_some_and(|element| (from..to).contains(&element))
+                };
                 lives.values_mut().filter(meant).for_each(|life| life.removes.push(op));
             }
             "add" | "scan" | "count" | "index" => {}
@@ -111,16 +112,16 @@ fn lives(ops: &[Operation]) -> Result<BTreeMap<String, Life<'_>>> {
     Ok(lives)
 }
 
-fn told(op: &Operation) -> String {
+fn describe(op: &HistoryOperation) -> String {
     format!("a {} by process {}{}", op.f, op.process, circumstances(op))
 }
 
 /// What a scan shows and must not.
-fn shown(scan: &Scan<'_>, lives: &BTreeMap<String, Life<'_>>) -> Option<Verdict> {
+fn shown(scan: &SetScan<'_>, lives: &BTreeMap<String, ElementLifetime<'_>>) -> Option<HistoryVerdict> {
     for element in &scan.elements {
         let Some(life) = lives.get(element) else {
-            let cause = format!("{} shows {element}, which nobody added", told(scan.op));
-            return Some(Verdict::illegal("phantom", cause, events_of([scan.op])));
+            let cause = format!("{} shows {element}, which nobody added", describe(scan.op));
+            return Some(HistoryVerdict::illegal("phantom", cause, events_of([scan.op])));
         };
         if life.may_be_in(scan.op) {
             continue;
@@ -135,43 +136,48 @@ fn shown(scan: &Scan<'_>, lives: &BTreeMap<String, Life<'_>>) -> Option<Verdict>
                 ("phantom", life.add, format!("whose add began only {later}after it had ended"))
             }
         };
-        let cause = format!("{} shows {element} {what}", told(scan.op));
-        return Some(Verdict::illegal(class, cause, events_of([scan.op, other])));
+        let cause = format!("{} shows {element} {what}", describe(scan.op));
+        return Some(HistoryVerdict::illegal(class, cause, events_of([scan.op, other])));
     }
     None
 }
 
 /// What a scan must show and does not.
-fn missing(scan: &Scan<'_>, scans: &[Scan<'_>], lives: &BTreeMap<String, Life<'_>>) -> Option<Verdict> {
-    let lacking =
-        |(element, life): &(&String, &Life<'_>)| life.must_be_in(scan.op) && !scan.elements.contains(*element);
+fn missing(
+    scan: &SetScan<'_>,
+    scans: &[SetScan<'_>],
+    lives: &BTreeMap<String, ElementLifetime<'_>>,
+) -> Option<HistoryVerdict> {
+    let lacking = |(element, life): &(&String, &ElementLifetime<'_>)| {
+        life.must_be_in(scan.op) && !scan.elements.contains(*element)
+    };
     let (element, life) = lives.iter().find(lacking)?;
     let later = scans.iter().any(|other| other.op.call > scan.op.call && other.elements.contains(element));
     let class = if later { "stale read" } else { "lost" };
     let ago = gap(life.add.returned_at, scan.op.called_at);
-    let cause = format!("{} lacks {element} although it was acknowledged {ago}before it began", told(scan.op));
-    Some(Verdict::illegal(class, cause, events_of([scan.op, life.add])))
+    let cause = format!("{} lacks {element} although it was acknowledged {ago}before it began", describe(scan.op));
+    Some(HistoryVerdict::illegal(class, cause, events_of([scan.op, life.add])))
 }
 
-fn counted(op: &Operation, lives: &BTreeMap<String, Life<'_>>) -> Result<Option<Verdict>> {
+fn counted(op: &HistoryOperation, lives: &BTreeMap<String, ElementLifetime<'_>>) -> Result<Option<HistoryVerdict>> {
     let count = op.output.int().with_context(|| format!("event {}: a count of no number", op.events.0))?;
     let least = lives.values().filter(|life| life.must_be_in(op)).count() as i64;
     let most = lives.values().filter(|life| life.may_be_in(op)).count() as i64;
     if (least..=most).contains(&count) {
         return Ok(None);
     }
-    let cause = format!("{} is {count}, and at least {least} and at most {most} elements were there", told(op));
-    Ok(Some(Verdict::illegal("wrong count", cause, events_of([op]))))
+    let cause = format!("{} is {count}, and at least {least} and at most {most} elements were there", describe(op));
+    Ok(Some(HistoryVerdict::illegal("wrong count", cause, events_of([op]))))
 }
 
-fn never_read(scans: &[Scan<'_>], lives: &BTreeMap<String, Life<'_>>) -> Verdict {
+fn never_read(scans: &[SetScan<'_>], lives: &BTreeMap<String, ElementLifetime<'_>>) -> HistoryVerdict {
     let last = scans.iter().map(|scan| scan.op.call).max().unwrap_or(0);
     let unread = lives.iter().filter(|(_, life)| life.add.ok() && life.add.ret > last);
     let count = unread.clone().count();
     match unread.map(|(element, _)| element).next() {
-        Some(first) => Verdict::Unknown(format!(
+        Some(first) => HistoryVerdict::Unknown(format!(
             "{count} acknowledged elements were never read: no scan began after {first} was added"
         )),
-        None => Verdict::Ok,
+        None => HistoryVerdict::Ok,
     }
 }

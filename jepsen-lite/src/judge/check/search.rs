@@ -16,11 +16,11 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
 
-use super::wgl::{Found, Timed, search};
-use super::{Limits, Verdict, circumstances, events_of};
+use super::wgl::{LinearizationResult, TimedOperation, search};
+use super::{CheckLimits, HistoryVerdict, circumstances, events_of};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
-use crate::judge::history::ops::Operation;
+use crate::judge::history::ops::HistoryOperation;
 
 /// The least mean recall of approximate searches.
 pub const RECALL_FLOOR: f64 = 0.9;
@@ -30,7 +30,7 @@ const TOLERANCE: f64 = 1e-4;
 
 /// How near two vectors are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Distance {
+pub enum SearchDistance {
     /// Less is nearer.
     Euclid,
     /// Less is nearer.
@@ -41,7 +41,7 @@ pub enum Distance {
     Cosine,
 }
 
-impl Distance {
+impl SearchDistance {
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "euclid" => Self::Euclid,
@@ -90,11 +90,11 @@ struct Write {
 
 /// An answered search.
 #[derive(Clone, Debug)]
-struct Asked {
+struct AnsweredSearch {
     query: Vec<f64>,
     limit: usize,
     exact: bool,
-    distance: Distance,
+    distance: SearchDistance,
     /// Whether the answer may be old.
     stale: bool,
     /// Point and score. A point that nobody wrote has no number.
@@ -106,10 +106,10 @@ struct Asked {
 
 /// A history of points, taken apart.
 #[derive(Debug, Default)]
-struct Points {
+struct PointHistory {
     names: Vec<String>,
     writes: Vec<Write>,
-    searches: Vec<Asked>,
+    searches: Vec<AnsweredSearch>,
 }
 
 fn vector(value: &Edn) -> Result<Vec<f64>> {
@@ -117,8 +117,8 @@ fn vector(value: &Edn) -> Result<Vec<f64>> {
     items.iter().map(|item| item.float().with_context(|| format!("`{item}` is no number"))).collect()
 }
 
-fn points(ops: &[Operation]) -> Result<Points> {
-    let mut points = Points::default();
+fn points(ops: &[HistoryOperation]) -> Result<PointHistory> {
+    let mut points = PointHistory::default();
     let mut numbers: HashMap<String, usize> = HashMap::new();
     for (source, op) in ops.iter().enumerate().filter(|(_, op)| op.outcome != Type::Fail) {
         let at = || format!("event {}", op.events.0);
@@ -140,14 +140,15 @@ fn points(ops: &[Operation]) -> Result<Points> {
     Ok(points)
 }
 
-fn asked(op: &Operation, source: usize, numbers: &HashMap<String, usize>) -> Result<Asked> {
+fn asked(op: &HistoryOperation, source: usize, numbers: &HashMap<String, usize>) -> Result<AnsweredSearch> {
     let member = |name: &str| op.input.get(name).with_context(|| format!("a search without `{name}`"));
-    let distance = member("distance")?.name().and_then(Distance::named).context("a `distance` that is not known")?;
+    let distance =
+        member("distance")?.name().and_then(SearchDistance::named).context("a `distance` that is not known")?;
     let hit = |hit: &Edn| -> Result<(Option<usize>, f64)> {
         let Some([id, score]) = hit.items() else { bail!("`{hit}` is no `[id score]`") };
         Ok((numbers.get(&id.to_string()).copied(), score.float().context("a score that is no number")?))
     };
-    Ok(Asked {
+    Ok(AnsweredSearch {
         query: vector(member("vector")?)?,
         limit: usize::try_from(member("limit")?.int().context("a `limit` that is no number")?)?,
         exact: *member("exact")? == Edn::Bool(true),
@@ -164,34 +165,35 @@ fn asked(op: &Operation, source: usize, numbers: &HashMap<String, usize>) -> Res
 ///
 /// # Errors
 /// Operations that points do not know.
-pub fn check(ops: &[Operation], limits: Limits) -> Result<Verdict> {
+pub fn check(ops: &[HistoryOperation], limits: CheckLimits) -> Result<HistoryVerdict> {
     let points = points(ops)?;
     Ok(sound::check(ops, &points).and(|| exact(ops, &points, limits)))
 }
 
-fn exact(ops: &[Operation], points: &Points, limits: Limits) -> Verdict {
-    let object = model::Collection { points };
-    let writes = points.writes.iter().enumerate().map(|(index, write)| Timed {
+fn exact(ops: &[HistoryOperation], points: &PointHistory, limits: CheckLimits) -> HistoryVerdict {
+    let object = model::CollectionModel { points };
+    let writes = points.writes.iter().enumerate().map(|(index, write)| TimedOperation {
         call: write.call,
         ret: write.ret,
         op: object.effect(index),
         source: write.source,
     });
-    let fresh = |asked: &&Asked| asked.exact && !asked.stale;
-    let searches = points.searches.iter().enumerate().filter(|(_, asked)| fresh(asked)).map(|(index, asked)| Timed {
-        call: asked.call,
-        ret: asked.ret,
-        op: model::Op::Search(index),
-        source: asked.source,
-    });
+    let fresh = |asked: &&AnsweredSearch| asked.exact && !asked.stale;
+    let searches =
+        points.searches.iter().enumerate().filter(|(_, asked)| fresh(asked)).map(|(index, asked)| TimedOperation {
+            call: asked.call,
+            ret: asked.ret,
+            op: model::CollectionOperation::Search(index),
+            source: asked.source,
+        });
     let mut timed: Vec<_> = writes.chain(searches).collect();
     timed.sort_by_key(|timed| timed.call);
     match search(&object, &timed, limits) {
-        Found::Order(_) => Verdict::Ok,
-        Found::Limit => {
-            Verdict::Unknown(format!("the {} operations needed more than the search may cost", timed.len()))
+        LinearizationResult::Order(_) => HistoryVerdict::Ok,
+        LinearizationResult::Limit => {
+            HistoryVerdict::Unknown(format!("the {} operations needed more than the search may cost", timed.len()))
         }
-        Found::Stuck { longest, blocked, state } => {
+        LinearizationResult::Stuck { longest, blocked, state } => {
             let op = &ops[timed[blocked].source];
             let live = state.iter().filter(|write| **write != 0).count();
             let cause = format!(
@@ -203,7 +205,7 @@ fn exact(ops: &[Operation], points: &Points, limits: Limits) -> Verdict {
                 timed.len(),
                 op.input.get("limit").unwrap_or(&Edn::Nil),
             );
-            Verdict::illegal("non-linearizable", cause, events_of([op]))
+            HistoryVerdict::illegal("non-linearizable", cause, events_of([op]))
         }
     }
 }

@@ -12,11 +12,11 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 
-use super::register::{Action, NIL, Registers, Value};
-use super::wgl::Timed;
-use super::{Verdict, circumstances, events_of, gap};
+use super::register::{NIL, RegisterOperation, Registers, Value};
+use super::wgl::TimedOperation;
+use super::{HistoryVerdict, circumstances, events_of, gap};
 use crate::judge::history::edn::Edn;
-use crate::judge::history::ops::Operation;
+use crate::judge::history::ops::HistoryOperation;
 
 /// What is promised.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +33,10 @@ impl Default for Promise {
     }
 }
 
-struct Judge<'a> {
-    ops: &'a [Operation],
+struct SessionChecker<'a> {
+    ops: &'a [HistoryOperation],
     key: &'a str,
-    timed: &'a [Timed<Action>],
+    timed: &'a [TimedOperation<RegisterOperation>],
     values: &'a [String],
     order: HashMap<Value, i64>,
     promise: Promise,
@@ -46,56 +46,58 @@ struct Judge<'a> {
 ///
 /// # Errors
 /// Operations that are not a register's.
-pub fn check(ops: &[Operation], promise: Promise) -> Result<Verdict> {
+pub fn check(ops: &[HistoryOperation], promise: Promise) -> Result<HistoryVerdict> {
     let registers = Registers::new(ops, true)?;
-    let mut verdict = Verdict::Ok;
+    let mut verdict = HistoryVerdict::Ok;
     for (key, timed) in &registers.keys {
-        let mut judge = Judge { ops, key, timed, values: &registers.values, order: HashMap::new(), promise };
+        let mut judge = SessionChecker { ops, key, timed, values: &registers.values, order: HashMap::new(), promise };
         verdict = verdict.and(|| judge.written_only().unwrap_or_else(|| judge.sessions()));
     }
     Ok(verdict)
 }
 
-fn version(op: &Operation) -> Option<i64> {
+fn version(op: &HistoryOperation) -> Option<i64> {
     op.get("version").and_then(Edn::int)
 }
 
-fn sets(timed: &Timed<Action>) -> Option<Value> {
+fn sets(timed: &TimedOperation<RegisterOperation>) -> Option<Value> {
     match timed.op {
-        Action::Write(value) | Action::Cas { to: value, done: Some(true) | None, .. } => Some(value),
+        RegisterOperation::Write(value) | RegisterOperation::Cas { to: value, done: Some(true) | None, .. } => {
+            Some(value)
+        }
         _ => None,
     }
 }
 
-fn shows(timed: &Timed<Action>) -> Option<Value> {
-    if let Action::Read(value) = timed.op { value } else { None }
+fn shows(timed: &TimedOperation<RegisterOperation>) -> Option<Value> {
+    if let RegisterOperation::Read(value) = timed.op { value } else { None }
 }
 
-impl<'a> Judge<'a> {
-    fn op(&self, timed: &Timed<Action>) -> &'a Operation {
+impl<'a> SessionChecker<'a> {
+    fn op(&self, timed: &TimedOperation<RegisterOperation>) -> &'a HistoryOperation {
         &self.ops[timed.source]
     }
 
-    fn text(&self, timed: &Timed<Action>, value: Value) -> String {
+    fn text(&self, timed: &TimedOperation<RegisterOperation>, value: Value) -> String {
         let prefix = if self.key == "nil" { String::new() } else { format!("key {}: ", self.key) };
         let op = self.op(timed);
         format!("{prefix}process {} read {}{}", op.process, self.values[value as usize], circumstances(op))
     }
 
     /// A read that shows what nobody had begun to write.
-    fn written_only(&self) -> Option<Verdict> {
+    fn written_only(&self) -> Option<HistoryVerdict> {
         let mut first: HashMap<Value, u64> = HashMap::from([(NIL, 0)]);
         for timed in self.timed {
             if let Some(value) = sets(timed) {
                 first.entry(value).and_modify(|call| *call = timed.call.min(*call)).or_insert(timed.call);
             }
         }
-        let wrong = |timed: &&Timed<Action>| {
+        let wrong = |timed: &&TimedOperation<RegisterOperation>| {
             shows(timed).is_some_and(|value| first.get(&value).is_none_or(|call| timed.ret < *call))
         };
         let read = self.timed.iter().find(wrong)?;
         let cause = format!("{}, which nobody had begun to write", self.text(read, shows(read)?));
-        Some(Verdict::illegal("unwritten value", cause, events_of([self.op(read)])))
+        Some(HistoryVerdict::illegal("unwritten value", cause, events_of([self.op(read)])))
     }
 
     /// The place of each value in the key's order. A value that was written twice has none of its own; where the history
@@ -136,39 +138,41 @@ impl<'a> Judge<'a> {
     }
 
     /// What sessions know something by: what they have read, and with that promise what they have written themselves.
-    fn counting(&self) -> impl Iterator<Item = &'a Timed<Action>> {
-        let own = |timed: &Timed<Action>| self.promise.read_your_writes && sets(timed).is_some() && self.op(timed).ok();
+    fn counting(&self) -> impl Iterator<Item = &'a TimedOperation<RegisterOperation>> {
+        let own = |timed: &TimedOperation<RegisterOperation>| {
+            self.promise.read_your_writes && sets(timed).is_some() && self.op(timed).ok()
+        };
         self.timed.iter().filter(move |timed| shows(timed).is_some() || own(timed))
     }
 
-    fn sessions(&mut self) -> Verdict {
+    fn sessions(&mut self) -> HistoryVerdict {
         // Where all that counts says its version, it does not matter that a deletion has none.
         let needs_order = self.counting().any(|timed| version(self.op(timed)).is_none());
         if needs_order && let Err(why) = self.learn_order() {
-            return Verdict::Unknown(why);
+            return HistoryVerdict::Unknown(why);
         }
-        let mut sessions: HashMap<String, Vec<&Timed<Action>>> = HashMap::new();
+        let mut sessions: HashMap<String, Vec<&TimedOperation<RegisterOperation>>> = HashMap::new();
         for timed in self.counting() {
             let op = self.op(timed);
             let node = op.get("node").map(Edn::to_string);
             let session = if self.promise.per_node { node } else { Some(op.process.to_string()) };
             let Some(session) = session else {
-                return Verdict::Unknown(format!("event {} does not say which node answered", op.events.0));
+                return HistoryVerdict::Unknown(format!("event {} does not say which node answered", op.events.0));
             };
             sessions.entry(session).or_default().push(timed);
         }
         let mut sessions: Vec<_> = sessions.into_iter().collect();
         sessions.sort_by(|left, right| left.0.cmp(&right.0));
-        sessions.iter().fold(Verdict::Ok, |verdict, (_, timed)| verdict.and(|| self.one_session(timed)))
+        sessions.iter().fold(HistoryVerdict::Ok, |verdict, (_, timed)| verdict.and(|| self.one_session(timed)))
     }
 
     /// Every read is at least as new as all that the session knew when it began.
-    fn one_session(&self, session: &[&Timed<Action>]) -> Verdict {
-        let known: Vec<(&Timed<Action>, Value)> =
+    fn one_session(&self, session: &[&TimedOperation<RegisterOperation>]) -> HistoryVerdict {
+        let known: Vec<(&TimedOperation<RegisterOperation>, Value)> =
             session.iter().filter_map(|timed| Some((*timed, shows(timed).or(sets(timed))?))).collect();
         let mut by_end: Vec<_> = known.iter().collect();
         by_end.sort_by_key(|(timed, _)| timed.ret);
-        let (mut newest, mut next) = (None::<(i64, &Timed<Action>, Value)>, 0);
+        let (mut newest, mut next) = (None::<(i64, &TimedOperation<RegisterOperation>, Value)>, 0);
         for (read, value) in &known {
             while next < by_end.len() && by_end[next].0.ret < read.call {
                 let (timed, value) = by_end[next];
@@ -191,29 +195,36 @@ impl<'a> Judge<'a> {
                 }
             }
         }
-        Verdict::Ok
+        HistoryVerdict::Ok
     }
 
     /// Whether a deletion that had begun before `read` ended may have come after the version `since`.
-    fn may_be_deleted(&self, read: &Timed<Action>, since: i64) -> bool {
-        let deletes = self.timed.iter().filter(|timed| timed.op == Action::Write(NIL) && timed.call < read.ret);
+    fn may_be_deleted(&self, read: &TimedOperation<RegisterOperation>, since: i64) -> bool {
+        let deletes =
+            self.timed.iter().filter(|timed| timed.op == RegisterOperation::Write(NIL) && timed.call < read.ret);
         deletes.into_iter().any(|timed| version(self.op(timed)).is_none_or(|version| version > since))
     }
 
-    fn place(&self, timed: &Timed<Action>, value: Value) -> Option<i64> {
+    fn place(&self, timed: &TimedOperation<RegisterOperation>, value: Value) -> Option<i64> {
         version(self.op(timed)).or_else(|| self.order.get(&value).copied())
     }
 
-    fn placeless(&self, timed: &Timed<Action>, value: Value) -> Verdict {
-        Verdict::Unknown(format!("{}, whose version nobody says", self.text(timed, value)))
+    fn placeless(&self, timed: &TimedOperation<RegisterOperation>, value: Value) -> HistoryVerdict {
+        HistoryVerdict::Unknown(format!("{}, whose version nobody says", self.text(timed, value)))
     }
 
-    fn went_back(&self, read: &Timed<Action>, value: Value, before: &Timed<Action>, newer: Value) -> Verdict {
+    fn went_back(
+        &self,
+        read: &TimedOperation<RegisterOperation>,
+        value: Value,
+        before: &TimedOperation<RegisterOperation>,
+        newer: Value,
+    ) -> HistoryVerdict {
         let who = if self.promise.per_node { "that node had shown" } else { "it had read" };
         let (class, how) =
             if shows(before).is_some() { ("went back", who) } else { ("own write unseen", "it had written") };
         let ago = gap(self.op(before).returned_at, self.op(read).called_at);
         let cause = format!("{} although {how} {} {ago}before", self.text(read, value), self.values[newer as usize]);
-        Verdict::illegal(class, cause, events_of([self.op(before), self.op(read)]))
+        HistoryVerdict::illegal(class, cause, events_of([self.op(before), self.op(read)]))
     }
 }

@@ -9,19 +9,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Verdict, circumstances, events_of, gap};
+use super::{HistoryVerdict, circumstances, events_of, gap};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
-use crate::judge::history::ops::{NEVER, Operation};
+use crate::judge::history::ops::{HistoryOperation, NEVER};
 
 struct Adds<'a> {
-    op: &'a Operation,
+    op: &'a HistoryOperation,
     /// The stratum of the first read that shows it; none if none does.
     shown: Option<usize>,
 }
 
 struct Read<'a> {
-    op: &'a Operation,
+    op: &'a HistoryOperation,
     elements: BTreeSet<String>,
 }
 
@@ -29,7 +29,7 @@ struct Read<'a> {
 ///
 /// # Errors
 /// Operations that are not a set's, or one element added twice.
-pub fn check(ops: &[Operation]) -> Result<Verdict> {
+pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
     let mut adds: HashMap<String, Adds<'_>> = HashMap::new();
     let mut reads = Vec::new();
     for op in ops.iter().filter(|op| op.outcome != Type::Fail) {
@@ -53,31 +53,31 @@ pub fn check(ops: &[Operation]) -> Result<Verdict> {
         }
     }
     reads.sort_by_key(|read| (read.elements.len(), read.op.call));
-    Ok(elements(&reads, &adds).or_else(|| chain(&reads)).or_else(|| order(&reads, adds)).unwrap_or(Verdict::Ok))
+    Ok(elements(&reads, &adds).or_else(|| chain(&reads)).or_else(|| order(&reads, adds)).unwrap_or(HistoryVerdict::Ok))
 }
 
-fn told(op: &Operation) -> String {
+fn describe(op: &HistoryOperation) -> String {
     format!("a read by process {}{}", op.process, circumstances(op))
 }
 
-fn duplicate(op: &Operation, items: &[Edn]) -> Verdict {
+fn duplicate(op: &HistoryOperation, items: &[Edn]) -> HistoryVerdict {
     let twice = items.iter().find(|item| items.iter().filter(|other| other == item).count() > 1);
-    let cause = format!("{} shows {} twice", told(op), twice.unwrap_or(&Edn::Nil));
-    Verdict::illegal("duplicate", cause, events_of([op]))
+    let cause = format!("{} shows {} twice", describe(op), twice.unwrap_or(&Edn::Nil));
+    HistoryVerdict::illegal("duplicate", cause, events_of([op]))
 }
 
 /// Element by element: shown and never added, shown too early, acknowledged and not shown.
-fn elements(reads: &[Read<'_>], adds: &HashMap<String, Adds<'_>>) -> Option<Verdict> {
+fn elements(reads: &[Read<'_>], adds: &HashMap<String, Adds<'_>>) -> Option<HistoryVerdict> {
     for read in reads {
         for element in &read.elements {
             let Some(add) = adds.get(element) else {
-                let cause = format!("{} shows {element}, which nobody added", told(read.op));
-                return Some(Verdict::illegal("phantom", cause, events_of([read.op])));
+                let cause = format!("{} shows {element}, which nobody added", describe(read.op));
+                return Some(HistoryVerdict::illegal("phantom", cause, events_of([read.op])));
             };
             if read.op.ret < add.op.call {
                 let before = gap(read.op.returned_at, add.op.called_at);
-                let cause = format!("{} shows {element}, whose add began only {before}later", told(read.op));
-                return Some(Verdict::illegal("phantom", cause, events_of([read.op, add.op])));
+                let cause = format!("{} shows {element}, whose add began only {before}later", describe(read.op));
+                return Some(HistoryVerdict::illegal("phantom", cause, events_of([read.op, add.op])));
             }
         }
     }
@@ -92,29 +92,29 @@ fn elements(reads: &[Read<'_>], adds: &HashMap<String, Adds<'_>>) -> Option<Verd
         let later = reads.iter().any(|other| other.op.call > read.op.call && other.elements.contains(*element));
         let class = if later { "stale read" } else { "lost" };
         let ago = gap(add.op.returned_at, read.op.called_at);
-        let cause = format!("{} lacks {element} although it was acknowledged {ago}before it began", told(read.op));
-        return Some(Verdict::illegal(class, cause, events_of([read.op, add.op])));
+        let cause = format!("{} lacks {element} although it was acknowledged {ago}before it began", describe(read.op));
+        return Some(HistoryVerdict::illegal(class, cause, events_of([read.op, add.op])));
     }
     None
 }
 
 /// Each read shows all that a smaller one shows.
-fn chain(reads: &[Read<'_>]) -> Option<Verdict> {
+fn chain(reads: &[Read<'_>]) -> Option<HistoryVerdict> {
     reads.windows(2).find_map(|pair| {
         let lacking = pair[0].elements.difference(&pair[1].elements).next()?;
         let extra = pair[1].elements.difference(&pair[0].elements).next()?;
         let cause = format!(
             "{} shows {lacking} and not {extra}, and {} shows {extra} and not {lacking}",
-            told(pair[0].op),
-            told(pair[1].op)
+            describe(pair[0].op),
+            describe(pair[1].op)
         );
-        Some(Verdict::illegal("non-linearizable", cause, events_of([pair[0].op, pair[1].op])))
+        Some(HistoryVerdict::illegal("non-linearizable", cause, events_of([pair[0].op, pair[1].op])))
     })
 }
 
 /// The one order there can be agrees with time.
-fn order<'a>(reads: &[Read<'a>], mut adds: HashMap<String, Adds<'a>>) -> Option<Verdict> {
-    let mut strata: Vec<(usize, &Operation)> = Vec::new();
+fn order<'a>(reads: &[Read<'a>], mut adds: HashMap<String, Adds<'a>>) -> Option<HistoryVerdict> {
+    let mut strata: Vec<(usize, &HistoryOperation)> = Vec::new();
     let (mut stratum, mut size) = (0, None);
     for read in reads {
         if size != Some(read.elements.len()) {
@@ -132,14 +132,14 @@ fn order<'a>(reads: &[Read<'a>], mut adds: HashMap<String, Adds<'a>>) -> Option<
     strata.extend(placed.map(|add| (add.shown.unwrap_or(unseen), add.op)));
     strata.sort_by_key(|(stratum, op)| (*stratum, op.call));
     // Of all earlier strata, what was called last.
-    let mut last: Option<&Operation> = None;
+    let mut last: Option<&HistoryOperation> = None;
     for group in strata.chunk_by(|left, right| left.0 == right.0) {
         if let (Some(last), Some((_, first))) = (last, group.iter().min_by_key(|(_, op)| op.ret))
             && first.ret < last.call
         {
-            let name = |op: &Operation| match op.f.as_str() {
+            let name = |op: &HistoryOperation| match op.f.as_str() {
                 "add" => format!("the add of {}", op.input),
-                _ => told(op),
+                _ => describe(op),
             };
             let cause = format!(
                 "{} took effect before {}, which had ended {}before it began",
@@ -147,7 +147,7 @@ fn order<'a>(reads: &[Read<'a>], mut adds: HashMap<String, Adds<'a>>) -> Option<
                 name(first),
                 gap(first.returned_at, last.called_at)
             );
-            return Some(Verdict::illegal("non-linearizable", cause, events_of([*first, last])));
+            return Some(HistoryVerdict::illegal("non-linearizable", cause, events_of([*first, last])));
         }
         last = last.into_iter().chain(group.iter().map(|(_, op)| *op)).max_by_key(|op| op.call);
     }

@@ -8,11 +8,11 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use super::Limits;
+use super::CheckLimits;
 use crate::judge::history::ops::NEVER;
 
 /// An object that operations change one after the other.
-pub trait Model {
+pub trait SequentialModel {
     /// What it holds.
     type State: Clone + Eq + Hash;
     /// What is done to it, with what came of it. Equal operations have equal effects.
@@ -25,7 +25,7 @@ pub trait Model {
 
 /// An operation and its interval; no two ends of intervals are equal, but for [`NEVER`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Timed<O> {
+pub struct TimedOperation<O> {
     /// Its call.
     pub call: u64,
     /// Its end, or [`NEVER`].
@@ -38,7 +38,7 @@ pub struct Timed<O> {
 
 /// What the search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found<S> {
+pub enum LinearizationResult<S> {
     /// An order exists: the positions of the operations in it.
     Order(Vec<usize>),
     /// None exists. The longest legal beginning, what the object holds after it, and the operation that ended before any
@@ -116,7 +116,7 @@ impl Bits {
     }
 
     /// The 64 bits from `bit` on.
-    fn word(&self, bit: usize) -> u64 {
+    fn bits_from(&self, bit: usize) -> u64 {
         let (word, shift) = (bit / 64, bit % 64);
         let low = self.0.get(word).copied().unwrap_or(0) >> shift;
         let high = if shift == 0 { 0 } else { self.0.get(word + 1).copied().unwrap_or(0) << (64 - shift) };
@@ -124,8 +124,8 @@ impl Bits {
     }
 }
 
-struct Search<'a, M: Model> {
-    ops: &'a [Timed<M::Op>],
+struct LinearizationSearch<'a, M: SequentialModel> {
+    ops: &'a [TimedOperation<M::Op>],
     /// Positions of calls and ends, linked in the order of time; node 0 is the head.
     next: Vec<u32>,
     previous: Vec<u32>,
@@ -148,9 +148,9 @@ struct Search<'a, M: Model> {
     memory: usize,
 }
 
-fn twins<O: PartialEq>(ops: &[Timed<O>]) -> Vec<Option<usize>> {
+fn twins<O: PartialEq>(ops: &[TimedOperation<O>]) -> Vec<Option<usize>> {
     let mut pending: Vec<usize> = Vec::new();
-    let twin = |(index, timed): (usize, &Timed<O>)| {
+    let twin = |(index, timed): (usize, &TimedOperation<O>)| {
         if timed.ret != NEVER {
             return None;
         }
@@ -167,8 +167,8 @@ fn call_node(op: usize) -> u32 {
     (2 * op + 1) as u32
 }
 
-impl<'a, M: Model> Search<'a, M> {
-    fn new(model: &M, ops: &'a [Timed<M::Op>]) -> Self {
+impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
+    fn new(model: &M, ops: &'a [TimedOperation<M::Op>]) -> Self {
         let mut nodes: Vec<(u64, u32)> = Vec::with_capacity(2 * ops.len());
         let (mut number, mut ended, mut pending) = (Vec::with_capacity(ops.len()), 0, 0);
         for (index, op) in ops.iter().enumerate() {
@@ -270,14 +270,14 @@ impl<'a, M: Model> Search<'a, M> {
     /// Remembers where the search stands; whether it had not stood there before.
     fn is_new(&mut self, state: u32) -> bool {
         let words = |bits: &Bits, from: usize, to: usize| -> Vec<u64> {
-            let mut words: Vec<u64> = (from..to).step_by(64).map(|bit| bits.word(bit)).collect();
+            let mut words: Vec<u64> = (from..to).step_by(64).map(|bit| bits.bits_from(bit)).collect();
             words.truncate(words.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1));
             words
         };
         let configuration = Configuration {
             low: self.low as u32,
             state,
-            bits: self.placed.word(self.low),
+            bits: self.placed.bits_from(self.low),
             rest: words(&self.placed, self.low + 64, self.top),
             pending: words(&self.pending, 0, self.pending_top),
         };
@@ -287,8 +287,12 @@ impl<'a, M: Model> Search<'a, M> {
 }
 
 /// Searches for an order of `ops`, which are sorted by call.
-pub fn search<M: Model>(model: &M, ops: &[Timed<M::Op>], limits: Limits) -> Found<M::State> {
-    let mut search = Search::new(model, ops);
+pub fn search<M: SequentialModel>(
+    model: &M,
+    ops: &[TimedOperation<M::Op>],
+    limits: CheckLimits,
+) -> LinearizationResult<M::State> {
+    let mut search = LinearizationSearch::new(model, ops);
     // What was placed: operation, state before it, `low` before it.
     let mut stack: Vec<(u32, u32, u32)> = Vec::new();
     let (mut longest, mut longest_state, mut blocked) = (None::<Vec<usize>>, 0, 0);
@@ -297,7 +301,7 @@ pub fn search<M: Model>(model: &M, ops: &[Timed<M::Op>], limits: Limits) -> Foun
     while search.left > 0 {
         steps += 1;
         if steps > limits.steps || search.memory > limits.memory {
-            return Found::Limit;
+            return LinearizationResult::Limit;
         }
         let op = (node as usize - 1) / 2;
         if node == call_node(op) {
@@ -326,11 +330,11 @@ pub fn search<M: Model>(model: &M, ops: &[Timed<M::Op>], limits: Limits) -> Foun
         }
         let Some((op, before, low)) = stack.pop() else {
             let state = search.states[longest_state as usize].clone();
-            return Found::Stuck { longest: longest.unwrap_or_default(), state, blocked };
+            return LinearizationResult::Stuck { longest: longest.unwrap_or_default(), state, blocked };
         };
         search.take_back(op as usize, low as usize);
         state = before;
         node = search.next[call_node(op as usize) as usize];
     }
-    Found::Order(stack.into_iter().map(|(op, ..)| op as usize).collect())
+    LinearizationResult::Order(stack.into_iter().map(|(op, ..)| op as usize).collect())
 }

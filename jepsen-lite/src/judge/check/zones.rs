@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
-use super::register::{Action, NIL, Value};
-use super::wgl::Timed;
+use super::register::{NIL, RegisterOperation, Value};
+use super::wgl::TimedOperation;
 use crate::judge::history::ops::NEVER;
 
 /// Why no order exists.
@@ -25,16 +25,16 @@ pub enum Conflict {
 }
 
 /// Whether the zones decide these operations: every write has a value of its own, and nothing is compared.
-pub fn applies(ops: &[Timed<Action>]) -> bool {
+pub fn applies(ops: &[TimedOperation<RegisterOperation>]) -> bool {
     let mut written = std::collections::HashSet::new();
     ops.iter().all(|timed| match timed.op {
-        Action::Write(value) => value != NIL && written.insert(value),
-        Action::Read(_) => true,
-        Action::Cas { .. } => false,
+        RegisterOperation::Write(value) => value != NIL && written.insert(value),
+        RegisterOperation::Read(_) => true,
+        RegisterOperation::Cas { .. } => false,
     })
 }
 
-struct Cluster {
+struct ValueCluster {
     value: Value,
     written: bool,
     call: u64,
@@ -44,28 +44,28 @@ struct Cluster {
 }
 
 /// The first conflict found, if there is one. The operations must be such that [`applies`].
-pub fn conflict(ops: &[Timed<Action>]) -> Option<Conflict> {
+pub fn conflict(ops: &[TimedOperation<RegisterOperation>]) -> Option<Conflict> {
     let mut numbers: HashMap<Value, usize> = HashMap::with_capacity(ops.len() / 2);
-    let mut clusters: Vec<Cluster> = Vec::new();
+    let mut clusters: Vec<ValueCluster> = Vec::new();
     let mut cluster = |value: Value| -> usize {
         *numbers.entry(value).or_insert_with(|| {
             let written = value == NIL;
             // What the register holds at first was written before everything.
             let end = if written { 0 } else { NEVER };
-            clusters.push(Cluster { value, written, call: 0, first_end: end, last_call: 0, early_read: None });
+            clusters.push(ValueCluster { value, written, call: 0, first_end: end, last_call: 0, early_read: None });
             clusters.len() - 1
         })
     };
     let touched: Vec<usize> = ops
         .iter()
         .map(|timed| match timed.op {
-            Action::Write(value) | Action::Read(Some(value)) => cluster(value),
+            RegisterOperation::Write(value) | RegisterOperation::Read(Some(value)) => cluster(value),
             _ => usize::MAX,
         })
         .collect();
     for (index, timed) in ops.iter().enumerate().filter(|(index, _)| touched[*index] != usize::MAX) {
         let cluster = &mut clusters[touched[index]];
-        if let Action::Write(_) = timed.op {
+        if let RegisterOperation::Write(_) = timed.op {
             (cluster.written, cluster.call) = (true, timed.call);
         } else if cluster.early_read.is_none_or(|(end, _)| timed.ret < end) {
             cluster.early_read = Some((timed.ret, index));
@@ -86,7 +86,7 @@ pub fn conflict(ops: &[Timed<Action>]) -> Option<Conflict> {
     misread.or_else(|| overlap(&clusters))
 }
 
-fn overlap(clusters: &[Cluster]) -> Option<Conflict> {
+fn overlap(clusters: &[ValueCluster]) -> Option<Conflict> {
     // The initial value's zone is forward from the beginning of time even where nobody read it: nothing can lie before.
     let mut forward: Vec<(u64, u64, Value)> = clusters
         .iter()

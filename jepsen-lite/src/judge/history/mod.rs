@@ -20,18 +20,18 @@ use edn::{Edn, parse};
 
 /// Who did it: a client's number, or a name such as `nemesis`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Process {
+pub enum HistoryProcess {
     /// A client: one thing at a time, retired when an outcome stays unknown.
     Client(i64),
     /// Everything else.
     Named(String),
 }
 
-impl fmt::Display for Process {
+impl fmt::Display for HistoryProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Process::Client(number) => write!(f, "{number}"),
-            Process::Named(name) => f.write_str(name),
+            HistoryProcess::Client(number) => write!(f, "{number}"),
+            HistoryProcess::Named(name) => f.write_str(name),
         }
     }
 }
@@ -66,13 +66,13 @@ impl Type {
 
 /// One line of a history.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Event {
+pub struct HistoryEvent {
     /// Its position, where the history says so.
     pub index: Option<i64>,
     /// Nanoseconds on the one clock of the harness; `None` where only the order of lines is known.
     pub time: Option<i64>,
     /// Who.
-    pub process: Process,
+    pub process: HistoryProcess,
     /// Begun, done, not done, unknown.
     pub kind: Type,
     /// What: `read`, `write`, `cas`, `add`, `txn`, `search`, …
@@ -83,10 +83,10 @@ pub struct Event {
     pub extra: Vec<(String, Edn)>,
 }
 
-impl Event {
+impl HistoryEvent {
     /// An event without a time or further members.
     pub fn new(process: i64, kind: Type, f: &str, value: Edn) -> Self {
-        let process = Process::Client(process);
+        let process = HistoryProcess::Client(process);
         Self { index: None, time: None, process, kind, f: f.to_owned(), value, extra: Vec::new() }
     }
 
@@ -111,8 +111,8 @@ impl Event {
     /// Jepsen's map of it.
     pub fn to_edn(&self) -> Edn {
         let process = match &self.process {
-            Process::Client(number) => Edn::Int(*number),
-            Process::Named(name) => Edn::keyword(name),
+            HistoryProcess::Client(number) => Edn::Int(*number),
+            HistoryProcess::Named(name) => Edn::keyword(name),
         };
         let mut pairs = vec![
             (Edn::keyword("process"), process),
@@ -128,7 +128,7 @@ impl Event {
     }
 
     /// The event that this map is.
-    pub fn from_edn(value: &Edn) -> Result<Event> {
+    pub fn from_edn(value: &Edn) -> Result<HistoryEvent> {
         if let Edn::Tagged(_, inside) = value {
             return Self::from_edn(inside);
         }
@@ -137,8 +137,10 @@ impl Event {
             value.get(key).and_then(Edn::name).with_context(|| format!("no `{key}` in `{value}`"))
         };
         let process = match value.get("process").with_context(|| format!("no `process` in `{value}`"))? {
-            Edn::Int(number) => Process::Client(*number),
-            other => Process::Named(other.name().context("`process` is neither a number nor a name")?.to_owned()),
+            Edn::Int(number) => HistoryProcess::Client(*number),
+            other => {
+                HistoryProcess::Named(other.name().context("`process` is neither a number nor a name")?.to_owned())
+            }
         };
         let whole = |key: &str| -> Result<Option<i64>> {
             match value.get(key) {
@@ -155,7 +157,7 @@ impl Event {
             }
         }
         extra.sort_by(|left, right| left.0.cmp(&right.0));
-        Ok(Event {
+        Ok(HistoryEvent {
             index: whole("index")?,
             time: whole("time")?,
             kind: Type::named(name("type")?)
@@ -174,12 +176,12 @@ pub struct History {
     /// Seed, versions, plan; whatever the run wants to say of itself.
     pub header: Vec<(String, Edn)>,
     /// What happened, in the order in which it was seen.
-    pub events: Vec<Event>,
+    pub events: Vec<HistoryEvent>,
 }
 
 impl History {
     /// A history without a header.
-    pub fn new(events: Vec<Event>) -> Self {
+    pub fn new(events: Vec<HistoryEvent>) -> Self {
         Self { header: Vec::new(), events }
     }
 
@@ -196,20 +198,20 @@ impl History {
 
     /// Jepsen's EDN, a line an event; the header, if any, is a first map `{:header {…}}`.
     pub fn to_edn(&self) -> String {
-        let events = self.events.iter().map(Event::to_edn);
+        let events = self.events.iter().map(HistoryEvent::to_edn);
         self.header_map().into_iter().chain(events).map(|value| format!("{value}\n")).collect()
     }
 
     /// JSON lines; the header, if any, is a first `{"header": {…}}`.
     pub fn to_jsonl(&self) -> String {
         let header = self.header_map().map(|header| format!("{}\n", json::to_json(&header)));
-        let line = |event: &Event| {
+        let line = |event: &HistoryEvent| {
             let mut line = json::to_json(&event.to_edn());
             // These are always names, so the colon of a keyword would say nothing.
             for (key, text) in [("type", event.kind.name()), ("f", event.f.as_str())] {
                 line[key] = serde_json::Value::String(text.to_owned());
             }
-            if let Process::Named(name) = &event.process {
+            if let HistoryProcess::Named(name) = &event.process {
                 line["process"] = serde_json::Value::String(name.clone());
             }
             format!("{line}\n")
@@ -256,7 +258,9 @@ impl History {
                     let pair = |(key, value): &(Edn, Edn)| Some((key.name()?.to_owned(), value.clone()));
                     history.header = pairs.iter().filter_map(pair).collect();
                 }
-                _ => history.events.push(Event::from_edn(value).with_context(|| format!("event {}", position + 1))?),
+                _ => history
+                    .events
+                    .push(HistoryEvent::from_edn(value).with_context(|| format!("event {}", position + 1))?),
             }
         }
         Ok(history)

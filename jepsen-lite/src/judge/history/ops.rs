@@ -9,18 +9,18 @@ use std::collections::HashMap;
 use anyhow::{Result, bail};
 
 use super::edn::Edn;
-use super::{Event, History, Process, Type};
+use super::{History, HistoryEvent, HistoryProcess, Type};
 
 /// The end of an operation whose outcome stayed unknown.
 pub const NEVER: u64 = u64::MAX;
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Operation {
+pub struct HistoryOperation {
     /// Where its two events stand in the history.
     pub events: (usize, Option<usize>),
     /// Who.
-    pub process: Process,
+    pub process: HistoryProcess,
     /// What.
     pub f: String,
     /// With what.
@@ -41,7 +41,7 @@ pub struct Operation {
     pub extra: Vec<(String, Edn)>,
 }
 
-impl Operation {
+impl HistoryOperation {
     /// A further member of its completion, or of its invocation.
     pub fn get(&self, name: &str) -> Option<&Edn> {
         self.extra.iter().find(|(key, _)| key == name).map(|(_, value)| value)
@@ -55,9 +55,9 @@ impl Operation {
 
 /// All operations of a history, by call.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Operations {
+pub struct PairedOperations {
     /// By call.
-    pub ops: Vec<Operation>,
+    pub ops: Vec<HistoryOperation>,
     /// Why the order of lines was taken and not that of times; empty when times were taken.
     pub by_lines: String,
 }
@@ -66,11 +66,12 @@ pub struct Operations {
 ///
 /// # Errors
 /// A completion without an invocation, or a second invocation before the first is complete.
-pub fn pair(history: &History) -> Result<Operations> {
+pub fn pair(history: &History) -> Result<PairedOperations> {
     let (places, by_lines) = places(&history.events);
-    let mut open: HashMap<&Process, usize> = HashMap::new();
-    let mut ops: Vec<Operation> = Vec::new();
-    let clients = history.events.iter().enumerate().filter(|(_, event)| matches!(event.process, Process::Client(_)));
+    let mut open: HashMap<&HistoryProcess, usize> = HashMap::new();
+    let mut ops: Vec<HistoryOperation> = Vec::new();
+    let clients =
+        history.events.iter().enumerate().filter(|(_, event)| matches!(event.process, HistoryProcess::Client(_)));
     for (position, event) in clients {
         match (event.kind, open.remove(&event.process)) {
             (Type::Invoke, None) => {
@@ -85,11 +86,11 @@ pub fn pair(history: &History) -> Result<Operations> {
         }
     }
     ops.sort_by_key(|op| op.call);
-    Ok(Operations { ops, by_lines })
+    Ok(PairedOperations { ops, by_lines })
 }
 
-fn begun(position: usize, event: &Event, place: u64) -> Operation {
-    Operation {
+fn begun(position: usize, event: &HistoryEvent, place: u64) -> HistoryOperation {
+    HistoryOperation {
         events: (position, None),
         process: event.process.clone(),
         f: event.f.clone(),
@@ -104,7 +105,7 @@ fn begun(position: usize, event: &Event, place: u64) -> Operation {
     }
 }
 
-fn complete(op: &mut Operation, kind: Type, position: usize, event: &Event, place: u64) {
+fn complete(op: &mut HistoryOperation, kind: Type, position: usize, event: &HistoryEvent, place: u64) {
     op.events.1 = Some(position);
     op.outcome = kind;
     if !event.value.is_nil() || kind == Type::Ok {
@@ -118,7 +119,7 @@ fn complete(op: &mut Operation, kind: Type, position: usize, event: &Event, plac
 }
 
 /// The place of each event in the total order, and why it is the order of lines if it is.
-fn places(events: &[Event]) -> (Vec<u64>, String) {
+fn places(events: &[HistoryEvent]) -> (Vec<u64>, String) {
     let by_lines = untimed(events);
     let mut order: Vec<usize> = (0..events.len()).collect();
     if by_lines.is_empty() {
@@ -131,8 +132,8 @@ fn places(events: &[Event]) -> (Vec<u64>, String) {
     (places, by_lines)
 }
 
-fn untimed(events: &[Event]) -> String {
-    let mut last: HashMap<&Process, i64> = HashMap::new();
+fn untimed(events: &[HistoryEvent]) -> String {
+    let mut last: HashMap<&HistoryProcess, i64> = HashMap::new();
     for (position, event) in events.iter().enumerate() {
         let Some(time) = event.time else { return format!("event {position} has no time") };
         let before = last.insert(&event.process, time);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::edn::{Edn, parse};
 use super::json::{from_json, to_json};
 use super::ops::{NEVER, pair};
-use super::{Event, History, Process, Type};
+use super::{History, HistoryEvent, HistoryProcess, Type};
 
 fn word() -> impl Strategy<Value = String> {
     "[a-zA-Z*!_?<>=$][a-zA-Z0-9*!_?<>=.$/-]{0,6}"
@@ -38,12 +38,13 @@ fn value() -> impl Strategy<Value = Edn> {
     })
 }
 
-fn event() -> impl Strategy<Value = Event> {
-    let process = prop_oneof![any::<i64>().prop_map(Process::Client), "[a-z]{1,8}".prop_map(Process::Named)];
+fn event() -> impl Strategy<Value = HistoryEvent> {
+    let process =
+        prop_oneof![any::<i64>().prop_map(HistoryProcess::Client), "[a-z]{1,8}".prop_map(HistoryProcess::Named)];
     let kind = prop::sample::select(vec![Type::Invoke, Type::Ok, Type::Fail, Type::Info]);
     let extra = prop::collection::btree_map("[a-e]{1,3}x", value(), 0..3);
     (any::<Option<i64>>(), any::<Option<i64>>(), process, kind, "[a-z]{1,6}", value(), extra).prop_map(
-        |(index, time, process, kind, f, value, extra)| Event {
+        |(index, time, process, kind, f, value, extra)| HistoryEvent {
             index,
             time,
             process,
@@ -101,7 +102,7 @@ fn what_jepsen_and_knossos_write_is_read() {
     let vector = format!("[{}]", lines.lines().skip(1).collect::<Vec<_>>().join("\n"));
     assert_eq!(History::parse(&vector).unwrap(), history);
     let json = r#"{"process":0,"type":"invoke","f":"write","value":7,"time":1}"#;
-    assert_eq!(History::parse(json).unwrap().events, [Event::new(0, Type::Invoke, "write", Edn::Int(7)).at(1)]);
+    assert_eq!(History::parse(json).unwrap().events, [HistoryEvent::new(0, Type::Invoke, "write", Edn::Int(7)).at(1)]);
 }
 
 #[test]
@@ -139,8 +140,8 @@ fn a_text_log_is_read_by_the_order_of_its_lines() {
     assert_eq!((&ops.ops[2].input, ops.ops[2].get("error")), (&Edn::Int(1), Some(&Edn::keyword("timed-out"))));
 }
 
-fn write(process: i64, kind: Type, time: i64) -> Event {
-    Event::new(process, kind, "write", Edn::Int(1)).at(time)
+fn write(process: i64, kind: Type, time: i64) -> HistoryEvent {
+    HistoryEvent::new(process, kind, "write", Edn::Int(1)).at(time)
 }
 
 #[test]
@@ -171,12 +172,12 @@ fn times_decide_over_lines_unless_a_clock_goes_back() {
     let late =
         vec![write(1, Type::Invoke, 20), write(0, Type::Invoke, 1), write(0, Type::Ok, 2), write(1, Type::Ok, 21)];
     let ops = pair(&History::new(late)).unwrap();
-    assert_eq!(ops.ops[0].process, Process::Client(0));
+    assert_eq!(ops.ops[0].process, HistoryProcess::Client(0));
     let back =
         vec![write(1, Type::Invoke, 20), write(0, Type::Invoke, 30), write(0, Type::Ok, 29), write(1, Type::Ok, 40)];
     let ops = pair(&History::new(back)).unwrap();
     assert!(ops.by_lines.contains("goes back"), "{}", ops.by_lines);
-    assert_eq!(ops.ops[0].process, Process::Client(1));
+    assert_eq!(ops.ops[0].process, HistoryProcess::Client(1));
 }
 
 #[test]

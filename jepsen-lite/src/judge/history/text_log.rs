@@ -7,7 +7,7 @@
 use anyhow::{Context, Result};
 
 use super::edn::{Edn, parse};
-use super::{Event, Process, Type};
+use super::{HistoryEvent, HistoryProcess, Type};
 
 const MARK: &str = "jepsen.util - ";
 
@@ -16,7 +16,7 @@ pub fn is_event(line: &str) -> bool {
     fields(line).is_some()
 }
 
-fn fields(line: &str) -> Option<(Process, Type, &str, &str)> {
+fn fields(line: &str) -> Option<(HistoryProcess, Type, &str, &str)> {
     let mut rest = &line[line.find(MARK)? + MARK.len()..];
     let mut field = || {
         let text = rest.trim_start();
@@ -28,19 +28,19 @@ fn fields(line: &str) -> Option<(Process, Type, &str, &str)> {
     let kind = Type::named(field().strip_prefix(':')?)?;
     let f = field().strip_prefix(':')?;
     let process = match process.strip_prefix(':') {
-        Some(name) => Process::Named(name.to_owned()),
-        None => Process::Client(process.parse().ok()?),
+        Some(name) => HistoryProcess::Named(name.to_owned()),
+        None => HistoryProcess::Client(process.parse().ok()?),
     };
     Some((process, kind, f, rest.trim()))
 }
 
 /// The events of the log.
-pub fn parse(text: &str) -> Result<Vec<Event>> {
+pub fn parse(text: &str) -> Result<Vec<HistoryEvent>> {
     let mut events = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let Some((process, kind, f, rest)) = fields(line) else { continue };
         let mut values = parse::all(rest).with_context(|| format!("line {}", number + 1))?.into_iter();
-        let mut event = Event { process, ..Event::new(0, kind, f, values.next().unwrap_or_default()) };
+        let mut event = HistoryEvent { process, ..HistoryEvent::new(0, kind, f, values.next().unwrap_or_default()) };
         let mut error = values.next();
         if let (Edn::Keyword(_), Type::Fail | Type::Info) = (&event.value, kind) {
             error = Some(std::mem::take(&mut event.value));

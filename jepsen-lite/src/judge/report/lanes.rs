@@ -9,8 +9,8 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use super::{escape, plain};
-use crate::judge::history::ops::{Operation, pair};
-use crate::judge::history::{Event, History, Process, Type};
+use crate::judge::history::ops::{HistoryOperation, pair};
+use crate::judge::history::{History, HistoryEvent, HistoryProcess, Type};
 
 /// How many operations a picture holds.
 const BARS: usize = 3_000;
@@ -18,13 +18,13 @@ const LEFT: f64 = 90.0;
 const RIGHT: f64 = 60.0;
 const ROW: f64 = 40.0;
 
-struct Scale {
+struct TimeScale {
     from: f64,
     per_unit: f64,
     width: f64,
 }
 
-impl Scale {
+impl TimeScale {
     fn x(&self, at: f64) -> f64 {
         LEFT + (at - self.from) * self.per_unit
     }
@@ -32,11 +32,11 @@ impl Scale {
 
 struct Picture<'a> {
     history: &'a History,
-    ops: Vec<&'a Operation>,
+    ops: Vec<&'a HistoryOperation>,
     /// Whether the history's times are its order.
     timed: bool,
-    scale: Scale,
-    lanes: BTreeMap<&'a Process, usize>,
+    scale: TimeScale,
+    lanes: BTreeMap<&'a HistoryProcess, usize>,
 }
 
 /// The picture of a history, with the events of its violation marked.
@@ -46,10 +46,11 @@ struct Picture<'a> {
 pub fn draw(history: &History, marked: &[usize]) -> Result<String> {
     let paired = pair(history)?;
     let timed = paired.by_lines.is_empty();
-    let is_marked =
-        |op: &Operation| marked.contains(&op.events.0) || op.events.1.is_some_and(|event| marked.contains(&event));
+    let is_marked = |op: &HistoryOperation| {
+        marked.contains(&op.events.0) || op.events.1.is_some_and(|event| marked.contains(&event))
+    };
     let last = paired.ops.iter().rposition(&is_marked).map_or(BARS, |last| last + 1).max(BARS.min(paired.ops.len()));
-    let ops: Vec<&Operation> = paired.ops.iter().take(last).skip(last.saturating_sub(BARS)).collect();
+    let ops: Vec<&HistoryOperation> = paired.ops.iter().take(last).skip(last.saturating_sub(BARS)).collect();
     let left_out = paired.ops.len() - ops.len();
     let picture = Picture::new(history, ops, timed);
     let mut svg = String::new();
@@ -73,7 +74,7 @@ pub fn draw(history: &History, marked: &[usize]) -> Result<String> {
 }
 
 impl<'a> Picture<'a> {
-    fn new(history: &'a History, ops: Vec<&'a Operation>, timed: bool) -> Self {
+    fn new(history: &'a History, ops: Vec<&'a HistoryOperation>, timed: bool) -> Self {
         let at = |place: u64, time: Option<i64>| if timed { time.unwrap_or(0) as f64 } else { place as f64 };
         let from = ops.iter().map(|op| at(op.call, op.called_at)).fold(f64::INFINITY, f64::min);
         let from = if from.is_finite() { from } else { 0.0 };
@@ -85,14 +86,14 @@ impl<'a> Picture<'a> {
         let lanes = ops.iter().map(|op| &op.process).collect::<std::collections::BTreeSet<_>>();
         // Wide enough that most bars can be seen, and no wider than a browser bears.
         let width = (ops.len() as f64 * 26.0 / lanes.len().max(1) as f64 * 1.5).clamp(1100.0, 20_000.0);
-        let scale = Scale { from, per_unit: (width - LEFT - RIGHT) / (to - from), width };
+        let scale = TimeScale { from, per_unit: (width - LEFT - RIGHT) / (to - from), width };
         let lanes = lanes.into_iter().enumerate().map(|(lane, process)| (process, lane)).collect();
         Self { history, ops, timed, scale, lanes }
     }
 
-    fn events_of(&self, process: &str) -> Vec<(f64, &'a Event)> {
-        let named = |event: &Event| matches!(&event.process, Process::Named(name) if name == process);
-        let at = |(position, event): (usize, &'a Event)| {
+    fn events_of(&self, process: &str) -> Vec<(f64, &'a HistoryEvent)> {
+        let named = |event: &HistoryEvent| matches!(&event.process, HistoryProcess::Named(name) if name == process);
+        let at = |(position, event): (usize, &'a HistoryEvent)| {
             let at = if self.timed { event.time? as f64 } else { position as f64 + 1.0 };
             Some((self.scale.x(at), event))
         };
@@ -156,7 +157,7 @@ impl<'a> Picture<'a> {
     fn leaders(&self, svg: &mut String) -> Result<()> {
         let all = self.events_of("leader");
         let before = all.iter().rposition(|(x, _)| *x <= LEFT).unwrap_or(0);
-        let shown: Vec<(f64, &Event)> = all
+        let shown: Vec<(f64, &HistoryEvent)> = all
             .into_iter()
             .skip(before)
             .map(|(x, event)| (x.max(LEFT), event))
@@ -188,7 +189,7 @@ impl<'a> Picture<'a> {
         Ok(())
     }
 
-    fn bar(&self, svg: &mut String, op: &Operation, bad: bool) -> Result<()> {
+    fn bar(&self, svg: &mut String, op: &HistoryOperation, bad: bool) -> Result<()> {
         let at = |place: u64, time: Option<i64>| if self.timed { time.unwrap_or(0) as f64 } else { place as f64 };
         let from = self.scale.x(at(op.call, op.called_at));
         let open = op.outcome == Type::Info;

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use crate::judge::check::Verdict;
+use crate::judge::check::HistoryVerdict;
 use crate::judge::history::edn::Edn;
 use crate::judge::history::ops::pair;
 use crate::judge::history::{History, Type};
@@ -22,9 +22,9 @@ pub struct Page<'a> {
     /// All that happened.
     pub history: &'a History,
     /// What the judge says of it.
-    pub verdict: &'a Verdict,
+    pub verdict: &'a HistoryVerdict,
     /// The smallest failing part and its verdict, where it fails.
-    pub small: Option<&'a (History, Verdict)>,
+    pub small: Option<&'a (History, HistoryVerdict)>,
     /// The command that does it again.
     pub replay: &'a str,
 }
@@ -39,16 +39,16 @@ fn plain(value: &Edn) -> String {
     value.name().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn verdict(verdict: &Verdict) -> (&'static str, String) {
+fn verdict(verdict: &HistoryVerdict) -> (&'static str, String) {
     match verdict {
-        Verdict::Ok => ("ok", "nothing that clients saw breaks what was promised".to_owned()),
-        Verdict::Unknown(why) => ("unknown", why.clone()),
-        Verdict::Illegal(violation) => ("illegal", format!("{} ({})", violation.cause, violation.class)),
+        HistoryVerdict::Ok => ("ok", "nothing that clients saw breaks what was promised".to_owned()),
+        HistoryVerdict::Unknown(why) => ("unknown", why.clone()),
+        HistoryVerdict::Illegal(violation) => ("illegal", format!("{} ({})", violation.cause, violation.class)),
     }
 }
 
-fn marked(verdict: &Verdict) -> &[usize] {
-    if let Verdict::Illegal(violation) = verdict { &violation.events } else { &[] }
+fn marked(verdict: &HistoryVerdict) -> &[usize] {
+    if let HistoryVerdict::Illegal(violation) = verdict { &violation.events } else { &[] }
 }
 
 fn counts(history: &History) -> Result<String> {
@@ -112,7 +112,7 @@ pub fn page(page: &Page<'_>) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::check::{Limits, Model, check};
+    use crate::judge::check::{CheckLimits, ConsistencyModel, check};
     use crate::judge::shrink::shrink;
 
     const HISTORY: &str = r#"{:header {:seed 7, :nemesis "kill"}}
@@ -133,14 +133,14 @@ mod tests {
     #[test]
     fn the_page_is_as_it_was_looked_at() {
         let history = History::parse(HISTORY).unwrap();
-        let verdict = check(&history, Model::Register, Limits::default()).unwrap();
-        let small = shrink(&history, Model::Register, Limits::default()).unwrap();
+        let verdict = check(&history, ConsistencyModel::Register, CheckLimits::default()).unwrap();
+        let small = shrink(&history, ConsistencyModel::Register, CheckLimits::default()).unwrap();
         let replay = "jepsen-lite check h.edn --model register";
         let made = Page { title: "h.edn", history: &history, verdict: &verdict, small: small.as_ref(), replay };
         let made = page(&made).unwrap();
         assert!(made.contains("read 5 at ALL although 7 was acknowledged 40 ms before it began"));
         assert!(!made.contains("<&>"), "what is not escaped is markup");
-        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/report/golden.html");
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/judge/report/golden.html");
         if std::env::var_os("JEPSEN_LITE_BLESS").is_some() {
             std::fs::write(golden, &made).unwrap();
         }
@@ -150,8 +150,8 @@ mod tests {
     #[test]
     fn a_passing_run_and_an_empty_history_have_a_page_too() {
         let empty = History::default();
-        let made =
-            page(&Page { title: "t", history: &empty, verdict: &Verdict::Ok, small: None, replay: "r" }).unwrap();
+        let made = page(&Page { title: "t", history: &empty, verdict: &HistoryVerdict::Ok, small: None, replay: "r" })
+            .unwrap();
         assert!(made.contains("class=\"verdict ok\"") && !made.contains("smallest part"));
     }
 }

@@ -15,14 +15,14 @@ use crate::judge::history::edn::Edn;
 
 impl Nemesis<'_> {
     pub(super) async fn damage(&mut self, victim: usize) -> Result<()> {
-        self.rig.cluster.kill(victim);
-        let before = self.rig.cluster.nodes()[victim].log().len();
-        let file = log_file(self.rig.cluster.nodes()[victim].data())?;
+        self.environment.cluster.kill(victim);
+        let before = self.environment.cluster.nodes()[victim].log().len();
+        let file = log_file(self.environment.cluster.nodes()[victim].data())?;
         let what = if self.rng.random() { self.cut_tail(&file)? } else { self.flip_a_bit(&file)? };
         self.recorder.note("disk", "damaged", Edn::Str(what));
-        self.rig.cluster.restart(victim)?;
-        let healthy = self.rig.cluster.wait_healthy_node(victim).await;
-        let said = self.rig.cluster.nodes()[victim].log()[before..].to_lowercase().contains("damage");
+        self.environment.cluster.restart(victim)?;
+        let healthy = self.environment.cluster.wait_healthy_node(victim).await;
+        let said = self.environment.cluster.nodes()[victim].log()[before..].to_lowercase().contains("damage");
         let outcome = match (&healthy, said) {
             (Ok(()), true) => "noticed, and mended from the others",
             (Ok(()), false) => "not noticed",
@@ -33,7 +33,7 @@ impl Nemesis<'_> {
         if healthy.is_ok() {
             return Ok(());
         }
-        self.rig.cluster.kill(victim);
+        self.environment.cluster.kill(victim);
         self.join().await?;
         self.leave(victim).await
     }

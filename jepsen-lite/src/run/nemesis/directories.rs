@@ -15,53 +15,53 @@ const ENDS_WITHIN: Duration = Duration::from_secs(60);
 impl Nemesis<'_> {
     /// The copy is older than what the node has told the others since: it must not take part.
     pub(super) async fn roll_back(&mut self, victim: usize, hold: Duration) -> Result<()> {
-        let data = self.rig.cluster.nodes()[victim].data().to_owned();
+        let data = self.environment.cluster.nodes()[victim].data().to_owned();
         let (copy, right) = (data.with_extension("copy"), data.with_extension("right"));
-        self.rig.cluster.kill(victim);
+        self.environment.cluster.kill(victim);
         copy_dir(&data, &copy).context("copying the directory")?;
-        self.rig.cluster.restart(victim)?;
-        self.rig.cluster.wait_healthy_node(victim).await?;
+        self.environment.cluster.restart(victim)?;
+        self.environment.cluster.wait_healthy_node(victim).await?;
         tokio::time::sleep(hold).await;
-        self.rig.cluster.kill(victim);
+        self.environment.cluster.kill(victim);
         std::fs::rename(&data, &right)?;
         std::fs::rename(&copy, &data)?;
-        self.rig.cluster.restart(victim)?;
+        self.environment.cluster.restart(victim)?;
         let ended = self.ends(victim).await;
-        self.rig.cluster.kill(victim);
+        self.environment.cluster.kill(victim);
         std::fs::remove_dir_all(&data)?;
         std::fs::rename(&right, &data)?;
         ended?;
-        self.rig.cluster.restart(victim)
+        self.environment.cluster.restart(victim)
     }
 
     /// The node runs, and a copy of its directory is started beside it on other ports: the copy must end, and the node must
     /// go on.
     pub(super) async fn double(&mut self, victim: usize, hold: Duration) -> Result<()> {
-        let data = self.rig.cluster.nodes()[victim].data().to_owned();
+        let data = self.environment.cluster.nodes()[victim].data().to_owned();
         let copy = data.with_extension("copy");
         // Of a node that was stopped in good order, and of one that was not.
         if self.rng.random() {
-            self.rig.cluster.terminate(victim).await?;
+            self.environment.cluster.terminate(victim).await?;
         } else {
-            self.rig.cluster.kill(victim);
+            self.environment.cluster.kill(victim);
         }
         copy_dir(&data, &copy).context("copying the directory")?;
-        self.rig.cluster.restart(victim)?;
-        self.rig.cluster.wait_healthy_node(victim).await?;
-        let mut twin = self.rig.cluster.start_twin(victim, &copy)?;
+        self.environment.cluster.restart(victim)?;
+        self.environment.cluster.wait_healthy_node(victim).await?;
+        let mut twin = self.environment.cluster.start_twin(victim, &copy)?;
         let ended = twin.process.wait(ENDS_WITHIN).await;
         tokio::time::sleep(hold / 4).await;
         drop(twin);
         std::fs::remove_dir_all(&copy)?;
         let ended = ended.with_context(|| format!("a copy of the directory of {} takes part", self.name(victim)))?;
         ensure!(ended.code() == Some(1), "the copy of the directory of {} ended otherwise: {ended}", self.name(victim));
-        ensure!(self.rig.cluster.node(victim).running(), "{} ended, not only its copy", self.name(victim));
+        ensure!(self.environment.cluster.node(victim).running(), "{} ended, not only its copy", self.name(victim));
         Ok(())
     }
 
     async fn ends(&mut self, victim: usize) -> Result<()> {
         let began = Instant::now();
-        while self.rig.cluster.node(victim).running() {
+        while self.environment.cluster.node(victim).running() {
             if began.elapsed() > ENDS_WITHIN {
                 bail!("{} runs on with an older copy of its directory", self.name(victim));
             }

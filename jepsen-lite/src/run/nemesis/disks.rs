@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::Nemesis;
-use crate::harness::client::Client;
+use crate::harness::client::ApiClient;
 
 /// How long a node may go on before it has met the fault of its disk.
 const NOTICES_WITHIN: Duration = Duration::from_secs(30);
@@ -18,15 +18,16 @@ const BALLAST_BYTES: usize = 256 << 10;
 impl Nemesis<'_> {
     /// The power of the disks goes first: what a process writes after that is not there either.
     pub(super) async fn cut_power(&mut self, victims: &[usize], hold: Duration) -> Result<()> {
-        let victims: Vec<usize> = victims.iter().copied().filter(|index| *index < self.rig.disks.len()).collect();
+        let victims: Vec<usize> =
+            victims.iter().copied().filter(|index| *index < self.environment.disks.len()).collect();
         for victim in &victims {
-            self.rig.disks[*victim].cut_power()?;
+            self.environment.disks[*victim].cut_power()?;
         }
-        victims.iter().for_each(|victim| self.rig.cluster.kill(*victim));
+        victims.iter().for_each(|victim| self.environment.cluster.kill(*victim));
         tokio::time::sleep(hold).await;
         for victim in victims {
-            self.rig.disks[victim].restore_power()?;
-            self.rig.cluster.restart(victim)?;
+            self.environment.disks[victim].restore_power()?;
+            self.environment.cluster.restart(victim)?;
         }
         Ok(())
     }
@@ -36,24 +37,24 @@ impl Nemesis<'_> {
         // Of the store's files some room may be free within: what clients write would take minutes to use that up.
         let others = self.clients_but(&[victim]);
         let _exists_already = others[0].create_collection(BALLAST, 1, "dot").await;
-        self.rig.disks[victim].fill()?;
+        self.environment.disks[victim].fill()?;
         let ballast = tokio::spawn(write_ballast(others));
         let noticed = self.notices(victim).await;
         ballast.abort();
         tokio::time::sleep(hold).await;
-        self.rig.disks[victim].free()?;
+        self.environment.disks[victim].free()?;
         noticed?;
-        self.rig.cluster.restart(victim)
+        self.environment.cluster.restart(victim)
     }
 
     pub(super) async fn fail_disk(&mut self, victim: usize, hold: Duration) -> Result<()> {
-        self.rig.disks[victim].cut_power()?;
+        self.environment.disks[victim].cut_power()?;
         let noticed = self.notices(victim).await;
         tokio::time::sleep(hold).await;
-        self.rig.cluster.kill(victim);
-        self.rig.disks[victim].restore_power()?;
+        self.environment.cluster.kill(victim);
+        self.environment.disks[victim].restore_power()?;
         noticed?;
-        self.rig.cluster.restart(victim)
+        self.environment.cluster.restart(victim)
     }
 
     /// Waits until a node has met the fault of its disk, and says so or has ended.
@@ -61,7 +62,7 @@ impl Nemesis<'_> {
         let client = self.client(victim).with_deadline(Duration::from_secs(2));
         let start = Instant::now();
         while start.elapsed() < NOTICES_WITHIN {
-            let running = self.rig.cluster.node(victim).running();
+            let running = self.environment.cluster.node(victim).running();
             if !running || client.health().await.body["status"] != "healthy" {
                 return Ok(());
             }
@@ -72,7 +73,7 @@ impl Nemesis<'_> {
 }
 
 /// Overwrites one large point again and again; who answers is all the same.
-async fn write_ballast(by: Vec<Client>) {
+async fn write_ballast(by: Vec<ApiClient>) {
     let text = "x".repeat(BALLAST_BYTES);
     for turn in 0.. {
         let point = json!({"id": 1, "vector": [1], "payload": {"ballast": text}});

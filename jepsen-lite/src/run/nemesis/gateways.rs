@@ -9,17 +9,17 @@ use super::Nemesis;
 
 impl Nemesis<'_> {
     pub(super) async fn kill_gateway(&mut self, hold: Duration) -> Result<()> {
-        self.rig.gateway.as_mut().context("there is no gateway")?.kill();
+        self.environment.gateway.as_mut().context("there is no gateway")?.kill();
         tokio::time::sleep(hold / 4).await;
-        self.rig.restart_gateway().await
+        self.environment.restart_gateway().await
     }
 
     /// While it is stopped, clients connect and hear nothing.
     pub(super) async fn pause_gateway(&mut self, hold: Duration) -> Result<()> {
-        let gateway = self.rig.gateway.as_mut().context("there is no gateway")?;
+        let gateway = self.environment.gateway.as_mut().context("there is no gateway")?;
         gateway.pause();
         tokio::time::sleep(hold).await;
         gateway.resume();
-        self.rig.cluster.wait_gateway(gateway).await
+        self.environment.cluster.wait_gateway(gateway).await
     }
 }

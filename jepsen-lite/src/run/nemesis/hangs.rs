@@ -1,4 +1,4 @@
-//! What outsiders broke the store with: a disk that hangs, nodes that are far apart, a crowd at the door.
+//! What outsiders broke the store with: a disk that hangs, nodes that are far apart, a crowd of connections.
 
 use std::time::{Duration, Instant};
 
@@ -27,11 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 impl Nemesis<'_> {
     /// The disk hangs for longer than a leader without a disk may lead: others lead meanwhile, and the node says so.
     pub(super) async fn hang_disk(&mut self, victim: usize, hold: Duration) -> Result<()> {
-        self.rig.disks[victim].freeze()?;
+        self.environment.disks[victim].freeze()?;
         let began = Instant::now();
         let noticed = self.notices(victim).await;
         tokio::time::sleep((HANG + hold).saturating_sub(began.elapsed())).await;
-        self.rig.disks[victim].thaw()?;
+        self.environment.disks[victim].thaw()?;
         noticed
     }
 
@@ -39,7 +39,7 @@ impl Nemesis<'_> {
     pub(super) async fn far_apart(&mut self, hold: Duration) -> Result<()> {
         let ms = DELAYS_MS[self.rng.random_range(0..DELAYS_MS.len())];
         self.recorder.note("links", "late by", Edn::Str(format!("{ms} ms")));
-        let members = self.rig.members.clone();
+        let members = self.environment.members.clone();
         let late = |of: usize| {
             let others = members.iter().filter(|other| **other != of);
             let delays: Map<String, Value> = others.map(|other| (self.name(*other), json!(ms))).collect();
@@ -51,10 +51,10 @@ impl Nemesis<'_> {
 
     /// Connections that never say a word.
     pub(super) async fn crowd(&mut self, victim: usize, hold: Duration) -> Result<()> {
-        let address = self.rig.cluster.nodes()[victim].address();
+        let address = self.environment.cluster.nodes()[victim].address();
         let mut crowd = Vec::new();
         while crowd.len() < CROWD {
-            // A door that is full lets nobody else in.
+            // A node whose connections are all taken accepts no more.
             match tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(address)).await {
                 Ok(Ok(connection)) => crowd.push(connection),
                 Ok(Err(_)) | Err(_) => break,
@@ -69,20 +69,21 @@ impl Nemesis<'_> {
     /// The node may have few descriptors, idle clients take all that it gives them, and another node starts again, which needs
     /// new connections to it. Meanwhile every group is led, and the other node answers.
     pub(super) async fn exhaust_descriptors(&mut self, victim: usize, hold: Duration) -> Result<()> {
-        self.rig.cluster.node(victim).set_descriptors(Some(FEW));
-        self.rig.cluster.restart(victim)?;
-        self.rig.cluster.wait_healthy_node(victim).await?;
-        let crowd = Crowd::start(self.rig.cluster.nodes()[victim].address(), MORE_THAN_FEW);
+        self.environment.cluster.node(victim).set_descriptors(Some(FEW));
+        self.environment.cluster.restart(victim)?;
+        self.environment.cluster.wait_healthy_node(victim).await?;
+        let crowd = Crowd::start(self.environment.cluster.nodes()[victim].address(), MORE_THAN_FEW);
         tokio::time::sleep(hold / 2).await;
-        let other = self.rig.members.iter().copied().find(|index| *index != victim).context("one node alone")?;
-        self.rig.cluster.restart(other)?;
-        self.rig.cluster.wait_healthy_node(other).await?;
+        let other =
+            self.environment.members.iter().copied().find(|index| *index != victim).context("one node alone")?;
+        self.environment.cluster.restart(other)?;
+        self.environment.cluster.wait_healthy_node(other).await?;
         let served = self.serves_everything(other).await;
         tokio::time::sleep(hold / 2).await;
         self.recorder.note("links", "silent connections", Edn::Str(crowd.opened().to_string()));
         drop(crowd);
-        self.rig.cluster.node(victim).set_descriptors(None);
-        self.rig.cluster.restart(victim)?;
+        self.environment.cluster.node(victim).set_descriptors(None);
+        self.environment.cluster.restart(victim)?;
         served
     }
 
@@ -90,7 +91,7 @@ impl Nemesis<'_> {
     async fn serves_everything(&self, index: usize) -> Result<()> {
         let (client, began) = (self.client(index), Instant::now());
         loop {
-            let more = json!({"consistency": self.rig.fresh_level, "timeout_ms": 2500});
+            let more = json!({"consistency": self.environment.fresh_level, "timeout_ms": 2500});
             let answer = client.scroll(COLLECTION, 1, more).await;
             if answer.success() {
                 return Ok(());

@@ -30,12 +30,16 @@ impl Nemesis<'_> {
             ensure!(cut.success(), "cutting {} off: {}", self.name(victim), cut.problem);
         }
         tokio::time::sleep(hold.max(LEASE)).await;
-        let more = json!({"consistency": self.rig.fresh_level, "timeout_ms": 700});
+        let more = json!({"consistency": self.environment.fresh_level, "timeout_ms": 700});
         let probe = client.scroll(COLLECTION, 1, more).await;
         let said = if probe.success() { "served" } else { "refused" };
-        self.recorder.note("probe", said, Edn::Str(format!("{} at {}", self.name(victim), self.rig.fresh_level)));
+        self.recorder.note(
+            "probe",
+            said,
+            Edn::Str(format!("{} at {}", self.name(victim), self.environment.fresh_level)),
+        );
         if by_kernel {
-            return self.lan()?.mend();
+            return self.lan()?.heal();
         }
         let healed = client.heal().await;
         ensure!(healed.success(), "healing {}: {}", self.name(victim), healed.problem);
@@ -49,7 +53,7 @@ impl Nemesis<'_> {
         self.recorder.note("links", "lost", Edn::Str(format!("what {} {direction}", self.name(victim))));
         self.lose(others.into_iter().map(|other| if sends { (victim, other) } else { (other, victim) }))?;
         tokio::time::sleep(hold).await;
-        self.lan()?.mend()
+        self.lan()?.heal()
     }
 
     fn lose(&self, mut between: impl Iterator<Item = (usize, usize)>) -> Result<()> {
@@ -58,11 +62,11 @@ impl Nemesis<'_> {
     }
 
     fn lan(&self) -> Result<&Lan> {
-        self.rig.lan.as_deref().context("the nodes are in no namespaces")
+        self.environment.lan.as_deref().context("the nodes are in no namespaces")
     }
 
     fn others(&self, victim: usize) -> Vec<usize> {
-        self.rig.members.iter().copied().filter(|index| *index != victim).collect()
+        self.environment.members.iter().copied().filter(|index| *index != victim).collect()
     }
 
     pub(super) async fn links(&mut self, fault: Fault, victim: usize, hold: Duration) -> Result<()> {
@@ -102,7 +106,7 @@ impl Nemesis<'_> {
 
     /// Each node loses all but its two neighbours.
     fn ring(&self) -> Vec<(usize, Value)> {
-        let members = &self.rig.members;
+        let members = &self.environment.members;
         let count = members.len();
         let far = |place: usize| -> Vec<String> {
             (2..count - 1).map(|step| self.name(members[(place + step) % count])).collect()
@@ -143,9 +147,9 @@ impl Nemesis<'_> {
 
     fn treat(&self, fault: Fault, victim: usize, manner: Manner) {
         if fault == Fault::SlowPeers {
-            self.rig.cluster.nodes()[victim].treat_callers(manner);
+            self.environment.cluster.nodes()[victim].treat_callers(manner);
         } else {
-            self.rig.treat_clients(victim, manner);
+            self.environment.treat_clients(victim, manner);
         }
     }
 }

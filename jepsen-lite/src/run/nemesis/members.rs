@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Nemesis;
-use crate::harness::client::{Client, operation_done};
+use crate::harness::client::{ApiClient, operation_done};
 use crate::judge::history::edn::Edn;
 
 /// How long a change of members, and a purge, may take under load.
@@ -29,17 +29,17 @@ impl Nemesis<'_> {
         self.join().await?;
         tokio::time::sleep(hold).await;
         // Not the last that has a disk or a clock of its own: nothing could be done to those any more.
-        let own = |index: &usize| *index < self.rig.disks.len().max(self.rig.clocks.len());
-        let last = self.rig.members.iter().filter(|index| own(index)).count() == 1;
-        let free: Vec<usize> = self.rig.members.iter().copied().filter(|index| !(last && own(index))).collect();
+        let own = |index: &usize| *index < self.environment.disks.len().max(self.environment.clocks.len());
+        let last = self.environment.members.iter().filter(|index| own(index)).count() == 1;
+        let free: Vec<usize> = self.environment.members.iter().copied().filter(|index| !(last && own(index))).collect();
         let leaving = free[self.rng.random_range(0..free.len())];
         self.leave(leaving).await
     }
 
     /// A node is lost with its disk. Only a new node can take its place: the old one has forgotten what it acknowledged.
     pub(super) async fn replace(&mut self, victim: usize, hold: Duration) -> Result<()> {
-        self.rig.cluster.kill(victim);
-        self.rig.cluster.wipe(victim)?;
+        self.environment.cluster.kill(victim);
+        self.environment.cluster.wipe(victim)?;
         tokio::time::sleep(hold).await;
         self.join().await?;
         self.leave(victim).await
@@ -47,9 +47,9 @@ impl Nemesis<'_> {
 
     pub(super) async fn join(&mut self) -> Result<()> {
         let by = self.alive(&[])?;
-        let index = self.rig.cluster.start_joiner(by)?;
-        self.rig.cluster.wait_answers(index).await?;
-        let node = &self.rig.cluster.nodes()[index];
+        let index = self.environment.cluster.start_joiner(by)?;
+        self.environment.cluster.wait_answers(index).await?;
+        let node = &self.environment.cluster.nodes()[index];
         let body = json!({"node_id": node.name(), "host": node.host(), "port": node.port()});
         let start = Instant::now();
         let operation = loop {
@@ -62,8 +62,8 @@ impl Nemesis<'_> {
         };
         operation_done(&self.clients_but(&[]), &operation, PATIENCE).await?;
         self.recorder.note("members", "joined", Edn::Str(self.name(index)));
-        self.rig.members.push(index);
-        self.doors.set(self.rig.entries()?);
+        self.environment.members.push(index);
+        self.endpoints.set(self.environment.entries()?);
         Ok(())
     }
 
@@ -84,16 +84,16 @@ impl Nemesis<'_> {
             operation_done(&self.clients_but(&[leaving]), &operation, PATIENCE).await?;
         }
         self.recorder.note("members", "left", Edn::Str(name));
-        self.rig.members.retain(|index| *index != leaving);
-        self.doors.set(self.rig.entries()?);
-        self.rig.cluster.kill(leaving);
+        self.environment.members.retain(|index| *index != leaving);
+        self.endpoints.set(self.environment.entries()?);
+        self.environment.cluster.kill(leaving);
         Ok(())
     }
 
     /// Waits until every member is well, every shard has all its voters, and the cluster says that it can lose a node: what
     /// comes next may take one.
     pub(super) async fn whole(&self) -> Result<()> {
-        let copies = self.rig.members.len().min(COPIES);
+        let copies = self.environment.members.len().min(COPIES);
         let start = Instant::now();
         loop {
             let mut ailing = Vec::new();
@@ -119,30 +119,32 @@ impl Nemesis<'_> {
     }
 
     fn alive(&mut self, but: &[usize]) -> Result<usize> {
-        let members = self.rig.members.clone();
+        let members = self.environment.members.clone();
         let mut alive = members.into_iter().filter(|index| !but.contains(index));
-        alive.find(|index| self.rig.cluster.node(*index).running()).context("no member runs")
+        alive.find(|index| self.environment.cluster.node(*index).running()).context("no member runs")
     }
 
     /// Kills a node until the others have purged what it lacks, so that it has to come by snapshot.
     pub(super) async fn leave_behind(&mut self, victim: usize) -> Result<()> {
         let known = self.client(victim).with_deadline(GLANCE).shards().await.ok()?;
         let shard = known["shards"][0]["shard"].as_u64().with_context(|| format!("it holds no shard: {known}"))?;
-        let applied = row(&self.client(victim), shard, "applied").await.context("it does not hold its own shard")?;
-        self.rig.cluster.kill(victim);
+        let applied = read_replica_number(&self.client(victim), shard, "applied")
+            .await
+            .context("it does not hold its own shard")?;
+        self.environment.cluster.kill(victim);
         let others = self.clients_but(&[victim]);
         let start = Instant::now();
-        while least(&others, shard, "purged").await.unwrap_or(0) <= applied {
+        while least_replica_number(&others, shard, "purged").await.unwrap_or(0) <= applied {
             ensure!(
                 start.elapsed() < PATIENCE,
                 "nothing beyond {applied} of shard {shard} is purged, so no snapshot was tested"
             );
             tokio::time::sleep(PAUSE).await;
         }
-        self.rig.cluster.restart(victim)?;
-        self.rig.cluster.wait_healthy_node(victim).await?;
+        self.environment.cluster.restart(victim)?;
+        self.environment.cluster.wait_healthy_node(victim).await?;
         let start = Instant::now();
-        while row(&self.client(victim), shard, "snapshot").await.unwrap_or(0) <= applied {
+        while read_replica_number(&self.client(victim), shard, "snapshot").await.unwrap_or(0) <= applied {
             ensure!(start.elapsed() < PATIENCE, "it was left behind in shard {shard} and got no snapshot");
             tokio::time::sleep(PAUSE).await;
         }
@@ -153,17 +155,17 @@ impl Nemesis<'_> {
 
 /// The least of what these nodes say of their replicas of a shard: any of those that have one may lead it. `None` where none
 /// has.
-async fn least(clients: &[Client], shard: u64, member: &str) -> Option<u64> {
+async fn least_replica_number(clients: &[ApiClient], shard: u64, member: &str) -> Option<u64> {
     let mut said = None;
     for client in clients {
-        let row = row(client, shard, member).await;
+        let row = read_replica_number(client, shard, member).await;
         said = said.into_iter().chain(row).min();
     }
     said
 }
 
 /// What a node says of its replica of a shard; `None` where it has none, or does not answer.
-async fn row(client: &Client, shard: u64, member: &str) -> Option<u64> {
+async fn read_replica_number(client: &ApiClient, shard: u64, member: &str) -> Option<u64> {
     let shards = client.with_deadline(GLANCE).shards().await.ok().ok()?;
     let mut rows = shards["shards"].as_array()?.iter();
     rows.find(|row| row["shard"] == shard)?[member].as_u64()

@@ -20,10 +20,10 @@ use anyhow::{Context, Result};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::recorder::Recorder;
-use super::rig::Rig;
-use super::workload::Doors;
-use crate::harness::client::Client;
+use super::environment::TestEnvironment;
+use super::recorder::HistoryRecorder;
+use super::workload::Endpoints;
+use crate::harness::client::ApiClient;
 use crate::harness::clock;
 use crate::judge::history::edn::Edn;
 pub use fault::{Fault, Need};
@@ -31,11 +31,11 @@ pub use fault::{Fault, Need};
 /// Hurts a cluster.
 pub struct Nemesis<'a> {
     /// Whom.
-    pub rig: &'a mut Rig,
+    pub environment: &'a mut TestEnvironment,
     /// Where clients go, kept true as nodes come and go.
-    pub doors: Doors,
+    pub endpoints: Endpoints,
     /// Where it is written down.
-    pub recorder: &'a Recorder,
+    pub recorder: &'a HistoryRecorder,
     /// Of all choices.
     pub rng: StdRng,
 }
@@ -51,7 +51,7 @@ impl Nemesis<'_> {
         let hold = Duration::from_millis(self.rng.random_range(800..4500));
         self.recorder.note("nemesis", fault.name(), Edn::Str(whom.clone()));
         self.inflict(fault, victim, hold).await.with_context(|| format!("{} of {whom}", fault.name()))?;
-        self.rig.cluster.wait_healthy().await.with_context(|| format!("after {}", fault.name()))?;
+        self.environment.cluster.wait_healthy().await.with_context(|| format!("after {}", fault.name()))?;
         self.whole().await.with_context(|| format!("after {}", fault.name()))?;
         self.recorder.note("nemesis", &format!("end-{}", fault.name()), Edn::Nil);
         Ok(())
@@ -60,7 +60,7 @@ impl Nemesis<'_> {
     async fn inflict(&mut self, fault: Fault, victim: usize, hold: Duration) -> Result<()> {
         match fault {
             Fault::Kill => self.kill(&[victim], hold).await,
-            Fault::KillAll => self.kill(&self.rig.members.clone(), hold / 4).await,
+            Fault::KillAll => self.kill(&self.environment.members.clone(), hold / 4).await,
             Fault::Pause => self.pause_each_role(victim, hold).await,
             Fault::KillGateway => self.kill_gateway(hold).await,
             Fault::PauseGateway => self.pause_gateway(hold).await,
@@ -76,7 +76,7 @@ impl Nemesis<'_> {
             Fault::ClockJump => self.jump_clock(victim, hold).await,
             Fault::ClockRate => self.slow_clock(victim, hold).await,
             Fault::PowerLoss => self.cut_power(&[victim], hold).await,
-            Fault::PowerLossAll => self.cut_power(&self.rig.members.clone(), hold / 4).await,
+            Fault::PowerLossAll => self.cut_power(&self.environment.members.clone(), hold / 4).await,
             Fault::DiskFull => self.fill_disk(victim, hold).await,
             Fault::DiskError => self.fail_disk(victim, hold).await,
             Fault::DiskHang => self.hang_disk(victim, hold).await,
@@ -94,11 +94,17 @@ impl Nemesis<'_> {
 
     /// Half of the time whoever leads most, for that is where it hurts.
     async fn victim(&mut self, fault: Fault) -> Result<usize> {
-        let disks = self.rig.disks.len();
+        let disks = self.environment.disks.len();
         let fit: Vec<usize> = match fault.need() {
-            Need::Disks => self.rig.members.iter().copied().filter(|index| *index < disks).collect(),
-            Need::Clocks => self.rig.members.iter().copied().filter(|index| *index < self.rig.clocks.len()).collect(),
-            _ => self.rig.members.clone(),
+            Need::Disks => self.environment.members.iter().copied().filter(|index| *index < disks).collect(),
+            Need::Clocks => self
+                .environment
+                .members
+                .iter()
+                .copied()
+                .filter(|index| *index < self.environment.clocks.len())
+                .collect(),
+            _ => self.environment.members.clone(),
         };
         let leader = self.leading().await.filter(|leader| fit.contains(leader));
         if let Some(leader) = leader.filter(|_| self.rng.random()) {
@@ -109,27 +115,27 @@ impl Nemesis<'_> {
     }
 
     fn name(&self, index: usize) -> String {
-        self.rig.cluster.nodes()[index].name().to_owned()
+        self.environment.cluster.nodes()[index].name().to_owned()
     }
 
-    fn client(&self, index: usize) -> Client {
-        self.rig.cluster.client(index)
+    fn client(&self, index: usize) -> ApiClient {
+        self.environment.cluster.client(index)
     }
 
     /// Clients of the members but for some.
-    fn clients_but(&self, but: &[usize]) -> Vec<Client> {
-        self.rig.members.iter().filter(|index| !but.contains(index)).map(|index| self.client(*index)).collect()
+    fn clients_but(&self, but: &[usize]) -> Vec<ApiClient> {
+        self.environment.members.iter().filter(|index| !but.contains(index)).map(|index| self.client(*index)).collect()
     }
 
     async fn kill(&mut self, victims: &[usize], hold: Duration) -> Result<()> {
-        victims.iter().for_each(|victim| self.rig.cluster.kill(*victim));
+        victims.iter().for_each(|victim| self.environment.cluster.kill(*victim));
         tokio::time::sleep(hold).await;
-        victims.iter().try_for_each(|victim| self.rig.cluster.restart(*victim))
+        victims.iter().try_for_each(|victim| self.environment.cluster.restart(*victim))
     }
 
     async fn jump_clock(&mut self, victim: usize, hold: Duration) -> Result<()> {
         for seconds in [3600, -3600, 0] {
-            self.rig.clocks[victim].jump(seconds)?;
+            self.environment.clocks[victim].jump(seconds)?;
             self.recorder.note("clock", "jump", Edn::Int(seconds));
             // The library looks once a second.
             tokio::time::sleep(hold / 3 + Duration::from_secs(1)).await;
@@ -139,13 +145,13 @@ impl Nemesis<'_> {
 
     async fn slow_clock(&mut self, victim: usize, hold: Duration) -> Result<()> {
         let library = clock::library().map_err(anyhow::Error::msg)?;
-        self.rig.cluster.node(victim).set_env(clock::rate(library, 0.5));
-        self.rig.cluster.restart(victim)?;
-        self.rig.cluster.wait_healthy_node(victim).await?;
+        self.environment.cluster.node(victim).set_env(clock::rate(library, 0.5));
+        self.environment.cluster.restart(victim)?;
+        self.environment.cluster.wait_healthy_node(victim).await?;
         tokio::time::sleep(hold).await;
-        let right = self.rig.clocks[victim].environment(library);
-        self.rig.cluster.node(victim).set_env(right);
-        self.rig.cluster.restart(victim)
+        let right = self.environment.clocks[victim].environment(library);
+        self.environment.cluster.node(victim).set_env(right);
+        self.environment.cluster.restart(victim)
     }
 
     /// The node that leads most shards, as any node sees it.
@@ -158,7 +164,7 @@ impl Nemesis<'_> {
                 continue;
             }
             let count = |index: &usize| leaders.iter().filter(|leader| **leader == self.name(*index)).count();
-            return self.rig.members.iter().copied().max_by_key(count);
+            return self.environment.members.iter().copied().max_by_key(count);
         }
         None
     }

@@ -14,15 +14,15 @@ impl Nemesis<'_> {
         let leader = self.leading().await.unwrap_or(victim);
         self.pause(leader, "leader", hold).await?;
         let leader = self.leading().await.unwrap_or(leader);
-        let follower = self.rig.members.iter().copied().find(|index| *index != leader);
+        let follower = self.environment.members.iter().copied().find(|index| *index != leader);
         self.pause(follower.unwrap_or(victim), "follower", hold / 2).await
     }
 
     async fn pause(&mut self, victim: usize, role: &str, hold: Duration) -> Result<()> {
         self.recorder.note("pause", role, Edn::Str(self.name(victim)));
-        self.rig.cluster.pause(victim);
+        self.environment.cluster.pause(victim);
         tokio::time::sleep(hold).await;
-        self.rig.cluster.resume(victim);
-        self.rig.cluster.wait_healthy_node(victim).await
+        self.environment.cluster.resume(victim);
+        self.environment.cluster.wait_healthy_node(victim).await
     }
 }

@@ -5,9 +5,9 @@
 //! that nothing was applied; a mutation whose fate is unknown is *info*, and its process is not heard of again.
 
 mod collections;
-mod crew;
 mod points;
 mod registers;
+mod request_parts;
 mod retries;
 mod sets;
 
@@ -22,8 +22,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use super::Workload;
-use super::recorder::Recorder;
-use crate::harness::client::{Answer, Class, Client};
+use super::recorder::HistoryRecorder;
+use crate::harness::client::{AnswerClass, ApiAnswer, ApiClient};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 
@@ -35,27 +35,27 @@ const DEADLINE: Duration = Duration::from_secs(3);
 
 /// Where a node, or a gateway, is reached.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct Endpoint {
     /// Its name.
     pub name: String,
     /// By which it is asked.
-    pub client: Client,
+    pub client: ApiClient,
 }
 
 /// Where clients go at the moment, and where each member is reached by itself.
 #[derive(Clone, Debug)]
 pub struct Entries {
     /// For clients: the members, or the gateway in front of them.
-    pub clients: Vec<Door>,
+    pub clients: Vec<Endpoint>,
     /// The members.
-    pub members: Vec<Door>,
+    pub members: Vec<Endpoint>,
 }
 
 /// The entries of the moment. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Doors(Arc<RwLock<Entries>>);
+pub struct Endpoints(Arc<RwLock<Entries>>);
 
-impl Doors {
+impl Endpoints {
     /// These.
     pub fn new(entries: Entries) -> Self {
         Self(Arc::new(RwLock::new(entries)))
@@ -67,26 +67,26 @@ impl Doors {
     }
 
     /// All that clients know.
-    pub fn all(&self) -> Vec<Door> {
+    pub fn all(&self) -> Vec<Endpoint> {
         self.0.read().expect("nothing under the lock panics").clients.clone()
     }
 
     /// The members, each by itself.
-    pub fn members(&self) -> Vec<Door> {
+    pub fn members(&self) -> Vec<Endpoint> {
         self.0.read().expect("nothing under the lock panics").members.clone()
     }
 }
 
 /// What all clients of a run share.
-pub struct Shared {
+pub struct WorkloadState {
     /// What they do.
     pub workload: Workload,
     /// The read level, and that of writes.
     pub level: String,
     /// Where all is written down.
-    pub recorder: Recorder,
+    pub recorder: HistoryRecorder,
     /// Of the nodes.
-    pub doors: Doors,
+    pub endpoints: Endpoints,
     /// Ends them.
     pub stop: AtomicBool,
     /// Elements that were added and that nobody tried to remove.
@@ -97,12 +97,12 @@ pub struct Shared {
     again: Mutex<Vec<retries::Answered>>,
 }
 
-impl Shared {
+impl WorkloadState {
     /// For clients of these nodes.
-    pub fn new(workload: Workload, level: &str, recorder: Recorder, doors: Doors) -> Self {
+    pub fn new(workload: Workload, level: &str, recorder: HistoryRecorder, endpoints: Endpoints) -> Self {
         let (counter, processes) = (AtomicI64::new(1), AtomicI64::new(0));
         let (level, stop, present) = (level.to_owned(), AtomicBool::new(false), Mutex::default());
-        Self { workload, level, recorder, doors, stop, present, counter, processes, again: Mutex::default() }
+        Self { workload, level, recorder, endpoints, stop, present, counter, processes, again: Mutex::default() }
     }
 
     fn next(&self) -> i64 {
@@ -129,26 +129,26 @@ fn keyed(key: i64, value: Edn) -> Edn {
 
 /// One client.
 pub struct Worker {
-    shared: Arc<Shared>,
+    shared: Arc<WorkloadState>,
     rng: StdRng,
     process: i64,
-    door: Door,
+    endpoint: Endpoint,
     /// The last version and value read of a key, for compare-and-set.
     known: Option<(i64, u64, Edn)>,
     /// How far each shard's log was when this session last saw or wrote it.
     session: BTreeMap<u64, u64>,
     /// Processes that do parts of one request.
-    crew: Vec<i64>,
+    part_processes: Vec<i64>,
 }
 
 impl Worker {
     /// The client of this number.
-    pub fn new(shared: Arc<Shared>, seed: u64, number: usize) -> Self {
+    pub fn new(shared: Arc<WorkloadState>, seed: u64, number: usize) -> Self {
         let process = shared.processes.fetch_add(1, Ordering::Relaxed);
-        let doors = shared.doors.all();
-        let door = doors[number % doors.len()].clone();
+        let endpoints = shared.endpoints.all();
+        let endpoint = endpoints[number % endpoints.len()].clone();
         let rng = StdRng::seed_from_u64(seed ^ ((number as u64 + 1) << 32));
-        Self { shared, rng, process, door, known: None, session: BTreeMap::new(), crew: Vec::new() }
+        Self { shared, rng, process, endpoint, known: None, session: BTreeMap::new(), part_processes: Vec::new() }
     }
 
     /// Works until it is told to stop.
@@ -196,17 +196,17 @@ impl Worker {
                 self.read_registers().await
             }
         };
-        ensure!(good, "{} did not answer a last read although all faults were undone", self.door.name);
+        ensure!(good, "{} did not answer a last read although all faults were undone", self.endpoint.name);
         Ok(())
     }
 
     fn elsewhere(&mut self) {
-        let doors = self.shared.doors.all();
-        self.door = doors[self.rng.random_range(0..doors.len())].clone();
+        let endpoints = self.shared.endpoints.all();
+        self.endpoint = endpoints[self.rng.random_range(0..endpoints.len())].clone();
     }
 
-    fn client(&self) -> Client {
-        self.door.client.with_deadline(DEADLINE)
+    fn client(&self) -> ApiClient {
+        self.endpoint.client.with_deadline(DEADLINE)
     }
 
     fn begin(&self, f: &str, value: &Edn) {
@@ -216,7 +216,7 @@ impl Worker {
 
     fn end(&mut self, kind: Type, f: &str, value: Edn, mut extra: Vec<(String, Edn)>) -> bool {
         if !extra.iter().any(|(name, _)| name == "node") {
-            extra.push(("node".to_owned(), Edn::Str(self.door.name.clone())));
+            extra.push(("node".to_owned(), Edn::Str(self.endpoint.name.clone())));
         }
         self.shared.recorder.client(self.process, kind, f, value, extra);
         if kind == Type::Info {
@@ -226,18 +226,18 @@ impl Worker {
     }
 
     /// Ends a read that was not answered.
-    fn refused(&mut self, f: &str, value: Edn, answer: &Answer) -> bool {
+    fn refused(&mut self, f: &str, value: Edn, answer: &ApiAnswer) -> bool {
         self.end(Type::Fail, f, value, vec![("error".to_owned(), problem(answer))])
     }
 
     /// Ends a mutation by what its answer says of it.
-    fn end_write(&mut self, f: &str, value: Edn, answer: &Answer) -> bool {
+    fn end_write(&mut self, f: &str, value: Edn, answer: &ApiAnswer) -> bool {
         let version = answer.body["results"][0]["version"].as_i64().or_else(|| deleted_at(answer));
         let mut extra: Vec<_> = version.map(|version| ("version".to_owned(), Edn::Int(version))).into_iter().collect();
         let kind = match answer.class {
-            Class::Ok => Type::Ok,
-            Class::Fail => Type::Fail,
-            Class::Unknown => Type::Info,
+            AnswerClass::Ok => Type::Ok,
+            AnswerClass::Fail => Type::Fail,
+            AnswerClass::Unknown => Type::Info,
         };
         if answer.status == Some(412) && answer.code() == "version_mismatch" {
             extra.push(("error".to_owned(), Edn::keyword("mismatch")));
@@ -253,14 +253,14 @@ impl Worker {
 }
 
 /// The version at which a deletion in one shard was carried out: the only index in its token.
-fn deleted_at(answer: &Answer) -> Option<i64> {
+fn deleted_at(answer: &ApiAnswer) -> Option<i64> {
     answer.body["deleted"].as_u64()?;
     let (version, part) = answer.body["token"].as_str()?.split_once('.')?;
     let (_, index) = part.split_once('-').filter(|_| version == "s1" && !part.contains('.'))?;
     i64::from_str_radix(index, 16).ok()
 }
 
-fn problem(answer: &Answer) -> Edn {
+fn problem(answer: &ApiAnswer) -> Edn {
     Edn::Str(answer.problem.chars().take(160).collect())
 }
 

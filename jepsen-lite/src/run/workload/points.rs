@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use rand::Rng;
 use serde_json::{Value, json};
 
-use super::{COLLECTION, Shared, Worker, Workload, keyed, payload_of, point, vector_of};
-use crate::harness::client::Answer;
+use super::{COLLECTION, Worker, Workload, WorkloadState, keyed, payload_of, point, vector_of};
+use crate::harness::client::ApiAnswer;
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 use crate::judge::synth::query_of;
@@ -24,7 +24,7 @@ const SEARCHES: usize = 3;
 /// Points that are loaded together.
 const LOAD: i64 = 250;
 
-impl Shared {
+impl WorkloadState {
     /// Puts there what clients need to begin with.
     ///
     /// # Errors
@@ -33,12 +33,12 @@ impl Shared {
         if self.workload != Workload::Approximate {
             return Ok(());
         }
-        let door = &self.doors.all()[0];
+        let endpoint = &self.endpoints.all()[0];
         let process = self.processes.fetch_add(1, Ordering::Relaxed);
         for first in (0..MANY).step_by(LOAD as usize) {
             let writes: Vec<(i64, i64)> = (first..first + LOAD).map(|id| (id, self.next())).collect();
             let points = writes.iter().map(|(id, write)| point(*id, *write)).collect();
-            let answer = door.client.upsert(COLLECTION, points, json!({"consistency": self.level})).await;
+            let answer = endpoint.client.upsert(COLLECTION, points, json!({"consistency": self.level})).await;
             ensure!(answer.success(), "loading: {}", answer.problem);
             // Nobody searches yet, so it makes no difference that they are written down one after the other.
             for (id, write) in writes {
@@ -112,7 +112,7 @@ impl Worker {
         self.end_parts("search", found.iter().map(hits).collect())
     }
 
-    pub(super) async fn search(&mut self, query: [f32; 2], limit: usize, whole: bool) -> Answer {
+    pub(super) async fn search(&mut self, query: [f32; 2], limit: usize, whole: bool) -> ApiAnswer {
         let more = json!({"consistency": self.shared.level, "params": {"exact": self.is_exact()},
             "with_payload": whole, "with_vector": whole, "timeout_ms": 2500});
         self.client().search(COLLECTION, &query, limit, more).await

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use rand::Rng;
 use serde_json::{Value, json};
 
-use super::{COLLECTION, Shared, Worker, keyed, payload_of, point, shown, vector_of};
-use crate::harness::client::Answer;
+use super::{COLLECTION, Worker, WorkloadState, keyed, payload_of, point, shown, vector_of};
+use crate::harness::client::ApiAnswer;
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 
@@ -20,7 +20,7 @@ const ROTATE: i64 = 240;
 /// Points of a batch.
 const PARTS: i64 = 3;
 
-impl Shared {
+impl WorkloadState {
     /// Every register that was ever hot.
     fn registers(&self) -> std::ops::Range<i64> {
         0..(self.counter.load(Ordering::Relaxed) / ROTATE + 1) * HOT
@@ -111,7 +111,7 @@ impl Worker {
         self.end_parts("read", shown)
     }
 
-    async fn page_of(&self, key: i64) -> Answer {
+    async fn page_of(&self, key: i64) -> ApiAnswer {
         let more = json!({"consistency": self.shared.level, "offset": key * PARTS, "with_payload": true,
             "with_vector": true, "timeout_ms": 2500});
         self.client().scroll(COLLECTION, PARTS as usize, more).await
@@ -138,7 +138,7 @@ impl Worker {
         for part in token.split('.').skip(1) {
             let pair = part.split_once('-').and_then(|(shard, index)| Some((hex(shard)?, hex(index)?)));
             if let Some((shard, index)) = pair {
-                self.seen(shard, index);
+                self.raise_token(shard, index);
             }
         }
         self.end_write("write", value, &answer)
@@ -167,10 +167,10 @@ impl Worker {
         if !answer.success() {
             return self.refused("read", keyed(key, Edn::Nil), &answer);
         }
-        self.see(&answer);
+        self.take_token(&answer);
         // What is shown may be newer than the evidence says, which is a lower bound; no session may forget it.
         if let (Some(shard), Some(version)) = (answer.body["shard"].as_u64(), answer.body["version"].as_u64()) {
-            self.seen(shard, version);
+            self.raise_token(shard, version);
         }
         let shown = shown(&answer.body);
         let version = answer.body["version"].as_u64();
@@ -184,7 +184,7 @@ impl Worker {
     }
 
     /// Ends a read that was shown nothing: whose answer that is, and how far its state was, is in the answer.
-    fn absent(&mut self, key: i64, answer: &Answer) -> bool {
+    fn absent(&mut self, key: i64, answer: &ApiAnswer) -> bool {
         let row = &answer.body["status"]["details"]["shards"][0];
         let mut extra = Vec::new();
         extra.extend(row["served_by"].as_str().map(|node| ("node".to_owned(), Edn::Str(node.to_owned()))));
@@ -192,7 +192,7 @@ impl Worker {
             extra.extend(row["index"].as_i64().map(|index| ("version".to_owned(), Edn::Int(index))));
         }
         if let (Some(shard), Some(index)) = (row["shard"].as_u64(), row["index"].as_u64()) {
-            self.seen(shard, index);
+            self.raise_token(shard, index);
         }
         self.end(Type::Ok, "read", keyed(key, Edn::Nil), extra)
     }
@@ -227,15 +227,15 @@ impl Worker {
         token
     }
 
-    fn see(&mut self, answer: &Answer) {
+    fn take_token(&mut self, answer: &ApiAnswer) {
         for row in answer.body["shards"].as_array().into_iter().flatten() {
             if let (Some(shard), Some(index)) = (row["shard"].as_u64(), row["index"].as_u64()) {
-                self.seen(shard, index);
+                self.raise_token(shard, index);
             }
         }
     }
 
-    fn seen(&mut self, shard: u64, index: u64) {
+    fn raise_token(&mut self, shard: u64, index: u64) {
         let known = self.session.entry(shard).or_default();
         *known = index.max(*known);
     }

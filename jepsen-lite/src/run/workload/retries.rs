@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use serde_json::{Value, json};
 
-use super::{COLLECTION, Shared, Worker, keyed, point};
-use crate::harness::client::{Answer, Class};
+use super::{COLLECTION, Worker, WorkloadState, keyed, point};
+use crate::harness::client::{AnswerClass, ApiAnswer};
 use crate::judge::history::edn::Edn;
 
 /// How often a client sends what is not answered.
@@ -49,7 +49,7 @@ impl Worker {
         self.begin("write", &value);
         let mut answer = self.send_write(point(key, write), &more).await;
         for _ in 1..TRIES {
-            if answer.class != Class::Unknown {
+            if answer.class != AnswerClass::Unknown {
                 break;
             }
             self.elsewhere();
@@ -66,7 +66,7 @@ impl Worker {
         self.end_write("write", value, &answer)
     }
 
-    async fn send_write(&self, point: Value, more: &Value) -> Answer {
+    async fn send_write(&self, point: Value, more: &Value) -> ApiAnswer {
         self.client().upsert(COLLECTION, vec![point], more.clone()).await
     }
 
@@ -90,14 +90,14 @@ impl Worker {
     }
 }
 
-impl Shared {
+impl WorkloadState {
     /// Writes beside the clients until they end; nobody looks at it.
     pub fn load(self: &Arc<Self>) {
         for number in 0..LOADERS {
             let shared = self.clone();
             tokio::spawn(async move {
-                let doors = shared.doors.all();
-                let client = doors[number as usize % doors.len()].client.with_deadline(super::DEADLINE);
+                let endpoints = shared.endpoints.all();
+                let client = endpoints[number as usize % endpoints.len()].client.with_deadline(super::DEADLINE);
                 for turn in 0.. {
                     if shared.stop.load(Ordering::SeqCst) {
                         break;

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jepsen_lite::check::{Limits, Model, Verdict, check};
+use jepsen_lite::check::{CheckLimits, ConsistencyModel, HistoryVerdict, check};
 use jepsen_lite::history::edn::Edn;
-use jepsen_lite::history::{Event, History, Process, Type};
+use jepsen_lite::history::{History, HistoryEvent, HistoryProcess, Type};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -67,7 +67,7 @@ impl Recorder {
         Pen { recorder: self.clone(), book, process: client }
     }
 
-    fn write(&self, book: Book, event: Event) {
+    fn write(&self, book: Book, event: HistoryEvent) {
         let mut inner = self.0.lock();
         let now = inner.began.elapsed().as_nanos() as i64;
         inner.histories.entry(book).or_default().events.push(event.at(now));
@@ -76,8 +76,8 @@ impl Recorder {
     /// What the nemesis did.
     pub fn note(&self, what: &str) {
         for book in [Book::Registers, Book::Set, Book::Sessions] {
-            let mut event = Event::new(0, Type::Info, "nemesis", Edn::Str(what.to_owned()));
-            event.process = Process::Named("nemesis".to_owned());
+            let mut event = HistoryEvent::new(0, Type::Info, "nemesis", Edn::Str(what.to_owned()));
+            event.process = HistoryProcess::Named("nemesis".to_owned());
             self.write(book, event);
         }
     }
@@ -113,28 +113,28 @@ impl Recorder {
         let sessions = of(Book::Sessions);
         let mut with_tokens = sessions.clone();
         with_tokens.events.retain(|event| match event.process {
-            Process::Client(process) => event.f != "read" || process % LIVES_APART < TOKENLESS,
-            Process::Named(_) => false,
+            HistoryProcess::Client(process) => event.f != "read" || process % LIVES_APART < TOKENLESS,
+            HistoryProcess::Named(_) => false,
         });
         let judgements = [
-            ("linearizability", of(Book::Registers), Model::CasRegister),
-            ("set", of(Book::Set), Model::Set),
-            ("session", with_tokens, Model::Session),
-            ("node session", sessions, Model::NodeSession),
+            ("linearizability", of(Book::Registers), ConsistencyModel::CasRegister),
+            ("set", of(Book::Set), ConsistencyModel::Set),
+            ("session", with_tokens, ConsistencyModel::Session),
+            ("node session", sessions, ConsistencyModel::NodeSession),
         ];
         let found = judgements.into_iter().map(|(name, history, model)| {
-            let verdict = check(&history, model, Limits::default()).map_err(|error| error.to_string());
+            let verdict = check(&history, model, CheckLimits::default()).map_err(|error| error.to_string());
             (name, verdict)
         });
         found.filter_map(|(name, verdict)| Some((name, wrong(verdict)?))).collect()
     }
 }
 
-fn wrong(verdict: Result<Verdict, String>) -> Option<String> {
+fn wrong(verdict: Result<HistoryVerdict, String>) -> Option<String> {
     match verdict {
-        Ok(Verdict::Ok) => None,
-        Ok(Verdict::Illegal(violation)) => Some(format!("{}: {}", violation.class, violation.cause)),
-        Ok(Verdict::Unknown(why)) | Err(why) => Some(format!("no verdict: {why}")),
+        Ok(HistoryVerdict::Ok) => None,
+        Ok(HistoryVerdict::Illegal(violation)) => Some(format!("{}: {}", violation.class, violation.cause)),
+        Ok(HistoryVerdict::Unknown(why)) | Err(why) => Some(format!("no verdict: {why}")),
     }
 }
 
@@ -146,7 +146,7 @@ impl Pen {
 
     /// An operation begins, at the replica of this name.
     pub fn begin(&self, f: &'static str, value: Edn, node: String) {
-        let event = Event::new(self.process, Type::Invoke, f, value);
+        let event = HistoryEvent::new(self.process, Type::Invoke, f, value);
         self.recorder.write(self.book, event.with("node", Edn::Str(node)));
     }
 
@@ -159,7 +159,7 @@ impl Pen {
             End::Unknown if lies => (Type::Fail, value, Some("lost")),
             End::Unknown => (Type::Info, value, None),
         };
-        let mut event = Event::new(self.process, kind, f, value);
+        let mut event = HistoryEvent::new(self.process, kind, f, value);
         for (name, value) in members {
             event = event.with(name, value.clone());
         }

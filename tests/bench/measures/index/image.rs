@@ -8,7 +8,7 @@ use crate::data::truth::Truth;
 use crate::report::ReportRow;
 use crate::report::times::digits;
 use anyhow::ensure;
-use vector_index::{Image, Points, Space, Wanted};
+use vector_index::{Image, PointLookup, SearchOptions, Space};
 
 /// Takes an image of the space, and brings the space back from it.
 pub(crate) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> anyhow::Result<ReportRow> {
@@ -23,7 +23,7 @@ pub(crate) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> anyho
     let restored = process_stats::own_processor_time()?;
     let linked = space.progress().linked;
     ensure!(linked == rig.space.progress().linked, "{linked} of {} vectors came back linked", rig.points);
-    let again = Rig { space, ..*rig }.judged(truth, &Wanted::default())?;
+    let again = Rig { space, ..*rig }.judged(truth, &SearchOptions::default())?;
     let (save, load) = ((saved - start).as_secs_f64(), (restored - saved).as_secs_f64());
     let row = ReportRow::new("index alone, back from its image", format!("{} s CPU", digits(load)));
     let row = row.detail(format!(

@@ -14,7 +14,7 @@ use crate::report::ReportRow;
 use crate::report::chart::Rung;
 use crate::report::times::digits;
 use std::time::Duration;
-use vector_index::{Distance, Key, Points, Space, SpaceParams, Top, Wanted};
+use vector_index::{Distance, Key, PointLookup, SearchOptions, Space, SpaceParams, Top};
 
 /// Slots of one step of the background's work.
 const STEP: usize = 64;
@@ -32,7 +32,7 @@ pub(crate) fn measure(corpus: &Corpus, points: u64, time: Duration) -> anyhow::R
     let curve = searches::ladder(&rig, &truth)?;
     rows.extend(searches::rows(&rig, &curve, source));
     rows.extend(searches::filtered(&rig)?);
-    let fresh = rig.judged(&truth, &Wanted::default())?;
+    let fresh = rig.judged(&truth, &SearchOptions::default())?;
     rows.push(image::row(&rig, &truth, &fresh)?);
     rows.extend(wear::rows(&mut rig, &truth, &fresh)?);
     Ok((rows, curve))
@@ -82,7 +82,7 @@ impl Rig<'_> {
     }
 
     /// Searches for every query that has an answer, again and again until that took some time.
-    fn judged(&self, truth: &Truth, wanted: &Wanted<'_>) -> anyhow::Result<JudgedSearches> {
+    fn judged(&self, truth: &Truth, wanted: &SearchOptions<'_>) -> anyhow::Result<JudgedSearches> {
         let queries = truth.0.len() as u64;
         let start = process_stats::own_processor_time()?;
         let found: Vec<Vec<u64>> = (0..queries).map(|number| self.find(number, wanted)).collect();
@@ -103,7 +103,7 @@ impl Rig<'_> {
     }
 
     /// The ids that a query finds.
-    fn find(&self, number: u64, wanted: &Wanted<'_>) -> Vec<u64> {
+    fn find(&self, number: u64, wanted: &SearchOptions<'_>) -> Vec<u64> {
         let mut top = Top::new(Distance::Cosine, TOP, None);
         self.space.search(self.corpus.query(number), &mut Rows, &mut top, wanted);
         let id = |row: u32| (u64::from(row) + self.shift) % self.points;
@@ -114,7 +114,7 @@ impl Rig<'_> {
 /// The points behind the rows: each is named by its row, none is refused.
 struct Rows;
 
-impl Points for Rows {
+impl PointLookup for Rows {
     fn key(&self, row: vector_index::Row) -> Key {
         Key(0, u128::from(row.0))
     }

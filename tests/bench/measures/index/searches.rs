@@ -8,7 +8,7 @@ use crate::data::truth::{TOP, Truth};
 use crate::report::ReportRow;
 use crate::report::chart::Rung;
 use roaring::RoaringBitmap;
-use vector_index::{Among, Wanted, default_ef};
+use vector_index::{Among, SearchOptions, default_ef};
 
 /// Breadths that are tried, in this order, until one finds as good as all.
 const LADDER: [usize; 16] = [10, 14, 20, 28, 36, 44, 52, 64, 80, 96, 128, 160, 192, 256, 384, 512];
@@ -23,7 +23,8 @@ const FILTERED_RECALL_BAR: f64 = 0.99;
 pub(crate) fn ladder(rig: &Rig<'_>, truth: &Truth) -> anyhow::Result<Vec<Rung>> {
     let mut curve = Vec::new();
     for ef in LADDER {
-        let JudgedSearches { recall, rate } = rig.judged(truth, &Wanted { ef: Some(ef), ..Wanted::default() })?;
+        let JudgedSearches { recall, rate } =
+            rig.judged(truth, &SearchOptions { ef: Some(ef), ..SearchOptions::default() })?;
         curve.push(Rung { ef, recall, rate });
         if recall >= ENOUGH {
             break;
@@ -73,7 +74,7 @@ pub(crate) fn filtered(rig: &Rig<'_>) -> anyhow::Result<Vec<ReportRow>> {
         let share = chosen.len() as f64 / rig.points as f64 * 1e2;
         let (truth, source) = rig.corpus.truth(rig.points, Some(part));
         let among = Some(Among { rows: &chosen, certain: true });
-        let outcome = rig.judged(&truth, &Wanted { among, ..Wanted::default() })?;
+        let outcome = rig.judged(&truth, &SearchOptions { among, ..SearchOptions::default() })?;
         let row = ReportRow::new(format!("index alone, among {} ({share:.1} %)", part.name), per_cpu(outcome.rate));
         let row = row.detail(format!("recall {:.4}; answers: {source}", outcome.recall));
         let is_met = outcome.rate >= part.bar && outcome.recall >= FILTERED_RECALL_BAR;

@@ -7,7 +7,7 @@ use crate::cluster::process_stats;
 use crate::data::truth::Truth;
 use crate::report::ReportRow;
 use crate::report::times::digits;
-use vector_index::Wanted;
+use vector_index::SearchOptions;
 
 /// Times that every point is overwritten.
 const ROUNDS: u64 = 2;
@@ -34,7 +34,7 @@ pub(crate) fn rows(rig: &mut Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> 
     }
     rig.work_through();
     let used = (process_stats::own_processor_time()? - start).as_secs_f64();
-    let again = rig.judged(truth, &Wanted::default())?;
+    let again = rig.judged(truth, &SearchOptions::default())?;
     let (lost, growth) = (fresh.recall - again.recall, rig.space.memory_bytes() as f64 / memory - 1.0);
     let recall = ReportRow::new("index alone, recall@10 after two overwrites", format!("{:.4}", again.recall));
     let recall = recall.detail(format!(

@@ -1,7 +1,7 @@
 //! Each anomaly of collections that come and go, beside its nearest legal neighbour.
 
 use super::check;
-use crate::judge::check::Verdict;
+use crate::judge::check::HistoryVerdict;
 use crate::judge::history::History;
 use crate::judge::history::ops::pair;
 
@@ -14,7 +14,7 @@ fn class(lines: &str) -> String {
     };
     let text: String = lines.split(';').map(event).collect();
     match check(&pair(&History::parse(&text).unwrap()).unwrap().ops).unwrap() {
-        Verdict::Illegal(violation) => violation.class,
+        HistoryVerdict::Illegal(violation) => violation.class,
         other => format!("{other:?}"),
     }
 }

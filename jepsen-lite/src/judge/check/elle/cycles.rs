@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::graph::{Graph, Kind, PROCESS, REALTIME, RW, WR, WW};
+use super::graph::{DependencyGraph, DependencyKind, PROCESS, REALTIME, RW, WR, WW};
 use super::{Anomaly, Txn};
 use crate::judge::history::ops::NEVER;
 
@@ -17,10 +17,10 @@ const TRIES: usize = 2_000;
 const STARTS: usize = 50;
 
 /// A cycle: its transactions in order, each with the kind of its edge to the next.
-type Cycle = Vec<(u32, Kind)>;
+type Cycle = Vec<(u32, DependencyKind)>;
 
 /// All anomalies that are cycles, one a component.
-pub fn find(txns: &[Txn], names: &[String], graph: &Graph) -> Vec<Anomaly> {
+pub fn find(txns: &[Txn], names: &[String], graph: &DependencyGraph) -> Vec<Anomaly> {
     let mut found = Vec::new();
     let mut told: HashSet<u32> = HashSet::new();
     for (order, suffix) in [(0, ""), (PROCESS, "-process"), (PROCESS | REALTIME, "-realtime")] {
@@ -42,8 +42,8 @@ pub fn find(txns: &[Txn], names: &[String], graph: &Graph) -> Vec<Anomaly> {
     found
 }
 
-fn gravest(graph: &Graph, inside: &HashSet<u32>, order: Kind) -> Option<(&'static str, Cycle)> {
-    let closed = |kinds: Kind| {
+fn gravest(graph: &DependencyGraph, inside: &HashSet<u32>, order: DependencyKind) -> Option<(&'static str, Cycle)> {
+    let closed = |kinds: DependencyKind| {
         let component = components(graph, Some(inside), kinds).into_iter().next()?;
         let inside: HashSet<u32> = component.iter().copied().collect();
         let starts = component.iter().take(STARTS);
@@ -62,7 +62,7 @@ fn gravest(graph: &Graph, inside: &HashSet<u32>, order: Kind) -> Option<(&'stati
 }
 
 /// A shortest cycle with exactly one rw edge.
-fn single(graph: &Graph, inside: &HashSet<u32>, order: Kind) -> Option<Cycle> {
+fn single(graph: &DependencyGraph, inside: &HashSet<u32>, order: DependencyKind) -> Option<Cycle> {
     let mut readers: Vec<u32> = inside.iter().copied().collect();
     readers.sort_unstable();
     let edges = readers.iter().flat_map(|from| graph.out(*from).iter().map(move |(to, kind)| (*from, *to, *kind)));
@@ -77,8 +77,8 @@ fn single(graph: &Graph, inside: &HashSet<u32>, order: Kind) -> Option<Cycle> {
 
 /// A shortest way from `start` to `goal` with at least one edge: each transaction on it but the goal, with the kind of the
 /// edge out of it. Where two edges join the same two, one of values is told.
-fn path(graph: &Graph, inside: &HashSet<u32>, kinds: Kind, start: u32, goal: u32) -> Option<Cycle> {
-    let mut came: HashMap<u32, (u32, Kind)> = HashMap::new();
+fn path(graph: &DependencyGraph, inside: &HashSet<u32>, kinds: DependencyKind, start: u32, goal: u32) -> Option<Cycle> {
+    let mut came: HashMap<u32, (u32, DependencyKind)> = HashMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(txn) = queue.pop_front() {
         for (to, kind) in graph.out(txn).iter().filter(|(to, kind)| kinds & kind != 0 && inside.contains(to)) {
@@ -95,7 +95,7 @@ fn path(graph: &Graph, inside: &HashSet<u32>, kinds: Kind, start: u32, goal: u32
     None
 }
 
-fn walk_back(came: &HashMap<u32, (u32, Kind)>, start: u32, goal: u32) -> Cycle {
+fn walk_back(came: &HashMap<u32, (u32, DependencyKind)>, start: u32, goal: u32) -> Cycle {
     let mut way = Vec::new();
     let mut at = goal;
     while let Some(step) = came.get(&at) {
@@ -110,7 +110,7 @@ fn walk_back(came: &HashMap<u32, (u32, Kind)>, start: u32, goal: u32) -> Cycle {
 }
 
 /// The strongly connected components of more than one transaction, over edges of `kinds`.
-fn components(graph: &Graph, inside: Option<&HashSet<u32>>, kinds: Kind) -> Vec<Vec<u32>> {
+fn components(graph: &DependencyGraph, inside: Option<&HashSet<u32>>, kinds: DependencyKind) -> Vec<Vec<u32>> {
     const NEW: u32 = u32::MAX;
     let size = graph.len();
     let all: Vec<u32> = match inside {
@@ -167,8 +167,8 @@ fn components(graph: &Graph, inside: Option<&HashSet<u32>>, kinds: Kind) -> Vec<
     found
 }
 
-fn sentence(txns: &[Txn], names: &[String], graph: &Graph, cycle: &Cycle) -> String {
-    let step = |(position, (txn, kind)): (usize, &(u32, Kind))| {
+fn sentence(txns: &[Txn], names: &[String], graph: &DependencyGraph, cycle: &Cycle) -> String {
+    let step = |(position, (txn, kind)): (usize, &(u32, DependencyKind))| {
         let to = cycle[(position + 1) % cycle.len()].0;
         let reason = graph.reasons.get(&(*txn, to, *kind));
         let (list, value) = reason.map_or(("?", 0), |(key, value)| (names[*key as usize].as_str(), *value));

@@ -7,39 +7,39 @@
 use std::collections::HashMap;
 
 use super::observe::{Versions, shown};
-use super::{Step, Txn};
+use super::{MicroOperation, Txn};
 use crate::judge::history::Type;
 use crate::judge::history::ops::NEVER;
 
 /// A kind of edge, as a bit.
-pub type Kind = u8;
+pub type DependencyKind = u8;
 /// Write after write.
-pub const WW: Kind = 1;
+pub const WW: DependencyKind = 1;
 /// Read of a write.
-pub const WR: Kind = 2;
+pub const WR: DependencyKind = 2;
 /// Write after read.
-pub const RW: Kind = 4;
+pub const RW: DependencyKind = 4;
 /// Order within a process.
-pub const PROCESS: Kind = 8;
+pub const PROCESS: DependencyKind = 8;
 /// Order in time.
-pub const REALTIME: Kind = 16;
+pub const REALTIME: DependencyKind = 16;
 
 /// Why an edge of values is there: the list, and the value written or not seen.
 pub type Reason = (u32, i64);
 
 /// A graph of transactions.
 #[derive(Debug, Default)]
-pub struct Graph {
+pub struct DependencyGraph {
     /// For each transaction, where its edges begin in `edges`.
     starts: Vec<u32>,
-    edges: Vec<(u32, Kind)>,
+    edges: Vec<(u32, DependencyKind)>,
     /// The reason of each edge of values.
-    pub reasons: HashMap<(u32, u32, Kind), Reason>,
+    pub reasons: HashMap<(u32, u32, DependencyKind), Reason>,
 }
 
-impl Graph {
+impl DependencyGraph {
     /// The edges out of a transaction.
-    pub fn out(&self, txn: u32) -> &[(u32, Kind)] {
+    pub fn out(&self, txn: u32) -> &[(u32, DependencyKind)] {
         &self.edges[self.starts[txn as usize] as usize..self.starts[txn as usize + 1] as usize]
     }
 
@@ -50,12 +50,12 @@ impl Graph {
 }
 
 struct Draft {
-    edges: Vec<(u32, u32, Kind)>,
-    reasons: HashMap<(u32, u32, Kind), Reason>,
+    edges: Vec<(u32, u32, DependencyKind)>,
+    reasons: HashMap<(u32, u32, DependencyKind), Reason>,
 }
 
 impl Draft {
-    fn add(&mut self, from: usize, to: usize, kind: Kind, reason: Reason) {
+    fn add(&mut self, from: usize, to: usize, kind: DependencyKind, reason: Reason) {
         if from != to {
             self.edges.push((from as u32, to as u32, kind));
             self.reasons.entry((from as u32, to as u32, kind)).or_insert(reason);
@@ -64,7 +64,7 @@ impl Draft {
 }
 
 /// Draws the graph.
-pub fn draw(txns: &[Txn], versions: &Versions) -> Graph {
+pub fn draw(txns: &[Txn], versions: &Versions) -> DependencyGraph {
     let mut draft = Draft { edges: Vec::with_capacity(8 * txns.len()), reasons: HashMap::new() };
     for (key, list) in (0_u32..).zip(&versions.longest) {
         let writer = |value: &i64| versions.writer.get(&(key, *value)).copied();
@@ -89,7 +89,7 @@ pub fn draw(txns: &[Txn], versions: &Versions) -> Graph {
             {
                 reads(&mut draft, versions, txns, number, key, list);
             }
-            let (Step::Append(key, _) | Step::Read(key, _)) = step;
+            let (MicroOperation::Append(key, _) | MicroOperation::Read(key, _)) = step;
             touched.push(*key);
         }
     }
@@ -99,8 +99,9 @@ pub fn draw(txns: &[Txn], versions: &Versions) -> Graph {
 }
 
 fn value_of(txn: &Txn, key: u32) -> i64 {
-    let append =
-        |step: &Step| if let Step::Append(other, value) = step { (*other == key).then_some(*value) } else { None };
+    let append = |step: &MicroOperation| {
+        if let MicroOperation::Append(other, value) = step { (*other == key).then_some(*value) } else { None }
+    };
     txn.steps.iter().find_map(append).unwrap_or_default()
 }
 
@@ -157,7 +158,7 @@ fn realtime(draft: &mut Draft, txns: &[Txn]) {
     }
 }
 
-fn finish(mut draft: Draft, size: usize) -> Graph {
+fn finish(mut draft: Draft, size: usize) -> DependencyGraph {
     draft.edges.sort_unstable();
     draft.edges.dedup();
     let mut starts = vec![0_u32; size + 1];
@@ -168,5 +169,5 @@ fn finish(mut draft: Draft, size: usize) -> Graph {
         starts[index] += starts[index - 1];
     }
     let edges = draft.edges.iter().map(|(_, to, kind)| (*to, *kind)).collect();
-    Graph { starts, edges, reasons: draft.reasons }
+    DependencyGraph { starts, edges, reasons: draft.reasons }
 }

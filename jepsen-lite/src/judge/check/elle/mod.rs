@@ -16,14 +16,14 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Verdict, events_of};
+use super::{HistoryVerdict, events_of};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
-use crate::judge::history::ops::Operation;
+use crate::judge::history::ops::HistoryOperation;
 
 /// One step of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum MicroOperation {
     /// Appended a value to a list.
     Append(u32, i64),
     /// Read a list; `None` where nobody knows what it showed.
@@ -42,7 +42,7 @@ pub struct Txn {
     /// Whether it is known to have committed, to have aborted, or neither.
     pub outcome: Type,
     /// What it did.
-    pub steps: Vec<Step>,
+    pub steps: Vec<MicroOperation>,
 }
 
 /// Something that must not be.
@@ -71,20 +71,20 @@ pub fn anomalies(txns: &[Txn], names: &[String]) -> Vec<Anomaly> {
 ///
 /// # Errors
 /// Operations that are no transactions of lists, or one value appended twice to one list.
-pub fn check(ops: &[Operation]) -> Result<Verdict> {
+pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
     let (txns, names) = parse(ops)?;
     let found = anomalies(&txns, &names);
-    let Some(first) = found.first() else { return Ok(Verdict::Ok) };
+    let Some(first) = found.first() else { return Ok(HistoryVerdict::Ok) };
     let others = if found.len() > 1 { format!(" (and {} further anomalies)", found.len() - 1) } else { String::new() };
     let events = events_of(first.txns.iter().map(|txn| &ops[*txn]));
-    Ok(Verdict::illegal(&first.class, format!("{}: {}{others}", first.class, first.cause), events))
+    Ok(HistoryVerdict::illegal(&first.class, format!("{}: {}{others}", first.class, first.cause), events))
 }
 
 /// The transactions of a history, and the names of their keys.
 ///
 /// # Errors
 /// Operations that are no transactions of lists, or one value appended twice to one list.
-pub fn parse(ops: &[Operation]) -> Result<(Vec<Txn>, Vec<String>)> {
+pub fn parse(ops: &[HistoryOperation]) -> Result<(Vec<Txn>, Vec<String>)> {
     let mut names = Vec::new();
     let (mut keys, mut processes, mut appended) = (HashMap::new(), HashMap::new(), HashMap::new());
     let mut txns = Vec::with_capacity(ops.len());
@@ -94,7 +94,7 @@ pub fn parse(ops: &[Operation]) -> Result<(Vec<Txn>, Vec<String>)> {
         let what = if op.ok() { &op.output } else { &op.input };
         let steps = steps(op, what, &mut keys, &mut names).with_context(|| format!("event {}", op.events.0))?;
         for step in &steps {
-            if let Step::Append(key, value) = step
+            if let MicroOperation::Append(key, value) = step
                 && let Some(other) = appended.insert((*key, *value), number)
             {
                 bail!("events {} and {}: {value} is appended twice to one list", ops[other].events.0, op.events.0);
@@ -105,14 +105,19 @@ pub fn parse(ops: &[Operation]) -> Result<(Vec<Txn>, Vec<String>)> {
     Ok((txns, names))
 }
 
-fn steps(op: &Operation, what: &Edn, keys: &mut HashMap<String, u32>, names: &mut Vec<String>) -> Result<Vec<Step>> {
+fn steps(
+    op: &HistoryOperation,
+    what: &Edn,
+    keys: &mut HashMap<String, u32>,
+    names: &mut Vec<String>,
+) -> Result<Vec<MicroOperation>> {
     let single = Edn::Vector(vec![what.clone()]);
     let items = match op.f.as_str() {
         "txn" => what.items(),
         "append" | "r" | "read" => single.items(),
         other => bail!("a list knows no `{other}`"),
     };
-    let step = |item: &Edn| -> Result<Step> {
+    let step = |item: &Edn| -> Result<MicroOperation> {
         let parts = item.items().unwrap_or_default();
         let [f, key, value] = parts else { bail!("`{item}` is no `[:append key value]` or `[:r key list]`") };
         let name = key.to_string();
@@ -123,12 +128,12 @@ fn steps(op: &Operation, what: &Edn, keys: &mut HashMap<String, u32>, names: &mu
         });
         let whole = |value: &Edn| value.int().with_context(|| format!("`{value}` is no whole number"));
         Ok(match f.name() {
-            Some("append") => Step::Append(key, whole(value)?),
-            Some("r" | "read") if !op.ok() => Step::Read(key, None),
-            Some("r" | "read") if value.is_nil() => Step::Read(key, Some(Vec::new())),
+            Some("append") => MicroOperation::Append(key, whole(value)?),
+            Some("r" | "read") if !op.ok() => MicroOperation::Read(key, None),
+            Some("r" | "read") if value.is_nil() => MicroOperation::Read(key, Some(Vec::new())),
             Some("r" | "read") => {
                 let items = value.items().with_context(|| format!("`{value}` is no list"))?;
-                Step::Read(key, Some(items.iter().map(whole).collect::<Result<_>>()?))
+                MicroOperation::Read(key, Some(items.iter().map(whole).collect::<Result<_>>()?))
             }
             _ => bail!("a list knows no `{f}`"),
         })

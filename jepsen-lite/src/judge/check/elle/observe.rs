@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Anomaly, Step, Txn};
+use super::{Anomaly, MicroOperation, Txn};
 use crate::judge::history::Type;
 
 /// What is known of the versions of all lists.
@@ -31,7 +31,7 @@ pub fn observe(txns: &[Txn], names: &[String]) -> (Versions, Vec<Anomaly>) {
     let mut last: HashMap<(usize, u32), i64> = HashMap::new();
     for (number, txn) in txns.iter().enumerate() {
         for step in &txn.steps {
-            if let Step::Append(key, value) = step {
+            if let MicroOperation::Append(key, value) = step {
                 versions.writer.insert((*key, *value), number);
                 last.insert((number, *key), *value);
             }
@@ -59,7 +59,7 @@ pub fn observe(txns: &[Txn], names: &[String]) -> (Versions, Vec<Anomaly>) {
         (0_u32..).zip(&versions.longest).flat_map(|(key, list)| list.iter().map(move |value| (key, *value))).collect();
     for (number, txn) in txns.iter().enumerate().filter(|(_, txn)| txn.outcome == Type::Ok) {
         for step in &txn.steps {
-            if let Step::Append(key, value) = step
+            if let MicroOperation::Append(key, value) = step
                 && !read.contains(&(*key, *value))
                 && versions.unread[*key as usize].last() != Some(&number)
             {
@@ -75,9 +75,9 @@ fn anomaly(class: &str, cause: String, txns: Vec<usize>) -> Anomaly {
 }
 
 /// The key and the list of a read that showed one.
-pub fn shown(step: &Step) -> Option<(u32, &[i64])> {
+pub fn shown(step: &MicroOperation) -> Option<(u32, &[i64])> {
     match step {
-        Step::Read(key, Some(list)) => Some((*key, list)),
+        MicroOperation::Read(key, Some(list)) => Some((*key, list)),
         _ => None,
     }
 }
@@ -95,8 +95,8 @@ fn internal(number: usize, txn: &Txn, names: &[String]) -> Option<Anomaly> {
     let mut known: HashMap<u32, (bool, Vec<i64>)> = HashMap::new();
     for step in &txn.steps {
         match step {
-            Step::Append(key, value) => known.entry(*key).or_default().1.push(*value),
-            Step::Read(key, Some(list)) => {
+            MicroOperation::Append(key, value) => known.entry(*key).or_default().1.push(*value),
+            MicroOperation::Read(key, Some(list)) => {
                 if let Some((whole, expected)) = known.get(key)
                     && !(if *whole { list == expected } else { list.ends_with(expected) })
                 {
@@ -109,7 +109,7 @@ fn internal(number: usize, txn: &Txn, names: &[String]) -> Option<Anomaly> {
                 }
                 known.insert(*key, (true, list.clone()));
             }
-            Step::Read(_, None) => {}
+            MicroOperation::Read(_, None) => {}
         }
     }
     None

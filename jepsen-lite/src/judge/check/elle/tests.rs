@@ -1,11 +1,11 @@
 //! Each anomaly of transactions in its smallest form, and beside it its nearest legal neighbour.
 
-use crate::judge::check::Verdict;
+use crate::judge::check::HistoryVerdict;
 use crate::judge::history::History;
 use crate::judge::history::ops::pair;
 
 /// Transactions in short: `process [steps] @call-return`, a line a transaction; `!` aborted, `?` unknown.
-fn judge(lines: &str) -> Verdict {
+fn judge(lines: &str) -> HistoryVerdict {
     let mut events = Vec::new();
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (what, when) = line.rsplit_once('@').unwrap();
@@ -31,7 +31,7 @@ fn judge(lines: &str) -> Verdict {
 
 fn bad(class: &str, told: &str, lines: &str) {
     match judge(lines) {
-        Verdict::Illegal(violation) => {
+        HistoryVerdict::Illegal(violation) => {
             assert_eq!(violation.class, class, "{}", violation.cause);
             assert!(violation.cause.contains(told), "{}", violation.cause);
         }
@@ -40,7 +40,7 @@ fn bad(class: &str, told: &str, lines: &str) {
 }
 
 fn good(lines: &str) {
-    assert_eq!(judge(lines), Verdict::Ok, "{lines}");
+    assert_eq!(judge(lines), HistoryVerdict::Ok, "{lines}");
 }
 
 #[test]

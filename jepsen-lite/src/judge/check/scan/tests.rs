@@ -1,12 +1,12 @@
 //! Each anomaly of scans and counts, beside its nearest legal neighbour.
 
 use super::check;
-use crate::judge::check::Verdict;
+use crate::judge::check::HistoryVerdict;
 use crate::judge::history::History;
 use crate::judge::history::ops::pair;
 
 /// Judges a history of lines `process type f value`.
-fn judged(lines: &str) -> Verdict {
+fn judged(lines: &str) -> HistoryVerdict {
     let event = |line: &str| {
         let mut parts = line.trim().splitn(4, ' ');
         let mut part = || parts.next().unwrap();
@@ -18,7 +18,7 @@ fn judged(lines: &str) -> Verdict {
 
 fn class(lines: &str) -> String {
     match judged(lines) {
-        Verdict::Illegal(violation) => violation.class,
+        HistoryVerdict::Illegal(violation) => violation.class,
         other => format!("{other:?}"),
     }
 }

@@ -1,12 +1,12 @@
 //! The whole collection as one object: for each point the write that it is from. Pure.
 
-use super::{Asked, Points, same};
-use crate::judge::check::wgl::Model;
+use super::{AnsweredSearch, PointHistory, same};
+use crate::judge::check::wgl::SequentialModel;
 use crate::judge::history::ops::NEVER;
 
 /// What is done to a collection.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Op {
+pub enum CollectionOperation {
     /// A point is set to what this write, less one, made it; to nothing with zero.
     Set(usize, u32),
     /// All nearest are shown, to the search of this number.
@@ -14,36 +14,38 @@ pub enum Op {
 }
 
 /// The collection.
-pub struct Collection<'a> {
-    pub(super) points: &'a Points,
+pub struct CollectionModel<'a> {
+    pub(super) points: &'a PointHistory,
 }
 
-impl Model for Collection<'_> {
+impl SequentialModel for CollectionModel<'_> {
     /// For each point one more than the number of the write that it is from; zero where it is not there.
     type State = Box<[u32]>;
-    type Op = Op;
+    type Op = CollectionOperation;
 
     fn init(&self) -> Self::State {
         vec![0; self.points.names.len()].into()
     }
 
-    fn step(&self, state: &Self::State, op: &Op) -> Option<Self::State> {
+    fn step(&self, state: &Self::State, op: &CollectionOperation) -> Option<Self::State> {
         match *op {
-            Op::Set(point, write) => {
+            CollectionOperation::Set(point, write) => {
                 let mut next = state.clone();
                 next[point] = write;
                 Some(next)
             }
-            Op::Search(number) => self.top(state, &self.points.searches[number]).then(|| state.clone()),
+            CollectionOperation::Search(number) => {
+                self.top(state, &self.points.searches[number]).then(|| state.clone())
+            }
         }
     }
 }
 
-impl Collection<'_> {
+impl CollectionModel<'_> {
     /// What a write does. One of unknown end that no search shows is as good as a delete: where it stands, its point is in
     /// no answer, so that it might as well not be there; and many deletes of one point cost the search less than many
     /// different writes.
-    pub(super) fn effect(&self, number: usize) -> Op {
+    pub(super) fn effect(&self, number: usize) -> CollectionOperation {
         let write = &self.points.writes[number];
         let shown = |vector: &Vec<f64>| {
             self.points.searches.iter().any(|asked| {
@@ -52,10 +54,10 @@ impl Collection<'_> {
             })
         };
         let there = write.vector.as_ref().is_some_and(|vector| write.ret != NEVER || shown(vector));
-        Op::Set(write.point, if there { number as u32 + 1 } else { 0 })
+        CollectionOperation::Set(write.point, if there { number as u32 + 1 } else { 0 })
     }
 
-    fn score(&self, state: &[u32], point: usize, asked: &Asked) -> Option<f64> {
+    fn score(&self, state: &[u32], point: usize, asked: &AnsweredSearch) -> Option<f64> {
         let write = state[point].checked_sub(1)?;
         let vector = self.points.writes[write as usize].vector.as_ref()?;
         Some(asked.distance.score(vector, &asked.query))
@@ -63,7 +65,7 @@ impl Collection<'_> {
 
     /// Whether the hits are the nearest of this state: with the right scores, as many as there are, and none left out
     /// that is nearer than one of them. Of equally near ones any may be shown.
-    fn top(&self, state: &[u32], asked: &Asked) -> bool {
+    fn top(&self, state: &[u32], asked: &AnsweredSearch) -> bool {
         let right = |(point, score): &(Option<usize>, f64)| {
             point.and_then(|point| self.score(state, point, asked)).is_some_and(|should| same(should, *score))
         };

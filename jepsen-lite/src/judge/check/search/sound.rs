@@ -1,38 +1,38 @@
 //! Hit by hit: what is shown was there, its score is right, and enough of what was there is shown. Pure.
 
-use super::{Asked, Points, RECALL_FLOOR, Write, same};
-use crate::judge::check::{Verdict, circumstances, events_of, gap};
-use crate::judge::history::ops::Operation;
+use super::{AnsweredSearch, PointHistory, RECALL_FLOOR, Write, same};
+use crate::judge::check::{HistoryVerdict, circumstances, events_of, gap};
+use crate::judge::history::ops::HistoryOperation;
 
-struct Judge<'a> {
-    ops: &'a [Operation],
-    points: &'a Points,
+struct SearchChecker<'a> {
+    ops: &'a [HistoryOperation],
+    points: &'a PointHistory,
     /// The writes of each point, by call.
     of: Vec<Vec<&'a Write>>,
 }
 
 /// Judges every hit, and the mean recall of the approximate searches.
-pub fn check(ops: &[Operation], points: &Points) -> Verdict {
+pub fn check(ops: &[HistoryOperation], points: &PointHistory) -> HistoryVerdict {
     let mut of = vec![Vec::new(); points.names.len()];
     for write in &points.writes {
         of[write.point].push(write);
     }
-    let judge = Judge { ops, points, of };
+    let judge = SearchChecker { ops, points, of };
     points.searches.iter().find_map(|asked| judge.hits(asked)).unwrap_or_else(|| judge.recall())
 }
 
-impl Judge<'_> {
-    fn told(&self, asked: &Asked) -> String {
+impl SearchChecker<'_> {
+    fn describe(&self, asked: &AnsweredSearch) -> String {
         let op = &self.ops[asked.source];
         format!("a search by process {}{}", op.process, circumstances(op))
     }
 
-    fn illegal(&self, class: &str, asked: &Asked, what: String, writes: &[&Write]) -> Option<Verdict> {
+    fn illegal(&self, class: &str, asked: &AnsweredSearch, what: String, writes: &[&Write]) -> Option<HistoryVerdict> {
         let shown = writes.iter().map(|write| &self.ops[write.source]).chain([&self.ops[asked.source]]);
-        Some(Verdict::illegal(class, format!("{} {what}", self.told(asked)), events_of(shown)))
+        Some(HistoryVerdict::illegal(class, format!("{} {what}", self.describe(asked)), events_of(shown)))
     }
 
-    fn hits(&self, asked: &Asked) -> Option<Verdict> {
+    fn hits(&self, asked: &AnsweredSearch) -> Option<HistoryVerdict> {
         if asked.hits.len() > asked.limit {
             let what = format!("shows {} hits where {} were asked for", asked.hits.len(), asked.limit);
             return self.illegal("too many hits", asked, what, &[]);
@@ -67,7 +67,7 @@ impl Judge<'_> {
     }
 
     /// The hit is of a write that could be seen during the search.
-    fn hit(&self, asked: &Asked, point: usize, score: f64) -> Option<Verdict> {
+    fn hit(&self, asked: &AnsweredSearch, point: usize, score: f64) -> Option<HistoryVerdict> {
         let name = &self.points.names[point];
         let of = |write: &&&Write| {
             let vector = write.vector.as_ref();
@@ -102,7 +102,7 @@ impl Judge<'_> {
     }
 
     /// The points that are there, the same, through the whole search.
-    fn surely_live(&self, asked: &Asked) -> Vec<f64> {
+    fn surely_live(&self, asked: &AnsweredSearch) -> Vec<f64> {
         let live = |writes: &Vec<&Write>| {
             let last = writes.iter().filter(|write| write.ret < asked.call).max_by_key(|write| write.call)?;
             let disturbed = writes.iter().any(|write| {
@@ -116,8 +116,8 @@ impl Judge<'_> {
     }
 
     /// Of the surely live points that belong in the answer, how many are in it, on the mean.
-    fn recall(&self) -> Verdict {
-        let (mut sum, mut count, mut worst) = (0.0, 0, None::<(f64, &Asked)>);
+    fn recall(&self) -> HistoryVerdict {
+        let (mut sum, mut count, mut worst) = (0.0, 0, None::<(f64, &AnsweredSearch)>);
         for asked in self.points.searches.iter().filter(|asked| !asked.exact && !asked.stale) {
             let mut live = self.surely_live(asked);
             live.sort_by(|one, other| asked.distance.nearness(*other).total_cmp(&asked.distance.nearness(*one)));
@@ -139,9 +139,9 @@ impl Judge<'_> {
                 let what = format!(
                     "has a recall of {worst:.2}, and the mean of {count} approximate searches is {mean:.3}, below {RECALL_FLOOR}"
                 );
-                self.illegal("recall", asked, what, &[]).unwrap_or(Verdict::Ok)
+                self.illegal("recall", asked, what, &[]).unwrap_or(HistoryVerdict::Ok)
             }
-            _ => Verdict::Ok,
+            _ => HistoryVerdict::Ok,
         }
     }
 }

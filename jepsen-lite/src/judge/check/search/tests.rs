@@ -1,12 +1,12 @@
 //! Each wrong answer of a search in its smallest form, and beside it its nearest legal neighbour.
 
-use crate::judge::check::{Limits, Verdict};
+use crate::judge::check::{CheckLimits, HistoryVerdict};
 use crate::judge::history::History;
 use crate::judge::history::ops::pair;
 
 /// Points on a line, in short: `process upsert id x @call-return`, `process delete id @…`, `process search x limit [[id score] …] @…`
 /// (`near` in place of `search` is approximate, `old` is at ONE).
-fn judge(lines: &str) -> Verdict {
+fn judge(lines: &str) -> HistoryVerdict {
     let mut events = Vec::new();
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (what, when) = line.rsplit_once('@').unwrap();
@@ -38,12 +38,12 @@ fn judge(lines: &str) -> Verdict {
     }
     events.sort();
     let text: String = events.into_iter().map(|(_, _, line)| line).collect();
-    super::check(&pair(&History::parse(&text).unwrap()).unwrap().ops, Limits::default()).unwrap()
+    super::check(&pair(&History::parse(&text).unwrap()).unwrap().ops, CheckLimits::default()).unwrap()
 }
 
 fn bad(class: &str, told: &str, lines: &str) {
     match judge(lines) {
-        Verdict::Illegal(violation) => {
+        HistoryVerdict::Illegal(violation) => {
             assert_eq!(violation.class, class, "{}", violation.cause);
             assert!(violation.cause.contains(told), "{}", violation.cause);
         }
@@ -52,7 +52,7 @@ fn bad(class: &str, told: &str, lines: &str) {
 }
 
 fn good(lines: &str) {
-    assert_eq!(judge(lines), Verdict::Ok, "{lines}");
+    assert_eq!(judge(lines), HistoryVerdict::Ok, "{lines}");
 }
 
 const POINTS: &str = "0 upsert 1 1.0 @1-2\n 0 upsert 2 2.0 @3-4\n 0 upsert 3 5.0 @5-6\n";

@@ -6,14 +6,14 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-use crate::judge::check::Limits;
-use crate::judge::check::register::{Action, NIL, Register, linearizable, prune};
-use crate::judge::check::wgl::{Found, Model, Timed, search};
+use crate::judge::check::CheckLimits;
+use crate::judge::check::register::{NIL, Register, RegisterOperation, linearizable, prune};
+use crate::judge::check::wgl::{LinearizationResult, SequentialModel, TimedOperation, search};
 use crate::judge::check::zones;
 use crate::judge::history::ops::NEVER;
 
 /// A random history of up to seven operations; about half of them are linearizable.
-fn random(rng: &mut StdRng, cas: bool) -> Vec<Timed<Action>> {
+fn random(rng: &mut StdRng, cas: bool) -> Vec<TimedOperation<RegisterOperation>> {
     let size = rng.random_range(0..=7);
     let mut ends: Vec<usize> = (0..size).flat_map(|op| [op, op]).collect();
     // Mostly short intervals, so that time forbids something.
@@ -35,21 +35,21 @@ fn random(rng: &mut StdRng, cas: bool) -> Vec<Timed<Action>> {
             let (one, other) = (value(), value());
             let mine = if unique { source as u32 + 1 } else { one };
             let op = match rng.random_range(0..if cas { 8 } else { 5 }) {
-                0..2 => Action::Write(mine),
-                2..5 => Action::Read(Some(one)),
-                5 => Action::Read(None),
-                _ => Action::Cas { from: one, to: other, done: Some(rng.random_ratio(3, 4)) },
+                0..2 => RegisterOperation::Write(mine),
+                2..5 => RegisterOperation::Read(Some(one)),
+                5 => RegisterOperation::Read(None),
+                _ => RegisterOperation::Cas { from: one, to: other, done: Some(rng.random_ratio(3, 4)) },
             };
-            Timed { call, ret, op, source }
+            TimedOperation { call, ret, op, source }
         })
         .collect();
     for timed in &mut timed {
         if rng.random_ratio(1, 8) {
             timed.ret = NEVER;
             match &mut timed.op {
-                Action::Read(value) => *value = None,
-                Action::Cas { done, .. } => *done = None,
-                Action::Write(_) => {}
+                RegisterOperation::Read(value) => *value = None,
+                RegisterOperation::Cas { done, .. } => *done = None,
+                RegisterOperation::Write(_) => {}
             }
         }
     }
@@ -58,7 +58,7 @@ fn random(rng: &mut StdRng, cas: bool) -> Vec<Timed<Action>> {
 }
 
 /// Every order that time allows, one after the other.
-fn brute(ops: &[Timed<Action>], left: &mut Vec<usize>, state: u32) -> bool {
+fn brute(ops: &[TimedOperation<RegisterOperation>], left: &mut Vec<usize>, state: u32) -> bool {
     if left.iter().all(|op| ops[*op].ret == NEVER) {
         return true;
     }
@@ -77,21 +77,21 @@ fn brute(ops: &[Timed<Action>], left: &mut Vec<usize>, state: u32) -> bool {
 
 impl porcupine_rs::Model for Register {
     type State = u32;
-    type Op = Action;
+    type Op = RegisterOperation;
     type Metadata = ();
 
     fn init() -> u32 {
         NIL
     }
 
-    fn step(state: &u32, op: &Action) -> (bool, u32) {
-        let next = Model::step(&Register, state, op);
+    fn step(state: &u32, op: &RegisterOperation) -> (bool, u32) {
+        let next = SequentialModel::step(&Register, state, op);
         (next.is_some(), next.unwrap_or(*state))
     }
 }
 
-fn porcupine(ops: &[Timed<Action>]) -> bool {
-    let operation = |timed: &Timed<Action>| Operation {
+fn porcupine(ops: &[TimedOperation<RegisterOperation>]) -> bool {
+    let operation = |timed: &TimedOperation<RegisterOperation>| Operation {
         client_id: None,
         call_time: timed.call as i64,
         return_time: if timed.ret == NEVER { 1_000 + timed.call as i64 } else { timed.ret as i64 },
@@ -101,19 +101,19 @@ fn porcupine(ops: &[Timed<Action>]) -> bool {
     check_operations::<Register>(&ops.iter().map(operation).collect::<Vec<_>>())
 }
 
-fn searched(ops: &[Timed<Action>]) -> bool {
-    match search(&Register, ops, Limits::default()) {
-        Found::Order(order) => {
+fn searched(ops: &[TimedOperation<RegisterOperation>]) -> bool {
+    match search(&Register, ops, CheckLimits::default()) {
+        LinearizationResult::Order(order) => {
             assert!(explains(ops, &order), "{ops:?} is not explained by {order:?}");
             true
         }
-        Found::Stuck { .. } => false,
-        Found::Limit => panic!("no limit was near: {ops:?}"),
+        LinearizationResult::Stuck { .. } => false,
+        LinearizationResult::Limit => panic!("no limit was near: {ops:?}"),
     }
 }
 
 /// The order holds all that ended, agrees with time, and is legal.
-fn explains(ops: &[Timed<Action>], order: &[usize]) -> bool {
+fn explains(ops: &[TimedOperation<RegisterOperation>], order: &[usize]) -> bool {
     let in_time = order
         .iter()
         .enumerate()
@@ -130,7 +130,7 @@ fn compare(seed: u64, histories: usize, cas: bool) {
         let truth = brute(&ops, &mut (0..ops.len()).collect(), NIL);
         assert_eq!(searched(&ops), truth, "search: {ops:?}");
         assert_eq!(searched(&prune(&ops)), truth, "search after pruning: {ops:?}");
-        assert_eq!(linearizable(&ops, Limits::default()), Some(truth), "as it is used: {ops:?}");
+        assert_eq!(linearizable(&ops, CheckLimits::default()), Some(truth), "as it is used: {ops:?}");
         if zones::applies(&ops) {
             assert_eq!(zones::conflict(&ops).is_none(), truth, "zones: {ops:?}");
             by_zones += 1;

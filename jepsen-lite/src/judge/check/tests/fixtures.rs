@@ -1,7 +1,7 @@
 //! Each anomaly in its smallest form, and beside it the nearest history that is legal.
 
 use super::{illegal, judge};
-use crate::judge::check::{Limits, Model, Verdict, check};
+use crate::judge::check::{CheckLimits, ConsistencyModel, HistoryVerdict, check};
 use crate::judge::history::History;
 
 /// A history in short: `process f value @call-return`, a line an operation; `?` for an unknown end, `!` for a failed one.
@@ -41,20 +41,20 @@ pub fn short(lines: &str) -> String {
     events.into_iter().map(|(_, _, line)| line + "\n").collect()
 }
 
-fn bad(model: Model, class: &str, cause: &str, lines: &str) {
+fn bad(model: ConsistencyModel, class: &str, cause: &str, lines: &str) {
     let verdict = judge(model, &short(lines));
     let (found, told) = illegal(&verdict);
     assert_eq!(found, class, "{told}");
     assert!(told.contains(cause), "{told}");
 }
 
-fn good(model: Model, lines: &str) {
-    assert_eq!(judge(model, &short(lines)), Verdict::Ok, "{lines}");
+fn good(model: ConsistencyModel, lines: &str) {
+    assert_eq!(judge(model, &short(lines)), HistoryVerdict::Ok, "{lines}");
 }
 
 #[test]
 fn a_stale_read_is_told_with_what_it_missed() {
-    let model = Model::Register;
+    let model = ConsistencyModel::Register;
     bad(
         model,
         "stale read",
@@ -75,7 +75,7 @@ fn a_stale_read_is_told_with_what_it_missed() {
 
 #[test]
 fn a_read_of_what_was_not_written_is_told() {
-    let model = Model::Register;
+    let model = ConsistencyModel::Register;
     bad(model, "unwritten value", "read 9, which nobody wrote", "0 write 5 @1-2\n 1 read 9 @3-4");
     bad(model, "unwritten value", "read 9, which nobody wrote", "0 write 5 @1-2\n 2 write 9 @1-2!\n 1 read 9 @3-4");
     bad(model, "future read", "began only 6 ms later", "1 read 9 @3-4\n 0 write 9 @10-12");
@@ -85,7 +85,7 @@ fn a_read_of_what_was_not_written_is_told() {
 
 #[test]
 fn values_that_alternate_are_told() {
-    let model = Model::Register;
+    let model = ConsistencyModel::Register;
     let writes = "0 write 5 @1-9\n 1 write 7 @1-9\n";
     bad(
         model,
@@ -108,7 +108,7 @@ fn values_that_alternate_are_told() {
 
 #[test]
 fn a_deleted_value_stays_deleted() {
-    let model = Model::Register;
+    let model = ConsistencyModel::Register;
     bad(
         model,
         "stale read",
@@ -122,7 +122,7 @@ fn a_deleted_value_stays_deleted() {
 #[test]
 fn keys_are_judged_apart_and_named() {
     bad(
-        Model::Register,
+        ConsistencyModel::Register,
         "stale read",
         "key :b: process 2 read 5",
         "0 write [:a 1] @1-2\n 0 write [:b 5] @3-4\n 1 write [:b 7] @5-6\n 3 read [:a 1] @7-8\n 2 read [:b 5] @7-8",
@@ -131,20 +131,21 @@ fn keys_are_judged_apart_and_named() {
 
 #[test]
 fn compare_and_set_sees_what_it_compares() {
-    let model = Model::CasRegister;
+    let model = ConsistencyModel::CasRegister;
     good(model, "0 write 1 @1-2\n 1 cas [1 2] @3-4\n 2 read 2 @5-6");
     good(model, "0 write 1 @1-2\n 1 cas [1 2] @3-4?\n 2 read 1 @5-6\n 2 read 2 @7-8");
     bad(model, "stale read", "compared with 1 although 2", "0 write 1 @1-2\n 1 write 2 @3-4\n 2 cas [1 3] @5-6");
     bad(model, "non-linearizable", "set 1 to 3", "0 write 1 @1-2\n 1 cas [1 2] @3-9\n 2 cas [1 3] @3-9");
     bad(model, "non-linearizable", "found no 1", "0 write 1 @1-2\n 1 cas [1 2]|:error :mismatch @3-4!");
     good(model, "0 write 1 @1-2\n 1 cas [1 2]|:error :timeout @3-4!");
-    let error = check(&History::parse(&short("1 cas [1 2] @3-4")).unwrap(), Model::Register, Limits::default());
+    let error =
+        check(&History::parse(&short("1 cas [1 2] @3-4")).unwrap(), ConsistencyModel::Register, CheckLimits::default());
     assert!(error.unwrap_err().to_string().contains("cas-register"));
 }
 
 #[test]
 fn a_set_loses_nothing_and_invents_nothing() {
-    let model = Model::Set;
+    let model = ConsistencyModel::Set;
     good(model, "0 add 1 @1-2\n 1 add 2 @1-9\n 2 read [1] @3-4\n 2 read [1 2] @5-6");
     bad(model, "lost", "lacks 1 although it was acknowledged 1 ms before", "0 add 1 @1-2\n 2 read [] @3-4");
     good(model, "0 add 1 @1-2?\n 2 read [] @3-4");
@@ -166,7 +167,7 @@ fn a_set_loses_nothing_and_invents_nothing() {
 
 #[test]
 fn sessions_at_one_do_not_go_back() {
-    let model = Model::Session;
+    let model = ConsistencyModel::Session;
     let writes = "0 write 1 @1-2\n 0 write 2 @3-4\n";
     good(model, &format!("{writes} 1 read 2 @5-6\n 2 read 1 @7-8"));
     bad(
@@ -186,7 +187,7 @@ fn sessions_at_one_do_not_go_back() {
     bad(model, "went back", "read 1", &format!("{deleted} 2 read [k 2]|:version 12 @10-11\n 2 read [k 1] @12-13"));
     // A key that was only deleted so far has no order, and needs none: nobody was shown anything.
     let only_deleted = "0 delete [k nil] @1-2\n 1 delete [k nil] @3-4\n 7 delete [k nil] @3-4?\n";
-    let at_one = Model::NodeSession;
+    let at_one = ConsistencyModel::NodeSession;
     good(at_one, only_deleted);
     let shown = format!("{only_deleted} 8 write [k 1] @5-9?\n 2 read [k 1]|:version 12,:node \"n1\" @6-7");
     good(at_one, &shown);
@@ -197,12 +198,12 @@ fn sessions_at_one_do_not_go_back() {
         &format!("{shown}\n 9 write [k 0] @1-9?\n 2 read [k 0]|:version 9,:node \"n1\" @8-9"),
     );
     let unversioned = "0 write 1 @1-9\n 1 write 2 @1-9\n 2 read 2 @10-11\n 2 read 1 @12-13";
-    assert!(matches!(judge(model, &short(unversioned)), Verdict::Unknown(_)));
+    assert!(matches!(judge(model, &short(unversioned)), HistoryVerdict::Unknown(_)));
 }
 
 #[test]
 fn a_node_that_goes_back_to_nothing_is_seen() {
-    let model = Model::NodeSession;
+    let model = ConsistencyModel::NodeSession;
     let shown = "0 write [k 1]|:version 10 @1-2\n 2 read [k 1]|:version 10,:node \"n1\" @3-4\n";
     let nothing = |index: i64, at: &str| format!("3 read [k nil]|:version {index},:node \"n1\" @{at}\n");
     bad(model, "went back", "nothing on n1 although that node had shown 1", &format!("{shown}{}", nothing(12, "5-6")));
@@ -238,21 +239,28 @@ fn replicas_at_one_index_hold_the_same() {
         let history = History::parse(&short(&lines)).unwrap();
         crate::judge::check::replica::check(&crate::judge::history::ops::pair(&history).unwrap().ops).unwrap()
     };
-    assert_eq!(judge(dump(0, "n1", 9, "{1 :a, 2 :b}", 1) + &dump(1, "n2", 9, "{2 :b, 1 :a}", 3)), Verdict::Ok);
+    assert_eq!(judge(dump(0, "n1", 9, "{1 :a, 2 :b}", 1) + &dump(1, "n2", 9, "{2 :b, 1 :a}", 3)), HistoryVerdict::Ok);
     let verdict = judge(dump(0, "n1", 9, "{1 :a, 2 :b}", 1) + &dump(1, "n2", 9, "{1 :a}", 3));
     assert_eq!(illegal(&verdict).1, "shard 1 at applied index 9: point 2 is :b on n1 and nothing on n2");
-    assert!(matches!(judge(dump(0, "n1", 9, "{1 :a}", 1) + &dump(1, "n2", 8, "{}", 3)), Verdict::Unknown(_)));
+    assert!(matches!(judge(dump(0, "n1", 9, "{1 :a}", 1) + &dump(1, "n2", 8, "{}", 3)), HistoryVerdict::Unknown(_)));
 }
 
 #[test]
 fn a_search_that_may_cost_nothing_is_unknown_and_empty_ones_are_ok() {
     let twice = "0 write 1 @1-9\n 1 write 1 @1-9\n 2 read 1 @2-8";
     let history = History::parse(&short(twice)).unwrap();
-    let verdict = check(&history, Model::Register, Limits { steps: 1, memory: 1 << 20 }).unwrap();
-    assert!(matches!(verdict, Verdict::Unknown(_)) && verdict.exit_code() == 3);
-    for model in [Model::Register, Model::CasRegister, Model::Set, Model::Append, Model::Search, Model::Session] {
-        assert_eq!(judge(model, ""), Verdict::Ok);
+    let verdict = check(&history, ConsistencyModel::Register, CheckLimits { steps: 1, memory: 1 << 20 }).unwrap();
+    assert!(matches!(verdict, HistoryVerdict::Unknown(_)) && verdict.exit_code() == 3);
+    for model in [
+        ConsistencyModel::Register,
+        ConsistencyModel::CasRegister,
+        ConsistencyModel::Set,
+        ConsistencyModel::Append,
+        ConsistencyModel::Search,
+        ConsistencyModel::Session,
+    ] {
+        assert_eq!(judge(model, ""), HistoryVerdict::Ok);
     }
-    good(Model::Register, "0 write 1 @1-9?\n 1 write 2 @1-9?");
-    good(Model::Register, "1 read nil @1-2");
+    good(ConsistencyModel::Register, "0 write 1 @1-9?\n 1 write 2 @1-9?");
+    good(ConsistencyModel::Register, "1 read nil @1-2");
 }

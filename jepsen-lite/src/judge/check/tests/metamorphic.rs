@@ -1,9 +1,9 @@
 //! Changes of a history that must not change its verdict, or may change it one way only.
 
 use super::verdict;
-use crate::judge::check::{Model, Verdict};
+use crate::judge::check::{ConsistencyModel, HistoryVerdict};
 use crate::judge::history::edn::Edn;
-use crate::judge::history::{Event, History, Process, Type};
+use crate::judge::history::{History, HistoryEvent, HistoryProcess, Type};
 use crate::judge::synth;
 use crate::judge::synth::Shape;
 
@@ -25,10 +25,10 @@ fn histories() -> Vec<History> {
 }
 
 fn legal(history: &History) -> bool {
-    verdict(Model::CasRegister, history) == Verdict::Ok
+    verdict(ConsistencyModel::CasRegister, history) == HistoryVerdict::Ok
 }
 
-fn same(change: impl Fn(&mut Event)) {
+fn same(change: impl Fn(&mut HistoryEvent)) {
     let (mut good, mut bad) = (0, 0);
     for history in histories() {
         let before = legal(&history);
@@ -52,7 +52,7 @@ fn renamed(value: &Edn) -> Edn {
 fn the_names_of_values_and_processes_mean_nothing() {
     same(|event| event.value = renamed(&event.value));
     same(|event| {
-        if let Process::Client(number) = &mut event.process {
+        if let HistoryProcess::Client(number) = &mut event.process {
             *number = 10_000 - *number;
         }
     });
@@ -80,7 +80,7 @@ fn a_wider_interval_or_one_pending_operation_less_makes_nothing_illegal() {
             }
         }
         let mut fewer = history.clone();
-        let reads = |process: &Process| {
+        let reads = |process: &HistoryProcess| {
             history
                 .events
                 .iter()

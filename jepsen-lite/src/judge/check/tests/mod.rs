@@ -7,22 +7,22 @@ mod metamorphic;
 mod planted;
 mod recorded;
 
-use super::{Limits, Model, Verdict, check};
+use super::{CheckLimits, ConsistencyModel, HistoryVerdict, check};
 use crate::judge::history::History;
 
 /// The verdict on a history in EDN.
-fn judge(model: Model, text: &str) -> Verdict {
+fn judge(model: ConsistencyModel, text: &str) -> HistoryVerdict {
     verdict(model, &History::parse(text).unwrap())
 }
 
-fn verdict(model: Model, history: &History) -> Verdict {
-    check(history, model, Limits::default()).unwrap()
+fn verdict(model: ConsistencyModel, history: &History) -> HistoryVerdict {
+    check(history, model, CheckLimits::default()).unwrap()
 }
 
 /// The class and cause of an illegal history.
-fn illegal(verdict: &Verdict) -> (&str, &str) {
+fn illegal(verdict: &HistoryVerdict) -> (&str, &str) {
     match verdict {
-        Verdict::Illegal(violation) => (&violation.class, &violation.cause),
+        HistoryVerdict::Illegal(violation) => (&violation.class, &violation.cause),
         other => panic!("not illegal: {other:?}"),
     }
 }

@@ -4,9 +4,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::verdict;
-use crate::judge::check::{Model, Verdict};
+use crate::judge::check::{ConsistencyModel, HistoryVerdict};
 use crate::judge::history::edn::Edn;
-use crate::judge::history::{Event, History, Process, Type};
+use crate::judge::history::{History, HistoryEvent, HistoryProcess, Type};
 use crate::judge::synth;
 use crate::judge::synth::Shape;
 
@@ -17,13 +17,13 @@ fn shape(seed: u64) -> Shape {
     Shape { seed, clients: 2 + seed as usize % 7, operations: 150, keys, unknown_one_in: [0, 6, 20][seed as usize % 3] }
 }
 
-fn every(model: Model, history: impl Fn(Shape) -> History, plant: impl Fn(&mut StdRng, &mut History)) {
+fn every(model: ConsistencyModel, history: impl Fn(Shape) -> History, plant: impl Fn(&mut StdRng, &mut History)) {
     for seed in 0..RUNS {
         let mut history = history(shape(seed));
-        assert_eq!(verdict(model, &history), Verdict::Ok, "seed {seed} is right");
+        assert_eq!(verdict(model, &history), HistoryVerdict::Ok, "seed {seed} is right");
         plant(&mut StdRng::seed_from_u64(seed), &mut history);
         let verdict = verdict(model, &history);
-        assert!(matches!(verdict, Verdict::Illegal(_)), "seed {seed} is wrong: {verdict:?}");
+        assert!(matches!(verdict, HistoryVerdict::Illegal(_)), "seed {seed} is wrong: {verdict:?}");
     }
 }
 
@@ -31,12 +31,15 @@ fn every(model: Model, history: impl Fn(Shape) -> History, plant: impl Fn(&mut S
 fn finally(history: &mut History, f: &str, asked: Edn, shown: Edn) {
     let time = history.events.iter().filter_map(|event| event.time).max().unwrap_or(0);
     for (kind, value, time) in [(Type::Invoke, asked, time + 1), (Type::Ok, shown, time + 2)] {
-        history.events.push(Event { process: Process::Client(1_000_000), ..Event::new(0, kind, f, value).at(time) });
+        history.events.push(HistoryEvent {
+            process: HistoryProcess::Client(1_000_000),
+            ..HistoryEvent::new(0, kind, f, value).at(time)
+        });
     }
 }
 
 /// An acknowledged event that `wanted` likes, drawn at random.
-fn acknowledged(rng: &mut StdRng, history: &History, wanted: impl Fn(&Event) -> bool) -> usize {
+fn acknowledged(rng: &mut StdRng, history: &History, wanted: impl Fn(&HistoryEvent) -> bool) -> usize {
     let events: Vec<usize> = (0..history.events.len())
         .filter(|index| history.events[*index].kind == Type::Ok && wanted(&history.events[*index]))
         .collect();
@@ -57,14 +60,14 @@ fn a_stale_read_at_the_end_is_found() {
         finally(history, "write", pair(&key, Edn::Int(900_000)), pair(&key, Edn::Int(900_000)));
         finally(history, "read", pair(&key, Edn::Nil), value);
     };
-    every(Model::Register, |shape| synth::registers(shape, false), plant);
-    every(Model::CasRegister, |shape| synth::registers(shape, true), plant);
+    every(ConsistencyModel::Register, |shape| synth::registers(shape, false), plant);
+    every(ConsistencyModel::CasRegister, |shape| synth::registers(shape, true), plant);
 }
 
 #[test]
 fn a_lost_write_is_found() {
     every(
-        Model::Register,
+        ConsistencyModel::Register,
         |shape| synth::registers(shape, false),
         |_, history| {
             let key = Edn::Int(0);
@@ -76,7 +79,7 @@ fn a_lost_write_is_found() {
 
 #[test]
 fn an_element_lost_from_the_last_read_is_found() {
-    every(Model::Set, synth::sets, |rng, history| {
+    every(ConsistencyModel::Set, synth::sets, |rng, history| {
         let add = acknowledged(rng, history, |event| event.f == "add");
         let lost = history.events[add].value.clone();
         let all =
@@ -88,7 +91,7 @@ fn an_element_lost_from_the_last_read_is_found() {
 
 #[test]
 fn an_append_lost_to_a_later_read_is_found() {
-    every(Model::Append, synth::appends, |_, history| {
+    every(ConsistencyModel::Append, synth::appends, |_, history| {
         let step = |f: &str, value: Edn| Edn::Vector(vec![Edn::Vector(vec![Edn::keyword(f), Edn::Int(77_777), value])]);
         let list = |values: &[i64]| Edn::Vector(values.iter().map(|value| Edn::Int(*value)).collect());
         for value in [900_001, 900_002] {
@@ -101,7 +104,7 @@ fn an_append_lost_to_a_later_read_is_found() {
 
 #[test]
 fn a_read_cut_short_is_found() {
-    every(Model::Append, synth::appends, |rng, history| {
+    every(ConsistencyModel::Append, synth::appends, |rng, history| {
         // Some read shows one value less than it did, and the one that it hides was acknowledged before it began.
         let append = acknowledged(rng, history, |event| event.value.to_string().contains(":append"));
         let steps = history.events[append].value.items().unwrap().to_vec();
@@ -122,12 +125,12 @@ fn a_wrong_hit_is_found() {
         let place = rng.random_range(0..hits.len());
         (read, hits, place)
     };
-    every(Model::Search, synth::searches, |_, history| {
+    every(ConsistencyModel::Search, synth::searches, |_, history| {
         let point = |id: i64| Edn::Vector(vec![Edn::Int(id), Edn::Vector(vec![Edn::Float(50.0), Edn::Float(1000.0)])]);
         finally(history, "upsert", point(900), point(900));
         finally(history, "search", synth::query_of(&[50.0, 1000.0], 1, true), Edn::Vector(Vec::new()));
     });
-    every(Model::Search, synth::searches, |rng, history| {
+    every(ConsistencyModel::Search, synth::searches, |rng, history| {
         let (read, mut hits, place) = hit(history, rng);
         let [id, score] = hits[place].items().unwrap() else { unreachable!() };
         hits[place] = Edn::Vector(vec![id.clone(), Edn::Float(score.float().unwrap() + 0.01)]);

@@ -1,7 +1,7 @@
 //! A short log in Jepsen's words, as its registers are logged.
 
 use super::{illegal, judge};
-use crate::judge::check::{Model, Verdict};
+use crate::judge::check::{ConsistencyModel, HistoryVerdict};
 
 const LOG: &str = "INFO  jepsen.util - 0\t:invoke\t:read\tnil\n\
                    INFO  jepsen.util - 0\t:ok\t:read\tnil\n\
@@ -17,10 +17,10 @@ const LOG: &str = "INFO  jepsen.util - 0\t:invoke\t:read\tnil\n\
 fn a_write_that_timed_out_may_or_may_not_have_been() {
     for shown in ["3", "1"] {
         assert_eq!(
-            judge(Model::CasRegister, &format!("{LOG}INFO  jepsen.util - 0\t:ok\t:read\t{shown}\n")),
-            Verdict::Ok
+            judge(ConsistencyModel::CasRegister, &format!("{LOG}INFO  jepsen.util - 0\t:ok\t:read\t{shown}\n")),
+            HistoryVerdict::Ok
         );
     }
-    let verdict = judge(Model::CasRegister, &format!("{LOG}INFO  jepsen.util - 0\t:ok\t:read\t4\n"));
+    let verdict = judge(ConsistencyModel::CasRegister, &format!("{LOG}INFO  jepsen.util - 0\t:ok\t:read\t4\n"));
     assert!(illegal(&verdict).1.contains("read 4"), "{verdict:?}");
 }

@@ -12,7 +12,7 @@ pub const DEPTH: usize = 128;
 
 /// All top-level values of `text`.
 pub fn all(text: &str) -> Result<Vec<Edn>> {
-    let mut reader = Reader { text, at: 0, depth: 0 };
+    let mut reader = EdnParser { text, at: 0, depth: 0 };
     let mut values = Vec::new();
     while reader.skip_blank()? {
         let value = reader.value().with_context(|| {
@@ -31,13 +31,13 @@ pub fn one(text: &str) -> Result<Edn> {
     Ok(values.remove(0))
 }
 
-struct Reader<'a> {
+struct EdnParser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
 }
 
-impl Reader<'_> {
+impl EdnParser<'_> {
     fn peek(&self) -> Option<char> {
         self.text[self.at..].chars().next()
     }
@@ -83,7 +83,7 @@ impl Reader<'_> {
             '\\' => self.letter(),
             '#' => self.dispatch(),
             ')' | ']' | '}' => bail!("a bracket is closed that was not opened"),
-            _ => atom(self.word()),
+            _ => atom(self.read_word()),
         }
     }
 
@@ -117,7 +117,7 @@ impl Reader<'_> {
         }
         if self.text[self.at..].starts_with("##") {
             self.at += 2;
-            return match self.word() {
+            return match self.read_word() {
                 "NaN" => Ok(Edn::Float(f64::NAN)),
                 "Inf" => Ok(Edn::Float(f64::INFINITY)),
                 "-Inf" => Ok(Edn::Float(f64::NEG_INFINITY)),
@@ -125,14 +125,14 @@ impl Reader<'_> {
             };
         }
         self.at += 1;
-        let tag = self.word().to_owned();
+        let tag = self.read_word().to_owned();
         ensure!(!tag.is_empty(), "`#` without a tag");
         ensure!(self.skip_blank()?, "`#{tag}` without a value");
         Ok(Edn::Tagged(tag, Box::new(self.value()?)))
     }
 
     /// Letters up to the next blank or bracket.
-    fn word(&mut self) -> &str {
+    fn read_word(&mut self) -> &str {
         let rest = &self.text[self.at..];
         let ends = |letter: char| letter.is_whitespace() || ",()[]{}\";".contains(letter);
         let length = rest.find(ends).unwrap_or(rest.len());
@@ -143,7 +143,7 @@ impl Reader<'_> {
     fn letter(&mut self) -> Result<Edn> {
         self.next();
         let first = self.next().context("`\\` at the end of the text")?;
-        let rest = self.word();
+        let rest = self.read_word();
         Ok(Edn::Char(format!("{first}{rest}")))
     }
 

@@ -1,7 +1,7 @@
 //! What a run hurts: the nodes, and beneath and between them whatever the plan's faults take.
 //!
 //! Everything is undone when this is dropped, on a panic or an interrupt too: first the processes go, then the proxies, then
-//! the disks. A fault that this machine has no means for is left out, and said ([`Rig::skipped`]).
+//! the disks. A fault that this machine has no means for is left out, and said ([`TestEnvironment::skipped`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use super::nemesis::{Fault, Need};
-use super::workload::{Door, Entries};
-use super::{Plan, Through};
-use crate::harness::client::Client;
+use super::workload::{Endpoint, Entries};
+use super::{RunPlan, Through};
+use crate::harness::client::ApiClient;
 use crate::harness::clock;
 use crate::harness::clock::WallClock;
-use crate::harness::cluster::{Cluster, Gateway, Options};
+use crate::harness::cluster::{Gateway, Options, TestCluster};
 use crate::harness::disk::{LoopDisk, NoDisk};
 use crate::harness::netns::Lan;
 use crate::harness::ports::PortLease;
@@ -25,11 +25,11 @@ const DISK_MIB: u64 = 192;
 
 /// The nodes and their surroundings.
 #[derive(Debug)]
-pub struct Rig {
+pub struct TestEnvironment {
     /// The only one that clients talk to, where there is one.
     pub gateway: Option<Gateway>,
     /// The nodes; those that have left are still numbered.
-    pub cluster: Cluster,
+    pub cluster: TestCluster,
     /// Members, by number.
     pub members: Vec<usize>,
     /// What can be done here of what is planned.
@@ -49,12 +49,12 @@ pub struct Rig {
     by_proxy: bool,
 }
 
-impl Rig {
+impl TestEnvironment {
     /// Starts what the plan takes, and waits until all nodes are healthy.
     ///
     /// # Errors
     /// What should have worked.
-    pub async fn start(plan: &Plan) -> Result<Self> {
+    pub async fn start(plan: &RunPlan) -> Result<Self> {
         plan.fits()?;
         let needs = |need: Need| plan.faults.iter().any(|fault| fault.need() == need);
         let mut missing = Vec::new();
@@ -78,7 +78,7 @@ impl Rig {
             ..Options::new("jepsen-lite", &plan.binary)
         };
         options.args.extend(plan.args());
-        let mut cluster = Cluster::prepare(options)?;
+        let mut cluster = TestCluster::prepare(options)?;
         let mut clocks = Vec::new();
         if let Some(library) = library {
             for index in 0..plan.nodes {
@@ -95,7 +95,7 @@ impl Rig {
         let (members, by_proxy) = ((0..plan.nodes).collect(), needs(Need::ClientProxies));
         let fresh_level = if plan.level == "one" { "quorum".to_owned() } else { plan.level.clone() };
         let client_proxies = Vec::new();
-        let rig = Self {
+        let environment = Self {
             gateway,
             cluster,
             members,
@@ -108,7 +108,7 @@ impl Rig {
             client_proxies,
             by_proxy,
         };
-        Ok(rig)
+        Ok(environment)
     }
 
     /// Where clients go, and where the members are.
@@ -122,15 +122,15 @@ impl Rig {
             let at = SocketAddr::from(([127, 0, 0, 1], lease.port()));
             self.client_proxies.push((Proxy::start(at, target, index as u64)?, lease));
         }
-        let door = |index: usize, client| Door { name: self.cluster.nodes()[index].name().to_owned(), client };
+        let endpoint = |index: usize, client| Endpoint { name: self.cluster.nodes()[index].name().to_owned(), client };
         let proxied = |index: usize| match self.client_proxies.get(index) {
-            Some((_, lease)) => Client::new(&format!("http://127.0.0.1:{}", lease.port())),
+            Some((_, lease)) => ApiClient::new(&format!("http://127.0.0.1:{}", lease.port())),
             None => self.cluster.client(index),
         };
-        let members = self.members.iter().map(|index| door(*index, self.cluster.client(*index))).collect();
+        let members = self.members.iter().map(|index| endpoint(*index, self.cluster.client(*index))).collect();
         let clients = match &self.gateway {
-            Some(gateway) => vec![Door { name: "gateway".to_owned(), client: gateway.client() }],
-            None => self.members.iter().map(|index| door(*index, proxied(*index))).collect(),
+            Some(gateway) => vec![Endpoint { name: "gateway".to_owned(), client: gateway.client() }],
+            None => self.members.iter().map(|index| endpoint(*index, proxied(*index))).collect(),
         };
         Ok(Entries { clients, members })
     }
@@ -138,7 +138,7 @@ impl Rig {
     /// Starts the gateway again, with the members of now as its seeds, and waits until it serves.
     ///
     /// # Errors
-    /// One that does not come up, or that this rig does not have.
+    /// One that does not come up, or that this environment does not have.
     pub async fn restart_gateway(&mut self) -> Result<()> {
         let gateway = self.gateway.as_mut().context("there is no gateway")?;
         self.cluster.start_gateway(gateway, &self.members)?;

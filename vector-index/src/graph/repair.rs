@@ -6,10 +6,10 @@ use std::cmp::Reverse;
 use roaring::RoaringBitmap;
 
 use super::link::choose;
-use super::{Graph, NONE, Near, Scratch};
+use super::{HnswGraph, NONE, Near, WalkScratch};
 use crate::nearness::Pairs;
 
-impl Graph {
+impl HnswGraph {
     /// Leads the links of `slot` around the `doomed`. `is_linked` says which slots may become neighbours; a slot that
     /// is not itself only loses links. Only the one writer calls this, while searches may walk.
     pub(crate) fn bypass<P: Pairs>(
@@ -38,7 +38,7 @@ impl Graph {
                 sorted.sort_unstable_by_key(|near| Reverse(*near));
                 let most = (kept.len() + lost.len()).min(self.room(level));
                 kept = choose(pairs, slot, &sorted, most, kept);
-                // Lists that only diversity may fill get shorter with each mending, and recall falls with them.
+                // Lists that only diversity may fill get shorter with each repair, and recall falls with them.
                 let spare: Vec<u32> =
                     sorted.iter().map(|near| near.slot()).filter(|other| !kept.contains(other)).collect();
                 kept.extend(spare.into_iter().take(most - kept.len()));
@@ -67,13 +67,13 @@ impl Graph {
         &self,
         pairs: &P,
         slot: u32,
-        scratch: &mut Scratch,
+        scratch: &mut WalkScratch,
         is_linked: impl FnMut(u32) -> bool,
     ) {
         if !self.is_lost(slot) {
             return;
         }
-        if self.row(slot, 0)[0].load(std::sync::atomic::Ordering::Relaxed) == NONE {
+        if self.link_row(slot, 0)[0].load(std::sync::atomic::Ordering::Relaxed) == NONE {
             self.link(pairs, slot, scratch, is_linked);
         } else {
             self.attach(pairs, slot);

@@ -7,28 +7,28 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::{COLLECTION, POINTS, SIZE};
-use crate::harness::client::Client;
+use crate::harness::client::ApiClient;
 
 /// Between two requests.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A client at work; it ends when this is dropped.
+/// The good client at work; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Witness {
+pub struct GoodClient {
     task: JoinHandle<()>,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<RequestOutcomes>>,
 }
 
 /// What a good client saw.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct RequestOutcomes {
     /// How long each answered request took.
     pub took: Vec<Duration>,
     /// What was said of the others.
     pub refused: Vec<String>,
 }
 
-impl Seen {
+impl RequestOutcomes {
     /// The time that this share of the requests stayed below, `None` if there were none.
     pub fn percentile(&self, share: f64) -> Option<Duration> {
         let mut sorted = self.took.clone();
@@ -43,15 +43,15 @@ impl Seen {
     }
 }
 
-impl Witness {
+impl GoodClient {
     /// Begins to work. Needs a runtime, and the collection.
-    pub fn start(client: Client) -> Self {
-        let seen = Arc::new(Mutex::new(Seen::default()));
+    pub fn start(client: ApiClient) -> Self {
+        let seen = Arc::new(Mutex::new(RequestOutcomes::default()));
         Self { task: tokio::spawn(work(client, seen.clone())), seen }
     }
 
     /// All so far.
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> RequestOutcomes {
         lock(&self.seen).clone()
     }
 
@@ -73,17 +73,17 @@ impl Witness {
     }
 }
 
-impl Drop for Witness {
+impl Drop for GoodClient {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+fn lock(seen: &Mutex<RequestOutcomes>) -> MutexGuard<'_, RequestOutcomes> {
     seen.lock().expect("nothing under the lock panics")
 }
 
-async fn work(client: Client, seen: Arc<Mutex<Seen>>) {
+async fn work(client: ApiClient, seen: Arc<Mutex<RequestOutcomes>>) {
     let vector: Vec<f32> = (0..SIZE).map(|place| place as f32).collect();
     for turn in 0_u64.. {
         let began = Instant::now();
@@ -109,8 +109,10 @@ mod tests {
 
     #[test]
     fn percentiles_of_few_and_of_none() {
-        let seen =
-            |ms: &[u64]| Seen { took: ms.iter().map(|ms| Duration::from_millis(*ms)).collect(), refused: vec![] };
+        let seen = |ms: &[u64]| RequestOutcomes {
+            took: ms.iter().map(|ms| Duration::from_millis(*ms)).collect(),
+            refused: vec![],
+        };
         assert_eq!(seen(&[]).percentile(0.5), None);
         assert_eq!(seen(&[7]).percentile(0.99), Some(Duration::from_millis(7)));
         assert_eq!(seen(&[4, 1, 3, 2]).percentile(0.5), Some(Duration::from_millis(3)));

@@ -3,15 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use super::Worker;
-use crate::harness::client::{Answer, Class};
+use crate::harness::client::{AnswerClass, ApiAnswer};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 
 impl Worker {
     /// Begins one operation for each of these values.
     pub(super) fn begin_parts(&mut self, f: &str, values: &[Edn]) {
-        while self.crew.len() < values.len() {
-            self.crew.push(self.shared.processes.fetch_add(1, Ordering::Relaxed));
+        while self.part_processes.len() < values.len() {
+            self.part_processes.push(self.shared.processes.fetch_add(1, Ordering::Relaxed));
         }
         for (place, value) in values.iter().enumerate() {
             self.as_part(place, |part| part.begin(f, value));
@@ -27,7 +27,7 @@ impl Worker {
     }
 
     /// Ends the operations of a read that was not answered.
-    pub(super) fn refuse_parts(&mut self, f: &str, values: Vec<Edn>, answer: &Answer) -> bool {
+    pub(super) fn refuse_parts(&mut self, f: &str, values: Vec<Edn>, answer: &ApiAnswer) -> bool {
         for (place, value) in values.into_iter().enumerate() {
             self.as_part(place, |part| part.refused(f, value, answer));
         }
@@ -36,9 +36,9 @@ impl Worker {
 
     /// Ends the operations of a write. What one answer says of all of them it says of each: a part of a write that failed
     /// in part may have been done.
-    pub(super) fn end_write_parts(&mut self, f: &str, values: Vec<Edn>, answer: &Answer) -> bool {
-        let class = if answer.code() == "partial_write" { Class::Unknown } else { answer.class };
-        let of_each = Answer { class, ..answer.clone() };
+    pub(super) fn end_write_parts(&mut self, f: &str, values: Vec<Edn>, answer: &ApiAnswer) -> bool {
+        let class = if answer.code() == "partial_write" { AnswerClass::Unknown } else { answer.class };
+        let of_each = ApiAnswer { class, ..answer.clone() };
         for (place, value) in values.into_iter().enumerate() {
             self.as_part(place, |part| part.end_write(f, value, &of_each));
         }
@@ -47,9 +47,9 @@ impl Worker {
 
     /// Does something as the process of a part, which keeps its number as long as its operations end.
     fn as_part<T>(&mut self, place: usize, act: impl FnOnce(&mut Self) -> T) -> T {
-        std::mem::swap(&mut self.process, &mut self.crew[place]);
+        std::mem::swap(&mut self.process, &mut self.part_processes[place]);
         let done = act(self);
-        std::mem::swap(&mut self.process, &mut self.crew[place]);
+        std::mem::swap(&mut self.process, &mut self.part_processes[place]);
         done
     }
 }
