@@ -165,7 +165,7 @@ fn detail(overview: &Overview, shard: ShardId) -> Option<ShardDetail> {
     let names = |nodes: &std::collections::BTreeSet<NodeId>| nodes.iter().map(|node| map.name_of(*node)).collect();
     let replicas = overview.replicas(shard).map(|(node, replica)| ReplicaState {
         node: map.name_of(node),
-        role: replica.status.role.into(),
+        role: replica.status.role,
         applied: replica.status.applied,
         state_index: replica.digest_index,
         state_hash: format!("{:016x}", replica.digest),

@@ -170,7 +170,7 @@ fn info(entry: &CollectionEntry, overview: &Overview) -> CollectionInfo {
 fn payload_schema(entry: &CollectionEntry, overview: &Overview) -> BTreeMap<String, FieldInfo> {
     let field = |(name, kind): (&String, &engine::FieldType)| {
         let points = overview.points_with(entry.id, name);
-        (name.clone(), FieldInfo { data_type: (*kind).into(), points })
+        (name.clone(), FieldInfo { data_type: (*kind), points })
     };
     entry.payload_schema.iter().map(field).collect()
 }

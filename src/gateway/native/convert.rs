@@ -8,7 +8,7 @@ use crate::routing::ShardEvidence;
 
 impl From<api::VectorParams> for engine::VectorParams {
     fn from(params: api::VectorParams) -> Self {
-        let mut engine = Self::new(params.size, params.distance.into());
+        let mut engine = Self::new(params.size, params.distance);
         if let Some(codes) = params.quantization {
             engine.quantization = codes.map_or(engine::Quantization::None, Into::into);
         }
@@ -36,7 +36,7 @@ impl From<engine::VectorParams> for api::VectorParams {
             engine::Quantization::Int8 => Some(api::Quantization::Int8),
             engine::Quantization::Binary => Some(api::Quantization::Binary),
         };
-        let (size, distance) = (params.size, params.distance.into());
+        let (size, distance) = (params.size, params.distance);
         Self { size, distance, index: Some(index), quantization: Some(quantization) }
     }
 }
@@ -54,7 +54,7 @@ impl From<api::PointInput> for PointWrite {
     fn from(point: api::PointInput) -> Self {
         let api::PointInput { id, vector, payload, if_version } = point;
         Self {
-            id: id.into(),
+            id,
             vectors: vector.into_named(),
             payload: payload.as_ref().map(Payload::from).unwrap_or_default(),
             if_version,
@@ -100,7 +100,7 @@ pub(super) fn vector_name(using: Option<String>) -> String {
 pub(in crate::gateway) fn hit((shard, hit): (ShardId, engine::Hit)) -> api::Hit {
     let engine::Hit { id, score, version, payload, vectors } = hit;
     let (payload, vector) = (payload.map(payload_text), vectors.map(api::VectorValue::from_named));
-    api::Hit { id: id.into(), score, version, payload, vector, shard: shard.0 }
+    api::Hit { id, score, version, payload, vector, shard: shard.0 }
 }
 
 /// How a shard searched, on the wire.
@@ -113,7 +113,7 @@ pub(in crate::gateway) fn explain((shard, explain): (ShardId, engine::Explain)) 
 pub(in crate::gateway) fn record((shard, record): (ShardId, engine::Record)) -> api::Record {
     let engine::Record { id, version, payload, vectors } = record;
     let (payload, vector) = (payload.map(payload_text), vectors.map(api::VectorValue::from_named));
-    api::Record { id: id.into(), version, payload, vector, shard: shard.0 }
+    api::Record { id, version, payload, vector, shard: shard.0 }
 }
 
 fn payload_text(payload: Payload) -> api::PayloadText {
@@ -125,7 +125,7 @@ pub(super) fn evidence(level: api::Consistency, shards: &[ShardEvidence]) -> Vec
     let row = |shard: &ShardEvidence| api::Evidence {
         shard: shard.shard.0,
         served_by: shard.served_by.to_string(),
-        role: shard.role.into(),
+        role: shard.role,
         term: shard.term,
         index: shard.index,
         staleness_ms: (level == api::Consistency::One).then_some(shard.staleness_ms),

@@ -112,7 +112,7 @@ fn named(name: &str, field: &str) -> Result<FieldType, ApiError> {
     if ["geo", "text"].iter().any(|other| name.eq_ignore_ascii_case(other)) {
         return Err(ApiError::not_supported(field, format!("an index of type {name} is not supported")));
     }
-    name.parse::<FieldType>().map(FieldType::from).map_err(|reason| ApiError::invalid(field, reason))
+    name.parse::<FieldType>().map_err(|reason| ApiError::invalid(field, reason))
 }
 
 /// Qdrant's options, each with the value that asks for what an index here does anyway.

@@ -55,7 +55,7 @@ impl From<Upsert> for PointsBody {
 fn write(name: &str, point: BinaryPoint<'_>) -> PointWrite {
     let BinaryPoint { id, vector, payload } = point;
     let payload = if payload.is_empty() { Payload::default() } else { Payload::from_text(payload) };
-    PointWrite { id: id.into(), vectors: BTreeMap::from([(name.to_owned(), vector)]), payload, if_version: None }
+    PointWrite { id, vectors: BTreeMap::from([(name.to_owned(), vector)]), payload, if_version: None }
 }
 
 fn refused(bad: BadPoints) -> ApiError {

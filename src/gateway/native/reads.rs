@@ -77,7 +77,7 @@ pub(in crate::gateway) async fn scroll(
     let options = freshness.options(level, deadline)?;
     let query = ScrollQuery {
         collection: collection.entry.id,
-        offset: asked.offset.map(PointId::from),
+        offset: asked.offset,
         limit: asked.limit,
         filter,
         with_payload,
@@ -87,7 +87,7 @@ pub(in crate::gateway) async fn scroll(
     let (missing_shards, shards) = (missing(&page), convert::evidence(level, &page.shards));
     let made = extract::made(page.held, move || {
         let points = page.value.records.into_iter().map(convert::record).collect();
-        let (next, took_ms) = (page.value.next.map(Into::into), call.took_ms());
+        let (next, took_ms) = (page.value.next, call.took_ms());
         answer(StatusCode::OK, &Scrolled { points, next, consistency: level, took_ms, shards, missing_shards })
     });
     Ok(made.await)

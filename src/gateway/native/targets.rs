@@ -45,7 +45,7 @@ pub(in crate::gateway) fn target(
     let params = vector_params(collection, &name)?;
     match (search.vector.take(), search.id) {
         (Some(vector), None) => Ok(SearchTarget { name, params, by: By::Vector(vector) }),
-        (None, Some(id)) => Ok(SearchTarget { name, params, by: By::Point(id.into()) }),
+        (None, Some(id)) => Ok(SearchTarget { name, params, by: By::Point(id) }),
         (Some(_), Some(_)) => Err(ApiError::invalid("id", "give either `vector` or `id`, not both")),
         (None, None) => Err(ApiError::invalid("vector", "give either `vector` or `id`")),
     }

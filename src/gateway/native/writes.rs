@@ -81,7 +81,7 @@ fn selector(state: &GatewayState, body: &Delete) -> Result<Selector, ApiError> {
         (Some(_), None) if body.all => Err(ApiError::invalid("all", "goes with `filter`, and here are `ids`")),
         (Some(ids), None) => {
             request::check_batch(state, "ids", ids.len())?;
-            let mut ids: Vec<PointId> = ids.iter().map(|id| PointId::from(*id)).collect();
+            let mut ids: Vec<PointId> = ids.to_vec();
             // Deleting a point twice is deleting it: an id given twice is no mistake worth an error.
             ids.sort_unstable();
             ids.dedup();
@@ -102,7 +102,7 @@ fn selector(state: &GatewayState, body: &Delete) -> Result<Selector, ApiError> {
 }
 
 fn result(point: WrittenPoint) -> api::WriteResult {
-    api::WriteResult { id: point.id.into(), shard: point.shard.0, version: point.version }
+    api::WriteResult { id: point.id, shard: point.shard.0, version: point.version }
 }
 
 fn completed() -> String {

@@ -67,7 +67,7 @@ fn row(map: &ClusterMap, replica: &ReplicaReport) -> ShardRow {
         shard: replica.shard.0,
         group: status.group.0,
         // Who leads without a majority looks for one.
-        role: if status.role == Role::Leader && !status.leads() { Role::Candidate } else { status.role }.into(),
+        role: if status.role == Role::Leader && !status.leads() { Role::Candidate } else { status.role },
         term: status.term,
         leader: status.leader.map(|node| map.name_of(node)),
         last_log: status.last_log,

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::{ApiError, MAX_DETAIL, shortened, table};
-use crate::api;
 use crate::engine::Refusal;
 use crate::placement::{NodeName, ShardId};
 use crate::routing::{RouteError, WrittenPoint};
@@ -25,7 +24,7 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
         }
         ApiError::Refused(refusal) => refused(refusal),
         ApiError::PointNotFound { collection, id, shards } => {
-            let named = json!({"collection": collection, "id": api::PointId::from(*id)});
+            let named = json!({"collection": collection, "id": (*id)});
             if shards.is_empty() { named } else { with(named, "shards", json!(shards)) }
         }
         ApiError::UnknownPath { path } => json!({"path": path}),
@@ -97,7 +96,7 @@ fn routed(error: &RouteError) -> Value {
 fn refused(refusal: &Refusal) -> Value {
     match refusal {
         Refusal::VersionMismatch { position, id, expected, current } => {
-            json!({"position": position, "id": api::PointId::from(*id), "expected": expected, "current": current})
+            json!({"position": position, "id": (*id), "expected": expected, "current": current})
         }
         Refusal::Invalid { position: item, field, reason } => {
             json!({"position": item.or_else(|| position(field)), "field": field, "reason": reason})
@@ -117,10 +116,8 @@ fn refused(refusal: &Refusal) -> Value {
 }
 
 fn partial(done: &[WrittenPoint], done_shards: &[ShardId], failed: &[(ShardId, Box<RouteError>)]) -> Value {
-    let done: Vec<Value> = done
-        .iter()
-        .map(|point| json!({"id": api::PointId::from(point.id), "shard": point.shard.0, "version": point.version}))
-        .collect();
+    let done: Vec<Value> =
+        done.iter().map(|point| json!({"id": point.id, "shard": point.shard.0, "version": point.version})).collect();
     let failed = failed.iter().map(|(shard, error)| {
         let row = table::routed(error);
         let (text, committed) = (error.to_string(), row.committed);
