@@ -1,4 +1,4 @@
-//! Where graphs outlive the process. The engine knows no files: whoever opens it brings a shelf, and puts on it what
+//! Where graphs outlive the process. The engine knows no files: whoever opens it brings a store, and puts into it what
 //! [`Engine::graph`](super::Engine::graph) gives.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use super::collection::VectorParams;
 use super::ids::CollectionId;
 
 /// Saved graphs of one shard's collections.
-pub trait Shelf: Send + Sync {
+pub trait GraphStore: Send + Sync {
     /// The bytes that were last put there for the collection's vectors of this name.
     fn take(&self, collection: CollectionId, vector_name: &str) -> Option<Vec<u8>>;
 }
@@ -19,19 +19,19 @@ pub trait Shelf: Send + Sync {
 #[derive(Clone, Default)]
 pub struct Setup {
     /// Where its graphs were put; without one, they are built anew.
-    pub shelf: Option<Arc<dyn Shelf>>,
+    pub graph_store: Option<Arc<dyn GraphStore>>,
 }
 
 impl fmt::Debug for Setup {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Setup").field("shelf", &self.shelf.is_some()).finish()
+        out.debug_struct("Setup").field("graph_store", &self.graph_store.is_some()).finish()
     }
 }
 
 impl Setup {
     /// An empty space with the graph that was saved for it, if there is one that can be used.
     pub(super) fn space(&self, collection: CollectionId, name: &str, params: VectorParams) -> Space {
-        let Some(bytes) = self.shelf.as_ref().and_then(|shelf| shelf.take(collection, name)) else {
+        let Some(bytes) = self.graph_store.as_ref().and_then(|graph_store| graph_store.take(collection, name)) else {
             return Space::new(params);
         };
         let restored = Image::decode(&bytes).and_then(|image| Space::from_image(params, &image));

@@ -115,7 +115,7 @@ impl Engine {
         named.collect()
     }
 
-    /// A graph as bytes for a [`Shelf`](super::Shelf); nothing if it is gone.
+    /// A graph as bytes for a [`GraphStore`](super::GraphStore); nothing if it is gone.
     pub fn graph(&self, name: &GraphName) -> Option<Vec<u8>> {
         let state = self.state.read();
         let table = state.tables.get(&name.collection)?;

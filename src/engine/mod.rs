@@ -37,7 +37,7 @@ pub use commands::reply::{Refusal, Reply};
 pub use commands::validate::{validate, validate_config, validate_target};
 pub use deletion::{Deletion, Matches, Progress, Slice};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
-pub use graph_store::{Setup, Shelf};
+pub use graph_store::{GraphStore, Setup};
 pub use ids::{CollectionId, RequestId};
 pub use indexing::{Graph, GraphName, IndexProgress};
 pub use machine::Engine;

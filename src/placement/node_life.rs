@@ -46,7 +46,7 @@ impl ClusterMap {
     }
 
     /// The node that is to lead the map's group in the place of one that may not; `None` where it may, or nobody else may.
-    pub fn meta_heir(&self, leader: NodeId, silent: &BTreeSet<NodeId>) -> Option<NodeId> {
+    pub fn meta_successor(&self, leader: NodeId, silent: &BTreeSet<NodeId>) -> Option<NodeId> {
         let may = |node: &NodeId| *node != leader && self.may_lead(*node) && !silent.contains(node);
         let is_due = self.meta.settled && !self.may_lead(leader);
         self.meta.target.iter().copied().filter(|_| is_due).find(may)

@@ -76,5 +76,5 @@ pub use serve::local_groups::LocalGroups;
 pub use serve::pool::Pool;
 #[cfg(test)]
 pub(crate) use serve::report::points_by_field;
-pub use serve::service::{Service, Vitals};
+pub use serve::service::{NodeMeasures, Service};
 pub use token::{BadToken, LogPoint, SessionToken};

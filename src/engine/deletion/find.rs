@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::commands::reply::Refusal;
 use crate::engine::filter::Filter;
 use crate::engine::ids::CollectionId;
-use crate::engine::queries::read::{candidates, sift};
+use crate::engine::queries::read::{candidates, select_rows};
 use crate::engine::{Engine, Meter};
 use crate::model::PointId;
 
@@ -40,7 +40,7 @@ impl Engine {
     ) -> Result<Option<Matches>, Refusal> {
         let state = self.state.read();
         let table = state.table(collection)?;
-        let (rows, sieve) = sift(table, Some(filter), u64::MAX, &Meter::new(MAX_NARROWING, &|| true));
+        let (rows, sieve) = select_rows(table, Some(filter), u64::MAX, &Meter::new(MAX_NARROWING, &|| true));
         let mut points = candidates(table, rows, first).map(|(_, point)| point);
         let looked_at = points.by_ref().take(MAX_LOOKED_AT).filter(|point| point.version <= newest);
         let looked_at: Vec<_> = looked_at.map(|point| (point.id, Arc::clone(&point.payload))).collect();

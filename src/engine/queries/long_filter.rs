@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 use vector_index::Row;
 
 use super::query::{CountQuery, Found, Record, ScrollPage, ScrollQuery, SearchQuery, VectorSelector};
-use super::read::{self, Sieve, candidates, check_page, record, search_among, sift};
+use super::read::{self, FilterTest, candidates, check_page, record, search_among, select_rows};
 use crate::engine::commands::reply::Refusal;
 use crate::engine::filter::Filter;
 use crate::engine::machine::Engine;
@@ -46,9 +46,9 @@ fn taken<'a>(
     table: &Table,
     filter: Option<&'a Filter>,
     first: Option<PointId>,
-) -> (Vec<FilterCandidate>, Option<Sieve<'a>>) {
+) -> (Vec<FilterCandidate>, Option<FilterTest<'a>>) {
     let brief = Meter::new(STEPS_BESIDE_STATE, &|| true);
-    let (rows, sieve) = sift(table, filter, u64::MAX, &brief);
+    let (rows, sieve) = select_rows(table, filter, u64::MAX, &brief);
     (candidates(table, rows, first).map(FilterCandidate::of).collect(), sieve)
 }
 
@@ -129,7 +129,7 @@ impl Engine {
     /// As [`find`](Engine::find).
     pub fn find_apart(&self, query: &SearchQuery, meter: &Meter<'_>, room: &Room) -> Result<Option<Found>, Refusal> {
         let Some(filter) = &query.filter else { return self.find_within(query, room).map(Some) };
-        let (mut judged, sieve) = (TestedRows::default(), Sieve::new(filter));
+        let (mut judged, sieve) = (TestedRows::default(), FilterTest::new(filter));
         loop {
             let state = self.state.read();
             let table = state.table(query.collection)?;
@@ -184,7 +184,7 @@ impl TestedRows {
     }
 
     /// Tests these points; `false` where the meter ended first.
-    fn test(&mut self, news: Vec<FilterCandidate>, sieve: &Sieve<'_>, meter: &Meter<'_>) -> bool {
+    fn test(&mut self, news: Vec<FilterCandidate>, sieve: &FilterTest<'_>, meter: &Meter<'_>) -> bool {
         for FilterCandidate { row, id, version, payload } in news {
             let matches = sieve.matches(id, &payload, meter);
             if meter.ended() {

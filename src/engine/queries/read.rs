@@ -25,12 +25,12 @@ use crate::model::SearchParams;
 const FEW: u64 = 8;
 
 /// A filter, with the payload keys it looks at.
-pub(in crate::engine) struct Sieve<'a> {
+pub(in crate::engine) struct FilterTest<'a> {
     filter: &'a Filter,
     keys: BTreeSet<&'a str>,
 }
 
-impl<'a> Sieve<'a> {
+impl<'a> FilterTest<'a> {
     pub(in crate::engine) fn new(filter: &'a Filter) -> Self {
         let mut keys = BTreeSet::new();
         filter.each_key(&mut |key| {
@@ -63,14 +63,14 @@ pub(in crate::engine) fn matching<'a>(
     wanted: usize,
     meter: &Meter<'_>,
 ) -> impl Iterator<Item = (Row, &'a Point)> {
-    let (rows, sieve) = sift(table, filter, steps_for(table, wanted), meter);
+    let (rows, sieve) = select_rows(table, filter, steps_for(table, wanted), meter);
     let candidates = candidates(table, rows, first).take_while(|_| !meter.ended());
     candidates.filter(move |(_, point)| sieve.as_ref().is_none_or(|sieve| sieve.takes(point, meter)))
 }
 
 /// How many points match.
 pub(in crate::engine) fn count(table: &Table, filter: Option<&Filter>, meter: &Meter<'_>) -> u64 {
-    match sift(table, filter, u64::MAX, meter) {
+    match select_rows(table, filter, u64::MAX, meter) {
         (None, None) => table.len() as u64,
         (Some(rows), None) => rows.len(),
         (rows, Some(sieve)) => {
@@ -84,16 +84,16 @@ pub(in crate::engine) fn count(table: &Table, filter: Option<&Filter>, meter: &M
 }
 
 /// What a filter comes to: the rows to look at, all if `None`, and what their points still have to be tested for.
-pub(in crate::engine) fn sift<'a>(
+pub(in crate::engine) fn select_rows<'a>(
     table: &Table,
     filter: Option<&'a Filter>,
     steps: u64,
     meter: &Meter<'_>,
-) -> (Option<RoaringBitmap>, Option<Sieve<'a>>) {
+) -> (Option<RoaringBitmap>, Option<FilterTest<'a>>) {
     match filter.map(|filter| (table.narrow(filter, steps, meter), filter)) {
         None => (None, None),
-        Some((None, filter)) => (None, Some(Sieve::new(filter))),
-        Some((Some(narrowed), filter)) => (Some(narrowed.rows), (!narrowed.exact).then(|| Sieve::new(filter))),
+        Some((None, filter)) => (None, Some(FilterTest::new(filter))),
+        Some((Some(narrowed), filter)) => (Some(narrowed.rows), (!narrowed.exact).then(|| FilterTest::new(filter))),
     }
 }
 
@@ -135,7 +135,7 @@ pub(in crate::engine) fn candidates<'a>(
 /// A search's view of a table's points.
 struct Sifted<'a> {
     table: &'a Table,
-    sieve: Option<Sieve<'a>>,
+    sieve: Option<FilterTest<'a>>,
     asked: u64,
     meter: &'a Meter<'a>,
 }
@@ -162,7 +162,7 @@ pub(in crate::engine) fn search(
     check(table, query)?;
     let narrowed = query.filter.as_ref().and_then(|filter| table.narrow(filter, steps_beside_a_walk(table), meter));
     let certain = narrowed.as_ref().is_some_and(|narrowed| narrowed.exact);
-    let sieve = query.filter.as_ref().filter(|_| !certain).map(Sieve::new);
+    let sieve = query.filter.as_ref().filter(|_| !certain).map(FilterTest::new);
     nearest(table, query, narrowed, Sifted { table, sieve, asked: 0, meter }, room)
 }
 

@@ -38,7 +38,7 @@ fn index_all(engine: &Engine) {
 #[derive(Default)]
 struct Kept(Mutex<BTreeMap<GraphName, Vec<u8>>>);
 
-impl Shelf for Kept {
+impl GraphStore for Kept {
     fn take(&self, collection: CollectionId, vector_name: &str) -> Option<Vec<u8>> {
         let name = GraphName { collection, vector_name: vector_name.to_owned() };
         self.0.lock().unwrap().get(&name).cloned()
@@ -128,12 +128,12 @@ fn a_write_is_found_at_once_and_through_the_graph_later() {
 fn graphs_outlive_the_engine() {
     let mut shard = filled(MANY);
     index_all(&shard.engine);
-    let shelf = Arc::new(Kept::default());
+    let graph_store = Arc::new(Kept::default());
     for Graph { name, .. } in shard.engine.graphs() {
-        shelf.0.lock().unwrap().insert(name.clone(), shard.engine.graph(&name).unwrap());
+        graph_store.0.lock().unwrap().insert(name.clone(), shard.engine.graph(&name).unwrap());
     }
     shard.upsert((0..10).map(|id| written(id, 1)).collect());
-    let open = || Engine::open(&Setup { shelf: Some(shelf.clone()) }, &shard.state).unwrap();
+    let open = || Engine::open(&Setup { graph_store: Some(graph_store.clone()) }, &shard.state).unwrap();
     let engine = open();
     assert_eq!(engine.index_progress(), IndexProgress { indexed: MANY - 10, waiting: 10, dead: 10 });
     assert_eq!(engine.digest(), shard.engine.digest());
@@ -142,7 +142,7 @@ fn graphs_outlive_the_engine() {
     assert_eq!((found.explain.way, found.hits[0].id), (Way::GraphOfVectors, PointId::Num(3)));
     check(&target, &found.hits);
 
-    for bytes in shelf.0.lock().unwrap().values_mut() {
+    for bytes in graph_store.0.lock().unwrap().values_mut() {
         bytes[100] ^= 1;
     }
     assert_eq!(open().index_progress(), IndexProgress { indexed: 0, waiting: MANY, dead: 0 });

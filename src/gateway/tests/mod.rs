@@ -4,17 +4,15 @@ mod bulk;
 mod door;
 pub(super) mod fake;
 mod generator;
-mod inputs;
 mod members;
 mod old_map;
 mod overview;
 mod pages;
 mod payload_indexes;
-mod plain_words;
 mod points;
 mod props;
+mod reading;
 mod reference;
-mod spellings;
 
 use axum::Router;
 use axum::body::Body;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::engine::{CollectionId, GraphName, Shelf};
+use crate::engine::{CollectionId, GraphName, GraphStore};
 use crate::placement::ShardId;
 
 /// The directory of them all.
@@ -74,7 +74,7 @@ impl GraphFiles {
     }
 }
 
-impl Shelf for GraphFiles {
+impl GraphStore for GraphFiles {
     fn take(&self, collection: CollectionId, vector_name: &str) -> Option<Vec<u8>> {
         let path = self.path(collection, vector_name);
         match fs::read(&path) {

@@ -58,7 +58,7 @@ impl MembershipLoop {
             join_all(moves).await;
             if let Some(meta) = self.groups.meta() {
                 self.move_group(meta.id(), &meta, &map).await;
-                let successor = map.meta_heir(self.me, &meta.status().silent);
+                let successor = map.meta_successor(self.me, &meta.status().silent);
                 self.hand_over_leadership(&meta, successor, &map, &mut misplaced).await;
             }
             // Then leaders, of groups that have all their members.

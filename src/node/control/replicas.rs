@@ -97,7 +97,7 @@ impl Replicas {
     async fn open_shard(&self, shard: ShardId, map: &ClusterMap) {
         let Some(entry) = map.shards.get(&shard) else { return };
         let founder = entry.placement.is_founder(self.local_node());
-        let setup = Setup { shelf: Some(Arc::new(GraphFiles::new(&self.dir, shard))) };
+        let setup = Setup { graph_store: Some(Arc::new(GraphFiles::new(&self.dir, shard))) };
         let opened = match founder {
             true => self.host.open_group(shard.group(), setup).await,
             false => self.host.open_newcomer(shard.group(), setup).await,

@@ -1,6 +1,6 @@
 //! What a process measures of itself, and what a node measures beside that: time, processor, disk, distances.
 //!
-//! Comes in: the clock, the kernel's counters, and the host of a node's groups. Goes out: the numbers of [`Vitals`].
+//! Comes in: the clock, the kernel's counters, and the host of a node's groups. Goes out: the numbers of [`NodeMeasures`].
 //! Must not judge them.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use raft_groups::{Host, NodeId};
 
-use crate::routing::Vitals;
+use crate::routing::NodeMeasures;
 
 /// How often the processor time is looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub(super) struct HostStats {
     pub host: Host,
 }
 
-impl Vitals for HostStats {
+impl NodeMeasures for HostStats {
     fn load(&self) -> f32 {
         f32::from_bits(self.process.load.load(Ordering::Relaxed))
     }

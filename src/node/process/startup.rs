@@ -180,7 +180,7 @@ impl Startup {
             node: host.identity().node,
             groups: self.node.groups.clone(),
             pool: Pool::new().map_err(|error| NodeError::setup("the query threads", error))?,
-            vitals: Arc::new(HostStats { process: self.node.stats.clone(), host: host.clone() }),
+            measures: Arc::new(HostStats { process: self.node.stats.clone(), host: host.clone() }),
         });
         self.client.serve_locally(service.clone());
         self.node.phase.open_stores(OpenNode { host: host.clone(), service: service.clone(), _recording: recording });

@@ -21,7 +21,7 @@ use crate::node::control::replicas::{self, Replicas};
 use crate::placement::tests::{map_of, nodes};
 use crate::placement::{ClusterMap, NodeEntry, ShardId};
 use crate::routing::rpc::{Call, NodeClient, RpcError, RpcResult};
-use crate::routing::{LocalGroups, MapCell, Pool, Router, Service, Vitals};
+use crate::routing::{LocalGroups, MapCell, NodeMeasures, Pool, Router, Service};
 
 /// How long a call between nodes takes one way, and the longest that a message of Raft and a sync do.
 const CALL_DELAY: Duration = Duration::from_millis(3);
@@ -66,7 +66,7 @@ impl NodeClient for SimNodeClient {
 
 struct NoStats;
 
-impl Vitals for NoStats {
+impl NodeMeasures for NoStats {
     fn load(&self) -> f32 {
         0.0
     }
@@ -168,8 +168,8 @@ impl SimulatedNodes {
         map.offer(Arc::new(first.clone()));
         let client = SimNodeClient { me: id, services: self.services.clone() };
         let router = Router::new(Arc::new(client), map.clone());
-        let (pool, vitals) = (self.pool.clone(), Arc::new(NoStats));
-        self.services.lock().insert(id, Arc::new(Service { node: id, groups: groups.clone(), pool, vitals }));
+        let (pool, measures) = (self.pool.clone(), Arc::new(NoStats));
+        self.services.lock().insert(id, Arc::new(Service { node: id, groups: groups.clone(), pool, measures }));
         let replicas = Replicas {
             host: host.clone(),
             dir: self.dir.clone(),

@@ -15,16 +15,16 @@ pub(in crate::routing) fn of(service: &Service) -> NodeReport {
     let replicas: Vec<ReplicaReport> = shards.iter().map(|(shard, group)| of_replica(*shard, group)).collect();
     NodeReport {
         node: service.node,
-        uptime_seconds: service.vitals.uptime().as_secs(),
-        load: service.vitals.load(),
+        uptime_seconds: service.measures.uptime().as_secs(),
+        load: service.measures.load(),
         memory_bytes: replicas.iter().map(|replica| replica.memory_bytes).sum(),
-        disk_bytes: service.vitals.disk_bytes(),
+        disk_bytes: service.measures.disk_bytes(),
         epoch: meta.as_ref().map_or(0, |meta| meta.machine().map().epoch),
         meta: meta.map(|meta| meta.status()),
         replicas,
         quarantined: service.groups.quarantined(),
         round_trips_ms: service
-            .vitals
+            .measures
             .round_trips()
             .into_iter()
             .map(|(node, took)| (node, took.as_millis() as u64))

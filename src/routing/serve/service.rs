@@ -34,7 +34,7 @@ const SETTLE: Duration = Duration::from_millis(1);
 pub const MAX_WAITING_VECTORS: u64 = 50_000;
 
 /// What a node measures of itself; the composition root knows how.
-pub trait Vitals: Send + Sync + 'static {
+pub trait NodeMeasures: Send + Sync + 'static {
     /// How busy the process is, 0 to 1.
     fn load(&self) -> f32;
     /// Bytes on disk of logs and state.
@@ -54,7 +54,7 @@ pub struct Service {
     /// Where queries run.
     pub pool: Pool,
     /// What it measures of itself.
-    pub vitals: Arc<dyn Vitals>,
+    pub measures: Arc<dyn NodeMeasures>,
 }
 
 impl Service {

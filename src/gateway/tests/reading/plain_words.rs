@@ -3,8 +3,8 @@
 
 use serde_json::json;
 
-use super::*;
 use crate::gateway::node::front_page;
+use crate::gateway::tests::*;
 
 /// Words of Rust and of its parsers, none of which means anything to a client.
 const RUST: [&str; 27] = [
@@ -51,7 +51,7 @@ fn sample(method: &'static str, path: &'static str, body: Value, required: &'sta
     Sample { method, path, body, required }
 }
 
-pub(super) fn with(mut body: Value, more: Value) -> Value {
+pub(in crate::gateway::tests) fn with(mut body: Value, more: Value) -> Value {
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
 }
@@ -136,7 +136,7 @@ fn ways(value: &Value, at: &str, into: &mut Vec<String>) {
     }
 }
 
-pub(super) fn check_words(request: &str, answered: &Answered) {
+pub(in crate::gateway::tests) fn check_words(request: &str, answered: &Answered) {
     let text = answered.error();
     let word = |word: &str| RUST.contains(&word);
     assert!(!text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(word), "{request}: {text}");

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::plain_words::{check_words, with};
-use super::*;
+use crate::gateway::tests::*;
 
 #[tokio::test]
 async fn words_are_read_in_any_letter_case_everywhere() {

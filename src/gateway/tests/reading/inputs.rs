@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::*;
+use crate::gateway::tests::*;
 
 /// Sends one bad write among good points and checks that none of them was written.
 async fn bad_write(body: &str, status: u16, code: &str) -> Answered {
