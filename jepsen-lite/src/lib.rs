@@ -23,5 +23,5 @@ pub mod ledger;
 pub mod load;
 pub mod run;
 
-pub use harness::{client, cluster, crowd, disk, ports, process, scratch, seed};
+pub use harness::{client, clock, cluster, crowd, disk, netns, ports, process, proxy, scratch, seed};
 pub use judge::{check, history};
