@@ -64,16 +64,15 @@ pub fn recoveries(term: u64) -> u64 {
 /// The term in which `node` goes on alone, where no survivor has heard of one above `heard`.
 ///
 /// It is beyond what the lost ones can have reached. Two nodes never get the same: should both go on by mistake, no log
-/// id of the one is a log id of the other.
-pub fn recovery_term(heard: u64, node: NodeId) -> u64 {
+/// id of the one is a log id of the other. `None` where no term is left above `heard`, which no group comes to by itself.
+pub fn recovery_term(heard: u64, node: NodeId) -> Option<u64> {
     let bits = RECOVERY_BITS - ELECTION_BITS;
     let node = if is_planted(Mutant::SharesRecoveryTerms) { 0 } else { node };
     // Numbers of nodes grow by 2^32 with each recovery of the map.
     let folded = (node ^ node >> bits ^ node >> (2 * bits)) & ((1 << bits) - 1);
     let term = (recoveries(heard) + 1) << RECOVERY_BITS | folded << ELECTION_BITS;
     // One that a lost member could have reached would let two leaders share it.
-    assert!(term > heard && recoveries(term) == recoveries(heard) + 1, "no term is left after {heard}");
-    term
+    (term > heard && recoveries(term) == recoveries(heard) + 1).then_some(term)
 }
 
 impl StoppedNode {
@@ -135,7 +134,11 @@ impl StoppedNode {
         let (vote, last, _) = log.summary();
         let last = last.max(state.header().applied);
         let me = self.identity.node;
-        let term = recovery_term(heard.max(greatest_term(vote, last)), me);
+        let heard = heard.max(greatest_term(vote, last));
+        let term = recovery_term(heard, me).ok_or_else(|| {
+            let reason = format!("a term of {heard} is noted, beyond which there is none for a recovery");
+            failed(io::Error::new(io::ErrorKind::InvalidData, reason))
+        })?;
         let at = index_of(&last) + 1;
         let membership = Membership::new_with_defaults(vec![BTreeSet::from([me])], []);
         let mut payloads = vec![EntryPayload::Membership(membership)];
@@ -256,7 +259,7 @@ mod tests {
             stopped.become_only_voter(group, 9, Some(first)).await.expect("its disk works");
             let after = stopped.replica(group).await.expect("sound").expect("it is there");
             assert_eq!(after.voters, [BTreeSet::from([survivor])]);
-            assert_eq!(after.last, (recovery_term(9, survivor), before.last.1 + 2));
+            assert_eq!(Some(after.last), recovery_term(9, survivor).map(|term| (term, before.last.1 + 2)));
             drop(stopped);
 
             cluster.restart(survivor).await.expect("it opens");
@@ -273,7 +276,7 @@ mod tests {
         let nodes = [1, 2, 3, 250, (1 << 32) + 1, (1 << 32) + 2, (2 << 32) + 1];
         let mut heard = 7;
         for recovered in 1..5 {
-            let terms: BTreeSet<u64> = nodes.iter().map(|node| recovery_term(heard, *node)).collect();
+            let terms: BTreeSet<u64> = nodes.iter().filter_map(|node| recovery_term(heard, *node)).collect();
             assert_eq!(terms.len(), nodes.len());
             assert!(terms.iter().all(|term| *term > heard && recoveries(*term) == recovered));
             // Thousands of elections later the one has not reached the term of the other.
@@ -281,6 +284,8 @@ mod tests {
             assert!(apart >= Some(1 << ELECTION_BITS));
             heard = terms.last().expect("there are some") + 1000;
         }
+        let none_left = nodes.iter().all(|node| recovery_term(u64::MAX - 5, *node).is_none());
+        assert!(none_left, "a term that a peer or a file has made up leaves none above it");
         assert_eq!(recoveries(1 << 30), 0, "no number of elections counts as a recovery");
         let _planted = plant(Mutant::SharesRecoveryTerms);
         assert_eq!(recovery_term(7, 1), recovery_term(7, 2), "the bug is not planted");

@@ -12,7 +12,7 @@ const STEPS: u64 = 1_000;
 /// Time between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
-/// LoadProgress through some points.
+/// How far a load of points has come, as a bar or as plain lines.
 pub(crate) struct LoadProgress {
     bar: Option<ProgressBar>,
     label: String,

@@ -11,7 +11,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use tokio::time::Instant;
 
 use super::Replica;
-use crate::consensus::types::{RaftTypes, Vote, index_of};
+use crate::consensus::types::{LogEntry, LogId, RaftTypes, Vote, index_of};
 use crate::mutants::{Mutant, is_planted};
 use crate::network::wire::{PeerRefusal, PeerReply, PeerRequest};
 use crate::{Machine, NodeId};
@@ -57,6 +57,11 @@ impl<M: Machine> Replica<M> {
         let committed = rpc
             .leader_commit
             .filter(|committed| committed.leader_id.term == term || is_planted(Mutant::EarlierTermIsFresh));
+        // openraft takes it for granted, and a log with a hole is damage.
+        if !follow_each_other(rpc.prev_log_id, &rpc.entries) {
+            tracing::warn!(group = %self.peers.group, "entries that do not follow each other are not taken");
+            return PeerReply::Refused(PeerRefusal::Unreadable);
+        }
         // What contradicts the applied state is damage, which openraft would not see.
         if let Err(error) = self.check_against(&rpc).await {
             tracing::warn!(group = %self.peers.group, %error, "a leader's entries are not taken");
@@ -128,5 +133,60 @@ impl<M: Machine> Replica<M> {
             self.peers.promise.make(Instant::now() + self.settings.on_own_clock(lease));
         }
         Ok(())
+    }
+}
+
+/// Returns `true` if the entries have the indexes that come after that of `previous`, one by one, and terms that never
+/// go down.
+fn follow_each_other(previous: Option<LogId>, entries: &[LogEntry]) -> bool {
+    let (mut next, mut term) = (Some(0), 0);
+    if let Some(previous) = previous {
+        (next, term) = (previous.index.checked_add(1), previous.leader_id.term);
+    }
+    for LogEntry { log_id, .. } in entries {
+        if next != Some(log_id.index) || log_id.leader_id.term < term {
+            return false;
+        }
+        (next, term) = (log_id.index.checked_add(1), log_id.leader_id.term);
+    }
+    // The index after the last entry is one, too.
+    next.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openraft::EntryPayload;
+    use proptest::prelude::*;
+
+    fn log_id((term, index): (u64, u64)) -> LogId {
+        LogId::new_term_index(term, index)
+    }
+
+    fn entries(ids: &[(u64, u64)]) -> Vec<LogEntry> {
+        ids.iter().map(|id| LogEntry { log_id: log_id(*id), payload: EntryPayload::Blank }).collect()
+    }
+
+    #[test]
+    fn only_entries_without_a_hole_are_taken() {
+        let follows =
+            |previous: Option<(u64, u64)>, ids: &[(u64, u64)]| follow_each_other(previous.map(log_id), &entries(ids));
+        assert!(follows(None, &[]) && follows(Some((3, 7)), &[]));
+        assert!(follows(None, &[(0, 0), (1, 1), (1, 2), (4, 3)]));
+        assert!(follows(Some((3, 7)), &[(3, 8), (5, 9)]));
+        assert!(!follows(None, &[(1, 1)]));
+        assert!(!follows(Some((3, 7)), &[(3, 9)]) && !follows(Some((3, 7)), &[(3, 7)]));
+        assert!(!follows(Some((3, 7)), &[(3, 8), (3, 12)]) && !follows(Some((3, 7)), &[(2, 8)]));
+        assert!(!follows(Some((3, u64::MAX)), &[]) && !follows(Some((3, u64::MAX - 1)), &[(3, u64::MAX)]));
+    }
+
+    proptest! {
+        #[test]
+        fn one_index_off_is_seen_wherever_it_is(start in 0_u64..100, count in 1_usize..20, place in 0_usize..20, off in 1_u64..5) {
+            let mut ids: Vec<_> = (1..=count as u64).map(|step| (2, start + step)).collect();
+            prop_assert!(follow_each_other(Some(log_id((2, start))), &entries(&ids)));
+            ids[place % count].1 += off;
+            prop_assert!(!follow_each_other(Some(log_id((2, start))), &entries(&ids)));
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Qdrant writes both under `vectors`: `{"size": 4, "distance": "Cosine"}` is one, `{"title": {"size": 4, …}}` are several.
 //! Which is meant shows in the values: settings of one are numbers and words, settings of a named vector are an object.
 
-use crate::api::reading::{said, word_or_default};
+use crate::api::reading::{optional_word, said, word_or_default};
 use crate::api::{Distance, Index, IndexKind, Quantization};
 use crate::model::words::Words;
 use serde::de::value::MapAccessDeserializer;
@@ -178,6 +178,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
 #[serde(deny_unknown_fields, default)]
 struct Settings {
     size: Option<usize>,
+    #[serde(deserialize_with = "optional_word")]
     distance: Option<Distance>,
     index: Option<Index>,
     #[serde(deserialize_with = "said")]
@@ -207,7 +208,7 @@ mod tests {
         let expected = VectorParams { distance: Distance::Cosine, index: Some(index), quantization: Some(None), ..one };
         assert_eq!(read(whole), Ok(Vectors::One(expected)));
         for name in ["size", "distance", "index", "quantization", "title"] {
-            let text = format!(r#"{{"{name}":{{"size":4,"distance":"euclid"}}}}"#);
+            let text = format!(r#"{{"{name}":{{"size":4,"distance":"L2"}}}}"#);
             assert_eq!(read(&text), Ok(Vectors::Named(BTreeMap::from([(name.to_owned(), one)]))), "{text}");
         }
         assert_eq!(read("{}"), Ok(Vectors::Named(BTreeMap::new())));

@@ -25,7 +25,7 @@ const UPKEEP_EVERY: u64 = 4_096;
 /// The counts of one router.
 #[derive(Default)]
 pub struct Metrics {
-    /// Changes of points, by the bodies that ask for them.
+    /// Upserts and deletes.
     pub writes: RollingWindow,
     /// Searches, of which a batch counts as one.
     pub searches: RollingWindow,

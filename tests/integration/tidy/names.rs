@@ -1,8 +1,8 @@
-//! One type name for one thing in the whole workspace, and no theatre in names.
+//! One type name for one thing in the whole workspace, no theatre in names, and no page that names what is not there.
 
 use std::collections::BTreeMap;
 
-use super::{Source, none, sources, test_modules};
+use super::{Source, files, none, root, sources, test_modules};
 
 /// Names that two types may share: the wire's and the inside's form of one thing, or a word that each command line has.
 /// The list may only become shorter.
@@ -118,4 +118,21 @@ fn a_declaration_is_seen_for_what_it_is() {
     assert_eq!(declared("    struct Word<T>(T);", &kinds), Some("Word"));
     assert_eq!(declared("pub(super) async fn call(&self) {", &["fn"]), Some("call"));
     assert_eq!(declared("    let structure = 1;", &kinds), None);
+}
+
+#[test]
+fn pages_name_files_that_are_there() {
+    let all: Vec<String> = files(".rs").iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    let mut offences = Vec::new();
+    for page in files(".md").into_iter().chain([root().join("README.md")]) {
+        let text = std::fs::read_to_string(&page).expect("the file was just listed");
+        for named in text.split('`').skip(1).step_by(2).filter(|named| named.ends_with(".rs") && !named.contains(' ')) {
+            // A name without a folder is one of the folder that the sentence is about.
+            let ending = format!("/{named}");
+            if !all.iter().any(|path| path.ends_with(&ending)) {
+                offences.push(format!("{}: `{named}`", page.display()));
+            }
+        }
+    }
+    none("pages name files that are there", offences);
 }

@@ -27,9 +27,8 @@ impl GroupLog {
     /// Notes damage durably; returns it as an error that stops consensus.
     pub async fn note_damage(&self, found: String) -> io::Error {
         // The first that was found counts: what is found later may follow from it.
-        self.0.damage.get_or_init(|| found.clone());
-        let noted = self.0.store.note_damage(&found).await;
         let found = self.0.damage.get_or_init(|| found).clone();
+        let noted = self.0.store.note_damage(&found).await;
         if let Err(error) = noted {
             tracing::error!(%error, "that a replica is damaged could not be noted; the next start looks anew");
         }
@@ -105,8 +104,14 @@ impl GroupLog {
         })
     }
 
-    /// Checks that entries `first..=last` follow directly what is applied, and claims them as applied.
-    pub async fn claim(&self, applied: Option<LogId>, first: LogId, last: LogId) -> io::Result<()> {
+    /// Checks that the `count` entries `first..=last` follow directly what is applied and miss none between them, and
+    /// claims them as applied.
+    pub async fn claim(&self, applied: Option<LogId>, first: LogId, last: LogId, count: usize) -> io::Result<()> {
+        let misses = last.index.checked_sub(first.index).is_none_or(|between| between + 1 != count as u64);
+        if misses {
+            let found = format!("{count} entries are to be applied, from {first} to {last}: some are missing");
+            return Err(self.note_damage(found).await);
+        }
         let gap = first.index != next_index(applied) || applied.is_some_and(|applied| contradict(&applied, &first));
         if gap && !is_planted(Mutant::AppliesWithGaps) {
             let applied = applied.map_or_else(|| "nothing".to_owned(), |applied| applied.to_string());

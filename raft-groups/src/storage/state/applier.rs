@@ -156,9 +156,7 @@ impl<M: Machine> RaftStateMachine<RaftTypes> for Applier<M> {
             let mut entries = entries.into_iter().collect::<io::Result<VecDeque<_>>>()?;
             if let (Some(log), Some((first, _)), Some((last, _))) = (&self.log, entries.front(), entries.back()) {
                 // Nothing is shown that a power loss could take back.
-                let claimed = last.log_id.index + 1 - first.log_id.index;
-                assert_eq!(claimed, entries.len() as u64, "entries are missing between those to be applied");
-                log.claim(self.state.applied(), first.log_id, last.log_id).await?;
+                log.claim(self.state.applied(), first.log_id, last.log_id, entries.len()).await?;
                 log.wait_durable(last.log_id.index).await?;
             }
             while !entries.is_empty() {
