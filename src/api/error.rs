@@ -1,8 +1,9 @@
 //! The one error body: Qdrant's shape, enriched, so that every client can read it.
 
-use crate::model::Committed;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::model::Committed;
 
 /// The body of every answer that is not a success.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,13 +2,13 @@
 //!
 //! The one implementation in the product is [`Router`]'s; nothing is decided here.
 
-use crate::model::Consistency;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::engine::{CollectionConfig, CountQuery, FieldType, GetQuery, PointWrite, Record, ScrollQuery, Selector};
+use crate::model::Consistency;
 use crate::placement::{ClusterMap, MetaCommand, MetaReply, ShardId};
 use crate::routing::{
     Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Indexed, Overview, PageSearch, ReadOptions,

@@ -30,11 +30,6 @@ pub trait Words: Copy + 'static {
     }
 }
 
-/// The meaning of a word, as a function that an argument's parser can be.
-pub fn parse<T: Words>(word: &str) -> Result<T, String> {
-    T::of(word)
-}
-
 /// Reads a word; to be used by the type's `Deserialize`.
 pub fn word<'de, T: Words, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     struct Word<T>(PhantomData<T>);

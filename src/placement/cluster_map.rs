@@ -2,7 +2,6 @@
 //!
 //! No clock, no randomness, no I/O. Epoch 0 is the empty map before the cluster is formed.
 
-use crate::model::Consistency;
 use std::collections::BTreeMap;
 
 use raft_groups::NodeId;
@@ -14,6 +13,7 @@ use super::{
     check_collection_name,
 };
 use crate::engine::{CollectionConfig, CollectionId, FieldType, PayloadSchema, validate_schema};
+use crate::model::Consistency;
 
 /// Every node, shard and collection of one cluster, at one version.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

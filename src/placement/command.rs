@@ -1,6 +1,5 @@
 //! What goes into the meta group's log and what its machine answers, with their bytes.
 
-use crate::model::Consistency;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Change, ClusterMap, NodeEntry, RaftTimings, ShardId};
 use crate::engine::{CollectionConfig, CollectionId, FieldType, RequestId};
+use crate::model::Consistency;
 
 /// First byte of every command and reply; another one means another version of Quiver wrote it.
 ///

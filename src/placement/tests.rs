@@ -1,6 +1,5 @@
 //! The map's rules, and the properties every first map has.
 
-use crate::model::Consistency;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -9,6 +8,7 @@ use raft_groups::mutants::{Mutant, plant};
 
 use super::*;
 use crate::engine::{CollectionConfig, CollectionId, Distance, FieldType, VectorParams};
+use crate::model::Consistency;
 
 pub(crate) fn vectors(size: usize) -> CollectionConfig {
     let params = VectorParams::new(size, Distance::Cosine);

@@ -2,7 +2,6 @@
 //!
 //! In: a name and its settings. Out: one request of the API each, and a table. Knows no shard.
 
-use crate::model::words;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -13,6 +12,7 @@ use crate::cli::admin::print;
 use crate::cli::confirm::Consent;
 use crate::cli::exit::{Exit, Usage};
 use crate::client::path;
+use crate::model::words::Words as _;
 use crate::output::table::{Table, thousands};
 
 /// Arguments of `quiver collection`.
@@ -54,7 +54,7 @@ enum Verb {
         #[arg(long, value_name = "N")]
         size: usize,
         /// How vectors are compared: cosine, dot, euclid or manhattan.
-        #[arg(long, value_name = "NAME", default_value = "cosine", value_parser = words::parse::<Distance>)]
+        #[arg(long, value_name = "NAME", default_value = "cosine", value_parser = Distance::of)]
         distance: Distance,
         /// Codes by which the index is walked: int8, binary or none [default: int8 where the distance has codes].
         #[arg(long, value_name = "NAME", value_parser = codes)]

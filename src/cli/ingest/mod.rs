@@ -13,7 +13,7 @@ use super::target::{Target, seconds};
 use crate::api::{Consistency, Distance};
 use crate::client::Client;
 use crate::client::load::{InputRows, LoadPlan, Matrix, Payloads, create, load, ndjson, open_npy};
-use crate::model::words;
+use crate::model::words::Words as _;
 use crate::output::table::thousands;
 use anyhow::Context;
 use checkpoint::{Checkpoint, fingerprint};
@@ -45,7 +45,7 @@ pub(crate) struct IngestArgs {
     #[arg(long, value_name = "N", requires = "create")]
     size: Option<usize>,
     /// Distance, for --create: cosine, dot, euclid or manhattan [default: cosine].
-    #[arg(long, value_name = "NAME", requires = "create", value_parser = words::parse::<Distance>)]
+    #[arg(long, value_name = "NAME", requires = "create", value_parser = Distance::of)]
     distance: Option<Distance>,
     /// Points in one request.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]

@@ -1,11 +1,11 @@
 //! Which fields of a collection's payloads are indexed, and as what.
 
-use crate::model::FieldType;
 use std::collections::BTreeMap;
 
 use crate::engine::commands::reply::Refusal;
 use crate::engine::filter::Path;
 use crate::engine::limits::MAX_INDEXED_FIELDS;
+use crate::model::FieldType;
 
 /// The indexed fields by their paths.
 pub type PayloadSchema = BTreeMap<String, FieldType>;

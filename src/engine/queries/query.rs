@@ -1,6 +1,5 @@
 //! What can be asked of a shard, and the answers; plain data that crosses the network between nodes.
 
-use crate::model::SearchParams;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -10,8 +9,7 @@ use crate::engine::collection::{CollectionConfig, Distance};
 use crate::engine::filter::Filter;
 use crate::engine::ids::CollectionId;
 use crate::engine::payload::Payload;
-use crate::model::FieldType;
-use crate::model::PointId;
+use crate::model::{FieldType, PointId, SearchParams};
 
 /// Which part of the payload an answer carries.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

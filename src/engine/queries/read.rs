@@ -18,8 +18,7 @@ use crate::engine::payload_index::{Narrowed, STEPS_PER_TEST};
 use crate::engine::queries::answer_room::Room;
 use crate::engine::queries::work_budget::Meter;
 use crate::engine::state::{Point, Table};
-use crate::model::PointId;
-use crate::model::SearchParams;
+use crate::model::{PointId, SearchParams};
 
 /// Candidates are sorted by id if they are fewer than this part of all points; otherwise all ids are walked in order.
 const FEW: u64 = 8;

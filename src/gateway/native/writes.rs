@@ -3,7 +3,6 @@
 //! A batch is checked whole, here, before anything of it is proposed; the shards check again, since only they are sure
 //! of what they hold.
 
-use crate::model::BadPointId;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -19,6 +18,7 @@ use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, Params, answer};
 use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::state::GatewayState;
+use crate::model::BadPointId;
 use crate::routing::{Collection, WrittenPoint};
 
 pub(in crate::gateway) async fn upsert(

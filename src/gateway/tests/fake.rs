@@ -1,6 +1,5 @@
 //! A cluster of one node and one shard: the real map and the real engine, with a log that is a counter.
 
-use crate::model::Consistency;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use crate::engine::{
 };
 use crate::gateway::backend::{Backend, ShardRows};
 use crate::gateway::{GatewayState, Introduction, Limits, LinkSwitch, LocalNode, NodeHealth, router};
+use crate::model::Consistency;
 use crate::placement::{self, ClusterMap, MetaCommand, MetaReply, NodeEntry, NodeName, NodeState, ShardId};
 use crate::routing::{
     Acknowledge, Answer, CallOptions, Collection, Created, DeleteOutcome, Held, Indexed, LogPoint, NodeOverview,

@@ -1,4 +1,4 @@
-//! Which changes of the map were carried out under which request id, with what was answered: an errand that lost an answer
+//! Which changes of the map were carried out under which request id, with what was answered: a call that lost an answer
 //! asks again, and must not create anew what was dropped since, or begin an operation twice.
 //!
 //! As in the shards, a request is remembered until no copy of it may be carried out any more, by the group's own time,

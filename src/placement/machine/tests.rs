@@ -1,11 +1,11 @@
 //! The map's machine: what it stores, refuses and survives.
 
-use crate::model::Consistency;
 use raft_groups::MemoryState;
 use raft_groups::mutants::plant;
 
 use super::*;
 use crate::engine::{Lifetime, MadeBy};
+use crate::model::Consistency;
 use crate::placement::MAX_REMEMBERED_CHANGES;
 use crate::placement::tests::{map_of, vectors};
 

@@ -20,7 +20,7 @@ use crate::routing::group_time::KnownTimes;
 use crate::routing::map_cell::MapCell;
 use crate::routing::rpc::message::{Call, CallAnswer, CallError, NodeClient, RpcError, RpcResult};
 
-/// An call's end: who carried it out, and the answer.
+/// A call's end: who carried it out, and the answer.
 pub(in crate::routing) type CallOutcome = Result<(NodeId, CallAnswer), RouteError>;
 
 /// Sends calls out and waits for them.

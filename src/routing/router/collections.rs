@@ -3,13 +3,13 @@
 //! The map's group decides whether a collection exists; the shards are told afterwards. A shard that could not be told
 //! learns of a new collection with its first request there, and its leader drops by itself what the map no longer has.
 
-use crate::model::Consistency;
 use raft_groups::NodeId;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Router, unfit_answer};
 use crate::engine::{CollectionConfig, CollectionId, Command, Lifetime, MadeBy, Refusal, Reply, RequestId};
+use crate::model::Consistency;
 use crate::placement::{ClusterMap, CollectionEntry, META, MetaCommand, MetaReply, ShardId};
 use crate::routing::dispatch::pending_call::PendingCall;
 use crate::routing::dispatch::scatter::CallOutcome;

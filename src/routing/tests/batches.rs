@@ -1,7 +1,6 @@
 //! Batches of searches against a model that sorts everything: what they show, with which of its payload, however many
 //! shards the points lie in and however much of them is fetched afterwards.
 
-use crate::model::Consistency;
 use proptest::prelude::*;
 use raft_groups::ReadMode;
 
@@ -12,6 +11,7 @@ use crate::engine::{
     CollectionConfig, DEFAULT_VECTOR, Distance, Hit, PayloadSelector, PointId, PointWrite, SearchQuery, Target,
     VectorParams, VectorSelector,
 };
+use crate::model::Consistency;
 use crate::routing::{Collection, PageSearch};
 
 /// One of the searches of a batch, as it is drawn.

@@ -11,7 +11,6 @@ mod reads;
 pub(crate) mod replicas;
 mod writes;
 
-use crate::model::Consistency;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,6 +18,7 @@ use tokio::time::Instant;
 use super::request::CallOptions;
 use super::{Collection, ReadOptions};
 use crate::engine::{DEFAULT_VECTOR, MadeBy, Payload, PointId, PointWrite, RequestId};
+use crate::model::Consistency;
 use crate::placement::tests::vectors;
 use fake::FakeCluster;
 use raft_groups::ReadMode;

@@ -1,7 +1,6 @@
 //! What was asked once is done once: writes whose copies come late, changes of the map whose answers were lost,
 //! collections that were dropped.
 
-use crate::model::Consistency;
 use std::time::Duration;
 
 use raft_groups::mutants::{Mutant, plant};
@@ -9,6 +8,7 @@ use raft_groups::mutants::{Mutant, plant};
 use super::fake::Fault;
 use super::*;
 use crate::engine::{CountQuery, Refusal, Selector};
+use crate::model::Consistency;
 use crate::placement::{META, MetaCommand, MetaReply};
 use crate::routing::{Acknowledge, Committed, RouteError, Router};
 

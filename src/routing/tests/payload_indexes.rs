@@ -1,11 +1,11 @@
 //! Indexes on payload fields: who is told, and who learns of them later.
 
-use crate::model::Consistency;
 use std::time::Duration;
 
 use super::fake::{FakeCluster, Fault};
 use super::{docs, options, points, soon};
 use crate::engine::{FieldType, Refusal};
+use crate::model::Consistency;
 use crate::placement::ShardId;
 use crate::placement::tests::vectors;
 use crate::routing::{Acknowledge, RouteError};

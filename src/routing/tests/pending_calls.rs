@@ -1,4 +1,4 @@
-//! Single turns of an call: whom it goes to, and what an outcome makes of it.
+//! Single turns of a call: whom it goes to, and what an outcome makes of it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

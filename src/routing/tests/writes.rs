@@ -1,11 +1,11 @@
 //! Writes, collections, and what is said of them when something goes wrong.
 
-use crate::model::Consistency;
 use std::time::Duration;
 
 use super::fake::{FakeCluster, Fault};
 use super::{docs, options, point, points, read, soon};
 use crate::engine::{PointId, Refusal, Selector};
+use crate::model::Consistency;
 use crate::placement::tests::vectors;
 use crate::placement::{META, ShardId};
 use crate::routing::rpc::message::CallError;

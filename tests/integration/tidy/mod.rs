@@ -254,9 +254,8 @@ fn pure_files_are_pure() {
     none("pure files know no clock, chance, runtime or I/O", offences);
 }
 
-/// Bugs are planted in builds of tests alone: what is built of the normal dependencies, the benchmark included, must not
-/// have the feature, and
-/// without it the answer to whether a bug is planted is a constant.
+/// Bugs are planted in builds of tests alone. What is built of the normal dependencies, the benchmark included, must not
+/// have the feature. Without it the answer to whether a bug is planted is a constant.
 #[test]
 fn a_release_has_no_mutants() {
     let cargo = std::process::Command::new(env!("CARGO"))

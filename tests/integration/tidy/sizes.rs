@@ -7,7 +7,7 @@ use super::{none, root, sources, test_modules};
 
 const FILES_A_FOLDER: usize = 14;
 const LINES_A_FUNCTION: usize = 60;
-/// One loop that is walked millions of times a second: what is cut out of it is passed on in registers no more.
+/// This loop runs millions of times a second. Parts cut out of it would pass their state through memory.
 const LONGER: [&str; 1] = ["vector-index/src/graph/walk.rs: spread"];
 
 #[test]

@@ -2,7 +2,6 @@
 //!
 //! After a change that is meant, run this test with `QUIVER_BLESS=1` and read the difference.
 
-use crate::model::Consistency;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::engine::{CollectionConfig, CollectionId, Distance};
+use crate::model::Consistency;
 use crate::placement::{BadName, CollectionEntry, NodeName, ShardId};
 use crate::routing::{Committed, WrittenPoint};
 
