@@ -136,6 +136,28 @@ pub enum Mutant {
     AnswersForFree,
     /// A payload index lacks the second row of each value.
     IndexMissesRow,
+    /// Of an edit the sync budget counts its key and its value, and not what sled writes beside them.
+    CountsEditsAlone,
+    /// The sync budget takes the parts of a large value for values like those that came of late.
+    ForgetsParts,
+    /// A batch goes to sled whatever was written before it and is not synced.
+    SyncsTooLate,
+    /// A replica hands on entries of a leader whose indexes leave some out.
+    TakesEntriesWithHoles,
+    /// A survivor goes on alone in a term that a lost member can have reached.
+    SharesLostTerms,
+    /// The end of a log is read from its oldest entry on.
+    ReadsOldestFirst,
+    /// What is put together for a client is put together after the client has gone.
+    WorksForNobody,
+    /// Routes from elsewhere take bodies and give answers without the limits of the others.
+    LeavesRoutesUnlimited,
+    /// A cluster takes as many collections as clients create.
+    CollectsWithoutEnd,
+    /// A large answer keeps its place for as long as its client waits.
+    WaitsAsLongAsClients,
+    /// A client may take a large answer at the least rate of a small one.
+    SendsForHours,
 }
 
 /// Returns `true` if the bug is planted: never, in a build without tests.

@@ -72,7 +72,8 @@ pub fn recovery_term(heard: u64, node: NodeId) -> Option<u64> {
     let folded = (node ^ node >> bits ^ node >> (2 * bits)) & ((1 << bits) - 1);
     let term = (recoveries(heard) + 1) << RECOVERY_BITS | folded << ELECTION_BITS;
     // One that a lost member could have reached would let two leaders share it.
-    (term > heard && recoveries(term) == recoveries(heard) + 1).then_some(term)
+    let is_above = term > heard && recoveries(term) == recoveries(heard) + 1;
+    (is_above || is_planted(Mutant::SharesLostTerms)).then_some(term)
 }
 
 impl StoppedNode {
@@ -286,6 +287,9 @@ mod tests {
         }
         let none_left = nodes.iter().all(|node| recovery_term(u64::MAX - 5, *node).is_none());
         assert!(none_left, "a term that a peer or a file has made up leaves none above it");
+        let planted = plant(Mutant::SharesLostTerms);
+        assert!(recovery_term(u64::MAX - 5, 1) < Some(u64::MAX - 5), "the bug is not planted");
+        drop(planted);
         assert_eq!(recoveries(1 << 30), 0, "no number of elections counts as a recovery");
         let _planted = plant(Mutant::SharesRecoveryTerms);
         assert_eq!(recovery_term(7, 1), recovery_term(7, 2), "the bug is not planted");

@@ -145,7 +145,7 @@ fn follow_each_other(previous: Option<LogId>, entries: &[LogEntry]) -> bool {
     }
     for LogEntry { log_id, .. } in entries {
         if next != Some(log_id.index) || log_id.leader_id.term < term {
-            return false;
+            return is_planted(Mutant::TakesEntriesWithHoles);
         }
         (next, term) = (log_id.index.checked_add(1), log_id.leader_id.term);
     }
@@ -155,9 +155,11 @@ fn follow_each_other(previous: Option<LogId>, entries: &[LogEntry]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use openraft::EntryPayload;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::mutants::plant;
 
     fn log_id((term, index): (u64, u64)) -> LogId {
         LogId::new_term_index(term, index)
@@ -178,6 +180,8 @@ mod tests {
         assert!(!follows(Some((3, 7)), &[(3, 9)]) && !follows(Some((3, 7)), &[(3, 7)]));
         assert!(!follows(Some((3, 7)), &[(3, 8), (3, 12)]) && !follows(Some((3, 7)), &[(2, 8)]));
         assert!(!follows(Some((3, u64::MAX)), &[]) && !follows(Some((3, u64::MAX - 1)), &[(3, u64::MAX)]));
+        let _planted = plant(Mutant::TakesEntriesWithHoles);
+        assert!(follows(Some((3, 7)), &[(3, 9)]), "the bug is not planted");
     }
 
     proptest! {

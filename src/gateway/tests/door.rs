@@ -2,6 +2,7 @@
 
 use axum::response::IntoResponse;
 use axum::routing::get;
+use raft_groups::mutants::{Mutant, plant};
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -64,6 +65,9 @@ async fn routes_of_the_node_have_the_limits_of_the_door() {
     call(&router, "POST", "/join", "{}").await.ok();
     super::get(&router, "/large").await.refused(400, "answer_too_large");
     call(&router, "POST", "/large", "").await.ok();
+    let _planted = plant(Mutant::LeavesRoutesUnlimited);
+    call(&router, "POST", "/join", &"x".repeat(256 << 10)).await.ok();
+    super::get(&router, "/large").await.ok();
 }
 
 #[tokio::test]
@@ -78,6 +82,8 @@ async fn there_are_so_many_collections_and_no_more() {
     create("first").await.ok();
     call(&router, "DELETE", "/collections/first", "").await.ok();
     assert_eq!(create("third").await.status, 201);
+    let _planted = plant(Mutant::CollectsWithoutEnd);
+    assert_eq!(create("fourth").await.status, 201, "the bug is not planted");
 }
 
 #[tokio::test]

@@ -181,7 +181,10 @@ impl Router {
             None => {
                 let place = timeout_at(options.deadline, Arc::clone(&self.large).acquire_owned()).await;
                 let Ok(Ok(permit)) = place else { return Err(too_many_large()) };
-                let until = options.deadline.min(Instant::now() + LARGE_WITHIN);
+                let until = match is_planted(Mutant::WaitsAsLongAsClients) {
+                    true => options.deadline,
+                    false => options.deadline.min(Instant::now() + LARGE_WITHIN),
+                };
                 held.0 = Some(AnswerPlace { _permit: Arc::new(permit), until });
                 until
             }

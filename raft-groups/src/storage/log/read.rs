@@ -11,6 +11,7 @@ use super::known_log::next_index;
 use super::log_store::StoredEntry;
 use super::recover::missing_entry;
 use crate::consensus::types::LogEntry;
+use crate::mutants::{Mutant, is_planted};
 
 impl GroupLog {
     /// The last `last` entries, the newest first, each read when it is asked for. Those that are gone by then are left
@@ -18,7 +19,9 @@ impl GroupLog {
     pub fn newest_first(&self, last: u64) -> impl Iterator<Item = io::Result<LogEntry>> + '_ {
         let end = next_index(self.0.known.lock().last);
         let one = |index| self.read_range(index..=index, 1).map(|mut read| read.pop()).transpose();
-        (end.saturating_sub(last)..end).rev().filter_map(one)
+        let start = end.saturating_sub(last);
+        let turned = move |index| if is_planted(Mutant::ReadsOldestFirst) { start + (end - 1 - index) } else { index };
+        (start..end).rev().map(turned).filter_map(one)
     }
 
     /// The entries of a range, as many as fit. A cut of the log while the store is read is not damage: read again.

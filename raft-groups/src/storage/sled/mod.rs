@@ -163,7 +163,7 @@ impl SledStore {
         #[cfg(test)]
         self.steps.take()?;
         let mut after = self.budget.lock().after(&edits);
-        if after.is_used_up() {
+        if after.is_used_up() && !is_planted(Mutant::SyncsTooLate) {
             self.sync()?;
             after = self.budget.lock().after(&edits);
         }

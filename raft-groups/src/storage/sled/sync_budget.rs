@@ -4,6 +4,7 @@
 //! measured on sled 0.34.7; too high an estimate costs syncs, too low a one the files at a power loss.
 
 use super::layout::{Edit, PART_BYTES, is_part};
+use crate::mutants::{Mutant, is_planted};
 
 /// Most that may be written between two syncs, in bytes. sled writes a segment anew when all its pages are elsewhere
 /// and a whole further segment, 512 KiB, has been written since (`SegmentAccountant::stabilize`); below that, for it
@@ -58,9 +59,14 @@ impl SyncBudget {
             self.beside = (bytes as f64).max(self.beside + (bytes as f64 - self.beside) / MEMORY);
         }
         // Parts lie beside parts, and all but the last of a value are as large as can be.
-        let beside = if is_part(key) { PART_BYTES as f64 } else { self.beside };
+        let is_part = is_part(key) && !is_planted(Mutant::ForgetsParts);
+        let beside = if is_part { PART_BYTES as f64 } else { self.beside };
+        let written_beside = match is_planted(Mutant::CountsEditsAlone) {
+            true => 0.0,
+            false => EDIT_BYTES as f64 + VALUES_REWRITTEN * beside,
+        };
         let before = self.unsynced;
-        self.unsynced += (EDIT_BYTES + key.len() + bytes) as f64 + VALUES_REWRITTEN * beside;
+        self.unsynced += (key.len() + bytes) as f64 + written_beside;
         debug_assert!(self.unsynced > before, "an edit that costs nothing, so that a sync may never come");
     }
 
@@ -79,6 +85,7 @@ impl SyncBudget {
 mod tests {
     use super::super::layout::part_key;
     use super::*;
+    use crate::mutants::plant;
 
     fn edit(bytes: Option<usize>) -> Edit {
         (vec![0; 20], bytes.map(|bytes| vec![7; bytes]))
@@ -118,9 +125,14 @@ mod tests {
     /// parents. The end of a segment of 512 KiB stays empty where a page of 17 values does not fit.
     #[test]
     fn whatever_the_size_less_than_a_segment_is_written_between_two_syncs() {
-        for bytes in [1, 30, 100, 300, 500, 1_500, PART_BYTES] {
+        let fits = |bytes: usize| {
             let written = edits(after_many(bytes), &edit(Some(bytes))) * (29 * bytes / 10 + 280);
-            assert!(((256 << 10)..(512 << 10) - 17 * bytes).contains(&written), "{bytes}: {written}");
+            ((256 << 10)..(512 << 10) - 17 * bytes).contains(&written)
+        };
+        for bytes in [1, 30, 100, 300, 500, 1_500, PART_BYTES] {
+            assert!(fits(bytes), "{bytes}");
+            let _planted = plant(Mutant::CountsEditsAlone);
+            assert!(!fits(bytes), "{bytes}: the bug is not planted");
         }
     }
 
@@ -138,5 +150,7 @@ mod tests {
         assert!(edits(budget.clone(), &edit(None)) < 80);
         let part = (part_key(b"key", 3), None);
         assert!(edits(after_many(100), &part) < 60, "parts are large whatever else is there");
+        let _planted = plant(Mutant::ForgetsParts);
+        assert!(edits(after_many(100), &part) > 500, "the bug is not planted");
     }
 }

@@ -118,6 +118,25 @@ fn large_writes_that_are_torn_or_forgotten_are_caught() {
     }
 }
 
+/// Batches that fit a budget each, and no two of them together.
+#[test]
+fn what_is_too_much_together_is_synced_between() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let store = SledStore::open(dir.path(), 1 << 20).expect("opens");
+    let half = || {
+        let mut batch = WriteBatch::default();
+        put(&mut batch, 0..25, 4_000, 1);
+        store.write(&batch)
+    };
+    for _ in 0..4 {
+        half().expect("writes");
+        assert!(!store.budget.lock().is_synced(), "each fits a budget");
+    }
+    let _planted = plant(Mutant::SyncsTooLate);
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(half));
+    assert_eq!(caught.is_err(), cfg!(debug_assertions), "the bug is not planted");
+}
+
 #[test]
 fn a_damaged_record_of_a_large_write_is_damage() {
     let dir = tempfile::tempdir().expect("temp dir");

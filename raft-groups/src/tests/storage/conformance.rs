@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::GroupId;
 use crate::consensus::types::{CommandBytes, LogEntry, LogId, RaftTypes, Vote};
+use crate::mutants::{Mutant, plant};
 use crate::sim::disk::SimDisk;
 use crate::storage::log::GroupLog;
 use crate::storage::state::GroupState;
@@ -142,4 +143,6 @@ async fn the_end_of_a_log_is_its_newest_entries_however_large() {
     let newest = |last| log.newest_first(last).map(|entry| entry.expect("reads").log_id.index).collect::<Vec<_>>();
     assert_eq!(newest(9), (15..24).rev().collect::<Vec<_>>());
     assert_eq!(newest(1_000), (3..24).rev().collect::<Vec<_>>(), "it ends where the log begins");
+    let _planted = plant(Mutant::ReadsOldestFirst);
+    assert_eq!(newest(9), (15..24).collect::<Vec<_>>(), "the bug is not planted");
 }

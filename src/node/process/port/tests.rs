@@ -2,6 +2,7 @@
 
 use axum::routing::{get, post};
 use futures::FutureExt as _;
+use raft_groups::mutants::plant;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
@@ -90,10 +91,19 @@ async fn who_takes_a_long_answer_by_drops_loses_the_connection() {
     drop(watch_answer(guard.slot.clone(), LONG));
     tokio::time::sleep(LOOK_EVERY * 3).await;
     assert!(guard.slot.wait_for_close().now_or_never().is_none(), "it has all of its answer");
-    let large = watch_answer(guard.slot.clone(), 64 << 20);
-    large.fetch_add(LEAST, Ordering::Relaxed);
-    tokio::time::sleep(LOOK_EVERY * 2).await;
-    assert!(guard.slot.wait_for_close().now_or_never().is_some(), "so much would take an hour");
+    let crawls = async || {
+        let limit = ConnectionLimit::new(4);
+        let guard = limit.admit().expect("there is room");
+        let large = watch_answer(guard.slot.clone(), 64 << 20);
+        for _ in 0..3 {
+            large.fetch_add(LEAST, Ordering::Relaxed);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        guard.slot.wait_for_close().now_or_never().is_none()
+    };
+    assert!(!crawls().await, "so much would take an hour");
+    let _planted = plant(Mutant::SendsForHours);
+    assert!(crawls().await, "the bug is not planted");
 }
 
 /// Time passes as soon as nobody has anything to do: the answer is stuck by then.

@@ -107,8 +107,11 @@ async fn an_entry_is_applied_only_where_it_follows_what_was_applied() {
     apply(&mut applier, [entry(1, 6)]).await.expect_err("terms do not go back");
 
     let (_, mut applier) = half_applied(&self::stores()).await;
+    apply(&mut applier, [entry(2, 6), entry(2, 8)]).await.expect_err("entry 7 is missing");
+
+    let (_, mut applier) = half_applied(&self::stores()).await;
     let _planted = plant(Mutant::AppliesWithGaps);
-    apply(&mut applier, [entry(2, 7)]).await.expect("nobody looks");
+    apply(&mut applier, [entry(2, 7), entry(2, 9)]).await.expect("nobody looks");
 }
 
 #[tokio::test]
