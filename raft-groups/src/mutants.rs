@@ -156,6 +156,8 @@ pub enum Mutant {
     CollectsWithoutEnd,
     /// A large answer keeps its place for as long as its client waits.
     WaitsAsLongAsClients,
+    /// Shards are asked for large answers before these have a place.
+    AsksAllAtOnce,
     /// A client may take a large answer at the least rate of a small one.
     SendsForHours,
 }

@@ -20,13 +20,16 @@ use crate::engine::{Carried, GetQuery, Hit, PayloadSelector, PointId, Record, Ve
 use crate::placement::ShardId;
 use crate::routing::rpc::message::{Query, QueryAnswer};
 use crate::routing::{
-    Answer, Collection, Committed, Held, LogPoint, ReadOptions, RouteError, SessionToken, ShardEvidence,
+    Answer, Collection, Committed, Held, LogPoint, PageSearch, ReadOptions, RouteError, SessionToken, ShardEvidence,
 };
 
 /// Bytes of payloads and vectors that one answer may carry.
 pub const MOST: u64 = 64 << 20;
 /// Bytes that a shard sends with the hits of a search at once, where shards are few enough for all to.
 const AT_ONCE: u64 = 128 << 10;
+/// Bytes of vectors from which a search has its place among the large answers before any shard is asked: a crowd of such
+/// searches would otherwise take the shards' time at once, and wait for its places with the vectors in hand.
+const LARGE_FROM: usize = 1 << 20;
 /// Answers that are put together at once of those that carry more: each may take several times its bytes meanwhile.
 pub(super) const LARGE_AT_ONCE: usize = 1;
 /// How long such an answer may wait for its shards: what a client grants for itself is not granted for those behind it.
@@ -196,6 +199,22 @@ impl Router {
 fn too_many_large() -> RouteError {
     let limit = format!("{LARGE_AT_ONCE} answers of more than {} KiB a shard are put together at once", AT_ONCE >> 10);
     RouteError::Overloaded { limit }
+}
+
+/// Returns `true` if the vectors that `searches` want come to [`LARGE_FROM`] where each finds as many points as it may.
+/// Payloads may have any size, and count once they have come.
+pub(super) fn asks_for_much(collection: &Collection, searches: &[PageSearch]) -> bool {
+    let bytes = |PageSearch { query, limit, .. }: &PageSearch| {
+        let shown = |name: &str| match &query.with_vector {
+            VectorSelector::None => false,
+            VectorSelector::All => true,
+            VectorSelector::Names(names) => names.contains(name),
+        };
+        let vectors = collection.entry.config.vectors.iter().filter(|(name, _)| shown(name));
+        let components = vectors.map(|(_, params)| params.size).fold(0, usize::saturating_add);
+        components.saturating_mul(size_of::<f32>()).saturating_mul(*limit)
+    };
+    searches.iter().map(bytes).fold(0, usize::saturating_add) >= LARGE_FROM && !is_planted(Mutant::AsksAllAtOnce)
 }
 
 /// What each shard is asked for, each point once however often it is shown, and with its share of the room.

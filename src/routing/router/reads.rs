@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use raft_groups::{NodeId, ReadMode, ReadPoint};
 
-use super::filling::{Filled, TRIES, at_once, not_before};
+use super::filling::{Filled, TRIES, asks_for_much, at_once, not_before};
 use super::gather::in_words;
 use super::{Router, unfit_answer};
 use crate::engine::{
@@ -136,9 +136,9 @@ impl Router {
         let mut failure = restless();
         for attempt in 0..TRIES {
             let mut held = Held::default();
-            let options = &match attempt {
-                0 => options.clone(),
-                _ => self.become_large(&mut held, options).await?,
+            let options = &match attempt == 0 && !asks_for_much(collection, searches) {
+                true => options.clone(),
+                false => self.become_large(&mut held, options).await?,
             };
             let room = |_| Some(at_once(shards, attempt));
             let answer = self.read(collection, self.everywhere(&query, room)?, options).await?;

@@ -208,6 +208,37 @@ async fn one_large_answer_is_put_together_at_a_time() {
     }
 }
 
+/// How often nodes are asked by batches of so many searches, each for 10,000 vectors, while another large answer is here.
+async fn asked_in_vain(searches: usize) -> u64 {
+    let (cluster, docs) = docs().await;
+    let router = cluster.router(Some(1));
+    write(&router, &docs, (0..60).map(|id| of_size(id, 0, 60_000)).collect(), 1).await;
+    let search = async |count, limit| {
+        let searches = vec![nearest(&docs, limit, None); count];
+        router.search(&docs, searches, read(ReadMode::Lease)).await
+    };
+    let held = search(1, 60).await.unwrap().held;
+    assert!(held.is_large());
+    let before = cluster.requests();
+    let crowd = (0..20).map(|_| search(searches, 10_000));
+    for refused in futures::future::join_all(crowd).await {
+        assert!(matches!(refused, Err(RouteError::Overloaded { .. })), "{refused:?}");
+    }
+    let asked = cluster.requests() - before;
+    drop(held);
+    assert!(search(searches, 10_000).await.unwrap().held.is_large());
+    asked
+}
+
+/// 2 components of 4 bytes each, 10,000 times: 14 of them are more than 1 MiB.
+#[tokio::test(start_paused = true)]
+async fn shards_are_asked_for_much_only_when_there_is_a_place_for_the_answer() {
+    assert_eq!(asked_in_vain(14).await, 0);
+    assert!(asked_in_vain(13).await > 0, "how large such an answer is only shows when it comes");
+    let _planted = plant(Mutant::AsksAllAtOnce);
+    assert!(asked_in_vain(14).await > 0, "the bug is not planted");
+}
+
 /// How long a large answer waits for a silent shard where its client waits for 10 minutes.
 async fn waits_for_a_silent_shard() -> Duration {
     let (cluster, docs) = docs().await;
