@@ -1,4 +1,4 @@
-//! What a log and a state may not say of each other, and what a leader may not say of them.
+//! Contradictions between a log, its state and a leader are found.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn apply(applier: &mut Applier<Registers>, entries: impl IntoIterator<Item
     applier.apply(stream::iter(entries)).await
 }
 
-/// A replica with entries 0 to 9 of term 2, those up to 5 applied.
+/// Makes a replica with entries 0 to 9 of term 2, of which 0 to 5 are applied.
 async fn half_applied(stores: &Stores) -> (GroupLog, Applier<Registers>) {
     let (mut log, _, mut applier) = open(stores).expect("opens");
     log.save_vote(&Vote::new(2, 1)).await.expect("votes");
