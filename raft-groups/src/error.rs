@@ -13,7 +13,7 @@ pub enum WriteError {
     /// The write was certainly not appended. Ask `leader`; where it is unknown, ask any replica a little later.
     #[error("this replica does not lead its group; {}", leader_hint(.leader))]
     NotLeader {
-        /// The leader this replica follows, where it knows one.
+        /// The leader that this replica follows, if it knows one.
         leader: Option<NodeId>,
     },
     /// The write was certainly not appended: as many writes wait here as the limit allows. Retry after a pause.
@@ -40,7 +40,7 @@ pub enum ReadError {
     /// Only the leader can serve this mode: ask `leader`.
     #[error("this replica does not lead its group; {}", leader_hint(.leader))]
     NotLeader {
-        /// The leader this replica follows, where it knows one.
+        /// The leader that this replica follows, if it knows one.
         leader: Option<NodeId>,
     },
     /// No majority confirmed the leader in time, so nothing fresh enough can be promised. Retry, or read at a lower

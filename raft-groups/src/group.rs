@@ -171,6 +171,7 @@ impl<M: Machine> Group<M> {
     pub async fn wait_applied_everywhere(&self, index: u64, deadline: Instant) -> Result<(), BTreeSet<NodeId>> {
         let own = self.replica.node();
         let voters = self.status().voters;
+        // All voters are asked at once, and this node asks itself without a message.
         let waits = voters.into_iter().map(|node| async move {
             let applied = if node == own {
                 self.wait_applied(index, deadline).await.is_ok()

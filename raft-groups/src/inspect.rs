@@ -19,7 +19,7 @@ pub enum EntryKind {
     Command,
 }
 
-/// Where a log entry stands, and its kind, without its content.
+/// The place of a log entry and its kind, without its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryHead {
     /// Log index.

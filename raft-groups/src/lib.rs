@@ -46,9 +46,8 @@
 //! - [`ReadMode::Lease`]: on the leader, while the last message that a majority answered is younger than four fifths
 //!   of a promise (the thesis, § 6.4.1). `lease/promise.rs` is the follower's side of it, and outlives restarts.
 //!   `lease/suspend.rs` ends a lease if the machine has slept.
-//! - [`ReadMode::Linearizable`]: on any replica, after a round of heartbeats that began after the read (ReadIndex, §
-//!   6.4). Reads that wait share the next round (`replica/confirmations.rs`). A follower asks its leader for a
-//!   round.
+//! - [`ReadMode::Linearizable`]: on any replica, after a round of heartbeats that began after the read (ReadIndex,
+//!   § 6.4). Reads that wait share the next round (`replica/confirmations.rs`). A follower asks its leader for a round.
 //!
 //! # An election
 //! 1. `replica/heartbeat.rs` sets the pace of heartbeats. A follower that hears none for its election timeout

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-/// Where in the log a command stands.
+/// The place of a command in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Log index of the entry that carries the command. It grows with every command, with gaps.

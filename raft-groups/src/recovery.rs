@@ -164,7 +164,7 @@ impl StoppedNode {
     /// left counts as damaged.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// An I/O error if the disk fails.
     #[cfg(any(test, feature = "mutants"))]
     pub async fn lose_log(&self, group: GroupId) -> io::Result<()> {
         let of_group = group.0.to_be_bytes().to_vec();
@@ -176,7 +176,7 @@ impl StoppedNode {
     /// Overwrites the header of a group's state. Tests see with it that such a replica counts as damaged.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// An I/O error if the disk fails.
     #[cfg(any(test, feature = "mutants"))]
     pub async fn damage(&self, group: GroupId) -> io::Result<()> {
         let mut batch = crate::storage::store::WriteBatch::default();

@@ -59,7 +59,7 @@ impl Default for RaftSettings {
 }
 
 impl RaftSettings {
-    /// Refuses settings under which healthy leaders would be deposed, or snapshots would never end.
+    /// Refuses settings under which healthy leaders would be deposed, or snapshots would be zero entries apart.
     ///
     /// # Errors
     /// [`OpenError::Settings`], which says what to change.

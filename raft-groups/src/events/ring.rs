@@ -215,6 +215,7 @@ mod tests {
         tell(&events, 2);
         tell(&events, 3);
         let heard = listener.next().await;
+        // What was told before the listener came is not for it. From here on its place is known.
         assert_eq!((heard.missed, indexes(&heard)), (None, vec![2, 3]));
         let place = heard.events[0].seq;
         drop(listener);
@@ -259,6 +260,7 @@ mod tests {
         tell(&events, 2);
         assert!(!events.is_on());
         tell(&events, 3);
+        // Event 2 turned the recording off, and event 3 was never recorded.
         let mut back = events.listen(Some(place));
         tell(&events, 4);
         let heard = back.next().await;

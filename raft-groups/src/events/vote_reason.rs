@@ -99,7 +99,7 @@ mod tests {
         let refuses = |asked_log| refusal((&vote(3, 1), Some(asked_log)), (&bound, Some(&long)), false, false);
         assert_eq!(refuses(&long), VoteReason::LeaderAlive);
         assert_eq!(refuses(&short), VoteReason::LogBehind);
-        // The voter heard a leader when it was asked, and stands for election itself by the time it answers.
+        // The voter heard a leader when it was asked, and campaigns itself by the time it answers.
         let both = refusal((&vote(3, 1), Some(&long)), (&vote(3, 2), Some(&long)), true, false);
         assert_eq!(both, VoteReason::VotedForOther);
         // An empty log is behind every other.

@@ -144,6 +144,7 @@ fn lines() -> String {
 #[test]
 fn messages_of_earlier_releases_are_read_and_this_one_sends_the_same() {
     assert_eq!(lines(), MESSAGES, "a message has changed: it needs a form of its own under another version");
+    // The same file decodes to the same messages. Requests come first in it.
     let bytes = |hex: &str| -> Vec<u8> {
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
     };
@@ -175,6 +176,7 @@ proptest! {
         bytes[at] = byte;
         let _ = decode::<RequestEnvelope>(&bytes);
         let _ = decode::<RequestEnvelope>(&bytes[..cut.index(bytes.len())]);
+        // A reply with one byte changed, at a place within it.
         let mut replies = replies();
         let reply = replies.swap_remove(which.index(replies.len()));
         let mut bytes = encode(&ReplyEnvelope { life: Life::default(), reply }).to_vec();

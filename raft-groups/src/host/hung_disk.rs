@@ -28,6 +28,7 @@ pub(crate) async fn hand_over_when_hung(host: Weak<HostShared>) {
 
 /// Asks another node to lead each group that this one leads.
 async fn hand_over_led(host: &Arc<HostShared>, age: Duration) {
+    // Copied, so the table is not locked while the successors are asked.
     let replicas: Vec<_> = host.groups.read().values().cloned().collect();
     for replica in replicas {
         let status = replica.status();

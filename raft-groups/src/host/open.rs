@@ -210,6 +210,7 @@ impl Host {
             events,
             transport: self.0.transport.clone(),
             faults: self.0.faults.clone(),
+            // Sent with every message of a leader, in milliseconds of its own clock.
             lease_ms: self.0.settings.asks().as_millis().try_into().unwrap_or(u32::MAX),
             promise: LeaderPromise::default(),
             patience: self.0.settings.patience(),

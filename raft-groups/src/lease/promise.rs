@@ -54,7 +54,7 @@ impl LongestPromise {
     /// Returns it, and how long a restart must wait for earlier promises.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// An error if the store fails.
     pub async fn open(store: &dyn KeyValueStore, log: Syncer, own: Duration) -> Result<(Self, Duration), OpenError> {
         let failed = |source| OpenError::Io { what: "the log store's promise".to_owned(), source };
         let key = keys::promise();
@@ -87,7 +87,7 @@ impl LongestPromise {
     /// Lowers the stored length to `own`. Call it once all promises of earlier lives have run out.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// An error if the store fails.
     pub async fn forget_earlier(&self, own: Duration) -> io::Result<()> {
         let _one = self.raising.lock().await;
         if self.stored_ms.load(Ordering::Acquire) > millis(own) { self.write(own).await } else { Ok(()) }
@@ -133,11 +133,13 @@ mod tests {
                 LongestPromise::open(&*store, log, own).await.expect("opens")
             }
         };
+        // A leader with longer timeouts is promised more than this node's own settings ask.
         let (longest, waits) = open(OWN).await;
         assert_eq!(waits, OWN);
         longest.cover(LONG).await.expect("a sound disk");
         drop(longest);
         disk.crash();
+        // The promise survives the crash, until it has run out and is forgotten.
         let (longest, waits) = open(OWN / 2).await;
         assert_eq!(waits, LONG);
         longest.forget_earlier(OWN / 2).await.expect("a sound disk");

@@ -74,6 +74,7 @@ impl<M: Machine> Group<M> {
         let unchanged = (!is_planted(Mutant::ChangesMembersBlindly))
             .then_some(Precondition::LastMembershipLogId { last_membership_log_id });
         let unknown = |reason: String| Err(WriteError::Indeterminate { reason });
+        // After a refusal nothing was appended. After a timeout the change may still be committed.
         match timeout_at(deadline, self.raft().change_membership_if(change, retain, unchanged)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(RaftError::APIError(error))) => Err(refused(error)),

@@ -11,7 +11,7 @@ use crate::{GroupStatus, NodeId, Role};
 /// Entries that a learner may lack when it is given a vote. It catches up with so few at once.
 const CLOSE_ENTRIES: u64 = 64;
 
-/// What the leader does next.
+/// The next step of the leader towards the wanted members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MembershipStep {
     /// The members are as wanted.
@@ -158,6 +158,7 @@ mod tests {
                 }
                 take(&step, &mut actual);
             }
+            // The walk has ended, with exactly the wanted voters and no learner.
             prop_assert_eq!(next_step(&wanted, &actual), MembershipStep::Done);
             prop_assert_eq!(&actual.voters, &wanted);
             prop_assert!(actual.learners.is_empty());

@@ -47,7 +47,7 @@ const CONNECT_DEADLINE: Duration = Duration::from_millis(1000);
 // All that may wait fits into one body.
 const _: () = assert!(FREE_BODY_BYTES < MAX_BODY_BYTES && MAX_BODY_BYTES < MAX_READ_BYTES && MAX_WAITING <= MAX_FRAMES);
 
-/// Where a node listens for its peers.
+/// The addresses at which nodes listen for their peers.
 pub trait AddressBook: Send + Sync + 'static {
     /// Returns `http://host:port` of a node's peer port; `None` if it is not known.
     fn peer_url(&self, node: NodeId) -> Option<String>;
@@ -91,6 +91,7 @@ impl HttpTransport {
 
     /// Queues a request. Starts a sender unless [`MAX_IN_FLIGHT`] are running, one of which will take it.
     fn enqueue(&self, to: NodeId, waiting: QueuedRequest) {
+        // The table is locked only to find the queue, so nodes do not delay each other.
         let queue = self.queues.lock().entry(to).or_default().clone();
         {
             let mut queue = queue.lock();

@@ -51,12 +51,14 @@ pub(super) async fn post_frames(
     let lost = |reason: String| FailedPost { reason, crowded: false };
     let sent = client.post(format!("{url}/raft")).timeout(deadline).body(join_frames(requests)).send().await;
     let response = sent.map_err(|error| lost(describe(&error)))?;
+    // A refusal for lack of memory differs from all others: small requests may still be taken.
     match response.status() {
         StatusCode::OK => {}
         CROWDED => return Err(FailedPost { reason: "it has no memory for the request now".to_owned(), crowded: true }),
         other => return Err(lost(format!("it answered {other}"))),
     }
     let body = response.bytes().await.map_err(|error| lost(describe(&error)))?;
+    // Replies belong to requests by their order, so their number must fit.
     let replies = split_frames(body).filter(|replies| replies.len() == requests.len());
     replies.ok_or_else(|| lost("its reply is cut short".to_owned()))
 }
@@ -70,6 +72,7 @@ async fn post_small(
     deadline: Duration,
     reason: String,
 ) -> Vec<Result<Bytes, String>> {
+    // What is not sent again keeps the first reason.
     let mut replies = vec![Err(reason); requests.len()];
     for places in small_bodies(requests) {
         let again: Vec<Bytes> = places.iter().map(|place| requests[*place].clone()).collect();

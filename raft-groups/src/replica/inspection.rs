@@ -23,6 +23,7 @@ impl<M: Machine> Replica<M> {
     /// An I/O error if the log cannot be read.
     pub fn log_tail(&self, last: u64) -> io::Result<LogTail> {
         let (mut entries, mut looked_at) = (Vec::new(), 0);
+        // Newest first, so the bound on bytes drops the oldest.
         for entry in self.log.newest_first(last) {
             let entry = entry?;
             entries.push(EntryHead::of_entry(&entry));
@@ -54,6 +55,7 @@ impl<M: Machine> Replica<M> {
             return Err(NudgeError::NotLeader);
         }
         let me = self.node();
+        // The most advanced voter lacks least, so the group pauses least.
         let fit =
             |(node, _): &(&NodeId, &u64)| **node != me && status.voters.contains(node) && !status.silent.contains(node);
         let successor = status.matched.iter().filter(fit).max_by_key(|(_, matched)| **matched);

@@ -2,11 +2,11 @@
 //!
 //! | mode | what is checked | cost |
 //! |---|---|---|
-//! | follower | this replica has shown nothing newer, in no life of its node; the answer says how old it may be |
-//! none |
-//! | lease | a majority answered what this leader sent less than four fifths of a promise ago (Ongaro's thesis, §
-//! 6.4.1) | none |
-//! | linearizable | a majority confirms the leader after the read began (Ongaro's thesis, § 6.4) | a round of heartbeats, shared |
+//! | follower | this replica has shown nothing newer, in no life of its node; the answer says its age | none |
+//! | lease | what this leader sent less than four fifths of a promise ago is answered by a majority (§ 6.4.1) | none |
+//! | linearizable | a majority confirms the leader after the read began (§ 6.4) | a round of heartbeats, shared |
+//!
+//! The sections are those of Ongaro's thesis.
 //!
 //! A lease rests on the promise of followers not to elect anyone for as long as the leader asks, which is its own
 //! longest election timeout (see [`crate::lease::promise`]). The leader counts the promise from when it *sent* what

@@ -79,6 +79,7 @@ impl<M: Machine> Replica<M> {
         let membership = metrics.membership_config.membership();
         let committed = index_of(&metrics.local_committed);
         let applied = index_of(&self.applied.log_id.borrow());
+        // openraft fills `replication` and `heartbeat` only on a leader.
         let matched = metrics.replication.iter().flatten();
         GroupStatus {
             group: self.peers.group,

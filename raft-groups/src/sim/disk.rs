@@ -268,6 +268,7 @@ mod tests {
             disk.crash();
             assert!(store.sync().is_err(), "a life before the crash goes on");
             let store = disk.open();
+            // Batches survive in order: none without the ones before it.
             let has = |key: &[u8]| store.get(key).expect("reads").is_some();
             assert!(has(b"synced"));
             assert!(has(b"first") || !has(b"second"), "the second batch survived without the first");

@@ -286,6 +286,7 @@ impl Invariants {
             Some(leader) => return Err(format!("it leads term {term}, which node {leader} leads")),
             None => self.leaders.insert(term, node),
         };
+        // What earlier terms committed must be in the new leader's log, unless it is purged there.
         let (last, purged, _) = look.log.ends();
         for (index, fact) in self.committed.range(next_index(purged)..).filter(|(_, (of, _))| *of < term) {
             if seen.log.get(index) != Some(fact) {
@@ -301,6 +302,7 @@ impl Invariants {
 
     /// Checks state machine safety: two replicas at the same index have the same state.
     fn check_state<M: Machine>(&mut self, node: NodeId, group: &Group<M>, applied: u64) -> Result<(), String> {
+        // A digest is costly, so it is taken only when the state has moved.
         let Some(seen) = self.nodes.get_mut(&node) else { return Ok(()) };
         if seen.state == applied {
             return Ok(());

@@ -82,6 +82,7 @@ impl Disk {
     /// An I/O error if a thread cannot be started.
     pub(crate) fn start(self) -> io::Result<Stores> {
         let state = FreezableStore::new(self.state);
+        // One worker a store: a sync of state never delays an acknowledgement.
         let (log_syncer, state_syncer) = match self.workers {
             Workers::Threads => {
                 (Syncer::thread("quiver-log", self.log.clone())?, Syncer::thread("quiver-state", state.clone())?)
@@ -102,6 +103,7 @@ impl Disk {
 /// A replica whose log still has its first entry applies the log again. Of any other replica too little is left:
 /// opening it finds that, and it is made anew from other nodes.
 fn set_aside(place: &Path, what: &str, found: &str) -> Result<(), OpenError> {
+    // A rename, because the files are not readable any more.
     let aside = place.with_extension("damaged");
     let moved = || {
         if aside.exists() {

@@ -94,6 +94,7 @@ mod tests {
             let disk = Disk::simulated(&SimDisk::new(1), &SimDisk::new(2), seed, Duration::from_secs(1));
             let stores = disk.start().expect("starts");
             write_replica_record(GROUP, &stores.log_syncer, ReplicaRecord::Founder).await.expect("writes");
+            // Both are queued and not written yet when the erasure begins.
             let (mut entry, mut header) = (WriteBatch::default(), WriteBatch::default());
             entry.put(LogKey::Entry(3).for_group(GROUP), vec![1]);
             header.put(keys::state_header(GROUP), vec![1]);
@@ -105,6 +106,7 @@ mod tests {
                 left += 1;
                 ControlFlow::Continue(())
             };
+            // No entry and no state is left, and the record says why.
             let entries = (LogKey::Entry(0).for_group(GROUP), LogKey::Entry(u64::MAX).for_group(GROUP));
             stores.log.scan(&entries.0, &entries.1, &mut count).expect("reads");
             stores.state.scan(&[], &[0xff; 16], &mut count).expect("reads");

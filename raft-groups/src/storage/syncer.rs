@@ -83,6 +83,7 @@ impl Syncer {
         let (syncer, mut jobs) = Self::queue();
         let mut worker = SyncWorker::new(name, store, syncer.waiting.clone());
         let mut rng = rand::rngs::SmallRng::seed_from_u64(seed);
+        // Jobs that come during the delay share the round, as they do during a real sync.
         tokio::spawn(async move {
             while let Some(first) = jobs.recv().await {
                 worker.begin();

@@ -36,6 +36,7 @@ impl Story {
         for _ in 0..500 {
             let leader = self.write(except).await;
             let group = self.cluster.group(leader).expect("runs");
+            // The end must be committed, or a new leader could still undo it.
             if matches!(group.converge(&wanted, later()).await, Ok(MembershipStep::Done))
                 && group.status().members_at.is_some()
             {

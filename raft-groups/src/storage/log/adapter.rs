@@ -71,7 +71,6 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         // Durable before openraft answers with it (Raft, figure 2: persistent state): after a crash this vote still
         // counts.
-        // vote.
         self.0.store.save_vote(vote).await?;
         self.0.known.lock().vote = Some(*vote);
         Ok(())
@@ -127,7 +126,7 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
             self.0.durable.send_replace(Some(known.durable()));
             removed
         };
-        // Queued and not awaited: the next append makes the cut durable, and only then is anything acknowledged.
+        // Queued and not awaited: the next append makes the cut durable, and nothing new is acknowledged before that.
         self.tell(|| EventKind::Truncated { from: next_index(last) });
         self.0.store.cut(removed);
         Ok(())

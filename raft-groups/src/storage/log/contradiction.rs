@@ -139,7 +139,7 @@ impl GroupLog {
     /// installed.
     ///
     /// # Errors
-    /// What contradicts, in words.
+    /// A text that says what contradicts.
     pub fn check_under(&self, applied: Option<LogId>, installed: Option<LogId>) -> Result<(), String> {
         let (last, purged, _) = self.ends();
         if next_index(purged) > next_index(applied) {
@@ -167,7 +167,7 @@ impl GroupLog {
 /// record.
 ///
 /// # Errors
-/// What was lost, in words.
+/// A text that says what was lost.
 pub fn check_together(was_opened: bool, log: &GroupLog, state: &GroupState) -> Result<(), String> {
     if is_planted(Mutant::TrustsTogether) {
         return Ok(());

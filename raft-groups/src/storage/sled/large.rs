@@ -29,6 +29,7 @@ const LARGE: usize = 1 << 20;
 
 impl SledStore {
     pub(super) fn write_large(&self, Edits { ahead, now, behind }: Edits) -> io::Result<()> {
+        // A crash before the atomic edits leaves parts without a pair, which the next opening removes.
         self.apply_in_steps(ahead)?;
         if weight(&now) <= LARGE {
             self.apply(now)?;

@@ -4,7 +4,7 @@
 //! ```text
 //! 0 | key                       a pair: WHOLE | value, or PARTED | number of parts, u32
 //! 1 | length of key | key | n   part n of the value of key
-//! 2                             the redo record of a large write, PARTED, where one is under way
+//! 2                             the redo record of a large write, PARTED, while one is under way
 //! 2 | n                         part n of that record
 //! ```
 //! Numbers are u32 and big-endian. There is one tree, because sled's batches are atomic only within a tree.
@@ -32,7 +32,7 @@ pub type Edit = (Vec<u8>, Option<Vec<u8>>);
 pub struct Edits {
     /// New parts, which no pair has yet. Nobody sees them.
     pub ahead: Vec<Edit>,
-    /// What must be changed atomically.
+    /// Changes that must be atomic.
     pub now: Vec<Edit>,
     /// Removals of parts that no pair has any more.
     pub behind: Vec<Edit>,
@@ -53,7 +53,7 @@ impl Edits {
     }
 }
 
-/// How a stored pair has its value.
+/// The value of a stored pair, or where it lies.
 pub enum StoredValue<'a> {
     /// The value itself.
     Whole(&'a [u8]),

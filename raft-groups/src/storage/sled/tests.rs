@@ -209,6 +209,7 @@ fn a_bad_page_is_found_before_anything_is_read() {
 fn an_opening_waits_for_whoever_still_holds_the_lock() {
     let dir = tempfile::tempdir().expect("temp dir");
     drop(SledStore::open(dir.path(), 1 << 20).expect("opens"));
+    // The test holds the lock as an ending process does.
     let held = File::open(dir.path().join("db")).expect("opens");
     held.lock().expect("locks");
     let (opened, seen) = std::sync::mpsc::channel();
@@ -233,6 +234,7 @@ fn damage_is_an_error_or_a_survivor_but_never_a_panic() {
         }
         store.sync().expect("syncs");
         drop(store);
+        // The end of the file is cut, as a power loss does that loses its size.
         let file = File::options().write(true).open(dir.path().join("db")).expect("db file");
         let length = file.metadata().expect("metadata").len();
         file.set_len(length.saturating_sub(cut)).expect("cuts");

@@ -89,6 +89,7 @@ impl<M: Machine> Applier<M> {
     /// out again.
     fn clear_away(&self, machine: &M) {
         let Garbage { keys, memory } = machine.take_garbage();
+        // Large memory is freed on another thread, because freeing it takes long.
         if !memory.is_empty() {
             tokio::task::spawn_blocking(move || drop(memory));
         }
@@ -105,6 +106,7 @@ impl<M: Machine> Applier<M> {
     /// Applies one entry to the machine in memory, and collects its changes. Returns the reply.
     fn apply_entry(&self, machine: &M, entry: &LogEntry, chunk: &mut AppliedChunk) -> io::Result<Bytes> {
         chunk.applied = Some(entry.log_id);
+        // Every entry moves the applied index. Only commands reach the machine.
         let reply = match &entry.payload {
             EntryPayload::Blank => Ok(Bytes::new()),
             EntryPayload::Normal(command) => {

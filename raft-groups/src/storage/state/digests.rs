@@ -81,6 +81,7 @@ mod tests {
     fn replicas_that_are_near_each_other_have_a_digest_in_common() {
         for apart in [0, 1, EVERY - 1, EVERY, EVERY * 10] {
             let (ahead, behind) = (Digests::default(), Digests::default());
+            // One replica applies each entry some entries later than the other.
             for index in 1..=EVERY * 40 {
                 for digests in [(index > apart).then_some(&behind), Some(&ahead)].into_iter().flatten() {
                     let index = if std::ptr::eq(digests, &behind) { index - apart } else { index };

@@ -59,6 +59,7 @@ impl StateReader for GenerationReader {
     fn scan(&self, prefix: &[u8], visit: Visit<'_>) -> io::Result<()> {
         let from = [&self.prefix, prefix].concat();
         let mut damage = None;
+        // A damaged value ends the scan, and the machine is not opened over the rest.
         let mut unsealing = |key: &[u8], record: &[u8]| {
             let key = &key[self.prefix.len()..];
             match unseal::<Bytes>(key, record) {

@@ -200,6 +200,7 @@ mod tests {
                 };
             }
             expected.retain(|key, _| (5..35).contains(&key[0]));
+            // Writes come between the pages, within the range and outside of it.
             let view = store.freeze(vec![5], vec![35]);
             let mut during = during.into_iter();
             let mut seen = BTreeMap::new();

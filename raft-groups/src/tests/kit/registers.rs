@@ -129,6 +129,7 @@ impl Machine for Registers {
     type Setup = ();
 
     fn open((): &(), state: &dyn StateReader) -> io::Result<Self> {
+        // Everything in memory is rebuilt from the stored pairs.
         let mut opened = State::default();
         let mut damage = None;
         state.scan(b"", &mut |key, value| match opened.take_in(key, value) {

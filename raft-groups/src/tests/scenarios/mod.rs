@@ -66,6 +66,7 @@ fn every_replica_serves_linearizable_reads() {
                 assert_eq!(value(group), Some(round), "node {id} served an older state");
             }
         }
+        // A follower has no lease, and names its leader.
         let follower =
             cluster.groups().find(|(_, group)| group.status().role == Role::Follower).expect("there are two");
         let refused = follower.1.read(ReadMode::Lease, soon()).await;
@@ -154,6 +155,7 @@ fn a_disk_that_fails_stops_its_replica_and_nothing_else() {
         simulate(async {
             let mut cluster = start(4, 3, settings()).await;
             let leader = write_somewhere(&cluster, &[], 1).await;
+            // The leader's log store fails once, and the replica stops for good.
             cluster.node(leader).log.arm(Some(fault));
             let failed = cluster.group(leader).expect("runs").write(Order::set("x", 9).encode(), soon()).await;
             assert!(failed.is_err() || value(&cluster.group(leader).expect("runs")) == Some(9));
@@ -162,6 +164,7 @@ fn a_disk_that_fails_stops_its_replica_and_nothing_else() {
             assert!(stopped.contains("restart"), "the way out is missing: {stopped}");
             let write = cluster.group(leader).expect("runs").write(Order::set("x", 3).encode(), soon()).await;
             assert!(matches!(write, Err(WriteError::Stopped { .. })), "{write:?}");
+            // On a working disk a restart is enough.
             cluster.node(leader).log.arm(None);
             cluster.crash(leader).await;
             cluster.restart(leader).await.expect("restarts on a mended disk");
@@ -180,6 +183,7 @@ fn damage_keeps_a_replica_closed() {
                 write_somewhere(&cluster, &[], value).await;
             }
             cluster.crash(1).await;
+            // A follower or leader alike: it must not open, and the others go on.
             cluster.node(1).log.flip_a_bit(&GroupId(1).0.to_be_bytes());
             let error = cluster.restart(1).await.expect_err("a replica with a damaged log takes part");
             assert!(error.to_string().contains("damaged") && error.to_string().contains("other replicas"), "{error}");

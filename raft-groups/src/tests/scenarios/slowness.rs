@@ -18,6 +18,7 @@ fn far_apart(cluster: &Cluster, delay: Duration) {
 async fn served_far_apart(seed: u64, delay: Duration) -> (u32, u32) {
     let cluster = start(seed, 3, RaftSettings::default()).await;
     write_somewhere(&cluster, &[], 1).await;
+    // The links change under a running group, which may need an election.
     far_apart(&cluster, delay);
     sleep(Duration::from_secs(5)).await;
     let (mut reads, mut writes) = (0, 0);
@@ -82,6 +83,7 @@ fn nobody_believes_in_a_leader_without_a_majority_not_even_itself() {
         let cluster = start(1, 3, settings()).await;
         let old = write_somewhere(&cluster, &[], 1).await;
         let [first, second] = others(&cluster, old)[..] else { panic!("three nodes") };
+        // Every node is alone for longer than any timeout.
         for id in [old, first, second] {
             cluster.net.isolate(id, others(&cluster, id));
         }

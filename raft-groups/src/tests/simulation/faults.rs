@@ -123,6 +123,7 @@ impl World {
         let count = members.len();
         for (at, one) in members.iter().enumerate() {
             for (distance, other) in (1..count).map(|step| (step, members[(at + step) % count])) {
+                // Of three nodes none reaches the next one. Of more, each node reaches only its two neighbours.
                 let cut = if count <= 3 { distance == 1 } else { distance > 1 && distance < count - 1 };
                 if cut {
                     self.cluster.net.cut(*one, other);
@@ -133,6 +134,7 @@ impl World {
     }
 
     fn bridge(&mut self, middle: NodeId, others: &[NodeId]) {
+        // Only the node in the middle hears both halves.
         let (left, right) = others.split_at(others.len() / 2);
         left.iter().for_each(|one| self.cluster.net.isolate(*one, right.iter().copied()));
         self.recorder.note(&format!("{left:?} and {right:?} meet at {middle}"));

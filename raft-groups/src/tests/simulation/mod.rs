@@ -83,6 +83,7 @@ impl Outcome {
 /// Runs a seed once.
 fn run(seed: u64, mischief: Mischief) -> Outcome {
     simulate(async move {
+        // Fault and repair alternate. The first problem ends the run.
         let recorder = Recorder::new(mischief.lies);
         let mut world = World::start(seed, recorder.clone()).await;
         for _ in 0..ROUNDS {
@@ -111,6 +112,7 @@ fn seeds(count: u64) -> std::ops::Range<u64> {
 fn for_all<T: Send>(seeds: std::ops::Range<u64>, work: impl Fn(u64) -> T + Sync) -> BTreeMap<u64, T> {
     let (next, done) = (AtomicU64::new(seeds.start), Mutex::new(BTreeMap::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // The seed of a simulation is bound to its thread, so a cluster never changes threads.
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {

@@ -43,6 +43,7 @@ impl Second {
     /// Returns how many writes were acknowledged.
     pub async fn finish(self, deadline: Instant) -> Result<u64, Problem> {
         self.client.abort();
+        // A write must succeed and all replicas must agree before what they hold is compared.
         let replicas = self.doors.all();
         loop {
             let states: BTreeSet<_> = replicas.iter().map(|replica| replica.machine().digest()).collect();

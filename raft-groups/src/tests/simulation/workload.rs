@@ -174,6 +174,7 @@ impl Client {
         let (node, group) = self.doors.pick(&mut self.rng, self.hint)?;
         self.pen.begin(f, value.clone(), self.doors.name(node));
         let written = group.write(order.encode(), Instant::now() + PATIENCE).await;
+        // The next attempt goes to the leader that was named, if one was.
         self.hint = match &written {
             Err(WriteError::NotLeader { leader }) => *leader,
             Err(_) => None,
@@ -188,6 +189,7 @@ impl Client {
     async fn use_registers(mut self) {
         loop {
             self.pause(60).await;
+            // 4 of 10 operations read, 3 write, 2 compare and set, 1 deletes.
             let register = self.doors.register(&mut self.rng);
             match self.rng.random_range(0..10) {
                 0..4 => {

@@ -357,6 +357,7 @@ async fn steward(doors: Doors, wanted: WantedMembers) {
         sleep(Duration::from_millis(50)).await;
         let Some(leader) = doors.leader() else { continue };
         let target = wanted.lock().clone();
+        // Some steps at once, as long as they change something.
         for _ in 0..4 {
             match leader.converge(&target, soon()).await {
                 Ok(

@@ -203,6 +203,7 @@ fn disk_and_rng() -> Option<(LoopDisk, SmallRng)> {
 fn crash_unsynced(mutant: Option<&str>, crashes: u64) -> Option<Option<u64>> {
     let (mut disk, mut rng) = disk_and_rng()?;
     for crash in 1..=crashes {
+        // Long enough for sled to reuse segments.
         let life = Duration::from_millis(rng.random_range(300..1500));
         one_life("child_writes_and_never_syncs", &mut disk, mutant, life, 0);
         match SledStore::open(disk.path(), 16 << 20) {
