@@ -53,7 +53,7 @@ pub enum ReadError {
     /// No leader has told this replica its commit index since the node restarted. So the state may be older than
     /// what this replica showed before the restart. Retry shortly, or ask another replica.
     #[error(
-        "since it restarted this replica has not heard from a leader how far it was; retry shortly, or ask another replica"
+        "no leader has told this replica since its restart how far the log is committed; retry shortly, or ask another replica"
     )]
     Unsettled,
     /// The state did not reach the wanted index before the deadline.
@@ -102,14 +102,14 @@ fn leader_hint(leader: &Option<NodeId>) -> String {
 
 /// The error of a damaged store.
 pub(crate) fn damaged(what: String, found: &str) -> OpenError {
-    let way_out = "It stays closed, so that it cannot vote on a guess; the other nodes still hold the data. \
+    let way_out = "It stays closed, so that it does not vote by data that may be wrong; the other nodes still hold the data. \
                    Keep the directory for inspection, and bring this node back as a new one with an empty directory";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }
 
 /// The error of a damaged replica in a sound store.
 pub(crate) fn damaged_replica(what: String, found: &str) -> OpenError {
-    let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
-                   answers, it is let go of, erased, and made anew from theirs";
+    let way_out = "It stays closed, so that it does not vote by data that may be wrong; while a majority of the group's \
+                   other replicas answers, it is removed from the group, erased, and made anew from theirs";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }

@@ -106,7 +106,7 @@ impl<M: Machine> Group<M> {
         match self.replica.raft.initialize(members).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(RaftError::APIError(InitializeError::NotInMembers(_))) => {
-                Err(WriteError::Stopped { reason: "it is none of the group's first members".to_owned() })
+                Err(WriteError::Stopped { reason: "it is not one of the group's first members".to_owned() })
             }
             Err(RaftError::Fatal(error)) => Err(WriteError::Stopped { reason: fatal::explain_end(&error) }),
         }
@@ -259,7 +259,7 @@ fn write_outcome(result: WriteResult<RaftTypes>) -> Result<Written, WriteError> 
             Err(WriteError::Indeterminate { reason: "the leader changed".to_owned() })
         }
         Err(ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_)) => {
-            Err(WriteError::Stopped { reason: "it took a write for a change of its members".to_owned() })
+            Err(WriteError::Stopped { reason: "it mistook a write for a change of its members".to_owned() })
         }
     }
 }

@@ -143,7 +143,7 @@ impl StoppedNode {
         let me = self.identity.node;
         let heard = heard.max(greatest_term(vote, last));
         let term = recovery_term(heard, me).ok_or_else(|| {
-            let reason = format!("a term of {heard} is noted, beyond which there is none for a recovery");
+            let reason = format!("a term of {heard} is recorded, and no term for a recovery is left above it");
             failed(io::Error::new(io::ErrorKind::InvalidData, reason))
         })?;
         // The membership comes at the end of the log: from there on this node alone is a majority.

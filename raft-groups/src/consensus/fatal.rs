@@ -19,7 +19,7 @@ pub(crate) fn explain_end(error: &Fatal<RaftTypes>) -> String {
             let found = source.strip_prefix(WRAPPED).unwrap_or(&source);
             format!("its data could not be read or written: {found}")
         }
-        Fatal::Panicked => "it met a bug of its own, of which the node's log says more".to_owned(),
+        Fatal::Panicked => "it met a bug in itself; the node's log says more".to_owned(),
         Fatal::Stopped => "it was closed".to_owned(),
     }
 }

@@ -104,8 +104,8 @@ impl RaftNetworkV2<RaftTypes> for RaftPeer {
             // the log is purged up to near the snapshot, and the follower, whose entries are gone, gets the
             // snapshot.
             let group = self.peers.group;
-            tracing::info!(%group, follower = to, prev, "too far behind for entries: comes by snapshot");
-            let reason = "it is too far behind for entries, and is to have the snapshot";
+            tracing::info!(%group, follower = to, prev, "too far behind for entries: gets the snapshot");
+            let reason = "it is too far behind for entries, and gets the snapshot";
             return Err(RPCError::Network(NetworkError::from_string(reason)));
         }
         let events = self.peers.events.clone();

@@ -81,7 +81,7 @@ pub(super) enum SnapshotSendError {
     Call(#[from] PeerCallError),
     #[error("the state could not be read: {0}")]
     Read(#[from] std::io::Error),
-    #[error("the follower lost the thread of the transfer")]
+    #[error("the follower does not know the transfer any more, so it must start over")]
     StartOver,
 }
 

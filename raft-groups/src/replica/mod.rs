@@ -133,6 +133,6 @@ fn end_reason(metrics: &watch::Receiver<RaftMetrics<RaftTypes>>) -> Option<Strin
     let way_out = "mend what failed and restart the node; the other replicas still hold the data";
     let said = metrics.borrow().running_state.as_ref().err().map(fatal::explain_end);
     // If consensus panicked, its metrics do not say so. They may still say that it leads.
-    let silent = || metrics.has_ended().then(|| "consensus has ended without a word, as after a panic".to_owned());
+    let silent = || metrics.has_ended().then(|| "consensus has ended and gave no reason, as after a panic".to_owned());
     said.or_else(silent).map(|reason| format!("{reason}; {way_out}"))
 }

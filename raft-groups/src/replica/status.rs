@@ -55,7 +55,7 @@ impl<M: Machine> Replica<M> {
     fn hang_reason(&self) -> Option<String> {
         let age = self.log.hung_for(self.settings.longest_sync())?;
         Some(format!(
-            "the disk has not synced for {} s; look at the disk: it goes on as soon as that does",
+            "the disk has not synced for {} s; look at the disk: the replica goes on as soon as the disk does",
             age.as_secs()
         ))
     }

@@ -114,7 +114,7 @@ fn set_aside(place: &Path, what: &str, found: &str) -> Result<(), OpenError> {
     moved().map_err(|source| OpenError::Io { what: format!("{what}, which is damaged,"), source })?;
     tracing::error!(
         found,
-        "{what} is damaged; it is kept in {} for inspection, and this node's replicas are had back from their logs or from \
+        "{what} is damaged; it is kept in {} for inspection, and this node's replicas are rebuilt from their logs or from \
          other nodes",
         aside.display()
     );

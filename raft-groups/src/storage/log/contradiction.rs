@@ -31,7 +31,7 @@ impl GroupLog {
         let found = self.0.damage.get_or_init(|| found).clone();
         let noted = self.0.store.note_damage(&found).await;
         if let Err(error) = noted {
-            tracing::error!(%error, "that a replica is damaged could not be noted; the next start looks anew");
+            tracing::error!(%error, "the damage of a replica could not be recorded; the next start checks again");
         }
         tracing::error!(group = %self.0.group, found, "this replica is damaged and stops");
         io::Error::new(io::ErrorKind::InvalidData, found)
@@ -44,7 +44,7 @@ impl GroupLog {
             return None;
         }
         Some(format!(
-            "a leader asks to cut this replica's log from entry {} on, and entries up to {settled} are applied or \
+            "a leader asks to cut this replica's log from entry {} on, but entries up to {settled} are applied or \
              committed",
             next_index(last)
         ))
