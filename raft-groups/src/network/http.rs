@@ -128,7 +128,7 @@ impl Transport for HttpTransport {
             let mut replies = sent.map_err(|lost| unreachable(lost.reason))?;
             return Ok(replies.pop().expect("one reply for one request"));
         }
-        // On the lane of consensus requests to one node share POSTs.
+        // On `Lane::Raft`, requests to one node share POSTs.
         let (reply, received) = oneshot::channel();
         self.enqueue(to, QueuedRequest { request, deadline, reply });
         match tokio::time::timeout(deadline, received).await {

@@ -58,7 +58,7 @@ impl<M: Machine> Replica<M> {
         let committed = rpc
             .leader_commit
             .filter(|committed| committed.leader_id.term == term || is_planted(Mutant::EarlierTermIsFresh));
-        // openraft assumes it of any request. A log with a hole would be damage at the next start.
+        // openraft assumes that entries follow each other. A log with a hole would be damage at the next start.
         if !follow_each_other(rpc.prev_log_id, &rpc.entries) {
             tracing::warn!(group = %self.peers.group, "entries that do not follow each other are not taken");
             return PeerReply::Refused(PeerRefusal::Unreadable);

@@ -122,6 +122,7 @@ impl<M: Machine> Replica<M> {
     fn start_installation(self: &Arc<Self>, staged: StagedGeneration, vote: Vote, meta: SnapshotMeta) -> Installation {
         let (outcome, installation) = watch::channel(None);
         let replica = self.clone();
+        // Spawned, because the request that asks for it may time out before it ends.
         tokio::spawn(async move {
             let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(staged) };
             let response = replica.raft.install_full_snapshot(vote, snapshot).await;

@@ -80,7 +80,7 @@ struct Observation<'a> {
 }
 
 impl Invariants {
-    /// Returns the first violation.
+    /// Returns the first violation, if there is one.
     pub fn violation(&self) -> Option<String> {
         self.violation.clone()
     }
@@ -189,6 +189,7 @@ impl Invariants {
             self.check_entry(index, fact, before)?;
         }
         self.note_members(&entries);
+        // Entries beyond the ends are gone: behind the end by truncation, before the beginning by purge.
         let cut_off = seen.log.split_off(&end);
         self.sightings.truncations += u64::from(!cut_off.is_empty());
         let kept = seen.log.split_off(&first);

@@ -115,6 +115,7 @@ impl Syncer {
     ///
     /// After the first failure every later job fails too: a store that failed once is not trusted again.
     pub fn submit(&self, batch: WriteBatch, durable: bool, done: impl FnOnce(io::Result<()>) + Send + 'static) {
+        // Locked until the job is queued, so once `close` has returned nothing more is queued.
         let closed = self.closed.read();
         if *closed {
             drop(closed);
@@ -144,8 +145,8 @@ impl Syncer {
         self.waiting.began.lock().map(|began| began.elapsed())
     }
 
-    /// Returns how long the current round has taken so far, if that is longer than `longest` plus the time for its
-    /// size.
+    /// Returns how long the current round has taken so far, if that is longer than `longest` plus the time that the
+    /// slowest disk needs for all waiting bytes.
     pub fn hung_for(&self, longest: Duration) -> Option<Duration> {
         let allowed = longest + Duration::from_millis(self.waiting_bytes() as u64 * 1_000 / SLOWEST_DISK);
         self.busy_for().filter(|age| *age > allowed && !is_planted(Mutant::HangsUnseen))
@@ -159,6 +160,7 @@ impl Syncer {
     /// Waits until the queue is short enough to take more.
     pub async fn wait_for_room(&self) {
         while self.waiting.bytes.load(Ordering::Relaxed) > MAX_WAITING_BYTES {
+            // Made before the second look: a round that ends in between wakes this waiter.
             let less = self.waiting.less.notified();
             if self.waiting.bytes.load(Ordering::Relaxed) > MAX_WAITING_BYTES {
                 less.await;

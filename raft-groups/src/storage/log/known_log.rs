@@ -49,8 +49,8 @@ pub struct KnownLog {
     /// The number of the last append that was queued, and of the last one that is durable.
     queued: u64,
     written: u64,
-    /// The appends in between, in order: the number, and the index from which on entries are not durable before it
-    /// is.
+    /// The appends in between, in order. Each has its number, and an index: from there on nothing is durable before
+    /// this append is.
     pending: VecDeque<(u64, u64)>,
 }
 

@@ -94,7 +94,7 @@ pub trait LogStore: Send + Sync + 'static {
     fn close(&self);
 
     /// Returns how long the disk has been busy with its current writes, if that is longer than `longest` plus the
-    /// time for their size.
+    /// time for all waiting bytes.
     fn hung_for(&self, longest: Duration) -> Option<Duration>;
 }
 

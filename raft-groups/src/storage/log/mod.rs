@@ -94,7 +94,7 @@ impl GroupLog {
     }
 
     /// Returns how long the disk has been busy with its current writes, if that is longer than `longest` plus the
-    /// time for their size.
+    /// time for all waiting bytes.
     pub fn hung_for(&self, longest: Duration) -> Option<Duration> {
         self.0.store.hung_for(longest)
     }

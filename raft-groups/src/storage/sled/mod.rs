@@ -58,6 +58,7 @@ impl SledStore {
         let io_error = |source| OpenError::Io { what: what(), source };
         std::fs::create_dir_all(dir).map_err(io_error)?;
         wait_until_unlocked(&dir.join("db")).map_err(io_error)?;
+        // No flushes of its own: sled deadlocks under concurrent flushes, so only `sync` flushes.
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache_bytes)
@@ -79,6 +80,7 @@ impl SledStore {
             Ok(Err(error)) => return Err(damaged(error.to_string())),
             Err(_) => return Err(damaged("sled panicked while reading it".to_owned())),
         };
+        // Our own handle on sled's file, for fdatasync.
         let file = File::open(dir.join("db")).map_err(io_error)?;
         for path in [Some(dir), dir.parent()].into_iter().flatten() {
             // If the directory entry of a file is not durable, the file is lost with all its synced contents.
@@ -93,6 +95,7 @@ impl SledStore {
             #[cfg(test)]
             steps: tests::Steps::default(),
         };
+        // Finishing a write reads pages too, so it may meet damage and panic over it.
         let settle = || store.settle(orphans);
         match catch_unwind(AssertUnwindSafe(settle)) {
             Ok(Ok(())) => Ok(store),
@@ -207,6 +210,7 @@ impl KeyValueStore for SledStore {
     }
 
     fn write(&self, batch: &WriteBatch) -> io::Result<()> {
+        // What the budget allows at once is one batch of sled's, which is atomic. More goes in steps.
         let edits = self.edits_of(batch)?;
         let is_large = self.budget.lock().renewed().after(edits.all()).is_used_up();
         if is_large { self.write_large(edits) } else { self.apply(edits.into_one()) }

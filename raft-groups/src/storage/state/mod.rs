@@ -116,6 +116,7 @@ impl GroupState {
         applied: LogId,
         membership: Option<StoredMembership>,
     ) -> io::Result<()> {
+        // A commit does not wait for the store, so the next one reports its failure.
         if let Some((kind, message)) = self.0.failure.lock().clone() {
             return Err(io::Error::new(kind, message));
         }
