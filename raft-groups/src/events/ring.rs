@@ -151,7 +151,7 @@ impl Listener {
         self.next - 1
     }
 
-    /// Waits for the next events, at most [`BATCH`] of them.
+    /// Waits for the next events. At most 256 come at once.
     pub async fn next(&mut self) -> Heard {
         let events = self.events.clone();
         loop {
