@@ -1,8 +1,7 @@
-//! What can go wrong, by what the caller may do next.
+//! The errors of this crate, sorted by what the caller may do next.
 //!
-//! Three small enums, one for each thing that is asked of this crate: a write, a read, an opening. What is known of a
-//! write that failed is in its variant. Errors of the disk and of openraft are told in words, which nothing decides
-//! by.
+//! There are three small enums: for a write, for a read and for opening. The variant of a failed write says what is
+//! known of that write. Errors of the disk and of openraft are carried as text; no code decides by that text.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,22 +10,23 @@ use crate::NodeId;
 /// Why a write was not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// Certainly not appended: ask `leader`, or any replica again a little later where it is unknown.
+    /// The write was certainly not appended. Ask `leader`; where it is unknown, ask any replica a little later.
     #[error("this replica does not lead its group; {}", leader_hint(.leader))]
     NotLeader {
-        /// The leader this replica follows, where it knows one.
+        /// The leader that this replica follows, if it knows one.
         leader: Option<NodeId>,
     },
-    /// Certainly not appended: more writes wait here than the limit allows. Retry after a pause.
+    /// The write was certainly not appended: as many writes wait here as the limit allows. Retry after a pause.
     #[error("too many writes wait for this group; retry after a pause")]
     Busy,
-    /// The fate of the write is unknown: it may be committed now, later or never. Retry only under the same request id.
+    /// The fate of the write is unknown: it may be committed now, later or never. Retry only under the same request
+    /// id, so that it is carried out once (Ongaro's thesis, § 6.3).
     #[error("the fate of the write is unknown ({reason}); retry it only under the same request id")]
     Indeterminate {
         /// What was lost: the leadership, the reply, or time.
         reason: String,
     },
-    /// Certainly not appended: this replica no longer takes part in its group.
+    /// The write was certainly not appended: this replica no longer takes part in its group.
     #[error("this replica has stopped: {reason}")]
     Stopped {
         /// Why, with the way out.
@@ -40,7 +40,7 @@ pub enum ReadError {
     /// Only the leader can serve this mode: ask `leader`.
     #[error("this replica does not lead its group; {}", leader_hint(.leader))]
     NotLeader {
-        /// The leader this replica follows, where it knows one.
+        /// The leader that this replica follows, if it knows one.
         leader: Option<NodeId>,
     },
     /// No majority confirmed the leader in time, so nothing fresh enough can be promised. Retry, or read at a lower
@@ -50,10 +50,10 @@ pub enum ReadError {
         /// What was waited for.
         reason: String,
     },
-    /// Since its node restarted no leader has told this replica how far it was, so its state may be older than what it
-    /// has shown before. Retry shortly, or ask another replica.
+    /// No leader has told this replica its commit index since the node restarted. So the state may be older than
+    /// what this replica showed before the restart. Retry shortly, or ask another replica.
     #[error(
-        "since it restarted this replica has not heard from a leader how far it was; retry shortly, or ask another replica"
+        "no leader has told this replica since its restart how far the log is committed; retry shortly, or ask another replica"
     )]
     Unsettled,
     /// The state did not reach the wanted index before the deadline.
@@ -70,7 +70,7 @@ pub enum ReadError {
 /// Why a node's storage, or one replica in it, could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Stored data fails its checks. The replica must not vote on a guess, so it stays closed.
+    /// Stored data fails its checks. The replica stays closed, because it must not vote by data that may be wrong.
     #[error("{what} is damaged: {found}. {way_out}")]
     Damaged {
         /// Which store or replica.
@@ -100,16 +100,16 @@ fn leader_hint(leader: &Option<NodeId>) -> String {
     }
 }
 
-/// A store that is damaged.
+/// The error of a damaged store.
 pub(crate) fn damaged(what: String, found: &str) -> OpenError {
-    let way_out = "It stays closed, so that it cannot vote on a guess; the other nodes still hold the data. \
+    let way_out = "It stays closed, so that it does not vote by data that may be wrong; the other nodes still hold the data. \
                    Keep the directory for inspection, and bring this node back as a new one with an empty directory";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }
 
-/// A replica that is damaged.
+/// The error of a damaged replica in a sound store.
 pub(crate) fn damaged_replica(what: String, found: &str) -> OpenError {
-    let way_out = "It stays closed, so that it cannot vote on a guess; while a majority of the group's other replicas \
-                   answers, it is let go of, erased, and made anew from theirs";
+    let way_out = "It stays closed, so that it does not vote by data that may be wrong; while a majority of the group's \
+                   other replicas answers, it is removed from the group, erased, and made anew from theirs";
     OpenError::Damaged { what, found: found.to_owned(), way_out: way_out.to_owned() }
 }

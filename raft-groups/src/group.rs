@@ -1,8 +1,8 @@
 //! One replica of one Raft group, as the floors above see it.
 //!
 //! Comes in: commands, reads, members. Goes out: what became of them, and the replica's status, published as it
-//! changes. What is done is done in [`replica`](crate::replica); here it gets its public form. It must not know who
-//! else is open on the node.
+//! changes. The work is done in [`replica`](crate::replica); here it gets its public form. This file must not know
+//! which other replicas are open on the node.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::replica::heartbeat::send_heartbeats;
 use crate::storage::state::applier::Applier;
 use crate::{GroupId, GroupStatus, Machine, NodeId, ReadError, ReadMode, ReadPoint, WriteError};
 
-/// An acknowledged write: fsynced by a majority and applied here.
+/// An acknowledged write: durable on a majority and applied on the leader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// Log index of the entry.
@@ -73,36 +73,40 @@ impl<M: Machine> Group<M> {
         self.replica.peers.group
     }
 
-    /// What contradicts this replica's applied state, where something does: it has stopped for good, and is to be had
-    /// anew from the others.
+    /// Returns the damage of this replica, if something contradicts its applied state. Such a replica has stopped
+    /// for good, and must be made anew from the others.
     pub fn damage(&self) -> Option<crate::OpenError> {
         let what = || "this replica".to_owned();
         self.replica.log.damage().map(|found| crate::error::damaged_replica(what(), found))
     }
 
-    /// The machine in its applied state. A snapshot from the leader replaces it, so take it anew for each request.
+    /// Returns the machine in its applied state. A snapshot from the leader replaces it, so take it anew for each
+    /// request.
     pub fn machine(&self) -> Arc<M> {
         self.replica.applied.machine.read().clone()
     }
 
-    /// This replica's view at this moment.
+    /// Returns this replica's view of its group at this moment.
     pub fn status(&self) -> GroupStatus {
         self.replica.status()
     }
 
-    /// The latest view, published within [`STATUS_PAUSE`] of a change.
+    /// Returns a channel with the latest view, published within [`STATUS_PAUSE`] of a change.
     pub fn watch(&self) -> watch::Receiver<GroupStatus> {
         self.status.clone()
     }
 
-    /// Writes the first membership. Idempotent: a group that has one keeps it.
+    /// Writes the first membership. It is idempotent: a group that has a membership keeps it.
+    ///
+    /// # Errors
+    /// [`WriteError::Stopped`] if this node is not among `voters`, or this replica no longer takes part.
     pub async fn initialize(&self, voters: BTreeSet<NodeId>) -> Result<(), WriteError> {
         let members: std::collections::BTreeMap<_, _> =
             voters.into_iter().map(|node| (node, EmptyNode::new())).collect();
         match self.replica.raft.initialize(members).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(RaftError::APIError(InitializeError::NotInMembers(_))) => {
-                Err(WriteError::Stopped { reason: "it is none of the group's first members".to_owned() })
+                Err(WriteError::Stopped { reason: "it is not one of the group's first members".to_owned() })
             }
             Err(RaftError::Fatal(error)) => Err(WriteError::Stopped { reason: fatal::explain_end(&error) }),
         }
@@ -111,13 +115,13 @@ impl<M: Machine> Group<M> {
     /// Commits and applies one command. Concurrent calls share appends, syncs and messages.
     ///
     /// # Errors
-    /// [`WriteError`], by what is known of the write's fate and what may be done next.
+    /// [`WriteError`]; its variant says what is known of the write, and what to do next.
     pub async fn write(&self, command: Bytes, deadline: Instant) -> Result<Written, WriteError> {
         if let Some(reason) = self.replica.stop_reason() {
             return Err(WriteError::Stopped { reason });
         }
         let Some(_admission) = self.replica.admit(command.len()) else { return Err(WriteError::Busy) };
-        // From here on an error may hide a write that is committed later.
+        // From here on the entry may be in some log, so an error does not prove that it is never committed.
         let unknown = |reason: String| Err(WriteError::Indeterminate { reason });
         let late = || unknown("no answer before the deadline".to_owned());
         let mut outcomes =
@@ -126,6 +130,7 @@ impl<M: Machine> Group<M> {
                 Ok(Err(error)) => return unknown(fatal::explain_end(&error)),
                 Err(_) => return late(),
             };
+        // The outcome comes once the entry is committed and applied here.
         match timeout_at(deadline, outcomes.next()).await {
             Ok(Some(Ok(outcome))) => write_outcome(outcome),
             Ok(Some(Err(error))) => unknown(fatal::explain_end(&error)),
@@ -134,7 +139,11 @@ impl<M: Machine> Group<M> {
         }
     }
 
-    /// Waits until a read of `mode` may look at [`Group::machine`].
+    /// Waits until a read of `mode` may look at [`Group::machine`]. A lease or linearizable read waits at most until
+    /// `deadline`.
+    ///
+    /// # Errors
+    /// [`ReadError`]; its variant says what to do next.
     pub async fn read(&self, mode: ReadMode, deadline: Instant) -> Result<ReadPoint, ReadError> {
         self.replica.read(mode, deadline).await
     }
@@ -142,20 +151,27 @@ impl<M: Machine> Group<M> {
     /// Confirms that this replica leads its group now, by a round of messages that a majority answers.
     ///
     /// # Errors
-    /// As for a linearizable read.
+    /// [`ReadError`], as for a linearizable read.
     pub async fn prove_leader(&self) -> Result<(), ReadError> {
         self.replica.confirm_as_leader().await.map(drop)
     }
 
     /// Waits until this replica has applied `index`.
+    ///
+    /// # Errors
+    /// [`ReadError::Deadline`], or [`ReadError::Stopped`] if the replica has ended.
     pub async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<ReadPoint, ReadError> {
         self.replica.wait_applied(index, deadline).await
     }
 
-    /// Waits until every voter has applied `index`; names those that have not by the deadline.
+    /// Waits until every voter has applied `index`.
+    ///
+    /// # Errors
+    /// The voters that have not applied it by `deadline`, or are not known to have.
     pub async fn wait_applied_everywhere(&self, index: u64, deadline: Instant) -> Result<(), BTreeSet<NodeId>> {
         let own = self.replica.node();
         let voters = self.status().voters;
+        // All voters are asked at once, and this node asks itself without a message.
         let waits = voters.into_iter().map(|node| async move {
             let applied = if node == own {
                 self.wait_applied(index, deadline).await.is_ok()
@@ -168,7 +184,7 @@ impl<M: Machine> Group<M> {
         if missing.is_empty() { Ok(()) } else { Err(missing) }
     }
 
-    /// Asks another replica, again and again until the deadline, whether it has applied `index`.
+    /// Asks another replica until the deadline whether it has applied `index`.
     async fn applied_at(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
         const ATTEMPT: Duration = Duration::from_millis(500);
         const PAUSE: Duration = Duration::from_millis(20);
@@ -177,6 +193,7 @@ impl<M: Machine> Group<M> {
             if left.is_zero() {
                 return false;
             }
+            // Attempts are short: a peer that restarts loses the question.
             let request = PeerRequest::AwaitApplied { index, within_ms: left.as_millis() as u64 };
             match self.replica.peers.call(node, Lane::Wait, request, left + PAUSE).await {
                 Ok(PeerReply::Applied(true)) => return true,
@@ -185,25 +202,30 @@ impl<M: Machine> Group<M> {
         }
     }
 
-    /// Hands leadership to `to`, which should hold the whole log. Only asks for it: watch [`Group::status`].
+    /// Asks `to`, which should hold the whole log, to take over (Ongaro's thesis, § 3.10). It only asks: watch
+    /// [`Group::status`] for the outcome.
+    ///
+    /// # Errors
+    /// [`WriteError::Stopped`] if this replica no longer takes part.
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), WriteError> {
         let asked = self.replica.raft.trigger().transfer_leader(to).await;
         asked.map_err(|error| WriteError::Stopped { reason: fatal::explain_end(&error) })
     }
 
-    /// Stops taking part; the data stays, and nothing reaches it any more.
+    /// Stops taking part. The data stays; after the return this replica writes nothing more.
     pub async fn stop(&self) {
         self.replica.stop().await;
     }
 }
 
-/// How often a changing status is published, at most.
+/// Shortest pause between two published statuses.
 pub const STATUS_PAUSE: Duration = Duration::from_millis(20);
 
 async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sender<GroupStatus>) {
     let mut metrics = replica.raft.metrics();
     let (mut diff, events) = (StatusDiff::default(), &replica.peers.events);
     loop {
+        // A lease runs out by itself, without a change of the metrics.
         let changed = match diff.wake_after(|| replica.lease_left()) {
             Some(wake) => tokio::time::timeout(wake, metrics.changed()).await.unwrap_or(Ok(())),
             None => metrics.changed().await,
@@ -212,21 +234,23 @@ async fn publish_status<M: Machine>(replica: Arc<Replica<M>>, sender: watch::Sen
             break;
         }
         let status = replica.status();
+        // A status is cloned for the events only while somebody listens.
         let listened = events.is_on().then(|| (status.clone(), replica.lease_left()));
         let before = sender.send_replace(status);
         diff.tell_changes(events, listened.map(|(now, left)| (before, now, left)), replica.settings.lease());
         tokio::time::sleep(STATUS_PAUSE).await;
     }
+    // The last status says why the replica stopped.
     sender.send_replace(replica.status());
 }
 
-/// What openraft's answer to one command means to the caller.
+/// Returns what openraft's answer to one command means to the caller.
 fn write_outcome(result: WriteResult<RaftTypes>) -> Result<Written, WriteError> {
     match result {
         Ok(response) => {
             Ok(Written { index: response.log_id.index, term: response.log_id.leader_id.term, reply: response.response })
         }
-        // A leader that waits for its first majority refuses too, naming nobody: it was not appended either.
+        // A leader that still waits for its first majority refuses as well. It too has not appended the entry.
         Err(ClientWriteError::ForwardToLeader(forward)) => {
             let leader = forward.leader_id.filter(|_| forward.reason == ForwardReason::NotLeader);
             Err(WriteError::NotLeader { leader })
@@ -235,7 +259,7 @@ fn write_outcome(result: WriteResult<RaftTypes>) -> Result<Written, WriteError> 
             Err(WriteError::Indeterminate { reason: "the leader changed".to_owned() })
         }
         Err(ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_)) => {
-            Err(WriteError::Stopped { reason: "it took a write for a change of its members".to_owned() })
+            Err(WriteError::Stopped { reason: "it mistook a write for a change of its members".to_owned() })
         }
     }
 }

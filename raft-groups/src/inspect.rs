@@ -1,17 +1,17 @@
-//! What can be seen of a replica whatever its machine: the end of its log, whom it voted for; and why a nudge did
-//! nothing.
+//! What can be seen of a replica, whatever its machine: the end of its log, and whom it voted for. It also has the
+//! error for a request to change the leader that did nothing.
 //!
-//! Plain values for lessons and consoles. [`Host`](crate::Host) gives them out.
+//! These are plain values for lessons and consoles. [`Host`](crate::Host) gives them out.
 
 use openraft::EntryPayload;
 
 use crate::consensus::types::{LogEntry, Vote};
 use crate::{GroupStatus, NodeId};
 
-/// What an entry of the log carries.
+/// The kind of a log entry, by what it carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
-    /// Nothing: a new leader's first entry, which commits what its predecessors left.
+    /// Nothing. It is the first entry of a new leader, and commits what earlier leaders have left (Raft, § 8).
     Blank,
     /// A new membership.
     Membership,
@@ -19,19 +19,19 @@ pub enum EntryKind {
     Command,
 }
 
-/// One entry of a log.
+/// The place of a log entry and its kind, without its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryHead {
-    /// Where it stands.
+    /// Log index.
     pub index: u64,
     /// The term of the leader that appended it.
     pub term: u64,
-    /// What it carries.
+    /// The kind of what it carries.
     pub kind: EntryKind,
 }
 
 impl EntryHead {
-    /// What `entry` says of itself.
+    /// Returns the head of `entry`.
     pub(crate) fn of_entry(entry: &LogEntry) -> Self {
         let kind = match entry.payload {
             EntryPayload::Blank => EntryKind::Blank,
@@ -42,28 +42,29 @@ impl EntryHead {
     }
 }
 
-/// A replica's vote: the term, for whom, and whether that node is known to have won.
+/// A replica's vote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VoteCast {
-    /// The term it was cast in.
+    /// The term in which it was cast.
     pub term: u64,
     /// The candidate.
     pub candidate: NodeId,
-    /// `true` if the candidate was elected.
+    /// `true` if the candidate is known to have been elected.
     pub elected: bool,
 }
 
 impl VoteCast {
-    /// What `vote` says.
+    /// Returns openraft's `vote` as a plain value.
     pub(crate) fn of_vote(vote: &Vote) -> Self {
         Self { term: vote.leader_id.term, candidate: vote.leader_id.voted_for, elected: vote.committed }
     }
 }
 
-/// The end of a replica's log, and how far the replica is.
+/// The end of a replica's log, with its vote and its status.
 #[derive(Debug, Clone)]
 pub struct LogTail {
-    /// The last entries, in order: as many as were asked for, unless the log has fewer, or so many are more than 4 MiB.
+    /// The last entries, in ascending order. There are as many as were asked for, unless the log has fewer or their
+    /// commands exceed 4 MiB.
     pub entries: Vec<EntryHead>,
     /// The vote on disk.
     pub vote: Option<VoteCast>,
@@ -71,16 +72,16 @@ pub struct LogTail {
     pub status: GroupStatus,
 }
 
-/// Why a nudge did nothing.
+/// Why a request to stand for election or to step down did nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum NudgeError {
     /// Only a leader can step down.
     #[error("this replica does not lead its group, so it has nothing to step down from; ask the leader")]
     NotLeader,
-    /// Nobody could take over.
+    /// No other voter could take over.
     #[error("no other voter has answered this leader lately, so nobody could take over; bring one back first")]
     NobodyElse,
-    /// The replica no longer takes part.
+    /// The replica no longer takes part; the text says why.
     #[error("this replica has stopped: {0}")]
     Stopped(String),
 }

@@ -1,9 +1,9 @@
-//! The seam between consensus and what is agreed upon.
+//! The interface between consensus and what is agreed upon.
 //!
 //! A group carries opaque command bytes through its log and hands the committed ones, in log order, to its
-//! [`Machine`]. The machine answers each with opaque reply bytes and says what changed in its key-value state; the
+//! [`Machine`]. The machine answers each with opaque reply bytes and says what changed in its key-value state. The
 //! group stores those changes together with the applied index, and copies that state for snapshots. So a machine
-//! never writes a file, never sees a log entry that is not its own, and must not know that Raft exists.
+//! writes no file and sees no log entry that is not its own. It must not know that Raft exists.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,10 +11,10 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-/// Where in the log a command stands.
+/// The place of a command in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Log index of the entry that carries the command; grows with every command, with gaps.
+    /// Log index of the entry that carries the command. It grows with every command, with gaps.
     pub index: u64,
     /// Term of the leader that appended it.
     pub term: u64,
@@ -22,67 +22,74 @@ pub struct Position {
 
 /// A deterministic state machine whose whole replicated state is the key-value state its [`Changes`] build.
 ///
-/// What it keeps in memory beside that is derived: [`Machine::open`] must be able to rebuild it. One group calls
-/// `apply` from one task at a time, while any number of readers use the machine's own read methods.
+/// All that it keeps in memory beside that state is derived, and [`Machine::open`] can rebuild it. A group calls
+/// `apply` from one task at a time. Any number of readers use the machine's own read methods meanwhile.
 pub trait Machine: Send + Sync + Sized + 'static {
-    /// What a replica's machine is opened with, each time it is: at a start, and after a snapshot was installed.
+    /// What a machine is opened with: at each start, and after each snapshot that is installed.
     type Setup: Clone + Default + Send + Sync + 'static;
 
     /// Rebuilds the machine from stored state (empty for a new replica).
     ///
     /// # Errors
-    /// An I/O error of the store, or `InvalidData` where a record fails its checks: the replica is then quarantined.
+    /// An I/O error of the store, or `InvalidData` if a record fails its checks: then the replica stays closed.
     fn open(setup: &Self::Setup, state: &dyn StateReader) -> io::Result<Self>;
 
     /// Applies one committed command and returns its reply.
     ///
-    /// Must be deterministic: no clock, no randomness, no iteration order of a hash map. A command that is refused
-    /// is a *reply*, never an error. Every change to replicated state goes into `changes`, at once visible to readers.
+    /// It is deterministic: no clock, no randomness, no iteration order of a hash map. A command that is refused is
+    /// a *reply*, never an error. Every change to replicated state goes into `changes`, and readers see it at once.
     ///
     /// # Errors
-    /// [`BrokenInvariant`] only where going on could not be right; it stops this group, not the node.
+    /// [`BrokenInvariant`] only if going on cannot be right. It stops this group, not the node.
     fn apply(&self, at: Position, command: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant>;
 
-    /// Digest of the replicated state, with the index of the last command it reflects (0 if none).
+    /// Returns a digest of the replicated state, after the index of the last command that it reflects (0 if none).
     ///
-    /// Two replicas with equal index must have equal digests.
+    /// Two replicas with equal index have equal digests.
     fn digest(&self) -> (u64, u64);
 
-    /// What commands, or those before the last start, have left to be cleared away beside them. Each is given out once.
+    /// Returns what commands have left behind, to be erased beside them; those before the last start included. Each
+    /// piece is given out once.
     fn take_garbage(&self) -> Garbage {
         Garbage::default()
     }
 }
 
-/// What nobody looks at any more, and what is too much to be cleared away while a command is carried out.
+/// What nobody reads any more, and what takes too long to erase while a command is applied.
 #[derive(Default)]
 pub struct Garbage {
-    /// Ranges of the machine's keys, from the first of each up to its second: no replica reads what is there, and no
-    /// command writes there again. Snapshots may or may not have it.
+    /// Ranges of the machine's keys, each from its first key up to and without its second. No replica reads there,
+    /// and no command writes there again. Snapshots may contain them or not.
     pub keys: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Memory that takes long to be given back.
+    /// Memory that takes long to free.
     pub memory: Vec<Box<dyn Send>>,
 }
 
-/// The machine met a state that its own commands cannot have produced, or a command of a later release. Says the way
-/// out.
+/// The machine met a state that its own commands cannot have produced, or a command of a later release. The text
+/// says what the operator can do.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the state machine cannot go on, so this replica stops: {0}")]
 pub struct BrokenInvariant(pub String);
 
-/// Visits a pair of key and value; breaking ends the scan.
+/// A visitor of pairs of key and value. If it breaks, the scan ends.
 pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
 /// Read access to a machine's stored state; keys are in ascending byte order.
 pub trait StateReader {
-    /// The value of one key.
+    /// Returns the value of `key`.
+    ///
+    /// # Errors
+    /// An I/O error of the store.
     fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>>;
 
     /// Visits every pair whose key starts with `prefix`, in key order, until `visit` breaks.
+    ///
+    /// # Errors
+    /// An I/O error of the store.
     fn scan(&self, prefix: &[u8], visit: Visit<'_>) -> io::Result<()>;
 }
 
-/// What one or more commands change in the machine's state: the last change of a key wins.
+/// What one or more commands change in the machine's state. The last change of a key wins.
 #[derive(Debug, Default, Clone)]
 pub struct Changes {
     edits: BTreeMap<Vec<u8>, Option<Bytes>>,
@@ -107,7 +114,7 @@ impl Changes {
         self.edits.iter().map(|(key, value)| (key.as_slice(), value.as_ref()))
     }
 
-    /// Bytes of all values that were set, the same key's too.
+    /// Bytes of all values that were set; a key that was set twice counts twice.
     pub fn bytes_given(&self) -> usize {
         self.given
     }
@@ -118,7 +125,7 @@ impl Changes {
     }
 }
 
-/// State in a sorted map: what a machine's own tests run on, and the reference for every [`StateReader`].
+/// State in a sorted map. Machines are tested on it, and it is the reference for every [`StateReader`].
 #[derive(Debug, Default, Clone)]
 pub struct MemoryState {
     pairs: BTreeMap<Vec<u8>, Bytes>,

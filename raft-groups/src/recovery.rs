@@ -1,10 +1,10 @@
-//! The stores of a node that does not run, for the recovery of last resort: what its replicas hold, and the one change
-//! that no running group allows, which is to go on without the majority that it lost.
+//! The stores of a stopped node, for the recovery of last resort. It reads what the node's replicas hold. It makes
+//! the one change that no running group allows: to go on without the majority that is lost.
 //!
-//! A survivor becomes the only voter of its group by a membership entry at the end of its log, in a [`recovery_term`]
-//! that no member can have reached and that no other survivor would choose. All else follows from the log as always:
-//! it elects itself, and commits what it holds. What only the lost majority had is gone. Must not know what is in a
-//! command, or which nodes are lost.
+//! A survivor becomes the only voter of its group by a membership entry at the end of its log. The entry has a
+//! [`recovery_term`]: no member can have reached that term, and no other survivor chooses it. All else follows from
+//! the log: the survivor elects itself, and commits what it holds. What only the lost majority held is gone. This
+//! file must not know what is in a command, or which nodes are lost.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,7 +24,7 @@ use crate::storage::state::GroupState;
 use crate::storage::{Disk, Stores};
 use crate::{GroupId, Identity, Machine, NodeId, OpenError};
 
-/// A node's stores while the node itself is stopped.
+/// The stores of a node that is stopped.
 pub struct StoppedNode {
     identity: Identity,
     stores: Stores,
@@ -35,43 +35,46 @@ pub struct StoppedNode {
 pub struct StoredReplica {
     /// The group.
     pub group: GroupId,
-    /// Members with a vote by the last membership in its log, committed or not: one set, or two while the group changes
-    /// from the first to the second. Each set needs a majority of its own (Raft, § 6).
+    /// Members with a vote, by the last membership in its log, committed or not. There is one set, or there are two
+    /// while the group changes from the first to the second. Then each set needs a majority of its own (Ongaro's
+    /// thesis, § 4.3).
     pub voters: Vec<BTreeSet<NodeId>>,
-    /// Members without one.
+    /// Members without a vote.
     pub learners: BTreeSet<NodeId>,
-    /// Term and index of its last log entry: of two replicas, the one with the greater pair holds all that the other
-    /// one may have acknowledged.
+    /// Term and index of its last log entry. Of two replicas, the one with the greater pair holds everything
+    /// committed that the other one holds (Raft, § 5.4.1).
     pub last: (u64, u64),
-    /// The greatest term it has heard of.
+    /// The greatest term that it has heard of.
     pub term: u64,
     /// Index of the last entry its state reflects.
     pub applied: u64,
 }
 
-/// Bits of a term below those that count recoveries. No group holds so many elections.
+/// The bits of a term from this one up count recoveries. No group holds enough elections to reach them.
 const RECOVERY_BITS: u32 = 40;
-/// Bits for the elections that follow a recovery, before they could reach the term of another survivor's.
+/// The lowest bits of a term, for the elections that follow a recovery. They keep those apart from the term of
+/// another survivor.
 const ELECTION_BITS: u32 = 16;
 
 const _: () = assert!(ELECTION_BITS < RECOVERY_BITS && RECOVERY_BITS < u64::BITS);
 
-/// How often the group was recovered up to `term`. What was acknowledged under a lower number may be gone.
+/// Returns how often the group was recovered up to `term`. What was acknowledged under a lower count may be gone.
 pub fn recoveries(term: u64) -> u64 {
     term >> RECOVERY_BITS
 }
 
-/// The term in which `node` goes on alone, where no survivor has heard of one above `heard`.
+/// Returns the term in which `node` goes on alone, if no survivor has heard of a term above `heard`.
 ///
-/// It is beyond what the lost ones can have reached. Two nodes never get the same: should both go on by mistake, no log
-/// id of the one is a log id of the other. `None` where no term is left above `heard`, which no group comes to by itself.
+/// The lost members cannot have reached it. Two nodes do not get the same term: if both go on by mistake, no log id
+/// of the one is a log id of the other. `None` if no such term is left above `heard`; elections alone never come to
+/// that.
 pub fn recovery_term(heard: u64, node: NodeId) -> Option<u64> {
     let bits = RECOVERY_BITS - ELECTION_BITS;
     let node = if is_planted(Mutant::SharesRecoveryTerms) { 0 } else { node };
-    // Numbers of nodes grow by 2^32 with each recovery of the map.
+    // Node numbers grow by 2^32 with each recovery of the map, so the high bits are folded into the low ones.
     let folded = (node ^ node >> bits ^ node >> (2 * bits)) & ((1 << bits) - 1);
     let term = (recoveries(heard) + 1) << RECOVERY_BITS | folded << ELECTION_BITS;
-    // One that a lost member could have reached would let two leaders share it.
+    // The shift may lose high bits. A term that a lost member can have reached would let two leaders share it.
     let is_above = term > heard && recoveries(term) == recoveries(heard) + 1;
     (is_above || is_planted(Mutant::SharesLostTerms)).then_some(term)
 }
@@ -80,24 +83,26 @@ impl StoppedNode {
     /// Takes the stores of a node that ran before and does not run now.
     ///
     /// # Errors
-    /// [`OpenError`] where they are damaged, or another node's.
+    /// [`OpenError`] if the stores are damaged, or belong to another node.
     pub async fn open(identity: Identity, disk: Disk) -> Result<Self, OpenError> {
         let stores = disk.start().map_err(|source| OpenError::Io { what: "the stores".to_owned(), source })?;
         claim_stores(&stores, identity, false).await?;
         Ok(Self { identity, stores })
     }
 
-    /// What is stored of a group; `None` where the node holds no replica of it.
+    /// Returns what is stored of a group; `None` if the node holds no replica of it.
     ///
     /// # Errors
-    /// [`OpenError`] where it is damaged: such a replica cannot speak for its group.
+    /// [`OpenError`] if the replica is damaged: such a replica cannot speak for its group.
     pub async fn replica(&self, group: GroupId) -> Result<Option<StoredReplica>, OpenError> {
         let Some((mut log, state)) = self.open_replica(group)? else { return Ok(None) };
+        // A membership counts from when it is in the log, committed or not (Ongaro's thesis, § 4.1).
         let header = state.header();
         let (vote, last, _) = log.summary();
         let found = newest_membership(&mut log, index_of(&header.applied)).await;
         let membership = found.map_err(failed)?.unwrap_or(header.membership);
         let members = membership.membership();
+        // After an installed snapshot the state may be ahead of the log.
         let last = last.max(header.applied);
         Ok(Some(StoredReplica {
             group,
@@ -109,21 +114,22 @@ impl StoppedNode {
         }))
     }
 
-    /// The machine of a stored replica, as of its last applied entry.
+    /// Returns the machine of a stored replica, as of its last applied entry; `None` if the node holds no replica of
+    /// it.
     ///
     /// # Errors
-    /// [`OpenError`] where it is damaged.
+    /// [`OpenError`] if the replica is damaged.
     pub fn machine<M: Machine>(&self, group: GroupId) -> Result<Option<M>, OpenError> {
         let Some((_, state)) = self.open_replica(group)? else { return Ok(None) };
         M::open(&M::Setup::default(), &state.reader()).map(Some).map_err(failed)
     }
 
-    /// Makes this node the only voter of a group that it holds a replica of, in a term that no survivor has heard of.
-    /// `heard` is the greatest that any of them has. `then` is a command that comes before all others from then on,
-    /// made from the log index of the new membership. Durable on return.
+    /// Makes this node the only voter of a group of which it holds a replica, in a term that no survivor has heard
+    /// of. `heard` is the greatest term that any survivor has heard of. `then`, called with the log index of the new
+    /// membership, makes a command that comes before all later ones. Durable on return.
     ///
     /// # Errors
-    /// [`OpenError`] where there is no sound replica, or the disk fails; then nothing has changed.
+    /// [`OpenError`] if there is no sound replica, or the disk fails. Then nothing has changed.
     pub async fn become_only_voter(
         &self,
         group: GroupId,
@@ -134,12 +140,14 @@ impl StoppedNode {
         let (log, state) = self.open_replica(group)?.ok_or_else(nothing)?;
         let (vote, last, _) = log.summary();
         let last = last.max(state.header().applied);
+        // The term is above all that this replica or any other survivor knows.
         let me = self.identity.node;
         let heard = heard.max(greatest_term(vote, last));
         let term = recovery_term(heard, me).ok_or_else(|| {
-            let reason = format!("a term of {heard} is noted, beyond which there is none for a recovery");
+            let reason = format!("a term of {heard} is recorded, and no term for a recovery is left above it");
             failed(io::Error::new(io::ErrorKind::InvalidData, reason))
         })?;
+        // The membership comes at the end of the log: from there on this node alone is a majority.
         let at = index_of(&last) + 1;
         let membership = Membership::new_with_defaults(vec![BTreeSet::from([me])], []);
         let mut payloads = vec![EntryPayload::Membership(membership)];
@@ -148,15 +156,16 @@ impl StoppedNode {
             let entry = LogEntry { log_id: LogId::new_term_index(term, index), payload };
             SealedEntry::seal(group, &entry)
         });
+        // Vote and entries are one batch. A vote older than the log would count as damage at the next start.
         let (vote, entries) = (Vote::new(term, me), entries.collect());
         self.stores.log_of(group).save_vote_and_entries(&vote, entries).await.map_err(failed)
     }
 
-    /// Loses all that the log store holds of a group, so that tests can see a replica noticed as damaged which only
-    /// its state still tells of.
+    /// Removes all that the log store holds of a group. Tests see with it that a replica of which only the state is
+    /// left counts as damaged.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// An I/O error if the disk fails.
     #[cfg(any(test, feature = "mutants"))]
     pub async fn lose_log(&self, group: GroupId) -> io::Result<()> {
         let of_group = group.0.to_be_bytes().to_vec();
@@ -165,10 +174,10 @@ impl StoppedNode {
         self.stores.log_syncer.carry_out(crate::storage::store::WriteBatch::default(), true).await
     }
 
-    /// Damages what is stored of a group's state, so that tests can see a replica noticed as damaged.
+    /// Overwrites the header of a group's state. Tests see with it that such a replica counts as damaged.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// An I/O error if the disk fails.
     #[cfg(any(test, feature = "mutants"))]
     pub async fn damage(&self, group: GroupId) -> io::Result<()> {
         let mut batch = crate::storage::store::WriteBatch::default();
@@ -179,6 +188,7 @@ impl StoppedNode {
     fn open_replica(&self, group: GroupId) -> Result<Option<(GroupLog, GroupState)>, OpenError> {
         let Stores { log, state, state_syncer, .. } = self.stores.clone();
         let record = read_replica_record(group, &*log).map_err(failed)?;
+        // Of an erased replica only the vote is left, which is no replica.
         if !matches!(record, Some(ReplicaRecord::Founder | ReplicaRecord::Newcomer)) {
             return Ok(None);
         }
@@ -188,7 +198,7 @@ impl StoppedNode {
     }
 }
 
-/// The greatest term that a replica with this vote and this last entry has heard of.
+/// Returns the greatest term that a replica with this vote and this last entry has heard of.
 fn greatest_term(vote: Option<Vote>, last: Option<LogId>) -> u64 {
     vote.map_or(0, |vote| vote.leader_id.term).max(last.map_or(0, |last| last.leader_id.term))
 }
@@ -201,7 +211,7 @@ fn failed(source: io::Error) -> OpenError {
     }
 }
 
-/// The last membership in the log behind what is applied.
+/// Returns the last membership in the log after what is applied; `None` if there is none.
 async fn newest_membership(log: &mut GroupLog, applied: u64) -> io::Result<Option<StoredMembership>> {
     let (_, last, purged) = log.summary();
     let (mut next, end) = (applied.max(index_of(&purged)) + 1, index_of(&last) + 1);
@@ -209,6 +219,7 @@ async fn newest_membership(log: &mut GroupLog, applied: u64) -> io::Result<Optio
     if applied == 0 && purged.is_none() && last.is_some() {
         next = 0;
     }
+    // The log is read in messages of a bounded size, so a long log does not fill the memory.
     let mut newest = None;
     while next < end {
         let entries = log.limited_get_log_entries(next, end).await?;
@@ -234,13 +245,13 @@ mod tests {
     use crate::tests::kit::{Cluster, Order, Registers, simulate, start};
     use crate::{RaftSettings, Role};
 
-    /// Three nodes write; two are lost for good; the third goes on alone with all it held, and the others can join
-    /// anew.
+    /// Three nodes write, and two are lost for good. The third one goes on alone with all that it held.
     #[test]
     fn a_survivor_goes_on_alone() {
         simulate(async {
             let group = Cluster::GROUP;
             let mut cluster = start(7, 3, RaftSettings::default()).await;
+            // One write is on all three disks, and then all nodes stop.
             let leader = led(&cluster).await;
             let deadline = || Instant::now() + Duration::from_secs(10);
             let writer = cluster.group(leader).expect("it runs");
@@ -249,6 +260,7 @@ mod tests {
             for id in cluster.ids() {
                 cluster.crash(id).await;
             }
+            // A follower goes on. Before, its log still names all three as voters.
             let survivor = cluster.ids().into_iter().find(|id| *id != leader).expect("three are there");
             let stopped = cluster.stopped(survivor).await.expect("its disk is whole");
             let before = stopped.replica(group).await.expect("sound").expect("it is there");
@@ -256,6 +268,7 @@ mod tests {
             assert_eq!((before.voters, before.last.1 >= written.index), (all, true));
             let machine: Registers = stopped.machine(group).expect("sound").expect("it is there");
             assert!(machine.get("a").is_none() || machine.get("a") == Some(1));
+            // After the change, the membership and one command are behind its last entry.
             let first: &(dyn Fn(u64) -> Bytes + Sync) = &|_| Order::set("first", 7).encode();
             stopped.become_only_voter(group, 9, Some(first)).await.expect("its disk works");
             let after = stopped.replica(group).await.expect("sound").expect("it is there");
@@ -263,6 +276,7 @@ mod tests {
             assert_eq!(Some(after.last), recovery_term(9, survivor).map(|term| (term, before.last.1 + 2)));
             drop(stopped);
 
+            // Once restarted it is a majority by itself, and it has lost nothing that it held.
             cluster.restart(survivor).await.expect("it opens");
             assert_eq!(led(&cluster).await, survivor);
             let alone = cluster.group(survivor).expect("it runs");

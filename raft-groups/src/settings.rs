@@ -1,8 +1,7 @@
 //! Timing and size limits of Raft.
 //!
-//! Comes in: what an operator set. Goes out: openraft's configuration and the times that follow from the settings
-//! (lease, patience, restart wait), each defined once. Settings under which leaders would be deposed for no reason are
-//! refused.
+//! Comes in: what an operator set. Goes out: openraft's configuration, and the times that follow from the settings
+//! (lease, patience, restart wait), each defined once. Settings that would depose a healthy leader are refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +12,15 @@ use crate::lease::promise::LONGEST_PROMISE;
 use crate::mutants::{Mutant, is_planted};
 use crate::{GroupId, OpenError};
 
-/// The share of a lease that a leader uses.
+/// The share of its followers' promise that a leader uses as its lease.
 const LEASE_MARGIN: f64 = 0.8;
-/// The share of the shortest election timeout in which a heartbeat must be answered. openraft wants it, a tick of 13 /
-/// 64 of it, and half an interval of heartbeats together to be shorter than that timeout.
+/// A heartbeat must be answered within this share of the shortest election timeout. openraft requires that this
+/// time, a tick of 13 / 64 of it, and half a heartbeat interval are together shorter than that timeout.
 const ANSWER_SHARE: f64 = 0.68;
-/// After so many of the longest election timeouts a sync that has not returned counts as one that hangs.
+/// A sync that has not returned after this many of the longest election timeouts counts as hanging.
 const HUNG_AFTER: u32 = 3;
 
-// A leader stops before its followers' promise ends, and an answer is there before an election begins.
+// A lease ends before the promise that it rests on, and an answer arrives before an election begins.
 const _: () = assert!(LEASE_MARGIN < 1.0 && ANSWER_SHARE + 13.0 / 64.0 < 1.0);
 
 /// Timing and size limits of every group of a node.
@@ -31,16 +30,17 @@ pub struct RaftSettings {
     pub heartbeat: Duration,
     /// Shortest silence after which a follower campaigns.
     pub election_min: Duration,
-    /// Longest silence after which a follower campaigns; also the length of the promise that a leader asks of its
-    /// followers.
+    /// Longest silence after which a follower campaigns. It is also the length of the promise that a leader asks of
+    /// its followers.
     pub election_max: Duration,
     /// A snapshot point is taken and the log purged after this many entries.
     pub snapshot_after: u64,
-    /// This many entries stay in the log behind a snapshot point, for followers that lag a little.
+    /// This many entries before a snapshot point stay in the log, for followers that lag a little.
     pub keep_entries: u64,
-    /// How fast the node's clock runs: 1, but in simulation, where the durations above are what it takes for them.
+    /// Rate of the node's clock against true time. It is 1 in production. A simulation divides the durations above
+    /// by it.
     pub clock_rate: f64,
-    /// Bytes of snapshots that the node sends in a second, at most, all together.
+    /// Bytes a second, at most, of all snapshots together that the node sends.
     pub snapshot_rate: u64,
 }
 
@@ -59,7 +59,10 @@ impl Default for RaftSettings {
 }
 
 impl RaftSettings {
-    /// Refuses settings under which leaders would be deposed for no reason.
+    /// Refuses settings under which healthy leaders would be deposed, or snapshots would be zero entries apart.
+    ///
+    /// # Errors
+    /// [`OpenError::Settings`], which says what to change.
     pub(crate) fn check(&self) -> Result<(), OpenError> {
         let wrong = |why: &str| Err(OpenError::Settings(why.to_owned()));
         if self.heartbeat < Duration::from_millis(10) {
@@ -80,24 +83,25 @@ impl RaftSettings {
         Ok(())
     }
 
-    /// How long after a majority's answer a leader serves reads by itself.
+    /// How long a leader serves reads by itself, counted from when it sent the message that a majority answered.
     pub(crate) fn lease(&self) -> Duration {
         self.election_max.mul_f64(if is_planted(Mutant::LeaseIsPromise) { 1.0 } else { LEASE_MARGIN })
     }
 
-    /// How long a follower may take over what it must store before it answers. One that syncs slowly is not a dead
-    /// one; but nothing else is sent to it meanwhile, so a lost message must not hold it up for many elections.
+    /// How long a follower may take to store what it is sent before it answers. A follower that syncs slowly is not
+    /// dead. But nothing else is sent to it meanwhile, so one lost message must not hold it up for many election
+    /// timeouts.
     pub(crate) fn patience(&self) -> Duration {
         self.election_max * 5
     }
 
-    /// How long a sync may take before the disk counts as one that hangs.
+    /// How long a sync may take before the disk counts as hanging.
     pub(crate) fn longest_sync(&self) -> Duration {
         self.election_max * HUNG_AFTER
     }
 
-    /// How long a leader waits for the answer to a heartbeat. Messages between nodes must be there and back in this
-    /// time.
+    /// How long a leader waits for the answer to a heartbeat. A message between nodes and its answer must arrive
+    /// within this time.
     pub fn heartbeat_patience(&self) -> Duration {
         if is_planted(Mutant::HurriesFollowers) {
             return self.heartbeat;
@@ -105,23 +109,25 @@ impl RaftSettings {
         self.election_min.mul_f64(ANSWER_SHARE)
     }
 
-    /// How many entries before the newest snapshot a follower may lack and still be sent entries. Purging alone leaves
-    /// less than a third of it in a log.
+    /// How many entries before the newest snapshot a follower may lack and still be sent entries. Purging alone
+    /// leaves less than a third of this number in a log.
     pub(crate) fn backlog(&self) -> u64 {
         (self.snapshot_after + self.keep_entries).saturating_mul(4)
     }
 
-    /// How long a node that ran before must wait before it takes part again, if its `longest` promise was so long.
+    /// How long a node that ran before waits before it takes part again, if `longest` is the longest promise that it
+    /// gave.
     pub(crate) fn restart_wait(&self, longest: Duration) -> Duration {
         if is_planted(Mutant::ForgetsPromises) { Duration::ZERO } else { longest }
     }
 
-    /// The promise that a leader asks of its followers, by its own clock. Its lease is a part of that.
+    /// Returns the length of the promise that a leader asks of its followers, as its own clock counts it. Its lease
+    /// is a part of it.
     pub(crate) fn asks(&self) -> Duration {
         self.election_max.mul_f64(self.clock_rate)
     }
 
-    /// How long a follower takes for so long, by its own clock.
+    /// Returns how long `asked` lasts when this node's own clock counts it.
     pub(crate) fn on_own_clock(&self, asked: Duration) -> Duration {
         asked.div_f64(self.clock_rate)
     }
@@ -132,22 +138,25 @@ impl RaftSettings {
         let apart = group.0 * 37 % (self.snapshot_after / 8 + 1);
         let config = Config {
             cluster_name: group.to_string(),
-            // How often they are sent is up to `pace`.
+            // This only says how long an answer may take: `replica::heartbeat` sets the interval.
             heartbeat_interval: self.heartbeat_patience().as_millis() as u64,
             heartbeat_min_interval: Some(self.heartbeat.as_millis() as u64 / 2),
             election_timeout_min: self.election_min.as_millis() as u64,
             election_timeout_max: self.election_max.as_millis() as u64,
             enable_pre_vote: Some(true),
-            // A restarted leader that resumed without an election would still believe in its old lease.
+            // A leader that restarted and resumed without an election would still trust its old lease.
             enable_leader_restore: Some(false),
-            // A follower whose disk lost the end of its log so that no check could see it is filled again. Otherwise
-            // its leader would count on the lost entries for ever, or end over them.
+            // A disk may lose the end of a follower's log in a way that no check sees. With this, the leader sends
+            // the lost entries again. Without it, the leader would count on them for ever, or panic.
             allow_log_reversion: Some(true),
+            // Entries a message; bytes are bounded by the log's reader.
             max_payload_entries: 256,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after + apart),
             max_in_snapshot_log_to_keep: self.keep_entries,
             purge_batch_size: (self.keep_entries / 4).max(1),
+            // A follower gets a snapshot if its entries are purged; `network::raft_network` decides the other cases.
             replication_lag_threshold: u64::MAX,
+            // Milliseconds. The sender bounds each chunk by itself.
             install_snapshot_timeout: 600_000,
             backoff: "50ms 100ms 200ms ...1s".to_owned(),
             ..Config::default()

@@ -1,7 +1,7 @@
 //! What a replica knows of itself and its group at this moment.
 //!
-//! Plain values, on the wire as well: the role of the moment, the modes of a read, and all that one replica can say of
-//! its group. What it says is gathered in `replica/status.rs`; nothing here asks anyone.
+//! These are plain values, which go on the wire as well: the role, the read modes, and all that one replica can say
+//! of its group. `replica/status.rs` gathers them; nothing here asks anyone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{GroupId, NodeId};
 
-/// The part a replica plays at the moment.
+/// The part that a replica has in its group at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -40,16 +40,17 @@ impl fmt::Display for Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadMode {
-    /// This replica's applied state, however old.
+    /// The state that this replica has applied, however old it is.
     Follower,
-    /// The leader's applied state under a lease that a majority renewed: no round trip, linearizable while the clocks
-    /// of the nodes run at about the same rate.
+    /// The leader's applied state, under a lease that a majority has renewed. It costs no round trip. It is
+    /// linearizable while the clocks of the nodes run at about the same rate (Ongaro's thesis, § 6.4.1).
     Lease,
-    /// Everything committed before the read began, confirmed by a majority for it. Any voter or learner can serve it.
+    /// Everything that was committed before the read began; a majority confirms the leader for it (Ongaro's thesis,
+    /// § 6.4). Any voter or learner can serve it.
     Linearizable,
 }
 
-/// The applied state that a read may now look at, and how it is known to be fresh enough.
+/// What a read knows of the applied state that it may now look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadPoint {
     /// This replica's part in the group.
@@ -58,8 +59,8 @@ pub struct ReadPoint {
     pub term: u64,
     /// The state reflects at least this log index.
     pub index: u64,
-    /// The state holds everything that was committed so long ago, but for a message's way; `None` if that is not known
-    /// since this replica started.
+    /// The age of the state: it holds everything that was committed this long ago, give or take the way of one
+    /// message. `None` if the age is not known since this replica started.
     pub leader_contact: Option<Duration>,
 }
 
@@ -68,12 +69,12 @@ pub struct ReadPoint {
 pub struct GroupStatus {
     /// The group.
     pub group: GroupId,
-    /// This replica's part in it, as it believes: a leader that no majority has answered of late is one, and `leader`
-    /// is none.
+    /// This replica's part in the group, as it believes. A leader that no majority has answered for a while keeps
+    /// the role, and has no `leader`.
     pub role: Role,
     /// The term this replica is in.
     pub term: u64,
-    /// The leader of that term, where messages of late say that there is one.
+    /// The leader of that term, if recent messages show that there is one.
     pub leader: Option<NodeId>,
     /// Index of the last log entry here (0: none).
     pub last_log: u64,
@@ -81,34 +82,38 @@ pub struct GroupStatus {
     pub committed: u64,
     /// Index of the last entry applied here.
     pub applied: u64,
-    /// Index the newest snapshot reflects (0: none).
+    /// Index of the last entry in the newest snapshot (0: none).
     pub snapshot: u64,
-    /// Index of the last entry purged from the log here.
+    /// Index of the last entry purged from the log here (0: none).
     pub purged: u64,
     /// Members with a vote.
     pub voters: BTreeSet<NodeId>,
     /// Members without a vote.
     pub learners: BTreeSet<NodeId>,
-    /// `true` if the voters are being changed: until that ends, majorities of the old and of the new ones are needed.
+    /// `true` if the voters are being changed: until that ends, every decision needs a majority of the old voters
+    /// and a majority of the new ones (Ongaro's thesis, § 4.3).
     pub joint: bool,
-    /// The applied state holds everything that was committed so long ago; on the leader, when a majority last answered.
+    /// The age of the applied state: it holds everything that was committed this long ago. On the leader it is the
+    /// time since a majority last answered. `None` if it is not known.
     pub leader_contact: Option<Duration>,
-    /// `true` if this replica is known to miss committed entries, or is installing a snapshot.
+    /// `true` if this replica lacks many of the entries that it knows to be committed, or is taking in a snapshot.
     pub catching_up: bool,
-    /// On the leader: the last log index each member is known to hold.
+    /// On the leader: the last log index that each member is known to hold. Empty on other replicas.
     pub matched: BTreeMap<NodeId, u64>,
-    /// On the leader: members that have not answered for longer than the longest election timeout.
+    /// On the leader: members that have not answered for longer than the longest election timeout. Empty on other
+    /// replicas.
     pub silent: BTreeSet<NodeId>,
-    /// Log index of the membership where it is committed; `None` while a change of it is under way.
+    /// Log index of the membership, if that membership is committed; `None` while a change of it is under way.
     pub members_at: Option<u64>,
-    /// Why this replica no longer takes part, or does not while its disk hangs, with the way out.
+    /// Why this replica no longer takes part, or takes no part while its disk hangs; with what the operator can do.
     pub stopped: Option<String>,
-    /// Digests of its applied state by log index, the present one among them: equal on all replicas at equal index.
+    /// Digests of the applied state, keyed by log index, the present one included. At equal index they are equal on
+    /// all replicas.
     pub digests: BTreeMap<u64, u64>,
 }
 
 impl GroupStatus {
-    /// Returns `true` if this replica leads its group, and a majority has answered it of late.
+    /// Returns `true` if this replica leads its group and a majority has answered it lately.
     pub fn leads(&self) -> bool {
         self.role == Role::Leader && self.leader.is_some()
     }

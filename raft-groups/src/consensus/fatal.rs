@@ -1,7 +1,6 @@
-//! Why consensus in this process has ended, in words for people: openraft's own name its types and log ids.
+//! Why consensus in this process has ended, in words for people. openraft's own texts name its types and log ids.
 //!
-//! Comes in: openraft's last error. Goes out: a sentence without its end. It is the one place that looks at these
-//! texts.
+//! Comes in: openraft's last error. Goes out: a clause without a full stop. Only this file looks at those texts.
 
 use std::error::Error as _;
 
@@ -9,10 +8,10 @@ use openraft::errors::Fatal;
 
 use crate::consensus::types::RaftTypes;
 
-/// How an error of a disk begins, when openraft has wrapped it.
+/// The prefix that openraft gives to an error of the disk.
 const WRAPPED: &str = "std::io::error::Error: ";
 
-/// Says what ended consensus.
+/// Returns what ended consensus, as a clause.
 pub(crate) fn explain_end(error: &Fatal<RaftTypes>) -> String {
     match error {
         Fatal::StorageError(error) => {
@@ -20,7 +19,7 @@ pub(crate) fn explain_end(error: &Fatal<RaftTypes>) -> String {
             let found = source.strip_prefix(WRAPPED).unwrap_or(&source);
             format!("its data could not be read or written: {found}")
         }
-        Fatal::Panicked => "it met a bug of its own, of which the node's log says more".to_owned(),
+        Fatal::Panicked => "it met a bug in itself; the node's log says more".to_owned(),
         Fatal::Stopped => "it was closed".to_owned(),
     }
 }

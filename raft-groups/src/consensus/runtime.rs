@@ -1,8 +1,8 @@
 //! tokio as openraft's runtime, with randomness that a simulation can seed.
 //!
 //! openraft draws random numbers for election timeouts and tick phases only. In production they come from the
-//! operating system; a simulation calls [`seed_this_thread`] first and then runs everything on that one thread, so
-//! that the same seed gives the same elections.
+//! operating system. A simulation calls [`seed_this_thread`] first and then runs everything on that one thread, so
+//! the same seed gives the same elections.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -20,18 +20,18 @@ thread_local! {
     static SEED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Makes every later draw on this thread follow from `seed`; for simulations only.
+/// Makes every later draw on this thread follow from `seed`. For simulations only.
 pub fn seed_this_thread(seed: u64) {
     SEED.set(Some(seed));
 }
 
-/// Returns `true` if this thread's chance follows from a seed. Then the machine's own clocks have no say here, for
-/// another run of the seed would find them different.
+/// Returns `true` if this thread's random numbers follow from a seed. Then nothing may read the machine's own
+/// clocks: another run of the same seed would read other values.
 pub fn is_seeded() -> bool {
     SEED.get().is_some()
 }
 
-/// The next seed: from the thread's sequence where it is seeded, else from the operating system.
+/// Returns the next seed: from the thread's sequence if it is seeded, else from the operating system.
 fn next_seed() -> u64 {
     match SEED.get() {
         // SplitMix64's increment (Steele, Lea & Flood 2014); SmallRng's own seeding does the mixing.
@@ -43,12 +43,12 @@ fn next_seed() -> u64 {
     }
 }
 
-/// A random number that a simulation's seed decides.
+/// Returns a random number, which the seed decides in a simulation.
 pub fn random_u64() -> u64 {
     SmallRng::seed_from_u64(next_seed()).random()
 }
 
-/// openraft's runtime; everything but randomness and [`Watch`] is tokio's.
+/// openraft's runtime. All of it is tokio's, but for randomness and [`Watch`].
 #[derive(Debug)]
 pub struct Runtime(Tokio);
 

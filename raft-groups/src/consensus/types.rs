@@ -1,7 +1,7 @@
 //! openraft's types, fixed once for every group: commands and replies are opaque bytes.
 //!
-//! What a type of openraft's is called in this crate is decided here alone. An index of 0 means none to everyone
-//! above, see [`index_of`].
+//! This file alone decides what openraft's types are called in this crate. To everyone above, index 0 means "none":
+//! see [`index_of`].
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::NodeId;
 use crate::consensus::runtime::Runtime;
 
-/// A machine's command as the log carries it. Cloning shares the bytes: replication clones entries.
+/// A machine's command as the log carries it. A clone shares the bytes: replication clones entries.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandBytes(pub Bytes);
 
@@ -29,7 +29,8 @@ impl fmt::Display for CommandBytes {
 }
 
 openraft::declare_raft_types!(
-    /// `leader_id_std` gives one leader per term; openraft's default lets two share one.
+    /// `leader_id_std` allows one leader a term, as Raft does. openraft's default allows two nodes to lead in one
+    /// term, one after the other.
     pub RaftTypes:
         D = CommandBytes,
         R = Bytes,
@@ -48,8 +49,8 @@ pub type CommittedLeaderId = openraft::alias::CommittedLeaderIdOf<RaftTypes>;
 pub type Node = EmptyNode;
 pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<RaftTypes>;
 
-/// The index of a log id, 0 for none: openraft's first entry has index 0 and is the initial membership, which no
-/// client can see, so "0" and "none" mean the same to everyone above.
+/// Returns the index of a log id, 0 for none. openraft's first entry has index 0 and is the initial membership,
+/// which no client can see. So 0 and "none" mean the same to everyone above.
 pub fn index_of(log_id: &Option<LogId>) -> u64 {
     log_id.as_ref().map_or(0, |id| id.index)
 }

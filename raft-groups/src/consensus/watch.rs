@@ -1,7 +1,7 @@
-//! A channel of one value and its latest change, whose waiters wake in the order they came.
+//! A channel of one value, whose waiters wake in the order in which they came.
 //!
-//! tokio's own wakes them in an order drawn from a generator that only unstable builds can seed; under it the same
-//! simulation runs differently twice. The semantics are those of `tokio::sync::watch`.
+//! tokio's own channel wakes them in a random order, and only unstable builds can seed that. With it, one seed would
+//! give two different simulations. The semantics are those of `tokio::sync::watch`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,27 +10,28 @@ use openraft::async_runtime::watch::{self, RecvError, SendError};
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
 
-/// The channel as openraft's runtime has it.
+/// The channel, as openraft's runtime names it.
 pub struct Watch;
 
 struct ChannelShared<T> {
-    /// Read recursively: who looks at the value twice at a time must not wait for a writer that waits for the first.
+    /// The value and its version. Readers lock it recursively: a task that holds one guard and takes a second must
+    /// not wait for a writer, which waits for the first guard.
     value: RwLock<(T, u64)>,
     changed: Notify,
     senders: AtomicUsize,
     receivers: AtomicUsize,
 }
 
-/// Sets the value.
+/// The sending half: sets the value.
 pub struct Sender<T>(Arc<ChannelShared<T>>);
 
-/// Sees the value, and waits for changes it has not seen.
+/// The receiving half: sees the value, and waits for changes that it has not seen.
 pub struct Receiver<T> {
     shared: Arc<ChannelShared<T>>,
     seen: u64,
 }
 
-/// A channel that holds `value`, which its receiver has seen.
+/// Makes a channel that holds `value`; its receiver counts that value as seen.
 pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
     let (senders, receivers) = (AtomicUsize::new(1), AtomicUsize::new(1));
     let shared = Arc::new(ChannelShared { value: RwLock::new((value, 0)), changed: Notify::new(), senders, receivers });
@@ -38,7 +39,7 @@ pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
 }
 
 impl<T> Sender<T> {
-    /// Sets the value and wakes the waiters, if there are any receivers or not.
+    /// Sets the value and wakes the waiters. It works without receivers too.
     pub fn send_replace(&self, value: T) {
         self.modify(|current| {
             *current = value;
@@ -52,6 +53,7 @@ impl<T> Sender<T> {
         if modified {
             value.1 += 1;
         }
+        // Waiters wake without the lock, so none of them runs into it at once.
         drop(value);
         if modified {
             self.0.changed.notify_waiters();
@@ -65,26 +67,27 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// The value; keep the guard for a moment only, since it holds senders up.
+    /// Returns the value. Keep the guard for a moment only: it blocks senders.
     pub fn borrow(&self) -> MappedRwLockReadGuard<'_, T> {
         RwLockReadGuard::map(self.shared.value.read_recursive(), |value| &value.0)
     }
 
-    /// Returns `true` if all senders are gone, so that the value stays what it is.
+    /// Returns `true` if all senders are gone, so the value cannot change any more.
     pub fn has_ended(&self) -> bool {
         self.shared.senders.load(Ordering::Acquire) == 0
     }
 
-    /// Waits for a change not seen yet.
+    /// Waits for a change that this receiver has not seen, and counts it as seen.
     ///
     /// # Errors
-    /// Once all senders are gone and the last change was seen.
+    /// [`RecvError`] if all senders are gone and the last change was seen.
     pub async fn changed(&mut self) -> Result<(), RecvError> {
         loop {
+            // Enabled before the version is read: a change in between wakes this waiter.
             let shared = self.shared.clone();
             let mut changed = std::pin::pin!(shared.changed.notified());
             changed.as_mut().enable();
-            // In this order: a sender sets the value before it goes.
+            // First the senders, then the version: a sender sets the value before it goes.
             let closed = shared.senders.load(Ordering::Acquire) == 0;
             let version = shared.value.read().1;
             debug_assert!(version >= self.seen, "a change was seen before it was made");
@@ -102,7 +105,7 @@ impl<T> Receiver<T> {
     /// Waits until the value satisfies `wanted`.
     ///
     /// # Errors
-    /// Once all senders are gone.
+    /// [`RecvError`] if all senders are gone and the value does not satisfy `wanted`.
     pub async fn wait_for(&mut self, wanted: impl Fn(&T) -> bool) -> Result<(), RecvError> {
         while !wanted(&self.borrow()) {
             self.changed().await?;

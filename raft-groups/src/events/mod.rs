@@ -1,11 +1,11 @@
-//! What this node's replicas do, told to whoever watches: votes, messages, entries, leases, reads.
+//! What this node's replicas do, for whoever watches: votes, messages, entries, leases, reads.
 //!
 //! ```text
 //! network, replica, storage ─▶ Recorder (one group) ─▶ Events (one node: a ring) ─▶ Listener (each its own place)
 //! ```
-//! Nobody listens, as a rule, and then an event costs one relaxed load of an atomic. A listener that is slow costs the
-//! node nothing either: it has a place in the ring and no queue of its own, and where the ring has gone past it, it is
-//! told how much it missed. Events are for the eye: nothing in the crate decides by them.
+//! Usually nobody listens. Then an event costs one relaxed load of an atomic. A slow listener costs the node nothing
+//! either: it has a place in the ring and no queue of its own. If the ring has gone past its place, it is told how
+//! much it missed. Events are only for watching: nothing in the crate decides by them.
 
 mod event;
 mod recorder;

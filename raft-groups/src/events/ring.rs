@@ -1,7 +1,7 @@
 //! The ring that holds a node's latest events, and the listeners' places in it.
 //!
-//! Comes in: events, one after the other. Goes out: to each listener what comes after its place, and how much it has
-//! missed. Memory is bounded whatever a listener does; it holds nobody up.
+//! Comes in: events, one after the other. Goes out: to each listener, the events after its place, and how many it
+//! has missed. Memory is bounded whatever a listener does, and a listener holds nobody up.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use tokio::sync::Notify;
 use super::event::{Event, EventKind};
 use crate::GroupId;
 
-/// Events kept; a listener that is further behind has missed some.
+/// Events that are kept. A listener that is further behind has missed some.
 const CAPACITY: usize = 8192;
-/// Events handed to a listener at once, at most.
+/// Events, at most, that a listener gets at once.
 const BATCH: usize = 256;
-/// For how long recording goes on when the last listener has left: one that comes back misses nothing.
+/// How long recording goes on after the last listener has left. A listener that comes back within it misses nothing.
 const LINGER: Duration = Duration::from_secs(30);
 
 /// A node's events; clones share them.
@@ -26,14 +26,15 @@ const LINGER: Duration = Duration::from_secs(30);
 pub struct Events(Arc<EventsShared>);
 
 struct EventsShared {
-    /// `true` if events are recorded. Loaded relaxed: it carries no data, and an event lost as it turns on is nobody's.
+    /// `true` if events are recorded. It is loaded relaxed, because no data depends on it. An event that is lost as
+    /// recording begins is missed by nobody.
     on: AtomicBool,
     ring: Mutex<EventRing>,
     grown: Notify,
 }
 
-/// Invariants, held by [`EventRing::check`]: there are at most `capacity` events, without gaps, and the last of them
-/// is the one before `next`.
+/// Invariants, held by [`EventRing::check`]: there are at most `capacity` events, without gaps, and the last one has
+/// the number before `next`.
 struct EventRing {
     /// In order and without gaps.
     events: VecDeque<Arc<Event>>,
@@ -44,26 +45,26 @@ struct EventRing {
     left: Instant,
 }
 
-/// What a listener hears: how many events it missed, and those that come next.
+/// What a listener gets: how many events it missed, and the events that come next.
 #[derive(Debug, PartialEq)]
 pub struct Heard {
-    /// Events that the ring no longer had. `Some(0)`: the place asked for is from an earlier life of the node, whose
-    /// events nobody has counted.
+    /// How many events the ring no longer had; `None` if there is no gap. `Some(0)`: the place asked for is from an
+    /// earlier life of the node, so the gap cannot be counted.
     pub missed: Option<u64>,
-    /// Never empty, unless something was missed.
+    /// The events, in order. Never empty, unless something was missed.
     pub events: Vec<Arc<Event>>,
 }
 
-/// Somebody's place in the ring. While one is held, events are recorded.
+/// A listener's place in the ring. While one is held, events are recorded.
 pub struct Listener {
     events: Events,
     next: u64,
-    /// `true` if `next` is no place that this life of the node can have given.
+    /// `true` if this life of the node cannot have given the place that was asked for.
     foreign: bool,
 }
 
 impl EventRing {
-    /// Number of the first event that is still here, or of the next one.
+    /// Returns the number of the first event that is still here; without any, that of the next one.
     fn first(&self) -> u64 {
         self.next - self.events.len() as u64
     }
@@ -87,7 +88,7 @@ impl Default for Events {
 }
 
 impl Events {
-    /// A ring of `capacity` events.
+    /// Makes a ring of `capacity` events.
     fn with_capacity(capacity: usize) -> Self {
         let ring = EventRing { events: VecDeque::new(), next: 1, capacity, listeners: 0, left: Instant::now() };
         Self(Arc::new(EventsShared { on: AtomicBool::new(false), ring: Mutex::new(ring), grown: Notify::new() }))
@@ -102,6 +103,7 @@ impl Events {
     pub(crate) fn tell(&self, group: GroupId, term: u64, what: EventKind) {
         let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1000.0);
         {
+            // Recording is turned off here, by the first event after the pause: nobody needs a timer.
             let mut ring = self.0.ring.lock();
             if ring.listeners == 0 && ring.left.elapsed() > LINGER {
                 self.0.on.store(false, Ordering::Relaxed);
@@ -118,18 +120,20 @@ impl Events {
         self.0.grown.notify_waiters();
     }
 
-    /// Listens to what comes after event number `after`; without one, to what comes from now on.
+    /// Listens to the events after number `after`; without one, to the events from now on.
     pub fn listen(&self, after: Option<u64>) -> Listener {
         let mut ring = self.0.ring.lock();
         ring.listeners += 1;
         if !self.is_on() {
-            // What happened meanwhile was not recorded: whoever comes back to an older place learns of a gap.
+            // What happened meanwhile was not recorded. One number is skipped, so a listener with an older place
+            // sees a gap.
             if ring.next > 1 {
                 ring.events.clear();
                 ring.next += 1;
             }
             self.0.on.store(true, Ordering::Relaxed);
         }
+        // A number that was never given comes from before a restart.
         let foreign = after.is_some_and(|after| after >= ring.next);
         let next = match after {
             Some(after) if !foreign => after + 1,
@@ -142,15 +146,16 @@ impl Events {
 }
 
 impl Listener {
-    /// Number of the last event before this place.
+    /// Returns the number of the last event before this place.
     pub fn at(&self) -> u64 {
         self.next - 1
     }
 
-    /// Waits for the next events.
+    /// Waits for the next events. At most 256 come at once.
     pub async fn next(&mut self) -> Heard {
         let events = self.events.clone();
         loop {
+            // Enabled before the ring is read: an event in between wakes this listener.
             let mut grown = std::pin::pin!(events.0.grown.notified());
             grown.as_mut().enable();
             if let Some(heard) = self.take_ready() {
@@ -160,7 +165,7 @@ impl Listener {
         }
     }
 
-    /// The next events, where there are any yet.
+    /// Returns the next events, if there are any yet or some were missed.
     fn take_ready(&mut self) -> Option<Heard> {
         let ring = self.events.0.ring.lock();
         let first = ring.first();
@@ -210,6 +215,7 @@ mod tests {
         tell(&events, 2);
         tell(&events, 3);
         let heard = listener.next().await;
+        // What was told before the listener came is not for it. From here on its place is known.
         assert_eq!((heard.missed, indexes(&heard)), (None, vec![2, 3]));
         let place = heard.events[0].seq;
         drop(listener);
@@ -254,13 +260,14 @@ mod tests {
         tell(&events, 2);
         assert!(!events.is_on());
         tell(&events, 3);
+        // Event 2 turned the recording off, and event 3 was never recorded.
         let mut back = events.listen(Some(place));
         tell(&events, 4);
         let heard = back.next().await;
         assert_eq!((heard.missed, indexes(&heard)), (Some(1), vec![4]));
     }
 
-    /// Not a bound on time: prints what an event costs while nobody listens, and holds that it is not even built.
+    /// Sets no bound on time: it prints what an event costs while nobody listens, and checks that it is never built.
     #[test]
     fn an_event_that_nobody_hears_is_never_built() {
         let recorder = super::super::Recorder::new(Events::default(), GroupId(1));

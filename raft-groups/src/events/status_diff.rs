@@ -1,6 +1,6 @@
-//! From one status of a replica to the next: what must have happened in between.
+//! Derives from two statuses of a replica what must have happened in between.
 //!
-//! Comes in: two statuses and how long the lease still holds. Goes out: the events that lie between. It must not ask
+//! Comes in: two statuses, and how long the lease still holds. Goes out: the events between them. It must not ask
 //! the replica for anything.
 
 use std::collections::BTreeMap;
@@ -10,15 +10,15 @@ use super::event::EventKind;
 use super::recorder::Recorder;
 use crate::{GroupStatus, Role};
 
-/// What the listeners have been told of a replica's lease.
+/// What the listeners know of a replica's lease.
 #[derive(Default)]
 pub struct StatusDiff {
     lease_holds: bool,
 }
 
 impl StatusDiff {
-    /// Tells what is new from one status to the next, and whether a leader's lease of length `lease` holds for a while
-    /// longer. `None`: nobody listens.
+    /// Tells what is new in a status, and whether a leader's lease of length `lease` begins or ends. `change` is the
+    /// status before, the status now, and for how long the lease still holds; `None` if nobody listens.
     pub fn tell_changes(
         &mut self,
         recorder: &Recorder,
@@ -37,7 +37,7 @@ impl StatusDiff {
             (true, false) => recorder.tell(term, || EventKind::LeaseExpired { ms }),
             _ => {}
         }
-        // What changes by itself is no news.
+        // These change all the time, and would make an event of every look.
         let lasting =
             |status| GroupStatus { leader_contact: None, matched: BTreeMap::new(), digests: BTreeMap::new(), ..status };
         let (before, now) = (lasting(before), lasting(now));
@@ -47,7 +47,8 @@ impl StatusDiff {
         }
     }
 
-    /// After how long something will have happened although the replica's status stays: its lease will have run out.
+    /// Returns after how long a lease that the listeners know of runs out. Nothing else happens without a change of
+    /// metrics.
     pub fn wake_after(&self, lease_left: impl Fn() -> Option<Duration>) -> Option<Duration> {
         self.lease_holds.then(lease_left)?.filter(|left| !left.is_zero())
     }

@@ -1,18 +1,18 @@
-//! Why a vote was refused. openraft answers yes or no; the reason follows from what it compared, in its order: the
-//! lease of a living leader, then the logs, then the votes.
+//! Why a vote was refused. openraft answers yes or no. The reason follows from what openraft compares, in this
+//! order: the lease of a living leader, then the logs, then the votes.
 
 use crate::consensus::types::{LogId, Vote};
 
-/// Why a voter refuses.
+/// Why a voter refuses its vote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VoteReason {
-    /// The candidate stands for a term that the voter is past.
+    /// The candidate's term is lower than the voter's (Raft, § 5.1).
     TermBehind,
     /// The candidate's log lacks entries that the voter holds (Raft, § 5.4.1).
     LogBehind,
-    /// The voter has voted for another in this term.
+    /// The voter has voted for another candidate in this term (Raft, § 5.2).
     VotedForOther,
-    /// The voter has promised a leader, which it hears, not to depose it (Ongaro's thesis, § 4.2.3).
+    /// The voter hears a leader, and has promised not to depose it (Ongaro's thesis, § 4.2.3).
     LeaderAlive,
     /// The voter does not know itself as a member yet.
     NoMember,
@@ -21,7 +21,7 @@ pub enum VoteReason {
 }
 
 impl VoteReason {
-    /// The reason in a word.
+    /// Returns the reason in a word.
     pub fn word(self) -> &'static str {
         match self {
             Self::TermBehind => "term_behind",
@@ -34,16 +34,16 @@ impl VoteReason {
     }
 }
 
-/// What a candidate asks with, or what a voter answers with: its vote and its last log id.
+/// What a candidate asks with, and a voter answers with: its vote and its last log id.
 pub(crate) type Stand<'a> = (&'a Vote, Option<&'a LogId>);
 
-/// Why `voter` refused `candidate`; `hears_leader` says whether the voter is known to have heard a leader when it was
-/// asked, and `allowed` that this leader itself has asked for the election.
+/// Returns why `voter` refused `candidate`. `hears_leader` says whether the voter is known to have heard a leader
+/// when it was asked. `allowed` says that this leader itself asked for the election.
 pub(crate) fn refusal(candidate: Stand<'_>, voter: Stand<'_>, hears_leader: bool, allowed: bool) -> VoteReason {
     let ((asked, asked_log), (own, own_log)) = (candidate, voter);
-    // A lease binds who holds the vote of an elected leader. One that heard a leader when it was asked may have stood
-    // for election itself before it answered: then it is its own vote that refuses. And where neither logs nor terms
-    // do, what is left is a lease.
+    // A lease binds a voter only while its vote is that of an elected leader. A voter that heard a leader may have
+    // stood for election itself before it answered. Then its own vote is the reason. If neither the logs nor the
+    // terms explain the refusal, only a lease is left.
     let nothing_else = asked_log >= own_log && asked.leader_id.term > own.leader_id.term;
     if own.committed && !allowed && (hears_leader || nothing_else) {
         VoteReason::LeaderAlive
@@ -94,15 +94,15 @@ mod tests {
         assert_eq!(reason((3, 1), &short, (2, 2), &long, true, true), VoteReason::LogBehind);
         // A newer term of the last entry counts more than a longer log.
         assert_eq!(reason((5, 1), &log(2, 9), (4, 2), &log(3, 1), false, false), VoteReason::LogBehind);
-        // From outside one does not see what a voter hears.
+        // A candidate does not know whether the voter hears a leader.
         let bound = Vote { committed: true, ..vote(2, 2) };
         let refuses = |asked_log| refusal((&vote(3, 1), Some(asked_log)), (&bound, Some(&long)), false, false);
         assert_eq!(refuses(&long), VoteReason::LeaderAlive);
         assert_eq!(refuses(&short), VoteReason::LogBehind);
-        // Who heard a leader when it was asked, and stands itself by the time it answers.
+        // The voter heard a leader when it was asked, and campaigns itself by the time it answers.
         let both = refusal((&vote(3, 1), Some(&long)), (&vote(3, 2), Some(&long)), true, false);
         assert_eq!(both, VoteReason::VotedForOther);
-        // No log at all is behind any.
+        // An empty log is behind every other.
         let none = refusal((&vote(3, 1), None), (&vote(2, 2), Some(&short)), false, false);
         assert_eq!(none, VoteReason::LogBehind);
     }

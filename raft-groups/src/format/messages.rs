@@ -1,6 +1,7 @@
-//! Version 1 of what replicas ask and answer: the requests and responses of consensus.
+//! Version 1 of the requests and responses of consensus.
 //!
-//! Each form is the bytes of one message, and never changes. [`super::types`] has what records hold as well.
+//! Each form fixes the bytes of one message, and never changes. [`super::types`] has the forms that records hold as
+//! well.
 
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError, TransferLeaderRequest,
@@ -13,7 +14,8 @@ use super::types::{EntryForm, LogIdForm, VoteForm};
 use crate::NodeId;
 use crate::consensus::types::{LogEntry, RaftTypes, Vote};
 
-/// A leader's entries, those before them, and how far its log is committed.
+/// A leader's AppendEntries: its vote, the log id before the entries, the entries, and how far its log is committed
+/// (Raft, figure 2).
 #[derive(Serialize, Deserialize)]
 pub struct AppendForm {
     vote: VoteForm,
@@ -75,7 +77,7 @@ impl Formed for AppendEntriesResponse<RaftTypes> {
     }
 }
 
-/// A candidate's vote, the end of its log, and whether the leader itself asked for the election.
+/// A candidate's RequestVote: its vote, the end of its log, and whether the leader itself asked for the election.
 #[derive(Serialize, Deserialize)]
 pub struct VoteRequestForm {
     vote: VoteForm,
@@ -116,7 +118,7 @@ impl Formed for VoteResponse<RaftTypes> {
     }
 }
 
-/// A leader's wish that another takes over, once its log is as far.
+/// A leader's request that another node takes over once its log ends at `last` (Ongaro's thesis, § 3.10).
 #[derive(Serialize, Deserialize)]
 pub struct TransferForm {
     from: VoteForm,
@@ -140,7 +142,7 @@ impl Formed for TransferLeaderRequest<RaftTypes> {
     }
 }
 
-/// `true` if a node takes over; if not, why.
+/// Whether a node takes over; if not, why.
 #[derive(Serialize, Deserialize)]
 pub enum TransferredForm {
     Yes,

@@ -1,15 +1,15 @@
-//! The bytes of what consensus says and stores: forms of our own for openraft's types, which never pass under its
-//! serde.
+//! The bytes of what consensus sends and stores. openraft's types have forms of our own; openraft's serde never
+//! encodes them.
 //!
-//! openraft is an alpha, and postcard has no names of fields: a member that a new version of it adds would change
-//! every message and record without a line of ours. So its serde is not even compiled in; each of its types has a
-//! *form* here, and [`AsForm`] encodes and decodes it. A form's encoding never changes. What must change gets a new
-//! form beside it, under the version byte of the message ([`crate::network::wire`]) or record
-//! ([`crate::storage::record`]) that it is in. A message or record may end in a tail that this release does not know:
-//! it is skipped.
+//! openraft is an alpha, and postcard writes no names of fields. A field that a new version of openraft adds would
+//! change every message and record unnoticed. So openraft's serde is not compiled in. Each of its types has a *form*
+//! here, and [`AsForm`] encodes and decodes it. The encoding of a form never changes. What must change gets a new
+//! form beside the old one, under the version byte of its message ([`crate::network::wire`]) or record
+//! ([`crate::storage::record`]). A message or record may end in bytes that this release does not know; they are
+//! skipped.
 //!
-//! The forms of version 1 have the layout that openraft 0.10.0-alpha.37 gave its own types, so directories that were
-//! written under that need no second decoder.
+//! The forms of version 1 have the layout that openraft 0.10.0-alpha.37 gives its own types. So directories written
+//! with that layout need no second decoder.
 
 mod messages;
 mod types;
@@ -17,18 +17,18 @@ mod types;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A type that is encoded as another, which never changes.
+/// A type that is encoded as another type, its form, which never changes.
 pub trait Formed: Sized {
-    /// What is encoded.
+    /// The type that is encoded.
     type Form: Serialize + DeserializeOwned;
 
-    /// Its form. What is large in it is shared, not copied.
+    /// Returns the form of this value. Command bytes are shared, not copied.
     fn form(&self) -> Self::Form;
 
-    /// The value of a form.
+    /// Returns the value of a form.
     ///
     /// # Errors
-    /// What is wrong with it: a form that was decoded may still say nothing.
+    /// What is wrong with the form: bytes that decode may still mean nothing.
     fn of_form(form: Self::Form) -> Result<Self, &'static str>;
 }
 
@@ -44,7 +44,7 @@ impl<T: Formed> Formed for Option<T> {
     }
 }
 
-/// Encodes what it holds as its form. As an attribute of a field: `#[serde(with = "AsForm")]`.
+/// A wrapper that is encoded as the form of its value. As an attribute of a field: `#[serde(with = "AsForm")]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AsForm<T>(pub T);
 
@@ -60,7 +60,7 @@ impl<T: Formed> AsForm<T> {
     /// Decodes a field from its form.
     ///
     /// # Errors
-    /// Where the bytes are no form, or the form says nothing.
+    /// Those of the deserializer, or one of its kind if the form means nothing.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         T::of_form(T::Form::deserialize(deserializer)?).map_err(D::Error::custom)
     }

@@ -17,7 +17,7 @@ fn log_id(term: u64, index: u64) -> LogId {
     LogId::new_term_index(term, index)
 }
 
-/// Two sets of voters and a learner.
+/// A joint membership: two sets of voters, and a learner.
 fn joint() -> Membership<NodeId, Node> {
     Membership::new_with_defaults(vec![BTreeSet::from([1, 2]), BTreeSet::from([2, 300])], [1, 2, 300, 4])
 }
@@ -129,10 +129,10 @@ fn every_message_comes_back_whatever_a_later_release_adds_behind_it() {
     }
 }
 
-/// The messages that releases of version 1 send, a line each; the same list as [`requests`] and [`replies`].
+/// The messages that releases of version 1 send, one a line, in the order of [`requests`] and [`replies`].
 const MESSAGES: &str = include_str!("../../../tests/data/formats/wire-1/replicas.txt");
 
-/// The messages that this build sends.
+/// The messages that this build sends, in the format of [`MESSAGES`].
 fn lines() -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let requests = requests().into_iter().map(|request| (request.kind_name(), encode(&envelope(request))));
@@ -144,6 +144,7 @@ fn lines() -> String {
 #[test]
 fn messages_of_earlier_releases_are_read_and_this_one_sends_the_same() {
     assert_eq!(lines(), MESSAGES, "a message has changed: it needs a form of its own under another version");
+    // The same file decodes to the same messages. Requests come first in it.
     let bytes = |hex: &str| -> Vec<u8> {
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
     };
@@ -175,6 +176,7 @@ proptest! {
         bytes[at] = byte;
         let _ = decode::<RequestEnvelope>(&bytes);
         let _ = decode::<RequestEnvelope>(&bytes[..cut.index(bytes.len())]);
+        // A reply with one byte changed, at a place within it.
         let mut replies = replies();
         let reply = replies.swap_remove(which.index(replies.len()));
         let mut bytes = encode(&ReplyEnvelope { life: Life::default(), reply }).to_vec();

@@ -1,6 +1,6 @@
-//! Version 1 of what both messages and records hold: votes, log ids, entries, memberships.
+//! Version 1 of what messages and records both hold: votes, log ids, entries, memberships.
 //!
-//! Each form is the bytes of one value, and never changes: directories of every earlier release hold them.
+//! Each form fixes the bytes of one value, and never changes: directories of every earlier release hold them.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::consensus::types::{CommandBytes, LogEntry, LogId, Node, SnapshotMeta,
 
 type LeaderId = openraft::impls::leader_id_std::LeaderId<u64, NodeId>;
 
-/// For whom in which term, and whether that node is known to have won.
+/// A vote: its term, the candidate, and whether that candidate is known to have won.
 #[derive(Serialize, Deserialize)]
 pub struct VoteForm {
     term: u64,
-    /// Never `None`; earlier releases of openraft had an option here.
+    /// Never `None`. It is an option because the layout of openraft 0.10.0-alpha.37 has one here.
     candidate: Option<NodeId>,
     committed: bool,
 }
@@ -52,12 +52,12 @@ impl Formed for LogId {
     }
 
     fn of_form(form: LogIdForm) -> Result<Self, &'static str> {
-        // Who led in the term is no part of a log id.
+        // A log id does not say who led in its term.
         Ok(Self::new(LeaderId::new(form.term, 0).to_committed(), form.index))
     }
 }
 
-/// One entry. Its command is bytes with a version of their own.
+/// One log entry. Its command is bytes that have a version of their own.
 #[derive(Serialize, Deserialize)]
 pub struct EntryForm {
     log_id: LogIdForm,
@@ -93,7 +93,7 @@ impl Formed for LogEntry {
     }
 }
 
-/// The sets of voters of which each must agree, and all members; those that are in no set are learners.
+/// The sets of voters, each of which must agree, and all members. Members in no set are learners.
 #[derive(Serialize, Deserialize)]
 pub struct MembershipForm {
     voters: Vec<BTreeSet<NodeId>>,
@@ -134,12 +134,12 @@ impl Formed for StoredMembership {
     }
 }
 
-/// What a snapshot is of.
+/// What a snapshot contains: its last log id and its membership.
 #[derive(Serialize, Deserialize)]
 pub struct SnapshotMetaForm {
     last: Option<LogIdForm>,
     membership: StoredMembershipForm,
-    /// Always empty; an earlier release of openraft named the transfer here.
+    /// Always empty. The layout of openraft 0.10.0-alpha.37 has the id of the snapshot here.
     reserved: String,
 }
 

@@ -1,8 +1,8 @@
-//! The way in for the requests of peers: which replica one is for, and whether it is for this node at all.
+//! Receives the requests of peers, and finds the replica that each one is for.
 //!
-//! Comes in: the bytes of an envelope. Goes out: the bytes of a reply. A request of another cluster, for another node,
-//! from a node's earlier life or for a group that is not open here is refused, and so is all while the disk hangs.
-//! What the request asks is the replica's matter.
+//! Comes in: the bytes of an envelope. Goes out: the bytes of a reply. A request is refused if it comes from another
+//! cluster or from a node's earlier life, or if it is for another node or a group that is not open here. While the
+//! disk hangs every request is refused. The replica alone knows what a request asks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,8 @@ impl AnswerRequests for Host {
 }
 
 impl Host {
-    /// Answers one request of a peer.
+    /// Answers one request of a peer: `request` is an encoded envelope, and so is the reply. A refusal is a reply
+    /// too.
     pub async fn handle(&self, request: Bytes) -> Bytes {
         let reply = self.reply(&request).await.unwrap_or_else(PeerReply::Refused);
         encode(&ReplyEnvelope { life: self.0.lives.own(), reply })
@@ -35,10 +36,12 @@ impl Host {
         let from = envelope.from;
         let replica = self.find_replica(&envelope)?;
         let lease = Duration::from_millis(envelope.lease_ms.into());
+        // No restart waits for a longer promise, so nobody may be bound by one.
         if lease > LONGEST_PROMISE {
             return Err(PeerRefusal::Unreadable);
         }
         let reply = replica.answer(envelope.request, lease).await;
+        // The way back, as a fault test has it. The request is carried out even if its reply is lost.
         self.0.faults.delay_to(from).await;
         if self.0.faults.loses_to(from) { Err(PeerRefusal::Cut) } else { Ok(reply) }
     }
@@ -54,6 +57,7 @@ impl Host {
         if self.0.faults.loses_from(envelope.from) {
             return Err(PeerRefusal::Cut);
         }
+        // Checked while the disk hangs too: a node that was overtaken must learn of it.
         self.0.lives.check(envelope)?;
         if self.0.hung_for().is_some() {
             return Err(PeerRefusal::Hung);
@@ -67,7 +71,7 @@ impl Host {
         Ok(open.clone())
     }
 
-    /// A vote that is not given since this node has just restarted is worth telling.
+    /// Records as an event that this node gives no vote because it has just restarted.
     fn tell_of_silence(&self, envelope: &RequestEnvelope) {
         let (rpc, pre) = match &envelope.request {
             PeerRequest::Vote(rpc) => (rpc, false),

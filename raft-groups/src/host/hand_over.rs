@@ -1,6 +1,6 @@
-//! Handing over all that a node leads, before it stops: a planned failover, which costs no election timeout.
+//! Hands over all that a node leads, before it stops. Such a planned failover costs no election timeout.
 //!
-//! Comes in: a deadline. Goes out: the groups that are still led here. Who leads next is up to each replica, which
+//! Comes in: a deadline. Goes out: the groups that this node still leads. Each replica chooses who leads next: it
 //! asks its most advanced voter.
 
 use std::time::Duration;
@@ -11,14 +11,14 @@ use super::Host;
 use crate::inspect::NudgeError;
 use crate::{GroupId, Role};
 
-/// Pause between two looks at who leads.
+/// Pause between two checks of who leads.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// After so long without effect a group is handed over anew.
+/// Pause before a group that is still led here is handed over again.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 impl Host {
-    /// Has another node lead each group that this one leads, and waits until it does. Returns the groups that are
-    /// still led here at the deadline; those that nobody else can lead are not waited for, and not among them.
+    /// Hands over each group that this node leads, and waits until another node leads it. Returns the groups that
+    /// this node still leads at `deadline`. A group that nobody else can lead is not waited for, and not returned.
     pub async fn hand_over_all(&self, deadline: Instant) -> Vec<GroupId> {
         let moves = self.replicas().into_iter().map(|replica| async move {
             let group = replica.status().group;
@@ -27,6 +27,7 @@ impl Host {
                 if Instant::now() >= deadline {
                     return Some(group);
                 }
+                // The request may be lost, or the successor may fail to get elected. So it is repeated.
                 if asked.is_none_or(|asked| asked.elapsed() > AGAIN_AFTER) {
                     match replica.step_down().await {
                         Ok(_) => asked = Some(Instant::now()),
@@ -53,7 +54,7 @@ mod tests {
             simulate(async {
                 let cluster = start(seed, 3, settings()).await;
                 let old = write_somewhere(&cluster, &[], 1).await;
-                // Followers that hold the whole log.
+                // By now the followers hold the whole log.
                 sleep(settings().election_max).await;
                 let began = Instant::now();
                 let left = cluster.host(old).expect("runs").hand_over_all(later()).await;

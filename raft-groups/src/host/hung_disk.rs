@@ -1,8 +1,7 @@
-//! Keeps a node whose disk hangs from leading, and from passing for alive.
+//! Makes a node whose disk hangs give up what it leads, and seem dead to the others.
 //!
-//! Heartbeats need no disk, so a leader whose syncs do not return would lead for ever and commit nothing that it can
-//! show. Such a node hands its groups over, and answers no peer until its disk is back: for the others it is silent,
-//! which is what it is worth. A disk that is slow is not one that hangs: see
+//! Heartbeats need no disk. So a leader whose syncs do not return would lead for ever and apply nothing. Such a node
+//! hands its groups over, and answers no peer until its disk is back. A slow disk does not hang: see
 //! [`RaftSettings::longest_sync`](crate::RaftSettings).
 
 use std::sync::{Arc, Weak};
@@ -12,7 +11,8 @@ use super::HostShared;
 use crate::Role;
 use crate::inspect::NudgeError;
 
-/// Has other nodes lead the groups that a node with a hanging disk leads, for as long as the node's groups are there.
+/// Hands over what the node leads whenever its disk hangs. It ends when the last handle on the node's groups is
+/// gone.
 pub(crate) async fn hand_over_when_hung(host: Weak<HostShared>) {
     loop {
         let Some(shared) = host.upgrade() else { return };
@@ -20,6 +20,7 @@ pub(crate) async fn hand_over_when_hung(host: Weak<HostShared>) {
         if let Some(age) = shared.hung_for() {
             hand_over_led(&shared, age).await;
         }
+        // Held only while it is used, so this task does not keep the stores open.
         drop(shared);
         tokio::time::sleep(pause).await;
     }
@@ -27,6 +28,7 @@ pub(crate) async fn hand_over_when_hung(host: Weak<HostShared>) {
 
 /// Asks another node to lead each group that this one leads.
 async fn hand_over_led(host: &Arc<HostShared>, age: Duration) {
+    // Copied, so the table is not locked while the successors are asked.
     let replicas: Vec<_> = host.groups.read().values().cloned().collect();
     for replica in replicas {
         let status = replica.status();

@@ -1,7 +1,7 @@
-//! How long the last answers of each node took, and which of those counts.
+//! How long the last answers of each node took, and which of these times counts.
 //!
-//! Comes in: one measurement after another. Goes out: the least of the last few of each node, once there are enough: a
-//! busy node or a new connection only adds to it.
+//! Comes in: measurements. Goes out: for each node, the least of its last few, once there are enough. A busy node or
+//! a new connection makes a measurement longer, never shorter.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -10,18 +10,18 @@ use parking_lot::Mutex;
 
 use crate::{GroupId, NodeId};
 
-/// Answers that are remembered of each node, and how many there must be before they count.
+/// Answers that are remembered of each node, and how many of them are needed for a result.
 const REMEMBERED: usize = 8;
 const NEEDED: usize = 3;
 
 const _: () = assert!(0 < NEEDED && NEEDED <= REMEMBERED);
 
-/// How long the last answers of each node took.
+/// The times of the last answers, by node, the oldest first.
 #[derive(Default)]
 pub(crate) struct RoundTripTable(Mutex<BTreeMap<NodeId, VecDeque<Duration>>>);
 
 impl RoundTripTable {
-    /// An answer of `node` took so long.
+    /// Notes that an answer of `node` took this long.
     pub(super) fn note(&self, node: NodeId, took: Duration) {
         let mut known = self.0.lock();
         let last = known.entry(node).or_default();
@@ -32,12 +32,12 @@ impl RoundTripTable {
         debug_assert!(last.len() <= REMEMBERED, "more answers of node {node} are kept than count");
     }
 
-    /// Forgets all nodes but these.
+    /// Forgets all nodes that are not in `nodes`.
     pub(super) fn keep(&self, nodes: &BTreeMap<NodeId, GroupId>) {
         self.0.lock().retain(|node, _| nodes.contains_key(node));
     }
 
-    /// The least of each node's last answers, where there are enough.
+    /// Returns the least time of each node's last answers, for the nodes that have enough.
     pub(super) fn least_of_each(&self) -> BTreeMap<NodeId, Duration> {
         let known = self.0.lock();
         let enough = known.iter().filter(|(_, last)| last.len() >= NEEDED);

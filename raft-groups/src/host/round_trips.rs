@@ -1,8 +1,9 @@
-//! How far other nodes are, as the least time in which a message and its answer came lately.
+//! Measures the round trip to other nodes: the least recent time for a message and its answer.
 //!
-//! Heartbeats cannot tell where it matters most: what takes longer than their patience is not waited for. So a question
-//! that asks for nothing is sent now and then, on a connection of its own kind, and waited for far longer. Whatever is
-//! answered counts, also a refusal. The least of some counts, since a busy node or a new connection only adds to it.
+//! Heartbeats cannot measure it for distant nodes, because an answer that is later than their patience is dropped.
+//! So a question that needs no work is sent now and then, on a connection of its own, with a far longer deadline.
+//! Every answer counts, a refusal too. The least of several counts, because a busy node or a new connection only
+//! makes one longer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,16 +17,16 @@ use crate::{GroupId, GroupStatus, NodeId};
 
 /// Pause between two questions to a node.
 const ASK_EVERY: Duration = Duration::from_secs(5);
-/// How long an answer may take.
+/// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Host {
-    /// How long a message to each peer and its answer take, where enough were answered lately.
+    /// Returns how long a message to each peer and its answer take, for the peers with enough recent answers.
     pub fn round_trips(&self) -> BTreeMap<NodeId, Duration> {
         self.0.round_trips.least_of_each()
     }
 
-    /// Measures how far the peers of this node's groups are, for ever.
+    /// Measures the round trips to the peers of this node's groups, without end.
     pub async fn measure_distances(self) {
         loop {
             let peers = self.peers_with_groups();
@@ -35,7 +36,7 @@ impl Host {
         }
     }
 
-    /// The other members of this node's groups, each with a group that it has in common with this node.
+    /// Returns the other members of this node's groups, each with one group that it shares with this node.
     fn peers_with_groups(&self) -> BTreeMap<NodeId, GroupId> {
         let statuses: Vec<_> = self.0.groups.read().values().map(|open| open.status()).collect();
         let members_of = |status: GroupStatus| {
@@ -45,7 +46,7 @@ impl Host {
         statuses.into_iter().flat_map(members_of).filter(|(node, _)| *node != self.identity().node).collect()
     }
 
-    /// Asks a peer for what is always so: that it has applied what every replica begins with.
+    /// Asks a peer whether it has applied index 0, which is always so, and notes how long the answer took.
     async fn measure_one(&self, node: NodeId, group: GroupId) {
         if self.0.faults.loses_to(node) {
             return;
@@ -54,6 +55,7 @@ impl Host {
         let identity = self.identity();
         let (cluster, from, to) = (identity.cluster, identity.node, node);
         let (life, known) = (self.0.lives.own(), self.0.lives.newest_of(node));
+        // A lease of zero asks for no promise.
         let question = encode(&RequestEnvelope { cluster, from, to, life, known, group, lease_ms, request });
         let begun = Instant::now();
         self.0.faults.delay_to(node).await;

@@ -1,29 +1,31 @@
 //! How fresh a follower's applied state is known to be.
 //!
-//! Hearing the leader is not enough: what it had committed by then must also be applied here, and a leader that has
-//! committed nothing in its own term does not know yet what its predecessors did.
+//! It is not enough to hear the leader. What the leader had committed by then must also be applied here. And a
+//! leader that has committed nothing in its own term does not yet know what earlier leaders committed (Ongaro's
+//! thesis, § 6.4).
 
 use tokio::time::Instant;
 
-/// What a follower has learnt of its leader's commits.
+/// What a follower knows of its leader's commits.
 #[derive(Debug, Default)]
 pub struct AppliedFreshness {
-    /// The applied state holds everything that was committed then.
+    /// The applied state holds everything that was committed at this time.
     fresh: Option<Instant>,
-    /// It will as of then, once this index is applied.
+    /// Once this index is applied, the state holds everything that was committed at this time.
     pending: Option<(Instant, u64)>,
 }
 
 impl AppliedFreshness {
-    /// The leader was heard to have committed up to `committed`.
+    /// Notes that at `at` the leader said that it had committed up to `committed`.
     pub fn heard(&mut self, at: Instant, committed: u64, applied: u64) {
         self.settle(applied);
-        // Under load each message commits a little more than is applied: a pending one must not be put off by the next.
+        // Under load each message commits a little more than is applied. So a pending point stays: if each message
+        // replaced it, none would ever be reached.
         self.pending.get_or_insert((at, committed));
         self.settle(applied);
     }
 
-    /// Since when at least the applied state has been current, if it ever was.
+    /// Returns the latest known time as of which the applied state is complete, if there is one.
     pub fn fresh_as_of(&mut self, applied: u64) -> Option<Instant> {
         self.settle(applied);
         self.fresh

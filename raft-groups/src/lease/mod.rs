@@ -1,9 +1,9 @@
 //! What leases rest on, and what ends them early.
 //!
-//! A leader serves reads by itself for a part of the time that its followers have promised not to depose it:
-//! [`promise`] is that promise, which a restart does not forget. [`suspend`] notices that the machine has slept, after
-//! which what was heard before says nothing. [`freshness`] is the follower's side: as of when its state is known to
-//! hold all that was committed. Who reads, and in which mode, is not known here.
+//! A leader serves reads by itself for a part of the time for which its followers have promised not to depose it.
+//! [`promise`] is that promise, which outlives a restart. [`suspend`] notices that the machine has slept; what was
+//! heard before that no longer counts. [`freshness`] is the follower's side: the time as of which its state is known
+//! to be complete. These files do not know who reads, or in which mode.
 
 pub(crate) mod freshness;
 pub(crate) mod promise;

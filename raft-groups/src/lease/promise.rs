@@ -1,10 +1,10 @@
-//! The promise that a lease rests on: a follower neither votes against the leader it hears, nor stands itself, for as
-//! long as that leader asks (Ongaro's thesis, § 6.4.1).
+//! The promise that a lease rests on. A follower that hears a leader neither votes against it nor stands for
+//! election itself, for as long as that leader asks (Ongaro's thesis, § 6.4.1).
 //!
-//! How long is said by each message of the leader, not by the follower's own settings: nodes may have different ones,
-//! as while they are changed node by node. openraft keeps a promise of the follower's own length; this one comes
-//! beside it. A node that restarts waits out the longest that it may have given, so that length is durable before it
-//! is promised.
+//! Each message of the leader says for how long; the follower's own settings do not. Nodes may have different
+//! settings, for example while an operator changes them node by node. openraft keeps a promise of the follower's own
+//! length; this one comes beside it. A node that restarts waits out the longest promise that it may have given. So a
+//! length is durable before it is promised.
 
 use std::io;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ use crate::storage::record::{seal, unseal};
 use crate::storage::store::{KeyValueStore, WriteBatch};
 use crate::storage::syncer::Syncer;
 
-/// The longest promise that a leader may ask for; settings that would ask for more are refused.
+/// The longest promise that a leader may ask for. Settings that would ask for more are refused.
 pub const LONGEST_PROMISE: Duration = Duration::from_secs(60);
 
-/// What one replica has promised; clones share it.
+/// Until when one replica is bound by a promise. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct LeaderPromise(Arc<Mutex<Option<Instant>>>);
 
 impl LeaderPromise {
-    /// Promises until `until`, or as long as was promised before where that is longer.
+    /// Promises until `until`. A longer promise made before still holds.
     pub fn make(&self, until: Instant) {
         let mut held = self.0.lock();
         *held = (*held).max(Some(until));
@@ -41,24 +41,25 @@ impl LeaderPromise {
     }
 }
 
-/// The longest promise of a node, as its log store has it. Invariant: no replica has made a longer one.
+/// The longest promise of a node, as its log store has it. Invariant: no replica of the node has made a longer one.
 pub struct LongestPromise {
     stored_ms: AtomicU64,
-    /// One raise at a time.
+    /// Held by whoever changes the stored length.
     raising: tokio::sync::Mutex<()>,
     log: Syncer,
 }
 
 impl LongestPromise {
-    /// Reads it from a node's log store, and makes durable that promises of `own` are made from now on. Returns with
-    /// it what a restart must wait for.
+    /// Reads it from a node's log store, and makes durable that promises of length `own` are made from now on.
+    /// Returns it, and how long a restart must wait for earlier promises.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// An error if the store fails.
     pub async fn open(store: &dyn KeyValueStore, log: Syncer, own: Duration) -> Result<(Self, Duration), OpenError> {
         let failed = |source| OpenError::Io { what: "the log store's promise".to_owned(), source };
         let key = keys::promise();
         let stored = store.get(&key).and_then(|record| record.map(|record| unseal::<u64>(&key, &record)).transpose());
+        // Durable before the first promise: a crash from here on makes the next start wait.
         let stored = Duration::from_millis(stored.map_err(failed)?.unwrap_or(0));
         let longest = Self { stored_ms: AtomicU64::new(0), raising: tokio::sync::Mutex::default(), log };
         longest.write(stored.max(own)).await.map_err(failed)?;
@@ -66,10 +67,10 @@ impl LongestPromise {
         Ok((longest, waits))
     }
 
-    /// Makes sure that a restart will wait for promises of this length.
+    /// Makes durable that a restart waits for promises of the length `asked`.
     ///
     /// # Errors
-    /// Where the store fails: then it must not be promised.
+    /// An I/O error of the store. Then nothing of this length may be promised.
     pub async fn cover(&self, asked: Duration) -> io::Result<()> {
         if self.covers(asked) {
             return Ok(());
@@ -78,15 +79,15 @@ impl LongestPromise {
         if !self.covers(asked) {
             self.write(asked).await?;
         }
-        // Whoever promises more than a restart waits for lets two leaders serve reads.
+        // A promise longer than a restart waits for would let two leaders serve reads.
         assert!(self.covers(asked), "a promise is given that a restart would not wait for");
         Ok(())
     }
 
-    /// All promises of before have run out: a restart need not wait longer than for `own` any more.
+    /// Lowers the stored length to `own`. Call it once all promises of earlier lives have run out.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// An error if the store fails.
     pub async fn forget_earlier(&self, own: Duration) -> io::Result<()> {
         let _one = self.raising.lock().await;
         if self.stored_ms.load(Ordering::Acquire) > millis(own) { self.write(own).await } else { Ok(()) }
@@ -101,7 +102,8 @@ impl LongestPromise {
         let mut batch = WriteBatch::default();
         let record = seal(&key, &millis(longest));
         batch.put(key, record);
-        // Lowered before it is written, raised after: what memory says never goes beyond what a restart will find.
+        // Memory is lowered before the write and raised after it. So memory never exceeds what a restart finds on
+        // disk.
         self.stored_ms.fetch_min(millis(longest), Ordering::AcqRel);
         self.log.carry_out(batch, true).await?;
         self.stored_ms.store(millis(longest), Ordering::Release);
@@ -131,11 +133,13 @@ mod tests {
                 LongestPromise::open(&*store, log, own).await.expect("opens")
             }
         };
+        // A leader with longer timeouts is promised more than this node's own settings ask.
         let (longest, waits) = open(OWN).await;
         assert_eq!(waits, OWN);
         longest.cover(LONG).await.expect("a sound disk");
         drop(longest);
         disk.crash();
+        // The promise survives the crash, until it has run out and is forgotten.
         let (longest, waits) = open(OWN / 2).await;
         assert_eq!(waits, LONG);
         longest.forget_earlier(OWN / 2).await.expect("a sound disk");

@@ -1,8 +1,8 @@
-//! Notices that the machine has slept: the clock that leases are counted by stands still meanwhile, and the followers'
-//! does not.
+//! Notices that the machine has slept. Meanwhile the clock that counts leases stands still, and the followers'
+//! clocks go on.
 //!
-//! Linux has two clocks that agree but for the time in suspend. Where their difference has grown since the last look,
-//! what a leader heard before says nothing any more. A virtual machine that is paused from outside may stop both,
+//! Linux has two clocks that differ only by the time in suspend. If their difference has grown since the last look,
+//! what a leader heard before no longer counts. A virtual machine that is paused from outside may stop both clocks,
 //! which nothing here can see. A simulation never sleeps, and reads neither clock.
 
 use std::time::Duration;
@@ -12,14 +12,14 @@ use tokio::time::Instant;
 
 use crate::consensus::runtime::is_seeded;
 
-/// The clocks are not read at one moment.
+/// The two clocks cannot be read at the same moment, so a growth of less than this is no sleep.
 const TOLERANCE: Duration = Duration::from_millis(5);
-/// A reading that took longer than this is taken again, so many times: whoever reads may be kept from the processor
-/// between the two clocks, and that is no sleep.
+/// A reading that took longer than this is repeated, at most [`TRIES`] times. The scheduler may interrupt the reader
+/// between the two clocks, which is no sleep.
 const QUICK: Duration = Duration::from_millis(2);
 const TRIES: usize = 16;
 
-/// What is known of the machine's sleep.
+/// How long the machine has slept, and when that was noticed.
 #[derive(Debug)]
 pub struct SuspendWatch(Mutex<SuspendTime>);
 
@@ -27,7 +27,7 @@ pub struct SuspendWatch(Mutex<SuspendTime>);
 struct SuspendTime {
     /// Time in suspend so far.
     slept: Duration,
-    /// When it was last noticed that this has grown.
+    /// When a growth of `slept` was last noticed.
     woke: Option<Instant>,
 }
 
@@ -38,7 +38,7 @@ impl Default for SuspendWatch {
 }
 
 impl SuspendWatch {
-    /// When it was noticed that the machine had slept: what was heard before that does not count.
+    /// Returns when the machine's last sleep was noticed. What was heard before that does not count.
     pub fn woke(&self) -> Option<Instant> {
         self.woke_after(time_in_suspend())
     }
@@ -51,14 +51,14 @@ impl SuspendWatch {
         seen.woke
     }
 
-    /// As if the machine had slept until now.
+    /// Pretends that the machine has slept until now.
     #[cfg(test)]
     pub fn wake(&self) {
         self.0.lock().woke = Some(Instant::now());
     }
 }
 
-/// None in a simulation, whatever the machine does: two runs of one seed must not differ.
+/// Returns the time in suspend so far. It is zero in a simulation, because two runs of one seed must not differ.
 fn time_in_suspend() -> Duration {
     if is_seeded() { Duration::ZERO } else { clocks_apart() }
 }
@@ -73,8 +73,8 @@ fn clocks_apart() -> Duration {
     apart(|| read(ClockId::Monotonic), || read(ClockId::Boottime))
 }
 
-/// By how much the second clock is ahead of the first: never less than it is, and more by at most [`QUICK`] unless
-/// none of the readings was quick.
+/// Returns by how much the second clock is ahead of the first. The result is never too small. It is too large by at
+/// most [`QUICK`], unless no reading was quick.
 fn apart(mut first: impl FnMut() -> Duration, mut second: impl FnMut() -> Duration) -> Duration {
     let mut ahead = Duration::ZERO;
     for _ in 0..TRIES {
@@ -115,7 +115,7 @@ mod tests {
         }
     }
 
-    /// The two clocks are never read at one moment, so that of a hundred readings some would show it.
+    /// The two clocks are never read at the same moment, so some of a hundred readings would show a difference.
     #[test]
     fn a_simulation_reads_no_clock_of_the_machine() {
         simulate(async {

@@ -1,7 +1,7 @@
-//! Taking the steps that [`next_step`] chooses, on the leader.
+//! Takes the steps that [`next_step`] chooses, on the leader.
 //!
-//! Comes in: the wanted voters. Goes out: the step that was taken. Nothing is remembered between two calls, so whoever
-//! leads next goes on.
+//! Comes in: the wanted voters. Goes out: the step that was taken. Nothing is remembered between two calls, so the
+//! next leader continues.
 
 use std::collections::BTreeSet;
 
@@ -18,20 +18,23 @@ use crate::mutants::{Mutant, is_planted};
 use crate::{Group, Machine, NodeId, Role, WriteError};
 
 impl<M: Machine> Group<M> {
-    /// On the leader: takes the next step towards `wanted` voters and says which it was. Call it until it is
-    /// [`MembershipStep::Done`]; whoever leads after a crash goes on.
+    /// On the leader: takes the next step towards the voters `wanted` and returns it. Call it until it returns
+    /// [`MembershipStep::Done`]. After a crash the next leader continues.
     ///
     /// A step is a compare-and-set on the membership it was chosen for, so two leaders cannot undo each other's.
     ///
     /// # Errors
-    /// [`WriteError::NotLeader`] and [`WriteError::Busy`] (another change is under way) did nothing.
+    /// [`WriteError::NotLeader`] and [`WriteError::Busy`] (another change is under way): nothing was done.
+    /// [`WriteError::Indeterminate`]: the step may still take effect.
     pub async fn converge(&self, wanted: &BTreeSet<NodeId>, deadline: Instant) -> Result<MembershipStep, WriteError> {
-        // Before the status, so that a change in between is one since the membership that is asked for.
+        // Read before the status: if the members change in between, the step is refused instead of taken on stale
+        // facts.
         let chosen_for = *self.raft().metrics().borrow_watched().membership_config.log_id();
         let status = self.status();
         if status.role != Role::Leader {
             return Err(WriteError::NotLeader { leader: status.leader });
         }
+        // The decision is pure. Only what follows can fail, and each step is safe to repeat.
         let step = next_step(wanted, &status);
         let change = |change, retain| self.change(change, retain, chosen_for, deadline);
         match &step {
@@ -48,11 +51,11 @@ impl<M: Machine> Group<M> {
         Ok(step)
     }
 
-    /// On the leader: hands leadership to `to` where that costs next to nothing, namely where it is a voter that
-    /// answers and lacks few entries. Returns `true` if it was asked to take over.
+    /// On the leader: hands leadership to `to` if that costs next to nothing, that is, if `to` is a voter that
+    /// answers and lacks few entries. Returns `true` if `to` was asked to take over.
     ///
     /// # Errors
-    /// [`WriteError::Stopped`] where this replica no longer takes part.
+    /// [`WriteError::Stopped`] if this replica no longer takes part.
     pub async fn prefer_leader(&self, to: NodeId) -> Result<bool, WriteError> {
         let fit = can_take_over(to, &self.status());
         if fit {
@@ -71,6 +74,7 @@ impl<M: Machine> Group<M> {
         let unchanged = (!is_planted(Mutant::ChangesMembersBlindly))
             .then_some(Precondition::LastMembershipLogId { last_membership_log_id });
         let unknown = |reason: String| Err(WriteError::Indeterminate { reason });
+        // After a refusal nothing was appended. After a timeout the change may still be committed.
         match timeout_at(deadline, self.raft().change_membership_if(change, retain, unchanged)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(RaftError::APIError(error))) => Err(refused(error)),
@@ -94,7 +98,7 @@ mod tests {
     use crate::mutants::plant;
     use crate::tests::kit::{later, settings, simulate, start, write_somewhere};
 
-    /// A change that was chosen for members that have changed since; what came of it.
+    /// Makes a change that was chosen for members that have changed since. Returns what came of it.
     async fn outdated_change() -> Result<(), WriteError> {
         let cluster = start(1, 3, settings()).await;
         let leader = write_somewhere(&cluster, &[], 1).await;

@@ -1,8 +1,8 @@
-//! How a group gets from the members it has to the members that it should have.
+//! How a group gets from the members that it has to the members that it should have.
 //!
-//! [`next_step()`] decides, purely: members and status in, one safe step out. [`converge`] takes that step on the
-//! leader, as a compare-and-set on the membership it was chosen for. Which members are wanted is decided above this
-//! crate.
+//! [`next_step()`] is a pure decision: members and status in, one safe step out. [`converge`] takes that step on the
+//! leader, as a compare-and-set on the membership for which it was chosen. The floors above this crate decide which
+//! members are wanted.
 
 mod converge;
 mod next_step;

@@ -1,49 +1,50 @@
-//! How a group is walked from the members it has to the members it should have, one safe step at a time.
+//! Chooses the next safe step from the members that a group has to those that it should have.
 //!
-//! Pure: what is wanted and what is, in; the next step, out. Each step may be taken again after a crash anywhere, since
-//! it is chosen anew from what is. Voters change by joint consensus (Ongaro's thesis, § 4.3) in a single step.
+//! Pure: comes in what is wanted and what is, goes out the next step. Each step may be taken again after a crash
+//! anywhere, because it is chosen anew from what is. Voters change by joint consensus (Ongaro's thesis, § 4.3) in a
+//! single step.
 
 use std::collections::BTreeSet;
 
 use crate::{GroupStatus, NodeId, Role};
 
-/// Entries a learner may lack when it is given a vote: it catches up with so few in no time.
+/// Entries that a learner may lack when it is given a vote. It catches up with so few at once.
 const CLOSE_ENTRIES: u64 = 64;
 
-/// What the leader does next.
+/// The next step of the leader towards the wanted members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MembershipStep {
     /// The members are as wanted.
     Done,
     /// Let this node copy the log, without a vote.
     AddLearner(NodeId),
-    /// These learners still lack too much of the log to be given a vote.
+    /// Wait: these learners still lack too much of the log to be given a vote.
     AwaitLearners(BTreeSet<NodeId>),
-    /// Hand leadership to this node: the leader itself must go, and should not vote itself out.
+    /// Hand leadership to this node, because the leader itself must go and should not vote itself out.
     TransferLeader(NodeId),
-    /// Make exactly these the voters; whoever loses the vote stays as a learner.
+    /// Make exactly these nodes the voters. A node that loses its vote stays as a learner.
     ChangeVoters(BTreeSet<NodeId>),
     /// Let these learners go.
     RemoveLearners(BTreeSet<NodeId>),
 }
 
-/// The next step towards `wanted` voters, as seen by the leader with this status.
+/// Returns the next step towards the voters `wanted`, for the leader with the status `actual`.
 pub fn next_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> MembershipStep {
     let step = choose_step(wanted, actual);
     debug_assert_eq!(check_step(&step, actual), Ok(()));
     step
 }
 
-/// Says what would be unsafe about a step, if anything is: whatever is wanted, these hold of every step.
+/// Says what is unsafe about a step, if anything is. These rules hold whatever is wanted.
 fn check_step(step: &MembershipStep, actual: &GroupStatus) -> Result<(), String> {
     let is_member = |node: &NodeId| actual.voters.contains(node) || actual.learners.contains(node);
     let holds = match step {
         MembershipStep::Done => true,
         MembershipStep::AddLearner(node) => !is_member(node),
-        // A vote is given to members alone, which have been copying the log.
+        // Only members get a vote, because they have been copying the log.
         MembershipStep::AwaitLearners(nodes) | MembershipStep::ChangeVoters(nodes) => nodes.iter().all(is_member),
         MembershipStep::TransferLeader(node) => actual.voters.contains(node) && actual.leader != Some(*node),
-        // Nobody who votes is let go.
+        // No voter is removed.
         MembershipStep::RemoveLearners(nodes) => nodes.iter().all(|node| !actual.voters.contains(node)),
     };
     if holds { Ok(()) } else { Err(format!("{step:?} of {:?} and {:?}", actual.voters, actual.learners)) }
@@ -55,8 +56,8 @@ fn choose_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> MembershipSte
         return MembershipStep::AddLearner(*new);
     }
     if actual.joint || actual.voters != *wanted {
-        // A newcomer votes only once its own log says that it is a member. Given a vote before, it could be needed for
-        // an election that it takes no part in, and no leader would be left to tell it.
+        // A newcomer votes only once its own log says that it is a member. If it had a vote before that, an election
+        // could need it while it does not vote, and no leader would be left to send it that entry.
         let told_at = actual.members_at.unwrap_or(actual.last_log);
         let caught_up = |at: u64| at >= told_at && at + CLOSE_ENTRIES >= actual.last_log;
         let near = |node: &NodeId| actual.matched.get(node).is_some_and(|at| caught_up(*at));
@@ -67,24 +68,25 @@ fn choose_step(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> MembershipSte
         }
         return hand_over(wanted, actual).unwrap_or_else(|| MembershipStep::ChangeVoters(wanted.clone()));
     }
+    // Former voters stay as learners until the change is committed, and are removed after it.
     let leftover: BTreeSet<_> = actual.learners.difference(wanted).copied().collect();
     if leftover.is_empty() {
         return MembershipStep::Done;
     }
-    // A leader that lost its vote may lead on, and one that removes itself is asked for the next change as well:
-    // openraft asserts that who changes the members is one.
+    // A leader that lost its vote may still lead. If it removed itself, it would be asked for the next change as
+    // well, and openraft asserts that whoever changes the members is a member.
     hand_over(wanted, actual).unwrap_or(MembershipStep::RemoveLearners(leftover))
 }
 
-/// Where the leader itself must go: that a voter that stays takes over, if one answers.
+/// If the leader itself must go: the step by which a voter that stays takes over, if one answers.
 fn hand_over(wanted: &BTreeSet<NodeId>, actual: &GroupStatus) -> Option<MembershipStep> {
     actual.leader.filter(|leader| !wanted.contains(leader))?;
     let candidates = wanted.intersection(&actual.voters).filter(|node| !actual.silent.contains(node));
     candidates.max_by_key(|node| actual.matched.get(node).copied()).map(|node| MembershipStep::TransferLeader(*node))
 }
 
-/// Returns `true` if leadership can pass from the leader with this status to `node` without a pause: it votes,
-/// answers, and lacks few entries, and the members are not being changed.
+/// Returns `true` if leadership can pass from the leader with this status to `node` without a pause. Then `node`
+/// votes, answers and lacks few entries, and the members are not being changed.
 pub fn can_take_over(node: NodeId, leader: &GroupStatus) -> bool {
     let near = leader.matched.get(&node).is_some_and(|at| at + CLOSE_ENTRIES >= leader.last_log);
     let settled = !leader.joint && leader.members_at.is_some();
@@ -123,7 +125,7 @@ mod tests {
         }
     }
 
-    /// What a group does about a step, at once.
+    /// Changes the status as the group would, at once.
     fn take(step: &MembershipStep, actual: &mut GroupStatus) {
         match step {
             MembershipStep::Done => {}
@@ -156,6 +158,7 @@ mod tests {
                 }
                 take(&step, &mut actual);
             }
+            // The walk has ended, with exactly the wanted voters and no learner.
             prop_assert_eq!(next_step(&wanted, &actual), MembershipStep::Done);
             prop_assert_eq!(&actual.voters, &wanted);
             prop_assert!(actual.learners.is_empty());

@@ -1,8 +1,8 @@
-//! The calling side: sends a request to one replica on another node, and says why it was not answered.
+//! The calling side: sends a request to one replica on another node, and says why there is no answer.
 //!
-//! Comes in: a [`PeerRequest`]. Goes out: its [`PeerReply`], in an envelope that names cluster, nodes, lives and
-//! group, so that no answer of another is taken for it. Faults of tests are met here, and what is lost is told as an
-//! event. It must not know what an answer means to consensus.
+//! Comes in: a [`PeerRequest`]. Goes out: its [`PeerReply`]. The envelope names cluster, nodes, lives and group, so
+//! no other node's answer is taken for it. The faults of tests apply here, and a lost message is recorded as an
+//! event. This file must not know what an answer means to consensus.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::lease::promise::LeaderPromise;
 use crate::storage::state::GroupState;
 use crate::{GroupId, Identity, NodeId};
 
-/// The slowest link that is not taken for a dead one, in bytes a second: what a deadline allows for the data.
+/// The slowest link, in bytes a second, that does not count as dead. A deadline allows for the data at this rate.
 const SLOWEST_LINK: u64 = 4 << 20;
 
 /// Calls replicas of one group on other nodes.
 #[derive(Clone)]
 pub struct PeerClient {
     pub identity: Identity,
-    /// In which lives the nodes were seen.
+    /// The newest life that was seen of each node.
     pub lives: Arc<Lives>,
     pub group: GroupId,
     pub events: Recorder,
@@ -32,13 +32,13 @@ pub struct PeerClient {
     pub faults: Faults,
     /// The promise that this replica asks of its followers when it leads, in milliseconds.
     pub lease_ms: u32,
-    /// What it has promised itself.
+    /// What this replica itself has promised.
     pub promise: LeaderPromise,
-    /// How long a follower may take over entries or a chunk of a snapshot, beside what their size takes.
+    /// How long a follower may take to store entries or a chunk of a snapshot, beside the time for their size.
     pub patience: Duration,
     /// How many entries before the newest snapshot a follower may lack and still be sent entries.
     pub backlog: u64,
-    /// This replica's own.
+    /// This replica's own state.
     pub state: GroupState,
     /// Bounds the snapshots that this node sends.
     pub throttle: Arc<Throttle>,
@@ -56,7 +56,7 @@ pub enum PeerCallError {
 }
 
 impl PeerCallError {
-    /// What went wrong, for people who know nodes by name: without the other node's number.
+    /// Returns what went wrong, without the other node's number: people know nodes by name.
     pub fn reason(&self) -> String {
         match self {
             Self::Unreachable(error) => error.reason.clone(),
@@ -65,11 +65,11 @@ impl PeerCallError {
         }
     }
 
-    /// Why, in a word.
+    /// Returns the reason in a word.
     fn reason_name(&self) -> &'static str {
         match self {
             Self::Refused(_, PeerRefusal::Cut) => "cut",
-            // The transports say no more than a text of who was late.
+            // The transports give only text, so this is the one place that looks into it. Only events use the word.
             Self::Unreachable(error) if ["in time", "timed out"].iter().any(|late| error.reason.contains(late)) => {
                 "timeout"
             }
@@ -81,7 +81,11 @@ impl PeerCallError {
 }
 
 impl PeerClient {
-    /// Sends `request` to `target`, waiting at most `deadline` and what its size takes.
+    /// Sends `request` to `target`, and waits at most `deadline` plus the time for its size. A failure is recorded
+    /// as an event.
+    ///
+    /// # Errors
+    /// [`PeerCallError`]. Unless the node refused, the request may have been carried out.
     pub async fn call(
         &self,
         target: NodeId,
@@ -97,7 +101,7 @@ impl PeerClient {
         reply
     }
 
-    /// Sends a request and judges what comes back, without telling of it.
+    /// Sends a request and checks what comes back, without an event.
     async fn call_unseen(
         &self,
         target: NodeId,
@@ -105,7 +109,7 @@ impl PeerClient {
         request: PeerRequest,
         deadline: Duration,
     ) -> Result<PeerReply, PeerCallError> {
-        // The way there, as a fault test has it.
+        // The way to the node, as a fault test has it.
         if self.faults.loses_to(target) {
             return Err(PeerCallError::Refused(target, PeerRefusal::Cut));
         }
@@ -117,15 +121,16 @@ impl PeerClient {
             encode(&RequestEnvelope { cluster, from: node, to: target, life, known, group, lease_ms, request });
         let deadline = deadline + Duration::from_millis(envelope.len() as u64 * 1000 / SLOWEST_LINK);
         let reply = self.transport.call(target, lane, envelope, deadline).await?;
+        // The way back: the node has carried the request out all the same.
         if self.faults.loses_from(target) {
             return Err(PeerCallError::Refused(target, PeerRefusal::Cut));
         }
-        // An answer from an earlier life of the node is none.
+        // An answer from an earlier life of the node does not count: that is an older copy of its directory.
         let Ok(ReplyEnvelope { life, reply }) = decode(&reply) else { return Err(PeerCallError::Nonsense(target)) };
         if !self.lives.admit(target, life) {
             return Err(PeerCallError::Refused(target, PeerRefusal::OlderLife { yours: false }));
         }
-        // What it refuses for may say something of this node: that it was started again since.
+        // The refusal may show that this node was started again since this process began.
         match reply {
             PeerReply::Refused(PeerRefusal::OlderLife { yours }) => {
                 if yours {

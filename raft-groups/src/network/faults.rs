@@ -1,8 +1,9 @@
-//! Faults in a node's links to others, for tests on real processes and for demonstrations. None unless someone asks.
+//! Faults in a node's links to others, for tests on real processes and for demonstrations. There are none by
+//! default.
 //!
-//! A request from A to B is one message from A to B, and its reply one from B to A. Each node loses or delays what it
-//! sends and what it receives as told here, so a one-way cut behaves as on a real network: B carries out what A asks,
-//! and A never learns of it.
+//! A request from A to B is one message from A to B, and its reply is one from B to A. Each node loses or delays
+//! what it sends and what it receives as set here. So a one-way cut behaves as on a real network: B carries out what
+//! A asks, and A never learns of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,14 +13,14 @@ use parking_lot::RwLock;
 
 use crate::NodeId;
 
-/// What is wrong with a node's links.
+/// The faults of a node's links.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LinkFaults {
-    /// What this node sends to these is lost.
+    /// What this node sends to these nodes is lost.
     pub lost_to: BTreeSet<NodeId>,
-    /// What these send to this node is lost.
+    /// What these nodes send to this node is lost.
     pub lost_from: BTreeSet<NodeId>,
-    /// What this node sends to these arrives so much later.
+    /// What this node sends to these nodes arrives this much later.
     pub delay_to: BTreeMap<NodeId, Duration>,
 }
 
@@ -28,12 +29,12 @@ pub struct LinkFaults {
 pub struct Faults(Arc<RwLock<LinkFaults>>);
 
 impl Faults {
-    /// From now on exactly these; the default heals all.
+    /// Replaces all faults. The default heals every link.
     pub fn set(&self, faults: LinkFaults) {
         *self.0.write() = faults;
     }
 
-    /// The faults of this moment.
+    /// Returns the current faults.
     pub fn current(&self) -> LinkFaults {
         self.0.read().clone()
     }
@@ -48,7 +49,7 @@ impl Faults {
         self.0.read().lost_from.contains(&node)
     }
 
-    /// Waits as long as a message to `node` is held up.
+    /// Waits as long as a message to `node` is delayed.
     pub async fn delay_to(&self, node: NodeId) {
         let delay = self.0.read().delay_to.get(&node).copied();
         if let Some(delay) = delay {

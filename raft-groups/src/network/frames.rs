@@ -1,15 +1,15 @@
-//! Several requests, or their answers, in one body: each a length (u32, little-endian) and so many bytes.
+//! Several requests, or their answers, in one body. Each is a length (u32, little-endian) and that many bytes.
 //!
-//! Comes in: requests, or replies in the same order. Goes out: a body, and the frames of one. A body of more frames
-//! than any sender has waiting is nobody's, and is refused before it costs memory.
+//! Comes in: requests, or replies in the same order. Goes out: a body, or the frames of a body. No sender puts more
+//! than [`MAX_FRAMES`] frames into a body. A longer body is refused before it costs memory.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::mutants::{Mutant, is_planted};
 
-/// Frames in one body at most.
+/// Frames in one body, at most.
 pub(super) const MAX_FRAMES: usize = 4096;
-/// Bytes of a frame beside those of its request.
+/// Bytes of a frame beside its request.
 pub(super) const FRAME_HEAD: usize = 4;
 
 /// Joins frames into one body.
@@ -22,11 +22,12 @@ pub(super) fn join_frames(frames: &[Bytes]) -> Bytes {
     body.freeze()
 }
 
+/// Splits a body into its frames, which share its memory; `None` if it is cut short or has too many.
 pub(super) fn split_frames(mut body: Bytes) -> Option<Vec<Bytes>> {
     let mut frames = Vec::new();
     while body.has_remaining() {
         let length = body.try_get_u32_le().ok()? as usize;
-        // More than any sender has waiting is no body of ours, and would become as many tasks.
+        // A longer body comes from no sender of ours, and each frame would become a task.
         let too_many = frames.len() >= MAX_FRAMES && !is_planted(Mutant::TakesEndlessFrames);
         if body.remaining() < length || too_many {
             return None;

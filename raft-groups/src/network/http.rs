@@ -1,12 +1,13 @@
 //! The transport between processes: binary bodies over HTTP/1.1 keep-alive connections.
 //!
-//! What waits for one node, of whatever group, leaves in one POST: nothing lingers while few are in flight, and
-//! under load many heartbeats and appends share a request. Snapshots, and requests whose
-//! answer waits for something, have connections of their own. Serve the
-//! [`router`] with TCP_NODELAY, as this client connects: without it on both sides large bodies stall.
+//! All that waits for one node, of any group, leaves in one POST. While few POSTs are in flight nothing waits; under
+//! load many heartbeats and appends share one. Snapshots, and requests whose answer waits for something, have
+//! connections of their own. Serve the [`router`] with TCP_NODELAY, as this client connects: without it on both
+//! sides large bodies stall.
 //!
-//! A body is a sequence of frames; replies come in the order of their requests. Where the other side has no memory for
-//! a body ([`CROWDED`]), what is small in it goes again alone: a heartbeat does not share the fate of a large append.
+//! A body is a sequence of frames, and replies come in the order of their requests. If the other side has no memory
+//! for a body ([`CROWDED`]), the small requests in it are sent again without the large ones. So a heartbeat does not
+//! fail with a large append.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -27,28 +28,28 @@ use super::http_post::{post_batch, post_frames};
 use super::transport::{AnswerRequests, Lane, Transport, Unreachable};
 use crate::NodeId;
 
-/// POSTs in flight to one node, beside snapshots.
+/// POSTs in flight to one node on [`Lane::Raft`], at most.
 const MAX_IN_FLIGHT: usize = 8;
-/// Requests that may wait for one node; openraft tries again what is refused.
+/// Requests that may wait for one node. openraft repeats what is refused.
 const MAX_WAITING: usize = MAX_FRAMES;
-/// Bytes of requests in one POST, about; a larger request goes alone.
+/// Bytes of requests in one POST, about. A larger request goes alone.
 const MAX_BODY_BYTES: usize = 8 << 20;
-/// Bytes of a body that are read at all: the largest entry a client can cause, and ample room.
+/// Bytes of the largest body that is read: the largest entry that a client can cause, and ample room.
 pub const MAX_READ_BYTES: usize = 256 << 20;
-/// How long a connection is kept that nothing is sent on: shorter than the other side keeps it, so that no request
-/// meets its end.
+/// How long an idle connection is kept. The other side keeps it longer, so no request is sent on a connection that
+/// is being closed.
 const IDLE: Duration = Duration::from_secs(30);
 const UNKNOWN_ADDRESS: &str = "its address is not known";
 /// How long connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_millis(1000);
 
-// A body that is always taken is smaller than one that is filled, which is smaller than the largest that is read; and
-// what may wait fits into one body.
+// A body that is always taken is smaller than one that is filled up, which is smaller than the largest that is read.
+// All that may wait fits into one body.
 const _: () = assert!(FREE_BODY_BYTES < MAX_BODY_BYTES && MAX_BODY_BYTES < MAX_READ_BYTES && MAX_WAITING <= MAX_FRAMES);
 
-/// Where a node listens for its peers.
+/// The addresses at which nodes listen for their peers.
 pub trait AddressBook: Send + Sync + 'static {
-    /// `http://host:port` of a node's peer port; `None` where it is not known.
+    /// Returns `http://host:port` of a node's peer port; `None` if it is not known.
     fn peer_url(&self, node: NodeId) -> Option<String>;
 }
 
@@ -61,8 +62,8 @@ pub struct HttpTransport {
     queues: Mutex<BTreeMap<NodeId, Arc<Mutex<NodeQueue>>>>,
 }
 
-/// What waits for one node. Invariants, held by [`NodeQueue::check`]: at most [`MAX_WAITING`] requests wait, and at
-/// most [`MAX_IN_FLIGHT`] POSTs are on their way.
+/// The requests that wait for one node. Invariants, held by [`NodeQueue::check`]: at most [`MAX_WAITING`] requests
+/// wait, and at most [`MAX_IN_FLIGHT`] POSTs are in flight.
 #[derive(Default)]
 struct NodeQueue {
     waiting: VecDeque<QueuedRequest>,
@@ -76,10 +77,10 @@ struct QueuedRequest {
 }
 
 impl HttpTransport {
-    /// A transport that looks up its peers in `addresses` for each request.
+    /// Makes a transport that looks up its peers in `addresses` for each request.
     ///
     /// # Errors
-    /// Where the HTTP client cannot be set up.
+    /// An error if the HTTP client cannot be set up.
     pub fn new(addresses: Arc<dyn AddressBook>) -> std::io::Result<Self> {
         let client = || {
             let builder = reqwest::Client::builder().no_proxy().http1_only().tcp_nodelay(true);
@@ -88,8 +89,9 @@ impl HttpTransport {
         Ok(Self { addresses, raft: client()?, waits: client()?, snapshots: client()?, queues: Mutex::default() })
     }
 
-    /// Queues a request, and sends what waits unless enough is on its way already.
+    /// Queues a request. Starts a sender unless [`MAX_IN_FLIGHT`] are running, one of which will take it.
     fn enqueue(&self, to: NodeId, waiting: QueuedRequest) {
+        // The table is locked only to find the queue, so nodes do not delay each other.
         let queue = self.queues.lock().entry(to).or_default().clone();
         {
             let mut queue = queue.lock();
@@ -115,6 +117,7 @@ impl Transport for HttpTransport {
         let Some(url) = self.addresses.peer_url(to) else {
             return Err(unreachable(UNKNOWN_ADDRESS.to_owned()));
         };
+        // Each lane has its own connections, so a slow answer on one does not delay the others.
         let alone = match lane {
             Lane::Raft => None,
             Lane::Wait => Some(&self.waits),
@@ -125,6 +128,7 @@ impl Transport for HttpTransport {
             let mut replies = sent.map_err(|lost| unreachable(lost.reason))?;
             return Ok(replies.pop().expect("one reply for one request"));
         }
+        // On `Lane::Raft`, requests to one node share POSTs.
         let (reply, received) = oneshot::channel();
         self.enqueue(to, QueuedRequest { request, deadline, reply });
         match tokio::time::timeout(deadline, received).await {
@@ -134,7 +138,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// Sends POST after POST until nothing waits, each to where the peer is by then.
+/// Sends POST after POST until nothing waits, each to the peer's address at that time.
 async fn send_waiting(
     client: reqwest::Client,
     addresses: Arc<dyn AddressBook>,
@@ -142,7 +146,7 @@ async fn send_waiting(
     queue: Arc<Mutex<NodeQueue>>,
 ) {
     loop {
-        // What waits by now goes together; the sender ends under the lock, so that none waits without one.
+        // All that waits now goes together. The sender ends under the lock, so no request is left without a sender.
         let batch = {
             let mut queue = queue.lock();
             let batch = queue.take_batch();
@@ -153,14 +157,14 @@ async fn send_waiting(
             }
             batch
         };
-        // Each caller has its own timer; the POST as a whole may take as long as the most patient one waits.
+        // Each caller has its own timer. The POST may take as long as the most patient caller waits.
         let deadline = batch.iter().map(|waiting| waiting.deadline).max().unwrap_or_default();
         let (requests, senders): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.request, w.reply)).unzip();
         let sent = match addresses.peer_url(to) {
             Some(url) => post_batch(&client, &url, &requests, deadline).await,
             None => Err(UNKNOWN_ADDRESS.to_owned()),
         };
-        // One that was not answered fails all that was in it.
+        // If a POST is not answered, all its requests fail.
         let replies = sent.unwrap_or_else(|reason| vec![Err(reason); senders.len()]);
         for (sender, reply) in senders.into_iter().zip(replies) {
             let _ = sender.send(reply);
@@ -178,7 +182,7 @@ impl NodeQueue {
         }
     }
 
-    /// The requests of the next POST; those nobody waits for any more are dropped.
+    /// Takes the requests of the next POST, in order. Requests for which nobody waits any more are dropped.
     fn take_batch(&mut self) -> Vec<QueuedRequest> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(next) = self.waiting.front() {
@@ -192,7 +196,7 @@ impl NodeQueue {
     }
 }
 
-/// The routes of the peer port that answer for `node`.
+/// Returns the routes of the peer port, which `node` answers.
 pub fn router<N: AnswerRequests>(node: N) -> axum::Router {
     axum::Router::new()
         .route("/raft", post(answer_frames::<N>))
@@ -200,7 +204,7 @@ pub fn router<N: AnswerRequests>(node: N) -> axum::Router {
         .with_state(node)
 }
 
-/// Answers all requests of one body, in their order.
+/// Answers all requests of one body, concurrently; the replies are in their order.
 async fn answer_frames<N: AnswerRequests>(State(node): State<N>, body: Bytes) -> Result<Bytes, StatusCode> {
     let requests = split_frames(body).ok_or(StatusCode::BAD_REQUEST)?;
     Ok(join_frames(&join_all(requests.into_iter().map(|request| node.answer_request(request))).await))
@@ -212,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    /// All peers are at one address, which may change.
+    /// A book in which all peers have one address, which may change.
     struct Here(Mutex<String>);
 
     impl AddressBook for Here {
@@ -221,7 +225,7 @@ mod tests {
         }
     }
 
-    /// A node that takes bodies which are always taken, and no other; the first of them waits for leave.
+    /// The node takes only bodies that are always taken. It answers nothing before it gets permits.
     #[tokio::test]
     async fn a_heartbeat_arrives_though_there_is_no_memory_for_the_append_beside_it() {
         let (leave, came) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
@@ -240,7 +244,7 @@ mod tests {
             let transport = transport.clone();
             tokio::spawn(async move { transport.call(2, Lane::Raft, request.into(), Duration::from_secs(20)).await })
         };
-        // As many as are on their way at once: what comes after them shares a body.
+        // As many as are in flight at once. What comes after them shares a body.
         let mut first = Vec::new();
         for _ in 0..MAX_IN_FLIGHT {
             first.push(call(vec![7]));
@@ -277,7 +281,7 @@ mod tests {
             let transport = transport.clone();
             tokio::spawn(async move { transport.call(2, Lane::Raft, vec![7].into(), deadline).await })
         };
-        // Each is on its way to where nobody answers, so what comes next has to wait.
+        // Each goes to an address where nobody answers, so the next request must wait.
         let queued = |in_flight: usize, waiting: usize| {
             let is_so = move |queue: &NodeQueue| queue.in_flight == in_flight && queue.waiting.len() == waiting;
             transport.queues.lock().get(&2).is_some_and(|queue| is_so(&queue.lock()))

@@ -1,8 +1,8 @@
-//! One POST of the transport over HTTP: requests in a body, and their replies in the same order.
+//! One POST of the HTTP transport: requests in a body, and their replies in the same order.
 //!
-//! Comes in: requests and where their node is. Goes out: a reply for each, or why there is none. Where the other side
-//! has no memory for a body, what is small in it goes again alone. Who waits, and for which node, is [`super::http`]'s
-//! matter.
+//! Comes in: requests and the address of their node. Goes out: a reply for each, or why there is none. If the other
+//! side has no memory for a body, the small requests in it are sent again. [`super::http`] knows who waits, and for
+//! which node.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use bytes::Bytes;
 
 use super::frames::{FRAME_HEAD, join_frames, split_frames};
 
-/// Bytes of a body that is taken however little memory there is. Whoever bounds the bodies of the
-/// [`router`](super::http::router) must take these: heartbeats and votes are in them, if need be without the larger
+/// A body of at most this many bytes is taken however little memory there is. Whoever bounds the bodies of the
+/// [`router`](super::http::router) must take these: they carry heartbeats and votes, if need be without the larger
 /// requests beside them.
 pub const FREE_BODY_BYTES: usize = 64 << 10;
-/// What whoever bounds the bodies answers where there is no memory for one; nothing of it was looked at.
+/// The answer to a body for which there is no memory. Nothing of the body was read.
 pub const CROWDED: StatusCode = StatusCode::TOO_MANY_REQUESTS;
 
 /// A POST that was not answered.
@@ -26,7 +26,8 @@ pub(super) struct FailedPost {
     pub crowded: bool,
 }
 
-/// Sends requests in one POST, and what is small in them again alone where there is no memory for all.
+/// Sends requests in one POST. If the other side has no memory for it, the small ones are sent again. Returns a
+/// result for each request in order, or why the POST as a whole failed.
 pub(super) async fn post_batch(
     client: &reqwest::Client,
     url: &str,
@@ -40,7 +41,7 @@ pub(super) async fn post_batch(
     }
 }
 
-/// Sends requests in one POST.
+/// Sends requests in one POST. Returns their replies in order.
 pub(super) async fn post_frames(
     client: &reqwest::Client,
     url: &str,
@@ -50,18 +51,20 @@ pub(super) async fn post_frames(
     let lost = |reason: String| FailedPost { reason, crowded: false };
     let sent = client.post(format!("{url}/raft")).timeout(deadline).body(join_frames(requests)).send().await;
     let response = sent.map_err(|error| lost(describe(&error)))?;
+    // A refusal for lack of memory differs from all others: small requests may still be taken.
     match response.status() {
         StatusCode::OK => {}
         CROWDED => return Err(FailedPost { reason: "it has no memory for the request now".to_owned(), crowded: true }),
         other => return Err(lost(format!("it answered {other}"))),
     }
     let body = response.bytes().await.map_err(|error| lost(describe(&error)))?;
+    // Replies belong to requests by their order, so their number must fit.
     let replies = split_frames(body).filter(|replies| replies.len() == requests.len());
     replies.ok_or_else(|| lost("its reply is cut short".to_owned()))
 }
 
-/// Sends again what was in a body that the other side has no memory for, but for what is large: that is refused for
-/// `reason`, and whoever sent it tries again later.
+/// Sends the small requests of a refused body again. The large ones fail with `reason`, and their senders repeat
+/// them later.
 async fn post_small(
     client: &reqwest::Client,
     url: &str,
@@ -69,6 +72,7 @@ async fn post_small(
     deadline: Duration,
     reason: String,
 ) -> Vec<Result<Bytes, String>> {
+    // What is not sent again keeps the first reason.
     let mut replies = vec![Err(reason); requests.len()];
     for places in small_bodies(requests) {
         let again: Vec<Bytes> = places.iter().map(|place| requests[*place].clone()).collect();
@@ -80,8 +84,8 @@ async fn post_small(
     replies
 }
 
-/// The places of the requests that fit into a body which is always taken, by such bodies; not those that fit into
-/// none, and none where all were in such a body already.
+/// Groups the places of the small requests into bodies that are always taken. A request that fits into no such body
+/// is left out. The result is empty if all requests fit into one such body, because that body was refused already.
 fn small_bodies(requests: &[Bytes]) -> Vec<Vec<usize>> {
     let (mut bodies, mut room) = (Vec::<Vec<usize>>::new(), 0);
     let frame = |request: &Bytes| request.len() + FRAME_HEAD;
@@ -89,6 +93,7 @@ fn small_bodies(requests: &[Bytes]) -> Vec<Vec<usize>> {
         return bodies;
     }
     for (place, length) in requests.iter().map(frame).enumerate().filter(|(_, length)| *length <= FREE_BODY_BYTES) {
+        // First fit in order: a body is closed once the next request does not fit.
         if length > room {
             bodies.push(Vec::new());
             room = FREE_BODY_BYTES;
@@ -99,7 +104,7 @@ fn small_bodies(requests: &[Bytes]) -> Vec<Vec<usize>> {
     bodies
 }
 
-/// An error with its causes: reqwest's own text leaves out what happened.
+/// Returns an error with its causes. reqwest's own text does not say what happened.
 fn describe(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut cause: Option<&dyn std::error::Error> = Some(error);

@@ -1,11 +1,11 @@
-//! Which life of which node was seen: each start of a node counts one on and takes a start number at random, and both
-//! go with every request.
+//! The newest life that was seen of each node. Each start of a node increments its life number and draws a random
+//! start value. Both go with every request.
 //!
-//! A node that is known in a later life is refused in an earlier one: that is an older copy of its data directory,
-//! which may have forgotten what it acknowledged. So is one that is known in the same life by another start: then one
-//! directory was copied and both copies run. A request also says in which life its sender knows the node it is for, so
-//! that an older copy learns of it even where it is only asked. What was seen is kept beside the logs, so a restart
-//! does not forget it.
+//! A node that is known in a later life is refused in an earlier one. The earlier one is an older copy of its data
+//! directory, which may have forgotten what it acknowledged. A node that is known in the same life with another
+//! start value is refused too: a directory was copied, and both copies run. A request also says in which life its
+//! sender knows the receiver. So an older copy learns that it is one, even if it only receives. What was seen is
+//! stored beside the logs, so a restart does not forget it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,10 +31,10 @@ pub struct Lives {
 }
 
 impl Lives {
-    /// What was kept in the log store.
+    /// Reads what the log store holds. `own` is the life of this process.
     ///
     /// # Errors
-    /// Where the record is damaged, or cannot be read.
+    /// [`OpenError::Io`] if the record is damaged, or cannot be read.
     pub fn open(own: Life, store: &dyn KeyValueStore, log: Syncer) -> Result<Self, OpenError> {
         let key = keys::lives();
         let read = || store.get(&key)?.map(|record| unseal(&key, &record)).transpose();
@@ -44,17 +44,17 @@ impl Lives {
         Ok(Self { own, seen: Mutex::new(seen), log, overtaken, overtaken_seen })
     }
 
-    /// This process's own.
+    /// Returns the life of this process.
     pub fn own(&self) -> Life {
         self.own
     }
 
-    /// The newest that was seen of `node`.
+    /// Returns the newest life that was seen of `node`; the default if none was.
     pub fn newest_of(&self, node: NodeId) -> Life {
         self.seen.lock().get(&node).copied().unwrap_or_default()
     }
 
-    /// Notes that `node` lives in `life`; `false` where it has been seen in a later one.
+    /// Notes that `node` is in `life`. Returns `false` if that life is overtaken by one that was seen.
     pub fn admit(&self, node: NodeId, life: Life) -> bool {
         let mut seen = self.seen.lock();
         let known = seen.get(&node).copied().unwrap_or_default();
@@ -67,6 +67,8 @@ impl Lives {
                 before.is_none_or(|before| before.number < life.number),
                 "a later life of node {node} is forgotten"
             );
+            // Not awaited. A crash that loses this record only delays the refusal until the later life is seen
+            // again.
             let (key, mut batch) = (keys::lives(), WriteBatch::default());
             batch.put(key.clone(), seal(&key, &*seen));
             self.log.submit(batch, true, |written| {
@@ -78,7 +80,7 @@ impl Lives {
         true
     }
 
-    /// A peer knows this node in the life `known`; `false` where that is a later one than this.
+    /// Returns `false` if a peer knows this node in a life `known` that overtakes the one of this process.
     pub fn is_newest(&self, known: Life) -> bool {
         let overtaken = self.own.is_overtaken_by(&known);
         if overtaken {
@@ -87,7 +89,10 @@ impl Lives {
         !overtaken
     }
 
-    /// Refuses a request that a node sends in an older life, or that finds this one in an older life.
+    /// Refuses a request if its sender is in an older life, or knows a later life of this node.
+    ///
+    /// # Errors
+    /// [`PeerRefusal::OlderLife`], which says whose life is older.
     pub fn check(&self, request: &RequestEnvelope) -> Result<(), PeerRefusal> {
         let yours = !self.admit(request.from, request.life);
         match yours || !self.is_newest(request.known) {
@@ -96,15 +101,15 @@ impl Lives {
         }
     }
 
-    /// A peer has refused this node as overtaken.
+    /// Notes that a peer refused this node because it was started again.
     pub fn note_overtaken(&self) {
         self.overtaken.send_replace(true);
     }
 
-    /// Waits until a peer says that this node was started later, or twice.
+    /// Waits until a peer says that this node was started again since, or runs twice.
     pub async fn overtaken(&self) {
         let mut seen = self.overtaken_seen.clone();
-        // The sender lives as long as this does.
+        // It cannot fail: the sender lives as long as `self`.
         let _ = seen.wait_for(|overtaken| *overtaken).await;
     }
 }

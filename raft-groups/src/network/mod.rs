@@ -3,9 +3,9 @@
 //! ```text
 //! openraft ─▶ raft_network, snapshot_sender ─▶ client (PeerClient) ─▶ wire ─▶ a transport ═▶ the other node's host
 //! ```
-//! Opaque request bytes go to a node, opaque reply bytes come back. [`wire`] says what is in them, [`Transport`] what
-//! carries them, [`lives`] whom they are taken from, [`faults`] what a test does to them, [`throttle`] how fast
-//! snapshots go. What a replica answers is up to the replica.
+//! Opaque request bytes go to a node, and opaque reply bytes come back. [`wire`] defines what is in them, and a
+//! [`Transport`] carries them. [`lives`] knows from which lives of a node they are accepted. [`faults`] loses or
+//! delays them in tests, and [`throttle`] bounds the rate of snapshots. Each replica decides what it answers.
 
 pub(crate) mod client;
 pub mod faults;

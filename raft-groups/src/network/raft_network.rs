@@ -1,8 +1,8 @@
-//! openraft's outgoing messages, sent by way of [`PeerClient`].
+//! openraft's outgoing messages (its `RaftNetworkV2`), sent through [`PeerClient`].
 //!
-//! Comes in: what consensus asks of a follower or a voter. Goes out: its answer, or a network error, which openraft
-//! tries again. Two things are decided here that openraft does not know of: a vote does not count while this replica's
-//! own promise binds it, and a follower that is too far behind gets the snapshot.
+//! Comes in: what consensus asks of a follower or a voter. Goes out: its answer, or a network error, after which
+//! openraft tries again. Two things are decided here of which openraft does not know. A vote does not count while
+//! this replica's own promise binds it. A follower that is too far behind gets the snapshot.
 
 use std::future::Future;
 use std::time::Duration;
@@ -35,21 +35,22 @@ impl RaftPeer {
     /// Sends a request that is small and urgent.
     async fn call(&self, request: PeerRequest, deadline: Duration) -> Result<PeerReply, RPCError<RaftTypes>> {
         let reply = self.peers.call(self.target, Lane::Raft, request, deadline).await;
-        // "Network" rather than "unreachable": openraft then retries soon, and a lost leader is found by elections.
+        // "Network", not "unreachable": after the latter openraft waits longer before it tries again.
         reply.map_err(|error| RPCError::Network(NetworkError::new(&error)))
     }
 
-    /// The error for an answer to something else.
+    /// Returns the error for an answer that does not fit the request.
     fn nonsense(&self) -> RPCError<RaftTypes> {
         RPCError::Network(NetworkError::new(&PeerCallError::Nonsense(self.target)))
     }
 
-    /// Returns `true` if a follower lacks so many entries after `prev` that it is better off with the newest snapshot.
+    /// Returns `true` if a follower that has the log up to `prev` lacks so many entries that the newest snapshot
+    /// serves it better.
     fn lacks_too_much_after(&self, prev: u64) -> bool {
         self.peers.state.newest_snapshot().saturating_sub(prev) > self.peers.backlog
     }
 
-    /// Asks for a vote, or in a pre-vote whether it would be given.
+    /// Asks for a vote. In a pre-vote it asks whether the vote would be granted (Ongaro's thesis, § 9.6).
     async fn ask_vote(
         &self,
         rpc: VoteRequest<RaftTypes>,
@@ -68,7 +69,8 @@ impl RaftPeer {
             EventKind::VoteAnswered { from: target, pre, reason }
         });
         if answer.vote_granted && self.peers.promise.binds() && !asked.leadership_transfer {
-            // Its own leader counts on it as well: a vote that comes before the promise is over does not count.
+            // This replica promised its leader not to stand either. So a vote that arrives before the promise ends
+            // does not count.
             let reason = "this replica has promised its leader not to stand for election yet";
             return Err(RPCError::Network(NetworkError::from_string(reason)));
         }
@@ -92,17 +94,18 @@ impl RaftNetworkV2<RaftTypes> for RaftPeer {
         rpc: AppendEntriesRequest<RaftTypes>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<RaftTypes>, RPCError<RaftTypes>> {
-        // A follower that syncs slowly is not a dead one: only heartbeats have the heartbeat's deadline.
+        // A follower that syncs slowly is not dead: only heartbeats have the heartbeat's deadline.
         let deadline = if rpc.entries.is_empty() { option.hard_ttl() } else { self.peers.patience };
         let (to, count, term) = (self.target, rpc.entries.len(), rpc.vote.leader_id.term);
         let (prev, commit) = (index_of(&rpc.prev_log_id), index_of(&rpc.leader_commit));
         if count > 0 && self.lacks_too_much_after(prev) {
-            // openraft purges no entry that is on its way, so a follower that answers, and stays slower than the
-            // writes, would keep the log from being cut for ever. An error takes the entries off their way: the log is
-            // purged up to near the snapshot, and the follower, for which there is nothing else left, is sent that.
+            // openraft does not purge entries that are being sent. So a follower that answers, but stays slower than
+            // the writes, would block the purge for ever. After an error these entries count as not being sent. Then
+            // the log is purged up to near the snapshot, and the follower, whose entries are gone, gets the
+            // snapshot.
             let group = self.peers.group;
-            tracing::info!(%group, follower = to, prev, "too far behind for entries: comes by snapshot");
-            let reason = "it is too far behind for entries, and is to have the snapshot";
+            tracing::info!(%group, follower = to, prev, "too far behind for entries: gets the snapshot");
+            let reason = "it is too far behind for entries, and gets the snapshot";
             return Err(RPCError::Network(NetworkError::from_string(reason)));
         }
         let events = self.peers.events.clone();
@@ -126,7 +129,7 @@ impl RaftNetworkV2<RaftTypes> for RaftPeer {
         self.ask_vote(rpc, false, option.hard_ttl()).await
     }
 
-    /// openraft's default grants without asking, which would make pre-vote a formality.
+    /// openraft's default grants a pre-vote without asking the voter.
     async fn pre_vote(
         &mut self,
         rpc: VoteRequest<RaftTypes>,
@@ -146,6 +149,7 @@ impl RaftNetworkV2<RaftTypes> for RaftPeer {
             return Err(StreamingError::Network(NetworkError::from_string("only own snapshots are sent")));
         };
         let index = index_of(&state.meta.last_log_id);
+        // openraft cancels when this replica no longer leads: then the rest of the state is not sent.
         tokio::select! {
             biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
@@ -170,7 +174,7 @@ impl RaftNetworkV2<RaftTypes> for RaftPeer {
     }
 }
 
-/// What a follower's answer says, where `all` is the last index it was sent.
+/// Returns the event of a follower's answer; `all` is the last index that it was sent.
 fn append_answered(from: NodeId, all: u64, response: &AppendEntriesResponse<RaftTypes>) -> EventKind {
     match response {
         AppendEntriesResponse::Success => EventKind::AppendAcked { from, matched: all },

@@ -1,28 +1,28 @@
-//! A bound on the bytes a second of all snapshots that a node sends, however many it sends at once.
+//! A bound on the bytes a second of all snapshots together that a node sends.
 //!
-//! Whoever has sent something waits for its turn, which comes when all before it is paid for. It must not know what is
-//! sent.
+//! A sender that has sent bytes waits until the time for these and for all bytes before them has passed. It must not
+//! know what is sent.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// The bound. Who has sent something waits until that much time has been spent; nothing unused is saved up.
+/// The bound, shared by all senders of a node. Time in which nothing was sent is not saved up.
 #[derive(Debug)]
 pub struct Throttle {
     bytes_per_second: u64,
-    /// When what was sent so far is paid for.
+    /// The time at which the rate allows for all that was sent so far; `None` before the first bytes.
     paid_at: Mutex<Option<Instant>>,
 }
 
 impl Throttle {
-    /// At most so many bytes a second.
+    /// Makes a bound of this many bytes a second, at least 1.
     pub fn new(bytes_per_second: u64) -> Self {
         Self { bytes_per_second: bytes_per_second.max(1), paid_at: Mutex::new(None) }
     }
 
-    /// Pays for bytes that were sent: waits in turn with all others.
+    /// Waits until the rate allows for `bytes` more, which were just sent. All senders share the rate.
     pub async fn pay(&self, bytes: u64) {
         let paid_at = {
             let mut paid_at = self.paid_at.lock();
@@ -60,13 +60,14 @@ mod tests {
                     }
                 }
             };
+            // Three senders of 1 MB each take as long as one sender of 3 MB.
             join_all((0..3).map(send)).await;
             let took = began.elapsed().as_secs_f64();
             assert!((3.0..3.1).contains(&took), "3 MB at 1 MB/s took {took} s");
         });
     }
 
-    /// A new member gets a large state as fast as it may, and no faster, while its group takes writes.
+    /// A new member gets a large state at the allowed rate, and no faster, while its group takes writes.
     #[test]
     fn a_copy_takes_as_long_as_the_rate_says() {
         const RATE: u64 = 50_000;
@@ -84,11 +85,12 @@ mod tests {
             };
             let deadline = || Instant::now() + Duration::from_secs(30);
             for number in 0..2_500_u64 {
-                // Names that do not compress, so that what is stored is about what is sent.
+                // Names that do not compress, so the bytes sent are about the bytes stored.
                 let noise = |round: u64| (number * 8 + round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
                 let name: String = (0..8).map(|round| format!("{:016x}", noise(round))).collect();
                 leader.write(Order::set(&name, number).encode(), deadline()).await.expect("three are there");
             }
+            // Writes go on while the fourth node gets the state.
             let (began, since) = (Instant::now(), cluster.net.now());
             while leader.status().voters.len() < 4 {
                 let wanted = (1..=4).collect();
@@ -99,6 +101,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             let took = began.elapsed().as_secs_f64();
+            // Only chunks of a snapshot are that large.
             let copied = cluster.net.messages().into_iter().filter(|m| m.to == 4 && m.at >= since && m.bytes > 10_000);
             let bytes: usize = copied.map(|message| message.bytes).sum();
             assert!(bytes > 150_000, "{bytes} bytes are no large state");

@@ -1,7 +1,7 @@
-//! What a transport is: it carries opaque bytes to a node and its answer back.
+//! What a transport is: it carries opaque bytes to a node, and brings the answer back.
 //!
-//! HTTP does so between processes, a seeded network within a simulation. Neither knows what the bytes say, and
-//! consensus does not know which of the two it has.
+//! Between processes the transport is HTTP; in a simulation it is a seeded network. Neither knows what the bytes
+//! say, and consensus does not know which one it uses.
 
 use std::future::Future;
 use std::time::Duration;
@@ -17,18 +17,19 @@ pub trait Transport: Send + Sync + 'static {
     /// Sends `request` to `to` on `lane` and waits at most `deadline` for the reply.
     ///
     /// # Errors
-    /// [`Unreachable`] where no reply came in time; the request may still have been carried out.
+    /// [`Unreachable`] if no reply came in time. The request may still have been carried out.
     async fn call(&self, to: NodeId, lane: Lane, request: Bytes, deadline: Duration) -> Result<Bytes, Unreachable>;
 }
 
-/// Requests of one lane can delay each other, those of different lanes cannot.
+/// A class of requests. Requests of one lane can delay each other; requests of different lanes cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// Small and urgent: votes, heartbeats, read confirmations, appends.
+    /// Urgent: votes, heartbeats, appends, requests to take over.
     Raft,
-    /// Requests whose answer waits for something, such as a confirmation or an index: they must not hold up the rest.
+    /// Requests whose answer waits for something, such as a confirmation or an index. They must not delay the
+    /// others.
     Wait,
-    /// Snapshot chunks: large, and never in a hurry.
+    /// Snapshot chunks: large, and not urgent.
     Snapshot,
 }
 
@@ -38,12 +39,12 @@ pub enum Lane {
 pub struct Unreachable {
     /// The node.
     pub node: NodeId,
-    /// What the transport met.
+    /// What went wrong, as text.
     pub reason: String,
 }
 
 /// The answering side of a node, as a transport sees it.
 pub trait AnswerRequests: Clone + Send + Sync + 'static {
-    /// Answers one request of a peer; a refusal is an answer too.
+    /// Answers one request of a peer. A refusal is an answer too.
     fn answer_request(&self, request: Bytes) -> impl Future<Output = Bytes> + Send;
 }

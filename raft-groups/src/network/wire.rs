@@ -1,9 +1,9 @@
-//! What replicas say to each other; the same bytes over HTTP and in simulation.
+//! The messages between replicas. They have the same bytes over HTTP and in simulation.
 //!
 //! ```text
-//! message   version, u8   the message in postcard   what a later release added: skipped
+//! message   version, u8   the message in postcard   bytes of a later release: skipped
 //! ```
-//! What is openraft's in a message is encoded as our own [`crate::format`].
+//! openraft's types in a message are encoded as our own forms: see [`crate::format`].
 
 use bytes::Bytes;
 use openraft::raft::{
@@ -17,10 +17,10 @@ use crate::format::AsForm;
 use crate::mutants::{Mutant, is_planted};
 use crate::{GroupId, Life, NodeId, ReadError};
 
-/// The version of the messages that are sent, and the only one that is read.
+/// The version of the messages that are sent. No other version is read.
 const VERSION: u8 = 1;
 
-/// A request, and between whom it is: a cluster, a node and a life of that node are never taken for another.
+/// A request with its sender and receiver. They name cluster, node and life, so none of these is taken for another.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RequestEnvelope {
     pub cluster: [u8; 16],
@@ -28,24 +28,25 @@ pub struct RequestEnvelope {
     pub to: NodeId,
     /// The sender's life.
     pub life: Life,
-    /// The newest life in which the sender has seen the node it asks.
+    /// The newest life in which the sender has seen the receiver.
     pub known: Life,
     pub group: GroupId,
-    /// For how many milliseconds the sender, where it leads, asks not to be deposed: its lease rests on it.
+    /// For how many milliseconds the sender asks not to be deposed, if it leads. Its lease rests on it. 0 asks for
+    /// nothing.
     pub lease_ms: u32,
     pub request: PeerRequest,
 }
 
-/// What one replica asks of another.
+/// A request of one replica to another.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum PeerRequest {
     Append(#[serde(with = "AsForm")] AppendEntriesRequest<RaftTypes>),
     Vote(#[serde(with = "AsForm")] VoteRequest<RaftTypes>),
     PreVote(#[serde(with = "AsForm")] VoteRequest<RaftTypes>),
     TransferLeader(#[serde(with = "AsForm")] TransferLeaderRequest<RaftTypes>),
-    /// Asks the leader to confirm itself and for the index a linearizable read must wait for.
+    /// Asks the leader to confirm that it leads, and for the index that a linearizable read must wait for.
     ReadIndex,
-    /// Asks to be answered when `index` is applied, or after so many milliseconds.
+    /// Asks for an answer when `index` is applied, or after `within_ms` milliseconds.
     AwaitApplied {
         index: u64,
         within_ms: u64,
@@ -54,7 +55,7 @@ pub enum PeerRequest {
 }
 
 impl PeerRequest {
-    /// What it is, in a word.
+    /// Returns its kind in a word.
     pub fn kind_name(&self) -> &'static str {
         match self {
             Self::Append(rpc) if rpc.entries.is_empty() => "heartbeat",
@@ -68,7 +69,7 @@ impl PeerRequest {
         }
     }
 
-    /// The vote of the leader whose message it is, if it is one that takes a follower to follow.
+    /// Returns the leader's vote, if it is a message that only a leader sends to its followers.
     pub fn leader(&self) -> Option<&Vote> {
         match self {
             Self::Append(rpc) => Some(&rpc.vote),
@@ -77,7 +78,7 @@ impl PeerRequest {
         }
     }
 
-    /// The term it is sent in; 0 where it names none.
+    /// Returns the term in which it is sent; 0 if it names none.
     pub fn term(&self) -> u64 {
         match self {
             Self::Append(rpc) => rpc.vote.leader_id.term,
@@ -87,14 +88,14 @@ impl PeerRequest {
     }
 }
 
-/// One step of a snapshot's way to a follower; each waits for the answer to the one before.
+/// One step of sending a snapshot. Each step waits for the answer to the one before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum SnapshotChunk {
-    /// A new transfer; the reply names it.
+    /// Begins a transfer. The reply names it.
     Begin,
-    /// The pairs after those of the chunk before.
+    /// Carries the pairs after those of the chunk before. `number` counts from 0.
     Pairs { transfer: u64, number: u64, pairs: PackedPairs },
-    /// All `chunks` were sent: install. Asked again until it is installed.
+    /// All `chunks` were sent: install them. It is repeated until the snapshot is installed.
     End {
         transfer: u64,
         chunks: u64,
@@ -106,7 +107,7 @@ pub enum SnapshotChunk {
 }
 
 impl SnapshotChunk {
-    /// The transfer it belongs to; a first chunk has none yet.
+    /// Returns the transfer to which it belongs; `None` for the first step.
     pub fn transfer(&self) -> Option<u64> {
         match self {
             Self::Begin => None,
@@ -115,7 +116,7 @@ impl SnapshotChunk {
     }
 }
 
-/// Bytes that one compressed byte comes to, at most (LZ4 block format: a match of 255 a byte).
+/// Bytes, at most, to which one compressed byte expands (LZ4 block format: each byte of a length adds up to 255).
 const LZ4_MOST: usize = 255;
 
 /// Pairs of a machine's state, compressed, with a checksum over the compressed bytes.
@@ -126,7 +127,7 @@ pub struct PackedPairs {
 }
 
 impl PackedPairs {
-    /// Packs pairs.
+    /// Packs pairs, and keeps their order.
     pub fn pack(pairs: &[(Vec<u8>, Bytes)]) -> Self {
         let shuffled: Vec<_>;
         let pairs = if is_planted(Mutant::ShufflesPairs) {
@@ -141,26 +142,26 @@ impl PackedPairs {
         Self { crc: crc32c::crc32c(&lz4), lz4 }
     }
 
-    /// The pairs; `None` where they were damaged on the way.
+    /// Returns the pairs in order; `None` if they were damaged on the way.
     pub fn unpack(&self) -> Option<Vec<(Vec<u8>, Bytes)>> {
         if crc32c::crc32c(&self.lz4) != self.crc {
             return None;
         }
         let (size, compressed) = lz4_flex::block::uncompressed_size(&self.lz4).ok()?;
-        // No size is believed that the bytes cannot come to.
+        // A size that these bytes cannot expand to is not believed, so it allocates nothing.
         if size > compressed.len().saturating_mul(LZ4_MOST) {
             return None;
         }
         postcard::from_bytes(&lz4_flex::decompress(compressed, size).ok()?).ok()
     }
 
-    /// Bytes on the wire.
+    /// Returns the bytes of the compressed pairs.
     pub fn len(&self) -> usize {
         self.lz4.len()
     }
 }
 
-/// A reply, and the life of the node that gives it.
+/// A reply, and the life of the node that sends it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ReplyEnvelope {
     pub life: Life,
@@ -174,7 +175,7 @@ pub enum PeerReply {
     Vote(#[serde(with = "AsForm")] VoteResponse<RaftTypes>),
     TransferLeader(#[serde(with = "AsForm")] TransferLeaderResponse<RaftTypes>),
     ReadIndex(Result<u64, ReadError>),
-    /// `true` if the index is applied.
+    /// Says whether the index is applied.
     Applied(bool),
     Snapshot(SnapshotAnswer),
     /// Nothing was done.
@@ -184,14 +185,15 @@ pub enum PeerReply {
 /// The answer to a [`SnapshotChunk`].
 #[derive(Debug, Serialize, Deserialize)]
 pub enum SnapshotAnswer {
-    /// Taken; the number of the transfer. To an `End`: still being installed.
+    /// The step was carried out; with the number of the transfer. To an `End`: the snapshot is still being
+    /// installed.
     Taken(u64),
-    /// The transfer is not known (any more), or a chunk is missing or damaged: begin again.
+    /// The transfer is unknown or was replaced, or a chunk is missing or damaged. Begin again.
     StartOver,
     Installed(#[serde(with = "AsForm")] SnapshotResponse<RaftTypes>),
 }
 
-/// Why a node did nothing about a request.
+/// Why a node did nothing with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum PeerRefusal {
     #[error("it belongs to another cluster")]
@@ -210,12 +212,12 @@ pub enum PeerRefusal {
     Unreadable,
     #[error("a node has been started again since, or its directory runs twice (the sender's: {yours})")]
     OlderLife {
-        /// `true` if it is the sender that takes part in a life which is not its newest.
+        /// `true` if the sender is in an older life; else the receiver is.
         yours: bool,
     },
     #[error("it follows another leader of the same term, node {leader}: a node has forgotten how it voted")]
     OtherLeader {
-        /// The leader that it follows.
+        /// The leader that the refusing replica follows.
         leader: crate::NodeId,
     },
     #[error("it speaks another version; run one release of Quiver on all nodes")]
@@ -227,9 +229,9 @@ pub enum PeerRefusal {
 /// Why bytes are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
-    /// Another release wrote them.
+    /// They have another version.
     OtherVersion,
-    /// They say nothing.
+    /// They cannot be decoded.
     Garbage,
 }
 
@@ -242,15 +244,15 @@ impl From<Unreadable> for PeerRefusal {
     }
 }
 
-/// Encodes a message.
+/// Encodes a message, after the version byte.
 pub fn encode<T: Serialize>(message: &T) -> Bytes {
     postcard::to_extend(message, vec![VERSION]).expect("plain data encodes").into()
 }
 
-/// Decodes a message.
+/// Decodes a message. Bytes after it are skipped.
 ///
 /// # Errors
-/// Where the bytes are not one of this version.
+/// [`Unreadable`] if the bytes are not a message of this version.
 pub fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable> {
     match bytes.split_first() {
         Some((&VERSION, message)) => {

@@ -1,8 +1,8 @@
-//! A replica's answers to its peers: whom it listens to, and what it does about entries.
+//! A replica's answers to its peers: which requests it accepts, and what it does with entries.
 //!
-//! Comes in: a request that the node has found to be for this replica. Goes out: a reply. Before a leader's message is
-//! looked at, the replica makes sure that it follows no other leader of the same term, and promises what the leader's
-//! lease rests on. Votes and snapshots are answered in files of their own.
+//! Comes in: a request that is for this replica. Goes out: a reply. Before it handles a leader's message, the
+//! replica checks that it follows no other leader of the same term, and makes the promise on which the leader's
+//! lease rests. Votes and snapshots have files of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,16 @@ use crate::network::wire::{PeerRefusal, PeerReply, PeerRequest};
 use crate::{Machine, NodeId};
 
 impl<M: Machine> Replica<M> {
-    /// Answers a peer's request; `lease` is the promise that it asks for where it leads.
+    /// Answers a peer's request. `lease` is the length of the promise that the peer asks for if it leads.
     pub async fn answer_peer(self: &Arc<Self>, request: PeerRequest, lease: Duration) -> PeerReply {
-        // One that was found damaged says nothing more.
+        // A damaged replica answers nothing more.
         let raft = &self.raft;
         let stopped = || PeerReply::Refused(PeerRefusal::Stopped);
         if self.log.damage().is_some() {
             return stopped();
         }
-        // A leader is promised its lease before its message is looked at.
+        // The promise comes before the message is handled, so the leader may count on it from when it sent the
+        // message.
         if let Some(leader) = request.leader() {
             if let Some(other) = self.other_leader(leader) {
                 return self.refuse_second_leader(leader, other).await;
@@ -50,25 +51,25 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Takes a leader's entries, and learns from them how far the log is committed.
+    /// Takes a leader's entries, and learns from the message how far the log is committed.
     async fn take_entries(&self, rpc: AppendEntriesRequest<RaftTypes>) -> PeerReply {
-        // An index of an earlier term says nothing yet about what this leader has committed.
+        // A commit index of an earlier term does not show what this leader has committed (Raft, § 5.4.2).
         let (at, term) = (Instant::now(), rpc.vote.leader_id.term);
         let committed = rpc
             .leader_commit
             .filter(|committed| committed.leader_id.term == term || is_planted(Mutant::EarlierTermIsFresh));
-        // openraft takes it for granted, and a log with a hole is damage.
+        // openraft assumes that entries follow each other. A log with a hole would be damage at the next start.
         if !follow_each_other(rpc.prev_log_id, &rpc.entries) {
             tracing::warn!(group = %self.peers.group, "entries that do not follow each other are not taken");
             return PeerReply::Refused(PeerRefusal::Unreadable);
         }
-        // What contradicts the applied state is damage, which openraft would not see.
+        // Entries that contradict the applied state are damage, which openraft does not notice.
         if let Err(error) = self.check_against(&rpc).await {
             tracing::warn!(group = %self.peers.group, %error, "a leader's entries are not taken");
             return PeerReply::Refused(PeerRefusal::Stopped);
         }
-        // Any leader of the newest term counts as heard; only one that agrees with this log says how fresh the state
-        // is.
+        // Any leader of the newest term counts as heard. Only a leader whose log agrees with this one shows how
+        // fresh the state is.
         let end = rpc.entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
         let response = self.raft.append_entries(rpc).await;
         if matches!(response, Ok(AppendEntriesResponse::Success | AppendEntriesResponse::Conflict)) {
@@ -77,6 +78,7 @@ impl<M: Machine> Replica<M> {
         if let (Some(committed), Ok(AppendEntriesResponse::Success)) = (committed, &response) {
             let applied = index_of(&self.applied.log_id.borrow());
             self.freshness.lock().heard(at, committed.index, applied);
+            // Beyond `end` this log may still differ from the leader's.
             if end.is_some_and(|end| committed.index <= end.index) {
                 self.log.note_committed(committed);
             }
@@ -84,7 +86,8 @@ impl<M: Machine> Replica<M> {
         response.map_or_else(|_| PeerReply::Refused(PeerRefusal::Stopped), PeerReply::Append)
     }
 
-    /// The other leader that this replica knows of the same term: a node has voted twice, since it lost what it knew.
+    /// Returns another leader of the same term, if this replica knows one. Then some node has voted twice in that
+    /// term, because it lost data.
     fn other_leader(&self, leader: &Vote) -> Option<NodeId> {
         let known = self.log.summary().0.filter(|known| known.committed && leader.committed)?;
         let (known, leader) = (known.leader_id, leader.leader_id);
@@ -92,8 +95,8 @@ impl<M: Machine> Replica<M> {
         (differs && !is_planted(Mutant::FollowsTwoLeaders)).then_some(known.voted_for)
     }
 
-    /// Takes nothing from a second leader of one term: both append different entries under the same log ids, which no
-    /// comparison of logs would tell apart later. A new term ends it, so this replica begins one.
+    /// Refuses a second leader of one term. The two append different entries under the same log ids, which no later
+    /// comparison of logs could tell apart. A new term ends this, so this replica begins one.
     async fn refuse_second_leader(&self, leader: &Vote, other: NodeId) -> PeerReply {
         let (group, term, second) = (self.peers.group, leader.leader_id.term, leader.leader_id.voted_for);
         tracing::error!(%group, term, other, second, "two nodes lead in one term: a node has forgotten how it voted");
@@ -103,7 +106,7 @@ impl<M: Machine> Replica<M> {
         PeerReply::Refused(PeerRefusal::OtherLeader { leader: other })
     }
 
-    /// Compares a leader's entries with what is applied here; where they contradict it, this replica stops as damaged.
+    /// Compares a leader's entries with what is applied here. If they contradict it, this replica stops as damaged.
     async fn check_against(&self, rpc: &AppendEntriesRequest<RaftTypes>) -> std::io::Result<()> {
         match self.log.contradiction(rpc.vote.leader_id.term, rpc.prev_log_id, &rpc.entries)? {
             None => Ok(()),
@@ -111,7 +114,7 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Notes what contradicts the applied state, and takes no further part.
+    /// Notes durably what contradicts the applied state, and takes no further part. Returns it as an error.
     pub(super) async fn stop_as_damaged(&self, found: String) -> std::io::Error {
         let error = self.log.note_damage(found).await;
         if let Err(error) = self.raft.shutdown().await {
@@ -120,9 +123,9 @@ impl<M: Machine> Replica<M> {
         error
     }
 
-    /// Promises a leader not to depose it for `lease` from now on. It is done before the leader's message is looked
-    /// at, so no vote can come between the promise and the answer that tells of it. Leaders that were deposed are
-    /// promised nothing.
+    /// Promises a leader not to depose it for `lease` from now on. This happens before the leader's message is
+    /// handled, so this replica cannot vote between the promise and the answer that confirms it. A leader of an
+    /// earlier term gets no promise.
     async fn promise(&self, leader: &Vote, lease: Duration) -> std::io::Result<()> {
         let known = self.log.summary().0;
         if lease.is_zero() || known.is_some_and(|known| leader.leader_id.term < known.leader_id.term) {
@@ -136,8 +139,8 @@ impl<M: Machine> Replica<M> {
     }
 }
 
-/// Returns `true` if the entries have the indexes that come after that of `previous`, one by one, and terms that never
-/// go down.
+/// Returns `true` if the entries have consecutive indexes from the one after `previous` on, and terms that never
+/// decrease.
 fn follow_each_other(previous: Option<LogId>, entries: &[LogEntry]) -> bool {
     let (mut next, mut term) = (Some(0), 0);
     if let Some(previous) = previous {
@@ -149,7 +152,7 @@ fn follow_each_other(previous: Option<LogId>, entries: &[LogEntry]) -> bool {
         }
         (next, term) = (log_id.index.checked_add(1), log_id.leader_id.term);
     }
-    // The index after the last entry is one, too.
+    // An index must be left for the next entry.
     next.is_some()
 }
 

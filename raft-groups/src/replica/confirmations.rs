@@ -1,17 +1,18 @@
-//! The reads that wait for a leader to be confirmed, and share its next round.
+//! The reads that wait for the leader to be confirmed, and share its next round.
 //!
-//! Who runs the rounds is in [`super::read`].
+//! [`super::read`] runs the rounds.
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::ReadError;
 
-/// Reads that wait for the next confirmation round. Invariant: where reads wait, a round is running.
+/// The reads that wait for the next confirmation round. Invariant: while a read waits, the task that runs rounds is
+/// running.
 #[derive(Default)]
 pub struct Confirmations(pub(super) Mutex<WaitingReads>);
 
-/// What a round takes along.
+/// The waiting reads, and whether a task runs rounds for them.
 #[derive(Default)]
 pub(super) struct WaitingReads {
     pub reads: Vec<oneshot::Sender<Result<u64, ReadError>>>,

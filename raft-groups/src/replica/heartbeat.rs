@@ -1,9 +1,9 @@
-//! Heartbeats at the pace of the settings.
+//! Sends heartbeats at the interval of the settings.
 //!
 //! openraft has one number for two things: how often a leader sends heartbeats, and how long it waits for the answer
-//! to one. Where messages take longer than that, every answer comes too late, and a leader that is followed has no
-//! majority. So openraft is told the longest time that an answer may take, and the heartbeats between are asked for
-//! here.
+//! to one. If messages take longer than that number, every answer comes too late, and a leader that its followers
+//! hear has no majority. So openraft gets the longest time that an answer may take, and this file triggers the
+//! heartbeats in between.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use super::Replica;
 use crate::Machine;
 
-/// Asks for a heartbeat in each interval, while this replica leads, until it stops.
+/// Triggers a heartbeat in each interval while this replica leads, until it stops.
 pub(crate) async fn send_heartbeats<M: Machine>(replica: Arc<Replica<M>>) {
     let metrics = replica.raft.metrics();
     loop {

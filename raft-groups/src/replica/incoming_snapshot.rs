@@ -1,6 +1,6 @@
-//! A snapshot on its way in: how much of it is here, and what came of its installation.
+//! A snapshot that is being received: how much of it is here, and the outcome of its installation.
 //!
-//! Plain bookkeeping; who fills it is in [`super::receive_snapshot`].
+//! Plain data, which [`super::receive_snapshot`] fills in.
 
 use openraft::raft::SnapshotResponse;
 
@@ -8,24 +8,24 @@ use crate::consensus::types::RaftTypes;
 use crate::consensus::watch;
 use crate::storage::state::StagedGeneration;
 
-/// A snapshot that a leader sends, chunk by chunk. Invariant: the first `chunks` chunks are stored in the
-/// generation of `staged`.
+/// A snapshot that a leader sends in chunks. Invariant: the first `chunks` chunks are stored in the generation
+/// `staged`.
 pub struct IncomingSnapshot {
-    /// Its number, by which the leader names it.
+    /// The random number by which the leader names this transfer.
     pub transfer: u64,
-    /// Where its pairs are stored meanwhile.
+    /// The generation in which its pairs are stored.
     pub staged: StagedGeneration,
     /// Chunks taken so far.
     pub chunks: u64,
-    /// There once all chunks are, and the leader has asked for it.
+    /// The installation, once all chunks are here and the leader has asked for it.
     pub installation: Option<Installation>,
 }
 
-/// The outcome of an installation, once there is one.
+/// A channel with the outcome of an installation; `None` until it has ended. A failure is told as text.
 pub type Installation = watch::Receiver<Option<Result<SnapshotResponse<RaftTypes>, String>>>;
 
 impl IncomingSnapshot {
-    /// Returns `true` if it is not installed yet.
+    /// Returns `true` if its installation has not ended yet.
     pub fn is_under_way(&self) -> bool {
         self.installation.as_ref().is_none_or(|installation| installation.borrow().is_none())
     }

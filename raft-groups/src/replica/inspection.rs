@@ -1,6 +1,6 @@
-//! What lessons and consoles see of a replica, and the two nudges that they give it: stand for election, step down.
+//! Shows a replica to lessons and consoles, and lets them make it stand for election or step down.
 //!
-//! Nothing in consensus rests on what is seen here. A nudge asks for no more than the protocol allows anyway.
+//! Consensus does not depend on anything here. Both requests ask only for what the protocol allows at any time.
 
 use std::io;
 
@@ -12,13 +12,18 @@ use crate::consensus::types::CommandBytes;
 use crate::inspect::{EntryHead, LogTail, NudgeError, VoteCast};
 use crate::{Machine, NodeId, Role};
 
-/// Bytes of commands that are read at most to show the end of a log.
+/// Bytes of commands, at most, that are read to show the end of a log.
 const TAIL_BYTES: usize = 4 << 20;
 
 impl<M: Machine> Replica<M> {
-    /// The last `last` entries of the log, fewer where they are large.
+    /// Returns the last `last` entries of the log, in ascending order; fewer if their commands exceed
+    /// [`TAIL_BYTES`].
+    ///
+    /// # Errors
+    /// An I/O error if the log cannot be read.
     pub fn log_tail(&self, last: u64) -> io::Result<LogTail> {
         let (mut entries, mut looked_at) = (Vec::new(), 0);
+        // Newest first, so the bound on bytes drops the oldest.
         for entry in self.log.newest_first(last) {
             let entry = entry?;
             entries.push(EntryHead::of_entry(&entry));
@@ -32,18 +37,25 @@ impl<M: Machine> Replica<M> {
         Ok(LogTail { entries, vote, status: self.status() })
     }
 
-    /// A real election, without the pre-vote that would spare a living leader.
+    /// Begins a real election, without the pre-vote that would spare a living leader.
+    ///
+    /// # Errors
+    /// [`NudgeError::Stopped`].
     pub async fn campaign(&self) -> Result<(), NudgeError> {
         self.raft.trigger().elect(false).await.map_err(|error| NudgeError::Stopped(fatal::explain_end(&error)))
     }
 
-    /// Has the most advanced other voter take over.
+    /// Asks the most advanced other voter that answers to take over (Ongaro's thesis, § 3.10). Returns that voter.
+    ///
+    /// # Errors
+    /// [`NudgeError`] if this replica does not lead, no other voter answers, or it has stopped.
     pub async fn step_down(&self) -> Result<NodeId, NudgeError> {
         let status = self.status();
         if status.role != Role::Leader {
             return Err(NudgeError::NotLeader);
         }
         let me = self.node();
+        // The most advanced voter lacks least, so the group pauses least.
         let fit =
             |(node, _): &(&NodeId, &u64)| **node != me && status.voters.contains(node) && !status.silent.contains(node);
         let successor = status.matched.iter().filter(fit).max_by_key(|(_, matched)| **matched);

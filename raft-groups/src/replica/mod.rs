@@ -1,8 +1,8 @@
-//! One running replica: openraft's handle, the machine it applies to, and what is known beside.
+//! One running replica: openraft's handle, the machine, and what this crate knows beside them.
 //!
-//! [`crate::Group`] is its public face, [`open_replica`] what its node may ask of it whatever its machine. What it
-//! does is in the file of the deed: [`answer`] and [`vote`] (its answers to peers), [`receive_snapshot`] (a leader's
-//! state comes in), [`read`] (reads at their three degrees), [`heartbeat`] (its own to its followers), [`status`]
+//! [`crate::Group`] is its public interface. [`open_replica`] is what its node may ask of it, whatever its machine.
+//! Each task has a file: [`answer`] and [`vote`] (its answers to peers), [`receive_snapshot`] (a leader's state is
+//! received), [`read`] (reads in their three modes), [`heartbeat`] (its own heartbeats to followers), [`status`]
 //! (what it says of itself).
 
 mod answer;
@@ -36,7 +36,7 @@ use crate::storage::state::GroupState;
 use crate::storage::state::applier::{AppliedState, Applier};
 use crate::{Machine, NodeId, RaftSettings, ReadError};
 
-/// Bytes of writes that may wait for their commit in one group; more are refused as busy.
+/// Bytes of writes that may wait for their commit in one group. Beyond them a write is refused as busy.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// A replica while it takes part in its group.
@@ -47,25 +47,25 @@ pub struct Replica<M: Machine> {
     pub log: GroupLog,
     pub peers: PeerClient,
     pub settings: Arc<RaftSettings>,
-    /// What was heard of the leader; the leader itself knows its quorum.
+    /// How fresh the state of a follower is. A leader has openraft's quorum time instead.
     pub freshness: Mutex<AppliedFreshness>,
-    /// When a leader was last heard, whatever it said. For the length of a promise from then on this replica votes for
-    /// nobody else.
+    /// When a leader of the newest term was last heard. For one longest election timeout from then on, this replica
+    /// votes for nobody else.
     pub heard_leader: Mutex<Option<tokio::time::Instant>>,
-    /// Notices that the machine has slept, after which the lease no longer counts.
+    /// Notices that the machine has slept. After that the lease no longer counts.
     pub suspension: SuspendWatch,
-    /// What the whole node has promised at most.
+    /// The longest promise of the whole node.
     pub longest: Arc<LongestPromise>,
     pub confirmations: Confirmations,
     pub incoming: Mutex<Option<IncomingSnapshot>>,
     pub waiting_bytes: AtomicUsize,
-    /// In earlier lives it may have shown the state as of this index, and no newer one.
+    /// In earlier lives this node showed no state newer than this index.
     pub shown_before: u64,
     /// `true` if it may vote before its log says that it is a member.
     pub founder: bool,
 }
 
-/// Room taken by a write until it is committed or given up.
+/// Room that a write takes until it is committed or given up.
 pub struct Admission<'a> {
     waiting: &'a AtomicUsize,
     bytes: usize,
@@ -79,55 +79,60 @@ impl Drop for Admission<'_> {
 }
 
 impl<M: Machine> Replica<M> {
-    /// The node this replica is on.
+    /// Returns the node that holds this replica.
     pub fn node(&self) -> NodeId {
         self.peers.identity.node
     }
 
-    /// The leader this replica follows or is.
+    /// Returns the leader that this replica follows or is.
     pub fn leader(&self) -> Option<NodeId> {
         self.raft.metrics().borrow_watched().current_leader
     }
 
-    /// The term it is in.
+    /// Returns the term it is in.
     pub fn term(&self) -> u64 {
         self.raft.metrics().borrow_watched().current_term
     }
 
-    /// Takes room for a write of `bytes`; `None` where too much waits already.
+    /// Takes room for a write of `bytes`; `None` if [`MAX_WAITING_BYTES`] or more wait already. A single large write
+    /// is admitted.
     pub fn admit(&self, bytes: usize) -> Option<Admission<'_>> {
         let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let admission = Admission { waiting: &self.waiting_bytes, bytes };
         (waiting < MAX_WAITING_BYTES).then_some(admission)
     }
 
-    /// Why this replica no longer takes part, with the way out.
+    /// Returns why this replica no longer takes part, with what the operator can do; `None` while it takes part.
     pub fn stop_reason(&self) -> Option<String> {
         self.log.damage().map(str::to_owned).or_else(|| end_reason(&self.raft.metrics()))
     }
 
-    /// An error if this replica no longer takes part.
+    /// Fails if this replica no longer takes part.
+    ///
+    /// # Errors
+    /// [`ReadError::Stopped`].
     pub fn check_running(&self) -> Result<(), ReadError> {
         self.stop_reason().map_or(Ok(()), |reason| Err(ReadError::Stopped { reason }))
     }
 
-    /// Stops taking part; the data stays, and nothing reaches it any more.
+    /// Stops taking part. The data stays; after the return this replica writes nothing more.
     pub async fn stop(&self) {
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(group = %self.peers.group, %error, "the group did not stop cleanly");
         }
-        // openraft does not wait for its state machine, nor does this crate for what it cleared away or received: any
-        // of it may be long work, and whoever erases this replica or opens another must not meet what it still writes.
+        // openraft does not wait for its state machine. This crate does not wait for tasks that erase data or
+        // receive a snapshot. All of these may still write, so both queues are closed. Then whoever erases this
+        // replica or opens it again meets no late write.
         self.log.close();
         self.state.syncer().close();
     }
 }
 
-/// Why consensus has ended, by its own last word or by its silence.
+/// Returns why consensus has ended: by its last metrics, or because these have no sender any more.
 fn end_reason(metrics: &watch::Receiver<RaftMetrics<RaftTypes>>) -> Option<String> {
     let way_out = "mend what failed and restart the node; the other replicas still hold the data";
     let said = metrics.borrow().running_state.as_ref().err().map(fatal::explain_end);
-    // Consensus that panicked says nothing more, not even that: its last words may be that it leads.
-    let silent = || metrics.has_ended().then(|| "consensus has ended without a word, as after a panic".to_owned());
+    // If consensus panicked, its metrics do not say so. They may still say that it leads.
+    let silent = || metrics.has_ended().then(|| "consensus has ended and gave no reason, as after a panic".to_owned());
     said.or_else(silent).map(|reason| format!("{reason}; {way_out}"))
 }

@@ -1,7 +1,8 @@
 //! What a node may ask of an open replica, whatever its machine.
 //!
-//! The one seam between the floors that know groups by their numbers (the host, the network) and a replica that is
-//! generic over its [`Machine`]. Imports go one way through it: a replica knows neither its host nor who else is open.
+//! The one interface between the floors that know groups by their numbers (the host, the network) and a replica,
+//! which is generic over its [`Machine`]. Imports go one way through it: a replica knows neither its host nor the
+//! other replicas.
 
 use std::io;
 use std::sync::Arc;
@@ -14,25 +15,25 @@ use crate::inspect::{LogTail, NudgeError};
 use crate::network::wire::{PeerReply, PeerRequest};
 use crate::{GroupStatus, Machine, NodeId};
 
-/// A replica of some group, open on this node.
+/// A replica of any group, open on this node.
 #[async_trait]
 pub(crate) trait OpenReplica: Send + Sync {
-    /// Carries out `request` of a node that asks for a promise of `lease` where it leads.
+    /// Carries out the request of a peer, which asks for a promise of length `lease` if it leads.
     async fn answer(self: Arc<Self>, request: PeerRequest, lease: Duration) -> PeerReply;
 
-    /// Its view of its group.
+    /// Returns its view of its group.
     fn status(&self) -> GroupStatus;
 
-    /// The last `last` entries of its log.
+    /// Returns the last `last` entries of its log, in ascending order.
     fn log_tail(&self, last: u64) -> io::Result<LogTail>;
 
-    /// Has it stand for election at once.
+    /// Makes it stand for election at once.
     async fn campaign(&self) -> Result<(), NudgeError>;
 
-    /// Has it ask its most advanced voter to take over; returns who that is.
+    /// Makes it ask its most advanced voter to take over. Returns that voter.
     async fn step_down(&self) -> Result<NodeId, NudgeError>;
 
-    /// Has it take no further part; its data stays.
+    /// Makes it take no further part. Its data stays.
     async fn stop(&self);
 }
 

@@ -1,14 +1,17 @@
-//! Reads at their three degrees of freshness.
+//! Reads in their three modes.
 //!
 //! | mode | what is checked | cost |
 //! |---|---|---|
-//! | follower | that this replica has shown nothing newer, in no life of its node; the answer says how old it may be | none |
-//! | lease | a majority answered this leader less than four fifths of a lease ago | none |
-//! | linearizable | a majority confirms the leader after the read began (Ongaro's thesis, § 6.4) | a round of heartbeats, shared |
+//! | follower | this replica has shown nothing newer, in no life of its node; the answer says its age | none |
+//! | lease | what this leader sent less than four fifths of a promise ago is answered by a majority (§ 6.4.1) | none |
+//! | linearizable | a majority confirms the leader after the read began (§ 6.4) | a round of heartbeats, shared |
 //!
-//! The lease is the promise of followers not to elect anyone for as long as the leader asks, which is its own longest
-//! election timeout (see [`crate::lease::promise`]). The leader counts it from when it *sent* what they answered and
-//! uses four fifths of it, so it is safe while no follower's clock runs more than a quarter faster than the leader's.
+//! The sections are those of Ongaro's thesis.
+//!
+//! A lease rests on the promise of followers not to elect anyone for as long as the leader asks, which is its own
+//! longest election timeout (see [`crate::lease::promise`]). The leader counts the promise from when it *sent* what
+//! they answered, and uses four fifths of it. So it is safe while no follower's clock runs more than a quarter
+//! faster than the leader's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +32,10 @@ use crate::network::wire::{PeerReply, PeerRequest};
 use crate::{Machine, NodeId, ReadError, ReadMode, ReadPoint};
 
 impl<M: Machine> Replica<M> {
-    /// Waits until a read of `mode` may look at the applied state.
+    /// Waits until a read of `mode` may look at the applied state, and tells of it as an event.
+    ///
+    /// # Errors
+    /// [`ReadError`]; its variant says what to do next.
     pub async fn read(self: &Arc<Self>, mode: ReadMode, deadline: Instant) -> Result<ReadPoint, ReadError> {
         let outcome = self.read_unseen(mode, deadline).await;
         let events = &self.peers.events;
@@ -51,15 +57,19 @@ impl<M: Machine> Replica<M> {
             }
             ReadMode::Linearizable => self.confirmed_index(deadline).await?,
         };
+        // Everything up to this index was committed, so the read must see it.
         self.wait_applied(index, deadline).await
     }
 
-    /// The applied state, once it cannot be older than what this replica has shown before.
+    /// Returns the applied state, if it cannot be older than what this replica has shown before.
     ///
-    /// What is committed is not stored, so a restarted replica has applied less than it had. Whatever it showed was
-    /// durable in its log, and was committed: it is shown again once all of that log is applied, or all that a leader
-    /// has committed up to an entry of its own term. The second ends the wait where the end of the log was never
-    /// committed.
+    /// The commit index is not stored, so a restarted replica has applied less than before. What it showed before
+    /// was committed, and durable in its log. So the state is new enough once one of two things is applied: all of
+    /// that log, or all that a leader has committed up to an entry of its own term. The second ends the wait if the
+    /// end of the log was never committed.
+    ///
+    /// # Errors
+    /// [`ReadError::Unsettled`].
     fn settled_point(&self) -> Result<ReadPoint, ReadError> {
         let point = self.read_point();
         let settled = point.index >= self.shown_before || point.leader_contact.is_some();
@@ -67,6 +77,9 @@ impl<M: Machine> Replica<M> {
     }
 
     /// Waits until `index` is applied here.
+    ///
+    /// # Errors
+    /// [`ReadError::Deadline`], or [`ReadError::Stopped`] if the state machine has ended.
     pub async fn wait_applied(&self, index: u64, deadline: Instant) -> Result<ReadPoint, ReadError> {
         let mut applied = self.applied.log_id.clone();
         match timeout_at(deadline, applied.wait_for(|applied| index_of(applied) >= index)).await {
@@ -80,7 +93,7 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// The index to wait for under the lease, without a round trip.
+    /// Returns the index that a read under the lease must wait for, without a round trip.
     async fn lease_index(&self) -> Result<u64, ReadError> {
         if is_planted(Mutant::LeaseUnchecked) {
             return self.believed_index();
@@ -93,8 +106,9 @@ impl<M: Machine> Replica<M> {
         self.leader_index(LinearizerOption::new(Some(lease), false).with_wait_timeout(Duration::ZERO)).await
     }
 
-    /// The index to wait for after a round that began after this call.
+    /// Returns the index that a read must wait for, confirmed by a round that began after this call.
     async fn confirmed_index(self: &Arc<Self>, deadline: Instant) -> Result<u64, ReadError> {
+        // Under one lock: a read either joins a running task or starts one, so none waits in vain.
         let (sender, confirmed) = oneshot::channel();
         let start = {
             let mut waiting = self.confirmations.0.lock();
@@ -108,10 +122,11 @@ impl<M: Machine> Replica<M> {
         timeout_at(deadline, confirmed).await.ok().and_then(Result::ok).unwrap_or_else(|| Err(late()))
     }
 
-    /// Runs rounds as long as reads wait. Only reads that waited when a round began share its outcome.
+    /// Runs rounds as long as reads wait. Only reads that waited when a round began share its outcome (Ongaro's
+    /// thesis, § 6.4).
     async fn confirm_rounds(self: Arc<Self>) {
         loop {
-            // Only those that wait by now: a later one must not be confirmed by what was sent before it came.
+            // A read that comes after this must not be confirmed by messages that were sent before it came.
             let reads = {
                 let mut waiting = self.confirmations.0.lock();
                 debug_assert!(waiting.running, "two loops confirm reads, or none that is counted");
@@ -128,12 +143,12 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// One round: by this replica if it leads, else asked of the leader.
+    /// Runs one round: by this replica if it leads, else through the leader.
     async fn confirm(&self) -> Result<u64, ReadError> {
         match self.leader() {
             None => Err(ReadError::NotLeader { leader: None }),
             Some(leader) if leader == self.node() => match self.confirm_as_leader().await {
-                // Deposed without knowing it until now.
+                // The round showed that this replica was deposed.
                 Err(ReadError::NotLeader { leader: Some(leader) }) => self.confirm_through(leader).await,
                 outcome => outcome,
             },
@@ -141,7 +156,10 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// One round of heartbeats.
+    /// Runs one round of heartbeats as the leader. Returns the index that a read must wait for.
+    ///
+    /// # Errors
+    /// [`ReadError`] if this replica does not lead, no majority answered, or it has stopped.
     pub async fn confirm_as_leader(&self) -> Result<u64, ReadError> {
         if is_planted(Mutant::NoReadRound) {
             return self.believed_index();
@@ -151,7 +169,7 @@ impl<M: Machine> Replica<M> {
         if is_planted(Mutant::ReadsTooEarly) { self.believed_index() } else { Ok(index) }
     }
 
-    /// The index a leader knows to be committed, if it believes that it leads. Only bugs ask for no more.
+    /// Returns the commit index of a leader that merely believes that it leads. Only planted bugs read by it.
     fn believed_index(&self) -> Result<u64, ReadError> {
         let leader = self.leader();
         let metrics = self.raft.metrics();

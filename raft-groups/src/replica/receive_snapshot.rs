@@ -1,7 +1,9 @@
-//! The receiving side of a snapshot: chunks into a generation of the state that nobody sees, then one installation.
+//! The receiving side of a snapshot: chunks go into a generation of the state that no reader sees, then one
+//! installation makes it current.
 //!
-//! Comes in: a leader's chunks, each perhaps more than once. Goes out: how far the transfer is, or that it must start
-//! over. An installation may take long; a leader that asks meanwhile waits a while for it, and asks again.
+//! Comes in: a leader's chunks, each perhaps more than once. Goes out: how far the transfer is, or that it must
+//! start over. An installation may take long. A leader that asks meanwhile waits a while for it, and then asks
+//! again.
 
 use std::io;
 use std::sync::Arc;
@@ -19,11 +21,11 @@ use crate::network::wire::{PackedPairs, PeerReply, SnapshotAnswer, SnapshotChunk
 use crate::storage::state::StagedGeneration;
 use crate::storage::state::applier::SnapshotData;
 
-/// How long a request waits for an installation before the leader is told to ask again.
+/// Longest wait of a request for an installation. After it the leader is told to ask again.
 const INSTALL_WAIT: Duration = Duration::from_secs(2);
 
 impl<M: Machine> Replica<M> {
-    /// Takes one chunk of a snapshot.
+    /// Takes one chunk of a snapshot. After a failure the leader must start over.
     pub(super) async fn take_chunk(self: &Arc<Self>, chunk: SnapshotChunk) -> PeerReply {
         let transfer = chunk.transfer();
         let answer = match chunk {
@@ -36,6 +38,7 @@ impl<M: Machine> Replica<M> {
         match answer {
             Ok(answer) => PeerReply::Snapshot(answer),
             Err(error) => {
+                // What was received is worthless now. A transfer that began meanwhile is left alone.
                 tracing::warn!(group = %self.peers.group, %error, "a snapshot could not be taken in");
                 self.incoming.lock().take_if(|incoming| Some(incoming.transfer) == transfer);
                 PeerReply::Snapshot(SnapshotAnswer::StartOver)
@@ -43,10 +46,11 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Begins a transfer, in place of one before it that is not being installed.
+    /// Begins a transfer. It replaces an earlier one, unless that is being installed.
     async fn begin_transfer(&self) -> io::Result<SnapshotAnswer> {
         let transfer = random_u64();
         let stage = {
+            // What is being installed must not be erased under the installation.
             let mut incoming = self.incoming.lock();
             if incoming.as_ref().is_some_and(|incoming| incoming.installation.is_some() && incoming.is_under_way()) {
                 return Ok(SnapshotAnswer::StartOver);
@@ -55,13 +59,15 @@ impl<M: Machine> Replica<M> {
             *incoming = Some(IncomingSnapshot { transfer, staged: stage, chunks: 0, installation: None });
             stage
         };
+        // An abandoned transfer leaves pages that no reader sees; without this they pile up.
         self.state.erase_before(stage).await?;
         Ok(SnapshotAnswer::Taken(transfer))
     }
 
-    /// Stores the pairs of one chunk. One that was taken already is taken to be so; another than the next starts all
-    /// over.
+    /// Stores the pairs of one chunk. A chunk that was stored already is acknowledged again. Any chunk but the next
+    /// one makes the leader start over.
     async fn take_pairs(&self, transfer: u64, number: u64, pairs: &PackedPairs) -> io::Result<SnapshotAnswer> {
+        // The answer to an earlier attempt may have been lost.
         let was_taken = |incoming: &IncomingSnapshot| incoming.transfer == transfer && incoming.chunks == number + 1;
         if self.incoming.lock().as_ref().is_some_and(was_taken) {
             return Ok(SnapshotAnswer::Taken(transfer));
@@ -71,6 +77,8 @@ impl<M: Machine> Replica<M> {
             return Ok(SnapshotAnswer::StartOver);
         };
         let Some(pairs) = pairs.unpack() else { return Ok(SnapshotAnswer::StartOver) };
+        // The lock is not held while the page is stored, so another transfer may have begun: then nothing is
+        // counted.
         self.state.stage_page(stage, pairs).await?;
         if let Some(incoming) = self.incoming.lock().as_mut().filter(expected) {
             incoming.chunks += 1;
@@ -78,7 +86,8 @@ impl<M: Machine> Replica<M> {
         Ok(SnapshotAnswer::Taken(transfer))
     }
 
-    /// Installs a whole transfer, or waits a while for the installation under way; the leader asks until it is done.
+    /// Installs a complete transfer, or waits a while for the installation under way. The leader asks until it is
+    /// done.
     async fn install_transfer(
         self: &Arc<Self>,
         transfer: u64,
@@ -89,7 +98,7 @@ impl<M: Machine> Replica<M> {
         if let Some(found) = self.log.contradicted_by(vote.leader_id.term, &meta) {
             return Err(self.stop_as_damaged(found).await);
         }
-        // Only a whole transfer is installed, and only once.
+        // Only a complete transfer is installed, and only once.
         let mut installation = {
             let mut incoming = self.incoming.lock();
             let whole = |incoming: &&mut IncomingSnapshot| incoming.transfer == transfer && incoming.chunks == chunks;
@@ -97,7 +106,7 @@ impl<M: Machine> Replica<M> {
             let start = || self.start_installation(incoming.staged, vote, meta);
             incoming.installation.get_or_insert_with(start).clone()
         };
-        // It may take longer than a request may wait.
+        // An installation may take longer than a request may wait.
         if tokio::time::timeout(INSTALL_WAIT, installation.wait_for(Option::is_some)).await.is_err() {
             return Ok(SnapshotAnswer::Taken(transfer));
         }
@@ -109,10 +118,11 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Starts an installation, which goes on whoever waits for it.
+    /// Starts an installation. It goes on even if nobody waits for it.
     fn start_installation(self: &Arc<Self>, staged: StagedGeneration, vote: Vote, meta: SnapshotMeta) -> Installation {
         let (outcome, installation) = watch::channel(None);
         let replica = self.clone();
+        // Spawned, because the request that asks for it may time out before it ends.
         tokio::spawn(async move {
             let snapshot = Snapshot { meta, snapshot: SnapshotData::Staged(staged) };
             let response = replica.raft.install_full_snapshot(vote, snapshot).await;

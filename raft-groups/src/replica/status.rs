@@ -1,7 +1,7 @@
-//! What a replica says of itself: its status, and how old the state is that a read sees.
+//! What a replica says of itself: its status, and the age of the state that a read sees.
 //!
 //! Comes in: openraft's metrics, what was heard of the leader, what is applied. Goes out: [`GroupStatus`],
-//! [`ReadPoint`] and the few facts that leases rest on. Nothing is changed here.
+//! [`ReadPoint`] and the few facts on which leases rest. Nothing is changed here.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,13 +15,14 @@ use crate::consensus::types::{RaftTypes, index_of};
 use crate::mutants::{Mutant, is_planted};
 use crate::{GroupStatus, Machine, NodeId, ReadPoint, Role};
 
-/// After so many of the longest election timeouts without a message a leader is not known to be there.
+/// After this many of the longest election timeouts without a message, the leader counts as unknown.
 const CONTACT: u32 = 2;
-/// Committed entries a replica may have yet to apply before it counts as catching up.
+/// Committed entries that a replica may still have to apply before it counts as catching up.
 const LAG_ENTRIES: u64 = 256;
 
 impl<M: Machine> Replica<M> {
-    /// Returns `true` if, on the leader, a majority has answered since the machine last slept.
+    /// On the leader: returns `true` if a majority has answered since the machine last slept, or it is the only
+    /// voter.
     pub fn was_heard_awake(&self) -> bool {
         let Some(woke) = self.suspension.woke().filter(|_| !is_planted(Mutant::SleepsOnLease)) else { return true };
         let metrics = self.raft.metrics();
@@ -30,7 +31,7 @@ impl<M: Machine> Replica<M> {
         alone || metrics.last_quorum_acked.as_ref().is_some_and(|acked| acked.elapsed() < woke.elapsed())
     }
 
-    /// On the leader: for how long its lease still holds.
+    /// On the leader: returns for how long its lease still holds; zero if it has run out. `None` on other replicas.
     pub fn lease_left(&self) -> Option<Duration> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -38,7 +39,7 @@ impl<M: Machine> Replica<M> {
         Some(self.settings.lease().saturating_sub(acked.elapsed()))
     }
 
-    /// On the leader: members that have not answered for longer than a follower would wait for its leader.
+    /// On the leader: returns the members that have not answered for longer than a follower waits for its leader.
     fn silent_members(&self, metrics: &RaftMetrics<RaftTypes>) -> BTreeSet<NodeId> {
         let answers = metrics.heartbeat.iter().flatten();
         let quiet = |(node, at): (&NodeId, &Option<_>)| {
@@ -50,18 +51,18 @@ impl<M: Machine> Replica<M> {
         answers.filter_map(quiet).collect()
     }
 
-    /// Why this replica takes no part at the moment, where its node's disk hangs.
+    /// Returns why this replica takes no part at the moment, if its node's disk hangs.
     fn hang_reason(&self) -> Option<String> {
         let age = self.log.hung_for(self.settings.longest_sync())?;
         Some(format!(
-            "the disk has not synced for {} s; look at the disk: it goes on as soon as that does",
+            "the disk has not synced for {} s; look at the disk: the replica goes on as soon as the disk does",
             age.as_secs()
         ))
     }
 
-    /// What a read of the applied state can say of itself.
+    /// Returns what a read of the applied state knows about it.
     pub fn read_point(&self) -> ReadPoint {
-        // The index first: the state read afterwards can only be newer.
+        // The index comes first: the state that is read afterwards can only be newer.
         let index = index_of(&self.applied.log_id.borrow());
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -69,15 +70,16 @@ impl<M: Machine> Replica<M> {
         ReadPoint { role: role_in(metrics.state), term: metrics.current_term, index, leader_contact }
     }
 
-    /// This replica's view of its group.
+    /// Returns this replica's view of its group.
     pub fn status(&self) -> GroupStatus {
-        // Committed before applied: what is read later can only be further on.
+        // Committed is read before applied, which can only be further on by then.
         let receiver = self.raft.metrics();
         let stopped = self.stop_reason();
         let metrics = receiver.borrow_watched();
         let membership = metrics.membership_config.membership();
         let committed = index_of(&metrics.local_committed);
         let applied = index_of(&self.applied.log_id.borrow());
+        // openraft fills `replication` and `heartbeat` only on a leader.
         let matched = metrics.replication.iter().flatten();
         GroupStatus {
             group: self.peers.group,
@@ -104,7 +106,8 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Returns `true` if a leader has heard of a majority of late; true of every other replica.
+    /// Returns `true` if a leader has heard from a majority lately. It is `true` for every replica that does not
+    /// lead.
     fn has_followers(&self, metrics: &RaftMetrics<RaftTypes>) -> bool {
         let alone = metrics.membership_config.voter_ids().count() == 1;
         let acked = metrics.last_quorum_acked.as_ref();
@@ -113,8 +116,8 @@ impl<M: Machine> Replica<M> {
             || acked.is_some_and(|acked| acked.elapsed() < self.settings.election_max * CONTACT)
     }
 
-    /// Returns `true` if what this replica believes of its leader rests on messages of late, and not on a vote of long
-    /// ago.
+    /// Returns `true` if recent messages support what this replica believes of its leader. Else an old vote is all
+    /// it has.
     fn has_contact(&self, metrics: &RaftMetrics<RaftTypes>) -> bool {
         if metrics.state == ServerState::Leader {
             return self.has_followers(metrics);
@@ -122,17 +125,18 @@ impl<M: Machine> Replica<M> {
         self.heard_leader.lock().is_some_and(|heard| heard.elapsed() < self.settings.election_max * CONTACT)
     }
 
-    /// Returns `true` if a leader's state holds all that it and its predecessors committed.
+    /// Returns `true` if a leader's state holds all that it and earlier leaders committed: an entry of its own term
+    /// is committed and applied (Ongaro's thesis, § 6.4).
     fn has_applied_own_commits(&self, metrics: &RaftMetrics<RaftTypes>, applied: u64) -> bool {
         let committed = metrics.local_committed.filter(|committed| committed.leader_id.term == metrics.current_term);
         committed.is_some_and(|committed| applied >= committed.index)
     }
 
-    /// How old the state at `applied` may be.
+    /// Returns how old the state at `applied` may be; `None` if it is not known.
     fn leader_contact(&self, metrics: &RaftMetrics<RaftTypes>, applied: u64) -> Option<Duration> {
         match metrics.state {
             ServerState::Leader if self.has_applied_own_commits(metrics, applied) => {
-                // Nobody else answers a lone voter, and nobody else can commit.
+                // A lone voter gets no answers, and nobody else can commit.
                 let alone = metrics.membership_config.voter_ids().count() == 1;
                 let acked = metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed());
                 if alone { Some(Duration::ZERO) } else { acked }
@@ -142,7 +146,7 @@ impl<M: Machine> Replica<M> {
     }
 }
 
-/// The role that openraft's state means.
+/// Returns the role for a state of openraft's.
 fn role_in(state: ServerState) -> Role {
     match state {
         ServerState::Leader => Role::Leader,

@@ -1,8 +1,8 @@
-//! A replica's votes: who may vote at all, whom a promise binds, and why a vote is refused.
+//! A replica's votes: whether it may vote at all, whether a promise binds it, and why a vote is refused.
 //!
-//! Comes in: a candidate's request, or the question before it (the pre-vote). Goes out: openraft's answer, unless this
-//! replica is no member by its own log or has promised a leader not to depose it. Each answer is told as an event,
-//! with its reason.
+//! Comes in: a candidate's request, or its pre-vote (Ongaro's thesis, § 9.6). Goes out: openraft's answer, or a
+//! refusal if this replica is no member by its own log, or has promised a leader not to depose it. Each answer is
+//! recorded as an event, with its reason.
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{VoteRequest, VoteResponse};
@@ -17,7 +17,7 @@ use crate::mutants::{Mutant, is_planted};
 use crate::network::wire::{PeerRefusal, PeerReply};
 
 impl<M: Machine> Replica<M> {
-    /// The answer of a voter that a promise binds.
+    /// Refuses a vote because a promise binds this replica.
     fn refuse_for_promise(&self, rpc: &VoteRequest<RaftTypes>, pre: bool) -> PeerReply {
         let (candidate, term) = (rpc.vote.leader_id.voted_for, rpc.vote.leader_id.term);
         let (vote, last, _) = self.log.summary();
@@ -29,7 +29,7 @@ impl<M: Machine> Replica<M> {
         PeerReply::Vote(VoteResponse::new(vote, last, false))
     }
 
-    /// Votes, or in a pre-vote says how it would.
+    /// Votes. In a pre-vote it says how it would vote.
     pub(super) async fn vote(&self, rpc: VoteRequest<RaftTypes>, pre: bool) -> PeerReply {
         let (asked, events) = (rpc.clone(), &self.peers.events);
         let (candidate, term) = (rpc.vote.leader_id.voted_for, rpc.vote.leader_id.term);
@@ -37,7 +37,7 @@ impl<M: Machine> Replica<M> {
             events.tell(term, || EventKind::VoteRefused { candidate, pre, reason: VoteReason::NoMember });
             return PeerReply::Refused(PeerRefusal::NoMember);
         }
-        // An election that the leader itself asked for is against no promise: it has given its lease up.
+        // An election that the leader itself asked for breaks no promise: that leader has given up its lease.
         let bound = || self.peers.promise.binds() && !asked.leadership_transfer;
         if bound() {
             return self.refuse_for_promise(&asked, pre);
@@ -46,7 +46,7 @@ impl<M: Machine> Replica<M> {
         let answered = if pre { self.raft.pre_vote(rpc).await } else { self.raft.vote(rpc).await };
         let Ok(answer) = answered else { return PeerReply::Refused(PeerRefusal::Stopped) };
         if answer.vote_granted && bound() {
-            // Promised while it voted. A vote that nobody hears of elects nobody.
+            // A promise was made while this replica voted. A vote that is never sent elects nobody.
             return self.refuse_for_promise(&asked, pre);
         }
         events.tell(term, || match answer.vote_granted {
@@ -60,7 +60,8 @@ impl<M: Machine> Replica<M> {
         PeerReply::Vote(answer)
     }
 
-    /// Returns `true` if it may vote at all: see [`crate::storage::replica_record`].
+    /// Returns `true` if it may vote at all. A newcomer may not before its own log names it: see
+    /// [`crate::storage::replica_record`].
     pub fn may_vote(&self) -> bool {
         self.founder || is_planted(Mutant::StrangersVote) || {
             let metrics = self.raft.metrics();
@@ -70,8 +71,8 @@ impl<M: Machine> Replica<M> {
         }
     }
 
-    /// Returns `true` if a leader's lease binds this replica: it leads with a majority behind it, or hears one that
-    /// does.
+    /// Returns `true` if a leader's lease binds this replica: it leads and a majority answers it, or it hears a
+    /// leader.
     pub fn hears_leader(&self) -> bool {
         let promise = self.settings.election_max;
         let metrics = self.raft.metrics();

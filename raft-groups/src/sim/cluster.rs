@@ -1,13 +1,13 @@
 //! A whole cluster in one thread, on simulated disks, a simulated network and tokio's paused clock.
 //!
-//! Everything that happens follows from one seed, so a failure is replayed by its seed; after every message
-//! [`Invariants`] are held against all replicas. Call it only on a current-thread runtime with a paused clock, one
-//! cluster per thread.
+//! Everything that happens follows from one seed, so a seed replays a failure. After every message [`Invariants`]
+//! are checked on all replicas. Call it only on a current-thread runtime with a paused clock, one cluster per
+//! thread.
 //!
-//! A node's clock may run at another rate than true time ([`SimPlan::clock_rates`]). A process reads its clock for
-//! nothing but differences, and holds those against its settings; so a node on a clock of rate `r` does at every
-//! moment what a node on a true clock does whose settings are longer by `1 / r`, and that is how it is simulated.
-//! Deadlines of single calls are not scaled: they say how long an answer is waited for, and no promise rests on them.
+//! A node's clock may run at another rate than true time ([`SimPlan::clock_rates`]). A process uses only differences
+//! of its clock, and compares them with its settings. So a node on a clock of rate `r` behaves as a node on a true
+//! clock whose durations are divided by `r`, and that is how it is simulated. Deadlines of single calls are not
+//! scaled: they bound a wait, and no promise rests on them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,33 +23,33 @@ use crate::{
     Disk, Group, GroupId, Host, Identity, Machine, NodeId, OpenError, RaftSettings, Role, StoppedNode, seed_this_thread,
 };
 
-/// Longest delay of a message one way, and of a sync, on a quiet day.
+/// Longest delay of a message one way, and of a sync, without any fault.
 const MESSAGE_DELAY: Duration = Duration::from_millis(10);
 const SYNC_DELAY: Duration = Duration::from_millis(5);
 
-/// What a simulated cluster starts with.
+/// The setup of a simulated cluster.
 #[derive(Debug, Clone)]
 pub struct SimPlan {
-    /// What all chance follows from.
+    /// The seed from which all random choices follow.
     pub seed: u64,
     /// Nodes that are the group's first members, numbered from 1.
     pub founders: u64,
-    /// Further nodes that run but are no members yet.
+    /// Further nodes, which run but are not members yet.
     pub spares: u64,
-    /// Of all nodes but those that have their own.
+    /// The settings of all nodes that have none of their own.
     pub settings: RaftSettings,
-    /// Of single nodes, from their next start on.
+    /// Settings of single nodes, from their next start on.
     pub own_settings: BTreeMap<NodeId, RaftSettings>,
-    /// What the network does to messages when it is not worse.
+    /// What the network does to messages without any fault.
     pub conditions: LinkConditions,
-    /// How fast a node's clock runs, where it does not run at true time (1).
+    /// The rates of the nodes' clocks, for those that do not run at true time (1).
     pub clock_rates: BTreeMap<NodeId, f64>,
-    /// `true` if the founders hold a second group beside the first, on the same disks; its members never change.
+    /// `true` if the founders hold a second group beside the first, on the same disks. Its members never change.
     pub second_group: bool,
 }
 
 impl SimPlan {
-    /// `founders` nodes on true clocks and a network that only delays.
+    /// Returns a plan of `founders` nodes on true clocks, with a network that only delays.
     pub fn new(seed: u64, founders: u64, settings: RaftSettings) -> Self {
         let conditions = LinkConditions { delay: MESSAGE_DELAY, loss: 0.0, repeats: 0.0 };
         Self {
@@ -65,7 +65,7 @@ impl SimPlan {
     }
 }
 
-/// Nodes that share one group.
+/// A cluster of nodes that share one group.
 pub struct SimCluster<M: Machine> {
     /// The network between the nodes.
     pub net: SimNet,
@@ -74,7 +74,7 @@ pub struct SimCluster<M: Machine> {
     watched: Arc<Mutex<WatchedReplicas<M>>>,
 }
 
-/// A node: its disks outlive its crashes.
+/// A node. Its disks outlive its crashes.
 pub struct SimNode<M: Machine> {
     /// The disk of logs and votes.
     pub log: SimDisk,
@@ -83,7 +83,7 @@ pub struct SimNode<M: Machine> {
     running: Option<RunningNode<M>>,
     /// How often it was started.
     starts: u64,
-    /// The same as its directory has it, which may have gone back.
+    /// The number of starts in its directory, which may be an older copy.
     life: u64,
 }
 
@@ -102,7 +102,7 @@ pub struct NodeCopy {
     life: u64,
 }
 
-/// What is looked at after every message.
+/// What is checked after every message.
 struct WatchedReplicas<M: Machine> {
     groups: BTreeMap<(GroupId, NodeId), Group<M>>,
     invariants: BTreeMap<GroupId, Invariants>,
@@ -132,13 +132,13 @@ impl<M: Machine> WatchedReplicas<M> {
 impl<M: Machine> SimCluster<M> {
     /// The group of the cluster.
     pub const GROUP: GroupId = GroupId(1);
-    /// The second group, where the plan has one. Its keys come right behind those of the first.
+    /// The second group, if the plan has one. Its keys come right after those of the first.
     pub const SECOND: GroupId = GroupId(2);
 
-    /// Starts the nodes of `plan` and founds their group.
+    /// Starts the nodes of `plan`, and writes the first membership of their group.
     ///
     /// # Errors
-    /// Where a node cannot start, which empty disks give no reason for.
+    /// An error if a node cannot start. On empty disks that is a bug.
     pub async fn start(plan: SimPlan) -> Result<Self, OpenError> {
         seed_this_thread(plan.seed);
         let net = SimNet::new(plan.seed, plan.conditions);
@@ -147,6 +147,7 @@ impl<M: Machine> SimCluster<M> {
             (id, SimNode { log: disk(0), state: disk(1), running: None, starts: 0, life: 0 })
         };
         let nodes: BTreeMap<_, _> = (1..=plan.founders + plan.spares).map(node).collect();
+        // The invariants are checked after every message, before the next one is delivered.
         let watched = Arc::new(Mutex::new(WatchedReplicas { groups: BTreeMap::new(), invariants: BTreeMap::new() }));
         let looks_on = watched.clone();
         net.observe(move || looks_on.lock().check_all());
@@ -162,10 +163,10 @@ impl<M: Machine> SimCluster<M> {
         Ok(cluster)
     }
 
-    /// Closes and erases a node's replica, which must be no member any more, and opens a new one in its place.
+    /// Closes and erases a node's replica, which must not be a member any more, and opens a new one in its place.
     ///
     /// # Errors
-    /// Where its disk fails.
+    /// An error if its disk fails.
     pub async fn replace_replica(&mut self, id: NodeId) -> Result<(), OpenError> {
         let node = self.nodes.get_mut(&id).expect("a node of this cluster");
         let Some(running) = &mut node.running else { return Ok(()) };
@@ -179,37 +180,37 @@ impl<M: Machine> SimCluster<M> {
         Ok(())
     }
 
-    /// All nodes, running or not.
+    /// Returns all nodes, running or not.
     pub fn ids(&self) -> Vec<NodeId> {
         self.nodes.keys().copied().collect()
     }
 
-    /// A node's disks.
+    /// Returns a node, with its disks.
     pub fn node(&self, id: NodeId) -> &SimNode<M> {
         &self.nodes[&id]
     }
 
-    /// A running node.
+    /// Returns the host of a running node.
     pub fn host(&self, id: NodeId) -> Option<Host> {
         self.nodes[&id].running.as_ref().map(|running| running.host.clone())
     }
 
-    /// A running node's replica.
+    /// Returns a running node's replica.
     pub fn group(&self, id: NodeId) -> Option<Group<M>> {
         self.nodes[&id].running.as_ref().map(|running| running.group.clone())
     }
 
-    /// A running node's replica of the second group, where it holds one.
+    /// Returns a running node's replica of the second group, if it holds one.
     pub fn second(&self, id: NodeId) -> Option<Group<M>> {
         self.nodes[&id].running.as_ref()?.second.clone()
     }
 
-    /// The replicas of all running nodes.
+    /// Returns the replicas of all running nodes.
     pub fn groups(&self) -> impl Iterator<Item = (NodeId, &Group<M>)> {
         self.nodes.iter().filter_map(|(id, node)| node.running.as_ref().map(|running| (*id, &running.group)))
     }
 
-    /// The running node that leads the newest term, if any says it does.
+    /// Returns the running node that leads in the newest term, if any says that it leads.
     pub fn leader(&self) -> Option<NodeId> {
         let leaders = self.groups().map(|(id, group)| (group.status(), id));
         leaders
@@ -218,7 +219,7 @@ impl<M: Machine> SimCluster<M> {
             .map(|(_, id)| id)
     }
 
-    /// The first invariant that was seen broken.
+    /// Returns the first invariant that was seen broken.
     pub fn violation(&self) -> Option<String> {
         let watched = self.watched.lock();
         let mut broken =
@@ -226,26 +227,27 @@ impl<M: Machine> SimCluster<M> {
         broken.next()
     }
 
-    /// What the invariants have seen happen to the first group.
+    /// Returns what the invariants have seen happen in the first group.
     pub fn sightings(&self) -> Sightings {
         self.watched.lock().invariants.get(&Self::GROUP).map(Invariants::sightings).unwrap_or_default()
     }
 
-    /// Cuts a node's power: what its disks had not synced is lost as the seed decides.
+    /// Cuts a node's power. Of what its disks had not synced, the seed decides what is lost.
     pub async fn crash(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).expect("a node of this cluster");
         let Some(running) = node.running.take() else { return };
         self.watched.lock().crashed(id);
         self.net.leave(id);
+        // The disks lose power first: nothing that the host does while it stops reaches them.
         node.log.crash();
         node.state.crash();
         running.host.stop().await;
     }
 
-    /// The stores of a crashed node.
+    /// Opens the stores of a crashed node.
     ///
     /// # Errors
-    /// Where what they hold is damaged.
+    /// An error if what they hold is damaged.
     pub async fn stopped(&self, id: NodeId) -> Result<StoppedNode, OpenError> {
         let node = &self.nodes[&id];
         StoppedNode::open(
@@ -255,7 +257,7 @@ impl<M: Machine> SimCluster<M> {
         .await
     }
 
-    /// Gives a node settings of its own, from its next start on.
+    /// Gives a node its own settings, from its next start on.
     pub fn set_settings(&mut self, id: NodeId, settings: RaftSettings) {
         self.plan.own_settings.insert(id, settings);
     }
@@ -263,23 +265,24 @@ impl<M: Machine> SimCluster<M> {
     /// Starts a stopped node on its disks.
     ///
     /// # Errors
-    /// Where what its disks hold is damaged.
+    /// An error if what its disks hold is damaged.
     pub async fn restart(&mut self, id: NodeId) -> Result<(), OpenError> {
         self.start_node(id).await?;
         self.watched.lock().add(id, self.nodes[&id].running.as_ref().expect("was just started"));
         Ok(())
     }
 
-    /// A copy of what a stopped node's directory holds.
+    /// Copies what a stopped node's directory holds.
     pub fn copy(&self, id: NodeId) -> NodeCopy {
         let node = &self.nodes[&id];
         NodeCopy { log: node.log.copy(), state: node.state.copy(), life: node.life }
     }
 
-    /// Starts a stopped node on an older copy of its directory. What it has forgotten is not held against it.
+    /// Starts a stopped node on an older copy of its directory. The invariants do not watch it, because it has
+    /// forgotten promises.
     ///
     /// # Errors
-    /// Where what the copy holds is damaged.
+    /// An error if what the copy holds is damaged.
     pub async fn restart_from(&mut self, id: NodeId, copy: &NodeCopy) -> Result<(), OpenError> {
         let node = self.nodes.get_mut(&id).expect("a node of this cluster");
         node.log.restore(&copy.log);
@@ -288,7 +291,7 @@ impl<M: Machine> SimCluster<M> {
         self.start_node(id).await
     }
 
-    /// Returns `true` if a running node has learnt within `patience` that others have seen a later life of it.
+    /// Returns `true` if a running node learns within `patience` that others have seen a later life of it.
     pub async fn is_overtaken(&self, id: NodeId, patience: Duration) -> bool {
         match &self.nodes[&id].running {
             Some(running) => tokio::time::timeout(patience, running.host.overtaken()).await.is_ok(),
@@ -302,6 +305,7 @@ impl<M: Machine> SimCluster<M> {
         let is_new = node.starts == 0;
         node.starts += 1;
         node.life += 1;
+        // Each start of a node draws other delays, as the seed decides.
         let disk = Disk::simulated(&node.log, &node.state, seed, SYNC_DELAY);
         let rate = self.plan.clock_rates.get(&id).copied().unwrap_or(1.0);
         let settings = self.plan.own_settings.get(&id).unwrap_or(&self.plan.settings);
@@ -328,7 +332,7 @@ impl<M: Machine> Drop for SimCluster<M> {
     }
 }
 
-/// `settings` as a node keeps them whose clock runs at `rate` of true time.
+/// Returns `settings` in true time, for a node whose clock runs at `rate` of true time.
 fn on_clock(settings: &RaftSettings, rate: f64) -> RaftSettings {
     let kept = |duration: Duration| duration.div_f64(rate);
     RaftSettings {
@@ -340,7 +344,7 @@ fn on_clock(settings: &RaftSettings, rate: f64) -> RaftSettings {
     }
 }
 
-/// Who a node is in the life that its directory counts, at one of its starts.
+/// Returns who a node is: `number` is the life that its directory counts, `start` its start in the simulation.
 fn identity(node: NodeId, number: u64, start: u64) -> Identity {
     let life = crate::Life { number, start: [start as u8; 16] };
     Identity { cluster: [1; 16], node, incarnation: [node as u8; 16], life }

@@ -1,7 +1,7 @@
-//! [`KeyValueStore`] in memory that can lose what was not synced: the disk of simulations.
+//! The disk of simulations: a [`KeyValueStore`] in memory that can lose what was not synced.
 //!
-//! A crash keeps what the last sync covered and, of the batches written since, a prefix that the seed decides, as a
-//! disk may have written them back on its own. Faults are armed by tests: the next sync or the next writes fail.
+//! A crash keeps what the last sync covered. Of the batches written since, it keeps a prefix that the seed decides,
+//! because a disk may write back on its own. Tests arm faults: the next sync fails, or all writes fail.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,17 +19,17 @@ use crate::storage::{Delays, Disk, Workers};
 
 type DiskPairs = BTreeMap<Vec<u8>, Bytes>;
 
-/// A disk whose bytes outlive the stores opened on it, as they outlive a process. Clones share the disk.
+/// A disk. Its bytes outlive the stores opened on it, as they outlive a process. Clones share the disk.
 #[derive(Clone)]
 pub struct SimDisk(Arc<Mutex<DiskState>>);
 
-/// One life of a [`SimDisk`]: after the next crash every call on it fails.
+/// One life of a [`SimDisk`]. After the next crash every call on it fails.
 pub struct SimStore {
     disk: SimDisk,
     life: u64,
 }
 
-/// What a [`SimDisk`] held at some time.
+/// A copy of what a [`SimDisk`] held.
 #[derive(Debug, Clone)]
 pub struct DiskCopy(DiskPairs);
 
@@ -44,17 +44,17 @@ struct DiskState {
     batches_lost: u64,
 }
 
-/// What the disk does wrong next.
+/// The next fault of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskFault {
-    /// The next sync fails with EIO; some of the unsynced batches may be durable all the same.
+    /// The next sync fails. Some of the unsynced batches may be durable all the same.
     SyncOnce,
-    /// Every write fails with ENOSPC until healed.
+    /// Every write fails with `StorageFull` until the disk is healed.
     Full,
 }
 
 impl SimDisk {
-    /// An empty disk whose crashes follow from `seed`.
+    /// Makes an empty disk whose crashes follow from `seed`.
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(DiskState {
             life: 0,
@@ -73,7 +73,7 @@ impl SimDisk {
         SimStore { disk: self.clone(), life: self.0.lock().life }
     }
 
-    /// Power loss: unsynced batches are lost, but for a prefix that the seed decides.
+    /// Cuts the power: unsynced batches are lost, but for a prefix that the seed decides.
     pub fn crash(&self) {
         let mut inner = self.0.lock();
         inner.life += 1;
@@ -82,12 +82,12 @@ impl SimDisk {
         inner.armed = None;
     }
 
-    /// A copy of what is durable, as a backup takes it of a disk that nobody writes to.
+    /// Copies what is durable, as a backup does while nobody writes.
     pub fn copy(&self) -> DiskCopy {
         DiskCopy(self.0.lock().durable.clone())
     }
 
-    /// Puts a copy in the place of all that the disk holds. What has it open has lost it.
+    /// Replaces all that the disk holds by a copy. Stores that are open on it fail from now on.
     pub fn restore(&self, copy: &DiskCopy) {
         let mut inner = self.0.lock();
         inner.life += 1;
@@ -105,18 +105,18 @@ impl SimDisk {
         self.0.lock().slowness = by;
     }
 
-    /// By how much syncs take longer, at most.
+    /// Returns by how much syncs take longer, at most.
     pub fn slowness(&self) -> Duration {
         self.0.lock().slowness
     }
 
-    /// How many unsynced batches its crashes have lost.
+    /// Returns how many unsynced batches were lost in crashes and failed syncs.
     pub fn batches_lost(&self) -> u64 {
         self.0.lock().batches_lost
     }
 
-    /// Flips one bit of a value that the seed picks among those whose key starts with `prefix`. Returns `true` if there
-    /// was one.
+    /// Flips one bit of a value, which the seed picks among those whose key starts with `prefix`. Returns `true` if
+    /// there was one.
     pub fn flip_a_bit(&self, prefix: &[u8]) -> bool {
         let mut inner = self.0.lock();
         let keys: Vec<_> = inner.with_prefix(prefix).cloned().collect();
@@ -145,8 +145,8 @@ impl SimDisk {
 }
 
 impl Disk {
-    /// The present life of two simulated disks, whose syncs take up to `max_delay` of simulated time where nothing
-    /// slows them down.
+    /// Opens two simulated disks as the disk of a node. Their rounds take up to `max_delay` of simulated time, plus
+    /// their slowness.
     pub fn simulated(log: &SimDisk, state: &SimDisk, seed: u64, max_delay: Duration) -> Self {
         let delays = |disk: SimDisk| -> Delays { Box::new(move || max_delay + disk.slowness()) };
         let workers = Workers::Tasks { seed, delays: [delays(log.clone()), delays(state.clone())] };
@@ -165,7 +165,7 @@ impl DiskState {
         self.batches_lost += (unsynced.len() - kept) as u64;
     }
 
-    /// The keys of durable values that have a bit to damage.
+    /// Returns the keys with `prefix` whose durable values are not empty, in order.
     fn with_prefix(&self, prefix: &[u8]) -> impl Iterator<Item = &Vec<u8>> {
         let from_prefix = self.durable.range(prefix.to_vec()..).take_while(move |(key, _)| key.starts_with(prefix));
         from_prefix.filter(|(_, value)| !value.is_empty()).map(|(key, _)| key)
@@ -225,7 +225,8 @@ impl KeyValueStore for SimStore {
         let mut inner = self.alive()?;
         if inner.armed == Some(DiskFault::SyncOnce) {
             inner.armed = None;
-            // What a failed sync leaves is never tried again, though it can be read until the power goes.
+            // What a failed sync did not make durable is never written later, as with fsync on Linux. It can be read
+            // until the power goes.
             inner.lose_unsynced();
             return Err(io::Error::other("the simulated disk failed to sync"));
         }
@@ -267,6 +268,7 @@ mod tests {
             disk.crash();
             assert!(store.sync().is_err(), "a life before the crash goes on");
             let store = disk.open();
+            // Batches survive in order: none without the ones before it.
             let has = |key: &[u8]| store.get(key).expect("reads").is_some();
             assert!(has(b"synced"));
             assert!(has(b"first") || !has(b"second"), "the second batch survived without the first");

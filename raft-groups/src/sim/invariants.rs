@@ -1,8 +1,8 @@
-//! What must hold of Raft at every moment, held against all replicas after every message.
+//! What must hold of Raft at every moment, checked on all replicas after every message.
 //!
-//! Election safety, leader completeness, log matching, state machine safety (Ongaro's thesis, figure 3.2); and what
-//! those rest on: terms, votes, commits and applied indexes that never go back, votes that are kept over a crash,
-//! committed and applied entries that stay. The first violation is kept, and what else was seen is counted.
+//! Election safety, leader completeness, log matching, state machine safety (Ongaro's thesis, figure 3.2), and what
+//! these rest on: terms, votes, commit and applied indexes never go back, votes outlive a crash, and committed and
+//! applied entries stay. The first violation is kept, and other observations are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,36 +15,36 @@ use crate::storage::log::GroupLog;
 use crate::storage::log::known_log::next_index;
 use crate::{Group, Machine, NodeId};
 
-/// What happened in a run, as far as the invariants see it.
+/// Counts of what happened in a run, as far as the invariants see it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sightings {
     /// Terms that had a leader.
     pub elections: u64,
-    /// Logs that lost their end to another leader's entries.
+    /// How often a log lost its end to another leader's entries.
     pub truncations: u64,
-    /// Logs that lost their beginning to a snapshot point.
+    /// How often a log lost its beginning to a snapshot point.
     pub purges: u64,
-    /// Snapshots of a leader that became a follower's state.
+    /// How often a leader's snapshot became a follower's state.
     pub installations: u64,
-    /// Voters that members' own logs gained and lost.
+    /// Voters that memberships in the logs have gained.
     pub members_added: u64,
-    /// See above.
+    /// Voters that memberships in the logs have lost.
     pub members_removed: u64,
-    /// Entries known to be committed.
+    /// Entries that a replica knew to be committed.
     pub commits: u64,
-    /// States of two replicas that were compared at one index.
+    /// How often the states of two replicas were compared at one index.
     pub comparisons: u64,
 }
 
-/// The state of the check.
+/// What was seen of all replicas of a group.
 #[derive(Default)]
 pub struct Invariants {
     leaders: BTreeMap<u64, NodeId>,
-    /// Term and checksum of each committed entry.
+    /// Term and checksum of each committed entry, by index.
     committed: BTreeMap<u64, (u64, u32)>,
-    /// What an entry of this index and term says, and the term of the entry before it.
+    /// By index and term: the checksum of the entry, and the term of the entry before it if that was seen.
     entries: BTreeMap<(u64, u64), (u32, Option<u64>)>,
-    /// Digests of the state by the index that it reflects.
+    /// Digests of the state, by the index that it reflects.
     states: BTreeMap<u64, u64>,
     nodes: BTreeMap<NodeId, ReplicaHistory>,
     /// The newest membership's index and voters.
@@ -57,19 +57,19 @@ pub struct Invariants {
 #[derive(Default)]
 struct ReplicaHistory {
     vote: Option<Vote>,
-    /// Term and checksum of the entries of its log.
+    /// Term and checksum of the entries in its log, by index.
     log: BTreeMap<u64, (u64, u32)>,
     cuts: u64,
     last: Option<LogId>,
     committed: u64,
     applied: u64,
-    /// The newest it ever applied, in whichever life, as far as it has not given that up for a snapshot.
+    /// The index after the newest entry that it applied in any life, unless it has given that up for a snapshot.
     ever_applied: u64,
     installed: Option<LogId>,
     state: u64,
 }
 
-/// A replica at this moment.
+/// What a replica shows at this moment. Indexes are those after the last entry.
 struct Observation<'a> {
     log: &'a GroupLog,
     vote: Vote,
@@ -80,27 +80,27 @@ struct Observation<'a> {
 }
 
 impl Invariants {
-    /// The first that was broken.
+    /// Returns the first violation, if there is one.
     pub fn violation(&self) -> Option<String> {
         self.violation.clone()
     }
 
-    /// What was seen.
+    /// Returns the counts of what was seen.
     pub fn sightings(&self) -> Sightings {
         Sightings { commits: self.committed.len() as u64, elections: self.leaders.len() as u64, ..self.sightings }
     }
 
-    /// A node lost its power: what it knows to be committed and what it has applied may go back, and the log too, but
-    /// not behind what was applied.
+    /// Notes that a node lost its power. Its commit index and its applied index may go back, and so may its log, but
+    /// not behind what it ever applied.
     pub(super) fn crashed(&mut self, node: NodeId) {
         let seen = self.nodes.entry(node).or_default();
-        // A restarted leader does not take up its office again, so that its vote is one among others once more.
+        // A restarted leader does not lead again in its term, so its vote counts as one that is not committed.
         let vote = seen.vote.map(|vote| Vote { committed: false, ..vote });
         let (ever_applied, installed) = (seen.ever_applied, seen.installed);
         *seen = ReplicaHistory { vote, ever_applied, installed, ..ReplicaHistory::default() };
     }
 
-    /// A replica was erased; only its vote outlives that.
+    /// Notes that a replica was erased. Only its vote outlives that.
     pub(super) fn erased(&mut self, node: NodeId) {
         let seen = self.nodes.entry(node).or_default();
         *seen = ReplicaHistory {
@@ -109,7 +109,7 @@ impl Invariants {
         };
     }
 
-    /// Holds one replica against all that was seen.
+    /// Checks one replica against all that was seen.
     pub(super) fn check_replica<M: Machine>(&mut self, node: NodeId, group: &Group<M>) {
         if self.violation.is_some() {
             return;
@@ -122,13 +122,13 @@ impl Invariants {
                 return;
             }
             let applied = next_index(*replica.applied.log_id.borrow());
-            // The one that is durable; openraft's metrics begin with one that nobody gave.
+            // The durable vote: openraft's metrics begin with a vote that nobody gave.
             let (Some(vote), _, _) = replica.log.summary() else { return };
             Observation {
                 log: &replica.log,
                 vote,
-                // The vote is stored before the metrics say what came of it: a leader that has just bowed to the next
-                // term is still shown as one.
+                // The vote is stored before the metrics change. So a leader that has just entered the next term is
+                // still shown as the leader of the old one.
                 leads: metrics.state == ServerState::Leader && metrics.current_term == vote.leader_id.term,
                 committed: next_index(metrics.local_committed),
                 applied,
@@ -150,14 +150,14 @@ impl Invariants {
         found
     }
 
-    /// Terms never go back; within a term a vote is given once, and a leader stays one.
+    /// Checks that terms never go back, that a vote is given once a term, and that a known leader stays known.
     fn check_vote(&self, seen: &mut ReplicaHistory, vote: Vote) -> Result<(), String> {
         let (old, new) = (seen.vote.unwrap_or(vote), vote);
         let same_term = old.leader_id.term == new.leader_id.term;
         if new.leader_id.term < old.leader_id.term {
             return Err(format!("its term went back from {old} to {new}"));
         }
-        // The record of a vote becomes that of the term's leader once there is one.
+        // Once the term has a leader, the stored vote becomes that of the leader.
         if same_term && old.leader_id.voted_for != new.leader_id.voted_for && (old.committed || !new.committed) {
             return Err(format!("its vote changed within a term, from {old} to {new}"));
         }
@@ -168,16 +168,18 @@ impl Invariants {
         Ok(())
     }
 
-    /// Log matching: an entry's index and term say all of it and of those before it. What is committed stays.
+    /// Checks log matching: index and term determine an entry and all entries before it (Raft, § 5.3). What is
+    /// applied stays.
     fn check_log(&mut self, seen: &mut ReplicaHistory, look: &Observation<'_>) -> Result<(), String> {
         let (last, purged, cuts) = look.log.ends();
         if last == seen.last && cuts == seen.cuts {
             return Ok(());
         }
+        // Without a cut only new entries are read. After a cut the whole log is read again.
         let (first, end) = (next_index(purged), next_index(last));
         self.check_end(seen, end, look)?;
         let from = if cuts == seen.cuts { next_index(seen.last).max(first) } else { first };
-        // A node that is about to stop may not be able to read any more; it says so itself.
+        // A node that is about to stop may be unable to read its log. It reports that itself.
         let Ok(entries) = look.log.read_range(from..end, usize::MAX) else { return Ok(()) };
         for entry in &entries {
             let (index, fact) = (entry.log_id.index, fact(entry));
@@ -187,6 +189,7 @@ impl Invariants {
             self.check_entry(index, fact, before)?;
         }
         self.note_members(&entries);
+        // Entries beyond the ends are gone: behind the end by truncation, before the beginning by purge.
         let cut_off = seen.log.split_off(&end);
         self.sightings.truncations += u64::from(!cut_off.is_empty());
         let kept = seen.log.split_off(&first);
@@ -195,17 +198,18 @@ impl Invariants {
         Ok(())
     }
 
-    /// What was applied stays in the log or is in a snapshot.
+    /// Checks that what was applied stays in the log, or is in a snapshot.
     fn check_end(&self, seen: &mut ReplicaHistory, end: u64, look: &Observation<'_>) -> Result<(), String> {
-        // A snapshot is durable before the log is cut to it: a crash in between leaves a log that ends before the
+        // A snapshot is durable before the log is cut to it. A crash in between leaves a log that ends before the
         // state.
         let installed = next_index(look.installed);
         if end.max(installed) >= seen.ever_applied {
             return Ok(());
         }
-        // A log that conflicts with a leader's snapshot is given up before that is installed, as far back as this life
-        // knows of commits. Only for a snapshot are commits believed beyond the log's end. Nobody counts on what is
-        // given up: a majority without this node has the entry it conflicts with, and with it all before.
+        // Before openraft installs a leader's snapshot that conflicts with the log, it cuts the log, as far back as
+        // this life knows of commits. Commits beyond the end of the log are known only from a snapshot. Nobody
+        // counts on the entries that are cut: a majority without this node has the conflicting entry, and all
+        // entries before it.
         if look.committed >= seen.ever_applied {
             seen.ever_applied = end;
             return Ok(());
@@ -216,7 +220,7 @@ impl Invariants {
         ))
     }
 
-    /// Counts the voters that the newest membership has and the one before had not, and the other way round.
+    /// Counts the voters that a new membership adds and removes.
     fn note_members(&mut self, entries: &[LogEntry]) {
         for entry in entries {
             let EntryPayload::Membership(membership) = &entry.payload else { continue };
@@ -231,6 +235,7 @@ impl Invariants {
 
     fn check_entry(&mut self, index: u64, fact: (u64, u32), before: Option<u64>) -> Result<(), String> {
         let (term, crc) = fact;
+        // The entry before may be purged here. So its term is kept once any log shows it.
         let known = self.entries.entry((index, term)).or_insert((crc, before));
         if known.0 != crc {
             return Err(format!("entry {index} of term {term} differs from the one elsewhere"));
@@ -245,7 +250,8 @@ impl Invariants {
         Ok(())
     }
 
-    /// What is committed is agreed upon, and neither it nor what is applied goes back.
+    /// Checks that all replicas commit the same entries, and that neither the commit index nor the applied index
+    /// goes back.
     fn check_progress(&mut self, seen: &mut ReplicaHistory, look: &Observation<'_>) -> Result<(), String> {
         if look.committed < seen.committed {
             return Err(format!("its commits went back from {} to {}", seen.committed, look.committed));
@@ -253,7 +259,8 @@ impl Invariants {
         if look.applied < seen.applied {
             return Err(format!("its applied index went back from {} to {}", seen.applied, look.applied));
         }
-        // A snapshot that is being installed is committed, and the log before it may be another one still.
+        // While a snapshot is being installed, the commit index is that of the snapshot, and the log may still be
+        // another one.
         let committed =
             look.committed.min(if look.committed > next_index(seen.last) { seen.committed } else { u64::MAX });
         for (index, fact) in seen.log.range(seen.committed..committed) {
@@ -272,7 +279,7 @@ impl Invariants {
         Ok(())
     }
 
-    /// Election safety, and leader completeness when a leader is seen first.
+    /// Checks election safety, and leader completeness when a leader is seen for the first time (Raft, §§ 5.2, 5.4).
     fn check_leader(&mut self, node: NodeId, seen: &ReplicaHistory, look: &Observation<'_>) -> Result<(), String> {
         let term = look.vote.leader_id.term;
         match self.leaders.get(&term) {
@@ -280,6 +287,7 @@ impl Invariants {
             Some(leader) => return Err(format!("it leads term {term}, which node {leader} leads")),
             None => self.leaders.insert(term, node),
         };
+        // What earlier terms committed must be in the new leader's log, unless it is purged there.
         let (last, purged, _) = look.log.ends();
         for (index, fact) in self.committed.range(next_index(purged)..).filter(|(_, (of, _))| *of < term) {
             if seen.log.get(index) != Some(fact) {
@@ -293,8 +301,9 @@ impl Invariants {
         Ok(())
     }
 
-    /// State machine safety: two replicas that applied as much have the same state.
+    /// Checks state machine safety: two replicas at the same index have the same state.
     fn check_state<M: Machine>(&mut self, node: NodeId, group: &Group<M>, applied: u64) -> Result<(), String> {
+        // A digest is costly, so it is taken only when the state has moved.
         let Some(seen) = self.nodes.get_mut(&node) else { return Ok(()) };
         if seen.state == applied {
             return Ok(());
@@ -312,7 +321,7 @@ impl Invariants {
     }
 }
 
-/// What an entry is, beside its index.
+/// Returns the term of an entry, and a checksum of all that it says.
 fn fact(entry: &LogEntry) -> (u64, u32) {
     let said = postcard::to_allocvec(&entry.form()).expect("plain data encodes");
     (entry.log_id.leader_id.term, crc32c::crc32c(&said))

@@ -1,8 +1,9 @@
-//! The simulator: a whole cluster in one thread, whose disks, links and clocks do what a seed says.
+//! The simulator: a whole cluster in one thread. A seed decides what its disks, links and clocks do.
 //!
-//! [`SimCluster`] is the way in; it puts [`SimDisk`]s under nodes and a [`SimNet`] between them, and holds
-//! [`Invariants`] against all replicas after every message. For tests alone, of this crate and of those above: it is
-//! built under the feature `sim`, and a product has nothing of it. It must not know what a machine does.
+//! [`SimCluster`] is the entry point. It puts [`SimDisk`]s under nodes and a [`SimNet`] between them, and checks
+//! [`Invariants`] on all replicas after every message. It is for tests alone, of this crate and of those above. It
+//! is built only for tests or with the feature `sim`, so no release contains it. It must not know what a machine
+//! does.
 
 mod cluster;
 pub(crate) mod disk;

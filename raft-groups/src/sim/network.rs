@@ -1,5 +1,5 @@
-//! The transport of simulations: nodes in one process, links that delay, reorder, lose, repeat and cut as a seed
-//! decides.
+//! The transport of simulations: nodes in one process, on links that delay, reorder, lose and repeat messages as a
+//! seed decides. Tests cut links.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::network::{Lane, Transport, Unreachable};
 use crate::{Host, NodeId};
 
-/// A network between simulated nodes; clones share it.
+/// A network between simulated nodes. Clones share it.
 #[derive(Clone)]
 pub struct SimNet(Arc<Mutex<NetState>>);
 
 struct NetState {
     began: Instant,
     hosts: BTreeMap<NodeId, Host>,
-    /// Directed: from, to.
+    /// The links that are cut, as (from, to).
     cut: BTreeSet<(NodeId, NodeId)>,
     rng: SmallRng,
     conditions: LinkConditions,
@@ -31,32 +31,32 @@ struct NetState {
     observer: Option<Observer>,
 }
 
-/// Looks on after every message.
+/// Called after every message.
 type Observer = Arc<dyn Fn() + Send + Sync>;
 
 /// What the links do to messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinkConditions {
-    /// Longest delay of a message, one way; each has its own, so they overtake each other.
+    /// Longest delay of a message, one way. Each message has its own delay, so messages overtake each other.
     pub delay: Duration,
-    /// The share of messages that is lost.
+    /// The share of messages that is lost, from 0 to 1.
     pub loss: f64,
-    /// The share of requests that arrives twice, the second time a delay later.
+    /// The share of requests that arrive twice, the second time a delay later; from 0 to 1.
     pub repeats: f64,
 }
 
-/// One message, as it left.
+/// One message, as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SimMessage {
-    /// When, since the network began.
+    /// When it was sent, since the network began.
     pub at: Duration,
     /// The sender.
     pub from: NodeId,
     /// The receiver.
     pub to: NodeId,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: usize,
-    /// A checksum of what it says.
+    /// CRC32C of its bytes.
     pub crc: u32,
     /// How long it takes; `None` if it is lost.
     pub delay: Option<Duration>,
@@ -69,7 +69,7 @@ pub struct SimTransport {
 }
 
 impl SimNet {
-    /// A network whose delays and losses follow from `seed`.
+    /// Makes a network whose delays and losses follow from `seed`.
     pub fn new(seed: u64, conditions: LinkConditions) -> Self {
         Self(Arc::new(Mutex::new(NetState {
             began: Instant::now(),
@@ -83,7 +83,7 @@ impl SimNet {
         })))
     }
 
-    /// The end of `node`.
+    /// Returns the transport of `node`.
     pub fn transport(&self, node: NodeId) -> Arc<SimTransport> {
         Arc::new(SimTransport { net: self.clone(), from: node })
     }
@@ -93,12 +93,12 @@ impl SimNet {
         self.0.lock().hosts.insert(host.identity().node, host);
     }
 
-    /// Disconnects a crashed node: requests to it vanish.
+    /// Disconnects a crashed node. Requests to it are lost.
     pub fn leave(&self, node: NodeId) {
         self.0.lock().hosts.remove(&node);
     }
 
-    /// Lets go of all nodes and of the observer, which hold this network as it holds them.
+    /// Drops all nodes and the observer. They hold this network and it holds them, so none would be freed.
     pub fn disband(&self) {
         let mut inner = self.0.lock();
         let (hosts, observer) = (std::mem::take(&mut inner.hosts), inner.observer.take());
@@ -106,17 +106,17 @@ impl SimNet {
         drop((hosts, observer));
     }
 
-    /// Has `look` called whenever a message was dealt with.
+    /// Sets a function that is called whenever a message was handled.
     pub fn observe(&self, look: impl Fn() + Send + Sync + 'static) {
         self.0.lock().observer = Some(Arc::new(look));
     }
 
-    /// Cuts everything from `from` to `to`; the other direction goes on.
+    /// Cuts the link from `from` to `to`. The other direction still works.
     pub fn cut(&self, from: NodeId, to: NodeId) {
         self.0.lock().cut.insert((from, to));
     }
 
-    /// Cuts `node` off from all of `others`, both ways.
+    /// Cuts the links between `node` and all of `others`, both ways.
     pub fn isolate(&self, node: NodeId, others: impl IntoIterator<Item = NodeId>) {
         for other in others {
             self.cut(node, other);
@@ -124,12 +124,12 @@ impl SimNet {
         }
     }
 
-    /// Mends all links.
+    /// Restores all links.
     pub fn heal(&self) {
         self.0.lock().cut.clear();
     }
 
-    /// What the links do to messages at present.
+    /// Returns what the links do to messages now.
     pub fn conditions(&self) -> LinkConditions {
         self.0.lock().conditions
     }
@@ -139,24 +139,25 @@ impl SimNet {
         self.0.lock().conditions = conditions;
     }
 
-    /// How long the network has been there, as messages say it.
+    /// Returns how long ago the network began: the clock of [`SimMessage::at`].
     pub fn now(&self) -> Duration {
         self.0.lock().began.elapsed()
     }
 
-    /// Every message so far, in order: two runs of one seed have the same.
+    /// Returns every message so far, in order. Two runs of one seed have the same messages.
     pub fn messages(&self) -> Vec<SimMessage> {
         self.0.lock().messages.clone()
     }
 
-    /// How many requests arrived twice.
+    /// Returns how many requests arrived twice.
     pub fn repeated(&self) -> u64 {
         self.0.lock().repeated
     }
 
-    /// How long a message takes; `None` if it is lost.
+    /// Records a message. Returns how long it takes; `None` if it is lost.
     fn passage(&self, from: NodeId, to: NodeId, message: &[u8]) -> Option<Duration> {
         let mut inner = self.0.lock();
+        // Both are drawn for every message, so a cut link does not change what later messages meet.
         let (delay, lost) = (inner.rng.random::<f64>(), inner.rng.random::<f64>());
         let both_run = inner.hosts.contains_key(&from) && inner.hosts.contains_key(&to);
         let passes = both_run && !inner.cut.contains(&(from, to)) && lost >= inner.conditions.loss;
@@ -186,7 +187,7 @@ impl SimNet {
         repeats
     }
 
-    /// The same request once more; nobody waits for its reply.
+    /// Delivers the same request once more. Nobody waits for its reply.
     async fn repeat(self, from: NodeId, to: NodeId, request: Bytes) {
         let Some(delay) = self.passage(from, to, &request) else { return };
         sleep(delay).await;
@@ -210,11 +211,11 @@ impl Transport for SimTransport {
     async fn call(&self, to: NodeId, _: Lane, request: Bytes, deadline: Duration) -> Result<Bytes, Unreachable> {
         let until = Instant::now() + deadline;
         let unreachable = || Unreachable { node: to, reason: "no reply in time".to_owned() };
-        // Spawned: a request that has left is carried out even if its sender no longer waits.
+        // Spawned: a request that was sent is carried out even if its sender no longer waits.
         let carried = tokio::spawn(self.net.clone().carry(self.from, to, request));
         match tokio::time::timeout_at(until, carried).await {
             Ok(Ok(Some(reply))) => Ok(reply),
-            // Lost: the sender learns nothing before its deadline.
+            // The message was lost: the sender learns nothing before its deadline.
             Ok(_) => {
                 sleep_until(until).await;
                 Err(unreachable())

@@ -1,7 +1,7 @@
-//! That the stores which a node opens are its own.
+//! Checks that the stores which a node opens are its own.
 //!
-//! Comes in: the two stores and who the node is. Goes out: an error where they are another node's, or where a log that
-//! must be there is gone. Each store carries its owner's identity in a record of its own.
+//! Comes in: the two stores and the node's identity. Goes out: an error if they belong to another node, or if a log
+//! that must exist is gone. Each store has its owner's identity in a record of its own.
 
 use super::disk::Stores;
 use super::keys;
@@ -10,8 +10,12 @@ use super::store::{KeyValueStore, WriteBatch};
 use crate::error::damaged;
 use crate::{Identity, NodeId, OpenError};
 
-/// Writes the node's identity into both stores, or checks that it is there; in the state store it may be missing, for
-/// that may have been set aside. Returns whether it was.
+/// Checks the owner in both stores, and writes the node's identity into them. It may be missing in the state store,
+/// because a damaged one is set aside. Returns `true` if either store had an owner before.
+///
+/// # Errors
+/// [`OpenError::Damaged`] if a store belongs to another node, or the log store has no owner although `is_new` is
+/// `false`. [`OpenError::Io`] if a store fails.
 pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bool) -> Result<bool, OpenError> {
     let Identity { cluster, node, incarnation, .. } = identity;
     let key = keys::identity();
@@ -25,9 +29,11 @@ pub(crate) async fn claim_stores(stores: &Stores, identity: Identity, is_new: bo
         Err(damaged(what.to_owned(), "it belongs to another node or another life of this one"))
     };
     let (log, state) = (is_mine("the log store", &*stores.log)?, is_mine("the state store", &*stores.state)?);
+    // Without its log the node has forgotten its votes, so it must not start as if it were new.
     if !log && !is_new {
         return Err(damaged("the log store".to_owned(), "it is empty although this node has run before"));
     }
+    // Durable in both before anything else is written.
     for syncer in [&stores.log_syncer, &stores.state_syncer] {
         let mut batch = WriteBatch::default();
         batch.put(key.clone(), seal(&key, &(cluster, node, incarnation)));

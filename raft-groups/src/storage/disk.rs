@@ -1,8 +1,8 @@
 //! The disk of a node: two stores and the workers that write to them.
 //!
-//! Comes in: a node's directory, or two simulated disks. Goes out: the [`Stores`] that all groups of the node share. A
-//! log store that is damaged is never opened; a state store that is damaged is set aside, since the log can bring it
-//! back. It must not know what is in a store.
+//! Comes in: a node's directory, or two simulated disks. Goes out: the [`Stores`] that all groups of the node share.
+//! A damaged log store is never opened. A damaged state store is set aside, because the log can rebuild it. This
+//! file must not know what is in a store.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::store::KeyValueStore;
 use super::syncer::Syncer;
 use crate::{GroupId, OpenError};
 
-/// sled's page cache in bytes; it takes about three times as much memory.
+/// sled's page cache in bytes. It takes about three times as much memory.
 const LOG_CACHE_BYTES: u64 = 16 << 20;
 const STATE_CACHE_BYTES: u64 = 32 << 20;
 
@@ -31,16 +31,16 @@ pub struct Disk {
 pub(crate) enum Workers {
     /// As a thread.
     Threads,
-    /// As a task on simulated time; the delays are those of the log's disk and of the state's.
+    /// As a task on simulated time. The delays are those of the log's disk, then of the state's.
     #[cfg(any(test, feature = "sim"))]
     Tasks { seed: u64, delays: [Delays; 2] },
 }
 
-/// How long a round of a simulated disk's worker takes at most, asked anew for each.
+/// Returns the longest time of a round of a simulated disk's worker. It is called for each round.
 #[cfg(any(test, feature = "sim"))]
 pub(crate) type Delays = Box<dyn Fn() -> std::time::Duration + Send>;
 
-/// A [`Disk`] at work.
+/// A [`Disk`] whose workers run.
 #[derive(Clone)]
 pub(crate) struct Stores {
     pub log: Arc<dyn KeyValueStore>,
@@ -50,20 +50,20 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    /// Where the log of `group` is kept.
+    /// Returns the place where the log of `group` is kept.
     pub fn log_of(&self, group: GroupId) -> Arc<dyn LogStore> {
         Arc::new(KeyValueLog::new(group, self.log.clone(), &self.log_syncer))
     }
 }
 
 impl Disk {
-    /// sled databases in `dir/log` and `dir/state`, created where absent. A state store that does not open is set
-    /// aside as `dir/state.damaged`, and the node begins with an empty one: see [`set_aside`].
+    /// Opens sled databases in `dir/log` and `dir/state`, or creates them. A damaged state store is moved to
+    /// `dir/state.damaged`, and the node begins with an empty one: see [`set_aside`].
     ///
     /// # Errors
     /// [`OpenError::Damaged`] or [`OpenError::Io`], naming the store.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        // The log first: while it does not open nothing is touched.
+        // The log first: if it does not open, nothing is touched.
         let log = Arc::new(SledStore::open(&dir.join("log"), LOG_CACHE_BYTES)?);
         let place = dir.join("state");
         let state = match SledStore::open(&place, STATE_CACHE_BYTES) {
@@ -77,8 +77,12 @@ impl Disk {
     }
 
     /// Starts the workers.
+    ///
+    /// # Errors
+    /// An I/O error if a thread cannot be started.
     pub(crate) fn start(self) -> io::Result<Stores> {
         let state = FreezableStore::new(self.state);
+        // One worker a store: a sync of state never delays an acknowledgement.
         let (log_syncer, state_syncer) = match self.workers {
             Workers::Threads => {
                 (Syncer::thread("quiver-log", self.log.clone())?, Syncer::thread("quiver-state", state.clone())?)
@@ -93,12 +97,13 @@ impl Disk {
     }
 }
 
-/// Keeps a damaged state store for inspection, in place of one kept earlier.
+/// Keeps a damaged state store for inspection. It replaces one that was kept earlier.
 ///
-/// That is safe, since all in it came from the log, which alone holds votes and what was acknowledged. Replicas whose
-/// log goes back to its beginning apply it again; of the others too little is left, which their opening finds, and
-/// they are made anew from other nodes.
+/// This is safe, because everything in it came from the log, and only the log holds votes and acknowledged entries.
+/// A replica whose log still has its first entry applies the log again. Of any other replica too little is left:
+/// opening it finds that, and it is made anew from other nodes.
 fn set_aside(place: &Path, what: &str, found: &str) -> Result<(), OpenError> {
+    // A rename, because the files are not readable any more.
     let aside = place.with_extension("damaged");
     let moved = || {
         if aside.exists() {
@@ -109,7 +114,7 @@ fn set_aside(place: &Path, what: &str, found: &str) -> Result<(), OpenError> {
     moved().map_err(|source| OpenError::Io { what: format!("{what}, which is damaged,"), source })?;
     tracing::error!(
         found,
-        "{what} is damaged; it is kept in {} for inspection, and this node's replicas are had back from their logs or from \
+        "{what} is damaged; it is kept in {} for inspection, and this node's replicas are rebuilt from their logs or from \
          other nodes",
         aside.display()
     );
@@ -127,18 +132,18 @@ mod tests {
     const WHO: Identity =
         Identity { cluster: [1; 16], node: 1, incarnation: [2; 16], life: crate::Life { number: 0, start: [0; 16] } };
 
-    /// Overwrites the file of one store of a node that has run.
+    /// Overwrites the file of one store of a node that has run. Returns the node's directory.
     async fn garbled(store: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
         let stores = Disk::open(dir.path()).expect("opens").start().expect("starts");
         claim_stores(&stores, WHO, true).await.expect("is new");
         drop(stores);
         let file = dir.path().join(store).join("db");
-        // The workers end a moment after their stores are let go of.
+        // The workers end a moment after their stores are dropped.
         while Disk::open(dir.path()).is_err() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        // Not the header of its one segment, of which sled makes an empty store.
+        // The header of its one segment stays: without it sled makes an empty store.
         let mut bytes = std::fs::read(&file).expect("reads");
         bytes[64..].fill(0xa5);
         std::fs::write(&file, bytes).expect("writes");

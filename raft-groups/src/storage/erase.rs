@@ -1,6 +1,6 @@
-//! Erasing a range of keys, a page at a time, so that other writes come in between.
+//! Erases a range of keys, a page at a time, so other writes can come in between.
 //!
-//! Comes in: a range of keys. Goes out: nothing of it is left, though it is not durable yet that it is gone.
+//! Comes in: a range of keys. Goes out: a store without them. The erasure is not durable yet.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -8,10 +8,13 @@ use std::ops::ControlFlow;
 use super::store::{KeyValueStore, WriteBatch};
 use super::syncer::Syncer;
 
-/// Bytes of a page, about: one chunk of a snapshot, one step of an erasure.
+/// Bytes of a page, about. A page is one chunk of a snapshot, or one step of an erasure.
 pub const PAGE_BYTES: usize = 128 * 1024;
 
-/// Erases the keys from the first of the two up to the second, page by page; not durable yet.
+/// Erases the keys `from <= key < to`, page by page. It is not durable yet.
+///
+/// # Errors
+/// An I/O error of the store. Some pages may be erased.
 pub async fn erase_range(
     store: &dyn KeyValueStore,
     syncer: &Syncer,
@@ -27,6 +30,7 @@ pub async fn erase_range(
         };
         store.scan(&from, &to, &mut visit)?;
         let Some((last, _)) = batch.edits.last() else { return Ok(()) };
+        // The next scan begins at the last key again, which is gone by then.
         from = last.clone();
         syncer.carry_out(batch, false).await?;
     }

@@ -1,11 +1,10 @@
-//! What a node keeps on disk: two ordered key-value stores, one for the logs and votes of all its groups and one for
-//! their machines' state, each with one worker that writes and syncs.
+//! What a node keeps on disk: two ordered key-value stores. One is for the logs and votes of all its groups, the
+//! other for the state of their machines. Each has one worker that writes and syncs.
 //!
-//! Two stores, because every acknowledgement waits for a sync of the log and must not wait for state as well. Who
-//! needs which promise is in the module of the promise: [`store`] (what a disk owes), [`syncer`] (order and
-//! durability), [`log`] (entries and votes), [`state`] (state and applied index as one), [`record`] (checksums),
-//! [`replica_record`] (that a replica exists, or was erased), [`claim`] (whose the stores are). [`sled`] is the store
-//! that products run on.
+//! There are two, because every acknowledgement waits for a sync of the log and must not wait for state as well.
+//! Each module states its own guarantee: [`store`] (what a disk owes), [`syncer`] (order and durability), [`log`]
+//! (entries and votes), [`state`] (state and applied index in one batch), [`record`] (checksums), [`replica_record`]
+//! (that a replica exists, or was erased), [`claim`] (who owns the stores). [`sled`] is the store in production.
 
 pub(crate) mod claim;
 mod disk;

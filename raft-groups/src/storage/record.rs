@@ -1,11 +1,11 @@
-//! Checksums on everything that is stored or sent in pieces: CRC32C (RFC 3720, appendix B.4) over the key and the
-//! bytes, so that a record that was moved is found as well as one that was changed.
+//! Checksums on everything that is stored: CRC32C (RFC 3720, appendix B.4) over the key and the bytes. So a record
+//! under the wrong key is found, as well as one that was changed.
 //!
 //! ```text
-//! version 1   checksum ^ MARK, u32 little-endian   version, u8   the value   what a later release added: skipped
-//! before      checksum, u32 little-endian                        the value
+//! version 1   checksum ^ MARK, u32 little-endian   version, u8   the value   bytes of a later release: skipped
+//! version 0   checksum, u32 little-endian                        the value
 //! ```
-//! A record of before is told from the others by its checksum, so both may lie in one directory.
+//! The checksum tells the two versions apart, so one directory may hold both.
 
 use std::io;
 
@@ -20,24 +20,25 @@ use crate::mutants::{Mutant, is_planted};
 
 /// Bytes of the checksum in front of a record.
 const CRC_BYTES: usize = 4;
-/// The version of the records that are written.
+/// The version of the records that this release writes.
 const VERSION: u8 = 1;
-/// What the checksum of a record with a version is combined with.
+/// The checksum of a record with a version byte is XORed with this.
 const MARK: u32 = u32::from_le_bytes(*b"QREC");
 
-/// Encodes `value` as the record of `key`.
+/// Encodes `value` as the record of `key`, with its checksum.
 pub fn seal<T: Serialize>(key: &[u8], value: &T) -> Bytes {
     let encoded = postcard::to_extend(value, vec![0, 0, 0, 0, VERSION]).expect("plain data encodes");
     seal_bytes(key, encoded)
 }
 
-/// The value in the record of `key`.
+/// Returns the value in the record of `key`.
 ///
 /// # Errors
-/// `InvalidData` where the record is not what [`seal`], of this release or an earlier one, made of some value under
-/// this very key; `Unsupported` where a later release wrote it.
+/// `InvalidData` if the record is not what this release or an earlier one wrote under this key. `Unsupported` if a
+/// later release wrote it.
 pub fn unseal<T: DeserializeOwned>(key: &[u8], record: &[u8]) -> io::Result<T> {
     let damaged = |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("a record fails its check: {why}"));
+    // The XOR of the stored and the computed checksum is 0 for version 0, and MARK for a record with a version byte.
     let (crc, encoded) = record.split_at_checked(CRC_BYTES).ok_or_else(|| damaged("too short"))?;
     let version = match crc.try_into().map(|crc| u32::from_le_bytes(crc) ^ checksum(key, encoded)) {
         Ok(0) => None,
@@ -66,13 +67,16 @@ fn checksum(key: &[u8], encoded: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(key), encoded)
 }
 
-/// The record of `group` under `key`, where there is one.
+/// Reads the record of `group` under `key`, if there is one.
+///
+/// # Errors
+/// As [`unseal`], or an I/O error of the store.
 pub fn read<T: DeserializeOwned>(store: &dyn KeyValueStore, group: GroupId, key: LogKey) -> io::Result<Option<T>> {
     let key = key.for_group(group);
     store.get(&key)?.map(|record| unseal(&key, &record)).transpose()
 }
 
-/// Adds a record of `group` to `batch`; returns its bytes.
+/// Adds a record of `group` to `batch`. Returns the number of its bytes.
 pub fn put<T: Serialize>(batch: &mut WriteBatch, group: GroupId, key: LogKey, value: &T) -> usize {
     let key = key.for_group(group);
     let record = seal(&key, value);

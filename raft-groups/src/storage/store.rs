@@ -1,7 +1,7 @@
-//! What consensus asks of a disk: an ordered key-value store with atomic batches and an honest sync.
+//! What consensus needs of a disk: an ordered key-value store with atomic batches, and a sync that is true.
 //!
-//! The contract that sled and the simulated disk keep, and that the log and the state rest on. It must not know what
-//! is stored.
+//! sled and the simulated disk keep this contract, and the log and the state rely on it. It must not know what is
+//! stored.
 
 use std::io;
 
@@ -9,31 +9,43 @@ use bytes::Bytes;
 
 pub use crate::machine::Visit;
 
-/// An ordered key-value store. All calls may block; only the sync thread calls `write` and `sync`.
+/// An ordered key-value store. Every call may block. Only the store's worker calls `write` and `sync`.
 pub trait KeyValueStore: Send + Sync + 'static {
-    /// The value of one key.
+    /// Returns the value of `key`.
+    ///
+    /// # Errors
+    /// An I/O error, or `InvalidData` if what is stored is damaged.
     fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>>;
 
-    /// Visits the pairs with `from <= key < to` in key order.
+    /// Visits the pairs with `from <= key < to` in key order, until `visit` breaks.
+    ///
+    /// # Errors
+    /// An I/O error, or `InvalidData` if what is stored is damaged.
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> io::Result<()>;
 
-    /// Carries out a batch as one: after a crash either whole or absent, and never there without the batches written
-    /// before it. Visible to readers on return; one that reads meanwhile may see some of its edits. Not durable yet.
+    /// Carries out a batch atomically. After a crash it is whole or absent, and it is never there without the
+    /// batches written before it. It is visible to readers on return; a reader that reads meanwhile may see some of
+    /// its edits. It is not durable yet.
+    ///
+    /// # Errors
+    /// An I/O error. Some edits may be visible.
     fn write(&self, batch: &WriteBatch) -> io::Result<()>;
 
     /// Makes every batch written before this call survive a power loss.
     ///
-    /// After an error nothing written since the last success may be believed durable, not even after a later success.
+    /// # Errors
+    /// An I/O error. Then nothing written since the last success counts as durable, even if a later sync succeeds.
     fn sync(&self) -> io::Result<()>;
 
-    /// Bytes this store takes up on its disk.
+    /// Returns the bytes that this store takes on its disk.
     fn size_on_disk(&self) -> u64;
 }
 
-/// What an edit of a [`WriteBatch`] costs beside its bytes, about: a store writes what is around it too.
+/// What an edit of a [`WriteBatch`] costs beside its bytes, about, in bytes. A store also writes what lies beside
+/// it.
 pub const EDIT_WEIGHT: usize = 1024;
 
-/// Edits to be carried out as one, in order; `None` removes.
+/// Edits that are carried out atomically. Of two edits of a key the later one wins; `None` removes.
 #[derive(Debug, Default, Clone)]
 pub struct WriteBatch {
     pub edits: Vec<(Vec<u8>, Option<Bytes>)>,
@@ -50,18 +62,18 @@ impl WriteBatch {
         self.edits.push((key, None));
     }
 
-    /// About what it takes to write it, in bytes.
+    /// Returns about how much the store writes for it, in bytes.
     pub fn weight(&self) -> usize {
         self.bytes() + self.edits.len() * EDIT_WEIGHT
     }
 
-    /// Bytes of keys and values.
+    /// Returns the bytes of its keys and values.
     pub fn bytes(&self) -> usize {
         self.edits.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum()
     }
 }
 
-/// The first key after all keys that start with `prefix` (which must not be all 0xff).
+/// Returns the first key after all keys that start with `prefix`, which must not be all 0xff.
 pub fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {

@@ -1,8 +1,9 @@
-//! Group commit: one worker per store carries out the batches of all groups in the order they came, and one sync makes
-//! all that wait durable.
+//! Group commit: one worker per store carries out the batches of all groups in queue order, and one sync makes all
+//! waiting batches durable.
 //!
-//! sled deadlocks under concurrent flushes, and a sync per append would cost each group its own disk round trip; so
-//! nobody else writes or syncs. In production the worker is a thread; in simulation it is a task on the paused clock.
+//! sled deadlocks under concurrent flushes, and a sync for each append would cost each group its own disk round
+//! trip. So only the worker writes and syncs. In production it is a thread; in simulation it is a task on the paused
+//! clock.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,15 +17,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::store::{KeyValueStore, WriteBatch};
 use crate::mutants::{Mutant, is_planted};
 
-/// Jobs carried out between two syncs, at most.
+/// Jobs in one round, at most. A round ends in at most one sync.
 const MAX_JOBS: usize = 4096;
-/// Most that is written as one, as a batch weighs, where one job is not heavier by itself: a power loss can damage
-/// sled's files while it writes more than a segment without a sync in between.
+/// Largest weight of one write, unless a single job is heavier. A power loss can damage sled's files if it writes
+/// more than a segment without a sync in between.
 pub const WRITE_WEIGHT: usize = 128 << 10;
 /// Bytes that may wait before [`Syncer::wait_for_room`] makes writers wait.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
-/// The slowest disk that is not taken for one that hangs, in bytes a second.
+/// The slowest disk, in bytes a second, that does not count as hanging.
 const SLOWEST_DISK: u64 = 4 << 20;
 
 type JobDone = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -40,7 +41,8 @@ struct WriteJob {
 pub struct Syncer {
     jobs: mpsc::UnboundedSender<WriteJob>,
     waiting: Arc<QueueLoad>,
-    /// `true` if this handle's owner was shut out. Held while a job is queued, so that none is queued after that.
+    /// `true` if this handle's owner was closed. It is locked for reading while a job is queued, so no job is queued
+    /// after that.
     closed: Arc<RwLock<bool>>,
 }
 
@@ -48,12 +50,15 @@ pub struct Syncer {
 struct QueueLoad {
     bytes: AtomicUsize,
     less: Notify,
-    /// When the round under way began.
+    /// When the current round began; `None` while the worker is idle.
     began: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Syncer {
-    /// Starts the worker as a thread called `name`; it ends when the last handle is gone.
+    /// Starts the worker as a thread called `name`. It ends when the last handle is gone.
+    ///
+    /// # Errors
+    /// An I/O error if the thread cannot be started.
     pub fn thread(name: &'static str, store: Arc<dyn KeyValueStore>) -> io::Result<Self> {
         let (syncer, mut jobs) = Self::queue();
         let mut worker = SyncWorker::new(name, store, syncer.waiting.clone());
@@ -66,7 +71,7 @@ impl Syncer {
         Ok(syncer)
     }
 
-    /// Starts the worker as a task on simulated time whose rounds take up to `max_delay()`, as `seed` decides.
+    /// Starts the worker as a task on simulated time. Each round takes up to `max_delay()`, as `seed` decides.
     #[cfg(any(test, feature = "sim"))]
     pub fn task(
         name: &'static str,
@@ -78,6 +83,7 @@ impl Syncer {
         let (syncer, mut jobs) = Self::queue();
         let mut worker = SyncWorker::new(name, store, syncer.waiting.clone());
         let mut rng = rand::rngs::SmallRng::seed_from_u64(seed);
+        // Jobs that come during the delay share the round, as they do during a real sync.
         tokio::spawn(async move {
             while let Some(first) = jobs.recv().await {
                 worker.begin();
@@ -93,20 +99,23 @@ impl Syncer {
         (Self { jobs, waiting: Arc::default(), closed: Arc::default() }, receiver)
     }
 
-    /// A handle of one owner, whom [`Syncer::close`] shuts out while all others go on.
+    /// Makes a handle for one owner. [`Syncer::close`] closes that owner's handle alone.
     pub fn for_owner(&self) -> Self {
         Self { closed: Arc::default(), ..self.clone() }
     }
 
-    /// Takes nothing more of this handle and its clones. What they gave before comes before all that anyone gives now.
+    /// Refuses everything more from this handle and its clones. What they queued before comes before all that anyone
+    /// queues now.
     pub fn close(&self) {
         *self.closed.write() = true;
     }
 
-    /// Queues a batch. `done` is told, in queue order, once it is visible, or, if `durable`, once it is synced.
+    /// Queues a batch. `done` is called, in queue order, once the batch is visible, or, with `durable`, once it is
+    /// synced.
     ///
-    /// After the first failure every later job fails too: a store that failed once is not believed again.
+    /// After the first failure every later job fails too: a store that failed once is not trusted again.
     pub fn submit(&self, batch: WriteBatch, durable: bool, done: impl FnOnce(io::Result<()>) + Send + 'static) {
+        // Locked until the job is queued, so once `close` has returned nothing more is queued.
         let closed = self.closed.read();
         if *closed {
             drop(closed);
@@ -120,26 +129,30 @@ impl Syncer {
         }
     }
 
-    /// [`Syncer::submit`], and waits for its end.
+    /// Queues a batch as [`Syncer::submit`] does, and waits until it is carried out.
+    ///
+    /// # Errors
+    /// An I/O error of the store, now or earlier, or if this handle was closed.
     pub async fn carry_out(&self, batch: WriteBatch, durable: bool) -> io::Result<()> {
         let (done, end) = oneshot::channel();
         self.submit(batch, durable, move |result| drop(done.send(result)));
         end.await.unwrap_or_else(|_| Err(io::Error::other("the store's worker has ended")))
     }
 
-    /// How long the worker has been at what it carries out now: a disk that is slow ends one round after the other.
+    /// Returns how long the current round has taken so far; `None` if the worker is idle. A slow disk ends one round
+    /// after the other; a hanging disk does not.
     pub fn busy_for(&self) -> Option<Duration> {
         self.waiting.began.lock().map(|began| began.elapsed())
     }
 
-    /// How long the disk has been at the writes that it carries out now, where that is longer than `longest` and what
-    /// their size takes.
+    /// Returns how long the current round has taken so far, if that is longer than `longest` plus the time that the
+    /// slowest disk needs for all waiting bytes.
     pub fn hung_for(&self, longest: Duration) -> Option<Duration> {
         let allowed = longest + Duration::from_millis(self.waiting_bytes() as u64 * 1_000 / SLOWEST_DISK);
         self.busy_for().filter(|age| *age > allowed && !is_planted(Mutant::HangsUnseen))
     }
 
-    /// Bytes that wait, those of the round under way included.
+    /// Returns the bytes that wait, those of the current round included.
     pub fn waiting_bytes(&self) -> usize {
         self.waiting.bytes.load(Ordering::Relaxed)
     }
@@ -147,6 +160,7 @@ impl Syncer {
     /// Waits until the queue is short enough to take more.
     pub async fn wait_for_room(&self) {
         while self.waiting.bytes.load(Ordering::Relaxed) > MAX_WAITING_BYTES {
+            // Made before the second look: a round that ends in between wakes this waiter.
             let less = self.waiting.less.notified();
             if self.waiting.bytes.load(Ordering::Relaxed) > MAX_WAITING_BYTES {
                 less.await;
@@ -177,22 +191,24 @@ impl SyncWorker {
         Self { name, store, waiting, failed: None }
     }
 
-    /// Begins a round.
+    /// Notes that a round begins.
     fn begin(&self) {
         debug_assert!(self.waiting.began.lock().is_none(), "a round begins before the one before it has ended");
         *self.waiting.began.lock() = Some(tokio::time::Instant::now());
     }
 
-    /// Writes the batches of a round, many as one, syncs once if any of them must be durable, and tells everyone.
+    /// Writes the batches of a round, joined into few writes, and syncs once if any of them must be durable. Then it
+    /// calls everyone's `done`.
     fn carry_out(&mut self, round: Vec<WriteJob>) {
         let started = Instant::now();
         let durable = round.iter().any(|job| job.durable);
+        // Joined in queue order, so the order of the batches is the order on disk.
         let (mut batch, mut gathered, mut bytes) = (WriteBatch::default(), 0, 0);
         let mut dones = Vec::with_capacity(round.len());
         for mut job in round {
             let (weight, more) = (job.batch.weight(), job.batch.bytes());
             if gathered > 0 && gathered + weight > WRITE_WEIGHT {
-                // Should it fail, so does all that comes after it.
+                // If it fails, the rest of the round fails too, because the failure sticks.
                 let _ = self.write(&std::mem::take(&mut batch), false);
                 gathered = 0;
             }
@@ -201,6 +217,7 @@ impl SyncWorker {
             dones.push(job.done);
         }
         let result = self.write(&batch, durable);
+        // The round ends before anyone is told, so nobody who was told sees it as still under way.
         *self.waiting.began.lock() = None;
         let waited = self.waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
         debug_assert!(waited >= bytes, "more bytes were carried out than had waited");
@@ -210,6 +227,7 @@ impl SyncWorker {
             metrics::counter!("quiver_store_synced_jobs_total", "store" => self.name).increment(dones.len() as u64);
             metrics::histogram!("quiver_store_sync_seconds", "store" => self.name).record(started.elapsed());
         }
+        // All of a round share one outcome: a failure in one write makes none of them durable.
         for done in dones {
             done(result.as_ref().copied().map_err(|(kind, message)| io::Error::new(*kind, message.clone())));
         }
@@ -223,7 +241,7 @@ impl SyncWorker {
             let written = if batch.edits.is_empty() { Ok(()) } else { self.store.write(batch) };
             if durable { written.and_then(|()| self.store.sync()) } else { written }
         };
-        // sled asserts what it believes of its files; those who wait must learn of it.
+        // sled panics if its files are not as it assumes. Those who wait must learn of it.
         let result = catch_unwind(AssertUnwindSafe(work));
         let result = result.unwrap_or_else(|_| Err(io::Error::other("the store panicked")));
         result.map_err(|error| {
@@ -245,7 +263,7 @@ mod tests {
         syncer.carry_out(WriteBatch::default(), true).await.expect("a healthy disk");
         disk.arm(Some(DiskFault::SyncOnce));
         assert!(syncer.carry_out(WriteBatch::default(), true).await.is_err());
-        // The disk itself is healthy again, but what it dropped meanwhile is not known.
+        // The disk works again, but nobody knows what it dropped.
         assert!(syncer.carry_out(WriteBatch::default(), true).await.is_err());
     }
 

@@ -1,5 +1,5 @@
-//! Groups that walk to other members in simulation: under writes, with anyone killed at any step, and with replicas
-//! that were erased and come back.
+//! Changes of members in simulation: under writes, with any node killed at any step, and with replicas that were
+//! erased and come back.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::sim::SimPlan;
 use crate::tests::kit::{Cluster, Order, later, simulate, snapshot_storm, soon, write_somewhere};
 use crate::{Machine as _, NodeId, ReadMode};
 
-/// A cluster, and the last value that was acknowledged.
+/// A cluster, and the last value that was acknowledged to a writer.
 struct Story {
     cluster: Cluster,
     written: u64,
@@ -24,18 +24,19 @@ impl Story {
         Self { cluster: Cluster::start(plan).await.expect("starts"), written: 0 }
     }
 
-    /// Writes the next value through whoever takes it, but for the nodes in `except`; that node.
+    /// Writes the next value through any leader that is not in `except`. Returns that leader.
     async fn write(&mut self, except: &[NodeId]) -> NodeId {
         self.written += 1;
         write_somewhere(&self.cluster, except, self.written).await
     }
 
-    /// Takes steps towards `wanted` until none is left.
+    /// Takes steps towards the voters `wanted` until none is left.
     async fn walk(&mut self, wanted: &[NodeId], except: &[NodeId]) {
         let wanted: BTreeSet<NodeId> = wanted.iter().copied().collect();
         for _ in 0..500 {
             let leader = self.write(except).await;
             let group = self.cluster.group(leader).expect("runs");
+            // The end must be committed, or a new leader could still undo it.
             if matches!(group.converge(&wanted, later()).await, Ok(MembershipStep::Done))
                 && group.status().members_at.is_some()
             {
@@ -46,12 +47,12 @@ impl Story {
         panic!("the walk to {wanted:?} does not end");
     }
 
-    /// Every member of `wanted` serves the last acknowledged value, in the same state.
+    /// Checks that every member of `wanted` serves the last acknowledged value, and that all have the same state.
     async fn agreed(&self, wanted: &[NodeId]) {
         let mut digests = BTreeSet::new();
         for id in wanted {
             let group = self.cluster.group(*id).expect("runs");
-            // A replica that just started knows no leader yet, and says so at once.
+            // A replica that has just started knows no leader yet, and refuses at once.
             let start = Instant::now();
             while let Err(error) = group.read(ReadMode::Linearizable, soon()).await {
                 assert!(start.elapsed() < Duration::from_secs(20), "node {id} does not serve: {error}");
@@ -90,7 +91,7 @@ fn a_lone_replica_changes_its_node() {
     }
 }
 
-/// Who loses power.
+/// The node that loses power.
 #[derive(Debug, Clone, Copy)]
 enum Victim {
     Leader,
@@ -108,12 +109,13 @@ fn a_move_goes_on_whoever_is_killed_at_which_step() {
     }
 }
 
-/// Moves a replica from node 1 to node 4 and cuts the power of one of them before step number `kill_at`.
+/// Moves a replica from node 1 to node 4, and cuts the power of the victim before step number `kill_at`.
 async fn killed_at(victim: Victim, kill_at: u64) {
     let mut story = Story::start(kill_at, 3, 1).await;
     for _ in 0..40 {
         story.write(&[]).await;
     }
+    // After 40 writes the logs are purged, so the newcomer needs a snapshot.
     let (wanted, mut steps, mut crashed) = ([2, 3, 4].into(), 0, None);
     for turn in 0..1000 {
         assert!(turn < 999, "{victim:?} killed at step {kill_at}: the walk does not end");
@@ -135,6 +137,7 @@ async fn killed_at(victim: Victim, kill_at: u64) {
             Ok(MembershipStep::AwaitLearners(_)) | Err(_) => {}
             Ok(_) => steps += 1,
         }
+        // The victim comes back after a while, in the midst of the move.
         if let Some((node, at)) = crashed
             && turn == at + 10
         {
@@ -142,6 +145,7 @@ async fn killed_at(victim: Victim, kill_at: u64) {
         }
         sleep(Duration::from_millis(20)).await;
     }
+    // Without the victim the move may have ended earlier.
     if let Some((node, _)) = crashed
         && story.cluster.group(node).is_none()
     {
@@ -151,14 +155,16 @@ async fn killed_at(victim: Victim, kill_at: u64) {
     story.agreed(&[2, 3, 4]).await;
 }
 
-/// Node 1 sleeps through the move from {1, 2, 3} to {1, 3, 4} and still counts on node 2, whose replica is erased and
-/// opened anew: the two of them are a majority of what node 1 knows. Whether either takes a write.
+/// Node 1 is cut off during the move from {1, 2, 3} to {1, 3, 4}, so it still counts on node 2. The replica of node
+/// 2 is erased and opened anew. By what node 1 knows, the two are a majority. Returns `true` if either takes a
+/// write.
 async fn counts_on_an_erased_replica(story: &mut Story) -> bool {
     story.write(&[]).await;
     story.cluster.net.isolate(1, [2, 3, 4]);
     story.walk(&[1, 3, 4], &[1]).await;
     story.cluster.replace_replica(2).await.expect("its disk is well");
     story.cluster.net.heal();
+    // Nodes 1 and 2 hear only each other.
     for other in [3, 4] {
         story.cluster.net.isolate(1, [other]);
         story.cluster.net.isolate(2, [other]);
@@ -184,7 +190,7 @@ fn an_erased_replica_does_not_help_a_candidate_of_long_ago() {
             story.cluster.net.heal();
             story.walk(&[2, 3, 4], &[]).await;
             story.agreed(&[2, 3, 4]).await;
-            // It is a member again, and outlives a power loss as one.
+            // Node 2 is a member again, also after a power loss.
             story.cluster.crash(2).await;
             story.cluster.restart(2).await.expect("restarts");
             story.cluster.crash(3).await;
@@ -194,7 +200,7 @@ fn an_erased_replica_does_not_help_a_candidate_of_long_ago() {
     }
 }
 
-/// The mutant: a replica votes though its log does not say that it is a member.
+/// The planted bug: a replica votes although its log does not say that it is a member.
 #[test]
 fn votes_of_strangers_are_seen_to_help_it() {
     let _planted = plant(Mutant::StrangersVote);

@@ -1,8 +1,8 @@
-//! The crate's own suites: what takes a whole replica or a whole cluster to see.
+//! The crate's suites that need a whole replica or a whole cluster.
 //!
-//! [`scenarios`] tells single stories step by step, [`simulation`] meets what chance brings and judges it,
-//! [`membership`] walks groups to other members, and [`storage`] holds the stores to their contracts, under real power
-//! loss as well. [`kit`] is what they share. Unit tests stand beside what they test.
+//! [`scenarios`] has single cases step by step. [`simulation`] runs random faults and judges the outcome.
+//! [`membership`] changes the members of groups. [`storage`] checks the stores against their contracts, under real
+//! power loss as well. [`kit`] is what they share. Unit tests are beside the code that they test.
 
 pub(crate) mod kit;
 mod membership;

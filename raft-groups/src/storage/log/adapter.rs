@@ -1,8 +1,8 @@
-//! The log as openraft wants it: appends, votes, cuts and purges.
+//! The log as openraft's `RaftLogStorage`: appends, votes, cuts and purges.
 //!
-//! Comes in: what consensus decided. Goes out: at once what a reader sees, and through a callback what is durable.
-//! Each change is made in memory first, under the log's lock, and queued for the store in the same order. An append
-//! that fails is answered as failed, and so is all that comes after it.
+//! Comes in: what consensus decided. Goes out: entries that a reader sees at once, and a callback once they are
+//! durable. Each change is made in memory first, under the log's lock, and then queued for the store, in the same
+//! order. If an append fails, its callback and all later ones fail.
 
 use std::fmt::Debug;
 use std::io;
@@ -18,10 +18,10 @@ use crate::consensus::types::{LogEntry, LogId, RaftTypes, Vote};
 use crate::events::EventKind;
 use crate::mutants::{Mutant, is_planted};
 
-/// Bytes of entries in one replication message, about; at least one entry is always sent.
+/// Bytes of entries in one replication message, about. At least one entry is always sent.
 const MESSAGE_BYTES: usize = 4 << 20;
 
-/// The membership that an entry brings, where it brings one.
+/// Returns the event of the membership in `entry`, if it has one.
 fn membership_event(entry: &LogEntry) -> Option<EventKind> {
     let EntryPayload::Membership(members) = &entry.payload else { return None };
     let (voters, learners) = (members.voter_ids().collect(), members.learner_ids().collect());
@@ -58,8 +58,8 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
         Ok(LogState { last_purged_log_id: known.purged, last_log_id: known.last })
     }
 
-    /// Less than was committed, and enough that openraft never takes for uncommitted what a later membership shows to
-    /// be.
+    /// Returns a log id that is certainly committed, perhaps not the last. It is enough for openraft: all
+    /// memberships up to it count as committed, as the next membership in the log shows.
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
         Ok(self.0.committed)
     }
@@ -69,6 +69,8 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        // Durable before openraft answers with it (Raft, figure 2: persistent state): after a crash this vote still
+        // counts.
         self.0.store.save_vote(vote).await?;
         self.0.known.lock().vote = Some(*vote);
         Ok(())
@@ -79,7 +81,7 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
         I: IntoIterator<Item = LogEntry> + Send,
         I::IntoIter: Send,
     {
-        // What will be stored, and what is told of it.
+        // The records to store, and the events to tell.
         let (mut sealed, mut taken, mut members) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
             let stored = SealedEntry::seal(self.0.group, &entry);
@@ -88,7 +90,7 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
             sealed.push(stored);
         }
         let ends = taken.first().zip(taken.last()).map(|((first, _), (last, _))| (first.log_id, last.log_id));
-        // In memory first: an entry is readable when this returns.
+        // In memory first: openraft requires that an entry is readable when this returns.
         let append = self.0.known.lock().append(taken);
         if let Some((first, last)) = ends {
             let (first, last, entry_term) = (first.index, last.index, last.leader_id.term);
@@ -97,7 +99,7 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
         for change in members {
             self.tell(|| change);
         }
-        // Then on disk, and consensus learns of it from there.
+        // Then on disk. Only the callback counts as this replica's acknowledgement.
         let mut callback = Some(callback);
         if is_planted(Mutant::AcksTooEarly) {
             callback.take().into_iter().for_each(|callback| callback.io_completed(Ok(())));
@@ -124,6 +126,7 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
             self.0.durable.send_replace(Some(known.durable()));
             removed
         };
+        // Queued and not awaited: the next append makes the cut durable, and nothing new is acknowledged before that.
         self.tell(|| EventKind::Truncated { from: next_index(last) });
         self.0.store.cut(removed);
         Ok(())
@@ -136,6 +139,7 @@ impl RaftLogStorage<RaftTypes> for GroupLog {
             self.0.durable.send_replace(Some(known.durable()));
             removed
         };
+        // Not awaited: a crash may undo all or a part of it, which costs only space.
         self.tell(|| EventKind::Purged { upto: upto.index });
         self.0.store.purge(upto, removed);
         Ok(())

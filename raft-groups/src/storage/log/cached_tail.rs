@@ -1,16 +1,16 @@
-//! The newest entries of a log, kept in memory: those that the store does not have yet, and a little more.
+//! The newest entries of a log, kept in memory: those that the store does not have yet, and some older ones.
 //!
-//! Comes in: entries as they are appended, and cuts. Goes out: what a reader would else have to read from the store. An
-//! entry stays until the append that queued it is written; beyond a few megabytes, older ones are let go then.
+//! Comes in: entries as they are appended, and cuts. Goes out: entries, without a read of the store. An entry stays
+//! until its append is written. Beyond a few megabytes, older written entries are dropped.
 
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 
 use crate::consensus::types::LogEntry;
 
-/// Bytes of entries kept in memory although they are on disk.
+/// Bytes of entries that are kept in memory, about. More stay only while they are not written yet.
 const TAIL_BYTES: usize = 4 << 20;
-/// Up to so many entries a check counts their bytes one by one.
+/// Up to this many entries a check sums their bytes.
 const COUNTED_ENTRIES: usize = 64;
 
 /// The entries at the end of a log.
@@ -24,17 +24,17 @@ pub struct CachedTail {
     bytes: usize,
 }
 
-/// One of them.
+/// One entry of the tail.
 pub struct TailEntry {
     pub entry: LogEntry,
-    /// What it takes in the store.
+    /// Bytes that it takes in the store.
     pub bytes: usize,
-    /// Number of the append that queued it: until that is written the entry must stay.
+    /// Number of the append that queued it. The entry must stay until that append is written.
     pub append: u64,
 }
 
 impl CachedTail {
-    /// Adds an entry behind the others, or in the place of one.
+    /// Adds an entry after the others, or replaces one.
     pub fn insert(&mut self, added: TailEntry) {
         self.bytes += added.bytes;
         if let Some(replaced) = self.entries.insert(added.entry.log_id.index, added) {
@@ -43,7 +43,7 @@ impl CachedTail {
         debug_assert_eq!(self.check(), Ok(()));
     }
 
-    /// Forgets the entries of a range, which is at one of the two ends.
+    /// Drops the entries of a range, which must be at one of the two ends.
     pub fn remove(&mut self, range: impl RangeBounds<u64>) {
         let indexes: Vec<_> = self.entries.range(range).map(|(index, _)| *index).collect();
         for index in indexes {
@@ -52,7 +52,8 @@ impl CachedTail {
         debug_assert_eq!(self.check(), Ok(()));
     }
 
-    /// Forgets entries from the front until what is left is within its limit, but none whose append is after `written`.
+    /// Drops entries from the front until the rest is within its limit. An entry whose append is after `written`
+    /// stays.
     pub fn trim(&mut self, written: u64) {
         while self.bytes > TAIL_BYTES
             && let Some(first) = self.entries.first_entry()
@@ -63,17 +64,17 @@ impl CachedTail {
         debug_assert_eq!(self.check(), Ok(()));
     }
 
-    /// The entries of a range, in order.
+    /// Returns the entries of a range, in order.
     pub fn range(&self, range: impl RangeBounds<u64>) -> impl Iterator<Item = &TailEntry> {
         self.entries.range(range).map(|(_, entry)| entry)
     }
 
-    /// Index of the first entry.
+    /// Returns the index of the first entry, if there is one.
     pub fn first_index(&self) -> Option<u64> {
         self.entries.first_key_value().map(|(first, _)| *first)
     }
 
-    /// Index of the last entry.
+    /// Returns the index of the last entry, if there is one.
     pub fn last_index(&self) -> Option<u64> {
         self.entries.last_key_value().map(|(last, _)| *last)
     }

@@ -1,7 +1,8 @@
-//! A log in the node's key-value store: an entry is a pair, and so are the vote and where the log begins.
+//! A log in the node's key-value store. An entry is a pair, and so are the vote and the last purged log id.
 //!
-//! All groups of a node share the store and its one worker, so one sync makes the appends of many groups durable. What
-//! is large is queued as several batches, which keep their order; the keys are in [`keys`](crate::storage::keys).
+//! All groups of a node share the store and its one worker, so one sync makes the appends of many groups durable. A
+//! large append is queued as several batches, which keep their order. The keys are in
+//! [`keys`](crate::storage::keys).
 
 use std::io;
 use std::ops::{ControlFlow, Range};
@@ -20,10 +21,10 @@ use crate::storage::record::{put, read};
 use crate::storage::store::{EDIT_WEIGHT, KeyValueStore, WriteBatch};
 use crate::storage::syncer::{Syncer, WRITE_WEIGHT};
 
-/// Entries purged in one batch.
+/// Entries that one batch purges.
 const PURGE_ENTRIES: u64 = 64;
 
-/// One group's part of the node's log store.
+/// The log of one group in the node's log store.
 pub struct KeyValueLog {
     group: GroupId,
     store: Arc<dyn KeyValueStore>,
@@ -31,12 +32,12 @@ pub struct KeyValueLog {
 }
 
 impl KeyValueLog {
-    /// The log of `group` in `store`, whose worker is behind `syncer`.
+    /// Makes the log of `group` in `store`, whose worker `syncer` feeds.
     pub fn new(group: GroupId, store: Arc<dyn KeyValueStore>, syncer: &Syncer) -> Self {
         Self { group, store, syncer: syncer.for_owner() }
     }
 
-    /// The key of a record of this group.
+    /// Returns the key of a record of this group.
     fn key(&self, key: LogKey) -> Vec<u8> {
         key.for_group(self.group)
     }
@@ -59,7 +60,8 @@ impl LogStore for KeyValueLog {
     fn scan(&self, range: Range<u64>, visit: &mut dyn FnMut(&StoredEntry<'_>) -> ControlFlow<()>) -> io::Result<()> {
         let (from, to) = (self.key(LogKey::Entry(range.start)), self.key(LogKey::Entry(range.end)));
         self.store.scan(&from, &to, &mut |key, record| {
-            // Between two keys of entries lie keys of entries alone; one that is shorter is no whole one.
+            // Only keys of entries lie between two keys of entries. A key of another length is damage, and no entry
+            // has this index.
             let index = entry_index(key).unwrap_or(u64::MAX);
             visit(&StoredEntry { index, key, record })
         })
@@ -69,7 +71,7 @@ impl LogStore for KeyValueLog {
         let (mut batch, mut gathered) = (WriteBatch::default(), 0);
         for SealedEntry { index, record } in entries {
             if gathered > WRITE_WEIGHT {
-                // Should it fail, so does what comes after it.
+                // If it fails, the rest of the append fails too, because a failure of the store sticks.
                 self.syncer.submit(std::mem::take(&mut batch), false, drop);
                 gathered = 0;
             }
@@ -84,12 +86,13 @@ impl LogStore for KeyValueLog {
         for index in removed {
             batch.delete(self.key(LogKey::Entry(index)));
         }
-        // Not awaited: the queue keeps it before the next append, whose durability covers it.
+        // Not awaited: the queue keeps it before the next append, which makes it durable.
         self.syncer.submit(batch, false, drop);
     }
 
     fn purge(&self, upto: LogId, removed: Range<u64>) {
-        // That they are gone comes first: a crash in between leaves entries that nobody takes for the log's.
+        // The record of the purge comes first. After a crash in between, entries up to `upto` may be left, and
+        // opening ignores them.
         let mut first = WriteBatch::default();
         put(&mut first, self.group, LogKey::Purged, &upto.form());
         self.syncer.submit(first, false, drop);
@@ -109,6 +112,7 @@ impl LogStore for KeyValueLog {
     }
 
     async fn save_vote_and_entries(&self, vote: &Vote, entries: Vec<SealedEntry>) -> io::Result<()> {
+        // One batch: after a crash both are there or neither is.
         let mut batch = WriteBatch::default();
         put(&mut batch, self.group, LogKey::Vote, &vote.form());
         for SealedEntry { index, record } in entries {

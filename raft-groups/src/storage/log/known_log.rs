@@ -1,7 +1,8 @@
-//! What memory knows of one group's log: its ends, the vote, how far it is settled, and which appends are durable.
+//! What memory knows of one group's log: its ends, its vote, how far it is applied or committed, and which appends
+//! are durable.
 //!
-//! Comes in: what consensus does to the log, under the log's lock, before the store is told. Goes out: the truth, of
-//! which the store lags behind by what is queued. Pure: it knows no store, no clock and no task.
+//! Comes in: what consensus does to the log, under the log's lock, before the store gets it. Goes out: the current
+//! log. The store lags behind it by what is queued. This file is pure: it knows no store, no clock and no task.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -10,7 +11,7 @@ use super::cached_tail::{CachedTail, TailEntry};
 use crate::consensus::types::{LogEntry, LogId, Vote};
 use crate::mutants::{Mutant, is_planted};
 
-/// The truth about a log.
+/// The current log of one group.
 ///
 /// ```text
 ///      purged        applied       committed            last
@@ -19,40 +20,42 @@ use crate::mutants::{Mutant, is_planted};
 ///                                        └─ pending ──────┘      not durable yet
 /// ```
 /// Invariants, held by [`KnownLog::check`] after each change:
-/// - `purged ≤ last`: what is purged was in the log, or a snapshot is in its place.
-/// - An empty log ends where it was purged: `last = purged`. Else `purged < first ≤ last`.
-/// - `purged ≤ applied`, where it is known what is applied: only what the state holds may go.
-/// - `committed ≤ last`: nothing that is committed is cut off.
-/// - The tail, where it is not empty, ends with `last` and begins at `first` or after.
+/// - `purged ≤ last`: what is purged was in the log, or in a snapshot that replaced it.
+/// - If the log is empty, `last = purged`. Else `purged < first ≤ last`.
+/// - `purged ≤ applied`, if it is known what is applied: only entries that the state reflects may be purged.
+/// - `committed ≤ last`: no committed entry is cut off.
+/// - If the tail is not empty, it ends with `last` and begins at `first` or later.
 /// - Appends are numbered from 1; `written < ` the first pending `≤ queued`, which is the last pending.
-/// - No pending append has its first entry behind the end of the log, so `durable ≤ last`.
+/// - No pending append begins after the end of the log, so all that counts as durable is in the log.
 #[derive(Default)]
 pub struct KnownLog {
-    /// The vote on disk.
+    /// The vote, which is durable.
     pub vote: Option<Vote>,
-    /// The last entry that was removed from the start.
+    /// The last entry that was removed at the start of the log.
     pub purged: Option<LogId>,
     /// The last entry, or the last purged one.
     pub last: Option<LogId>,
-    /// What the state reflects, or is about to.
+    /// The last entry that the state reflects, or is about to.
     pub applied: Option<LogId>,
     /// The last entry that is known to be committed.
     pub committed: Option<LogId>,
-    /// Index of the first entry, where there is any.
+    /// Index of the first entry, if there is one.
     pub first: u64,
-    /// The newest entries.
+    /// The newest entries, in memory.
     pub tail: CachedTail,
-    /// How often entries were removed, by truncation or purge.
+    /// How often entries were removed, by truncation or purge. A reader of the store sees by it that the log
+    /// changed.
     pub cuts: u64,
-    /// Number of the last append that was queued, and of the last that is durable.
+    /// The number of the last append that was queued, and of the last one that is durable.
     queued: u64,
     written: u64,
-    /// The appends between, by number, each with the index from which on its entries are not durable yet.
+    /// The appends in between, in order. Each has its number, and an index: from there on nothing is durable before
+    /// this append is.
     pending: VecDeque<(u64, u64)>,
 }
 
 impl KnownLog {
-    /// What is known of a log that was just read from its store.
+    /// Returns what is known of a log that was just read from its store.
     pub fn of_stored(
         vote: Option<Vote>,
         purged: Option<LogId>,
@@ -65,14 +68,14 @@ impl KnownLog {
         known
     }
 
-    /// Puts entries, each with what it takes in the store, behind the last one. Returns the append's number, by which
-    /// its end is told.
+    /// Adds entries after the last one, each with the bytes that it takes in the store. Returns the append's number,
+    /// for [`KnownLog::complete`].
     pub fn append(&mut self, entries: Vec<(LogEntry, usize)>) -> u64 {
         self.queued += 1;
         self.pending.push_back((self.queued, next_index(self.last)));
         for (entry, bytes) in entries {
             let index = entry.log_id.index;
-            // A hole would be found at the next opening, as damage, when what was acknowledged behind it is lost.
+            // After a hole the next opening would find damage, and the acknowledged entries behind it would be lost.
             assert!(self.is_empty() || index == next_index(self.last), "entry {index} leaves a hole in the log");
             if self.is_empty() {
                 self.first = index;
@@ -84,9 +87,9 @@ impl KnownLog {
         self.queued
     }
 
-    /// Notes that the append of this number, and so all before it, is durable.
+    /// Notes that this append, and all before it, are durable.
     pub fn complete(&mut self, append: u64) {
-        // In a release a worry, and no end of the thread that syncs for all groups.
+        // Not asserted in a release: a panic would end the thread that syncs for all groups.
         debug_assert!(self.written < append && append <= self.queued, "append {append} ends out of its turn");
         self.written = append;
         while self.pending.front().is_some_and(|(pending, _)| *pending <= append) {
@@ -96,10 +99,11 @@ impl KnownLog {
         debug_assert_eq!(self.check(), Ok(()));
     }
 
-    /// Removes the entries behind `last`; returns their indexes.
+    /// Removes the entries after `last`. Returns their indexes.
     pub fn truncate_after(&mut self, last: Option<LogId>) -> Range<u64> {
         let (first_removed, end) = (next_index(last), next_index(self.last));
         self.tail.remove(first_removed..);
+        // An entry that takes the place of a removed one is durable with its own append, not with an earlier one.
         for (_, from) in &mut self.pending {
             *from = first_removed.min(*from);
         }
@@ -111,7 +115,7 @@ impl KnownLog {
         first_removed.max(self.first)..end
     }
 
-    /// Removes the entries up to `upto`; returns their indexes, or `None` where they are gone already.
+    /// Removes the entries up to `upto`. Returns their indexes, or `None` if they are gone already.
     pub fn purge(&mut self, upto: LogId) -> Option<Range<u64>> {
         if Some(upto) <= self.purged {
             return None;
@@ -119,7 +123,8 @@ impl KnownLog {
         let (from, end) = (self.first, next_index(self.last));
         self.purged = Some(upto);
         self.first = upto.index + 1;
-        // By index: a log that a snapshot goes beyond is empty, whatever the term of its last entry was.
+        // Compared by index: if a snapshot goes beyond the log, the log is empty, whatever the term of its last
+        // entry.
         if end <= self.first {
             self.last = Some(upto);
         }
@@ -129,13 +134,13 @@ impl KnownLog {
         Some(from..end.min(self.first))
     }
 
-    /// Notes that the state is as of `applied`: no entry up to there may be taken back from now on.
+    /// Notes that the state is as of `applied`. No entry up to there may change from now on.
     pub fn note_applied(&mut self, applied: Option<LogId>) {
         self.applied = later(self.applied, applied);
         debug_assert_eq!(self.check(), Ok(()));
     }
 
-    /// Notes that `committed` is committed, where the log goes so far.
+    /// Notes that `committed` is committed. It has no effect if the log ends before it.
     pub fn note_committed(&mut self, committed: LogId) {
         if self.last.is_some_and(|last| committed.index <= last.index) {
             self.committed = later(self.committed, Some(committed));
@@ -143,17 +148,17 @@ impl KnownLog {
         debug_assert_eq!(self.check(), Ok(()));
     }
 
-    /// How many entries from the start of the log on are durable.
+    /// Returns the index after the last durable entry. A purged entry counts as durable.
     pub fn durable(&self) -> u64 {
         self.pending.front().map_or(u64::MAX, |(_, from)| *from).min(next_index(self.last))
     }
 
-    /// The last log id that must not be taken back.
+    /// Returns the last log id that must not change any more.
     pub fn settled(&self) -> Option<LogId> {
         later(self.applied, self.committed)
     }
 
-    /// Returns `true` if there is no entry, but perhaps purged ones.
+    /// Returns `true` if there is no entry. There may be purged ones.
     fn is_empty(&self) -> bool {
         self.last == self.purged
     }
@@ -161,7 +166,7 @@ impl KnownLog {
     /// Says which invariant does not hold, if one does not.
     pub fn check(&self) -> Result<(), String> {
         let (purged, end) = (next_index(self.purged), next_index(self.last));
-        // A planted bug that cuts off what is committed is left to the checkers of the simulation.
+        // With this bug planted, the checks of the simulation must find the cut, not this one.
         let may_be_cut = is_planted(Mutant::CutsApplied);
         let oldest = self.pending.front();
         let rules = [
@@ -185,12 +190,12 @@ impl KnownLog {
     }
 }
 
-/// The index after `log_id`; openraft's first entry has index 0.
+/// Returns the index after `log_id`; 0 for `None`, because openraft's first entry has index 0.
 pub fn next_index(log_id: Option<LogId>) -> u64 {
     log_id.map_or(0, |log_id| log_id.index + 1)
 }
 
-/// The one with the greater index.
+/// Returns the log id with the greater index, or `one` if they are equal.
 pub fn later(one: Option<LogId>, other: Option<LogId>) -> Option<LogId> {
     if next_index(one) < next_index(other) { other } else { one }
 }
@@ -216,7 +221,7 @@ mod tests {
         assert_eq!(known.durable(), 0);
         known.complete(first);
         assert_eq!(known.durable(), 3);
-        // What is cut off and appended anew is durable with its own append alone.
+        // An entry that was cut off and appended again is durable with its own append alone.
         assert_eq!(known.truncate_after(Some(id(1, 1))), 2..5);
         let third = known.append(entries(2, 2..3));
         known.complete(second);

@@ -1,9 +1,9 @@
-//! What a log asks of whatever keeps it: the seam behind which a log's place on disk may change.
+//! What a log needs of the place that keeps it. Behind this interface the place may change.
 //!
-//! It speaks of logs (append, read, cut, purge, vote), not of keys. Today a
-//! [`KeyValueLog`](super::key_value_log::KeyValueLog) stands behind it, in the node's key-value store; a journal of
-//! its own may. openraft's suite, the power cuts and the simulation run over whichever it is. It must not know what
-//! entries say, or who reads them.
+//! It speaks of logs (append, read, cut, purge, vote), not of keys. The
+//! [`KeyValueLog`](super::key_value_log::KeyValueLog) implements it in the node's key-value store. openraft's suite,
+//! the power cuts and the simulation test any implementation. This file must not know what entries say, or who reads
+//! them.
 
 use std::io;
 use std::ops::{ControlFlow, Range};
@@ -18,87 +18,116 @@ use crate::format::{AsForm, Formed as _};
 use crate::storage::keys::LogKey;
 use crate::storage::record::{seal, unseal};
 
-/// Where one group's log and vote are kept.
+/// The place that keeps one group's log and vote.
 ///
-/// What is asked of it is done in the order it was asked for. Once something failed, all that comes after fails too.
+/// Requests are carried out in order. Once a request failed, all later ones fail too.
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
-    /// The vote, where one was saved.
+    /// Returns the vote, if one was saved.
+    ///
+    /// # Errors
+    /// `InvalidData` if its record is damaged, or an I/O error.
     fn vote(&self) -> io::Result<Option<Vote>>;
 
-    /// The last purged log id, where entries were purged.
+    /// Returns the last purged log id, if entries were purged.
+    ///
+    /// # Errors
+    /// `InvalidData` if its record is damaged, or an I/O error.
     fn purged(&self) -> io::Result<Option<LogId>>;
 
-    /// What damage was noted, where some was.
+    /// Returns the damage that was noted, if any.
+    ///
+    /// # Errors
+    /// `InvalidData` if its record is damaged, or an I/O error.
     fn noted_damage(&self) -> io::Result<Option<String>>;
 
-    /// Visits the stored entries of a range in order, until `visit` breaks. What is queued may be missing, or be there
-    /// in part.
+    /// Visits the stored entries of a range in order, until `visit` breaks. Entries that are only queued may be
+    /// missing, or some of them may be there.
+    ///
+    /// # Errors
+    /// An I/O error.
     fn scan(&self, range: Range<u64>, visit: &mut dyn FnMut(&StoredEntry<'_>) -> ControlFlow<()>) -> io::Result<()>;
 
-    /// Queues entries behind the last ones; `done` is told once they, and all that was asked for before, are durable.
-    /// After a crash a part of them may be there, from the front.
+    /// Queues entries after the last ones. `done` is called once they, and all that was asked for before, are
+    /// durable. After a crash the first few of them may be there.
     fn append(&self, entries: Vec<SealedEntry>, done: AppendDone);
 
-    /// Queues the removal of entries at the end. It is durable with the next append, and never after it.
+    /// Queues the removal of entries at the end. It is durable no later than the next append.
     fn cut(&self, removed: Range<u64>);
 
-    /// Queues the removal of entries at the start, up to `upto`, of which `removed` are stored. After a crash some may
-    /// be there still, behind a record that says that they are gone.
+    /// Queues the removal of entries at the start, up to `upto`, of which `removed` are stored. After a crash some
+    /// may still be there; a record then says that they are purged.
     fn purge(&self, upto: LogId, removed: Range<u64>);
 
-    /// Saves the vote; durable on return.
+    /// Saves the vote. Durable on return.
+    ///
+    /// # Errors
+    /// An I/O error. Then the vote must not be given.
     async fn save_vote(&self, vote: &Vote) -> io::Result<()>;
 
-    /// Saves the vote and entries behind the last ones as one, for the recovery of last resort; durable on return.
+    /// Saves the vote and entries after the last ones, atomically, for the recovery of last resort. Durable on
+    /// return.
+    ///
+    /// # Errors
+    /// An I/O error.
     async fn save_vote_and_entries(&self, vote: &Vote, entries: Vec<SealedEntry>) -> io::Result<()>;
 
-    /// Erases the entries, where they begin, and noted damage; the vote stays. Durable on return.
+    /// Erases the entries, the last purged log id, and noted damage. The vote stays. Durable on return.
+    ///
+    /// # Errors
+    /// An I/O error. Some entries may be erased.
     async fn erase(&self) -> io::Result<()>;
 
-    /// Notes damage for the next opening; durable on return.
+    /// Notes damage for the next opening. Durable on return.
+    ///
+    /// # Errors
+    /// An I/O error.
     async fn note_damage(&self, found: &str) -> io::Result<()>;
 
-    /// Makes all that was asked for durable.
+    /// Makes durable all that was asked for.
+    ///
+    /// # Errors
+    /// An I/O error.
     async fn sync(&self) -> io::Result<()>;
 
-    /// Takes nothing more. What was asked for before comes before all that anyone asks of the disk now.
+    /// Refuses every later request. What was asked for before comes before all that anyone asks of the disk now.
     fn close(&self);
 
-    /// How long the disk has been at its writes, where that is longer than `longest` and what their size takes.
+    /// Returns how long the disk has been busy with its current writes, if that is longer than `longest` plus the
+    /// time for all waiting bytes.
     fn hung_for(&self, longest: Duration) -> Option<Duration>;
 }
 
-/// Told of the end of an append.
+/// Called once an append is durable, or has failed.
 pub type AppendDone = Box<dyn FnOnce(io::Result<()>) + Send>;
 
-/// An entry as it is stored: encoded, under a checksum over its bytes and its place.
+/// An entry as it is stored: encoded, with a checksum over its bytes and its key.
 pub struct SealedEntry {
     pub index: u64,
     pub record: Bytes,
 }
 
 impl SealedEntry {
-    /// Encodes an entry of `group`.
+    /// Encodes an entry of `group`, with its checksum.
     pub fn seal(group: GroupId, entry: &LogEntry) -> Self {
         let index = entry.log_id.index;
         Self { index, record: seal(&LogKey::Entry(index).for_group(group), &entry.form()) }
     }
 }
 
-/// A stored entry while it is looked at.
+/// A stored entry, as a scan visits it.
 pub struct StoredEntry<'a> {
-    /// Its place, by the store; the entry itself must say the same.
+    /// Its index by its key. The entry itself must have the same.
     pub index: u64,
     pub key: &'a [u8],
     pub record: &'a [u8],
 }
 
 impl StoredEntry<'_> {
-    /// Decodes it.
+    /// Decodes the entry.
     ///
     /// # Errors
-    /// `InvalidData` where its record fails its check.
+    /// `InvalidData` if the record fails its check.
     pub fn unseal(&self) -> io::Result<LogEntry> {
         unseal::<AsForm<LogEntry>>(self.key, self.record).map(|entry| entry.0)
     }

@@ -4,13 +4,13 @@
 //! openraft ─▶ adapter ─▶ GroupLog ─▶ KnownLog (memory: ends, vote, newest entries) ─▶ LogStore ─▶ Syncer ─▶ disk
 //!                           read ◀────┴─────────────────────────────────────────────────┘
 //! ```
-//! Everything that changes is done in memory and then asked of the [`LogStore`], in one order, so the end of an append
-//! implies that all before it are durable. [`known_log`] is what memory knows, with its invariants, and [`cached_tail`]
-//! the entries it keeps; [`adapter`] is openraft's contract; [`read`] gives entries out; [`recover`] reads the log when
-//! it is opened; [`contradiction`] finds what must not be; [`key_value_log`] is where it is kept today.
+//! Every change is made in memory and then requested of the [`LogStore`], in one order. So once an append has ended,
+//! all before it are durable. [`known_log`] is what memory knows, with its invariants, and [`cached_tail`] has the
+//! entries in memory. [`adapter`] is openraft's contract. [`read`] reads entries. [`recover`] reads the log when it
+//! is opened. [`contradiction`] finds damage. [`key_value_log`] keeps the log on disk.
 //!
-//! What is committed is not stored: a restarted replica has its applied state and what the log itself shows, learns
-//! the rest from its leader, and shows nothing until then (see `replica/read.rs`).
+//! The commit index is not stored. A restarted replica has its applied state, and what the log itself shows to be
+//! committed. It learns the rest from its leader, and answers no read until then (see `replica/read.rs`).
 
 mod adapter;
 mod cached_tail;
@@ -43,26 +43,27 @@ pub struct GroupLog(Arc<LogShared>);
 /// What the handles of one log share.
 struct LogShared {
     group: GroupId,
-    /// Where what happens to the log is told, once there is a listener to tell.
+    /// Records what happens to the log, once [`GroupLog::report_to`] has set it.
     recorder: OnceLock<Recorder>,
     store: Arc<dyn LogStore>,
     known: Mutex<KnownLog>,
-    /// Why this replica must not take part any more, where it must not.
+    /// The damage that was found, if any. Such a replica must not take part any more.
     damage: OnceLock<String>,
     /// What was known to be committed when the log was opened.
     committed: Option<LogId>,
-    /// How many entries from the start of the log on are durable; `None` once the store has failed.
+    /// The index after the last durable entry; `None` once the store has failed.
     durable: watch::Sender<Option<u64>>,
     durable_seen: watch::Receiver<Option<u64>>,
 }
 
 impl GroupLog {
-    /// Opens the log of `group` that `store` keeps, or an empty one, and checks every record of it.
+    /// Opens the log of `group` that `store` keeps, or an empty one, and checks all its records.
     ///
     /// # Errors
-    /// `InvalidData` where a record fails its check, the log has a hole, or damage was noted.
+    /// `InvalidData` if a record fails its check, the log has a hole, or damage was noted. `Unsupported` if a later
+    /// release wrote a record.
     pub fn open(group: GroupId, store: Arc<dyn LogStore>) -> io::Result<Self> {
-        // Of a replica that was found damaged nothing is believed.
+        // Nothing of a replica that was found damaged is trusted.
         if let Some(found) = store.noted_damage()? {
             return Err(io::Error::new(io::ErrorKind::InvalidData, found));
         }
@@ -72,7 +73,7 @@ impl GroupLog {
             let terms = recovered.last.or(purged).map_or(0, |last| last.leader_id.term);
             vote = vote.map(|vote| Vote::new(vote.leader_id.term.min(terms), vote.leader_id.voted_for));
         }
-        // All that was read is durable: it came from the disk.
+        // All that was read came from the disk, so it is durable.
         let known = KnownLog::of_stored(vote, purged, recovered.last, recovered.committed);
         let (durable, durable_seen) = watch::channel(Some(next_index(known.last)));
         Ok(Self(Arc::new(LogShared {
@@ -87,22 +88,23 @@ impl GroupLog {
         })))
     }
 
-    /// Takes nothing more. What was given before comes before all that anyone gives the disk now.
+    /// Refuses every later write. What was queued before comes before all that anyone queues now.
     pub fn close(&self) {
         self.0.store.close();
     }
 
-    /// How long the disk has been at its writes, where that is longer than `longest` and what their size takes.
+    /// Returns how long the disk has been busy with its current writes, if that is longer than `longest` plus the
+    /// time for all waiting bytes.
     pub fn hung_for(&self, longest: Duration) -> Option<Duration> {
         self.0.store.hung_for(longest)
     }
 
-    /// From now on what happens to this log is told to `recorder`.
+    /// Sets the recorder of what happens to this log. Only the first call has an effect.
     pub fn report_to(&self, recorder: Recorder) {
         let _ = self.0.recorder.set(recorder);
     }
 
-    /// Tells of this group; the term is that of the vote.
+    /// Records an event of this group, in the term of its vote.
     pub fn tell(&self, what: impl FnOnce() -> EventKind) {
         if let Some(recorder) = self.0.recorder.get().filter(|recorder| recorder.is_on()) {
             let term = self.0.known.lock().vote.map_or(0, |vote| vote.leader_id.term);
@@ -110,8 +112,11 @@ impl GroupLog {
         }
     }
 
-    /// Waits until the entry at `index` is durable here, as it must be before the machine's state shows it: else a log
-    /// that ends before its state could not be told from a damaged one.
+    /// Waits until the entry at `index` is durable here. It must be before the machine's state shows it: else a
+    /// sound log could end before its state, as a damaged one does.
+    ///
+    /// # Errors
+    /// An I/O error if the log store failed.
     pub async fn wait_durable(&self, index: u64) -> io::Result<()> {
         let mut durable = self.0.durable_seen.clone();
         let waited = durable.wait_for(|durable| durable.is_none_or(|durable| durable > index)).await;
@@ -122,17 +127,20 @@ impl GroupLog {
     }
 
     /// Makes everything done to the log so far survive a power loss.
+    ///
+    /// # Errors
+    /// An I/O error of the store.
     pub async fn sync(&self) -> io::Result<()> {
         self.0.store.sync().await
     }
 
-    /// The vote, the last and the last purged log id, for checks against the machine's state.
+    /// Returns the vote, the last log id and the last purged log id.
     pub fn summary(&self) -> (Option<Vote>, Option<LogId>, Option<LogId>) {
         let known = self.0.known.lock();
         (known.vote, known.last, known.purged)
     }
 
-    /// The last and the last purged log id, and how often entries were removed.
+    /// Returns the last log id, the last purged log id, and how often entries were removed.
     pub fn ends(&self) -> (Option<LogId>, Option<LogId>, u64) {
         let known = self.0.known.lock();
         (known.last, known.purged, known.cuts)
@@ -140,7 +148,8 @@ impl GroupLog {
 }
 
 impl LogShared {
-    /// Notes that an append has ended, and tells who waits how much is durable now. After a failure nothing is.
+    /// Notes that an append has ended, and publishes how much is durable now. After a failure nothing counts as
+    /// durable.
     fn note_append_ended(&self, append: u64, succeeded: bool) {
         let mut known = self.known.lock();
         if succeeded {

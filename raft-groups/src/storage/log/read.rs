@@ -1,7 +1,7 @@
-//! Reading entries: the newest from memory, older ones from the store, and never a gap.
+//! Reads entries: the newest from memory, older ones from the store, without a gap.
 //!
-//! Comes in: a range and how many bytes may be given out. Goes out: entries in order. A log may be cut while its store
-//! is read; what was read then proves nothing, so it is read again.
+//! Comes in: a range, and how many bytes to return at most. Goes out: entries in order. A log may be cut while its
+//! store is read. An error of that read then proves nothing, so it is repeated.
 
 use std::io;
 use std::ops::{Bound, ControlFlow, RangeBounds};
@@ -14,8 +14,8 @@ use crate::consensus::types::LogEntry;
 use crate::mutants::{Mutant, is_planted};
 
 impl GroupLog {
-    /// The last `last` entries, the newest first, each read when it is asked for. Those that are gone by then are left
-    /// out.
+    /// Returns the last `last` entries, the newest first. Each is read when the iterator reaches it; entries that
+    /// are gone by then are left out.
     pub fn newest_first(&self, last: u64) -> impl Iterator<Item = io::Result<LogEntry>> + '_ {
         let end = next_index(self.0.known.lock().last);
         let one = |index| self.read_range(index..=index, 1).map(|mut read| read.pop()).transpose();
@@ -24,7 +24,10 @@ impl GroupLog {
         (start..end).rev().map(turned).filter_map(one)
     }
 
-    /// The entries of a range, as many as fit. A cut of the log while the store is read is not damage: read again.
+    /// Returns the entries of a range that fit into `max_bytes`, at least one if the log has any of them.
+    ///
+    /// # Errors
+    /// `InvalidData` if an entry is damaged or missing, or an I/O error of the store.
     pub fn read_range(&self, range: impl RangeBounds<u64> + Clone, max_bytes: usize) -> io::Result<Vec<LogEntry>> {
         loop {
             let cuts = self.0.known.lock().cuts;
@@ -35,9 +38,9 @@ impl GroupLog {
         }
     }
 
-    /// The entries of a range as memory and store have them by now; an error may come of a cut meanwhile.
+    /// Reads the entries of a range once. An error may come from a cut of the log meanwhile.
     fn read_once(&self, range: impl RangeBounds<u64>, max_bytes: usize) -> io::Result<Vec<LogEntry>> {
-        // The range within the log, and what of it memory has.
+        // The part of the range that is in the log, and its entries in memory.
         let (from, to, tail) = {
             let known = self.0.known.lock();
             let from = match range.start_bound() {
@@ -61,7 +64,7 @@ impl GroupLog {
             let in_store_to = known.tail.first_index().map_or(to, |first| first.min(to));
             (from, in_store_to, tail)
         };
-        // What the tail begins after is in the store.
+        // Entries before the tail are in the store.
         if from >= to {
             return Ok(tail);
         }
@@ -72,9 +75,9 @@ impl GroupLog {
         Ok(entries)
     }
 
-    /// The stored entries of `from..to` that fit `max_bytes`, and whether those are all.
+    /// Returns the stored entries of `from..to` that fit into `max_bytes`, and whether these are all.
     fn read_store(&self, from: u64, to: u64, max_bytes: usize) -> io::Result<(Vec<LogEntry>, bool)> {
-        // In order and without gaps, until the budget is spent or something is wrong.
+        // In order and without gaps, until the budget is spent or damage is found.
         let group = self.0.group;
         let (mut entries, mut damage, mut budget) = (Vec::new(), None, max_bytes);
         let mut visit = |stored: &StoredEntry<'_>| {
@@ -97,7 +100,7 @@ impl GroupLog {
             }
         };
         self.0.store.scan(from..to, &mut visit)?;
-        // That fewer came than asked for is right only where the budget ended it.
+        // Fewer entries than asked for are right only if the budget ended the scan.
         match damage {
             Some(error) => Err(error),
             None => {
@@ -111,7 +114,7 @@ impl GroupLog {
     }
 }
 
-/// Takes `bytes` off the budget; a first take succeeds whatever it costs.
+/// Takes `bytes` off the budget. Returns `true` if any budget was left, so a first take always succeeds.
 fn spend_budget(budget: &mut usize, bytes: usize) -> bool {
     let within = *budget > 0;
     *budget = budget.saturating_sub(bytes);

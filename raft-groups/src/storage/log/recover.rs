@@ -1,6 +1,6 @@
-//! What the stored log of a group says when it is opened: every record is looked at, and nothing is guessed.
+//! Reads the stored log of a group when it is opened. Every record is checked, and nothing is guessed.
 //!
-//! Comes in: the log store. Goes out: the last entry and one that is committed for certain, or `InvalidData` where a
+//! Comes in: the log store. Goes out: the last entry and one that is certainly committed, or `InvalidData` if a
 //! record fails its check or an entry is missing.
 
 use std::io;
@@ -13,31 +13,33 @@ use super::log_store::{LogStore, StoredEntry};
 use crate::GroupId;
 use crate::consensus::types::LogId;
 
-/// The entries of a stored log.
+/// What the entries of a stored log show.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RecoveredEntries {
-    /// The last one.
+    /// The last entry.
     pub last: Option<LogId>,
-    /// One that is committed for certain, as the log itself shows: a leader proposes a membership only once the one
-    /// before it is committed (Ongaro's thesis, § 4.1), so of the memberships here all but the last are.
+    /// A membership that is certainly committed, as the log itself shows. A leader proposes a membership only once
+    /// the one before it is committed (Ongaro's thesis, § 4.1). So of the memberships in the log all but the last
+    /// are committed.
     pub committed: Option<LogId>,
 }
 
-/// Looks at every stored entry of `group` behind `purged`.
+/// Reads and checks every stored entry of `group` after `purged`.
 ///
 /// # Errors
-/// `InvalidData` where a record fails its check or an entry is missing.
+/// `InvalidData` if a record fails its check or an entry is missing. `Unsupported` if a later release wrote a
+/// record.
 pub fn read_stored_entries(
     store: &dyn LogStore,
     group: GroupId,
     purged: Option<LogId>,
 ) -> io::Result<RecoveredEntries> {
-    // Entries must come in order and without gaps, from the first that was not purged on.
+    // Entries must come in order and without gaps, from the first one that is not purged.
     let mut next = next_index(purged);
     let (mut found, mut membership, mut damage) = (RecoveredEntries::default(), None, None);
     let mut visit = |stored: &StoredEntry<'_>| {
         match (stored.index, stored.unseal()) {
-            // A purge records its end before it deletes; a crash between leaves entries that are gone already.
+            // A purge is recorded before its entries are removed. A crash in between leaves some of them.
             (index, _) if index < next && found.last.is_none() => {}
             (index, Ok(entry)) if index == next && entry.log_id.index == next => {
                 next += 1;
@@ -51,12 +53,12 @@ pub fn read_stored_entries(
         }
         if damage.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    // Damage anywhere ends the search: what lies behind it proves nothing.
+    // Damage anywhere ends the scan. A torn end is damage too: acknowledged entries may have been there.
     store.scan(0..u64::MAX, &mut visit)?;
     damage.map_or(Ok(found), Err)
 }
 
-/// The error for an entry that must be in the log and is not.
+/// Returns the error for an entry that must be in the log and is not.
 pub fn missing_entry(group: GroupId, index: u64) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the log of {group} has no entry {index}"))
 }

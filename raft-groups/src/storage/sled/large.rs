@@ -1,16 +1,16 @@
-//! Large writes: whole or absent after a crash, though sled is given a small batch at a time.
+//! Large writes: whole or absent after a crash, although sled gets one small batch at a time.
 //!
-//! While sled takes a batch it stops all readers and writers of the process, and a power loss in a batch of megabytes
-//! can damage its files. So a large write goes in steps:
+//! While sled takes a batch it stops all readers and writers of the process. And a power loss during a batch of
+//! megabytes can damage its files. So a large write goes in steps:
 //!
-//! 1. The parts of large values that are new: nobody sees them before their pairs.
-//! 2. What must be there as one. If that is more than [`LARGE`], a redo record of it comes first, part by part and
-//!    then its head; from the head on the write is decided. What the record says follows, in steps; then the head is
-//!    removed.
-//! 3. The removal of parts that belong to no pair any more.
+//! 1. New parts of large values. Nobody sees them before their pairs.
+//! 2. The edits that must be atomic. If these weigh more than [`LARGE`], a redo record of them is written first: its
+//!    parts, then its head. Once the head is written, the write is decided. Then the edits of the record follow in
+//!    steps, and the head is removed.
+//! 3. The removal of parts that no pair has any more.
 //!
-//! A step is as large as the store's [budget](super::sync_budget) allows without a sync. An opening carries a decided
-//! write to its end, and removes parts that belong to no pair.
+//! A step is as large as the store's [budget](super::sync_budget) allows without a sync. Opening the store finishes
+//! a decided write, and removes parts that belong to no pair.
 
 use std::io;
 
@@ -21,14 +21,15 @@ use super::{SledStore, from_sled};
 use crate::mutants::{Mutant, is_planted};
 use crate::storage::record::{seal, unseal};
 
-/// Most that must be there as one and goes without a redo record, as [`weight`] counts. It is more than the budget
-/// allows, for a record writes everything twice: only changes of a machine's state come to so much, and a state that a
-/// power loss has damaged is made anew. An append to a log and its purge are nothing but new parts, pairs and parts
-/// removed.
+/// Largest weight, as [`weight`] counts, of atomic edits without a redo record. It is more than the budget allows,
+/// because a record writes everything twice. Only changes of a machine's state weigh so much, and a state that a
+/// power loss has damaged is made anew. Appends to a log and purges weigh less: most of them is new parts or removed
+/// parts.
 const LARGE: usize = 1 << 20;
 
 impl SledStore {
     pub(super) fn write_large(&self, Edits { ahead, now, behind }: Edits) -> io::Result<()> {
+        // A crash before the atomic edits leaves parts without a pair, which the next opening removes.
         self.apply_in_steps(ahead)?;
         if weight(&now) <= LARGE {
             self.apply(now)?;
@@ -43,10 +44,10 @@ impl SledStore {
         self.apply_in_steps(behind)
     }
 
-    /// Carries a large write to its end that was decided before a crash. Returns whether there was one.
+    /// Finishes a large write that was decided before a crash. Returns `true` if there was one.
     ///
     /// # Errors
-    /// `InvalidData` where its record is damaged, `Unsupported` where a later release wrote it.
+    /// `InvalidData` if its record is damaged, `Unsupported` if a later release wrote it.
     pub(super) fn finish_large_write(&self) -> io::Result<bool> {
         let Some(head) =
             self.db.get(redo_key()).map_err(from_sled)?.filter(|_| !is_planted(Mutant::ForgetsLargeWrites))
@@ -62,12 +63,14 @@ impl SledStore {
 
     fn redo(&self, edits: Vec<Edit>, count: u32) -> io::Result<()> {
         assert!(count > 0, "a decided write without a record of it");
+        // The edits may be repeated after a crash: each sets or removes a key, so repeating them changes nothing.
+        // The head goes only after them.
         self.apply_in_steps(edits)?;
         self.apply(vec![(redo_key(), None)])?;
         self.apply_in_steps((0..count).map(|part| (redo_part_key(part), None)).collect())
     }
 
-    /// Removes the parts of a redo record whose head was never written, or is removed.
+    /// Removes the parts of a redo record without a head. Its write was never decided, or is finished.
     fn remove_redo_parts(&self) -> io::Result<()> {
         let keys = self.db.scan_prefix(redo_key()).keys();
         let edits = keys.map(|key| Ok((key.map_err(from_sled)?.to_vec(), None)));

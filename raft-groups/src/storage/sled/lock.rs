@@ -1,24 +1,23 @@
-//! sled's lock on its file, which it tries once and tells of by text alone.
+//! Waits for the lock on sled's file. sled tries the lock once, and reports a failure only as text.
 //!
-//! It is waited for here, before sled is asked: what still holds it is as a rule about to let go.
+//! So this file waits for it before sled opens the file. Whoever still holds it usually releases it soon.
 
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long an opening waits for whoever holds the lock to let go of it, and the pause between two looks.
+/// How long an opening waits for the lock, and the pause between two tries.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Waits until nobody holds sled's lock on `file`, which need not exist.
 ///
-/// The lock outlives the store that took it for a moment: sled's workers still end, a killed process still dies, and a
-/// child that is just being started holds all descriptors of its parent until it runs its own program. sled itself
-/// tries the lock once, and tells of it by text alone.
+/// The lock outlives its store for a moment: sled's workers take time to end, and so does a killed process. A child
+/// process that is just being started holds all descriptors of its parent until it runs its own program.
 ///
 /// # Errors
-/// `ResourceBusy` after [`LOCK_WAIT`]; others as the file system tells them.
+/// `ResourceBusy` after [`LOCK_WAIT`], or an error of the file system.
 pub fn wait_until_unlocked(file: &Path) -> io::Result<()> {
     let file = match File::open(file) {
         Ok(file) => file,
@@ -28,7 +27,8 @@ pub fn wait_until_unlocked(file: &Path) -> io::Result<()> {
     let deadline = Instant::now() + LOCK_WAIT;
     loop {
         match file.try_lock() {
-            // Given back in words: closing the descriptor leaves the lock with a child that has a copy of it.
+            // Unlocked explicitly: if it were only closed, a child with a copy of the descriptor would keep the
+            // lock.
             Ok(()) => return file.unlock(),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),

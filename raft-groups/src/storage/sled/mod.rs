@@ -1,13 +1,14 @@
-//! [`KeyValueStore`] on sled 0.34.7, with the durability that sled itself does not give on Linux.
+//! [`KeyValueStore`] on sled 0.34.7, with the durability that sled itself lacks on Linux.
 //!
-//! Its `flush` ends in `sync_file_range`, which syncs neither the file's size nor its extents: after a power loss
-//! acknowledged writes are gone. So [`KeyValueStore::sync`] adds an fdatasync of sled's file. For the same reason a
-//! store that is never synced is not merely old after a power loss but damaged: sled writes a segment anew once the
-//! pages that were in it are elsewhere, which they then are not. So a write syncs by itself before sled can have gone
-//! so far. What takes a quarter segment or more goes to blob files that sled never syncs, and that can be a whole tree
-//! page of well-behaved values; so larger values are kept here as small parts. A damaged file can make sled panic
-//! while it opens: that is caught and reported. And it finds damage in a page only where it reads that: so all is read
-//! once before anything is trusted.
+//! - sled's `flush` ends in `sync_file_range`, which syncs neither the file's size nor its extents. After a power
+//!   loss acknowledged writes are gone. So [`KeyValueStore::sync`] adds an fdatasync of sled's file.
+//! - For the same reason a power loss damages a store that is never synced, instead of leaving it old. sled reuses a
+//!   segment once the pages in it were written elsewhere; without a sync they may not be there. So a write syncs by
+//!   itself before sled can have written that much.
+//! - What takes a quarter segment or more goes to blob files, which sled never syncs. That can be a tree page of
+//!   moderate values. So larger values are stored here as small parts.
+//! - A damaged file can make sled panic while it opens. That is caught and reported.
+//! - sled finds damage in a page only when it reads that page. So all is read once before anything is trusted.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -47,16 +48,17 @@ pub struct SledStore {
 }
 
 impl SledStore {
-    /// Opens or creates the database in `dir`, with a page cache of `cache_bytes`, and reads it once from end to end.
+    /// Opens or creates the database in `dir`, with a page cache of `cache_bytes`, and reads all of it once.
     ///
     /// # Errors
-    /// [`OpenError::Damaged`] where sled finds its files damaged or panics over them; [`OpenError::Io`] where the disk
-    /// answers with an error, or where another process keeps the database open.
+    /// [`OpenError::Damaged`] if sled finds its files damaged or panics over them. [`OpenError::Io`] if the disk
+    /// fails, or another process keeps the database open.
     pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         let what = || format!("the store in {}", dir.display());
         let io_error = |source| OpenError::Io { what: what(), source };
         std::fs::create_dir_all(dir).map_err(io_error)?;
         wait_until_unlocked(&dir.join("db")).map_err(io_error)?;
+        // No flushes of its own: sled deadlocks under concurrent flushes, so only `sync` flushes.
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache_bytes)
@@ -69,8 +71,8 @@ impl SledStore {
                       Keep the directory for inspection; the other replicas still hold the data"
                 .to_owned(),
         };
-        // One that is damaged in one place cannot be mended from within: what touches that page fails, an erasure too,
-        // and sled then fails in all that comes after.
+        // A store that is damaged in one place cannot be repaired from within. Whatever touches that page fails, an
+        // erasure too, and after that sled fails in everything.
         let whole = || config.open().and_then(|db| find_orphans(&db).map(|orphans| (db, orphans)));
         let (db, orphans) = match catch_unwind(AssertUnwindSafe(whole)) {
             Ok(Ok(found)) => found,
@@ -78,9 +80,10 @@ impl SledStore {
             Ok(Err(error)) => return Err(damaged(error.to_string())),
             Err(_) => return Err(damaged("sled panicked while reading it".to_owned())),
         };
+        // Our own handle on sled's file, for fdatasync.
         let file = File::open(dir.join("db")).map_err(io_error)?;
         for path in [Some(dir), dir.parent()].into_iter().flatten() {
-            // A file whose directory entry is not durable is lost with all its synced contents.
+            // If the directory entry of a file is not durable, the file is lost with all its synced contents.
             File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error)?;
         }
         let budget = Mutex::new(SyncBudget::new(PART_BYTES));
@@ -92,6 +95,7 @@ impl SledStore {
             #[cfg(test)]
             steps: tests::Steps::default(),
         };
+        // Finishing a write reads pages too, so it may meet damage and panic over it.
         let settle = || store.settle(orphans);
         match catch_unwind(AssertUnwindSafe(settle)) {
             Ok(Ok(())) => Ok(store),
@@ -101,7 +105,7 @@ impl SledStore {
         }
     }
 
-    /// Leaves nothing of a write that a crash interrupted; `orphans` are what [`find_orphans`] found.
+    /// Finishes or removes what an interrupted write has left. `orphans` are what [`find_orphans`] found.
     fn settle(&self, mut orphans: Vec<Vec<u8>>) -> io::Result<()> {
         if self.finish_large_write()? {
             orphans = find_orphans(&self.db).map_err(from_sled)?;
@@ -125,9 +129,9 @@ impl SledStore {
         Ok(value.into())
     }
 
-    /// What `batch` changes in sled's tree.
+    /// Returns the changes of `batch` in sled's tree.
     fn edits_of(&self, batch: &WriteBatch) -> io::Result<Edits> {
-        // Only the last edit of a key counts; sled must not be given the parts of an earlier one.
+        // Only the last edit of a key counts. The parts of an earlier one must not reach sled.
         let last: BTreeMap<_, _> = batch.edits.iter().map(|(key, value)| (key, value)).collect();
         let mut edits = Edits::default();
         for (key, value) in last {
@@ -136,6 +140,8 @@ impl SledStore {
                 Some(StoredValue::Parts(count)) => count,
                 Some(StoredValue::Whole(_)) | None => 0,
             };
+            // Parts that replace others change with the pair. Parts beyond the old ones may come before it, and
+            // parts beyond the new ones may go after it.
             let mut parts_now = 0;
             let pair = match value {
                 None => None,
@@ -154,8 +160,8 @@ impl SledStore {
         Ok(edits)
     }
 
-    /// Gives sled one batch. Syncs before it where it would be too much together with what is not synced yet, and
-    /// after it where it is too much by itself.
+    /// Gives sled one batch. It syncs before the batch if that would be too much together with what is not synced
+    /// yet, and after the batch if it is too much by itself.
     fn apply(&self, edits: Vec<Edit>) -> io::Result<()> {
         if edits.is_empty() {
             return Ok(());
@@ -168,6 +174,7 @@ impl SledStore {
             after = self.budget.lock().after(&edits);
         }
         debug_assert!(!after.is_used_up() || self.budget.lock().is_synced(), "too much goes without a sync");
+        // The budget is spent before sled gets the batch: if that fails midway, the estimate is not too low.
         let (mut batch, mut budget) = (sled::Batch::default(), self.budget.lock());
         *budget = after;
         for (key, value) in edits {
@@ -203,13 +210,14 @@ impl KeyValueStore for SledStore {
     }
 
     fn write(&self, batch: &WriteBatch) -> io::Result<()> {
+        // What the budget allows at once is one batch of sled's, which is atomic. More goes in steps.
         let edits = self.edits_of(batch)?;
         let is_large = self.budget.lock().renewed().after(edits.all()).is_used_up();
         if is_large { self.write_large(edits) } else { self.apply(edits.into_one()) }
     }
 
     fn sync(&self) -> io::Result<()> {
-        // A write that used up the budget has synced already.
+        // A write that used up the budget has synced itself.
         if self.budget.lock().is_synced() {
             return Ok(());
         }
@@ -227,7 +235,7 @@ impl KeyValueStore for SledStore {
     }
 }
 
-/// Bytes of all files below `dir`; files that vanish meanwhile count nothing.
+/// Returns the bytes of all files below `dir`. Files that vanish meanwhile count as 0.
 fn directory_bytes(dir: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
     entries

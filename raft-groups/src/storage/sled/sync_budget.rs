@@ -1,64 +1,66 @@
-//! How much sled has written since the last sync, which it does not say: estimated from the edits it was given.
+//! Estimates how much sled has written since the last sync. sled does not say, so the edits are counted.
 //!
-//! Comes in: the edits that sled is given. Goes out: whether another one may be given before a sync. The numbers are
-//! measured on sled 0.34.7; too high an estimate costs syncs, too low a one the files at a power loss.
+//! Comes in: the edits that sled gets. Goes out: whether it may get another one before a sync. The numbers are
+//! measured on sled 0.34.7. Too high an estimate costs syncs. Too low an estimate can cost the files at a power
+//! loss.
 
 use super::layout::{Edit, PART_BYTES, is_part};
 use crate::mutants::{Mutant, is_planted};
 
-/// Most that may be written between two syncs, in bytes. sled writes a segment anew when all its pages are elsewhere
-/// and a whole further segment, 512 KiB, has been written since (`SegmentAccountant::stabilize`); below that, for it
-/// is estimated.
+/// Bytes, at most, that may be written between two syncs. sled reuses a segment when all its pages are elsewhere and
+/// a whole further segment, 512 KiB, has been written since (`SegmentAccountant::stabilize`). The limit is lower,
+/// because the bytes are an estimate.
 const UNSYNCED_BYTES: f64 = 384.0 * 1024.0;
-/// sled keeps up to 17 values in a page. It writes the page anew after every 10 edits of it, where a new value splits
-/// it, and where a removed one lets it be merged.
+/// Values that one edit makes sled rewrite, on average. sled keeps up to 17 values in a page. It rewrites the page
+/// after every 10 edits of it, when a new value splits it, and when a removed one lets it merge.
 const VALUES_REWRITTEN: f64 = 1.9;
-/// Bytes of an edit beside key and value: the head of its message, and its part of the parent page, up to 256 keys,
-/// that is written anew at each split and merge.
+/// Bytes of an edit beside its key and value: the head of its message, and its share of the parent page. That page,
+/// of up to 256 keys, is rewritten at each split and merge.
 const EDIT_BYTES: usize = 300;
-/// Over how many values the size of one that lies beside is forgotten, about.
+/// After about this many small values, the size of earlier larger ones no longer counts.
 const MEMORY: f64 = 4096.0;
 
-// One edit, whatever it is, must leave room for another before a sync is due.
+// The largest edit must leave room for another one before a sync is due.
 const _: () = assert!(((EDIT_BYTES + PART_BYTES) as f64 + VALUES_REWRITTEN * PART_BYTES as f64) * 2.0 < UNSYNCED_BYTES);
 
-/// What was written since the last sync.
+/// The estimate of what was written since the last sync.
 #[derive(Debug, Clone)]
 pub struct SyncBudget {
     unsynced: f64,
-    /// `true` if nothing was given since the last sync.
+    /// `true` if sled got no edit since the last sync.
     is_synced: bool,
-    /// Size of a value that lies beside an edit, in bytes: that of large ones counts at once, that of small ones by
-    /// and by.
+    /// Assumed size, in bytes, of the values in the page of an edit. A large value raises it at once; small values
+    /// lower it slowly.
     beside: f64,
 }
 
 impl SyncBudget {
-    /// Of a store whose values have `largest` bytes at most: so large they are taken to be at first.
+    /// Makes the budget of a store that was just opened. Values are assumed to have `largest` bytes at first, the
+    /// maximum.
     pub fn new(largest: usize) -> Self {
         Self { unsynced: 0.0, is_synced: false, beside: largest as f64 }
     }
 
-    /// What it would be had these edits been given to sled as well.
+    /// Returns what the budget would be after these edits as well.
     pub fn after<'a>(&self, edits: impl IntoIterator<Item = &'a Edit>) -> Self {
         let mut budget = self.clone();
         edits.into_iter().for_each(|edit| budget.spend(edit));
         budget
     }
 
-    /// What it is once everything is synced.
+    /// Returns what the budget is once everything is synced.
     pub fn renewed(&self) -> Self {
         Self { unsynced: 0.0, is_synced: true, ..*self }
     }
 
-    /// An edit is given to sled.
+    /// Counts an edit that sled gets.
     pub fn spend(&mut self, (key, value): &Edit) {
         self.is_synced = false;
         let bytes = value.as_ref().map_or(0, Vec::len);
         if value.is_some() {
             self.beside = (bytes as f64).max(self.beside + (bytes as f64 - self.beside) / MEMORY);
         }
-        // Parts lie beside parts, and all but the last of a value are as large as can be.
+        // The page of a part holds parts, and all parts of a value but the last have the largest size.
         let is_part = is_part(key) && !is_planted(Mutant::ForgetsParts);
         let beside = if is_part { PART_BYTES as f64 } else { self.beside };
         let written_beside = match is_planted(Mutant::CountsEditsAlone) {
@@ -70,12 +72,13 @@ impl SyncBudget {
         debug_assert!(self.unsynced > before, "an edit that costs nothing, so that a sync may never come");
     }
 
-    /// Returns `true` if a sync would find nothing to do. Not of a store that was just opened: sled may have written.
+    /// Returns `true` if a sync has nothing to do. It is `false` for a store that was just opened: sled may have
+    /// written.
     pub fn is_synced(&self) -> bool {
         self.is_synced
     }
 
-    /// Returns `true` if more was written than may be between two syncs.
+    /// Returns `true` if more was written than is allowed between two syncs.
     pub fn is_used_up(&self) -> bool {
         self.unsynced > UNSYNCED_BYTES
     }
@@ -91,7 +94,7 @@ mod tests {
         (vec![0; 20], bytes.map(|bytes| vec![7; bytes]))
     }
 
-    /// How many such edits go without a sync.
+    /// Returns how many such edits are made before a sync is due.
     fn edits(mut budget: SyncBudget, edit: &Edit) -> usize {
         budget = budget.renewed();
         let mut edits = 0;
@@ -102,7 +105,7 @@ mod tests {
         edits
     }
 
-    /// What is known after many values of so many bytes.
+    /// Returns the budget after many values of `bytes` bytes.
     fn after_many(bytes: usize) -> SyncBudget {
         let mut budget = SyncBudget::new(PART_BYTES);
         (0..40_000).for_each(|_| budget.spend(&edit(Some(bytes))));
@@ -121,8 +124,8 @@ mod tests {
         }
     }
 
-    /// sled 0.34.7 writes of a new value: itself, some 2 of those beside it, and some 280 bytes of heads, keys and
-    /// parents. The end of a segment of 512 KiB stays empty where a page of 17 values does not fit.
+    /// For a new value sled 0.34.7 writes the value itself, about 2 values beside it, and about 280 bytes of heads,
+    /// keys and parents. The end of a segment of 512 KiB stays empty if a page of 17 values does not fit.
     #[test]
     fn whatever_the_size_less_than_a_segment_is_written_between_two_syncs() {
         let fits = |bytes: usize| {
@@ -142,7 +145,7 @@ mod tests {
         assert!((40..60).contains(&removals), "{removals}");
     }
 
-    /// What is removed, and what lies beside, may be older and larger than all that came of late.
+    /// A removed value, and the values beside it, may be older and larger than all recent ones.
     #[test]
     fn large_values_are_not_forgotten_while_a_few_small_ones_come() {
         let mut budget = after_many(PART_BYTES);

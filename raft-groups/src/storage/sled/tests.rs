@@ -1,4 +1,4 @@
-//! What sled must keep, and what is found where it does not.
+//! What sled must keep, and what is found if it does not.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::*;
 use crate::mutants::plant;
 use crate::storage::store::end_of_prefix;
 
-/// Lets a store fail after so many steps, as a crash would stop it.
+/// Makes a store fail after a number of steps, as a crash would stop it.
 #[derive(Default)]
 pub struct Steps(Mutex<Option<u32>>);
 
@@ -40,7 +40,7 @@ fn put(batch: &mut WriteBatch, keys: std::ops::Range<u16>, bytes: usize, fill: u
     }
 }
 
-/// What a large write finds: keys 0 to 99 have small values, 100 to 119 large ones.
+/// The contents before a large write: keys 0 to 99 have small values, 100 to 119 have large ones.
 fn found() -> WriteBatch {
     let mut batch = WriteBatch::default();
     put(&mut batch, 0..100, 20, 1);
@@ -48,7 +48,7 @@ fn found() -> WriteBatch {
     batch
 }
 
-/// A large write: small ones become large and large ones small, some go, some come.
+/// A large write. Small values become large and large ones small, some keys go and some come.
 fn change() -> WriteBatch {
     let mut batch = WriteBatch::default();
     put(&mut batch, 0..20, 9_000, 2);
@@ -62,15 +62,15 @@ fn change() -> WriteBatch {
     batch
 }
 
-/// New large values alone.
+/// A large write of nothing but new large values.
 fn values() -> WriteBatch {
     let mut batch = WriteBatch::default();
     put(&mut batch, 500..504, 400_000, 2);
     batch
 }
 
-/// Stops a write after each number of steps and opens the store again; what went wrong, or in how many steps it is
-/// done.
+/// Stops a write after each number of steps, and opens the store again each time. Returns in how many steps the
+/// write is done, or what went wrong.
 fn stop_everywhere(write: &WriteBatch) -> Result<u32, String> {
     for steps in 0.. {
         let dir = tempfile::tempdir().expect("temp dir");
@@ -82,6 +82,7 @@ fn stop_everywhere(write: &WriteBatch) -> Result<u32, String> {
         drop(store);
         let store = SledStore::open(dir.path(), 1 << 20).expect("opens again");
         let after = all(&store);
+        // After the crash there is all of the write, or nothing of it.
         let mut wanted = before.clone();
         for (key, value) in &write.edits {
             match value {
@@ -92,6 +93,7 @@ fn stop_everywhere(write: &WriteBatch) -> Result<u32, String> {
         if after != wanted && (is_done || after != before) {
             return Err(format!("after {steps} steps it is neither whole nor absent"));
         }
+        // Every part in the tree belongs to a value.
         let pieces = |value: &Bytes| if value.len() <= PART_BYTES { 1 } else { 1 + value.len().div_ceil(PART_BYTES) };
         if store.db.len() != after.values().map(pieces).sum::<usize>() {
             return Err(format!("after {steps} steps something is left behind"));
@@ -201,7 +203,7 @@ fn a_bad_page_is_found_before_anything_is_read() {
     }
     store.sync().expect("syncs");
     drop(store);
-    // From its second opening on sled knows where its pages are, and checks none that it does not read.
+    // From its second opening on, sled knows where its pages are, and checks only those that it reads.
     drop(SledStore::open(dir.path(), 1 << 20).expect("opens again"));
     let file = dir.path().join("db");
     let sound = std::fs::read(&file).expect("reads");
@@ -226,6 +228,7 @@ fn a_bad_page_is_found_before_anything_is_read() {
 fn an_opening_waits_for_whoever_still_holds_the_lock() {
     let dir = tempfile::tempdir().expect("temp dir");
     drop(SledStore::open(dir.path(), 1 << 20).expect("opens"));
+    // The test holds the lock as an ending process does.
     let held = File::open(dir.path().join("db")).expect("opens");
     held.lock().expect("locks");
     let (opened, seen) = std::sync::mpsc::channel();
@@ -250,6 +253,7 @@ fn damage_is_an_error_or_a_survivor_but_never_a_panic() {
         }
         store.sync().expect("syncs");
         drop(store);
+        // The end of the file is cut, as a power loss does that loses its size.
         let file = File::options().write(true).open(dir.path().join("db")).expect("db file");
         let length = file.metadata().expect("metadata").len();
         file.set_len(length.saturating_sub(cut)).expect("cuts");

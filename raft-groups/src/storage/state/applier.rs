@@ -1,8 +1,8 @@
-//! A [`Machine`] as the state machine openraft wants: applies committed entries, takes and installs snapshots.
+//! A [`Machine`] as openraft's `RaftStateMachine`: applies committed entries, takes and installs snapshots.
 //!
-//! Comes in: committed entries in order, snapshots to be taken or installed. Goes out: the machine's replies, and its
-//! changes with the applied index as one. What is applied is durable in the log first. It must not know what is in a
-//! command.
+//! Comes in: committed entries in order, and requests to take or install a snapshot. Goes out: the machine's
+//! replies, and its changes together with the applied index in one batch. An entry is durable in the log before it
+//! is applied. This file must not know what is in a command.
 
 use std::collections::VecDeque;
 use std::io;
@@ -26,18 +26,18 @@ use crate::mutants::{Mutant, is_planted};
 use crate::storage::log::GroupLog;
 use crate::storage::syncer::WRITE_WEIGHT;
 
-/// Entries applied, at most, before their replies are sent.
+/// Entries, at most, that are applied before their replies are sent.
 const APPLY_ENTRIES: usize = 128;
 
-/// A snapshot as it passes through openraft, which never looks inside.
+/// A snapshot as openraft passes it on, without looking inside.
 pub enum SnapshotData {
-    /// This replica's own state, to be sent.
+    /// This replica's own state, to send.
     Frozen(FrozenState),
-    /// A received one, to be installed.
+    /// A received state, to install.
     Staged(StagedGeneration),
 }
 
-/// One replica's machine, its stored state, and how far both are.
+/// One replica's machine, its stored state, and the index up to which both have applied the log.
 pub struct Applier<M: Machine> {
     setup: M::Setup,
     state: GroupState,
@@ -55,8 +55,11 @@ pub struct AppliedState<M> {
 }
 
 impl<M: Machine> Applier<M> {
-    /// Opens the machine over its stored state. Entries of `log` are applied once they are durable in it; openraft's
-    /// test suite applies entries of no log.
+    /// Opens the machine over its stored state. With a `log`, entries are applied once they are durable in it.
+    /// openraft's test suite has no log.
+    ///
+    /// # Errors
+    /// An error of the machine or of the store.
     pub fn open(setup: M::Setup, state: GroupState, log: Option<GroupLog>) -> io::Result<(Self, AppliedState<M>)> {
         if let Some(log) = &log {
             log.note_applied(state.header().applied);
@@ -70,7 +73,7 @@ impl<M: Machine> Applier<M> {
         Ok((Self { setup, state, log, machine, applied, digests }, shared))
     }
 
-    /// The stored state.
+    /// Returns the stored state.
     #[cfg(test)]
     pub fn state(&self) -> &GroupState {
         &self.state
@@ -82,10 +85,11 @@ impl<M: Machine> Applier<M> {
         }
     }
 
-    /// Has what `machine` left cleared away beside all that comes. A crash on the way leaves the rest to the next
-    /// start.
+    /// Starts to erase what `machine` left behind, beside all later work. After a crash the machine gives the rest
+    /// out again.
     fn clear_away(&self, machine: &M) {
         let Garbage { keys, memory } = machine.take_garbage();
+        // Large memory is freed on another thread, because freeing it takes long.
         if !memory.is_empty() {
             tokio::task::spawn_blocking(move || drop(memory));
         }
@@ -99,9 +103,10 @@ impl<M: Machine> Applier<M> {
         }
     }
 
-    /// Applies one entry to the machine in memory.
+    /// Applies one entry to the machine in memory, and collects its changes. Returns the reply.
     fn apply_entry(&self, machine: &M, entry: &LogEntry, chunk: &mut AppliedChunk) -> io::Result<Bytes> {
         chunk.applied = Some(entry.log_id);
+        // Every entry moves the applied index. Only commands reach the machine.
         let reply = match &entry.payload {
             EntryPayload::Blank => Ok(Bytes::new()),
             EntryPayload::Normal(command) => {
@@ -120,15 +125,15 @@ impl<M: Machine> Applier<M> {
     }
 }
 
-/// The digest of a machine's state, in which also counts which command changed it last.
+/// Returns the digest of a machine's state and of the index of the last command that it reflects.
 fn digest<M: Machine>(machine: &M) -> u64 {
-    /// Odd, so that different indexes count differently.
+    /// Odd, so different indexes give different summands.
     const INDEX: u64 = 0x9e37_79b9_7f4a_7c15;
     let (index, digest) = machine.digest();
     digest.wrapping_add(index.wrapping_mul(INDEX))
 }
 
-/// What the entries applied together leave behind.
+/// The outcome of the entries that are applied together.
 #[derive(Default)]
 struct AppliedChunk {
     changes: Changes,
@@ -155,15 +160,15 @@ impl<M: Machine> RaftStateMachine<RaftTypes> for Applier<M> {
             self.clear_away(&machine);
             let mut entries = entries.into_iter().collect::<io::Result<VecDeque<_>>>()?;
             if let (Some(log), Some((first, _)), Some((last, _))) = (&self.log, entries.front(), entries.back()) {
-                // Nothing is shown that a power loss could take back.
+                // No reader may see what a power loss could undo.
                 log.claim(self.state.applied(), first.log_id, last.log_id, entries.len()).await?;
                 log.wait_durable(last.log_id.index).await?;
             }
             while !entries.is_empty() {
                 let mut chunk = AppliedChunk::default();
                 let mut replies = Vec::with_capacity(entries.len());
-                // A machine waits for its readers, and its commands may be long work: the tasks of this thread go
-                // elsewhere.
+                // The machine may wait for its readers, and a command may take long. Meanwhile other threads run the
+                // tasks of this one.
                 run_blocking(|| {
                     while chunk.changes.bytes_given() < WRITE_WEIGHT
                         && let Some((entry, responder)) = entries.pop_front()
@@ -176,7 +181,7 @@ impl<M: Machine> RaftStateMachine<RaftTypes> for Applier<M> {
                     }
                     io::Result::Ok(())
                 })?;
-                // Readers see it from here on, and only then are its writers answered.
+                // Readers see the entries from here on. Only then are their writers answered.
                 if let Some(applied) = chunk.applied {
                     self.state.commit(&chunk.changes, applied, chunk.membership).await?;
                     self.applied.send_replace(Some(applied));
@@ -196,15 +201,19 @@ impl<M: Machine> RaftStateMachine<RaftTypes> for Applier<M> {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
+        // A frozen state comes back here only in openraft's suite.
         let stage = match snapshot {
             SnapshotData::Staged(stage) => stage,
             SnapshotData::Frozen(frozen) => copy_state(&self.state, &frozen).await?,
         };
         if let Some(log) = self.log.as_ref().filter(|_| !is_planted(Mutant::LeavesCutEntries)) {
-            // What openraft cut off the log before this must not come back after a crash that keeps the state.
+            // openraft cut conflicting entries off the log before this. They must not come back after a crash that
+            // keeps the new state.
             log.sync().await?;
         }
+        // One durable write makes the new state current. Until then a crash keeps the old one.
         self.state.install(stage, meta).await?;
+        // The machine is opened anew: what it held in memory belongs to the old state.
         let reader = self.state.reader();
         let machine = run_blocking(|| M::open(&self.setup, &reader))?;
         self.digests.replace(index_of(&meta.last_log_id), digest(&machine));
@@ -233,7 +242,7 @@ impl<M: Machine> RaftStateMachine<RaftTypes> for Applier<M> {
     }
 }
 
-/// Takes a snapshot: the stored state itself, frozen, so it costs a sync and no copy.
+/// Takes a snapshot. It is the stored state itself, frozen, so it costs a sync and no copy.
 pub struct SnapshotBuilder {
     state: GroupState,
 }
@@ -249,6 +258,9 @@ impl RaftSnapshotBuilder<RaftTypes> for SnapshotBuilder {
 }
 
 /// Freezes the state, and makes it durable.
+///
+/// # Errors
+/// An I/O error of the store.
 async fn take_snapshot(state: &GroupState) -> io::Result<Snapshot<CommittedLeaderId, u64, Node, SnapshotData>> {
     let frozen = state.freeze().await?;
     // The log up to here may be purged once this returns, so the state must survive without it.
@@ -256,7 +268,7 @@ async fn take_snapshot(state: &GroupState) -> io::Result<Snapshot<CommittedLeade
     Ok(Snapshot { meta: frozen.meta.clone(), snapshot: SnapshotData::Frozen(frozen) })
 }
 
-/// Copies a frozen state into a generation of its own.
+/// Copies a frozen state into a new generation.
 async fn copy_state(state: &GroupState, frozen: &FrozenState) -> io::Result<StagedGeneration> {
     let stage = state.begin_staging();
     loop {
@@ -268,7 +280,7 @@ async fn copy_state(state: &GroupState, frozen: &FrozenState) -> io::Result<Stag
     }
 }
 
-/// Runs long work without holding up the other tasks of this worker thread, where there are others.
+/// Runs long work. On a runtime with several threads, other threads take over the tasks of this one meanwhile.
 pub fn run_blocking<R>(work: impl FnOnce() -> R) -> R {
     match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),

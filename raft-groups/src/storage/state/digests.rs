@@ -1,9 +1,9 @@
-//! Digests of one replica's state after certain log entries, for others to compare with their own.
+//! Digests of one replica's state after certain log entries. Others compare them with their own.
 //!
-//! Replicas are never looked at in the same moment, and while a group is written to they are rarely equally far. So
-//! each keeps what its state came to after every [`EVERY`]th entry, for the last few of those, beside its present one:
-//! two replicas that are not more than that apart have one in common. A snapshot that is installed replaces the state,
-//! and with it all that was kept. Nothing here is stored; a restart begins with the present state.
+//! Replicas are never read at the same moment, and while a group takes writes they are rarely at the same index. So
+//! each keeps the digests after every [`EVERY`]th entry, for the last [`KEPT`] of these, beside its present one. Two
+//! replicas that are at most that far apart have a digest at the same index. An installed snapshot replaces the
+//! state, and all digests with it. Nothing here is stored: a restart begins with the present state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 
 /// Entries between two digests that are kept.
 const EVERY: u64 = 256;
-/// Digests that are kept.
+/// Digests that are kept, beside the present one.
 const KEPT: usize = 16;
 
-/// The digests of one replica by log index; clones share them.
+/// The digests of one replica, by log index. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Digests(Arc<Mutex<KeptDigests>>);
 
@@ -40,12 +40,12 @@ impl KeptDigests {
 }
 
 impl Digests {
-    /// Returns `true` if the digest after the entry at `index` is kept.
+    /// Returns `true` if the digest after the entry at `index` must be kept. It is the same on every replica.
     pub fn is_due(index: u64) -> bool {
         index.is_multiple_of(EVERY)
     }
 
-    /// Keeps the digest of the state after the entry at `index`.
+    /// Keeps the digest of the state after the entry at `index`, which must be due.
     pub fn keep(&self, index: u64, digest: u64) {
         let mut kept = self.0.lock();
         kept.regular.insert(index, digest);
@@ -55,17 +55,18 @@ impl Digests {
         debug_assert_eq!(kept.check(), Ok(()));
     }
 
-    /// Sets the digest of the present state, which is that after the entry at `index`.
+    /// Sets the digest of the present state, which is the state after the entry at `index`.
     pub fn set_present(&self, index: u64, digest: u64) {
         self.0.lock().present = Some((index, digest));
     }
 
-    /// Forgets all but the digest of the present state: another has taken the place of the one that the others are of.
+    /// Replaces all digests by that of the present state. A new state was installed, so the kept ones belong to
+    /// another.
     pub fn replace(&self, index: u64, digest: u64) {
         *self.0.lock() = KeptDigests { regular: BTreeMap::new(), present: Some((index, digest)) };
     }
 
-    /// All of them, by log index.
+    /// Returns all digests, keyed by log index.
     pub fn all(&self) -> BTreeMap<u64, u64> {
         let kept = self.0.lock();
         kept.regular.iter().map(|(index, digest)| (*index, *digest)).chain(kept.present).collect()
@@ -80,6 +81,7 @@ mod tests {
     fn replicas_that_are_near_each_other_have_a_digest_in_common() {
         for apart in [0, 1, EVERY - 1, EVERY, EVERY * 10] {
             let (ahead, behind) = (Digests::default(), Digests::default());
+            // One replica applies each entry some entries later than the other.
             for index in 1..=EVERY * 40 {
                 for digests in [(index > apart).then_some(&behind), Some(&ahead)].into_iter().flatten() {
                     let index = if std::ptr::eq(digests, &behind) { index - apart } else { index };

@@ -1,8 +1,9 @@
-//! A store's contents at one moment, read page by page while writes go on.
+//! The contents of a store at one moment, read page by page while writes go on.
 //!
-//! sled has no snapshots, and copying the state first would stop writes for as long. So while a [`FrozenView`] is open,
-//! each write first saves the old value of what it changes ahead of the view's cursor (copy on write); a page then
-//! is what the store holds, put back to the old values. A view costs memory only for what changed since.
+//! sled has no snapshots, and a copy of the state would stop writes for as long as it takes. So while a
+//! [`FrozenView`] is open, each write first saves the old value of each key that it changes at or after the view's
+//! cursor (copy on write). A page is what the store holds, with the old values put back. A view takes memory only
+//! for what changed since.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,10 +15,10 @@ use parking_lot::Mutex;
 
 use crate::storage::store::{KeyValueStore, Visit, WriteBatch};
 
-/// A [`KeyValueStore`] that can be frozen; all writes must go through it.
+/// A [`KeyValueStore`] that can be frozen. All writes must go through it.
 pub struct FreezableStore {
     store: Arc<dyn KeyValueStore>,
-    /// Held over every write and every page, so that a page is read between two writes.
+    /// The open views. It is locked during every write and every page, so a page is read between two writes.
     views: Mutex<Vec<Weak<Mutex<ViewOverlay>>>>,
 }
 
@@ -27,13 +28,13 @@ pub struct FrozenView {
     overlay: Arc<Mutex<ViewOverlay>>,
 }
 
-/// Invariants, held by [`ViewOverlay::check`]: the cursor never goes back nor beyond the end, and old values are kept
-/// of keys from the cursor up to the end alone.
+/// Invariants, held by [`ViewOverlay::check`]: the cursor never goes back nor beyond the end, and old values are
+/// kept only for keys from the cursor up to the end.
 struct ViewOverlay {
-    /// Keys below were handed out; their changes no longer matter.
+    /// Keys below it were returned. Their changes no longer matter.
     cursor: Vec<u8>,
     end: Vec<u8>,
-    /// What the keys changed since had before; `None` if they were absent.
+    /// The old values of the keys that changed since; `None` for a key that was absent.
     old: BTreeMap<Vec<u8>, Option<Bytes>>,
 }
 
@@ -46,7 +47,7 @@ impl FreezableStore {
         Arc::new(Self { store, views: Mutex::default() })
     }
 
-    /// Freezes the keys with `from <= key < to` as they are now.
+    /// Freezes the keys with `from <= key < to` as they are now. The view costs nothing until they change.
     pub fn freeze(self: &Arc<Self>, from: Vec<u8>, to: Vec<u8>) -> FrozenView {
         let overlay = Arc::new(Mutex::new(ViewOverlay { cursor: from, end: to, old: BTreeMap::new() }));
         self.views.lock().push(Arc::downgrade(&overlay));
@@ -55,7 +56,10 @@ impl FreezableStore {
 }
 
 impl FrozenView {
-    /// The next pairs, at least one and then up to about `max_bytes`; empty at the end.
+    /// Returns the next pairs in key order: at least one, and up to about `max_bytes`. Empty at the end.
+    ///
+    /// # Errors
+    /// An I/O error of the store.
     pub fn next_page(&self, max_bytes: usize) -> io::Result<StatePage> {
         let _no_writes = self.store.views.lock();
         let mut overlay = self.overlay.lock();
@@ -63,7 +67,7 @@ impl FrozenView {
             let (page, next) = overlay.read_page(&*self.store.store, max_bytes)?;
             let at_end = next == overlay.end;
             overlay.advance(next);
-            // A page of keys that are all newer than the view comes out empty without being the last.
+            // A page is empty before the end if all its keys are newer than the view.
             if !page.is_empty() || at_end {
                 return Ok(page);
             }
@@ -72,7 +76,7 @@ impl FrozenView {
 }
 
 impl FrozenView {
-    /// Moves on to `key`, leaving out what lies before it.
+    /// Moves the cursor to `key`. Keys before it are left out.
     pub fn skip_to(&self, key: Vec<u8>) {
         let _no_writes = self.store.views.lock();
         let mut overlay = self.overlay.lock();
@@ -83,7 +87,7 @@ impl FrozenView {
 }
 
 impl ViewOverlay {
-    /// The page at the cursor, and where the next one starts.
+    /// Returns the page at the cursor, and where the next one starts.
     fn read_page(&self, store: &dyn KeyValueStore, max_bytes: usize) -> io::Result<(StatePage, Vec<u8>)> {
         let mut pairs = BTreeMap::new();
         let (mut bytes, mut next) = (0, self.end.clone());
@@ -96,6 +100,8 @@ impl ViewOverlay {
             next = [key, &[0]].concat();
             ControlFlow::Break(())
         };
+        // What the store holds now, up to the size of a page. Then the old values in the same range take their
+        // places.
         store.scan(&self.cursor, &self.end, &mut visit)?;
         for (key, old) in self.old.range(self.cursor.clone()..next.clone()) {
             match old {
@@ -106,7 +112,7 @@ impl ViewOverlay {
         Ok((pairs.into_iter().collect(), next))
     }
 
-    /// Hands out what lies before `next`.
+    /// Moves the cursor to `next`, and drops the old values before it.
     fn advance(&mut self, next: Vec<u8>) {
         assert!(self.cursor <= next && next <= self.end, "a view goes back, or beyond its end");
         self.old = self.old.split_off(&next);
@@ -146,6 +152,7 @@ impl KeyValueStore for FreezableStore {
     }
 
     fn write(&self, batch: &WriteBatch) -> io::Result<()> {
+        // Old values are saved before the write, so a view never sees a new one.
         let mut views = self.views.lock();
         views.retain(|view| view.strong_count() > 0);
         for overlay in views.iter().filter_map(Weak::upgrade) {
@@ -193,6 +200,7 @@ mod tests {
                 };
             }
             expected.retain(|key, _| (5..35).contains(&key[0]));
+            // Writes come between the pages, within the range and outside of it.
             let view = store.freeze(vec![5], vec![35]);
             let mut during = during.into_iter();
             let mut seen = BTreeMap::new();

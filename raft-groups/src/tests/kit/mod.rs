@@ -1,4 +1,5 @@
-//! What this crate's own tests on simulated clusters share: a machine, settings, patience, and a way to run a story.
+//! What this crate's tests on simulated clusters share: a machine, settings, deadlines, and a runtime on a paused
+//! clock.
 
 mod registers;
 
@@ -13,7 +14,7 @@ use crate::{NodeId, RaftSettings, Role};
 /// The cluster of this crate's tests.
 pub type Cluster = SimCluster<Registers>;
 
-/// Timing in which a simulated second sees several elections.
+/// Returns settings with which a simulated second has room for several elections.
 pub fn settings() -> RaftSettings {
     RaftSettings {
         heartbeat: Duration::from_millis(50),
@@ -23,33 +24,34 @@ pub fn settings() -> RaftSettings {
     }
 }
 
-/// The same with snapshots and purges every few writes.
+/// Returns [`settings`] with snapshots and purges every few writes.
 pub fn snapshot_storm() -> RaftSettings {
     RaftSettings { snapshot_after: 25, keep_entries: 5, ..settings() }
 }
 
-/// A cluster of `count` founders on a network that only delays.
+/// Starts a cluster of `count` founders on a network that only delays.
 pub async fn start(seed: u64, count: u64, settings: RaftSettings) -> Cluster {
     Cluster::start(SimPlan::new(seed, count, settings)).await.expect("empty disks open")
 }
 
-/// Runs a story on tokio's paused clock.
+/// Runs `story` on one thread, on tokio's paused clock.
 pub fn simulate<T>(story: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(story)
 }
 
-/// As long as something may take that goes wrong at times.
+/// A deadline for what may fail at times.
 pub fn soon() -> Instant {
     Instant::now() + Duration::from_millis(300)
 }
 
-/// As long as something may take that must go right.
+/// A deadline for what must succeed.
 pub fn later() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-/// Waits until some node but those in `except` leads and takes a write of `value` to register `x`; returns it.
+/// Waits until some node, but none of `except`, leads and takes a write of `value` to register `x`. Returns that
+/// node.
 pub async fn write_somewhere(cluster: &Cluster, except: &[NodeId], value: u64) -> NodeId {
     for _ in 0..1000 {
         for (id, group) in cluster.groups().filter(|(id, _)| !except.contains(id)) {
@@ -63,7 +65,7 @@ pub async fn write_somewhere(cluster: &Cluster, except: &[NodeId], value: u64) -
     panic!("nobody takes the write");
 }
 
-/// All nodes but this one.
+/// Returns all nodes but `id`.
 pub fn others(cluster: &Cluster, id: NodeId) -> Vec<NodeId> {
     cluster.ids().into_iter().filter(|other| *other != id).collect()
 }

@@ -1,4 +1,4 @@
-//! A machine small enough to reason about: named registers, and a set of numbers that only grows.
+//! A small machine: named registers, and a set of numbers that only grows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::{BrokenInvariant, Changes, Machine, Position, StateReader};
 
-/// What the machine can be told.
+/// The machine's commands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Order {
     /// Writes a register.
     Set {
         register: String,
         value: u64,
-        /// To make entries as large as a test needs them.
+        /// Makes the entry as large as a test needs it.
         ballast: Vec<u8>,
     },
-    /// Forgets a register.
+    /// Removes a register.
     Delete { register: String },
     /// Writes a register if it holds `from`.
     Cas { register: String, from: u64, to: u64 },
@@ -40,36 +40,36 @@ impl Order {
 
 /// The key of the index of the last command.
 const INDEX: &[u8] = b"index";
-/// The first letters of the keys of a register and of an element.
+/// The prefixes of the keys of registers and of elements.
 const REGISTER: &str = "r/";
 const ELEMENT: &str = "s/";
 
-/// Registers by name, and the set.
+/// The machine: registers by name, and the set.
 #[derive(Default)]
 pub struct Registers(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Value, and the index of the command that wrote it.
+    /// By name: the value, and the index of the command that wrote it.
     values: BTreeMap<String, (u64, u64)>,
     elements: BTreeSet<u64>,
     index: u64,
-    /// The sum of the checksums of all that is held, kept up change by change.
+    /// The sum of the checksums of all contents, updated with each change.
     sum: u64,
 }
 
 impl Registers {
-    /// A register's value.
+    /// Returns a register's value.
     pub fn get(&self, register: &str) -> Option<u64> {
         self.read(register).map(|(value, _)| value)
     }
 
-    /// A register's value, and the index of the command that wrote it.
+    /// Returns a register's value, and the index of the command that wrote it.
     pub fn read(&self, register: &str) -> Option<(u64, u64)> {
         self.0.lock().values.get(register).copied()
     }
 
-    /// The set.
+    /// Returns the set, in ascending order.
     pub fn elements(&self) -> Vec<u64> {
         self.0.lock().elements.iter().copied().collect()
     }
@@ -84,7 +84,7 @@ impl State {
         self.values.insert(register, record);
     }
 
-    /// One stored pair.
+    /// Adds one stored pair.
     fn take_in(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
         let bad = |error: &str| io::Error::new(io::ErrorKind::InvalidData, error.to_owned());
         let key = std::str::from_utf8(key).map_err(|error| bad(&error.to_string()))?;
@@ -129,6 +129,7 @@ impl Machine for Registers {
     type Setup = ();
 
     fn open((): &(), state: &dyn StateReader) -> io::Result<Self> {
+        // Everything in memory is rebuilt from the stored pairs.
         let mut opened = State::default();
         let mut damage = None;
         state.scan(b"", &mut |key, value| match opened.take_in(key, value) {
@@ -145,10 +146,11 @@ impl Machine for Registers {
         Ok(Self(Mutex::new(opened)))
     }
 
-    /// Replies whether anything was done: a comparison may fail.
+    /// Replies one byte: 1 if the order was carried out, 0 if a comparison failed.
     fn apply(&self, at: Position, command: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
         let order: Order = postcard::from_bytes(command).map_err(|error| BrokenInvariant(error.to_string()))?;
         let mut state = self.0.lock();
+        // The index is stored with every command, so a reopened machine knows it.
         state.index = at.index;
         changes.put(INDEX, encode(&at.index));
         let mut done = true;

@@ -1,16 +1,16 @@
-//! A follower that answers and is slower than the writes: its leader's log is cut all the same, and it follows by
-//! snapshots.
+//! A follower that answers, but is slower than the writes. Its leader's log is purged all the same, and the follower
+//! gets snapshots.
 
 use futures::future::join_all;
 
 use super::*;
 use crate::tests::kit::{Cluster, snapshot_storm};
 
-/// Writes under way at once, and how often.
+/// Concurrent writes in a round, and rounds.
 const AT_ONCE: u64 = 64;
 const ROUNDS: u64 = 100;
 
-/// The leader's longest log while it is written to, in entries.
+/// Writes to the leader in rounds. Returns the greatest length of its log meanwhile, in entries.
 async fn longest_log(cluster: &Cluster, leader: &Group<Registers>) -> u64 {
     let mut longest = 0;
     for round in 0..ROUNDS {
@@ -34,9 +34,10 @@ fn a_slow_follower_does_not_keep_the_log_from_being_cut() {
             let (leader, slow) = (cluster.group(first).expect("runs"), others(&cluster, first)[0]);
             cluster.node(slow).log.slow_down(Duration::from_millis(500));
             let longest = longest_log(&cluster, &leader).await;
-            // What is on its way is given up by and by: the log grows on while one message is.
+            // Entries that are being sent stay in the log until their message ends, so the log grows meanwhile.
             assert!(longest < ROUNDS * AT_ONCE / 3, "seed {seed}: the log came to {longest} entries");
 
+            // On a quick disk the follower catches up.
             cluster.node(slow).log.slow_down(Duration::ZERO);
             let healed = Instant::now();
             while leader.status().matched.get(&slow).copied() < Some(leader.status().last_log) {

@@ -1,4 +1,4 @@
-//! A replica that was closed is gone: whatever still works for it reaches nothing of what comes in its place.
+//! After a replica is closed, no task that still works for it changes anything in the replica that replaces it.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -22,7 +22,7 @@ use crate::storage::store::KeyValueStore as _;
 use crate::tests::kit::Cluster;
 use crate::{BrokenInvariant, Disk, Host, Identity, Life, NodeId};
 
-/// All that a node's disks hold, synced or not.
+/// Returns all that a node's disks hold, synced or not.
 fn held(cluster: &Cluster, id: NodeId) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut pairs = Vec::new();
     for disk in [&cluster.node(id).log, &cluster.node(id).state] {
@@ -39,7 +39,7 @@ fn log_id(index: u64) -> LogId {
     LogId::new_term_index(1, index)
 }
 
-/// Ways in which something may still work for a replica.
+/// The ways in which a task may write for a replica.
 #[derive(Debug, Clone, Copy)]
 enum Work {
     Vote,
@@ -66,7 +66,7 @@ impl Work {
         Self::EraseKeys,
     ];
 
-    /// Does it, whether it is refused or not.
+    /// Does the write. It does not matter whether it is refused.
     async fn carry_out(self, log: &mut GroupLog, state: &GroupState) {
         let _ = match self {
             Self::Vote => log.save_vote(&Vote::new(9, 1)).await,
@@ -95,7 +95,7 @@ fn change(value: u8) -> Changes {
     changes
 }
 
-/// The log and the state of a node's replica, with something in each.
+/// Writes to the log and the state of a node's replica. Returns handles on both.
 async fn filled(cluster: &Cluster, id: NodeId) -> (GroupLog, GroupState) {
     let group = cluster.group(id).expect("runs");
     let (mut log, state) = (group.replica().log.clone(), group.replica().state.clone());
@@ -117,6 +117,7 @@ fn nothing_that_still_works_for_a_closed_replica_reaches_the_one_in_its_place() 
                     cluster.replace_replica(2).await.expect("it is no member");
                     filled(&cluster, 2).await;
                 }
+                // The handles belong to the closed replica, or to the open one as a counter-check.
                 let before = held(&cluster, 2);
                 work.carry_out(&mut log, &state).await;
                 sleep(Duration::from_secs(1)).await;
@@ -127,7 +128,7 @@ fn nothing_that_still_works_for_a_closed_replica_reaches_the_one_in_its_place() 
     }
 }
 
-/// What commands wait for.
+/// A gate at which commands wait.
 #[derive(Default)]
 struct Hold {
     begun: Mutex<bool>,
@@ -135,7 +136,7 @@ struct Hold {
     changed: Condvar,
 }
 
-/// Carries no command out before it may.
+/// A machine whose commands wait at the gate.
 struct Held(Arc<Hold>);
 
 impl Machine for Held {
@@ -160,7 +161,7 @@ impl Machine for Held {
     }
 }
 
-/// A node of one, for which nobody else matters.
+/// Opens the host of a node that has no peers.
 async fn alone() -> Host {
     let life = Life { number: 1, start: [1; 16] };
     let identity = Identity { cluster: [1; 16], node: 1, incarnation: [1; 16], life };
@@ -170,7 +171,7 @@ async fn alone() -> Host {
     opened.expect("empty disks open")
 }
 
-/// Waits for what must come.
+/// Waits until the condition holds, which it must within 20 s.
 async fn until(is_so: impl Fn() -> bool) {
     for _ in 0..2_000 {
         if is_so() {
@@ -181,7 +182,7 @@ async fn until(is_so: impl Fn() -> bool) {
     panic!("what must come does not");
 }
 
-/// The machine is at a command while its replica is closed, which does not wait for it, and erased.
+/// A replica is closed and erased while its machine carries out a command. Closing does not wait for the command.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_outlives_its_replica_leaves_nothing_behind() {
     let (host, hold, id) = (alone().await, Arc::new(Hold::default()), GroupId(1));
@@ -190,6 +191,7 @@ async fn a_command_that_outlives_its_replica_leaves_nothing_behind() {
     until(|| group.status().role == Role::Leader).await;
     assert!(group.write(Bytes::from_static(b"x"), soon()).await.is_err(), "it is held");
     until(|| *hold.begun.lock()).await;
+    // The replica is replaced by a new one while the command waits, and then the command ends.
     let machine = Arc::downgrade(&group.machine());
     drop(group);
     host.close_group(id).await;
@@ -197,7 +199,7 @@ async fn a_command_that_outlives_its_replica_leaves_nothing_behind() {
     drop(host.open_newcomer::<Held>(id, hold.clone()).await.expect("opens anew"));
     *hold.let_go.lock() = true;
     hold.changed.notify_all();
-    // Until the closed replica's machine is gone, and with it whoever works on it.
+    // Once the closed replica's machine is gone, nobody works on it any more.
     until(|| machine.strong_count() == 0).await;
     host.close_group(id).await;
     host.open_newcomer::<Held>(id, hold).await.expect("nothing of the first is left");

@@ -1,4 +1,4 @@
-//! Single scenarios in simulation, each told step by step: what the random runs of `tests::simulation` meet by chance.
+//! Single scenarios in simulation, step by step. The random runs of `tests::simulation` meet such cases by chance.
 
 use std::time::Duration;
 
@@ -28,11 +28,13 @@ fn a_leader_that_is_cut_off_refuses_while_the_majority_serves() {
             let group = cluster.group(old).expect("runs");
             cluster.net.isolate(old, others(&cluster, old));
             let cut = Instant::now();
+            // Cut off, it can neither confirm itself nor commit.
             let linearizable = group.read(ReadMode::Linearizable, soon()).await;
             assert!(linearizable.is_err(), "no majority can have confirmed this read");
             let write = group.write(Order::set("x", 99).encode(), soon()).await;
             assert!(matches!(write, Err(WriteError::Indeterminate { .. } | WriteError::NotLeader { .. })), "{write:?}");
 
+            // Its lease ends before its followers' promise, and never comes back.
             while group.read(ReadMode::Lease, soon()).await.is_ok() {
                 assert!(cut.elapsed() < settings().election_max, "the lease outlives the promises it rests on");
                 sleep(Duration::from_millis(5)).await;
@@ -44,6 +46,7 @@ fn a_leader_that_is_cut_off_refuses_while_the_majority_serves() {
             assert_eq!(value(&group), Some(1), "what was never committed is not shown");
             assert!(stale.leader_contact.is_some_and(|contact| contact > Duration::ZERO), "a stale read says so");
 
+            // Back in the group it serves the new value.
             cluster.net.heal();
             group.read(ReadMode::Linearizable, later()).await.expect("served after the cut is mended");
             assert_eq!(value(&group), Some(2));
@@ -63,6 +66,7 @@ fn every_replica_serves_linearizable_reads() {
                 assert_eq!(value(group), Some(round), "node {id} served an older state");
             }
         }
+        // A follower has no lease, and names its leader.
         let follower =
             cluster.groups().find(|(_, group)| group.status().role == Role::Follower).expect("there are two");
         let refused = follower.1.read(ReadMode::Lease, soon()).await;
@@ -73,9 +77,9 @@ fn every_replica_serves_linearizable_reads() {
     });
 }
 
-/// The leader and one follower lose sight of each other, then the leader and the other, just as that one loses its
-/// power and restarts: it has forgotten its promise to the leader. Returns how many lease reads of the old leader were
-/// stale.
+/// The link between the leader and one follower is cut. Later the link to the other follower is cut too, and that
+/// follower loses its power and restarts. It has forgotten its promise to the leader. Returns how many lease reads
+/// of the old leader were stale.
 async fn forgotten_promise(seed: u64) -> usize {
     let mut cluster = start(seed, 3, settings()).await;
     let old = write_somewhere(&cluster, &[], 1).await;
@@ -83,6 +87,7 @@ async fn forgotten_promise(seed: u64) -> usize {
     let [first, second] = others(&cluster, old)[..] else { panic!("three nodes") };
     cluster.net.isolate(old, [first]);
     sleep(Duration::from_millis(700)).await;
+    // Without a wait, the two others could elect a leader while the old lease still holds.
     cluster.net.isolate(old, [second]);
     cluster.crash(second).await;
     cluster.restart(second).await.expect("restarts");
@@ -113,6 +118,7 @@ fn a_follower_behind_the_purged_log_catches_up_by_snapshot() {
         let settings = RaftSettings { snapshot_after: 20, keep_entries: 5, ..settings() };
         let mut cluster = start(3, 3, settings).await;
         let leader = write_somewhere(&cluster, &[], 1).await;
+        // One follower is down until the leader's log no longer has what it lacks.
         let lost = others(&cluster, leader)[0];
         cluster.crash(lost).await;
         let mut written = 1;
@@ -136,7 +142,7 @@ fn a_follower_behind_the_purged_log_catches_up_by_snapshot() {
             !common.is_empty() && common.iter().all(|(index, digest)| theirs[index] == **digest),
             "{ours:?} {theirs:?}"
         );
-        // What came by snapshot is there after a power loss, too.
+        // The installed snapshot survives a power loss.
         cluster.crash(lost).await;
         cluster.restart(lost).await.expect("restarts");
         assert!(value(&cluster.group(lost).expect("runs")) >= Some(45));
@@ -149,6 +155,7 @@ fn a_disk_that_fails_stops_its_replica_and_nothing_else() {
         simulate(async {
             let mut cluster = start(4, 3, settings()).await;
             let leader = write_somewhere(&cluster, &[], 1).await;
+            // The leader's log store fails once, and the replica stops for good.
             cluster.node(leader).log.arm(Some(fault));
             let failed = cluster.group(leader).expect("runs").write(Order::set("x", 9).encode(), soon()).await;
             assert!(failed.is_err() || value(&cluster.group(leader).expect("runs")) == Some(9));
@@ -157,6 +164,7 @@ fn a_disk_that_fails_stops_its_replica_and_nothing_else() {
             assert!(stopped.contains("restart"), "the way out is missing: {stopped}");
             let write = cluster.group(leader).expect("runs").write(Order::set("x", 3).encode(), soon()).await;
             assert!(matches!(write, Err(WriteError::Stopped { .. })), "{write:?}");
+            // On a working disk a restart is enough.
             cluster.node(leader).log.arm(None);
             cluster.crash(leader).await;
             cluster.restart(leader).await.expect("restarts on a mended disk");
@@ -175,6 +183,7 @@ fn damage_keeps_a_replica_closed() {
                 write_somewhere(&cluster, &[], value).await;
             }
             cluster.crash(1).await;
+            // A follower or leader alike: it must not open, and the others go on.
             cluster.node(1).log.flip_a_bit(&GroupId(1).0.to_be_bytes());
             let error = cluster.restart(1).await.expect_err("a replica with a damaged log takes part");
             assert!(error.to_string().contains("damaged") && error.to_string().contains("other replicas"), "{error}");

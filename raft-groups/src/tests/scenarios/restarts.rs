@@ -1,4 +1,5 @@
-//! What a replica shows after its node restarted: never less than before, and something again as soon as that is known.
+//! What a replica shows after its node restarted: never less than before, and it serves again as soon as it can know
+//! that.
 
 use futures::future::join_all;
 
@@ -8,7 +9,7 @@ use crate::mutants::{Mutant, plant};
 use crate::sim::SimPlan;
 use crate::tests::kit::{Cluster, snapshot_storm};
 
-/// Reads at a restarted node that nobody answers; returns how many were served and how many refused.
+/// Reads at a restarted node that no other node answers. Returns how many reads were served, and how many refused.
 async fn lonely_restart(seed: u64) -> (u32, u32) {
     let mut cluster = start(seed, 3, settings()).await;
     for value in 1..=10 {
@@ -19,6 +20,7 @@ async fn lonely_restart(seed: u64) -> (u32, u32) {
     group.read(ReadMode::Linearizable, later()).await.expect("served");
     let shown = value(&group);
     assert_eq!(shown, Some(10));
+    // The power loss may take what was applied. Alone, the replica cannot learn how far it was.
     cluster.crash(victim).await;
     cluster.net.isolate(victim, others(&cluster, victim));
     cluster.restart(victim).await.expect("restarts");
@@ -37,6 +39,7 @@ async fn lonely_restart(seed: u64) -> (u32, u32) {
         }
         sleep(Duration::from_millis(20)).await;
     }
+    // With its leader it serves again soon.
     cluster.net.heal();
     let healed = Instant::now();
     while group.read(ReadMode::Follower, soon()).await.is_err() {
@@ -55,7 +58,7 @@ fn a_restarted_replica_never_shows_less_than_before() {
     println!("{served} reads served, {refused} refused");
 }
 
-/// The end of a log that was never committed must not keep a replica silent for ever.
+/// A restarted replica must not wait for ever for the end of its log, if that was never committed.
 #[test]
 fn a_log_whose_end_was_never_committed_does_not_keep_its_replica_silent() {
     for seed in 0..10 {
@@ -64,6 +67,7 @@ fn a_log_whose_end_was_never_committed_does_not_keep_its_replica_silent() {
             let old = write_somewhere(&cluster, &[], 1).await;
             let group = cluster.group(old).expect("runs");
             cluster.net.isolate(old, others(&cluster, old));
+            // The cut-off leader appends what no majority gets, and restarts with it.
             let writes = (0..40).map(|_| group.write(Order::set("x", 99).encode(), soon()));
             assert!(join_all(writes).await.iter().all(Result::is_err), "no majority can have taken these");
             let end = group.status().last_log;
@@ -72,6 +76,7 @@ fn a_log_whose_end_was_never_committed_does_not_keep_its_replica_silent() {
             cluster.restart(old).await.expect("restarts");
             let group = cluster.group(old).expect("runs");
             assert_eq!(group.read(ReadMode::Follower, soon()).await, Err(ReadError::Unsettled));
+            // A leader's commit in its own term shows how far the replica must get.
             cluster.net.heal();
             let healed = Instant::now();
             while group.read(ReadMode::Follower, soon()).await.is_err() {
@@ -84,14 +89,14 @@ fn a_log_whose_end_was_never_committed_does_not_keep_its_replica_silent() {
     }
 }
 
-/// A follower whose disk lost what it had acknowledged, without a check that could see it: its leader fills it again.
-/// Returns whether entries were lost at all.
+/// A follower's disk loses what the follower acknowledged, and no check can see it. Its leader sends the entries
+/// again. Returns `true` if entries were lost at all.
 async fn unseen_loss(seed: u64) -> bool {
     let mut cluster = start(seed, 3, settings()).await;
     let leader = write_somewhere(&cluster, &[], 1).await;
     let follower = others(&cluster, leader)[0];
     cluster.group(follower).expect("runs").read(ReadMode::Linearizable, later()).await.expect("served");
-    // Every disk lies, and one of them is found out.
+    // No disk syncs, and one of them loses its power.
     let lying = plant(Mutant::SkipsSync);
     for value in 2..6 {
         write_somewhere(&cluster, &[], value).await;
@@ -102,7 +107,7 @@ async fn unseen_loss(seed: u64) -> bool {
     drop(lying);
     cluster.crash(follower).await;
     if cluster.restart(follower).await.is_err() {
-        // Seen after all, as where its state tells.
+        // A check has seen the loss, for example by the state.
         return false;
     }
     let lost = cluster.group(follower).expect("runs").status().last_log < before;
@@ -120,14 +125,15 @@ fn a_loss_that_no_check_sees_does_not_take_the_leader_along() {
     println!("{lost} of 20 followers lost entries unseen");
 }
 
-/// A leader that is cut off with entries nobody has, loses its power, and comes back to others whose logs are purged
-/// beyond what it shares with them: what it has conflicts with their snapshot. Its last memberships were committed;
-/// returns whether its stored state still knew.
+/// A leader is cut off with entries that nobody else has, loses its power, and comes back. By then the other logs
+/// are purged beyond what it shares with them, so its log conflicts with their snapshot. Its last memberships were
+/// committed. Returns `true` if its stored state still has them.
 async fn conflict_with_a_snapshot(seed: u64) -> bool {
     let plan = SimPlan { spares: 1, ..SimPlan::new(seed, 3, snapshot_storm()) };
     let mut cluster = Cluster::start(plan).await.expect("empty disks open");
     let old = write_somewhere(&cluster, &[], 1).await;
     let group = cluster.group(old).expect("runs");
+    // Two memberships are committed: the log shows that the first one is.
     let (more, before) = ((1..=4).collect(), (1..=3).collect());
     for members in [&more, &before] {
         while group.status().voters != *members || group.status().members_at.is_none() {
@@ -139,6 +145,7 @@ async fn conflict_with_a_snapshot(seed: u64) -> bool {
     cluster.net.isolate(old, others(&cluster, old));
     let writes = (0..200).map(|_| group.write(Order::set("x", 99).encode(), soon()));
     assert!(join_all(writes).await.iter().all(Result::is_err), "no majority can have taken these");
+    // Its log is longer than the others' for now, with entries of no majority.
     let GroupStatus { committed, last_log: end, .. } = group.status();
     cluster.crash(old).await;
     let mut last = 1;
@@ -146,7 +153,7 @@ async fn conflict_with_a_snapshot(seed: u64) -> bool {
         last += 1;
         let id = write_somewhere(&cluster, &[old], last).await;
         let leader = cluster.group(id).expect("it took a write");
-        // The others cannot send what their logs no longer have.
+        // From here on the others cannot send what follows the common part.
         if leader.status().purged > committed {
             break leader;
         }

@@ -1,11 +1,12 @@
-//! Slow is not dead, and hung is not alive: links that take long, and a disk that does not answer.
+//! A slow node counts as alive, and a hanging one does not: slow links, a disk that does not answer, a machine that
+//! slept.
 
 use super::*;
 use crate::NodeId;
 use crate::network::faults::LinkFaults;
 use crate::tests::kit::Cluster;
 
-/// Has every message between nodes take so long.
+/// Delays every message between nodes by `delay`.
 fn far_apart(cluster: &Cluster, delay: Duration) {
     for (id, group) in cluster.groups() {
         let delay_to = others(cluster, id).into_iter().map(|other| (other, delay)).collect();
@@ -13,10 +14,11 @@ fn far_apart(cluster: &Cluster, delay: Duration) {
     }
 }
 
-/// How many of a minute's reads under the lease, and writes, are served where every message takes `delay`.
+/// Returns how many of 60 lease reads, and of 60 writes, are served if every message takes `delay` longer.
 async fn served_far_apart(seed: u64, delay: Duration) -> (u32, u32) {
     let cluster = start(seed, 3, RaftSettings::default()).await;
     write_somewhere(&cluster, &[], 1).await;
+    // The links change under a running group, which may need an election.
     far_apart(&cluster, delay);
     sleep(Duration::from_secs(5)).await;
     let (mut reads, mut writes) = (0, 0);
@@ -43,7 +45,8 @@ fn nodes_that_are_far_apart_serve_as_long_as_messages_are_there_and_back_before_
     assert!(reads < 10, "the planted bug is not to be seen: {reads} reads");
 }
 
-/// The node that leads after the disk of the first leader has hung for a while, and whether another takes writes then.
+/// Makes the leader's disk hang for a while. Returns the node that leads then and takes writes; the old leader as an
+/// error if no other does.
 async fn with_hung_leader(seed: u64) -> Result<NodeId, NodeId> {
     let cluster = start(seed, 3, settings()).await;
     let old = write_somewhere(&cluster, &[], 1).await;
@@ -51,7 +54,7 @@ async fn with_hung_leader(seed: u64) -> Result<NodeId, NodeId> {
     for disk in [&node.log, &node.state] {
         disk.slow_down(Duration::from_secs(3_600));
     }
-    // A write that waits for the disk: what shows that it hangs.
+    // A disk only counts as hanging while a write waits for it.
     let group = cluster.group(old).expect("runs");
     assert!(group.write(Order::set("x", 2).encode(), soon()).await.is_err(), "it is not applied before it is durable");
     sleep(settings().longest_sync() + settings().election_max * 5).await;
@@ -80,6 +83,7 @@ fn nobody_believes_in_a_leader_without_a_majority_not_even_itself() {
         let cluster = start(1, 3, settings()).await;
         let old = write_somewhere(&cluster, &[], 1).await;
         let [first, second] = others(&cluster, old)[..] else { panic!("three nodes") };
+        // Every node is alone for longer than any timeout.
         for id in [old, first, second] {
             cluster.net.isolate(id, others(&cluster, id));
         }
@@ -103,12 +107,13 @@ async fn serves_from_sleep(seed: u64) -> bool {
     sleep(settings().election_max).await;
     group.read(ReadMode::Lease, later()).await.expect("its lease holds");
     cluster.net.isolate(leader, others(&cluster, leader));
-    // Awake, its lease would hold for a while.
+    // If it had not slept, its lease would hold for a while.
     group.replica().suspension.wake();
     let served = group.read(ReadMode::Lease, soon()).await.is_ok();
     cluster.net.heal();
     write_somewhere(&cluster, &[], 2).await;
     sleep(settings().election_max).await;
+    // Once a majority has answered, leases hold again.
     let leader = cluster.groups().find(|(_, group)| group.status().role == Role::Leader).expect("someone leads").1;
     leader.read(ReadMode::Lease, later()).await.expect("a majority has answered since");
     served

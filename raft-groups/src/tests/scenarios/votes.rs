@@ -1,4 +1,4 @@
-//! Nodes that forgot how they voted: what two leaders of one term may do to a replica.
+//! Nodes that forgot how they voted, and new leaders: what a replica takes from a leader, and what it concludes.
 
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 
@@ -6,13 +6,15 @@ use super::*;
 use crate::consensus::types::{LogId, Vote};
 use crate::network::wire::{PeerRefusal, PeerReply, PeerRequest};
 
-/// A follower hears from a second leader of its leader's term; what it answers, and whether it goes on in a new term.
+/// A follower hears from a second leader of its leader's term. Returns its answer, and whether it continues in a new
+/// term.
 async fn second_leader(seed: u64) -> (PeerReply, bool) {
     let cluster = start(seed, 3, settings()).await;
     let leader = write_somewhere(&cluster, &[], 1).await;
     let [follower, second] = others(&cluster, leader)[..] else { panic!("three nodes") };
     let (group, term) = (cluster.group(follower).expect("runs"), cluster.group(leader).expect("runs").status().term);
     group.wait_applied(cluster.group(leader).expect("runs").status().applied, later()).await.expect("follows");
+    // The other follower claims to lead in the same term, as if a voter had voted twice.
     let vote = Vote::new_committed(term, second);
     let rpc = AppendEntriesRequest { vote, prev_log_id: None, leader_commit: None, entries: Vec::new() };
     let reply = group.replica().answer_peer(PeerRequest::Append(rpc), Duration::ZERO).await;
@@ -38,8 +40,8 @@ fn nothing_is_taken_from_a_second_leader_of_one_term_and_a_new_term_begins() {
     assert!((0..10).all(is_unseen), "the planted bug is not to be seen");
 }
 
-/// A follower that has heard nothing for a while gets a message of a new leader, which has committed nothing of its own
-/// term: how old the follower takes its state to be.
+/// A follower that has heard nothing for a while gets a message of a new leader, which has committed nothing in its
+/// own term. Returns how old the follower believes its state to be.
 async fn contact_with_a_new_leader(seed: u64) -> Option<Duration> {
     let cluster = start(seed, 3, settings()).await;
     let leader = write_somewhere(&cluster, &[], 1).await;
@@ -49,6 +51,7 @@ async fn contact_with_a_new_leader(seed: u64) -> Option<Duration> {
     cluster.net.isolate(follower, others(&cluster, follower));
     sleep(QUIET).await;
     let (term, applied) = (group.status().term, group.status().applied);
+    // The commit index is true, but of the term before (Raft, § 5.4.2).
     let (vote, committed) = (Vote::new_committed(term + 1, new), LogId::new_term_index(term, applied));
     let rpc = AppendEntriesRequest { vote, prev_log_id: None, leader_commit: Some(committed), entries: Vec::new() };
     let reply = group.replica().answer_peer(PeerRequest::Append(rpc), Duration::ZERO).await;
@@ -56,7 +59,7 @@ async fn contact_with_a_new_leader(seed: u64) -> Option<Duration> {
     group.status().leader_contact
 }
 
-/// Longer than messages are on their way, and shorter than a follower waits before it stands itself.
+/// Longer than a message takes, and shorter than a follower waits before it campaigns.
 const QUIET: Duration = Duration::from_millis(150);
 
 #[test]

@@ -1,8 +1,8 @@
-//! What must have happened somewhere in all runs together: a fault that never took place proves nothing.
+//! What must have happened in at least one of all runs. A fault that never took place tests nothing.
 
 use std::collections::BTreeMap;
 
-/// What must be seen.
+/// Each of these must be seen in at least one run.
 pub const EXPECTED: [&str; 30] = [
     "an election",
     "a snapshot installed",
@@ -36,32 +36,32 @@ pub const EXPECTED: [&str; 30] = [
     "a bridge",
 ];
 
-/// How often each thing happened.
+/// How often each of the expected things happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage(BTreeMap<&'static str, u64>);
 
 impl Coverage {
-    /// It happened so many times.
+    /// Counts `times` more occurrences of `what`.
     pub fn add(&mut self, what: &'static str, times: u64) {
         *self.0.entry(what).or_default() += times;
     }
 
-    /// It happened.
+    /// Counts one more occurrence of `what`.
     pub fn saw(&mut self, what: &'static str) {
         self.add(what, 1);
     }
 
-    /// Both together.
+    /// Adds the counts of `other`.
     pub fn merge(&mut self, other: &Self) {
         other.0.iter().for_each(|(what, times)| self.add(what, *times));
     }
 
-    /// How often it happened.
+    /// Returns how often `what` happened.
     pub fn times(&self, what: &str) -> u64 {
         self.0.get(what).copied().unwrap_or(0)
     }
 
-    /// What was expected and never happened.
+    /// Returns what was expected and never happened.
     pub fn missing(&self) -> Vec<&'static str> {
         EXPECTED.into_iter().filter(|what| self.times(what) == 0).collect()
     }

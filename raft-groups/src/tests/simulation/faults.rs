@@ -1,4 +1,4 @@
-//! What the nemesis does: one fault at a time out of many shapes, never more than the protocol promises to bear.
+//! The nemesis: one fault at a time out of many kinds, and never more than the protocol tolerates.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -13,27 +13,27 @@ use crate::storage::keys::LogKey;
 use crate::tests::kit::{Cluster, snapshot_storm};
 use crate::{NodeId, OpenError, RaftSettings};
 
-/// By when a node must have learnt that its directory is an older copy.
+/// How soon a node must learn that its directory is an older copy.
 const OVERTAKEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// The shapes of faults.
+/// The kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A node is cut off.
     Isolate,
-    /// What a node says is not heard.
+    /// All that a node sends is lost.
     Unheard,
-    /// A node hears nothing.
+    /// All that is sent to a node is lost.
     Deaf,
-    /// Every node is heard by its neighbours alone, or, of three, by one of the others.
+    /// Every node is heard only by its neighbours, or, of three nodes, by one of the others.
     Ring,
-    /// Two halves see each other through one node alone.
+    /// Two halves are connected only through one node.
     Bridge,
-    /// Links come and go.
+    /// Links are cut and restored again and again.
     Flapping,
     /// A node loses its power, and what it had not synced.
     Crash,
-    /// All nodes do, at once.
+    /// All nodes lose their power at once.
     CrashAll,
     /// Messages take long and overtake each other.
     SlowNetwork,
@@ -53,13 +53,13 @@ pub enum Fault {
     FlippedBit,
     /// The last entry of a node's log is torn while it is down.
     TornTail,
-    /// The group is to have other members.
+    /// Other members are wanted for the group.
     OtherMembers,
     /// Leadership is handed over.
     Handover,
 }
 
-/// How often each is drawn, relative to the others.
+/// How often each kind is drawn, relative to the others.
 const SHAPES: [(Fault, u32); 19] = [
     (Fault::Isolate, 3),
     (Fault::Unheard, 2),
@@ -83,7 +83,7 @@ const SHAPES: [(Fault, u32); 19] = [
 ];
 
 impl World {
-    /// Draws a fault, lets it happen and holds it for a while.
+    /// Draws a fault, causes it, and waits for a while.
     pub async fn one_fault(&mut self) {
         let drawn = SHAPES.choose_weighted(&mut self.rng, |(_, weight)| *weight);
         let (fault, _) = *drawn.expect("there are shapes, with weights");
@@ -123,6 +123,7 @@ impl World {
         let count = members.len();
         for (at, one) in members.iter().enumerate() {
             for (distance, other) in (1..count).map(|step| (step, members[(at + step) % count])) {
+                // Of three nodes none reaches the next one. Of more, each node reaches only its two neighbours.
                 let cut = if count <= 3 { distance == 1 } else { distance > 1 && distance < count - 1 };
                 if cut {
                     self.cluster.net.cut(*one, other);
@@ -133,6 +134,7 @@ impl World {
     }
 
     fn bridge(&mut self, middle: NodeId, others: &[NodeId]) {
+        // Only the node in the middle hears both halves.
         let (left, right) = others.split_at(others.len() / 2);
         left.iter().for_each(|one| self.cluster.net.isolate(*one, right.iter().copied()));
         self.recorder.note(&format!("{left:?} and {right:?} meet at {middle}"));
@@ -178,7 +180,7 @@ impl World {
         self.failing.insert(victim, fault);
     }
 
-    /// Damages a node that is down. It must not come back on a guess; another takes its place.
+    /// Damages the log of a node that is down. The node must not open, and another takes its place.
     async fn damage(&mut self, victim: NodeId, fault: Fault) {
         let Some(spare) = self.replacement(victim) else { return };
         self.crash(&[victim]).await;
@@ -187,7 +189,7 @@ impl World {
         let entries = &entries[..entries.len() - size_of::<u64>()];
         let (what, done) = match fault {
             Fault::TornTail => ("a torn tail refused", log.tear_the_tail(entries)),
-            // The vote, of which there is always one. Any entry may be one that is to be erased.
+            // The vote, which is always there. An entry may be purged already, and its damage would not be seen.
             _ => ("a flipped bit refused", log.flip_a_bit(&LogKey::Vote.for_group(Cluster::GROUP))),
         };
         if !done {
@@ -203,9 +205,9 @@ impl World {
         self.retire(victim, spare);
     }
 
-    /// Starts a node on an older copy of its directory. The others have seen a later life of it, so it must learn that
-    /// it is overtaken, and take no part until it is stopped. Nobody reads from it: before it learns of it, it cannot
-    /// know better.
+    /// Starts a node on an older copy of its directory. The others have seen a later life of it, so it must learn
+    /// that it is overtaken, and take no part. No client reads from it: before it learns that, its answers may be
+    /// old.
     async fn roll_back(&mut self, victim: NodeId) {
         let Some(spare) = self.replacement(victim) else { return };
         self.crash(&[victim]).await;
@@ -214,6 +216,7 @@ impl World {
             return self.problem("recovery", format!("node {victim} does not open after a crash: {error}"));
         }
         self.open_doors();
+        // Long enough for the others to see the later life, and for the log to move on.
         let meanwhile = self.rng.random_range(1_000..2_500);
         sleep(Duration::from_millis(meanwhile)).await;
         self.crash(&[victim]).await;
@@ -228,7 +231,8 @@ impl World {
         self.retire(victim, spare);
     }
 
-    /// Starts a node again with timeouts of its own: all the while nodes are changed one by one.
+    /// Gives a node other timeouts, and crashes it. It restarts with them, as while an operator changes nodes one by
+    /// one.
     async fn change_settings(&mut self, victim: NodeId) {
         let slower = self.rng.random_range(1..4);
         let RaftSettings { election_min, election_max, .. } = snapshot_storm();

@@ -1,10 +1,10 @@
-//! Lease reads under a leader whose clock is slow: inside the declared bound none is stale, outside of it some are.
+//! Lease reads of a leader whose clock is slow. Within the stated bound no read is stale; outside of it some are.
 //!
-//! A leader uses four fifths of the lease that its followers grant, so no follower's clock may run more than a quarter
-//! faster than the leader's: at rates of 0.8 and above no lease read can be stale however the elections fall.
+//! A leader uses four fifths of the promise of its followers, so no follower's clock may run more than a quarter
+//! faster than the leader's. At rates of 0.8 and above no lease read can be stale, whatever the elections do.
 //!
-//! The same under nodes of different settings, which is what a cluster is while they are changed node by node: a
-//! follower promises what its leader asks, and a restart waits out what was promised before.
+//! The same holds if nodes have different settings, as while an operator changes them node by node. A follower
+//! promises what its leader asks, and a restart waits out what was promised before.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{RaftSettings, ReadMode, Role};
 /// The slowest clock of a leader, against its followers' clocks, under which lease reads are never stale.
 const BOUND: f64 = 0.8;
 
-/// Followers elect soon after their promise ends, so that little but the promise protects the old leader's reads.
+/// Followers elect soon after their promise ends, so the promise is nearly all that protects the old leader's reads.
 fn settings() -> RaftSettings {
     RaftSettings {
         heartbeat: Duration::from_millis(30),
@@ -29,14 +29,14 @@ fn settings() -> RaftSettings {
     }
 }
 
-/// As [`settings`], and followers stand as soon after their promise as any may: nothing but the promise is between the
-/// old leader's reads and a new leader's writes.
+/// [`settings`], but followers campaign as soon as possible after their promise. Only the promise separates the old
+/// leader's reads from a new leader's writes.
 fn eager_settings() -> RaftSettings {
     RaftSettings { heartbeat: Duration::from_millis(10), election_min: Duration::from_millis(30), ..settings() }
 }
 
-/// The leader's clock runs at `rate`. It is cut off, the others elect another, who writes; how many of the old leader's
-/// lease reads are stale.
+/// Runs a leader whose clock has this `rate`. It is cut off, and the others elect a leader, which takes a write.
+/// Returns how many lease reads of the old leader are stale.
 async fn stale_reads(seed: u64, rate: f64) -> usize {
     let clock_rates = [(1, rate)].into();
     let plan = SimPlan { clock_rates, ..SimPlan::new(seed, 3, eager_settings()) };
@@ -44,8 +44,8 @@ async fn stale_reads(seed: u64, rate: f64) -> usize {
     stale_at_first(&cluster, seed, settings().election_max * 4).await
 }
 
-/// The first node leads, is cut off, and the others elect another within `patience`, who writes; how many of the old
-/// leader's lease reads are stale.
+/// Makes node 1 lead, and cuts it off. The others must elect a leader within `patience`, which takes a write.
+/// Returns how many lease reads of the old leader are stale.
 async fn stale_at_first(cluster: &Cluster, seed: u64, patience: Duration) -> usize {
     let slow = cluster.group(1).expect("runs");
     while write_somewhere(cluster, &[], 1).await != 1 {
@@ -63,6 +63,7 @@ async fn stale_at_first(cluster: &Cluster, seed: u64, patience: Duration) -> usi
         if let Some((_, new)) = cluster.groups().find(leads).filter(|_| !written) {
             written = new.write(Order::set("x", 2).encode(), soon()).await.is_ok();
         }
+        // A read is stale if it sees the old value after the new one was acknowledged.
         let served = slow.read(ReadMode::Lease, soon()).await.is_ok();
         stale += usize::from(written && served && slow.machine().get("x") == Some(1));
         sleep(Duration::from_millis(5)).await;
@@ -94,7 +95,7 @@ fn lease_reads_of_a_leader_at_half_rate_are_seen_to_be_stale() {
     assert!(stale > 0, "the test above would not see a stale read either");
 }
 
-/// A leader of long timeouts among followers of short ones, which would elect another long before its lease is over.
+/// Long timeouts. Followers with short ones would elect another leader long before the lease of such a leader ends.
 fn slow_settings() -> RaftSettings {
     RaftSettings { election_min: Duration::from_millis(1000), election_max: Duration::from_millis(2000), ..settings() }
 }
@@ -105,7 +106,8 @@ async fn stale_under_mixed_settings(seed: u64) -> usize {
     stale_at_first(&cluster, seed, slow_settings().election_max * 4).await
 }
 
-/// All have long timeouts. While the leader is cut off, the others restart with short ones.
+/// All nodes have long timeouts. While the leader is cut off, the others restart with short ones. Returns how many
+/// lease reads of the old leader are stale.
 async fn stale_after_a_change_of_settings(seed: u64) -> usize {
     let mut cluster = Cluster::start(SimPlan::new(seed, 3, slow_settings())).await.expect("starts");
     let old = write_somewhere(&cluster, &[], 1).await;
@@ -118,6 +120,7 @@ async fn stale_after_a_change_of_settings(seed: u64) -> usize {
         cluster.set_settings(id, settings());
         cluster.crash(id).await;
     }
+    // The restarted nodes must wait for the long promise, whatever their new settings.
     let (mut stale, mut written) = (0, false);
     for id in others(&cluster, old) {
         cluster.restart(id).await.expect("restarts");

@@ -1,8 +1,8 @@
-//! Deterministic simulation of one group: three to five nodes under load through every shape of fault, with invariants
-//! held after every message and the clients' histories judged by `jepsen-lite`'s checkers.
+//! Deterministic simulation of one group: five nodes under load, with every kind of fault. Invariants are checked
+//! after every message, and `jepsen-lite`'s checkers judge the clients' histories.
 //!
-//! Each seed runs twice and must leave the same messages. `QUIVER_SEED` chooses the first seed and `QUIVER_SEEDS` their
-//! number; a seed that fails leaves its histories and its messages in a file whose path is printed.
+//! Each seed runs twice, and both runs must send the same messages. `QUIVER_SEED` sets the first seed and
+//! `QUIVER_SEEDS` their number. A seed that fails leaves its histories and messages in a file, and prints its path.
 
 mod coverage;
 mod faults;
@@ -28,19 +28,19 @@ use crate::tests::kit::simulate;
 
 /// Faults of one run.
 const ROUNDS: usize = 8;
-/// Seeds of the gate.
+/// Seeds that run unless `QUIVER_SEEDS` says otherwise.
 const SEEDS: u64 = 300;
 
-/// How a run is made worse than its seed makes it.
+/// Faults of the harness itself.
 #[derive(Debug, Clone, Copy, Default)]
 struct Mischief {
-    /// The harness writes unknown outcomes down as failures.
+    /// The harness records unknown outcomes as failures.
     lies: bool,
     /// The nemesis does nothing.
     idle: bool,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 struct Outcome {
     /// What is wrong, each with the name of the checker that found it.
     problems: Vec<(&'static str, String)>,
@@ -50,7 +50,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// A hash of everything the nodes said to each other, and when.
+    /// Returns a hash of all messages between the nodes, and of their times.
     fn trace_hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.messages.hash(&mut hasher);
@@ -62,7 +62,7 @@ impl Outcome {
         self
     }
 
-    /// Writes down what can be learnt from; the path.
+    /// Writes problems, histories and messages to a file. Returns its path.
     fn keep(&self, seed: u64) -> PathBuf {
         let dir = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/simulation"));
         let path = dir.join(format!("seed-{seed}.txt"));
@@ -80,9 +80,10 @@ impl Outcome {
     }
 }
 
-/// One run of a seed.
+/// Runs a seed once.
 fn run(seed: u64, mischief: Mischief) -> Outcome {
     simulate(async move {
+        // Fault and repair alternate. The first problem ends the run.
         let recorder = Recorder::new(mischief.lies);
         let mut world = World::start(seed, recorder.clone()).await;
         for _ in 0..ROUNDS {
@@ -98,7 +99,7 @@ fn run(seed: u64, mischief: Mischief) -> Outcome {
     })
 }
 
-/// The seeds asked for.
+/// Returns the seeds to run.
 fn seeds(count: u64) -> std::ops::Range<u64> {
     let variable = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let first = variable("QUIVER_SEED").unwrap_or(1);
@@ -107,10 +108,11 @@ fn seeds(count: u64) -> std::ops::Range<u64> {
     first..first + count
 }
 
-/// Does `work` for every seed, each cluster on one thread of its own choosing, and gathers what it returns.
+/// Runs `work` for every seed, on all processors, each cluster on one thread. Returns its results by seed.
 fn for_all<T: Send>(seeds: std::ops::Range<u64>, work: impl Fn(u64) -> T + Sync) -> BTreeMap<u64, T> {
     let (next, done) = (AtomicU64::new(seeds.start), Mutex::new(BTreeMap::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // The seed of a simulation is bound to its thread, so a cluster never changes threads.
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -124,7 +126,7 @@ fn for_all<T: Send>(seeds: std::ops::Range<u64>, work: impl Fn(u64) -> T + Sync)
     done.into_inner().expect("nobody panics with it")
 }
 
-/// Runs a seed twice; what is wrong with it, and what was covered.
+/// Runs a seed twice. Returns what is wrong, if anything is, and what was covered.
 fn twice(seed: u64) -> (Option<String>, Coverage) {
     let (first, second) = (run(seed, Mischief::default()).judged(), run(seed, Mischief::default()));
     if first.trace_hash() != second.trace_hash() {

@@ -1,7 +1,7 @@
-//! What clients saw, in Jepsen's words, and the judgement of `jepsen-lite`'s checkers on it.
+//! Records what clients saw as Jepsen histories, and has `jepsen-lite`'s checkers judge them.
 //!
-//! Registers, the set and the reads of followers are three histories, since each has a model of its own. An outcome
-//! that is not known is `info`, and its client's process is retired.
+//! Registers, the set and the reads of followers are three histories, because each has a model of its own. An
+//! unknown outcome is `info`, and its client continues under a new process number, as Jepsen requires.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use tokio::time::Instant;
 
 use super::coverage::Coverage;
 
-/// Process numbers of a client's successive lives are so far apart.
+/// The distance between the successive process numbers of one client.
 const LIVES_APART: i64 = 100;
-/// The number from which on clients of the session's history pass no tokens, and are promised less.
+/// Clients of the sessions' history from this number on pass no tokens. For their reads less must hold.
 pub const TOKENLESS: i64 = 50;
 
-/// Which history something belongs to.
+/// One of the histories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Book {
     Registers,
@@ -31,7 +31,7 @@ pub enum Book {
 #[derive(Debug, Clone, PartialEq)]
 pub enum End {
     Ok(Edn),
-    /// Certainly not done; a comparison that failed says so.
+    /// It was certainly not done. The text says why; a failed comparison is `mismatch`.
     Fail(&'static str),
     Unknown,
 }
@@ -43,13 +43,13 @@ pub struct Recorder(Arc<Mutex<Inner>>);
 struct Inner {
     began: Instant,
     histories: BTreeMap<Book, History>,
-    /// How operations ended, by what they were.
+    /// How many operations ended in which way: by function, level and end.
     ends: BTreeMap<(&'static str, String, &'static str), u64>,
-    /// The mutant of the harness itself: an unknown outcome is written down as a failure.
+    /// The planted bug of the harness itself: an unknown outcome is recorded as a failure.
     lies: bool,
 }
 
-/// A client's pen: one operation at a time.
+/// Records the operations of one client, one at a time, in one history.
 pub struct Pen {
     recorder: Recorder,
     book: Book,
@@ -62,7 +62,7 @@ impl Recorder {
         Self(Arc::new(Mutex::new(Inner { began: Instant::now(), histories, ends, lies })))
     }
 
-    /// The pen of client number `client`, which is below [`LIVES_APART`].
+    /// Returns the pen of client number `client`, which must be below [`LIVES_APART`].
     pub fn pen(&self, book: Book, client: i64) -> Pen {
         Pen { recorder: self.clone(), book, process: client }
     }
@@ -73,7 +73,7 @@ impl Recorder {
         inner.histories.entry(book).or_default().events.push(event.at(now));
     }
 
-    /// What the nemesis did.
+    /// Records in all histories what the nemesis did.
     pub fn note(&self, what: &str) {
         for book in [Book::Registers, Book::Set, Book::Sessions] {
             let mut event = HistoryEvent::new(0, Type::Info, "nemesis", Edn::Str(what.to_owned()));
@@ -82,7 +82,7 @@ impl Recorder {
         }
     }
 
-    /// How operations ended.
+    /// Adds to `coverage` how operations ended.
     pub fn count(&self, coverage: &mut Coverage) {
         for ((f, level, how), times) in &self.0.lock().ends {
             coverage.add("operations", *times);
@@ -100,16 +100,17 @@ impl Recorder {
         }
     }
 
-    /// All histories as lines of JSON.
+    /// Returns all histories as lines of JSON.
     pub fn lines(&self) -> String {
         let inner = self.0.lock();
         inner.histories.iter().map(|(book, history)| format!("// {book:?}\n{}", history.to_jsonl())).collect()
     }
 
-    /// What the checkers find wrong, each with the checker's name.
+    /// Returns what the checkers find wrong, each with the checker's name.
     pub fn judge(&self) -> Vec<(&'static str, String)> {
         let inner = self.0.lock();
         let of = |book| inner.histories.get(&book).cloned().unwrap_or_default();
+        // The session model holds for clients with tokens. All clients must see no node go back.
         let sessions = of(Book::Sessions);
         let mut with_tokens = sessions.clone();
         with_tokens.events.retain(|event| match event.process {
@@ -139,18 +140,18 @@ fn wrong(verdict: Result<HistoryVerdict, String>) -> Option<String> {
 }
 
 impl Pen {
-    /// The client's number.
+    /// Returns the client's number.
     pub fn number(&self) -> u64 {
         (self.process % LIVES_APART) as u64
     }
 
-    /// An operation begins, at the replica of this name.
+    /// Records that an operation begins, at the replica of this name.
     pub fn begin(&self, f: &'static str, value: Edn, node: String) {
         let event = HistoryEvent::new(self.process, Type::Invoke, f, value);
         self.recorder.write(self.book, event.with("node", Edn::Str(node)));
     }
 
-    /// It ends; `members` say more of it.
+    /// Records that the operation ends. `members` are further members of the event.
     pub fn end(&mut self, f: &'static str, value: Edn, end: End, members: &[(&str, Edn)]) {
         let lies = self.recorder.0.lock().lies;
         let (kind, value, error) = match end {
@@ -170,6 +171,7 @@ impl Pen {
         let level = members.iter().find(|(name, _)| *name == "level").map(|(_, level)| level.to_string());
         let how = error.filter(|error| *error == "mismatch").unwrap_or(kind.name());
         *self.recorder.0.lock().ends.entry((f, level.unwrap_or_default(), how)).or_default() += 1;
+        // The operation may still take effect, so its process never acts again.
         if kind == Type::Info {
             self.process += LIVES_APART;
         }

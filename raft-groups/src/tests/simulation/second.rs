@@ -1,5 +1,5 @@
-//! The second group of a run: other replicas on the same disks, written all the while, that no fault of the first may
-//! reach.
+//! The second group of a run: other replicas on the same disks, which take writes all the time. No fault of the
+//! first group may affect it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::workload::Doors;
 use crate::tests::kit::{Cluster, Order, soon};
 use crate::{Machine as _, NodeId};
 
-/// What is wrong, and the name of the checker that found it.
+/// The name of a checker, and what it found wrong.
 type Problem = (&'static str, String);
 
-/// Its doors, its client, and what was acknowledged to it.
+/// The second group: handles, its client, and what was acknowledged to that client.
 pub struct Second {
     doors: Doors,
     acknowledged: Arc<Mutex<BTreeSet<u64>>>,
@@ -39,9 +39,11 @@ impl Second {
         self.doors.close(node);
     }
 
-    /// After the last fault: all replicas come to one state, which holds all that was acknowledged. How much that was.
+    /// Ends the run after the last fault: all replicas must come to one state with all that was acknowledged.
+    /// Returns how many writes were acknowledged.
     pub async fn finish(self, deadline: Instant) -> Result<u64, Problem> {
         self.client.abort();
+        // A write must succeed and all replicas must agree before what they hold is compared.
         let replicas = self.doors.all();
         loop {
             let states: BTreeSet<_> = replicas.iter().map(|replica| replica.machine().digest()).collect();

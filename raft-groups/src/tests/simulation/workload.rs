@@ -1,5 +1,5 @@
-//! The clients of a run: registers that are written, deleted, compared and read; a set; and reads of followers with and
-//! without session tokens. Each tries any node, follows hints, and goes on whatever happens.
+//! The clients of a run. They write, delete, compare and read registers, add to a set, and read followers with and
+//! without session tokens. Each tries any node, follows hints, and continues whatever happens.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use super::recorder::{Book, End, Pen, Recorder, TOKENLESS};
 use crate::tests::kit::{Order, Registers};
 use crate::{Group, NodeId, ReadMode, WriteError, Written};
 
-/// Registers of one round; each round has its own, so that a search for an order of operations stays short.
+/// Registers of one round. Each round has its own, so the search for an order of operations stays short.
 pub const REGISTERS: u64 = 2;
-/// Registers that followers are read of, each with one writer.
+/// Registers that are read on followers. Each has one writer.
 pub const SESSION_REGISTERS: u64 = 2;
 
 /// The register of the client that passes tokens.
 const OWN: &str = "own";
 
-/// Registers that must be written before the first fault: without one write that says its version, the order of later
-/// ones of unknown fate might not be known.
+/// Returns the registers that must be written before the first fault. Without one write whose version is known, the
+/// order of later writes of unknown outcome could stay unknown.
 pub fn first_registers() -> impl Iterator<Item = String> {
     (0..SESSION_REGISTERS).map(session_register).chain([OWN.to_owned()])
 }
@@ -32,7 +32,7 @@ pub fn first_registers() -> impl Iterator<Item = String> {
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What all clients share: the handles they reach nodes by, which the nemesis swaps, and the round.
+/// What all clients share: the round, and the handles on the nodes, which the nemesis replaces.
 #[derive(Clone, Default)]
 pub struct Doors(Arc<Mutex<Open>>);
 
@@ -41,45 +41,45 @@ struct Open {
     groups: BTreeMap<NodeId, Group<Registers>>,
     round: u64,
     values: u64,
-    /// How often a node's replica was erased: another one took its place, which never showed anything.
+    /// How often a node's replica was erased. The replica in its place has shown nothing before.
     erasures: BTreeMap<NodeId, u64>,
 }
 
 impl Doors {
-    /// Opens exactly these.
+    /// Replaces all handles.
     pub fn open(&self, groups: BTreeMap<NodeId, Group<Registers>>) {
         self.0.lock().groups = groups;
     }
 
-    /// Closes one.
+    /// Removes the handle on a node.
     pub fn close(&self, node: NodeId) {
         self.0.lock().groups.remove(&node);
     }
 
-    /// A node's replica was erased, and another opened in its place.
+    /// Notes that a node's replica was erased, and another opened in its place.
     pub fn erased(&self, node: NodeId) {
         *self.0.lock().erasures.entry(node).or_default() += 1;
     }
 
-    /// A replica's name in histories.
+    /// Returns a replica's name in histories. An erased replica and the next one on its node have different names.
     fn name(&self, node: NodeId) -> String {
         let erasures = self.0.lock().erasures.get(&node).copied().unwrap_or(0);
         format!("n{node}.{erasures}")
     }
 
-    /// Begins the next round; its number.
+    /// Begins the next round. Returns its number.
     pub fn next_round(&self) -> u64 {
         let mut open = self.0.lock();
         open.round += 1;
         open.round
     }
 
-    /// All that are open.
+    /// Returns all handles.
     pub fn all(&self) -> Vec<Group<Registers>> {
         self.0.lock().groups.values().cloned().collect()
     }
 
-    /// A replica that says it leads.
+    /// Returns a replica that says that it leads.
     pub fn leader(&self) -> Option<Group<Registers>> {
         let leads = |group: &&Group<Registers>| group.status().role == crate::Role::Leader;
         self.0.lock().groups.values().find(leads).cloned()
@@ -92,7 +92,7 @@ impl Doors {
         hinted.or_else(|| open.groups.iter().nth(at)).map(|(id, group)| (*id, group.clone()))
     }
 
-    /// A value that nobody wrote before.
+    /// Returns a value that nobody wrote before.
     fn value(&self) -> u64 {
         let mut open = self.0.lock();
         open.values += 1;
@@ -104,17 +104,17 @@ impl Doors {
     }
 }
 
-/// The name of a register of a round.
+/// Returns the name of a register of a round.
 pub fn register_of(round: u64, register: u64) -> String {
     format!("{round}.{register}")
 }
 
-/// The name of a register that followers are read of.
+/// Returns the name of a register that is read on followers.
 pub fn session_register(register: u64) -> String {
     format!("session {register}")
 }
 
-/// A client with its own chance.
+/// A client with its own random generator.
 pub struct Client {
     pub doors: Doors,
     pub pen: Pen,
@@ -149,7 +149,7 @@ fn nothing_or(value: Option<u64>) -> Edn {
     value.map_or(Edn::Nil, number)
 }
 
-/// The freshness a client asks for, as histories name it.
+/// Returns the freshness that a client asks for, as histories name it.
 pub fn level(mode: ReadMode) -> (&'static str, Edn) {
     let name = match mode {
         ReadMode::Follower => "one",
@@ -169,11 +169,12 @@ impl Client {
         sleep(Duration::from_millis(self.rng.random_range(1..up_to))).await;
     }
 
-    /// Writes through some node and writes down what came of it; the index where it was acknowledged.
+    /// Writes through some node, and records the outcome. Returns the log index if the write was acknowledged.
     async fn write(&mut self, f: &'static str, value: Edn, order: Order) -> Option<u64> {
         let (node, group) = self.doors.pick(&mut self.rng, self.hint)?;
         self.pen.begin(f, value.clone(), self.doors.name(node));
         let written = group.write(order.encode(), Instant::now() + PATIENCE).await;
+        // The next attempt goes to the leader that was named, if one was.
         self.hint = match &written {
             Err(WriteError::NotLeader { leader }) => *leader,
             Err(_) => None,
@@ -188,6 +189,7 @@ impl Client {
     async fn use_registers(mut self) {
         loop {
             self.pause(60).await;
+            // 4 of 10 operations read, 3 write, 2 compare and set, 1 deletes.
             let register = self.doors.register(&mut self.rng);
             match self.rng.random_range(0..10) {
                 0..4 => {
@@ -214,7 +216,7 @@ impl Client {
         }
     }
 
-    /// Reads a register at a mode that must be linearizable. Whether it was served.
+    /// Reads a register in a mode that must be linearizable. Returns `true` if it was served.
     pub async fn read(&mut self, node: NodeId, group: &Group<Registers>, register: &str, mode: ReadMode) -> bool {
         self.pen.begin("read", keyed(register, Edn::Nil), self.doors.name(node));
         let served = group.read(mode, Instant::now() + PATIENCE).await.is_ok();
@@ -239,7 +241,7 @@ impl Client {
         }
     }
 
-    /// Reads the set. Whether it was served.
+    /// Reads the set. Returns `true` if it was served.
     pub async fn read_set(&mut self, node: NodeId, group: &Group<Registers>, mode: ReadMode) -> bool {
         self.pen.begin("read", Edn::Nil, self.doors.name(node));
         let served = group.read(mode, Instant::now() + PATIENCE).await.is_ok();
@@ -258,11 +260,11 @@ impl Client {
         }
     }
 
-    /// Reads followers; with tokens a read waits for all that this client has seen, and writes count as seen.
+    /// Reads followers, without end. With tokens, a read waits for all that this client has seen or written.
     async fn read_sessions(mut self, with_tokens: bool) {
         let mut token = 0;
         let own = OWN.to_owned();
-        // Without one write that says its version, the order of the others might not be known.
+        // Without one write whose version is known, the order of the others could stay unknown.
         while with_tokens && !self.write_own(&own, &mut token).await {
             self.pause(40).await;
         }
@@ -284,7 +286,7 @@ impl Client {
         }
     }
 
-    /// Writes this client's own register. Whether it was acknowledged, and so is in the token.
+    /// Writes this client's own register. Returns `true` if it was acknowledged, and so is in the token.
     async fn write_own(&mut self, own: &str, token: &mut u64) -> bool {
         let value = self.doors.value();
         let written = self.write("write", keyed(own, number(value)), Order::set(own, value)).await;
@@ -292,7 +294,8 @@ impl Client {
         written.is_some()
     }
 
-    /// The index that the answer reflects, where there is one.
+    /// Reads a register on one replica, once that has applied `token`. Returns the index that the answer reflects,
+    /// if there is an answer.
     async fn read_follower(
         &mut self,
         node: NodeId,
@@ -306,7 +309,7 @@ impl Client {
             Ok(_) => group.read(ReadMode::Follower, deadline).await.ok(),
             Err(_) => None,
         };
-        // Whoever wrote what is seen wrote it at this index or before.
+        // Read after the index was known, so the state may be newer than that index, never older.
         let seen = group.machine().read(register);
         let end = match served {
             Some(_) => End::Ok(keyed(register, nothing_or(seen.map(|(value, _)| value)))),
@@ -319,7 +322,8 @@ impl Client {
     }
 }
 
-/// What a write's outcome is in a history: only what certainly was not appended has failed.
+/// Returns how a write ends in a history. Only a write that was certainly not appended, or a failed comparison, has
+/// failed.
 fn end_of(written: Result<Written, WriteError>, value: Edn) -> End {
     match written {
         Ok(written) if written.reply[..] == [1] => End::Ok(value),

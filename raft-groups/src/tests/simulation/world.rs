@@ -1,4 +1,4 @@
-//! One run's cluster, with its clients, the loop that moves its members, and what has become of its nodes.
+//! The cluster of one run, with its clients, the loop that changes its members, and the fate of its nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,38 +21,38 @@ use crate::sim::network::LinkConditions;
 use crate::tests::kit::{Cluster, Order, later, snapshot_storm, soon};
 use crate::{Group, Machine as _, NodeId, ReadMode};
 
-/// How long the group may take to be itself again after the last fault.
+/// How long the group may take to recover after the last fault.
 const RECOVERY: Duration = Duration::from_secs(30);
 
-/// Pause before a question is asked again.
+/// Pause before a read is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// The members that the group should have; the steward walks it there.
+/// The members that the group should have. The task of [`steward`] changes them step by step.
 type WantedMembers = Arc<Mutex<BTreeSet<NodeId>>>;
 
-/// A run.
+/// The state of a run.
 pub struct World {
     pub cluster: Cluster,
     pub doors: Doors,
     pub recorder: Recorder,
     pub rng: SmallRng,
     pub coverage: Coverage,
-    /// Nodes whose disks were made to fail.
+    /// Nodes whose disks were made to fail, with the fault.
     pub failing: BTreeMap<NodeId, DiskFault>,
     conditions: LinkConditions,
     second: Option<Second>,
     wanted: WantedMembers,
     /// Nodes that never come back.
     retired: BTreeSet<NodeId>,
-    /// Nodes that may hold a replica which is to be erased once they are no members.
+    /// Nodes that may hold a replica that must be erased once they are not members.
     former: BTreeSet<NodeId>,
     problems: Vec<(&'static str, String)>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl World {
-    /// A healthy cluster under load. Every fifth seed has five founders and no spares; every other loses messages and
-    /// repeats some; every third has a second group.
+    /// Starts a healthy cluster under load. Every fifth seed has five founders and no spares. Every second seed
+    /// loses and repeats messages. Every third seed has a second group.
     pub async fn start(seed: u64, recorder: Recorder) -> Self {
         let (founders, spares) = if seed.is_multiple_of(5) { (5, 0) } else { (3, 2) };
         let second_group = seed.is_multiple_of(3);
@@ -60,12 +60,12 @@ impl World {
         if seed.is_multiple_of(2) {
             (plan.conditions.loss, plan.conditions.repeats) = (0.05, 0.05);
         }
-        // The first writes must succeed.
+        // The first writes must succeed, so no message is lost yet.
         let conditions = plan.conditions;
         plan.conditions.loss = 0.0;
         let cluster = Cluster::start(plan).await.expect("empty disks open");
         let knows_members = |(id, group): (NodeId, &Group<_>)| id > founders || group.status().committed > 0;
-        // Until every founder knows the members, the loss of one node's disk contents could leave no group at all.
+        // Before every founder knows the members, a fault of one node's disk could leave no group at all.
         while !cluster.groups().all(knows_members) {
             sleep(Duration::from_millis(10)).await;
         }
@@ -93,7 +93,7 @@ impl World {
         while !workload::first_registers().all(|name| written(&name)) {
             sleep(Duration::from_millis(20)).await;
         }
-        // Until those are acknowledged, too.
+        // The last of these writes must also be acknowledged.
         sleep(Duration::from_millis(100)).await;
         world.cluster.net.set_conditions(conditions);
         world
@@ -106,22 +106,22 @@ impl World {
         }
     }
 
-    /// The members that are wanted.
+    /// Returns the members that are wanted.
     pub fn members(&self) -> Vec<NodeId> {
         self.wanted.lock().iter().copied().collect()
     }
 
-    /// Something is wrong.
+    /// Notes that `checker` found something wrong.
     pub fn problem(&mut self, checker: &'static str, what: String) {
         self.problems.push((checker, what));
     }
 
-    /// Returns `true` if going on could tell nothing new.
+    /// Returns `true` if something is wrong already, so the run may end.
     pub fn is_over(&self) -> bool {
         !self.problems.is_empty() || self.cluster.violation().is_some()
     }
 
-    /// Cuts the power of these.
+    /// Cuts the power of these nodes.
     pub async fn crash(&mut self, ids: &[NodeId]) {
         for id in ids {
             self.doors.close(*id);
@@ -133,7 +133,8 @@ impl World {
         }
     }
 
-    /// A node to take the place of one that will not come back, where the group can spare that one.
+    /// Returns a node to replace `victim`, if the group can lose `victim` for good: it is at rest, and no other node
+    /// is lost.
     pub fn replacement(&self, victim: NodeId) -> Option<NodeId> {
         let status = self.doors.leader()?.status();
         let wanted = self.wanted.lock().clone();
@@ -142,7 +143,7 @@ impl World {
         self.cluster.ids().into_iter().find(|id| can_go && !wanted.contains(id) && !self.former.contains(id))
     }
 
-    /// A node never comes back; `spare` takes its place.
+    /// Notes that `victim` never comes back. `spare` takes its place.
     pub fn retire(&mut self, victim: NodeId, spare: NodeId) {
         self.retired.insert(victim);
         let mut wanted = self.wanted.lock();
@@ -150,7 +151,7 @@ impl World {
         wanted.insert(spare);
     }
 
-    /// Two to four other members, drawn among all nodes that live.
+    /// Draws two to four nodes that are not retired as the wanted members.
     pub fn want_others(&mut self) {
         let mut living: Vec<NodeId> = self.cluster.ids();
         living.retain(|id| !self.retired.contains(id));
@@ -161,7 +162,7 @@ impl World {
         self.former.extend(before.difference(&next));
     }
 
-    /// Mends everything that can be mended, and waits a while.
+    /// Repairs everything that can be repaired, restarts all nodes that are down, and waits a while.
     pub async fn heal(&mut self) {
         self.recorder.note("heal");
         self.cluster.net.heal();
@@ -172,6 +173,7 @@ impl World {
                 disk.slow_down(Duration::ZERO);
                 disk.arm(None);
             }
+            // A replica stops by itself only if its disk was made to fail.
             let replicas = [self.cluster.group(id), self.cluster.second(id)].into_iter().flatten();
             if let Some(reason) = replicas.filter_map(|replica| replica.replica().stop_reason()).next() {
                 match self.failing.get(&id) {
@@ -181,7 +183,7 @@ impl World {
                 }
                 self.crash(&[id]).await;
             }
-            // A store that failed is not believed again, whether its replica has noticed yet or not.
+            // A store that failed is not trusted again, even if its replica has not noticed yet.
             if self.failing.contains_key(&id) {
                 self.crash(&[id]).await;
             }
@@ -200,7 +202,8 @@ impl World {
         self.doors.next_round();
     }
 
-    /// Erases replicas that are no members any more, as nodes do when their group's leader has confirmed it.
+    /// Erases replicas that are not members any more. As nodes do, it waits until the group's leader has confirmed
+    /// that.
     async fn erase_former(&mut self) {
         let Some(leader) = self.doors.leader() else { return };
         let wanted = self.wanted.lock().clone();
@@ -211,6 +214,7 @@ impl World {
         if !is_there(&before) || leader.prove_leader().await.is_err() {
             return;
         }
+        // The confirmation counts only if the membership is the same before and after it.
         let after = leader.status();
         if !is_there(&after) || (after.term, after.members_at) != (before.term, before.members_at) {
             return;
@@ -226,13 +230,16 @@ impl World {
             self.doors.erased(id);
             self.coverage.saw("an erased replica back");
         }
+        // The group gets a while without faults.
         self.open_doors();
     }
 
-    /// After the last fault: the group comes to rest, all members agree, and everything is read once more everywhere.
+    /// Ends the run after the last fault: the group must come to rest, all members must agree, and everything is
+    /// read once more on every member.
     pub async fn finish(mut self) -> (Vec<(&'static str, String)>, Coverage, Cluster) {
         let quiet = LinkConditions { loss: 0.0, repeats: 0.0, ..self.conditions };
         self.cluster.net.set_conditions(quiet);
+        // The clients stop. The task that changes members goes on until the group is at rest.
         let clients = self.tasks.len() - 1;
         self.tasks[..clients].iter().for_each(|client| client.abort());
         let deadline = Instant::now() + RECOVERY;
@@ -275,6 +282,7 @@ impl World {
     }
 
     async fn read_everything(&mut self, members: &[(NodeId, Group<crate::tests::kit::Registers>)], deadline: Instant) {
+        // At rest all members have applied the same entries.
         let digests: BTreeSet<_> = members.iter().map(|(_, group)| group.machine().digest()).collect();
         if digests.len() > 1 {
             self.problem("replicas", format!("members hold different states at rest: {digests:?}"));
@@ -282,12 +290,13 @@ impl World {
         let client = |book, number| Client::new(0, self.doors.clone(), self.recorder.pen(book, number));
         let (mut registers, mut set) = (client(Book::Registers, 20), client(Book::Set, 21));
         let rounds = self.doors.next_round();
+        // Every register of every round is read on every member, so lost writes are seen.
         let names =
             (0..rounds).flat_map(|round| (0..workload::REGISTERS).map(move |at| workload::register_of(round, at)));
         let names: Vec<_> = names.collect();
         let mut silent = BTreeSet::new();
         for (id, group) in members {
-            // A replica that knows no leader yet says so at once, and messages are lost still.
+            // A replica that knows no leader yet refuses at once, so it is asked again.
             while !set.read_set(*id, group, ReadMode::Linearizable).await && within(deadline, &mut silent, *id) {
                 sleep(AGAIN).await;
             }
@@ -310,7 +319,7 @@ impl World {
         let lost = net.messages().iter().filter(|message| message.delay.is_none()).count();
         let batches = |id| self.cluster.node(id).log.batches_lost() + self.cluster.node(id).state.batches_lost();
         let counts = [
-            // The first is no news.
+            // The first election is not caused by a fault.
             ("an election", seen.elections.saturating_sub(1)),
             ("a snapshot installed", seen.installations),
             ("a log purged", seen.purges),
@@ -333,7 +342,7 @@ impl World {
     }
 }
 
-/// Returns `true` if there is time to ask a node again; it counts as silent where there is none.
+/// Returns `true` if there is time to ask a node again. If there is none, the node counts as silent.
 fn within(deadline: Instant, silent: &mut BTreeSet<NodeId>, node: NodeId) -> bool {
     let late = Instant::now() >= deadline;
     if late {
@@ -342,12 +351,13 @@ fn within(deadline: Instant, silent: &mut BTreeSet<NodeId>, node: NodeId) -> boo
     !late
 }
 
-/// Walks the group towards the members that are wanted, through whoever leads, for ever.
+/// Changes the group's members step by step to those that are wanted, through any leader, without end.
 async fn steward(doors: Doors, wanted: WantedMembers) {
     loop {
         sleep(Duration::from_millis(50)).await;
         let Some(leader) = doors.leader() else { continue };
         let target = wanted.lock().clone();
+        // Some steps at once, as long as they change something.
         for _ in 0..4 {
             match leader.converge(&target, soon()).await {
                 Ok(

@@ -1,4 +1,4 @@
-//! openraft's storage test suite over both backends, and what it does not test: reopening.
+//! openraft's storage test suite over both stores, and what it does not test: reopening, damage, and durability.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ async fn a_log_comes_back_after_purge_truncate_and_large_entries() {
         let read = log.limited_get_log_entries(10, 31).await.expect("reads");
         assert!(!read.is_empty() && read.len() < 21, "a message is bounded in bytes: {} entries", read.len());
     }
-    // The workers hold the store; they end once their handles are gone.
+    // The workers hold the store until their handles are gone.
     let disk = loop {
         if let Ok(disk) = Disk::open(dir.path()) {
             break disk;
@@ -99,6 +99,7 @@ async fn a_log_comes_back_after_purge_truncate_and_large_entries() {
     let state = log.get_log_state().await.expect("state");
     assert_eq!((state.last_purged_log_id, state.last_log_id), (Some(log_id(9)), Some(log_id(30))));
     assert_eq!(log.read_vote().await.expect("reads"), Some(Vote::new(3, 2)));
+    // The entries that were truncated or purged do not come back.
     let read = log.try_get_log_entries(..).await.expect("reads");
     assert_eq!(read, (10..30).map(|index| entry(index, 300_000)).chain([entry(30, 1 << 20)]).collect::<Vec<_>>());
 }
@@ -125,6 +126,7 @@ async fn what_replaced_a_durable_entry_is_not_durable_before_it_is_synced() {
     let mut log = open(&stores).expect("opens").0;
     log.blocking_append((0..10).map(|index| entry(index, 1))).await.expect("appends");
     assert!(log.wait_durable(9).now_or_never().is_some());
+    // Entries 6 and 7 are durable, then cut, then queued anew.
     log.truncate_after(Some(log_id(5))).await.expect("truncates");
     log.append((6..8).map(|index| entry(index, 1)), IOFlushed::noop()).await.expect("appends");
     assert!(log.wait_durable(5).now_or_never().is_some());

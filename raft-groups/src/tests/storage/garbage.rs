@@ -1,4 +1,4 @@
-//! That what a machine leaves is cleared away: also what a crash left, and in every generation of the state.
+//! What a machine leaves behind is erased, also after a restart.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ use crate::{BrokenInvariant, GroupId};
 
 const GROUP: GroupId = GroupId(7);
 
-/// Keeps a thousand pairs for each command, and leaves those of the commands before to be cleared away.
+/// A machine that writes a thousand pairs for each command, and gives out the pairs of earlier commands as garbage.
 #[derive(Default)]
 struct Hoarder(Mutex<Vec<(Vec<u8>, Vec<u8>)>>);
 
@@ -76,7 +76,7 @@ fn open(stores: &Stores) -> Applier<Hoarder> {
     Applier::open((), state, None).expect("opens").0
 }
 
-/// Returns `true` if only the pairs of the newest command are left, by and by.
+/// Returns `true` once only the pairs of the newest command are left; `false` if that takes more than 20 s.
 async fn is_cleared_away(stores: &Stores) -> bool {
     for _ in 0..2_000 {
         if stored(stores) == 1000 {
@@ -101,7 +101,7 @@ async fn what_a_machine_leaves_is_erased_also_after_a_restart_in_between() {
     drop(planted);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(stored(&stores), 2000, "the planted bug leaves them");
-    // Another life of the replica finds what an earlier one left.
+    // A machine that is opened anew gives out what the one before it left.
     apply(&mut open(&stores), 4).await;
     assert!(is_cleared_away(&stores).await, "{} pairs are left", stored(&stores));
 }

@@ -1,6 +1,7 @@
-//! What the stores promise to consensus: openraft's own suite, real power loss, and what a machine leaves to be erased.
+//! What the stores guarantee to consensus: openraft's own suite, real power loss, and the erasure of a machine's
+//! garbage.
 //!
-//! Each suite runs over the simulated disk and, where it can, over sled on a real one.
+//! The suites use the simulated disk, sled on a real one, or both.
 
 mod conformance;
 mod garbage;

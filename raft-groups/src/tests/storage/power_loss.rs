@@ -1,8 +1,9 @@
-//! The stores under real power loss, on a loop-mounted ext4 whose power is cut over and over. A child process appends
-//! to logs and votes; what it had acknowledged must be there. Another writes to a store that it never syncs, as a
-//! state is written; that may be old afterwards and must open. A disk that skips its syncs must be caught by both.
+//! The stores under real power loss, on a loop-mounted ext4 whose power is cut again and again. One child process
+//! appends to logs and votes: what it acknowledged must be there afterwards. Another writes to a store that it never
+//! syncs, as state is written: that store may be old afterwards, but it must open. Both must catch a disk that skips
+//! its syncs.
 //!
-//! Root only, with a loud skip otherwise; the simulated disk is tested everywhere.
+//! These tests need root, and say so when they skip. The simulated disk is tested everywhere.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -26,10 +27,10 @@ use crate::{GroupId, OpenError};
 const GROUPS: u64 = 4;
 const DIR: &str = "QUIVER_POWER_LOSS_DIR";
 const CRASHES: u64 = 22;
-/// What a life acknowledges at least, however slow the machine is.
+/// Appends that each life acknowledges before its power is cut, however slow the machine is.
 const LEAST_ACKNOWLEDGED: usize = 8;
 
-/// What the child said was durable: per group the last index and the last vote's term.
+/// What the child said was durable: by group, the last index and the term of the last vote.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Promises {
     index: BTreeMap<u64, u64>,
@@ -42,7 +43,7 @@ fn open(dir: &Path) -> BTreeMap<u64, GroupLog> {
     (0..GROUPS).map(|id| (id, open(id))).collect()
 }
 
-/// The child's part: appends to all groups at once, says what is durable, never ends by itself.
+/// The first child: appends to all groups at once, prints what is durable, and never ends by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_writes_until_its_power_is_cut() {
     let Ok(dir) = std::env::var(DIR) else { return };
@@ -55,7 +56,7 @@ async fn write_on(id: u64, mut log: GroupLog) {
     let mut next = log.get_log_state().await.expect("state").last_log_id.map_or(0, |last| last.index + 1);
     let mut term = log.read_vote().await.expect("reads").map_or(0, |vote: Vote| vote.leader_id.term);
     loop {
-        // Few and small as from a person, large ones, and many at once as a follower gets them that lags.
+        // Mostly few and small entries. Sometimes large ones, or many at once, as a follower gets that lags.
         let (count, bytes) = match rng.random_range(0..100) {
             0..1 => (1, 3_000_000),
             1..5 => (rng.random_range(1..8), 200_000),
@@ -68,7 +69,7 @@ async fn write_on(id: u64, mut log: GroupLog) {
         }
         next += count;
         say(&format!("index {id} {}", next - 1));
-        // What is purged makes room that sled writes anew.
+        // A purge frees segments, which sled reuses.
         if next > 300 && rng.random_bool(0.1) && log.purge(entry(next - 250, 0).log_id).await.is_err() {
             return;
         }
@@ -82,7 +83,7 @@ async fn write_on(id: u64, mut log: GroupLog) {
     }
 }
 
-/// One line in one write, so that a line is there whole or not at all.
+/// Prints a line in one write, so a line is there whole or not at all.
 fn say(line: &str) {
     let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
 }
@@ -93,7 +94,7 @@ fn entry(index: u64, bytes: usize) -> LogEntry {
     LogEntry { log_id: LogId::new(leader.to_committed(), index), payload: openraft::EntryPayload::Normal(command) }
 }
 
-/// The other child's part: writes pairs anew, all over the store, and never syncs them.
+/// The second child: overwrites pairs all over the store, and never syncs.
 #[test]
 fn child_writes_and_never_syncs() {
     let Ok(dir) = std::env::var(DIR) else { return };
@@ -102,7 +103,7 @@ fn child_writes_and_never_syncs() {
     say("index 0 0");
     loop {
         let mut batch = WriteBatch::default();
-        // One command of thousands of points is one batch.
+        // A command of thousands of points is one batch.
         let edits = if rng.random_bool(0.01) { 2000 } else { rng.random_range(1..8) };
         for _ in 0..edits {
             let key: u64 = rng.random_range(0..2000);
@@ -125,8 +126,8 @@ fn start_child(part: &str, dir: &Path, mutant: Option<&str>) -> Child {
     command.spawn().expect("starts")
 }
 
-/// One life of the child, which lasts for `life` and for `least` acknowledged appends; returns what it promised before
-/// the power went.
+/// Runs the child until `life` has passed and `least` appends are acknowledged, and cuts its power. Returns what it
+/// acknowledged before that.
 fn one_life(part: &str, disk: &mut LoopDisk, mutant: Option<&str>, life: Duration, least: usize) -> Promises {
     let mut child = start_child(part, disk.path(), mutant);
     let output = BufReader::new(child.stdout.take().expect("piped"));
@@ -143,14 +144,15 @@ fn one_life(part: &str, disk: &mut LoopDisk, mutant: Option<&str>, life: Duratio
         }
         promises
     });
+    // The child has opened its store once it acknowledges anything.
     if promised.recv().is_err() {
-        // What it says when its power goes is of no interest; what it says before that is.
+        // Its errors matter only if it failed before its power was cut.
         let mut said = String::new();
         let _ = child.stderr.take().expect("piped").read_to_string(&mut said);
         panic!("the child ended before it acknowledged anything: {said}");
     }
     std::thread::sleep(life);
-    // Its end comes with its output, too.
+    // If the child ends early, its output ends, and so does this wait.
     let acknowledged = promised.iter().filter(|is_index| *is_index);
     acknowledged.take(least).for_each(drop);
     disk.cut_power().expect("cuts the power");
@@ -160,10 +162,10 @@ fn one_life(part: &str, disk: &mut LoopDisk, mutant: Option<&str>, life: Duratio
     reader.join().expect("reads")
 }
 
-/// What was promised and is not there.
+/// Returns what was acknowledged and is not there.
 async fn lost(disk: &LoopDisk, promises: &Promises) -> Vec<String> {
     let dir = disk.path().to_owned();
-    // A store whose file system lost what sled relied on may not open at all: that is a loss too.
+    // A store that does not open has lost everything.
     let opened = tokio::task::spawn_blocking(move || open(&dir)).await;
     let Ok(mut logs) = opened else { return vec!["the store does not open".to_owned()] };
     let mut lost = Vec::new();
@@ -181,7 +183,8 @@ async fn lost(disk: &LoopDisk, promises: &Promises) -> Vec<String> {
     lost
 }
 
-/// A disk to be cut off, and what decides when; `None`, said, where there is none here.
+/// Returns a disk whose power can be cut, and a random generator; `None`, with a message, if there is no such disk
+/// here.
 fn disk_and_rng() -> Option<(LoopDisk, SmallRng)> {
     let disk = match LoopDisk::create(1024) {
         Ok(disk) => disk,
@@ -196,10 +199,11 @@ fn disk_and_rng() -> Option<(LoopDisk, SmallRng)> {
     Some((disk, SmallRng::seed_from_u64(seed)))
 }
 
-/// Lives and crashes of a store that is never synced; at which crash it was damaged, if it was.
+/// Crashes a store that is never synced. Returns at which crash it was damaged, if it was; `None` without a disk.
 fn crash_unsynced(mutant: Option<&str>, crashes: u64) -> Option<Option<u64>> {
     let (mut disk, mut rng) = disk_and_rng()?;
     for crash in 1..=crashes {
+        // Long enough for sled to reuse segments.
         let life = Duration::from_millis(rng.random_range(300..1500));
         one_life("child_writes_and_never_syncs", &mut disk, mutant, life, 0);
         match SledStore::open(disk.path(), 16 << 20) {
@@ -215,7 +219,8 @@ fn crash_unsynced(mutant: Option<&str>, crashes: u64) -> Option<Option<u64>> {
     Some(None)
 }
 
-/// Lives and crashes until something is lost or the crashes are used up; says what was acknowledged and lost.
+/// Crashes the logs until something is lost, at most `crashes` times. Returns how many entries were acknowledged,
+/// and what was lost; `None` without a disk.
 fn crash_over_and_over(mutant: Option<&str>, crashes: u64) -> Option<(u64, Vec<String>)> {
     let (mut disk, mut rng) = disk_and_rng()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");

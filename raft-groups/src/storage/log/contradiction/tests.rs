@@ -1,4 +1,4 @@
-//! What a log and a state may not say of each other, and what a leader may not say of them.
+//! Contradictions between a log, its state and a leader are found.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn apply(applier: &mut Applier<Registers>, entries: impl IntoIterator<Item
     applier.apply(stream::iter(entries)).await
 }
 
-/// A replica with entries 0 to 9 of term 2, those up to 5 applied.
+/// Makes a replica with entries 0 to 9 of term 2, of which 0 to 5 are applied.
 async fn half_applied(stores: &Stores) -> (GroupLog, Applier<Registers>) {
     let (mut log, _, mut applier) = open(stores).expect("opens");
     log.save_vote(&Vote::new(2, 1)).await.expect("votes");
@@ -101,6 +101,7 @@ async fn an_entry_is_applied_only_where_it_follows_what_was_applied() {
     apply(&mut applier, [entry(2, 7)]).await.expect_err("entry 6 is missing");
     open(&stores).err().expect("it is damaged from then on");
 
+    // Neither may an entry be applied twice, nor one of an earlier term.
     let (_, mut applier) = half_applied(&self::stores()).await;
     apply(&mut applier, [entry(2, 5)]).await.expect_err("entry 5 was applied");
     let (_, mut applier) = half_applied(&self::stores()).await;
@@ -137,6 +138,7 @@ async fn a_log_that_was_lost_under_its_state_is_found_and_so_is_a_lost_vote() {
     assert_eq!(check_together(false, &lost, &fresh), Ok(()), "a new replica");
     assert!(check_together(false, &lost, state).is_err(), "the log store is another one");
     assert!(check_together(true, &lost, state).is_err(), "the log is gone");
+    // A log without the vote of its terms: a vote was lost.
     let mut unvoted = lost.clone();
     unvoted.blocking_append((0..10).map(|index| entry(2, index))).await.expect("appends");
     assert!(check_together(true, &unvoted, state).is_err(), "the vote is gone");
@@ -150,6 +152,7 @@ async fn come_back(seed: u64) -> bool {
     let stores = Disk::simulated(&disks[0], &disks[1], seed, Duration::ZERO).start().expect("starts");
     let (mut log, mut applier) = half_applied(&stores).await;
     log.truncate_after(Some(id(2, 7))).await.expect("they are not applied");
+    // The snapshot makes the state durable, and the cut must be durable before that.
     let stage = applier.state().begin_staging();
     let meta = SnapshotMeta { last_log_id: Some(id(3, 20)), ..SnapshotMeta::default() };
     applier.install_snapshot(&meta, SnapshotData::Staged(stage)).await.expect("installs");
