@@ -23,8 +23,8 @@ pub enum NodeError {
     },
     /// The directory is empty, and no flag says which cluster the node belongs to.
     #[error(
-        "{} belongs to no cluster yet, and nothing says which it is to be: form a new one with --bootstrap N, or join \
-         one with --join URL. Where this node had one, its data directory is not this, or is lost",
+        "{} belongs to no cluster yet, and no flag names one: form a new one with --bootstrap N, or join one with \
+         --join URL. If this node had a cluster, this is not its data directory, or its data is lost",
         dir.display()
     )]
     NoOrigin {
