@@ -32,12 +32,12 @@
 //!    says how far the node is, and `process::health` how fit.
 //!
 //! **The work.** Nobody tells a node what to do. It follows the map, which comes from its own replica or from other
-//! nodes (`control::map_feed`). Four loops do the work: replicas are opened and erased (`control::replicas`); groups that
-//! the node leads get their members (`control::membership`); collections that the map dropped are swept
+//! nodes (`control::map_feed`). Four loops do the work: replicas are opened and erased (`control::replicas`); groups
+//! that the node leads get their members (`control::membership`); collections that the map dropped are swept
 //! (`control::sweep`); graphs are built and saved (`control::indexing`, `control::graph_files`). The node that leads
 //! the map's group also decides what the map says next (`control::driver`). It judges nodes by their silence
-//! (`control::suspicion`). The map learns of each start and its addresses (`identity::announce_start`), and the node's
-//! file learns of the map (`identity::seeds`). A process that is not the newest of its node ends
+//! (`control::suspicion`). The map learns of each start and its addresses (`identity::announce_start`), and the
+//! node's file learns of the map (`identity::seeds`). A process that is not the newest of its node ends
 //! (`identity::overtaken`).
 //!
 //! **The stop.** [`stop_signal`] passes SIGTERM on. The node hands over the groups that it leads while HTTP still

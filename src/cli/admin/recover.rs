@@ -1,7 +1,7 @@
 //! `quiver cluster unsafe-recover`: the recovery of last resort, on the directory of a stopped node.
 //!
-//! In: the directory, the nodes that are lost, reports of the other survivors. Out: a report, or a directory that is
-//! repaired. Speaks no HTTP: what it repairs does not run.
+//! In: the directory, the lost nodes, reports of the other survivors. Out: a report, or a repaired directory. Speaks no
+//! HTTP: the node that it repairs does not run.
 
 use std::path::PathBuf;
 
@@ -46,7 +46,7 @@ pub(super) struct RecoverArgs {
     /// Reports of the other survivors, as this verb prints them with `-o json`.
     #[arg(long, value_delimiter = ',', value_name = "FILE,…")]
     others: Vec<PathBuf>,
-    /// Do it. Without this, it is only told what would be done.
+    /// Do it. Without this, the verb only says what it would do.
     #[arg(long, short)]
     yes: bool,
     /// How to print the answer.
@@ -71,7 +71,7 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<Exit> {
     })
 }
 
-/// Whether it is not decided what becomes of a replica.
+/// Returns `true` if it is not decided what becomes of the replica.
 fn is_open(row: &ReplicaRow) -> bool {
     matches!(row.verdict, None | Some(Verdict::NeedsReports { .. }))
 }
@@ -82,6 +82,7 @@ fn report_in(path: &PathBuf) -> anyhow::Result<SurvivorReport> {
     serde_json::from_slice(&text).with_context(what)
 }
 
+/// The report for people: a table, and what to do next. `done` says that the verdicts were carried out.
 fn told(report: &SurvivorReport, done: bool) -> String {
     let mut table = Table::new(["group", "voters", "last term", "last index", "what becomes of it"]);
     for row in &report.replicas {
@@ -109,6 +110,7 @@ fn told(report: &SurvivorReport, done: bool) -> String {
              was changed; with --yes it is done.\n"
         };
     }
+    // Undecided groups are told last, since the operator must act on them before any node starts.
     if open > 0 {
         text += &format!(
             "Not decided: {open} of {} groups. Run this again with the reports that are missing, before any node is \
@@ -119,6 +121,7 @@ fn told(report: &SurvivorReport, done: bool) -> String {
     text
 }
 
+/// What becomes of one replica, in words.
 fn fate(verdict: Option<&Verdict>, done: bool) -> String {
     match verdict {
         None => "damaged: it cannot speak for its group".to_owned(),
