@@ -121,8 +121,8 @@ impl DevCluster {
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
-            if let Some(obituary) = self.died().first() {
-                bail!("{obituary}");
+            if let Some(report) = self.died().first() {
+                bail!("{report}");
             }
             let ClusterProcess { name, process, .. } = &self.members[member];
             if Instant::now() > until {

@@ -64,8 +64,8 @@ async fn live(cluster: &mut DevCluster, home: &Home) -> anyhow::Result<()> {
     print!("{}", welcome(cluster, home));
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        for obituary in cluster.died() {
-            eprintln!("{obituary}");
+        for report in cluster.died() {
+            eprintln!("{report}");
         }
         anyhow::ensure!(cluster.any_alive(), "all processes have ended; their logs are in {}", home.path().display());
     }
