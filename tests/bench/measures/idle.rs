@@ -1,6 +1,6 @@
-//! What a cluster costs that does nothing: processor and memory by the number of its groups.
+//! The cost of an idle cluster: processor and memory by the number of its groups.
 //!
-//! In: numbers of shards. Out: one row each, of a cluster of its own.
+//! In: numbers of shards. Out: one row for each number, measured on a cluster of its own.
 
 use crate::cluster::process_stats;
 use crate::cluster::{BenchCluster, NODES};
@@ -9,10 +9,10 @@ use crate::report::{Report, ReportRow};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a new cluster may settle before it counts as idle: elections, first leaders.
+/// How long a new cluster may settle before it counts as idle: it elects and moves its first leaders.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// Starts a cluster for each number of shards, lets it rest, and looks at what it uses.
+/// Starts a cluster for each number of shards, lets it rest, and measures what it uses.
 pub(crate) async fn measure(report: &mut Report, home: &Path, shards: &[u32], time: Duration) -> anyhow::Result<()> {
     for shards in shards {
         let dir = home.join(format!("idle-{shards}"));

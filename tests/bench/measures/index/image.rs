@@ -1,6 +1,6 @@
-//! The graph over a restart: to bytes and back, without building it anew.
+//! The graph across a restart: it becomes bytes and comes back, without being built anew.
 //!
-//! In: a full index. Out: one row, and an error where the graph that comes back finds something else.
+//! In: a full index. Out: one row, or an error if not all of the graph comes back.
 
 use super::{JudgedSearches, Rig, Rows, row_number};
 use crate::cluster::process_stats;
@@ -10,7 +10,7 @@ use crate::report::times::digits;
 use anyhow::ensure;
 use vector_index::{Image, PointLookup, SearchOptions, Space};
 
-/// Takes an image of the space, and brings the space back from it.
+/// Takes an image of the space, makes a space from it, and compares the recall of both.
 pub(crate) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> anyhow::Result<ReportRow> {
     let start = process_stats::own_processor_time()?;
     let bytes = rig.space.image(|row| Rows.key(row)).encode();
