@@ -49,6 +49,7 @@ pub(crate) struct Usage(pub(crate) String);
 /// The exit code that a failed request stands for.
 fn exit_of(failure: &Failure) -> Exit {
     match failure {
+        // What is unknown comes first: a script must not repeat such a write blindly.
         Failure::GaveUp { unknown: true, .. } => Exit::Unknown,
         Failure::GaveUp { last, .. } => exit_of(last),
         Failure::Refused { status, .. } if status.committed == Committed::Unknown => Exit::Unknown,

@@ -150,6 +150,7 @@ impl Query {
 fn read_vector(path: &Path, row: u64) -> anyhow::Result<Vec<f32>> {
     if path.extension().is_some_and(|extension| extension == "npy") {
         let mut matrix = open_npy(path)?;
+        // A row that is not in the file is an error of the command line.
         if row >= matrix.rows {
             return Err(Usage(format!(
                 "--row {row}: {} has rows 0 to {}",

@@ -72,6 +72,7 @@ fn verdict(status: &ClusterStatus, sharding: &ClusterSharding) -> HealthState {
 pub(crate) fn render(status: &ClusterStatus, sharding: &ClusterSharding, verdict: HealthState) -> String {
     let mut nodes = Table::new(["node", "address", "status", "leads", "points held"]);
     for node in &status.nodes {
+        // Leaders are counted from the shards, so both tables agree.
         let leads = sharding.shards.iter().filter(|shard| shard.leader.as_ref() == Some(&node.id)).count();
         let address = format!("{}:{}", node.host, node.port);
         nodes.row([node.id.clone(), address, node.status.to_string(), leads.to_string(), thousands(node.vector_count)]);

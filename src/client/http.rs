@@ -75,6 +75,7 @@ impl Client {
     pub async fn check_agreement(&self) -> Result<(), Failure> {
         let mut first: Option<(&String, String)> = None;
         for (endpoint, url) in self.urls.iter().enumerate().filter(|_| self.urls.len() > 1) {
+            // An endpoint that does not say to which cluster it belongs cannot disagree.
             let Ok((200, text)) = self.fetch(endpoint, &Method::GET, "/quiver/v1/introduction", Body::none()).await
             else {
                 continue;
@@ -128,6 +129,7 @@ impl Client {
         let mut last = None;
         for endpoint in 0..self.urls.len() {
             match self.fetch(endpoint, &Method::GET, path, Body::none()).await {
+                // Also an error status counts as an answer, since its body has the same form.
                 Ok((http, text)) => {
                     let foreign =
                         |_| Failure::Foreign { url: self.urls[endpoint].clone(), http, text: start_of(&text) };
@@ -173,6 +175,7 @@ impl Client {
             };
             // One attempt with an unknown outcome makes the whole write unknown: a later refusal does not undo it.
             unknown |= failure.outcome_unknown();
+            // A clear refusal, with no attempt before it that may have happened.
             if !failure.retryable() && !unknown {
                 return Err(failure);
             }
@@ -197,6 +200,7 @@ impl Client {
                     self.preferred.store(endpoint, Ordering::Relaxed);
                     return Ok(answer);
                 }
+                // A failure that no other endpoint can cure ends the pass.
                 Err(failure) if !failure.retryable() => return Err(failure),
                 Err(Failure::Unreachable { reason, sent, .. }) => {
                     sent_somewhere |= sent;
@@ -234,12 +238,14 @@ impl Client {
     async fn fetch(&self, endpoint: usize, method: &Method, path: &str, body: Body) -> Result<(u16, Bytes), Failure> {
         let url = &self.urls[endpoint];
         let mut request = self.http.request(method.clone(), format!("{url}{path}"));
+        // A change may take longer than a look, so only a `GET` has the shorter timeout.
         if *method == Method::GET {
             request = request.timeout(self.look_timeout);
         }
         if !body.bytes.is_empty() {
             request = request.header("content-type", body.content_type).body(body.bytes);
         }
+        // Without a connection nothing was sent. After that, the request may have arrived.
         let silent = |error: reqwest::Error| Failure::Unreachable {
             tried: url.clone(),
             sent: !error.is_connect() && !error.is_builder(),

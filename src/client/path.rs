@@ -16,6 +16,7 @@ pub fn path<const N: usize>(segments: [&str; N]) -> Result<String, UnusableInput
         }
         path.push('/');
         for byte in segment.bytes() {
+            // These are RFC 3986's unreserved characters.
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 path.push(char::from(byte));
             } else {

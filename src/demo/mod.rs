@@ -133,6 +133,7 @@ async fn live(processes: &mut Processes, supervisor: &Supervisor) -> anyhow::Res
     let mut looks = tokio::time::interval(LOOK_EVERY);
     loop {
         tokio::select! {
+            // Orders and looks share this thread, which alone may start processes.
             () = processes.serve() => {}
             _ = looks.tick() => {
                 for end in processes.died() {

@@ -88,6 +88,7 @@ impl DevCluster {
                 fixed.into_iter().map(str::to_owned).chain(origin).chain(plan.node_args.iter().cloned()).collect();
             cluster.add(&name, url(*http), args, &plan.dir)?;
         }
+        // The gateway is last in the list: `endpoint` relies on that.
         let nodes: Vec<String> = plan.node_ports.iter().map(|(http, _)| url(*http)).collect();
         let listen = format!("127.0.0.1:{}", plan.gateway_port);
         let args = ["gateway", "--listen", &listen, "--cluster", &nodes.join(",")].map(str::to_owned).to_vec();
@@ -121,6 +122,7 @@ impl DevCluster {
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
+            // A process that ended explains the silence at once.
             if let Some(report) = self.died().first() {
                 bail!("{report}");
             }

@@ -67,6 +67,7 @@ async fn live(cluster: &mut DevCluster, home: &Home) -> anyhow::Result<()> {
         for report in cluster.died() {
             eprintln!("{report}");
         }
+        // A cluster with dead nodes goes on, as a real one does.
         anyhow::ensure!(cluster.any_alive(), "all processes have ended; their logs are in {}", home.path().display());
     }
 }

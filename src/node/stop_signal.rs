@@ -30,6 +30,7 @@ impl StopSignal {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
         tokio::spawn(async move {
+            // The second signal is for an operator who does not want to wait.
             for first in [true, false] {
                 tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
                 if !first {

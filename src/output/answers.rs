@@ -24,6 +24,7 @@ pub(crate) fn evidence(shards: &[Evidence]) -> String {
     }
     let parts: Vec<String> =
         served.iter().map(|((node, role), shards)| format!("{node} as {role} of {shards}")).collect();
+    // The stalest shard bounds the whole answer.
     let stale = shards.iter().filter_map(|row| row.staleness_ms.flatten()).max();
     let stale = stale.map(|ms| format!("; at most {} ms stale", thousands(ms))).unwrap_or_default();
     format!("served by {}{stale}", parts.join(", "))

@@ -68,6 +68,7 @@ impl LoadProgress {
         let rate = thousands((points as f64 / elapsed) as u64);
         let sofar = format!("{} points, {rate}/s", thousands(points));
         match (fraction, self.begun_at) {
+            // The time left follows from the part that this run has done.
             (Some(fraction), Some(begun_at)) if fraction > begun_at => {
                 let left = elapsed * (1.0 - fraction).max(0.0) / (fraction - begun_at);
                 format!("{:.0} %, {sofar}, {} left", fraction * 100.0, duration(left))

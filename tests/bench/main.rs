@@ -142,6 +142,7 @@ async fn run(args: BenchArgs) -> anyhow::Result<()> {
         outcome = measured(&mut report, &args, home.path()) => outcome,
         () = stop.asked() => Err(anyhow::anyhow!("interrupted")),
     };
+    // The JSON also says on what kind of run the figures rest.
     let about = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "release_build": !cfg!(debug_assertions),
@@ -242,6 +243,7 @@ async fn serving(
     step("ingest");
     let (half, json) = (scale.ingest, Ingest { clients: 1, compact: false, is_full });
     writes::ingest(report, cluster, corpus, 0..half, json).await?;
+    // The bars of searches by the index were set for the first half of the points.
     step("searches by the index");
     searches::ladder(report, cluster, corpus, (half, is_full), scale.load).await?;
     step("ingest of the other half");
@@ -259,6 +261,7 @@ async fn serving(
     let syncs = if again.rate > syncs.rate { again } else { syncs };
     writes::single(report, cluster, corpus, syncs, scale.load).await?;
     memory(report, cluster)?;
+    // Under load nobody may lose a leader.
     let held = elections(&terms, &cluster.terms().await?);
     let row = ReportRow::new("elections during all that", held.to_string()).detail("terms passed, over all shards");
     report.add(row.bar("0", held == 0).number("elections", held as f64));

@@ -66,6 +66,7 @@ impl How {
             let empty = plan.moves.is_empty() && plan.leader_changes == 0;
             return Ok(Some(if empty { Exit::Ok } else { Exit::Changes }));
         }
+        // A person reads this plan on a terminal, whatever the format of the answer is.
         print::plan(&plan, Format::Table)?;
         confirm::ask(question)?;
         Ok(None)
@@ -78,6 +79,7 @@ impl How {
         (method, path, body): (&Method, &str, &impl Serialize),
     ) -> anyhow::Result<Exit> {
         let change: Change = client.change(method, path, body).await?;
+        // Warnings go to stderr, so that programs find only the answer on stdout.
         for warning in &change.warnings {
             eprintln!("warning: {warning}");
         }

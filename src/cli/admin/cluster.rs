@@ -106,6 +106,7 @@ async fn health(ask: Ask) -> anyhow::Result<Exit> {
         }
         text
     })?;
+    // Monitoring reads the exit code alone.
     Ok(match health.status {
         HealthState::Healthy => Exit::Ok,
         HealthState::Unavailable | HealthState::Starting => Exit::Unavailable,
@@ -146,6 +147,7 @@ async fn topology(ask: Ask) -> anyhow::Result<Exit> {
             shards: held.get(node.id.as_str()).cloned().unwrap_or_default(),
         })
         .collect();
+    // Nodes of one zone stand together, since they may fail together.
     rows.sort_by(|a, b| (&a.zone, &a.node).cmp(&(&b.zone, &b.node)));
     print::rows(&rows, ask.output, |rows| {
         let mut table = Table::new(["zone", "node", "state", "status", "shards (* leads)"]);

@@ -30,6 +30,7 @@ pub(super) fn allowed(may_lead: bool) -> BTreeMap<String, String> {
 pub(super) async fn transfer(node: &str, wait: Option<Duration>, ask: &Ask) -> anyhow::Result<Exit> {
     let client = ask.client()?;
     let labels = SetLabels { labels: allowed(false) };
+    // The map takes the label at once. The nodes hand over afterwards, each group by its leader.
     let mut change: Change =
         client.change(&Method::PUT, &path(["quiver", "v1", "nodes", node, "labels"])?, &labels).await?;
     match wait {
@@ -53,6 +54,7 @@ pub(super) async fn transfer(node: &str, wait: Option<Duration>, ask: &Ask) -> a
 async fn until_none_is_led(client: &Client, node: &str, patience: Duration) -> anyhow::Result<()> {
     let until = Instant::now() + patience;
     loop {
+        // During a hand-over a node may not know who leads, so a look that fails is repeated.
         let left = match seen(client).await {
             Ok((sharding, status)) => still_led(node, &sharding, &status),
             Err(failure) if failure.retryable() => vec![failure.to_string()],

@@ -154,6 +154,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<Exit> {
         Verb::TransferLeaders { node, wait, within, ask, .. } => {
             leaders::transfer(&node, wait.then(|| Duration::from_secs(within)), &ask).await
         }
+        // A label without `=` is an error of the command line, and nothing is sent.
         Verb::Label { node, labels, ask } => {
             let pairs = labels.iter().map(|label| match label.split_once('=') {
                 Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
@@ -245,6 +246,7 @@ async fn welcome(client: &Client, node: &str, joining: Option<&str>) -> anyhow::
             Err(failure) if !failure.retryable() => return Err(failure.into()),
             Ok(_) | Err(_) => {}
         }
+        // The new node stays in the map, so the operator can run the verb again.
         if begun.elapsed() > WELCOME_PATIENCE {
             anyhow::bail!("{node} does not come up; look at its log, and run this again");
         }

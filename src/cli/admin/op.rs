@@ -52,6 +52,7 @@ pub(crate) async fn run(args: OpArgs) -> anyhow::Result<Exit> {
         }
         Verb::Watch { operation, ask } => watch::until_ended(&ask.client()?, &operation, ask.output).await,
         Verb::Cancel { operation, consent, ask } => {
+            // Calling off moves data back, so a person must agree.
             consent.make_sure(&format!("Call {operation} off?"))?;
             let path = path(["quiver", "v1", "operations", &operation])?;
             let change: Change = ask.client()?.change(&Method::DELETE, &path, &nothing()).await?;

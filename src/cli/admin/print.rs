@@ -61,6 +61,7 @@ pub(super) fn plan(plan: &Plan, format: Format) -> anyhow::Result<()> {
                 let name = |node: &Option<String>| node.clone().unwrap_or_else(|| "-".to_owned());
                 table.row([shard, name(&planned.from), name(&planned.to), bytes(planned.bytes)]);
             }
+            // A plan may change leaders only, and then an empty table says nothing.
             if !plan.moves.is_empty() {
                 stdout::print(table.render(0))?;
             }

@@ -64,6 +64,7 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<Exit> {
         Format::Json => stdout::line(serde_json::to_string_pretty(&report)?)?,
         Format::Ndjson => print::rows(&report.replicas, Format::Ndjson, |_| Table::new([""]))?,
     }
+    // A change that waits for --yes counts before a group that is not decided.
     Ok(match (report.changes_something(), args.yes) {
         (true, false) => Exit::Changes,
         _ if report.replicas.iter().any(is_open) => Exit::Failed,
@@ -87,6 +88,7 @@ fn told(report: &SurvivorReport, done: bool) -> String {
     let mut table = Table::new(["group", "voters", "last term", "last index", "what becomes of it"]);
     for row in &report.replicas {
         let group = row.shard.map_or_else(|| "map".to_owned(), |shard| format!("shard {shard}"));
+        // A damaged copy does not know its members.
         let (voters, term, index) = match &row.copy {
             Some(copy) => (
                 copy.voters.iter().map(list).collect::<Vec<_>>().join(" and "),

@@ -121,6 +121,7 @@ fn text(detail: &ShardDetail) -> String {
             replica.state_hash.clone(),
         ]);
     }
+    // What the map wants and what is confirmed stand beside each other.
     let leader = detail.leader.as_deref().unwrap_or("none");
     let way = if detail.settled { "settled" } else { "on its way" };
     format!(
@@ -157,6 +158,7 @@ async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
         Some(shard) => vec![shard],
         None => client.get::<ClusterSharding>("/cluster/sharding").await?.shards.iter().map(|row| row.shard).collect(),
     };
+    // Shards are compared one after the other, since each may need many looks.
     let mut verdicts = Vec::new();
     for shard in shards {
         verdicts.push(verify_one(&client, shard).await?);
@@ -175,6 +177,7 @@ async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
         }
         table
     })?;
+    // Different hashes are a failure. Replicas that never met at one index prove nothing.
     let all = |word| verdicts.iter().all(|verdict| verdict.verdict == word);
     let differ = verdicts.iter().any(|verdict| verdict.verdict == "differ");
     Ok(if all("equal") {
@@ -201,6 +204,7 @@ async fn verify_one(client: &Client, shard: u32) -> anyhow::Result<Verdict> {
         if let Some((index, hashes)) = seen.iter().find(|(_, hashes)| differs(hashes)) {
             return Ok(Verdict { shard, verdict: "differ", index: Some(*index), hashes: hashes.clone() });
         }
+        // Equality needs the hash of every replica that the map wants.
         if let Some((index, hashes)) = seen.iter().rev().find(|(_, hashes)| whole(hashes)) {
             return Ok(Verdict { shard, verdict: "equal", index: Some(*index), hashes: hashes.clone() });
         }

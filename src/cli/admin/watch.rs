@@ -29,6 +29,7 @@ pub(super) async fn until_ended(client: &Client, operation: &str, format: Format
     let (mut view, mut heard) = (View::new(), Instant::now());
     loop {
         match client.get::<OperationRow>(&path).await {
+            // Each answer starts the patience anew.
             Ok(row) if row.state == "running" => {
                 heard = Instant::now();
                 view.show(&row);
@@ -79,6 +80,7 @@ impl View {
         self.most = self.most.max(row.replicas_left);
         let done = self.most - row.replicas_left;
         let mut text = format!("{done} of {} replicas, {} left to copy", self.most, bytes(row.bytes_left));
+        // The time left is guessed from the replicas that are done, once there is one.
         if done > 0 {
             let left = self.started.elapsed().as_secs_f64() / done as f64 * row.replicas_left as f64;
             text += &format!(", about {left:.0} s left");

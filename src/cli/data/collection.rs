@@ -161,6 +161,7 @@ async fn index(name: &str, field: &str, kind: Option<String>, drop: bool, ask: &
     };
     changed.result.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     print::one(&changed.result, ask.output, |result| format!("{field} of {name}: {}", result.status))?;
+    // Dropping an index that is not there is "not found", as for a collection.
     Ok(if changed.result.existed == Some(false) { Exit::NotFound } else { Exit::Ok })
 }
 

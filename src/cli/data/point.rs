@@ -140,6 +140,7 @@ async fn get(collection: &str, ids: &[PointId], level: Option<Consistency>, ask:
         match one(&client, collection, id, level).await {
             Ok(record) => found.push(record),
             Err(error) => match error.downcast_ref() {
+                // A missing point does not hide those that exist. A missing collection ends the verb.
                 Some(Failure::Refused { http: 404, status }) if status.code == "point_not_found" => {
                     eprintln!("{}", status.error);
                     exit = Exit::NotFound;

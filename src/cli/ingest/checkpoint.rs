@@ -36,6 +36,7 @@ impl Checkpoint {
     /// [`Usage`] where the file belongs to another input or is no checkpoint; the disk's error where it cannot be read.
     pub(crate) fn open(path: PathBuf, fingerprint: String, restart: bool) -> anyhow::Result<Self> {
         let fresh = State { fingerprint, rows_done: 0, rejected: 0 };
+        // With --restart even an unreadable file is ignored, and replaced at the next save.
         let text = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self { path, state: fresh });
@@ -64,6 +65,7 @@ impl Checkpoint {
     /// Replaces the file. After a crash it holds the old state or the new one.
     pub(crate) fn save(&mut self, rows_done: u64, rejected: u64) -> anyhow::Result<()> {
         self.state = State { rows_done, rejected, ..self.state.clone() };
+        // A crash before the rename leaves the old checkpoint.
         let beside = self.path.with_extension("resume.new");
         let write = || {
             let mut file = std::fs::File::create(&beside)?;

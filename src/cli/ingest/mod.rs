@@ -145,6 +145,7 @@ impl IngestArgs {
         if self.is_stdin() {
             return Ok((ndjson(std::io::BufReader::new(std::io::stdin()), None, 0)?, None));
         }
+        // The size of a file gives the fraction that is done; stdin has none.
         let file = File::open(&self.input).with_context(|| format!("cannot open {}", self.input.display()))?;
         let bytes = file.metadata()?.len();
         let reader = std::io::BufReader::with_capacity(1 << 20, file);

@@ -90,6 +90,7 @@ impl RunJournal {
 
 impl Journal for RunJournal {
     fn update(&mut self, account: &Account, rejects: &[Reject]) -> anyhow::Result<()> {
+        // The file gets every reject; the screen only the first few.
         for (shown, reject) in (self.account.rejected..).zip(rejects) {
             if shown < REJECTS_SHOWN {
                 self.progress.note(&format!("rejected row {}: {}", reject.row, reject.reason));
@@ -98,6 +99,7 @@ impl Journal for RunJournal {
                 writeln!(file, "{}", serde_json::to_string(reject)?).context("cannot write the list of rejects")?;
             }
         }
+        // The checkpoint is saved now and then, and once more at a failed end.
         self.account = *account;
         self.progress.show(account.points, account.fraction);
         if self.saved.elapsed() >= SAVE_EVERY { self.save() } else { Ok(()) }

@@ -101,12 +101,14 @@ fn parse(header: &str) -> anyhow::Result<(Number, u64, usize)> {
         "|i1" | "<i1" => Number::I8,
         other => bail!("numbers of type `{other}` are not supported: convert to float32, float16 or int8"),
     };
+    // Rows must lie one after the other.
     let order = value("fortran_order").context("the header names no order")?;
     ensure!(order.starts_with("False"), "the array is in Fortran order: save numpy.ascontiguousarray(x)");
     let shape =
         value("shape").and_then(|rest| rest.strip_prefix('(')?.split_once(')')).context("the header names no shape")?.0;
     let sizes: Vec<u64> =
         shape.split(',').map(str::trim).filter(|size| !size.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
+    // A vector has at most 65,535 components.
     match sizes[..] {
         [rows, columns] if (1..=65_535).contains(&columns) => Ok((number, rows, columns as usize)),
         _ => bail!("shape ({shape}) is no list of vectors: two dimensions are needed, the second from 1 to 65535"),

@@ -25,6 +25,7 @@ impl Payloads {
     /// Where the file cannot be read, or its name gives no format.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        // The suffix .gz stands behind the one that gives the format.
         let name = path.to_string_lossy();
         let plain = name.strip_suffix(".gz");
         let reader: Box<dyn Read + Send> =

@@ -145,6 +145,7 @@ pub async fn load(
             next += 1;
         }
         journal.update(&account, &sent.rejects)?;
+        // The journal has heard of these rejects already, so the list is complete.
         if account.rejected > max_rejects {
             bail!("more than {max_rejects} rows were rejected: see their reasons, or raise --max-rejects");
         }
@@ -176,6 +177,7 @@ fn gather(number: u64, size: usize, rows: &mut Peekable<InputRows>, repeats: &mu
     let (points, rejects) = (Vec::new(), Vec::new());
     let mut batch = Batch { number, rows_end: 0, fraction: None, points, rejects, repeated: (0, false) };
     let mut ids = HashSet::new();
+    // Rows without a point take a place in the batch, too.
     let fits = |row: &anyhow::Result<InputRow>, ids: &mut HashSet<PointId>| match row {
         Ok(InputRow { point: Ok(point), .. }) => ids.insert(point.id),
         Ok(_) | Err(_) => true,
@@ -221,11 +223,13 @@ async fn send(client: &Client, load: &LoadPlan, retries: &AtomicU64, batch: Batc
         match answer.map_err(|failure| (blamed(&failure, points.len()), failure)) {
             Ok(_) => sent.points += points.len() as u64,
             Err((Blame::Nobody, failure)) => return Err(failure),
+            // The rest goes out as a new batch, under a new request id.
             Err((Blame::Item(position), failure)) => {
                 let (row, point) = points.remove(position);
                 sent.rejects.push(Reject { row, id: Some(point.id), reason: failure.to_string() });
                 pending.push(points);
             }
+            // The first half is sent first: rows of one id keep their order.
             Err((Blame::SomeItem, _)) => {
                 let half = points.split_off(points.len() / 2);
                 pending.extend([half, points]);
@@ -249,6 +253,7 @@ fn blamed(failure: &Failure, items: usize) -> Blame {
     let Failure::Refused { http: 400 | 412 | 413 | 422, status } = failure else {
         return Blame::Nobody;
     };
+    // Without a position, a batch of one item leaves no doubt.
     let position = status.details.get("position").and_then(serde_json::Value::as_u64);
     match position.and_then(|position| usize::try_from(position).ok()) {
         Some(position) if position < items => Blame::Item(position),

@@ -52,6 +52,7 @@ pub fn ndjson(mut reader: impl BufRead + Send + 'static, bytes: Option<u64>, ski
         }
         Ok((number as u64, done, line))
     });
+    // Errors pass the filter, because they must end the rows.
     let wanted = lines.filter(move |line| {
         line.as_ref().map_or(true, |(number, _, line)| *number >= skip && !line.trim_ascii().is_empty())
     });
@@ -95,6 +96,7 @@ impl<R: std::io::Read + std::io::Seek + Send + 'static> Matrix<R> {
     fn read(&mut self) -> anyhow::Result<InputRow> {
         let number = self.next;
         let vector = self.vectors.next_row().with_context(|| format!("cannot read row {number} of the vectors"))?;
+        // A payload that cannot be read spoils its row alone.
         let payload = self.payloads.as_mut().map(|payloads| payloads.next(number)).transpose()?;
         self.next += 1;
         let id = number.checked_add(self.id_offset).context("--id-offset takes ids beyond 64 bits")?;

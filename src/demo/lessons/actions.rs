@@ -126,6 +126,7 @@ async fn write_many(supervisor: &Supervisor, via: &str, count: usize) -> Result<
     let until = Instant::now() + WRITE_PATIENCE + supervisor.timings.election_max() * 4;
     let write = |number: usize| async move {
         let request = request(RequestKind::Write, via.to_owned(), "quorum", 2, &format!("number {number}"));
+        // A write that is refused is made again: an election may be going on.
         while supervisor.request_as_client(&request).await?["ok"] != true {
             if Instant::now() > until {
                 return Err(Refused::Conflict(format!("write {number} of {count} was not acknowledged")));
@@ -141,6 +142,7 @@ async fn write_many(supervisor: &Supervisor, via: &str, count: usize) -> Result<
 async fn await_leader(supervisor: &Supervisor, but: Option<&String>) -> Result<String, Refused> {
     let until = Instant::now() + LEADER_PATIENCE + supervisor.timings.election_max() * 8;
     loop {
+        // The leader that was cut off may still call itself one, so it is left out by name.
         let leader = supervisor.view.lock().leader(GROUP);
         if let Some((node, term)) = leader.filter(|(node, _)| Some(node) != but) {
             return Ok(format!("{node} leads in term {term}"));

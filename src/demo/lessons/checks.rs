@@ -176,6 +176,7 @@ impl CheckInput<'_> {
         for event in all.iter().filter(|event| event["kind"] == "elected" && event["group"] == GROUP) {
             terms.entry(event["term"].as_u64().unwrap_or(0)).or_default().insert(text(&event["node"]));
         }
+        // A second leader in one term cannot be undone, so this is final.
         let twice = terms.iter().find(|(_, leaders)| leaders.len() > 1);
         match twice {
             Some((term, leaders)) => {
@@ -223,6 +224,7 @@ impl CheckInput<'_> {
             let both = [&event["candidate"], &event["node"]].into_iter().filter_map(Value::as_str);
             stood.entry(event["term"].as_u64().unwrap_or(0)).or_default().extend(both);
         }
+        // In a split term two nodes stood and nobody was elected.
         let led: BTreeSet<u64> = self.events("elected").filter_map(|event| event["term"].as_u64()).collect();
         match stood.iter().find(|(term, both)| both.len() > 1 && !led.contains(term)) {
             Some((term, both)) => finding(true, format!("{} in term {term}", listed(both))),

@@ -77,6 +77,7 @@ impl Lessons {
         let lesson = lesson.ok_or_else(|| Refused::Unknown(format!("there is no lesson `{name}`")))?;
         let _busy = self.reserve()?;
         *self.run.lock() = None;
+        // The events of the preparation do not belong to the lesson.
         let roles = roles::settle(&self.supervisor).await?;
         let run = LessonRun::new(lesson, roles, self.supervisor.events.last());
         let shown = run.as_json();

@@ -45,6 +45,7 @@ impl Roles {
 /// Starts every node, mends every link, and waits until the group's members agree on one leader.
 pub(super) async fn settle(supervisor: &Arc<Supervisor>) -> Result<Roles, Refused> {
     supervisor.heal().await?;
+    // Links come first: a node that starts must reach the others.
     for (name, node) in supervisor.nodes() {
         match node.state {
             ProcessState::Up => {}
@@ -79,6 +80,7 @@ fn agreed(supervisor: &Supervisor) -> Option<Roles> {
             replica.term == term && replica.leader.as_ref() == Some(&leader) && replica.applied == lead.last_log
         })
     };
+    // A lesson needs exactly three voters that agree, and no change of members under way.
     let agree = lead.voters.iter().filter(same).count();
     let led = (0..=u64::from(SHARDS)).all(|group| view.leader(group).is_some());
     if agree < 3 || lead.voters.len() != 3 || lead.joint || !led {

@@ -50,6 +50,7 @@ impl Supervisor {
         let mut answer = outcome.unwrap_or_else(|error| json!({"ok": false, "error": error.to_string()}));
         answer["took_ms"] = (begun.elapsed().as_micros() as f64 / 1000.0).into();
         let value = if request.op == RequestKind::Write { request.value.clone() } else { Value::Null };
+        // Also a failed request is told, with its reason.
         self.tell(json!({
             "kind": "client", "op": if request.op == RequestKind::Write { "write" } else { "read" }, "level": request.level,
             "via": request.via, "key": request.key, "value": value, "answer": answer["value"], "ok": answer["ok"],
@@ -98,6 +99,7 @@ pub(crate) async fn settle_in(supervisor: &Supervisor) -> anyhow::Result<()> {
     let seed = json!({"collection": COLLECTION, "vectors": points, "timeout_ms": supervisor.request_timeout()});
     loop {
         match seeded(supervisor, &create, &seed).await {
+            // With eight shards, about one in eight of the points is in the first.
             Ok(ids) => {
                 anyhow::ensure!(ids.len() >= KEYS, "only {} of {TRIED} points are in the first shard", ids.len());
                 let mut known = supervisor.client.ids.lock();

@@ -39,6 +39,7 @@ impl EventLog {
         let plentiful = event["kind"].as_str().is_some_and(|kind| PLENTIFUL.contains(&kind));
         {
             let mut inner = self.inner.lock();
+            // Number and place are given under one lock, so lines are in the order of their numbers.
             inner.last += 1;
             event["seq"] = inner.last.into();
             inner.lines.push_back(event.to_string().into());

@@ -64,6 +64,7 @@ impl Links {
         } else {
             self.0.insert(key, link)
         };
+        // Only what differs from before is told.
         let mut events = Vec::new();
         if before.cut != link.cut {
             events.push(json!({"kind": if link.cut { "link_cut" } else { "link_healed" }, "from": from, "to": to}));

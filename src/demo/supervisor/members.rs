@@ -84,6 +84,7 @@ impl Supervisor {
             };
             match row["state"].as_str() {
                 Some("done") => return Ok(()),
+                // No answer means that the asked node is busy or was killed; another is asked next.
                 Some("running") | None if start.elapsed() < PATIENCE => tokio::time::sleep(LOOK_EVERY).await,
                 _ => return Err(Refused::Conflict(format!("the change of members did not end well: {row}"))),
             }

@@ -80,6 +80,7 @@ impl Processes {
             let name = format!("node{}", n + 1);
             let (data, log) = (dir.join(&name), dir.join(format!("{name}.log")));
             let args = arguments(&name, ports[0], ports[1], &data, shards, timings);
+            // The first node forms the cluster, and the others join it.
             let origin =
                 if n == 0 { ["--bootstrap".into(), nodes.to_string()] } else { ["--join".into(), first.clone()] };
             let process = ChildProcess::start(args.iter().cloned().chain(origin).collect(), log.clone());
@@ -117,6 +118,7 @@ impl Processes {
             ProcessCommand::Resume => member.process.resume(),
             ProcessCommand::Restart => member.process.restart()?,
             ProcessCommand::Renew => {
+                // The data can be erased only once the process no longer uses it.
                 member.process.kill();
                 std::fs::remove_dir_all(&member.data).context("its data cannot be erased")?;
                 let join = order.join.clone().context("no node is up that it could join")?;

@@ -37,6 +37,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &Screen) {
 fn table(view: &Screen) -> Table<'_> {
     let rows = view.nodes.iter().map(|row| {
         let mark = if row.chosen { "▶" } else { " " };
+        // Colours stand for roles; a node that is not up is grey.
         let style = match (row.state, row.role.as_str()) {
             ("up", "leader") => Style::new().fg(Color::Green).add_modifier(Modifier::BOLD),
             ("up", "candidate") => Style::new().fg(Color::Yellow),
@@ -55,6 +56,7 @@ fn table(view: &Screen) -> Table<'_> {
 /// One line for each node with its last entries. The same index is in the same column.
 fn grid(rows: &[NodeRow]) -> Vec<Line<'static>> {
     let last = rows.iter().filter_map(|row| row.log.last()).map(|(index, _)| *index).max().unwrap_or(0);
+    // All rows show the same range of indices, up to the longest log's end.
     let first = last.saturating_sub(15);
     let line = |row: &NodeRow| {
         let mut spans = vec![Span::raw(format!("{:<8}", row.name))];

@@ -39,6 +39,7 @@ pub(super) async fn show(supervisor: Arc<Supervisor>) -> anyhow::Result<()> {
     anyhow::ensure!(std::io::stdout().is_terminal(), "--tui needs a terminal: leave it out and open the page instead");
     let mut terminal = ratatui::try_init()?;
     let _restores = Restores;
+    // Reading keys blocks, so a thread of its own does it. It ends when the receiver is gone.
     let (keys, mut pressed) = mpsc::unbounded_channel();
     std::thread::spawn(move || read_keys(&keys));
     let node = supervisor.nodes().into_keys().next().unwrap_or_default();

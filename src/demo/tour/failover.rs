@@ -24,6 +24,7 @@ pub(super) async fn commit(
     before: &[Searched],
 ) -> anyhow::Result<()> {
     let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
+    // Any leader would do; the leader of shard 0 usually leads other shards, too.
     let victim = sharding.shards[0].leader.clone().context("shard 0 has no leader to kill")?;
     let led: Vec<String> =
         sharding.shards.iter().filter(|s| s.leader.as_ref() == Some(&victim)).map(|s| s.shard.to_string()).collect();
@@ -67,6 +68,7 @@ async fn wait_for_answer(client: &Client, example: &Example, since: Instant) -> 
             Failure::Refused { http, status } => format!("HTTP {http} {}", status.code),
             other => other.to_string(),
         };
+        // Equal refusals are told once.
         if said != last_said {
             println!("    {:5.2} s  {said}", since.elapsed().as_secs_f64());
             last_said = said;
@@ -92,6 +94,7 @@ async fn resurrect(cluster: &mut DevCluster, client: &Client, victim: &str) -> a
     loop {
         let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
         let mut replicas = sharding.shards.iter().flat_map(|shard| &shard.replicas);
+        // It has caught up once none of its replicas lacks an entry.
         if replicas.all(|replica| replica.node != victim || replica.lag == Some(0)) {
             break;
         }

@@ -68,6 +68,7 @@ pub(super) async fn show(client: &Client, examples: &[Example]) -> anyhow::Resul
             println!("    {:.3}  {}", hit.score, gist(hit));
         }
         for answer in &answers {
+            // The answer at QUORUM is the one that the others are compared with.
             let same = if ids(answer) == ids(&answers[1]) { "same ten" } else { "not the same ten" };
             let level = answer.consistency.to_string().to_uppercase();
             println!("    {level:<6} {:5.1} ms  {same}, {}", answer.took_ms, evidence(&answer.shards));

@@ -126,6 +126,7 @@ async fn events(State(supervisor): State<Arc<Supervisor>>, headers: HeaderMap) -
         status["seq"] = last.into();
         Ok::<_, Infallible>(sse::Event::default().data(status.to_string()))
     });
+    // A number from an earlier demo may be beyond this log's end.
     let after = after.map_or(last, |after| after.min(last));
     let batches = stream::unfold((supervisor, after), |(supervisor, after)| async move {
         let lines = supervisor.events.next(after).await;

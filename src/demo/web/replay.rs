@@ -23,6 +23,7 @@ use crate::demo::web::guarded;
 pub(crate) fn router(file: &Path, address: SocketAddr) -> anyhow::Result<Router> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let head = text.lines().next().and_then(|line| serde_json::from_str::<Value>(line).ok()).unwrap_or_default();
+    // The first line says that it is a recording, and has the state of the cluster.
     anyhow::ensure!(
         head["recording"] == 1,
         "{} is no recording: save one from the page, or from /api/recording",

@@ -62,6 +62,7 @@ impl GraphFiles {
             Err(error) => return Err(error),
         };
         for entry in entries {
+            // What a crash left of a file that was being written goes, too.
             let path = entry?.path();
             if !kept.contains(&path) {
                 fs::remove_file(path)?;

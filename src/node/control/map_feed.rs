@@ -107,6 +107,7 @@ async fn fetch_first_map(client: &reqwest::Client, sources: &[String], map: &Map
 /// What is wrong with these maps; `None` if all are of one cluster.
 fn describe_disagreement(named: &[(&String, ClusterMap)]) -> Option<String> {
     let (first, known) = named.first()?;
+    // Each map is compared with the first: one that differs is enough.
     let (other, found) = named.iter().find(|(_, found)| found.cluster != known.cluster)?;
     let name = |map: &ClusterMap| Uuid::from_bytes(map.cluster);
     Some(format!(

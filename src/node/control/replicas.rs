@@ -85,6 +85,7 @@ impl Replicas {
         };
         match opened {
             Ok(group) => {
+                // The map follows this replica from now on, for as long as it runs.
                 self.groups.put_meta(group.clone());
                 tokio::spawn(map_feed::follow_replica(group.clone(), self.map.clone()));
                 Some(group)
@@ -166,6 +167,7 @@ impl Replicas {
         let shards = shards.iter().map(|(shard, group)| (shard.group(), group.damage()));
         let meta = self.groups.meta().map(|meta| (META, meta.damage()));
         let damaged = shards.chain(meta).filter_map(|(group, damage)| damage.map(|damage| (group, damage)));
+        // It is quarantined before it leaves the list, so no look in between opens it again.
         for (group, damage) in damaged.collect::<Vec<_>>() {
             quarantine(&self.groups, group, &damage);
             self.groups.remove(group);
@@ -240,6 +242,7 @@ impl Replicas {
         if self.groups.closed(group).is_none() {
             return;
         }
+        // The first time it is released, and the next look may open a new replica.
         if self.replaced.lock().insert(group) {
             self.groups.release(group);
         } else {
@@ -268,6 +271,7 @@ impl Replicas {
             if map.is_formed() {
                 self.reconcile(&map).await;
             }
+            // A closed channel ends the loop; a timeout only ends the wait.
             if tokio::time::timeout(LOOK_EVERY, changes.changed()).await.is_ok_and(|changed| changed.is_err()) {
                 return;
             }
@@ -281,6 +285,7 @@ pub(in crate::node) async fn write_first_map(meta: Group<MetaMachine>, first: Cl
     let command = MetaCommand::Form { map: first }.encode();
     while !map.get().is_formed() {
         match meta.write(command.clone(), Instant::now() + FORM_PATIENCE).await {
+            // This replica has applied the map: it need not wait for the watch.
             Ok(_) => {
                 map.offer(meta.machine().map());
             }

@@ -65,6 +65,7 @@ impl FailureDetector {
     pub fn judge(&self, node: NodeId, now: Duration, lost_after: Duration) -> Liveness {
         let Some(history) = self.histories.get(&node) else { return Liveness::Suspect };
         let silence = now.saturating_sub(history.last);
+        // Long silence is loss, however irregular the answers were before.
         if silence >= lost_after {
             Liveness::Lost
         } else if history.gaps.is_empty() || history.phi(silence) > SUSPECT_PHI {

@@ -29,6 +29,7 @@ pub(in crate::node) async fn sweep_collections(groups: Arc<LocalGroups>, map: Ma
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let map = map.get();
+        // The leader of the map's group ends drops. The leader of each shard sweeps that shard.
         end_drops(&groups, &map, &router).await;
         for (shard, group) in groups.shards() {
             if group.status().role == Role::Leader {

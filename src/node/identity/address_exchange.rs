@@ -107,6 +107,7 @@ impl AddressExchange {
     async fn list_targets(&self, urls: &[String]) -> Vec<String> {
         let mut targets = self.peers.list_addresses();
         for url in urls {
+            // A URL that leads to another cluster is passed over.
             if let Ok((cluster, peer_addr)) = join::ask_peer_port(url).await
                 && cluster == Some(self.me.cluster)
             {

@@ -71,6 +71,7 @@ impl StartAnnouncement {
     /// Tries once to write this start into the map. Ends the process if the map knows of a later one.
     async fn announce(&self) {
         let (me, life) = (&self.me, self.life);
+        // `false` means that the map has a later start.
         let address = (me.host.clone(), me.port, me.peer_addr.clone());
         match self.router.set_address(self.node, address, life, Instant::now() + PATIENCE).await {
             Ok(true) => {

@@ -32,12 +32,14 @@ pub(super) struct ClaimedAddresses(RwLock<BTreeMap<NodeId, AddressClaim>>);
 impl ClaimedAddresses {
     /// Takes a claim that fits the map and is newer than the map and the known claim. Returns `true` if it was taken.
     pub fn accept(&self, claim: AddressClaim, map: &ClusterMap) -> bool {
+        // Cluster, number and incarnation must all be right: the directory of another node cannot claim.
         let fits = *claim.cluster.as_bytes() == map.cluster
             && map
                 .nodes
                 .get(&claim.node)
                 .is_some_and(|entry| entry.incarnation == *claim.incarnation.as_bytes() && entry.life < claim.life);
         let mut known = self.0.write();
+        // Claims travel over several nodes, so an older one may come later.
         let is_news = fits && known.get(&claim.node).is_none_or(|known| known.life < claim.life);
         if is_news {
             known.insert(claim.node, claim);

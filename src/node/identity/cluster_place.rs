@@ -61,6 +61,7 @@ async fn find_cluster(
                     "the data directory is empty and neither --bootstrap nor --join is given: a new cluster of one node"
                 );
             }
+            // The forming node is number 1 of its cluster.
             let plan = FormationPlan { nodes, shards, replication_factor, timings };
             Ok((1, formation.gather_nodes(me, plan).await?))
         }

@@ -40,6 +40,7 @@ pub(super) fn warn_of_ignored_flags(settings: &ServerSettings, member: &ClusterM
 
 /// Warns of timings that are asked for and are not the cluster's.
 pub(super) fn warn_of_ignored_timings(settings: &ServerSettings, member: &ClusterMembership) {
+    // A cluster without timings of its own runs with each node's flags.
     let (Some(timings), asked) = (member.timings, read_timings(settings)) else { return };
     let differs = |flag: &str| match flag {
         "--heartbeat-ms" => asked.heartbeat_ms != timings.heartbeat_ms,

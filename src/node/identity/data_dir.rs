@@ -74,6 +74,7 @@ pub(in crate::node) fn is_present(path: &Path) -> bool {
 /// Warns if others on this machine can look into the directory.
 fn warn_of_readers(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
+    // These bits give access to the group and to all others.
     let mode = fs::metadata(path).map_or(0, |found| found.permissions().mode() & 0o077);
     if mode != 0 {
         let dir = path.display();
@@ -90,6 +91,7 @@ fn refuse_foreign(path: &Path) -> Result<(), NodeError> {
     if path.join(IDENTITY).exists() {
         return Ok(());
     }
+    // A directory that holds only harmless files may become a node's.
     let mut names = Vec::new();
     for entry in fs::read_dir(path).map_err(failed)? {
         names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());

@@ -169,6 +169,7 @@ impl Formation {
                 if other_life {
                     return JoinAnswer::NameTaken;
                 }
+                // Each question renews the joiner's presence.
                 joiners.insert(request.name.clone(), (request, Instant::now()));
                 self.changed.notify_one();
                 JoinAnswer::Waiting

@@ -113,6 +113,7 @@ impl IdentityFile {
             file.save()?;
             return Ok(file);
         }
+        // Another name means that the operator gave the wrong directory.
         let found = Self::read(dir)?;
         if found.identity.name != name {
             let (stored, asked) = (found.identity.name.to_string(), name.to_string());

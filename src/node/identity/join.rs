@@ -118,6 +118,7 @@ async fn answer_joiner(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit: MAX_BODY },
         _ => ApiError::broken_body(&rejection),
     })?;
+    // The status says whether to ask again; the body says the rest.
     let request = extract::parse::<JoinRequest>(&question)?;
     let answer = state.formation.answer_joiner(request, &state.me.name, &state.map.get());
     let status = match answer {
@@ -173,6 +174,7 @@ pub(super) async fn ask_to_join(urls: &[String], request: &JoinRequest) -> Resul
 /// Makes sure that no node at `urls` belongs to another cluster than the node at `by`. Silent nodes are passed over.
 async fn require_one_cluster(urls: &[String], cluster: Uuid, by: &str) -> Result<(), NodeError> {
     for url in urls {
+        // A node without a cluster contradicts nothing.
         if let Ok((Some(other), _)) = ask_peer_port(url).await
             && other != cluster
         {

@@ -18,6 +18,7 @@ pub(in crate::node) async fn save_seeds_and_timings(mut identity: IdentityFile, 
         if let Some(member) = identity.identity.member.clone().filter(differs) {
             // A map without timings keeps those that the file has.
             let timings = timings.or(member.timings);
+            // Groups keep the timings that they were opened with.
             if timings != member.timings {
                 tracing::warn!("the cluster's timings have changed: this node takes them on when it is started again");
             }

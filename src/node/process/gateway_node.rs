@@ -36,6 +36,7 @@ impl LocalNode for GatewayNode {
     }
 
     fn health(&self) -> NodeHealth {
+        // A gateway has no replicas: with a map it is ready.
         let opened = self.map.get().is_formed();
         let mut health =
             HealthSigns { stopping: self.stop.is_given(), opened, was_ready: opened, ..HealthSigns::default() }.judge();

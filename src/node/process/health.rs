@@ -45,6 +45,7 @@ impl HealthSigns {
     /// Judges the signs. A node that was ready and has lost a leader still serves its other groups, and reads at ONE.
     /// So it is degraded, not starting.
     pub fn judge(&self) -> NodeHealth {
+        // The first sign that holds decides: a node that stops is draining, whatever else is wrong.
         let state = if self.stopping {
             HealthState::Draining
         } else if !self.is_ready() && !self.was_ready {
@@ -69,6 +70,7 @@ impl HealthSigns {
         if self.has_lost_directory {
             checks.insert("data_dir".to_owned(), json!(LOST_DIRECTORY));
         }
+        // A check about replicas is shown only where there is something wrong.
         for (name, list) in [("stopped", &self.stopped), ("quarantined", &self.quarantined)] {
             if !list.is_empty() {
                 checks.insert(name.to_owned(), json!(list));

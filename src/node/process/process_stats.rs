@@ -41,6 +41,7 @@ impl ProcessStats {
             tokio::time::sleep(SAMPLE_EVERY).await;
             let now = (Instant::now(), read_processor_time());
             let used = now.1.saturating_sub(before.1).as_secs_f64();
+            // The share is of all processors, not of one.
             let share = used / (now.0 - before.0).as_secs_f64() / cores;
             self.load.store((share.clamp(0.0, 1.0) as f32).to_bits(), Ordering::Relaxed);
             before = now;

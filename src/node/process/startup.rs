@@ -72,6 +72,7 @@ impl Startup {
     /// # Errors
     /// [`NodeError::Setup`] where no HTTP client can be made.
     pub fn new(settings: ServerSettings, me: JoinRequest, stop: StopSignal) -> Result<Self, NodeError> {
+        // Map, addresses and faults are shared cells: what the start finds out reaches all parts through them.
         let (map, faults) = (MapCell::default(), Faults::default());
         let peers = Arc::new(PeerAddresses::new(map.clone()));
         let client = HttpNodeClient::new(peers.clone(), faults.clone())
@@ -185,6 +186,7 @@ impl Startup {
             pool: Pool::new().map_err(|error| NodeError::setup("the query threads", error))?,
             measures: Arc::new(HostStats { process: self.node.stats.clone(), host: host.clone() }),
         });
+        // From here on the router finds this node's own replicas without HTTP.
         self.client.serve_locally(service.clone());
         self.node.phase.open_stores(OpenNode { host: host.clone(), service: service.clone(), _recording: recording });
         Ok(service)
@@ -243,6 +245,7 @@ impl Startup {
             let (first, map) = (member.first_map.clone(), self.map.clone());
             tokio::spawn(replicas::write_first_map(meta, first, map));
         }
+        // Every other replica waits for a formed map, which says what this node holds.
         let map = map_feed::wait_until_formed(&self.map).await;
         replicas.open_all(&map).await;
         self.node.phase.open_replicas();

@@ -142,6 +142,7 @@ fn check_reports(member: &ClusterMembership, others: &[SurvivorReport]) -> Resul
     let mut seen = BTreeSet::from([member.node]);
     for report in others {
         let name = &report.name;
+        // Each refusal says what the operator gives instead.
         let wrong = match report {
             _ if report.format != FORMAT => {
                 format!("the report of {name} is of another release: print it again with this one")
@@ -170,8 +171,10 @@ async fn carry_out(
     let alone: BTreeSet<GroupId> = alone.map(|row| row.group).collect();
     let recovered = &member.recovered | &alone;
     let node = member.node;
+    // From here on a crash loses nothing: the map is told at the next start.
     identity.set_member(ClusterMembership { recovered, ..member })?;
     for group in alone {
+        // The new term is above every term that any survivor has heard of.
         let heard = collect_copies(all, group).into_values().flatten().map(|copy| copy.term).max();
         let recover_map = |at| MetaCommand::RecoverMap { node, at }.encode();
         let then: Option<&(dyn Fn(u64) -> Bytes + Sync)> = (group == META).then_some(&recover_map);

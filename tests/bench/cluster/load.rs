@@ -128,6 +128,7 @@ where
 {
     let mut times = Vec::new();
     while started.elapsed() < until.time {
+        // All clients share one count, so no operation is done twice.
         let number = next.fetch_add(1, Ordering::Relaxed);
         if number >= until.operations {
             break;

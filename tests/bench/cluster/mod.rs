@@ -191,6 +191,7 @@ impl BenchCluster {
         for node in self.nodes() {
             let client = Client::new(std::slice::from_ref(&node.url))?;
             let shards: Shards = client.get("/shards").await?;
+            // The node speaks for itself: another node may not know yet that it is back.
             if node.name == name {
                 let health: quiver::api::Health = client.get("/health").await?;
                 if health.status != HealthState::Healthy {
@@ -210,6 +211,7 @@ impl BenchCluster {
     pub(crate) fn all_alive(&mut self) -> anyhow::Result<()> {
         for index in 0..self.processes.nodes().len() {
             let node = self.processes.node(index);
+            // A node that the benchmark killed has no process id.
             if node.pid().is_some() && !node.running() {
                 let log = node.log();
                 let lines: Vec<&str> = log.lines().collect();

@@ -47,6 +47,7 @@ impl Corpus {
         for part in &PARTS {
             listed.insert(part.name, Truth::read(&dir.join(format!("groundtruth-1k.{}.npy", part.name)))?);
         }
+        // Every list must answer every query, in the same order.
         for (name, truth) in &listed {
             ensure!(truth.0.len() == queries.len(), "{} queries, {} answers {name}", queries.len(), truth.0.len());
         }

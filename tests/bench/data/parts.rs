@@ -75,6 +75,7 @@ pub(crate) fn read_labels(path: &Path) -> anyhow::Result<Vec<Label>> {
 fn labels(text: impl BufRead) -> anyhow::Result<Vec<Label>> {
     let mut lines = text.lines();
     let header = lines.next().context("it is empty")??;
+    // The header says where the two columns are; others are ignored.
     let column = |name| header.split('\t').position(|column| column == name);
     let place = column("category").zip(column("bucket")).context("no columns `category` and `bucket`")?;
     let label = |line: std::io::Result<String>| {

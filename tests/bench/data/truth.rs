@@ -29,6 +29,7 @@ impl Truth {
         let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
         let header = String::from_utf8_lossy(bytes.get(10..start).context("the file ends within its header")?);
         ensure!(header.contains("'<i4'") && header.contains("False"), "not int32 in C order: {header}");
+        // The shape is `(queries, columns)`.
         let columns = header.split_once(", ").and_then(|_| header.rsplit_once('(')?.1.split([',', ')']).nth(1));
         let columns: usize = columns.context("no shape of two dimensions")?.trim().parse()?;
         ensure!(columns >= TOP, "{columns} answers a query are too few");

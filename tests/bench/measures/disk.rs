@@ -19,6 +19,7 @@ pub(crate) fn sync_times(dir: &Path, time: Duration) -> anyhow::Result<Times> {
     let mut file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let (started, mut times) = (Instant::now(), Vec::new());
     while started.elapsed() < time {
+        // A pair is timed as a whole, as an acknowledgement waits for both.
         let before = Instant::now();
         file.write_all(&APPEND)?;
         file.sync_data()?;

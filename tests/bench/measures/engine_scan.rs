@@ -68,6 +68,7 @@ fn rows(size: &str, searches: (&Times, u64), reads: (&Times, u64), own_reads: (&
         let row = row.detail(detail).number("best_gb_per_second", best).number("median_gb_per_second", median);
         row.number("p50_ms", times.p50())
     };
+    // Shares compare speeds in bytes, since the buffers differ in size.
     let share = |other: (&Times, u64), of: fn(&Times) -> f64| {
         speed(searches.1, of(searches.0)) / speed(other.1, of(other.0)).max(f64::MIN_POSITIVE)
     };

@@ -68,6 +68,7 @@ pub(crate) async fn measure(
     written(cluster, corpus, time).await?;
     alone.add(&written(cluster, corpus, time).await?);
     for _ in 0..ROUNDS {
+        // Dropping the listeners closes their connections before the next kind begins.
         let listeners = listen(cluster, &events).await?;
         heard.add(&written(cluster, corpus, time).await?);
         drop(listeners);

@@ -48,6 +48,7 @@ pub(crate) async fn measure(
     let homes = homes(cluster, corpus).await?;
     let mut toll = Toll::default();
     for round in 0..rounds {
+        // Rounds take the shards in turn, so that different nodes are killed.
         let (shard, id) = homes.iter().nth(round % homes.len()).context("no point was written")?;
         let (outage, restart) =
             kill(cluster, corpus, *shard, *id, &mut toll).await.with_context(|| format!("round {}", round + 1))?;
@@ -135,6 +136,7 @@ impl Trickle<'_> {
             tokio::select! {
                 _ = tick.tick() => self.send(),
                 Some(Ok((begun, Some(done)))) = self.writes.join_next() => {
+                    // A write that began before the kill may have been acknowledged by the old leader.
                     if begun >= since {
                         first = first.or(Some(done));
                     }

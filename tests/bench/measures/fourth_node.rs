@@ -52,6 +52,7 @@ pub(crate) async fn measure(
     };
     let during = searched(&client, &corpus, moving).await?;
     let (took, written) = (began.elapsed(), ingest.stop().await);
+    // Both sides have the same ingest beside them, so the ratio is that of the move.
     let factor = during.p99() / before.p99();
     let row = ReportRow::new("search while a fourth node is filled", format!("p99 {}", millis(during.p99())));
     let detail = format!(

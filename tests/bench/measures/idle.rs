@@ -18,6 +18,7 @@ pub(crate) async fn measure(report: &mut Report, home: &Path, shards: &[u32], ti
         let dir = home.join(format!("idle-{shards}"));
         let cluster = BenchCluster::bare(&dir, vec!["--shards".to_owned(), shards.to_string()]).await?;
         tokio::time::sleep(SETTLE).await;
+        // Only the time after the first elections counts.
         let (before, began) = (cluster.processor_ms()?, Instant::now());
         tokio::time::sleep(time).await;
         let used = (cluster.processor_ms()? - before) / (began.elapsed().as_secs_f64() * 1e3);

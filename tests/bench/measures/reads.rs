@@ -37,6 +37,7 @@ pub(crate) async fn levels(
         }
     }
     for level in LEVELS {
+        // Unlike the measure of recall, these searches go by the index.
         let indexed = |number| Search { params: SearchParams::default(), ..corpus.search(COLLECTION, number) };
         let bodies = encoded((0..SEARCHES).map(|number| at(indexed(number), level)));
         for clients in [1, 8] {
@@ -106,6 +107,7 @@ pub(crate) async fn recall(
         let before = std::time::Instant::now();
         let found: Searched = client.ask("/search", &search).await?;
         times.push(before.elapsed());
+        // An answer without all shards would make recall look low for another reason.
         ensure!(found.missing_shards.is_empty(), "query {number} was answered without all shards");
         correct += right(corpus.query(number as u64), exact, &numbers(&found), |id| corpus.vector(id));
     }

@@ -50,6 +50,7 @@ pub(crate) async fn measure(
     let level_at = Instant::now();
     let acknowledged = writers.stop().await;
     outcome?;
+    // A stall at the kill is a failover. It is shown beside the stall during the rejoin.
     let stall = |from, to| acknowledged.iter().map(|times| longest_gap(times, from, to)).max().unwrap_or_default();
     let (alone, beside) = (stall(killed, restarted), stall(restarted, level_at));
     let entries = acknowledged.iter().flatten().filter(|time| **time >= killed && **time < restarted).count();
@@ -78,6 +79,7 @@ async fn level(victim: &Node, others: &[Node]) -> anyhow::Result<()> {
                 *known = applied.max(*known);
             }
         }
+        // The node that starts may not answer yet, which counts as nothing applied.
         let own = applied(victim).await.unwrap_or_default();
         if most.iter().all(|(shard, applied)| own.get(shard).is_some_and(|own| own >= applied)) {
             return Ok(());

@@ -66,6 +66,7 @@ async fn restarted(
         End::Asked => cluster.terminate(&node.name).await?,
         End::Killed => cluster.kill(&node.name)?,
     }
+    // The clock starts when the process is started, not when the old one ends.
     let started = Instant::now();
     cluster.restart(&node.name)?;
     wait("answer rightly", async || probe.is_answered(corpus).await).await?;

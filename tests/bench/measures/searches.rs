@@ -71,6 +71,7 @@ pub(crate) async fn ladder(
     for ef in LADDER {
         let style = Style { ef: Some(ef), ..Style::default() };
         reached.push((style, ef, judged(cluster, corpus, &truth, style).await?));
+        // A wider search costs more and is needed for no goal.
         if reached.last().is_some_and(|(_, _, recall)| *recall >= GOALS[GOALS.len() - 1]) {
             break;
         }
@@ -106,6 +107,7 @@ pub(crate) async fn filtered(
 ) -> anyhow::Result<()> {
     let (client, path) = (cluster.client(0)?, format!("/collections/{COLLECTION}/index?wait=true"));
     for (field, kind) in FIELDS {
+        // Without a payload index a filter would be tested point by point.
         let wish = json!({ "field_name": field, "field_schema": kind });
         let _: Value = client.change(&Method::PUT, &path, &wish).await?;
     }

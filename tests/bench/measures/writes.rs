@@ -89,6 +89,7 @@ pub(crate) async fn ingest(
     ids: Range<u64>,
     how: Ingest,
 ) -> anyhow::Result<()> {
+    // Bodies are made before the clocks start.
     let starts = ids.clone().step_by(BATCH as usize);
     let bodies: Vec<Body> = starts.map(|start| how.body(corpus, start..(start + BATCH).min(ids.end))).collect();
     let (bodies, until) = (Arc::new(bodies), Until::all((ids.end - ids.start).div_ceil(BATCH)));
@@ -135,6 +136,7 @@ pub(crate) async fn single(
     let row = single_row("single upsert, 1 client", &alone);
     let row = row.number("disk_p50_ms", syncs.p50_ms);
     report.add(row.bar_where(syncs.p50_ms <= SINGLE_BAR.1, bar, alone.times.p50() <= SINGLE_BAR.0));
+    // Writes that wait together share a sync: that is the group commit.
     let crowd = singles(cluster, corpus, CROWD, time).await?;
     report.add(single_row(&format!("single upsert, {CROWD} clients"), &crowd));
     for (against, rate) in [("one fdatasync a write", syncs.rate), ("one client", alone.rate())] {
@@ -203,6 +205,7 @@ pub(crate) async fn footprint(
         claimed += stats.disk_bytes;
         taken += disk::bytes_under(&node.dir)?;
     }
+    // Every node holds a copy of every point.
     let each = |bytes: u64| bytes as f64 / points as f64 / NODES as f64;
     let row = ReportRow::new("disk after the ingest, a vector and copy", format!("{} bytes", digits(each(taken))));
     let detail = format!(

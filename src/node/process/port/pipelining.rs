@@ -96,6 +96,7 @@ impl ClientStream {
             self.stalls = None;
             return written;
         }
+        // The time counts from the first write that could not go on.
         let stalls = self.stalls.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
         ready!(stalls.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its answer")))
@@ -108,6 +109,7 @@ impl AsyncRead for ClientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // A read that brings nothing is the end of the stream, and no request.
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         if buffer.filled().len() > before {

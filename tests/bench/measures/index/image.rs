@@ -15,6 +15,7 @@ pub(crate) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> anyho
     let start = process_stats::own_processor_time()?;
     let bytes = rig.space.image(|row| Rows.key(row)).encode();
     let saved = process_stats::own_processor_time()?;
+    // The image has no vectors: each row brings its own back.
     let mut space = Space::from_image(rig.space.params(), &Image::decode(&bytes)?)?;
     for row in 0..rig.points {
         space.restore(row_number(row), Rows.key(row_number(row)), rig.vector(row));
@@ -23,6 +24,7 @@ pub(crate) fn row(rig: &Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> anyho
     let restored = process_stats::own_processor_time()?;
     let linked = space.progress().linked;
     ensure!(linked == rig.space.progress().linked, "{linked} of {} vectors came back linked", rig.points);
+    // The same searches over the graph that came back must find as much.
     let again = Rig { space, ..*rig }.judged(truth, &SearchOptions::default())?;
     let (save, load) = ((saved - start).as_secs_f64(), (restored - saved).as_secs_f64());
     let row = ReportRow::new("index alone, back from its image", format!("{} s CPU", digits(load)));

@@ -27,6 +27,7 @@ const MEMORY_BAR: f64 = 1_400.0;
 /// Measures the index over the points 0 to `points`. Each rate comes from at least `time` of searching.
 pub(crate) fn measure(corpus: &Corpus, points: u64, time: Duration) -> anyhow::Result<(Vec<ReportRow>, Vec<Rung>)> {
     let mut rig = Rig { corpus, points, shift: 0, time, space: space(corpus) };
+    // Wear comes last, because it changes the space.
     let (truth, source) = corpus.truth(points, None);
     let mut rows = build(&mut rig)?;
     let curve = searches::ladder(&rig, &truth)?;

@@ -28,6 +28,7 @@ pub(crate) fn rows(rig: &mut Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> 
         for row in 0..rig.points {
             let vector = rig.corpus.vector((row + rig.shift) % rig.points);
             rig.space.put(row_number(row), vector);
+            // The background keeps up, as in a node that is not overloaded.
             while row % BETWEEN == 0 && rig.space.has_work(false) {
                 rig.step();
             }
