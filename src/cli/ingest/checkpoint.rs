@@ -63,6 +63,9 @@ impl Checkpoint {
     }
 
     /// Replaces the file. After a crash it holds the old state or the new one.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub(crate) fn save(&mut self, rows_done: u64, rejected: u64) -> anyhow::Result<()> {
         self.state = State { rows_done, rejected, ..self.state.clone() };
         // A crash before the rename leaves the old checkpoint.

@@ -45,6 +45,9 @@ impl RunJournal {
     }
 
     /// Ends the run: saves the checkpoint if the run failed, removes it if all is done, and prints the summary.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be saved, or the run's own error with the way to go on.
     pub(crate) fn close(
         mut self,
         outcome: anyhow::Result<Account>,

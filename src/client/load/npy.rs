@@ -68,13 +68,19 @@ impl<R: Read + Seek> Npy<R> {
         Ok(Self { reader, number, data_start, rows, columns, buffer: vec![0; columns * number.bytes()] })
     }
 
-    /// Goes to a row, so that [`Npy::next_row`] reads it.
+    /// Goes to the row of this number, from 0, so that [`Npy::next_row`] reads it.
+    ///
+    /// # Errors
+    /// The error of the reader.
     pub fn seek_row(&mut self, row: u64) -> std::io::Result<()> {
         let place = self.data_start + row * self.buffer.len() as u64;
         self.reader.seek(SeekFrom::Start(place)).map(drop)
     }
 
     /// Reads the next row as `columns` numbers. int8 numbers are taken as they are, because cosine needs no scale.
+    ///
+    /// # Errors
+    /// The error of the reader, also where the rows have ended.
     pub fn next_row(&mut self) -> std::io::Result<Vec<f32>> {
         self.reader.read_exact(&mut self.buffer)?;
         Ok(match self.number {

@@ -52,6 +52,9 @@ impl Payloads {
     }
 
     /// Skips the next `rows` lines. Call it before any other line is read.
+    ///
+    /// # Errors
+    /// A line cannot be read, or there are fewer.
     pub fn skip(&mut self, rows: u64) -> anyhow::Result<()> {
         for row in 0..rows {
             self.line(row)?;
@@ -59,7 +62,10 @@ impl Payloads {
         Ok(())
     }
 
-    /// Reads the payload of row `row`. The inner error concerns that row alone; the outer one ends the reading.
+    /// Reads the payload of row `row`.
+    ///
+    /// # Errors
+    /// The inner error concerns that row alone. The outer one ends the reading: the file has ended or cannot be read.
     pub fn next(&mut self, row: u64) -> anyhow::Result<Result<Map<String, Value>, String>> {
         let line = self.line(row)?;
         let parsed = match &self.columns {

@@ -80,6 +80,9 @@ pub struct Matrix<R> {
 
 impl<R: std::io::Read + std::io::Seek + Send + 'static> Matrix<R> {
     /// Begins at row `skip`. Row n of `vectors` gets the id n + `id_offset` and line n of `payloads`.
+    ///
+    /// # Errors
+    /// The row cannot be reached in one of the files.
     pub fn new(mut vectors: Npy<R>, mut payloads: Option<Payloads>, id_offset: u64, skip: u64) -> anyhow::Result<Self> {
         vectors.seek_row(skip)?;
         if let Some(payloads) = &mut payloads {
@@ -111,6 +114,9 @@ impl<R: std::io::Read + std::io::Seek + Send + 'static> Matrix<R> {
 }
 
 /// Opens a matrix file and reads its header.
+///
+/// # Errors
+/// The file cannot be opened, or is no matrix of vectors ([`Npy::open`]).
 pub fn open_npy(path: &Path) -> anyhow::Result<Npy<BufReader<File>>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     Npy::open(BufReader::with_capacity(1 << 20, file)).with_context(|| path.display().to_string())

@@ -24,8 +24,8 @@ impl Supervisor {
         Ok(format!("{name} has left the cluster"))
     }
 
-    /// Kills a node, has it leave the cluster, erases its data, and has it join as a new one. The cluster must be able
-    /// to do without it.
+    /// Kills a node, has it leave the cluster, erases its data, and has it join as a new one. The other nodes must have
+    /// a majority.
     pub async fn wipe(&self, name: &str) -> Result<String, Refused> {
         if self.known(name)?.state != ProcessState::Down {
             self.kill(name).await?;

@@ -54,7 +54,7 @@ pub(super) struct DemoNode {
     pub life: u64,
 }
 
-/// The supervisor's state.
+/// The supervisor's state. Its actions return a sentence that says what was done, or [`Refused`] with the way out.
 pub(super) struct Supervisor {
     pub events: EventLog,
     pub view: Mutex<ClusterView>,

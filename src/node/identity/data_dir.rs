@@ -29,6 +29,9 @@ pub(in crate::node) struct DataDir {
 
 impl DataDir {
     /// Locks the directory, and makes it if it is absent.
+    ///
+    /// # Errors
+    /// [`NodeError::DirectoryInUse`] or [`NodeError::ForeignDirectory`]; [`NodeError::Io`] where the disk fails.
     pub fn lock(path: &Path) -> Result<Self, NodeError> {
         fs::create_dir_all(path).map_err(|source| NodeError::io("make the directory", path, source))?;
         // A foreign directory is refused before anything is written into it.
@@ -46,6 +49,9 @@ impl DataDir {
     }
 
     /// Locks the directory of a node that ran before.
+    ///
+    /// # Errors
+    /// As [`DataDir::lock`], and where no node ran in it.
     pub fn lock_used(path: &Path) -> Result<Self, NodeError> {
         if !path.join(IDENTITY).exists() {
             let missing = io::Error::new(io::ErrorKind::NotFound, "it is no node's directory");

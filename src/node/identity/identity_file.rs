@@ -122,7 +122,10 @@ impl IdentityFile {
         Ok(found)
     }
 
-    /// Reads the identity of whatever node lives in `dir`.
+    /// Reads the identity of the node that lives in `dir`, whatever its name.
+    ///
+    /// # Errors
+    /// [`NodeError::DamagedIdentity`] or [`NodeError::OtherFormat`]; [`NodeError::Io`] where the disk fails.
     pub fn read(dir: &Path) -> Result<Self, NodeError> {
         let path = dir.join(IDENTITY);
         let text = fs::read_to_string(&path).map_err(|source| NodeError::io("read", &path, source))?;
@@ -132,6 +135,9 @@ impl IdentityFile {
 
     /// Counts this start, durably and before anyone hears of it. So no other node has seen this life, unless the
     /// directory was copied.
+    ///
+    /// # Errors
+    /// The error of the disk. The start then counts only if the new file was in place.
     pub fn begin_life(&mut self) -> Result<Life, NodeError> {
         let number = self.identity.life.number + 1;
         self.identity.life = Life { number, start: *Uuid::new_v4().as_bytes() };
@@ -139,7 +145,10 @@ impl IdentityFile {
         Ok(self.identity.life)
     }
 
-    /// Changes the membership, durably.
+    /// Replaces the node's place in its cluster, durably.
+    ///
+    /// # Errors
+    /// The error of the disk. A later start finds the old place or the new one.
     pub fn set_member(&mut self, member: ClusterMembership) -> Result<(), NodeError> {
         self.identity.member = Some(member);
         self.save()
