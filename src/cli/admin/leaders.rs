@@ -65,8 +65,8 @@ async fn until_none_is_led(client: &Client, node: &str, patience: Duration) -> a
         }
         if Instant::now() >= until {
             anyhow::bail!(
-                "{node} is not known to lead nothing after {} s: {}; another replica that answers and has caught up must \
-                 take over: see `quiver cluster health`, or wait longer with --within",
+                "{node} may still lead something after {} s: {}; another replica that answers and has caught up must take \
+                 over: see `quiver cluster health`, or wait longer with --within",
                 patience.as_secs(),
                 left.join(", ")
             );

@@ -24,8 +24,8 @@ survivor holds is gone.
      It changes nothing, and tells what the node holds.
   3. On each again, with the reports of all others:
      quiver cluster unsafe-recover --data-dir DIR --lost node2,node3 --others A.json,B.json --yes
-     Of each group that has lost its majority, the member that holds the most goes on alone. Every node that is neither
-     lost nor has reported is asked for: it may hold more.
+     Of each group that has lost its majority, the member that holds the most goes on alone. Every node that is not lost
+     must have reported, because it may hold more.
   4. Start the survivors. They make new replicas by themselves where there is room.
   5. quiver node leave node2; quiver node leave node3. Never start the lost nodes again with their old directories.
 
@@ -108,8 +108,8 @@ fn told(report: &SurvivorReport, done: bool) -> String {
             "Done. Start the surviving nodes, and let the lost ones leave (`quiver node leave NAME`). Never start a lost one \
              again with its old directory.\n"
         } else {
-            "Of these groups, whatever was acknowledged after the last entry here and is on no survivor will be lost. Nothing \
-             was changed; with --yes it is done.\n"
+            "These groups will lose what was acknowledged after their last entry here and is on no survivor. Nothing was \
+             changed yet: --yes does it.\n"
         };
     }
     // Undecided groups are told last, since the operator must act on them before any node starts.

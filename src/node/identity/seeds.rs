@@ -23,7 +23,7 @@ pub(in crate::node) async fn save_seeds_and_timings(mut identity: IdentityFile, 
                 tracing::warn!("the cluster's timings have changed: this node takes them on when it is started again");
             }
             if let Err(error) = identity.set_member(ClusterMembership { seeds, timings, ..member }) {
-                tracing::warn!(%error, "what the map says is not written down; the next change is another chance");
+                tracing::warn!(%error, "node.json has not taken what the map says; the next change tries again");
             }
         }
         if changes.changed().await.is_err() {

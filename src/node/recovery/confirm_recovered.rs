@@ -45,7 +45,7 @@ impl RecoveryConfirmation {
             if left != member.recovered
                 && let Err(error) = identity.set_member(ClusterMembership { recovered: left, ..member })
             {
-                tracing::warn!(%error, "it is not written down that the map knows; it will be told once more");
+                tracing::warn!(%error, "node.json does not say yet that the map knows; the map is told once more");
             }
             tokio::time::sleep(PAUSE).await;
         }

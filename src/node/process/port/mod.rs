@@ -120,7 +120,7 @@ impl Port {
             // Connections that have ended make room. A newcomer gets a slot or is refused.
             while connections.try_join_next().is_some() {}
             let Some(guard) = limit.admit() else {
-                tracing::debug!("a connection is refused: all that there may be are served");
+                tracing::debug!("a connection is refused: the port is full, and all its connections are being served");
                 continue;
             };
             let served = served.clone();
