@@ -1,5 +1,5 @@
-//! The one way to a yes: whatever takes much to undo is said with `--yes`, or confirmed at a terminal. Where there is
-//! no terminal nobody can be asked, and nothing is done.
+//! The one way to consent: what is hard to undo needs `--yes`, or a yes at a terminal. Without a terminal nobody can be
+//! asked, and nothing is done.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -14,10 +14,10 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
-    /// Returns `true` if somebody is still to be asked.
+    /// Returns `true` if a person must still be asked.
     ///
     /// # Errors
-    /// [`Usage`] where somebody is, and nobody can be.
+    /// [`Usage`] where a person must be asked and there is no terminal.
     pub(crate) fn is_open(self) -> Result<bool, Usage> {
         let can_be_asked = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         match (self.yes, can_be_asked) {
@@ -29,10 +29,10 @@ impl Consent {
         }
     }
 
-    /// Makes sure that what `question` asks is meant.
+    /// Makes sure that the answer to `question` is yes. Does not ask if `--yes` was given.
     ///
     /// # Errors
-    /// [`Usage`] where it is not, or nobody can be asked.
+    /// [`Usage`] for every answer but a yes, and where nobody can be asked.
     pub(crate) fn make_sure(self, question: &str) -> anyhow::Result<()> {
         if self.is_open()? { ask(question) } else { Ok(()) }
     }

@@ -1,7 +1,7 @@
 //! Exit codes: what each means, and the one place where an error is mapped to one.
 //!
-//! In: any error of a verb, whose chain is searched for one that stands for a code. Out: that code, and the error on
-//! stderr.
+//! In: any error of a verb. The causes in its chain are searched for one that has a code. Out: that code, and the error
+//! on stderr.
 
 use crate::api::Committed;
 use crate::client::{Failure, UnusableInput};
@@ -10,16 +10,16 @@ use crate::node::NodeError;
 use crate::output::stdout::ReaderGone;
 use std::process::ExitCode;
 
-/// What the process tells its caller.
+/// The exit code of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done.
     Ok = 0,
     /// Not done, or not wholly.
     Failed = 1,
-    /// The command line or the settings cannot be used (clap exits with it by itself, too).
+    /// The command line or the settings cannot be used. Clap exits with this code, too.
     Usage = 2,
-    /// Done; the cluster serves, with less to spare than it should have.
+    /// Done. The cluster serves, but can lose less than it should.
     Degraded = 3,
     /// The thing named does not exist.
     NotFound = 4,
@@ -29,7 +29,7 @@ pub(crate) enum Exit {
     Unknown = 6,
     /// The cluster cannot serve now, or nobody answers.
     Unavailable = 7,
-    /// It would lose a majority or a last copy, and was not done.
+    /// Not done, because it would lose a majority or a last copy.
     Guarded = 9,
     /// A dry run found something to do.
     Changes = 10,
@@ -41,7 +41,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A command line that clap accepts and that still cannot be used.
+/// A command line that clap accepts and that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
@@ -49,6 +49,7 @@ pub(crate) struct Usage(pub(crate) String);
 /// The exit code that a failed request stands for.
 fn exit_of(failure: &Failure) -> Exit {
     match failure {
+        // What is unknown comes first: a script must not repeat such a write blindly.
         Failure::GaveUp { unknown: true, .. } => Exit::Unknown,
         Failure::GaveUp { last, .. } => exit_of(last),
         Failure::Refused { status, .. } if status.committed == Committed::Unknown => Exit::Unknown,
@@ -63,7 +64,7 @@ fn exit_of(failure: &Failure) -> Exit {
     }
 }
 
-/// The code an error stands for: the first link of its chain that knows decides.
+/// The exit code of an error. The first cause in its chain that has a code decides.
 pub(crate) fn code_of(error: &anyhow::Error) -> Exit {
     let known = |cause: &(dyn std::error::Error + 'static)| {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
@@ -77,7 +78,7 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Exit {
     error.chain().find_map(known).unwrap_or(Exit::Failed)
 }
 
-/// Prints an error on stderr and gives its code. Nothing is wrong where a reader has seen enough.
+/// Prints an error on stderr and returns its code. If the reader of stdout has left, that is no error.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<ReaderGone>() {
         return Exit::Ok.into();
@@ -86,7 +87,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     code_of(error).into()
 }
 
-/// An error with its causes, but those that it names already.
+/// An error with its causes, without those that its text already has.
 fn told(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.is_empty() {
         true => cause,

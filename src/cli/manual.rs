@@ -32,7 +32,7 @@ pub(crate) fn completions(args: &CompletionsArgs, mut tree: Command) -> anyhow::
     Ok(Exit::Ok)
 }
 
-/// Writes one page a verb.
+/// Writes one man page for each verb.
 pub(crate) fn man(args: &ManArgs, tree: Command) -> anyhow::Result<Exit> {
     std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot make {}", args.dir.display()))?;
     clap_mangen::generate_to(tree, &args.dir).with_context(|| format!("cannot write to {}", args.dir.display()))?;

@@ -1,7 +1,8 @@
-//! The command line: parses it, runs one verb, turns the verdict into an exit code.
+//! The command line: it parses the arguments, runs one verb, and turns the result into an exit code.
 //!
-//! `server` and `gateway` start what [`crate::node`] builds; every other verb is a client that speaks HTTP, or starts
-//! processes of this same binary and then speaks HTTP. Nothing here reads a data directory or knows what Raft is.
+//! `server` and `gateway` start what [`crate::node`] builds. `cluster unsafe-recover` works on the directory of a
+//! stopped node. Every other verb is a client that speaks HTTP; some first start processes of this same binary. Nothing
+//! here knows what Raft is.
 
 mod admin;
 mod confirm;
@@ -99,8 +100,8 @@ Examples:
 /// Runs the binary.
 pub fn main() -> ExitCode {
     let cli = parse();
-    // A runtime's main future stays on this thread, which lives as long as the process: children that ask to die with
-    // the thread that started them (Linux' PR_SET_PDEATHSIG) must be started from it.
+    // `block_on` runs the main future on this thread, which lives as long as the process. Child processes ask to die
+    // with the thread that started them (Linux' PR_SET_PDEATHSIG), so they must be started from it.
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -113,7 +114,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The command line over the variables; what cannot be used ends the process here, with the code of a usage error.
+/// Reads the command line; a flag counts before a variable. A command line that cannot be used ends the process here,
+/// with the exit code of a usage error.
 fn parse() -> Cli {
     let matches = without_empty_variables(Cli::command(), &|name| std::env::var_os(name)).get_matches();
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -144,7 +146,7 @@ async fn run(verb: Verb) -> anyhow::Result<Exit> {
     }
 }
 
-/// A process that was told to stop did as it was told, however early that was.
+/// A process that was told to stop has succeeded, however early the signal came.
 fn stopped(outcome: Result<(), NodeError>) -> anyhow::Result<Exit> {
     match outcome {
         Ok(()) | Err(NodeError::Stopped) => Ok(Exit::Ok),

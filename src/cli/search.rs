@@ -1,4 +1,4 @@
-//! `quiver search`: finds what is near a stored point or a given vector and prints it as a table or as JSON.
+//! `quiver search`: finds what is near a stored point or a given vector, and prints it as a table or as JSON.
 //!
 //! In: a target, a filter, a level. Out: one request of the API and its hits. Knows no shard.
 
@@ -19,7 +19,7 @@ pub(crate) enum Output {
     /// For people.
     #[default]
     Table,
-    /// For programs: the server's answer.
+    /// For programs: the server's answer as it is.
     Json,
 }
 
@@ -93,6 +93,7 @@ Examples:
 pub(crate) async fn run(args: SearchArgs) -> anyhow::Result<Exit> {
     let client = args.target.client()?;
     let (output, search) = (args.output, args.search()?);
+    // Programs get every member of the answer, also those that this release does not know.
     if output == Output::Json {
         let answer: Value = client.ask("/search", &search).await?;
         stdout::line(serde_json::to_string_pretty(&answer)?)?;
@@ -145,9 +146,11 @@ impl Query {
     }
 }
 
+/// Reads row `row` of an `.npy` file, or the JSON array of any other file.
 fn read_vector(path: &Path, row: u64) -> anyhow::Result<Vec<f32>> {
     if path.extension().is_some_and(|extension| extension == "npy") {
         let mut matrix = open_npy(path)?;
+        // A row that is not in the file is an error of the command line.
         if row >= matrix.rows {
             return Err(Usage(format!(
                 "--row {row}: {} has rows 0 to {}",
@@ -167,7 +170,7 @@ fn json<T: serde::de::DeserializeOwned>(text: &str, flag: &str) -> anyhow::Resul
     serde_json::from_str(text).map_err(|error| Usage(format!("{flag} is not the JSON it should be: {error}")).into())
 }
 
-/// Hits as a table: score, id, payload on one line.
+/// Hits as a table: score, id, and the payload on one line.
 pub(crate) fn results(hits: &[Hit]) -> Table {
     let mut table = Table::new(["score", "id", "payload"]);
     for hit in hits {

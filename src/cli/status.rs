@@ -1,7 +1,7 @@
 //! `quiver status`: nodes, shards and leaders as the cluster sees them, and an exit code that monitoring can use.
 //!
-//! In: three answers of the API, taken one after the other. Out: tables or JSON; the code says healthy, degraded or
-//! unavailable.
+//! In: three answers of the API, taken one after the other. Out: tables or JSON. The exit code says healthy, degraded
+//! or unavailable.
 
 use super::admin::print::{self, Format};
 use super::exit::Exit;
@@ -32,6 +32,7 @@ Exit codes: 0 healthy, 3 degraded, 7 unavailable or no answer.";
 /// Runs the verb.
 pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
     let client = args.target.client()?;
+    // URLs of two clusters would show the status of one of them and hide the other.
     client.check_agreement().await?;
     let status: ClusterStatus = client.get("/cluster/status").await?;
     let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
@@ -41,8 +42,8 @@ pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
         print::one(&both, args.output, ToString::to_string)?;
     } else {
         stdout::print(render(&status, &sharding, verdict))?;
-        // What is wrong and what to do is the cluster's own word; an unavailable one answers with an error, which the
-        // tables above have shown already.
+        // The cluster itself says what is wrong and what to do. If it is unavailable it answers with an error, and the
+        // tables above show why.
         if let Ok(health) = client.get::<ClusterHealth>("/cluster/health").await {
             for issue in health.issues {
                 stdout::line(format!("{}: {}; {}", issue.severity, issue.message, issue.fix))?;
@@ -56,7 +57,7 @@ pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
     })
 }
 
-/// Unavailable without a leader somewhere, degraded without a node somewhere.
+/// Unavailable if some shard has no leader, and else degraded if some node is not healthy.
 fn verdict(status: &ClusterStatus, sharding: &ClusterSharding) -> HealthState {
     if sharding.shards.iter().any(|shard| shard.leader.is_none()) {
         HealthState::Unavailable
@@ -71,6 +72,7 @@ fn verdict(status: &ClusterStatus, sharding: &ClusterSharding) -> HealthState {
 pub(crate) fn render(status: &ClusterStatus, sharding: &ClusterSharding, verdict: HealthState) -> String {
     let mut nodes = Table::new(["node", "address", "status", "leads", "points held"]);
     for node in &status.nodes {
+        // Leaders are counted from the shards, so both tables agree.
         let leads = sharding.shards.iter().filter(|shard| shard.leader.as_ref() == Some(&node.id)).count();
         let address = format!("{}:{}", node.host, node.port);
         nodes.row([node.id.clone(), address, node.status.to_string(), leads.to_string(), thousands(node.vector_count)]);
@@ -95,6 +97,7 @@ pub(crate) fn render(status: &ClusterStatus, sharding: &ClusterSharding, verdict
     )
 }
 
+/// How many log entries a replica lacks, in words; `?` where it is not known.
 fn behind(lag: Option<u64>) -> String {
     lag.map_or_else(
         || "(?)".into(),

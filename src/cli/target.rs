@@ -1,4 +1,5 @@
-//! How a verb finds its cluster: `--url`, `--timeout`, and the bounds of every number of seconds on the command line.
+//! How a verb finds its cluster: `--url` and `--timeout`. Also the bounds of every number of seconds on the command
+//! line.
 //!
 //! In: flags and the variable `QUIVER_URL`. Out: a [`Client`]. Sends nothing.
 
@@ -6,10 +7,10 @@ use crate::client::Client;
 use clap::builder::RangedU64ValueParser;
 use std::time::Duration;
 
-/// Where verbs look for a cluster when no `--url` is given: the gateway of `quiver dev`, then a lone `quiver server`.
+/// Where verbs look for a cluster without `--url`: the gateway of `quiver dev` first, then a `quiver server` alone.
 const DEFAULT_URLS: [&str; 2] = ["http://127.0.0.1:8000", "http://127.0.0.1:8001"];
 
-/// Longest wait for an answer to a look, where nothing else is said.
+/// Longest wait of one endpoint for the answer to a read, if the command line does not say.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a verb finds its cluster.
@@ -18,7 +19,7 @@ pub(super) struct Target {
     /// A node or gateway of the cluster; repeat it for failover.
     #[arg(long = "url", env = "QUIVER_URL", value_name = "URL", value_delimiter = ',', default_values = DEFAULT_URLS)]
     pub(super) urls: Vec<String>,
-    /// Seconds that one of them may take to answer what is only looked at; then the next is asked.
+    /// Seconds that one of them may take to answer a read. After that the next one is asked.
     #[arg(long, value_name = "SECONDS", default_value_t = LOOK_TIMEOUT.as_secs(), value_parser = seconds(1))]
     timeout: u64,
 }
@@ -27,13 +28,13 @@ impl Target {
     /// A client of that cluster.
     ///
     /// # Errors
-    /// Where a URL cannot be used.
+    /// [`UnusableInput`](crate::client::UnusableInput) where a URL cannot be used.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::new(&self.urls)?.with_look_timeout(Duration::from_secs(self.timeout)))
     }
 }
 
-/// Takes so many seconds at least, and no more than a clock can add.
+/// A parser of seconds: at least `least`, and at most a year, which any clock can add.
 pub(super) fn seconds(least: u64) -> RangedU64ValueParser {
     clap::value_parser!(u64).range(least..=365 * 24 * 60 * 60)
 }

@@ -1,10 +1,11 @@
-//! Why a request failed, and what its caller may conclude: whether to try again, and whether a write may have happened.
+//! Why a request failed, and what its caller may conclude: whether a repetition can succeed, and whether a write may
+//! have happened.
 //!
-//! In: what a node or gateway answered, or why nobody did. Knows neither retries nor exit codes.
+//! In: what a node or gateway answered, or why there is no answer. Knows neither retries nor exit codes.
 
 use crate::api::{Committed, ErrorStatus};
 
-/// What the caller gave cannot be used: a URL, a name, a file. Nothing was sent.
+/// The caller's input cannot be used: a URL, a name, a file. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UnusableInput(pub String);
@@ -17,7 +18,7 @@ pub enum Failure {
     Refused {
         /// The HTTP status.
         http: u16,
-        /// What it said of the failure.
+        /// What the answer says of the failure.
         status: Box<ErrorStatus>,
     },
     /// Nobody answered.
@@ -30,7 +31,7 @@ pub enum Failure {
         /// `true` if the request may have arrived.
         sent: bool,
     },
-    /// Something else than Quiver answered.
+    /// Something other than Quiver answered.
     #[error("{url} answered HTTP {http} with a body that is not Quiver's: {text}")]
     Foreign {
         /// Who answered.
@@ -52,14 +53,15 @@ pub enum Failure {
         /// The cluster of that one.
         found: String,
     },
-    /// It failed again and again until patience ran out.
+    /// Every attempt failed until patience ran out, or one failed for good while the outcome of an earlier one is
+    /// unknown.
     #[error("gave up after {attempts} attempts: {last}")]
     GaveUp {
-        /// How often it was tried.
+        /// How many attempts were made.
         attempts: u32,
-        /// `true` if any of the attempts may have happened.
+        /// `true` if any of the attempts may have been carried out.
         unknown: bool,
-        /// What the last one came to.
+        /// How the last one failed.
         last: Box<Failure>,
     },
 }
@@ -75,7 +77,7 @@ impl Failure {
         }
     }
 
-    /// Returns `true` if a write that failed so may have happened.
+    /// Returns `true` if a write that failed in this way may have happened.
     pub fn outcome_unknown(&self) -> bool {
         match self {
             Self::Refused { status, .. } => status.committed == Committed::Unknown,
@@ -87,8 +89,8 @@ impl Failure {
     }
 }
 
-/// Why a request over HTTP was not answered: the cause at the end of the chain, since the words before it only repeat
-/// the URL.
+/// Says why a request over HTTP was not answered. It gives the cause at the end of the chain, because the texts before
+/// it only repeat the URL.
 pub fn unanswered(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();

@@ -1,8 +1,7 @@
-//! Requests to one cluster: several URLs, tried in turn; retries only where they are safe.
+//! Requests to one cluster: its URLs are tried in turn, and only what is safe to repeat is repeated.
 //!
-//! Every request made here may be repeated: reads by nature, writes because they carry a `request_id` or are idempotent
-//! (creating a collection). The client remembers across attempts whether a failed write
-//! may have happened.
+//! Every request made here may be repeated. Reads change nothing. Writes carry a `request_id`, or are idempotent as the
+//! creation of a collection is. The client remembers over all attempts whether a failed write may have happened.
 
 use super::failure::{Failure, UnusableInput, unanswered};
 use crate::api::ErrorBody;
@@ -15,9 +14,9 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest wait for an answer; beyond any deadline a server keeps by default.
+/// Longest wait for an answer. It is longer than any deadline that a server keeps by default.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// First and longest pause between attempts; each pause doubles, with jitter.
+/// First and longest pause between attempts. Each pause is twice the one before, less a random part of up to half.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// A request's body and its type.
@@ -41,13 +40,13 @@ impl Body {
     }
 }
 
-/// A cluster, as seen from its endpoints.
+/// A client of one cluster, which it reaches through any of its URLs.
 pub struct Client {
     http: reqwest::Client,
     urls: Vec<String>,
-    /// Longest wait of one endpoint for the answer to a `GET`.
+    /// Longest wait for the answer of one endpoint to a `GET`.
     look_timeout: Duration,
-    /// The endpoint that answered last.
+    /// The index of the URL that answered last. It is asked first.
     preferred: AtomicUsize,
 }
 
@@ -55,27 +54,28 @@ impl Client {
     /// A client of the cluster behind these URLs.
     ///
     /// # Errors
-    /// [`UnusableInput`] for what is no URL.
+    /// [`UnusableInput`] for a text that is no URL of HTTP.
     pub fn new(urls: &[String]) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).build()?;
         let urls = urls.iter().map(|url| whole(url)).collect::<Result<_, _>>()?;
         Ok(Self { http, urls, look_timeout: ANSWER_TIMEOUT, preferred: AtomicUsize::new(0) })
     }
 
-    /// The same client, which waits no longer than this for the answer of one endpoint to a `GET`.
+    /// The same client, which waits at most `look_timeout` for the answer of one endpoint to a `GET`.
     #[must_use]
     pub fn with_look_timeout(self, look_timeout: Duration) -> Self {
         Self { look_timeout, ..self }
     }
 
-    /// Makes sure that all endpoints that answer lead to one cluster: the first answer may
-    /// come from the wrong one.
+    /// Makes sure that all endpoints that answer lead to one cluster. Otherwise the first answer may come from the
+    /// wrong cluster. One URL alone is not asked.
     ///
     /// # Errors
     /// [`Failure::TwoClusters`].
     pub async fn check_agreement(&self) -> Result<(), Failure> {
         let mut first: Option<(&String, String)> = None;
         for (endpoint, url) in self.urls.iter().enumerate().filter(|_| self.urls.len() > 1) {
+            // An endpoint that does not say to which cluster it belongs cannot disagree.
             let Ok((200, text)) = self.fetch(endpoint, &Method::GET, "/quiver/v1/introduction", Body::none()).await
             else {
                 continue;
@@ -91,22 +91,29 @@ impl Client {
         Ok(())
     }
 
-    /// Reads: a `GET`.
+    /// Reads by `GET`.
+    ///
+    /// # Errors
+    /// Why no endpoint gave an answer of this form. A failed read leaves nothing unknown.
     pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
         self.call(&Method::GET, path, Body::none()).await.map_err(as_read)
     }
 
-    /// Reads: a `POST` that changes nothing, such as a search.
+    /// Reads by a `POST` that changes nothing, such as a search. Fails as [`Client::get`] does.
     pub async fn ask<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, Failure> {
         self.ask_body(path, Body::json(body)).await
     }
 
-    /// Reads, as [`Client::ask`] does, with a body that is made already.
+    /// Reads as [`Client::ask`] does, with a body that exists already.
     pub async fn ask_body<A: DeserializeOwned>(&self, path: &str, body: Body) -> Result<A, Failure> {
         self.call(&Method::POST, path, body).await.map_err(as_read)
     }
 
-    /// Changes something, on one pass over the endpoints; what is asked for twice is done once.
+    /// Makes a change, with one pass over the endpoints and no repetition after it. The change must be idempotent:
+    /// several endpoints may get it.
+    ///
+    /// # Errors
+    /// Why no endpoint made it, and whether it may have happened all the same.
     pub async fn change<A: DeserializeOwned>(
         &self,
         method: &Method,
@@ -116,11 +123,13 @@ impl Client {
         self.call(method, path, Body::json(body)).await
     }
 
-    /// Reads a page that answers with its own body whatever its status, such as that of the cluster's health.
+    /// Reads a page that has the same form of body for every status, such as the health of the cluster. The first
+    /// endpoint that answers counts.
     pub async fn page<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
         let mut last = None;
         for endpoint in 0..self.urls.len() {
             match self.fetch(endpoint, &Method::GET, path, Body::none()).await {
+                // Also an error status counts as an answer, since its body has the same form.
                 Ok((http, text)) => {
                     let foreign =
                         |_| Failure::Foreign { url: self.urls[endpoint].clone(), http, text: start_of(&text) };
@@ -133,7 +142,7 @@ impl Client {
         Err(last.unwrap_or_else(nowhere))
     }
 
-    /// Writes JSON, as [`Client::write_body`] does.
+    /// Writes JSON as [`Client::write_body`] does.
     pub async fn write<A: DeserializeOwned>(
         &self,
         path: &str,
@@ -144,7 +153,11 @@ impl Client {
         self.write_body(path, Body::json(body), patience, on_retry).await
     }
 
-    /// Writes, and repeats what may succeed later until `patience` is over. `on_retry` hears of each repetition.
+    /// Writes by `POST`, and repeats until `patience` is over what may succeed later. `on_retry` is called before each
+    /// repetition.
+    ///
+    /// # Errors
+    /// [`Failure::GaveUp`] once patience is over, or where an outcome stayed unknown; else the failure itself.
     pub async fn write_body<A: DeserializeOwned>(
         &self,
         path: &str,
@@ -160,20 +173,23 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            // One attempt with an unknown outcome makes the whole write unknown: a later refusal does not undo it.
             unknown |= failure.outcome_unknown();
+            // A clear refusal, with no attempt before it that may have happened.
             if !failure.retryable() && !unknown {
                 return Err(failure);
             }
             if !failure.retryable() || Instant::now() + pause > until {
                 return Err(Failure::GaveUp { attempts, unknown, last: Box::new(failure) });
             }
+            // The random part keeps many clients from coming back at the same moment.
             on_retry(&failure);
             tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
             pause = (pause * 2).min(PAUSES.1);
         }
     }
 
-    /// One pass over the endpoints: goes on to the next where one is silent or says "later".
+    /// Makes one pass over the endpoints. It goes on to the next one if an endpoint is silent or its failure may pass.
     async fn call<A: DeserializeOwned>(&self, method: &Method, path: &str, body: Body) -> Result<A, Failure> {
         let first = self.preferred.load(Ordering::Relaxed);
         let (mut answered, mut silent, mut sent_somewhere) = (None, None, false);
@@ -184,6 +200,7 @@ impl Client {
                     self.preferred.store(endpoint, Ordering::Relaxed);
                     return Ok(answer);
                 }
+                // A failure that no other endpoint can cure ends the pass.
                 Err(failure) if !failure.retryable() => return Err(failure),
                 Err(Failure::Unreachable { reason, sent, .. }) => {
                     sent_somewhere |= sent;
@@ -192,6 +209,7 @@ impl Client {
                 Err(failure) => answered = Some(failure),
             }
         }
+        // An answer says more than silence. But if a request may have arrived somewhere, the outcome is unknown.
         if let (Some(failure), false) = (answered, sent_somewhere) {
             return Err(failure);
         }
@@ -208,6 +226,7 @@ impl Client {
     ) -> Result<A, Failure> {
         let (http, text) = self.fetch(endpoint, method, path, body).await?;
         let foreign = || Failure::Foreign { url: self.urls[endpoint].clone(), http, text: start_of(&text) };
+        // A body that Quiver does not write comes from another server, or a proxy before it.
         if (200..300).contains(&http) {
             return serde_json::from_slice(&text).map_err(|_| foreign());
         }
@@ -215,16 +234,18 @@ impl Client {
         Err(Failure::Refused { http, status: Box::new(body.status) })
     }
 
-    /// One answer of one endpoint, whatever it says.
+    /// Gets one answer of one endpoint: its HTTP status and its body, whatever they are.
     async fn fetch(&self, endpoint: usize, method: &Method, path: &str, body: Body) -> Result<(u16, Bytes), Failure> {
         let url = &self.urls[endpoint];
         let mut request = self.http.request(method.clone(), format!("{url}{path}"));
+        // A change may take longer than a look, so only a `GET` has the shorter timeout.
         if *method == Method::GET {
             request = request.timeout(self.look_timeout);
         }
         if !body.bytes.is_empty() {
             request = request.header("content-type", body.content_type).body(body.bytes);
         }
+        // Without a connection nothing was sent. After that, the request may have arrived.
         let silent = |error: reqwest::Error| Failure::Unreachable {
             tried: url.clone(),
             sent: !error.is_connect() && !error.is_builder(),
@@ -236,7 +257,7 @@ impl Client {
     }
 }
 
-/// A read that was sent and not answered leaves nothing unknown behind.
+/// The failure of a read: even if it was sent, it leaves nothing unknown.
 fn as_read(failure: Failure) -> Failure {
     match failure {
         Failure::Unreachable { tried, reason, .. } => Failure::Unreachable { tried, reason, sent: false },
@@ -244,7 +265,7 @@ fn as_read(failure: Failure) -> Failure {
     }
 }
 
-/// A URL as requests need it: `127.0.0.1:8001` means that by HTTP.
+/// A URL with its scheme and without a slash at its end. `127.0.0.1:8001` gets `http://`.
 fn whole(url: &str) -> Result<String, UnusableInput> {
     let bare = url.trim();
     let whole = if bare.contains("://") { bare.to_owned() } else { format!("http://{bare}") };

@@ -1,13 +1,13 @@
-//! Paths of requests: names go in as one segment each, whatever they are made of.
+//! Paths of requests: each name becomes one segment, whatever characters it has.
 //!
 //! In: segments, some of them names that people chose. Out: a path, or [`UnusableInput`]. Pure.
 
 use super::failure::UnusableInput;
 
-/// The path of these segments, each percent-encoded (RFC 3986, § 2.3).
+/// The path of these segments, each percent-encoded (RFC 3986, § 2.3). It begins with a slash.
 ///
 /// # Errors
-/// A segment that is empty, `.` or `..`: it would name another path.
+/// [`UnusableInput`] for a segment that is empty, `.` or `..`, because it would name another path.
 pub fn path<const N: usize>(segments: [&str; N]) -> Result<String, UnusableInput> {
     let mut path = String::new();
     for segment in segments {
@@ -16,6 +16,7 @@ pub fn path<const N: usize>(segments: [&str; N]) -> Result<String, UnusableInput
         }
         path.push('/');
         for byte in segment.bytes() {
+            // These are RFC 3986's unreserved characters.
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 path.push(char::from(byte));
             } else {

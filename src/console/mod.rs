@@ -1,8 +1,8 @@
-//! The operators' page at `/console` on every node: files that are embedded in the binary and served as they are.
+//! The operators' page at `/console` on every node: its files are embedded in the binary and served as they are.
 //!
-//! The page's script asks the API of whoever serves it, and needs nothing from elsewhere. The demo's page is beside the
-//! demo; it borrows from here how files are served, and the two files that both pages load. Knows no node, no cluster, no
-//! state.
+//! The page's script asks the API of the process that serves it, and loads nothing from elsewhere. The demo's page is
+//! beside the demo. It uses this room's way to serve files, and the two files that both pages load. Knows no node, no
+//! cluster, no state.
 
 use axum::Router;
 use axum::extract::Path;
@@ -13,15 +13,15 @@ use axum::routing::get;
 /// A file of a page: its name and its text.
 pub type PageFile = (&'static str, &'static str);
 
-/// What this page alone loads.
+/// The files that only this page loads.
 const OWN: [PageFile; 2] =
     [("console.html", include_str!("page/console.html")), ("console.js", include_str!("page/console.js"))];
 
-/// What both pages load.
+/// The files that both pages load.
 pub const SHARED: [PageFile; 2] =
     [("dom.js", include_str!("page/dom.js")), ("style.css", include_str!("page/style.css"))];
 
-/// The operators' page at `/console`, with what it loads below.
+/// The routes of the operators' page: `/console`, and its files below.
 pub fn console<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/console", get(|| own("console.html"))).route("/console/{file}", get(file))
 }
@@ -34,7 +34,7 @@ async fn own(name: &str) -> Response {
     served(name, &OWN)
 }
 
-/// The file of this name, which is one of `files` or of [`SHARED`].
+/// Answers with the file of this name out of `files` and [`SHARED`], or with 404.
 pub fn served(name: &str, files: &[PageFile]) -> Response {
     let Some((name, text)) = files.iter().chain(&SHARED).find(|(known, _)| *known == name) else {
         return (StatusCode::NOT_FOUND, "there is no such file").into_response();
@@ -42,7 +42,7 @@ pub fn served(name: &str, files: &[PageFile]) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type(name)),
         (header::CACHE_CONTROL, "no-cache"),
-        // Scripts and styles of ours alone, and requests to nobody else.
+        // The page may run only its own scripts and styles, and send requests only to its own server.
         (header::CONTENT_SECURITY_POLICY, "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"),
     ];
     (headers, *text).into_response()
@@ -58,7 +58,7 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// What all files of this page weigh, in bytes.
+/// The size of all files of this page in bytes.
 #[cfg(test)]
 pub(crate) fn console_bytes() -> usize {
     OWN.iter().chain(&SHARED).map(|(_, text)| text.len()).sum()

@@ -1,12 +1,13 @@
-//! `quiver demo`: a real cluster to look into, to break and to learn from; and `quiver tour`, its two minutes in text.
+//! `quiver demo`: a real cluster to look into, to break and to learn from. `quiver tour`: two minutes of it as text.
 //!
 //! ```text
 //! browser ─▶ web ─▶ Supervisor ─▶ Processes (main thread: starts, kills, pauses the nodes' processes)
 //!    ▲                 │ └──▶ the nodes' own API: links, campaigns, reads, writes
 //!    └──── EventLog ◀──┴──── readers ◀── each node's /quiver/v1/events
 //! ```
-//! The supervisor is no part of the cluster: it may kill any node and goes on showing the rest. It is the only one that
-//! kills, pauses, restarts, wipes and cuts, it listens on the loopback interface alone, and when it ends nothing is left.
+//! The supervisor is no part of the cluster, so it goes on showing the other nodes when one is dead. It alone kills,
+//! pauses, restarts, wipes and cuts off nodes. It listens on the loopback interface only. When it ends, no process and
+//! no data are left.
 
 mod lessons;
 mod page;
@@ -30,7 +31,7 @@ use crate::demo::supervisor::settings::{DemoTimings, SHARDS};
 use crate::demo::supervisor::{client_requests, event_reader};
 use crate::dev::{Home, Stop};
 
-/// How often the supervisor looks whether a node has ended by itself.
+/// Pause between two looks whether a node has ended by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Arguments of `quiver demo`.
@@ -79,6 +80,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let address = listener.local_addr()?;
+    // A recording needs no cluster.
     if let Some(file) = &args.replay {
         let app = web::replay::router(file, address)?;
         println!("quiver demo: showing {} on http://{address}", file.display());
@@ -88,6 +90,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         }
         return Ok(());
     }
+    // The nodes are started on this thread, the main one: they die with it. Readers follow their events from the start.
     let home = Home::new(None)?;
     let timings = DemoTimings::slowed(args.slow);
     let (mut processes, orders) = Processes::start(args.nodes.into(), SHARDS, &timings, home.path())?;
@@ -100,6 +103,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let app = web::router(web::Demo { supervisor: supervisor.clone(), lessons: lessons.clone() }, address);
     let served = tokio::spawn(async move { axum::serve(listener, app).await });
     tokio::spawn(opening(supervisor.clone(), lessons, args.lesson));
+    // Whatever ends the demo, the nodes are stopped in good order.
     let lived = tokio::select! {
         lived = live(&mut processes, &supervisor) => lived,
         shown = terminal::show(supervisor.clone()), if args.tui => shown,
@@ -111,7 +115,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     lived
 }
 
-/// Makes the collection of the demo's client, then begins the lesson that was asked for.
+/// Makes the collection of the demo's client, and then begins the lesson that was asked for.
 async fn opening(supervisor: Arc<Supervisor>, lessons: Arc<Lessons>, lesson: Option<String>) {
     if let Err(error) = client_requests::settle_in(&supervisor).await {
         eprintln!("quiver demo: reads and writes are not possible: {error:#}");
@@ -124,11 +128,12 @@ async fn opening(supervisor: Arc<Supervisor>, lessons: Arc<Lessons>, lesson: Opt
     }
 }
 
-/// Carries out orders and reports nodes that end by themselves, for ever.
+/// Carries out orders, and reports nodes that end by themselves, for ever.
 async fn live(processes: &mut Processes, supervisor: &Supervisor) -> anyhow::Result<()> {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     loop {
         tokio::select! {
+            // Orders and looks share this thread, which alone may start processes.
             () = processes.serve() => {}
             _ = looks.tick() => {
                 for end in processes.died() {

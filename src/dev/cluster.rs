@@ -1,8 +1,8 @@
-//! A gateway and some nodes as child processes: ports checked first, started together, watched, hurt, stopped
-//! together.
+//! A gateway and some nodes as child processes: their ports are checked first, and they are started, watched, killed
+//! and stopped together.
 //!
-//! In: ports, a directory, arguments of the nodes. Out: processes to kill and start again, and what to say of those
-//! that end. Speaks to `/health` alone.
+//! In: ports, a directory, arguments of the nodes. Out: processes that can be killed and started again, and a message
+//! for each one that ends by itself. Speaks to `/health` only.
 
 use super::process::ChildProcess;
 use anyhow::{Context, bail};
@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for a process that was asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(10);
-/// Time between two questions whether a process serves yet.
+/// Pause between two questions whether a process serves yet.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// What to start, and where.
 pub(crate) struct DevPlan {
     /// Port of the gateway.
     pub(crate) gateway_port: u16,
-    /// For each node: port of its API, port for its peers.
+    /// For each node: the port of its API, and the port for its peers.
     pub(crate) node_ports: Vec<(u16, u16)>,
     /// Directory of data and logs.
     pub(crate) dir: PathBuf,
@@ -28,13 +28,13 @@ pub(crate) struct DevPlan {
 }
 
 impl DevPlan {
-    /// A gateway at `base`, nodes at +1, +2, …, their peer ports at +101, +102, …
+    /// A gateway on port `base`, nodes on +1, +2, …, and their peer ports on +101, +102, …
     pub(crate) fn new(nodes: usize, base: u16, dir: &Path) -> Self {
         let node_ports = (1..=nodes as u16).map(|n| (base + n, base + 100 + n)).collect();
         Self { gateway_port: base, node_ports, dir: dir.into(), node_args: Vec::new() }
     }
 
-    /// Fails where a port is taken, before anything is started.
+    /// Fails if a port is taken, before anything is started.
     fn check_ports(&self) -> anyhow::Result<()> {
         let ports = self.node_ports.iter().flat_map(|(http, peer)| [*http, *peer]).chain([self.gateway_port]);
         for port in ports {
@@ -54,15 +54,15 @@ struct ClusterProcess {
     process: ChildProcess,
 }
 
-/// The running processes; all are killed when this is dropped.
+/// The running processes. All are killed when this is dropped.
 pub(crate) struct DevCluster {
-    /// Nodes in order, then the gateway.
+    /// The nodes in order, then the gateway.
     members: Vec<ClusterProcess>,
     http: reqwest::Client,
 }
 
 impl DevCluster {
-    /// Starts all processes; call it on the main thread (see [`ChildProcess::start`]).
+    /// Starts all processes. Call it on the main thread (see [`ChildProcess::start`]).
     ///
     /// # Errors
     /// Where a port is taken or a process cannot be started.
@@ -76,6 +76,7 @@ impl DevCluster {
             let name = format!("node{}", n + 1);
             let (listen, peer_listen) = (format!("127.0.0.1:{http}"), format!("127.0.0.1:{peer}"));
             let data = plan.dir.join(&name).display().to_string();
+            // The first node forms the cluster, and the others join it.
             let origin = if n == 0 {
                 ["--bootstrap".into(), nodes.to_string()]
             } else {
@@ -87,6 +88,7 @@ impl DevCluster {
                 fixed.into_iter().map(str::to_owned).chain(origin).chain(plan.node_args.iter().cloned()).collect();
             cluster.add(&name, url(*http), args, &plan.dir)?;
         }
+        // The gateway is last in the list: `endpoint` relies on that.
         let nodes: Vec<String> = plan.node_ports.iter().map(|(http, _)| url(*http)).collect();
         let listen = format!("127.0.0.1:{}", plan.gateway_port);
         let args = ["gateway", "--listen", &listen, "--cluster", &nodes.join(",")].map(str::to_owned).to_vec();
@@ -104,7 +106,7 @@ impl DevCluster {
     /// Waits until every process says that it serves.
     ///
     /// # Errors
-    /// Where one ends first, with the end of its log, or `patience` is over.
+    /// Where a process ends before that, with the end of its log; where `patience` is over.
     pub(crate) async fn serving(&mut self, patience: Duration) -> anyhow::Result<()> {
         for member in 0..self.members.len() {
             self.member_serving(member, patience).await?;
@@ -120,8 +122,9 @@ impl DevCluster {
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
-            if let Some(obituary) = self.died().first() {
-                bail!("{obituary}");
+            // A process that ended explains the silence at once.
+            if let Some(report) = self.died().first() {
+                bail!("{report}");
             }
             let ClusterProcess { name, process, .. } = &self.members[member];
             if Instant::now() > until {
@@ -131,7 +134,7 @@ impl DevCluster {
         }
     }
 
-    /// What to say of each process that ended by itself since the last call.
+    /// A message for each process that has ended by itself since the last call.
     pub(crate) fn died(&mut self) -> Vec<String> {
         let told =
             self.members.iter_mut().filter_map(|member| Some(format!("{} {}", member.name, member.process.died()?)));
@@ -143,7 +146,7 @@ impl DevCluster {
         self.members.iter_mut().any(|member| member.process.ended().is_none())
     }
 
-    /// Name, URL, process id and log of each.
+    /// The name, URL, process id and log of each process.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &str, u32, &Path)> {
         self.members
             .iter()
@@ -155,13 +158,13 @@ impl DevCluster {
         &self.members.last().expect("the gateway is started last").url
     }
 
-    /// Kills a node with -9.
+    /// Kills a node with SIGKILL.
     pub(crate) fn kill(&mut self, name: &str) -> anyhow::Result<()> {
         self.member(name)?.process.kill();
         Ok(())
     }
 
-    /// Starts a node again on its data; call it on the main thread.
+    /// Starts a node again on its data. Call it on the main thread.
     pub(crate) fn restart(&mut self, name: &str) -> anyhow::Result<()> {
         self.member(name)?.process.restart()
     }
@@ -179,7 +182,7 @@ impl DevCluster {
             .with_context(|| format!("no process is called {name}"))
     }
 
-    /// Asks all to stop, the gateway first, and kills what does not.
+    /// Asks all processes to stop, the gateway first. Kills those that run after [`STOP_WAIT`].
     pub(crate) async fn stop(mut self) {
         for member in self.members.iter_mut().rev() {
             member.process.terminate();

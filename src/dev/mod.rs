@@ -1,6 +1,6 @@
-//! `quiver dev`: a whole cluster on one machine, as real processes of this binary, until Ctrl-C.
+//! `quiver dev`: a whole cluster on one machine until Ctrl-C. Its nodes and its gateway are processes of this binary.
 //!
-//! The same [`DevCluster`] of child processes serves the tour, and its [`ChildProcess`] the demo.
+//! The tour uses the same [`DevCluster`] of child processes, and the demo its [`ChildProcess`].
 
 mod cluster;
 mod process;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Time between two looks at the children.
+/// Pause between two looks at the children.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Arguments of `quiver dev`.
@@ -47,6 +47,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let mut plan = DevPlan::new(args.nodes.into(), args.base_port, home.path());
     plan.node_args = vec!["--shards".into(), args.shards.to_string()];
     let mut cluster = DevCluster::start(plan)?;
+    // The children are stopped in good order, whichever way this ends.
     let lived = tokio::select! {
         lived = live(&mut cluster, &home) => lived,
         () = stop.asked() => Ok(()),
@@ -56,20 +57,22 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     lived
 }
 
-/// Waits until the cluster serves, says what to try, and reports children that end by themselves.
+/// Waits until the cluster serves, and says what to try. Then reports children that end by themselves. Fails once all
+/// have ended.
 async fn live(cluster: &mut DevCluster, home: &Home) -> anyhow::Result<()> {
     cluster.serving(Duration::from_secs(60)).await?;
     print!("{}", welcome(cluster, home));
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        for obituary in cluster.died() {
-            eprintln!("{obituary}");
+        for report in cluster.died() {
+            eprintln!("{report}");
         }
+        // A cluster with dead nodes goes on, as a real one does.
         anyhow::ensure!(cluster.any_alive(), "all processes have ended; their logs are in {}", home.path().display());
     }
 }
 
-/// What runs where, and what to try.
+/// The text that says what runs where, and what to try.
 pub(crate) fn welcome(cluster: &DevCluster, home: &Home) -> String {
     let mut table = Table::new(["process", "serves", "pid", "log"]);
     for (name, url, pid, log) in cluster.members() {
@@ -96,11 +99,11 @@ Kill a node with -9 and search again. Ctrl-C ends all.
     )
 }
 
-/// Where the processes keep data and logs: a directory of the user's, or one that goes with us.
+/// The directory of data and logs: the user's own, or a temporary one.
 pub(crate) enum Home {
-    /// The user's: stays.
+    /// The user's directory, which stays.
     Kept(PathBuf),
-    /// Ours: removed when dropped.
+    /// A temporary directory, which is removed when this is dropped.
     Temporary(tempfile::TempDir),
 }
 
@@ -129,17 +132,17 @@ impl Home {
     }
 }
 
-/// The wish of a person or a supervisor that this process end: Ctrl-C, SIGTERM, a closed terminal.
+/// The signals by which a person or a supervisor asks this process to end: Ctrl-C, SIGTERM, a closed terminal.
 pub struct Stop([tokio::signal::unix::Signal; 3]);
 
 impl Stop {
-    /// Listens from now on; the signals no longer end the process by themselves.
+    /// Listens from now on. The signals no longer end the process by themselves.
     pub fn listen() -> std::io::Result<Self> {
         let [a, b, c] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
         Ok(Self([a?, b?, c?]))
     }
 
-    /// Returns when one of them has come.
+    /// Returns when one of the signals has come.
     pub async fn asked(&mut self) {
         let [a, b, c] = &mut self.0;
         tokio::select! {

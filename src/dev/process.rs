@@ -1,6 +1,7 @@
-//! One child process of this binary: started with a clean environment, logged to a file, never left behind.
+//! One child process of this binary: it starts with a clean environment, logs to a file, and ends with its parent.
 //!
-//! In: arguments and the path of a log. Out: a child to signal, to wait for and to start again. Knows no cluster.
+//! In: arguments and the path of a log. Out: a child that can be signalled, awaited and started again. Knows no
+//! cluster.
 
 use anyhow::Context;
 use std::fs::File;
@@ -14,21 +15,21 @@ pub(crate) struct ChildProcess {
     args: Vec<String>,
     log: PathBuf,
     child: Child,
-    /// `true` once its end was our doing, or has been reported.
+    /// `true` once this process has ended the child, or its end has been reported.
     settled: bool,
 }
 
 impl ChildProcess {
-    /// Starts this very binary with `args`; stdout and stderr are added to `log`.
+    /// Starts this same binary with `args`. Its stdout and stderr are appended to `log`.
     ///
-    /// Must be called on a thread that lives as long as the process: the child asks to die with the *thread* that
-    /// started it (that is how Linux defines `PR_SET_PDEATHSIG`).
+    /// Call it on a thread that lives as long as the process: the child asks to die with the *thread* that started it,
+    /// as Linux defines `PR_SET_PDEATHSIG`.
     pub(crate) fn start(args: Vec<String>, log: PathBuf) -> anyhow::Result<Self> {
         let child = spawn(&args, &log)?;
         Ok(Self { args, log, child, settled: false })
     }
 
-    /// Starts it again, with the same arguments.
+    /// Kills the child if it runs, and starts it again with the same arguments.
     pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
         self.kill();
         (self.child, self.settled) = (spawn(&self.args, &self.log)?, false);
@@ -50,7 +51,7 @@ impl ChildProcess {
         self.child.try_wait().ok().flatten()
     }
 
-    /// How it ended by itself, told once.
+    /// A message if the child has ended by itself. Each end is told once.
     pub(crate) fn died(&mut self) -> Option<String> {
         let status = self.ended().filter(|_| !self.settled)?;
         self.settled = true;
@@ -61,38 +62,38 @@ impl ChildProcess {
         Some(format!("{cause}; the end of its log, {}:\n{}", self.log.display(), self.tail()))
     }
 
-    /// SIGKILL, and waits until the kernel has taken it apart: its ports and locks are free then.
+    /// Sends SIGKILL, and waits until the kernel has removed the process. Its ports and locks are free then.
     pub(crate) fn kill(&mut self) {
         self.settled = true;
-        // Neither fails for a child that is ours, save that it has ended already.
+        // Both only fail for a child that has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&mut self) {
         self.settled = true;
         self.signal(libc::SIGTERM);
     }
 
-    /// SIGSTOP: it keeps its ports and its memory, and does nothing.
+    /// Sends SIGSTOP: the process keeps its ports and its memory, and does nothing.
     pub(crate) fn pause(&mut self) {
         self.signal(libc::SIGSTOP);
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT.
     pub(crate) fn resume(&mut self) {
         self.signal(libc::SIGCONT);
     }
 
     fn signal(&mut self, signal: i32) {
         if self.ended().is_none() {
-            // SAFETY: no memory is touched; the child has not been reaped, so the id is still its own.
+            // SAFETY: no memory is touched. The child has not been reaped, so the id is still its own.
             unsafe { libc::kill(self.child.id() as i32, signal) };
         }
     }
 
-    /// Waits for its end until `deadline`, then kills it.
+    /// Waits for the child's end until `deadline`, and then kills it.
     pub(crate) async fn gone(&mut self, deadline: Instant) {
         while self.ended().is_none() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -121,8 +122,9 @@ fn spawn(args: &[String], log: &Path) -> anyhow::Result<Child> {
     let open = || append().with_context(|| format!("cannot write {}", log.display()));
     let mut command = Command::new(&binary);
     command.args(args).stdin(Stdio::null()).stdout(open()?).stderr(open()?);
-    // A process group of its own: Ctrl-C reaches us alone, and we stop the children in good order.
+    // The child has its own process group. So Ctrl-C reaches only this process, which stops the children in good order.
     command.process_group(0);
+    // Variables of this process are not meant for its children.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("QUIVER_")) {
         command.env_remove(name);
     }
@@ -130,7 +132,7 @@ fn spawn(args: &[String], log: &Path) -> anyhow::Result<Child> {
     command.spawn().with_context(|| format!("cannot start {}", binary.display()))
 }
 
-/// Has the kernel kill the child when we are gone, however we go.
+/// Has the kernel kill the child when this process ends, in whatever way.
 #[cfg(target_os = "linux")]
 fn die_with_parent(command: &mut Command) {
     let parent = std::process::id();
@@ -140,7 +142,7 @@ fn die_with_parent(command: &mut Command) {
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
                 return Err(std::io::Error::last_os_error());
             }
-            // We may have ended before the request was in force.
+            // The parent may have ended before the request was in force.
             if libc::getppid() as u32 != parent {
                 libc::_exit(1);
             }
@@ -149,6 +151,6 @@ fn die_with_parent(command: &mut Command) {
     }
 }
 
-/// Other kernels have no such request: there, children outlive a parent that is killed with -9.
+/// Other kernels have no such request. There, children outlive a parent that is killed with SIGKILL.
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent(_: &mut Command) {}

@@ -1,4 +1,4 @@
-//! Why a node cannot start, where every message names the way out; and why another process did not answer.
+//! Why a node cannot start. Each message names the way out.
 //!
 //! Comes in: what the disk, the system or another node said. Goes out: a message for the operator. Must not decide what
 //! happens next: the process ends.
@@ -21,10 +21,10 @@ pub enum NodeError {
         /// One of the files.
         found: String,
     },
-    /// Nothing says which cluster the node belongs to.
+    /// The directory is empty, and no flag says which cluster the node belongs to.
     #[error(
-        "{} belongs to no cluster yet, and nothing says which it is to be: form a new one with --bootstrap N, or join \
-         one with --join URL. Where this node had one, its data directory is not this, or is lost",
+        "{} belongs to no cluster yet, and no flag names one: form a new one with --bootstrap N, or join one with \
+         --join URL. If this node had a cluster, this is not its data directory, or its data is lost",
         dir.display()
     )]
     NoOrigin {
@@ -120,7 +120,7 @@ pub enum NodeError {
         /// Why.
         reason: String,
     },
-    /// It was told to stop before it had started.
+    /// The process was told to stop before it had started.
     #[error("stopped before the cluster was formed")]
     Stopped,
 }

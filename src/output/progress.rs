@@ -1,29 +1,29 @@
-//! How far a long piece of work is: a bar with rate and time left on a terminal, a plain line now and then elsewhere.
+//! The progress of a long piece of work: a bar with rate and time left on a terminal, a line now and then elsewhere.
 //!
-//! In: points done, and the fraction of the whole where it is known. Out: stderr, so that stdout stays for results.
+//! In: points done, and the fraction of the whole if it is known. Out: stderr, so that stdout stays free for results.
 
 use super::table::thousands;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// Steps of the bar: it shows a fraction, since the number of points in a file may be unknown till its end.
+/// Steps of the bar. It shows a fraction, because the number of points in a file may be unknown before its end.
 const STEPS: u64 = 1_000;
 /// Time between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
-/// How far a load of points has come, as a bar or as plain lines.
+/// Shows how far a load of points has come.
 pub(crate) struct LoadProgress {
     bar: Option<ProgressBar>,
     label: String,
     started: Instant,
-    /// The fraction seen first: work of an earlier run does not count for the time left.
+    /// The fraction at the first call. The work of an earlier run must not count for the time left.
     begun_at: Option<f64>,
     last_line: Instant,
 }
 
 impl LoadProgress {
-    /// Starts the clock.
+    /// Starts the clock, and the bar if stderr is a terminal. `label` stands before every line.
     pub(crate) fn start(label: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr());
@@ -36,7 +36,7 @@ impl LoadProgress {
         Self { bar, label: label.into(), started: now, begun_at: None, last_line: now }
     }
 
-    /// Says that `points` were done in this run and that `fraction` of the whole is done.
+    /// Shows that `points` points were done in this run, and which fraction of the whole is done.
     pub(crate) fn show(&mut self, points: u64, fraction: Option<f64>) {
         self.begun_at = self.begun_at.or(fraction);
         if let Some(bar) = &self.bar {
@@ -55,7 +55,7 @@ impl LoadProgress {
         }
     }
 
-    /// Prints a line without tearing the bar.
+    /// Prints a line above the bar.
     pub(crate) fn note(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
@@ -68,6 +68,7 @@ impl LoadProgress {
         let rate = thousands((points as f64 / elapsed) as u64);
         let sofar = format!("{} points, {rate}/s", thousands(points));
         match (fraction, self.begun_at) {
+            // The time left follows from the part that this run has done.
             (Some(fraction), Some(begun_at)) if fraction > begun_at => {
                 let left = elapsed * (1.0 - fraction).max(0.0) / (fraction - begun_at);
                 format!("{:.0} %, {sofar}, {} left", fraction * 100.0, duration(left))
@@ -77,7 +78,7 @@ impl LoadProgress {
     }
 }
 
-/// A time to wait, as people say it.
+/// A duration in words, rounded to seconds or minutes.
 fn duration(seconds: f64) -> String {
     match seconds.round() as u64 {
         s if s < 60 => format!("{s} s"),

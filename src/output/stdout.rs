@@ -1,10 +1,10 @@
-//! The one way to stdout: a reader that leaves ends a verb without a word, and a full device is an error.
+//! The one way to stdout. If its reader has left, the verb ends without a message. A full device is an error.
 //!
-//! In: text. Out: the text, or an error that says whether anyone still reads.
+//! In: text. Out: the text on stdout, or an error that says whether the reader has left.
 
 use std::io::{self, Write as _};
 
-/// Whoever read the output has left; nothing more is to be said.
+/// The reader of the output has left, so nothing more is printed.
 #[derive(Debug, thiserror::Error)]
 #[error("the reader of the output has left")]
 pub(crate) struct ReaderGone;
@@ -12,7 +12,7 @@ pub(crate) struct ReaderGone;
 /// Prints `text` as it is.
 ///
 /// # Errors
-/// [`ReaderGone`], or why it could not be written.
+/// [`ReaderGone`], or why the text could not be written.
 pub(crate) fn print(text: impl AsRef<str>) -> anyhow::Result<()> {
     written(io::stdout().lock().write_all(text.as_ref().as_bytes()))
 }
@@ -25,7 +25,7 @@ pub(crate) fn line(text: impl AsRef<str>) -> anyhow::Result<()> {
     print(format!("{}\n", text.as_ref()))
 }
 
-/// Sends on what is still held back.
+/// Writes out what stdout still holds back.
 ///
 /// # Errors
 /// As [`print()`].

@@ -1,6 +1,6 @@
 //! A plain table for terminals: columns as wide as their widest cell, two spaces between, numbers to the right.
 //!
-//! In: cells. Out: text; on a terminal no line is wider than it.
+//! In: cells. Out: text. On a terminal, longer lines are cut to its width.
 
 use std::io::IsTerminal;
 
@@ -20,10 +20,11 @@ impl Table {
         self.rows.push(cells.to_vec());
     }
 
-    /// The table as lines, each after `indent` spaces; on a terminal no line is wider than it.
+    /// The table as lines, each after `indent` spaces. On a terminal, longer lines are cut to its width.
     pub fn render(&self, indent: usize) -> String {
         let columns = self.rows[0].len();
         let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        // A column is numeric if all its cells begin like a number. The header does not count.
         let numeric = |column: usize| {
             let mut cells = self.rows[1..].iter().map(|row| row[column].as_str()).peekable();
             cells.peek().is_some() && cells.all(|cell| cell.starts_with(|c: char| c.is_ascii_digit() || c == '-'))
@@ -47,12 +48,12 @@ fn cut(line: &str, width: usize) -> &str {
     line.char_indices().nth(width).map_or(line, |(end, _)| &line[..end])
 }
 
-/// Columns of the terminal on stdout; without one, no bound.
+/// The width of the terminal on stdout in columns. If stdout is no terminal, there is no bound.
 fn terminal_width() -> usize {
     if !std::io::stdout().is_terminal() {
         return usize::MAX;
     }
-    // SAFETY: TIOCGWINSZ writes one `winsize`, which is plain old data, to the pointer it is given.
+    // SAFETY: TIOCGWINSZ writes one `winsize`, which is plain old data, to the pointer that it is given.
     let size = unsafe {
         let mut size: libc::winsize = std::mem::zeroed();
         (libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &mut size) == 0).then_some(size)
@@ -60,7 +61,7 @@ fn terminal_width() -> usize {
     size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(usize::MAX)
 }
 
-/// A count with thousands apart: `12,345`.
+/// A count with commas between thousands: `12,345`.
 pub(crate) fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();

@@ -1,9 +1,9 @@
-//! `scripts/bench`: what the store does, in figures, beside what the machine under it could do.
+//! `scripts/bench`: the speed of the store in figures, beside what the machine itself can do.
 //!
-//! In: three nodes of the `quiver` binary beside this one, durable, every shard on each; vectors of a directory or the
-//! sample in `tests/data`. Out: one table, the same as JSON, and no process left behind; of a failed run the nodes'
-//! logs stay. All but the index and the engine alone goes through the HTTP API. Clients and servers share the machine,
-//! so the figures are those of a whole cluster on it.
+//! In: three durable nodes of the `quiver` binary beside this one, with every shard on each; vectors of a directory or
+//! the sample in `tests/data`. Out: one table, and the same as JSON. No process is left behind; after a failed run the
+//! nodes' logs stay. Everything goes through the HTTP API, except the measures of the index alone and the engine alone.
+//! Clients and servers share the machine, so the figures are those of a whole cluster on it.
 
 mod cluster;
 mod data;
@@ -84,23 +84,23 @@ Examples:
 
 Measure a release build on a machine that does nothing else. Exit code 1: it did not run to its end.";
 
-/// How much is done.
+/// How large a run is.
 struct Scale {
-    /// `true` if the figures are of what the bars were set for.
+    /// `true` if the run has the size for which the bars were set.
     is_full: bool,
-    /// Points of the first ingest; two more bring as many together.
+    /// Points of the first ingest. Two more ingests together load as many again.
     ingest: u64,
-    /// Points of the index alone, if there are so many that differ.
+    /// Points of the index alone, if the data has so many different ones.
     index: u64,
-    /// Time of each load that has no end of its own.
+    /// Duration of each load that is not bounded by its operations.
     load: Duration,
-    /// Time of each look at the disk.
+    /// Duration of each measure of the disk.
     disk: Duration,
     /// Rounds of the engine's scan.
     scans: u64,
-    /// For how long a killed node misses writes.
+    /// How long a killed node misses writes.
     missed: Duration,
-    /// Leaders killed.
+    /// Leaders that are killed.
     kills: usize,
 }
 
@@ -129,7 +129,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Measures, and writes the report, also of a run that did not come to its end.
+/// Measures, and writes the report. The report is written even if the run fails.
 async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
     let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
@@ -137,10 +137,12 @@ async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let home = home.with_context(|| format!("cannot make a directory in {}", parent.display()))?;
     let started = Instant::now();
     let mut report = Report::default();
+    // Ctrl-C ends the run, and what was measured by then is reported.
     let outcome = tokio::select! {
         outcome = measured(&mut report, &args, home.path()) => outcome,
         () = stop.asked() => Err(anyhow::anyhow!("interrupted")),
     };
+    // The JSON also says on what kind of run the figures rest.
     let about = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "release_build": !cfg!(debug_assertions),
@@ -163,7 +165,7 @@ async fn run(args: BenchArgs) -> anyhow::Result<()> {
     outcome
 }
 
-/// All measures, in order: first what needs a quiet machine, last what hurts the cluster.
+/// Takes all measures in order. Those that need a quiet machine are first, those that disturb the cluster last.
 async fn measured(report: &mut Report, args: &BenchArgs, home: &Path) -> anyhow::Result<()> {
     let scale = args.scale();
     let corpus = Arc::new(args.data.as_deref().map_or_else(Corpus::sample, Corpus::read)?);
@@ -178,7 +180,7 @@ async fn measured(report: &mut Report, args: &BenchArgs, home: &Path) -> anyhow:
         step("three nodes");
         let mut cluster = BenchCluster::start(home, corpus.columns).await?;
         let outcome = on_cluster(report, &mut cluster, args, &corpus, home).await;
-        // A node that ended by itself explains the failure better than the request that failed.
+        // If a node ended by itself, that explains the failure better than the request that failed.
         cluster.all_alive().and(outcome)?;
         cluster.stop().await?;
     }
@@ -214,7 +216,7 @@ async fn on_cluster(
         restart::measure(report, cluster, corpus, (points, is_full)).await?;
         rejoin::measure(report, cluster, corpus, (scale.missed, is_full)).await?;
     }
-    // No kills, no row: a bar over nothing would count as met.
+    // Without kills there is no row, because a bar over nothing would count as met.
     if args.wants(BenchPart::Failover) && scale.kills > 0 {
         step("failover");
         failover::measure(report, cluster, corpus, scale.kills).await?;
@@ -227,7 +229,7 @@ async fn on_cluster(
     Ok(())
 }
 
-/// Ingest, searches, reads and single writes, in the order in which points come in.
+/// Measures ingest, searches, reads and single writes, in the order in which points are added.
 async fn serving(
     report: &mut Report,
     cluster: &mut BenchCluster,
@@ -241,6 +243,7 @@ async fn serving(
     step("ingest");
     let (half, json) = (scale.ingest, Ingest { clients: 1, compact: false, is_full });
     writes::ingest(report, cluster, corpus, 0..half, json).await?;
+    // The bars of searches by the index were set for the first half of the points.
     step("searches by the index");
     searches::ladder(report, cluster, corpus, (half, is_full), scale.load).await?;
     step("ingest of the other half");
@@ -253,17 +256,19 @@ async fn serving(
     reads::recall(report, cluster, corpus, points).await?;
     searches::filtered(report, cluster, corpus, points, scale.load).await?;
     step("single writes");
+    // The disk is measured again, since its speed may change. The better figure is the stricter bar.
     let again = writes::disk(report, "between", home, scale.disk)?;
     let syncs = if again.rate > syncs.rate { again } else { syncs };
     writes::single(report, cluster, corpus, syncs, scale.load).await?;
     memory(report, cluster)?;
+    // Under load nobody may lose a leader.
     let held = elections(&terms, &cluster.terms().await?);
     let row = ReportRow::new("elections during all that", held.to_string()).detail("terms passed, over all shards");
     report.add(row.bar("0", held == 0).number("elections", held as f64));
     Ok(())
 }
 
-/// What the figures are of.
+/// A row that says what is measured.
 fn setting(corpus: &Corpus, scale: &Scale) -> ReportRow {
     let build = if cfg!(debug_assertions) { "a debug build: no real figures" } else { "release build" };
     let points = format!("{} points", 2 * scale.ingest);
@@ -271,7 +276,7 @@ fn setting(corpus: &Corpus, scale: &Scale) -> ReportRow {
         .detail(format!("{build}; {}", corpus.name))
 }
 
-/// Measures the index, and draws it where that is asked for.
+/// Measures the index, and draws the chart if it is asked for.
 async fn index_alone(report: &mut Report, args: &BenchArgs, corpus: &Arc<Corpus>, scale: &Scale) -> anyhow::Result<()> {
     let (points, time, of) = (scale.index.min(corpus.rows()), scale.load / 4, corpus.clone());
     let (rows, curve) = tokio::task::spawn_blocking(move || index::measure(&of, points, time)).await??;
@@ -286,7 +291,7 @@ async fn scanned(corpus: &Arc<Corpus>, scale: &Scale) -> anyhow::Result<Vec<Repo
     tokio::task::spawn_blocking(move || engine_scan::measure(&corpus, points, rounds)).await?
 }
 
-/// Resident memory of each node.
+/// Adds a row with the resident memory of each node.
 fn memory(report: &mut Report, cluster: &BenchCluster) -> anyhow::Result<()> {
     let mut row = ReportRow::new("memory of a node, resident", "");
     let (mut now, mut most) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
-//! What admin verbs share: which cluster is asked, how the answer is printed, and how a change is made.
+//! What admin verbs share: which cluster they ask, how they print the answer, and how they make a change.
 //!
-//! A change is planned first where somebody is to agree to it, or only wants the plan; then it is made, and watched where
-//! that is wanted. Knows no verb.
+//! If a person must agree to a change, or only wants its plan, the change is planned first. Then it is made, and
+//! watched if the command line says so. Knows no verb.
 
 use reqwest::Method;
 use serde::Serialize;
@@ -30,7 +30,7 @@ impl Ask {
     }
 }
 
-/// How a change is to be made.
+/// How a change is made.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct How {
     /// Only print the plan: what would move, and how many nodes may fail before and after.
@@ -46,9 +46,9 @@ pub(super) struct How {
 }
 
 impl How {
-    /// Shows the plan where that is all that is wanted, or before somebody is asked for a yes.
+    /// Shows the plan if only the plan is wanted, or before a person is asked to agree.
     ///
-    /// `None` means: go on.
+    /// Returns `None` if the change should be made, and the exit code if the verb is done.
     pub(super) async fn consider(
         &self,
         client: &Client,
@@ -58,6 +58,7 @@ impl How {
         if !self.dry_run && !self.consent.is_open()? {
             return Ok(None);
         }
+        // The server makes the plan, by the same path and body as the change itself.
         let with = if path.contains('?') { '&' } else { '?' };
         let plan: Plan = client.change(method, &format!("{path}{with}dry_run=true"), body).await?;
         if self.dry_run {
@@ -65,18 +66,20 @@ impl How {
             let empty = plan.moves.is_empty() && plan.leader_changes == 0;
             return Ok(Some(if empty { Exit::Ok } else { Exit::Changes }));
         }
+        // A person reads this plan on a terminal, whatever the format of the answer is.
         print::plan(&plan, Format::Table)?;
         confirm::ask(question)?;
         Ok(None)
     }
 
-    /// Makes the change, and watches it where that is wanted.
+    /// Makes the change. Watches its operation to the end if `--wait` is given.
     pub(super) async fn make(
         &self,
         client: &Client,
         (method, path, body): (&Method, &str, &impl Serialize),
     ) -> anyhow::Result<Exit> {
         let change: Change = client.change(method, path, body).await?;
+        // Warnings go to stderr, so that programs find only the answer on stdout.
         for warning in &change.warnings {
             eprintln!("warning: {warning}");
         }

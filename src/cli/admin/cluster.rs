@@ -1,4 +1,4 @@
-//! `quiver cluster`: how the whole is, and where everything lies.
+//! `quiver cluster`: how the whole cluster is, and where everything lies.
 //!
 //! In: flags, and what the API says of the cluster. Out: a table or JSON, and an exit code. Decides nothing about
 //! nodes.
@@ -29,11 +29,11 @@ enum Verb {
     Health(Ask),
     /// Show which node holds and leads what, by zone.
     Topology(Ask),
-    /// Spread replicas and leaders evenly; the cluster does so by itself, this waits for it or shows the plan.
+    /// Spread replicas and leaders evenly. The cluster does so by itself; this shows the plan, or waits for the end.
     Rebalance(How),
-    /// Show the timings of consensus, or change those that are given; nodes take them on when they are started again.
+    /// Show the timings of consensus, or change those that are given. A node takes new timings on at its next start.
     Timings(TimingsArgs),
-    /// After the loss of a majority for good: have what is left of a stopped node's data go on alone. Data may be lost.
+    /// Last resort after a majority is lost for good: let a stopped node's replicas go on alone. Data may be lost.
     #[command(after_help = super::recover::RUNBOOK)]
     UnsafeRecover(super::recover::RecoverArgs),
 }
@@ -76,6 +76,7 @@ async fn timings(args: TimingsArgs) -> anyhow::Result<Exit> {
     const PATH: &str = "/quiver/v1/timings";
     let TimingsArgs { heartbeat_ms, election_min_ms, election_max_ms, ask } = args;
     let change = SetTimings { heartbeat_ms, election_min_ms, election_max_ms };
+    // Without a flag the timings are only shown.
     let (client, shows) = (ask.client()?, change == SetTimings::default());
     let timings: Timings = match shows {
         true => client.get(PATH).await?,
@@ -91,6 +92,7 @@ async fn timings(args: TimingsArgs) -> anyhow::Result<Exit> {
 
 async fn health(ask: Ask) -> anyhow::Result<Exit> {
     let client = ask.client()?;
+    // URLs of two clusters would show the health of one of them and hide the other.
     client.check_agreement().await?;
     let health: ClusterHealth = client.page("/cluster/health").await?;
     print::one(&health, ask.output, |health| {
@@ -104,6 +106,7 @@ async fn health(ask: Ask) -> anyhow::Result<Exit> {
         }
         text
     })?;
+    // Monitoring reads the exit code alone.
     Ok(match health.status {
         HealthState::Healthy => Exit::Ok,
         HealthState::Unavailable | HealthState::Starting => Exit::Unavailable,
@@ -117,7 +120,7 @@ struct Row {
     node: String,
     state: String,
     status: HealthState,
-    /// Shards by number; those it leads have a star.
+    /// The numbers of the shards that the node holds. Those that it leads have a star.
     shards: Vec<String>,
 }
 
@@ -125,6 +128,7 @@ async fn topology(ask: Ask) -> anyhow::Result<Exit> {
     let client = ask.client()?;
     let members: Members = client.get("/cluster/nodes").await?;
     let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
+    // Shards by node, out of what each shard says of its replicas.
     let mut held: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in &sharding.shards {
         for replica in &row.replicas {
@@ -143,6 +147,7 @@ async fn topology(ask: Ask) -> anyhow::Result<Exit> {
             shards: held.get(node.id.as_str()).cloned().unwrap_or_default(),
         })
         .collect();
+    // Nodes of one zone stand together, since they may fail together.
     rows.sort_by(|a, b| (&a.zone, &a.node).cmp(&(&b.zone, &b.node)));
     print::rows(&rows, ask.output, |rows| {
         let mut table = Table::new(["zone", "node", "state", "status", "shards (* leads)"]);

@@ -1,6 +1,6 @@
-//! `quiver node transfer-leaders`: a node that is to be stopped leads nothing first.
+//! `quiver node transfer-leaders`: a node that will be stopped first hands over all that it leads.
 //!
-//! The wish is a label of the node. Who really leads is what the replicas say of themselves, not what the map means.
+//! The wish is a label of the node. Who leads is what the replicas say of themselves, not what the map prefers.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,22 +14,23 @@ use crate::cli::exit::Exit;
 use crate::client::path;
 use crate::client::{Client, Failure};
 
-/// How long a hand-over may take where nothing else is said.
+/// How long a hand-over may take if the command line does not say.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// The labels that say whether a node may lead.
+/// The label that says whether a node may lead. An empty value removes it.
 pub(super) fn allowed(may_lead: bool) -> BTreeMap<String, String> {
     let value = if may_lead { "" } else { "off" };
     BTreeMap::from([("leaders".to_owned(), value.to_owned())])
 }
 
-/// Has others lead what `node` leads; waits for it where `wait` says how long.
+/// Has other nodes lead what `node` leads. `wait` is the longest wait for the end; `None` does not wait.
 pub(super) async fn transfer(node: &str, wait: Option<Duration>, ask: &Ask) -> anyhow::Result<Exit> {
     let client = ask.client()?;
     let labels = SetLabels { labels: allowed(false) };
+    // The map takes the label at once. The nodes hand over afterwards, each group by its leader.
     let mut change: Change =
         client.change(&Method::PUT, &path(["quiver", "v1", "nodes", node, "labels"])?, &labels).await?;
     match wait {
@@ -49,9 +50,11 @@ pub(super) async fn transfer(node: &str, wait: Option<Duration>, ask: &Ask) -> a
     Ok(Exit::Ok)
 }
 
+/// Waits until other nodes lead all groups. An error that may pass counts as "not yet".
 async fn until_none_is_led(client: &Client, node: &str, patience: Duration) -> anyhow::Result<()> {
     let until = Instant::now() + patience;
     loop {
+        // During a hand-over a node may not know who leads, so a look that fails is repeated.
         let left = match seen(client).await {
             Ok((sharding, status)) => still_led(node, &sharding, &status),
             Err(failure) if failure.retryable() => vec![failure.to_string()],
@@ -62,8 +65,8 @@ async fn until_none_is_led(client: &Client, node: &str, patience: Duration) -> a
         }
         if Instant::now() >= until {
             anyhow::bail!(
-                "{node} is not known to lead nothing after {} s: {}; another replica that answers and has caught up must \
-                 take over: see `quiver cluster health`, or wait longer with --within",
+                "{node} may still lead something after {} s: {}; another replica that answers and has caught up must take \
+                 over: see `quiver cluster health`, or wait longer with --within",
                 patience.as_secs(),
                 left.join(", ")
             );
@@ -76,7 +79,7 @@ async fn seen(client: &Client) -> Result<(ClusterSharding, ClusterStatus), Failu
     Ok((client.get("/cluster/sharding").await?, client.get("/cluster/status").await?))
 }
 
-/// What the node leads, or may lead since nobody is known to.
+/// The groups that the node leads, or may lead because no leader of them is known. Each is a phrase for people.
 fn still_led(node: &str, sharding: &ClusterSharding, status: &ClusterStatus) -> Vec<String> {
     let told = |what: String, leader: Option<&str>| match leader {
         Some(leader) if leader == node => Some(format!("it leads {what}")),

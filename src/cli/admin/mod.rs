@@ -1,7 +1,7 @@
-//! The admin verbs: `quiver cluster`, `node`, `shard` and `op`. Each is a thin client of the admin paths of any node,
-//! save the recovery of last resort, which has no node left to ask.
+//! The admin verbs: `quiver cluster`, `node`, `shard` and `op`. Each is a thin client of the admin paths of any node.
+//! The recovery of last resort is the exception: it has no node left to ask.
 //!
-//! Long work is an operation that the cluster keeps, whatever becomes of this process: `--wait` only watches it.
+//! Long work is an operation that the cluster keeps, whatever happens to this process. `--wait` only watches it.
 
 pub(super) mod ask;
 mod cluster;

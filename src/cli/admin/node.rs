@@ -1,4 +1,4 @@
-//! `quiver node`: nodes that come, go, rest and are told apart.
+//! `quiver node`: nodes that join, leave, drain, rest from leading, and get labels.
 //!
 //! In: names and addresses of nodes. Out: one request of the API, its plan or its operation on the screen. Moves no
 //! replica itself.
@@ -62,17 +62,17 @@ enum Verb {
     Leave {
         /// Its name.
         node: String,
-        /// Begin although a majority or a last copy is at stake now; it then waits until it can be done.
+        /// Begin even if a majority or a last copy is at stake now. It then waits until it is safe.
         #[arg(long)]
         force: bool,
         #[command(flatten)]
         how: How,
     },
-    /// Have a node hand over what it holds and stay without.
+    /// Have a node hand over what it holds, and stay a member that holds nothing.
     Drain {
         /// Its name.
         node: String,
-        /// Begin although a majority or a last copy is at stake now; it then waits until it can be done.
+        /// Begin even if a majority or a last copy is at stake now. It then waits until it is safe.
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -85,8 +85,8 @@ enum Verb {
         #[command(flatten)]
         how: How,
     },
-    /// Put a new node in the place of an old one: the new one joins, then the old one leaves. Interrupted, run it again:
-    /// until the old one is asked to leave, there is only a join.
+    /// Put a new node in the place of an old one: the new one joins, then the old one leaves. If it is interrupted, run
+    /// it again.
     Replace {
         /// The node that leaves.
         old: String,
@@ -98,7 +98,7 @@ enum Verb {
         #[command(flatten)]
         how: How,
     },
-    /// Have other nodes lead the shards, and the cluster map, where a node leads them, and keep it so until --undo.
+    /// Have other nodes lead the shards and the cluster map that a node leads, until --undo.
     TransferLeaders {
         /// Its name.
         node: String,
@@ -133,6 +133,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<Exit> {
         Verb::Show { node, ask } => show(&node, ask).await,
         Verb::Join { node, address, how } => join(node, &address, how).await,
         Verb::Leave { node, force, how } => {
+            // A plan or a change that did not begin leaves nothing for the operator to do.
             let asked = path(["cluster", "nodes", &node])? + &format!("?force={force}");
             let exit = change(&how, (&Method::DELETE, &asked), &format!("Have {node} leave the cluster?")).await?;
             if exit == Exit::Ok && !how.dry_run {
@@ -153,6 +154,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<Exit> {
         Verb::TransferLeaders { node, wait, within, ask, .. } => {
             leaders::transfer(&node, wait.then(|| Duration::from_secs(within)), &ask).await
         }
+        // A label without `=` is an error of the command line, and nothing is sent.
         Verb::Label { node, labels, ask } => {
             let pairs = labels.iter().map(|label| match label.split_once('=') {
                 Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
@@ -163,6 +165,7 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<Exit> {
     }
 }
 
+/// Shows the plan or asks for consent, and then makes a change that has no body.
 async fn change(how: &How, (method, path): (&Method, &str), question: &str) -> anyhow::Result<Exit> {
     let (client, body) = (how.ask.client()?, nothing());
     match how.consider(&client, (method, path, &body), question).await? {
@@ -171,6 +174,7 @@ async fn change(how: &How, (method, path): (&Method, &str), question: &str) -> a
     }
 }
 
+/// The request that a node be taken in. `address` is `HOST:PORT`, also with `http://` before it.
 fn question(node_id: String, address: &str) -> Result<AddNode, Usage> {
     let wrong = || Usage(format!("`{address}` is no address: write HOST:PORT"));
     let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
@@ -188,11 +192,14 @@ async fn join(node: String, address: &str, how: How) -> anyhow::Result<Exit> {
     }
 }
 
-/// How long a new node may take until it is a member, before the old one is asked to leave.
+/// How long a new node may take to become a member, before the old node is asked to leave.
 const WELCOME_PATIENCE: Duration = Duration::from_secs(120);
 
+/// Takes the new node in, waits until it is a member, and then asks the old node to leave. An interruption before that
+/// leaves a cluster with one node more, and the verb can be run again.
 async fn replace(old: &str, new: String, address: &str, how: How) -> anyhow::Result<Exit> {
     let client = how.ask.client()?;
+    // An old node that does not exist is refused before the new one is taken in.
     client.get::<Member>(&path(["cluster", "nodes", old])?).await?;
     let body = question(new.clone(), address)?;
     if how.dry_run {
@@ -202,6 +209,7 @@ async fn replace(old: &str, new: String, address: &str, how: How) -> anyhow::Res
     if let Some(exit) = how.consider(&client, (&Method::POST, "/cluster/nodes", &body), &asked).await? {
         return Ok(exit);
     }
+    // Only a member counts as a home for replicas, so the old node must not leave earlier.
     let joining: Change = client.change(&Method::POST, "/cluster/nodes", &body).await?;
     welcome(&client, &new, joining.operation_id.as_deref()).await?;
     eprintln!("{new} is a member; {old} is asked to leave now");
@@ -213,7 +221,7 @@ async fn replace(old: &str, new: String, address: &str, how: How) -> anyhow::Res
     Ok(exit)
 }
 
-/// What an operator does once a node has left.
+/// Tells the operator what to do when the node has left. `has_left` says that it has.
 fn say_what_is_left(node: &str, has_left: bool) {
     let when = if has_left { "now" } else { "once it has left" };
     eprintln!(
@@ -222,12 +230,14 @@ fn say_what_is_left(node: &str, has_left: bool) {
     );
 }
 
-/// Waits until a node is a member, so that it counts when the old one leaves. `joining` is the operation that takes it in.
+/// Waits until a node is a member, so that it counts when the old one leaves. `joining` is the operation that takes it
+/// in.
 async fn welcome(client: &Client, node: &str, joining: Option<&str>) -> anyhow::Result<()> {
     let begun = std::time::Instant::now();
     loop {
         match client.get::<Member>(&path(["cluster", "nodes", node])?).await {
             Ok(member) if member.state == "member" => return Ok(()),
+            // The operation was called off or failed: it took the node out of the map again, and knows why.
             Err(Failure::Refused { http: 404, .. }) if joining.is_some() => {
                 let operation = path(["quiver", "v1", "operations", joining.unwrap_or_default()])?;
                 let row: OperationRow = client.get(&operation).await?;
@@ -236,6 +246,7 @@ async fn welcome(client: &Client, node: &str, joining: Option<&str>) -> anyhow::
             Err(failure) if !failure.retryable() => return Err(failure.into()),
             Ok(_) | Err(_) => {}
         }
+        // The new node stays in the map, so the operator can run the verb again.
         if begun.elapsed() > WELCOME_PATIENCE {
             anyhow::bail!("{node} does not come up; look at its log, and run this again");
         }

@@ -1,6 +1,7 @@
-//! `quiver op`: long work, which goes on whether or not anyone watches it.
+//! `quiver op`: long operations, which go on whether or not anyone watches them.
 //!
-//! In: the number of an operation. Out: its rows, or a request to cancel it. Knows no kind of operation by name.
+//! In: the name of an operation, such as op-19. Out: its rows, or a request to cancel it. Knows no kind of operation by
+//! name.
 
 use reqwest::Method;
 
@@ -30,7 +31,7 @@ enum Verb {
         #[command(flatten)]
         ask: Ask,
     },
-    /// Call an operation off: a move goes back, a node that was to go stays.
+    /// Call an operation off: a move goes back, a leaving node stays.
     Cancel {
         /// Such as op-19.
         operation: String,
@@ -51,6 +52,7 @@ pub(crate) async fn run(args: OpArgs) -> anyhow::Result<Exit> {
         }
         Verb::Watch { operation, ask } => watch::until_ended(&ask.client()?, &operation, ask.output).await,
         Verb::Cancel { operation, consent, ask } => {
+            // Calling off moves data back, so a person must agree.
             consent.make_sure(&format!("Call {operation} off?"))?;
             let path = path(["quiver", "v1", "operations", &operation])?;
             let change: Change = ask.client()?.change(&Method::DELETE, &path, &nothing()).await?;

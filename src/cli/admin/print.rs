@@ -1,4 +1,4 @@
-//! Answers as tables, as JSON, or as one JSON object a line.
+//! Prints answers as tables, as JSON, or as one JSON object a line.
 //!
 //! In: wire types and a format. Out: text on stdout. Asks nobody anything.
 
@@ -20,7 +20,7 @@ pub(in crate::cli) enum Format {
     Ndjson,
 }
 
-/// Prints rows: as the table that `table` makes, or as they are.
+/// Prints rows: for people as the table that `table` makes, for programs as they are.
 pub(in crate::cli) fn rows<T: Serialize>(
     rows: &[T],
     format: Format,
@@ -33,7 +33,7 @@ pub(in crate::cli) fn rows<T: Serialize>(
     }
 }
 
-/// Prints one thing: as the text that `text` makes, or as it is.
+/// Prints one value: for people as the text that `text` makes, for programs as it is.
 pub(in crate::cli) fn one<T: Serialize>(value: &T, format: Format, text: impl Fn(&T) -> String) -> anyhow::Result<()> {
     match format {
         Format::Table => stdout::line(text(value)),
@@ -61,6 +61,7 @@ pub(super) fn plan(plan: &Plan, format: Format) -> anyhow::Result<()> {
                 let name = |node: &Option<String>| node.clone().unwrap_or_else(|| "-".to_owned());
                 table.row([shard, name(&planned.from), name(&planned.to), bytes(planned.bytes)]);
             }
+            // A plan may change leaders only, and then an empty table says nothing.
             if !plan.moves.is_empty() {
                 stdout::print(table.render(0))?;
             }
@@ -87,7 +88,7 @@ fn summary(plan: &Plan) -> String {
     text
 }
 
-/// Bytes as people say them.
+/// A number of bytes with a unit, rounded down.
 pub(super) fn bytes(bytes: u64) -> String {
     match bytes {
         0..10_000 => format!("{} B", thousands(bytes)),

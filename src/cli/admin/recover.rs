@@ -1,7 +1,7 @@
 //! `quiver cluster unsafe-recover`: the recovery of last resort, on the directory of a stopped node.
 //!
-//! In: the directory, the nodes that are lost, reports of the other survivors. Out: a report, or a directory that is
-//! repaired. Speaks no HTTP: what it repairs does not run.
+//! In: the directory, the lost nodes, reports of the other survivors. Out: a report, or a repaired directory. Speaks no
+//! HTTP: the node that it repairs does not run.
 
 use std::path::PathBuf;
 
@@ -24,8 +24,8 @@ survivor holds is gone.
      It changes nothing, and tells what the node holds.
   3. On each again, with the reports of all others:
      quiver cluster unsafe-recover --data-dir DIR --lost node2,node3 --others A.json,B.json --yes
-     Of each group that has lost its majority, the member that holds the most goes on alone. Every node that is neither
-     lost nor has reported is asked for: it may hold more.
+     Of each group that has lost its majority, the member that holds the most goes on alone. Every node that is not lost
+     must have reported, because it may hold more.
   4. Start the survivors. They make new replicas by themselves where there is room.
   5. quiver node leave node2; quiver node leave node3. Never start the lost nodes again with their old directories.
 
@@ -46,7 +46,7 @@ pub(super) struct RecoverArgs {
     /// Reports of the other survivors, as this verb prints them with `-o json`.
     #[arg(long, value_delimiter = ',', value_name = "FILE,…")]
     others: Vec<PathBuf>,
-    /// Do it. Without this, it is only told what would be done.
+    /// Do it. Without this, the verb only says what it would do.
     #[arg(long, short)]
     yes: bool,
     /// How to print the answer.
@@ -64,6 +64,7 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<Exit> {
         Format::Json => stdout::line(serde_json::to_string_pretty(&report)?)?,
         Format::Ndjson => print::rows(&report.replicas, Format::Ndjson, |_| Table::new([""]))?,
     }
+    // A change that waits for --yes counts before a group that is not decided.
     Ok(match (report.changes_something(), args.yes) {
         (true, false) => Exit::Changes,
         _ if report.replicas.iter().any(is_open) => Exit::Failed,
@@ -71,7 +72,7 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<Exit> {
     })
 }
 
-/// Whether it is not decided what becomes of a replica.
+/// Returns `true` if it is not decided what becomes of the replica.
 fn is_open(row: &ReplicaRow) -> bool {
     matches!(row.verdict, None | Some(Verdict::NeedsReports { .. }))
 }
@@ -82,10 +83,12 @@ fn report_in(path: &PathBuf) -> anyhow::Result<SurvivorReport> {
     serde_json::from_slice(&text).with_context(what)
 }
 
+/// The report for people: a table, and what to do next. `done` says that the verdicts were carried out.
 fn told(report: &SurvivorReport, done: bool) -> String {
     let mut table = Table::new(["group", "voters", "last term", "last index", "what becomes of it"]);
     for row in &report.replicas {
         let group = row.shard.map_or_else(|| "map".to_owned(), |shard| format!("shard {shard}"));
+        // A damaged copy does not know its members.
         let (voters, term, index) = match &row.copy {
             Some(copy) => (
                 copy.voters.iter().map(list).collect::<Vec<_>>().join(" and "),
@@ -105,10 +108,11 @@ fn told(report: &SurvivorReport, done: bool) -> String {
             "Done. Start the surviving nodes, and let the lost ones leave (`quiver node leave NAME`). Never start a lost one \
              again with its old directory.\n"
         } else {
-            "Of these groups, whatever was acknowledged after the last entry here and is on no survivor will be lost. Nothing \
-             was changed; with --yes it is done.\n"
+            "These groups will lose what was acknowledged after their last entry here and is on no survivor. Nothing was \
+             changed yet: --yes does it.\n"
         };
     }
+    // Undecided groups are told last, since the operator must act on them before any node starts.
     if open > 0 {
         text += &format!(
             "Not decided: {open} of {} groups. Run this again with the reports that are missing, before any node is \
@@ -119,6 +123,7 @@ fn told(report: &SurvivorReport, done: bool) -> String {
     text
 }
 
+/// What becomes of one replica, in words.
 fn fate(verdict: Option<&Verdict>, done: bool) -> String {
     match verdict {
         None => "damaged: it cannot speak for its group".to_owned(),

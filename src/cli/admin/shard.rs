@@ -1,4 +1,4 @@
-//! `quiver shard`: where shards are, and whether their replicas agree.
+//! `quiver shard`: where shards are, and whether their replicas are equal.
 //!
 //! In: numbers of shards, names of nodes. Out: one request of the API, and a table. Compares hashes, and reads no data
 //! itself.
@@ -40,7 +40,7 @@ enum Verb {
         /// The node that holds a replica.
         #[arg(long, value_name = "NODE")]
         from: String,
-        /// The node that is to hold it.
+        /// The node that gets it.
         #[arg(long, value_name = "NODE")]
         to: String,
         #[command(flatten)]
@@ -50,13 +50,13 @@ enum Verb {
     TransferLeader {
         /// The shard's number.
         shard: u32,
-        /// The node that is to lead.
+        /// The node that takes over.
         #[arg(long, value_name = "NODE")]
         to: String,
         #[command(flatten)]
         ask: Ask,
     },
-    /// Hold the state hashes of all replicas against each other at one index. Exit code 1 where they differ.
+    /// Compare the state hashes of all replicas at one log index. Exit code 1 where they differ.
     Verify {
         /// The shard's number [default: all].
         shard: Option<u32>,
@@ -121,6 +121,7 @@ fn text(detail: &ShardDetail) -> String {
             replica.state_hash.clone(),
         ]);
     }
+    // What the map wants and what is confirmed stand beside each other.
     let leader = detail.leader.as_deref().unwrap_or("none");
     let way = if detail.settled { "settled" } else { "on its way" };
     format!(
@@ -136,17 +137,19 @@ fn text(detail: &ShardDetail) -> String {
     )
 }
 
-/// What became of holding one shard's replicas against each other.
+/// What the comparison of one shard's replicas came to.
 #[derive(serde::Serialize)]
 struct Verdict {
     shard: u32,
-    /// `equal`, `differ`, or `behind` where the replicas never were at one index.
+    /// `equal`, `differ`, or `behind` if the replicas were never seen at one index.
     verdict: &'static str,
+    /// The log index at which they were compared.
     index: Option<u64>,
+    /// By node.
     hashes: BTreeMap<String, String>,
 }
 
-/// How long replicas may take to come to one index while writes go on.
+/// How long the replicas of one shard may take to be seen at one index while writes go on.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
@@ -155,6 +158,7 @@ async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
         Some(shard) => vec![shard],
         None => client.get::<ClusterSharding>("/cluster/sharding").await?.shards.iter().map(|row| row.shard).collect(),
     };
+    // Shards are compared one after the other, since each may need many looks.
     let mut verdicts = Vec::new();
     for shard in shards {
         verdicts.push(verify_one(&client, shard).await?);
@@ -173,6 +177,7 @@ async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
         }
         table
     })?;
+    // Different hashes are a failure. Replicas that never met at one index prove nothing.
     let all = |word| verdicts.iter().all(|verdict| verdict.verdict == word);
     let differ = verdicts.iter().any(|verdict| verdict.verdict == "differ");
     Ok(if all("equal") {
@@ -184,7 +189,7 @@ async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
     })
 }
 
-/// Looks until all replicas are at one index. Hashes that differ at one index are a verdict at once.
+/// Looks again and again until all replicas were seen at one index. Two different hashes at one index end it at once.
 async fn verify_one(client: &Client, shard: u32) -> anyhow::Result<Verdict> {
     let (start, mut seen) = (Instant::now(), BTreeMap::<u64, BTreeMap<String, String>>::new());
     loop {
@@ -193,11 +198,13 @@ async fn verify_one(client: &Client, shard: u32) -> anyhow::Result<Verdict> {
             let at = seen.entry(replica.state_index).or_default();
             at.insert(replica.node.clone(), replica.state_hash.clone());
         }
+        // Replicas need not be at one index at the same moment: each look is remembered by its index.
         let whole = |hashes: &BTreeMap<String, String>| detail.target.iter().all(|node| hashes.contains_key(node));
         let differs = |hashes: &BTreeMap<String, String>| hashes.values().collect::<BTreeSet<_>>().len() > 1;
         if let Some((index, hashes)) = seen.iter().find(|(_, hashes)| differs(hashes)) {
             return Ok(Verdict { shard, verdict: "differ", index: Some(*index), hashes: hashes.clone() });
         }
+        // Equality needs the hash of every replica that the map wants.
         if let Some((index, hashes)) = seen.iter().rev().find(|(_, hashes)| whole(hashes)) {
             return Ok(Verdict { shard, verdict: "equal", index: Some(*index), hashes: hashes.clone() });
         }

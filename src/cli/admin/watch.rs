@@ -1,6 +1,6 @@
-//! Watching an operation: a bar on a terminal, a line now and then elsewhere.
+//! Watches an operation: with a bar on a terminal, with a line now and then elsewhere.
 //!
-//! In: the number of an operation. Out: its progress on stderr until it ends, and how it ended. Changes nothing.
+//! In: the name of an operation. Out: its progress on stderr until it ends, and its end on stdout. Changes nothing.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -19,15 +19,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Time between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
-/// For how long nobody may answer: an election, or the restart of the node that is asked.
+/// How long no node may answer. That is long enough for an election, or a restart of the asked node.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Watches until the operation has ended; its end as an exit code.
+/// Watches until the operation has ended. Returns [`Exit::Ok`] if it is done, and [`Exit::Failed`] if it ended
+/// otherwise.
 pub(super) async fn until_ended(client: &Client, operation: &str, format: Format) -> anyhow::Result<Exit> {
     let path = path(["quiver", "v1", "operations", operation])?;
     let (mut view, mut heard) = (View::new(), Instant::now());
     loop {
         match client.get::<OperationRow>(&path).await {
+            // Each answer starts the patience anew.
             Ok(row) if row.state == "running" => {
                 heard = Instant::now();
                 view.show(&row);
@@ -47,17 +49,19 @@ pub(super) async fn until_ended(client: &Client, operation: &str, format: Format
     }
 }
 
-/// An operation in one line.
+/// An operation as one line of text.
 pub(super) fn sentence(row: &OperationRow) -> String {
     let reason = row.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
     format!("{} {} {}: {}{reason}", row.operation_id, row.kind, row.subject, row.state)
 }
 
+/// How progress is shown.
 struct View {
+    /// `None` where stderr is no terminal.
     bar: Option<ProgressBar>,
     started: Instant,
     last_line: Option<Instant>,
-    /// The most that was left at any look.
+    /// The most replicas that were left at any look: the plan may grow.
     most: usize,
 }
 
@@ -76,6 +80,7 @@ impl View {
         self.most = self.most.max(row.replicas_left);
         let done = self.most - row.replicas_left;
         let mut text = format!("{done} of {} replicas, {} left to copy", self.most, bytes(row.bytes_left));
+        // The time left is guessed from the replicas that are done, once there is one.
         if done > 0 {
             let left = self.started.elapsed().as_secs_f64() / done as f64 * row.replicas_left as f64;
             text += &format!(", about {left:.0} s left");

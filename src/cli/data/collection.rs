@@ -1,6 +1,6 @@
-//! `quiver collection`: what collections there are, and what becomes of them.
+//! `quiver collection`: lists, shows, makes, drops and indexes collections.
 //!
-//! In: a name and its settings. Out: one request of the API each, and a table. Knows no shard.
+//! In: a name and settings. Out: one request of the API for each verb, and a table or JSON. Knows no shard.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ enum Verb {
         /// How vectors are compared: cosine, dot, euclid or manhattan.
         #[arg(long, value_name = "NAME", default_value = "cosine", value_parser = Distance::of)]
         distance: Distance,
-        /// Codes by which the index is walked: int8, binary or none [default: int8 where the distance has codes].
+        /// Codes that searches of the index read: int8, binary or none [default: int8 where the distance has codes].
         #[arg(long, value_name = "NAME", value_parser = codes)]
         quantization: Option<Codes>,
         /// Compare every vector in each search, without a graph.
@@ -94,7 +94,7 @@ enum Verb {
     },
 }
 
-/// The codes that are asked for; none is a choice too.
+/// The codes that are asked for. `None` asks for none.
 type Codes = Option<Quantization>;
 
 fn codes(text: &str) -> Result<Codes, String> {
@@ -116,6 +116,7 @@ pub(crate) async fn run(args: CollectionArgs) -> anyhow::Result<Exit> {
             print::one(&shown.result, ask.output, |shown| format!("{name}\n{}", lines(shown, 1)))?;
         }
         Verb::Create { name, size, distance, quantization, exact, consistency, ask } => {
+            // Without --exact the server chooses the index.
             let index = exact.then(|| serde_json::from_value::<Index>(json!("exact"))).transpose()?;
             let (vector_size, distance) = (Some(size), Some(distance));
             let body = CreateCollection {
@@ -135,6 +136,7 @@ pub(crate) async fn run(args: CollectionArgs) -> anyhow::Result<Exit> {
             })?;
         }
         Verb::Delete { name, consent, ask } => {
+            // A person is asked only once name and URLs are known to be usable.
             let (path, client) = (path(["collections", &name])?, ask.client()?);
             consent.make_sure(&format!("Drop {name} and all its points?"))?;
             let dropped: Envelope<bool> = client.change(&Method::DELETE, &path, &json!({})).await?;
@@ -159,12 +161,14 @@ async fn index(name: &str, field: &str, kind: Option<String>, drop: bool, ask: &
     };
     changed.result.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     print::one(&changed.result, ask.output, |result| format!("{field} of {name}: {}", result.status))?;
+    // Dropping an index that is not there is "not found", as for a collection.
     Ok(if changed.result.existed == Some(false) { Exit::NotFound } else { Exit::Ok })
 }
 
 fn table(rows: &[CollectionRow]) -> Table {
     let mut table = Table::new(["collection", "points", "vectors", "indexed fields"]);
     for row in rows {
+        // The default vector has no name; the others have.
         let own = row.vector_size.zip(row.distance).map(|(size, distance)| format!("{size} {}", word(distance)));
         let named =
             row.vectors.iter().map(|(name, params)| format!("{name}: {} {}", params.size, word(params.distance)));
@@ -180,7 +184,7 @@ fn word(distance: Distance) -> String {
     json!(distance).as_str().unwrap_or_default().to_owned()
 }
 
-/// A JSON object as lines, one a member, what is inside further in.
+/// A JSON object as lines, one for each member. Members of an inner object are indented by two more spaces.
 fn lines(value: &Value, depth: usize) -> String {
     let Some(members) = value.as_object() else { return format!("{value}") };
     let line = |(name, value): (&String, &Value)| match value {

@@ -1,6 +1,7 @@
-//! The verbs about data: `quiver collection` and `quiver point`. Each is one request of the API, and prints its answer.
+//! The verbs about data: `quiver collection` and `quiver point`. Each makes one request of the API and prints its
+//! answer.
 //!
-//! Loading files is `quiver ingest`, and looking for what is near is `quiver search`.
+//! `quiver ingest` loads files, and `quiver search` finds what is near.
 
 mod collection;
 mod filter;

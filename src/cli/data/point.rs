@@ -1,6 +1,6 @@
-//! `quiver point`: points by id or filter.
+//! `quiver point`: gets, deletes, counts and pages through points.
 //!
-//! In: a collection, ids or a filter. Out: one request of the API each, and a table or JSON. Knows no shard.
+//! In: a collection, ids or a filter. Out: requests of the API, and a table or JSON. Knows no shard.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ enum Verb {
         /// The points that pass, as JSON in Qdrant's grammar.
         #[arg(long, value_name = "JSON")]
         filter: Option<String>,
-        /// Delete although every point passes the filter.
+        /// Delete even if every point passes the filter.
         #[arg(long, requires = "filter")]
         all: bool,
         #[command(flatten)]
@@ -87,7 +87,7 @@ enum Verb {
         /// Points on the page.
         #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
         limit: usize,
-        /// The first id of the page: what the last page named as the next.
+        /// The first id of the page, as the page before named it.
         #[arg(long, value_name = "ID")]
         offset: Option<PointId>,
         /// Show the vectors too.
@@ -104,6 +104,7 @@ pub(crate) async fn run(args: PointArgs) -> anyhow::Result<Exit> {
         Verb::Get { collection, ids, consistency, ask } => get(&collection, &ids, consistency, &ask).await,
         Verb::Delete { collection, ids, filter, all, consent, ask } => {
             let filter = parse_filter(filter.as_deref())?;
+            // The client may send the request to several endpoints. Its id makes sure that it is done once.
             let ids = filter.is_none().then_some(ids);
             let what = ids.as_ref().map_or_else(|| "all that pass".to_owned(), |ids| thousands(ids.len() as u64));
             consent.make_sure(&format!("Delete {what} points of {collection}?"))?;
@@ -132,12 +133,14 @@ pub(crate) async fn run(args: PointArgs) -> anyhow::Result<Exit> {
     }
 }
 
+/// Prints the points that exist. A missing one is named on stderr, and makes the exit code 4.
 async fn get(collection: &str, ids: &[PointId], level: Option<Consistency>, ask: &Ask) -> anyhow::Result<Exit> {
     let (client, mut found, mut exit) = (ask.client()?, Vec::new(), Exit::Ok);
     for id in ids {
         match one(&client, collection, id, level).await {
             Ok(record) => found.push(record),
             Err(error) => match error.downcast_ref() {
+                // A missing point does not hide those that exist. A missing collection ends the verb.
                 Some(Failure::Refused { http: 404, status }) if status.code == "point_not_found" => {
                     eprintln!("{}", status.error);
                     exit = Exit::NotFound;

@@ -1,9 +1,9 @@
-//! How far an ingest came, in a small JSON file, so that the same command run again goes on where the last one
-//! stopped.
+//! How far an ingest came, in a small JSON file. The same command run again goes on where the last one stopped.
 //!
-//! The file holds the number of rows that are all done from the first on, and a fingerprint of the input. It may lag
-//! what the cluster has (rows done out of order, a kill between two saves): those rows are then written again, which
-//! changes nothing but their versions. It never runs ahead. It is removed when the ingest is complete.
+//! The file holds how many rows are done, counted from the first without a gap, and a fingerprint of the input. It may
+//! be behind the cluster: rows may be done out of order, or a kill may come between two saves. Such rows are written
+//! again, which changes nothing but their versions. The file is never ahead of the cluster. It is removed when the
+//! ingest is complete.
 
 use super::super::exit::Usage;
 use anyhow::Context;
@@ -12,7 +12,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
-/// Bytes at the start and at the end of a file that its fingerprint covers, beside its length.
+/// The fingerprint of a file covers its length, and so many bytes at its start and at its end.
 const SAMPLE: u64 = 64 << 10;
 
 /// What the file says.
@@ -30,12 +30,13 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads the file, where there is one and `restart` is not asked for.
+    /// Reads the file. Begins at row 0 if there is none, or `restart` is asked for.
     ///
     /// # Errors
-    /// Where the file is of another input or cannot be read.
+    /// [`Usage`] where the file belongs to another input or is no checkpoint; the disk's error where it cannot be read.
     pub(crate) fn open(path: PathBuf, fingerprint: String, restart: bool) -> anyhow::Result<Self> {
         let fresh = State { fingerprint, rows_done: 0, rejected: 0 };
+        // With --restart even an unreadable file is ignored, and replaced at the next save.
         let text = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self { path, state: fresh });
@@ -51,7 +52,7 @@ impl Checkpoint {
         Ok(Self { path, state })
     }
 
-    /// Rows done, from the first on without a gap.
+    /// Rows that are done, counted from the first without a gap.
     pub(crate) fn rows_done(&self) -> u64 {
         self.state.rows_done
     }
@@ -61,9 +62,13 @@ impl Checkpoint {
         self.state.rejected
     }
 
-    /// Writes the file anew, whole or not at all.
+    /// Replaces the file. After a crash it holds the old state or the new one.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub(crate) fn save(&mut self, rows_done: u64, rejected: u64) -> anyhow::Result<()> {
         self.state = State { rows_done, rejected, ..self.state.clone() };
+        // A crash before the rename leaves the old checkpoint.
         let beside = self.path.with_extension("resume.new");
         let write = || {
             let mut file = std::fs::File::create(&beside)?;
@@ -76,7 +81,7 @@ impl Checkpoint {
 
     /// Removes the file: there is nothing left to resume.
     pub(crate) fn remove(self) {
-        // Absent where the ingest was shorter than the time between two saves.
+        // There is no file if the ingest was shorter than the time between two saves.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -85,7 +90,7 @@ fn refusal(path: &Path, what: &str) -> Usage {
     Usage(format!("{} {what}: pass --restart to begin anew, or --resume FILE to keep both", path.display()))
 }
 
-/// A fingerprint of files and settings: length, start and end of each file; each setting's text.
+/// A fingerprint of files and settings: the length, start and end of each file, and the text of each setting.
 pub(crate) fn fingerprint(files: &[&Path], settings: &[&str]) -> std::io::Result<String> {
     let mut hash = Xxh3::new();
     for path in files {
@@ -100,6 +105,7 @@ pub(crate) fn fingerprint(files: &[&Path], settings: &[&str]) -> std::io::Result
         }
     }
     for setting in settings {
+        // With its length before it, no text runs into the next.
         hash.update(&(setting.len() as u64).to_le_bytes());
         hash.update(setting.as_bytes());
     }

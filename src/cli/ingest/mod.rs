@@ -1,7 +1,7 @@
 //! `quiver ingest`: loads a file of points into a collection, in batches, in parallel, resumably.
 //!
-//! In: NDJSON (`{"id", "vector", "payload"}` a line) or `.npy` with a file of payloads beside it. Out: points in the
-//! cluster, a summary, a list of rejects, and while it runs a checkpoint file.
+//! In: NDJSON (`{"id", "vector", "payload"}` a line), or `.npy` with a file of payloads. Out: points in the cluster, a
+//! summary, a list of rejects, and a checkpoint file while it runs.
 
 mod checkpoint;
 mod run_journal;
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct IngestArgs {
-    /// Points: .ndjson or .jsonl, `-` for NDJSON from stdin, or .npy. Of rows with one id the last counts.
+    /// Points: .ndjson or .jsonl, `-` for NDJSON from stdin, or .npy. If rows have the same id, the last one counts.
     input: PathBuf,
     /// Collection to load into.
     #[arg(long, short, value_name = "NAME")]
@@ -38,7 +38,7 @@ pub(crate) struct IngestArgs {
     /// Added to the row number to make the id of a .npy row.
     #[arg(long, value_name = "N", default_value_t = 0)]
     id_offset: u64,
-    /// Create the collection where it does not exist.
+    /// Create the collection if it does not exist.
     #[arg(long)]
     create: bool,
     /// Components of a vector, for --create [default: the .npy file's, else 384].
@@ -86,6 +86,7 @@ The same command run again after a failure or Ctrl-C goes on where it stopped. E
 /// Runs the verb.
 pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<Exit> {
     let client = Arc::new(Client::new(&args.target.urls)?);
+    // The input is opened and checked before the cluster is changed.
     let checkpoint = args.checkpoint()?;
     let done_before = checkpoint.as_ref().map_or(0, Checkpoint::rows_done);
     let (rows, columns) = args.rows(done_before)?;
@@ -96,9 +97,11 @@ pub(crate) async fn run(args: IngestArgs) -> anyhow::Result<Exit> {
     if done_before > 0 {
         eprintln!("ingest: going on after row {}", thousands(done_before));
     }
+    // A resumed run adds to the list of rejects; a new run replaces it.
     let rejects = args.rejects.as_deref().map(|path| open_rejects(path, done_before > 0)).transpose()?;
     let mut journal = RunJournal::new(checkpoint, rejects);
     let started = Instant::now();
+    // Ctrl-C ends the loading, and the journal then saves how far it came.
     let loading = load(client, args.load(), rows, &mut journal);
     let outcome = tokio::select! {
         outcome = loading => outcome,
@@ -116,7 +119,7 @@ impl IngestArgs {
         self.input.extension().is_some_and(|extension| extension == "npy")
     }
 
-    /// The checkpoint; stdin has none, since what was read from it is gone.
+    /// The checkpoint. Stdin has none, because what was read from it cannot be read again.
     fn checkpoint(&self) -> anyhow::Result<Option<Checkpoint>> {
         if self.is_stdin() {
             return Ok(None);
@@ -128,7 +131,7 @@ impl IngestArgs {
         Checkpoint::open(self.resume.clone().unwrap_or_else(beside), print, self.restart).map(Some)
     }
 
-    /// The rows from `skip` on and, where the file says so, the components of a vector.
+    /// The rows from number `skip` on, and the components of a vector if the file says so.
     fn rows(&self, skip: u64) -> anyhow::Result<(InputRows, Option<usize>)> {
         if self.is_npy() {
             let vectors = open_npy(&self.input)?;
@@ -142,6 +145,7 @@ impl IngestArgs {
         if self.is_stdin() {
             return Ok((ndjson(std::io::BufReader::new(std::io::stdin()), None, 0)?, None));
         }
+        // The size of a file gives the fraction that is done; stdin has none.
         let file = File::open(&self.input).with_context(|| format!("cannot open {}", self.input.display()))?;
         let bytes = file.metadata()?.len();
         let reader = std::io::BufReader::with_capacity(1 << 20, file);

@@ -1,4 +1,4 @@
-//! Where the account of an ingest is kept: on the screen, in the checkpoint, in the list of rejects.
+//! Keeps the account of an ingest: on the screen, in the checkpoint, in the list of rejects.
 //!
 //! In: the account as it grows, and rejected rows. Out: progress, a checkpoint file, a list of rejects, and a summary
 //! at the end. Sends nothing.
@@ -15,21 +15,23 @@ use std::time::{Duration, Instant};
 
 /// Time between two saves of the checkpoint.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// Rejects shown on the screen; the rest is in the file that `--rejects` names.
+/// Most rejects shown on the screen. The file that `--rejects` names has all of them.
 const REJECTS_SHOWN: u64 = 10;
 
-/// Where the account of a run is kept: on the screen, in the checkpoint, in the list of rejects.
+/// Keeps the account of one run.
 pub(crate) struct RunJournal {
     progress: LoadProgress,
     checkpoint: Option<Checkpoint>,
     rejects: Option<File>,
     account: Account,
+    /// Rows done and rows rejected by earlier runs.
     before: (u64, u64),
+    /// When the checkpoint was last saved.
     saved: Instant,
 }
 
 impl RunJournal {
-    /// An empty account, at the start of a run.
+    /// Begins a run with an empty account.
     pub(crate) fn new(checkpoint: Option<Checkpoint>, rejects: Option<File>) -> Self {
         let before = checkpoint.as_ref().map_or((0, 0), |checkpoint| (checkpoint.rows_done(), checkpoint.rejected()));
         let progress = LoadProgress::start("ingest");
@@ -42,7 +44,10 @@ impl RunJournal {
         self.checkpoint.as_mut().map_or(Ok(()), |checkpoint| checkpoint.save(rows, rejected))
     }
 
-    /// Saves or removes the checkpoint and says how it went.
+    /// Ends the run: saves the checkpoint if the run failed, removes it if all is done, and prints the summary.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be saved, or the run's own error with the way to go on.
     pub(crate) fn close(
         mut self,
         outcome: anyhow::Result<Account>,
@@ -52,6 +57,7 @@ impl RunJournal {
         let saved = if outcome.is_err() { self.save() } else { Ok(()) };
         let Self { progress, checkpoint, account, before, .. } = self;
         progress.finish();
+        // The summary comes before any error, so that a failed run also says what it did.
         let (points, rejected, retries) = (account.points, before.1 + account.rejected, account.retries);
         let rate = (points as f64 / elapsed.as_secs_f64().max(1e-3)) as u64;
         let repeated = match (account.repeated, account.repeated_at_least) {
@@ -70,6 +76,7 @@ impl RunJournal {
             thousands(rejected),
             thousands(retries)
         );
+        // A checkpoint that could not be saved is the first error: a second run would begin too early.
         saved?;
         outcome.with_context(|| match &checkpoint {
             Some(_) => {
@@ -86,6 +93,7 @@ impl RunJournal {
 
 impl Journal for RunJournal {
     fn update(&mut self, account: &Account, rejects: &[Reject]) -> anyhow::Result<()> {
+        // The file gets every reject; the screen only the first few.
         for (shown, reject) in (self.account.rejected..).zip(rejects) {
             if shown < REJECTS_SHOWN {
                 self.progress.note(&format!("rejected row {}: {}", reject.row, reject.reason));
@@ -94,6 +102,7 @@ impl Journal for RunJournal {
                 writeln!(file, "{}", serde_json::to_string(reject)?).context("cannot write the list of rejects")?;
             }
         }
+        // The checkpoint is saved now and then, and once more at a failed end.
         self.account = *account;
         self.progress.show(account.points, account.fraction);
         if self.saved.elapsed() >= SAVE_EVERY { self.save() } else { Ok(()) }

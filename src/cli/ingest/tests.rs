@@ -1,4 +1,5 @@
-//! The pipeline against a scripted server: retries keep their request id, blamed rows are set aside, an ingest resumes.
+//! The pipeline against a scripted server: retries keep their request id, blamed rows are set aside, and an ingest
+//! resumes.
 //!
 //! The server is a script of refusals, so that each failure happens at a request of the test's choice.
 

@@ -1,7 +1,6 @@
-//! The body of one batch: the compact form where the points allow it, else JSON.
+//! The body of one batch: the compact form if the points allow it, else JSON.
 //!
-//! In: points with the numbers of their rows. Out: bytes and their content type. Pure; validates nothing, since the
-//! server does.
+//! In: points with the numbers of their rows. Out: bytes and their content type. Pure. The server validates the points.
 
 use crate::api::{POINTS_CONTENT_TYPE, PointInput, PointsHead, Upsert, VectorValue, encode_points};
 use crate::client::Body;
@@ -20,7 +19,7 @@ pub fn of(head: PointsHead, points: &[(u64, PointInput)]) -> Body {
     }
 }
 
-/// The compact form; `None` where a point has named vectors or a guard, or vectors differ in length.
+/// The compact form; `None` if a point has named vectors or a guard, or if vectors differ in length.
 fn compact(head: &PointsHead, points: &[(u64, PointInput)]) -> Option<Vec<u8>> {
     let mut rows = Vec::with_capacity(points.len());
     for (_, point) in points {

@@ -1,8 +1,8 @@
 //! Loads many points: files of vectors and payloads become batches, and batches become points of a collection.
 //!
-//! In: NDJSON, or a `.npy` matrix with a file of payloads beside it ([`source`]). Out: points in the cluster and an
-//! [`Account`] of them, told to a [`Journal`] as it grows. The way is [`source`] → [`pipeline`] → [`body`].
-//! Keeps no checkpoint and prints nothing: that is its caller's.
+//! In: NDJSON, or a `.npy` matrix with a file of payloads ([`source`]). Out: points in the cluster, and an [`Account`]
+//! of them that a [`Journal`] hears of as it grows. The way is [`source`] → [`pipeline`] → [`body`]. Keeps no
+//! checkpoint and prints nothing: its caller does.
 
 mod body;
 mod npy;
@@ -22,7 +22,7 @@ use crate::api::{CreateCollection, CreatedCollection, Distance};
 use anyhow::Context;
 use std::time::Duration;
 
-/// Creates a collection with one default vector; the very same one may exist.
+/// Creates a collection with one default vector. It is no error if the same collection exists.
 ///
 /// # Errors
 /// Why there is no such collection, once `patience` is over.

@@ -1,14 +1,15 @@
-//! A reader of `.npy`, NumPy's array format, for the one shape vectors come in: two dimensions, C order, little-endian
-//! f32, f16 or i8 (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>, versions 1 to 3).
+//! A reader of `.npy`, NumPy's array format, for the one shape that vectors come in: two dimensions, C order,
+//! little-endian f32, f16 or i8 (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>, versions 1
+//! to 3).
 //!
-//! Own code because the header is one line of a fixed grammar, and rows must be reachable by number to resume an
-//! ingest.
+//! The header is one line of a fixed grammar, and a resumed ingest must reach a row by its number. So the reader is our
+//! own code.
 
 use anyhow::{Context, bail, ensure};
 use half::f16;
 use std::io::{Read, Seek, SeekFrom};
 
-/// Components of the numbers in a file.
+/// The type of the numbers in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Number {
     F32,
@@ -26,15 +27,17 @@ impl Number {
     }
 }
 
-/// Rows of a matrix, read one after the other.
+/// The rows of a matrix, read one after the other.
 pub struct Npy<R> {
     reader: R,
     number: Number,
+    /// The byte of the file at which row 0 begins.
     data_start: u64,
     /// Rows of the matrix.
     pub rows: u64,
     /// Components of a row.
     pub columns: usize,
+    /// The bytes of one row.
     buffer: Vec<u8>,
 }
 
@@ -42,11 +45,12 @@ impl<R: Read + Seek> Npy<R> {
     /// Reads the header.
     ///
     /// # Errors
-    /// Says what is not as it must be: magic, version, type, order, number of dimensions.
+    /// Says what is wrong: magic, version, type, order, or number of dimensions.
     pub fn open(mut reader: R) -> anyhow::Result<Self> {
         let mut start = [0; 8];
         reader.read_exact(&mut start).context("too short for a .npy file")?;
         ensure!(start.starts_with(b"\x93NUMPY"), "not a .npy file: it does not start with NumPy's magic");
+        // Version 1 has a header of at most 65,535 bytes; later ones have a longer length field.
         let length = match start[6] {
             1 => u32::from(u16::from_le_bytes(read_array(&mut reader)?)),
             2 | 3 => u32::from_le_bytes(read_array(&mut reader)?),
@@ -54,6 +58,7 @@ impl<R: Read + Seek> Npy<R> {
                 bail!("version {version} of the .npy format is not supported: save it as version 1")
             }
         };
+        // No length is believed before a bound: a damaged file must not take gigabytes of memory.
         ensure!(length <= 1 << 20, "the header claims {length} bytes: the file is damaged");
         let mut header = vec![0; length as usize];
         reader.read_exact(&mut header).context("the file ends within its header")?;
@@ -63,13 +68,19 @@ impl<R: Read + Seek> Npy<R> {
         Ok(Self { reader, number, data_start, rows, columns, buffer: vec![0; columns * number.bytes()] })
     }
 
-    /// Goes to a row, so that [`Npy::next_row`] reads it.
+    /// Goes to the row of this number, from 0, so that [`Npy::next_row`] reads it.
+    ///
+    /// # Errors
+    /// The error of the reader.
     pub fn seek_row(&mut self, row: u64) -> std::io::Result<()> {
         let place = self.data_start + row * self.buffer.len() as u64;
         self.reader.seek(SeekFrom::Start(place)).map(drop)
     }
 
-    /// Reads a row. int8 numbers are taken as they are: cosine needs no scale.
+    /// Reads the next row as `columns` numbers. int8 numbers are taken as they are, because cosine needs no scale.
+    ///
+    /// # Errors
+    /// The error of the reader, also where the rows have ended.
     pub fn next_row(&mut self) -> std::io::Result<Vec<f32>> {
         self.reader.read_exact(&mut self.buffer)?;
         Ok(match self.number {
@@ -86,7 +97,7 @@ fn read_array<const N: usize>(reader: &mut impl Read) -> std::io::Result<[u8; N]
     Ok(bytes)
 }
 
-/// Type and shape from `{'descr': '<f2', 'fortran_order': False, 'shape': (100000, 384), }`.
+/// Reads type, rows and columns from `{'descr': '<f2', 'fortran_order': False, 'shape': (100000, 384), }`.
 fn parse(header: &str) -> anyhow::Result<(Number, u64, usize)> {
     let value = |key: &str| header.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start());
     let descr = value("descr").and_then(|rest| rest.split('\'').nth(1)).context("the header names no type")?;
@@ -96,12 +107,14 @@ fn parse(header: &str) -> anyhow::Result<(Number, u64, usize)> {
         "|i1" | "<i1" => Number::I8,
         other => bail!("numbers of type `{other}` are not supported: convert to float32, float16 or int8"),
     };
+    // Rows must lie one after the other.
     let order = value("fortran_order").context("the header names no order")?;
     ensure!(order.starts_with("False"), "the array is in Fortran order: save numpy.ascontiguousarray(x)");
     let shape =
         value("shape").and_then(|rest| rest.strip_prefix('(')?.split_once(')')).context("the header names no shape")?.0;
     let sizes: Vec<u64> =
         shape.split(',').map(str::trim).filter(|size| !size.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
+    // A vector has at most 65,535 components.
     match sizes[..] {
         [rows, columns] if (1..=65_535).contains(&columns) => Ok((number, rows, columns as usize)),
         _ => bail!("shape ({shape}) is no list of vectors: two dimensions are needed, the second from 1 to 65535"),

@@ -1,5 +1,5 @@
-//! Rows of one id are written in the order of the input, so that the last one stays, however many rows are in a
-//! request and however many requests are under way. Pure, but for the waiting.
+//! Rows of one id are written in the order of the input, so that the last one stays. That holds for any size of batch
+//! and any number of requests under way. Pure, except for the waiting.
 
 use crate::api::PointId;
 use parking_lot::Mutex;
@@ -7,18 +7,20 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// Ids, and gaps between runs of numbers, that are remembered to tell which ids come again.
+/// Most ids and runs of numbers that are remembered, to tell which ids come again.
 const MAX_REMEMBERED: usize = 4 << 20;
 
-/// Counts the ids that come more than once. Numbers that follow each other cost nothing.
+/// Counts the ids that come more than once. Consecutive numbers cost no memory, because they form one run.
 pub struct Repeats {
-    /// Most that is remembered.
+    /// Most ids and runs that are remembered.
     limit: usize,
-    /// There was more than that, so that some ids may have come again unseen.
+    /// `true` once there were more than that. Some ids may have come again unseen.
     pub misses_some: bool,
-    /// Runs of numbers that came: first and last.
+    /// Runs of numbers that have come: the first of each, and its last.
     runs: BTreeMap<u64, u64>,
+    /// Ids that are no numbers and have come.
     others: HashSet<PointId>,
+    /// Ids that have been counted as coming again.
     again: HashSet<PointId>,
 }
 
@@ -30,7 +32,7 @@ impl Default for Repeats {
 }
 
 impl Repeats {
-    /// Takes an id in; `true` where it came once before, as far as is remembered.
+    /// Notes an id. Returns `true` if it comes for the second time, as far as is remembered: each id counts once.
     pub fn comes_again(&mut self, id: PointId) -> bool {
         let is_full = self.runs.len() + self.others.len() + self.again.len() >= self.limit;
         self.misses_some |= is_full;
@@ -42,11 +44,13 @@ impl Repeats {
         !is_new && !is_full && self.again.insert(id)
     }
 
+    /// Notes a number. Returns `true` if no run holds it. When memory is full, it only extends runs.
     fn number_is_new(&mut self, number: u64, is_full: bool) -> bool {
         let before = self.runs.range(..=number).next_back().map(|(first, last)| (*first, *last));
         if before.is_some_and(|(_, last)| number <= last) {
             return false;
         }
+        // The number extends the run before it, or begins a run of its own, and joins the run after it.
         let first = match before {
             Some((first, last)) if last + 1 == number => first,
             _ if is_full => return true,
@@ -58,7 +62,7 @@ impl Repeats {
     }
 }
 
-/// The batches under way, each with its ids.
+/// The batches under way, each with its ids. Clones share them.
 #[derive(Clone, Default)]
 pub struct Turns(Arc<Under>);
 
@@ -68,16 +72,16 @@ struct Under {
     one_ended: Notify,
 }
 
-/// A batch's place among those under way, until it is dropped.
+/// The place of a batch among those under way, until it is dropped.
 pub struct Turn {
     turns: Turns,
     batch: u64,
-    /// Batches before it that hold one of its ids.
+    /// Earlier batches that hold one of its ids.
     after: Vec<u64>,
 }
 
 impl Turns {
-    /// Takes a place for a batch; batches come in the order of their numbers.
+    /// Takes a place for a batch. Call it in the order of the batches' numbers.
     pub fn take(&self, batch: u64, ids: impl Iterator<Item = PointId>) -> Turn {
         let ids: HashSet<PointId> = ids.collect();
         let mut way = self.0.way.lock();
@@ -89,9 +93,10 @@ impl Turns {
 }
 
 impl Turn {
-    /// Waits until every batch before this one that holds one of its ids has ended.
+    /// Waits until every earlier batch that holds one of its ids has ended.
     pub async fn comes(&self) {
         loop {
+            // The signal is armed before the look, so a batch that ends in between is not missed.
             let one_ended = self.turns.0.one_ended.notified();
             let mut one_ended = std::pin::pin!(one_ended);
             one_ended.as_mut().enable();

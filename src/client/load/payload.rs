@@ -1,7 +1,8 @@
-//! Payloads beside a matrix: line n belongs to row n. JSON lines, or a table of tab-separated values, gzipped or not.
+//! Payloads of a matrix: line n belongs to row n. A file has JSON lines or a table of tab-separated values, gzipped or
+//! not.
 //!
-//! A table's first line names the columns; whole numbers become numbers and every other cell a string. A member `id` is
-//! left out: the id is the row's number and stands in the point already.
+//! A table's first line names the columns. Whole numbers become numbers, and every other cell becomes a string. A
+//! member `id` is left out, because the point already has the row's number as its id.
 
 use anyhow::{Context, bail};
 use flate2::read::MultiGzDecoder;
@@ -18,12 +19,13 @@ pub struct Payloads {
 }
 
 impl Payloads {
-    /// Opens a file; its name says what it is: `.jsonl`, `.ndjson`, `.tsv`, each with or without `.gz`.
+    /// Opens a file. The end of its name gives the format: `.jsonl`, `.ndjson` or `.tsv`, each with or without `.gz`.
     ///
     /// # Errors
-    /// Where it cannot be read or its name says nothing.
+    /// Where the file cannot be read, or its name gives no format.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        // The suffix .gz stands behind the one that gives the format.
         let name = path.to_string_lossy();
         let plain = name.strip_suffix(".gz");
         let reader: Box<dyn Read + Send> =
@@ -49,7 +51,10 @@ impl Payloads {
         Ok(Self { lines, columns: Some(columns) })
     }
 
-    /// Leaves out the next `rows` lines.
+    /// Skips the next `rows` lines. Call it before any other line is read.
+    ///
+    /// # Errors
+    /// A line cannot be read, or there are fewer.
     pub fn skip(&mut self, rows: u64) -> anyhow::Result<()> {
         for row in 0..rows {
             self.line(row)?;
@@ -57,7 +62,10 @@ impl Payloads {
         Ok(())
     }
 
-    /// The payload of row `row`; the inner error spoils that row only.
+    /// Reads the payload of row `row`.
+    ///
+    /// # Errors
+    /// The inner error concerns that row alone. The outer one ends the reading: the file has ended or cannot be read.
     pub fn next(&mut self, row: u64) -> anyhow::Result<Result<Map<String, Value>, String>> {
         let line = self.line(row)?;
         let parsed = match &self.columns {
@@ -80,11 +88,12 @@ impl Payloads {
     }
 }
 
-/// The first line of a file without the mark that says it is UTF-8.
+/// The first line of a file without the mark of UTF-8.
 fn without_mark(line: String) -> String {
     line.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(line)
 }
 
+/// One line of a table as a payload.
 fn cells(columns: &[String], line: &str) -> Result<Map<String, Value>, String> {
     let cells: Vec<&str> = line.split('\t').collect();
     if cells.len() != columns.len() {

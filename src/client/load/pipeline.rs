@@ -1,11 +1,11 @@
-//! The pipeline of an ingest: a thread reads rows, a few clients send batches, one place keeps the account.
+//! The pipeline of an ingest: a thread reads rows, several clients send batches, and one task keeps the account.
 //!
-//! Rows of one id are written in their order: a batch ends before an id that it holds, and waits for earlier ones that
-//! hold one of its ids.
+//! Rows of one id are written in their order. A batch ends before an id that it already holds, and it waits for earlier
+//! batches that hold one of its ids.
 //!
-//! A batch carries one `request_id` through all its retries, so an outcome that stayed unknown cannot apply it twice.
-//! The server validates a batch whole: the item it blames is set aside as rejected and the rest is sent as a new
-//! batch.
+//! A batch keeps one `request_id` through all its retries, so an attempt with an unknown outcome cannot apply it twice.
+//! The server refuses a batch as a whole. If it blames an item, that item is set aside as rejected, and the rest is
+//! sent as a new batch.
 
 use super::body;
 use super::order::{Repeats, Turns};
@@ -28,15 +28,15 @@ use uuid::Uuid;
 pub struct LoadPlan {
     /// The collection.
     pub collection: String,
-    /// Points of one request.
+    /// Most points of one request.
     pub batch: usize,
     /// Requests in flight.
     pub clients: usize,
     /// Level of the writes; `None` for the collection's default.
     pub consistency: Option<Consistency>,
-    /// How long one batch is retried.
+    /// How long one batch is retried after it first failed.
     pub patience: Duration,
-    /// Rejects after which to stop.
+    /// The run stops when more rows than this are rejected.
     pub max_rejects: u64,
 }
 
@@ -45,7 +45,7 @@ pub struct LoadPlan {
 pub struct Reject {
     /// Its number, from 0.
     pub row: u64,
-    /// Its id, where it had one.
+    /// Its id, if the row could be read.
     pub id: Option<crate::api::PointId>,
     /// Why.
     pub reason: String,
@@ -54,9 +54,10 @@ pub struct Reject {
 /// The account so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Account {
-    /// Rows all done, from the input's first on.
+    /// Rows that are done, counted from the input's first without a gap. In a resumed run, 0 until its first batch is
+    /// done.
     pub rows_done: u64,
-    /// How much of the input that is, 0 to 1, where known.
+    /// The part of the input that they are, from 0 to 1, if it is known.
     pub fraction: Option<f64>,
     /// Points stored in this run.
     pub points: u64,
@@ -64,28 +65,31 @@ pub struct Account {
     pub rejected: u64,
     /// Requests repeated in this run.
     pub retries: u64,
-    /// Ids that came more than once in this run; of each the last row counts.
+    /// Ids that came more than once in this run. The last row of each counts.
     pub repeated: u64,
-    /// `true` if there may be more of those: not all ids could be remembered.
+    /// `true` if there may be more of those, because not all ids could be remembered.
     pub repeated_at_least: bool,
 }
 
-/// Who is told about the account.
+/// The listener of a run.
 pub trait Journal {
-    /// The account has grown, by these rejects among others.
+    /// The account has grown. `rejects` are the rows that were rejected since the last call. An error ends the run.
     fn update(&mut self, account: &Account, rejects: &[Reject]) -> anyhow::Result<()>;
 }
 
+/// Rows that were read and not sent yet.
 struct Batch {
     number: u64,
     rows_end: u64,
     fraction: Option<f64>,
+    /// Each point with the number of its row.
     points: Vec<(u64, PointInput)>,
     rejects: Vec<Reject>,
-    /// Ids that came for the second time, and whether there may be more.
+    /// How many ids came for the second time, and `true` if there may be more.
     repeated: (u64, bool),
 }
 
+/// A batch that has been sent, without its points.
 struct Sent {
     number: u64,
     rows_end: u64,
@@ -95,10 +99,10 @@ struct Sent {
     repeated: (u64, bool),
 }
 
-/// Sends all `rows`.
+/// Sends all `rows`, in batches and in parallel. Returns the account of the run.
 ///
 /// # Errors
-/// The first failure that neither waiting nor setting a row aside can cure.
+/// The first failure that neither waiting nor setting a row aside can cure; an error of the journal; too many rejects.
 pub async fn load(
     client: Arc<Client>,
     load: LoadPlan,
@@ -110,6 +114,7 @@ pub async fn load(
     let batches = futures::stream::unfold(read_ahead(rows, load.batch, clients), async |mut queue| {
         Some((queue.recv().await?, queue))
     });
+    // Places are taken in the order of the input, because the stream is polled in order. Sending runs in parallel.
     let turns = Turns::default();
     let sending = batches.map(|batch: anyhow::Result<Batch>| {
         let (client, load, retries) = (client.clone(), load.clone(), retries.clone());
@@ -119,7 +124,7 @@ pub async fn load(
             let (turn, batch) = batch?;
             turn.comes().await;
             let rows_end = batch.rows_end;
-            // A task of its own, so that batches are encoded on all cores.
+            // Each batch has its own task, so that batches are encoded on all cores.
             let sent = tokio::spawn(async move { send(&client, &load, &retries, batch).await }).await?;
             sent.with_context(|| format!("a batch that ends before row {rows_end} failed"))
         }
@@ -133,12 +138,14 @@ pub async fn load(
         account.repeated += sent.repeated.0;
         account.repeated_at_least |= sent.repeated.1;
         account.retries = retries.load(Ordering::Relaxed);
+        // Batches end in any order. Rows count as done only up to the first batch that has not ended.
         early.insert(sent.number, (sent.rows_end, sent.fraction));
         while let Some((rows_end, fraction)) = early.remove(&next) {
             (account.rows_done, account.fraction) = (rows_end, fraction);
             next += 1;
         }
         journal.update(&account, &sent.rejects)?;
+        // The journal has heard of these rejects already, so the list is complete.
         if account.rejected > max_rejects {
             bail!("more than {max_rejects} rows were rejected: see their reasons, or raise --max-rejects");
         }
@@ -146,7 +153,7 @@ pub async fn load(
     Ok(account)
 }
 
-/// Reads and parses on a thread of its own, a few batches ahead.
+/// Reads and parses rows on a thread of its own, at most two batches a client ahead.
 fn read_ahead(rows: InputRows, size: usize, clients: usize) -> mpsc::Receiver<anyhow::Result<Batch>> {
     let (queue, batches) = mpsc::channel(clients * 2);
     std::thread::spawn(move || {
@@ -154,6 +161,7 @@ fn read_ahead(rows: InputRows, size: usize, clients: usize) -> mpsc::Receiver<an
         let (mut number, mut repeats) = (0, Repeats::default());
         while rows.peek().is_some() {
             let batch = gather(number, size, &mut rows, &mut repeats);
+            // An error of the input, or a run that has ended, stops the thread.
             let last = batch.is_err();
             if queue.blocking_send(batch).is_err() || last {
                 return;
@@ -164,11 +172,12 @@ fn read_ahead(rows: InputRows, size: usize, clients: usize) -> mpsc::Receiver<an
     batches
 }
 
-/// The next rows, up to `size` and none with an id that is among them already: one request cannot write a point twice.
+/// The next rows: at most `size`, and no id twice, because one request cannot write a point twice.
 fn gather(number: u64, size: usize, rows: &mut Peekable<InputRows>, repeats: &mut Repeats) -> anyhow::Result<Batch> {
     let (points, rejects) = (Vec::new(), Vec::new());
     let mut batch = Batch { number, rows_end: 0, fraction: None, points, rejects, repeated: (0, false) };
     let mut ids = HashSet::new();
+    // Rows without a point take a place in the batch, too.
     let fits = |row: &anyhow::Result<InputRow>, ids: &mut HashSet<PointId>| match row {
         Ok(InputRow { point: Ok(point), .. }) => ids.insert(point.id),
         Ok(_) | Err(_) => true,
@@ -189,10 +198,11 @@ fn gather(number: u64, size: usize, rows: &mut Peekable<InputRows>, repeats: &mu
     Ok(batch)
 }
 
-/// Sends one batch, less the points that the server blames.
+/// Sends one batch. Points that the server blames are set aside.
 async fn send(client: &Client, load: &LoadPlan, retries: &AtomicU64, batch: Batch) -> Result<Sent, Failure> {
     let Batch { number, rows_end, fraction, points, rejects, repeated } = batch;
     let mut sent = Sent { number, rows_end, fraction, points: 0, rejects, repeated };
+    // Parts of the batch that are still to send. A part that was blamed comes back smaller, so this ends.
     let mut pending = vec![points];
     while let Some(mut points) = pending.pop() {
         if points.is_empty() {
@@ -213,11 +223,13 @@ async fn send(client: &Client, load: &LoadPlan, retries: &AtomicU64, batch: Batc
         match answer.map_err(|failure| (blamed(&failure, points.len()), failure)) {
             Ok(_) => sent.points += points.len() as u64,
             Err((Blame::Nobody, failure)) => return Err(failure),
+            // The rest goes out as a new batch, under a new request id.
             Err((Blame::Item(position), failure)) => {
                 let (row, point) = points.remove(position);
                 sent.rejects.push(Reject { row, id: Some(point.id), reason: failure.to_string() });
                 pending.push(points);
             }
+            // The first half is sent first: rows of one id keep their order.
             Err((Blame::SomeItem, _)) => {
                 let half = points.split_off(points.len() / 2);
                 pending.extend([half, points]);
@@ -232,14 +244,16 @@ enum Blame {
     Nobody,
     /// This item is at fault.
     Item(usize),
-    /// Some item is at fault, or all together are too big: halves will tell.
+    /// Some item is at fault, or all together are too large. Sending the halves will tell.
     SomeItem,
 }
 
+/// Which of `items` items the failure blames. Only refusals of the content blame an item.
 fn blamed(failure: &Failure, items: usize) -> Blame {
     let Failure::Refused { http: 400 | 412 | 413 | 422, status } = failure else {
         return Blame::Nobody;
     };
+    // Without a position, a batch of one item leaves no doubt.
     let position = status.details.get("position").and_then(serde_json::Value::as_u64);
     match position.and_then(|position| usize::try_from(position).ok()) {
         Some(position) if position < items => Blame::Item(position),

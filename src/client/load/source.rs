@@ -1,7 +1,7 @@
-//! Where points come from: NDJSON, or a matrix of vectors beside a file of payloads. Both become one stream of rows.
+//! The sources of points: NDJSON, or a matrix of vectors with a file of payloads. Both become one stream of rows.
 //!
-//! In: readers, and the number of the first row that is wanted. Out: [`InputRows`], read as they are asked for, with
-//! the reason beside each row that is no point. Knows no cluster.
+//! In: readers, and the number of the first row that is wanted. Out: [`InputRows`], which are read as they are asked
+//! for. A row that is no point has the reason instead. Knows no cluster.
 
 use super::npy::Npy;
 use super::payload::Payloads;
@@ -16,31 +16,33 @@ use std::path::Path;
 pub struct InputRow {
     /// Its number, from 0.
     pub number: u64,
-    /// How much of the input ends with it, 0 to 1, where that is known.
+    /// The part of the input up to its end, from 0 to 1, if it is known.
     pub fraction: Option<f64>,
-    /// The point; or what is wrong with the row.
+    /// The point, or what is wrong with the row.
     pub point: Result<PointInput, String>,
 }
 
-/// Rows in order; an error ends them.
+/// Rows in order. An error ends them.
 pub type InputRows = Box<dyn Iterator<Item = anyhow::Result<InputRow>> + Send>;
 
-/// What a file may begin with to say that it is UTF-8; it is no part of the text.
+/// The mark with which a file of UTF-8 may begin. It is no part of the text.
 pub const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// What becomes of input that is one JSON array.
+/// The refusal of input that is one JSON array.
 const ARRAY: &str =
     "it is one JSON array, and points are read one a line: `jq -c '.[]' FILE.json > FILE.ndjson` writes them so";
 
-/// Rows of an NDJSON file from row `skip` on. Empty lines are rows without a point, so that numbers stay line numbers.
+/// The rows of an NDJSON file from row `skip` on. `bytes` is the size of the file, if it is known. An empty line gives
+/// no row but keeps its number, so that numbers stay line numbers.
 ///
 /// # Errors
-/// [`UnusableInput`] for a JSON array, before more of it is read than its start.
+/// [`UnusableInput`] for a JSON array, which is seen at the start of the input.
 pub fn ndjson(mut reader: impl BufRead + Send + 'static, bytes: Option<u64>, skip: u64) -> anyhow::Result<InputRows> {
     let start = reader.fill_buf().context("cannot read the input")?;
     if start.strip_prefix(BOM).unwrap_or(start).trim_ascii_start().starts_with(b"[") {
         return Err(UnusableInput(ARRAY.to_owned()).into());
     }
+    // Skipped and empty lines are counted too: they are part of the input that is done.
     let mut done = 0_u64;
     let lines = reader.split(b'\n').enumerate().map(move |(number, line)| {
         let mut line = line.with_context(|| format!("cannot read line {}", number + 1))?;
@@ -50,6 +52,7 @@ pub fn ndjson(mut reader: impl BufRead + Send + 'static, bytes: Option<u64>, ski
         }
         Ok((number as u64, done, line))
     });
+    // Errors pass the filter, because they must end the rows.
     let wanted = lines.filter(move |line| {
         line.as_ref().map_or(true, |(number, _, line)| *number >= skip && !line.trim_ascii().is_empty())
     });
@@ -60,7 +63,7 @@ pub fn ndjson(mut reader: impl BufRead + Send + 'static, bytes: Option<u64>, ski
     })))
 }
 
-/// Why row `number` is no point. The parser knows one line only, so its own number says nothing.
+/// Why row `number` is no point. The parser sees one line only, so the line number in its message is replaced.
 fn misread(number: u64, error: &serde_json::Error) -> String {
     let (told, column) = (error.to_string(), error.column());
     let what = told.rsplit_once(" at line ").map_or(told.as_str(), |(what, _)| what);
@@ -76,7 +79,10 @@ pub struct Matrix<R> {
 }
 
 impl<R: std::io::Read + std::io::Seek + Send + 'static> Matrix<R> {
-    /// Row n of `vectors` gets id n + `id_offset` and line n of `payloads`; starts at row `skip`.
+    /// Begins at row `skip`. Row n of `vectors` gets the id n + `id_offset` and line n of `payloads`.
+    ///
+    /// # Errors
+    /// The row cannot be reached in one of the files.
     pub fn new(mut vectors: Npy<R>, mut payloads: Option<Payloads>, id_offset: u64, skip: u64) -> anyhow::Result<Self> {
         vectors.seek_row(skip)?;
         if let Some(payloads) = &mut payloads {
@@ -93,6 +99,7 @@ impl<R: std::io::Read + std::io::Seek + Send + 'static> Matrix<R> {
     fn read(&mut self) -> anyhow::Result<InputRow> {
         let number = self.next;
         let vector = self.vectors.next_row().with_context(|| format!("cannot read row {number} of the vectors"))?;
+        // A payload that cannot be read spoils its row alone.
         let payload = self.payloads.as_mut().map(|payloads| payloads.next(number)).transpose()?;
         self.next += 1;
         let id = number.checked_add(self.id_offset).context("--id-offset takes ids beyond 64 bits")?;
@@ -106,7 +113,10 @@ impl<R: std::io::Read + std::io::Seek + Send + 'static> Matrix<R> {
     }
 }
 
-/// A matrix file, its header read.
+/// Opens a matrix file and reads its header.
+///
+/// # Errors
+/// The file cannot be opened, or is no matrix of vectors ([`Npy::open`]).
 pub fn open_npy(path: &Path) -> anyhow::Result<Npy<BufReader<File>>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     Npy::open(BufReader::with_capacity(1 << 20, file)).with_context(|| path.display().to_string())

@@ -1,7 +1,7 @@
-//! The actions of lessons: what each does to the cluster, said in words as it is done.
+//! The actions of lessons: what each does to the cluster, and a sentence that says what was done.
 //!
-//! In: an action of the script, and who has which role. Out: orders to the supervisor, and answers of reads and writes.
-//! Judges nothing: that is the checks' business.
+//! In: an action of the script, and which node has which role. Out: orders to the supervisor, and answers of reads and
+//! writes. Judges nothing: the checks do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,20 +16,21 @@ use crate::demo::supervisor::links::LinkChange;
 use crate::demo::supervisor::refused::Refused;
 use crate::demo::supervisor::{ProcessState, Supervisor};
 
-/// How long a write of a lesson is tried again, where all that is wrong is that leaders have just changed.
+/// How long a write of a lesson is repeated, beside what elections take: leaders may just have changed.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
-/// Writes under way at once, where a lesson wants many.
+/// Most writes under way at once, where a lesson wants many.
 const WRITES_AT_ONCE: usize = 8;
 /// How long to wait for another leader, beside what elections take.
 const LEADER_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Does one action; `answers` takes what reads and writes were answered. Returns what was done.
+/// Does one action. Adds to `answers` what reads and writes were answered. Returns a sentence that says what was done.
 pub(super) async fn perform(
     supervisor: &Arc<Supervisor>,
     roles: &Roles,
     action: &LessonAction,
     answers: &mut Vec<Value>,
 ) -> Result<String, Refused> {
+    // An election may still be going on from the action before.
     if needs_leader(action) {
         await_leader(supervisor, None).await?;
     }
@@ -39,6 +40,7 @@ pub(super) async fn perform(
         LessonAction::KillAll => all(supervisor, ProcessState::Up, false).await,
         LessonAction::StartAll => all(supervisor, ProcessState::Down, true).await,
         LessonAction::Start(who) => {
+            // Otherwise the cluster would move the leader back when the node is there again.
             supervisor.pin_leader().await;
             supervisor.restart(&node(who)?).await
         }
@@ -79,7 +81,7 @@ pub(super) async fn perform(
     }
 }
 
-/// Returns `true` for what is asked of whoever leads at the moment: somebody must.
+/// Returns `true` if the action is asked of the present leader, so that there must be one.
 fn needs_leader(action: &LessonAction) -> bool {
     let (LessonAction::Write(who, ..) | LessonAction::WriteMany(who, _) | LessonAction::Read(who, ..)) = action else {
         return false;
@@ -95,7 +97,7 @@ fn request(op: RequestKind, via: String, level: &str, key: usize, value: &str) -
     ClientRequest { op, via, level: level.to_owned(), key, value: value.into() }
 }
 
-/// Kills, or starts, every node whose process is in this state.
+/// Kills or starts every node whose process is in the state `found`.
 async fn all(supervisor: &Supervisor, found: ProcessState, start: bool) -> Result<String, Refused> {
     let nodes: Vec<String> =
         supervisor.nodes().into_iter().filter(|(_, node)| node.state == found).map(|(name, _)| name).collect();
@@ -118,11 +120,13 @@ async fn campaign(supervisor: &Supervisor, roles: &Roles, candidates: &[RoleName
     Ok(format!("{} told to stand for election at once", names.join(" and ")))
 }
 
-/// Writes until so many writes are acknowledged, several at once: on a busy machine one after the other takes minutes.
+/// Makes `count` writes and waits until all are acknowledged, several at once. One after the other, they take minutes
+/// on a busy machine.
 async fn write_many(supervisor: &Supervisor, via: &str, count: usize) -> Result<String, Refused> {
     let until = Instant::now() + WRITE_PATIENCE + supervisor.timings.election_max() * 4;
     let write = |number: usize| async move {
         let request = request(RequestKind::Write, via.to_owned(), "quorum", 2, &format!("number {number}"));
+        // A write that is refused is made again: an election may be going on.
         while supervisor.request_as_client(&request).await?["ok"] != true {
             if Instant::now() > until {
                 return Err(Refused::Conflict(format!("write {number} of {count} was not acknowledged")));
@@ -134,10 +138,11 @@ async fn write_many(supervisor: &Supervisor, via: &str, count: usize) -> Result<
     Ok(format!("{count} writes through {via}"))
 }
 
-/// Waits until the group has a leader, other than `but`.
+/// Waits until the group has a leader other than `but`.
 async fn await_leader(supervisor: &Supervisor, but: Option<&String>) -> Result<String, Refused> {
     let until = Instant::now() + LEADER_PATIENCE + supervisor.timings.election_max() * 8;
     loop {
+        // The leader that was cut off may still call itself one, so it is left out by name.
         let leader = supervisor.view.lock().leader(GROUP);
         if let Some((node, term)) = leader.filter(|(node, _)| Some(node) != but) {
             return Ok(format!("{node} leads in term {term}"));
@@ -149,7 +154,7 @@ async fn await_leader(supervisor: &Supervisor, but: Option<&String>) -> Result<S
     }
 }
 
-/// Waits until every shard is led by the node that is meant to lead it: the cluster spreads them by itself.
+/// Waits until each shard is led by its preferred node: the cluster spreads the leaders by itself.
 async fn spread(supervisor: &Supervisor) -> Result<String, Refused> {
     let until = Instant::now() + LEADER_PATIENCE * 2 + supervisor.timings.election_max() * 8;
     while !supervisor.leaders_are_at_home().await {

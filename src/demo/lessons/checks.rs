@@ -1,8 +1,8 @@
-//! The checks of lessons: what each announces, and whether it holds by now, from the event log and from what the nodes
-//! show.
+//! The checks of lessons: what each announces, and whether it holds by now. They look at the event log and at what the
+//! nodes show.
 //!
-//! In: a check of the script, the events since the step began, and what nodes last said. Out: whether it holds, and
-//! what was seen instead. Does nothing to the cluster.
+//! In: a check of the script, the events since the step began, and what nodes last said. Out: whether the check holds,
+//! and what was seen. Does nothing to the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::demo::supervisor::Supervisor;
 use crate::demo::supervisor::cluster_view::ReplicaStatus;
 use crate::demo::supervisor::settings::SHARDS;
 
-/// What a step starts from, for its checks.
+/// The state at the start of a step, against which its checks compare.
 #[derive(Debug, Clone)]
 pub(super) struct StepStart {
-    /// The last event before the lesson, and before the step.
+    /// The number of the last event before the lesson, and before the step.
     pub lesson: u64,
     pub step: u64,
     pub when: Instant,
-    /// The leader of each group, with its term.
+    /// The leader of each group that had one: group, node and term.
     pub leaders: Vec<(u64, String, u64)>,
 }
 
@@ -39,11 +39,11 @@ impl StepStart {
     }
 }
 
-/// What came of testing a check.
+/// The result of testing a check once.
 pub(super) struct Finding {
     pub holds: bool,
     pub saw: String,
-    /// `true` where testing it again cannot come to anything else.
+    /// `true` if no later test can give another result.
     pub is_final: bool,
 }
 
@@ -51,7 +51,7 @@ fn finding(holds: bool, saw: impl Into<String>) -> Finding {
     Finding { holds, saw: saw.into(), is_final: false }
 }
 
-/// What a check announces.
+/// What a check announces, as a sentence with the names of nodes.
 pub(super) fn announcement(check: &Check, roles: &Roles) -> String {
     let name = |who: RoleName| match who {
         RoleName::Leader => roles.leader.as_str(),
@@ -106,7 +106,7 @@ fn outcome_word(outcome: &str) -> &str {
     if outcome == "ok" { "served" } else { outcome }
 }
 
-/// Says whether a check holds by now, and what was seen.
+/// Tests a check once: says whether it holds by now, and what was seen.
 pub(super) fn test(
     supervisor: &Supervisor,
     roles: &Roles,
@@ -153,7 +153,7 @@ struct CheckInput<'a> {
 }
 
 impl CheckInput<'_> {
-    /// The events of a kind in the lesson's group since the step began.
+    /// The events of one kind in the lesson's group since the step began, oldest first.
     fn events<'b>(&'b self, kind: &'b str) -> impl DoubleEndedIterator<Item = &'b Value> {
         self.since.iter().map(AsRef::as_ref).filter(move |event| event["kind"] == kind && event["group"] == GROUP)
     }
@@ -176,6 +176,7 @@ impl CheckInput<'_> {
         for event in all.iter().filter(|event| event["kind"] == "elected" && event["group"] == GROUP) {
             terms.entry(event["term"].as_u64().unwrap_or(0)).or_default().insert(text(&event["node"]));
         }
+        // A second leader in one term cannot be undone, so this is final.
         let twice = terms.iter().find(|(_, leaders)| leaders.len() > 1);
         match twice {
             Some((term, leaders)) => {
@@ -187,6 +188,7 @@ impl CheckInput<'_> {
 
     fn majority(&self) -> Finding {
         let Some(elected) = self.events("elected").next_back() else { return finding(false, "nobody is elected yet") };
+        // A candidate votes for itself without an event.
         let granted = |event: &&Value| {
             event["term"] == elected["term"] && event["candidate"] == elected["node"] && event["pre"] == false
         };
@@ -218,10 +220,11 @@ impl CheckInput<'_> {
         let refused = self.events("vote_refused").filter(|event| event["pre"] == false);
         let mut stood: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
         for event in refused.filter(|event| event["reason"] == "voted_for_other") {
-            // Who refuses since it voted for another stands itself, where there are but two.
+            // With two nodes up, a voter that has voted for another has voted for itself: it is a candidate, too.
             let both = [&event["candidate"], &event["node"]].into_iter().filter_map(Value::as_str);
             stood.entry(event["term"].as_u64().unwrap_or(0)).or_default().extend(both);
         }
+        // In a split term two nodes stood and nobody was elected.
         let led: BTreeSet<u64> = self.events("elected").filter_map(|event| event["term"].as_u64()).collect();
         match stood.iter().find(|(term, both)| both.len() > 1 && !led.contains(term)) {
             Some((term, both)) => finding(true, format!("{} in term {term}", listed(both))),
@@ -233,6 +236,7 @@ impl CheckInput<'_> {
         let view = self.supervisor.view.lock();
         let of = |name: &String| view.replica(GROUP, name).map(|replica| (replica.last_log, replica.applied));
         let all: Vec<_> = names.iter().map(of).collect();
+        // What is applied is committed, so equal applied indices mean equal logs.
         let same = all.iter().all(|one| one.is_some_and(|(last, applied)| last == applied) && *one == all[0]);
         let said = names.iter().zip(&all).map(|(name, one)| match one {
             Some((last, applied)) => format!("{name} {applied}/{last}"),
@@ -277,7 +281,7 @@ impl CheckInput<'_> {
         finding(same && !elected, saw)
     }
 
-    /// The groups that the node is a member of, and whether it is a voter there.
+    /// The groups that the node is a member of; `true` for those in which it is a voter.
     fn memberships(&self, name: &str) -> BTreeMap<u64, bool> {
         memberships(&self.supervisor.view.lock(), name, 0..=u64::from(SHARDS))
     }
@@ -297,7 +301,7 @@ impl CheckInput<'_> {
         finding(!leader.joint && !leader.voters.contains(name) && !leader.learners.contains(name), saw)
     }
 
-    /// Says whether the node went this way in some group, and in every group that it votes in now.
+    /// Holds if the node went this way in some group, and in every group in which it is a voter now.
     fn walked(&self, name: &str, way: impl Fn(MembershipWalk) -> BTreeSet<u64>) -> Finding {
         let went = way(MembershipWalk::of(self.since.iter().map(AsRef::as_ref), name));
         let votes = self.memberships(name).into_iter().filter(|(_, votes)| *votes);
@@ -366,7 +370,7 @@ fn outcome_of(answer: Option<&Value>, wanted: RequestOutcome) -> Finding {
     Finding { is_final: true, ..finding(holds, saw) }
 }
 
-/// What there is, with commas between.
+/// The items with commas between, or `none`.
 fn listed(all: impl IntoIterator<Item = impl ToString>) -> String {
     let all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }

@@ -1,7 +1,7 @@
-//! A lesson being played: who has which role, which step it is at, what was done and what came of it.
+//! A lesson that is running: which node has which role, at which step it is, what was done and what the checks found.
 //!
-//! In: answers of the reader, and what actions and checks came to. Out: what the page shows. Does nothing by itself, and
-//! knows no lesson by name.
+//! In: answers of the reader, and the results of actions and checks. Out: what the page shows. Does nothing by itself,
+//! and knows no lesson by name.
 
 use serde_json::{Value, json};
 
@@ -10,22 +10,25 @@ use super::roles::{GROUP, Roles};
 use super::script::{Lesson, LessonStep};
 use crate::demo::supervisor::refused::Refused;
 
-/// What a check came to.
+/// The result of a check, as the page shows it.
 #[derive(Debug, Clone)]
 struct CheckResult {
     says: String,
+    /// `None` until it is decided.
     holds: Option<bool>,
     saw: String,
 }
 
-/// A lesson being played.
+/// A lesson that is running.
 #[derive(Debug)]
 pub(super) struct LessonRun {
     pub lesson: &'static Lesson,
     pub roles: Roles,
+    /// The index of its step, from 0.
     at: usize,
-    /// The last event before the lesson.
+    /// The number of the last event before the lesson.
     pub began: u64,
+    /// The reader's choice, and what was done so far in this step.
     chosen: Option<usize>,
     did: Option<String>,
     performing: bool,
@@ -54,7 +57,10 @@ impl LessonRun {
         &self.lesson.steps[self.at]
     }
 
-    /// Takes in an answer.
+    /// Notes the reader's answer to the step's question.
+    ///
+    /// # Errors
+    /// [`Refused::Conflict`] where there is no such choice.
     pub fn answer(&mut self, choice: usize) -> Result<(), Refused> {
         let choices = self.step().question.choices.len();
         if choice >= choices {
@@ -64,7 +70,7 @@ impl LessonRun {
         Ok(())
     }
 
-    /// Goes on to the next step, where this one was performed and there is one.
+    /// Goes on to the next step, if there is one. Returns `false` if this step was not performed yet.
     pub fn turn_page(&mut self) -> bool {
         let turns = self.did.is_some();
         if turns && self.at + 1 < self.lesson.steps.len() {
@@ -73,7 +79,7 @@ impl LessonRun {
         turns
     }
 
-    /// Notes that the step is being performed: nothing is known of its checks yet.
+    /// Notes that the step is being performed. All its checks are open from now on.
     pub fn begin_step(&mut self) {
         self.performing = true;
         let open =
@@ -86,7 +92,7 @@ impl LessonRun {
         self.did = Some(did);
     }
 
-    /// Notes what was found for the check of this number, and whether that is the last word.
+    /// Notes the finding for the check of this number, and whether it is decided.
     pub fn note_finding(&mut self, number: usize, finding: &Finding, is_decided: bool) {
         if let Some(result) = self.results.get_mut(number) {
             result.holds = is_decided.then_some(finding.holds);
@@ -103,9 +109,10 @@ impl LessonRun {
         self.did.is_some() && !self.performing && self.at + 1 == self.lesson.steps.len()
     }
 
-    /// What the page is shown.
+    /// What the page shows.
     pub fn as_json(&self) -> Value {
         let (step, lesson) = (self.step(), self.lesson);
+        // The right answer is shown once the reader has chosen, or the step was performed.
         let told = self.chosen.is_some() || self.did.is_some();
         let choices: Vec<String> = step.question.choices.iter().map(|choice| self.in_names(choice)).collect();
         let mut question = json!({"ask": self.in_names(step.question.ask), "choices": choices});

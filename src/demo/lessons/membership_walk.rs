@@ -1,5 +1,5 @@
-//! How a node came into groups and out of them since a step began, from the `membership` events, and what it is in each
-//! group now, as the leaders see it. Pure: knows neither supervisor nor lesson.
+//! How a node entered and left groups since a step began, from the `membership` events; and what it is in each group
+//! now, as the leaders see it. Pure: knows neither supervisor nor lesson.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use crate::demo::supervisor::cluster_view::ClusterView;
 
-/// One node's way, by groups.
+/// The stages that one node went through, by groups.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct MembershipWalk {
-    /// Where it was a learner.
+    /// The groups in which it was a learner.
     pub learnt: BTreeSet<u64>,
-    /// Where it was a voter of a joint membership: of the old majority, of the new one, or of both.
+    /// The groups in which it was a voter of a joint membership: of the old majority, of the new one, or of both.
     pub joint: BTreeSet<u64>,
 }
 
 impl MembershipWalk {
-    /// That of the node `name`.
+    /// Collects the stages of the node `name` from events.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Value>, name: &str) -> Self {
         let mut walk = Self::default();
         for event in events {
@@ -34,7 +34,7 @@ impl MembershipWalk {
     }
 }
 
-/// The groups that the node is a member of, and whether it is a voter there with no change under way.
+/// The groups that the node is a member of; `true` for those in which it is a voter and no change is under way.
 pub(super) fn memberships(view: &ClusterView, name: &str, groups: impl Iterator<Item = u64>) -> BTreeMap<u64, bool> {
     let of = |group| {
         let (leader, _) = view.leader(group)?;

@@ -1,8 +1,8 @@
-//! The lessons: each a short play on the real cluster, with a question before each step, and checks that a machine
-//! holds. So a lesson is a test as well.
+//! The lessons. Each changes the real cluster step by step. A question comes before each step, and checks test what the
+//! step announced. So a lesson is a test as well.
 //!
-//! A lesson begins on a whole cluster: every node up, every link whole, one leader known to all. It gives out its
-//! roles, then goes step by step: [`actions`] does, [`checks`] looks until what was announced holds, or patience ends.
+//! A lesson begins on a whole cluster: every node is up, every link is whole, and all know one leader. It gives out the
+//! roles. Then, in each step, [`actions`] act, and [`checks`] look until what was announced holds, or patience ends.
 
 mod actions;
 mod catalog;
@@ -28,7 +28,7 @@ use crate::demo::supervisor::refused::Refused;
 /// How long a check may take to hold, beside what elections take.
 const CHECK_PATIENCE: Duration = Duration::from_secs(45);
 
-/// Every lesson, in the order in which they build on each other.
+/// All lessons, in the order in which they build on each other.
 fn all() -> impl Iterator<Item = &'static Lesson> {
     catalog::CATALOG.iter().flat_map(|part| part.iter())
 }
@@ -44,36 +44,40 @@ pub(super) fn list() -> Value {
     all().map(row).collect()
 }
 
-/// The lessons, and the one that is on.
+/// The lessons, and the one that is running.
 pub(super) struct Lessons {
     supervisor: Arc<Supervisor>,
     run: Mutex<Option<LessonRun>>,
-    /// Held while a lesson begins, or a step is performed: one at a time.
+    /// Held while a lesson begins or a step is performed, so that only one does at a time.
     busy: tokio::sync::Mutex<()>,
 }
 
 impl Lessons {
-    /// No lesson is on yet.
+    /// No lesson is running yet.
     pub fn new(supervisor: Arc<Supervisor>) -> Self {
         Self { supervisor, run: Mutex::default(), busy: tokio::sync::Mutex::default() }
     }
 
-    /// The name of the lesson that is on.
+    /// The name of the lesson that is running.
     pub fn name(&self) -> Option<&'static str> {
         self.run.lock().as_ref().map(|run| run.lesson.name)
     }
 
-    /// The state of the lesson that is on, or null.
+    /// The state of the lesson that is running, or null.
     pub fn state(&self) -> Value {
         self.run.lock().as_ref().map_or(Value::Null, LessonRun::as_json)
     }
 
-    /// Makes the cluster whole and begins a lesson.
+    /// Makes the cluster whole and begins a lesson. Returns what the page shows.
+    ///
+    /// # Errors
+    /// There is no such lesson, another step is being performed, or the cluster does not come to rest.
     pub async fn start(&self, name: &str) -> Result<Value, Refused> {
         let lesson = all().find(|lesson| lesson.name == name);
         let lesson = lesson.ok_or_else(|| Refused::Unknown(format!("there is no lesson `{name}`")))?;
         let _busy = self.reserve()?;
         *self.run.lock() = None;
+        // The events of the preparation do not belong to the lesson.
         let roles = roles::settle(&self.supervisor).await?;
         let run = LessonRun::new(lesson, roles, self.supervisor.events.last());
         let shown = run.as_json();
@@ -82,7 +86,7 @@ impl Lessons {
         Ok(shown)
     }
 
-    /// Takes in the answer to a step's question.
+    /// Notes the answer to a step's question.
     pub fn answer(&self, name: &str, choice: usize) -> Result<Value, Refused> {
         self.with(name, |run| {
             run.answer(choice)?;
@@ -90,7 +94,7 @@ impl Lessons {
         })
     }
 
-    /// Performs the step, or goes on to the next where it was performed.
+    /// Performs the step, or goes on to the next one if it was performed.
     pub async fn next(&self, name: &str) -> Result<Value, Refused> {
         let _busy = self.reserve()?;
         let turned = self.with(name, |run| Ok(run.turn_page()))?;
@@ -121,7 +125,7 @@ impl Lessons {
         let before = StepStart { lesson: began, ..StepStart::now(&self.supervisor) };
         self.supervisor.tell(json!({"kind": "lesson", "name": name, "step": number, "state": "performing"}));
         let performed = self.act_and_check(name, step, &roles, &before).await;
-        // A step that failed is over, too.
+        // A step that failed is over as well, so that the lesson can be started again.
         self.with(name, |run| {
             run.end_step();
             Ok(())
@@ -130,7 +134,7 @@ impl Lessons {
         performed
     }
 
-    /// Does all actions, then tests each check until it holds or patience ends.
+    /// Does all actions. Then tests each check until it is decided, or patience ends.
     async fn act_and_check(
         &self,
         name: &str,
@@ -146,6 +150,7 @@ impl Lessons {
                 Ok(())
             })?;
         }
+        // Checks are tested in order, and again after each new event, since the cluster takes its time.
         let patience = CHECK_PATIENCE + self.supervisor.timings.election_max() * 8;
         for (number, check) in step.checks.iter().enumerate() {
             let until = Instant::now() + patience;
@@ -165,7 +170,7 @@ impl Lessons {
         Ok(())
     }
 
-    /// Looks at, or changes, the lesson that is on.
+    /// Reads or changes the lesson that is running, if it has this name.
     fn with<R>(&self, name: &str, change: impl FnOnce(&mut LessonRun) -> Result<R, Refused>) -> Result<R, Refused> {
         let mut run = self.run.lock();
         match run.as_mut().filter(|run| run.lesson.name == name) {
@@ -174,6 +179,7 @@ impl Lessons {
         }
     }
 
+    /// Reserves the lessons for one piece of work, or refuses at once.
     fn reserve(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refused> {
         let busy = || Refused::Conflict("a lesson is being played: wait until this step is done".to_owned());
         self.busy.try_lock().map_err(|_| busy())

@@ -1,12 +1,12 @@
-//! The language that lessons are written in: steps of something to say, a question, actions, and checks. A lesson is
-//! data; what an action does is in [`actions`](crate::demo::lessons::actions), what a check looks at in
-//! [`checks`](super::checks).
+//! The language of lessons. A step has something to say, a question, actions and checks. A lesson is data.
+//! [`actions`](crate::demo::lessons::actions) knows what an action does, and [`checks`](super::checks) what a check
+//! looks at.
 
 /// A lesson.
 pub(super) struct Lesson {
     pub name: &'static str,
     pub title: &'static str,
-    /// Where it is written down.
+    /// Where the reader finds more, such as a section of a paper.
     pub section: &'static str,
     pub steps: &'static [LessonStep],
 }
@@ -19,23 +19,25 @@ pub(super) struct LessonStep {
     pub checks: &'static [Check],
 }
 
-/// What do you expect?
+/// The question before a step: what does the reader expect?
 pub(super) struct Question {
     pub ask: &'static str,
     pub choices: &'static [&'static str],
+    /// The index of the right choice.
     pub right: usize,
     pub because: &'static str,
 }
 
-/// The roles are given out when a lesson begins, and kept: whoever led then is "the leader" to its end.
+/// The roles that nodes have in a lesson. They are given out when it begins and kept to its end: `Leader` is the node
+/// that led then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RoleName {
-    /// Who led the group when the lesson began.
+    /// The node that led the group when the lesson began.
     Leader,
-    /// Its two followers then.
+    /// Its two followers at that time.
     First,
     Second,
-    /// Whoever leads the group now.
+    /// The node that leads the group now.
     Present,
 }
 
@@ -44,41 +46,41 @@ pub(super) enum RoleName {
 pub(super) enum LessonAction {
     Kill(RoleName),
     KillAll,
-    /// Starts whoever is down.
+    /// Starts every node that is down.
     StartAll,
     Start(RoleName),
     /// Cuts a node off from all others.
     Isolate(RoleName),
-    /// What the first sends to the second is lost.
+    /// Drops what the first node sends to the second.
     Cut(RoleName, RoleName),
-    /// That way is whole again.
+    /// Delivers it again.
     Mend(RoleName, RoleName),
     /// Mends every link.
     Heal,
     /// Waits until the cluster has spread the shards' leaders over the nodes.
     Spread,
-    /// These stand for election at once, all at the same moment.
+    /// Has these nodes stand for election at the same moment.
     Campaign(&'static [RoleName]),
-    /// A write at QUORUM: through whom, which key, what.
+    /// A write at QUORUM: through which node, which key, which value.
     Write(RoleName, usize, &'static str),
-    /// So many writes.
+    /// So many writes through a node.
     WriteMany(RoleName, usize),
-    /// A read: through whom, at which level, which key.
+    /// A read: through which node, at which level, which key.
     Read(RoleName, &'static str, usize),
-    /// Waits until promises made before have run out: one longest election timeout, and a little.
+    /// Waits until earlier promises have run out: a little more than the longest election timeout.
     Outwait,
-    /// Waits until somebody other than the lesson's leader leads.
+    /// Waits until a node other than the lesson's leader leads.
     AwaitNewLeader,
-    /// The node leaves the cluster.
+    /// Has the node leave the cluster.
     Remove(RoleName),
-    /// The node, which has left, joins anew without data.
+    /// Has the node, which has left, join again without data.
     Adopt(RoleName),
 }
 
-/// What must come to hold after a step's actions. "Since" is since the step began.
+/// What must hold some time after a step's actions. "Since" means since the step began.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Check {
-    /// Somebody was elected since; other than the one named.
+    /// A node was elected since, and it is not `but`.
     Elected { but: Option<RoleName> },
     /// No term of the lesson has two leaders.
     OneLeaderPerTerm,
@@ -86,57 +88,57 @@ pub(super) enum Check {
     Majority,
     /// Nobody was elected for twice the longest election timeout.
     NobodyElected,
-    /// The named refused a vote for this reason since; in a pre-vote or a real vote.
+    /// The voter refused a vote for this reason since: a pre-vote if `pre`, else a real one.
     Refused { voter: RoleName, pre: bool, reason: &'static str },
-    /// Two stood for the same term since, and it had no leader.
+    /// Two nodes stood for the same term since, and the term had no leader.
     SplitTerm,
-    /// A read or write of this step (numbered from 0) ended so.
+    /// The read or write of this number, from 0, ended in this way.
     RequestOutcome(usize, RequestOutcome),
-    /// These hold the same log, as far as it is committed.
+    /// These nodes hold the same log and have applied all of it.
     Agree(&'static [RoleName]),
-    /// The named removed entries from the end of its log since.
+    /// The node removed entries from the end of its log since.
     Truncated(RoleName),
-    /// The named holds entries that are not committed.
+    /// The node holds entries that are not committed.
     Uncommitted(RoleName),
-    /// The named has fewer entries than the other.
+    /// The first node has fewer entries than the second.
     Behind(RoleName, RoleName),
-    /// The named removed entries from the start of its log since.
+    /// The node removed entries from the start of its log since.
     Purged(RoleName),
-    /// The named installed a snapshot since.
+    /// The node installed a snapshot since.
     SnapshotInstalled(RoleName),
-    /// The named leads still, in the term it led in when the step began.
+    /// The node that led when the step began still leads, in the same term.
     SameLeader,
-    /// The named is a voter of every group that it is a member of, and of one at least, as their leaders see it.
+    /// The node is a voter of every group that it is a member of, and of at least one, as their leaders see it.
     Voter(RoleName),
-    /// The named is no member of the lesson's group, as its leader sees it.
+    /// The node is no member of the lesson's group, as its leader sees it.
     NoMember(RoleName),
-    /// The named was a voter of a joint membership since: in some group, and in every group that it votes in now.
+    /// The node was a voter of a joint membership since: in some group, and in every group in which it votes now.
     Joint(RoleName),
-    /// The named was a learner since: in some group, and in every group that it votes in now.
+    /// The node was a learner since: in some group, and in every group in which it votes now.
     Learner(RoleName),
-    /// The lease of the named has run out since.
+    /// The node's lease has run out since.
     LeaseExpired(RoleName),
-    /// The named leads no more.
+    /// The node stopped leading since.
     SteppedDown(RoleName),
-    /// A read of this mode was served, or refused, by the named since.
+    /// The node served or refused a read of this mode since.
     ReadSeen { by: RoleName, mode: &'static str, outcome: &'static str },
     /// Every shard has a leader.
     EveryShardLed,
     /// More than one node leads shards.
     LeadersSpread,
-    /// Elections since were held only in the groups that the lesson's leader led when the step began, and in all of them.
+    /// Elections were held since in exactly the groups that the lesson's leader led when the step began.
     OnlyOrphansElect,
 }
 
 /// How a read or a write ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestOutcome {
-    /// Acknowledged.
+    /// It was acknowledged.
     Done,
-    /// Not, and the client was told so.
+    /// It failed, and the client was told so.
     Refused,
-    /// Answered with this value, not older than any acknowledged write.
+    /// It was answered with this value, which is not older than any acknowledged write.
     Fresh(&'static str),
-    /// Answered with this value, although a newer write had been acknowledged.
+    /// It was answered with this value, although a newer write had been acknowledged.
     Stale(&'static str),
 }

@@ -1,7 +1,7 @@
-//! The demo's own page at `/`, with the scripts below `/app` that it alone loads: embedded, and served as they are.
+//! The demo's own page at `/`, with its scripts below `/app`. The files are embedded and served as they are.
 //!
-//! `model.js` and `explain.js` are pure, `net.js` is the only one that asks the supervisor. Style and `dom.js` are
-//! those of the operators' page. Knows nothing of the supervisor's routes.
+//! `model.js` and `explain.js` are pure. Only `net.js` asks the supervisor. Style and `dom.js` are those of the
+//! operators' page. Knows nothing of the supervisor's routes.
 
 use axum::Router;
 use axum::extract::Path;
@@ -32,7 +32,7 @@ const FILES: [PageFile; 13] = embedded![
     "timeline.js",
 ];
 
-/// The page, with what it loads.
+/// The routes of the page and its files.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let file = async |Path(name): Path<String>| served(&name);
     Router::new().route("/", get(async || served("index.html"))).route("/app/{file}", get(file))

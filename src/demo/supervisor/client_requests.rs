@@ -1,7 +1,7 @@
-//! Reads and writes of the demo's own client, through whichever node it is told.
+//! Reads and writes of the demo's own client, through the node that the request names.
 //!
-//! In: a level, a key, a value. Out: what the node answered, whether it is older than what was promised, and an event that
-//! tells of it.
+//! In: a level, a key, a value. Out: the node's answer, whether it is older than an acknowledged write, and an event
+//! that tells of it.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,10 @@ use super::demo_client::{COLLECTION, ClientRequest, RequestKind};
 use super::refused::{Refused, answered};
 use super::{ProcessState, Supervisor};
 
-/// Keys, numbered from 1 on. All are points of the first shard, so that one group shows all of it.
+/// How many keys there are; they are numbered from 1. All are points of the first shard, so that one group shows every
+/// request.
 const KEYS: usize = 8;
-/// Points written once, to find out which of them the first shard holds.
+/// So many points are written once, to find out which of them the first shard holds.
 const TRIED: u64 = 256;
 /// How long the cluster may take to come up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,7 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl Supervisor {
-    /// Writes or reads, tells of it in the event log, and answers as `/api/client` does.
+    /// Writes or reads, adds an event to the log, and answers as `/api/client` does. A request that the node refuses is
+    /// an answer with `ok: false`.
+    ///
+    /// # Errors
+    /// The request cannot be made: no such level, key or node, or the node is not up.
     pub async fn request_as_client(&self, request: &ClientRequest) -> Result<Value, Refused> {
         if !["one", "quorum", "all"].contains(&request.level.as_str()) {
             return Err(Refused::Conflict(format!("`{}` is no level: one, quorum or all", request.level)));
@@ -35,6 +40,7 @@ impl Supervisor {
             None => return Err(Refused::Unknown(format!("there is no key {}: choose 1 to {KEYS}", request.key))),
         };
         let node = self.up(&request.via)?;
+        // What was promised is read before the request: a write that ends meanwhile makes no earlier answer stale.
         let promised = self.client.promised.lock().get(&request.key).copied().unwrap_or(0);
         let begun = Instant::now();
         let outcome = match request.op {
@@ -44,6 +50,7 @@ impl Supervisor {
         let mut answer = outcome.unwrap_or_else(|error| json!({"ok": false, "error": error.to_string()}));
         answer["took_ms"] = (begun.elapsed().as_micros() as f64 / 1000.0).into();
         let value = if request.op == RequestKind::Write { request.value.clone() } else { Value::Null };
+        // Also a failed request is told, with its reason.
         self.tell(json!({
             "kind": "client", "op": if request.op == RequestKind::Write { "write" } else { "read" }, "level": request.level,
             "via": request.via, "key": request.key, "value": value, "answer": answer["value"], "ok": answer["ok"],
@@ -59,6 +66,7 @@ impl Supervisor {
                           "timeout_ms": self.request_timeout()});
         let answer = answered(self.http.post(format!("{url}/vectors")).json(&body).send().await?).await?;
         let version = answer["results"][0]["version"].as_u64().unwrap_or(0);
+        // Answers of two writes may cross; the newest version counts.
         let mut promised = self.client.promised.lock();
         let newest = promised.entry(request.key).or_default();
         *newest = version.max(*newest);
@@ -76,7 +84,7 @@ impl Supervisor {
                   "served_by": by["served_by"], "role": by["role"], "staleness_ms": by["staleness_ms"]}))
     }
 
-    /// How long a request may take: an election fits, and people do not wait for ever.
+    /// How long a request may take in milliseconds: long enough for an election, and not too long for people.
     fn request_timeout(&self) -> u64 {
         self.timings.election_max_ms * 2 + 2000
     }
@@ -91,6 +99,7 @@ pub(crate) async fn settle_in(supervisor: &Supervisor) -> anyhow::Result<()> {
     let seed = json!({"collection": COLLECTION, "vectors": points, "timeout_ms": supervisor.request_timeout()});
     loop {
         match seeded(supervisor, &create, &seed).await {
+            // With eight shards, about one in eight of the points is in the first.
             Ok(ids) => {
                 anyhow::ensure!(ids.len() >= KEYS, "only {} of {TRIED} points are in the first shard", ids.len());
                 let mut known = supervisor.client.ids.lock();
@@ -106,7 +115,7 @@ pub(crate) async fn settle_in(supervisor: &Supervisor) -> anyhow::Result<()> {
 async fn seeded(supervisor: &Supervisor, create: &Value, seed: &Value) -> anyhow::Result<Vec<u64>> {
     let node = supervisor.nodes().into_values().find(|node| node.state == ProcessState::Up).context("no node is up")?;
     let created = supervisor.http.post(format!("{}/collections", node.url)).json(create).send().await?;
-    // It may be there from a try before, whose answer was lost.
+    // An earlier try may have made it, and its answer was lost.
     anyhow::ensure!(created.status().is_success() || created.status() == 409, "no collection: {}", created.status());
     let written = supervisor.http.post(format!("{}/vectors", node.url)).json(seed).send().await?;
     let written = answered(written).await.map_err(|error| anyhow::anyhow!("no points: {error}"))?;

@@ -1,6 +1,6 @@
-//! What the nodes last said of themselves, put together from their `status` events.
+//! What the nodes last said of themselves, collected from their `status` events.
 //!
-//! In: events. Out: each replica as it was last shown, and who leads. Pure; asks no node.
+//! In: events. Out: each replica as it was last shown, and who leads. Pure: asks no node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,12 +24,12 @@ pub(crate) struct ReplicaStatus {
     pub joint: bool,
 }
 
-/// Every replica of every node that is up.
+/// Every replica of every node that is up, by group and node: what it last showed, and the last `status` event itself.
 #[derive(Debug, Default)]
 pub(crate) struct ClusterView(BTreeMap<(u64, String), ReplicaStatus>, BTreeMap<(u64, String), Value>);
 
 impl ClusterView {
-    /// Takes in an event of a node.
+    /// Notes an event of a node.
     pub fn see(&mut self, event: &Value) {
         let (Some(node), Some(group)) = (event["node"].as_str(), event["group"].as_u64()) else { return };
         let key = (group, node.to_owned());
@@ -40,7 +40,7 @@ impl ClusterView {
                     self.1.insert(key, event.clone());
                 }
             }
-            // Follows within some milliseconds in a status, for which nobody need wait.
+            // A `status` with this index comes some milliseconds later; nobody needs to wait for it.
             Some("applied") => {
                 if let (Some(replica), Some(index)) = (self.0.get_mut(&key), event["index"].as_u64()) {
                     replica.applied = replica.applied.max(index);
@@ -56,7 +56,7 @@ impl ClusterView {
         self.1.retain(|(_, known), _| known != node);
     }
 
-    /// The last `status` event of each replica, for who has just come to look.
+    /// The last `status` event of each replica, for a page that has just been opened.
     pub fn statuses(&self) -> Vec<Value> {
         self.1.values().cloned().collect()
     }
@@ -74,7 +74,8 @@ impl ClusterView {
             .map(|((_, node), replica)| (node.as_str(), replica))
     }
 
-    /// Who leads a group, and in which term. A leader that was cut off still calls itself one: the highest term is right.
+    /// The node that leads a group, and its term. A leader that was cut off still calls itself leader, so the highest
+    /// term counts.
     pub fn leader(&self, group: u64) -> Option<(String, u64)> {
         let leads = self.replicas(group).filter(|(_, replica)| replica.role == "leader");
         leads.max_by_key(|(_, replica)| replica.term).map(|(node, replica)| (node.to_owned(), replica.term))

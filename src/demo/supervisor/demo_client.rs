@@ -1,7 +1,7 @@
-//! What the demo's own client remembers, and what it can be asked for.
+//! What the demo's own client remembers, and what it can be asked to do.
 //!
-//! In: points behind its keys, versions that were acknowledged. Out: the same, so that an answer older than what was
-//! promised is known for what it is. Sends nothing.
+//! In: the points of its keys, and the versions that were acknowledged. Out: the same, so that an answer older than an
+//! acknowledged write is seen to be stale. Sends nothing.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ pub(crate) const COLLECTION: &str = "demo";
 /// What the client remembers.
 #[derive(Default)]
 pub(crate) struct DemoClient {
-    /// The points behind the keys.
+    /// The ids of the points that the keys stand for: key n is the n-th.
     pub(super) ids: Mutex<Vec<u64>>,
-    /// For each key the newest version whose write was acknowledged.
+    /// For each key, the newest version that was acknowledged.
     pub(super) promised: Mutex<BTreeMap<usize, u64>>,
 }
 

@@ -1,5 +1,5 @@
-//! Everything that happened, in one order: the nodes' events merged, and the supervisor's own. Bounded; every consumer
-//! has its own place in it, so one that stalls holds up nobody.
+//! All events in one order: those of the nodes merged, and those of the supervisor. The log is bounded. Each consumer
+//! has its own place in it, so a slow one delays nobody.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,12 +8,13 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-/// Events kept for consumers and for the recording.
+/// Most events that are kept for consumers and for the recording.
 const CAPACITY: usize = 100_000;
-/// Events kept for the lessons' checks: those that do not come with every heartbeat.
+/// Most notable events that are kept for the lessons' checks. A notable event is one that does not come with every
+/// heartbeat.
 const NOTABLE: usize = 10_000;
 
-/// The kinds that come by the hundred, which no check looks at.
+/// The kinds that come with every heartbeat or entry. No check looks at them.
 const PLENTIFUL: [&str; 6] = ["append_sent", "append_acked", "message_lost", "status", "appended", "applied"];
 
 /// The events, in the order in which they came.
@@ -25,8 +26,9 @@ pub(crate) struct EventLog {
 
 #[derive(Default)]
 struct Inner {
-    /// Number of the last event; they are numbered from 1 on.
+    /// The number of the last event. Events are numbered from 1.
     last: u64,
+    /// The newest events as lines of JSON.
     lines: VecDeque<Arc<str>>,
     notable: VecDeque<Arc<Value>>,
 }
@@ -37,6 +39,7 @@ impl EventLog {
         let plentiful = event["kind"].as_str().is_some_and(|kind| PLENTIFUL.contains(&kind));
         {
             let mut inner = self.inner.lock();
+            // Number and place are given under one lock, so lines are in the order of their numbers.
             inner.last += 1;
             event["seq"] = inner.last.into();
             inner.lines.push_back(event.to_string().into());
@@ -58,7 +61,8 @@ impl EventLog {
         self.inner.lock().last
     }
 
-    /// The events after number `after` that are still there, at most `most`, each with its number.
+    /// The events after number `after` that are still kept, at most `most`, each with its number. If the first number
+    /// is not `after + 1`, events were missed.
     pub fn after(&self, after: u64, most: usize) -> Vec<(u64, Arc<str>)> {
         let inner = self.inner.lock();
         let first = inner.last - inner.lines.len() as u64 + 1;
@@ -67,9 +71,10 @@ impl EventLog {
         (from..).zip(lines.take(most).cloned()).collect()
     }
 
-    /// Waits for events after number `after`.
+    /// Waits for events after number `after`. Returns at least one.
     pub async fn next(&self, after: u64) -> Vec<(u64, Arc<str>)> {
         loop {
+            // The signal is armed before the look, so that an event in between is not missed.
             let mut grown = std::pin::pin!(self.grown.notified());
             grown.as_mut().enable();
             let lines = self.after(after, 256);
@@ -80,20 +85,20 @@ impl EventLog {
         }
     }
 
-    /// Waits until there is more than there was, or a while has passed.
+    /// Waits until an event is added, at most 50 ms.
     pub async fn more(&self) {
         const WHILE: std::time::Duration = std::time::Duration::from_millis(50);
         let _ = tokio::time::timeout(WHILE, self.grown.notified()).await;
     }
 
-    /// The notable events after number `after`.
+    /// The notable events after number `after` that are still kept, oldest first.
     pub fn notable(&self, after: u64) -> Vec<Arc<Value>> {
         let inner = self.inner.lock();
         let from = inner.notable.partition_point(|event| event["seq"].as_u64().unwrap_or(0) <= after);
         inner.notable.range(from..).cloned().collect()
     }
 
-    /// All that is kept, and how many events before it were dropped.
+    /// How many events were dropped, and all events that are kept after them.
     pub fn recording(&self) -> (u64, Vec<Arc<str>>) {
         let inner = self.inner.lock();
         (inner.last - inner.lines.len() as u64, inner.lines.iter().cloned().collect())

@@ -1,7 +1,8 @@
-//! One node's events, into the event log: asked for anew whenever the node comes back, from where they ended if it
-//! never went.
+//! Reads one node's events into the event log. After an interruption it goes on where it ended. After a restart of the
+//! node it begins with the node's first event.
 //!
-//! In: the stream of `/quiver/v1/events`. Out: events, and a word where some were missed. Understands none of them.
+//! In: the stream of `/quiver/v1/events`. Out: events, and an event that tells how many were missed. Understands none
+//! of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,30 +14,32 @@ use crate::demo::supervisor::Supervisor;
 
 /// Pause before a node that does not answer is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// A stream that brings nothing for so long is given up; the server says something every 15 seconds.
+/// A stream that is silent for so long is given up. The server sends something every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(40);
 
 /// Follows a node's events for ever.
 pub(crate) async fn follow(supervisor: Arc<Supervisor>, name: String) {
+    // The life of the node, and the number of the last event that was read in it.
     let mut place = (0, None);
     loop {
         let life = supervisor.node(&name).map_or(0, |node| node.life);
         if place.0 != life {
             place = (life, None);
         }
-        // Whatever ended it: what counts is whether the node is there when it is asked again.
+        // The reason does not matter: the node is asked again.
         let _ = read(&supervisor, &name, &mut place.1).await;
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Reads one stream until it ends; `last` is the number of the last event read.
+/// Reads one stream until it ends. `last` is the number of the last event that was read; `None` before the first.
 async fn read(supervisor: &Supervisor, name: &str, last: &mut Option<u64>) -> anyhow::Result<()> {
     let node = supervisor.node(name).ok_or_else(|| anyhow::anyhow!("there is no {name}"))?;
-    // From its very first event on: a node that has just started may vote before it is asked.
+    // Number 0 asks for events from the first on: a node that has just started may vote before it is asked.
     let request = supervisor.streams.get(format!("{}/quiver/v1/events", node.url));
     let request = request.header("last-event-id", last.unwrap_or(0).to_string());
     let response = request.send().await?.error_for_status()?;
+    // The node is new in this life, so it knows no faults of its links.
     if last.is_none() {
         supervisor.tell(json!({"kind": "node_up", "node": name}));
         supervisor.reapply(name);
@@ -64,7 +67,7 @@ struct Message {
     data: Value,
 }
 
-/// Cuts a byte stream into messages.
+/// Splits a byte stream into messages.
 #[derive(Default)]
 struct Lines {
     rest: Vec<u8>,
@@ -75,6 +78,7 @@ impl Lines {
     fn take(&mut self, chunk: &[u8]) -> Vec<Message> {
         self.rest.extend_from_slice(chunk);
         let mut messages = Vec::new();
+        // A piece may end anywhere, so only whole lines are read.
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return messages };
         let whole: Vec<u8> = self.rest.drain(..=end).collect();
         for line in String::from_utf8_lossy(&whole).lines() {

@@ -1,6 +1,6 @@
-//! Who is meant to lead: lessons move leaders about, and the cluster would move them back in the middle of one.
+//! The preferred leaders. Lessons move leaders, and the cluster would move them back in the middle of a lesson.
 //!
-//! In: a group and a node. Out: requests of the nodes' own API that move a leader and keep it there.
+//! In: a shard and a node. Out: requests of the nodes' own API that move a leader and keep it there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::demo::supervisor::Supervisor;
 use crate::demo::supervisor::refused::answered;
 
-/// How long such a wish may take; where nobody answers, nobody moves leaders either.
+/// How long one request may take. If no node answers, no node moves leaders either.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Supervisor {
-    /// Has the cluster leave the first shard's leader where it is. Another shard goes the other way: the cluster keeps
-    /// the numbers of leaders even, and would else undo it.
+    /// Has the cluster leave the first shard's leader where it is. Another shard moves the other way: the cluster keeps
+    /// the numbers of leaders even, and would otherwise undo the change.
     pub async fn pin_leader(&self) {
         let Some((leader, _)) = self.view.lock().leader(1) else { return };
         let Some(preferred) = self.preferred().await else { return };
@@ -26,7 +26,7 @@ impl Supervisor {
         }
     }
 
-    /// Returns `true` if every shard is led by the node that is meant to lead it.
+    /// Returns `true` if each shard is led by its preferred node.
     pub async fn leaders_are_at_home(&self) -> bool {
         let Some(preferred) = self.preferred().await else { return false };
         let view = self.view.lock();
@@ -34,7 +34,7 @@ impl Supervisor {
         !preferred.is_empty() && preferred.iter().all(leads)
     }
 
-    /// Asks the cluster to have a shard led by a node.
+    /// Asks the cluster to prefer `leader` as the leader of a shard. A failure is only logged.
     async fn pin(&self, shard: u64, leader: &str) {
         let Ok((_, node)) = self.another("") else { return };
         let url = format!("{}/quiver/v1/shards/{shard}/leader", node.url);
@@ -44,7 +44,7 @@ impl Supervisor {
         }
     }
 
-    /// For each shard the node that is meant to lead it, by the map of some node that is up.
+    /// The preferred node of each shard, from the map of some node that is up.
     async fn preferred(&self) -> Option<BTreeMap<u64, String>> {
         let (_, node) = self.another("").ok()?;
         let asked = self.http.get(format!("{}/quiver/v1/map?newer_than=0", node.url)).timeout(PATIENCE).send().await;

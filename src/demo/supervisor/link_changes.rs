@@ -1,6 +1,6 @@
-//! Links are cut, slowed and mended here: each node is told its part, again whenever it comes back.
+//! Cuts, slows and mends links. Each node is told its own part, and again whenever it comes back.
 //!
-//! In: what is to become of a link. Out: requests to the nodes' own `/quiver/v1/faults`, and events of what changed.
+//! In: the wanted state of a link. Out: requests to the nodes' own `/quiver/v1/faults`, and events of what changed.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::refused::Refused;
 use super::{ProcessState, Supervisor};
 
 impl Supervisor {
-    /// Changes a link.
+    /// Changes a link in one direction or in both. Returns a sentence that says what was done.
     pub async fn change_link(&self, change: &LinkChange) -> Result<String, Refused> {
         let LinkChange { from, to, cut, both, delay_ms } = change;
         self.known(from)?;
@@ -31,7 +31,7 @@ impl Supervisor {
         Ok(format!("{from} {arrow} {to} {how}"))
     }
 
-    /// Cuts a node off from all others, or ends that.
+    /// Cuts a node off from all others if `cut`; else mends all its links.
     pub async fn isolate(&self, name: &str, cut: bool) -> Result<String, Refused> {
         self.known(name)?;
         let others: Vec<String> = self.nodes().into_keys().filter(|other| other != name).collect();
@@ -48,18 +48,20 @@ impl Supervisor {
     }
 
     async fn set_links(&self, ends: Vec<(String, String)>, link: Link) -> Result<(), Refused> {
+        // The wanted state is set first. A node that is down learns of it when it comes back.
         let events: Vec<Value> = {
             let mut links = self.links.lock();
             ends.iter().flat_map(|(from, to)| links.set(from, to, link)).collect()
         };
         let concerned: BTreeSet<_> = ends.iter().flat_map(|(from, to)| [from, to]).collect();
+        // Only nodes at an end of a changed link have something new to hear.
         let told = concerned.into_iter().map(|node| self.apply(node));
         let outcomes = futures::future::join_all(told).await;
         events.into_iter().for_each(|event| self.tell(event));
         outcomes.into_iter().collect()
     }
 
-    /// Tells a node its part; one that does not run learns of it when it does.
+    /// Tells a node its part. A node that does not run is told when it does.
     async fn apply(&self, name: &str) -> Result<(), Refused> {
         let Some(node) = self.node(name).filter(|node| node.state == ProcessState::Up) else { return Ok(()) };
         let part = self.links.lock().part_of(name);
@@ -67,12 +69,12 @@ impl Supervisor {
         if put.status().is_success() {
             return Ok(());
         }
-        // It does not know a name yet, or any more: whom it does not know it cannot reach either.
+        // The node does not know some name yet, or no longer. It cannot reach such a node either.
         tracing::debug!(name, status = %put.status(), "a node did not take its links");
         Ok(())
     }
 
-    /// Tells a node that has come back its part.
+    /// Tells a node that has come back its part, without waiting for it.
     pub fn reapply(&self, name: &str) {
         let part = self.links.lock().part_of(name);
         let Some(node) = self.node(name) else { return };

@@ -1,21 +1,22 @@
-//! The links between nodes: which are cut, which are slow.
+//! The links between nodes: which ones are cut, and which are slow.
 //!
-//! In: pairs of nodes, and what is to become of the way from one to the other. Out: each node's part of it, and events of
-//! what changed. Pure; tells no node.
+//! In: pairs of nodes, and the wanted state of the link from the first to the second. Out: each node's own part, and
+//! events of what changed. Pure: tells no node.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What is wrong with the way from one node to another.
+/// The state of the link from one node to another. The default is a whole link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Link {
     pub cut: bool,
+    /// How much later messages arrive, in milliseconds.
     pub delay_ms: u64,
 }
 
-/// All links with which something is wrong, by their two ends.
+/// All links that are cut or slow, by their two ends: sender, receiver.
 #[derive(Debug, Default)]
 pub(crate) struct Links(BTreeMap<(String, String), Link>);
 
@@ -26,24 +27,24 @@ pub(crate) struct LinkChange {
     pub from: String,
     pub to: String,
     pub cut: bool,
-    /// The other way too.
+    /// `true` to change the link in the other direction as well.
     pub both: bool,
     pub delay_ms: u64,
 }
 
 impl Links {
-    /// As `/api/state` shows them: those with which something is wrong.
+    /// The links that are cut or slow, as `/api/state` shows them.
     pub fn as_json(&self) -> Vec<Value> {
         let link = |((from, to), link): (&(String, String), &Link)| json!({"from": from, "to": to, "cut": link.cut, "delay_ms": link.delay_ms});
         self.0.iter().map(link).collect()
     }
 
-    /// The ends of all links with which something is wrong.
+    /// The ends of all links that are cut or slow.
     pub(super) fn ends(&self) -> Vec<(String, String)> {
         self.0.keys().cloned().collect()
     }
 
-    /// A node's part of it, as the node wants to be told.
+    /// A node's own part, in the form of `/quiver/v1/faults`.
     pub(super) fn part_of(&self, node: &str) -> Value {
         let cut = |end: fn(&(String, String)) -> (&String, &String)| -> Vec<String> {
             let mine = self.0.iter().filter(|(key, link)| link.cut && end(key).0 == node);
@@ -54,7 +55,7 @@ impl Links {
         json!({"cut_to": cut(|(from, to)| (from, to)), "cut_from": cut(|(from, to)| (to, from)), "delay_ms": delays})
     }
 
-    /// Sets a link; the events that tell of what has changed.
+    /// Sets the state of a link. Returns the events that tell what has changed.
     pub(super) fn set(&mut self, from: &str, to: &str, link: Link) -> Vec<Value> {
         let key = (from.to_owned(), to.to_owned());
         let before = self.0.get(&key).copied().unwrap_or_default();
@@ -63,6 +64,7 @@ impl Links {
         } else {
             self.0.insert(key, link)
         };
+        // Only what differs from before is told.
         let mut events = Vec::new();
         if before.cut != link.cut {
             events.push(json!({"kind": if link.cut { "link_cut" } else { "link_healed" }, "from": from, "to": to}));

@@ -1,6 +1,6 @@
-//! Nodes that leave the cluster and come back as new ones, by the same API as an operator's.
+//! Has nodes leave the cluster and come back as new ones, through the same API that an operator uses.
 //!
-//! In: the name of a node. Out: requests of the API, watched until their operation ends. Moves no replica itself.
+//! In: the name of a node. Out: requests of the API. Their operations are watched to the end. Moves no replica itself.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl Supervisor {
-    /// Has the cluster let go of a node, and waits until it has.
+    /// Has a node leave the cluster, and waits until it has left.
     pub async fn remove(&self, name: &str) -> Result<String, Refused> {
         self.known(name)?;
         let change = self.insist(name, |url| self.http.delete(format!("{url}/cluster/nodes/{name}"))).await?;
@@ -24,7 +24,8 @@ impl Supervisor {
         Ok(format!("{name} has left the cluster"))
     }
 
-    /// Kills a node, has the cluster let go of it, erases its data, and has it join as a new one.
+    /// Kills a node, has it leave the cluster, erases its data, and has it join as a new one. The other nodes must have
+    /// a majority.
     pub async fn wipe(&self, name: &str) -> Result<String, Refused> {
         if self.known(name)?.state != ProcessState::Down {
             self.kill(name).await?;
@@ -53,8 +54,8 @@ impl Supervisor {
         Ok(members["nodes"].as_array().into_iter().flatten().any(|node| node["id"] == name))
     }
 
-    /// Asks for a change of members until it is begun: a node that has just been killed counts for a while, one that has
-    /// just been started does not answer yet.
+    /// Asks for a change of members until it has begun. A node that was just killed still counts for a while, and a
+    /// node that was just started does not answer yet.
     async fn insist(&self, name: &str, request: impl Fn(&str) -> reqwest::RequestBuilder) -> Result<Value, Refused> {
         let start = Instant::now();
         loop {
@@ -70,7 +71,7 @@ impl Supervisor {
         }
     }
 
-    /// Waits until the operation that a change began has ended.
+    /// Waits until the operation that a change began has ended well.
     async fn ended(&self, name: &str, change: &Value) -> Result<(), Refused> {
         let Some(operation) = change["operation_id"].as_str() else { return Ok(()) };
         let start = Instant::now();
@@ -83,6 +84,7 @@ impl Supervisor {
             };
             match row["state"].as_str() {
                 Some("done") => return Ok(()),
+                // No answer means that the asked node is busy or was killed; another is asked next.
                 Some("running") | None if start.elapsed() < PATIENCE => tokio::time::sleep(LOOK_EVERY).await,
                 _ => return Err(Refused::Conflict(format!("the change of members did not end well: {row}"))),
             }

@@ -1,8 +1,8 @@
-//! What the supervisor knows, and what it can do: nodes up, down or paused, links, the event log.
+//! What the supervisor knows and can do: nodes that are up, down or paused; links; the event log.
 //!
-//! In: wishes of the page, the terminal and the lessons; events of the nodes ([`event_reader`]). Out: orders to the
-//! nodes' processes ([`processes`]) and requests to the nodes' own API. Everything that is done to a node is done
-//! here, and told in the [`event_log`]. Knows nothing of HTTP pages of lessons or of the terminal.
+//! In: requests of the page, the terminal and the lessons; events of the nodes ([`event_reader`]). Out: orders to the
+//! nodes' processes ([`processes`]), and requests to the nodes' own API. Everything that is done to a node is done
+//! here, and told in the [`event_log`]. Knows nothing of the page, the lessons or the terminal.
 
 pub(super) mod client_requests;
 pub(super) mod cluster_view;
@@ -35,7 +35,7 @@ use crate::demo::supervisor::refused::{Refused, answered};
 use crate::demo::supervisor::settings::DemoTimings;
 use crate::demo::supervisor::settings::SHARDS;
 
-/// How a node's process is.
+/// The state of a node's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ProcessState {
@@ -50,11 +50,11 @@ pub(super) struct DemoNode {
     pub url: String,
     pub pid: u32,
     pub state: ProcessState,
-    /// How often it was started.
+    /// How often its process was started.
     pub life: u64,
 }
 
-/// The supervisor's state.
+/// The supervisor's state. Its actions return a sentence that says what was done, or [`Refused`] with the way out.
 pub(super) struct Supervisor {
     pub events: EventLog,
     pub view: Mutex<ClusterView>,
@@ -90,7 +90,7 @@ impl Supervisor {
         })
     }
 
-    /// Adds an event of the supervisor to the event log.
+    /// Adds an event of the supervisor to the event log, with the time in milliseconds since 1970.
     pub fn tell(&self, mut event: Value) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1000.0);
         event["at"] = ((now * 1000.0).round() / 1000.0).into();
@@ -100,7 +100,7 @@ impl Supervisor {
         self.events.add(event);
     }
 
-    /// Adds an event of a node to the event log.
+    /// Adds an event of a node to the event log, and notes what it says of the node.
     pub fn add_node_event(&self, event: Value) {
         self.view.lock().see(&event);
         self.events.add(event);
@@ -111,17 +111,23 @@ impl Supervisor {
         self.nodes.lock().clone()
     }
 
-    /// A node.
+    /// A node, if there is one of this name.
     pub fn node(&self, name: &str) -> Option<DemoNode> {
         self.nodes.lock().get(name).cloned()
     }
 
-    /// A node that there is.
+    /// A node of this name.
+    ///
+    /// # Errors
+    /// [`Refused::Unknown`] where there is none.
     pub fn known(&self, name: &str) -> Result<DemoNode, Refused> {
         self.node(name).ok_or_else(|| Refused::Unknown(format!("there is no node `{name}`")))
     }
 
-    /// A node that is up.
+    /// A node of this name that is up.
+    ///
+    /// # Errors
+    /// [`Refused`] with the way out, where there is none or it is not up.
     pub fn up(&self, name: &str) -> Result<DemoNode, Refused> {
         let node = self.known(name)?;
         match node.state {
@@ -131,7 +137,7 @@ impl Supervisor {
         }
     }
 
-    /// Some node that is up, other than `but`, one that leads the cluster map where it is known.
+    /// Some node that is up and is not `but`. It is the leader of the cluster map's group, if that is known.
     pub fn another(&self, but: &str) -> Result<(String, DemoNode), Refused> {
         let leader = self.view.lock().leader(0).map(|(node, _)| node);
         let mut up: Vec<_> =
@@ -140,7 +146,7 @@ impl Supervisor {
         up.into_iter().next().ok_or_else(|| Refused::Conflict("no other node is up: restart one first".to_owned()))
     }
 
-    /// Kills a node with -9.
+    /// Kills a node with SIGKILL.
     pub async fn kill(&self, name: &str) -> Result<String, Refused> {
         if self.known(name)?.state == ProcessState::Down {
             return Err(Refused::Conflict(format!("{name} is down already")));
@@ -152,7 +158,7 @@ impl Supervisor {
         Ok(format!("{name} is killed"))
     }
 
-    /// Stops a node in its tracks.
+    /// Pauses a node with SIGSTOP.
     pub async fn pause(&self, name: &str) -> Result<String, Refused> {
         self.up(name)?;
         self.order(name, ProcessCommand::Pause, None).await?;
@@ -169,11 +175,12 @@ impl Supervisor {
         self.order(name, ProcessCommand::Resume, None).await?;
         self.now_is(name, ProcessState::Up, None);
         self.tell(json!({"kind": "node_resumed", "node": name}));
+        // Links may have changed while it could not answer.
         self.reapply(name);
         Ok(format!("{name} goes on"))
     }
 
-    /// Starts a node again on its data; one that is up is killed first.
+    /// Starts a node again on its data. A node that is up is killed first.
     pub async fn restart(&self, name: &str) -> Result<String, Refused> {
         self.known(name)?;
         let pid = self.order(name, ProcessCommand::Restart, None).await?;
@@ -183,7 +190,7 @@ impl Supervisor {
         Ok(format!("{name} is started again on its data"))
     }
 
-    /// Starts a node that ended, without its data, as one that waits to be adopted.
+    /// Starts a node that has ended without its data. It waits at `join`, the URL of a node, to be adopted.
     pub async fn renew(&self, name: &str, join: String) -> Result<(), Refused> {
         let pid = self.order(name, ProcessCommand::Renew, Some(join)).await?;
         self.view.lock().forget(name);
@@ -199,7 +206,7 @@ impl Supervisor {
         self.tell(json!({"kind": "node_died", "node": name, "reason": reason}));
     }
 
-    /// Has a node's replica stand for election at once, or step down.
+    /// Has a node's replica of a group stand for election at once (`campaign`), or step down (`step-down`).
     pub async fn nudge(&self, name: &str, group: u64, what: &str) -> Result<String, Refused> {
         let url = format!("{}/quiver/v1/groups/{group}/{what}", self.up(name)?.url);
         answered(self.http.post(url).send().await?).await?;
@@ -207,7 +214,7 @@ impl Supervisor {
         Ok(format!("{name} {done} group {group}"))
     }
 
-    /// What `/api/state` shows, but for the lesson.
+    /// What `/api/state` shows, without the lesson.
     pub fn state(&self) -> Value {
         let nodes = self.nodes();
         let nodes = nodes
@@ -223,6 +230,7 @@ impl Supervisor {
         })
     }
 
+    /// Gives an order to the main thread, and waits for its outcome: the process id.
     async fn order(&self, name: &str, command: ProcessCommand, join: Option<String>) -> anyhow::Result<u32> {
         let (done, outcome) = oneshot::channel();
         let order = ProcessOrder { name: name.to_owned(), command, join, done };
@@ -231,6 +239,7 @@ impl Supervisor {
         outcome.await.map_err(|_| ending())?
     }
 
+    /// Notes the state of a node's process. `started` is the process id of a new start.
     fn now_is(&self, name: &str, state: ProcessState, started: Option<u32>) {
         if let Some(node) = self.nodes.lock().get_mut(name) {
             node.state = state;

@@ -1,5 +1,5 @@
-//! The nodes' processes. They are started on the main thread, which lives as long as they may (see [`ChildProcess`]),
-//! so everybody else sends orders here.
+//! The nodes' processes. They must be started on the main thread, which lives as long as they may (see
+//! [`ChildProcess`]). So all other threads send orders to it.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -11,12 +11,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::demo::supervisor::settings::DemoTimings;
 use crate::dev::ChildProcess;
 
-/// Longest wait for the nodes to end when they are asked to.
+/// Longest wait for the nodes to end after they were asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(8);
-/// Entries after which a replica takes a snapshot, and that stay behind it: few, so that a lesson need not be long.
+/// A replica takes a snapshot after so many entries, and keeps so many behind it. Both are small, so that lessons are
+/// short.
 const SNAPSHOT_AFTER: (u32, u32) = (64, 16);
 
-/// What is to be done with a node's process.
+/// What to do with a node's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProcessCommand {
     Kill,
@@ -24,15 +25,15 @@ pub(crate) enum ProcessCommand {
     Resume,
     /// Start it again on its data.
     Restart,
-    /// Erase the data of a process that has ended, and start it as one that waits to be adopted.
+    /// Erase the data of a process that has ended, and start it as a node that waits to be adopted.
     Renew,
 }
 
-/// An order, and where its outcome goes: the process id it has now.
+/// An order, and the channel for its outcome: the process id that the node has then.
 pub(crate) struct ProcessOrder {
     pub name: String,
     pub command: ProcessCommand,
-    /// A node that is up, for one that joins anew.
+    /// The URL of a node that is up, for a node that joins again.
     pub join: Option<String>,
     pub done: oneshot::Sender<anyhow::Result<u32>>,
 }
@@ -48,13 +49,13 @@ struct NodeProcess {
     /// Where its API listens.
     url: String,
     data: PathBuf,
-    /// Its arguments, but for how it finds its cluster.
+    /// Its arguments, without those by which it finds its cluster.
     args: Vec<String>,
     log: PathBuf,
     process: ChildProcess,
 }
 
-/// All processes; killed when this is dropped.
+/// All processes. They are killed when this is dropped.
 pub(crate) struct Processes {
     members: Vec<NodeProcess>,
     orders: mpsc::UnboundedReceiver<ProcessOrder>,
@@ -64,7 +65,7 @@ impl Processes {
     /// Starts nodes on free ports. Call it on the main thread.
     ///
     /// # Errors
-    /// Where no port or no process can be had.
+    /// No free port, or a process that cannot be started.
     pub fn start(
         nodes: usize,
         shards: u32,
@@ -79,6 +80,7 @@ impl Processes {
             let name = format!("node{}", n + 1);
             let (data, log) = (dir.join(&name), dir.join(format!("{name}.log")));
             let args = arguments(&name, ports[0], ports[1], &data, shards, timings);
+            // The first node forms the cluster, and the others join it.
             let origin =
                 if n == 0 { ["--bootstrap".into(), nodes.to_string()] } else { ["--join".into(), first.clone()] };
             let process = ChildProcess::start(args.iter().cloned().chain(origin).collect(), log.clone());
@@ -94,7 +96,7 @@ impl Processes {
         self.members.iter().map(|member| member.name.clone()).collect()
     }
 
-    /// Name, URL and process id of each.
+    /// The name, URL and process id of each node.
     pub fn members(&self) -> impl Iterator<Item = (&str, &str, u32)> {
         self.members.iter().map(|member| (member.name.as_str(), member.url.as_str(), member.process.pid()))
     }
@@ -103,7 +105,7 @@ impl Processes {
     pub async fn serve(&mut self) {
         let Some(order) = self.orders.recv().await else { return std::future::pending().await };
         let outcome = self.carry_out(&order);
-        // Who gave the order may have gone.
+        // The sender of the order may have gone.
         let _ = order.done.send(outcome);
     }
 
@@ -116,6 +118,7 @@ impl Processes {
             ProcessCommand::Resume => member.process.resume(),
             ProcessCommand::Restart => member.process.restart()?,
             ProcessCommand::Renew => {
+                // The data can be erased only once the process no longer uses it.
                 member.process.kill();
                 std::fs::remove_dir_all(&member.data).context("its data cannot be erased")?;
                 let join = order.join.clone().context("no node is up that it could join")?;
@@ -135,9 +138,10 @@ impl Processes {
         died.collect()
     }
 
-    /// Asks all to stop, paused ones too, and kills what does not.
+    /// Asks all processes to stop, and kills those that run after [`STOP_WAIT`].
     pub async fn stop(mut self) {
         for member in &mut self.members {
+            // A paused process acts on SIGTERM only once it is resumed.
             member.process.resume();
             member.process.terminate();
         }
@@ -166,7 +170,7 @@ fn arguments(name: &str, port: u16, peers: u16, data: &Path, shards: u32, timing
     std::iter::once("server".to_owned()).chain(pairs).collect()
 }
 
-/// Ports that are free at this moment, and different.
+/// Different ports that are free at this moment. All are held until all are chosen.
 fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let held: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;

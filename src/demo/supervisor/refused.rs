@@ -1,16 +1,16 @@
-//! Why the supervisor does not do what it is asked, and how a node's own refusal becomes one.
+//! Why the supervisor does not do what it is asked. A node's own refusal becomes such a reason.
 //!
 //! In: reasons, and answers of nodes over HTTP. Out: [`Refused`]. Knows no status code of the page's API.
 
 use serde_json::Value;
 
-/// Why something was not done: said to whoever asked.
+/// Why something was not done, in words for the asker.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
-    /// There is no such thing.
+    /// There is no such node, key or lesson.
     #[error("{0}")]
     Unknown(String),
-    /// It is not possible as things are.
+    /// It cannot be done now, or a node refused it.
     #[error("{0}")]
     Conflict(String),
     /// It was tried and failed.
@@ -27,7 +27,7 @@ impl From<reqwest::Error> for Refused {
 /// A node's answer as JSON.
 ///
 /// # Errors
-/// What it says where it refuses.
+/// [`Refused::Conflict`] with the node's own words where it refuses; [`Refused::Failed`] where it gives no JSON.
 pub(crate) async fn answered(response: reqwest::Response) -> Result<Value, Refused> {
     let status = response.status();
     let body: Value = response.json().await?;

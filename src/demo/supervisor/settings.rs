@@ -1,13 +1,13 @@
-//! What the demo's cluster is like: its shards, and timings that are a node's usual ones, so many times slower that people
-//! can follow.
+//! The settings of the demo's cluster: its shards, and its timings. The timings are a node's usual ones, made slower so
+//! that people can follow.
 //!
-//! In: how much slower. Out: milliseconds, as the page and the nodes' flags take them.
+//! In: the factor by which it is slower. Out: milliseconds, as the page and the nodes' flags take them.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Shards of the cluster: the last lesson looks at all of them, the others at one.
+/// Shards of the cluster. The last lesson looks at all of them, the others at one.
 pub(crate) const SHARDS: u32 = 8;
 
 /// The timings that every node runs with, in milliseconds.
@@ -23,7 +23,7 @@ pub(crate) struct DemoTimings {
 }
 
 impl DemoTimings {
-    /// A node's usual timings, so many times slower.
+    /// A node's usual timings, `slow` times as long.
     pub fn slowed(slow: f64) -> Self {
         let ms = |usual: f64| (usual * slow).round() as u64;
         let election_max_ms = ms(1000.0);

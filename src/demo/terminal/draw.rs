@@ -1,4 +1,4 @@
-//! A moment as a picture in a terminal: nodes above, their logs in the middle, events below. Knows no cluster.
+//! Draws one moment in a terminal: nodes above, their logs in the middle, events below. Knows no cluster.
 //!
 //! In: a [`Screen`]. Out: widgets.
 
@@ -10,14 +10,14 @@ use ratatui::widgets::{Block, Cell, Paragraph, Row as Cells, Table};
 
 use crate::demo::terminal::view::{NodeRow, Screen};
 
-/// The keys, for the last lines; each fits 80 columns.
+/// The keys, for the last lines. Each line fits 80 columns.
 const KEYS: &str = "1-7 node  g group  k kill  r restart  p pause/resume  i isolate  j rejoin\n\
                     h heal all  c campaign  d step down  w write  e read  q quit";
 
-/// Terms are told apart by colour; so many of them.
+/// The colours of terms. The number of the term, modulo their count, chooses one.
 const COLOURS: [Color; 6] = [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::Red];
 
-/// Draws `view`.
+/// Draws `view` on the whole terminal.
 pub(super) fn draw(frame: &mut Frame<'_>, view: &Screen) {
     let rows = view.nodes.len() as u16;
     let areas = [Constraint::Length(rows + 3), Constraint::Length(rows + 2), Constraint::Min(3), Constraint::Length(3)];
@@ -25,6 +25,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &Screen) {
     frame.render_widget(table(view), nodes);
     let title = format!(" logs of group {}: terms at the end, · not committed ", view.group);
     frame.render_widget(Paragraph::new(grid(&view.nodes)).block(Block::bordered().title(title)), logs);
+    // The newest events are shown, as many as there are lines.
     let shown = usize::from(events.height.saturating_sub(2));
     let latest = view.events[view.events.len().saturating_sub(shown)..].iter().map(|event| Line::from(event.as_str()));
     frame.render_widget(Paragraph::new(latest.collect::<Vec<_>>()).block(Block::bordered().title(" events ")), events);
@@ -36,6 +37,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &Screen) {
 fn table(view: &Screen) -> Table<'_> {
     let rows = view.nodes.iter().map(|row| {
         let mark = if row.chosen { "▶" } else { " " };
+        // Colours stand for roles; a node that is not up is grey.
         let style = match (row.state, row.role.as_str()) {
             ("up", "leader") => Style::new().fg(Color::Green).add_modifier(Modifier::BOLD),
             ("up", "candidate") => Style::new().fg(Color::Yellow),
@@ -51,9 +53,10 @@ fn table(view: &Screen) -> Table<'_> {
     Table::new(rows, widths).header(head).block(Block::bordered().title(format!(" quiver demo, group {} ", view.group)))
 }
 
-/// One line of entries for each node, the same index in the same column.
+/// One line for each node with its last entries. The same index is in the same column.
 fn grid(rows: &[NodeRow]) -> Vec<Line<'static>> {
     let last = rows.iter().filter_map(|row| row.log.last()).map(|(index, _)| *index).max().unwrap_or(0);
+    // All rows show the same range of indices, up to the longest log's end.
     let first = last.saturating_sub(15);
     let line = |row: &NodeRow| {
         let mut spans = vec![Span::raw(format!("{:<8}", row.name))];

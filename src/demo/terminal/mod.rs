@@ -1,6 +1,7 @@
-//! `--tui`: the demo in a terminal. Nodes, the ends of their logs, what happened; keys pull the strings of the page.
+//! `--tui`: the demo in a terminal. It shows nodes, the ends of their logs and events; keys do what the page's buttons
+//! do.
 //!
-//! [`view`] gathers what there is to show, [`draw`] shows it and knows no cluster, this file reads keys and acts.
+//! [`view`] collects what there is to show. [`draw`] shows it and knows no cluster. This file reads keys and acts.
 
 mod draw;
 mod view;
@@ -20,24 +21,25 @@ use crate::demo::terminal::view::Screen;
 
 /// Pause between two pictures.
 const FRAME: Duration = Duration::from_millis(100);
-/// How long the thread that reads keys waits before it looks whether it is to end.
+/// How long the thread that reads keys waits before it looks whether to end.
 const KEY_WAIT: Duration = Duration::from_millis(100);
 
-/// What is chosen, and what the last key came to.
+/// Which node and group are chosen, and what the last key did.
 struct Chosen {
     node: String,
     group: u64,
     said: String,
 }
 
-/// Shows the demo until `q` or Ctrl-C. The terminal is as before when this returns or is dropped.
+/// Shows the demo until `q` or Ctrl-C. Restores the terminal when this returns or is dropped.
 ///
 /// # Errors
-/// Where there is no terminal.
+/// There is no terminal, or it cannot be drawn on.
 pub(super) async fn show(supervisor: Arc<Supervisor>) -> anyhow::Result<()> {
     anyhow::ensure!(std::io::stdout().is_terminal(), "--tui needs a terminal: leave it out and open the page instead");
     let mut terminal = ratatui::try_init()?;
     let _restores = Restores;
+    // Reading keys blocks, so a thread of its own does it. It ends when the receiver is gone.
     let (keys, mut pressed) = mpsc::unbounded_channel();
     std::thread::spawn(move || read_keys(&keys));
     let node = supervisor.nodes().into_keys().next().unwrap_or_default();
@@ -57,7 +59,7 @@ pub(super) async fn show(supervisor: Arc<Supervisor>) -> anyhow::Result<()> {
     }
 }
 
-/// Gives the terminal back, whatever ends the pictures.
+/// Restores the terminal when it is dropped.
 struct Restores;
 
 impl Drop for Restores {
@@ -66,7 +68,7 @@ impl Drop for Restores {
     }
 }
 
-/// Reads keys until nobody wants them any more. In raw mode Ctrl-C is a key as well.
+/// Reads keys until the receiver is gone. In raw mode Ctrl-C is a key as well.
 fn read_keys(keys: &mpsc::UnboundedSender<KeyCode>) {
     while !keys.is_closed() {
         match event::poll(KEY_WAIT) {
@@ -126,7 +128,8 @@ impl Chosen {
         }
     }
 
-    /// Writes or reads beside the pictures: without a majority that takes a while. The event list shows the answer.
+    /// Writes or reads in a task of its own, because it takes a while without a majority. The event list shows the
+    /// answer.
     fn request_as_client(&self, supervisor: &Arc<Supervisor>, op: RequestKind) -> Result<String, Refused> {
         let value = supervisor.events.last().to_string().into();
         let request = ClientRequest { op, via: self.node.clone(), level: "quorum".to_owned(), key: 1, value };

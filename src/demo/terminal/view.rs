@@ -1,6 +1,6 @@
-//! What the terminal shows at one moment, gathered from the supervisor.
+//! What the terminal shows at one moment, collected from the supervisor.
 //!
-//! In: the supervisor, and what is chosen. Out: a [`Screen`] that needs nothing more to be drawn.
+//! In: the supervisor, and what is chosen. Out: a [`Screen`], which needs nothing else to be drawn.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use serde_json::Value;
 
 use crate::demo::supervisor::{ProcessState, Supervisor};
 
-/// Entries of each log that are shown, from its end.
+/// How many entries of each log are shown, from its end.
 const ENTRIES: usize = 16;
-/// Events that are shown.
+/// Most events that are shown.
 const EVENTS: usize = 64;
-/// How long a picture waits for a node's log.
+/// How long one moment waits for a node's log.
 const LOG_PATIENCE: Duration = Duration::from_millis(300);
 
-/// One moment.
+/// What the terminal shows at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     pub group: u64,
     pub nodes: Vec<NodeRow>,
-    /// The latest events, the last one last.
+    /// The latest events, oldest first.
     pub events: Vec<String>,
-    /// What the last key came to.
+    /// What the last key did.
     pub said: String,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Screen {
 pub(super) struct NodeRow {
     pub name: String,
     pub chosen: bool,
-    /// `up`, `down`, `paused`; then its role and what is known of its log.
+    /// `up`, `down` or `paused`. Role, term and log follow, as the node last showed them.
     pub state: &'static str,
     pub role: String,
     pub term: u64,
@@ -42,7 +42,7 @@ pub(super) struct NodeRow {
 }
 
 impl Screen {
-    /// As things are now.
+    /// Collects the present moment for this group.
     pub async fn of(supervisor: &Supervisor, chosen: &str, group: u64, said: &str) -> Self {
         let nodes = supervisor.nodes();
         let rows = nodes.iter().map(|(name, node)| async move {
@@ -57,6 +57,7 @@ impl Screen {
             NodeRow { name: name.clone(), chosen: name == chosen, state, role, term, committed, last_log, log }
         });
         let nodes = futures::future::join_all(rows).await;
+        // Events of other groups are left out; those of nodes and links have no group.
         let notable = supervisor.events.notable(supervisor.events.last().saturating_sub(20_000));
         let ours = notable.iter().filter(|event| event["group"].as_u64().is_none_or(|of| of == group));
         let mut events: Vec<String> = ours.rev().take(EVENTS).map(|event| sentence(event)).collect();
@@ -73,7 +74,7 @@ async fn log(supervisor: &Supervisor, url: &str, group: u64) -> Vec<(u64, u64)> 
     body["entries"].as_array().into_iter().flatten().filter_map(entry).collect()
 }
 
-/// An event in a line: who, what, and whatever else it says.
+/// An event as one line: the node, what happened, and all other members.
 fn sentence(event: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let who = if event["node"].is_null() { "demo".to_owned() } else { text(&event["node"]) };

@@ -1,4 +1,5 @@
-//! The tour's last act: a leader is killed with -9, the same searches are answered again, the victim comes back.
+//! The last part of the tour: a leader is killed with SIGKILL, the same searches are answered again, and the killed
+//! node comes back.
 //!
 //! In: the running cluster, and the answers from before. Out: lines on stdout, or an error where a claim does not hold.
 
@@ -10,12 +11,12 @@ use crate::dev::DevCluster;
 use anyhow::{Context, ensure};
 use std::time::{Duration, Instant};
 
-/// Longest wait for the cluster to answer again, and for the victim to catch up.
+/// Longest wait for the cluster to answer again, and for the killed node to catch up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Time between two attempts.
+/// Pause between two attempts.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
-/// Kills the leader of shard 0 and watches.
+/// Kills the leader of shard 0. Fails unless the searches `before` have the same answers afterwards.
 pub(super) async fn commit(
     cluster: &mut DevCluster,
     client: &Client,
@@ -23,6 +24,7 @@ pub(super) async fn commit(
     before: &[Searched],
 ) -> anyhow::Result<()> {
     let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
+    // Any leader would do; the leader of shard 0 usually leads other shards, too.
     let victim = sharding.shards[0].leader.clone().context("shard 0 has no leader to kill")?;
     let led: Vec<String> =
         sharding.shards.iter().filter(|s| s.leader.as_ref() == Some(&victim)).map(|s| s.shard.to_string()).collect();
@@ -44,6 +46,7 @@ pub(super) async fn commit(
     }
     println!("  {:.2} s after the kill the same search at QUORUM is answered again.", outage.as_secs_f64());
 
+    // The survivors hold everything that was acknowledged, so every answer must be the same.
     let after = ask_all(client, examples).await?;
     let same = before.iter().zip(&after).filter(|(before, after)| ids(before) == ids(after)).count();
     println!("  All 100 queries asked again: {same} of {} answers are identical.", before.len());
@@ -52,7 +55,7 @@ pub(super) async fn commit(
     resurrect(cluster, client, &victim).await
 }
 
-/// Asks until there is an answer; returns how many attempts were refused.
+/// Asks until there is an answer. Returns how many attempts failed.
 async fn wait_for_answer(client: &Client, example: &Example, since: Instant) -> anyhow::Result<u32> {
     let (mut refusals, mut last_said) = (0, String::new());
     loop {
@@ -65,6 +68,7 @@ async fn wait_for_answer(client: &Client, example: &Example, since: Instant) -> 
             Failure::Refused { http, status } => format!("HTTP {http} {}", status.code),
             other => other.to_string(),
         };
+        // Equal refusals are told once.
         if said != last_said {
             println!("    {:5.2} s  {said}", since.elapsed().as_secs_f64());
             last_said = said;
@@ -82,7 +86,7 @@ async fn show_successor(client: &Client, victim: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the victim again and waits until it has all it missed.
+/// Starts the killed node again, and waits until none of its replicas lacks anything.
 async fn resurrect(cluster: &mut DevCluster, client: &Client, victim: &str) -> anyhow::Result<()> {
     let started = Instant::now();
     cluster.restart(victim)?;
@@ -90,6 +94,7 @@ async fn resurrect(cluster: &mut DevCluster, client: &Client, victim: &str) -> a
     loop {
         let sharding: ClusterSharding = client.get("/cluster/sharding").await?;
         let mut replicas = sharding.shards.iter().flat_map(|shard| &shard.replicas);
+        // It has caught up once none of its replicas lacks an entry.
         if replicas.all(|replica| replica.node != victim || replica.lag == Some(0)) {
             break;
         }

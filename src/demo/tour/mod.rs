@@ -1,8 +1,8 @@
-//! `quiver tour`: the main job in front of the reader, on real processes and real data.
+//! `quiver tour`: shows the main job of the store on real processes and real data.
 //!
-//! A cluster comes up, the bundled sample goes in, searches are answered at three levels with their evidence, recall is
-//! measured against exact answers, a leader is killed with -9, the same searches are answered again. Everything shown
-//! comes through the HTTP API that any client uses; a claim that does not hold makes the tour fail.
+//! A cluster starts, and the bundled sample is loaded. Searches are answered at three levels with their evidence, and
+//! recall is measured against exact answers. Then a leader is killed with SIGKILL, and the same searches are answered
+//! again. Everything goes through the HTTP API that any client uses. A claim that does not hold makes the tour fail.
 
 mod failover;
 mod sample;
@@ -46,6 +46,7 @@ pub(crate) async fn run(args: TourArgs) -> anyhow::Result<()> {
     let home = Home::new(None)?;
     let mut stop = Stop::listen()?;
     let mut cluster = DevCluster::start(DevPlan::new(3, args.base_port, home.path()))?;
+    // Ctrl-C ends the tour at any point; the processes are stopped in any case.
     let outcome = tokio::select! {
         outcome = story(&mut cluster) => outcome,
         () = stop.asked() => Err(anyhow::anyhow!("interrupted")),
@@ -92,7 +93,7 @@ async fn story(cluster: &mut DevCluster) -> anyhow::Result<()> {
     failover::commit(cluster, &client, &examples, &before).await
 }
 
-/// Loads the sample and counts what arrived.
+/// Loads the sample, and counts whether all of it has arrived.
 async fn ingest(client: &Arc<Client>) -> anyhow::Result<()> {
     let (rows, expected, columns) = points(0)?;
     create(client, COLLECTION, Some(columns), None, Duration::from_secs(30)).await?;
@@ -110,6 +111,7 @@ async fn ingest(client: &Arc<Client>) -> anyhow::Result<()> {
     let elapsed = started.elapsed().as_secs_f64();
     bar.0.finish();
     let count = Count { collection: COLLECTION.into(), ..Count::default() };
+    // The acknowledgements are not believed: the store counts its points.
     let counted: Counted = client.ask("/quiver/v1/count", &count).await?;
     anyhow::ensure!(counted.count == expected, "{} points are stored, {expected} were acknowledged", counted.count);
     let rate = thousands((account.points as f64 / elapsed) as u64);
@@ -118,7 +120,7 @@ async fn ingest(client: &Arc<Client>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Only the bar; rejects end the tour by `max_rejects`.
+/// Shows the progress. A single reject ends the tour, because `max_rejects` is 0.
 struct Bar(LoadProgress);
 
 impl Journal for Bar {
@@ -131,7 +133,7 @@ impl Journal for Bar {
     }
 }
 
-/// A heading, bold on a terminal that wants it.
+/// Prints a heading. It is bold on a terminal, unless `NO_COLOR` is set.
 fn chapter(title: &str) {
     if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
         println!("\n\x1b[1m{title}\x1b[0m");

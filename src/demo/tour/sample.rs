@@ -1,6 +1,6 @@
 //! The bundled sample: 5,000 WordNet synsets as real sentence embeddings, 100 queries with their exact answers.
 //!
-//! Compiled into the binary (2.9 MB), so that the tour works wherever the binary is. Licence:
+//! It is compiled into the binary (2.9 MB), so that the tour works without any other file. Its licence is in
 //! `tests/data/wordnet-5k/NOTICE`.
 
 use crate::client::load::{InputRows, Matrix, Npy, Payloads};
@@ -13,7 +13,7 @@ const PAYLOADS: &str = include_str!("../../../tests/data/wordnet-5k/small-5k.jso
 const QUERY_VECTORS: &[u8] = include_bytes!("../../../tests/data/wordnet-5k/small-5k.queries.i8.npy");
 const QUERIES: &str = include_str!("../../../tests/data/wordnet-5k/small-5k.queries.jsonl");
 
-/// A question, its vector, and the exact answer.
+/// A query: its text, its vector, and the exact answer.
 pub(crate) struct Example {
     /// The text that was embedded.
     pub(crate) text: String,
@@ -23,11 +23,11 @@ pub(crate) struct Example {
     pub(crate) vector: Vec<f32>,
     /// The ten nearest ids, best first.
     pub(crate) top10: Vec<u64>,
-    /// Their cosines, rounded to five digits.
+    /// Their cosines, best first, rounded to five digits.
     pub(crate) scores: Vec<f32>,
 }
 
-/// The 5,000 points, from row `skip` on, and the components of a vector.
+/// The points from row `skip` on, the number of all points (5,000), and the components of a vector (384).
 pub(crate) fn points(skip: u64) -> anyhow::Result<(InputRows, u64, usize)> {
     let vectors = Npy::open(Cursor::new(VECTORS))?;
     let (rows, columns) = (vectors.rows, vectors.columns);

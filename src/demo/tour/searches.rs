@@ -1,4 +1,5 @@
-//! The tour's searches: shown with their texts and their evidence at every level, and judged against exact answers.
+//! The tour's searches: they are shown with their texts and their evidence at every level, and compared with exact
+//! answers.
 //!
 //! In: the sample's queries with their exact answers. Out: lines on stdout, or an error where recall is too low.
 
@@ -11,14 +12,14 @@ use anyhow::ensure;
 
 /// Queries shown with their texts.
 const SHOWN: usize = 3;
-/// Results of each shown.
+/// Results shown of each.
 const SHOWN_RESULTS: usize = 3;
-/// Characters of a result's text.
+/// Most characters of a result's text.
 const GIST: usize = 96;
-/// The bundled scores are rounded to five digits; nearer than this is a tie.
+/// Scores that differ by less than this are equal, because the bundled scores are rounded to five digits.
 const TIE: f32 = 2e-5;
 
-/// The ten points nearest to an example.
+/// The request for the ten points nearest to an example.
 pub(super) fn question(example: &Example, level: Consistency) -> Search {
     Search {
         collection: COLLECTION.into(),
@@ -41,12 +42,12 @@ pub(super) fn question(example: &Example, level: Consistency) -> Search {
     }
 }
 
-/// Asks one example.
+/// Searches for one example.
 pub(super) async fn ask(client: &Client, example: &Example, level: Consistency) -> Result<Searched, Failure> {
     client.ask("/search", &question(example, level)).await
 }
 
-/// Asks all examples at QUORUM, one after the other.
+/// Searches for all examples at QUORUM, one after the other.
 pub(super) async fn ask_all(client: &Client, examples: &[Example]) -> anyhow::Result<Vec<Searched>> {
     let mut answers = Vec::new();
     for example in examples {
@@ -67,6 +68,7 @@ pub(super) async fn show(client: &Client, examples: &[Example]) -> anyhow::Resul
             println!("    {:.3}  {}", hit.score, gist(hit));
         }
         for answer in &answers {
+            // The answer at QUORUM is the one that the others are compared with.
             let same = if ids(answer) == ids(&answers[1]) { "same ten" } else { "not the same ten" };
             let level = answer.consistency.to_string().to_uppercase();
             println!("    {level:<6} {:5.1} ms  {same}, {}", answer.took_ms, evidence(&answer.shards));
@@ -83,7 +85,7 @@ pub(super) async fn show(client: &Client, examples: &[Example]) -> anyhow::Resul
     Ok(())
 }
 
-/// Lemmas and gloss of a result, as much as fits a line.
+/// The lemmas and the gloss of a result, cut to [`GIST`] characters.
 fn gist(hit: &Hit) -> String {
     let payload = hit.payload.as_ref().map(PayloadText::members).unwrap_or_default();
     let member = |name| payload.get(name).map(plain_text).unwrap_or_default();
@@ -94,7 +96,7 @@ fn gist(hit: &Hit) -> String {
     }
 }
 
-/// One row a shard, one column a level.
+/// The evidence as a table: one row for each shard, one column for each level.
 fn in_full(answers: &[Searched]) -> Table {
     let mut table = Table::new(["shard", "ONE", "QUORUM", "ALL"]);
     for row in &answers[1].shards {
@@ -114,7 +116,7 @@ pub(super) fn ids(answer: &Searched) -> Vec<PointId> {
     answer.results.iter().map(|hit| hit.id).collect()
 }
 
-/// Prints recall@10 and fails where it is not that of an exact search.
+/// Prints recall@10, and fails if it is not 1.
 pub(super) fn judge(examples: &[Example], answers: &[Searched]) -> anyhow::Result<()> {
     let recall = recall(examples, answers);
     let mut times: Vec<f64> = answers.iter().map(|answer| answer.took_ms).collect();
@@ -128,7 +130,7 @@ pub(super) fn judge(examples: &[Example], answers: &[Searched]) -> anyhow::Resul
     Ok(())
 }
 
-/// The share of results that are among the exact top ten, ties with the tenth counted.
+/// The part of the exact top ten that was found, from 0 to 1. A result with the score of the tenth counts as found.
 pub(crate) fn recall(examples: &[Example], answers: &[Searched]) -> f64 {
     let right = |(example, answer): (&Example, &Searched)| {
         let tenth = example.scores.last().copied().unwrap_or(f32::INFINITY);

@@ -1,6 +1,7 @@
 //! JSON bodies of the demo's own routes, in and out.
 //!
-//! Not axum's: those ask `serde_json` for a feature that gives some keys of an object a meaning, in the whole process.
+//! Axum's own JSON type turns on a feature of `serde_json` that gives some keys of an object a special meaning, in the
+//! whole process. So it is not used.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -19,7 +20,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        // A page of another site cannot send this type without asking first, and nobody allows it.
+        // A browser lets a page of another site send this type only if the server agrees first, and this one does not.
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
             return Err(Refused::Conflict("send the body as `application/json`".to_owned()));

@@ -1,5 +1,6 @@
-//! The supervisor's HTTP side: the page, the merged events, and the strings to pull. Loopback only, and deaf to other
-//! sites: a request that a browser sends for another page is refused, and so is one under another host name.
+//! The supervisor's HTTP side: the page, the merged events, and the routes that change the cluster. It listens on
+//! loopback only. A request that a browser sends for a page of another site is refused, and so is a request under
+//! another host name.
 
 mod json;
 pub(super) mod replay;
@@ -28,7 +29,7 @@ use crate::demo::supervisor::refused::{Refused, answered};
 use crate::demo::web::json::Json;
 use crate::gateway::http::extract;
 
-/// What handlers answer.
+/// The answer of a handler.
 type Answer = Result<Json<Value>, Refused>;
 
 /// A JSON body, or what is wrong with it.
@@ -45,7 +46,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// What the page is shown, and what its strings pull.
+/// What the routes work on.
 #[derive(Clone)]
 pub(super) struct Demo {
     /// The nodes.
@@ -75,7 +76,7 @@ impl FromRef<Demo> for Arc<Lessons> {
     }
 }
 
-/// All routes.
+/// All routes of the demo, which is served at `address`.
 pub(super) fn router(demo: Demo, address: SocketAddr) -> Router {
     let api = Router::new()
         .route("/api/state", get(async |State(demo): State<Demo>| Json(demo.state())))
@@ -95,7 +96,7 @@ pub(super) fn router(demo: Demo, address: SocketAddr) -> Router {
     guarded(page::router().merge(api).with_state(demo), address)
 }
 
-/// The routes behind the guard against other sites.
+/// `app`, guarded against pages of other sites.
 pub(super) fn guarded(app: Router, address: SocketAddr) -> Router {
     app.layer(middleware::from_fn(move |request: Request, next: Next| async move {
         if is_ours(request.headers(), address.port()) {
@@ -115,19 +116,22 @@ fn is_ours(headers: &HeaderMap, port: u16) -> bool {
     host && origin.is_none_or(|origin| hosts.iter().any(|ours| origin.strip_prefix("http://") == Some(ours)))
 }
 
+/// Streams the merged events as server-sent events, from the place that `last-event-id` names.
 async fn events(State(supervisor): State<Arc<Supervisor>>, headers: HeaderMap) -> Response {
     let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse::<u64>().ok());
     let last = supervisor.events.last();
-    // Who has no place yet is told how everything is, then what happens from now on.
+    // A new consumer first hears the last status of every replica, and then what happens from now on.
     let known = if after.is_none() { supervisor.view.lock().statuses() } else { Vec::new() };
     let first = known.into_iter().map(move |mut status| {
         status["seq"] = last.into();
         Ok::<_, Infallible>(sse::Event::default().data(status.to_string()))
     });
+    // A number from an earlier demo may be beyond this log's end.
     let after = after.map_or(last, |after| after.min(last));
     let batches = stream::unfold((supervisor, after), |(supervisor, after)| async move {
         let lines = supervisor.events.next(after).await;
         let mut messages = Vec::with_capacity(lines.len() + 1);
+        // A consumer that was too slow hears how many events it missed.
         if let Some((first, _)) = lines.first().filter(|(first, _)| *first > after + 1) {
             let gap = json!({"missed": first - after - 1}).to_string();
             messages.push(Ok(sse::Event::default().event("gap").data(gap)));
@@ -140,7 +144,7 @@ async fn events(State(supervisor): State<Arc<Supervisor>>, headers: HeaderMap) -
     Sse::new(stream::iter(first).chain(batches.flatten())).keep_alive(KeepAlive::default()).into_response()
 }
 
-/// Whose log is asked for.
+/// Which node's log of which group is asked for.
 #[derive(Deserialize)]
 struct Log {
     node: String,
@@ -166,7 +170,7 @@ async fn recording(State(demo): State<Demo>) -> Response {
     replay::ndjson(text)
 }
 
-/// The body of a nudge.
+/// The body of `campaign` and `step-down`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct InGroup {
@@ -178,7 +182,7 @@ async fn node(
     Path((name, command)): Path<(String, String)>,
     body: axum::body::Bytes,
 ) -> Answer {
-    // Only a nudge has a body; nobody else's is looked at.
+    // Only `campaign` and `step-down` read the body; without one they mean group 1.
     let group = move || -> Result<u64, Refused> {
         let wrong = |error| Refused::Conflict(format!("the body must be {{\"group\": 1}} or the like: {error}"));
         if body.is_empty() {
@@ -204,8 +208,8 @@ async fn node(
     .await
 }
 
-/// Does what was begun to its end, even if whoever asked for it goes away, as a browser does when its network changes: a
-/// lesson left in the middle of a step, or a node between two lives, would be nobody's.
+/// Carries the work through even if its client goes away, as a browser does when its network changes. Otherwise a
+/// lesson would stop in the middle of a step, or a node between two starts.
 async fn to_its_end(work: impl Future<Output = Result<Value, Refused>> + Send + 'static) -> Answer {
     tokio::spawn(work).await.unwrap_or_else(|broken| Err(Refused::Failed(broken.into()))).map(Json)
 }
@@ -228,7 +232,7 @@ async fn start(State(lessons): State<Arc<Lessons>>, Path(name): Path<String>) ->
     to_its_end(async move { lessons.start(&name).await }).await
 }
 
-/// What was chosen as the answer to a step's question.
+/// The reader's answer to a step's question.
 #[derive(Deserialize)]
 struct Choice {
     choice: usize,

@@ -1,8 +1,9 @@
 //! The placement driver: decides where replicas belong, on the node that leads the map's group.
 //!
-//! Comes in: the reports of all nodes, and how long each has been silent ([`super::suspicion`]). Goes out: what the
-//! planner decides, written into the map. It touches no group and asks nobody to do anything: the membership loops
-//! and the replicas follow the map by themselves, and whoever leads after a crash decides on.
+//! Comes in: the reports of all nodes, and how long each node has been silent ([`super::suspicion`]). Goes out: what
+//! the planner decides, written into the map. The driver touches no group and asks nobody to do anything: the
+//! membership loops and the replicas follow the map by themselves. If this node crashes, the next leader of the map's
+//! group decides.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long the nodes may take to answer, and a decision to be written.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Most decisions between two rounds of questions.
+/// Most decisions at one look at the map.
 const MAX_DECISIONS: usize = 64;
 
 /// What the operator may set.
@@ -32,13 +33,13 @@ const MAX_DECISIONS: usize = 64;
 pub(in crate::node) struct DriverSettings {
     /// A node that is silent for so long is replaced where there is room.
     pub lost_after: Duration,
-    /// A node that was adopted and does not come up within this time is given up.
+    /// A node that was adopted and does not come up within this time leaves the map.
     pub join_within: Duration,
     /// Shards whose replicas are moved at once.
     pub moves: usize,
 }
 
-/// Decides by what the nodes say.
+/// The loop that decides, from what the nodes say of themselves.
 pub(in crate::node) struct Driver {
     pub settings: DriverSettings,
     pub groups: Arc<LocalGroups>,
@@ -60,7 +61,8 @@ impl Driver {
                 continue;
             }
             if status.term != term {
-                // What was seen in an earlier term is old news, and silence since then was nobody's fault.
+                // What this node saw in an earlier term of its own may be out of date. Silence since then means
+                // nothing: nobody asked.
                 (term, seen) = (status.term, NodeObservations::default());
             }
             // The nodes are asked now and then, and decisions follow at each look.
@@ -76,7 +78,7 @@ impl Driver {
     /// Writes one decision after the other into the map, until there is nothing to decide.
     async fn decide(&self, meta: &Group<MetaMachine>, seen: &mut NodeObservations, now: Duration) {
         for _ in 0..MAX_DECISIONS {
-            // The planner is asked, unless it was asked the same before.
+            // The planner is a pure function: where map and health are as before, it has nothing to decide.
             let map = meta.machine().map();
             let health = seen.judge_health(&map, now, self.settings);
             if seen.at_rest.as_ref().is_some_and(|(epoch, known)| *epoch == map.epoch && *known == health) {
@@ -86,13 +88,14 @@ impl Driver {
                 seen.at_rest = Some((map.epoch, health));
                 return;
             };
-            // What it decides holds for the map that it saw, and for no other.
+            // A decision names the epoch of its map. The machine refuses it for any other map, so two drivers cannot
+            // mix decisions.
             let what = format!("{change:?}");
             let command = MetaCommand::Plan { epoch: map.epoch, at_ms: now_ms(), change };
             let written = meta.write(command.encode(), Instant::now() + PATIENCE).await;
             match written.map(|written| MetaReply::decode(&written.reply)) {
                 Ok(Ok(MetaReply::Planned)) => tracing::info!(what, "decided"),
-                // The map has moved on, or the machine has not applied what it agreed to: look again.
+                // The map has changed, or the machine refused the decision: the next look asks the planner again.
                 Ok(_) => return,
                 Err(error) => {
                     return tracing::debug!(what, %error, "a decision is not written; the next look decides anew");
@@ -102,13 +105,14 @@ impl Driver {
     }
 }
 
-/// What the nodes have said.
+/// What the nodes have said in this term.
 #[derive(Default)]
 struct NodeObservations {
+    /// When the nodes were last asked.
     asked: Option<Instant>,
     detector: FailureDetector,
     health: Health,
-    /// The map's epoch and the health at which there was nothing to decide: the same question has the same answer.
+    /// The map's epoch and the health at which the planner had nothing to decide.
     at_rest: Option<(u64, Health)>,
 }
 
@@ -119,16 +123,17 @@ impl NodeObservations {
         for report in overview.reports() {
             self.detector.note_answer(report.node, now);
         }
-        // A replica that a majority contradicts is let go of and made anew like one that found its own damage.
+        // The planner lets go of a replica that a majority contradicts, like one that found its own damage.
         (self.health.damaged, self.health.disputed) = (overview.damaged(), overview.disputed());
         for (group, odd) in overview.differing() {
             tracing::error!(%group, ?odd, "replicas of one group differ as of one log index");
         }
+        // A shard counts as large as its largest replica, since a new copy may need as much.
         let largest = |shard| overview.replicas(shard).map(|(_, replica)| replica.memory_bytes).max().unwrap_or(0);
         self.health.shard_bytes = overview.map.shards.keys().map(|shard| (*shard, largest(*shard))).collect();
     }
 
-    /// The nodes' health as of `now`, for the planner.
+    /// The nodes' health at `now`, which is the time since the driver began, for the planner.
     fn judge_health(&self, map: &ClusterMap, now: Duration, settings: DriverSettings) -> Health {
         let judged = |node, state| {
             let lost_after = if state == NodeState::Joining { settings.join_within } else { settings.lost_after };

@@ -2,8 +2,8 @@
 //!
 //! Comes in: the bytes of a graph. Goes out: the same bytes after a restart. Must not know what is in them.
 //!
-//! Graphs are derived and may be lost or stale: the engine checks what it reads, and builds anew what is missing. A
-//! file is replaced whole, so that a crash leaves the old one or the new.
+//! Graphs are derived from the points, so they may be lost or stale: the engine checks what it reads, and builds what
+//! is missing. A file is replaced as a whole, so a crash leaves the old file or the new one.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -28,7 +28,7 @@ pub(super) struct GraphFiles {
 }
 
 impl GraphFiles {
-    /// In the node's directory `node`; nothing is made before something is saved.
+    /// The files of `shard` in the node's directory `node`. No directory is made before something is saved.
     pub fn new(node: &Path, shard: ShardId) -> Self {
         Self { dir: node.join(GRAPHS).join(shard.0.to_string()) }
     }
@@ -36,11 +36,12 @@ impl GraphFiles {
     /// Replaces a graph's file.
     ///
     /// # Errors
-    /// The disk's; the old file is still there.
+    /// The error of the disk. The old file is still there.
     pub fn save(&self, name: &GraphName, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         let path = self.path(name.collection, &name.vector_name);
         let new = path.with_added_extension(NEW.trim_start_matches('.'));
+        // A crash before the rename leaves the old file, and a new one that `keep_only` erases later.
         let mut file = File::create(&new)?;
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -48,18 +49,20 @@ impl GraphFiles {
         File::open(&self.dir)?.sync_all()
     }
 
-    /// Erases the files of all other graphs: their collections are gone.
+    /// Erases the files of all graphs but `names`: their collections are gone.
     ///
     /// # Errors
-    /// The disk's.
+    /// The error of the disk. Some files may be erased by then.
     pub fn keep_only(&self, names: &[GraphName]) -> io::Result<()> {
         let kept: BTreeSet<PathBuf> = names.iter().map(|name| self.path(name.collection, &name.vector_name)).collect();
+        // Without the directory nothing was ever saved.
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
         for entry in entries {
+            // What a crash left of a file that was being written goes, too.
             let path = entry?.path();
             if !kept.contains(&path) {
                 fs::remove_file(path)?;
@@ -68,7 +71,7 @@ impl GraphFiles {
         Ok(())
     }
 
-    /// A vector's name can be any text, so the file bears its hash.
+    /// The file of one graph. A vector's name can be any text, so the file's name has its hash.
     fn path(&self, collection: CollectionId, vector_name: &str) -> PathBuf {
         self.dir.join(format!("{collection}-{:016x}.graph", xxh3_64(vector_name.as_bytes())))
     }

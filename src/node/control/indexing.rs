@@ -1,10 +1,10 @@
-//! The indexing threads: they take new vectors into graphs, repair the graphs, and save them.
+//! The indexing threads: they link new vectors into graphs, repair the graphs, and save them.
 //!
 //! Comes in: the shards that this node holds. Goes out: graphs in the engines, and their files
 //! ([`super::graph_files`]). Must not change what a search finds in the end, only how fast.
 //!
-//! Each thread has shards of its own, so no graph waits for another thread. It works a few milliseconds at a time, and
-//! rests as long as its share of a processor asks for.
+//! Each thread has its own shards, so no graph waits for another thread. A thread works a few milliseconds at a time.
+//! Then it rests for as long as its share of a processor asks for.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,29 +20,32 @@ use crate::node::stop_signal::StopSignal;
 use crate::placement::ShardId;
 use crate::routing::LocalGroups;
 
-/// Vectors of one step: a write waits for it at most, a search only for the moment in which it counts.
+/// Most vectors of one step. A write may have to wait for one step. A search waits only for the moment in which the
+/// step is entered into the graph.
 const STEP: usize = 8;
 
-/// Pause where there is nothing to do.
+/// Pause while there is nothing to do.
 const IDLE: Duration = Duration::from_millis(20);
 
-/// Quiet after which the last few vectors are taken in too.
+/// After so long without work, the last few vectors are linked too. Before that, more vectors may come and share a
+/// step.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Pause between two looks at what is worth saving.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
-/// A graph is saved once this many hundredths of it are new: what a crash loses of it is built anew in no time.
+/// A graph is saved once more than this many hundredths of it are new. A crash loses at most so much, which is quickly
+/// built again.
 const SAVE_PART: u64 = 5;
 
 /// The node's indexing threads.
 pub(in crate::node) struct Indexers(Vec<thread::JoinHandle<()>>);
 
 impl Indexers {
-    /// Starts `threads` threads, each of which works for `share` of the time.
+    /// Starts `threads` threads, each of which works for `share` of the time. A share is above 0 and at most 1.
     ///
     /// # Errors
-    /// Where the operating system gives no threads.
+    /// The operating system's, where it starts no thread.
     pub fn start(
         groups: &Arc<LocalGroups>,
         dir: &Path,
@@ -61,7 +64,7 @@ impl Indexers {
                 looked_at: Instant::now(),
             };
             thread::Builder::new().name(format!("index-{number}")).spawn(move || {
-                // Writers are held back where that is not enough.
+                // The scheduler prefers requests. Where indexing then falls far behind, writes are held back.
                 yield_to_requests();
                 indexer.run();
             })
@@ -69,7 +72,7 @@ impl Indexers {
         (0..threads).map(spawn).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Waits until all have ended, after the signal to stop; graphs are saved by then.
+    /// Waits until all threads have ended. Call it after the signal to stop. Graphs are saved by then.
     pub fn join(self) {
         for thread in self.0 {
             if thread.join().is_err() {
@@ -83,11 +86,12 @@ impl Indexers {
 struct Indexer {
     groups: Arc<LocalGroups>,
     dir: PathBuf,
-    /// Which of how many.
+    /// The number of this thread, from 0, and how many threads there are.
     place: (usize, usize),
+    /// The part of the time that it works.
     share: f64,
     stop: StopSignal,
-    /// What was saved, by its number of changes.
+    /// For each saved graph, the number of changes that it had then.
     saved: BTreeMap<(ShardId, GraphName), u64>,
     /// When it last found work.
     busy_at: Instant,
@@ -96,11 +100,12 @@ struct Indexer {
 }
 
 impl Indexer {
-    /// Works until the signal to stop, and saves what is new then.
+    /// Works until the signal to stop. Then it saves everything that is new.
     fn run(mut self) {
         while !self.stop.is_given() {
             let began = Instant::now();
             let shards = self.shards();
+            // One step for each shard in turn. Without `all`, an engine waits until a step is worth its while.
             let work = |all| shards.iter().fold(false, |busy, (_, engine)| engine.index(STEP, all) || busy);
             if work(false) {
                 self.busy_at = began;
@@ -108,6 +113,7 @@ impl Indexer {
             } else if self.busy_at.elapsed() < QUIET || !work(true) {
                 thread::sleep(IDLE);
             }
+            // Saving takes longer than a step, so it is due only now and then.
             if self.looked_at.elapsed() >= SAVE_EVERY {
                 self.save(SAVE_PART);
                 self.looked_at = Instant::now();
@@ -116,7 +122,7 @@ impl Indexer {
         self.save(0);
     }
 
-    /// Rests after so much work, as long as the thread's share asks for.
+    /// Rests after work that took `worked`, for as long as the thread's share asks for.
     fn rest(&self, worked: Duration) {
         let pause = worked.mul_f64(1.0 / self.share - 1.0);
         if !pause.is_zero() {
@@ -134,20 +140,22 @@ impl Indexer {
             .collect()
     }
 
-    /// Saves graphs of which more than `part` hundredths are new.
+    /// Saves the graphs of which more than `part` hundredths are new, and erases the files of graphs that are gone.
     fn save(&mut self, part: u64) {
         for (shard, engine) in self.shards() {
+            // What is remembered of graphs that are gone is forgotten.
             let (files, graphs) = (GraphFiles::new(&self.dir, shard), engine.graphs());
             let names: Vec<GraphName> = graphs.iter().map(|graph| graph.name.clone()).collect();
             self.saved.retain(|(of, name), _| *of != shard || names.contains(name));
             let mut outcome = Ok(());
             for Graph { name, vectors, changes } in graphs {
                 let key = (shard, name.clone());
-                // An engine that was opened anew after a snapshot counts from the start.
+                // An engine that was opened anew after a snapshot counts its changes from 0 again.
                 let saved = self.saved.get(&key).copied().filter(|saved| *saved <= changes).unwrap_or(0);
                 if changes - saved <= vectors * part / 100 {
                     continue;
                 }
+                // The collection may have been dropped meanwhile: then there are no bytes.
                 if let Some(bytes) = engine.graph(&name) {
                     match files.save(&name, &bytes) {
                         Ok(()) => drop(self.saved.insert(key, changes)),
@@ -155,6 +163,7 @@ impl Indexer {
                     }
                 }
             }
+            // After a failed save the erasing is left to the next look.
             if let Err(error) = outcome.and_then(|()| files.keep_only(&names)) {
                 tracing::warn!(%shard, %error, "graphs could not be saved; a restart builds anew what is missing");
             }

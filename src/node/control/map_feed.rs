@@ -1,7 +1,7 @@
 //! How a process comes to the newest cluster map: from its own replica of the meta group, or from nodes that have one.
 //!
 //! Comes in: maps that this node's replica has applied, and answers of other nodes over HTTP. Goes out: the newest of
-//! them in the [`MapCell`], and the route by which other processes ask for it. Must not know what anyone does with a
+//! them in the [`MapCell`], and the route on which other processes ask for it. Must not know what anyone does with a
 //! map.
 
 use std::sync::Arc;
@@ -24,16 +24,16 @@ use crate::routing::MapCell;
 /// Path of the endpoint on the HTTP port.
 const PATH: &str = "/quiver/v1/map";
 
-/// Pause between two looks at other nodes' maps, unless someone doubts the map.
+/// Pause between two looks at other nodes' maps. A doubt about the map ends it early.
 const POLL_EVERY: Duration = Duration::from_secs(1);
 
-/// Shortest pause between two looks: doubts come in crowds.
+/// Shortest pause between two looks: many requests may doubt the map at once.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long one node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the process that asks has already.
+/// What the asking process has already.
 #[derive(Debug, Serialize, Deserialize)]
 struct KnownEpoch {
     /// Epoch of its map.
@@ -41,18 +41,18 @@ struct KnownEpoch {
     newer_than: u64,
 }
 
-/// The route that hands out this node's map: 204 where it is no newer than `newer_than`.
+/// The route on which this node gives its map to others. It answers 204 where the map is no newer than `newer_than`.
 pub(in crate::node) fn map_router(map: MapCell) -> Router {
     Router::new().route(PATH, get(show_map)).with_state(map)
 }
 
-/// Shows the map to who has an older one.
+/// Answers with the map, if it is newer than the one that the asking process has.
 async fn show_map(State(map): State<MapCell>, Params(known): Params<KnownEpoch>) -> Response {
     let map = map.get();
     if map.epoch <= known.newer_than { StatusCode::NO_CONTENT.into_response() } else { answer(StatusCode::OK, &*map) }
 }
 
-/// Passes every map of this node's meta replica on, for as long as the group runs.
+/// Puts every map of this node's meta replica into `map`, for as long as the group runs.
 pub(in crate::node) async fn follow_replica(meta: Group<MetaMachine>, map: MapCell) {
     let mut changes = meta.watch();
     loop {
@@ -63,7 +63,7 @@ pub(in crate::node) async fn follow_replica(meta: Group<MetaMachine>, map: MapCe
     }
 }
 
-/// Asks nodes for newer maps, for ever: those at `seeds`, and those of the map itself.
+/// Asks nodes for newer maps, for ever. It asks those at `seeds` and those of the map itself.
 pub(in crate::node) async fn poll_nodes(seeds: Vec<String>, map: MapCell) {
     let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).timeout(PATIENCE).build();
     let client = match client {
@@ -71,25 +71,27 @@ pub(in crate::node) async fn poll_nodes(seeds: Vec<String>, map: MapCell) {
         Err(error) => return tracing::error!(%error, "no HTTP client, so the cluster map stays as it is"),
     };
     for turn in 0usize.. {
-        // With a map one answer is enough; the first one needs all.
+        // Once there is a map, the answer of one node is enough. The first map needs the answers of all.
         let sources = list_sources(&seeds, &map.get());
         match map.get().is_formed() {
             true => fetch_newer_map(&client, &sources, turn, &map).await,
             false => fetch_first_map(&client, &sources, &map).await,
         }
         tokio::time::sleep(SHORTEST_PAUSE).await;
-        // Without any map nothing can be served, and the first one comes from a cluster that is just starting.
+        // Without a map nothing can be served, and the first map comes from a cluster that is just starting: ask often.
         let pause = if map.get().is_formed() { POLL_EVERY } else { SHORTEST_PAUSE };
         let _ = tokio::time::timeout(pause, map.doubted()).await;
     }
 }
 
-/// Asks all nodes for the first map. Where they belong to two clusters none is taken: a node that has lost its disk and
-/// formed a cluster of its own answers as fast as those that have the data.
+/// Asks all nodes for the first map. If they belong to two clusters, it takes none: a node that lost its disk and
+/// formed a cluster of its own answers as fast as the nodes that have the data.
 async fn fetch_first_map(client: &reqwest::Client, sources: &[String], map: &MapCell) {
+    // All nodes are asked at once. Those that are silent, or have no formed map yet, do not count.
     let answers = join_all(sources.iter().map(|url| fetch_map(client, url, 0))).await;
     let named = sources.iter().zip(answers).filter_map(|(url, answer)| Some((url, answer.ok()??)));
     let named: Vec<(&String, ClusterMap)> = named.filter(|(_, found)| found.is_formed()).collect();
+    // The trouble is logged once, and a gateway's health shows it for as long as it lasts.
     if let Some(trouble) = describe_disagreement(&named) {
         if map.trouble().as_ref() != Some(&trouble) {
             tracing::error!("{trouble}");
@@ -102,9 +104,10 @@ async fn fetch_first_map(client: &reqwest::Client, sources: &[String], map: &Map
     }
 }
 
-/// What is wrong where not all of these are maps of one cluster.
+/// What is wrong with these maps; `None` if all are of one cluster.
 fn describe_disagreement(named: &[(&String, ClusterMap)]) -> Option<String> {
     let (first, known) = named.first()?;
+    // Each map is compared with the first: one that differs is enough.
     let (other, found) = named.iter().find(|(_, found)| found.cluster != known.cluster)?;
     let name = |map: &ClusterMap| Uuid::from_bytes(map.cluster);
     Some(format!(
@@ -115,8 +118,9 @@ fn describe_disagreement(named: &[(&String, ClusterMap)]) -> Option<String> {
     ))
 }
 
-/// Asks the nodes one after the other, another one first each time, until one answers.
+/// Asks the nodes one after the other until one answers. `turn` chooses which node is asked first.
 async fn fetch_newer_map(client: &reqwest::Client, sources: &[String], turn: usize, map: &MapCell) {
+    // Each turn begins with another node, so that no node answers for all processes.
     let mut order = sources.to_vec();
     if !order.is_empty() {
         order.rotate_left(turn % sources.len());
@@ -124,6 +128,7 @@ async fn fetch_newer_map(client: &reqwest::Client, sources: &[String], turn: usi
     for url in order {
         match fetch_map(client, &url, map.get().epoch).await {
             Ok(None) => return map.hear(),
+            // A map of another cluster is refused, and the next node is asked.
             Ok(Some(newer)) => match map.offer(Arc::new(newer)) {
                 true => return map.hear(),
                 false => tracing::warn!(url, "a node of another cluster answers at this address"),
@@ -133,7 +138,7 @@ async fn fetch_newer_map(client: &reqwest::Client, sources: &[String], turn: usi
     }
 }
 
-/// The map of the node at `url`; `None` where it is no newer than `newer_than`.
+/// The map of the node at `url`; `None` if it is no newer than the epoch `newer_than`.
 async fn fetch_map(client: &reqwest::Client, url: &str, newer_than: u64) -> Result<Option<ClusterMap>, reqwest::Error> {
     let request = client.get(format!("{url}{PATH}?newer_than={newer_than}"));
     let response = request.send().await?.error_for_status()?;
@@ -158,7 +163,7 @@ pub(in crate::node) async fn wait_until_formed(map: &MapCell) -> Arc<ClusterMap>
     let mut changes = map.watch();
     match changes.wait_for(|map| map.is_formed()).await {
         Ok(map) => Arc::clone(&map),
-        // The cell holds the sender, so the channel cannot close while `map` is borrowed.
+        // `map` holds the channel's sender, so the channel cannot close while `map` is borrowed.
         Err(_) => map.get(),
     }
 }

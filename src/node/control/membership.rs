@@ -1,13 +1,12 @@
-//! Membership: the loop that moves the groups which this node leads to the members that the map wants, and confirms
-//! in the map that they are there.
+//! Membership: the loop that gives each group that this node leads the members that the map wants. It confirms in the
+//! map that they are there.
 //!
 //! Comes in: the map and the status of each group. Goes out: one member change at a time into a group's log,
-//! confirmations into the map, and leadership handed to the node that is meant to lead. Must not decide where
-//! replicas belong.
+//! confirmations into the map, and leadership handed to the preferred node. Must not decide where replicas belong.
 //!
-//! Before each step the map is read as it is now, by the leader in its own term: so a later leader never goes back to
-//! an older plan. A confirmation is given only by a replica that, after it saw the members committed as planned,
-//! proved that it leads still. Then nothing but a newer plan can change them.
+//! Before each step the leader reads the newest map, in its own term. So a later leader never goes back to an older
+//! plan. A confirmation needs a proof: the replica sees that the planned members are committed, and then proves that it
+//! still leads. From then on only a newer plan can change the members.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,11 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Most steps of one group between two looks.
 const MAX_STEPS: usize = 8;
 
-/// For how long a node must have led a group that another is meant to lead, before it hands it over: elections and
-/// restarts settle by themselves first.
+/// How long a node leads a group that another node is preferred for, before it hands the group over. Elections and
+/// restarts settle by themselves in that time.
 const HANDOVER_AFTER: Duration = Duration::from_secs(3);
 
-/// Moves the groups that this node leads.
+/// The loop that moves the groups that this node leads.
 #[derive(Clone)]
 pub(in crate::node) struct MembershipLoop {
     pub me: NodeId,
@@ -45,6 +44,7 @@ pub(in crate::node) struct MembershipLoop {
 impl MembershipLoop {
     /// Looks at every group that this node leads, for ever.
     pub async fn move_groups(self) {
+        // For each group that another node should lead: when that was first seen.
         let mut misplaced = BTreeMap::new();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -52,7 +52,7 @@ impl MembershipLoop {
             if !map.is_formed() {
                 continue;
             }
-            // Members first, all shards side by side.
+            // Members come first, all shards side by side.
             let shards = self.groups.shards();
             let moves = shards.iter().map(|(shard, group)| self.move_group(shard.group(), group, &map));
             join_all(moves).await;
@@ -61,7 +61,7 @@ impl MembershipLoop {
                 let successor = map.meta_successor(self.me, &meta.status().silent);
                 self.hand_over_leadership(&meta, successor, &map, &mut misplaced).await;
             }
-            // Then leaders, of groups that have all their members.
+            // Leaders come second, and only in groups that have all their members.
             for (shard, group) in &shards {
                 let meant = map.shards.get(shard).filter(|entry| entry.placement.settled);
                 self.hand_over_leadership(group, meant.map(|entry| entry.preferred), &map, &mut misplaced).await;
@@ -69,7 +69,8 @@ impl MembershipLoop {
         }
     }
 
-    /// Moves one group as far as it goes now, if this node leads it and it is not where the map wants it.
+    /// Takes the steps of one group that can be taken now. Does nothing if this node does not lead the group, or the
+    /// map has nothing left to confirm.
     async fn move_group<M: Machine>(&self, id: GroupId, group: &Group<M>, map: &ClusterMap) {
         let Some(placement) = map.placement(id) else { return };
         let status = group.status();
@@ -81,13 +82,14 @@ impl MembershipLoop {
         }
     }
 
-    /// Takes steps until the group is there, or until it has to wait.
+    /// Takes steps until the group has its members, or until it has to wait.
     async fn take_steps<M: Machine>(&self, id: GroupId, group: &Group<M>) -> Result<(), String> {
         for _ in 0..MAX_STEPS {
-            // Each step is taken by the map as it is now.
+            // Each step follows the newest map: an older one may hold a plan that was given up.
             let deadline = Instant::now() + PATIENCE;
             let map = self.router.read_map(deadline).await.map_err(|error| error.to_string())?;
             let Some(placement) = map.placement(id) else { return Ok(()) };
+            // A step that has to wait for other nodes is taken up at the next look.
             match group.converge(&placement.target, deadline).await.map_err(|error| error.to_string())? {
                 MembershipStep::Done => return self.confirm(id, group, placement, deadline).await,
                 MembershipStep::AwaitLearners(_) | MembershipStep::TransferLeader(_) => return Ok(()),
@@ -105,7 +107,7 @@ impl MembershipLoop {
         placement: &Placement,
         deadline: Instant,
     ) -> Result<(), String> {
-        // The members are seen, and after that the leader proves that it leads still.
+        // The order matters: the members are seen first, and then the leader proves that it still leads.
         let before = group.status();
         let Some(at) = members_index(&before, placement) else { return Ok(()) };
         group.prove_leader().await.map_err(|error| error.to_string())?;
@@ -113,13 +115,13 @@ impl MembershipLoop {
         if after.role != Role::Leader || after.term != before.term || members_index(&after, placement) != Some(at) {
             return Ok(());
         }
-        // What was seen before the proof and after it is true, until a newer plan changes it.
+        // The members were the same before the proof and after it. So they hold until a newer plan changes them.
         let (planned, members) = (placement.planned, placement.target.clone());
         let command = MetaCommand::Confirm { group: id, planned, members, at };
         self.router.change_map(command, deadline).await.map(drop).map_err(|error| error.to_string())
     }
 
-    /// Hands leadership to the node that is meant to lead, once it is clear that nothing else is going on.
+    /// Hands leadership to the node `wanted`, once the group has been misplaced for [`HANDOVER_AFTER`].
     async fn hand_over_leadership<M: Machine>(
         &self,
         group: &Group<M>,
@@ -134,11 +136,12 @@ impl MembershipLoop {
             misplaced.remove(&id);
             return;
         };
-        // It waits for a while: elections and restarts settle by themselves.
+        // A misplaced group waits for a while: elections and restarts settle by themselves.
         let since = *misplaced.entry(id).or_insert_with(Instant::now);
         if since.elapsed() < HANDOVER_AFTER {
             return;
         }
+        // The time is counted anew after each try, so a node that refuses is not asked at every look.
         misplaced.remove(&id);
         match group.prefer_leader(wanted).await {
             Ok(true) => {
@@ -150,7 +153,8 @@ impl MembershipLoop {
     }
 }
 
-/// The log index of the group's members, if they are committed and exactly those of the placement.
+/// The log index at which the group's members were committed, if they are exactly those of the placement: no learner is
+/// left and no change is under way.
 fn members_index(status: &GroupStatus, placement: &Placement) -> Option<u64> {
     let there = status.voters == placement.target && status.learners.is_empty() && !status.joint;
     status.members_at.filter(|_| there)

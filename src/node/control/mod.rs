@@ -1,5 +1,5 @@
-//! What moves this node and its groups towards the cluster map, and the map onwards: the loops between desired and
-//! actual.
+//! The loops between the desired and the actual state: they move this node and its groups towards the cluster map, and
+//! they move the map on.
 //!
 //! Comes in: the newest map ([`map_feed`]) and the state of the node's groups. Goes out: replicas that are opened and
 //! erased ([`replicas`]), members that are changed ([`membership`]), decisions and confirmations in the map

@@ -1,13 +1,14 @@
-//! This node's replicas, kept as the map says: opened where it gives one, closed and erased where it has none any more.
-//! One that is damaged stays closed, and says so, until the map lets it go: then it is erased like any other.
+//! This node's replicas, kept as the map says. A replica is opened where the map has one here, and closed and erased
+//! where the map has none here any more. A damaged replica stays closed, and the node's health says so. Once the map
+//! lets it go, it is erased like any other.
 //!
-//! Comes in: the map, and what this node's disk holds. Goes out: open groups in the node's list, and erased ones on
-//! its disk. Must not change who the members of a group are: [`super::membership`] does.
+//! Comes in: the map, and what this node's disk holds. Goes out: open groups in the node's list, and a disk without the
+//! erased ones. Must not change who the members of a group are: [`super::membership`] does.
 //!
-//! To open is harmless whatever map it rests on: a new replica waits to be added, and votes for nobody before. To erase
-//! is not, so it rests on more: the replica is closed first, then the map is read as it is now, and only where that
-//! names the node neither as meant nor as confirmed, and the group is settled, is anything erased. Each step may be
-//! interrupted; the next look goes on.
+//! To open a replica is harmless, whatever map it rests on: a new replica waits to be added, and votes for nobody
+//! before. To erase one is not harmless, so three things come first. The replica is closed. Then the newest map is
+//! read. Last, that map must name the node neither as target nor as actual home, and the group must be settled. A crash
+//! may interrupt any step; the next look goes on.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -31,10 +32,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long one try to write the first map may take.
 const FORM_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a group's other first members wait for the one that is to initialize it.
+/// How long the other founders of a group wait for the one that should initialize it.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Longest pause between two looks: what could not be done at one is tried again at the next.
+/// Longest pause between two looks. What fails at one look is tried again at the next.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long reading the map may take before something is erased.
@@ -49,7 +50,7 @@ pub(in crate::node) struct Replicas {
     pub groups: Arc<LocalGroups>,
     pub map: MapCell,
     pub router: Router,
-    /// Damaged replicas that were erased, so that new ones could come in their place.
+    /// The groups whose damaged replica was erased in this process, so that a new one could come. Clones share the set.
     pub replaced: Arc<Mutex<BTreeSet<GroupId>>>,
 }
 
@@ -59,9 +60,11 @@ impl Replicas {
         self.host.identity().node
     }
 
-    /// Opens this node's replica of the meta group, where its disk or the map it was formed with has one, and initializes
-    /// the group on its first node. What is on disk counts: the nodes of the first map may all be gone by now.
+    /// Opens this node's replica of the meta group if its disk or its first map has one, and initializes the group on
+    /// its first founder. What is on disk counts even where the map has no replica here: all nodes of the first map may
+    /// be gone by now. Returns `None` if there is no replica, or it stays closed.
     pub async fn open_first_meta(&self, first: &ClusterMap) -> Option<Group<MetaMachine>> {
+        // A node that joins an existing cluster has a formed first map, and founds nothing.
         let founder = !first.is_formed() && first.meta.is_founder(self.local_node());
         let stored = self.host.stored_groups([META].into_iter()).unwrap_or_default();
         if !founder && stored.is_empty() {
@@ -74,7 +77,7 @@ impl Replicas {
         Some(meta)
     }
 
-    /// Opens the replica of the map's group, and follows it for new maps; `None` where it stays closed.
+    /// Opens the replica of the meta group, and follows it for new maps. Returns `None` if it stays closed.
     async fn open_meta(&self, founder: bool) -> Option<Group<MetaMachine>> {
         let opened = match founder {
             true => self.host.open_group::<MetaMachine>(META, ()).await,
@@ -82,6 +85,7 @@ impl Replicas {
         };
         match opened {
             Ok(group) => {
+                // The map follows this replica from now on, for as long as it runs.
                 self.groups.put_meta(group.clone());
                 tokio::spawn(map_feed::follow_replica(group.clone(), self.map.clone()));
                 Some(group)
@@ -93,7 +97,7 @@ impl Replicas {
         }
     }
 
-    /// Opens the replica of a shard of the map. One of its first members also initializes the group.
+    /// Opens the replica of a shard of the map. A founder also initializes the group.
     async fn open_shard(&self, shard: ShardId, map: &ClusterMap) {
         let Some(entry) = map.shards.get(&shard) else { return };
         let founder = entry.placement.is_founder(self.local_node());
@@ -106,9 +110,10 @@ impl Replicas {
             Ok(group) => {
                 self.groups.put_shard(shard, group.clone());
                 if founder {
-                    // Who starts a group leads it first. The others step in where that one does not come.
+                    // The node that initializes a group leads it first, so the preferred one begins at once. If it does
+                    // not come, the other founders step in.
                     let patience = if entry.preferred == self.local_node() { Duration::ZERO } else { BEGIN_PATIENCE };
-                    // The first members, whatever is meant by now.
+                    // A group begins with its founders, even if the planner wants others by now.
                     tokio::spawn(initialize_group(group, entry.placement.actual.clone(), patience));
                 }
             }
@@ -117,12 +122,12 @@ impl Replicas {
     }
 
     /// Opens every replica that the disk holds or the map gives. What is on disk is opened whatever the map says: right
-    /// after a start the map may be an old one, and others may need these replicas to agree on a newer.
+    /// after a start the map may be old, and other nodes may need these replicas to agree on a newer one.
     pub async fn open_all(&self, map: &ClusterMap) {
         let stored = self.stored_groups(map);
         let ours =
             |(group, placement): &(GroupId, &Placement)| stored.contains(group) || placement.is_home(self.local_node());
-        // Side by side: to read a replica's points and make its codes is work for every processor there is.
+        // Replicas open side by side: each has to read its points and make its codes, which can use every processor.
         let opening = map.placements().filter(ours).map(|(group, _)| {
             let (replicas, map) = (self.clone(), map.clone());
             tokio::spawn(async move { replicas.open(group, &map).await })
@@ -136,14 +141,15 @@ impl Replicas {
 
     /// One look: opens, closes and erases what the map asks for.
     async fn reconcile(&self, map: &ClusterMap) {
-        // What is damaged is closed, and what the map has here is opened.
+        // Opening is harmless, and a replica that was closed as damaged is not opened again.
         self.close_damaged().await;
         for (group, _) in map.placements().filter(|(_, placement)| placement.is_home(self.local_node())) {
             self.open(group, map).await;
         }
-        // What the map does not have here is erased.
+        // A replica that the map does not have here is erased.
         let stored = self.stored_groups(map);
-        // One that is damaged may have lost even the mark by which the disk is known to hold it.
+        // Damage may have taken even the mark by which the disk is known to hold the replica. So a closed one counts
+        // too.
         let damaged = |group: &GroupId| self.groups.closed(*group).is_some() && !self.replaced.lock().contains(group);
         let here = |group: &GroupId| self.is_open(*group) || stored.contains(group) || damaged(group);
         let unwanted: Vec<GroupId> = self.unwanted(map).filter(here).collect();
@@ -154,13 +160,14 @@ impl Replicas {
         }
     }
 
-    /// Closes the replicas that have found themselves damaged: from then on they are treated like those that were
-    /// found damaged when they were opened.
+    /// Closes the replicas that have found themselves damaged. From then on they are treated like those that were
+    /// damaged when they were opened.
     async fn close_damaged(&self) {
         let shards = self.groups.shards();
         let shards = shards.iter().map(|(shard, group)| (shard.group(), group.damage()));
         let meta = self.groups.meta().map(|meta| (META, meta.damage()));
         let damaged = shards.chain(meta).filter_map(|(group, damage)| damage.map(|damage| (group, damage)));
+        // It is quarantined before it leaves the list, so no look in between opens it again.
         for (group, damage) in damaged.collect::<Vec<_>>() {
             quarantine(&self.groups, group, &damage);
             self.groups.remove(group);
@@ -195,18 +202,18 @@ impl Replicas {
         }
     }
 
-    /// Groups that the map does not have on this node, neither as meant nor as confirmed.
+    /// Settled groups that the map does not have on this node, neither as target nor as actual home.
     fn unwanted(&self, map: &ClusterMap) -> impl Iterator<Item = GroupId> {
         let me = self.local_node();
         let unwanted = map.placements().filter(move |(_, placement)| placement.settled && !placement.is_home(me));
         unwanted.map(|(group, _)| group)
     }
 
-    /// Closes and erases replicas, if the map as it is now does not want them either. It is read twice: before anything
-    /// is closed, for an old map must not silence a replica that others need, and after, for only a closed replica
-    /// cannot become a member once more.
+    /// Closes and erases replicas, if the newest map does not want them either. The map is read twice. The first read
+    /// comes before anything is closed, because an old map must not silence a replica that others need. The second
+    /// comes after, because only a closed replica cannot become a member once more.
     async fn close_and_erase(&self, groups: &[GroupId]) -> Result<(), RouteError> {
-        // Replicas that the newest map does not want are closed.
+        // A crash after this paragraph leaves closed replicas; the next start opens them again.
         let now = || Instant::now() + READ_PATIENCE;
         let map = self.router.read_map(now()).await?;
         let closed: Vec<GroupId> = self.unwanted(&map).filter(|group| groups.contains(group)).collect();
@@ -214,7 +221,7 @@ impl Replicas {
             self.groups.remove(*group);
             self.host.close_group(*group).await;
         }
-        // Closed ones that it still does not want are erased.
+        // Only replicas that were closed before this read of the map are erased.
         let map = self.router.read_map(now()).await?;
         for group in self.unwanted(&map).filter(|group| closed.contains(group)) {
             match self.host.erase_group(group).await {
@@ -229,12 +236,13 @@ impl Replicas {
         Ok(())
     }
 
-    /// Lets the node have a new replica in place of an erased one. One that was damaged is replaced once in the life
-    /// of a process: a disk that damages it again would have it copied for ever.
+    /// Lets the node have a new replica in place of an erased one. A damaged replica is replaced once in the life of a
+    /// process: a disk that damages it again would have it copied again and again.
     fn allow_replacement(&self, group: GroupId) {
         if self.groups.closed(group).is_none() {
             return;
         }
+        // The first time it is released, and the next look may open a new replica.
         if self.replaced.lock().insert(group) {
             self.groups.release(group);
         } else {
@@ -246,7 +254,8 @@ impl Replicas {
         }
     }
 
-    /// Erases a shard's saved graphs. They are checked when they are read, so one that stays costs only its place.
+    /// Erases a shard's saved graphs. If that fails they only take up space: the engine checks a graph when it reads
+    /// it.
     fn erase_graphs(&self, group: GroupId) {
         let files = ShardId::of_group(group).map(|shard| GraphFiles::new(&self.dir, shard));
         if let Some(Err(error)) = files.map(|files| files.keep_only(&[])) {
@@ -254,7 +263,7 @@ impl Replicas {
         }
     }
 
-    /// Looks whenever the map has changed, and now and then, for ever.
+    /// Looks whenever the map changes, and at least every [`LOOK_EVERY`], for ever.
     pub async fn keep_as_mapped(self) {
         let mut changes = self.map.watch();
         loop {
@@ -262,6 +271,7 @@ impl Replicas {
             if map.is_formed() {
                 self.reconcile(&map).await;
             }
+            // A closed channel ends the loop; a timeout only ends the wait.
             if tokio::time::timeout(LOOK_EVERY, changes.changed()).await.is_ok_and(|changed| changed.is_err()) {
                 return;
             }
@@ -269,12 +279,13 @@ impl Replicas {
     }
 }
 
-/// Writes the first map until there is a map. Every voter of the meta group tries: each holds the same map, only the
-/// group's leader can write, and who leads may change; a second `Form` changes nothing.
+/// Writes the first map until there is a map. Every voter of the meta group tries, because only the group's leader can
+/// write and the leader may change. All of them write the same map, and a second `Form` changes nothing.
 pub(in crate::node) async fn write_first_map(meta: Group<MetaMachine>, first: ClusterMap, map: MapCell) {
     let command = MetaCommand::Form { map: first }.encode();
     while !map.get().is_formed() {
         match meta.write(command.clone(), Instant::now() + FORM_PATIENCE).await {
+            // This replica has applied the map: it need not wait for the watch.
             Ok(_) => {
                 map.offer(meta.machine().map());
             }
@@ -284,7 +295,8 @@ pub(in crate::node) async fn write_first_map(meta: Group<MetaMachine>, first: Cl
     }
 }
 
-/// Gives a group its first members, if it has none by then. Any number of them may do so: each writes the same.
+/// Waits for `patience`, and then gives the group its first members, if it has none by then. Any founder may do so,
+/// because each writes the same.
 async fn initialize_group<M: Machine>(group: Group<M>, voters: BTreeSet<NodeId>, patience: Duration) {
     tokio::time::sleep(patience).await;
     while group.status().voters.is_empty() && group.status().stopped.is_none() {

@@ -2,8 +2,9 @@
 //!
 //! Comes in: the moment of each answer. Goes out: alive, suspect or lost. Must not decide what becomes of a lost node.
 //!
-//! The measure is phi of the phi-accrual detector (Hayashibara et al., 2004) with exponential gaps, as Cassandra has
-//! it: at phi 8, a silence is by chance with a probability of 10⁻⁸. Pure: the time is passed in.
+//! The measure is phi of the phi-accrual detector (Hayashibara et al., 2004) with exponential gaps, as in Cassandra: at
+//! phi 8, a node that is alive is so silent with a probability of 10⁻⁸. This file is pure: its callers pass the time
+//! in.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -12,33 +13,36 @@ use raft_groups::NodeId;
 
 use crate::placement::planner::Liveness;
 
-/// From this phi on a node is suspect.
+/// A node with a higher phi is suspect.
 const SUSPECT_PHI: f64 = 8.0;
 
-/// Gaps remembered for each node.
+/// Most gaps that are remembered of one node.
 const MAX_GAPS: usize = 64;
 
-/// A gap is at least this long: questions come no faster, and a quick series must not make a detector nervous.
+/// Shorter gaps count as this long. Questions come no faster, and a quick series of answers must not make a later pause
+/// look like a failure.
 const SHORTEST_GAP: Duration = Duration::from_millis(100);
 
 /// What is remembered of one node.
 #[derive(Debug, Clone)]
 struct AnswerHistory {
-    /// When it was first looked for, or last answered.
+    /// When it last answered, or when the detector first heard of it.
     last: Duration,
+    /// The times between its latest answers, oldest first.
     gaps: VecDeque<Duration>,
 }
 
-/// Remembers when nodes answered.
+/// Remembers when nodes answered. Every moment is the time since one fixed moment, which the caller chooses.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FailureDetector {
     histories: BTreeMap<NodeId, AnswerHistory>,
 }
 
 impl FailureDetector {
-    /// `node` has answered; `now` is the time since any fixed moment.
+    /// Notes that `node` has answered at `now`.
     pub fn note_answer(&mut self, node: NodeId, now: Duration) {
         let history = self.histories.entry(node).or_insert_with(|| AnswerHistory { last: now, gaps: VecDeque::new() });
+        // The first answer of a node that nobody looked for has no gap before it.
         let gap = now.saturating_sub(history.last);
         if !gap.is_zero() {
             history.gaps.push_back(gap.max(SHORTEST_GAP));
@@ -49,17 +53,19 @@ impl FailureDetector {
         history.last = now;
     }
 
-    /// These are the nodes there are; silence of a new one counts from now on.
+    /// Forgets all nodes but `nodes`. The silence of a new one counts from `now` on.
     pub fn keep_nodes(&mut self, nodes: impl Iterator<Item = NodeId>, now: Duration) {
         let mut old = std::mem::take(&mut self.histories);
         let fresh = || AnswerHistory { last: now, gaps: VecDeque::new() };
         self.histories = nodes.map(|node| (node, old.remove(&node).unwrap_or_else(fresh))).collect();
     }
 
-    /// Judges a node that counts as lost after `lost_after` of silence.
+    /// Judges a node at `now`; it counts as lost after `lost_after` of silence. A node that is not known, or never
+    /// answered, is suspect before that.
     pub fn judge(&self, node: NodeId, now: Duration, lost_after: Duration) -> Liveness {
         let Some(history) = self.histories.get(&node) else { return Liveness::Suspect };
         let silence = now.saturating_sub(history.last);
+        // Long silence is loss, however irregular the answers were before.
         if silence >= lost_after {
             Liveness::Lost
         } else if history.gaps.is_empty() || history.phi(silence) > SUSPECT_PHI {
@@ -71,6 +77,7 @@ impl FailureDetector {
 }
 
 impl AnswerHistory {
+    /// Minus the decimal logarithm of the probability that a node that is alive is silent for so long.
     fn phi(&self, silence: Duration) -> f64 {
         let total: Duration = self.gaps.iter().sum();
         let mean = total.as_secs_f64() / self.gaps.len().max(1) as f64;

@@ -1,8 +1,8 @@
-//! The sweep: makes the collections of the shards that this node leads those that the map has.
+//! The sweep: the loop that gives each shard that this node leads the collections that the map has.
 //!
-//! Comes in: the newest map, and what each shard says of its collections. Goes out: commands into the shards' logs,
-//! and the ends of drops in the map. A sweep that fails leaves the rest to the next one. Must not decide what is
-//! dropped: the map did.
+//! Comes in: the newest map, and what each shard says of its collections. Goes out: commands into the shards' logs, and
+//! the ends of drops in the map. What one sweep cannot do, the next one tries again. Must not decide what is dropped:
+//! the map did.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,8 +21,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long one write of a sweep may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Most collections dropped from one shard in one sweep, and most that get a payload schema; the rest waits for the
-/// next.
+/// Most commands of each kind to one shard in one sweep. The rest waits for the next sweep.
 const MAX_CHANGES: usize = 100;
 
 /// Sweeps now and then, for ever.
@@ -30,6 +29,7 @@ pub(in crate::node) async fn sweep_collections(groups: Arc<LocalGroups>, map: Ma
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let map = map.get();
+        // The leader of the map's group ends drops. The leader of each shard sweeps that shard.
         end_drops(&groups, &map, &router).await;
         for (shard, group) in groups.shards() {
             if group.status().role == Role::Leader {
@@ -39,7 +39,7 @@ pub(in crate::node) async fn sweep_collections(groups: Arc<LocalGroups>, map: Ma
     }
 }
 
-/// Ends the drops that whoever began them did not end, where this node leads the map's group.
+/// Ends the drops that their clients' nodes began and did not end, if this node leads the map's group.
 async fn end_drops(groups: &LocalGroups, map: &ClusterMap, router: &Router) {
     if map.leaving.is_empty() || groups.meta().is_none_or(|group| group.status().role != Role::Leader) {
         return;
@@ -50,7 +50,7 @@ async fn end_drops(groups: &LocalGroups, map: &ClusterMap, router: &Router) {
     }
 }
 
-/// Brings one shard to what the map says.
+/// Gives one shard the collections and payload schemas of the map.
 async fn sweep_shard(shard: ShardId, group: &Group<Engine>, map: &ClusterMap) {
     // Collections that the map no longer has are dropped.
     let known = group.machine().collections();
@@ -58,12 +58,12 @@ async fn sweep_shard(shard: ShardId, group: &Group<Engine>, map: &ClusterMap) {
         tracing::info!(%shard, %collection, "dropping a collection that the map no longer has");
         write(group, Command::DropCollection { collection }).await;
     }
-    // The shard is told of all other collections that were dropped.
+    // Then the shard hears of all other dropped collections. So it also refuses late writes to those that it never had.
     for (first, last) in find_untold_drops(map, &group.machine().dropped()).into_iter().take(MAX_CHANGES) {
         tracing::debug!(%shard, %first, %last, "telling of collections that were dropped");
         write(group, Command::RetireCollections { first, last }).await;
     }
-    // Collections that stay get the payload schemas that the map has.
+    // Collections that stay get the newest payload schemas.
     for entry in find_outdated_schemas(map, &known).into_iter().take(MAX_CHANGES) {
         tracing::info!(%shard, collection = %entry.id, "taking on the payload schema that the map has");
         let (version, schema) = (entry.schema_version, entry.payload_schema.clone());
@@ -77,16 +77,17 @@ async fn write(group: &Group<Engine>, command: Command) {
     }
 }
 
-/// The collections of a shard that were dropped. One whose number this map has not given out yet is newer than the
-/// map, not dropped, so an old map drops nothing wrongly.
+/// The collections of a shard that were dropped. A number that this map has not given out yet belongs to a collection
+/// that is newer than the map. So an old map drops nothing wrongly.
 fn find_dropped(map: &ClusterMap, known: impl Iterator<Item = CollectionId>) -> Vec<CollectionId> {
     let there: BTreeSet<CollectionId> = map.collections.values().map(|entry| entry.id).collect();
     known.filter(|id| id.0 < map.next_collection && !there.contains(id)).collect()
 }
 
-/// The ranges of dropped collections that a shard does not know of: it could not be told, or never had any of them.
-/// Those that it still has are dropped first.
+/// The ranges of dropped collections, first and last number, that a shard has not been told of. It may have been
+/// unreachable, or never had any of them. Those that it still has must be dropped before.
 fn find_untold_drops(map: &ClusterMap, told: &[(CollectionId, CollectionId)]) -> Vec<(CollectionId, CollectionId)> {
+    // Every number that was given out and lives no more belongs to a dropped collection.
     let mut living: Vec<u64> = map.collections.values().map(|entry| entry.id.0).collect();
     living.sort_unstable();
     let mut between = Vec::new();
@@ -97,11 +98,12 @@ fn find_untold_drops(map: &ClusterMap, told: &[(CollectionId, CollectionId)]) ->
         }
         next = id + 1;
     }
+    // A range that the shard knows only in part is told as a whole.
     between.retain(|(first, last)| !told.iter().any(|(from, to)| from <= first && last <= to));
     between
 }
 
-/// The collections whose payload schema is newer in the map than in a shard that knows them.
+/// The collections whose payload schema is newer in the map than in a shard that has them.
 fn find_outdated_schemas<'a>(map: &'a ClusterMap, known: &[CollectionStats]) -> Vec<&'a CollectionEntry> {
     let versions: BTreeMap<CollectionId, u64> =
         known.iter().map(|stats| (stats.collection, stats.schema_version)).collect();

@@ -1,11 +1,11 @@
 //! How members that come back at new addresses find each other before the map knows where they are.
 //!
-//! Comes in: claims of other members. Goes out: this node's own claim, told until the map knows of this start. Must not
-//! judge a claim: [`super::claimed_addresses`] does.
+//! Comes in: claims of other members. Goes out: this node's own claim, which it repeats until the map knows of this
+//! start. Must not judge a claim: [`super::claimed_addresses`] does.
 //!
-//! The map has the addresses of before, and changing it takes a majority that can reach each other. So a member that
-//! starts tells the nodes at its `--join` addresses where it is, and hears from them where others are. What is told
-//! of a start counts until the map knows of that start, or of a later one.
+//! The map has the old addresses, and a change of it takes a majority that can reach each other. So a member that
+//! starts tells the nodes at its `--join` addresses where it is, and hears from them where others are. A claim of a
+//! start counts until the map knows of that start, or of a later one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,22 +26,23 @@ const PATH: &str = "/here";
 /// Pause between two rounds, and how long one question may take.
 const PAUSE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Rounds without an answer after which the log says so.
+/// The log complains once in so many rounds without an answer.
 const ROUNDS_PER_COMPLAINT: u32 = 20;
 
-/// This node's claim, and where those of others are kept.
+/// This node's claim, and the place where the claims of others are kept.
 #[derive(Clone)]
 pub(in crate::node) struct AddressExchange {
     pub me: AddressClaim,
     pub peers: Arc<PeerAddresses>,
 }
 
-/// The route of the peer port at which other members say where they are.
+/// The route of the peer port on which other members say where they are.
 pub(in crate::node) fn router(exchange: AddressExchange) -> Router {
     Router::new().route(PATH, post(take_claims)).with_state(exchange)
 }
 
-/// Takes the claims of a member of this cluster, and answers with all that are known.
+/// Takes the claims of a member of this cluster, and answers with all claims that are known here. Answers 400 to what
+/// are no claims, and 421 to claims of another cluster.
 async fn take_claims(State(exchange): State<AddressExchange>, body: Bytes) -> Response {
     let Ok(claims) = serde_json::from_slice::<Vec<AddressClaim>>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
@@ -54,7 +55,7 @@ async fn take_claims(State(exchange): State<AddressExchange>, body: Bytes) -> Re
 }
 
 impl AddressExchange {
-    /// The claims of others, and that of this node.
+    /// The claims of others, and this node's own.
     fn known_claims(&self) -> Vec<AddressClaim> {
         let mut claims = self.peers.claimed().all();
         claims.push(self.me.clone());
@@ -69,7 +70,8 @@ impl AddressExchange {
         }
     }
 
-    /// Tells the nodes at `urls`, and those that are heard of, where this one is, until the map knows of this start.
+    /// Tells other members where this node is, until the map knows of this start. It tells the nodes at `urls` and all
+    /// that it hears of.
     pub(in crate::node) async fn announce(self, urls: Vec<String>) {
         let client = match reqwest::Client::builder().no_proxy().timeout(PATIENCE).build() {
             Ok(client) => client,
@@ -80,7 +82,7 @@ impl AddressExchange {
             if self.peers.map_knows(self.me.node, self.me.life) {
                 return;
             }
-            // Both sides of an exchange learn what the other knows.
+            // Each answer holds the claims that the other node knows. So both sides learn.
             let mut answered = false;
             for peer_addr in self.list_targets(&urls).await {
                 let question = client.post(format!("http://{peer_addr}{PATH}")).json(&self.known_claims());
@@ -89,7 +91,7 @@ impl AddressExchange {
                 answered = true;
                 claims.into_iter().for_each(|claim| self.take_claim(claim));
             }
-            // Silence of everybody has a reason that the operator can remove.
+            // If nobody answers for long, the operator must give an address.
             if !answered && round.is_multiple_of(ROUNDS_PER_COMPLAINT) {
                 tracing::warn!(
                     "no other member answers: if they are at other addresses than before, start this node with --join \
@@ -100,10 +102,12 @@ impl AddressExchange {
         }
     }
 
-    /// Where others may be: the peer ports of the nodes at `urls`, those that were heard of, and those of the map.
+    /// The peer ports at which others may be: those of the nodes at `urls`, those of claims, and those of the map. This
+    /// node's own is left out.
     async fn list_targets(&self, urls: &[String]) -> Vec<String> {
         let mut targets = self.peers.list_addresses();
         for url in urls {
+            // A URL that leads to another cluster is passed over.
             if let Ok((cluster, peer_addr)) = join::ask_peer_port(url).await
                 && cluster == Some(self.me.cluster)
             {

@@ -1,8 +1,8 @@
-//! Keeps in the map that this node was started, and where it listens.
+//! Keeps the map informed that this node was started, and where it listens.
 //!
-//! Comes in: the map, whenever it changes. Goes out: this start and its addresses, written into the map at each
-//! start, and again where the map says something else later because a copy of this node ran for a moment. Where the
-//! map knows of a later start, this process ends.
+//! Comes in: the map, whenever it changes. Goes out: this start and its addresses, written into the map at each start.
+//! They are written again if the map changes to other ones, as when a copy of this node ran for a moment. If the map
+//! knows of a later start, this process ends.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after a write into the map.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// One start of this node, to be known to the map.
+/// One start of this node, which the map must learn of.
 pub(in crate::node) struct StartAnnouncement {
     pub me: JoinRequest,
     pub node: NodeId,
@@ -35,21 +35,24 @@ pub(in crate::node) struct StartAnnouncement {
 }
 
 impl StartAnnouncement {
-    /// Keeps the map right for as long as it knows the node.
+    /// Keeps the map right for as long as it has the node. Returns once the cluster has removed the node.
     pub async fn keep_announced(self) {
         let mut changes = self.map.watch();
         loop {
             let known = map_feed::wait_until_formed(&self.map).await;
             match known.nodes.get(&self.node) {
+                // A later start means that this process runs on an old copy, or beside a second one.
                 Some(entry) if entry.life > self.life && !is_planted(Mutant::IgnoresLives) => {
                     end_process(&self.dir, self.life)
                 }
+                // The map is right: nothing is due before it changes.
                 Some(entry) if self.me.is_at(entry) && entry.life == self.life => {
                     if changes.changed().await.is_err() {
                         return;
                     }
                     continue;
                 }
+                // The map has an earlier start, or another address.
                 Some(_) => {}
                 None => {
                     return tracing::error!(
@@ -65,9 +68,10 @@ impl StartAnnouncement {
         }
     }
 
-    /// Writes this start into the map, or ends the process where the map knows of a later one.
+    /// Tries once to write this start into the map. Ends the process if the map knows of a later one.
     async fn announce(&self) {
         let (me, life) = (&self.me, self.life);
+        // `false` means that the map has a later start.
         let address = (me.host.clone(), me.port, me.peer_addr.clone());
         match self.router.set_address(self.node, address, life, Instant::now() + PATIENCE).await {
             Ok(true) => {

@@ -1,8 +1,8 @@
-//! Addresses that members claim for themselves, for as long as they are newer than the map.
+//! The addresses that members claim for themselves, for as long as they are newer than the map.
 //!
 //! Comes in: claims of members, and the map to judge them by. Goes out: where a node is, if the map does not know
-//! better. A claim is taken only from who knows the cluster's identity, the node's number and its incarnation, as
-//! every message between nodes is. Must not know how claims travel: [`super::address_exchange`] does.
+//! better. A claim counts only if it names the cluster's identity, the node's number and its incarnation, as every
+//! message between nodes does. Must not know how claims travel: [`super::address_exchange`] does.
 
 use std::collections::BTreeMap;
 
@@ -13,30 +13,33 @@ use uuid::Uuid;
 
 use crate::placement::ClusterMap;
 
-/// Where a node is since one of its starts.
+/// Where a node listens since one of its starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::node) struct AddressClaim {
     pub cluster: Uuid,
     pub node: NodeId,
     pub incarnation: Uuid,
+    /// The number of the start.
     pub life: u64,
     /// `host:port` of its peer port.
     pub peer_addr: String,
 }
 
-/// What was claimed, by node.
+/// The newest claim of each node.
 #[derive(Debug, Default)]
 pub(super) struct ClaimedAddresses(RwLock<BTreeMap<NodeId, AddressClaim>>);
 
 impl ClaimedAddresses {
-    /// Takes a claim that fits the map and is newer than what is known. Returns `true` if it was news.
+    /// Takes a claim that fits the map and is newer than the map and the known claim. Returns `true` if it was taken.
     pub fn accept(&self, claim: AddressClaim, map: &ClusterMap) -> bool {
+        // Cluster, number and incarnation must all be right: the directory of another node cannot claim.
         let fits = *claim.cluster.as_bytes() == map.cluster
             && map
                 .nodes
                 .get(&claim.node)
                 .is_some_and(|entry| entry.incarnation == *claim.incarnation.as_bytes() && entry.life < claim.life);
         let mut known = self.0.write();
+        // Claims travel over several nodes, so an older one may come later.
         let is_news = fits && known.get(&claim.node).is_none_or(|known| known.life < claim.life);
         if is_news {
             known.insert(claim.node, claim);
@@ -44,7 +47,7 @@ impl ClaimedAddresses {
         is_news
     }
 
-    /// Where a node is, if a claim is newer than what the map knows.
+    /// The address `host:port` that a node claims, if the claim is newer than the map.
     pub fn find(&self, node: NodeId, map: &ClusterMap) -> Option<String> {
         let known = self.0.read();
         let claim = known.get(&node)?;

@@ -1,4 +1,4 @@
-//! How a node comes to its place in a cluster: as it was, or by forming a cluster or joining one now.
+//! How a node comes to its place in a cluster: it keeps the one it has, forms a cluster, or joins one.
 //!
 //! Comes in: the settings of the start and the node's file. Goes out: a [`ClusterMembership`] that is on disk before
 //! anyone is told of it. Must not know how joiners and the forming node speak: [`super::join`] and
@@ -15,10 +15,10 @@ use crate::config::{Origin, ServerSettings};
 use crate::node::NodeError;
 use crate::placement::ClusterMap;
 
-/// This node's place, which is in its file when this returns.
+/// Finds this node's place in a cluster. When this returns, the place is in the node's file.
 ///
 /// # Errors
-/// Where no cluster can be formed or joined, and where the disk fails.
+/// Why no cluster can be formed or joined, or the error of the disk.
 pub(in crate::node) async fn take_place(
     settings: &ServerSettings,
     formation: &Formation,
@@ -30,7 +30,8 @@ pub(in crate::node) async fn take_place(
         warn_of_ignored_flags(settings, &member);
         return Ok(member);
     }
-    // A new one finds it.
+    // A new one finds its place. A crash before the file is written leaves a node that asks again and gets the same
+    // answer.
     let (node, first_map) = find_cluster(settings, formation, me).await?;
     let cluster = Uuid::from_bytes(first_map.cluster);
     let member = ClusterMembership::new(cluster, node, first_map);
@@ -40,14 +41,14 @@ pub(in crate::node) async fn take_place(
     Ok(member)
 }
 
-/// Forms a cluster or joins one, as the settings say: this node's number, and the map to start from.
+/// Forms a cluster or joins one, as the settings say. Returns this node's number, and the map to start from.
 async fn find_cluster(
     settings: &ServerSettings,
     formation: &Formation,
     me: &JoinRequest,
 ) -> Result<(NodeId, ClusterMap), NodeError> {
     match &settings.origin {
-        // Others may reach it, so it must not form a cluster by mistake.
+        // Other machines can reach this node, so an empty directory may mean a lost disk: it forms no cluster unasked.
         Origin::Unsaid if !settings.listen.ip().is_loopback() || !settings.peer_listen.ip().is_loopback() => {
             Err(NodeError::NoOrigin { dir: settings.data_dir.clone() })
         }
@@ -60,6 +61,7 @@ async fn find_cluster(
                     "the data directory is empty and neither --bootstrap nor --join is given: a new cluster of one node"
                 );
             }
+            // The forming node is number 1 of its cluster.
             let plan = FormationPlan { nodes, shards, replication_factor, timings };
             Ok((1, formation.gather_nodes(me, plan).await?))
         }

@@ -1,6 +1,6 @@
-//! Settings that belong to a cluster: what the flags of a start ask for, beside what the node's cluster has.
+//! Settings that belong to a cluster: what the flags of this start ask for, beside what the cluster has.
 //!
-//! Comes in: the settings and the node's place in a cluster. Goes out: warnings of flags that change nothing, and the
+//! Comes in: the settings and the node's place in a cluster. Goes out: warnings of flags without effect, and the
 //! timings and Raft settings that the node runs with.
 
 use std::time::Duration;
@@ -11,14 +11,15 @@ use super::identity_file::ClusterMembership;
 use crate::config::{Origin, ServerSettings};
 use crate::placement::RaftTimings;
 
-/// Says which settings ask for another cluster than the data directory belongs to. Equal ones pass in silence: a
-/// service is started with the same flags each time.
+/// Warns of flags that ask for another cluster than the directory's. Flags that ask for the same pass in silence,
+/// because a service starts with the same flags each time.
 pub(super) fn warn_of_ignored_flags(settings: &ServerSettings, member: &ClusterMembership) {
     warn_of_ignored_timings(settings, member);
     let map = &member.first_map;
     let differs = |flag: &str| match flag {
+        // Timings have a warning of their own.
         "--heartbeat-ms" | "--election-min-ms" | "--election-max-ms" => false,
-        // A member says there where it is.
+        // A member uses it to tell other members where it is.
         "--join" => false,
         "--bootstrap" => settings.origin != Origin::Bootstrap(map.nodes.len()),
         "--shards" => settings.shards as usize != map.shards.len(),
@@ -37,8 +38,9 @@ pub(super) fn warn_of_ignored_flags(settings: &ServerSettings, member: &ClusterM
     }
 }
 
-/// Says which timings are asked for and are not the cluster's.
+/// Warns of timings that are asked for and are not the cluster's.
 pub(super) fn warn_of_ignored_timings(settings: &ServerSettings, member: &ClusterMembership) {
+    // A cluster without timings of its own runs with each node's flags.
     let (Some(timings), asked) = (member.timings, read_timings(settings)) else { return };
     let differs = |flag: &str| match flag {
         "--heartbeat-ms" => asked.heartbeat_ms != timings.heartbeat_ms,
@@ -54,7 +56,7 @@ pub(super) fn warn_of_ignored_timings(settings: &ServerSettings, member: &Cluste
     }
 }
 
-/// The timings that a node is started with: a new cluster gets them.
+/// The timings of the node's flags. A new cluster gets them.
 pub(in crate::node) fn read_timings(settings: &ServerSettings) -> RaftTimings {
     let millis = |duration: Duration| duration.as_millis() as u64;
     RaftTimings {
@@ -64,7 +66,7 @@ pub(in crate::node) fn read_timings(settings: &ServerSettings) -> RaftTimings {
     }
 }
 
-/// The settings of every group of this node, with the timings that it runs with.
+/// The settings of every group of this node, which run with `timings`.
 pub(in crate::node) fn make_raft_settings(settings: &ServerSettings, timings: RaftTimings) -> RaftSettings {
     RaftSettings {
         heartbeat: timings.heartbeat(),

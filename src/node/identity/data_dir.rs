@@ -1,4 +1,4 @@
-//! A node's directory: one process at a time, and none that belongs to something else.
+//! A node's directory: one process at a time may use it, and a directory of something else is refused.
 //!
 //! Comes in: a path. Goes out: a locked directory, or why it cannot be used. Must not know what the files in it say.
 
@@ -17,22 +17,27 @@ pub(super) const IDENTITY: &str = "node.json";
 /// The directory of the stores.
 const STORES: &str = "raft";
 
-/// What may lie in a directory that is not a node's yet: what a crash in the first moment leaves, and what a fresh
-/// file system has.
+/// What may lie in a directory that is no node's yet: what a crash in the first moment leaves, and what a new file
+/// system has.
 const HARMLESS: [&str; 4] = [LOCK, STORES, "lost+found", "node.json.new"];
 
-/// A directory that is this process's alone, until it is dropped.
+/// A directory that this process alone uses, until the value is dropped.
 pub(in crate::node) struct DataDir {
     path: PathBuf,
     _lock: File,
 }
 
 impl DataDir {
-    /// Locks the directory, which is made where absent.
+    /// Locks the directory, and makes it if it is absent.
+    ///
+    /// # Errors
+    /// [`NodeError::DirectoryInUse`] or [`NodeError::ForeignDirectory`]; [`NodeError::Io`] where the disk fails.
     pub fn lock(path: &Path) -> Result<Self, NodeError> {
         fs::create_dir_all(path).map_err(|source| NodeError::io("make the directory", path, source))?;
+        // A foreign directory is refused before anything is written into it.
         warn_of_readers(path);
         refuse_foreign(path)?;
+        // The kernel releases the lock at the end of the process, however it ends.
         let file = path.join(LOCK);
         let lock = File::options().create(true).truncate(false).write(true).open(&file);
         let lock = lock.map_err(|source| NodeError::io("open", &file, source))?;
@@ -44,6 +49,9 @@ impl DataDir {
     }
 
     /// Locks the directory of a node that ran before.
+    ///
+    /// # Errors
+    /// As [`DataDir::lock`], and where no node ran in it.
     pub fn lock_used(path: &Path) -> Result<Self, NodeError> {
         if !path.join(IDENTITY).exists() {
             let missing = io::Error::new(io::ErrorKind::NotFound, "it is no node's directory");
@@ -63,15 +71,16 @@ impl DataDir {
     }
 }
 
-/// Returns `true` unless a node's directory, which a process uses, was taken away under it.
+/// Returns `true` unless the directory was taken away under the process that uses it.
 pub(in crate::node) fn is_present(path: &Path) -> bool {
     let gone = |part: &str| fs::metadata(path.join(part)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     !gone(IDENTITY) && !gone(STORES)
 }
 
-/// Says where others can read what lies in the directory.
+/// Warns if others on this machine can look into the directory.
 fn warn_of_readers(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
+    // These bits give access to the group and to all others.
     let mode = fs::metadata(path).map_or(0, |found| found.permissions().mode() & 0o077);
     if mode != 0 {
         let dir = path.display();
@@ -88,6 +97,7 @@ fn refuse_foreign(path: &Path) -> Result<(), NodeError> {
     if path.join(IDENTITY).exists() {
         return Ok(());
     }
+    // A directory that holds only harmless files may become a node's.
     let mut names = Vec::new();
     for entry in fs::read_dir(path).map_err(failed)? {
         names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
@@ -104,6 +114,7 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = File::create(&new)?;
     io::Write::write_all(&mut file, content)?;
     file.sync_all()?;
+    // The rename is durable once the directory is synced.
     fs::rename(&new, path)?;
     let parent = path.parent().unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()

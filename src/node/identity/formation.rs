@@ -1,11 +1,11 @@
-//! How nodes become a cluster: the forming node waits for the others, numbers them, and writes down what it decided
+//! How nodes become a cluster: the forming node waits for the others and numbers them. It writes down what it decided
 //! before it tells anyone.
 //!
 //! Comes in: requests of joiners, and how many nodes there are to be. Goes out: the first map, and an answer to each
 //! joiner. Must not know how requests come: [`super::join`] does.
 //!
-//! Until that file is written nothing has happened: the joiners ask again. Afterwards nothing is decided again: each
-//! joiner gets the same answer however often it asks, whichever of the two crashed in between.
+//! Until that file is written nothing is decided, and the joiners ask again. Afterwards nothing is decided again: a
+//! joiner gets the same answer however often it asks. So either of the two may crash at any moment.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,27 +19,29 @@ use uuid::Uuid;
 
 use crate::placement::{ClusterMap, FormationError, NodeEntry, NodeName, NodeState, RaftTimings, form};
 
-/// A joiner that has not asked for so long is gone, and does not count.
+/// A joiner that has not asked for so long does not count.
 const JOINER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often the log says whom a forming node waits for, while nothing changes.
+/// How often the log repeats whom a forming node waits for.
 const TELL_EVERY: Duration = Duration::from_secs(15);
 
 /// Copies of each shard where the operator gives no number.
 const DEFAULT_REPLICAS: usize = 3;
 
-/// What a node says of itself when it asks to join.
+/// What a node says of itself when it asks to join, and when it introduces itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::node) struct JoinRequest {
     pub name: NodeName,
     pub incarnation: Uuid,
+    /// The host, in brackets if it is an IPv6 address, and the port of the HTTP API.
     pub host: String,
     pub port: u16,
+    /// `host:port` of the peer port.
     pub peer_addr: String,
 }
 
-/// The answer to a [`JoinRequest`]. Externally tagged: serde buffers the members of an internally tagged enum, and then
-/// no longer reads the numbers that are keys of the map.
+/// The answer to a [`JoinRequest`]. It is externally tagged, because serde buffers the members of an internally tagged
+/// enum and then cannot read the numbers that are keys of the map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum JoinAnswer {
@@ -52,16 +54,16 @@ pub(super) enum JoinAnswer {
         /// The map to start from.
         map: Box<ClusterMap>,
     },
-    /// The name is taken by another node, or by an earlier life of this one.
+    /// Another node has the name, or this node had it with an earlier directory.
     NameTaken,
-    /// The cluster exists, and takes a new member once an operator says so: ask again.
+    /// The cluster exists, and takes a new member only when an operator says so: ask again.
     Unadopted,
     /// This node forms no cluster, and belongs to none yet.
     NotForming,
 }
 
 impl JoinRequest {
-    /// Returns `true` if the map has this node where it really listens.
+    /// Returns `true` if `entry` has the addresses at which this node really listens.
     pub fn is_at(&self, entry: &NodeEntry) -> bool {
         (&self.host, self.port, &self.peer_addr) == (&entry.host, entry.port, &entry.peer_addr)
     }
@@ -75,27 +77,29 @@ impl JoinRequest {
     }
 }
 
-/// What a cluster is to be formed of.
+/// What the operator asks of a new cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FormationPlan {
     pub nodes: usize,
     pub shards: u32,
+    /// Copies of each shard; `None` for [`DEFAULT_REPLICAS`], or the number of nodes if that is less.
     pub replication_factor: Option<usize>,
     pub timings: RaftTimings,
 }
 
-/// Answers joiners, and on the forming node waits for enough of them.
+/// Answers joiners. On the forming node it also waits for enough of them.
 pub(in crate::node) struct Formation {
     phase: Mutex<FormationPhase>,
+    /// Fires when a joiner asks.
     changed: Notify,
 }
 
 enum FormationPhase {
     /// This node joins another, or has not decided.
     Idle,
-    /// It waits for joiners.
+    /// It waits for joiners. Each has the moment at which it last asked.
     Waiting(BTreeMap<NodeName, (JoinRequest, Instant)>),
-    /// The cluster is decided upon.
+    /// The cluster is decided, and this is its first map.
     Decided(Box<ClusterMap>),
 }
 
@@ -104,8 +108,9 @@ impl Formation {
         Self { phase: Mutex::new(FormationPhase::Idle), changed: Notify::new() }
     }
 
-    /// Waits until the others are there; the first map with all of them, numbered in the order of their names after
-    /// this node. That decides nothing yet: [`Formation::conclude`] does, once the map is on disk.
+    /// Waits until enough joiners are there. Returns the first map with all of them: this node is 1, and the others
+    /// follow in the order of their names. That decides nothing yet: [`Formation::conclude`] does, once the map is on
+    /// disk.
     pub(super) async fn gather_nodes(
         &self,
         me: &JoinRequest,
@@ -114,6 +119,7 @@ impl Formation {
         *self.phase.lock() = FormationPhase::Waiting(BTreeMap::new());
         let (mut told, mut last_told) = (None, Instant::now());
         loop {
+            // A joiner that asks after the look leaves a permit, so the wait below ends at once.
             let changed = self.changed.notified();
             if let Some(others) = self.take_present(plan.nodes) {
                 let nodes = (1..).zip(std::iter::once(me.entry()).chain(others)).collect();
@@ -121,17 +127,18 @@ impl Formation {
                 let map = form(*Uuid::new_v4().as_bytes(), nodes, plan.shards, copies)?;
                 return Ok(ClusterMap { timings: Some(plan.timings), ..map });
             }
+            // The log says whom the node waits for: at each change, and now and then.
             let come = self.joiner_names();
             if told.as_ref() != Some(&come) || last_told.elapsed() >= TELL_EVERY {
                 tracing::info!("{}", describe_wait(&come, plan.nodes, me));
                 (told, last_told) = (Some(come), Instant::now());
             }
-            // Joiners ask again and again, so a quiet time means that none is there.
+            // Joiners ask again and again. After a quiet time, those that went away must be noticed.
             let _ = tokio::time::timeout(TELL_EVERY, changed).await;
         }
     }
 
-    /// The names of the joiners that are there.
+    /// The names of the joiners that were there at the last look.
     fn joiner_names(&self) -> Vec<NodeName> {
         match &*self.phase.lock() {
             FormationPhase::Waiting(joiners) => joiners.keys().cloned().collect(),
@@ -144,23 +151,25 @@ impl Formation {
         matches!(*self.phase.lock(), FormationPhase::Idle)
     }
 
-    /// From now on joiners are answered from `map`.
+    /// Answers joiners from `map` from now on. Call it once the map is on disk.
     pub fn conclude(&self, map: ClusterMap) {
         *self.phase.lock() = FormationPhase::Decided(Box::new(map));
     }
 
-    /// Answers a joiner. `current` is the cluster's map as it is now, where there is one.
+    /// Answers a joiner of the node named `me`. `current` is the newest map; it counts once it is formed.
     pub(super) fn answer_joiner(&self, request: JoinRequest, me: &NodeName, current: &ClusterMap) -> JoinAnswer {
         match &mut *self.phase.lock() {
             FormationPhase::Idle => JoinAnswer::NotForming,
             FormationPhase::Waiting(_) if request.name == *me => JoinAnswer::NameTaken,
             FormationPhase::Waiting(joiners) => {
+                // A second directory of the same name waits until the first has gone away.
                 let other_life = joiners.get(&request.name).is_some_and(|(known, at)| {
                     known.incarnation != request.incarnation && at.elapsed() < JOINER_PATIENCE
                 });
                 if other_life {
                     return JoinAnswer::NameTaken;
                 }
+                // Each question renews the joiner's presence.
                 joiners.insert(request.name.clone(), (request, Instant::now()));
                 self.changed.notify_one();
                 JoinAnswer::Waiting
@@ -171,7 +180,7 @@ impl Formation {
         }
     }
 
-    /// The other nodes, if all of them are there.
+    /// The other nodes, if enough of them are there. Forgets joiners that went away.
     fn take_present(&self, wanted: usize) -> Option<Vec<NodeEntry>> {
         let FormationPhase::Waiting(joiners) = &mut *self.phase.lock() else { return None };
         joiners.retain(|_, (_, at)| at.elapsed() < JOINER_PATIENCE);
@@ -180,7 +189,7 @@ impl Formation {
     }
 }
 
-/// A line for the log: `me` forms a cluster of `nodes`, and these others have come.
+/// A line for the log: `me` forms a cluster of `nodes` nodes, and the nodes `come` are there.
 fn describe_wait(come: &[NodeName], nodes: usize, me: &JoinRequest) -> String {
     let names: Vec<&str> = come.iter().map(NodeName::as_str).collect();
     let who = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
@@ -195,7 +204,7 @@ fn describe_wait(come: &[NodeName], nodes: usize, me: &JoinRequest) -> String {
     )
 }
 
-/// The answer of a cluster that exists.
+/// The answer of a cluster that exists and has this map.
 fn answer_from_map(request: &JoinRequest, map: &ClusterMap) -> JoinAnswer {
     match map.nodes.iter().find(|(_, entry)| entry.name == request.name) {
         Some((node, entry)) if entry.incarnation == *request.incarnation.as_bytes() => {

@@ -1,10 +1,10 @@
-//! Who this node is, kept in `node.json`: a checked JSON file, replaced whole and synced.
+//! Who this node is, kept in `node.json`: a JSON file with a checksum, which is replaced as a whole and synced.
 //!
 //! Comes in: a name at the first start, and each change of the node's place in its cluster. Goes out: the same after
 //! any crash. Must not know how the place was found.
 //!
-//! It is written before the node does anything that others could remember, so that a crash at any moment leaves either
-//! a node that has done nothing yet, or one that knows who it is.
+//! The file is written before the node does anything that others could remember. So a crash at any moment leaves either
+//! a node that has done nothing yet, or a node that knows who it is.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,8 +19,8 @@ use super::data_dir::{IDENTITY, replace};
 use crate::node::NodeError;
 use crate::placement::{ClusterMap, NodeName, RaftTimings};
 
-/// Version of the file and of everything beside it. A directory of another version in [`OLDEST`] and up opens, and is
-/// marked with this one before anything else in it is written, so that an older build refuses it from then on.
+/// Version of the file and of everything beside it. A directory of a version from [`OLDEST`] on opens. It is marked
+/// with this version before anything else in it is written, so that an older build refuses it from then on.
 const FORMAT: u64 = 3;
 
 /// The oldest version that opens.
@@ -31,9 +31,10 @@ const OLDEST: u64 = 2;
 pub(in crate::node) struct StoredIdentity {
     /// The operator's name for it.
     pub name: NodeName,
-    /// Chosen when the directory was made: what was wiped does not come back as the same node.
+    /// Chosen at random when the directory was made: a node whose directory was lost does not come back as the same
+    /// node.
     pub incarnation: Uuid,
-    /// The last start of the node in this directory.
+    /// The last start of the node from this directory.
     #[serde(default, skip_serializing_if = "is_uncounted")]
     pub life: Life,
     /// Its place in a cluster, once it has one.
@@ -47,18 +48,19 @@ pub(in crate::node) struct ClusterMembership {
     pub cluster: Uuid,
     /// The node's number in it.
     pub node: NodeId,
-    /// The map it was formed with: the addresses to start from, and on the node that forms the cluster, what it forms.
+    /// The map that the node began with: it has the first addresses. On the node that forms the cluster, it is what is
+    /// formed.
     pub first_map: ClusterMap,
-    /// `true` once the stores have been taken into use; from then on, empty ones are a loss and not a beginning.
+    /// `true` once the stores have been taken into use. From then on empty stores are a loss, not a beginning.
     pub started: bool,
-    /// URLs of the nodes it last knew: those of the first map may all be gone when it starts again.
+    /// URLs of the nodes that it last knew. Those of the first map may all be gone when it starts again.
     #[serde(default)]
     pub seeds: Vec<String>,
-    /// The cluster's timings as it last knew them, which it takes on when it starts; `None` where they are not the
-    /// cluster's.
+    /// The cluster's timings as the node last knew them. It takes them on when it starts. `None` if the cluster has
+    /// none of its own.
     #[serde(default)]
     pub timings: Option<RaftTimings>,
-    /// Groups that go on with this node alone, by the operator's order, and of which the map does not know it yet.
+    /// Groups that go on with this node alone by the operator's order, as long as the map does not know it.
     #[serde(default)]
     pub recovered: BTreeSet<GroupId>,
 }
@@ -70,28 +72,28 @@ impl ClusterMembership {
         Self { cluster, node, first_map, started: false, seeds, timings, recovered }
     }
 
-    /// The timings that a node starts with which is given `asked`: the cluster's, where it knows them.
+    /// The timings that the node starts with: the cluster's if it knows them, else `asked`, those of its flags.
     pub fn timings_or(&self, asked: RaftTimings) -> RaftTimings {
         self.timings.filter(|_| !is_planted(Mutant::KeepsOwnTimings)).unwrap_or(asked)
     }
 }
 
-/// The identity and the file it lives in.
+/// The identity, and the file that holds it.
 pub(in crate::node) struct IdentityFile {
     path: PathBuf,
     pub identity: StoredIdentity,
 }
 
-/// What the node's own text is found behind; only numbers stand before it in the file.
+/// The node's own text follows this key. Only numbers stand before it in the file.
 const NODE: &str = "\"node\":";
 
-/// What stands beside the node's own text.
+/// The checksum, which stands before the node's own text.
 #[derive(Deserialize)]
 struct Seal {
     crc32c: u32,
 }
 
-/// What every version's file has.
+/// The version, which every version's file has.
 #[derive(Deserialize)]
 struct AnyFormat {
     format: u64,
@@ -99,6 +101,10 @@ struct AnyFormat {
 
 impl IdentityFile {
     /// Reads the identity in `dir`, or makes one for a node of this name.
+    ///
+    /// # Errors
+    /// [`NodeError::OtherNode`] where the directory has another name; where the file is damaged or of another format;
+    /// the error of the disk.
     pub fn open(dir: &Path, name: NodeName) -> Result<Self, NodeError> {
         let path = dir.join(IDENTITY);
         if !path.exists() {
@@ -107,6 +113,7 @@ impl IdentityFile {
             file.save()?;
             return Ok(file);
         }
+        // Another name means that the operator gave the wrong directory.
         let found = Self::read(dir)?;
         if found.identity.name != name {
             let (stored, asked) = (found.identity.name.to_string(), name.to_string());
@@ -115,7 +122,10 @@ impl IdentityFile {
         Ok(found)
     }
 
-    /// Reads the identity of whatever node lives in `dir`.
+    /// Reads the identity of the node that lives in `dir`, whatever its name.
+    ///
+    /// # Errors
+    /// [`NodeError::DamagedIdentity`] or [`NodeError::OtherFormat`]; [`NodeError::Io`] where the disk fails.
     pub fn read(dir: &Path) -> Result<Self, NodeError> {
         let path = dir.join(IDENTITY);
         let text = fs::read_to_string(&path).map_err(|source| NodeError::io("read", &path, source))?;
@@ -123,8 +133,11 @@ impl IdentityFile {
         Ok(Self { path, identity })
     }
 
-    /// Counts this start, durably and before anyone hears of it: nobody has seen this node in the new life, unless its
+    /// Counts this start, durably and before anyone hears of it. So no other node has seen this life, unless the
     /// directory was copied.
+    ///
+    /// # Errors
+    /// The error of the disk. The start then counts only if the new file was in place.
     pub fn begin_life(&mut self) -> Result<Life, NodeError> {
         let number = self.identity.life.number + 1;
         self.identity.life = Life { number, start: *Uuid::new_v4().as_bytes() };
@@ -132,7 +145,10 @@ impl IdentityFile {
         Ok(self.identity.life)
     }
 
-    /// Changes the membership, durably.
+    /// Replaces the node's place in its cluster, durably.
+    ///
+    /// # Errors
+    /// The error of the disk. A later start finds the old place or the new one.
     pub fn set_member(&mut self, member: ClusterMembership) -> Result<(), NodeError> {
         self.identity.member = Some(member);
         self.save()
@@ -161,6 +177,7 @@ fn parse(text: &str, path: &Path) -> Result<StoredIdentity, NodeError> {
     if !(OLDEST..=FORMAT).contains(&format) {
         return Err(NodeError::OtherFormat { path: path.to_owned(), found: format, known: FORMAT });
     }
+    // The checksum is checked before anything that it covers is read.
     let Seal { crc32c } = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
     let node = find_node_text(text).ok_or_else(|| damaged("it says nothing of the node".to_owned()))?;
     if crc32c::crc32c(node.as_bytes()) != crc32c {
@@ -169,7 +186,7 @@ fn parse(text: &str, path: &Path) -> Result<StoredIdentity, NodeError> {
     serde_json::from_str(node).map_err(|error| damaged(error.to_string()))
 }
 
-/// What the node says of itself, byte for byte as it was written: the checksum is of these bytes.
+/// The node's own text, byte for byte as it was written: the checksum is of these bytes.
 fn find_node_text(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once(NODE)?;
     rest.trim_end().strip_suffix('}').map(str::trim)

@@ -1,4 +1,4 @@
-//! Joining over HTTP: the endpoint on a node that forms a cluster or belongs to one, and the side that asks.
+//! Joining over HTTP: the endpoint of a node that forms a cluster or belongs to one, and the joiner's side.
 //!
 //! Comes in: requests of joiners, and the URLs that a joiner was given. Goes out: the answers of [`Formation`], and a
 //! place in a cluster. Must not decide who is taken: the formation and the map do.
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Questions between two complaints in the log.
+/// The log complains once in so many questions.
 const QUESTIONS_PER_COMPLAINT: u32 = 25;
 
 /// Largest body of a question.
@@ -48,21 +48,21 @@ pub(in crate::node) struct JoinState {
     pub formation: Arc<Formation>,
     pub me: JoinRequest,
     pub map: MapCell,
-    /// The cluster that the data directory belonged to when the process started.
+    /// The cluster that the data directory belonged to when the process started, if any.
     pub belongs: Option<Uuid>,
 }
 
-/// A node's answer to who it is.
+/// A node's answer to the question who it is.
 #[derive(Debug, Serialize, Deserialize)]
 struct IntroductionAnswer {
     node: JoinRequest,
-    /// The cluster it belongs to, once it does.
+    /// The cluster it belongs to, if any.
     cluster: Option<Uuid>,
     /// `true` if it forms a cluster, or belongs to one.
     taken: bool,
 }
 
-/// The route that joiners ask.
+/// The routes on which joiners ask, and on which a node introduces itself.
 pub(in crate::node) fn router(state: JoinState) -> Router {
     Router::new()
         .route(PATH, post(answer_joiner))
@@ -74,6 +74,7 @@ pub(in crate::node) fn router(state: JoinState) -> Router {
 /// Says who this node is, and to which cluster it belongs.
 async fn introduce_self(State(state): State<JoinState>) -> Response {
     let map = state.map.get();
+    // Before there is a map, the data directory says which cluster it is.
     let cluster = (map.cluster != [0; 16]).then(|| Uuid::from_bytes(map.cluster)).or(state.belongs);
     let taken = cluster.is_some() || !state.formation.is_idle();
     extract::answer(StatusCode::OK, &IntroductionAnswer { node: state.me, cluster, taken })
@@ -85,6 +86,7 @@ async fn introduce_self(State(state): State<JoinState>) -> Response {
 /// Why there is no answer that makes sense.
 pub(in crate::node) async fn ask_introduction(host: &str, port: u16) -> Result<Introduction, String> {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(|error| error.to_string())?;
+    // An IPv6 address needs brackets in a URL.
     let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
     let answer = client.get(format!("http://{bracketed}:{port}{INTRODUCTION_PATH}")).send().await;
     let answer = answer.map_err(|error| unanswered(&error))?;
@@ -106,7 +108,8 @@ pub(super) async fn ask_peer_port(url: &str) -> Result<(Option<Uuid>, String), S
     Ok((who.cluster, who.node.peer_addr))
 }
 
-/// Answers one question of a joiner.
+/// Answers one question of a joiner: 200 with its place, 202 to ask again, 409 where the name is taken, 503 where this
+/// node forms nothing.
 async fn answer_joiner(
     State(state): State<JoinState>,
     question: Result<Bytes, BytesRejection>,
@@ -115,6 +118,7 @@ async fn answer_joiner(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge { limit: MAX_BODY },
         _ => ApiError::broken_body(&rejection),
     })?;
+    // The status says whether to ask again; the body says the rest.
     let request = extract::parse::<JoinRequest>(&question)?;
     let answer = state.formation.answer_joiner(request, &state.me.name, &state.map.get());
     let status = match answer {
@@ -126,8 +130,8 @@ async fn answer_joiner(
     Ok(extract::answer(status, &answer))
 }
 
-/// Asks the nodes at `urls`, one after the other, until one takes or refuses this one. What may pass (it is not up
-/// yet, it waits for others) is waited for without an end: nodes are started in any order.
+/// Asks the nodes at `urls`, one after the other, until one takes or refuses this node. A node that is not up yet, or
+/// waits for others, is asked again without end: nodes may start in any order.
 ///
 /// # Errors
 /// [`NodeError::Refused`] by a node, or where the nodes at `urls` belong to two clusters.
@@ -143,7 +147,8 @@ pub(super) async fn ask_to_join(urls: &[String], request: &JoinRequest) -> Resul
                 require_one_cluster(urls, Uuid::from_bytes(map.cluster), url).await?;
                 return Ok(JoinAnswer::Member { node, map });
             }
-            // What does not pass by itself ends the start; what may pass is waited for.
+            // A taken name ends the start, because waiting does not free it. Everything below may pass, and is waited
+            // for.
             Ok(JoinAnswer::NameTaken) => return Err(refused(describe_name_taken(&request.name))),
             Ok(JoinAnswer::Waiting) if complain => tracing::info!(url, "waiting for the other nodes to join"),
             Ok(JoinAnswer::Unadopted) if complain => {
@@ -162,12 +167,14 @@ pub(super) async fn ask_to_join(urls: &[String], request: &JoinRequest) -> Resul
         }
         tokio::time::sleep(PAUSE).await;
     }
+    // It asks for decades before it comes here.
     Err(NodeError::Refused { url: urls.join(", "), reason: "it was asked too often".to_owned() })
 }
 
-/// Makes sure that no node at `urls` belongs to another cluster than that of the one at `by`.
+/// Makes sure that no node at `urls` belongs to another cluster than the node at `by`. Silent nodes are passed over.
 async fn require_one_cluster(urls: &[String], cluster: Uuid, by: &str) -> Result<(), NodeError> {
     for url in urls {
+        // A node without a cluster contradicts nothing.
         if let Ok((Some(other), _)) = ask_peer_port(url).await
             && other != cluster
         {
@@ -178,7 +185,7 @@ async fn require_one_cluster(urls: &[String], cluster: Uuid, by: &str) -> Result
     Ok(())
 }
 
-/// Why a name cannot be had, and the ways out.
+/// Says that a name is taken, and names the ways out.
 fn describe_name_taken(name: &NodeName) -> String {
     format!(
         "it knows another node, or an earlier life of this one, as `{name}`: choose another --node-id, start with the \
@@ -187,7 +194,7 @@ fn describe_name_taken(name: &NodeName) -> String {
     )
 }
 
-/// One answer of the node at `url`; or why there is none that makes sense.
+/// Asks the node at `url` once. An error says why there is no answer that makes sense.
 async fn ask_once(client: &reqwest::Client, url: &str, request: &JoinRequest) -> Result<JoinAnswer, String> {
     let answer = client.post(format!("{url}{PATH}")).timeout(PATIENCE).json(request).send().await;
     let answer = answer.map_err(|error| unanswered(&error))?;

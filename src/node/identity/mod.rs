@@ -1,5 +1,5 @@
-//! Who this node is and where the others are: its directory, its name and number, how it came into its cluster, and at
-//! which addresses members find each other.
+//! Who this node is and where the others are: its directory, its name and number, how it came into its cluster, and the
+//! addresses at which members find each other.
 //!
 //! Comes in: the settings of a start, and what other nodes say of themselves. Goes out: a place in a cluster that is
 //! on disk before anyone is told of it. Must not know which replicas the node holds.

@@ -1,20 +1,20 @@
 //! The end of a process that is not the newest of its node.
 //!
 //! Comes in: what peers say of this node's starts. Goes out: nothing, or the end of the process, with the way out on
-//! stderr. Must not be caught: a process that was overtaken must do nothing more.
+//! stderr. The end must not be caught: a process that was overtaken does nothing more.
 
 use std::path::{Path, PathBuf};
 
 use raft_groups::Host;
 
-/// Ends this process as soon as a peer says that the node was started later, or twice. An older copy of a directory may
-/// have forgotten what it acknowledged, and two processes under one number vote twice.
+/// Ends this process as soon as a peer says that the node was started later, or runs twice. An older copy of a
+/// directory may have forgotten what it acknowledged, and two processes under one number vote twice.
 pub(in crate::node) async fn end_when_overtaken(host: Host, dir: PathBuf) {
     host.overtaken().await;
     end_process(&dir, host.identity().life.number);
 }
 
-/// Ends this process, of which `life` is the start, because there is a later start or a second process.
+/// Ends this process, whose start has the number `life`, because there is a later start or a second process.
 pub(super) fn end_process(dir: &Path, life: u64) -> ! {
     let reason =
         "other nodes have seen a later start of this node, or another process runs from a copy of this directory";

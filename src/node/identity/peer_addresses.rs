@@ -1,7 +1,7 @@
-//! Where the other nodes listen, for consensus and for routing alike.
+//! Where the other nodes listen; consensus and routing both ask here.
 //!
-//! Comes in: the newest map, the map this node was formed with, and what members claim
-//! ([`super::claimed_addresses`]). Goes out: one address a node. Must not know what is sent there.
+//! Comes in: the newest map, the map this node was formed with, and what members claim ([`super::claimed_addresses`]).
+//! Goes out: one address for each node. Must not know what is sent there.
 
 use parking_lot::RwLock;
 use raft_groups::NodeId;
@@ -11,11 +11,12 @@ use super::claimed_addresses::{AddressClaim, ClaimedAddresses};
 use crate::placement::{ClusterMap, NodeEntry};
 use crate::routing::MapCell;
 
-/// Addresses out of the newest map, or, before there is one, out of the map this node was formed with.
+/// Addresses from claims that are newer than the map, else from the newest map, else from the map this node was formed
+/// with.
 pub(in crate::node) struct PeerAddresses {
     map: MapCell,
     first: RwLock<ClusterMap>,
-    /// What other members have said of where they are.
+    /// What other members say of where they are.
     claimed: ClaimedAddresses,
 }
 
@@ -29,12 +30,12 @@ impl PeerAddresses {
         self.first.read().clone()
     }
 
-    /// Takes the map this node was formed with.
+    /// Takes the map this node was formed with. Its addresses serve until there is a newer map.
     pub fn start_from(&self, first: ClusterMap) {
         *self.first.write() = first;
     }
 
-    /// What other members have said of where they are.
+    /// What other members say of where they are.
     pub(super) fn claimed(&self) -> &ClaimedAddresses {
         &self.claimed
     }
@@ -44,7 +45,7 @@ impl PeerAddresses {
         self.claimed.accept(claim, &self.known())
     }
 
-    /// Returns `true` if the cluster has gone on without this node.
+    /// Returns `true` if there is a formed map and it does not have the node.
     pub fn has_removed(&self, node: NodeId) -> bool {
         let map = self.map.get();
         map.is_formed() && !map.nodes.contains_key(&node)
@@ -55,7 +56,7 @@ impl PeerAddresses {
         self.map.get().nodes.get(&node).is_some_and(|entry| entry.life >= life)
     }
 
-    /// Where all nodes are, as far as is known: `host:port` of their peer ports.
+    /// The peer ports of all nodes as `host:port`, as far as they are known.
     pub fn list_addresses(&self) -> Vec<String> {
         let known = self.known();
         let of = |(node, entry): (&NodeId, &NodeEntry)| {

@@ -1,8 +1,8 @@
-//! Every loop that runs in the background of a process, in one list for each moment at which its loops can begin.
+//! Every loop that runs in the background of a process. There is one list for each moment at which loops can begin.
 //!
-//! Comes in: the parts that the loops need. Goes out: tasks that end with the process. What belongs to one part alone
-//! stays with it: a port's connections, the watch of one replica of the map's group, and the indexing threads, which
-//! are joined.
+//! Comes in: the parts that the loops need. Goes out: tasks that end with the process. A task that belongs to one part
+//! stays with that part: a port's connections, the watch of one replica of the map's group, and the indexing threads,
+//! which are joined.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl GatewayLoops {
     }
 }
 
-/// The loops of a node from the moment on at which its stores are open.
+/// The loops of a node that begin when its stores are open.
 pub(super) struct StoreLoops {
     pub host: Host,
     /// The node's directory.
@@ -70,12 +70,13 @@ impl StoreLoops {
         tokio::spawn(end_when_overtaken(self.host.clone(), self.dir));
         tokio::spawn(self.host.measure_distances());
         tokio::spawn(self.exchange.announce(self.told));
-        // A replica of the map's group that was let go of does not know it, so other nodes are asked in any case.
+        // A replica of the map's group that was let go of does not know it. So other nodes are asked even beside an own
+        // one.
         tokio::spawn(map_feed::poll_nodes(self.seeds, self.map));
     }
 }
 
-/// The loops of a node from the moment on at which its replicas are open.
+/// The loops of a node that begin when its replicas are open.
 pub(super) struct ReplicaLoops {
     pub node: Arc<ServerNode>,
     pub identity: IdentityFile,
@@ -95,7 +96,7 @@ impl ReplicaLoops {
         tokio::spawn(watch_readiness(self.node));
         tokio::spawn(sweep_collections(groups, self.map, self.router));
         tokio::spawn(self.announcement.keep_announced());
-        // Both write the node's file, so the second begins when the first is done.
+        // Both write the node's file, so the second begins when the first has ended.
         tokio::spawn(async move {
             let identity = self.recovery.confirm_all(self.identity).await;
             save_seeds_and_timings(identity, map).await;

@@ -24,15 +24,15 @@ use crate::routing::{HttpNodeClient, MapCell, Router};
 /// Runs a gateway until SIGTERM or Ctrl-C. Prints one line on stdout once it serves.
 ///
 /// # Errors
-/// Why it cannot start.
+/// Why it cannot start: a port that is taken, or a part that cannot be set up.
 pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
-    // What this process takes of the machine.
+    // What this process takes of the machine. It holds no replicas, so it needs no peer port.
     start_logging(settings.log_format);
     let (clients, _) = os_limits::split_connections(os_limits::raise_descriptor_limit());
     memory_trim::configure_allocator();
     let stop = StopSignal::on_signals().map_err(|error| NodeError::setup("signals", error))?;
     let port = Port::bind(settings.listen, "--listen").await?;
-    // The way from a request to the nodes.
+    // The way from a request to the nodes. The map is empty until a node answers.
     let (map, stats) = (MapCell::default(), Arc::new(ProcessStats::new()));
     let peers = Arc::new(PeerAddresses::new(map.clone()));
     let client =

@@ -15,7 +15,7 @@ use crate::node::identity::join;
 use crate::node::stop_signal::StopSignal;
 use crate::routing::{MapCell, NodeReport};
 
-/// After so long without an answer of any node a gateway has nothing to serve from.
+/// After so long without an answer of any node, a gateway says that it is degraded.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
 
 /// A gateway process, which holds nothing.
@@ -36,10 +36,11 @@ impl LocalNode for GatewayNode {
     }
 
     fn health(&self) -> NodeHealth {
+        // A gateway has no replicas: with a map it is ready.
         let opened = self.map.get().is_formed();
         let mut health =
             HealthSigns { stopping: self.stop.is_given(), opened, was_ready: opened, ..HealthSigns::default() }.judge();
-        // A map that nobody confirms may be an old one.
+        // A map that no node confirms may be an old one.
         let silence = self.map.silence().unwrap_or_default();
         if health.state == HealthState::Healthy && silence > SILENT_AFTER {
             health.state = HealthState::Degraded;

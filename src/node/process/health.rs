@@ -1,4 +1,4 @@
-//! How fit a node is to serve, judged from signs that others collect: pure.
+//! How fit a node is to serve. This file is pure: others collect the signs that it judges.
 //!
 //! Comes in: [`HealthSigns`]. Goes out: a state, and the checks that explain it. Must not know where the signs come
 //! from.
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::api::HealthState;
 use crate::gateway::NodeHealth;
 
-/// What is said of a directory that is gone: what is written now is in no file that a later start finds.
+/// What health says of a directory that is gone: what the node writes now is in no file that a later start finds.
 const LOST_DIRECTORY: &str = "the data directory is gone while the node runs: nothing that it writes outlives it. Put \
                               the directory back and restart it; where it is lost, have the node leave and join anew \
                               with an empty one";
@@ -22,17 +22,17 @@ pub(super) struct HealthSigns {
     pub stopping: bool,
     /// There is a formed map, and the replicas were opened.
     pub opened: bool,
-    /// It was fit before.
+    /// The node was ready once since it started.
     pub was_ready: bool,
     /// Groups with a replica here.
     pub groups: usize,
-    /// Those of them whose leader is known.
+    /// Those of these groups whose leader is known.
     pub with_leader: usize,
-    /// The data directory was removed, or another file system was put over it, while the process runs.
+    /// The data directory was removed while the process runs, or another file system was mounted over it.
     pub has_lost_directory: bool,
-    /// Those of them that have stopped, and why.
+    /// Groups whose replica here has stopped, each with the reason.
     pub stopped: Vec<String>,
-    /// Replicas that stay closed, and why.
+    /// Groups whose replica here stays closed, each with the reason.
     pub quarantined: Vec<String>,
 }
 
@@ -42,8 +42,10 @@ impl HealthSigns {
         self.opened && self.with_leader == self.groups
     }
 
-    /// Judges the signs. A node that was fit and has lost a leader still serves: other groups, and reads at ONE.
+    /// Judges the signs. A node that was ready and has lost a leader still serves its other groups, and reads at ONE.
+    /// So it is degraded, not starting.
     pub fn judge(&self) -> NodeHealth {
+        // The first sign that holds decides: a node that stops is draining, whatever else is wrong.
         let state = if self.stopping {
             HealthState::Draining
         } else if !self.is_ready() && !self.was_ready {
@@ -68,6 +70,7 @@ impl HealthSigns {
         if self.has_lost_directory {
             checks.insert("data_dir".to_owned(), json!(LOST_DIRECTORY));
         }
+        // A check about replicas is shown only where there is something wrong.
         for (name, list) in [("stopped", &self.stopped), ("quarantined", &self.quarantined)] {
             if !list.is_empty() {
                 checks.insert(name.to_owned(), json!(list));

@@ -6,11 +6,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
-/// Our own rooms speak; libraries only where something is wrong.
+/// Our own crates log from `info` on. Libraries log errors only.
 const DEFAULT_FILTER: &str = "error,quiver=info,raft_groups=info";
 
-/// Starts logging. `RUST_LOG` overrides what is logged, and `NO_COLOR` keeps colours out (<https://no-color.org>).
-/// Where logging runs already, it stays as it is.
+/// Starts logging to stderr. `RUST_LOG` overrides what is logged, and `NO_COLOR` turns colours off
+/// (<https://no-color.org>). If logging runs already, it stays as it is.
 pub fn start_logging(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -1,47 +1,47 @@
-//! Gives memory that the process no longer uses back to the machine.
+//! Gives memory that the process no longer uses back to the system.
 //!
 //! Comes in: what the allocator and the kernel say of this process. Goes out: freed pages. Must not know who used them.
 //!
-//! The system's allocator keeps what was freed, a crowd of large requests at once for instance, for as long as the
-//! process runs: it learns from the first large buffer that is freed to keep such buffers, and gives no holes back by
-//! itself.
+//! The GNU allocator keeps what was freed for as long as the process runs, for instance the memory of many large
+//! requests at once. From the first large buffer that is freed it learns to keep such buffers, and it gives no holes
+//! back by itself.
 
 use std::time::Duration;
 
-/// Buffers from this size on are the machine's own pages, and are gone when they are freed.
+/// Buffers of at least so many bytes get pages of their own, which the system takes back when they are freed.
 const OWN_PAGES_FROM: usize = 4 << 20;
-/// The allocator gives back what is free at the end of its memory once it is more than this. With less, each request's
-/// buffers would be taken from the machine again, page by page, and cleared by it.
+/// The allocator gives back what is free at the end of its memory if that is more than so many bytes. With a smaller
+/// number, the system would clear pages anew for each request's buffers.
 const END_KEPT: usize = OWN_PAGES_FROM;
-/// How often it is looked at what is kept.
+/// Pause between two looks at how much is kept.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Bytes that may be kept, beside an eighth of what is in use.
+/// Bytes that the allocator may keep, beside an eighth of what is in use.
 const KEPT: usize = 24 << 20;
 
 /// Tells the allocator to keep no large buffers. Has an effect only with the GNU allocator.
 pub(super) fn configure_allocator() {
     #[cfg(target_env = "gnu")]
     {
-        // SAFETY: mallopt only sets numbers inside of the allocator, which are its own to guard.
+        // SAFETY: mallopt only sets numbers inside the allocator, which guards them itself.
         let set = |number, bytes: usize| unsafe { libc::mallopt(number, bytes as libc::c_int) } == 1;
-        // Who sets one of them must set the other, too: the allocator does not learn any more.
+        // Setting either number stops the allocator from learning, so both must be set.
         if !(set(libc::M_MMAP_THRESHOLD, OWN_PAGES_FROM) && set(libc::M_TRIM_THRESHOLD, END_KEPT)) {
             tracing::debug!("large buffers are kept by the allocator");
         }
     }
 }
 
-/// Gives back what is kept now and then, for ever.
+/// Gives memory back every [`LOOK_EVERY`], for ever.
 pub(super) async fn trim_regularly() {
     #[cfg(target_env = "gnu")]
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        // It takes some milliseconds a gigabyte, and nobody waits for it here.
+        // It takes some milliseconds a gigabyte, so it runs where no request waits for it.
         let _done = tokio::task::spawn_blocking(trim).await;
     }
 }
 
-/// Gives back what is kept, if that is much.
+/// Gives back what the allocator keeps, if that is more than it may keep.
 #[cfg(target_env = "gnu")]
 fn trim() {
     let Some(resident) = read_resident_bytes() else { return };

@@ -1,8 +1,8 @@
 //! A process from its start to its end: what it takes of the machine, its ports, its health, and the order in which its
-//! parts come and go.
+//! parts start and stop.
 //!
-//! Comes in: the settings of `quiver server` and `quiver gateway`. Goes out: a process that serves until it is told
-//! to stop. This room puts the parts of the other rooms together, and none of them knows it.
+//! Comes in: the settings of `quiver server` and `quiver gateway`. Goes out: a process that serves until it is told to
+//! stop. This room puts the parts of the other rooms together; none of them knows it.
 
 mod background;
 mod gateway;

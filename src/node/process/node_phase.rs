@@ -1,22 +1,22 @@
-//! How far the start of a node is, in one cell that every reader of the node shares.
+//! How far the start of a node is, in one cell that all its readers share.
 //!
 //! ```text
 //! Starting ──the stores are open──▶ Opening ──the replicas are open──▶ Electing ──every leader is known──▶ Serving
 //! ```
-//! Comes in: one call a step, each made once and in this order. Goes out: the parts that an open node has, and how
-//! far it is. Must not know what the parts are, nor when a step is due.
+//! Comes in: one call for each step, in this order. Goes out: the parts that an open node has, and how far it is. Must
+//! not know what the parts are, or when a step is due.
 
 use parking_lot::RwLock;
 
-/// A phase of a node's start. It never goes back: what a serving node loses makes it degraded, not starting.
+/// A phase of a node's start. It never goes back: a serving node that loses something is degraded, not starting.
 enum NodePhase<Parts> {
-    /// It looks for its cluster, or opens its stores: there is nothing behind the HTTP port.
+    /// It looks for its cluster, or opens its stores. There is nothing behind the HTTP port.
     Starting,
     /// Its stores are open, and its replicas are being opened.
     Opening(Parts),
-    /// Its replicas are open; some group's leader has not been known yet.
+    /// Its replicas are open. The leader of some group has not been known yet.
     Electing(Parts),
-    /// Every group has known its leader once.
+    /// The leader of every group was known at the same moment once.
     Serving(Parts),
 }
 
@@ -71,6 +71,7 @@ impl<Parts> PhaseCell<Parts> {
         matches!(&*self.0.read(), NodePhase::Serving(_))
     }
 
+    /// Takes one step. The value in between is never seen, because the lock is held.
     fn advance(&self, step: impl FnOnce(NodePhase<Parts>) -> NodePhase<Parts>) {
         let mut phase = self.0.write();
         *phase = step(std::mem::replace(&mut phase, NodePhase::Starting));

@@ -1,4 +1,5 @@
-//! Limits that the operating system keeps for this process: how many descriptors it has, and who may read its files.
+//! The limits that the operating system keeps for this process: how many descriptors it has, and who may read its
+//! files.
 //!
 //! Comes in: the limits that the process was started with. Goes out: raised limits, and how many connections fit into
 //! them.
@@ -6,11 +7,11 @@
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
-/// Connections of clients, and of other nodes, at most; fewer where there are few descriptors.
+/// Most connections of clients, and of other nodes. With few descriptors there are fewer.
 const CLIENTS: usize = 4_096;
 const PEERS: usize = 1_024;
 
-/// Raises the bound on open files as far as it may be raised, and gives what there is.
+/// Raises the limit on open files as far as the system lets it. Returns the limit that then holds.
 pub(super) fn raise_descriptor_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -20,13 +21,13 @@ pub(super) fn raise_descriptor_limit() -> usize {
     getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
 }
 
-/// Makes the files that this process makes readable by nobody else.
+/// From now on, nobody but this process's user can read the files that it makes.
 pub(super) fn keep_files_private() {
     umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// How many connections of clients there may be, and how many of other nodes: the rest of the descriptors is for
-/// files, and for connections to others.
+/// Returns how many connections of clients there may be, and how many of other nodes. The rest of the descriptors is
+/// for files and for connections to other nodes.
 pub(super) fn split_connections(descriptors: usize) -> (usize, usize) {
     (CLIENTS.min(descriptors / 3).max(8), PEERS.min(descriptors / 4).max(8))
 }

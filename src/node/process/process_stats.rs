@@ -1,7 +1,7 @@
-//! What a process measures of itself, and what a node measures beside that: time, processor, disk, distances.
+//! What a process measures of itself, and what a node measures beside: time, processor, disk, distances.
 //!
-//! Comes in: the clock, the kernel's counters, and the host of a node's groups. Goes out: the numbers of [`NodeMeasures`].
-//! Must not judge them.
+//! Comes in: the clock, the kernel's counters, and the host of a node's groups. Goes out: the numbers of
+//! [`NodeMeasures`]. Must not judge them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use raft_groups::{Host, NodeId};
 
 use crate::routing::NodeMeasures;
 
-/// How often the processor time is looked at.
+/// Pause between two looks at the processor time.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// This process's measurements.
 pub(super) struct ProcessStats {
     started: Instant,
-    /// The bits of an `f32`.
+    /// The share of all processors that this process used in the last second, from 0 to 1, as the bits of an `f32`.
     load: AtomicU32,
 }
 
 impl ProcessStats {
-    /// Measurements from now on.
+    /// Starts the measurements: the uptime counts from now on.
     pub fn new() -> Self {
         Self { started: Instant::now(), load: AtomicU32::new(0) }
     }
@@ -33,7 +33,7 @@ impl ProcessStats {
         self.started.elapsed()
     }
 
-    /// Watches the processor time for as long as the process runs.
+    /// Measures the load once a second, for ever.
     pub async fn watch_load(&self) {
         let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
         let mut before = (Instant::now(), read_processor_time());
@@ -41,6 +41,7 @@ impl ProcessStats {
             tokio::time::sleep(SAMPLE_EVERY).await;
             let now = (Instant::now(), read_processor_time());
             let used = now.1.saturating_sub(before.1).as_secs_f64();
+            // The share is of all processors, not of one.
             let share = used / (now.0 - before.0).as_secs_f64() / cores;
             self.load.store((share.clamp(0.0, 1.0) as f32).to_bits(), Ordering::Relaxed);
             before = now;
@@ -51,7 +52,7 @@ impl ProcessStats {
 /// The measurements of a process that holds replicas.
 pub(super) struct HostStats {
     pub process: Arc<ProcessStats>,
-    /// Knows the disk use, and the distances to other nodes.
+    /// It knows the disk use, and the distances to other nodes.
     pub host: Host,
 }
 
@@ -73,7 +74,7 @@ impl NodeMeasures for HostStats {
     }
 }
 
-/// Processor time this process has used, in user and in kernel mode.
+/// The processor time that this process has used, in user mode and in kernel mode together.
 fn read_processor_time() -> Duration {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` is a whole, writable rusage, and all-zero bytes are a valid one even where the call fails.

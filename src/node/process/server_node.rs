@@ -1,7 +1,7 @@
 //! A server process as its own HTTP API shows it: its name, its health, its groups.
 //!
-//! Comes in: the parts of the node, as its start makes them. Goes out: what [`LocalNode`] asks. Must not change any
-//! of them.
+//! Comes in: the parts of the node, as its start makes them. Goes out: the answers of [`LocalNode`]. Must not change
+//! any of the parts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(super) struct ServerNode {
     pub faults: Option<Faults>,
     /// The directory of everything the node stores.
     pub data_dir: PathBuf,
-    /// How far the node is, and what it has since its stores are open.
+    /// How far the start is, and what the node has once its stores are open.
     pub phase: PhaseCell<OpenNode>,
 }
 
@@ -42,15 +42,15 @@ pub(super) struct ServerNode {
 pub(super) struct OpenNode {
     pub host: Host,
     pub service: Arc<Service>,
-    /// Keeps the recording of events on, where faults are allowed: who watches such a node misses nothing from the
-    /// start on.
+    /// Keeps the recording of events on, if faults are allowed. So a listener at such a node misses nothing since its
+    /// start.
     pub _recording: Option<Listener>,
 }
 
 impl ServerNode {
-    /// What the node's health is judged from, as it is now.
+    /// Collects what the node's health is judged from, as it is now.
     fn collect_signs(&self) -> HealthSigns {
-        // Groups that run, and those that stopped.
+        // A stopped replica is still in the list of groups, and its status says why it stopped.
         let meta = self.groups.meta().map(|meta| meta.status());
         let shards = self.groups.shards().into_iter().map(|(_, group)| group.status());
         let statuses: Vec<GroupStatus> = meta.into_iter().chain(shards).collect();
@@ -63,6 +63,7 @@ impl ServerNode {
             was_ready: self.phase.is_serving(),
             groups: statuses.len(),
             with_leader: statuses.iter().filter(|status| status.leader.is_some()).count(),
+            // Before that, the directory may not have its stores yet.
             has_lost_directory: opened && !data_dir::is_present(&self.data_dir),
             stopped: stopped.collect(),
             quarantined: self
@@ -75,10 +76,10 @@ impl ServerNode {
     }
 }
 
-/// Pause between two looks at whether a node has become fit.
+/// Pause between two looks at whether the node has become ready.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Notes when the node is fit for the first time, whether or not anyone asks for its health then.
+/// Notes when the node is ready for the first time, even if nobody asks for its health then.
 pub(super) async fn watch_readiness(node: Arc<ServerNode>) {
     while !node.collect_signs().is_ready() {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -97,11 +98,11 @@ impl LocalNode for ServerNode {
     }
 
     fn health(&self) -> NodeHealth {
-        // An open node also tells of its start and its disk.
+        // An open node also shows the number of its start.
         let mut health = self.collect_signs().judge();
         if let Some(host) = self.phase.read(|open| open.host.clone()) {
             health.checks.insert("life".to_owned(), serde_json::json!(host.identity().life.number));
-            // How long the disk has been at the writes that it carries out now.
+            // It shows how long the disk has worked on the writes of its logs that are under way.
             let waits = host.sync_age().unwrap_or_default().as_millis() as u64;
             health.checks.insert("sync_waits_ms".to_owned(), serde_json::json!(waits));
             // A node that the cluster removed holds nothing, and must say why.

@@ -1,4 +1,5 @@
-//! The start of a node behind its HTTP port: from a directory and an introduction to replicas that are open.
+//! The start of a node behind its HTTP port: it begins with a directory and an introduction, and ends with open
+//! replicas.
 //!
 //! Comes in: settings, the node's file, and a bound peer port. Goes out: a [`StartedNode`], with every loop of
 //! [`super::background`] running. Each step relies on the one before it; [`Startup::start_node`] has them in order.
@@ -44,7 +45,7 @@ use crate::routing::{
     HttpNodeClient, LocalGroups, MAX_RPC_BYTES, MapCell, Pool, Router, RpcServer, Service, peer_router,
 };
 
-/// What there is of a node before it has a cluster.
+/// The parts of a node that exist before it has a cluster.
 pub(super) struct Startup {
     settings: ServerSettings,
     me: JoinRequest,
@@ -57,20 +58,21 @@ pub(super) struct Startup {
     node: Arc<ServerNode>,
 }
 
-/// What a node that has started holds, and what has to be ended in order.
+/// What a started node holds. It must be ended in order.
 pub(super) struct StartedNode {
     pub host: Host,
-    /// Ends when the peer port is closed.
+    /// The task that serves the peer port. It ends after the signal to stop peers.
     pub peers_served: JoinHandle<()>,
     pub indexers: Indexers,
 }
 
 impl Startup {
-    /// The parts that need no cluster: a router that finds nobody yet, and a node that is `starting`.
+    /// Makes the parts that need no cluster: a router that finds no node yet, and a node that is `starting`.
     ///
     /// # Errors
-    /// Where there is no HTTP client.
+    /// [`NodeError::Setup`] where no HTTP client can be made.
     pub fn new(settings: ServerSettings, me: JoinRequest, stop: StopSignal) -> Result<Self, NodeError> {
+        // Map, addresses and faults are shared cells: what the start finds out reaches all parts through them.
         let (map, faults) = (MapCell::default(), Faults::default());
         let peers = Arc::new(PeerAddresses::new(map.clone()));
         let client = HttpNodeClient::new(peers.clone(), faults.clone())
@@ -96,11 +98,11 @@ impl Startup {
         self.node.stats.clone()
     }
 
-    /// The HTTP port's routes: the API, the way in for joiners, and the map for gateways.
-    /// `belongs` is the cluster that the data directory belongs to already.
+    /// The HTTP port's routes: the API, the endpoint of joiners, and the map for other processes.
     pub fn http_app(&self, belongs: Option<Uuid>) -> axum::Router {
         let limits = self.settings.limits.into();
         let state = GatewayState::new(Arc::new(self.router.clone()), self.node.clone(), limits);
+        // A request under a name that is not this process's is refused: a page of another site may have sent it.
         let state = state.known_as(self.settings.hosts.iter().cloned().chain([self.settings.advertise.clone()]));
         let (formation, map) = (self.formation.clone(), self.map.clone());
         let join = join::router(JoinState { formation, me: self.me.clone(), map: map.clone(), belongs });
@@ -118,27 +120,27 @@ impl Startup {
         peer_port: Port,
         peers_stop: StopSignal,
     ) -> Result<StartedNode, NodeError> {
-        // Its place in a cluster is on disk, and its stores are open.
+        // The node's place in a cluster is on disk before anyone hears of it. Its stores belong to that place.
         let member = self.take_place(&mut identity).await?;
         let host = self.open_stores(dir, &mut identity, &member).await?;
         let service = self.serve_locally(&host)?;
-        // Peers reach it, and hear where it is.
+        // Peers reach the node before its replicas open: groups need each other to elect a leader.
         let exchange = self.make_address_exchange(&host);
         let app = self.peer_app(&host, service, exchange.clone());
         self.prepare_store_loops(&host, dir, exchange, &member).start();
         let (_, peers) = os_limits::split_connections(os_limits::raise_descriptor_limit());
         let peers_served = peer_port.serve(app, ConnectionLimit::new(peers), peers_stop, Duration::ZERO);
-        // New vectors are indexed from the first replica on.
+        // Vectors are indexed from the first open replica on.
         let effort = (self.settings.index_threads, self.settings.index_share);
         let indexers = Indexers::start(&self.node.groups, dir.path(), effort, &self.node.stop);
         let indexers = indexers.map_err(|error| NodeError::setup("the indexing threads", error))?;
-        // Its replicas are open, and everything that keeps them right runs.
+        // The last loops need open replicas.
         let replicas = self.open_replicas(&host, dir, &member).await;
         self.prepare_replica_loops(identity, member.node, replicas).start();
         Ok(StartedNode { host, peers_served, indexers })
     }
 
-    /// Takes this node's place in its cluster, and starts from the map that comes with it.
+    /// Takes this node's place in its cluster. Everything then starts from the map that comes with it.
     async fn take_place(&self, identity: &mut IdentityFile) -> Result<ClusterMembership, NodeError> {
         let member = cluster_place::take_place(&self.settings, &self.formation, &self.me, identity).await?;
         self.peers.start_from(member.first_map.clone());
@@ -147,7 +149,7 @@ impl Startup {
         Ok(member)
     }
 
-    /// Opens the stores of a node that may have used them before.
+    /// Opens the stores, which must not be empty if the node has used them before.
     async fn open_stores(
         &self,
         dir: &DataDir,
@@ -162,18 +164,20 @@ impl Startup {
         };
         let transport = HttpTransport::new(self.peers.clone());
         let transport = transport.map_err(|error| NodeError::setup("the peers' HTTP client", error))?;
+        // Empty stores are accepted only before their first use.
         let disk = Disk::open(&dir.stores())?;
         let (is_new, timings) = (!member.started, member.timings_or(read_timings(&self.settings)));
         let settings = make_raft_settings(&self.settings, timings);
         let host = Host::open(who, settings, disk, Arc::new(transport), self.faults.clone(), is_new).await?;
-        // From now on empty stores are a loss and not a beginning.
+        // From now on empty stores are a loss and not a beginning. A crash before this leaves stores that nobody relies
+        // on.
         if is_new {
             identity.set_member(ClusterMembership { started: true, ..member.clone() })?;
         }
         Ok(host)
     }
 
-    /// Lets this node answer calls for the replicas that it is about to have.
+    /// Lets this node answer calls for the replicas that it is going to have.
     fn serve_locally(&self, host: &Host) -> Result<Arc<Service>, NodeError> {
         let recording = self.node.faults.is_some().then(|| host.events().listen(None));
         let service = Arc::new(Service {
@@ -182,12 +186,13 @@ impl Startup {
             pool: Pool::new().map_err(|error| NodeError::setup("the query threads", error))?,
             measures: Arc::new(HostStats { process: self.node.stats.clone(), host: host.clone() }),
         });
+        // From here on the router finds this node's own replicas without HTTP.
         self.client.serve_locally(service.clone());
         self.node.phase.open_stores(OpenNode { host: host.clone(), service: service.clone(), _recording: recording });
         Ok(service)
     }
 
-    /// Where this node is since this start, as other members are told.
+    /// The claim of this node's address, as other members are told it.
     fn make_address_exchange(&self, host: &Host) -> AddressExchange {
         let identity = host.identity();
         let me = AddressClaim {
@@ -200,7 +205,7 @@ impl Startup {
         AddressExchange { me, peers: self.peers.clone() }
     }
 
-    /// The peer port's routes. Consensus has memory of its own, so that it does not starve behind what clients cause.
+    /// The peer port's routes. Consensus has its own memory budget, so that client calls cannot starve it.
     fn peer_app(&self, host: &Host, service: Arc<Service>, exchange: AddressExchange) -> axum::Router {
         let server = RpcServer { cluster: host.identity().cluster, service, faults: self.faults.clone() };
         let memory = self.settings.limits.body_memory;
@@ -233,12 +238,14 @@ impl Startup {
         let dir = dir.path().to_owned();
         let (map, router) = (self.map.clone(), self.router.clone());
         let replicas = Replicas { host, dir, groups, map, router, replaced: Arc::default() };
+        // A forming node also writes the first map, which this node itself waits for.
         if let Some(meta) = replicas.open_first_meta(&member.first_map).await
             && !member.first_map.is_formed()
         {
             let (first, map) = (member.first_map.clone(), self.map.clone());
             tokio::spawn(replicas::write_first_map(meta, first, map));
         }
+        // Every other replica waits for a formed map, which says what this node holds.
         let map = map_feed::wait_until_formed(&self.map).await;
         replicas.open_all(&map).await;
         self.node.phase.open_replicas();

@@ -1,7 +1,7 @@
 //! Confirms in the map that groups go on with this node alone, after the recovery of last resort.
 //!
-//! Comes in: the groups that `node.json` names as recovered. Goes out: one command a group into the map, written by the
-//! group's only voter; and `node.json` without those that the map knows of.
+//! Comes in: the groups that `node.json` names as recovered. Goes out: for each group one command into the map, written
+//! by the group's only voter. Groups that the map knows of are taken out of `node.json`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What the confirmations need.
+/// The loop that confirms, and what it needs.
 pub(in crate::node) struct RecoveryConfirmation {
     pub me: NodeId,
     pub groups: Arc<LocalGroups>,
@@ -30,31 +30,32 @@ pub(in crate::node) struct RecoveryConfirmation {
 }
 
 impl RecoveryConfirmation {
-    /// Tells the map of the groups until it knows of all; gives the file back, for others to write.
+    /// Tells the map of the groups until it knows of all. Returns the file, so that others can write it.
     pub async fn confirm_all(self, mut identity: IdentityFile) -> IdentityFile {
         while let Some(member) = identity.identity.member.clone().filter(|member| !member.recovered.is_empty()) {
             map_feed::wait_until_formed(&self.map).await;
-            // Groups that the map has taken are confirmed.
+            // A group that cannot be confirmed yet is tried again in the next round.
             let mut left = member.recovered.clone();
             for group in &member.recovered {
                 if self.confirm(*group).await {
                     left.remove(group);
                 }
             }
-            // What is left is written down, so that a restart does not begin again.
+            // The rest is written down, so that a restart tells only of these.
             if left != member.recovered
                 && let Err(error) = identity.set_member(ClusterMembership { recovered: left, ..member })
             {
-                tracing::warn!(%error, "it is not written down that the map knows; it will be told once more");
+                tracing::warn!(%error, "node.json does not say yet that the map knows; the map is told once more");
             }
             tokio::time::sleep(PAUSE).await;
         }
         identity
     }
 
-    /// Tells the map of one group, if this node leads it alone. Returns `true` if the map knows of it now.
+    /// Tells the map of one group, if this node is its leader and only voter. Returns `true` if the map knows of the
+    /// recovery.
     async fn confirm(&self, group: GroupId) -> bool {
-        // Only the group's leader, and only one without other voters, can say so.
+        // Only a leader without other voters may say so.
         let status = match ShardId::of_group(group) {
             Some(shard) => self.groups.shard(shard).map(|group| group.status()),
             None => self.groups.meta().map(|meta| meta.status()),
@@ -62,7 +63,7 @@ impl RecoveryConfirmation {
         let alone = BTreeSet::from([self.me]);
         let status = status.filter(|status| status.role == Role::Leader && status.voters == alone);
         let Some(at) = status.and_then(|status| status.members_at) else { return false };
-        // The map's answer decides.
+        // `Stale` means that the map already knows this, or something newer.
         let command = MetaCommand::Recover { group, node: self.me, at };
         match self.router.change_map(command, Instant::now() + PATIENCE).await {
             Ok(MetaReply::Confirmed | MetaReply::Stale) => {

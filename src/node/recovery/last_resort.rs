@@ -1,7 +1,9 @@
-//! The recovery of last resort, on the directory of a node that does not run: its replicas of groups whose majority is
-//! lost for good go on alone, where they hold the most of all that are left. The map learns of it when the node runs.
+//! The recovery of last resort, on the directory of a stopped node. It concerns groups that have lost the majority of
+//! their nodes for good. If this node's replica holds the most of all that are left, it goes on alone. The map learns
+//! of it when the node runs.
 //!
-//! Reads the directory, has [`crate::placement`] decide, and changes one log entry a group. Must not talk to anyone.
+//! Comes in: the operator's order and the reports of other survivors. Goes out: a report, and one changed log entry for
+//! each recovered group. [`crate::placement`] decides. Must not talk to other nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -22,21 +24,21 @@ use crate::placement::{ClusterMap, META, MetaCommand, MetaMachine, ShardId, Surv
 pub struct LastResort {
     /// Directory of the stopped node.
     pub data_dir: PathBuf,
-    /// Names, or numbers, of the nodes that are lost for good.
+    /// Names or numbers of the nodes that are lost for good.
     pub lost: Vec<String>,
     /// What the other survivors reported.
     pub others: Vec<SurvivorReport>,
-    /// `true` to carry out what is found, and not only to tell it.
+    /// `true` to carry out what is found; `false` only to report it.
     pub carry_out: bool,
 }
 
 /// Version of a [`SurvivorReport`].
 const FORMAT: u32 = 2;
 
-/// What a stopped node holds, and what is to become of it.
+/// What a stopped node holds, and what becomes of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SurvivorReport {
-    /// Version of the report; those of other releases are not understood.
+    /// Version of the report. This release understands only its own version.
     pub format: u32,
     /// The cluster.
     pub cluster: Uuid,
@@ -44,7 +46,7 @@ pub struct SurvivorReport {
     pub node: NodeId,
     /// The node's name.
     pub name: String,
-    /// The cluster's nodes, as far as this one knows them.
+    /// The cluster's nodes, as far as this node knows them.
     pub known: BTreeSet<NodeId>,
     /// Its replicas, by group.
     pub replicas: Vec<ReplicaRow>,
@@ -55,11 +57,11 @@ pub struct SurvivorReport {
 pub struct ReplicaRow {
     /// Its group.
     pub group: GroupId,
-    /// The shard that the group keeps; `None` for the cluster map's.
+    /// The shard of the group; `None` for the group of the cluster map.
     pub shard: Option<u32>,
-    /// What it knows; `None` where it is damaged and cannot speak for its group.
+    /// What the replica knows; `None` if it is damaged and cannot speak for its group.
     pub copy: Option<Survivor>,
-    /// What is to become of it; `None` where it is damaged.
+    /// What becomes of the replica; `None` if it is damaged.
     #[serde(flatten)]
     pub verdict: Option<Verdict>,
 }
@@ -71,16 +73,18 @@ impl SurvivorReport {
     }
 }
 
-/// Looks at a stopped node's replicas, and carries out what is to become of them where that is asked for.
+/// Looks at a stopped node's replicas and decides what becomes of each. Carries it out if the order says so.
 ///
 /// # Errors
-/// Where the directory is in use, or no node's, or damaged; where a lost node is not known; where the disk fails.
+/// Where the directory is in use, is no node's, or is damaged; where a lost node is not known; where a report cannot be
+/// of another survivor; where the disk fails. Nothing is changed unless all of this was checked.
 pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError> {
     let dir = DataDir::lock_used(&order.data_dir)?;
     let mut identity = IdentityFile::read(dir.path())?;
     let setup = |reason: &str| NodeError::setup("the recovery", reason);
     let member = identity.identity.member.clone().filter(|member| member.started);
     let member = member.ok_or_else(|| setup("this node never held anything: there is nothing to recover here"))?;
+    // The stores open only for the identity that they were made with.
     let who = raft_groups::Identity {
         cluster: *member.cluster.as_bytes(),
         node: member.node,
@@ -88,12 +92,14 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
         life: identity.identity.life,
     };
     let stopped = StoppedNode::open(who, Disk::open(&dir.stores())?).await?;
+    // The order is checked before anything is changed.
     let map = read_newest_map(&stopped, &member);
     let lost = order.lost.iter().map(|name| find_node(&map, name)).collect::<Result<BTreeSet<_>, _>>()?;
     if lost.contains(&member.node) {
         return Err(setup("this node is named as lost, and its directory is here: name the other ones"));
     }
     check_reports(&member, &order.others)?;
+    // Each replica speaks for itself. A damaged one stays in the report, without a word on its group.
     let mut replicas = Vec::new();
     for group in std::iter::once(META).chain(map.shards.keys().map(|shard: &ShardId| shard.group())) {
         let copy = match stopped.replica(group).await {
@@ -108,6 +114,7 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
     let (name, known) = (identity.identity.name.to_string(), map.nodes.keys().copied().collect());
     let mut report =
         SurvivorReport { format: FORMAT, cluster: member.cluster, node: member.node, name, known, replicas };
+    // All survivors together decide, and each of them comes to the same verdict from the same reports.
     let all: Vec<SurvivorReport> = order.others.iter().chain([&report]).cloned().collect();
     let known = all.iter().flat_map(|report| report.known.iter().copied()).collect();
     for row in report.replicas.iter_mut().filter(|row| row.copy.is_some()) {
@@ -119,7 +126,7 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
     Ok(report)
 }
 
-/// Gives the error of a replica the name that people know its group by.
+/// Puts the name that people use for the group into the error of its replica.
 fn name_group(group: GroupId, error: OpenError) -> OpenError {
     match error {
         OpenError::Io { source, .. } => OpenError::Io { what: format!("the replica of {}", group_name(group)), source },
@@ -127,7 +134,7 @@ fn name_group(group: GroupId, error: OpenError) -> OpenError {
     }
 }
 
-/// Refuses reports that cannot be of the other survivors.
+/// Refuses reports that cannot be those of other survivors of this cluster.
 fn check_reports(member: &ClusterMembership, others: &[SurvivorReport]) -> Result<(), NodeError> {
     if is_planted(Mutant::BelievesAnyReport) {
         return Ok(());
@@ -135,6 +142,7 @@ fn check_reports(member: &ClusterMembership, others: &[SurvivorReport]) -> Resul
     let mut seen = BTreeSet::from([member.node]);
     for report in others {
         let name = &report.name;
+        // Each refusal says what the operator gives instead.
         let wrong = match report {
             _ if report.format != FORMAT => {
                 format!("the report of {name} is of another release: print it again with this one")
@@ -149,8 +157,9 @@ fn check_reports(member: &ClusterMembership, others: &[SurvivorReport]) -> Resul
     Ok(())
 }
 
-/// The groups are written down first: whatever happens then, the map is told of those that did change, and refuses
-/// what it hears of others. The map's own group learns of it by its log, before it takes any other command.
+/// Makes this node the only voter of each group that goes on alone. The groups are written down first. So after a crash
+/// at any point the map is told of those that did change, and it refuses what it hears of others. The map's own group
+/// learns of the recovery by its log, before it takes any other command.
 async fn carry_out(
     stopped: &StoppedNode,
     identity: &mut IdentityFile,
@@ -162,8 +171,10 @@ async fn carry_out(
     let alone: BTreeSet<GroupId> = alone.map(|row| row.group).collect();
     let recovered = &member.recovered | &alone;
     let node = member.node;
+    // From here on a crash loses nothing: the map is told at the next start.
     identity.set_member(ClusterMembership { recovered, ..member })?;
     for group in alone {
+        // The new term is above every term that any survivor has heard of.
         let heard = collect_copies(all, group).into_values().flatten().map(|copy| copy.term).max();
         let recover_map = |at| MetaCommand::RecoverMap { node, at }.encode();
         let then: Option<&(dyn Fn(u64) -> Bytes + Sync)> = (group == META).then_some(&recover_map);
@@ -178,7 +189,7 @@ fn to_survivor(replica: StoredReplica) -> Survivor {
     Survivor { voters, learners, last, term }
 }
 
-/// The map as far as this node has it: names and shards do not depend on the last changes.
+/// The newest map in this node's stores, or the map that it was formed with. It may lack the last changes.
 fn read_newest_map(stopped: &StoppedNode, member: &ClusterMembership) -> ClusterMap {
     let stored = stopped.machine::<MetaMachine>(META).ok().flatten();
     let stored = stored.map(|machine| machine.map()).filter(|map| map.is_formed());
@@ -191,11 +202,11 @@ fn find_node(map: &ClusterMap, name: &str) -> Result<NodeId, NodeError> {
         let reason = format!("there is no node `{name}`; as far as this one knows there are {}", known.join(", "));
         NodeError::setup("the recovery", reason)
     };
-    // A node that joined later may not be in the map that this one has; then its number names it.
+    // A node that joined later may be missing in this map. Then its number names it.
     map.node_named(name).or_else(|| name.parse().ok()).ok_or_else(unknown)
 }
 
-/// What the survivors say of one group: who does not mention it holds nothing of it.
+/// What the survivors hold of one group. A survivor that does not mention it holds nothing of it.
 fn collect_copies(all: &[SurvivorReport], group: GroupId) -> BTreeMap<NodeId, Option<Survivor>> {
     let of_group = |report: &SurvivorReport| report.replicas.iter().find(|row| row.group == group)?.copy.clone();
     all.iter().map(|report| (report.node, of_group(report))).collect()

@@ -1,7 +1,7 @@
 //! The recovery of last resort: groups whose majority is lost for good go on with what one node has left.
 //!
-//! Comes in: the operator's order, on the directory of a stopped node. Goes out: groups with one voter, and, once
-//! that node runs again, a map that knows of them. Must not run on its own: an operator orders it.
+//! Comes in: the operator's order, on the directory of a stopped node. Goes out: groups with one voter. Once that node
+//! runs again, the map knows of them. Must not run on its own: an operator orders it.
 
 mod confirm_recovered;
 mod last_resort;

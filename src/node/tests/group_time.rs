@@ -1,5 +1,5 @@
-//! A shard's time over minutes and changes of leaders: it passes with real time and never faster, so that a retry
-//! finds what it did for as long as is promised, and what nobody may repeat any more is forgotten.
+//! A shard's time over minutes and changes of leaders. It passes with real time and never faster. So a retry finds what
+//! the first try did for as long as is promised, and what nobody may repeat any more is forgotten.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Whole nodes in one thread, on simulated disks and a simulated network: what holds whoever fails and whenever.
+//! Whole nodes in one thread, on simulated disks and a simulated network: what holds whichever node fails, and
+//! whenever.
 //!
 //! Comes in: a seed. Goes out: a story that each test tells and judges. The nodes are those of production, without
 //! HTTP.

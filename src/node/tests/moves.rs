@@ -1,7 +1,7 @@
-//! Every step of a move, with each of those who take part killed at it: a node joins, a shard's replica moves to it,
-//! and at the k-th thing that changes in the cluster the driver's node, the moving shard's leader, or the joining
-//! node loses its power. Whoever it was and whenever, the move ends where it was meant to, no acknowledged write is
-//! missing, and no group was ever without the copies it needs.
+//! Every step of a move, with a kill at each step. A node joins, and a shard's replica moves to it. At the k-th change
+//! in the cluster one node loses its power: the driver's node, the moving shard's leader, or the joining node. In each
+//! case the move ends where it was meant to, no acknowledged write is missing, and no group is ever without the copies
+//! it needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::routing::{Acknowledge, CallOptions, Collection, Router};
 /// The node that joins.
 const JOINER: NodeId = 4;
 
-/// Pause between two looks for a step, in simulated time: less than any message takes there and back.
+/// Pause between two looks for a step, in simulated time. It is shorter than the way of any message there and back.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Who is killed.
@@ -38,7 +38,7 @@ enum KilledNode {
 /// Points that were acknowledged, with the least version they have had since.
 type WrittenPoints = Arc<Mutex<BTreeMap<u64, (ShardId, u64)>>>;
 
-/// What there is to see of a move from outside: whenever it differs, a step was taken.
+/// What can be seen of a move from outside. Whenever it differs from before, a step was taken.
 fn picture(world: &SimulatedNodes) -> String {
     let map = world.map();
     let nodes: Vec<_> = map.nodes.iter().map(|(id, entry)| (*id, entry.state)).collect();
@@ -56,8 +56,8 @@ fn picture(world: &SimulatedNodes) -> String {
     format!("{nodes:?} {placements:?} {open:?} {members:?}")
 }
 
-/// A majority of each group's voters, as its leader counts them, holds a replica that takes part. One node at a time is
-/// killed, so anything less means that a replica was let go of too early.
+/// Asserts that a majority of each group's voters, as its leader counts them, holds a replica that takes part. Only one
+/// node at a time is killed, so anything less means that a replica was let go of too early.
 fn copies_hold(world: &SimulatedNodes) {
     let statuses = world.statuses();
     let mut voters = BTreeMap::new();
@@ -73,7 +73,7 @@ fn copies_hold(world: &SimulatedNodes) {
     }
 }
 
-/// Returns `true` if the operation that the join began has ended well, and nothing is on its way any more.
+/// Returns `true` if the operation of the join has ended well, and no replica is being moved any more.
 fn is_over(world: &SimulatedNodes) -> bool {
     let map = world.map();
     let done = map.operations.values().any(|operation| operation.state == OperationState::Done);
@@ -124,7 +124,7 @@ fn moving(world: &SimulatedNodes) -> ShardId {
 }
 
 /// One life of the cluster. At the step of this number the victim loses its power, and comes back after a while.
-/// Returns how many steps there were, and whether there was anyone to kill.
+/// Returns how many steps there were, and `true` if a node was killed.
 async fn life(seed: u64, kill: Option<(usize, KilledNode)>) -> (usize, bool) {
     let mut world = SimulatedNodes::start(seed, 2).await;
     let collection = create_collection(&world).await;
@@ -169,8 +169,8 @@ async fn life(seed: u64, kill: Option<(usize, KilledNode)>) -> (usize, bool) {
     (steps, killed.is_some())
 }
 
-/// What must hold in the end: three replicas of each shard, on the nodes that the map names and nowhere else, equal,
-/// with everything that was acknowledged; each node holds its share.
+/// Asserts what must hold in the end. Each shard has three replicas, on the nodes that the map names and on no other.
+/// They are equal and hold everything that was acknowledged. Each node holds its share.
 async fn check(world: &SimulatedNodes, collection: &Collection, written: &BTreeMap<u64, (ShardId, u64)>) {
     let map = world.map();
     for (shard, entry) in &map.shards {

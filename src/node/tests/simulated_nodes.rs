@@ -1,5 +1,5 @@
-//! Whole nodes in one thread: stores on simulated disks, peers on a simulated network, and everything that places
-//! replicas as it runs in production. Only HTTP is left out: calls and maps pass between the nodes directly.
+//! Whole nodes in one thread: stores on simulated disks, peers on a simulated network, and all code that places
+//! replicas as in production. Only HTTP is left out: calls and maps pass directly between the nodes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,12 +23,12 @@ use crate::placement::{ClusterMap, NodeEntry, ShardId};
 use crate::routing::rpc::{Call, NodeClient, RpcError, RpcResult};
 use crate::routing::{LocalGroups, MapCell, NodeMeasures, Pool, Router, Service};
 
-/// How long a call between nodes takes one way, and the longest that a message of Raft and a sync do.
+/// How long a call between nodes takes one way, and the longest that a Raft message and a sync take.
 const CALL_DELAY: Duration = Duration::from_millis(3);
 const MESSAGE_DELAY: Duration = Duration::from_millis(8);
 const SYNC_DELAY: Duration = Duration::from_millis(4);
 
-/// Pause between two looks of a node without a replica of the map's group at the map.
+/// Pause between two looks at the other nodes' maps.
 const MAP_EVERY: Duration = Duration::from_millis(300);
 
 type Services = Arc<Mutex<BTreeMap<NodeId, Arc<Service>>>>;
@@ -46,7 +46,7 @@ impl NodeClient for SimNodeClient {
         let service = self.services.lock().get(&to).cloned();
         let Some(service) = service else { return Err(RpcError::NotSent { reason: "it is down".to_owned() }) };
         let lost = || RpcError::Lost { reason: "no answer".to_owned() };
-        // Spawned: what has arrived is carried out even where nobody waits for it any more.
+        // The call is spawned: what has arrived is carried out even if its caller gives up.
         let (at_work, until) = (service.clone(), deadline);
         let answers = tokio::spawn(async move { at_work.execute(calls, until).await });
         let answers = timeout_at(deadline, answers).await.map_err(|_| lost())?.map_err(|_| lost())?;
@@ -114,7 +114,7 @@ pub struct SimulatedNodes {
 }
 
 impl SimulatedNodes {
-    /// Three nodes that form a cluster of so many shards; each shard on all of them. Returns when the map is formed.
+    /// Starts three nodes that form a cluster of `shards` shards, each on all nodes. Returns when the map is formed.
     pub async fn start(seed: u64, shards: u32) -> Self {
         seed_this_thread(seed);
         let mut world = Self {
@@ -142,7 +142,7 @@ impl SimulatedNodes {
         entry
     }
 
-    /// Starts a node, new or on the disks it had. A new one that is none of the first knows the cluster as it is now.
+    /// Starts a node, new or on the disks that it had. A new node that is no founder knows the cluster as it is now.
     pub async fn start_node(&mut self, id: NodeId) {
         let (seed, founder) = (self.seed.wrapping_mul(31).wrapping_add(id * 2), id <= 3);
         let first = if founder { self.first.clone() } else { ClusterMap::clone(&self.map()) };
@@ -162,7 +162,7 @@ impl SimulatedNodes {
         self.nodes.get_mut(&id).expect("it was just made").running = Some(life);
     }
 
-    /// Sets going what a node does: what `node::process::startup` does without its ports.
+    /// Starts what `node::process::startup` starts, without its ports.
     fn run_node(&self, id: NodeId, host: Host, first: ClusterMap) -> RunningNode {
         let (groups, map) = (Arc::new(LocalGroups::default()), MapCell::default());
         map.offer(Arc::new(first.clone()));
@@ -204,7 +204,7 @@ impl SimulatedNodes {
         RunningNode { host, groups, map, router, tasks }
     }
 
-    /// Cuts a node's power: what its disks had not synced is lost as the seed decides.
+    /// Cuts a node's power. What its disks have not synced is lost as the seed decides.
     pub async fn crash(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).expect("a node of this world");
         let Some(life) = node.running.take() else { return };
@@ -225,12 +225,12 @@ impl SimulatedNodes {
         self.running().map(|(_, life)| life.map.get()).max_by_key(|map| map.epoch).unwrap_or_default()
     }
 
-    /// The way in at each node that runs.
+    /// The router of each node that runs.
     pub fn routers(&self) -> Vec<Router> {
         self.running().map(|(_, life)| life.router.clone()).collect()
     }
 
-    /// Every open replica's status, by node; `None` is the map's own group.
+    /// Every open replica's status, by node. `None` stands for the map's own group.
     pub fn statuses(&self) -> Vec<(NodeId, Option<ShardId>, GroupStatus)> {
         let of = |(id, life): (NodeId, &RunningNode)| {
             let meta = life.groups.meta().map(|meta| (id, None, meta.status()));
@@ -240,7 +240,7 @@ impl SimulatedNodes {
         self.running().flat_map(of).collect()
     }
 
-    /// The node that leads a group, as the replica of the highest term that calls itself so.
+    /// The node that leads a group: of the replicas that call themselves leader, the one with the highest term.
     pub fn leader(&self, shard: Option<ShardId>) -> Option<NodeId> {
         let leaders = self.statuses().into_iter().filter(|(_, of, status)| *of == shard && status.role == Role::Leader);
         leaders.max_by_key(|(_, _, status)| status.term).map(|(id, ..)| id)
@@ -252,7 +252,7 @@ impl SimulatedNodes {
     }
 }
 
-/// Snapshots now and then and no entries behind them, so that a new replica gets a copy of the state.
+/// Takes snapshots now and then and keeps no entries behind them, so that a new replica gets a copy of the state.
 fn settings() -> RaftSettings {
     RaftSettings {
         heartbeat: Duration::from_millis(50),
@@ -264,7 +264,7 @@ fn settings() -> RaftSettings {
     }
 }
 
-/// Gives a node newer maps, as the HTTP poll does in production: what any node that answers has.
+/// Gives a node newer maps from any node that has one, as the HTTP poll does in production.
 async fn look_at_map(services: Services, cell: MapCell) {
     loop {
         let running: Vec<Arc<Service>> = services.lock().values().cloned().collect();

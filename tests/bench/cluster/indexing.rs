@@ -1,4 +1,4 @@
-//! How far the replicas' indexing is, as each node tells of its own.
+//! How far the replicas' indexing is, as each node tells of its own replicas.
 //!
 //! In: nodes. Out: sums over their replicas, and a wait until nothing is left to index.
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for all vectors to be indexed.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Time between two looks: rare, since to answer costs the servers what is measured.
+/// Pause between two looks. Looks are rare, because each answer costs the servers what is measured.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Sums over the replicas of a node.
@@ -20,14 +20,14 @@ pub(crate) struct Extent {
     pub(crate) replicas: usize,
     /// Points.
     pub(crate) points: u64,
-    /// Vectors found through a graph.
+    /// Vectors that a graph links.
     pub(crate) indexed: u64,
-    /// Vectors that wait for one.
+    /// Vectors that wait to be linked.
     pub(crate) waiting: u64,
 }
 
 impl Extent {
-    /// Of a node, by its own word.
+    /// The sums of a node, as it tells them itself.
     pub(crate) async fn of(node: &Node) -> Result<Self, Failure> {
         let client = Client::new(std::slice::from_ref(&node.url)).map_err(|error| Failure::Unreachable {
             tried: node.url.clone(),
@@ -44,7 +44,7 @@ impl Extent {
     }
 }
 
-/// Waits until every node holds as many points as any, and none of their vectors waits.
+/// Waits until all nodes hold equally many points, and none of their vectors waits.
 pub(crate) async fn everywhere(cluster: &BenchCluster) -> anyhow::Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -52,6 +52,7 @@ pub(crate) async fn everywhere(cluster: &BenchCluster) -> anyhow::Result<()> {
         for node in cluster.nodes() {
             extents.push(Extent::of(&node).await?);
         }
+        // A node that lacks points has not applied all writes yet, so its zero does not count.
         let most = extents.iter().map(|extent| extent.points).max();
         if extents.iter().all(|extent| extent.waiting == 0 && Some(extent.points) == most) {
             return Ok(());

@@ -1,6 +1,8 @@
-//! Clients in a closed loop: each sends its next request when the last is answered, spread over all nodes.
+//! Clients in a closed loop: each sends its next request when the one before is answered. They are spread over all
+//! nodes.
 //!
-//! In: how many clients, for how long, and what each does. Out: a time for each operation, and what the servers spent.
+//! In: how many clients, for how long, and what each does. Out: the time of each operation, and the processor time of
+//! the servers.
 
 use crate::cluster::BenchCluster;
 use crate::report::times::Times;
@@ -12,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// When a load ends: after so many operations or so much time, whichever comes first.
+/// When a load ends: after so many operations or after so much time, whichever comes first.
 #[derive(Clone, Copy)]
 pub(crate) struct Until {
     pub(crate) operations: u64,
@@ -20,12 +22,12 @@ pub(crate) struct Until {
 }
 
 impl Until {
-    /// After this time.
+    /// Ends after this time.
     pub(crate) fn time(time: Duration) -> Self {
         Self { operations: u64::MAX, time }
     }
 
-    /// When all are done.
+    /// Ends after so many operations.
     pub(crate) fn all(operations: u64) -> Self {
         Self { operations, time: Duration::MAX }
     }
@@ -33,11 +35,11 @@ impl Until {
 
 /// What a load took.
 pub(crate) struct Taken {
-    /// Of each operation.
+    /// The time of each operation.
     pub(crate) times: Times,
-    /// From the start of the first to the end of the last, in seconds.
+    /// Seconds from the start of the first operation to the end of the last.
     pub(crate) seconds: f64,
-    /// Processor time of all servers, in milliseconds.
+    /// Milliseconds of processor time of all servers.
     pub(crate) processor_ms: f64,
     /// Attempts beyond the first of an operation.
     pub(crate) retries: u64,
@@ -49,18 +51,18 @@ impl Taken {
         self.times.len() as f64 / self.seconds
     }
 
-    /// Processor milliseconds of all servers for one of `each` things done in every operation.
+    /// Milliseconds of processor time of all servers for one item, if each operation has `each` items.
     pub(crate) fn processor_ms_per(&self, each: f64) -> f64 {
         self.processor_ms / (self.times.len().max(1) as f64 * each)
     }
 
-    /// What to say of retries; nothing where there were none.
+    /// How many retries there were, in words; empty if there were none.
     pub(crate) fn mishaps(&self) -> String {
         if self.retries == 0 { String::new() } else { format!(", {} retries", self.retries) }
     }
 }
 
-/// What one client has at hand.
+/// What one client works with.
 #[derive(Clone)]
 pub(crate) struct Hand {
     client: Arc<Client>,
@@ -73,7 +75,7 @@ impl Hand {
         &self.client
     }
 
-    /// Writes, patiently, and counts how often that took more than one attempt.
+    /// Writes, retries for up to 30 s, and counts the retries.
     pub(crate) async fn write_body(&self, path: &str, body: Body) -> Result<(), Failure> {
         let count = |_: &Failure| {
             self.retries.fetch_add(1, Ordering::Relaxed);
@@ -82,7 +84,7 @@ impl Hand {
     }
 }
 
-/// Has `clients` carry out `operation` by ascending number, and measures.
+/// Has `clients` clients carry out `operation`, and measures. Each call has the next number, from 0.
 pub(crate) async fn run<F, A>(
     cluster: &BenchCluster,
     clients: usize,
@@ -97,6 +99,7 @@ where
     let hands: Vec<Hand> = (0..clients)
         .map(|number| Ok(Hand { client: Arc::new(cluster.client(number)?), retries: retries.clone() }))
         .collect::<anyhow::Result<_>>()?;
+    // Everything is prepared before the clocks start.
     let (processor, started) = (cluster.processor_ms()?, Instant::now());
     let mut tasks = JoinSet::new();
     for hand in hands {
@@ -111,7 +114,7 @@ where
     Ok(Taken { times: Times::new(times), seconds, processor_ms, retries: retries.load(Ordering::Relaxed) })
 }
 
-/// One client, to the end.
+/// Runs one client to the end of the load. Returns the time of each of its operations.
 async fn work<F, A>(
     hand: Hand,
     next: Arc<AtomicU64>,
@@ -125,6 +128,7 @@ where
 {
     let mut times = Vec::new();
     while started.elapsed() < until.time {
+        // All clients share one count, so no operation is done twice.
         let number = next.fetch_add(1, Ordering::Relaxed);
         if number >= until.operations {
             break;
@@ -136,7 +140,7 @@ where
     Ok(times)
 }
 
-/// Requests as JSON text, made before the clock starts: the clients share the processors with the servers.
+/// Encodes requests as JSON before the clock starts, because the clients share the processors with the servers.
 pub(crate) fn encoded(bodies: impl Iterator<Item = impl Serialize>) -> Arc<Vec<Body>> {
     Arc::new(bodies.map(|body| Body::json(&body)).collect())
 }

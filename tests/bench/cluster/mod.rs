@@ -1,8 +1,7 @@
-//! The cluster under measurement: three nodes of the `quiver` binary on free ports, and what can be seen of them from
-//! outside.
+//! The measured cluster: three nodes of the `quiver` binary on free ports, and what can be seen of them from outside.
 //!
-//! In: a directory, and further arguments of the nodes. Out: nodes to kill and start again, clients, terms, processor
-//! time. Says nothing of its own accord and judges nothing: that is the measures' business.
+//! In: a directory, and further arguments of the nodes. Out: nodes that can be killed and started again, clients,
+//! terms, processor time. Prints nothing and judges nothing: the measures do.
 
 pub(crate) mod indexing;
 pub(crate) mod load;
@@ -17,28 +16,28 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Nodes, and copies of each shard.
+/// How many nodes there are, and how many copies of each shard.
 pub(crate) const NODES: usize = 3;
 /// The collection that is ingested, read and searched.
 pub(crate) const COLLECTION: &str = "bench";
-/// The collection of single writes, apart so that the exact answers over the first stay true.
+/// The collection of single writes. It is apart, so that the exact answers of the first collection stay true.
 pub(crate) const WRITES: &str = "bench-writes";
-/// Longest wait for the cluster to be as it should.
+/// Longest wait for any state of the cluster.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Lines of a log that explain why its node ended.
+/// How many lines of a log are shown when its node has ended.
 const LOG_LINES: usize = 8;
-/// Time between two looks.
+/// Pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A node, as seen from outside.
 #[derive(Clone)]
 pub(crate) struct Node {
     /// Its name.
     pub(crate) name: String,
-    /// Its API.
+    /// The URL of its API.
     pub(crate) url: String,
-    /// Its process, until it is started again.
+    /// The id of its process, until it is started again.
     pub(crate) pid: u32,
-    /// Its data.
+    /// The directory of its data.
     pub(crate) dir: PathBuf,
 }
 
@@ -60,7 +59,7 @@ impl BenchCluster {
 
     /// Starts the nodes under `dir` with further arguments, and creates nothing.
     pub(crate) async fn bare(dir: &Path, args: Vec<String>) -> anyhow::Result<Self> {
-        // One directory more than nodes: that of the node which joins.
+        // One more directory than nodes: the last is for the node that joins.
         let data_dirs = (1..=NODES + 1).map(|number| dir.join(format!("node{number}"))).collect();
         let options = Options { nodes: NODES, args, data_dirs, patience: PATIENCE, ..Options::new("bench", binary()?) };
         let cluster = Self { processes: TestCluster::start(options).await? };
@@ -68,7 +67,7 @@ impl BenchCluster {
         Ok(cluster)
     }
 
-    /// Starts one more node, which waits to be adopted: its name and where it answers.
+    /// Starts one more node, which waits to be adopted. Returns its name, and the host and port of its API.
     pub(crate) async fn join(&mut self) -> anyhow::Result<(String, String, u16)> {
         let index = self.processes.start_joiner(0)?;
         self.processes.wait_answers(index).await?;
@@ -88,7 +87,7 @@ impl BenchCluster {
         running.map(node).collect()
     }
 
-    /// Kills a node with -9.
+    /// Kills a node with SIGKILL.
     pub(crate) fn kill(&mut self, name: &str) -> anyhow::Result<()> {
         let index = self.index_of(name)?;
         self.processes.kill(index);
@@ -107,7 +106,7 @@ impl BenchCluster {
         self.processes.restart(index)
     }
 
-    /// Asks all to stop, the last first, and removes their logs.
+    /// Asks all nodes to stop, the last one first, and removes their logs.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         for index in (0..self.processes.nodes().len()).rev() {
             self.processes.terminate(index).await?;
@@ -119,19 +118,19 @@ impl BenchCluster {
         self.processes.index_of(name).with_context(|| format!("no node is called {name}"))
     }
 
-    /// A client whose first endpoint is the node of this number; the others follow in turn.
+    /// A client whose first endpoint is the node of this number. The others follow in turn.
     pub(crate) fn client(&self, number: usize) -> anyhow::Result<Client> {
         let mut urls: Vec<String> = self.nodes().into_iter().map(|node| node.url).collect();
         urls.rotate_left(number % NODES);
         Client::new(&urls)
     }
 
-    /// Processor time of all servers so far, in milliseconds.
+    /// Milliseconds of processor time that all servers have used so far.
     pub(crate) fn processor_ms(&self) -> anyhow::Result<f64> {
         process_stats::processor_ms(&self.pids())
     }
 
-    /// That of their indexing alone.
+    /// The part of it that their indexing threads have used.
     pub(crate) fn indexers_ms(&self) -> anyhow::Result<f64> {
         process_stats::indexers_ms(&self.pids())
     }
@@ -140,7 +139,7 @@ impl BenchCluster {
         self.nodes().iter().map(|node| node.pid).collect()
     }
 
-    /// The greatest term of each shard that any node knows.
+    /// For each shard, the greatest term that any node knows.
     pub(crate) async fn terms(&self) -> anyhow::Result<BTreeMap<u32, u64>> {
         let mut terms = BTreeMap::new();
         for node in self.nodes() {
@@ -153,12 +152,12 @@ impl BenchCluster {
         Ok(terms)
     }
 
-    /// The shards and their leaders, by a node's lights.
+    /// The shards and their leaders, as one node knows them.
     pub(crate) async fn sharding(&self) -> anyhow::Result<ClusterSharding> {
         Ok(self.client(0)?.get("/cluster/sharding").await?)
     }
 
-    /// Waits until all nodes are healthy and all groups led.
+    /// Waits until all nodes are healthy and all groups have leaders.
     pub(crate) async fn healthy(&self) -> anyhow::Result<()> {
         let client = self.client(0)?;
         let until = Instant::now() + PATIENCE;
@@ -174,7 +173,7 @@ impl BenchCluster {
         }
     }
 
-    /// Waits until this node says it is healthy and has applied all that any replica of its shards has.
+    /// Waits until this node is healthy and has applied everything that any replica of its shards has applied.
     pub(crate) async fn caught_up(&mut self, name: &str) -> anyhow::Result<()> {
         let index = self.index_of(name)?;
         self.processes.wait_healthy_node(index).await?;
@@ -186,11 +185,13 @@ impl BenchCluster {
         Ok(())
     }
 
+    /// Returns `true` if this node is healthy, and each of its replicas has applied as much as any other.
     async fn is_level(&self, name: &str) -> anyhow::Result<bool> {
         let (mut own, mut most) = (BTreeMap::new(), BTreeMap::<u32, u64>::new());
         for node in self.nodes() {
             let client = Client::new(std::slice::from_ref(&node.url))?;
             let shards: Shards = client.get("/shards").await?;
+            // The node speaks for itself: another node may not know yet that it is back.
             if node.name == name {
                 let health: quiver::api::Health = client.get("/health").await?;
                 if health.status != HealthState::Healthy {
@@ -206,10 +207,11 @@ impl BenchCluster {
         Ok(!own.is_empty() && most.iter().all(|(shard, applied)| own.get(shard) == Some(applied)))
     }
 
-    /// Fails where a node has ended by itself.
+    /// Fails if a node has ended by itself, with the end of its log.
     pub(crate) fn all_alive(&mut self) -> anyhow::Result<()> {
         for index in 0..self.processes.nodes().len() {
             let node = self.processes.node(index);
+            // A node that the benchmark killed has no process id.
             if node.pid().is_some() && !node.running() {
                 let log = node.log();
                 let lines: Vec<&str> = log.lines().collect();
@@ -221,14 +223,14 @@ impl BenchCluster {
     }
 }
 
-/// The `quiver` beside this binary, which `scripts/bench` has just built.
+/// The path of the `quiver` binary beside this one. `scripts/bench` has just built it.
 fn binary() -> anyhow::Result<PathBuf> {
     let binary = std::env::current_exe().context("cannot find this binary")?.with_file_name("quiver");
     ensure!(binary.is_file(), "there is no {}: start the benchmark with scripts/bench", binary.display());
     Ok(binary)
 }
 
-/// Sum of the terms passed between two looks: elections, held in vain ones included.
+/// How many terms have passed between two looks, over all shards. Elections that nobody won count too.
 pub(crate) fn elections(before: &BTreeMap<u32, u64>, after: &BTreeMap<u32, u64>) -> u64 {
     after.iter().map(|(shard, term)| term.saturating_sub(before.get(shard).copied().unwrap_or(*term))).sum()
 }

@@ -1,7 +1,7 @@
-//! Vectors, labels, queries and exact answers: the files of `--data`, or the sample in `tests/data` repeated under new
-//! ids.
+//! Vectors, labels, queries and exact answers. They are the files of `--data`, or the sample in `tests/data` repeated
+//! under new ids.
 //!
-//! In: a directory. Out: points, searches, and the exact answers among any number of first points. Sends nothing.
+//! In: a directory. Out: points, searches, and the exact answers among the first points, however many. Sends nothing.
 
 use super::parts::{Label, PARTS, Part, read_labels};
 use super::truth::{TOP, Truth, exact};
@@ -11,28 +11,31 @@ use quiver::client::load::{Payloads, open_npy};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Where the sample is.
+/// The directory of the sample.
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/wordnet-5k");
-/// Queries whose exact answers are computed here, where no file has them.
+/// For how many queries exact answers are computed here, if no file has them.
 const COMPUTED: usize = 100;
 
 /// Everything a run reads.
 pub(crate) struct Corpus {
-    /// What it is, for people.
+    /// A description for people.
     pub(crate) name: String,
     /// Components of a vector.
     pub(crate) columns: usize,
-    /// All rows, one after the other.
+    /// The numbers of all rows, one row after the other.
     numbers: Vec<f32>,
-    /// By row.
+    /// The label of each row.
     labels: Vec<Label>,
     queries: Vec<Vec<f32>>,
-    /// Exact answers over all rows, where files have them: by the name of the part, under no name those among all.
+    /// The exact answers over all rows that files have, by the name of the part. The empty name stands for all points.
     listed: BTreeMap<&'static str, Truth>,
 }
 
 impl Corpus {
-    /// The files of a directory.
+    /// Reads the files of a directory.
+    ///
+    /// # Errors
+    /// A file is missing or not as expected, or the files do not fit together.
     pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
         let (columns, numbers) = matrix(&dir.join("wordnet-100k.f16.npy"))?;
         let (width, queries) = matrix(&dir.join("queries-1k.f16.npy"))?;
@@ -44,6 +47,7 @@ impl Corpus {
         for part in &PARTS {
             listed.insert(part.name, Truth::read(&dir.join(format!("groundtruth-1k.{}.npy", part.name)))?);
         }
+        // Every list must answer every query, in the same order.
         for (name, truth) in &listed {
             ensure!(truth.0.len() == queries.len(), "{} queries, {} answers {name}", queries.len(), truth.0.len());
         }
@@ -51,7 +55,7 @@ impl Corpus {
         Ok(Self { name, columns, numbers, labels, queries, listed })
     }
 
-    /// The sample in `tests/data`, which `quiver tour` bundles.
+    /// Reads the sample in `tests/data`, which `quiver tour` bundles.
     pub(crate) fn sample() -> anyhow::Result<Self> {
         let dir = Path::new(SAMPLE);
         let (columns, numbers) = matrix(&dir.join("small-5k.i8.npy"))?;
@@ -67,7 +71,7 @@ impl Corpus {
         Ok(Self { name, columns, numbers, labels, queries, listed: BTreeMap::new() })
     }
 
-    /// Rows that differ.
+    /// How many different rows there are. Later points repeat them.
     pub(crate) fn rows(&self) -> u64 {
         (self.numbers.len() / self.columns) as u64
     }
@@ -83,7 +87,7 @@ impl Corpus {
         &self.queries[(number % self.queries.len() as u64) as usize]
     }
 
-    /// Those of the points 0 to `points` that are in a part; all of them, where none is named.
+    /// Those of the points 0 to `points` that are in a part. Without a part, all of them.
     pub(crate) fn ids(&self, points: u64, part: Option<&Part>) -> impl Iterator<Item = u64> {
         let has = move |id: &u64| part.is_none_or(|part| part.has(&self.labels[(id % self.rows()) as usize]));
         (0..points).filter(has)
@@ -96,7 +100,7 @@ impl Corpus {
         PointInput { id: PointId::Num(id), vector, payload, if_version: None }
     }
 
-    /// A search for the nearest of a query, exactly.
+    /// An exact search for the nearest of a query.
     pub(crate) fn search(&self, collection: &str, number: u64) -> Search {
         Search {
             collection: collection.into(),
@@ -119,8 +123,10 @@ impl Corpus {
         }
     }
 
-    /// The exact answers among the points 0 to `points`, or those of them in a part, and where they come from.
+    /// The exact answers among the points 0 to `points`, or among those of them that are in a part; and a phrase that
+    /// says where the answers come from.
     pub(crate) fn truth(&self, points: u64, part: Option<&Part>) -> (Truth, &'static str) {
+        // The files' answers hold only as long as no row is repeated.
         let listed = self.listed.get(part.map_or("", |part| part.name)).filter(|_| points <= self.rows());
         if let Some(truth) = listed.and_then(|listed| listed.among_first(points)) {
             return (truth, "the data's own");
@@ -135,7 +141,7 @@ fn rows(numbers: &[f32], columns: usize) -> String {
     format!("{} x {columns} vectors", numbers.len() / columns)
 }
 
-/// A whole matrix: components of a row, and all rows.
+/// Reads a whole matrix: the components of a row, and the numbers of all rows.
 fn matrix(path: &Path) -> anyhow::Result<(usize, Vec<f32>)> {
     let mut file = open_npy(path)?;
     let mut numbers = Vec::with_capacity(file.rows as usize * file.columns);

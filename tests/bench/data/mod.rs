@@ -1,6 +1,7 @@
-//! What is written and asked: vectors with their labels, queries, and the exact answers that searches are held against.
+//! What is written and asked: vectors with their labels, queries, and the exact answers that searches are compared
+//! with.
 //!
-//! Reads files alone: knows no cluster and no report.
+//! Only reads files. Knows no cluster and no report.
 
 pub(crate) mod corpus;
 pub(crate) mod parts;

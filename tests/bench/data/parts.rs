@@ -1,7 +1,7 @@
-//! The filters of the data set: which points each leaves, and how it is asked for.
+//! The filters of the data set: which points pass each, and how each is asked for.
 //!
-//! Two follow the vectors (a category is a region of meaning), one does not (a bucket is a hash), so that an index
-//! cannot be good at one kind alone.
+//! Two filters follow the vectors, because a category is a region of meaning. One does not, because a bucket is a hash.
+//! So an index cannot pass by being good at one kind only.
 
 use anyhow::Context;
 use flate2::read::GzDecoder;
@@ -10,20 +10,20 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// What the filters look at.
+/// The members of a point's payload that the filters test.
 pub(crate) struct Label {
     category: String,
     bucket: u64,
 }
 
 impl Label {
-    /// That of a payload, if it has one.
+    /// The label of a payload, if it has one.
     pub(crate) fn of(payload: &Map<String, Value>) -> Option<Self> {
         let category = payload.get("category")?.as_str()?.to_owned();
         Some(Self { category, bucket: payload.get("bucket")?.as_u64()? })
     }
 
-    /// As a payload.
+    /// The label as a payload.
     pub(crate) fn payload(&self) -> Map<String, Value> {
         let members = [("category", json!(self.category)), ("bucket", json!(self.bucket))];
         members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -34,9 +34,9 @@ impl Label {
 pub(crate) struct Part {
     /// Its name, as in the names of the data's files.
     pub(crate) name: &'static str,
-    /// What the category must be; otherwise the bucket must be 0.
+    /// The category of its points. Without one, their bucket is 0.
     category: Option<&'static str>,
-    /// The bar of the index alone: searches per processor second.
+    /// The bar of the index alone, in searches per second of processor time.
     pub(crate) bar: f64,
 }
 
@@ -47,16 +47,16 @@ pub(crate) const PARTS: [Part; 3] = [
     Part { name: "bucket0", category: None, bar: 15_000.0 },
 ];
 
-/// The fields that the filters look at, and the types of their payload indexes.
+/// The fields that the filters test, and the types of their payload indexes.
 pub(crate) const FIELDS: [(&str, &str); 2] = [("category", "keyword"), ("bucket", "integer")];
 
 impl Part {
-    /// Returns `true` if a point of this label is in it.
+    /// Returns `true` if a point with this label is in the part.
     pub(crate) fn has(&self, label: &Label) -> bool {
         self.category.map_or(label.bucket == 0, |category| label.category == category)
     }
 
-    /// It, as a filter of a search.
+    /// The part as the filter of a search.
     pub(crate) fn filter(&self) -> Value {
         let condition = match self.category {
             Some(category) => json!({ "key": "category", "match": { "value": category } }),
@@ -75,6 +75,7 @@ pub(crate) fn read_labels(path: &Path) -> anyhow::Result<Vec<Label>> {
 fn labels(text: impl BufRead) -> anyhow::Result<Vec<Label>> {
     let mut lines = text.lines();
     let header = lines.next().context("it is empty")??;
+    // The header says where the two columns are; others are ignored.
     let column = |name| header.split('\t').position(|column| column == name);
     let place = column("category").zip(column("bucket")).context("no columns `category` and `bucket`")?;
     let label = |line: std::io::Result<String>| {

@@ -1,33 +1,35 @@
 //! Exact answers, and how much of an answer is right.
 //!
-//! Judged by score: a hit is right if its cosine, computed here in f64 from the vectors that were sent, reaches that of
-//! the tenth of the exact answer. So equal vectors under different ids cost nothing, and a wrong score gains nothing.
+//! Hits are judged by score. A hit is right if its cosine reaches that of the tenth exact answer. The cosine is
+//! computed here in f64 from the vectors that were sent. So equal vectors under different ids cost nothing, and a wrong
+//! score gains nothing.
 
 use anyhow::{Context, ensure};
 use std::path::Path;
 
-/// Results asked for and judged.
+/// How many results are asked for and judged.
 pub(crate) const TOP: usize = 10;
-/// Cosines nearer than this are a tie: the store's are f32.
+/// Cosines that differ by less than this are equal, because the store's are f32.
 const TIE: f64 = 1e-6;
 
-/// For each query the ids of its nearest points, best first: ten or more.
+/// For each query, the ids of its nearest points, best first.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Truth(pub(crate) Vec<Vec<u64>>);
 
 impl Truth {
-    /// Reads a matrix of little-endian int32 ids.
+    /// Reads an `.npy` file of little-endian int32 ids: one row for each query, at least ten columns.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::parse(&bytes).with_context(|| path.display().to_string())
     }
 
-    /// The points' file reader knows vectors only, so this one reads what it needs of the header.
+    /// The reader of the points' files knows vectors only. So this function reads what it needs of the header.
     fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
         ensure!(bytes.starts_with(b"\x93NUMPY\x01") && bytes.len() > 10, "not a .npy file of version 1");
         let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
         let header = String::from_utf8_lossy(bytes.get(10..start).context("the file ends within its header")?);
         ensure!(header.contains("'<i4'") && header.contains("False"), "not int32 in C order: {header}");
+        // The shape is `(queries, columns)`.
         let columns = header.split_once(", ").and_then(|_| header.rsplit_once('(')?.1.split([',', ')']).nth(1));
         let columns: usize = columns.context("no shape of two dimensions")?.trim().parse()?;
         ensure!(columns >= TOP, "{columns} answers a query are too few");
@@ -37,7 +39,8 @@ impl Truth {
         Ok(Self(ids.chunks_exact(columns).map(|row| row.to_vec()).collect()))
     }
 
-    /// The ten nearest among the points 0 to `points`, unless a query lists too few of them.
+    /// For each query, the ten nearest among the points 0 to `points`. Returns `None` if some query lists too few of
+    /// them.
     pub(crate) fn among_first(&self, points: u64) -> Option<Self> {
         let nearest = |row: &Vec<u64>| -> Option<Vec<u64>> {
             let ten: Vec<u64> = row.iter().copied().filter(|id| *id < points).take(TOP).collect();
@@ -47,14 +50,14 @@ impl Truth {
     }
 }
 
-/// Those of the points `ids` that are nearest to `query`; equal ones by id.
+/// The ten points of `ids` that are nearest to `query`. Equally near ones are in the order of their ids.
 pub(crate) fn exact<'a>(query: &[f32], ids: impl Iterator<Item = u64>, vector: impl Fn(u64) -> &'a [f32]) -> Vec<u64> {
     let mut ranked: Vec<(f64, u64)> = ids.map(|id| (cosine(query, vector(id)), id)).collect();
     ranked.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
     ranked.into_iter().take(TOP).map(|(_, id)| id).collect()
 }
 
-/// How many of the exact answer's places the hits fill rightly, by score.
+/// How many of the hits are right, by score. A hit that comes twice counts once.
 pub(crate) fn right<'a>(query: &[f32], exact: &[u64], hits: &[u64], vector: impl Fn(u64) -> &'a [f32]) -> usize {
     let tenth = exact.iter().map(|id| cosine(query, vector(*id))).fold(f64::INFINITY, f64::min);
     let mut distinct = hits.to_vec();

@@ -1,7 +1,8 @@
-//! The engine alone, in this process on one thread: how near an exact search comes to reading memory.
+//! The engine alone, in this process on one thread: how close the speed of an exact search is to that of reading
+//! memory.
 //!
-//! In: the points. Out: rows of the search, of a plain read of the same bytes, and of their ratio. No Raft, no HTTP,
-//! no disk.
+//! In: the points. Out: rows of the search, of a plain read of the same bytes, and of their ratio. Uses no Raft, no
+//! HTTP and no disk.
 
 use crate::data::corpus::Corpus;
 use crate::data::truth::TOP;
@@ -23,13 +24,13 @@ use vector_index::Way;
 const COLLECTION: CollectionId = CollectionId(1);
 /// Points of one command.
 const BATCH: u64 = 1_000;
-/// The share of a plain read's speed that a search must reach.
+/// The part of a plain read's speed that a search must reach.
 const BAR: f64 = 0.60;
 
 /// Measures searches over the points 0 to `points`, each beside a plain read of the same bytes.
 pub(crate) fn measure(corpus: &Corpus, points: u64, rounds: u64) -> anyhow::Result<Vec<ReportRow>> {
     let engine = filled(corpus, points)?;
-    // A second opinion on what reading costs: memory and loop of our own, nothing of the engine's.
+    // A second measure of what reading costs: a buffer and a loop of this file, without anything of the engine.
     let own = vec![3_u64; points as usize * corpus.columns / 2];
     let (mut searches, mut reads, mut own_reads, mut bytes) = (vec![], vec![], vec![], 0);
     for round in 0..=rounds {
@@ -46,7 +47,7 @@ pub(crate) fn measure(corpus: &Corpus, points: u64, rounds: u64) -> anyhow::Resu
             "a search was not exact: {:?}",
             found.explain
         );
-        // The first round warms up.
+        // The first round warms up the caches and does not count.
         if round > 0 {
             reads.push(read - start);
             searches.push(searched - read);
@@ -67,6 +68,7 @@ fn rows(size: &str, searches: (&Times, u64), reads: (&Times, u64), own_reads: (&
         let row = row.detail(detail).number("best_gb_per_second", best).number("median_gb_per_second", median);
         row.number("p50_ms", times.p50())
     };
+    // Shares compare speeds in bytes, since the buffers differ in size.
     let share = |other: (&Times, u64), of: fn(&Times) -> f64| {
         speed(searches.1, of(searches.0)) / speed(other.1, of(other.0)).max(f64::MIN_POSITIVE)
     };
@@ -88,7 +90,7 @@ pub(crate) fn add(report: &mut Report, rows: Vec<ReportRow>) {
     rows.into_iter().for_each(|row| report.add(row));
 }
 
-/// An engine with the points, written as its group would write them.
+/// Makes an engine with the points, written in the same way as its group would write them.
 fn filled(corpus: &Corpus, points: u64) -> anyhow::Result<Engine> {
     let engine = Engine::open(&Setup::default(), &MemoryState::default())?;
     let config = CollectionConfig::single(corpus.columns, Distance::Cosine);

@@ -1,5 +1,5 @@
-//! What it costs to be watched: single writes while nobody listens to the nodes' events, while each node has a listener
-//! that reads them, and while each has one that has stopped reading.
+//! The cost of event listeners. Single writes are measured while nobody listens to the nodes' events, while each node
+//! has a listener that reads, and while each has one that has stopped reading.
 
 use super::writes::upsert;
 use crate::cluster::load::{Taken, Until, encoded, run};
@@ -17,14 +17,14 @@ use tokio::task::JoinSet;
 
 /// Clients that write.
 const WRITERS: usize = 8;
-/// Rounds of each way to listen, in turn.
+/// Rounds of each kind of listener, in turn.
 const ROUNDS: usize = 3;
-/// Bodies made ahead for a round: a bound on memory.
+/// Bodies that are made before a round: a bound on memory.
 const WRITES_A_ROUND: u64 = 20_000;
-/// A node goes on recording for half a minute after its last listener has left.
+/// A node records for half a minute after its last listener has left. This wait is longer.
 const UNTIL_QUIET: Duration = Duration::from_secs(32);
 
-/// All rounds of one way to listen, together.
+/// The sums over all rounds of one kind of listener.
 #[derive(Debug, Default)]
 struct Sum {
     writes: f64,
@@ -54,8 +54,8 @@ impl Sum {
     }
 }
 
-/// Writes beside each kind of listener in turn. The rounds without one stand at both ends, so that what drifts meanwhile,
-/// such as the size of the collection, counts for neither side.
+/// Writes beside each kind of listener in turn. Rounds without listeners come first and last. So changes over time,
+/// such as the size of the collection, affect both sides equally.
 pub(crate) async fn measure(
     report: &mut Report,
     cluster: &BenchCluster,
@@ -64,10 +64,11 @@ pub(crate) async fn measure(
 ) -> anyhow::Result<()> {
     let (mut alone, mut heard, mut stalled) = (Sum::default(), Sum::default(), Sum::default());
     let events = Arc::new(AtomicU64::new(0));
-    // The first round of all pays for caches and connections, and counts for nobody.
+    // The very first round warms up caches and connections, and does not count.
     written(cluster, corpus, time).await?;
     alone.add(&written(cluster, corpus, time).await?);
     for _ in 0..ROUNDS {
+        // Dropping the listeners closes their connections before the next kind begins.
         let listeners = listen(cluster, &events).await?;
         heard.add(&written(cluster, corpus, time).await?);
         drop(listeners);
@@ -79,6 +80,7 @@ pub(crate) async fn measure(
     for _ in 1..ROUNDS {
         alone.add(&written(cluster, corpus, time).await?);
     }
+    // The rows compare each kind of listener with none.
     let rate = format!("{} single upserts a second, {WRITERS} clients", digits(alone.rate()));
     report.add(alone.row("events that nobody listens to", rate));
     let each = events.load(Ordering::Relaxed) as f64 / heard.writes.max(1.0);
@@ -104,7 +106,7 @@ async fn written(cluster: &BenchCluster, corpus: &Corpus, time: Duration) -> any
     .await
 }
 
-/// Reads every node's events, and counts them, until what is returned is dropped.
+/// Reads and counts every node's events until the result is dropped.
 async fn listen(cluster: &BenchCluster, events: &Arc<AtomicU64>) -> anyhow::Result<JoinSet<()>> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let mut tasks = JoinSet::new();
@@ -121,7 +123,8 @@ async fn listen(cluster: &BenchCluster, events: &Arc<AtomicU64>) -> anyhow::Resu
     Ok(tasks)
 }
 
-/// Messages that end in a chunk: each ends with an empty line. `last` is the last byte before the chunk, then of it.
+/// How many messages end in a chunk. Each message ends with an empty line. `last` is the byte before the chunk, and
+/// becomes the chunk's last byte.
 fn messages(last: &mut u8, chunk: &[u8]) -> u64 {
     let mut ended = 0;
     for byte in chunk {
@@ -131,7 +134,7 @@ fn messages(last: &mut u8, chunk: &[u8]) -> u64 {
     ended
 }
 
-/// Asks every node for its events, and never reads.
+/// Asks every node for its events and never reads them, until the result is dropped.
 async fn ignore(cluster: &BenchCluster) -> anyhow::Result<Vec<TcpStream>> {
     let mut sockets = Vec::new();
     for node in cluster.nodes() {

@@ -1,4 +1,5 @@
-//! Leaders killed with -9 under writes: how long until a survivor acknowledges, and until the victim is level again.
+//! Leaders are killed with SIGKILL under writes: how long until a survivor acknowledges a write, and until the killed
+//! node has caught up.
 //!
 //! In: the cluster, and how many rounds. Out: one row for the outages and one for the restarts.
 
@@ -16,28 +17,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Points written to find out which shards they belong to.
+/// So many points are written to find out which shard each belongs to.
 const PROBES: u64 = 400;
-/// Time between two writes of the trickle.
+/// Pause between the starts of two writes.
 const TRICKLE: Duration = Duration::from_millis(20);
-/// How long the trickle runs before the kill.
+/// How long writes run before the kill.
 const LEAD: Duration = Duration::from_millis(300);
 /// Longest wait for an acknowledgement.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Pause before a round: heartbeats of all phases are met.
+/// Pause before a round, so that kills fall into any phase of the heartbeats.
 const REST: Duration = Duration::from_millis(500);
 
-/// What the kills cost.
+/// What the kills cost, summed over the rounds.
 #[derive(Default)]
 struct Toll {
     outages: Vec<Duration>,
     restarts: Vec<Duration>,
     terms: u64,
-    /// Shards that the victims led.
+    /// How many shards the killed nodes led.
     orphans: u64,
 }
 
-/// Kills a leader `rounds` times and reports.
+/// Kills a leader `rounds` times, and adds the rows.
 pub(crate) async fn measure(
     report: &mut Report,
     cluster: &mut BenchCluster,
@@ -47,6 +48,7 @@ pub(crate) async fn measure(
     let homes = homes(cluster, corpus).await?;
     let mut toll = Toll::default();
     for round in 0..rounds {
+        // Rounds take the shards in turn, so that different nodes are killed.
         let (shard, id) = homes.iter().nth(round % homes.len()).context("no point was written")?;
         let (outage, restart) =
             kill(cluster, corpus, *shard, *id, &mut toll).await.with_context(|| format!("round {}", round + 1))?;
@@ -74,7 +76,7 @@ async fn homes(cluster: &BenchCluster, corpus: &Corpus) -> anyhow::Result<BTreeM
     Ok(written.results.iter().filter_map(home).collect())
 }
 
-/// One round: outage and restart.
+/// Runs one round. Returns the times of the outage and of the restart.
 async fn kill(
     cluster: &mut BenchCluster,
     corpus: &Corpus,
@@ -93,6 +95,7 @@ async fn kill(
         survivors.map(|node| Ok(Arc::new(Client::new(&[node.url])?))).collect::<anyhow::Result<_>>()?;
     ensure!(survivors.len() == NODES - 1, "`{victim}` is no node of ours");
 
+    // The outage lasts from the kill to the first acknowledgement of a write that began after it.
     let mut trickle = Trickle { corpus, id, survivors, sent: 0, writes: JoinSet::new() };
     let started = Instant::now();
     trickle.acknowledged(started, started + LEAD).await.context("no write was acknowledged before the kill")?;
@@ -103,6 +106,7 @@ async fn kill(
     let acknowledged = acknowledged.with_context(|| format!("none after the kill, up to {:?}", until - died))?;
     drop(trickle);
 
+    // The terms are read at the end: until then an election may still be going on.
     let restarted = Instant::now();
     cluster.restart(&victim)?;
     cluster.caught_up(&victim).await?;
@@ -112,25 +116,27 @@ async fn kill(
     Ok((acknowledged - died, restart))
 }
 
-/// Writes to one shard, a new one every so often whether the last was answered or not: each waits in its own way, for a
-/// door that retries inside or for the next attempt, and the first acknowledgement ends the outage.
+/// Writes to one shard. A new write begins every [`TRICKLE`], whether or not the one before was answered. A node may
+/// hold a write until there is a leader, or refuse it. The first acknowledgement of any write ends the outage.
 struct Trickle<'a> {
     corpus: &'a Corpus,
     id: u64,
     survivors: Vec<Arc<Client>>,
     sent: usize,
-    /// When each was begun and, if it was, acknowledged.
+    /// For each write: when it began, and when it was acknowledged, if it was.
     writes: JoinSet<(Instant, Option<Instant>)>,
 }
 
 impl Trickle<'_> {
-    /// Writes until `least` at least and until one that was begun after `since` is acknowledged: when it was.
+    /// Writes until a write that began after `since` is acknowledged, and at least until `least`. Returns when the
+    /// first such write was acknowledged.
     async fn acknowledged(&mut self, since: Instant, least: Instant) -> Option<Instant> {
         let (mut first, mut tick) = (None, tokio::time::interval(TRICKLE));
         while since.elapsed() < PATIENCE {
             tokio::select! {
                 _ = tick.tick() => self.send(),
                 Some(Ok((begun, Some(done)))) = self.writes.join_next() => {
+                    // A write that began before the kill may have been acknowledged by the old leader.
                     if begun >= since {
                         first = first.or(Some(done));
                     }
@@ -160,10 +166,10 @@ pub(crate) fn bar_ms() -> f64 {
     bars_ms().1
 }
 
-/// Three times the shortest and the longest election timeout.
+/// Three times the shortest and three times the longest election timeout, in milliseconds.
 fn bars_ms() -> (f64, f64) {
     let settings: Option<ServerSettings> = ServerArgs::default().settle().ok();
-    // "The election timeout" is the longest: a survivor keeps its promise to the dead leader for so long.
+    // The bar is the longest timeout, because a survivor keeps its promise to the dead leader for so long.
     settings.map_or((0.0, 0.0), |s| (s.election_min.as_secs_f64() * 3e3, s.election_max.as_secs_f64() * 3e3))
 }
 

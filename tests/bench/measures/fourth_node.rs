@@ -1,6 +1,6 @@
-//! A fourth node joins while points come in: what searches feel of it, and how long it takes.
+//! A fourth node joins while points are written: how much slower searches are meanwhile, and how long the join takes.
 //!
-//! In: a cluster of three with points on it. Out: one row, of searches before and meanwhile.
+//! In: a cluster of three nodes with points on it. Out: one row about searches before the join and during it.
 
 use super::writes::upsert;
 use crate::cluster::{BenchCluster, COLLECTION};
@@ -15,16 +15,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Points of a request of the ingest beside.
+/// Points in one request of the ingest beside.
 const BATCH: u64 = 100;
-/// Searches that are made in turn.
+/// How many different searches are made in turn.
 const SEARCHES: u64 = 100;
-/// How much longer the slowest of a hundred searches may take during the move.
+/// How many times as long the p99 of searches may be during the move.
 const BAR: f64 = 3.0;
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Measures searches under ingest, then the same while replicas move to a new node.
+/// Measures searches under an ingest, and the same again while replicas move to a new node.
 pub(crate) async fn measure(
     report: &mut Report,
     cluster: &mut BenchCluster,
@@ -40,6 +40,7 @@ pub(crate) async fn measure(
     let body = AddNode { node_id: name, host, port };
     let change: Change = client.change(&Method::POST, "/cluster/nodes", &body).await?;
     let path = format!("/quiver/v1/operations/{}", change.operation_id.context("the node was known already")?);
+    // The join is over when its operation has ended.
     let moving = |since: Instant| {
         let (client, path) = (&client, &path);
         async move {
@@ -51,6 +52,7 @@ pub(crate) async fn measure(
     };
     let during = searched(&client, &corpus, moving).await?;
     let (took, written) = (began.elapsed(), ingest.stop().await);
+    // Both sides have the same ingest beside them, so the ratio is that of the move.
     let factor = during.p99() / before.p99();
     let row = ReportRow::new("search while a fourth node is filled", format!("p99 {}", millis(during.p99())));
     let detail = format!(
@@ -65,7 +67,7 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-/// Searches one after the other, at QUORUM, until `go_on` says no: asked every now and then.
+/// Searches at QUORUM, one after the other, until `go_on` gives `false`. It is asked after every few searches.
 async fn searched<A>(client: &Client, corpus: &Corpus, go_on: impl Fn(Instant) -> A) -> anyhow::Result<Times>
 where
     A: Future<Output = anyhow::Result<bool>>,
@@ -82,7 +84,7 @@ where
     Ok(Times::new(times))
 }
 
-/// One client that writes batch after batch.
+/// One client that writes one batch after the other.
 struct BackgroundIngest {
     stop: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
@@ -105,7 +107,7 @@ impl BackgroundIngest {
         Self { stop, written, task }
     }
 
-    /// Points written.
+    /// Ends the ingest. Returns how many points it has written.
     async fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         let _ = self.task.await;

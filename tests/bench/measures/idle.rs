@@ -1,6 +1,6 @@
-//! What a cluster costs that does nothing: processor and memory by the number of its groups.
+//! The cost of an idle cluster: processor and memory by the number of its groups.
 //!
-//! In: numbers of shards. Out: one row each, of a cluster of its own.
+//! In: numbers of shards. Out: one row for each number, measured on a cluster of its own.
 
 use crate::cluster::process_stats;
 use crate::cluster::{BenchCluster, NODES};
@@ -9,15 +9,16 @@ use crate::report::{Report, ReportRow};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a new cluster may settle before it counts as idle: elections, first leaders.
+/// How long a new cluster may settle before it counts as idle: it elects and moves its first leaders.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// Starts a cluster for each number of shards, lets it rest, and looks at what it uses.
+/// Starts a cluster for each number of shards, lets it rest, and measures what it uses.
 pub(crate) async fn measure(report: &mut Report, home: &Path, shards: &[u32], time: Duration) -> anyhow::Result<()> {
     for shards in shards {
         let dir = home.join(format!("idle-{shards}"));
         let cluster = BenchCluster::bare(&dir, vec!["--shards".to_owned(), shards.to_string()]).await?;
         tokio::time::sleep(SETTLE).await;
+        // Only the time after the first elections counts.
         let (before, began) = (cluster.processor_ms()?, Instant::now());
         tokio::time::sleep(time).await;
         let used = (cluster.processor_ms()? - before) / (began.elapsed().as_secs_f64() * 1e3);

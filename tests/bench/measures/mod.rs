@@ -1,6 +1,6 @@
-//! What is measured, one file a part. Each takes the cluster or the data and adds its rows to the report.
+//! The measures, one file for each part. Each takes the cluster or the data, and adds its rows to the report.
 //!
-//! [`index`] and [`engine_scan`] work in this process, on one thread; [`disk`] looks at the disk alone; the others send
+//! [`index`] and [`engine_scan`] work in this process, on one thread. [`disk`] measures the disk alone. All others send
 //! requests to the nodes and watch them from outside.
 
 pub(crate) mod disk;

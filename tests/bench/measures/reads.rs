@@ -1,6 +1,6 @@
-//! Gets and searches at each level, and how right the searches are.
+//! Gets and searches at each level, and the recall of exact searches.
 //!
-//! In: a cluster with points on it. Out: rows by level, and the share of right hits.
+//! In: a cluster with points on it. Out: rows by level, and a row about recall.
 
 use super::writes::people;
 use crate::cluster::load::{Taken, Until, encoded, run};
@@ -15,14 +15,14 @@ use quiver::client::Body;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// All levels, from the loosest.
+/// All levels, the weakest first.
 const LEVELS: [Consistency; 3] = [Consistency::One, Consistency::Quorum, Consistency::All];
-/// Searches made ahead.
+/// How many searches are encoded before a load.
 const SEARCHES: u64 = 100;
-/// Ids are read in this stride, which has no factor in common with any number of points used here: all over the shards.
+/// Ids are read with this stride. It is prime and divides no number of points used here, so reads reach all shards.
 const STRIDE: u64 = 7_919;
 
-/// Gets and searches at every level, by one client and by eight.
+/// Measures gets and searches at every level, by one client and by eight.
 pub(crate) async fn levels(
     report: &mut Report,
     cluster: &BenchCluster,
@@ -37,6 +37,7 @@ pub(crate) async fn levels(
         }
     }
     for level in LEVELS {
+        // Unlike the measure of recall, these searches go by the index.
         let indexed = |number| Search { params: SearchParams::default(), ..corpus.search(COLLECTION, number) };
         let bodies = encoded((0..SEARCHES).map(|number| at(indexed(number), level)));
         for clients in [1, 8] {
@@ -61,7 +62,7 @@ async fn gets(
     .await
 }
 
-/// Carries out these searches in turn, for a while.
+/// Carries out these searches in turn for this time.
 pub(crate) async fn searches(
     cluster: &BenchCluster,
     bodies: Arc<Vec<Body>>,
@@ -91,7 +92,8 @@ fn row(what: &str, level: Consistency, clients: usize, taken: &Taken) -> ReportR
     row.number("p50_ms", taken.times.p50()).number("p99_ms", taken.times.p99())
 }
 
-/// Every query with a known answer, compared with every point, once, by one client at QUORUM: time and recall.
+/// Asks every query with a known answer once, as an exact search by one client at QUORUM. Adds rows about time and
+/// recall.
 pub(crate) async fn recall(
     report: &mut Report,
     cluster: &BenchCluster,
@@ -105,6 +107,7 @@ pub(crate) async fn recall(
         let before = std::time::Instant::now();
         let found: Searched = client.ask("/search", &search).await?;
         times.push(before.elapsed());
+        // An answer without all shards would make recall look low for another reason.
         ensure!(found.missing_shards.is_empty(), "query {number} was answered without all shards");
         correct += right(corpus.query(number as u64), exact, &numbers(&found), |id| corpus.vector(id));
     }
@@ -120,7 +123,7 @@ pub(crate) async fn recall(
     Ok(())
 }
 
-/// The ids of the hits.
+/// The ids of the hits, best first.
 pub(crate) fn numbers(found: &Searched) -> Vec<u64> {
     let number = |id| match id {
         PointId::Num(number) => Some(number),

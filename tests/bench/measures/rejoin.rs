@@ -1,5 +1,5 @@
-//! A node that was killed and missed writes comes back under more of them: how soon it is level, and what the writers
-//! of the others feel of it.
+//! A node that was killed and missed writes comes back while writes go on: how soon it has caught up, and how long
+//! writers at the other nodes are held up.
 
 use super::failover;
 use super::writes::upsert;
@@ -18,18 +18,18 @@ use tokio::task::JoinSet;
 
 /// Clients that write one point after the other, to all shards.
 const WRITERS: u64 = 8;
-/// Points that are written in turn.
+/// How many points are written in turn.
 const POINTS: u64 = 20_000;
-/// Pause of a writer after a refusal.
+/// Pause of a writer after a failed write.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Time between two looks at how far the node is.
+/// Pause between two looks at how far the node is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Longest wait for it.
+/// Longest wait for the node to catch up.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What the bar asks, in seconds.
+/// The bar: the longest time to catch up, in seconds.
 const BAR: f64 = 5.0;
 
-/// Kills a node, lets it miss writes for a while, starts it again, and reports.
+/// Kills a node, lets it miss writes for a while, starts it again, and adds the rows.
 pub(crate) async fn measure(
     report: &mut Report,
     cluster: &mut BenchCluster,
@@ -45,10 +45,12 @@ pub(crate) async fn measure(
     tokio::time::sleep(missed).await;
     let restarted = Instant::now();
     cluster.restart(&victim.name)?;
+    // The writers are stopped before an error ends the measure.
     let outcome = level(&victim, &nodes).await;
     let level_at = Instant::now();
     let acknowledged = writers.stop().await;
     outcome?;
+    // A stall at the kill is a failover. It is shown beside the stall during the rejoin.
     let stall = |from, to| acknowledged.iter().map(|times| longest_gap(times, from, to)).max().unwrap_or_default();
     let (alone, beside) = (stall(killed, restarted), stall(restarted, level_at));
     let entries = acknowledged.iter().flatten().filter(|time| **time >= killed && **time < restarted).count();
@@ -66,7 +68,7 @@ pub(crate) async fn measure(
     cluster.caught_up(&victim.name).await
 }
 
-/// Waits until a node has applied all that the others had applied when they were asked, just before.
+/// Waits until a node has applied everything that the others had applied just before it was asked.
 async fn level(victim: &Node, others: &[Node]) -> anyhow::Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -77,6 +79,7 @@ async fn level(victim: &Node, others: &[Node]) -> anyhow::Result<()> {
                 *known = applied.max(*known);
             }
         }
+        // The node that starts may not answer yet, which counts as nothing applied.
         let own = applied(victim).await.unwrap_or_default();
         if most.iter().all(|(shard, applied)| own.get(shard).is_some_and(|own| own >= applied)) {
             return Ok(());
@@ -121,14 +124,14 @@ impl Writers {
         Ok(Self { stop, tasks })
     }
 
-    /// When each writer's writes were acknowledged.
+    /// Stops the writers. Returns for each of them when its writes were acknowledged, after the moment of its start.
     async fn stop(self) -> Vec<Vec<Instant>> {
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await
     }
 }
 
-/// The longest time between two moments in a row of which some lies between `from` and `to`.
+/// The longest time between two successive moments, among those pairs that overlap the time from `from` to `to`.
 fn longest_gap(times: &[Instant], from: Instant, to: Instant) -> Duration {
     let pairs = times.windows(2).filter(|pair| pair[1] > from && pair[0] < to);
     pairs.map(|pair| pair[1] - pair[0]).max().unwrap_or_default()

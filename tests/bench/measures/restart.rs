@@ -1,6 +1,7 @@
-//! A node that holds all points, ended and started again: when it answers by itself, and when all is indexed as before.
+//! A node that holds all points is ended and started again: when it answers by itself, and when all is indexed as
+//! before.
 //!
-//! In: a cluster with points on it. Out: rows for an end that was asked for, and for kill -9.
+//! In: a cluster with points on it. Out: rows for an end by SIGTERM and for one by SIGKILL.
 
 use super::reads::numbers;
 use crate::cluster::indexing::Extent;
@@ -14,11 +15,11 @@ use quiver::api::{Consistency, Search, SearchParams, Searched};
 use quiver::client::Client;
 use std::time::{Duration, Instant};
 
-/// Longest wait for either.
+/// Longest wait for the first answer, and for the index.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Time between two questions.
 const ASK_EVERY: Duration = Duration::from_millis(5);
-/// What the bars ask, in seconds: of the first answer, and of the index.
+/// The bars in seconds: of the first answer, and of the index.
 const ANSWER_BAR: f64 = 2.0;
 const INDEX_BAR: f64 = 5.0;
 
@@ -29,7 +30,7 @@ enum End {
     Killed,
 }
 
-/// Restarts a node after each end.
+/// Restarts a node after each kind of end, and adds the rows.
 pub(crate) async fn measure(
     report: &mut Report,
     cluster: &mut BenchCluster,
@@ -51,7 +52,7 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-/// Seconds from the start of the process to its first right answer, and to the end of its indexing.
+/// Returns the seconds from the start of the process to its first right answer, and to the end of its indexing.
 async fn restarted(
     cluster: &mut BenchCluster,
     corpus: &Corpus,
@@ -65,10 +66,12 @@ async fn restarted(
         End::Asked => cluster.terminate(&node.name).await?,
         End::Killed => cluster.kill(&node.name)?,
     }
+    // The clock starts when the process is started, not when the old one ends.
     let started = Instant::now();
     cluster.restart(&node.name)?;
     wait("answer rightly", async || probe.is_answered(corpus).await).await?;
     let answered = started.elapsed();
+    // A node that has not opened all its replicas yet also has nothing that waits.
     let is_back = |now: Extent| now.replicas == before.replicas && now.points >= before.points;
     wait("index its vectors", async || {
         Extent::of(&node).await.is_ok_and(|now| is_back(now) && now.waiting == 0 && now.indexed >= before.indexed)
@@ -89,7 +92,7 @@ async fn wait(what: &str, mut done: impl AsyncFnMut() -> bool) -> anyhow::Result
     Ok(())
 }
 
-/// A question that a node answers rightly from its own replicas alone.
+/// A search that a node answers rightly from its own replicas alone.
 struct Probe<'a> {
     client: Client,
     node: String,
@@ -99,7 +102,7 @@ struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// The first question that the node answers so before it ends: an index may miss a hit of some.
+    /// Finds the first search that the node answers so now. The index may miss a hit of some others.
     async fn find(corpus: &Corpus, truth: &'a Truth, node: &Node) -> anyhow::Result<Self> {
         let until = Instant::now() + PATIENCE;
         for (number, exact) in truth.0.iter().enumerate().cycle() {

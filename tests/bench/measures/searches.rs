@@ -1,6 +1,6 @@
-//! Searches over HTTP by the index: what recall costs all the servers, and how many are answered.
+//! Searches over HTTP by the index: what each recall costs all the servers, and how many searches are answered.
 //!
-//! In: a cluster whose points are indexed. Out: rows by recall and clients, and among the points of a filter.
+//! In: a cluster whose points are indexed. Out: rows by recall and number of clients, and rows for filtered searches.
 
 use super::reads::{numbers, searches};
 use super::writes::people;
@@ -19,25 +19,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Breadths that are tried, from the narrowest: each shard is walked as widely.
+/// Breadths that are tried, the narrowest first. Each applies to every shard.
 const LADDER: [usize; 7] = [10, 16, 24, 32, 48, 64, 96];
-/// Recall to be reached.
+/// The recalls to be reached.
 const GOALS: [f64; 3] = [0.95, 0.97, 0.99];
-/// What the bar asks: so much recall, for so many milliseconds of all servers.
+/// The bar: at this recall, a search takes at most so many milliseconds of all servers.
 const BAR: (f64, f64) = (0.97, 0.6);
 /// Recall that a filtered search must reach.
 const FILTERED_RECALL_BAR: f64 = 0.99;
-/// Clients that ask every query once.
+/// How many clients ask every query once.
 const JUDGES: usize = 4;
-/// Searches made ahead.
+/// How many searches are encoded before a load.
 const SEARCHES: u64 = 100;
 
-/// How searches are made.
+/// The options of searches.
 #[derive(Clone, Copy, Default)]
 struct Style {
-    /// How widely; absent means the default.
+    /// The breadth; `None` for the default.
     ef: Option<usize>,
-    /// In which part.
+    /// The part whose filter they have; `None` for no filter.
     part: Option<&'static Part>,
 }
 
@@ -52,7 +52,7 @@ impl Style {
     }
 }
 
-/// With the defaults, then at the narrowest breadth for each goal, by one client and by eight.
+/// Measures with the defaults, and then at the narrowest breadth that reaches each goal, by one client and by eight.
 pub(crate) async fn ladder(
     report: &mut Report,
     cluster: &BenchCluster,
@@ -71,6 +71,7 @@ pub(crate) async fn ladder(
     for ef in LADDER {
         let style = Style { ef: Some(ef), ..Style::default() };
         reached.push((style, ef, judged(cluster, corpus, &truth, style).await?));
+        // A wider search costs more and is needed for no goal.
         if reached.last().is_some_and(|(_, _, recall)| *recall >= GOALS[GOALS.len() - 1]) {
             break;
         }
@@ -96,7 +97,7 @@ pub(crate) async fn ladder(
     Ok(())
 }
 
-/// Among the points of each part, their fields being indexed.
+/// Measures searches among the points of each part. The fields of the filters are indexed first.
 pub(crate) async fn filtered(
     report: &mut Report,
     cluster: &BenchCluster,
@@ -106,6 +107,7 @@ pub(crate) async fn filtered(
 ) -> anyhow::Result<()> {
     let (client, path) = (cluster.client(0)?, format!("/collections/{COLLECTION}/index?wait=true"));
     for (field, kind) in FIELDS {
+        // Without a payload index a filter would be tested point by point.
         let wish = json!({ "field_name": field, "field_schema": kind });
         let _: Value = client.change(&Method::PUT, &path, &wish).await?;
     }
@@ -125,7 +127,7 @@ pub(crate) async fn filtered(
     Ok(())
 }
 
-/// Recall of every query with a known answer, each asked once.
+/// The recall over every query with a known answer. Each is asked once.
 async fn judged(cluster: &BenchCluster, corpus: &Corpus, truth: &Truth, style: Style) -> anyhow::Result<f64> {
     let queries = truth.0.len() as u64;
     let bodies = encoded((0..queries).map(|number| style.search(corpus, number)));
@@ -144,7 +146,7 @@ async fn judged(cluster: &BenchCluster, corpus: &Corpus, truth: &Truth, style: S
     let correct = answers
         .iter()
         .map(|(number, hits)| right(corpus.query(*number), &truth.0[*number as usize], hits, |id| corpus.vector(id)));
-    // A part of the points may have fewer than ten.
+    // A part may have fewer than ten points.
     let all: usize = truth.0.iter().map(|exact| exact.len().min(TOP)).sum();
     Ok(correct.sum::<usize>() as f64 / all.max(1) as f64)
 }

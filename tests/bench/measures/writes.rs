@@ -1,6 +1,6 @@
-//! Ingest in batches, single writes one after the other, single writes of many clients at once.
+//! Ingest in batches, single writes by one client, and single writes by many clients at once.
 //!
-//! In: a cluster and points. Out: rows, each held against what the disk alone can do; the points stay.
+//! In: a cluster and points. Out: rows, compared with what the disk alone can do. The points stay.
 
 use super::disk;
 use crate::cluster::indexing;
@@ -18,29 +18,30 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// Points of a request of an ingest.
+/// Points in one request of an ingest.
 const BATCH: u64 = 100;
-/// Clients of the group commit.
+/// How many clients write at once, so that their writes share syncs.
 const CROWD: usize = 64;
-/// How many syncs' worth of writes a group commit must carry.
+/// The bar: many clients must write so many times as much as one sync a write, or one client, would give.
 const GROUP_COMMIT_BAR: f64 = 5.0;
-/// What the bars ask of an ingest, in milliseconds of all servers for a vector: acknowledged, and indexed.
+/// The bars of an ingest, in milliseconds of all servers for a vector: until it is acknowledged, and until it is
+/// indexed.
 const INGEST_BARS: (f64, f64) = (0.20, 0.75);
-/// What the bar asks of a single write by one client, in milliseconds, where the disk syncs so fast.
+/// The bar of a single write by one client, in milliseconds; and the slowest sync of a disk for which it applies.
 const SINGLE_BAR: (f64, f64) = (1.5, 0.25);
-/// Bodies made ahead for single writes: a bound on memory.
+/// Bodies that are made before single writes: a bound on memory.
 const SINGLE_WRITES: u64 = 30_000;
 
-/// What the disk does, alone.
+/// What the disk alone does.
 #[derive(Clone, Copy)]
 pub(crate) struct Syncs {
     /// Appends and syncs a second.
     pub(crate) rate: f64,
-    /// The median of their times.
+    /// The median time of one of them.
     pub(crate) p50_ms: f64,
 }
 
-/// The disk, alone: appends and syncs one after the other.
+/// Measures the disk alone: appends and syncs, one pair after the other.
 pub(crate) fn disk(report: &mut Report, name: &str, dir: &Path, time: Duration) -> anyhow::Result<Syncs> {
     let times = disk::sync_times(dir, time)?;
     let rate = rate(&times, time);
@@ -59,9 +60,9 @@ fn rate(times: &Times, time: Duration) -> f64 {
 pub(crate) struct Ingest {
     /// Clients at once.
     pub(crate) clients: usize,
-    /// `true` for bodies of the compact form, as those of `quiver ingest`; otherwise they are JSON.
+    /// `true` for bodies of the compact form, as `quiver ingest` sends them; else they are JSON.
     pub(crate) compact: bool,
-    /// `true` where the bars apply.
+    /// `true` if the bars apply.
     pub(crate) is_full: bool,
 }
 
@@ -88,6 +89,7 @@ pub(crate) async fn ingest(
     ids: Range<u64>,
     how: Ingest,
 ) -> anyhow::Result<()> {
+    // Bodies are made before the clocks start.
     let starts = ids.clone().step_by(BATCH as usize);
     let bodies: Vec<Body> = starts.map(|start| how.body(corpus, start..(start + BATCH).min(ids.end))).collect();
     let (bodies, until) = (Arc::new(bodies), Until::all((ids.end - ids.start).div_ceil(BATCH)));
@@ -98,7 +100,7 @@ pub(crate) async fn ingest(
     });
     let taken = taken.await?;
     let each = |ms: f64| ms / (ids.end - ids.start) as f64;
-    // The indexing goes on beside, as far as there is a processor to spare: that part is the next row's.
+    // Indexing goes on beside the ingest, as far as a processor is free. Its time belongs to the next row.
     let beside = each(cluster.indexers_ms()? - indexers);
     let (rate, cpu) = (taken.rate() * BATCH as f64, each(taken.processor_ms) - beside);
     let detail = format!(
@@ -120,7 +122,8 @@ pub(crate) async fn ingest(
     Ok(())
 }
 
-/// Single writes by one client, then by many; the second against one sync a write.
+/// Measures single writes by one client, and then by many. Those of many are compared with one sync a write, and with
+/// those of one client.
 pub(crate) async fn single(
     report: &mut Report,
     cluster: &BenchCluster,
@@ -133,6 +136,7 @@ pub(crate) async fn single(
     let row = single_row("single upsert, 1 client", &alone);
     let row = row.number("disk_p50_ms", syncs.p50_ms);
     report.add(row.bar_where(syncs.p50_ms <= SINGLE_BAR.1, bar, alone.times.p50() <= SINGLE_BAR.0));
+    // Writes that wait together share a sync: that is the group commit.
     let crowd = singles(cluster, corpus, CROWD, time).await?;
     report.add(single_row(&format!("single upsert, {CROWD} clients"), &crowd));
     for (against, rate) in [("one fdatasync a write", syncs.rate), ("one client", alone.rate())] {
@@ -167,7 +171,7 @@ fn numbers(row: ReportRow, taken: &Taken) -> ReportRow {
     row.number("operations", taken.times.len() as f64).number("retries", taken.retries as f64)
 }
 
-/// A write of these points, under a name of its own, so that repeating it is harmless.
+/// A write of these points. Its own request id makes a repetition harmless.
 pub(crate) fn upsert(collection: &str, corpus: &Corpus, ids: Range<u64>) -> Upsert {
     Upsert {
         collection: collection.into(),
@@ -188,7 +192,7 @@ fn head(collection: &str) -> PointsHead {
     }
 }
 
-/// Memory and disk that the points take; `points` are those acknowledged so far.
+/// Adds a row about the disk that the points take. `points` is how many were acknowledged so far.
 pub(crate) async fn footprint(
     report: &mut Report,
     cluster: &BenchCluster,
@@ -201,6 +205,7 @@ pub(crate) async fn footprint(
         claimed += stats.disk_bytes;
         taken += disk::bytes_under(&node.dir)?;
     }
+    // Every node holds a copy of every point.
     let each = |bytes: u64| bytes as f64 / points as f64 / NODES as f64;
     let row = ReportRow::new("disk after the ingest, a vector and copy", format!("{} bytes", digits(each(taken))));
     let detail = format!(
@@ -213,7 +218,7 @@ pub(crate) async fn footprint(
     Ok(())
 }
 
-/// How many clients, in words.
+/// The number of clients, in words.
 pub(crate) fn people(clients: usize) -> String {
     if clients == 1 { "1 client".into() } else { format!("{clients} clients") }
 }

@@ -1,10 +1,10 @@
-//! The index alone as a picture: recall@10 against searches per processor second, as SVG text. Pure.
+//! Draws the index alone: recall@10 against searches per second of processor time, as SVG text. Pure.
 //!
-//! In: rungs of a ladder. Out: a picture that follows the reader's colours.
+//! In: rungs of a ladder. Out: a picture in the reader's light or dark colours.
 
 use std::fmt::Write;
 
-/// One breadth and what it gives.
+/// One breadth, and the recall and rate that it gives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rung {
     /// The breadth.
@@ -18,22 +18,23 @@ pub(crate) struct Rung {
 /// Size of the picture, and its margins: left, top, right, bottom.
 const SIZE: (f64, f64) = (640.0, 360.0);
 const MARGINS: (f64, f64, f64, f64) = (64.0, 40.0, 24.0, 48.0);
-/// Recall at the left and at the right edge, and between two lines.
+/// The recall at the left edge, at the right edge, and between two lines.
 const RECALL: (f64, f64, f64) = (0.90, 1.0, 0.02);
-/// Lines across, at most.
+/// Most horizontal lines.
 const LINES: f64 = 6.0;
 
-/// Room that the name of a rung takes.
+/// The width that the name of a rung takes.
 const NAME_WIDTH: f64 = 48.0;
 
-/// Follows the reader's colours: as an image of a page, it asks for them itself.
+/// The style. An image in a page asks for the reader's colours itself.
 const STYLE: &str = "svg{color:#1f2328;font:12px system-ui,sans-serif}\
 @media(prefers-color-scheme:dark){svg{color:#e6edf3}}\
 text{fill:currentColor}.line{stroke:currentColor;stroke-opacity:.15}\
 .curve{fill:none;stroke:#3b82f6;stroke-width:2}.rung{fill:#3b82f6}";
 
-/// Draws the rungs of a ladder; `what` says of which vectors.
+/// Draws the rungs of a ladder. `what` says which vectors they are of.
 pub(crate) fn draw(curve: &[Rung], what: &str) -> String {
+    // The scale ends at a round number above the highest rate in sight.
     let shown: Vec<&Rung> = curve.iter().filter(|rung| rung.recall >= RECALL.0).collect();
     let highest = shown.iter().map(|rung| rung.rate).fold(1.0, f64::max);
     let step = step(highest);
@@ -51,6 +52,7 @@ pub(crate) fn draw(curve: &[Rung], what: &str) -> String {
         svg.push('\n');
     };
     line(text(MARGINS.0, 20.0, "start", &format!("Searches per CPU-second, index alone, {}", escaped(what))));
+    // Lines and labels come before the curve, so that it lies above them.
     for number in 0..=((top / step) as u32) {
         let rate = f64::from(number) * step;
         line(format!("<path class=\"line\" d=\"M{} {:.1}H{right}\"/>", MARGINS.0, y(rate)));
@@ -72,7 +74,7 @@ pub(crate) fn draw(curve: &[Rung], what: &str) -> String {
     for rung in shown {
         let (x, y) = (x(rung.recall), y(rung.rate));
         line(format!("<circle class=\"rung\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>"));
-        // Where rungs are close, some names would cover others.
+        // Where rungs are close, a name would cover the one before, so it is left out.
         if x - named_at >= NAME_WIDTH {
             line(text(x - 8.0, y + 14.0, "end", &format!("ef {}", rung.ef)));
             named_at = x;
@@ -81,7 +83,7 @@ pub(crate) fn draw(curve: &[Rung], what: &str) -> String {
     svg + "</svg>\n"
 }
 
-/// A round step that makes few lines of it.
+/// The smallest round step of which at most [`LINES`] reach `highest`.
 fn step(highest: f64) -> f64 {
     let least = highest / LINES;
     let power = 10_f64.powf(least.log10().floor());

@@ -1,6 +1,6 @@
-//! What was measured: one row a measure, as a table for people and as JSON for programs.
+//! The report: one row for each measure, as a table for people and as JSON for programs.
 //!
-//! In: figures with their units, and the bars that they are held against. Out: text. Measures nothing.
+//! In: figures with their units, and the bars that they are compared with. Out: text. Measures nothing.
 
 pub(crate) mod chart;
 pub(crate) mod times;
@@ -13,41 +13,41 @@ pub(crate) struct ReportRow {
     name: String,
     figure: String,
     detail: String,
-    /// What it is held against, and whether it holds.
+    /// The bar in words, and `true` if it is met.
     bar: Option<(String, bool)>,
     numbers: Map<String, Value>,
 }
 
 impl ReportRow {
-    /// A measure and its figure, unit included.
+    /// A row with a name and a figure, unit included.
     pub(crate) fn new(name: impl Into<String>, figure: impl Into<String>) -> Self {
         Self { name: name.into(), figure: figure.into(), detail: String::new(), bar: None, numbers: Map::new() }
     }
 
-    /// Another figure in place of the first.
+    /// Replaces the figure.
     pub(crate) fn figure(mut self, figure: impl Into<String>) -> Self {
         self.figure = figure.into();
         self
     }
 
-    /// What else is worth knowing.
+    /// Adds what else is worth knowing.
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
         self
     }
 
-    /// What the figure is held against.
+    /// Adds the bar that the figure is compared with.
     pub(crate) fn bar(mut self, bar: impl Into<String>, met: bool) -> Self {
         self.bar = Some((bar.into(), met));
         self
     }
 
-    /// The same where `applies`: a bar that was set for one size says nothing of another.
+    /// Adds a bar if it `applies`: a bar that was set for one size says nothing of another.
     pub(crate) fn bar_where(self, applies: bool, bar: impl Into<String>, met: bool) -> Self {
         if applies { self.bar(bar, met) } else { self }
     }
 
-    /// A number for programs; its name ends in its unit.
+    /// Adds a number for programs. Its name ends with its unit.
     pub(crate) fn number(mut self, name: &str, value: f64) -> Self {
         self.numbers.insert(name.into(), value.into());
         self
@@ -62,25 +62,25 @@ impl ReportRow {
     }
 }
 
-/// All measures of a run, in order.
+/// The rows of a run, in order.
 #[derive(Default)]
 pub(crate) struct Report {
     rows: Vec<ReportRow>,
 }
 
 impl Report {
-    /// Adds a measure.
+    /// Adds a row.
     pub(crate) fn add(&mut self, row: ReportRow) {
         self.rows.push(row);
     }
 
-    /// Bars that are met, and all bars.
+    /// How many bars are met, and how many there are.
     pub(crate) fn bars(&self) -> (usize, usize) {
         let bars: Vec<bool> = self.rows.iter().filter_map(|row| row.bar.as_ref().map(|(_, met)| *met)).collect();
         (bars.iter().filter(|met| **met).count(), bars.len())
     }
 
-    /// The table.
+    /// The rows as a table.
     pub(crate) fn render(&self) -> String {
         let mut table = Table::new(["measure", "figure", "detail", "bar"]);
         for row in &self.rows {
@@ -89,7 +89,7 @@ impl Report {
         table.render(0)
     }
 
-    /// The rows as JSON, under what `about` says of the run.
+    /// The rows as JSON, with what `about` says of the run.
     pub(crate) fn json(&self, about: Value) -> Value {
         let each = self.rows.iter().map(|row| {
             let bar = row.bar.as_ref().map(|(bar, met)| json!({ "text": bar, "met": met }));

@@ -1,6 +1,6 @@
-//! Times of many operations, boiled down: percentiles, median, best. Pure.
+//! Statistics of the times of many operations: percentiles, median, best. Pure.
 //!
-//! In: durations. Out: figures in milliseconds, and numbers with as many digits as they deserve.
+//! In: durations. Out: figures in milliseconds, with about three digits.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) struct Times(Vec<f64>);
 
 impl Times {
-    /// Of these durations, in any order.
+    /// The times of these durations, which may be in any order.
     pub(crate) fn new(durations: impl IntoIterator<Item = Duration>) -> Self {
         let mut times: Vec<f64> = durations.into_iter().map(|duration| duration.as_secs_f64() * 1e3).collect();
         times.sort_by(f64::total_cmp);
@@ -21,7 +21,8 @@ impl Times {
         self.0.len()
     }
 
-    /// The smallest time that at least `share` of all do not exceed (the nearest-rank percentile); 0 where there is none.
+    /// The nearest-rank percentile: the smallest time that at least `share` of all times do not exceed. `share` is from
+    /// 0 to 1. Returns 0 if there are no times.
     pub(crate) fn percentile(&self, share: f64) -> f64 {
         let rank = (share * self.0.len() as f64).ceil() as usize;
         self.0.get(rank.clamp(1, self.0.len().max(1)) - 1).copied().unwrap_or(0.0)
@@ -32,28 +33,28 @@ impl Times {
         self.percentile(0.50)
     }
 
-    /// The 99th of 100.
+    /// The 99th percentile.
     pub(crate) fn p99(&self) -> f64 {
         self.percentile(0.99)
     }
 
-    /// The shortest; 0 where there is none.
+    /// The shortest time; 0 if there are none.
     pub(crate) fn best(&self) -> f64 {
         self.percentile(0.0)
     }
 
-    /// The longest; 0 where there is none.
+    /// The longest time; 0 if there are none.
     pub(crate) fn worst(&self) -> f64 {
         self.percentile(1.0)
     }
 
-    /// Median and 99th, for people.
+    /// The median and the 99th percentile, in words.
     pub(crate) fn summary(&self) -> String {
         format!("p50 {}, p99 {}", millis(self.p50()), millis(self.p99()))
     }
 }
 
-/// A time in milliseconds with as many digits as mean something.
+/// A time in milliseconds, with about three digits and its unit.
 pub(crate) fn millis(time: f64) -> String {
     format!("{} ms", digits(time))
 }

@@ -1,4 +1,4 @@
-//! Elections: the first one, one after a crash, one that nobody wins; and what cannot be done without a majority.
+//! Lessons about elections: the first one, one after a crash, one that nobody wins; and what needs a majority.
 //!
 //! Data alone: what is said, asked, done and checked, in order.
 

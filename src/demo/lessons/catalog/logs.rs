@@ -1,4 +1,5 @@
-//! Logs: what a leader that was cut off still believes, how logs are mended, and why voters compare them.
+//! Lessons about logs: what a leader that was cut off still believes, how logs are repaired, and why voters compare
+//! them.
 //!
 //! Data alone: what is said, asked, done and checked, in order.
 
@@ -15,7 +16,7 @@ pub(super) const LESSONS: &[Lesson] = &[
             LessonStep {
                 say: "A value is written. Then {leader} is cut off from the others. It runs on, and clients still reach it.",
                 question: Question {
-                    ask: "How many nodes believe to be leader after a while?",
+                    ask: "How many nodes believe that they lead after a while?",
                     choices: &["None", "One", "Two"],
                     right: 2,
                     because: "The others elect one in a later term. {leader} has not heard of it: it is a leader of an \

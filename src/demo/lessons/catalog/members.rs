@@ -1,4 +1,4 @@
-//! Members: nodes that leave and join, and a follower that missed too much for the log.
+//! Lessons about members: nodes that leave and join, and a follower that missed too much for the log.
 //!
 //! Data alone: what is said, asked, done and checked, in order.
 

@@ -1,5 +1,5 @@
-//! The lessons' texts, actions and checks, in four parts of three. In texts `{leader}`, `{first}` and `{second}` stand
-//! for the nodes that have these parts.
+//! The lessons' texts, actions and checks, in four parts of three lessons. In texts `{leader}`, `{first}` and
+//! `{second}` stand for the nodes that have these roles.
 
 mod elections;
 mod logs;

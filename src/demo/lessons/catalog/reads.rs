@@ -1,4 +1,5 @@
-//! Reads and links: three ways to read, a link that is broken one way, and many groups side by side.
+//! Lessons about reads and links: three ways to read, a link that is broken in one direction, and many groups side by
+//! side.
 //!
 //! Data alone: what is said, asked, done and checked, in order.
 
@@ -32,7 +33,7 @@ pub(super) const LESSONS: &[Lesson] = &[
                     Check::RequestOutcome(2, Fresh("now")),
                     Check::RequestOutcome(3, Fresh("now")),
                     Check::ReadSeen { by: First, mode: "follower", outcome: "ok" },
-                    // Whoever leads by then: between two steps leadership may have moved.
+                    // The present leader, because leadership may have moved between two steps.
                     Check::ReadSeen { by: Present, mode: "lease", outcome: "ok" },
                 ],
             },

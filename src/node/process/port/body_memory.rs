@@ -1,8 +1,8 @@
 //! How much memory the bodies of all requests on the peer port may take together.
 //!
-//! Comes in: a request of another node. Goes out: the same, its body whole; or a refusal, before anything of it was
-//! looked at. A small body is never refused: a heartbeat and a vote get through however many large requests come.
-//! Consensus has a budget of its own, so that it does not starve behind what clients cause.
+//! Comes in: a request of another node. Goes out: the same request with its body whole, or a refusal before anything of
+//! it was looked at. A small body is never refused, so a heartbeat or a vote gets through however many large requests
+//! come. Consensus has its own budget, so that client calls cannot starve it.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -14,15 +14,15 @@ use raft_groups::network::http::{CROWDED, FREE_BODY_BYTES};
 use crate::gateway::http::request_body::{Budget, mostly_paid};
 use crate::gateway::{ApiError, Limits};
 
-/// A budget, and how large one body may be.
+/// The budget of all bodies, and the largest size of one.
 #[derive(Clone)]
 struct BodyBudget {
     budget: Budget,
     limits: Limits,
 }
 
-/// `app`, whose bodies of at most `largest` bytes hold at most about `memory` bytes together, beside a small share of
-/// each.
+/// Wraps `app`: one body has at most `largest` bytes, and all bodies together hold about `memory` bytes. The first
+/// [`FREE_BODY_BYTES`] of each body do not count.
 pub(in crate::node::process) fn limit_body_memory(app: axum::Router, largest: usize, memory: usize) -> axum::Router {
     let limits = Limits { body_bytes: largest, drain_bytes: largest, ..Limits::default() };
     let bodies = BodyBudget { budget: Budget::new(memory), limits };
@@ -32,13 +32,13 @@ pub(in crate::node::process) fn limit_body_memory(app: axum::Router, largest: us
 async fn admit(State(bodies): State<BodyBudget>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     match mostly_paid(body, &bodies.limits, &bodies.budget, FREE_BODY_BYTES).await {
-        // What is taken is given back once the request is carried out.
+        // The memory is given back when the request has been carried out.
         Ok((body, _taken)) => next.run(Request::from_parts(head, Body::from(body))).await,
         Err(error) => refuse(&error),
     }
 }
 
-/// Each of these statuses is said before anything was looked at.
+/// Answers with a status that says that nothing of the request was looked at.
 fn refuse(error: &ApiError) -> Response {
     let status = match error {
         ApiError::MemoryBudget => CROWDED,

@@ -1,8 +1,8 @@
-//! The connections of a port: how many there may be, and which is closed when there are too many.
+//! The connections of a port: how many there may be, and which one is closed when there are too many.
 //!
 //! Clients must never take the descriptors that peers and files need. A full port closes the connection that has been
-//! silent longest. A connection that is being served stays; where all are being served, the newcomer is refused. Many
-//! newcomers are no burden: which one has to go is known without a look at the others. Must not know what a
+//! silent longest. A connection that is being served stays. If all are being served, the newcomer is refused. The
+//! longest silent one is found without a look at all others, so many newcomers cost little. Must not know what a
 //! connection carries.
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// The most connections of one port, and those that are open; clones share them.
+/// The limit of one port, and the connections that are open. Clones share them.
 #[derive(Clone)]
 pub(in crate::node::process) struct ConnectionLimit(Arc<LimitState>);
 
@@ -22,21 +22,23 @@ struct LimitState {
 
 /// The connections that are open.
 ///
-/// - Each slot that is taken is either being served (`serving` is not 0) or silent (`silent` is its turn).
-/// - `silent` holds those that are silent and no other, in the order in which they became so.
+/// - Each slot that is taken is either served (`serving` is not 0) or silent (`silent` is its turn).
+/// - The map `silent` holds the silent slots and no other, in the order in which they became silent.
 #[derive(Default)]
 struct OpenConnections {
-    /// The next number of a slot, and the next turn of one that becomes silent.
+    /// The last number that was given, to a slot or to the turn of a silent one.
     next: u64,
+    /// By the number of the slot.
     taken: HashMap<u64, OpenConnection>,
+    /// The numbers of silent slots, by turn: the first is silent longest.
     silent: BTreeMap<u64, u64>,
 }
 
 struct OpenConnection {
     slot: Arc<ConnectionSlot>,
-    /// Requests that are served; the next may be on its way while an answer still is.
+    /// Requests that are being served. There may be two: the next one may come while an answer is on its way.
     serving: usize,
-    /// Its turn, while it is silent.
+    /// Its turn in the map of silent slots, while it is silent.
     silent: u64,
 }
 
@@ -44,6 +46,7 @@ struct OpenConnection {
 pub(super) struct ConnectionSlot {
     limit: ConnectionLimit,
     number: u64,
+    /// Tells the connection to end.
     leave: Notify,
 }
 
@@ -61,8 +64,8 @@ impl ConnectionLimit {
         Self(Arc::new(LimitState { most: most.max(1), open: Mutex::default() }))
     }
 
-    /// Admits a connection, and closes the longest silent one if the port is full. `None` where all others are being
-    /// served.
+    /// Admits a connection. If the port is full, it closes the connection that has been silent longest. Returns `None`
+    /// if all others are being served.
     pub(super) fn admit(&self) -> Option<SlotGuard> {
         let mut open = self.0.open.lock();
         if open.taken.len() >= self.0.most {
@@ -70,6 +73,7 @@ impl ConnectionLimit {
             let longest = open.taken.remove(&number).expect("a silent connection holds a slot");
             longest.slot.close();
         }
+        // A newcomer is silent until its first request has come.
         let (number, turn) = (open.next_number(), open.next_number());
         let slot = Arc::new(ConnectionSlot { limit: self.clone(), number, leave: Notify::new() });
         open.taken.insert(number, OpenConnection { slot: Arc::clone(&slot), serving: 0, silent: turn });
@@ -84,7 +88,7 @@ impl OpenConnections {
         self.next
     }
 
-    /// A request has come. Nothing is known any more of a connection that was closed.
+    /// A request has come. A connection that was closed has no slot any more, and nothing is done.
     fn begin_request(&mut self, number: u64) {
         let Some(open) = self.taken.get_mut(&number) else { return };
         if open.serving == 0 {
@@ -93,7 +97,7 @@ impl OpenConnections {
         open.serving += 1;
     }
 
-    /// A request has come to its end.
+    /// A request has ended, and its answer has been sent.
     fn end_request(&mut self, number: u64) {
         let turn = self.next_number();
         let Some(open) = self.taken.get_mut(&number) else { return };
@@ -113,7 +117,7 @@ impl OpenConnections {
         }
     }
 
-    /// What holds between two changes. Tests ask: it takes a look at everyone.
+    /// Checks the invariants. Only tests call it, because it looks at every connection.
     #[cfg(test)]
     fn check(&self) -> Result<(), String> {
         let silent = self.taken.iter().filter(|(_, open)| open.serving == 0);
@@ -133,13 +137,13 @@ impl Drop for SlotGuard {
 }
 
 impl ConnectionSlot {
-    /// A request has come.
+    /// Notes that a request has come. It is being served until the guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> RequestGuard {
         self.limit.0.open.lock().begin_request(self.number);
         RequestGuard(Arc::clone(self))
     }
 
-    /// Returns `true` if a request of it is being served. A closed connection serves none.
+    /// Returns `true` if a request of this connection is being served. A closed connection serves none.
     pub(super) fn is_serving(&self) -> bool {
         self.limit.0.open.lock().taken.get(&self.number).is_some_and(|open| open.serving > 0)
     }
@@ -188,7 +192,7 @@ mod tests {
         assert_eq!(limit.0.open.lock().taken.len(), 1);
     }
 
-    /// What happens to a port: someone enters, or something happens to one of those who are or were here.
+    /// What happens to a port: a connection enters, or something happens to one that is or was here.
     #[derive(Clone, Debug)]
     enum ConnectionEvent {
         Enters,
@@ -208,7 +212,7 @@ mod tests {
         prop::collection::vec(turn, 0..60)
     }
 
-    /// A connection as a plain list of them would know it.
+    /// A connection as a plain list knows it.
     struct KnownConnection {
         guard: SlotGuard,
         requests: Vec<RequestGuard>,

@@ -1,11 +1,10 @@
 //! Ports: bound, served within limits, and closed in good order.
 //!
-//! Comes in: an address, an application and the signal to stop. Goes out: answers to whoever connects. Must not know
+//! Comes in: an address, an application and the signal to stop. Goes out: answers to all who connect. Must not know
 //! what the application does.
 //!
-//! Each connection is served by hyper under timers: one that sends no head in time is closed, whether it never began
-//! or stopped in the middle, and one that takes a long answer by drops. The [`ConnectionLimit`] decides how many
-//! there may be.
+//! Hyper serves each connection under timers. A connection is closed if its client sends no whole head in time, or
+//! takes a long answer too slowly. The [`ConnectionLimit`] decides how many connections there may be.
 
 pub(super) mod body_memory;
 pub(super) mod connection_limit;
@@ -39,41 +38,44 @@ use crate::gateway::http::response_body::PIECE as ANSWER_PIECE;
 use crate::node::NodeError;
 use crate::node::stop_signal::StopSignal;
 
-/// How long requests under way may take to end once the process is to stop.
+/// How long requests under way may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long the API's port goes on taking requests once the process is to stop: its health says so meanwhile, and a
-/// load balancer may look.
+/// How long the API's port takes requests after the signal to stop. Its health says `draining` meanwhile, so that a
+/// load balancer can see it.
 pub(super) const LINGER: Duration = Duration::from_millis(200);
-/// How long a connection may take to send the next request's head, its silence before that included. Balancers close
-/// theirs after 60 s, and should be the ones that do.
+/// How long a connection may take to send the next request's head, including its silence before. Load balancers close
+/// theirs after 60 s, and should be the first to close.
 const HEAD_WITHIN: Duration = Duration::from_secs(75);
-/// Bytes of a head, and headers in it; more is answered 431.
+/// Most bytes of a head, and most headers in it. More is answered 431.
 const HEAD_BYTES: usize = 64 << 10;
 const HEADERS: usize = 64;
-/// An answer of more bytes is long, as each is that holds memory until its client has taken it: the client takes so
-/// many of them in each such time, and all of them in so many such times, or its connection is closed.
+/// An answer of more than `LONG` bytes holds memory until its client has taken it. So the client must take at least
+/// `LEAST` bytes in each `LOOK_EVERY`, and the whole answer in `LOOKS` times that. Otherwise its connection is closed.
 const LONG: u64 = ANSWER_PIECE as u64;
 const LEAST: u64 = 160 << 10;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOKS: u64 = 60;
-/// After so many newcomers it is seen how long a task that is ready waits until it runs. Where that is longer than
-/// this, they wait as long in the kernel's queue: who is here already is served first, and a crowd that only comes
-/// and goes keeps nobody waiting.
+/// After `AT_ONCE` newcomers the port measures how long a ready task waits until it runs. If that is longer than
+/// `BUSY_FROM`, newcomers wait as long in the kernel's queue, but at most `LONGEST_PAUSE`. So those that are connected
+/// are served first, and a crowd that only comes and goes delays nobody.
 const AT_ONCE: usize = 8;
 const BUSY_FROM: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-/// Pause after a connection could not be taken, for want of descriptors for instance.
+/// Pause after a connection could not be taken, as when there is no free descriptor.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
-/// A port that is bound and not served yet; connections wait.
+/// A port that is bound and not served yet. Connections wait in the kernel.
 pub(super) struct Port {
     listener: TcpListener,
-    /// The real address: port 0 is replaced.
+    /// The real address. If port 0 was asked for, it has the port that the system chose.
     pub address: SocketAddr,
 }
 
 impl Port {
-    /// Binds the port; `flag` is the setting it comes from.
+    /// Binds the port. `flag` is the setting that gives the address.
+    ///
+    /// # Errors
+    /// [`NodeError::Listen`] where the address cannot be had.
     pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<Self, NodeError> {
         let failed = |source| NodeError::Listen { address, flag, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -81,13 +83,13 @@ impl Port {
         Ok(Self { listener, address })
     }
 
-    /// Serves `app`, within the `limit`, until `stop`, and `linger` longer; the task ends when the requests under way
-    /// have ended, or their time has.
+    /// Serves `app` within `limit` until `stop` is given, and for `linger` after that. The task ends when the requests
+    /// under way have ended, or after [`DRAIN`].
     pub fn serve(self, app: Router, limit: ConnectionLimit, stop: StopSignal, linger: Duration) -> JoinHandle<()> {
         tokio::spawn(async move {
             let (mut connections, closing) = (JoinSet::new(), StopSignal::new());
             let served = PortContext { app, turns: PipelineTurns::new(), closing: closing.clone() };
-            // It takes connections until the signal, and a little longer.
+            // The port takes connections until the signal, and a little longer.
             let ends = async {
                 stop.wait().await;
                 tokio::time::sleep(linger).await;
@@ -116,17 +118,17 @@ impl Port {
                     continue;
                 }
             };
-            // Connections that have ended make room, and a newcomer gets a slot or is refused.
+            // Connections that have ended make room. A newcomer gets a slot or is refused.
             while connections.try_join_next().is_some() {}
             let Some(guard) = limit.admit() else {
-                tracing::debug!("a connection is refused: all that there may be are served");
+                tracing::debug!("a connection is refused: the port is full, and all its connections are being served");
                 continue;
             };
             let served = served.clone();
             connections.spawn(async move {
                 serve_connection(stream, served, &guard.slot).await;
             });
-            // A busy process lets newcomers wait in the kernel.
+            // The yield returns when all ready tasks have run once: it measures how busy the process is.
             if newcomer % AT_ONCE == 0 {
                 let asked = Instant::now();
                 tokio::task::yield_now().await;
@@ -146,18 +148,18 @@ struct PortContext {
     closing: StopSignal,
 }
 
-/// How long newcomers wait where a task that is ready waited so long: until what waits with it is done.
+/// How long newcomers wait, if a ready task waited for `waited`; `None` if they do not wait.
 fn pause_after(waited: Duration) -> Option<Duration> {
     (waited > BUSY_FROM).then(|| waited.min(LONGEST_PAUSE))
 }
 
 /// Serves one connection until it ends, loses its slot, or the port closes.
 async fn serve_connection(stream: TcpStream, served: PortContext, slot: &Arc<ConnectionSlot>) {
-    // Nagle's delay makes large answers stall behind delayed acknowledgements.
+    // With Nagle's delay, large answers stall behind delayed acknowledgements.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY on a connection");
     }
-    // What the connection reads and answers is counted.
+    // Reads and answers are counted, to see which requests did not wait for the answer before.
     let (progress, closing) = (ConnectionProgress::new(served.turns), served.closing);
     let service = ConnectionService {
         inner: TowerToHyperService::new(served.app),
@@ -167,7 +169,7 @@ async fn serve_connection(stream: TcpStream, served: PortContext, slot: &Arc<Con
     let stream = ClientStream::new(stream, progress);
     // Hyper serves it under timers and limits.
     let mut builder = http1::Builder::new();
-    // Who sends no more may still wait for an answer.
+    // A client that has closed its sending side may still wait for an answer.
     builder.half_close(true);
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_headers(HEADERS).max_buf_size(HEAD_BYTES);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -176,30 +178,31 @@ async fn serve_connection(stream: TcpStream, served: PortContext, slot: &Arc<Con
         () = slot.wait_for_close() => return,
         () = closing.wait() => {}
     }
-    // Who is being served gets its answer; nobody else has anything to wait for.
+    // The port closes. A request that is being served gets its answer; nobody else waits for anything.
     if slot.is_serving() {
         connection.as_mut().graceful_shutdown();
         log_end(connection.await);
     }
 }
 
-/// Notes why a connection ended, where it did not end by itself.
+/// Logs why a connection ended, if it did not end in good order.
 fn log_end(served: hyper::Result<()>) {
     if let Err(error) = served {
         tracing::trace!(%error, "a connection ended");
     }
 }
 
-/// The size of a body, if it is long.
+/// The size of a body in bytes, if it is known and more than [`LONG`].
 fn long_size(body: &Body) -> Option<u64> {
     body.size_hint().exact().filter(|size| *size > LONG)
 }
 
-/// Counts the bytes of a long answer, and closes the connection if its client takes them too slowly: until it is
-/// taken, an answer holds memory.
+/// Watches a long answer of `size` bytes, and closes the connection if its client takes it too slowly. Until it is
+/// taken, the answer holds memory. The caller counts the bytes that it hands over in the result.
 fn watch_answer(slot: Arc<ConnectionSlot>, size: u64) -> Arc<AtomicU64> {
     let least = if is_planted(Mutant::SendsForHours) { LEAST } else { LEAST.max(size / LOOKS) };
     let sent = Arc::new(AtomicU64::new(0));
+    // The watch ends when the answer drops its counter.
     let counted = Arc::downgrade(&sent);
     tokio::spawn(async move {
         let mut before = 0;
@@ -228,12 +231,15 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // These happen when the request arrives: its slot counts as busy, and its turn is judged by the reads so far.
+        // The call itself runs only after the turn has come.
         let (serving, turn, answered) =
             (self.slot.begin_request(), self.progress.wait_for_turn(), self.inner.call(request));
         let (slot, progress) = (self.slot.clone(), self.progress.clone());
         Box::pin(async move {
             let turn = turn.await;
             let response = answered.await?;
+            // What has been read by now came before this answer, so its requests did not wait for it.
             progress.note_answer();
             drop(turn);
             let sent = long_size(response.body()).map(|size| watch_answer(slot, size));
@@ -242,10 +248,10 @@ impl Service<Request<Incoming>> for ConnectionService {
     }
 }
 
-/// An answer's body: as long as it is there, its connection is being served.
+/// An answer's body. As long as it exists, its connection is being served.
 struct CountedBody {
     body: Body,
-    /// Bytes that were handed to the connection, where somebody watches them.
+    /// Bytes that were handed to the connection; `None` for an answer that is not long.
     sent: Option<Arc<AtomicU64>>,
     _serving: RequestGuard,
 }

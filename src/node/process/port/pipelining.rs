@@ -3,10 +3,10 @@
 //! Comes in: a connection, and the moments of its reads and answers. Goes out: leave to serve the next request. Must
 //! not know what a request asks.
 //!
-//! HTTP/1.1 lets a client send many requests at once on one connection. Each connection has one of them served at a
-//! time, and still a few dozen connections have a request of their own ready whenever one was answered: who waits for
-//! answers, as nearly every client does, would wait for all of these each time. What is read from a connection is
-//! counted: a request that was there already when the answer before it was made did not wait.
+//! HTTP/1.1 lets a client send many requests at once on one connection. Each connection has only one of them served at
+//! a time. But a few dozen such connections always have the next request ready. Nearly every client waits for its
+//! answers, and would wait for all of these each time. So requests that did not wait take turns. The reads of a
+//! connection are counted: a request that was there already when the answer before it was made did not wait.
 
 use std::io;
 use std::pin::Pin;
@@ -20,36 +20,37 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 
-/// How long a client may take nothing of an answer that waits for it. Such a client pays nothing for its connection,
-/// which takes a place here.
+/// How long a client may take nothing of an answer that is ready. Such a client has no cost of its own, but its
+/// connection takes a place here.
 const STALL: Duration = Duration::from_secs(30);
-/// How long a request waits for its turn at most: those whose turn it is may be long ones.
+/// The longest wait for a turn. Those whose turn it is may be slow requests.
 const TURN_WITHIN: Duration = Duration::from_secs(1);
 
-/// The turns of a port; clones share them.
+/// The turns of a port. Clones share them.
 #[derive(Clone)]
 pub(super) struct PipelineTurns(Arc<Semaphore>);
 
 impl PipelineTurns {
-    /// As many at a time as there are CPUs.
+    /// As many turns at a time as there are CPUs.
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))))
     }
 
-    /// Lets others go first, and then waits for a turn, which lasts until it is dropped. `None` where none came in
-    /// time.
+    /// Lets other tasks run first, and then waits for a turn. The turn lasts until the permit is dropped. Returns
+    /// `None` if none came within [`TURN_WITHIN`].
     async fn take_turn(&self) -> Option<OwnedSemaphorePermit> {
         tokio::task::yield_now().await;
         tokio::time::timeout(TURN_WITHIN, Arc::clone(&self.0).acquire_owned()).await.ok()?.ok()
     }
 }
 
-/// What one connection has had read and answered.
+/// How many reads one connection has had, and how many of them came before its latest answer. Clones share both.
 #[derive(Clone)]
 pub(super) struct ConnectionProgress {
     turns: PipelineTurns,
+    /// Reads that brought bytes.
     reads: Arc<AtomicU64>,
-    /// Reads when the latest answer was made.
+    /// The number of reads when the latest answer was made.
     answered: Arc<AtomicU64>,
 }
 
@@ -58,24 +59,25 @@ impl ConnectionProgress {
         Self { turns, reads: Arc::default(), answered: Arc::default() }
     }
 
-    /// Waits for a turn if the request that has just come did not wait for the answer before it.
+    /// Waits for a turn if the request that has just come did not wait for the answer before it. The future gives
+    /// `None` if no turn is needed, or none came in time.
     pub(super) fn wait_for_turn(&self) -> impl Future<Output = Option<OwnedSemaphorePermit>> + use<> {
         let did_wait = self.reads.load(Ordering::Relaxed) > self.answered.load(Ordering::Relaxed);
         let turns = self.turns.clone();
         async move { if did_wait { None } else { turns.take_turn().await } }
     }
 
-    /// An answer is made.
+    /// Notes that an answer was made.
     pub(super) fn note_answer(&self) {
         self.answered.store(self.reads.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
-/// A connection whose reads are counted, and which ends where its client takes nothing for [`STALL`].
+/// A connection whose reads are counted. It ends if its client takes nothing for [`STALL`].
 pub(super) struct ClientStream {
     stream: TcpStream,
     progress: ConnectionProgress,
-    /// By when something must be taken, while something waits to be.
+    /// The moment by which the client must take something; `None` while nothing waits for it.
     stalls: Option<Pin<Box<Sleep>>>,
 }
 
@@ -84,7 +86,7 @@ impl ClientStream {
         Self { stream, progress, stalls: None }
     }
 
-    /// What a write came to, unless nothing could be written for too long.
+    /// Passes the result of a write on, or an error if nothing could be written for [`STALL`].
     fn end_if_stalled(
         &mut self,
         context: &mut Context<'_>,
@@ -94,6 +96,7 @@ impl ClientStream {
             self.stalls = None;
             return written;
         }
+        // The time counts from the first write that could not go on.
         let stalls = self.stalls.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
         ready!(stalls.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its answer")))
@@ -106,6 +109,7 @@ impl AsyncRead for ClientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // A read that brings nothing is the end of the stream, and no request.
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         if buffer.filled().len() > before {

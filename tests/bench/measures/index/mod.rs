@@ -1,7 +1,7 @@
-//! The vector index alone, in this process on one thread: what it takes to build, keep, search, wear and bring back.
+//! The vector index alone, in this process on one thread: its build, memory, searches, wear and restart.
 //!
-//! Every rate is by processor time, not by the clock on the wall, so that a busy machine disturbs it little. The bars
-//! are those of the 100,000 vectors of the data set; over fewer, the figures are shown without.
+//! Every rate is per second of processor time, not of wall-clock time, so a busy machine disturbs it little. The bars
+//! were set for the 100,000 vectors of the data set. With fewer vectors, the figures have no bars.
 
 mod image;
 mod searches;
@@ -16,17 +16,18 @@ use crate::report::times::digits;
 use std::time::Duration;
 use vector_index::{Distance, Key, PointLookup, SearchOptions, Space, SpaceParams, Top};
 
-/// Slots of one step of the background's work.
+/// Vectors of one step of the background's work.
 const STEP: usize = 64;
-/// Vectors for which the bars were set.
+/// The number of vectors for which the bars were set.
 const FULL: u64 = 100_000;
-/// What the bars ask of the build, in vectors per processor second, and of memory, in bytes a vector.
+/// The bars of the build, in vectors per second of processor time, and of memory, in bytes a vector.
 const BUILD_BAR: f64 = 4_500.0;
 const MEMORY_BAR: f64 = 1_400.0;
 
-/// Measures the index over the points 0 to `points`; each rate over `time` of searching at least.
+/// Measures the index over the points 0 to `points`. Each rate comes from at least `time` of searching.
 pub(crate) fn measure(corpus: &Corpus, points: u64, time: Duration) -> anyhow::Result<(Vec<ReportRow>, Vec<Rung>)> {
     let mut rig = Rig { corpus, points, shift: 0, time, space: space(corpus) };
+    // Wear comes last, because it changes the space.
     let (truth, source) = corpus.truth(points, None);
     let mut rows = build(&mut rig)?;
     let curve = searches::ladder(&rig, &truth)?;
@@ -42,7 +43,7 @@ fn space(corpus: &Corpus) -> Space {
     Space::new(SpaceParams::new(corpus.columns, Distance::Cosine))
 }
 
-/// A space and what it holds: at row `r` the vector of the point `r + shift`, round and round.
+/// A space and its content: row `r` holds the vector of the point `r + shift`, modulo `points`.
 struct Rig<'a> {
     corpus: &'a Corpus,
     points: u64,
@@ -51,7 +52,7 @@ struct Rig<'a> {
     space: Space,
 }
 
-/// How right searches were, and how many of them a second of processor time is enough for.
+/// The recall of searches, and how many of them take one second of processor time.
 #[derive(Clone, Copy, Debug)]
 struct JudgedSearches {
     recall: f64,
@@ -68,7 +69,7 @@ impl Rig<'_> {
         self.corpus.vector((row + self.shift) % self.points)
     }
 
-    /// Does all the background's work, worthwhile or not.
+    /// Does all the work of the background, also what is not worthwhile yet.
     fn work_through(&mut self) {
         while self.space.has_work(true) {
             self.step();
@@ -81,7 +82,7 @@ impl Rig<'_> {
         self.space.settle(step);
     }
 
-    /// Searches for every query that has an answer, again and again until that took some time.
+    /// Searches for every query that has an exact answer, again and again for at least `self.time`.
     fn judged(&self, truth: &Truth, wanted: &SearchOptions<'_>) -> anyhow::Result<JudgedSearches> {
         let queries = truth.0.len() as u64;
         let start = process_stats::own_processor_time()?;
@@ -93,10 +94,11 @@ impl Rig<'_> {
             }
             (searches, used) = (searches + queries, process_stats::own_processor_time()? - start);
         }
+        // Only the first pass is judged: the index does not change between passes.
         let correct = found.iter().zip(&truth.0).enumerate().map(|(number, (hits, exact))| {
             right(self.corpus.query(number as u64), exact, hits, |id| self.corpus.vector(id))
         });
-        // A part of the points may have fewer than ten.
+        // A part may have fewer than ten points.
         let all: usize = truth.0.iter().map(|exact| exact.len().min(TOP)).sum();
         let recall = correct.sum::<usize>() as f64 / all.max(1) as f64;
         Ok(JudgedSearches { recall, rate: searches as f64 / used.as_secs_f64() })
@@ -111,7 +113,7 @@ impl Rig<'_> {
     }
 }
 
-/// The points behind the rows: each is named by its row, none is refused.
+/// The lookup of points: each is named by its row, and none is refused.
 struct Rows;
 
 impl PointLookup for Rows {
@@ -128,7 +130,7 @@ fn row_number(row: u64) -> vector_index::Row {
     vector_index::Row(row as u32)
 }
 
-/// Fills the space and links all of it.
+/// Fills the space and links all vectors. Adds rows about time and memory.
 fn build(rig: &mut Rig<'_>) -> anyhow::Result<Vec<ReportRow>> {
     let own = std::process::id();
     let (before, start) = (process_stats::resident_bytes(own)?.0, process_stats::own_processor_time()?);
@@ -143,7 +145,8 @@ fn build(rig: &mut Rig<'_>) -> anyhow::Result<Vec<ReportRow>> {
     let built = ReportRow::new(format!("index alone, build, {} x {}", rig.points, rig.corpus.columns), per_cpu(rate));
     let built = built.detail(format!("{} s CPU for all; put, then linked", digits(used)));
     let built = built.bar_where(rig.is_full(), format!(">= {BUILD_BAR}/CPU-s"), rate >= BUILD_BAR);
-    // The process may have had pages to spare, and the allocator may keep some: the greater of the two is taken.
+    // The process may have had free pages before, and the allocator may keep some. So the greater of both figures is
+    // taken.
     let each = |bytes: u64| bytes as f64 / rig.points as f64;
     let (counted, resident) = (each(rig.space.memory_bytes() as u64), each(resident));
     let most = counted.max(resident);
@@ -154,7 +157,7 @@ fn build(rig: &mut Rig<'_>) -> anyhow::Result<Vec<ReportRow>> {
     Ok(vec![built.number("vectors_per_cpu_second", rate), memory])
 }
 
-/// A rate by processor time, for people.
+/// A rate per second of processor time, in words.
 fn per_cpu(rate: f64) -> String {
     format!("{}/CPU-s", digits(rate))
 }

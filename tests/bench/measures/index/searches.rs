@@ -1,6 +1,6 @@
-//! Searches in the index alone: recall against speed at many breadths, and among the rows that a filter leaves.
+//! Searches in the index alone: recall against speed at many breadths, and searches among the rows that pass a filter.
 //!
-//! In: a full index and exact answers. Out: the rungs of a ladder of breadths, and a row for each filter.
+//! In: a full index and exact answers. Out: a ladder of breadths with recall and speed, and a row for each filter.
 
 use super::{JudgedSearches, Rig, per_cpu};
 use crate::data::parts::PARTS;
@@ -10,16 +10,16 @@ use crate::report::chart::Rung;
 use roaring::RoaringBitmap;
 use vector_index::{Among, SearchOptions, default_ef};
 
-/// Breadths that are tried, in this order, until one finds as good as all.
+/// Breadths that are tried, in this order, until the recall is [`ENOUGH`].
 const LADDER: [usize; 16] = [10, 14, 20, 28, 36, 44, 52, 64, 80, 96, 128, 160, 192, 256, 384, 512];
 /// Recall at which the ladder ends.
 const ENOUGH: f64 = 0.997;
-/// Recall to be reached, and the bar of the rate there.
+/// The recalls to be reached, each with the bar of the rate there.
 const GOALS: [(f64, Option<f64>); 3] = [(0.95, None), (0.97, Some(9_000.0)), (0.99, Some(5_500.0))];
 /// Recall that a search among the rows of a filter must reach.
 const FILTERED_RECALL_BAR: f64 = 0.99;
 
-/// Measures at one breadth after the other.
+/// Measures recall and rate at one breadth after the other.
 pub(crate) fn ladder(rig: &Rig<'_>, truth: &Truth) -> anyhow::Result<Vec<Rung>> {
     let mut curve = Vec::new();
     for ef in LADDER {
@@ -33,7 +33,7 @@ pub(crate) fn ladder(rig: &Rig<'_>, truth: &Truth) -> anyhow::Result<Vec<Rung>> 
     Ok(curve)
 }
 
-/// For each goal the narrowest breadth that reaches it, and all that was measured.
+/// A row for each goal, with the narrowest breadth that reaches it, and a row with all that was measured.
 pub(crate) fn rows(rig: &Rig<'_>, curve: &[Rung], source: &str) -> Vec<ReportRow> {
     let goals = GOALS.iter().map(|(goal, bar)| {
         let name = format!("index alone, search at recall@10 >= {goal}");
@@ -66,7 +66,7 @@ fn whole(curve: &[Rung]) -> ReportRow {
     })
 }
 
-/// Among the rows of each part, as an index of payloads would give them.
+/// Measures searches among the rows of each part. The rows are given as a payload index would give them.
 pub(crate) fn filtered(rig: &Rig<'_>) -> anyhow::Result<Vec<ReportRow>> {
     let mut rows = Vec::new();
     for part in &PARTS {
@@ -77,6 +77,7 @@ pub(crate) fn filtered(rig: &Rig<'_>) -> anyhow::Result<Vec<ReportRow>> {
         let outcome = rig.judged(&truth, &SearchOptions { among, ..SearchOptions::default() })?;
         let row = ReportRow::new(format!("index alone, among {} ({share:.1} %)", part.name), per_cpu(outcome.rate));
         let row = row.detail(format!("recall {:.4}; answers: {source}", outcome.recall));
+        // A fast search that misses points does not meet the bar.
         let is_met = outcome.rate >= part.bar && outcome.recall >= FILTERED_RECALL_BAR;
         let bar = format!(">= {}/CPU-s, recall >= {FILTERED_RECALL_BAR}", part.bar);
         let row = row.bar_where(rig.is_full(), bar, is_met);

@@ -1,6 +1,6 @@
-//! What two overwrites of every point leave of recall and memory.
+//! How much recall and memory change when every point is overwritten twice.
 //!
-//! In: a full index. Out: rows, after every point was overwritten with another's vector and then with its own.
+//! In: a full index. Out: rows about recall and memory, after each row got the vector of another point two times.
 
 use super::{JudgedSearches, Rig, row_number};
 use crate::cluster::process_stats;
@@ -9,17 +9,18 @@ use crate::report::ReportRow;
 use crate::report::times::digits;
 use vector_index::SearchOptions;
 
-/// Times that every point is overwritten.
+/// How many times every row is overwritten.
 const ROUNDS: u64 = 2;
-/// How far apart the old and the new vector of a row were: each point gets one that has nothing to do with its last.
+/// The distance between the old and the new point of a row. It is large, so that a row's new vector has nothing to do
+/// with its old one.
 const SHIFT: u64 = 1_237;
-/// Points that are overwritten between two looks at the background's work.
+/// Rows that are overwritten between two looks at the background's work.
 const BETWEEN: u64 = 50;
-/// How much recall may be lost, and how much memory may be gained.
+/// How much recall may be lost, and how much memory may grow, as a part of 1.
 const RECALL_BAR: f64 = 0.01;
 const MEMORY_BAR: f64 = 0.15;
 
-/// Overwrites, with the background keeping up, and compares with the `fresh` space.
+/// Overwrites all rows while the background keeps up, and compares with the `fresh` space.
 pub(crate) fn rows(rig: &mut Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> anyhow::Result<[ReportRow; 2]> {
     let (memory, start) = (rig.space.memory_bytes() as f64, process_stats::own_processor_time()?);
     for _ in 0..ROUNDS {
@@ -27,6 +28,7 @@ pub(crate) fn rows(rig: &mut Rig<'_>, truth: &Truth, fresh: &JudgedSearches) -> 
         for row in 0..rig.points {
             let vector = rig.corpus.vector((row + rig.shift) % rig.points);
             rig.space.put(row_number(row), vector);
+            // The background keeps up, as in a node that is not overloaded.
             while row % BETWEEN == 0 && rig.space.has_work(false) {
                 rig.step();
             }
