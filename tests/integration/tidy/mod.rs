@@ -1,6 +1,7 @@
 //! The rules of the house that a test can hold: who may name what, which way imports go, headers, sizes, what must not
 //! be left behind, and where the pages for readers lead.
 
+mod circles;
 mod names;
 mod sizes;
 
