@@ -2,6 +2,7 @@
 //! be left behind, and where the pages for readers lead.
 
 mod circles;
+mod imports;
 mod names;
 mod sizes;
 
@@ -92,105 +93,6 @@ fn test_modules(sources: &[Source]) -> BTreeSet<String> {
 
 fn none(rule: &str, offences: Vec<String>) {
     assert!(offences.is_empty(), "{rule}:\n  {}", offences.join("\n  "));
-}
-
-#[test]
-fn only_raft_groups_names_openraft_or_sled() {
-    let mut offences = Vec::new();
-    for source in sources().iter().filter(|source| source.starts_with_any(&["src/", "jepsen-lite/", "tests/"])) {
-        if source.path == "tests/integration/tidy/mod.rs" {
-            continue;
-        }
-        let named = source
-            .code()
-            .filter(|(_, line)| line.contains("openraft") || line.contains("sled::") || line.contains("use sled"));
-        offences.extend(named.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
-    }
-    for manifest in ["Cargo.toml", "jepsen-lite/Cargo.toml", "vector-index/Cargo.toml", "tests/bench/Cargo.toml"] {
-        let text = std::fs::read_to_string(root().join(manifest)).expect("every crate has a manifest");
-        // The workspace's table of versions is where the pins stand; depending on one is another thing.
-        let own = text.split("\n[dependencies]").nth(1).unwrap_or_default();
-        let named = own.lines().filter(|line| line.starts_with("openraft") || line.starts_with("sled"));
-        offences.extend(named.map(|line| format!("{manifest}: {line}")));
-    }
-    none("only raft-groups may name openraft or sled", offences);
-}
-
-#[test]
-fn the_crates_below_import_nothing_of_ours() {
-    let below = |path: &str, names: &[&str]| -> Vec<String> {
-        let krate = path.split('/').next().unwrap_or_default();
-        let mut offences = Vec::new();
-        for source in sources().iter().filter(|source| source.path.starts_with(path)) {
-            let imports = |line: &str| {
-                names.iter().any(|name| line.contains(&format!("{name}::")) || line.contains(&format!("use {name}")))
-            };
-            offences.extend(
-                source
-                    .code()
-                    .filter(|(_, line)| imports(line))
-                    .map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())),
-            );
-        }
-        let manifest =
-            std::fs::read_to_string(root().join(krate).join("Cargo.toml")).expect("every crate has a manifest");
-        let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default().to_owned();
-        let declares = |line: &&str| names.iter().any(|name| line.starts_with(&name.replace('_', "-")));
-        offences.extend(dependencies.lines().filter(declares).map(|line| format!("{krate}/Cargo.toml: {line}")));
-        offences
-    };
-    none("jepsen-lite is a black box", below("jepsen-lite/", &["quiver", "raft_groups"]));
-    none("raft-groups is below everything", below("raft-groups/src/", &["quiver"]));
-    none("vector-index knows vectors only", below("vector-index/src/", &["quiver", "raft_groups"]));
-}
-
-/// Which rooms of `src/` each may import, beside `model`, whose words all share. A node that joins is a client of those it
-/// joins.
-const STAIRS: [(&str, &[&str]); 15] = [
-    ("model", &[]),
-    ("api", &[]),
-    ("config", &[]),
-    ("console", &[]),
-    ("engine", &[]),
-    ("placement", &["engine"]),
-    ("routing", &["engine", "placement"]),
-    ("gateway", &["api", "config", "console", "engine", "placement", "routing"]),
-    ("client", &["api"]),
-    ("output", &["api"]),
-    ("node", &["api", "client", "config", "engine", "placement", "routing", "gateway"]),
-    ("dev", &["client", "output"]),
-    ("demo", &["api", "client", "console", "dev", "gateway", "output"]),
-    ("cli", &["api", "client", "config", "demo", "dev", "engine", "gateway", "node", "output"]),
-    ("main", &["cli"]),
-];
-
-#[test]
-fn imports_go_down_the_stairs() {
-    let rooms: BTreeSet<&str> = STAIRS.iter().map(|(room, _)| *room).collect();
-    let mut offences = Vec::new();
-    for source in sources().iter().filter(|source| source.path.starts_with("src/") && source.path != "src/lib.rs") {
-        let room = source.path["src/".len()..].split('/').next().unwrap_or_default().trim_end_matches(".rs");
-        let Some((_, allowed)) = STAIRS.iter().find(|(name, _)| *name == room) else {
-            offences.push(format!("{}: no stair is told for {room}", source.path));
-            continue;
-        };
-        for (number, line) in source.code() {
-            let named = line.split("crate::").skip(1).chain(line.split("quiver::").skip(1));
-            for target in named.map(|rest| {
-                rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap_or_default()
-            }) {
-                if target.is_empty() {
-                    offences.push(format!("{}:{number}: one `use` a room: {}", source.path, line.trim()));
-                } else if rooms.contains(target) && target != "model" && target != room && !allowed.contains(&target) {
-                    offences.push(format!("{}:{number}: {room} imports {target}: {}", source.path, line.trim()));
-                }
-            }
-        }
-    }
-    none(
-        "imports go main → cli → {demo → {dev, console}, node} → client, node → gateway → routing → {placement, engine}, never up",
-        offences,
-    );
 }
 
 #[test]
