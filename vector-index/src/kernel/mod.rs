@@ -12,9 +12,10 @@ mod memory;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use codes::{differing_bits, dot};
 pub(crate) use lane::{Block, FloatLane, HalfLane};
 pub(crate) use memory::{prefer_large, prefetch};
+
+use self::codes::{differing_bits_portable, dot_portable};
 
 /// Rows that are best compared at once: their sums stay in the first-level cache.
 pub(crate) const RUN: usize = 64;
@@ -82,6 +83,26 @@ pub(crate) fn compare(metric: Metric, query: &[FloatLane], rows: VectorRows<'_>,
             *out = fold(partial);
         }
     }
+}
+
+/// The dot product of two rows of as many blocks.
+pub(crate) fn dot(left: &[Block], right: &[Block]) -> i32 {
+    debug_assert_eq!(left.len(), right.len());
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sum) = x86::dot(left, right) {
+        return sum;
+    }
+    dot_portable(left, right)
+}
+
+/// How many bits of two rows of as many words differ.
+pub(crate) fn differing_bits(left: &[u64], right: &[u64]) -> u32 {
+    debug_assert_eq!(left.len(), right.len());
+    #[cfg(target_arch = "x86_64")]
+    if let Some(count) = x86::differing_bits(left, right) {
+        return count;
+    }
+    differing_bits_portable(left, right)
 }
 
 /// Adds each of at most [`RUN`] rows up to a lane of `partial`.
