@@ -8,7 +8,6 @@
 //!
 //! It must not know how good its estimates are: who uses them measures that.
 
-pub(crate) mod coding;
 pub(crate) mod frame;
 
 use crate::codes::frame::Frame;

@@ -145,6 +145,7 @@ impl HnswGraph {
             }
         }
         scratch.fresh = fresh;
+        debug_assert_eq!(scratch.check(self.len(), walk.ef.max(from.len())), Ok(()));
         let mut found: Vec<Near> = scratch.found.drain().map(|Reverse(near)| near).collect();
         found.sort_unstable_by_key(|near| Reverse(*near));
         let lost_equals = found.last().is_some_and(|worst| lost == Some(worst.order()));

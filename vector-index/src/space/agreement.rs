@@ -8,8 +8,8 @@
 
 use super::Space;
 use super::breadth::Breadth;
+use super::coding::NEAREST;
 use crate::codes::VectorCodes;
-use crate::codes::coding::NEAREST;
 use crate::graph::{Near, WalkLimits, WalkScratch};
 use crate::nearness::{ByCodes, CodeTarget};
 use crate::plan::LEAST;
@@ -101,7 +101,7 @@ impl Space {
         among.extend(by_code.iter().map(|near| near.slot()));
         among.sort_unstable();
         among.dedup();
-        Some(self.store.nearest_told(codes, slot, &among, trusted))
+        Some(self.nearest_told(codes, slot, &among, trusted))
     }
 
     /// Leaves codes aside, and has the graph laid out anew.

@@ -67,6 +67,7 @@ impl Space {
         if self.repair.is_none() && self.needs_repair() {
             self.repair = Some(GraphRepair::Around { doomed: self.slots.all_dead(), next: 0 });
         }
+        self.assert_sound();
     }
 
     /// Whether [`prepare`](Self::prepare) would do anything.
@@ -103,9 +104,12 @@ impl Space {
                     if lost.is_empty() {
                         self.repair = None;
                     }
+                } else {
+                    debug_assert!(false, "a step attached what no repair had lost");
                 }
             }
         }
+        self.assert_sound();
     }
 
     /// Vectors that wait to be linked. Those that codes cannot stand for never are.
@@ -170,7 +174,11 @@ impl Space {
     }
 
     fn advance(&mut self, to: u32) {
-        let Some(GraphRepair::Around { doomed, next }) = &mut self.repair else { return };
+        let Some(GraphRepair::Around { doomed, next }) = &mut self.repair else {
+            debug_assert!(false, "a step led around what no repair had doomed");
+            return;
+        };
+        debug_assert!(*next <= to && to as usize <= self.slots.len(), "a step went from {next} to {to}");
         self.changes += u64::from(to - *next);
         *next = to;
         if (to as usize) < self.slots.len() {

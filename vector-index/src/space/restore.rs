@@ -62,6 +62,7 @@ impl Space {
         space.graph.begin_at(highest.max_by_key(|(level, slot)| (*level, Reverse(*slot))));
         let expected = image.nodes.iter().filter_map(|node| node.point.map(|(key, hash)| (key, (hash, node.slot))));
         space.expected = expected.collect();
+        space.assert_sound();
         Ok(space)
     }
 
@@ -84,6 +85,7 @@ impl Space {
         } else {
             self.seek_lost();
         }
+        self.assert_sound();
     }
 }
 
