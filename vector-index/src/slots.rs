@@ -67,6 +67,7 @@ impl Slots {
     /// Gives `row`, which has none, a slot in the tail: a free one, or a new one at the end.
     pub(crate) fn take_slot(&mut self, row: Row) -> u32 {
         debug_assert_eq!(self.slot_of(row), None, "{row:?} has a slot");
+        // Free ones first, so that rows of links do not grow with rewrites.
         let slot = self.free.pop().unwrap_or_else(|| {
             self.states.push(SlotState::Free);
             self.rows.push(row);
@@ -81,6 +82,7 @@ impl Slots {
 
     /// Takes `row`'s slot away.
     pub(crate) fn release_slot(&mut self, row: Row) {
+        // The graph still leads through a linked slot, so it is not free before the graph was repaired.
         let Some(slot) = self.slot_of(row) else { return };
         self.slots[row.0 as usize] = NONE;
         if self.state_of(slot) == SlotState::Tail {

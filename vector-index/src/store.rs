@@ -44,6 +44,7 @@ impl Store {
             self.inverse_norms.resize(self.vectors.len(), 0.0);
             self.inverse_norms[at] = inverse_norm(vector);
         }
+        // What codes cannot stand for is compared itself.
         if let Some(codes) = &mut self.codes {
             if codes.put(at, vector) {
                 self.wild.remove(slot);

@@ -41,6 +41,7 @@ impl HnswGraph {
         let Some((top, slot)) = self.entry() else {
             return Walked { found: Vec::new(), compared: 0, gave_up: false, lost_equals: false };
         };
+        // On the upper levels one is kept, the nearest so far; on the lowest, as many as are wanted.
         let mut compared = 1;
         let mut at = Near::new(pairs.nearness(target, slot), slot);
         for level in (1..=top).rev() {

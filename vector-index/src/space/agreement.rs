@@ -74,6 +74,7 @@ impl Space {
         scratch: &mut WalkScratch,
     ) {
         let Some(codes) = self.store.codes().filter(|_| agreement.is_due(linked)) else { return };
+        // Linking has looked around already where the graph is laid out by codes.
         let agreed = if !codes.is_coarse() && found.len() >= AROUND {
             self.agreed(codes, slot, &found[..AROUND])
         } else {
@@ -95,6 +96,7 @@ impl Space {
         if by_code.len() <= trusted {
             return None;
         }
+        // Some of all others are asked about too.
         let others = OTHERS.min(slots);
         let mut among: Vec<u32> = (0..others).map(|number| (number * slots / others) as u32).collect();
         among.retain(|other| *other != slot && self.is_linked(*other));

@@ -157,6 +157,7 @@ impl Space {
         let linked = |slot| self.is_linked(slot);
         match repair {
             GraphRepair::Around { doomed, next } => {
+                // Slot by slot, whether it leads to one of the doomed or not: to know would be to look.
                 let end = (*next as usize + most).min(self.slots.len()) as u32;
                 for slot in (*next..end).filter(|slot| !doomed.contains(*slot)) {
                     self.graph.bypass(pairs, slot, doomed, linked);
@@ -184,6 +185,7 @@ impl Space {
         if (to as usize) < self.slots.len() {
             return;
         }
+        // Nobody leads to them any more: their slots can be used again.
         let doomed = std::mem::take(doomed);
         self.graph.cut_off(&doomed, |slot| self.is_linked(slot));
         self.slots.bury(&doomed);

@@ -107,6 +107,11 @@ impl Space {
         self.slots.slot_of(row).map(|slot| self.store.get(slot))
     }
 
+    /// Returns `true` if the point at `row` has a vector.
+    pub fn has(&self, row: Row) -> bool {
+        self.slots.slot_of(row).is_some()
+    }
+
     /// Points that have a vector.
     pub fn len(&self) -> usize {
         self.slots.live()
