@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::requests::RequestOutcome;
 use crate::engine::floats::Out;
 use crate::engine::ids::{CollectionId, RequestId};
 use crate::engine::payload_index::PayloadSchema;
@@ -94,14 +93,6 @@ impl RecordKey {
 
 fn number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
-}
-
-/// What was kept of a request before requests were remembered by time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct StoredRequest {
-    pub(super) sequence: u64,
-    pub(super) fingerprint: u128,
-    pub(super) outcome: RequestOutcome,
 }
 
 /// The log index of the last command, and the shard's time after it.
@@ -187,6 +178,7 @@ pub(super) fn hash(key: &[u8], value: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outcome::{Kept, StoredRequest};
     use super::*;
     use proptest::prelude::*;
 
@@ -232,7 +224,7 @@ mod tests {
             for value in [value, sealed] {
                 let _ = decode::<StoredPoint<'_, StoredVector<crate::engine::floats::In>>>(&key, &value);
                 let _ = decode::<StoredRequest>(&key, &value);
-                let _ = decode::<crate::engine::state::Kept>(&key, &value);
+                let _ = decode::<Kept>(&key, &value);
                 let _ = decode_index(&key, &value);
             }
         }
