@@ -53,6 +53,7 @@ pub fn form(
     check(&nodes, shard_count, replication_factor)?;
     let (wanted_factor, replication_factor) = (replication_factor, replication_factor.min(nodes.len()));
     let order: Vec<NodeId> = nodes.keys().copied().collect();
+    // Shard by shard the ring begins one node further, so leaders and replicas are spread evenly.
     let shards = (0..shard_count)
         .map(|shard| {
             let home = shard as usize % order.len();

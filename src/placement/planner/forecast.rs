@@ -87,6 +87,7 @@ pub fn forecast(map: &ClusterMap, health: &Health, command: Option<MetaCommand>)
 fn settle(map: &mut ClusterMap, health: &Health, moves: &mut Vec<Move>) {
     let open: Vec<_> = map.placements().filter(|(_, p)| !p.settled).map(|(group, p)| (group, p.clone())).collect();
     for (group, placement) in open {
+        // Paired, so that a move is told as one.
         let mut gone: Vec<NodeId> = placement.actual.difference(&placement.target).copied().collect();
         let mut come: Vec<NodeId> = placement.target.difference(&placement.actual).copied().collect();
         let size = ShardId::of_group(group).and_then(|shard| health.shard_bytes.get(&shard)).copied().unwrap_or(0);
