@@ -152,6 +152,7 @@ impl TableStats {
         self.index = progress.fold(IndexProgress::default(), |sum, space| {
             sum + IndexProgress { indexed: space.linked, waiting: space.tail, dead: space.dead }
         });
+        // Fields of an older schema may be gone.
         if self.schema_version != table.schema_version() {
             self.schema_version = table.schema_version();
             self.fields.clear();

@@ -94,6 +94,7 @@ fn check(
     if replication_factor == 0 {
         return Err(FormationError::NoReplicas);
     }
+    // Names are how operators speak of nodes.
     let mut names = BTreeSet::new();
     match nodes.values().find(|node| !names.insert(&node.name)) {
         Some(twin) => Err(FormationError::SameName(twin.name.to_string())),

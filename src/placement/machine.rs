@@ -87,6 +87,7 @@ impl Machine for MetaMachine {
 
     fn open((): &(), state: &dyn StateReader) -> io::Result<Self> {
         let (kept, time_ms) = (read_changes(state)?, read_time(state)?);
+        // The newer record wins: the older one goes with the first change.
         let head = match (state.get(MAP)?, state.get(HEAD)?) {
             (Some(record), _) => Some(unseal_json::<Head>(MAP, &record)?),
             (None, Some(record)) => Some(unseal::<Head>(HEAD, &record)?),

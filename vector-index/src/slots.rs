@@ -140,6 +140,7 @@ impl Slots {
 
     /// Moves what is linked back to the tail and frees the dead, for a graph that begins anew.
     pub(crate) fn unlink_all(&mut self) {
+        // Vectors stay in their slots.
         for slot in 0..self.len() as u32 {
             match self.state_of(slot) {
                 SlotState::Linked => {
@@ -262,10 +263,12 @@ mod tests {
         slots
     }
 
+    type Break = fn(&mut Slots);
+
     #[test]
     fn every_broken_invariant_is_found() {
         assert_eq!(slots().check(), Ok(()));
-        let breaks: [(fn(&mut Slots), &str); 8] = [
+        let breaks: [(Break, &str); 8] = [
             (|slots| slots.dead = 2, "a slot is in no state"),
             (|slots| slots.states[1] = SlotState::Linked, "the tail is not"),
             (|slots| (slots.free, slots.dead) = (vec![0, 0], 0), "a slot is free twice"),

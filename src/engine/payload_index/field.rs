@@ -255,11 +255,13 @@ mod tests {
         field
     }
 
+    type Break = fn(&mut Field);
+
     #[test]
     fn every_broken_invariant_is_found() {
         let rows = RoaringBitmap::from([0, 1, 2, 3]);
         assert_eq!(field().check(&rows), Ok(()));
-        let breaks: [(fn(&mut Field), &str); 6] = [
+        let breaks: [(Break, &str); 6] = [
             (
                 |field| {
                     field.null.insert(9);

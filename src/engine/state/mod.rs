@@ -112,10 +112,12 @@ impl State {
     pub(super) fn advance(&mut self, index: u64, time_ms: u64, changes: &mut Changes) {
         debug_assert!(index > self.index, "the command at {index} comes after that at {}", self.index);
         debug_assert!(time_ms >= self.time_ms, "the time goes back from {} to {time_ms}", self.time_ms);
+        // No part of the digest: it differs from command to command, whatever they do.
         let key = RecordKey::Index.encode();
         let record = record::encode(&key, &StoredIndex { index, time_ms });
         changes.put(key, record);
         (self.index, self.time_ms) = (index, time_ms);
+        // Some at each command, by the shard's time: every replica forgets the same.
         for forgotten in self.requests.forget_due(time_ms) {
             self.digest = self.digest.wrapping_sub(forgotten.hash);
             changes.delete(forgotten.key.encode());
@@ -156,6 +158,7 @@ impl State {
             "two collections from {first} to {last} are here"
         );
         let Some((merged, (first, last))) = self.dropped.add(first.0, last.0) else { return };
+        // The ranges that the new one has swallowed are no records any more.
         for (first, last) in merged {
             let key = RecordKey::Dropped(CollectionId(first)).encode();
             self.digest = self.digest.wrapping_sub(hash(&key, &record::encode(&key, &last)));

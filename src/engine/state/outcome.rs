@@ -73,6 +73,7 @@ impl RequestOutcome {
 
     /// The reply that was given to `command`.
     pub(in crate::engine) fn reply(&self, command: &Command) -> Reply {
+        // A request of this fingerprint carries the same ids; another kind of command means another request.
         match self {
             Self::Upserted { version } => match command {
                 Command::Upsert { points, .. } => {

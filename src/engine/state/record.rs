@@ -65,6 +65,7 @@ impl RecordKey {
             b'm' => Some(Self::Remembered(RequestId(Uuid::from_slice(rest).ok()?))),
             b'd' => Some(Self::Dropped(CollectionId(number(rest)?))),
             b'r' => Some(Self::Request(RequestId(Uuid::from_slice(rest).ok()?))),
+            // The kind of an id stands before it, so that numbers come before UUIDs.
             b'p' => {
                 let (collection, id) = rest.split_at_checked(8)?;
                 let id = match id.split_first()? {

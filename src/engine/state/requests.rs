@@ -242,6 +242,8 @@ mod tests {
         assert_eq!(state.digest, 0);
     }
 
+    type Break = fn(&mut Requests);
+
     #[test]
     fn every_broken_invariant_is_found() {
         let requests = || {
@@ -251,7 +253,7 @@ mod tests {
             requests
         };
         assert_eq!(requests().check(), Ok(()));
-        let breaks: [(fn(&mut Requests), &str); 3] = [
+        let breaks: [(Break, &str); 3] = [
             (|requests| requests.by_end.clear(), "0 ends of others"),
             (|requests| requests.by_end = BTreeSet::from([(500, id(1)), (601, id(2))]), "2 ends of others"),
             (|requests| requests.of_gateways = 2, "1 requests are gateways', 2 are counted"),

@@ -153,10 +153,12 @@ mod tests {
         map.operations.get_mut(&1).expect("it has begun")
     }
 
+    type Break = fn(&mut ClusterMap);
+
     #[test]
     fn every_broken_invariant_is_found() {
         assert_eq!(map().check(), Ok(()));
-        let breaks: [(fn(&mut ClusterMap), &str); 18] = [
+        let breaks: [(Break, &str); 18] = [
             (|map| map.next_node = 4, "node Some(4) is there"),
             (|map| map.next_collection = 1, "collection Some(1) is there"),
             (|map| map.next_operation = 1, "operation Some(1) is there"),

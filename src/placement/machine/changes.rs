@@ -80,6 +80,7 @@ impl KeptChanges {
         now_ms: u64,
         reply: Bytes,
     ) -> KeptChange {
+        // Until no copy of it may be carried out any more.
         let until_ms = lifetime.map_or(now_ms.saturating_add(REMEMBERED_MS), |lifetime| lifetime.end_ms());
         let kept = KeptChange { until_ms, fingerprint: xxh3_128(change), reply };
         self.insert(id, kept.clone());

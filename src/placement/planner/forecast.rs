@@ -104,6 +104,7 @@ fn settle(map: &mut ClusterMap, health: &Health, moves: &mut Vec<Move>) {
 fn obstacles(before: &ClusterMap, end: &ClusterMap, health: &Health) -> Vec<Obstacle> {
     let answers = |node: &NodeId| health.nodes.get(node) == Some(&Liveness::Alive);
     let member = |node: &NodeId| end.nodes.get(node).is_some_and(|entry| entry.state == super::NodeState::Member);
+    // Stuck is what stays on a node that is no member in the end.
     let stuck = end.placements().filter(|(_, placement)| placement.homes().any(|node| !member(&node)));
     let named = stuck.map(|(group, _)| {
         let members: BTreeSet<NodeId> = before.placement(group).map(|p| p.actual.clone()).unwrap_or_default();

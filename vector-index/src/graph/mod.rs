@@ -225,6 +225,8 @@ impl HnswGraph {
 mod tests {
     use super::*;
 
+    type Break<'b> = &'b dyn Fn(&mut HnswGraph);
+
     #[test]
     fn every_broken_invariant_is_found() {
         let graph = || {
@@ -237,7 +239,7 @@ mod tests {
         let low = (0..200).find(|slot| graph().level(*slot) == 0).expect("most slots reach no upper level");
         let high = (0..200).find(|slot| graph().level(*slot) == 1).expect("one in sixteen does");
         assert_eq!(graph().check(), Ok(()));
-        let breaks: [(&dyn Fn(&mut HnswGraph), &str); 6] = [
+        let breaks: [(Break<'_>, &str); 6] = [
             (&|graph| graph.upper_at.truncate(199), "a slot of 199 lacks a row"),
             (&|graph| graph.set_links(5, 0, &[5]), "5 leads to 5 on level 0"),
             (&|graph| graph.bottom.row(5)[0].store(200, Ordering::Relaxed), "5 leads to 200 on level 0"),

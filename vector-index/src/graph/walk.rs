@@ -63,6 +63,7 @@ impl HnswGraph {
     ) -> Near {
         loop {
             let from = at;
+            // All are asked for before the first is compared, since each waits for memory.
             for link in self.links(from.slot(), level) {
                 pairs.prefetch(link);
             }

@@ -145,6 +145,7 @@ fn each_row<T>(
     term: impl Fn(f32, f32) -> f32 + Copy,
 ) {
     for (row, partial) in rows.chunks_exact(query.len()).zip(partial) {
+        // Even and odd lanes by themselves, as on every machine.
         let mut sums = [FloatLane::ZERO; 2];
         for (place, (query, row)) in query.iter().zip(row).enumerate() {
             add(&mut sums[place % 2], query, &load(row), term);

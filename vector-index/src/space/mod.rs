@@ -216,6 +216,8 @@ mod tests {
     use super::*;
     use crate::Distance;
 
+    type Break = fn(&mut Space);
+
     #[test]
     fn every_broken_invariant_is_found() {
         let filled = || {
@@ -226,7 +228,7 @@ mod tests {
             space
         };
         assert_eq!(filled().check(), Ok(()));
-        let breaks: [(fn(&mut Space), &str); 4] = [
+        let breaks: [(Break, &str); 4] = [
             (|space| space.graph.grow(), "are not as many"),
             (|space| space.slots.unlink_all(), "is Tail, and has links"),
             (

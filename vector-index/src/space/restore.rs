@@ -22,6 +22,7 @@ impl Space {
             };
             Some(GraphNode { slot, point, links: self.graph.links_by_level(slot) })
         };
+        // The dead are kept: others are reached through them until the graph is repaired.
         let nodes = (0..self.slots.len() as u32).filter_map(node).collect();
         let frame = self.store.codes().map(|codes| codes.frame().clone());
         let (slots, breadth) = (self.slots.len() as u32, self.breadth.step());

@@ -140,6 +140,7 @@ impl SpaceSearch<'_> {
     /// The nearest of all candidates.
     fn scan<P: Pairs>(&mut self, pairs: &P, target: &P::Target, keep: usize) -> Vec<u32> {
         let (space, mut best) = (self.space, Best::new(keep));
+        // Candidates of an index are looked up by row; else every vector that can be found is one.
         match self.options.among {
             Some(among) => {
                 let slots = among.rows.iter().filter_map(|row| space.slots.slot_of(Row(row)));

@@ -123,10 +123,12 @@ mod tests {
         table
     }
 
+    type Break = fn(&mut Table);
+
     #[test]
     fn every_broken_invariant_is_found() {
         assert_eq!(table().check(), Ok(()));
-        let breaks: [(fn(&mut Table), &str); 12] = [
+        let breaks: [(Break, &str); 12] = [
             (|table| table.points.push(None), "rows are not those of 2 ids"),
             (|table| table.empty = vec![Row(1)], "rows are not those of 2 ids"),
             (
