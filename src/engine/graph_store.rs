@@ -9,6 +9,15 @@ use vector_index::{Image, Space};
 use super::collection::VectorParams;
 use super::ids::CollectionId;
 
+/// Which graph of a shard.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GraphName {
+    /// Of which collection.
+    pub collection: CollectionId,
+    /// Of the vectors of this name.
+    pub vector_name: String,
+}
+
 /// Saved graphs of one shard's collections.
 pub trait GraphStore: Send + Sync {
     /// The bytes that were last put there for the collection's vectors of this name.

@@ -3,44 +3,14 @@
 //! It is driven from outside, a bounded step at a time, by whoever has threads and clocks. A step looks at the state
 //! beside all searches, like a command, and excludes them only for the moment in which its outcome counts.
 
-use std::ops::Add;
-
 use parking_lot::{RwLockUpgradableReadGuard, RwLockWriteGuard};
-use serde::{Deserialize, Serialize};
 use vector_index::Space;
 
-use super::Engine;
+use super::graph_store::GraphName;
 use super::ids::CollectionId;
+use super::machine::Engine;
 use super::state::State;
-
-/// How far a shard's indexing is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct IndexProgress {
-    /// Vectors that are found through a graph.
-    pub indexed: u64,
-    /// Vectors that wait for it, and are compared one by one until then. Where there are too few for a graph, none wait.
-    pub waiting: u64,
-    /// Replaced and deleted vectors that a graph still leads through.
-    pub dead: u64,
-}
-
-impl Add for IndexProgress {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        let (indexed, waiting) = (self.indexed + other.indexed, self.waiting + other.waiting);
-        Self { indexed, waiting, dead: self.dead + other.dead }
-    }
-}
-
-/// One graph of a shard.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct GraphName {
-    /// Of which collection.
-    pub collection: CollectionId,
-    /// Of the vectors of this name.
-    pub vector_name: String,
-}
+use super::stats::IndexProgress;
 
 /// A graph's size and age.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +49,7 @@ impl Engine {
         let Some(name) = work(&state, all, turn.as_ref()) else { return false };
         *turn = Some(name.clone());
         let GraphName { collection, vector_name } = name;
+        // The long part reads beside all searches; they are excluded only while its outcome is taken in.
         let state = prepared(state, collection, &vector_name);
         let Some(space) = state.space(collection, &vector_name) else { return false };
         let step = space.step(most);

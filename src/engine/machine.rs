@@ -9,14 +9,13 @@ use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{BrokenInvariant, Changes, Garbage, Machine, Position, StateReader};
 
 use super::ids::CollectionId;
-use super::indexing::GraphName;
 use super::state::{State, points_of, rebuild};
 use super::stats::StateCounts;
 use crate::engine::commands::apply::{ApplyPlan, plan};
 use crate::engine::commands::entry::{Entry, written_by_newer};
 use crate::engine::commands::guarded::guarded;
 use crate::engine::commands::reply::Refusal;
-use crate::engine::graph_store::Setup;
+use crate::engine::graph_store::{GraphName, Setup};
 use crate::engine::queries::answer_room::Room;
 use crate::engine::queries::query::{
     CollectionStats, CountQuery, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery,
@@ -183,6 +182,7 @@ impl Machine for Engine {
         if Entry::is_newer(command) && !is_planted(Mutant::AnswersNewerEntries) {
             return Err(written_by_newer(at.index));
         }
+        // Deciding reads beside all searches, and keeps other writers out.
         let state = self.state.upgradable_read();
         if at.index <= state.index {
             let reflected = state.index;
@@ -190,6 +190,7 @@ impl Machine for Engine {
         }
         let plan = guarded("shard", at, command, || plan(&state, at.index, command));
         let plan = plan.unwrap_or_else(|| ApplyPlan::undecided(&state));
+        // From here on memory changes, and no search sees half of it.
         let touched = plan.touches();
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         // Everything that can fail was decided. Should carrying out fail all the same, memory is half changed: the group

@@ -30,16 +30,17 @@ mod tests;
 
 pub use crate::model::{BadPointId, FieldType, PointId, SearchParams};
 pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Quantization, VectorParams};
-pub use commands::command::{CodecError, Command, Selector};
+pub use commands::codec::CodecError;
+pub use commands::command::{Command, Selector, Slice};
 pub use commands::entry::{Entry, Lifetime, MadeBy, written_by_newer};
 pub use commands::guarded::guarded;
-pub use commands::reply::{Refusal, Reply};
+pub use commands::reply::{Progress, Refusal, Reply};
 pub use commands::validate::{validate, validate_config, validate_target};
-pub use deletion::{Deletion, Matches, Progress, Slice};
+pub use deletion::{Deletion, Matches};
 pub use filter::{Bounds, Condition, Filter, FilterError, MinShould, Path, Range, Scalar, Test};
-pub use graph_store::{GraphStore, Setup};
+pub use graph_store::{GraphName, GraphStore, Setup};
 pub use ids::{CollectionId, RequestId};
-pub use indexing::{Graph, GraphName, IndexProgress};
+pub use indexing::Graph;
 pub use machine::Engine;
 pub use payload::Payload;
 pub use payload_index::{PayloadSchema, validate_schema};
@@ -50,4 +51,5 @@ pub use queries::query::{
     ScrollPage, ScrollQuery, SearchQuery, Target, VectorSelector, merge_hits,
 };
 pub use queries::work_budget::Meter;
+pub use stats::IndexProgress;
 pub use vector_index::{Way, default_ef};

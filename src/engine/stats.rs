@@ -5,11 +5,32 @@
 use std::collections::BTreeMap;
 use std::ops::Add;
 
+use serde::{Deserialize, Serialize};
+
 use super::collection::CollectionConfig;
 use super::ids::CollectionId;
-use super::indexing::IndexProgress;
 use super::state::{Dropped, State, Table};
 use crate::engine::queries::query::{CollectionStats, FieldStats};
+
+/// How far a shard's indexing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IndexProgress {
+    /// Vectors that are found through a graph.
+    pub indexed: u64,
+    /// Vectors that wait for it, and are compared one by one until then. Where there are too few for a graph, none wait.
+    pub waiting: u64,
+    /// Replaced and deleted vectors that a graph still leads through.
+    pub dead: u64,
+}
+
+impl Add for IndexProgress {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let (indexed, waiting) = (self.indexed + other.indexed, self.waiting + other.waiting);
+        Self { indexed, waiting, dead: self.dead + other.dead }
+    }
+}
 
 /// The counts after some command.
 #[derive(Debug, Default)]
@@ -48,12 +69,14 @@ impl StateCounts {
 
     /// Counts what a command or a step of indexing has changed: one collection at most.
     pub(super) fn note(&mut self, state: &State, touched: Option<CollectionId>) {
+        debug_assert!(self.index <= state.index, "counts of {} come after those of {}", state.index, self.index);
         self.index = state.index;
         self.digest = state.digest;
         self.time_ms = state.time_ms;
         self.dropped = state.dropped.clone();
         self.requests_bytes = state.requests.memory_bytes() as u64;
         let Some(collection) = touched else { return };
+        // Only the touched collection is counted anew.
         let before = self.waiting(collection);
         match (state.tables.get(&collection), self.tables.get_mut(&collection)) {
             (Some(table), Some(stats)) => stats.count(table),
@@ -129,6 +152,7 @@ impl TableStats {
         self.index = progress.fold(IndexProgress::default(), |sum, space| {
             sum + IndexProgress { indexed: space.linked, waiting: space.tail, dead: space.dead }
         });
+        // Fields of an older schema may be gone.
         if self.schema_version != table.schema_version() {
             self.schema_version = table.schema_version();
             self.fields.clear();

@@ -1,21 +1,39 @@
-//! The cluster map and its rules: pure, so that every replica of the meta group comes to the same map.
+//! The cluster map: what it holds, what must hold of it, and what can be asked of it. Pure.
 //!
-//! No clock, no randomness, no I/O. Epoch 0 is the empty map before the cluster is formed.
+//! No clock, no randomness, no I/O. Epoch 0 is the empty map before the cluster is formed. How commands change it is told
+//! in [`apply`](super::apply), which this file must not know.
 
-use std::collections::BTreeMap;
+mod check;
+mod placement;
 
-use raft_groups::NodeId;
-use raft_groups::mutants::{Mutant, is_planted};
+pub use placement::Placement;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft_groups::{GroupId, NodeId};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    MetaCommand, MetaReply, NodeName, NodeState, Operation, OperationKind, Placement, RaftTimings, ShardId,
-    check_collection_name,
-};
-use crate::engine::{CollectionConfig, CollectionId, FieldType, PayloadSchema, validate_schema};
+use super::{META, NodeName, Operation, RaftTimings, ShardId};
+use crate::engine::{CollectionConfig, CollectionId, PayloadSchema};
 use crate::model::Consistency;
 
+/// The label that, being `off`, keeps leaders off a node.
+const LEADERS: &str = "leaders";
+
 /// Every node, shard and collection of one cluster, at one version.
+///
+/// Invariants of a map that is formed, held after each command by [`ClusterMap::check`]:
+/// 1. Numbers are given out once: each counter is beyond every number of its kind.
+/// 2. No two nodes have one name or one incarnation.
+/// 3. The shards' ranges follow one another, from the first hash to the last.
+/// 4. Each placement is sound ([`Placement::check`]), was planned at no later epoch, and names nodes of the map alone.
+/// 5. Shards have as many replicas as are wanted, or as there are members, and one at least.
+/// 6. An operation has an end if, and only if, it is not under way. What is under way with a node is about one of the map.
+///    At most [`MAX_ENDED`](super::operation::MAX_ENDED) that have ended are kept.
+/// 7. No two collections have one number. None that is taken out is there, by its number or by its name.
+/// 8. No collection is newer than the map, and neither is its payload schema.
+///
+/// From one command to the next the epoch grows exactly where the map changes, and no counter goes back.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct ClusterMap {
@@ -76,6 +94,20 @@ pub struct NodeEntry {
     pub life: u64,
 }
 
+/// What a node is to its cluster. Whether it answers is another matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// It has a number, and is waited for.
+    Joining,
+    /// It holds replicas.
+    Member,
+    /// It hands over what it holds, and stays as a node without replicas.
+    Draining,
+    /// It hands over what it holds, and then leaves the map.
+    Leaving,
+}
+
 /// One shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardEntry {
@@ -102,14 +134,6 @@ pub struct CollectionEntry {
     pub payload_schema: PayloadSchema,
     /// Epoch of the map that last changed its payload schema; 0 if none has.
     pub schema_version: u64,
-}
-
-/// Where a node listens from one of its starts on.
-struct NewAddress {
-    host: String,
-    port: u16,
-    peer_addr: String,
-    life: u64,
 }
 
 impl ClusterMap {
@@ -141,156 +165,56 @@ impl ClusterMap {
         self.leaving.iter().filter(|(_, leaving)| *leaving == name).map(|(id, _)| *id).collect()
     }
 
-    /// Carries out `command` and answers it. The epoch grows exactly where the map changes.
-    pub fn apply(&mut self, command: MetaCommand) -> MetaReply {
-        if let MetaCommand::Form { map } = command {
-            return self.form(map);
-        }
-        if !self.is_formed() {
-            return MetaReply::NotFormed;
-        }
-        match command {
-            MetaCommand::Form { .. } => MetaReply::AlreadyFormed,
-            MetaCommand::CreateCollection { name, config, default_consistency } => {
-                self.create(name, config, default_consistency)
-            }
-            MetaCommand::DropCollection { name, id } => self.drop_collection(&name, id),
-            MetaCommand::TakeOutCollection { name, id } => self.take_out(name, id),
-            MetaCommand::CollectionsGone { ids } => self.gone(&ids),
-            MetaCommand::SetFieldIndex { name, id, field, kind } => self.set_field_index(&name, id, field, kind),
-            MetaCommand::SetAddress { node, host, port, peer_addr } => {
-                let life = self.nodes.get(&node).map_or(0, |entry| entry.life);
-                self.set_address(node, NewAddress { host, port, peer_addr, life })
-            }
-            MetaCommand::Announce { node, host, port, peer_addr, life } => {
-                self.set_address(node, NewAddress { host, port, peer_addr, life })
-            }
-            MetaCommand::AddNode { entry, at_ms } => self.add_node(entry, at_ms),
-            MetaCommand::RemoveNode { node, at_ms } => self.remove_node(node, at_ms),
-            MetaCommand::SetDraining { node, draining, at_ms } => self.set_draining(node, draining, at_ms),
-            MetaCommand::SetLabels { node, labels } => self.set_labels(node, labels),
-            MetaCommand::MoveReplica { shard, from, to, at_ms } => self.move_replica(shard, from, to, at_ms),
-            MetaCommand::TransferLeader { shard, to } => self.transfer_leader(shard, to),
-            MetaCommand::Rebalance { at_ms } => {
-                let operation = self.begin(OperationKind::Rebalance, at_ms);
-                self.epoch += 1;
-                MetaReply::Begun { operation, node: None }
-            }
-            MetaCommand::Cancel { operation, at_ms } => self.cancel(operation, at_ms),
-            MetaCommand::Plan { epoch, at_ms, change } => self.plan(epoch, at_ms, change),
-            MetaCommand::Recover { group, node, at } => self.recover(group, node, at),
-            MetaCommand::RecoverMap { node, at } => self.recover_map(node, at),
-            MetaCommand::Confirm { group, planned, members, at } => self.confirm(group, planned, members, at),
-            MetaCommand::SetTimings { timings } => self.set_timings(timings),
-            MetaCommand::Once { .. } => {
-                MetaReply::Refused { reason: "a named change is none of the map's own".to_owned() }
-            }
-        }
+    /// The running operations about one node.
+    pub fn running_of(&self, node: NodeId) -> Vec<u64> {
+        let about = self.operations.iter().filter(|(_, op)| op.is_running() && op.kind.node() == Some(node));
+        about.map(|(id, _)| *id).collect()
     }
 
-    fn set_timings(&mut self, timings: RaftTimings) -> MetaReply {
-        if let Err((member, why)) = timings.check() {
-            return MetaReply::Refused { reason: format!("{member}: {why}") };
-        }
-        if self.timings != Some(timings) {
-            self.timings = Some(timings);
-            self.epoch += 1;
-        }
-        MetaReply::TimingsSet
+    /// The number of nodes that may hold replicas, whether they answer or not.
+    pub fn members(&self) -> usize {
+        self.nodes.values().filter(|entry| entry.state == NodeState::Member).count()
     }
 
-    fn form(&mut self, map: ClusterMap) -> MetaReply {
-        if self.is_formed() {
-            return MetaReply::AlreadyFormed;
-        }
-        *self = map;
-        self.epoch = 1;
-        MetaReply::Formed
-    }
-
-    fn create(&mut self, name: String, config: CollectionConfig, default_consistency: Consistency) -> MetaReply {
-        if let Err(bad) = check_collection_name(&name) {
-            return MetaReply::BadName(bad);
-        }
-        if let Some(entry) = self.collections.get(&name) {
-            let same = entry.config == config && entry.default_consistency == default_consistency;
-            let entry = entry.clone();
-            return if same { MetaReply::Exists { entry } } else { MetaReply::Conflict { entry } };
-        }
-        if let Some(id) = self.leaving_as(&name).first() {
-            return MetaReply::Leaving { id: *id };
-        }
-        self.epoch += 1;
-        let id = CollectionId(self.next_collection);
-        self.next_collection += 1;
-        let created_epoch = self.epoch;
-        let (payload_schema, schema_version) = (PayloadSchema::new(), 0);
-        let entry = CollectionEntry { id, config, default_consistency, created_epoch, payload_schema, schema_version };
-        self.collections.insert(name, entry.clone());
-        MetaReply::Created { entry }
-    }
-
-    fn drop_collection(&mut self, name: &str, id: CollectionId) -> MetaReply {
-        if self.collections.get(name).is_none_or(|entry| entry.id != id) {
-            return MetaReply::NotFound;
-        }
-        match self.collections.remove(name) {
-            Some(entry) => {
-                self.epoch += 1;
-                MetaReply::Dropped { entry }
-            }
-            None => MetaReply::NotFound,
-        }
-    }
-
-    fn take_out(&mut self, name: String, id: CollectionId) -> MetaReply {
-        let reply = self.drop_collection(&name, id);
-        if matches!(reply, MetaReply::Dropped { .. }) && !is_planted(Mutant::FreesNamesEarly) {
-            self.leaving.insert(id, name);
-        }
-        reply
-    }
-
-    fn gone(&mut self, ids: &[CollectionId]) -> MetaReply {
-        let before = self.leaving.len();
-        self.leaving.retain(|id, _| !ids.contains(id));
-        self.epoch += u64::from(self.leaving.len() < before);
-        MetaReply::Gone
-    }
-
-    fn set_field_index(&mut self, name: &str, id: CollectionId, field: String, kind: Option<FieldType>) -> MetaReply {
-        let Some(entry) = self.collections.get_mut(name).filter(|entry| entry.id == id) else {
-            return MetaReply::NotFound;
+    /// Whether the node may lead: an operator can have others lead, as before it is restarted.
+    pub fn may_lead(&self, node: NodeId) -> bool {
+        let may = |entry: &NodeEntry| {
+            entry.state == NodeState::Member && entry.labels.get(LEADERS).is_none_or(|value| value != "off")
         };
-        let mut schema = entry.payload_schema.clone();
-        match kind {
-            Some(kind) => drop(schema.insert(field, kind)),
-            None => drop(schema.remove(&field)),
-        }
-        if let Err(refusal) = validate_schema(&schema) {
-            return MetaReply::BadSchema(refusal);
-        }
-        if schema != entry.payload_schema {
-            self.epoch += 1;
-            entry.payload_schema = schema;
-            entry.schema_version = self.epoch;
-        }
-        MetaReply::SchemaSet { entry: entry.clone() }
+        self.nodes.get(&node).is_some_and(may)
     }
 
-    /// An earlier start of the node than one that the map was told of says nothing any more: its message is late, or it runs
-    /// on an older copy of its directory.
-    fn set_address(&mut self, node: NodeId, new: NewAddress) -> MetaReply {
-        let Some(entry) = self.nodes.get_mut(&node) else { return MetaReply::NotFound };
-        let NewAddress { host, port, peer_addr, life } = new;
-        if life < entry.life && !is_planted(Mutant::IgnoresLives) {
-            return MetaReply::OlderLife { newest: entry.life };
+    /// The node that is to lead the map's group in the place of one that may not; `None` where it may, or nobody else may.
+    pub fn meta_successor(&self, leader: NodeId, silent: &BTreeSet<NodeId>) -> Option<NodeId> {
+        let may = |node: &NodeId| *node != leader && self.may_lead(*node) && !silent.contains(node);
+        let is_due = self.meta.settled && !self.may_lead(leader);
+        self.meta.target.iter().copied().filter(|_| is_due).find(may)
+    }
+
+    /// The placement of a group; `None` for one that does not exist.
+    pub fn placement(&self, group: GroupId) -> Option<&Placement> {
+        match ShardId::of_group(group) {
+            Some(shard) => self.shards.get(&shard).map(|entry| &entry.placement),
+            None => Some(&self.meta),
         }
-        let moved = NodeEntry { host, port, peer_addr, life, ..entry.clone() };
-        if *entry != moved {
-            *entry = moved;
-            self.epoch += 1;
+    }
+
+    /// As [`placement`](Self::placement), to be changed.
+    pub(super) fn placement_mut(&mut self, group: GroupId) -> Option<&mut Placement> {
+        match ShardId::of_group(group) {
+            Some(shard) => self.shards.get_mut(&shard).map(|entry| &mut entry.placement),
+            None => Some(&mut self.meta),
         }
-        MetaReply::AddressSet
+    }
+
+    /// All groups with their placements, the map's own group first.
+    pub fn placements(&self) -> impl Iterator<Item = (GroupId, &Placement)> {
+        let shards = self.shards.iter().map(|(shard, entry)| (shard.group(), &entry.placement));
+        std::iter::once((META, &self.meta)).chain(shards)
+    }
+
+    /// Whether some group has, or is meant to have, a replica on this node.
+    pub fn holds_replicas(&self, node: NodeId) -> bool {
+        self.placements().any(|(_, placement)| placement.is_home(node))
     }
 }

@@ -1,26 +1,15 @@
-//! What goes into the meta group's log and what its machine answers, with their bytes.
+//! What goes into the meta group's log. Must not know what a command does to the map.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use raft_groups::{GroupId, NodeId};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
+use super::codec::{MetaCodecError, decode, encode, is_newer};
 use super::{Change, ClusterMap, NodeEntry, RaftTimings, ShardId};
 use crate::engine::{CollectionConfig, CollectionId, FieldType, RequestId};
 use crate::model::Consistency;
-
-/// First byte of every command and reply; another one means another version of Quiver wrote it.
-///
-/// | first byte | then |
-/// |---|---|
-/// | 2 | postcard, as [`format`](crate::placement::machine::format) reads it |
-/// | 5 | JSON; members that a later release adds are skipped |
-///
-/// 3 and 4 are those of an [`Entry`](crate::engine::Entry), which a command may be in.
-const FORMAT: u8 = 5;
-/// What earlier releases wrote, which logs and remembered replies may hold.
-const BEFORE: u8 = 2;
 
 /// A change of the cluster map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -204,16 +193,6 @@ pub enum MetaCommand {
     },
 }
 
-/// Bytes that are not a command or reply of this version.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a meta {what} of format {FORMAT}: {reason}")]
-pub struct MetaCodecError {
-    /// `command` or `reply`.
-    pub what: &'static str,
-    /// What was met instead.
-    pub reason: String,
-}
-
 impl MetaCommand {
     /// The bytes that go into the log.
     pub fn encode(&self) -> Bytes {
@@ -222,7 +201,7 @@ impl MetaCommand {
 
     /// Returns `true` if a newer release wrote these bytes, whatever they mean.
     pub fn is_newer(bytes: &[u8]) -> bool {
-        bytes.first().is_some_and(|format| *format > FORMAT)
+        is_newer(bytes)
     }
 
     /// Looks whether a command can be read, and the one inside it where it is a named one.
@@ -299,21 +278,5 @@ impl MetaCommand {
             | Self::RecoverMap { .. }
             | Self::Once { .. } => None,
         }
-    }
-}
-
-pub(super) fn encode<T: Serialize>(value: &T) -> Bytes {
-    let mut bytes = vec![FORMAT];
-    serde_json::to_writer(&mut bytes, value).expect("writing to memory cannot fail, and these types are JSON");
-    bytes.into()
-}
-
-pub(super) fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, MetaCodecError> {
-    let fail = |reason: String| MetaCodecError { what, reason };
-    match bytes.split_first() {
-        Some((&FORMAT, rest)) => serde_json::from_slice(rest).map_err(|e| fail(e.to_string())),
-        Some((&BEFORE, rest)) => postcard::from_bytes(rest).map_err(|e| fail(e.to_string())),
-        Some((other, _)) => Err(fail(format!("the first byte is {other}"))),
-        None => Err(fail("there are no bytes".to_owned())),
     }
 }

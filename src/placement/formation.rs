@@ -53,6 +53,7 @@ pub fn form(
     check(&nodes, shard_count, replication_factor)?;
     let (wanted_factor, replication_factor) = (replication_factor, replication_factor.min(nodes.len()));
     let order: Vec<NodeId> = nodes.keys().copied().collect();
+    // Shard by shard the ring begins one node further, so leaders and replicas are spread evenly.
     let shards = (0..shard_count)
         .map(|shard| {
             let home = shard as usize % order.len();
@@ -93,6 +94,7 @@ fn check(
     if replication_factor == 0 {
         return Err(FormationError::NoReplicas);
     }
+    // Names are how operators speak of nodes.
     let mut names = BTreeSet::new();
     match nodes.values().find(|node| !names.insert(&node.name)) {
         Some(twin) => Err(FormationError::SameName(twin.name.to_string())),

@@ -87,15 +87,18 @@ impl Machine for MetaMachine {
 
     fn open((): &(), state: &dyn StateReader) -> io::Result<Self> {
         let (kept, time_ms) = (read_changes(state)?, read_time(state)?);
+        // The newer record wins: the older one goes with the first change.
         let head = match (state.get(MAP)?, state.get(HEAD)?) {
             (Some(record), _) => Some(unseal_json::<Head>(MAP, &record)?),
             (None, Some(record)) => Some(unseal::<Head>(HEAD, &record)?),
             (None, None) => None,
         };
+        debug_assert_eq!(kept.check(), Ok(()));
         let Some(Head { mut map, index }) = head else {
             return Ok(Self { state: RwLock::new(MetaState { kept, time_ms, ..MetaState::default() }) });
         };
         map.collections = read_collections(state)?;
+        debug_assert_eq!(map.check(), Ok(()));
         Ok(Self { state: RwLock::new(MetaState { map: Arc::new(map), index, time_ms, kept }) })
     }
 
@@ -106,6 +109,7 @@ impl Machine for MetaMachine {
             Some(Err(Unread::Garbage(reason))) => return Ok(MetaReply::Undecodable { reason }.encode()),
             None => return Ok(MetaReply::Undecided.encode()),
         };
+        // The group's time goes on whatever the command comes to, and lets old answers be forgotten.
         let mut state = self.state.write();
         if entry.time_ms > state.time_ms {
             state.time_ms = entry.time_ms;
@@ -116,6 +120,7 @@ impl Machine for MetaMachine {
         due.iter().for_each(|id| changes.delete(change_key(*id)));
         let decided = guarded("map", at, bytes, || decide(&state, request.as_ref(), entry.lifetime, command));
         let Decided { map, reply, keep } = decided.unwrap_or_else(|| Decided::nothing(MetaReply::Undecided.encode()));
+        // The answer is remembered with the change that it is about, so a copy finds both or neither.
         let (old, mut remembers) = (Arc::clone(&state.map), !due.is_empty());
         if let Some((id, change)) = request.filter(|_| keep) {
             let kept = state.kept.remember(id, &change, entry.lifetime, now_ms, reply.clone());
@@ -125,6 +130,7 @@ impl Machine for MetaMachine {
         if let Some(map) = map {
             state.map = Arc::new(map);
         }
+        // What changed nothing is not stored.
         if remembers || state.map.epoch != old.epoch {
             state.index = at.index;
             record(&old, &state.map, at.index, changes);
@@ -208,6 +214,7 @@ fn read_command(bytes: &[u8]) -> Result<MetaCommand, Unread> {
 
 /// What differs between two maps, as records.
 fn record(old: &ClusterMap, new: &ClusterMap, index: u64, changes: &mut Changes) {
+    // One record a collection, so that ten thousand of them are not written for the sake of one.
     for (name, entry) in &new.collections {
         if old.collections.get(name) != Some(entry) {
             changes.put(collection_key(name), seal(entry));

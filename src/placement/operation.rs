@@ -3,7 +3,7 @@
 use raft_groups::NodeId;
 use serde::{Deserialize, Serialize};
 
-use super::{ClusterMap, MetaReply, NodeName, NodeState, ShardId};
+use super::{NodeName, ShardId};
 
 /// Ended operations that are kept to be looked at; the oldest are dropped.
 pub const MAX_ENDED: usize = 64;
@@ -78,67 +78,5 @@ impl Operation {
     /// Whether it is under way.
     pub fn is_running(&self) -> bool {
         self.state == OperationState::Running
-    }
-}
-
-impl ClusterMap {
-    pub(super) fn begin(&mut self, kind: OperationKind, at_ms: u64) -> u64 {
-        let id = self.next_operation;
-        self.next_operation += 1;
-        let state = OperationState::Running;
-        self.operations.insert(id, Operation { kind, state, started_ms: at_ms, ended_ms: None });
-        id
-    }
-
-    /// The running operations about one node.
-    pub fn running_of(&self, node: NodeId) -> Vec<u64> {
-        let about = self.operations.iter().filter(|(_, op)| op.is_running() && op.kind.node() == Some(node));
-        about.map(|(id, _)| *id).collect()
-    }
-
-    pub(super) fn end_operation(&mut self, id: u64, state: OperationState, at_ms: u64) {
-        if let Some(operation) = self.operations.get_mut(&id).filter(|operation| operation.is_running()) {
-            operation.state = state;
-            operation.ended_ms = Some(at_ms);
-        }
-        let ended: Vec<u64> = self.operations.iter().filter(|(_, op)| !op.is_running()).map(|(id, _)| *id).collect();
-        for id in ended.iter().take(ended.len().saturating_sub(MAX_ENDED)) {
-            self.operations.remove(id);
-        }
-    }
-
-    pub(super) fn finish(&mut self, id: u64, outcome: OperationOutcome, at_ms: u64) -> bool {
-        let running = self.operations.get(&id).is_some_and(Operation::is_running);
-        if running {
-            self.end_operation(id, outcome, at_ms);
-        }
-        running
-    }
-
-    /// Calls an operation off: a move goes back to where the replicas are confirmed to be, a node that was to go stays.
-    /// A node that joins is not sent away again: removing it is another operation.
-    pub(super) fn cancel(&mut self, id: u64, at_ms: u64) -> MetaReply {
-        let Some(operation) = self.operations.get(&id).cloned() else { return MetaReply::NotFound };
-        if !operation.is_running() {
-            return MetaReply::Ended { operation: id };
-        }
-        match operation.kind {
-            OperationKind::Leave(node, _) | OperationKind::Drain(node, _) => {
-                if let Some(entry) = self.nodes.get_mut(&node) {
-                    entry.state = NodeState::Member;
-                }
-                self.count_replicas();
-            }
-            OperationKind::Move(shard, ..) => {
-                let placement = self.placement(shard.group()).filter(|placement| !placement.settled);
-                if let Some(back) = placement.map(|placement| placement.actual.clone()) {
-                    self.place(shard.group(), back);
-                }
-            }
-            OperationKind::Join(..) | OperationKind::Undrain(..) | OperationKind::Rebalance => {}
-        }
-        self.end_operation(id, OperationState::Cancelled, at_ms);
-        self.epoch += 1;
-        MetaReply::Ended { operation: id }
     }
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use raft_groups::NodeId;
 use serde::{Deserialize, Serialize};
 
-use super::command::{decode, encode};
-use super::{BadName, CollectionEntry, MetaCodecError, NodeEntry};
+use super::codec::{MetaCodecError, decode, encode};
+use super::{BadName, CollectionEntry, NodeEntry};
 use crate::engine::{CollectionId, Refusal};
 
 /// What became of a [`MetaCommand`](super::MetaCommand).

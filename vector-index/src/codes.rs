@@ -8,7 +8,6 @@
 //!
 //! It must not know how good its estimates are: who uses them measures that.
 
-pub(crate) mod coding;
 pub(crate) mod frame;
 
 use crate::codes::frame::Frame;
@@ -92,6 +91,7 @@ impl VectorCodes {
     /// Sets the code of `slot`, which is an old one or the next. Returns `false` if codes cannot stand for this vector:
     /// by its code it is near nothing.
     pub(crate) fn put(&mut self, slot: usize, vector: &[f32]) -> bool {
+        // A new slot has room first, so that a slot always has a code.
         let (code, term) = self.encode(vector);
         if slot == self.terms.len() {
             self.push_nothing();
@@ -204,6 +204,7 @@ impl VectorCodes {
     }
 
     fn encode(&self, vector: &[f32]) -> (Code, Term) {
+        // By its code, what makes sums that leave 32 bits is near nothing.
         let seen = self.frame.transform(self.distance, vector);
         let largest = largest(&seen);
         let (code, factor) = self.code(&seen, largest);

@@ -67,6 +67,7 @@ impl Image {
             Some((&FORMAT, body)) => postcard::from_bytes(body).map_err(|_| ImageError("it does not parse"))?,
             _ => return Err(ImageError("it has another format")),
         };
+        // Sound bytes may still lead nowhere, and a walk trusts links.
         image.check().then_some(image).ok_or(ImageError("its links lead nowhere"))
     }
 

@@ -35,6 +35,7 @@ impl VectorMatrix {
             self.chunks.push(Chunk::Half(Vec::new()));
         }
         self.rows = self.rows.max(slot + 1);
+        // In 16 bits as long as nothing is lost; the first vector that would lose widens the whole chunk.
         let chunk = &mut self.chunks[number];
         if let Chunk::Half(old) = chunk {
             let halves: Vec<HalfLane> = lanes.iter().map_while(HalfLane::exactly).collect();

@@ -58,8 +58,7 @@ impl Pairs for ByVectors<'_> {
     }
 
     fn nearness(&self, target: &ProbeVector, slot: u32) -> f32 {
-        let score = self.0.score(target, slot);
-        if self.0.distance().more_is_nearer() { score } else { -score }
+        self.0.nearness(target, slot)
     }
 
     fn prefetch(&self, slot: u32) {

@@ -20,6 +20,13 @@ pub(crate) enum SlotState {
     Dead,
 }
 
+/// The slots of a space.
+///
+/// Invariants. The first is held after each change, all of them by [`Slots::check`]:
+/// 1. Each slot is in one state: as many are free, in the tail, linked and dead as there are slots.
+/// 2. `tail` has the slots whose state is [`SlotState::Tail`], and `free` those that are free, each once.
+/// 3. `linked` and `dead` count the slots in those states.
+/// 4. A row has one slot at most, which is live and belongs to that row; each live slot is the slot of its row.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     /// By slot.
@@ -59,6 +66,8 @@ impl Slots {
 
     /// Gives `row`, which has none, a slot in the tail: a free one, or a new one at the end.
     pub(crate) fn take_slot(&mut self, row: Row) -> u32 {
+        debug_assert_eq!(self.slot_of(row), None, "{row:?} has a slot");
+        // Free ones first, so that rows of links do not grow with rewrites.
         let slot = self.free.pop().unwrap_or_else(|| {
             self.states.push(SlotState::Free);
             self.rows.push(row);
@@ -67,21 +76,25 @@ impl Slots {
         self.states[slot as usize] = SlotState::Tail;
         self.tail.insert(slot);
         self.assign(row, slot);
+        debug_assert!(self.is_counted());
         slot
     }
 
     /// Takes `row`'s slot away.
     pub(crate) fn release_slot(&mut self, row: Row) {
+        // The graph still leads through a linked slot, so it is not free before the graph was repaired.
         let Some(slot) = self.slot_of(row) else { return };
         self.slots[row.0 as usize] = NONE;
         if self.state_of(slot) == SlotState::Tail {
             self.tail.remove(slot);
             self.set_free(slot);
         } else {
+            debug_assert_eq!(self.state_of(slot), SlotState::Linked);
             self.states[slot as usize] = SlotState::Dead;
             self.linked -= 1;
             self.dead += 1;
         }
+        debug_assert!(self.is_counted());
     }
 
     /// Makes the first slots, of none yet: those that are `known` are dead until their rows come back.
@@ -93,6 +106,7 @@ impl Slots {
             self.dead += 1;
         }
         self.free = (0..slots).rev().filter(|slot| self.state_of(*slot) == SlotState::Free).collect();
+        debug_assert_eq!(self.check(), Ok(()));
     }
 
     /// Gives a dead slot to the row whose vector it had.
@@ -102,6 +116,7 @@ impl Slots {
         self.dead -= 1;
         self.linked += 1;
         self.assign(row, slot);
+        debug_assert!(self.is_counted());
     }
 
     fn assign(&mut self, row: Row, slot: u32) {
@@ -120,10 +135,12 @@ impl Slots {
             self.states[*slot as usize] = SlotState::Linked;
             self.linked += 1;
         }
+        debug_assert!(self.is_counted());
     }
 
     /// Moves what is linked back to the tail and frees the dead, for a graph that begins anew.
     pub(crate) fn unlink_all(&mut self) {
+        // Vectors stay in their slots.
         for slot in 0..self.len() as u32 {
             match self.state_of(slot) {
                 SlotState::Linked => {
@@ -135,6 +152,7 @@ impl Slots {
             }
         }
         (self.linked, self.dead) = (0, 0);
+        debug_assert_eq!(self.check(), Ok(()));
     }
 
     /// Frees dead slots that nothing leads to any more.
@@ -143,6 +161,43 @@ impl Slots {
             debug_assert_eq!(self.state_of(slot), SlotState::Dead);
             self.dead -= 1;
             self.set_free(slot);
+        }
+        debug_assert_eq!(self.check(), Ok(()));
+    }
+
+    /// Returns `true` if each slot is counted in one state. Costs next to nothing.
+    fn is_counted(&self) -> bool {
+        self.free.len() + self.tail.len() as usize + self.linked + self.dead == self.len()
+    }
+
+    /// Says which invariant does not hold, if one does not. Looks at every slot.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let in_state = |state| (0..self.len() as u32).filter(move |slot| self.state_of(*slot) == state);
+        let free: RoaringBitmap = self.free.iter().copied().collect();
+        let mut rows = self.slots.iter().enumerate().filter(|(_, slot)| **slot != NONE);
+        let of_row = |(row, slot): (usize, &u32)| {
+            (*slot as usize) < self.len() && self.is_live(*slot) && self.row_of(*slot).0 as usize == row
+        };
+        let rules = [
+            (self.is_counted() && self.states.len() == self.len(), "a slot is in no state, or in two"),
+            (self.tail.iter().eq(in_state(SlotState::Tail)), "the tail is not what is in it"),
+            (free.len() == self.free.len() as u64, "a slot is free twice"),
+            (free.iter().eq(in_state(SlotState::Free)), "the free slots are not those that are free"),
+            (self.linked == in_state(SlotState::Linked).count(), "the linked are miscounted"),
+            (self.dead == in_state(SlotState::Dead).count(), "the dead are miscounted"),
+            (rows.clone().count() == self.live(), "a live slot belongs to no row"),
+            (rows.all(of_row), "a row has a slot that is not its own"),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            None => Ok(()),
+            Some((_, broken)) => Err(format!(
+                "{broken}: of {} slots {} free, {} in the tail, {} linked, {} dead",
+                self.len(),
+                self.free.len(),
+                self.tail.len(),
+                self.linked,
+                self.dead
+            )),
         }
     }
 
@@ -191,5 +246,43 @@ impl Slots {
     pub(crate) fn memory_bytes(&self) -> usize {
         let words = self.rows.capacity() + self.slots.capacity() + self.free.capacity();
         words * size_of::<u32>() + self.states.capacity() * size_of::<SlotState>() + self.tail.serialized_size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Slots in each state: 0 is free, 1 in the tail, 2 linked and 3 dead.
+    fn slots() -> Slots {
+        let mut slots = Slots::default();
+        assert_eq!([0, 1, 2, 3].map(|row| slots.take_slot(Row(row))), [0, 1, 2, 3]);
+        slots.link(&[2, 3]);
+        slots.release_slot(Row(3));
+        slots.release_slot(Row(0));
+        slots
+    }
+
+    type Break = fn(&mut Slots);
+
+    #[test]
+    fn every_broken_invariant_is_found() {
+        assert_eq!(slots().check(), Ok(()));
+        let breaks: [(Break, &str); 8] = [
+            (|slots| slots.dead = 2, "a slot is in no state"),
+            (|slots| slots.states[1] = SlotState::Linked, "the tail is not"),
+            (|slots| (slots.free, slots.dead) = (vec![0, 0], 0), "a slot is free twice"),
+            (|slots| slots.free = vec![3], "the free slots are not"),
+            (|slots| (slots.linked, slots.dead) = (2, 0), "the linked are miscounted"),
+            (|slots| slots.states[3] = SlotState::Linked, "the linked are miscounted"),
+            (|slots| slots.slots[1] = NONE, "a live slot belongs to no row"),
+            (|slots| slots.rows[1] = Row(7), "a row has a slot that is not its own"),
+        ];
+        for (break_it, expected) in breaks {
+            let mut slots = slots();
+            break_it(&mut slots);
+            let broken = slots.check().expect_err(expected);
+            assert!(broken.starts_with(expected), "{broken} is not: {expected}");
+        }
     }
 }

@@ -1,16 +1,12 @@
-//! The vectors of a space and their codes, by slot. What codes are taken of, and when, is decided in
-//! [`coding`](crate::codes::coding).
+//! The vectors of a space and their codes, by slot. Must not know when codes are taken: `space::coding` decides that.
 
 use roaring::RoaringBitmap;
 
 use crate::codes::VectorCodes;
-use crate::codes::coding::UncodedSlots;
 use crate::codes::frame::Frame;
 use crate::kernel::{RUN, VectorRows, prefetch};
 use crate::matrix::VectorMatrix;
-use crate::nearness::{ByVectors, Pairs as _};
 use crate::probe::{ProbeVector, inverse_norm};
-use crate::slots::Slots;
 use crate::{Distance, SpaceParams};
 
 /// Vectors that codes cannot stand for are compared one by one, so there may be no more of them.
@@ -27,7 +23,6 @@ pub(crate) struct Store {
     codes: Option<VectorCodes>,
     /// Whether codes are neither taken nor taken anew: vectors of this kind have none, or they were given up.
     codes_stay: bool,
-    pub(crate) uncoded: UncodedSlots,
     /// Slots whose last vector codes cannot stand for.
     wild: RoaringBitmap,
 }
@@ -35,19 +30,21 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(params: SpaceParams) -> Self {
         let (vectors, inverse_norms, wild) = (VectorMatrix::new(params.size), Vec::new(), RoaringBitmap::new());
-        let (codes_stay, uncoded) = (!VectorCodes::are_wanted(params), UncodedSlots::default());
-        Self { params, vectors, inverse_norms, codes: None, codes_stay, uncoded, wild }
+        let codes_stay = !VectorCodes::are_wanted(params);
+        Self { params, vectors, inverse_norms, codes: None, codes_stay, wild }
     }
 
-    /// Sets the vector of `slot`, which is an old one or the next, and one of those that `slots` has as live.
-    pub(crate) fn put(&mut self, slot: u32, vector: &[f32], slots: &Slots) {
+    /// Sets the vector of `slot`, which is an old one or the next. Returns `true` if it is the next.
+    pub(crate) fn put(&mut self, slot: u32, vector: &[f32]) -> bool {
         let at = slot as usize;
         let is_new = at == self.vectors.len();
+        debug_assert!(at <= self.vectors.len(), "slot {slot} leaves a gap after {}", self.vectors.len());
         self.vectors.put(at, vector);
         if self.params.distance == Distance::Cosine {
             self.inverse_norms.resize(self.vectors.len(), 0.0);
             self.inverse_norms[at] = inverse_norm(vector);
         }
+        // What codes cannot stand for is compared itself.
         if let Some(codes) = &mut self.codes {
             if codes.put(at, vector) {
                 self.wild.remove(slot);
@@ -55,7 +52,7 @@ impl Store {
                 self.wild.insert(slot);
             }
         }
-        self.look_after_codes(slot, is_new, slots);
+        is_new
     }
 
     /// Codes of all vectors, and the slots for whose they cannot stand.
@@ -76,14 +73,21 @@ impl Store {
         self.codes_stay
     }
 
+    /// How near the vector of `slot` is to the target; more is nearer.
+    #[inline]
+    pub(crate) fn nearness(&self, target: &ProbeVector, slot: u32) -> f32 {
+        let score = self.score(target, slot);
+        if self.params.distance.more_is_nearer() { score } else { -score }
+    }
+
     /// How near the vectors of `others` are to that of `slot`; more is nearer. Where these are most of all, all are compared
     /// in runs, which is faster.
     pub(crate) fn nearness_to(&self, slot: u32, others: &[u32]) -> Vec<f32> {
+        let probe = self.probe_of(slot);
         if 2 * others.len() < self.vectors.len() {
-            let (by_vectors, target) = (ByVectors(self), self.probe_of(slot));
-            return others.iter().map(|other| by_vectors.nearness(&target, *other)).collect();
+            return others.iter().map(|other| self.nearness(&probe, *other)).collect();
         }
-        let (probe, sign) = (self.probe_of(slot), if self.params.distance.more_is_nearer() { 1.0 } else { -1.0 });
+        let sign = if self.params.distance.more_is_nearer() { 1.0 } else { -1.0 };
         let mut scores = vec![0.0; self.vectors.len()];
         for (first, rows) in self.vectors.runs(RUN) {
             let count = rows.lanes() / self.vectors.stride();
@@ -130,18 +134,6 @@ impl Store {
 
     pub(crate) fn get(&self, slot: u32) -> Vec<f32> {
         self.vectors.get(slot as usize)
-    }
-
-    pub(crate) fn params(&self) -> SpaceParams {
-        self.params
-    }
-
-    pub(crate) fn size(&self) -> usize {
-        self.params.size
-    }
-
-    pub(crate) fn distance(&self) -> Distance {
-        self.params.distance
     }
 
     #[inline]

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use super::command::{Command, Selector};
+use super::command::{Command, Selector, Slice};
 use super::entry::{Entry, Lifetime, MadeBy};
-use super::reply::{Refusal, Reply};
+use super::reply::{Progress, Refusal, Reply};
 use super::validate::{batch_size, validate, validate_config, validate_ids};
 use crate::engine::collection::CollectionConfig;
-use crate::engine::deletion::{Progress, Slice, Sliced, decide_slice};
+use crate::engine::deletion::{Sliced, decide_slice};
 use crate::engine::ids::{CollectionId, RequestId};
 use crate::engine::limits::MAX_REMEMBERED_REQUESTS;
 use crate::engine::payload_index::PayloadSchema;
@@ -49,6 +49,7 @@ pub(in crate::engine) fn plan(state: &State, index: u64, entry: &[u8]) -> ApplyP
         let reply = Reply::Refused(Refusal::Undecodable { reason });
         ApplyPlan { action: StateChange::Nothing, remember: None, time_ms, reply }
     };
+    // Bytes that say nothing are refused alike on every replica, and the group goes on.
     let entry = match Entry::decode(entry) {
         Ok(entry) => entry,
         Err(error) => return refused(state.time_ms, error.to_string()),
@@ -58,9 +59,11 @@ pub(in crate::engine) fn plan(state: &State, index: u64, entry: &[u8]) -> ApplyP
         Ok(command) => command,
         Err(error) => return refused(time_ms, error.to_string()),
     };
+    // Bugs for the tests of the net under this.
     let deletes = matches!(command, Command::Delete { .. });
     let planted = is_planted(Mutant::PanicsDeciding) || deletes && is_planted(Mutant::PanicsOnDeletes);
     assert!(!planted, "a planted bug");
+    // A slice finds its request remembered by design, so it is no repetition.
     if let Command::DeleteSlice { collection, request, slice } = command {
         return sliced(state, (index, time_ms), collection, request, slice);
     }
@@ -104,6 +107,7 @@ fn once(state: &State, index: u64, named: NamedCommand<'_>, command: Command) ->
         Command::BeginDeletion { fingerprint, .. } => *fingerprint,
         _ => fingerprint(encoded),
     };
+    // What is remembered comes first: a repetition is answered, however late it is.
     match state.requests.look_up(id, fingerprint, time_ms) {
         Some(Remembered::Same(kept)) => {
             let remember = outlasting(kept, lifetime).map(|kept| (id, kept));
@@ -113,6 +117,7 @@ fn once(state: &State, index: u64, named: NamedCommand<'_>, command: Command) ->
         None if is_too_late(lifetime, time_ms) => return nothing(Reply::Refused(Refusal::RequestExpired)),
         None => {}
     }
+    // Carried out only where it can be remembered, or the next copy would be carried out again.
     let made_by = lifetime.map_or(MadeBy::Client, |lifetime| lifetime.made_by);
     if state.requests.is_full(made_by) {
         let limit = MAX_REMEMBERED_REQUESTS as u64;
@@ -157,6 +162,8 @@ impl ApplyPlan {
 
     /// Carries the plan out; its reply.
     pub(in crate::engine) fn carry_out(self, state: &mut State, index: u64, changes: &mut Changes) -> Reply {
+        // The change comes first. What is remembered of it and the index go out with the same changes, so all three
+        // are stored or none is.
         match self.action {
             StateChange::Nothing => {}
             StateChange::Create(collection, config) => state.create(collection, config, changes),
@@ -242,11 +249,13 @@ fn upsert(
 ) -> Result<(StateChange, Reply), Refusal> {
     let table = state.table(collection)?;
     validate(table.config(), &points)?;
+    // One mismatch refuses the whole batch, before anything is prepared.
     for (position, point) in points.iter().enumerate() {
         if let Some(expected) = point.if_version {
             expect_version(state, collection, position, point.id, expected)?;
         }
     }
+    // Encoded and indexed here, beside the readers: carrying out only moves it in.
     let versions = points.iter().map(|point| (point.id, index)).collect();
     let prepare = |point: PointWrite| {
         let text = Arc::from(point.payload.into_text());
@@ -267,6 +276,7 @@ fn select(state: &State, collection: CollectionId, selector: Selector) -> Result
             ids.dedup();
             Ok(ids.into_iter().filter(exists).collect())
         }
+        // Each named version must be the one that is there, or nothing goes.
         Selector::Guarded(guarded) => {
             validate_ids(guarded.iter().map(|(id, _)| *id))?;
             for (position, (id, expected)) in guarded.iter().enumerate() {

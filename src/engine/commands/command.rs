@@ -1,14 +1,14 @@
 //! What a shard can be told to do, and its binary form in the log.
 //!
-//! A command is one format byte and a `postcard` body. Integrity is the log's job, so there is no checksum here; but a
-//! command may come from a newer or a broken sender, so decoding never panics and never trusts a length.
+//! Comes in: what a gateway or a leader asks for. Goes out: the bytes that every replica reads back as the same command.
+//! Must not know what a command does.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::codec::{CodecError, decode, encode};
 use crate::engine::collection::CollectionConfig;
 use crate::engine::commands::first_look::Glance;
-use crate::engine::deletion::Slice;
 use crate::engine::filter::Filter;
 use crate::engine::ids::{CollectionId, RequestId};
 use crate::engine::payload_index::PayloadSchema;
@@ -105,10 +105,18 @@ pub enum Selector {
     Filter(Filter),
 }
 
-/// Bytes that are not a command or reply of a format this build knows.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not decodable: {0}")]
-pub struct CodecError(pub String);
+/// One slice of the points that a [`Deletion`](crate::engine::Deletion) means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Log index of the deletion's beginning; newer points are spared.
+    pub begin: u64,
+    /// Points to delete.
+    pub ids: Vec<PointId>,
+    /// From which id on they are all that match; `None`: from the first.
+    pub from: Option<PointId>,
+    /// Up to which id, which is not looked at yet; `None`: to the last.
+    pub next: Option<PointId>,
+}
 
 /// [`Command::Upsert`] of points that stay where they are; its place among the variants must be the same.
 #[derive(Serialize)]
@@ -190,20 +198,4 @@ impl Command {
             | Self::RetireCollections { first: collection, .. } => *collection,
         }
     }
-}
-
-/// `format` and the `postcard` form of `value`.
-pub(in crate::engine) fn encode<T: Serialize>(format: u8, value: &T) -> Bytes {
-    let buffer = postcard::to_extend(value, vec![format]).expect("plain data into memory: no case of it can fail");
-    Bytes::from(buffer)
-}
-
-/// Reads what [`encode`] wrote; every byte must be used.
-pub(in crate::engine) fn decode<'a, T: Deserialize<'a>>(format: u8, bytes: &'a [u8]) -> Result<T, CodecError> {
-    let Some((&first, body)) = bytes.split_first() else { return Err(CodecError("no bytes".to_owned())) };
-    if first != format {
-        return Err(CodecError(format!("format {first}, this build knows {format}")));
-    }
-    let (value, rest) = postcard::take_from_bytes(body).map_err(|error| CodecError(error.to_string()))?;
-    if rest.is_empty() { Ok(value) } else { Err(CodecError(format!("{} bytes left over", rest.len()))) }
 }

@@ -19,7 +19,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use raft_groups::BrokenInvariant;
 use serde::{Deserialize, Serialize};
 
-use super::command::{CodecError, Command};
+use super::codec::CodecError;
+use super::command::Command;
 use crate::engine::limits::REMEMBERED_MS;
 
 const STAMPED: u8 = 3;
@@ -72,6 +73,7 @@ impl Lifetime {
 impl<'a> Entry<'a> {
     /// The bytes for the log.
     pub fn encode(&self) -> Bytes {
+        // The command stands last, so that its end is the entry's.
         let mut bytes = BytesMut::with_capacity(self.command.len() + 22);
         bytes.put_u8(if self.lifetime.is_some() { LIMITED } else { STAMPED });
         bytes.put_u64_le(self.time_ms);
@@ -97,6 +99,7 @@ impl<'a> Entry<'a> {
     /// Where the bytes are cut, or name nobody who could have named the write.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, CodecError> {
         let cut = || CodecError("the entry is cut".to_owned());
+        // No length is read from the bytes, so none can lie: the command is what is left over.
         match bytes.split_first() {
             Some((&STAMPED, rest)) => {
                 let (time_ms, command) = number(rest).ok_or_else(cut)?;

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::command::{CodecError, decode, encode};
+use super::codec::{CodecError, decode, encode};
 use crate::engine::ids::CollectionId;
 use crate::model::PointId;
 
@@ -41,6 +41,17 @@ pub enum Reply {
         /// The first id that was not looked at yet; `None`: the very first.
         from: Option<PointId>,
     },
+}
+
+/// How far a [`Deletion`](crate::engine::Deletion) has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Log index of its beginning.
+    pub begin: u64,
+    /// Points that are gone.
+    pub count: u64,
+    /// The first id that was not looked at yet; `None`: the very first.
+    pub from: Option<PointId>,
 }
 
 /// Why a command or a query was refused.
@@ -161,5 +172,11 @@ impl Reply {
     /// An unknown format byte, a body that does not parse, or bytes left over.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         decode(REPLY_FORMAT, bytes)
+    }
+}
+
+impl From<Progress> for Reply {
+    fn from(Progress { begin, count, from }: Progress) -> Self {
+        Self::Deleting { begin, count, from }
     }
 }

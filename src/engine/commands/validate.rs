@@ -38,6 +38,7 @@ pub fn validate_config(config: &CollectionConfig) -> Result<(), Refusal> {
             format!("a collection has 1 to {MAX_VECTORS_PER_COLLECTION} vectors, not {}", config.vectors.len());
         return Err(Refusal::invalid("vectors", reason));
     }
+    // Each bound is named in its error, with the member that breaks it.
     for (name, params) in &config.vectors {
         if name.len() > MAX_VECTOR_NAME_BYTES {
             let reason = format!("a vector's name is {MAX_VECTOR_NAME_BYTES} bytes at most");
@@ -107,6 +108,7 @@ struct InvalidMember {
 }
 
 fn vectors(config: &CollectionConfig, point: &PointWrite) -> Result<(), InvalidMember> {
+    // A point may lack some of the vectors, but has none that the collection does not know.
     for (name, vector) in &point.vectors {
         let Some(params) = config.vectors.get(name) else {
             return Err(InvalidMember { field: member(name, ""), reason: unknown_vector(config, name) });
@@ -150,6 +152,7 @@ fn components(params: VectorParams, vector: &[f32]) -> Result<(), String> {
 
 fn payload(payload: &Payload) -> Result<(), InvalidMember> {
     let wrong = |reason| Err(InvalidMember { field: "payload".to_owned(), reason });
+    // Its size comes first: the depth of a long text takes long to find.
     let bytes = payload.text().len();
     if bytes > MAX_PAYLOAD_BYTES {
         return wrong(format!("{bytes} bytes as compact JSON, the limit is {MAX_PAYLOAD_BYTES}"));

@@ -38,6 +38,7 @@ impl Engine {
         (first, newest): (Option<PointId>, u64),
         meter: &Meter<'_>,
     ) -> Result<Option<Matches>, Refusal> {
+        // Held only while payloads are taken, which are shared and not copied.
         let state = self.state.read();
         let table = state.table(collection)?;
         let (rows, sieve) = select_rows(table, Some(filter), u64::MAX, &Meter::new(MAX_NARROWING, &|| true));
@@ -47,6 +48,7 @@ impl Engine {
         let next = points.next().map(|point| point.id);
         drop(points);
         drop(state);
+        // The state is free by now, so a long test keeps no writer waiting.
         let matches = |(id, payload): &(PointId, Arc<str>)| {
             !meter.ended() && sieve.as_ref().is_none_or(|sieve| sieve.matches(*id, payload, meter))
         };

@@ -15,13 +15,12 @@ mod find;
 
 use bytes::Bytes;
 use raft_groups::mutants::{Mutant, is_planted};
-use serde::{Deserialize, Serialize};
 
 use super::filter::Filter;
 use super::ids::{CollectionId, RequestId};
 use super::state::{Kept, RequestOutcome, State, fingerprint};
-use crate::engine::commands::command::{Command, Selector};
-use crate::engine::commands::reply::{Refusal, Reply};
+use crate::engine::commands::command::{Command, Selector, Slice};
+use crate::engine::commands::reply::{Progress, Refusal, Reply};
 use crate::engine::commands::validate::batch_size;
 use crate::model::PointId;
 
@@ -38,17 +37,6 @@ pub struct Deletion {
     pub filter: Filter,
     /// Of the command that asked for it: another one under the same name is refused.
     fingerprint: u128,
-}
-
-/// How far a deletion has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Log index of its beginning.
-    pub begin: u64,
-    /// Points that are gone.
-    pub count: u64,
-    /// The first id that was not looked at yet; `None`: the very first.
-    pub from: Option<PointId>,
 }
 
 impl Deletion {
@@ -80,19 +68,6 @@ impl Deletion {
     }
 }
 
-/// One slice.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Slice {
-    /// Log index of the deletion's beginning; newer points are spared.
-    pub begin: u64,
-    /// Points to delete.
-    pub ids: Vec<PointId>,
-    /// From which id on they are all that match; `None`: from the first.
-    pub from: Option<PointId>,
-    /// Up to which id, which is not looked at yet; `None`: to the last.
-    pub next: Option<PointId>,
-}
-
 /// What a slice comes to.
 #[derive(Debug)]
 pub(super) struct Sliced {
@@ -122,6 +97,7 @@ pub(super) fn decide_slice(
         }
         _ => return Err(Refusal::RequestReused),
     };
+    // What was written since the deletion began is spared.
     ids.sort_unstable();
     ids.dedup();
     let newest = if is_planted(Mutant::DeletesNewer) { u64::MAX } else { begin };
@@ -135,15 +111,10 @@ pub(super) fn decide_slice(
         }
         next => {
             let from = if adjoins { reached.max(next) } else { reached };
+            debug_assert!(from >= reached, "a deletion goes back from {reached:?} to {from:?}");
             let progress = Progress { begin, count, from };
             (RequestOutcome::Deleting(progress), Reply::from(progress))
         }
     };
     Ok(Sliced { ids, keep: Some(Kept { outcome, ..kept.clone() }), reply })
-}
-
-impl From<Progress> for Reply {
-    fn from(Progress { begin, count, from }: Progress) -> Self {
-        Self::Deleting { begin, count, from }
-    }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 /// Numbers around everything where their forms differ.
 pub fn numbers() -> impl Strategy<Value = Value> {
     let edges = [0, 1, 1 << 53, i128::from(i64::MAX), i128::from(u64::MAX), i128::from(i64::MIN), -(1 << 53)];
+    // Next to the edges, where one form holds a number and another rounds it.
     let near = (prop::sample::select(edges.to_vec()), -3i128..4).prop_map(|(edge, by)| edge + by);
     let integer = |integer: i128| match (i64::try_from(integer), u64::try_from(integer)) {
         (Ok(integer), _) => json!(integer),

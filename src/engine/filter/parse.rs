@@ -115,6 +115,7 @@ impl ParserPlace {
         if place.depth > self.limits.depth {
             return self.wrong(format!("filters go {} deep at most", self.limits.depth));
         }
+        // A member that nobody knows is refused: a filter that is half understood would match too much.
         let mut filter = Filter::default();
         for (name, value) in self.object(value)? {
             let inner = place.at(name);
@@ -166,10 +167,12 @@ impl ParserPlace {
         if has("key").is_some() {
             return self.field(object);
         }
+        // A filter may stand wherever a condition does.
         let clauses = ["must", "should", "must_not", "min_should"];
         if object.keys().any(|key| clauses.contains(&key.as_str())) {
             return self.filter(value, count).map(Condition::Filter);
         }
+        // What is left has one member, which says what kind it is.
         let Some((name, inner)) = object.iter().next() else { return self.filter(value, count).map(Condition::Filter) };
         self.only(object, &[name])?;
         let place = self.at(name);
@@ -249,6 +252,7 @@ impl ParserPlace {
             "geo_bounding_box" | "geo_radius" | "geo_polygon" => return place.unsupported(name),
             _ => return place.wrong("unknown test; known are match, range, values_count, is_empty, is_null"),
         };
+        // Of two tests it would not be clear whether one or both must hold.
         match tests.next() {
             Some((second, _)) => {
                 self.at(second).wrong(format!("a condition has one test, and this one has {name} already"))
@@ -303,6 +307,7 @@ impl ParserPlace {
             };
             return self.bounds(value, read).map(Range::Datetime);
         }
+        // Without a text among them, the bounds are numbers.
         let read =
             |place: &Self, value: &Value| Number::of_value(value).map_or_else(|| place.wrong("expected a number"), Ok);
         self.bounds(value, read).map(Range::Number)

@@ -38,6 +38,7 @@ impl Path {
         if text.len() > max_bytes {
             return Err(format!("a key is {max_bytes} bytes at most"));
         }
+        // Keys are parted by dots, and each may be followed by brackets.
         let mut parts = Vec::new();
         let mut rest = text;
         loop {
@@ -98,6 +99,7 @@ impl Path {
     /// Every value the path leads to, in order; none if it leads nowhere.
     pub fn values<'a>(&self, object: &'a Map<String, Value>) -> Vec<&'a Value> {
         let Some((PathPart::Key(key), rest)) = self.parts.split_first() else { return Vec::new() };
+        // Each part leads from every value so far to some, to one, or to none.
         let mut found: Vec<&Value> = object.get(key).into_iter().collect();
         for part in rest {
             found = match part {

@@ -52,6 +52,7 @@ fn leave(value: Value, ways: &Ways<'_>) -> Option<Value> {
     if ways.iter().any(|way| way.is_empty()) {
         return None;
     }
+    // What a path does not lead through stays as it is.
     let left = match value {
         Value::Object(members) if !ways.is_empty() => {
             let left = |(key, value): (String, Value)| {

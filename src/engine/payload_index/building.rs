@@ -30,6 +30,7 @@ impl Building {
 
     /// Takes in the rows up to `next`, of which these have points.
     pub(in crate::engine) fn take(&mut self, rows: Vec<(u32, RowTerms)>, next: u32) {
+        debug_assert!(self.next <= next, "a step goes back from row {} to {next}", self.next);
         for (row, terms) in rows {
             debug_assert!(
                 (self.next..next).contains(&row),

@@ -46,6 +46,7 @@ impl Narrower<'_> {
             let key = IndexKey::of_scalar(field.kind, wanted)?;
             Some(field.posting(&key).map_or(0, Posting::len))
         };
+        // An estimate only decides which clause comes first, so it may be rough.
         match test {
             Test::Value(wanted) => of(wanted),
             Test::Any(list) => {

@@ -38,6 +38,11 @@ pub(super) struct Terms {
 }
 
 /// The index of one field.
+///
+/// Invariants, which [`Field::check`] holds:
+/// 1. Only rows that were put, and not removed since, are in any set or posting.
+/// 2. `several` and all postings are parts of `indexed`; `indexed` and `other` are parts of `filled`.
+/// 3. `row_bytes` counts the rows of all postings.
 #[derive(Debug)]
 pub(in crate::engine) struct Field {
     pub(super) name: String,
@@ -117,6 +122,7 @@ impl Field {
     /// element.
     pub(super) fn terms(&self, payload: &Map<String, Value>) -> Terms {
         let mut terms = Terms::default();
+        // An array counts by its elements, as a filter looks at them.
         for value in self.path.values(payload) {
             match value {
                 Value::Array(elements) => {
@@ -141,6 +147,7 @@ impl Field {
                 set.insert(row);
             }
         }
+        // Most values have one row; only the second makes a bitmap of it.
         self.row_bytes += terms.keys.len() * ROW_BYTES;
         for key in terms.keys {
             let bytes = KEY_BYTES + key.heap_bytes();
@@ -161,6 +168,7 @@ impl Field {
                 set.remove(row);
             }
         }
+        // A value goes with its last row.
         self.row_bytes -= terms.keys.len() * ROW_BYTES;
         for key in &terms.keys {
             if self.postings.get_mut(key).is_some_and(|posting| posting.remove(row)) {
@@ -179,6 +187,30 @@ impl Field {
             (&mut self.null, terms.null),
             (&mut self.filled, terms.filled),
         ]
+    }
+
+    /// Says which invariant does not hold, if one does not, where `rows` are those that were put. Looks at every posting.
+    pub(super) fn check(&self, rows: &RoaringBitmap) -> Result<(), String> {
+        let sets = [&self.indexed, &self.several, &self.other, &self.null, &self.filled];
+        let (mut filed, mut count) = (RoaringBitmap::new(), 0);
+        for posting in self.postings.values() {
+            posting.add_to(&mut filed);
+            count += posting.len() as usize;
+        }
+        // A planted bug leaves rows out of their postings.
+        let misses = is_planted(Mutant::IndexMissesRow);
+        let rules = [
+            (sets.iter().all(|set| set.is_subset(rows)), "knows a row without a point"),
+            (filed == self.indexed || misses, "files other rows than those that are indexed"),
+            (self.several.is_subset(&self.indexed), "has several values of a row that is not indexed"),
+            (self.indexed.is_subset(&self.filled), "has a value of a row that is not filled"),
+            (self.other.is_subset(&self.filled), "has a value of another kind of a row that is not filled"),
+            (count * ROW_BYTES == self.row_bytes || misses, "counts other rows than it files"),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            None => Ok(()),
+            Some((_, broken)) => Err(format!("the index of field `{}` {broken}", self.name)),
+        }
     }
 
     pub(super) fn posting(&self, key: &IndexKey) -> Option<&Posting> {
@@ -202,5 +234,72 @@ impl Terms {
             None if value.is_null() => self.null = true,
             None => self.other = true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_groups::mutants::plant;
+    use serde_json::json;
+
+    use super::*;
+
+    fn field() -> Field {
+        let path = Path::parse("colour").expect("it is a path");
+        let mut field = Field::new("colour".to_owned(), path, FieldType::Keyword);
+        for (row, value) in (0..).zip([json!("red"), json!(["red", "blue"]), json!([7, "blue"]), json!(null)]) {
+            let payload = Map::from_iter([("colour".to_owned(), value)]);
+            let terms = field.terms(&payload);
+            field.put(row, terms);
+        }
+        field
+    }
+
+    type Break = fn(&mut Field);
+
+    #[test]
+    fn every_broken_invariant_is_found() {
+        let rows = RoaringBitmap::from([0, 1, 2, 3]);
+        assert_eq!(field().check(&rows), Ok(()));
+        let breaks: [(Break, &str); 6] = [
+            (
+                |field| {
+                    field.null.insert(9);
+                },
+                "knows a row without a point",
+            ),
+            (
+                |field| {
+                    field.indexed.remove(0);
+                },
+                "files other rows than those that are indexed",
+            ),
+            (
+                |field| {
+                    field.several.insert(3);
+                },
+                "has several values of a row that is not indexed",
+            ),
+            (
+                |field| {
+                    field.filled.remove(0);
+                },
+                "has a value of a row that is not filled",
+            ),
+            (
+                |field| {
+                    field.other.insert(3);
+                },
+                "has a value of another kind of a row that is not filled",
+            ),
+            (|field| field.row_bytes += ROW_BYTES, "counts other rows than it files"),
+        ];
+        for (break_it, expected) in breaks {
+            let mut field = field();
+            break_it(&mut field);
+            assert_eq!(field.check(&rows), Err(format!("the index of field `colour` {expected}")));
+        }
+        let _bug = plant(Mutant::IndexMissesRow);
+        assert_eq!(field().check(&rows), Ok(()), "a planted bug is left to the checkers of searches");
     }
 }

@@ -16,6 +16,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use roaring::RoaringBitmap;
 use serde_json::{Map, Value};
 
 use self::field::{Field, Terms};
@@ -28,6 +29,8 @@ pub(super) use narrow::{Narrowed, RowSource, STEPS_PER_TEST, narrow};
 pub use schema::{PayloadSchema, validate_schema};
 
 /// The indexes of one collection in one shard.
+///
+/// Invariants, which [`PayloadIndexes::check`] holds: no two fields have one name, and those of each [`Field`].
 #[derive(Debug, Default)]
 pub(super) struct PayloadIndexes {
     /// In the order of their names.
@@ -79,13 +82,23 @@ impl PayloadIndexes {
         RowTerms(self.fields.iter().map(|field| field.terms(payload)).collect())
     }
 
+    /// Says which invariant does not hold, if one does not, where `rows` are those that were put.
+    pub(super) fn check(&self, rows: &RoaringBitmap) -> Result<(), String> {
+        if let Some(pair) = self.fields.windows(2).find(|pair| pair[0].name >= pair[1].name) {
+            return Err(format!("the index of field `{}` comes before that of `{}`", pair[0].name, pair[1].name));
+        }
+        self.fields.iter().try_for_each(|field| field.check(rows))
+    }
+
     /// Files a row that is not filed. The terms must be of these very fields.
     pub(super) fn put(&mut self, row: u32, terms: RowTerms) {
+        debug_assert!(terms.0.is_empty() || terms.0.len() == self.fields.len(), "terms are of other fields");
         self.fields.iter_mut().zip(terms.0).for_each(|(field, terms)| field.put(row, terms));
     }
 
     /// Takes out a row that is filed under these terms.
     pub(super) fn remove(&mut self, row: u32, terms: &RowTerms) {
+        debug_assert!(terms.0.is_empty() || terms.0.len() == self.fields.len(), "terms are of other fields");
         self.fields.iter_mut().zip(&terms.0).for_each(|(field, terms)| field.remove(row, terms));
     }
 

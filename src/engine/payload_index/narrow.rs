@@ -49,14 +49,16 @@ pub(in crate::engine) struct Narrowed {
 /// had no index. Once `meter` has ended, nothing is told.
 pub(in crate::engine) fn narrow(
     indexes: &PayloadIndexes,
-    rows: &RowSource<'_>,
+    source: &RowSource<'_>,
     filter: &Filter,
     steps: u64,
     meter: &Meter<'_>,
 ) -> Option<Narrowed> {
-    let mut narrower = Narrower { indexes, rows, left: steps, meter };
+    let mut narrower = Narrower { indexes, rows: source, left: steps, meter };
     let NarrowedRows { rows, exact, fields } = narrower.filter(filter, None, steps)?;
+    debug_assert!(rows.is_subset(source.live), "indexes know a row without a point");
     let fields = fields.into_iter().map(str::to_owned).collect();
+    // What was told after the meter ended may be cut short.
     (!meter.ended()).then_some(Narrowed { rows, exact, fields })
 }
 
@@ -93,6 +95,7 @@ impl<'a> Narrower<'a> {
         if clauses.is_empty() && inside.is_none() {
             return Some(NarrowedRows::of(self.rows.live.clone()));
         }
+        // The clause that leaves fewest rows comes first: the others have less to be brought together for.
         let estimates = clauses.iter().map(|clause| Some((self.estimate(*clause, inside)?, *clause)));
         let mut known: Vec<_> = estimates.flatten().collect();
         known.sort_by_key(|(rows, _)| *rows);
@@ -234,6 +237,7 @@ impl<'a> Narrower<'a> {
 
     /// All rows of some values; `None` if that takes more than `steps`.
     fn unite<'p>(&mut self, postings: impl Iterator<Item = &'p Posting>, steps: u64) -> Option<RoaringBitmap> {
+        // Counted value by value, so that a clause of many values ends in time.
         let steps = steps.min(self.left);
         let (mut rows, mut taken) = (RoaringBitmap::new(), 0);
         for posting in postings {

@@ -108,6 +108,7 @@ impl Engine {
         room: &Room,
     ) -> Result<Option<Vec<Record>>, Refusal> {
         let fits = |record: &Record| room.take(record.weight());
+        // The payloads were taken along, so nothing is asked of the state again.
         if query.with_vector == VectorSelector::None {
             let record = |one: &FilterCandidate| {
                 let payload = select_payload(&one.payload, &query.with_payload);
@@ -115,6 +116,7 @@ impl Engine {
             };
             return Ok(Some(page.iter().map(record).take_while(fits).collect()));
         }
+        // Vectors are the state's alone; those of a point that was rewritten would not fit its payload.
         let state = self.state.read();
         let table = state.table(query.collection)?;
         let same = |one: &FilterCandidate| table.find(one.id).filter(|(_, point)| point.version == one.version);
@@ -175,6 +177,7 @@ impl TestedRows {
     fn news(&mut self, table: &Table) -> Vec<FilterCandidate> {
         let now = |row: u32| table.get(Row(row)).map(|point| (point.id, point.version));
         let seen = |row: u32| self.seen.get(row as usize).copied().flatten();
+        // A row may hold another point by now, or the same in another version.
         let outdated: RoaringBitmap = self.matching.iter().filter(|row| now(*row) != seen(*row)).collect();
         self.matching -= outdated;
         let is_new = |(row, point): &(Row, &Point)| {
@@ -190,6 +193,7 @@ impl TestedRows {
             if meter.ended() {
                 return false;
             }
+            // Only what was tested to the end counts.
             let at = row.0 as usize;
             if at >= self.seen.len() {
                 self.seen.resize(at + 1, None);

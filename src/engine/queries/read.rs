@@ -73,6 +73,7 @@ pub(in crate::engine) fn count(table: &Table, filter: Option<&Filter>, meter: &M
         (None, None) => table.len() as u64,
         (Some(rows), None) => rows.len(),
         (rows, Some(sieve)) => {
+            // The indexes cannot tell alone: payloads decide, of the rows that are left.
             let points: Box<dyn Iterator<Item = &Point>> = match rows {
                 None => Box::new(table.points()),
                 Some(rows) => Box::new(rows.into_iter().map(|row| table.at(Row(row)))),
@@ -125,6 +126,7 @@ pub(in crate::engine) fn candidates<'a>(
     if rows.len().saturating_mul(FEW) > table.len() as u64 {
         return Box::new(table.points_from(first).filter(move |(row, _)| rows.contains(row.0)));
     }
+    // Few rows are sorted by their ids sooner than all ids are gone through.
     let points = rows.into_iter().map(|row| (Row(row), table.at(Row(row))));
     let mut points: Vec<_> = points.filter(|(_, point)| first.is_none_or(|first| point.id >= first)).collect();
     points.sort_unstable_by_key(|(_, point)| point.id);
@@ -159,6 +161,7 @@ pub(in crate::engine) fn search(
     room: &Room,
 ) -> Result<Found, Refusal> {
     check(table, query)?;
+    // Where the indexes tell all, no payload is looked at.
     let narrowed = query.filter.as_ref().and_then(|filter| table.narrow(filter, steps_beside_a_walk(table), meter));
     let certain = narrowed.as_ref().is_some_and(|narrowed| narrowed.exact);
     let sieve = query.filter.as_ref().filter(|_| !certain).map(FilterTest::new);
@@ -206,7 +209,9 @@ fn nearest(
         let Record { id, version, payload, vectors } = record_within(table, row, point, wanted_of(query), room);
         Hit { id, score: candidate.score, version, payload, vectors }
     });
-    Ok(Found { hits: hits.collect(), explain })
+    let hits: Vec<Hit> = hits.collect();
+    debug_assert!(hits.len() <= query.limit, "{} hits are more than were asked for", hits.len());
+    Ok(Found { hits, explain })
 }
 
 /// Points by id. Those that the room does not hold carry neither payload nor vectors.
@@ -226,6 +231,7 @@ pub(in crate::engine) fn scroll(
     room: &Room,
 ) -> Result<ScrollPage, Refusal> {
     check_page(table, query)?;
+    // One more than the page holds, to tell where the next one begins.
     let mut found = matching(table, query.filter.as_ref(), query.offset, query.limit.saturating_add(1), meter);
     let wanted = (&query.with_payload, &query.with_vector);
     let mut records = Vec::new();

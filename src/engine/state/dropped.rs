@@ -10,7 +10,11 @@ use std::sync::Arc;
 /// First and last.
 type Span = (u64, u64);
 
-/// Ranges of dropped numbers: first to last, both included; no two touch. A copy is cheap, until the next change.
+/// Ranges of dropped numbers: first to last, both included. A copy is cheap, until the next change.
+///
+/// Invariants, which [`Dropped::check`] holds after each change:
+/// 1. No range ends before it begins.
+/// 2. No two ranges overlap or touch: between them lies a number that was not dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::engine) struct Dropped {
     ranges: Arc<BTreeMap<u64, u64>>,
@@ -30,6 +34,7 @@ impl Dropped {
     /// Adds all numbers from `first` to `last`: the ranges that are gone with it, and the one that holds them all now.
     /// Nothing where they were there.
     pub(super) fn add(&mut self, first: u64, last: u64) -> Option<(Vec<Span>, Span)> {
+        debug_assert!(first <= last, "{first} to {last} is no range");
         let before = self.ranges.range(..=first).next_back().map(|(first, last)| (*first, *last));
         if before.is_some_and(|(_, end)| last <= end) {
             return None;
@@ -44,6 +49,7 @@ impl Dropped {
             ranges.remove(start);
         }
         ranges.insert(from, end);
+        debug_assert_eq!(self.check(), Ok(()));
         Some((merged, (from, end)))
     }
 
@@ -58,6 +64,17 @@ impl Dropped {
         }
         Arc::make_mut(&mut self.ranges).insert(first, last);
         Ok(())
+    }
+
+    /// Says which invariant does not hold, if one does not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if let Some((first, last)) = self.ranges().find(|(first, last)| first > last) {
+            return Err(format!("{first} to {last} is no range"));
+        }
+        match self.ranges().zip(self.ranges().skip(1)).find(|((_, last), (next, _))| last.saturating_add(1) >= *next) {
+            Some(((_, last), (next, _))) => Err(format!("a range ends at {last}, and the next begins at {next}")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -99,5 +116,13 @@ mod tests {
         dropped.add(0, u64::MAX - 1);
         assert_eq!(dropped.ranges().collect::<Vec<_>>(), [(0, u64::MAX)]);
         assert_eq!(dropped.add(3, u64::MAX), None);
+    }
+
+    #[test]
+    fn every_broken_invariant_is_found() {
+        let broken = |ranges: &[Span]| Dropped { ranges: Arc::new(ranges.iter().copied().collect()) }.check();
+        assert_eq!(broken(&[(1, 3), (5, 5), (7, u64::MAX)]), Ok(()));
+        assert_eq!(broken(&[(1, 3), (5, 4)]), Err("5 to 4 is no range".to_owned()));
+        assert_eq!(broken(&[(1, 3), (4, 6)]), Err("a range ends at 3, and the next begins at 4".to_owned()));
     }
 }

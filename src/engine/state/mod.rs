@@ -6,15 +6,17 @@
 //! from records, and must come out the same.
 
 mod dropped;
+mod outcome;
 mod rebuild;
 mod record;
 mod requests;
 mod table;
 
 pub(super) use dropped::Dropped;
+pub(super) use outcome::{Kept, RequestOutcome};
 pub(super) use rebuild::rebuild;
 pub(super) use record::points_of;
-pub(super) use requests::{Kept, Remembered, RequestOutcome, Requests, fingerprint, is_too_late, remembered_until};
+pub(super) use requests::{Remembered, Requests, fingerprint, is_too_late, remembered_until};
 pub(super) use table::{Point, Reindex, Table};
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use raft_groups::Changes;
+use raft_groups::mutants::{Mutant, is_planted};
 use vector_index::Space;
 
 use self::record::{RecordKey, StoredIndex, StoredSchema, hash};
@@ -32,7 +35,16 @@ use super::payload_index::{Building, PayloadIndexes, PayloadSchema};
 use crate::engine::commands::reply::Refusal;
 use crate::model::PointId;
 
+/// Requests up to which all of a state is looked at after each command, in builds with debug assertions.
+const CHECKED_WHOLE: usize = 256;
+
 /// A shard's state after some command.
+///
+/// Invariants, which [`State::check`] holds after each command where there is little to look at, and after a start:
+/// 1. `digest` is the sum of the hashes of all records but that of the index: it forgets nothing that is replicated.
+/// 2. No collection that is here was dropped.
+/// 3. Neither the index nor the time goes back.
+/// 4. Those of the tables, the requests and the dropped ranges.
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Log index of the last command it reflects.
@@ -98,14 +110,19 @@ impl State {
 
     /// Notes that the command at `index` was looked at, whatever it did, and that the shard's time is `time_ms`.
     pub(super) fn advance(&mut self, index: u64, time_ms: u64, changes: &mut Changes) {
+        debug_assert!(index > self.index, "the command at {index} comes after that at {}", self.index);
+        debug_assert!(time_ms >= self.time_ms, "the time goes back from {} to {time_ms}", self.time_ms);
+        // No part of the digest: it differs from command to command, whatever they do.
         let key = RecordKey::Index.encode();
         let record = record::encode(&key, &StoredIndex { index, time_ms });
         changes.put(key, record);
         (self.index, self.time_ms) = (index, time_ms);
+        // Some at each command, by the shard's time: every replica forgets the same.
         for forgotten in self.requests.forget_due(time_ms) {
             self.digest = self.digest.wrapping_sub(forgotten.hash);
             changes.delete(forgotten.key.encode());
         }
+        debug_assert_eq!(if self.requests.len() <= CHECKED_WHOLE { self.check() } else { Ok(()) }, Ok(()));
     }
 
     pub(super) fn create(&mut self, collection: CollectionId, config: CollectionConfig, changes: &mut Changes) {
@@ -113,7 +130,8 @@ impl State {
         let record = record::encode(&key, &config);
         let hash = hash(&key, &record);
         self.digest = self.digest.wrapping_add(hash);
-        self.tables.insert(collection, Table::new(config, hash, |_, params| Space::new(params)));
+        let replaced = self.tables.insert(collection, Table::new(config, hash, |_, params| Space::new(params)));
+        debug_assert!(replaced.is_none(), "collection {collection} was here");
         changes.put(key, record);
     }
 
@@ -135,7 +153,12 @@ impl State {
     /// Remembers that all collections from `first` to `last` were dropped. None of them may be there, but one that is
     /// dropped now.
     pub(super) fn retire(&mut self, first: CollectionId, last: CollectionId, changes: &mut Changes) {
+        debug_assert!(
+            self.tables.range(first..=last).nth(1).is_none(),
+            "two collections from {first} to {last} are here"
+        );
         let Some((merged, (first, last))) = self.dropped.add(first.0, last.0) else { return };
+        // The ranges that the new one has swallowed are no records any more.
         for (first, last) in merged {
             let key = RecordKey::Dropped(CollectionId(first)).encode();
             self.digest = self.digest.wrapping_sub(hash(&key, &record::encode(&key, &last)));
@@ -149,20 +172,21 @@ impl State {
 
     /// Takes a payload schema on, in a collection that exists.
     pub(super) fn set_schema(&mut self, collection: CollectionId, prepared: PreparedSchema, changes: &mut Changes) {
-        let Some(table) = self.tables.get_mut(&collection) else { return };
+        let table = decided_table(&mut self.tables, collection);
         let PreparedSchema { version, schema, indexes } = prepared;
         let key = RecordKey::Schema(collection).encode();
         let stored = StoredSchema { version, schema };
         let record = record::encode(&key, &stored);
         let hash = hash(&key, &record);
         let replaced = table.set_schema(&stored.schema, version, indexes, hash);
+        table.assert_sound();
         self.digest = self.digest.wrapping_add(hash).wrapping_sub(replaced);
         changes.put(key, record);
     }
 
     /// Stores points in a collection that exists.
     pub(super) fn upsert(&mut self, collection: CollectionId, points: Vec<Prepared>, changes: &mut Changes) {
-        let Some(table) = self.tables.get_mut(&collection) else { return };
+        let table = decided_table(&mut self.tables, collection);
         for Prepared { point, vectors, key, record, reindex } in points {
             self.digest = self.digest.wrapping_add(point.hash);
             if let Some(replaced) = table.put(point, &vectors, reindex) {
@@ -170,17 +194,19 @@ impl State {
             }
             changes.put(key, record);
         }
+        table.assert_sound();
     }
 
     /// Deletes those of `ids` that exist.
     pub(super) fn delete(&mut self, collection: CollectionId, ids: &[PointId], changes: &mut Changes) {
-        let Some(table) = self.tables.get_mut(&collection) else { return };
+        let table = decided_table(&mut self.tables, collection);
         for id in ids {
             if let Some(removed) = table.remove(*id) {
                 self.digest = self.digest.wrapping_sub(removed);
                 changes.delete(RecordKey::Point(collection, *id).encode());
             }
         }
+        table.assert_sound();
     }
 
     /// Remembers what came of a request.
@@ -194,5 +220,73 @@ impl State {
         }
         self.digest = self.digest.wrapping_add(hash);
         changes.put(key, record);
+    }
+
+    /// Says which invariant does not hold, if one does not. Looks at every request, and at what tables say of themselves.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.requests.check()?;
+        self.dropped.check()?;
+        let here_and_dropped = self.tables.keys().find(|collection| self.dropped.contains(collection.0));
+        if let Some(collection) = here_and_dropped.filter(|_| !is_planted(Mutant::ForgetsDrops)) {
+            return Err(format!("collection {collection} is here, and was dropped"));
+        }
+        // A planted bug that forgets requests leaves their hashes behind.
+        let digest = self.sum_of_hashes();
+        if digest != self.digest && !is_planted(Mutant::ForgetsRequests) {
+            return Err(format!("the records' hashes add up to {digest:016x}, and the digest is {:016x}", self.digest));
+        }
+        Ok(())
+    }
+
+    /// The digest, added up anew.
+    fn sum_of_hashes(&self) -> u64 {
+        let tables = self.tables.values().map(Table::hash);
+        let dropped = self.dropped.ranges().map(|(first, last)| {
+            let key = RecordKey::Dropped(CollectionId(first)).encode();
+            hash(&key, &record::encode(&key, &last))
+        });
+        tables.chain(dropped).fold(self.requests.hash(), u64::wrapping_add)
+    }
+}
+
+/// The collection that a command changes. Deciding has found it, and nothing came between.
+///
+/// Were it gone, to pass the command over would lose a write that is acknowledged. So this panics, and the group stops:
+/// [`Engine`](crate::engine::Engine) catches what panics while a command is carried out, and reports a broken invariant.
+fn decided_table(tables: &mut BTreeMap<CollectionId, Table>, collection: CollectionId) -> &mut Table {
+    tables.get_mut(&collection).expect("deciding a command finds the collection that it changes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::collection::Distance;
+
+    #[test]
+    fn every_broken_invariant_is_found() {
+        let (mut state, mut changes) = (State::default(), Changes::default());
+        state.create(CollectionId(3), CollectionConfig::single(2, Distance::Dot), &mut changes);
+        state.retire(CollectionId(1), CollectionId(2), &mut changes);
+        state.advance(1, 7, &mut changes);
+        assert_eq!(state.check(), Ok(()));
+        state.digest += 1;
+        assert!(state.check().is_err_and(|broken| broken.contains("the digest is")));
+        state.digest -= 1;
+        state.retire(CollectionId(3), CollectionId(3), &mut changes);
+        assert_eq!(state.check(), Err("collection 3 is here, and was dropped".to_owned()));
+    }
+
+    #[test]
+    #[should_panic(expected = "deciding a command finds the collection")]
+    fn a_write_to_a_collection_that_is_gone_is_not_passed_over() {
+        State::default().upsert(CollectionId(1), Vec::new(), &mut Changes::default());
+    }
+
+    #[test]
+    #[should_panic(expected = "the time goes back")]
+    fn the_time_does_not_go_back() {
+        let (mut state, mut changes) = (State::default(), Changes::default());
+        state.advance(1, 7, &mut changes);
+        state.advance(2, 6, &mut changes);
     }
 }

@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 use raft_groups::StateReader;
 use raft_groups::mutants::{Mutant, is_planted};
 
-use super::record::{self, RecordKey, StoredIndex, StoredPoint, StoredRequest, StoredSchema, StoredVector, hash};
-use super::requests::{Kept, RecordKind};
+use super::outcome::{Kept, StoredRequest};
+use super::record::{self, RecordKey, StoredIndex, StoredPoint, StoredSchema, StoredVector, hash};
+use super::requests::RecordKind;
 use super::{Point, State, Table};
 use crate::engine::collection::CollectionConfig;
 use crate::engine::commands::entry::MadeBy;
@@ -34,6 +35,7 @@ pub(in crate::engine) fn rebuild(setup: &Setup, reader: &dyn StateReader) -> io:
     })?;
     outcome?;
     state.tables.values_mut().for_each(Table::restored);
+    debug_assert_eq!(state.check(), Ok(()));
     Ok(state)
 }
 
@@ -98,6 +100,7 @@ impl State {
         let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
         let vectors =
             stored.vectors.into_iter().map(|(name, StoredVector::Dense(vector))| (name.to_owned(), vector.0)).collect();
+        // One without a space would be lost, and one of another size compared by parts that are not there.
         for (name, vector) in &vectors {
             let size = table.config().vectors.get(name).map(|params| params.size);
             if size != Some(Vec::len(vector)) {

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::requests::RequestOutcome;
 use crate::engine::floats::Out;
 use crate::engine::ids::{CollectionId, RequestId};
 use crate::engine::payload_index::PayloadSchema;
@@ -66,6 +65,7 @@ impl RecordKey {
             b'm' => Some(Self::Remembered(RequestId(Uuid::from_slice(rest).ok()?))),
             b'd' => Some(Self::Dropped(CollectionId(number(rest)?))),
             b'r' => Some(Self::Request(RequestId(Uuid::from_slice(rest).ok()?))),
+            // The kind of an id stands before it, so that numbers come before UUIDs.
             b'p' => {
                 let (collection, id) = rest.split_at_checked(8)?;
                 let id = match id.split_first()? {
@@ -94,14 +94,6 @@ impl RecordKey {
 
 fn number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
-}
-
-/// What was kept of a request before requests were remembered by time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct StoredRequest {
-    pub(super) sequence: u64,
-    pub(super) fingerprint: u128,
-    pub(super) outcome: RequestOutcome,
 }
 
 /// The log index of the last command, and the shard's time after it.
@@ -187,6 +179,7 @@ pub(super) fn hash(key: &[u8], value: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outcome::{Kept, StoredRequest};
     use super::*;
     use proptest::prelude::*;
 
@@ -232,7 +225,7 @@ mod tests {
             for value in [value, sealed] {
                 let _ = decode::<StoredPoint<'_, StoredVector<crate::engine::floats::In>>>(&key, &value);
                 let _ = decode::<StoredRequest>(&key, &value);
-                let _ = decode::<crate::engine::state::Kept>(&key, &value);
+                let _ = decode::<Kept>(&key, &value);
                 let _ = decode_index(&key, &value);
             }
         }

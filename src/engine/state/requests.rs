@@ -1,62 +1,20 @@
 //! Which requests a shard has carried out, so that a repeated one is answered and not carried out again.
 //!
-//! A request is remembered by the shard's own time ([`RememberedRequest::time_ms`](crate::engine::RememberedRequest)), and forgotten for no other
-//! reason: one that a client named for [`REMEMBERED_MS`], one that a gateway named until no copy of it may be applied any
+//! A request is remembered by the shard's own time ([`Entry::time_ms`](crate::engine::Entry::time_ms)), and forgotten for
+//! no other reason: one that a client named for [`REMEMBERED_MS`], one that a gateway named until no copy of it may be applied any
 //! more. A copy that comes after its [`Lifetime`] is refused. So for each copy of a write one of both holds: what came of
 //! it is remembered, or it is refused.
-//!
-//! Only what cannot be told from the command is kept: a request of the same fingerprint carries the same ids in the
-//! same order. Refusals for a version are kept too: a client that was told "no" must not see a late copy of its write
-//! succeed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use raft_groups::mutants::{Mutant, is_planted};
-use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::outcome::Kept;
 use super::record::RecordKey;
-use crate::engine::commands::command::Command;
 use crate::engine::commands::entry::{Lifetime, MadeBy};
-use crate::engine::commands::reply::{Refusal, Reply};
-use crate::engine::deletion::Progress;
 use crate::engine::ids::RequestId;
 use crate::engine::limits::{MAX_FORGOTTEN_AT_ONCE, MAX_REMEMBERED_REQUESTS, REMEMBERED_MS};
-use crate::model::PointId;
-
-/// What came of a request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) enum RequestOutcome {
-    Upserted {
-        version: u64,
-    },
-    Deleted {
-        count: u64,
-        version: u64,
-    },
-    // Boxed: it is rare, and there are many outcomes.
-    VersionMismatch(Box<Mismatch>),
-    /// A deletion that has begun and not ended.
-    Deleting(Progress),
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Mismatch {
-    position: u64,
-    id: PointId,
-    expected: u64,
-    current: u64,
-}
-
-/// What is kept of a request, also as its record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Kept {
-    /// The last moment of the shard's time at which it is remembered.
-    pub(in crate::engine) until_ms: u64,
-    pub(in crate::engine) made_by: MadeBy,
-    pub(in crate::engine) fingerprint: u128,
-    pub(in crate::engine) outcome: RequestOutcome,
-}
 
 /// What is known of a request id.
 #[derive(Debug, PartialEq)]
@@ -68,6 +26,10 @@ pub(in crate::engine) enum Remembered<'a> {
 }
 
 /// The table of remembered requests. Every replica forgets the same at the same command.
+///
+/// Invariants; how many there are is held after each change, all else by [`Requests::check`]:
+/// 1. `by_end` has one pair for each request: the end of its memory, and its id.
+/// 2. `of_gateways` counts the requests that gateways have named.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Requests {
     entries: BTreeMap<RequestId, RememberedRequest>,
@@ -148,6 +110,7 @@ impl Requests {
         self.by_end.insert((kept.until_ms, id));
         self.of_gateways += usize::from(kept.made_by == MadeBy::Gateway);
         self.entries.insert(id, RememberedRequest { kept, hash, key });
+        debug_assert!(self.is_counted());
         replaced
     }
 
@@ -166,52 +129,41 @@ impl Requests {
             RecordKind::Timeless => RecordKey::Request(id),
             RecordKind::Timed => RecordKey::Remembered(id),
         };
+        debug_assert!(self.is_counted());
         Some(Forgotten { key, hash: entry.hash })
+    }
+
+    /// Requests that are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Sum of the hashes of all records.
+    pub(super) fn hash(&self) -> u64 {
+        self.entries.values().fold(0, |sum, entry| sum.wrapping_add(entry.hash))
+    }
+
+    /// Returns `true` if as many requests end as there are, and no more of them are gateways'. Costs nothing.
+    fn is_counted(&self) -> bool {
+        self.entries.len() == self.by_end.len() && self.of_gateways <= self.entries.len()
+    }
+
+    /// Says which invariant does not hold, if one does not. Looks at every request.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let ends = |(id, entry): (&RequestId, &RememberedRequest)| self.by_end.contains(&(entry.kept.until_ms, *id));
+        let of_gateways = self.entries.values().filter(|entry| entry.kept.made_by == MadeBy::Gateway).count();
+        if !self.is_counted() || !self.entries.iter().all(ends) {
+            return Err(format!("{} requests are remembered, {} ends of others", self.len(), self.by_end.len()));
+        }
+        if self.of_gateways != of_gateways {
+            return Err(format!("{of_gateways} requests are gateways', {} are counted", self.of_gateways));
+        }
+        Ok(())
     }
 
     pub(in crate::engine) fn memory_bytes(&self) -> usize {
         // Both trees, their nodes about two thirds full.
         self.entries.len() * (size_of::<(RequestId, RememberedRequest)>() + size_of::<(u64, RequestId)>()) * 3 / 2
-    }
-}
-
-impl RequestOutcome {
-    /// What `reply` leaves behind; nothing for an answer that may be another one tomorrow.
-    pub(in crate::engine) fn of(reply: &Reply, version: u64) -> Option<Self> {
-        match reply {
-            Reply::Upserted(_) => Some(Self::Upserted { version }),
-            Reply::Deleted { count, version } => Some(Self::Deleted { count: *count, version: *version }),
-            Reply::Refused(Refusal::VersionMismatch { position, id, expected, current }) => {
-                let (position, id, expected, current) = (*position as u64, *id, *expected, *current);
-                Some(Self::VersionMismatch(Box::new(Mismatch { position, id, expected, current })))
-            }
-            Reply::Deleting { begin, count, from } => {
-                let (begin, count, from) = (*begin, *count, *from);
-                Some(Self::Deleting(Progress { begin, count, from }))
-            }
-            Reply::Created | Reply::Dropped | Reply::SchemaSet | Reply::Refused(_) => None,
-        }
-    }
-
-    /// The reply that was given to `command`.
-    pub(in crate::engine) fn reply(&self, command: &Command) -> Reply {
-        match self {
-            Self::Upserted { version } => match command {
-                Command::Upsert { points, .. } => {
-                    Reply::Upserted(points.iter().map(|point| (point.id, *version)).collect())
-                }
-                _ => Reply::Refused(Refusal::RequestReused),
-            },
-            Self::Deleted { count, version } => Reply::Deleted { count: *count, version: *version },
-            Self::Deleting(progress) => match command {
-                Command::BeginDeletion { .. } => Reply::from(*progress),
-                _ => Reply::Refused(Refusal::RequestReused),
-            },
-            Self::VersionMismatch(mismatch) => {
-                let Mismatch { position, id, expected, current } = **mismatch;
-                Reply::Refused(Refusal::VersionMismatch { position: position as usize, id, expected, current })
-            }
-        }
     }
 }
 
@@ -221,11 +173,14 @@ mod tests {
     use raft_groups::{Changes, MemoryState};
     use uuid::Uuid;
 
-    use super::super::record::{self, StoredRequest};
+    use super::super::outcome::{RequestOutcome, StoredRequest};
+    use super::super::record;
     use super::super::{State, rebuild};
     use super::*;
     use crate::engine::commands::apply::plan;
+    use crate::engine::commands::command::Command;
     use crate::engine::commands::entry;
+    use crate::engine::commands::reply::{Refusal, Reply};
     use crate::engine::graph_store::Setup;
     use crate::engine::ids::CollectionId;
 
@@ -285,5 +240,28 @@ mod tests {
         state.advance(10, REMEMBERED_MS + 1, &mut changes);
         assert!(changes.iter().any(|(key, value)| key == old && value.is_none()), "its record goes too");
         assert_eq!(state.digest, 0);
+    }
+
+    type Break = fn(&mut Requests);
+
+    #[test]
+    fn every_broken_invariant_is_found() {
+        let requests = || {
+            let mut requests = Requests::default();
+            requests.insert(id(1), kept(500, MadeBy::Client), 0, RecordKind::Timed);
+            requests.insert(id(2), kept(600, MadeBy::Gateway), 0, RecordKind::Timed);
+            requests
+        };
+        assert_eq!(requests().check(), Ok(()));
+        let breaks: [(Break, &str); 3] = [
+            (|requests| requests.by_end.clear(), "0 ends of others"),
+            (|requests| requests.by_end = BTreeSet::from([(500, id(1)), (601, id(2))]), "2 ends of others"),
+            (|requests| requests.of_gateways = 2, "1 requests are gateways', 2 are counted"),
+        ];
+        for (break_it, expected) in breaks {
+            let mut requests = requests();
+            break_it(&mut requests);
+            assert!(requests.check().is_err_and(|broken| broken.contains(expected)), "{expected}");
+        }
     }
 }

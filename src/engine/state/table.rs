@@ -1,5 +1,8 @@
 //! The points of one collection, in memory.
 
+mod build;
+mod check;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -8,20 +11,11 @@ use roaring::RoaringBitmap;
 use vector_index::{Row, Space};
 
 use crate::engine::collection::{CollectionConfig, VectorParams};
-use crate::engine::commands::reply::Refusal;
 use crate::engine::filter::Filter;
 use crate::engine::payload::stored_members;
-use crate::engine::payload_index::{self, Building, Narrowed, PayloadIndexes, PayloadSchema, RowSource, RowTerms};
+use crate::engine::payload_index::{self, Building, Narrowed, PayloadIndexes, RowSource, RowTerms};
 use crate::engine::queries::work_budget::Meter;
 use crate::model::PointId;
-
-/// Points, and bytes of their payloads, up to which an index is built where a command asks for it.
-const ROWS_AT_ONCE: usize = 4_096;
-const BYTES_AT_ONCE: usize = 1 << 20;
-
-/// Points, and bytes of their payloads, about, of a step of building.
-const ROWS_OF_A_STEP: usize = 512;
-const BYTES_OF_A_STEP: usize = 256 << 10;
 
 /// Bytes that the tree of ids takes for one point, nodes about two thirds full.
 const TREE_BYTES: usize = 48;
@@ -39,6 +33,15 @@ pub(in crate::engine) struct Point {
 }
 
 /// One collection of a shard.
+///
+/// Invariants. Numbers are held after each change; all of them by [`Table::check`], after each command where there are
+/// few points, and after a start:
+/// 1. A row holds a point, or it is empty, and then it is in `empty` once.
+/// 2. `rows` gives for the id of each point the row that holds it, and `live` has those rows; neither has others.
+/// 3. `payload_bytes` and `points_hash` are the sums over all points.
+/// 4. There is a space for each vector of the configuration. It has vectors only of rows that hold a point.
+/// 5. The indexes know only rows that hold a point. Those that are being built know only rows below the next to read.
+/// 6. Before the first payload schema there are no indexes.
 #[derive(Debug)]
 pub(in crate::engine) struct Table {
     config: CollectionConfig,
@@ -51,7 +54,7 @@ pub(in crate::engine) struct Table {
     payload_bytes: usize,
     /// Sum of the hashes of all points.
     points_hash: u64,
-    /// RowSource that hold a point.
+    /// Rows that hold a point.
     live: RoaringBitmap,
     indexes: PayloadIndexes,
     /// Indexes that are asked for and not complete yet.
@@ -67,12 +70,6 @@ pub(in crate::engine) struct Reindex {
     new: RowTerms,
     /// The same for the indexes that are being built.
     building: Option<(RowTerms, RowTerms)>,
-}
-
-/// RowSource that a step of building has read, and the first that it has not.
-pub(in crate::engine) struct BuildStep {
-    rows: Vec<(u32, RowTerms)>,
-    next: u32,
 }
 
 impl Table {
@@ -99,6 +96,7 @@ impl Table {
     /// Takes a stored point in, which no other of this id was before. [`restored`](Self::restored) comes last.
     pub(super) fn restore(&mut self, point: Point, vectors: &BTreeMap<String, Vec<f32>>) {
         let row = self.new_row(point.id);
+        debug_assert!(self.has_spaces(vectors), "a vector of {} has no space", point.id);
         for (name, vector) in vectors {
             if let Some(space) = self.spaces.get_mut(name) {
                 space.restore(row, point.id.into(), vector);
@@ -113,19 +111,23 @@ impl Table {
     /// All stored points were taken in.
     pub(super) fn restored(&mut self) {
         self.spaces.values_mut().for_each(Space::restored);
+        debug_assert_eq!(self.check(), Ok(()));
     }
 
     /// Stores a point whole; the hash of the one it replaces, if any. `reindex` must be what
     /// [`reindex`](Self::reindex) says of it now.
     pub(super) fn put(&mut self, point: Point, vectors: &BTreeMap<String, Vec<f32>>, reindex: Reindex) -> Option<u64> {
+        debug_assert!(self.has_spaces(vectors), "a vector of {} has no space", point.id);
         let row = self.rows.get(&point.id).copied();
         let row = row.unwrap_or_else(|| self.new_row(point.id));
+        // A point is replaced whole: a vector that it lacks now is forgotten.
         for (name, space) in &mut self.spaces {
             match vectors.get(name) {
                 Some(vector) => space.put(row, vector),
                 None => space.remove(row),
             }
         }
+        // The indexes leave the old terms and take the new ones, complete or not.
         self.indexes.remove(row.0, &reindex.old);
         self.indexes.put(row.0, reindex.new);
         if let (Some(building), Some((old, new))) = (&mut self.building, reindex.building) {
@@ -134,7 +136,9 @@ impl Table {
         }
         self.payload_bytes += point.payload.len();
         self.points_hash = self.points_hash.wrapping_add(point.hash);
-        let replaced = self.points[row.0 as usize].replace(point)?;
+        let replaced = self.points[row.0 as usize].replace(point);
+        debug_assert!(self.is_counted());
+        let replaced = replaced?;
         self.points_hash = self.points_hash.wrapping_sub(replaced.hash);
         self.payload_bytes -= replaced.payload.len();
         Some(replaced.hash)
@@ -142,19 +146,21 @@ impl Table {
 
     /// Forgets a point; its hash, if it existed.
     pub(super) fn remove(&mut self, id: PointId) -> Option<u64> {
+        // The row is free at once; what it held is taken out everywhere before it is used again.
         let row = self.rows.remove(&id)?;
         self.empty.push(row);
         for space in self.spaces.values_mut() {
             space.remove(row);
         }
         self.live.remove(row.0);
-        let removed = self.points[row.0 as usize].take()?;
+        let removed = self.points[row.0 as usize].take().expect("the row of an id holds its point");
         self.indexes.remove(row.0, &terms(&self.indexes, &removed.payload));
         if let Some(building) = &mut self.building {
             building.remove(row.0, &terms(building.indexes(), &removed.payload));
         }
         self.payload_bytes -= removed.payload.len();
         self.points_hash = self.points_hash.wrapping_sub(removed.hash);
+        debug_assert!(self.is_counted());
         Some(removed.hash)
     }
 
@@ -171,6 +177,11 @@ impl Table {
         self.points_hash
     }
 
+    /// Sum of the hashes of all records: of the configuration, the payload schema and the points.
+    pub(super) fn hash(&self) -> u64 {
+        self.config_hash.wrapping_add(self.schema_hash).wrapping_add(self.points_hash)
+    }
+
     /// What storing a payload, given whole and as text, under this id changes in the indexes.
     pub(in crate::engine) fn reindex(&self, id: PointId, text: &str) -> Reindex {
         let old = self.find(id).map(|(_, point)| point);
@@ -182,66 +193,6 @@ impl Table {
         };
         let (old, new) = both(&self.indexes);
         Reindex { old, new, building: self.building.as_ref().map(|building| both(building.indexes())) }
-    }
-
-    /// The indexes that `schema` asks for and that are not there: complete where the points are few, else empty and to be
-    /// built by [steps](Self::build_step).
-    ///
-    /// # Errors
-    /// As [`validate_schema`](payload_index::validate_schema).
-    pub(in crate::engine) fn begin_indexes(
-        &self,
-        schema: &PayloadSchema,
-    ) -> Result<(PayloadIndexes, Option<Building>), Refusal> {
-        let mut missing = self.indexes.missing(schema)?;
-        if self.rows.len() > ROWS_AT_ONCE || self.payload_bytes > BYTES_AT_ONCE {
-            return Ok((PayloadIndexes::default(), Building::begin(missing)));
-        }
-        if !missing.is_empty() {
-            for row in self.rows.values() {
-                missing.put(row.0, terms(&missing, &self.at(*row).payload));
-            }
-        }
-        Ok((missing, None))
-    }
-
-    /// Takes a schema on, with what [`begin_indexes`](Self::begin_indexes) made for it; the hash of the schema's record so
-    /// far, 0 if there was none.
-    pub(super) fn set_schema(
-        &mut self,
-        schema: &PayloadSchema,
-        version: u64,
-        (built, building): (PayloadIndexes, Option<Building>),
-        hash: u64,
-    ) -> u64 {
-        self.indexes.set(schema, built);
-        self.building = building;
-        self.schema_version = version;
-        std::mem::replace(&mut self.schema_hash, hash)
-    }
-
-    /// Reads the next rows for the indexes that are being built; nothing where none are.
-    pub(in crate::engine) fn build_step(&self) -> Option<BuildStep> {
-        let building = self.building.as_ref()?;
-        let (mut rows, mut next, mut bytes) = (Vec::new(), building.next(), 0);
-        while (next as usize) < self.points.len() && rows.len() < ROWS_OF_A_STEP && bytes < BYTES_OF_A_STEP {
-            if let Some(point) = self.get(Row(next)) {
-                rows.push((next, terms(building.indexes(), &point.payload)));
-                bytes += point.payload.len();
-            }
-            next += 1;
-        }
-        Some(BuildStep { rows, next })
-    }
-
-    /// Takes in what a step has read, since when nothing was changed.
-    pub(in crate::engine) fn settle_build(&mut self, step: BuildStep) {
-        let Some(mut building) = self.building.take() else { return };
-        building.take(step.rows, step.next);
-        match building.finished(self.points.len() as u32) {
-            Ok(built) => self.indexes.add(built),
-            Err(unfinished) => self.building = Some(unfinished),
-        }
     }
 
     /// Version of the payload schema; 0 before the first.

@@ -32,6 +32,10 @@ pub(in crate::placement) struct KeptChange {
 }
 
 /// All changes that are remembered.
+///
+/// Invariants; how many there are is held after each change, all else by [`KeptChanges::check`]:
+/// 1. `by_end` has one pair for each change: the end of its memory, and its id.
+/// 2. `digest` is the sum of the hashes of all.
 #[derive(Debug, Default)]
 pub(in crate::placement) struct KeptChanges {
     entries: BTreeMap<RequestId, KeptChange>,
@@ -49,6 +53,7 @@ impl KeptChanges {
         lifetime: Option<Lifetime>,
         now_ms: u64,
     ) -> Option<Bytes> {
+        // What is remembered comes first: a repetition is answered, however late it is.
         let known = self.entries.get(&id).filter(|kept| now_ms <= kept.until_ms);
         match known.filter(|_| !is_planted(Mutant::RepeatsMapChanges)) {
             Some(kept) if kept.fingerprint == xxh3_128(change) => return Some(kept.reply.clone()),
@@ -58,6 +63,7 @@ impl KeptChanges {
             }
             None => {}
         }
+        // What an earlier copy did may be forgotten, so a late one is not carried out.
         if lifetime.is_some_and(|lifetime| now_ms > lifetime.end_ms()) {
             return Some(MetaReply::Expired.encode());
         }
@@ -74,6 +80,7 @@ impl KeptChanges {
         now_ms: u64,
         reply: Bytes,
     ) -> KeptChange {
+        // Until no copy of it may be carried out any more.
         let until_ms = lifetime.map_or(now_ms.saturating_add(REMEMBERED_MS), |lifetime| lifetime.end_ms());
         let kept = KeptChange { until_ms, fingerprint: xxh3_128(change), reply };
         self.insert(id, kept.clone());
@@ -86,6 +93,7 @@ impl KeptChanges {
         self.digest = self.digest.wrapping_add(hash(id, &kept));
         self.by_end.insert((kept.until_ms, id));
         self.entries.insert(id, kept);
+        debug_assert_eq!(self.entries.len(), self.by_end.len());
     }
 
     /// Forgets what is due at the time `now_ms`, some of it at a time: which.
@@ -101,14 +109,53 @@ impl KeptChanges {
         self.digest
     }
 
+    /// Says which invariant does not hold, if one does not. Looks at every change.
+    pub(in crate::placement) fn check(&self) -> Result<(), String> {
+        let ends = |(id, kept): (&RequestId, &KeptChange)| self.by_end.contains(&(kept.until_ms, *id));
+        if self.entries.len() != self.by_end.len() || !self.entries.iter().all(ends) {
+            return Err(format!("{} changes are kept, {} ends of others", self.entries.len(), self.by_end.len()));
+        }
+        let digest = self.entries.iter().fold(0_u64, |sum, (id, kept)| sum.wrapping_add(hash(*id, kept)));
+        if digest != self.digest {
+            return Err(format!("the changes' hashes add up to {digest:016x}, not to {:016x}", self.digest));
+        }
+        Ok(())
+    }
+
     fn remove(&mut self, id: RequestId) {
         if let Some(kept) = self.entries.remove(&id) {
             self.by_end.remove(&(kept.until_ms, id));
             self.digest = self.digest.wrapping_sub(hash(id, &kept));
         }
+        debug_assert_eq!(self.entries.len(), self.by_end.len());
     }
 }
 
 fn hash(id: RequestId, kept: &KeptChange) -> u64 {
     xxh3_64(&machine::bytes_of(&(id, kept)))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn every_broken_invariant_is_found() {
+        let kept = || {
+            let mut kept = KeptChanges::default();
+            for number in 1..4 {
+                kept.remember(RequestId(Uuid::from_u128(number)), b"change", None, 7, Bytes::from_static(b"reply"));
+            }
+            kept
+        };
+        assert_eq!(kept().check(), Ok(()));
+        let mut ends = kept();
+        ends.by_end.pop_first();
+        assert_eq!(ends.check(), Err("3 changes are kept, 2 ends of others".to_owned()));
+        let mut digest = kept();
+        digest.digest += 1;
+        assert!(digest.check().is_err_and(|broken| broken.starts_with("the changes' hashes add up to")));
+    }
 }

@@ -28,11 +28,13 @@ fn zones(view: &PlannerView<'_>) -> Option<Change> {
     settled(view).find_map(|(shard, entry)| {
         let target = &entry.placement.target;
         let before = view.conflicts(target);
+        // Every swap of one node for another that it could be.
         let swaps = target.iter().flat_map(|from| view.fit.difference(target).map(move |to| (*from, *to)));
         let swapped = swaps.map(|(from, to)| {
             let after = with(&without(target, from), to);
             (view.conflicts(&after), view.fill(to), Some(from) == Some(entry.preferred), from, to, after)
         });
+        // Of swaps that help as much, the one to the emptiest node, and the leader stays if it can.
         let best = swapped.filter(|(after, ..)| before > 0 && *after < before);
         let best = best.min_by(|a, b| (a.0, a.1, a.2, a.3, a.4).cmp(&(b.0, b.1, b.2, b.3, b.4)))?;
         place(view, shard.group(), best.5)
@@ -43,6 +45,7 @@ fn zones(view: &PlannerView<'_>) -> Option<Change> {
 fn counts(view: &PlannerView<'_>) -> Option<Change> {
     let mut nodes: Vec<NodeId> = view.fit.iter().copied().collect();
     nodes.sort_by_key(|node| (view.fill(*node), *node));
+    // The widest gap first, where some shard can close it.
     for from in nodes.iter().rev() {
         for to in nodes.iter().take_while(|to| view.count(**to) + 1 < view.count(*from)) {
             if let Some(change) = one_move(view, *from, *to) {
@@ -61,6 +64,7 @@ fn is_moved_by_hand(view: &PlannerView<'_>, shard: ShardId) -> bool {
 
 /// The shard whose move costs least: one that `from` does not lead, of the size that brings the two nodes closest.
 fn one_move(view: &PlannerView<'_>, from: NodeId, to: NodeId) -> Option<Change> {
+    // Half of the difference in bytes, were it moved, would level the two.
     let gap = view.fill(from).1.saturating_sub(view.fill(to).1) / 2;
     let movable = settled(view).filter(|(shard, entry)| {
         let target = &entry.placement.target;
@@ -79,6 +83,7 @@ fn one_move(view: &PlannerView<'_>, from: NodeId, to: NodeId) -> Option<Change> 
 pub(super) fn fit_leader(view: &PlannerView<'_>) -> Option<Change> {
     let leads = leads(view);
     view.map.shards.iter().find_map(|(shard, entry)| {
+        // A leader that can go on leading is left alone.
         let target = &entry.placement.target;
         if target.contains(&entry.preferred) && view.may_lead(entry.preferred) {
             return None;
@@ -107,6 +112,7 @@ fn leads(view: &PlannerView<'_>) -> BTreeMap<NodeId, usize> {
 pub(super) fn leaders(view: &PlannerView<'_>) -> Option<Change> {
     let leads = leads(view);
     let most = leads.iter().max_by_key(|(node, count)| (**count, std::cmp::Reverse(**node))).map(|(node, _)| *node)?;
+    // Breadth first, so that the chain is a shortest one: each link is a leader that changes.
     let mut reached: BTreeMap<NodeId, (NodeId, ShardId)> = BTreeMap::new();
     let mut seen = BTreeSet::from([most]);
     let mut queue = VecDeque::from([most]);

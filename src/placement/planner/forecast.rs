@@ -87,6 +87,7 @@ pub fn forecast(map: &ClusterMap, health: &Health, command: Option<MetaCommand>)
 fn settle(map: &mut ClusterMap, health: &Health, moves: &mut Vec<Move>) {
     let open: Vec<_> = map.placements().filter(|(_, p)| !p.settled).map(|(group, p)| (group, p.clone())).collect();
     for (group, placement) in open {
+        // Paired, so that a move is told as one.
         let mut gone: Vec<NodeId> = placement.actual.difference(&placement.target).copied().collect();
         let mut come: Vec<NodeId> = placement.target.difference(&placement.actual).copied().collect();
         let size = ShardId::of_group(group).and_then(|shard| health.shard_bytes.get(&shard)).copied().unwrap_or(0);
@@ -103,6 +104,7 @@ fn settle(map: &mut ClusterMap, health: &Health, moves: &mut Vec<Move>) {
 fn obstacles(before: &ClusterMap, end: &ClusterMap, health: &Health) -> Vec<Obstacle> {
     let answers = |node: &NodeId| health.nodes.get(node) == Some(&Liveness::Alive);
     let member = |node: &NodeId| end.nodes.get(node).is_some_and(|entry| entry.state == super::NodeState::Member);
+    // Stuck is what stays on a node that is no member in the end.
     let stuck = end.placements().filter(|(_, placement)| placement.homes().any(|node| !member(&node)));
     let named = stuck.map(|(group, _)| {
         let members: BTreeSet<NodeId> = before.placement(group).map(|p| p.actual.clone()).unwrap_or_default();

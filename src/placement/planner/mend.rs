@@ -12,6 +12,7 @@ use crate::placement::{Change, META, Placement, ShardId, meta_voters};
 pub(super) fn dead_end(view: &PlannerView<'_>) -> Option<Change> {
     let unsettled = view.map.placements().filter(|(_, placement)| !placement.settled);
     unsettled.into_iter().find_map(|(group, placement)| {
+        // Only a node that is still to receive can block the way.
         let new = placement.target.difference(&placement.actual).copied();
         let gone = new.into_iter().find(|node| view.has_lost(group, *node) || view.must_go(*node))?;
         let rest = without(&placement.target, gone);
@@ -37,6 +38,7 @@ pub(super) fn shards(view: &PlannerView<'_>) -> Option<Change> {
         let lost = target.iter().any(|node| view.has_lost(shard.group(), *node));
         (!lost, target.len() >= view.map.replication_factor)
     };
+    // Only what is settled: the others are under way.
     let mut shards: Vec<_> = view.map.shards.iter().filter(|(_, entry)| entry.placement.settled).collect();
     shards.sort_by_key(|(shard, entry)| (urgency(**shard, &entry.placement.target), **shard));
     shards.into_iter().find_map(|(shard, entry)| {
@@ -94,6 +96,7 @@ fn mended(
 /// erase the only right state.
 pub(super) fn place(view: &PlannerView<'_>, group: GroupId, target: BTreeSet<NodeId>) -> Option<Change> {
     let placement = view.map.placement(group)?;
+    debug_assert!(target.iter().all(|node| view.map.nodes.contains_key(node)), "{group} is planned onto {target:?}");
     let taken = target.difference(&placement.target).any(|new| view.is_damaged(group, *new));
     let sound = !taken
         && !view.is_disputed(group)

@@ -136,6 +136,7 @@ fn pure_files_are_pure() {
         "src/routing/dispatch/pending_call",
         "src/routing/dispatch/retry",
         "src/routing/ring",
+        "src/placement/apply",
         "src/placement/cluster_map",
         "src/placement/planner",
         "src/engine/commands/apply",

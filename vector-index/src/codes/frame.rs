@@ -31,6 +31,7 @@ impl Frame {
             vector.into_iter().map(|part| (f64::from(part) / length) as f32).collect()
         };
         let sample: Vec<Vec<f32>> = (0..taken).map(|number| directed(get(number * count / taken))).collect();
+        // A median each, so that one vector far off moves neither.
         let column = |place: usize| median(sample.iter().map(|vector| vector[place]).collect());
         let centre: Vec<f32> = (0..params.size).map(column).collect();
         let reach = |vector: &Vec<f32>| {

@@ -53,6 +53,7 @@ impl HnswGraph {
     ) -> Option<Vec<Near>> {
         let (level, target) = (self.level(slot), pairs.target(slot));
         let (top, _) = self.entry()?;
+        // From its own level down: each walk begins where the one above ended.
         let mut from = vec![at];
         let walk = WalkLimits { ef: self.params.ef_construct, budget: u64::MAX };
         for level in (0..=level.min(top)).rev() {
@@ -70,6 +71,7 @@ impl HnswGraph {
                 from = found;
             }
         }
+        // Only now, so that no search begins at a slot without links.
         if level > top {
             self.set_entry(Some((level, slot)));
         }
@@ -99,6 +101,7 @@ impl HnswGraph {
         if level > 0 {
             return chosen;
         }
+        // Who would lose the last link to it takes the place of one that others lead to.
         let already: Vec<u32> = self.links(slot, level).collect();
         let is_last = |link: u32| self.incoming(link) == u32::from(already.contains(&link));
         for near in sorted {
@@ -140,6 +143,7 @@ impl HnswGraph {
 /// Another departure: a twin, whose vector is that of `slot` itself, stands in the way of other twins only. To the
 /// original it is as near to everything as `slot` is, so it would be the only link.
 pub(super) fn choose<P: Pairs>(pairs: &P, slot: u32, sorted: &[Near], most: usize, mut chosen: Vec<u32>) -> Vec<u32> {
+    // As near as the vector is to itself is a twin.
     let itself = pairs.target(slot);
     let own = pairs.nearness(&itself, slot);
     let mut twin = chosen.iter().copied().find(|other| pairs.nearness(&itself, *other) >= own);

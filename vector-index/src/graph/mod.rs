@@ -25,6 +25,13 @@ const NONE: u32 = u32::MAX;
 /// Levels above the lowest, at most: enough for 16^8 vectors at the usual 16 links.
 const MAX_LEVEL: u32 = 8;
 
+/// The links of a space's slots.
+///
+/// Invariants, which [`HnswGraph::check`] holds where no writer is at work:
+/// 1. Each slot has a row on the lowest level, and one on each upper level up to its own.
+/// 2. A link leads to another slot, which reaches the level of the link.
+/// 3. `incoming` counts the links of the lowest level that lead to a slot.
+/// 4. Walks begin at a slot on its highest level.
 #[derive(Debug)]
 pub(crate) struct HnswGraph {
     params: GraphParams,
@@ -154,6 +161,39 @@ impl HnswGraph {
     fn incoming(&self, slot: u32) -> u32 {
         self.incoming[slot as usize].load(Ordering::Relaxed)
     }
+
+    /// Returns `true` if `slot` has links, or others lead to it.
+    pub(crate) fn is_laid(&self, slot: u32) -> bool {
+        self.incoming(slot) > 0 || (0..=self.level(slot)).any(|level| self.links(slot, level).next().is_some())
+    }
+
+    /// Says which invariant does not hold, if one does not. Looks at every link.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let slots = 0..self.len() as u32;
+        let upper: usize = slots.clone().map(|slot| self.level(slot) as usize).sum();
+        if self.bottom.len() != self.len() || self.incoming.len() != self.len() || self.upper.len() != upper {
+            return Err(format!("a slot of {} lacks a row of links", self.len()));
+        }
+        let mut incoming = vec![0; self.len()];
+        for (slot, level) in slots.clone().flat_map(|slot| (0..=self.level(slot)).map(move |level| (slot, level))) {
+            for link in self.links(slot, level) {
+                if link == slot || link as usize >= self.len() || self.level(link) < level {
+                    return Err(format!("{slot} leads to {link} on level {level}"));
+                }
+                incoming[link as usize] += u32::from(level == 0);
+            }
+        }
+        if let Some(slot) = slots.into_iter().find(|slot| self.incoming(*slot) != incoming[*slot as usize]) {
+            let (counted, there) = (self.incoming(slot), incoming[slot as usize]);
+            return Err(format!("{there} links lead to {slot}, and {counted} are counted"));
+        }
+        match self.entry() {
+            Some((level, slot)) if slot as usize >= self.len() || self.level(slot) != level => {
+                Err(format!("walks begin at {slot} on level {level}"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// To and from an [`Image`](crate::image::Image).
@@ -178,5 +218,40 @@ impl HnswGraph {
     /// Makes every walk begin at a slot, given with its highest level.
     pub(crate) fn begin_at(&self, entry: Option<(u32, u32)>) {
         self.set_entry(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Break<'b> = &'b dyn Fn(&mut HnswGraph);
+
+    #[test]
+    fn every_broken_invariant_is_found() {
+        let graph = || {
+            let mut graph = HnswGraph::new(GraphParams::default());
+            (0..200).for_each(|_| graph.grow());
+            graph.set_links(1, 0, &[2, 3]);
+            graph.begin_at(Some((graph.level(1), 1)));
+            graph
+        };
+        let low = (0..200).find(|slot| graph().level(*slot) == 0).expect("most slots reach no upper level");
+        let high = (0..200).find(|slot| graph().level(*slot) == 1).expect("one in sixteen does");
+        assert_eq!(graph().check(), Ok(()));
+        let breaks: [(Break<'_>, &str); 6] = [
+            (&|graph| graph.upper_at.truncate(199), "a slot of 199 lacks a row"),
+            (&|graph| graph.set_links(5, 0, &[5]), "5 leads to 5 on level 0"),
+            (&|graph| graph.bottom.row(5)[0].store(200, Ordering::Relaxed), "5 leads to 200 on level 0"),
+            (&|graph| graph.set_links(high, 1, &[low]), "leads to"),
+            (&|graph| graph.incoming[2].store(7, Ordering::Relaxed), "1 links lead to 2, and 7 are counted"),
+            (&|graph| graph.begin_at(Some((graph.level(1) + 1, 1))), "walks begin at 1"),
+        ];
+        for (break_it, expected) in breaks {
+            let mut graph = graph();
+            break_it(&mut graph);
+            let broken = graph.check().expect_err(expected);
+            assert!(broken.contains(expected), "{broken} is not: {expected}");
+        }
     }
 }

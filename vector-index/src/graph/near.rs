@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 
 /// A slot and how near it is, in one number: the nearer is greater, of equally near ones the lower slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +35,12 @@ impl Near {
     }
 }
 
-/// The memory of a walk.
+/// The memory of a walk over one level of a graph.
+///
+/// Invariants, which [`WalkScratch::check`] holds at the end of each walk:
+/// 1. There is a bit for each slot of the graph.
+/// 2. Whoever is ahead or found was visited.
+/// 3. Nobody is found twice, and no more are found than the walk keeps, but for those that it begins with.
 #[derive(Debug, Default)]
 pub(crate) struct WalkScratch {
     /// One bit a slot: all of them lie in the nearest cache for any number of slots that one shard has.
@@ -61,6 +66,24 @@ impl WalkScratch {
         self.visited.resize(slots.div_ceil(64), 0);
         self.ahead.clear();
         self.found.clear();
+    }
+
+    /// Says which invariant does not hold, if one does not, for a walk over so many slots that keeps `most`.
+    pub(super) fn check(&self, slots: usize, most: usize) -> Result<(), String> {
+        let mut known = self.ahead.iter().chain(self.found.iter().map(|Reverse(near)| near)).map(|near| near.slot());
+        let is_visited =
+            |slot: u32| self.visited.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1);
+        let found: HashSet<u32> = self.found.iter().map(|Reverse(near)| near.slot()).collect();
+        let rules = [
+            (self.visited.len() == slots.div_ceil(64), "a slot has no bit"),
+            (known.all(is_visited), "a slot was not visited, and is ahead or found"),
+            (found.len() == self.found.len(), "a slot is found twice"),
+            (self.found.len() <= most, "more are found than the walk keeps"),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            None => Ok(()),
+            Some((_, broken)) => Err(format!("{broken}: {} of {most} found, {slots} slots", self.found.len())),
+        }
     }
 
     /// Notes a visit; whether it is the first.
@@ -90,5 +113,28 @@ mod tests {
             assert_eq!(Near::new(value, 7).slot(), 7);
         }
         assert_eq!(Near::new(f32::NAN, 0), Near::new(f32::NEG_INFINITY, 0));
+    }
+
+    #[test]
+    fn every_broken_invariant_of_a_walk_is_found() {
+        let walked = || {
+            let mut scratch = WalkScratch::default();
+            scratch.reset(100);
+            for slot in [3, 70] {
+                assert!(scratch.visit(slot) && !scratch.visit(slot));
+                scratch.ahead.push(Near::new(1.0, slot));
+                scratch.found.push(Reverse(Near::new(1.0, slot)));
+            }
+            scratch
+        };
+        assert_eq!(walked().check(100, 2), Ok(()));
+        assert!(walked().check(200, 2).is_err_and(|broken| broken.starts_with("a slot has no bit")));
+        assert!(walked().check(100, 1).is_err_and(|broken| broken.starts_with("more are found")));
+        let mut twice = walked();
+        twice.found.push(Reverse(Near::new(2.0, 3)));
+        assert!(twice.check(100, 3).is_err_and(|broken| broken.starts_with("a slot is found twice")));
+        let mut unseen = walked();
+        unseen.ahead.push(Near::new(2.0, 4));
+        assert!(unseen.check(100, 2).is_err_and(|broken| broken.starts_with("a slot was not visited")));
     }
 }

@@ -55,6 +55,7 @@ impl HnswGraph {
                 left.map(|slot| (self.level(slot), slot)).max_by_key(|(level, slot)| (*level, Reverse(*slot))),
             );
         }
+        // Their links are the last trace of them: nothing leads to them any more.
         for slot in doomed {
             for level in 0..=self.level(slot) {
                 self.set_links(slot, level, &[]);
@@ -73,6 +74,7 @@ impl HnswGraph {
         if !self.is_lost(slot) {
             return;
         }
+        // A slot that has no links either cannot be led to by its neighbours.
         if self.link_row(slot, 0)[0].load(std::sync::atomic::Ordering::Relaxed) == NONE {
             self.link(pairs, slot, scratch, is_linked);
         } else {

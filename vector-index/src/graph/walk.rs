@@ -41,6 +41,7 @@ impl HnswGraph {
         let Some((top, slot)) = self.entry() else {
             return Walked { found: Vec::new(), compared: 0, gave_up: false, lost_equals: false };
         };
+        // On the upper levels one is kept, the nearest so far; on the lowest, as many as are wanted.
         let mut compared = 1;
         let mut at = Near::new(pairs.nearness(target, slot), slot);
         for level in (1..=top).rev() {
@@ -62,6 +63,7 @@ impl HnswGraph {
     ) -> Near {
         loop {
             let from = at;
+            // All are asked for before the first is compared, since each waits for memory.
             for link in self.links(from.slot(), level) {
                 pairs.prefetch(link);
             }
@@ -145,6 +147,7 @@ impl HnswGraph {
             }
         }
         scratch.fresh = fresh;
+        debug_assert_eq!(scratch.check(self.len(), walk.ef.max(from.len())), Ok(()));
         let mut found: Vec<Near> = scratch.found.drain().map(|Reverse(near)| near).collect();
         found.sort_unstable_by_key(|near| Reverse(*near));
         let lost_equals = found.last().is_some_and(|worst| lost == Some(worst.order()));

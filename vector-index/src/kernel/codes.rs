@@ -3,28 +3,12 @@
 use super::Block;
 
 /// The dot product of two rows of as many blocks. At most 65,535 products of at most 127²: no sum leaves 32 bits.
-pub(crate) fn dot(left: &[Block], right: &[Block]) -> i32 {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(sum) = super::x86::dot(left, right) {
-        return sum;
-    }
-    dot_portable(left, right)
-}
-
 pub(super) fn dot_portable(left: &[Block], right: &[Block]) -> i32 {
     let pairs = left.iter().zip(right).flat_map(|(left, right)| left.0.iter().zip(&right.0));
     pairs.map(|(left, right)| i32::from(*left) * i32::from(*right)).sum()
 }
 
 /// How many bits of two rows of as many words differ.
-pub(crate) fn differing_bits(left: &[u64], right: &[u64]) -> u32 {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(count) = super::x86::differing_bits(left, right) {
-        return count;
-    }
-    differing_bits_portable(left, right)
-}
-
 #[inline(always)]
 pub(super) fn differing_bits_portable(left: &[u64], right: &[u64]) -> u32 {
     left.iter().zip(right).map(|(left, right)| (left ^ right).count_ones()).sum()
@@ -32,6 +16,7 @@ pub(super) fn differing_bits_portable(left: &[u64], right: &[u64]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{differing_bits, dot};
     use super::*;
     use proptest::prelude::*;
 

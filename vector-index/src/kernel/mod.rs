@@ -12,9 +12,10 @@ mod memory;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use codes::{differing_bits, dot};
 pub(crate) use lane::{Block, FloatLane, HalfLane};
 pub(crate) use memory::{prefer_large, prefetch};
+
+use self::codes::{differing_bits_portable, dot_portable};
 
 /// Rows that are best compared at once: their sums stay in the first-level cache.
 pub(crate) const RUN: usize = 64;
@@ -84,6 +85,26 @@ pub(crate) fn compare(metric: Metric, query: &[FloatLane], rows: VectorRows<'_>,
     }
 }
 
+/// The dot product of two rows of as many blocks.
+pub(crate) fn dot(left: &[Block], right: &[Block]) -> i32 {
+    debug_assert_eq!(left.len(), right.len());
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sum) = x86::dot(left, right) {
+        return sum;
+    }
+    dot_portable(left, right)
+}
+
+/// How many bits of two rows of as many words differ.
+pub(crate) fn differing_bits(left: &[u64], right: &[u64]) -> u32 {
+    debug_assert_eq!(left.len(), right.len());
+    #[cfg(target_arch = "x86_64")]
+    if let Some(count) = x86::differing_bits(left, right) {
+        return count;
+    }
+    differing_bits_portable(left, right)
+}
+
 /// Adds each of at most [`RUN`] rows up to a lane of `partial`.
 fn add_up(metric: Metric, query: &[FloatLane], rows: VectorRows<'_>, partial: &mut [FloatLane; RUN]) {
     #[cfg(target_arch = "x86_64")]
@@ -124,6 +145,7 @@ fn each_row<T>(
     term: impl Fn(f32, f32) -> f32 + Copy,
 ) {
     for (row, partial) in rows.chunks_exact(query.len()).zip(partial) {
+        // Even and odd lanes by themselves, as on every machine.
         let mut sums = [FloatLane::ZERO; 2];
         for (place, (query, row)) in query.iter().zip(row).enumerate() {
             add(&mut sums[place % 2], query, &load(row), term);

@@ -8,8 +8,8 @@
 
 use super::Space;
 use super::breadth::Breadth;
+use super::coding::NEAREST;
 use crate::codes::VectorCodes;
-use crate::codes::coding::NEAREST;
 use crate::graph::{Near, WalkLimits, WalkScratch};
 use crate::nearness::{ByCodes, CodeTarget};
 use crate::plan::LEAST;
@@ -74,6 +74,7 @@ impl Space {
         scratch: &mut WalkScratch,
     ) {
         let Some(codes) = self.store.codes().filter(|_| agreement.is_due(linked)) else { return };
+        // Linking has looked around already where the graph is laid out by codes.
         let agreed = if !codes.is_coarse() && found.len() >= AROUND {
             self.agreed(codes, slot, &found[..AROUND])
         } else {
@@ -95,13 +96,14 @@ impl Space {
         if by_code.len() <= trusted {
             return None;
         }
+        // Some of all others are asked about too.
         let others = OTHERS.min(slots);
         let mut among: Vec<u32> = (0..others).map(|number| (number * slots / others) as u32).collect();
         among.retain(|other| *other != slot && self.is_linked(*other));
         among.extend(by_code.iter().map(|near| near.slot()));
         among.sort_unstable();
         among.dedup();
-        Some(self.store.nearest_told(codes, slot, &among, trusted))
+        Some(self.nearest_told(codes, slot, &among, trusted))
     }
 
     /// Leaves codes aside, and has the graph laid out anew.

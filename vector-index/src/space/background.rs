@@ -67,6 +67,7 @@ impl Space {
         if self.repair.is_none() && self.needs_repair() {
             self.repair = Some(GraphRepair::Around { doomed: self.slots.all_dead(), next: 0 });
         }
+        self.assert_sound();
     }
 
     /// Whether [`prepare`](Self::prepare) would do anything.
@@ -103,9 +104,12 @@ impl Space {
                     if lost.is_empty() {
                         self.repair = None;
                     }
+                } else {
+                    debug_assert!(false, "a step attached what no repair had lost");
                 }
             }
         }
+        self.assert_sound();
     }
 
     /// Vectors that wait to be linked. Those that codes cannot stand for never are.
@@ -153,6 +157,7 @@ impl Space {
         let linked = |slot| self.is_linked(slot);
         match repair {
             GraphRepair::Around { doomed, next } => {
+                // Slot by slot, whether it leads to one of the doomed or not: to know would be to look.
                 let end = (*next as usize + most).min(self.slots.len()) as u32;
                 for slot in (*next..end).filter(|slot| !doomed.contains(*slot)) {
                     self.graph.bypass(pairs, slot, doomed, linked);
@@ -170,12 +175,17 @@ impl Space {
     }
 
     fn advance(&mut self, to: u32) {
-        let Some(GraphRepair::Around { doomed, next }) = &mut self.repair else { return };
+        let Some(GraphRepair::Around { doomed, next }) = &mut self.repair else {
+            debug_assert!(false, "a step led around what no repair had doomed");
+            return;
+        };
+        debug_assert!(*next <= to && to as usize <= self.slots.len(), "a step went from {next} to {to}");
         self.changes += u64::from(to - *next);
         *next = to;
         if (to as usize) < self.slots.len() {
             return;
         }
+        // Nobody leads to them any more: their slots can be used again.
         let doomed = std::mem::take(doomed);
         self.graph.cut_off(&doomed, |slot| self.is_linked(slot));
         self.slots.bury(&doomed);

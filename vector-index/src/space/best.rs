@@ -45,6 +45,7 @@ impl Best {
             self.equals.push(near);
             return;
         }
+        // Those as near as the one that left stay only while the worst is as near.
         let left = std::mem::replace(&mut worst.0, near);
         drop(worst);
         if self.heap.peek().is_some_and(|worst| worst.0.order() > left.order()) {
@@ -57,6 +58,7 @@ impl Best {
     /// The slots, best first.
     pub(super) fn into_sorted(self, key: impl Fn(u32) -> Key) -> Vec<u32> {
         let mut slots: Vec<u32> = Vec::with_capacity(self.heap.len());
+        // Only those as near as the worst need their keys: all others are in order already.
         let worst = self.heap.peek().map(|worst| worst.0.order());
         let sorted = self.heap.into_sorted_vec().into_iter().map(|Reverse(near)| near);
         let (level, better): (Vec<Near>, Vec<Near>) = sorted.partition(|near| Some(near.order()) == worst);

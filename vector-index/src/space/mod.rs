@@ -8,6 +8,7 @@ mod agreement;
 mod background;
 mod best;
 mod breadth;
+mod coding;
 mod restore;
 mod search;
 
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use self::agreement::Agreement;
 use self::background::GraphRepair;
 use self::breadth::Breadth;
+use self::coding::UncodedSlots;
 use crate::codes::VectorCodes;
 use crate::graph::HnswGraph;
 use crate::kernel::{FloatLane, Metric, RUN, compare};
@@ -26,12 +28,22 @@ use crate::slots::{SlotState, Slots};
 use crate::store::Store;
 use crate::{Key, Row, SpaceParams};
 
+/// Slots up to which all invariants are looked at after each step of the background, in builds with debug assertions.
+const CHECKED_WHOLE: usize = 4_096;
+
 /// The vectors.
+///
+/// Invariants, which [`Space::check`] holds where no step waits to be settled:
+/// 1. `store` and `graph` have as many slots as `slots`.
+/// 2. Only slots that are linked or dead have links, or are led to.
+/// 3. Whoever a repair leads around is dead, and so is whoever is expected back.
+/// 4. Those of `slots` and of `graph`.
 #[derive(Debug)]
 pub struct Space {
     params: SpaceParams,
     store: Store,
     slots: Slots,
+    uncoded: UncodedSlots,
     graph: HnswGraph,
     repair: Option<GraphRepair>,
     /// How well codes tell the nearest.
@@ -55,6 +67,7 @@ impl Space {
             params,
             store,
             slots,
+            uncoded: UncodedSlots::default(),
             graph,
             repair: None,
             agreement: Agreement::default(),
@@ -81,6 +94,7 @@ impl Space {
         self.slots.release_slot(row);
         let slot = self.slots.take_slot(row);
         self.fill(slot, vector);
+        debug_assert!(self.is_whole());
     }
 
     /// Forgets the vector of the point at `row`, if it has one.
@@ -91,6 +105,11 @@ impl Space {
     /// The vector of the point at `row`, bit for bit as it was put.
     pub fn get(&self, row: Row) -> Option<Vec<f32>> {
         self.slots.slot_of(row).map(|slot| self.store.get(slot))
+    }
+
+    /// Returns `true` if the point at `row` has a vector.
+    pub fn has(&self, row: Row) -> bool {
+        self.slots.slot_of(row).is_some()
     }
 
     /// Points that have a vector.
@@ -122,9 +141,49 @@ impl Space {
         self.store.memory_bytes() + self.slots.memory_bytes() + self.graph.memory_bytes()
     }
 
+    /// Returns `true` if the vectors, the links and the slots are as many. Costs nothing.
+    fn is_whole(&self) -> bool {
+        self.store.vectors().len() == self.slots.len() && self.graph.len() == self.slots.len()
+    }
+
+    /// Says which invariant does not hold, if one does not. Looks at every slot and link.
+    fn check(&self) -> Result<(), String> {
+        if !self.is_whole() {
+            let (vectors, links, slots) = (self.store.vectors().len(), self.graph.len(), self.slots.len());
+            return Err(format!("{slots} slots, {vectors} vectors and {links} rows of links are not as many"));
+        }
+        self.slots.check()?;
+        self.graph.check()?;
+        let is_dead = |slot: u32| self.slots.state_of(slot) == SlotState::Dead;
+        let is_outside = |slot: &u32| !self.is_linked(*slot) && !is_dead(*slot);
+        if let Some(slot) = (0..self.slots.len() as u32).filter(is_outside).find(|slot| self.graph.is_laid(*slot)) {
+            return Err(format!("slot {slot} is {:?}, and has links", self.slots.state_of(slot)));
+        }
+        let doomed = match &self.repair {
+            Some(GraphRepair::Around { doomed, .. }) => doomed.iter().find(|slot| !is_dead(*slot)),
+            Some(GraphRepair::Lost(_)) | None => None,
+        };
+        if let Some(slot) =
+            doomed.or_else(|| self.expected.values().map(|(_, slot)| *slot).find(|slot| !is_dead(*slot)))
+        {
+            return Err(format!(
+                "slot {slot} is {:?}, and is repaired around or expected back",
+                self.slots.state_of(slot)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Holds the invariants after a change, all of them where there are few slots.
+    fn assert_sound(&self) {
+        debug_assert!(self.is_whole());
+        debug_assert_eq!(if self.slots.len() <= CHECKED_WHOLE { self.check() } else { Ok(()) }, Ok(()));
+    }
+
     /// Writes a vector into a slot that was just taken, which is an old one or the next.
     fn fill(&mut self, slot: u32, vector: &[f32]) {
-        self.store.put(slot, vector, &self.slots);
+        let is_new = self.store.put(slot, vector);
+        self.look_after_codes(slot, is_new);
         if slot as usize == self.graph.len() {
             self.graph.grow();
         }
@@ -148,4 +207,41 @@ impl Space {
 
 fn same_bits(left: &[f32], right: &[f32]) -> bool {
     left.iter().map(|part| part.to_bits()).eq(right.iter().map(|part| part.to_bits()))
+}
+
+#[cfg(test)]
+mod tests {
+    use roaring::RoaringBitmap;
+
+    use super::*;
+    use crate::Distance;
+
+    type Break = fn(&mut Space);
+
+    #[test]
+    fn every_broken_invariant_is_found() {
+        let filled = || {
+            let mut space = Space::new(SpaceParams::new(4, Distance::Euclid));
+            (0..GRAPH_FROM as u32 + 10).for_each(|row| space.put(Row(row), &[row as f32, 1.0, 2.0, 3.0]));
+            let step = space.step(100);
+            space.settle(step);
+            space
+        };
+        assert_eq!(filled().check(), Ok(()));
+        let breaks: [(Break, &str); 4] = [
+            (|space| space.graph.grow(), "are not as many"),
+            (|space| space.slots.unlink_all(), "is Tail, and has links"),
+            (
+                |space| space.repair = Some(GraphRepair::Around { doomed: RoaringBitmap::from([3]), next: 0 }),
+                "slot 3 is Linked, and is repaired around",
+            ),
+            (|space| space.expected = HashMap::from([(Key(0, 7), (0, 7))]), "slot 7 is Linked, and is repaired around"),
+        ];
+        for (break_it, expected) in breaks {
+            let mut space = filled();
+            break_it(&mut space);
+            let broken = space.check().expect_err(expected);
+            assert!(broken.contains(expected), "{broken} is not: {expected}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ impl Space {
             };
             Some(GraphNode { slot, point, links: self.graph.links_by_level(slot) })
         };
+        // The dead are kept: others are reached through them until the graph is repaired.
         let nodes = (0..self.slots.len() as u32).filter_map(node).collect();
         let frame = self.store.codes().map(|codes| codes.frame().clone());
         let (slots, breadth) = (self.slots.len() as u32, self.breadth.step());
@@ -62,6 +63,7 @@ impl Space {
         space.graph.begin_at(highest.max_by_key(|(level, slot)| (*level, Reverse(*slot))));
         let expected = image.nodes.iter().filter_map(|node| node.point.map(|(key, hash)| (key, (hash, node.slot))));
         space.expected = expected.collect();
+        space.assert_sound();
         Ok(space)
     }
 
@@ -84,6 +86,7 @@ impl Space {
         } else {
             self.seek_lost();
         }
+        self.assert_sound();
     }
 }
 

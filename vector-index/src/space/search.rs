@@ -140,6 +140,7 @@ impl SpaceSearch<'_> {
     /// The nearest of all candidates.
     fn scan<P: Pairs>(&mut self, pairs: &P, target: &P::Target, keep: usize) -> Vec<u32> {
         let (space, mut best) = (self.space, Best::new(keep));
+        // Candidates of an index are looked up by row; else every vector that can be found is one.
         match self.options.among {
             Some(among) => {
                 let slots = among.rows.iter().filter_map(|row| space.slots.slot_of(Row(row)));
@@ -159,6 +160,7 @@ impl SpaceSearch<'_> {
         slots: impl Iterator<Item = u32>,
         best: &mut Best,
     ) {
+        // Memory is asked for some rows ahead of the comparison, which waits for it otherwise.
         let mut slots = slots.fuse();
         let mut ahead = std::collections::VecDeque::with_capacity(AHEAD);
         loop {
@@ -179,6 +181,7 @@ impl SpaceSearch<'_> {
     /// Lets the vectors themselves decide among `found`, all of which were accepted, and those that have no code.
     fn decide(&mut self, probe: &ProbeVector, mut found: Vec<u32>, top: &mut Top) {
         let space = self.space;
+        // What has no sound code is compared by its vector, in its place in the tail.
         if !space.store.wild().is_empty() {
             found.retain(|slot| !space.store.is_wild(*slot));
             for slot in space.slots.tail() & space.store.wild() {
@@ -187,6 +190,7 @@ impl SpaceSearch<'_> {
                 self.offer(slot, score, top, Self::accepts);
             }
         }
+        // Asked for all at once, then compared in order.
         for slot in &found {
             space.store.prefetch(*slot);
         }
@@ -200,6 +204,7 @@ impl SpaceSearch<'_> {
     fn compare_all(&mut self, probe: &ProbeVector, top: &mut Top) {
         self.report.way = Way::Exact;
         let space = self.space;
+        // Few candidates are looked up by row; many lie one after the other, and are compared in runs.
         if let Some(among) = self.options.among {
             for slot in among.rows.iter().filter_map(|row| space.slots.slot_of(Row(row))) {
                 self.report.compared += 1;

@@ -3,64 +3,33 @@
 //! A number is given to one incarnation of one node and never again: a node whose directory was wiped does not come back
 //! under it, and what still carries it belongs to nobody else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use raft_groups::NodeId;
-use serde::{Deserialize, Serialize};
+use raft_groups::mutants::{Mutant, is_planted};
 
-use super::{ClusterMap, MetaReply, NodeEntry, OperationKind, OperationState, ShardId};
-
-/// What a node is to its cluster. Whether it answers is another matter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NodeState {
-    /// It has a number, and is waited for.
-    Joining,
-    /// It holds replicas.
-    Member,
-    /// It hands over what it holds, and stays as a node without replicas.
-    Draining,
-    /// It hands over what it holds, and then leaves the map.
-    Leaving,
-}
-
-/// The label that, being `off`, keeps leaders off a node.
-const LEADERS: &str = "leaders";
+use crate::placement::{ClusterMap, MetaReply, NodeEntry, NodeState, OperationKind, OperationState, ShardId};
 
 /// Most labels of one node, and their longest key or value.
 const MAX_LABELS: usize = 32;
 const MAX_LABEL: usize = 128;
 
+/// Where a node listens from one of its starts on.
+pub(super) struct NewAddress {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) peer_addr: String,
+    pub(super) life: u64,
+}
+
 impl ClusterMap {
-    /// The number of nodes that may hold replicas, whether they answer or not.
-    pub fn members(&self) -> usize {
-        self.nodes.values().filter(|entry| entry.state == NodeState::Member).count()
-    }
-
-    /// Whether the node may lead: an operator can have others lead, as before it is restarted.
-    pub fn may_lead(&self, node: NodeId) -> bool {
-        let may = |entry: &NodeEntry| {
-            entry.state == NodeState::Member && entry.labels.get(LEADERS).is_none_or(|value| value != "off")
-        };
-        self.nodes.get(&node).is_some_and(may)
-    }
-
-    /// The node that is to lead the map's group in the place of one that may not; `None` where it may, or nobody else may.
-    pub fn meta_successor(&self, leader: NodeId, silent: &BTreeSet<NodeId>) -> Option<NodeId> {
-        let may = |node: &NodeId| *node != leader && self.may_lead(*node) && !silent.contains(node);
-        let is_due = self.meta.settled && !self.may_lead(leader);
-        self.meta.target.iter().copied().filter(|_| is_due).find(may)
-    }
-
-    /// Sets the replication factor to what is wanted, or to what there are nodes for.
-    pub(super) fn count_replicas(&mut self) {
-        self.replication_factor = self.wanted_factor.min(self.members()).max(1);
-    }
-
+    /// Gives a node that is to join a number, and waits for it.
     pub(super) fn add_node(&mut self, entry: NodeEntry, at_ms: u64) -> MetaReply {
         let same = |(_, known): &(&NodeId, &NodeEntry)| {
             known.name == entry.name || known.incarnation == entry.incarnation || known.peer_addr == entry.peer_addr
         };
+        // A node that asks twice is known; one that shares a name, a directory or an address with another is not
+        // taken.
         if let Some((node, known)) = self.nodes.iter().find(same) {
             let (node, known) = (*node, known.clone());
             let there = NodeEntry { state: known.state, labels: known.labels.clone(), life: known.life, ..entry };
@@ -69,6 +38,7 @@ impl ClusterMap {
                 false => MetaReply::NodeConflict { node, entry: known },
             };
         }
+        // Its number is new, whatever numbers it had before.
         let node = self.next_node;
         self.next_node += 1;
         let name = entry.name.clone();
@@ -78,8 +48,10 @@ impl ClusterMap {
         MetaReply::Begun { operation, node: Some(node) }
     }
 
+    /// Has a node hand over what it holds and leave; one that holds nothing leaves at once.
     pub(super) fn remove_node(&mut self, node: NodeId, at_ms: u64) -> MetaReply {
         let Some(entry) = self.nodes.get(&node).cloned() else { return MetaReply::NotFound };
+        // The last member stays: nobody could take over what it holds.
         match entry.state {
             NodeState::Leaving => {
                 return match self.running_of(node).last() {
@@ -92,6 +64,7 @@ impl ClusterMap {
             }
             NodeState::Joining | NodeState::Member | NodeState::Draining => {}
         }
+        // The driver moves what it holds, and forgets the node once it holds nothing.
         self.supersede(node, at_ms);
         let operation = self.begin(OperationKind::Leave(node, entry.name), at_ms);
         self.set_state(node, NodeState::Leaving);
@@ -102,12 +75,14 @@ impl ClusterMap {
         MetaReply::Begun { operation, node: Some(node) }
     }
 
+    /// Has a node hand over what it holds and stay, or take replicas again.
     pub(super) fn set_draining(&mut self, node: NodeId, draining: bool, at_ms: u64) -> MetaReply {
         let Some(entry) = self.nodes.get(&node).cloned() else { return MetaReply::NotFound };
         let (from, to) = match draining {
             true => (NodeState::Member, NodeState::Draining),
             false => (NodeState::Draining, NodeState::Member),
         };
+        // Asked for again, it is answered by what is under way.
         if entry.state == to {
             return MetaReply::NodeKnown { node, operation: self.running_of(node).last().copied() };
         }
@@ -133,9 +108,9 @@ impl ClusterMap {
     }
 
     fn set_state(&mut self, node: NodeId, state: NodeState) {
-        if let Some(entry) = self.nodes.get_mut(&node) {
-            entry.state = state;
-        }
+        // Whoever asks has found it; to pass it over would answer that a node leaves which stays.
+        let entry = self.nodes.get_mut(&node).expect("a node whose state changes is in the map");
+        entry.state = state;
         self.count_replicas();
     }
 
@@ -143,6 +118,7 @@ impl ClusterMap {
     pub(super) fn set_labels(&mut self, node: NodeId, labels: BTreeMap<String, String>) -> MetaReply {
         let Some(entry) = self.nodes.get_mut(&node) else { return MetaReply::NotFound };
         let mut new = entry.labels.clone();
+        // Changed on a copy, which is refused whole where it breaks a rule.
         for (key, value) in labels {
             match value.is_empty() {
                 true => new.remove(&key),
@@ -161,6 +137,7 @@ impl ClusterMap {
         MetaReply::Labelled
     }
 
+    /// Plans one replica of a shard from a node that holds it onto one that does not.
     pub(super) fn move_replica(&mut self, shard: ShardId, from: NodeId, to: NodeId, at_ms: u64) -> MetaReply {
         let refused = |reason: &str| MetaReply::Refused { reason: reason.to_owned() };
         let Some(entry) = self.shards.get(&shard) else { return MetaReply::NotFound };
@@ -171,6 +148,7 @@ impl ClusterMap {
                 "another change of this shard's replicas is under way; wait for it, or cancel its operation",
             );
         }
+        // The planner would take it away again at once.
         if receiver.state != NodeState::Member {
             return refused("the receiving node takes no replicas: it joins, drains or leaves");
         }
@@ -180,12 +158,14 @@ impl ClusterMap {
         let mut target = placement.target.clone();
         target.remove(&from);
         target.insert(to);
-        self.place(shard.group(), target);
+        let placed = self.place(shard.group(), target);
+        debug_assert!(placed, "a node that holds shard {shard} is not in the map");
         let operation = self.begin(OperationKind::Move(shard, from, to), at_ms);
         self.epoch += 1;
         MetaReply::Begun { operation, node: None }
     }
 
+    /// Has another of the nodes that hold a shard lead it.
     pub(super) fn transfer_leader(&mut self, shard: ShardId, to: NodeId) -> MetaReply {
         let Some(entry) = self.shards.get(&shard) else { return MetaReply::NotFound };
         if !entry.placement.target.contains(&to) {
@@ -195,5 +175,48 @@ impl ClusterMap {
             self.epoch += 1;
         }
         MetaReply::Planned
+    }
+
+    /// Calls an operation off: a move goes back to where the replicas are confirmed to be, a node that was to go stays.
+    /// A node that joins is not sent away again: removing it is another operation.
+    pub(super) fn cancel(&mut self, id: u64, at_ms: u64) -> MetaReply {
+        let Some(operation) = self.operations.get(&id).cloned() else { return MetaReply::NotFound };
+        if !operation.is_running() {
+            return MetaReply::Ended { operation: id };
+        }
+        match operation.kind {
+            OperationKind::Leave(node, _) | OperationKind::Drain(node, _) => {
+                // It is in the map while the operation runs: a node that goes ends what is under way with it.
+                self.set_state(node, NodeState::Member);
+            }
+            OperationKind::Move(shard, ..) => {
+                let placement = self.placement(shard.group()).filter(|placement| !placement.settled);
+                if let Some(back) = placement.map(|placement| placement.actual.clone()) {
+                    let placed = self.place(shard.group(), back);
+                    debug_assert!(placed, "a node that holds shard {shard} is not in the map");
+                }
+            }
+            OperationKind::Join(..) | OperationKind::Undrain(..) | OperationKind::Rebalance => {}
+        }
+        self.end_operation(id, OperationState::Cancelled, at_ms);
+        self.epoch += 1;
+        MetaReply::Ended { operation: id }
+    }
+
+    /// An earlier start of the node than one that the map was told of says nothing any more: its message is late, or it runs
+    /// on an older copy of its directory.
+    pub(super) fn set_address(&mut self, node: NodeId, new: NewAddress) -> MetaReply {
+        let Some(entry) = self.nodes.get_mut(&node) else { return MetaReply::NotFound };
+        let NewAddress { host, port, peer_addr, life } = new;
+        if life < entry.life && !is_planted(Mutant::IgnoresLives) {
+            return MetaReply::OlderLife { newest: entry.life };
+        }
+        // The same address again is no change, so no node has to read a new map for it.
+        let moved = NodeEntry { host, port, peer_addr, life, ..entry.clone() };
+        if *entry != moved {
+            *entry = moved;
+            self.epoch += 1;
+        }
+        MetaReply::AddressSet
     }
 }

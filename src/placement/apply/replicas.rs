@@ -1,4 +1,4 @@
-//! Where a group's replicas are meant to be, where they are known to be, and the two commands that change either. Pure.
+//! What the driver decides, and what groups confirm: where replicas are meant to be, and where they are. Pure.
 //!
 //! The driver plans ([`Change::Place`]), the group's leader walks there and confirms. A placement is settled while both
 //! agree; only then is the next plan made, and only then may a node that is not named in it erase what it holds.
@@ -7,125 +7,20 @@ use std::collections::BTreeSet;
 
 use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{GroupId, NodeId};
-use serde::{Deserialize, Serialize};
 
-use super::{ClusterMap, META, MetaReply, NodeState, OperationOutcome, OperationState, ShardId};
+use crate::placement::{Change, ClusterMap, META, MetaReply, NodeState, OperationState, Placement, ShardId};
 
 /// How many epochs, and numbers of each kind, a recovered map skips: more than were given out since its last change. Four
 /// thousand million recoveries use them up.
 const LOST_NUMBERS: u64 = 1 << 32;
 
-/// Desired and confirmed homes of one group.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Placement {
-    /// The nodes that are meant to hold a replica.
-    pub target: BTreeSet<NodeId>,
-    /// The nodes that the group's leader last confirmed as its members.
-    pub actual: BTreeSet<NodeId>,
-    /// Epoch of the map that `target` came with: a confirmation names it, so that one of an earlier plan is told apart.
-    pub planned: u64,
-    /// Log index, in the group's own log, of the membership that was confirmed; 0 for the first members.
-    pub confirmed_at: u64,
-    /// Whether the group was confirmed to be at `target`, with no change of members under way.
-    pub settled: bool,
-}
-
-impl Placement {
-    /// The placement of a group that is formed on these nodes.
-    pub fn first(nodes: BTreeSet<NodeId>) -> Self {
-        Self { actual: nodes.clone(), target: nodes, planned: 0, confirmed_at: 0, settled: true }
-    }
-
-    /// Every node that may hold a replica now.
-    pub fn homes(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.target.union(&self.actual).copied()
-    }
-
-    /// Whether this node may hold a replica now.
-    pub fn is_home(&self, node: NodeId) -> bool {
-        self.target.contains(&node) || self.actual.contains(&node)
-    }
-
-    /// Whether this node is one of the group's first members, of which some may not have a log yet.
-    pub fn is_founder(&self, node: NodeId) -> bool {
-        self.confirmed_at == 0 && self.actual.contains(&node)
-    }
-}
-
-/// What the driver decides; each takes effect only on the map it was decided upon.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Change {
-    /// A joining node runs: it may hold replicas from now on.
-    Welcome {
-        /// The node.
-        node: NodeId,
-    },
-    /// A node that holds nothing leaves the map.
-    Forget {
-        /// The node.
-        node: NodeId,
-    },
-    /// The nodes that a group is meant to be on.
-    Place {
-        /// The group.
-        group: GroupId,
-        /// The nodes.
-        target: BTreeSet<NodeId>,
-    },
-    /// The node that is meant to lead a shard.
-    Prefer {
-        /// The shard.
-        shard: ShardId,
-        /// The node.
-        node: NodeId,
-    },
-    /// An operation has come to its end.
-    Finish {
-        /// Its number.
-        operation: u64,
-        /// How.
-        outcome: OperationOutcome,
-    },
-    /// A joining node that did not come leaves the map.
-    GiveUp {
-        /// The node.
-        node: NodeId,
-        /// What its join is said to have failed of.
-        reason: String,
-    },
-}
-
 impl ClusterMap {
-    /// The placement of a group; `None` for one that does not exist.
-    pub fn placement(&self, group: GroupId) -> Option<&Placement> {
-        match ShardId::of_group(group) {
-            Some(shard) => self.shards.get(&shard).map(|entry| &entry.placement),
-            None => Some(&self.meta),
-        }
-    }
-
-    fn placement_mut(&mut self, group: GroupId) -> Option<&mut Placement> {
-        match ShardId::of_group(group) {
-            Some(shard) => self.shards.get_mut(&shard).map(|entry| &mut entry.placement),
-            None => Some(&mut self.meta),
-        }
-    }
-
-    /// All groups with their placements, the map's own group first.
-    pub fn placements(&self) -> impl Iterator<Item = (GroupId, &Placement)> {
-        let shards = self.shards.iter().map(|(shard, entry)| (shard.group(), &entry.placement));
-        std::iter::once((META, &self.meta)).chain(shards)
-    }
-
-    /// Whether some group has, or is meant to have, a replica on this node.
-    pub fn holds_replicas(&self, node: NodeId) -> bool {
-        self.placements().any(|(_, placement)| placement.is_home(node))
-    }
-
+    /// Carries out what the driver has decided, upon the map that it was decided upon.
     pub(super) fn plan(&mut self, epoch: u64, at_ms: u64, change: Change) -> MetaReply {
         if epoch != self.epoch {
             return MetaReply::Stale;
         }
+        // Decided upon this very map, so each either takes effect or was never possible.
         let done = match change {
             Change::Welcome { node } => self.welcome(node),
             Change::Forget { node } => self.forget(node, at_ms),
@@ -142,6 +37,7 @@ impl ClusterMap {
         }
     }
 
+    /// Takes in a node that has come. Returns `false` if it is not waited for.
     fn welcome(&mut self, node: NodeId) -> bool {
         let joining = self.nodes.get_mut(&node).filter(|entry| entry.state == NodeState::Joining);
         let Some(entry) = joining else { return false };
@@ -150,6 +46,7 @@ impl ClusterMap {
         true
     }
 
+    /// Lets go of a node that did not come. Returns `false` if it has come, or holds a replica.
     fn give_up(&mut self, node: NodeId, reason: String, at_ms: u64) -> bool {
         if self.holds_replicas(node) || self.nodes.get(&node).is_none_or(|entry| entry.state != NodeState::Joining) {
             return false;
@@ -160,10 +57,12 @@ impl ClusterMap {
         self.forget(node, at_ms)
     }
 
+    /// Takes a node out of the map. Returns `false` if it holds a replica, or is not there.
     pub(super) fn forget(&mut self, node: NodeId, at_ms: u64) -> bool {
         if self.holds_replicas(node) || self.nodes.remove(&node).is_none() {
             return false;
         }
+        // What was under way with the node ends with it.
         for id in self.running_of(node) {
             let state = match self.operations[&id].kind.is_departure() {
                 true => OperationState::Done,
@@ -175,6 +74,7 @@ impl ClusterMap {
         true
     }
 
+    /// Plans a group's replicas onto these nodes. Returns `false` if there are none, or the map does not know one of them.
     pub(super) fn place(&mut self, group: GroupId, target: BTreeSet<NodeId>) -> bool {
         let planned = self.epoch + 1;
         let known = target.iter().all(|node| self.nodes.contains_key(node));
@@ -183,6 +83,7 @@ impl ClusterMap {
         true
     }
 
+    /// Makes a node that holds a shard the one that is to lead it. Returns `false` if it is, or does not hold it.
     pub(super) fn prefer(&mut self, shard: ShardId, node: NodeId) -> bool {
         let entry = self.shards.get_mut(&shard).filter(|entry| entry.placement.target.contains(&node));
         let Some(entry) = entry.filter(|entry| entry.preferred != node) else { return false };
@@ -200,6 +101,7 @@ impl ClusterMap {
         if placement.confirmed_at >= at {
             return MetaReply::Stale;
         }
+        // An older word than the last confirmed one says nothing; this one is newer.
         let alone = BTreeSet::from([node]);
         *placement = Placement { actual: alone.clone(), target: alone, planned, confirmed_at: at, settled: true };
         self.epoch += 1;
@@ -228,11 +130,17 @@ impl ClusterMap {
         if placement.planned != planned || placement.target != members || placement.confirmed_at > at {
             return MetaReply::Stale;
         }
+        // The same word again is no change.
         let confirmed = Placement { actual: members, confirmed_at: at, settled: true, ..placement.clone() };
         if *placement != confirmed {
             *placement = confirmed;
             self.epoch += 1;
         }
         MetaReply::Confirmed
+    }
+
+    /// Sets the replication factor to what is wanted, or to what there are nodes for.
+    pub(super) fn count_replicas(&mut self) {
+        self.replication_factor = self.wanted_factor.min(self.members()).max(1);
     }
 }
