@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::descriptors::raise_descriptors;
 use super::{Assault, Traffic, WrongAnswers, moves};
 
 /// The name of the hidden verb.
@@ -85,7 +86,7 @@ impl Drop for Apart {
 /// A name that no attack has, or a machine without a lowest priority.
 pub fn attack(name: &str, address: SocketAddr, crowd: usize) -> Result<()> {
     take_lowest_priority()?;
-    super::measure::raise_descriptors();
+    raise_descriptors();
     let attack = moves::attacks(address).into_iter().find(|attack| attack.name == name);
     let attack = attack.with_context(|| format!("no attack is called {name:?}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
