@@ -3,7 +3,7 @@
 //! A failed write is not a write that did not happen. Each answer is therefore one of three: *ok* (acknowledged),
 //! *fail* (certainly not applied: the connection was refused before anything was sent, or the error says `committed:
 //! "no"`) and *unknown* (everything else: a time-out, a reset, a 5xx that does not say). What the store says in
-//! `committed` is believed here and checked by the ledger.
+//! `committed` is believed here and checked by the judge.
 
 use std::time::{Duration, Instant};
 

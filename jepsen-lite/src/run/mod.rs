@@ -9,9 +9,11 @@ mod coverage;
 mod environment;
 mod finals;
 mod keep;
+pub mod load;
 pub mod nemesis;
 mod plan;
 mod recorder;
+pub mod register_collection;
 mod watch;
 mod workload;
 
@@ -33,7 +35,7 @@ use nemesis::{Fault, Nemesis};
 pub use plan::{MUTANT, RunPlan, Through, Workload};
 use recorder::HistoryRecorder;
 use watch::LeaderWatch;
-use workload::{COLLECTION, Endpoints, Worker, WorkloadState};
+use workload::{COLLECTION, Endpoints, SIZE, Worker, WorkloadState};
 
 /// How many clients work at once.
 const CLIENTS: usize = 6;
@@ -68,7 +70,7 @@ impl RunOutcome {
 /// What keeps a run from being one: nodes that do not start.
 pub async fn run(plan: &RunPlan) -> Result<RunOutcome> {
     let mut environment = TestEnvironment::start(plan).await?;
-    let made = environment.cluster.client(0).create_collection(COLLECTION, 2, "euclid").await;
+    let made = environment.cluster.client(0).create_collection(COLLECTION, SIZE, "euclid").await;
     ensure!(made.status == Some(201), "making the collection: {}", made.problem);
     let recorder =
         HistoryRecorder::start(plan.header(&environment.faults), &environment.cluster.logs().join("history.edn"))?;

@@ -1,5 +1,5 @@
 //! Linearizable registers, key by key: the pass over [`super::zones`] where every write has a value of its own, else the
-//! search of [`super::wgl`].
+//! search of [`super::wgl`]; and [`super::versions`], where operations say them.
 //!
 //! Operations are `read`, `write` (or `upsert`), `delete` and `cas`, with `:value v`, or `:value [key v]` where a history
 //! has several registers (`cas`: `[from to]`, `[key [from to]]`). A delete writes *nothing*, which is also what a register
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 pub use operation::{NIL, Register, RegisterOperation, Value};
 
 use super::wgl::{self, LinearizationResult, TimedOperation};
-use super::{CheckLimits, HistoryVerdict, zones};
+use super::{CheckLimits, HistoryVerdict, versions, zones};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 use crate::judge::history::ops::{HistoryOperation, NEVER};
@@ -173,6 +173,7 @@ pub fn check(ops: &[HistoryOperation], with_cas: bool, limits: CheckLimits) -> R
                 }
             })
         });
+        verdict = verdict.and(|| versions::check(ops, key, timed, &registers.values));
     }
     Ok(verdict)
 }

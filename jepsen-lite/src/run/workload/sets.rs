@@ -6,7 +6,8 @@ use rand::Rng;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{COLLECTION, Worker, Workload, point, shown};
+use super::content::{point, shown};
+use super::{COLLECTION, SIZE, Worker, Workload};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 
@@ -97,7 +98,7 @@ impl Worker {
     async fn add(&mut self) -> bool {
         let write = self.shared.next();
         self.begin("add", &Edn::Int(write));
-        let answer = self.client().upsert(COLLECTION, vec![point(write, write)], self.more()).await;
+        let answer = self.client().upsert(COLLECTION, vec![point(write, write, SIZE)], self.more()).await;
         let good = self.end_write("add", Edn::Int(write), &answer);
         if good {
             self.shared.present.lock().expect("nothing under the lock panics").push(write);
@@ -161,7 +162,7 @@ impl Worker {
 }
 
 pub(super) fn element(record: &Value) -> Edn {
-    match shown(record) {
+    match shown(record, SIZE) {
         Edn::Int(write) if record["id"] == json!(write) => Edn::Int(write),
         _ => Edn::keyword("torn"),
     }

@@ -4,6 +4,8 @@
 //! (or already read) after it, one that came back; and where none of these is to be found, how far the longest
 //! explanation went. Each of the first is a proof by itself. Pure.
 
+use std::collections::HashMap;
+
 use super::{NIL, Register, RegisterOperation, Value, prune};
 use crate::judge::check::wgl::{LinearizationResult, TimedOperation, search};
 use crate::judge::check::zones::{Conflict, applies, conflict};
@@ -19,6 +21,8 @@ pub struct Case<'a> {
     prefix: String,
     timed: &'a [TimedOperation<RegisterOperation>],
     values: &'a [String],
+    /// When each value was first asked to be written.
+    first_calls: HashMap<Value, u64>,
 }
 
 impl<'a> Case<'a> {
@@ -30,7 +34,14 @@ impl<'a> Case<'a> {
         values: &'a [String],
     ) -> Self {
         let prefix = if key == "nil" { String::new() } else { format!("key {key}: ") };
-        Self { ops, prefix, timed, values }
+        let mut first_calls = HashMap::new();
+        for op in timed {
+            if let Some(value) = written(op) {
+                // They are sorted by call.
+                first_calls.entry(value).or_insert(op.call);
+            }
+        }
+        Self { ops, prefix, timed, values, first_calls }
     }
 
     /// Says why these operations, which are illegal, are.
@@ -135,7 +146,7 @@ impl Case<'_> {
         // A read of a value all of whose writes came later is as good as an acknowledgement.
         let shown = |op: &&TimedOperation<RegisterOperation>| match op.op {
             RegisterOperation::Read(Some(other)) if other != value && other != NIL => {
-                self.timed.iter().filter(|writer| written(writer) == Some(other)).all(|writer| writer.call > last_end)
+                self.first_calls.get(&other).is_none_or(|call| *call > last_end)
             }
             _ => false,
         };

@@ -38,6 +38,10 @@ impl SequentialModel for Register {
         NIL
     }
 
+    fn only_reads(&self, op: &RegisterOperation) -> bool {
+        matches!(op, RegisterOperation::Read(_))
+    }
+
     fn step(&self, state: &Value, op: &RegisterOperation) -> Option<Value> {
         match *op {
             RegisterOperation::Read(None) => Some(*state),
