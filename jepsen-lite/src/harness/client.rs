@@ -257,6 +257,7 @@ pub async fn operation_done(by: &[ApiClient], operation: &str, patience: Duratio
     while start.elapsed() < patience {
         for client in by {
             let answer = client.get(&format!("/quiver/v1/operations/{operation}")).await;
+            // Whoever knows nothing of it now may know it later.
             match answer.body["state"].as_str() {
                 Some("done") => return Ok(()),
                 Some("running") | None => last = format!("{} {}", answer.body, answer.problem),

@@ -64,6 +64,7 @@ impl AttackMeasurement {
         let ([quiet, peak, after], [before, then]) = (self.memory, self.terms);
         let AttackOutcome { moves, traffic, cpu, ref wrong } = self.done;
         let mb = |bytes: u64| bytes as f64 / 1e6;
+        // In the order of the table's head.
         let columns = [
             self.name.to_owned(),
             format!("{}, {}", self.crowd, traffic.connections),
@@ -91,6 +92,7 @@ pub async fn run(plan: &AttackPlan) -> Result<()> {
     let mut cluster = TestCluster::start(Options::new("hostile", &plan.binary)).await?;
     prepare(&cluster.client(0)).await?;
     println!("{HEAD}");
+    // A row is printed as soon as it is measured; what went wrong is a comment beside it.
     for attack in moves::attacks(cluster.nodes()[0].address()) {
         if plan.only.is_empty() || plan.only.iter().any(|part| attack.name.contains(part.as_str())) {
             let crowd = attack.crowd.min(most);

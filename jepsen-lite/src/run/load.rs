@@ -104,6 +104,7 @@ impl LoadGenerator {
             refused_searches: AtomicU64::new(0),
             hard: Mutex::default(),
         });
+        // Each with a number, from which its client and its choices follow.
         let mut tasks = JoinSet::new();
         for number in 0..shared.plan.writers {
             tasks.spawn(write_on(shared.clone(), number));
@@ -167,6 +168,7 @@ async fn write_on(shared: Arc<LoadState>, number: usize) {
     let mut rng = StdRng::seed_from_u64(shared.plan.seed ^ ((number as u64) << 32));
     let mut turn = number;
     while !shared.stop.load(Ordering::SeqCst) {
+        // A write or delete of a key, drawn anew each time, under an id of its own.
         let key = rng.random_range(0..shared.plan.keys);
         let is_delete = rng.random_ratio(1, DELETE_ONE_IN);
         let open = if is_delete { shared.points.begin_delete(key) } else { shared.points.begin_write(key) };
@@ -186,11 +188,13 @@ async fn insist(shared: &LoadState, turn: &mut usize, open: &OpenMutation, reque
     let mut class = AnswerClass::Fail;
     loop {
         let answer = shared.points.send(&shared.client(*turn), open, json!({"request_id": request})).await;
+        // An acknowledgement settles it, whatever became of earlier tries.
         match answer.class {
             AnswerClass::Ok => return (AnswerClass::Ok, answer),
             AnswerClass::Unknown => class = AnswerClass::Unknown,
             AnswerClass::Fail => {}
         }
+        // The next try goes elsewhere.
         *turn += 1;
         if class == AnswerClass::Fail || start.elapsed() > shared.plan.insist {
             return (class, answer);
@@ -202,6 +206,7 @@ async fn insist(shared: &LoadState, turn: &mut usize, open: &OpenMutation, reque
 async fn search_on(shared: Arc<LoadState>, number: usize) {
     let mut turn = number;
     while !shared.stop.load(Ordering::SeqCst) {
+        // Each level through every client before the next level.
         let level = ["quorum", "all", "one"][turn / shared.clients.len() % 3];
         match shared.points.read_all(&shared.client(turn), level).await {
             Ok(()) => {

@@ -154,16 +154,19 @@ impl RegisterCollection {
     /// A search that was not answered, or was answered with an id twice.
     pub async fn read_all(&self, client: &ApiClient, level: &str) -> Result<()> {
         let mut keys = self.keys();
+        // Keys are taken before the question: what is written later may be absent.
         let asked = Instant::now();
         let more = json!({"consistency": level, "with_payload": true, "with_vector": true, "params": {"exact": true}});
         let limit = keys.len() + MORE_THAN_KNOWN;
         let body = client.search(&self.name, &vec![1.0; self.size], limit, more).await.ok()?;
         let ended = Instant::now();
+        // Every record is of a key of its own.
         let records = body["results"].as_array().map(Vec::as_slice).unwrap_or_default();
         let by_key: BTreeMap<u64, &Value> =
             records.iter().filter_map(|record| Some((record["id"].as_u64()?, record))).collect();
         ensure!(by_key.len() == records.len(), "a search showed an id twice or no number as id: {body}");
 
+        // What is not shown is read as absent, and what nobody wrote is read, too.
         let began = if level == "one" { current_since(&body, asked) } else { Some(asked) };
         keys.extend(by_key.keys());
         for key in keys {
@@ -192,6 +195,7 @@ impl RegisterCollection {
     /// A history that is none, or cannot be judged.
     pub fn is_current(&self, key: u64, record: Option<&Value>) -> Result<bool> {
         let mut history = self.recorder.history();
+        // A read after all that was entered, in a copy of the history.
         let now = history.events.iter().filter_map(|event| event.time).max().unwrap_or(0) + 1;
         let process = self.next_process();
         let asked = keyed(key as i64, Edn::Nil);

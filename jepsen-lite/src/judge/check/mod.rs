@@ -70,6 +70,7 @@ impl HistoryVerdict {
         } else {
             format!("\nthe order is that of lines: {}", ops.by_lines)
         };
+        // Few of the events that show it are enough to find them in the file.
         Ok(match self {
             HistoryVerdict::Ok => format!("ok: {counted}{by_lines}"),
             HistoryVerdict::Unknown(why) => format!("unknown: {why} ({counted}){by_lines}"),

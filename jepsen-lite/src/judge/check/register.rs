@@ -39,6 +39,7 @@ pub const UNSEEN: Value = Value::MAX;
 /// them apart. And where no comparison failed or stayed unknown, writes of unknown end of such values are left out: they
 /// may never have been, and nothing can stand between them and the next write.
 pub fn prune(ops: &[TimedOperation<RegisterOperation>]) -> Vec<TimedOperation<RegisterOperation>> {
+    // Which values make a difference: what was read, and what was compared with.
     let mut seen = HashSet::from([NIL]);
     let mut compared = false;
     for timed in ops {
@@ -51,6 +52,7 @@ pub fn prune(ops: &[TimedOperation<RegisterOperation>]) -> Vec<TimedOperation<Re
             }
         }
     }
+    // All others become one value.
     let merged = |value: Value| if seen.contains(&value) { value } else { UNSEEN };
     let smaller = |timed: &TimedOperation<RegisterOperation>| {
         let op = match timed.op {
@@ -58,6 +60,7 @@ pub fn prune(ops: &[TimedOperation<RegisterOperation>]) -> Vec<TimedOperation<Re
             RegisterOperation::Write(value) => RegisterOperation::Write(merged(value)),
             RegisterOperation::Cas { from, to, done } => RegisterOperation::Cas { from, to: merged(to), done },
         };
+        // What may never have been, and changes nothing for the others, goes.
         let needless = timed.ret == NEVER
             && (op == RegisterOperation::Read(None) || (!compared && op == RegisterOperation::Write(UNSEEN)));
         (!needless).then(|| TimedOperation { op, ..timed.clone() })
@@ -82,6 +85,7 @@ impl Registers {
     pub fn new(ops: &[HistoryOperation], with_cas: bool) -> Result<Self> {
         let keyed = is_keyed(ops);
         let mut registers = Self { keys: BTreeMap::new(), values: vec!["nothing".to_owned()] };
+        // Equal values get one number, in the order in which they are met; nothing has its own.
         let mut numbers: HashMap<String, Value> = HashMap::new();
         for (source, op) in ops.iter().enumerate() {
             let mut number = |value: &Edn| -> Value {
@@ -94,6 +98,8 @@ impl Registers {
                     next
                 })
             };
+            // What is known of each operation: a failed one did not happen, but for a comparison that saw another
+            // value.
             let told = |value| split(value, keyed).with_context(|| format!("event {}", op.events.0));
             let ((key, input), (_, output)) = (told(&op.input)?, told(&op.output)?);
             let action = match op.f.as_str() {
@@ -106,6 +112,7 @@ impl Registers {
                 }
                 other => bail!("event {}: a register knows no `{other}`", op.events.0),
             };
+            // A key of failed operations alone is a key, too.
             let timed = action.map(|action| TimedOperation { call: op.call, ret: op.ret, op: action, source });
             registers.keys.entry(key.to_string()).or_default().extend(timed);
         }

@@ -108,6 +108,7 @@ fn call_node(op: usize) -> u32 {
 
 impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
     fn new(model: &M, ops: &'a [TimedOperation<M::Op>]) -> Self {
+        // Calls and ends become nodes in the order of time. What never ends has a call alone.
         let mut nodes: Vec<(u64, u32)> = Vec::with_capacity(2 * ops.len());
         let (mut number, mut ended, mut pending) = (Vec::with_capacity(ops.len()), 0, 0);
         for (index, op) in ops.iter().enumerate() {
@@ -120,6 +121,7 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
             }
         }
         nodes.sort_unstable();
+        // They are linked in a ring through the head.
         let (mut next, mut previous) = (vec![HEAD; 2 * ops.len() + 1], vec![HEAD; 2 * ops.len() + 1]);
         let mut last = HEAD;
         for (_, node) in nodes {
@@ -129,6 +131,7 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
         }
         next[last as usize] = HEAD;
         previous[HEAD as usize] = last;
+        // Nothing is placed yet.
         let init = model.init();
         Self {
             ops,
@@ -170,11 +173,13 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
     fn place(&mut self, op: usize) {
         self.unlink(call_node(op));
         let number = self.number[op];
+        // One without an end counts among the pending ones, which need not be placed.
         if self.ops[op].ret == NEVER {
             self.pending.flip(number);
             self.pending_top = self.pending_top.max(number + 1);
             return;
         }
+        // What is placed without a gap from the beginning on needs no bits any more.
         self.unlink(call_node(op) + 1);
         self.placed.flip(number);
         self.left -= 1;
@@ -233,6 +238,7 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
             if node != call_node(op) {
                 return;
             }
+            // Up to the first end: what is called later may not come before that operation.
             self.steps += 1;
             let before = self.previous[node as usize];
             if model.only_reads(&self.ops[op].op) && self.after(model, state, op).is_some() {
@@ -247,6 +253,7 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
 
     /// Remembers where the search stands; whether it had not stood there before.
     fn is_new(&mut self, state: u32) -> bool {
+        // Bits as words, without the zeros at the end, so that equal sets are equal keys.
         let words = |bits: &Bits, from: usize, to: usize| -> Vec<u64> {
             let mut words: Vec<u64> = (from..to).step_by(64).map(|bit| bits.bits_from(bit)).collect();
             words.truncate(words.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1));

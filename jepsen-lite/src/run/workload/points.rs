@@ -64,6 +64,7 @@ impl Worker {
     pub(super) async fn points(&mut self) -> bool {
         let (count, limit) = if self.is_exact() { (FEW, 5) } else { (MANY, 10) };
         let key = self.rng.random_range(0..count);
+        // Searches, a delete now and then, and mostly writes.
         match self.rng.random_range(0..8) {
             0..3 if self.shared.workload == Workload::SearchBatch => self.nearest_of_several(limit).await,
             0..3 => self.nearest(limit).await,

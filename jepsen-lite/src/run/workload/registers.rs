@@ -59,6 +59,7 @@ impl Worker {
     pub(super) async fn batch(&mut self) -> bool {
         let key = self.hot();
         let write = self.shared.next();
+        // Half of the time it reads; else it deletes now and then, and mostly writes all parts at once.
         match self.rng.random_range(0..8) {
             0..4 => self.read_batch(key).await,
             4 => {
@@ -83,6 +84,7 @@ impl Worker {
         let key = self.hot();
         let write = self.shared.next();
         let each = |value: Edn| parts(key).map(|id| keyed(id, value.clone())).collect::<Vec<_>>();
+        // As in a batch, but each part is a register by itself.
         match self.rng.random_range(0..8) {
             0..4 => self.read_spread(key).await,
             4 => {
@@ -137,6 +139,7 @@ impl Worker {
         let value = keyed(key, Edn::Int(write));
         self.begin("write", &value);
         let answer = self.client().upsert(COLLECTION, vec![point(key, write, SIZE)], self.more()).await;
+        // A session goes on from the index that its own write has in the shard's log.
         let token = answer.body["token"].as_str().unwrap_or_default().to_owned();
         for part in token.split('.').skip(1) {
             let pair = part.split_once('-').and_then(|(shard, index)| Some((hex(shard)?, hex(index)?)));
@@ -208,6 +211,7 @@ impl Worker {
         let Some(records) = answer.body["points"].as_array().filter(|_| answer.success()) else {
             return self.refused("read", keyed(key, Edn::Nil), &answer);
         };
+        // All parts or none, and all of one write: anything else is torn.
         let of_batch = |record: &&Value| record["id"].as_i64().is_some_and(|id| parts(key).contains(&id));
         let mut values: Vec<Edn> = records.iter().filter(of_batch).map(|record| shown(record, SIZE)).collect();
         let whole = values.len() == PARTS as usize && values.windows(2).all(|pair| pair[0] == pair[1]);

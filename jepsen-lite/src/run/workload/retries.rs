@@ -99,6 +99,7 @@ impl WorkloadState {
             tokio::spawn(async move {
                 let endpoints = shared.endpoints.all();
                 let client = endpoints[number as usize % endpoints.len()].client.with_deadline(super::DEADLINE);
+                // Ids are used again and again: what counts is how many requests a shard has to remember.
                 for turn in 0.. {
                     if shared.stop.load(Ordering::SeqCst) {
                         break;

@@ -137,6 +137,7 @@ impl Worker {
         for _ in 0..PAGES {
             let mut more = self.of_all();
             (more["offset"], more["with_payload"], more["with_vector"]) = (offset, json!(true), json!(true));
+            // A page begins where the one before ended; one that is refused ends the scan.
             let answer = self.client().scroll(COLLECTION, PAGE, more).await;
             let Some(points) = answer.body["points"].as_array().filter(|_| answer.success()) else {
                 return self.refused("scan", Edn::Nil, &answer);
@@ -147,6 +148,7 @@ impl Worker {
                 return self.end(Type::Ok, "scan", Edn::Vector(elements), Vec::new());
             }
         }
+        // More pages than there can be elements.
         let endless = ("error".to_owned(), Edn::keyword("endless"));
         self.end(Type::Fail, "scan", Edn::Nil, vec![endless])
     }

@@ -95,6 +95,7 @@ impl Case<'_> {
                 }
                 _ => return None,
             };
+            // Who can have written it: nobody, or only writes that are over.
             let writers: Vec<_> = self.timed.iter().filter(|op| written(op) == Some(value)).collect();
             self.unwritten(read, value, &writers).or_else(|| self.stale(read, value, &writers))
         })
@@ -106,6 +107,7 @@ impl Case<'_> {
         value: Value,
         writers: &[&TimedOperation<RegisterOperation>],
     ) -> Option<HistoryVerdict> {
+        // A comparison that sets the value it compares with did not write it for itself.
         let first = writers.iter().filter(|writer| writer.source != read.source).min_by_key(|writer| writer.call);
         match first {
             _ if value == NIL => None,
@@ -166,6 +168,7 @@ impl Case<'_> {
             _ => written(newer)?,
         };
         let ago = gap(self.op(newer).returned_at, self.op(read).called_at);
+        // A delete is told as what it is, and not as the nothing that it leaves.
         let (what, other) = match other {
             NIL => ("a delete", String::new()),
             other => ("", self.name(other).to_owned()),
@@ -180,6 +183,7 @@ impl Case<'_> {
         if !applies(self.timed) {
             return None;
         }
+        // The operations that read or wrote either value.
         let touching = |values: [Value; 2]| -> Vec<&TimedOperation<RegisterOperation>> {
             let touches = |op: &&TimedOperation<RegisterOperation>| match op.op {
                 RegisterOperation::Read(Some(value)) | RegisterOperation::Write(value) => values.contains(&value),
