@@ -122,6 +122,6 @@ pub use lease::promise::LONGEST_PROMISE;
 pub use machine::{BrokenInvariant, Changes, Garbage, Machine, MemoryState, Position, StateReader, Visit};
 pub use membership::{MembershipStep, next_step};
 pub use recovery::{StoppedNode, StoredReplica, recoveries};
-pub use settings::RaftSettings;
+pub use settings::{BrokenRule, RaftSettings};
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};
 pub use storage::Disk;

@@ -23,6 +23,30 @@ const HUNG_AFTER: u32 = 3;
 // A lease ends before the promise that it rests on, and an answer arrives before an election begins.
 const _: () = assert!(LEASE_MARGIN < 1.0 && ANSWER_SHARE + 13.0 / 64.0 < 1.0);
 
+/// A heartbeat more often than this keeps idle nodes busy.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
+
+/// What is wrong with settings, and the way out. Whoever names settings otherwise asks for the rule and says it with its
+/// own names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BrokenRule {
+    /// Heartbeats come too often.
+    #[error("a heartbeat interval below 10 ms keeps idle nodes busy; raise it")]
+    HeartbeatTooShort,
+    /// Followers would stand for election between the heartbeats of a leader that is alive.
+    #[error("the shortest election timeout must be at least three heartbeat intervals; raise it")]
+    HeartbeatTooLong,
+    /// Followers would stand for election all at once, and nobody would win.
+    #[error("the longest election timeout must be above the shortest; raise it")]
+    ElectionsTooAlike,
+    /// A node that starts again would have to wait for too long.
+    #[error("the longest election timeout must not be above 60 s; lower it")]
+    ElectionsTooLate,
+    /// No entry would lie between two snapshots.
+    #[error("snapshots must be at least one entry apart; raise the distance")]
+    SnapshotsTooClose,
+}
+
 /// Timing and size limits of every group of a node.
 #[derive(Debug, Clone)]
 pub struct RaftSettings {
@@ -59,28 +83,24 @@ impl Default for RaftSettings {
 }
 
 impl RaftSettings {
+    /// The first rule that these settings break.
+    pub fn broken_rule(&self) -> Option<BrokenRule> {
+        let rules = [
+            (self.heartbeat < SHORTEST_HEARTBEAT, BrokenRule::HeartbeatTooShort),
+            (self.election_min < self.heartbeat * 3, BrokenRule::HeartbeatTooLong),
+            (self.election_max <= self.election_min, BrokenRule::ElectionsTooAlike),
+            (self.election_max > LONGEST_PROMISE, BrokenRule::ElectionsTooLate),
+            (self.snapshot_after == 0, BrokenRule::SnapshotsTooClose),
+        ];
+        rules.into_iter().find(|(is_broken, _)| *is_broken).map(|(_, rule)| rule)
+    }
+
     /// Refuses settings under which healthy leaders would be deposed, or snapshots would be zero entries apart.
     ///
     /// # Errors
     /// [`OpenError::Settings`], which says what to change.
     pub(crate) fn check(&self) -> Result<(), OpenError> {
-        let wrong = |why: &str| Err(OpenError::Settings(why.to_owned()));
-        if self.heartbeat < Duration::from_millis(10) {
-            return wrong("a heartbeat interval below 10 ms keeps idle nodes busy; raise it");
-        }
-        if self.election_min < self.heartbeat * 3 {
-            return wrong("the shortest election timeout must be at least three heartbeat intervals; raise it");
-        }
-        if self.election_max <= self.election_min {
-            return wrong("the longest election timeout must be above the shortest; raise it");
-        }
-        if self.election_max > LONGEST_PROMISE {
-            return wrong("the longest election timeout must not be above 60 s; lower it");
-        }
-        if self.snapshot_after == 0 {
-            return wrong("snapshots must be at least one entry apart; raise the distance");
-        }
-        Ok(())
+        self.broken_rule().map_or(Ok(()), |rule| Err(OpenError::Settings(rule.to_string())))
     }
 
     /// How long a leader serves reads by itself, counted from when it sent the message that a majority answered.

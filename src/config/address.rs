@@ -43,6 +43,7 @@ pub(super) fn peer_address(given: Option<SocketAddr>, listen: SocketAddr) -> Res
 
 /// The host name or IP at which others reach the node: as given, or that of the API where others can call it.
 pub(super) fn advertised(given: Option<String>, listen: SocketAddr) -> Result<String, ConfigError> {
+    // What is given must be a name or an address, and one by which others can call this machine.
     match given {
         Some(host)
             if host.is_empty() || host.contains([':', '/', ' ']) && host.parse::<std::net::Ipv6Addr>().is_err() =>
@@ -58,6 +59,7 @@ pub(super) fn advertised(given: Option<String>, listen: SocketAddr) -> Result<St
             Err(ConfigError::invalid("--advertise", reason))
         }
         Some(host) => Ok(host),
+        // Without it, others call where the API listens, unless that is every address of the machine.
         None if listen.ip().is_unspecified() => {
             let reason =
                 format!("others cannot call {}: give the host name or IP at which they reach this node", listen.ip());

@@ -1,14 +1,16 @@
 //! Settings of a server and of a gateway: flag > `QUIVER_*` environment variable > TOML file > default. A variable that is
 //! empty is none.
 //!
-//! Each setting stands once, in a struct of options that is at the same time the flags, the variables and the keys of the
-//! file ([`ServerArgs`], [`GatewayArgs`]); `settle` lays the file under it, fills in the defaults and checks the whole.
-//! What comes out ([`ServerSettings`], [`GatewaySettings`]) is complete and consistent; only the binary reads files here.
+//! Each setting is one row of a table: name, type, variable, help, default, rule (`table`). The rows of a command are at the
+//! same time its flags, its variables and the keys of its file ([`ServerArgs`], [`GatewayArgs`]). `settle` lays the file
+//! under them, fills in the defaults and checks the whole. What comes out ([`ServerSettings`], [`GatewaySettings`]) is
+//! complete and consistent. Only the binary reads files here.
 
 mod address;
 mod gateway;
 mod memory;
 mod server;
+mod table;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -44,15 +46,15 @@ pub enum ConfigError {
     #[error("{setting}: {reason}")]
     Invalid {
         /// The setting, as the flag is called.
-        setting: &'static str,
+        setting: String,
         /// What is wrong, and the way out.
         reason: String,
     },
 }
 
 impl ConfigError {
-    fn invalid(setting: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid { setting, reason: reason.into() }
+    fn invalid(setting: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Invalid { setting: setting.into(), reason: reason.into() }
     }
 }
 
@@ -82,53 +84,27 @@ pub struct RequestLimits {
     pub timeout_ms: u64,
 }
 
-impl Default for RequestLimits {
-    fn default() -> Self {
-        let body_memory = memory::of_this_process() / 8;
-        Self { body_bytes: 32 << 20, body_memory, batch: 10_000, results: 10_000, timeout_ms: 10_000 }
-    }
+impl RequestLimits {
+    const BODY_BYTES: usize = 32 << 20;
+    const BATCH: usize = 10_000;
+    const RESULTS: usize = 10_000;
+    const TIMEOUT_MS: u64 = 10_000;
 }
 
-/// Takes each named option from the layer below where the layer above leaves it open.
-macro_rules! lay_over {
-    ($above:expr, $below:expr, $($field:ident),+ $(,)?) => {
-        $( $above.$field = $above.$field.take().or($below.$field); )+
-    };
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes: Self::BODY_BYTES,
+            body_memory: memory::of_this_process() / 8,
+            batch: Self::BATCH,
+            results: Self::RESULTS,
+            timeout_ms: Self::TIMEOUT_MS,
+        }
+    }
 }
-use lay_over;
 
 /// Reads a TOML file of settings; an unknown key is an error that names it.
 fn read_file<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
     toml::from_str(&text).map_err(|error| ConfigError::Malformed { path: path.into(), reason: error.to_string() })
-}
-
-/// Checks the limits that server and gateway share.
-fn request_limits(
-    body_bytes: Option<usize>,
-    batch: Option<usize>,
-    results: Option<usize>,
-    timeout_ms: Option<u64>,
-    body_memory: Option<usize>,
-) -> Result<RequestLimits, ConfigError> {
-    let default = RequestLimits::default();
-    let limits = RequestLimits {
-        body_memory: body_memory.unwrap_or(default.body_memory.max(body_bytes.unwrap_or(default.body_bytes))),
-        body_bytes: body_bytes.unwrap_or(default.body_bytes),
-        batch: batch.unwrap_or(default.batch),
-        results: results.unwrap_or(default.results),
-        timeout_ms: timeout_ms.unwrap_or(default.timeout_ms),
-    };
-    let within = |setting, value: usize, least: usize, most: usize| {
-        if (least..=most).contains(&value) {
-            return Ok(());
-        }
-        Err(ConfigError::invalid(setting, format!("{value} is out of range: choose {least} to {most}")))
-    };
-    within("--max-body-bytes", limits.body_bytes, 1 << 10, 1 << 30)?;
-    within("--body-memory", limits.body_memory, limits.body_bytes, 1 << 46)?;
-    within("--max-batch", limits.batch, 1, default.batch)?;
-    within("--max-limit", limits.results, 1, default.results)?;
-    within("--request-timeout-ms", limits.timeout_ms as usize, 1, 600_000)?;
-    Ok(limits)
 }

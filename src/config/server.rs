@@ -1,109 +1,72 @@
 //! Settings of `quiver server`: who the node is, where it listens, where its data lives, how its cluster is formed.
 
 use super::address::{advertised, check_url, optional_socket_address, peer_address, socket_address};
-use super::{ConfigError, LogFormat, RequestLimits, lay_over, read_file, request_limits};
+use super::table::{filled, settings};
+use super::{ConfigError, LogFormat, RequestLimits, read_file};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, FromArgMatches as _};
-use serde::Deserialize;
+use clap::{ArgMatches, FromArgMatches as _};
+use raft_groups::{BrokenRule, RaftSettings};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The flags, variables and TOML keys (the flag's name with `_`) of `quiver server`. What is absent takes its default.
-#[derive(Args, Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ServerArgs {
-    /// Read settings from this TOML file; its keys are these flags with `_` for `-`.
-    #[arg(long, env = "QUIVER_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    pub config: Option<PathBuf>,
-    /// This node's name in its cluster [default: node1].
-    #[arg(long, env = "QUIVER_NODE_ID", value_name = "NAME")]
-    pub node_id: Option<String>,
-    /// Address of the HTTP API; port 0 takes a free one [default: 127.0.0.1:8001].
-    #[arg(long, env = "QUIVER_LISTEN", value_name = "ADDRESS", value_parser = socket_address)]
-    #[serde(deserialize_with = "optional_socket_address")]
-    pub listen: Option<SocketAddr>,
-    /// Address for the other nodes [default: the API's address, port + 100].
-    #[arg(long, env = "QUIVER_PEER_LISTEN", value_name = "ADDRESS", value_parser = socket_address)]
-    #[serde(deserialize_with = "optional_socket_address")]
-    pub peer_listen: Option<SocketAddr>,
-    /// Host name or IP at which others reach this node [default: that of --listen].
-    #[arg(long, env = "QUIVER_ADVERTISE", value_name = "HOST")]
-    pub advertise: Option<String>,
-    /// Directory of everything the node stores; made where absent [default: ./quiver-data].
-    #[arg(long, env = "QUIVER_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Form a new cluster of N nodes: this one and N-1 that --join it [default on an empty directory: 1].
-    #[arg(long, env = "QUIVER_BOOTSTRAP", value_name = "N")]
-    pub bootstrap: Option<usize>,
-    /// Join the cluster that the node at this URL forms or belongs to; repeat or separate by commas. A member says there where it is now.
-    #[arg(long, env = "QUIVER_JOIN", value_name = "URL", value_delimiter = ',')]
-    pub join: Option<Vec<String>>,
-    /// Shards of a new cluster, fixed when it is formed [default: 8].
-    #[arg(long, env = "QUIVER_SHARDS", value_name = "N")]
-    pub shards: Option<u32>,
-    /// Copies of each shard in a new cluster [default: 3, or the number of nodes where that is less].
-    #[arg(long, env = "QUIVER_REPLICATION_FACTOR", value_name = "N")]
-    pub replication_factor: Option<usize>,
-    /// How often an idle leader of a new cluster proves that it is alive, in milliseconds [default: 150].
-    #[arg(long, env = "QUIVER_HEARTBEAT_MS", value_name = "MS")]
-    pub heartbeat_ms: Option<u64>,
-    /// Shortest silence after which a follower of a new cluster stands for election, in milliseconds [default: 500].
-    #[arg(long, env = "QUIVER_ELECTION_MIN_MS", value_name = "MS")]
-    pub election_min_ms: Option<u64>,
-    /// Longest such silence, in milliseconds [default: 1000].
-    #[arg(long, env = "QUIVER_ELECTION_MAX_MS", value_name = "MS")]
-    pub election_max_ms: Option<u64>,
-    /// Log entries of a shard after which it takes a snapshot and purges its log [default: 5000].
-    #[arg(long, env = "QUIVER_SNAPSHOT_AFTER", value_name = "ENTRIES")]
-    pub snapshot_after: Option<u64>,
-    /// Log entries kept behind a snapshot, for replicas that lag a little [default: 2000, or half of --snapshot-after where that is less].
-    #[arg(long, env = "QUIVER_KEEP_ENTRIES", value_name = "ENTRIES")]
-    pub keep_entries: Option<u64>,
-    /// Silence after which a node counts as lost and its replicas are made anew where there is room, in milliseconds [default: 600000].
-    #[arg(long, env = "QUIVER_NODE_LOST_AFTER_MS", value_name = "MS")]
-    pub node_lost_after_ms: Option<u64>,
-    /// Time within which an adopted node must come up before it is given up, in milliseconds [default: 60000].
-    #[arg(long, env = "QUIVER_JOIN_WITHIN_MS", value_name = "MS")]
-    pub join_within_ms: Option<u64>,
-    /// Most shards whose replicas are moved at once [default: 2].
-    #[arg(long, env = "QUIVER_MAX_MOVES", value_name = "SHARDS")]
-    pub max_moves: Option<usize>,
-    /// Most bytes a second that this node sends of the replicas it copies to other nodes, all together [default: 33554432].
-    #[arg(long, env = "QUIVER_MOVE_RATE_BYTES", value_name = "BYTES")]
-    pub move_rate_bytes: Option<u64>,
-    /// Threads that take new vectors into the index [default: half of the processors, at least 1].
-    #[arg(long, env = "QUIVER_INDEX_THREADS", value_name = "N")]
-    pub index_threads: Option<usize>,
-    /// Share of its time that each of them works, above 0 and up to 1 [default: 1].
-    #[arg(long, env = "QUIVER_INDEX_SHARE", value_name = "SHARE")]
-    pub index_share: Option<f64>,
-    /// Largest request body, in bytes [default: 33554432].
-    #[arg(long, env = "QUIVER_MAX_BODY_BYTES", value_name = "BYTES")]
-    pub max_body_bytes: Option<usize>,
-    /// Bytes that the bodies of all requests may take together [default: an eighth of the memory].
-    #[arg(long, env = "QUIVER_BODY_MEMORY", value_name = "BYTES")]
-    pub body_memory: Option<usize>,
-    /// A name that clients reach this process by, beside localhost, addresses and --advertise; repeat or separate by commas.
-    #[arg(long, env = "QUIVER_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
-    pub allow_host: Option<Vec<String>>,
-    /// Most points in one write [default: 10000].
-    #[arg(long, env = "QUIVER_MAX_BATCH", value_name = "POINTS")]
-    pub max_batch: Option<usize>,
-    /// Most results of one search or scroll, offset included [default: 10000].
-    #[arg(long, env = "QUIVER_MAX_LIMIT", value_name = "RESULTS")]
-    pub max_limit: Option<usize>,
-    /// Deadline of requests that name none, in milliseconds [default: 10000].
-    #[arg(long, env = "QUIVER_REQUEST_TIMEOUT_MS", value_name = "MS")]
-    pub request_timeout_ms: Option<u64>,
-    /// How logs are written to stderr [default: text].
-    #[arg(long, env = "QUIVER_LOG_FORMAT", value_name = "FORMAT")]
-    pub log_format: Option<LogFormat>,
-    /// Let tests cut this node's links through /quiver/v1/faults. Never in production.
-    #[arg(long, env = "QUIVER_TEST_FAULTS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", hide = true,
-          value_parser = clap::builder::BoolishValueParser::new())]
-    pub test_faults: Option<bool>,
+settings! {
+    /// The flags, variables and TOML keys (the flag's name with `_`) of `quiver server`. What is absent takes its default.
+    ServerArgs {
+        /// This node's name in its cluster.
+        node_id: String, "QUIVER_NODE_ID", "NAME" = "node1";
+        /// Address of the HTTP API; port 0 takes a free one.
+        listen: SocketAddr, "QUIVER_LISTEN", "ADDRESS" = SocketAddr::from(([127, 0, 0, 1], 8001)),
+            #[arg(value_parser = socket_address)], #[serde(deserialize_with = "optional_socket_address")];
+        /// Address for the other nodes.
+        peer_listen: SocketAddr, "QUIVER_PEER_LISTEN", "ADDRESS", shown "the API's address, port + 100",
+            #[arg(value_parser = socket_address)], #[serde(deserialize_with = "optional_socket_address")];
+        /// Host name or IP at which others reach this node.
+        advertise: String, "QUIVER_ADVERTISE", "HOST", shown "that of --listen";
+        /// Directory of everything the node stores; made where absent.
+        data_dir: PathBuf, "QUIVER_DATA_DIR", "DIR", or PathBuf::from("quiver-data"), shown "./quiver-data";
+        /// Form a new cluster of N nodes: this one and N-1 that --join it [default on an empty directory: 1].
+        bootstrap: usize, "QUIVER_BOOTSTRAP", "N", new cluster;
+        /// Join the cluster that the node at this URL forms or belongs to; repeat or separate by commas. A member says there where it is now.
+        join: Vec<String>, "QUIVER_JOIN", "URL", new cluster, #[arg(value_delimiter = ',')];
+        /// Shards of a new cluster, fixed when it is formed.
+        shards: u32, "QUIVER_SHARDS", "N" = 8_u32, in 1..=4096, new cluster;
+        /// Copies of each shard in a new cluster.
+        replication_factor: usize, "QUIVER_REPLICATION_FACTOR", "N",
+            shown "3, or the number of nodes where that is less", in 1..=7, new cluster;
+        /// How often an idle leader of a new cluster proves that it is alive, in milliseconds.
+        heartbeat_ms: u64, "QUIVER_HEARTBEAT_MS", "MS" = millis(RaftSettings::default().heartbeat), new cluster;
+        /// Shortest silence after which a follower of a new cluster stands for election, in milliseconds.
+        election_min_ms: u64, "QUIVER_ELECTION_MIN_MS", "MS" = millis(RaftSettings::default().election_min), new cluster;
+        /// Longest such silence, in milliseconds.
+        election_max_ms: u64, "QUIVER_ELECTION_MAX_MS", "MS" = millis(RaftSettings::default().election_max), new cluster;
+        /// Log entries of a shard after which it takes a snapshot and purges its log.
+        snapshot_after: u64, "QUIVER_SNAPSHOT_AFTER", "ENTRIES" = RaftSettings::default().snapshot_after;
+        /// Log entries kept behind a snapshot, for replicas that lag a little.
+        keep_entries: u64, "QUIVER_KEEP_ENTRIES", "ENTRIES", shown "2000, or half of --snapshot-after where that is less";
+        /// Silence after which a node counts as lost and its replicas are made anew where there is room, in milliseconds.
+        node_lost_after_ms: u64, "QUIVER_NODE_LOST_AFTER_MS", "MS" = 600_000_u64;
+        /// Time within which an adopted node must come up before it is given up, in milliseconds.
+        join_within_ms: u64, "QUIVER_JOIN_WITHIN_MS", "MS" = 60_000_u64,
+            least 1000: "no node is up so soon: choose 1000 or more";
+        /// Most shards whose replicas are moved at once.
+        max_moves: usize, "QUIVER_MAX_MOVES", "SHARDS" = 2_usize,
+            least 1: "nothing could ever be repaired: choose at least 1";
+        /// Most bytes a second that this node sends of the replicas it copies to other nodes, all together.
+        move_rate_bytes: u64, "QUIVER_MOVE_RATE_BYTES", "BYTES" = 32_u64 << 20,
+            least 65_536: "no replica would ever arrive: choose 65536 or more";
+        /// Threads that take new vectors into the index.
+        index_threads: usize, "QUIVER_INDEX_THREADS", "N", or half_of_the_processors(),
+            shown "half of the processors, at least 1", in 1..=256;
+        /// Share of its time that each of them works, above 0 and up to 1.
+        index_share: f64, "QUIVER_INDEX_SHARE", "SHARE" = 1.0_f64;
+    }
+    {
+        /// Let tests cut this node's links through /quiver/v1/faults. Never in production.
+        test_faults: bool, "QUIVER_TEST_FAULTS", "BOOL", or false,
+            #[arg(num_args = 0..=1, default_missing_value = "true", hide = true,
+                  value_parser = clap::builder::BoolishValueParser::new())];
+    }
 }
 
 /// How a node with an empty data directory gets its cluster; a node that has one ignores it.
@@ -133,7 +96,7 @@ pub struct ServerSettings {
     /// How the node gets its cluster where its directory is empty.
     pub origin: Origin,
     /// Which settings of a new cluster were given, as the flags are called: none of them changes a cluster that exists.
-    pub of_new_cluster: Vec<&'static str>,
+    pub of_new_cluster: Vec<String>,
     /// Shards of a new cluster.
     pub shards: u32,
     /// Copies of each shard in a new cluster; `None` means 3, or the number of nodes where that is less.
@@ -177,7 +140,12 @@ impl ServerArgs {
     /// Whatever keeps the settings from being used.
     pub fn settle(mut self) -> Result<ServerSettings, ConfigError> {
         if let Some(path) = self.config.take() {
-            self.lay_over(read_file(&path)?);
+            let mut file: Self = read_file(&path)?;
+            // One question, two spellings: what answers it above the file silences the file.
+            if self.join.is_some() || self.bootstrap.is_some() {
+                (file.bootstrap, file.join) = (None, None);
+            }
+            self.lay_over(file);
         }
         self.complete()
     }
@@ -198,127 +166,52 @@ impl ServerArgs {
         Ok(args)
     }
 
-    fn lay_over(&mut self, mut file: Self) {
-        // One question, two spellings: what answers it above the file silences the file.
-        if self.join.is_some() || self.bootstrap.is_some() {
-            (file.bootstrap, file.join) = (None, None);
-        }
-        lay_over!(
-            self,
-            file,
-            node_id,
-            listen,
-            peer_listen,
-            advertise,
-            data_dir,
-            bootstrap,
-            join,
-            shards,
-            replication_factor,
-            heartbeat_ms,
-            election_min_ms,
-            election_max_ms,
-            snapshot_after,
-            keep_entries,
-            node_lost_after_ms,
-            join_within_ms,
-            max_moves,
-            move_rate_bytes,
-            index_threads,
-            index_share,
-            max_body_bytes,
-            body_memory,
-            allow_host,
-            max_batch,
-            max_limit,
-            request_timeout_ms,
-            log_format,
-            test_faults,
-        );
-    }
-
-    fn of_new_cluster(&self) -> Vec<&'static str> {
-        let given = [
-            ("--bootstrap", self.bootstrap.is_some()),
-            ("--join", self.join.is_some()),
-            ("--shards", self.shards.is_some()),
-            ("--replication-factor", self.replication_factor.is_some()),
-            ("--heartbeat-ms", self.heartbeat_ms.is_some()),
-            ("--election-min-ms", self.election_min_ms.is_some()),
-            ("--election-max-ms", self.election_max_ms.is_some()),
-        ];
-        given.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag).collect()
-    }
-
-    fn complete(self) -> Result<ServerSettings, ConfigError> {
-        let listen = self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 8001).into());
-        let snapshot_after = self.snapshot_after.unwrap_or(5000);
-        let of_new_cluster = self.of_new_cluster();
-        let millis = |value: Option<u64>, default| Duration::from_millis(value.unwrap_or(default));
+    fn complete(mut self) -> Result<ServerSettings, ConfigError> {
+        // What was given is told before defaults are filled in: they ask for nothing.
+        let of_new_cluster = self.fill()?;
+        let (listen, snapshot_after) = (filled(&self.listen), filled(&self.snapshot_after));
+        let duration = |value: &Option<u64>| Duration::from_millis(filled(value));
+        // Settings that follow from others come from their functions, and all others from their rows.
         let settings = ServerSettings {
-            node_id: node_name(self.node_id.unwrap_or_else(|| "node1".into()))?,
+            node_id: node_name(filled(&self.node_id))?,
             listen,
             peer_listen: peer_address(self.peer_listen, listen)?,
+            limits: self.request_limits()?,
             advertise: advertised(self.advertise, listen)?,
-            data_dir: self.data_dir.unwrap_or_else(|| "quiver-data".into()),
+            data_dir: filled(&self.data_dir),
             origin: origin(self.bootstrap, self.join)?,
             of_new_cluster,
-            shards: self.shards.unwrap_or(8),
+            shards: filled(&self.shards),
             replication_factor: self.replication_factor,
-            heartbeat: millis(self.heartbeat_ms, 150),
-            election_min: millis(self.election_min_ms, 500),
-            election_max: millis(self.election_max_ms, 1000),
+            heartbeat: duration(&self.heartbeat_ms),
+            election_min: duration(&self.election_min_ms),
+            election_max: duration(&self.election_max_ms),
             snapshot_after,
-            keep_entries: self.keep_entries.unwrap_or(2000.min(snapshot_after / 2)),
-            node_lost_after: millis(self.node_lost_after_ms, 600_000),
-            join_within: millis(self.join_within_ms, 60_000),
-            moves: self.max_moves.unwrap_or(2),
-            move_rate: self.move_rate_bytes.unwrap_or(32 << 20),
-            index_threads: self.index_threads.unwrap_or_else(half_of_the_processors),
-            index_share: self.index_share.unwrap_or(1.0),
-            limits: request_limits(
-                self.max_body_bytes,
-                self.max_batch,
-                self.max_limit,
-                self.request_timeout_ms,
-                self.body_memory,
-            )?,
-            hosts: self.allow_host.unwrap_or_default(),
-            log_format: self.log_format.unwrap_or_default(),
-            test_faults: self.test_faults.unwrap_or(false),
+            keep_entries: self.keep_entries.unwrap_or(RaftSettings::default().keep_entries.min(snapshot_after / 2)),
+            node_lost_after: duration(&self.node_lost_after_ms),
+            join_within: duration(&self.join_within_ms),
+            moves: filled(&self.max_moves),
+            move_rate: filled(&self.move_rate_bytes),
+            index_threads: filled(&self.index_threads),
+            index_share: filled(&self.index_share),
+            hosts: filled(&self.allow_host),
+            log_format: filled(&self.log_format),
+            test_faults: filled(&self.test_faults),
         };
         settings.check()
     }
 }
 
 impl ServerSettings {
+    /// Looks at what no row can say by itself: what settings owe each other, and what Raft asks of them.
     fn check(self) -> Result<Self, ConfigError> {
-        if !(1..=4096).contains(&self.shards) {
-            return Err(ConfigError::invalid("--shards", format!("{} is out of range: choose 1 to 4096", self.shards)));
+        // Raft's own rules are asked, and told with the names of the settings.
+        let Self { heartbeat, election_min, election_max, snapshot_after, .. } = self;
+        let raft = RaftSettings { heartbeat, election_min, election_max, snapshot_after, ..RaftSettings::default() };
+        if let Some(rule) = raft.broken_rule() {
+            return Err(broken(rule, &raft));
         }
-        if let Some(copies) = self.replication_factor
-            && !(1..=7).contains(&copies)
-        {
-            return Err(ConfigError::invalid(
-                "--replication-factor",
-                format!("{copies} is out of range: choose 1 to 7"),
-            ));
-        }
-        if self.heartbeat < Duration::from_millis(10) || self.heartbeat * 3 > self.election_min {
-            let reason = format!(
-                "a follower would take a late heartbeat for a dead leader: keep it at 10 or above, and at most a third of \
-                 --election-min-ms ({} ms)",
-                self.election_min.as_millis()
-            );
-            return Err(ConfigError::invalid("--heartbeat-ms", reason));
-        }
-        if self.election_max <= self.election_min {
-            let reason = "must exceed --election-min-ms: elections need different patience to be decided";
-            return Err(ConfigError::invalid("--election-max-ms", reason));
-        }
-        if self.election_max > Duration::from_secs(60) {
-            return Err(ConfigError::invalid("--election-max-ms", "must not be above 60000: lower it"));
-        }
+        // The planner must not mistake an election for the loss of a node.
         if self.node_lost_after < self.election_max * 2 {
             let reason = format!(
                 "a node that only restarts would be replaced: keep it at or above twice --election-max-ms ({} ms)",
@@ -326,31 +219,37 @@ impl ServerSettings {
             );
             return Err(ConfigError::invalid("--node-lost-after-ms", reason));
         }
-        if self.join_within < Duration::from_secs(1) {
-            return Err(ConfigError::invalid("--join-within-ms", "no node is up so soon: choose 1000 or more"));
-        }
-        if self.moves == 0 {
-            return Err(ConfigError::invalid("--max-moves", "nothing could ever be repaired: choose at least 1"));
-        }
-        if self.move_rate < 64 << 10 {
-            return Err(ConfigError::invalid(
-                "--move-rate-bytes",
-                "no replica would ever arrive: choose 65536 or more",
-            ));
-        }
-        if self.snapshot_after == 0 {
-            return Err(ConfigError::invalid("--snapshot-after", "must be at least 1 entry"));
-        }
-        if !(1..=256).contains(&self.index_threads) {
-            let reason = format!("{} is out of range: choose 1 to 256", self.index_threads);
-            return Err(ConfigError::invalid("--index-threads", reason));
-        }
         if !(self.index_share > 0.0 && self.index_share <= 1.0) {
             let reason = format!("{} is out of range: choose above 0 and up to 1", self.index_share);
             return Err(ConfigError::invalid("--index-share", reason));
         }
         Ok(self)
     }
+}
+
+/// Says which setting breaks a rule of Raft's, and the way out.
+fn broken(rule: BrokenRule, settings: &RaftSettings) -> ConfigError {
+    let (setting, reason) = match rule {
+        BrokenRule::HeartbeatTooShort | BrokenRule::HeartbeatTooLong => (
+            "--heartbeat-ms",
+            format!(
+                "a follower would take a late heartbeat for a dead leader: keep it at 10 or above, and at most a third of \
+                 --election-min-ms ({} ms)",
+                settings.election_min.as_millis()
+            ),
+        ),
+        BrokenRule::ElectionsTooAlike => (
+            "--election-max-ms",
+            "must exceed --election-min-ms: elections need different patience to be decided".to_owned(),
+        ),
+        BrokenRule::ElectionsTooLate => ("--election-max-ms", "must not be above 60000: lower it".to_owned()),
+        BrokenRule::SnapshotsTooClose => ("--snapshot-after", "must be at least 1 entry".to_owned()),
+    };
+    ConfigError::invalid(setting, reason)
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
 }
 
 fn half_of_the_processors() -> usize {
@@ -369,6 +268,7 @@ fn node_name(name: String) -> Result<String, ConfigError> {
 }
 
 fn origin(bootstrap: Option<usize>, join: Option<Vec<String>>) -> Result<Origin, ConfigError> {
+    // An empty list of URLs is what an empty variable would say: nothing.
     match (bootstrap, join) {
         (Some(_), Some(_)) => Err(ConfigError::invalid(
             "--join",

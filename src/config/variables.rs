@@ -36,6 +36,10 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_variable_and_an_empty_one_counts_as_unset() {
+        for arg in command().get_subcommands().flat_map(Command::get_arguments) {
+            let variable = format!("QUIVER_{}", arg.get_id().as_str().to_uppercase());
+            assert_eq!(arg.get_env(), Some(OsStr::new(&variable)));
+        }
         let flags: usize = command().get_subcommands().map(|verb| verb.get_arguments().count()).sum();
         let all = variables(&command());
         assert_eq!(all.len(), flags, "{all:?}");

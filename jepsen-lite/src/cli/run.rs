@@ -59,6 +59,7 @@ enum ConsistencyLevel {
 
 impl RunArgs {
     fn plan(&self, seed: u64) -> Result<RunPlan> {
+        // Workload, level and faults must promise something together; what the plan itself asks is asked last.
         let sessions = matches!(self.workload, Workload::Register | Workload::Session);
         ensure!(
             self.level != ConsistencyLevel::One || sessions,

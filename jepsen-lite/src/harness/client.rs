@@ -3,7 +3,7 @@
 //! A failed write is not a write that did not happen. Each answer is therefore one of three: *ok* (acknowledged),
 //! *fail* (certainly not applied: the connection was refused before anything was sent, or the error says `committed:
 //! "no"`) and *unknown* (everything else: a time-out, a reset, a 5xx that does not say). What the store says in
-//! `committed` is believed here and checked by the ledger.
+//! `committed` is believed here and checked by the judge.
 
 use std::time::{Duration, Instant};
 
@@ -257,6 +257,7 @@ pub async fn operation_done(by: &[ApiClient], operation: &str, patience: Duratio
     while start.elapsed() < patience {
         for client in by {
             let answer = client.get(&format!("/quiver/v1/operations/{operation}")).await;
+            // Whoever knows nothing of it now may know it later.
             match answer.body["state"].as_str() {
                 Some("done") => return Ok(()),
                 Some("running") | None => last = format!("{} {}", answer.body, answer.problem),

@@ -143,6 +143,7 @@ impl TestCluster {
             .arg(data)
             .args(&self.options.args)
             .envs(self.options.env.iter().chain(&node.env).map(|(name, value)| (name, value)));
+        // Limits and namespaces are of the process, not of the command line.
         if let Some(most) = node.descriptors {
             limit_descriptors(&mut command, most);
         }
@@ -243,6 +244,7 @@ impl TestCluster {
             if answer.status == Some(200) {
                 return Ok(());
             }
+            // A node that ended never gets healthy.
             let node = &mut self.nodes[index];
             if !node.running() {
                 let how = node.process.as_mut().and_then(ChildProcess::ended);

@@ -28,6 +28,7 @@ impl PortLease {
     /// Finds a port of 127.0.0.1 that nothing listens on and nobody else has leased.
     pub fn take() -> Result<Self> {
         static NEXT: AtomicU16 = AtomicU16::new(0);
+        // Processes begin at different places, so that they seldom try the same ports.
         let start = (mix(std::process::id() as u64) % COUNT as u64) as u16;
         let locks = std::env::temp_dir().join("quiver-ports");
         std::fs::create_dir_all(&locks).with_context(|| format!("creating {}", locks.display()))?;
@@ -36,6 +37,7 @@ impl PortLease {
             let port = LOWEST + (start.wrapping_add(step) % COUNT);
             let path = locks.join(port.to_string());
             let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            // The lock keeps other harnesses away, and the listener everybody else.
             if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
                 return Ok(Self { port, _lock: lock });
             }

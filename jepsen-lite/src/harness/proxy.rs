@@ -107,9 +107,11 @@ async fn pump(
     let mut buffer = vec![0; PIECE];
     let mut passed = 0;
     loop {
+        // The end of one side ends the other.
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
         let mut piece = &buffer[..length];
         while !piece.is_empty() {
+            // The manner may change with every piece.
             let now = *manner.borrow();
             let mut take = piece.len();
             match now {
@@ -128,6 +130,7 @@ async fn pump(
                 }
                 Manner::CutReply { .. } => {}
             }
+            // Nothing left to pass on: the reply was cut.
             if take == 0 || to.write_all(&piece[..take]).await.is_err() {
                 return;
             }

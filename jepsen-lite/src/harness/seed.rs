@@ -5,6 +5,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rand::Rng;
+use rand::rngs::StdRng;
+
 /// The seed of this run, printed with the name of the test that asks for it.
 pub fn seed(test: &str) -> u64 {
     let seed = from_env("QUIVER_SEED").unwrap_or_else(|| {
@@ -26,4 +29,11 @@ pub fn mix(value: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// A random version-4 UUID from the run's own generator, to ask under.
+pub fn request_id(rng: &mut StdRng) -> String {
+    let bits = (rng.random::<u128>() & !(0xf << 76) & !(0b11 << 62)) | (4 << 76) | (0b10 << 62);
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::descriptors::raise_descriptors;
 use super::{Assault, Traffic, WrongAnswers, moves};
 
 /// The name of the hidden verb.
@@ -84,12 +85,14 @@ impl Drop for Apart {
 /// # Errors
 /// A name that no attack has, or a machine without a lowest priority.
 pub fn attack(name: &str, address: SocketAddr, crowd: usize) -> Result<()> {
+    // Before the runtime's threads start, since they inherit it.
     take_lowest_priority()?;
-    super::measure::raise_descriptors();
+    raise_descriptors();
     let attack = moves::attacks(address).into_iter().find(|attack| attack.name == name);
     let attack = attack.with_context(|| format!("no attack is called {name:?}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let assault = runtime.block_on(async { Assault::start(&attack, address, crowd) });
+    // The other side begins to measure at this word, and ends the attack by closing standard input.
     println!("{BEGUN}");
     let _end = std::io::stdin().read_to_end(&mut Vec::new());
     let (moves, traffic) = (assault.made(), assault.traffic());

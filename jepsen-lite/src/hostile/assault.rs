@@ -43,11 +43,13 @@ impl Assault {
         let (mut tasks, tally) = (JoinSet::new(), Arc::new(AttackTally::default()));
         for number in 0..crowd {
             let (moves, rest, tally) = (attack.moves.clone(), attack.rest, tally.clone());
+            // Each begins with another move, so that all moves are made at all times.
             tasks.spawn(async move {
                 for turn in number.. {
                     let made = moves[turn % moves.len()].make(address, &tally.counters).await;
                     tally.made.fetch_add(1, Ordering::Relaxed);
                     if let Err(wrong) = made {
+                        // All wrong answers are counted, and the first few are kept.
                         let mut all = tally.wrong.lock().expect("nothing under the lock panics");
                         all.count += 1;
                         if all.told.len() < MAX_TOLD {

@@ -139,6 +139,7 @@ impl AttackMove {
 
     fn judge(&self, said: &[u8]) -> Result<()> {
         let text = String::from_utf8_lossy(said);
+        // How many answers came, and the status of the first.
         let answers = text.matches("HTTP/1.").count();
         let status = text.get(9..12).and_then(|digits| digits.parse::<u16>().ok());
         let right = match self.owed {
@@ -149,6 +150,7 @@ impl AttackMove {
             Owed::End => answers == 0,
             Owed::Nothing => true,
         };
+        // An answer may hold a whole collection; its beginning tells enough.
         let start: String = text.chars().take(600).collect();
         ensure!(right, "{}: {:?} was owed, and {answers} answers came: {start}", self.name, self.owed);
         Ok(())

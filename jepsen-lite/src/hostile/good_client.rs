@@ -87,6 +87,7 @@ async fn work(client: ApiClient, seen: Arc<Mutex<RequestOutcomes>>) {
     let vector: Vec<f32> = (0..SIZE).map(|place| place as f32).collect();
     for turn in 0_u64.. {
         let began = Instant::now();
+        // It writes and searches in turn, one request at a time.
         let answer = if turn % 2 == 0 {
             let point = json!({"id": POINTS + turn % 64, "vector": vector});
             client.upsert(COLLECTION, vec![point], json!({})).await

@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::apart::{Apart, AttackOutcome};
+use super::descriptors::raise_descriptors;
 use super::{Attack, GoodClient, RequestOutcomes, moves, prepare};
 use crate::harness::cluster::{Options, TestCluster};
 
 /// Between two looks at a node's memory.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Descriptors that this process keeps for other things than attackers.
-const SPARE: u64 = 256;
 /// How long leaders must stay where they are before anything is measured, and how long that may take.
 const CALM: Duration = Duration::from_secs(8);
 const CALM_WITHIN: Duration = Duration::from_secs(90);
@@ -65,6 +64,7 @@ impl AttackMeasurement {
         let ([quiet, peak, after], [before, then]) = (self.memory, self.terms);
         let AttackOutcome { moves, traffic, cpu, ref wrong } = self.done;
         let mb = |bytes: u64| bytes as f64 / 1e6;
+        // In the order of the table's head.
         let columns = [
             self.name.to_owned(),
             format!("{}, {}", self.crowd, traffic.connections),
@@ -92,6 +92,7 @@ pub async fn run(plan: &AttackPlan) -> Result<()> {
     let mut cluster = TestCluster::start(Options::new("hostile", &plan.binary)).await?;
     prepare(&cluster.client(0)).await?;
     println!("{HEAD}");
+    // A row is printed as soon as it is measured; what went wrong is a comment beside it.
     for attack in moves::attacks(cluster.nodes()[0].address()) {
         if plan.only.is_empty() || plan.only.iter().any(|part| attack.name.contains(part.as_str())) {
             let crowd = attack.crowd.min(most);
@@ -190,18 +191,4 @@ fn cpu_seconds(pid: Option<u32>) -> Result<f64> {
     // SAFETY: sysconf only reads a number.
     let second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     Ok(ticks as f64 / second.max(1) as f64)
-}
-
-/// As many descriptors as this process may have; how many attackers that is.
-pub(super) fn raise_descriptors() -> usize {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: both calls only read and write the value that they are given, which outlives them.
-    unsafe {
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
-            limit.rlim_cur = limit.rlim_max;
-            let _as_it_was = libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
-            let _known = libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-        }
-    }
-    usize::try_from(limit.rlim_cur.saturating_sub(SPARE)).unwrap_or(usize::MAX).max(16)
 }

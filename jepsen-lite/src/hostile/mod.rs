@@ -7,6 +7,7 @@
 
 pub mod apart;
 mod assault;
+mod descriptors;
 mod exchange;
 mod good_client;
 pub mod measure;

@@ -71,6 +71,7 @@ fn history(shape: Shape, mut apply: impl FnMut(&mut StdRng, usize, bool) -> Oper
             process: HistoryProcess::Client(slot.process),
             ..HistoryEvent::new(0, kind, done.f, value).at(time)
         };
+        // Only an outcome that is known says what came of it.
         let (kind, value) = match (slot.known, &done.output) {
             (false, _) => (Type::Info, done.input.clone()),
             (true, Some(output)) => (Type::Ok, output.clone()),
@@ -81,6 +82,7 @@ fn history(shape: Shape, mut apply: impl FnMut(&mut StdRng, usize, bool) -> Oper
         events.push(event(Type::Invoke, done.input.clone(), slot.call));
         events.push(if mismatch { ended.with("error", Edn::keyword("mismatch")) } else { ended });
     }
+    // Of events at one time calls come first, as the judges take them.
     events.sort_by_key(|event| (event.time, event.kind != Type::Invoke));
     let numbered =
         events.into_iter().enumerate().map(|(index, event)| HistoryEvent { index: Some(index as i64), ..event });
@@ -97,6 +99,7 @@ pub fn registers(shape: Shape, cas: bool) -> History {
     history(shape, |rng, number, happens| {
         let key = rng.random_range(0..shape.keys);
         let value = Edn::Int(number as i64 + 1);
+        // What it shows is what the state holds; it changes the state only where it happens.
         match rng.random_range(0..if cas { 10 } else { 6 }) {
             0..3 => {
                 OperationContent { f: "read", input: pair(key, Edn::Nil), output: Some(pair(key, state[key].clone())) }
@@ -152,6 +155,7 @@ pub fn appends(shape: Shape) -> History {
         for _ in 0..rng.random_range(1..=4) {
             let place = rng.random_range(0..hot.len());
             let key = hot[place];
+            // Its own appends are seen within the transaction, and by others only where it happens.
             let list: &mut Vec<Edn> =
                 scratch.entry(key).or_insert_with(|| lists.get(&key).cloned().unwrap_or_default());
             if rng.random() {
@@ -163,6 +167,7 @@ pub fn appends(shape: Shape) -> History {
             list.push(Edn::Int(next));
             asked.push(step("append", key, Edn::Int(next)));
             shown.push(step("append", key, Edn::Int(next)));
+            // Lists stay short: a new key takes the place of a long one.
             if list.len() >= 32 {
                 hot[place] = hot.iter().max().copied().unwrap_or(0) + 1;
             }
@@ -185,6 +190,7 @@ pub fn searches(shape: Shape) -> History {
     history(shape, |rng, number, happens| {
         let key = rng.random_range(0..shape.keys);
         let id = Edn::Int(key as i64);
+        // What it shows is what the live points give; it changes them only where it happens.
         match rng.random_range(0..8) {
             0..3 => {
                 let query = [f64::from(rng.random_range(0..100)), 0.0];

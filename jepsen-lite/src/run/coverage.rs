@@ -23,6 +23,7 @@ pub(super) fn check(plan: &RunPlan, faults: &[Fault], history: &History) -> Hist
 }
 
 fn missing(plan: &RunPlan, faults: &[Fault], history: &History) -> Option<String> {
+    // Every fault was done and undone, and every operation succeeded at least once.
     let named = |name: &str| history.events.iter().any(|event| event.f == name && !is_client(event));
     if let Some(fault) = faults.iter().find(|fault| !named(&format!("end-{}", fault.name()))) {
         return Some(format!("the fault {} was not done and undone", fault.name()));
@@ -31,6 +32,7 @@ fn missing(plan: &RunPlan, faults: &[Fault], history: &History) -> Option<String
     if let Some(f) = operations(plan.workload).iter().find(|f| !acknowledged(f)) {
         return Some(format!("no {f} was ever acknowledged"));
     }
+    // Faults that force elections, send writes again or leave a node behind must have had that effect.
     let leaders = history.events.iter().filter(|event| event.f == "leader").count();
     if leaders < 2 && faults.iter().any(|fault| fault.forces_elections()) {
         return Some("no leader ever changed".to_owned());
@@ -41,10 +43,12 @@ fn missing(plan: &RunPlan, faults: &[Fault], history: &History) -> Option<String
     if faults.contains(&Fault::LeftBehind) && !named("snapshot-installed") {
         return Some("no snapshot was installed".to_owned());
     }
+    // A node that was cut off must have refused what it cannot know.
     let cuts_off = [Fault::Partition, Fault::NetnsPartition].iter().any(|fault| faults.contains(fault));
     if cuts_off && (named("served") || !named("refused")) {
         return Some("a node that was cut off did not refuse a read that must be fresh".to_owned());
     }
+    // Where faults spare a majority, clients must have been served meanwhile.
     let (served, all) = served_under_faults(faults, history);
     let spares = faults.iter().any(|fault| fault.spares_a_majority());
     if spares && (served == 0 || (served as f64) < SERVED_UNDER_FAULTS * all as f64) {

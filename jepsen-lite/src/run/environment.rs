@@ -56,6 +56,8 @@ impl TestEnvironment {
     /// What should have worked.
     pub async fn start(plan: &RunPlan) -> Result<Self> {
         plan.fits()?;
+        // What the faults need is made first. What this machine cannot make is kept with the reason, and its faults are
+        // left out.
         let needs = |need: Need| plan.faults.iter().any(|fault| fault.need() == need);
         let mut missing = Vec::new();
         let lan = needs(Need::Namespaces).then(Lan::new).transpose().unwrap_or_else(|why| {
@@ -69,6 +71,7 @@ impl TestEnvironment {
             missing.push((Need::Clocks, why));
             None
         });
+        // Nodes are prepared with all of it, and not yet started: clocks must be in their environment before.
         let mut options = Options {
             nodes: plan.nodes,
             data_dirs: disks.iter().map(|disk| disk.path().join("data")).collect(),
@@ -79,16 +82,11 @@ impl TestEnvironment {
         };
         options.args.extend(plan.args());
         let mut cluster = TestCluster::prepare(options)?;
-        let mut clocks = Vec::new();
-        if let Some(library) = library {
-            for index in 0..plan.nodes {
-                let clock = WallClock::new(cluster.logs().join(format!("node{}.clock", index + 1)))?;
-                cluster.node(index).set_env(clock.environment(library));
-                clocks.push(clock);
-            }
-        }
+        let clocks = library.map(|library| set_clocks(&mut cluster, library)).transpose()?.unwrap_or_default();
+        // The cluster forms, and a gateway comes after it.
         cluster.form().await?;
         let gateway = if plan.through == Through::Gateway { Some(cluster.gateway().await?) } else { None };
+        // What is left of the plan on this machine.
         let lacks = |fault: &Fault| missing.iter().find(|(need, _)| *need == fault.need());
         let skipped = plan.faults.iter().filter_map(|fault| Some((*fault, lacks(fault)?.1.clone()))).collect();
         let faults = plan.faults.iter().copied().filter(|fault| lacks(fault).is_none()).collect();
@@ -116,6 +114,7 @@ impl TestEnvironment {
     /// # Errors
     /// Where a proxy cannot listen.
     pub fn entries(&mut self) -> Result<Entries> {
+        // A node that joined since the last time has no proxy yet.
         while self.by_proxy && self.client_proxies.len() < self.cluster.nodes().len() {
             let index = self.client_proxies.len();
             let (lease, target) = (PortLease::take()?, self.cluster.nodes()[index].address());
@@ -127,6 +126,7 @@ impl TestEnvironment {
             Some((_, lease)) => ApiClient::new(&format!("http://127.0.0.1:{}", lease.port())),
             None => self.cluster.client(index),
         };
+        // Clients go through the proxies or the gateway; members are reached by themselves.
         let members = self.members.iter().map(|index| endpoint(*index, self.cluster.client(*index))).collect();
         let clients = match &self.gateway {
             Some(gateway) => vec![Endpoint { name: "gateway".to_owned(), client: gateway.client() }],
@@ -151,6 +151,17 @@ impl TestEnvironment {
             proxy.set(manner);
         }
     }
+}
+
+/// Gives each node a clock of its own, which it gets with its environment.
+fn set_clocks(cluster: &mut TestCluster, library: &str) -> Result<Vec<WallClock>> {
+    let mut clocks = Vec::new();
+    for index in 0..cluster.nodes().len() {
+        let clock = WallClock::new(cluster.logs().join(format!("node{}.clock", index + 1)))?;
+        cluster.node(index).set_env(clock.environment(library));
+        clocks.push(clock);
+    }
+    Ok(clocks)
 }
 
 fn disks(count: usize, missing: &mut Vec<(Need, String)>) -> Result<Vec<LoopDisk>> {

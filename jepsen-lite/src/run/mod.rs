@@ -9,9 +9,11 @@ mod coverage;
 mod environment;
 mod finals;
 mod keep;
+pub mod load;
 pub mod nemesis;
 mod plan;
 mod recorder;
+pub mod register_collection;
 mod watch;
 mod workload;
 
@@ -33,7 +35,7 @@ use nemesis::{Fault, Nemesis};
 pub use plan::{MUTANT, RunPlan, Through, Workload};
 use recorder::HistoryRecorder;
 use watch::LeaderWatch;
-use workload::{COLLECTION, Endpoints, Worker, WorkloadState};
+use workload::{COLLECTION, Endpoints, SIZE, Worker, WorkloadState};
 
 /// How many clients work at once.
 const CLIENTS: usize = 6;
@@ -68,7 +70,8 @@ impl RunOutcome {
 /// What keeps a run from being one: nodes that do not start.
 pub async fn run(plan: &RunPlan) -> Result<RunOutcome> {
     let mut environment = TestEnvironment::start(plan).await?;
-    let made = environment.cluster.client(0).create_collection(COLLECTION, 2, "euclid").await;
+    // Before the clients start, there is something to work on, and somewhere to write it down.
+    let made = environment.cluster.client(0).create_collection(COLLECTION, SIZE, "euclid").await;
     ensure!(made.status == Some(201), "making the collection: {}", made.problem);
     let recorder =
         HistoryRecorder::start(plan.header(&environment.faults), &environment.cluster.logs().join("history.edn"))?;
@@ -76,6 +79,7 @@ pub async fn run(plan: &RunPlan) -> Result<RunOutcome> {
     let shared = Arc::new(WorkloadState::new(plan.workload, &plan.level, recorder.clone(), endpoints.clone()));
     shared.prepare().await?;
     let watch = LeaderWatch::start(endpoints.clone(), recorder.clone());
+    // Clients work while faults come and go, until the last fault was undone.
     let mut workers = JoinSet::new();
     for number in 0..CLIENTS {
         workers.spawn(Worker::new(shared.clone(), plan.seed, number).run());
@@ -86,15 +90,18 @@ pub async fn run(plan: &RunPlan) -> Result<RunOutcome> {
     let struck = strike(plan, &mut environment, endpoints, &recorder).await;
     shared.stop.store(true, Ordering::SeqCst);
     while workers.join_next().await.is_some() {}
+    // Only a cluster in which all faults were undone owes an answer to the last reads.
     let finals = match struck {
         Ok(()) => finals::all(plan, &mut environment, &shared).await,
         failed => failed.map(|()| HistoryVerdict::Ok),
     };
     drop(watch);
+    // Worst first: what the history shows, then the replicas, then a run that did not do what it was meant to.
     let history = recorder.history();
     let verdict = check::check(&history, plan.model(), CheckLimits::default())?;
     let verdict = verdict.and(|| finals.unwrap_or_else(|error| HistoryVerdict::Unknown(format!("{error:#}"))));
     let verdict = verdict.and(|| coverage::check(plan, &environment.faults, &history));
+    // A node that does not end well makes no good run. Logs stay where a run fails.
     let (skipped, logs) = (std::mem::take(&mut environment.skipped), environment.cluster.logs());
     let verdict = if verdict == HistoryVerdict::Ok {
         environment
@@ -118,6 +125,7 @@ async fn strike(
     let faults = environment.faults.clone();
     let mut nemesis = Nemesis { environment, endpoints, recorder, rng: StdRng::seed_from_u64(plan.seed) };
     for turn in 0.. {
+        // A pause between two faults, cut short at the end, but not before each fault had its turn.
         let quiet = Duration::from_millis(nemesis.rng.random_range(800..2500));
         let all_had_their_turn = turn >= faults.len();
         let quiet = if all_had_their_turn { quiet.min(plan.time.saturating_sub(start.elapsed())) } else { quiet };
@@ -125,6 +133,7 @@ async fn strike(
         if all_had_their_turn && start.elapsed() >= plan.time {
             break;
         }
+        // Each fault in turn, then any; a plan without faults only waits.
         let Some(last) = faults.len().checked_sub(1) else { continue };
         let choice = if all_had_their_turn { nemesis.rng.random_range(0..=last) } else { turn };
         nemesis.strike(faults[choice]).await?;

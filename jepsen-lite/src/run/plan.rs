@@ -122,6 +122,7 @@ impl RunPlan {
     /// In words, where they cannot.
     pub fn fits(&self) -> Result<()> {
         let needs = |need: Need| self.faults.iter().any(|fault| fault.need() == need);
+        // What faults ask of the nodes, whoever the clients ask.
         ensure!(
             self.nodes >= 5 || !self.faults.contains(&Fault::Ring),
             "a ring of {} nodes cuts nothing: it takes 5 or more",
@@ -131,6 +132,7 @@ impl RunPlan {
             !(needs(Need::Namespaces) && needs(Need::PeerProxies)),
             "proxies between nodes are on the loopback interface, and nodes in namespaces are not: run them apart"
         );
+        // What a gateway adds, and takes away.
         if self.through == Through::Nodes {
             ensure!(!needs(Need::Gateway), "there is no gateway to be hurt: run it with --through gateway");
             return Ok(());

@@ -5,17 +5,16 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use jepsen_lite::check::HistoryVerdict;
 use jepsen_lite::cluster::TestCluster;
-use jepsen_lite::ledger::Ledger;
-use jepsen_lite::load::{LoadGenerator, LoadPlan};
 use jepsen_lite::process::run;
+use jepsen_lite::run::load::{LoadGenerator, LoadPlan};
 use jepsen_lite::seed::{mix, seed};
 
-use crate::support::{PATIENCE, SIZE, final_check, ledger_collection, options, place, same_state};
+use crate::support::{PATIENCE, final_check, options, place, register_collection, same_state};
 
 /// All files under a directory, biggest first.
 fn files(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
@@ -97,13 +96,12 @@ async fn damaged(name: &str, kind: usize) -> Result<()> {
     let _place = place().await;
     let seed = seed(name);
     let mut cluster = TestCluster::start(options(name).args(&["--shards", "2"])).await?;
-    ledger_collection(&cluster.client(0), "d").await?;
-    let ledger = Arc::new(Ledger::new(SIZE));
-    let load = LoadGenerator::start(LoadPlan::new("d", seed), cluster.clients(), ledger.clone());
+    let points = register_collection(&cluster, "d").await?;
+    let load = LoadGenerator::start(LoadPlan::new(seed), cluster.clients(), points.clone());
     load.progress(300, PATIENCE).await?;
     let victim = seed as usize % 3;
-    let observed = load.stop().await;
-    observed.fresh()?;
+    load.stop().await;
+    points.holds()?;
     ensure!(cluster.terminate(victim).await? == Some(0), "a clean stop");
     let before = cluster.node(victim).log().len();
     let what = damage(kind, cluster.node(victim).data(), seed)?;
@@ -122,14 +120,14 @@ async fn damaged(name: &str, kind: usize) -> Result<()> {
 
     // The others serve, and hold everything.
     for index in (0..3).filter(|index| *index != victim) {
-        let report = final_check(&cluster.client(index), "d", &ledger).await?;
-        ensure!(report.holds(), "{report}");
+        let verdict = final_check(&cluster.client(index), &points).await?;
+        ensure!(verdict == HistoryVerdict::Ok, "{verdict:?}");
     }
     let survivor = cluster.client((victim + 1) % 3);
-    let load =
-        LoadGenerator::start(LoadPlan { seed: seed + 1, ..LoadPlan::new("d", seed) }, vec![survivor], ledger.clone());
+    let load = LoadGenerator::start(LoadPlan { seed: seed + 1, ..LoadPlan::new(seed) }, vec![survivor], points.clone());
     load.progress(50, PATIENCE).await?;
-    load.stop().await.fresh()?;
+    load.stop().await;
+    points.holds()?;
     if noticed && !cluster.node(victim).running() {
         println!("  it ended; the way out is in its message");
     } else {
@@ -137,8 +135,8 @@ async fn damaged(name: &str, kind: usize) -> Result<()> {
         cluster.wait_healthy_node(victim).await?;
         same_state(&cluster).await?;
     }
-    let report = final_check(&cluster.client((victim + 2) % 3), "d", &ledger).await?;
-    ensure!(report.holds(), "{report}");
+    let verdict = final_check(&cluster.client((victim + 2) % 3), &points).await?;
+    ensure!(verdict == HistoryVerdict::Ok, "{verdict:?}");
     cluster.finish()
 }
 

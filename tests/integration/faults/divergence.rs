@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use jepsen_lite::cluster::{Options, TestCluster};
-use jepsen_lite::ledger::Ledger;
 use jepsen_lite::process::ChildProcess;
+use jepsen_lite::run::register_collection::RegisterCollection;
 
-use crate::support::{PATIENCE, SIZE, ledger_collection, options, place, put_until_acknowledged, same_state, settle};
+use crate::support::{PATIENCE, options, place, put_until_acknowledged, register_collection, same_state, settle};
 
 const ARGS: [&str; 4] = ["--shards", "3", "--node-lost-after-ms", "600000"];
 
@@ -20,12 +20,11 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Nodes 2 and 3 acknowledge writes without node 1; then node 3 comes back from an older copy, beside node 1.
-async fn go_back_in_time(options: Options) -> Result<(TestCluster, Ledger)> {
+async fn go_back_in_time(options: Options) -> Result<(TestCluster, RegisterCollection)> {
     let mut cluster = TestCluster::start(options.args(&ARGS)).await?;
-    ledger_collection(&cluster.client(0), "d").await?;
-    let ledger = Ledger::new(SIZE);
+    let points = register_collection(&cluster, "d").await?;
     for key in 0..40 {
-        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(key as usize % 3), &points, key).await?;
     }
     same_state(&cluster).await?;
     ensure!(cluster.terminate(2).await? == Some(0), "a clean stop");
@@ -35,7 +34,7 @@ async fn go_back_in_time(options: Options) -> Result<(TestCluster, Ledger)> {
     cluster.wait_healthy().await?;
     cluster.kill(0);
     for key in 40..80 {
-        put_until_acknowledged(&cluster.client(1), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(1), &points, key).await?;
     }
     cluster.kill(1);
     cluster.kill(2);
@@ -43,13 +42,13 @@ async fn go_back_in_time(options: Options) -> Result<(TestCluster, Ledger)> {
     std::fs::rename(&older, &data)?;
     cluster.restart(0)?;
     cluster.restart(2)?;
-    Ok((cluster, ledger))
+    Ok((cluster, points))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_of_a_directory_is_refused() -> Result<()> {
     let _place = place().await;
-    let (mut cluster, ledger) = go_back_in_time(options("older-copy")).await?;
+    let (mut cluster, points) = go_back_in_time(options("older-copy")).await?;
     let start = Instant::now();
     while cluster.node(2).running() {
         ensure!(start.elapsed() < PATIENCE, "the older copy takes part:\n{}", cluster.node(2).log());
@@ -59,7 +58,7 @@ async fn an_older_copy_of_a_directory_is_refused() -> Result<()> {
     cluster.kill(2);
     cluster.restart(1)?;
     for key in 80..90 {
-        put_until_acknowledged(&cluster.client(0), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(0), &points, key).await?;
     }
     same_state(&cluster).await?;
     cluster.finish()
@@ -71,15 +70,15 @@ async fn an_older_copy_of_a_directory_is_refused() -> Result<()> {
 async fn where_an_older_copy_takes_part_the_contradicted_replicas_are_made_anew() -> Result<()> {
     let _place = place().await;
     let options = options("older-copy-unseen").env("QUIVER_MUTANT", "ignore-lives");
-    let (mut cluster, ledger) = go_back_in_time(options).await?;
+    let (mut cluster, points) = go_back_in_time(options).await?;
     // The two that know less lead, before the third is there to be asked, and in later terms than it has seen: of two
     // histories that are equally late, the one that a minority has could win, and take the majority along.
-    put_until_acknowledged(&cluster.client(0), "d", &ledger, 80).await?;
+    put_until_acknowledged(&cluster.client(0), &points, 80).await?;
     for group in 0..=3 {
         lift_term(&cluster, group).await?;
     }
     for key in 81..100 {
-        put_until_acknowledged(&cluster.client(0), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(0), &points, key).await?;
     }
     cluster.restart(1)?;
     let start = Instant::now();
@@ -117,8 +116,7 @@ async fn lift_term(cluster: &TestCluster, group: u64) -> Result<()> {
 async fn a_directory_that_runs_twice_is_refused_the_second_time() -> Result<()> {
     let _place = place().await;
     let mut cluster = TestCluster::start(options("runs-twice").args(&ARGS)).await?;
-    ledger_collection(&cluster.client(0), "d").await?;
-    let ledger = Ledger::new(SIZE);
+    let points = register_collection(&cluster, "d").await?;
     ensure!(cluster.terminate(2).await? == Some(0), "a clean stop");
     let (data, twin) = (cluster.node(2).data().to_owned(), cluster.node(2).data().with_extension("twin"));
     copy(&data, &twin)?;
@@ -132,9 +130,9 @@ async fn a_directory_that_runs_twice_is_refused_the_second_time() -> Result<()> 
     let said = std::fs::read_to_string(&log)?;
     ensure!(ended.code() == Some(1) && said.contains("cannot take part"), "{ended}:\n{said}");
     for key in 0..40 {
-        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(key as usize % 3), &points, key).await?;
     }
     cluster.wait_healthy().await?;
-    settle(&cluster, "d", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }

@@ -1,19 +1,18 @@
 //! Losing any one node: nothing acknowledged is lost, the others go on by themselves, and the lost one comes back as it
 //! should.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use jepsen_lite::client::ApiClient;
 use jepsen_lite::cluster::TestCluster;
-use jepsen_lite::ledger::Ledger;
-use jepsen_lite::load::{LoadGenerator, LoadPlan};
+use jepsen_lite::run::load::{LoadGenerator, LoadPlan};
+use jepsen_lite::run::register_collection::RegisterCollection;
 use jepsen_lite::seed::seed;
 use serde_json::Value;
 
 use crate::support::{
-    PATIENCE, SIZE, leaders, ledger_collection, options, place, put_until_acknowledged, rounds, settle, shards,
+    PATIENCE, leaders, options, place, put_until_acknowledged, register_collection, rounds, settle, shards,
 };
 
 const SHARDS: usize = 4;
@@ -26,9 +25,8 @@ async fn any_node_may_be_killed_under_load() -> Result<()> {
     let _place = place().await;
     let seed = seed("failover");
     let mut cluster = TestCluster::start(options("failover").args(&["--shards", "4"])).await?;
-    ledger_collection(&cluster.client(0), "load").await?;
-    let ledger = Arc::new(Ledger::new(SIZE));
-    let load = LoadGenerator::start(LoadPlan::new("load", seed), cluster.clients(), ledger.clone());
+    let points = register_collection(&cluster, "load").await?;
+    let load = LoadGenerator::start(LoadPlan::new(seed), cluster.clients(), points.clone());
     for round in 0..rounds(1) {
         for turn in 0..3 {
             let victim = (seed as usize + turn) % 3;
@@ -37,7 +35,7 @@ async fn any_node_may_be_killed_under_load() -> Result<()> {
                 leaders(&cluster, SHARDS).await?.into_iter().filter(|(_, node)| *node == victim).collect();
             cluster.kill(victim);
             let killed = Instant::now();
-            let probe_one = |survivor: usize| probe_all(cluster.client(survivor), ledger.clone(), killed);
+            let probe_one = |survivor: usize| probe_all(cluster.client(survivor), points.clone(), killed);
             let (one, other) = tokio::join!(probe_one((victim + 1) % 3), probe_one((victim + 2) % 3));
             println!(
                 "  round {round}: node{} killed, leader of {} shards; every shard takes writes through the others after {} and {} ms",
@@ -53,26 +51,24 @@ async fn any_node_may_be_killed_under_load() -> Result<()> {
         }
     }
     let observed = load.stop().await;
-    println!("  searches: {} judged, {} refused", observed.searches, observed.refused);
-    ledger.save(&cluster.logs().join("history.jsonl"))?;
-    observed.fresh()?;
+    println!("  searches: {} answered, {} refused", observed.searches, observed.refused);
     ensure!(observed.searches > 0, "no search was ever answered");
-    settle(&cluster, "load", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }
 
 /// Writes all probe keys through one node, at once, until each is acknowledged: then that node reaches the leader of
 /// every shard. Returns how long after `killed` that was.
-async fn probe_all(client: ApiClient, ledger: Arc<Ledger>, killed: Instant) -> Result<Duration> {
-    let probes: Vec<_> = PROBES.map(|key| tokio::spawn(probe(client.clone(), ledger.clone(), key))).collect();
+async fn probe_all(client: ApiClient, points: RegisterCollection, killed: Instant) -> Result<Duration> {
+    let probes: Vec<_> = PROBES.map(|key| tokio::spawn(probe(client.clone(), points.clone(), key))).collect();
     for probe in probes {
         probe.await??;
     }
     Ok(killed.elapsed())
 }
 
-async fn probe(client: ApiClient, ledger: Arc<Ledger>, key: u64) -> Result<Value> {
-    put_until_acknowledged(&client, "load", &ledger, key).await
+async fn probe(client: ApiClient, points: RegisterCollection, key: u64) -> Result<Value> {
+    put_until_acknowledged(&client, &points, key).await
 }
 
 /// Waits until every replica of a node has applied what its leader had committed when this began.
@@ -100,9 +96,8 @@ async fn a_node_that_missed_what_was_purged_catches_up_by_snapshot() -> Result<(
     let seed = seed("catch_up_by_snapshot");
     let args = ["--shards", "2", "--snapshot-after", "40", "--keep-entries", "10"];
     let mut cluster = TestCluster::start(options("snapshot").args(&args)).await?;
-    ledger_collection(&cluster.client(0), "load").await?;
-    let ledger = Arc::new(Ledger::new(SIZE));
-    let load = LoadGenerator::start(LoadPlan::new("load", seed), cluster.clients(), ledger.clone());
+    let points = register_collection(&cluster, "load").await?;
+    let load = LoadGenerator::start(LoadPlan::new(seed), cluster.clients(), points.clone());
     load.progress(60, PATIENCE).await?;
     let victim = seed as usize % 3;
     let before = shards(&cluster.client(victim)).await?;
@@ -129,9 +124,8 @@ async fn a_node_that_missed_what_was_purged_catches_up_by_snapshot() -> Result<(
         let last = before[&shard]["last_log"].as_u64();
         ensure!(row["snapshot"].as_u64() > last, "shard {shard} did not come by snapshot: {row}");
     }
-    let observed = load.stop().await;
-    observed.fresh()?;
-    settle(&cluster, "load", &ledger).await?;
+    load.stop().await;
+    settle(&cluster, &points).await?;
 
     // What came by snapshot must also be there after a restart that has nothing else to read it from.
     for index in 0..3 {
@@ -141,6 +135,6 @@ async fn a_node_that_missed_what_was_purged_catches_up_by_snapshot() -> Result<(
         cluster.restart(index)?;
     }
     cluster.wait_healthy().await?;
-    settle(&cluster, "load", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }

@@ -2,20 +2,18 @@
 //! refused for good, and the replicas agree in the end, wherever they have come to be.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use jepsen_lite::client::ApiClient;
 use jepsen_lite::cluster::TestCluster;
-use jepsen_lite::ledger::Ledger;
-use jepsen_lite::load::{LoadGenerator, LoadPlan};
+use jepsen_lite::run::load::{LoadGenerator, LoadPlan};
 use jepsen_lite::seed::seed;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::members::{adopt, at_home, delete, done, operation_of, status};
-use crate::support::{PATIENCE, SIZE, ledger_collection, options, place, put_until_acknowledged, settle, single};
+use crate::support::{PATIENCE, options, place, put_until_acknowledged, register_collection, settle, single};
 
 /// Few shards, snapshots now and then, and a dead node is soon given up.
 const ARGS: [&str; 8] =
@@ -72,9 +70,8 @@ async fn a_cluster_grows_shrinks_and_heals_under_load() -> Result<()> {
         let joiner = cluster.start_joiner(1)?;
         cluster.wait_answers(joiner).await?;
     }
-    ledger_collection(&cluster.client(0), "load").await?;
-    let ledger = Arc::new(Ledger::new(SIZE));
-    let load = LoadGenerator::start(LoadPlan::new("load", seed), cluster.clients(), ledger.clone());
+    let points = register_collection(&cluster, "load").await?;
+    let load = LoadGenerator::start(LoadPlan::new(seed), cluster.clients(), points.clone());
     load.progress(60, PATIENCE).await?;
 
     // Two joins at once, asked of different nodes.
@@ -137,12 +134,10 @@ async fn a_cluster_grows_shrinks_and_heals_under_load() -> Result<()> {
     done(&cluster.running_clients(), &operation_of(buried)?).await?;
 
     let observed = load.stop().await;
-    println!("  searches: {} judged, {} refused", observed.searches, observed.refused);
-    ledger.save(&cluster.logs().join("history.jsonl"))?;
-    observed.fresh()?;
+    println!("  searches: {} answered, {} refused", observed.searches, observed.refused);
     observed.soft()?;
     ensure!(observed.searches > 0, "no search was ever answered");
-    settle(&cluster, "load", &ledger).await?;
+    settle(&cluster, &points).await?;
     let now = status(&cluster.client(survivor)).await?;
     ensure!(now["total_nodes"] == 3 && now["healthy_nodes"] == 3, "{now}");
     cluster.finish()
@@ -157,11 +152,10 @@ async fn a_join_outlives_whoever_is_killed_in_it() -> Result<()> {
     // Slow enough that there is a middle.
     let args = [&ARGS[..4], &["--keep-entries", "0", "--max-moves", "1", "--move-rate-bytes", "65536"]].concat();
     let mut cluster = TestCluster::start(options("killed-in-a-join").args(&args)).await?;
-    ledger_collection(&cluster.client(0), "load").await?;
+    let points = register_collection(&cluster, "load").await?;
     let joiner = cluster.start_joiner(0)?;
     cluster.wait_answers(joiner).await?;
-    let ledger = Arc::new(Ledger::new(SIZE));
-    let load = LoadGenerator::start(LoadPlan::new("load", seed), cluster.clients(), ledger.clone());
+    let load = LoadGenerator::start(LoadPlan::new(seed), cluster.clients(), points.clone());
     load.progress(400, 2 * PATIENCE).await?;
     let joined = operation_of(adopt(&cluster.client(1), &cluster, joiner).await)?;
     for round in 0..4 {
@@ -186,10 +180,8 @@ async fn a_join_outlives_whoever_is_killed_in_it() -> Result<()> {
     }
     done(&cluster.clients(), &joined).await?;
     let observed = load.stop().await;
-    ledger.save(&cluster.logs().join("history.jsonl"))?;
-    observed.fresh()?;
     observed.soft()?;
-    settle(&cluster, "load", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }
 
@@ -198,10 +190,9 @@ async fn from_one_node_to_three_and_back_to_another_one() -> Result<()> {
     let _place = place().await;
     seed("one_three_one");
     let mut cluster = TestCluster::start(single("one-three-one").args(&ARGS)).await?;
-    ledger_collection(&cluster.client(0), "load").await?;
-    let ledger = Ledger::new(SIZE);
+    let points = register_collection(&cluster, "load").await?;
     for key in 0..40 {
-        put_until_acknowledged(&cluster.client(0), "load", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(0), &points, key).await?;
     }
     for index in [1, 2] {
         cluster.start_joiner(0)?;
@@ -211,9 +202,9 @@ async fn from_one_node_to_three_and_back_to_another_one() -> Result<()> {
     at_home(&cluster.client(2), &["node1", "node2", "node3"], 3).await?;
     cluster.wait_healthy().await?;
     for key in 40..60 {
-        put_until_acknowledged(&cluster.client(key as usize % 3), "load", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(key as usize % 3), &points, key).await?;
     }
-    settle(&cluster, "load", &ledger).await?;
+    settle(&cluster, &points).await?;
     // A restart of all at once: the map is found again, although what each was started with is older.
     for index in 0..3 {
         cluster.kill(index);
@@ -235,12 +226,12 @@ async fn from_one_node_to_three_and_back_to_another_one() -> Result<()> {
         cluster.terminate(index).await?;
     }
     for key in 20..50 {
-        put_until_acknowledged(&cluster.client(2), "load", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(2), &points, key).await?;
     }
     cluster.kill(2);
     cluster.restart(2)?;
     cluster.wait_healthy_node(2).await?;
-    settle(&cluster, "load", &ledger).await?;
+    settle(&cluster, &points).await?;
     let last = delete(&cluster.client(2), "/cluster/nodes/node3?force=true").await;
     ensure!(last.code() == "would_lose_data", "{} {}", last.problem, last.body);
     cluster.finish()

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use jepsen_lite::cluster::{Options, TestCluster};
-use jepsen_lite::ledger::Ledger;
 use jepsen_lite::process::{Finished, run};
 use jepsen_lite::seed::seed;
 use raft_groups::{Disk, GroupId, Identity, StoppedNode};
@@ -16,7 +15,7 @@ use serde_json::Value;
 
 use crate::support::members::{adopt, at_home, can_lose_one, delete, done, operation_of};
 use crate::support::{
-    PATIENCE, SIZE, ledger_collection, options, place, put_until_acknowledged, same_state, settle, shards,
+    PATIENCE, options, place, put_until_acknowledged, register_collection, same_state, settle, shards,
 };
 
 const ARGS: [&str; 4] = ["--shards", "3", "--node-lost-after-ms", "4000"];
@@ -57,10 +56,9 @@ async fn a_damaged_replica_is_made_anew_by_itself() -> Result<()> {
     let _place = place().await;
     let seed = seed("made-anew");
     let mut cluster = TestCluster::start(options("made-anew").args(&ARGS)).await?;
-    ledger_collection(&cluster.client(0), "d").await?;
-    let ledger = Ledger::new(SIZE);
+    let points = register_collection(&cluster, "d").await?;
     for key in 0..60 {
-        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(key as usize % 3), &points, key).await?;
     }
     // A shard's replica and the map's.
     let (shard, map) = (GroupId(1 + seed % 3), GroupId(0));
@@ -90,9 +88,9 @@ async fn a_damaged_replica_is_made_anew_by_itself() -> Result<()> {
         println!("  node{}: the {what} of {group} was damaged, and its replica is made anew", victim + 1);
     }
     for key in 60..80 {
-        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(key as usize % 3), &points, key).await?;
     }
-    settle(&cluster, "d", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }
 
@@ -104,10 +102,9 @@ async fn a_node_that_lost_its_state_has_it_back() -> Result<()> {
     // Of the map the log goes back to its beginning, of the shards it does not.
     let args = [&ARGS[..], &["--snapshot-after", "30", "--keep-entries", "5"]].concat();
     let mut cluster = TestCluster::start(options("lost-state").args(&args)).await?;
-    ledger_collection(&cluster.client(0), "d").await?;
-    let ledger = Ledger::new(SIZE);
+    let points = register_collection(&cluster, "d").await?;
     for key in 0..200 {
-        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(key as usize % 3), &points, key).await?;
     }
     let victim = seed as usize % 3;
     let rows = shards(&cluster.client(victim)).await?;
@@ -127,9 +124,9 @@ async fn a_node_that_lost_its_state_has_it_back() -> Result<()> {
     }
     at_home(&cluster.client(victim), &["node1", "node2", "node3"], 3).await?;
     for key in 200..220 {
-        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(key as usize % 3), &points, key).await?;
     }
-    settle(&cluster, "d", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }
 
@@ -158,10 +155,9 @@ async fn the_last_of_three_goes_on_and_gets_new_companions() -> Result<()> {
     let _place = place().await;
     let seed = seed("last-of-three");
     let mut cluster = TestCluster::start(options("last-of-three").args(&ARGS)).await?;
-    ledger_collection(&cluster.client(0), "d").await?;
-    let ledger = Ledger::new(SIZE);
+    let points = register_collection(&cluster, "d").await?;
     for key in 0..60 {
-        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(key as usize % 3), &points, key).await?;
     }
     same_state(&cluster).await?;
     let survivor = seed as usize % 3;
@@ -184,7 +180,7 @@ async fn the_last_of_three_goes_on_and_gets_new_companions() -> Result<()> {
 
     cluster.restart(survivor)?;
     for key in 50..70 {
-        put_until_acknowledged(&cluster.client(survivor), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(survivor), &points, key).await?;
     }
     let mut alive = BTreeSet::from([survivor]);
     for _ in 0..2 {
@@ -200,9 +196,9 @@ async fn the_last_of_three_goes_on_and_gets_new_companions() -> Result<()> {
     let names: Vec<String> = alive.iter().map(|index| format!("node{}", index + 1)).collect();
     at_home(&cluster.client(survivor), &names.iter().map(String::as_str).collect::<Vec<_>>(), 3).await?;
     for key in 70..80 {
-        put_until_acknowledged(&cluster.running_clients()[key as usize % 3], "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.running_clients()[key as usize % 3], &points, key).await?;
     }
-    settle(&cluster, "d", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }
 
@@ -213,15 +209,14 @@ async fn of_two_survivors_the_one_that_holds_more_goes_on() -> Result<()> {
     seed("two-of-five");
     let args = ["--shards", "2", "--replication-factor", "5", "--node-lost-after-ms", "4000"];
     let mut cluster = TestCluster::start(Options { nodes: 5, ..options("two-of-five").args(&args) }).await?;
-    ledger_collection(&cluster.client(0), "d").await?;
-    let ledger = Ledger::new(SIZE);
+    let points = register_collection(&cluster, "d").await?;
     for key in 0..30 {
-        put_until_acknowledged(&cluster.client(key as usize % 5), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(key as usize % 5), &points, key).await?;
     }
     same_state(&cluster).await?;
     cluster.pause(0);
     for key in 20..50 {
-        put_until_acknowledged(&cluster.client(1 + key as usize % 4), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(1 + key as usize % 4), &points, key).await?;
     }
     // The second node has all of it, which no majority without the first needs.
     let start = Instant::now();
@@ -255,12 +250,12 @@ async fn of_two_survivors_the_one_that_holds_more_goes_on() -> Result<()> {
 
     cluster.restart(0)?;
     cluster.restart(1)?;
-    put_until_acknowledged(&cluster.client(1), "d", &ledger, 50).await?;
+    put_until_acknowledged(&cluster.client(1), &points, 50).await?;
     for name in ["node3", "node4", "node5"] {
         bury(&cluster, 1, name).await?;
     }
     at_home(&cluster.client(0), &["node1", "node2"], 2).await?;
-    settle(&cluster, "d", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }
 
@@ -272,10 +267,9 @@ async fn a_survivor_that_was_replaced_does_not_found_a_second_group() -> Result<
     seed("one-was-replaced");
     let args = ["--shards", "1", "--node-lost-after-ms", "600000"];
     let mut cluster = TestCluster::start(options("one-was-replaced").args(&args)).await?;
-    ledger_collection(&cluster.client(0), "d").await?;
-    let ledger = Ledger::new(SIZE);
+    let points = register_collection(&cluster, "d").await?;
     for key in 0..10 {
-        put_until_acknowledged(&cluster.client(key as usize % 3), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(key as usize % 3), &points, key).await?;
     }
     same_state(&cluster).await?;
     cluster.kill(0);
@@ -286,7 +280,7 @@ async fn a_survivor_that_was_replaced_does_not_found_a_second_group() -> Result<
     let left = operation_of(delete(&cluster.client(1), "/cluster/nodes/node1?force=true").await)?;
     done(&[cluster.client(1)], &left).await?;
     for key in 10..30 {
-        put_until_acknowledged(&cluster.client(1 + key as usize % 3), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(1 + key as usize % 3), &points, key).await?;
     }
     same_state(&cluster).await?;
     cluster.kill(1);
@@ -309,8 +303,8 @@ async fn a_survivor_that_was_replaced_does_not_found_a_second_group() -> Result<
 
     cluster.restart(newcomer)?;
     for key in 30..40 {
-        put_until_acknowledged(&cluster.client(newcomer), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(newcomer), &points, key).await?;
     }
-    settle(&cluster, "d", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }

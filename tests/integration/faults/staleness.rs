@@ -1,20 +1,19 @@
 //! ONE may be stale and says so; QUORUM and ALL never are, whoever is cut off or asleep.
 //!
-//! One shard, so that "the leader" is one node. Every answer at QUORUM or ALL is judged by the ledger; what a cut-off
-//! leader must do is refuse, at ALL from the first moment and at QUORUM from the end of its lease.
+//! One shard, so that "the leader" is one node. Every answer at QUORUM or ALL goes into the history that is judged at the
+//! end; what a cut-off leader must do is refuse, at ALL from the first moment and at QUORUM from the end of its lease.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use jepsen_lite::client::{ApiAnswer, ApiClient};
 use jepsen_lite::cluster::{Options, TestCluster};
-use jepsen_lite::ledger::{Ledger, ShownPoint};
-use jepsen_lite::load::{LoadGenerator, LoadPlan};
+use jepsen_lite::run::load::{LoadGenerator, LoadPlan};
+use jepsen_lite::run::register_collection::RegisterCollection;
 use jepsen_lite::seed::seed;
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, SIZE, leaders, ledger_collection, options, place, put_until_acknowledged, settle};
+use crate::support::{PATIENCE, SIZE, leaders, options, place, put_until_acknowledged, register_collection, settle};
 
 const KEY: u64 = 7;
 
@@ -22,8 +21,8 @@ fn one_shard(name: &str) -> Options {
     options(name).args(&["--shards", "1"])
 }
 
-async fn write(client: &ApiClient, ledger: &Ledger) -> Result<Value> {
-    put_until_acknowledged(client, "s", ledger, KEY).await
+async fn write(client: &ApiClient, points: &RegisterCollection) -> Result<Value> {
+    put_until_acknowledged(client, points, KEY).await
 }
 
 /// Reads [`KEY`] by a search, with more members in the request.
@@ -35,29 +34,29 @@ async fn read(client: &ApiClient, level: &str, more: Value) -> ApiAnswer {
     client.search("s", &[1.0; SIZE], 100, body).await
 }
 
-fn shown(answer: &ApiAnswer) -> Option<ShownPoint> {
-    let results = answer.body["results"].as_array()?;
-    results.iter().filter_map(ShownPoint::from_record).find(|(id, _)| *id == KEY).map(|(_, seen)| seen)
+/// The record of [`KEY`] in an answer.
+fn shown(answer: &ApiAnswer) -> Option<&Value> {
+    answer.body["results"].as_array()?.iter().find(|record| record["id"] == KEY)
 }
 
-/// Reads at a level that must be fresh. An answer is judged; a refusal is returned as `None`.
-async fn fresh(client: &ApiClient, level: &str, ledger: &Ledger) -> Result<Option<ShownPoint>> {
-    let started = ledger.now();
-    let answer = read(client, level, json!({})).await;
-    if !answer.success() {
-        return Ok(None);
+/// Reads at a level that must be fresh, and enters what an answer shows. Returns `false` for a refusal.
+async fn fresh(client: &ApiClient, level: &str, points: &RegisterCollection) -> bool {
+    entered(client, level, json!({}), points).await.success()
+}
+
+async fn entered(client: &ApiClient, level: &str, more: Value, points: &RegisterCollection) -> ApiAnswer {
+    let asked = Instant::now();
+    let answer = read(client, level, more).await;
+    if answer.success() {
+        points.enter_read(KEY, (Some(asked), Instant::now()), level, shown(&answer));
     }
-    let seen = shown(&answer);
-    if let Some(problem) = ledger.judge(KEY, started, ledger.now(), seen.as_ref()) {
-        anyhow::bail!("a read at {level} from {}: {problem}", client.base());
-    }
-    Ok(seen)
+    answer
 }
 
 /// Waits until a read at this level is answered (freshly).
-async fn serves(client: &ApiClient, level: &str, ledger: &Ledger) -> Result<()> {
+async fn serves(client: &ApiClient, level: &str, points: &RegisterCollection) -> Result<()> {
     let start = Instant::now();
-    while fresh(client, level, ledger).await?.is_none() {
+    while !fresh(client, level, points).await {
         ensure!(start.elapsed() < PATIENCE, "{} never serves {level}", client.base());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -66,14 +65,18 @@ async fn serves(client: &ApiClient, level: &str, ledger: &Ledger) -> Result<()> 
 
 /// The stale answer of a node that is cut off: it must say how stale, be refused to who bounds it, and wait for a
 /// session's own write.
-async fn stale_and_says_so(client: &ApiClient, ledger: &Ledger, token: &Value, acknowledged: Instant) -> Result<()> {
+async fn stale_and_says_so(
+    client: &ApiClient,
+    points: &RegisterCollection,
+    token: &Value,
+    acknowledged: Instant,
+) -> Result<()> {
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let (known, started) = (acknowledged.elapsed().as_millis() as u64, ledger.now());
+    let known = acknowledged.elapsed().as_millis() as u64;
     let answer = read(client, "one", json!({})).await;
     ensure!(answer.success(), "ONE needs nobody else: {}", answer.problem);
-    let stale = ledger.judge(KEY, started, ledger.now(), shown(&answer).as_ref());
     ensure!(
-        stale.is_some(),
+        !points.is_current(KEY, shown(&answer))?,
         "a node that is cut off cannot have seen the write, or the cut does not cut: {}",
         answer.body
     );
@@ -92,16 +95,15 @@ async fn a_leader_that_is_cut_off_refuses_and_the_majority_serves() -> Result<()
     let _place = place().await;
     let seed = seed("cut_off_leader");
     let cluster = TestCluster::start(one_shard("staleness")).await?;
-    ledger_collection(&cluster.client(0), "s").await?;
-    let ledger = Arc::new(Ledger::new(SIZE));
-    write(&cluster.client(0), &ledger).await?;
+    let points = register_collection(&cluster, "s").await?;
+    write(&cluster.client(0), &points).await?;
     // Beside the scripted reads, a load on other keys whose searches are all judged, through every node.
-    let plan = LoadPlan { keys: 6, writers: 3, insist: Duration::from_secs(2), ..LoadPlan::new("s", seed) };
-    let load = LoadGenerator::start(plan, cluster.clients(), ledger.clone());
+    let plan = LoadPlan { keys: 6, writers: 3, insist: Duration::from_secs(2), ..LoadPlan::new(seed) };
+    let load = LoadGenerator::start(plan, cluster.clients(), points.clone());
 
     let leader = leaders(&cluster, 1).await?[&0];
     let (old, other) = (cluster.client(leader), cluster.client((leader + 1) % 3));
-    serves(&old, "all", &ledger).await?;
+    serves(&old, "all", &points).await?;
     let others: Vec<_> = cluster
         .nodes()
         .iter()
@@ -109,11 +111,11 @@ async fn a_leader_that_is_cut_off_refuses_and_the_majority_serves() -> Result<()
         .filter(|name| *name != format!("node{}", leader + 1))
         .collect();
     old.cut(&others).await.ok().context("PUT /quiver/v1/faults")?;
-    ensure!(fresh(&old, "all", &ledger).await?.is_none(), "a leader that is cut off answers at ALL");
+    ensure!(!fresh(&old, "all", &points).await, "a leader that is cut off answers at ALL");
 
     let start = Instant::now();
     let mut served = 0;
-    while fresh(&old, "quorum", &ledger).await?.is_some() {
+    while fresh(&old, "quorum", &points).await {
         served += 1;
         ensure!(start.elapsed() < PATIENCE, "a leader that is cut off serves at QUORUM for ever");
     }
@@ -121,34 +123,31 @@ async fn a_leader_that_is_cut_off_refuses_and_the_majority_serves() -> Result<()
         "  after the cut the old leader served {served} lease reads, then refused after {} ms",
         start.elapsed().as_millis()
     );
-    let token = write(&other, &ledger).await?["token"].clone();
+    let token = write(&other, &points).await?["token"].clone();
     let acknowledged = Instant::now();
     for level in ["quorum", "all", "quorum", "all"] {
-        ensure!(fresh(&old, level, &ledger).await?.is_none(), "the old leader answers at {level} again");
-        serves(&other, level, &ledger).await?;
+        ensure!(!fresh(&old, level, &points).await, "the old leader answers at {level} again");
+        serves(&other, level, &points).await?;
     }
-    stale_and_says_so(&old, &ledger, &token, acknowledged).await?;
+    stale_and_says_so(&old, &points, &token, acknowledged).await?;
 
     old.heal().await.ok().context("DELETE /quiver/v1/faults")?;
     // A session read waits for its write instead of being refused, now that the write can come.
     let session = Instant::now();
     loop {
-        let started = ledger.now();
-        let answer = read(&old, "one", json!({"after": token})).await;
+        // Entered as a read that is fresh: what it may not show is what was before.
+        let answer = entered(&old, "one", json!({"after": token}), &points).await;
         if answer.success() {
-            let verdict = ledger.judge(KEY, started, ledger.now(), shown(&answer).as_ref());
-            ensure!(verdict.is_none(), "`after` shows what was before: {verdict:?}");
             break;
         }
         ensure!(session.elapsed() < PATIENCE, "`after` is refused for ever: {}", answer.problem);
     }
     for client in cluster.clients() {
-        serves(&client, "all", &ledger).await?;
+        serves(&client, "all", &points).await?;
     }
     let observed = load.stop().await;
-    observed.fresh()?;
     ensure!(observed.searches > 0, "no search was ever answered");
-    settle(&cluster, "s", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }
 
@@ -157,14 +156,13 @@ async fn a_lagging_follower_is_stale_and_says_so() -> Result<()> {
     let _place = place().await;
     seed("lagging_follower");
     let cluster = TestCluster::start(one_shard("lagging")).await?;
-    ledger_collection(&cluster.client(0), "s").await?;
-    let ledger = Ledger::new(SIZE);
-    write(&cluster.client(0), &ledger).await?;
+    let points = register_collection(&cluster, "s").await?;
+    write(&cluster.client(0), &points).await?;
     let leader = leaders(&cluster, 1).await?[&0];
     let follower = (leader + 1) % 3;
     let lagging = cluster.client(follower);
     // It must have the first write before it is cut off, or there is nothing stale to show.
-    serves(&lagging, "all", &ledger).await?;
+    serves(&lagging, "all", &points).await?;
     let others: Vec<_> = cluster
         .nodes()
         .iter()
@@ -172,18 +170,18 @@ async fn a_lagging_follower_is_stale_and_says_so() -> Result<()> {
         .filter(|name| *name != format!("node{}", follower + 1))
         .collect();
     lagging.cut(&others).await.ok()?;
-    let token = write(&cluster.client(leader), &ledger).await?["token"].clone();
+    let token = write(&cluster.client(leader), &points).await?["token"].clone();
     let acknowledged = Instant::now();
-    stale_and_says_so(&lagging, &ledger, &token, acknowledged).await?;
+    stale_and_says_so(&lagging, &points, &token, acknowledged).await?;
     for level in ["quorum", "all"] {
-        ensure!(fresh(&lagging, level, &ledger).await?.is_none(), "a follower that is cut off answers at {level}");
+        ensure!(!fresh(&lagging, level, &points).await, "a follower that is cut off answers at {level}");
     }
     // Through a node that is not cut off, a bound on staleness is met by a replica that can meet it.
     let bounded = read(&cluster.client(leader), "one", json!({"max_staleness_ms": 5000})).await;
     ensure!(bounded.success(), "{}", bounded.problem);
     lagging.heal().await.ok()?;
-    serves(&lagging, "all", &ledger).await?;
-    settle(&cluster, "s", &ledger).await?;
+    serves(&lagging, "all", &points).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }
 
@@ -192,26 +190,26 @@ const SLEEPS: usize = 5;
 
 /// Puts the leader to sleep, writes past it, and lets it wake to reads that waited for it meanwhile; how many of these it
 /// answers, freshly. It may refuse any of them.
-async fn reads_after_a_sleep(cluster: &mut TestCluster, ledger: &Arc<Ledger>) -> Result<usize> {
+async fn reads_after_a_sleep(cluster: &mut TestCluster, points: &RegisterCollection) -> Result<usize> {
     let leader = leaders(cluster, 1).await?[&0];
     let asleep = cluster.client(leader);
-    serves(&asleep, "quorum", ledger).await?;
+    serves(&asleep, "quorum", points).await?;
     cluster.pause(leader);
-    write(&cluster.client((leader + 1) % 3), ledger).await?;
+    write(&cluster.client((leader + 1) % 3), points).await?;
     // Asked while it sleeps, after the new write was acknowledged: the kernel keeps these for it.
     let queued: Vec<_> = (0..8)
         .map(|number| {
-            let (client, ledger) = (asleep.with_deadline(PATIENCE), ledger.clone());
-            tokio::spawn(async move { fresh(&client, ["quorum", "all"][number % 2], &ledger).await })
+            let (client, points) = (asleep.with_deadline(PATIENCE), points.clone());
+            tokio::spawn(async move { fresh(&client, ["quorum", "all"][number % 2], &points).await })
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
     cluster.resume(leader);
     let mut answered = 0;
     for read in queued {
-        answered += usize::from(read.await??.is_some());
+        answered += usize::from(read.await?);
     }
-    serves(&asleep, "quorum", ledger).await?;
+    serves(&asleep, "quorum", points).await?;
     Ok(answered)
 }
 
@@ -220,16 +218,15 @@ async fn a_leader_that_slept_does_not_answer_from_before_its_sleep() -> Result<(
     let _place = place().await;
     seed("sleeping_leader");
     let mut cluster = TestCluster::start(one_shard("asleep")).await?;
-    ledger_collection(&cluster.client(0), "s").await?;
-    let ledger = Arc::new(Ledger::new(SIZE));
-    write(&cluster.client(0), &ledger).await?;
+    let points = register_collection(&cluster, "s").await?;
+    write(&cluster.client(0), &points).await?;
     let (mut answered, mut slept) = (0, 0);
     while answered == 0 && slept < SLEEPS {
-        answered = reads_after_a_sleep(&mut cluster, &ledger).await?;
+        answered = reads_after_a_sleep(&mut cluster, &points).await?;
         slept += 1;
         println!("  sleep {slept}: of 8 reads queued for the leader {answered} were answered, freshly");
     }
     ensure!(answered > 0, "none of the reads that waited in {SLEEPS} sleeps was answered: nothing was tested");
-    settle(&cluster, "s", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }

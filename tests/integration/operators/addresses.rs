@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use jepsen_lite::client::ApiClient;
 use jepsen_lite::cluster::TestCluster;
-use jepsen_lite::ledger::Ledger;
 use jepsen_lite::process::{ChildProcess, run};
 use jepsen_lite::seed::seed;
 
-use crate::support::{PATIENCE, SIZE, ledger_collection, options, place, put_until_acknowledged, single};
+use crate::support::{PATIENCE, options, place, put_until_acknowledged, register_collection, single};
 
 /// A node that is started by hand, on ports that the system gives it.
 struct Elsewhere {
@@ -41,10 +40,9 @@ async fn members_that_all_come_back_at_other_addresses_find_each_other() -> Resu
     let _place = place().await;
     seed("new-addresses");
     let mut cluster = TestCluster::start(options("new-addresses").args(&["--shards", "3"])).await?;
-    ledger_collection(&cluster.client(0), "d").await?;
-    let ledger = Ledger::new(SIZE);
+    let points = register_collection(&cluster, "d").await?;
     for key in 0..20 {
-        put_until_acknowledged(&cluster.client(0), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(0), &points, key).await?;
     }
     let data: Vec<PathBuf> = (0..3).map(|node| cluster.nodes()[node].data().to_owned()).collect();
     (0..3).for_each(|node| cluster.kill(node));
@@ -60,7 +58,7 @@ async fn members_that_all_come_back_at_other_addresses_find_each_other() -> Resu
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-    put_until_acknowledged(&ApiClient::new(&third.url), "d", &ledger, 20).await?;
+    put_until_acknowledged(&ApiClient::new(&third.url), &points, 20).await?;
     // What the map says is where they are: whoever starts next finds them there.
     let began = Instant::now();
     loop {

@@ -9,13 +9,10 @@ use jepsen_lite::cluster::TestCluster;
 use jepsen_lite::crowd::Crowd;
 use jepsen_lite::hostile::measure::{calm, terms};
 use jepsen_lite::hostile::{Assault, Attack, Counters, GoodClient, moves, prepare};
-use jepsen_lite::ledger::Ledger;
 use jepsen_lite::seed::seed;
 
 use crate::support::members::can_lose_one;
-use crate::support::{
-    PATIENCE, SIZE, leaders, ledger_collection, options, place, put_until_acknowledged, settle, single,
-};
+use crate::support::{PATIENCE, leaders, options, place, put_until_acknowledged, register_collection, settle, single};
 
 /// Attackers that say nothing, beside as many as there are moves of the others.
 const LASTING: usize = 64;
@@ -91,8 +88,7 @@ async fn idle_clients_take_no_shard_from_the_others() -> Result<()> {
     let _place = place().await;
     seed("few-descriptors");
     let mut cluster = TestCluster::start(options("few-descriptors").args(&["--shards", "6"])).await?;
-    ledger_collection(&cluster.client(0), "d").await?;
-    let ledger = Ledger::new(SIZE);
+    let points = register_collection(&cluster, "d").await?;
     cluster.node(0).set_descriptors(Some(DESCRIPTORS));
     cluster.restart(0)?;
     cluster.wait_healthy().await?;
@@ -103,18 +99,18 @@ async fn idle_clients_take_no_shard_from_the_others() -> Result<()> {
     }
     let crowd = Crowd::start(cluster.nodes()[0].address(), IDLE);
     for key in 0..20 {
-        put_until_acknowledged(&cluster.client(2), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(2), &points, key).await?;
     }
     cluster.restart(1)?;
     cluster.wait_healthy_node(1).await?;
     for key in 20..60 {
-        put_until_acknowledged(&cluster.client(1 + key as usize % 2), "d", &ledger, key).await?;
+        put_until_acknowledged(&cluster.client(1 + key as usize % 2), &points, key).await?;
     }
     can_lose_one(&cluster.client(2)).await?;
     ensure!(crowd.opened() > DESCRIPTORS as usize, "only {} clients came", crowd.opened());
     ensure!(cluster.node(0).running(), "the node ended:\n{}", cluster.node(0).log());
     drop(crowd);
     cluster.wait_healthy().await?;
-    settle(&cluster, "d", &ledger).await?;
+    settle(&cluster, &points).await?;
     cluster.finish()
 }

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use jepsen_lite::check::HistoryVerdict;
 use jepsen_lite::client::ApiClient;
 use jepsen_lite::cluster::{Options, TestCluster};
-use jepsen_lite::ledger::{Ledger, LedgerReport};
-use jepsen_lite::load::{put, read_everything};
+use jepsen_lite::run::register_collection::RegisterCollection;
 use jepsen_lite::seed::from_env;
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -25,7 +25,7 @@ pub fn binary() -> PathBuf {
 /// How long anything may take on a busy machine before a test gives up on it. Never a bound that a test is about.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The size of the vectors in ledger collections.
+/// The size of the vectors in collections of registers.
 pub const SIZE: usize = 16;
 
 /// A place among the clusters that may run at once; more would only measure the scheduler.
@@ -51,11 +51,11 @@ pub fn single(name: &str) -> Options {
     Options { nodes: 1, ..options(name) }
 }
 
-/// Makes the collection that ledgers write to.
-pub async fn ledger_collection(client: &ApiClient, name: &str) -> Result<()> {
-    let answer = client.create_collection(name, SIZE, "euclid").await;
+/// Makes a collection of registers. Its history is among the logs of the cluster.
+pub async fn register_collection(cluster: &TestCluster, name: &str) -> Result<RegisterCollection> {
+    let answer = cluster.client(0).create_collection(name, SIZE, "euclid").await;
     ensure!(answer.status == Some(201), "{}", answer.problem);
-    Ok(())
+    RegisterCollection::new(name, SIZE, &cluster.logs().join("history.edn"))
 }
 
 /// The rows of `GET /shards` of one node, by shard.
@@ -116,38 +116,37 @@ pub async fn same_state(cluster: &TestCluster) -> Result<()> {
     }
 }
 
-/// Reads everything at ALL, as soon as the cluster answers at that level, and judges it.
-pub async fn final_check(client: &ApiClient, collection: &str, ledger: &Ledger) -> Result<LedgerReport> {
+/// Reads everything at ALL, as soon as the cluster answers at that level.
+async fn read_all(client: &ApiClient, points: &RegisterCollection) -> Result<()> {
     let start = Instant::now();
-    loop {
-        let (began, keys) = (ledger.now(), ledger.keys().len());
-        match read_everything(client, collection, ledger.size(), keys, "all").await {
-            Ok(shown) => return Ok(ledger.check(began, &shown)),
-            Err(error) if start.elapsed() > PATIENCE => {
-                bail!("no read at ALL from {}: {error:#}", client.base())
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
+    while let Err(error) = points.read_all(client, "all").await {
+        ensure!(start.elapsed() < PATIENCE, "no read at ALL from {}: {error:#}", client.base());
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    Ok(())
 }
 
-/// The end of a fault test: every node shows what the ledger can explain, and replicas agree. The history is saved
-/// first.
-pub async fn settle(cluster: &TestCluster, collection: &str, ledger: &Ledger) -> Result<()> {
-    ledger.save(&cluster.logs().join("history.jsonl"))?;
+/// Reads everything at ALL through one node, and judges all that was seen of the collection so far.
+pub async fn final_check(client: &ApiClient, points: &RegisterCollection) -> Result<HistoryVerdict> {
+    read_all(client, points).await?;
+    points.judge()
+}
+
+/// The end of a fault test: every node shows what the acknowledged writes explain, as all did before, and replicas agree.
+pub async fn settle(cluster: &TestCluster, points: &RegisterCollection) -> Result<()> {
     for client in cluster.running_clients() {
-        let report = final_check(&client, collection, ledger).await?;
-        println!("  {} shows: {report}", client.base());
-        ensure!(report.holds(), "{} contradicts the ledger: {report}", client.base());
+        read_all(&client, points).await?;
     }
+    println!("  {} writes to `{}` were acknowledged", points.acknowledged(), points.name());
+    points.holds()?;
     same_state(cluster).await
 }
 
 /// Writes `key` through one node, again and again until it is acknowledged; the answer's body.
-pub async fn put_until_acknowledged(client: &ApiClient, collection: &str, ledger: &Ledger, key: u64) -> Result<Value> {
+pub async fn put_until_acknowledged(client: &ApiClient, points: &RegisterCollection, key: u64) -> Result<Value> {
     let start = Instant::now();
     loop {
-        let answer = put(client, collection, ledger, key).await;
+        let answer = points.put(client, key).await;
         if answer.success() {
             return Ok(answer.body);
         }

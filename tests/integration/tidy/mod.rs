@@ -145,7 +145,6 @@ fn pure_files_are_pure() {
         "vector-index/src",
         "jepsen-lite/src/judge/check",
         "jepsen-lite/src/judge/history",
-        "jepsen-lite/src/ledger/verdict",
     ];
     let impure =
         ["tokio::", "Instant", "SystemTime", "rand::", "std::fs", "std::net", "tracing::", "println!", "async fn"];

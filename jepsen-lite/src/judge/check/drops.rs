@@ -34,6 +34,7 @@ struct CollectionHistory<'a> {
 /// Operations that are none of these, or one element added twice.
 pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
     let mut names: BTreeMap<String, CollectionHistory<'_>> = BTreeMap::new();
+    // Operations are sorted out by name; a failed one did not happen.
     for op in ops.iter().filter(|op| op.outcome != Type::Fail) {
         let [key, input] = two(&op.input).with_context(|| format!("event {}: no name", op.events.0))?;
         let name = names.entry(key.to_string()).or_default();
@@ -53,6 +54,7 @@ pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
             other => bail!("event {}: collections know no `{other}`", op.events.0),
         }
     }
+    // Names have nothing to do with each other.
     let wrong = names.values().find_map(|name| name.written_to_nothing().or_else(|| name.misread()));
     Ok(wrong.unwrap_or(HistoryVerdict::Ok))
 }

@@ -1,7 +1,8 @@
 //! The judges. What comes in is a history; what goes out is one of three verdicts, with its cause in one sentence.
 //!
 //! [`wgl`] searches for a linearization of any [`wgl::SequentialModel`]; [`zones`] decides registers of unique values in
-//! one pass; [`register`] chooses between them, key by key. [`set`], [`scan`], [`drops`], [`session`], [`replica`],
+//! one pass; [`versions`] holds against each other what writes and reads say of a value's version; [`register`] asks them, key
+//! by key. [`set`], [`scan`], [`drops`], [`session`], [`replica`],
 //! [`search`] and [`elle`] judge what their names say. All are pure: no clock, no chance, no input or output. *Unknown* is a failed run and never a pass.
 
 pub mod drops;
@@ -12,6 +13,7 @@ pub mod scan;
 pub mod search;
 pub mod session;
 pub mod set;
+pub mod versions;
 pub mod wgl;
 pub mod zones;
 
@@ -68,6 +70,7 @@ impl HistoryVerdict {
         } else {
             format!("\nthe order is that of lines: {}", ops.by_lines)
         };
+        // Few of the events that show it are enough to find them in the file.
         Ok(match self {
             HistoryVerdict::Ok => format!("ok: {counted}{by_lines}"),
             HistoryVerdict::Unknown(why) => format!("unknown: {why} ({counted}){by_lines}"),

@@ -1,70 +1,24 @@
 //! Linearizable registers, key by key: the pass over [`super::zones`] where every write has a value of its own, else the
-//! search of [`super::wgl`].
+//! search of [`super::wgl`]; and [`super::versions`], where operations say them.
 //!
 //! Operations are `read`, `write` (or `upsert`), `delete` and `cas`, with `:value v`, or `:value [key v]` where a history
 //! has several registers (`cas`: `[from to]`, `[key [from to]]`). A delete writes *nothing*, which is also what a register
 //! holds at first. A failed operation did not happen; a failed `cas` with `:error :mismatch` saw another value. Pure.
 
 mod cause;
+pub mod operation;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::wgl::{self, LinearizationResult, SequentialModel, TimedOperation};
-use super::{CheckLimits, HistoryVerdict, zones};
+pub use operation::{NIL, Register, RegisterOperation, Value};
+
+use super::wgl::{self, LinearizationResult, TimedOperation};
+use super::{CheckLimits, HistoryVerdict, versions, zones};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 use crate::judge::history::ops::{HistoryOperation, NEVER};
-
-/// A value by its number.
-pub type Value = u32;
-
-/// Nothing: not yet written, or deleted.
-pub const NIL: Value = 0;
-
-/// What was done to a register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegisterOperation {
-    /// It showed this value; `None` where nobody knows which.
-    Read(Option<Value>),
-    /// It was set. A delete sets [`NIL`].
-    Write(Value),
-    /// Compared and set.
-    Cas {
-        /// The value it should have had.
-        from: Value,
-        /// The value to set then.
-        to: Value,
-        /// Whether it had that value; `None` where nobody knows.
-        done: Option<bool>,
-    },
-}
-
-/// A register.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Register;
-
-impl SequentialModel for Register {
-    type State = Value;
-    type Op = RegisterOperation;
-
-    fn init(&self) -> Value {
-        NIL
-    }
-
-    fn step(&self, state: &Value, op: &RegisterOperation) -> Option<Value> {
-        match *op {
-            RegisterOperation::Read(None) => Some(*state),
-            RegisterOperation::Read(Some(value)) => (value == *state).then_some(*state),
-            RegisterOperation::Write(value) => Some(value),
-            RegisterOperation::Cas { from, to, done } => {
-                let matches = from == *state;
-                (done.is_none() || done == Some(matches)).then_some(if matches { to } else { *state })
-            }
-        }
-    }
-}
 
 /// Whether an order exists, for the operations on one register, sorted by call.
 pub fn linearizable(ops: &[TimedOperation<RegisterOperation>], limits: CheckLimits) -> Option<bool> {
@@ -85,6 +39,7 @@ pub const UNSEEN: Value = Value::MAX;
 /// them apart. And where no comparison failed or stayed unknown, writes of unknown end of such values are left out: they
 /// may never have been, and nothing can stand between them and the next write.
 pub fn prune(ops: &[TimedOperation<RegisterOperation>]) -> Vec<TimedOperation<RegisterOperation>> {
+    // Which values make a difference: what was read, and what was compared with.
     let mut seen = HashSet::from([NIL]);
     let mut compared = false;
     for timed in ops {
@@ -97,6 +52,7 @@ pub fn prune(ops: &[TimedOperation<RegisterOperation>]) -> Vec<TimedOperation<Re
             }
         }
     }
+    // All others become one value.
     let merged = |value: Value| if seen.contains(&value) { value } else { UNSEEN };
     let smaller = |timed: &TimedOperation<RegisterOperation>| {
         let op = match timed.op {
@@ -104,6 +60,7 @@ pub fn prune(ops: &[TimedOperation<RegisterOperation>]) -> Vec<TimedOperation<Re
             RegisterOperation::Write(value) => RegisterOperation::Write(merged(value)),
             RegisterOperation::Cas { from, to, done } => RegisterOperation::Cas { from, to: merged(to), done },
         };
+        // What may never have been, and changes nothing for the others, goes.
         let needless = timed.ret == NEVER
             && (op == RegisterOperation::Read(None) || (!compared && op == RegisterOperation::Write(UNSEEN)));
         (!needless).then(|| TimedOperation { op, ..timed.clone() })
@@ -128,6 +85,7 @@ impl Registers {
     pub fn new(ops: &[HistoryOperation], with_cas: bool) -> Result<Self> {
         let keyed = is_keyed(ops);
         let mut registers = Self { keys: BTreeMap::new(), values: vec!["nothing".to_owned()] };
+        // Equal values get one number, in the order in which they are met; nothing has its own.
         let mut numbers: HashMap<String, Value> = HashMap::new();
         for (source, op) in ops.iter().enumerate() {
             let mut number = |value: &Edn| -> Value {
@@ -140,6 +98,8 @@ impl Registers {
                     next
                 })
             };
+            // What is known of each operation: a failed one did not happen, but for a comparison that saw another
+            // value.
             let told = |value| split(value, keyed).with_context(|| format!("event {}", op.events.0));
             let ((key, input), (_, output)) = (told(&op.input)?, told(&op.output)?);
             let action = match op.f.as_str() {
@@ -152,6 +112,7 @@ impl Registers {
                 }
                 other => bail!("event {}: a register knows no `{other}`", op.events.0),
             };
+            // A key of failed operations alone is a key, too.
             let timed = action.map(|action| TimedOperation { call: op.call, ret: op.ret, op: action, source });
             registers.keys.entry(key.to_string()).or_default().extend(timed);
         }
@@ -219,6 +180,7 @@ pub fn check(ops: &[HistoryOperation], with_cas: bool, limits: CheckLimits) -> R
                 }
             })
         });
+        verdict = verdict.and(|| versions::check(ops, key, timed, &registers.values));
     }
     Ok(verdict)
 }

@@ -57,6 +57,7 @@ struct SetScan<'a> {
 pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
     let lives = lives(ops)?;
     let mut scans = Vec::new();
+    // Pages of one scan must not overlap: no element is shown twice.
     for op in ops.iter().filter(|op| op.f == "scan" && op.ok()) {
         let items = op.output.items().with_context(|| format!("event {}: a scan of no set", op.events.0))?;
         let elements: BTreeSet<String> = items.iter().map(Edn::to_string).collect();
@@ -67,6 +68,7 @@ pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
         }
         scans.push(SetScan { op, elements });
     }
+    // Each scan is judged by itself; then each count; then what no scan ever showed.
     let wrong = scans.iter().find_map(|scan| shown(scan, &lives).or_else(|| missing(scan, &scans, &lives)));
     if let Some(wrong) = wrong {
         return Ok(wrong);
@@ -82,6 +84,7 @@ pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
 fn lives(ops: &[HistoryOperation]) -> Result<BTreeMap<String, ElementLifetime<'_>>> {
     let mut lives = BTreeMap::new();
     let happened = || ops.iter().filter(|op| op.outcome != Type::Fail);
+    // Adds come first, since a removal may stand before the add that it overlaps.
     for op in happened().filter(|op| op.f == "add") {
         if lives.insert(op.input.to_string(), ElementLifetime { add: op, removes: Vec::new() }).is_some() {
             bail!("event {}: {} is added twice, so a scan cannot tell which it shows", op.events.0, op.input);
@@ -97,6 +100,7 @@ fn lives(ops: &[HistoryOperation]) -> Result<BTreeMap<String, ElementLifetime<'_
                 }
                 life.removes.push(op);
             }
+            // A sweep removes whatever is in its range.
             "sweep" => {
                 let ends = op.input.items().map(|ends| ends.iter().filter_map(Edn::int).collect::<Vec<_>>());
                 let Some(&[from, to]) = ends.as_deref() else { bail!("event {}: a sweep of no range", op.events.0) };
@@ -119,13 +123,16 @@ fn describe(op: &HistoryOperation) -> String {
 /// What a scan shows and must not.
 fn shown(scan: &SetScan<'_>, lives: &BTreeMap<String, ElementLifetime<'_>>) -> Option<HistoryVerdict> {
     for element in &scan.elements {
+        // Somebody must have added it.
         let Some(life) = lives.get(element) else {
             let cause = format!("{} shows {element}, which nobody added", describe(scan.op));
             return Some(HistoryVerdict::illegal("phantom", cause, events_of([scan.op])));
         };
+        // It may be shown from its add until its removal.
         if life.may_be_in(scan.op) {
             continue;
         }
+        // It came back after its removal, or was there before its add.
         let (class, other, what) = match life.gone_before(scan.op) {
             Some(remove) => {
                 let ago = gap(remove.returned_at, scan.op.called_at);

@@ -120,6 +120,7 @@ fn vector(value: &Edn) -> Result<Vec<f64>> {
 fn points(ops: &[HistoryOperation]) -> Result<PointHistory> {
     let mut points = PointHistory::default();
     let mut numbers: HashMap<String, usize> = HashMap::new();
+    // Writes that did not fail, each of the point that it names.
     for (source, op) in ops.iter().enumerate().filter(|(_, op)| op.outcome != Type::Fail) {
         let at = || format!("event {}", op.events.0);
         let (id, content) = match (op.f.as_str(), op.input.items()) {
@@ -134,6 +135,7 @@ fn points(ops: &[HistoryOperation]) -> Result<PointHistory> {
         });
         points.writes.push(Write { point, vector: content, call: op.call, ret: op.ret, source });
     }
+    // Searches that were answered; they come second, so that every point has its number.
     for (source, op) in ops.iter().enumerate().filter(|(_, op)| op.f == "search" && op.ok()) {
         points.searches.push(asked(op, source, &numbers).with_context(|| format!("event {}", op.events.0))?);
     }
@@ -144,6 +146,7 @@ fn asked(op: &HistoryOperation, source: usize, numbers: &HashMap<String, usize>)
     let member = |name: &str| op.input.get(name).with_context(|| format!("a search without `{name}`"));
     let distance =
         member("distance")?.name().and_then(SearchDistance::named).context("a `distance` that is not known")?;
+    // A point without a number is one that nobody wrote; the judge says so.
     let hit = |hit: &Edn| -> Result<(Option<usize>, f64)> {
         let Some([id, score]) = hit.items() else { bail!("`{hit}` is no `[id score]`") };
         Ok((numbers.get(&id.to_string()).copied(), score.float().context("a score that is no number")?))
@@ -172,6 +175,7 @@ pub fn check(ops: &[HistoryOperation], limits: CheckLimits) -> Result<HistoryVer
 
 fn exact(ops: &[HistoryOperation], points: &PointHistory, limits: CheckLimits) -> HistoryVerdict {
     let object = model::CollectionModel { points };
+    // Writes and exact searches are operations on one object, the collection.
     let writes = points.writes.iter().enumerate().map(|(index, write)| TimedOperation {
         call: write.call,
         ret: write.ret,
@@ -188,6 +192,7 @@ fn exact(ops: &[HistoryOperation], points: &PointHistory, limits: CheckLimits) -
         });
     let mut timed: Vec<_> = writes.chain(searches).collect();
     timed.sort_by_key(|timed| timed.call);
+    // Where they have no order, the search that ended first without a place is told.
     match search(&object, &timed, limits) {
         LinearizationResult::Order(_) => HistoryVerdict::Ok,
         LinearizationResult::Limit => {

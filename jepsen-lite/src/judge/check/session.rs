@@ -86,6 +86,7 @@ impl<'a> SessionChecker<'a> {
 
     /// A read that shows what nobody had begun to write.
     fn written_only(&self) -> Option<HistoryVerdict> {
+        // The first call that could have written each value; nothing is there from the beginning.
         let mut first: HashMap<Value, u64> = HashMap::from([(NIL, 0)]);
         for timed in self.timed {
             if let Some(value) = sets(timed) {

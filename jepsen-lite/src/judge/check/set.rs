@@ -32,6 +32,7 @@ struct Read<'a> {
 pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
     let mut adds: HashMap<String, Adds<'_>> = HashMap::new();
     let mut reads = Vec::new();
+    // Adds and reads are sorted out; a failed operation did not happen, and an unanswered read shows nothing.
     for op in ops.iter().filter(|op| op.outcome != Type::Fail) {
         match op.f.as_str() {
             "add" => {
@@ -52,6 +53,7 @@ pub fn check(ops: &[HistoryOperation]) -> Result<HistoryVerdict> {
             other => bail!("event {}: a set knows no `{other}`", op.events.0),
         }
     }
+    // Reads of a growing set are a chain: the smaller is the earlier.
     reads.sort_by_key(|read| (read.elements.len(), read.op.call));
     Ok(elements(&reads, &adds).or_else(|| chain(&reads)).or_else(|| order(&reads, adds)).unwrap_or(HistoryVerdict::Ok))
 }
@@ -68,6 +70,7 @@ fn duplicate(op: &HistoryOperation, items: &[Edn]) -> HistoryVerdict {
 
 /// Element by element: shown and never added, shown too early, acknowledged and not shown.
 fn elements(reads: &[Read<'_>], adds: &HashMap<String, Adds<'_>>) -> Option<HistoryVerdict> {
+    // Nothing is shown that nobody added, or that was added only after the read.
     for read in reads {
         for element in &read.elements {
             let Some(add) = adds.get(element) else {
@@ -81,6 +84,7 @@ fn elements(reads: &[Read<'_>], adds: &HashMap<String, Adds<'_>>) -> Option<Hist
             }
         }
     }
+    // A read shows all that was acknowledged before it began. The newest that it lacks is told.
     let acknowledged: BTreeMap<u64, (&String, &Adds<'_>)> =
         adds.iter().filter(|(_, add)| add.op.ret != NEVER).map(|(element, add)| (add.op.ret, (element, add))).collect();
     let mut by_call: Vec<&Read<'_>> = reads.iter().collect();
@@ -89,6 +93,7 @@ fn elements(reads: &[Read<'_>], adds: &HashMap<String, Adds<'_>>) -> Option<Hist
         let missing =
             acknowledged.range(..read.op.call).rev().find(|(_, (element, _))| !read.elements.contains(*element));
         let Some((_, (element, add))) = missing else { continue };
+        // What a later read shows was not lost, but this read was stale.
         let later = reads.iter().any(|other| other.op.call > read.op.call && other.elements.contains(*element));
         let class = if later { "stale read" } else { "lost" };
         let ago = gap(add.op.returned_at, read.op.called_at);

@@ -5,8 +5,12 @@
 //! them, each within its interval, is legal. An operation without an end may have happened at any time after its call, or
 //! never. Pure.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+mod configuration;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash};
+
+use configuration::{Bits, Configuration, FastSet, Fold};
 
 use super::CheckLimits;
 use crate::judge::history::ops::NEVER;
@@ -21,6 +25,8 @@ pub trait SequentialModel {
     fn init(&self) -> Self::State;
     /// What it holds after the operation; `None` where the operation could not have had this outcome.
     fn step(&self, state: &Self::State, op: &Self::Op) -> Option<Self::State>;
+    /// Returns `true` if the operation leaves the object as it is, whatever it holds.
+    fn only_reads(&self, op: &Self::Op) -> bool;
 }
 
 /// An operation and its interval; no two ends of intervals are equal, but for [`NEVER`].
@@ -55,75 +61,6 @@ pub enum LinearizationResult<S> {
     Limit,
 }
 
-/// A fast hash for keys that no adversary chooses (multiply and fold, as in wyhash).
-#[derive(Default)]
-struct Fold(u64);
-
-impl Hasher for Fold {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let wide = u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xa076_1d64_78bd_642f;
-        self.0 = (wide >> 64) as u64 ^ wide as u64;
-    }
-
-    fn write_u32(&mut self, word: u32) {
-        self.write_u64(u64::from(word));
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
-}
-
-type FastSet<K> = HashSet<K, BuildHasherDefault<Fold>>;
-
-/// Which operations are placed, and what the object holds then: all ended operations before `low`, those of `bits` and
-/// `rest` beyond it, and the pending ones of `pending`.
-#[derive(PartialEq, Eq, Hash)]
-struct Configuration {
-    low: u32,
-    state: u32,
-    bits: u64,
-    rest: Vec<u64>,
-    pending: Vec<u64>,
-}
-
-/// A set of small numbers.
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(size: usize) -> Self {
-        Self(vec![0; size / 64 + 2])
-    }
-
-    fn has(&self, bit: usize) -> bool {
-        self.0[bit / 64] >> (bit % 64) & 1 == 1
-    }
-
-    fn flip(&mut self, bit: usize) {
-        self.0[bit / 64] ^= 1 << (bit % 64);
-    }
-
-    /// The 64 bits from `bit` on.
-    fn bits_from(&self, bit: usize) -> u64 {
-        let (word, shift) = (bit / 64, bit % 64);
-        let low = self.0.get(word).copied().unwrap_or(0) >> shift;
-        let high = if shift == 0 { 0 } else { self.0.get(word + 1).copied().unwrap_or(0) << (64 - shift) };
-        low | high
-    }
-}
-
 struct LinearizationSearch<'a, M: SequentialModel> {
     ops: &'a [TimedOperation<M::Op>],
     /// Positions of calls and ends, linked in the order of time; node 0 is the head.
@@ -146,6 +83,8 @@ struct LinearizationSearch<'a, M: SequentialModel> {
     ids: HashMap<M::State, u32, BuildHasherDefault<Fold>>,
     seen: FastSet<Configuration>,
     memory: usize,
+    /// Operations that were looked at.
+    steps: u64,
 }
 
 fn twins<O: PartialEq>(ops: &[TimedOperation<O>]) -> Vec<Option<usize>> {
@@ -169,6 +108,7 @@ fn call_node(op: usize) -> u32 {
 
 impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
     fn new(model: &M, ops: &'a [TimedOperation<M::Op>]) -> Self {
+        // Calls and ends become nodes in the order of time. What never ends has a call alone.
         let mut nodes: Vec<(u64, u32)> = Vec::with_capacity(2 * ops.len());
         let (mut number, mut ended, mut pending) = (Vec::with_capacity(ops.len()), 0, 0);
         for (index, op) in ops.iter().enumerate() {
@@ -181,6 +121,7 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
             }
         }
         nodes.sort_unstable();
+        // They are linked in a ring through the head.
         let (mut next, mut previous) = (vec![HEAD; 2 * ops.len() + 1], vec![HEAD; 2 * ops.len() + 1]);
         let mut last = HEAD;
         for (_, node) in nodes {
@@ -190,6 +131,7 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
         }
         next[last as usize] = HEAD;
         previous[HEAD as usize] = last;
+        // Nothing is placed yet.
         let init = model.init();
         Self {
             ops,
@@ -207,6 +149,7 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
             ids: HashMap::from_iter([(init, 0)]),
             seen: FastSet::default(),
             memory: 0,
+            steps: 0,
         }
     }
 
@@ -230,11 +173,13 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
     fn place(&mut self, op: usize) {
         self.unlink(call_node(op));
         let number = self.number[op];
+        // One without an end counts among the pending ones, which need not be placed.
         if self.ops[op].ret == NEVER {
             self.pending.flip(number);
             self.pending_top = self.pending_top.max(number + 1);
             return;
         }
+        // What is placed without a gap from the beginning on needs no bits any more.
         self.unlink(call_node(op) + 1);
         self.placed.flip(number);
         self.left -= 1;
@@ -267,8 +212,48 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
         id
     }
 
+    /// What the object holds after the operation, where it may be placed now.
+    fn after(&self, model: &M, state: u32, op: usize) -> Option<M::State> {
+        if self.may_place(op) { model.step(&self.states[state as usize], &self.ops[op].op) } else { None }
+    }
+
+    /// Places the operation, after which the object holds `after`, unless the search has stood there before.
+    fn place_if_new(&mut self, op: usize, after: u32, before: u32, stack: &mut Vec<(u32, u32, u32)>) -> bool {
+        let low = self.low;
+        self.place(op);
+        let is_new = self.is_new(after);
+        if is_new {
+            stack.push((op as u32, before, low as u32));
+        } else {
+            self.take_back(op, low);
+        }
+        is_new
+    }
+
+    /// Places every read that fits, of those that may come next.
+    fn place_reads(&mut self, model: &M, state: u32, stack: &mut Vec<(u32, u32, u32)>) {
+        let mut node = self.next[HEAD as usize];
+        while node != HEAD {
+            let op = (node as usize - 1) / 2;
+            if node != call_node(op) {
+                return;
+            }
+            // Up to the first end: what is called later may not come before that operation.
+            self.steps += 1;
+            let before = self.previous[node as usize];
+            if model.only_reads(&self.ops[op].op) && self.after(model, state, op).is_some() {
+                stack.push((op as u32, state, self.low as u32));
+                self.place(op);
+                node = self.next[before as usize];
+            } else {
+                node = self.next[node as usize];
+            }
+        }
+    }
+
     /// Remembers where the search stands; whether it had not stood there before.
     fn is_new(&mut self, state: u32) -> bool {
+        // Bits as words, without the zeros at the end, so that equal sets are equal keys.
         let words = |bits: &Bits, from: usize, to: usize| -> Vec<u64> {
             let mut words: Vec<u64> = (from..to).step_by(64).map(|bit| bits.bits_from(bit)).collect();
             words.truncate(words.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1));
@@ -287,6 +272,9 @@ impl<'a, M: SequentialModel> LinearizationSearch<'a, M> {
 }
 
 /// Searches for an order of `ops`, which are sorted by call.
+///
+/// Reads are no choice: one that fits is placed at once, for it forbids nothing, and what fails after it fails without it,
+/// too. So many reads make the search longer and not wider.
 pub fn search<M: SequentialModel>(
     model: &M,
     ops: &[TimedOperation<M::Op>],
@@ -296,45 +284,46 @@ pub fn search<M: SequentialModel>(
     // What was placed: operation, state before it, `low` before it.
     let mut stack: Vec<(u32, u32, u32)> = Vec::new();
     let (mut longest, mut longest_state, mut blocked) = (None::<Vec<usize>>, 0, 0);
-    let (mut state, mut steps) = (0_u32, 0_u64);
+    let mut state = 0_u32;
+    search.place_reads(model, state, &mut stack);
     let mut node = search.next[HEAD as usize];
     while search.left > 0 {
-        steps += 1;
-        if steps > limits.steps || search.memory > limits.memory {
+        search.steps += 1;
+        if search.steps > limits.steps || search.memory > limits.memory {
             return LinearizationResult::Limit;
         }
         let op = (node as usize - 1) / 2;
+        // A call: it is placed where that leads to something new, and passed by elsewhere.
         if node == call_node(op) {
-            let after =
-                if search.may_place(op) { model.step(&search.states[state as usize], &ops[op].op) } else { None };
-            node = match after.map(|after| search.intern(after)) {
+            let after = if model.only_reads(&ops[op].op) { None } else { search.after(model, state, op) };
+            let after = after.map(|after| search.intern(after));
+            node = match after.filter(|after| search.place_if_new(op, *after, state, &mut stack)) {
                 Some(after) => {
-                    let low = search.low;
-                    search.place(op);
-                    if search.is_new(after) {
-                        stack.push((op as u32, state, low as u32));
-                        state = after;
-                        search.next[HEAD as usize]
-                    } else {
-                        search.take_back(op, low);
-                        search.next[node as usize]
-                    }
+                    state = after;
+                    search.place_reads(model, state, &mut stack);
+                    search.next[HEAD as usize]
                 }
                 None => search.next[node as usize],
             };
             continue;
         }
+        // An end: its operation has no place, so the search goes back to the last choice.
         if longest.as_ref().is_none_or(|longest| stack.len() > longest.len()) {
             longest = Some(stack.iter().map(|(op, ..)| *op as usize).collect());
             (longest_state, blocked) = (state, op);
         }
-        let Some((op, before, low)) = stack.pop() else {
-            let state = search.states[longest_state as usize].clone();
-            return LinearizationResult::Stuck { longest: longest.unwrap_or_default(), state, blocked };
+        let choice = loop {
+            let Some((op, before, low)) = stack.pop() else {
+                let state = search.states[longest_state as usize].clone();
+                return LinearizationResult::Stuck { longest: longest.unwrap_or_default(), state, blocked };
+            };
+            search.take_back(op as usize, low as usize);
+            state = before;
+            if !model.only_reads(&ops[op as usize].op) {
+                break op as usize;
+            }
         };
-        search.take_back(op as usize, low as usize);
-        state = before;
-        node = search.next[call_node(op as usize) as usize];
+        node = search.next[call_node(choice) as usize];
     }
     LinearizationResult::Order(stack.into_iter().map(|(op, ..)| op as usize).collect())
 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::register::{NIL, RegisterOperation, Value};
+use super::register::operation::{NIL, RegisterOperation, Value};
 use super::wgl::TimedOperation;
 use crate::judge::history::ops::NEVER;
 

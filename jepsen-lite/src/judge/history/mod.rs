@@ -114,6 +114,7 @@ impl HistoryEvent {
             HistoryProcess::Client(number) => Edn::Int(*number),
             HistoryProcess::Named(name) => Edn::keyword(name),
         };
+        // What every event has, then what only some have, in the one order of a map.
         let mut pairs = vec![
             (Edn::keyword("process"), process),
             (Edn::keyword("type"), Edn::keyword(self.kind.name())),
@@ -129,10 +130,12 @@ impl HistoryEvent {
 
     /// The event that this map is.
     pub fn from_edn(value: &Edn) -> Result<HistoryEvent> {
+        // Some tools tag their events; what is inside is the event.
         if let Edn::Tagged(_, inside) = value {
             return Self::from_edn(inside);
         }
         let Edn::Map(pairs) = value else { bail!("an event is a map, not `{value}`") };
+        // Members that must be there, and members that may be absent or `nil`.
         let name = |key: &str| -> Result<&str> {
             value.get(key).and_then(Edn::name).with_context(|| format!("no `{key}` in `{value}`"))
         };
@@ -148,6 +151,7 @@ impl HistoryEvent {
                 Some(number) => Ok(Some(number.int().with_context(|| format!("`{key}` is no whole number"))?)),
             }
         };
+        // Every other member is kept, in one order.
         let known = ["process", "type", "f", "value", "index", "time"];
         let mut extra = Vec::new();
         for (key, value) in pairs {

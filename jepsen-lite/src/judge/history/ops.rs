@@ -72,6 +72,7 @@ pub fn pair(history: &History) -> Result<PairedOperations> {
     let mut ops: Vec<HistoryOperation> = Vec::new();
     let clients =
         history.events.iter().enumerate().filter(|(_, event)| matches!(event.process, HistoryProcess::Client(_)));
+    // A process does one thing at a time: its completion is that of its last invocation.
     for (position, event) in clients {
         match (event.kind, open.remove(&event.process)) {
             (Type::Invoke, None) => {
@@ -85,6 +86,7 @@ pub fn pair(history: &History) -> Result<PairedOperations> {
             (kind, Some(op)) => complete(&mut ops[op], kind, position, event, places[position]),
         }
     }
+    // What was never completed stays unknown.
     ops.sort_by_key(|op| op.call);
     Ok(PairedOperations { ops, by_lines })
 }

@@ -18,6 +18,7 @@ pub fn is_event(line: &str) -> bool {
 
 fn fields(line: &str) -> Option<(HistoryProcess, Type, &str, &str)> {
     let mut rest = &line[line.find(MARK)? + MARK.len()..];
+    // Fields are separated by blanks; the rest is values.
     let mut field = || {
         let text = rest.trim_start();
         let end = text.find(char::is_whitespace).unwrap_or(text.len());
@@ -41,10 +42,12 @@ pub fn parse(text: &str) -> Result<Vec<HistoryEvent>> {
         let Some((process, kind, f, rest)) = fields(line) else { continue };
         let mut values = parse::all(rest).with_context(|| format!("line {}", number + 1))?.into_iter();
         let mut event = HistoryEvent { process, ..HistoryEvent::new(0, kind, f, values.next().unwrap_or_default()) };
+        // A failed or unknown operation may have its error in place of the value.
         let mut error = values.next();
         if let (Edn::Keyword(_), Type::Fail | Type::Info) = (&event.value, kind) {
             error = Some(std::mem::take(&mut event.value));
         }
+        // Without an error, a comparison that failed saw another value.
         if error.is_none() && kind == Type::Fail && f == "cas" {
             error = Some(Edn::keyword("mismatch"));
         }

@@ -49,6 +49,7 @@ pub fn draw(history: &History, marked: &[usize]) -> Result<String> {
     let is_marked = |op: &HistoryOperation| {
         marked.contains(&op.events.0) || op.events.1.is_some_and(|event| marked.contains(&event))
     };
+    // A long history is drawn as far as to its last marked operation, and no more than so many before it.
     let last = paired.ops.iter().rposition(&is_marked).map_or(BARS, |last| last + 1).max(BARS.min(paired.ops.len()));
     let ops: Vec<&HistoryOperation> = paired.ops.iter().take(last).skip(last.saturating_sub(BARS)).collect();
     let left_out = paired.ops.len() - ops.len();
@@ -57,6 +58,7 @@ pub fn draw(history: &History, marked: &[usize]) -> Result<String> {
     if left_out > 0 {
         writeln!(svg, "<p class=\"dim\">{left_out} of {} operations are not drawn.</p>", paired.ops.len())?;
     }
+    // Bands of faults lie under the bars of operations.
     let height = ROW * (picture.lanes.len() as f64 + 2.0);
     writeln!(
         svg,
@@ -103,6 +105,7 @@ impl<'a> Picture<'a> {
     /// A band from each thing that a nemesis did to the next that undoes.
     fn faults(&self, svg: &mut String, height: f64) -> Result<()> {
         let mut open: Option<(f64, String)> = None;
+        // One band for the time that a fault lasted, as far as it is within the picture.
         let mut band = |from: f64, to: f64, what: &str| {
             if to < LEFT || from > self.scale.width {
                 return Ok(());
@@ -116,6 +119,7 @@ impl<'a> Picture<'a> {
                 escape(what)
             )
         };
+        // An event either begins a fault or undoes the one before. A second beginning makes the first no shorter.
         for (x, event) in self.events_of("nemesis").into_iter().filter(|(_, event)| event.kind != Type::Invoke) {
             let undoes = ["stop", "heal", "restart", "resume", "end"].iter().any(|word| event.f.starts_with(word));
             let value = if event.value.is_nil() { String::new() } else { format!(" {}", plain(&event.value)) };
@@ -125,6 +129,7 @@ impl<'a> Picture<'a> {
                 (false, before) => open = Some(before.unwrap_or((x, format!("{}{value}", event.f)))),
             }
         }
+        // One that nobody undid lasts to the end.
         if let Some((from, what)) = open {
             band(from, self.scale.width, &what)?;
         }

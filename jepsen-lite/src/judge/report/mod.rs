@@ -70,6 +70,7 @@ pub fn page(page: &Page<'_>) -> Result<String> {
     let (word, cause) = verdict(page.verdict);
     let mut html = String::new();
     let title = escape(page.title);
+    // The head: the verdict, its cause and what the colours mean.
     write!(
         html,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -80,6 +81,7 @@ pub fn page(page: &Page<'_>) -> Result<String> {
         counts(page.history)?,
         escape(&cause),
     )?;
+    // A small part that fails is drawn first, and then the whole is folded away.
     match page.small {
         Some((small, verdict)) => {
             let (_, cause) = self::verdict(verdict);
@@ -94,6 +96,7 @@ pub fn page(page: &Page<'_>) -> Result<String> {
             html += &lanes::draw(page.history, marked(page.verdict))?;
         }
     }
+    // What the run says of itself, and how it is done again.
     if !page.history.header.is_empty() {
         html += "<h2>The run</h2>\n<dl>\n";
         for (name, value) in &page.history.header {

@@ -17,9 +17,11 @@ impl Nemesis<'_> {
     pub(super) async fn damage(&mut self, victim: usize) -> Result<()> {
         self.environment.cluster.kill(victim);
         let before = self.environment.cluster.nodes()[victim].log().len();
+        // One of two kinds of damage is done to the log of a stopped node.
         let file = log_file(self.environment.cluster.nodes()[victim].data())?;
         let what = if self.rng.random() { self.cut_tail(&file)? } else { self.flip_a_bit(&file)? };
         self.recorder.note("disk", "damaged", Edn::Str(what));
+        // It starts, or says what is damaged. To go on in silence is allowed where nothing of value was hit.
         self.environment.cluster.restart(victim)?;
         let healthy = self.environment.cluster.wait_healthy_node(victim).await;
         let said = self.environment.cluster.nodes()[victim].log()[before..].to_lowercase().contains("damage");
@@ -30,6 +32,7 @@ impl Nemesis<'_> {
             (Err(_), false) => return healthy.context("a node that does not start, and names no damage"),
         };
         self.recorder.note("disk", "outcome", Edn::Str(outcome.to_owned()));
+        // A node that stays down is replaced: a new one joins, and it leaves.
         if healthy.is_ok() {
             return Ok(());
         }

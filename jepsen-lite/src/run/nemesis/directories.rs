@@ -17,15 +17,18 @@ impl Nemesis<'_> {
     pub(super) async fn roll_back(&mut self, victim: usize, hold: Duration) -> Result<()> {
         let data = self.environment.cluster.nodes()[victim].data().to_owned();
         let (copy, right) = (data.with_extension("copy"), data.with_extension("right"));
+        // A copy is taken of the stopped node, which then runs on and gets ahead of it.
         self.environment.cluster.kill(victim);
         copy_dir(&data, &copy).context("copying the directory")?;
         self.environment.cluster.restart(victim)?;
         self.environment.cluster.wait_healthy_node(victim).await?;
+        // The copy takes the place of the directory; a node that is let in by it would be a second life.
         tokio::time::sleep(hold).await;
         self.environment.cluster.kill(victim);
         std::fs::rename(&data, &right)?;
         std::fs::rename(&copy, &data)?;
         self.environment.cluster.restart(victim)?;
+        // It must end by itself. Whatever it did, the right directory comes back.
         let ended = self.ends(victim).await;
         self.environment.cluster.kill(victim);
         std::fs::remove_dir_all(&data)?;

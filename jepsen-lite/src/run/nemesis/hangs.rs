@@ -72,8 +72,10 @@ impl Nemesis<'_> {
         self.environment.cluster.node(victim).set_descriptors(Some(FEW));
         self.environment.cluster.restart(victim)?;
         self.environment.cluster.wait_healthy_node(victim).await?;
+        // Silent clients take all that it has.
         let crowd = Crowd::start(self.environment.cluster.nodes()[victim].address(), MORE_THAN_FEW);
         tokio::time::sleep(hold / 2).await;
+        // Another node starts again and needs new connections to it; everything is served all the same.
         let other =
             self.environment.members.iter().copied().find(|index| *index != victim).context("one node alone")?;
         self.environment.cluster.restart(other)?;
@@ -81,6 +83,7 @@ impl Nemesis<'_> {
         let served = self.serves_everything(other).await;
         tokio::time::sleep(hold / 2).await;
         self.recorder.note("links", "silent connections", Edn::Str(crowd.opened().to_string()));
+        // It gets its descriptors back.
         drop(crowd);
         self.environment.cluster.node(victim).set_descriptors(None);
         self.environment.cluster.restart(victim)?;

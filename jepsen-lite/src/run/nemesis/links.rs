@@ -22,6 +22,7 @@ impl Nemesis<'_> {
         let names: Vec<String> = others.iter().map(|index| self.name(*index)).collect();
         let client = self.client(victim);
         let by_kernel = fault == Fault::NetnsPartition;
+        // Cut off, by the kernel or by the node itself.
         if by_kernel {
             let both = others.iter().flat_map(|other| [(victim, *other), (*other, victim)]);
             self.lose(both)?;
@@ -29,6 +30,7 @@ impl Nemesis<'_> {
             let cut = client.cut(&names).await;
             ensure!(cut.success(), "cutting {} off: {}", self.name(victim), cut.problem);
         }
+        // It is asked once its lease must have ended: what it says then is written down, and judged by coverage.
         tokio::time::sleep(hold.max(LEASE)).await;
         let more = json!({"consistency": self.environment.fresh_level, "timeout_ms": 700});
         let probe = client.scroll(COLLECTION, 1, more).await;
@@ -39,6 +41,7 @@ impl Nemesis<'_> {
             Edn::Str(format!("{} at {}", self.name(victim), self.environment.fresh_level)),
         );
         if by_kernel {
+            // The kernel heals all links at once.
             return self.lan()?.heal();
         }
         let healed = client.heal().await;

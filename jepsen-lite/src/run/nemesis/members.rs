@@ -52,6 +52,7 @@ impl Nemesis<'_> {
         let node = &self.environment.cluster.nodes()[index];
         let body = json!({"node_id": node.name(), "host": node.host(), "port": node.port()});
         let start = Instant::now();
+        // Adoption is asked for until it is accepted: for a while nobody may lead the map.
         let operation = loop {
             let answer = self.client(by).post("/cluster/nodes", &body).await;
             match answer.body["operation_id"].as_str() {
@@ -61,6 +62,7 @@ impl Nemesis<'_> {
             tokio::time::sleep(PAUSE).await;
         };
         operation_done(&self.clients_but(&[]), &operation, PATIENCE).await?;
+        // From now on clients go there, too.
         self.recorder.note("members", "joined", Edn::Str(self.name(index)));
         self.environment.members.push(index);
         self.endpoints.set(self.environment.entries()?);
@@ -71,6 +73,7 @@ impl Nemesis<'_> {
     pub(super) async fn leave(&mut self, leaving: usize) -> Result<()> {
         let (by, name) = (self.alive(&[leaving])?, self.name(leaving));
         let start = Instant::now();
+        // It may have to wait until the cluster can do without it. One that is gone has left already.
         let operation = loop {
             let answer = self.client(by).send(Method::DELETE, &format!("/cluster/nodes/{name}"), None).await;
             match answer.body["operation_id"].as_str() {
@@ -83,6 +86,7 @@ impl Nemesis<'_> {
         if let Some(operation) = operation {
             operation_done(&self.clients_but(&[leaving]), &operation, PATIENCE).await?;
         }
+        // Clients stop going there before its process ends.
         self.recorder.note("members", "left", Edn::Str(name));
         self.environment.members.retain(|index| *index != leaving);
         self.endpoints.set(self.environment.entries()?);
@@ -96,6 +100,7 @@ impl Nemesis<'_> {
         let copies = self.environment.members.len().min(COPIES);
         let start = Instant::now();
         loop {
+            // Every node says that it is healthy.
             let mut ailing = Vec::new();
             for client in self.clients_but(&[]) {
                 let health = client.with_deadline(Duration::from_secs(2)).health().await;
@@ -103,12 +108,14 @@ impl Nemesis<'_> {
                     ailing.push(format!("{}: {} {}", client.base(), health.body, health.problem));
                 }
             }
+            // Every shard has all its voters.
             let sharding = self.clients_but(&[])[0].sharding().await;
             let shards = sharding.body["shards"].as_array().map(Vec::as_slice).unwrap_or_default();
             let has_all = |shard: &Value| {
                 let replicas = shard["replicas"].as_array().map(Vec::as_slice).unwrap_or_default();
                 replicas.len() == copies && replicas.iter().all(|replica| replica["state"] == "voter")
             };
+            // The cluster says that it can lose a node.
             let cluster = self.clients_but(&[])[0].can_lose_one().await;
             if ailing.is_empty() && cluster.is_ok() && !shards.is_empty() && shards.iter().all(has_all) {
                 return Ok(());
@@ -131,6 +138,7 @@ impl Nemesis<'_> {
         let applied = read_replica_number(&self.client(victim), shard, "applied")
             .await
             .context("it does not hold its own shard")?;
+        // It stays away until what it lacks was purged everywhere: only a snapshot can bring it back.
         self.environment.cluster.kill(victim);
         let others = self.clients_but(&[victim]);
         let start = Instant::now();
@@ -141,6 +149,7 @@ impl Nemesis<'_> {
             );
             tokio::time::sleep(PAUSE).await;
         }
+        // It comes back, and its replica must have a snapshot from after its time.
         self.environment.cluster.restart(victim)?;
         self.environment.cluster.wait_healthy_node(victim).await?;
         let start = Instant::now();

@@ -95,6 +95,7 @@ impl Nemesis<'_> {
     /// Half of the time whoever leads most, for that is where it hurts.
     async fn victim(&mut self, fault: Fault) -> Result<usize> {
         let disks = self.environment.disks.len();
+        // Disks and clocks are made at the start, and nodes that join later have none.
         let fit: Vec<usize> = match fault.need() {
             Need::Disks => self.environment.members.iter().copied().filter(|index| *index < disks).collect(),
             Need::Clocks => self
@@ -106,6 +107,7 @@ impl Nemesis<'_> {
                 .collect(),
             _ => self.environment.members.clone(),
         };
+        // A leader every other time: what is done to it shows most.
         let leader = self.leading().await.filter(|leader| fit.contains(leader));
         if let Some(leader) = leader.filter(|_| self.rng.random()) {
             return Ok(leader);

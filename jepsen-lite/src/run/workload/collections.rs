@@ -3,8 +3,9 @@
 use rand::Rng;
 use serde_json::json;
 
+use super::content::point;
 use super::sets::element;
-use super::{Worker, point};
+use super::{SIZE, Worker};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 
@@ -52,7 +53,7 @@ impl Worker {
         let write = self.shared.next();
         let value = named(name, Edn::Int(write));
         self.begin("add", &value);
-        let answer = self.client().upsert(name, vec![point(write, write)], self.more()).await;
+        let answer = self.client().upsert(name, vec![point(write, write, SIZE)], self.more()).await;
         // That there is no such collection is no fault of the node.
         self.end_write("add", value, &answer) || answer.code() == "collection_not_found"
     }

@@ -1,10 +1,11 @@
 //! What clients do, on the public interface alone.
 //!
-//! Every write has a value of its own, and its vector and payload are functions of that value: a read that shows parts
-//! which do not belong together is written down as `:torn`, which nobody wrote. Outcomes: *fail* only where the answer says
-//! that nothing was applied; a mutation whose fate is unknown is *info*, and its process is not heard of again.
+//! Every write has a value of its own, and its vector and payload are functions of that value ([`content`]): a read that
+//! shows parts which do not belong together is written down as `:torn`, which nobody wrote. Outcomes: *fail* only where the
+//! answer says that nothing was applied; a mutation whose fate is unknown is *info*, and its process is not heard of again.
 
 mod collections;
+pub(super) mod content;
 mod points;
 mod registers;
 mod request_parts;
@@ -22,13 +23,15 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use super::Workload;
-use super::recorder::HistoryRecorder;
-use crate::harness::client::{AnswerClass, ApiAnswer, ApiClient};
+use super::recorder::{HistoryRecorder, outcome, problem};
+use crate::harness::client::{ApiAnswer, ApiClient};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 
 /// The collection that all clients share.
 pub const COLLECTION: &str = "jepsen";
+/// The size of its vectors.
+pub const SIZE: usize = 2;
 
 /// How long a client waits for an answer.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -108,23 +111,6 @@ impl WorkloadState {
     fn next(&self) -> i64 {
         self.counter.fetch_add(1, Ordering::Relaxed)
     }
-}
-
-/// The vector of a write: whole numbers that single precision holds.
-fn vector_of(write: i64) -> [f64; 2] {
-    [(write * 7919 % 10_007) as f64, (write % 65_536) as f64]
-}
-
-fn payload_of(write: i64) -> Value {
-    json!({"write": write, "check": write * 31 % 1009})
-}
-
-fn point(id: i64, write: i64) -> Value {
-    json!({"id": id, "vector": vector_of(write), "payload": payload_of(write)})
-}
-
-fn keyed(key: i64, value: Edn) -> Edn {
-    Edn::Vector(vec![Edn::Int(key), value])
 }
 
 /// One client.
@@ -234,11 +220,7 @@ impl Worker {
     fn end_write(&mut self, f: &str, value: Edn, answer: &ApiAnswer) -> bool {
         let version = answer.body["results"][0]["version"].as_i64().or_else(|| deleted_at(answer));
         let mut extra: Vec<_> = version.map(|version| ("version".to_owned(), Edn::Int(version))).into_iter().collect();
-        let kind = match answer.class {
-            AnswerClass::Ok => Type::Ok,
-            AnswerClass::Fail => Type::Fail,
-            AnswerClass::Unknown => Type::Info,
-        };
+        let kind = outcome(answer.class);
         if answer.status == Some(412) && answer.code() == "version_mismatch" {
             extra.push(("error".to_owned(), Edn::keyword("mismatch")));
         } else if kind != Type::Ok {
@@ -258,20 +240,4 @@ fn deleted_at(answer: &ApiAnswer) -> Option<i64> {
     let (version, part) = answer.body["token"].as_str()?.split_once('.')?;
     let (_, index) = part.split_once('-').filter(|_| version == "s1" && !part.contains('.'))?;
     i64::from_str_radix(index, 16).ok()
-}
-
-fn problem(answer: &ApiAnswer) -> Edn {
-    Edn::Str(answer.problem.chars().take(160).collect())
-}
-
-/// The write that a record is from, if its parts belong together.
-fn shown(record: &Value) -> Edn {
-    let write = record["payload"]["write"].as_i64();
-    let whole = write.filter(|write| record["payload"] == payload_of(*write));
-    let same = |write: &i64| {
-        let shown: Option<Vec<f64>> =
-            record["vector"].as_array().map(|parts| parts.iter().filter_map(Value::as_f64).collect());
-        shown.is_some_and(|shown| shown == vector_of(*write))
-    };
-    whole.filter(same).map_or_else(|| Edn::keyword("torn"), Edn::Int)
 }

@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use rand::Rng;
 use serde_json::{Value, json};
 
-use super::{COLLECTION, Worker, Workload, WorkloadState, keyed, payload_of, point, vector_of};
+use super::content::{keyed, point, vector_of};
+use super::{COLLECTION, SIZE, Worker, Workload, WorkloadState};
 use crate::harness::client::ApiAnswer;
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
@@ -37,7 +38,7 @@ impl WorkloadState {
         let process = self.processes.fetch_add(1, Ordering::Relaxed);
         for first in (0..MANY).step_by(LOAD as usize) {
             let writes: Vec<(i64, i64)> = (first..first + LOAD).map(|id| (id, self.next())).collect();
-            let points = writes.iter().map(|(id, write)| point(*id, *write)).collect();
+            let points = writes.iter().map(|(id, write)| point(*id, *write, SIZE)).collect();
             let answer = endpoint.client.upsert(COLLECTION, points, json!({"consistency": self.level})).await;
             ensure!(answer.success(), "loading: {}", answer.problem);
             // Nobody searches yet, so it makes no difference that they are written down one after the other.
@@ -52,7 +53,7 @@ impl WorkloadState {
 }
 
 fn upserted(id: i64, write: i64) -> Edn {
-    keyed(id, Edn::Vector(vector_of(write).iter().map(|part| Edn::Float(*part)).collect()))
+    keyed(id, Edn::Vector(vector_of(write, SIZE).iter().map(|part| Edn::Float(*part)).collect()))
 }
 
 impl Worker {
@@ -63,6 +64,7 @@ impl Worker {
     pub(super) async fn points(&mut self) -> bool {
         let (count, limit) = if self.is_exact() { (FEW, 5) } else { (MANY, 10) };
         let key = self.rng.random_range(0..count);
+        // Searches, a delete now and then, and mostly writes.
         match self.rng.random_range(0..8) {
             0..3 if self.shared.workload == Workload::SearchBatch => self.nearest_of_several(limit).await,
             0..3 => self.nearest(limit).await,
@@ -75,7 +77,7 @@ impl Worker {
                 let write = self.shared.next();
                 let value = upserted(key, write);
                 self.begin("upsert", &value);
-                let point = json!({"id": key, "vector": vector_of(write), "payload": payload_of(write)});
+                let point = point(key, write, SIZE);
                 let answer = self.client().upsert(COLLECTION, vec![point], self.more()).await;
                 self.end_write("upsert", value, &answer)
             }

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use rand::Rng;
 use serde_json::{Value, json};
 
-use super::{COLLECTION, Worker, WorkloadState, keyed, payload_of, point, shown, vector_of};
+use super::content::{keyed, point, shown};
+use super::{COLLECTION, SIZE, Worker, WorkloadState};
 use crate::harness::client::ApiAnswer;
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
@@ -58,6 +59,7 @@ impl Worker {
     pub(super) async fn batch(&mut self) -> bool {
         let key = self.hot();
         let write = self.shared.next();
+        // Half of the time it reads; else it deletes now and then, and mostly writes all parts at once.
         match self.rng.random_range(0..8) {
             0..4 => self.read_batch(key).await,
             4 => {
@@ -70,7 +72,7 @@ impl Worker {
             _ => {
                 let value = keyed(key, Edn::Int(write));
                 self.begin("write", &value);
-                let points = parts(key).map(|id| point(id, write)).collect();
+                let points = parts(key).map(|id| point(id, write, SIZE)).collect();
                 let answer = self.client().upsert(COLLECTION, points, self.more()).await;
                 self.end_write("write", value, &answer)
             }
@@ -82,6 +84,7 @@ impl Worker {
         let key = self.hot();
         let write = self.shared.next();
         let each = |value: Edn| parts(key).map(|id| keyed(id, value.clone())).collect::<Vec<_>>();
+        // As in a batch, but each part is a register by itself.
         match self.rng.random_range(0..8) {
             0..4 => self.read_spread(key).await,
             4 => {
@@ -92,7 +95,7 @@ impl Worker {
             }
             _ => {
                 self.begin_parts("write", &each(Edn::Int(write)));
-                let points = parts(key).map(|id| point(id, write)).collect();
+                let points = parts(key).map(|id| point(id, write, SIZE)).collect();
                 let answer = self.client().upsert(COLLECTION, points, self.more()).await;
                 self.end_write_parts("write", each(Edn::Int(write)), &answer)
             }
@@ -106,7 +109,9 @@ impl Worker {
         let Some(records) = answer.body["points"].as_array().filter(|_| answer.success()) else {
             return self.refuse_parts("read", asked, &answer);
         };
-        let one = |id: i64| records.iter().find(|record| record["id"] == json!(id)).map_or(Edn::Nil, shown);
+        let one = |id: i64| {
+            records.iter().find(|record| record["id"] == json!(id)).map_or(Edn::Nil, |record| shown(record, SIZE))
+        };
         let shown = parts(key).map(|id| keyed(id, one(id))).collect();
         self.end_parts("read", shown)
     }
@@ -133,7 +138,8 @@ impl Worker {
         let write = self.shared.next();
         let value = keyed(key, Edn::Int(write));
         self.begin("write", &value);
-        let answer = self.client().upsert(COLLECTION, vec![point(key, write)], self.more()).await;
+        let answer = self.client().upsert(COLLECTION, vec![point(key, write, SIZE)], self.more()).await;
+        // A session goes on from the index that its own write has in the shard's log.
         let token = answer.body["token"].as_str().unwrap_or_default().to_owned();
         for part in token.split('.').skip(1) {
             let pair = part.split_once('-').and_then(|(shard, index)| Some((hex(shard)?, hex(index)?)));
@@ -149,7 +155,8 @@ impl Worker {
         let write = self.shared.next();
         let value = keyed(key, Edn::Vector(vec![from, Edn::Int(write)]));
         self.begin("cas", &value);
-        let point = json!({"id": key, "vector": vector_of(write), "payload": payload_of(write), "if_version": version});
+        let mut point = point(key, write, SIZE);
+        point["if_version"] = json!(version);
         let answer = self.client().upsert(COLLECTION, vec![point], self.more()).await;
         self.end_write("cas", value, &answer)
     }
@@ -172,7 +179,7 @@ impl Worker {
         if let (Some(shard), Some(version)) = (answer.body["shard"].as_u64(), answer.body["version"].as_u64()) {
             self.raise_token(shard, version);
         }
-        let shown = shown(&answer.body);
+        let shown = shown(&answer.body, SIZE);
         let version = answer.body["version"].as_u64();
         self.known = version.filter(|_| shown.int().is_some()).map(|version| (key, version, shown.clone()));
         let mut extra: Vec<_> =
@@ -204,8 +211,9 @@ impl Worker {
         let Some(records) = answer.body["points"].as_array().filter(|_| answer.success()) else {
             return self.refused("read", keyed(key, Edn::Nil), &answer);
         };
+        // All parts or none, and all of one write: anything else is torn.
         let of_batch = |record: &&Value| record["id"].as_i64().is_some_and(|id| parts(key).contains(&id));
-        let mut values: Vec<Edn> = records.iter().filter(of_batch).map(shown).collect();
+        let mut values: Vec<Edn> = records.iter().filter(of_batch).map(|record| shown(record, SIZE)).collect();
         let whole = values.len() == PARTS as usize && values.windows(2).all(|pair| pair[0] == pair[1]);
         let value = match values.pop() {
             None => Edn::Nil,

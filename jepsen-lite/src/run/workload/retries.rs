@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use serde_json::{Value, json};
 
-use super::{COLLECTION, Worker, WorkloadState, keyed, point};
+use super::content::{keyed, point};
+use super::{COLLECTION, SIZE, Worker, WorkloadState};
 use crate::harness::client::{AnswerClass, ApiAnswer};
 use crate::judge::history::edn::Edn;
 
@@ -47,20 +48,20 @@ impl Worker {
         let mut more = self.more();
         more["request_id"] = json!(format!("{:032x}", self.rng.random::<u128>()));
         self.begin("write", &value);
-        let mut answer = self.send_write(point(key, write), &more).await;
+        let mut answer = self.send_write(point(key, write, SIZE), &more).await;
         for _ in 1..TRIES {
             if answer.class != AnswerClass::Unknown {
                 break;
             }
             self.elsewhere();
             // What an earlier try may have done no later answer takes back.
-            let next = self.send_write(point(key, write), &more).await;
+            let next = self.send_write(point(key, write, SIZE), &more).await;
             answer = if next.success() { next } else { answer };
         }
         if answer.success() {
             let due = Instant::now() + self.rng.random_range(Duration::ZERO..LATEST);
             let version = answer.body["results"][0]["version"].clone();
-            let again = Answered { due, point: point(key, write), more, version };
+            let again = Answered { due, point: point(key, write, SIZE), more, version };
             self.shared.again.lock().expect("nothing under the lock panics").push(again);
         }
         self.end_write("write", value, &answer)
@@ -98,12 +99,14 @@ impl WorkloadState {
             tokio::spawn(async move {
                 let endpoints = shared.endpoints.all();
                 let client = endpoints[number as usize % endpoints.len()].client.with_deadline(super::DEADLINE);
+                // Ids are used again and again: what counts is how many requests a shard has to remember.
                 for turn in 0.. {
                     if shared.stop.load(Ordering::SeqCst) {
                         break;
                     }
                     let id = LOAD + number * 1_000 + turn % 1_000;
-                    let answer = client.upsert(COLLECTION, vec![point(id, id)], json!({"timeout_ms": 2500})).await;
+                    let answer =
+                        client.upsert(COLLECTION, vec![point(id, id, SIZE)], json!({"timeout_ms": 2500})).await;
                     if !answer.success() {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }

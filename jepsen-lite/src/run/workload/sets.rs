@@ -6,7 +6,8 @@ use rand::Rng;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{COLLECTION, Worker, Workload, point, shown};
+use super::content::{point, shown};
+use super::{COLLECTION, SIZE, Worker, Workload};
 use crate::judge::history::Type;
 use crate::judge::history::edn::Edn;
 
@@ -97,7 +98,7 @@ impl Worker {
     async fn add(&mut self) -> bool {
         let write = self.shared.next();
         self.begin("add", &Edn::Int(write));
-        let answer = self.client().upsert(COLLECTION, vec![point(write, write)], self.more()).await;
+        let answer = self.client().upsert(COLLECTION, vec![point(write, write, SIZE)], self.more()).await;
         let good = self.end_write("add", Edn::Int(write), &answer);
         if good {
             self.shared.present.lock().expect("nothing under the lock panics").push(write);
@@ -136,6 +137,7 @@ impl Worker {
         for _ in 0..PAGES {
             let mut more = self.of_all();
             (more["offset"], more["with_payload"], more["with_vector"]) = (offset, json!(true), json!(true));
+            // A page begins where the one before ended; one that is refused ends the scan.
             let answer = self.client().scroll(COLLECTION, PAGE, more).await;
             let Some(points) = answer.body["points"].as_array().filter(|_| answer.success()) else {
                 return self.refused("scan", Edn::Nil, &answer);
@@ -146,6 +148,7 @@ impl Worker {
                 return self.end(Type::Ok, "scan", Edn::Vector(elements), Vec::new());
             }
         }
+        // More pages than there can be elements.
         let endless = ("error".to_owned(), Edn::keyword("endless"));
         self.end(Type::Fail, "scan", Edn::Nil, vec![endless])
     }
@@ -161,7 +164,7 @@ impl Worker {
 }
 
 pub(super) fn element(record: &Value) -> Edn {
-    match shown(record) {
+    match shown(record, SIZE) {
         Edn::Int(write) if record["id"] == json!(write) => Edn::Int(write),
         _ => Edn::keyword("torn"),
     }

@@ -23,12 +23,14 @@ type Cycle = Vec<(u32, DependencyKind)>;
 pub fn find(txns: &[Txn], names: &[String], graph: &DependencyGraph) -> Vec<Anomaly> {
     let mut found = Vec::new();
     let mut told: HashSet<u32> = HashSet::new();
+    // A cycle that needs no order of processes or time is the worse one, so it is looked for first.
     for (order, suffix) in [(0, ""), (PROCESS, "-process"), (PROCESS | REALTIME, "-realtime")] {
         for component in components(graph, None, WW | WR | RW | order) {
             if component.iter().any(|txn| told.contains(txn)) {
                 continue;
             }
             let inside: HashSet<u32> = component.iter().copied().collect();
+            // One anomaly of a component is told; the others have the same cause as a rule.
             let Some((class, cycle)) = gravest(graph, &inside, order) else { continue };
             let cause = sentence(txns, names, graph, &cycle);
             found.push(Anomaly {
@@ -43,12 +45,14 @@ pub fn find(txns: &[Txn], names: &[String], graph: &DependencyGraph) -> Vec<Anom
 }
 
 fn gravest(graph: &DependencyGraph, inside: &HashSet<u32>, order: DependencyKind) -> Option<(&'static str, Cycle)> {
+    // A short cycle through these kinds of edges; to try a few starts is enough for a short one.
     let closed = |kinds: DependencyKind| {
         let component = components(graph, Some(inside), kinds).into_iter().next()?;
         let inside: HashSet<u32> = component.iter().copied().collect();
         let starts = component.iter().take(STARTS);
         starts.filter_map(|start| path(graph, &inside, kinds, *start, *start)).min_by_key(Vec::len)
     };
+    // From the gravest to the least: each kind of cycle includes those before.
     if let Some(cycle) = closed(WW | order) {
         return Some(("G0", cycle));
     }
@@ -80,6 +84,7 @@ fn single(graph: &DependencyGraph, inside: &HashSet<u32>, order: DependencyKind)
 fn path(graph: &DependencyGraph, inside: &HashSet<u32>, kinds: DependencyKind, start: u32, goal: u32) -> Option<Cycle> {
     let mut came: HashMap<u32, (u32, DependencyKind)> = HashMap::new();
     let mut queue = VecDeque::from([start]);
+    // Breadth first, so the path is a shortest one. It may end where it starts.
     while let Some(txn) = queue.pop_front() {
         for (to, kind) in graph.out(txn).iter().filter(|(to, kind)| kinds & kind != 0 && inside.contains(to)) {
             if came.contains_key(to) {
@@ -109,35 +114,39 @@ fn walk_back(came: &HashMap<u32, (u32, DependencyKind)>, start: u32, goal: u32) 
     way
 }
 
+/// The transactions `inside`, or all, in the order of their numbers, so that an answer is the same each time.
+fn in_order(graph: &DependencyGraph, inside: Option<&HashSet<u32>>) -> Vec<u32> {
+    let Some(inside) = inside else { return (0..graph.len() as u32).collect() };
+    let mut sorted: Vec<u32> = inside.iter().copied().collect();
+    sorted.sort_unstable();
+    sorted
+}
+
 /// The strongly connected components of more than one transaction, over edges of `kinds`.
 fn components(graph: &DependencyGraph, inside: Option<&HashSet<u32>>, kinds: DependencyKind) -> Vec<Vec<u32>> {
     const NEW: u32 = u32::MAX;
     let size = graph.len();
-    let all: Vec<u32> = match inside {
-        Some(inside) => {
-            let mut sorted: Vec<u32> = inside.iter().copied().collect();
-            sorted.sort_unstable();
-            sorted
-        }
-        None => (0..size as u32).collect(),
-    };
+    // Tarjan's marks of each transaction: when it was met, and the earliest that can be reached from it.
     let (mut index, mut low) = (vec![NEW; size], vec![0_u32; size]);
     let mut on_stack = vec![false; size];
     let (mut stack, mut found, mut next) = (Vec::new(), Vec::new(), 0);
+    // The calls of the recursion, as a list: the transaction, and its next edge. A history can be deeper than a stack.
     let mut calls: Vec<(u32, usize)> = Vec::new();
-    for root in all {
+    for root in in_order(graph, inside) {
         if index[root as usize] != NEW {
             continue;
         }
         calls.push((root, 0));
         while let Some((txn, edge)) = calls.pop() {
             let at = txn as usize;
+            // The first time: it is met.
             if edge == 0 {
                 (index[at], low[at], on_stack[at]) = (next, next, true);
                 next += 1;
                 stack.push(txn);
             }
             let out = graph.out(txn);
+            // The next edge to something new. Edges to what is on the stack are noted on the way.
             let follow = (edge..out.len()).find(|edge| {
                 let (to, kind) = out[*edge];
                 let counts = kinds & kind != 0 && inside.is_none_or(|inside| inside.contains(&to));
@@ -151,6 +160,7 @@ fn components(graph: &DependencyGraph, inside: Option<&HashSet<u32>>, kinds: Dep
                 calls.push((out[edge].0, 0));
                 continue;
             }
+            // All its edges were followed. Where nothing earlier was reached, it is the root of a component.
             if low[at] == index[at] {
                 let from = stack.iter().rposition(|other| *other == txn).unwrap_or(0);
                 let component = stack.split_off(from);
@@ -159,6 +169,7 @@ fn components(graph: &DependencyGraph, inside: Option<&HashSet<u32>>, kinds: Dep
                     found.push(component);
                 }
             }
+            // What was reached from it was reached from its caller, too.
             if let Some((parent, _)) = calls.last() {
                 low[*parent as usize] = low[*parent as usize].min(low[at]);
             }
@@ -168,6 +179,7 @@ fn components(graph: &DependencyGraph, inside: Option<&HashSet<u32>>, kinds: Dep
 }
 
 fn sentence(txns: &[Txn], names: &[String], graph: &DependencyGraph, cycle: &Cycle) -> String {
+    // Each edge in words, by the value that it rests on.
     let step = |(position, (txn, kind)): (usize, &(u32, DependencyKind))| {
         let to = cycle[(position + 1) % cycle.len()].0;
         let reason = graph.reasons.get(&(*txn, to, *kind));
@@ -185,6 +197,7 @@ fn sentence(txns: &[Txn], names: &[String], graph: &DependencyGraph, cycle: &Cyc
         }
     };
     let steps: Vec<String> = cycle.iter().enumerate().map(step).collect();
+    // The last step is the one that cannot be, after all others.
     match steps.split_last() {
         Some((last, first)) if !first.is_empty() => format!("{}, yet {last}", first.join(", ")),
         _ => steps.concat(),

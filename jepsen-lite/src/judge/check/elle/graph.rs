@@ -106,11 +106,13 @@ fn value_of(txn: &Txn, key: u32) -> i64 {
 }
 
 fn reads(draft: &mut Draft, versions: &Versions, txns: &[Txn], reader: usize, key: u32, list: &[i64]) {
+    // It read what the writer of its last value left.
     if let Some(last) = list.last()
         && let Some(writer) = versions.writer.get(&(key, *last))
     {
         draft.add(*writer, reader, WR, (key, *last));
     }
+    // It came before who appended the next value; where nobody knows the next, before all that nobody read.
     match versions.longest[key as usize].get(list.len()) {
         Some(next) => {
             if let Some(writer) = versions.writer.get(&(key, *next)) {

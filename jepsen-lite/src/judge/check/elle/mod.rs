@@ -111,12 +111,14 @@ fn steps(
     keys: &mut HashMap<String, u32>,
     names: &mut Vec<String>,
 ) -> Result<Vec<MicroOperation>> {
+    // An operation outside of a transaction is a transaction of one step.
     let single = Edn::Vector(vec![what.clone()]);
     let items = match op.f.as_str() {
         "txn" => what.items(),
         "append" | "r" | "read" => single.items(),
         other => bail!("a list knows no `{other}`"),
     };
+    // Keys become numbers as they are met.
     let step = |item: &Edn| -> Result<MicroOperation> {
         let parts = item.items().unwrap_or_default();
         let [f, key, value] = parts else { bail!("`{item}` is no `[:append key value]` or `[:r key list]`") };
@@ -129,6 +131,7 @@ fn steps(
         let whole = |value: &Edn| value.int().with_context(|| format!("`{value}` is no whole number"));
         Ok(match f.name() {
             Some("append") => MicroOperation::Append(key, whole(value)?),
+            // What a read showed is known only where it was answered; an absent list is an empty one.
             Some("r" | "read") if !op.ok() => MicroOperation::Read(key, None),
             Some("r" | "read") if value.is_nil() => MicroOperation::Read(key, Some(Vec::new())),
             Some("r" | "read") => {

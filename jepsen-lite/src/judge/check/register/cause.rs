@@ -4,6 +4,8 @@
 //! (or already read) after it, one that came back; and where none of these is to be found, how far the longest
 //! explanation went. Each of the first is a proof by itself. Pure.
 
+use std::collections::HashMap;
+
 use super::{NIL, Register, RegisterOperation, Value, prune};
 use crate::judge::check::wgl::{LinearizationResult, TimedOperation, search};
 use crate::judge::check::zones::{Conflict, applies, conflict};
@@ -19,6 +21,8 @@ pub struct Case<'a> {
     prefix: String,
     timed: &'a [TimedOperation<RegisterOperation>],
     values: &'a [String],
+    /// When each value was first asked to be written.
+    first_calls: HashMap<Value, u64>,
 }
 
 impl<'a> Case<'a> {
@@ -30,7 +34,14 @@ impl<'a> Case<'a> {
         values: &'a [String],
     ) -> Self {
         let prefix = if key == "nil" { String::new() } else { format!("key {key}: ") };
-        Self { ops, prefix, timed, values }
+        let mut first_calls = HashMap::new();
+        for op in timed {
+            if let Some(value) = written(op) {
+                // They are sorted by call.
+                first_calls.entry(value).or_insert(op.call);
+            }
+        }
+        Self { ops, prefix, timed, values, first_calls }
     }
 
     /// Says why these operations, which are illegal, are.
@@ -84,6 +95,7 @@ impl Case<'_> {
                 }
                 _ => return None,
             };
+            // Who can have written it: nobody, or only writes that are over.
             let writers: Vec<_> = self.timed.iter().filter(|op| written(op) == Some(value)).collect();
             self.unwritten(read, value, &writers).or_else(|| self.stale(read, value, &writers))
         })
@@ -95,6 +107,7 @@ impl Case<'_> {
         value: Value,
         writers: &[&TimedOperation<RegisterOperation>],
     ) -> Option<HistoryVerdict> {
+        // A comparison that sets the value it compares with did not write it for itself.
         let first = writers.iter().filter(|writer| writer.source != read.source).min_by_key(|writer| writer.call);
         match first {
             _ if value == NIL => None,
@@ -135,7 +148,7 @@ impl Case<'_> {
         // A read of a value all of whose writes came later is as good as an acknowledgement.
         let shown = |op: &&TimedOperation<RegisterOperation>| match op.op {
             RegisterOperation::Read(Some(other)) if other != value && other != NIL => {
-                self.timed.iter().filter(|writer| written(writer) == Some(other)).all(|writer| writer.call > last_end)
+                self.first_calls.get(&other).is_none_or(|call| *call > last_end)
             }
             _ => false,
         };
@@ -155,6 +168,7 @@ impl Case<'_> {
             _ => written(newer)?,
         };
         let ago = gap(self.op(newer).returned_at, self.op(read).called_at);
+        // A delete is told as what it is, and not as the nothing that it leaves.
         let (what, other) = match other {
             NIL => ("a delete", String::new()),
             other => ("", self.name(other).to_owned()),
@@ -169,6 +183,7 @@ impl Case<'_> {
         if !applies(self.timed) {
             return None;
         }
+        // The operations that read or wrote either value.
         let touching = |values: [Value; 2]| -> Vec<&TimedOperation<RegisterOperation>> {
             let touches = |op: &&TimedOperation<RegisterOperation>| match op.op {
                 RegisterOperation::Read(Some(value)) | RegisterOperation::Write(value) => values.contains(&value),

@@ -27,6 +27,10 @@ impl SequentialModel for CollectionModel<'_> {
         vec![0; self.points.names.len()].into()
     }
 
+    fn only_reads(&self, op: &CollectionOperation) -> bool {
+        matches!(op, CollectionOperation::Search(_))
+    }
+
     fn step(&self, state: &Self::State, op: &CollectionOperation) -> Option<Self::State> {
         match *op {
             CollectionOperation::Set(point, write) => {

@@ -37,11 +37,13 @@ impl SearchChecker<'_> {
             let what = format!("shows {} hits where {} were asked for", asked.hits.len(), asked.limit);
             return self.illegal("too many hits", asked, what, &[]);
         }
+        // No more than were asked for, the best first.
         let nearness = |score| asked.distance.nearness(score);
         let sorted = asked.hits.windows(2).all(|pair| nearness(pair[0].1) >= nearness(pair[1].1));
         if !sorted {
             return self.illegal("unsorted", asked, "shows hits that are not sorted by score".to_owned(), &[]);
         }
+        // Each hit is a point that somebody wrote, shown once, with a score that it can have.
         for (position, (point, score)) in asked.hits.iter().enumerate() {
             let Some(point) = *point else {
                 return self.illegal(
@@ -69,6 +71,7 @@ impl SearchChecker<'_> {
     /// The hit is of a write that could be seen during the search.
     fn hit(&self, asked: &AnsweredSearch, point: usize, score: f64) -> Option<HistoryVerdict> {
         let name = &self.points.names[point];
+        // The writes that could have this score, of those that had begun when the search ended.
         let of = |write: &&&Write| {
             let vector = write.vector.as_ref();
             vector.is_some_and(|vector| same(asked.distance.score(vector, &asked.query), score))
@@ -79,9 +82,11 @@ impl SearchChecker<'_> {
             let what = format!("shows point {name} with score {score}, which no vector written to it has");
             return self.illegal("wrong score", asked, what, &[]);
         }
+        // One of them may still have been there when the search began, or no more is promised.
         if asked.stale || begun.iter().any(|write| self.newer(write, asked.call).is_none()) {
             return None;
         }
+        // All are overwritten or deleted: the last of them and what replaced it are told.
         let old = begun.last()?;
         let newer = self.newer(old, asked.call)?;
         let how = if newer.vector.is_some() { "overwritten" } else { "deleted" };

@@ -120,6 +120,62 @@ fn a_deleted_value_stays_deleted() {
 }
 
 #[test]
+fn an_unknown_delete_excuses_an_absent_value_even_late() {
+    let model = ConsistencyModel::Register;
+    let deleted = "0 write [k 5] @1-2\n 1 delete [k nil] @3-4?\n";
+    good(model, &format!("{deleted} 2 read [k nil] @6-7"));
+    good(model, &format!("{deleted} 2 read [k 5] @6-7\n 2 read [k nil] @8-9"));
+    bad(model, "non-linearizable", "read 5", &format!("{deleted} 2 read [k nil] @6-7\n 2 read [k 5] @8-9"));
+    let refused = "0 write [k 5] @1-2\n 1 delete [k nil] @3-4!\n";
+    bad(model, "stale read", "read nothing although 5", &format!("{refused} 2 read [k nil] @6-7"));
+    // A new write after a delete is not blamed for it.
+    good(model, "0 write [k 5] @1-2\n 1 delete [k nil] @3-4\n 0 write [k 6] @5-6\n 2 read [k 6] @7-8");
+}
+
+#[test]
+fn a_torn_value_and_the_value_of_another_key_were_not_written() {
+    let model = ConsistencyModel::Register;
+    bad(model, "unwritten value", "read :torn, which nobody wrote", "0 write [k 5] @1-2\n 2 read [k :torn] @3-4");
+    bad(
+        model,
+        "unwritten value",
+        "key :b: process 2 read 1",
+        "0 write [:a 1] @1-2\n 1 write [:b 2] @1-2\n 2 read [:b 1] @3-4",
+    );
+}
+
+#[test]
+fn versions_order_writes_more_finely_than_time() {
+    let model = ConsistencyModel::Register;
+    let write = "0 write 5|:version 11 @1-2\n";
+    good(model, &format!("{write} 2 read 5|:version 11 @3-4"));
+    good(model, &format!("{write} 2 read 5 @3-4"));
+    let twice = "read 5 with version 12, which was acknowledged as version 11";
+    bad(model, "other version", twice, &format!("{write} 2 read 5|:version 12 @3-4"));
+    // An unknown write took effect after the acknowledged one; or, by its version, before, and so the other is lost.
+    let unknown = "0 write 5 @1-2?\n 1 write 7|:version 9 @3-4\n";
+    good(model, &format!("{unknown} 2 read 5|:version 10 @5-6"));
+    let lost = "read 5 with version 8 although 7 was acknowledged as version 9 1 ms before";
+    bad(model, "stale read", lost, &format!("{unknown} 2 read 5|:version 8 @5-6"));
+    good(model, &format!("{unknown} 2 read 5|:version 8 @3-6"));
+    // The version that a delete tells may be that of a repeated request.
+    good(model, "1 delete [k nil]|:version 20 @1-2\n 0 write [k 5]|:version 11 @1-4\n 2 read [k 5]|:version 11 @5-6");
+}
+
+#[test]
+fn many_reads_make_the_search_longer_and_not_wider() {
+    // Writes that overlap, one of unknown end, a value that comes twice, and reads that last as long as all of them.
+    let writes = "0 write 5 @1-900\n 1 write 7 @1-900\n 2 write 5 @1-900\n 3 write 8 @1-900?\n";
+    let reads: String = (0..200).map(|read| format!("{} read 5 @{}-901\n", 10 + read, 2 + read)).collect();
+    let history = |last: &str| History::parse(&short(&format!("{writes}{reads} 4 read {last} @902-903"))).unwrap();
+    let limits = CheckLimits { steps: 20_000, memory: 1 << 24 };
+    for (last, verdict) in [("7", 0), ("9", 1)] {
+        let found = check(&history(last), ConsistencyModel::CasRegister, limits).unwrap();
+        assert_eq!(found.exit_code(), verdict, "{found:?}");
+    }
+}
+
+#[test]
 fn keys_are_judged_apart_and_named() {
     bad(
         ConsistencyModel::Register,

@@ -179,6 +179,7 @@ impl EdnParser<'_> {
 }
 
 fn atom(word: &str) -> Result<Edn> {
+    // A sign alone begins a symbol.
     let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
     if digits.starts_with(|letter: char| letter.is_ascii_digit()) {
         return number(word);
@@ -203,6 +204,7 @@ fn number(word: &str) -> Result<Edn> {
     let plain = word.trim_start_matches(['-', '+']);
     let allowed = |letter: char| letter.is_ascii_digit() || ".eE+-/NM".contains(letter);
     ensure!(plain.chars().all(allowed), "`{word}` is no number");
+    // What neither 64 bits nor a double hold as it is written is kept as text.
     let exact =
         plain.ends_with(['N', 'M']) || plain.contains('/') || plain.chars().all(|letter| letter.is_ascii_digit());
     if exact {
