@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use raft_groups::{GroupStatus, Role};
 
 use super::rolling_window::RollingWindow;
-use super::routes::Class;
+use super::route_class::Class;
 use crate::routing::NodeReport;
 
 /// Upper edges of the histograms of seconds.

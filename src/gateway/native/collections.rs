@@ -33,11 +33,11 @@ pub(in crate::gateway) async fn create(
     request::check_collections(&state, &body.name)?;
     let config = config(&body)?;
     let deadline = request::deadline(&state, &call, None)?;
-    let replicas = state.backend.map().replication_factor;
+    let replicas = state.router.map().replication_factor;
     let level = consistency::resolve("consistency_level", body.consistency_level, Consistency::default(), replicas)?;
-    let created = state.backend.create_collection(&body.name, config, level, deadline).await?;
+    let created = state.router.create_collection(&body.name, config, level, deadline).await?;
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
-    let map = state.backend.map();
+    let map = state.router.map();
     let warnings = warnings(&created, map.replication_factor);
     let body =
         CreatedCollection { name: body.name, created: !created.existed, shards: map.shards.len() as u32, warnings };
@@ -50,8 +50,8 @@ pub(in crate::gateway) async fn list(
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
     // What another door has just made or dropped is in no older map than this.
-    state.backend.read_map(deadline).await?;
-    let overview = state.backend.overview(deadline).await;
+    state.router.read_map(deadline).await?;
+    let overview = state.router.overview(deadline).await;
     let rows = overview.map.collections.iter().map(|(name, entry)| row(name, entry, &overview));
     Ok(envelope(&call, CollectionRows { collections: rows.collect() }))
 }
@@ -64,7 +64,7 @@ pub(in crate::gateway) async fn show(
     let Path(name) = name?;
     let deadline = request::deadline(&state, &call, None)?;
     let entry = request::collection(&state, &name, deadline).await?.entry;
-    let overview = state.backend.overview(deadline).await;
+    let overview = state.router.overview(deadline).await;
     Ok(envelope(&call, info(&entry, &overview)))
 }
 
@@ -76,7 +76,7 @@ pub(in crate::gateway) async fn remove(
     let Path(name) = name?;
     request::check_name(&name)?;
     let deadline = request::deadline(&state, &call, None)?;
-    let existed = state.backend.drop_collection(&name, deadline).await?;
+    let existed = state.router.drop_collection(&name, deadline).await?;
     Ok(envelope(&call, existed))
 }
 

@@ -40,7 +40,7 @@ pub(in crate::gateway) async fn get(
         with_payload: convert::payload_selector(with_payload)?,
         with_vector: with_vector.into(),
     };
-    let mut found = state.backend.get(&collection, query, options).await?;
+    let mut found = state.router.get(&collection, query, options).await?;
     let shards = convert::evidence(level, &found.shards);
     // That there is nothing is an answer too, and says whose it is.
     let Some(row) = found.value.pop() else { return Err(ApiError::PointNotFound { collection: name, id, shards }) };
@@ -83,7 +83,7 @@ pub(in crate::gateway) async fn scroll(
         with_payload,
         with_vector: asked.with_vector.into(),
     };
-    let page = state.backend.scroll(&collection, query, options).await?;
+    let page = state.router.scroll(&collection, query, options).await?;
     let (missing_shards, shards) = (missing(&page), convert::evidence(level, &page.shards));
     let made = extract::made(page.held, move || {
         let points = page.value.records.into_iter().map(convert::record).collect();
@@ -106,7 +106,7 @@ pub(in crate::gateway) async fn count(
         Freshness { after: body.after, max_staleness_ms: body.max_staleness_ms, allow_partial: body.allow_partial };
     let options = freshness.options(level, deadline)?;
     let query = CountQuery { collection: collection.entry.id, filter };
-    let counted = state.backend.count(&collection, query, options).await?;
+    let counted = state.router.count(&collection, query, options).await?;
     let (missing_shards, shards) = (missing(&counted), convert::evidence(level, &counted.shards));
     let body = Counted { count: counted.value, consistency: level, took_ms: call.took_ms(), shards, missing_shards };
     Ok(answer(StatusCode::OK, &body))

@@ -45,14 +45,14 @@ pub(in crate::gateway) fn deadline(
 /// Finds a collection. A name that none can have is not found, without a question to the cluster.
 ///
 /// # Errors
-/// As [`Backend::collection`](crate::gateway::backend::Backend::collection); an error repeats only the start of such a name.
+/// As [`Router::collection`](crate::routing::Router::collection); an error repeats only the start of such a name.
 pub(in crate::gateway) async fn collection(
     state: &GatewayState,
     name: &str,
     deadline: Instant,
 ) -> Result<Collection, ApiError> {
     match check_collection_name(name) {
-        Ok(()) => Ok(state.backend.collection(name, deadline).await?),
+        Ok(()) => Ok(state.router.collection(name, deadline).await?),
         Err(bad) => Err(RouteError::CollectionNotFound { name: bad.name }.into()),
     }
 }
@@ -95,7 +95,7 @@ pub(in crate::gateway) async fn confirmed(
 
 /// The collection as its owner has it, where that is another than the one known.
 async fn now(state: &GatewayState, known: &Collection, deadline: Instant) -> Result<Option<Collection>, ApiError> {
-    let (map, name) = (state.backend.read_map(deadline).await?, known.name.clone());
+    let (map, name) = (state.router.read_map(deadline).await?, known.name.clone());
     let Some(entry) = map.collections.get(&name) else { return Err(RouteError::CollectionNotFound { name }.into()) };
     Ok((entry.id != known.entry.id).then(|| Collection { name, entry: entry.clone() }))
 }
@@ -114,7 +114,7 @@ pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
 /// # Errors
 /// There are as many as may be.
 pub(super) fn check_collections(state: &GatewayState, name: &str) -> Result<(), ApiError> {
-    let (map, allowed) = (state.backend.map(), state.limits.collections);
+    let (map, allowed) = (state.router.map(), state.limits.collections);
     match map.collections.len() >= allowed && !map.collections.contains_key(name) {
         true => Err(over("collections", map.collections.len() + 1, LimitName::Collections, allowed)),
         false => Ok(()),
@@ -132,7 +132,7 @@ pub(in crate::gateway) fn level(
 ) -> Result<Consistency, ApiError> {
     // The map holds the word this gateway wrote when the collection was created; any other means a newer version wrote it.
     let default = collection.entry.default_consistency;
-    consistency::resolve("consistency", asked, default, state.backend.map().replication_factor)
+    consistency::resolve("consistency", asked, default, state.router.map().replication_factor)
 }
 
 /// What a read says of its freshness.

@@ -126,7 +126,7 @@ async fn find(
     let options = freshness.options(level, deadline)?;
     let shared = SharedOptions { collection, options };
     match check_all(state, &shared, batch.searches, filters).await {
-        Ok(checked) => Ok((level, state.backend.search(&shared.collection, checked, shared.options).await?)),
+        Ok(checked) => Ok((level, state.router.search(&shared.collection, checked, shared.options).await?)),
         // It was decided by what this process knows of the collection.
         Err(refusal @ ApiError::Refused(_)) => {
             Err(request::confirmed(state, &shared.collection, refusal, deadline).await)
@@ -182,8 +182,8 @@ fn at(error: ApiError, place: usize, searches: usize) -> ApiError {
     let named = |field: &str| format!("searches[{place}].{field}");
     match error {
         error if searches == 1 => error,
-        ApiError::Refused(Invalid { position: None, field, reason }) => {
-            ApiError::Refused(Invalid { position: Some(place), field, reason })
+        ApiError::Refused(refusal @ Invalid { .. }) => {
+            ApiError::Refused(refusal.with_position(|named| named.or(Some(place))))
         }
         ApiError::Refused(NotSupported { field, reason }) => {
             ApiError::Refused(NotSupported { field: named(&field), reason })

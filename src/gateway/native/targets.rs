@@ -92,7 +92,7 @@ async fn stored(
     for (names, ids) in parts(targets, MAX_ANSWER_BYTES as usize) {
         let (with_payload, with_vector) = (PayloadSelector::None, VectorSelector::Names(names));
         let query = GetQuery { collection: collection.entry.id, ids, with_payload, with_vector };
-        let found = state.backend.get(collection, query, options.clone()).await?;
+        let found = state.router.get(collection, query, options.clone()).await?;
         for (_, record) in found.value {
             stored.entry(record.id).or_default().extend(record.vectors.unwrap_or_default());
         }

@@ -35,7 +35,7 @@ pub(in crate::gateway) async fn upsert(
     };
     let (collection, level) = request::fitting(&state, &body.collection, deadline, fits).await?;
     let options = request::call_options(body.request_id, deadline);
-    let written = state.backend.upsert(&collection, points, consistency::acknowledge(level), options).await;
+    let written = state.router.upsert(&collection, points, consistency::acknowledge(level), options).await;
     let written = written.map_err(|error| ApiError::Write { error, request: options.request_id })?;
     let results: Vec<_> = written.results.into_iter().map(result).collect();
     let upserted = results.len() as u64;
@@ -54,7 +54,7 @@ pub(in crate::gateway) async fn delete(
     let collection = request::collection(&state, &body.collection, deadline).await?;
     let level = request::level(&state, &collection, body.consistency)?;
     let options = request::call_options(body.request_id, deadline);
-    let done = state.backend.delete(&collection, selector, consistency::acknowledge(level), options).await;
+    let done = state.router.delete(&collection, selector, consistency::acknowledge(level), options).await;
     let done = done.map_err(|error| ApiError::Write { error, request: options.request_id })?;
     let shards = convert::evidence(api::Consistency::Quorum, &done.shards);
     let answered = Deleted { status: completed(), deleted: done.deleted, token: done.token.to_string(), shards };

@@ -31,7 +31,7 @@ pub(in crate::gateway) async fn set(
 ) -> Result<Response, ApiError> {
     let switch = switch(&state)?;
     let Json(faults) = body?;
-    switch.set(understood(&state.backend.map(), &faults)?);
+    switch.set(understood(&state.router.map(), &faults)?);
     Ok(shown(&state, switch.as_ref()))
 }
 
@@ -72,7 +72,7 @@ fn understood(map: &ClusterMap, faults: &Faults) -> Result<LinkFaults, ApiError>
 }
 
 fn shown(state: &GatewayState, switch: &dyn LinkSwitch) -> Response {
-    let (map, links) = (state.backend.map(), switch.current());
+    let (map, links) = (state.router.map(), switch.current());
     let names = |nodes: BTreeSet<NodeId>| nodes.into_iter().map(|node| map.name_of(node)).collect();
     let delays = links.delay_to.iter().map(|(node, delay)| (map.name_of(*node), delay.as_millis() as u64));
     let faults = Faults {

@@ -100,7 +100,7 @@ impl Startup {
     /// `belongs` is the cluster that the data directory belongs to already.
     pub fn http_app(&self, belongs: Option<Uuid>) -> axum::Router {
         let limits = self.settings.limits.into();
-        let state = GatewayState::new(Arc::new(self.router.clone()), self.node.clone(), limits);
+        let state = GatewayState::new(self.router.clone(), self.node.clone(), limits);
         let state = state.known_as(self.settings.hosts.iter().cloned().chain([self.settings.advertise.clone()]));
         let (formation, map) = (self.formation.clone(), self.map.clone());
         let join = join::router(JoinState { formation, me: self.me.clone(), map: map.clone(), belongs });

@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use super::leader_cache::LeaderCache;
 use super::retry;
 use crate::placement::ClusterMap;
-use crate::routing::RouteError;
 use crate::routing::dispatch::pending_call::{Next, PendingCall, ReplicaView};
 use crate::routing::group_time::KnownTimes;
 use crate::routing::map_cell::MapCell;
 use crate::routing::rpc::message::{Call, CallAnswer, CallError, NodeClient, RpcError, RpcResult};
+use crate::routing::{Committed, RouteError};
 
 /// A call's end: who carried it out, and the answer.
 pub(in crate::routing) type CallOutcome = Result<(NodeId, CallAnswer), RouteError>;
@@ -65,20 +65,12 @@ impl Scatter {
         while let Some(event) = run.under_way.next().await {
             run.take(event);
         }
-        let lost = || RouteError::Internal {
-            reason: "a call had no end".to_owned(),
-            committed: crate::routing::Committed::Unknown,
-        };
-        run.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(lost()))).collect()
+        run.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(without_end)).collect()
     }
 
     /// Carries out one call.
     pub async fn run_one(&self, pending: PendingCall, deadline: Instant) -> CallOutcome {
-        let lost = RouteError::Internal {
-            reason: "a call had no end".to_owned(),
-            committed: crate::routing::Committed::Unknown,
-        };
-        self.run(vec![pending], deadline).await.pop().unwrap_or(Err(lost))
+        self.run(vec![pending], deadline).await.pop().unwrap_or_else(without_end)
     }
 
     /// Learns from an answer who leads and whether the map is right. Only who has just proved to lead is believed: a
@@ -106,6 +98,11 @@ impl Scatter {
             _ => {}
         }
     }
+}
+
+/// The outcome of a call that was forgotten, which is a bug of this file.
+fn without_end() -> CallOutcome {
+    Err(RouteError::Internal { reason: "a call had no end".to_owned(), committed: Committed::Unknown })
 }
 
 impl Run<'_> {

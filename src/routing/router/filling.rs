@@ -13,11 +13,11 @@ use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::recoveries;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::answer::AnswerPlace;
-use super::reads::ShardQuestion;
+use super::read_shards::ShardQuestion;
 use super::{Router, unfit_answer};
 use crate::engine::{Carried, GetQuery, Hit, PayloadSelector, PointId, Record, VectorSelector};
 use crate::placement::ShardId;
+use crate::routing::answer::AnswerPlace;
 use crate::routing::rpc::message::{Query, QueryAnswer};
 use crate::routing::{
     Answer, Collection, Committed, Held, LogPoint, ReadOptions, RouteError, SessionToken, ShardEvidence,

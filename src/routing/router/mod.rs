@@ -9,6 +9,7 @@ mod filling;
 mod gather;
 mod pages;
 mod payload_indexes;
+mod read_shards;
 mod reads;
 mod writes;
 
@@ -114,6 +115,22 @@ impl Router {
     async fn catch_up(&self, deadline: Instant) {
         if let Err(error) = self.fresh_map(deadline.min(Instant::now() + CATCH_UP_PATIENCE)).await {
             tracing::debug!(%error, "the changed map could not be read yet");
+        }
+    }
+
+    /// Carries a request out on `collection`, or, where that one is gone and another has its name, on that other.
+    ///
+    /// # Errors
+    /// Those of the request, and those of [`Router::successor`].
+    async fn on_successor<T, F: Future<Output = Result<T, RouteError>>>(
+        &self,
+        collection: &Collection,
+        request: impl Fn(Collection) -> F,
+    ) -> Result<T, RouteError> {
+        let first = request(collection.clone()).await;
+        match self.successor(collection, &first)? {
+            Some(next) => request(next).await,
+            None => first,
         }
     }
 

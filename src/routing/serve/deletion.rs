@@ -9,7 +9,7 @@ use std::sync::Arc;
 use raft_groups::Group;
 use tokio::time::Instant;
 
-use super::service::{Proposal, Service, not_run};
+use super::service::{Proposal, Service};
 use crate::engine::{Deletion, Engine, Matches, Meter, PointId, Progress, Refusal, Reply};
 use crate::routing::rpc::message::{CallAnswer, CallError};
 
@@ -95,7 +95,7 @@ impl Service {
         let step = move |meter: &Meter<'_>| {
             machine.find_matches(deletion.collection, &deletion.filter, range, meter).transpose()
         };
-        self.pool.run_long(deadline, step).await.map_err(not_run)?.map_err(CallError::Refused)
+        self.pool.run_long(deadline, step).await?.map_err(CallError::Refused)
     }
 }
 

@@ -4,10 +4,9 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use raft_groups::mutants::{Mutant, is_planted};
-use raft_groups::{Group, ReadMode, ReadPoint, Role, recoveries};
+use raft_groups::{Group, Machine, ReadError, ReadMode, ReadPoint, Role, recoveries};
 use tokio::time::Instant;
 
-use super::service::read_error;
 use crate::engine::Engine;
 use crate::routing::LogPoint;
 use crate::routing::rpc::message::CallError;
@@ -98,6 +97,18 @@ fn within(point: ReadPoint, bound_ms: u64) -> Result<ReadPoint, CallError> {
     match staleness_ms {
         Some(staleness) if staleness <= bound_ms => Ok(point),
         _ => Err(CallError::Stale { staleness_ms }),
+    }
+}
+
+/// Why a replica could not be read, as its caller is told.
+pub(super) fn read_error<M: Machine>(error: ReadError, group: &Group<M>) -> CallError {
+    match error {
+        ReadError::NotLeader { leader } => CallError::NotLeader { leader },
+        ReadError::NoQuorum { reason } => CallError::NoQuorum { reason },
+        // Like a lost majority it passes once nodes are back, and another replica may know more.
+        ReadError::Unsettled => CallError::NoQuorum { reason: error.to_string() },
+        ReadError::Deadline => CallError::Behind { applied: group.status().applied },
+        ReadError::Stopped { reason } => CallError::Stopped { reason },
     }
 }
 
