@@ -11,7 +11,7 @@ use raft_groups::network::faults::LinkFaults;
 
 use crate::api::HealthState;
 use crate::gateway::{GatewayState, Introduction, Limits, LinkSwitch, LocalNode, NodeHealth, router};
-use crate::placement::{self, ClusterMap, NodeEntry, NodeName, NodeState};
+use crate::placement::{self, ClusterMap, MetaCommand, NodeEntry, NodeName, NodeState};
 use crate::routing::NodeReport;
 use crate::routing::rpc::Call;
 use crate::routing::testing::FakeCluster;
@@ -55,7 +55,7 @@ fn small(in_flight: usize) -> Limits {
 }
 
 fn state_over(map: ClusterMap, limits: Limits) -> (GatewayState, Arc<FakeNode>) {
-    let cluster = FakeCluster::formed(map);
+    let cluster = FakeCluster::of_map(map);
     cluster.0.lock().down.extend(2..10);
     let node = Arc::new(FakeNode {
         cluster: cluster.clone(),
@@ -68,7 +68,10 @@ fn state_over(map: ClusterMap, limits: Limits) -> (GatewayState, Arc<FakeNode>) 
 
 /// The map that a cluster of one node and one shard begins with.
 pub(super) fn first_map() -> ClusterMap {
-    placement::form([7; 16], BTreeMap::from([(1, node("node1", 8001))]), 1, 3).unwrap()
+    let mut map = ClusterMap::default();
+    let first = placement::form([7; 16], BTreeMap::from([(1, node("node1", 8001))]), 1, 3).unwrap();
+    map.apply(MetaCommand::Form { map: first });
+    map
 }
 
 /// A node on this host.

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::placement;
 use crate::routing::rpc::Call;
 use crate::routing::testing::Fault;
 
@@ -127,10 +128,18 @@ async fn a_search_selects_and_cuts_off() {
 
 #[tokio::test(start_paused = true)]
 async fn freshness_reaches_routing() {
-    let (router, node) = filled().await;
+    // Each of two nodes has a shard, and the second one is lost.
+    let nodes = [(1, fake::node("node1", 8001)), (2, fake::node("node2", 8002))];
+    let (router, node) = fake::start_over(placement::form([7; 16], nodes.into(), 2, 1).unwrap());
+    node.cluster.0.lock().down.clear();
+    post(&router, "/collections", json!({"name": "docs", "vector_size": 1})).await;
+    let points: Vec<_> = (0..8).map(|id| json!({"id": id, "vector": [1]})).collect();
+    let written = post(&router, "/vectors", json!({"collection": "docs", "vectors": points})).await.ok();
+    let of_first = written.body["results"].as_array().unwrap().iter().filter(|row| row["shard"] == 0).count();
+    node.cluster.0.lock().down.insert(2);
     let body = json!({"collection": "docs", "after": "s1.0-2", "max_staleness_ms": 50, "consistency": "one", "allow_partial": true});
     let counted = post(&router, "/quiver/v1/count", body).await.ok();
-    assert_eq!((&counted.body["count"], &counted.body["missing_shards"]), (&json!(3), &json!([9])));
+    assert_eq!((&counted.body["count"], &counted.body["missing_shards"]), (&json!(of_first), &json!([1])));
     let Some(Call::Read { after, max_staleness_ms, .. }) = node.last_call() else { panic!("the shard is read") };
     assert_eq!(after.map(|after| (after.recovered, after.index)), Some((0, 2)));
     assert_eq!(max_staleness_ms, Some(50));

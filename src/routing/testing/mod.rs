@@ -66,11 +66,11 @@ pub(crate) struct FakeCluster(pub Arc<Mutex<State>>);
 impl FakeCluster {
     /// So many nodes that all have a replica of each of so many shards.
     pub(crate) fn new(nodes: u64, shards: u32) -> Self {
-        Self::formed(map_of(nodes, shards, nodes as usize))
+        Self::of_map(map_of(nodes, shards, nodes as usize))
     }
 
     /// The nodes of a map that nobody has changed yet. Each of them has a replica of every group.
-    pub(crate) fn formed(map: ClusterMap) -> Self {
+    pub(crate) fn of_map(map: ClusterMap) -> Self {
         let nodes: BTreeSet<NodeId> = map.nodes.keys().copied().collect();
         let shards = map.shards.iter();
         let shards = shards.map(|(shard, entry)| (shard.group(), FakeGroup::new(&nodes, entry.preferred)));
