@@ -69,15 +69,18 @@ pub(in crate::gateway) async fn add(
 /// Whether a node that answers so may be taken in, or is.
 fn check(map: &ClusterMap, introduction: &Introduction) -> Result<(), String> {
     let entry = &introduction.entry;
+    // A node of another cluster cannot change over.
     if introduction.taken && introduction.cluster != Some(map.cluster) {
         return Err("it forms, or belongs to, another cluster: start it with --join and an empty --data-dir".to_owned());
     }
+    // The life of a data directory tells a node from another one of the same name.
     let known = map.nodes.iter().find(|(_, known)| known.incarnation == entry.incarnation);
     let Some((node, known)) = known else {
         let removed = "its directory is that of a node that was removed from this cluster, which is not taken back: stop \
                        it, start it with an empty --data-dir and --join, and ask again";
         return if introduction.taken { Err(removed.to_owned()) } else { Ok(()) };
     };
+    // A node that the map knows must not be on its way out.
     match known.state {
         NodeState::Joining | NodeState::Member => Ok(()),
         NodeState::Draining => {
@@ -106,10 +109,12 @@ async fn silent(
     (body, reason): (AddNode, String),
 ) -> Result<Response, ApiError> {
     let AddNode { node_id, host, port } = body;
+    // Only the map can tell who should be at this address.
     let known = map.node_named(&node_id).and_then(|node| Some((node, map.nodes.get(&node)?)));
     let Some((node, entry)) = known.filter(|(_, entry)| entry.host == host && entry.port == port) else {
         return Err(ApiError::NodeUnreachable { host, port, reason });
     };
+    // A node that is being taken in may be starting still.
     if let (NodeState::Joining, Some(operation)) = (entry.state, map.running_of(node).last()) {
         if how.dry_run {
             let forecast = forecast::foresee(&cluster::ask(state, call).await, map, None);
@@ -118,6 +123,7 @@ async fn silent(
         let words = ChangeWords { node: Some(&node_id), during: "joining", after: "member" };
         return begun(state, call, how, (*operation, words), Vec::new()).await;
     }
+    // Any other one must be brought up first.
     let reason = format!(
         "the cluster knows it as {} already, and it does not answer at {host}:{port} ({reason}): start it again with the \
          data directory that it had; where that is lost, `quiver node leave {node_id}` first, then start it with an empty \

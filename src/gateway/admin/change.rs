@@ -88,6 +88,7 @@ pub(super) async fn begun(
     (operation, words): (u64, ChangeWords<'_>),
     warnings: Vec<String>,
 ) -> Result<Response, ApiError> {
+    // Wait only where the client asks for it.
     let ended = if how.wait { ended(state, call, how, operation).await? } else { None };
     let (status, word) = match ended {
         None => (StatusCode::ACCEPTED, words.during),
@@ -97,6 +98,7 @@ pub(super) async fn begun(
             return Err(ApiError::OperationFailed { operation: operation_name(operation), reason });
         }
     };
+    // Whatever came of it, the client can ask again by the operation's name.
     let (operation_id, node_id) = (Some(operation_name(operation)), words.node.map(str::to_owned));
     Ok(answer(status, &Change { operation_id, node_id, state: word.to_owned(), warnings }))
 }

@@ -61,16 +61,19 @@ async fn depart(
     command: impl Fn(NodeId) -> MetaCommand,
     words: (&str, &str),
 ) -> Result<Response, ApiError> {
+    // The map must be the newest, since the client may have changed it a moment ago.
     let Path(name) = name?;
     let deadline = request::deadline(&state, &call, None)?;
     let map = state.router.read_map(deadline).await?;
     let node = node_number(&map, &name)?;
+    // What the change would do decides whether it may begin.
     let overview = cluster::ask(&state, &call).await;
     let forecast = forecast::foresee(&overview, &map, Some(command(node)));
     if how.dry_run {
         return Ok(answer(StatusCode::OK, &forecast::plan(&map, &forecast)));
     }
     forecast::guard(&forecast, how.force)?;
+    // To ask twice is to ask once: a change that is under way is answered like one that begins.
     match state.router.change_map(command(node), deadline).await? {
         MetaReply::Begun { operation, .. } | MetaReply::NodeKnown { operation: Some(operation), .. } => {
             let words = ChangeWords { node: Some(&name), during: words.0, after: words.1 };
@@ -95,12 +98,14 @@ pub(in crate::gateway) async fn undrain(
 ) -> Result<Response, ApiError> {
     let Path(name) = name?;
     let deadline = request::deadline(&state, &call, None)?;
+    // The map must be the newest, since the client may have changed it a moment ago.
     let map = state.router.read_map(deadline).await?;
     let command = MetaCommand::SetDraining { node: node_number(&map, &name)?, draining: false, at_ms: now_ms() };
     if how.dry_run {
         let forecast = forecast::foresee(&cluster::ask(&state, &call).await, &map, Some(command));
         return Ok(answer(StatusCode::OK, &forecast::plan(&map, &forecast)));
     }
+    // A node that does not drain is a member already.
     match state.router.change_map(command, deadline).await? {
         MetaReply::Begun { operation, .. } | MetaReply::NodeKnown { operation: Some(operation), .. } => {
             let words = ChangeWords { node: Some(&name), during: "undraining", after: "member" };
@@ -154,6 +159,7 @@ pub(in crate::gateway) async fn show(
 
 fn member(overview: &Overview, node: NodeId) -> Member {
     let map = &overview.map;
+    // A node that does not answer has no report, and one that has left has no entry.
     let report = overview.reports().find(|report| report.node == node);
     let entry = map.nodes.get(&node);
     let incarnation = entry.map_or_else(String::new, |e| uuid::Uuid::from_bytes(e.incarnation).to_string());

@@ -54,6 +54,7 @@ pub(in crate::gateway) async fn cancel(
     let Path(id) = id?;
     let operation = number(&id)?;
     let deadline = request::deadline(&state, &call, None)?;
+    // An operation that has ended before keeps its end.
     match state.router.change_map(MetaCommand::Cancel { operation, at_ms: now_ms() }, deadline).await? {
         MetaReply::Ended { operation } => {
             let map = state.router.read_map(deadline).await?;
@@ -75,10 +76,12 @@ pub(in crate::gateway) async fn move_replica(
 ) -> Result<Response, ApiError> {
     let shard = ShardId(shard?.0);
     let deadline = request::deadline(&state, &call, None)?;
+    // The shard and both nodes must be in the newest map.
     let map = state.router.read_map(deadline).await?;
     known(&map, shard)?;
     let (from, to) = (node_number(&map, &body.from)?, node_number(&map, &body.to)?);
     let command = MetaCommand::MoveReplica { shard, from, to, at_ms: now_ms() };
+    // A dry run asks the forecast what the map would say.
     if how.dry_run {
         let forecast = forecast::foresee(&cluster::ask(&state, &call).await, &map, Some(command));
         return match forecast.reply {
@@ -125,9 +128,11 @@ pub(in crate::gateway) async fn transfer_leader(
 ) -> Result<Response, ApiError> {
     let shard = ShardId(shard?.0);
     let deadline = request::deadline(&state, &call, None)?;
+    // The shard and the node must be in the newest map.
     let map = state.router.read_map(deadline).await?;
     known(&map, shard)?;
     let command = MetaCommand::TransferLeader { shard, to: node_number(&map, &body.to)? };
+    // The map only holds the preference. The leader acts on it later.
     match state.router.change_map(command, deadline).await? {
         MetaReply::Planned => {
             let (node_id, state) = (Some(body.to), "preferred".to_owned());
@@ -154,6 +159,7 @@ fn detail(overview: &Overview, shard: ShardId) -> Option<ShardDetail> {
     let map = &overview.map;
     let entry = map.shards.get(&shard)?;
     let names = |nodes: &std::collections::BTreeSet<NodeId>| nodes.iter().map(|node| map.name_of(*node)).collect();
+    // Equal hashes at equal indexes show that the replicas hold the same state.
     let replicas = overview.replicas(shard).map(|(node, replica)| ReplicaState {
         node: map.name_of(node),
         role: replica.status.role,
@@ -200,6 +206,7 @@ fn row(map: &ClusterMap, id: u64, operation: &Operation, left: (usize, u64)) -> 
         OperationState::Failed { reason } => Some(reason.clone()),
         _ => None,
     };
+    // Only a running operation has something left to do.
     let (replicas_left, bytes_left) = if operation.is_running() { left } else { (0, 0) };
     OperationRow {
         operation_id: operation_name(id),

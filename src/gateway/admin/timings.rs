@@ -31,6 +31,7 @@ pub(in crate::gateway) async fn set(
     Json(body): Json<SetTimings>,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
+    // A member that the client leaves out keeps its value.
     let now = state.router.read_map(deadline).await?.timings.unwrap_or_default();
     let timings = RaftTimings {
         heartbeat_ms: body.heartbeat_ms.unwrap_or(now.heartbeat_ms),

@@ -66,11 +66,13 @@ pub(in crate::gateway) async fn scroll(
     call: RequestContext,
     Json(asked): Json<Scroll>,
 ) -> Result<Response, ApiError> {
+    // Whatever can be refused without the cluster is refused first.
     request::check_page(&state, asked.limit, 0, false)?;
     let with_payload = convert::payload_selector(asked.with_payload)?;
     let filter = asked.filter.as_ref().map(Filter::parse).transpose()?;
     let deadline = request::deadline(&state, &call, asked.timeout_ms)?;
     let collection = request::collection(&state, &asked.collection, deadline).await?;
+    // The level may be the collection's own, so it is known only now.
     let level = request::level(&state, &collection, asked.consistency)?;
     let freshness =
         Freshness { after: asked.after, max_staleness_ms: asked.max_staleness_ms, allow_partial: asked.allow_partial };
@@ -83,6 +85,7 @@ pub(in crate::gateway) async fn scroll(
         with_payload,
         with_vector: asked.with_vector.into(),
     };
+    // A large answer is printed where it holds up nobody.
     let page = state.router.scroll(&collection, query, options).await?;
     let (missing_shards, shards) = (missing(&page), convert::evidence(level, &page.shards));
     let made = extract::made(page.held, move || {
@@ -98,9 +101,11 @@ pub(in crate::gateway) async fn count(
     call: RequestContext,
     Json(body): Json<Count>,
 ) -> Result<Response, ApiError> {
+    // Whatever can be refused without the cluster is refused first.
     let filter = body.filter.as_ref().map(Filter::parse).transpose()?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
     let collection = request::collection(&state, &body.collection, deadline).await?;
+    // The level may be the collection's own, so it is known only now.
     let level = request::level(&state, &collection, body.consistency)?;
     let freshness =
         Freshness { after: body.after, max_staleness_ms: body.max_staleness_ms, allow_partial: body.allow_partial };

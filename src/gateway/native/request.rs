@@ -25,6 +25,7 @@ pub(in crate::gateway) fn deadline(
     call: &RequestContext,
     timeout_ms: Option<u64>,
 ) -> Result<Instant, ApiError> {
+    // The time counts from when the request came in.
     let allowed = state.limits.max_timeout.as_millis() as u64;
     let timeout = match timeout_ms {
         None => state.limits.default_timeout,
@@ -214,6 +215,7 @@ fn over(field: impl Into<Cow<'static, str>>, value: usize, limit: LimitName, all
 /// # Errors
 /// 0, or more than the limit; the numbers are those that the client wrote.
 pub(super) fn check_page(state: &GatewayState, limit: usize, skipped: usize, by_id: bool) -> Result<(), ApiError> {
+    // A search by id finds the point itself, too, which takes one place.
     let allowed = state.limits.limit - usize::from(by_id);
     let over = |field, value| Err(over(field, value, LimitName::Limit, allowed));
     let gathered = limit.saturating_add(skipped);

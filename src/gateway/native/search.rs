@@ -32,9 +32,11 @@ pub(in crate::gateway) async fn search(
 ) -> Result<Response, ApiError> {
     let batch = alone(asked);
     check_pages(&state, &batch.searches)?;
+    // A lone search goes the way of a batch of one.
     let explained = batch.explain;
     let (level, mut found) = find(&state, &call, batch).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
+    // A large answer is printed where it holds up nobody.
     let made = extract::made(found.held, move || {
         let Hits { results, explain } = on_the_wire(found.value.pop().unwrap_or_default(), explained);
         let took_ms = call.took_ms();
@@ -49,11 +51,13 @@ pub(in crate::gateway) async fn search_batch(
     call: RequestContext,
     Json(asked): Json<SearchBatch>,
 ) -> Result<Response, ApiError> {
+    // The number of searches and the size of their pages have limits of their own.
     request::check_searches(&state, asked.searches.len())?;
     check_pages(&state, &asked.searches)?;
     let explained = asked.explain;
     let (level, found) = find(&state, &call, asked).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
+    // A large answer is printed where it holds up nobody.
     let made = extract::made(found.held, move || {
         let list = |found| on_the_wire(found, explained);
         let searches = found.value.into_iter().map(list).collect();

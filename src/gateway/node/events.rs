@@ -132,6 +132,7 @@ fn shown(node: &str, map: &ClusterMap, event: &Event) -> Value {
 
 /// The kind of an event and its own members.
 fn members(map: &ClusterMap, what: &EventKind) -> (&'static str, Value) {
+    // Nodes have numbers inside and names outside.
     let name = |node: &NodeId| map.name_of(*node);
     let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(name).collect::<Vec<_>>();
     match what {

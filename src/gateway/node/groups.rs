@@ -96,6 +96,7 @@ fn refused(error: NudgeError) -> ApiError {
 }
 
 fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> Value {
+    // An entry is shown without its command, which may be large.
     let entry = |entry: &EntryHead| {
         let kind = match entry.kind {
             EntryKind::Blank => "blank",

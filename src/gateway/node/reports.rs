@@ -33,6 +33,7 @@ pub(in crate::gateway) async fn health(State(state): State<GatewayState>) -> Res
 }
 
 pub(in crate::gateway) async fn stats(State(state): State<GatewayState>) -> Response {
+    // A gateway without replicas has no report, and shows zeros.
     let report = state.node.report();
     let (writes, searches) = (state.metrics.writes.summary(), state.metrics.searches.summary());
     let body = Stats {

@@ -54,6 +54,7 @@ enum ScatterEvent {
 impl Scatter {
     /// Carries out all calls; the outcomes are in their order.
     pub async fn run(&self, pending: Vec<PendingCall>, deadline: Instant) -> Vec<CallOutcome> {
+        // Send all calls at once, then follow each until it ends.
         let mut run = Run {
             scatter: self,
             outcomes: pending.iter().map(|_| None).collect(),
@@ -76,6 +77,7 @@ impl Scatter {
     /// Learns from an answer who leads and whether the map is right. Only who has just proved to lead is believed: a
     /// deposed leader still calls itself one, and names others as late.
     fn learn(&self, group: GroupId, mode: Option<ReadMode>, from: NodeId, outcome: &Result<CallAnswer, CallError>) {
+        // A write and a confirmed read prove who leads. A node that refused does not lead.
         match outcome {
             Ok(CallAnswer::Written { term, time_ms, .. }) => {
                 self.leaders.learn(group, from, *term);
@@ -119,6 +121,7 @@ impl Run<'_> {
 
     /// Sends each call to whom it should go now, all for one node in one request.
     fn send(&mut self, places: Vec<usize>) {
+        // Choose a node for each call, or end it where no node is left to ask.
         let map = self.scatter.map.get();
         let now = Instant::now();
         let mut by_node = BTreeMap::<NodeId, Vec<usize>>::new();
@@ -130,6 +133,7 @@ impl Run<'_> {
                 None => self.give_up(place, &map),
             }
         }
+        // One request a node.
         for (node, places) in by_node {
             self.call(node, places, map.cluster, now);
         }

@@ -176,6 +176,7 @@ impl Router {
     /// # Errors
     /// [`RouteError::Overloaded`] where it may not be by the deadline.
     pub(super) async fn become_large(&self, held: &mut Held, options: &ReadOptions) -> Result<ReadOptions, RouteError> {
+        // The answer keeps its place, however often it asks its shards.
         let until = match &held.0 {
             Some(place) => place.until,
             None => {
@@ -202,10 +203,12 @@ fn asked<T: Shown>(
     (payload, vector): Carried<'_>,
     room: u64,
 ) -> Vec<ShardQuestion> {
+    // Ask for each point once.
     let mut by_shard = BTreeMap::<ShardId, BTreeSet<PointId>>::new();
     for (shard, point) in bare {
         by_shard.entry(*shard).or_default().insert(point.id());
     }
+    // Divide the room by the number of points.
     let all: usize = by_shard.values().map(BTreeSet::len).sum();
     let of_shard = |(shard, ids): (ShardId, BTreeSet<PointId>)| {
         let room = (room * ids.len() as u64).div_ceil(all as u64);

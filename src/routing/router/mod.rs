@@ -144,10 +144,12 @@ impl Router {
         collection: &Collection,
         result: &Result<T, RouteError>,
     ) -> Result<Option<Collection>, RouteError> {
+        // A request that found the collection gone has read the newest map.
         if !matches!(result, Err(RouteError::CollectionNotFound { .. })) {
             return Ok(None);
         }
         let (map, name) = (self.map(), collection.name.clone());
+        // The request may have taken its level from the old collection, and the new one has another.
         match map.collections.get(&name).filter(|entry| entry.id != collection.entry.id) {
             None => Ok(None),
             Some(entry) if entry.default_consistency != collection.entry.default_consistency => {

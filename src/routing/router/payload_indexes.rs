@@ -57,6 +57,7 @@ impl Router {
     ) -> Result<CollectionEntry, RouteError> {
         let Collection { name, entry } = collection;
         let command = MetaCommand::SetFieldIndex { name: name.clone(), id: entry.id, field: field.to_owned(), kind };
+        // The client hears that the collection is gone only once no shard has it.
         match self.change_map(command, deadline).await? {
             MetaReply::SchemaSet { entry } => Ok(entry),
             MetaReply::BadSchema(refusal) => Err(RouteError::Refused { refusal }),

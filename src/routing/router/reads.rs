@@ -60,6 +60,7 @@ impl Router {
         query: &GetQuery,
         options: &ReadOptions,
     ) -> Result<Answer<Vec<(ShardId, Record)>>, RouteError> {
+        // Each shard gets the ids of its own points.
         let collection_id = collection.entry.id;
         let split = self.split(collection_id, query.ids.iter().copied())?;
         let of_shard = |places: Vec<usize>| GetQuery {
@@ -68,6 +69,7 @@ impl Router {
             with_payload: query.with_payload.clone(),
             with_vector: query.with_vector.clone(),
         };
+        // A shard sends only a little at first. The rest is fetched when the points of all shards are known.
         let room = Some(at_once(self.formed()?.shards.len(), 0));
         let asked: Vec<ShardQuestion> = split
             .into_iter()
@@ -76,10 +78,12 @@ impl Router {
                 ShardQuestion { shard, query, room }
             })
             .collect();
+        // If a point changes in between, the answer is void, and all shards are asked again.
         let wanted = (&query.with_payload, &query.with_vector);
         let mut failure = restless();
         for _ in 0..TRIES {
             let answer = self.read(&collection, asked.clone(), options).await?;
+            // Put the points into the order of the request.
             let mut found = HashMap::new();
             for (shard, part) in answer.value {
                 let QueryAnswer::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
@@ -87,6 +91,7 @@ impl Router {
             }
             let mut value: Vec<(ShardId, Record)> = query.ids.iter().filter_map(|id| found.remove(id)).collect();
             let points = value.iter_mut().map(|(shard, record)| (*shard, record)).collect();
+            // If the answer may lack shards, a shard that was lost meanwhile is also a reason to ask again.
             let (after, mut held) = (not_before(options, &answer.shards), Held::default());
             match self.fill(&collection, points, wanted, (&mut 0, &mut held), &after).await {
                 Ok(Filled::Whole) => return Ok(Answer { value, shards: answer.shards, missing: answer.missing, held }),
@@ -105,12 +110,14 @@ impl Router {
         options: &ReadOptions,
     ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
         let id = collection.entry.id;
+        // Every shard gets the same searches. The distances say how to merge the hits.
         let distances = distances(&collection, searches)?;
         let shards = self.formed()?.shards.len();
         let query = Arc::new(Query::Search(searches.iter().map(|search| search.of(id, shards)).collect()));
         let ring = Ring::of(&*self.formed()?).ok_or(RouteError::NotFormed)?;
         let mut failure = restless();
         for attempt in 0..TRIES {
+            // A further attempt asks for more at once, which needs a place among the large answers.
             let mut held = Held::default();
             let options = &match attempt {
                 0 => options.clone(),
@@ -118,6 +125,7 @@ impl Router {
             };
             let room = |_| Some(at_once(shards, attempt));
             let answer = self.read(&collection, self.everywhere(&query, room)?, options).await?;
+            // The best hits of all shards make a page. Fetch the rest of each point from the state that gave the hit.
             let (shown, missing) = (answer.shards.clone(), answer.missing.clone());
             let mut value = pages(answer, searches, &distances, &ring, id)?;
             let after = not_before(options, &shown);
@@ -139,6 +147,7 @@ impl Router {
         (pages, held): (&mut [SearchAnswer], &mut Held),
         options: &ReadOptions,
     ) -> Result<Filled, RouteError> {
+        // Searches that want the same members share one request to each shard.
         let mut groups: Vec<(Carried<'_>, Vec<(ShardId, &mut Hit)>)> = Vec::new();
         for (PageSearch { query, .. }, page) in searches.iter().zip(pages) {
             let wanted = (&query.with_payload, &query.with_vector);
@@ -148,6 +157,7 @@ impl Router {
                 None => groups.push((wanted, hits.collect())),
             }
         }
+        // All pages belong to one answer and share its room.
         let mut spent = 0;
         for (wanted, hits) in groups {
             if self.fill(collection, hits, wanted, (&mut spent, held), options).await? == Filled::Void {
@@ -183,6 +193,7 @@ fn pages(
     ring: &Ring,
     collection: CollectionId,
 ) -> Result<Vec<SearchAnswer>, RouteError> {
+    // Sort the hits by search, and leave out the point that is searched by.
     let mut by_search: Vec<(Vec<Vec<Hit>>, SearchAnswer)> = searches.iter().map(|_| Default::default()).collect();
     for (shard, part) in answer.value {
         let QueryAnswer::Hits(parts) = part else { return Err(unfit_answer(Committed::No)) };
@@ -196,6 +207,7 @@ fn pages(
             answer.explains.push((shard, found.explain));
         }
     }
+    // Merge the hits of each search, and name the shard of each hit.
     let page = |(((lists, mut answer), search), distance): (((_, SearchAnswer), &PageSearch), &Distance)| {
         let hits = merge_hits(*distance, lists, search.offset, search.limit);
         answer.hits = hits.into_iter().map(|hit| (ring.shard(collection, hit.id), hit)).collect();

@@ -76,6 +76,7 @@ impl Router {
         options: CallOptions,
     ) -> Result<WriteOutcome, RouteError> {
         let id = collection.entry.id;
+        // Each shard gets its points as one command, under one name.
         let split = self.split(id, points.iter().map(|point| point.id))?;
         let request = Some(scoped(options.request_id, id));
         let command = |places: &[usize]| {
@@ -86,6 +87,7 @@ impl Router {
             .into_iter()
             .map(|(shard, places)| (shard, ShardWrite { command: command(&places), places }))
             .collect();
+        // The answer lists the points in the order of the request.
         let mut tally = self.write(&collection, parts, acknowledge, options).await?;
         tally.points.sort_by_key(|(place, _)| *place);
         let results = tally.points.into_iter().map(|(_, point)| point).collect();
@@ -100,11 +102,13 @@ impl Router {
         options: CallOptions,
     ) -> Result<DeleteOutcome, RouteError> {
         let id = collection.entry.id;
+        // Each shard gets its part as one command, under one name.
         let request = Some(scoped(options.request_id, id));
         let part = |selector, places| {
             let command = Command::Delete { collection: id, request, selector }.encode();
             ShardWrite { command, places }
         };
+        // Ids go to the shards that have them, a filter to all.
         let parts = match selector {
             Selector::Ids(ids) => {
                 let pick = |places: &[usize]| Selector::Ids(places.iter().map(|place| ids[*place]).collect());
@@ -146,6 +150,7 @@ impl Router {
         acknowledge: Acknowledge,
         options: CallOptions,
     ) -> Result<WriteTally, RouteError> {
+        // One call a shard. It gets a time of its group when it is sent.
         let everywhere = acknowledge == Acknowledge::AppliedEverywhere;
         let call = |shard: &ShardId, part: &ShardWrite| Call::Write {
             group: shard.group(),
@@ -154,6 +159,7 @@ impl Router {
             lifetime: Some(Lifetime::unborn(options.made_by)),
         };
         let calls = parts.iter().map(|(shard, part)| (*shard, call(shard, part))).collect();
+        // Count what each shard did, by the places of its items in the request.
         let mut tally = WriteTally::default();
         for (shard, outcome) in self.on_shards(collection, calls, options.deadline).await? {
             let places = parts.get(&shard).map_or(&[][..], |part| &part.places);

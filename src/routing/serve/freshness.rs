@@ -56,20 +56,24 @@ async fn reach(
     after: LogPoint,
     deadline: Instant,
 ) -> Result<ReadPoint, CallError> {
+    // The replica may have it already.
     let fail = |error| read_error(error, replica);
     if is_there(&point, after, mode != ReadMode::Follower)? {
         return Ok(point);
     }
+    // Most often it is on its way.
     let soon = deadline.min(Instant::now() + ASK_AFTER);
     if recoveries(point.term) == after.recovered
         && let Ok(point) = replica.wait_applied(after.index, soon).await
     {
         return Ok(point);
     }
+    // If not, the leader says whether the log has it at all.
     let confirmed = replica.read(ReadMode::Linearizable, deadline).await;
     if let Ok(point) = confirmed {
         return is_there(&point, after, true).map(|_| point);
     }
+    // If no leader answers, wait until the deadline.
     let point = replica.wait_applied(after.index, deadline).await.map_err(fail)?;
     if is_there(&point, after, false)? { Ok(point) } else { Err(CallError::Behind { applied: point.index }) }
 }

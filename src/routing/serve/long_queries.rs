@@ -62,6 +62,7 @@ impl LongQueries {
         deadline: Instant,
         query: impl FnOnce(&Meter<'_>) -> Option<T> + Send + 'static,
     ) -> Result<T, QueryFailure> {
+        // Take the place before there is a thread, and free it before the answer goes out.
         let place = QueryPlace::take(&self.0).ok_or(QueryFailure::LongFull)?;
         let (done, result) = oneshot::channel();
         let work = move || {
@@ -76,6 +77,7 @@ impl LongQueries {
                 done.send(found.map_err(|_| QueryFailure::Panicked).and_then(|found| found.ok_or(QueryFailure::Late)));
         };
         std::thread::Builder::new().name("long-query".to_owned()).spawn(work).map_err(|_| QueryFailure::LongFull)?;
+        // A thread that ends without an answer has met the deadline.
         match timeout_at(deadline, result).await {
             Ok(Ok(found)) => found,
             Ok(Err(_)) | Err(_) => Err(QueryFailure::Late),

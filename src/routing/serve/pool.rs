@@ -56,6 +56,7 @@ impl Pool {
     /// # Errors
     /// Where the operating system gives no threads.
     pub fn new() -> std::io::Result<Self> {
+        // All handles of the pool share this state.
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let queue = Arc::<Queue>::default();
         let shared = PoolState {
@@ -66,6 +67,7 @@ impl Pool {
             long: LongQueries::new(),
         };
         let pool = Self(Arc::new(shared));
+        // A thread holds only the queue, so it ends with the last handle of the pool.
         for number in 0..threads {
             let queue = queue.clone();
             std::thread::Builder::new().name(format!("query-{number}")).spawn(move || queue.serve())?;
@@ -81,6 +83,7 @@ impl Pool {
         T: Send + 'static,
         F: Fn(U) -> T + Clone + Send + 'static,
     {
+        // Give each thread that is worth waking an equal share.
         let share = units.len().div_ceil(self.worthwhile_threads(units.len())).max(1);
         let mut jobs = Vec::new();
         let mut units = units.into_iter().peekable();
@@ -95,6 +98,7 @@ impl Pool {
                 }
             });
         }
+        // Shares are in order, and so are the units of each.
         join_all(jobs).await.into_iter().flatten().collect()
     }
 

@@ -46,6 +46,7 @@ pub(super) fn of_node(node: NodeId, groups: &LocalGroups, measures: &dyn NodeMea
 
 /// What is told of the replica of a shard, whose group has this status and whose machine is `machine`.
 pub(in crate::routing) fn of_replica(shard: ShardId, status: GroupStatus, machine: &Engine) -> ReplicaReport {
+    // A collection without a payload index has no fields to report.
     let (digest_index, digest) = machine.digest();
     let stats = machine.collections();
     let indexed = stats.iter().filter(|stats| !stats.fields.is_empty());

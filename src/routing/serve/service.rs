@@ -50,16 +50,19 @@ pub struct Service {
 impl Service {
     /// Carries out `calls` side by side; the answers are in their order.
     pub async fn execute(&self, calls: Vec<Call>, deadline: Instant) -> Vec<Result<CallAnswer, CallError>> {
+        // All calls begin at once.
         let mut answers: Vec<_> = calls.iter().map(|_| None).collect();
         let steps = calls.into_iter().enumerate().map(|(place, call)| async move {
             let step = self.begin(call, deadline).await;
             (place, step)
         });
         let mut steps: FuturesUnordered<_> = steps.collect();
+        // Calls that are ready soon go to the query threads together. Each later one goes by itself.
         let settled = settle(&mut steps).await;
         let first = self.look_at(settled, deadline);
         let later = steps.map(|step| self.look_at(vec![step], deadline)).buffer_unordered(MAX_CALLS);
         let (first, later) = join(first, later.collect::<Vec<_>>()).await;
+        // An answer goes to the place of its call.
         for (place, answer) in later.into_iter().flatten().chain(first) {
             answers[place] = Some(answer);
         }
@@ -124,6 +127,7 @@ impl Service {
     ) -> Result<CallAnswer, CallError> {
         let time_ms = || self.groups.time_ms(group.id(), group.watch().borrow().term, group.machine().time_ms());
         let Proposal { command, lifetime, everywhere } = proposal;
+        // A write that is too old must not get into the log, nor one whose sender does not know the time.
         let now_ms = time_ms();
         if lifetime.is_some_and(|lifetime| !may_be_proposed(lifetime, now_ms)) {
             let status = group.status();
@@ -132,6 +136,7 @@ impl Service {
                 _ => CallError::NotLeader { leader: status.leader },
             });
         }
+        // The entry carries the time, so that every replica decides by the same.
         let entry = Entry { time_ms: now_ms, lifetime, command: &command }.encode();
         drop(command);
         let written = group.write(entry, deadline).await.map_err(write_error)?;
@@ -276,6 +281,7 @@ impl FreshMachine {
 /// Collects the steps that come at once: replicas under a lease are ready within microseconds of each other, and one
 /// call to the query threads for all of them is cheaper than one for each. A replica that takes longer holds up none.
 async fn settle<S: Stream<Item = T> + Unpin, T>(steps: &mut S) -> Vec<T> {
+    // Take what is ready within the time, and leave the rest.
     let mut settled = Vec::new();
     let mut soon = std::pin::pin!(tokio::time::sleep(SETTLE));
     loop {

@@ -61,6 +61,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NotedName<'_, S> {
                 Ok(())
             }
         }
+        // The name is noted first, and then given on to whoever reads it.
         deserializer.deserialize_str(Note(self.name))?;
         let name: StrDeserializer<'_, D::Error> = self.name.as_str().into_deserializer();
         self.seed.deserialize(name)

@@ -105,6 +105,7 @@ impl<'de, V: Visitor<'de>> ExpectationVisitor<'_, V> {
                 Ok(value) => self.visit_bool(value),
                 Err(_) => self.refuse(given),
             },
+            // A whole number may be as large as a u64, or below zero.
             ExpectedValue::Whole(..) => match (text.parse(), text.parse()) {
                 (Ok(number), _) => self.visit_u64(number),
                 (_, Ok(number)) => self.visit_i64(number),
