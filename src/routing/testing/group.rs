@@ -20,16 +20,16 @@ use crate::routing::serve::deletion::under_way;
 const LAZY: NodeId = 3;
 
 /// Every pair of a stored state, in order.
-type Pairs = Vec<(Vec<u8>, Bytes)>;
+type StoredPairs = Vec<(Vec<u8>, Bytes)>;
 
 /// The replica of one node: its machine, what it has stored, and what waits to be.
-struct Replica<M: Machine> {
+struct FakeReplica<M: Machine> {
     machine: M,
     state: MemoryState,
     waiting: Changes,
 }
 
-impl<M: Machine> Replica<M> {
+impl<M: Machine> FakeReplica<M> {
     fn open(setup: &M::Setup, state: MemoryState) -> std::io::Result<Self> {
         Ok(Self { machine: M::open(setup, &state)?, state, waiting: Changes::default() })
     }
@@ -43,7 +43,7 @@ impl<M: Machine> Replica<M> {
 
 /// A group, with the replica of each node.
 pub(super) struct FakeGroup<M: Machine> {
-    replicas: BTreeMap<NodeId, Replica<M>>,
+    replicas: BTreeMap<NodeId, FakeReplica<M>>,
     /// How many commands it has seen.
     pub index: u64,
     pub leader: Option<NodeId>,
@@ -57,7 +57,9 @@ where
 {
     /// A group of `nodes` that has seen no command.
     pub(super) fn new(nodes: &BTreeSet<NodeId>, leader: NodeId) -> Self {
-        let replica = |id: &NodeId| (*id, Replica::open(&M::Setup::default(), MemoryState::default()).unwrap());
+        let replica = |id: &NodeId| {
+            (*id, FakeReplica::open(&M::Setup::default(), MemoryState::default()).expect("nothing is stored"))
+        };
         Self { replicas: nodes.iter().map(replica).collect(), index: 0, leader: Some(leader), time_ms: 1 }
     }
 
@@ -123,7 +125,7 @@ where
             Some(replica) => (replica.stored(), replica.machine.digest()),
             None => return Ok(()),
         };
-        let opened = Replica::<M>::open(&M::Setup::default(), state).map_err(|error| error.to_string())?;
+        let opened = FakeReplica::<M>::open(&M::Setup::default(), state).map_err(|error| error.to_string())?;
         let found = opened.machine.digest();
         if found != digest {
             return Err(format!("opened from what node {from} stored at {}: {found:?}, not {digest:?}", self.index));
@@ -134,7 +136,7 @@ where
 
     /// Holds what the replicas have stored against each other.
     pub(super) fn stored_alike(&mut self) -> Result<(), String> {
-        let pairs: Vec<Pairs> = self.replicas.values_mut().map(|replica| pairs(&replica.stored())).collect();
+        let pairs: Vec<StoredPairs> = self.replicas.values_mut().map(|replica| pairs(&replica.stored())).collect();
         let differs = pairs.iter().any(|pairs_of_one| *pairs_of_one != pairs[0]);
         if differs { Err("the replicas have stored different states".to_owned()) } else { Ok(()) }
     }
@@ -180,7 +182,7 @@ impl FakeGroup<Engine> {
     }
 }
 
-fn pairs(state: &MemoryState) -> Pairs {
+fn pairs(state: &MemoryState) -> StoredPairs {
     let mut pairs = Vec::new();
     let mut take = |key: &[u8], value: &[u8]| {
         pairs.push((key.to_vec(), Bytes::copy_from_slice(value)));
