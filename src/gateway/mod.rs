@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request ─▶ http::middleware (request id, error body, metrics) ─▶ the route's layer, by its class (limits, memory)
-//!         ─▶ http::extract (parse) ─▶ a handler in native, admin or node ─▶ Backend (routing)
+//!         ─▶ http::extract (parse) ─▶ a handler in native, admin or node ─▶ routing::Router
 //!                                                  │
 //!                        consistency (Consistency → ReadMode), http::error (→ status)
 //! ```
@@ -11,7 +11,6 @@
 //! write is safe to retry. Knows neither Raft nor storage, beyond the names of roles and read modes.
 
 mod admin;
-pub mod backend;
 pub mod consistency;
 pub mod http;
 mod native;
@@ -28,15 +27,15 @@ use axum::middleware::from_fn_with_state;
 use self::admin::{adoption, cluster, nodes, operations, timings};
 use self::http::error::quoted;
 use self::http::middleware;
-use self::http::routes::{Class, Routes};
+use self::http::route_class::Class;
+use self::http::routes::Routes;
 use self::native::{collections, payload_indexes, reads, search, writes};
 use self::node::{events, faults, front_page, groups, reports};
 use crate::console;
 
-pub use backend::Backend;
 pub use http::error::ApiError;
 pub use http::limits::Limits;
-pub use state::{GatewayState, Introduction, LinkSwitch, LocalNode, NodeHealth};
+pub use state::{GatewayState, Introduction, LinkSwitch, LocalNode, LocalReplicas, NodeHealth};
 
 /// Every route of the native API.
 pub fn router(state: GatewayState) -> Router {

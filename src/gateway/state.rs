@@ -3,25 +3,25 @@
 //! The composition root fills this in; tests fill it in with fakes. Handlers see no more of the node than is named here.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use raft_groups::Host;
+use raft_groups::events::Listener;
+use raft_groups::inspect::{LogTail, NudgeError};
 use raft_groups::network::faults::LinkFaults;
+use raft_groups::{GroupId, GroupStatus, NodeId};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::backend::Backend;
 use crate::api::HealthState;
-use crate::gateway::http::limits::Limits;
-use crate::gateway::http::metrics;
-use crate::gateway::http::metrics::Metrics;
+use crate::gateway::http::limits::{LISTENERS, Limits};
+use crate::gateway::http::metrics::{self, Metrics};
 use crate::gateway::http::request_body::Budget;
-use crate::gateway::node::events::LISTENERS;
 use crate::placement::{ClusterMap, NodeEntry};
-use crate::routing::NodeReport;
+use crate::routing::{NodeReport, Router};
 
 /// Everything a handler can reach. Clones share it, and cost little: each layer and each handler of a request has its own.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub struct GatewayState(Arc<GatewayParts>);
 #[derive(Clone)]
 pub struct GatewayParts {
     /// The way to the shards and to the cluster map.
-    pub backend: Arc<dyn Backend>,
+    pub router: Router,
     /// The node this gateway runs in.
     pub node: Arc<dyn LocalNode>,
     /// What one request may ask for.
@@ -52,12 +52,12 @@ pub struct GatewayParts {
 
 impl GatewayState {
     /// The state of one gateway. Starts the process's metrics recorder if it does not run yet.
-    pub fn new(backend: Arc<dyn Backend>, node: Arc<dyn LocalNode>, limits: Limits) -> Self {
+    pub fn new(router: Router, node: Arc<dyn LocalNode>, limits: Limits) -> Self {
         metrics::start();
         let in_flight = Arc::new(Semaphore::new(limits.in_flight));
         let (budget, shown) = (Budget::new(limits.arriving_bytes), Budget::new(limits.shown_bytes));
         let (listeners, metrics, hosts) = (Arc::new(Semaphore::new(LISTENERS)), Arc::default(), Vec::new());
-        Self(Arc::new(GatewayParts { backend, node, limits, metrics, in_flight, listeners, budget, shown, hosts }))
+        Self(Arc::new(GatewayParts { router, node, limits, metrics, in_flight, listeners, budget, shown, hosts }))
     }
 
     /// The same, going by these names too.
@@ -104,7 +104,7 @@ pub trait LocalNode: Send + Sync + 'static {
     }
 
     /// Its replicas, to look into; `None` on a gateway, and before the node has opened its stores.
-    fn host(&self) -> Option<Host> {
+    fn replicas(&self) -> Option<Arc<dyn LocalReplicas>> {
         None
     }
 
@@ -112,6 +112,35 @@ pub trait LocalNode: Send + Sync + 'static {
     async fn stopping(&self) {
         std::future::pending().await
     }
+}
+
+/// The replicas of this process, as far as a handler may look into them and nudge them. Where a group is named, `None`
+/// says that no replica of it is open here.
+#[async_trait]
+pub trait LocalReplicas: Send + Sync + 'static {
+    /// The status of each open replica.
+    fn statuses(&self) -> Vec<GroupStatus>;
+
+    /// A place in the ring of events: after event `after`, or from now on.
+    fn listen(&self, after: Option<u64>) -> Listener;
+
+    /// The last `last` entries of a replica's log. It may have to be read from disk: not for an async thread.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    fn log_tail(&self, group: GroupId, last: u64) -> Option<io::Result<LogTail>>;
+
+    /// Has a replica stand for election at once. For tests and lessons.
+    ///
+    /// # Errors
+    /// Where the replica has stopped.
+    async fn campaign(&self, group: GroupId) -> Option<Result<(), NudgeError>>;
+
+    /// Has a leader ask its most advanced voter to take over; who that is. For tests and lessons.
+    ///
+    /// # Errors
+    /// Where the replica does not lead, or nobody could take over.
+    async fn step_down(&self, group: GroupId) -> Option<Result<NodeId, NudgeError>>;
 }
 
 /// What a process says of itself when it is asked who it is.

@@ -8,17 +8,25 @@
 //! # The way of one search
 //!
 //! ```text
-//! gateway ─▶ router/reads ─▶ router/gather ─▶ dispatch/scatter ◀─▶ dispatch/pending_call     the node that was asked
-//!                                                  │
-//!                                        rpc/client ─ rpc/wire ─▶ rpc/server                 one request a node
-//!                                                                     │
-//!              vector-index ◀─ engine ◀─ serve/query ◀─ serve/pool ◀─ serve/service          the node that answers
-//!                                                                     └─▶ serve/freshness
+//! file                    request, downwards                  answer, upwards
+//! ─────────────────────── ─────────────────────────────────── ───────────────────────────────────────
+//! gateway                 PageSearch                          SearchAnswer     one page, of all shards
+//! router/reads            Query             what to look at   ▲
+//! router/read_shards      ShardQuestion     which shard       Answer           by shard, with evidence
+//! router/gather           Call              how fresh         ▲
+//! dispatch/scatter        PendingCall       whom to ask next  Next             done, failed, again, later
+//! rpc/client, rpc/wire    RouteRequest      one a node        RouteResponse    one answer a call
+//!  ═══ network ═══        ▼ bytes                             ▲ bytes
+//! rpc/server              Call              meant for us      CallAnswer       with the state it is of
+//! serve/service           FreshMachine      fresh enough      QueryAnswer      of all parts
+//! serve/query, serve/pool ▼ one part a search                 PartAnswer       of one part
+//! engine                  SearchQuery                         Found
 //! ```
 //!
-//! 1. `router/reads` makes a [`Query`](rpc::message::Query) of it and one call a shard: a search goes to every shard, a
-//!    point's id to the shard that [`ring`] says. `router/gather` adds what a call of a collection needs: the number of
-//!    the collection, and a second try where a shard does not know it yet.
+//! 1. `router/reads` makes a [`Query`](rpc::message::Query) of the searches, and `router/read_shards` one call a shard: a
+//!    search goes to every shard, a point's id to the shard that [`ring`] says. Where the collection was dropped and made
+//!    anew, `Router::on_successor` asks once more, for the one that has its name now. `router/gather` asks a shard once
+//!    more that does not know the collection yet.
 //! 2. `dispatch/scatter` carries the calls out side by side. For each it keeps a `PendingCall`, which decides, and does
 //!    nothing else: which replica to ask next, by the leader cache and by what earlier tries told, and what an answer
 //!    means. `dispatch/retry` says how long to wait between two tries.
@@ -32,6 +40,10 @@
 //! 5. Back at `router/reads` the hits of all shards become one list. `router/filling` fetches the payloads and vectors of
 //!    those that the answer shows. [`SearchAnswer`] carries them with a [`ShardEvidence`] a shard.
 //!
+//! Eight types each way, the engine's own included, is the budget: PageSearch, Query, ShardQuestion, Call, PendingCall,
+//! RouteRequest, FreshMachine, SearchQuery; and Found, PartAnswer, QueryAnswer, CallAnswer, RouteResponse, Next, Answer,
+//! SearchAnswer. A step that needs a ninth takes another's place.
+//!
 //! # A write
 //!
 //! A write takes the same stairs from `router/writes`. The call goes to the leader's node, where `serve/proposal` makes
@@ -41,7 +53,8 @@
 //! # What else is here
 //!
 //! [`MapCell`] holds the newest cluster map that this process has seen. `router/collections` and `router/payload_indexes`
-//! change the map and tell the shards afterwards. [`overview`] gathers what all nodes say of themselves.
+//! change the map and tell the shards afterwards. [`overview`] gathers what all nodes say of themselves. `testing` is a
+//! cluster in memory, which this room's tests and the gateway's share.
 
 mod answer;
 mod dispatch;
@@ -55,7 +68,9 @@ mod router;
 pub mod rpc;
 mod serve;
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use crate::model::Committed;
@@ -74,7 +89,6 @@ pub use rpc::message::MAX_RPC_BYTES;
 pub use rpc::server::{RpcServer, peer_router};
 pub use serve::local_groups::LocalGroups;
 pub use serve::pool::Pool;
-#[cfg(test)]
-pub(crate) use serve::report::points_by_field;
-pub use serve::service::{NodeMeasures, Service};
+pub use serve::report::NodeMeasures;
+pub use serve::service::Service;
 pub use token::{BadToken, LogPoint, SessionToken};

@@ -154,6 +154,19 @@ impl Refusal {
         Self::Invalid { position: None, field: field.into(), reason: reason.into() }
     }
 
+    /// The same refusal, with `place_of` applied to the place of the item that it names; `None` where it names none.
+    #[must_use]
+    pub fn with_position(self, place_of: impl FnOnce(Option<usize>) -> Option<usize>) -> Self {
+        match self {
+            Self::Invalid { position, field, reason } => Self::Invalid { position: place_of(position), field, reason },
+            Self::VersionMismatch { position, id, expected, current } => {
+                let position = place_of(Some(position)).unwrap_or(position);
+                Self::VersionMismatch { position, id, expected, current }
+            }
+            other => other,
+        }
+    }
+
     /// An [`Refusal::Invalid`] about the item at `position`, from 0.
     pub fn invalid_at(position: usize, field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { position: Some(position), field: field.into(), reason: reason.into() }

@@ -7,11 +7,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{cluster, operations};
+use super::change::{ChangeOptions, ChangeWords, begun, node_word, now_ms, operation_name, unfit};
+use super::cluster;
 use crate::api::AddNode;
 use crate::gateway::Introduction;
 use crate::gateway::admin::forecast;
-use crate::gateway::admin::nodes::{ChangeOptions, begun, member_already, now_ms, unfit, word};
+use crate::gateway::admin::nodes::member_already;
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, Params, answer};
 use crate::gateway::http::middleware::RequestContext;
@@ -28,7 +29,7 @@ pub(in crate::gateway) async fn add(
     let deadline = request::deadline(&state, &call, None)?;
     // The node is asked before the map is read: so a node that the map does not know was removed, and is not newer.
     let introduction = state.node.introduction(&body.host, body.port).await;
-    let map = state.backend.read_map(deadline).await?;
+    let map = state.router.read_map(deadline).await?;
     let introduction = match introduction {
         Ok(introduction) => introduction,
         Err(reason) => return silent(&state, &call, how, &map, (body, reason)).await,
@@ -47,12 +48,13 @@ pub(in crate::gateway) async fn add(
         let forecast = forecast::foresee(&overview, &map, Some(command));
         return Ok(answer(StatusCode::OK, &forecast::plan(&map, &forecast)));
     }
-    match state.backend.change_map(command, deadline).await? {
+    match state.router.change_map(command, deadline).await? {
         MetaReply::Begun { operation, .. } | MetaReply::NodeKnown { operation: Some(operation), .. } => {
-            begun(&state, &call, how, operation, (&body.node_id, "joining", "member"), Vec::new()).await
+            let words = ChangeWords { node: Some(&body.node_id), during: "joining", after: "member" };
+            begun(&state, &call, how, (operation, words), Vec::new()).await
         }
         MetaReply::NodeKnown { operation: None, .. } => {
-            let map = state.backend.read_map(deadline).await?;
+            let map = state.router.read_map(deadline).await?;
             Ok(answer(StatusCode::OK, &member_already(&map, &body.node_id)))
         }
         MetaReply::NodeConflict { entry, .. } => conflict(format!(
@@ -67,24 +69,28 @@ pub(in crate::gateway) async fn add(
 /// Whether a node that answers so may be taken in, or is.
 fn check(map: &ClusterMap, introduction: &Introduction) -> Result<(), String> {
     let entry = &introduction.entry;
+    // A node of another cluster cannot change over.
     if introduction.taken && introduction.cluster != Some(map.cluster) {
         return Err("it forms, or belongs to, another cluster: start it with --join and an empty --data-dir".to_owned());
     }
+    // The life of a data directory tells a node from another one of the same name.
     let known = map.nodes.iter().find(|(_, known)| known.incarnation == entry.incarnation);
     let Some((node, known)) = known else {
         let removed = "its directory is that of a node that was removed from this cluster, which is not taken back: stop \
                        it, start it with an empty --data-dir and --join, and ask again";
         return if introduction.taken { Err(removed.to_owned()) } else { Ok(()) };
     };
+    // A node that the map knows must not be on its way out.
     match known.state {
         NodeState::Joining | NodeState::Member => Ok(()),
         NodeState::Draining => {
             Err(format!("it is a member that drains: `quiver node undrain {}` has it take replicas again", known.name))
         }
         NodeState::Leaving => {
-            let cancel = map.running_of(*node).last().map(|operation| {
-                format!(", or call that off with `quiver op cancel {}`", operations::name(*operation))
-            });
+            let cancel = map
+                .running_of(*node)
+                .last()
+                .map(|operation| format!(", or call that off with `quiver op cancel {}`", operation_name(*operation)));
             Err(format!(
                 "it is leaving the cluster: wait until it has left, and start it with an empty --data-dir and --join{}",
                 cancel.unwrap_or_default()
@@ -103,22 +109,26 @@ async fn silent(
     (body, reason): (AddNode, String),
 ) -> Result<Response, ApiError> {
     let AddNode { node_id, host, port } = body;
+    // Only the map can tell who should be at this address.
     let known = map.node_named(&node_id).and_then(|node| Some((node, map.nodes.get(&node)?)));
     let Some((node, entry)) = known.filter(|(_, entry)| entry.host == host && entry.port == port) else {
         return Err(ApiError::NodeUnreachable { host, port, reason });
     };
+    // A node that is being taken in may be starting still.
     if let (NodeState::Joining, Some(operation)) = (entry.state, map.running_of(node).last()) {
         if how.dry_run {
             let forecast = forecast::foresee(&cluster::ask(state, call).await, map, None);
             return Ok(answer(StatusCode::OK, &forecast::plan(map, &forecast)));
         }
-        return begun(state, call, how, *operation, (&node_id, "joining", "member"), Vec::new()).await;
+        let words = ChangeWords { node: Some(&node_id), during: "joining", after: "member" };
+        return begun(state, call, how, (*operation, words), Vec::new()).await;
     }
+    // Any other one must be brought up first.
     let reason = format!(
         "the cluster knows it as {} already, and it does not answer at {host}:{port} ({reason}): start it again with the \
          data directory that it had; where that is lost, `quiver node leave {node_id}` first, then start it with an empty \
          --data-dir and --join, and ask again",
-        word(entry.state)
+        node_word(entry.state)
     );
     Err(ApiError::NodeConflict { node: node_id, reason })
 }

@@ -32,5 +32,5 @@ pub(in crate::gateway) async fn sharding(State(state): State<GatewayState>, call
 
 /// What all nodes say of themselves.
 pub(in crate::gateway) async fn ask(state: &GatewayState, call: &RequestContext) -> Overview {
-    state.backend.overview(call.began + PATIENCE).await
+    state.router.overview(call.began + PATIENCE).await
 }

@@ -3,6 +3,7 @@
 //! A change is a wish that is written into the cluster map. Nothing here acts on a node or a group.
 
 pub(super) mod adoption;
+mod change;
 pub(super) mod cluster;
 mod far_apart;
 mod forecast;

@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use raft_groups::NodeId;
 
+use super::change::{ChangeOptions, ChangeWords, begun, node_number, now_ms, operation_name, operation_word, refusal};
 use super::cluster;
 use crate::api::{Change, MoveReplica, OperationRow, Operations, ReplicaState, ShardDetail, TransferLeader};
 use crate::gateway::admin::forecast;
-use crate::gateway::admin::nodes::{ChangeOptions, ended, named, now_ms, refusal};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, Params, answer};
 use crate::gateway::http::middleware::RequestContext;
@@ -17,11 +17,6 @@ use crate::gateway::native::request;
 use crate::gateway::state::GatewayState;
 use crate::placement::{ClusterMap, MetaCommand, MetaReply, Operation, OperationKind, OperationState, ShardId};
 use crate::routing::Overview;
-
-/// An operation's name.
-pub(in crate::gateway) fn name(operation: u64) -> String {
-    format!("op-{operation}")
-}
 
 fn number(name: &str) -> Result<u64, ApiError> {
     let number = name.strip_prefix("op-").unwrap_or(name).parse();
@@ -32,7 +27,7 @@ pub(in crate::gateway) async fn list(
     State(state): State<GatewayState>,
     call: RequestContext,
 ) -> Result<Response, ApiError> {
-    let map = state.backend.read_map(request::deadline(&state, &call, None)?).await?;
+    let map = state.router.read_map(request::deadline(&state, &call, None)?).await?;
     let left = left(&map, &cluster::ask(&state, &call).await);
     let operations = map.operations.iter().map(|(id, operation)| row(&map, *id, operation, left)).collect();
     Ok(answer(StatusCode::OK, &Operations { operations }))
@@ -45,7 +40,7 @@ pub(in crate::gateway) async fn show(
 ) -> Result<Response, ApiError> {
     let Path(id) = id?;
     let number = number(&id)?;
-    let map = state.backend.read_map(request::deadline(&state, &call, None)?).await?;
+    let map = state.router.read_map(request::deadline(&state, &call, None)?).await?;
     let operation = map.operations.get(&number).ok_or(ApiError::OperationNotFound { operation: id })?;
     let left = left(&map, &cluster::ask(&state, &call).await);
     Ok(answer(StatusCode::OK, &row(&map, number, operation, left)))
@@ -59,10 +54,12 @@ pub(in crate::gateway) async fn cancel(
     let Path(id) = id?;
     let operation = number(&id)?;
     let deadline = request::deadline(&state, &call, None)?;
-    match state.backend.change_map(MetaCommand::Cancel { operation, at_ms: now_ms() }, deadline).await? {
+    // An operation that has ended before keeps its end.
+    match state.router.change_map(MetaCommand::Cancel { operation, at_ms: now_ms() }, deadline).await? {
         MetaReply::Ended { operation } => {
-            let map = state.backend.read_map(deadline).await?;
-            let state = map.operations.get(&operation).map_or("cancelled", |operation| word(&operation.state));
+            let map = state.router.read_map(deadline).await?;
+            let state =
+                map.operations.get(&operation).map_or("cancelled", |operation| operation_word(&operation.state));
             Ok(answer(StatusCode::OK, &change(operation, state)))
         }
         MetaReply::NotFound => Err(ApiError::OperationNotFound { operation: id }),
@@ -79,10 +76,12 @@ pub(in crate::gateway) async fn move_replica(
 ) -> Result<Response, ApiError> {
     let shard = ShardId(shard?.0);
     let deadline = request::deadline(&state, &call, None)?;
-    let map = state.backend.read_map(deadline).await?;
+    // The shard and both nodes must be in the newest map.
+    let map = state.router.read_map(deadline).await?;
     known(&map, shard)?;
-    let (from, to) = (named(&map, &body.from)?, named(&map, &body.to)?);
+    let (from, to) = (node_number(&map, &body.from)?, node_number(&map, &body.to)?);
     let command = MetaCommand::MoveReplica { shard, from, to, at_ms: now_ms() };
+    // A dry run asks the forecast what the map would say.
     if how.dry_run {
         let forecast = forecast::foresee(&cluster::ask(&state, &call).await, &map, Some(command));
         return match forecast.reply {
@@ -90,7 +89,7 @@ pub(in crate::gateway) async fn move_replica(
             other => refusal(&body.to, other),
         };
     }
-    begun(&state, &call, how, state.backend.change_map(command, deadline).await?, &body.to).await
+    answer_reply(&state, &call, how, state.router.change_map(command, deadline).await?, &body.to).await
 }
 
 pub(in crate::gateway) async fn rebalance(
@@ -100,15 +99,16 @@ pub(in crate::gateway) async fn rebalance(
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
     if how.dry_run {
-        let map = state.backend.read_map(deadline).await?;
+        let map = state.router.read_map(deadline).await?;
         let forecast = forecast::foresee(&cluster::ask(&state, &call).await, &map, None);
         return Ok(answer(StatusCode::OK, &forecast::plan(&map, &forecast)));
     }
-    let reply = state.backend.change_map(MetaCommand::Rebalance { at_ms: now_ms() }, deadline).await?;
-    begun(&state, &call, how, reply, "").await
+    let reply = state.router.change_map(MetaCommand::Rebalance { at_ms: now_ms() }, deadline).await?;
+    answer_reply(&state, &call, how, reply, "").await
 }
 
-async fn begun(
+/// Answers with what the map made of a change that is about no single node.
+async fn answer_reply(
     state: &GatewayState,
     call: &RequestContext,
     how: ChangeOptions,
@@ -116,14 +116,8 @@ async fn begun(
     subject: &str,
 ) -> Result<Response, ApiError> {
     let MetaReply::Begun { operation, .. } = reply else { return refusal(subject, reply) };
-    let ended = if how.wait { ended(state, call, how, operation).await? } else { None };
-    match ended {
-        None => Ok(answer(StatusCode::ACCEPTED, &change(operation, "running"))),
-        Some(OperationState::Failed { reason }) => {
-            Err(ApiError::OperationFailed { operation: name(operation), reason })
-        }
-        Some(state) => Ok(answer(StatusCode::OK, &change(operation, word(&state)))),
-    }
+    let words = ChangeWords { node: None, during: "running", after: "done" };
+    begun(state, call, how, (operation, words), Vec::new()).await
 }
 
 pub(in crate::gateway) async fn transfer_leader(
@@ -134,10 +128,12 @@ pub(in crate::gateway) async fn transfer_leader(
 ) -> Result<Response, ApiError> {
     let shard = ShardId(shard?.0);
     let deadline = request::deadline(&state, &call, None)?;
-    let map = state.backend.read_map(deadline).await?;
+    // The shard and the node must be in the newest map.
+    let map = state.router.read_map(deadline).await?;
     known(&map, shard)?;
-    let command = MetaCommand::TransferLeader { shard, to: named(&map, &body.to)? };
-    match state.backend.change_map(command, deadline).await? {
+    let command = MetaCommand::TransferLeader { shard, to: node_number(&map, &body.to)? };
+    // The map only holds the preference. The leader acts on it later.
+    match state.router.change_map(command, deadline).await? {
         MetaReply::Planned => {
             let (node_id, state) = (Some(body.to), "preferred".to_owned());
             Ok(answer(StatusCode::ACCEPTED, &Change { operation_id: None, node_id, state, warnings: Vec::new() }))
@@ -163,6 +159,7 @@ fn detail(overview: &Overview, shard: ShardId) -> Option<ShardDetail> {
     let map = &overview.map;
     let entry = map.shards.get(&shard)?;
     let names = |nodes: &std::collections::BTreeSet<NodeId>| nodes.iter().map(|node| map.name_of(*node)).collect();
+    // Equal hashes at equal indexes show that the replicas hold the same state.
     let replicas = overview.replicas(shard).map(|(node, replica)| ReplicaState {
         node: map.name_of(node),
         role: replica.status.role,
@@ -209,12 +206,13 @@ fn row(map: &ClusterMap, id: u64, operation: &Operation, left: (usize, u64)) -> 
         OperationState::Failed { reason } => Some(reason.clone()),
         _ => None,
     };
+    // Only a running operation has something left to do.
     let (replicas_left, bytes_left) = if operation.is_running() { left } else { (0, 0) };
     OperationRow {
-        operation_id: name(id),
+        operation_id: operation_name(id),
         kind: kind.to_owned(),
         subject,
-        state: word(&operation.state).to_owned(),
+        state: operation_word(&operation.state).to_owned(),
         reason,
         started_ms: operation.started_ms,
         ended_ms: operation.ended_ms,
@@ -223,15 +221,11 @@ fn row(map: &ClusterMap, id: u64, operation: &Operation, left: (usize, u64)) -> 
     }
 }
 
-fn word(state: &OperationState) -> &'static str {
-    match state {
-        OperationState::Running => "running",
-        OperationState::Done => "done",
-        OperationState::Failed { .. } => "failed",
-        OperationState::Cancelled => "cancelled",
-    }
-}
-
 fn change(operation: u64, state: &str) -> Change {
-    Change { operation_id: Some(name(operation)), node_id: None, state: state.to_owned(), warnings: Vec::new() }
+    Change {
+        operation_id: Some(operation_name(operation)),
+        node_id: None,
+        state: state.to_owned(),
+        warnings: Vec::new(),
+    }
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::api::{SetTimings, Timings};
-use crate::gateway::admin::nodes;
+use crate::gateway::admin::change;
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, answer};
 use crate::gateway::http::middleware::RequestContext;
@@ -18,7 +18,7 @@ pub(in crate::gateway) async fn show(
     call: RequestContext,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
-    let timings = state.backend.read_map(deadline).await?.timings;
+    let timings = state.router.read_map(deadline).await?.timings;
     let reason = "this cluster is older than the timings of clusters: each node has those that it was started with, until \
                   they are set here";
     let unset = || ApiError::NotPossible { reason: reason.to_owned() };
@@ -31,16 +31,17 @@ pub(in crate::gateway) async fn set(
     Json(body): Json<SetTimings>,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
-    let now = state.backend.read_map(deadline).await?.timings.unwrap_or_default();
+    // A member that the client leaves out keeps its value.
+    let now = state.router.read_map(deadline).await?.timings.unwrap_or_default();
     let timings = RaftTimings {
         heartbeat_ms: body.heartbeat_ms.unwrap_or(now.heartbeat_ms),
         election_min_ms: body.election_min_ms.unwrap_or(now.election_min_ms),
         election_max_ms: body.election_max_ms.unwrap_or(now.election_max_ms),
     };
     timings.check().map_err(|(field, reason)| ApiError::invalid(field, reason))?;
-    match state.backend.change_map(MetaCommand::SetTimings { timings }, deadline).await? {
+    match state.router.change_map(MetaCommand::SetTimings { timings }, deadline).await? {
         MetaReply::TimingsSet => Ok(answer(StatusCode::OK, &of(timings))),
-        other => nodes::refusal("timings", other),
+        other => change::refusal("timings", other),
     }
 }
 

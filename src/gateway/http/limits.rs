@@ -9,6 +9,9 @@ use std::time::Duration;
 use crate::config::RequestLimits;
 use crate::engine::limits::{MAX_BATCH, MAX_LIMIT};
 
+/// Consumers of a node's events at once. Each is served for as long as it likes, and is told of each event by itself.
+pub const LISTENERS: usize = 64;
+
 /// How much one request, and all of them together, may ask of this gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use raft_groups::{GroupStatus, Role};
 
 use super::rolling_window::RollingWindow;
-use super::routes::Class;
+use super::route_class::Class;
 use crate::routing::NodeReport;
 
 /// Upper edges of the histograms of seconds.
@@ -37,6 +37,7 @@ pub struct Metrics {
 impl Metrics {
     /// Counts one answered request; `class` is that of its route, if it met one.
     pub fn count(&self, class: Option<Class>, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        // The last minute's rates are by class, whatever the path is called.
         if status.is_server_error() {
             self.errors.fetch_add(1, Ordering::Relaxed);
         }
@@ -45,6 +46,7 @@ impl Metrics {
             Some(Class::Search) => self.searches.record(took),
             Some(Class::Status | Class::Admin | Class::Read) | None => {}
         }
+        // Prometheus gets everything by route and status.
         let labels =
             [("method", verb(method).to_owned()), ("route", route.to_owned()), ("status", status.as_str().to_owned())];
         counter!("quiver_http_requests_total", &labels).increment(1);
@@ -71,6 +73,7 @@ pub fn start() {
 fn recorder() -> &'static PrometheusHandle {
     static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
     RECORDER.get_or_init(|| {
+        // There is one recorder in a process, whatever routers there are.
         let builder = PrometheusBuilder::new();
         let builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
         let recorder = builder.expect("the list of edges is not empty").build_recorder();
@@ -100,6 +103,7 @@ fn gauge_node(report: &NodeReport) {
     gauge!("quiver_disk_bytes").set(report.disk_bytes as f64);
     gauge!("quiver_map_epoch").set(report.epoch as f64);
     gauge!("quiver_quarantined_replicas").set(report.quarantined.len() as f64);
+    // Each replica has gauges of its group, and of its points and their index.
     report.meta.iter().for_each(gauge_group);
     for replica in &report.replicas {
         gauge_group(&replica.status);
@@ -116,6 +120,7 @@ fn gauge_node(report: &NodeReport) {
 fn gauge_group(status: &GroupStatus) {
     let group = status.group.0.to_string();
     let set = |name: &'static str, value: f64| gauge!(name, "group" => group.clone()).set(value);
+    // Each role has a gauge that is 0 or 1, so that a change of role shows.
     for (role, name) in [
         (Role::Leader, "leader"),
         (Role::Follower, "follower"),
@@ -134,6 +139,7 @@ fn gauge_group(status: &GroupStatus) {
     if let Some(contact) = status.leader_contact {
         set("quiver_group_leader_contact_seconds", contact.as_secs_f64());
     }
+    // Only a leader knows how far the others are.
     if status.role == Role::Leader {
         for (node, matched) in &status.matched {
             let behind = status.last_log.saturating_sub(*matched) as f64;

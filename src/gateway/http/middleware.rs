@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::routes::{Class, Route};
+use super::route_class::Class;
 use super::{browser, framing, request_body, response_body};
 use crate::gateway::http::extract::answer;
 use crate::gateway::http::response_body::Refusable;
@@ -95,12 +95,24 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
     response
 }
 
+/// What the layer of one route knows of it.
+#[derive(Clone)]
+pub struct Route {
+    /// What its handler can reach.
+    pub state: GatewayState,
+    /// What kind of request it takes.
+    pub class: Class,
+    /// The handler reads [`Params`](super::extract::Params). Any other route refuses a query string: what is asked for
+    /// there would be ignored, a level of consistency among it.
+    pub reads_query: bool,
+}
+
 /// The layer of one route, by its class.
 pub async fn admit(State(route): State<Route>, request: Request, next: Next) -> Response {
     let Route { state, class, reads_query } = route;
     let checked = if reads_query { Ok(()) } else { no_query(&request) };
     // Before there is a map, nobody is told that something is not there.
-    let checked = checked.and_then(|()| match class == Class::Status || state.backend.map().is_formed() {
+    let checked = checked.and_then(|()| match class == Class::Status || state.router.map().is_formed() {
         true => Ok(()),
         false => Err(RouteError::NotFormed.into()),
     });

@@ -15,5 +15,6 @@ pub(super) mod parse_error;
 pub mod request_body;
 pub mod response_body;
 pub(super) mod rolling_window;
+pub(super) mod route_class;
 pub(super) mod routes;
 pub(super) mod strict_json;

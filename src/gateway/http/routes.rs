@@ -9,39 +9,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, on};
 
 use super::middleware;
+use super::middleware::Route;
+use super::route_class::Class;
 use crate::gateway::GatewayState;
-
-/// What kind of request a route takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Tells of this process or of the cluster's health; served before there is a cluster map, too.
-    Status,
-    /// Tells of the cluster map or changes it.
-    Admin,
-    /// Reads points by id, page or number.
-    Read,
-    /// Searches points by vectors.
-    Search,
-    /// Changes points.
-    Write,
-}
-
-impl Class {
-    /// Returns `true` if the route carries points: it has its share of memory and of requests served at once.
-    pub fn carries_data(self) -> bool {
-        matches!(self, Self::Read | Self::Search | Self::Write)
-    }
-}
-
-/// What the layer of one route knows of it.
-#[derive(Clone)]
-pub struct Route {
-    pub state: GatewayState,
-    pub class: Class,
-    /// The handler reads [`Params`](super::extract::Params). Any other route refuses a query string: what is asked for
-    /// there would be ignored, a level of consistency among it.
-    pub reads_query: bool,
-}
 
 /// The routes that were added so far.
 pub struct Routes {

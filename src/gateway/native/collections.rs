@@ -33,11 +33,13 @@ pub(in crate::gateway) async fn create(
     request::check_collections(&state, &body.name)?;
     let config = config(&body)?;
     let deadline = request::deadline(&state, &call, None)?;
-    let replicas = state.backend.map().replication_factor;
+    // The level is settled now: it is the collection's own from then on.
+    let replicas = state.router.map().replication_factor;
     let level = consistency::resolve("consistency_level", body.consistency_level, Consistency::default(), replicas)?;
-    let created = state.backend.create_collection(&body.name, config, level, deadline).await?;
+    let created = state.router.create_collection(&body.name, config, level, deadline).await?;
+    // To create it twice with the same settings is no error.
     let status = if created.existed { StatusCode::OK } else { StatusCode::CREATED };
-    let map = state.backend.map();
+    let map = state.router.map();
     let warnings = warnings(&created, map.replication_factor);
     let body =
         CreatedCollection { name: body.name, created: !created.existed, shards: map.shards.len() as u32, warnings };
@@ -50,8 +52,8 @@ pub(in crate::gateway) async fn list(
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
     // What another door has just made or dropped is in no older map than this.
-    state.backend.read_map(deadline).await?;
-    let overview = state.backend.overview(deadline).await;
+    state.router.read_map(deadline).await?;
+    let overview = state.router.overview(deadline).await;
     let rows = overview.map.collections.iter().map(|(name, entry)| row(name, entry, &overview));
     Ok(envelope(&call, CollectionRows { collections: rows.collect() }))
 }
@@ -64,7 +66,7 @@ pub(in crate::gateway) async fn show(
     let Path(name) = name?;
     let deadline = request::deadline(&state, &call, None)?;
     let entry = request::collection(&state, &name, deadline).await?.entry;
-    let overview = state.backend.overview(deadline).await;
+    let overview = state.router.overview(deadline).await;
     Ok(envelope(&call, info(&entry, &overview)))
 }
 
@@ -76,7 +78,7 @@ pub(in crate::gateway) async fn remove(
     let Path(name) = name?;
     request::check_name(&name)?;
     let deadline = request::deadline(&state, &call, None)?;
-    let existed = state.backend.drop_collection(&name, deadline).await?;
+    let existed = state.router.drop_collection(&name, deadline).await?;
     Ok(envelope(&call, existed))
 }
 
@@ -98,6 +100,7 @@ fn in_its_words(body: &CreateCollection, refusal: Refusal) -> ApiError {
     let Some(setting) = field.strip_prefix("vector.") else {
         return Refusal::Invalid { position, field, reason }.into();
     };
+    // The client may have written the vector's settings in any of three places.
     let field = match (&body.vectors, setting) {
         (None, "size") => "vector_size".to_owned(),
         (None, setting) => setting.to_owned(),
@@ -109,6 +112,7 @@ fn in_its_words(body: &CreateCollection, refusal: Refusal) -> ApiError {
 
 fn warnings(created: &Created, replication_factor: usize) -> Vec<String> {
     let mut warnings = Vec::new();
+    // Few replicas are allowed, and the client should know what they cost.
     if replication_factor == 1 {
         warnings
             .push("each shard has one replica: a node that fails takes its points with it until it is back".to_owned());
@@ -116,6 +120,7 @@ fn warnings(created: &Created, replication_factor: usize) -> Vec<String> {
     if replication_factor == 2 {
         warnings.push("each shard has two replicas, and a majority of two is two: no node may fail".to_owned());
     }
+    // Shards that do not know the collection yet are no error either.
     if !created.pending.is_empty() {
         let shards: Vec<String> = created.pending.iter().map(ToString::to_string).collect();
         warnings.push(format!(
@@ -127,6 +132,7 @@ fn warnings(created: &Created, replication_factor: usize) -> Vec<String> {
 }
 
 fn row(name: &str, entry: &CollectionEntry, overview: &Overview) -> CollectionRow {
+    // The unnamed vector is shown as members of the collection, the named ones by name.
     let default = entry.config.vectors.get(DEFAULT_VECTOR).map(|params| VectorParams::from(*params));
     let named = entry.config.vectors.iter().filter(|(name, _)| *name != DEFAULT_VECTOR);
     CollectionRow {
@@ -143,6 +149,7 @@ fn row(name: &str, entry: &CollectionEntry, overview: &Overview) -> CollectionRo
 
 fn info(entry: &CollectionEntry, overview: &Overview) -> CollectionInfo {
     let led = overview.map.shards.keys().all(|shard| overview.leader(*shard).is_some());
+    // Qdrant's clients know a distance by its capital letter.
     let wire = |params: &engine::VectorParams| {
         let mut distance = params.distance.to_string();
         distance[..1].make_ascii_uppercase();
@@ -152,6 +159,7 @@ fn info(entry: &CollectionEntry, overview: &Overview) -> CollectionInfo {
         Some(params) => wire(params),
         None => entry.config.vectors.iter().map(|(name, params)| (name.clone(), wire(params))).collect(),
     };
+    // `params` is what Qdrant shows. `vectors` beside it shows all settings.
     let params = CollectionParams {
         vectors,
         shard_number: overview.map.shards.len() as u32,

@@ -56,7 +56,7 @@ async fn set(
         None => Some(is_indexed(state, name, &field, deadline).await?),
         Some(_) => None,
     };
-    let done = state.backend.set_field_index(&collection, field.clone(), kind, options.wait, deadline).await?;
+    let done = state.router.set_field_index(&collection, field.clone(), kind, options.wait, deadline).await?;
     let warnings = match (kind, existed) {
         (Some(kind), _) if options.wait => unused(state, &collection, &field, kind, deadline).await,
         (None, Some(false)) => vec![format!("no index on `{field}` was there to be dropped")],
@@ -68,7 +68,7 @@ async fn set(
 
 /// Returns `true` if the collection has an index on this field, as the owner of the map knows.
 async fn is_indexed(state: &GatewayState, name: &str, field: &str, deadline: Instant) -> Result<bool, ApiError> {
-    let map = state.backend.read_map(deadline).await?;
+    let map = state.router.read_map(deadline).await?;
     Ok(map.collections.get(name).is_some_and(|entry| entry.payload_schema.contains_key(field)))
 }
 
@@ -80,7 +80,7 @@ async fn unused(
     kind: FieldType,
     deadline: Instant,
 ) -> Vec<String> {
-    let overview = state.backend.overview(deadline).await;
+    let overview = state.router.overview(deadline).await;
     let (points, with) = (overview.points_of(collection.entry.id), overview.points_with(collection.entry.id, field));
     if points == 0 || with > 0 {
         return Vec::new();

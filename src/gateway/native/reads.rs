@@ -40,7 +40,7 @@ pub(in crate::gateway) async fn get(
         with_payload: convert::payload_selector(with_payload)?,
         with_vector: with_vector.into(),
     };
-    let mut found = state.backend.get(&collection, query, options).await?;
+    let mut found = state.router.get(&collection, query, options).await?;
     let shards = convert::evidence(level, &found.shards);
     // That there is nothing is an answer too, and says whose it is.
     let Some(row) = found.value.pop() else { return Err(ApiError::PointNotFound { collection: name, id, shards }) };
@@ -66,11 +66,13 @@ pub(in crate::gateway) async fn scroll(
     call: RequestContext,
     Json(asked): Json<Scroll>,
 ) -> Result<Response, ApiError> {
+    // Whatever can be refused without the cluster is refused first.
     request::check_page(&state, asked.limit, 0, false)?;
     let with_payload = convert::payload_selector(asked.with_payload)?;
     let filter = asked.filter.as_ref().map(Filter::parse).transpose()?;
     let deadline = request::deadline(&state, &call, asked.timeout_ms)?;
     let collection = request::collection(&state, &asked.collection, deadline).await?;
+    // The level may be the collection's own, so it is known only now.
     let level = request::level(&state, &collection, asked.consistency)?;
     let freshness =
         Freshness { after: asked.after, max_staleness_ms: asked.max_staleness_ms, allow_partial: asked.allow_partial };
@@ -83,7 +85,8 @@ pub(in crate::gateway) async fn scroll(
         with_payload,
         with_vector: asked.with_vector.into(),
     };
-    let page = state.backend.scroll(&collection, query, options).await?;
+    // A large answer is printed where it holds up nobody.
+    let page = state.router.scroll(&collection, query, options).await?;
     let (missing_shards, shards) = (missing(&page), convert::evidence(level, &page.shards));
     let made = extract::made(page.held, move || {
         let points = page.value.records.into_iter().map(convert::record).collect();
@@ -98,15 +101,17 @@ pub(in crate::gateway) async fn count(
     call: RequestContext,
     Json(body): Json<Count>,
 ) -> Result<Response, ApiError> {
+    // Whatever can be refused without the cluster is refused first.
     let filter = body.filter.as_ref().map(Filter::parse).transpose()?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
     let collection = request::collection(&state, &body.collection, deadline).await?;
+    // The level may be the collection's own, so it is known only now.
     let level = request::level(&state, &collection, body.consistency)?;
     let freshness =
         Freshness { after: body.after, max_staleness_ms: body.max_staleness_ms, allow_partial: body.allow_partial };
     let options = freshness.options(level, deadline)?;
     let query = CountQuery { collection: collection.entry.id, filter };
-    let counted = state.backend.count(&collection, query, options).await?;
+    let counted = state.router.count(&collection, query, options).await?;
     let (missing_shards, shards) = (missing(&counted), convert::evidence(level, &counted.shards));
     let body = Counted { count: counted.value, consistency: level, took_ms: call.took_ms(), shards, missing_shards };
     Ok(answer(StatusCode::OK, &body))

@@ -26,6 +26,7 @@ pub(in crate::gateway) fn deadline(
     call: &RequestContext,
     timeout_ms: Option<u64>,
 ) -> Result<Instant, ApiError> {
+    // The time counts from when the request came in.
     let allowed = state.limits.max_timeout.as_millis() as u64;
     let timeout = match timeout_ms {
         None => state.limits.default_timeout,
@@ -46,14 +47,14 @@ pub(in crate::gateway) fn deadline(
 /// Finds a collection. A name that none can have is not found, without a question to the cluster.
 ///
 /// # Errors
-/// As [`Backend::collection`](crate::gateway::backend::Backend::collection); an error repeats only the start of such a name.
+/// As [`Router::collection`](crate::routing::Router::collection); an error repeats only the start of such a name.
 pub(in crate::gateway) async fn collection(
     state: &GatewayState,
     name: &str,
     deadline: Instant,
 ) -> Result<Collection, ApiError> {
     match check_collection_name(name) {
-        Ok(()) => Ok(state.backend.collection(name, deadline).await?),
+        Ok(()) => Ok(state.router.collection(name, deadline).await?),
         Err(bad) => Err(RouteError::CollectionNotFound { name: bad.name }.into()),
     }
 }
@@ -96,7 +97,7 @@ pub(in crate::gateway) async fn confirmed(
 
 /// The collection as its owner has it, where that is another than the one known.
 async fn now(state: &GatewayState, known: &Collection, deadline: Instant) -> Result<Option<Collection>, ApiError> {
-    let (map, name) = (state.backend.read_map(deadline).await?, known.name.clone());
+    let (map, name) = (state.router.read_map(deadline).await?, known.name.clone());
     let Some(entry) = map.collections.get(&name) else { return Err(RouteError::CollectionNotFound { name }.into()) };
     Ok((entry.id != known.entry.id).then(|| Collection { name, entry: entry.clone() }))
 }
@@ -115,7 +116,7 @@ pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
 /// # Errors
 /// There are as many as may be.
 pub(super) fn check_collections(state: &GatewayState, name: &str) -> Result<(), ApiError> {
-    let (map, allowed) = (state.backend.map(), state.limits.collections);
+    let (map, allowed) = (state.router.map(), state.limits.collections);
     let is_full = map.collections.len() >= allowed && !is_planted(Mutant::CollectsWithoutEnd);
     match is_full && !map.collections.contains_key(name) {
         true => Err(over("collections", map.collections.len() + 1, LimitName::Collections, allowed)),
@@ -134,7 +135,7 @@ pub(in crate::gateway) fn level(
 ) -> Result<Consistency, ApiError> {
     // The map holds the word this gateway wrote when the collection was created; any other means a newer version wrote it.
     let default = collection.entry.default_consistency;
-    consistency::resolve("consistency", asked, default, state.backend.map().replication_factor)
+    consistency::resolve("consistency", asked, default, state.router.map().replication_factor)
 }
 
 /// What a read says of its freshness.
@@ -216,6 +217,7 @@ fn over(field: impl Into<Cow<'static, str>>, value: usize, limit: LimitName, all
 /// # Errors
 /// 0, or more than the limit; the numbers are those that the client wrote.
 pub(super) fn check_page(state: &GatewayState, limit: usize, skipped: usize, by_id: bool) -> Result<(), ApiError> {
+    // A search by id finds the point itself, too, which takes one place.
     let allowed = state.limits.limit - usize::from(by_id);
     let over = |field, value| Err(over(field, value, LimitName::Limit, allowed));
     let gathered = limit.saturating_add(skipped);

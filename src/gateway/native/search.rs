@@ -32,9 +32,11 @@ pub(in crate::gateway) async fn search(
 ) -> Result<Response, ApiError> {
     let batch = alone(asked);
     check_pages(&state, &batch.searches)?;
+    // A lone search goes the way of a batch of one.
     let explained = batch.explain;
     let (level, mut found) = find(&state, &call, batch).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
+    // A large answer is printed where it holds up nobody.
     let made = extract::made(found.held, move || {
         let Hits { results, explain } = on_the_wire(found.value.pop().unwrap_or_default(), explained);
         let took_ms = call.took_ms();
@@ -49,11 +51,13 @@ pub(in crate::gateway) async fn search_batch(
     call: RequestContext,
     Json(asked): Json<SearchBatch>,
 ) -> Result<Response, ApiError> {
+    // The number of searches and the size of their pages have limits of their own.
     request::check_searches(&state, asked.searches.len())?;
     check_pages(&state, &asked.searches)?;
     let explained = asked.explain;
     let (level, found) = find(&state, &call, asked).await?;
     let (missing_shards, shards) = (reads::missing(&found), convert::evidence(level, &found.shards));
+    // A large answer is printed where it holds up nobody.
     let made = extract::made(found.held, move || {
         let list = |found| on_the_wire(found, explained);
         let searches = found.value.into_iter().map(list).collect();
@@ -126,7 +130,7 @@ async fn find(
     let options = freshness.options(level, deadline)?;
     let shared = SharedOptions { collection, options };
     match check_all(state, &shared, batch.searches, filters).await {
-        Ok(checked) => Ok((level, state.backend.search(&shared.collection, checked, shared.options).await?)),
+        Ok(checked) => Ok((level, state.router.search(&shared.collection, checked, shared.options).await?)),
         // It was decided by what this process knows of the collection.
         Err(refusal @ ApiError::Refused(_)) => {
             Err(request::confirmed(state, &shared.collection, refusal, deadline).await)
@@ -182,8 +186,8 @@ fn at(error: ApiError, place: usize, searches: usize) -> ApiError {
     let named = |field: &str| format!("searches[{place}].{field}");
     match error {
         error if searches == 1 => error,
-        ApiError::Refused(Invalid { position: None, field, reason }) => {
-            ApiError::Refused(Invalid { position: Some(place), field, reason })
+        ApiError::Refused(refusal @ Invalid { .. }) => {
+            ApiError::Refused(refusal.with_position(|named| named.or(Some(place))))
         }
         ApiError::Refused(NotSupported { field, reason }) => {
             ApiError::Refused(NotSupported { field: named(&field), reason })

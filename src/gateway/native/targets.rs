@@ -61,8 +61,10 @@ pub(in crate::gateway) async fn vectors(
     targets: Vec<SearchTarget>,
     options: &ReadOptions,
 ) -> Result<Vec<(SearchTarget, Vec<f32>)>, ApiError> {
+    // The vectors of points are read at once for all searches.
     let stored = stored(state, collection, &targets, options).await?;
     let count = targets.len();
+    // A search by a vector has it already. A search by a point takes that of the point.
     let vector = |(place, mut target): (usize, SearchTarget)| {
         let vector = match &mut target.by {
             By::Vector(vector) => std::mem::take(vector),
@@ -87,12 +89,13 @@ async fn stored(
     targets: &[SearchTarget],
     options: &ReadOptions,
 ) -> Result<BTreeMap<PointId, BTreeMap<String, Vec<f32>>>, ApiError> {
+    // A point that a lost shard has cannot be searched by, so the answer must be whole.
     let options = ReadOptions { allow_partial: false, ..options.clone() };
     let mut stored = BTreeMap::<_, BTreeMap<String, Vec<f32>>>::new();
     for (names, ids) in parts(targets, MAX_ANSWER_BYTES as usize) {
         let (with_payload, with_vector) = (PayloadSelector::None, VectorSelector::Names(names));
         let query = GetQuery { collection: collection.entry.id, ids, with_payload, with_vector };
-        let found = state.backend.get(collection, query, options.clone()).await?;
+        let found = state.router.get(collection, query, options.clone()).await?;
         for (_, record) in found.value {
             stored.entry(record.id).or_default().extend(record.vectors.unwrap_or_default());
         }
@@ -102,6 +105,7 @@ async fn stored(
 
 /// Which vectors of which points are read together, so that each part has no more than so many bytes, or one vector.
 fn parts(targets: &[SearchTarget], most: usize) -> Vec<(BTreeSet<String>, Vec<PointId>)> {
+    // For each vector's name: its bytes, and the points that have to give it.
     let mut wanted = BTreeMap::<&str, (usize, BTreeSet<PointId>)>::new();
     for (target, id) in targets.iter().filter_map(|target| Some((target, target.id()?))) {
         let bytes = target.name.len() + target.params.size * size_of::<f32>();
@@ -112,9 +116,11 @@ fn parts(targets: &[SearchTarget], most: usize) -> Vec<(BTreeSet<String>, Vec<Po
     if all.is_empty() {
         return Vec::new();
     }
+    // One read is enough where all names of all points fit into one answer.
     if all.len() * wanted.values().map(|(bytes, _)| bytes).sum::<usize>() <= most {
         return vec![(names, all.into_iter().collect())];
     }
+    // If not, each name is read by itself, for as many points as fit.
     let of_name = |(name, (bytes, ids)): (&str, (usize, BTreeSet<PointId>))| {
         let ids: Vec<PointId> = ids.into_iter().collect();
         let part = |ids: &[PointId]| (BTreeSet::from([name.to_owned()]), ids.to_vec());

@@ -27,6 +27,7 @@ pub(in crate::gateway) async fn upsert(
     body: PointsBody,
 ) -> Result<Response, ApiError> {
     let PointsBody { head: body, points } = body;
+    // What a shard would refuse is refused here, before any log has it.
     request::check_batch(&state, "vectors", points.len())?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
     let fits = |collection: &Collection| {
@@ -34,9 +35,11 @@ pub(in crate::gateway) async fn upsert(
         request::level(&state, collection, body.consistency)
     };
     let (collection, level) = request::fitting(&state, &body.collection, deadline, fits).await?;
+    // The error of a failed write carries the request id, under which the client may repeat it.
     let options = request::call_options(body.request_id, deadline);
-    let written = state.backend.upsert(&collection, points, consistency::acknowledge(level), options).await;
+    let written = state.router.upsert(&collection, points, consistency::acknowledge(level), options).await;
     let written = written.map_err(|error| ApiError::Write { error, request: options.request_id })?;
+    // The answer lists the points in the order of the request.
     let results: Vec<_> = written.results.into_iter().map(result).collect();
     let upserted = results.len() as u64;
     let shards = convert::evidence(api::Consistency::Quorum, &written.shards);
@@ -54,7 +57,7 @@ pub(in crate::gateway) async fn delete(
     let collection = request::collection(&state, &body.collection, deadline).await?;
     let level = request::level(&state, &collection, body.consistency)?;
     let options = request::call_options(body.request_id, deadline);
-    let done = state.backend.delete(&collection, selector, consistency::acknowledge(level), options).await;
+    let done = state.router.delete(&collection, selector, consistency::acknowledge(level), options).await;
     let done = done.map_err(|error| ApiError::Write { error, request: options.request_id })?;
     let shards = convert::evidence(api::Consistency::Quorum, &done.shards);
     let answered = Deleted { status: completed(), deleted: done.deleted, token: done.token.to_string(), shards };

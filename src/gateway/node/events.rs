@@ -19,15 +19,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::groups::{host, names};
+use super::groups::{names, replicas};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::Params;
+use crate::gateway::http::limits::LISTENERS;
 use crate::gateway::state::GatewayState;
 use crate::placement::ClusterMap;
 use crate::routing::RouteError;
-
-/// Consumers at once. Each is served for as long as it likes, and is told of each event by itself.
-pub(in crate::gateway) const LISTENERS: usize = 64;
 
 /// Which events are asked for.
 #[derive(Debug, Default, Deserialize)]
@@ -62,7 +60,7 @@ pub(in crate::gateway) async fn stream(
     Params(wanted): Params<EventFilter>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let host = host(&state)?;
+    let replicas = replicas(&state)?;
     let groups = wanted.groups()?;
     let after = headers.get("last-event-id").map(|id| id.to_str().ok().and_then(|id| id.parse::<u64>().ok()));
     if after == Some(None) {
@@ -70,10 +68,10 @@ pub(in crate::gateway) async fn stream(
     }
     let full = |_| RouteError::Overloaded { limit: format!("{LISTENERS} listeners to the events of one node") };
     let place = state.listeners.clone().try_acquire_owned().map_err(full)?;
-    let listener = host.events().listen(after.flatten());
+    let listener = replicas.listen(after.flatten());
     let mut feed = Feed { state: state.clone(), listener, groups, first: Vec::new(), _place: place };
     // After the place in the ring is taken, so that nothing falls between the two.
-    feed.first = feed.statuses(host.statuses());
+    feed.first = feed.statuses(replicas.statuses());
     let batches = stream::unfold(feed, |mut feed| async move {
         let messages = feed.next().await;
         Some((stream::iter(messages.into_iter().map(Ok::<_, Infallible>)), feed))
@@ -134,6 +132,7 @@ fn shown(node: &str, map: &ClusterMap, event: &Event) -> Value {
 
 /// The kind of an event and its own members.
 fn members(map: &ClusterMap, what: &EventKind) -> (&'static str, Value) {
+    // Nodes have numbers inside and names outside.
     let name = |node: &NodeId| map.name_of(*node);
     let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(name).collect::<Vec<_>>();
     match what {

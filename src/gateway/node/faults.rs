@@ -31,7 +31,7 @@ pub(in crate::gateway) async fn set(
 ) -> Result<Response, ApiError> {
     let switch = switch(&state)?;
     let Json(faults) = body?;
-    switch.set(understood(&state.backend.map(), &faults)?);
+    switch.set(understood(&state.router.map(), &faults)?);
     Ok(shown(&state, switch.as_ref()))
 }
 
@@ -47,6 +47,7 @@ fn switch(state: &GatewayState) -> Result<Arc<dyn LinkSwitch>, ApiError> {
 
 /// A node named twice, as in `cut` and in `cut_to`, is cut once.
 fn understood(map: &ClusterMap, faults: &Faults) -> Result<LinkFaults, ApiError> {
+    // An unknown name is refused with the member that names it.
     let number = |name: &str, field: String| {
         map.node_named(name).ok_or_else(|| ApiError::invalid(field, format!("there is no node `{name}`")))
     };
@@ -54,12 +55,14 @@ fn understood(map: &ClusterMap, faults: &Faults) -> Result<LinkFaults, ApiError>
         let nodes = names.iter().enumerate();
         nodes.map(|(position, name)| number(name, format!("{field}[{position}]"))).collect()
     };
+    // A node in `cut` is lost both ways.
     let both = numbers(&faults.cut, "cut")?;
     let mut links = LinkFaults {
         lost_to: &both | &numbers(&faults.cut_to, "cut_to")?,
         lost_from: &both | &numbers(&faults.cut_from, "cut_from")?,
         ..LinkFaults::default()
     };
+    // A delay has a limit, since a test must end.
     for (name, delay) in &faults.delay_ms {
         let field = format!("delay_ms.{name}");
         let node = number(name, field.clone())?;
@@ -72,7 +75,7 @@ fn understood(map: &ClusterMap, faults: &Faults) -> Result<LinkFaults, ApiError>
 }
 
 fn shown(state: &GatewayState, switch: &dyn LinkSwitch) -> Response {
-    let (map, links) = (state.backend.map(), switch.current());
+    let (map, links) = (state.router.map(), switch.current());
     let names = |nodes: BTreeSet<NodeId>| nodes.into_iter().map(|node| map.name_of(node)).collect();
     let delays = links.delay_to.iter().map(|(node, delay)| (map.name_of(*node), delay.as_millis() as u64));
     let faults = Faults {

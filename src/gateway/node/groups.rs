@@ -7,14 +7,14 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use raft_groups::GroupId;
 use raft_groups::inspect::{EntryHead, EntryKind, LogTail, NudgeError};
-use raft_groups::{GroupId, Host};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Params, answer};
-use crate::gateway::state::GatewayState;
+use crate::gateway::state::{GatewayState, LocalReplicas};
 use crate::placement::{ClusterMap, group_name};
 
 /// Entries shown where no number is given, and at most.
@@ -32,14 +32,14 @@ pub(in crate::gateway) struct TailOptions {
 ///
 /// # Errors
 /// Where it holds none, as a gateway, or none yet.
-pub(in crate::gateway) fn host(state: &GatewayState) -> Result<Host, ApiError> {
+pub(super) fn replicas(state: &GatewayState) -> Result<Arc<dyn LocalReplicas>, ApiError> {
     let reason = "this process holds no replicas (yet): ask a node that is up";
-    state.node.host().ok_or_else(|| ApiError::NotPossible { reason: reason.to_owned() })
+    state.node.replicas().ok_or_else(|| ApiError::NotPossible { reason: reason.to_owned() })
 }
 
 /// The map to take nodes' names from: the newest, or, before there is any, that which the cluster is formed with.
-pub(in crate::gateway) fn names(state: &GatewayState) -> Arc<ClusterMap> {
-    let map = state.backend.map();
+pub(super) fn names(state: &GatewayState) -> Arc<ClusterMap> {
+    let map = state.router.map();
     let first = || state.node.first_map().map(Arc::new);
     if map.is_formed() { map } else { first().unwrap_or(map) }
 }
@@ -54,9 +54,9 @@ pub(in crate::gateway) async fn log(
     if !(1..=ENTRIES.1).contains(&last) {
         return Err(ApiError::invalid("last", format!("must be from 1 to {}", ENTRIES.1)));
     }
-    let host = host(&state)?;
+    let replicas = replicas(&state)?;
     // The log may have to be read from disk.
-    let tail = tokio::task::spawn_blocking(move || host.log_tail(group, last)).await;
+    let tail = tokio::task::spawn_blocking(move || replicas.log_tail(group, last)).await;
     let tail = tail.map_err(|error| ApiError::Internal { reason: error.to_string() })?;
     let tail = tail.ok_or_else(|| absent(group))?;
     let tail =
@@ -70,7 +70,7 @@ pub(in crate::gateway) async fn campaign(
 ) -> Result<Response, ApiError> {
     state.node.faults().ok_or(ApiError::FaultsOff)?;
     let group = GroupId(group?.0);
-    host(&state)?.campaign(group).await.ok_or_else(|| absent(group))?.map_err(refused)?;
+    replicas(&state)?.campaign(group).await.ok_or_else(|| absent(group))?.map_err(refused)?;
     Ok(answer(StatusCode::OK, &json!({"group": group.0, "state": "campaigns"})))
 }
 
@@ -80,9 +80,9 @@ pub(in crate::gateway) async fn step_down(
 ) -> Result<Response, ApiError> {
     state.node.faults().ok_or(ApiError::FaultsOff)?;
     let group = GroupId(group?.0);
-    let heir = host(&state)?.step_down(group).await.ok_or_else(|| absent(group))?.map_err(refused)?;
-    let heir = names(&state).name_of(heir);
-    Ok(answer(StatusCode::OK, &json!({"group": group.0, "state": "steps_down", "asked": heir})))
+    let successor = replicas(&state)?.step_down(group).await.ok_or_else(|| absent(group))?.map_err(refused)?;
+    let successor = names(&state).name_of(successor);
+    Ok(answer(StatusCode::OK, &json!({"group": group.0, "state": "steps_down", "asked": successor})))
 }
 
 fn absent(group: GroupId) -> ApiError {
@@ -96,6 +96,7 @@ fn refused(error: NudgeError) -> ApiError {
 }
 
 fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> Value {
+    // An entry is shown without its command, which may be large.
     let entry = |entry: &EntryHead| {
         let kind = match entry.kind {
             EntryKind::Blank => "blank",

@@ -33,13 +33,14 @@ pub(in crate::gateway) async fn health(State(state): State<GatewayState>) -> Res
 }
 
 pub(in crate::gateway) async fn stats(State(state): State<GatewayState>) -> Response {
+    // A gateway without replicas has no report, and shows zeros.
     let report = state.node.report();
     let (writes, searches) = (state.metrics.writes.summary(), state.metrics.searches.summary());
     let body = Stats {
         node_id: state.node.name(),
         load: load(report.as_ref()),
         vector_count: report.as_ref().map_or(0, NodeReport::points),
-        collections: report.as_ref().map_or_else(Vec::new, |report| collections(&state.backend.map(), report)),
+        collections: report.as_ref().map_or_else(Vec::new, |report| collections(&state.router.map(), report)),
         request_rate: RequestRate { write: writes.rate, search: searches.rate },
         latency_ms: LatencyMs { write: percentiles(writes), search: percentiles(searches) },
         errors: state.metrics.errors.load(Ordering::Relaxed),
@@ -50,7 +51,7 @@ pub(in crate::gateway) async fn stats(State(state): State<GatewayState>) -> Resp
 }
 
 pub(in crate::gateway) async fn shards(State(state): State<GatewayState>) -> Response {
-    let map = state.backend.map();
+    let map = state.router.map();
     let replicas = state.node.report().map_or_else(Vec::new, |report| report.replicas);
     let shards = replicas.iter().map(|replica| row(&map, replica)).collect();
     answer(StatusCode::OK, &Shards { node_id: state.node.name(), shards })

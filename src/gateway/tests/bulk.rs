@@ -8,7 +8,7 @@ use crate::api::{POINTS_CONTENT_TYPE, PointId, PointsHead, encode_points};
 
 const BATCH: &str = "/quiver/v1/search/batch";
 
-async fn filled() -> (Router, std::sync::Arc<FakeCluster>) {
+async fn filled() -> (Router, std::sync::Arc<FakeNode>) {
     let (router, cluster) = docs().await;
     let points: Vec<Value> =
         (1..=9).map(|id| json!({"id": id, "vector": [1, id, 0], "payload": {"odd": id % 2 == 1}})).collect();

@@ -1,19 +1,17 @@
 //! Nodes that join and leave, as the door answers: statuses, guards, and that asking twice is asking once.
 
-use std::sync::Arc;
-
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::fake::{self, FakeCluster};
+use super::fake::{self, FakeNode};
 use super::{call, get, post};
 use crate::gateway::Introduction;
 use crate::placement::{MetaCommand, NodeState, OperationKind, planner};
 
 /// A node that waits to be adopted at `port`.
-fn waits(cluster: &FakeCluster, name: &str, port: u16, incarnation: u8) {
+fn waits(node: &FakeNode, name: &str, port: u16, incarnation: u8) {
     let entry = crate::placement::NodeEntry { incarnation: [incarnation; 16], ..fake::node(name, port) };
-    cluster.introductions.lock().insert(port, Introduction { entry, cluster: None, taken: false });
+    node.introductions.lock().insert(port, Introduction { entry, cluster: None, taken: false });
 }
 
 fn question(name: &str, port: u16) -> Value {
@@ -21,38 +19,37 @@ fn question(name: &str, port: u16) -> Value {
 }
 
 /// Decides and confirms whatever is to be decided, with all nodes well.
-fn settle(cluster: &Arc<FakeCluster>) {
-    let mut map = cluster.map.lock();
+fn settle(node: &FakeNode) {
     for _ in 0..1000 {
+        let map = node.cluster.map();
+        for (group, placement) in map.placements().filter(|(_, placement)| !placement.settled) {
+            let (planned, at) = (placement.planned, placement.confirmed_at + 1);
+            node.cluster.change_map(&MetaCommand::Confirm { group, planned, members: placement.target.clone(), at });
+        }
+        let map = node.cluster.map();
         let nodes = map.nodes.keys().map(|node| (*node, planner::Liveness::Alive)).collect();
         let health = planner::Health { nodes, ..Default::default() };
-        let open: Vec<_> = map.placements().filter(|(_, p)| !p.settled).map(|(g, p)| (g, p.clone())).collect();
-        for (group, p) in open {
-            let (planned, members, at) = (p.planned, p.target, p.confirmed_at + 1);
-            map.apply(MetaCommand::Confirm { group, planned, members, at });
-        }
         let Some(change) = planner::next(&map, &health, planner::PlanLimits::default()) else { return };
-        let epoch = map.epoch;
-        map.apply(MetaCommand::Plan { epoch, at_ms: 1, change });
+        node.cluster.change_map(&MetaCommand::Plan { epoch: map.epoch, at_ms: 1, change });
     }
     panic!("no rest");
 }
 
 #[tokio::test]
 async fn a_node_is_adopted_once() {
-    let (router, cluster) = fake::start();
+    let (router, node) = fake::start();
     post(&router, "/cluster/nodes", question("node2", 8002)).await.refused(502, "node_unreachable");
-    waits(&cluster, "node2", 8002, 2);
+    waits(&node, "node2", 8002, 2);
     let plan = post(&router, "/cluster/nodes?dry_run=true", question("node2", 8002)).await.ok();
     assert_eq!(plan.body["replication_factor"], json!([1, 2]));
-    assert_eq!(cluster.map.lock().nodes.len(), 1, "a dry run changes nothing");
+    assert_eq!(node.cluster.map().nodes.len(), 1, "a dry run changes nothing");
 
     let joining = post(&router, "/cluster/nodes", question("node2", 8002)).await;
     assert_eq!(joining.status, StatusCode::ACCEPTED, "{}", joining.body);
     assert_eq!((&joining.body["state"], &joining.body["node_id"]), (&json!("joining"), &json!("node2")));
     let again = post(&router, "/cluster/nodes", question("node2", 8002)).await;
     assert_eq!((again.status, &again.body["operation_id"]), (StatusCode::ACCEPTED, &joining.body["operation_id"]));
-    settle(&cluster);
+    settle(&node);
     let known = post(&router, "/cluster/nodes", question("node2", 8002)).await.ok();
     assert_eq!((&known.body["operation_id"], &known.body["state"]), (&Value::Null, &json!("member")));
     let operation = joining.body["operation_id"].as_str().unwrap();
@@ -63,28 +60,27 @@ async fn a_node_is_adopted_once() {
 
 #[tokio::test]
 async fn who_cannot_be_that_node_is_refused() {
-    let (router, cluster) = fake::start();
-    waits(&cluster, "node2", 8002, 2);
+    let (router, node) = fake::start();
+    waits(&node, "node2", 8002, 2);
     let other_name = post(&router, "/cluster/nodes", question("node3", 8002)).await.refused(409, "node_conflict");
     assert!(other_name.error().contains("is called `node2`"), "{}", other_name.error());
     // The same name at another address, and the same address with a later life.
     post(&router, "/cluster/nodes", question("node2", 8002)).await;
-    waits(&cluster, "node2", 8009, 2);
+    waits(&node, "node2", 8009, 2);
     post(&router, "/cluster/nodes", question("node2", 8009)).await.refused(409, "node_conflict");
-    waits(&cluster, "node2", 8002, 9);
+    waits(&node, "node2", 8002, 9);
     let later_life = post(&router, "/cluster/nodes", question("node2", 8002)).await.refused(409, "node_conflict");
     assert!(later_life.error().contains("later life"), "{}", later_life.error());
     let entry = fake::node("node4", 8004);
     let foreign = Introduction { entry, cluster: Some([9; 16]), taken: true };
-    cluster.introductions.lock().insert(8004, foreign);
+    node.introductions.lock().insert(8004, foreign);
     let foreign = post(&router, "/cluster/nodes", question("node4", 8004)).await.refused(409, "node_conflict");
     assert!(foreign.error().contains("another cluster"), "{}", foreign.error());
 }
 
 #[tokio::test]
 async fn whoever_cannot_become_a_member_is_refused_at_once_with_the_way_out() {
-    let (router, cluster) = fake::start();
-    let own = cluster.map.lock().cluster;
+    let own = fake::first_map().cluster;
     // What stands in the map, who answers at the address, and what is said to it.
     let states = [
         (None, Some(true), "removed"),
@@ -95,47 +91,46 @@ async fn whoever_cannot_become_a_member_is_refused_at_once_with_the_way_out() {
         (Some(NodeState::Leaving), None, "does not answer"),
     ];
     for (state, answers, words) in states {
-        let formed = cluster.map.lock().clone();
+        let mut map = fake::first_map();
         let entry = crate::placement::NodeEntry { incarnation: [2; 16], ..fake::node("node2", 8002) };
         if let Some(state) = state {
-            let mut map = cluster.map.lock();
             map.apply(MetaCommand::AddNode { entry: entry.clone(), at_ms: 1 });
             let node = map.node_named("node2").unwrap();
             map.nodes.insert(node, crate::placement::NodeEntry { state, ..entry.clone() });
             let leave = OperationKind::Leave(node, entry.name.clone());
             map.operations.values_mut().for_each(|operation| operation.kind = leave.clone());
         }
-        cluster.introductions.lock().clear();
+        let (router, node) = fake::start_over(map);
         if let Some(taken) = answers {
             let introduction = Introduction { entry, cluster: Some(own), taken };
-            cluster.introductions.lock().insert(8002, introduction);
+            node.introductions.lock().insert(8002, introduction);
         }
         for path in ["/cluster/nodes", "/cluster/nodes?dry_run=true"] {
             let refused = post(&router, path, question("node2", 8002)).await.refused(409, "node_conflict");
             assert!(refused.error().contains(words), "{state:?} {answers:?}: {}", refused.error());
         }
-        *cluster.map.lock() = formed;
     }
     // One that is being taken in is waited for, also while it does not answer.
-    waits(&cluster, "node2", 8002, 2);
+    let (router, node) = fake::start();
+    waits(&node, "node2", 8002, 2);
     let joining = post(&router, "/cluster/nodes", question("node2", 8002)).await;
-    cluster.introductions.lock().clear();
+    node.introductions.lock().clear();
     let again = post(&router, "/cluster/nodes", question("node2", 8002)).await;
     assert_eq!((again.status, &again.body["operation_id"]), (StatusCode::ACCEPTED, &joining.body["operation_id"]));
 }
 
 #[tokio::test]
 async fn the_last_node_and_majorities_are_guarded() {
-    let (router, cluster) = fake::start();
+    let (router, node) = fake::start();
     call(&router, "DELETE", "/cluster/nodes/node1", "").await.refused(409, "would_lose_data");
     call(&router, "DELETE", "/cluster/nodes/node1?force=true", "").await.refused(409, "would_lose_data");
     call(&router, "DELETE", "/cluster/nodes/node7", "").await.refused(404, "node_not_found");
     for (number, name) in [(2u8, "node2"), (3, "node3")] {
-        waits(&cluster, name, 8000 + u16::from(number), number);
+        waits(&node, name, 8000 + u16::from(number), number);
         post(&router, "/cluster/nodes", question(name, 8000 + u16::from(number))).await;
     }
-    settle(&cluster);
-    assert_eq!(cluster.map.lock().replication_factor, 3);
+    settle(&node);
+    assert_eq!(node.cluster.map().replication_factor, 3);
     // Only node1 answers here, so nothing that needs a majority of three can be carried out.
     let guarded = call(&router, "DELETE", "/cluster/nodes/node2", "").await.refused(409, "would_lose_quorum");
     assert!(guarded.error().contains("1 of its 3"), "{}", guarded.error());
@@ -150,18 +145,18 @@ async fn the_last_node_and_majorities_are_guarded() {
     // Called off: the node stays.
     let cancelled = call(&router, "DELETE", &format!("/quiver/v1/operations/{id}"), "").await.ok();
     assert_eq!(cancelled.body["state"], "cancelled");
-    assert_eq!(cluster.map.lock().nodes[&2].state, NodeState::Member);
+    assert_eq!(node.cluster.map().nodes[&2].state, NodeState::Member);
 }
 
 #[tokio::test]
 async fn draining_labels_and_moves() {
-    let (router, cluster) = fake::start();
+    let (router, node) = fake::start();
     for number in 2..=3u8 {
         let (name, port) = (format!("node{number}"), 8000 + u16::from(number));
-        waits(&cluster, &name, port, number);
+        waits(&node, &name, port, number);
         post(&router, "/cluster/nodes", question(&name, port)).await;
     }
-    settle(&cluster);
+    settle(&node);
     call(&router, "PUT", "/quiver/v1/nodes/node2/labels", r#"{"labels":{"zone":"a"}}"#).await.ok();
     let shown = get(&router, "/cluster/nodes/node2").await.ok();
     assert_eq!((&shown.body["labels"]["zone"], &shown.body["state"]), (&json!("a"), &json!("member")));
@@ -175,14 +170,14 @@ async fn draining_labels_and_moves() {
     assert_eq!(get(&router, "/quiver/v1/shards/0").await.ok().body["preferred_leader"], "node3");
     let drain = post(&router, "/quiver/v1/nodes/node3/drain?force=true", json!({})).await;
     assert_eq!((drain.status, &drain.body["state"]), (StatusCode::ACCEPTED, &json!("draining")));
-    settle(&cluster);
-    let map = cluster.map.lock().clone();
+    settle(&node);
+    let map = node.cluster.map();
     assert!(!map.holds_replicas(3), "{map:?}");
     assert_eq!(map.replication_factor, 2);
     let undrain = post(&router, "/quiver/v1/nodes/node3/undrain", json!({})).await;
     assert_eq!(undrain.status, StatusCode::ACCEPTED, "{}", undrain.body);
-    settle(&cluster);
-    assert!(cluster.map.lock().holds_replicas(3));
+    settle(&node);
+    assert!(node.cluster.map().holds_replicas(3));
     let rows = get(&router, "/quiver/v1/operations").await.ok();
     assert_eq!(rows.body["operations"].as_array().unwrap().len(), 4);
 }

@@ -20,7 +20,7 @@ use axum::http::{HeaderValue, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use fake::FakeCluster;
+use fake::FakeNode;
 
 /// An answer, read whole.
 struct Answered {
@@ -84,9 +84,9 @@ async fn get(router: &Router, path: &str) -> Answered {
 }
 
 /// A router over a fresh cluster with a collection `docs` of three cosine components.
-async fn docs() -> (Router, std::sync::Arc<FakeCluster>) {
-    let (router, cluster) = fake::start();
+async fn docs() -> (Router, std::sync::Arc<FakeNode>) {
+    let (router, node) = fake::start();
     let made = post(&router, "/collections", json!({"name": "docs", "vector_size": 3, "distance": "cosine"})).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
-    (router, cluster)
+    (router, node)
 }

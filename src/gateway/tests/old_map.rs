@@ -3,24 +3,26 @@
 use serde_json::json;
 
 use super::*;
+use crate::gateway::{GatewayState, Limits};
 
 /// `docs` was made anew with two components by another door; this one still knows that it had three.
-async fn replaced(level: &str) -> (Router, std::sync::Arc<FakeCluster>) {
-    let (router, cluster) = docs().await;
-    let before = cluster.map.lock().clone();
+async fn replaced(level: &str) -> (Router, crate::routing::Router) {
+    let (router, node) = docs().await;
+    let before = node.cluster.map();
     call(&router, "DELETE", "/collections/docs", "").await.ok();
     let anew = json!({"name": "docs", "vector_size": 2, "distance": "dot", "consistency_level": level});
     assert_eq!(post(&router, "/collections", anew).await.status, StatusCode::CREATED);
-    *cluster.known.lock() = Some(before);
-    (router, cluster)
+    let old = node.cluster.router_over(Some(1), before);
+    (crate::gateway::router(GatewayState::new(old.clone(), node, Limits::default())), old)
 }
 
 #[tokio::test]
 async fn a_write_that_fits_the_collection_as_it_is_is_taken() {
-    let (router, cluster) = replaced("one").await;
+    let (router, old) = replaced("one").await;
     let body = json!({"collection": "docs", "vectors": [{"id": 1, "vector": [1, 0]}]});
+    let epoch = old.map().epoch;
     assert_eq!(post(&router, "/vectors", body.clone()).await.ok().body["upserted"], 1);
-    assert!(cluster.known.lock().is_none(), "what it knew was looked at");
+    assert!(old.map().epoch > epoch, "what it knew was looked at, and then read afresh");
     let wrong = json!({"collection": "docs", "vectors": [{"id": 1, "vector": [1, 0, 0, 0]}]});
     let refused = post(&router, "/vectors", wrong).await.refused(400, "invalid_input");
     assert!(refused.body.to_string().contains("the collection's vectors have 2"), "{}", refused.body);

@@ -91,7 +91,7 @@ async fn metrics_name_routes_and_groups() {
 
 #[tokio::test]
 async fn links_are_cut_only_where_faults_are_allowed() {
-    let (router, cluster) = docs().await;
+    let (router, node) = docs().await;
     let cut = call(&router, "PUT", "/quiver/v1/faults", r#"{"cut":["node1"]}"#).await.ok();
     assert_eq!(cut.body, json!({"cut": ["node1"]}));
     assert_eq!(get(&router, "/quiver/v1/faults").await.ok().body, json!({"cut": ["node1"]}));
@@ -106,7 +106,7 @@ async fn links_are_cut_only_where_faults_are_allowed() {
     let refused = call(&router, "PUT", "/quiver/v1/faults", hours).await.refused(400, "invalid_input");
     assert_eq!(refused.detail("field"), "delay_ms.node1");
     assert_eq!(call(&router, "DELETE", "/quiver/v1/faults", "").await.ok().body, json!({"cut": []}));
-    *cluster.faults_off.lock() = true;
+    *node.faults_off.lock() = true;
     for method in ["GET", "PUT", "DELETE"] {
         let refused = call(&router, method, "/quiver/v1/faults", "{}").await.refused(404, "faults_off");
         assert!(refused.error().contains("--test-faults"));

@@ -8,7 +8,7 @@ async fn index(router: &Router, query: &str, body: Value) -> Answered {
     call(router, "PUT", &format!("/collections/docs/index{query}"), &body.to_string()).await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_index_is_made_shown_and_dropped() {
     let (router, _) = docs().await;
     let points = json!([
@@ -24,6 +24,8 @@ async fn an_index_is_made_shown_and_dropped() {
     let made = index(&router, "", json!({"field_name": "year", "field_schema": object})).await.ok();
     assert_eq!(made.body["result"]["status"], "acknowledged", "without wait, as in Qdrant");
     assert!(made.body["result"]["operation_id"].as_u64().unwrap() > first);
+    // Nobody waits for the shards to be told: it is done a moment later.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
 
     let schema = json!({"lang": {"data_type": "keyword", "points": 2}, "year": {"data_type": "integer", "points": 1}});
     let shown = get(&router, "/collections/docs").await.ok();

@@ -3,10 +3,12 @@
 use serde_json::json;
 
 use super::*;
-use crate::routing::{Acknowledge, RouteError};
+use crate::placement;
+use crate::routing::rpc::Call;
+use crate::routing::testing::Fault;
 
-async fn filled() -> (Router, std::sync::Arc<FakeCluster>) {
-    let (router, cluster) = docs().await;
+async fn filled() -> (Router, std::sync::Arc<FakeNode>) {
+    let (router, node) = docs().await;
     let points = json!([
         {"id": 1, "vector": [1, 0, 0], "payload": {"lang": "en", "n": 1}},
         {"id": 2, "vector": [0.9, 0.1, 0], "payload": {"lang": "de", "n": 2}},
@@ -15,7 +17,7 @@ async fn filled() -> (Router, std::sync::Arc<FakeCluster>) {
     let written = post(&router, "/vectors", json!({"collection": "docs", "vectors": points})).await.ok();
     assert_eq!(written.body["upserted"], 3);
     assert_eq!(written.body["results"][0], json!({"id": 1, "shard": 0, "version": 2}));
-    (router, cluster)
+    (router, node)
 }
 
 #[tokio::test]
@@ -60,7 +62,7 @@ async fn a_search_tells_how_it_went_where_that_is_asked() {
 
 #[tokio::test]
 async fn a_search_finds_the_nearest_at_every_level() {
-    let (router, cluster) = filled().await;
+    let (router, node) = filled().await;
     for (asked, level) in [
         (json!("one"), "one"),
         (json!("quorum"), "quorum"),
@@ -80,7 +82,7 @@ async fn a_search_finds_the_nearest_at_every_level() {
         assert_eq!(found.body["results"][1]["id"], 2);
         assert_eq!(found.body["shards"][0].get("staleness_ms").is_some(), level == "one", "{}", found.body);
         assert!(found.body["took_ms"].is_number());
-        let mode = cluster.read.lock().as_ref().unwrap().mode;
+        let Some(Call::Read { mode, .. }) = node.last_call() else { panic!("the shard is read") };
         assert_eq!(
             format!("{mode:?}"),
             match level {
@@ -124,15 +126,23 @@ async fn a_search_selects_and_cuts_off() {
     assert_eq!(post(&router, "/search", filtered).await.ok().body["results"][0]["id"], 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn freshness_reaches_routing() {
-    let (router, cluster) = filled().await;
+    // Each of two nodes has a shard, and the second one is lost.
+    let nodes = [(1, fake::node("node1", 8001)), (2, fake::node("node2", 8002))];
+    let (router, node) = fake::start_over(placement::form([7; 16], nodes.into(), 2, 1).unwrap());
+    node.cluster.0.lock().down.clear();
+    post(&router, "/collections", json!({"name": "docs", "vector_size": 1})).await;
+    let points: Vec<_> = (0..8).map(|id| json!({"id": id, "vector": [1]})).collect();
+    let written = post(&router, "/vectors", json!({"collection": "docs", "vectors": points})).await.ok();
+    let of_first = written.body["results"].as_array().unwrap().iter().filter(|row| row["shard"] == 0).count();
+    node.cluster.0.lock().down.insert(2);
     let body = json!({"collection": "docs", "after": "s1.0-2", "max_staleness_ms": 50, "consistency": "one", "allow_partial": true});
     let counted = post(&router, "/quiver/v1/count", body).await.ok();
-    assert_eq!((&counted.body["count"], &counted.body["missing_shards"]), (&json!(3), &json!([9])));
-    let options = cluster.read.lock().clone().unwrap();
-    assert_eq!(options.after.unwrap().to_string(), "s1.0-2");
-    assert_eq!(options.max_staleness.unwrap().as_millis(), 50);
+    assert_eq!((&counted.body["count"], &counted.body["missing_shards"]), (&json!(of_first), &json!([1])));
+    let Some(Call::Read { after, max_staleness_ms, .. }) = node.last_call() else { panic!("the shard is read") };
+    assert_eq!(after.map(|after| (after.recovered, after.index)), Some((0, 2)));
+    assert_eq!(max_staleness_ms, Some(50));
     post(&router, "/quiver/v1/count", json!({"collection": "docs", "after": "yesterday"}))
         .await
         .refused(400, "invalid_input");
@@ -164,22 +174,24 @@ async fn a_guarded_write_tells_the_current_version() {
 
 #[tokio::test]
 async fn writes_have_a_name_and_a_level() {
-    let (router, cluster) = docs().await;
+    let (router, node) = docs().await;
     let id = "00000000-0000-0000-0000-000000000007";
     let body = json!({"collection": "docs", "vectors": [{"id": 1, "vector": [1, 0, 0]}], "request_id": id, "consistency": "all"});
     let first = post(&router, "/vectors", body.clone()).await.ok();
     let again = post(&router, "/vectors", body).await.ok();
     assert_eq!(first.body["results"], again.body["results"]);
-    let (ack, options) = cluster.wrote.lock().unwrap();
-    assert_eq!((ack, options.request_id.to_string().as_str()), (Acknowledge::AppliedEverywhere, id));
+    let Some(Call::Write { everywhere, .. }) = node.last_call() else { panic!("the shard is written") };
+    assert!(everywhere, "all is when every voter has applied it");
     let other = json!({"collection": "docs", "vectors": [{"id": 2, "vector": [1, 0, 0]}], "request_id": id});
     post(&router, "/vectors", other).await.refused(422, "request_id_reused");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_unknown_outcome_says_how_to_retry() {
-    let (router, cluster) = docs().await;
-    *cluster.fails.lock() = Some(RouteError::Unknown { shard: None, reason: "the leader was lost".to_owned() });
+    let (router, node) = docs().await;
+    // The answer to the first try is lost, and then nobody leads any more.
+    node.cluster.fault(1, Fault::AnswerLost);
+    node.cluster.lead_all(None);
     let body = json!({"collection": "docs", "vectors": [{"id": 1, "vector": [1, 0, 0]}]});
     let failed = post(&router, "/vectors", body).await.refused(503, "outcome_unknown");
     assert_eq!(failed.body["status"]["committed"], "unknown");

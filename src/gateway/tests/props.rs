@@ -119,7 +119,7 @@ fn check(runtime: &Runtime, router: &Router, body: &str) -> Result<(), TestCaseE
 }
 
 fn run(cases: u32, bodies: impl Strategy<Value = String>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let (router, _) = runtime.block_on(docs());
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases,
@@ -160,7 +160,7 @@ fn cut_and_garbled_requests_are_answered() {
 
 #[test]
 fn any_path_and_query_is_answered() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let (router, _) = runtime.block_on(docs());
     let part = "[a-z0-9%=&.+_-]{0,12}";
     let name =

@@ -39,8 +39,7 @@ pub async fn run_gateway(settings: GatewaySettings) -> Result<(), NodeError> {
         HttpNodeClient::new(peers, Faults::default()).map_err(|error| NodeError::setup("an HTTP client", error))?;
     let router = Router::new(Arc::new(client), map.clone());
     let node = GatewayNode { stats: Arc::clone(&stats), map: map.clone(), stop: stop.clone() };
-    let state =
-        GatewayState::new(Arc::new(router), Arc::new(node), settings.limits.into()).known_as(settings.hosts.clone());
+    let state = GatewayState::new(router, Arc::new(node), settings.limits.into()).known_as(settings.hosts.clone());
     let app = gateway::router_with(state, map_feed::map_router(map.clone()));
     // It serves until it is told to stop.
     GatewayLoops { stats, seeds: settings.cluster.clone(), map }.start();

@@ -3,20 +3,22 @@
 //! Comes in: the parts of the node, as its start makes them. Goes out: the answers of [`LocalNode`]. Must not change
 //! any of the parts.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use raft_groups::events::Listener;
+use raft_groups::inspect::{LogTail, NudgeError};
 use raft_groups::network::faults::{Faults, LinkFaults};
-use raft_groups::{GroupStatus, Host};
+use raft_groups::{GroupId, GroupStatus, Host, NodeId};
 
 use super::health::HealthSigns;
 use super::node_phase::PhaseCell;
 use super::process_stats::ProcessStats;
 use crate::api::HealthState;
-use crate::gateway::{Introduction, LinkSwitch, LocalNode, NodeHealth};
+use crate::gateway::{Introduction, LinkSwitch, LocalNode, LocalReplicas, NodeHealth};
 use crate::node::identity::peer_addresses::PeerAddresses;
 use crate::node::identity::{data_dir, join};
 use crate::node::stop_signal::StopSignal;
@@ -132,12 +134,35 @@ impl LocalNode for ServerNode {
         Some(self.peers.first())
     }
 
-    fn host(&self) -> Option<Host> {
-        self.phase.read(|open| open.host.clone())
+    fn replicas(&self) -> Option<Arc<dyn LocalReplicas>> {
+        self.phase.read(|open| Arc::new(open.host.clone()) as Arc<dyn LocalReplicas>)
     }
 
     async fn stopping(&self) {
         self.stop.wait().await;
+    }
+}
+
+#[async_trait]
+impl LocalReplicas for Host {
+    fn statuses(&self) -> Vec<GroupStatus> {
+        Self::statuses(self)
+    }
+
+    fn listen(&self, after: Option<u64>) -> Listener {
+        self.events().listen(after)
+    }
+
+    fn log_tail(&self, group: GroupId, last: u64) -> Option<io::Result<LogTail>> {
+        Self::log_tail(self, group, last)
+    }
+
+    async fn campaign(&self, group: GroupId) -> Option<Result<(), NudgeError>> {
+        Self::campaign(self, group).await
+    }
+
+    async fn step_down(&self, group: GroupId) -> Option<Result<NodeId, NudgeError>> {
+        Self::step_down(self, group).await
     }
 }
 

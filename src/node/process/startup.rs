@@ -101,7 +101,7 @@ impl Startup {
     /// The HTTP port's routes: the API, the endpoint of joiners, and the map for other processes.
     pub fn http_app(&self, belongs: Option<Uuid>) -> axum::Router {
         let limits = self.settings.limits.into();
-        let state = GatewayState::new(Arc::new(self.router.clone()), self.node.clone(), limits);
+        let state = GatewayState::new(self.router.clone(), self.node.clone(), limits);
         // A request under a name that is not this process's is refused: a page of another site may have sent it.
         let state = state.known_as(self.settings.hosts.iter().cloned().chain([self.settings.advertise.clone()]));
         let (formation, map) = (self.formation.clone(), self.map.clone());

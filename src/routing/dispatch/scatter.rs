@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use super::leader_cache::LeaderCache;
 use super::retry;
 use crate::placement::ClusterMap;
-use crate::routing::RouteError;
 use crate::routing::dispatch::pending_call::{Next, PendingCall, ReplicaView};
 use crate::routing::group_time::KnownTimes;
 use crate::routing::map_cell::MapCell;
 use crate::routing::rpc::message::{Call, CallAnswer, CallError, NodeClient, RpcError, RpcResult};
+use crate::routing::{Committed, RouteError};
 
 /// A call's end: who carried it out, and the answer.
 pub(in crate::routing) type CallOutcome = Result<(NodeId, CallAnswer), RouteError>;
@@ -54,6 +54,7 @@ enum ScatterEvent {
 impl Scatter {
     /// Carries out all calls; the outcomes are in their order.
     pub async fn run(&self, pending: Vec<PendingCall>, deadline: Instant) -> Vec<CallOutcome> {
+        // Send all calls at once, then follow each until it ends.
         let mut run = Run {
             scatter: self,
             outcomes: pending.iter().map(|_| None).collect(),
@@ -65,25 +66,18 @@ impl Scatter {
         while let Some(event) = run.under_way.next().await {
             run.take(event);
         }
-        let lost = || RouteError::Internal {
-            reason: "a call had no end".to_owned(),
-            committed: crate::routing::Committed::Unknown,
-        };
-        run.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(lost()))).collect()
+        run.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(without_end)).collect()
     }
 
     /// Carries out one call.
     pub async fn run_one(&self, pending: PendingCall, deadline: Instant) -> CallOutcome {
-        let lost = RouteError::Internal {
-            reason: "a call had no end".to_owned(),
-            committed: crate::routing::Committed::Unknown,
-        };
-        self.run(vec![pending], deadline).await.pop().unwrap_or(Err(lost))
+        self.run(vec![pending], deadline).await.pop().unwrap_or_else(without_end)
     }
 
     /// Learns from an answer who leads and whether the map is right. Only who has just proved to lead is believed: a
     /// deposed leader still calls itself one, and names others as late.
     fn learn(&self, group: GroupId, mode: Option<ReadMode>, from: NodeId, outcome: &Result<CallAnswer, CallError>) {
+        // A write and a confirmed read prove who leads. A node that refused does not lead.
         match outcome {
             Ok(CallAnswer::Written { term, time_ms, .. }) => {
                 self.leaders.learn(group, from, *term);
@@ -108,6 +102,11 @@ impl Scatter {
     }
 }
 
+/// The outcome of a call that was forgotten, which is a bug of this file.
+fn without_end() -> CallOutcome {
+    Err(RouteError::Internal { reason: "a call had no end".to_owned(), committed: Committed::Unknown })
+}
+
 impl Run<'_> {
     fn take(&mut self, event: ScatterEvent) {
         match event {
@@ -122,6 +121,7 @@ impl Run<'_> {
 
     /// Sends each call to whom it should go now, all for one node in one request.
     fn send(&mut self, places: Vec<usize>) {
+        // Choose a node for each call, or end it where no node is left to ask.
         let map = self.scatter.map.get();
         let now = Instant::now();
         let mut by_node = BTreeMap::<NodeId, Vec<usize>>::new();
@@ -133,6 +133,7 @@ impl Run<'_> {
                 None => self.give_up(place, &map),
             }
         }
+        // One request a node.
         for (node, places) in by_node {
             self.call(node, places, map.cluster, now);
         }

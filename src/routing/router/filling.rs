@@ -13,11 +13,11 @@ use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::recoveries;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::answer::AnswerPlace;
-use super::reads::ShardQuestion;
+use super::read_shards::ShardQuestion;
 use super::{Router, unfit_answer};
 use crate::engine::{Carried, GetQuery, Hit, PayloadSelector, PointId, Record, VectorSelector};
 use crate::placement::ShardId;
+use crate::routing::answer::AnswerPlace;
 use crate::routing::rpc::message::{Query, QueryAnswer};
 use crate::routing::{
     Answer, Collection, Committed, Held, LogPoint, PageSearch, ReadOptions, RouteError, SessionToken, ShardEvidence,
@@ -179,6 +179,7 @@ impl Router {
     /// # Errors
     /// [`RouteError::Overloaded`] where it may not be by the deadline.
     pub(super) async fn become_large(&self, held: &mut Held, options: &ReadOptions) -> Result<ReadOptions, RouteError> {
+        // The answer keeps its place, however often it asks its shards.
         let until = match &held.0 {
             Some(place) => place.until,
             None => {
@@ -224,10 +225,12 @@ fn asked<T: Shown>(
     (payload, vector): Carried<'_>,
     room: u64,
 ) -> Vec<ShardQuestion> {
+    // Ask for each point once.
     let mut by_shard = BTreeMap::<ShardId, BTreeSet<PointId>>::new();
     for (shard, point) in bare {
         by_shard.entry(*shard).or_default().insert(point.id());
     }
+    // Divide the room by the number of points.
     let all: usize = by_shard.values().map(BTreeSet::len).sum();
     let of_shard = |(shard, ids): (ShardId, BTreeSet<PointId>)| {
         let room = (room * ids.len() as u64).div_ceil(all as u64);

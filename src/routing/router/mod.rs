@@ -9,6 +9,7 @@ mod filling;
 mod gather;
 mod pages;
 mod payload_indexes;
+mod read_shards;
 mod reads;
 mod writes;
 
@@ -117,6 +118,22 @@ impl Router {
         }
     }
 
+    /// Carries a request out on `collection`, or, where that one is gone and another has its name, on that other.
+    ///
+    /// # Errors
+    /// Those of the request, and those of [`Router::successor`].
+    async fn on_successor<T, F: Future<Output = Result<T, RouteError>>>(
+        &self,
+        collection: &Collection,
+        request: impl Fn(Collection) -> F,
+    ) -> Result<T, RouteError> {
+        let first = request(collection.clone()).await;
+        match self.successor(collection, &first)? {
+            Some(next) => request(next).await,
+            None => first,
+        }
+    }
+
     /// The collection that has taken the name of `collection`, where a request found that one gone.
     ///
     /// # Errors
@@ -127,10 +144,12 @@ impl Router {
         collection: &Collection,
         result: &Result<T, RouteError>,
     ) -> Result<Option<Collection>, RouteError> {
+        // A request that found the collection gone has read the newest map.
         if !matches!(result, Err(RouteError::CollectionNotFound { .. })) {
             return Ok(None);
         }
         let (map, name) = (self.map(), collection.name.clone());
+        // The request may have taken its level from the old collection, and the new one has another.
         match map.collections.get(&name).filter(|entry| entry.id != collection.entry.id) {
             None => Ok(None),
             Some(entry) if entry.default_consistency != collection.entry.default_consistency => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::filling::{MOST, TRIES, at_once, share};
-use super::reads::restless;
+use super::read_shards::restless;
 use super::{Router, unfit_answer};
 use crate::engine::{PointId, Record, ScrollPage, ScrollQuery};
 use crate::placement::ShardId;
@@ -21,27 +21,24 @@ impl Router {
         query: ScrollQuery,
         options: ReadOptions,
     ) -> Result<Answer<ScrollAnswer>, RouteError> {
-        let first = self.scroll_in(collection, query.clone(), &options).await;
-        match self.successor(collection, &first)? {
-            Some(next) => self.scroll_in(&next, query, &options).await,
-            None => first,
-        }
+        self.on_successor(collection, |collection| self.scroll_in(collection, &query, &options)).await
     }
 
     async fn scroll_in(
         &self,
-        collection: &Collection,
-        query: ScrollQuery,
+        collection: Collection,
+        query: &ScrollQuery,
         options: &ReadOptions,
     ) -> Result<Answer<ScrollAnswer>, RouteError> {
-        let query = ScrollQuery { collection: collection.entry.id, ..query };
+        // Most pages fit into what the shards send at once.
+        let query = ScrollQuery { collection: collection.entry.id, ..query.clone() };
         let map = self.formed()?;
         let shards = map.shards.len();
-        let small = self.scroll_within(collection, &query, |_| at_once(shards, 0), options).await?;
+        let small = self.scroll_within(&collection, &query, |_| at_once(shards, 0), options).await?;
         if small.value.next.is_none() || small.value.records.len() >= query.limit {
             return Ok(small);
         }
-        // It ended early for want of room.
+        // It ended early for want of room: a place among the large answers gives it more.
         drop(small);
         let mut held = Held::default();
         let options = &self.become_large(&mut held, options).await?;
@@ -50,7 +47,7 @@ impl Router {
         for _ in 0..TRIES {
             // Where the first point of all is more than its shard's part, that shard has the whole room.
             let room = |shard| first.map_or(share(shards), |first| if shard == first { MOST } else { 0 });
-            let answer = self.scroll_within(collection, &query, room, options).await?;
+            let answer = self.scroll_within(&collection, &query, room, options).await?;
             match answer.value.next {
                 Some(next) if answer.value.records.is_empty() => first = Some(ring.shard(query.collection, next)),
                 _ => return Ok(Answer { held, ..answer }),

@@ -26,15 +26,9 @@ impl Router {
         wait: bool,
         deadline: Instant,
     ) -> Result<Indexed, RouteError> {
-        let mut changed = self.change_schema(collection, &field, kind, deadline).await;
-        if matches!(changed, Err(RouteError::CollectionNotFound { .. })) {
-            let map = self.fresh_map(deadline).await?;
-            self.free_name(&map, &collection.name, deadline).await?;
-            if let Some(next) = self.successor(collection, &changed)? {
-                changed = self.change_schema(&next, &field, kind, deadline).await;
-            }
-        }
-        let entry = changed?;
+        let changed =
+            self.on_successor(collection, |collection| self.change_schema(collection, &field, kind, deadline));
+        let entry = changed.await?;
         let (version, shards) = (entry.schema_version, self.map().shards.keys().copied().collect::<Vec<_>>());
         if version == 0 {
             // A field that never was indexed is not indexed: no shard has anything to learn.
@@ -52,19 +46,26 @@ impl Router {
         Ok(Indexed { version, everywhere: told.iter().all(Result::is_ok) })
     }
 
+    /// Has the map change the schema of `collection`. Where it has no such collection, this process sees the newest map
+    /// afterwards, and the name is free.
     async fn change_schema(
         &self,
-        collection: &Collection,
+        collection: Collection,
         field: &str,
         kind: Option<FieldType>,
         deadline: Instant,
     ) -> Result<CollectionEntry, RouteError> {
-        let (name, id) = (collection.name.clone(), collection.entry.id);
-        let command = MetaCommand::SetFieldIndex { name: name.clone(), id, field: field.to_owned(), kind };
+        let Collection { name, entry } = collection;
+        let command = MetaCommand::SetFieldIndex { name: name.clone(), id: entry.id, field: field.to_owned(), kind };
+        // The client hears that the collection is gone only once no shard has it.
         match self.change_map(command, deadline).await? {
             MetaReply::SchemaSet { entry } => Ok(entry),
             MetaReply::BadSchema(refusal) => Err(RouteError::Refused { refusal }),
-            MetaReply::NotFound => Err(RouteError::CollectionNotFound { name }),
+            MetaReply::NotFound => {
+                let map = self.fresh_map(deadline).await?;
+                self.free_name(&map, &name, deadline).await?;
+                Err(RouteError::CollectionNotFound { name })
+            }
             MetaReply::NotFormed => Err(RouteError::NotFormed),
             _ => Err(unfit_answer(Committed::Unknown)),
         }

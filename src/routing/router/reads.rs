@@ -2,43 +2,27 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-use raft_groups::{NodeId, ReadMode, ReadPoint};
 
 use super::filling::{Filled, TRIES, asks_for_much, at_once, not_before};
-use super::gather::in_words;
+use super::read_shards::{ShardQuestion, may_be_partial, restless};
 use super::{Router, unfit_answer};
-use crate::engine::{
-    Carried, CollectionId, CountQuery, Distance, GetQuery, Hit, PayloadSelector, PointId, Record, Refusal,
-    VectorSelector, merge_hits,
-};
-use crate::placement::{NodeName, ShardId};
-use crate::routing::dispatch::scatter::CallOutcome;
-use crate::routing::rpc::message::{Call, CallAnswer, Query, QueryAnswer};
-use crate::routing::{
-    Answer, Collection, Committed, Held, PageSearch, ReadOptions, Ring, RouteError, SearchAnswer, ShardEvidence,
-};
+use crate::engine::{Carried, CollectionId, CountQuery, Distance, GetQuery, Hit, Record, Refusal, merge_hits};
+use crate::placement::ShardId;
+use crate::routing::rpc::message::{Query, QueryAnswer};
+use crate::routing::{Answer, Collection, Committed, Held, PageSearch, ReadOptions, Ring, RouteError, SearchAnswer};
 
 impl Router {
-    /// Points by id, in the order asked; those that do not exist are left out.
+    /// Points by id, in the order asked; those that do not exist are left out. `query.collection` is set here.
     ///
     /// # Errors
     /// Why a shard could not serve.
     pub async fn get(
         &self,
         collection: &Collection,
-        ids: Vec<PointId>,
-        with_payload: PayloadSelector,
-        with_vector: VectorSelector,
+        query: GetQuery,
         options: ReadOptions,
     ) -> Result<Answer<Vec<(ShardId, Record)>>, RouteError> {
-        let query = GetQuery { collection: collection.entry.id, ids, with_payload, with_vector };
-        let first = self.get_from(collection, query.clone(), &options).await;
-        match self.successor(collection, &first)? {
-            Some(next) => self.get_from(&next, query, &options).await,
-            None => first,
-        }
+        self.on_successor(collection, |collection| self.get_from(collection, &query, &options)).await
     }
 
     /// For each search the nearest points of all shards. `search.query.limit` and `search.query.collection` are set here.
@@ -54,11 +38,7 @@ impl Router {
         searches: Vec<PageSearch>,
         options: ReadOptions,
     ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
-        let first = self.search_in(collection, &searches, &options).await;
-        match self.successor(collection, &first)? {
-            Some(next) => self.search_in(&next, &searches, &options).await,
-            None => first,
-        }
+        self.on_successor(collection, |collection| self.search_in(collection, &searches, &options)).await
     }
 
     /// The number of points. `query.collection` is set here.
@@ -71,19 +51,16 @@ impl Router {
         query: CountQuery,
         options: ReadOptions,
     ) -> Result<Answer<u64>, RouteError> {
-        let first = self.count_in(collection, query.clone(), &options).await;
-        match self.successor(collection, &first)? {
-            Some(next) => self.count_in(&next, query, &options).await,
-            None => first,
-        }
+        self.on_successor(collection, |collection| self.count_in(collection, &query, &options)).await
     }
 
     async fn get_from(
         &self,
-        collection: &Collection,
-        query: GetQuery,
+        collection: Collection,
+        query: &GetQuery,
         options: &ReadOptions,
     ) -> Result<Answer<Vec<(ShardId, Record)>>, RouteError> {
+        // Each shard gets the ids of its own points.
         let collection_id = collection.entry.id;
         let split = self.split(collection_id, query.ids.iter().copied())?;
         let of_shard = |places: Vec<usize>| GetQuery {
@@ -92,6 +69,7 @@ impl Router {
             with_payload: query.with_payload.clone(),
             with_vector: query.with_vector.clone(),
         };
+        // A shard sends only a little at first. The rest is fetched when the points of all shards are known.
         let room = Some(at_once(self.formed()?.shards.len(), 0));
         let asked: Vec<ShardQuestion> = split
             .into_iter()
@@ -100,10 +78,12 @@ impl Router {
                 ShardQuestion { shard, query, room }
             })
             .collect();
+        // If a point changes in between, the answer is void, and all shards are asked again.
         let wanted = (&query.with_payload, &query.with_vector);
         let mut failure = restless();
         for _ in 0..TRIES {
-            let answer = self.read(collection, asked.clone(), options).await?;
+            let answer = self.read(&collection, asked.clone(), options).await?;
+            // Put the points into the order of the request.
             let mut found = HashMap::new();
             for (shard, part) in answer.value {
                 let QueryAnswer::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
@@ -111,8 +91,9 @@ impl Router {
             }
             let mut value: Vec<(ShardId, Record)> = query.ids.iter().filter_map(|id| found.remove(id)).collect();
             let points = value.iter_mut().map(|(shard, record)| (*shard, record)).collect();
+            // If the answer may lack shards, a shard that was lost meanwhile is also a reason to ask again.
             let (after, mut held) = (not_before(options, &answer.shards), Held::default());
-            match self.fill(collection, points, wanted, (&mut 0, &mut held), &after).await {
+            match self.fill(&collection, points, wanted, (&mut 0, &mut held), &after).await {
                 Ok(Filled::Whole) => return Ok(Answer { value, shards: answer.shards, missing: answer.missing, held }),
                 Err(error) if !may_be_partial(&error, options) => return Err(error),
                 Ok(Filled::Void) => failure = restless(),
@@ -124,28 +105,31 @@ impl Router {
 
     async fn search_in(
         &self,
-        collection: &Collection,
+        collection: Collection,
         searches: &[PageSearch],
         options: &ReadOptions,
     ) -> Result<Answer<Vec<SearchAnswer>>, RouteError> {
         let id = collection.entry.id;
-        let distances = distances(collection, searches)?;
+        // Every shard gets the same searches. The distances say how to merge the hits.
+        let distances = distances(&collection, searches)?;
         let shards = self.formed()?.shards.len();
         let query = Arc::new(Query::Search(searches.iter().map(|search| search.of(id, shards)).collect()));
         let ring = Ring::of(&*self.formed()?).ok_or(RouteError::NotFormed)?;
         let mut failure = restless();
         for attempt in 0..TRIES {
+            // A further attempt asks for more at once, which needs a place among the large answers.
             let mut held = Held::default();
             let options = &match attempt == 0 && !asks_for_much(collection, searches) {
                 true => options.clone(),
                 false => self.become_large(&mut held, options).await?,
             };
             let room = |_| Some(at_once(shards, attempt));
-            let answer = self.read(collection, self.everywhere(&query, room)?, options).await?;
+            let answer = self.read(&collection, self.everywhere(&query, room)?, options).await?;
+            // The best hits of all shards make a page. Fetch the rest of each point from the state that gave the hit.
             let (shown, missing) = (answer.shards.clone(), answer.missing.clone());
             let mut value = pages(answer, searches, &distances, &ring, id)?;
             let after = not_before(options, &shown);
-            match self.fill_all(collection, searches, (&mut value, &mut held), &after).await {
+            match self.fill_all(&collection, searches, (&mut value, &mut held), &after).await {
                 Ok(Filled::Whole) => return Ok(Answer { value, shards: shown, missing, held }),
                 Err(error) if !may_be_partial(&error, options) => return Err(error),
                 Ok(Filled::Void) => failure = restless(),
@@ -163,6 +147,7 @@ impl Router {
         (pages, held): (&mut [SearchAnswer], &mut Held),
         options: &ReadOptions,
     ) -> Result<Filled, RouteError> {
+        // Searches that want the same members share one request to each shard.
         let mut groups: Vec<(Carried<'_>, Vec<(ShardId, &mut Hit)>)> = Vec::new();
         for (PageSearch { query, .. }, page) in searches.iter().zip(pages) {
             let wanted = (&query.with_payload, &query.with_vector);
@@ -172,6 +157,7 @@ impl Router {
                 None => groups.push((wanted, hits.collect())),
             }
         }
+        // All pages belong to one answer and share its room.
         let mut spent = 0;
         for (wanted, hits) in groups {
             if self.fill(collection, hits, wanted, (&mut spent, held), options).await? == Filled::Void {
@@ -183,13 +169,13 @@ impl Router {
 
     async fn count_in(
         &self,
-        collection: &Collection,
-        query: CountQuery,
+        collection: Collection,
+        query: &CountQuery,
         options: &ReadOptions,
     ) -> Result<Answer<u64>, RouteError> {
-        let query = CountQuery { collection: collection.entry.id, ..query };
+        let query = CountQuery { collection: collection.entry.id, ..query.clone() };
         let asked = self.everywhere(&Arc::new(Query::Count(query)), |_| None)?;
-        let answer = self.read(collection, asked, options).await?;
+        let answer = self.read(&collection, asked, options).await?;
         let mut value = 0;
         for (_, part) in answer.value {
             let QueryAnswer::Count(count) = part else { return Err(unfit_answer(Committed::No)) };
@@ -197,85 +183,6 @@ impl Router {
         }
         Ok(Answer { value, shards: answer.shards, missing: answer.missing, held: answer.held })
     }
-
-    /// The same query for every shard, each with its room.
-    pub(super) fn everywhere(
-        &self,
-        query: &Arc<Query>,
-        room: impl Fn(ShardId) -> Option<u64>,
-    ) -> Result<Vec<ShardQuestion>, RouteError> {
-        let asked = |shard: &ShardId| ShardQuestion { shard: *shard, query: query.clone(), room: room(*shard) };
-        Ok(self.formed()?.shards.keys().map(asked).collect())
-    }
-
-    pub(super) async fn read(
-        &self,
-        collection: &Collection,
-        asked: Vec<ShardQuestion>,
-        options: &ReadOptions,
-    ) -> Result<Answer<Vec<(ShardId, QueryAnswer)>>, RouteError> {
-        let calls = asked.into_iter().map(|asked| (asked.shard, call(asked, options))).collect();
-        let mut answer = Answer { value: Vec::new(), shards: Vec::new(), missing: Vec::new(), held: Held::default() };
-        let mut first_error = None;
-        for (shard, outcome) in self.on_shards(collection, calls, options.deadline).await? {
-            match self.part(shard, outcome, options.mode) {
-                Ok((evidence, found)) => {
-                    answer.shards.push(evidence);
-                    answer.value.push((shard, found));
-                }
-                // No other shard can answer for these: they are about the request, not about the shard.
-                Err(error @ (RouteError::Refused { .. } | RouteError::CollectionNotFound { .. })) => {
-                    return Err(in_words(error, collection));
-                }
-                Err(error) => {
-                    answer.missing.push((shard, error.to_string()));
-                    first_error.get_or_insert(error);
-                }
-            }
-        }
-        match first_error {
-            Some(error) if !options.allow_partial || answer.value.is_empty() => Err(error),
-            _ => Ok(answer),
-        }
-    }
-
-    fn part(
-        &self,
-        shard: ShardId,
-        outcome: CallOutcome,
-        mode: ReadMode,
-    ) -> Result<(ShardEvidence, QueryAnswer), RouteError> {
-        match outcome? {
-            (node, CallAnswer::Read { point, found }) => Ok((self.evidence(shard, node, &point, mode), found)),
-            _ => Err(unfit_answer(Committed::No)),
-        }
-    }
-
-    pub(super) fn evidence(&self, shard: ShardId, node: NodeId, point: &ReadPoint, mode: ReadMode) -> ShardEvidence {
-        let known = self.map().nodes.get(&node).map(|entry| entry.name.clone());
-        // It may have left the map since it answered, and the answer is as good as before.
-        let served_by = known.unwrap_or_else(|| NodeName::departed(node));
-        let staleness_ms = match mode {
-            ReadMode::Follower => point.leader_contact.map(millis),
-            ReadMode::Lease | ReadMode::Linearizable => Some(0),
-        };
-        ShardEvidence { shard, served_by, role: point.role, term: point.term, index: point.index, staleness_ms }
-    }
-}
-
-/// What a shard is asked.
-#[derive(Clone)]
-pub(super) struct ShardQuestion {
-    pub(super) shard: ShardId,
-    pub(super) query: Arc<Query>,
-    /// Bytes of payloads and vectors that the answer may carry.
-    pub(super) room: Option<u64>,
-}
-
-fn call(ShardQuestion { shard, query, room }: ShardQuestion, options: &ReadOptions) -> Call {
-    let after = options.after.as_ref().and_then(|token| token.0.get(&shard)).copied();
-    let max_staleness_ms = options.max_staleness.map(millis);
-    Call::Read { group: shard.group(), mode: options.mode, after, max_staleness_ms, query, room }
 }
 
 /// The page of each search: of the hits of all shards the best.
@@ -286,6 +193,7 @@ fn pages(
     ring: &Ring,
     collection: CollectionId,
 ) -> Result<Vec<SearchAnswer>, RouteError> {
+    // Sort the hits by search, and leave out the point that is searched by.
     let mut by_search: Vec<(Vec<Vec<Hit>>, SearchAnswer)> = searches.iter().map(|_| Default::default()).collect();
     for (shard, part) in answer.value {
         let QueryAnswer::Hits(parts) = part else { return Err(unfit_answer(Committed::No)) };
@@ -299,22 +207,13 @@ fn pages(
             answer.explains.push((shard, found.explain));
         }
     }
+    // Merge the hits of each search, and name the shard of each hit.
     let page = |(((lists, mut answer), search), distance): (((_, SearchAnswer), &PageSearch), &Distance)| {
         let hits = merge_hits(*distance, lists, search.offset, search.limit);
         answer.hits = hits.into_iter().map(|hit| (ring.shard(collection, hit.id), hit)).collect();
         answer
     };
     Ok(by_search.into_iter().zip(searches).zip(distances).map(page).collect())
-}
-
-/// Whether an answer without what could not be fetched may be tried for: who asks anew learns which shards are missing.
-fn may_be_partial(error: &RouteError, options: &ReadOptions) -> bool {
-    options.allow_partial && !matches!(error, RouteError::AnswerTooLarge { .. })
-}
-
-/// The points of an answer were changed again and again while it was put together.
-pub(super) fn restless() -> RouteError {
-    RouteError::Overloaded { limit: "its points change faster than they can be read; ask for fewer at once".to_owned() }
 }
 
 /// The distance of each search.
@@ -328,8 +227,4 @@ fn distances(collection: &Collection, searches: &[PageSearch]) -> Result<Vec<Dis
         })
     };
     searches.iter().enumerate().map(distance).collect()
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::gather::in_words;
 use super::{Router, unfit_answer};
-use crate::engine::{CollectionId, Command, Lifetime, PointId, PointWrite, Refusal, Reply, RequestId, Selector};
+use crate::engine::{CollectionId, Command, Lifetime, PointId, PointWrite, Reply, RequestId, Selector};
 use crate::placement::ShardId;
 use crate::routing::dispatch::pending_call::names;
 use crate::routing::dispatch::scatter::CallOutcome;
@@ -51,11 +51,7 @@ impl Router {
         acknowledge: Acknowledge,
         options: CallOptions,
     ) -> Result<WriteOutcome, RouteError> {
-        let first = self.upsert_into(collection, &points, acknowledge, options).await;
-        match self.successor(collection, &first)? {
-            Some(next) => self.upsert_into(&next, &points, acknowledge, options).await,
-            None => first,
-        }
+        self.on_successor(collection, |collection| self.upsert_into(collection, &points, acknowledge, options)).await
     }
 
     /// Deletes points: in each shard all that are selected or none.
@@ -69,21 +65,18 @@ impl Router {
         acknowledge: Acknowledge,
         options: CallOptions,
     ) -> Result<DeleteOutcome, RouteError> {
-        let first = self.delete_from(collection, &selector, acknowledge, options).await;
-        match self.successor(collection, &first)? {
-            Some(next) => self.delete_from(&next, &selector, acknowledge, options).await,
-            None => first,
-        }
+        self.on_successor(collection, |collection| self.delete_from(collection, &selector, acknowledge, options)).await
     }
 
     async fn upsert_into(
         &self,
-        collection: &Collection,
+        collection: Collection,
         points: &[PointWrite],
         acknowledge: Acknowledge,
         options: CallOptions,
     ) -> Result<WriteOutcome, RouteError> {
         let id = collection.entry.id;
+        // Each shard gets its points as one command, under one name.
         let split = self.split(id, points.iter().map(|point| point.id))?;
         let request = Some(scoped(options.request_id, id));
         let command = |places: &[usize]| {
@@ -94,7 +87,8 @@ impl Router {
             .into_iter()
             .map(|(shard, places)| (shard, ShardWrite { command: command(&places), places }))
             .collect();
-        let mut tally = self.write(collection, parts, acknowledge, options).await?;
+        // The answer lists the points in the order of the request.
+        let mut tally = self.write(&collection, parts, acknowledge, options).await?;
         tally.points.sort_by_key(|(place, _)| *place);
         let results = tally.points.into_iter().map(|(_, point)| point).collect();
         Ok(WriteOutcome { results, token: tally.token, shards: self.took(tally.took) })
@@ -102,17 +96,19 @@ impl Router {
 
     async fn delete_from(
         &self,
-        collection: &Collection,
+        collection: Collection,
         selector: &Selector,
         acknowledge: Acknowledge,
         options: CallOptions,
     ) -> Result<DeleteOutcome, RouteError> {
         let id = collection.entry.id;
+        // Each shard gets its part as one command, under one name.
         let request = Some(scoped(options.request_id, id));
         let part = |selector, places| {
             let command = Command::Delete { collection: id, request, selector }.encode();
             ShardWrite { command, places }
         };
+        // Ids go to the shards that have them, a filter to all.
         let parts = match selector {
             Selector::Ids(ids) => {
                 let pick = |places: &[usize]| Selector::Ids(places.iter().map(|place| ids[*place]).collect());
@@ -129,7 +125,7 @@ impl Router {
                 shards.into_iter().map(|shard| (shard, part(selector.clone(), Vec::new()))).collect()
             }
         };
-        let tally = self.write(collection, parts, acknowledge, options).await?;
+        let tally = self.write(&collection, parts, acknowledge, options).await?;
         Ok(DeleteOutcome { deleted: tally.deleted, token: tally.token, shards: self.took(tally.took) })
     }
 
@@ -154,6 +150,7 @@ impl Router {
         acknowledge: Acknowledge,
         options: CallOptions,
     ) -> Result<WriteTally, RouteError> {
+        // One call a shard. It gets a time of its group when it is sent.
         let everywhere = acknowledge == Acknowledge::AppliedEverywhere;
         let call = |shard: &ShardId, part: &ShardWrite| Call::Write {
             group: shard.group(),
@@ -162,6 +159,7 @@ impl Router {
             lifetime: Some(Lifetime::unborn(options.made_by)),
         };
         let calls = parts.iter().map(|(shard, part)| (*shard, call(shard, part))).collect();
+        // Count what each shard did, by the places of its items in the request.
         let mut tally = WriteTally::default();
         for (shard, outcome) in self.on_shards(collection, calls, options.deadline).await? {
             let places = parts.get(&shard).map_or(&[][..], |part| &part.places);
@@ -196,7 +194,12 @@ impl WriteTally {
                 self.points.extend(places.iter().copied().zip(versions.into_iter().map(point)));
             }
             Ok(Reply::Deleted { count, .. }) => self.deleted += count,
-            Ok(Reply::Refused(refusal)) => return Err(RouteError::Refused { refusal: in_request(refusal, places) }),
+            Ok(Reply::Refused(refusal)) => {
+                // The shard names an item by its place in the part, the client by its place in the request.
+                let in_request = |place: usize| places.get(place).copied().unwrap_or(place);
+                let refusal = refusal.with_position(|place| place.map(in_request));
+                return Err(RouteError::Refused { refusal });
+            }
             _ => return Err(unfit_answer(Committed::Unknown)),
         }
         self.done.push(shard);
@@ -223,20 +226,6 @@ impl WriteTally {
         self.points.sort_by_key(|(place, _)| *place);
         let done = self.points.into_iter().map(|(_, point)| point).collect();
         Err(RouteError::PartialWrite { done, done_shards: self.done, failed: self.failed })
-    }
-}
-
-/// A refusal that names an item by its place in the request, where the shard named it by its place in the part.
-fn in_request(refusal: Refusal, places: &[usize]) -> Refusal {
-    let whole = |place: usize| places.get(place).copied().unwrap_or(place);
-    match refusal {
-        Refusal::VersionMismatch { position, id, expected, current } => {
-            Refusal::VersionMismatch { position: whole(position), id, expected, current }
-        }
-        Refusal::Invalid { position, field, reason } => {
-            Refusal::Invalid { position: position.map(whole), field, reason }
-        }
-        other => other,
     }
 }
 

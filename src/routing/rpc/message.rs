@@ -60,9 +60,9 @@ pub enum RouteResponse {
     },
 }
 
-/// One call.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Call {
+/// One call. Its query is shared with others, or, in the bytes of a request, named by its place among the queries there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Call<Q = Arc<Query>> {
     /// Commits a command in a group; only its leader can.
     Write {
         /// The group.
@@ -85,9 +85,10 @@ pub enum Call {
         /// For how many milliseconds the replica may have heard nothing of its leader.
         max_staleness_ms: Option<u64>,
         /// What to look at; calls of one request to several shards share it.
-        query: Arc<Query>,
+        query: Q,
         /// Bytes of payloads and vectors that the answer may carry; `None` is any number. A page ends early; other records
-        /// that find no room come bare, and so do all after them.
+        /// that find no room come bare, and so do all after them. In the bytes of a request it stands after all calls.
+        #[serde(skip)]
         room: Option<u64>,
     },
     /// Asks the node for its report.

@@ -9,49 +9,43 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use raft_groups::NodeId;
 use raft_groups::mutants::{Mutant, is_planted};
-use raft_groups::{GroupId, NodeId, ReadMode};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Lifetime;
-use crate::routing::LogPoint;
 use crate::routing::rpc::message::{Call, Query, RouteRequest, RouteResponse};
 
 /// The version of the messages that are sent, and the only one that is read.
 const VERSION: u8 = 1;
 
-#[derive(Serialize, Deserialize)]
-struct Packed {
-    cluster: [u8; 16],
-    from: Option<NodeId>,
-    to: NodeId,
-    timeout_ms: u64,
-    queries: Vec<Arc<Query>>,
-    calls: Vec<PackedCall>,
-}
+/// A request in the order of its bytes: the cluster, the sender, the node that is meant, the milliseconds that the sender
+/// waits, the queries, and the calls, whose queries are places among those.
+type RequestForm = ([u8; 16], Option<NodeId>, NodeId, u64, Vec<Arc<Query>>, Vec<Call<usize>>);
 
 /// The room of each read, in their order.
 #[derive(Default, Serialize, Deserialize)]
 struct Rooms(Vec<Option<u64>>);
 
-#[derive(Serialize, Deserialize)]
-enum PackedCall {
-    Write {
-        group: GroupId,
-        command: Bytes,
-        everywhere: bool,
-        lifetime: Option<Lifetime>,
-    },
-    Read {
-        group: GroupId,
-        mode: ReadMode,
-        after: Option<LogPoint>,
-        max_staleness_ms: Option<u64>,
-        /// Place among the queries.
-        query: usize,
-    },
-    Report,
+impl<Q> Call<Q> {
+    /// The same call, where `form_of` gives another form of a read's query and the room of its answer.
+    ///
+    /// # Errors
+    /// That of `form_of`.
+    fn try_map_query<R, E>(
+        self,
+        form_of: impl FnOnce(Q, Option<u64>) -> Result<(R, Option<u64>), E>,
+    ) -> Result<Call<R>, E> {
+        Ok(match self {
+            Self::Write { group, command, everywhere, lifetime } => {
+                Call::Write { group, command, everywhere, lifetime }
+            }
+            Self::Read { group, mode, after, max_staleness_ms, query, room } => {
+                let (query, room) = form_of(query, room)?;
+                Call::Read { group, mode, after, max_staleness_ms, query, room }
+            }
+            Self::Report => Call::Report,
+        })
+    }
 }
 
 /// The bytes of a request.
@@ -60,28 +54,20 @@ enum PackedCall {
 /// Why it has no binary form.
 pub(in crate::routing) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
     let RouteRequest { cluster, from, to, timeout_ms, calls } = request;
-    let mut queries = Vec::<Arc<Query>>::new();
-    let mut calls_packed = Vec::with_capacity(calls.len());
-    let (mut bytes, mut rooms) = (256, Rooms::default());
-    for call in calls {
-        bytes += call.weight();
-        calls_packed.push(match call {
-            Call::Write { group, command, everywhere, lifetime } => {
-                PackedCall::Write { group, command, everywhere, lifetime }
-            }
-            Call::Read { group, mode, after, max_staleness_ms, query, room } => {
-                rooms.0.push(room);
-                // Calls of one query come one after the other.
-                if queries.last().is_none_or(|last| !Arc::ptr_eq(last, &query)) {
-                    queries.push(query);
-                }
-                PackedCall::Read { group, mode, after, max_staleness_ms, query: queries.len() - 1 }
-            }
-            Call::Report => PackedCall::Report,
-        });
-    }
-    let packed = Packed { cluster, from, to, timeout_ms, queries, calls: calls_packed };
-    let framed = frame(&packed, bytes)?;
+    let (mut queries, mut rooms) = (Vec::<Arc<Query>>::new(), Rooms::default());
+    let bytes = 256 + calls.iter().map(Call::weight).sum::<usize>();
+    let mut place_of = |query, room| {
+        rooms.0.push(room);
+        // Calls of one query come one after the other.
+        if queries.last().is_none_or(|last| !Arc::ptr_eq(last, &query)) {
+            queries.push(query);
+        }
+        Ok((queries.len() - 1, room))
+    };
+    let calls = calls.into_iter().map(|call| call.try_map_query(&mut place_of)).collect::<Result<_, String>>()?;
+    let form: RequestForm = (cluster, from, to, timeout_ms, queries, calls);
+    let framed = frame(&form, bytes)?;
+    // A node of the first release reads what has no bound.
     match rooms.0.iter().any(Option::is_some) {
         true => postcard::to_extend(&rooms, framed).map_err(|_| GARBLED.to_owned()),
         false => Ok(framed),
@@ -132,36 +118,30 @@ fn unframe<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), Str
 /// # Errors
 /// What is wrong with them.
 pub(in crate::routing) fn decode(bytes: &[u8]) -> Result<RouteRequest, String> {
-    let (packed, tail) = unframe::<Packed>(bytes)?;
-    let Packed { cluster, from, to, timeout_ms, queries, calls } = packed;
+    let ((cluster, from, to, timeout_ms, queries, calls), tail) = unframe::<RequestForm>(bytes)?;
     let rooms = match tail {
         [] => Rooms::default(),
         tail => postcard::take_from_bytes::<Rooms>(tail).map_err(|_| GARBLED.to_owned())?.0,
     };
     let mut rooms = rooms.0.into_iter();
-    let mut unpack = |call| {
-        Ok(match call {
-            PackedCall::Write { group, command, everywhere, lifetime } => {
-                Call::Write { group, command, everywhere, lifetime }
-            }
-            PackedCall::Read { group, mode, after, max_staleness_ms, query } => {
-                let query = queries.get(query).cloned().ok_or("a call asks a query that is not there")?;
-                Call::Read { group, mode, after, max_staleness_ms, query, room: rooms.next().flatten() }
-            }
-            PackedCall::Report => Call::Report,
-        })
+    let mut query_at = |place: usize, _| {
+        let query = queries.get(place).cloned().ok_or("a call asks a query that is not there")?;
+        Ok((query, rooms.next().flatten()))
     };
-    let calls = calls.into_iter().map(&mut unpack).collect::<Result<_, String>>()?;
+    let calls = calls.into_iter().map(|call| call.try_map_query(&mut query_at)).collect::<Result<_, String>>()?;
     Ok(RouteRequest { cluster, from, to, timeout_ms, calls })
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
     use raft_groups::mutants::plant;
+    use raft_groups::{GroupId, ReadMode};
 
     use super::*;
-    use crate::engine::{CollectionId, CountQuery, MadeBy};
+    use crate::engine::{CollectionId, CountQuery, Lifetime, MadeBy};
+    use crate::routing::LogPoint;
 
     fn count(collection: u64) -> Arc<Query> {
         Arc::new(Query::Count(CountQuery { collection: CollectionId(collection), filter: None }))
@@ -205,23 +185,17 @@ mod tests {
             }
         }
         let bytes = encode(request.clone()).unwrap();
-        let (_, tail) = unframe::<Packed>(&bytes).unwrap();
+        let (_, tail) = unframe::<RequestForm>(&bytes).unwrap();
         assert!(tail.is_empty());
         assert_eq!(decode(&bytes).unwrap(), request);
     }
 
     #[test]
     fn a_query_that_is_not_there_is_an_error() {
-        let read = PackedCall::Read {
-            group: GroupId(1),
-            mode: ReadMode::Lease,
-            after: None,
-            max_staleness_ms: None,
-            query: 1,
-        };
-        let packed =
-            Packed { cluster: [0; 16], from: None, to: 1, timeout_ms: 1, queries: vec![count(1)], calls: vec![read] };
-        assert!(decode(&frame(&packed, 0).unwrap()).is_err());
+        let (group, mode) = (GroupId(1), ReadMode::Lease);
+        let read = Call::Read { group, mode, after: None, max_staleness_ms: None, query: 1, room: None };
+        let form: RequestForm = ([0; 16], None, 1, 1, vec![count(1)], vec![read]);
+        assert!(decode(&frame(&form, 0).unwrap()).is_err());
     }
 
     #[test]

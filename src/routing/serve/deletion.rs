@@ -9,7 +9,7 @@ use std::sync::Arc;
 use raft_groups::Group;
 use tokio::time::Instant;
 
-use super::service::{Proposal, Service, not_run};
+use super::service::{Proposal, Service};
 use crate::engine::{Deletion, Engine, Matches, Meter, PointId, Progress, Refusal, Reply};
 use crate::routing::rpc::message::{CallAnswer, CallError};
 
@@ -35,13 +35,16 @@ impl Service {
         begin: Proposal,
         deadline: Instant,
     ) -> Result<CallAnswer, CallError> {
+        // The shard remembers the deletion before any point is deleted.
         let everywhere = begin.everywhere;
         let mut answer = self.write(group, Proposal { everywhere: false, ..begin }, deadline).await?;
+        // Delete slice by slice until the shard says that it is done.
         let deletion = Arc::new(deletion);
         while let Some(progress) = under_way(&answer) {
             let next = self.go_on(group, &deletion, progress, deadline).await;
             answer = next.map_err(|error| unfinished(error, progress.count))?;
         }
+        // Wait for the voters once, after the last slice.
         match (everywhere, &mut answer) {
             (true, CallAnswer::Written { index, lagging, .. }) => {
                 *lagging = group.wait_applied_everywhere(*index, deadline).await.err().unwrap_or_default();
@@ -59,6 +62,7 @@ impl Service {
         mut progress: Progress,
         deadline: Instant,
     ) -> Result<CallAnswer, CallError> {
+        // Search on until there is a match, or until the shard is to note how far the search came.
         let (mut first, mut steps) = (progress.from, 0);
         let matches = loop {
             let matches = self.find(group, deletion, (first, progress.begin), deadline).await?;
@@ -68,6 +72,7 @@ impl Service {
             }
             first = matches.next;
         };
+        // Propose the points in slices, so that other writes pass between two of them.
         let mut slices = slices(matches).into_iter();
         loop {
             let Some((ids, next)) = slices.next() else {
@@ -95,12 +100,13 @@ impl Service {
         let step = move |meter: &Meter<'_>| {
             machine.find_matches(deletion.collection, &deletion.filter, range, meter).transpose()
         };
-        self.pool.run_long(deadline, step).await.map_err(not_run)?.map_err(CallError::Refused)
+        self.pool.run_long(deadline, step).await?.map_err(CallError::Refused)
     }
 }
 
 /// What was found, cut into slices; each with the id from which the next goes on.
 fn slices(matches: Matches) -> Vec<(Vec<PointId>, Option<PointId>)> {
+    // A slice is full by its points or by their bytes; each names the id after its last.
     let Matches { found, next } = matches;
     let (mut slices, mut ids, mut bytes) = (Vec::new(), Vec::new(), 0usize);
     for (id, size) in found {

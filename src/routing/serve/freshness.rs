@@ -4,10 +4,9 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use raft_groups::mutants::{Mutant, is_planted};
-use raft_groups::{Group, ReadMode, ReadPoint, Role, recoveries};
+use raft_groups::{Group, Machine, ReadError, ReadMode, ReadPoint, Role, recoveries};
 use tokio::time::Instant;
 
-use super::service::read_error;
 use crate::engine::Engine;
 use crate::routing::LogPoint;
 use crate::routing::rpc::message::CallError;
@@ -57,20 +56,24 @@ async fn reach(
     after: LogPoint,
     deadline: Instant,
 ) -> Result<ReadPoint, CallError> {
+    // The replica may have it already.
     let fail = |error| read_error(error, replica);
     if is_there(&point, after, mode != ReadMode::Follower)? {
         return Ok(point);
     }
+    // Most often it is on its way.
     let soon = deadline.min(Instant::now() + ASK_AFTER);
     if recoveries(point.term) == after.recovered
         && let Ok(point) = replica.wait_applied(after.index, soon).await
     {
         return Ok(point);
     }
+    // If not, the leader says whether the log has it at all.
     let confirmed = replica.read(ReadMode::Linearizable, deadline).await;
     if let Ok(point) = confirmed {
         return is_there(&point, after, true).map(|_| point);
     }
+    // If no leader answers, wait until the deadline.
     let point = replica.wait_applied(after.index, deadline).await.map_err(fail)?;
     if is_there(&point, after, false)? { Ok(point) } else { Err(CallError::Behind { applied: point.index }) }
 }
@@ -98,6 +101,18 @@ fn within(point: ReadPoint, bound_ms: u64) -> Result<ReadPoint, CallError> {
     match staleness_ms {
         Some(staleness) if staleness <= bound_ms => Ok(point),
         _ => Err(CallError::Stale { staleness_ms }),
+    }
+}
+
+/// Why a replica could not be read, as its caller is told.
+pub(super) fn read_error<M: Machine>(error: ReadError, group: &Group<M>) -> CallError {
+    match error {
+        ReadError::NotLeader { leader } => CallError::NotLeader { leader },
+        ReadError::NoQuorum { reason } => CallError::NoQuorum { reason },
+        // Like a lost majority it passes once nodes are back, and another replica may know more.
+        ReadError::Unsettled => CallError::NoQuorum { reason: error.to_string() },
+        ReadError::Deadline => CallError::Behind { applied: group.status().applied },
+        ReadError::Stopped { reason } => CallError::Stopped { reason },
     }
 }
 

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::pool::Full;
+use super::query_failure::QueryFailure;
 use crate::engine::Meter;
 
 /// Most long queries on one node, those that wait for a turn included. Each may hold some 48 bytes a point of its shard.
@@ -56,13 +56,14 @@ impl LongQueries {
     /// word for that.
     ///
     /// # Errors
-    /// [`Full`], as of a query of the pool.
+    /// [`QueryFailure`], as of a query of the pool.
     pub async fn run<T: Send + 'static>(
         &self,
         deadline: Instant,
         query: impl FnOnce(&Meter<'_>) -> Option<T> + Send + 'static,
-    ) -> Result<T, Full> {
-        let place = QueryPlace::take(&self.0).ok_or(Full::Long)?;
+    ) -> Result<T, QueryFailure> {
+        // Take the place before there is a thread, and free it before the answer goes out.
+        let place = QueryPlace::take(&self.0).ok_or(QueryFailure::LongFull)?;
         let (done, result) = oneshot::channel();
         let work = move || {
             let gone = || done.is_closed() || Instant::now() >= deadline;
@@ -72,12 +73,14 @@ impl LongQueries {
             let found = std::panic::catch_unwind(AssertUnwindSafe(|| query(&meter)));
             drop(turn);
             drop(place);
-            let _ = done.send(found.map_err(|_| Full::Panic).and_then(|found| found.ok_or(Full::Time)));
+            let _ =
+                done.send(found.map_err(|_| QueryFailure::Panicked).and_then(|found| found.ok_or(QueryFailure::Late)));
         };
-        std::thread::Builder::new().name("long-query".to_owned()).spawn(work).map_err(|_| Full::Long)?;
+        std::thread::Builder::new().name("long-query".to_owned()).spawn(work).map_err(|_| QueryFailure::LongFull)?;
+        // A thread that ends without an answer has met the deadline.
         match timeout_at(deadline, result).await {
             Ok(Ok(found)) => found,
-            Ok(Err(_)) | Err(_) => Err(Full::Time),
+            Ok(Err(_)) | Err(_) => Err(QueryFailure::Late),
         }
     }
 }
@@ -210,8 +213,8 @@ mod tests {
         let long = LongQueries::new();
         let deadline = Instant::now() + Duration::from_millis(50);
         let steps = Arc::new(AtomicU64::new(0));
-        assert_eq!(long.run(deadline, move |meter| endless(meter, &steps)).await, Err(Full::Time));
-        assert_eq!(long.run(soon(), |_| -> Option<()> { panic!("inside") }).await, Err(Full::Panic));
+        assert_eq!(long.run(deadline, move |meter| endless(meter, &steps)).await, Err(QueryFailure::Late));
+        assert_eq!(long.run(soon(), |_| -> Option<()> { panic!("inside") }).await, Err(QueryFailure::Panicked));
         assert_eq!(long.run(soon(), |_| Some(1)).await, Ok(1));
     }
 
@@ -219,7 +222,7 @@ mod tests {
     async fn there_is_a_limit_to_them() {
         let long = LongQueries::new();
         let places: Vec<_> = (0..MAX_LONG_QUERIES).map(|_| QueryPlace::take(&long.0).expect("there is room")).collect();
-        assert_eq!(long.run(soon(), |_| Some(1)).await, Err(Full::Long));
+        assert_eq!(long.run(soon(), |_| Some(1)).await, Err(QueryFailure::LongFull));
         drop(places);
         assert_eq!(long.run(soon(), |_| Some(1)).await, Ok(1));
     }

@@ -7,5 +7,6 @@ pub(super) mod long_queries;
 pub(super) mod pool;
 pub(super) mod proposal;
 pub(super) mod query;
+pub(super) mod query_failure;
 pub(super) mod report;
 pub(super) mod service;

@@ -15,10 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::long_queries::LongQueries;
+use super::query_failure::{MAX_QUERIES, QueryFailure};
 use crate::engine::Meter;
-
-/// Most jobs that run or wait on one node.
-pub const MAX_QUERIES: usize = 1024;
 
 /// Work expected to take less than this stays on one thread: waking another costs about a tenth of it.
 const WORTH_A_THREAD: Duration = Duration::from_micros(300);
@@ -52,29 +50,13 @@ struct Jobs {
     closed: bool,
 }
 
-/// The query did not run, or did not end.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Full {
-    /// As many queries as the limit allows wait already.
-    #[error("{MAX_QUERIES} queries run or wait on this node")]
-    Queue,
-    /// As many long queries as the limit allows are under way already.
-    #[error("as many long queries as this node takes are under way; retry later, or ask for less")]
-    Long,
-    /// It was not done by the deadline.
-    #[error("the query was not done in time")]
-    Time,
-    /// It panicked; the threads go on.
-    #[error("the query failed inside; the log says where")]
-    Panic,
-}
-
 impl Pool {
     /// A pool with one thread per core.
     ///
     /// # Errors
     /// Where the operating system gives no threads.
     pub fn new() -> std::io::Result<Self> {
+        // All handles of the pool share this state.
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let queue = Arc::<Queue>::default();
         let shared = PoolState {
@@ -85,6 +67,7 @@ impl Pool {
             long: LongQueries::new(),
         };
         let pool = Self(Arc::new(shared));
+        // A thread holds only the queue, so it ends with the last handle of the pool.
         for number in 0..threads {
             let queue = queue.clone();
             std::thread::Builder::new().name(format!("query-{number}")).spawn(move || queue.serve())?;
@@ -94,12 +77,13 @@ impl Pool {
 
     /// Runs `work` on each of `units` and waits until `deadline`: on one thread, or on as many idle ones as the work is
     /// worth. What has not begun by the deadline does not run at all. The outcomes are in order.
-    pub async fn each<U, T, F>(&self, deadline: Instant, units: Vec<U>, work: F) -> Vec<Result<T, Full>>
+    pub async fn each<U, T, F>(&self, deadline: Instant, units: Vec<U>, work: F) -> Vec<Result<T, QueryFailure>>
     where
         U: Send + 'static,
         T: Send + 'static,
         F: Fn(U) -> T + Clone + Send + 'static,
     {
+        // Give each thread that is worth waking an equal share.
         let share = units.len().div_ceil(self.worthwhile_threads(units.len())).max(1);
         let mut jobs = Vec::new();
         let mut units = units.into_iter().peekable();
@@ -114,6 +98,7 @@ impl Pool {
                 }
             });
         }
+        // Shares are in order, and so are the units of each.
         join_all(jobs).await.into_iter().flatten().collect()
     }
 
@@ -125,7 +110,7 @@ impl Pool {
         &self,
         deadline: Instant,
         query: impl FnOnce(&Meter<'_>) -> Option<T> + Send + 'static,
-    ) -> Result<T, Full> {
+    ) -> Result<T, QueryFailure> {
         self.0.long.run(deadline, query).await
     }
 
@@ -142,16 +127,16 @@ impl Pool {
         deadline: Instant,
         units: u64,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Full> {
-        let place = Arc::clone(&self.0.places).try_acquire_owned().map_err(|_| Full::Queue)?;
+    ) -> Result<T, QueryFailure> {
+        let place = Arc::clone(&self.0.places).try_acquire_owned().map_err(|_| QueryFailure::QueueFull)?;
         let (done, result) = oneshot::channel();
         let shared = self.0.clone();
         self.0.queue.push(move || shared.carry_out(place, deadline, units, job, done));
         match timeout_at(deadline, result).await {
             Ok(Ok(found)) => Ok(found),
-            Ok(Err(_)) if Instant::now() >= deadline => Err(Full::Time),
-            Ok(Err(_)) => Err(Full::Panic),
-            Err(_) => Err(Full::Time),
+            Ok(Err(_)) if Instant::now() >= deadline => Err(QueryFailure::Late),
+            Ok(Err(_)) => Err(QueryFailure::Panicked),
+            Err(_) => Err(QueryFailure::Late),
         }
     }
 }
@@ -223,14 +208,14 @@ mod tests {
     async fn a_panic_ends_one_query_only() {
         let pool = Pool::new().unwrap();
         let panics = |_: i32| -> i32 { panic!("inside") };
-        assert_eq!(pool.each(soon(), vec![1], panics).await, [Err(Full::Panic)]);
+        assert_eq!(pool.each(soon(), vec![1], panics).await, [Err(QueryFailure::Panicked)]);
         assert_eq!(pool.each(soon(), vec![7], |unit| unit + 1).await, [Ok(8)]);
     }
 
     #[tokio::test]
     async fn nothing_runs_after_its_deadline() {
         let pool = Pool::new().unwrap();
-        assert_eq!(pool.each(Instant::now(), vec![7], |unit| unit).await, [Err(Full::Time)]);
+        assert_eq!(pool.each(Instant::now(), vec![7], |unit| unit).await, [Err(QueryFailure::Late)]);
     }
 
     #[tokio::test]

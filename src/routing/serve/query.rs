@@ -75,7 +75,11 @@ fn one_of(
     find: impl FnOnce(&SearchQuery) -> Result<Option<engine::Found>, Refusal>,
 ) -> Result<Option<PartAnswer>, CallError> {
     let search = searches.get(place).ok_or_else(|| unfit("there are fewer searches"))?;
-    let found = find(search).map_err(|refusal| CallError::Refused(at(refusal, place, searches.len())))?;
+    let found = find(search).map_err(|refusal| {
+        // A search that is alone needs no place to be found by.
+        let place = (searches.len() > 1).then_some(place);
+        CallError::Refused(refusal.with_position(|named| named.or(place)))
+    })?;
     Ok(found.map(PartAnswer::Hits))
 }
 
@@ -98,15 +102,6 @@ pub(in crate::routing) fn whole(
 
 fn unfit(reason: &str) -> CallError {
     CallError::Unfit { reason: reason.to_owned() }
-}
-
-fn at(refusal: Refusal, place: usize, searches: usize) -> Refusal {
-    match refusal {
-        Refusal::Invalid { position: None, field, reason } if searches > 1 => {
-            Refusal::Invalid { position: Some(place), field, reason }
-        }
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Writes go through the group's log. Reads wait until the replica is fresh enough, then look at its machine on threads
 //! of their own: a search would delay the heartbeats of every group if it ran on the async workers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +11,14 @@ use bytes::Bytes;
 use futures::future::{join, join_all};
 use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt as _};
-use raft_groups::{Group, GroupId, Machine, NodeId, ReadError, ReadMode, ReadPoint, Role, WriteError};
+use raft_groups::{Group, GroupId, Machine, NodeId, ReadMode, ReadPoint, Role, WriteError};
 use tokio::time::Instant;
 
-use super::freshness::Freshness;
-use super::pool::{Full, Pool};
+use super::freshness::{Freshness, read_error};
+use super::pool::Pool;
 use super::proposal::ForShard;
+use super::query_failure::QueryFailure;
+use super::report::NodeMeasures;
 use super::{proposal, report};
 use crate::engine::{Engine, Entry, Lifetime, Meter};
 use crate::placement::{META, MetaMachine, ShardId, group_name};
@@ -33,18 +35,6 @@ const SETTLE: Duration = Duration::from_millis(1);
 /// compares each of them: these take it about 1.5 ms.
 pub const MAX_WAITING_VECTORS: u64 = 50_000;
 
-/// What a node measures of itself; the composition root knows how.
-pub trait NodeMeasures: Send + Sync + 'static {
-    /// How busy the process is, 0 to 1.
-    fn load(&self) -> f32;
-    /// Bytes on disk of logs and state.
-    fn disk_bytes(&self) -> u64;
-    /// How long the process has run.
-    fn uptime(&self) -> Duration;
-    /// How long a message to each peer and its answer take, as far as that is known.
-    fn round_trips(&self) -> BTreeMap<NodeId, Duration>;
-}
-
 /// Carries out calls on this node's replicas.
 pub struct Service {
     /// This node.
@@ -60,16 +50,19 @@ pub struct Service {
 impl Service {
     /// Carries out `calls` side by side; the answers are in their order.
     pub async fn execute(&self, calls: Vec<Call>, deadline: Instant) -> Vec<Result<CallAnswer, CallError>> {
+        // All calls begin at once.
         let mut answers: Vec<_> = calls.iter().map(|_| None).collect();
         let steps = calls.into_iter().enumerate().map(|(place, call)| async move {
             let step = self.begin(call, deadline).await;
             (place, step)
         });
         let mut steps: FuturesUnordered<_> = steps.collect();
+        // Calls that are ready soon go to the query threads together. Each later one goes by itself.
         let settled = settle(&mut steps).await;
         let first = self.look_at(settled, deadline);
         let later = steps.map(|step| self.look_at(vec![step], deadline)).buffer_unordered(MAX_CALLS);
         let (first, later) = join(first, later.collect::<Vec<_>>()).await;
+        // An answer goes to the place of its call.
         for (place, answer) in later.into_iter().flatten().chain(first) {
             answers[place] = Some(answer);
         }
@@ -79,7 +72,7 @@ impl Service {
 
     /// What this node says of itself now.
     pub fn report(&self) -> NodeReport {
-        report::of(self)
+        report::of_node(self.node, &self.groups, &*self.measures)
     }
 
     /// Goes with a call as far as it goes without a query thread.
@@ -87,8 +80,8 @@ impl Service {
         match call {
             Call::Read { group, mode, after, max_staleness_ms, query, room } if group != META => {
                 let wanted = Freshness { mode, after, max_staleness_ms };
-                let query = Bounded { query, room: room.and_then(|room| room.try_into().ok()).unwrap_or(usize::MAX) };
-                self.fresh(group, wanted, query, deadline)
+                let room = room.and_then(|room| room.try_into().ok()).unwrap_or(usize::MAX);
+                self.fresh(group, wanted, (query, room), deadline)
                     .await
                     .map_or_else(|error| CallStep::Done(Err(error)), CallStep::FreshMachine)
             }
@@ -134,6 +127,7 @@ impl Service {
     ) -> Result<CallAnswer, CallError> {
         let time_ms = || self.groups.time_ms(group.id(), group.watch().borrow().term, group.machine().time_ms());
         let Proposal { command, lifetime, everywhere } = proposal;
+        // A write that is too old must not get into the log, nor one whose sender does not know the time.
         let now_ms = time_ms();
         if lifetime.is_some_and(|lifetime| !may_be_proposed(lifetime, now_ms)) {
             let status = group.status();
@@ -142,6 +136,7 @@ impl Service {
                 _ => CallError::NotLeader { leader: status.leader },
             });
         }
+        // The entry carries the time, so that every replica decides by the same.
         let entry = Entry { time_ms: now_ms, lifetime, command: &command }.encode();
         drop(command);
         let written = group.write(entry, deadline).await.map_err(write_error)?;
@@ -159,17 +154,17 @@ impl Service {
         Ok(CallAnswer::Read { point, found: QueryAnswer::Map(meta.machine().map()) })
     }
 
-    /// Waits until the replica of `group` is as fresh as wanted.
+    /// Waits until the replica of `group` is as fresh as wanted for a query, given with the room of its answer.
     async fn fresh(
         &self,
         group: GroupId,
         wanted: Freshness,
-        query: Bounded,
+        (query, room): (Arc<Query>, usize),
         deadline: Instant,
     ) -> Result<FreshMachine, CallError> {
         let (_, replica) = self.shard(group)?;
         let point = wanted.wait(&replica, deadline).await?;
-        Ok(FreshMachine { point, machine: replica.machine(), query })
+        Ok(FreshMachine { point, machine: replica.machine(), query, room })
     }
 
     /// Looks at all machines that are ready, side by side where the pool finds it worthwhile.
@@ -184,14 +179,15 @@ impl Service {
         if looks.is_empty() {
             return answers;
         }
-        let units: Vec<Unit> = looks.iter().flat_map(|(_, look)| look.units()).collect();
-        let work = |(machine, bounded, place): Unit| try_part(&machine, &bounded.query, place, bounded.room);
+        // Each part is tried, and one that turns out to be long is carried out apart.
+        let units: Vec<(FreshMachine, usize)> = looks.iter().flat_map(|(_, look)| look.units()).collect();
+        let work = |(look, place): (FreshMachine, usize)| try_part(&look.machine, &look.query, place, look.room);
         let tried = self.pool.each(deadline, units.clone(), work).await;
         let found = units.into_iter().zip(tried).map(|(unit, tried)| self.at_length(unit, tried, deadline));
         let mut found = join_all(found).await.into_iter();
         for (place, FreshMachine { point, query, .. }) in looks {
             // All of them are taken, whatever the first of them says: the next look's begin behind.
-            let parts: Vec<_> = found.by_ref().take(parts(&query.query)).collect();
+            let parts: Vec<_> = found.by_ref().take(parts(&query)).collect();
             answers.push((place, whole(parts.into_iter()).map(|found| CallAnswer::Read { point, found })));
         }
         answers
@@ -200,15 +196,15 @@ impl Service {
     /// What a part comes to that was tried: one that is long is carried out now.
     async fn at_length(
         &self,
-        (machine, bounded, place): Unit,
-        tried: Result<Result<Option<PartAnswer>, CallError>, Full>,
+        (look, place): (FreshMachine, usize),
+        tried: Result<Result<Option<PartAnswer>, CallError>, QueryFailure>,
         deadline: Instant,
     ) -> Result<PartAnswer, CallError> {
-        if let Some(part) = tried.map_err(not_run)?? {
+        if let Some(part) = tried?? {
             return Ok(part);
         }
-        let long = move |meter: &Meter<'_>| long_part(&machine, &bounded.query, place, meter, bounded.room).transpose();
-        self.pool.run_long(deadline, long).await.map_err(not_run)?
+        let long = move |meter: &Meter<'_>| long_part(&look.machine, &look.query, place, meter, look.room).transpose();
+        self.pool.run_long(deadline, long).await?
     }
 
     fn meta(&self) -> Result<Group<MetaMachine>, CallError> {
@@ -264,32 +260,28 @@ enum CallStep {
 
 type CallResult = Result<CallAnswer, CallError>;
 
-/// A machine fresh enough to be looked at.
+/// A machine fresh enough to be looked at, and what for.
+#[derive(Clone)]
 struct FreshMachine {
+    /// How fresh it is.
     point: ReadPoint,
     machine: Arc<Engine>,
-    query: Bounded,
-}
-
-/// A query, and the bytes of payloads and vectors that its answer may carry.
-#[derive(Clone)]
-struct Bounded {
     query: Arc<Query>,
+    /// Bytes of payloads and vectors that the answer may carry.
     room: usize,
 }
 
-/// One part of a look.
-type Unit = (Arc<Engine>, Bounded, usize);
-
 impl FreshMachine {
-    fn units(&self) -> impl Iterator<Item = Unit> {
-        (0..parts(&self.query.query)).map(|place| (self.machine.clone(), self.query.clone(), place))
+    /// The parts of the look, by their places.
+    fn units(&self) -> impl Iterator<Item = (Self, usize)> {
+        (0..parts(&self.query)).map(|place| (self.clone(), place))
     }
 }
 
 /// Collects the steps that come at once: replicas under a lease are ready within microseconds of each other, and one
 /// call to the query threads for all of them is cheaper than one for each. A replica that takes longer holds up none.
 async fn settle<S: Stream<Item = T> + Unpin, T>(steps: &mut S) -> Vec<T> {
+    // Take what is ready within the time, and leave the rest.
     let mut settled = Vec::new();
     let mut soon = std::pin::pin!(tokio::time::sleep(SETTLE));
     loop {
@@ -323,26 +315,6 @@ fn write_error(error: WriteError) -> CallError {
         WriteError::Busy => CallError::Busy { limit: error.to_string() },
         WriteError::Indeterminate { reason } => CallError::Indeterminate { reason },
         WriteError::Stopped { reason } => CallError::Stopped { reason },
-    }
-}
-
-pub(super) fn read_error<M: Machine>(error: ReadError, group: &Group<M>) -> CallError {
-    match error {
-        ReadError::NotLeader { leader } => CallError::NotLeader { leader },
-        ReadError::NoQuorum { reason } => CallError::NoQuorum { reason },
-        // Like a lost majority it passes once nodes are back, and another replica may know more.
-        ReadError::Unsettled => CallError::NoQuorum { reason: error.to_string() },
-        ReadError::Deadline => CallError::Behind { applied: group.status().applied },
-        ReadError::Stopped { reason } => CallError::Stopped { reason },
-    }
-}
-
-pub(super) fn not_run(error: Full) -> CallError {
-    let reason = error.to_string();
-    match error {
-        Full::Queue | Full::Long => CallError::Busy { limit: reason },
-        Full::Time => CallError::Late { reason },
-        Full::Panic => CallError::Broken { reason },
     }
 }
 

@@ -4,7 +4,6 @@
 use proptest::prelude::*;
 use raft_groups::ReadMode;
 
-use super::fake::FakeCluster;
 use super::large::{nearest, of_size, write};
 use super::{read, soon};
 use crate::engine::{
@@ -12,6 +11,7 @@ use crate::engine::{
     VectorParams, VectorSelector,
 };
 use crate::model::Consistency;
+use crate::routing::testing::FakeCluster;
 use crate::routing::{Collection, PageSearch};
 
 /// One of the searches of a batch, as it is drawn.

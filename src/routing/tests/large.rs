@@ -11,14 +11,14 @@ use raft_groups::ReadMode;
 use raft_groups::mutants::{Mutant, plant};
 use tokio::time::Instant;
 
-use super::fake::FakeCluster;
 use super::{docs, docs_in, options, point, read, soon};
 use crate::engine::{
-    DEFAULT_VECTOR, Hit, Payload, PayloadSelector, PointId, PointWrite, Record, RequestId, ScrollQuery, SearchQuery,
-    Target, VectorSelector,
+    DEFAULT_VECTOR, GetQuery, Hit, Payload, PayloadSelector, PointId, PointWrite, Record, RequestId, ScrollQuery,
+    SearchQuery, Target, VectorSelector,
 };
 use crate::model::SearchParams;
 use crate::routing::request::CallOptions;
+use crate::routing::testing::FakeCluster;
 use crate::routing::{Acknowledge, Collection, PageSearch, ReadOptions, RouteError, Router};
 
 /// A point of generation `generation`, which its vector and its payload tell alike.
@@ -54,8 +54,9 @@ async fn search(router: &Router, docs: &Collection, search: PageSearch) -> Resul
 }
 
 async fn get(router: &Router, docs: &Collection, ids: Vec<PointId>) -> Result<Vec<Record>, RouteError> {
-    let (payload, vector) = (PayloadSelector::All, VectorSelector::All);
-    let answer = router.get(docs, ids, payload, vector, read(ReadMode::Lease)).await?;
+    let (with_payload, with_vector) = (PayloadSelector::All, VectorSelector::All);
+    let query = GetQuery { collection: docs.entry.id, ids, with_payload, with_vector };
+    let answer = router.get(docs, query, read(ReadMode::Lease)).await?;
     Ok(answer.value.into_iter().map(|(_, record)| record).collect())
 }
 
@@ -186,7 +187,8 @@ async fn one_large_answer_is_put_together_at_a_time() {
         match kind {
             "get" => {
                 let ids = (0..count as u64).map(PointId::Num).collect();
-                router.get(&docs, ids, with_payload, with_vector, options).await.map(|answer| answer.held)
+                let query = GetQuery { collection: docs.entry.id, ids, with_payload, with_vector };
+                router.get(&docs, query, options).await.map(|answer| answer.held)
             }
             "scroll" => {
                 let limit = count;

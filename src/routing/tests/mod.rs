@@ -1,14 +1,12 @@
 //! The router against a cluster in memory: leaders that move, answers that get lost, maps that are old.
 
 mod batches;
-mod fake;
 mod large;
 mod messages;
 mod once;
 mod payload_indexes;
 mod pending_calls;
 mod reads;
-pub(crate) mod replicas;
 mod writes;
 
 use std::time::Duration;
@@ -16,11 +14,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::request::CallOptions;
+use super::testing::FakeCluster;
 use super::{Collection, ReadOptions};
 use crate::engine::{DEFAULT_VECTOR, MadeBy, Payload, PointId, PointWrite, RequestId};
 use crate::model::Consistency;
 use crate::placement::tests::vectors;
-use fake::FakeCluster;
 use raft_groups::ReadMode;
 
 /// Time enough for several elections.

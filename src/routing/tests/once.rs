@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use raft_groups::mutants::{Mutant, plant};
 
-use super::fake::Fault;
 use super::*;
 use crate::engine::{CountQuery, Refusal, Selector};
 use crate::model::Consistency;
 use crate::placement::{META, MetaCommand, MetaReply};
+use crate::routing::testing::Fault;
 use crate::routing::{Acknowledge, Committed, RouteError, Router};
 
 #[tokio::test(start_paused = true)]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::fake::{FakeCluster, Fault};
 use super::{docs, options, points, soon};
 use crate::engine::{FieldType, Refusal};
 use crate::model::Consistency;
 use crate::placement::ShardId;
 use crate::placement::tests::vectors;
+use crate::routing::testing::{FakeCluster, Fault};
 use crate::routing::{Acknowledge, RouteError};
 
 const KEYWORD: Option<FieldType> = Some(FieldType::Keyword);

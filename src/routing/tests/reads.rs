@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use raft_groups::{ReadMode, Role};
 
-use super::fake::{FakeCluster, Fault};
 use super::{docs, options, points, read, soon};
-use crate::engine::{CountQuery, PayloadSelector, PointId, Refusal, ScrollQuery, SearchQuery, Target, VectorSelector};
+use crate::engine::{
+    CountQuery, GetQuery, PayloadSelector, PointId, Refusal, ScrollQuery, SearchQuery, Target, VectorSelector,
+};
 use crate::model::SearchParams;
 use crate::placement::{ClusterMap, ShardId};
 use crate::routing::rpc::message::CallError;
+use crate::routing::testing::{FakeCluster, Fault};
 use crate::routing::{Acknowledge, Collection, LogPoint, PageSearch, ReadOptions, RouteError, Router, SessionToken};
 
 async fn filled() -> (FakeCluster, Collection) {
@@ -119,8 +121,9 @@ async fn a_scroll_meets_every_point_once_in_order() {
 async fn get_answers_in_the_order_asked_without_what_is_absent() {
     let (cluster, docs) = filled().await;
     let ids = [5, 500, 3, 99].map(PointId::Num).to_vec();
-    let (payload, vector) = (PayloadSelector::None, VectorSelector::None);
-    let answer = cluster.router(Some(1)).get(&docs, ids, payload, vector, read(ReadMode::Lease)).await.unwrap();
+    let (with_payload, with_vector) = (PayloadSelector::None, VectorSelector::None);
+    let query = GetQuery { collection: docs.entry.id, ids, with_payload, with_vector };
+    let answer = cluster.router(Some(1)).get(&docs, query, read(ReadMode::Lease)).await.unwrap();
     let found: Vec<_> = answer.value.iter().map(|(_, record)| record.id).collect();
     assert_eq!(found, [5, 3, 99].map(PointId::Num));
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::fake::{FakeCluster, Fault};
 use super::{docs, options, point, points, read, soon};
 use crate::engine::{PointId, Refusal, Selector};
 use crate::model::Consistency;
 use crate::placement::tests::vectors;
 use crate::placement::{META, ShardId};
 use crate::routing::rpc::message::CallError;
+use crate::routing::testing::{FakeCluster, Fault};
 use crate::routing::{Acknowledge, Committed, Ring, RouteError};
 use raft_groups::ReadMode;
 

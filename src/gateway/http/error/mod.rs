@@ -15,7 +15,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
 
 use super::limits::LimitName;
@@ -306,12 +305,6 @@ impl From<FilterError> for ApiError {
 impl From<BadToken> for ApiError {
     fn from(error: BadToken) -> Self {
         Self::invalid("after", error.to_string())
-    }
-}
-
-impl From<PathRejection> for ApiError {
-    fn from(rejection: PathRejection) -> Self {
-        Self::invalid("path", crate::gateway::http::parse_error::path(&rejection))
     }
 }
 

@@ -5,21 +5,8 @@ use std::fmt;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-use super::reader::{Context, ExplainingReader};
+use super::wrappers::{ExplainingReader, Items, NamedMembers};
 use super::wrong::{ReadFailure, short};
-
-/// The items of an array.
-pub(super) struct Items<'c, A> {
-    inner: A,
-    context: &'c Context,
-    next: usize,
-}
-
-impl<'c, A> Items<'c, A> {
-    pub(super) fn new(inner: A, context: &'c Context) -> Self {
-        Self { inner, context, next: 0 }
-    }
-}
 
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
     type Error = ReadFailure;
@@ -29,20 +16,6 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
         let read = read.map_err(|error| self.context.met(&error).inside(format!("[{}]", self.next)));
         self.next += 1;
         read
-    }
-}
-
-/// The members of an object.
-pub(super) struct NamedMembers<'c, A> {
-    inner: A,
-    context: &'c Context,
-    /// The member that was begun last.
-    name: String,
-}
-
-impl<'c, A> NamedMembers<'c, A> {
-    pub(super) fn new(inner: A, context: &'c Context) -> Self {
-        Self { inner, context, name: String::new() }
     }
 }
 
@@ -88,6 +61,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NotedName<'_, S> {
                 Ok(())
             }
         }
+        // The name is noted first, and then given on to whoever reads it.
         deserializer.deserialize_str(Note(self.name))?;
         let name: StrDeserializer<'_, D::Error> = self.name.as_str().into_deserializer();
         self.seed.deserialize(name)

@@ -8,6 +8,7 @@ mod members;
 mod reader;
 mod syntax;
 mod wanted;
+mod wrappers;
 mod wrong;
 
 use axum::extract::path::ErrorKind;
@@ -17,7 +18,7 @@ use serde::de::value::MapDeserializer;
 
 use super::error::ApiError;
 use crate::gateway::http::strict_json::Strict;
-use reader::{Context, ExplainingReader};
+use wrappers::{Context, ExplainingReader};
 
 /// What is wrong with a body that failed with `error`.
 pub(in crate::gateway) fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiError {
@@ -51,8 +52,14 @@ pub(in crate::gateway) fn query<T: DeserializeOwned>(pairs: Vec<(String, String)
     })
 }
 
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::invalid("path", explain_path(&rejection))
+    }
+}
+
 /// What is wrong with a path.
-pub(in crate::gateway) fn path(rejection: &PathRejection) -> String {
+fn explain_path(rejection: &PathRejection) -> String {
     let PathRejection::FailedToDeserializePathParams(failed) = rejection else {
         return "it cannot be read".to_owned();
     };

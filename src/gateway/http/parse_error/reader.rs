@@ -1,62 +1,16 @@
 //! A deserializer around another that says in plain words what is wrong, and where.
 //!
 //! It asks the one inside for whatever stands there, and compares that itself with what is wanted: so an error knows both,
-//! and no message of a parser has to be understood. The one inside has an error type of its own, through which ours cannot
-//! pass: it waits in the [`Context`] meanwhile.
+//! and no message of a parser has to be understood.
 
-use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::members::{Items, NamedMembers};
 use super::wanted::ExpectedValue;
+use super::wrappers::{Context, ExplainingReader, Items, NamedMembers};
 use super::wrong::ReadFailure;
-
-/// What all steps of one reading share.
-pub(super) struct Context {
-    /// What was found wrong, on its way out.
-    found: RefCell<Option<ReadFailure>>,
-    /// Numbers and truth come as texts, as in a query string.
-    only_texts: bool,
-}
-
-impl Context {
-    /// For a body.
-    pub(super) fn of_json() -> Self {
-        Self { found: RefCell::new(None), only_texts: false }
-    }
-
-    /// For a query string.
-    pub(super) fn of_query() -> Self {
-        Self { only_texts: true, ..Self::of_json() }
-    }
-
-    /// Lets `wrong` wait, and gives the error that stands for it.
-    fn wait<E: Error>(&self, wrong: ReadFailure) -> E {
-        self.found.replace(Some(wrong));
-        E::custom("see the context")
-    }
-
-    /// What waits; or else what the parser inside says.
-    pub(super) fn met<E: Error>(&self, error: &E) -> ReadFailure {
-        self.found.take().unwrap_or_else(|| ReadFailure::from_parser(&error.to_string()))
-    }
-}
-
-/// A deserializer, a visitor, a seed or an access that says what is wrong.
-pub(super) struct ExplainingReader<'c, T> {
-    inner: T,
-    context: &'c Context,
-}
-
-impl<'c, T> ExplainingReader<'c, T> {
-    /// Around `inner`.
-    pub(super) fn new(inner: T, context: &'c Context) -> Self {
-        Self { inner, context }
-    }
-}
 
 impl<'c, 'de, D: Deserializer<'de>> ExplainingReader<'c, D> {
     fn ask<V: Visitor<'de>>(self, wanted: ExpectedValue, visitor: V) -> Result<V::Value, ReadFailure> {
@@ -151,6 +105,7 @@ impl<'de, V: Visitor<'de>> ExpectationVisitor<'_, V> {
                 Ok(value) => self.visit_bool(value),
                 Err(_) => self.refuse(given),
             },
+            // A whole number may be as large as a u64, or below zero.
             ExpectedValue::Whole(..) => match (text.parse(), text.parse()) {
                 (Ok(number), _) => self.visit_u64(number),
                 (_, Ok(number)) => self.visit_i64(number),

@@ -18,7 +18,7 @@ use super::steps::{Act, Case, NAMES, Pick, Step, WILD};
 use crate::api::HealthState;
 use crate::gateway::{GatewayState, Introduction, Limits, LinkSwitch, LocalNode, NodeHealth, router};
 use crate::routing::NodeReport;
-use crate::routing::tests::replicas::Replicas;
+use crate::routing::testing::FakeCluster;
 
 /// A write that was answered for good, to be sent again.
 struct Write {
@@ -36,7 +36,7 @@ const REMEMBERED: u64 = 900;
 
 /// Nodes, doors, and what they should hold.
 pub(super) struct World {
-    replicas: Replicas,
+    cluster: FakeCluster,
     doors: Vec<Router>,
     model: BTreeMap<usize, Collection>,
     lives: u64,
@@ -52,14 +52,15 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(shards: u32) -> Self {
-        let replicas = Replicas::new(shards);
+        let cluster = FakeCluster::new(3, shards);
+        cluster.0.lock().asks_for_dates = true;
         let door = |me: u64| {
-            let backend = replicas.router((me > 0).then_some(me));
-            router(GatewayState::new(Arc::new(backend), Arc::new(Nobody), Limits::default()))
+            let routing = cluster.router((me > 0).then_some(me));
+            router(GatewayState::new(routing, Arc::new(Nobody), Limits::default()))
         };
         let doors = (0..4).map(door).collect();
         Self {
-            replicas,
+            cluster,
             doors,
             model: BTreeMap::new(),
             lives: 0,
@@ -76,53 +77,53 @@ impl World {
         for step in &case.steps {
             let checked = self.step(step).await;
             // What the replicas say of it is nearer to the cause.
-            self.replicas.wrong().map_or(checked, Err)?;
+            self.cluster.wrong().map_or(checked, Err)?;
         }
         for door in 0..4 {
             self.everything(door).await?;
         }
-        self.replicas.compare_stored();
-        self.replicas.find_zombies();
+        self.cluster.compare_stored();
+        self.cluster.find_zombies();
         for node in 1..=3 {
-            self.replicas.open_from(node, node);
+            self.cluster.open_from(node, node);
             self.everything(node as usize).await?;
         }
-        self.replicas.wrong().map_or(Ok(()), Err)
+        self.cluster.wrong().map_or(Ok(()), Err)
     }
 
     async fn step(&mut self, step: &Step) -> Checked {
         match &step.act {
             Act::Open(to, from) => {
                 self.told.push(format!("(node {to} opens what node {from} has stored)"));
-                self.replicas.open_from(*to, *from);
+                self.cluster.open_from(*to, *from);
                 Ok(())
             }
             Act::Lead(node) => {
                 self.told.push(format!("(node {node} leads)"));
-                self.replicas.lead(*node);
+                self.cluster.lead_all(Some(*node));
                 Ok(())
             }
             Act::LoseAnswer => {
                 self.loses_answer = true;
                 self.told.push("(the next answer to a write is lost)".to_owned());
-                self.replicas.lose_answer();
+                self.cluster.lose_answer();
                 Ok(())
             }
             Act::Keep => {
                 self.told.push("(a copy of the next request to shards is kept)".to_owned());
-                self.replicas.keep_copies();
+                self.cluster.keep_copies();
                 Ok(())
             }
             Act::Late => {
                 self.told.push("(the copies that were kept come)".to_owned());
-                self.replicas.deliver_copies();
+                self.cluster.deliver_copies();
                 Ok(())
             }
             Act::Pass(seconds) => {
                 self.told.push(format!("({seconds} s pass)"));
                 self.passed += seconds;
                 // The groups' times pass no faster than everybody's clock.
-                self.replicas.pass(Duration::from_secs(*seconds));
+                self.cluster.pass(Duration::from_secs(*seconds));
                 tokio::time::advance(Duration::from_secs(*seconds)).await;
                 Ok(())
             }

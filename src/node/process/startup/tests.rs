@@ -32,7 +32,7 @@ async fn a_node_alone_starts_serves_and_stops() {
     let startup = Startup::new(settings, me, stop.clone()).unwrap();
     let served = http.serve(startup.http_app(None), ConnectionLimit::new(8), stop.clone(), Duration::ZERO);
     assert_eq!(startup.node.health().state, HealthState::Starting);
-    assert!(startup.node.host().is_none());
+    assert!(startup.node.replicas().is_none());
     // It has a cluster of its own, and every group knows its leader.
     let node = startup.start_node(&dir, identity, peer_port, peers_stop.clone()).await.unwrap();
     let serving = async {
