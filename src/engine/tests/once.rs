@@ -170,6 +170,7 @@ proptest! {
 /// The property above fails with the bug.
 fn must_be_caught(mutant: Mutant) {
     let _planted = plant(mutant);
+    // It is meant to fail: nothing of that is worth keeping, however the tests are started.
     let config = proptest::test_runner::Config { failure_persistence: None, max_shrink_iters: 0, ..Default::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     assert!(runner.run(&stories(), story).is_err(), "{mutant:?} is not caught");
