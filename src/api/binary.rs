@@ -17,9 +17,8 @@
 //! All numbers are little-endian; nothing follows the last payload. Each point has one vector, all the same one;
 //! several vectors to a point, and `if_version`, are for JSON.
 
-use super::reading::uuid;
-use super::{Level, PointId};
-use serde::{Deserialize, Serialize};
+use super::PointId;
+use super::options::request;
 use uuid::Uuid;
 
 /// The content type of such a body.
@@ -31,24 +30,16 @@ const ID_BYTES: usize = 17;
 const NUMBER: u8 = 0;
 const UUID: u8 = 1;
 
-/// The head of the body: what the members of `POST /vectors` are in JSON, less the points.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PointsHead {
-    /// The collection's name.
-    pub collection: String,
-    /// Name of the vector that the points have; absent means the default vector.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub using: Option<String>,
-    /// When to acknowledge; absent means the collection's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Level>,
-    /// Names this write, so that a retry applies once and answers what the first answered.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "uuid")]
-    pub request_id: Option<Uuid>,
-    /// Deadline, in milliseconds from arrival.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
+request! {
+    /// The head of the body: what the members of `POST /vectors` are in JSON, less the points.
+    pub struct PointsHead {
+        /// The collection's name.
+        pub collection: String,
+        /// Name of the vector that the points have; absent means the default vector.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub using: Option<String>,
+        ..write,
+    }
 }
 
 /// One point of such a body; the texts lie in the body itself.

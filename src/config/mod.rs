@@ -17,6 +17,7 @@ pub use gateway::{GatewayArgs, GatewaySettings};
 pub use server::{Origin, ServerArgs, ServerSettings};
 pub use variables::without_empty_variables;
 
+use crate::model::limits::{DEFAULT_BODY_BYTES, DEFAULT_TIMEOUT_MS, MAX_BATCH, MAX_LIMIT, MAX_TIMEOUT_MS};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ pub struct RequestLimits {
 impl Default for RequestLimits {
     fn default() -> Self {
         let body_memory = memory::of_this_process() / 8;
-        Self { body_bytes: 32 << 20, body_memory, batch: 10_000, results: 10_000, timeout_ms: 10_000 }
+        Self { body_bytes: DEFAULT_BODY_BYTES, body_memory, batch: MAX_BATCH, results: MAX_LIMIT, timeout_ms: DEFAULT_TIMEOUT_MS }
     }
 }
 
@@ -129,6 +130,6 @@ fn request_limits(
     within("--body-memory", limits.body_memory, limits.body_bytes, 1 << 46)?;
     within("--max-batch", limits.batch, 1, default.batch)?;
     within("--max-limit", limits.results, 1, default.results)?;
-    within("--request-timeout-ms", limits.timeout_ms as usize, 1, 600_000)?;
+    within("--request-timeout-ms", limits.timeout_ms as usize, 1, MAX_TIMEOUT_MS as usize)?;
     Ok(limits)
 }

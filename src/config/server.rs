@@ -2,12 +2,17 @@
 
 use super::address::{advertised, check_url, optional_socket_address, peer_address, socket_address};
 use super::{ConfigError, LogFormat, RequestLimits, lay_over, read_file, request_limits};
+use crate::model::limits::MAX_SHARDS;
+use crate::model::names::name_fault;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, FromArgMatches as _};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Longest name that a node may be started with; the map holds longer ones too.
+const MAX_NODE_NAME: usize = 64;
 
 /// The flags, variables and TOML keys (the flag's name with `_`) of `quiver server`. What is absent takes its default.
 #[derive(Args, Clone, Debug, Default, PartialEq, Deserialize)]
@@ -293,8 +298,9 @@ impl ServerArgs {
 
 impl ServerSettings {
     fn check(self) -> Result<Self, ConfigError> {
-        if !(1..=4096).contains(&self.shards) {
-            return Err(ConfigError::invalid("--shards", format!("{} is out of range: choose 1 to 4096", self.shards)));
+        if !(1..=MAX_SHARDS).contains(&self.shards) {
+            let reason = format!("{} is out of range: choose 1 to {MAX_SHARDS}", self.shards);
+            return Err(ConfigError::invalid("--shards", reason));
         }
         if let Some(copies) = self.replication_factor
             && !(1..=7).contains(&copies)
@@ -358,14 +364,12 @@ fn half_of_the_processors() -> usize {
 }
 
 fn node_name(name: String) -> Result<String, ConfigError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if (1..=64).contains(&name.len()) && name.chars().all(plain) {
+    if name.len() <= MAX_NODE_NAME && name_fault(&name).is_none() {
         return Ok(name);
     }
-    Err(ConfigError::invalid(
-        "--node-id",
-        format!("`{name}` is no node name: use 1 to 64 letters, digits, `-`, `_`, `.`"),
-    ))
+    let but = if name.starts_with('.') { ", and no dot first" } else { "" };
+    let reason = format!("`{name}` is no node name: use 1 to {MAX_NODE_NAME} letters, digits, `-`, `_`, `.`{but}");
+    Err(ConfigError::invalid("--node-id", reason))
 }
 
 fn origin(bootstrap: Option<usize>, join: Option<Vec<String>>) -> Result<Origin, ConfigError> {

@@ -13,7 +13,7 @@ use raft_groups::GroupId;
 use raft_groups::mutants::{Mutant, is_planted};
 use tokio::time::Instant;
 
-use crate::engine::limits::REMEMBERED_MS;
+use crate::model::limits::REMEMBERED_MS;
 use crate::engine::{Lifetime, MadeBy};
 
 /// How old a sender's knowledge may be.

@@ -12,7 +12,7 @@ use super::validate::{batch_size, validate, validate_config, validate_ids};
 use crate::engine::collection::CollectionConfig;
 use crate::engine::deletion::{Progress, Slice, Sliced, decide_slice};
 use crate::engine::ids::{CollectionId, RequestId};
-use crate::engine::limits::MAX_REMEMBERED_REQUESTS;
+use crate::model::limits::MAX_REMEMBERED_REQUESTS;
 use crate::engine::payload_index::PayloadSchema;
 use crate::engine::point::PointWrite;
 use crate::engine::queries::read::matching;

@@ -20,7 +20,7 @@ use raft_groups::BrokenInvariant;
 use serde::{Deserialize, Serialize};
 
 use super::command::{CodecError, Command};
-use crate::engine::limits::REMEMBERED_MS;
+use crate::model::limits::REMEMBERED_MS;
 
 const STAMPED: u8 = 3;
 const LIMITED: u8 = 4;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::reply::Refusal;
 use crate::engine::collection::{CollectionConfig, Distance, GraphParams, Quantization, VectorParams};
-use crate::engine::limits::{
+use crate::model::limits::{
     MAX_BATCH, MAX_EF_CONSTRUCT, MAX_LINKS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES,
     MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION, MIN_LINKS,
 };

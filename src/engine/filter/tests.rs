@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Filter;
-use crate::engine::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES};
+use crate::model::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES};
 use crate::model::PointId;
 
 fn holds(filter: &Value, payload: &Value) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::commands::reply::Refusal;
 use crate::engine::filter::Path;
-use crate::engine::limits::MAX_INDEXED_FIELDS;
+use crate::model::limits::MAX_INDEXED_FIELDS;
 use crate::model::FieldType;
 
 /// The indexed fields by their paths.

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use raft_groups::mutants::{Mutant, plant};
 
-use super::limits::{MAX_FORGOTTEN_AT_ONCE, REMEMBERED_MS};
+use crate::model::limits::{MAX_FORGOTTEN_AT_ONCE, REMEMBERED_MS};
 use super::*;
 
 const SECOND: u64 = 1_000;

@@ -11,6 +11,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use raft_groups::NodeId;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -32,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const FRESH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a change is asked for.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::gateway) struct ChangeOptions {
     /// Answer when it is done.

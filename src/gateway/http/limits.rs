@@ -7,7 +7,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::RequestLimits;
-use crate::engine::limits::{MAX_BATCH, MAX_LIMIT};
+use crate::model::limits::{
+    DEFAULT_BODY_BYTES, DEFAULT_TIMEOUT_MS, MAX_BATCH, MAX_COLLECTIONS, MAX_LIMIT, MAX_SEARCHES, MAX_TIMEOUT_MS,
+};
 
 /// How much one request, and all of them together, may ask of this gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,18 +44,18 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body_bytes: 32 << 20,
+            body_bytes: DEFAULT_BODY_BYTES,
             drain_bytes: 64 << 20,
             body_wait: Duration::from_secs(60),
             arriving_bytes: 512 << 20,
             shown_bytes: 64 << 20,
             batch: MAX_BATCH,
             limit: MAX_LIMIT,
-            searches: 1_000,
-            collections: 10_000,
+            searches: MAX_SEARCHES,
+            collections: MAX_COLLECTIONS,
             in_flight: 1_024,
-            default_timeout: Duration::from_secs(10),
-            max_timeout: Duration::from_secs(600),
+            default_timeout: Duration::from_millis(DEFAULT_TIMEOUT_MS),
+            max_timeout: Duration::from_millis(MAX_TIMEOUT_MS),
         }
     }
 }

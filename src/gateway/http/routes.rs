@@ -1,15 +1,21 @@
-//! How a route comes into being: with its class, from which follow the layer it passes and how it is counted.
+//! How a route comes into being: with its class, from which follow the layer it passes and how it is counted, and with
+//! what the document of the API tells of it.
 //!
 //! No room beside this one adds a route to the gateway's router, so no route is without a class.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::{Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, on};
+use serde_json::{Map, Value};
 
 use super::middleware;
 use crate::gateway::GatewayState;
+use crate::gateway::openapi::ApiDocument;
+use crate::gateway::openapi::endpoint::{Described, Endpoint, EndpointAnswers, JSON, answers};
 
 /// What kind of request a route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +37,17 @@ impl Class {
     pub fn carries_data(self) -> bool {
         matches!(self, Self::Read | Self::Search | Self::Write)
     }
+
+    /// What the document of the API calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Admin => "admin",
+            Self::Read => "read",
+            Self::Search => "search",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// What the layer of one route knows of it.
@@ -47,30 +64,46 @@ pub struct Route {
 pub struct Routes {
     state: GatewayState,
     router: Router<GatewayState>,
+    endpoints: Vec<Endpoint>,
 }
 
 impl Routes {
     /// No routes yet.
     pub fn new(state: &GatewayState) -> Self {
-        Self { state: state.clone(), router: Router::new() }
+        Self { state: state.clone(), router: Router::new(), endpoints: Vec::new() }
     }
 
-    /// Adds a route that takes no query string.
-    pub fn add<H, T>(self, method: Method, path: &str, class: Class, handler: H) -> Self
+    /// Adds a route. What it takes follows from the extractors of its handler, `T`.
+    pub fn add<H, T>(
+        self,
+        method: Method,
+        path: &'static str,
+        class: Class,
+        handler: H,
+        answers: EndpointAnswers,
+    ) -> Self
     where
         H: Handler<T, GatewayState>,
-        T: 'static,
+        T: Described + 'static,
     {
-        self.insert(method, path, class, false, handler)
+        let endpoint = Endpoint::of::<T>(method, path, class.word(), answers);
+        self.insert(endpoint, class, T::READS_QUERY, handler)
     }
 
-    /// Adds a route whose handler reads its query string.
-    pub fn add_with_query<H, T>(self, method: Method, path: &str, class: Class, handler: H) -> Self
-    where
-        H: Handler<T, GatewayState>,
-        T: 'static,
-    {
-        self.insert(method, path, class, true, handler)
+    /// Adds the route of the document that tells of all routes, this one included. No route is added after it.
+    pub fn add_document(self, path: &'static str) -> Self {
+        let told = answers::<Map<String, Value>>("This document.");
+        let endpoint = Endpoint::of::<((),)>(Method::GET, path, Class::Status.word(), told);
+        let all = self.endpoints.iter().chain([&endpoint]).cloned().collect();
+        let document = Arc::new(ApiDocument::new(all, self.state.limits.clone()));
+        let show = move || std::future::ready(([(header::CONTENT_TYPE, JSON)], document.text()));
+        self.insert(endpoint, Class::Status, false, show)
+    }
+
+    /// The routes as the document tells them.
+    #[cfg(test)]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 
     /// The router of all of them.
@@ -78,15 +111,16 @@ impl Routes {
         self.router
     }
 
-    fn insert<H, T>(mut self, method: Method, path: &str, class: Class, reads_query: bool, handler: H) -> Self
+    fn insert<H, T>(mut self, endpoint: Endpoint, class: Class, reads_query: bool, handler: H) -> Self
     where
         H: Handler<T, GatewayState>,
         T: 'static,
     {
         let route = Route { state: self.state.clone(), class, reads_query };
-        let filter = MethodFilter::try_from(method).expect("routes are of HTTP's own methods");
+        let filter = MethodFilter::try_from(endpoint.method.clone()).expect("routes are of HTTP's own methods");
         let guarded = on(filter, handler).route_layer(from_fn_with_state(route, middleware::admit));
-        self.router = self.router.route(path, guarded);
+        self.router = self.router.route(endpoint.path, guarded);
+        self.endpoints.push(endpoint);
         self
     }
 }

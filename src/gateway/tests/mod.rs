@@ -6,6 +6,7 @@ pub(super) mod fake;
 mod generator;
 mod members;
 mod old_map;
+mod openapi;
 mod overview;
 mod pages;
 mod payload_indexes;

@@ -11,7 +11,7 @@ use raft_groups::mutants::{Mutant, is_planted};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::engine::limits::REMEMBERED_MS;
+use crate::model::limits::REMEMBERED_MS;
 use crate::engine::{Lifetime, RequestId};
 use crate::placement::{MetaReply, machine};
 
