@@ -73,16 +73,19 @@ pub fn encode_points<'a>(
     head: &PointsHead,
     points: impl ExactSizeIterator<Item = (PointId, &'a [f32], &'a str)> + Clone,
 ) -> Option<Vec<u8>> {
+    // Make room for all of it at once.
     let head = serde_json::to_vec(head).ok()?;
     let count = points.len();
     let columns = points.clone().next().map_or(0, |(_, vector, _)| vector.len());
     let texts: usize = points.clone().map(|(.., payload)| payload.len() + 4).sum();
     let mut body = Vec::with_capacity(20 + head.len() + count * (ID_BYTES + 4 * columns) + texts);
+    // What it is, and its three counts.
     body.extend(MAGIC);
     body.extend([VERSION, 0, 0, 0]);
     for number in [head.len(), count, columns] {
         body.extend(u32::try_from(number).ok()?.to_le_bytes());
     }
+    // The head, and the columns: ids, vectors, payloads.
     body.extend(head);
     points.clone().for_each(|(id, ..)| put_id(&mut body, id));
     for (_, vector, _) in points.clone() {
@@ -123,6 +126,7 @@ pub fn decode_points(
     read_head: impl FnOnce(&[u8]) -> Result<PointsHead, String>,
 ) -> Result<(PointsHead, Vec<BinaryPoint<'_>>), BadPoints> {
     let mut reader = ByteReader { body, at: 0 };
+    // It is such a body, of the version that is known.
     let start = reader.take(8, "body", None)?;
     if !start.starts_with(MAGIC) {
         return Err(wrong(None, "body", 0, "does not start with `QVPT`"));
@@ -135,14 +139,17 @@ pub fn decode_points(
             format!("version {:?} is not known here: only [1, 0, 0, 0] is", &start[4..]),
         ));
     }
+    // The counts, and the head.
     let [head_bytes, count, columns] =
         [reader.number("body", None)?, reader.number("body", None)?, reader.number("body", None)?];
     let at = reader.at;
     let head = reader.take(head_bytes, "head", None)?;
     let head = read_head(head).map_err(|reason| wrong(None, "head", at, reason))?;
+    // Both tables are there as a whole before room is made for any point.
     let ids = reader.table(count, ID_BYTES, "id")?;
     let vectors_at = reader.at;
     let vectors = reader.table(count, columns.saturating_mul(4), "vector")?;
+    // One point of each row of the tables and each payload.
     let mut points = Vec::with_capacity(count);
     for position in 0..count {
         let id_at = vectors_at - ids.len() + position * ID_BYTES;
@@ -152,6 +159,7 @@ pub fn decode_points(
         let vector = vector.iter().map(|component| f32::from_le_bytes(*component)).collect();
         points.push(BinaryPoint { id, vector, payload: reader.payload(position)? });
     }
+    // Nothing may follow.
     match body.len() - reader.at {
         0 => Ok((head, points)),
         more => Err(wrong(None, "body", reader.at, format!("{more} bytes follow the last payload"))),

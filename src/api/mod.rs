@@ -15,9 +15,7 @@ mod reading;
 pub mod schema;
 
 pub use crate::model::limits::{DEFAULT_LIMIT, DEFAULT_VECTOR_SIZE};
-pub use crate::model::{
-    Committed, Consistency, Distance, FieldType, PointId, Quantization, Role, SearchParams, Way,
-};
+pub use crate::model::{Committed, Consistency, Distance, FieldType, PointId, Quantization, Role, SearchParams, Way};
 #[cfg(test)]
 pub use binary::read_head;
 pub use binary::{
@@ -30,10 +28,9 @@ pub use native::cluster::{
 };
 pub use native::collections::{
     CollectionConfigInfo, CollectionInfo, CollectionParams, CollectionRow, CollectionRows, CreateCollection,
-    CreateFieldIndex, CreatedCollection, Envelope, FieldInfo, IndexOptions, UpdateResult,
-    WriteOrdering,
+    CreateFieldIndex, CreatedCollection, Envelope, FieldInfo, IndexOptions, UpdateResult, WriteOrdering,
 };
-pub use native::groups::{EntryRow, FrontPage, GroupLog, GroupNudge, VoteRow};
+pub use native::groups::{EntryRow, FrontPage, GroupNudge, ReplicaLog, VoteRow};
 pub use native::index::{Index, IndexKind};
 pub use native::level::Level;
 pub use native::members::{
@@ -44,9 +41,7 @@ pub use native::payload::PayloadText;
 pub use native::points::{
     Delete, DeleteOptions, Deleted, Found, GetOptions, PointInput, Upsert, Upserted, WriteResult,
 };
-pub use native::search::{
-    Count, Counted, Evidence, Explain, Hit, Record, Scroll, Scrolled, Search, Searched,
-};
+pub use native::search::{Count, Counted, Evidence, Explain, Hit, Record, Scroll, Scrolled, Search, Searched};
 pub use native::search_batch::{BatchSearched, Hits, SearchBatch, SearchItem};
 pub use native::selection::{WithPayload, WithVector};
 pub use native::vector::VectorValue;

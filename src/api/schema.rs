@@ -72,7 +72,7 @@ schemas! {
     Level, "Level", |_schemas| json_schema!({
         "description": "A level, or a number of replicas: 1 is `one`, the replication factor or more is `all`, what lies \
                         between is `quorum`.",
-        "oneOf": [
+        "anyOf": [
             words::<Consistency>(),
             {"type": "integer", "format": "uint64", "minimum": 1},
             {"type": "string", "pattern": "^[1-9][0-9]{0,9}$"},

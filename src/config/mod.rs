@@ -86,7 +86,13 @@ pub struct RequestLimits {
 impl Default for RequestLimits {
     fn default() -> Self {
         let body_memory = memory::of_this_process() / 8;
-        Self { body_bytes: DEFAULT_BODY_BYTES, body_memory, batch: MAX_BATCH, results: MAX_LIMIT, timeout_ms: DEFAULT_TIMEOUT_MS }
+        Self {
+            body_bytes: DEFAULT_BODY_BYTES,
+            body_memory,
+            batch: MAX_BATCH,
+            results: MAX_LIMIT,
+            timeout_ms: DEFAULT_TIMEOUT_MS,
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 //!                                                  │
 //!                        consistency (Consistency → ReadMode), http::error (→ status)
 //! ```
+//! [`routes`] is the one table of routes; [`openapi`] makes the document of the API from it.
+//!
 //! Decided here and nowhere else: what a consistency level means ([`consistency`]), which status an error has
 //! ([`http::error`]), what one request may ask for ([`http::limits`]). Not here: where a point lives, who leads, whether a
 //! write is safe to retry. Knows neither Raft nor storage, beyond the names of roles and read modes.
@@ -32,12 +34,12 @@ use self::http::middleware;
 use self::http::routes::{Class, Routes};
 use self::native::{collections, payload_indexes, reads, search, writes};
 use self::node::{events, faults, front_page, groups, reports};
-use self::openapi::endpoint::{EndpointAnswers, answers, answers_as};
+use self::openapi::api_route::{RouteAnswers, answers, answers_as};
 use crate::api::events::NodeEvent;
 use crate::api::{
     BatchSearched, Change, ClusterHealth, ClusterSharding, ClusterStatus, CollectionInfo, CollectionRows, Counted,
-    CreatedCollection, Deleted, Envelope, Faults, Found, FrontPage, GroupLog, GroupNudge, Health, Member, Members,
-    OperationRow, Operations, Plan, Scrolled, Searched, ShardDetail, Shards, Stats, Timings, UpdateResult, Upserted,
+    CreatedCollection, Deleted, Envelope, Faults, Found, FrontPage, GroupNudge, Health, Member, Members, OperationRow,
+    Operations, Plan, ReplicaLog, Scrolled, Searched, ShardDetail, Shards, Stats, Timings, UpdateResult, Upserted,
 };
 use crate::console;
 
@@ -66,7 +68,7 @@ pub fn router_with(state: GatewayState, extra: Router) -> Router {
         .layer(from_fn_with_state(state, middleware::pass))
 }
 
-/// The one table of routes.
+/// The one table of routes, in four parts. A row has two lines where it must, not the seven that rustfmt would make of it.
 fn routes(state: &GatewayState) -> Routes {
     let routes = change_routes(admin_routes(point_routes(node_routes(Routes::new(state)))));
     routes.add_document("/openapi.json")
@@ -95,7 +97,7 @@ fn node_routes(routes: Routes) -> Routes {
         .add(GET, "/quiver/v1/events", Status, events::stream,
              answers_as::<NodeEvent>("What the replicas do, as server-sent events.", "text/event-stream"))
         .add(GET, "/quiver/v1/groups/{group}/log", Status, groups::log,
-             answers::<GroupLog>("The end of a replica's log."))
+             answers::<ReplicaLog>("The end of a replica's log."))
         .add(POST, "/quiver/v1/groups/{group}/campaign", Status, groups::campaign,
              answers::<GroupNudge>("Has this replica stand for election. Only with `--test-faults`."))
         .add(POST, "/quiver/v1/groups/{group}/step-down", Status, groups::step_down,
@@ -173,7 +175,7 @@ fn admin_routes(routes: Routes) -> Routes {
 fn change_routes(routes: Routes) -> Routes {
     use Class::Admin;
     /// Done, or only planned: 200. Under way: 202.
-    fn change(summary: &'static str) -> EndpointAnswers {
+    fn change(summary: &'static str) -> RouteAnswers {
         answers::<Change>(summary).or::<Plan>(StatusCode::OK).or::<Change>(StatusCode::ACCEPTED)
     }
     routes

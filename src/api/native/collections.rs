@@ -50,16 +50,19 @@ impl CreateCollection {
     /// Says what is contradictory: `vectors` beside `vector_size` or `distance`, or an empty `vectors`.
     pub fn params(&self) -> Result<BTreeMap<String, VectorSettings>, String> {
         match &self.vectors {
+            // The settings of the one vector stand in one place, here or there.
             Some(_) if self.vector_size.is_some() || self.distance.is_some() => {
                 Err("`vectors` says size and distance of each vector: leave out `vector_size` and `distance`".into())
             }
             Some(Vectors::Named(vectors)) if vectors.is_empty() => {
                 Err("`vectors` is empty: name at least one vector, or leave it out".into())
             }
+            // What a vector leaves open, the collection says.
             Some(Vectors::Named(vectors)) => {
                 Ok(vectors.iter().map(|(name, params)| (name.clone(), self.filled(*params))).collect())
             }
             Some(Vectors::One(params)) => Ok(BTreeMap::from([(String::new(), self.filled(*params))])),
+            // One vector without a name, as this body says.
             None => {
                 let (size, distance) = (self.vector_size.unwrap_or(DEFAULT_VECTOR_SIZE), self.distance);
                 let (index, quantization) = (self.index, self.quantization);
@@ -156,7 +159,7 @@ pub struct CreateFieldIndex {
     /// A type, such as `"keyword"`, or an object with a `type` and options; the gateway reads it, so that it can say
     /// which of Qdrant's it does not support.
     #[serde(default)]
-    #[schemars(with = "FieldSchema", required)]
+    #[schemars(with = "FieldSchema", !default)]
     pub field_schema: Value,
 }
 

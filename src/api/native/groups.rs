@@ -18,7 +18,7 @@ pub struct FrontPage {
 
 /// `GET /quiver/v1/groups/{group}/log`: the end of a replica's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct GroupLog {
+pub struct ReplicaLog {
     /// The group.
     pub group: u64,
     /// The newest entries, oldest first.

@@ -1,7 +1,7 @@
 //! Reads on the wire: search, scroll and count, and the evidence that answers carry.
 
-use crate::api::reading::null_is_absent;
 use crate::api::options::request;
+use crate::api::reading::null_is_absent;
 use crate::api::schema::WordSchema;
 use crate::api::{Consistency, PayloadText, PointId, VectorValue, WithPayload, WithVector};
 use crate::model::limits::{DEFAULT_LIMIT, MAX_LIMIT, MAX_VECTOR_SIZE};

@@ -1,8 +1,8 @@
 //! Many searches in one request on the wire.
 
 use super::search::{default_limit, limit};
-use crate::api::reading::null_is_absent;
 use crate::api::options::request;
+use crate::api::reading::null_is_absent;
 use crate::api::schema::WordSchema;
 use crate::api::{Consistency, Evidence, Explain, Hit, PointId, SearchParams, WithPayload, WithVector};
 use crate::model::limits::{MAX_LIMIT, MAX_SEARCHES, MAX_VECTOR_SIZE};

@@ -67,9 +67,11 @@ impl<'de> Visitor<'de> for VectorsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vectors, A::Error> {
         let (mut named, mut one, mut is_one) = (BTreeMap::new(), Settings::default(), false);
         while let Some(name) = map.next_key::<String>()? {
+            // After a `size` that is a number, this is one vector: any other name is a setting that there is not.
             if one.size.is_some() && !SETTINGS.contains(&name.as_str()) {
                 return Err(A::Error::unknown_field(&name, SETTINGS));
             }
+            // The value shows what the member is: a vector of this name, or a setting of the one vector.
             match map.next_value_seed(VectorsMember(&name))? {
                 VectorsPart::Named(params) => {
                     named.insert(name, params);
@@ -82,6 +84,7 @@ impl<'de> Visitor<'de> for VectorsVisitor {
             }
             is_one = true;
         }
+        // Both at once mean nothing.
         if is_one && !named.is_empty() {
             let reason =
                 "settings of one vector and vectors by name stand side by side: give each name its own settings";
@@ -90,6 +93,7 @@ impl<'de> Visitor<'de> for VectorsVisitor {
         if !is_one {
             return Ok(Vectors::Named(named));
         }
+        // One vector has a size at least.
         let Settings { size, distance, index, quantization, .. } = one;
         let size = size.ok_or_else(|| A::Error::missing_field("size"))?;
         Ok(Vectors::One(VectorSettings { size, distance: distance.unwrap_or_default(), index, quantization }))
@@ -212,7 +216,12 @@ mod tests {
         }
         let index = Index { m: Some(8), ..Index::default() };
         let whole = r#"{"index":{"type":"HNSW","m":8},"quantization":null,"size":4,"distance":null}"#;
-        let expected = VectorSettings { distance: Distance::Cosine, index: Some(index), quantization: Some(Quantization::None), ..one };
+        let expected = VectorSettings {
+            distance: Distance::Cosine,
+            index: Some(index),
+            quantization: Some(Quantization::None),
+            ..one
+        };
         assert_eq!(read(whole), Ok(Vectors::One(expected)));
         for name in ["size", "distance", "index", "quantization", "title"] {
             let text = format!(r#"{{"{name}":{{"size":4,"distance":"L2"}}}}"#);

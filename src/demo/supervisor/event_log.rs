@@ -8,13 +8,16 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use crate::api::events::kind;
+
 /// Events kept for consumers and for the recording.
 const CAPACITY: usize = 100_000;
 /// Events kept for the lessons' checks: those that do not come with every heartbeat.
 const NOTABLE: usize = 10_000;
 
 /// The kinds that come by the hundred, which no check looks at.
-const PLENTIFUL: [&str; 6] = ["append_sent", "append_acked", "message_lost", "status", "appended", "applied"];
+const PLENTIFUL: [&str; 6] =
+    [kind::APPEND_SENT, kind::APPEND_ACKED, kind::MESSAGE_LOST, kind::STATUS, kind::APPENDED, kind::APPLIED];
 
 /// The events, in the order in which they came.
 #[derive(Default)]
@@ -34,7 +37,7 @@ struct Inner {
 impl EventLog {
     /// Adds an event, under the next number.
     pub fn add(&self, mut event: Value) {
-        let plentiful = event["kind"].as_str().is_some_and(|kind| PLENTIFUL.contains(&kind));
+        let plentiful = event["kind"].as_str().is_some_and(|word| PLENTIFUL.contains(&word));
         {
             let mut inner = self.inner.lock();
             inner.last += 1;

@@ -21,8 +21,8 @@ use crate::engine::commands::entry::{Lifetime, MadeBy};
 use crate::engine::commands::reply::{Refusal, Reply};
 use crate::engine::deletion::Progress;
 use crate::engine::ids::RequestId;
-use crate::model::limits::{MAX_FORGOTTEN_AT_ONCE, MAX_REMEMBERED_REQUESTS, REMEMBERED_MS};
 use crate::model::PointId;
+use crate::model::limits::{MAX_FORGOTTEN_AT_ONCE, MAX_REMEMBERED_REQUESTS, REMEMBERED_MS};
 
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

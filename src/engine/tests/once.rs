@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 use raft_groups::mutants::{Mutant, plant};
 
-use crate::model::limits::{MAX_FORGOTTEN_AT_ONCE, REMEMBERED_MS};
 use super::*;
+use crate::model::limits::{MAX_FORGOTTEN_AT_ONCE, REMEMBERED_MS};
 
 const SECOND: u64 = 1_000;
 

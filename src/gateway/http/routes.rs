@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::middleware;
 use crate::gateway::GatewayState;
 use crate::gateway::openapi::ApiDocument;
-use crate::gateway::openapi::endpoint::{Described, Endpoint, EndpointAnswers, JSON, answers};
+use crate::gateway::openapi::api_route::{ApiRoute, Described, JSON, RouteAnswers, answers};
 
 /// What kind of request a route takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,46 +64,39 @@ pub struct Route {
 pub struct Routes {
     state: GatewayState,
     router: Router<GatewayState>,
-    endpoints: Vec<Endpoint>,
+    described: Vec<ApiRoute>,
 }
 
 impl Routes {
     /// No routes yet.
     pub fn new(state: &GatewayState) -> Self {
-        Self { state: state.clone(), router: Router::new(), endpoints: Vec::new() }
+        Self { state: state.clone(), router: Router::new(), described: Vec::new() }
     }
 
     /// Adds a route. What it takes follows from the extractors of its handler, `T`.
-    pub fn add<H, T>(
-        self,
-        method: Method,
-        path: &'static str,
-        class: Class,
-        handler: H,
-        answers: EndpointAnswers,
-    ) -> Self
+    pub fn add<H, T>(self, method: Method, path: &'static str, class: Class, handler: H, answers: RouteAnswers) -> Self
     where
         H: Handler<T, GatewayState>,
         T: Described + 'static,
     {
-        let endpoint = Endpoint::of::<T>(method, path, class.word(), answers);
-        self.insert(endpoint, class, T::READS_QUERY, handler)
+        let described = ApiRoute::of::<T>(method, path, class.word(), answers);
+        self.insert(described, class, T::READS_QUERY, handler)
     }
 
     /// Adds the route of the document that tells of all routes, this one included. No route is added after it.
     pub fn add_document(self, path: &'static str) -> Self {
         let told = answers::<Map<String, Value>>("This document.");
-        let endpoint = Endpoint::of::<((),)>(Method::GET, path, Class::Status.word(), told);
-        let all = self.endpoints.iter().chain([&endpoint]).cloned().collect();
+        let described = ApiRoute::of::<((),)>(Method::GET, path, Class::Status.word(), told);
+        let all = self.described.iter().chain([&described]).cloned().collect();
         let document = Arc::new(ApiDocument::new(all, self.state.limits.clone()));
         let show = move || std::future::ready(([(header::CONTENT_TYPE, JSON)], document.text()));
-        self.insert(endpoint, Class::Status, false, show)
+        self.insert(described, Class::Status, false, show)
     }
 
     /// The routes as the document tells them.
     #[cfg(test)]
-    pub fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+    pub fn described(&self) -> &[ApiRoute] {
+        &self.described
     }
 
     /// The router of all of them.
@@ -111,16 +104,16 @@ impl Routes {
         self.router
     }
 
-    fn insert<H, T>(mut self, endpoint: Endpoint, class: Class, reads_query: bool, handler: H) -> Self
+    fn insert<H, T>(mut self, described: ApiRoute, class: Class, reads_query: bool, handler: H) -> Self
     where
         H: Handler<T, GatewayState>,
         T: 'static,
     {
         let route = Route { state: self.state.clone(), class, reads_query };
-        let filter = MethodFilter::try_from(endpoint.method.clone()).expect("routes are of HTTP's own methods");
+        let filter = MethodFilter::try_from(described.method.clone()).expect("routes are of HTTP's own methods");
         let guarded = on(filter, handler).route_layer(from_fn_with_state(route, middleware::admit));
-        self.router = self.router.route(endpoint.path, guarded);
-        self.endpoints.push(endpoint);
+        self.router = self.router.route(described.path, guarded);
+        self.described.push(described);
         self
     }
 }

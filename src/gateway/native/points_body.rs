@@ -15,7 +15,7 @@ use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract;
 use crate::gateway::http::extract::Json;
 use crate::gateway::http::request_body;
-use crate::gateway::openapi::endpoint::{Described, EndpointInputs};
+use crate::gateway::openapi::api_route::{Described, RouteInputs};
 use crate::gateway::state::GatewayState;
 
 /// Points to write, and how.
@@ -47,9 +47,10 @@ where
 }
 
 impl Described for PointsBody {
-    fn describe(inputs: &mut EndpointInputs, schemas: &mut SchemaGenerator) {
+    fn describe(inputs: &mut RouteInputs, schemas: &mut SchemaGenerator) {
         Json::<Upsert>::describe(inputs, schemas);
-        let layout = "A JSON head, and ids, vectors and payloads in columns: `src/api/binary.rs` says it byte for byte.";
+        let layout =
+            "A JSON head, and ids, vectors and payloads in columns: `src/api/binary.rs` says it byte for byte.";
         inputs.bodies.push((POINTS_CONTENT_TYPE, json_schema!({"description": layout, "format": "binary"})));
     }
 

@@ -139,11 +139,7 @@ pub(in crate::gateway) fn level(
 ///
 /// # Errors
 /// An `after` that is no token.
-pub(super) fn read_options(
-    asked: ReadMembers,
-    level: Consistency,
-    deadline: Instant,
-) -> Result<ReadOptions, ApiError> {
+pub(super) fn read_options(asked: ReadMembers, level: Consistency, deadline: Instant) -> Result<ReadOptions, ApiError> {
     Ok(ReadOptions {
         mode: consistency::read_mode(level),
         after: asked.after.map(|text| text.parse()).transpose()?,

@@ -23,7 +23,7 @@ use super::groups::{host, names};
 use crate::api::events::{EventFacts, EventGap, GAP, LogPosition, NodeEvent};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::Params;
-use crate::gateway::openapi::endpoint::{Described, EndpointInputs};
+use crate::gateway::openapi::api_route::{Described, RouteInputs};
 use crate::gateway::state::GatewayState;
 use crate::placement::ClusterMap;
 use crate::routing::RouteError;
@@ -67,7 +67,7 @@ impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
 }
 
 impl Described for LastEventId {
-    fn describe(inputs: &mut EndpointInputs, schemas: &mut SchemaGenerator) {
+    fn describe(inputs: &mut RouteInputs, schemas: &mut SchemaGenerator) {
         inputs.headers.push(("Last-Event-ID", schemas.subschema_for::<u64>()));
     }
 }

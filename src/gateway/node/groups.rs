@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::api::events::LogPosition;
-use crate::api::{EntryRow, GroupLog, GroupNudge, VoteRow};
+use crate::api::{EntryRow, GroupNudge, ReplicaLog, VoteRow};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Params, answer};
 use crate::gateway::state::GatewayState;
@@ -96,7 +96,7 @@ fn refused(error: NudgeError) -> ApiError {
     ApiError::NotPossible { reason: error.to_string() }
 }
 
-fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> GroupLog {
+fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> ReplicaLog {
     let entry = |entry: &EntryHead| {
         let kind = match entry.kind {
             EntryKind::Blank => "blank",
@@ -110,7 +110,7 @@ fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> GroupLog {
         candidate: map.name_of(vote.candidate),
         committed: vote.elected,
     });
-    GroupLog {
+    ReplicaLog {
         group: group.0,
         entries: tail.entries.iter().map(entry).collect(),
         committed: tail.status.committed,

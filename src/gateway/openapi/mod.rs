@@ -1,12 +1,12 @@
 //! `GET /openapi.json`: the document of the native API, in OpenAPI 3.1.
 //!
 //! ```text
-//! table of routes ─▶ Endpoint (extractors, answers) ─▶ schemas of the wire types, their comments, defaults, limits ─▶ JSON
+//! table of routes ─▶ ApiRoute (extractors, answers) ─▶ schemas of the wire types, their comments, defaults, limits ─▶ JSON
 //! ```
 //! Comes in: the rows of the table and this gateway's limits. Goes out: one JSON object, made when it is first asked for.
 //! Nothing of the API is written here: it stands in `crate::api`, in the handlers' types and in the table.
 
-pub mod endpoint;
+pub mod api_route;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -17,32 +17,32 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use self::endpoint::{Endpoint, EndpointInputs, JSON};
+use self::api_route::{ApiRoute, JSON, RouteInputs};
 use crate::api::ErrorBody;
 use crate::api::schema::X_LIMIT;
 use crate::gateway::http::limits::Limits;
 
 /// The document of a table of routes.
 pub struct ApiDocument {
-    endpoints: Vec<Endpoint>,
+    routes: Vec<ApiRoute>,
     limits: Limits,
     made: OnceLock<Bytes>,
 }
 
 impl ApiDocument {
     /// The document of these routes, under these limits.
-    pub fn new(endpoints: Vec<Endpoint>, limits: Limits) -> Self {
-        Self { endpoints, limits, made: OnceLock::new() }
+    pub fn new(routes: Vec<ApiRoute>, limits: Limits) -> Self {
+        Self { routes, limits, made: OnceLock::new() }
     }
 
     /// The document as JSON text.
     pub fn text(&self) -> Bytes {
-        self.made.get_or_init(|| document(&self.endpoints, &self.limits).to_string().into()).clone()
+        self.made.get_or_init(|| document(&self.routes, &self.limits).to_string().into()).clone()
     }
 }
 
 /// The document as a JSON object.
-pub fn document(endpoints: &[Endpoint], limits: &Limits) -> Value {
+pub fn document(routes: &[ApiRoute], limits: &Limits) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
@@ -50,9 +50,9 @@ pub fn document(endpoints: &[Endpoint], limits: &Limits) -> Value {
     let mut schemas = settings.into_generator();
     // The operations of each path.
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-    for endpoint in endpoints {
-        let method = endpoint.method.as_str().to_lowercase();
-        paths.entry(endpoint.path).or_default().insert(method, operation(endpoint, &mut schemas));
+    for route in routes {
+        let method = route.method.as_str().to_lowercase();
+        paths.entry(route.path).or_default().insert(method, operation(route, &mut schemas));
     }
     // What all of them may answer where they fail.
     let error = schemas.subschema_for::<ErrorBody>();
@@ -78,14 +78,14 @@ pub fn document(endpoints: &[Endpoint], limits: &Limits) -> Value {
 }
 
 /// One operation of a path.
-fn operation(endpoint: &Endpoint, schemas: &mut SchemaGenerator) -> Value {
-    let inputs = (endpoint.inputs)(schemas);
+fn operation(route: &ApiRoute, schemas: &mut SchemaGenerator) -> Value {
+    let inputs = (route.inputs)(schemas);
     let mut operation = json!({
-        "operationId": operation_id(endpoint),
-        "summary": endpoint.answers.summary,
-        "tags": [endpoint.tag],
-        "parameters": parameters(endpoint.path, &inputs),
-        "responses": responses(endpoint, schemas),
+        "operationId": operation_id(route),
+        "summary": route.answers.summary,
+        "tags": [route.tag],
+        "parameters": parameters(route.path, &inputs),
+        "responses": responses(route, schemas),
     });
     if !inputs.bodies.is_empty() {
         let content = inputs.bodies.iter().map(|(kind, schema)| ((*kind).to_owned(), json!({"schema": schema})));
@@ -95,17 +95,18 @@ fn operation(endpoint: &Endpoint, schemas: &mut SchemaGenerator) -> Value {
 }
 
 /// Such as `post_quiver_v1_search_batch`.
-fn operation_id(endpoint: &Endpoint) -> String {
-    let words = endpoint.path.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    let method = endpoint.method.as_str().to_lowercase();
+fn operation_id(route: &ApiRoute) -> String {
+    let words = route.path.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let method = route.method.as_str().to_lowercase();
     std::iter::once(method.as_str()).chain(words).collect::<Vec<_>>().join("_")
 }
 
 /// The parameters in the path, the query string and the headers.
-fn parameters(path: &str, inputs: &EndpointInputs) -> Vec<Value> {
+fn parameters(path: &str, inputs: &RouteInputs) -> Vec<Value> {
     let names = path.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
     let segments = names.zip(&inputs.segments);
-    let segments = segments.map(|(name, schema)| json!({"name": name, "in": "path", "required": true, "schema": schema}));
+    let segments =
+        segments.map(|(name, schema)| json!({"name": name, "in": "path", "required": true, "schema": schema}));
     let headers = inputs.headers.iter();
     let headers = headers.map(|(name, schema)| json!({"name": name, "in": "header", "schema": schema}));
     let query = inputs.query.as_ref().and_then(|query| query.get("properties")).and_then(Value::as_object);
@@ -126,15 +127,21 @@ fn drop_null(schema: &mut Value) {
             schema["type"] = only.clone();
         }
     }
+    if let Some(said) = schema.as_object_mut() {
+        said.retain(|keyword, value| keyword != "default" || !value.is_null());
+    }
+    if let Some(Value::Array(words)) = schema.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    }
     if let Some(Value::Array(forms)) = schema.get_mut("anyOf") {
         forms.retain(|form| form.get("type").is_none_or(|kind| kind != "null"));
     }
 }
 
 /// The answers by status; several of one status are one of several.
-fn responses(endpoint: &Endpoint, schemas: &mut SchemaGenerator) -> Value {
+fn responses(route: &ApiRoute, schemas: &mut SchemaGenerator) -> Value {
     let mut by_status: BTreeMap<StatusCode, BTreeMap<&str, Vec<Schema>>> = BTreeMap::new();
-    for (status, kind, schema) in &endpoint.answers.rows {
+    for (status, kind, schema) in &route.answers.rows {
         by_status.entry(*status).or_default().entry(kind).or_default().push(schema(schemas));
     }
     let mut responses = Map::new();

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::api::ErrorCode;
-use crate::model::limits;
 use crate::gateway::Limits;
 use crate::gateway::node::front_page::REFERENCE;
+use crate::model::limits;
 
 /// `METHOD /path` of every route: the gateway's table, and the console's pages, without those of the demo, which is another
 /// server.
 fn routes() -> Vec<String> {
     let own = crate::gateway::routes(&fake::state(8).0);
-    let own = own.endpoints().iter().map(|endpoint| format!("{} {}", endpoint.method, endpoint.path));
+    let own = own.described().iter().map(|route| format!("{} {}", route.method, route.path));
     let console = include_str!("../../console/mod.rs");
     let console = console.split(".route(\"").skip(1).filter_map(|rest| rest.split_once('"'));
     let console = console.filter(|(path, _)| !path.starts_with("/app")).map(|(path, _)| format!("GET {path}"));

@@ -41,12 +41,16 @@ pub(super) fn row(error: &ApiError) -> ErrorRow {
         ApiError::ForeignHost { .. } => input(StatusCode::FORBIDDEN, ErrorCode::ForeignHost, FORBIDDEN),
         ApiError::CrossSite { .. } => input(StatusCode::FORBIDDEN, ErrorCode::CrossSite, FORBIDDEN),
         ApiError::BodyTooLarge { .. } => input(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge, WRONG_INPUT),
-        ApiError::MediaType { .. } => input(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType, WRONG_INPUT),
+        ApiError::MediaType { .. } => {
+            input(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType, WRONG_INPUT)
+        }
         ApiError::LimitExceeded { .. } => input(StatusCode::BAD_REQUEST, ErrorCode::LimitExceeded, WRONG_INPUT),
         ApiError::Refused(refusal) => refused(refusal),
         ApiError::PointNotFound { .. } => input(StatusCode::NOT_FOUND, ErrorCode::PointNotFound, NOT_FOUND),
         ApiError::UnknownPath { .. } => input(StatusCode::NOT_FOUND, ErrorCode::PathNotFound, NOT_FOUND),
-        ApiError::MethodNotAllowed { .. } => input(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed, WRONG_INPUT),
+        ApiError::MethodNotAllowed { .. } => {
+            input(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed, WRONG_INPUT)
+        }
         ApiError::NodeNotFound { .. } => input(StatusCode::NOT_FOUND, ErrorCode::NodeNotFound, NOT_FOUND),
         ApiError::ShardNotFound { .. } => input(StatusCode::NOT_FOUND, ErrorCode::ShardNotFound, NOT_FOUND),
         ApiError::OperationNotFound { .. } => input(StatusCode::NOT_FOUND, ErrorCode::OperationNotFound, NOT_FOUND),
@@ -80,14 +84,18 @@ pub(super) fn routed(error: &RouteError) -> ErrorRow {
         RouteError::TokenLapsed { .. } => input(StatusCode::CONFLICT, ErrorCode::TokenLapsed, CONFLICT),
         RouteError::AnswerTooLarge { .. } => input(StatusCode::BAD_REQUEST, ErrorCode::AnswerTooLarge, WRONG_INPUT),
         RouteError::Unknown { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::OutcomeUnknown, UNAVAILABLE),
-        RouteError::NotEverywhere { .. } => input(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::NotEverywhere, UNAVAILABLE),
+        RouteError::NotEverywhere { .. } => {
+            input(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::NotEverywhere, UNAVAILABLE)
+        }
         RouteError::PartialWrite { failed, .. } => partial(failed.iter().map(|(_, error)| error.as_ref())),
         RouteError::Deadline { .. } => retry(StatusCode::REQUEST_TIMEOUT, ErrorCode::DeadlineExceeded, TIMEOUT),
         RouteError::Overloaded { .. } => retry(StatusCode::TOO_MANY_REQUESTS, ErrorCode::Overloaded, TOO_MANY),
         RouteError::Stopped { .. } => retry(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::ReplicaStopped, UNAVAILABLE),
         RouteError::NotFormed => retry(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Starting, UNAVAILABLE),
         RouteError::WrongCluster { .. } => input(StatusCode::MISDIRECTED_REQUEST, ErrorCode::WrongCluster, CONFLICT),
-        RouteError::Unreadable { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::UnreadableRequest, INTERNAL),
+        RouteError::Unreadable { .. } => {
+            input(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::UnreadableRequest, INTERNAL)
+        }
         RouteError::Internal { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, INTERNAL),
     };
     row.fate(match error.committed() {
@@ -106,7 +114,9 @@ fn refused(refusal: &Refusal) -> ErrorRow {
         Refusal::VersionMismatch { .. } => input(StatusCode::PRECONDITION_FAILED, ErrorCode::VersionMismatch, CONFLICT),
         Refusal::RequestReused => input(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::RequestIdReused, WRONG_INPUT),
         Refusal::RequestExpired => retry(StatusCode::REQUEST_TIMEOUT, ErrorCode::RequestExpired, TIMEOUT),
-        Refusal::TooManyRequestIds { .. } => retry(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequestIds, TOO_MANY),
+        Refusal::TooManyRequestIds { .. } => {
+            retry(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequestIds, TOO_MANY)
+        }
         Refusal::Invalid { .. } => input(StatusCode::BAD_REQUEST, ErrorCode::InvalidInput, WRONG_INPUT),
         Refusal::NotSupported { .. } => input(StatusCode::NOT_IMPLEMENTED, ErrorCode::NotSupported, "Not supported"),
         Refusal::Undecodable { .. } | Refusal::Undecided => {

@@ -10,7 +10,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Json, Params};
-use crate::gateway::http::middleware::RequestContext;
 
 /// The content type of most bodies.
 pub const JSON: &str = "application/json";
@@ -20,7 +19,7 @@ pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// A route, as the document tells it.
 #[derive(Clone)]
-pub struct Endpoint {
+pub struct ApiRoute {
     /// The method it takes.
     pub method: Method,
     /// The path, with its parameters in braces.
@@ -28,9 +27,9 @@ pub struct Endpoint {
     /// The word of its class.
     pub tag: &'static str,
     /// What it takes.
-    pub inputs: fn(&mut SchemaGenerator) -> EndpointInputs,
+    pub inputs: fn(&mut SchemaGenerator) -> RouteInputs,
     /// What it answers.
-    pub answers: EndpointAnswers,
+    pub answers: RouteAnswers,
     /// Reads a JSON body as the handler does; `None` where it takes none.
     #[cfg(test)]
     pub read_body: fn(&[u8]) -> Option<Result<(), ApiError>>,
@@ -39,11 +38,11 @@ pub struct Endpoint {
     pub read_query: fn(&[(String, String)]) -> Option<Result<(), ApiError>>,
 }
 
-impl Endpoint {
+impl ApiRoute {
     /// The route of a handler whose extractors are `T`.
-    pub fn of<T: Described>(method: Method, path: &'static str, tag: &'static str, answers: EndpointAnswers) -> Self {
+    pub fn of<T: Described>(method: Method, path: &'static str, tag: &'static str, answers: RouteAnswers) -> Self {
         let inputs = |schemas: &mut SchemaGenerator| {
-            let mut inputs = EndpointInputs::default();
+            let mut inputs = RouteInputs::default();
             T::describe(&mut inputs, schemas);
             inputs
         };
@@ -63,7 +62,7 @@ impl Endpoint {
 
 /// What a route takes from a request.
 #[derive(Default)]
-pub struct EndpointInputs {
+pub struct RouteInputs {
     /// The parameters of the path, in order.
     pub segments: Vec<Schema>,
     /// The query string, as an object.
@@ -80,15 +79,15 @@ pub trait Described {
     const READS_QUERY: bool = false;
 
     /// Adds what it reads.
-    fn describe(_: &mut EndpointInputs, _: &mut SchemaGenerator) {}
+    fn describe(_: &mut RouteInputs, _: &mut SchemaGenerator) {}
 
-    /// See [`Endpoint::read_body`].
+    /// See [`ApiRoute::read_body`].
     #[cfg(test)]
     fn read_body(_: &[u8]) -> Option<Result<(), ApiError>> {
         None
     }
 
-    /// See [`Endpoint::read_query`].
+    /// See [`ApiRoute::read_query`].
     #[cfg(test)]
     fn read_query(_: &[(String, String)]) -> Option<Result<(), ApiError>> {
         None
@@ -96,10 +95,9 @@ pub trait Described {
 }
 
 impl<S> Described for State<S> {}
-impl Described for RequestContext {}
 
 impl<T: JsonSchema + serde::de::DeserializeOwned> Described for Json<T> {
-    fn describe(inputs: &mut EndpointInputs, schemas: &mut SchemaGenerator) {
+    fn describe(inputs: &mut RouteInputs, schemas: &mut SchemaGenerator) {
         inputs.bodies.push((JSON, schemas.subschema_for::<T>()));
     }
 
@@ -111,7 +109,7 @@ impl<T: JsonSchema + serde::de::DeserializeOwned> Described for Json<T> {
 
 /// A handler that wants to see the refusal of its body itself.
 impl<T: JsonSchema + serde::de::DeserializeOwned> Described for Result<Json<T>, ApiError> {
-    fn describe(inputs: &mut EndpointInputs, schemas: &mut SchemaGenerator) {
+    fn describe(inputs: &mut RouteInputs, schemas: &mut SchemaGenerator) {
         Json::<T>::describe(inputs, schemas);
     }
 
@@ -124,7 +122,7 @@ impl<T: JsonSchema + serde::de::DeserializeOwned> Described for Result<Json<T>, 
 impl<T: JsonSchema + serde::de::DeserializeOwned> Described for Params<T> {
     const READS_QUERY: bool = true;
 
-    fn describe(inputs: &mut EndpointInputs, schemas: &mut SchemaGenerator) {
+    fn describe(inputs: &mut RouteInputs, schemas: &mut SchemaGenerator) {
         inputs.query = Some(T::json_schema(schemas));
     }
 
@@ -135,30 +133,30 @@ impl<T: JsonSchema + serde::de::DeserializeOwned> Described for Params<T> {
 }
 
 /// What stands in the path where it has parameters.
-pub trait Segments {
+pub trait PathSegments {
     /// The schemas of the parameters, in order.
     const SCHEMAS: &'static [SchemaOf];
 }
 
-impl Segments for String {
+impl PathSegments for String {
     const SCHEMAS: &'static [SchemaOf] = &[SchemaGenerator::subschema_for::<Self>];
 }
 
-impl Segments for u32 {
+impl PathSegments for u32 {
     const SCHEMAS: &'static [SchemaOf] = &[SchemaGenerator::subschema_for::<Self>];
 }
 
-impl Segments for u64 {
+impl PathSegments for u64 {
     const SCHEMAS: &'static [SchemaOf] = &[SchemaGenerator::subschema_for::<Self>];
 }
 
-impl Segments for (String, String) {
+impl PathSegments for (String, String) {
     const SCHEMAS: &'static [SchemaOf] =
         &[SchemaGenerator::subschema_for::<String>, SchemaGenerator::subschema_for::<String>];
 }
 
-impl<T: Segments> Described for Result<Path<T>, PathRejection> {
-    fn describe(inputs: &mut EndpointInputs, schemas: &mut SchemaGenerator) {
+impl<T: PathSegments> Described for Result<Path<T>, PathRejection> {
+    fn describe(inputs: &mut RouteInputs, schemas: &mut SchemaGenerator) {
         inputs.segments.extend(T::SCHEMAS.iter().map(|schema| schema(schemas)));
     }
 }
@@ -169,7 +167,7 @@ macro_rules! handlers {
         $(impl<Marker, $($extractor: Described),*> Described for (Marker, $($extractor,)*) {
             const READS_QUERY: bool = false $(|| $extractor::READS_QUERY)*;
 
-            fn describe(_inputs: &mut EndpointInputs, _schemas: &mut SchemaGenerator) {
+            fn describe(_inputs: &mut RouteInputs, _schemas: &mut SchemaGenerator) {
                 $($extractor::describe(_inputs, _schemas);)*
             }
 
@@ -190,14 +188,14 @@ handlers! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E,
 
 /// What a route answers where it succeeds.
 #[derive(Clone)]
-pub struct EndpointAnswers {
+pub struct RouteAnswers {
     /// What the route does, in a sentence.
     pub summary: &'static str,
     /// Each answer: status, content type and schema.
     pub rows: Vec<(StatusCode, &'static str, SchemaOf)>,
 }
 
-impl EndpointAnswers {
+impl RouteAnswers {
     /// And this one, in JSON.
     pub fn or<T: JsonSchema>(mut self, status: StatusCode) -> Self {
         self.rows.push((status, JSON, SchemaGenerator::subschema_for::<T>));
@@ -206,11 +204,11 @@ impl EndpointAnswers {
 }
 
 /// Answers 200 with a `T` in JSON.
-pub fn answers<T: JsonSchema>(summary: &'static str) -> EndpointAnswers {
+pub fn answers<T: JsonSchema>(summary: &'static str) -> RouteAnswers {
     answers_as::<T>(summary, JSON)
 }
 
 /// Answers 200 with a body of another content type; of a stream, `T` is what each message holds.
-pub fn answers_as<T: JsonSchema>(summary: &'static str, content_type: &'static str) -> EndpointAnswers {
-    EndpointAnswers { summary, rows: vec![(StatusCode::OK, content_type, SchemaGenerator::subschema_for::<T>)] }
+pub fn answers_as<T: JsonSchema>(summary: &'static str, content_type: &'static str) -> RouteAnswers {
+    RouteAnswers { summary, rows: vec![(StatusCode::OK, content_type, SchemaGenerator::subschema_for::<T>)] }
 }
