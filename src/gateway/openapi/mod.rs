@@ -168,29 +168,28 @@ fn finish(value: &mut Value, limits: &Limits) {
             if let Some(Value::String(text)) = members.get_mut("description") {
                 *text = text.replace("[`", "`").replace("`]", "`");
             }
-            if let Some(name) = members.get(X_LIMIT).and_then(Value::as_str) {
-                set_bound(&name.to_owned(), members, limits);
-            }
+            set_bound(members, limits);
             members.values_mut().for_each(|member| finish(member, limits));
         }
         _ => {}
     }
 }
 
-fn set_bound(limit: &str, schema: &mut Map<String, Value>, limits: &Limits) {
-    let bound = match limit {
-        "max_batch" => limits.batch as u64,
-        "max_limit" => limits.limit as u64,
-        "max_searches" => limits.searches as u64,
-        "max_timeout" => limits.max_timeout.as_millis() as u64,
-        _ => unreachable!("`{limit}` is no limit of a gateway"),
+fn set_bound(schema: &mut Map<String, Value>, limits: &Limits) {
+    let Some(name) = schema.get(X_LIMIT).and_then(Value::as_str) else { return };
+    let (bound, default) = match name {
+        "max_batch" => (limits.batch as u64, None),
+        "max_limit" => (limits.limit as u64, None),
+        "max_searches" => (limits.searches as u64, None),
+        "max_timeout" => (limits.max_timeout.as_millis() as u64, Some(limits.default_timeout.as_millis() as u64)),
+        other => unreachable!("`{other}` is no limit of a gateway"),
     };
     for member in ["maximum", "maxItems"] {
         if let Some(there) = schema.get_mut(member) {
             *there = bound.into();
         }
     }
-    if limit == "max_timeout" {
-        schema.insert("default".to_owned(), (limits.default_timeout.as_millis() as u64).into());
+    if let Some(default) = default {
+        schema.insert("default".to_owned(), default.into());
     }
 }

@@ -10,8 +10,8 @@ use proptest::test_runner::TestRunner;
 use super::schema::Schemas;
 use super::*;
 use crate::api::ErrorCode;
-use crate::gateway::openapi::api_route::{ApiRoute, JSON};
 use crate::gateway::node::front_page::REFERENCE;
+use crate::gateway::openapi::api_route::{ApiRoute, JSON};
 use crate::gateway::openapi::document;
 use crate::gateway::{Limits, routes};
 
