@@ -17,9 +17,8 @@
 //! All numbers are little-endian; nothing follows the last payload. Each point has one vector, all the same one;
 //! several vectors to a point, and `if_version`, are for JSON.
 
-use super::reading::uuid;
-use super::{Level, PointId};
-use serde::{Deserialize, Serialize};
+use super::PointId;
+use super::options::request;
 use uuid::Uuid;
 
 /// The content type of such a body.
@@ -31,24 +30,16 @@ const ID_BYTES: usize = 17;
 const NUMBER: u8 = 0;
 const UUID: u8 = 1;
 
-/// The head of the body: what the members of `POST /vectors` are in JSON, less the points.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PointsHead {
-    /// The collection's name.
-    pub collection: String,
-    /// Name of the vector that the points have; absent means the default vector.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub using: Option<String>,
-    /// When to acknowledge; absent means the collection's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Level>,
-    /// Names this write, so that a retry applies once and answers what the first answered.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "uuid")]
-    pub request_id: Option<Uuid>,
-    /// Deadline, in milliseconds from arrival.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
+request! {
+    /// The head of the body: what the members of `POST /vectors` are in JSON, less the points.
+    pub struct PointsHead {
+        /// The collection's name.
+        pub collection: String,
+        /// Name of the vector that the points have; absent means the default vector.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub using: Option<String>,
+        ..write,
+    }
 }
 
 /// One point of such a body; the texts lie in the body itself.
@@ -82,16 +73,19 @@ pub fn encode_points<'a>(
     head: &PointsHead,
     points: impl ExactSizeIterator<Item = (PointId, &'a [f32], &'a str)> + Clone,
 ) -> Option<Vec<u8>> {
+    // Make room for all of it at once.
     let head = serde_json::to_vec(head).ok()?;
     let count = points.len();
     let columns = points.clone().next().map_or(0, |(_, vector, _)| vector.len());
     let texts: usize = points.clone().map(|(.., payload)| payload.len() + 4).sum();
     let mut body = Vec::with_capacity(20 + head.len() + count * (ID_BYTES + 4 * columns) + texts);
+    // What it is, and its three counts.
     body.extend(MAGIC);
     body.extend([VERSION, 0, 0, 0]);
     for number in [head.len(), count, columns] {
         body.extend(u32::try_from(number).ok()?.to_le_bytes());
     }
+    // The head, and the columns: ids, vectors, payloads.
     body.extend(head);
     points.clone().for_each(|(id, ..)| put_id(&mut body, id));
     for (_, vector, _) in points.clone() {
@@ -132,6 +126,7 @@ pub fn decode_points(
     read_head: impl FnOnce(&[u8]) -> Result<PointsHead, String>,
 ) -> Result<(PointsHead, Vec<BinaryPoint<'_>>), BadPoints> {
     let mut reader = ByteReader { body, at: 0 };
+    // It is such a body, of the version that is known.
     let start = reader.take(8, "body", None)?;
     if !start.starts_with(MAGIC) {
         return Err(wrong(None, "body", 0, "does not start with `QVPT`"));
@@ -144,14 +139,17 @@ pub fn decode_points(
             format!("version {:?} is not known here: only [1, 0, 0, 0] is", &start[4..]),
         ));
     }
+    // The counts, and the head.
     let [head_bytes, count, columns] =
         [reader.number("body", None)?, reader.number("body", None)?, reader.number("body", None)?];
     let at = reader.at;
     let head = reader.take(head_bytes, "head", None)?;
     let head = read_head(head).map_err(|reason| wrong(None, "head", at, reason))?;
+    // Both tables are there as a whole before room is made for any point.
     let ids = reader.table(count, ID_BYTES, "id")?;
     let vectors_at = reader.at;
     let vectors = reader.table(count, columns.saturating_mul(4), "vector")?;
+    // One point of each row of the tables and each payload.
     let mut points = Vec::with_capacity(count);
     for position in 0..count {
         let id_at = vectors_at - ids.len() + position * ID_BYTES;
@@ -161,6 +159,7 @@ pub fn decode_points(
         let vector = vector.iter().map(|component| f32::from_le_bytes(*component)).collect();
         points.push(BinaryPoint { id, vector, payload: reader.payload(position)? });
     }
+    // Nothing may follow.
     match body.len() - reader.at {
         0 => Ok((head, points)),
         more => Err(wrong(None, "body", reader.at, format!("{more} bytes follow the last payload"))),

@@ -53,7 +53,7 @@ fn a_collection_has_default_or_named_vectors_but_not_both() {
     let params = create.params().unwrap();
     assert_eq!(
         params[""],
-        VectorParams { size: DEFAULT_VECTOR_SIZE, distance: Distance::Cosine, index: None, quantization: None }
+        VectorSettings { size: DEFAULT_VECTOR_SIZE, distance: Distance::Cosine, index: None, quantization: None }
     );
     let both: CreateCollection =
         from_str(r#"{"name":"docs","vector_size":3,"vectors":{"a":{"size":2,"distance":"Dot"}}}"#).unwrap();
@@ -64,8 +64,8 @@ fn a_collection_has_default_or_named_vectors_but_not_both() {
 fn null_is_another_quantization_than_none_said() {
     let create = |more: &str| from_str::<CreateCollection>(&format!(r#"{{"name":"docs"{more}}}"#));
     assert_eq!(create("").unwrap().quantization, None);
-    assert_eq!(create(r#","quantization":null"#).unwrap().quantization, Some(None));
-    assert_eq!(create(r#","quantization":"int8""#).unwrap().quantization, Some(Some(Quantization::Int8)));
+    assert_eq!(create(r#","quantization":null"#).unwrap().quantization, Some(Quantization::None));
+    assert_eq!(create(r#","quantization":"int8""#).unwrap().quantization, Some(Quantization::Int8));
     assert!(create(r#","quantization":"int4""#).is_err());
     assert!(create(r#","quantization":{"scalar":{}}"#).is_err());
 }

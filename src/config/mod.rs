@@ -19,6 +19,7 @@ pub use gateway::{GatewayArgs, GatewaySettings};
 pub use server::{Origin, ServerArgs, ServerSettings};
 pub use variables::without_empty_variables;
 
+use crate::model::limits::{DEFAULT_BODY_BYTES, DEFAULT_TIMEOUT_MS, MAX_BATCH, MAX_LIMIT};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -85,10 +86,10 @@ pub struct RequestLimits {
 }
 
 impl RequestLimits {
-    const BODY_BYTES: usize = 32 << 20;
-    const BATCH: usize = 10_000;
-    const RESULTS: usize = 10_000;
-    const TIMEOUT_MS: u64 = 10_000;
+    const BODY_BYTES: usize = DEFAULT_BODY_BYTES;
+    const BATCH: usize = MAX_BATCH;
+    const RESULTS: usize = MAX_LIMIT;
+    const TIMEOUT_MS: u64 = DEFAULT_TIMEOUT_MS;
 }
 
 impl Default for RequestLimits {

@@ -3,12 +3,17 @@
 use super::address::{advertised, check_url, optional_socket_address, peer_address, socket_address};
 use super::table::{filled, settings};
 use super::{ConfigError, LogFormat, RequestLimits, read_file};
+use crate::model::limits::MAX_SHARDS;
+use crate::model::names::name_fault;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches as _};
 use raft_groups::{BrokenRule, RaftSettings};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Longest name that a node may be started with; the map holds longer ones too.
+const MAX_NODE_NAME: usize = 64;
 
 settings! {
     /// The flags, variables and TOML keys (the flag's name with `_`) of `quiver server`. What is absent takes its default.
@@ -30,7 +35,7 @@ settings! {
         /// Join the cluster that the node at this URL forms or belongs to; repeat or separate by commas. A member says there where it is now.
         join: Vec<String>, "QUIVER_JOIN", "URL", new cluster, #[arg(value_delimiter = ',')];
         /// Shards of a new cluster, fixed when it is formed.
-        shards: u32, "QUIVER_SHARDS", "N" = 8_u32, in 1..=4096, new cluster;
+        shards: u32, "QUIVER_SHARDS", "N" = 8_u32, in 1..=MAX_SHARDS, new cluster;
         /// Copies of each shard in a new cluster.
         replication_factor: usize, "QUIVER_REPLICATION_FACTOR", "N",
             shown "3, or the number of nodes where that is less", in 1..=7, new cluster;
@@ -257,14 +262,12 @@ fn half_of_the_processors() -> usize {
 }
 
 fn node_name(name: String) -> Result<String, ConfigError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if (1..=64).contains(&name.len()) && name.chars().all(plain) {
+    if name.len() <= MAX_NODE_NAME && name_fault(&name).is_none() {
         return Ok(name);
     }
-    Err(ConfigError::invalid(
-        "--node-id",
-        format!("`{name}` is no node name: use 1 to 64 letters, digits, `-`, `_`, `.`"),
-    ))
+    let but = if name.starts_with('.') { ", and no dot first" } else { "" };
+    let reason = format!("`{name}` is no node name: use 1 to {MAX_NODE_NAME} letters, digits, `-`, `_`, `.`{but}");
+    Err(ConfigError::invalid("--node-id", reason))
 }
 
 fn origin(bootstrap: Option<usize>, join: Option<Vec<String>>) -> Result<Origin, ConfigError> {

@@ -8,8 +8,6 @@
 //! A command with a request id is carried out once. Its log [`Entry`] says what time it is for the shard, and in which
 //! span of that time the command may be applied: for each copy of it the shard remembers what it did, or refuses it.
 
-pub mod limits;
-
 mod collection;
 mod commands;
 mod deletion;

@@ -6,6 +6,8 @@
 mod committed;
 mod consistency;
 mod field_type;
+pub mod limits;
+pub mod names;
 mod point_id;
 mod search_params;
 pub mod words;
@@ -14,6 +16,6 @@ pub use committed::Committed;
 pub use consistency::Consistency;
 pub use field_type::FieldType;
 pub use point_id::{BadPointId, PointId};
-pub use raft_groups::Role;
+pub use raft_groups::{ReadMode, Role};
 pub use search_params::SearchParams;
-pub use vector_index::{Distance, Way};
+pub use vector_index::{Distance, GraphParams, Quantization, Way};

@@ -1,17 +1,22 @@
 //! How a search may go about it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::limits::MAX_EF;
+
 /// How a search may go about it. In JSON both members may be absent or `null`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchParams {
-    /// How widely a walk through the graph looks, 1 to [`MAX_EF`](crate::engine::limits::MAX_EF); at least as widely as
+    /// How widely a walk through the graph looks, 1 to [`MAX_EF`]; at least as widely as
     /// the limit. Absent means what [`default_ef`](vector_index::default_ef) says.
     #[serde(default)]
+    #[schemars(range(min = 1, max = MAX_EF))]
     pub ef: Option<usize>,
     /// Compare with every candidate instead of asking the index: only the exact answer will do.
     #[serde(default, deserialize_with = "no_if_null")]
+    #[schemars(with = "Option<bool>")]
     pub exact: bool,
 }
 

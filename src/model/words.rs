@@ -80,7 +80,40 @@ macro_rules! json_words {
 }
 pub(crate) use json_words;
 
-impl Words for vector_index::Distance {
+impl Words for super::Role {
+    const WHAT: &'static str = "role";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("leader", Self::Leader),
+        ("follower", Self::Follower),
+        ("learner", Self::Learner),
+        ("candidate", Self::Candidate),
+    ];
+}
+
+impl Words for super::ReadMode {
+    const WHAT: &'static str = "read mode";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("follower", Self::Follower), ("lease", Self::Lease), ("linearizable", Self::Linearizable)];
+}
+
+impl Words for super::Way {
+    const WHAT: &'static str = "way of a search";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("exact", Self::Exact),
+        ("codes", Self::Codes),
+        ("graph", Self::Graph),
+        ("graph_then_codes", Self::GraphThenCodes),
+        ("graph_of_vectors", Self::GraphOfVectors),
+        ("graph_then_exact", Self::GraphThenExact),
+    ];
+}
+
+impl Words for super::Quantization {
+    const WHAT: &'static str = "quantization";
+    const WORDS: &'static [(&'static str, Self)] = &[("int8", Self::Int8), ("binary", Self::Binary)];
+}
+
+impl Words for super::Distance {
     const WHAT: &'static str = "distance";
     const WORDS: &'static [(&'static str, Self)] = &[
         ("cosine", Self::Cosine),
@@ -90,4 +123,24 @@ impl Words for vector_index::Distance {
         ("l2", Self::Euclid),
         ("manhattan", Self::Manhattan),
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Quantization, ReadMode, Role, Way};
+    use super::*;
+
+    fn answers_use<T: Words + serde::Serialize>() {
+        for (word, value) in T::WORDS {
+            assert_eq!(serde_json::to_value(value).unwrap(), *word);
+        }
+    }
+
+    #[test]
+    fn words_of_other_crates_are_those_that_answers_use() {
+        answers_use::<Role>();
+        answers_use::<ReadMode>();
+        answers_use::<Way>();
+        answers_use::<Quantization>();
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use raft_groups::NodeId;
 
+use crate::model::limits::MAX_SHARDS;
+
 use super::{ClusterMap, NodeEntry, Placement, ShardEntry, ShardId};
 
 /// Most nodes that vote in the meta group; more would only slow its commits down.
@@ -17,9 +19,6 @@ pub fn meta_voters(members: usize) -> usize {
         _ => MAX_META_VOTERS,
     }
 }
-
-/// Most shards a cluster can have.
-pub const MAX_SHARDS: u32 = 4096;
 
 /// Why no map can be made of these numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,11 +5,10 @@ use std::fmt;
 use raft_groups::GroupId;
 use serde::{Deserialize, Serialize};
 
+use crate::model::names::name_fault;
+
 /// The group whose machine holds the cluster map.
 pub const META: GroupId = GroupId(0);
-
-/// Longest name of a node or a collection, in characters.
-const MAX_NAME: usize = 255;
 
 /// A range of the hash space and the points in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -110,17 +109,7 @@ pub fn check_collection_name(name: &str) -> Result<(), BadName> {
 }
 
 fn check(what: &str, name: &str) -> Result<(), BadName> {
-    let reason = if name.is_empty() {
-        "is empty"
-    } else if name.len() > MAX_NAME {
-        "is longer than 255 characters"
-    } else if name.starts_with('.') {
-        "starts with a dot"
-    } else if !name.bytes().all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(&c)) {
-        "has a character other than A-Z, a-z, 0-9, `_`, `.` and `-`"
-    } else {
-        return Ok(());
-    };
+    let Some(reason) = name_fault(name) else { return Ok(()) };
     let name = name.chars().take(64).collect();
     Err(BadName { what: what.to_owned(), name, reason: reason.to_owned() })
 }

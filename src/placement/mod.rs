@@ -25,7 +25,7 @@ pub use change::Change;
 pub use cluster_map::{ClusterMap, CollectionEntry, NodeEntry, NodeState, Placement, ShardEntry};
 pub use codec::MetaCodecError;
 pub use command::MetaCommand;
-pub use formation::{FormationError, MAX_META_VOTERS, MAX_SHARDS, form, meta_voters};
+pub use formation::{FormationError, MAX_META_VOTERS, form, meta_voters};
 pub use ids::{BadName, META, NodeName, ShardId, check_collection_name, group_name};
 pub use last_resort::{Survivor, Verdict, verdict};
 pub use machine::MetaMachine;

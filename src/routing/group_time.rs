@@ -13,8 +13,8 @@ use raft_groups::GroupId;
 use raft_groups::mutants::{Mutant, is_planted};
 use tokio::time::Instant;
 
-use crate::engine::limits::REMEMBERED_MS;
 use crate::engine::{Lifetime, MadeBy};
+use crate::model::limits::REMEMBERED_MS;
 
 /// How old a sender's knowledge may be.
 const OLDEST_KNOWN: Duration = Duration::from_secs(180);

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use raft_groups::recoveries;
 use serde::{Deserialize, Serialize};
 
-use crate::placement::{MAX_SHARDS, ShardId};
+use crate::model::limits::MAX_SHARDS;
+use crate::placement::ShardId;
 
 /// First part of every token's text: its format.
 const FORMAT: &str = "s1";

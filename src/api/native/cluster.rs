@@ -1,13 +1,15 @@
 //! What nodes and the cluster say of themselves: health, stats, shards, status, sharding. Read by people, scripts and tests.
 
 use crate::api::reading::null_is_absent;
+use crate::api::schema::WordSchema;
 use crate::api::{Consistency, Role};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// How a node, or the cluster, is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthState {
     /// All is well.
@@ -35,7 +37,7 @@ impl std::fmt::Display for HealthState {
 }
 
 /// `GET /health`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// How the node is; answered with 200 when it serves, else 503.
     pub status: HealthState,
@@ -53,7 +55,7 @@ pub struct Health {
 }
 
 /// `GET /stats`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// The node's name.
     pub node_id: String,
@@ -76,7 +78,7 @@ pub struct Stats {
 }
 
 /// Requests a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestRate {
     /// Upserts and deletes.
     pub write: f64,
@@ -85,7 +87,7 @@ pub struct RequestRate {
 }
 
 /// Latencies in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencyMs {
     /// Upserts and deletes.
     #[serde(default)]
@@ -96,7 +98,7 @@ pub struct LatencyMs {
 }
 
 /// Two points of a distribution.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentiles {
     /// The median.
     pub p50: f64,
@@ -105,7 +107,7 @@ pub struct Percentiles {
 }
 
 /// `GET /shards`: this node's replicas.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Shards {
     /// The node's name.
     pub node_id: String,
@@ -114,7 +116,7 @@ pub struct Shards {
 }
 
 /// What a replica is busy with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ShardState {
     /// Serving.
@@ -126,7 +128,7 @@ pub enum ShardState {
 }
 
 /// How far the indexing of a replica's vectors is. Whatever waits is found all the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IndexState {
     /// Vectors that are found through a graph.
     pub indexed: u64,
@@ -137,13 +139,14 @@ pub struct IndexState {
 }
 
 /// One replica.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShardRow {
     /// The shard.
     pub shard: u32,
     /// Its Raft group.
     pub group: u64,
     /// This replica's role.
+    #[schemars(with = "WordSchema<Role>")]
     pub role: Role,
     /// Its term.
     pub term: u64,
@@ -178,7 +181,7 @@ pub struct ShardRow {
 }
 
 /// `GET /cluster/status`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterStatus {
     /// Nodes in the map.
     pub total_nodes: usize,
@@ -193,6 +196,7 @@ pub struct ClusterStatus {
     /// Replicas of each shard.
     pub replication_factor: usize,
     /// Default level of collections that name none.
+    #[schemars(with = "WordSchema<Consistency>")]
     pub consistency_level: Consistency,
     /// The node that leads the group of the cluster map, where the placement driver runs; `null` where none is known.
     #[serde(default)]
@@ -202,7 +206,7 @@ pub struct ClusterStatus {
 }
 
 /// One node of the cluster.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeStatus {
     /// Its name.
     pub id: String,
@@ -221,7 +225,7 @@ pub struct NodeStatus {
 }
 
 /// `GET /cluster/health`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterHealth {
     /// How the cluster is; answered with 200 unless unavailable, else 503.
     pub status: HealthState,
@@ -236,7 +240,7 @@ pub struct ClusterHealth {
 }
 
 /// The Raft groups, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupCounts {
     /// All, the meta group included.
     pub total: usize,
@@ -247,7 +251,7 @@ pub struct GroupCounts {
 }
 
 /// Something wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Issue {
     /// A stable word.
     pub code: String,
@@ -260,7 +264,7 @@ pub struct Issue {
 }
 
 /// `GET /cluster/sharding`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterSharding {
     /// `consistent_hashing`.
     pub strategy: String,
@@ -276,7 +280,7 @@ pub struct ClusterSharding {
 }
 
 /// One shard of the map.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShardingRow {
     /// The shard.
     pub shard: u32,
@@ -291,7 +295,7 @@ pub struct ShardingRow {
 }
 
 /// One replica of a shard, as the cluster sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShardReplica {
     /// Its node.
     pub node: String,
@@ -302,19 +306,23 @@ pub struct ShardReplica {
 }
 
 /// `PUT /quiver/v1/faults`: link faults for tests, only on nodes started with them allowed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Faults {
     /// Nodes whose peer traffic with this node is cut, in both directions.
     #[serde(default, deserialize_with = "null_is_absent")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub cut: Vec<String>,
     /// Nodes that nothing of what this node sends reaches.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_absent")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub cut_to: Vec<String>,
     /// Nodes that this node hears nothing of.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_absent")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub cut_from: Vec<String>,
     /// By node, how many milliseconds later what this node sends to it arrives.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_absent")]
+    #[schemars(with = "Option<BTreeMap<String, u64>>")]
     pub delay_ms: BTreeMap<String, u64>,
 }

@@ -1,24 +1,17 @@
 //! How a collection's vectors are indexed, on the wire.
 
-use crate::api::reading::null_is_absent;
+use crate::api::Quantization;
+use crate::api::reading::{null_is_absent, optional_word};
+use crate::api::schema::WordSchema;
+use crate::model::GraphParams;
+use crate::model::limits::{MAX_EF_CONSTRUCT, MAX_LINKS, MIN_LINKS};
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 use crate::model::words::json_words;
-
-/// The short codes by which an index is walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Quantization {
-    /// One byte a component.
-    Int8,
-    /// One bit a component.
-    Binary,
-}
-
-json_words!(Quantization, "quantization", ["int8" => Int8, "binary" => Binary]);
 
 /// A kind of index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,15 +40,37 @@ pub struct Index {
     pub ef_construct: Option<usize>,
 }
 
-#[derive(Deserialize)]
+/// The settings of an index as an object.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "IndexSettings")]
 #[serde(deny_unknown_fields)]
-struct IndexObject {
+pub(in crate::api) struct IndexObject {
+    /// The kind.
     #[serde(rename = "type", default, deserialize_with = "null_is_absent")]
+    #[schemars(with = "Option<WordSchema<IndexKind>>")]
     kind: IndexKind,
+    /// Links of a vector in the graph.
     #[serde(default)]
+    #[schemars(range(min = MIN_LINKS, max = MAX_LINKS), extend("default" = GraphParams::default().m))]
     m: Option<usize>,
+    /// How many near vectors a new one is compared with before its links are chosen; at least `m`.
     #[serde(default)]
+    #[schemars(range(min = MIN_LINKS, max = MAX_EF_CONSTRUCT), extend("default" = GraphParams::default().ef_construct))]
     ef_construct: Option<usize>,
+}
+
+/// The member `quantization`: a word, or `null` for no codes. That it is absent is another thing: then the settings above
+/// it say, and at last the distance.
+pub(in crate::api) mod codes {
+    use super::{Deserializer, Quantization, Serialize, Serializer, optional_word};
+
+    pub fn serialize<S: Serializer>(codes: &Option<Quantization>, serializer: S) -> Result<S::Ok, S::Error> {
+        codes.filter(|codes| *codes != Quantization::None).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Quantization>, D::Error> {
+        optional_word(deserializer).map(|codes| Some(codes.unwrap_or(Quantization::None)))
+    }
 }
 
 impl<'de> Deserialize<'de> for Index {

@@ -1,11 +1,13 @@
 //! Nodes that come and go, shards that move, and the operations that do it: bodies of the admin paths.
 
-use crate::api::HealthState;
+use crate::api::schema::WordSchema;
+use crate::api::{HealthState, Role};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// `POST /cluster/nodes`: takes a node that runs and waits to be adopted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddNode {
     /// Its name.
@@ -17,7 +19,7 @@ pub struct AddNode {
 }
 
 /// What became of a request about a node, a shard or an operation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The operation that carries it out; `null` where nothing is left to do.
     pub operation_id: Option<String>,
@@ -33,7 +35,7 @@ pub struct Change {
 }
 
 /// What a request would do: the answer to `?dry_run=true`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// Replicas that would move, in order.
     pub moves: Vec<PlannedMove>,
@@ -50,7 +52,7 @@ pub struct Plan {
 }
 
 /// One replica that would move.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedMove {
     /// The shard; `null` is the group of the cluster map.
     pub shard: Option<u32>,
@@ -63,14 +65,14 @@ pub struct PlannedMove {
 }
 
 /// `GET /cluster/nodes`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Members {
     /// By number.
     pub nodes: Vec<Member>,
 }
 
 /// One node, as the map and the node itself tell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// Its name.
     pub id: String,
@@ -105,7 +107,7 @@ pub struct Member {
 }
 
 /// `PUT /quiver/v1/nodes/{node_id}/labels`: an empty value removes a label.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetLabels {
     /// Labels by key.
@@ -113,7 +115,7 @@ pub struct SetLabels {
 }
 
 /// `GET /quiver/v1/timings`: the timings of consensus, the same on all nodes of the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Timings {
     /// How often an idle leader proves that it is alive, in milliseconds.
     pub heartbeat_ms: u64,
@@ -124,7 +126,7 @@ pub struct Timings {
 }
 
 /// `PUT /quiver/v1/timings`: what is absent stays as it is. Nodes take the timings on when they are started again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetTimings {
     /// See [`Timings::heartbeat_ms`].
@@ -139,7 +141,7 @@ pub struct SetTimings {
 }
 
 /// `POST /quiver/v1/shards/{shard}/move`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveReplica {
     /// The node that holds a replica.
@@ -149,7 +151,7 @@ pub struct MoveReplica {
 }
 
 /// `POST /quiver/v1/shards/{shard}/leader`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransferLeader {
     /// The node that is to lead.
@@ -157,7 +159,7 @@ pub struct TransferLeader {
 }
 
 /// `GET /quiver/v1/shards/{shard}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShardDetail {
     /// The shard.
     pub shard: u32,
@@ -180,12 +182,13 @@ pub struct ShardDetail {
 }
 
 /// One replica and a hash of its state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicaState {
     /// Its node.
     pub node: String,
     /// `leader`, `follower`, `learner` or `candidate`.
-    pub role: crate::api::Role,
+    #[schemars(with = "WordSchema<Role>")]
+    pub role: Role,
     /// Index it has applied.
     pub applied: u64,
     /// Log index that `state_hash` describes.
@@ -195,14 +198,14 @@ pub struct ReplicaState {
 }
 
 /// `GET /quiver/v1/operations`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Operations {
     /// Newest last; those that ended long ago are dropped.
     pub operations: Vec<OperationRow>,
 }
 
 /// `GET /quiver/v1/operations/{operation_id}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationRow {
     /// Such as `op-19`.
     pub operation_id: String,

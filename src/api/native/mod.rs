@@ -2,6 +2,7 @@
 
 pub(super) mod cluster;
 pub(super) mod collections;
+pub(super) mod groups;
 pub(super) mod index;
 pub(super) mod level;
 pub(super) mod members;

@@ -1,33 +1,29 @@
 //! Points on the wire: upsert, delete, get.
 
-use crate::api::reading::{null_is_absent, uuid};
-use crate::api::{Consistency, Evidence, Level, PayloadText, VectorValue, WithPayload, WithVector};
+use crate::api::options::request;
+use crate::api::reading::null_is_absent;
+use crate::api::schema::WordSchema;
+use crate::api::{Consistency, Evidence, PayloadText, VectorValue, WithPayload, WithVector};
 use crate::model::PointId;
+use crate::model::limits::MAX_BATCH;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
-/// `POST /vectors`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Upsert {
-    /// The collection's name.
-    pub collection: String,
-    /// The points, each replacing the point of its id as a whole.
-    pub vectors: Vec<PointInput>,
-    /// When to acknowledge; absent means the collection's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Level>,
-    /// Names this write, so that a retry within 15 minutes applies once and answers what the first answered.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "uuid")]
-    pub request_id: Option<Uuid>,
-    /// Deadline, in milliseconds from arrival.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
+request! {
+    /// `POST /vectors`.
+    pub struct Upsert {
+        /// The collection's name.
+        pub collection: String,
+        /// The points, each replacing the point of its id as a whole.
+        #[schemars(length(min = 1, max = MAX_BATCH), extend("x-limit" = "max_batch"))]
+        pub vectors: Vec<PointInput>,
+        ..write,
+    }
 }
 
 /// One point to write.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PointInput {
     /// Its identity.
@@ -43,7 +39,7 @@ pub struct PointInput {
 }
 
 /// 200 to `POST /vectors`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Upserted {
     /// `completed`.
     pub status: String,
@@ -59,7 +55,7 @@ pub struct Upserted {
 }
 
 /// Where one point went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WriteResult {
     /// The point.
     pub id: PointId,
@@ -69,40 +65,36 @@ pub struct WriteResult {
     pub version: u64,
 }
 
-/// `DELETE /vectors`: exactly one of `ids` and `filter`.
-///
-/// By `ids` a shard's part is one change. By `filter` it is not: each shard deletes the points that matched when it began
-/// and were not written since, in slices. Readers may see some gone and others not yet; what is written meanwhile is
-/// spared. After an unknown outcome, or past the deadline, some are gone: the same request under the same `request_id`
-/// goes on from there, and `deleted` counts every point once.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Delete {
-    /// The collection's name.
-    pub collection: String,
-    /// The points by id; unknown ids are no error.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ids: Option<Vec<PointId>>,
-    /// The points by filter, in Qdrant's grammar, as it came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<Value>,
-    /// Says that a filter which every point passes is meant so: without it that is refused, since clients build such
-    /// filters from empty lists by mistake.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "null_is_absent")]
-    pub all: bool,
-    /// When to acknowledge; absent means the collection's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Level>,
-    /// Names this write, so that a retry within 15 minutes applies once and answers what the first answered.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "uuid")]
-    pub request_id: Option<Uuid>,
-    /// Deadline, in milliseconds from arrival.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
+request! {
+    /// `DELETE /vectors`: exactly one of `ids` and `filter`.
+    ///
+    /// By `ids` a shard's part is one change. By `filter` it is not: each shard deletes the points that matched when it began
+    /// and were not written since, in slices. Readers may see some gone and others not yet; what is written meanwhile is
+    /// spared. After an unknown outcome, or past the deadline, some are gone: the same request under the same `request_id`
+    /// goes on from there, and `deleted` counts every point once.
+    #[derive(Default)]
+    pub struct Delete {
+        /// The collection's name.
+        pub collection: String,
+        /// The points by id; unknown ids are no error.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(min = 1, max = MAX_BATCH), extend("x-limit" = "max_batch"))]
+        pub ids: Option<Vec<PointId>>,
+        /// The points by filter, in Qdrant's grammar, as it came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<Map<String, Value>>")]
+        pub filter: Option<Value>,
+        /// Says that a filter which every point passes is meant so: without it that is refused, since clients build such
+        /// filters from empty lists by mistake.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "null_is_absent")]
+        #[schemars(with = "Option<bool>")]
+        pub all: bool,
+        ..write,
+    }
 }
 
 /// 200 to `DELETE /vectors`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Deleted {
     /// `completed`.
     pub status: String,
@@ -115,43 +107,26 @@ pub struct Deleted {
     pub shards: Vec<Evidence>,
 }
 
-/// The query string of `GET /vectors/{collection}/{id}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GetOptions {
-    /// Read level; absent means the collection's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Level>,
-    /// Token of a write this read must see.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// Refuse an answer that may be older than this, in milliseconds (level ONE).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_staleness_ms: Option<u64>,
-    /// Deadline, in milliseconds from arrival.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    /// Whether to return the payload; absent means yes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub with_payload: Option<bool>,
-    /// Whether to return the vector; absent means yes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub with_vector: Option<bool>,
+request! {
+    /// The query string of `GET /vectors/{collection}/{id}`.
+    #[derive(Default, Eq)]
+    pub struct GetOptions {
+        ..read_one,
+        /// Whether to return the payload; absent means yes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub with_payload: Option<bool>,
+        /// Whether to return the vector; absent means yes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub with_vector: Option<bool>,
+    }
 }
 
-/// The query string of `DELETE /vectors/{collection}/{id}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeleteOptions {
-    /// When to acknowledge; absent means the collection's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Level>,
-    /// Names this write, so that a retry within 15 minutes applies once and answers what the first answered.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "uuid")]
-    pub request_id: Option<Uuid>,
-    /// Deadline, in milliseconds from arrival.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
+request! {
+    /// The query string of `DELETE /vectors/{collection}/{id}`.
+    #[derive(Default, Eq)]
+    pub struct DeleteOptions {
+        ..write,
+    }
 }
 
 impl GetOptions {
@@ -162,7 +137,7 @@ impl GetOptions {
 }
 
 /// 200 to `GET /vectors/{collection}/{id}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Found {
     /// The point.
     pub id: PointId,
@@ -177,6 +152,7 @@ pub struct Found {
     /// Its shard.
     pub shard: u32,
     /// The level the answer was read at.
+    #[schemars(with = "WordSchema<Consistency>")]
     pub consistency: Consistency,
     /// Milliseconds it took.
     pub took_ms: f64,

@@ -1,13 +1,14 @@
 //! Reads on the wire: search, scroll and count, and the evidence that answers carry.
 
+use crate::api::options::request;
 use crate::api::reading::null_is_absent;
-use crate::api::{Consistency, Level, PayloadText, PointId, VectorValue, WithPayload, WithVector};
+use crate::api::schema::WordSchema;
+use crate::api::{Consistency, PayloadText, PointId, VectorValue, WithPayload, WithVector};
+use crate::model::limits::{DEFAULT_LIMIT, MAX_LIMIT, MAX_VECTOR_SIZE};
 use crate::model::{Role, SearchParams, Way};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
-
-/// Results of a search or a scroll whose request names no limit.
-pub const DEFAULT_LIMIT: usize = 10;
+use serde_json::{Map, Value};
 
 pub(super) fn default_limit() -> usize {
     DEFAULT_LIMIT
@@ -19,13 +20,14 @@ pub(in crate::api) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
 }
 
 /// Who answered for a shard, and from what state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// The shard.
     pub shard: u32,
     /// The node that answered.
     pub served_by: String,
     /// Its role then.
+    #[schemars(with = "WordSchema<Role>")]
     pub role: Role,
     /// Its term then.
     pub term: u64,
@@ -38,11 +40,12 @@ pub struct Evidence {
 }
 
 /// How a shard searched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explain {
     /// The shard.
     pub shard: u32,
     /// Which way it went.
+    #[schemars(with = "WordSchema<Way>")]
     pub way: Way,
     /// Vectors and codes it compared.
     pub compared: u64,
@@ -56,64 +59,58 @@ pub struct Explain {
     pub indexes: Vec<String>,
 }
 
-/// `POST /search`: exactly one of `vector` and `id`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Search {
-    /// The collection's name.
-    pub collection: String,
-    /// Find what is near this vector.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vector: Option<Vec<f32>>,
-    /// Find what is near this point, which is left out of the results itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<PointId>,
-    /// Name of the vector to compare with; absent means the default vector.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub using: Option<String>,
-    /// Results wanted.
-    #[serde(default = "default_limit", deserialize_with = "limit")]
-    pub limit: usize,
-    /// Best results to skip.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub offset: usize,
-    /// Only points that pass, in Qdrant's grammar, as it came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<Value>,
-    /// Only results at least this near.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub score_threshold: Option<f32>,
-    /// Payload to return.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub with_payload: WithPayload,
-    /// Vectors to return.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub with_vector: WithVector,
-    /// Knobs.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub params: SearchParams,
-    /// Read level; absent means the collection's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Level>,
-    /// Token of a write this read must see.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// Refuse an answer that may be older than this, in milliseconds (level ONE).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_staleness_ms: Option<u64>,
-    /// Deadline, in milliseconds from arrival.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    /// Accept an answer that misses shards, which it then names.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub allow_partial: bool,
-    /// Tell how each shard searched.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub explain: bool,
+request! {
+    /// `POST /search`: exactly one of `vector` and `id`.
+    pub struct Search {
+        /// The collection's name.
+        pub collection: String,
+        /// Find what is near this vector.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(min = 1, max = MAX_VECTOR_SIZE))]
+        pub vector: Option<Vec<f32>>,
+        /// Find what is near this point, which is left out of the results itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub id: Option<PointId>,
+        /// Name of the vector to compare with; absent means the default vector.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub using: Option<String>,
+        /// Results wanted.
+        #[serde(default = "default_limit", deserialize_with = "limit")]
+        #[schemars(with = "Option<usize>", range(min = 1, max = MAX_LIMIT), extend("x-limit" = "max_limit"))]
+        pub limit: usize,
+        /// Best results to skip.
+        #[serde(default, deserialize_with = "null_is_absent")]
+        #[schemars(with = "Option<usize>", range(max = MAX_LIMIT), extend("x-limit" = "max_limit"))]
+        pub offset: usize,
+        /// Only points that pass, in Qdrant's grammar, as it came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<Map<String, Value>>")]
+        pub filter: Option<Value>,
+        /// Only results at least this near.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub score_threshold: Option<f32>,
+        /// Payload to return.
+        #[serde(default, deserialize_with = "null_is_absent")]
+        #[schemars(with = "Option<WithPayload>")]
+        pub with_payload: WithPayload,
+        /// Vectors to return.
+        #[serde(default, deserialize_with = "null_is_absent")]
+        #[schemars(with = "Option<WithVector>")]
+        pub with_vector: WithVector,
+        /// Knobs.
+        #[serde(default, deserialize_with = "null_is_absent")]
+        #[schemars(with = "Option<SearchParams>")]
+        pub params: SearchParams,
+        ..read,
+        /// Tell how each shard searched.
+        #[serde(default, deserialize_with = "null_is_absent")]
+        #[schemars(with = "Option<bool>")]
+        pub explain: bool,
+    }
 }
 
 /// One result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Hit {
     /// The point.
     pub id: PointId,
@@ -132,11 +129,12 @@ pub struct Hit {
 }
 
 /// 200 to `POST /search`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Searched {
     /// Best first; ties by id.
     pub results: Vec<Hit>,
     /// The level the answer was read at.
+    #[schemars(with = "WordSchema<Consistency>")]
     pub consistency: Consistency,
     /// Milliseconds it took.
     pub took_ms: f64,
@@ -150,46 +148,36 @@ pub struct Searched {
     pub explain: Option<Vec<Explain>>,
 }
 
-/// `POST /quiver/v1/scroll`: points in the order of their ids.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scroll {
-    /// The collection's name.
-    pub collection: String,
-    /// Points on a page.
-    #[serde(default = "default_limit", deserialize_with = "limit")]
-    pub limit: usize,
-    /// First id of the page: a previous page's `next`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset: Option<PointId>,
-    /// Only points that pass, in Qdrant's grammar, as it came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<Value>,
-    /// Payload to return.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub with_payload: WithPayload,
-    /// Vectors to return.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub with_vector: WithVector,
-    /// Read level; absent means the collection's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Level>,
-    /// Token of a write this read must see.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// Refuse an answer that may be older than this, in milliseconds (level ONE).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_staleness_ms: Option<u64>,
-    /// Deadline, in milliseconds from arrival.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    /// Accept an answer that misses shards, which it then names.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub allow_partial: bool,
+request! {
+    /// `POST /quiver/v1/scroll`: points in the order of their ids.
+    pub struct Scroll {
+        /// The collection's name.
+        pub collection: String,
+        /// Points on a page.
+        #[serde(default = "default_limit", deserialize_with = "limit")]
+        #[schemars(with = "Option<usize>", range(min = 1, max = MAX_LIMIT), extend("x-limit" = "max_limit"))]
+        pub limit: usize,
+        /// First id of the page: a previous page's `next`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub offset: Option<PointId>,
+        /// Only points that pass, in Qdrant's grammar, as it came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<Map<String, Value>>")]
+        pub filter: Option<Value>,
+        /// Payload to return.
+        #[serde(default, deserialize_with = "null_is_absent")]
+        #[schemars(with = "Option<WithPayload>")]
+        pub with_payload: WithPayload,
+        /// Vectors to return.
+        #[serde(default, deserialize_with = "null_is_absent")]
+        #[schemars(with = "Option<WithVector>")]
+        pub with_vector: WithVector,
+        ..read,
+    }
 }
 
 /// One stored point.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     /// The point.
     pub id: PointId,
@@ -206,13 +194,14 @@ pub struct Record {
 }
 
 /// 200 to `POST /quiver/v1/scroll`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scrolled {
     /// By id.
     pub points: Vec<Record>,
     /// Where the next page starts; `null` on the last one.
     pub next: Option<PointId>,
     /// The level the answer was read at.
+    #[schemars(with = "WordSchema<Consistency>")]
     pub consistency: Consistency,
     /// Milliseconds it took.
     pub took_ms: f64,
@@ -223,38 +212,27 @@ pub struct Scrolled {
     pub missing_shards: Vec<u32>,
 }
 
-/// `POST /quiver/v1/count`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Count {
-    /// The collection's name.
-    pub collection: String,
-    /// Only points that pass, in Qdrant's grammar, as it came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<Value>,
-    /// Read level; absent means the collection's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Level>,
-    /// Token of a write this read must see.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// Refuse an answer that may be older than this, in milliseconds (level ONE).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_staleness_ms: Option<u64>,
-    /// Deadline, in milliseconds from arrival.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    /// Accept an answer that misses shards, which it then names.
-    #[serde(default, deserialize_with = "null_is_absent")]
-    pub allow_partial: bool,
+request! {
+    /// `POST /quiver/v1/count`.
+    #[derive(Default)]
+    pub struct Count {
+        /// The collection's name.
+        pub collection: String,
+        /// Only points that pass, in Qdrant's grammar, as it came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<Map<String, Value>>")]
+        pub filter: Option<Value>,
+        ..read,
+    }
 }
 
 /// 200 to `POST /quiver/v1/count`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Counted {
     /// Points that pass.
     pub count: u64,
     /// The level the answer was read at.
+    #[schemars(with = "WordSchema<Consistency>")]
     pub consistency: Consistency,
     /// Milliseconds it took.
     pub took_ms: f64,

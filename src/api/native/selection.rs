@@ -107,12 +107,14 @@ impl<'de> Visitor<'de> for SelectorVisitor {
         if !self.objects {
             return Err(de::Error::invalid_type(de::Unexpected::Map, &self));
         }
+        // One of the two members, by its name.
         let selected = match map.next_key::<String>()?.as_deref() {
             Some("include") => Selected::Names(map.next_value()?),
             Some("exclude") => Selected::Except(map.next_value()?),
             Some(other) => return Err(de::Error::unknown_field(other, &["include", "exclude"])),
             None => return Err(de::Error::custom("expected `include` or `exclude`")),
         };
+        // And no other.
         match map.next_key::<String>()? {
             None => Ok(selected),
             Some(_) => Err(de::Error::custom("expected one of `include` and `exclude`, not more")),

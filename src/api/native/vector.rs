@@ -68,6 +68,7 @@ impl<'de> Visitor<'de> for VectorVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<VectorValue, A::Error> {
         let mut vector = Vec::new();
+        // Room grows with what has come: how many there are nobody says.
         while let Some(component) = seq.next_element()? {
             if vector.len() == vector.capacity() {
                 vector.reserve(vector.len().max(FIRST));

@@ -3,9 +3,13 @@
 //! Qdrant writes both under `vectors`: `{"size": 4, "distance": "Cosine"}` is one, `{"title": {"size": 4, …}}` are several.
 //! Which is meant shows in the values: settings of one are numbers and words, settings of a named vector are an object.
 
-use crate::api::reading::{optional_word, said, word_or_default};
+use super::index::codes;
+use crate::api::reading::{optional_word, word_or_default};
+use crate::api::schema::WordSchema;
 use crate::api::{Distance, Index, IndexKind, Quantization};
+use crate::model::limits::MAX_VECTOR_SIZE;
 use crate::model::words::Words;
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,20 +17,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Size and distance of one (named) vector of a collection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct VectorParams {
+pub struct VectorSettings {
     /// Components.
+    #[schemars(range(min = 1, max = MAX_VECTOR_SIZE))]
     pub size: usize,
     /// How vectors are compared.
     #[serde(default, deserialize_with = "word_or_default")]
+    #[schemars(with = "Option<WordSchema<Distance>>")]
     pub distance: Distance,
     /// How they are indexed; absent means as the collection says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<Index>,
     /// The codes beside them: `null` for none; absent means as the collection says.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
-    pub quantization: Option<Option<Quantization>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "codes")]
+    #[schemars(with = "Option<WordSchema<Quantization>>")]
+    pub quantization: Option<Quantization>,
 }
 
 /// The member `vectors` of a new collection.
@@ -34,9 +41,9 @@ pub struct VectorParams {
 #[serde(untagged)]
 pub enum Vectors {
     /// One vector without a name.
-    One(VectorParams),
+    One(VectorSettings),
     /// Vectors by name.
-    Named(BTreeMap<String, VectorParams>),
+    Named(BTreeMap<String, VectorSettings>),
 }
 
 impl<'de> Deserialize<'de> for Vectors {
@@ -60,9 +67,11 @@ impl<'de> Visitor<'de> for VectorsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vectors, A::Error> {
         let (mut named, mut one, mut is_one) = (BTreeMap::new(), Settings::default(), false);
         while let Some(name) = map.next_key::<String>()? {
+            // After a `size` that is a number, this is one vector: any other name is a setting that there is not.
             if one.size.is_some() && !SETTINGS.contains(&name.as_str()) {
                 return Err(A::Error::unknown_field(&name, SETTINGS));
             }
+            // The value shows what the member is: a vector of this name, or a setting of the one vector.
             match map.next_value_seed(VectorsMember(&name))? {
                 VectorsPart::Named(params) => {
                     named.insert(name, params);
@@ -75,6 +84,7 @@ impl<'de> Visitor<'de> for VectorsVisitor {
             }
             is_one = true;
         }
+        // Both at once mean nothing.
         if is_one && !named.is_empty() {
             let reason =
                 "settings of one vector and vectors by name stand side by side: give each name its own settings";
@@ -83,19 +93,20 @@ impl<'de> Visitor<'de> for VectorsVisitor {
         if !is_one {
             return Ok(Vectors::Named(named));
         }
+        // One vector has a size at least.
         let Settings { size, distance, index, quantization, .. } = one;
         let size = size.ok_or_else(|| A::Error::missing_field("size"))?;
-        Ok(Vectors::One(VectorParams { size, distance: distance.unwrap_or_default(), index, quantization }))
+        Ok(Vectors::One(VectorSettings { size, distance: distance.unwrap_or_default(), index, quantization }))
     }
 }
 
 /// What one member of `vectors` says.
 enum VectorsPart {
-    Named(VectorParams),
+    Named(VectorSettings),
     Size(Option<usize>),
     Distance(Option<Distance>),
     Index(Option<Index>),
-    Quantization(Option<Quantization>),
+    Quantization(Quantization),
 }
 
 /// Reads the member of this name.
@@ -132,7 +143,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
         let part = match self.0 {
             "distance" => Distance::of(word).map(|distance| VectorsPart::Distance(Some(distance))),
             "index" => word.parse().map(kind),
-            "quantization" => word.parse().map(|codes| VectorsPart::Quantization(Some(codes))),
+            "quantization" => Quantization::of(word).map(VectorsPart::Quantization),
             _ => return Err(E::invalid_type(Unexpected::Str(word), &self)),
         };
         part.map_err(E::custom)
@@ -143,7 +154,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
             "size" => Ok(VectorsPart::Size(None)),
             "distance" => Ok(VectorsPart::Distance(None)),
             "index" => Ok(VectorsPart::Index(None)),
-            "quantization" => Ok(VectorsPart::Quantization(None)),
+            "quantization" => Ok(VectorsPart::Quantization(Quantization::None)),
             _ => Err(E::invalid_type(Unexpected::Unit, &self)),
         }
     }
@@ -151,7 +162,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<VectorsPart, A::Error> {
         let map = MapAccessDeserializer::new(map);
         if self.0 != "index" {
-            return VectorParams::deserialize(map).map(VectorsPart::Named);
+            return VectorSettings::deserialize(map).map(VectorsPart::Named);
         }
         // Settings of the index, or of a vector of that name.
         let Settings { size, distance, index, quantization, kind, m, ef_construct } = Settings::deserialize(map)?;
@@ -161,7 +172,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
             _ if of_vector && of_index => {
                 Err(A::Error::custom("settings of a vector and of an index stand side by side"))
             }
-            Some(size) => Ok(VectorsPart::Named(VectorParams {
+            Some(size) => Ok(VectorsPart::Named(VectorSettings {
                 size,
                 distance: distance.unwrap_or_default(),
                 index,
@@ -181,8 +192,8 @@ struct Settings {
     #[serde(deserialize_with = "optional_word")]
     distance: Option<Distance>,
     index: Option<Index>,
-    #[serde(deserialize_with = "said")]
-    quantization: Option<Option<Quantization>>,
+    #[serde(with = "codes")]
+    quantization: Option<Quantization>,
     #[serde(rename = "type")]
     kind: Option<IndexKind>,
     m: Option<usize>,
@@ -199,13 +210,18 @@ mod tests {
 
     #[test]
     fn one_vector_and_several_are_told_apart_by_their_values() {
-        let one = VectorParams { size: 4, distance: Distance::Euclid, index: None, quantization: None };
+        let one = VectorSettings { size: 4, distance: Distance::Euclid, index: None, quantization: None };
         for text in [r#"{"size":4,"distance":"L2"}"#, r#"{"distance":"Euclid","size":4}"#] {
             assert_eq!(read(text), Ok(Vectors::One(one)), "{text}");
         }
         let index = Index { m: Some(8), ..Index::default() };
         let whole = r#"{"index":{"type":"HNSW","m":8},"quantization":null,"size":4,"distance":null}"#;
-        let expected = VectorParams { distance: Distance::Cosine, index: Some(index), quantization: Some(None), ..one };
+        let expected = VectorSettings {
+            distance: Distance::Cosine,
+            index: Some(index),
+            quantization: Some(Quantization::None),
+            ..one
+        };
         assert_eq!(read(whole), Ok(Vectors::One(expected)));
         for name in ["size", "distance", "index", "quantization", "title"] {
             let text = format!(r#"{{"{name}":{{"size":4,"distance":"L2"}}}}"#);

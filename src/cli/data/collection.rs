@@ -58,7 +58,7 @@ enum Verb {
         distance: Distance,
         /// Codes that searches of the index read: int8, binary or none [default: int8 where the distance has codes].
         #[arg(long, value_name = "NAME", value_parser = codes)]
-        quantization: Option<Codes>,
+        quantization: Option<Quantization>,
         /// Compare every vector in each search, without a graph.
         #[arg(long)]
         exact: bool,
@@ -94,13 +94,10 @@ enum Verb {
     },
 }
 
-/// The codes that are asked for. `None` asks for none.
-type Codes = Option<Quantization>;
-
-fn codes(text: &str) -> Result<Codes, String> {
+fn codes(text: &str) -> Result<Quantization, String> {
     match text.to_ascii_lowercase().as_str() {
-        "none" => Ok(None),
-        word => serde_json::from_value(json!(word)).map(Some).map_err(|_| "write int8, binary or none".to_owned()),
+        "none" => Ok(Quantization::None),
+        word => Quantization::of(word).map_err(|_| "write int8, binary or none".to_owned()),
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::membership_walk::{MembershipWalk, memberships};
 use super::roles::{GROUP, Roles};
 use super::script::{Check, RequestOutcome, RoleName};
+use crate::api::events::kind;
 use crate::demo::supervisor::Supervisor;
 use crate::demo::supervisor::cluster_view::ReplicaStatus;
 use crate::demo::supervisor::settings::SHARDS;
@@ -125,18 +126,18 @@ pub(super) fn test(
         Check::SplitTerm => input.split_term(),
         Check::RequestOutcome(number, outcome) => outcome_of(answers.get(number), outcome),
         Check::Agree(all) => input.agree(all.iter().map(|who| node(*who)).collect()),
-        Check::Truncated(who) => input.happened("truncated", &node(who)),
+        Check::Truncated(who) => input.happened(kind::TRUNCATED, &node(who)),
         Check::Uncommitted(who) => input.uncommitted(&node(who)),
         Check::Behind(who, other) => input.behind(&node(who), &node(other)),
         Check::Purged(who) => input.purged(&node(who)),
-        Check::SnapshotInstalled(who) => input.happened("snapshot_installed", &node(who)),
+        Check::SnapshotInstalled(who) => input.happened(kind::SNAPSHOT_INSTALLED, &node(who)),
         Check::SameLeader => input.same_leader(),
         Check::Voter(who) => input.voter(&node(who)),
         Check::NoMember(who) => input.no_member(&node(who)),
         Check::Joint(who) => input.walked(&node(who), |walk| walk.joint),
         Check::Learner(who) => input.walked(&node(who), |walk| walk.learnt),
-        Check::LeaseExpired(who) => input.happened("lease_expired", &node(who)),
-        Check::SteppedDown(who) => input.happened("stepped_down", &node(who)),
+        Check::LeaseExpired(who) => input.happened(kind::LEASE_EXPIRED, &node(who)),
+        Check::SteppedDown(who) => input.happened(kind::STEPPED_DOWN, &node(who)),
         Check::ReadSeen { by, mode, outcome } => input.read(&node(by), mode, outcome),
         Check::EveryShardLed => input.leaders(|leaders| leaders.len() == SHARDS as usize),
         Check::LeadersSpread => input.leaders(|leaders| leaders.values().collect::<BTreeSet<_>>().len() > 1),
@@ -166,14 +167,14 @@ impl CheckInput<'_> {
     }
 
     fn elected(&self, but: Option<String>) -> Finding {
-        let elected = self.events("elected").rfind(|event| but.as_ref().is_none_or(|but| event["node"] != *but));
+        let elected = self.events(kind::ELECTED).rfind(|event| but.as_ref().is_none_or(|but| event["node"] != *but));
         elected.map_or_else(|| finding(false, "nobody yet"), |event| finding(true, in_words(event)))
     }
 
     fn one_leader_per_term(&self) -> Finding {
         let all = self.supervisor.events.notable(self.before.lesson);
         let mut terms: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
-        for event in all.iter().filter(|event| event["kind"] == "elected" && event["group"] == GROUP) {
+        for event in all.iter().filter(|event| event["kind"] == kind::ELECTED && event["group"] == GROUP) {
             terms.entry(event["term"].as_u64().unwrap_or(0)).or_default().insert(text(&event["node"]));
         }
         // A second leader in one term cannot be undone, so this is final.
@@ -187,37 +188,39 @@ impl CheckInput<'_> {
     }
 
     fn majority(&self) -> Finding {
-        let Some(elected) = self.events("elected").next_back() else { return finding(false, "nobody is elected yet") };
+        let Some(elected) = self.events(kind::ELECTED).next_back() else {
+            return finding(false, "nobody is elected yet");
+        };
         // A candidate votes for itself without an event.
         let granted = |event: &&Value| {
             event["term"] == elected["term"] && event["candidate"] == elected["node"] && event["pre"] == false
         };
         let voters: BTreeSet<&str> =
-            self.events("vote_granted").filter(granted).filter_map(|event| event["node"].as_str()).collect();
+            self.events(kind::VOTE_GRANTED).filter(granted).filter_map(|event| event["node"].as_str()).collect();
         let own = elected["node"].as_str().unwrap_or("?");
         let names: Vec<&str> = voters.iter().copied().chain([own]).collect();
         finding(names.len() >= 2, format!("votes of {} in term {}", names.join(", "), elected["term"]))
     }
 
     fn nobody_elected(&self) -> Finding {
-        if let Some(event) = self.events("elected").next() {
+        if let Some(event) = self.events(kind::ELECTED).next() {
             return Finding { is_final: true, ..finding(false, in_words(event)) };
         }
-        let tried = self.events("vote_refused").count() + self.events("vote_answered").count();
+        let tried = self.events(kind::VOTE_REFUSED).count() + self.events(kind::VOTE_ANSWERED).count();
         let over = self.before.when.elapsed() > self.supervisor.timings.election_max() * 2;
         finding(over, format!("nobody is elected; {tried} votes were answered"))
     }
 
     fn refused(&self, voter: &str, pre: bool, reason: &str) -> Finding {
         let refused = |event: &&Value| event["node"] == voter && event["pre"] == pre && event["reason"] == reason;
-        match self.events("vote_refused").rfind(refused) {
+        match self.events(kind::VOTE_REFUSED).rfind(refused) {
             Some(event) => finding(true, format!("{} asked in term {}", text(&event["candidate"]), event["term"])),
             None => finding(false, "not yet"),
         }
     }
 
     fn split_term(&self) -> Finding {
-        let refused = self.events("vote_refused").filter(|event| event["pre"] == false);
+        let refused = self.events(kind::VOTE_REFUSED).filter(|event| event["pre"] == false);
         let mut stood: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
         for event in refused.filter(|event| event["reason"] == "voted_for_other") {
             // With two nodes up, a voter that has voted for another has voted for itself: it is a candidate, too.
@@ -225,7 +228,7 @@ impl CheckInput<'_> {
             stood.entry(event["term"].as_u64().unwrap_or(0)).or_default().extend(both);
         }
         // In a split term two nodes stood and nobody was elected.
-        let led: BTreeSet<u64> = self.events("elected").filter_map(|event| event["term"].as_u64()).collect();
+        let led: BTreeSet<u64> = self.events(kind::ELECTED).filter_map(|event| event["term"].as_u64()).collect();
         match stood.iter().find(|(term, both)| both.len() > 1 && !led.contains(term)) {
             Some((term, both)) => finding(true, format!("{} in term {term}", listed(both))),
             None => finding(false, "not yet"),
@@ -263,7 +266,7 @@ impl CheckInput<'_> {
     fn purged(&self, name: &str) -> Finding {
         let (snapshot, purged) = self.replica(name).map_or((0, 0), |replica| (replica.snapshot, replica.purged));
         let saw = format!("its snapshot stands at {snapshot}, its log begins after {purged}");
-        Finding { saw, ..self.happened("purged", name) }
+        Finding { saw, ..self.happened(kind::PURGED, name) }
     }
 
     fn behind(&self, name: &str, other: &str) -> Finding {
@@ -276,7 +279,7 @@ impl CheckInput<'_> {
         let now = self.supervisor.view.lock().leader(GROUP);
         let then = self.before.leaders.iter().find(|(group, ..)| *group == GROUP);
         let same = now.as_ref().zip(then).is_some_and(|(now, then)| (&now.0, now.1) == (&then.1, then.2));
-        let elected = self.events("elected").next().is_some();
+        let elected = self.events(kind::ELECTED).next().is_some();
         let saw = now.map_or_else(|| "nobody leads".to_owned(), |(node, term)| format!("{node} in term {term}"));
         finding(same && !elected, saw)
     }
@@ -315,7 +318,7 @@ impl CheckInput<'_> {
 
     fn read(&self, node: &str, mode: &str, outcome: &str) -> Finding {
         let fits = |event: &&Value| event["node"] == node && event["mode"] == mode && event["outcome"] == outcome;
-        match self.events("read").rfind(fits) {
+        match self.events(kind::READ).rfind(fits) {
             Some(event) if outcome == "ok" => finding(true, format!("at index {}", event["index"])),
             Some(event) => finding(true, text(&event["reason"])),
             None => finding(false, "not seen"),
@@ -344,7 +347,7 @@ impl CheckInput<'_> {
         let shards = 1..=u64::from(SHARDS);
         let led = self.before.leaders.iter().filter(|(group, node, _)| shards.contains(group) && node == gone);
         let orphans: BTreeSet<u64> = led.map(|(group, ..)| *group).collect();
-        let elected = self.since.iter().filter(|event| event["kind"] == "elected");
+        let elected = self.since.iter().filter(|event| event["kind"] == kind::ELECTED);
         let elected: BTreeSet<u64> =
             elected.filter_map(|event| event["group"].as_u64()).filter(|group| shards.contains(group)).collect();
         let saw = format!("led groups {}, elections in {}", listed(&orphans), listed(&elected));

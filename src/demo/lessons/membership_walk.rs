@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::api::events::kind;
 use crate::demo::supervisor::cluster_view::ClusterView;
 
 /// The stages that one node went through, by groups.
@@ -21,7 +22,9 @@ impl MembershipWalk {
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Value>, name: &str) -> Self {
         let mut walk = Self::default();
         for event in events {
-            let (Some("membership"), Some(group)) = (event["kind"].as_str(), event["group"].as_u64()) else { continue };
+            let (Some(kind::MEMBERSHIP), Some(group)) = (event["kind"].as_str(), event["group"].as_u64()) else {
+                continue;
+            };
             let has = |list: &str| event[list].as_array().is_some_and(|all| all.iter().any(|node| node == name));
             if has("learners") {
                 walk.learnt.insert(group);

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::events::kind;
+
 /// One replica as its node last showed it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -34,14 +36,14 @@ impl ClusterView {
         let (Some(node), Some(group)) = (event["node"].as_str(), event["group"].as_u64()) else { return };
         let key = (group, node.to_owned());
         match event["kind"].as_str() {
-            Some("status") => {
+            Some(kind::STATUS) => {
                 if let Ok(replica) = ReplicaStatus::deserialize(event) {
                     self.0.insert(key.clone(), replica);
                     self.1.insert(key, event.clone());
                 }
             }
             // A `status` with this index comes some milliseconds later; nobody needs to wait for it.
-            Some("applied") => {
+            Some(kind::APPLIED) => {
                 if let (Some(replica), Some(index)) = (self.0.get_mut(&key), event["index"].as_u64()) {
                     replica.applied = replica.applied.max(index);
                 }

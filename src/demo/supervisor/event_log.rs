@@ -8,6 +8,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use crate::api::events::kind;
+
 /// Most events that are kept for consumers and for the recording.
 const CAPACITY: usize = 100_000;
 /// Most notable events that are kept for the lessons' checks. A notable event is one that does not come with every
@@ -15,7 +17,8 @@ const CAPACITY: usize = 100_000;
 const NOTABLE: usize = 10_000;
 
 /// The kinds that come with every heartbeat or entry. No check looks at them.
-const PLENTIFUL: [&str; 6] = ["append_sent", "append_acked", "message_lost", "status", "appended", "applied"];
+const PLENTIFUL: [&str; 6] =
+    [kind::APPEND_SENT, kind::APPEND_ACKED, kind::MESSAGE_LOST, kind::STATUS, kind::APPENDED, kind::APPLIED];
 
 /// The events, in the order in which they came.
 #[derive(Default)]
@@ -36,7 +39,7 @@ struct Inner {
 impl EventLog {
     /// Adds an event, under the next number.
     pub fn add(&self, mut event: Value) {
-        let plentiful = event["kind"].as_str().is_some_and(|kind| PLENTIFUL.contains(&kind));
+        let plentiful = event["kind"].as_str().is_some_and(|word| PLENTIFUL.contains(&word));
         {
             let mut inner = self.inner.lock();
             // Number and place are given under one lock, so lines are in the order of their numbers.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
+use crate::api::events::GAP;
 use crate::demo::supervisor::Supervisor;
 
 /// Pause before a node that does not answer is asked again.
@@ -52,7 +53,7 @@ async fn read(supervisor: &Supervisor, name: &str, last: &mut Option<u64>) -> an
                 *last = Some(seq);
             }
             match message.event.as_str() {
-                "gap" => supervisor.tell(json!({"kind": "gap", "node": name, "missed": message.data["missed"]})),
+                GAP => supervisor.tell(json!({"kind": GAP, "node": name, "missed": message.data["missed"]})),
                 _ => supervisor.add_node_event(message.data),
             }
         }

@@ -12,7 +12,6 @@ use super::validate::{batch_size, validate, validate_config, validate_ids};
 use crate::engine::collection::CollectionConfig;
 use crate::engine::deletion::{Sliced, decide_slice};
 use crate::engine::ids::{CollectionId, RequestId};
-use crate::engine::limits::MAX_REMEMBERED_REQUESTS;
 use crate::engine::payload_index::PayloadSchema;
 use crate::engine::point::PointWrite;
 use crate::engine::queries::read::matching;
@@ -21,6 +20,7 @@ use crate::engine::state::{
     Kept, Prepared, PreparedSchema, Remembered, RequestOutcome, State, fingerprint, is_too_late, remembered_until,
 };
 use crate::model::PointId;
+use crate::model::limits::MAX_REMEMBERED_REQUESTS;
 use raft_groups::Changes;
 use raft_groups::mutants::{Mutant, is_planted};
 

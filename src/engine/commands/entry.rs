@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::CodecError;
 use super::command::Command;
-use crate::engine::limits::REMEMBERED_MS;
+use crate::model::limits::REMEMBERED_MS;
 
 const STAMPED: u8 = 3;
 const LIMITED: u8 = 4;

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use super::reply::Refusal;
 use crate::engine::collection::{CollectionConfig, Distance, GraphParams, Quantization, VectorParams};
-use crate::engine::limits::{
-    MAX_BATCH, MAX_EF_CONSTRUCT, MAX_LINKS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES,
-    MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION, MIN_LINKS,
-};
 use crate::engine::payload::Payload;
 use crate::engine::point::PointWrite;
 use crate::model::PointId;
+use crate::model::limits::{
+    MAX_BATCH, MAX_EF_CONSTRUCT, MAX_LINKS, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_DEPTH, MAX_VECTOR_NAME_BYTES,
+    MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION, MIN_LINKS,
+};
 
 /// Checks a batch of points against the collection's settings and the limits.
 ///

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Filter;
-use crate::engine::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES, MAX_PATH_BYTES};
 use crate::engine::{CollectionId, Command, CountQuery, Selector};
+use crate::model::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES, MAX_PATH_BYTES};
 
 /// Sends a filter through every form; how it came back.
 fn through_all(filter: &Filter) -> [Filter; 4] {

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{Bounds, Condition, Filter, MinShould, Moment, Number, Path, Range, Scalar, Test};
 use crate::engine::commands::reply::Refusal;
-use crate::engine::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES, MAX_PATH_BYTES};
 use crate::model::PointId;
+use crate::model::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES, MAX_PATH_BYTES};
 
 /// Why JSON is not a filter this build can evaluate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

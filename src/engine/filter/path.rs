@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::engine::limits::MAX_PATH_BYTES;
+use crate::model::limits::MAX_PATH_BYTES;
 
 /// A parsed path; it always starts with a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

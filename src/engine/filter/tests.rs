@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Filter;
-use crate::engine::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES};
 use crate::model::PointId;
+use crate::model::limits::{MAX_FILTER_CONDITIONS, MAX_FILTER_DEPTH, MAX_FILTER_VALUES};
 
 fn holds(filter: &Value, payload: &Value) -> bool {
     Filter::parse(filter).unwrap().matches(PointId::Num(7), payload.as_object().unwrap())

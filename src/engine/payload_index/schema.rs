@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::engine::commands::reply::Refusal;
 use crate::engine::filter::Path;
-use crate::engine::limits::MAX_INDEXED_FIELDS;
 use crate::model::FieldType;
+use crate::model::limits::MAX_INDEXED_FIELDS;
 
 /// The indexed fields by their paths.
 pub type PayloadSchema = BTreeMap<String, FieldType>;

@@ -295,7 +295,7 @@ fn a_schema_that_cannot_be_is_refused() {
         matches!(malformed, Reply::Refused(Refusal::Invalid { ref field, .. }) if field == "field_name"),
         "{malformed:?}"
     );
-    let limit = crate::engine::limits::MAX_INDEXED_FIELDS;
+    let limit = crate::model::limits::MAX_INDEXED_FIELDS;
     let fields = |count: usize| (0..count).map(|number| (format!("f{number}"), FieldType::Bool)).collect();
     assert!(matches!(set(fields(limit + 1)), Reply::Refused(Refusal::Invalid { .. })));
     assert_eq!(set(fields(limit)), Reply::SchemaSet);

@@ -12,12 +12,12 @@ use super::query::{
 use crate::engine::commands::reply::Refusal;
 use crate::engine::commands::validate::{batch_size, unknown_vector, validate_target};
 use crate::engine::filter::Filter;
-use crate::engine::limits::{MAX_EF, MAX_LIMIT};
 use crate::engine::payload::{select_payload, stored_members};
 use crate::engine::payload_index::{Narrowed, STEPS_PER_TEST};
 use crate::engine::queries::answer_room::Room;
 use crate::engine::queries::work_budget::Meter;
 use crate::engine::state::{Point, Table};
+use crate::model::limits::{MAX_EF, MAX_LIMIT};
 use crate::model::{PointId, SearchParams};
 
 /// Candidates are sorted by id if they are fewer than this part of all points; otherwise all ids are walked in order.

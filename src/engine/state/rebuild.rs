@@ -15,8 +15,8 @@ use crate::engine::commands::entry::MadeBy;
 use crate::engine::floats::In;
 use crate::engine::graph_store::Setup;
 use crate::engine::ids::CollectionId;
-use crate::engine::limits::REMEMBERED_MS;
 use crate::model::PointId;
+use crate::model::limits::REMEMBERED_MS;
 
 /// Reads every record into a new state.
 ///

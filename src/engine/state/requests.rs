@@ -14,7 +14,7 @@ use super::outcome::Kept;
 use super::record::RecordKey;
 use crate::engine::commands::entry::{Lifetime, MadeBy};
 use crate::engine::ids::RequestId;
-use crate::engine::limits::{MAX_FORGOTTEN_AT_ONCE, MAX_REMEMBERED_REQUESTS, REMEMBERED_MS};
+use crate::model::limits::{MAX_FORGOTTEN_AT_ONCE, MAX_REMEMBERED_REQUESTS, REMEMBERED_MS};
 
 /// What is known of a request id.
 #[derive(Debug, PartialEq)]

@@ -122,7 +122,7 @@ fn a_slice_does_nothing_without_its_beginning() {
     assert_eq!(shard.run_bytes(&other.slice(begun, vec![1.into()], None)), expired);
     let gap = Progress { from: Some(9.into()), ..begun };
     assert_eq!(progress(&shard.run_bytes(&deletion.slice(gap, vec![], None))), begun, "a gap does not end it");
-    let many = (0..=crate::engine::limits::MAX_BATCH as u64).map(PointId::from).collect();
+    let many = (0..=crate::model::limits::MAX_BATCH as u64).map(PointId::from).collect();
     assert!(matches!(shard.run_bytes(&deletion.slice(begun, many, None)), Reply::Refused(Refusal::Invalid { .. })));
     assert_eq!(shard.count(1), 1);
     assert_eq!(shard.carry_out(&deletion), 1);

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
+use crate::model::limits;
 
 const DOCS: CollectionId = CollectionId(1);
 

@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 use raft_groups::mutants::{Mutant, plant};
 
-use super::limits::{MAX_FORGOTTEN_AT_ONCE, REMEMBERED_MS};
 use super::*;
+use crate::model::limits::{MAX_FORGOTTEN_AT_ONCE, REMEMBERED_MS};
 
 const SECOND: u64 = 1_000;
 
@@ -170,6 +170,7 @@ proptest! {
 /// The property above fails with the bug.
 fn must_be_caught(mutant: Mutant) {
     let _planted = plant(mutant);
+    // It is meant to fail: nothing of that is worth keeping, however the tests are started.
     let config = proptest::test_runner::Config { failure_persistence: None, max_shrink_iters: 0, ..Default::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     assert!(runner.run(&stories(), story).is_err(), "{mutant:?} is not caught");

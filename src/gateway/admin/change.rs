@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::http::StatusCode;
 use axum::response::Response;
 use raft_groups::NodeId;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ use crate::routing::RouteError;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// How a change is asked for.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::gateway) struct ChangeOptions {
     /// Answer when it is done.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use raft_groups::NodeId;
 
-use crate::api::{Plan, PlannedMove};
+use crate::api::{ErrorCode, Plan, PlannedMove};
 use crate::gateway::http::error::ApiError;
 use crate::placement::planner::{Forecast, Health, Liveness, Obstacle, forecast};
 use crate::placement::{ClusterMap, MetaCommand, MetaReply, ShardId, group_name};
@@ -53,11 +53,11 @@ pub(super) fn guard(forecast: &Forecast, force: bool) -> Result<(), ApiError> {
     if let MetaReply::LastNode { .. } = forecast.reply {
         let reason = "it is the last node that holds data, so all of it would be lost; add another node first, or stop \
                       the process and remove its data directory if that is what you want";
-        return Err(ApiError::Guard { code: "would_lose_data", reason: reason.to_owned() });
+        return Err(ApiError::Guard { code: ErrorCode::WouldLoseData, reason: reason.to_owned() });
     }
     let Some(first) = forecast.obstacles.first().filter(|_| !force) else { return Ok(()) };
     let last_copy = forecast.obstacles.iter().find(|obstacle| matches!(obstacle, Obstacle::LastCopy { .. }));
-    let code = if last_copy.is_some() { "would_lose_data" } else { "would_lose_quorum" };
+    let code = if last_copy.is_some() { ErrorCode::WouldLoseData } else { ErrorCode::WouldLoseQuorum };
     let more = forecast.obstacles.len() - 1;
     let rest = if more == 0 { String::new() } else { format!(", and so on for {more} more") };
     let reason = format!(

@@ -7,7 +7,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::RequestLimits;
-use crate::engine::limits::{MAX_BATCH, MAX_LIMIT};
+use crate::model::limits::{
+    DEFAULT_BODY_BYTES, DEFAULT_TIMEOUT_MS, MAX_BATCH, MAX_COLLECTIONS, MAX_LIMIT, MAX_SEARCHES, MAX_TIMEOUT_MS,
+};
 
 /// Consumers of a node's events at once. Each is served for as long as it likes, and is told of each event by itself.
 pub const LISTENERS: usize = 64;
@@ -45,18 +47,18 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body_bytes: 32 << 20,
+            body_bytes: DEFAULT_BODY_BYTES,
             drain_bytes: 64 << 20,
             body_wait: Duration::from_secs(60),
             arriving_bytes: 512 << 20,
             shown_bytes: 64 << 20,
             batch: MAX_BATCH,
             limit: MAX_LIMIT,
-            searches: 1_000,
-            collections: 10_000,
+            searches: MAX_SEARCHES,
+            collections: MAX_COLLECTIONS,
             in_flight: 1_024,
-            default_timeout: Duration::from_secs(10),
-            max_timeout: Duration::from_secs(600),
+            default_timeout: Duration::from_millis(DEFAULT_TIMEOUT_MS),
+            max_timeout: Duration::from_millis(MAX_TIMEOUT_MS),
         }
     }
 }

@@ -22,6 +22,7 @@ use super::route_class::Class;
 use super::{browser, framing, request_body, response_body};
 use crate::gateway::http::extract::answer;
 use crate::gateway::http::response_body::Refusable;
+use crate::gateway::openapi::api_route::Described;
 use crate::gateway::state::GatewayState;
 use crate::routing::RouteError;
 
@@ -64,6 +65,9 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::begin(&parts.headers)))
     }
 }
+
+/// It reads nothing that the document of the API tells of.
+impl Described for RequestContext {}
 
 /// The layer in front of every route.
 pub async fn pass(State(state): State<GatewayState>, mut request: Request, next: Next) -> Response {

@@ -20,4 +20,15 @@ impl Class {
     pub fn carries_data(self) -> bool {
         matches!(self, Self::Read | Self::Search | Self::Write)
     }
+
+    /// What the document of the API calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Admin => "admin",
+            Self::Read => "read",
+            Self::Search => "search",
+            Self::Write => "write",
+        }
+    }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::request;
 use crate::api::{
     CollectionConfigInfo, CollectionInfo, CollectionParams, CollectionRow, CollectionRows, Consistency,
-    CreateCollection, CreatedCollection, Envelope, FieldInfo, VectorParams, Vectors,
+    CreateCollection, CreatedCollection, Envelope, FieldInfo, VectorSettings, Vectors,
 };
 use crate::engine::{self, CollectionConfig, DEFAULT_VECTOR, Refusal, validate_config};
 use crate::gateway::consistency;
@@ -133,7 +133,7 @@ fn warnings(created: &Created, replication_factor: usize) -> Vec<String> {
 
 fn row(name: &str, entry: &CollectionEntry, overview: &Overview) -> CollectionRow {
     // The unnamed vector is shown as members of the collection, the named ones by name.
-    let default = entry.config.vectors.get(DEFAULT_VECTOR).map(|params| VectorParams::from(*params));
+    let default = entry.config.vectors.get(DEFAULT_VECTOR).map(|params| VectorSettings::from(*params));
     let named = entry.config.vectors.iter().filter(|(name, _)| *name != DEFAULT_VECTOR);
     CollectionRow {
         name: name.to_owned(),
@@ -166,7 +166,7 @@ fn info(entry: &CollectionEntry, overview: &Overview) -> CollectionInfo {
         replication_factor: overview.map.replication_factor as u32,
         consistency_level: entry.default_consistency.to_string(),
     };
-    let each = entry.config.vectors.iter().map(|(name, params)| (name.clone(), VectorParams::from(*params)));
+    let each = entry.config.vectors.iter().map(|(name, params)| (name.clone(), VectorSettings::from(*params)));
     CollectionInfo {
         status: if led { "green" } else { "red" }.to_owned(),
         points_count: overview.points_of(entry.id),

@@ -6,12 +6,10 @@ use crate::gateway::http::error::ApiError;
 use crate::placement::ShardId;
 use crate::routing::ShardEvidence;
 
-impl From<api::VectorParams> for engine::VectorParams {
-    fn from(params: api::VectorParams) -> Self {
+impl From<api::VectorSettings> for engine::VectorParams {
+    fn from(params: api::VectorSettings) -> Self {
         let mut engine = Self::new(params.size, params.distance);
-        if let Some(codes) = params.quantization {
-            engine.quantization = codes.map_or(engine::Quantization::None, Into::into);
-        }
+        engine.quantization = params.quantization.unwrap_or(engine.quantization);
         let index = params.index.unwrap_or_default();
         let usual = engine::GraphParams::default();
         let graph = engine::GraphParams {
@@ -23,7 +21,7 @@ impl From<api::VectorParams> for engine::VectorParams {
     }
 }
 
-impl From<engine::VectorParams> for api::VectorParams {
+impl From<engine::VectorParams> for api::VectorSettings {
     fn from(params: engine::VectorParams) -> Self {
         let index = match params.graph {
             None => api::Index { kind: api::IndexKind::Exact, m: None, ef_construct: None },
@@ -31,22 +29,8 @@ impl From<engine::VectorParams> for api::VectorParams {
                 api::Index { kind: api::IndexKind::Hnsw, m: Some(m), ef_construct: Some(ef_construct) }
             }
         };
-        let quantization = match params.quantization {
-            engine::Quantization::None => None,
-            engine::Quantization::Int8 => Some(api::Quantization::Int8),
-            engine::Quantization::Binary => Some(api::Quantization::Binary),
-        };
-        let (size, distance) = (params.size, params.distance);
+        let engine::VectorParams { size, distance, quantization, .. } = params;
         Self { size, distance, index: Some(index), quantization: Some(quantization) }
-    }
-}
-
-impl From<api::Quantization> for engine::Quantization {
-    fn from(quantization: api::Quantization) -> Self {
-        match quantization {
-            api::Quantization::Int8 => Self::Int8,
-            api::Quantization::Binary => Self::Binary,
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{FromRef, FromRequest, Request};
+use schemars::{SchemaGenerator, json_schema};
 
 use super::{convert, request};
 use crate::api::{self, BadPoints, BinaryPoint, POINTS_CONTENT_TYPE, PointsHead, Upsert};
@@ -14,6 +15,7 @@ use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract;
 use crate::gateway::http::extract::Json;
 use crate::gateway::http::request_body;
+use crate::gateway::openapi::api_route::{Described, RouteInputs};
 use crate::gateway::state::GatewayState;
 
 /// Points to write, and how.
@@ -41,6 +43,20 @@ where
         request::check_batch(&state, "vectors", points.len())?;
         let name = convert::vector_name(head.using.clone());
         Ok(Self { points: points.into_iter().map(|point| write(&name, point)).collect(), head })
+    }
+}
+
+impl Described for PointsBody {
+    fn describe(inputs: &mut RouteInputs, schemas: &mut SchemaGenerator) {
+        Json::<Upsert>::describe(inputs, schemas);
+        let layout =
+            "A JSON head, and ids, vectors and payloads in columns: `src/api/binary.rs` says it byte for byte.";
+        inputs.bodies.push((POINTS_CONTENT_TYPE, json_schema!({"description": layout, "format": "binary"})));
+    }
+
+    #[cfg(test)]
+    fn read_body(body: &[u8]) -> Option<Result<(), ApiError>> {
+        Json::<Upsert>::read_body(body)
     }
 }
 

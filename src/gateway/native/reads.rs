@@ -5,8 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::convert;
-use super::request::{self, Freshness};
+use super::{convert, request};
 use crate::api::{Count, Counted, Found, GetOptions, Scroll, Scrolled};
 use crate::engine::{CountQuery, Filter, GetQuery, PointId, ScrollQuery};
 use crate::gateway::http::error::ApiError;
@@ -32,8 +31,7 @@ pub(in crate::gateway) async fn get(
     let deadline = request::deadline(&state, &call, params.timeout_ms)?;
     let collection = request::collection(&state, &name, deadline).await?;
     let level = request::level(&state, &collection, params.consistency)?;
-    let freshness = Freshness { after: params.after, max_staleness_ms: params.max_staleness_ms, allow_partial: false };
-    let options = freshness.options(level, deadline)?;
+    let options = request::read_options(params.read_members(), level, deadline)?;
     let query = GetQuery {
         collection: collection.entry.id,
         ids: vec![id],
@@ -68,15 +66,14 @@ pub(in crate::gateway) async fn scroll(
 ) -> Result<Response, ApiError> {
     // Whatever can be refused without the cluster is refused first.
     request::check_page(&state, asked.limit, 0, false)?;
+    let members = asked.read_members();
     let with_payload = convert::payload_selector(asked.with_payload)?;
     let filter = asked.filter.as_ref().map(Filter::parse).transpose()?;
     let deadline = request::deadline(&state, &call, asked.timeout_ms)?;
     let collection = request::collection(&state, &asked.collection, deadline).await?;
     // The level may be the collection's own, so it is known only now.
     let level = request::level(&state, &collection, asked.consistency)?;
-    let freshness =
-        Freshness { after: asked.after, max_staleness_ms: asked.max_staleness_ms, allow_partial: asked.allow_partial };
-    let options = freshness.options(level, deadline)?;
+    let options = request::read_options(members, level, deadline)?;
     let query = ScrollQuery {
         collection: collection.entry.id,
         offset: asked.offset,
@@ -107,9 +104,7 @@ pub(in crate::gateway) async fn count(
     let collection = request::collection(&state, &body.collection, deadline).await?;
     // The level may be the collection's own, so it is known only now.
     let level = request::level(&state, &collection, body.consistency)?;
-    let freshness =
-        Freshness { after: body.after, max_staleness_ms: body.max_staleness_ms, allow_partial: body.allow_partial };
-    let options = freshness.options(level, deadline)?;
+    let options = request::read_options(body.read_members(), level, deadline)?;
     let query = CountQuery { collection: collection.entry.id, filter };
     let counted = state.router.count(&collection, query, options).await?;
     let (missing_shards, shards) = (missing(&counted), convert::evidence(level, &counted.shards));

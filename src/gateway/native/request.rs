@@ -7,7 +7,7 @@ use raft_groups::mutants::{Mutant, is_planted};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::api::{Consistency, Level};
+use crate::api::{Consistency, Level, ReadMembers};
 use crate::engine::{MadeBy, RequestId};
 use crate::gateway::consistency;
 use crate::gateway::http::error::ApiError;
@@ -138,29 +138,18 @@ pub(in crate::gateway) fn level(
     consistency::resolve("consistency", asked, default, state.router.map().replication_factor)
 }
 
-/// What a read says of its freshness.
-pub(super) struct Freshness {
-    pub after: Option<String>,
-    pub max_staleness_ms: Option<u64>,
-    pub allow_partial: bool,
-}
-
-impl Freshness {
-    /// In the words of routing.
-    ///
-    /// # Errors
-    /// An `after` that is no token.
-    pub(in crate::gateway) fn options(self, level: Consistency, deadline: Instant) -> Result<ReadOptions, ApiError> {
-        let after = self.after.map(|text| text.parse()).transpose()?;
-        let max_staleness = self.max_staleness_ms.map(Duration::from_millis);
-        Ok(ReadOptions {
-            mode: consistency::read_mode(level),
-            after,
-            max_staleness,
-            allow_partial: self.allow_partial,
-            deadline,
-        })
-    }
+/// What a read says of its freshness, in the words of routing.
+///
+/// # Errors
+/// An `after` that is no token.
+pub(super) fn read_options(asked: ReadMembers, level: Consistency, deadline: Instant) -> Result<ReadOptions, ApiError> {
+    Ok(ReadOptions {
+        mode: consistency::read_mode(level),
+        after: asked.after.map(|text| text.parse()).transpose()?,
+        max_staleness: asked.max_staleness_ms.map(Duration::from_millis),
+        allow_partial: asked.allow_partial,
+        deadline,
+    })
 }
 
 /// The options of a write, which always has a name: the client's or one made here.

@@ -7,9 +7,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::request::{self, Freshness};
 use super::targets::{self, SearchTarget};
-use super::{convert, reads};
+use super::{convert, reads, request};
 use crate::api::{self, BatchSearched, Consistency, Hits, Search, SearchBatch, Searched};
 use crate::engine::{self, Filter, SearchQuery};
 use crate::gateway::http::error::ApiError;
@@ -125,9 +124,7 @@ async fn find(
     let filters = batch.searches.iter().enumerate().map(filter).collect::<Result<Vec<_>, _>>()?;
     let collection = request::collection(state, &batch.collection, deadline).await?;
     let level = request::level(state, &collection, batch.consistency)?;
-    let freshness =
-        Freshness { after: batch.after, max_staleness_ms: batch.max_staleness_ms, allow_partial: batch.allow_partial };
-    let options = freshness.options(level, deadline)?;
+    let options = request::read_options(batch.read_members(), level, deadline)?;
     let shared = SharedOptions { collection, options };
     match check_all(state, &shared, batch.searches, filters).await {
         Ok(checked) => Ok((level, state.router.search(&shared.collection, checked, shared.options).await?)),

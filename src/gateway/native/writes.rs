@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use super::points_body::PointsBody;
 use super::{convert, request};
-use crate::api::{self, Delete, DeleteOptions, Deleted, Upserted};
+use crate::api::{self, Delete, DeleteOptions, Deleted, Upserted, WriteMembers};
 use crate::engine::validate;
 use crate::engine::{Filter, PointId, Selector};
 use crate::gateway::consistency;
@@ -73,7 +73,7 @@ pub(in crate::gateway) async fn delete_one(
 ) -> Result<Response, ApiError> {
     let Path((collection, id)) = segments?;
     let id = id.parse().map_err(|error: BadPointId| ApiError::invalid("id", error.to_string()))?;
-    let DeleteOptions { consistency, request_id, timeout_ms } = options;
+    let WriteMembers { consistency, request_id, timeout_ms } = options.write_members();
     let body =
         Delete { collection, ids: Some(vec![id]), filter: None, all: false, consistency, request_id, timeout_ms };
     delete(state, call, Json(body)).await

@@ -8,30 +8,36 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt as _, stream};
 use raft_groups::events::{Event, EventKind, Listener};
 use raft_groups::{GroupId, GroupStatus, NodeId, ReadMode};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::groups::{names, replicas};
+use crate::api::events::{EventFacts, EventGap, GAP, LogPosition, NodeEvent};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::Params;
 use crate::gateway::http::limits::LISTENERS;
+use crate::gateway::openapi::api_route::{Described, RouteInputs};
 use crate::gateway::state::GatewayState;
 use crate::placement::ClusterMap;
 use crate::routing::RouteError;
 
+/// The header's name, as `http` spells it.
+const LAST_EVENT_ID: &str = "last-event-id";
+
 /// Which events are asked for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::gateway) struct EventFilter {
     /// Groups, by number, with commas between; absent means all.
+    #[schemars(extend("pattern" = "^ *[0-9]{1,18} *(, *[0-9]{1,18} *)*$"))]
     groups: Option<String>,
 }
 
@@ -42,6 +48,25 @@ impl EventFilter {
             text.trim().parse().map(GroupId).map_err(wrong)
         };
         self.groups.as_ref().map(|list| list.split(',').map(number).collect()).transpose()
+    }
+}
+
+/// The header `Last-Event-ID`: the number of the last event that the reader has.
+pub(in crate::gateway) struct LastEventId(pub(in crate::gateway) Option<u64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Some(id) = parts.headers.get(LAST_EVENT_ID) else { return Ok(Self(None)) };
+        let number = id.to_str().ok().and_then(|id| id.parse().ok());
+        number.map(|number| Self(Some(number))).ok_or_else(|| ApiError::invalid("Last-Event-ID", "is no number"))
+    }
+}
+
+impl Described for LastEventId {
+    fn describe(inputs: &mut RouteInputs, schemas: &mut SchemaGenerator) {
+        inputs.headers.push(("Last-Event-ID", schemas.subschema_for::<u64>()));
     }
 }
 
@@ -58,17 +83,13 @@ struct Feed {
 pub(in crate::gateway) async fn stream(
     State(state): State<GatewayState>,
     Params(wanted): Params<EventFilter>,
-    headers: HeaderMap,
+    LastEventId(after): LastEventId,
 ) -> Result<Response, ApiError> {
     let replicas = replicas(&state)?;
     let groups = wanted.groups()?;
-    let after = headers.get("last-event-id").map(|id| id.to_str().ok().and_then(|id| id.parse::<u64>().ok()));
-    if after == Some(None) {
-        return Err(ApiError::invalid("Last-Event-ID", "is no number"));
-    }
     let full = |_| RouteError::Overloaded { limit: format!("{LISTENERS} listeners to the events of one node") };
     let place = state.listeners.clone().try_acquire_owned().map_err(full)?;
-    let listener = replicas.listen(after.flatten());
+    let listener = replicas.listen(after);
     let mut feed = Feed { state: state.clone(), listener, groups, first: Vec::new(), _place: place };
     // After the place in the ring is taken, so that nothing falls between the two.
     feed.first = feed.statuses(replicas.statuses());
@@ -98,8 +119,7 @@ impl Feed {
             return std::mem::take(&mut self.first);
         }
         let heard = self.listener.next().await;
-        let gap =
-            heard.missed.map(|missed| sse::Event::default().event("gap").data(json!({ "missed": missed }).to_string()));
+        let gap = heard.missed.map(|missed| sse::Event::default().event(GAP).data(text(&EventGap { missed })));
         let events = heard.events.iter().filter_map(|event| self.message(event));
         gap.into_iter().chain(events).collect()
     }
@@ -107,99 +127,99 @@ impl Feed {
     fn message(&self, event: &Event) -> Option<sse::Event> {
         let wanted = self.groups.as_ref().is_none_or(|groups| groups.contains(&event.group));
         wanted.then(|| {
-            let json = shown(&self.state.node.name(), &names(&self.state), event);
-            sse::Event::default().id(event.seq.to_string()).data(json.to_string())
+            let event = shown(&self.state.node.name(), &names(&self.state), event);
+            sse::Event::default().id(event.seq.to_string()).data(text(&event))
         })
     }
 }
 
-/// An event as JSON.
-fn shown(node: &str, map: &ClusterMap, event: &Event) -> Value {
-    let (kind, members) = members(map, &event.what);
-    let mut all = Map::new();
-    all.insert("seq".into(), event.seq.into());
-    // To the microsecond.
-    all.insert("at".into(), ((event.at_ms * 1000.0).round() / 1000.0).into());
-    all.insert("node".into(), node.into());
-    all.insert("group".into(), event.group.0.into());
-    all.insert("term".into(), event.term.into());
-    all.insert("kind".into(), kind.into());
-    if let Value::Object(members) = members {
-        all.extend(members);
-    }
-    all.into()
+/// The data of a message.
+fn text(data: &impl Serialize) -> String {
+    serde_json::to_string(data).expect("an event has texts for keys, and no number that JSON lacks")
 }
 
-/// The kind of an event and its own members.
-fn members(map: &ClusterMap, what: &EventKind) -> (&'static str, Value) {
-    // Nodes have numbers inside and names outside.
+/// An event as it goes out: with the names of nodes.
+fn shown(node: &str, map: &ClusterMap, event: &Event) -> NodeEvent {
+    // To the microsecond.
+    let at = (event.at_ms * 1000.0).round() / 1000.0;
+    let (group, term, facts) = (event.group.0, event.term, facts(map, &event.what));
+    NodeEvent { seq: event.seq, at, node: node.to_owned(), group, term, facts }
+}
+
+/// What happened, with the names of nodes.
+fn facts(map: &ClusterMap, what: &EventKind) -> EventFacts {
     let name = |node: &NodeId| map.name_of(*node);
     let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(name).collect::<Vec<_>>();
-    match what {
-        EventKind::Status(status) => ("status", self::status(map, status)),
-        EventKind::VoteAsked { to, pre, last_log: (term, index) } => {
-            ("vote_asked", json!({"to": name(to), "pre": pre, "last_log": {"term": term, "index": index}}))
+    match *what {
+        EventKind::Status(ref status) => self::status(map, status),
+        EventKind::VoteAsked { ref to, pre, last_log: (term, index) } => {
+            EventFacts::VoteAsked { to: name(to), pre, last_log: LogPosition { term, index } }
         }
-        EventKind::VoteAnswered { from, pre, reason } => {
-            let granted = reason.is_none();
-            let reason = reason.map(|reason| reason.word());
-            ("vote_answered", json!({"from": name(from), "pre": pre, "granted": granted, "reason": reason}))
+        EventKind::VoteAnswered { ref from, pre, reason } => {
+            let (granted, reason) = (reason.is_none(), reason.map(|reason| reason.word().to_owned()));
+            EventFacts::VoteAnswered { from: name(from), pre, granted, reason }
         }
-        EventKind::VoteGranted { candidate, pre } => {
-            ("vote_granted", json!({"candidate": name(candidate), "pre": pre}))
+        EventKind::VoteGranted { ref candidate, pre } => EventFacts::VoteGranted { candidate: name(candidate), pre },
+        EventKind::VoteRefused { ref candidate, pre, reason } => {
+            EventFacts::VoteRefused { candidate: name(candidate), pre, reason: reason.word().to_owned() }
         }
-        EventKind::VoteRefused { candidate, pre, reason } => {
-            ("vote_refused", json!({"candidate": name(candidate), "pre": pre, "reason": reason.word()}))
+        EventKind::AppendSent { ref to, prev, count, commit } => {
+            EventFacts::AppendSent { to: name(to), prev, count, commit }
         }
-        EventKind::AppendSent { to, prev, count, commit } => {
-            ("append_sent", json!({"to": name(to), "prev": prev, "count": count, "commit": commit}))
+        EventKind::AppendAcked { ref from, matched } => EventFacts::AppendAcked { from: name(from), matched },
+        EventKind::AppendRefused { ref from, reason } => {
+            EventFacts::AppendRefused { from: name(from), reason: reason.to_owned() }
         }
-        EventKind::AppendAcked { from, matched } => ("append_acked", json!({"from": name(from), "matched": matched})),
-        EventKind::AppendRefused { from, reason } => ("append_refused", json!({"from": name(from), "reason": reason})),
-        EventKind::MessageLost { to, what, reason } => {
-            ("message_lost", json!({"to": name(to), "what": what, "reason": reason}))
+        EventKind::MessageLost { ref to, what, reason } => {
+            EventFacts::MessageLost { to: name(to), what: what.to_owned(), reason: reason.to_owned() }
         }
-        EventKind::Appended { first, last, entry_term } => {
-            ("appended", json!({"first": first, "last": last, "entry_term": entry_term}))
+        EventKind::Appended { first, last, entry_term } => EventFacts::Appended { first, last, entry_term },
+        EventKind::Truncated { from } => EventFacts::Truncated { from },
+        EventKind::Purged { upto } => EventFacts::Purged { upto },
+        EventKind::Committed { index } => EventFacts::Committed { index },
+        EventKind::Applied { index } => EventFacts::Applied { index },
+        EventKind::SnapshotSent { ref to, index } => EventFacts::SnapshotSent { to: name(to), index },
+        EventKind::SnapshotInstalled { index } => EventFacts::SnapshotInstalled { index },
+        EventKind::Membership { ref voters, ref learners, joint, index } => {
+            EventFacts::Membership { voters: names(voters), learners: names(learners), joint, index }
         }
-        EventKind::Truncated { from } => ("truncated", json!({"from": from})),
-        EventKind::Purged { upto } => ("purged", json!({"upto": upto})),
-        EventKind::Committed { index } => ("committed", json!({"index": index})),
-        EventKind::Applied { index } => ("applied", json!({"index": index})),
-        EventKind::SnapshotSent { to, index } => ("snapshot_sent", json!({"to": name(to), "index": index})),
-        EventKind::SnapshotInstalled { index } => ("snapshot_installed", json!({"index": index})),
-        EventKind::Membership { voters, learners, joint, index } => (
-            "membership",
-            json!({"voters": names(voters), "learners": names(learners), "joint": joint, "index": index}),
-        ),
-        EventKind::Elected => ("elected", json!({})),
-        EventKind::SteppedDown { leader } => ("stepped_down", json!({"leader": leader.as_ref().map(name)})),
-        EventKind::LeaseGranted { ms } => ("lease_granted", json!({"ms": ms})),
-        EventKind::LeaseExpired { ms } => ("lease_expired", json!({"ms": ms})),
-        EventKind::Read { mode, outcome } => ("read", read(*mode, outcome)),
+        EventKind::Elected => EventFacts::Elected {},
+        EventKind::SteppedDown { ref leader } => EventFacts::SteppedDown { leader: leader.as_ref().map(name) },
+        EventKind::LeaseGranted { ms } => EventFacts::LeaseGranted { ms },
+        EventKind::LeaseExpired { ms } => EventFacts::LeaseExpired { ms },
+        EventKind::Read { mode, ref outcome } => read(mode, outcome),
     }
 }
 
-fn status(map: &ClusterMap, status: &GroupStatus) -> Value {
+fn status(map: &ClusterMap, status: &GroupStatus) -> EventFacts {
     let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| map.name_of(*node)).collect::<Vec<_>>();
-    json!({
-        "role": status.role, "leader": status.leader.map(|node| map.name_of(node)), "last_log": status.last_log,
-        "committed": status.committed, "applied": status.applied, "snapshot": status.snapshot, "purged": status.purged,
-        "voters": names(&status.voters), "learners": names(&status.learners), "joint": status.joint,
-        "silent": names(&status.silent),
-    })
+    EventFacts::Status {
+        role: status.role,
+        leader: status.leader.map(|node| map.name_of(node)),
+        last_log: status.last_log,
+        committed: status.committed,
+        applied: status.applied,
+        snapshot: status.snapshot,
+        purged: status.purged,
+        voters: names(&status.voters),
+        learners: names(&status.learners),
+        joint: status.joint,
+        silent: names(&status.silent),
+    }
 }
 
-fn read(mode: ReadMode, outcome: &Result<u64, String>) -> Value {
-    match outcome {
-        Ok(index) => json!({"mode": mode, "outcome": "ok", "reason": null, "index": index}),
-        Err(reason) => json!({"mode": mode, "outcome": "refused", "reason": reason, "index": null}),
-    }
+fn read(mode: ReadMode, outcome: &Result<u64, String>) -> EventFacts {
+    let (word, index, reason) = match outcome {
+        Ok(index) => ("ok", Some(*index), None),
+        Err(reason) => ("refused", None, Some(reason.clone())),
+    };
+    EventFacts::Read { mode, outcome: word.to_owned(), reason, index }
 }
 
 #[cfg(test)]
 mod tests {
     use raft_groups::events::VoteReason;
+    use serde_json::json;
 
     use super::*;
 
@@ -208,7 +228,7 @@ mod tests {
         let map = crate::placement::tests::map_of(3, 8, 3);
         let what = EventKind::VoteRefused { candidate: 2, pre: true, reason: VoteReason::LeaderAlive };
         let event = Event { seq: 7, at_ms: 1.5, group: GroupId(1), term: 4, what };
-        let json = shown("node1", &map, &event);
+        let json = serde_json::to_value(shown("node1", &map, &event)).unwrap();
         let expected = json!({"seq": 7, "at": 1.5, "node": "node1", "group": 1, "term": 4, "kind": "vote_refused",
                               "candidate": map.name_of(2), "pre": true, "reason": "leader_alive"});
         assert_eq!(json, expected);

@@ -9,22 +9,23 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use raft_groups::GroupId;
 use raft_groups::inspect::{EntryHead, EntryKind, LogTail, NudgeError};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
+use crate::api::events::LogPosition;
+use crate::api::{EntryRow, GroupNudge, ReplicaLog, VoteRow};
 use crate::gateway::http::error::ApiError;
 use crate::gateway::http::extract::{Params, answer};
 use crate::gateway::state::{GatewayState, LocalReplicas};
+use crate::model::limits::{DEFAULT_LOG_ENTRIES, MAX_LOG_ENTRIES};
 use crate::placement::{ClusterMap, group_name};
 
-/// Entries shown where no number is given, and at most.
-const ENTRIES: (u64, u64) = (64, 1024);
-
 /// How much of a log is asked for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::gateway) struct TailOptions {
     /// Entries, counted from the end.
+    #[schemars(range(min = 1, max = MAX_LOG_ENTRIES), extend("default" = DEFAULT_LOG_ENTRIES))]
     last: Option<u64>,
 }
 
@@ -50,9 +51,9 @@ pub(in crate::gateway) async fn log(
     group: Result<Path<u64>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let group = GroupId(group?.0);
-    let last = end.last.unwrap_or(ENTRIES.0);
-    if !(1..=ENTRIES.1).contains(&last) {
-        return Err(ApiError::invalid("last", format!("must be from 1 to {}", ENTRIES.1)));
+    let last = end.last.unwrap_or(DEFAULT_LOG_ENTRIES);
+    if !(1..=MAX_LOG_ENTRIES).contains(&last) {
+        return Err(ApiError::invalid("last", format!("must be from 1 to {MAX_LOG_ENTRIES}")));
     }
     let replicas = replicas(&state)?;
     // The log may have to be read from disk.
@@ -71,7 +72,7 @@ pub(in crate::gateway) async fn campaign(
     state.node.faults().ok_or(ApiError::FaultsOff)?;
     let group = GroupId(group?.0);
     replicas(&state)?.campaign(group).await.ok_or_else(|| absent(group))?.map_err(refused)?;
-    Ok(answer(StatusCode::OK, &json!({"group": group.0, "state": "campaigns"})))
+    Ok(answer(StatusCode::OK, &GroupNudge { group: group.0, state: "campaigns".to_owned(), asked: None }))
 }
 
 pub(in crate::gateway) async fn step_down(
@@ -81,8 +82,8 @@ pub(in crate::gateway) async fn step_down(
     state.node.faults().ok_or(ApiError::FaultsOff)?;
     let group = GroupId(group?.0);
     let successor = replicas(&state)?.step_down(group).await.ok_or_else(|| absent(group))?.map_err(refused)?;
-    let successor = names(&state).name_of(successor);
-    Ok(answer(StatusCode::OK, &json!({"group": group.0, "state": "steps_down", "asked": successor})))
+    let asked = Some(names(&state).name_of(successor));
+    Ok(answer(StatusCode::OK, &GroupNudge { group: group.0, state: "steps_down".to_owned(), asked }))
 }
 
 fn absent(group: GroupId) -> ApiError {
@@ -95,7 +96,7 @@ fn refused(error: NudgeError) -> ApiError {
     ApiError::NotPossible { reason: error.to_string() }
 }
 
-fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> Value {
+fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> ReplicaLog {
     // An entry is shown without its command, which may be large.
     let entry = |entry: &EntryHead| {
         let kind = match entry.kind {
@@ -103,13 +104,20 @@ fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> Value {
             EntryKind::Membership => "membership",
             EntryKind::Command => "command",
         };
-        json!({"index": entry.index, "term": entry.term, "kind": kind})
+        EntryRow { place: LogPosition { term: entry.term, index: entry.index }, kind: kind.to_owned() }
     };
-    let vote =
-        tail.vote.map(|vote| json!({"term": vote.term, "for": map.name_of(vote.candidate), "committed": vote.elected}));
-    let (entries, status) = (tail.entries.iter().map(entry).collect::<Vec<_>>(), &tail.status);
-    json!({
-        "group": group.0, "entries": entries, "committed": status.committed, "applied": status.applied,
-        "snapshot": status.snapshot, "purged": status.purged, "vote": vote,
-    })
+    let vote = tail.vote.map(|vote| VoteRow {
+        term: vote.term,
+        candidate: map.name_of(vote.candidate),
+        committed: vote.elected,
+    });
+    ReplicaLog {
+        group: group.0,
+        entries: tail.entries.iter().map(entry).collect(),
+        committed: tail.status.committed,
+        applied: tail.status.applied,
+        snapshot: tail.status.snapshot,
+        purged: tail.status.purged,
+        vote,
+    }
 }

@@ -6,6 +6,7 @@ pub(super) mod fake;
 mod generator;
 mod members;
 mod old_map;
+mod openapi;
 mod overview;
 mod pages;
 mod payload_indexes;
@@ -13,6 +14,7 @@ mod points;
 mod props;
 mod reading;
 mod reference;
+mod schema;
 
 use axum::Router;
 use axum::body::Body;
@@ -59,20 +61,26 @@ impl Answered {
     }
 }
 
-/// Sends a request, under a name of ours where it has none.
+/// Sends a request, under a name of ours where it has none. The answer is one that the document of the API tells of.
 async fn send(router: &Router, mut request: Request<Body>) -> Answered {
     request.headers_mut().entry("host").or_insert(HeaderValue::from_static("localhost"));
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = router.clone().oneshot(request).await.unwrap();
     let status = response.status();
     let request_id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
     let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)));
+    openapi::check_answer(method.as_str(), &path, status, &body);
     Answered { status, request_id, body }
 }
 
 async fn call(router: &Router, method: &str, path: &str, body: &str) -> Answered {
     let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-    send(router, request.body(Body::from(body.to_owned())).unwrap()).await
+    let answered = send(router, request.body(Body::from(body.to_owned())).unwrap()).await;
+    if answered.status.is_success() {
+        openapi::check_taken(method, path, body);
+    }
+    answered
 }
 
 async fn post(router: &Router, path: &str, body: Value) -> Answered {

@@ -121,11 +121,7 @@ fn check(runtime: &Runtime, router: &Router, body: &str) -> Result<(), TestCaseE
 fn run(cases: u32, bodies: impl Strategy<Value = String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let (router, _) = runtime.block_on(docs());
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    });
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(cases));
     runner.run(&bodies, |body| check(&runtime, &router, &body)).unwrap();
 }
 
@@ -167,7 +163,7 @@ fn any_path_and_query_is_answered() {
         prop::sample::select(vec!["consistency", "after", "timeout_ms", "max_staleness_ms", "with_vector", "colour"]);
     let path =
         (part, part, name, part).prop_map(|(name, id, key, value)| format!("/vectors/{name}/{id}?{key}={value}"));
-    let config = ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig::with_cases(500);
     let ask = |path: String| {
         prop_assume!(path.parse::<axum::http::Uri>().is_ok());
         let answered = runtime.block_on(super::get(&router, &path));

@@ -1,21 +1,17 @@
 //! The reference names every route, member, code and limit; what it says of itself is held here.
 
 use super::*;
-use crate::engine::limits;
+use crate::api::ErrorCode;
 use crate::gateway::Limits;
 use crate::gateway::node::front_page::REFERENCE;
+use crate::model::limits;
 
-/// The sources of the tables of routes: the gateway's own, and the console's.
-const SOURCES: [&str; 2] = [include_str!("../mod.rs"), include_str!("../../console/mod.rs")];
-
-/// `METHOD /path` of every route but those of the demo, which is another server.
+/// `METHOD /path` of every route: the gateway's table, and the console's pages, without those of the demo, which is another
+/// server.
 fn routes() -> Vec<String> {
-    let [own, console] = SOURCES;
-    let own = own.lines().filter(|line| line.trim_start().starts_with(".add"));
-    let own = own.filter_map(|line| {
-        let (method, rest) = line.split_once('(')?.1.split_once(", \"")?;
-        Some(format!("{method} {}", rest.split_once('"')?.0))
-    });
+    let own = crate::gateway::routes(&fake::state(8).0);
+    let own = own.described().iter().map(|route| format!("{} {}", route.method, route.path));
+    let console = include_str!("../../console/mod.rs");
     let console = console.split(".route(\"").skip(1).filter_map(|rest| rest.split_once('"'));
     let console = console.filter(|(path, _)| !path.starts_with("/app")).map(|(path, _)| format!("GET {path}"));
     own.chain(console).collect()
@@ -32,9 +28,8 @@ fn every_route_is_named() {
 
 #[test]
 fn every_code_is_named() {
-    let golden = include_str!("../http/error/golden.txt");
-    for code in golden.split("\"code\":\"").skip(1).filter_map(|rest| rest.split('"').next()) {
-        assert!(REFERENCE.contains(&format!("`{code}`")), "{code} is not in src/api/README.md");
+    for code in ErrorCode::ALL {
+        assert!(REFERENCE.contains(&format!("`{}`", code.as_str())), "{code:?} is not in src/api/README.md");
     }
 }
 

@@ -11,8 +11,8 @@ use raft_groups::mutants::{Mutant, is_planted};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::engine::limits::REMEMBERED_MS;
 use crate::engine::{Lifetime, RequestId};
+use crate::model::limits::REMEMBERED_MS;
 use crate::placement::{MetaReply, machine};
 
 /// Changes that are remembered at once; beyond, none is taken until some may be forgotten.

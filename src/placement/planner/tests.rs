@@ -13,72 +13,84 @@ use crate::placement::{MetaCommand, MetaReply};
 
 mod world;
 
+/// What happens in a life. A number picks one of the nodes, groups or walks that there are.
 #[derive(Debug, Clone)]
 enum Event {
     Join,
-    Remove(prop::sample::Index),
-    Drain(prop::sample::Index),
-    Undrain(prop::sample::Index),
-    Lose(prop::sample::Index),
-    Damage(prop::sample::Index, prop::sample::Index),
+    Remove(usize),
+    Drain(usize),
+    Undrain(usize),
+    Lose(usize),
+    Damage(usize, usize),
     Revive,
     Decide,
     Walk(usize),
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let node = any::<prop::sample::Index>;
+    let pick = any::<usize>;
     prop_oneof![
         2 => Just(Event::Join),
-        1 => node().prop_map(Event::Remove),
-        1 => node().prop_map(Event::Drain),
-        1 => node().prop_map(Event::Undrain),
-        2 => node().prop_map(Event::Lose),
-        2 => (node(), node()).prop_map(|(node, group)| Event::Damage(node, group)),
+        1 => pick().prop_map(Event::Remove),
+        1 => pick().prop_map(Event::Drain),
+        1 => pick().prop_map(Event::Undrain),
+        2 => pick().prop_map(Event::Lose),
+        2 => (pick(), pick()).prop_map(|(node, group)| Event::Damage(node, group)),
         1 => Just(Event::Revive),
         6 => Just(Event::Decide),
-        4 => any::<usize>().prop_map(Event::Walk),
+        4 => pick().prop_map(Event::Walk),
     ]
 }
 
 fn happen(world: &mut World, event: Event) {
-    let at = |world: &World, index: prop::sample::Index| {
+    let at = |world: &World, pick: usize| {
         let all: Vec<NodeId> = world.map.nodes.keys().copied().collect();
-        all[index.index(all.len())]
+        all[pick % all.len()]
     };
     match event {
         Event::Join if world.map.nodes.len() < 8 => drop(world.join()),
         Event::Join => {}
         // As the door does: what could not be carried out is refused.
-        Event::Remove(index) => {
-            let command = MetaCommand::RemoveNode { node: at(world, index), at_ms: 0 };
+        Event::Remove(pick) => {
+            let command = MetaCommand::RemoveNode { node: at(world, pick), at_ms: 0 };
             if forecast(&world.map, &world.health, Some(command.clone())).obstacles.is_empty() {
                 world.map.apply(command);
             }
         }
-        Event::Drain(index) => {
-            let command = MetaCommand::SetDraining { node: at(world, index), draining: true, at_ms: 0 };
+        Event::Drain(pick) => {
+            let command = MetaCommand::SetDraining { node: at(world, pick), draining: true, at_ms: 0 };
             if forecast(&world.map, &world.health, Some(command.clone())).obstacles.is_empty() {
                 world.map.apply(command);
             }
         }
-        Event::Undrain(index) => {
-            world.map.apply(MetaCommand::SetDraining { node: at(world, index), draining: false, at_ms: 0 });
+        Event::Undrain(pick) => {
+            world.map.apply(MetaCommand::SetDraining { node: at(world, pick), draining: false, at_ms: 0 });
         }
-        Event::Lose(index) => {
-            let node = at(world, index);
+        Event::Lose(pick) => {
+            let node = at(world, pick);
             if world.can_lose(node) && world.fit().len() > 1 {
                 world.lose(node);
             }
         }
-        Event::Damage(index, group) => {
+        Event::Damage(pick, group) => {
             let groups: Vec<GroupId> = world.map.placements().map(|(group, _)| group).collect();
-            world.damage(at(world, index), groups[group.index(groups.len())]);
+            world.damage(at(world, pick), groups[group % groups.len()]);
         }
         Event::Revive => world.health.nodes.values_mut().for_each(|liveness| *liveness = Liveness::Alive),
         Event::Decide => drop(world.decide()),
         Event::Walk(pick) => world.walk(pick),
     }
+}
+
+/// Lets events happen, and then asserts that the world comes to rest in balance.
+fn live(mut world: World, events: Vec<Event>) {
+    for event in events {
+        happen(&mut world, event);
+    }
+    // Whoever is still gone comes back in the end, so that what waits for a majority can end too.
+    happen(&mut world, Event::Revive);
+    world.settle();
+    world.check_rest();
 }
 
 proptest! {
@@ -88,14 +100,7 @@ proptest! {
     fn every_life_ends_at_rest_and_balanced(
         node_count in 1u64..6, shards in 1u32..20, rf in 1usize..5, events in prop::collection::vec(event(), 0..60),
     ) {
-        let mut world = World::new(node_count, shards, rf);
-        for event in events {
-            happen(&mut world, event);
-        }
-        // Whoever is still gone comes back in the end, so that what waits for a majority can end too.
-        happen(&mut world, Event::Revive);
-        world.settle();
-        world.check_rest();
+        live(World::new(node_count, shards, rf), events);
     }
 
     #[test]
@@ -158,6 +163,16 @@ proptest! {
             prop_assert_eq!(zones.len(), 3);
         }
     }
+}
+
+#[test]
+fn a_node_that_is_removed_while_another_joins_leaves() {
+    live(World::new(1, 1, 1), vec![Event::Join, Event::Decide, Event::Remove(0)]);
+}
+
+#[test]
+fn a_replica_may_be_damaged_while_another_node_leaves() {
+    live(World::new(3, 1, 3), vec![Event::Remove(0), Event::Damage(1, 0)]);
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl Router {
         for attempt in 0..TRIES {
             // A further attempt asks for more at once, which needs a place among the large answers.
             let mut held = Held::default();
-            let options = &match attempt == 0 && !asks_for_much(collection, searches) {
+            let options = &match attempt == 0 && !asks_for_much(&collection, searches) {
                 true => options.clone(),
                 false => self.become_large(&mut held, options).await?,
             };

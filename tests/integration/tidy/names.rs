@@ -6,7 +6,7 @@ use super::{Source, files, none, root, sources, test_modules};
 
 /// Names that two types may share: the wire's and the inside's form of one thing, or a word that each command line has.
 /// The list may only become shorter.
-const SHARED: [&str; 24] = [
+const SHARED: [&str; 23] = [
     "Answer",
     "Body",
     "Change",
@@ -21,7 +21,6 @@ const SHARED: [&str; 24] = [
     "Key",
     "LoadPlan",
     "Number",
-    "Quantization",
     "Query",
     "Record",
     "RequestOutcome",

@@ -57,7 +57,7 @@ fn event() -> impl Strategy<Value = HistoryEvent> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn values_survive_edn_and_json(value in value()) {

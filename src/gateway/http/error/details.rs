@@ -121,7 +121,7 @@ fn partial(done: &[WrittenPoint], done_shards: &[ShardId], failed: &[(ShardId, B
     let failed = failed.iter().map(|(shard, error)| {
         let row = table::routed(error);
         let (text, committed) = (error.to_string(), row.committed);
-        json!({"shard": shard.0, "code": row.code, "error": text, "retryable": row.retryable, "committed": committed, "details": routed(error)})
+        json!({"shard": shard.0, "code": row.code.as_str(), "error": text, "retryable": row.retryable, "committed": committed, "details": routed(error)})
     });
     json!({"done": done, "done_shards": done_shards, "failed": failed.collect::<Vec<_>>()})
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 
 use super::limits::LimitName;
-use crate::api;
+use crate::api::{self, ErrorCode};
 use crate::engine::{FilterError, PointId, Refusal, RequestId};
 use crate::routing::{BadToken, RouteError};
 
@@ -199,8 +199,8 @@ pub enum ApiError {
     /// It would lose a majority or the last copy of something.
     #[error("refused: {reason}")]
     Guard {
-        /// `would_lose_quorum` or `would_lose_data`.
-        code: &'static str,
+        /// Of a majority, or of data.
+        code: ErrorCode,
         /// What would be lost, and the way out.
         reason: String,
     },
@@ -251,7 +251,7 @@ impl ApiError {
 
     /// The stable word for it.
     pub fn code(&self) -> &'static str {
-        table::row(self).code
+        table::row(self).code.as_str()
     }
 
     /// Whether the same request may succeed later unchanged.
@@ -271,7 +271,7 @@ impl ApiError {
         let row = table::row(self);
         let status = api::ErrorStatus {
             error: shortened(&format!("{}: {self}", row.class), MAX_MESSAGE),
-            code: row.code.to_owned(),
+            code: row.code.as_str().to_owned(),
             retryable: row.retryable,
             committed: row.committed,
             request_id: request_id.to_owned(),

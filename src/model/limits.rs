@@ -1,4 +1,28 @@
-//! Every bound the engine keeps, by name; an error that refuses something for its size quotes one of these.
+//! Every bound on what clients ask for and shards hold, by name. An error that refuses something for its size quotes one of
+//! these, the document of the API names them, and the configuration starts from them.
+
+/// Bytes of a request's body, unless the configuration says otherwise.
+pub const DEFAULT_BODY_BYTES: usize = 32 << 20;
+/// How long a request may take that names no `timeout_ms`, in milliseconds, unless the configuration says otherwise.
+pub const DEFAULT_TIMEOUT_MS: u64 = 10_000;
+/// The longest `timeout_ms`.
+pub const MAX_TIMEOUT_MS: u64 = 600_000;
+/// Searches of one request.
+pub const MAX_SEARCHES: usize = 1_000;
+/// Collections of a cluster: each node knows all of them, and each shard keeps settings of each.
+pub const MAX_COLLECTIONS: usize = 10_000;
+/// Shards of a cluster.
+pub const MAX_SHARDS: u32 = 4_096;
+/// Characters of the name of a node or a collection.
+pub const MAX_NAME: usize = 255;
+/// Entries of a replica's log that one request shows, and where it names no number.
+pub const MAX_LOG_ENTRIES: u64 = 1_024;
+/// See [`MAX_LOG_ENTRIES`].
+pub const DEFAULT_LOG_ENTRIES: u64 = 64;
+/// Results of a search or a scroll whose request names no limit.
+pub const DEFAULT_LIMIT: usize = 10;
+/// Components of the default vector where a request names no size: that of the common small sentence embeddings.
+pub const DEFAULT_VECTOR_SIZE: usize = 384;
 
 /// Components of one vector.
 pub const MAX_VECTOR_SIZE: usize = 65_535;
