@@ -136,6 +136,8 @@ pub enum Mutant {
     AnswersForFree,
     /// A payload index lacks the second row of each value.
     IndexMissesRow,
+    /// What is erased may appear again, and nobody looks.
+    ErasesOnce,
     /// Of an edit the sync budget counts its key and its value, and not what sled writes beside them.
     CountsEditsAlone,
     /// The sync budget takes the parts of a large value for values like those that came of late.

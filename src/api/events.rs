@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema::WordSchema;
+use super::word_schema::WordSchema;
 use crate::model::{ReadMode, Role};
 
 /// The event name of a message that says how many events were missed; its data is an [`EventGap`]. All other messages

@@ -13,6 +13,7 @@ mod native;
 mod options;
 mod reading;
 pub mod schema;
+pub mod word_schema;
 
 pub use crate::model::limits::{DEFAULT_LIMIT, DEFAULT_VECTOR_SIZE};
 pub use crate::model::{Committed, Consistency, Distance, FieldType, PointId, Quantization, Role, SearchParams, Way};

@@ -4,44 +4,18 @@
 //! That both agree is held by `gateway/tests/openapi.rs`: what a schema allows is read, and what is read it allows.
 
 use std::borrow::Cow;
-use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::native::index::IndexObject;
+use super::word_schema::words;
 use super::{Index, Level, PayloadText, PointId, VectorSettings, VectorValue, Vectors, WithPayload, WithVector};
 use crate::model::limits::{MAX_VECTOR_SIZE, MAX_VECTORS_PER_COLLECTION};
-use crate::model::words::Words;
 use crate::model::{Consistency, FieldType};
-
-/// The member of a schema that says: these words are read in any letter case.
-pub const ANY_CASE: &str = "x-any-case";
 
 /// The member of a schema that says which of a gateway's own limits its bound is. The gateway puts its numbers there.
 pub const X_LIMIT: &str = "x-limit";
-
-/// The schema of a type whose values are words, in any letter case.
-pub struct WordSchema<T>(PhantomData<T>);
-
-impl<T: Words> JsonSchema for WordSchema<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::WHAT.replace(' ', "_").into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        words::<T>()
-    }
-}
-
-fn words<T: Words>() -> Schema {
-    let words: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
-    json_schema!({"type": "string", "enum": words, (ANY_CASE): true})
-}
 
 /// The schema of `field_schema`: a type, or an object with one and Qdrant's options.
 pub struct FieldSchema;

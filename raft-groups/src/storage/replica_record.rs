@@ -11,7 +11,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::disk::Stores;
-use super::erase::erase_range;
+use super::erase::erase_until_empty;
 use super::keys::{self, LogKey};
 use super::record::{seal, unseal};
 use super::store::{KeyValueStore, WriteBatch, end_of_prefix};
@@ -71,7 +71,7 @@ pub async fn finish_erasing(group: GroupId, stores: &Stores) -> io::Result<()> {
     let all_state = (keys::state_header(group), end_of_prefix(&end.to_be_bytes()));
     // What the closed replica applied last may still be queued, and the scan below sees only what is written.
     stores.state_syncer.carry_out(WriteBatch::default(), false).await?;
-    erase_range(&*stores.state, &stores.state_syncer, all_state).await?;
+    erase_until_empty(&*stores.state, &stores.state_syncer, all_state).await?;
     // The record stays until the end, so after a crash anywhere here the next opening repeats all of this.
     stores.state_syncer.carry_out(WriteBatch::default(), true).await?;
     stores.log_of(group).erase().await

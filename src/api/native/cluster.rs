@@ -1,7 +1,7 @@
 //! What nodes and the cluster say of themselves: health, stats, shards, status, sharding. Read by people, scripts and tests.
 
 use crate::api::reading::null_is_absent;
-use crate::api::schema::WordSchema;
+use crate::api::word_schema::WordSchema;
 use crate::api::{Consistency, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,8 @@
 
 use super::index::codes;
 use crate::api::reading::{null_is_absent, optional_word};
-use crate::api::schema::{FieldSchema, WordSchema};
+use crate::api::schema::FieldSchema;
+use crate::api::word_schema::WordSchema;
 use crate::api::{Distance, FieldType, Index, Level, Quantization, VectorSettings, Vectors};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use crate::api::Quantization;
 use crate::api::reading::{null_is_absent, optional_word};
-use crate::api::schema::WordSchema;
+use crate::api::word_schema::WordSchema;
 use crate::model::GraphParams;
 use crate::model::limits::{MAX_EF_CONSTRUCT, MAX_LINKS, MIN_LINKS};
 use schemars::JsonSchema;

@@ -1,6 +1,6 @@
 //! Nodes that come and go, shards that move, and the operations that do it: bodies of the admin paths.
 
-use crate::api::schema::WordSchema;
+use crate::api::word_schema::WordSchema;
 use crate::api::{HealthState, Role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use crate::api::options::request;
 use crate::api::reading::null_is_absent;
-use crate::api::schema::WordSchema;
+use crate::api::word_schema::WordSchema;
 use crate::api::{Consistency, Evidence, PayloadText, VectorValue, WithPayload, WithVector};
 use crate::model::PointId;
 use crate::model::limits::MAX_BATCH;

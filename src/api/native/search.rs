@@ -2,7 +2,7 @@
 
 use crate::api::options::request;
 use crate::api::reading::null_is_absent;
-use crate::api::schema::WordSchema;
+use crate::api::word_schema::WordSchema;
 use crate::api::{Consistency, PayloadText, PointId, VectorValue, WithPayload, WithVector};
 use crate::model::limits::{DEFAULT_LIMIT, MAX_LIMIT, MAX_VECTOR_SIZE};
 use crate::model::{Role, SearchParams, Way};

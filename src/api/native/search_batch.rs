@@ -3,7 +3,7 @@
 use super::search::{default_limit, limit};
 use crate::api::options::request;
 use crate::api::reading::null_is_absent;
-use crate::api::schema::WordSchema;
+use crate::api::word_schema::WordSchema;
 use crate::api::{Consistency, Evidence, Explain, Hit, PointId, SearchParams, WithPayload, WithVector};
 use crate::model::limits::{MAX_LIMIT, MAX_SEARCHES, MAX_VECTOR_SIZE};
 use schemars::JsonSchema;

@@ -5,7 +5,7 @@
 
 use super::index::codes;
 use crate::api::reading::{optional_word, word_or_default};
-use crate::api::schema::WordSchema;
+use crate::api::word_schema::WordSchema;
 use crate::api::{Distance, Index, IndexKind, Quantization};
 use crate::model::limits::MAX_VECTOR_SIZE;
 use crate::model::words::Words;

@@ -203,7 +203,9 @@ async fn send(client: &Client, load: &LoadPlan, retries: &AtomicU64, batch: Batc
     let Batch { number, rows_end, fraction, points, rejects, repeated } = batch;
     let mut sent = Sent { number, rows_end, fraction, points: 0, rejects, repeated };
     // Parts of the batch that are still to send. A part that was blamed comes back smaller, so this ends.
-    let mut pending = vec![points];
+    let mut pending = apart(points);
+    // The last is sent first.
+    pending.reverse();
     while let Some(mut points) = pending.pop() {
         if points.is_empty() {
             continue;
@@ -239,6 +241,22 @@ async fn send(client: &Client, load: &LoadPlan, retries: &AtomicU64, batch: Batc
     Ok(sent)
 }
 
+/// Points with a condition each by itself, and what lies between them together, in order. Of several shards each writes its
+/// part of a batch or refuses it: sent again after a refusal, a point that was written would fail its own condition.
+fn apart(points: Vec<(u64, PointInput)>) -> Vec<Vec<(u64, PointInput)>> {
+    let mut parts: Vec<Vec<(u64, PointInput)>> = Vec::new();
+    for (row, point) in points {
+        let is_free = point.if_version.is_none();
+        match parts.last_mut() {
+            Some(part) if is_free && part.iter().all(|(_, before)| before.if_version.is_none()) => {
+                part.push((row, point));
+            }
+            _ => parts.push(vec![(row, point)]),
+        }
+    }
+    parts
+}
+
 enum Blame {
     /// The request as such failed.
     Nobody,
@@ -259,5 +277,27 @@ fn blamed(failure: &Failure, items: usize) -> Blame {
         Some(position) if position < items => Blame::Item(position),
         _ if items == 1 => Blame::Item(0),
         _ => Blame::SomeItem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_with_a_condition_go_by_themselves_and_in_order() {
+        let point = |(row, condition): (usize, &bool)| {
+            let condition = if *condition { r#", "if_version": 0"# } else { "" };
+            let text = format!(r#"{{"id": 7, "vector": [1]{condition}}}"#);
+            (row as u64, serde_json::from_str(&text).expect("a point"))
+        };
+        let parts = |conditions: &[bool]| -> Vec<Vec<u64>> {
+            let parts = apart(conditions.iter().enumerate().map(point).collect());
+            parts.iter().map(|part| part.iter().map(|(row, _)| *row).collect()).collect()
+        };
+        assert_eq!(parts(&[false, false, false]), [[0, 1, 2]]);
+        assert_eq!(parts(&[true, true]), [[0], [1]]);
+        assert_eq!(parts(&[false, false, true, false, true]), [vec![0, 1], vec![2], vec![3], vec![4]]);
+        assert!(parts(&[]).is_empty());
     }
 }

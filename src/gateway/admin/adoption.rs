@@ -14,7 +14,7 @@ use crate::gateway::Introduction;
 use crate::gateway::admin::forecast;
 use crate::gateway::admin::nodes::member_already;
 use crate::gateway::http::error::ApiError;
-use crate::gateway::http::extract::{Json, Params, answer};
+use crate::gateway::http::extract::{Json, answer};
 use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::native::request;
 use crate::gateway::state::GatewayState;
@@ -23,7 +23,7 @@ use crate::placement::{ClusterMap, MetaCommand, MetaReply, NodeState};
 pub(in crate::gateway) async fn add(
     State(state): State<GatewayState>,
     call: RequestContext,
-    Params(how): Params<ChangeOptions>,
+    how: ChangeOptions,
     Json(body): Json<AddNode>,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
@@ -51,7 +51,7 @@ pub(in crate::gateway) async fn add(
     match state.router.change_map(command, deadline).await? {
         MetaReply::Begun { operation, .. } | MetaReply::NodeKnown { operation: Some(operation), .. } => {
             let words = ChangeWords { node: Some(&body.node_id), during: "joining", after: "member" };
-            begun(&state, &call, how, (operation, words), Vec::new()).await
+            begun(&state, how, (operation, words), Vec::new()).await
         }
         MetaReply::NodeKnown { operation: None, .. } => {
             let map = state.router.read_map(deadline).await?;
@@ -121,7 +121,7 @@ async fn silent(
             return Ok(answer(StatusCode::OK, &forecast::plan(map, &forecast)));
         }
         let words = ChangeWords { node: Some(&node_id), during: "joining", after: "member" };
-        return begun(state, call, how, (*operation, words), Vec::new()).await;
+        return begun(state, how, (*operation, words), Vec::new()).await;
     }
     // Any other one must be brought up first.
     let reason = format!(

@@ -5,18 +5,21 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
 use raft_groups::NodeId;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::api::Change;
 use crate::gateway::http::error::ApiError;
-use crate::gateway::http::extract::answer;
+use crate::gateway::http::extract::{Params, answer};
 use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::native::request;
+use crate::gateway::openapi::api_route::{Described, RouteInputs};
 use crate::gateway::state::GatewayState;
 use crate::placement::{ClusterMap, MetaReply, NodeState, OperationState};
 use crate::routing::RouteError;
@@ -24,10 +27,10 @@ use crate::routing::RouteError;
 /// Pause between two looks at an operation that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// How a change is asked for.
+/// How a change is asked for, in the query string.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(in crate::gateway) struct ChangeOptions {
+struct ChangeQuery {
     /// Answer when it is done.
     pub wait: bool,
     /// Only say what would be done.
@@ -36,6 +39,46 @@ pub(in crate::gateway) struct ChangeOptions {
     pub force: bool,
     /// For how long to wait.
     pub timeout_ms: Option<u64>,
+}
+
+/// The same, checked. A handler has it as a parameter, so what cannot be is refused before anything begins.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::gateway) struct ChangeOptions {
+    /// Answer when it is done.
+    pub wait: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Begin although something stands in the way.
+    pub force: bool,
+    /// Until when to wait: as long as any request may where the client names no time.
+    until: Instant,
+}
+
+impl FromRequestParts<GatewayState> for ChangeOptions {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &GatewayState) -> Result<Self, ApiError> {
+        let Params(ChangeQuery { wait, dry_run, force, timeout_ms }) = Params::from_request_parts(parts, state).await?;
+        let call = RequestContext::from_request_parts(parts, state).await?;
+        let until = match timeout_ms {
+            Some(_) => request::deadline(state, &call, timeout_ms)?,
+            None => call.began + state.limits.max_timeout,
+        };
+        Ok(Self { wait, dry_run, force, until })
+    }
+}
+
+impl Described for ChangeOptions {
+    const READS_QUERY: bool = true;
+
+    fn describe(inputs: &mut RouteInputs, schemas: &mut SchemaGenerator) {
+        Params::<ChangeQuery>::describe(inputs, schemas);
+    }
+
+    #[cfg(test)]
+    fn read_query(pairs: &[(String, String)]) -> Option<Result<(), ApiError>> {
+        Params::<ChangeQuery>::read_query(pairs)
+    }
 }
 
 /// What an answer calls the state of the thing that is changed.
@@ -84,13 +127,12 @@ pub(super) fn operation_name(operation: u64) -> String {
 /// [`ApiError::OperationFailed`] where it ended so.
 pub(super) async fn begun(
     state: &GatewayState,
-    call: &RequestContext,
     how: ChangeOptions,
     (operation, words): (u64, ChangeWords<'_>),
     warnings: Vec<String>,
 ) -> Result<Response, ApiError> {
     // Wait only where the client asks for it.
-    let ended = if how.wait { ended(state, call, how, operation).await? } else { None };
+    let ended = if how.wait { ended(state, how.until, operation).await } else { None };
     let (status, word) = match ended {
         None => (StatusCode::ACCEPTED, words.during),
         Some(OperationState::Done) => (StatusCode::OK, words.after),
@@ -105,30 +147,19 @@ pub(super) async fn begun(
 }
 
 /// Waits until an operation has ended; how, or `None` where time ran out first.
-async fn ended(
-    state: &GatewayState,
-    call: &RequestContext,
-    how: ChangeOptions,
-    operation: u64,
-) -> Result<Option<OperationState>, ApiError> {
-    // A client that names no time of its own waits as long as any may.
-    let longest = call.began + state.limits.max_timeout;
-    let until = match how.timeout_ms {
-        Some(_) => request::deadline(state, call, how.timeout_ms)?,
-        None => longest,
-    };
+async fn ended(state: &GatewayState, until: Instant, operation: u64) -> Option<OperationState> {
     // Whoever moves the operation tells nobody: this process sees it in the map.
     while Instant::now() < until {
         let map = state.router.map();
         match map.operations.get(&operation) {
             Some(known) if known.is_running() => {}
-            Some(known) => return Ok(Some(known.state.clone())),
+            Some(known) => return Some(known.state.clone()),
             // An older map than the one that began it.
             None => {}
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    Ok(None)
+    None
 }
 
 /// The map's refusal as an error.

@@ -17,7 +17,7 @@ use super::{cluster, overview};
 use crate::api::{Change, Member, Members, SetLabels};
 use crate::gateway::admin::forecast;
 use crate::gateway::http::error::ApiError;
-use crate::gateway::http::extract::{Json, Params, answer};
+use crate::gateway::http::extract::{Json, answer};
 use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::native::request;
 use crate::gateway::state::GatewayState;
@@ -35,7 +35,7 @@ pub(super) fn member_already(map: &ClusterMap, name: &str) -> Change {
 pub(in crate::gateway) async fn remove(
     State(state): State<GatewayState>,
     call: RequestContext,
-    Params(how): Params<ChangeOptions>,
+    how: ChangeOptions,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let command = |node| MetaCommand::RemoveNode { node, at_ms: now_ms() };
@@ -45,7 +45,7 @@ pub(in crate::gateway) async fn remove(
 pub(in crate::gateway) async fn drain(
     State(state): State<GatewayState>,
     call: RequestContext,
-    Params(how): Params<ChangeOptions>,
+    how: ChangeOptions,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let command = |node| MetaCommand::SetDraining { node, draining: true, at_ms: now_ms() };
@@ -77,7 +77,7 @@ async fn depart(
     match state.router.change_map(command(node), deadline).await? {
         MetaReply::Begun { operation, .. } | MetaReply::NodeKnown { operation: Some(operation), .. } => {
             let words = ChangeWords { node: Some(&name), during: words.0, after: words.1 };
-            begun(&state, &call, how, (operation, words), forecast::warnings(&forecast)).await
+            begun(&state, how, (operation, words), forecast::warnings(&forecast)).await
         }
         MetaReply::NodeKnown { operation: None, .. } => {
             let state = words.1.to_owned();
@@ -93,7 +93,7 @@ async fn depart(
 pub(in crate::gateway) async fn undrain(
     State(state): State<GatewayState>,
     call: RequestContext,
-    Params(how): Params<ChangeOptions>,
+    how: ChangeOptions,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path(name) = name?;
@@ -109,7 +109,7 @@ pub(in crate::gateway) async fn undrain(
     match state.router.change_map(command, deadline).await? {
         MetaReply::Begun { operation, .. } | MetaReply::NodeKnown { operation: Some(operation), .. } => {
             let words = ChangeWords { node: Some(&name), during: "undraining", after: "member" };
-            begun(&state, &call, how, (operation, words), Vec::new()).await
+            begun(&state, how, (operation, words), Vec::new()).await
         }
         MetaReply::NodeKnown { operation: None, .. } => Ok(answer(StatusCode::OK, &member_already(&map, &name))),
         other => refusal(&name, other),

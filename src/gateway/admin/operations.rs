@@ -11,7 +11,7 @@ use super::cluster;
 use crate::api::{Change, MoveReplica, OperationRow, Operations, ReplicaState, ShardDetail, TransferLeader};
 use crate::gateway::admin::forecast;
 use crate::gateway::http::error::ApiError;
-use crate::gateway::http::extract::{Json, Params, answer};
+use crate::gateway::http::extract::{Json, answer};
 use crate::gateway::http::middleware::RequestContext;
 use crate::gateway::native::request;
 use crate::gateway::state::GatewayState;
@@ -70,7 +70,7 @@ pub(in crate::gateway) async fn cancel(
 pub(in crate::gateway) async fn move_replica(
     State(state): State<GatewayState>,
     call: RequestContext,
-    Params(how): Params<ChangeOptions>,
+    how: ChangeOptions,
     shard: Result<Path<u32>, PathRejection>,
     Json(body): Json<MoveReplica>,
 ) -> Result<Response, ApiError> {
@@ -89,13 +89,13 @@ pub(in crate::gateway) async fn move_replica(
             other => refusal(&body.to, other),
         };
     }
-    answer_reply(&state, &call, how, state.router.change_map(command, deadline).await?, &body.to).await
+    answer_reply(&state, how, state.router.change_map(command, deadline).await?, &body.to).await
 }
 
 pub(in crate::gateway) async fn rebalance(
     State(state): State<GatewayState>,
     call: RequestContext,
-    Params(how): Params<ChangeOptions>,
+    how: ChangeOptions,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
     if how.dry_run {
@@ -104,20 +104,19 @@ pub(in crate::gateway) async fn rebalance(
         return Ok(answer(StatusCode::OK, &forecast::plan(&map, &forecast)));
     }
     let reply = state.router.change_map(MetaCommand::Rebalance { at_ms: now_ms() }, deadline).await?;
-    answer_reply(&state, &call, how, reply, "").await
+    answer_reply(&state, how, reply, "").await
 }
 
 /// Answers with what the map made of a change that is about no single node.
 async fn answer_reply(
     state: &GatewayState,
-    call: &RequestContext,
     how: ChangeOptions,
     reply: MetaReply,
     subject: &str,
 ) -> Result<Response, ApiError> {
     let MetaReply::Begun { operation, .. } = reply else { return refusal(subject, reply) };
     let words = ChangeWords { node: None, during: "running", after: "done" };
-    begun(state, call, how, (operation, words), Vec::new()).await
+    begun(state, how, (operation, words), Vec::new()).await
 }
 
 pub(in crate::gateway) async fn transfer_leader(

@@ -41,7 +41,9 @@ pub(in crate::gateway) async fn get(
     let mut found = state.router.get(&collection, query, options).await?;
     let shards = convert::evidence(level, &found.shards);
     // That there is nothing is an answer too, and says whose it is.
-    let Some(row) = found.value.pop() else { return Err(ApiError::PointNotFound { collection: name, id, shards }) };
+    let Some(row) = found.value.pop() else {
+        return Err(ApiError::PointNotFound { position: None, collection: name, id, shards });
+    };
     let made = extract::made(found.held, move || {
         let row = convert::record(row);
         let body = Found {

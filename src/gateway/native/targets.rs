@@ -71,7 +71,7 @@ pub(in crate::gateway) async fn vectors(
             By::Point(id) => {
                 let unknown = || {
                     let (collection, shards) = (collection.name.clone(), Vec::new());
-                    ApiError::PointNotFound { collection, id: *id, shards }
+                    ApiError::PointNotFound { position: (count > 1).then_some(place), collection, id: *id, shards }
                 };
                 let vector = stored.get(id).ok_or_else(unknown)?.get(&target.name).cloned();
                 vector.ok_or_else(|| lacks(*id, &target.name, (count > 1).then_some(place)))?

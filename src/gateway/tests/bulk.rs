@@ -62,7 +62,7 @@ async fn a_batch_says_which_search_is_wrong() {
     assert_eq!(refused.detail("field"), "searches[1].limit");
     let absent = json!({"collection": "docs", "searches": [good, {"id": 77}]});
     let refused = post(&router, BATCH, absent).await.refused(404, "point_not_found");
-    assert_eq!(refused.detail("id"), 77);
+    assert_eq!((refused.detail("id"), refused.detail("position")), (&json!(77), &json!(1)));
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ pub(in crate::gateway) fn node(name: &str, port: u16) -> NodeEntry {
     let peer_addr = format!("localhost:{}", port + 100);
     NodeEntry {
         name: NodeName::new(name).unwrap(),
-        incarnation: [1; 16],
+        incarnation: [port as u8; 16],
         host: "localhost".to_owned(),
         port,
         peer_addr,

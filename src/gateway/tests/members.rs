@@ -78,6 +78,33 @@ async fn who_cannot_be_that_node_is_refused() {
     assert!(foreign.error().contains("another cluster"), "{}", foreign.error());
 }
 
+/// A change that has begun goes on, whatever its client is told: so all that may be wrong is looked at before.
+#[tokio::test]
+async fn a_change_whose_options_are_refused_does_not_begin() {
+    let (router, node) = fake::start();
+    waits(&node, "node2", 8002, 2);
+    post(&router, "/cluster/nodes", question("node2", 8002)).await;
+    settle(&node);
+    waits(&node, "node3", 8003, 3);
+    let changes = [
+        ("POST", "/cluster/nodes", question("node3", 8003)),
+        ("POST", "/quiver/v1/nodes/node2/drain", Value::Null),
+        ("POST", "/quiver/v1/nodes/node2/undrain", Value::Null),
+        ("POST", "/quiver/v1/rebalance", Value::Null),
+        ("POST", "/quiver/v1/shards/0/move", json!({"from": "node1", "to": "node2"})),
+        ("DELETE", "/cluster/nodes/node2", Value::Null),
+    ];
+    let before = node.cluster.map().epoch;
+    for (method, path, body) in &changes {
+        for options in ["wait=true&timeout_ms=0", "timeout_ms=600001", "dry_run=true&timeout_ms=0", "wait=perhaps"] {
+            let body = if body.is_null() { String::new() } else { body.to_string() };
+            let refused = call(&router, method, &format!("{path}?{options}"), &body).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{method} {path}?{options}: {}", refused.body);
+            assert_eq!(node.cluster.map().epoch, before, "{method} {path}?{options} began");
+        }
+    }
+}
+
 #[tokio::test]
 async fn whoever_cannot_become_a_member_is_refused_at_once_with_the_way_out() {
     let own = fake::first_map().cluster;
@@ -97,6 +124,7 @@ async fn whoever_cannot_become_a_member_is_refused_at_once_with_the_way_out() {
             map.apply(MetaCommand::AddNode { entry: entry.clone(), at_ms: 1 });
             let node = map.node_named("node2").unwrap();
             map.nodes.insert(node, crate::placement::NodeEntry { state, ..entry.clone() });
+            map.replication_factor = map.wanted_factor.min(map.members()).max(1);
             let leave = OperationKind::Leave(node, entry.name.clone());
             map.operations.values_mut().for_each(|operation| operation.kind = leave.clone());
         }

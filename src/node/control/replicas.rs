@@ -91,7 +91,7 @@ impl Replicas {
                 Some(group)
             }
             Err(error) => {
-                quarantine(&self.groups, META, &error);
+                self.quarantine(META, &error);
                 None
             }
         }
@@ -117,7 +117,7 @@ impl Replicas {
                     tokio::spawn(initialize_group(group, entry.placement.actual.clone(), patience));
                 }
             }
-            Err(error) => quarantine(&self.groups, shard.group(), &error),
+            Err(error) => self.quarantine(shard.group(), &error),
         }
     }
 
@@ -169,7 +169,7 @@ impl Replicas {
         let damaged = shards.chain(meta).filter_map(|(group, damage)| damage.map(|damage| (group, damage)));
         // It is quarantined before it leaves the list, so no look in between opens it again.
         for (group, damage) in damaged.collect::<Vec<_>>() {
-            quarantine(&self.groups, group, &damage);
+            self.quarantine(group, &damage);
             self.groups.remove(group);
             self.host.close_group(group).await;
         }
@@ -234,6 +234,17 @@ impl Replicas {
             }
         }
         Ok(())
+    }
+
+    /// Notes that a replica stays closed, and why.
+    fn quarantine(&self, group: GroupId, error: &OpenError) {
+        let is_damaged = matches!(error, OpenError::Damaged { .. });
+        let mut reason = error.to_string();
+        if is_damaged && self.replaced.lock().contains(&group) {
+            reason += ". It was made anew once since this node started, and is not again before the node is restarted: look at its disk";
+        }
+        tracing::error!(%group, error = reason, "this replica stays closed");
+        self.groups.quarantine(Quarantined { group, reason, damaged: is_damaged });
     }
 
     /// Lets the node have a new replica in place of an erased one. A damaged replica is replaced once in the life of a
@@ -305,11 +316,4 @@ async fn initialize_group<M: Machine>(group: Group<M>, voters: BTreeSet<NodeId>,
         }
         tokio::time::sleep(PAUSE).await;
     }
-}
-
-/// Notes that a replica stays closed, and why.
-fn quarantine(groups: &LocalGroups, group: GroupId, error: &OpenError) {
-    tracing::error!(%group, %error, "this replica stays closed");
-    let damaged = matches!(error, OpenError::Damaged { .. });
-    groups.quarantine(Quarantined { group, reason: error.to_string(), damaged });
 }

@@ -105,7 +105,8 @@ fn imports_go_down_the_stairs() {
 
 /// Rooms that may name something of raft-groups, and what: the others hear of consensus in the words of `model`. A gateway
 /// takes words, statuses and events, and no group that it could write to or stop.
-const OF_CONSENSUS: [(&str, Option<&[&str]>); 7] = [
+const OF_CONSENSUS: [(&str, Option<&[&str]>); 8] = [
+    ("config", Some(&["BrokenRule", "RaftSettings"])),
     ("cli", Some(&["NodeId"])),
     ("model", Some(&["Role", "ReadMode", "mutants"])),
     ("engine", None),

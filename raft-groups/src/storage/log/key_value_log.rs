@@ -15,7 +15,7 @@ use super::log_store::{AppendDone, LogStore, SealedEntry, StoredEntry};
 use crate::GroupId;
 use crate::consensus::types::{LogId, Vote};
 use crate::format::{AsForm, Formed as _};
-use crate::storage::erase::erase_range;
+use crate::storage::erase::erase_until_empty;
 use crate::storage::keys::{LogKey, entry_index};
 use crate::storage::record::{put, read};
 use crate::storage::store::{EDIT_WEIGHT, KeyValueStore, WriteBatch};
@@ -123,7 +123,7 @@ impl LogStore for KeyValueLog {
 
     async fn erase(&self) -> io::Result<()> {
         let all_entries = (self.key(LogKey::Entry(0)), self.key(LogKey::Entry(u64::MAX)));
-        erase_range(&*self.store, &self.syncer, all_entries).await?;
+        erase_until_empty(&*self.store, &self.syncer, all_entries).await?;
         let mut batch = WriteBatch::default();
         batch.delete(self.key(LogKey::Purged));
         batch.delete(self.key(LogKey::Damage));

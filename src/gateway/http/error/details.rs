@@ -23,8 +23,9 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
             json!({"field": field, "value": value, "limit": limit.to_string(), "allowed": allowed})
         }
         ApiError::Refused(refusal) => refused(refusal),
-        ApiError::PointNotFound { collection, id, shards } => {
+        ApiError::PointNotFound { position, collection, id, shards } => {
             let named = json!({"collection": collection, "id": (*id)});
+            let named = position.map_or(named.clone(), |position| with(named, "position", json!(position)));
             if shards.is_empty() { named } else { with(named, "shards", json!(shards)) }
         }
         ApiError::UnknownPath { path } => json!({"path": path}),

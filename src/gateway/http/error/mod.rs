@@ -117,8 +117,10 @@ pub enum ApiError {
     #[error("{0}")]
     Refused(Refusal),
     /// There is no point of this id.
-    #[error("collection `{collection}` has no point {id}")]
+    #[error("{}collection `{collection}` has no point {id}", position.map(|at| format!("item {at}: ")).unwrap_or_default())]
     PointNotFound {
+        /// Place of the search that names it in a batch, from 0.
+        position: Option<usize>,
         /// Where it was looked for.
         collection: String,
         /// The id.

@@ -59,7 +59,7 @@ fn inputs() -> Vec<ApiError> {
         ApiError::BodyTooLarge { limit: 33_554_432 },
         ApiError::MediaType { header: "Content-Type", found: text("text/plain"), expected: "application/json" },
         ApiError::LimitExceeded { field: "limit".into(), value: 10_001, limit: LimitName::Limit, allowed: 10_000 },
-        ApiError::PointNotFound { collection: text("docs"), id: PointId::Num(7), shards: Vec::new() },
+        ApiError::PointNotFound { position: None, collection: text("docs"), id: PointId::Num(7), shards: Vec::new() },
         ApiError::UnknownPath { path: text("/x") },
         ApiError::MethodNotAllowed { method: text("PUT"), path: text("/search") },
         ApiError::FaultsOff,

@@ -106,11 +106,29 @@ async fn who_takes_a_long_answer_by_drops_loses_the_connection() {
     assert!(crawls().await, "the bug is not planted");
 }
 
+/// The kernel takes 1.4 MB at a time, however steadily the client reads.
+#[tokio::test(start_paused = true)]
+async fn who_reads_steadily_and_fast_enough_is_served_however_seldom_the_kernel_takes_more() {
+    let lump = 1_400_000;
+    for (size, rate, is_served) in
+        [(36 << 20, 100_000, true), (18 << 20, 60_000, true), (9 << 20, 50_000, true), (36 << 20, 50_000, false)]
+    {
+        let limit = ConnectionLimit::new(4);
+        let guard = limit.admit().expect("there is room");
+        let sent = watch_answer(guard.slot.clone(), size);
+        for _ in 0..size / lump {
+            sent.fetch_add(lump, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(lump * 1000 / rate)).await;
+        }
+        assert_eq!(guard.slot.wait_for_close().now_or_never().is_none(), is_served, "{rate} bytes a second of {size}");
+    }
+}
+
 /// Time passes as soon as nobody has anything to do: the answer is stuck by then.
 #[tokio::test(start_paused = true)]
 async fn who_does_not_read_a_long_answer_never_gets_all_of_it_and_who_reads_slowly_does() {
     let (address, _stop, _served) = start(4).await;
-    for (pause, is_stuck) in [(LOOK_EVERY * 3, true), (LOOK_EVERY / 2, false)] {
+    for (pause, is_stuck) in [(LOOK_EVERY * 8, true), (LOOK_EVERY / 2, false)] {
         let mut stream = say(address, "GET /long HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         stream.read_u8().await.expect("the answer begins");
         let (mut piece, mut read) = (vec![0; 4 << 20], 0);
