@@ -1,4 +1,4 @@
-//! `/cluster/*`: what all nodes say of themselves, summed up by [`overview`](super::overview).
+//! `/cluster/*`: what all nodes say of themselves, summed up by `overview`.
 
 use std::time::Duration;
 

@@ -17,6 +17,10 @@ pub const JSON: &str = "application/json";
 /// Makes a schema, which may refer to others.
 pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
+/// Whether what a client sends is read; `None` where nothing of the kind is taken.
+#[cfg(test)]
+type ReadOutcome = Option<Result<(), ApiError>>;
+
 /// A route, as the document tells it.
 #[derive(Clone)]
 pub struct ApiRoute {
@@ -32,10 +36,10 @@ pub struct ApiRoute {
     pub answers: RouteAnswers,
     /// Reads a JSON body as the handler does; `None` where it takes none.
     #[cfg(test)]
-    pub read_body: fn(&[u8]) -> Option<Result<(), ApiError>>,
+    pub read_body: fn(&[u8]) -> ReadOutcome,
     /// Reads a query string as the handler does; `None` where it takes none.
     #[cfg(test)]
-    pub read_query: fn(&[(String, String)]) -> Option<Result<(), ApiError>>,
+    pub read_query: fn(&[(String, String)]) -> ReadOutcome,
 }
 
 impl ApiRoute {

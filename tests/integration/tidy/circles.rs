@@ -40,7 +40,7 @@ impl CrateModules {
     }
 
     /// Where `path`, written in `module`, leads from the root of the crate; `None` for what is of another crate.
-    fn from_root(&self, module: &Names, path: &[String]) -> Option<Names> {
+    fn root_path(&self, module: &Names, path: &[String]) -> Option<Names> {
         let ups = path.iter().take_while(|name| *name == "super").count();
         let (mut base, rest) = match path.first()?.as_str() {
             "crate" => (Names::new(), &path[1..]),
@@ -68,7 +68,7 @@ impl CrateModules {
             rest.push_str(&statement[..start]);
             let is_passed_on = statement[..start].rsplit('\n').next().is_some_and(|line| line.contains("pub"));
             for path in spread(&statement[start + "use ".len()..statement.len() - 1], &[]) {
-                let Some(target) = self.from_root(module, &path) else { continue };
+                let Some(target) = self.root_path(module, &path) else { continue };
                 match target.last().filter(|_| is_passed_on).cloned() {
                     Some(name) => drop(imports.passed_on.insert(name, target)),
                     None => imports.used.push(target),
@@ -79,7 +79,7 @@ impl CrateModules {
         for path in rest.split(|letter| !is_part(letter)).filter(|path| path.contains("::")) {
             let path: Names = path.split("::").map(str::to_owned).collect();
             if ["crate", "super"].contains(&path[0].as_str()) {
-                imports.used.extend(self.from_root(module, &path));
+                imports.used.extend(self.root_path(module, &path));
             }
         }
         imports
