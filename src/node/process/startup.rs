@@ -125,7 +125,7 @@ impl Startup {
         let host = self.open_stores(dir, &mut identity, &member).await?;
         let service = self.serve_locally(&host)?;
         // Peers reach the node before its replicas open: groups need each other to elect a leader.
-        let exchange = self.make_address_exchange(&host);
+        let exchange = self.make_address_exchange(&host, dir);
         let app = self.peer_app(&host, service, exchange.clone());
         self.prepare_store_loops(&host, dir, exchange, &member).start();
         let (_, peers) = os_limits::split_connections(os_limits::raise_descriptor_limit());
@@ -193,7 +193,7 @@ impl Startup {
     }
 
     /// The claim of this node's address, as other members are told it.
-    fn make_address_exchange(&self, host: &Host) -> AddressExchange {
+    fn make_address_exchange(&self, host: &Host, dir: &DataDir) -> AddressExchange {
         let identity = host.identity();
         let me = AddressClaim {
             cluster: Uuid::from_bytes(identity.cluster),
@@ -202,7 +202,7 @@ impl Startup {
             life: identity.life.number,
             peer_addr: self.me.peer_addr.clone(),
         };
-        AddressExchange { me, peers: self.peers.clone() }
+        AddressExchange { me, dir: dir.path().to_owned(), peers: self.peers.clone() }
     }
 
     /// The peer port's routes. Consensus has its own memory budget, so that client calls cannot starve it.
