@@ -79,17 +79,18 @@ impl Startup {
             .map_err(|error| NodeError::setup("an HTTP client", error))?;
         let client = Arc::new(client);
         let router = Router::new(client.clone(), map.clone());
+        let formation = Arc::new(Formation::new());
         let node = Arc::new(ServerNode {
             name: me.name.to_string(),
             stats: Arc::new(ProcessStats::new()),
             peers: peers.clone(),
             groups: Arc::new(LocalGroups::default()),
+            formation: formation.clone(),
             stop,
             faults: settings.test_faults.then(|| faults.clone()),
             data_dir: settings.data_dir.clone(),
             phase: PhaseCell::new(),
         });
-        let formation = Arc::new(Formation::new());
         Ok(Self { settings, me, map, faults, peers, client, router, formation, node })
     }
 
