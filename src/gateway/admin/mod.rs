@@ -6,6 +6,7 @@ pub(super) mod adoption;
 mod change;
 pub(super) mod cluster;
 mod far_apart;
+mod fewer_copies;
 mod forecast;
 pub(super) mod nodes;
 pub(super) mod operations;

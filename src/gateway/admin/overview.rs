@@ -10,7 +10,7 @@ use crate::api::{
     ClusterHealth, ClusterSharding, ClusterStatus, Consistency, GroupCounts, HealthState, Issue, NodeStatus,
     ShardReplica, ShardingRow,
 };
-use crate::gateway::admin::far_apart;
+use crate::gateway::admin::{far_apart, fewer_copies};
 use crate::gateway::node::reports::collections;
 use crate::placement::{META, NodeState, ShardEntry, ShardId, group_name};
 use crate::routing::{NodeOverview, Overview};
@@ -44,7 +44,9 @@ pub(in crate::gateway) fn health(overview: &Overview) -> ClusterHealth {
     let issues = issues(overview, &groups, &nodes);
     let served =
         !groups.is_empty() && groups.iter().all(|group| group.leader.is_some() && group.alive >= group.majority());
-    let status = match (overview.map.is_formed(), served, issues.is_empty()) {
+    // A cluster of too few nodes has all the copies that it can have.
+    let is_whole = issues.iter().all(|issue| issue.code == fewer_copies::CODE);
+    let status = match (overview.map.is_formed(), served, is_whole) {
         (false, ..) => HealthState::Starting,
         (true, false, _) => HealthState::Unavailable,
         (true, true, false) => HealthState::Degraded,
@@ -116,6 +118,8 @@ struct GroupView {
     voters: BTreeSet<NodeId>,
     /// Voters that answer and take part.
     alive: usize,
+    /// Voters that do not.
+    missing: BTreeSet<NodeId>,
     /// Voters there should be.
     wanted: usize,
 }
@@ -132,10 +136,14 @@ fn groups(overview: &Overview) -> Vec<GroupView> {
     }
     let metas: Vec<(NodeId, &GroupStatus)> =
         overview.reports().filter_map(|report| report.meta.as_ref().map(|meta| (report.node, meta))).collect();
-    let meta = group_view(META, overview.meta_leader(), &overview.map.meta.target, &metas);
+    let meta_target = &overview.map.meta.target;
+    let meta = group_view(META, overview.meta_leader(), meta_target, meta_target.len(), &metas);
+    let copies = overview.map.replication_factor;
     let shards = overview.map.shards.iter().map(|(shard, entry)| {
         let replicas: Vec<_> = overview.replicas(*shard).map(|(node, replica)| (node, &replica.status)).collect();
-        group_view(shard.group(), overview.leader(*shard).map(|(node, _)| node), &entry.placement.target, &replicas)
+        let leader = overview.leader(*shard).map(|(node, _)| node);
+        // After a recovery a shard may be meant for fewer nodes than the copies that it should have.
+        group_view(shard.group(), leader, &entry.placement.target, copies, &replicas)
     });
     std::iter::once(meta).chain(shards).collect()
 }
@@ -144,27 +152,38 @@ fn group_view(
     group: GroupId,
     leader: Option<NodeId>,
     target: &BTreeSet<NodeId>,
+    copies: usize,
     replicas: &[(NodeId, &GroupStatus)],
 ) -> GroupView {
     let newest = replicas.iter().max_by_key(|(_, status)| (status.term, status.applied));
     let voters = newest.map(|(_, status)| status.voters.clone()).filter(|voters| !voters.is_empty());
     let voters = voters.unwrap_or_else(|| target.clone());
     let takes_part = |node: &NodeId| replicas.iter().any(|(own, status)| own == node && status.stopped.is_none());
-    let alive = voters.iter().filter(|node| takes_part(node)).count();
-    GroupView { group, leader, wanted: target.len().max(voters.len()), voters, alive }
+    let missing: BTreeSet<NodeId> = voters.iter().copied().filter(|node| !takes_part(node)).collect();
+    let alive = voters.len() - missing.len();
+    GroupView { group, leader, missing, wanted: target.len().max(voters.len()).max(copies), voters, alive }
 }
 
 fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Vec<Issue> {
     let mut issues = Vec::new();
+    if !overview.map.is_formed() {
+        let message = "this process has no cluster map yet".to_owned();
+        issues.push(issue(
+            "no_map",
+            "critical",
+            message,
+            "start the other nodes of the cluster; `checks` of `GET /health` says what this process waits for",
+        ));
+    }
     for (node, seen) in nodes.iter().zip(&overview.nodes) {
         if let Err(reason) = &seen.report {
             let message = format!("{} does not answer: {reason}", node.id);
-            issues.push(issue(
-                "node_unreachable",
-                "warning",
-                message,
-                "start it again, or repair the network between it and this node",
-            ));
+            let fix = format!(
+                "start it again, or repair the network between it and this node. If it runs at a new address, start it \
+                 with --join and the URL of a node that runs. If its disk is lost, `quiver node leave {}`",
+                node.id
+            );
+            issues.push(issue("node_unreachable", "warning", message, &fix));
         }
     }
     for report in overview.reports() {
@@ -188,6 +207,7 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
         }
     }
     issues.extend(far_apart::issue(overview));
+    issues.extend(fewer_copies::issue(overview));
     issues.extend(overview.differing().iter().map(|(group, odd)| difference(overview, *group, odd)));
     issues.extend(groups.iter().filter_map(|group| group_issue(overview, group)));
     let short = groups.iter().filter(|group| group.alive < group.wanted).count();
@@ -197,7 +217,8 @@ fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Ve
             "under_replicated",
             "warning",
             message,
-            "bring back the nodes named above; replicas catch up by themselves",
+            "bring back the nodes named above, or have those that are lost leave and add others; replicas are made and \
+             catch up by themselves",
         ));
     }
     issues
@@ -226,7 +247,12 @@ fn group_issue(overview: &Overview, group: &GroupView) -> Option<Issue> {
     if group.alive < group.majority() {
         let message =
             format!("{name} has no quorum: {} of its {} voters ({voters}) take part", group.alive, group.voters.len());
-        return Some(issue("no_quorum", "critical", message, "start more of its nodes"));
+        let missing = group.missing.iter().map(|node| overview.map.name_of(*node)).collect::<Vec<_>>().join(", ");
+        let fix = format!(
+            "start more of its nodes: {missing} do not take part. If their disks are lost for good, only the recovery of \
+             last resort is left (`quiver cluster unsafe-recover --help`)"
+        );
+        return Some(issue("no_quorum", "critical", message, &fix));
     }
     if group.leader.is_none() {
         let message = format!("{name} has no leader among {voters}");

@@ -91,6 +91,48 @@ fn a_lost_leader_or_majority_is_unavailable() {
     assert_eq!(codes(&overview).iter().filter(|code| *code == "no_leader").count(), 3);
     lose(&mut overview, 2);
     assert_eq!(codes(&overview).iter().filter(|code| *code == "no_quorum").count(), 3);
+    let issues = health(&overview).issues;
+    let of = |code: &str| issues.iter().find(|issue| issue.code == code).unwrap();
+    for part in ["node1, node2 do not take part", "unsafe-recover"] {
+        assert!(of("no_quorum").fix.contains(part), "{}", of("no_quorum").fix);
+    }
+    for part in ["--join", "`quiver node leave node1`"] {
+        assert!(of("node_unreachable").fix.contains(part), "{}", of("node_unreachable").fix);
+    }
+}
+
+#[test]
+fn fewer_copies_than_the_cluster_was_formed_with_are_told_and_do_not_degrade() {
+    let mut overview = whole();
+    let mut map = ClusterMap::clone(&overview.map);
+    map.wanted_factor = 5;
+    overview.map = Arc::new(map);
+    let health = health(&overview);
+    assert_eq!((health.status, health.groups.under_replicated), (HealthState::Healthy, 0));
+    assert_eq!(codes(&overview), ["fewer_copies"]);
+    let issue = &health.issues[0];
+    assert!(issue.message.contains("3 of the 5 copies") && issue.fix.contains("add a node"), "{issue:?}");
+}
+
+#[test]
+fn a_recovered_shard_with_one_copy_of_three_lacks_replicas() {
+    let mut overview = whole();
+    let mut map = ClusterMap::clone(&overview.map);
+    for entry in map.shards.values_mut() {
+        entry.placement.target = BTreeSet::from([1]);
+    }
+    overview.map = Arc::new(map);
+    for replica in &mut overview.nodes[0].report.as_mut().unwrap().replicas {
+        replica.status.voters = BTreeSet::from([1]);
+    }
+    for node in [1, 2] {
+        overview.nodes[node].report.as_mut().unwrap().replicas.clear();
+    }
+    assert_eq!(health(&overview).groups.under_replicated, 2);
+    assert_eq!(
+        (health(&overview).status, codes(&overview)),
+        (HealthState::Degraded, vec!["under_replicated".to_owned()])
+    );
 }
 
 fn set_digest(overview: &mut Overview, node: NodeId, index: u64, digest: u64) {
@@ -167,6 +209,7 @@ fn nodes_that_are_too_far_apart_for_the_timings_are_named_with_the_way_out() {
 fn an_unformed_cluster_is_starting() {
     let overview = Overview { map: Arc::default(), nodes: Vec::new() };
     assert_eq!(health(&overview).status, HealthState::Starting);
+    assert_eq!(codes(&overview), ["no_map"]);
     assert_eq!(status(&overview).total_nodes, 0);
 }
 

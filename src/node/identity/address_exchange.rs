@@ -7,6 +7,7 @@
 //! starts tells the nodes at its `--join` addresses where it is, and hears from them where others are. A claim of a
 //! start counts until the map knows of that start, or of a later one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, body::Bytes};
+use raft_groups::mutants::{Mutant, is_planted};
 
 use super::claimed_addresses::AddressClaim;
 use super::join;
+use super::overtaken::end_process;
 use super::peer_addresses::PeerAddresses;
 use crate::gateway::http::extract::answer;
 
@@ -33,6 +36,8 @@ const ROUNDS_PER_COMPLAINT: u32 = 20;
 #[derive(Clone)]
 pub(in crate::node) struct AddressExchange {
     pub me: AddressClaim,
+    /// The node's directory.
+    pub dir: PathBuf,
     pub peers: Arc<PeerAddresses>,
 }
 
@@ -62,8 +67,11 @@ impl AddressExchange {
         claims
     }
 
-    /// Takes a claim of another node.
+    /// Takes a claim of another node. Ends the process if the claim is of a later start of this node.
     fn take_claim(&self, claim: AddressClaim) {
+        if is_overtaken_by(&self.me, &claim) && !is_planted(Mutant::IgnoresLives) {
+            end_process(&self.dir, self.me.life);
+        }
         let (node, peer_addr) = (claim.node, claim.peer_addr.clone());
         if node != self.me.node && self.peers.accept(claim) {
             tracing::info!(node, peer_addr, "a member says where it is now; the map has yet to learn it");
@@ -118,5 +126,41 @@ impl AddressExchange {
         targets.sort();
         targets.dedup();
         targets
+    }
+}
+
+/// Returns `true` if `claim` is of a later start of the node that claims `me`. Its own claim comes back to a node over
+/// others, and so do those of its earlier starts: they are never later.
+fn is_overtaken_by(me: &AddressClaim, claim: &AddressClaim) -> bool {
+    (claim.cluster, claim.node, claim.incarnation) == (me.cluster, me.node, me.incarnation) && claim.life > me.life
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn only_a_later_start_of_the_same_directory_overtakes() {
+        let (cluster, incarnation) = (Uuid::new_v4(), Uuid::new_v4());
+        let claim = |life, peer_addr: &str| AddressClaim {
+            cluster,
+            node: 2,
+            incarnation,
+            life,
+            peer_addr: peer_addr.to_owned(),
+        };
+        let me = claim(5, "10.0.0.2:8101");
+        assert!(is_overtaken_by(&me, &claim(6, "10.0.0.9:8101")));
+        assert!(!is_overtaken_by(&me, &me), "its own claim comes back");
+        assert!(!is_overtaken_by(&me, &claim(4, "10.0.0.9:8101")), "an older copy ends nobody");
+        assert!(!is_overtaken_by(&me, &claim(5, "10.0.0.9:8101")), "which of two equal starts is right is not known");
+        assert!(!is_overtaken_by(&me, &AddressClaim { node: 3, ..claim(6, "10.0.0.3:8101") }), "another node");
+        assert!(
+            !is_overtaken_by(&me, &AddressClaim { incarnation: Uuid::new_v4(), ..claim(6, "a:1") }),
+            "another directory"
+        );
+        assert!(!is_overtaken_by(&me, &AddressClaim { cluster: Uuid::new_v4(), ..claim(6, "a:1") }), "another cluster");
     }
 }

@@ -92,6 +92,8 @@ pub(in crate::node) struct Formation {
     phase: Mutex<FormationPhase>,
     /// Fires when a joiner asks.
     changed: Notify,
+    /// Whom the forming node waits for, in words, while it waits.
+    wait: Mutex<Option<String>>,
 }
 
 enum FormationPhase {
@@ -105,7 +107,7 @@ enum FormationPhase {
 
 impl Formation {
     pub fn new() -> Self {
-        Self { phase: Mutex::new(FormationPhase::Idle), changed: Notify::new() }
+        Self { phase: Mutex::new(FormationPhase::Idle), changed: Notify::new(), wait: Mutex::default() }
     }
 
     /// Waits until enough joiners are there. Returns the first map with all of them: this node is 1, and the others
@@ -124,13 +126,23 @@ impl Formation {
             if let Some(others) = self.take_present(plan.nodes) {
                 let nodes = (1..).zip(std::iter::once(me.entry()).chain(others)).collect();
                 let copies = plan.replication_factor.unwrap_or(DEFAULT_REPLICAS);
+                if plan.replication_factor.is_some_and(|copies| copies > plan.nodes) {
+                    tracing::warn!(
+                        copies,
+                        nodes = plan.nodes,
+                        "there are fewer nodes than copies: each shard begins with one copy on each node, and gets more as \
+                         nodes join"
+                    );
+                }
                 let map = form(*Uuid::new_v4().as_bytes(), nodes, plan.shards, copies)?;
                 return Ok(ClusterMap { timings: Some(plan.timings), ..map });
             }
             // The log says whom the node waits for: at each change, and now and then.
             let come = self.joiner_names();
             if told.as_ref() != Some(&come) || last_told.elapsed() >= TELL_EVERY {
-                tracing::info!("{}", describe_wait(&come, plan.nodes, me));
+                let line = describe_wait(&come, plan.nodes, me);
+                tracing::info!("{line}");
+                *self.wait.lock() = Some(line);
                 (told, last_told) = (Some(come), Instant::now());
             }
             // Joiners ask again and again. After a quiet time, those that went away must be noticed.
@@ -151,8 +163,14 @@ impl Formation {
         matches!(*self.phase.lock(), FormationPhase::Idle)
     }
 
+    /// Says whom this node waits for before it forms a cluster; `None` if it does not form one.
+    pub fn describe(&self) -> Option<String> {
+        self.wait.lock().clone()
+    }
+
     /// Answers joiners from `map` from now on. Call it once the map is on disk.
     pub fn conclude(&self, map: ClusterMap) {
+        *self.wait.lock() = None;
         *self.phase.lock() = FormationPhase::Decided(Box::new(map));
     }
 
@@ -248,6 +266,7 @@ mod tests {
         let (me, a, b) = (node("z"), node("a"), node("b"));
         let (formation, gathered) = gathering(&me, 3);
         tokio::task::yield_now().await;
+        assert!(formation.describe().is_some_and(|wait| wait.contains("2 more to come")));
         let ask = |joiner: &JoinRequest| formation.answer_joiner(joiner.clone(), &me.name, &ClusterMap::default());
         assert_eq!(ask(&b), JoinAnswer::Waiting);
         assert_eq!(ask(&b), JoinAnswer::Waiting);
@@ -256,6 +275,7 @@ mod tests {
         let names: Vec<&str> = map.nodes.values().map(|entry| entry.name.as_str()).collect();
         assert_eq!(names, ["z", "a", "b"]);
         formation.conclude(map.clone());
+        assert_eq!(formation.describe(), None);
         for _ in 0..2 {
             assert_eq!(ask(&b), JoinAnswer::Member { node: 3, map: Box::new(map.clone()) });
         }

@@ -26,6 +26,10 @@ const FORMAT: u64 = 3;
 /// The oldest version that opens.
 const OLDEST: u64 = 2;
 
+/// By how many starts a recovery of last resort puts a directory ahead of all copies from before it. No copy is started
+/// so often, and the sums stay exact in JSON.
+const RECOVERY_AHEAD: u64 = 1 << 32;
+
 /// What a node knows of itself without asking anyone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::node) struct StoredIdentity {
@@ -154,6 +158,17 @@ impl IdentityFile {
         self.save()
     }
 
+    /// Replaces the node's place in its cluster for a recovery of last resort, durably. From here on every start of this
+    /// directory is later than all starts of a copy from before the recovery. So the copy is refused, and never this
+    /// one.
+    ///
+    /// # Errors
+    /// As [`IdentityFile::set_member`].
+    pub fn set_recovered(&mut self, member: ClusterMembership) -> Result<(), NodeError> {
+        self.identity.life.number += RECOVERY_AHEAD;
+        self.set_member(member)
+    }
+
     fn save(&self) -> Result<(), NodeError> {
         let content = encode_sealed(&self.identity).map_err(|error| NodeError::setup("node.json", error))?;
         replace(&self.path, content.as_bytes()).map_err(|source| NodeError::io("write", &self.path, source))
@@ -253,6 +268,20 @@ mod tests {
         assert_eq!((first.number, second.number), (1, 2));
         assert_ne!(first.start, second.start);
         assert_eq!(IdentityFile::open(dir.path(), name("node2")).unwrap().identity.life, second);
+    }
+
+    #[test]
+    fn a_recovered_directory_is_later_than_a_copy_from_before_however_often_that_was_started() {
+        let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        IdentityFile::open(dir.path(), name("node2")).unwrap().begin_life().unwrap();
+        fs::copy(dir.path().join(IDENTITY), copy.path().join(IDENTITY)).unwrap();
+        let mut recovered = IdentityFile::read(dir.path()).unwrap();
+        recovered.set_recovered(ClusterMembership::new(Uuid::new_v4(), 2, map_of(3, 8, 3))).unwrap();
+        let later = IdentityFile::read(dir.path()).unwrap().begin_life().unwrap();
+        let mut copy = IdentityFile::read(copy.path()).unwrap();
+        for _ in 0..5 {
+            assert!(copy.begin_life().unwrap().number < later.number);
+        }
     }
 
     #[test]

@@ -15,6 +15,10 @@ const LOST_DIRECTORY: &str = "the data directory is gone while the node runs: no
                               the directory back and restart it; where it is lost, have the node leave and join anew \
                               with an empty one";
 
+/// What health and the log say beside the groups without a leader.
+pub(super) const NO_LEADER: &str = "no leader is known here for these groups, so they take no writes from here: `quiver cluster \
+                         health` says which nodes are missing";
+
 /// What a node's health is judged from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct HealthSigns {
@@ -28,6 +32,10 @@ pub(super) struct HealthSigns {
     pub groups: usize,
     /// Those of these groups whose leader is known.
     pub with_leader: usize,
+    /// The names of the others.
+    pub leaderless: Vec<String>,
+    /// What the node waits for before it has a place in a cluster.
+    pub waits_for: Option<String>,
     /// The data directory was removed while the process runs, or another file system was mounted over it.
     pub has_lost_directory: bool,
     /// Groups whose replica here has stopped, each with the reason.
@@ -70,6 +78,12 @@ impl HealthSigns {
         if self.has_lost_directory {
             checks.insert("data_dir".to_owned(), json!(LOST_DIRECTORY));
         }
+        if !self.leaderless.is_empty() {
+            checks.insert("no_leader".to_owned(), json!({ "groups": self.leaderless, "reason": NO_LEADER }));
+        }
+        if let Some(wait) = &self.waits_for {
+            checks.insert("waits_for".to_owned(), json!(wait));
+        }
         // A check about replicas is shown only where there is something wrong.
         for (name, list) in [("stopped", &self.stopped), ("quarantined", &self.quarantined)] {
             if !list.is_empty() {
@@ -89,6 +103,15 @@ mod tests {
             HealthSigns { opened: true, was_ready: true, groups: 9, with_leader: 9, ..HealthSigns::default() };
         change(&mut signs);
         signs.judge().state
+    }
+
+    #[test]
+    fn what_is_missing_is_told_in_words() {
+        let checks = HealthSigns { leaderless: vec!["shard 3".to_owned()], ..HealthSigns::default() }.judge().checks;
+        assert_eq!(checks["no_leader"]["groups"], json!(["shard 3"]));
+        assert!(!checks.contains_key("waits_for"));
+        let checks = HealthSigns { waits_for: Some("2 nodes".to_owned()), ..HealthSigns::default() }.judge().checks;
+        assert_eq!(checks["waits_for"], json!("2 nodes"));
     }
 
     #[test]

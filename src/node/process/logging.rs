@@ -6,8 +6,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
-/// Our own crates log from `info` on. Libraries log errors only.
-const DEFAULT_FILTER: &str = "error,quiver=info,raft_groups=info";
+/// Our own crates log from `info` on. Libraries log errors only. What `openraft::raft` logs is that a caller finds a
+/// stopped core, as at each orderly stop. The caller gets the same as an error, and `raft_groups` says what it means.
+const DEFAULT_FILTER: &str = "error,quiver=info,raft_groups=info,openraft::raft=off";
 
 /// Starts logging to stderr. `RUST_LOG` overrides what is logged, and `NO_COLOR` turns colours off
 /// (<https://no-color.org>). If logging runs already, it stays as it is.
@@ -20,4 +21,21 @@ pub fn start_logging(format: LogFormat) {
         LogFormat::Text => builder.with_ansi(colours).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[test]
+    fn an_orderly_stop_logs_no_error_of_the_library_and_a_failure_does() {
+        let subscriber = tracing_subscriber::registry().with(EnvFilter::new(DEFAULT_FILTER));
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(!tracing::enabled!(target: "openraft::raft::stream_append", Level::ERROR));
+            assert!(tracing::enabled!(target: "openraft::core::raft_core", Level::ERROR));
+        });
+    }
 }

@@ -13,12 +13,14 @@ use raft_groups::events::Listener;
 use raft_groups::inspect::{LogTail, NudgeError};
 use raft_groups::network::faults::{Faults, LinkFaults};
 use raft_groups::{GroupId, GroupStatus, Host, NodeId};
+use tokio::time::Instant;
 
-use super::health::HealthSigns;
+use super::health::{HealthSigns, NO_LEADER};
 use super::node_phase::PhaseCell;
 use super::process_stats::ProcessStats;
 use crate::api::HealthState;
 use crate::gateway::{Introduction, LinkSwitch, LocalNode, LocalReplicas, NodeHealth};
+use crate::node::identity::formation::Formation;
 use crate::node::identity::peer_addresses::PeerAddresses;
 use crate::node::identity::{data_dir, join};
 use crate::node::stop_signal::StopSignal;
@@ -31,6 +33,8 @@ pub(super) struct ServerNode {
     pub stats: Arc<ProcessStats>,
     pub peers: Arc<PeerAddresses>,
     pub groups: Arc<LocalGroups>,
+    /// What the node waits for while it forms a cluster.
+    pub formation: Arc<Formation>,
     pub stop: StopSignal,
     /// Set where `--test-faults` was given.
     pub faults: Option<Faults>,
@@ -65,6 +69,8 @@ impl ServerNode {
             was_ready: self.phase.is_serving(),
             groups: statuses.len(),
             with_leader: statuses.iter().filter(|status| status.leader.is_some()).count(),
+            leaderless: statuses.iter().filter(|s| s.leader.is_none()).map(|s| group_name(s.group)).collect(),
+            waits_for: self.formation.describe(),
             // Before that, the directory may not have its stores yet.
             has_lost_directory: opened && !data_dir::is_present(&self.data_dir),
             stopped: stopped.collect(),
@@ -81,12 +87,33 @@ impl ServerNode {
 /// Pause between two looks at whether the node has become ready.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Notes when the node is ready for the first time, even if nobody asks for its health then.
+/// Pause between two looks at whether groups have lost their leader.
+const LEADERLESS_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Groups are without a leader for so long before the log says it. An ordinary election is shorter.
+const LEADERLESS_FOR: Duration = Duration::from_secs(5);
+
+/// Notes when the node is ready for the first time, even if nobody asks for its health then. Afterwards it logs when
+/// groups stay without a leader, and when all have one again.
 pub(super) async fn watch_readiness(node: Arc<ServerNode>) {
     while !node.collect_signs().is_ready() {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     node.phase.begin_serving();
+    let (mut since, mut told) = (Instant::now(), false);
+    while !node.stop.is_given() {
+        let leaderless = node.collect_signs().leaderless;
+        if leaderless.is_empty() {
+            if told {
+                tracing::info!("every group has a leader again");
+            }
+            (since, told) = (Instant::now(), false);
+        } else if !told && since.elapsed() >= LEADERLESS_FOR {
+            tracing::warn!(groups = leaderless.join(", "), "{NO_LEADER}");
+            told = true;
+        }
+        tokio::time::sleep(LEADERLESS_LOOK_EVERY).await;
+    }
 }
 
 #[async_trait]

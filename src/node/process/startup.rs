@@ -79,17 +79,18 @@ impl Startup {
             .map_err(|error| NodeError::setup("an HTTP client", error))?;
         let client = Arc::new(client);
         let router = Router::new(client.clone(), map.clone());
+        let formation = Arc::new(Formation::new());
         let node = Arc::new(ServerNode {
             name: me.name.to_string(),
             stats: Arc::new(ProcessStats::new()),
             peers: peers.clone(),
             groups: Arc::new(LocalGroups::default()),
+            formation: formation.clone(),
             stop,
             faults: settings.test_faults.then(|| faults.clone()),
             data_dir: settings.data_dir.clone(),
             phase: PhaseCell::new(),
         });
-        let formation = Arc::new(Formation::new());
         Ok(Self { settings, me, map, faults, peers, client, router, formation, node })
     }
 
@@ -125,7 +126,7 @@ impl Startup {
         let host = self.open_stores(dir, &mut identity, &member).await?;
         let service = self.serve_locally(&host)?;
         // Peers reach the node before its replicas open: groups need each other to elect a leader.
-        let exchange = self.make_address_exchange(&host);
+        let exchange = self.make_address_exchange(&host, dir);
         let app = self.peer_app(&host, service, exchange.clone());
         self.prepare_store_loops(&host, dir, exchange, &member).start();
         let (_, peers) = os_limits::split_connections(os_limits::raise_descriptor_limit());
@@ -193,7 +194,7 @@ impl Startup {
     }
 
     /// The claim of this node's address, as other members are told it.
-    fn make_address_exchange(&self, host: &Host) -> AddressExchange {
+    fn make_address_exchange(&self, host: &Host, dir: &DataDir) -> AddressExchange {
         let identity = host.identity();
         let me = AddressClaim {
             cluster: Uuid::from_bytes(identity.cluster),
@@ -202,7 +203,7 @@ impl Startup {
             life: identity.life.number,
             peer_addr: self.me.peer_addr.clone(),
         };
-        AddressExchange { me, peers: self.peers.clone() }
+        AddressExchange { me, dir: dir.path().to_owned(), peers: self.peers.clone() }
     }
 
     /// The peer port's routes. Consensus has its own memory budget, so that client calls cannot starve it.

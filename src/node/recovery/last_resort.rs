@@ -171,8 +171,8 @@ async fn carry_out(
     let alone: BTreeSet<GroupId> = alone.map(|row| row.group).collect();
     let recovered = &member.recovered | &alone;
     let node = member.node;
-    // From here on a crash loses nothing: the map is told at the next start.
-    identity.set_member(ClusterMembership { recovered, ..member })?;
+    // From here on a crash loses nothing: the map is told at the next start. A copy from before is older from now on.
+    identity.set_recovered(ClusterMembership { recovered, ..member })?;
     for group in alone {
         // The new term is above every term that any survivor has heard of.
         let heard = collect_copies(all, group).into_values().flatten().map(|copy| copy.term).max();

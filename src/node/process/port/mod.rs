@@ -101,6 +101,8 @@ impl Port {
                 () = self.accept(&served, &limit, &mut connections) => {}
                 () = ends => {}
             }
+            // Newcomers are refused from now on. In the kernel's queue they would wait for a reset.
+            drop(self);
             // Requests under way are answered, and idle connections are closed.
             closing.give();
             let drained = async { while connections.join_next().await.is_some() {} };

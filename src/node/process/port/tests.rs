@@ -222,3 +222,18 @@ async fn stopping_waits_for_who_is_served_and_for_nobody_else() {
     assert!(answer(slow).await.ends_with("late"));
     tokio::time::timeout(SOON, served).await.expect("nobody else is waited for").expect("no panic");
 }
+
+#[tokio::test]
+async fn a_port_that_ends_refuses_newcomers_while_a_request_is_under_way() {
+    let (address, stop, served) = start(4).await;
+    let slow = say(address, "GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    // The request has begun once a later connection was served.
+    let later = say(address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(answer(later).await.ends_with("here"));
+    stop.give();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let refused = TcpStream::connect(address).await.expect_err("the port takes nobody");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    assert!(answer(slow).await.ends_with("late"));
+    served.await.expect("it ends");
+}
