@@ -61,8 +61,8 @@ pub(super) fn guard(forecast: &Forecast, force: bool) -> Result<(), ApiError> {
     let more = forecast.obstacles.len() - 1;
     let rest = if more == 0 { String::new() } else { format!(", and so on for {more} more") };
     let reason = format!(
-        "{}{rest}; bring back the nodes that do not answer, or say force=true to begin all the same: it then waits until \
-         it can be done",
+        "{}{rest}; bring back the nodes that do not answer, or have those leave first that are lost for good; with \
+         force=true (`--force` on the command line) it begins all the same, and waits until it can be done",
         obstacle(last_copy.unwrap_or(first))
     );
     Err(ApiError::Guard { code, reason })
