@@ -21,9 +21,13 @@ pub(in crate::gateway) fn health(overview: &Overview) -> Health {
     Health { nodes, damaged, disputed, shard_bytes, ..Health::default() }
 }
 
-/// What `command` would lead to; without one, what is still to be done.
-pub(super) fn foresee(overview: &Overview, map: &ClusterMap, command: Option<MetaCommand>) -> Forecast {
-    forecast(map, &health(overview), command)
+/// What `commands` would lead to, one after the other; without any, what is still to be done.
+pub(super) fn foresee(
+    overview: &Overview,
+    map: &ClusterMap,
+    commands: impl IntoIterator<Item = MetaCommand>,
+) -> Forecast {
+    forecast(map, &health(overview), commands)
 }
 
 pub(in crate::gateway) fn plan(map: &ClusterMap, forecast: &Forecast) -> Plan {

@@ -97,6 +97,8 @@ async fn whoever_cannot_become_a_member_is_refused_at_once_with_the_way_out() {
             map.apply(MetaCommand::AddNode { entry: entry.clone(), at_ms: 1 });
             let node = map.node_named("node2").unwrap();
             map.nodes.insert(node, crate::placement::NodeEntry { state, ..entry.clone() });
+            // Each shard is to have a replica on both members.
+            map.replication_factor = if state == NodeState::Member { 2 } else { 1 };
             let leave = OperationKind::Leave(node, entry.name.clone());
             map.operations.values_mut().for_each(|operation| operation.kind = leave.clone());
         }
@@ -148,6 +150,24 @@ async fn the_last_node_and_majorities_are_guarded() {
     let cancelled = call(&router, "DELETE", &format!("/quiver/v1/operations/{id}"), "").await.ok();
     assert_eq!(cancelled.body["state"], "cancelled");
     assert_eq!(node.cluster.map().nodes[&2].state, NodeState::Member);
+}
+
+#[tokio::test]
+async fn the_plan_of_a_replacement_shows_the_join_and_the_departure() {
+    let (router, node) = fake::start();
+    waits(&node, "node2", 8002, 2);
+    let mut asked = question("node2", 8002);
+    asked["replaces"] = json!("node1");
+    let plan = post(&router, "/cluster/nodes?dry_run=true", asked.clone()).await.ok();
+    let moves = plan.body["moves"].as_array().unwrap();
+    assert!(moves.iter().any(|row| row["from"] == "node1" && row["to"] == "node2"), "{}", plan.body);
+    assert_eq!(plan.body["replication_factor"], json!([1, 1]));
+    // It says what would be done, and does neither.
+    let refused = post(&router, "/cluster/nodes", asked.clone()).await.refused(400, "invalid_request");
+    assert!(refused.error().contains("dry_run=true"), "{}", refused.error());
+    assert_eq!(node.cluster.map().nodes.len(), 1);
+    asked["replaces"] = json!("node7");
+    post(&router, "/cluster/nodes?dry_run=true", asked).await.refused(404, "node_not_found");
 }
 
 #[tokio::test]

@@ -304,6 +304,21 @@ fn a_dead_node_may_leave_although_another_is_dead_too() {
 }
 
 #[test]
+fn a_dead_node_that_is_replaced_moves_all_that_it_held_to_the_new_one() {
+    let mut world = World::new(3, 4, 3);
+    world.settle();
+    world.health.nodes.insert(3, Liveness::Suspect);
+    let mut entry = crate::placement::tests::nodes(4).remove(&4).expect("there are four");
+    entry.incarnation = [4; 16];
+    let (join, leave) = (MetaCommand::AddNode { entry, at_ms: 0 }, MetaCommand::RemoveNode { node: 3, at_ms: 0 });
+    let both = forecast(&world.map, &world.health, [join, leave]);
+    assert!(both.obstacles.is_empty(), "{:?}", both.obstacles);
+    // Four shards and the map.
+    assert_eq!(both.moves.iter().filter(|planned| (planned.from, planned.to) == (Some(3), Some(4))).count(), 5);
+    assert!(both.end.nodes.contains_key(&4) && !both.end.nodes.contains_key(&3));
+}
+
+#[test]
 fn a_node_that_leaves_and_answers_keeps_its_replicas_until_there_is_room() {
     let mut world = World::new(4, 8, 3);
     world.settle();
