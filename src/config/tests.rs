@@ -53,6 +53,7 @@ fn what_answers_one_question_higher_up_silences_all_below() {
     }
     let both = server(&["--bootstrap", "3", "--join", "http://a:1"]).unwrap_err().to_string();
     assert!(both.starts_with("--join") && both.contains("--bootstrap"), "{both}");
+    assert!(both.contains("needs no --bootstrap any more"), "{both}");
 }
 
 #[test]
