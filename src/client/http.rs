@@ -4,6 +4,7 @@
 //! creation of a collection is. The client remembers over all attempts whether a failed write may have happened.
 
 use super::failure::{Failure, UnusableInput, unanswered};
+use super::silence::{CallFailure, Effect, Silence, Silences};
 use crate::api::ErrorBody;
 use bytes::Bytes;
 use reqwest::Method;
@@ -209,7 +210,7 @@ impl Client {
                 // A failure that no other endpoint can cure ends the pass.
                 Err(CallFailure::Answered(failure)) if !failure.retryable() => return Err(failure),
                 Err(CallFailure::Answered(failure)) => {
-                    silences.tried.push(format!("{} ({failure})", self.urls[endpoint]));
+                    silences.add_answer(&self.urls[endpoint], &failure);
                     answered = Some(failure);
                 }
             }
@@ -263,61 +264,6 @@ impl Client {
     }
 }
 
-/// What a request does to the cluster.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    /// Nothing: one that failed leaves nothing unknown.
-    Read,
-    /// It changes something.
-    Change,
-}
-
-/// How the call of one endpoint failed.
-enum CallFailure {
-    /// There was no answer.
-    Silent(Silence),
-    /// There was one, and it says what failed.
-    Answered(Failure),
-}
-
-/// An endpoint that did not answer.
-struct Silence {
-    /// Its URL and why.
-    tried: String,
-    /// `true` if the request may have arrived.
-    sent: bool,
-    /// `true` if it took the request and did not answer in time.
-    late: bool,
-}
-
-/// The endpoints of one pass that gave no answer that counts.
-#[derive(Default)]
-struct Silences {
-    tried: Vec<String>,
-    sent: bool,
-    late: bool,
-}
-
-impl Silences {
-    fn add(&mut self, silence: Silence) {
-        self.tried.push(silence.tried);
-        self.sent |= silence.sent;
-        self.late |= silence.late;
-    }
-
-    /// Returns `true` if the request may have been carried out.
-    fn leave_unknown(&self, effect: Effect) -> bool {
-        self.sent && effect == Effect::Change
-    }
-
-    /// The failure of the whole pass.
-    fn failure(self, effect: Effect) -> Failure {
-        let (sent, late) = (self.leave_unknown(effect), self.late);
-        let tried = if self.tried.is_empty() { "anyone: no URL was given".to_owned() } else { self.tried.join(", ") };
-        Failure::Unreachable { tried, late, sent }
-    }
-}
-
 /// A URL with its scheme and without a slash at its end. `127.0.0.1:8001` gets `http://`.
 fn whole(url: &str) -> Result<String, UnusableInput> {
     let bare = url.trim();
@@ -335,69 +281,4 @@ fn start_of(text: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_called_is_an_error_of_the_command_line() {
-        for (url, wanted) in [
-            ("127.0.0.1:8001", Some("http://127.0.0.1:8001")),
-            (" http://a:1/ ", Some("http://a:1")),
-            ("node1", Some("http://node1")),
-            ("http://", None),
-            ("", None),
-            ("ftp://a:1", None),
-            ("http://a:port", None),
-        ] {
-            assert_eq!(whole(url).ok().as_deref(), wanted, "{url}");
-        }
-        let error = Client::new(&["http://".to_owned()]).err().expect("no address");
-        assert!(error.is::<UnusableInput>(), "{error}");
-    }
-
-    /// A server at a free port that takes requests, and answers them with `answer` or never.
-    async fn server(answer: Option<&'static str>) -> String {
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let url = format!("http://{}", listener.local_addr().expect("it listens"));
-        tokio::spawn(async move {
-            let mut open = Vec::new();
-            while let Ok((mut stream, _)) = listener.accept().await {
-                drop(stream.read(&mut [0; 4096]).await);
-                if let Some(body) = answer {
-                    let head = format!("HTTP/1.1 503 No\r\ncontent-length: {}\r\n\r\n", body.len());
-                    drop(stream.write_all((head + body).as_bytes()).await);
-                }
-                open.push(stream);
-            }
-        });
-        url
-    }
-
-    #[tokio::test]
-    async fn each_silent_endpoint_is_named_with_its_own_reason() {
-        let hung = server(None).await;
-        let urls = [hung.clone(), "http://127.0.0.1:1".to_owned()];
-        let client = Client::new(&urls).expect("addresses").with_look_timeout(Duration::from_secs(1));
-        for failure in [
-            client.get::<serde_json::Value>("/collections").await.expect_err("nobody answers"),
-            client.page::<serde_json::Value>("/cluster/health").await.expect_err("nobody answers"),
-        ] {
-            let text = failure.to_string();
-            assert!(text.contains(&format!("{hung} (nothing within 1 s), http://127.0.0.1:1 (")), "{text}");
-            assert!(text.contains("longer with --timeout") && !failure.outcome_unknown(), "{text}");
-        }
-        let nobody = Client::new(&urls[1..]).expect("an address");
-        let text = nobody.get::<serde_json::Value>("/collections").await.expect_err("nobody is there").to_string();
-        assert!(text.ends_with("name a node or gateway that runs with --url"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn an_answer_says_more_of_a_read_than_silence() {
-        let (hung, refuses) = (server(None).await, server(Some("no quorum")).await);
-        let urls = [refuses, hung];
-        let client = Client::new(&urls).expect("addresses").with_look_timeout(Duration::from_secs(1));
-        let failure = client.get::<serde_json::Value>("/collections").await.expect_err("both fail");
-        assert!(matches!(failure, Failure::Foreign { http: 503, .. }), "{failure}");
-    }
-}
+mod tests;

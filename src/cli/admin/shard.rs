@@ -243,9 +243,7 @@ mod tests {
     #[test]
     fn what_was_not_compared_is_told_with_the_reason() {
         let reason = |answering: &[&str]| {
-            let row = |node: &&str| {
-                json!({"node": node, "role": "follower", "applied": 1, "state_index": 1, "state_hash": "0"})
-            };
+            let row = |node: &&str| json!({"node": node, "role": "follower", "applied": 1, "state_index": 1, "state_hash": "0"});
             let replicas: Vec<_> = answering.iter().map(row).collect();
             let detail = json!({"shard": 0, "range": ["0", "1"], "leader": null, "preferred_leader": "node1",
                                 "target": ["node1", "node2", "node3"], "actual": ["node1", "node2", "node3"],

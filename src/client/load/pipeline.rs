@@ -132,14 +132,11 @@ pub async fn load(
     let mut sending = std::pin::pin!(sending.buffer_unordered(clients));
     let (mut account, mut early, mut next) = (Account::default(), BTreeMap::new(), 0);
     while let Some(sent) = sending.next().await {
-        // A failed batch sent nothing that counts, but its retries were made.
+        // The retries of a batch that failed were made, too.
         account.retries = retries.load(Ordering::Relaxed);
         let sent = match sent {
             Ok(sent) => sent,
-            Err(error) => {
-                journal.update(&account, &[])?;
-                return Err(error);
-            }
+            Err(error) => return journal.update(&account, &[]).and(Err(error)),
         };
         account.points += sent.points;
         account.rejected += sent.rejects.len() as u64;
