@@ -131,7 +131,8 @@ async fn silent(
     // A node that is being taken in may be starting still.
     if let (NodeState::Joining, Some(operation)) = (entry.state, map.running_of(node).last()) {
         if how.dry_run {
-            let forecast = forecast::foresee(&cluster::ask(state, call).await, map, departure(map, replaces.as_deref())?);
+            let forecast =
+                forecast::foresee(&cluster::ask(state, call).await, map, departure(map, replaces.as_deref())?);
             return Ok(answer(StatusCode::OK, &forecast::plan(map, &forecast)));
         }
         let words = ChangeWords { node: Some(&node_id), during: "joining", after: "member" };
