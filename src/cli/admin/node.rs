@@ -58,7 +58,7 @@ enum Verb {
         #[command(flatten)]
         how: How,
     },
-    /// Have a node hand over what it holds and leave the cluster.
+    /// Have a node hand over what it holds and leave the cluster. A node that does not answer leaves without.
     Leave {
         /// Its name.
         node: String,
