@@ -163,7 +163,7 @@ async fn the_plan_of_a_replacement_shows_the_join_and_the_departure() {
     assert!(moves.iter().any(|row| row["from"] == "node1" && row["to"] == "node2"), "{}", plan.body);
     assert_eq!(plan.body["replication_factor"], json!([1, 1]));
     // It says what would be done, and does neither.
-    let refused = post(&router, "/cluster/nodes", asked.clone()).await.refused(400, "invalid_request");
+    let refused = post(&router, "/cluster/nodes", asked.clone()).await.refused(400, "invalid_input");
     assert!(refused.error().contains("dry_run=true"), "{}", refused.error());
     assert_eq!(node.cluster.map().nodes.len(), 1);
     asked["replaces"] = json!("node7");
