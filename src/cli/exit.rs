@@ -120,7 +120,7 @@ mod tests {
         let usage = anyhow::Error::new(Usage("x".into())).context("y");
         assert_eq!(code_of(&usage), Exit::Usage);
         assert_eq!(code_of(&anyhow::anyhow!("z")), Exit::Failed);
-        let nobody = Failure::Unreachable { tried: "http://a".into(), reason: "refused".into(), sent: false };
+        let nobody = Failure::Unreachable { tried: "http://a (refused)".into(), late: false, sent: false };
         assert_eq!(code_of(&Err::<(), _>(nobody).context("w").unwrap_err()), Exit::Unavailable);
     }
 }

@@ -22,12 +22,12 @@ pub enum Failure {
         status: Box<ErrorStatus>,
     },
     /// Nobody answered.
-    #[error("no answer from {tried}: {reason}; name a node or gateway that runs with --url")]
+    #[error("no answer from {tried}; {}", way_out(*late))]
     Unreachable {
-        /// The URLs that were tried.
+        /// The URLs that were tried, each with the reason why there is no answer that counts.
         tried: String,
-        /// Why the last of them did not answer.
-        reason: String,
+        /// `true` if one of them took the request and did not answer in time.
+        late: bool,
         /// `true` if the request may have arrived.
         sent: bool,
     },
@@ -55,7 +55,7 @@ pub enum Failure {
     },
     /// Every attempt failed until patience ran out, or one failed for good while the outcome of an earlier one is
     /// unknown.
-    #[error("gave up after {attempts} attempts: {last}")]
+    #[error("gave up after {attempts} attempt{}: {last}", if *attempts == 1 { "" } else { "s" })]
     GaveUp {
         /// How many attempts were made.
         attempts: u32,
@@ -86,6 +86,14 @@ impl Failure {
             Self::TwoClusters { .. } => false,
             Self::GaveUp { unknown, .. } => *unknown,
         }
+    }
+}
+
+/// What the caller may do after silence.
+fn way_out(late: bool) -> &'static str {
+    match late {
+        true => "give it longer with --timeout, or name another node or gateway with --url",
+        false => "name a node or gateway that runs with --url",
     }
 }
 

@@ -4,6 +4,7 @@
 //! creation of a collection is. The client remembers over all attempts whether a failed write may have happened.
 
 use super::failure::{Failure, UnusableInput, unanswered};
+use super::silence::{CallFailure, Effect, Silence, Silences};
 use crate::api::ErrorBody;
 use bytes::Bytes;
 use reqwest::Method;
@@ -96,7 +97,7 @@ impl Client {
     /// # Errors
     /// Why no endpoint gave an answer of this form. A failed read leaves nothing unknown.
     pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
-        self.call(&Method::GET, path, Body::none()).await.map_err(as_read)
+        self.call(&Method::GET, path, Body::none(), Effect::Read).await
     }
 
     /// Reads by a `POST` that changes nothing, such as a search. Fails as [`Client::get`] does.
@@ -106,7 +107,7 @@ impl Client {
 
     /// Reads as [`Client::ask`] does, with a body that exists already.
     pub async fn ask_body<A: DeserializeOwned>(&self, path: &str, body: Body) -> Result<A, Failure> {
-        self.call(&Method::POST, path, body).await.map_err(as_read)
+        self.call(&Method::POST, path, body, Effect::Read).await
     }
 
     /// Makes a change, with one pass over the endpoints and no repetition after it. The change must be idempotent:
@@ -120,13 +121,13 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<A, Failure> {
-        self.call(method, path, Body::json(body)).await
+        self.call(method, path, Body::json(body), Effect::Change).await
     }
 
     /// Reads a page that has the same form of body for every status, such as the health of the cluster. The first
     /// endpoint that answers counts.
     pub async fn page<A: DeserializeOwned>(&self, path: &str) -> Result<A, Failure> {
-        let mut last = None;
+        let mut silences = Silences::default();
         for endpoint in 0..self.urls.len() {
             match self.fetch(endpoint, &Method::GET, path, Body::none()).await {
                 // Also an error status counts as an answer, since its body has the same form.
@@ -135,11 +136,10 @@ impl Client {
                         |_| Failure::Foreign { url: self.urls[endpoint].clone(), http, text: start_of(&text) };
                     return serde_json::from_slice(&text).map_err(foreign);
                 }
-                Err(failure) => last = Some(as_read(failure)),
+                Err(silence) => silences.add(silence),
             }
         }
-        let nowhere = || Failure::Unreachable { tried: String::new(), reason: "no URL was given".into(), sent: false };
-        Err(last.unwrap_or_else(nowhere))
+        Err(silences.failure(Effect::Read))
     }
 
     /// Writes JSON as [`Client::write_body`] does.
@@ -169,7 +169,7 @@ impl Client {
         let (mut attempts, mut unknown, mut pause) = (0, false, PAUSES.0);
         loop {
             attempts += 1;
-            let failure = match self.call(&Method::POST, path, body.clone()).await {
+            let failure = match self.call(&Method::POST, path, body.clone(), Effect::Change).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -190,9 +190,15 @@ impl Client {
     }
 
     /// Makes one pass over the endpoints. It goes on to the next one if an endpoint is silent or its failure may pass.
-    async fn call<A: DeserializeOwned>(&self, method: &Method, path: &str, body: Body) -> Result<A, Failure> {
+    async fn call<A: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Body,
+        effect: Effect,
+    ) -> Result<A, Failure> {
         let first = self.preferred.load(Ordering::Relaxed);
-        let (mut answered, mut silent, mut sent_somewhere) = (None, None, false);
+        let (mut answered, mut silences) = (None, Silences::default());
         for turn in 0..self.urls.len() {
             let endpoint = (first + turn) % self.urls.len();
             match self.call_endpoint(endpoint, method, path, body.clone()).await {
@@ -200,21 +206,20 @@ impl Client {
                     self.preferred.store(endpoint, Ordering::Relaxed);
                     return Ok(answer);
                 }
+                Err(CallFailure::Silent(silence)) => silences.add(silence),
                 // A failure that no other endpoint can cure ends the pass.
-                Err(failure) if !failure.retryable() => return Err(failure),
-                Err(Failure::Unreachable { reason, sent, .. }) => {
-                    sent_somewhere |= sent;
-                    silent = Some(reason);
+                Err(CallFailure::Answered(failure)) if !failure.retryable() => return Err(failure),
+                Err(CallFailure::Answered(failure)) => {
+                    silences.add_answer(&self.urls[endpoint], &failure);
+                    answered = Some(failure);
                 }
-                Err(failure) => answered = Some(failure),
             }
         }
-        // An answer says more than silence. But if a request may have arrived somewhere, the outcome is unknown.
-        if let (Some(failure), false) = (answered, sent_somewhere) {
-            return Err(failure);
+        // An answer says more than silence. But if a change may have arrived somewhere, the outcome is unknown.
+        match answered {
+            Some(failure) if !silences.leave_unknown(effect) => Err(failure),
+            _ => Err(silences.failure(effect)),
         }
-        let reason = silent.unwrap_or_else(|| "no URL was given".into());
-        Err(Failure::Unreachable { tried: self.urls.join(", "), reason, sent: sent_somewhere })
     }
 
     async fn call_endpoint<A: DeserializeOwned>(
@@ -223,45 +228,39 @@ impl Client {
         method: &Method,
         path: &str,
         body: Body,
-    ) -> Result<A, Failure> {
-        let (http, text) = self.fetch(endpoint, method, path, body).await?;
-        let foreign = || Failure::Foreign { url: self.urls[endpoint].clone(), http, text: start_of(&text) };
+    ) -> Result<A, CallFailure> {
+        let (http, text) = self.fetch(endpoint, method, path, body).await.map_err(CallFailure::Silent)?;
+        let foreign = || {
+            let (url, text) = (self.urls[endpoint].clone(), start_of(&text));
+            CallFailure::Answered(Failure::Foreign { url, http, text })
+        };
         // A body that Quiver does not write comes from another server, or a proxy before it.
         if (200..300).contains(&http) {
             return serde_json::from_slice(&text).map_err(|_| foreign());
         }
         let body: ErrorBody = serde_json::from_slice(&text).map_err(|_| foreign())?;
-        Err(Failure::Refused { http, status: Box::new(body.status) })
+        Err(CallFailure::Answered(Failure::Refused { http, status: Box::new(body.status) }))
     }
 
     /// Gets one answer of one endpoint: its HTTP status and its body, whatever they are.
-    async fn fetch(&self, endpoint: usize, method: &Method, path: &str, body: Body) -> Result<(u16, Bytes), Failure> {
+    async fn fetch(&self, endpoint: usize, method: &Method, path: &str, body: Body) -> Result<(u16, Bytes), Silence> {
         let url = &self.urls[endpoint];
-        let mut request = self.http.request(method.clone(), format!("{url}{path}"));
         // A change may take longer than a look, so only a `GET` has the shorter timeout.
-        if *method == Method::GET {
-            request = request.timeout(self.look_timeout);
-        }
+        let timeout = if *method == Method::GET { self.look_timeout } else { ANSWER_TIMEOUT };
+        let mut request = self.http.request(method.clone(), format!("{url}{path}")).timeout(timeout);
         if !body.bytes.is_empty() {
             request = request.header("content-type", body.content_type).body(body.bytes);
         }
         // Without a connection nothing was sent. After that, the request may have arrived.
-        let silent = |error: reqwest::Error| Failure::Unreachable {
-            tried: url.clone(),
-            sent: !error.is_connect() && !error.is_builder(),
-            reason: unanswered(&error),
+        let silent = |error: reqwest::Error| {
+            let sent = !error.is_connect() && !error.is_builder();
+            let late = sent && error.is_timeout();
+            let reason = if late { format!("nothing within {} s", timeout.as_secs()) } else { unanswered(&error) };
+            Silence { tried: format!("{url} ({reason})"), sent, late }
         };
         let response = request.send().await.map_err(silent)?;
         let http = response.status().as_u16();
         Ok((http, response.bytes().await.map_err(silent)?))
-    }
-}
-
-/// The failure of a read: even if it was sent, it leaves nothing unknown.
-fn as_read(failure: Failure) -> Failure {
-    match failure {
-        Failure::Unreachable { tried, reason, .. } => Failure::Unreachable { tried, reason, sent: false },
-        other => other,
     }
 }
 
@@ -282,23 +281,4 @@ fn start_of(text: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_called_is_an_error_of_the_command_line() {
-        for (url, wanted) in [
-            ("127.0.0.1:8001", Some("http://127.0.0.1:8001")),
-            (" http://a:1/ ", Some("http://a:1")),
-            ("node1", Some("http://node1")),
-            ("http://", None),
-            ("", None),
-            ("ftp://a:1", None),
-            ("http://a:port", None),
-        ] {
-            assert_eq!(whole(url).ok().as_deref(), wanted, "{url}");
-        }
-        let error = Client::new(&["http://".to_owned()]).err().expect("no address");
-        assert!(error.is::<UnusableInput>(), "{error}");
-    }
-}
+mod tests;

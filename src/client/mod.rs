@@ -8,6 +8,7 @@ mod failure;
 mod http;
 pub mod load;
 mod path;
+mod silence;
 
 pub use failure::{Failure, UnusableInput, unanswered};
 pub use http::{Body, Client};

@@ -19,10 +19,12 @@ pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(file: D) -> Res
     socket_address(&text).map(Some).map_err(|why| serde::de::Error::custom(format!("`{text}`: {why}")))
 }
 
-/// Checks that `url` is what a client of ours can call: `http://host:port`, no path.
+/// Checks that `url` is what a client of ours can call: `http://host:port`, no path. `host:port` gets `http://`.
 pub(super) fn check_url(setting: &'static str, url: &str) -> Result<String, ConfigError> {
     let complaint = || ConfigError::invalid(setting, format!("`{url}` is no address: write http://HOST:PORT"));
-    let parsed = reqwest::Url::parse(url).map_err(|_| complaint())?;
+    let bare = url.trim();
+    let url = if bare.contains("://") { bare.to_owned() } else { format!("http://{bare}") };
+    let parsed = reqwest::Url::parse(&url).map_err(|_| complaint())?;
     let bare = parsed.scheme() == "http" && parsed.has_host() && parsed.path() == "/" && parsed.query().is_none();
     if bare { Ok(url.trim_end_matches('/').to_owned()) } else { Err(complaint()) }
 }

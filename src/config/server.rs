@@ -275,7 +275,8 @@ fn origin(bootstrap: Option<usize>, join: Option<Vec<String>>) -> Result<Origin,
     match (bootstrap, join) {
         (Some(_), Some(_)) => Err(ConfigError::invalid(
             "--join",
-            "a node joins a cluster or forms one: leave --bootstrap (QUIVER_BOOTSTRAP) out, or this",
+            "a node joins a cluster or forms one: leave --bootstrap (QUIVER_BOOTSTRAP) out, or this; a node that belongs \
+             to a cluster needs no --bootstrap any more",
         )),
         (None, Some(urls)) if urls.is_empty() => Ok(Origin::Unsaid),
         (None, Some(urls)) => {

@@ -53,6 +53,7 @@ fn what_answers_one_question_higher_up_silences_all_below() {
     }
     let both = server(&["--bootstrap", "3", "--join", "http://a:1"]).unwrap_err().to_string();
     assert!(both.starts_with("--join") && both.contains("--bootstrap"), "{both}");
+    assert!(both.contains("needs no --bootstrap any more"), "{both}");
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn refusals_name_the_setting_and_the_way_out() {
         (&["--shards", "0"], "--shards"),
         (&["--node-id", "a b"], "--node-id"),
         (&["--listen", "0.0.0.0:8001"], "--advertise"),
-        (&["--join", "node1:8001"], "--join"),
+        (&["--join", "https://node1:8001"], "--join"),
         (&["--bootstrap", "0"], "--bootstrap"),
         (&["--advertise", "0.0.0.0"], "--advertise"),
         (&["--advertise", "::"], "--advertise"),
@@ -95,8 +96,12 @@ fn refusals_name_the_setting_and_the_way_out() {
 
 #[test]
 fn a_gateway_takes_several_nodes() {
-    let args = GatewayArgs { cluster: Some(vec!["http://a:1".into(), "http://b:2/".into()]), ..Default::default() };
-    assert_eq!(args.settle().unwrap().cluster, ["http://a:1", "http://b:2"]);
-    let args = GatewayArgs { cluster: Some(vec!["a:1".into()]), ..Default::default() };
+    let args = GatewayArgs {
+        cluster: Some(vec!["http://a:1".into(), "b:2".into(), "http://c:3/".into()]),
+        ..Default::default()
+    };
+    assert_eq!(args.settle().unwrap().cluster, ["http://a:1", "http://b:2", "http://c:3"]);
+    assert_eq!(server(&["--join", "a:1"]).unwrap().origin, Origin::Join(vec!["http://a:1".into()]));
+    let args = GatewayArgs { cluster: Some(vec!["ftp://a:1".into()]), ..Default::default() };
     assert!(args.settle().unwrap_err().to_string().starts_with("--cluster"));
 }

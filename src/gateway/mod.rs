@@ -22,8 +22,11 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 
@@ -55,13 +58,15 @@ pub fn router(state: GatewayState) -> Router {
 /// Every route of the native API, and `extra` routes of the composition root behind the same layers: their bodies arrive
 /// under the same limits, their answers get a request id, their [`ApiError`]s a body.
 pub fn router_with(state: GatewayState, extra: Router) -> Router {
-    routes(&state)
+    let routes = routes(&state);
+    let methods = Arc::new(routes.methods());
+    routes
         .into_router()
         .merge(console::console())
         .with_state(state.clone())
         .merge(extra.layer(from_fn_with_state(state.clone(), middleware::elsewhere)))
         .fallback(unknown_path)
-        .method_not_allowed_fallback(method_not_allowed)
+        .method_not_allowed_fallback(move |path, request| method_not_allowed(methods, path, request))
         // The extractor in `http::extract` has its own limit, which it can name.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(state, middleware::pass))
@@ -201,6 +206,13 @@ async fn unknown_path(request: Request) -> ApiError {
     ApiError::UnknownPath { path: quoted(request.uri().path()) }
 }
 
-async fn method_not_allowed(request: Request) -> ApiError {
-    ApiError::MethodNotAllowed { method: quoted(request.method().as_str()), path: quoted(request.uri().path()) }
+/// `methods` are those that each path of the table takes; `matched` is the path as the table has it.
+async fn method_not_allowed(
+    methods: Arc<BTreeMap<&'static str, String>>,
+    matched: Option<MatchedPath>,
+    request: Request,
+) -> ApiError {
+    let allowed = matched.and_then(|path| methods.get(path.as_str()).cloned()).unwrap_or_default();
+    let (method, path) = (quoted(request.method().as_str()), quoted(request.uri().path()));
+    ApiError::MethodNotAllowed { method, path, allowed }
 }

@@ -16,6 +16,9 @@ pub struct AddNode {
     pub host: String,
     /// Where its HTTP API listens.
     pub port: u16,
+    /// Only with `dry_run=true`: the name of a node that is to leave afterwards, so that the plan shows both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// What became of a request about a node, a shard or an operation.

@@ -58,7 +58,7 @@ enum Verb {
         #[command(flatten)]
         how: How,
     },
-    /// Have a node hand over what it holds and leave the cluster.
+    /// Have a node hand over what it holds and leave the cluster. A node that does not answer leaves without.
     Leave {
         /// Its name.
         node: String,
@@ -179,7 +179,7 @@ fn question(node_id: String, address: &str) -> Result<AddNode, Usage> {
     let wrong = || Usage(format!("`{address}` is no address: write HOST:PORT"));
     let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
     let host = host.trim_start_matches("http://").to_owned();
-    Ok(AddNode { node_id, host, port: port.parse().map_err(|_| wrong())? })
+    Ok(AddNode { node_id, host, port: port.parse().map_err(|_| wrong())?, replaces: None })
 }
 
 async fn join(node: String, address: &str, how: How) -> anyhow::Result<Exit> {
@@ -202,11 +202,10 @@ async fn replace(old: &str, new: String, address: &str, how: How) -> anyhow::Res
     // An old node that does not exist is refused before the new one is taken in.
     client.get::<Member>(&path(["cluster", "nodes", old])?).await?;
     let body = question(new.clone(), address)?;
-    if how.dry_run {
-        return join(new, address, how).await;
-    }
     let asked = format!("Take {new} into the cluster, and have {old} leave it then?");
-    if let Some(exit) = how.consider(&client, (&Method::POST, "/cluster/nodes", &body), &asked).await? {
+    // The plan is that of both steps. Only the plan names the old node.
+    let both = AddNode { replaces: Some(old.to_owned()), ..body.clone() };
+    if let Some(exit) = how.consider(&client, (&Method::POST, "/cluster/nodes", &both), &asked).await? {
         return Ok(exit);
     }
     // Only a member counts as a home for replicas, so the old node must not leave earlier.

@@ -26,14 +26,14 @@ enum Verb {
     List(Ask),
     /// Watch an operation until it ends.
     Watch {
-        /// Such as op-19.
+        /// Such as op-19, or 19.
         operation: String,
         #[command(flatten)]
         ask: Ask,
     },
     /// Call an operation off: a move goes back, a leaving node stays.
     Cancel {
-        /// Such as op-19.
+        /// Such as op-19, or 19.
         operation: String,
         #[command(flatten)]
         consent: Consent,
@@ -50,8 +50,9 @@ pub(crate) async fn run(args: OpArgs) -> anyhow::Result<Exit> {
             print::rows(&operations.operations, ask.output, table)?;
             Ok(Exit::Ok)
         }
-        Verb::Watch { operation, ask } => watch::until_ended(&ask.client()?, &operation, ask.output).await,
+        Verb::Watch { operation, ask } => watch::until_ended(&ask.client()?, &whole(operation), ask.output).await,
         Verb::Cancel { operation, consent, ask } => {
+            let operation = whole(operation);
             // Calling off moves data back, so a person must agree.
             consent.make_sure(&format!("Call {operation} off?"))?;
             let path = path(["quiver", "v1", "operations", &operation])?;
@@ -63,6 +64,12 @@ pub(crate) async fn run(args: OpArgs) -> anyhow::Result<Exit> {
     }
 }
 
+/// The name of an operation. A number alone is enough.
+fn whole(operation: String) -> String {
+    let is_number = !operation.is_empty() && operation.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { format!("op-{operation}") } else { operation }
+}
+
 fn table(rows: &[OperationRow]) -> Table {
     let mut table = Table::new(["operation", "what", "subject", "state", "replicas left"]);
     for row in rows {
@@ -71,4 +78,16 @@ fn table(rows: &[OperationRow]) -> Table {
         table.row([row.operation_id.clone(), row.kind.clone(), row.subject.clone(), state, left]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole;
+
+    #[test]
+    fn a_number_names_an_operation() {
+        for (text, name) in [("19", "op-19"), ("op-19", "op-19"), ("", ""), ("1x", "1x")] {
+            assert_eq!(whole(text.to_owned()), name);
+        }
+    }
 }

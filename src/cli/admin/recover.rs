@@ -27,7 +27,8 @@ survivor holds is gone.
      Of each group that has lost its majority, the member that holds the most goes on alone. Every node that is not lost
      must have reported, because it may hold more.
   4. Start the survivors. They make new replicas by themselves where there is room.
-  5. quiver node leave node2; quiver node leave node3. Never start the lost nodes again with their old directories.
+  5. quiver node leave node2; quiver node leave node3. Exit code 9: ask again some seconds later. Never start the lost
+     nodes again with their old directories.
 
 A group of which no survivor holds a replica cannot be recovered: put the directory of one of its nodes back.
 
@@ -91,13 +92,13 @@ fn told(report: &SurvivorReport, done: bool) -> String {
         // A damaged copy does not know its members.
         let (voters, term, index) = match &row.copy {
             Some(copy) => (
-                copy.voters.iter().map(list).collect::<Vec<_>>().join(" and "),
+                copy.voters.iter().map(|half| list(report, half)).collect::<Vec<_>>().join(" and "),
                 copy.last.0.to_string(),
                 copy.last.1.to_string(),
             ),
             None => ("?".to_owned(), "?".to_owned(), "?".to_owned()),
         };
-        table.row([group, voters, term, index, fate(row.verdict.as_ref(), done)]);
+        table.row([group, voters, term, index, fate(report, row.verdict.as_ref(), done)]);
     }
     let mut text = table.render(0);
     let open = report.replicas.iter().filter(|row| is_open(row)).count();
@@ -124,20 +125,24 @@ fn told(report: &SurvivorReport, done: bool) -> String {
 }
 
 /// What becomes of one replica, in words.
-fn fate(verdict: Option<&Verdict>, done: bool) -> String {
+fn fate(report: &SurvivorReport, verdict: Option<&Verdict>, done: bool) -> String {
     match verdict {
         None => "damaged: it cannot speak for its group".to_owned(),
         Some(Verdict::HasMajority) => "nothing: its group has a majority".to_owned(),
         Some(Verdict::GoesOnAlone) if done => "goes on alone".to_owned(),
         Some(Verdict::GoesOnAlone) => "would go on alone".to_owned(),
-        Some(Verdict::LeftTo { node }) => format!("is replaced by the copy of node number {node}, which goes on"),
-        Some(Verdict::NeedsReports { of }) => format!("not decided: the report of node number {} is missing", list(of)),
+        Some(Verdict::LeftTo { node }) => {
+            format!("is replaced by the copy of {}, which goes on", list(report, [node]))
+        }
+        Some(Verdict::NeedsReports { of }) => format!("not decided: no report of {}", list(report, of)),
         Some(Verdict::NoMember) => "nothing: it is no member".to_owned(),
     }
 }
 
-fn list<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
-    nodes.into_iter().map(NodeId::to_string).collect::<Vec<_>>().join(" ")
+/// Nodes by name, as far as the report has their names.
+fn list<'a>(report: &SurvivorReport, nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
+    let name = |node: &NodeId| report.names.get(node).cloned().unwrap_or_else(|| format!("node number {node}"));
+    nodes.into_iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -154,7 +159,7 @@ mod tests {
         };
         let rows: Vec<_> = verdicts.iter().enumerate().map(row).collect();
         serde_json::from_value(json!({"format": 2, "cluster": uuid::Uuid::nil(), "node": 1, "name": "node1",
-                                      "known": [1], "replicas": rows}))
+                                      "known": [1], "names": {"2": "east"}, "replicas": rows}))
         .unwrap()
     }
 
@@ -168,5 +173,6 @@ mod tests {
         assert!(!some.contains("Done.") && some.contains("Not decided: 1 of 2"), "{some}");
         let none = text(&[open]);
         assert!(!none.contains("one.") && none.contains("Not decided: 1 of 1"), "{none}");
+        assert!(none.contains("no report of east"), "{none}");
     }
 }

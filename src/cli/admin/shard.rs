@@ -12,6 +12,7 @@ use super::ask::{Ask, How};
 use super::print;
 use crate::api::{ClusterSharding, MoveReplica, ShardDetail, TransferLeader};
 use crate::cli::exit::Exit;
+use crate::cli::target::seconds;
 use crate::client::Client;
 use crate::output::table::{Table, thousands};
 
@@ -56,10 +57,14 @@ enum Verb {
         #[command(flatten)]
         ask: Ask,
     },
-    /// Compare the state hashes of all replicas at one log index. Exit code 1 where they differ.
+    /// Compare the state hashes of all replicas at one log index. Exit codes: 0 all are equal, 1 some differ, 3 some
+    /// could not be compared.
     Verify {
         /// The shard's number [default: all].
         shard: Option<u32>,
+        /// Seconds that the replicas of one shard may take to be seen at one index while writes go on.
+        #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs(), value_parser = seconds(0))]
+        within: u64,
         #[command(flatten)]
         ask: Ask,
     },
@@ -90,7 +95,7 @@ pub(crate) async fn run(args: ShardArgs) -> anyhow::Result<Exit> {
             print::change(&change, ask.output)?;
             Ok(Exit::Ok)
         }
-        Verb::Verify { shard, ask } => verify(shard, ask).await,
+        Verb::Verify { shard, within, ask } => verify(shard, Duration::from_secs(within), ask).await,
     }
 }
 
@@ -147,12 +152,15 @@ struct Verdict {
     index: Option<u64>,
     /// By node.
     hashes: BTreeMap<String, String>,
+    /// Why they could not be compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
-/// How long the replicas of one shard may take to be seen at one index while writes go on.
+/// How long the replicas of one shard may take to be seen at one index, if the command line does not say.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
+async fn verify(shard: Option<u32>, within: Duration, ask: Ask) -> anyhow::Result<Exit> {
     let client = ask.client()?;
     let shards = match shard {
         Some(shard) => vec![shard],
@@ -161,10 +169,10 @@ async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
     // Shards are compared one after the other, since each may need many looks.
     let mut verdicts = Vec::new();
     for shard in shards {
-        verdicts.push(verify_one(&client, shard).await?);
+        verdicts.push(verify_one(&client, shard, within).await?);
     }
     print::rows(&verdicts, ask.output, |verdicts| {
-        let mut table = Table::new(["shard", "replicas", "index", "hashes"]);
+        let mut table = Table::new(["shard", "replicas", "index", "hashes, or why there are none"]);
         for verdict in verdicts {
             let index = verdict.index.map_or_else(|| "-".to_owned(), |index| index.to_string());
             let hashes = verdict.hashes.iter().map(|(node, hash)| format!("{node} {hash}"));
@@ -172,7 +180,7 @@ async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
                 verdict.shard.to_string(),
                 verdict.verdict.to_owned(),
                 index,
-                hashes.collect::<Vec<_>>().join(", "),
+                verdict.reason.clone().unwrap_or_else(|| hashes.collect::<Vec<_>>().join(", ")),
             ]);
         }
         table
@@ -190,7 +198,7 @@ async fn verify(shard: Option<u32>, ask: Ask) -> anyhow::Result<Exit> {
 }
 
 /// Looks again and again until all replicas were seen at one index. Two different hashes at one index end it at once.
-async fn verify_one(client: &Client, shard: u32) -> anyhow::Result<Verdict> {
+async fn verify_one(client: &Client, shard: u32, within: Duration) -> anyhow::Result<Verdict> {
     let (start, mut seen) = (Instant::now(), BTreeMap::<u64, BTreeMap<String, String>>::new());
     loop {
         let detail: ShardDetail = client.get(&format!("/quiver/v1/shards/{shard}")).await?;
@@ -202,15 +210,47 @@ async fn verify_one(client: &Client, shard: u32) -> anyhow::Result<Verdict> {
         let whole = |hashes: &BTreeMap<String, String>| detail.target.iter().all(|node| hashes.contains_key(node));
         let differs = |hashes: &BTreeMap<String, String>| hashes.values().collect::<BTreeSet<_>>().len() > 1;
         if let Some((index, hashes)) = seen.iter().find(|(_, hashes)| differs(hashes)) {
-            return Ok(Verdict { shard, verdict: "differ", index: Some(*index), hashes: hashes.clone() });
+            return Ok(Verdict { shard, verdict: "differ", index: Some(*index), hashes: hashes.clone(), reason: None });
         }
         // Equality needs the hash of every replica that the map wants.
         if let Some((index, hashes)) = seen.iter().rev().find(|(_, hashes)| whole(hashes)) {
-            return Ok(Verdict { shard, verdict: "equal", index: Some(*index), hashes: hashes.clone() });
+            return Ok(Verdict { shard, verdict: "equal", index: Some(*index), hashes: hashes.clone(), reason: None });
         }
-        if start.elapsed() > PATIENCE {
-            return Ok(Verdict { shard, verdict: "behind", index: None, hashes: BTreeMap::new() });
+        if start.elapsed() > within {
+            let reason = Some(obstacle(&detail, within));
+            return Ok(Verdict { shard, verdict: "behind", index: None, hashes: BTreeMap::new(), reason });
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Why the replicas of a shard were not seen at one index within this time.
+fn obstacle(detail: &ShardDetail, within: Duration) -> String {
+    let answers = |node: &&String| detail.replicas.iter().any(|replica| replica.node == **node);
+    let silent: Vec<&str> = detail.target.iter().filter(|node| !answers(node)).map(String::as_str).collect();
+    match silent.is_empty() {
+        true => format!("not seen at one index within {} s: wait longer with --within", within.as_secs()),
+        false => format!("no replica answers on {}: see `quiver cluster health`", silent.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_compared_is_told_with_the_reason() {
+        let reason = |answering: &[&str]| {
+            let row = |node: &&str| json!({"node": node, "role": "follower", "applied": 1, "state_index": 1, "state_hash": "0"});
+            let replicas: Vec<_> = answering.iter().map(row).collect();
+            let detail = json!({"shard": 0, "range": ["0", "1"], "leader": null, "preferred_leader": "node1",
+                                "target": ["node1", "node2", "node3"], "actual": ["node1", "node2", "node3"],
+                                "settled": true, "vectors": 0, "replicas": replicas});
+            obstacle(&serde_json::from_value(detail).unwrap(), Duration::from_secs(2))
+        };
+        assert!(reason(&["node1"]).starts_with("no replica answers on node2, node3"));
+        assert!(reason(&["node1", "node2", "node3"]).contains("within 2 s"));
     }
 }

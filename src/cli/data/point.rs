@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::filter::parse_filter;
-use crate::api::{Consistency, Count, Counted, Delete, Deleted, PointId, Record, Scrolled};
+use crate::api::{Consistency, Count, Counted, Delete, Deleted, Level, PointId, Record, Scrolled};
 use crate::cli::admin::ask::Ask;
 use crate::cli::admin::print;
 use crate::cli::confirm::Consent;
@@ -74,6 +74,9 @@ enum Verb {
         /// Only points that pass, as JSON in Qdrant's grammar.
         #[arg(long, value_name = "JSON")]
         filter: Option<String>,
+        /// Level of the read: one, quorum or all [default: the collection's].
+        #[arg(long, value_name = "LEVEL")]
+        consistency: Option<Consistency>,
         #[command(flatten)]
         ask: Ask,
     },
@@ -93,6 +96,9 @@ enum Verb {
         /// Show the vectors too.
         #[arg(long)]
         vectors: bool,
+        /// Level of the read: one, quorum or all [default: the collection's].
+        #[arg(long, value_name = "LEVEL")]
+        consistency: Option<Consistency>,
         #[command(flatten)]
         ask: Ask,
     },
@@ -114,15 +120,17 @@ pub(crate) async fn run(args: PointArgs) -> anyhow::Result<Exit> {
             print::one(&deleted, ask.output, |deleted| format!("{} points deleted", thousands(deleted.deleted)))?;
             Ok(Exit::Ok)
         }
-        Verb::Count { collection, filter: text, ask } => {
-            let body = Count { collection, filter: parse_filter(text.as_deref())?, ..Count::default() };
+        Verb::Count { collection, filter: text, consistency, ask } => {
+            let (filter, consistency) = (parse_filter(text.as_deref())?, consistency.map(Into::into));
+            let body = Count { collection, filter, consistency, ..Count::default() };
             let counted: Counted = ask.client()?.ask("/quiver/v1/count", &body).await?;
             print::one(&counted, ask.output, |counted| counted.count.to_string())?;
             Ok(Exit::Ok)
         }
-        Verb::Scroll { collection, filter: text, limit, offset, vectors, ask } => {
+        Verb::Scroll { collection, filter: text, limit, offset, vectors, consistency, ask } => {
             let filter = parse_filter(text.as_deref())?;
-            let body = json!({"collection": collection, "filter": filter, "limit": limit, "offset": offset, "with_vector": vectors});
+            let body = json!({"collection": collection, "filter": filter, "limit": limit, "offset": offset,
+                              "with_vector": vectors, "consistency": consistency.map(Level::from)});
             let page: Scrolled = ask.client()?.ask("/quiver/v1/scroll", &body).await?;
             print::rows(&page.points, ask.output, table)?;
             if let Some(next) = page.next {

@@ -56,7 +56,8 @@ pub(crate) struct IngestArgs {
     /// Level of the writes: one, quorum or all [default: the collection's].
     #[arg(long, value_name = "LEVEL")]
     consistency: Option<Consistency>,
-    /// Seconds to go on retrying a batch that the cluster cannot take now.
+    /// Seconds after which a batch that the cluster cannot take now is not tried again. An attempt that is under way is
+    /// not cut short, because its outcome would be unknown.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = seconds(0))]
     patience: u64,
     /// Checkpoint file [default: INPUT.COLLECTION.resume; removed when all is done].

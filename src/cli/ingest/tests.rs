@@ -107,6 +107,34 @@ async fn a_retry_keeps_its_request_id() {
 }
 
 #[tokio::test]
+async fn the_retries_of_a_batch_that_fails_are_counted() {
+    struct Last(crate::client::load::Account);
+    impl crate::client::load::Journal for Last {
+        fn update(
+            &mut self,
+            account: &crate::client::load::Account,
+            _: &[crate::client::load::Reject],
+        ) -> anyhow::Result<()> {
+            self.0 = *account;
+            Ok(())
+        }
+    }
+    let (url, seen) =
+        server(|_, _| Some(refusal(StatusCode::SERVICE_UNAVAILABLE, "no_leader", true, Committed::No, None))).await;
+    let client = Arc::new(Client::new(&[url]).unwrap());
+    let file = std::fs::read(input(5).path().join("in.ndjson")).unwrap();
+    let rows = ndjson(std::io::Cursor::new(file), None, 0).unwrap();
+    let patience = Duration::from_secs(1);
+    let (collection, consistency) = ("docs".to_owned(), None);
+    let plan = LoadPlan { collection, batch: 10, clients: 1, consistency, patience, max_rejects: 0 };
+    let mut journal = Last(crate::client::load::Account::default());
+    let failure = load(client, plan, rows, &mut journal).await.unwrap_err();
+    let requests = seen.lock().requests.len() as u64;
+    assert!(requests > 1, "{failure:#}");
+    assert_eq!(journal.0.retries, requests - 1, "{failure:#}");
+}
+
+#[tokio::test]
 async fn blamed_rows_are_set_aside_and_listed() {
     let bad = |upsert: &Upsert, id| upsert.vectors.iter().position(|point| point.id == PointId::Num(id));
     let (url, seen) = server(move |_, upsert| {

@@ -132,12 +132,16 @@ pub async fn load(
     let mut sending = std::pin::pin!(sending.buffer_unordered(clients));
     let (mut account, mut early, mut next) = (Account::default(), BTreeMap::new(), 0);
     while let Some(sent) = sending.next().await {
-        let sent = sent?;
+        // The retries of a batch that failed were made, too.
+        account.retries = retries.load(Ordering::Relaxed);
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(error) => return journal.update(&account, &[]).and(Err(error)),
+        };
         account.points += sent.points;
         account.rejected += sent.rejects.len() as u64;
         account.repeated += sent.repeated.0;
         account.repeated_at_least |= sent.repeated.1;
-        account.retries = retries.load(Ordering::Relaxed);
         // Batches end in any order. Rows count as done only up to the first batch that has not ended.
         early.insert(sent.number, (sent.rows_end, sent.fraction));
         while let Some((rows_end, fraction)) = early.remove(&next) {

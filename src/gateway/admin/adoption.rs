@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::change::{ChangeOptions, ChangeWords, begun, node_word, now_ms, operation_name, unfit};
+use super::change::{ChangeOptions, ChangeWords, begun, node_number, node_word, now_ms, operation_name, unfit};
 use super::cluster;
 use crate::api::AddNode;
 use crate::gateway::Introduction;
@@ -26,6 +26,13 @@ pub(in crate::gateway) async fn add(
     how: ChangeOptions,
     Json(body): Json<AddNode>,
 ) -> Result<Response, ApiError> {
+    if body.replaces.is_some() && !how.dry_run {
+        return Err(ApiError::invalid(
+            "replaces",
+            "goes with dry_run=true: take the new node in without it, and have the old one leave once the new one is a \
+             member",
+        ));
+    }
     let deadline = request::deadline(&state, &call, None)?;
     // The node is asked before the map is read: so a node that the map does not know was removed, and is not newer.
     let introduction = state.node.introduction(&body.host, body.port).await;
@@ -45,7 +52,8 @@ pub(in crate::gateway) async fn add(
     let command = MetaCommand::AddNode { entry: introduction.entry, at_ms: now_ms() };
     if how.dry_run {
         let overview = cluster::ask(&state, &call).await;
-        let forecast = forecast::foresee(&overview, &map, Some(command));
+        let leave = departure(&map, body.replaces.as_deref())?;
+        let forecast = forecast::foresee(&overview, &map, [command].into_iter().chain(leave));
         return Ok(answer(StatusCode::OK, &forecast::plan(&map, &forecast)));
     }
     match state.router.change_map(command, deadline).await? {
@@ -64,6 +72,12 @@ pub(in crate::gateway) async fn add(
         )),
         other => Err(unfit(&other)),
     }
+}
+
+/// The command by which the node that is replaced leaves, for a plan of both.
+fn departure(map: &ClusterMap, replaced: Option<&str>) -> Result<Option<MetaCommand>, ApiError> {
+    let node = replaced.map(|name| node_number(map, name)).transpose()?;
+    Ok(node.map(|node| MetaCommand::RemoveNode { node, at_ms: now_ms() }))
 }
 
 /// Whether a node that answers so may be taken in, or is.
@@ -108,7 +122,7 @@ async fn silent(
     map: &ClusterMap,
     (body, reason): (AddNode, String),
 ) -> Result<Response, ApiError> {
-    let AddNode { node_id, host, port } = body;
+    let AddNode { node_id, host, port, replaces } = body;
     // Only the map can tell who should be at this address.
     let known = map.node_named(&node_id).and_then(|node| Some((node, map.nodes.get(&node)?)));
     let Some((node, entry)) = known.filter(|(_, entry)| entry.host == host && entry.port == port) else {
@@ -117,7 +131,8 @@ async fn silent(
     // A node that is being taken in may be starting still.
     if let (NodeState::Joining, Some(operation)) = (entry.state, map.running_of(node).last()) {
         if how.dry_run {
-            let forecast = forecast::foresee(&cluster::ask(state, call).await, map, None);
+            let forecast =
+                forecast::foresee(&cluster::ask(state, call).await, map, departure(map, replaces.as_deref())?);
             return Ok(answer(StatusCode::OK, &forecast::plan(map, &forecast)));
         }
         let words = ChangeWords { node: Some(&node_id), during: "joining", after: "member" };

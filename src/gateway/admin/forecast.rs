@@ -21,9 +21,13 @@ pub(in crate::gateway) fn health(overview: &Overview) -> Health {
     Health { nodes, damaged, disputed, shard_bytes, ..Health::default() }
 }
 
-/// What `command` would lead to; without one, what is still to be done.
-pub(super) fn foresee(overview: &Overview, map: &ClusterMap, command: Option<MetaCommand>) -> Forecast {
-    forecast(map, &health(overview), command)
+/// What `commands` would lead to, one after the other; without any, what is still to be done.
+pub(super) fn foresee(
+    overview: &Overview,
+    map: &ClusterMap,
+    commands: impl IntoIterator<Item = MetaCommand>,
+) -> Forecast {
+    forecast(map, &health(overview), commands)
 }
 
 pub(in crate::gateway) fn plan(map: &ClusterMap, forecast: &Forecast) -> Plan {
@@ -61,8 +65,8 @@ pub(super) fn guard(forecast: &Forecast, force: bool) -> Result<(), ApiError> {
     let more = forecast.obstacles.len() - 1;
     let rest = if more == 0 { String::new() } else { format!(", and so on for {more} more") };
     let reason = format!(
-        "{}{rest}; bring back the nodes that do not answer, or say force=true to begin all the same: it then waits until \
-         it can be done",
+        "{}{rest}; bring back the nodes that do not answer, or have those leave first that are lost for good; with \
+         force=true (`--force` on the command line) it begins all the same, and waits until it can be done",
         obstacle(last_copy.unwrap_or(first))
     );
     Err(ApiError::Guard { code, reason })

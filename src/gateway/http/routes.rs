@@ -3,6 +3,7 @@
 //!
 //! No room beside this one adds a route to the gateway's router, so no route is without a class.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -56,6 +57,17 @@ impl Routes {
     #[cfg(test)]
     pub fn described(&self) -> &[ApiRoute] {
         &self.described
+    }
+
+    /// The methods that each path takes, in words.
+    pub fn methods(&self) -> BTreeMap<&'static str, String> {
+        let mut methods = BTreeMap::<&str, String>::new();
+        for route in &self.described {
+            let words = methods.entry(route.path).or_default();
+            *words += if words.is_empty() { "" } else { ", " };
+            *words += route.method.as_str();
+        }
+        methods
     }
 
     /// The router of all of them.

@@ -161,7 +161,9 @@ async fn the_last_node_and_majorities_are_guarded() {
     assert_eq!(node.cluster.map().replication_factor, 3);
     // Only node1 answers here, so nothing that needs a majority of three can be carried out.
     let guarded = call(&router, "DELETE", "/cluster/nodes/node2", "").await.refused(409, "would_lose_quorum");
-    assert!(guarded.error().contains("1 of its 3"), "{}", guarded.error());
+    for words in ["1 of its 3", "force=true (`--force` on the command line)"] {
+        assert!(guarded.error().contains(words), "{}", guarded.error());
+    }
     let plan = call(&router, "DELETE", "/cluster/nodes/node2?dry_run=true", "").await.ok();
     assert!(!plan.body["obstacles"].as_array().unwrap().is_empty());
     let forced = call(&router, "DELETE", "/cluster/nodes/node2?force=true", "").await;
@@ -174,6 +176,24 @@ async fn the_last_node_and_majorities_are_guarded() {
     let cancelled = call(&router, "DELETE", &format!("/quiver/v1/operations/{id}"), "").await.ok();
     assert_eq!(cancelled.body["state"], "cancelled");
     assert_eq!(node.cluster.map().nodes[&2].state, NodeState::Member);
+}
+
+#[tokio::test]
+async fn the_plan_of_a_replacement_shows_the_join_and_the_departure() {
+    let (router, node) = fake::start();
+    waits(&node, "node2", 8002, 2);
+    let mut asked = question("node2", 8002);
+    asked["replaces"] = json!("node1");
+    let plan = post(&router, "/cluster/nodes?dry_run=true", asked.clone()).await.ok();
+    let moves = plan.body["moves"].as_array().unwrap();
+    assert!(moves.iter().any(|row| row["from"] == "node1" && row["to"] == "node2"), "{}", plan.body);
+    assert_eq!(plan.body["replication_factor"], json!([1, 1]));
+    // It says what would be done, and does neither.
+    let refused = post(&router, "/cluster/nodes", asked.clone()).await.refused(400, "invalid_input");
+    assert!(refused.error().contains("dry_run=true"), "{}", refused.error());
+    assert_eq!(node.cluster.map().nodes.len(), 1);
+    asked["replaces"] = json!("node7");
+    post(&router, "/cluster/nodes?dry_run=true", asked).await.refused(404, "node_not_found");
 }
 
 #[tokio::test]

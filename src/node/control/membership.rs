@@ -8,7 +8,7 @@
 //! plan. A confirmation needs a proof: the replica sees that the planned members are committed, and then proves that it
 //! still leads. From then on only a newer plan can change the members.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,7 +93,12 @@ impl MembershipLoop {
             match group.converge(&placement.target, deadline).await.map_err(|error| error.to_string())? {
                 MembershipStep::Done => return self.confirm(id, group, placement, deadline).await,
                 MembershipStep::AwaitLearners(_) | MembershipStep::TransferLeader(_) => return Ok(()),
-                step => tracing::info!(group = %id, ?step, "a step towards {:?} is taken", placement.target),
+                step => tracing::info!(
+                    "{}: {}; it is meant to be on {}",
+                    group_name(id),
+                    describe_step(&step, &map),
+                    node_names(&map, &placement.target)
+                ),
             }
         }
         Ok(())
@@ -158,4 +163,32 @@ impl MembershipLoop {
 fn members_index(status: &GroupStatus, placement: &Placement) -> Option<u64> {
     let there = status.voters == placement.target && status.learners.is_empty() && !status.joint;
     status.members_at.filter(|_| there)
+}
+
+/// A step for people, with the names of nodes.
+fn describe_step(step: &MembershipStep, map: &ClusterMap) -> String {
+    match step {
+        MembershipStep::Done => "it has its members".to_owned(),
+        MembershipStep::AddLearner(node) => format!("{} copies the log, without a vote yet", map.name_of(*node)),
+        MembershipStep::AwaitLearners(nodes) => format!("{} must catch up", node_names(map, nodes)),
+        MembershipStep::TransferLeader(node) => format!("{} is to lead", map.name_of(*node)),
+        MembershipStep::ChangeVoters(nodes) => format!("{} are its voters now", node_names(map, nodes)),
+        MembershipStep::RemoveLearners(nodes) => format!("{} copy the log no more", node_names(map, nodes)),
+    }
+}
+
+fn node_names(map: &ClusterMap, nodes: &BTreeSet<NodeId>) -> String {
+    nodes.iter().map(|node| map.name_of(*node)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_told_with_the_names_of_nodes() {
+        let map = crate::placement::tests::map_of(3, 1, 3);
+        let told = describe_step(&MembershipStep::ChangeVoters([1, 3].into()), &map);
+        assert_eq!(told, "node1, node3 are its voters now");
+    }
 }

@@ -48,6 +48,9 @@ pub struct SurvivorReport {
     pub name: String,
     /// The cluster's nodes, as far as this node knows them.
     pub known: BTreeSet<NodeId>,
+    /// Their names. A report of a release that wrote none has none.
+    #[serde(default)]
+    pub names: BTreeMap<NodeId, String>,
     /// Its replicas, by group.
     pub replicas: Vec<ReplicaRow>,
 }
@@ -112,8 +115,15 @@ pub async fn last_resort(order: &LastResort) -> Result<SurvivorReport, NodeError
         replicas.push(ReplicaRow { group, shard, copy, verdict: None });
     }
     let (name, known) = (identity.identity.name.to_string(), map.nodes.keys().copied().collect());
+    let names = map.nodes.iter().map(|(node, entry)| (*node, entry.name.to_string()));
+    // Another survivor may know a node that this one does not.
+    let reported = order.others.iter().flat_map(|other| {
+        let own = [(other.node, other.name.clone())];
+        other.names.clone().into_iter().chain(own)
+    });
+    let names = reported.chain(names).collect();
     let mut report =
-        SurvivorReport { format: FORMAT, cluster: member.cluster, node: member.node, name, known, replicas };
+        SurvivorReport { format: FORMAT, cluster: member.cluster, node: member.node, name, known, names, replicas };
     // All survivors together decide, and each of them comes to the same verdict from the same reports.
     let all: Vec<SurvivorReport> = order.others.iter().chain([&report]).cloned().collect();
     let known = all.iter().flat_map(|report| report.known.iter().copied()).collect();
@@ -228,6 +238,7 @@ mod tests {
             node,
             name: format!("node{node}"),
             known: BTreeSet::new(),
+            names: BTreeMap::new(),
             replicas: Vec::new(),
         };
         let other_cluster = SurvivorReport { cluster: Uuid::new_v4(), ..report(2) };

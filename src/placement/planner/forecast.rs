@@ -1,19 +1,20 @@
-//! What a command would lead to, told before it is given: the planner's own decisions, carried out on a copy of the map.
+//! What commands would lead to, told before they are given: the planner's own decisions, carried out on a copy of the map.
 
 use std::collections::BTreeSet;
 
 use raft_groups::{GroupId, NodeId};
 
-use super::{Health, Liveness, PlanLimits, next};
+use super::view::PlannerView;
+use super::{Health, Liveness, PlanLimits, next, node_change};
 use crate::placement::{Change, ClusterMap, MetaCommand, MetaReply, ShardId};
 
 /// Decisions after which a forecast is cut off: more than any cluster within its limits needs.
 const MAX_DECISIONS: usize = 100_000;
 
-/// What a command would lead to.
+/// What commands would lead to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
-    /// What the map would answer to the command.
+    /// What the map would answer to the last command.
     pub reply: MetaReply,
     /// Replicas that would come to nodes, in order.
     pub moves: Vec<Move>,
@@ -59,15 +60,21 @@ pub enum Obstacle {
     },
 }
 
-/// Carries `command` out on a copy of the map, and then whatever the planner decides, as if all went well at once.
-pub fn forecast(map: &ClusterMap, health: &Health, command: Option<MetaCommand>) -> Forecast {
-    let mut end = map.clone();
-    let reply = command.map_or(MetaReply::Planned, |command| end.apply(command));
+/// Carries `commands` out on a copy of the map, each once those before it have brought their nodes in. Then carries out
+/// whatever the planner decides, as if all went well at once.
+pub fn forecast(map: &ClusterMap, health: &Health, commands: impl IntoIterator<Item = MetaCommand>) -> Forecast {
+    let (mut end, mut health, mut reply) = (map.clone(), health.clone(), MetaReply::Planned);
     let (mut moves, mut leaders) = (Vec::new(), 0);
-    let mut health = health.clone();
-    // A node that the command brings was asked for its introduction a moment ago.
-    let new = end.nodes.keys().filter(|node| !map.nodes.contains_key(node));
-    health.nodes.extend(new.map(|node| (*node, Liveness::Alive)));
+    let mut commands = commands.into_iter().peekable();
+    while let Some(command) = commands.next() {
+        reply = end.apply(command);
+        // A node that the command brings was asked for its introduction a moment ago.
+        let new = end.nodes.keys().filter(|node| !map.nodes.contains_key(node));
+        health.nodes.extend(new.map(|node| (*node, Liveness::Alive)));
+        if commands.peek().is_some() {
+            welcome(&mut end, &health);
+        }
+    }
     settle(&mut end, &health, &mut moves);
     for _ in 0..MAX_DECISIONS {
         let Some(change) = next(&end, &health, PlanLimits { moves: usize::MAX }) else { break };
@@ -81,6 +88,13 @@ pub fn forecast(map: &ClusterMap, health: &Health, command: Option<MetaCommand>)
     let obstacles = obstacles(map, &end, &health);
     let tolerates = (tolerates(map, &health), tolerates(&end, &health));
     Forecast { reply, moves, leaders, end, obstacles, tolerates }
+}
+
+/// Makes members of the nodes that wait and answer, because only a member counts as a home for replicas.
+fn welcome(map: &mut ClusterMap, health: &Health) {
+    while let Some(change @ Change::Welcome { .. }) = node_change(&PlannerView::new(map, health)) {
+        map.apply(MetaCommand::Plan { epoch: map.epoch, at_ms: 0, change });
+    }
 }
 
 /// Confirms what is planned, as the groups' leaders would.

@@ -54,7 +54,8 @@ fn settled(placement: &Placement) -> Option<&Placement> {
 /// A target that is one replica better; `None` where there is nothing to mend, or nothing to mend it with.
 ///
 /// A damaged replica is let go of even where no other node could take its place: only then is it erased, and its node
-/// can be given a new one. A lost node keeps its place until there is another: it may come back.
+/// can be given a new one. So is the replica of a node that leaves and does not answer: nobody waits for it, and no
+/// replica that answers goes with it. A lost member keeps its place until there is another: it may come back.
 fn mended(
     view: &PlannerView<'_>,
     group: GroupId,
@@ -78,7 +79,8 @@ fn mended(
         return Some(with(&rest, new));
     }
     if target.len() <= wanted {
-        return damaged().filter(|_| target.len() > 1).map(|damaged| without(target, damaged));
+        let departed = || target.iter().copied().find(|node| view.has_departed(*node));
+        return damaged().or_else(departed).filter(|_| target.len() > 1).map(|worthless| without(target, worthless));
     }
     let fullest = || {
         let cost = |node: &NodeId| {

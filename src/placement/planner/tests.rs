@@ -273,6 +273,60 @@ fn what_would_cost_a_majority_is_told_beforehand() {
     assert_eq!(last.reply, MetaReply::LastNode { node: 1 });
 }
 
+#[test]
+fn a_dead_node_may_leave_although_another_is_dead_too() {
+    for silence in [Liveness::Suspect, Liveness::Lost] {
+        let mut world = World::new(4, 8, 3);
+        world.settle();
+        world.health.nodes.extend([(2, silence), (3, silence)]);
+        // The recovery of last resort: where a majority was lost, one survivor goes on alone.
+        for (group, placement) in world.map.clone().placements() {
+            if world.quorate(group, &placement.actual) {
+                continue;
+            }
+            let node = *placement.actual.iter().find(|node| [1, 4].contains(*node)).expect("one of three lives");
+            let at = placement.confirmed_at + 1;
+            world.map.apply(match group {
+                crate::placement::META => MetaCommand::RecoverMap { node, at },
+                group => MetaCommand::Recover { group, node, at },
+            });
+        }
+        for node in [2, 3] {
+            let command = MetaCommand::RemoveNode { node, at_ms: 0 };
+            let forecast = forecast(&world.map, &world.health, Some(command.clone()));
+            assert!(forecast.obstacles.is_empty(), "node{node}: {:?}", forecast.obstacles);
+            world.map.apply(command);
+        }
+        world.settle();
+        assert_eq!(world.map.nodes.keys().copied().collect::<Vec<_>>(), [1, 4]);
+        world.check_rest();
+    }
+}
+
+#[test]
+fn a_dead_node_that_is_replaced_moves_all_that_it_held_to_the_new_one() {
+    let mut world = World::new(3, 4, 3);
+    world.settle();
+    world.health.nodes.insert(3, Liveness::Suspect);
+    let mut entry = crate::placement::tests::nodes(4).remove(&4).expect("there are four");
+    entry.incarnation = [4; 16];
+    let (join, leave) = (MetaCommand::AddNode { entry, at_ms: 0 }, MetaCommand::RemoveNode { node: 3, at_ms: 0 });
+    let both = forecast(&world.map, &world.health, [join, leave]);
+    assert!(both.obstacles.is_empty(), "{:?}", both.obstacles);
+    // Four shards and the map.
+    assert_eq!(both.moves.iter().filter(|planned| (planned.from, planned.to) == (Some(3), Some(4))).count(), 5);
+    assert!(both.end.nodes.contains_key(&4) && !both.end.nodes.contains_key(&3));
+}
+
+#[test]
+fn a_node_that_leaves_and_answers_keeps_its_replicas_until_there_is_room() {
+    let mut world = World::new(4, 8, 3);
+    world.settle();
+    world.health.nodes.insert(3, Liveness::Suspect);
+    let forecast = forecast(&world.map, &world.health, Some(MetaCommand::RemoveNode { node: 2, at_ms: 0 }));
+    assert!(!forecast.obstacles.is_empty(), "copies that answer would become fewer");
+}
+
 /// The decisions of one life, in order: 3 nodes, a fourth joins, the first leaves, the third is lost.
 #[test]
 fn one_life_word_for_word() {

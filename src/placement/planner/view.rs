@@ -62,6 +62,12 @@ impl<'a> PlannerView<'a> {
         !self.is_member(node)
     }
 
+    /// Returns `true` if the node leaves the cluster and does not answer.
+    pub fn has_departed(&self, node: NodeId) -> bool {
+        let leaves = self.map.nodes.get(&node).is_some_and(|entry| entry.state == NodeState::Leaving);
+        leaves && !self.answers(node)
+    }
+
     pub fn is_lost(&self, node: NodeId) -> bool {
         self.liveness(node) == Liveness::Lost
     }

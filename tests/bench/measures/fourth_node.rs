@@ -37,7 +37,7 @@ pub(crate) async fn measure(
     let before = searched(&client, &corpus, |began| std::future::ready(Ok(began.elapsed() < time))).await?;
     let (name, host, port) = cluster.join().await?;
     let began = Instant::now();
-    let body = AddNode { node_id: name, host, port };
+    let body = AddNode { node_id: name, host, port, replaces: None };
     let change: Change = client.change(&Method::POST, "/cluster/nodes", &body).await?;
     let path = format!("/quiver/v1/operations/{}", change.operation_id.context("the node was known already")?);
     // The join is over when its operation has ended.

@@ -243,7 +243,7 @@ async fn of_two_survivors_the_one_that_holds_more_goes_on() -> Result<()> {
         reports.push(path.to_string_lossy().into_owned());
     }
     let behind = recover(&mut cluster, 0, &[&lost[..], &["--others", &reports[1], "--yes"]].concat()).await?;
-    ensure!(behind.code == Some(0) && behind.stdout.contains("node number 2"), "{behind:?}");
+    ensure!(behind.code == Some(0) && behind.stdout.contains("the copy of node2,"), "{behind:?}");
     let ahead = recover(&mut cluster, 1, &[&lost[..], &["--others", &reports[0], "--yes"]].concat()).await?;
     ensure!(ahead.code == Some(0) && ahead.stdout.contains("goes on alone"), "{ahead:?}");
     println!("{}{}", behind.stdout, ahead.stdout);

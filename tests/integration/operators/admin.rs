@@ -120,6 +120,7 @@ async fn nodes_shards_and_operations_by_hand() -> Result<()> {
     let operations = verb(&cluster, "op list", 0).await?;
     ensure!(operations.stdout.contains("leave") && !operations.stdout.contains("running"), "{operations:?}");
     verb(&cluster, "op watch op-1", 0).await?;
+    verb(&cluster, "op watch 1", 0).await?;
     verb(&cluster, "op watch op-99", 4).await?;
     verb(&cluster, "op cancel op-99 --yes", 4).await?;
     cluster.terminate(joiner).await?;

@@ -47,6 +47,10 @@ async fn collections_and_points_from_a_shell() -> Result<()> {
     let few = r#"{"must":[{"key":"n","range":{"gte":4}}]}"#;
     ensure!(shell.says(0, &["point", "count", "docs", "--filter", few]).await?.trim() == "2");
     ensure!(shell.says(0, &["point", "scroll", "docs", "-n", "2"]).await?.contains("--offset 3"));
+    ensure!(shell.says(0, &["point", "count", "docs", "--consistency", "all"]).await?.trim() == "5");
+    ensure!(
+        shell.says(0, &["point", "scroll", "docs", "-n", "2", "--consistency", "all"]).await?.contains("--offset 3")
+    );
 
     // What cannot be taken back is not done where nobody can say yes, nor by a filter that every point passes.
     ensure!(shell.says(2, &["point", "delete", "docs", "--id", "1"]).await?.contains("--yes"));

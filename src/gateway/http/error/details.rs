@@ -29,7 +29,7 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
             if shards.is_empty() { named } else { with(named, "shards", json!(shards)) }
         }
         ApiError::UnknownPath { path } => json!({"path": path}),
-        ApiError::MethodNotAllowed { method, path } => json!({"method": method, "path": path}),
+        ApiError::MethodNotAllowed { method, path, .. } => json!({"method": method, "path": path}),
         ApiError::TooManyRequests { limit } => json!({"limit": "in_flight", "allowed": limit}),
         ApiError::Route(error) => routed(error),
         ApiError::Write { error, request } => with(routed(error), "retry_with_request_id", json!(request.0)),

@@ -135,12 +135,14 @@ pub enum ApiError {
         path: String,
     },
     /// The path exists, but not for this method.
-    #[error("`{path}` does not take {method}")]
+    #[error("`{path}` does not take {method}{}{allowed}", if allowed.is_empty() { "" } else { ", only " })]
     MethodNotAllowed {
         /// The method used.
         method: String,
         /// The path asked for.
         path: String,
+        /// The methods that the path takes, in words; empty where they are not known.
+        allowed: String,
     },
     /// Fault injection is for tests.
     #[error("fault injection is off: start the node with --test-faults to allow it, never in production")]

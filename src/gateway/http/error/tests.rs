@@ -61,7 +61,7 @@ fn inputs() -> Vec<ApiError> {
         ApiError::LimitExceeded { field: "limit".into(), value: 10_001, limit: LimitName::Limit, allowed: 10_000 },
         ApiError::PointNotFound { position: None, collection: text("docs"), id: PointId::Num(7), shards: Vec::new() },
         ApiError::UnknownPath { path: text("/x") },
-        ApiError::MethodNotAllowed { method: text("PUT"), path: text("/search") },
+        ApiError::MethodNotAllowed { method: text("PUT"), path: text("/search"), allowed: text("POST") },
         ApiError::FaultsOff,
         ApiError::TooManyRequests { limit: 1_024 },
         ApiError::Internal { reason: text("a handler panicked: no message") },

@@ -211,7 +211,8 @@ async fn wrong_types_paths_and_methods_have_our_body() {
         request("application/json; charset=utf-8").header("content-encoding", "gzip").body(Body::from("{}")).unwrap();
     send(&router, zipped).await.refused(415, "unsupported_media_type");
     get(&router, "/nowhere").await.refused(404, "path_not_found");
-    get(&router, "/search").await.refused(405, "method_not_allowed");
+    let refused = get(&router, "/search").await.refused(405, "method_not_allowed");
+    assert!(refused.error().ends_with("does not take GET, only POST"), "{}", refused.error());
     call(&router, "PUT", "/vectors", "{}").await.refused(405, "method_not_allowed");
     call(&router, "DELETE", "/cluster/nodes/node4", "{}").await.refused(404, "node_not_found");
     call(&router, "POST", "/cluster/nodes", "{}").await.refused(400, "invalid_input");
