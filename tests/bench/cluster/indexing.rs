@@ -30,8 +30,8 @@ impl Extent {
     /// The sums of a node, as it tells them itself.
     pub(crate) async fn of(node: &Node) -> Result<Self, Failure> {
         let client = Client::new(std::slice::from_ref(&node.url)).map_err(|error| Failure::Unreachable {
-            tried: node.url.clone(),
-            reason: error.to_string(),
+            tried: format!("{}: {error}", node.url),
+            late: false,
             sent: false,
         })?;
         let shards: Shards = client.get("/shards").await?;
