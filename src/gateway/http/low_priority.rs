@@ -52,8 +52,11 @@ fn start() -> Option<mpsc::Sender<Work>> {
 pub fn yield_to_requests() {
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: takes three numbers and touches no memory; 0 means the calling thread.
-        let failed = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) } != 0;
+        // SAFETY: both take numbers and touch no memory; 0 means the calling thread. The system cuts at its own 19.
+        let failed = unsafe {
+            let others = libc::getpriority(libc::PRIO_PROCESS, 0);
+            libc::setpriority(libc::PRIO_PROCESS, 0, others.saturating_add(NICENESS))
+        } != 0;
         if failed {
             tracing::debug!("a thread that works aside keeps the priority of the others");
         }
