@@ -13,7 +13,7 @@ use super::state::{State, points_of, rebuild};
 use super::stats::StateCounts;
 use crate::engine::commands::apply::{ApplyPlan, plan};
 use crate::engine::commands::entry::{Entry, written_by_newer};
-use crate::engine::commands::guarded::guarded;
+use crate::engine::commands::panic_barrier::guarded;
 use crate::engine::commands::reply::Refusal;
 use crate::engine::graph_store::{GraphName, Setup};
 use crate::engine::queries::answer_room::Room;
@@ -21,7 +21,7 @@ use crate::engine::queries::query::{
     CollectionStats, CountQuery, Found, GetQuery, Hit, Record, ScrollPage, ScrollQuery, SearchQuery,
 };
 use crate::engine::queries::read;
-use crate::engine::queries::work_budget::Meter;
+use crate::engine::queries::work_meter::Meter;
 
 /// A shard's machine.
 ///

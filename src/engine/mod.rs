@@ -31,7 +31,7 @@ pub use collection::{CollectionConfig, DEFAULT_VECTOR, Distance, GraphParams, Qu
 pub use commands::codec::CodecError;
 pub use commands::command::{Command, Selector, Slice};
 pub use commands::entry::{Entry, Lifetime, MadeBy, written_by_newer};
-pub use commands::guarded::guarded;
+pub use commands::panic_barrier::guarded;
 pub use commands::reply::{Progress, Refusal, Reply};
 pub use commands::validate::{validate, validate_config, validate_target};
 pub use deletion::{Deletion, Matches};
@@ -48,6 +48,6 @@ pub use queries::query::{
     Carried, CollectionStats, CountQuery, Explain, FieldStats, Found, GetQuery, Hit, PayloadSelector, Record,
     ScrollPage, ScrollQuery, SearchQuery, Target, VectorSelector, merge_hits,
 };
-pub use queries::work_budget::Meter;
+pub use queries::work_meter::Meter;
 pub use stats::IndexProgress;
 pub use vector_index::{Way, default_ef};

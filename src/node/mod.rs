@@ -7,7 +7,7 @@
 //!   │ data_dir, identity_file                                   │                                │ leaders hand over
 //!   │ HTTP port: health `starting`         ┌────────────────────┼─────────────────────┐          │ HTTP port closes
 //!   ▼                                      ▼                    ▼                     ▼          │ graphs are saved
-//!  process::startup                control::replicas   control::membership     control::sweep    │ stores close
+//!  process::startup                control::replicas   control::membership     control::collection_sweep    │ stores close
 //!   │ cluster_place ◀─ formation    opens and erases    moves led groups        drops            ▼ peer port closes
 //!   │               ◀─ join                                     │
 //!   │ stores, peer port                                         │ confirms
@@ -34,11 +34,11 @@
 //! **The work.** Nobody tells a node what to do. It follows the map, which comes from its own replica or from other
 //! nodes (`control::map_feed`). Four loops do the work: replicas are opened and erased (`control::replicas`); groups
 //! that the node leads get their members (`control::membership`); collections that the map dropped are swept
-//! (`control::sweep`); graphs are built and saved (`control::indexing`, `control::graph_files`). The node that leads
+//! (`control::collection_sweep`); graphs are built and saved (`control::indexing`, `control::graph_files`). The node that leads
 //! the map's group also decides what the map says next (`control::driver`). It judges nodes by their silence
 //! (`control::suspicion`). The map learns of each start and its addresses (`identity::announce_start`), and the
 //! node's file learns of the map (`identity::seeds`). A process that is not the newest of its node ends
-//! (`identity::overtaken`).
+//! (`identity::end_process`): the map says so (`identity::announce_start`), or a peer (`identity::address_exchange`).
 //!
 //! **The stop.** [`stop_signal`] passes SIGTERM on. The node hands over the groups that it leads while HTTP still
 //! answers. Then the graphs are saved and the stores close. The peer port closes last.

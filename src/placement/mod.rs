@@ -2,7 +2,8 @@
 //!
 //! The [`ClusterMap`] is the state of the meta group's machine ([`MetaMachine`]) and changes only through its log. Reading
 //! order: `cluster_map` (what it holds, and what must hold of it), `command` and `reply` (what is asked and answered),
-//! `apply` (what each command does), `planner` (what is to change next), `machine` (how it is stored).
+//! `apply` (what each command does), `planner` (what is to change next), `machine` (how it is stored), `recovery_verdict`
+//! (who goes on alone where a majority is lost for good).
 //! This room decides nothing about requests and moves no data; it must not know HTTP, routing or the engine's inside.
 
 mod apply;
@@ -12,10 +13,10 @@ mod codec;
 mod command;
 mod formation;
 mod ids;
-mod last_resort;
 mod machine;
 mod operation;
 pub mod planner;
+mod recovery_verdict;
 mod reply;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -27,9 +28,9 @@ pub use codec::MetaCodecError;
 pub use command::MetaCommand;
 pub use formation::{FormationError, MAX_META_VOTERS, form, meta_voters};
 pub use ids::{BadName, META, NodeName, ShardId, check_collection_name, group_name};
-pub use last_resort::{Survivor, Verdict, verdict};
 pub use machine::MetaMachine;
 pub use machine::changes::MAX_REMEMBERED_CHANGES;
 pub use operation::{Operation, OperationKind, OperationOutcome, OperationState};
+pub use recovery_verdict::{Survivor, Verdict, verdict};
 pub use reply::MetaReply;
 pub use timings::RaftTimings;

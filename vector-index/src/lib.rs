@@ -6,8 +6,9 @@
 //! knows ids or payloads by more than a row number, a [`Key`] and a callback; nothing here knows clocks, threads or
 //! files. The same calls give the same graph and the same answers on every machine.
 //!
-//! Reading order: `space` (the whole), `plan` (which way a search goes), `graph` (the way through links), `codes`
-//! and `matrix` (what is compared), `kernel` (how, and the only `unsafe`).
+//! Reading order: `space` (the whole), `plan` (which way a search goes, and how widely), `ranking` (which of equally near
+//! ones comes first), `graph` (the way through links), `codes` and `matrix` (what is compared), `kernel` (how, and the
+//! only `unsafe`).
 //!
 //! It is a crate of its own so that it is optimised where the rest is not: in tests.
 
@@ -20,6 +21,7 @@ mod matrix;
 mod nearness;
 mod plan;
 mod probe;
+mod ranking;
 mod slots;
 mod space;
 mod store;
@@ -27,14 +29,13 @@ mod strided;
 mod sums;
 #[cfg(test)]
 mod tests;
-mod top;
 
 pub use distance::{Distance, GraphParams, Quantization, SpaceParams};
 pub use image::{Image, ImageError};
 pub use plan::{Among, SearchOptions, SearchReport, Way, default_ef};
 pub use probe::ProbeVector;
+pub use ranking::{ScoredRow, Top};
 pub use space::{IndexingProgress, IndexingStep, Space};
-pub use top::{ScoredRow, Top};
 
 use serde::{Deserialize, Serialize};
 

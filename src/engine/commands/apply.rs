@@ -9,13 +9,14 @@ use super::command::{Command, Selector, Slice};
 use super::entry::{Entry, Lifetime, MadeBy};
 use super::reply::{Progress, Refusal, Reply};
 use super::validate::{batch_size, validate, validate_config, validate_ids};
+use super::version_condition::expect_version;
 use crate::engine::collection::CollectionConfig;
 use crate::engine::deletion::{Sliced, decide_slice};
 use crate::engine::ids::{CollectionId, RequestId};
 use crate::engine::payload_index::PayloadSchema;
 use crate::engine::point::PointWrite;
 use crate::engine::queries::read::matching;
-use crate::engine::queries::work_budget::Meter;
+use crate::engine::queries::work_meter::Meter;
 use crate::engine::state::{
     Kept, Prepared, PreparedSchema, Remembered, RequestOutcome, State, fingerprint, is_too_late, remembered_until,
 };
@@ -288,15 +289,4 @@ fn select(state: &State, collection: CollectionId, selector: Selector) -> Result
             .map(|(_, point)| point.id)
             .collect()),
     }
-}
-
-fn expect_version(
-    state: &State,
-    collection: CollectionId,
-    position: usize,
-    id: PointId,
-    expected: u64,
-) -> Result<(), Refusal> {
-    let current = state.table(collection)?.version(id);
-    if current == expected { Ok(()) } else { Err(Refusal::VersionMismatch { position, id, expected, current }) }
 }

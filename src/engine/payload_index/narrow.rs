@@ -12,7 +12,7 @@ use super::PayloadIndexes;
 use super::field::{Field, Posting};
 use super::key::IndexKey;
 use crate::engine::filter::{Condition, Filter, MinShould, Path, Scalar, Test};
-use crate::engine::queries::work_budget::Meter;
+use crate::engine::queries::work_meter::Meter;
 use crate::model::PointId;
 
 /// What testing a filter on one payload costs, in steps of bringing rows together: measured, 0.5 to 1.2 µs to 70 ns.

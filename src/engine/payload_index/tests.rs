@@ -11,7 +11,7 @@ use crate::engine::Setup;
 use crate::engine::commands::apply::plan;
 use crate::engine::filter::reference;
 use crate::engine::payload::stored_members;
-use crate::engine::queries::work_budget::Meter;
+use crate::engine::queries::work_meter::Meter;
 use crate::engine::state::{State, Table, rebuild};
 use crate::engine::{
     CollectionConfig, CollectionId, Command, Distance, Filter, Payload, PointId, PointWrite, Reply, Selector,

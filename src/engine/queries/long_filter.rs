@@ -17,7 +17,7 @@ use crate::engine::filter::Filter;
 use crate::engine::machine::Engine;
 use crate::engine::payload::select_payload;
 use crate::engine::queries::answer_room::Room;
-use crate::engine::queries::work_budget::Meter;
+use crate::engine::queries::work_meter::Meter;
 use crate::engine::state::{Point, Table};
 use crate::model::PointId;
 

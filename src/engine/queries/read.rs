@@ -15,7 +15,7 @@ use crate::engine::filter::Filter;
 use crate::engine::payload::{select_payload, stored_members};
 use crate::engine::payload_index::{Narrowed, STEPS_PER_TEST};
 use crate::engine::queries::answer_room::Room;
-use crate::engine::queries::work_budget::Meter;
+use crate::engine::queries::work_meter::Meter;
 use crate::engine::state::{Point, Table};
 use crate::model::limits::{MAX_EF, MAX_LIMIT};
 use crate::model::{PointId, SearchParams};

@@ -14,7 +14,7 @@ use crate::engine::collection::{CollectionConfig, VectorParams};
 use crate::engine::filter::Filter;
 use crate::engine::payload::stored_members;
 use crate::engine::payload_index::{self, Building, Narrowed, PayloadIndexes, RowSource, RowTerms};
-use crate::engine::queries::work_budget::Meter;
+use crate::engine::queries::work_meter::Meter;
 use crate::model::PointId;
 
 /// Bytes that the tree of ids takes for one point, nodes about two thirds full.

@@ -1,7 +1,8 @@
 //! What every HTTP request passes, whatever it asks for: reading it, bounding it, counting it, and printing its answer.
 //!
 //! Here is nothing of collections, points or nodes: a route of any family gets a value that was read strictly, and gives
-//! a value or an [`ApiError`](error::ApiError) back.
+//! a value or an [`ApiError`](error::ApiError) back. `limits` has the numbers; `request_body` and `response_body` refuse
+//! what is beyond them.
 
 pub(super) mod browser;
 pub mod error;

@@ -5,6 +5,7 @@
 //! erased ([`replicas`]), members that are changed ([`membership`]), decisions and confirmations in the map
 //! ([`driver`]). Must not know ports, processes or settings of the command line.
 
+pub(super) mod collection_sweep;
 pub(super) mod driver;
 mod graph_files;
 pub(super) mod indexing;
@@ -12,4 +13,3 @@ pub(super) mod map_feed;
 pub(super) mod membership;
 pub(super) mod replicas;
 mod suspicion;
-pub(super) mod sweep;

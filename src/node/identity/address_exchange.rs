@@ -19,8 +19,8 @@ use axum::{Router, body::Bytes};
 use raft_groups::mutants::{Mutant, is_planted};
 
 use super::claimed_addresses::AddressClaim;
+use super::end_process::end_process;
 use super::join;
-use super::overtaken::end_process;
 use super::peer_addresses::PeerAddresses;
 use crate::gateway::http::extract::answer;
 

@@ -11,8 +11,8 @@ use raft_groups::NodeId;
 use raft_groups::mutants::{Mutant, is_planted};
 use tokio::time::Instant;
 
+use super::end_process::end_process;
 use super::formation::JoinRequest;
-use super::overtaken::end_process;
 use crate::node::control::map_feed;
 use crate::routing::{MapCell, Router};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use raft_groups::NodeId;
 
-use super::mend::place;
+use super::repair::place;
 use super::view::{PlannerView, with, without};
 use crate::placement::{Change, OperationKind, ShardEntry, ShardId};
 

@@ -11,7 +11,7 @@
 
 mod balance;
 mod forecast;
-mod mend;
+mod repair;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -72,10 +72,10 @@ pub fn next(map: &ClusterMap, health: &Health, limits: PlanLimits) -> Option<Cha
     }
     let view = PlannerView::new(map, health);
     node_change(&view)
-        .or_else(|| mend::dead_end(&view))
-        .or_else(|| mend::meta(&view))
+        .or_else(|| repair::dead_end(&view))
+        .or_else(|| repair::meta(&view))
         .or_else(|| balance::fit_leader(&view))
-        .or_else(|| if view.under_way() < limits.moves { mend::shards(&view) } else { None })
+        .or_else(|| if view.under_way() < limits.moves { repair::shards(&view) } else { None })
         .or_else(|| if view.under_way() < limits.moves { balance::replicas(&view) } else { None })
         .or_else(|| balance::leaders(&view))
         .or_else(|| ended(&view))

@@ -9,7 +9,7 @@ use std::time::Duration;
 use raft_groups::mutants::{Mutant, is_planted};
 use raft_groups::{NodeId, ReadMode};
 
-use super::retry;
+use super::retry_timing;
 use crate::engine::Reply;
 use crate::placement::{ClusterMap, MetaReply, NodeName, ShardId};
 use crate::routing::rpc::message::{Call, CallAnswer, CallError, RpcError};
@@ -125,10 +125,10 @@ impl PendingCall {
     /// than at first: a node that is merely slow says so in time.
     pub fn patience(&self, node: NodeId, left: Duration) -> Duration {
         match &self.call {
-            _ if self.silent.contains(&node) => retry::patience(left, 0),
+            _ if self.silent.contains(&node) => retry_timing::patience(left, 0),
             // To wait for the last voter takes what it takes; another try would only write the same once more.
             Call::Write { everywhere: true, .. } => left,
-            _ => retry::patience(left, self.rounds),
+            _ => retry_timing::patience(left, self.rounds),
         }
     }
 

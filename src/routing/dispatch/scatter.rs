@@ -12,7 +12,7 @@ use raft_groups::{GroupId, NodeId, ReadMode, Role};
 use tokio::time::Instant;
 
 use super::leader_cache::LeaderCache;
-use super::retry;
+use super::retry_timing;
 use crate::placement::ClusterMap;
 use crate::routing::dispatch::pending_call::{Next, PendingCall, ReplicaView};
 use crate::routing::group_time::KnownTimes;
@@ -232,7 +232,7 @@ impl Run<'_> {
         let rounds =
             places.iter().filter_map(|place| self.pending[*place].as_ref()).map(|pending| pending.rounds).max();
         let Some(rounds) = rounds else { return };
-        let until = (Instant::now() + retry::pause(rounds, rand::random())).min(self.deadline);
+        let until = (Instant::now() + retry_timing::pause(rounds, rand::random())).min(self.deadline);
         self.under_way.push(Box::pin(async move {
             tokio::time::sleep_until(until).await;
             ScatterEvent::Rested(places)

@@ -6,11 +6,11 @@
 
 mod collections;
 mod filling;
-mod gather;
 mod pages;
 mod payload_indexes;
 mod read_shards;
 mod reads;
+mod shard_calls;
 mod writes;
 
 pub use filling::MOST as MAX_ANSWER_BYTES;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use raft_groups::{NodeId, ReadMode, ReadPoint};
 
-use super::gather::in_words;
+use super::shard_calls::in_words;
 use super::{Router, unfit_answer};
 use crate::placement::{NodeName, ShardId};
 use crate::routing::dispatch::scatter::CallOutcome;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use raft_groups::{NodeId, ReadMode, ReadPoint, Role};
 use uuid::Uuid;
 
-use super::gather::in_words;
+use super::shard_calls::in_words;
 use super::{Router, unfit_answer};
 use crate::engine::{CollectionId, Command, Lifetime, PointId, PointWrite, Reply, RequestId, Selector};
 use crate::placement::ShardId;

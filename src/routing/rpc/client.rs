@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Breaker;
 use super::wire;
-use crate::routing::dispatch::retry::SHORTEST_TRY;
+use crate::routing::dispatch::retry_timing::SHORTEST_TRY;
 use crate::routing::rpc::message::{
     Call, MAX_CALLS, MAX_RPC_BYTES, NodeClient, PATH, RouteRequest, RouteResponse, RpcError, RpcResult,
 };

@@ -134,7 +134,7 @@ fn pure_files_are_pure() {
     let pure = [
         "src/model",
         "src/routing/dispatch/pending_call",
-        "src/routing/dispatch/retry",
+        "src/routing/dispatch/retry_timing",
         "src/routing/ring",
         "src/placement/apply",
         "src/placement/cluster_map",

@@ -7,8 +7,8 @@
 //! anew, and from then on walked, by the vectors themselves.
 
 use super::Space;
-use super::breadth::Breadth;
 use super::coding::NEAREST;
+use super::widening::Breadth;
 use crate::codes::VectorCodes;
 use crate::graph::{Near, WalkLimits, WalkScratch};
 use crate::nearness::{ByCodes, CodeTarget};

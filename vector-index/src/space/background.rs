@@ -4,7 +4,7 @@ use roaring::RoaringBitmap;
 
 use super::Space;
 use super::agreement::Agreement;
-use super::breadth::Breadth;
+use super::widening::Breadth;
 use crate::graph::WalkScratch;
 use crate::nearness::{ByCodes, ByVectors, Pairs};
 

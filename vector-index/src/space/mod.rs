@@ -3,14 +3,17 @@
 //! Whoever holds a space exclusively puts and removes. [`Space::step`] does a bounded piece of the background's work
 //! under shared access, beside any number of searches but never beside another step, and [`Space::settle`] makes its
 //! outcome count. Between the two nothing may be put or removed.
+//!
+//! Whether codes are kept is decided in `coding` without a graph and in `agreement` with one; `widening` is how much more
+//! widely walks look in hard data.
 
 mod agreement;
 mod background;
 mod best;
-mod breadth;
 mod coding;
 mod restore;
 mod search;
+mod widening;
 
 pub use background::{IndexingProgress, IndexingStep};
 
@@ -18,8 +21,8 @@ use std::collections::HashMap;
 
 use self::agreement::Agreement;
 use self::background::GraphRepair;
-use self::breadth::Breadth;
 use self::coding::UncodedSlots;
+use self::widening::Breadth;
 use crate::codes::VectorCodes;
 use crate::graph::HnswGraph;
 use crate::kernel::{FloatLane, Metric, RUN, compare};

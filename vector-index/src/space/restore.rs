@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::breadth::Breadth;
+use super::widening::Breadth;
 use super::{GraphRepair, Space};
 use crate::image::{GraphNode, Image, ImageError};
 use crate::slots::SlotState;

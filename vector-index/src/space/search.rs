@@ -8,7 +8,7 @@ use crate::kernel::RUN;
 use crate::nearness::{ByCodes, ByVectors, CodeTarget, Pairs};
 use crate::plan::{LEAST, SearchOptions, SearchPlan, SearchReport, Situation, Way, default_ef};
 use crate::probe::ProbeVector;
-use crate::top::{ScoredRow, Top};
+use crate::ranking::{ScoredRow, Top};
 use crate::{Key, PointLookup, Row};
 
 /// A scan trusts codes to have the best among so many times the hits wanted, and never among fewer than [`LEAST`].

@@ -7,7 +7,8 @@
 //! Every change is made in memory and then requested of the [`LogStore`], in one order. So once an append has ended,
 //! all before it are durable. [`known_log`] is what memory knows, with its invariants, and [`cached_tail`] has the
 //! entries in memory. [`adapter`] is openraft's contract. [`read`] reads entries. [`recover`] reads the log when it
-//! is opened. [`contradiction`] finds damage. [`key_value_log`] keeps the log on disk.
+//! is opened. [`contradiction`] finds damage. [`key_value_log`] keeps the log on disk. How much of it stays behind a
+//! snapshot is decided in `settings.rs`; [`known_log`] takes the rest away.
 //!
 //! The commit index is not stored. A restarted replica has its applied state, and what the log itself shows to be
 //! committed. It learns the rest from its leader, and answers no read until then (see `replica/read.rs`).

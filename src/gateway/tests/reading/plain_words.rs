@@ -81,7 +81,7 @@ fn samples() -> Vec<Sample> {
     let lone = json!({"vector_size": null, "distance": null, "vectors": vector});
     let explained = |body| with(of(body), json!({"explain": true}));
     let batch = json!({"searches": [one, by_id]});
-    let nodes = json!({"node_id": "node1", "host": "localhost", "port": 8001});
+    let nodes = json!({"node_id": "node1", "host": "localhost", "port": 8001, "replaces": null});
     let faults = json!({"cut": [], "cut_to": [], "cut_from": [], "delay_ms": {}});
     let timings = json!({"heartbeat_ms": 100, "election_min_ms": 500, "election_max_ms": 1000});
     vec![

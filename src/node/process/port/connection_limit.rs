@@ -3,7 +3,7 @@
 //! Clients must never take the descriptors that peers and files need. A full port closes the connection that has been
 //! silent longest. A connection that is being served stays. If all are being served, the newcomer is refused. The
 //! longest silent one is found without a look at all others, so many newcomers cost little. Must not know what a
-//! connection carries.
+//! connection carries. How many there may be follows from the system's limit (`process/os_limits.rs`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
