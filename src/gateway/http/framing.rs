@@ -11,6 +11,7 @@ use super::error::ApiError;
 /// Returns an error unless the head names one host, and a body that ends where everyone sees it end.
 pub fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
     let refused = |reason: &str| Err(ApiError::MalformedRequest { reason: reason.to_owned() });
+    // With two hosts, a proxy and this process could each believe another one.
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next().map(|host| host.as_bytes());
     if hosts.next().is_some() {
@@ -19,11 +20,13 @@ pub fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
     if host.is_none() && request.version() >= Version::HTTP_11 {
         return refused("it has no `Host`");
     }
+    // A target in absolute form names a host, too, and it must be the same.
     if let Some(target) = request.uri().authority()
         && !host.is_some_and(|host| host.eq_ignore_ascii_case(target.as_str().as_bytes()))
     {
         return refused("its target names another host than its `Host` does");
     }
+    // Where a body ends must be plain, or its rest could be taken for another request.
     let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     let first = codings.next().map(|coding| coding.as_bytes().trim_ascii());
     // A second line says the same as a second name in the first.

@@ -21,9 +21,11 @@ pub(in crate::gateway) async fn done<T: Send + 'static>(work: impl FnOnce() -> T
     let (give, given) = oneshot::channel();
     let may_be_for_nobody = is_planted(Mutant::WorksForNobody);
     let work: Work = Box::new(move || {
+        // The client may have gone before the turn of its work comes.
         if give.is_closed() && !may_be_for_nobody {
             return;
         }
+        // A panic ends this piece of work, and not the thread that serves all of them.
         if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
             let _nobody_waits = give.send(result);
         }

@@ -160,15 +160,18 @@ async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(
     let (mut total, mut taken) = (0, HeldMemory::default());
     let (mut refusal, mut thrown) = (None, 0);
     while let Ok(next) = timeout_at(due(began, total, limits), stream.next()).await {
+        // At the end of the stream the body is whole, or the client gets the refusal that was found before.
         let Some(chunk) = next else {
             return refusal.map_or_else(|| Ok((gathered.whole(), taken)), Err);
         };
         let chunk: Bytes = chunk.map_err(|error| ApiError::broken_body(&error))?;
         let before = total;
         total += chunk.len();
+        // A client that sends fast must not keep this thread to itself.
         if total / TURN > before / TURN {
             tokio::task::yield_now().await;
         }
+        // Each byte is paid for as it comes. The limit comes first, so that a body too large is never told to wait.
         if refusal.is_none() {
             refusal = match price {
                 _ if total > limits.body_bytes => Some(ApiError::BodyTooLarge { limit: limits.body_bytes }),
@@ -187,6 +190,7 @@ async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(
             return Err(error.clone());
         }
     }
+    // Time is up. A refusal that was found before says more than that the body came slowly.
     if let Some(error) = refusal {
         return Err(error);
     }
@@ -220,11 +224,13 @@ impl Gathered {
     }
 
     fn push(&mut self, chunk: Bytes) {
+        // The first piece is kept as it came: a body that comes in one piece is not copied.
         if self.first.is_empty() && self.all.is_empty() {
             self.first = chunk;
             return;
         }
         let first = std::mem::take(&mut self.first);
+        // The announced length is believed only up to `ROOM`, since it may be a lie.
         if self.all.is_empty() {
             self.all.reserve_exact(self.announced.min(ROOM).max(first.len() + chunk.len()));
         }

@@ -212,6 +212,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NameSeed<'_, S> {
             }
         }
         let name = deserializer.deserialize_str(NameText)?;
+        // Readers disagree on which of two equal members counts, so neither does.
         if self.seen.contains(&name) {
             return Err(D::Error::custom(format_args!("`{name}` stands twice in one object")));
         }

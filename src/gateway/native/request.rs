@@ -70,11 +70,13 @@ pub(super) async fn fitting<T>(
     deadline: Instant,
     decide: impl Fn(&Collection) -> Result<T, ApiError>,
 ) -> Result<(Collection, T), ApiError> {
+    // The known settings are most often right, and then the map is not read.
     let known = collection(state, name, deadline).await?;
     let refusal = match decide(&known) {
         Ok(decided) => return Ok((known, decided)),
         Err(refusal) => refusal,
     };
+    // A refusal is checked against the newest settings before the client hears it.
     match now(state, &known, deadline).await? {
         None => Err(refusal),
         Some(current) => decide(&current).map(|decided| (current, decided)),

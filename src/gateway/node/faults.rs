@@ -78,6 +78,7 @@ fn shown(state: &GatewayState, switch: &dyn LinkSwitch) -> Response {
     let (map, links) = (state.router.map(), switch.current());
     let names = |nodes: BTreeSet<NodeId>| nodes.into_iter().map(|node| map.name_of(node)).collect();
     let delays = links.delay_to.iter().map(|(node, delay)| (map.name_of(*node), delay.as_millis() as u64));
+    // A node that is lost both ways is shown in `cut` alone.
     let faults = Faults {
         cut: names(&links.lost_to & &links.lost_from),
         cut_to: names(&links.lost_to - &links.lost_from),

@@ -273,6 +273,7 @@ impl ApiError {
     /// The body of the answer.
     pub fn body(&self, request_id: &str, took: Duration) -> api::ErrorBody {
         let row = table::row(self);
+        // An error may quote texts of any length, so its message and its details are cut.
         let status = api::ErrorStatus {
             error: shortened(&format!("{}: {self}", row.class), MAX_MESSAGE),
             code: row.code.as_str().to_owned(),

@@ -98,6 +98,7 @@ pub(super) fn routed(error: &RouteError) -> ErrorRow {
         }
         RouteError::Internal { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, INTERNAL),
     };
+    // Routing knows what became of a write. It overrules what the row assumes.
     row.fate(match error.committed() {
         routing::Committed::No => Committed::No,
         routing::Committed::Yes => Committed::Yes,
