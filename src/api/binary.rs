@@ -106,6 +106,7 @@ fn put_id(body: &mut Vec<u8>, id: PointId) {
         PointId::Num(number) => {
             body.push(NUMBER);
             body.extend(number.to_le_bytes());
+            // Both kinds take 17 bytes, so that the ids form a table.
             body.extend([0; 8]);
         }
         PointId::Uuid(uuid) => {

@@ -34,6 +34,7 @@ pub(super) fn peer_address(given: Option<SocketAddr>, listen: SocketAddr) -> Res
     if let Some(address) = given {
         return Ok(address);
     }
+    // Port 0 asks the system for any free port, for the other nodes as well.
     let port = match listen.port() {
         0 => Some(0),
         port => port.checked_add(100),

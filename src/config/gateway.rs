@@ -40,6 +40,7 @@ impl GatewayArgs {
     /// # Errors
     /// Whatever keeps the settings from being used.
     pub fn settle(mut self) -> Result<GatewaySettings, ConfigError> {
+        // Flags and variables win over the file.
         if let Some(path) = self.config.take() {
             self.lay_over(read_file(&path)?);
         }

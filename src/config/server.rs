@@ -224,6 +224,7 @@ impl ServerSettings {
             );
             return Err(ConfigError::invalid("--node-lost-after-ms", reason));
         }
+        // The comparison is written so that NaN is refused as well.
         if !(self.index_share > 0.0 && self.index_share <= 1.0) {
             let reason = format!("{} is out of range: choose above 0 and up to 1", self.index_share);
             return Err(ConfigError::invalid("--index-share", reason));

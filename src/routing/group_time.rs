@@ -39,11 +39,13 @@ impl LeaderClock {
 
     /// The group's time at the moment `now` of the leader of `term`, whose state is at `state_ms`; at least 1.
     pub(super) fn at(&mut self, term: u64, state_ms: u64, now: Instant) -> u64 {
+        // A new term has a new leader, whose clock starts at what the state says.
         if term != self.term {
             *self = Self::new(term, state_ms, now);
         }
         let passed = u64::try_from(now.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX);
         let time_ms = self.from_ms.saturating_add(passed);
+        // The group's time never runs back behind its state.
         if time_ms < state_ms {
             *self = Self::new(term, state_ms, now);
         }

@@ -80,6 +80,7 @@ impl MapCell {
     pub fn offer(&self, map: Arc<ClusterMap>) -> bool {
         let mut foreign = false;
         self.map.send_if_modified(|held| {
+            // Before the first map any cluster is right. After it only the same one is.
             foreign = held.is_formed() && held.cluster != map.cluster;
             let newer = !foreign && map.epoch > held.epoch;
             if newer {

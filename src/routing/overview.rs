@@ -128,15 +128,18 @@ impl Overview {
     fn odd_ones(&self, group: GroupId) -> Option<BTreeSet<NodeId>> {
         let mut seen: BTreeMap<u64, BTreeMap<u64, BTreeSet<NodeId>>> = BTreeMap::new();
         let mut voters = (0, &BTreeSet::new());
+        // Digests can be compared only at the same index, so they are sorted by it.
         for (node, status) in self.statuses(group) {
             for (index, digest) in &status.digests {
                 seen.entry(*index).or_default().entry(*digest).or_default().insert(node);
             }
+            // The replica that has applied most has the newest list of voters.
             voters = voters.max((status.applied, &status.voters));
         }
         let (_, voters) = voters;
         let is_majority = |nodes: &BTreeSet<NodeId>| nodes.intersection(voters).count() * 2 > voters.len();
         let differing: Vec<_> = seen.into_values().filter(|by_digest| by_digest.len() > 1).collect();
+        // Of the indexes at which replicas differ, the last one with a majority decides who is wrong.
         let judged = differing.iter().rev().find_map(|by_digest| {
             let right = by_digest.values().find(|nodes| is_majority(nodes))?;
             Some(by_digest.values().flatten().copied().filter(|node| !right.contains(node)).collect())

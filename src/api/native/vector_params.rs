@@ -161,6 +161,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<VectorsPart, A::Error> {
         let map = MapAccessDeserializer::new(map);
+        // Only under the name `index` can an object be anything but a vector.
         if self.0 != "index" {
             return VectorSettings::deserialize(map).map(VectorsPart::Named);
         }
@@ -168,6 +169,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
         let Settings { size, distance, index, quantization, kind, m, ef_construct } = Settings::deserialize(map)?;
         let of_vector = size.is_some() || distance.is_some() || index.is_some() || quantization.is_some();
         let of_index = kind.is_some() || m.is_some() || ef_construct.is_some();
+        // A vector has a size, and an index has none.
         match size {
             _ if of_vector && of_index => {
                 Err(A::Error::custom("settings of a vector and of an index stand side by side"))

@@ -111,12 +111,14 @@ impl PendingCall {
             true => named.into_iter().flatten().chain(local).collect(),
             false => local.into_iter().collect(),
         };
+        // Further calls are spread over the replicas. Those that seem dead come last.
         let mut others: Vec<NodeId> = replicas.iter().copied().collect();
         if !others.is_empty() {
             let turn = view.spread % others.len();
             others.rotate_left(turn);
         }
         others.sort_by_key(|node| !(view.alive)(*node));
+        // Once all have been asked, the first is asked again.
         let mut order = first.into_iter().chain(others).filter(|node| replicas.contains(node));
         order.find(|node| !self.asked.contains(node)).or_else(|| replicas.first().copied())
     }
@@ -146,6 +148,7 @@ impl PendingCall {
             },
             CallError::Refused(refusal) => Next::Failed(RouteError::Refused { refusal }),
             CallError::Unfit { reason } | CallError::Broken { reason } => self.broken(reason),
+            // The node is the right one and only busy, so the call waits instead of going elsewhere.
             CallError::Busy { limit } => {
                 self.failure = Some(LastFailure::Busy(limit));
                 self.pause()
@@ -174,6 +177,7 @@ impl PendingCall {
 
     /// What it means that `from` gave no answer to the request this call was in.
     pub fn unanswered(&mut self, from: NodeId, error: &RpcError, map: &ClusterMap) -> Next {
+        // Nothing was carried out, and the node is the right one: the call waits a little.
         if let RpcError::Busy { .. } | RpcError::Crowded = error {
             self.failure = Some(LastFailure::Busy(error.to_string()));
             return self.pause();
@@ -186,6 +190,7 @@ impl PendingCall {
             return self.elsewhere(from, LastFailure::Unreadable(from, reason.clone()), map);
         }
         self.silent.insert(from);
+        // A write without a time is never proposed, so its loss leaves no doubt.
         let may_be_done = self.call.is_write() && !self.call.is_unborn();
         if let (RpcError::Lost { reason } | RpcError::Unintelligible { reason }, true) = (error, may_be_done) {
             self.doubt = Some(format!("{}: {reason}", map.name_of(from)));
@@ -200,6 +205,7 @@ impl PendingCall {
     /// The last word when time is up.
     pub fn give_up(self, map: &ClusterMap) -> RouteError {
         let shard = self.shard;
+        // A doubt comes first: the client must not repeat a write that may have been done as if it were new.
         if let Some(reason) = self.doubt {
             return RouteError::Unknown { shard, reason };
         }

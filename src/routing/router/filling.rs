@@ -110,8 +110,10 @@ impl Router {
         (spent, held): (&mut u64, &mut Held),
         options: &ReadOptions,
     ) -> Result<Filled, RouteError> {
+        // What the shards have sent at once counts as well.
         *spent += points.iter().map(|(_, point)| point.weight() as u64).sum::<u64>();
         let mut bare: Vec<(ShardId, &mut T)> = points.into_iter().filter(|(_, point)| point.is_bare(wanted)).collect();
+        // Each round fetches points for which the shards had no room before.
         while !bare.is_empty() && *spent <= MOST {
             let options = &self.become_large(held, options).await?;
             let asked = asked(collection, &bare, wanted, MOST - *spent);
@@ -127,6 +129,7 @@ impl Router {
                             still.push((shard, point));
                         }
                     }
+                    // The point is gone or is of a later state: a mixture of states must not be shown.
                     _ => return Ok(Filled::Void),
                 }
                 if *spent > MOST {
@@ -159,6 +162,7 @@ impl Fetched {
             let QueryAnswer::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
             found.extend(records.into_iter().map(|record| (record.id, (record, 0))));
         }
+        // A point may be shown in several places, and each of them gets its record.
         for (_, point) in shown {
             found.entry(point.id()).and_modify(|(_, places)| *places += 1);
         }
@@ -211,6 +215,7 @@ pub(super) fn asks_for_much(collection: &Collection, searches: &[PageSearch]) ->
             VectorSelector::All => true,
             VectorSelector::Names(names) => names.contains(name),
         };
+        // The numbers are the client's, so the sums stop at the largest number.
         let vectors = collection.entry.config.vectors.iter().filter(|(name, _)| shown(name));
         let components = vectors.map(|(_, params)| params.size).fold(0, usize::saturating_add);
         components.saturating_mul(size_of::<f32>()).saturating_mul(*limit)

@@ -25,6 +25,7 @@ impl Router {
     ) -> Result<Vec<(ShardId, CallOutcome)>, RouteError> {
         let pending = calls.iter().map(|(shard, call)| PendingCall::new(Some(*shard), call.clone())).collect();
         let mut outcomes = self.scatter.run(pending, deadline).await;
+        // A shard may have missed the creation of the collection. That is mended, and no failure.
         let strangers: Vec<usize> = (0..outcomes.len()).filter(|place| is_stranger(&outcomes[*place])).collect();
         if !strangers.is_empty() {
             match self.still_there(collection, deadline).await {
@@ -66,6 +67,7 @@ impl Router {
     ) -> Vec<(usize, CallOutcome)> {
         let shards: Vec<ShardId> = places.iter().map(|place| calls[*place].0).collect();
         let known_from = self.introduce(&shards, entry, deadline).await;
+        // A repeated call must see the collection, so it waits for the entry that introduced it.
         let (mut cured, mut retried, mut pending) = (Vec::new(), Vec::new(), Vec::new());
         for (place, point) in places.into_iter().zip(known_from) {
             let (shard, call) = &calls[place];

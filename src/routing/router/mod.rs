@@ -101,6 +101,7 @@ impl Router {
     async fn fresh_map(&self, deadline: Instant) -> Result<Arc<ClusterMap>, RouteError> {
         let (mode, query) = (ReadMode::Linearizable, Arc::new(Query::Map));
         let call = Call::Read { group: META, mode, after: None, max_staleness_ms: None, query, room: None };
+        // A change that this process makes during the read may be missing in what is read.
         let own_changes = self.scatter.map.own_changes();
         match self.scatter.run_one(PendingCall::new(None, call), deadline).await? {
             (_, CallAnswer::Read { found: QueryAnswer::Map(map), .. }) => {

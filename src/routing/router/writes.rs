@@ -202,6 +202,7 @@ impl WriteTally {
             }
             _ => return Err(unfit_answer(Committed::Unknown)),
         }
+        // The token makes later reads of this client see the write.
         self.done.push(shard);
         self.token.raise(shard, LogPoint::new(term, index));
         let point = ReadPoint { role: Role::Leader, term, index, leader_contact: None };
@@ -211,6 +212,7 @@ impl WriteTally {
     }
 
     fn verdict(mut self, router: &Router) -> Result<Self, RouteError> {
+        // All shards have written. At level ALL some voter may not have applied it in time.
         if self.failed.is_empty() {
             if self.lagging.is_empty() {
                 return Ok(self);
@@ -223,6 +225,7 @@ impl WriteTally {
             let (_, error) = self.failed.swap_remove(doubtful.unwrap_or_default());
             return Err(*error);
         }
+        // The client learns which points are written, in the order of its request, and which shards failed.
         self.points.sort_by_key(|(place, _)| *place);
         let done = self.points.into_iter().map(|(_, point)| point).collect();
         Err(RouteError::PartialWrite { done, done_shards: self.done, failed: self.failed })

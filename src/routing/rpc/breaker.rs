@@ -63,10 +63,12 @@ impl Breaker {
     pub fn failed(&mut self, now: Instant) {
         let open = |pause: Duration| BreakerState::Open { until: now + pause, pause };
         self.state = match self.state {
+            // One lost answer may be the network's fault, so only several in a row open the circuit.
             BreakerState::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
                 BreakerState::Closed { failures: failures + 1 }
             }
             BreakerState::Closed { .. } => open(FIRST_PAUSE),
+            // The probe failed, so the next pause is twice as long, up to a limit.
             BreakerState::Probing { pause, .. } => open((pause * 2).min(LONGEST_PAUSE)),
             // The failure of a call that was under way when the circuit opened says nothing new.
             opened @ BreakerState::Open { .. } => opened,

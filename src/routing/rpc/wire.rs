@@ -55,6 +55,7 @@ impl<Q> Call<Q> {
 pub(in crate::routing) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
     let RouteRequest { cluster, from, to, timeout_ms, calls } = request;
     let (mut queries, mut rooms) = (Vec::<Arc<Query>>::new(), Rooms::default());
+    // Room for the whole message is made at once.
     let bytes = 256 + calls.iter().map(Call::weight).sum::<usize>();
     let mut place_of = |query, room| {
         rooms.0.push(room);
@@ -123,6 +124,7 @@ pub(in crate::routing) fn decode(bytes: &[u8]) -> Result<RouteRequest, String> {
         [] => Rooms::default(),
         tail => postcard::take_from_bytes::<Rooms>(tail).map_err(|_| GARBLED.to_owned())?.0,
     };
+    // The bounds of the answers stand in the order of the reads.
     let mut rooms = rooms.0.into_iter();
     let mut query_at = |place: usize, _| {
         let query = queries.get(place).cloned().ok_or("a call asks a query that is not there")?;

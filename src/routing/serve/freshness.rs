@@ -38,6 +38,7 @@ impl Freshness {
         if let Some(after) = self.after {
             point = reach(replica, self.mode, point, after, deadline).await?;
         }
+        // Only a read that does not ask the leader can be stale.
         match self.max_staleness_ms {
             Some(bound) if self.mode == ReadMode::Follower => within(point, bound),
             _ => Ok(point),
@@ -85,6 +86,7 @@ fn is_there(point: &ReadPoint, after: LogPoint, is_newest: bool) -> Result<bool,
         true => Ok(false),
         false => Err(CallError::Lapsed { reason: reason.to_owned() }),
     };
+    // A recovery may have lost entries, so indexes from before and after it cannot be compared.
     match recoveries(point.term).cmp(&after.recovered) {
         Ordering::Greater => lapsed(
             "the shard was recovered without its majority since the token was given, and may have lost what it stands for; \

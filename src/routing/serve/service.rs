@@ -100,11 +100,13 @@ impl Service {
             Call::Write { group, command, everywhere, lifetime } => {
                 let replica = self.shard(group)?.1;
                 let command = proposal::for_shard(command)?;
+                // Nothing is appended while too many vectors wait for the index.
                 room_for_more(replica.machine().backlog())?;
                 match command {
                     ForShard::Entry(command) => {
                         self.write(&replica, Proposal { command, lifetime, everywhere }, deadline).await
                     }
+                    // A deletion by a filter finds its points here, and proposes them slice by slice.
                     ForShard::Deletion(deletion) => {
                         let begin = Proposal { command: deletion.begin(), lifetime, everywhere };
                         self.delete_matches(&replica, deletion, begin, deadline).await
@@ -138,8 +140,10 @@ impl Service {
         }
         // The entry carries the time, so that every replica decides by the same.
         let entry = Entry { time_ms: now_ms, lifetime, command: &command }.encode();
+        // The entry holds these bytes, so a large command is not kept twice while the group commits it.
         drop(command);
         let written = group.write(entry, deadline).await.map_err(write_error)?;
+        // Only a write at level ALL waits for each voter. It stands even where some voters lag.
         let lagging = match everywhere {
             true => group.wait_applied_everywhere(written.index, deadline).await.err().unwrap_or_default(),
             false => BTreeSet::new(),
