@@ -116,8 +116,8 @@ impl Overview {
         self.differing().into_iter().filter(|(_, odd)| odd.is_empty()).map(|(group, _)| group).collect()
     }
 
-    /// Groups whose replicas differ as of one log index, each with the nodes that differ from a majority of its voters; none
-    /// of them where no majority agrees.
+    /// Groups whose replicas differ at one log index, each with the nodes that differ from a majority of its voters.
+    /// The set of nodes is empty where no majority agrees.
     pub fn differing(&self) -> BTreeMap<GroupId, BTreeSet<NodeId>> {
         if is_planted(Mutant::NeverComparesStates) {
             return BTreeMap::new();

@@ -54,7 +54,8 @@ fn host_of(origin: &str) -> Option<&str> {
     origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
 }
 
-/// Whether we go by this name: the machine itself, a bare address, which nobody can make point elsewhere, or one of `ours`.
+/// Returns `true` if this process goes by the name `host`: a name of the machine itself, one of `ours`, or a bare
+/// address, which nobody can make point elsewhere.
 fn is_ours(host: &str, ours: &[String]) -> bool {
     // The name alone decides, whatever the port is.
     let name = match host.rsplit_once(':') {

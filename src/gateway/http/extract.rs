@@ -67,7 +67,7 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     parsed.map_err(|error| parse_error::explain::<T>(body, &error))
 }
 
-/// A body that names no type is taken for JSON; one that says it is something else is not.
+/// Returns an error where the body is said to be anything but JSON. A body without a type is taken for JSON.
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| quoted(&String::from_utf8_lossy(value.as_bytes())));
     // No coding is undone here, so a coded body is refused rather than misread.
@@ -83,7 +83,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::MediaType { header: "Content-Type", found, expected: "application/json" })
 }
 
-/// What `make` answers to a read; where the answer is large, it is made where it holds up nobody.
+/// What `make` answers to a read. A large answer is made on the thread of low priority, where it holds up nobody.
 pub async fn made(held: Held, make: impl FnOnce() -> Response + Send + 'static) -> Response {
     let is_large = held.is_large();
     // The answer to a read may be refused. Its place among the large answers is free once it is made.

@@ -1,7 +1,9 @@
-//! What HTTP/1.1 forbids, and the library that reads heads lets through: requests that two readers take for different ones.
+//! Refuses heads that two readers can take for different requests. HTTP/1.1 forbids them, and the library that reads
+//! heads lets them through.
 //!
-//! Comes in: a head. Goes out: nothing, or a refusal. A balancer in front may go by another of two names, or by another end of
-//! a body, than we do; so whatever leaves a choice is refused (RFC 9112, sections 3.2 and 6.1).
+//! Comes in: a head. Goes out: nothing, or a refusal. A balancer in front may go by another of two names than this
+//! process does, or by another end of a body. So a head that leaves a choice is refused (RFC 9112, sections 3.2 and
+//! 6.1).
 
 use axum::extract::Request;
 use axum::http::{Version, header};

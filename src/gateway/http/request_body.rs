@@ -18,12 +18,13 @@ use super::limits::Limits;
 
 /// What memory is counted in.
 const PIECE: usize = 4 << 10;
-/// Room that is made at once for a body that comes in several pieces, where so much is announced. Each time more room is made,
-/// all that has come is copied. Room is not paid for before it is filled: until then it is no memory of the machine's.
+/// Bytes of room that are made at once for a body in several pieces, where it announces that many. Each time more room
+/// is made, all that has come is copied. Room is not paid for before it is filled: until then it takes no memory of the
+/// machine.
 const ROOM: usize = 1 << 20;
-/// After so many bytes of a body the others have their turn, as long as more of it has come already.
+/// After this many bytes of one body the others have their turn, even where more of it has come already.
 const TURN: usize = 256 << 10;
-/// A body has this long at least, and then must have come at this rate, in bytes a second.
+/// Each body has this long. Beyond that it must come at least at this rate, in bytes a second.
 const GRACE: Duration = Duration::from_secs(5);
 const SLOWEST: u64 = 16 << 10;
 
@@ -51,7 +52,7 @@ impl Budget {
         self.all
     }
 
-    /// Takes what so many bytes need.
+    /// Takes the memory that this many bytes need.
     ///
     /// # Errors
     /// [`ApiError::MemoryBudget`] where it is not there.
@@ -118,7 +119,7 @@ impl<'a> Price<'a> {
         Self { budget, free: 0, most: usize::MAX }
     }
 
-    /// Pays for what has come, where so much is paid for already.
+    /// Pays for `more` bytes that have come, after `before` bytes that are paid for already.
     fn pay(self, taken: &mut HeldMemory, before: usize, more: usize) -> Result<(), ApiError> {
         let cost = |bytes: usize| bytes.saturating_sub(self.free).min(self.most);
         self.budget.take(taken, cost(before), cost(before + more) - cost(before))
@@ -201,7 +202,7 @@ async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(
     Err(ApiError::BodyCut { reason })
 }
 
-/// By when more must come, where so much has.
+/// The moment by which more must come, after `total` bytes that have come.
 fn due(began: Instant, total: usize, limits: &Limits) -> Instant {
     let paid_for = GRACE + Duration::from_millis(total as u64 * 1_000 / SLOWEST);
     began + paid_for.min(limits.body_wait)

@@ -26,8 +26,8 @@ pub struct Refusable;
 #[derive(Debug, Clone, Copy)]
 struct Paid;
 
-/// `response`, its body paid for out of `budget` until it is sent, unless it is paid for already; or the error that there is
-/// no memory for it, now or ever.
+/// `response`, whose body is paid for out of `budget` until it is sent; an answer that is paid for already stays as it
+/// is. Without enough memory, now or ever, the error that says so.
 pub fn paid(mut response: Response, budget: &Budget) -> Response {
     // An answer of unknown length, such as a stream, counts as small and is not paid for.
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);

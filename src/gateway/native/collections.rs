@@ -52,7 +52,7 @@ pub(in crate::gateway) async fn list(
     call: RequestContext,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
-    // What another door has just made or dropped is in no older map than this.
+    // A collection that another gateway has just made or dropped shows only in the newest map.
     state.router.read_map(deadline).await?;
     let overview = state.router.overview(deadline).await;
     let rows = overview.map.collections.iter().map(|(name, entry)| row(name, entry, &overview));

@@ -103,7 +103,7 @@ async fn stored(
     Ok(stored)
 }
 
-/// Which vectors of which points are read together, so that each part has no more than so many bytes, or one vector.
+/// Which vectors of which points are read together. Each part has at most `most` bytes, or one vector that is larger.
 fn parts(targets: &[SearchTarget], most: usize) -> Vec<(BTreeSet<String>, Vec<PointId>)> {
     // For each vector's name: its bytes, and the points that have to give it.
     let mut wanted = BTreeMap::<&str, (usize, BTreeSet<PointId>)>::new();

@@ -17,7 +17,7 @@ use crate::gateway::http::extract::{Json, answer};
 use crate::gateway::state::{GatewayState, LinkSwitch};
 use crate::placement::ClusterMap;
 
-/// Longest delay of a link. More would hold requests of which nobody waits for the answer any more.
+/// Longest delay of a link, in milliseconds. With a longer one, requests would be held after their clients have gone.
 const MAX_DELAY_MS: u64 = 60_000;
 
 pub(in crate::gateway) async fn show(State(state): State<GatewayState>) -> Result<Response, ApiError> {

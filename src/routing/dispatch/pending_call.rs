@@ -1,7 +1,7 @@
 //! One call on its way to an answer: whom to ask next, and what an outcome means. Pure, so that every turn is tested.
 //!
 //! The rule for safety: a write whose fate is in doubt is tried again only because its request id makes the repetition
-//! harmless, and once in doubt it is never reported as "certainly not done".
+//! harmless. Once in doubt, it is never reported as "certainly not done".
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -287,8 +287,8 @@ impl PendingCall {
         }
     }
 
-    /// When all were asked and the best was too stale, or one could not read the call, waiting would only make the
-    /// client wait for what is known: nothing fresh enough can be reached, or the call will not be read next time.
+    /// The end of a call for which waiting would change nothing. All replicas were asked, and either the best of them
+    /// was too stale, or one could not read the call and will not read it next time.
     fn verdict(&self, map: &ClusterMap) -> Option<Next> {
         match (&self.failure, self.shard, &self.call) {
             (Some(LastFailure::Stale(best)), Some(shard), Call::Read { max_staleness_ms: Some(bound_ms), .. }) => {
@@ -319,7 +319,7 @@ impl PendingCall {
     }
 }
 
-/// Whether a reply says what came of a write whatever becomes of its other copies.
+/// Returns `true` if a reply says what came of a write, whatever becomes of its other copies.
 fn is_last_word(shard: Option<ShardId>, reply: &[u8]) -> bool {
     match shard {
         Some(_) => !matches!(Reply::decode(reply), Ok(Reply::Refused(refusal)) if !refusal.is_final()),

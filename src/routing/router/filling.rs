@@ -1,9 +1,9 @@
 //! Payloads and vectors of the points that an answer shows, and of no others.
 //!
-//! A shard cannot know which of its hits are among the best of all, so it sends only a little with them at once. What is
-//! still wanted of those that are shown is fetched afterwards, from the same states: a point that has changed since makes
-//! the whole answer void, and it is asked for anew. No answer carries more than [`MOST`], and shards together are given no
-//! more room than that, however many they are.
+//! A shard cannot know which of its hits are among the best of all, so it sends only a little with each of them at
+//! once. The rest is fetched afterwards for the points that are shown, from the same states. A point that has changed
+//! since makes the whole answer void, and the answer is asked for anew. No answer carries more than [`MOST`], and all
+//! shards together are given no more room than that.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,16 +25,16 @@ use crate::routing::{
 
 /// Bytes of payloads and vectors that one answer may carry.
 pub const MOST: u64 = 64 << 20;
-/// Bytes that a shard sends with the hits of a search at once, where shards are few enough for all to.
+/// Bytes that a shard sends at once with the hits of a search. Where there are many shards, each sends less.
 const AT_ONCE: u64 = 128 << 10;
-/// Bytes of vectors from which a search has its place among the large answers before any shard is asked: a crowd of such
-/// searches would otherwise take the shards' time at once, and wait for its places with the vectors in hand.
+/// Bytes of vectors from which a search takes its place among the large answers before any shard is asked. Otherwise a
+/// crowd of such searches would take the shards' time at once, and then wait for places with the vectors in memory.
 const LARGE_FROM: usize = 1 << 20;
-/// Answers that are put together at once of those that carry more: each may take several times its bytes meanwhile.
+/// Large answers that are put together at once. Each may take several times its bytes meanwhile.
 pub(super) const LARGE_AT_ONCE: usize = 1;
-/// How long such an answer may wait for its shards: what a client grants for itself is not granted for those behind it.
+/// How long a large answer may wait for its shards. A client may allow itself more, but not those that wait behind it.
 const LARGE_WITHIN: Duration = Duration::from_secs(30);
-/// How often an answer is asked for whose points change meanwhile.
+/// How often an answer is asked for if its points change meanwhile.
 pub(super) const TRIES: u32 = 4;
 
 /// A point that is shown.
@@ -42,7 +42,7 @@ pub(super) trait Shown {
     fn id(&self) -> PointId;
     fn version(&self) -> u64;
     fn weight(&self) -> usize;
-    /// Whether something that is wanted of it has found no room.
+    /// Returns `true` if something that is wanted of it has found no room.
     fn is_bare(&self, wanted: Carried<'_>) -> bool;
     fn fill(&mut self, record: Record);
 }
@@ -246,13 +246,13 @@ fn asked<T: Shown>(
     by_shard.into_iter().map(of_shard).collect()
 }
 
-/// The room of each of so many shards before it is known which of their points are shown. Who asks anew, for the
-/// `attempt`-th time, asks for more at once, so that less can change before the rest is fetched.
+/// The room of each shard, in bytes, before it is known which points are shown. A further `attempt` asks for more at
+/// once, so that less can change before the rest is fetched.
 pub(super) fn at_once(shards: usize, attempt: u32) -> u64 {
     (AT_ONCE << (3 * attempt.min(TRIES))).min(share(shards))
 }
 
-/// The part of each of so many shards in the largest answer.
+/// The part of each shard in the largest answer, in bytes.
 pub(super) fn share(shards: usize) -> u64 {
     MOST / shards.max(1) as u64
 }

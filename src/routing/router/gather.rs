@@ -11,8 +11,8 @@ use crate::routing::rpc::message::{Call, CallAnswer};
 use crate::routing::{Collection, Committed, RouteError};
 
 impl Router {
-    /// Carries out one call per shard. A shard that does not know the collection is told of it, if it still exists, and
-    /// asked again.
+    /// Carries out one call per shard. A shard that does not know the collection is told of it and asked again, if the
+    /// collection still exists.
     ///
     /// # Errors
     /// [`RouteError::CollectionNotFound`] where the collection is gone, or why the map could not be read, and no shard

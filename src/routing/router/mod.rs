@@ -112,14 +112,16 @@ impl Router {
         }
     }
 
-    /// Reads the map that this process has changed, if that can be done soon. If not, who needs it reads it.
+    /// Reads the map that this process has changed, if that can be done soon. Otherwise the next request that needs it
+    /// does.
     async fn catch_up(&self, deadline: Instant) {
         if let Err(error) = self.fresh_map(deadline.min(Instant::now() + CATCH_UP_PATIENCE)).await {
             tracing::debug!(%error, "the changed map could not be read yet");
         }
     }
 
-    /// Carries a request out on `collection`, or, where that one is gone and another has its name, on that other.
+    /// Carries a request out on `collection`. Where that one is gone and another has its name, carries it out on that
+    /// other.
     ///
     /// # Errors
     /// Those of the request, and those of [`Router::successor`].
@@ -138,8 +140,8 @@ impl Router {
     /// The collection that has taken the name of `collection`, where a request found that one gone.
     ///
     /// # Errors
-    /// [`RouteError::CollectionReplaced`] where its requests have another level unless they name one: what was decided
-    /// for the old one does not hold.
+    /// [`RouteError::CollectionReplaced`] where the other one has another default level: what was decided by the old
+    /// level does not hold.
     fn successor<T>(
         &self,
         collection: &Collection,

@@ -232,8 +232,8 @@ impl WriteTally {
     }
 }
 
-/// The request id as shards know it: of its collection. A request that met a collection which was dropped and made anew
-/// under the same name is repeated on the new one, where it must not pass for a reuse of the same id.
+/// The request id as shards know it, which depends on the collection. Where a collection was dropped and made anew
+/// under the same name, its request is repeated on the new one. There it must not pass for a reuse of the same id.
 fn scoped(request: RequestId, collection: CollectionId) -> RequestId {
     /// Odd, so that multiplying by it maps different numbers to different ones; 2^128 over the golden ratio.
     const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;

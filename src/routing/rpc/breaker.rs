@@ -27,7 +27,7 @@ pub struct Breaker {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BreakerState {
-    /// Calls pass; so many failed in a row.
+    /// Calls pass. `failures` of them failed in a row.
     Closed { failures: u32 },
     /// Calls fail at once until `until`; the next pause is known by the last one.
     Open { until: Instant, pause: Duration },

@@ -1,11 +1,11 @@
-//! Requests and responses between nodes as bytes. A query that several calls share, as one search does in all shards of a
-//! node, is there once, and is one again on the other side.
+//! Requests and responses between nodes as bytes. A search of all shards of a node is one query that several calls
+//! share. Its bytes are sent once, and the calls share it on the other side as well.
 //!
 //! ```text
 //! message   version, u8   the message in postcard   what a later release added: skipped
 //! ```
 //!
-//! A request is followed by the room of its reads where one of them has a bound: what the first release did not send yet.
+//! Where a read has a bound, the room of each read follows the request. The first release does not send it.
 
 use std::sync::Arc;
 

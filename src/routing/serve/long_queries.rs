@@ -120,7 +120,8 @@ impl<'a> QueryTurn<'a> {
         turn.wait(deadline).then_some(turn)
     }
 
-    /// Gives the turn away where it is over and others wait, and waits for the next; `false` where none comes in time.
+    /// Gives the turn away if it is over and others wait, and then waits for the next; `false` where none comes in
+    /// time.
     fn goes_on(&self, deadline: Instant) -> bool {
         if self.since.get().elapsed() < TURN {
             return true;

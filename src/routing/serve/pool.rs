@@ -114,7 +114,7 @@ impl Pool {
         self.0.long.run(deadline, query).await
     }
 
-    /// How many threads should share so many units of work.
+    /// How many threads should share this many units of work.
     fn worthwhile_threads(&self, units: usize) -> usize {
         let expected = self.0.unit_ns.load(Ordering::Relaxed).saturating_mul(units as u64);
         let worth = usize::try_from(expected / WORTH_A_THREAD.as_nanos() as u64).unwrap_or(usize::MAX);

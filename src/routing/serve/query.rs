@@ -1,7 +1,7 @@
 //! Queries against one replica's machine, in the parts that threads may take side by side. Pure.
 //!
-//! A part is tried while it holds the machine's state, for so many steps; one that is not done by then is long, and is
-//! carried out again beside the state.
+//! A part is first tried for a limited number of steps, while it holds the machine's state. A part that is not done by
+//! then is long, and is carried out again beside the state.
 
 use crate::engine::{self, Engine, Meter, Refusal, Room, SearchQuery};
 use crate::routing::rpc::message::{CallError, Query, QueryAnswer};

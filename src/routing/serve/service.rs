@@ -282,8 +282,9 @@ impl FreshMachine {
     }
 }
 
-/// Collects the steps that come at once: replicas under a lease are ready within microseconds of each other, and one
-/// call to the query threads for all of them is cheaper than one for each. A replica that takes longer holds up none.
+/// Collects the steps that come at once. Replicas under a lease are ready within microseconds of each other, and one
+/// call to the query threads for all of them costs less than one for each. A replica that takes longer holds up no
+/// other.
 async fn settle<S: Stream<Item = T> + Unpin, T>(steps: &mut S) -> Vec<T> {
     // Take what is ready within the time, and leave the rest.
     let mut settled = Vec::new();
@@ -300,7 +301,10 @@ async fn settle<S: Stream<Item = T> + Unpin, T>(steps: &mut S) -> Vec<T> {
     }
 }
 
-/// Whether a shard whose writers have left so many vectors waiting to be indexed takes more. Nothing was appended where it does not.
+/// Checks that a shard takes more vectors while `waiting` of its vectors wait to be indexed.
+///
+/// # Errors
+/// [`CallError::Busy`] where too many wait. Nothing was appended then.
 fn room_for_more(waiting: u64) -> Result<(), CallError> {
     if waiting < MAX_WAITING_VECTORS {
         return Ok(());
