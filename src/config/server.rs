@@ -162,6 +162,7 @@ impl ServerArgs {
     /// As the derived reading.
     pub fn read(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut args = Self::from_arg_matches(matches)?;
+        // A flag silences the variable that would give the other answer to the same question.
         let is_flag = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         match (is_flag("bootstrap"), is_flag("join")) {
             (true, false) => args.join = None,

@@ -140,6 +140,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
 
     fn visit_str<E: Error>(self, word: &str) -> Result<VectorsPart, E> {
         let kind = |kind: IndexKind| VectorsPart::Index(Some(Index { kind, ..Index::default() }));
+        // A word is a setting only under these names. Under any other, a vector's settings are wanted.
         let part = match self.0 {
             "distance" => Distance::of(word).map(|distance| VectorsPart::Distance(Some(distance))),
             "index" => word.parse().map(kind),
@@ -150,6 +151,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<VectorsPart, E> {
+        // `null` leaves a setting open. For the codes it means that there are none.
         match self.0 {
             "size" => Ok(VectorsPart::Size(None)),
             "distance" => Ok(VectorsPart::Distance(None)),

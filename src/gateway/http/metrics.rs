@@ -94,6 +94,7 @@ fn verb(method: &Method) -> &'static str {
         "PUT" => "PUT",
         "DELETE" => "DELETE",
         "HEAD" => "HEAD",
+        // A client may invent methods, and each label is kept for as long as the process runs.
         _ => "other",
     }
 }

@@ -55,6 +55,7 @@ pub(in crate::gateway) async fn collection(
 ) -> Result<Collection, ApiError> {
     match check_collection_name(name) {
         Ok(()) => Ok(state.router.collection(name, deadline).await?),
+        // No collection can have such a name, so the map is not asked.
         Err(bad) => Err(RouteError::CollectionNotFound { name: bad.name }.into()),
     }
 }

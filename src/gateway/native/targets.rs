@@ -137,6 +137,7 @@ fn lacks(id: PointId, name: &str, position: Option<usize>) -> ApiError {
 fn vector_params(collection: &Collection, name: &str) -> Result<VectorParams, ApiError> {
     let vectors = &collection.entry.config.vectors;
     vectors.get(name).copied().ok_or_else(|| {
+        // The error lists the names that there are, so that a misspelt one is seen at once.
         let names: Vec<String> =
             vectors.keys().filter(|name| *name != DEFAULT_VECTOR).map(|name| format!("`{name}`")).collect();
         let have = if names.is_empty() {

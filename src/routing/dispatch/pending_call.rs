@@ -246,6 +246,7 @@ impl PendingCall {
     /// The end, with an answer. After a try whose fate is in doubt a refusal is the last word only where it stays: one that
     /// may be another tomorrow says nothing of the copies that are still under way.
     fn done(&self, answer: CallAnswer) -> Next {
+        // A doubt ends only with a reply that holds for all copies of the write.
         match (&self.doubt, &answer) {
             (Some(reason), CallAnswer::Written { reply, .. })
                 if !self.call.may_repeat() && !is_last_word(self.shard, reply) =>
@@ -277,6 +278,7 @@ impl PendingCall {
 
     /// Asks someone else, at once while there is someone who was not asked yet.
     fn elsewhere(&mut self, from: NodeId, failure: LastFailure, map: &ClusterMap) -> Next {
+        // The client is told the failure that explains most.
         if self.failure.as_ref().is_none_or(|known| failure.weight() >= known.weight()) {
             self.failure = Some(failure);
         }

@@ -235,6 +235,7 @@ impl Run<'_> {
         let rounds =
             places.iter().filter_map(|place| self.pending[*place].as_ref()).map(|pending| pending.rounds).max();
         let Some(rounds) = rounds else { return };
+        // The calls rest together, for as long as the one with the most tries does.
         let until = (Instant::now() + retry::pause(rounds, rand::random())).min(self.deadline);
         self.under_way.push(Box::pin(async move {
             tokio::time::sleep_until(until).await;

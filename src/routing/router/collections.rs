@@ -113,6 +113,8 @@ impl Router {
     async fn create_entry(&self, name: &str, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
         loop {
             match self.change_map(command.clone(), deadline).await? {
+                // Shards may still have an older collection of this name. They are told first, and then the map is
+                // asked again.
                 MetaReply::Leaving { .. } => {
                     let map = self.fresh_map(deadline).await?;
                     self.free_name(&map, name, deadline).await?;
@@ -196,6 +198,7 @@ impl Router {
         deadline: Instant,
     ) -> Vec<Result<LogPoint, RouteError>> {
         let command = command.encode();
+        // To be told twice is the same as once, so the command needs no lifetime.
         let pending = |shard: &ShardId| {
             let call =
                 Call::Write { group: shard.group(), command: command.clone(), everywhere: false, lifetime: None };

@@ -91,6 +91,7 @@ pub(super) fn not_before(options: &ReadOptions, shards: &[ShardEvidence]) -> Rea
     for shard in shards {
         let seen = LogPoint { recovered: recoveries(shard.term), index: shard.index };
         let point = after.0.entry(shard.shard).or_insert(seen);
+        // The client's own token may ask for a later state than the answer has shown.
         *point = (*point).max(seen);
     }
     ReadOptions { after: Some(after), allow_partial: false, ..options.clone() }

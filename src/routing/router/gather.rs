@@ -51,6 +51,7 @@ impl Router {
         match map.collections.get(&collection.name) {
             Some(entry) if entry.id == collection.entry.id => Ok(entry.clone()),
             _ => {
+                // The client may hear that the collection is gone only once no shard has it.
                 self.free_name(&map, &collection.name, deadline).await?;
                 Err(RouteError::CollectionNotFound { name: collection.name.clone() })
             }
@@ -86,6 +87,7 @@ impl Router {
 
 /// Whether the shard answered that it does not know the collection.
 fn is_stranger(outcome: &CallOutcome) -> bool {
+    // A shard refuses a read by an error, and a write by a reply from its log.
     match outcome {
         Err(RouteError::Refused { refusal }) => matches!(refusal, Refusal::CollectionNotFound { .. }),
         Ok((_, CallAnswer::Written { reply, .. })) => {

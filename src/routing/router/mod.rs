@@ -63,6 +63,7 @@ impl Router {
     /// Asks every node for its report.
     pub async fn overview(&self, deadline: Instant) -> Overview {
         let until = deadline.min(Instant::now() + REPORT_PATIENCE);
+        // What this process has changed must show in its overview.
         if self.scatter.map.is_behind() {
             self.catch_up(until).await;
         }

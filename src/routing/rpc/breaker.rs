@@ -46,6 +46,7 @@ impl Breaker {
     pub fn admit(&mut self, now: Instant) -> bool {
         match self.state {
             BreakerState::Closed { .. } => true,
+            // The pause is over, or the caller of the last probe has gone: one more call finds out.
             BreakerState::Open { until, pause } | BreakerState::Probing { until, pause } if now >= until => {
                 self.state = BreakerState::Probing { until: now + PROBE_PATIENCE, pause };
                 true

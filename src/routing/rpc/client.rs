@@ -76,6 +76,7 @@ impl HttpNodeClient {
         let client = reqwest::Client::builder()
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT)
+            // Nodes call each other directly, whatever proxy the machine is set to use.
             .no_proxy()
             .pool_max_idle_per_host(MAX_IN_FLIGHT)
             .pool_idle_timeout(IDLE)

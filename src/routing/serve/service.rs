@@ -80,6 +80,7 @@ impl Service {
         match call {
             Call::Read { group, mode, after, max_staleness_ms, query, room } if group != META => {
                 let wanted = Freshness { mode, after, max_staleness_ms };
+                // A read without a bound has all the room that there is.
                 let room = room.and_then(|room| room.try_into().ok()).unwrap_or(usize::MAX);
                 self.fresh(group, wanted, (query, room), deadline)
                     .await
@@ -204,6 +205,7 @@ impl Service {
         tried: Result<Result<Option<PartAnswer>, CallError>, QueryFailure>,
         deadline: Instant,
     ) -> Result<PartAnswer, CallError> {
+        // Most parts are not long, and the try has found all of them.
         if let Some(part) = tried?? {
             return Ok(part);
         }
