@@ -20,8 +20,8 @@ use crate::model::limits::REMEMBERED_MS;
 const OLDEST_KNOWN: Duration = Duration::from_secs(180);
 
 /// How much longer a write may be applied than its sender waits. It covers the difference between the rates of clocks,
-/// and the time that an answer took which told the time. A client may repeat a write at least this long, if a gateway
-/// has made its id.
+/// and the way of the answer that told the time. A client may repeat a write at least this long, if a gateway has made
+/// its id.
 const SLACK: Duration = Duration::from_secs(120);
 
 /// What a leader gives out: the time of its state when its term began, and what has passed since. A term has one leader,
