@@ -80,7 +80,7 @@ fn node_status(overview: &Overview, node: &NodeOverview) -> NodeStatus {
     let entry = overview.map.nodes.get(&node.node);
     let (host, port) = entry.map_or_else(Default::default, |entry| (entry.host.clone(), entry.port));
     let id = overview.map.name_of(node.node);
-    // A node that does not answer has no figures, only its place in the map.
+    // A node that does not answer has no figures, only its name and its address.
     let Ok(report) = &node.report else {
         return NodeStatus {
             id,

@@ -170,7 +170,7 @@ fn check(
         collection: collection.entry.id,
         vector_name: target.name,
         target: engine::Target::Vector(vector),
-        // Routing sets it, from the page and the number of shards.
+        // Routing sets it from the page, so that each shard finds enough for it.
         limit: 0,
         filter,
         score_threshold: search.score_threshold,
