@@ -106,6 +106,7 @@ fn put_id(body: &mut Vec<u8>, id: PointId) {
         PointId::Num(number) => {
             body.push(NUMBER);
             body.extend(number.to_le_bytes());
+            // Both kinds take 17 bytes, so that the ids form a table.
             body.extend([0; 8]);
         }
         PointId::Uuid(uuid) => {
@@ -174,6 +175,7 @@ pub fn read_head(head: &[u8]) -> Result<PointsHead, String> {
 
 fn id(bytes: &[u8]) -> Result<PointId, String> {
     match bytes.split_first() {
+        // A number leaves the last 8 of its 16 bytes at 0.
         Some((&NUMBER, [number @ .., 0, 0, 0, 0, 0, 0, 0, 0])) => {
             let number = number.try_into().map_err(|_| "is cut")?;
             Ok(PointId::Num(u64::from_le_bytes(number)))

@@ -23,8 +23,10 @@ pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(file: D) -> Res
 pub(super) fn check_url(setting: &'static str, url: &str) -> Result<String, ConfigError> {
     let complaint = || ConfigError::invalid(setting, format!("`{url}` is no address: write http://HOST:PORT"));
     let bare = url.trim();
+    // HOST:PORT alone is taken for HTTP.
     let url = if bare.contains("://") { bare.to_owned() } else { format!("http://{bare}") };
     let parsed = reqwest::Url::parse(&url).map_err(|_| complaint())?;
+    // The client adds the paths of the API, so the address must have none of its own.
     let bare = parsed.scheme() == "http" && parsed.has_host() && parsed.path() == "/" && parsed.query().is_none();
     if bare { Ok(url.trim_end_matches('/').to_owned()) } else { Err(complaint()) }
 }
@@ -34,6 +36,7 @@ pub(super) fn peer_address(given: Option<SocketAddr>, listen: SocketAddr) -> Res
     if let Some(address) = given {
         return Ok(address);
     }
+    // Port 0 asks the system for any free port, for the other nodes as well.
     let port = match listen.port() {
         0 => Some(0),
         port => port.checked_add(100),

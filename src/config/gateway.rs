@@ -1,4 +1,4 @@
-//! Settings of `quiver gateway`: a door to a cluster, without replicas of its own.
+//! Settings of `quiver gateway`: a process that serves the API of a cluster without replicas of its own.
 
 use super::address::{check_url, optional_socket_address, socket_address};
 use super::table::{filled, settings};
@@ -40,6 +40,7 @@ impl GatewayArgs {
     /// # Errors
     /// Whatever keeps the settings from being used.
     pub fn settle(mut self) -> Result<GatewaySettings, ConfigError> {
+        // Flags and variables win over the file.
         if let Some(path) = self.config.take() {
             self.lay_over(read_file(&path)?);
         }

@@ -162,6 +162,7 @@ impl ServerArgs {
     /// As the derived reading.
     pub fn read(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut args = Self::from_arg_matches(matches)?;
+        // A flag silences the variable that would give the other answer to the same question.
         let is_flag = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
         match (is_flag("bootstrap"), is_flag("join")) {
             (true, false) => args.join = None,
@@ -224,6 +225,7 @@ impl ServerSettings {
             );
             return Err(ConfigError::invalid("--node-lost-after-ms", reason));
         }
+        // The comparison is written so that NaN is refused as well.
         if !(self.index_share > 0.0 && self.index_share <= 1.0) {
             let reason = format!("{} is out of range: choose above 0 and up to 1", self.index_share);
             return Err(ConfigError::invalid("--index-share", reason));

@@ -88,6 +88,7 @@ macro_rules! settings {
             /// Gives each setting that nothing says the default of its row, and checks every row's rule. Returns the flags
             /// of those that were given and belong to a new cluster.
             fn fill(&mut self) -> Result<Vec<String>, ConfigError> {
+                // Only before the defaults are filled in is it known which settings were given.
                 let of_new_cluster: &[(&str, &str, bool)] =
                     &[$( $( (stringify!($cluster), stringify!($field), self.$field.is_some()), )? )*];
                 let given = of_new_cluster.iter().filter(|(_, _, is_given)| *is_given);

@@ -69,6 +69,7 @@ pub fn router_with(state: GatewayState, extra: Router) -> Router {
         .method_not_allowed_fallback(move |path, request| method_not_allowed(methods, path, request))
         // The extractor in `http::extract` has its own limit, which it can name.
         .layer(DefaultBodyLimit::disable())
+        // The last layer is the outermost: it sees every answer, also those of paths that do not exist.
         .layer(from_fn_with_state(state, middleware::pass))
 }
 

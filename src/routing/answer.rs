@@ -23,7 +23,7 @@ pub struct Answer<T> {
     pub held: Held,
 }
 
-/// The place of a large answer, of which few are put together at once; nothing for others.
+/// The place that a large answer holds, since only few are put together at once. Any other answer holds nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Held(pub(super) Option<AnswerPlace>);
 

@@ -162,10 +162,12 @@ impl RouteError {
         match self {
             Self::Unknown { .. } => Committed::Unknown,
             Self::NotEverywhere { .. } => Committed::Yes,
+            // Some shards have written and others have not, so neither yes nor no is true of the whole.
             Self::PartialWrite { .. } => Committed::Unknown,
             Self::Deadline { committed, .. }
             | Self::Unreadable { committed, .. }
             | Self::Internal { committed, .. } => *committed,
+            // Each of these says that nothing was changed.
             Self::CollectionNotFound { .. }
             | Self::CollectionReplaced { .. }
             | Self::CollectionExists { .. }

@@ -19,8 +19,9 @@ use crate::model::limits::REMEMBERED_MS;
 /// How old a sender's knowledge may be.
 const OLDEST_KNOWN: Duration = Duration::from_secs(180);
 
-/// How much longer than its sender waits a write may be applied: what clocks may differ in their rates, and what an answer
-/// that told the time may have taken. For as long at least a client may repeat a write whose id a gateway has made.
+/// How much longer a write may be applied than its sender waits. It covers the difference between the rates of clocks,
+/// and the way of the answer that told the time. A client may repeat a write at least this long, if a gateway has made
+/// its id.
 const SLACK: Duration = Duration::from_secs(120);
 
 /// What a leader gives out: the time of its state when its term began, and what has passed since. A term has one leader,
@@ -39,11 +40,13 @@ impl LeaderClock {
 
     /// The group's time at the moment `now` of the leader of `term`, whose state is at `state_ms`; at least 1.
     pub(super) fn at(&mut self, term: u64, state_ms: u64, now: Instant) -> u64 {
+        // A new term has a new leader, whose clock starts at what the state says.
         if term != self.term {
             *self = Self::new(term, state_ms, now);
         }
         let passed = u64::try_from(now.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX);
         let time_ms = self.from_ms.saturating_add(passed);
+        // The group's time never runs back behind its state.
         if time_ms < state_ms {
             *self = Self::new(term, state_ms, now);
         }
@@ -73,8 +76,9 @@ impl KnownTimes {
     }
 }
 
-/// Whether a leader whose group is at `time_ms` may propose a write of this lifetime: its sender knows a time, and it is
-/// not over. That time may lie ahead where a leader before counted more; by so much only where much was lost.
+/// Returns `true` if a leader whose group is at `time_ms` may propose a write of this lifetime: its sender knows a
+/// time, and the lifetime is not over. The sender's time may lie ahead, since an earlier leader may have counted more.
+/// It lies further ahead than [`REMEMBERED_MS`] only where much was lost.
 pub(super) fn may_be_proposed(lifetime: Lifetime, time_ms: u64) -> bool {
     let known = (1..=time_ms.saturating_add(REMEMBERED_MS)).contains(&lifetime.born_ms);
     known && (time_ms <= lifetime.end_ms() || is_planted(Mutant::TakesLateCopies))

@@ -76,10 +76,11 @@ impl MapCell {
         Arc::clone(&self.map.borrow())
     }
 
-    /// Takes `map` where it is newer than the one held. A map of another cluster is refused; whether it was.
+    /// Takes `map` if it is newer than the one held. Returns `false` for a map of another cluster, which is refused.
     pub fn offer(&self, map: Arc<ClusterMap>) -> bool {
         let mut foreign = false;
         self.map.send_if_modified(|held| {
+            // Before the first map any cluster is right. After it only the same one is.
             foreign = held.is_formed() && held.cluster != map.cluster;
             let newer = !foreign && map.epoch > held.epoch;
             if newer {
@@ -90,7 +91,8 @@ impl MapCell {
         !foreign
     }
 
-    /// Says that this process has, or may have, changed the owner's map, and of which collection: the map held is behind.
+    /// Notes that this process has, or may have, changed the owner's map, so that the map held here is behind.
+    /// `collection` is the name of the collection that was changed, if any.
     pub fn changed(&self, collection: Option<&str>) {
         let number = self.own.made.fetch_add(1, Ordering::SeqCst) + 1;
         if let Some(name) = collection {
@@ -98,17 +100,18 @@ impl MapCell {
         }
     }
 
-    /// Whether this process has, or may have, changed a collection of this name since the map was read from its owner.
+    /// Returns `true` if this process has, or may have, changed a collection of this name since the map was read from
+    /// its owner.
     pub fn is_in_doubt(&self, collection: &str) -> bool {
         self.own.seen.load(Ordering::SeqCst) < self.own.of_name(collection).load(Ordering::SeqCst)
     }
 
-    /// Whether the map was not read from its owner since this process last changed it.
+    /// Returns `true` if this process has changed the map since it was last read from its owner.
     pub fn is_behind(&self) -> bool {
         self.own.seen.load(Ordering::SeqCst) < self.own.made.load(Ordering::SeqCst)
     }
 
-    /// The number of changes so far, for who begins to read the owner's map now.
+    /// The number of changes so far. Whoever is about to read the owner's map keeps it for [`take`](Self::take).
     pub fn own_changes(&self) -> u64 {
         self.own.made.load(Ordering::SeqCst)
     }

@@ -116,8 +116,8 @@ impl Overview {
         self.differing().into_iter().filter(|(_, odd)| odd.is_empty()).map(|(group, _)| group).collect()
     }
 
-    /// Groups whose replicas differ as of one log index, each with the nodes that differ from a majority of its voters; none
-    /// of them where no majority agrees.
+    /// Groups whose replicas differ at one log index, each with the nodes that differ from a majority of its voters.
+    /// The set of nodes is empty where no majority agrees.
     pub fn differing(&self) -> BTreeMap<GroupId, BTreeSet<NodeId>> {
         if is_planted(Mutant::NeverComparesStates) {
             return BTreeMap::new();
@@ -128,15 +128,18 @@ impl Overview {
     fn odd_ones(&self, group: GroupId) -> Option<BTreeSet<NodeId>> {
         let mut seen: BTreeMap<u64, BTreeMap<u64, BTreeSet<NodeId>>> = BTreeMap::new();
         let mut voters = (0, &BTreeSet::new());
+        // Digests can be compared only at the same index, so they are sorted by it.
         for (node, status) in self.statuses(group) {
             for (index, digest) in &status.digests {
                 seen.entry(*index).or_default().entry(*digest).or_default().insert(node);
             }
+            // The replica that has applied most has the newest list of voters.
             voters = voters.max((status.applied, &status.voters));
         }
         let (_, voters) = voters;
         let is_majority = |nodes: &BTreeSet<NodeId>| nodes.intersection(voters).count() * 2 > voters.len();
         let differing: Vec<_> = seen.into_values().filter(|by_digest| by_digest.len() > 1).collect();
+        // Of the indexes at which replicas differ, the last one with a majority decides who is wrong.
         let judged = differing.iter().rev().find_map(|by_digest| {
             let right = by_digest.values().find(|nodes| is_majority(nodes))?;
             Some(by_digest.values().flatten().copied().filter(|node| !right.contains(node)).collect())

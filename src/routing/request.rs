@@ -32,10 +32,10 @@ pub struct PageSearch {
 }
 
 impl PageSearch {
-    /// What each of `shards` shards is asked: any of its hits may be among the first `offset + limit` of all, but the
-    /// more shards there are, the fewer of them are likely to be. Where a point is left out, one hit more is asked for,
-    /// since that point can be anywhere among the equally near; filtering it out in the shards would cost every other
-    /// point a look at its id.
+    /// What each of `shards` shards is asked. Any of its hits may be among the first `offset + limit` of all, but the
+    /// more shards there are, the fewer are likely to be. Where a point is left out, one hit more is asked for, since
+    /// that point can be anywhere among hits of equal distance. To filter it out in the shards would cost a look at the
+    /// id of every other point.
     pub(super) fn of(&self, collection: CollectionId, shards: usize) -> SearchQuery {
         let limit = self.offset.saturating_add(self.limit).saturating_add(usize::from(self.left_out.is_some()));
         let mut query = SearchQuery { collection, limit, ..self.query.clone() };

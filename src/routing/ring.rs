@@ -10,6 +10,7 @@ use crate::placement::{ClusterMap, ShardId};
 
 /// Where a point stands in the hash space.
 pub fn point_hash(collection: CollectionId, point: PointId) -> u64 {
+    // The order of these bytes is fixed: another one would send each point to another shard than the one that has it.
     let mut input = [0; 25];
     input[..8].copy_from_slice(&collection.0.to_le_bytes());
     match point {

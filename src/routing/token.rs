@@ -89,6 +89,7 @@ impl FromStr for SessionToken {
 fn entry(part: &str) -> Option<(ShardId, LogPoint)> {
     let (shard, point) = part.split_once('-')?;
     let shard = u32::try_from(hex(shard)?).ok().filter(|shard| *shard < MAX_SHARDS)?;
+    // Only a token from after a recovery has the second number, and 0 recoveries are never written.
     let point = match point.split_once('-') {
         None => LogPoint { recovered: 0, index: hex(point)? },
         Some((index, recovered)) => {

@@ -31,6 +31,7 @@ impl VectorValue {
 
     /// The reverse of [`VectorValue::into_named`]: a lone default vector becomes a bare array.
     pub fn from_named(mut vectors: BTreeMap<String, Vec<f32>>) -> Self {
+        // A point whose one vector has no name is written in the short form.
         match (vectors.len(), vectors.remove("")) {
             (1, Some(vector)) => Self::Single(vector),
             (_, Some(vector)) => {

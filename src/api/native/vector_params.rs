@@ -140,6 +140,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
 
     fn visit_str<E: Error>(self, word: &str) -> Result<VectorsPart, E> {
         let kind = |kind: IndexKind| VectorsPart::Index(Some(Index { kind, ..Index::default() }));
+        // A word is a setting only under these names. Under any other, a vector's settings are wanted.
         let part = match self.0 {
             "distance" => Distance::of(word).map(|distance| VectorsPart::Distance(Some(distance))),
             "index" => word.parse().map(kind),
@@ -150,6 +151,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<VectorsPart, E> {
+        // `null` leaves a setting open. For the codes it means that there are none.
         match self.0 {
             "size" => Ok(VectorsPart::Size(None)),
             "distance" => Ok(VectorsPart::Distance(None)),
@@ -161,6 +163,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<VectorsPart, A::Error> {
         let map = MapAccessDeserializer::new(map);
+        // Only under the name `index` can an object be anything but a vector.
         if self.0 != "index" {
             return VectorSettings::deserialize(map).map(VectorsPart::Named);
         }
@@ -168,6 +171,7 @@ impl<'de> Visitor<'de> for VectorsMember<'_> {
         let Settings { size, distance, index, quantization, kind, m, ef_construct } = Settings::deserialize(map)?;
         let of_vector = size.is_some() || distance.is_some() || index.is_some() || quantization.is_some();
         let of_index = kind.is_some() || m.is_some() || ef_construct.is_some();
+        // A vector has a size, and an index has none.
         match size {
             _ if of_vector && of_index => {
                 Err(A::Error::custom("settings of a vector and of an index stand side by side"))

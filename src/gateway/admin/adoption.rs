@@ -26,6 +26,7 @@ pub(in crate::gateway) async fn add(
     how: ChangeOptions,
     Json(body): Json<AddNode>,
 ) -> Result<Response, ApiError> {
+    // The two steps of a replacement are foreseen together. The client begins them one after the other.
     if body.replaces.is_some() && !how.dry_run {
         return Err(ApiError::invalid(
             "replaces",
@@ -42,6 +43,7 @@ pub(in crate::gateway) async fn add(
         Err(reason) => return silent(&state, &call, how, &map, (body, reason)).await,
     };
     let conflict = |reason: String| Err(ApiError::NodeConflict { node: body.node_id.clone(), reason });
+    // Whoever answers at the address must be the node that the client means.
     if introduction.entry.name.as_str() != body.node_id {
         let name = &introduction.entry.name;
         return conflict(format!("the node at {}:{} is called `{name}`", body.host, body.port));
@@ -50,12 +52,14 @@ pub(in crate::gateway) async fn add(
         return conflict(reason);
     }
     let command = MetaCommand::AddNode { entry: introduction.entry, at_ms: now_ms() };
+    // A dry run also shows what the departure of the replaced node would move.
     if how.dry_run {
         let overview = cluster::ask(&state, &call).await;
         let leave = departure(&map, body.replaces.as_deref())?;
         let forecast = forecast::foresee(&overview, &map, [command].into_iter().chain(leave));
         return Ok(answer(StatusCode::OK, &forecast::plan(&map, &forecast)));
     }
+    // To ask twice is to ask once: a node that joins already is answered like one that begins to.
     match state.router.change_map(command, deadline).await? {
         MetaReply::Begun { operation, .. } | MetaReply::NodeKnown { operation: Some(operation), .. } => {
             let words = ChangeWords { node: Some(&body.node_id), during: "joining", after: "member" };

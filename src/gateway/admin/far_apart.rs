@@ -9,6 +9,7 @@ pub(in crate::gateway) fn issue(overview: &Overview) -> Option<Issue> {
     let map = &overview.map;
     let timings = map.timings.unwrap_or_default();
     let longest = timings.longest_round_trip_ms();
+    // Each node measures its own round trips. The slowest one between two nodes of the map counts.
     let far = overview.reports().flat_map(|report| {
         let known = report.round_trips_ms.iter().filter(|(node, _)| map.nodes.contains_key(node));
         known
@@ -16,6 +17,7 @@ pub(in crate::gateway) fn issue(overview: &Overview) -> Option<Issue> {
             .map(|(node, took)| (*took, report.node.min(*node), report.node.max(*node)))
     });
     let (took, from, to) = far.max()?;
+    // The fix names timings that bear the measured round trip.
     let RaftTimings { heartbeat_ms, election_min_ms, election_max_ms } = RaftTimings::for_round_trip(took);
     let message = format!(
         "{} and {} are too far apart for the timings: a message and its answer take {took} ms, and may take {longest} ms \

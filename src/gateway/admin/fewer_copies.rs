@@ -9,6 +9,7 @@ pub(super) const CODE: &str = "fewer_copies";
 /// The issue of a cluster that has fewer nodes than the copies it was formed with; `None` where there are enough nodes.
 pub(super) fn issue(overview: &Overview) -> Option<Issue> {
     let map = &overview.map;
+    // Before there is a map, there are no copies to count.
     if !map.is_formed() || map.replication_factor >= map.wanted_factor {
         return None;
     }

@@ -31,6 +31,7 @@ pub(super) fn foresee(
 }
 
 pub(in crate::gateway) fn plan(map: &ClusterMap, forecast: &Forecast) -> Plan {
+    // A node that would join has its name only in the map that is foreseen.
     let name = |node: NodeId| forecast.end.nodes.get(&node).map_or_else(|| map.name_of(node), |e| e.name.to_string());
     let moves = forecast.moves.iter().map(|planned| PlannedMove {
         shard: ShardId::of_group(planned.group).map(|shard| shard.0),
@@ -54,12 +55,15 @@ pub(in crate::gateway) fn plan(map: &ClusterMap, forecast: &Forecast) -> Plan {
 /// # Errors
 /// [`ApiError::Guard`], with the loss named.
 pub(super) fn guard(forecast: &Forecast, force: bool) -> Result<(), ApiError> {
+    // No `force` helps here, since nothing would be left to serve.
     if let MetaReply::LastNode { .. } = forecast.reply {
         let reason = "it is the last node that holds data, so all of it would be lost; add another node first, or stop \
                       the process and remove its data directory if that is what you want";
         return Err(ApiError::Guard { code: ErrorCode::WouldLoseData, reason: reason.to_owned() });
     }
+    // With `force` the change begins all the same, and waits until it can be done.
     let Some(first) = forecast.obstacles.first().filter(|_| !force) else { return Ok(()) };
+    // The loss of data is named before the loss of a majority, wherever it stands in the list.
     let last_copy = forecast.obstacles.iter().find(|obstacle| matches!(obstacle, Obstacle::LastCopy { .. }));
     let code = if last_copy.is_some() { ErrorCode::WouldLoseData } else { ErrorCode::WouldLoseQuorum };
     let more = forecast.obstacles.len() - 1;

@@ -85,6 +85,7 @@ async fn depart(
             Ok(answer(StatusCode::OK, &change))
         }
         MetaReply::NotFound => Err(ApiError::NodeNotFound { node: name }),
+        // The forecast refuses the last node, unless the map has changed since it was read.
         MetaReply::LastNode { .. } => forecast::guard(&forecast, false).and(Err(unfit(&MetaReply::LastNode { node }))),
         other => refusal(&name, other),
     }
@@ -126,6 +127,7 @@ pub(in crate::gateway) async fn label(
     let deadline = request::deadline(&state, &call, None)?;
     let map = state.router.read_map(deadline).await?;
     let command = MetaCommand::SetLabels { node: node_number(&map, &name)?, labels: body.labels };
+    // Labels hold as soon as the map has them, so there is no operation to wait for.
     match state.router.change_map(command, deadline).await? {
         MetaReply::Labelled => Ok(answer(StatusCode::OK, &member_already(&map, &name))),
         other => refusal(&name, other),
@@ -173,6 +175,7 @@ fn member(overview: &Overview, node: NodeId) -> Member {
         state: entry.map_or("gone", |entry| node_word(entry.state)).to_owned(),
         status: overview::node_health(overview, node),
         labels: entry.map(|entry| entry.labels.clone()).unwrap_or_default(),
+        // Replicas are counted as the map wants them, leaders as the nodes report them.
         shards: map.shards.values().filter(|shard| shard.placement.target.contains(&node)).count(),
         leads: map.shards.keys().filter(|shard| overview.leader(**shard).is_some_and(|(led, _)| led == node)).count(),
         vector_count: report.map_or(0, |report| report.points()),

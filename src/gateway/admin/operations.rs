@@ -42,6 +42,7 @@ pub(in crate::gateway) async fn show(
     let number = number(&id)?;
     let map = state.router.read_map(request::deadline(&state, &call, None)?).await?;
     let operation = map.operations.get(&number).ok_or(ApiError::OperationNotFound { operation: id })?;
+    // How much is left follows from the reports of all nodes, so they are asked only for an operation that exists.
     let left = left(&map, &cluster::ask(&state, &call).await);
     Ok(answer(StatusCode::OK, &row(&map, number, operation, left)))
 }
@@ -98,6 +99,7 @@ pub(in crate::gateway) async fn rebalance(
     how: ChangeOptions,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
+    // Without a command the forecast shows the moves that the planner still has to make.
     if how.dry_run {
         let map = state.router.read_map(deadline).await?;
         let forecast = forecast::foresee(&cluster::ask(&state, &call).await, &map, None);
@@ -147,6 +149,7 @@ pub(in crate::gateway) async fn shard(
     shard: Result<Path<u32>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let shard = ShardId(shard?.0);
+    // The shard must be in the map before its replicas are looked for in the reports.
     let overview = cluster::ask(&state, &call).await;
     known(&overview.map, shard)?;
     detail(&overview, shard)

@@ -42,6 +42,7 @@ pub(in crate::gateway) fn health(overview: &Overview) -> ClusterHealth {
     };
     let nodes: Vec<NodeStatus> = overview.nodes.iter().map(|node| node_status(overview, node)).collect();
     let issues = issues(overview, &groups, &nodes);
+    // Requests are served while every group has a leader and a majority of its voters.
     let served =
         !groups.is_empty() && groups.iter().all(|group| group.leader.is_some() && group.alive >= group.majority());
     // A cluster of too few nodes has all the copies that it can have.
@@ -52,6 +53,7 @@ pub(in crate::gateway) fn health(overview: &Overview) -> ClusterHealth {
         (true, true, false) => HealthState::Degraded,
         (true, true, true) => HealthState::Healthy,
     };
+    // The weakest group decides how many more nodes may fail.
     let can_lose_nodes = groups.iter().map(|group| group.alive.saturating_sub(group.majority())).min().unwrap_or(0);
     ClusterHealth { status, can_lose_nodes, groups: counts, nodes, issues }
 }
@@ -78,6 +80,7 @@ fn node_status(overview: &Overview, node: &NodeOverview) -> NodeStatus {
     let entry = overview.map.nodes.get(&node.node);
     let (host, port) = entry.map_or_else(Default::default, |entry| (entry.host.clone(), entry.port));
     let id = overview.map.name_of(node.node);
+    // A node that does not answer has no figures, only its name and its address.
     let Ok(report) = &node.report else {
         return NodeStatus {
             id,
@@ -89,8 +92,10 @@ fn node_status(overview: &Overview, node: &NodeOverview) -> NodeStatus {
             collections: Vec::new(),
         };
     };
+    // The meta replica counts like the replicas of shards.
     let statuses = report.meta.iter().chain(report.replicas.iter().map(|replica| &replica.status));
     let stopped = statuses.into_iter().any(|status| status.stopped.is_some());
+    // What the map plans for a node is said before what the node says of itself.
     let state = entry.map(|entry| entry.state);
     let status = match state {
         Some(NodeState::Joining) => HealthState::Starting,
@@ -134,6 +139,7 @@ fn groups(overview: &Overview) -> Vec<GroupView> {
     if !overview.map.is_formed() {
         return Vec::new();
     }
+    // The meta group is to have a copy on each node that the map wants it on.
     let metas: Vec<(NodeId, &GroupStatus)> =
         overview.reports().filter_map(|report| report.meta.as_ref().map(|meta| (report.node, meta))).collect();
     let meta_target = &overview.map.meta.target;
@@ -155,9 +161,11 @@ fn group_view(
     copies: usize,
     replicas: &[(NodeId, &GroupStatus)],
 ) -> GroupView {
+    // The newest list of voters counts. Without any, the nodes that the map wants are taken for voters.
     let newest = replicas.iter().max_by_key(|(_, status)| (status.term, status.applied));
     let voters = newest.map(|(_, status)| status.voters.clone()).filter(|voters| !voters.is_empty());
     let voters = voters.unwrap_or_else(|| target.clone());
+    // A voter takes part if its node reports a replica that has not stopped.
     let takes_part = |node: &NodeId| replicas.iter().any(|(own, status)| own == node && status.stopped.is_none());
     let missing: BTreeSet<NodeId> = voters.iter().copied().filter(|node| !takes_part(node)).collect();
     let alive = voters.len() - missing.len();
@@ -166,6 +174,7 @@ fn group_view(
 
 fn issues(overview: &Overview, groups: &[GroupView], nodes: &[NodeStatus]) -> Vec<Issue> {
     let mut issues = Vec::new();
+    // Causes come before what follows from them: the map, the nodes, their replicas, and then the groups.
     if !overview.map.is_formed() {
         let message = "this process has no cluster map yet".to_owned();
         issues.push(issue(
@@ -244,6 +253,7 @@ fn difference(overview: &Overview, group: GroupId, odd: &BTreeSet<NodeId>) -> Is
 fn group_issue(overview: &Overview, group: &GroupView) -> Option<Issue> {
     let voters: Vec<String> = group.voters.iter().map(|node| overview.map.name_of(*node)).collect();
     let (name, voters) = (group_name(group.group), voters.join(", "));
+    // Without a quorum there can be no leader, so the lack of a leader is not said as well.
     if group.alive < group.majority() {
         let message =
             format!("{name} has no quorum: {} of its {} voters ({voters}) take part", group.alive, group.voters.len());
@@ -281,6 +291,7 @@ fn moving(overview: &Overview, shard: ShardId, entry: &ShardEntry) -> Option<ser
 fn sharding_row(overview: &Overview, shard: ShardId, entry: &ShardEntry) -> ShardingRow {
     let speaker = overview.speaker(shard);
     let leader = overview.leader(shard);
+    // Each node that has a replica, or is meant to have one, gets a row.
     let members = speaker
         .map(|(_, replica)| &replica.status.voters | &replica.status.learners)
         .filter(|members| !members.is_empty());
@@ -299,6 +310,7 @@ fn sharding_row(overview: &Overview, shard: ShardId, entry: &ShardEntry) -> Shar
 /// One replica; its lag is counted to the end of the leader's log.
 fn replica(overview: &Overview, shard: ShardId, node: NodeId, head: Option<u64>) -> ShardReplica {
     let status = overview.replicas(shard).find(|(own, _)| *own == node).map(|(_, replica)| &replica.status);
+    // What keeps a replica from its work is said before its role.
     let state = match status {
         None => "unreachable",
         Some(status) if status.stopped.is_some() => "stopped",

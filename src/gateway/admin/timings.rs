@@ -38,7 +38,9 @@ pub(in crate::gateway) async fn set(
         election_min_ms: body.election_min_ms.unwrap_or(now.election_min_ms),
         election_max_ms: body.election_max_ms.unwrap_or(now.election_max_ms),
     };
+    // The timings are checked together, since a rule can bind two of them.
     timings.check().map_err(|(field, reason)| ApiError::invalid(field, reason))?;
+    // The map only holds them. A node takes them on when it is restarted.
     match state.router.change_map(MetaCommand::SetTimings { timings }, deadline).await? {
         MetaReply::TimingsSet => Ok(answer(StatusCode::OK, &of(timings))),
         other => change::refusal("timings", other),

@@ -21,9 +21,11 @@ pub fn check(method: &Method, headers: &HeaderMap, ours: &[String]) -> Result<()
     if let Some(host) = host.filter(|host| !is_ours(host, ours)) {
         return Err(ApiError::ForeignHost { host: quoted(host) });
     }
+    // A safe method changes nothing, and a browser keeps its answer from pages of other sites.
     if method.is_safe() {
         return Ok(());
     }
+    // Browsers say where a request comes from. A client that says nothing is taken for no browser.
     let origin = text("origin");
     let from_elsewhere = match (text(FETCH_SITE), origin) {
         (Some("same-origin" | "none"), _) => false,
@@ -52,12 +54,15 @@ fn host_of(origin: &str) -> Option<&str> {
     origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
 }
 
-/// Whether we go by this name: the machine itself, a bare address, which nobody can make point elsewhere, or one of `ours`.
+/// Returns `true` if this process goes by the name `host`: a name of the machine itself, one of `ours`, or a bare
+/// address, which nobody can make point elsewhere.
 fn is_ours(host: &str, ours: &[String]) -> bool {
+    // The name alone decides, whatever the port is.
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
+    // An IPv6 address stands in brackets, and a name may end in the dot of the root.
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     let name = bare.trim_end_matches('.').to_ascii_lowercase();
     bare.parse::<IpAddr>().is_ok()

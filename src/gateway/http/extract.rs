@@ -67,13 +67,15 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     parsed.map_err(|error| parse_error::explain::<T>(body, &error))
 }
 
-/// A body that names no type is taken for JSON; one that says it is something else is not.
+/// Returns an error where the body is said to be anything but JSON. A body without a type is taken for JSON.
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |name| headers.get(name).map(|value: &HeaderValue| quoted(&String::from_utf8_lossy(value.as_bytes())));
+    // No coding is undone here, so a coded body is refused rather than misread.
     if let Some(found) = text(header::CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err(ApiError::MediaType { header: "Content-Encoding", found, expected: "identity" });
     }
     let Some(found) = text(header::CONTENT_TYPE) else { return Ok(()) };
+    // Parameters of the type, such as a charset, are ignored.
     let essence = found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
         return Ok(());
@@ -81,15 +83,17 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::MediaType { header: "Content-Type", found, expected: "application/json" })
 }
 
-/// What `make` answers to a read; where the answer is large, it is made where it holds up nobody.
+/// What `make` answers to a read. A large answer is made on the thread of low priority, where it holds up nobody.
 pub async fn made(held: Held, make: impl FnOnce() -> Response + Send + 'static) -> Response {
     let is_large = held.is_large();
+    // The answer to a read may be refused. Its place among the large answers is free once it is made.
     let make = move || {
         let mut response = make();
         response.extensions_mut().insert(Refusable);
         drop(held);
         response
     };
+    // A small answer is not worth the way through another thread.
     if !is_large {
         return make();
     }

@@ -1,7 +1,9 @@
-//! What HTTP/1.1 forbids, and the library that reads heads lets through: requests that two readers take for different ones.
+//! Refuses heads that two readers can take for different requests. HTTP/1.1 forbids them, and the library that reads
+//! heads lets them through.
 //!
-//! Comes in: a head. Goes out: nothing, or a refusal. A balancer in front may go by another of two names, or by another end of
-//! a body, than we do; so whatever leaves a choice is refused (RFC 9112, sections 3.2 and 6.1).
+//! Comes in: a head. Goes out: nothing, or a refusal. A balancer in front may go by another of two names than this
+//! process does, or by another end of a body. So a head that leaves a choice is refused (RFC 9112, sections 3.2 and
+//! 6.1).
 
 use axum::extract::Request;
 use axum::http::{Version, header};
@@ -11,6 +13,7 @@ use super::error::ApiError;
 /// Returns an error unless the head names one host, and a body that ends where everyone sees it end.
 pub fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
     let refused = |reason: &str| Err(ApiError::MalformedRequest { reason: reason.to_owned() });
+    // With two hosts, a proxy and this process could each believe another one.
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next().map(|host| host.as_bytes());
     if hosts.next().is_some() {
@@ -19,11 +22,13 @@ pub fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
     if host.is_none() && request.version() >= Version::HTTP_11 {
         return refused("it has no `Host`");
     }
+    // A target in absolute form names a host, too, and it must be the same.
     if let Some(target) = request.uri().authority()
         && !host.is_some_and(|host| host.eq_ignore_ascii_case(target.as_str().as_bytes()))
     {
         return refused("its target names another host than its `Host` does");
     }
+    // Where a body ends must be plain, or its rest could be taken for another request.
     let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     let first = codings.next().map(|coding| coding.as_bytes().trim_ascii());
     // A second line says the same as a second name in the first.

@@ -1,4 +1,4 @@
-//! The named limits of the door: every body, batch, page and wait has one, and an error that meets one names it.
+//! The named limits of the gateway: every body, batch, page and wait has one, and an error that meets one names it.
 //!
 //! Comes in: the configuration, through node. Goes out: numbers for the extractors and checks, and [`LimitName`]s for
 //! errors. Limits on what a shard holds belong to the engine.

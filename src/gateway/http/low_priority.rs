@@ -1,5 +1,5 @@
-//! Work that takes long and that nobody else should wait for: one thread of this process does it, one piece after the
-//! other, and the scheduler prefers all others.
+//! Work that takes long, and that nobody else should wait for. One thread of this process does it, one piece after the
+//! other, and the scheduler prefers all other threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{OnceLock, mpsc};
@@ -15,15 +15,17 @@ type Work = Box<dyn FnOnce() + Send>;
 #[cfg(target_os = "linux")]
 const NICENESS: libc::c_int = 10;
 
-/// What `work` gives; `None` where it panics. What nobody waits for any more when its turn comes is not done.
+/// What `work` gives; `None` where it panics. Work is left out if nobody waits for it when its turn comes.
 pub(in crate::gateway) async fn done<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     static QUEUE: OnceLock<Option<mpsc::Sender<Work>>> = OnceLock::new();
     let (give, given) = oneshot::channel();
     let may_be_for_nobody = is_planted(Mutant::WorksForNobody);
     let work: Work = Box::new(move || {
+        // The client may have gone before the turn of its work comes.
         if give.is_closed() && !may_be_for_nobody {
             return;
         }
+        // A panic ends this piece of work, and not the thread that serves all of them.
         if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
             let _nobody_waits = give.send(result);
         }

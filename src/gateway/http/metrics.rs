@@ -51,6 +51,7 @@ impl Metrics {
             [("method", verb(method).to_owned()), ("route", route.to_owned()), ("status", status.as_str().to_owned())];
         counter!("quiver_http_requests_total", &labels).increment(1);
         histogram!("quiver_http_request_seconds", &labels).record(took.as_secs_f64());
+        // Upkeep folds recorded samples together. Without it they pile up while nobody asks for `/metrics`.
         if self.answered.fetch_add(1, Ordering::Relaxed) % UPKEEP_EVERY == UPKEEP_EVERY - 1 {
             recorder().run_upkeep();
         }
@@ -93,6 +94,7 @@ fn verb(method: &Method) -> &'static str {
         "PUT" => "PUT",
         "DELETE" => "DELETE",
         "HEAD" => "HEAD",
+        // A client may invent methods, and each label is kept for as long as the process runs.
         _ => "other",
     }
 }

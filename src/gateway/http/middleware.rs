@@ -74,6 +74,7 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
     let call = RequestContext::begin(request.headers());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    // Handlers find the id and the beginning of their request in its extensions.
     request.extensions_mut().insert(call.clone());
     let refusal =
         framing::check(&request).and_then(|()| browser::check(request.method(), request.headers(), &state.hosts)).err();
@@ -84,9 +85,11 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
             Some(refusal) => ([(header::CONNECTION, "close")], refusal).into_response(),
         }
     };
+    // A panic is answered like any other fault of this server, with the request's id.
     let served = AssertUnwindSafe(serve).catch_unwind().await;
     let mut response =
         served.unwrap_or_else(|panic| ApiError::Internal { reason: panic_text(panic.as_ref()) }.into_response());
+    // A read may still be refused for want of memory. The answer to a write that was carried out may not.
     if method.is_safe() {
         response.extensions_mut().insert(Refusable);
     }
@@ -94,6 +97,7 @@ pub async fn pass(State(state): State<GatewayState>, mut request: Request, next:
         response = response_body::paid(response, &state.shown);
     }
     let response = finish(&call, response);
+    // The log and the metrics see the answer that the client gets.
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     record(&state, &call, &method, route, &response);
     response
@@ -114,6 +118,7 @@ pub struct Route {
 /// The layer of one route, by its class.
 pub async fn admit(State(route): State<Route>, request: Request, next: Next) -> Response {
     let Route { state, class, reads_query } = route;
+    // A query string that the route does not read is refused, since what it asks for would be ignored.
     let checked = if reads_query { Ok(()) } else { no_query(&request) };
     // Before there is a map, nobody is told that something is not there.
     let checked = checked.and_then(|()| match class == Class::Status || state.router.map().is_formed() {
@@ -149,6 +154,7 @@ async fn data(state: &GatewayState, request: Request, next: Next) -> Response {
     match state.in_flight.try_acquire() {
         Ok(_permit) => {
             let mut response = next.run(request).await;
+            // The handler is done with the body, so its memory is free for the answer.
             drop(room);
             if is_safe {
                 response.extensions_mut().insert(Refusable);
@@ -172,12 +178,14 @@ pub async fn elsewhere(State(state): State<GatewayState>, request: Request, next
 
 /// Writes the error body, where there is one to write, and the request id.
 fn finish(call: &RequestContext, mut response: Response) -> Response {
+    // The body of an error carries the request's id and the time it took, which the error does not know.
     if let Some(error) = response.extensions_mut().remove::<Arc<ApiError>>() {
         let told = answer(response.status(), &error.body(call.id.as_ref(), call.began.elapsed()));
         response.headers_mut().remove(header::CONTENT_LENGTH);
         // Headers that are already there, such as Allow, stay.
         response.headers_mut().extend(told.headers().clone());
         *response.body_mut() = told.into_body();
+        // The pause is told in whole seconds, and 0 would ask for a flood.
         if let Some(pause) = error.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
         }
@@ -192,6 +200,7 @@ fn finish(call: &RequestContext, mut response: Response) -> Response {
 fn record(state: &GatewayState, call: &RequestContext, method: &Method, route: &str, response: &Response) {
     let took: Duration = call.began.elapsed();
     let status = response.status();
+    // Every answer is counted. Only what an operator should look into is logged as a warning.
     state.metrics.count(response.extensions().get::<Class>().copied(), method, route, status, took);
     let ms = took.as_secs_f64() * 1_000.0;
     let error = response.extensions().get::<Arc<ApiError>>();

@@ -18,12 +18,13 @@ use super::limits::Limits;
 
 /// What memory is counted in.
 const PIECE: usize = 4 << 10;
-/// Room that is made at once for a body that comes in several pieces, where so much is announced. Each time more room is made,
-/// all that has come is copied. Room is not paid for before it is filled: until then it is no memory of the machine's.
+/// Bytes of room that are made at once for a body in several pieces, where it announces that many. Each time more room
+/// is made, all that has come is copied. Room is not paid for before it is filled: until then it takes no memory of the
+/// machine.
 const ROOM: usize = 1 << 20;
-/// After so many bytes of a body the others have their turn, as long as more of it has come already.
+/// After this many bytes of one body the others have their turn, even where more of it has come already.
 const TURN: usize = 256 << 10;
-/// A body has this long at least, and then must have come at this rate, in bytes a second.
+/// Each body has this long. Beyond that it must come at least at this rate, in bytes a second.
 const GRACE: Duration = Duration::from_secs(5);
 const SLOWEST: u64 = 16 << 10;
 
@@ -51,7 +52,7 @@ impl Budget {
         self.all
     }
 
-    /// Takes what so many bytes need.
+    /// Takes the memory that this many bytes need.
     ///
     /// # Errors
     /// [`ApiError::MemoryBudget`] where it is not there.
@@ -118,7 +119,7 @@ impl<'a> Price<'a> {
         Self { budget, free: 0, most: usize::MAX }
     }
 
-    /// Pays for what has come, where so much is paid for already.
+    /// Pays for `more` bytes that have come, after `before` bytes that are paid for already.
     fn pay(self, taken: &mut HeldMemory, before: usize, more: usize) -> Result<(), ApiError> {
         let cost = |bytes: usize| bytes.saturating_sub(self.free).min(self.most);
         self.budget.take(taken, cost(before), cost(before + more) - cost(before))
@@ -160,15 +161,18 @@ async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(
     let (mut total, mut taken) = (0, HeldMemory::default());
     let (mut refusal, mut thrown) = (None, 0);
     while let Ok(next) = timeout_at(due(began, total, limits), stream.next()).await {
+        // At the end of the stream the body is whole, or the client gets the refusal that was found before.
         let Some(chunk) = next else {
             return refusal.map_or_else(|| Ok((gathered.whole(), taken)), Err);
         };
         let chunk: Bytes = chunk.map_err(|error| ApiError::broken_body(&error))?;
         let before = total;
         total += chunk.len();
+        // A client that sends fast must not keep this thread to itself.
         if total / TURN > before / TURN {
             tokio::task::yield_now().await;
         }
+        // Each byte is paid for as it comes. The limit comes first, so that a body too large is never told to wait.
         if refusal.is_none() {
             refusal = match price {
                 _ if total > limits.body_bytes => Some(ApiError::BodyTooLarge { limit: limits.body_bytes }),
@@ -187,6 +191,7 @@ async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(
             return Err(error.clone());
         }
     }
+    // Time is up. A refusal that was found before says more than that the body came slowly.
     if let Some(error) = refusal {
         return Err(error);
     }
@@ -197,7 +202,7 @@ async fn read(body: Body, limits: &Limits, price: Option<Price<'_>>) -> Result<(
     Err(ApiError::BodyCut { reason })
 }
 
-/// By when more must come, where so much has.
+/// The moment by which more must come, after `total` bytes that have come.
 fn due(began: Instant, total: usize, limits: &Limits) -> Instant {
     let paid_for = GRACE + Duration::from_millis(total as u64 * 1_000 / SLOWEST);
     began + paid_for.min(limits.body_wait)
@@ -220,11 +225,13 @@ impl Gathered {
     }
 
     fn push(&mut self, chunk: Bytes) {
+        // The first piece is kept as it came: a body that comes in one piece is not copied.
         if self.first.is_empty() && self.all.is_empty() {
             self.first = chunk;
             return;
         }
         let first = std::mem::take(&mut self.first);
+        // The announced length is believed only up to `ROOM`, since it may be a lie.
         if self.all.is_empty() {
             self.all.reserve_exact(self.announced.min(ROOM).max(first.len() + chunk.len()));
         }

@@ -26,9 +26,10 @@ pub struct Refusable;
 #[derive(Debug, Clone, Copy)]
 struct Paid;
 
-/// `response`, its body paid for out of `budget` until it is sent, unless it is paid for already; or the error that there is
-/// no memory for it, now or ever.
+/// `response`, whose body is paid for out of `budget` until it is sent; an answer that is paid for already stays as it
+/// is. Without enough memory, now or ever, the error that says so.
 pub fn paid(mut response: Response, budget: &Budget) -> Response {
+    // An answer of unknown length, such as a stream, counts as small and is not paid for.
     let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
     if size <= PIECE || response.extensions_mut().insert(Paid).is_some() {
         return response;
@@ -37,7 +38,9 @@ pub fn paid(mut response: Response, budget: &Budget) -> Response {
     match budget.taken(size) {
         Ok(_) if is_planted(Mutant::AnswersForFree) => response,
         Ok(taken) => response.map(|body| Body::new(Departing { body, rest: Bytes::new(), _taken: taken })),
+        // To refuse an answer that tells of a change would say that nothing was changed.
         Err(_) if !is_refusable => response,
+        // This answer never fits, however long the client waits.
         Err(_) if size > budget.bytes() => {
             ApiError::from(RouteError::AnswerTooLarge { limit: budget.bytes() as u64 }).into_response()
         }
@@ -61,6 +64,7 @@ impl HttpBody for Departing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        // The next frame is taken once the whole of the last one is on its way.
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {

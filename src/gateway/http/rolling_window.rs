@@ -68,10 +68,12 @@ impl RollingWindow {
     fn summary_at(&self, age: Duration) -> Summary {
         let now = slot_number(age);
         let mut merged = [0u64; BUCKETS];
+        // A slot is cleared only when it is used again, so old ones may still be there.
         for slot in self.slots.lock().iter().filter(|slot| slot.number + SLOTS as u64 > now) {
             merged.iter_mut().zip(slot.buckets).for_each(|(sum, count)| *sum += u64::from(count));
         }
         let total: u64 = merged.iter().sum();
+        // The newest slot has only begun: the window is the full slots and the part of it that has passed.
         let begun = SLOT.as_secs_f64() * (SLOTS - 1) as f64 + (age.as_secs_f64() % SLOT.as_secs_f64());
         let seconds = age.as_secs_f64().min(begun).max(1.0);
         Summary {

@@ -82,6 +82,7 @@ impl Routes {
     {
         let route = Route { state: self.state.clone(), class, reads_query };
         let filter = MethodFilter::try_from(described.method.clone()).expect("routes are of HTTP's own methods");
+        // The layer stands before the handler, so no route can be added without the checks of its class.
         let guarded = on(filter, handler).route_layer(from_fn_with_state(route, middleware::admit));
         self.router = self.router.route(described.path, guarded);
         self.described.push(described);

@@ -1,6 +1,6 @@
-//! JSON with one reading only: serde's own readings of it are two too many. It takes an array for an object's members in
-//! their order, and of members of one name the last. Here the first is an error wherever an object is expected, and so is
-//! the second.
+//! JSON that can be read in one way only. Serde itself allows two more ways: it takes an array for the members of an
+//! object in their order, and of two members of one name it takes the last. Here both are errors wherever an object is
+//! expected.
 //!
 //! Wraps a deserializer, its visitors and what they visit; knows no type of a request.
 
@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-/// A deserializer, a visitor, a seed or an access of which this reading is made.
+/// A deserializer, a visitor, a seed or an access that reads so.
 pub struct Strict<T> {
     inner: T,
     /// What an object is read as.
@@ -212,6 +212,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for NameSeed<'_, S> {
             }
         }
         let name = deserializer.deserialize_str(NameText)?;
+        // Readers disagree on which of two equal members counts, so neither does.
         if self.seen.contains(&name) {
             return Err(D::Error::custom(format_args!("`{name}` stands twice in one object")));
         }

@@ -29,6 +29,7 @@ pub(in crate::gateway) async fn create(
     call: RequestContext,
     Json(body): Json<CreateCollection>,
 ) -> Result<Response, ApiError> {
+    // A bad name and one collection too many are refused before the cluster is asked.
     request::check_name(&body.name)?;
     request::check_collections(&state, &body.name)?;
     let config = config(&body)?;
@@ -51,7 +52,7 @@ pub(in crate::gateway) async fn list(
     call: RequestContext,
 ) -> Result<Response, ApiError> {
     let deadline = request::deadline(&state, &call, None)?;
-    // What another door has just made or dropped is in no older map than this.
+    // A collection that another gateway has just made or dropped shows only in the newest map.
     state.router.read_map(deadline).await?;
     let overview = state.router.overview(deadline).await;
     let rows = overview.map.collections.iter().map(|(name, entry)| row(name, entry, &overview));
@@ -96,6 +97,7 @@ fn config(body: &CreateCollection) -> Result<CollectionConfig, ApiError> {
 
 /// The refusal of settings, with the member that the client wrote: the engine calls each vector by its name.
 fn in_its_words(body: &CreateCollection, refusal: Refusal) -> ApiError {
+    // Only the refusal of a setting names a member. All others stay as they are.
     let Refusal::Invalid { position, field, reason } = refusal else { return refusal.into() };
     let Some(setting) = field.strip_prefix("vector.") else {
         return Refusal::Invalid { position, field, reason }.into();
@@ -148,6 +150,7 @@ fn row(name: &str, entry: &CollectionEntry, overview: &Overview) -> CollectionRo
 }
 
 fn info(entry: &CollectionEntry, overview: &Overview) -> CollectionInfo {
+    // Red means that a shard has no leader, and so takes no writes.
     let led = overview.map.shards.keys().all(|shard| overview.leader(*shard).is_some());
     // Qdrant's clients know a distance by its capital letter.
     let wire = |params: &engine::VectorParams| {

@@ -9,6 +9,7 @@ use crate::routing::ShardEvidence;
 impl From<api::VectorSettings> for engine::VectorParams {
     fn from(params: api::VectorSettings) -> Self {
         let mut engine = Self::new(params.size, params.distance);
+        // What the client leaves open is the engine's default.
         engine.quantization = params.quantization.unwrap_or(engine.quantization);
         let index = params.index.unwrap_or_default();
         let usual = engine::GraphParams::default();
@@ -16,6 +17,7 @@ impl From<api::VectorSettings> for engine::VectorParams {
             m: index.m.unwrap_or(usual.m),
             ef_construct: index.ef_construct.unwrap_or(usual.ef_construct),
         };
+        // The one other kind of index is none: every search then looks at all vectors.
         engine.graph = (index.kind == api::IndexKind::Hnsw).then_some(graph);
         engine
     }
@@ -51,6 +53,7 @@ impl From<api::PointInput> for PointWrite {
 /// # Errors
 /// A name that is no path.
 pub(super) fn payload_selector(wanted: WithPayload) -> Result<PayloadSelector, ApiError> {
+    // A name that is no path is refused here with its place, before any shard is asked.
     let paths = |member: &str, texts: Vec<String>| {
         for (place, text) in texts.iter().enumerate() {
             Path::parse(text).map_err(|reason| ApiError::invalid(format!("{member}[{place}]"), reason))?;

@@ -52,11 +52,13 @@ async fn set(
     validate_schema(&PayloadSchema::from([(field.clone(), kind.unwrap_or(FieldType::Keyword))]))?;
     let deadline = request::deadline(state, call, None)?;
     let collection = request::collection(state, name, deadline).await?;
+    // Only a drop tells whether there was an index, so it looks before the map changes.
     let existed = match kind {
         None => Some(is_indexed(state, name, &field, deadline).await?),
         Some(_) => None,
     };
     let done = state.router.set_field_index(&collection, field.clone(), kind, options.wait, deadline).await?;
+    // To look for values asks all nodes, so only a client that waits is warned of their lack.
     let warnings = match (kind, existed) {
         (Some(kind), _) if options.wait => unused(state, &collection, &field, kind, deadline).await,
         (None, Some(false)) => vec![format!("no index on `{field}` was there to be dropped")],

@@ -36,6 +36,7 @@ where
             return Json::<Upsert>::from_request(request, state).await.map(|Json(upsert)| Self::from(upsert));
         }
         let state = GatewayState::from_ref(state);
+        // The memory of the body is held until its points are read out of it.
         let (body, _room) = request_body::whole(request, &state.limits, &state.budget).await?;
         let head = |head: &[u8]| extract::parse(head).map_err(|error| error.to_string());
         let (head, points) = api::decode_points(&body, head).map_err(refused)?;

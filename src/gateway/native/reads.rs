@@ -29,6 +29,7 @@ pub(in crate::gateway) async fn get(
         id.parse().map_err(|error: crate::engine::BadPointId| ApiError::invalid("id", error.to_string()))?;
     let (with_payload, with_vector) = params.selection();
     let deadline = request::deadline(&state, &call, params.timeout_ms)?;
+    // The collection comes first: a request that names no level takes the collection's.
     let collection = request::collection(&state, &name, deadline).await?;
     let level = request::level(&state, &collection, params.consistency)?;
     let options = request::read_options(params.read_members(), level, deadline)?;

@@ -55,33 +55,37 @@ pub(in crate::gateway) async fn collection(
 ) -> Result<Collection, ApiError> {
     match check_collection_name(name) {
         Ok(()) => Ok(state.router.collection(name, deadline).await?),
+        // No collection can have such a name, so the map is not asked.
         Err(bad) => Err(RouteError::CollectionNotFound { name: bad.name }.into()),
     }
 }
 
-/// Finds a collection, and what `decide` makes of its settings. A refusal counts only by the settings as their owner has
-/// them now: those this process knows may be of a collection that was dropped and made anew since.
+/// Finds a collection, and what `decide` makes of its settings. A refusal counts only if the newest settings lead to
+/// it: those that this process knows may be of a collection that was dropped and made anew since.
 ///
 /// # Errors
-/// What `decide` says of the settings as they are, or why they could not be had.
+/// What `decide` says of the newest settings, or why they could not be read.
 pub(super) async fn fitting<T>(
     state: &GatewayState,
     name: &str,
     deadline: Instant,
     decide: impl Fn(&Collection) -> Result<T, ApiError>,
 ) -> Result<(Collection, T), ApiError> {
+    // The known settings are most often right, and then the map is not read.
     let known = collection(state, name, deadline).await?;
     let refusal = match decide(&known) {
         Ok(decided) => return Ok((known, decided)),
         Err(refusal) => refusal,
     };
+    // A refusal is checked against the newest settings before the client hears it.
     match now(state, &known, deadline).await? {
         None => Err(refusal),
         Some(current) => decide(&current).map(|decided| (current, decided)),
     }
 }
 
-/// `refusal`, which was decided by what this process knows of a collection; or that the collection is another by now.
+/// `refusal`, if the collection is still the one known, by which it was decided. Otherwise the error that it is another
+/// one by now, or why the map could not be read.
 pub(in crate::gateway) async fn confirmed(
     state: &GatewayState,
     known: &Collection,
@@ -95,14 +99,14 @@ pub(in crate::gateway) async fn confirmed(
     }
 }
 
-/// The collection as its owner has it, where that is another than the one known.
+/// The collection in the newest map; `None` where it is the one known.
 async fn now(state: &GatewayState, known: &Collection, deadline: Instant) -> Result<Option<Collection>, ApiError> {
     let (map, name) = (state.router.read_map(deadline).await?, known.name.clone());
     let Some(entry) = map.collections.get(&name) else { return Err(RouteError::CollectionNotFound { name }.into()) };
     Ok((entry.id != known.entry.id).then(|| Collection { name, entry: entry.clone() }))
 }
 
-/// Checks a name that is to become, or to cease being, that of a collection, before any log sees it.
+/// Checks the name of a collection that is to be made or dropped, before any log sees it.
 ///
 /// # Errors
 /// What is wrong with it.

@@ -118,6 +118,7 @@ async fn find(
     let deadline = request::deadline(state, call, batch.timeout_ms)?;
     let count = batch.searches.len();
     let at = |place| move |error| at(error, place, count);
+    // A filter is right or wrong by itself, so it is read before the cluster is asked.
     let filter = |(place, search): (usize, &api::SearchItem)| {
         search.filter.as_ref().map(Filter::parse).transpose().map_err(|error| at(place)(error.into()))
     };
@@ -126,6 +127,7 @@ async fn find(
     let level = request::level(state, &collection, batch.consistency)?;
     let options = request::read_options(batch.read_members(), level, deadline)?;
     let shared = SharedOptions { collection, options };
+    // All searches are checked before the first is sent to a shard.
     match check_all(state, &shared, batch.searches, filters).await {
         Ok(checked) => Ok((level, state.router.search(&shared.collection, checked, shared.options).await?)),
         // It was decided by what this process knows of the collection.
@@ -145,6 +147,7 @@ async fn check_all(
 ) -> Result<Vec<PageSearch>, ApiError> {
     let (collection, count) = (&shared.collection, searches.len());
     let at = |place| move |error| at(error, place, count);
+    // Each target must fit the collection before any stored vector is read.
     let target =
         |(place, search): (usize, &mut api::SearchItem)| targets::target(collection, search).map_err(at(place));
     let wanted = searches.iter_mut().enumerate().map(target).collect::<Result<Vec<_>, _>>()?;
@@ -167,6 +170,7 @@ fn check(
         collection: collection.entry.id,
         vector_name: target.name,
         target: engine::Target::Vector(vector),
+        // Routing sets it from the page, so that each shard finds enough for it.
         limit: 0,
         filter,
         score_threshold: search.score_threshold,
@@ -181,6 +185,7 @@ fn check(
 fn at(error: ApiError, place: usize, searches: usize) -> ApiError {
     use engine::Refusal::{Invalid, NotSupported};
     let named = |field: &str| format!("searches[{place}].{field}");
+    // A lone search is the whole request, so its error needs no place.
     match error {
         error if searches == 1 => error,
         ApiError::Refused(refusal @ Invalid { .. }) => {

@@ -103,7 +103,7 @@ async fn stored(
     Ok(stored)
 }
 
-/// Which vectors of which points are read together, so that each part has no more than so many bytes, or one vector.
+/// Which vectors of which points are read together. Each part has at most `most` bytes, or one vector that is larger.
 fn parts(targets: &[SearchTarget], most: usize) -> Vec<(BTreeSet<String>, Vec<PointId>)> {
     // For each vector's name: its bytes, and the points that have to give it.
     let mut wanted = BTreeMap::<&str, (usize, BTreeSet<PointId>)>::new();
@@ -137,6 +137,7 @@ fn lacks(id: PointId, name: &str, position: Option<usize>) -> ApiError {
 fn vector_params(collection: &Collection, name: &str) -> Result<VectorParams, ApiError> {
     let vectors = &collection.entry.config.vectors;
     vectors.get(name).copied().ok_or_else(|| {
+        // The error lists the names that there are, so that a misspelt one is seen at once.
         let names: Vec<String> =
             vectors.keys().filter(|name| *name != DEFAULT_VECTOR).map(|name| format!("`{name}`")).collect();
         let have = if names.is_empty() {

@@ -52,13 +52,16 @@ pub(in crate::gateway) async fn delete(
     call: RequestContext,
     Json(body): Json<Delete>,
 ) -> Result<Response, ApiError> {
+    // A selector that would empty the collection by mistake is refused before the cluster is asked.
     let selector = selector(&state, &body)?;
     let deadline = request::deadline(&state, &call, body.timeout_ms)?;
     let collection = request::collection(&state, &body.collection, deadline).await?;
     let level = request::level(&state, &collection, body.consistency)?;
+    // The error of a failed write carries the request id, under which the client may repeat it.
     let options = request::call_options(body.request_id, deadline);
     let done = state.router.delete(&collection, selector, consistency::acknowledge(level), options).await;
     let done = done.map_err(|error| ApiError::Write { error, request: options.request_id })?;
+    // Only leaders take writes, so no staleness is told.
     let shards = convert::evidence(api::Consistency::Quorum, &done.shards);
     let answered = Deleted { status: completed(), deleted: done.deleted, token: done.token.to_string(), shards };
     Ok(answer(StatusCode::OK, &answered))
@@ -73,6 +76,7 @@ pub(in crate::gateway) async fn delete_one(
 ) -> Result<Response, ApiError> {
     let Path((collection, id)) = segments?;
     let id = id.parse().map_err(|error: BadPointId| ApiError::invalid("id", error.to_string()))?;
+    // One point is deleted in the same way as many.
     let WriteMembers { consistency, request_id, timeout_ms } = options.write_members();
     let body =
         Delete { collection, ids: Some(vec![id]), filter: None, all: false, consistency, request_id, timeout_ms };

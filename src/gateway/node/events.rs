@@ -87,12 +87,14 @@ pub(in crate::gateway) async fn stream(
 ) -> Result<Response, ApiError> {
     let replicas = replicas(&state)?;
     let groups = wanted.groups()?;
+    // A stream stays open for long, so the listeners of a node are counted. One too many is told to come later.
     let full = |_| RouteError::Overloaded { limit: format!("{LISTENERS} listeners to the events of one node") };
     let place = state.listeners.clone().try_acquire_owned().map_err(full)?;
     let listener = replicas.listen(after);
     let mut feed = Feed { state: state.clone(), listener, groups, first: Vec::new(), _place: place };
     // After the place in the ring is taken, so that nothing falls between the two.
     feed.first = feed.statuses(replicas.statuses());
+    // One wait for the ring may give several messages.
     let batches = stream::unfold(feed, |mut feed| async move {
         let messages = feed.next().await;
         Some((stream::iter(messages.into_iter().map(Ok::<_, Infallible>)), feed))

@@ -17,7 +17,7 @@ use crate::gateway::http::extract::{Json, answer};
 use crate::gateway::state::{GatewayState, LinkSwitch};
 use crate::placement::ClusterMap;
 
-/// Longest delay of a link. More would hold requests of which nobody waits for the answer any more.
+/// Longest delay of a link, in milliseconds. With a longer one, requests would be held after their clients have gone.
 const MAX_DELAY_MS: u64 = 60_000;
 
 pub(in crate::gateway) async fn show(State(state): State<GatewayState>) -> Result<Response, ApiError> {
@@ -78,6 +78,7 @@ fn shown(state: &GatewayState, switch: &dyn LinkSwitch) -> Response {
     let (map, links) = (state.router.map(), switch.current());
     let names = |nodes: BTreeSet<NodeId>| nodes.into_iter().map(|node| map.name_of(node)).collect();
     let delays = links.delay_to.iter().map(|(node, delay)| (map.name_of(*node), delay.as_millis() as u64));
+    // A node that is lost both ways is shown in `cut` alone.
     let faults = Faults {
         cut: names(&links.lost_to & &links.lost_from),
         cut_to: names(&links.lost_to - &links.lost_from),

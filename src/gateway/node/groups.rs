@@ -51,6 +51,7 @@ pub(in crate::gateway) async fn log(
     group: Result<Path<u64>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let group = GroupId(group?.0);
+    // The bound is checked first: a refused request reads nothing from disk.
     let last = end.last.unwrap_or(DEFAULT_LOG_ENTRIES);
     if !(1..=MAX_LOG_ENTRIES).contains(&last) {
         return Err(ApiError::invalid("last", format!("must be from 1 to {MAX_LOG_ENTRIES}")));
@@ -106,6 +107,7 @@ fn shown(map: &ClusterMap, group: GroupId, tail: &LogTail) -> ReplicaLog {
         };
         EntryRow { place: LogPosition { term: entry.term, index: entry.index }, kind: kind.to_owned() }
     };
+    // A vote that is committed says that its candidate was elected.
     let vote = tail.vote.map(|vote| VoteRow {
         term: vote.term,
         candidate: map.name_of(vote.candidate),

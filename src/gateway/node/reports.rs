@@ -20,6 +20,7 @@ use crate::routing::{NodeReport, ReplicaReport};
 
 pub(in crate::gateway) async fn health(State(state): State<GatewayState>) -> Response {
     let health = state.node.health();
+    // Load balancers read only the status code, so it says whether requests are served here.
     let serves = matches!(health.state, HealthState::Healthy | HealthState::Degraded);
     let body = Health {
         status: health.state,
@@ -78,6 +79,7 @@ fn row(map: &ClusterMap, replica: &ReplicaReport) -> ShardRow {
         index: IndexState { indexed: replica.index.indexed, waiting: replica.index.waiting, dead: replica.index.dead },
         state: shard_state(status),
         replicas: status.voters.union(&status.learners).map(|node| map.name_of(*node)).collect(),
+        // Two replicas hold the same state if their hashes at the same index are equal.
         state_hash: format!("{:016x}", replica.digest),
         state_index: replica.digest_index,
         snapshot: status.snapshot,

@@ -43,6 +43,7 @@ impl ApiDocument {
 
 /// The document as a JSON object.
 pub fn document(routes: &[ApiRoute], limits: &Limits) -> Value {
+    // OpenAPI 3.1 reads this draft of JSON Schema, and keeps the types of a document in one place.
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
@@ -103,6 +104,7 @@ fn operation_id(route: &ApiRoute) -> String {
 
 /// The parameters in the path, the query string and the headers.
 fn parameters(path: &str, inputs: &RouteInputs) -> Vec<Value> {
+    // The names in the path and the segments that the handler reads have the same order.
     let names = path.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
     let segments = names.zip(&inputs.segments);
     let segments =
@@ -123,6 +125,7 @@ fn parameters(path: &str, inputs: &RouteInputs) -> Vec<Value> {
 fn drop_null(schema: &mut Value) {
     if let Some(Value::Array(types)) = schema.get_mut("type") {
         types.retain(|kind| kind != "null");
+        // A list of one type is written as that type.
         if let [only] = &types[..] {
             schema["type"] = only.clone();
         }
@@ -145,6 +148,7 @@ fn responses(route: &ApiRoute, schemas: &mut SchemaGenerator) -> Value {
         by_status.entry(*status).or_default().entry(kind).or_default().push(schema(schemas));
     }
     let mut responses = Map::new();
+    // A route may answer in several forms under one status.
     for (status, contents) in by_status {
         let content = contents.into_iter().map(|(kind, mut forms)| {
             let schema = if forms.len() == 1 { json!(forms.remove(0)) } else { json!({"anyOf": forms}) };
@@ -154,6 +158,7 @@ fn responses(route: &ApiRoute, schemas: &mut SchemaGenerator) -> Value {
         let content = content.collect::<Map<_, _>>();
         responses.insert(status.as_str().to_owned(), json!({"description": description, "content": content}));
     }
+    // Every route can fail, and all failures have one form.
     for (range, name) in [("4XX", "Refused"), ("5XX", "Failed")] {
         responses.insert(range.to_owned(), json!({"$ref": format!("#/components/responses/{name}")}));
     }
@@ -184,6 +189,7 @@ fn set_bound(schema: &mut Map<String, Value>, limits: &Limits) {
         "max_timeout" => (limits.max_timeout.as_millis() as u64, Some(limits.default_timeout.as_millis() as u64)),
         other => unreachable!("`{other}` is no limit of a gateway"),
     };
+    // The type carries the default of the limit, and this gateway may have another.
     for member in ["maximum", "maxItems"] {
         if let Some(there) = schema.get_mut(member) {
             *there = bound.into();

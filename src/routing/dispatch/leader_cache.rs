@@ -27,9 +27,11 @@ impl LeaderCache {
 
     /// `node` answered as the leader of `group` in `term`; of no interest where a later term is known.
     pub fn learn(&self, group: GroupId, node: NodeId, term: u64) {
+        // Most answers say what is known already, and need only the lock for reading.
         let known = self.leaders.read().get(&group).copied();
         let is_new = |known: Known| term > known.term || term == known.term && known.leader != Some(node);
         if known.is_none_or(is_new) {
+            // Another thread may have learned of a later term, so the terms are compared once more.
             let mut leaders = self.leaders.write();
             let known = leaders.entry(group).or_insert(Known { term, leader: None });
             if term >= known.term {

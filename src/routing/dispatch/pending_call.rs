@@ -1,7 +1,7 @@
 //! One call on its way to an answer: whom to ask next, and what an outcome means. Pure, so that every turn is tested.
 //!
 //! The rule for safety: a write whose fate is in doubt is tried again only because its request id makes the repetition
-//! harmless, and once in doubt it is never reported as "certainly not done".
+//! harmless. Once in doubt, it is never reported as "certainly not done".
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -111,12 +111,14 @@ impl PendingCall {
             true => named.into_iter().flatten().chain(local).collect(),
             false => local.into_iter().collect(),
         };
+        // Further calls are spread over the replicas. Those that seem dead come last.
         let mut others: Vec<NodeId> = replicas.iter().copied().collect();
         if !others.is_empty() {
             let turn = view.spread % others.len();
             others.rotate_left(turn);
         }
         others.sort_by_key(|node| !(view.alive)(*node));
+        // Once all have been asked, the first is asked again.
         let mut order = first.into_iter().chain(others).filter(|node| replicas.contains(node));
         order.find(|node| !self.asked.contains(node)).or_else(|| replicas.first().copied())
     }
@@ -146,6 +148,7 @@ impl PendingCall {
             },
             CallError::Refused(refusal) => Next::Failed(RouteError::Refused { refusal }),
             CallError::Unfit { reason } | CallError::Broken { reason } => self.broken(reason),
+            // The node is the right one and only busy, so the call waits instead of going elsewhere.
             CallError::Busy { limit } => {
                 self.failure = Some(LastFailure::Busy(limit));
                 self.pause()
@@ -174,6 +177,7 @@ impl PendingCall {
 
     /// What it means that `from` gave no answer to the request this call was in.
     pub fn unanswered(&mut self, from: NodeId, error: &RpcError, map: &ClusterMap) -> Next {
+        // Nothing was carried out, and the node is the right one: the call waits a little.
         if let RpcError::Busy { .. } | RpcError::Crowded = error {
             self.failure = Some(LastFailure::Busy(error.to_string()));
             return self.pause();
@@ -186,6 +190,7 @@ impl PendingCall {
             return self.elsewhere(from, LastFailure::Unreadable(from, reason.clone()), map);
         }
         self.silent.insert(from);
+        // A write without a time is never proposed, so its loss leaves no doubt.
         let may_be_done = self.call.is_write() && !self.call.is_unborn();
         if let (RpcError::Lost { reason } | RpcError::Unintelligible { reason }, true) = (error, may_be_done) {
             self.doubt = Some(format!("{}: {reason}", map.name_of(from)));
@@ -200,6 +205,7 @@ impl PendingCall {
     /// The last word when time is up.
     pub fn give_up(self, map: &ClusterMap) -> RouteError {
         let shard = self.shard;
+        // A doubt comes first: the client must not repeat a write that may have been done as if it were new.
         if let Some(reason) = self.doubt {
             return RouteError::Unknown { shard, reason };
         }
@@ -240,6 +246,7 @@ impl PendingCall {
     /// The end, with an answer. After a try whose fate is in doubt a refusal is the last word only where it stays: one that
     /// may be another tomorrow says nothing of the copies that are still under way.
     fn done(&self, answer: CallAnswer) -> Next {
+        // A doubt ends only with a reply that holds for all copies of the write.
         match (&self.doubt, &answer) {
             (Some(reason), CallAnswer::Written { reply, .. })
                 if !self.call.may_repeat() && !is_last_word(self.shard, reply) =>
@@ -271,6 +278,7 @@ impl PendingCall {
 
     /// Asks someone else, at once while there is someone who was not asked yet.
     fn elsewhere(&mut self, from: NodeId, failure: LastFailure, map: &ClusterMap) -> Next {
+        // The client is told the failure that explains most.
         if self.failure.as_ref().is_none_or(|known| failure.weight() >= known.weight()) {
             self.failure = Some(failure);
         }
@@ -281,8 +289,8 @@ impl PendingCall {
         }
     }
 
-    /// When all were asked and the best was too stale, or one could not read the call, waiting would only make the
-    /// client wait for what is known: nothing fresh enough can be reached, or the call will not be read next time.
+    /// The end of a call for which waiting would change nothing. All replicas were asked, and either the best of them
+    /// was too stale, or one could not read the call and will not read it next time.
     fn verdict(&self, map: &ClusterMap) -> Option<Next> {
         match (&self.failure, self.shard, &self.call) {
             (Some(LastFailure::Stale(best)), Some(shard), Call::Read { max_staleness_ms: Some(bound_ms), .. }) => {
@@ -313,7 +321,7 @@ impl PendingCall {
     }
 }
 
-/// Whether a reply says what came of a write whatever becomes of its other copies.
+/// Returns `true` if a reply says what came of a write, whatever becomes of its other copies.
 fn is_last_word(shard: Option<ShardId>, reply: &[u8]) -> bool {
     match shard {
         Some(_) => !matches!(Reply::decode(reply), Ok(Reply::Refused(refusal)) if !refusal.is_final()),

@@ -149,6 +149,7 @@ impl Run<'_> {
 
     fn call(&mut self, node: NodeId, places: Vec<usize>, cluster: [u8; 16], now: Instant) {
         let left = self.deadline.saturating_duration_since(now);
+        // A write gets a time of its group when it is sent.
         for place in &places {
             if let Some(pending) = self.pending[*place].as_mut() {
                 let times = &self.scatter.times;
@@ -158,6 +159,7 @@ impl Run<'_> {
         let pending = places.iter().filter_map(|place| self.pending[*place].as_ref());
         let calls: Vec<Call> = pending.map(|pending| pending.call.clone()).collect();
         let pending = places.iter().filter_map(|place| self.pending[*place].as_ref());
+        // The call with the least patience decides how long the whole request may take.
         let until = now + pending.map(|pending| pending.patience(node, left)).min().unwrap_or(left);
         let client = Arc::clone(&self.scatter.client);
         self.under_way.push(Box::pin(async move {
@@ -174,6 +176,7 @@ impl Run<'_> {
             Ok(answers) => {
                 places.iter().zip(answers).map(|(place, answer)| self.answered(*place, from, answer, &map)).collect()
             }
+            // Where the request has no answer, no call in it has one.
             Err(error) => places.iter().map(|place| self.unanswered(*place, from, &error, &map)).collect(),
         };
         let (mut again, mut later) = (Vec::new(), Vec::new());
@@ -232,6 +235,7 @@ impl Run<'_> {
         let rounds =
             places.iter().filter_map(|place| self.pending[*place].as_ref()).map(|pending| pending.rounds).max();
         let Some(rounds) = rounds else { return };
+        // The calls rest together, for as long as the one with the most tries does.
         let until = (Instant::now() + retry_timing::pause(rounds, rand::random())).min(self.deadline);
         self.under_way.push(Box::pin(async move {
             tokio::time::sleep_until(until).await;

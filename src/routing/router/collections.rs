@@ -28,10 +28,12 @@ impl Router {
         if let Some(entry) = map.collections.get(name).filter(|_| !self.scatter.map.is_in_doubt(name)) {
             return Ok(found(entry));
         }
+        // The known map may be old. Only its owner can say that there is no such collection.
         let map = self.fresh_map(deadline).await?;
         if let Some(entry) = map.collections.get(name) {
             return Ok(found(entry));
         }
+        // The client hears that the collection is gone only once no shard has it.
         self.free_name(&map, name, deadline).await?;
         Err(RouteError::CollectionNotFound { name: name.to_owned() })
     }
@@ -57,6 +59,7 @@ impl Router {
         deadline: Instant,
     ) -> Result<(), RouteError> {
         let shards: Vec<ShardId> = map.shards.keys().copied().collect();
+        // No shard may take writes for a collection whose name can be given away.
         for id in ids {
             let told = self.tell(&shards, &Command::DropCollection { collection: *id }, deadline).await;
             if let Some((shard, error)) = shards.iter().zip(told).find_map(|(shard, told)| Some((shard, told.err()?))) {
@@ -110,6 +113,8 @@ impl Router {
     async fn create_entry(&self, name: &str, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
         loop {
             match self.change_map(command.clone(), deadline).await? {
+                // Shards may still have an older collection of this name. They are told first, and then the map is
+                // asked again.
                 MetaReply::Leaving { .. } => {
                     let map = self.fresh_map(deadline).await?;
                     self.free_name(&map, name, deadline).await?;
@@ -127,6 +132,7 @@ impl Router {
     pub async fn drop_collection(&self, name: &str, deadline: Instant) -> Result<bool, RouteError> {
         self.formed()?;
         let map = self.fresh_map(deadline).await?;
+        // No such collection is a success, too, once all shards have dropped the last one of this name.
         let Some(entry) = map.collections.get(name) else {
             return self.free_name(&map, name, deadline).await.map(|()| false);
         };
@@ -170,6 +176,7 @@ impl Router {
     ) -> Vec<Result<LogPoint, RouteError>> {
         let command = Command::CreateCollection { collection: entry.id, config: entry.config.clone() };
         let known_from = self.tell(shards, &command, deadline).await;
+        // Only shards that have the collection by now can take its indexes.
         if entry.schema_version > 0 {
             let known = shards.iter().zip(&known_from).filter(|(_, told)| told.is_ok());
             let known: Vec<ShardId> = known.map(|(shard, _)| *shard).collect();
@@ -191,6 +198,7 @@ impl Router {
         deadline: Instant,
     ) -> Vec<Result<LogPoint, RouteError>> {
         let command = command.encode();
+        // To be told twice is the same as once, so the command needs no lifetime.
         let pending = |shard: &ShardId| {
             let call =
                 Call::Write { group: shard.group(), command: command.clone(), everywhere: false, lifetime: None };
@@ -206,6 +214,7 @@ impl Router {
     /// Why the map's group could not carry it out. What the map itself refuses is a reply.
     pub async fn change_map(&self, command: MetaCommand, deadline: Instant) -> Result<MetaReply, RouteError> {
         self.formed()?;
+        // A change that must not be made twice travels under a request id. Any other may simply be repeated.
         let by_request = command.must_be_once();
         let (encoded, lifetime) = match by_request {
             true => {
@@ -216,6 +225,7 @@ impl Router {
         };
         let call = Call::Write { group: META, command: encoded, everywhere: false, lifetime };
         let outcome = self.scatter.run_one(PendingCall::new(None, call), deadline).await;
+        // The next request of this process must see a change that was made, or may have been.
         if by_request && outcome.as_ref().err().is_none_or(|error| error.committed() != Committed::No) {
             self.scatter.map.changed(command.collection());
             self.catch_up(deadline).await;

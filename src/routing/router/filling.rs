@@ -1,9 +1,9 @@
 //! Payloads and vectors of the points that an answer shows, and of no others.
 //!
-//! A shard cannot know which of its hits are among the best of all, so it sends only a little with them at once. What is
-//! still wanted of those that are shown is fetched afterwards, from the same states: a point that has changed since makes
-//! the whole answer void, and it is asked for anew. No answer carries more than [`MOST`], and shards together are given no
-//! more room than that, however many they are.
+//! A shard cannot know which of its hits are among the best of all, so it sends only a little with each of them at
+//! once. The rest is fetched afterwards for the points that are shown, from the same states. A point that has changed
+//! since makes the whole answer void, and the answer is asked for anew. No answer carries more than [`MOST`], and all
+//! shards together are given no more room than that.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,16 +25,16 @@ use crate::routing::{
 
 /// Bytes of payloads and vectors that one answer may carry.
 pub const MOST: u64 = 64 << 20;
-/// Bytes that a shard sends with the hits of a search at once, where shards are few enough for all to.
+/// Bytes that a shard sends at once with the hits of a search. Where there are many shards, each sends less.
 const AT_ONCE: u64 = 128 << 10;
-/// Bytes of vectors from which a search has its place among the large answers before any shard is asked: a crowd of such
-/// searches would otherwise take the shards' time at once, and wait for its places with the vectors in hand.
+/// Bytes of vectors from which a search takes its place among the large answers before any shard is asked. Otherwise a
+/// crowd of such searches would take the shards' time at once, and then wait for places with the vectors in memory.
 const LARGE_FROM: usize = 1 << 20;
-/// Answers that are put together at once of those that carry more: each may take several times its bytes meanwhile.
+/// Large answers that are put together at once. Each may take several times its bytes meanwhile.
 pub(super) const LARGE_AT_ONCE: usize = 1;
-/// How long such an answer may wait for its shards: what a client grants for itself is not granted for those behind it.
+/// How long a large answer may wait for its shards. A client may allow itself more, but not those that wait behind it.
 const LARGE_WITHIN: Duration = Duration::from_secs(30);
-/// How often an answer is asked for whose points change meanwhile.
+/// How often an answer is asked for if its points change meanwhile.
 pub(super) const TRIES: u32 = 4;
 
 /// A point that is shown.
@@ -42,7 +42,7 @@ pub(super) trait Shown {
     fn id(&self) -> PointId;
     fn version(&self) -> u64;
     fn weight(&self) -> usize;
-    /// Whether something that is wanted of it has found no room.
+    /// Returns `true` if something that is wanted of it has found no room.
     fn is_bare(&self, wanted: Carried<'_>) -> bool;
     fn fill(&mut self, record: Record);
 }
@@ -91,6 +91,7 @@ pub(super) fn not_before(options: &ReadOptions, shards: &[ShardEvidence]) -> Rea
     for shard in shards {
         let seen = LogPoint { recovered: recoveries(shard.term), index: shard.index };
         let point = after.0.entry(shard.shard).or_insert(seen);
+        // The client's own token may ask for a later state than the answer has shown.
         *point = (*point).max(seen);
     }
     ReadOptions { after: Some(after), allow_partial: false, ..options.clone() }
@@ -110,8 +111,10 @@ impl Router {
         (spent, held): (&mut u64, &mut Held),
         options: &ReadOptions,
     ) -> Result<Filled, RouteError> {
+        // What the shards have sent at once counts as well.
         *spent += points.iter().map(|(_, point)| point.weight() as u64).sum::<u64>();
         let mut bare: Vec<(ShardId, &mut T)> = points.into_iter().filter(|(_, point)| point.is_bare(wanted)).collect();
+        // Each round fetches points for which the shards had no room before.
         while !bare.is_empty() && *spent <= MOST {
             let options = &self.become_large(held, options).await?;
             let asked = asked(collection, &bare, wanted, MOST - *spent);
@@ -127,6 +130,7 @@ impl Router {
                             still.push((shard, point));
                         }
                     }
+                    // The point is gone or is of a later state: a mixture of states must not be shown.
                     _ => return Ok(Filled::Void),
                 }
                 if *spent > MOST {
@@ -159,6 +163,7 @@ impl Fetched {
             let QueryAnswer::Records(records) = part else { return Err(unfit_answer(Committed::No)) };
             found.extend(records.into_iter().map(|record| (record.id, (record, 0))));
         }
+        // A point may be shown in several places, and each of them gets its record.
         for (_, point) in shown {
             found.entry(point.id()).and_modify(|(_, places)| *places += 1);
         }
@@ -211,6 +216,7 @@ pub(super) fn asks_for_much(collection: &Collection, searches: &[PageSearch]) ->
             VectorSelector::All => true,
             VectorSelector::Names(names) => names.contains(name),
         };
+        // The numbers are the client's, so the sums stop at the largest number.
         let vectors = collection.entry.config.vectors.iter().filter(|(name, _)| shown(name));
         let components = vectors.map(|(_, params)| params.size).fold(0, usize::saturating_add);
         components.saturating_mul(size_of::<f32>()).saturating_mul(*limit)
@@ -241,13 +247,13 @@ fn asked<T: Shown>(
     by_shard.into_iter().map(of_shard).collect()
 }
 
-/// The room of each of so many shards before it is known which of their points are shown. Who asks anew, for the
-/// `attempt`-th time, asks for more at once, so that less can change before the rest is fetched.
+/// The room of each shard, in bytes, before it is known which points are shown. A further `attempt` asks for more at
+/// once, so that less can change before the rest is fetched.
 pub(super) fn at_once(shards: usize, attempt: u32) -> u64 {
     (AT_ONCE << (3 * attempt.min(TRIES))).min(share(shards))
 }
 
-/// The part of each of so many shards in the largest answer.
+/// The part of each shard in the largest answer, in bytes.
 pub(super) fn share(shards: usize) -> u64 {
     MOST / shards.max(1) as u64
 }

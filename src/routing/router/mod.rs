@@ -63,6 +63,7 @@ impl Router {
     /// Asks every node for its report.
     pub async fn overview(&self, deadline: Instant) -> Overview {
         let until = deadline.min(Instant::now() + REPORT_PATIENCE);
+        // What this process has changed must show in its overview.
         if self.scatter.map.is_behind() {
             self.catch_up(until).await;
         }
@@ -101,6 +102,7 @@ impl Router {
     async fn fresh_map(&self, deadline: Instant) -> Result<Arc<ClusterMap>, RouteError> {
         let (mode, query) = (ReadMode::Linearizable, Arc::new(Query::Map));
         let call = Call::Read { group: META, mode, after: None, max_staleness_ms: None, query, room: None };
+        // A change that this process makes during the read may be missing in what is read.
         let own_changes = self.scatter.map.own_changes();
         match self.scatter.run_one(PendingCall::new(None, call), deadline).await? {
             (_, CallAnswer::Read { found: QueryAnswer::Map(map), .. }) => {
@@ -111,14 +113,16 @@ impl Router {
         }
     }
 
-    /// Reads the map that this process has changed, if that can be done soon. If not, who needs it reads it.
+    /// Reads the map that this process has changed, if that can be done soon. Otherwise the next request that needs it
+    /// does.
     async fn catch_up(&self, deadline: Instant) {
         if let Err(error) = self.fresh_map(deadline.min(Instant::now() + CATCH_UP_PATIENCE)).await {
             tracing::debug!(%error, "the changed map could not be read yet");
         }
     }
 
-    /// Carries a request out on `collection`, or, where that one is gone and another has its name, on that other.
+    /// Carries a request out on `collection`. Where that one is gone and another has its name, carries it out on that
+    /// other.
     ///
     /// # Errors
     /// Those of the request, and those of [`Router::successor`].
@@ -137,8 +141,8 @@ impl Router {
     /// The collection that has taken the name of `collection`, where a request found that one gone.
     ///
     /// # Errors
-    /// [`RouteError::CollectionReplaced`] where its requests have another level unless they name one: what was decided
-    /// for the old one does not hold.
+    /// [`RouteError::CollectionReplaced`] where the other one has another default level: what was decided by the old
+    /// level does not hold.
     fn successor<T>(
         &self,
         collection: &Collection,

@@ -77,12 +77,14 @@ impl Router {
 
 /// Merges the shards' pages, each in the order of ids, into the first `limit` points of all.
 fn one_page(pages: Vec<(ShardId, ScrollPage)>, limit: usize) -> ScrollAnswer {
+    // The page ends where the first shard has not looked any further.
     let mut next: Option<PointId> = pages.iter().filter_map(|(_, page)| page.next).min();
     let of_shard = |(shard, page): (ShardId, ScrollPage)| page.records.into_iter().map(move |record| (shard, record));
     let mut records: Vec<(ShardId, Record)> = pages.into_iter().flat_map(of_shard).collect();
     records.sort_by_key(|(_, record)| record.id);
     // What a shard has not looked at yet may stand before what another has found.
     records.retain(|(_, record)| next.is_none_or(|next| record.id < next));
+    // The next page begins with the first point that has no place in this one.
     if let Some((_, beyond)) = records.get(limit) {
         next = Some(next.map_or(beyond.id, |next| next.min(beyond.id)));
         records.truncate(limit);

@@ -34,6 +34,7 @@ impl Router {
             // A field that never was indexed is not indexed: no shard has anything to learn.
             return Ok(Indexed { version, everywhere: true });
         }
+        // A client that does not wait is answered now. The shards are told all the same.
         if !wait {
             let router = self.clone();
             tokio::spawn(async move { router.tell_schema(&shards, &entry, deadline).await });

@@ -57,6 +57,7 @@ impl Router {
                 }
             }
         }
+        // Where a partial answer is not allowed, or no shard has answered, the first failure is the answer.
         match first_error {
             Some(error) if !options.allow_partial || answer.value.is_empty() => Err(error),
             _ => Ok(answer),

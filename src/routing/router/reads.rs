@@ -174,6 +174,7 @@ impl Router {
         options: &ReadOptions,
     ) -> Result<Answer<u64>, RouteError> {
         let query = CountQuery { collection: collection.entry.id, ..query.clone() };
+        // A count has no payloads or vectors, so its answer has no bound.
         let asked = self.everywhere(&Arc::new(Query::Count(query)), |_| None)?;
         let answer = self.read(&collection, asked, options).await?;
         let mut value = 0;

@@ -11,8 +11,8 @@ use crate::routing::rpc::message::{Call, CallAnswer};
 use crate::routing::{Collection, Committed, RouteError};
 
 impl Router {
-    /// Carries out one call per shard. A shard that does not know the collection is told of it, if it still exists, and
-    /// asked again.
+    /// Carries out one call per shard. A shard that does not know the collection is told of it and asked again, if the
+    /// collection still exists.
     ///
     /// # Errors
     /// [`RouteError::CollectionNotFound`] where the collection is gone, or why the map could not be read, and no shard
@@ -25,6 +25,7 @@ impl Router {
     ) -> Result<Vec<(ShardId, CallOutcome)>, RouteError> {
         let pending = calls.iter().map(|(shard, call)| PendingCall::new(Some(*shard), call.clone())).collect();
         let mut outcomes = self.scatter.run(pending, deadline).await;
+        // A shard may have missed the creation of the collection. That is mended, and no failure.
         let strangers: Vec<usize> = (0..outcomes.len()).filter(|place| is_stranger(&outcomes[*place])).collect();
         if !strangers.is_empty() {
             match self.still_there(collection, deadline).await {
@@ -50,6 +51,7 @@ impl Router {
         match map.collections.get(&collection.name) {
             Some(entry) if entry.id == collection.entry.id => Ok(entry.clone()),
             _ => {
+                // The client may hear that the collection is gone only once no shard has it.
                 self.free_name(&map, &collection.name, deadline).await?;
                 Err(RouteError::CollectionNotFound { name: collection.name.clone() })
             }
@@ -66,6 +68,7 @@ impl Router {
     ) -> Vec<(usize, CallOutcome)> {
         let shards: Vec<ShardId> = places.iter().map(|place| calls[*place].0).collect();
         let known_from = self.introduce(&shards, entry, deadline).await;
+        // A repeated call must see the collection, so it waits for the entry that introduced it.
         let (mut cured, mut retried, mut pending) = (Vec::new(), Vec::new(), Vec::new());
         for (place, point) in places.into_iter().zip(known_from) {
             let (shard, call) = &calls[place];
@@ -84,6 +87,7 @@ impl Router {
 
 /// Whether the shard answered that it does not know the collection.
 fn is_stranger(outcome: &CallOutcome) -> bool {
+    // A shard refuses a read by an error, and a write by a reply from its log.
     match outcome {
         Err(RouteError::Refused { refusal }) => matches!(refusal, Refusal::CollectionNotFound { .. }),
         Ok((_, CallAnswer::Written { reply, .. })) => {

@@ -202,6 +202,7 @@ impl WriteTally {
             }
             _ => return Err(unfit_answer(Committed::Unknown)),
         }
+        // The token makes later reads of this client see the write.
         self.done.push(shard);
         self.token.raise(shard, LogPoint::new(term, index));
         let point = ReadPoint { role: Role::Leader, term, index, leader_contact: None };
@@ -211,6 +212,7 @@ impl WriteTally {
     }
 
     fn verdict(mut self, router: &Router) -> Result<Self, RouteError> {
+        // All shards have written. At level ALL some voter may not have applied it in time.
         if self.failed.is_empty() {
             if self.lagging.is_empty() {
                 return Ok(self);
@@ -223,14 +225,15 @@ impl WriteTally {
             let (_, error) = self.failed.swap_remove(doubtful.unwrap_or_default());
             return Err(*error);
         }
+        // The client learns which points are written, in the order of its request, and which shards failed.
         self.points.sort_by_key(|(place, _)| *place);
         let done = self.points.into_iter().map(|(_, point)| point).collect();
         Err(RouteError::PartialWrite { done, done_shards: self.done, failed: self.failed })
     }
 }
 
-/// The request id as shards know it: of its collection. A request that met a collection which was dropped and made anew
-/// under the same name is repeated on the new one, where it must not pass for a reuse of the same id.
+/// The request id as shards know it, which depends on the collection. Where a collection was dropped and made anew
+/// under the same name, its request is repeated on the new one. There it must not pass for a reuse of the same id.
 fn scoped(request: RequestId, collection: CollectionId) -> RequestId {
     /// Odd, so that multiplying by it maps different numbers to different ones; 2^128 over the golden ratio.
     const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;

@@ -27,7 +27,7 @@ pub struct Breaker {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BreakerState {
-    /// Calls pass; so many failed in a row.
+    /// Calls pass. `failures` of them failed in a row.
     Closed { failures: u32 },
     /// Calls fail at once until `until`; the next pause is known by the last one.
     Open { until: Instant, pause: Duration },
@@ -46,6 +46,7 @@ impl Breaker {
     pub fn admit(&mut self, now: Instant) -> bool {
         match self.state {
             BreakerState::Closed { .. } => true,
+            // The pause is over, or the caller of the last probe has gone: one more call finds out.
             BreakerState::Open { until, pause } | BreakerState::Probing { until, pause } if now >= until => {
                 self.state = BreakerState::Probing { until: now + PROBE_PATIENCE, pause };
                 true
@@ -63,10 +64,12 @@ impl Breaker {
     pub fn failed(&mut self, now: Instant) {
         let open = |pause: Duration| BreakerState::Open { until: now + pause, pause };
         self.state = match self.state {
+            // One lost answer may be the network's fault, so only several in a row open the circuit.
             BreakerState::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
                 BreakerState::Closed { failures: failures + 1 }
             }
             BreakerState::Closed { .. } => open(FIRST_PAUSE),
+            // The probe failed, so the next pause is twice as long, up to a limit.
             BreakerState::Probing { pause, .. } => open((pause * 2).min(LONGEST_PAUSE)),
             // The failure of a call that was under way when the circuit opened says nothing new.
             opened @ BreakerState::Open { .. } => opened,

@@ -76,6 +76,7 @@ impl HttpNodeClient {
         let client = reqwest::Client::builder()
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT)
+            // Nodes call each other directly, whatever proxy the machine is set to use.
             .no_proxy()
             .pool_max_idle_per_host(MAX_IN_FLIGHT)
             .pool_idle_timeout(IDLE)
@@ -103,6 +104,7 @@ impl HttpNodeClient {
         }
         self.faults.delay_to(to).await;
         let peer = self.peer(to);
+        // The place comes before the breaker: a request that finds none must not be taken for a probe.
         let _place = peer.place(may_wait)?;
         if !peer.breaker.lock().admit(Instant::now()) {
             return Err(not_sent("it did not answer lately"));
@@ -111,6 +113,7 @@ impl HttpNodeClient {
         if self.faults.loses_from(to) {
             answer = Err(RpcError::Lost { reason: "the link is cut by a fault test".to_owned() });
         }
+        // Any answer but a server error shows that the peer is there.
         let heard = answer.as_ref().is_ok_and(|(status, _)| !status.is_server_error());
         peer.learn(heard, left);
         answer.and_then(|(status, bytes)| understood(status, &bytes))
@@ -157,6 +160,7 @@ fn understood(status: StatusCode, bytes: &[u8]) -> RpcResult {
             return Err(RpcError::Unsendable { reason: "the request is larger than the node takes".to_owned() });
         }
         CROWDED => return Err(RpcError::Crowded),
+        // Whatever else it says, the peer may have carried something out before.
         other => return Err(RpcError::Lost { reason: format!("it answered {other}") }),
     }
     match wire::decode_response(bytes) {
@@ -196,10 +200,12 @@ fn encode(
     calls: Vec<Call>,
     left: Duration,
 ) -> Result<Vec<u8>, RpcError> {
+    // This side counts as well, so that nothing is sent that the peer would refuse for its size.
     let weight: usize = calls.iter().map(Call::weight).sum();
     if calls.len() > MAX_CALLS || weight > MAX_RPC_BYTES {
         return Err(RpcError::Unsendable { reason: "the request is larger than one node takes at once".to_owned() });
     }
+    // The peer gets a little less time than is left, so that its own words still arrive.
     let timeout_ms = u64::try_from((left - left / KEPT_BACK).as_millis()).unwrap_or(u64::MAX);
     let request = RouteRequest { cluster, from, to, timeout_ms, calls };
     wire::encode(request).map_err(|reason| RpcError::Unsendable { reason })

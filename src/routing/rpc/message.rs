@@ -300,7 +300,7 @@ impl Call {
         }
     }
 
-    /// Whether it is a write that every leader refuses, since its sender knew no time of the group.
+    /// Returns `true` if it is a write that every leader refuses, since its sender knew no time of the group.
     pub fn is_unborn(&self) -> bool {
         matches!(self, Self::Write { lifetime: Some(lifetime), .. } if lifetime.born_ms == 0)
     }
@@ -310,7 +310,7 @@ impl Call {
         !matches!(self, Self::Write { lifetime: Some(_), .. })
     }
 
-    /// Takes the lifetime back. Only for a write of which certainly no copy is under way.
+    /// Takes the lifetime back. Only for a write that certainly has no copy under way.
     pub fn undate(&mut self) {
         if let Self::Write { lifetime: Some(lifetime), .. } = self {
             *lifetime = Lifetime::unborn(lifetime.made_by);

@@ -37,17 +37,21 @@ async fn serve(State(server): State<RpcServer>, body: Bytes) -> Response {
         Ok(request) => request,
         Err(error) => return (StatusCode::BAD_REQUEST, error).into_response(),
     };
+    // The calls may wait long, and need these bytes no more.
     drop(body);
     if request.calls.len() > MAX_CALLS {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }
+    // An address may belong to another node by now, which must not answer for the one that is meant.
     if request.cluster != server.cluster || request.to != server.service.node {
         let here = RouteResponse::Misdirected { cluster: server.cluster, node: server.service.node };
         return answer(StatusCode::MISDIRECTED_REQUEST, &here);
     }
+    // A link that a test has cut loses the request here, and the answer below.
     if request.from.is_some_and(|from| server.faults.loses_from(from)) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
+    // The time counts from the receipt of the request: the clocks of two machines are not compared.
     let deadline = received + request.timeout();
     let answers = RouteResponse::Answers(server.service.execute(request.calls, deadline).await);
     if let Some(from) = request.from {

@@ -1,11 +1,11 @@
-//! Requests and responses between nodes as bytes. A query that several calls share, as one search does in all shards of a
-//! node, is there once, and is one again on the other side.
+//! Requests and responses between nodes as bytes. A search of all shards of a node is one query that several calls
+//! share. Its bytes are sent once, and the calls share it on the other side as well.
 //!
 //! ```text
 //! message   version, u8   the message in postcard   what a later release added: skipped
 //! ```
 //!
-//! A request is followed by the room of its reads where one of them has a bound: what the first release did not send yet.
+//! Where a read has a bound, the room of each read follows the request. The first release does not send it.
 
 use std::sync::Arc;
 
@@ -55,6 +55,7 @@ impl<Q> Call<Q> {
 pub(in crate::routing) fn encode(request: RouteRequest) -> Result<Vec<u8>, String> {
     let RouteRequest { cluster, from, to, timeout_ms, calls } = request;
     let (mut queries, mut rooms) = (Vec::<Arc<Query>>::new(), Rooms::default());
+    // Room for the whole message is made at once.
     let bytes = 256 + calls.iter().map(Call::weight).sum::<usize>();
     let mut place_of = |query, room| {
         rooms.0.push(room);
@@ -123,6 +124,7 @@ pub(in crate::routing) fn decode(bytes: &[u8]) -> Result<RouteRequest, String> {
         [] => Rooms::default(),
         tail => postcard::take_from_bytes::<Rooms>(tail).map_err(|_| GARBLED.to_owned())?.0,
     };
+    // The bounds of the answers stand in the order of the reads.
     let mut rooms = rooms.0.into_iter();
     let mut query_at = |place: usize, _| {
         let query = queries.get(place).cloned().ok_or("a call asks a query that is not there")?;

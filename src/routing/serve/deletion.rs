@@ -144,6 +144,7 @@ fn refused(answer: &CallAnswer) -> Option<CallError> {
 fn unfinished(error: CallError, count: u64) -> CallError {
     match (error, count) {
         (error @ CallError::Indeterminate { .. }, _) | (error, 0) => error,
+        // Some points are gone already, so the client must repeat the same request and no other.
         (_, count) => {
             let reason =
                 format!("{count} points of this shard are deleted so far; the same request goes on from there");

@@ -19,7 +19,7 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
-    /// Waits until `replica` is as fresh; what it can say of itself then.
+    /// Waits until `replica` is as fresh. Returns what it can say of its state then.
     ///
     /// # Errors
     /// Where it is not as fresh by the deadline, or cannot be.
@@ -38,6 +38,7 @@ impl Freshness {
         if let Some(after) = self.after {
             point = reach(replica, self.mode, point, after, deadline).await?;
         }
+        // Only a read that does not ask the leader can be stale.
         match self.max_staleness_ms {
             Some(bound) if self.mode == ReadMode::Follower => within(point, bound),
             _ => Ok(point),
@@ -78,13 +79,14 @@ async fn reach(
     if is_there(&point, after, false)? { Ok(point) } else { Err(CallError::Behind { applied: point.index }) }
 }
 
-/// Whether a state holds `after`. `is_newest` says that it holds all that was acknowledged before it was asked for: what it
-/// does not hold, nobody was told of.
+/// Returns `true` if a state holds `after`. `is_newest` says that the state holds all that was acknowledged before it
+/// was asked for: a token for more than that stands for nothing that was acknowledged.
 fn is_there(point: &ReadPoint, after: LogPoint, is_newest: bool) -> Result<bool, CallError> {
     let lapsed = |reason: &str| match is_planted(Mutant::WaitsForLapsedTokens) {
         true => Ok(false),
         false => Err(CallError::Lapsed { reason: reason.to_owned() }),
     };
+    // A recovery may have lost entries, so indexes from before and after it cannot be compared.
     match recoveries(point.term).cmp(&after.recovered) {
         Ordering::Greater => lapsed(
             "the shard was recovered without its majority since the token was given, and may have lost what it stands for; \

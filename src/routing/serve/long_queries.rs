@@ -66,9 +66,11 @@ impl LongQueries {
         let place = QueryPlace::take(&self.0).ok_or(QueryFailure::LongFull)?;
         let (done, result) = oneshot::channel();
         let work = move || {
+            // Nobody waits any more once the client has gone or its time is up.
             let gone = || done.is_closed() || Instant::now() >= deadline;
             let Some(turn) = QueryTurn::take(&place.0, deadline) else { return };
             let meter_says = || !gone() && turn.goes_on(deadline);
+            // The steps have no limit of their own: the deadline and the turns of others bound them.
             let meter = Meter::new(u64::MAX, &meter_says);
             let found = std::panic::catch_unwind(AssertUnwindSafe(|| query(&meter)));
             drop(turn);
@@ -118,11 +120,13 @@ impl<'a> QueryTurn<'a> {
         turn.wait(deadline).then_some(turn)
     }
 
-    /// Gives the turn away where it is over and others wait, and waits for the next; `false` where none comes in time.
+    /// Gives the turn away if it is over and others wait, and then waits for the next; `false` where none comes in
+    /// time.
     fn goes_on(&self, deadline: Instant) -> bool {
         if self.since.get().elapsed() < TURN {
             return true;
         }
+        // Where nobody waits, a new turn begins at once.
         if self.turns.state.lock().waiting.is_empty() {
             self.since.set(Instant::now());
             return true;
@@ -133,11 +137,13 @@ impl<'a> QueryTurn<'a> {
 
     fn wait(&self, deadline: Instant) -> bool {
         let mut state = self.turns.state.lock();
+        // Turns are given in the order in which they were asked for.
         let number = state.drawn;
         state.drawn += 1;
         state.waiting.push_back(number);
         while state.having >= self.turns.at_once || state.waiting.front() != Some(&number) {
             let waited = self.turns.changed.wait_until(&mut state, deadline.into_std());
+            // Whoever leaves may have been the first in line, so the others must look again.
             if waited.timed_out() {
                 state.waiting.retain(|other| *other != number);
                 self.turns.changed.notify_all();

@@ -114,7 +114,7 @@ impl Pool {
         self.0.long.run(deadline, query).await
     }
 
-    /// How many threads should share so many units of work.
+    /// How many threads should share this many units of work.
     fn worthwhile_threads(&self, units: usize) -> usize {
         let expected = self.0.unit_ns.load(Ordering::Relaxed).saturating_mul(units as u64);
         let worth = usize::try_from(expected / WORTH_A_THREAD.as_nanos() as u64).unwrap_or(usize::MAX);
@@ -128,10 +128,12 @@ impl Pool {
         units: u64,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, QueryFailure> {
+        // A full pool refuses at once: a longer queue would only make each answer later.
         let place = Arc::clone(&self.0.places).try_acquire_owned().map_err(|_| QueryFailure::QueueFull)?;
         let (done, result) = oneshot::channel();
         let shared = self.0.clone();
         self.0.queue.push(move || shared.carry_out(place, deadline, units, job, done));
+        // A job that ends without an answer has met its deadline or has panicked.
         match timeout_at(deadline, result).await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(_)) if Instant::now() >= deadline => Err(QueryFailure::Late),
@@ -151,10 +153,12 @@ impl PoolState {
         done: oneshot::Sender<T>,
     ) {
         let began = Instant::now();
+        // Nobody waits for the answer any more, so the work is not done.
         if done.is_closed() || began >= deadline {
             return;
         }
         if let Ok(found) = std::panic::catch_unwind(AssertUnwindSafe(job)) {
+            // The cost of a unit is a moving average, by which later work is shared among threads.
             let each = began.elapsed().as_nanos() as u64 / units.max(1);
             let before = self.unit_ns.load(Ordering::Relaxed);
             self.unit_ns.store(before - before / WEIGHT + each / WEIGHT, Ordering::Relaxed);
@@ -184,6 +188,7 @@ impl Queue {
                     }
                 }
             };
+            // Other threads take jobs while this one runs, so the lock is free by now.
             job();
         }
     }

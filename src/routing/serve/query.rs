@@ -1,7 +1,7 @@
 //! Queries against one replica's machine, in the parts that threads may take side by side. Pure.
 //!
-//! A part is tried while it holds the machine's state, for so many steps; one that is not done by then is long, and is
-//! carried out again beside the state.
+//! A part is first tried for a limited number of steps, while it holds the machine's state. A part that is not done by
+//! then is long, and is carried out again beside the state.
 
 use crate::engine::{self, Engine, Meter, Refusal, Room, SearchQuery};
 use crate::routing::rpc::message::{CallError, Query, QueryAnswer};
@@ -36,6 +36,7 @@ pub(super) fn try_part(
     place: usize,
     room: usize,
 ) -> Result<Option<PartAnswer>, CallError> {
+    // A few steps show whether a query is long. The parts of one query share the room of its answer.
     let (meter, room) = (Meter::new(STEPS_TO_TRY, &|| true), Room::of(room / parts(query).max(1)));
     let whole = match query {
         Query::Search(searches) => return one_of(searches, place, |search| machine.try_find(search, &meter, &room)),
@@ -94,6 +95,7 @@ pub(in crate::routing) fn whole(
     for part in parts {
         match part? {
             PartAnswer::Hits(of_one) => hits.push(of_one),
+            // Only searches come in several parts.
             PartAnswer::Whole(found) => return Ok(found),
         }
     }

@@ -80,6 +80,7 @@ impl Service {
         match call {
             Call::Read { group, mode, after, max_staleness_ms, query, room } if group != META => {
                 let wanted = Freshness { mode, after, max_staleness_ms };
+                // A read without a bound has all the room that there is.
                 let room = room.and_then(|room| room.try_into().ok()).unwrap_or(usize::MAX);
                 self.fresh(group, wanted, (query, room), deadline)
                     .await
@@ -100,11 +101,13 @@ impl Service {
             Call::Write { group, command, everywhere, lifetime } => {
                 let replica = self.shard(group)?.1;
                 let command = proposal::for_shard(command)?;
+                // Nothing is appended while too many vectors wait for the index.
                 room_for_more(replica.machine().backlog())?;
                 match command {
                     ForShard::Entry(command) => {
                         self.write(&replica, Proposal { command, lifetime, everywhere }, deadline).await
                     }
+                    // A deletion by a filter finds its points here, and proposes them slice by slice.
                     ForShard::Deletion(deletion) => {
                         let begin = Proposal { command: deletion.begin(), lifetime, everywhere };
                         self.delete_matches(&replica, deletion, begin, deadline).await
@@ -138,8 +141,10 @@ impl Service {
         }
         // The entry carries the time, so that every replica decides by the same.
         let entry = Entry { time_ms: now_ms, lifetime, command: &command }.encode();
+        // The entry holds these bytes, so a large command is not kept twice while the group commits it.
         drop(command);
         let written = group.write(entry, deadline).await.map_err(write_error)?;
+        // Only a write at level ALL waits for each voter. It stands even where some voters lag.
         let lagging = match everywhere {
             true => group.wait_applied_everywhere(written.index, deadline).await.err().unwrap_or_default(),
             false => BTreeSet::new(),
@@ -200,6 +205,7 @@ impl Service {
         tried: Result<Result<Option<PartAnswer>, CallError>, QueryFailure>,
         deadline: Instant,
     ) -> Result<PartAnswer, CallError> {
+        // Most parts are not long, and the try has found all of them.
         if let Some(part) = tried?? {
             return Ok(part);
         }
@@ -278,8 +284,9 @@ impl FreshMachine {
     }
 }
 
-/// Collects the steps that come at once: replicas under a lease are ready within microseconds of each other, and one
-/// call to the query threads for all of them is cheaper than one for each. A replica that takes longer holds up none.
+/// Collects the steps that come at once. Replicas under a lease are ready within microseconds of each other, and one
+/// call to the query threads for all of them costs less than one for each. A replica that takes longer holds up no
+/// other.
 async fn settle<S: Stream<Item = T> + Unpin, T>(steps: &mut S) -> Vec<T> {
     // Take what is ready within the time, and leave the rest.
     let mut settled = Vec::new();
@@ -296,7 +303,10 @@ async fn settle<S: Stream<Item = T> + Unpin, T>(steps: &mut S) -> Vec<T> {
     }
 }
 
-/// Whether a shard whose writers have left so many vectors waiting to be indexed takes more. Nothing was appended where it does not.
+/// Checks that a shard takes more vectors while `waiting` of its vectors wait to be indexed.
+///
+/// # Errors
+/// [`CallError::Busy`] where too many wait. Nothing was appended then.
 fn room_for_more(waiting: u64) -> Result<(), CallError> {
     if waiting < MAX_WAITING_VECTORS {
         return Ok(());

@@ -1,8 +1,8 @@
-//! The one error of the door, and the one body it is told in.
+//! The one error of the gateway, and the one body that tells of it.
 //!
-//! Comes in: what routing and the shards refuse, and what the door itself refuses. Goes out: a status and the body of
-//! the API. Which error has which status and code stands in `table`; what else is told of it, in `details`.
-//! A handler's error travels as a response extension up to the door, which knows the request's id and writes the body.
+//! Comes in: what routing and the shards refuse, and what the gateway itself refuses. Goes out: a status and the body
+//! of the API. Which error has which status and code stands in `table`; what else is told of it, in `details`.
+//! A handler returns its error as a response extension. The middleware knows the request's id and writes the body.
 
 mod details;
 mod table;
@@ -113,7 +113,7 @@ pub enum ApiError {
         /// What it allows.
         allowed: u64,
     },
-    /// The door's own checks, or an engine rule applied before anything was proposed.
+    /// The gateway's own checks, or an engine rule applied before anything was proposed.
     #[error("{0}")]
     Refused(Refusal),
     /// There is no point of this id.
@@ -153,10 +153,10 @@ pub enum ApiError {
         /// The limit.
         limit: usize,
     },
-    /// A read, or a change of a collection, failed behind the door.
+    /// A read, or a change of a collection, failed in routing or in a shard.
     #[error("{0}")]
     Route(#[from] RouteError),
-    /// A write of points failed behind the door.
+    /// A write of points failed in routing or in a shard.
     #[error("{error}")]
     Write {
         /// Why.
@@ -273,6 +273,7 @@ impl ApiError {
     /// The body of the answer.
     pub fn body(&self, request_id: &str, took: Duration) -> api::ErrorBody {
         let row = table::row(self);
+        // An error may quote texts of any length, so its message and its details are cut.
         let status = api::ErrorStatus {
             error: shortened(&format!("{}: {self}", row.class), MAX_MESSAGE),
             code: row.code.as_str().to_owned(),
@@ -285,7 +286,7 @@ impl ApiError {
     }
 }
 
-/// The status and, for the door, the error itself; the body is written there.
+/// The status, and the error itself for the middleware, which writes the body.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = table::row(&self).status.into_response();

@@ -98,6 +98,7 @@ pub(super) fn routed(error: &RouteError) -> ErrorRow {
         }
         RouteError::Internal { .. } => input(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, INTERNAL),
     };
+    // Routing knows what became of a write. It overrules what the row assumes.
     row.fate(match error.committed() {
         routing::Committed::No => Committed::No,
         routing::Committed::Yes => Committed::Yes,
@@ -125,8 +126,8 @@ fn refused(refusal: &Refusal) -> ErrorRow {
     }
 }
 
-/// One status for whatever the parts failed of: a 4xx of one part would say that nothing was written. A retry under the
-/// same request id completes the parts that may still succeed; without any, the rest is refused for good.
+/// One status for all parts that failed: the 4xx of one part would say that nothing was written. If a part may still
+/// succeed, a retry under the same request id completes it. Otherwise what is missing is refused for good.
 fn partial<'a>(failed: impl Iterator<Item = &'a RouteError>) -> ErrorRow {
     let retryable = failed.map(routed).any(|row| row.retryable);
     let status = if retryable { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::CONFLICT };

@@ -22,6 +22,7 @@ use wrappers::{Context, ExplainingReader};
 
 /// What is wrong with a body that failed with `error`.
 pub(in crate::gateway) fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiError {
+    // The body is read once more, by a slower reader that notes where it is.
     let mut parser = serde_json::Deserializer::from_slice(body);
     let context = Context::of_json();
     let read = T::deserialize(Strict::new(ExplainingReader::new(&mut parser, &context)));
@@ -32,6 +33,7 @@ pub(in crate::gateway) fn explain<T: DeserializeOwned>(body: &[u8], error: &serd
         return ApiError::Malformed { path: String::new(), line, column, reason: syntax::plain(told) };
     };
     let (path, reason) = (wrong.path(), wrong.reason());
+    // Text that is no JSON and JSON that does not fit are two errors for the client.
     match wrong.is_syntax() {
         true => ApiError::Malformed { path, line, column, reason },
         false => ApiError::Misfit { path, line, column, reason, unknown: wrong.is_unknown_member() },

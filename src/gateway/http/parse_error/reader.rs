@@ -178,6 +178,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ExpectationVisitor<'_, V> {
                 let word: StrDeserializer<'_, ReadFailure> = text.into_deserializer();
                 Self::tell(self.context, self.visitor.visit_enum(word))
             }
+            // Where all values come as texts, as in a query string, this text may stand for a number.
             _ if self.context.only_texts => self.read_text(text),
             _ => self.refuse(Unexpected::Str(text)),
         }

@@ -55,7 +55,9 @@ impl ReadFailure {
     /// The member, such as `vectors[2].id`; empty where it is the body itself.
     pub(super) fn path(&self) -> String {
         let mut path = String::new();
+        // The steps were noted from the innermost to the outermost.
         for (place, step) in self.steps.iter().rev().enumerate() {
+            // A body that is nested deeply must not make the message long.
             if place == STEPS {
                 path.push('…');
                 break;
