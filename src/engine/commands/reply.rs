@@ -140,6 +140,7 @@ impl Refusal {
             | Self::Invalid { .. }
             | Self::NotSupported { .. }
             | Self::CollectionDiffers { .. } => true,
+            // These depend on what the shard, or this release, knows at the moment.
             Self::CollectionNotFound { .. }
             | Self::CollectionDropped { .. }
             | Self::RequestExpired

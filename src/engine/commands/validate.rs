@@ -18,6 +18,7 @@ use crate::model::limits::{
 /// # Errors
 /// [`Refusal::Invalid`] with the position of the first point that does not fit, the member, and the reason.
 pub fn validate(config: &CollectionConfig, points: &[PointWrite]) -> Result<(), Refusal> {
+    // The size of the batch comes first: it bounds the work of all other checks.
     batch_size("points", points.len())?;
     no_id_twice(points.iter().map(|point| point.id))?;
     for (position, point) in points.iter().enumerate() {
@@ -115,6 +116,7 @@ fn vectors(config: &CollectionConfig, point: &PointWrite) -> Result<(), InvalidM
         };
         components(*params, vector).map_err(|reason| InvalidMember { field: member(name, ""), reason })?;
     }
+    // A point without any vector could be found by no search.
     if point.vectors.is_empty() {
         let names: Vec<&str> = config.vectors.keys().map(String::as_str).filter(|name| !name.is_empty()).collect();
         let hint = if names.is_empty() { String::new() } else { format!("; the collection has {}", names.join(", ")) };

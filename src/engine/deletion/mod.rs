@@ -101,11 +101,13 @@ pub(super) fn decide_slice(
     ids.sort_unstable();
     ids.dedup();
     let newest = if is_planted(Mutant::DeletesNewer) { u64::MAX } else { begin };
+    // Version 0 is that of a point which is not there: a slice that comes twice counts each point once.
     ids.retain(|id| (1..=newest).contains(&table.version(*id)));
     let count = count + ids.len() as u64;
     // A slice that begins beyond what is reached leaves a gap, which another has to fill.
     let adjoins = from <= reached;
     let (outcome, reply) = match next {
+        // The last slice ends the deletion only if all before it were applied.
         None if adjoins => {
             (RequestOutcome::Deleted { count, version: index }, Reply::Deleted { count, version: index })
         }

@@ -44,6 +44,7 @@ impl Dropped {
         let (from, until) = (touching.map_or(first, |(start, _)| start), last.saturating_add(1));
         let merged: Vec<(u64, u64)> = self.ranges.range(from..=until).map(|(first, last)| (*first, *last)).collect();
         let end = merged.iter().map(|(_, end)| *end).max().unwrap_or(last).max(last);
+        // Ranges that touch become one, so there are few of them however many collections are dropped.
         let ranges = Arc::make_mut(&mut self.ranges);
         for (start, _) in &merged {
             ranges.remove(start);
