@@ -102,6 +102,7 @@ impl VectorCodes {
             (CodeRows::Binary(rows), Code::Binary(code)) => rows.row_mut(slot).copy_from_slice(&code),
             _ => unreachable!("`encode` makes the kind of code that `rows` holds"),
         }
+        // Without a finite offset the code stands for nothing: the caller compares the vector itself.
         term.offset.is_finite()
     }
 

@@ -78,6 +78,7 @@ impl Space {
         let agreed = if !codes.is_coarse() && found.len() >= AROUND {
             self.agreed(codes, slot, &found[..AROUND])
         } else {
+            // Linking did not look around by codes, or not far enough, so a walk by codes does.
             let walk = WalkLimits { ef: AROUND * codes.spare(), budget: u64::MAX };
             let (target, accepts) = (CodeTarget::Slot(slot), |other| other != slot && self.is_linked(other));
             let walked = self.graph.search(&ByCodes(codes), &target, &walk, scratch, accepts);

@@ -40,6 +40,7 @@ impl Best {
             return;
         }
         let Some(mut worst) = self.heap.peek_mut() else { return };
+        // As near as the worst: kept aside, since keys decide among equals.
         if near.order() <= worst.0.order() {
             drop(worst);
             self.equals.push(near);

@@ -60,6 +60,7 @@ impl Space {
         self.uncoded.all.insert(slot);
         self.uncoded.newest.insert(slot);
         let live = self.slots.live();
+        // Searches compare so few vectors themselves.
         if live < CODES_FROM {
             return;
         }
@@ -87,7 +88,9 @@ impl Space {
     /// Takes codes of all vectors there are, or leaves them as they are where that takes long, and keeps them if they tell
     /// enough of those that are `live`. Those that tell enough of them already are not taken anew if they `may_stay`.
     fn decide_on_codes(&mut self, live: &[u32], may_stay: bool) {
+        // Whatever comes of it, what is new is counted from here on.
         self.uncoded = UncodedSlots { coded: self.uncoded.coded, ..UncodedSlots::default() };
+        // The work is bounded: the more vectors, or the longer, the fewer targets are tried.
         let targets = (TRIED_COMPONENTS / (live.len() * self.params.size)).clamp(TRIED_AT_LEAST, TRIED);
         let (targets, among) = (spread(live, targets), spread(live, AMONG));
         let (stored, last) = (self.store.vectors().len(), self.last_coding());
