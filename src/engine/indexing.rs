@@ -1,4 +1,5 @@
-//! The background of a shard: building payload indexes, taking new vectors into the graphs, mending them, and giving them out to be saved.
+//! The background of a shard: building payload indexes, taking new vectors into the graphs, mending them, and giving
+//! them out to be saved.
 //!
 //! It is driven from outside, a bounded step at a time, by whoever has threads and clocks. A step looks at the state
 //! beside all searches, like a command, and excludes them only for the moment in which its outcome counts.

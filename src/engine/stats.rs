@@ -84,7 +84,7 @@ impl StateCounts {
             (Some(table), None) => drop(self.tables.insert(collection, TableStats::of(table))),
             (None, _) => drop(self.tables.remove(&collection)),
         }
-        // What came to wait since is writers' doing; what waited before them is not, and never counts below nothing.
+        // Writers make the backlog grow, indexing makes it shrink, and it is never below 0.
         self.backlog = (self.backlog + self.waiting(collection)).saturating_sub(before);
     }
 

@@ -100,8 +100,8 @@ struct NamedCommand<'a> {
     time_ms: u64,
 }
 
-/// Decides what a named command does: what it did, if that is remembered; nothing, if it comes so late that what it did
-/// may be forgotten; else what it says.
+/// Decides what a named command does. One that is remembered is answered as before. One that comes so late that it may
+/// be forgotten is refused. Any other does what it says.
 fn once(state: &State, index: u64, named: NamedCommand<'_>, command: Command) -> ApplyPlan {
     let NamedCommand { id, entry: Entry { lifetime, command: encoded, .. }, time_ms } = named;
     let nothing = |reply| ApplyPlan { action: StateChange::Nothing, remember: None, time_ms, reply };

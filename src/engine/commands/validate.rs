@@ -141,7 +141,7 @@ fn components(params: VectorParams, vector: &[f32]) -> Result<(), String> {
     if vector.len() != params.size {
         return Err(format!("has {} components, the collection's vectors have {}", vector.len(), params.size));
     }
-    // All of them are looked at, for that is done many at once.
+    // Without an early end, many components are tested at once.
     let is_finite = vector.iter().fold(true, |all, component| all & component.is_finite());
     if !is_finite && let Some(place) = vector.iter().position(|component| !component.is_finite()) {
         return Err(format!("component {place} is {}, and must be a finite number", vector[place]));

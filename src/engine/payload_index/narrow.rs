@@ -121,7 +121,7 @@ impl<'a> Narrower<'a> {
     fn clause(&mut self, clause: Clause<'_>, inside: Inside<'_>, steps: u64) -> Option<NarrowedRows<'a>> {
         match clause {
             Clause::Holds(condition) => self.condition(condition, inside, steps),
-            // That no element satisfies it does not follow from one that does not, nor the reverse.
+            // One element may fail the condition while another meets it, so a row tells nothing here.
             Clause::Fails(_) if inside.is_some() => None,
             Clause::Fails(condition) => {
                 let found = self.condition(condition, inside, steps)?;

@@ -102,8 +102,8 @@ impl Engine {
         }
     }
 
-    /// The records of a page, as many as the room holds; `None` where its vectors are wanted, and not all of its points
-    /// are as they were.
+    /// The records of a page, as many as the room holds; `None` where vectors are wanted, and a point of the page has
+    /// changed meanwhile.
     fn records(
         &self,
         query: &ScrollQuery,
@@ -178,7 +178,8 @@ struct TestedRows {
 }
 
 impl TestedRows {
-    /// The points that were not tested as they are now. What they, and points that are gone, were before is forgotten.
+    /// The points that are new, or have changed since they were tested. Forgets the matches among points that have
+    /// changed or are gone.
     fn news(&mut self, table: &Table) -> Vec<FilterCandidate> {
         let now = |row: u32| table.get(Row(row)).map(|point| (point.id, point.version));
         let seen = |row: u32| self.seen.get(row as usize).copied().flatten();

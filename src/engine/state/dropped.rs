@@ -31,8 +31,8 @@ impl Dropped {
         self.ranges.iter().map(|(first, last)| (*first, *last))
     }
 
-    /// Adds all numbers from `first` to `last`: the ranges that are gone with it, and the one that holds them all now.
-    /// Nothing where they were there.
+    /// Adds all numbers from `first` to `last`. Returns the ranges that are gone with it, and the one that takes their
+    /// place; `None` if all numbers were there already.
     pub(super) fn add(&mut self, first: u64, last: u64) -> Option<(Vec<Span>, Span)> {
         debug_assert!(first <= last, "{first} to {last} is no range");
         let before = self.ranges.range(..=first).next_back().map(|(first, last)| (*first, *last));

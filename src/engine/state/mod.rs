@@ -151,8 +151,8 @@ impl State {
         self.discarded.insert(collection, Some(table));
     }
 
-    /// Remembers that all collections from `first` to `last` were dropped. None of them may be there, but one that is
-    /// dropped now.
+    /// Remembers that all collections from `first` to `last` were dropped. At most one of them is still here: the one
+    /// that is dropped now.
     pub(super) fn retire(&mut self, first: CollectionId, last: CollectionId, changes: &mut Changes) {
         debug_assert!(
             self.tables.range(first..=last).nth(1).is_none(),

@@ -93,7 +93,7 @@ impl Table {
         }
     }
 
-    /// Takes a stored point in, which no other of this id was before. [`restored`](Self::restored) comes last.
+    /// Takes a stored point in. No point of this id is here yet. [`restored`](Self::restored) comes last.
     pub(super) fn restore(&mut self, point: Point, vectors: &BTreeMap<String, Vec<f32>>) {
         let row = self.new_row(point.id);
         debug_assert!(self.has_spaces(vectors), "a vector of {} has no space", point.id);
