@@ -110,7 +110,7 @@ impl ClusterMap {
     }
 
     fn set_state(&mut self, node: NodeId, state: NodeState) {
-        // Whoever asks has found it; to pass it over would answer that a node leaves which stays.
+        // The caller has found the node. To pass over a missing one would make the reply a lie.
         let entry = self.nodes.get_mut(&node).expect("a node whose state changes is in the map");
         entry.state = state;
         self.count_replicas();
@@ -207,8 +207,8 @@ impl ClusterMap {
         MetaReply::Ended { operation: id }
     }
 
-    /// An earlier start of the node than one that the map was told of says nothing any more: its message is late, or it runs
-    /// on an older copy of its directory.
+    /// Sets a node's address. Refuses a message of an earlier start of the node than the map knows: it is late, or the
+    /// node runs on an older copy of its directory.
     pub(super) fn set_address(&mut self, node: NodeId, new: NewAddress) -> MetaReply {
         let Some(entry) = self.nodes.get_mut(&node) else { return MetaReply::NotFound };
         let NewAddress { host, port, peer_addr, life } = new;

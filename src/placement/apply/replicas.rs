@@ -102,7 +102,7 @@ impl ClusterMap {
         if placement.confirmed_at >= at {
             return MetaReply::Stale;
         }
-        // An older word than the last confirmed one says nothing; this one is newer.
+        // The word is newer than all that was confirmed.
         let alone = BTreeSet::from([node]);
         *placement = Placement { actual: alone.clone(), target: alone, planned, confirmed_at: at, settled: true };
         self.epoch += 1;

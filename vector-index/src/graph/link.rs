@@ -29,7 +29,7 @@ impl HnswGraph {
                 return found;
             }
         }
-        // Walks lead to none that is linked: they begin at one that is, or here.
+        // No walk finds a linked slot. From now on walks begin at one that is linked, or else here.
         let others = (0..self.len() as u32).filter(|other| *other != slot && is_linked(*other));
         let Some((level, Reverse(other))) = others.map(|other| (self.level(other), Reverse(other))).max() else {
             self.set_entry(Some((self.level(slot), slot)));
@@ -106,7 +106,7 @@ impl HnswGraph {
         if level > 0 {
             return chosen;
         }
-        // Who would lose the last link to it takes the place of one that others lead to.
+        // A slot that would lose the last link to it takes the place of one that others lead to.
         let already: Vec<u32> = self.links(slot, level).collect();
         let is_last = |link: u32| self.incoming(link) == u32::from(already.contains(&link));
         for near in sorted {
@@ -132,7 +132,7 @@ impl HnswGraph {
         for neighbour in neighbours {
             let mut links: Vec<u32> = self.links(neighbour.slot(), 0).collect();
             if links.len() == self.room(0) {
-                // The farthest of those that others lead to as well; lists are kept in order, but for such as this one.
+                // The farthest that others lead to as well makes room. Lists are in order, but for slots attached here.
                 let Some(place) = links.iter().rposition(|link| self.incoming(*link) > 1) else { continue };
                 links.remove(place);
             }

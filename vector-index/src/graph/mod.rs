@@ -43,7 +43,7 @@ pub(crate) struct HnswGraph {
     upper: Strided<AtomicU32>,
     /// By slot: its first row in `upper`.
     upper_at: Vec<u32>,
-    /// By slot: how many links of the lowest level lead here. Who has none cannot be found.
+    /// By slot: how many links of the lowest level lead here. A slot without any cannot be found.
     incoming: Vec<AtomicU32>,
 }
 

@@ -159,7 +159,7 @@ impl Space {
         let linked = |slot| self.is_linked(slot);
         match repair {
             GraphRepair::Around { doomed, next } => {
-                // Slot by slot, whether it leads to one of the doomed or not: to know would be to look.
+                // Every slot is visited: only its links tell whether it leads to one of the doomed.
                 let end = (*next as usize + most).min(self.slots.len()) as u32;
                 for slot in (*next..end).filter(|slot| !doomed.contains(*slot)) {
                     self.graph.bypass(pairs, slot, doomed, linked);

@@ -11,7 +11,7 @@ use crate::graph::Near;
 
 /// The best `keep`.
 ///
-/// Invariant: whoever is in `equals` is as near as the worst in the heap, and the heap is full if there is one.
+/// Invariant: every slot in `equals` is as near as the worst in the heap, and the heap is full if there is one.
 pub(super) struct Best {
     keep: usize,
     /// The worst on top.

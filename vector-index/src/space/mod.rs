@@ -36,7 +36,7 @@ const CHECKED_WHOLE: usize = 4_096;
 /// Invariants, which [`Space::check`] holds where no step waits to be settled:
 /// 1. `store` and `graph` have as many slots as `slots`.
 /// 2. Only slots that are linked or dead have links, or are led to.
-/// 3. Whoever a repair leads around is dead, and so is whoever is expected back.
+/// 3. Slots that a repair leads around are dead, and so are those that are expected back.
 /// 4. Those of `slots` and of `graph`.
 #[derive(Debug)]
 pub struct Space {

@@ -47,7 +47,7 @@ impl Space {
         if image.nodes.len() * 2 < image.slots as usize {
             return Err(ImageError("most of its places are empty"));
         }
-        // Who does not come back is near nothing, and is walked through until the graph is repaired.
+        // A vector that does not come back is near nothing. Walks lead through it until the graph is repaired.
         space.breadth = Breadth::from_step(image.breadth);
         space.store.reserve(image.slots as usize, image.frame.clone());
         for _ in 0..image.slots {
