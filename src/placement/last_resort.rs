@@ -89,7 +89,7 @@ pub fn verdict(
     if newest.keeps_majority(may_live) {
         return Verdict::HasMajority;
     }
-    // Who is silent may know more, so nothing is done before all of them are heard.
+    // A silent node may know more, so nothing is done before all of them are heard.
     let named = sound().flat_map(|(_, copy)| copy.members()).chain(known.iter().copied());
     let silent: BTreeSet<NodeId> = named.filter(|node| !lost.contains(node) && !reports.contains_key(node)).collect();
     if !silent.is_empty() {

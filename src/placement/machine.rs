@@ -120,7 +120,7 @@ impl Machine for MetaMachine {
         let now_ms = state.time_ms;
         let due = state.kept.forget_due(now_ms);
         due.iter().for_each(|id| changes.delete(change_key(*id)));
-        // A panic while deciding changes nothing, and is answered alike on every replica.
+        // A panic while deciding leaves the map as it is, and is answered alike on every replica.
         let decided = guarded("map", at, bytes, || decide(&state, request.as_ref(), entry.lifetime, command));
         let Decided { map, reply, keep } = decided.unwrap_or_else(|| Decided::nothing(MetaReply::Undecided.encode()));
         // The answer is remembered with the change that it is about, so a copy finds both or neither.

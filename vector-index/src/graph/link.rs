@@ -29,7 +29,7 @@ impl HnswGraph {
                 return found;
             }
         }
-        // No walk finds a linked slot. From now on walks begin at one that is linked, or else here.
+        // The walk found no linked slot. From now on walks begin at one that is linked, or else here.
         let others = (0..self.len() as u32).filter(|other| *other != slot && is_linked(*other));
         let Some((level, Reverse(other))) = others.map(|other| (self.level(other), Reverse(other))).max() else {
             self.set_entry(Some((self.level(slot), slot)));

@@ -107,7 +107,7 @@ impl HnswGraph {
                 lost = lost.max((near.order() == worst.order()).then_some(near.order()));
                 break;
             }
-            // The caller compares all instead where a walk costs more than that.
+            // Where a walk costs more than its budget, the caller scans instead.
             if compared > walk.budget {
                 gave_up = true;
                 break;
