@@ -74,6 +74,7 @@ fn slowness(text: &str) -> Result<f64, String> {
 /// Runs the verb.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
+    // The port is taken first, so that no node is started in vain.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port));
     let listener = listener
         .with_context(|| format!("port {} cannot be used: stop what uses it, or choose another --port", args.port))?;

@@ -43,6 +43,7 @@ impl Setup {
         let Some(bytes) = self.graph_store.as_ref().and_then(|graph_store| graph_store.take(collection, name)) else {
             return Space::new(params);
         };
+        // A saved graph only saves work. Without it the background links the vectors anew.
         let restored = Image::decode(&bytes).and_then(|image| Space::from_image(params, &image));
         restored.unwrap_or_else(|error| {
             tracing::warn!(%collection, vector = name, %error, "a damaged graph costs time, no data");

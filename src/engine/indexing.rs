@@ -1,4 +1,5 @@
-//! The background of a shard: building payload indexes, taking new vectors into the graphs, mending them, and giving them out to be saved.
+//! The background of a shard: building payload indexes, taking new vectors into the graphs, mending them, and giving
+//! them out to be saved.
 //!
 //! It is driven from outside, a bounded step at a time, by whoever has threads and clocks. A step looks at the state
 //! beside all searches, like a command, and excludes them only for the moment in which its outcome counts.
@@ -33,18 +34,21 @@ impl Engine {
     /// One step for the payload indexes of one collection. Whether any is being built.
     fn build_payload_indexes(&self) -> bool {
         let state = self.state.upgradable_read();
+        // Rows are read beside searches. No writer comes between the reading and the taking in.
         let steps = state.tables.iter().filter_map(|(collection, table)| Some((*collection, table.build_step()?)));
         let Some((collection, step)) = steps.into_iter().next() else { return false };
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         if let Some(table) = state.tables.get_mut(&collection) {
             table.settle_build(step);
         }
+        // Counted before the state is given up: the counts of a later command must not come first.
         self.stats.lock().note(&state, Some(collection));
         true
     }
 
     fn index_vectors(&self, most: usize, all: bool) -> bool {
         let state = self.state.upgradable_read();
+        // The turn moves on before the work, so a space that always has work keeps no other waiting.
         let mut turn = self.turn.lock();
         let Some(name) = work(&state, all, turn.as_ref()) else { return false };
         *turn = Some(name.clone());
@@ -76,6 +80,7 @@ impl Engine {
     pub fn graphs(&self) -> Vec<Graph> {
         let state = self.state.read();
         let tables = state.tables.iter();
+        // A space without linked vectors has no graph.
         let named = tables.flat_map(|(collection, table)| {
             table.spaces().filter(|(_, space)| space.progress().linked > 0).map(|(name, space)| Graph {
                 name: GraphName { collection: *collection, vector_name: name.to_owned() },
@@ -103,6 +108,7 @@ fn work(state: &State, all: bool, last: Option<&GraphName>) -> Option<GraphName>
         busy.map(|(name, _)| GraphName { collection: *collection, vector_name: name.to_owned() })
     });
     let first = busy.next()?;
+    // Names come in order: the next greater one has its turn, and after the last the first again.
     match last {
         Some(last) if first <= *last => Some(busy.find(|name| name > last).unwrap_or(first)),
         _ => Some(first),

@@ -179,11 +179,13 @@ impl Machine for Engine {
     }
 
     fn apply(&self, at: Position, command: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
+        // This release cannot know what the entry does, so it does not guess a reply: the group stops here.
         if Entry::is_newer(command) && !is_planted(Mutant::AnswersNewerEntries) {
             return Err(written_by_newer(at.index));
         }
         // Deciding reads beside all searches, and keeps other writers out.
         let state = self.state.upgradable_read();
+        // The log gives each index once and in order. Anything else would apply a command twice.
         if at.index <= state.index {
             let reflected = state.index;
             return Err(BrokenInvariant(format!("a command at index {} came after that at {reflected}", at.index)));
@@ -197,6 +199,7 @@ impl Machine for Engine {
         // stops here, and a start reads what is stored, of which this command is no part.
         let done = catch_unwind(AssertUnwindSafe(|| plan.carry_out(&mut state, at.index, changes)));
         let reply = done.map_err(|_| half_done(at.index))?;
+        // Searches come in again only when the counts agree with the state.
         self.stats.lock().note(&state, touched);
         Ok(reply.encode())
     }
@@ -206,10 +209,12 @@ impl Machine for Engine {
         if self.state.read().discarded.is_empty() {
             return Garbage::default();
         }
+        // The lock is held only to take the tables out. To free them takes long, and is the caller's.
         let discarded = std::mem::take(&mut self.state.write().discarded);
         let (mut keys, mut memory) = (Vec::new(), Vec::<Box<dyn Send>>::new());
         for (collection, table) in discarded {
             keys.push(points_of(collection));
+            // After a start there may be points of a dropped collection on the disk, and no table in memory.
             if let Some(table) = table {
                 memory.push(Box::new(table));
             }

@@ -70,6 +70,7 @@ impl StateCounts {
     /// Counts what a command or a step of indexing has changed: one collection at most.
     pub(super) fn note(&mut self, state: &State, touched: Option<CollectionId>) {
         debug_assert!(self.index <= state.index, "counts of {} come after those of {}", state.index, self.index);
+        // What is told of the whole shard is cheap, so every command renews it.
         self.index = state.index;
         self.digest = state.digest;
         self.time_ms = state.time_ms;
@@ -83,7 +84,7 @@ impl StateCounts {
             (Some(table), None) => drop(self.tables.insert(collection, TableStats::of(table))),
             (None, _) => drop(self.tables.remove(&collection)),
         }
-        // What came to wait since is writers' doing; what waited before them is not, and never counts below nothing.
+        // Writers make the backlog grow, indexing makes it shrink, and it is never below 0.
         self.backlog = (self.backlog + self.waiting(collection)).saturating_sub(before);
     }
 

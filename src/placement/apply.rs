@@ -35,6 +35,7 @@ impl ClusterMap {
         if let MetaCommand::Form { map } = command {
             return self.form(map);
         }
+        // A map that is not formed takes nothing but its formation.
         if !self.is_formed() {
             return MetaReply::NotFormed;
         }
@@ -48,6 +49,7 @@ impl ClusterMap {
             MetaCommand::CollectionsGone { ids } => self.gone(&ids),
             MetaCommand::SetFieldIndex { name, id, field, kind } => self.set_field_index(&name, id, field, kind),
             MetaCommand::SetAddress { node, host, port, peer_addr } => {
+                // The message names no life, so it counts as one of the present life.
                 let life = self.nodes.get(&node).map_or(0, |entry| entry.life);
                 self.set_address(node, NewAddress { host, port, peer_addr, life })
             }
@@ -72,6 +74,7 @@ impl ClusterMap {
             MetaCommand::Confirm { group, planned, members, at } => self.confirm(group, planned, members, at),
             MetaCommand::SetTimings { timings } => self.set_timings(timings),
             MetaCommand::Once { .. } => {
+                // A named change is unwrapped before it comes here. What is left is one inside another.
                 MetaReply::Refused { reason: "a named change is none of the map's own".to_owned() }
             }
         }
@@ -81,6 +84,7 @@ impl ClusterMap {
         if let Err((member, why)) = timings.check() {
             return MetaReply::Refused { reason: format!("{member}: {why}") };
         }
+        // The same timings again are no change, so no node has to read a new map for them.
         if self.timings != Some(timings) {
             self.timings = Some(timings);
             self.epoch += 1;
@@ -107,6 +111,7 @@ impl ClusterMap {
             let entry = entry.clone();
             return if same { MetaReply::Exists { entry } } else { MetaReply::Conflict { entry } };
         }
+        // Until it is gone from every shard, a collection that is taken out keeps its name.
         if let Some(id) = self.leaving_as(&name).first() {
             return MetaReply::Leaving { id: *id };
         }
@@ -122,6 +127,7 @@ impl ClusterMap {
     }
 
     fn drop_collection(&mut self, name: &str, id: CollectionId) -> MetaReply {
+        // The number must fit as well: a late copy must not drop a newer collection of the name.
         if self.collections.get(name).is_none_or(|entry| entry.id != id) {
             return MetaReply::NotFound;
         }

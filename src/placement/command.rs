@@ -223,8 +223,8 @@ impl MetaCommand {
         decode("command", bytes)
     }
 
-    /// Whether to carry it out twice is another thing than once, so that it goes under a request id. The others say what
-    /// is to be, or upon which map they were decided.
+    /// Returns `true` if carrying it out twice differs from once, so that it goes under a request id. All others name
+    /// the state to reach, or the map that they were decided upon.
     pub fn must_be_once(&self) -> bool {
         match self {
             Self::CreateCollection { .. }

@@ -50,6 +50,7 @@ pub fn form(
     replication_factor: usize,
 ) -> Result<ClusterMap, FormationError> {
     check(&nodes, shard_count, replication_factor)?;
+    // Fewer nodes than wanted hold fewer replicas. The wish is kept for nodes that join later.
     let (wanted_factor, replication_factor) = (replication_factor, replication_factor.min(nodes.len()));
     let order: Vec<NodeId> = nodes.keys().copied().collect();
     // Shard by shard the ring begins one node further, so leaders and replicas are spread evenly.

@@ -97,12 +97,14 @@ impl Machine for MetaMachine {
         let Some(Head { mut map, index }) = head else {
             return Ok(Self { state: RwLock::new(MetaState { kept, time_ms, ..MetaState::default() }) });
         };
+        // Collections have records of their own, beside that of the map.
         map.collections = read_collections(state)?;
         debug_assert_eq!(map.check(), Ok(()));
         Ok(Self { state: RwLock::new(MetaState { map: Arc::new(map), index, time_ms, kept }) })
     }
 
     fn apply(&self, at: Position, bytes: &[u8], changes: &mut Changes) -> Result<Bytes, BrokenInvariant> {
+        // Bytes that mean nothing are refused alike everywhere. An entry of a newer release stops the group.
         let (entry, NamedChange { request, command }) = match guarded("map", at, bytes, || read_entry(bytes)) {
             Some(Ok(read)) => read,
             Some(Err(Unread::Newer)) => return Err(written_by_newer(at.index)),
@@ -118,6 +120,7 @@ impl Machine for MetaMachine {
         let now_ms = state.time_ms;
         let due = state.kept.forget_due(now_ms);
         due.iter().for_each(|id| changes.delete(change_key(*id)));
+        // A panic while deciding leaves the map as it is, and is answered alike on every replica.
         let decided = guarded("map", at, bytes, || decide(&state, request.as_ref(), entry.lifetime, command));
         let Decided { map, reply, keep } = decided.unwrap_or_else(|| Decided::nothing(MetaReply::Undecided.encode()));
         // The answer is remembered with the change that it is about, so a copy finds both or neither.
@@ -172,11 +175,13 @@ fn decide(
     lifetime: Option<Lifetime>,
     command: MetaCommand,
 ) -> Decided {
+    // A repetition is answered by what is remembered, whatever the map is by now.
     let answer = request.and_then(|(id, change)| state.kept.answer(*id, change, lifetime, state.time_ms));
     if let Some(reply) = answer {
         return Decided::nothing(reply);
     }
     assert!(!is_planted(Mutant::PanicsDeciding), "a planted bug");
+    // Changed on a copy: readers keep the map that they hold.
     let mut map = ClusterMap::clone(&state.map);
     let reply = map.apply(command);
     // A map that is not formed may be another tomorrow.
@@ -223,6 +228,7 @@ fn record(old: &ClusterMap, new: &ClusterMap, index: u64, changes: &mut Changes)
     for name in old.collections.keys().filter(|name| !new.collections.contains_key(*name)) {
         changes.delete(collection_key(name));
     }
+    // All else is one record. An older release's record of it goes, so that only one is left.
     let map = ClusterMap { collections: BTreeMap::new(), ..new.clone() };
     changes.put(MAP, seal_bytes(&serde_json::to_vec(&Head { map, index }).expect("a map is JSON")));
     changes.delete(HEAD);

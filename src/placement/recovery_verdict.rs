@@ -76,6 +76,7 @@ pub fn verdict(
     reports: &BTreeMap<NodeId, Option<Survivor>>,
 ) -> Verdict {
     let sound = || reports.iter().filter_map(|(node, copy)| Some((*node, copy.as_ref()?)));
+    // The newest log decides, and of equals the lowest node, so all survivors judge alike.
     let holds_most = |(node, copy): &(NodeId, &Survivor)| (copy.last, Reverse(*node));
     let newest = match is_planted(Mutant::JudgesByItself) {
         true => reports.get(&me).and_then(Option::as_ref),
@@ -88,12 +89,14 @@ pub fn verdict(
     if newest.keeps_majority(may_live) {
         return Verdict::HasMajority;
     }
+    // A silent node may know more, so nothing is done before all of them are heard.
     let named = sound().flat_map(|(_, copy)| copy.members()).chain(known.iter().copied());
     let silent: BTreeSet<NodeId> = named.filter(|node| !lost.contains(node) && !reports.contains_key(node)).collect();
     if !silent.is_empty() {
         return Verdict::NeedsReports { of: silent };
     }
     let members = newest.members();
+    // Of the members that survive, the one with the newest log goes on. All others leave it to that one.
     match sound().filter(|(node, _)| members.contains(node) && !lost.contains(node)).max_by_key(holds_most) {
         _ if !members.contains(&me) => Verdict::NoMember,
         Some((node, _)) if node != me => Verdict::LeftTo { node },

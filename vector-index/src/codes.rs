@@ -102,6 +102,7 @@ impl VectorCodes {
             (CodeRows::Binary(rows), Code::Binary(code)) => rows.row_mut(slot).copy_from_slice(&code),
             _ => unreachable!("`encode` makes the kind of code that `rows` holds"),
         }
+        // Without a finite offset the code stands for nothing: the caller compares the vector itself.
         term.offset.is_finite()
     }
 
@@ -126,7 +127,7 @@ impl VectorCodes {
     /// Makes `vector` ready to be compared with; `None` if codes cannot stand for it.
     pub(crate) fn probe(&self, vector: &[f32]) -> Option<CodedProbe> {
         if self.distance == Distance::Dot {
-            // What the centre adds is the same for all that it is compared with, and so is its length.
+            // The centre adds the same to every comparison, and the length scales all alike: the order stays.
             let most = largest(vector);
             let unit: Vec<f32> = vector.iter().map(|part| if most > 0.0 { part / most } else { 0.0 }).collect();
             let (code, factor) = self.code(&unit, largest(&unit));
@@ -204,7 +205,7 @@ impl VectorCodes {
     }
 
     fn encode(&self, vector: &[f32]) -> (Code, Term) {
-        // By its code, what makes sums that leave 32 bits is near nothing.
+        // A vector whose sums would leave 32 bits is near nothing by its code.
         let seen = self.frame.transform(self.distance, vector);
         let largest = largest(&seen);
         let (code, factor) = self.code(&seen, largest);
@@ -235,7 +236,7 @@ fn bytes(seen: &[f32], largest: f32) -> (Code, f32) {
     let mut code = vec![Block::ZERO; Block::count(seen.len())];
     for (block, parts) in code.iter_mut().zip(seen.chunks(Block::WIDTH)) {
         for (code, part) in block.0.iter_mut().zip(parts) {
-            // Rounds, ties to even, as adding what leaves no place for halves does: faster than a call.
+            // Adding a number so large that no halves fit rounds ties to even, faster than a call does.
             *code = (part * scale + WHOLE).to_bits() as i8;
         }
     }

@@ -85,6 +85,7 @@ impl Image {
         if self.frame.as_ref().is_some_and(|frame| !frame.fits(self.params.size)) {
             return false;
         }
+        // Each slot comes once, in order, and none lies beyond the end.
         let ordered = self.nodes.windows(2).all(|pair| pair[0].slot < pair[1].slot);
         if !ordered || self.nodes.last().is_some_and(|last| last.slot >= self.slots) {
             return false;
@@ -94,6 +95,7 @@ impl Image {
         for node in &self.nodes {
             levels[node.slot as usize] = node.links.len();
         }
+        // A link leads to another node that is on this level as well.
         let leads = |node: &GraphNode, level: usize, link: u32| {
             link != node.slot && levels.get(link as usize).is_some_and(|levels| *levels > level)
         };

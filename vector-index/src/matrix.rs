@@ -42,6 +42,7 @@ impl VectorMatrix {
             if halves.len() == lanes.len() {
                 return set(self.grid, old, start, &halves, HalfLane::ZERO);
             }
+            // A new buffer, since large pages are asked for before it is filled.
             let mut whole = Vec::with_capacity(old.capacity());
             crate::kernel::prefer_large(&whole);
             whole.extend(old.iter().map(HalfLane::widen));

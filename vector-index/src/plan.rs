@@ -110,6 +110,7 @@ pub(crate) enum SearchPlan {
 impl Situation {
     pub(crate) fn plan(self) -> SearchPlan {
         let candidates = self.among.unwrap_or(self.live);
+        // Codes save nothing among few, and neither does a walk.
         if self.exact || candidates <= FEW {
             return SearchPlan::Exact;
         }

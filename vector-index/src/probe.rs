@@ -41,6 +41,7 @@ impl ProbeVector {
         if scores.iter().fold(0.0, |sum, score| sum + score * 0.0) != 0.0_f32 {
             self.rescore(rows, scores, |score| !score.is_finite());
         }
+        // Squares of very short differences are lost in f32, too.
         if self.distance == Distance::Euclid && scores.iter().any(|score| *score < SHORT) {
             self.rescore(rows, scores, |score| score < SHORT);
         }

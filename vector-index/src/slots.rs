@@ -105,6 +105,7 @@ impl Slots {
             self.states[slot as usize] = SlotState::Dead;
             self.dead += 1;
         }
+        // Free slots are taken from the end, so the lowest is last here.
         self.free = (0..slots).rev().filter(|slot| self.state_of(*slot) == SlotState::Free).collect();
         debug_assert_eq!(self.check(), Ok(()));
     }

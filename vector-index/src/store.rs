@@ -40,6 +40,7 @@ impl Store {
         let is_new = at == self.vectors.len();
         debug_assert!(at <= self.vectors.len(), "slot {slot} leaves a gap after {}", self.vectors.len());
         self.vectors.put(at, vector);
+        // The norm is taken once, and not by each comparison.
         if self.params.distance == Distance::Cosine {
             self.inverse_norms.resize(self.vectors.len(), 0.0);
             self.inverse_norms[at] = inverse_norm(vector);
@@ -87,6 +88,7 @@ impl Store {
         if 2 * others.len() < self.vectors.len() {
             return others.iter().map(|other| self.nearness(&probe, *other)).collect();
         }
+        // Scores of distances get smaller as vectors get nearer, so their sign is turned.
         let sign = if self.params.distance.more_is_nearer() { 1.0 } else { -1.0 };
         let mut scores = vec![0.0; self.vectors.len()];
         for (first, rows) in self.vectors.runs(RUN) {

@@ -49,6 +49,7 @@ pub(super) async fn perform(
         LessonAction::Mend(from, to) => supervisor.change_link(&link(node(from)?, node(to)?, false)).await,
         LessonAction::Spread => spread(supervisor).await,
         LessonAction::Heal => {
+            // As where a node starts: otherwise the cluster would move the leader back.
             supervisor.pin_leader().await;
             supervisor.heal().await
         }

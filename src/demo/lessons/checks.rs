@@ -308,6 +308,7 @@ impl CheckInput<'_> {
     fn walked(&self, name: &str, way: impl Fn(MembershipWalk) -> BTreeSet<u64>) -> Finding {
         let went = way(MembershipWalk::of(self.since.iter().map(AsRef::as_ref), name));
         let votes = self.memberships(name).into_iter().filter(|(_, votes)| *votes);
+        // A group where it votes, but never went this way, refutes the check.
         let missing: Vec<u64> = votes.map(|(group, _)| group).filter(|group| !went.contains(group)).collect();
         let saw = match missing.is_empty() {
             true => format!("in groups {}", listed(&went)),
@@ -351,6 +352,7 @@ impl CheckInput<'_> {
         let elected: BTreeSet<u64> =
             elected.filter_map(|event| event["group"].as_u64()).filter(|group| shards.contains(group)).collect();
         let saw = format!("led groups {}, elections in {}", listed(&orphans), listed(&elected));
+        // An election too many cannot be taken back, so it is final.
         Finding { is_final: !elected.is_subset(&orphans), ..finding(orphans == elected, saw) }
     }
 }
@@ -370,6 +372,7 @@ fn outcome_of(answer: Option<&Value>, wanted: RequestOutcome) -> Finding {
         }
         false => text(&answer["error"]),
     };
+    // An answer does not change any more, so neither does the finding.
     Finding { is_final: true, ..finding(holds, saw) }
 }
 

@@ -25,6 +25,7 @@ impl MembershipWalk {
             let (Some(kind::MEMBERSHIP), Some(group)) = (event["kind"].as_str(), event["group"].as_u64()) else {
                 continue;
             };
+            // Voters and learners are listed by their names.
             let has = |list: &str| event[list].as_array().is_some_and(|all| all.iter().any(|node| node == name));
             if has("learners") {
                 walk.learnt.insert(group);

@@ -76,6 +76,7 @@ impl Lessons {
         let lesson = all().find(|lesson| lesson.name == name);
         let lesson = lesson.ok_or_else(|| Refused::Unknown(format!("there is no lesson `{name}`")))?;
         let _busy = self.reserve()?;
+        // The old lesson ends first: a preparation that fails leaves none behind.
         *self.run.lock() = None;
         // The events of the preparation do not belong to the lesson.
         let roles = roles::settle(&self.supervisor).await?;
@@ -122,6 +123,7 @@ impl Lessons {
             run.begin_step();
             Ok((run.step(), run.roles.clone(), run.number(), run.began))
         })?;
+        // Some checks look back to the beginning of the lesson, the others to that of the step.
         let before = StepStart { lesson: began, ..StepStart::now(&self.supervisor) };
         self.supervisor.tell(json!({"kind": "lesson", "name": name, "step": number, "state": "performing"}));
         let performed = self.act_and_check(name, step, &roles, &before).await;

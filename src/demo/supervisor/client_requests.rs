@@ -32,6 +32,7 @@ impl Supervisor {
         if !["one", "quorum", "all"].contains(&request.level.as_str()) {
             return Err(Refused::Conflict(format!("`{}` is no level: one, quorum or all", request.level)));
         }
+        // Keys count from 1. Their points are known once the cluster has answered.
         let id = match request.key.checked_sub(1).and_then(|key| self.client.ids.lock().get(key).copied()) {
             Some(id) => id,
             None if !self.client.is_ready() => {
@@ -97,6 +98,7 @@ pub(crate) async fn settle_in(supervisor: &Supervisor) -> anyhow::Result<()> {
     let points: Vec<Value> =
         (1..=TRIED).map(|id| json!({"id": id, "vector": [1.0, 0.0], "payload": {"value": "first"}})).collect();
     let seed = json!({"collection": COLLECTION, "vectors": points, "timeout_ms": supervisor.request_timeout()});
+    // All of it is tried again: at first, shards may have no leader yet.
     loop {
         match seeded(supervisor, &create, &seed).await {
             // With eight shards, about one in eight of the points is in the first.

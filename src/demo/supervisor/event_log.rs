@@ -49,6 +49,7 @@ impl EventLog {
             if inner.lines.len() > CAPACITY {
                 inner.lines.pop_front();
             }
+            // Events of plentiful kinds would push all others out of the short list.
             if !plentiful {
                 inner.notable.push_back(Arc::new(event));
                 if inner.notable.len() > NOTABLE {

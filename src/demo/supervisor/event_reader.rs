@@ -24,6 +24,7 @@ pub(crate) async fn follow(supervisor: Arc<Supervisor>, name: String) {
     let mut place = (0, None);
     loop {
         let life = supervisor.node(&name).map_or(0, |node| node.life);
+        // A new life of the node counts its events anew.
         if place.0 != life {
             place = (life, None);
         }
@@ -47,8 +48,10 @@ async fn read(supervisor: &Supervisor, name: &str, last: &mut Option<u64>) -> an
     }
     let mut body = response.bytes_stream();
     let mut lines = Lines::default();
+    // A stream that is silent for long is taken for dead. The caller asks again.
     while let Some(chunk) = tokio::time::timeout(SILENCE, body.next()).await? {
         for message in lines.take(&chunk?) {
+            // Noted, so that the next stream goes on behind it.
             if let Some(seq) = message.data["seq"].as_u64() {
                 *last = Some(seq);
             }
@@ -86,6 +89,7 @@ impl Lines {
             match line.split_once(": ") {
                 Some(("event", event)) => self.message.event = event.to_owned(),
                 Some(("data", data)) => self.message.data = serde_json::from_str(data).unwrap_or_default(),
+                // An empty line ends a message.
                 _ if line.is_empty() && !self.message.data.is_null() => {
                     messages.push(std::mem::take(&mut self.message))
                 }

@@ -30,6 +30,7 @@ impl Supervisor {
         if self.known(name)?.state != ProcessState::Down {
             self.kill(name).await?;
         }
+        // It leaves before its data goes: no member ever comes back without what it has promised.
         if self.is_member(name).await? {
             self.remove(name).await?;
         }
@@ -59,6 +60,7 @@ impl Supervisor {
     async fn insist(&self, name: &str, request: impl Fn(&str) -> reqwest::RequestBuilder) -> Result<Value, Refused> {
         let start = Instant::now();
         loop {
+            // The node itself is not asked: it may be down, and the others decide about it.
             let (_, endpoint) = self.another(name)?;
             let asked = match request(&endpoint.url).send().await {
                 Ok(response) => answered(response).await,

@@ -75,6 +75,7 @@ impl Supervisor {
         let node = |url: &str, pid| DemoNode { url: url.to_owned(), pid, state: ProcessState::Up, life: 1 };
         let nodes: BTreeMap<_, _> =
             processes.members().map(|(name, url, pid)| (name.to_owned(), node(url, pid))).collect();
+        // All nodes are on this machine, so no proxy is asked.
         let client = || reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(1));
         let built = |client: reqwest::ClientBuilder| client.build().expect("a client of nothing but HTTP");
         Arc::new(Self {
@@ -83,6 +84,7 @@ impl Supervisor {
             links: Mutex::default(),
             client: DemoClient::default(),
             http: built(client().timeout(timings.election_max() * 4 + Duration::from_secs(20))),
+            // A stream has no end, so only connecting has a time limit.
             streams: built(client()),
             nodes: Mutex::new(nodes),
             orders,
@@ -152,6 +154,7 @@ impl Supervisor {
             return Err(Refused::Conflict(format!("{name} is down already")));
         }
         self.order(name, ProcessCommand::Kill, None).await?;
+        // Shown as down only once the process is gone.
         self.now_is(name, ProcessState::Down, None);
         self.view.lock().forget(name);
         self.tell(json!({"kind": "node_killed", "node": name}));

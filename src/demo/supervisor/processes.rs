@@ -79,6 +79,7 @@ impl Processes {
         for (n, ports) in ports.chunks(2).enumerate() {
             let name = format!("node{}", n + 1);
             let (data, log) = (dir.join(&name), dir.join(format!("{name}.log")));
+            // Kept without its origin: a node that begins anew joins, whoever formed the cluster.
             let args = arguments(&name, ports[0], ports[1], &data, shards, timings);
             // The first node forms the cluster, and the others join it.
             let origin =

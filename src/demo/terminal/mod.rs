@@ -71,6 +71,7 @@ impl Drop for Restores {
 /// Reads keys until the receiver is gone. In raw mode Ctrl-C is a key as well.
 fn read_keys(keys: &mpsc::UnboundedSender<KeyCode>) {
     while !keys.is_closed() {
+        // It waits only briefly for a key, so that it notices when nobody listens any more.
         match event::poll(KEY_WAIT) {
             Ok(false) => continue,
             Ok(true) => {}
@@ -107,6 +108,7 @@ impl Chosen {
             KeyCode::Char(letter) => self.action(supervisor, letter).await,
             _ => return,
         };
+        // Also a refusal is shown, with its reason.
         self.said = outcome.unwrap_or_else(|refused| refused.to_string());
     }
 

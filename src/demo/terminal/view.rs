@@ -61,6 +61,7 @@ impl Screen {
         let notable = supervisor.events.notable(supervisor.events.last().saturating_sub(20_000));
         let ours = notable.iter().filter(|event| event["group"].as_u64().is_none_or(|of| of == group));
         let mut events: Vec<String> = ours.rev().take(EVENTS).map(|event| sentence(event)).collect();
+        // The newest comes last, as in a log.
         events.reverse();
         Self { group, nodes, events, said: said.to_owned() }
     }
@@ -80,6 +81,7 @@ fn sentence(event: &Value) -> String {
     let who = if event["node"].is_null() { "demo".to_owned() } else { text(&event["node"]) };
     let kind = text(&event["kind"]).replace('_', " ");
     let term = event["term"].as_u64().map_or_else(String::new, |term| format!(" in term {term}"));
+    // What the line has said already is left out.
     let rest = event.as_object().into_iter().flatten().filter(|(name, value)| {
         !["seq", "at", "node", "group", "term", "kind"].contains(&name.as_str()) && !value.is_null()
     });

@@ -59,6 +59,7 @@ pub(crate) async fn run(args: TourArgs) -> anyhow::Result<()> {
         );
         stop.asked().await;
     }
+    // The processes end first, so that none is left behind by a failure.
     cluster.stop().await;
     outcome?;
     println!("\nAll processes stopped, all data removed.");
@@ -86,6 +87,7 @@ async fn story(cluster: &mut DevCluster) -> anyhow::Result<()> {
     searches::show(&client, &examples).await?;
 
     chapter("Recall: all 100 bundled queries against their exact answers");
+    // Asked before the kill: the same questions are compared after it.
     let before = searches::ask_all(&client, &examples).await?;
     searches::judge(&examples, &before)?;
 

@@ -44,6 +44,7 @@ pub(crate) fn examples() -> anyhow::Result<Vec<Example>> {
         scores: Vec<f32>,
     }
     let mut vectors = Npy::open(Cursor::new(QUERY_VECTORS))?;
+    // Lines and vectors are in the same order.
     let read = |line: &str| {
         let Line { text, kind, top10, scores } = serde_json::from_str(line)?;
         Ok(Example { text, kind, vector: vectors.next_row()?, top10, scores })

@@ -55,6 +55,7 @@ pub(in crate::engine) fn plan(state: &State, index: u64, entry: &[u8]) -> ApplyP
         Ok(entry) => entry,
         Err(error) => return refused(state.time_ms, error.to_string()),
     };
+    // The shard's time never goes back, whatever a leader's clock says.
     let time_ms = state.time_ms.max(entry.time_ms);
     let command = match Command::decode(entry.command) {
         Ok(command) => command,
@@ -68,6 +69,7 @@ pub(in crate::engine) fn plan(state: &State, index: u64, entry: &[u8]) -> ApplyP
     if let Command::DeleteSlice { collection, request, slice } = command {
         return sliced(state, (index, time_ms), collection, request, slice);
     }
+    // A command without a name cannot be told from its repetition: each copy is carried out.
     match command.request() {
         Some(id) => once(state, index, NamedCommand { id, entry, time_ms }, command),
         None => {
@@ -85,6 +87,7 @@ fn sliced(state: &State, at: (u64, u64), collection: CollectionId, request: Requ
             let remember = keep.map(|kept| (request, kept));
             ApplyPlan { action: StateChange::Delete(collection, ids), remember, time_ms, reply }
         }
+        // A refused slice leaves what is remembered of the deletion as it is, so another can go on.
         Err(refusal) => {
             ApplyPlan { action: StateChange::Nothing, remember: None, time_ms, reply: Reply::Refused(refusal) }
         }
@@ -98,8 +101,8 @@ struct NamedCommand<'a> {
     time_ms: u64,
 }
 
-/// Decides what a named command does: what it did, if that is remembered; nothing, if it comes so late that what it did
-/// may be forgotten; else what it says.
+/// Decides what a named command does. One that is remembered is answered as before. One that comes so late that it may
+/// be forgotten is refused. Any other does what it says.
 fn once(state: &State, index: u64, named: NamedCommand<'_>, command: Command) -> ApplyPlan {
     let NamedCommand { id, entry: Entry { lifetime, command: encoded, .. }, time_ms } = named;
     let nothing = |reply| ApplyPlan { action: StateChange::Nothing, remember: None, time_ms, reply };
@@ -125,6 +128,7 @@ fn once(state: &State, index: u64, named: NamedCommand<'_>, command: Command) ->
         return nothing(Reply::Refused(Refusal::TooManyRequestIds { limit }));
     }
     let (action, reply) = decided(state, index, command);
+    // A refusal that may not come again is not remembered, so the next copy is decided anew.
     let remember = RequestOutcome::of(&reply, index).map(|outcome| {
         let until_ms = remembered_until(lifetime, time_ms);
         (id, Kept { until_ms, made_by, fingerprint, outcome })
@@ -152,6 +156,7 @@ impl ApplyPlan {
     /// The collection that carrying it out changes.
     pub(in crate::engine) fn touches(&self) -> Option<CollectionId> {
         match self.action {
+            // Neither changes a collection that is here.
             StateChange::Nothing | StateChange::Retire(..) => None,
             StateChange::Create(collection, _)
             | StateChange::Drop(collection)
@@ -195,6 +200,7 @@ fn decide(state: &State, index: u64, command: Command) -> Result<(StateChange, R
         Command::SetPayloadSchema { collection, version, schema } => set_schema(state, collection, version, schema),
         Command::RetireCollections { first, last } => retire(state, first, last),
         Command::BeginDeletion { collection, .. } => {
+            // An unknown collection is refused here, before a leader looks for points.
             state.table(collection)?;
             let progress = Progress { begin: index, count: 0, from: None };
             Ok((StateChange::Nothing, Reply::from(progress)))
@@ -207,6 +213,7 @@ fn decide(state: &State, index: u64, command: Command) -> Result<(StateChange, R
 fn create(state: &State, collection: CollectionId, config: CollectionConfig) -> Result<(StateChange, Reply), Refusal> {
     validate_config(&config)?;
     match state.tables.get(&collection) {
+        // A dropped number is never used again: a late copy of this command brings no collection back.
         None if state.dropped.contains(collection.0) && !is_planted(Mutant::ForgetsDrops) => {
             Err(Refusal::CollectionDropped { collection })
         }
@@ -238,6 +245,7 @@ fn set_schema(
     if version <= table.schema_version() {
         return Ok((StateChange::Nothing, Reply::SchemaSet));
     }
+    // The schema may be refused here, before anything is changed.
     let indexes = table.begin_indexes(&schema)?;
     Ok((StateChange::SetSchema(collection, PreparedSchema { version, schema, indexes }), Reply::SchemaSet))
 }
@@ -273,6 +281,7 @@ fn select(state: &State, collection: CollectionId, selector: Selector) -> Result
     match selector {
         Selector::Ids(mut ids) => {
             batch_size("ids", ids.len())?;
+            // An id that is named twice is deleted, and counted, once.
             ids.sort_unstable();
             ids.dedup();
             Ok(ids.into_iter().filter(exists).collect())
@@ -285,6 +294,7 @@ fn select(state: &State, collection: CollectionId, selector: Selector) -> Result
             }
             Ok(guarded.into_iter().map(|(id, _)| id).filter(exists).collect())
         }
+        // Only logs of older releases have a filter here. A leader proposes slices of ids instead.
         Selector::Filter(filter) => Ok(matching(table, Some(&filter), None, usize::MAX, &Meter::unlimited())
             .map(|(_, point)| point.id)
             .collect()),

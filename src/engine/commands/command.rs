@@ -180,7 +180,7 @@ impl Command {
             | Self::DropCollection { .. }
             | Self::SetPayloadSchema { .. }
             | Self::RetireCollections { .. }
-            // A slice is one by what is remembered of its deletion.
+            // What is remembered of its deletion tells a slice from its repetition.
             | Self::DeleteSlice { .. } => None,
         }
     }

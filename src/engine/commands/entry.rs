@@ -118,6 +118,7 @@ impl<'a> Entry<'a> {
                 let lifetime = Lifetime { made_by, born_ms, lasts_ms: u32::from_le_bytes(*lasts) };
                 Ok(Self { time_ms, lifetime: Some(lifetime), command })
             }
+            // No command begins with 3 or 4, so these bytes are one that came without a time.
             _ => Ok(Self { time_ms: 0, lifetime: None, command: bytes }),
         }
     }

@@ -14,6 +14,7 @@ pub fn guarded<T>(machine: &'static str, at: Position, command: &[u8], decide: i
     // Nothing that outlives the closure is changed in it, so nothing can be left half done.
     let decided = catch_unwind(AssertUnwindSafe(decide)).ok();
     if decided.is_none() {
+        // Length and hash tell which entry it was. Its bytes are users' data, and stay out of the log file.
         metrics::counter!("quiver_apply_bugs_total", "machine" => machine).increment(1);
         let (index, bytes, hash) = (at.index, command.len(), format!("{:016x}", xxh3_64(command)));
         tracing::error!(

@@ -131,8 +131,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the same command is refused whenever it comes: by what never changes, or by what is remembered of it. Any
-    /// other refusal of one copy says nothing of the next.
+    /// Returns `true` if the same command is refused whenever it comes: because of what never changes, or of what is
+    /// remembered of it. Any other refusal says nothing of the next copy.
     pub fn is_final(&self) -> bool {
         match self {
             Self::VersionMismatch { .. }
@@ -140,6 +140,7 @@ impl Refusal {
             | Self::Invalid { .. }
             | Self::NotSupported { .. }
             | Self::CollectionDiffers { .. } => true,
+            // These depend on what the shard, or this release, knows at the moment.
             Self::CollectionNotFound { .. }
             | Self::CollectionDropped { .. }
             | Self::RequestExpired

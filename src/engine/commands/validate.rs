@@ -18,6 +18,7 @@ use crate::model::limits::{
 /// # Errors
 /// [`Refusal::Invalid`] with the position of the first point that does not fit, the member, and the reason.
 pub fn validate(config: &CollectionConfig, points: &[PointWrite]) -> Result<(), Refusal> {
+    // The size of the batch comes first: it bounds the work of all other checks.
     batch_size("points", points.len())?;
     no_id_twice(points.iter().map(|point| point.id))?;
     for (position, point) in points.iter().enumerate() {
@@ -115,6 +116,7 @@ fn vectors(config: &CollectionConfig, point: &PointWrite) -> Result<(), InvalidM
         };
         components(*params, vector).map_err(|reason| InvalidMember { field: member(name, ""), reason })?;
     }
+    // A point without any vector could be found by no search.
     if point.vectors.is_empty() {
         let names: Vec<&str> = config.vectors.keys().map(String::as_str).filter(|name| !name.is_empty()).collect();
         let hint = if names.is_empty() { String::new() } else { format!("; the collection has {}", names.join(", ")) };
@@ -139,7 +141,7 @@ fn components(params: VectorParams, vector: &[f32]) -> Result<(), String> {
     if vector.len() != params.size {
         return Err(format!("has {} components, the collection's vectors have {}", vector.len(), params.size));
     }
-    // All of them are looked at, for that is done many at once.
+    // Without an early end, many components are tested at once.
     let is_finite = vector.iter().fold(true, |all, component| all & component.is_finite());
     if !is_finite && let Some(place) = vector.iter().position(|component| !component.is_finite()) {
         return Err(format!("component {place} is {}, and must be a finite number", vector[place]));

@@ -41,10 +41,12 @@ impl Engine {
         // Held only while payloads are taken, which are shared and not copied.
         let state = self.state.read();
         let table = state.table(collection)?;
+        // Narrowing has a small budget of its own, since the state is held while it runs.
         let (rows, sieve) = select_rows(table, Some(filter), u64::MAX, &Meter::new(MAX_NARROWING, &|| true));
         let mut points = candidates(table, rows, first).map(|(_, point)| point);
         let looked_at = points.by_ref().take(MAX_LOOKED_AT).filter(|point| point.version <= newest);
         let looked_at: Vec<_> = looked_at.map(|point| (point.id, Arc::clone(&point.payload))).collect();
+        // The next step begins here, whether this point matches or not.
         let next = points.next().map(|point| point.id);
         drop(points);
         drop(state);

@@ -87,11 +87,11 @@ pub(super) fn decide_slice(
     let table = state.table(collection)?;
     batch_size("ids", slice.ids.len())?;
     let Slice { begin, mut ids, from, next } = slice;
-    // What is not remembered any more was not waited for any more: its slices come too late.
+    // Nobody waits any more for a deletion that is forgotten: its slices come too late.
     let kept = state.requests.find(request, time_ms).ok_or(Refusal::RequestExpired)?;
     let (count, reached) = match kept.outcome {
         RequestOutcome::Deleting(Progress { begin: begun, count, from }) if begun == begin => (count, from),
-        // A repetition has ended it, and found whatever this slice is about.
+        // A repetition has ended the deletion, so nothing is left for this slice.
         RequestOutcome::Deleted { count, version } => {
             return Ok(Sliced { ids: Vec::new(), keep: None, reply: Reply::Deleted { count, version } });
         }
@@ -101,11 +101,13 @@ pub(super) fn decide_slice(
     ids.sort_unstable();
     ids.dedup();
     let newest = if is_planted(Mutant::DeletesNewer) { u64::MAX } else { begin };
+    // Version 0 is that of a point which is not there: a slice that comes twice counts each point once.
     ids.retain(|id| (1..=newest).contains(&table.version(*id)));
     let count = count + ids.len() as u64;
     // A slice that begins beyond what is reached leaves a gap, which another has to fill.
     let adjoins = from <= reached;
     let (outcome, reply) = match next {
+        // The last slice ends the deletion only if all before it were applied.
         None if adjoins => {
             (RequestOutcome::Deleted { count, version: index }, Reply::Deleted { count, version: index })
         }

@@ -18,6 +18,7 @@ impl Filter {
 
     /// As [`matches`](Self::matches), as far as `meter` lets it: once that has ended, the answer means nothing.
     pub fn matches_within(&self, id: PointId, payload: &Map<String, Value>, meter: &Meter<'_>) -> bool {
+        // Each clause stops at the condition that decides it. An empty `should` asks for nothing.
         let holds = |condition: &Condition| !meter.spend(1) && condition.holds(id, payload, meter);
         self.must.iter().all(holds)
             && !self.must_not.iter().any(holds)
@@ -50,12 +51,14 @@ impl Condition {
     fn holds(&self, id: PointId, payload: &Map<String, Value>, meter: &Meter<'_>) -> bool {
         match self {
             Self::Field(path, test) => test.holds(path, payload, meter),
+            // A field that is not there is empty, and holds no null.
             Self::IsEmpty(path) => values(path, payload, meter).into_iter().all(is_empty),
             Self::IsNull(path) => {
                 values(path, payload, meter).into_iter().any(|value| any(value, meter, Value::is_null))
             }
             Self::HasId(ids) => ids.contains(&id),
             Self::Nested(path, filter) => {
+                // Elements are tested one by one: a single one has to satisfy the whole filter.
                 let arrays = values(path, payload, meter).into_iter().filter_map(Value::as_array);
                 let mut objects = arrays.flatten().take_while(|_| !meter.spend(1)).filter_map(Value::as_object);
                 objects.any(|object| filter.matches_within(id, object, meter))
@@ -68,6 +71,7 @@ impl Condition {
 impl Test {
     fn holds(&self, path: &Path, payload: &Map<String, Value>, meter: &Meter<'_>) -> bool {
         let values = values(path, payload, meter);
+        // A field that is not there has 0 values.
         if let Self::Count(bounds) = self {
             return if values.is_empty() {
                 bounds.hold(&0)
@@ -75,6 +79,7 @@ impl Test {
                 values.into_iter().any(|value| bounds.hold(&count(value)))
             };
         }
+        // One value that passes is enough, and of an array one element.
         values.into_iter().any(|value| any(value, meter, |one| self.passes(one)))
     }
 

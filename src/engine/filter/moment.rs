@@ -44,6 +44,7 @@ impl Moment {
 /// RFC 3339, in an offset in which its year has four digits.
 impl fmt::Display for Moment {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Years have four digits. A moment outside of them in UTC was written with an offset that brought it inside.
         let widest = 23 * 60 + 59;
         for (minutes, offset) in [(0, "Z"), (widest, "+23:59"), (-widest, "-23:59")] {
             let local = self.0 + minutes * MINUTE;
@@ -92,6 +93,7 @@ impl Scan<'_> {
     fn time(&mut self) -> Option<i128> {
         self.one_of(b"Tt ")?;
         let clock = self.hours_and_minutes()?;
+        // A clock without seconds has no offset either, and is UTC.
         if self.is_at_end() {
             return Some(clock);
         }
@@ -105,6 +107,7 @@ impl Scan<'_> {
         if is_leap && minute.rem_euclid(DAY) != DAY - MINUTE {
             return None;
         }
+        // A leap second counts as the first moment of the next day. Its fraction would reach beyond.
         Some(minute + second * SECOND + if is_leap { 0 } else { fraction })
     }
 

@@ -112,6 +112,7 @@ impl ParserPlace {
 
     fn filter(&self, value: &Value, count: &mut usize) -> Parsed<Filter> {
         let place = Self { path: self.path.clone(), depth: self.depth + 1, ..*self };
+        // Checked on the way in, so that a deep filter ends before it takes the stack.
         if place.depth > self.limits.depth {
             return self.wrong(format!("filters go {} deep at most", self.limits.depth));
         }
@@ -144,6 +145,7 @@ impl ParserPlace {
     }
 
     fn min_should(&self, value: &Value, count: &mut usize) -> Parsed<Option<MinShould>> {
+        // As everywhere here, `null` counts as absent.
         if value.is_null() {
             return Ok(None);
         }
@@ -158,6 +160,7 @@ impl ParserPlace {
     }
 
     fn condition(&self, value: &Value, count: &mut usize) -> Parsed<Condition> {
+        // One count goes through the whole filter, however its conditions are nested.
         *count += 1;
         if *count > self.limits.conditions {
             return self.wrong(format!("a filter has {} conditions at most", self.limits.conditions));
@@ -298,6 +301,7 @@ impl ParserPlace {
     }
 
     fn range(&self, value: &Value) -> Parsed<Range> {
+        // One text makes all bounds moments, so a number among them is refused where it stands.
         if self.object(value)?.values().any(Value::is_string) {
             let read = |place: &Self, value: &Value| {
                 match value.as_str().and_then(Moment::parse) {
@@ -323,6 +327,7 @@ impl ParserPlace {
         let mut bounds = Bounds::default();
         for (name, value) in self.object(value)?.iter().filter(|(_, value)| !value.is_null()) {
             let place = self.at(name);
+            // A misspelled bound is refused: the range without it would match too much.
             let bound = match name.as_str() {
                 "gt" => &mut bounds.gt,
                 "gte" => &mut bounds.gte,

@@ -35,6 +35,7 @@ impl Path {
 
     /// As [`Path::parse`], with another limit on the text's length.
     pub(super) fn parse_within(text: &str, max_bytes: usize) -> Result<Self, String> {
+        // The length comes first: every error below repeats the text.
         if text.len() > max_bytes {
             return Err(format!("a key is {max_bytes} bytes at most"));
         }
@@ -57,6 +58,7 @@ impl Path {
                 });
                 rest = after;
             }
+            // The text stays as it was written, and is printed so.
             if rest.is_empty() {
                 return Ok(Self { text: text.to_owned(), parts });
             }

@@ -13,6 +13,7 @@ impl Filter {
                 object.insert(name.to_owned(), conditions(clause));
             }
         }
+        // Kept also without conditions: with a count above 0 it matches nothing.
         if let Some(least) = &self.min_should {
             let clause = json!({"conditions": conditions(&least.conditions), "min_count": least.min_count});
             object.insert("min_should".to_owned(), clause);

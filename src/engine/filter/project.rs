@@ -27,6 +27,7 @@ fn object(value: Option<Value>) -> Map<String, Value> {
 }
 
 fn keep(value: Value, ways: &Ways<'_>) -> Option<Value> {
+    // A path ends here: all below it is wanted.
     if ways.iter().any(|way| way.is_empty()) {
         return Some(value);
     }
@@ -37,6 +38,7 @@ fn keep(value: Value, ways: &Ways<'_>) -> Option<Value> {
                 Some((key, value))
             };
             let kept: Map<_, _> = members.into_iter().filter_map(kept).collect();
+            // An object of which nothing is kept goes as well.
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
         Value::Array(items) if !ways.is_empty() => {
@@ -49,6 +51,7 @@ fn keep(value: Value, ways: &Ways<'_>) -> Option<Value> {
 }
 
 fn leave(value: Value, ways: &Ways<'_>) -> Option<Value> {
+    // A path ends here: all below it goes.
     if ways.iter().any(|way| way.is_empty()) {
         return None;
     }

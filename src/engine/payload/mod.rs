@@ -234,6 +234,7 @@ impl<'de, K: Keep, F: Fn(&str) -> bool> Visitor<'de> for OuterObject<K, F> {
         while let Some(key) = from.next_key_seed(Key::<K, F>(&self.wanted, PhantomData))? {
             match key {
                 Some(key) => K::insert(&mut members, key, from.next_value_seed(Any(PhantomData::<K>))?),
+                // Skipped without a copy of the value.
                 None => drop(from.next_value::<IgnoredAny>()?),
             }
         }

@@ -14,6 +14,7 @@ pub(in crate::engine) fn select_payload(text: &str, selector: &PayloadSelector) 
         PayloadSelector::None => return None,
         PayloadSelector::All => return Some(Payload::from_text(text)),
         PayloadSelector::Include(texts) => {
+            // Only members that a path begins with are parsed.
             let paths = paths(texts);
             let begun = stored_members(text, |key| paths.iter().any(|path| path.first_key() == key));
             project::only(begun, &paths)

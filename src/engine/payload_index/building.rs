@@ -39,6 +39,7 @@ impl Building {
             );
             self.indexes.put(row, terms);
         }
+        // From now on a write to one of these rows changes the indexes at once.
         self.next = next;
     }
 

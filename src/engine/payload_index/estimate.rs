@@ -17,7 +17,9 @@ impl Narrower<'_> {
         match clause {
             Clause::Holds(condition) => self.rows_of(condition, inside),
             Clause::Fails(condition) => Some(self.rows.live.len().saturating_sub(self.rows_of(condition, inside)?)),
+            // One condition of unknown size makes that of the union unknown.
             Clause::Any(conditions) => each(conditions).into_iter().sum(),
+            // Conditions of unknown size are left out, so the clause may leave more rows than this.
             Clause::Least(clause) => Some(each(&clause.conditions).into_iter().flatten().sum()),
         }
     }
@@ -55,6 +57,7 @@ impl Narrower<'_> {
             }
             Test::Except(_) => Some(field.indexed.len() + field.other.len()),
             Test::Range(range) => {
+                // Few values are counted. Of many, all indexed rows are taken.
                 let mut postings = field.postings(IndexKey::range(field.kind, range)?);
                 let counted = postings.by_ref().take(VALUES_COUNTED).map(Posting::len).sum();
                 Some(if postings.next().is_some() { field.indexed.len().max(counted) } else { counted })

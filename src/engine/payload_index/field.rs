@@ -90,6 +90,7 @@ impl Posting {
 
     /// Takes a row out; whether none is left.
     fn remove(&mut self, row: u32) -> bool {
+        // The only row of a value goes with the value, which the caller drops.
         let Self::Many(rows) = self else { return true };
         rows.remove(row);
         if rows.len() == 1
@@ -135,6 +136,7 @@ impl Field {
                 }
             }
         }
+        // Each value once, so that a row is filed and counted once under it.
         terms.keys.sort_unstable();
         terms.keys.dedup();
         terms
@@ -193,6 +195,7 @@ impl Field {
     pub(super) fn check(&self, rows: &RoaringBitmap) -> Result<(), String> {
         let sets = [&self.indexed, &self.several, &self.other, &self.null, &self.filled];
         let (mut filed, mut count) = (RoaringBitmap::new(), 0);
+        // All postings together must be the indexed rows.
         for posting in self.postings.values() {
             posting.add_to(&mut filed);
             count += posting.len() as usize;

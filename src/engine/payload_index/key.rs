@@ -82,6 +82,7 @@ impl IndexKey {
 fn half_open<T>(bounds: &Bounds<T>, place: impl Fn(&T) -> i128) -> Range<i128> {
     let Bounds { gt, gte, lt, lte } = bounds;
     let place = |bound: &Option<T>| bound.as_ref().map(&place);
+    // Places are whole numbers: just after `gt`, and just after `lte`, stands the next place.
     let start = place(gt).map(|place| place + 1).max(place(gte)).unwrap_or(i128::MIN);
     let ends = [place(lt), place(lte).map(|place| place + 1)];
     let end = ends.into_iter().flatten().min().unwrap_or(i128::MAX);

@@ -92,6 +92,7 @@ pub(super) type Inside<'p> = Option<&'p Path>;
 impl<'a> Narrower<'a> {
     fn filter(&mut self, filter: &Filter, inside: Inside<'_>, steps: u64) -> Option<NarrowedRows<'a>> {
         let clauses = clauses(filter);
+        // Without clauses all rows are left. Inside of `nested` an element must exist, which payloads tell.
         if clauses.is_empty() && inside.is_none() {
             return Some(NarrowedRows::of(self.rows.live.clone()));
         }
@@ -111,6 +112,7 @@ impl<'a> Narrower<'a> {
                 });
             }
         }
+        // Inside of `nested`, two clauses may be met by two different elements, so their rows are not certain.
         let all = bounding == clauses.len() && (inside.is_none() || bounding == 1);
         // Nothing is left to test where nothing is left.
         met.map(|met| NarrowedRows { exact: met.exact && all || met.rows.is_empty(), ..met })
@@ -119,7 +121,7 @@ impl<'a> Narrower<'a> {
     fn clause(&mut self, clause: Clause<'_>, inside: Inside<'_>, steps: u64) -> Option<NarrowedRows<'a>> {
         match clause {
             Clause::Holds(condition) => self.condition(condition, inside, steps),
-            // That no element satisfies it does not follow from one that does not, nor the reverse.
+            // One element may fail the condition while another meets it, so a row tells nothing here.
             Clause::Fails(_) if inside.is_some() => None,
             Clause::Fails(condition) => {
                 let found = self.condition(condition, inside, steps)?;
@@ -144,6 +146,7 @@ impl<'a> Narrower<'a> {
                     ..NarrowedRows::of(field.null.clone())
                 })
             }
+            // One element may lack the field while another fills it. The rows are the same.
             Condition::IsEmpty(_) if inside.is_some() => None,
             Condition::IsEmpty(path) => {
                 let field = self.field(path, inside)?;
@@ -175,16 +178,19 @@ impl<'a> Narrower<'a> {
     /// At least so many hold. Those that are not known may all hold.
     fn least(&mut self, clause: &MinShould, inside: Inside<'_>, steps: u64) -> Option<NarrowedRows<'a>> {
         let MinShould { conditions, min_count } = clause;
+        // More conditions than there are never hold.
         if *min_count > conditions.len() {
             return Some(NarrowedRows::of(RoaringBitmap::new()));
         }
         let found: Vec<NarrowedRows<'a>> =
             conditions.iter().filter_map(|condition| self.condition(condition, inside, steps)).collect();
+        // A condition without an index may hold for every row, so fewer are needed of the others.
         let needed = min_count.saturating_sub(conditions.len() - found.len());
         if needed == 0 {
             return None;
         }
         let all = found.len() == conditions.len() && (inside.is_none() || *min_count == 1);
+        // Too much to count: rows of at least one condition bound them as well, and payloads decide.
         if found.len().saturating_mul(needed) > MAX_LEAST_STEPS {
             let bound = found.into_iter().fold(NarrowedRows::of(RoaringBitmap::new()), NarrowedRows::or);
             return Some(NarrowedRows { exact: false, ..bound });
@@ -226,6 +232,7 @@ impl<'a> Narrower<'a> {
                 let keys = IndexKey::range(field.kind, range)?;
                 self.unite(field.postings(keys), steps).map(|rows| (rows, true))
             }
+            // No index knows how many values a row has.
             Test::Count(_) => None,
         }
     }
@@ -244,6 +251,7 @@ impl<'a> Narrower<'a> {
             let more = 1 + posting.len() / ROWS_PER_STEP;
             taken += more;
             if taken > steps || self.meter.spend(more) {
+                // All clauses share the budget. What was tried in vain is spent.
                 self.left -= steps;
                 return None;
             }

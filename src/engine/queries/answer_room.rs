@@ -1,7 +1,7 @@
 //! How many bytes of payloads and vectors an answer may still carry.
 //!
-//! What does not fit is left out, and so is all that comes after it: an answer is full up to a place. Who asks again for
-//! the rest comes to an end if the room that is given then grows with what was left out.
+//! What does not fit is left out, and so is all that comes after it: an answer is full up to a place. A caller that
+//! asks again for the rest gets to the end, if each room grows with what was left out.
 
 use std::cell::Cell;
 

@@ -78,6 +78,7 @@ impl Engine {
         room: usize,
     ) -> Result<Option<ScrollPage>, Refusal> {
         loop {
+            // The state is held while points are taken, and free while they are tested.
             let state = self.state.read();
             let table = state.table(query.collection)?;
             check_page(table, query)?;
@@ -87,20 +88,22 @@ impl Engine {
                 |one: &FilterCandidate| sieve.as_ref().is_none_or(|sieve| sieve.matches(one.id, &one.payload, meter));
             let mut found = candidates.into_iter().take_while(|_| !meter.ended()).filter(matches);
             let page: Vec<FilterCandidate> = found.by_ref().take(query.limit).collect();
+            // The first match beyond the page tells where the next one begins.
             let next = found.next().map(|one| one.id);
             if meter.ended() {
                 return Ok(None);
             }
             // Where a point of the page was written meanwhile, its vectors are not those of the state that was tested.
             if let Some(records) = self.records(query, &page, &Room::of(room))? {
+                // What the room did not hold begins the next page.
                 let left_out = page.get(records.len()).map(|one| one.id);
                 return Ok(Some(ScrollPage { records, next: left_out.or(next) }));
             }
         }
     }
 
-    /// The records of a page, as many as the room holds; `None` where its vectors are wanted, and not all of its points
-    /// are as they were.
+    /// The records of a page, as many as the room holds; `None` where vectors are wanted, and a point of the page has
+    /// changed meanwhile.
     fn records(
         &self,
         query: &ScrollQuery,
@@ -138,6 +141,7 @@ impl Engine {
             read::check(table, query)?;
             let news = judged.news(table);
             let brief = Meter::new(STEPS_BESIDE_STATE, &|| true);
+            // Few points are tested, and the search is done, under one lock: the answer is of one moment.
             if news.len() <= TESTED_AT_THE_END && judged.test(news, &sieve, &brief) {
                 let found = search_among(table, query, judged.matching, room)?;
                 return Ok(Some(judged.tested.explain(found)));
@@ -145,6 +149,7 @@ impl Engine {
             // Once more, so that what the brief test has done counts.
             let news = judged.news(table);
             drop(state);
+            // What is written meanwhile is new in the next round.
             if !judged.test(news, &sieve, meter) {
                 return Ok(None);
             }
@@ -173,7 +178,8 @@ struct TestedRows {
 }
 
 impl TestedRows {
-    /// The points that were not tested as they are now. What they, and points that are gone, were before is forgotten.
+    /// The points that are new, or have changed since they were tested. Forgets the matches among points that have
+    /// changed or are gone.
     fn news(&mut self, table: &Table) -> Vec<FilterCandidate> {
         let now = |row: u32| table.get(Row(row)).map(|point| (point.id, point.version));
         let seen = |row: u32| self.seen.get(row as usize).copied().flatten();

@@ -123,6 +123,7 @@ pub(in crate::engine) fn candidates<'a>(
     first: Option<PointId>,
 ) -> Box<dyn Iterator<Item = (Row, &'a Point)> + 'a> {
     let Some(rows) = rows else { return Box::new(table.points_from(first)) };
+    // Of many rows, all ids are gone through in order, which is cheaper than to sort.
     if rows.len().saturating_mul(FEW) > table.len() as u64 {
         return Box::new(table.points_from(first).filter(move |(row, _)| rows.contains(row.0)));
     }
@@ -204,6 +205,7 @@ fn nearest(
         candidates: among.map(|among| among.rows.len()),
         indexes: narrowed.map(|narrowed| narrowed.fields).unwrap_or_default(),
     };
+    // Only hits become records: nothing is copied of a point that others have pushed out.
     let hits = top.into_sorted().into_iter().map(|candidate| {
         let (row, point) = (candidate.row, table.at(candidate.row));
         let Record { id, version, payload, vectors } = record_within(table, row, point, wanted_of(query), room);
@@ -237,6 +239,7 @@ pub(in crate::engine) fn scroll(
     let mut records = Vec::new();
     for (row, point) in found.by_ref().take(query.limit) {
         let record = record(table, row, point, wanted);
+        // The point that does not fit begins the next page.
         if !room.take(record.weight()) {
             return Ok(ScrollPage { records, next: Some(point.id) });
         }

@@ -39,6 +39,7 @@ impl<'a> Meter<'a> {
     pub fn spend(&self, steps: u64) -> bool {
         let left = self.left.get().saturating_sub(steps);
         self.left.set(left);
+        // Asked once in many steps, since the question may cost more than a step.
         let ended = left == 0 || self.until_asked.get() <= steps && !self.asked();
         self.until_asked.set(self.until_asked.get().saturating_sub(steps));
         if ended && !is_planted(Mutant::NeverEndsQueries) {

@@ -31,8 +31,8 @@ impl Dropped {
         self.ranges.iter().map(|(first, last)| (*first, *last))
     }
 
-    /// Adds all numbers from `first` to `last`: the ranges that are gone with it, and the one that holds them all now.
-    /// Nothing where they were there.
+    /// Adds all numbers from `first` to `last`. Returns the ranges that are gone with it, and the one that takes their
+    /// place; `None` if all numbers were there already.
     pub(super) fn add(&mut self, first: u64, last: u64) -> Option<(Vec<Span>, Span)> {
         debug_assert!(first <= last, "{first} to {last} is no range");
         let before = self.ranges.range(..=first).next_back().map(|(first, last)| (*first, *last));
@@ -44,6 +44,7 @@ impl Dropped {
         let (from, until) = (touching.map_or(first, |(start, _)| start), last.saturating_add(1));
         let merged: Vec<(u64, u64)> = self.ranges.range(from..=until).map(|(first, last)| (*first, *last)).collect();
         let end = merged.iter().map(|(_, end)| *end).max().unwrap_or(last).max(last);
+        // Ranges that touch become one, so there are few of them however many collections are dropped.
         let ranges = Arc::make_mut(&mut self.ranges);
         for (start, _) in &merged {
             ranges.remove(start);

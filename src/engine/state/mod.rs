@@ -137,6 +137,7 @@ impl State {
 
     /// Forgets a collection, and remembers for good that it was dropped.
     pub(super) fn drop_collection(&mut self, collection: CollectionId, changes: &mut Changes) {
+        // Remembered also of a collection that is not here: its creation may come late, and is refused then.
         self.retire(collection, collection, changes);
         let Some(table) = self.tables.remove(&collection) else { return };
         self.digest = self.digest.wrapping_sub(table.config_hash());
@@ -150,8 +151,8 @@ impl State {
         self.discarded.insert(collection, Some(table));
     }
 
-    /// Remembers that all collections from `first` to `last` were dropped. None of them may be there, but one that is
-    /// dropped now.
+    /// Remembers that all collections from `first` to `last` were dropped. At most one of them is still here: the one
+    /// that is dropped now.
     pub(super) fn retire(&mut self, first: CollectionId, last: CollectionId, changes: &mut Changes) {
         debug_assert!(
             self.tables.range(first..=last).nth(1).is_none(),
@@ -180,6 +181,7 @@ impl State {
         let hash = hash(&key, &record);
         let replaced = table.set_schema(&stored.schema, version, indexes, hash);
         table.assert_sound();
+        // The old record has the same key. Its hash leaves the digest with it.
         self.digest = self.digest.wrapping_add(hash).wrapping_sub(replaced);
         changes.put(key, record);
     }
@@ -188,6 +190,7 @@ impl State {
     pub(super) fn upsert(&mut self, collection: CollectionId, points: Vec<Prepared>, changes: &mut Changes) {
         let table = decided_table(&mut self.tables, collection);
         for Prepared { point, vectors, key, record, reindex } in points {
+            // The digest is a sum: the new record's hash comes in, and that of the replaced one goes.
             self.digest = self.digest.wrapping_add(point.hash);
             if let Some(replaced) = table.put(point, &vectors, reindex) {
                 self.digest = self.digest.wrapping_sub(replaced);
@@ -214,6 +217,7 @@ impl State {
         let key = RecordKey::Remembered(id).encode();
         let record = record::encode(&key, &kept);
         let hash = hash(&key, &record);
+        // The replaced record may have the key of an older release. It is deleted before the new one is put.
         if let Some(replaced) = self.requests.insert(id, kept, hash, RecordKind::Timed) {
             self.digest = self.digest.wrapping_sub(replaced.hash);
             changes.delete(replaced.key.encode());

@@ -33,6 +33,7 @@ pub(in crate::engine) fn rebuild(setup: &Setup, reader: &dyn StateReader) -> io:
             ControlFlow::Break(())
         }
     })?;
+    // One damaged record refuses the start: without it this replica would answer otherwise than the others.
     outcome?;
     state.tables.values_mut().for_each(Table::restored);
     debug_assert_eq!(state.check(), Ok(()));
@@ -49,6 +50,7 @@ impl State {
     fn load_kind(&mut self, setup: &Setup, kind: RecordKey, key: &[u8], value: &[u8]) -> Result<(), String> {
         let hash = hash(key, value);
         match kind {
+            // No part of the digest, so it returns early.
             RecordKey::Index => {
                 let StoredIndex { index, time_ms } = record::decode_index(key, value)?;
                 (self.index, self.time_ms) = (index, time_ms);
@@ -62,10 +64,12 @@ impl State {
             RecordKey::Schema(collection) => {
                 let stored: StoredSchema = record::decode(key, value)?;
                 let table = self.tables.get_mut(&collection).ok_or("belongs to no collection")?;
+                // No point is here yet: the indexes are complete at once, and grow with the points.
                 let indexes = table.begin_indexes(&stored.schema).map_err(|refusal| refusal.to_string())?;
                 table.set_schema(&stored.schema, stored.version, indexes, hash);
             }
             RecordKey::Point(collection, _) if self.dropped.contains(collection.0) => {
+                // The erasing of a dropped collection was cut short. It goes on after the start.
                 self.discarded.entry(collection).or_default();
                 return Ok(());
             }

@@ -39,6 +39,7 @@ pub(super) enum RecordKey {
 
 impl RecordKey {
     pub(super) fn encode(self) -> Vec<u8> {
+        // Numbers are big-endian, so that keys sort as their numbers do.
         match self {
             Self::Index => vec![b'i'],
             Self::Collection(collection) => [b"c".as_slice(), &collection.0.to_be_bytes()].concat(),
@@ -152,6 +153,7 @@ pub(super) fn encode<T: Serialize>(key: &[u8], body: &T) -> Bytes {
 
 /// The body under `key`, or what is wrong with the value.
 pub(super) fn decode<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Result<T, String> {
+    // The checksum covers the key, so a value under a wrong key fails it.
     let (covered, crc) = value.split_last_chunk::<CRC_BYTES>().ok_or("is too short")?;
     if checksum(key, covered) != u32::from_le_bytes(*crc) {
         return Err("fails its checksum".to_owned());

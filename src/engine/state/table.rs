@@ -93,7 +93,7 @@ impl Table {
         }
     }
 
-    /// Takes a stored point in, which no other of this id was before. [`restored`](Self::restored) comes last.
+    /// Takes a stored point in. No point of this id is here yet. [`restored`](Self::restored) comes last.
     pub(super) fn restore(&mut self, point: Point, vectors: &BTreeMap<String, Vec<f32>>) {
         let row = self.new_row(point.id);
         debug_assert!(self.has_spaces(vectors), "a vector of {} has no space", point.id);
@@ -102,6 +102,7 @@ impl Table {
                 space.restore(row, point.id.into(), vector);
             }
         }
+        // Keys come in order, so the schema was read before the points.
         self.indexes.put(row.0, terms(&self.indexes, &point.payload));
         self.payload_bytes += point.payload.len();
         self.points_hash = self.points_hash.wrapping_add(point.hash);
@@ -134,6 +135,7 @@ impl Table {
             building.remove(row.0, &old);
             building.put(row.0, new);
         }
+        // The new point is added before the old one is subtracted, so no sum falls below zero.
         self.payload_bytes += point.payload.len();
         self.points_hash = self.points_hash.wrapping_add(point.hash);
         let replaced = self.points[row.0 as usize].replace(point);
@@ -185,6 +187,7 @@ impl Table {
     /// What storing a payload, given whole and as text, under this id changes in the indexes.
     pub(in crate::engine) fn reindex(&self, id: PointId, text: &str) -> Reindex {
         let old = self.find(id).map(|(_, point)| point);
+        // The same payload changes no index, so it is not parsed.
         if old.is_some_and(|point| *point.payload == *text) {
             return Reindex::default();
         }

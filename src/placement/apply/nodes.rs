@@ -32,6 +32,7 @@ impl ClusterMap {
         // taken.
         if let Some((node, known)) = self.nodes.iter().find(same) {
             let (node, known) = (*node, known.clone());
+            // State, labels and life are the map's own, so a node that asks again cannot differ in them.
             let there = NodeEntry { state: known.state, labels: known.labels.clone(), life: known.life, ..entry };
             return match there == known {
                 true => MetaReply::NodeKnown { node, operation: self.running_of(node).last().copied() },
@@ -92,6 +93,7 @@ impl ClusterMap {
         if draining && self.members() == 1 {
             return MetaReply::LastNode { node };
         }
+        // What was asked for before is called off: the newest wish counts.
         self.supersede(node, at_ms);
         let kind = if draining { OperationKind::Drain } else { OperationKind::Undrain };
         let operation = self.begin(kind(node, entry.name), at_ms);
@@ -108,7 +110,7 @@ impl ClusterMap {
     }
 
     fn set_state(&mut self, node: NodeId, state: NodeState) {
-        // Whoever asks has found it; to pass it over would answer that a node leaves which stays.
+        // The caller has found the node. To pass over a missing one would make the reply a lie.
         let entry = self.nodes.get_mut(&node).expect("a node whose state changes is in the map");
         entry.state = state;
         self.count_replicas();
@@ -155,6 +157,7 @@ impl ClusterMap {
         if !placement.target.contains(&from) || placement.target.contains(&to) {
             return refused("the first node must hold a replica of the shard, and the second must not");
         }
+        // Only what is wanted changes here. The group's leader carries it out and confirms it.
         let mut target = placement.target.clone();
         target.remove(&from);
         target.insert(to);
@@ -190,6 +193,7 @@ impl ClusterMap {
                 self.set_state(node, NodeState::Member);
             }
             OperationKind::Move(shard, ..) => {
+                // A move that was confirmed is over, and its replicas stay.
                 let placement = self.placement(shard.group()).filter(|placement| !placement.settled);
                 if let Some(back) = placement.map(|placement| placement.actual.clone()) {
                     let placed = self.place(shard.group(), back);
@@ -203,8 +207,8 @@ impl ClusterMap {
         MetaReply::Ended { operation: id }
     }
 
-    /// An earlier start of the node than one that the map was told of says nothing any more: its message is late, or it runs
-    /// on an older copy of its directory.
+    /// Sets a node's address. Refuses a message of an earlier start of the node than the map knows: it is late, or the
+    /// node runs on an older copy of its directory.
     pub(super) fn set_address(&mut self, node: NodeId, new: NewAddress) -> MetaReply {
         let Some(entry) = self.nodes.get_mut(&node) else { return MetaReply::NotFound };
         let NewAddress { host, port, peer_addr, life } = new;

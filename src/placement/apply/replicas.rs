@@ -70,6 +70,7 @@ impl ClusterMap {
             };
             self.end_operation(id, state, at_ms);
         }
+        // With fewer members, the replication factor may be lower.
         self.count_replicas();
         true
     }
@@ -101,10 +102,11 @@ impl ClusterMap {
         if placement.confirmed_at >= at {
             return MetaReply::Stale;
         }
-        // An older word than the last confirmed one says nothing; this one is newer.
+        // The word is newer than all that was confirmed.
         let alone = BTreeSet::from([node]);
         *placement = Placement { actual: alone.clone(), target: alone, planned, confirmed_at: at, settled: true };
         self.epoch += 1;
+        // No other replica is left that could lead.
         if let Some(shard) = ShardId::of_group(group) {
             self.prefer(shard, node);
         }
@@ -127,6 +129,7 @@ impl ClusterMap {
     /// Takes the word of a group's leader that the group is where `planned` wanted it.
     pub(super) fn confirm(&mut self, group: GroupId, planned: u64, members: BTreeSet<NodeId>, at: u64) -> MetaReply {
         let Some(placement) = self.placement_mut(group) else { return MetaReply::NotFound };
+        // Word of another plan, of other members, or of an earlier moment confirms nothing.
         if placement.planned != planned || placement.target != members || placement.confirmed_at > at {
             return MetaReply::Stale;
         }

@@ -26,6 +26,7 @@ impl ClusterMap {
         if before.is_formed() && counters(self).iter().zip(counters(before)).any(|(now, before)| *now < before) {
             return Err(format!("a counter goes back: {:?} comes after {:?}", counters(self), counters(before)));
         }
+        // One epoch stands for one map: nodes compare epochs to see whether theirs is the newest.
         if (self.epoch != before.epoch) != (self != before) {
             return Err(format!(
                 "the epoch goes from {} to {}, and the map does not go with it",
@@ -54,6 +55,7 @@ impl ClusterMap {
         if names.len() < self.nodes.len() || incarnations.len() < self.nodes.len() {
             return Err("two nodes have one name, or are one incarnation".to_owned());
         }
+        // As many as are wanted, or as there are members, and never none.
         let factor = self.wanted_factor.min(self.members()).max(1);
         if self.replication_factor != factor {
             return Err(format!("the replication factor is {}, and should be {factor}", self.replication_factor));

@@ -67,6 +67,7 @@ impl KeptChanges {
         if lifetime.is_some_and(|lifetime| now_ms > lifetime.end_ms()) {
             return Some(MetaReply::Expired.encode());
         }
+        // A change that cannot be remembered is refused: its copy would be carried out again.
         let limit = MAX_REMEMBERED_CHANGES as u64;
         (self.entries.len() >= MAX_REMEMBERED_CHANGES).then(|| MetaReply::TooManyChanges { limit }.encode())
     }

@@ -69,6 +69,7 @@ fn one_move(view: &PlannerView<'_>, from: NodeId, to: NodeId) -> Option<Change> 
     let movable = settled(view).filter(|(shard, entry)| {
         let target = &entry.placement.target;
         let moves = target.contains(&from) && !target.contains(&to);
+        // A move must not bring more replicas into a common zone.
         let spreads = view.conflicts(&with(&without(target, from), to)) <= view.conflicts(target);
         moves && spreads && !is_moved_by_hand(view, *shard)
     });
@@ -117,6 +118,7 @@ pub(super) fn leaders(view: &PlannerView<'_>) -> Option<Change> {
     let mut seen = BTreeSet::from([most]);
     let mut queue = VecDeque::from([most]);
     while let Some(node) = queue.pop_front() {
+        // Every link of the chain is a leader that changes. The last comes first, where there is room.
         if leads.get(&node).is_some_and(|count| count + 1 < leads[&most]) {
             return reached.get(&node).map(|(_, shard)| Change::Prefer { shard: *shard, node });
         }

@@ -75,11 +75,14 @@ pub fn forecast(map: &ClusterMap, health: &Health, commands: impl IntoIterator<I
             welcome(&mut end, &health);
         }
     }
+    // Settled before the planner is asked, since it waits for what is under way.
     settle(&mut end, &health, &mut moves);
+    // Bounded, should a plan never come to rest.
     for _ in 0..MAX_DECISIONS {
         let Some(change) = next(&end, &health, PlanLimits { moves: usize::MAX }) else { break };
         leaders += usize::from(matches!(change, Change::Prefer { .. }));
         let epoch = end.epoch;
+        // A plan that the map refuses would be made again and again.
         if end.apply(MetaCommand::Plan { epoch, at_ms: 0, change }) != MetaReply::Planned {
             break;
         }

@@ -71,6 +71,7 @@ fn mended(
     let bad = bad.or_else(unwelcome);
     let good = target.iter().filter(|node| !view.has_lost(group, **node) && !view.must_go(**node)).count();
     let spoilt = view.spoilt(group);
+    // Too few good replicas: a new one comes, in place of the worst bad one if there is one.
     if good < wanted
         && let Some(new) = view.receiver(target, &spoilt)
     {
@@ -78,10 +79,12 @@ fn mended(
         let new = view.receiver(&rest, &(target | &spoilt)).unwrap_or(new);
         return Some(with(&rest, new));
     }
+    // Nothing can be added. Only a replica that is worth nothing goes, and never the last.
     if target.len() <= wanted {
         let departed = || target.iter().copied().find(|node| view.has_departed(*node));
         return damaged().or_else(departed).filter(|_| target.len() > 1).map(|worthless| without(target, worthless));
     }
+    // One too many: what goes should keep zones apart, spare the leader, and empty the fullest node.
     let fullest = || {
         let cost = |node: &NodeId| {
             let kept = view.conflicts(&without(target, *node));
@@ -99,6 +102,7 @@ fn mended(
 pub(super) fn place(view: &PlannerView<'_>, group: GroupId, target: BTreeSet<NodeId>) -> Option<Change> {
     let placement = view.map.placement(group)?;
     debug_assert!(target.iter().all(|node| view.map.nodes.contains_key(node)), "{group} is planned onto {target:?}");
+    // A node with a damaged replica gets no new one before the damaged one is erased.
     let taken = target.difference(&placement.target).any(|new| view.is_damaged(group, *new));
     let sound = !taken
         && !view.is_disputed(group)

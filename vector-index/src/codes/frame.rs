@@ -25,6 +25,7 @@ pub(crate) struct Frame {
 impl Frame {
     /// The frame of vectors like these, of which there is one at least: `get` gives them by number, `count` of them.
     pub(crate) fn fit_to(params: SpaceParams, count: usize, get: impl Fn(usize) -> Vec<f32>) -> Self {
+        // Samples lie evenly over all vectors, so the cost does not grow with their number.
         let taken = count.min(SAMPLE);
         let directed = |vector: Vec<f32>| {
             let length = length(params.distance, &vector);
@@ -40,6 +41,7 @@ impl Frame {
         };
         let mut reaches: Vec<f64> = sample.iter().map(reach).filter(|reach| *reach > 0.0).collect();
         reaches.sort_unstable_by(f64::total_cmp);
+        // A power of two scales without rounding.
         let scale = reaches.get(reaches.len() / 2).map_or(1.0, |reach| power_of_two_below(1.0 / reach));
         Self { centre, scale }
     }

@@ -19,6 +19,7 @@ impl HnswGraph {
         mut is_linked: impl FnMut(u32) -> bool,
     ) -> Vec<Near> {
         let target = pairs.target(slot);
+        // Above its own level only the nearest slot is kept: it is where the walk below begins.
         if let Some((top, entry)) = self.entry() {
             let mut at = Near::new(pairs.nearness(&target, entry), entry);
             for level in (self.level(slot) + 1..=top).rev() {
@@ -28,7 +29,7 @@ impl HnswGraph {
                 return found;
             }
         }
-        // Walks lead to none that is linked: they begin at one that is, or here.
+        // The walk found no linked slot. From now on walks begin at one that is linked, or else here.
         let others = (0..self.len() as u32).filter(|other| *other != slot && is_linked(*other));
         let Some((level, Reverse(other))) = others.map(|other| (self.level(other), Reverse(other))).max() else {
             self.set_entry(Some((self.level(slot), slot)));
@@ -59,10 +60,12 @@ impl HnswGraph {
         for level in (0..=level.min(top)).rev() {
             let accepts = |other| other != slot && is_linked(other);
             let found = self.spread(pairs, &target, &from, level, &walk, scratch, accepts).found;
+            // Upper levels may be empty of linked slots. Only the lowest tells that none was found.
             if level == 0 && found.is_empty() {
                 return None;
             }
             let chosen = choose(pairs, slot, &found, self.params.m, Vec::with_capacity(self.params.m));
+            // Its own links come first: a search that is led here can go on.
             self.set_links(slot, level, &chosen);
             for neighbour in chosen {
                 self.link_back(pairs, neighbour, slot, level);
@@ -75,6 +78,7 @@ impl HnswGraph {
         if level > top {
             self.set_entry(Some((level, slot)));
         }
+        // Every neighbour may have left the slot out again, for want of room.
         if self.incoming(slot) == 0 {
             self.attach(pairs, slot);
         }
@@ -98,10 +102,11 @@ impl HnswGraph {
         let mut sorted: Vec<Near> = links.iter().map(|link| Near::new(pairs.nearness(&target, *link), *link)).collect();
         sorted.sort_unstable_by_key(|near| Reverse(*near));
         let mut chosen = choose(pairs, slot, &sorted, self.room(level), Vec::new());
+        // Only the lowest level has all slots, so only there a slot can get lost.
         if level > 0 {
             return chosen;
         }
-        // Who would lose the last link to it takes the place of one that others lead to.
+        // A slot that would lose the last link to it takes the place of one that others lead to.
         let already: Vec<u32> = self.links(slot, level).collect();
         let is_last = |link: u32| self.incoming(link) == u32::from(already.contains(&link));
         for near in sorted {
@@ -127,7 +132,7 @@ impl HnswGraph {
         for neighbour in neighbours {
             let mut links: Vec<u32> = self.links(neighbour.slot(), 0).collect();
             if links.len() == self.room(0) {
-                // The farthest of those that others lead to as well; lists are kept in order, but for such as this one.
+                // The farthest that others lead to as well makes room. Lists are in order, but for slots attached here.
                 let Some(place) = links.iter().rposition(|link| self.incoming(*link) > 1) else { continue };
                 links.remove(place);
             }

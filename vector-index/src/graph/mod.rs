@@ -43,7 +43,7 @@ pub(crate) struct HnswGraph {
     upper: Strided<AtomicU32>,
     /// By slot: its first row in `upper`.
     upper_at: Vec<u32>,
-    /// By slot: how many links of the lowest level lead here. Who has none cannot be found.
+    /// By slot: how many links of the lowest level lead here. A slot without any cannot be found.
     incoming: Vec<AtomicU32>,
 }
 
@@ -74,6 +74,7 @@ impl HnswGraph {
         self.bottom.push(|| AtomicU32::new(NONE));
         self.incoming.push(AtomicU32::new(0));
         let level = self.level(slot);
+        // Most slots are on the lowest level alone, and take no room above it.
         self.upper_at.push(if level == 0 { NONE } else { self.upper.len() as u32 });
         for _ in 0..level {
             self.upper.push(|| AtomicU32::new(NONE));
@@ -92,6 +93,7 @@ impl HnswGraph {
 
     /// The highest level of `slot`: each is reached by one in `m` of those below.
     fn level(&self, slot: u32) -> u32 {
+        // A hash and not chance, so that a slot of a restored graph is on the same level again.
         let hash = xxhash_rust::xxh3::xxh3_64(&slot.to_le_bytes());
         let mut below = u64::MAX / self.params.m as u64;
         let mut level = 0;

@@ -39,7 +39,7 @@ impl Near {
 ///
 /// Invariants, which [`WalkScratch::check`] holds at the end of each walk:
 /// 1. There is a bit for each slot of the graph.
-/// 2. Whoever is ahead or found was visited.
+/// 2. Every slot that is ahead or found was visited.
 /// 3. Nobody is found twice, and no more are found than the walk keeps, but for those that it begins with.
 #[derive(Debug, Default)]
 pub(crate) struct WalkScratch {

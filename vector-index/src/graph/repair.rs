@@ -26,6 +26,7 @@ impl HnswGraph {
                 continue;
             }
             if is_linked(slot) {
+                // What the lost neighbours led to is chosen from.
                 let behind = lost.iter().flat_map(|lost| self.links(*lost, level));
                 let usable = |other: &u32| *other != slot && !doomed.contains(*other) && is_linked(*other);
                 let mut behind: Vec<u32> = behind.filter(usable).filter(|other| !kept.contains(other)).collect();
@@ -36,6 +37,7 @@ impl HnswGraph {
                 let near = |link: &u32| Near::new(pairs.nearness(&target, *link), *link);
                 let mut sorted: Vec<Near> = behind.iter().map(near).collect();
                 sorted.sort_unstable_by_key(|near| Reverse(*near));
+                // A repair makes no list longer than it was.
                 let most = (kept.len() + lost.len()).min(self.room(level));
                 kept = choose(pairs, slot, &sorted, most, kept);
                 // Lists that only diversity may fill get shorter with each repair, and recall falls with them.
@@ -49,6 +51,7 @@ impl HnswGraph {
 
     /// Forgets the links of the `doomed`, which nothing leads to any more, and begins elsewhere if walks began there.
     pub(crate) fn cut_off(&self, doomed: &RoaringBitmap, is_linked: impl Fn(u32) -> bool) {
+        // Walks begin at the highest level that is left; of several slots there, at the lowest number.
         if self.entry().is_some_and(|(_, slot)| doomed.contains(slot)) {
             let left = (0..self.upper_at.len() as u32).filter(|slot| !doomed.contains(*slot) && is_linked(*slot));
             self.set_entry(

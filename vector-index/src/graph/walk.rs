@@ -102,10 +102,12 @@ impl HnswGraph {
         fresh.resize(from.first().map_or(0, |near| self.link_row(near.slot(), level).len()), 0);
         while let Some(near) = scratch.ahead.pop() {
             let mut worst = scratch.found.peek().filter(|_| scratch.found.len() >= walk.ef).map(|worst| worst.0);
+            // What is ahead is farther than all that is kept, and so is all behind it.
             if let Some(worst) = worst.filter(|worst| near < *worst) {
                 lost = lost.max((near.order() == worst.order()).then_some(near.order()));
                 break;
             }
+            // Where a walk costs more than its budget, the caller scans instead.
             if compared > walk.budget {
                 gave_up = true;
                 break;

@@ -19,6 +19,7 @@ pub(crate) fn prefer_large<T>(buffer: &Vec<T>) {
         return;
     }
     let start = buffer.as_ptr().cast::<u8>();
+    // Pages begin at a boundary of their size, so the odd ends of the buffer are left out.
     let skip = start.align_offset(PAGE).min(bytes);
     let length = (bytes - skip) / PAGE * PAGE;
     // SAFETY: the range lies within one live allocation of ours, and this advice changes neither what is in it nor

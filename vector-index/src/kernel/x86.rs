@@ -53,10 +53,12 @@ fn differing_bits_popcnt(left: &[u64], right: &[u64]) -> u32 {
 #[target_feature(enable = "avx2")]
 fn dot_256(left: &[Block], right: &[Block]) -> i32 {
     let ones = _mm256_set1_epi16(1);
+    // Two sums, so that an addition does not wait for the one before it.
     let mut sums = [_mm256_setzero_si256(); 2];
     for (left, right) in left.iter().zip(right) {
         let (left, right) = (load_block(left), load_block(right));
         for half in 0..2 {
+            // The instruction takes one side without a sign, so that sign moves to the other side.
             let magnitudes = _mm256_abs_epi8(left[half]);
             let signed = _mm256_sign_epi8(right[half], left[half]);
             let pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(magnitudes, signed), ones);
@@ -120,6 +122,7 @@ fn each_row_256<T>(
     term: impl Fn(__m256, __m256) -> __m256,
 ) {
     for (row, partial) in rows.chunks_exact(query.len()).zip(partial) {
+        // Even and odd lanes by themselves, as the portable code adds them: both give the same bits.
         let mut sums = [[_mm256_setzero_ps(); 2]; 2];
         let (query_pairs, query_last) = query.as_chunks::<2>();
         let (row_pairs, row_last) = row.as_chunks::<2>();

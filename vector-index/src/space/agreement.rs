@@ -64,8 +64,8 @@ impl Agreement {
 }
 
 impl Space {
-    /// Measures around `slot`, which has just been linked to some of `found`, the nearest by what the graph is laid out
-    /// by, nearest first; if it is one of those that are measured. So many were linked before it.
+    /// Measures around `slot`, if it is one of those that are measured. It has just been linked to some of `found`:
+    /// the nearest by what the graph is laid out by, nearest first. `linked` slots were linked before it.
     pub(super) fn measure_codes(
         &self,
         (slot, linked): (u32, usize),
@@ -78,6 +78,7 @@ impl Space {
         let agreed = if !codes.is_coarse() && found.len() >= AROUND {
             self.agreed(codes, slot, &found[..AROUND])
         } else {
+            // Linking did not look around by codes, or not far enough, so a walk by codes does.
             let walk = WalkLimits { ef: AROUND * codes.spare(), budget: u64::MAX };
             let (target, accepts) = (CodeTarget::Slot(slot), |other| other != slot && self.is_linked(other));
             let walked = self.graph.search(&ByCodes(codes), &target, &walk, scratch, accepts);
@@ -88,9 +89,9 @@ impl Space {
         }
     }
 
-    /// Of those that are nearest to `slot` by code and some of all others, how many of the nearest are among those that
-    /// codes are trusted to have. Without the others, codes that tell nothing at all would be asked only about what
-    /// they have led to. `None` where they are too few to tell.
+    /// Looks at the nearest to `slot` by code, and at some of all others. Returns how many of the nearest among them
+    /// are also among those that codes are trusted to have; `None` where they are too few to tell. Without the others,
+    /// codes that tell nothing at all would be asked only about what they have led to.
     fn agreed(&self, codes: &VectorCodes, slot: u32, by_code: &[Near]) -> Option<usize> {
         let (trusted, slots) = (LEAST * codes.spare(), self.slots.len());
         if by_code.len() <= trusted {

@@ -92,6 +92,7 @@ impl Space {
                 self.changes += slots.len() as u64;
                 self.slots.link(&slots);
                 (self.agreement, self.breadth) = (agreement, breadth);
+                // Codes that tell too little are left aside, and the graph begins anew by vectors.
                 if self.agreement.is_poor() {
                     self.leave_codes();
                 }
@@ -135,6 +136,7 @@ impl Space {
             true => self.slots.tail().iter().filter(|slot| !self.store.is_wild(*slot)).take(most).collect(),
             false => Vec::new(),
         };
+        // Copies: the space changes only when the step is settled.
         let (mut agreement, mut breadth) = (self.agreement, self.breadth);
         // In order, so that whether a slot of this step is linked already is a matter of comparing.
         for (place, slot) in slots.iter().enumerate() {
@@ -157,7 +159,7 @@ impl Space {
         let linked = |slot| self.is_linked(slot);
         match repair {
             GraphRepair::Around { doomed, next } => {
-                // Slot by slot, whether it leads to one of the doomed or not: to know would be to look.
+                // Every slot is visited: only its links tell whether it leads to one of the doomed.
                 let end = (*next as usize + most).min(self.slots.len()) as u32;
                 for slot in (*next..end).filter(|slot| !doomed.contains(*slot)) {
                     self.graph.bypass(pairs, slot, doomed, linked);
@@ -165,6 +167,7 @@ impl Space {
                 IndexingStep(IndexingOutcome::Repaired { next: end })
             }
             GraphRepair::Lost(lost) => {
+                // From the end, where settling cuts off what was done.
                 let here = &lost[lost.len().saturating_sub(most)..];
                 for slot in here.iter().filter(|slot| self.is_linked(**slot)) {
                     self.graph.reattach(pairs, *slot, scratch, linked);
@@ -182,6 +185,7 @@ impl Space {
         debug_assert!(*next <= to && to as usize <= self.slots.len(), "a step went from {next} to {to}");
         self.changes += u64::from(to - *next);
         *next = to;
+        // Until every slot was looked at, some may still lead to the doomed.
         if (to as usize) < self.slots.len() {
             return;
         }

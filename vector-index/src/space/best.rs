@@ -11,7 +11,7 @@ use crate::graph::Near;
 
 /// The best `keep`.
 ///
-/// Invariant: whoever is in `equals` is as near as the worst in the heap, and the heap is full if there is one.
+/// Invariant: every slot in `equals` is as near as the worst in the heap, and the heap is full if there is one.
 pub(super) struct Best {
     keep: usize,
     /// The worst on top.
@@ -40,6 +40,7 @@ impl Best {
             return;
         }
         let Some(mut worst) = self.heap.peek_mut() else { return };
+        // As near as the worst: kept aside, since keys decide among equals.
         if near.order() <= worst.0.order() {
             drop(worst);
             self.equals.push(near);

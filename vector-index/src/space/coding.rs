@@ -60,10 +60,11 @@ impl Space {
         self.uncoded.all.insert(slot);
         self.uncoded.newest.insert(slot);
         let live = self.slots.live();
+        // Searches compare so few vectors themselves.
         if live < CODES_FROM {
             return;
         }
-        // Those with which taking them anew ends are seen whole.
+        // At the size where taking codes anew ends, they are taken of all vectors once more.
         let is_last = is_new && self.slots.len() == self.last_coding();
         let is_due = is_last || 2 * self.uncoded.all.len() >= live as u64;
         if is_due || self.surprised(live) {
@@ -84,10 +85,12 @@ impl Space {
         self.share_told(codes, &spread(&newest, NEWEST_TRIED), &spread(&all, NEWEST_AMONG)) < TOO_FEW_TOLD
     }
 
-    /// Takes codes of all vectors there are, or leaves them as they are where that takes long, and keeps them if they tell
-    /// enough of those that are `live`. Those that tell enough of them already are not taken anew if they `may_stay`.
+    /// Takes codes of all vectors, or goes on with the present ones where that takes long. Keeps them only if they
+    /// tell enough of the `live` vectors. If they `may_stay`, codes that tell enough are not taken anew.
     fn decide_on_codes(&mut self, live: &[u32], may_stay: bool) {
+        // Whatever comes of it, what is new is counted from here on.
         self.uncoded = UncodedSlots { coded: self.uncoded.coded, ..UncodedSlots::default() };
+        // The work is bounded: the more vectors, or the longer, the fewer targets are tried.
         let targets = (TRIED_COMPONENTS / (live.len() * self.params.size)).clamp(TRIED_AT_LEAST, TRIED);
         let (targets, among) = (spread(live, targets), spread(live, AMONG));
         let (stored, last) = (self.store.vectors().len(), self.last_coding());
@@ -99,7 +102,7 @@ impl Space {
         if stored <= last {
             let frame = Frame::fit_to(self.params, live.len(), |number| self.store.get(live[number]));
             let (codes, wild) = self.store.coded(frame);
-            // What told enough goes on to, where a graph begins now and measures it from now on.
+            // Where codes told enough and a graph begins now, they are not tried: the graph measures them.
             let is_measured = live.len() >= GRAPH_FROM && self.store.codes().is_some() && self.params.graph.is_some();
             let is_enough = is_measured || tell_enough(&codes);
             self.uncoded.coded = stored;

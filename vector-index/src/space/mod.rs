@@ -39,7 +39,7 @@ const CHECKED_WHOLE: usize = 4_096;
 /// Invariants, which [`Space::check`] holds where no step waits to be settled:
 /// 1. `store` and `graph` have as many slots as `slots`.
 /// 2. Only slots that are linked or dead have links, or are led to.
-/// 3. Whoever a repair leads around is dead, and so is whoever is expected back.
+/// 3. Slots that a repair leads around are dead, and so are those that are expected back.
 /// 4. Those of `slots` and of `graph`.
 #[derive(Debug)]
 pub struct Space {
@@ -94,6 +94,7 @@ impl Space {
                 return;
             }
         }
+        // A changed vector takes another slot: the graph leads through the old one until it is repaired.
         self.slots.release_slot(row);
         let slot = self.slots.take_slot(row);
         self.fill(slot, vector);
@@ -158,10 +159,12 @@ impl Space {
         self.slots.check()?;
         self.graph.check()?;
         let is_dead = |slot: u32| self.slots.state_of(slot) == SlotState::Dead;
+        // Only the linked and the dead may have links.
         let is_outside = |slot: &u32| !self.is_linked(*slot) && !is_dead(*slot);
         if let Some(slot) = (0..self.slots.len() as u32).filter(is_outside).find(|slot| self.graph.is_laid(*slot)) {
             return Err(format!("slot {slot} is {:?}, and has links", self.slots.state_of(slot)));
         }
+        // Repairs lead around dead slots only, and only dead slots wait for their rows.
         let doomed = match &self.repair {
             Some(GraphRepair::Around { doomed, .. }) => doomed.iter().find(|slot| !is_dead(*slot)),
             Some(GraphRepair::Lost(_)) | None => None,

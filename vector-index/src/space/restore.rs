@@ -43,15 +43,17 @@ impl Space {
         if image.params != params {
             return Err(ImageError("the collection has other settings"));
         }
+        // So many empty places take more memory than the graph is worth: it is linked anew.
         if image.nodes.len() * 2 < image.slots as usize {
             return Err(ImageError("most of its places are empty"));
         }
-        // Who does not come back is near nothing, and is walked through until the graph is repaired.
+        // A vector that does not come back is near nothing. Walks lead through it until the graph is repaired.
         space.breadth = Breadth::from_step(image.breadth);
         space.store.reserve(image.slots as usize, image.frame.clone());
         for _ in 0..image.slots {
             space.graph.grow();
         }
+        // The image has checked its links. Only this build knows which level a slot is on.
         if !image.nodes.iter().all(|node| space.graph.fits(node.slot, &node.links)) {
             return Err(ImageError("its levels are not those of this build"));
         }
@@ -61,6 +63,7 @@ impl Space {
         }
         let highest = image.nodes.iter().map(|node| (node.links.len() as u32 - 1, node.slot));
         space.graph.begin_at(highest.max_by_key(|(level, slot)| (*level, Reverse(*slot))));
+        // A dead node has no point, so nothing is expected back for it.
         let expected = image.nodes.iter().filter_map(|node| node.point.map(|(key, hash)| (key, (hash, node.slot))));
         space.expected = expected.collect();
         space.assert_sound();

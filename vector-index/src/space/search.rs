@@ -35,6 +35,7 @@ impl Space {
         top: &mut Top,
         options: &SearchOptions<'_>,
     ) -> SearchReport {
+        // A walk keeps at least as many as are wanted.
         let usual = options.ef.map_or_else(|| default_ef(top.limit(), 1), |ef| ef.max(top.limit()));
         let breadth = self.breadth.widen(usual);
         let ef = breadth.unwrap_or(usual);
@@ -56,6 +57,7 @@ impl Space {
         match (situation.plan(), coded) {
             (SearchPlan::Graph { budget }, Some((codes, target))) => {
                 search.report.way = Way::Graph;
+                // Codes are rough: more are kept than are wanted, and vectors decide among them.
                 let keep = search.candidates_to_keep(LEAST.max(SPARE * top.limit()));
                 let walk = WalkLimits { ef: search.candidates_to_keep(ef), budget };
                 let found = search.walk(&ByCodes(codes), &target, walk, top.limit(), keep);
@@ -133,6 +135,7 @@ impl SpaceSearch<'_> {
                 best.push(near);
             }
         }
+        // No graph leads to the tail yet, so each of it is compared.
         self.offer_all(pairs, target, space.slots.tail().iter(), &mut best);
         best.into_sorted(|slot| self.key(slot))
     }
@@ -219,6 +222,7 @@ impl SpaceSearch<'_> {
             let scores = &mut scores[..rows.lanes() / stride];
             space.store.scores(probe, first, rows, scores);
             for (place, score) in scores.iter().enumerate() {
+                // Runs also have slots without a point, which are left out here.
                 let slot = (first + place) as u32;
                 if top.admits(*score) && space.slots.is_live(slot) {
                     self.offer(slot, *score, top, Self::accepts);
@@ -229,6 +233,7 @@ impl SpaceSearch<'_> {
 
     fn offer(&mut self, slot: u32, score: f32, top: &mut Top, accepts: impl Fn(&mut Self, u32) -> bool) {
         let row = self.space.slots.row_of(slot);
+        // The filter may read a payload, so it is asked last.
         if !top.admits(score) {
             return;
         }

@@ -67,6 +67,7 @@ impl Breadth {
         self.found += measured.found;
         let is_short = |share: f64| f64::from(self.found) < share * f64::from(self.sought);
         let is_suspect = self.sought >= FEW && is_short(SHARE);
+        // Too few were found: walks get broader, and measuring begins anew.
         if is_suspect && (self.sought >= MANY || is_short(LEAST_SHARE)) {
             *self = Self { step: self.step + 1, sought: 0, found: 0, next: linked + OFTEN };
             return;
@@ -89,6 +90,7 @@ struct Measured {
 impl Space {
     /// Measures with `slot`, the next to be linked after so many, if it is time to.
     pub(super) fn measure_breadth(&self, slot: u32, linked: usize, breadth: &mut Breadth, scratch: &mut WalkScratch) {
+        // Where no breadth is enough, searches do not walk, and there is nothing to measure.
         let Some(ef) = breadth.widen(default_ef(NEAREST, 1)).filter(|_| breadth.is_due(linked)) else { return };
         let (mut nearest, found) = (self.nearest(slot, scratch), self.walked(slot, ef, scratch));
         if nearest.len() >= NEAREST {

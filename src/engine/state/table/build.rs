@@ -35,6 +35,7 @@ impl Table {
         if self.rows.len() > ROWS_AT_ONCE || self.payload_bytes > BYTES_AT_ONCE {
             return Ok((PayloadIndexes::default(), Building::begin(missing)));
         }
+        // Few points are read at once, and queries use the index from this command on.
         if !missing.is_empty() {
             for row in self.rows.values() {
                 missing.put(row.0, terms(&missing, &self.at(*row).payload));
@@ -53,6 +54,7 @@ impl Table {
         hash: u64,
     ) -> u64 {
         self.indexes.set(schema, built);
+        // What was being built for an older schema is given up.
         self.building = building;
         self.schema_version = version;
         std::mem::replace(&mut self.schema_hash, hash)

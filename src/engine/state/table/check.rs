@@ -78,6 +78,7 @@ impl Table {
         }
         self.indexes.check(&self.live)?;
         let Some(building) = &self.building else { return Ok(()) };
+        // Indexes that are being built know only the rows that were read.
         let mut read: RoaringBitmap = self.live.clone();
         read.remove_range(building.next()..);
         building.indexes().check(&read)
