@@ -125,3 +125,8 @@ pub use recovery::{StoppedNode, StoredReplica, recoveries};
 pub use settings::{BrokenRule, RaftSettings};
 pub use status::{GroupStatus, ReadMode, ReadPoint, Role};
 pub use storage::Disk;
+
+/// What a process logs of this crate and of the library below it, in the words of `tracing_subscriber::EnvFilter`. What
+/// `openraft::raft` logs is that a caller finds a stopped core, as at each orderly stop: the caller gets the same as an
+/// error, and this crate says what it means.
+pub const LOG_FILTER: &str = "raft_groups=info,openraft::raft=off";

@@ -76,7 +76,7 @@ pub(in crate::node) async fn poll_nodes(seeds: Vec<String>, map: MapCell) {
         Ok(client) => client,
         Err(error) => return tracing::error!(%error, "no HTTP client, so the cluster map stays as it is"),
     };
-    let mut silence = Silence { since: Instant::now(), told: None };
+    let mut silence = LongSilence { since: Instant::now(), told: None };
     for turn in 0usize.. {
         // Once there is a map, the answer of one node is enough. The first map needs the answers of all.
         let sources = list_sources(&seeds, &map.get());
@@ -97,14 +97,14 @@ pub(in crate::node) async fn poll_nodes(seeds: Vec<String>, map: MapCell) {
 }
 
 /// For how long no node has answered.
-struct Silence {
+struct LongSilence {
     /// The last answer, or the beginning.
     since: Instant,
     /// When it was told last, since the last answer.
     told: Option<Instant>,
 }
 
-impl Silence {
+impl LongSilence {
     /// Notes whether a node has answered. Returns `true` if it is time to tell that none does.
     fn is_due(&mut self, answered: bool, now: Instant) -> bool {
         if answered {
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_silence_of_all_nodes_is_told_after_a_while_and_now_and_then() {
         let begin = Instant::now();
-        let mut silence = Silence { since: begin, told: None };
+        let mut silence = LongSilence { since: begin, told: None };
         let mut at = |answered, after: Duration| silence.is_due(answered, begin + after);
         assert!(!at(false, SILENCE_TOLD_AFTER / 2));
         assert!(at(false, SILENCE_TOLD_AFTER) && !at(false, SILENCE_TOLD_AFTER * 2));
