@@ -249,14 +249,14 @@ async fn send(client: &Client, load: &LoadPlan, retries: &AtomicU64, batch: Batc
 /// part of a batch or refuses it: sent again after a refusal, a point that was written would fail its own condition.
 fn apart(points: Vec<(u64, PointInput)>) -> Vec<Vec<(u64, PointInput)>> {
     let mut parts: Vec<Vec<(u64, PointInput)>> = Vec::new();
+    let mut joins_free = false;
     for (row, point) in points {
         let is_free = point.if_version.is_none();
         match parts.last_mut() {
-            Some(part) if is_free && part.iter().all(|(_, before)| before.if_version.is_none()) => {
-                part.push((row, point));
-            }
+            Some(part) if is_free && joins_free => part.push((row, point)),
             _ => parts.push(vec![(row, point)]),
         }
+        joins_free = is_free;
     }
     parts
 }

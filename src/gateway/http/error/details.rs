@@ -24,8 +24,10 @@ pub(super) fn of(error: &ApiError) -> Map<String, Value> {
         }
         ApiError::Refused(refusal) => refused(refusal),
         ApiError::PointNotFound { position, collection, id, shards } => {
-            let named = json!({"collection": collection, "id": (*id)});
-            let named = position.map_or(named.clone(), |position| with(named, "position", json!(position)));
+            let mut named = json!({"collection": collection, "id": (*id)});
+            if let Some(position) = position {
+                named = with(named, "position", json!(position));
+            }
             if shards.is_empty() { named } else { with(named, "shards", json!(shards)) }
         }
         ApiError::UnknownPath { path } => json!({"path": path}),
